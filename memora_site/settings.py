@@ -1,0 +1,317 @@
+"""Memora's settings: one file, in sections, read from the environment.
+
+With nothing configured the project runs on its embedded default: SQLite, a
+bundled Redis reached through a Unix socket, and local disk under ``var/`` and
+``public/``. ``MEMORA_ENVIRONMENT=production`` asks for the real thing, and
+``manage.py check`` then refuses what would be unsafe (``memora_site/checks.py``).
+Every variable is listed in ``docs/develop.md``.
+"""
+
+import hashlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+import environ
+import sentry_sdk
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+if (BASE_DIR / ".env").is_file():
+    env.read_env(str(BASE_DIR / ".env"))
+
+# --- Where we are -----------------------------------------------------------
+
+ENVIRONMENT: str = env("MEMORA_ENVIRONMENT", default="local")
+PRODUCTION: bool = ENVIRONMENT == "production"
+DEBUG: bool = env.bool("DEBUG", default=False)
+
+STATE_DIR = Path(env("MEMORA_STATE_DIR", default=str(BASE_DIR / "var")))
+"""What the embedded default keeps: database, Redis data, uploads, secret key."""
+
+
+def _local_secret_key() -> str:
+    """This checkout's own key, made at first use and readable by its owner only.
+
+    Production never comes here: there ``SECRET_KEY`` must be given.
+    """
+    path = STATE_DIR / "secret_key"
+    STATE_DIR.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_urlsafe(50))
+    return path.read_text()
+
+
+SECRET_KEY: str = env("SECRET_KEY", default="") or (
+    "" if PRODUCTION else _local_secret_key()
+)
+ALLOWED_HOSTS: list[str] = env.list(
+    "ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"]
+)
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SITE_URL: str = env("MEMORA_SITE_URL", default="http://127.0.0.1:8000").rstrip("/")
+"""How clients reach this server; the local domain of content URLs."""
+
+# --- Applications -----------------------------------------------------------
+
+INSTALLED_APPS = [
+    "memora_site",
+    "content",
+    "plans",
+    "publishing",
+    "players",
+    "progress",
+    "memora_site.admin_site.MemoraAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "mptt",
+    "adminsortable2",
+    "solo",
+    "storages",
+    "rest_framework",
+    "drf_spectacular",
+    "axes",
+    "django_structlog",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "memora_site.urls"
+WSGI_APPLICATION = "memora_site.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Database: the truth ----------------------------------------------------
+
+DATABASES = {
+    "default": env.db("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'db.sqlite3'}")
+}
+_database = DATABASES["default"]
+if _database["ENGINE"].endswith("sqlite3"):
+    # IMMEDIATE makes two writers queue for the file instead of failing halfway
+    # with "database is locked"; WAL lets readers go on meanwhile.
+    _database.setdefault("OPTIONS", {}).update(
+        transaction_mode="IMMEDIATE",
+        timeout=20,
+        init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    )
+elif _database["ENGINE"].endswith("mysql"):
+    # READ COMMITTED: a lock taken late in a transaction must not be followed by
+    # reads of an older snapshot (content.services relies on it).
+    _database.setdefault("OPTIONS", {}).update(
+        charset="utf8mb4",
+        isolation_level="read committed",
+        init_command="SET sql_mode='STRICT_TRANS_TABLES'",
+    )
+    _database["TEST"] = {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_unicode_ci"}
+    _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
+    _database["CONN_HEALTH_CHECKS"] = True
+
+# --- Redis: the fast side ---------------------------------------------------
+
+# A Unix socket in the temporary folder: its path stays under the 107 bytes a
+# socket path may have, wherever the checkout lies, and no port can clash.
+EMBEDDED_REDIS_DIR = Path(tempfile.gettempdir()) / (
+    f"memora-{os.getuid()}-{hashlib.sha256(str(STATE_DIR).encode()).hexdigest()[:12]}"
+)
+REDIS_URL: str = env(
+    "REDIS_URL", default=f"unix://{EMBEDDED_REDIS_DIR / 'redis.sock'}?db=0"
+)
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"CLIENT_CLASS": "django_redis.client.DefaultClient"},
+        "KEY_PREFIX": "cache",
+    }
+}
+
+# --- Celery: what happens later ---------------------------------------------
+
+
+def broker_url(redis_url: str) -> str:
+    """Celery's spelling of a Redis URL: Unix sockets are ``redis+socket://``."""
+    if redis_url.startswith("unix://"):
+        path, _sep, query = redis_url.removeprefix("unix://").partition("?")
+        database = dict(p.split("=") for p in query.split("&") if p).get("db", "0")
+        return f"redis+socket://{path}?virtual_host={database}"
+    return redis_url
+
+
+CELERY_BROKER_URL: str = env("CELERY_BROKER_URL", default=broker_url(REDIS_URL))
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Longer than any build: Redis hands an unacknowledged task out again after it.
+    "visibility_timeout": 6 * 3600
+}
+# A request that only wakes a worker must not hang when the broker is away.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(BASE_DIR / "celerybeat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "process-pending-plans": {
+        "task": "publishing.tasks.process_pending",
+        "schedule": 300.0,
+    },
+    "collect-generations": {
+        "task": "publishing.tasks.collect_generations",
+        "schedule": 3600.0,
+    },
+    "sync-pending-wallets": {
+        "task": "players.tasks.sync_pending_wallets",
+        "schedule": 900.0,
+    },
+    "sync-pending-bitmaps": {
+        "task": "progress.tasks.sync_pending_bitmaps",
+        "schedule": 30.0,
+    },
+}
+
+# --- Content: where the published files live --------------------------------
+
+CONTENT_ROOT = Path(
+    env("MEMORA_CONTENT_ROOT", default=str(BASE_DIR / "public" / "memora_content"))
+)
+CONTENT_URL = "/files/memora_content/"
+PUBLISH_BATCH_SIZE = 10
+PUBLISH_RETRY_DELAYS = (30, 60, 120, 300, 900)
+"""Seconds before each retry of a failed build; then Dead Letter (spec 4)."""
+
+# --- Players, progress ------------------------------------------------------
+
+AUTH_USER_MODEL = "players.User"
+STREAK_TIME_ZONE: str = env("MEMORA_STREAK_TIME_ZONE", default="UTC")
+"""The zone whose midnight ends a streak day."""
+XP_BASE = 10
+XP_PER_HEART = 2
+XP_FIRST_COMPLETION = 5
+XP_NEW_RECORD = 10
+RATE_LIMITS = {
+    # scope: (requests, seconds)
+    "default": (100, 60),
+    "login_ip": (30, 60),
+    "login_account": (10, 60),
+}
+
+# --- Sign-in and security ---------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+AXES_HANDLER = "axes.handlers.cache.AxesCacheHandler"
+AXES_ONLY_ADMIN_SITE = True
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 1  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_VERBOSE = False
+
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "SAMEORIGIN"
+if PRODUCTION:
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+
+# --- API --------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["players.authentication.PlayerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["players.permissions.IsPlayer"],
+    "DEFAULT_RENDERER_CLASSES": ["memora_site.api_json.OrjsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["memora_site.api_json.OrjsonParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "memora_site.api_errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Memora",
+    "DESCRIPTION": "The students' API: sign in, content, progress, wallet.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# --- Languages --------------------------------------------------------------
+
+LANGUAGE_CODE = "ar"
+LANGUAGES = [("ar", _("Arabic")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "memora_site" / "locale"]
+TIME_ZONE: str = env("TIME_ZONE", default="UTC")
+USE_I18N = USE_TZ = True
+
+# --- Static files and uploads -----------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_AUTOREFRESH = DEBUG
+MEDIA_ROOT = STATE_DIR / "media"
+MEDIA_URL = "/media/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": (
+            "whitenoise.storage.CompressedManifestStaticFilesStorage"
+            if PRODUCTION
+            else "django.contrib.staticfiles.storage.StaticFilesStorage"
+        )
+    },
+}
+
+# --- E-mail and errors ------------------------------------------------------
+
+EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
+vars().update(EMAIL_CONFIG)
+DEFAULT_FROM_EMAIL: str = env("DEFAULT_FROM_EMAIL", default="memora@localhost")
+if SENTRY_DSN := env("SENTRY_DSN", default=""):
+    sentry_sdk.init(dsn=SENTRY_DSN, environment=ENVIRONMENT, send_default_pii=False)

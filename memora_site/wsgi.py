@@ -1,0 +1,8 @@
+"""The web server's entry (Granian or gunicorn)."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "memora_site.settings")
+application = get_wsgi_application()

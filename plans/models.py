@@ -1,0 +1,291 @@
+"""Academic plans: which subjects a group of students gets, and how they differ."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import Case, F, Q, Value, When
+from django.utils.translation import gettext_lazy as _
+
+from content.fields import PublicIdField, validate_item_code
+from content.kinds import Kind, new_id
+from content.models import Node
+from plans import signals
+from plans.access import Level
+
+PLAN_PREFIX = "PLAN"
+
+
+def new_plan_id() -> str:
+    """A fresh plan id, such as ``PLAN-7K3M9QX2VB``."""
+    return new_id(PLAN_PREFIX)
+
+
+class Label(models.Model):
+    """A named choice that plans and players share."""
+
+    title = models.CharField(_("title"), max_length=100, unique=True)
+    position = models.PositiveIntegerField(_("order"), default=0)
+
+    class Meta:
+        abstract = True
+        ordering = ["position", "title"]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Season(Label):
+    class Meta(Label.Meta):
+        verbose_name = _("season")
+        verbose_name_plural = _("seasons")
+
+
+class Grade(Label):
+    class Meta(Label.Meta):
+        verbose_name = _("grade")
+        verbose_name_plural = _("grades")
+
+
+class Stream(Label):
+    class Meta(Label.Meta):
+        verbose_name = _("stream")
+        verbose_name_plural = _("streams")
+
+
+class PlanPartQuerySet(models.QuerySet[Any]):
+    """Bulk writes of plans and their parts still count as edits (DESIGN 5)."""
+
+    plan_path = "plan_id"
+
+    def _plan_ids(self) -> set[int]:
+        return set(self.order_by().values_list(self.plan_path, flat=True).distinct())
+
+    def update(self, **kwargs: Any) -> int:
+        with transaction.atomic(using=self.db):
+            before = self._plan_ids()
+            moved = {value for key, value in kwargs.items() if key == "plan_id"}
+            if "plan" in kwargs:
+                moved.add(kwargs["plan"].pk)
+            count = super().update(**kwargs)
+            AcademicPlan.touch(before | moved)
+        return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        with transaction.atomic(using=self.db):
+            created = super().bulk_create(objs, *args, **kwargs)
+            AcademicPlan.touch(getattr(made, self.plan_path) for made in created)
+        return created
+
+
+class PlanQuerySet(PlanPartQuerySet):
+    plan_path = "pk"
+
+
+class AcademicPlan(models.Model):
+    """A plan: an ordered choice of subjects, with its own overrides."""
+
+    public_id = PublicIdField(default=new_plan_id)
+    title = models.CharField(_("title"), max_length=255)
+    season = models.ForeignKey(
+        Season, models.PROTECT, null=True, blank=True, verbose_name=_("season")
+    )
+    grade = models.ForeignKey(
+        Grade, models.PROTECT, null=True, blank=True, verbose_name=_("grade")
+    )
+    stream = models.ForeignKey(
+        Stream, models.PROTECT, null=True, blank=True, verbose_name=_("stream")
+    )
+    is_published = models.BooleanField(
+        _("published"),
+        default=False,
+        help_text=_("An unpublished plan's files are withdrawn."),
+    )
+    subjects = models.ManyToManyField(
+        Node, through="PlanSubject", related_name="plans", verbose_name=_("subjects")
+    )
+    revision = models.PositiveBigIntegerField(default=1, editable=False)
+    """Grows in the transaction of every edit of the plan (DESIGN 5)."""
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    objects = PlanQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("plan")
+        verbose_name_plural = _("plans")
+        ordering = ["title"]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @classmethod
+    def touch(cls, plan_ids: Iterable[int]) -> None:
+        """Record that these plans changed, and tell who listens.
+
+        Part of the caller's transaction: a rolled-back edit leaves no trace.
+        """
+        touched = sorted(set(plan_ids))
+        if not touched:
+            return
+        models.QuerySet(cls).filter(pk__in=touched).update(revision=F("revision") + 1)
+        signals.plans_changed.send(sender=cls, plan_ids=touched)
+
+
+class PlanSubject(models.Model):
+    """A subject's place in a plan."""
+
+    plan = models.ForeignKey(AcademicPlan, models.CASCADE, related_name="plan_subjects")
+    subject = models.ForeignKey(
+        Node,
+        models.CASCADE,
+        related_name="plan_subjects",
+        limit_choices_to={"kind": Kind.SUBJECT.value},
+        verbose_name=_("subject"),
+    )
+    position = models.PositiveIntegerField(_("order"), default=0)
+
+    objects = PlanPartQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("plan subject")
+        verbose_name_plural = _("plan subjects")
+        ordering = ["position", "pk"]
+        constraints = [
+            # A subject twice in a plan would write its files twice.
+            models.UniqueConstraint(
+                fields=["plan", "subject"],
+                name="plans_subject_once_per_plan",
+                violation_error_message=_("This subject is already in the plan."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.subject)
+
+    def clean(self) -> None:
+        if self.subject_id is not None and self.subject.kind != Kind.SUBJECT.value:
+            raise ValidationError(
+                {"subject": _("“%(title)s” is a %(kind)s: a plan takes subjects.")},
+                params={
+                    "title": self.subject.title,
+                    "kind": self.subject.get_kind_display(),
+                },
+            )
+
+
+class OverrideAction(models.TextChoices):
+    """What a plan may say of a node."""
+
+    HIDE = "hide", _("hide")
+    SET_FREE = "set_free", _("set free")
+    SET_SOLD_SEPARATELY = "set_sold_separately", _("sell separately")
+    SET_ACCESS_LEVEL = "set_access_level", _("set access level")
+    SET_LINEAR = "set_linear", _("set order")
+    RENAME = "rename", _("rename")
+
+
+class OverrideAspect(models.TextChoices):
+    """What an override is about; a plan says one thing of each per node."""
+
+    ACCESS = "access", _("access")
+    LINEAR = "linear", _("order")
+    TITLE = "title", _("title")
+
+
+LINEAR_VALUES = {"true": True, "false": False}
+
+
+class PlanOverride(models.Model):
+    """One exception of one plan for one node."""
+
+    plan = models.ForeignKey(AcademicPlan, models.CASCADE, related_name="overrides")
+    target = models.ForeignKey(
+        Node, models.CASCADE, related_name="overrides", verbose_name=_("content")
+    )
+    action = models.CharField(
+        _("action"), max_length=20, choices=OverrideAction.choices
+    )
+    value = models.CharField(
+        _("value"),
+        max_length=255,
+        blank=True,
+        help_text=_(
+            "A product code (sell separately), a level (set access level: public, "
+            "authenticated, free_preview or paid), true or false (set order), or "
+            "a title (rename). Hide and set free take none."
+        ),
+    )
+    aspect = models.GeneratedField(
+        expression=Case(
+            When(Q(action="set_linear"), then=Value("linear")),
+            When(Q(action="rename"), then=Value("title")),
+            default=Value("access"),
+        ),
+        output_field=models.CharField(max_length=10, choices=OverrideAspect.choices),
+        db_persist=True,
+        verbose_name=_("about"),
+    )
+
+    objects = PlanPartQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("override")
+        verbose_name_plural = _("overrides")
+        ordering = ["pk"]
+        constraints = [
+            # Two access actions on one node would leave its level to chance.
+            models.UniqueConstraint(
+                fields=["plan", "target", "aspect"],
+                name="plans_one_override_per_aspect",
+                violation_error_message=_(
+                    "This plan already has an override of this kind for this content."
+                ),
+            ),
+            models.CheckConstraint(
+                condition=Q(action__in=OverrideAction.values),
+                name="plans_known_override_action",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()}: {self.target}"
+
+    def clean(self) -> None:
+        """Refuse a value that does not fit the action.
+
+        That the target lies in one of the plan's subjects is checked where both are
+        known together: `plans.services` and the admin's formset.
+        """
+        problem = override_value_problem(
+            action=self.action,
+            value=self.value,
+            node_item=self.target.required_item if self.target_id else "",
+        )
+        if problem:
+            raise ValidationError({"value": problem})
+
+
+def override_value_problem(*, action: str, value: str, node_item: str) -> Any:
+    """Why ``value`` cannot go with ``action``, translated, or None."""
+    match action:
+        case OverrideAction.HIDE | OverrideAction.SET_FREE if value:
+            return _("This action takes no value.")
+        case OverrideAction.SET_ACCESS_LEVEL if value not in list(Level):
+            return _("Write public, authenticated, free_preview or paid.")
+        case OverrideAction.SET_LINEAR if value not in LINEAR_VALUES:
+            return _("Write true or false.")
+        case OverrideAction.RENAME if not value.strip():
+            return _("Write the title this plan's students see.")
+        case OverrideAction.SET_SOLD_SEPARATELY:
+            if not value and not node_item:
+                return _("Write the product code: this content has none of its own.")
+            if value:
+                try:
+                    validate_item_code(value)
+                except ValidationError as error:
+                    return error.messages[0]
+    return None

@@ -1,0 +1,85 @@
+"""Changing a plan: the rules that need more than one row."""
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from content.models import Node
+from plans.models import AcademicPlan, PlanOverride, PlanSubject
+
+
+@transaction.atomic
+def add_subject(*, plan: AcademicPlan, subject: Node) -> PlanSubject:
+    """Put ``subject`` last in ``plan``; no change if it is there already.
+
+    Raises:
+        ValidationError: ``subject`` is not a subject.
+    """
+    existing = PlanSubject.objects.filter(plan=plan, subject=subject).first()
+    if existing is not None:
+        return existing
+    last = PlanSubject.objects.filter(plan=plan).order_by("position").last()
+    row = PlanSubject(
+        plan=plan, subject=subject, position=last.position + 1 if last else 0
+    )
+    row.full_clean()
+    row.save()
+    return row
+
+
+@transaction.atomic
+def set_override(
+    *, plan: AcademicPlan, target: Node, action: str, value: str = ""
+) -> PlanOverride:
+    """Say one thing of ``target`` in ``plan``, replacing what was said of that aspect.
+
+    Raises:
+        ValidationError: the target lies outside the plan's subjects, or the value
+            does not fit the action.
+    """
+    require_inside(plan=plan, targets=[target])
+    row = PlanOverride(plan=plan, target=target, action=action, value=value)
+    row.clean_fields()
+    row.clean()
+    same_aspect = PlanOverride.objects.filter(
+        plan=plan, target=target, aspect=_aspect(action)
+    )
+    for replaced in same_aspect:
+        replaced.delete()
+    row.save()
+    return row
+
+
+def _aspect(action: str) -> str:
+    return {"set_linear": "linear", "rename": "title"}.get(action, "access")
+
+
+def require_inside(*, plan: AcademicPlan, targets: list[Node]) -> None:
+    """Refuse targets outside the plan's subjects, naming each.
+
+    Raises:
+        ValidationError: one message per such target, code ``outside_plan``.
+    """
+    inside = set(
+        PlanSubject.objects.filter(plan=plan).values_list("subject_id", flat=True)
+    )
+    raise_outside([node for node in targets if node.subject_pk not in inside])
+
+
+def raise_outside(outside: list[Node]) -> None:
+    """Refuse these targets, if there are any.
+
+    Raises:
+        ValidationError: one message per target, code ``outside_plan``.
+    """
+    if outside:
+        raise ValidationError(
+            [
+                ValidationError(
+                    _("“%(title)s” is not in any of this plan's subjects."),
+                    code="outside_plan",
+                    params={"title": node.title},
+                )
+                for node in outside
+            ]
+        )

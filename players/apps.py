@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class PlayersConfig(AppConfig):
+    """Players: who students are: accounts, devices, sessions, wallets."""
+
+    name = "players"
+    verbose_name = _("Players")

@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ProgressConfig(AppConfig):
+    """Progress: what students have done, and what opens next."""
+
+    name = "progress"
+    verbose_name = _("Progress")

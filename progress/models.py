@@ -1,0 +1,162 @@
+"""The ledger of what players did, and the snapshots and cards kept beside it."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from content.kinds import ID_MAX_LENGTH
+from players.models import PlayerProfile
+
+
+class InteractionType(models.TextChoices):
+    LESSON_COMPLETED = "lesson_completed", _("lesson completed")
+    LESSON_FAILED = "lesson_failed", _("lesson failed")
+    REVIEW = "review", _("review")
+    XP_CORRECTED = "xp_corrected", _("XP corrected")
+    PROGRESS_RESET = "progress_reset", _("progress reset")
+
+
+class InteractionLog(models.Model):
+    """One thing a player did: the append-only truth of XP and progress (DESIGN 7).
+
+    Ids are public ids, not foreign keys: content may go, what was done stays.
+    """
+
+    player = models.ForeignKey(
+        PlayerProfile,
+        models.CASCADE,
+        related_name="interactions",
+        verbose_name=_("player"),
+    )
+    type = models.CharField(_("what"), max_length=20, choices=InteractionType.choices)
+    reference_id = models.CharField(
+        _("about"), max_length=ID_MAX_LENGTH, help_text=_("A lesson's id, usually.")
+    )
+    subject_id = models.CharField(_("subject"), max_length=ID_MAX_LENGTH, blank=True)
+    bit_index = models.PositiveIntegerField(_("progress bit"), null=True, blank=True)
+    hearts = models.PositiveSmallIntegerField(
+        _("hearts"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(5)],
+    )
+    xp = models.IntegerField(_("XP"), default=0)
+    data = models.JSONField(_("details"), default=dict, blank=True)
+    idempotency_key = models.CharField(  # noqa: DJ001 - NULL is never a duplicate
+        _("idempotency key"),
+        max_length=100,
+        null=True,
+        blank=True,
+    )
+    first_of = models.CharField(  # noqa: DJ001 - NULL is never a duplicate
+        max_length=ID_MAX_LENGTH,
+        null=True,
+        blank=True,
+        editable=False,
+    )
+    """The lesson's id when this was its first completion, else NULL."""
+    record_of = models.CharField(  # noqa: DJ001 - NULL is never a duplicate
+        max_length=ID_MAX_LENGTH + 2,
+        null=True,
+        blank=True,
+        editable=False,
+    )
+    """``{lesson_id}:{hearts}`` when this was a new record, else NULL."""
+    created_at = models.DateTimeField(_("when"))
+
+    class Meta:
+        verbose_name = _("interaction")
+        verbose_name_plural = _("interactions")
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            # A repeated request answers what the first one did.
+            models.UniqueConstraint(
+                fields=["player", "idempotency_key"],
+                name="progress_idempotency_key_once",
+            ),
+            # Two racing requests are not both the first completion ...
+            models.UniqueConstraint(
+                fields=["player", "first_of"], name="progress_first_completion_once"
+            ),
+            # ... and no record is paid twice.
+            models.UniqueConstraint(
+                fields=["player", "record_of"], name="progress_record_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(hearts__isnull=True) | Q(hearts__lte=5),
+                name="progress_at_most_five_hearts",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["player", "subject_id"], name="progress_player_subject"
+            ),
+            models.Index(fields=["player", "created_at"], name="progress_player_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_type_display()}: {self.reference_id}"
+
+
+class StructureProgress(models.Model):
+    """A player's progress in a subject, as last written back from Redis."""
+
+    player = models.ForeignKey(
+        PlayerProfile,
+        models.CASCADE,
+        related_name="structure_progress",
+        verbose_name=_("player"),
+    )
+    subject_id = models.CharField(_("subject"), max_length=ID_MAX_LENGTH)
+    progress_bitmap = models.TextField(
+        _("bitmap"), blank=True, help_text=_("Redis's own bytes, as Base64.")
+    )
+    best_hearts = models.JSONField(_("best hearts"), default=dict, blank=True)
+    total_xp_earned = models.PositiveBigIntegerField(_("XP"), default=0)
+    passed_lessons = models.PositiveIntegerField(_("lessons passed"), default=0)
+    last_synced_at = models.DateTimeField(_("written back"))
+
+    class Meta:
+        verbose_name = _("subject progress")
+        verbose_name_plural = _("subject progress")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["player", "subject_id"],
+                name="progress_one_snapshot_per_subject",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.subject_id
+
+
+class ReviewCard(models.Model):
+    """An item a player has met, with its memory state (FSRS)."""
+
+    player = models.ForeignKey(
+        PlayerProfile,
+        models.CASCADE,
+        related_name="review_cards",
+        verbose_name=_("player"),
+    )
+    item_id = models.CharField(_("item"), max_length=ID_MAX_LENGTH)
+    lesson_id = models.CharField(_("lesson"), max_length=ID_MAX_LENGTH)
+    subject_id = models.CharField(_("subject"), max_length=ID_MAX_LENGTH)
+    state = models.JSONField(_("memory"), help_text=_("The FSRS card."))
+    due_at = models.DateTimeField(_("due"))
+    last_reviewed_at = models.DateTimeField(_("last review"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("review card")
+        verbose_name_plural = _("review cards")
+        constraints = [
+            # Meeting an item again does not start its memory anew.
+            models.UniqueConstraint(
+                fields=["player", "lesson_id", "item_id"], name="progress_one_card"
+            )
+        ]
+        indexes = [models.Index(fields=["player", "due_at"], name="progress_due")]
+
+    def __str__(self) -> str:
+        return self.item_id

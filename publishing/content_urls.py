@@ -1,0 +1,30 @@
+"""Where clients find published files: the one place that decides (DESIGN 5)."""
+
+from django.conf import settings
+
+from publishing import locations
+from publishing.models import PublishingSettings
+
+
+def content_base_url(current: PublishingSettings | None = None) -> str:
+    """What a content path is appended to, ending in ``/``.
+
+    Reads the settings row anew, so that a change is followed at once by every
+    process; a caller with many URLs to make passes the row it has read.
+    """
+    current = current or PublishingSettings.get_solo()
+    domain = (current.local_domain or settings.SITE_URL).rstrip("/")
+    return f"{domain}{settings.CONTENT_URL}"
+
+
+def get_content_url(path: str) -> str:
+    """The absolute URL of a content path such as ``plans/PLAN-1/manifest.json``."""
+    return content_base_url() + path
+
+
+def gated_lesson_url(lesson_id: str, current: PublishingSettings | None = None) -> str:
+    """The API's address for a lesson that needs an entitlement check."""
+    current = current or PublishingSettings.get_solo()
+    domain = (current.local_domain or settings.SITE_URL).rstrip("/")
+    locations.lesson(lesson_id)
+    return f"{domain}/api/v1/content/lessons/{lesson_id}/"

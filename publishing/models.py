@@ -1,0 +1,207 @@
+"""What publishing remembers: settings, each plan's release, every file, every run."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from solo.models import SingletonModel
+
+from content.kinds import ID_MAX_LENGTH
+from plans.models import AcademicPlan
+
+CONTENT_PATH_LENGTH = 200
+
+
+class PublishingSettings(SingletonModel):
+    """The one row of settings operators change while everything runs."""
+
+    local_domain = models.URLField(
+        _("local domain"),
+        blank=True,
+        help_text=_("How students reach this server. Empty: the site's own address."),
+    )
+    local_fallback_mode = models.BooleanField(
+        _("local fallback mode"),
+        default=False,
+        help_text=_(
+            "Students read from this server, and every change is published at once."
+        ),
+    )
+    batch_threshold = models.PositiveIntegerField(
+        _("pending plans that publish at once"),
+        default=50,
+        validators=[MinValueValidator(1)],
+    )
+    search_shard_threshold = models.PositiveIntegerField(
+        _("lessons from which the search index is split"), default=500
+    )
+    kept_generations = models.PositiveIntegerField(
+        _("generations kept"), default=3, validators=[MinValueValidator(1)]
+    )
+    min_free_disk_percent = models.PositiveIntegerField(
+        _("free disk below which publishing pauses (%)"),
+        default=10,
+        validators=[MaxValueValidator(90)],
+    )
+    signed_url_hours = models.PositiveIntegerField(
+        _("hours a signed URL lasts"),
+        default=4,
+        validators=[MinValueValidator(1), MaxValueValidator(168)],
+    )
+    embed_signed_urls = models.BooleanField(
+        _("signed video URLs inside lesson files"), default=True
+    )
+    revision = models.PositiveBigIntegerField(default=1, editable=False)
+    """Grows with every saved change; a release built under another is stale."""
+
+    class Meta:
+        verbose_name = _("publishing settings")
+
+    def __str__(self) -> str:
+        return str(_("Publishing settings"))
+
+
+class Publication(models.Model):
+    """A plan's current release, and what it was built from.
+
+    It outlives its plan until the plan's files are gone.
+    """
+
+    plan = models.OneToOneField(
+        AcademicPlan,
+        models.SET_NULL,
+        null=True,
+        related_name="publication",
+        verbose_name=_("plan"),
+    )
+    plan_public_id = models.CharField(
+        _("plan id"), max_length=ID_MAX_LENGTH, unique=True
+    )
+    fence = models.PositiveBigIntegerField(default=0)
+    """The number of the newest build that claimed this plan; older ones give up."""
+    generation = models.PositiveBigIntegerField(_("generation"), null=True, blank=True)
+    """The build whose directory students read; NULL before the first release."""
+    built_from = models.JSONField(default=dict)
+    """``{"plan": revision, "settings": revision, "subjects": {pk: revision}}``."""
+    published_at = models.DateTimeField(_("published"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("publication")
+        verbose_name_plural = _("publications")
+
+    def __str__(self) -> str:
+        return f"{self.plan_public_id}@{self.generation}"
+
+
+class PublishedDocument(models.Model):
+    """A file as published: what decides whether it must be written again."""
+
+    path = models.CharField(_("path"), max_length=CONTENT_PATH_LENGTH, unique=True)
+    publication = models.ForeignKey(
+        Publication, models.CASCADE, null=True, related_name="documents"
+    )
+    """NULL for a lesson: lessons are shared by plans."""
+    fingerprint = models.CharField(max_length=64)
+    """SHA-256 of the content without version, time and signatures."""
+    version = models.PositiveBigIntegerField(_("version"))
+    sha256 = models.CharField(max_length=64)
+    size = models.PositiveIntegerField(_("bytes"))
+    source_revision = models.PositiveBigIntegerField(default=0)
+    """For a lesson: its subject's revision when it was read, so that an older
+    snapshot never overwrites a newer one."""
+    signed_until = models.PositiveBigIntegerField(null=True, blank=True)
+    """Unix time at which the earliest signature inside expires."""
+
+    class Meta:
+        verbose_name = _("published file")
+        verbose_name_plural = _("published files")
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class LessonOffer(models.Model):
+    """That a plan's current release has a lesson, and whether openly.
+
+    A lesson with no open offer is gated (DESIGN 4); one with no offer at all has
+    no file.
+    """
+
+    publication = models.ForeignKey(
+        Publication, models.CASCADE, related_name="lesson_offers"
+    )
+    lesson_id = models.CharField(max_length=ID_MAX_LENGTH)
+    is_open = models.BooleanField()
+
+    class Meta:
+        verbose_name = _("lesson offer")
+        verbose_name_plural = _("lesson offers")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["publication", "lesson_id"], name="publishing_one_offer"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["lesson_id", "is_open"], name="publishing_offers")
+        ]
+
+    def __str__(self) -> str:
+        return self.lesson_id
+
+
+class SyncStatus(models.TextChoices):
+    QUEUED = "queued", _("Queued")
+    PROCESSING = "processing", _("Processing")
+    SUCCESS = "success", _("Success")
+    LOCAL_ONLY = "local_only", _("Local Only")
+    FAILED = "failed", _("Failed")
+    DEAD_LETTER = "dead_letter", _("Dead Letter")
+    SUPERSEDED = "superseded", _("Superseded")
+
+
+class SyncLog(models.Model):
+    """One run of publishing a plan, with its retries."""
+
+    plan = models.ForeignKey(
+        AcademicPlan,
+        models.SET_NULL,
+        null=True,
+        related_name="sync_logs",
+        verbose_name=_("plan"),
+    )
+    plan_public_id = models.CharField(_("plan id"), max_length=ID_MAX_LENGTH)
+    status = models.CharField(
+        _("status"), max_length=12, choices=SyncStatus.choices, db_index=True
+    )
+    trigger = models.CharField(_("started by"), max_length=20)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
+    generation = models.PositiveBigIntegerField(_("generation"), null=True, blank=True)
+    files_written = models.PositiveIntegerField(_("files written"), default=0)
+    files_unchanged = models.PositiveIntegerField(_("files unchanged"), default=0)
+    files_removed = models.PositiveIntegerField(_("files removed"), default=0)
+    error = models.TextField(_("error"), blank=True)
+    error_document = models.CharField(
+        _("in the file"), max_length=CONTENT_PATH_LENGTH, blank=True
+    )
+    error_json_path = models.CharField(_("at"), max_length=255, blank=True)
+    created_at = models.DateTimeField(_("queued"))
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("sync log entry")
+        verbose_name_plural = _("sync log")
+        ordering = ["-created_at", "-pk"]
+        indexes = [
+            models.Index(fields=["plan", "status"], name="publishing_log_of_plan")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan_public_id}: {self.get_status_display()}"
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """How long the last attempt took; None while it runs."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
