@@ -17,6 +17,8 @@ import environ
 import sentry_sdk
 from django.utils.translation import gettext_lazy as _
 
+from memora_site import logs
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
@@ -80,6 +82,7 @@ INSTALLED_APPS = [
     "storages",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "axes",
     "django_structlog",
 ]
@@ -147,9 +150,10 @@ elif _database["ENGINE"].endswith("mysql"):
 EMBEDDED_REDIS_DIR = Path(tempfile.gettempdir()) / (
     f"memora-{os.getuid()}-{hashlib.sha256(str(STATE_DIR).encode()).hexdigest()[:12]}"
 )
-REDIS_URL: str = env(
-    "REDIS_URL", default=f"unix://{EMBEDDED_REDIS_DIR / 'redis.sock'}?db=0"
-)
+EMBEDDED_REDIS_SOCKET = EMBEDDED_REDIS_DIR / "redis.sock"
+_redis_url: str = env("REDIS_URL", default="")
+EMBEDDED_REDIS: bool = not _redis_url
+REDIS_URL: str = _redis_url or f"unix://{EMBEDDED_REDIS_SOCKET}?db=0"
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -184,7 +188,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # A request that only wakes a worker must not hang when the broker is away.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULE_FILENAME = str(BASE_DIR / "celerybeat-schedule")
+# Beside the state where that was moved: two states must not share one beat's file.
+CELERY_BEAT_SCHEDULE_FILENAME = str(
+    (STATE_DIR if "MEMORA_STATE_DIR" in os.environ else BASE_DIR)
+    / "celerybeat-schedule"
+)
 CELERY_BEAT_SCHEDULE = {
     "process-pending-plans": {
         "task": "publishing.tasks.process_pending",
@@ -254,7 +262,7 @@ AXES_VERBOSE = False
 
 SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
-X_FRAME_OPTIONS = "SAMEORIGIN"
+X_FRAME_OPTIONS = "DENY"
 if PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
@@ -279,6 +287,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "The students' API: sign in, content, progress, wallet.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # The reading page comes whole from this server: no CDN, no validator service.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
 }
 
 # --- Languages --------------------------------------------------------------
@@ -292,7 +304,7 @@ USE_I18N = USE_TZ = True
 # --- Static files and uploads -----------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = Path(env("MEMORA_STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEBUG
 MEDIA_ROOT = STATE_DIR / "media"
@@ -308,7 +320,14 @@ STORAGES = {
     },
 }
 
-# --- E-mail and errors ------------------------------------------------------
+# --- Logs, e-mail and errors ------------------------------------------------
+
+logs.configure_structlog()
+LOGGING = logs.logging_config(
+    json=PRODUCTION, level=env("MEMORA_LOG_LEVEL", default="INFO").upper()
+)
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # personal data; the audit trail has it
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)

@@ -1,12 +1,23 @@
 """Every URL of the site."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, reverse_lazy
+from django.views.generic import RedirectView
+
+from memora_site import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(url=reverse_lazy("admin:index"))),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
     path("admin/", admin.site.urls),
     path("api/v1/", include("players.urls")),
     path("api/v1/", include("progress.urls")),
     path("files/", include("publishing.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
 ]
+
+handler400 = "memora_site.error_views.bad_request"
+handler403 = "memora_site.error_views.permission_denied"
+handler404 = "memora_site.error_views.page_not_found"
+handler500 = "memora_site.error_views.server_error"

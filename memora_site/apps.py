@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class SiteConfig(AppConfig):
+    """The site: what joins the apps."""
+
+    name = "memora_site"
+    verbose_name = _("Memora")
+
+    def ready(self) -> None:
+        from memora_site import checks  # noqa: F401

@@ -1,0 +1,199 @@
+"""What ``manage.py check`` refuses (DESIGN 1): a configuration that would be unsafe.
+
+The checks of production run only where ``MEMORA_ENVIRONMENT=production``; the
+embedded default is meant to run with nothing configured.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.conf import settings
+from django.core.checks import (
+    CheckMessage,
+    Error,
+    Tags,
+    Warning as CheckWarning,
+    register,
+)
+from django.core.exceptions import ImproperlyConfigured
+
+ENVIRONMENTS = ("local", "production")
+SECRET_KEY_LENGTH = 50
+SECRET_KEY_VARIETY = 5
+NOT_SENDING = ("console", "dummy", "locmem", "filebased")
+
+
+@register(Tags.security)
+def check_environment(**_kwargs: Any) -> list[CheckMessage]:
+    """Settings that must make sense anywhere."""
+    return [*_environment_name(), *_streak_time_zone()]
+
+
+@register(Tags.security)
+def check_production(**_kwargs: Any) -> list[CheckMessage]:
+    """What production must not run with; nothing is checked elsewhere."""
+    if not settings.PRODUCTION:
+        return []
+    return [message for check in PRODUCTION_CHECKS for message in check()]
+
+
+def _environment_name() -> Iterator[CheckMessage]:
+    if settings.ENVIRONMENT not in ENVIRONMENTS:
+        yield Error(
+            f"MEMORA_ENVIRONMENT is {settings.ENVIRONMENT!r}.",
+            hint="Set it to “local” or “production”; nothing else has a meaning.",
+            id="memora.E001",
+        )
+
+
+def _streak_time_zone() -> Iterator[CheckMessage]:
+    try:
+        ZoneInfo(settings.STREAK_TIME_ZONE)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield Error(
+            f"MEMORA_STREAK_TIME_ZONE is {settings.STREAK_TIME_ZONE!r}, "
+            "which is no time zone.",
+            hint="Use a name of the IANA database such as UTC or Asia/Riyadh.",
+            id="memora.E002",
+        )
+
+
+def _secret_key() -> Iterator[CheckMessage]:
+    try:
+        key: str = settings.SECRET_KEY
+    except ImproperlyConfigured:
+        key = ""
+    if not key:
+        yield Error(
+            "SECRET_KEY is not set.",
+            hint="Give production a random key of its own: python -c "
+            "'import secrets; print(secrets.token_urlsafe(50))'",
+            id="memora.E003",
+        )
+    elif (
+        len(key) < SECRET_KEY_LENGTH
+        or len(set(key)) < SECRET_KEY_VARIETY
+        or key.startswith("django-insecure-")
+    ):
+        yield Error(
+            f"SECRET_KEY is easy to guess: shorter than {SECRET_KEY_LENGTH} "
+            "characters, of few different ones, or an example's.",
+            hint="Every signature and session rests on it: python -c "
+            "'import secrets; print(secrets.token_urlsafe(50))'",
+            id="memora.E004",
+        )
+
+
+def _debug() -> Iterator[CheckMessage]:
+    if settings.DEBUG:
+        yield Error(
+            "DEBUG is on in production.",
+            hint="Unset DEBUG: its error pages show settings and code to anyone.",
+            id="memora.E005",
+        )
+
+
+def _allowed_hosts() -> Iterator[CheckMessage]:
+    if not settings.ALLOWED_HOSTS:
+        yield Error(
+            "ALLOWED_HOSTS is empty: every request would be refused.",
+            hint="Name the hosts, separated by commas: ALLOWED_HOSTS=api.example.org",
+            id="memora.E006",
+        )
+    elif "*" in settings.ALLOWED_HOSTS:
+        yield Error(
+            "ALLOWED_HOSTS allows any host.",
+            hint="Name the hosts: a forged Host header gets into links otherwise.",
+            id="memora.E007",
+        )
+
+
+def _database() -> Iterator[CheckMessage]:
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        yield Error(
+            "The database is SQLite, the embedded default.",
+            hint="Set DATABASE_URL, for example mysql://user:password@host:3306/memora",
+            id="memora.E008",
+        )
+
+
+def _redis() -> Iterator[CheckMessage]:
+    if settings.EMBEDDED_REDIS:
+        yield Error(
+            "REDIS_URL is not set: the bundled Redis serves one machine only.",
+            hint="Set REDIS_URL, for example redis://:password@host:6379/0",
+            id="memora.E009",
+        )
+
+
+def _site_url() -> Iterator[CheckMessage]:
+    parts = urlsplit(settings.SITE_URL)
+    if parts.scheme != "https" or not parts.hostname:
+        yield Error(
+            f"MEMORA_SITE_URL is {settings.SITE_URL!r}, not an https:// address.",
+            hint="Published files link to it: MEMORA_SITE_URL=https://api.example.org",
+            id="memora.E010",
+        )
+
+
+def _email() -> Iterator[CheckMessage]:
+    backend = settings.EMAIL_BACKEND.rsplit(".", 2)
+    if len(backend) > 1 and backend[-2] in NOT_SENDING:
+        yield Error(
+            f"E-mail goes nowhere: the backend is {settings.EMAIL_BACKEND}.",
+            hint="Alerts are sent by e-mail: set EMAIL_URL, for example "
+            "smtp+tls://user:password@host:587",
+            id="memora.E011",
+        )
+    _name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
+    if address.rpartition("@")[2] in ("", "localhost"):
+        yield CheckWarning(
+            f"E-mail is sent from {settings.DEFAULT_FROM_EMAIL!r}, "
+            "which other servers refuse.",
+            hint="Set DEFAULT_FROM_EMAIL=memora@example.org",
+            id="memora.W001",
+        )
+
+
+def _content_root() -> Iterator[CheckMessage]:
+    root = Path(settings.CONTENT_ROOT)
+    if not root.is_dir():
+        yield Error(
+            f"The content root {root} does not exist.",
+            hint="Make the folder, or set MEMORA_CONTENT_ROOT.",
+            id="memora.E012",
+        )
+    elif not os.access(root, os.W_OK | os.X_OK):
+        yield Error(
+            f"The content root {root} cannot be written by this user.",
+            hint="Give the folder to the user the workers run as.",
+            id="memora.E013",
+        )
+
+
+def _static_files() -> Iterator[CheckMessage]:
+    if not (Path(settings.STATIC_ROOT) / "staticfiles.json").is_file():
+        yield CheckWarning(
+            f"No collected static files in {settings.STATIC_ROOT}: "
+            "the admin would answer errors.",
+            hint="Run manage.py collectstatic --noinput after every update.",
+            id="memora.W002",
+        )
+
+
+PRODUCTION_CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
+    _secret_key,
+    _debug,
+    _allowed_hosts,
+    _database,
+    _redis,
+    _site_url,
+    _email,
+    _content_root,
+    _static_files,
+)

@@ -1,0 +1,225 @@
+"""Whether this server lives (``/healthz``) and can serve students (``/readyz``).
+
+Each check answers within ``DEADLINE_SECONDS`` or counts as failed, whatever it
+waits for: it runs in a thread of its own, and while one hangs, later requests wait
+for the same one instead of starting another.
+"""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, TimeoutError as NotInTime
+from pathlib import Path
+
+import redis
+import structlog
+from django.conf import settings
+from django.db import connections
+from django.http import HttpRequest, JsonResponse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _, gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from memora_site.celery import app as celery_app
+from publishing.models import PublishingSettings
+
+log = structlog.get_logger(__name__)
+
+DEADLINE_SECONDS = 3.0
+"""All checks together; a load balancer's own patience is seldom less."""
+CONNECT_SECONDS = 1.0
+
+
+class NotReady(Exception):
+    """A check failed; ``why`` says it in words, without secrets.
+
+    It stays lazy until the request's own thread, which knows the language, reads it.
+    """
+
+    def __init__(self, why: str | Promise, **values: float) -> None:
+        super().__init__(why)
+        self._why = why
+        self._values = values
+
+    @property
+    def why(self) -> str:
+        return str(self._why) % self._values if self._values else str(self._why)
+
+
+@never_cache
+@require_safe
+def healthz(_request: HttpRequest) -> JsonResponse:
+    """The process answers; nothing else is asked."""
+    return JsonResponse({"ok": True})
+
+
+@never_cache
+@require_safe
+def readyz(_request: HttpRequest) -> JsonResponse:
+    """200 when every check passes, else 503; each with ``ok`` and ``why``."""
+    results = run(CHECKS)
+    ok = all(why is None for why in results.values())
+    body = {
+        "ok": ok,
+        "checks": {
+            name: {"ok": True} if why is None else {"ok": False, "why": why}
+            for name, why in results.items()
+        },
+    }
+    return JsonResponse(body, status=200 if ok else 503)
+
+
+def run(checks: dict[str, Callable[[], None]]) -> dict[str, str | None]:
+    """Why each check failed, None where it passed; within ``DEADLINE_SECONDS``."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    started = {name: _start(name, check) for name, check in checks.items()}
+    return {
+        name: _why(name, future, deadline - time.monotonic())
+        for name, future in started.items()
+    }
+
+
+def _why(name: str, future: Future[None], seconds: float) -> str | None:
+    try:
+        future.result(timeout=max(seconds, 0))
+    except NotReady as error:
+        log.warning("readiness_check_failed", check=name, why=error.why)
+        return error.why
+    except NotInTime:
+        log.warning("readiness_check_timed_out", check=name)
+        return _("No answer within %(seconds)g seconds.") % {
+            "seconds": DEADLINE_SECONDS
+        }
+    except Exception as error:  # noqa: BLE001 - any failure is an answer here
+        log.warning("readiness_check_failed", check=name, error=type(error).__name__)
+        return _("The check itself failed; the log says how.")
+    return None
+
+
+_running: dict[str, Future[None]] = {}
+_running_lock = threading.Lock()
+
+
+def _start(name: str, check: Callable[[], None]) -> Future[None]:
+    """``check`` under way in a thread; the one that still runs, if one does."""
+    with _running_lock:
+        if (unfinished := _running.get(name)) is not None and not unfinished.done():
+            return unfinished
+        future = _running[name] = Future[None]()
+
+    def finish() -> None:
+        try:
+            check()
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    threading.Thread(target=finish, name=f"readyz-{name}", daemon=True).start()
+    return future
+
+
+# --- The checks: each returns, or raises NotReady ---------------------------
+
+
+def check_database() -> None:
+    """A new connection can be made and answers."""
+    connection = connections["default"]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    except Exception as error:
+        log.warning("readiness_database_failed", error=type(error).__name__)
+        raise NotReady(gettext_lazy("The database does not answer.")) from error
+    finally:
+        connection.close()
+
+
+def check_redis() -> None:
+    """Redis answers."""
+    client = redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=CONNECT_SECONDS,
+        socket_connect_timeout=CONNECT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        raise NotReady(gettext_lazy("Redis does not answer.")) from error
+    finally:
+        client.close()
+
+
+def check_broker() -> None:
+    """The broker, through which work reaches the workers, answers."""
+    connection = celery_app.connection_for_write(
+        settings.CELERY_BROKER_URL, connect_timeout=CONNECT_SECONDS
+    )
+    try:
+        connection.ensure_connection(
+            max_retries=1, interval_start=0, timeout=int(CONNECT_SECONDS)
+        )
+    except Exception as error:
+        log.warning("readiness_broker_failed", error=type(error).__name__)
+        raise NotReady(
+            gettext_lazy("The message broker of the workers does not answer.")
+        ) from error
+    finally:
+        connection.release()
+
+
+def check_disk() -> None:
+    """The published files' disk is freer than the line where publishing pauses."""
+    folder = Path(settings.CONTENT_ROOT)
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    usage = shutil.disk_usage(folder)
+    free = 100 * usage.free / usage.total
+    if free < (least := _least_free_percent()):
+        raise NotReady(
+            gettext_lazy(
+                "%(free).1f %% of the disk is free; publishing pauses below "
+                "%(least)d %%."
+            ),
+            free=free,
+            least=least,
+        )
+
+
+def check_publishing() -> None:
+    """The content root is there and can be written."""
+    root = Path(settings.CONTENT_ROOT)
+    if not root.is_dir():
+        raise NotReady(gettext_lazy("The content root does not exist."))
+    if not os.access(root, os.W_OK | os.X_OK):
+        raise NotReady(gettext_lazy("The content root cannot be written."))
+
+
+def _least_free_percent() -> int:
+    """The operators' line; the default where the database cannot say."""
+    field = PublishingSettings._meta.get_field("min_free_disk_percent")
+    connection = connections["default"]
+    try:
+        found = PublishingSettings.objects.values_list(field.name, flat=True).first()
+    except Exception as error:  # noqa: BLE001 - the database's own check reports it
+        log.warning("readiness_setting_unread", error=type(error).__name__)
+        found = None
+    finally:
+        connection.close()
+    return int(field.get_default() if found is None else found)
+
+
+CHECKS: dict[str, Callable[[], None]] = {
+    "database": check_database,
+    "redis": check_redis,
+    "broker": check_broker,
+    "disk": check_disk,
+    "publishing": check_publishing,
+}
