@@ -1,6 +1,7 @@
 """Accounts, and what a player has: devices, a session, plans, items, a wallet."""
 
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar, NoReturn
 
 from django.contrib.auth.models import (
     AbstractBaseUser,
@@ -8,16 +9,40 @@ from django.contrib.auth.models import (
     PermissionsMixin,
 )
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
+from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
 
 from content.fields import validate_item_code
 from plans.models import AcademicPlan, Grade, Season, Stream
+from players import signals
+from players.errors import AppendOnlyError
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    """Users; switching many off at once still ends their sessions."""
+
+    def update(self, **kwargs: Any) -> int:
+        with transaction.atomic(using=self.db):
+            switched_off = (
+                list(self.filter(is_active=True).values_list("pk", flat=True))
+                if kwargs.get("is_active") is False
+                else []
+            )
+            count = super().update(**kwargs)
+            if switched_off:
+                signals.users_deactivated.send(sender=User, user_ids=switched_off)
+        return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
 
 
 class UserManager(BaseUserManager["User"]):
     """Makes users by e-mail address."""
+
+    def get_queryset(self) -> UserQuerySet:
+        return UserQuerySet(self.model, using=self._db)
 
     def create_user(
         self, email: str, password: str | None = None, **fields: Any
@@ -85,6 +110,44 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.full_name.split(" ")[0] or self.email
 
 
+class PlayerPartQuerySet(models.QuerySet[Any]):
+    """Bulk writes of what Redis holds a copy of, for which Django sends no signal."""
+
+    changed: ClassVar[Signal] = signals.access_changed
+    player_path: ClassVar[str] = "player_id"
+
+    def _player_ids(self) -> set[int]:
+        return set(self.order_by().values_list(self.player_path, flat=True).distinct())
+
+    def update(self, **kwargs: Any) -> int:
+        with transaction.atomic(using=self.db):
+            players = self._player_ids()
+            if "player" in kwargs:
+                players.add(kwargs["player"].pk)
+            if "player_id" in kwargs:
+                players.add(kwargs["player_id"])
+            count = super().update(**kwargs)
+            self.changed.send(sender=self.model, player_ids=sorted(players))
+        return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        with transaction.atomic(using=self.db):
+            created = super().bulk_create(objs, *args, **kwargs)
+            players = {getattr(made, self.player_path) for made in created} - {None}
+            self.changed.send(sender=self.model, player_ids=sorted(players))
+        return created
+
+
+class PlayerQuerySet(PlayerPartQuerySet):
+    player_path = "pk"
+
+
+class SignInQuerySet(PlayerPartQuerySet):
+    changed = signals.sign_in_changed
+
+
 class PlayerProfile(models.Model):
     """A student as a player; made with its wallet by ``players.services.accounts``."""
 
@@ -111,6 +174,8 @@ class PlayerProfile(models.Model):
     )
     photo = models.ImageField(_("photo"), upload_to="photos/", blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    objects = PlayerQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("player")
@@ -160,6 +225,8 @@ class Device(models.Model):
     name = models.CharField(_("name"), max_length=100, blank=True)
     added_at = models.DateTimeField(_("added"), auto_now_add=True)
 
+    objects = SignInQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("device")
         verbose_name_plural = _("devices")
@@ -202,6 +269,8 @@ class Session(models.Model):
     device = models.ForeignKey(Device, models.CASCADE, related_name="+")
     created_at = models.DateTimeField(_("since"))
 
+    objects = SignInQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("session")
         verbose_name_plural = _("sessions")
@@ -223,6 +292,8 @@ class Enrollment(models.Model):
         verbose_name=_("plan"),
     )
     created_at = models.DateTimeField(_("since"), auto_now_add=True)
+
+    objects = PlayerPartQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("enrolment")
@@ -253,6 +324,8 @@ class Entitlement(models.Model):
     )
     created_at = models.DateTimeField(_("since"), auto_now_add=True)
 
+    objects = PlayerPartQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("entitlement")
         verbose_name_plural = _("entitlements")
@@ -277,6 +350,23 @@ class SecurityEventType(models.TextChoices):
     DEVICE_REMOVED = "device_removed", _("device removed")
     RATE_LIMITED = "rate_limited", _("too many requests")
     WALLET_CORRECTED = "wallet_corrected", _("XP corrected")
+    WALLETS_SYNCED = "wallets_synced", _("wallets written back")
+
+
+class AppendOnlyQuerySet(models.QuerySet[Any]):
+    """Rows may be added and read.
+
+    Deleting a user still empties the rows' references to it: Django does that
+    without asking this class.
+    """
+
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise AppendOnlyError(f"{self.model.__name__} is append-only")
+
+    update = _refuse
+    delete = _refuse
+    bulk_update = _refuse
+    update_or_create = _refuse
 
 
 class SecurityEvent(models.Model):
@@ -305,6 +395,8 @@ class SecurityEvent(models.Model):
     details = models.JSONField(_("details"), default=dict, blank=True)
     created_at = models.DateTimeField(_("when"), auto_now_add=True, db_index=True)
 
+    objects = AppendOnlyQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("security event")
         verbose_name_plural = _("security events")
@@ -312,3 +404,21 @@ class SecurityEvent(models.Model):
 
     def __str__(self) -> str:
         return self.get_type_display()
+
+    def save(self, **kwargs: Any) -> None:
+        """Write a new line.
+
+        Raises:
+            AppendOnlyError: the line is written already.
+        """
+        if not self._state.adding:
+            raise AppendOnlyError("SecurityEvent is append-only")
+        super().save(**kwargs)
+
+    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            AppendOnlyError: always.
+        """
+        raise AppendOnlyError("SecurityEvent is append-only")

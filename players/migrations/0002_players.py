@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
             name='SecurityEvent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('type', models.CharField(choices=[('login', 'signed in'), ('logout', 'signed out'), ('refused', 'refused'), ('session_ended', 'session ended'), ('device_added', 'device added'), ('device_removed', 'device removed'), ('rate_limited', 'too many requests'), ('wallet_corrected', 'XP corrected')], max_length=20, verbose_name='what')),
+                ('type', models.CharField(choices=[('login', 'signed in'), ('logout', 'signed out'), ('refused', 'refused'), ('session_ended', 'session ended'), ('device_added', 'device added'), ('device_removed', 'device removed'), ('rate_limited', 'too many requests'), ('wallet_corrected', 'XP corrected'), ('wallets_synced', 'wallets written back')], max_length=20, verbose_name='what')),
                 ('device_id', models.UUIDField(blank=True, null=True, verbose_name='device id')),
                 ('ip_address', models.GenericIPAddressField(blank=True, null=True, verbose_name='address')),
                 ('details', models.JSONField(blank=True, default=dict, verbose_name='details')),

@@ -1,0 +1,108 @@
+"""What players are refused for; ``memora_site.api_errors`` gives each its status."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.utils.translation import gettext as _
+
+from content.errors import MemoraError
+
+
+CHALLENGE = 'Bearer realm="Memora"'
+
+
+class NotAuthenticatedError(MemoraError):
+    """No usable token came with the request."""
+
+    code = "NOT_AUTHENTICATED"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": CHALLENGE}
+
+
+class SessionEndedError(NotAuthenticatedError):
+    """The token was good once, or never: its session is not the player's now."""
+
+    code = "SESSION_ENDED"
+
+
+class InvalidCredentialsError(NotAuthenticatedError):
+    """E-mail or password is wrong; which one is not told."""
+
+    code = "INVALID_CREDENTIALS"
+
+
+class AccountInactiveError(MemoraError):
+    """The right password, for an account that is switched off."""
+
+    code = "ACCOUNT_INACTIVE"
+
+
+class NotAPlayerError(MemoraError):
+    """The right password, for an account that is no student's."""
+
+    code = "NOT_A_PLAYER"
+
+
+class InvalidDeviceIdError(MemoraError):
+    """A device id that is missing or no UUID v4."""
+
+    code = "INVALID_DEVICE_ID"
+
+
+class DeviceNotAuthorizedError(MemoraError):
+    """The device is not one of the player's, or not the session's."""
+
+    code = "DEVICE_NOT_AUTHORIZED"
+
+
+class DeviceLimitError(MemoraError):
+    """Both of the player's device slots are taken."""
+
+    code = "DEVICE_LIMIT"
+
+
+class DeviceExistsError(MemoraError):
+    """The player has this device already."""
+
+    code = "DEVICE_EXISTS"
+
+
+class PlayerNotFoundError(MemoraError):
+    """There is no such player, or no such thing of the player's."""
+
+    code = "NOT_FOUND"
+
+
+class NotEnrolledError(MemoraError):
+    """The player has no active plan, or is not enrolled in it."""
+
+    code = "NOT_ENROLLED"
+
+
+class InvalidLessonError(MemoraError):
+    """The lesson is not in the player's plan."""
+
+    code = "INVALID_LESSON"
+
+
+class NotEntitledError(MemoraError):
+    """The lesson is sold, and the player does not have it."""
+
+    code = "NOT_ENTITLED"
+
+
+class RateLimitedError(MemoraError):
+    """Too many requests; ``retry_after`` whole seconds remain."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, *, retry_after: int, details: Mapping[str, Any]) -> None:
+        super().__init__(
+            _("Too many requests. Please try again in %(seconds)d s.")
+            % {"seconds": retry_after},
+            details=details,
+        )
+        self.headers = {"Retry-After": str(retry_after)}
+
+
+class AppendOnlyError(TypeError):
+    """Code tried to change or delete a line of the audit trail."""
