@@ -305,6 +305,8 @@ USE_I18N = USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env("MEMORA_STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))
+if not PRODUCTION:  # where nothing is collected, WhiteNoise still wants the folder
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEBUG
 MEDIA_ROOT = STATE_DIR / "media"
