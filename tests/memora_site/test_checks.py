@@ -1,0 +1,132 @@
+"""``manage.py check`` refuses a production configuration that is unsafe."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from django.core.checks import CheckMessage
+
+from memora_site import checks
+
+SOUND_KEY = "kX9fQ2mV7bT4wZ1nR8sL5dJ0hG3cY6pAaEeUuIiOo_-BqWvNzMxCrTt"
+
+
+@pytest.fixture
+def sound(monkeypatch, tmp_path: Path) -> SimpleNamespace:
+    """A production configuration with nothing to object to."""
+    content, static = tmp_path / "content", tmp_path / "static"
+    content.mkdir()
+    static.mkdir()
+    (static / "staticfiles.json").write_text("{}")
+    sound = SimpleNamespace(
+        ENVIRONMENT="production",
+        PRODUCTION=True,
+        STREAK_TIME_ZONE="Asia/Riyadh",
+        SECRET_KEY=SOUND_KEY,
+        DEBUG=False,
+        ALLOWED_HOSTS=["api.example.org"],
+        DATABASES={"default": {"ENGINE": "django.db.backends.mysql"}},
+        EMBEDDED_REDIS=False,
+        SITE_URL="https://api.example.org",
+        EMAIL_BACKEND="django.core.mail.backends.smtp.EmailBackend",
+        DEFAULT_FROM_EMAIL="Memora <memora@example.org>",
+        CONTENT_ROOT=content,
+        STATIC_ROOT=static,
+    )
+    monkeypatch.setattr(checks, "settings", sound)
+    return sound
+
+
+def found() -> list[CheckMessage]:
+    return [*checks.check_environment(), *checks.check_production()]
+
+
+def test_a_sound_production_has_nothing_to_object_to(sound):
+    assert found() == []
+
+
+def test_the_embedded_default_has_nothing_to_object_to():
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("ENVIRONMENT", "staging", "memora.E001"),
+        ("STREAK_TIME_ZONE", "Mars/Olympus", "memora.E002"),
+        ("STREAK_TIME_ZONE", "../etc/passwd", "memora.E002"),
+        ("STREAK_TIME_ZONE", "", "memora.E002"),
+        ("SECRET_KEY", "", "memora.E003"),
+        ("SECRET_KEY", SOUND_KEY[:49], "memora.E004"),
+        ("SECRET_KEY", "ab" * 40, "memora.E004"),
+        ("SECRET_KEY", f"django-insecure-{SOUND_KEY}", "memora.E004"),
+        ("DEBUG", True, "memora.E005"),
+        ("ALLOWED_HOSTS", [], "memora.E006"),
+        ("ALLOWED_HOSTS", ["api.example.org", "*"], "memora.E007"),
+        (
+            "DATABASES",
+            {"default": {"ENGINE": "django.db.backends.sqlite3"}},
+            "memora.E008",
+        ),
+        ("EMBEDDED_REDIS", True, "memora.E009"),
+        ("SITE_URL", "http://api.example.org", "memora.E010"),
+        ("SITE_URL", "https://", "memora.E010"),
+        (
+            "EMAIL_BACKEND",
+            "django.core.mail.backends.console.EmailBackend",
+            "memora.E011",
+        ),
+        ("CONTENT_ROOT", "/nowhere/at/all", "memora.E012"),
+        ("DEFAULT_FROM_EMAIL", "memora@localhost", "memora.W001"),
+        ("STATIC_ROOT", "/nowhere/at/all", "memora.W002"),
+    ],
+)
+def test_an_unsafe_setting_is_refused_with_a_hint(sound, setting, value, expected):
+    setattr(sound, setting, value)
+
+    [message] = found()
+
+    assert message.id == expected
+    assert message.hint
+    assert message.is_serious() is expected.startswith("memora.E")
+
+
+def test_a_content_root_of_somebody_else_is_refused(sound, monkeypatch):
+    monkeypatch.setattr(checks.os, "access", lambda *_args: False)
+
+    assert [message.id for message in found()] == ["memora.E013"]
+
+
+def test_the_messages_hold_no_secret(sound):
+    sound.SECRET_KEY = "hunter2"
+
+    [message] = found()
+
+    assert "hunter2" not in f"{message.msg}{message.hint}"
+
+
+def test_production_with_nothing_configured_is_refused_by_the_command(tmp_path):
+    keep = ("PATH", "HOME", "LANG", "PYTHONPATH")
+    environment = {name: os.environ[name] for name in keep if name in os.environ}
+
+    result = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=Path(__file__).parents[2],
+        env={
+            **environment,
+            "MEMORA_ENVIRONMENT": "production",
+            "MEMORA_STATE_DIR": str(tmp_path),
+            "MEMORA_CONTENT_ROOT": str(tmp_path / "missing"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    for number in (3, 6, 8, 9, 10, 11, 12):
+        assert f"memora.E{number:03}" in result.stderr
