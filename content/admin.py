@@ -25,7 +25,7 @@ from mptt.exceptions import InvalidMove
 from content import kinds, services
 from content.badges import badge
 from content.errors import StructureError
-from content.forms import ACCESS_FIELDS, COMMON_FIELDS, NodeForm, StageForm
+from content.forms import ACCESS_FIELDS, COMMON_FIELDS, NODE_FIELDS, NodeForm, StageForm
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind
 from content.outline import RowFacts, facts_of
@@ -92,7 +92,7 @@ class OutlineChangeList(ChangeList):
                 node.facts = facts[node.pk]
                 node.is_search_hit = self.is_narrowed
                 rows.append(node)
-        self.result_list = rows  # type: ignore[assignment]
+        self.result_list = rows
         self.result_count = len(rows)
 
     @property
@@ -121,7 +121,7 @@ class StageInline(SortableStackedInline):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Ours, with the hidden position the drag writes."""
-        (name, options), *_rest = self.fieldsets
+        name, options = self.fieldsets[0]
         return ((name, {"fields": (*options["fields"], self.default_order_field)}),)
 
 
@@ -470,7 +470,7 @@ class NodeAdmin(SortableAdminBase, DraggableMPTTAdmin):
         values = {
             name: value
             for name, value in form.cleaned_data.items()
-            if name in NodeForm._meta.fields  # type: ignore[attr-defined]
+            if name in NODE_FIELDS
         }
         created = services.create_node(
             kind=self._kind(request, None), parent=self._parent(request), **values
@@ -574,7 +574,7 @@ class NodeAdmin(SortableAdminBase, DraggableMPTTAdmin):
         if nodes:
             LogEntry.objects.log_actions(
                 user_id=cast(int, request.user.pk),
-                queryset=nodes,  # type: ignore[arg-type]
+                queryset=nodes,
                 action_flag=CHANGE,
                 change_message=note,
             )

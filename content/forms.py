@@ -12,6 +12,13 @@ from content.models import LessonStage, Node
 
 COMMON_FIELDS = ("title", "public_id", "description", "image", "color_code")
 ACCESS_FIELDS = ("is_public", "is_free_preview", "required_item")
+NODE_FIELDS = (
+    *COMMON_FIELDS,
+    "is_published",
+    "is_linear",
+    *ACCESS_FIELDS,
+    "base_xp",
+)
 
 
 class NodeForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -19,13 +26,7 @@ class NodeForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Node
-        fields = (
-            *COMMON_FIELDS,
-            "is_published",
-            "is_linear",
-            *ACCESS_FIELDS,
-            "base_xp",
-        )
+        fields = NODE_FIELDS
         widgets = {
             "description": forms.Textarea(attrs={"rows": 3}),
             "color_code": forms.TextInput(
@@ -77,14 +78,18 @@ class ReadableJSONField(forms.JSONField):
             json.dumps(parsed, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
             raise forms.ValidationError(
-                _("This is not JSON: something is wrong at line %(line)s, column %(column)s."),
+                _(
+                    "This is not JSON: something is wrong at line %(line)s, column %(column)s."
+                ),
                 code="invalid",
                 params={"line": error.lineno, "column": error.colno},
             ) from error
         except (ValueError, RecursionError) as error:
             raise forms.ValidationError(
-                _("This JSON cannot be stored: it nests too deeply, or holds a number "
-                  "or a character that does not exist."),
+                _(
+                    "This JSON cannot be stored: it nests too deeply, or holds a number "
+                    "or a character that does not exist."
+                ),
                 code="invalid",
             ) from error
         return parsed

@@ -52,9 +52,7 @@ def facts_of(nodes: Sequence[Node]) -> dict[int, RowFacts]:
             above.pop()
         around = above[-1][3] if above else RowFacts((), "", is_in_trash=False)
         is_in_trash = around.is_in_trash or trashed_at is not None
-        facts[pk] = replace(
-            around, is_in_trash=is_in_trash, stages=stages.get(pk, 0)
-        )
+        facts[pk] = replace(around, is_in_trash=is_in_trash, stages=stages.get(pk, 0))
         if kind == Kind.LESSON:
             if not is_in_trash:
                 lessons.update(holder for *_, holder, _facts in above)

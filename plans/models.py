@@ -167,7 +167,7 @@ class PlanSubject(models.Model):
         return str(self.subject)
 
     def clean(self) -> None:
-        if self.subject_id is not None and self.subject.kind != Kind.SUBJECT.value:
+        if self.subject_id and self.subject.kind != Kind.SUBJECT.value:
             raise ValidationError(
                 {"subject": _("“%(title)s” is a %(kind)s: a plan takes subjects.")},
                 params={
@@ -194,6 +194,16 @@ class OverrideAspect(models.TextChoices):
     ACCESS = "access", _("access")
     LINEAR = "linear", _("order")
     TITLE = "title", _("title")
+
+
+def aspect_of(action: str) -> str:
+    """The `OverrideAspect` of an action; ``PlanOverride.aspect`` says it in SQL."""
+    match action:
+        case OverrideAction.SET_LINEAR:
+            return OverrideAspect.LINEAR.value
+        case OverrideAction.RENAME:
+            return OverrideAspect.TITLE.value
+    return OverrideAspect.ACCESS.value
 
 
 LINEAR_VALUES = {"true": True, "false": False}

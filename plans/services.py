@@ -5,7 +5,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from content.models import Node
-from plans.models import AcademicPlan, PlanOverride, PlanSubject
+from plans.models import AcademicPlan, PlanOverride, PlanSubject, aspect_of
 
 
 @transaction.atomic
@@ -15,7 +15,9 @@ def add_subject(*, plan: AcademicPlan, subject: Node) -> PlanSubject:
     Raises:
         ValidationError: ``subject`` is not a subject.
     """
-    existing = PlanSubject.objects.filter(plan=plan, subject=subject).first()
+    existing: PlanSubject | None = PlanSubject.objects.filter(
+        plan=plan, subject=subject
+    ).first()
     if existing is not None:
         return existing
     last = PlanSubject.objects.filter(plan=plan).order_by("position").last()
@@ -42,16 +44,12 @@ def set_override(
     row.clean_fields()
     row.clean()
     same_aspect = PlanOverride.objects.filter(
-        plan=plan, target=target, aspect=_aspect(action)
+        plan=plan, target=target, aspect=aspect_of(action)
     )
     for replaced in same_aspect:
         replaced.delete()
     row.save()
     return row
-
-
-def _aspect(action: str) -> str:
-    return {"set_linear": "linear", "rename": "title"}.get(action, "access")
 
 
 def require_inside(*, plan: AcademicPlan, targets: list[Node]) -> None:

@@ -1,0 +1,144 @@
+"""Plans in the admin: their subjects in order, and what they say otherwise."""
+
+from typing import Any
+
+from adminsortable2.admin import SortableAdminBase, SortableTabularInline
+from django.contrib import admin, messages
+from django.db import IntegrityError
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _, gettext_lazy
+
+from content.badges import badge
+from plans.forms import OverrideForm, OverrideFormSet, SubjectFormSet, TargetSelect
+from plans.models import (
+    AcademicPlan,
+    Grade,
+    PlanOverride,
+    PlanSubject,
+    Season,
+    Stream,
+)
+
+
+class SubjectInline(SortableTabularInline):
+    model = PlanSubject
+    formset = SubjectFormSet
+    autocomplete_fields = ("subject",)
+    extra = 0
+    verbose_name = gettext_lazy("subject")
+    verbose_name_plural = gettext_lazy("subjects")
+
+
+class OverrideInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = PlanOverride
+    form = OverrideForm
+    formset = OverrideFormSet
+    extra = 0
+
+    def get_formset(
+        self, request: HttpRequest, obj: AcademicPlan | None = None, **kwargs: Any
+    ) -> Any:
+        """With a chooser that offers what lies in the plan's subjects."""
+        chooser = TargetSelect(PlanOverride._meta.get_field("target"), self.admin_site)
+        if obj is not None:
+            chooser.subject_pks = tuple(
+                obj.plan_subjects.values_list("subject_id", flat=True)
+            )
+        kwargs["widgets"] = {**kwargs.get("widgets", {}), "target": chooser}
+        return super().get_formset(request, obj, **kwargs)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("target")
+
+
+@admin.register(AcademicPlan)
+class AcademicPlanAdmin(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display: tuple[str, ...] = (
+        "title",
+        "public_id",
+        "season",
+        "grade",
+        "stream",
+        "state",
+        "subject_count",
+    )
+    list_filter = ("is_published", "season", "grade", "stream")
+    list_select_related: tuple[str, ...] = ("season", "grade", "stream")
+    search_fields = ("title", "public_id")
+    fields = (
+        ("title", "public_id"),
+        ("season", "grade", "stream"),
+        "is_published",
+    )
+    inlines: tuple[type[Any], ...] = (SubjectInline, OverrideInline)
+    save_on_top = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        plans: QuerySet[Any] = super().get_queryset(request)
+        subjects = Count("plan_subjects", distinct=True)
+        counted: QuerySet[Any] = plans.annotate(subject_count=subjects)
+        return counted
+
+    @admin.display(description=gettext_lazy("state"), ordering="is_published")
+    def state(self, plan: AcademicPlan) -> SafeString:
+        if plan.is_published:
+            return badge("●", _("Published"), "done")
+        return badge("○", _("Draft"), "quiet")
+
+    @admin.display(description=gettext_lazy("subjects"), ordering="subject_count")
+    def subject_count(self, plan: Any) -> int:
+        count: int = plan.subject_count
+        return count
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: AcademicPlan | None = None
+    ) -> Any:
+        """The id names published files: it is chosen once."""
+        fixed = () if obj is None else ("public_id",)
+        return (*super().get_readonly_fields(request, obj), *fixed)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except IntegrityError:
+            # Two editors saved the same row at once; the forms could not see it.
+            messages.error(
+                request,
+                _("Someone else changed this plan a moment ago. Nothing was saved."),
+            )
+            return HttpResponseRedirect(request.get_full_path())
+
+    def _create_formsets(self, request: HttpRequest, obj: Any, change: bool) -> Any:
+        """The overrides' formset must know the subjects saved beside it."""
+        formsets, inlines = super()._create_formsets(request, obj, change)
+        subjects = [found for found in formsets if isinstance(found, SubjectFormSet)]
+        for found in formsets:
+            if isinstance(found, OverrideFormSet) and subjects:
+                found.subjects = subjects[0]
+        return formsets, inlines
+
+    def save_formset(
+        self, request: HttpRequest, form: Any, formset: Any, change: bool
+    ) -> None:
+        """Removed rows go first: a changed row may take what a removed one had."""
+        rows = formset.save(commit=False)
+        for removed in formset.deleted_objects:
+            removed.delete()
+        for row in rows:
+            row.save()
+        formset.save_m2m()
+
+
+@admin.register(Season, Grade, Stream)
+class LabelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("title", "position")
+    list_editable = ("position",)
+    search_fields = ("title",)

@@ -1,0 +1,83 @@
+"""What players did, to read; corrections go through services, which ask for a reason."""
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
+
+from content.read_only import ReadOnlyAdmin, readable_json
+from progress.models import InteractionLog, ReviewCard, StructureProgress
+
+
+@admin.register(InteractionLog)
+class InteractionLogAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "player", "type", "reference_id", "hearts", "xp")
+    list_filter = ("type", "created_at")
+    list_select_related = ("player__user",)
+    search_fields = ("=reference_id", "=subject_id", "player__user__email")
+    search_help_text = gettext_lazy("Search by lesson id, subject id or e-mail")
+    fields = (
+        "created_at",
+        "player",
+        "type",
+        "reference_id",
+        "subject_id",
+        "bit_index",
+        "hearts",
+        "xp",
+        "idempotency_key",
+        "details",
+    )
+
+    @admin.display(description=gettext_lazy("details"))
+    def details(self, entry: InteractionLog) -> SafeString:
+        return readable_json(entry.data)
+
+
+@admin.register(StructureProgress)
+class StructureProgressAdmin(ReadOnlyAdmin):
+    list_display = (
+        "player",
+        "subject_id",
+        "passed_lessons",
+        "total_xp_earned",
+        "last_synced_at",
+    )
+    list_select_related = ("player__user",)
+    ordering = ("-last_synced_at",)
+    search_fields = ("=subject_id", "player__user__email")
+    search_help_text = gettext_lazy("Search by subject id or e-mail")
+    fields = (
+        "player",
+        "subject_id",
+        "passed_lessons",
+        "total_xp_earned",
+        "hearts",
+        "progress_bitmap",
+        "last_synced_at",
+    )
+
+    @admin.display(description=gettext_lazy("best hearts"))
+    def hearts(self, snapshot: StructureProgress) -> SafeString:
+        return readable_json(snapshot.best_hearts)
+
+
+@admin.register(ReviewCard)
+class ReviewCardAdmin(ReadOnlyAdmin):
+    list_display = ("item_id", "player", "lesson_id", "due_at", "last_reviewed_at")
+    list_select_related = ("player__user",)
+    ordering = ("due_at",)
+    search_fields = ("=item_id", "=lesson_id", "player__user__email")
+    search_help_text = gettext_lazy("Search by item id, lesson id or e-mail")
+    fields = (
+        "item_id",
+        "player",
+        "lesson_id",
+        "subject_id",
+        "due_at",
+        "last_reviewed_at",
+        "memory",
+    )
+
+    @admin.display(description=gettext_lazy("memory"))
+    def memory(self, card: ReviewCard) -> SafeString:
+        return readable_json(card.state)

@@ -1,0 +1,311 @@
+"""Publishing in the admin: settings, releases, the log; and "Publish now" on plans."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _, gettext_lazy, ngettext
+from kombu.exceptions import OperationalError
+from solo.admin import SingletonModelAdmin
+
+from content.badges import Tone, badge
+from content.read_only import ReadOnly, ReadOnlyAdmin, readable_json
+from plans.admin import AcademicPlanAdmin
+from plans.models import AcademicPlan
+from publishing import changes
+from publishing.models import (
+    Publication,
+    PublishingSettings,
+    SyncLog,
+    SyncStatus,
+)
+from publishing.tasks import publish_plan
+
+_LOOKS: dict[str, tuple[str, Tone]] = {
+    SyncStatus.QUEUED: ("⟳", "waiting"),
+    SyncStatus.PROCESSING: ("▸", "action"),
+    SyncStatus.SUCCESS: ("●", "done"),
+    SyncStatus.LOCAL_ONLY: ("◐", "done"),
+    SyncStatus.FAILED: ("!", "failed"),
+    SyncStatus.DEAD_LETTER: ("✕", "failed"),
+    SyncStatus.SUPERSEDED: ("→", "quiet"),
+}
+
+
+@admin.register(PublishingSettings)
+class PublishingSettingsAdmin(SingletonModelAdmin):
+    fieldsets = (
+        (
+            gettext_lazy("Where students read"),
+            {"fields": ("local_domain", "local_fallback_mode")},
+        ),
+        (
+            gettext_lazy("When and how to publish"),
+            {
+                "fields": (
+                    "batch_threshold",
+                    "search_shard_threshold",
+                    "kept_generations",
+                    "min_free_disk_percent",
+                )
+            },
+        ),
+        (
+            gettext_lazy("Videos"),
+            {"fields": ("signed_url_hours", "embed_signed_urls")},
+        ),
+    )
+
+
+@admin.register(SyncLog)
+class SyncLogAdmin(ReadOnlyAdmin):
+    list_display = (
+        "created_at",
+        "plan_name",
+        "state",
+        "trigger",
+        "duration",
+        "files_written",
+        "files_unchanged",
+        "files_removed",
+        "what_failed",
+    )
+    list_display_links = ("created_at", "plan_name")
+    list_filter = ("status", "trigger", "plan", "created_at")
+    list_select_related = ("plan",)
+    search_fields = ("plan_public_id", "error", "error_document")
+    date_hierarchy = "created_at"
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "plan_name",
+                    "plan_public_id",
+                    "state",
+                    "trigger",
+                    "generation",
+                    "attempts",
+                    "next_attempt_at",
+                )
+            },
+        ),
+        (
+            gettext_lazy("What failed"),
+            {"fields": ("error_text", "error_document", "error_json_path")},
+        ),
+        (
+            gettext_lazy("What was done"),
+            {
+                "fields": (
+                    "created_at",
+                    "started_at",
+                    "finished_at",
+                    "duration",
+                    "files_written",
+                    "files_unchanged",
+                    "files_removed",
+                )
+            },
+        ),
+    )
+
+    @admin.display(description=gettext_lazy("plan"), ordering="plan_public_id")
+    def plan_name(self, entry: SyncLog) -> str:
+        return entry.plan.title if entry.plan else entry.plan_public_id
+
+    @admin.display(description=gettext_lazy("status"), ordering="status")
+    def state(self, entry: SyncLog) -> SafeString:
+        return status_badge(entry)
+
+    @admin.display(description=gettext_lazy("took"))
+    def duration(self, entry: SyncLog) -> str | None:
+        seconds = entry.duration_seconds
+        if seconds is None:
+            return None
+        return _("%(seconds)s s") % {"seconds": localize(round(seconds, 2))}
+
+    @admin.display(description=gettext_lazy("what failed"))
+    def what_failed(self, entry: SyncLog) -> SafeString | str:
+        if not entry.error:
+            return ""
+        where = " ".join(filter(None, [entry.error_document, entry.error_json_path]))
+        return format_html(
+            '{}<br><code dir="ltr">{}</code>', entry.error.partition("\n")[0], where
+        )
+
+    @admin.display(description=gettext_lazy("error"))
+    def error_text(self, entry: SyncLog) -> SafeString | None:
+        if not entry.error:
+            return None
+        return format_html('<pre class="readable" dir="auto">{}</pre>', entry.error)
+
+
+def status_badge(entry: SyncLog) -> SafeString:
+    """A log entry's status as shape, word and colour."""
+    shape, tone = _LOOKS.get(entry.status, ("·", "quiet"))
+    return badge(shape, entry.get_status_display(), tone)
+
+
+@admin.register(Publication)
+class PublicationAdmin(ReadOnlyAdmin):
+    list_display = ("plan_public_id", "plan", "generation", "published_at")
+    list_select_related = ("plan",)
+    ordering = ("-published_at",)
+    search_fields = ("plan_public_id", "plan__title")
+    fields = (
+        "plan",
+        "plan_public_id",
+        "generation",
+        "published_at",
+        "made_from",
+    )
+
+    @admin.display(description=gettext_lazy("made from these revisions"))
+    def made_from(self, publication: Publication) -> SafeString:
+        return readable_json(publication.built_from)
+
+
+class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    """A plan's last runs."""
+
+    model = SyncLog
+    fields = ("created_at", "state", "trigger", "generation", "what_failed")
+    readonly_fields = fields
+    extra = 0
+    verbose_name_plural = gettext_lazy("last runs")
+    show_change_link = True
+    classes = ("collapse",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        runs: QuerySet[Any] = super().get_queryset(request)
+        plan_pk = request.resolver_match and request.resolver_match.kwargs.get(
+            "object_id"
+        )
+        if plan_pk is None or not str(plan_pk).isdecimal():
+            return runs.none()
+        last = runs.filter(plan_id=plan_pk).order_by("-created_at", "-pk")[:5]
+        return runs.filter(pk__in=[run.pk for run in last])
+
+    @admin.display(description=gettext_lazy("status"))
+    def state(self, entry: SyncLog) -> SafeString:
+        return status_badge(entry)
+
+    @admin.display(description=gettext_lazy("what failed"))
+    def what_failed(self, entry: SyncLog) -> str:
+        return entry.error.partition("\n")[0]
+
+
+class ReleaseChangeList(ChangeList):
+    """Plans, each with whether its release is what it would be now."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        plans = list(self.result_list)
+        waiting = changes.pending([plan.pk for plan in plans]).build
+        for plan in plans:
+            plan.waits = plan.pk in waiting
+        self.result_list = plans
+
+
+admin.site.unregister(AcademicPlan)
+
+
+@admin.register(AcademicPlan)
+class PublishedPlanAdmin(AcademicPlanAdmin):
+    """Plans, with their releases: plans themselves know nothing of publishing."""
+
+    list_display = (*AcademicPlanAdmin.list_display, "release")
+    list_select_related = (*AcademicPlanAdmin.list_select_related, "publication")
+    inlines = (*AcademicPlanAdmin.inlines, RunInline)
+    actions = ("publish_now",)
+    readonly_fields = ("release_line",)
+
+    def get_fields(self, request: HttpRequest, obj: AcademicPlan | None = None) -> Any:
+        own = super().get_fields(request, obj)
+        return own if obj is None else ("release_line", *own)
+
+    def get_inlines(self, request: HttpRequest, obj: AcademicPlan | None) -> Any:
+        return AcademicPlanAdmin.inlines if obj is None else self.inlines
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ReleaseChangeList
+
+    @admin.display(description=gettext_lazy("release"))
+    def release(self, plan: Any) -> SafeString:
+        return self._release_badge(plan, waits=plan.waits)
+
+    @admin.display(description=gettext_lazy("release"))
+    def release_line(self, plan: AcademicPlan) -> SafeString:
+        """The state line at the top of a plan."""
+        publication = Publication.objects.filter(plan=plan).first()
+        waits = plan.pk in changes.pending([plan.pk]).build
+        if publication is None or publication.published_at is None:
+            said = _("Never published.")
+        else:
+            ago = timesince(publication.published_at)
+            said = _("Published %(ago)s ago, generation %(generation)s.") % {
+                "ago": ago,
+                "generation": publication.generation,
+            }
+        return format_html(
+            '<span class="state-line">{} <span title="{}">{}</span></span>',
+            self._release_badge(plan, waits=waits),
+            localize(timezone.localtime(publication.published_at))
+            if publication and publication.published_at
+            else "",
+            said,
+        )
+
+    def _release_badge(self, plan: AcademicPlan, *, waits: bool) -> SafeString:
+        publication = getattr(plan, "publication", None)
+        is_out = publication is not None and publication.generation is not None
+        if not plan.is_published:
+            if is_out:
+                return badge("⟳", _("Waiting to be withdrawn"), "waiting")
+            return badge("○", _("Not offered"), "quiet")
+        if waits:
+            return badge("⟳", _("Waiting to publish"), "waiting")
+        return badge("●", _("Up to date"), "done")
+
+    @admin.action(description=gettext_lazy("Publish now"), permissions=["publish"])
+    def publish_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """A build of each chosen plan, now; drafts are named and left out."""
+        started = 0
+        for plan in queryset:
+            if not plan.is_published:
+                messages.warning(
+                    request,
+                    _("“%(title)s” is a draft: tick “published” on its page first.")
+                    % {"title": plan.title},
+                )
+                continue
+            try:
+                publish_plan.delay(plan.pk, "admin")
+            except OperationalError:
+                messages.error(
+                    request,
+                    _(
+                        "The worker cannot be reached (Redis does not answer). "
+                        "Nothing was started; the changes stay queued."
+                    ),
+                )
+                return
+            started += 1
+        if started:
+            said = ngettext(
+                "Publishing %(count)d plan. The sync log shows how it goes.",
+                "Publishing %(count)d plans. The sync log shows how they go.",
+                started,
+            )
+            messages.success(request, said % {"count": started})
+
+    def has_publish_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("plans.change_academicplan")
