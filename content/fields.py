@@ -54,6 +54,13 @@ class PublicIdField(models.CharField):  # type: ignore[type-arg]
         kwargs.setdefault("verbose_name", _("id"))
         super().__init__(*args, **kwargs)
 
+    def db_parameters(self, connection: Any) -> Any:
+        """Ids differ by case, as the files they name do; MariaDB must be told so."""
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "mysql":
+            parameters["collation"] = "utf8mb4_bin"
+        return parameters
+
 
 class CanonicalJSONEncoder(json.JSONEncoder):
     """JSON as it is published: UTF-8 as it is, sorted keys, no spaces."""

@@ -5,12 +5,15 @@ lock: django-mptt corrupts a tree that two writers change at once.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Self
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q
-from django.utils.translation import gettext_lazy as _
+from django.db.models.functions import Coalesce
+from django.utils.translation import get_language, gettext_lazy as _
 from mptt.managers import TreeManager
 from mptt.models import MPTTModel, TreeForeignKey
 from mptt.querysets import TreeQuerySet
@@ -22,6 +25,8 @@ from content.fields import (
     validate_color_code,
     validate_item_code,
 )
+from content.stage_configs import ConfigError, clean_config
+from content.stage_types import SCHEMAS, words
 
 
 class NodeKind(models.TextChoices):
@@ -71,22 +76,31 @@ class TrackedQuerySet(models.QuerySet[Any]):
         return created
 
 
-class NodeQuerySet(TrackedQuerySet, TreeQuerySet):  # type: ignore[type-arg]
+_PLACE = frozenset({"parent", "parent_id", "lft", "rght", "tree_id", "level"})
+"""What says where a node lies; `content.services` alone writes it."""
+
+
+class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
     """Nodes, with the project's usual selections."""
 
     def _subject_ids(self) -> set[int]:
-        rows = self.order_by().values_list("subject_id", "pk", "kind").distinct()
-        return {
-            pk if kind == NodeKind.SUBJECT else subject_id
-            for subject_id, pk, kind in rows
-        }
+        own = self.order_by().annotate(own_subject=Coalesce("subject_id", "pk"))
+        return set(own.values_list("own_subject", flat=True).distinct())
 
     def update(self, **kwargs: Any) -> int:
-        if kwargs.keys() <= {"lft", "rght", "tree_id", "level"}:
-            # django-mptt's own bookkeeping; the move itself is what counts, and
+        if kwargs.keys() <= _PLACE:
+            # Bookkeeping of where nodes lie; the move itself is what counts, and
             # content.services reports it.
             return models.QuerySet.update(self, **kwargs)
         return super().update(**kwargs)
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        with transaction.atomic(using=self.db):
+            created = super().bulk_create(objs, *args, **kwargs)
+            for node in created:
+                if node.kind == NodeKind.SUBJECT:
+                    SubjectState.objects.get_or_create(subject_id=node.pk)
+        return created
 
     def subjects(self) -> Self:
         return self.filter(kind=NodeKind.SUBJECT)
@@ -94,6 +108,33 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):  # type: ignore[type-arg]
     def untrashed(self) -> Self:
         """Nodes not in the trash themselves (an ancestor may be)."""
         return self.filter(trashed_at__isnull=True)
+
+
+class NodeManager(TreeManager.from_queryset(NodeQuerySet)):  # type: ignore[misc]
+    """Nodes in tree order."""
+
+    def move_node(self, node: "Node", target: "Node", position: str = "") -> None:
+        """django-mptt's move. Called by `content.services`, which holds the locks."""
+        super().move_node(node, target, position=position or "last-child")
+        self.filter(pk=node.pk).update(parent_id=node.parent_id)
+
+
+_OWN_FIELDS = frozenset(
+    {
+        "title",
+        "description",
+        "image",
+        "color_code",
+        "is_published",
+        "is_linear",
+        "is_public",
+        "is_free_preview",
+        "required_item",
+        "base_xp",
+        "updated_at",
+    }
+)
+"""What editing a node in place can change."""
 
 
 class Node(MPTTModel):
@@ -173,7 +214,7 @@ class Node(MPTTModel):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
-    objects = TreeManager.from_queryset(NodeQuerySet)()
+    objects = NodeManager()
 
     class Meta:
         verbose_name = _("content")
@@ -210,10 +251,27 @@ class Node(MPTTModel):
     def __str__(self) -> str:
         return self.title
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store the node's own fields.
+
+        Where an existing node lies, its bit, its id and whether it is in the trash
+        are not among them: this instance may have been read before somebody else
+        moved or trashed the node.
+        """
+        if self._state.adding:
+            super().save(*args, **kwargs)
+            return
+        if self.parent_id != self._mptt_cached_fields["parent"]:
+            raise ValueError("content.services.move_node moves nodes, not save()")
+        if kwargs.get("update_fields") is None:
+            kwargs["update_fields"] = _OWN_FIELDS
+        super().save(*args, **kwargs)
+
     @property
     def subject_pk(self) -> int:
         """The primary key of the subject this node lies in, or is."""
-        return self.pk if self.subject_id is None else self.subject_id
+        own: int = self.pk if self.subject_id is None else self.subject_id
+        return own
 
     @staticmethod
     def subject_ids_of(nodes: Iterable["Node"]) -> set[int]:
@@ -221,7 +279,7 @@ class Node(MPTTModel):
         return {node.subject_pk for node in nodes}
 
 
-class _KindManager(TreeManager.from_queryset(NodeQuerySet)):  # type: ignore[misc]
+class _KindManager(NodeManager):
     def __init__(self, kind: kinds.Kind) -> None:
         super().__init__()
         self.kind = kind
@@ -286,6 +344,10 @@ class SubjectState(models.Model):
     """The bit the next lesson gets. It only grows, so no bit is ever reused."""
     revision = models.PositiveBigIntegerField(default=1)
     """Grows in the transaction of every edit of the subject (DESIGN 5)."""
+    language = models.CharField(_("language"), max_length=35, blank=True)
+    attribution = models.TextField(_("attribution"), blank=True)
+    license = models.CharField(_("licence"), max_length=500, blank=True)
+    """These three stand at the head of the subject's curriculum file."""
 
     class Meta:
         verbose_name = _("subject state")
@@ -320,16 +382,18 @@ class TreeLock(models.Model):
         return str(self.pk)
 
 
-class StageType(models.TextChoices):
-    """What a stage asks of the student; `content.stage_types` holds each schema."""
+def stage_type_choices() -> list[tuple[str, str]]:
+    """The stage types there are files for, with labels; a callable, so that a new
+    type needs no migration."""
+    language = get_language() or "en"
+    return [
+        (name, words(schema, language)["title"]) for name, schema in SCHEMAS.items()
+    ]
 
-    VIDEO = "Video", _("video")
-    TEXT = "Text", _("text")
-    QUIZ = "Quiz", _("quiz")
-    MATCHING = "Matching", _("matching")
-    REVEAL = "Reveal", _("reveal")
-    SENTENCE_BUILDER = "SentenceBuilder", _("sentence builder")
-    INTERACTIVE = "Interactive", _("interactive")
+
+def new_stage_id() -> str:
+    """A fresh stage id, such as ``STG-7K3M9QX2VB``."""
+    return kinds.new_id(kinds.STAGE_PREFIX)
 
 
 class StageQuerySet(TrackedQuerySet):
@@ -340,9 +404,9 @@ class StageQuerySet(TrackedQuerySet):
 
 
 class LessonStage(models.Model):
-    """One step of a lesson."""
+    """One step of a lesson. What is saved is valid: `content.stage_configs`."""
 
-    public_id = PublicIdField()
+    public_id = PublicIdField(default=new_stage_id)
     lesson = models.ForeignKey(
         Node,
         on_delete=models.CASCADE,
@@ -351,7 +415,7 @@ class LessonStage(models.Model):
         verbose_name=_("lesson"),
     )
     position = models.PositiveIntegerField(_("order"), default=0)
-    type = models.CharField(_("type"), max_length=20, choices=StageType.choices)
+    type = models.CharField(_("type"), max_length=20, choices=stage_type_choices)
     title = models.CharField(_("title"), max_length=255)
     config = models.JSONField(_("content"), default=dict, encoder=CanonicalJSONEncoder)
     weight = models.PositiveSmallIntegerField(
@@ -364,6 +428,8 @@ class LessonStage(models.Model):
 
     objects = StageQuerySet.as_manager()
 
+    _stored_config: dict[str, Any] | None = None
+
     class Meta:
         verbose_name = _("stage")
         verbose_name_plural = _("stages")
@@ -374,6 +440,53 @@ class LessonStage(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store the stage.
+
+        Raises:
+            ValidationError: the config does not fit the type.
+        """
+        written = kwargs.get("update_fields")
+        if written is None or {"config", "type"} & set(written):
+            self._clean_config()
+        super().save(*args, **kwargs)
+        self._stored_config = self.config
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
+        stage = super().from_db(*args, **kwargs)
+        stage._stored_config = stage.__dict__.get("config")
+        return stage
+
+    def clean(self) -> None:
+        """Complete and sanitise the config, or say on ``config`` what is wrong."""
+        with suppress(Node.DoesNotExist):  # no lesson yet: a new lesson's own stage
+            self._clean_lesson(self.lesson)
+        self._clean_config()
+
+    @staticmethod
+    def _clean_lesson(lesson: Node) -> None:
+        if lesson.kind != NodeKind.LESSON:
+            raise ValidationError(
+                {
+                    "lesson": ValidationError(
+                        _("“%(title)s” is a %(kind)s: stages belong to lessons."),
+                        params={
+                            "title": lesson.title,
+                            "kind": lesson.get_kind_display(),
+                        },
+                    )
+                }
+            )
+
+    def _clean_config(self) -> None:
+        try:
+            self.config = clean_config(
+                self.type, self.config, previous=self._stored_config
+            )
+        except ConfigError as error:
+            raise ValidationError({"config": error.messages}) from error
 
     @staticmethod
     def subject_ids_of(stages: Iterable["LessonStage"]) -> set[int]:

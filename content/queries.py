@@ -55,7 +55,7 @@ def load_subject(subject_pk: int) -> ContentNode:
         return ContentNode(
             pk=pk,  # type: ignore[arg-type]
             id=public_id,  # type: ignore[arg-type]
-            kind=Kind(kind),
+            kind=Kind(kind),  # type: ignore[arg-type]
             title=title,  # type: ignore[arg-type]
             description=description,  # type: ignore[arg-type]
             image=image_url(image),  # type: ignore[arg-type]

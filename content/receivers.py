@@ -27,8 +27,18 @@ def _node_saved(instance: Node, created: bool, raw: bool, **_kwargs: Any) -> Non
         SubjectState.touch({instance.subject_pk})
 
 
-def _node_deleted(instance: Node, **_kwargs: Any) -> None:
-    SubjectState.touch({instance.subject_pk})
+def _node_deleted(instance: Node, origin: Any = None, **_kwargs: Any) -> None:
+    if not _goes_with_a_node(instance, origin):
+        SubjectState.touch({instance.subject_pk})
+
+
+def _goes_with_a_node(instance: Node | LessonStage, origin: Any) -> bool:
+    """Whether ``instance`` is deleted only because the node it lies in is.
+
+    That node is in the same subject and counts for all; a subject with thousands of
+    lessons is one edit.
+    """
+    return isinstance(origin, Node) and origin is not instance
 
 
 for _model in _NODE_MODELS:
@@ -44,5 +54,6 @@ def _stage_moves(instance: LessonStage, **_kwargs: Any) -> None:
 
 
 @receiver([post_save, post_delete], sender=LessonStage)
-def _stage_changed(instance: LessonStage, **_kwargs: Any) -> None:
-    SubjectState.touch(LessonStage.subject_ids_of([instance]))
+def _stage_changed(instance: LessonStage, origin: Any = None, **_kwargs: Any) -> None:
+    if not _goes_with_a_node(instance, origin):
+        SubjectState.touch(LessonStage.subject_ids_of([instance]))

@@ -9,11 +9,12 @@ On SQLite the whole transaction is that lock (``transaction_mode=IMMEDIATE``).
 All run in one transaction: when anything fails, nothing has changed.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -21,38 +22,87 @@ from content import kinds
 from content.errors import StructureError
 from content.kinds import Kind
 from content.models import Node, NodeKind, SubjectState, TreeLock
+from content.numbering import Place, in_order, number, shifts
+
+_ROWS_PER_UPDATE = 500
 
 Position = Literal["first-child", "last-child", "left", "right"]
 
 
-def _lock_roots() -> None:
+def lock_roots() -> None:
     """Wait for the right to make or reorder subjects, and hold it to the end."""
     TreeLock.objects.get_or_create(pk=TreeLock.ROOTS)
     TreeLock.objects.select_for_update().get(pk=TreeLock.ROOTS)
 
 
-def lock_subjects(subject_pks: Sequence[int]) -> dict[int, SubjectState]:
+def lock_subjects(subject_pks: Iterable[int]) -> dict[int, SubjectState]:
     """Wait for the right to change these subjects' trees, and hold it to the end.
 
     Locks are taken in the order of the keys, so that two callers cannot wait for
-    each other. Call it inside a transaction, before reading what will be written.
+    each other: take all that are needed at once, after the roots' lock if that is
+    needed, too. Call it inside a transaction, before reading what will be written.
+
+    Returns:
+        The states by primary key; a subject that is gone is missing.
     """
     states = SubjectState.objects.select_for_update().order_by("pk")
-    return states.in_bulk(sorted(set(subject_pks)))
+    return {state.pk: state for state in states.filter(pk__in=set(subject_pks))}
+
+
+def _lock(*nodes: Node) -> tuple[dict[int, SubjectState], list[Node]]:
+    """Lock the subjects these nodes lie in; the nodes as they are now.
+
+    Raises:
+        StructureError: one was deleted, or moved to a subject that is not locked.
+    """
+    states = lock_subjects(node.subject_pk for node in nodes)
+    fresh = [_reread(node) for node in nodes]
+    for node in fresh:
+        if node.subject_pk not in states:
+            raise StructureError(_not_locked(node))
+    return states, fresh
+
+
+def _not_locked(node: Node) -> str:
+    if not SubjectState.objects.filter(pk=node.subject_pk).exists():
+        return _(
+            "The subject of “%(title)s” has lost its state. An administrator can run "
+            "“manage.py check_tree --repair”."
+        ) % {"title": node.title}
+    # To lock that subject too, now, could make two editors wait for each other.
+    return _("“%(title)s” has been moved meanwhile. Reload the page.") % {
+        "title": node.title
+    }
 
 
 def _reread(node: Node) -> Node:
-    """``node`` as it is now; its mptt fields may have been written by others.
+    """``node`` as it is now; its place may have been written by others.
 
     Raises:
         StructureError: it was deleted meanwhile.
     """
-    with suppress(Node.DoesNotExist):
-        return Node.objects.get(pk=node.pk)
-    raise StructureError(
-        _("“%(title)s” has been deleted meanwhile. Reload the page.")
-        % {"title": node.title}
-    )
+    found: Node | None = Node.objects.filter(pk=node.pk).first()
+    if found is None:
+        raise StructureError(
+            _("“%(title)s” has been deleted meanwhile. Reload the page.")
+            % {"title": node.title}
+        )
+    return found
+
+
+def _require_not_trashed(parent: Node) -> None:
+    """Refuse to put anything into what is in the trash: nobody would find it.
+
+    Raises:
+        StructureError: ``parent``, or what it lies in, is in the trash.
+    """
+    above = parent.get_ancestors(include_self=True)
+    trashed = above.filter(trashed_at__isnull=False).first()
+    if trashed is not None:
+        raise StructureError(
+            _("“%(title)s” is in the trash. Restore it first.")
+            % {"title": trashed.title}
+        )
 
 
 def require_fits(kind: Kind, parent: Node | None) -> None:
@@ -108,20 +158,25 @@ def create_node(
         **fields,
     )
     if parent is None:
-        _lock_roots()
+        lock_roots()
     else:
-        state = lock_subjects([parent.subject_pk])
-        parent = _reread(parent)
+        states, [parent] = _lock(parent)
+        _require_not_trashed(parent)
         node.subject_id = parent.subject_pk
         if kind is Kind.LESSON:
-            node.bit_index = _take_bits(state[parent.subject_pk], 1)
-    node.clean_fields(exclude=["parent", "lft", "rght", "tree_id", "level"])
+            node.bit_index = take_bits(states[parent.subject_pk], 1)
+    node.clean_fields(exclude=["parent", "subject", "lft", "rght", "tree_id", "level"])
     node.validate_unique(exclude=["parent"])
-    node.insert_at(parent, position="last-child", save=True)
+    try:
+        node.insert_at(parent, position="last-child", save=True)
+    except IntegrityError as error:
+        raise ValidationError(
+            {"public_id": _("Somebody has just taken this id. Choose another.")}
+        ) from error
     return node
 
 
-def _take_bits(state: SubjectState, count: int) -> int:
+def take_bits(state: SubjectState, count: int) -> int:
     """The first of ``count`` fresh bits; the subject must be locked."""
     first = state.next_bit_index
     state.next_bit_index = first + count
@@ -142,26 +197,27 @@ def move_node(*, node: Node, target: Node, position: Position) -> Node:
     Raises:
         StructureError: it does not go there, or one of the two has been deleted.
     """
-    if node.kind == NodeKind.SUBJECT or target.kind == NodeKind.SUBJECT:
-        _lock_roots()
-    lock_subjects([node.subject_pk, target.subject_pk])
-    node, target = _reread(node), _reread(target)
-    # Read again under the locks: another editor may have moved either of them to a
-    # subject this transaction did not lock.
-    states = lock_subjects([node.subject_pk, target.subject_pk])
     inside = position in ("first-child", "last-child")
+    if node.kind == NodeKind.SUBJECT:
+        # Reordering subjects renumbers the trees between the two places.
+        lock_roots()
+        lock_subjects(Node.objects.subjects().values_list("pk", flat=True))
+        node, target = _reread(node), _reread(target)
+        states: dict[int, SubjectState] = {}
+    else:
+        states, [node, target] = _lock(node, target)
     new_parent = target if inside else target.parent
     require_fits(Kind(node.kind), new_parent)
-    if node.kind == NodeKind.SUBJECT:
-        lock_subjects(list(Node.objects.subjects().values_list("pk", flat=True)))
+    if new_parent is not None and new_parent.pk != node.parent_id:
+        _require_not_trashed(new_parent)
+    if node.pk == target.pk:
+        return node
     old_subject = node.subject_pk
     Node.objects.move_node(node, target, position=position)
     node = _reread(node)
     if new_parent is not None and new_parent.subject_pk != old_subject:
         _rebind(node, states[new_parent.subject_pk])
-    if node.kind == NodeKind.SUBJECT:
-        return node
-    SubjectState.touch({old_subject, target.subject_pk})
+        SubjectState.touch({old_subject, new_parent.subject_pk})
     return node
 
 
@@ -169,7 +225,7 @@ def _rebind(node: Node, state: SubjectState) -> None:
     """Make the subtree at ``node`` part of ``state``'s subject, with bits of its own."""
     branch = list(node.get_descendants(include_self=True).order_by("lft"))
     lessons = [found for found in branch if found.kind == NodeKind.LESSON]
-    bit = _take_bits(state, len(lessons))
+    bit = take_bits(state, len(lessons))
     for found in branch:
         found.subject_id = state.pk
     for offset, lesson in enumerate(lessons):
@@ -185,25 +241,54 @@ def reorder_children(*, parent: Node, ordered: Sequence[Node]) -> None:
     Raises:
         StructureError: one of ``ordered`` is not a child of ``parent``.
     """
-    lock_subjects([parent.subject_pk])
-    parent = _reread(parent)
+    _states, [parent] = _lock(parent)
+    rows = list(_rows_of(parent.subject_pk))
+    children = in_order((pk, above) for pk, above, *_place in rows)
+    before = children.get(parent.pk, [])
     for child in ordered:
-        fresh = _reread(child)
-        if fresh.parent_id != parent.pk:
+        if child.pk not in before:
             raise StructureError(
                 _("“%(title)s” is no longer inside “%(parent)s”. Reload the page.")
-                % {"title": fresh.title, "parent": parent.title}
+                % {"title": child.title, "parent": parent.title}
             )
-    for child in reversed(ordered):
-        Node.objects.move_node(_reread(child), _reread(parent), position="first-child")
+    first = list(dict.fromkeys(child.pk for child in ordered))
+    after = [*first, *(pk for pk in before if pk not in set(first))]
+    if after == before:
+        return
+    children[parent.pk] = after
+    current = {pk: Place(*place) for pk, _above, *place in rows}
+    write_places(current, number(parent.subject_pk, children))
     SubjectState.touch({parent.subject_pk})
+
+
+def _rows_of(subject_pk: int) -> Iterable[tuple[int, int | None, int, int, int]]:
+    """Every node of a subject: key, parent and place, in tree order."""
+    own = Node.objects.filter(Q(pk=subject_pk) | Q(subject_id=subject_pk))
+    rows: Iterable[tuple[int, int | None, int, int, int]] = own.order_by(
+        "lft"
+    ).values_list("pk", "parent_id", "lft", "rght", "level")
+    return rows
+
+
+def write_places(current: Mapping[int, Place], wanted: Mapping[int, Place]) -> None:
+    """Store where the nodes of locked subjects lie, in as few statements as it takes.
+
+    Neighbours usually shift by the same amount, so this is one ``UPDATE`` per 500
+    rows and not one per row.
+    """
+    for delta, pks in shifts(current, wanted).items():
+        for start in range(0, len(pks), _ROWS_PER_UPDATE):
+            Node.objects.filter(pk__in=pks[start : start + _ROWS_PER_UPDATE]).update(
+                lft=F("lft") + delta.lft,
+                rght=F("rght") + delta.rght,
+                level=F("level") + delta.level,
+            )
 
 
 @transaction.atomic
 def trash_node(*, node: Node) -> Node:
     """Take ``node`` and all below it out of sight; ids and bits stay. Idempotent."""
-    lock_subjects([node.subject_pk])
-    node = _reread(node)
+    _states, [node] = _lock(node)
     if node.trashed_at is None:
         node.trashed_at = timezone.now()
         node.save(update_fields=["trashed_at", "updated_at"])
@@ -213,8 +298,7 @@ def trash_node(*, node: Node) -> Node:
 @transaction.atomic
 def restore_node(*, node: Node) -> Node:
     """Bring ``node`` back from the trash, where it was. Idempotent."""
-    lock_subjects([node.subject_pk])
-    node = _reread(node)
+    _states, [node] = _lock(node)
     if node.trashed_at is not None:
         node.trashed_at = None
         node.save(update_fields=["trashed_at", "updated_at"])
@@ -223,9 +307,17 @@ def restore_node(*, node: Node) -> Node:
 
 @transaction.atomic
 def delete_node(*, node: Node) -> None:
-    """Delete ``node`` and all below it for good. Their bits are not given out again."""
+    """Delete ``node`` and all below it for good. Their bits are not given out again.
+
+    Idempotent.
+
+    Raises:
+        StructureError: it was moved to another subject meanwhile.
+    """
     if node.kind == NodeKind.SUBJECT:
-        _lock_roots()
+        lock_roots()
     lock_subjects([node.subject_pk])
-    with suppress(Node.DoesNotExist):
-        Node.objects.get(pk=node.pk).delete()
+    found = Node.objects.filter(pk=node.pk).first()
+    if found is not None:
+        _lock(found)
+        found.delete()

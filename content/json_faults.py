@@ -1,0 +1,132 @@
+"""What is wrong with a JSON value, said so that an editor can find and mend it.
+
+JSON Schema decides; the reasons are ours, translated, and the place is a JSON path
+such as ``config.pairs[0].left``.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jsonschema_rs
+from django.utils.translation import get_language, gettext as _, gettext_lazy
+
+from content.stage_types import words
+
+Path = tuple[str | int, ...]
+Fault = tuple[Path, str]
+"""Where, from the root of the value, and why."""
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
+
+
+def path_text(path: Sequence[str | int]) -> str:
+    """A path as people read it: ``subject.tracks[0].title``."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _PLAIN_KEY.match(step):
+            text += f".{step}" if text else step
+        else:
+            text += f"[{json.dumps(step[:64], ensure_ascii=False)}]"
+    return text
+
+
+def schema_faults(
+    validator: jsonschema_rs.Draft202012Validator, schema: Mapping[str, Any], value: Any
+) -> Iterator[Fault]:
+    """Everything ``schema`` refuses in ``value``; nothing when it is valid."""
+    if validator.is_valid(value):
+        return
+    for error in validator.iter_errors(value):
+        place = _schema_at(schema, error.schema_path[:-1])
+        path = tuple(error.instance_path)
+        match error.kind.name:
+            case "required":
+                yield (*path, str(error.kind.value)), _("is missing")
+            case "additionalProperties":
+                for key in error.kind.value:
+                    yield (*path, key), _unknown_key(place)
+            case name if name in _REASONS:
+                yield path, _REASONS[name](error.kind.value, place)
+            case _:
+                yield path, error.message
+
+
+def _schema_at(schema: Mapping[str, Any], path: Sequence[str | int]) -> dict[str, Any]:
+    place: Any = schema
+    for step in path:
+        place = place[step]
+    return place if isinstance(place, dict) else {}
+
+
+def _words(place: Mapping[str, Any]) -> dict[str, str]:
+    return words(place, get_language() or "en")
+
+
+def _unknown_key(place: Mapping[str, Any]) -> str:
+    known = ", ".join(place.get("properties", ()))
+    return _("is not known here; known are: %(known)s") % {"known": known}
+
+
+_TYPES = {
+    "string": gettext_lazy("text"),
+    "integer": gettext_lazy("a whole number"),
+    "number": gettext_lazy("a number"),
+    "boolean": gettext_lazy("true or false"),
+    "array": gettext_lazy("a list"),
+    "object": gettext_lazy("an object"),
+}
+
+
+def _wrong_type(types: list[str], _place: Mapping[str, Any]) -> str:
+    names = ", ".join(str(_TYPES.get(name, name)) for name in types)
+    return _("must be %(type)s") % {"type": names}
+
+
+def _too_few(least: int, place: Mapping[str, Any]) -> str:
+    if least == 1:
+        return _("must not be empty")
+    what = _words(place).get("title", "").lower()
+    return _("must hold at least %(count)d %(what)s") % {"count": least, "what": what}
+
+
+def _too_many(most: int, place: Mapping[str, Any]) -> str:
+    what = _words(place).get("title", "").lower()
+    return _("must hold at most %(count)d %(what)s") % {"count": most, "what": what}
+
+
+def _too_short(least: int, _place: Mapping[str, Any]) -> str:
+    if least == 1:
+        return _("must not be empty")
+    return _("must have at least %(count)d characters") % {"count": least}
+
+
+def _too_long(most: int, _place: Mapping[str, Any]) -> str:
+    return _("must have at most %(count)d characters") % {"count": most}
+
+
+def _pattern(_regex: str, place: Mapping[str, Any]) -> str:
+    return _words(place).get("x-hint") or _("is not written in the expected form")
+
+
+def _enum(options: list[Any], _place: Mapping[str, Any]) -> str:
+    return _("must be one of: %(options)s") % {
+        "options": ", ".join(str(option) for option in options)
+    }
+
+
+_REASONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
+    "type": _wrong_type,
+    "minItems": _too_few,
+    "maxItems": _too_many,
+    "minLength": _too_short,
+    "maxLength": _too_long,
+    "pattern": _pattern,
+    "enum": _enum,
+    "const": lambda value, _place: _("must be %(value)s") % {"value": value},
+    "minimum": lambda value, _place: _("must be at least %(value)s") % {"value": value},
+    "maximum": lambda value, _place: _("must be at most %(value)s") % {"value": value},
+}
