@@ -1,5 +1,7 @@
 """What publishing remembers: settings, each plan's release, every file, every run."""
 
+from typing import Any
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -59,6 +61,12 @@ class PublishingSettings(SingletonModel):
     def __str__(self) -> str:
         return str(_("Publishing settings"))
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, and count it: every release made under the old settings is stale."""
+        stored = type(self).objects.filter(pk=self.pk).values_list("revision").first()
+        self.revision = stored[0] + 1 if stored else 1
+        super().save(*args, **kwargs)
+
 
 class Publication(models.Model):
     """A plan's current release, and what it was built from.
@@ -80,8 +88,11 @@ class Publication(models.Model):
     """The number of the newest build that claimed this plan; older ones give up."""
     generation = models.PositiveBigIntegerField(_("generation"), null=True, blank=True)
     """The build whose directory students read; NULL before the first release."""
+    switching = models.PositiveBigIntegerField(null=True, blank=True)
+    """The build that is, or died while, putting its files in place: until it is NULL
+    again the files on disk may be newer than these tables."""
     built_from = models.JSONField(default=dict)
-    """``{"plan": revision, "settings": revision, "subjects": {pk: revision}}``."""
+    """What the release was made of: `publishing.changes.sources`."""
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
 
     class Meta:
@@ -96,6 +107,10 @@ class PublishedDocument(models.Model):
     """A file as published: what decides whether it must be written again."""
 
     path = models.CharField(_("path"), max_length=CONTENT_PATH_LENGTH, unique=True)
+    lesson_id = models.CharField(
+        max_length=ID_MAX_LENGTH, blank=True, db_index=True, editable=False
+    )
+    """The lesson whose file this is; "" for a plan's own file."""
     publication = models.ForeignKey(
         Publication, models.CASCADE, null=True, related_name="documents"
     )
@@ -148,6 +163,27 @@ class LessonOffer(models.Model):
         return self.lesson_id
 
 
+class SwitchLock(models.Model):
+    """One row that a build holds while it puts its files in place.
+
+    Lessons are shared by plans: two switches at once could put an older lesson over
+    a newer one.
+    """
+
+    ROW = 1
+
+    removals = models.PositiveBigIntegerField(default=0)
+    """Grows when lesson files are deleted; a build that saw an older number may have
+    counted on one of them."""
+
+    class Meta:
+        verbose_name = _("switch lock")
+        verbose_name_plural = _("switch locks")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 class SyncStatus(models.TextChoices):
     QUEUED = "queued", _("Queued")
     PROCESSING = "processing", _("Processing")
@@ -173,6 +209,8 @@ class SyncLog(models.Model):
         _("status"), max_length=12, choices=SyncStatus.choices, db_index=True
     )
     trigger = models.CharField(_("started by"), max_length=20)
+    sources = models.JSONField(default=dict, editable=False)
+    """What the attempt was made of: when that changes, it need not wait."""
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
     generation = models.PositiveBigIntegerField(_("generation"), null=True, blank=True)

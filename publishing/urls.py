@@ -1,5 +1,10 @@
-"""The URLs of publishing."""
+"""Published files, below ``/files/``."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from publishing import views
+
+urlpatterns = [
+    path("memora_content/<path:path>", views.content_file, name="content-file"),
+    path("videos/<path:path>", views.video_file, name="video-file"),
+]

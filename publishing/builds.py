@@ -1,0 +1,191 @@
+"""The story of one build: from a plan that differs to a release students read.
+
+A build reads one snapshot and records the revisions it saw, so an edit made meanwhile
+leaves the plan pending and builds again. It claims a number (the fence) and gives up
+when a newer build has claimed the plan. Whatever dies where, readers keep a whole
+release and the next build goes on (`publishing.release`).
+"""
+
+from contextlib import suppress
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from plans.models import AcademicPlan
+from publishing import (
+    changes,
+    inventory,
+    locations,
+    queue,
+    release,
+    signing,
+    staging,
+    sync_log,
+)
+from publishing.content_urls import content_base_url, gated_lesson_url
+from publishing.documents import ReleaseBuilder, Sealed, Sealer
+from publishing.models import Publication, PublishingSettings, SyncLog
+from publishing.release import Outcome, StaleSnapshotError
+from publishing.snapshot import Snapshot, take
+from publishing.validation import require_sound_bits, require_valid
+
+_SNAPSHOT_ATTEMPTS = 3
+
+
+def publish_plan(plan_pk: int, *, trigger: str = "queue") -> SyncLog | None:
+    """Build a plan now, if it is published and differs from its release.
+
+    Returns:
+        The sync log entry of this run; None when there was nothing to do or another
+        builder is at it. A failure is in the entry, with the time of the next attempt:
+        nothing is raised for it, and the published release is as it was.
+    """
+    with queue.build_lock(plan_pk) as held:
+        sources = changes.pending([plan_pk]).get(plan_pk) if held else None
+        if sources is None:
+            return None
+        now = timezone.now()
+        plan = AcademicPlan.objects.get(pk=plan_pk)
+        publication, entry = _claim(plan, sources, trigger=trigger, now=now)
+        try:
+            outcome = _build_fresh(publication, now=now)
+        except Exception as error:  # noqa: BLE001 - every failure becomes a log entry
+            sync_log.record_failure(entry, error)
+        else:
+            sync_log.record_success(entry, outcome)
+    if plan_pk in changes.pending([plan_pk]):
+        queue.add([plan_pk])
+    else:
+        queue.remove([plan_pk])
+    return entry
+
+
+def process_pending(*, limit: int) -> int:
+    """Bring up to ``limit`` plans up to date, withdrawals first.
+
+    A plan that failed waits for its next attempt, one in Dead Letter for somebody's
+    Retry; neither waits when its sources have changed since.
+
+    Returns:
+        How many plans are left that could be built now.
+    """
+    for publication_pk in changes.to_withdraw():
+        release.withdraw(publication_pk)
+    work = changes.pending()
+    resting = sync_log.resting(timezone.now())
+    ready = [pk for pk, now in work.items() if resting.get(pk) != now]
+    queue.remove(queue.waiting() - work.keys())
+    for plan_pk in ready[:limit]:
+        publish_plan(plan_pk)
+    return max(len(ready) - limit, 0)
+
+
+def _claim(
+    plan: AcademicPlan, sources: changes.Sources, *, trigger: str, now: datetime
+) -> tuple[Publication, SyncLog]:
+    """Take the plan's next number, and open its log entry."""
+    with transaction.atomic():
+        publication, _made = Publication.objects.get_or_create(
+            plan_public_id=plan.public_id, defaults={"plan": plan}
+        )
+        publication = Publication.objects.select_for_update().get(pk=publication.pk)
+        # A number the disk has used already (by a database since lost) stays its own.
+        on_disk = max(staging.kept_generations(plan.public_id), default=0)
+        publication.plan = plan
+        publication.fence = max(publication.fence, on_disk) + 1
+        publication.save(update_fields=["plan", "fence"])
+        entry = sync_log.open_entry(plan, sources, trigger=trigger, now=now)
+    return publication, entry
+
+
+def _build_fresh(publication: Publication, *, now: datetime) -> Outcome:
+    """Build, and again when another plan's build got in between.
+
+    Raises:
+        StaleSnapshotError: it did so three times.
+    """
+    for _attempt in range(_SNAPSHOT_ATTEMPTS - 1):
+        with suppress(StaleSnapshotError):
+            return _build(publication, now=now)
+    return _build(publication, now=now)
+
+
+def _build(publication: Publication, *, now: datetime) -> Outcome:
+    """Read, make, check, write, switch.
+
+    Raises:
+        InvalidDocumentError, StagingError, OSError, SupersededError,
+        StaleSnapshotError: nothing that readers see has changed.
+    """
+    assert publication.plan_id is not None
+    snapshot = take(publication.plan_id)
+    _require_sound_bits(snapshot)
+    documents, offers = _documents(snapshot, now=int(now.timestamp()))
+    missing = inventory.missing(documents, snapshot.plan.id)
+    to_write = {
+        path: document
+        for path, document in documents.items()
+        if document.changed or path in missing
+    }
+    require_valid(to_write.values())
+    staging.require_space(
+        needed=sum(len(document.data) for document in to_write.values()),
+        min_free_percent=snapshot.settings.min_free_disk_percent,
+    )
+    return release.stage_and_switch(
+        publication, snapshot, documents, to_write, offers, now=now
+    )
+
+
+def _documents(
+    snapshot: Snapshot, *, now: int
+) -> tuple[dict[str, Sealed], dict[str, bool]]:
+    """Every document of the plan by path, and its lessons: id to "offered openly"."""
+    current = snapshot.settings
+    builder = ReleaseBuilder(
+        plan=snapshot.plan,
+        links=_SettingsLinks(current),
+        sealer=Sealer(previous=inventory.believable(snapshot), now=now),
+        signer=_SettingsSigner(current) if current.embed_signed_urls else None,
+        is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
+        shard_threshold=current.search_shard_threshold,
+    )
+    return builder.build(snapshot.subjects)
+
+
+def _require_sound_bits(snapshot: Snapshot) -> None:
+    """Refuse a progress bit that two lessons share, now or over time (DESIGN 2).
+
+    Raises:
+        BitConflictError: names the subject's bitmap and both lessons.
+    """
+    for root, _revision in snapshot.subjects:
+        path = locations.bitmap(snapshot.plan.id, root.id)
+        owners = inventory.published_bits(path) if path in snapshot.previous else {}
+        require_sound_bits(path, root, owners)
+
+
+class _SettingsLinks:
+    """Links as the settings of one snapshot make them."""
+
+    def __init__(self, current: PublishingSettings) -> None:
+        self._current = current
+        self._base = content_base_url(current)
+
+    def content(self, path: str) -> str:
+        return self._base + path
+
+    def gated_lesson(self, lesson_id: str) -> str:
+        return gated_lesson_url(lesson_id, self._current)
+
+
+class _SettingsSigner:
+    """Video signatures as the settings of one snapshot make them."""
+
+    def __init__(self, current: PublishingSettings) -> None:
+        self._current = current
+        self.lifetime = current.signed_url_hours * 3600
+
+    def sign(self, source: str, expires: int) -> str:
+        return signing.video_url(source, expires=expires, current=self._current)

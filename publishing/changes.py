@@ -1,0 +1,88 @@
+"""What must be built: a plan whose sources differ from what it was built from.
+
+Nothing is remembered per edit. Every edit moves a revision (of a subject, a plan or
+the settings) in its own transaction, and a publication records the revisions its
+build read; a plan needs a build exactly when they differ (DESIGN 5).
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Any
+
+from content.models import SubjectState
+from plans.models import AcademicPlan, PlanSubject
+from publishing.content_urls import content_base_url
+from publishing.models import Publication, PublishingSettings
+
+Sources = dict[str, Any]
+"""The revisions a release is made of, as a publication and a log entry keep them."""
+
+
+def sources(
+    *, plan: int, settings: PublishingSettings, subjects: dict[int, int]
+) -> Sources:
+    """Revisions in the form that is kept; subjects by key, in plan order."""
+    return {
+        "plan": plan,
+        "settings": settings.revision,
+        "base_url": content_base_url(settings),
+        "subjects": [[pk, revision] for pk, revision in subjects.items()],
+    }
+
+
+def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
+    """The published plans that need a build, with their sources now; four queries.
+
+    Args:
+        plan_pks: look at these plans only.
+    """
+    settings = PublishingSettings.get_solo()
+    plans = AcademicPlan.objects.filter(is_published=True).order_by("pk")
+    if plan_pks is not None:
+        plans = plans.filter(pk__in=plan_pks)
+    built = dict(Publication.objects.values_list("plan_id", "built_from"))
+    subjects: dict[int, dict[int, int]] = defaultdict(dict)
+    rows = (
+        PlanSubject.objects.filter(plan__in=plans)
+        .order_by("position", "pk")
+        .values_list("plan_id", "subject_id", "subject__state__revision")
+    )
+    for plan_pk, subject_pk, revision in rows:
+        subjects[plan_pk][subject_pk] = revision
+    now = {
+        pk: sources(plan=revision, settings=settings, subjects=subjects[pk])
+        for pk, revision in plans.values_list("pk", "revision")
+    }
+    return {pk: found for pk, found in now.items() if built.get(pk) != found}
+
+
+def to_withdraw() -> list[int]:
+    """Publications whose plan is deleted or no longer published. One query."""
+    return list(
+        Publication.objects.exclude(plan__is_published=True)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+
+
+def plans_with_lessons(
+    lesson_ids: Collection[str], *, besides: Publication
+) -> list[int]:
+    """The other plans whose release offers any of these lessons."""
+    if not lesson_ids:
+        return []
+    return list(
+        Publication.objects.filter(
+            lesson_offers__lesson_id__in=lesson_ids, plan__isnull=False
+        )
+        .exclude(pk=besides.pk)
+        .values_list("plan_id", flat=True)
+        .distinct()
+    )
+
+
+def subject_revisions(subject_pks: Collection[int]) -> dict[int, int]:
+    """The revision of each of these subjects. One query."""
+    return dict(
+        SubjectState.objects.filter(pk__in=subject_pks).values_list("pk", "revision")
+    )

@@ -1,0 +1,113 @@
+"""The Redis side of publishing: who waits, and who builds.
+
+Redis only saves work and time here. Losing it loses nothing: what must be built is
+read from the database (``publishing.changes``), and what protects a release is its
+fence (``publishing.builds``).
+"""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import structlog
+from django.conf import settings
+from redis import Redis
+from redis.exceptions import LockError, RedisError
+
+log = structlog.get_logger(__name__)
+
+PENDING_KEY = "cdn_export:pending_plans"
+_LOCK_SECONDS = 60.0
+_RENEW_SECONDS = 15.0
+
+
+def _client() -> Redis:
+    return _client_for(settings.REDIS_URL)
+
+
+@lru_cache(maxsize=4)
+def _client_for(url: str) -> Redis:
+    return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2)
+
+
+def add(plan_ids: Iterable[int]) -> int:
+    """Put plans among the waiting, once each.
+
+    Returns:
+        How many wait now; 0 when Redis is away (the periodic sweep will find them).
+    """
+    members = [str(plan_id) for plan_id in plan_ids]
+    if not members:
+        return 0
+    try:
+        pipeline = _client().pipeline(transaction=False)
+        pipeline.sadd(PENDING_KEY, *members)
+        pipeline.scard(PENDING_KEY)
+        return int(pipeline.execute()[1])
+    except RedisError as error:
+        log.warning("publish_wakeup_lost", error=type(error).__name__)
+        return 0
+
+
+def waiting() -> set[int]:
+    """The plans that wait; none when Redis is away."""
+    try:
+        return {int(member) for member in _client().smembers(PENDING_KEY)}
+    except RedisError as error:
+        log.warning("publish_queue_unread", error=type(error).__name__)
+        return set()
+
+
+def remove(plan_ids: Iterable[int]) -> None:
+    """Take plans out of the waiting."""
+    members = [str(plan_id) for plan_id in plan_ids]
+    try:
+        if members:
+            _client().srem(PENDING_KEY, *members)
+    except RedisError as error:
+        log.warning("publish_wakeup_kept", error=type(error).__name__)
+
+
+@contextmanager
+def build_lock(plan_id: int) -> Iterator[bool]:
+    """Hold the right to build a plan; yields False when another builder has it.
+
+    The lock names its owner, is renewed while held, and runs out a minute after its
+    owner died. Without Redis it yields True: two builders then do the same work twice,
+    and the fence lets one of them finish.
+    """
+    lock = _client().lock(
+        f"cdn_export:lock:{plan_id}",
+        timeout=_LOCK_SECONDS,
+        blocking=False,
+        thread_local=False,
+    )
+    try:
+        if not lock.acquire():
+            yield False
+            return
+    except RedisError as error:
+        log.warning("build_lock_unavailable", error=type(error).__name__)
+        yield True
+        return
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(_RENEW_SECONDS):
+            try:
+                lock.reacquire()
+            except (LockError, RedisError) as error:
+                log.warning("build_lock_not_renewed", error=type(error).__name__)
+
+    renewer = threading.Thread(target=renew, name="build-lock", daemon=True)
+    renewer.start()
+    try:
+        yield True
+    finally:
+        done.set()
+        renewer.join()
+        try:
+            lock.release()
+        except (LockError, RedisError) as error:
+            log.warning("build_lock_not_released", error=type(error).__name__)

@@ -1,0 +1,81 @@
+"""From an edit to a woken worker; only after the edit is committed.
+
+A lost wake-up costs minutes, never a change: the sweep reads the database.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models.signals import post_save
+from django.dispatch import receiver
+from kombu.exceptions import OperationalError
+
+from content.signals import subjects_changed
+from plans.models import AcademicPlan
+from plans.queries import plans_of_subjects
+from plans.signals import plans_changed
+from publishing import queue
+from publishing.models import PublishingSettings
+from publishing.tasks import process_pending
+
+log = structlog.get_logger(__name__)
+
+
+class _Wake:
+    """One call after commit for all edits of a transaction."""
+
+    def __init__(self, plans_of: Callable[[list[int]], list[int]]) -> None:
+        self.plans_of = plans_of
+        self.ids: set[int] = set()
+
+    def __call__(self) -> None:
+        wake(self.plans_of(sorted(self.ids)))
+
+
+def _after_commit(plans_of: Callable[[list[int]], list[int]], ids: list[int]) -> None:
+    connection = transaction.get_connection()
+    here = set(connection.savepoint_ids)
+    for savepoints, waiting, _robust in connection.run_on_commit:
+        same_kind = isinstance(waiting, _Wake) and waiting.plans_of is plans_of
+        if same_kind and set(savepoints) == here:
+            waiting.ids.update(ids)
+            return
+    wake_later = _Wake(plans_of)
+    wake_later.ids.update(ids)
+    transaction.on_commit(wake_later, robust=True)
+
+
+def _themselves(plan_ids: list[int]) -> list[int]:
+    return plan_ids
+
+
+@receiver(subjects_changed)
+def _subjects_changed(subject_ids: list[int], **_kwargs: Any) -> None:
+    _after_commit(plans_of_subjects, subject_ids)
+
+
+@receiver(plans_changed)
+def _plans_changed(plan_ids: list[int], **_kwargs: Any) -> None:
+    _after_commit(_themselves, plan_ids)
+
+
+@receiver(post_save, sender=PublishingSettings)
+def _settings_changed(**_kwargs: Any) -> None:
+    """Links inside published files follow the settings."""
+    published = AcademicPlan.objects.filter(is_published=True)
+    _after_commit(_themselves, list(published.values_list("pk", flat=True)))
+
+
+def wake(plan_ids: list[int]) -> None:
+    """Queue these plans; start a worker at once when the settings say so."""
+    if not plan_ids:
+        return
+    waiting = queue.add(plan_ids)
+    current = PublishingSettings.get_solo()
+    if current.local_fallback_mode or waiting >= current.batch_threshold:
+        try:
+            process_pending.delay()
+        except OperationalError as error:
+            log.warning("publish_wakeup_lost", error=type(error).__name__)

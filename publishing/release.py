@@ -1,0 +1,329 @@
+"""Putting a release in front of readers, and taking one away.
+
+Everything here that changes what readers see happens under one lock, in the order that
+keeps every link whole: lessons first, then the plan's directory by one rename, then the
+tables. ``Publication.switching`` is set beforehand and cleared with the tables, so a
+death in between is seen by the next build (`publishing.inventory.believable`).
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+
+from plans.models import AcademicPlan
+from publishing import changes, locations, staging
+from publishing.documents import Sealed
+from publishing.models import (
+    LessonOffer,
+    Publication,
+    PublishedDocument,
+    PublishingSettings,
+    SwitchLock,
+)
+from publishing.snapshot import Snapshot
+
+log = structlog.get_logger(__name__)
+
+
+class SupersededError(Exception):
+    """A newer build has claimed the plan; it will do the work."""
+
+
+class StaleSnapshotError(Exception):
+    """Another plan's build changed shared lessons meanwhile: read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a build did; ``generation`` is the one readers now see."""
+
+    generation: int | None
+    written: int
+    unchanged: int
+    removed: int
+
+
+def stage_and_switch(
+    publication: Publication,
+    snapshot: Snapshot,
+    documents: Mapping[str, Sealed],
+    to_write: Mapping[str, Sealed],
+    offers: Mapping[str, bool],
+    *,
+    now: datetime,
+) -> Outcome:
+    """Write beside the release, then replace it in one step under the switch lock."""
+    plan_id, number = snapshot.plan.id, publication.fence
+    folder = f"{locations.plan_folder(plan_id)}/"
+    mine = {path for path in documents if path.startswith(folder)}
+    gone = {path for path in snapshot.previous if path.startswith(folder)} - mine
+    plan_changes = {path: to_write[path] for path in to_write if path in mine}
+    lesson_changes = {path: to_write[path] for path in to_write if path not in mine}
+    token = f"{plan_id}.{number}"
+    try:
+        for path, document in lesson_changes.items():
+            staging.prepare_lesson(path, document.data, token)
+        if plan_changes or gone:
+            staging.write_generation(
+                plan_id=plan_id,
+                number=number,
+                written={path: doc.data for path, doc in plan_changes.items()},
+                kept=mine - plan_changes.keys(),
+                previous=staging.current_generation(plan_id),
+            )
+        if to_write or gone:
+            # From here to the commit below, the disk may be ahead of the tables.
+            Publication.objects.filter(pk=publication.pk).update(switching=number)
+        with transaction.atomic():
+            _lock_for_switch(publication, snapshot)
+            replaced = _still_newest(lesson_changes)
+            for path in replaced:
+                staging.replace_lesson(path, token)
+            if replaced:
+                staging.sync_lessons()
+            if plan_changes or gone:
+                staging.switch(plan_id, number)
+                publication.generation = number
+            written = [*replaced.values(), *plan_changes.values()]
+            dropped = _record_release(
+                publication, snapshot, written, gone, offers, now=now
+            )
+    finally:
+        for path in lesson_changes:
+            staging.drop_prepared(path, token)
+    removed = remove_unoffered_lessons(dropped) if dropped else 0
+    return Outcome(
+        generation=publication.generation,
+        written=len(written),
+        unchanged=len(documents) - len(written),
+        removed=len(gone) + removed,
+    )
+
+
+def _take_switch_lock() -> SwitchLock:
+    SwitchLock.objects.get_or_create(pk=SwitchLock.ROW)
+    return SwitchLock.objects.select_for_update().get(pk=SwitchLock.ROW)
+
+
+def _lock_for_switch(publication: Publication, snapshot: Snapshot) -> None:
+    """Be the only one who switches, and still the newest builder of this plan.
+
+    Raises:
+        SupersededError: a newer build has claimed the plan.
+        StaleSnapshotError: lesson files were deleted since the snapshot.
+    """
+    lock = _take_switch_lock()
+    fence = Publication.objects.select_for_update().get(pk=publication.pk).fence
+    if fence != publication.fence:
+        raise SupersededError(f"build {fence} is newer than {publication.fence}")
+    if lock.removals != snapshot.removals:
+        raise StaleSnapshotError("lesson files were deleted meanwhile")
+
+
+def _still_newest(changes_of: Mapping[str, Sealed]) -> dict[str, Sealed]:
+    """The lessons to replace: not those another plan's build has renewed meanwhile.
+
+    A topic may name an older version than the lesson file has, never a newer one, and
+    a file's version only grows.
+
+    Raises:
+        StaleSnapshotError: neither can be kept with what this build made.
+    """
+    rows = PublishedDocument.objects.filter(lesson_id__gt="").in_bulk(
+        list(changes_of), field_name="path"
+    )
+    replaced = {}
+    for path, document in changes_of.items():
+        ours, theirs = document.record, rows.get(path)
+        if theirs is not None:
+            same = theirs.fingerprint == ours.fingerprint
+            if theirs.source_revision > ours.source_revision and not same:
+                if theirs.version < ours.version:
+                    raise StaleSnapshotError(path)
+                continue
+            if not same and theirs.version >= ours.version:
+                raise StaleSnapshotError(path)
+            if same and theirs.version > ours.version:
+                continue
+        replaced[path] = document
+    return replaced
+
+
+def _record_release(
+    publication: Publication,
+    snapshot: Snapshot,
+    written: Sequence[Sealed],
+    gone: Collection[str],
+    offers: Mapping[str, bool],
+    *,
+    now: datetime,
+) -> set[str]:
+    """Write down what readers now see, in the transaction that holds the locks.
+
+    Returns:
+        The lessons this plan no longer offers.
+    """
+    PublishedDocument.objects.filter(path__in=gone).delete()
+    _upsert_documents(
+        [
+            PublishedDocument(
+                path=document.path,
+                lesson_id=(lesson_id := locations.lesson_id_of(document.path) or ""),
+                publication=None if lesson_id else publication,
+                fingerprint=document.record.fingerprint,
+                version=document.record.version,
+                sha256=document.record.sha256,
+                size=document.record.size,
+                signed_until=document.record.signed_until,
+                source_revision=document.record.source_revision,
+            )
+            for document in written
+        ]
+    )
+    flipped, dropped = _record_offers(publication, offers)
+    publication.built_from = snapshot.built_from
+    publication.switching = None
+    if written or gone:
+        publication.published_at = now
+    publication.save(
+        update_fields=["generation", "switching", "built_from", "published_at"]
+    )
+    # Whether a lesson is gated stands in the topics of every plan that has it.
+    AcademicPlan.touch(changes.plans_with_lessons(flipped, besides=publication))
+    return dropped
+
+
+def _upsert_documents(rows: list[PublishedDocument]) -> None:
+    fields = [
+        "lesson_id",
+        "publication",
+        "fingerprint",
+        "version",
+        "sha256",
+        "size",
+        "signed_until",
+        "source_revision",
+    ]
+    PublishedDocument.objects.bulk_create(
+        rows,
+        batch_size=500,
+        update_conflicts=True,
+        update_fields=fields,
+        # MariaDB finds the conflict by itself and takes no list of columns.
+        unique_fields=(
+            ["path"]
+            if connection.features.supports_update_conflicts_with_target
+            else None
+        ),
+    )
+
+
+def _record_offers(
+    publication: Publication, offers: Mapping[str, bool]
+) -> tuple[set[str], set[str]]:
+    """Replace the plan's offers.
+
+    Returns:
+        The lessons that thereby became gated or stopped being so, for other plans to
+        know; and those this plan no longer offers.
+    """
+    before = dict(publication.lesson_offers.values_list("lesson_id", "is_open"))
+    differing = {
+        lesson_id
+        for lesson_id in before.keys() | offers.keys()
+        if before.get(lesson_id) != offers.get(lesson_id)
+    }
+    if not differing:
+        return set(), set()
+    publication.lesson_offers.filter(lesson_id__in=differing).delete()
+    LessonOffer.objects.bulk_create(
+        [
+            LessonOffer(
+                publication=publication, lesson_id=lesson_id, is_open=offers[lesson_id]
+            )
+            for lesson_id in offers
+            if lesson_id in differing
+        ],
+        batch_size=500,
+    )
+    turned = {
+        lesson_id
+        for lesson_id in differing
+        if before.get(lesson_id, False) != offers.get(lesson_id, False)
+    }
+    open_elsewhere = set(
+        LessonOffer.objects.filter(lesson_id__in=turned, is_open=True)
+        .exclude(publication=publication)
+        .values_list("lesson_id", flat=True)
+    )
+    return turned - open_elsewhere, before.keys() - offers.keys()
+
+
+def remove_unoffered_lessons(among: Collection[str] | None = None) -> int:
+    """Delete the files of lessons that no release offers any more.
+
+    Args:
+        among: look at these lessons only; None looks at all.
+
+    Returns:
+        How many were deleted. A death halfway leaves the record of those still there,
+        and the next call goes on.
+    """
+    unoffered = PublishedDocument.objects.filter(lesson_id__gt="").filter(
+        ~Exists(LessonOffer.objects.filter(lesson_id=OuterRef("lesson_id")))
+    )
+    if among is not None:
+        unoffered = unoffered.filter(lesson_id__in=among)
+    with transaction.atomic():
+        lock = _take_switch_lock()
+        doomed = dict(unoffered.values_list("pk", "path"))
+        if doomed:
+            lock.removals += 1
+            lock.save(update_fields=["removals"])
+        for path in doomed.values():
+            staging.remove_lesson(path)
+        PublishedDocument.objects.filter(pk__in=doomed).delete()
+    return len(doomed)
+
+
+def withdraw(publication_pk: int) -> None:
+    """Take away the release of a plan that is deleted or no longer published.
+
+    Idempotent; a death halfway leaves the publication, and the next sweep goes on.
+    """
+    with transaction.atomic():
+        _take_switch_lock()
+        publication = (
+            Publication.objects.select_for_update()
+            .filter(pk=publication_pk)
+            .exclude(plan__is_published=True)
+            .first()
+        )
+        if publication is None:
+            return
+        flipped, dropped = _record_offers(publication, {})
+        AcademicPlan.touch(changes.plans_with_lessons(flipped, besides=publication))
+        staging.withdraw_plan(publication.plan_public_id)
+        publication.delete()
+    removed = remove_unoffered_lessons(dropped)
+    log.info("plan_withdrawn", plan=publication.plan_public_id, lessons_removed=removed)
+
+
+def collect() -> dict[str, list[int]]:
+    """Delete what no reader needs: old generations, leftovers, unoffered lessons.
+
+    Returns:
+        The generations deleted, by plan id.
+    """
+    keep = PublishingSettings.get_solo().kept_generations
+    collected = {}
+    for plan_id in Publication.objects.values_list("plan_public_id", flat=True):
+        if deleted := staging.collect(plan_id, keep=keep):
+            collected[plan_id] = deleted
+    staging.collect_lessons()
+    remove_unoffered_lessons()
+    return collected

@@ -1,0 +1,79 @@
+"""What may not be published: a document its schema refuses, a bit with two owners."""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+import jsonschema_rs
+import orjson
+from django.utils.translation import gettext as _
+
+from plans.access import PlanNode, lessons
+from publishing.documents import Sealed
+
+SCHEMAS = Path(__file__).parent / "schemas"
+
+
+class InvalidDocumentError(Exception):
+    """A document that may not be published; says which and where."""
+
+    def __init__(self, document: str, json_path: str, reason: str) -> None:
+        super().__init__(
+            _("%(document)s is not valid at %(path)s: %(reason)s")
+            % {"document": document, "path": json_path, "reason": reason}
+        )
+        self.document = document
+        self.json_path = json_path
+
+
+@cache
+def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
+    """The schema's validator, compiled once per process."""
+    text = (SCHEMAS / f"{schema}.schema.json").read_text()
+    return jsonschema_rs.Draft202012Validator(orjson.loads(text))
+
+
+def require_valid(documents: Iterable[Sealed]) -> None:
+    """Check the bytes that will be written, first fault first.
+
+    Raises:
+        InvalidDocumentError: names the document and the JSON path.
+    """
+    for document in documents:
+        content = orjson.loads(document.data)
+        for error in _validator(document.schema).iter_errors(content):
+            path = "".join(
+                f"[{part}]" if isinstance(part, int) else f".{part}"
+                for part in error.instance_path
+            )
+            raise InvalidDocumentError(
+                document.path, path.removeprefix(".") or "$", error.message[:500]
+            )
+
+
+class BitConflictError(InvalidDocumentError):
+    """Two lessons share a progress bit, or one took over another's."""
+
+
+def require_sound_bits(path: str, root: PlanNode, owners: Mapping[int, str]) -> None:
+    """Refuse a bit without or with a second owner; ``owners`` are earlier ones.
+
+    Raises:
+        BitConflictError: names ``path`` and both lessons.
+    """
+    taken: dict[int, str] = {}
+    for lesson in lessons(root):
+        bit = lesson.source.bit_index
+        where = f"mappings.{lesson.id}.bit_index"
+        if bit is None:
+            raise BitConflictError(path, where, _("the lesson has no progress bit"))
+        owner = taken.setdefault(bit, lesson.id)
+        if owner == lesson.id:
+            owner = owners.get(bit, lesson.id)
+        if owner != lesson.id:
+            raise BitConflictError(
+                path,
+                where,
+                _("bit %(bit)d belongs to the lesson %(owner)s")
+                % {"bit": bit, "owner": owner},
+            )

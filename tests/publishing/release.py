@@ -1,0 +1,89 @@
+"""Reading a release as an app would, and checking that it is whole."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.conf import settings
+from jsonschema import Draft202012Validator
+
+from publishing.validation import SCHEMAS
+
+
+def root() -> Path:
+    return Path(settings.CONTENT_ROOT)
+
+
+def read(path: str) -> dict[str, Any]:
+    return orjson.loads((root() / path).read_bytes())
+
+
+def sha256(path: str) -> str:
+    return hashlib.sha256((root() / path).read_bytes()).hexdigest()
+
+
+def everything() -> dict[str, bytes]:
+    """Every file readers could ask for, by path."""
+    found = {}
+    for folder in [root() / "lessons", *(root() / "plans").iterdir()]:
+        if folder.is_dir() and not folder.name.startswith("."):
+            for path in folder.rglob("*.json"):
+                name = f"{folder.relative_to(root())}/{path.relative_to(folder)}"
+                found[name] = path.read_bytes()
+    return found
+
+
+def check(schema: str, document: dict[str, Any]) -> None:
+    text = (SCHEMAS / f"{schema}.schema.json").read_text()
+    Draft202012Validator(orjson.loads(text)).validate(document)
+
+
+def walk(plan_id: str) -> dict[str, dict[str, Any]]:
+    """Every document of the plan's release by path, reached through its links.
+
+    Checks on the way: each against its schema, every hash against its target's bytes,
+    every ``lesson_version``, and that nothing lies there that no link reaches.
+    """
+    found: dict[str, dict[str, Any]] = {}
+
+    def follow(holder: dict[str, Any], name: str, schema: str) -> dict[str, Any]:
+        path = holder[f"{name}_path"]
+        assert holder[f"{name}_url"].endswith(f"/files/memora_content/{path}")
+        assert holder[f"{name}_hash"] == sha256(path), path
+        found[path] = document = read(path)
+        check(schema, document)
+        return document
+
+    path = f"plans/{plan_id}/manifest.json"
+    found[path] = manifest = read(path)
+    check("manifest", manifest)
+    index = follow(manifest, "search_index", "search_index")
+    for shard in index.get("shards", []):
+        follow(shard, "shard", "search_shard")
+    for subject in manifest["subjects"]:
+        hierarchy = follow(subject, "hierarchy", "hierarchy")
+        bitmap = follow(subject, "bitmap", "bitmap")
+        bits = [entry["bit_index"] for entry in bitmap["mappings"].values()]
+        assert len(bits) == len(set(bits)) == bitmap["total_lessons"]
+        seen = []
+        for track in hierarchy["tracks"]:
+            for unit in track["units"]:
+                for entry in unit["topics"]:
+                    topic = follow(entry, "topic", "topic")
+                    assert entry["lesson_count"] == len(topic["lessons"])
+                    for lesson in topic["lessons"]:
+                        file = read(lesson["lesson_path"])
+                        check("lesson", file)
+                        assert file["version"] >= lesson["lesson_version"]
+                        assert len(file["stages"]) == lesson["stage_count"]
+                        found[lesson["lesson_path"]] = file
+                        seen.append(lesson["id"])
+        assert seen == list(bitmap["mappings"])
+        assert hierarchy["stats"]["total_lessons"] == len(seen)
+    folder = root() / "plans" / plan_id
+    there = {
+        f"plans/{plan_id}/{file.relative_to(folder)}" for file in folder.rglob("*.json")
+    }
+    assert there == {path for path in found if path.startswith("plans/")}
+    return found

@@ -1,0 +1,373 @@
+"""From an edit to a release, on real files."""
+
+import pytest
+import time_machine
+
+import publishing.release
+from content import services
+from content.kinds import Kind
+from content.models import LessonStage, Node
+from plans.models import AcademicPlan, PlanOverride
+from plans.services import add_subject, set_override
+from publishing import builds, changes, staging
+from publishing.models import (
+    Publication,
+    PublishedDocument,
+    PublishingSettings,
+    SyncLog,
+    SyncStatus,
+)
+from tests.publishing import release
+from tests.publishing.conftest import node
+
+pytestmark = pytest.mark.django_db
+
+
+def publish(plan):
+    entry = builds.publish_plan(plan.pk, trigger="test")
+    assert entry is not None, "nothing to publish"
+    assert entry.status == SyncStatus.LOCAL_ONLY, entry.error
+    return entry
+
+
+def test_a_plan_becomes_a_whole_release(plan):
+    entry = publish(plan)
+    found = release.walk("PLAN-A")
+    # manifest, search, hierarchy, bitmap, two topics, four lessons
+    assert entry.files_written == len(found) == 10
+
+
+def test_publishing_again_builds_nothing(plan):
+    publish(plan)
+    assert builds.publish_plan(plan.pk) is None
+
+
+def test_an_edit_that_changes_no_file_writes_none(plan, math):
+    publish(plan)
+    before = release.everything()
+    math.save()
+    entry = publish(plan)
+    assert (entry.files_written, release.everything()) == (0, before)
+    assert staging.kept_generations("PLAN-A") == [1]
+
+
+def test_a_stage_edit_rewrites_the_lesson_and_what_leads_to_it(plan):
+    with time_machine.travel(1_800_000_000):
+        publish(plan)
+    before = release.everything()
+    stage = LessonStage.objects.get(public_id="STG-MATH-0-1")
+    stage.config = {"format": "markdown", "body": "new"}
+    stage.save()
+    with time_machine.travel(1_800_000_100):
+        entry = publish(plan)
+    after = release.everything()
+    assert {path for path in after if after[path] != before.get(path)} == {
+        "lessons/LES-MATH-0-1.json",
+        "plans/PLAN-A/TOP-MATH-0.json",
+        "plans/PLAN-A/SUBJ-MATH_h.json",
+        "plans/PLAN-A/manifest.json",
+    }
+    assert entry.files_written == 4
+    assert release.read("lessons/LES-MATH-0-1.json")["version"] == 1_800_000_100
+    assert release.read("lessons/LES-MATH-0-0.json")["version"] == 1_800_000_000
+    previous = release.root() / "lessons" / "LES-MATH-0-1.json.prev"
+    assert previous.read_bytes() == before["lessons/LES-MATH-0-1.json"]
+    kept = release.root() / "plans/PLAN-A/manifest.json.prev"
+    assert kept.read_bytes() == before["plans/PLAN-A/manifest.json"]
+
+
+def test_two_changes_within_a_second_have_different_versions(plan):
+    with time_machine.travel(1_800_000_000, tick=False):
+        publish(plan)
+        AcademicPlan.objects.filter(pk=plan.pk).update(title="Renamed")
+        publish(plan)
+    assert release.read("plans/PLAN-A/manifest.json")["version"] == 1_800_000_001
+
+
+@pytest.mark.parametrize("how", ["hide", "unpublish", "trash"])
+def test_what_is_hidden_is_nowhere(plan, how):
+    publish(plan)
+    unit = node("UNIT-MATH-0")
+    if how == "hide":
+        set_override(plan=plan, target=unit, action="hide")
+    elif how == "unpublish":
+        Node.objects.filter(pk=unit.pk).update(is_published=False)
+    else:
+        services.trash_node(node=unit)
+    publish(plan)
+    release.walk("PLAN-A")
+    everything = b"".join(release.everything().values())
+    for gone in (b"UNIT-MATH-0", b"TOP-MATH-0", b"LES-MATH-0-0", b"LES-MATH-0-1"):
+        assert gone not in everything
+    assert not (release.root() / "lessons/LES-MATH-0-0.json").exists()
+    assert not (release.root() / "lessons/LES-MATH-0-0.json.prev").exists()
+
+
+def test_a_lesson_file_stays_while_another_plan_offers_it(plan, math):
+    other = AcademicPlan.objects.create(
+        public_id="PLAN-B", title="Other", is_published=True
+    )
+    add_subject(plan=other, subject=math)
+    publish(plan)
+    publish(other)
+    set_override(plan=plan, target=node("UNIT-MATH-0"), action="hide")
+    publish(plan)
+    release.walk("PLAN-B")
+    assert (release.root() / "lessons/LES-MATH-0-0.json").exists()
+
+
+def test_an_empty_subject_stays_in_the_manifest(plan):
+    for unit in ("UNIT-MATH-0", "UNIT-MATH-1"):
+        services.trash_node(node=node(unit))
+    publish(plan)
+    manifest = release.read("plans/PLAN-A/manifest.json")
+    assert [subject["id"] for subject in manifest["subjects"]] == ["SUBJ-MATH"]
+    assert release.read("plans/PLAN-A/SUBJ-MATH_b.json")["total_lessons"] == 0
+
+
+def test_access_and_rename_reach_the_documents(plan):
+    set_override(plan=plan, target=node("LES-MATH-0-0"), action="set_free")
+    set_override(
+        plan=plan,
+        target=node("UNIT-MATH-1"),
+        action="set_sold_separately",
+        value="ITEM-1",
+    )
+    set_override(plan=plan, target=node("UNIT-MATH-1"), action="rename", value="Extra")
+    set_override(
+        plan=plan, target=node("TOP-MATH-1"), action="set_linear", value="true"
+    )
+    publish(plan)
+    release.walk("PLAN-A")
+    topic = release.read("plans/PLAN-A/TOP-MATH-1.json")
+    assert topic["access"] == {
+        "is_published": True,
+        "access_level": "paid",
+        "required_item": "ITEM-1",
+    }
+    assert topic["parent"]["unit_title"] == "Extra"
+    assert topic["is_linear"] is True
+    free, gated = release.read("plans/PLAN-A/TOP-MATH-0.json")["lessons"]
+    assert "gated" not in free
+    assert free["lesson_url"].endswith(
+        "/files/memora_content/lessons/LES-MATH-0-0.json"
+    )
+    assert gated["gated"] is True
+    assert gated["lesson_url"].endswith("/api/v1/content/lessons/LES-MATH-0-1/")
+
+
+def test_a_lesson_another_plan_opens_stops_being_gated_here(plan, math):
+    other = AcademicPlan.objects.create(
+        public_id="PLAN-B", title="Other", is_published=True
+    )
+    add_subject(plan=other, subject=math)
+    publish(plan)
+    publish(other)
+    set_override(plan=other, target=node("LES-MATH-0-0"), action="set_free")
+    publish(other)
+    publish(plan)
+    lesson = release.read("plans/PLAN-A/TOP-MATH-0.json")["lessons"][0]
+    assert "gated" not in lesson
+    AcademicPlan.objects.filter(pk=other.pk).update(is_published=False)
+    builds.process_pending(limit=10)
+    lesson = release.read("plans/PLAN-A/TOP-MATH-0.json")["lessons"][0]
+    assert lesson["gated"] is True
+
+
+def test_an_invalid_document_leaves_the_release_and_names_the_place(plan):
+    publish(plan)
+    before = release.everything()
+    stage = LessonStage.objects.get(public_id="STG-MATH-0-0")
+    LessonStage.objects.filter(pk=stage.pk).update(title="")
+    entry = builds.publish_plan(plan.pk)
+    assert entry.status == SyncStatus.QUEUED
+    assert entry.error_document == "lessons/LES-MATH-0-0.json"
+    assert entry.error_json_path == "stages[0].title"
+    assert entry.next_attempt_at is not None
+    assert release.everything() == before
+
+
+def test_a_bit_that_meant_another_lesson_before_is_refused(plan):
+    """As after restoring an older database beside newer files."""
+    publish(plan)
+    lesson = node("LES-MATH-0-0")
+    Node.objects.filter(pk=lesson.pk).update(bit_index=77)
+    Node.objects.filter(public_id="LES-MATH-0-1").update(bit_index=lesson.bit_index)
+    entry = builds.publish_plan(plan.pk)
+    assert entry.error_document == "plans/PLAN-A/SUBJ-MATH_b.json"
+    assert "belongs to the lesson LES-MATH-0-0" in entry.error
+
+
+def test_failures_end_in_dead_letter_and_an_edit_tries_again(plan, settings):
+    stage = LessonStage.objects.filter(public_id="STG-MATH-0-0")
+    stage.update(title="")
+    for _attempt in range(len(settings.PUBLISH_RETRY_DELAYS) + 1):
+        entry = builds.publish_plan(plan.pk)
+    assert entry.status == SyncStatus.DEAD_LETTER
+    builds.process_pending(limit=10)
+    assert SyncLog.objects.count() == 1
+    assert SyncLog.objects.get().status == SyncStatus.DEAD_LETTER
+    stage.update(title="Read")
+    builds.process_pending(limit=10)
+    assert SyncLog.objects.get().status == SyncStatus.LOCAL_ONLY
+
+
+def test_a_failed_plan_waits_for_its_next_attempt(plan):
+    stage = LessonStage.objects.filter(public_id="STG-MATH-0-0")
+    stage.update(title="")
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        builds.process_pending(limit=10)
+        builds.process_pending(limit=10)
+        assert SyncLog.objects.get().attempts == 1
+        clock.shift(31)
+        builds.process_pending(limit=10)
+        assert SyncLog.objects.get().attempts == 2
+
+
+def test_an_unpublished_plan_is_withdrawn(plan):
+    publish(plan)
+    AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
+    builds.process_pending(limit=10)
+    assert release.everything() == {}
+    assert PublishedDocument.objects.count() == 0
+
+
+def test_a_deleted_plan_is_withdrawn(plan):
+    publish(plan)
+    plan.delete()
+    builds.process_pending(limit=10)
+    assert release.everything() == {}
+
+
+def test_a_deleted_subject_leaves_its_plans(plan, math):
+    publish(plan)
+    services.delete_node(node=math)
+    publish(plan)
+    assert release.read("plans/PLAN-A/manifest.json")["subjects"] == []
+    assert not list((release.root() / "lessons").glob("*"))
+
+
+def test_a_settings_change_moves_every_link(plan):
+    publish(plan)
+    current = PublishingSettings.get_solo()
+    current.local_domain = "https://school.example"
+    current.save()
+    publish(plan)
+    release.walk("PLAN-A")
+    manifest = release.read("plans/PLAN-A/manifest.json")
+    assert manifest["search_index_url"].startswith("https://school.example/files/")
+
+
+def test_a_large_plan_has_its_search_split_by_subject(plan):
+    current = PublishingSettings.get_solo()
+    current.search_shard_threshold = 3
+    current.save()
+    publish(plan)
+    release.walk("PLAN-A")
+    index = release.read("plans/PLAN-A/search_index.json")
+    assert index["is_sharded"] is True
+    shard = release.read("plans/PLAN-A/search/SUBJ-MATH.json")
+    assert shard["total_items"] == index["total_items"] == 10
+
+
+def test_a_low_disk_pauses_without_using_up_attempts(plan, monkeypatch):
+    usage = type("Usage", (), {"total": 1000, "free": 50})
+    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _path: usage)
+    for _attempt in range(8):
+        entry = builds.publish_plan(plan.pk)
+    assert entry.status == SyncStatus.QUEUED
+    assert "would stay free" in entry.error
+    monkeypatch.undo()
+    publish(plan)
+
+
+def test_a_lost_file_is_written_again(plan, math):
+    publish(plan)
+    (release.root() / "lessons/LES-MATH-0-0.json").unlink()
+    (release.root() / "plans/PLAN-A/TOP-MATH-1.json").unlink()
+    math.save()
+    publish(plan)
+    release.walk("PLAN-A")
+
+
+def test_old_generations_are_collected_but_never_the_current(plan):
+    publish(plan)
+    for number in range(5):
+        AcademicPlan.objects.filter(pk=plan.pk).update(title=f"Title {number}")
+        publish(plan)
+    publishing.release.collect()
+    assert staging.kept_generations("PLAN-A") == [4, 5, 6]
+    release.walk("PLAN-A")
+
+
+def test_a_video_is_signed_and_a_rebuild_keeps_the_signature(plan, math):
+    LessonStage.objects.create(
+        public_id="STG-VIDEO",
+        lesson=node("LES-MATH-0-0"),
+        type="Video",
+        title="Watch",
+        config={"source": "intro.mp4"},
+    )
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        publish(plan)
+        path = "lessons/LES-MATH-0-0.json"
+        first = release.read(path)
+        config = first["stages"][1]["config"]
+        assert config["expires_at"] == "2027-01-15T12:00:00+00:00"
+        assert "expires=1800014400&token=" in config["signed_url"]
+        clock.shift(3600)
+        math.save()
+        assert publish(plan).files_written == 0
+        clock.shift(2 * 3600)
+        math.save()
+        assert publish(plan).files_written == 1
+        again = release.read(path)
+        assert again["version"] == first["version"]
+        assert again["stages"][1]["config"]["expires_at"] > config["expires_at"]
+
+
+def test_a_release_the_tables_do_not_know_of_is_corrected(plan, monkeypatch):
+    """A builder dies after the rename and before the commit."""
+    with time_machine.travel(1_800_000_000, tick=False):
+        publish(plan)
+    stage = LessonStage.objects.filter(public_id="STG-MATH-0-0")
+    stage.update(title="Torn")
+
+    def die(*_args, **_kwargs):
+        raise SystemExit
+
+    with monkeypatch.context() as patch, time_machine.travel(1_800_000_050):
+        patch.setattr(publishing.release, "_record_release", die)
+        with pytest.raises(SystemExit):
+            builds.publish_plan(plan.pk)
+    assert release.read("lessons/LES-MATH-0-0.json")["stages"][0]["title"] == "Torn"
+    stage.update(title="Read")
+    with time_machine.travel(1_800_000_050, tick=False):
+        publish(plan)
+    release.walk("PLAN-A")
+    lesson = release.read("lessons/LES-MATH-0-0.json")
+    assert lesson["stages"][0]["title"] == "Read"
+    assert lesson["version"] > 1_800_000_050
+
+
+def test_an_older_builder_gives_up_at_the_switch(plan, monkeypatch):
+    real = builds.take
+
+    def overtaken(plan_pk):
+        snapshot = real(plan_pk)
+        Publication.objects.update(fence=99)
+        return snapshot
+
+    monkeypatch.setattr(builds, "take", overtaken)
+    entry = builds.publish_plan(plan.pk)
+    assert entry.status == SyncStatus.SUPERSEDED
+    assert release.everything() == {} if (release.root() / "plans").exists() else True
+
+
+def test_pending_is_what_differs(plan, math):
+    assert list(changes.pending()) == [plan.pk]
+    publish(plan)
+    assert not changes.pending()
+    services.create_node(kind=Kind.TRACK, parent=math, title="New")
+    assert list(changes.pending()) == [plan.pk]
+    assert PlanOverride.objects.count() == 0

@@ -1,0 +1,117 @@
+"""Who may read what over HTTP."""
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from plans.services import set_override
+from publishing import builds, signing
+from tests.publishing.conftest import node
+
+pytestmark = pytest.mark.django_db
+BASE = "/files/memora_content/"
+
+
+@pytest.fixture
+def published(plan):
+    set_override(plan=plan, target=node("LES-MATH-0-0"), action="set_free")
+    builds.publish_plan(plan.pk)
+    return plan
+
+
+def in_an_hour() -> int:
+    return int(timezone.now().timestamp()) + 3600
+
+
+def test_plan_files_are_read_by_anyone_and_cached(client, published):
+    response = client.get(f"{BASE}plans/PLAN-A/manifest.json")
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/json; charset=utf-8"
+    assert response["Cache-Control"] == "public, max-age=300"
+    again = client.get(
+        f"{BASE}plans/PLAN-A/manifest.json", headers={"If-None-Match": response["ETag"]}
+    )
+    assert again.status_code == 304
+
+
+def test_an_open_lesson_is_read_by_anyone(client, published):
+    assert client.get(f"{BASE}lessons/LES-MATH-0-0.json").status_code == 200
+
+
+def test_a_gated_lesson_needs_a_token(client, published):
+    refused = client.get(f"{BASE}lessons/LES-MATH-0-1.json")
+    assert (refused.status_code, refused.json()["error_code"]) == (403, "NOT_ENTITLED")
+    url = signing.lesson_url("LES-MATH-0-1", expires=in_an_hour())
+    allowed = client.get(url.removeprefix("http://127.0.0.1:8000"))
+    assert allowed.status_code == 200
+    assert allowed["Cache-Control"] == "private, no-store"
+
+
+def test_a_token_opens_its_own_lesson_and_time_only(client, published):
+    url = signing.lesson_url("LES-MATH-0-1", expires=in_an_hour())
+    query = url.partition("?")[2]
+    assert client.get(f"{BASE}lessons/LES-MATH-1-0.json?{query}").status_code == 403
+    later = query.replace("expires=", "expires=9")
+    assert client.get(f"{BASE}lessons/LES-MATH-0-1.json?{later}").status_code == 403
+    with time_machine.travel(in_an_hour() + 1):
+        assert client.get(f"{BASE}lessons/LES-MATH-0-1.json?{query}").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "lessons/LES-MATH-0-0.json.prev",
+        ".generations/PLAN-A/1/manifest.json",
+        "plans/PLAN-A/../../../../etc/passwd",
+        "plans/../.generations/PLAN-A/1/manifest.json",
+        "plans/PLAN-A/",
+        "plans/PLAN-A",
+        "plans//PLAN-A/manifest.json",
+        "lessons/%00.json",
+        "lessons/no-such.json",
+    ],
+)
+def test_other_names_are_not_there(client, published, path):
+    assert client.get(BASE + path).status_code == 404
+
+
+def test_files_are_read_only(client, published):
+    assert client.post(f"{BASE}plans/PLAN-A/manifest.json").status_code == 405
+
+
+@pytest.fixture
+def video(settings, tmp_path):
+    settings.VIDEO_ROOT = tmp_path / "videos"
+    settings.VIDEO_ROOT.mkdir()
+    (settings.VIDEO_ROOT / "a.mp4").write_bytes(bytes(range(100)))
+    (tmp_path / "secret").write_text("no")
+    return signing.video_url("a.mp4", expires=in_an_hour()).removeprefix(
+        "http://127.0.0.1:8000"
+    )
+
+
+def test_a_video_plays_with_its_signature_only(client, db, video):
+    response = client.get(video)
+    assert (response.status_code, response["Content-Type"]) == (200, "video/mp4")
+    assert b"".join(response.streaming_content) == bytes(range(100))
+    assert client.get(video.partition("?")[0]).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "data"),
+    [
+        ("bytes=0-9", "bytes 0-9/100", bytes(range(10))),
+        ("bytes=90-", "bytes 90-99/100", bytes(range(90, 100))),
+        ("bytes=-5", "bytes 95-99/100", bytes(range(95, 100))),
+    ],
+)
+def test_a_player_may_ask_for_a_part(client, db, video, asked, answer, data):
+    response = client.get(video, headers={"Range": asked})
+    assert (response.status_code, response["Content-Range"]) == (206, answer)
+    assert response.content == data
+
+
+def test_a_signature_reaches_no_file_outside(client, db, video):
+    url = signing.video_url("../secret", expires=in_an_hour())
+    path = url.removeprefix("http://127.0.0.1:8000")
+    assert client.get(path).status_code == 404
