@@ -52,10 +52,13 @@ def answers(socket: Path) -> bool:
         client.close()
 
 
-def start(socket: Path, *, data_dir: Path | None) -> subprocess.Popen[bytes] | None:
+def start(
+    socket: Path, *, data_dir: Path | None, log: Path | None = None
+) -> subprocess.Popen[bytes] | None:
     """Run the server, with its data in ``data_dir`` (None: in memory only).
 
-    The socket's folder is made for its owner alone.
+    The socket's folder is made for its owner alone. The log lies beside the socket
+    unless ``log`` says where.
 
     Returns:
         The process, once it answers; None when one answered already.
@@ -75,7 +78,7 @@ def start(socket: Path, *, data_dir: Path | None) -> subprocess.Popen[bytes] | N
     else:
         data_dir.mkdir(parents=True, exist_ok=True)
         command += ["--appendonly", "yes", "--dir", str(data_dir)]
-    log = socket.parent / "redis.log"
+    log = log or socket.parent / "redis.log"
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own binary and arguments
             command,

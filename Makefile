@@ -1,0 +1,133 @@
+# Everything a developer types. `make` lists it; docs/develop.md explains it.
+#
+# `make demo` and `make test` need Python 3.11 or newer and make, nothing else.
+
+.SHELLFLAGS := -ec
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CODE := content memora_site plans players progress publishing tests manage.py
+# The first Python that is new enough; PYTHON=… chooses another.
+PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { command -v "$$name"; break; }; done)
+
+##@ Start here
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+	/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: $(VENV)/.dev ## Make the environment (.venv); a second run is instant
+
+.PHONY: demo
+demo: $(VENV)/.base ## A whole Memora here: database, Redis, web, worker, a student's story
+	@exec $(BIN)/python manage.py demo $(if $(PORT),--port $(PORT))
+
+# A state of its own, so that it never meets a demo that runs.
+.PHONY: smoke
+smoke: $(VENV)/.base ## The same, then stop everything; exits 0 or 1
+	@export MEMORA_STATE_DIR="$(CURDIR)/var/smoke"; \
+	export MEMORA_CONTENT_ROOT="$(CURDIR)/var/smoke/content"; \
+	exec $(BIN)/python manage.py demo --smoke
+
+##@ Tests and checks
+
+.PHONY: test
+test: $(VENV)/.dev ## All tests on the embedded default (ARGS=… for pytest)
+	@exec env -u DATABASE_URL -u REDIS_URL -u TEST_REDIS_URL \
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+WORKERS ?= 2
+
+# CI_DATABASE_URL: a server and a name; Django makes test_<name> and drops it.
+CI_DATABASE_URL ?= mysql://root@127.0.0.1:3306/memora_make
+CI_REDIS_URL ?= redis://127.0.0.1:6379
+.PHONY: test-mariadb
+test-mariadb: $(VENV)/.mariadb ## All tests on MariaDB and Redis (CI_DATABASE_URL, CI_REDIS_URL)
+	@exec env -u REDIS_URL DATABASE_URL=$(CI_DATABASE_URL) TEST_REDIS_URL=$(CI_REDIS_URL) \
+	$(BIN)/python -m pytest --create-db -n $(WORKERS) $(ARGS)
+
+.PHONY: check
+check: lint types layers migrations messages-check deploy-check ## Everything short of the tests
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Format and lint of code and templates
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/djlint --quiet --lint memora_site/templates
+
+.PHONY: types
+types: $(VENV)/.dev ## mypy, strict
+	$(BIN)/mypy .
+
+.PHONY: layers
+layers: $(VENV)/.dev ## The import order of the apps
+	$(BIN)/lint-imports
+
+.PHONY: migrations
+migrations: $(VENV)/.dev ## No model has changed without a migration
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+.PHONY: messages-check
+messages-check: $(VENV)/.base ## The Arabic is complete and compiled (needs gettext)
+	@.ci/check-messages $(BIN)/python
+
+.PHONY: deploy-check
+deploy-check: $(VENV)/.base ## `check --deploy` is silent for a sound production
+	@.ci/check-deploy $(BIN)/python
+
+##@ Now and then
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+.PHONY: messages
+messages: $(VENV)/.base ## Collect and compile the translations (needs gettext)
+	$(BIN)/python manage.py makemessages --locale ar --no-location --ignore .venv
+	$(BIN)/python manage.py compilemessages --locale ar --ignore .venv
+
+COMPILE := ../$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+.PHONY: requirements
+requirements: $(VENV)/.dev ## Pin requirements/*.in into *.txt (ARGS=--upgrade for newer ones)
+	cd requirements && for name in base dev mariadb; do \
+	$(COMPILE) $(ARGS) --output-file=$$name.txt $$name.in; done
+
+.PHONY: clean
+clean: ## Remove the environment, the demo's state and everything made here
+	rm -rf $(VENV) var public staticfiles celerybeat-schedule* \
+	.pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- The environment, in stamps: each says what was installed last -----------
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Memora needs Python 3.11 or newer on PATH." >&2; exit 1; }
+	@echo "Making $(VENV) with $(PYTHON) …"
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+	echo "Could not make $(VENV); on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.base: requirements/base.txt | $(VENV)/bin/python
+	@echo "Installing requirements/base.txt …"
+	@$(PIP_INSTALL) -r $<
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.base
+	@echo "Installing requirements/dev.txt …"
+	@$(PIP_INSTALL) -r $<
+	@touch $@
+
+$(VENV)/.mariadb: requirements/mariadb.txt $(VENV)/.dev
+	@echo "Installing requirements/mariadb.txt …"
+	@$(PIP_INSTALL) -r $< || { \
+	echo "The driver is built here; on Debian: apt-get install libmariadb-dev pkg-config gcc python3-dev" >&2; exit 1; }
+	@touch $@

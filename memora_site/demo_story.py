@@ -1,0 +1,276 @@
+"""One student's story over HTTP: what the app on a phone does, in its order.
+
+The demo plays it against a running server and the journeys test it; nothing but the
+standard library, because a client has nothing else of ours.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+from uuid import UUID, uuid4
+
+from django.utils.translation import gettext as _, ngettext
+
+TIMEOUT_SECONDS = 20
+PAID = "paid"
+LOCKED = "locked"
+
+# The server is this machine's own: no proxy of the environment stands between.
+_opener = build_opener(ProxyHandler({}))
+
+
+class AnswerError(Exception):
+    """The server refused or failed: its status, and its body where that is JSON."""
+
+    def __init__(self, method: str, path: str, status: int, body: Any) -> None:
+        super().__init__(f"{method} {path}: {status} {body}")
+        self.status = status
+        self.body = body
+
+
+class StoryError(Exception):
+    """The server answered, but not what the story needs."""
+
+
+class StudentApp:
+    """A student's app on one device: the smallest client of the API."""
+
+    def __init__(
+        self, server: str, *, device_id: UUID | None = None, language: str = "en"
+    ) -> None:
+        self.api = f"{server.rstrip('/')}/api/v1/"
+        self.device_id = device_id or uuid4()
+        self.language = language
+        self.token = ""
+
+    def get(self, path: str) -> Any:
+        """The API's answer to ``path``."""
+        return self._send("GET", self.api + path, headers=self._credentials())
+
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str = "",
+    ) -> Any:
+        """The API's answer to ``body`` sent to ``path``."""
+        headers = self._credentials()
+        if idempotency_key:
+            headers["Idempotency-Key"] = idempotency_key
+        return self._send("POST", self.api + path, body=body or {}, headers=headers)
+
+    def read(self, url: str) -> Any:
+        """A published file; credentials go only to the API, as in the app."""
+        own = url.startswith(self.api)
+        return self._send("GET", url, headers=self._credentials() if own else {})
+
+    def sign_in(self, email: str, password: str) -> Any:
+        """Sign in on this device; later calls carry the token."""
+        answer = self.post("auth/login/", {"email": email, "password": password})
+        self.token = answer["token"]
+        return answer
+
+    def sign_out(self) -> None:
+        """End the session."""
+        self.post("auth/logout/")
+        self.token = ""
+
+    def complete(self, lesson_id: str, *, hearts: int) -> Any:
+        """Complete a lesson with ``hearts`` left of five."""
+        return self.post(
+            f"lessons/{lesson_id}/complete/",
+            {"hearts": hearts},
+            idempotency_key=str(uuid4()),
+        )
+
+    def lesson(self, entry: Mapping[str, Any]) -> Any:
+        """The lesson a topic's entry leads to; a gated one through its signed URL."""
+        answer = self.read(entry["lesson_url"])
+        return self.read(answer["lesson_url"]) if entry.get("gated") else answer
+
+    def _credentials(self) -> dict[str, str]:
+        headers = {"X-Device-ID": str(self.device_id), "Accept-Language": self.language}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        return headers
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """One request and its JSON.
+
+        Raises:
+            AnswerError: any status but 2xx.
+            OSError: nobody answered.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(url, data=data, method=method, headers=dict(headers))  # noqa: S310 - the server's own links
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
+        try:
+            with _opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+                content = response.read()
+        except HTTPError as error:
+            with error:
+                path = url.partition("?")[0]  # what follows may be a signature
+                raise AnswerError(method, path, error.code, _body(error)) from None
+        return json.loads(content) if content else None
+
+
+def _body(error: HTTPError) -> Any:
+    content = error.read()
+    try:
+        return json.loads(content)
+    except ValueError:
+        return HTTPStatus(error.code).phrase
+
+
+def play(app: StudentApp, *, email: str, password: str) -> Iterator[str]:
+    """The story, a sentence for each step as it happens.
+
+    Raises:
+        AnswerError: a step was refused.
+        StoryError: an answer does not fit the one before.
+        OSError: the server does not answer.
+    """
+    app.sign_in(email, password)
+    yield _("Signed in as %(email)s on this device.") % {"email": email}
+
+    content = app.get("content/")
+    yield _("The plan's manifest is at %(url)s") % {"url": content["manifest_url"]}
+
+    manifest = app.read(content["manifest_url"])
+    count = len(manifest["subjects"])
+    yield ngettext(
+        "The plan “%(title)s” has %(count)d subject.",
+        "The plan “%(title)s” has %(count)d subjects.",
+        count,
+    ) % {"title": manifest["title"], "count": count}
+
+    subject, hierarchy, mappings = _first_subject(app, manifest)
+    stats = hierarchy["stats"]
+    yield _(
+        "“%(title)s”: %(tracks)d tracks, %(units)d units, %(topics)d topics, "
+        "%(lessons)d lessons."
+    ) % {
+        "title": hierarchy["title"],
+        "tracks": stats["total_tracks"],
+        "units": stats["total_units"],
+        "topics": stats["total_topics"],
+        "lessons": stats["total_lessons"],
+    }
+
+    before = app.get(f"progress/{subject['id']}/")
+    yield _("So far: %(passed)d of %(total)d lessons (%(percentage)g %%).") % {
+        "passed": before["passed_lessons"],
+        "total": before["total_lessons"],
+        "percentage": before["completion_percentage"],
+    }
+
+    lesson_id = _next_lesson(before, mappings)
+    topic = app.read(_topic_url(hierarchy, mappings[lesson_id]["topic_id"]))
+    entry = next(found for found in topic["lessons"] if found["id"] == lesson_id)
+    yield _("Opened the topic “%(topic)s”.") % {"topic": topic["title"]}
+
+    lesson = app.lesson(entry)
+    how = (
+        _("through a signed link, because it is gated")
+        if entry.get("gated")
+        else _("open to all")
+    )
+    yield _("Read the lesson “%(lesson)s” (%(how)s): %(stages)s.") % {
+        "lesson": lesson["title"],
+        "how": how,
+        "stages": ", ".join(stage["type"] for stage in lesson["stages"]),
+    }
+
+    done = app.complete(lesson_id, hearts=5)
+    yield _(
+        "Completed it with 5 hearts: %(xp)d XP earned, %(total)d in all; "
+        "the streak is %(streak)d."
+    ) % {
+        "xp": done["xp_earned"],
+        "total": done["new_total_xp"],
+        "streak": done["streak"]["new"],
+    }
+
+    after = app.get(f"progress/{subject['id']}/")
+    _require_passed(after, lesson_id)
+    yield _("Now: %(passed)d of %(total)d lessons (%(percentage)g %%).") % {
+        "passed": after["passed_lessons"],
+        "total": after["total_lessons"],
+        "percentage": after["completion_percentage"],
+    }
+    if (upcoming := after["suggested_next_lesson_id"]) is not None:
+        yield _("The next lesson is %(lesson)s.") % {"lesson": upcoming}
+    else:
+        yield _("The whole subject is done.")
+
+    wallet = app.get("wallet/")
+    if wallet["total_xp"] < done["new_total_xp"]:
+        raise StoryError(
+            _("The wallet holds %(found)d XP, not the %(expected)d it should.")
+            % {"found": wallet["total_xp"], "expected": done["new_total_xp"]}
+        )
+    yield _("The wallet holds %(xp)d XP.") % {"xp": wallet["total_xp"]}
+
+
+def _first_subject(
+    app: StudentApp, manifest: Mapping[str, Any]
+) -> tuple[Any, Any, Mapping[str, Any]]:
+    """The first subject with a lesson: its entry, hierarchy and lesson mappings."""
+    for subject in manifest["subjects"]:
+        bitmap = app.read(subject["bitmap_url"])
+        if bitmap["total_lessons"]:
+            return subject, app.read(subject["hierarchy_url"]), bitmap["mappings"]
+    raise StoryError(_("The plan has no lesson."))
+
+
+def _lessons(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The lessons of a progress tree, in tree order."""
+    if node["type"] == "lesson":
+        yield node
+    for child in node.get("children", ()):
+        yield from _lessons(child)
+
+
+def _next_lesson(
+    progress: Mapping[str, Any], mappings: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """The suggested lesson, else one that may be played again; none that is sold."""
+    playable = [
+        node["id"] for node in _lessons(progress["root"]) if node["status"] != LOCKED
+    ]
+    for lesson_id in (progress["suggested_next_lesson_id"], *playable):
+        if lesson_id in mappings and mappings[lesson_id]["access_level"] != PAID:
+            return str(lesson_id)
+    raise StoryError(_("No lesson of this subject is open to the student."))
+
+
+def _topic_url(hierarchy: Mapping[str, Any], topic_id: str) -> str:
+    for track in hierarchy["tracks"]:
+        for unit in track["units"]:
+            for topic in unit["topics"]:
+                if topic["id"] == topic_id:
+                    return str(topic["topic_url"])
+    raise StoryError(
+        _("The hierarchy lacks the topic %(topic)s.") % {"topic": topic_id}
+    )
+
+
+def _require_passed(progress: Mapping[str, Any], lesson_id: str) -> None:
+    status = {node["id"]: node["status"] for node in _lessons(progress["root"])}
+    if status.get(lesson_id) != "passed":
+        raise StoryError(
+            _("The lesson %(lesson)s was completed but does not count as passed.")
+            % {"lesson": lesson_id}
+        )

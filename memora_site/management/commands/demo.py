@@ -1,0 +1,287 @@
+"""``manage.py demo``: a whole Memora on this machine, in one command."""
+
+import fcntl
+import io
+import os
+import signal
+import socket
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from memora_site import demo_story, embedded_redis
+from memora_site.celery import app as celery_app
+from memora_site.demo_processes import ChildDiedError, Family
+from publishing import builds, changes
+from publishing.models import SyncStatus
+
+HOST = "127.0.0.1"
+PORT = 8000
+READY_SECONDS = 60.0
+RELEASED = (SyncStatus.SUCCESS, SyncStatus.LOCAL_ONLY)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Command(BaseCommand):
+    help = "Prepare, start and show a whole Memora on this machine; Ctrl-C stops it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--smoke",
+            action="store_true",
+            help="Do the same, then stop everything and exit with 0 or 1.",
+        )
+        parser.add_argument(
+            "--port",
+            type=int,
+            default=PORT,
+            help="The web server's port; a free one if it is taken.",
+        )
+
+    def handle(self, *, smoke: bool, port: int, **_options: Any) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # Seen as it happens, in a file too, on any terminal.
+                stream.reconfigure(line_buffering=True, errors="replace")
+        with translation.override(_terminal_language()), _only_demo():
+            self._run(smoke=smoke, port=_usable_port(0 if smoke else port))
+
+    def _run(self, *, smoke: bool, port: int) -> None:
+        """Everything, and its end whatever happens."""
+        family = Family(
+            log_dir=settings.STATE_DIR / "log", working_dir=settings.BASE_DIR
+        )
+        for number in STOP_SIGNALS:
+            signal.signal(number, family.interrupt)
+        try:
+            self._tell(family, port=port)
+            if not smoke:
+                self._stay(family)
+        except KeyboardInterrupt:
+            self.stdout.write("")
+            if smoke:
+                raise CommandError(_("Interrupted.")) from None
+        except ChildDiedError as death:
+            raise CommandError(_of_death(death)) from None
+        except (demo_story.AnswerError, demo_story.StoryError, OSError) as error:
+            raise CommandError(
+                _("The story stopped: %(error)s\nThe logs are in %(logs)s.")
+                % {"error": error, "logs": settings.STATE_DIR / "log"}
+            ) from None
+        finally:
+            for number in STOP_SIGNALS:  # a second Ctrl-C must not leave orphans
+                signal.signal(number, signal.SIG_IGN)
+            family.stop()
+            self._say(_("Everything is stopped."))
+
+    def _tell(self, family: Family, *, port: int) -> None:
+        """Prepare, start and play the story."""
+        site_url = f"http://{HOST}:{port}"
+        self._say(_("Preparing the database, Redis and the demo school …"))
+        _quiet_logs()
+        _start_redis(family)
+        _prepare(site_url)
+        self._say(_("Starting the web server, the worker and the scheduler …"))
+        _start_site(family, site_url=site_url, port=port)
+        _wait_until_ready(family, site_url)
+        self._say(_("The site is ready: %(url)s") % {"url": site_url})
+        self._say(_("A student's story, over HTTP:"))
+        app = demo_story.StudentApp(
+            site_url,
+            device_id=DEVICE_ID,
+            language=translation.get_language() or "en",
+        )
+        story = demo_story.play(app, email=STUDENT_EMAIL, password=PASSWORD)
+        for number, sentence in enumerate(story, start=1):
+            self._say(f"  {number:2}. {sentence}")
+        _wait_for_worker(family)
+        family.require_alive()
+        self._say(_("The worker answers. Everything works."))
+        self._say_where(site_url)
+
+    def _say_where(self, site_url: str) -> None:
+        self._say("")
+        self._say(_("Admin:   %(url)s") % {"url": site_url + reverse("admin:index")})
+        self._say(_("API:     %(url)s") % {"url": site_url + reverse("api-docs")})
+        self._say(_("Files:   %(folder)s") % {"folder": settings.CONTENT_ROOT})
+        self._say(_("Logs:    %(folder)s") % {"folder": settings.STATE_DIR / "log"})
+        self._say(_("Who may sign in (password: %(password)s):") % {"password": PASSWORD})
+        for email, who in accounts():
+            self._say(f"  {email:28} {who}")
+
+    def _stay(self, family: Family) -> None:
+        self._say("")
+        self._say(_("Press Ctrl-C to stop."))
+        family.watch()
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+
+
+# --- Steps ------------------------------------------------------------------
+
+
+def _quiet_logs() -> None:
+    """What this command does itself, it says itself; the children have their logs."""
+    import logging
+
+    logging.getLogger().setLevel(logging.WARNING)
+
+
+def _start_redis(family: Family) -> None:
+    """The bundled Redis on its socket, unless ``REDIS_URL`` names another."""
+    if not settings.EMBEDDED_REDIS:
+        return
+    with family.unbroken():
+        process = embedded_redis.start(
+            settings.EMBEDDED_REDIS_SOCKET,
+            data_dir=settings.STATE_DIR / "redis",
+            log=family.log_of("redis"),
+        )
+        if process is not None:
+            family.adopt("redis", process)
+
+
+def _prepare(site_url: str) -> None:
+    """Database, demo school and its release; what is there already stays.
+
+    Raises:
+        CommandError: a plan could not be published, and why.
+    """
+    # The children are told by their environment; published links are made here, too.
+    settings.SITE_URL = site_url
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("seed_demo", verbosity=0)
+    settings.CONTENT_ROOT.mkdir(parents=True, exist_ok=True)
+    for plan_pk in changes.pending().build:
+        entry = builds.publish_plan(plan_pk, trigger="demo")
+        if entry is not None and entry.status not in RELEASED:
+            raise CommandError(
+                _("The plan %(plan)s could not be published: %(error)s")
+                % {"plan": entry.plan_public_id, "error": entry.error}
+            )
+
+
+def _start_site(family: Family, *, site_url: str, port: int) -> None:
+    """The web server, the worker and beat."""
+    environment = {"MEMORA_SITE_URL": site_url, "PYTHONUNBUFFERED": "1"}
+    web = ["granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)]
+    web += ["--workers", "1", "--blocking-threads", "8", "memora_site.wsgi:application"]
+    celery = ["celery", "--app", "memora_site", "--quiet"]
+    worker = ["worker", "--pool", "threads", "--concurrency", "2", "--loglevel", "INFO"]
+    beat = ["beat", "--pidfile=", "--loglevel", "INFO"]
+    family.start("web", web, environment=environment)
+    family.start("worker", celery + worker, environment=environment)
+    family.start("beat", celery + beat, environment=environment)
+
+
+def _wait_until_ready(family: Family, site_url: str) -> None:
+    """Until ``/readyz`` says so.
+
+    Raises:
+        ChildDiedError: a process ended first.
+        CommandError: a minute passed; what is missing.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    why: object = ""
+    while time.monotonic() < deadline:
+        family.require_alive()
+        try:
+            demo_story.fetch(f"{site_url}/readyz")
+        except demo_story.AnswerError as error:
+            why = error.body
+        except OSError as error:
+            why = error
+        else:
+            return
+        time.sleep(0.1)
+    raise CommandError(_("The site is not ready: %(why)s") % {"why": why})
+
+
+def _wait_for_worker(family: Family) -> None:
+    """Until a worker answers through the broker.
+
+    Raises:
+        ChildDiedError: a process ended first.
+        CommandError: a minute passed.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        family.require_alive()
+        if celery_app.control.ping(timeout=0.5):
+            return
+    raise CommandError(_("The worker does not answer."))
+
+
+def _of_death(death: ChildDiedError) -> str:
+    """Which process ended, with the end of its log."""
+    child = death.child
+    lines = child.log.read_text(errors="replace").splitlines()[-5:]
+    return _("The process “%(name)s” ended; its log is %(log)s:\n%(end)s") % {
+        "name": child.name,
+        "log": child.log,
+        "end": "\n".join(lines),
+    }
+
+
+# --- Surroundings -----------------------------------------------------------
+
+
+def _terminal_language() -> str:
+    """Arabic where the terminal's locale is Arabic, else English."""
+    spoken = next(
+        filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), ""
+    )
+    return "ar" if spoken.lower().startswith("ar") else "en"
+
+
+@contextmanager
+def _only_demo() -> Iterator[None]:
+    """Two demos on one database and one Redis would end each other's.
+
+    Raises:
+        CommandError: another one runs.
+    """
+    lock: Path = settings.STATE_DIR / "demo.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        _take(file)
+        yield
+
+
+def _take(file: IO[str]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CommandError(
+            _(
+                "Another demo runs on %(folder)s. Stop it, or set MEMORA_STATE_DIR "
+                "and MEMORA_CONTENT_ROOT to other folders."
+            )
+            % {"folder": settings.STATE_DIR}
+        ) from None
+
+
+def _usable_port(wanted: int) -> int:
+    """``wanted`` if nobody listens there, else a free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except (OSError, OverflowError):
+                continue
+            return int(probe.getsockname()[1])
+    raise CommandError(_("No free port on %(host)s.") % {"host": HOST})
