@@ -98,6 +98,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "players.throttling.RateLimitHeadersMiddleware",
 ]
 ROOT_URLCONF = "memora_site.urls"
 WSGI_APPLICATION = "memora_site.wsgi.application"
@@ -231,8 +232,10 @@ XP_BASE = 10
 XP_PER_HEART = 2
 XP_FIRST_COMPLETION = 5
 XP_NEW_RECORD = 10
+TRUSTED_PROXIES: int = env.int("MEMORA_TRUSTED_PROXIES", default=0)
+"""How many proxies of ours stand before this server and write X-Forwarded-For."""
 RATE_LIMITS = {
-    # scope: (requests, seconds)
+    # endpoint (its URL's name): (requests, seconds)
     "default": (100, 60),
     "login_ip": (30, 60),
     "login_account": (10, 60),
@@ -277,6 +280,7 @@ if PRODUCTION:
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["players.authentication.PlayerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["players.permissions.IsPlayer"],
+    "DEFAULT_THROTTLE_CLASSES": ["players.throttling.CallerThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["memora_site.api_json.OrjsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["memora_site.api_json.OrjsonParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

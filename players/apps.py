@@ -7,3 +7,6 @@ class PlayersConfig(AppConfig):
 
     name = "players"
     verbose_name = _("Players")
+
+    def ready(self) -> None:
+        from players import receivers  # noqa: F401

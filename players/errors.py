@@ -7,7 +7,6 @@ from django.utils.translation import gettext as _
 
 from content.errors import MemoraError
 
-
 CHALLENGE = 'Bearer realm="Memora"'
 
 

@@ -47,6 +47,14 @@ def wallet_lease(player_id: int) -> str:
     return f"wallet:{{{player_id}}}:lease"
 
 
+def in_flight(player_id: int) -> str:
+    """Sorted set: writes of the player's ledger under way, marked by progress.
+
+    While there is one, ledger and wallet may differ by what it is about to add.
+    """
+    return f"in_flight:{{{player_id}}}"
+
+
 def rate_limit(who: str, endpoint: str) -> str:
     """String: requests of ``who`` to ``endpoint`` in the current window.
 

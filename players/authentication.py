@@ -1,0 +1,97 @@
+"""Who sends a request: a player by token and device, or staff by the admin's session."""
+
+from typing import Any
+
+import structlog
+from django.utils.translation import gettext as _
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.request import Request
+
+from players import callers, tokens
+from players.errors import CHALLENGE, NotAuthenticatedError
+from players.services import devices, rates, sessions
+from players.services.sessions import Player
+from players.tokens import Token
+
+__all__ = ["Player", "PlayerAuthentication", "StaffAuthentication"]
+
+DEVICE_HEADER = "X-Device-ID"
+
+
+class PlayerAuthentication(BaseAuthentication):
+    """``Authorization: Bearer {token}`` with ``X-Device-ID``.
+
+    Sets ``request.user`` to a `Player` and ``request.auth`` to its `Token`. The same
+    round trip to Redis counts the request; `players.throttling` judges the count.
+    """
+
+    def authenticate(self, request: Request) -> tuple[Player, Token] | None:
+        """The player and their token; None when no token was sent.
+
+        Raises:
+            NotAuthenticatedError: what was sent is no token.
+            InvalidDeviceIdError, SessionEndedError, DeviceNotAuthorizedError.
+        """
+        header = request.headers.get("Authorization", "").strip()
+        if not header:
+            return None
+        scheme, _space, credentials = header.partition(" ")
+        token = tokens.parse(credentials.strip())
+        if scheme.lower() != "bearer" or token is None:
+            raise NotAuthenticatedError(
+                _("The Authorization header must be “Bearer” and a token of sign-in.")
+            )
+        device_id = devices.parse_device_id(request.headers.get(DEVICE_HEADER))
+        scope = callers.endpoint_of(request._request)
+        player, usage = sessions.check(
+            token=token,
+            device_id=device_id,
+            endpoint=scope,
+            rule=rates.rule_for(scope),
+        )
+        structlog.contextvars.bind_contextvars(player_id=player.id)
+        request._request.rate_usage = usage  # type: ignore[attr-defined]
+        return player, token
+
+    def authenticate_header(self, _request: Request) -> str:
+        return CHALLENGE
+
+
+class StaffAuthentication(SessionAuthentication):
+    """The admin's session cookie, with Django's CSRF check."""
+
+    def authenticate_header(self, _request: Request) -> str:
+        return "Session"
+
+
+class PlayerAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Both headers, as the API's schema names them."""
+
+    target_class = "players.authentication.PlayerAuthentication"
+    name = ["token", "device"]
+
+    def get_security_definition(self, _auto_schema: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "The token that auth/login/ answered.",
+            },
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": DEVICE_HEADER,
+                "description": "The device's own UUID, version 4.",
+            },
+        ]
+
+
+class StaffAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The admin's session cookie."""
+
+    target_class = "players.authentication.StaffAuthentication"
+    name = "staff"
+
+    def get_security_definition(self, _auto_schema: Any) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}

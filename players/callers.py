@@ -1,0 +1,31 @@
+"""What the API knows of a caller before asking who it is."""
+
+from ipaddress import ip_address
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def address_of(request: HttpRequest) -> str | None:
+    """The client's IP address, or None when there is none (a Unix socket).
+
+    Only what trusted proxies wrote counts: of ``X-Forwarded-For`` the entry that
+    the outermost of our ``MEMORA_TRUSTED_PROXIES`` proxies added. With 0 of them the
+    header is the client's own claim and is not looked at.
+    """
+    proxies: int = settings.TRUSTED_PROXIES
+    entry = request.META.get("REMOTE_ADDR", "")
+    if proxies:
+        chain = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        if len(chain) >= proxies:
+            entry = chain[-proxies]
+    try:
+        return str(ip_address(entry.strip()))
+    except ValueError:
+        return None
+
+
+def endpoint_of(request: HttpRequest) -> str:
+    """The endpoint a request is counted for: its URL's name."""
+    match = request.resolver_match
+    return (match.url_name if match else None) or "unnamed"

@@ -1,0 +1,146 @@
+"""What a player may open: plans they are enrolled in, products they have (DESIGN 6)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+import structlog
+from django.utils.translation import gettext as _
+
+from plans.access import Level
+from players import store
+from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledError
+from players.models import Enrollment, Entitlement, PlayerProfile
+from publishing import structure
+from publishing.structure import LessonEntry
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerAccess:
+    """A player's plans and products.
+
+    ``active_plan_id`` is a public id, or "" without one; ``items`` gives each
+    product code its expiry in Unix seconds, None for good.
+    """
+
+    active_plan_id: str
+    enrolled_plan_ids: frozenset[str]
+    items: Mapping[str, float | None]
+
+    def is_entitled(self, item: str, now: float) -> bool:
+        """Whether the player has product ``item`` at Unix time ``now``."""
+        if item not in self.items:
+            return False
+        expiry = self.items[item]
+        return expiry is None or now < expiry
+
+
+def of_player(player_id: int) -> PlayerAccess:
+    """The player's access, from Redis when it is there, else from three queries.
+
+    A player who does not exist has access to nothing.
+    """
+    try:
+        held, lease = store.read_access(player_id)
+    except store.StoreUnavailableError as error:
+        log.warning("access_read_from_database", error=type(error).__name__)
+        return _read(player_id)
+    if held is not None:
+        return _decode(held)
+    found = _read(player_id)
+    try:
+        store.put_access(player_id, lease=lease, value=_encode(found))
+    except store.StoreUnavailableError as error:
+        log.warning("access_not_kept", error=type(error).__name__)
+    return found
+
+
+def _read(player_id: int) -> PlayerAccess:
+    active = (
+        PlayerProfile.objects.filter(pk=player_id)
+        .values_list("active_plan__public_id", flat=True)
+        .first()
+    )
+    enrolled = Enrollment.objects.filter(player_id=player_id)
+    items = Entitlement.objects.filter(player_id=player_id)
+    return PlayerAccess(
+        active_plan_id=active or "",
+        enrolled_plan_ids=frozenset(enrolled.values_list("plan__public_id", flat=True)),
+        items={
+            item: until.timestamp() if until is not None else None
+            for item, until in items.values_list("item", "valid_until")
+        },
+    )
+
+
+def _encode(found: PlayerAccess) -> str:
+    return orjson.dumps(
+        [found.active_plan_id, sorted(found.enrolled_plan_ids), dict(found.items)]
+    ).decode()
+
+
+def _decode(held: str) -> PlayerAccess:
+    active, enrolled, items = orjson.loads(held)
+    return PlayerAccess(active, frozenset(enrolled), items)
+
+
+def forget(player_ids: list[int]) -> None:
+    """These players' plans or products have changed (call it after the commit).
+
+    When Redis does not answer, the old copy is believed for five minutes at most.
+    """
+    try:
+        store.drop_access(player_ids)
+    except store.StoreUnavailableError as error:
+        log.warning("access_not_dropped", error=type(error).__name__)
+
+
+def require_enrolled(player_access: PlayerAccess) -> str:
+    """The public id of the plan the player learns in.
+
+    Raises:
+        NotEnrolledError: none is active, or they are not enrolled in it.
+    """
+    plan_id = player_access.active_plan_id
+    if not plan_id or plan_id not in player_access.enrolled_plan_ids:
+        raise NotEnrolledError(
+            _("You are not enrolled in a plan. Please ask your school.")
+        )
+    return plan_id
+
+
+def require_lesson(player_id: int, lesson_id: str, now: float) -> LessonEntry:
+    """The lesson in the player's plan, if they may open it at Unix time ``now``.
+
+    Raises:
+        NotEnrolledError: they have no plan.
+        NotPublishedError: their plan has no release.
+        InvalidLessonError: the plan's release has no such lesson.
+        NotEntitledError: it is sold, and they do not have it (any more).
+    """
+    player_access = of_player(player_id)
+    plan_id = require_enrolled(player_access)
+    entry = structure.find_lesson(plan_id, lesson_id)
+    if entry is None:
+        raise InvalidLessonError(_("This lesson is not in your plan."))
+    require_entitled(player_access, entry, now)
+    return entry
+
+
+def require_entitled(
+    player_access: PlayerAccess, entry: LessonEntry, now: float
+) -> None:
+    """Refuse a sold lesson to who does not have it.
+
+    Raises:
+        NotEntitledError: names the product.
+    """
+    if entry.access_level != Level.PAID:
+        return
+    if not player_access.is_entitled(entry.required_item, now):
+        raise NotEntitledError(
+            _("This lesson is part of something you have not bought yet."),
+            details={"required_item": entry.required_item},
+        )

@@ -1,0 +1,74 @@
+"""Making players: an account, a profile, a wallet, a plan."""
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from plans.models import AcademicPlan, Grade
+from players.models import Enrollment, PlayerProfile, PlayerWallet, User, UserManager
+
+
+@transaction.atomic
+def create_player(
+    email: str,
+    password: str,
+    full_name: str = "",
+    grade: Grade | None = None,
+    plan: AcademicPlan | None = None,
+) -> PlayerProfile:
+    """A student who can sign in, with an empty wallet.
+
+    Args:
+        plan: enrol the player in it and make it the active one.
+
+    Raises:
+        ValidationError: the address is no address or taken, or the password is
+            too weak; the messages say which field.
+    """
+    user = User(email=UserManager.normalize_email(email), full_name=full_name)
+    _require_good_password(password, user)
+    user.set_password(password)
+    user.full_clean()
+    user.save()
+    profile: PlayerProfile = PlayerProfile.objects.create(user=user, grade=grade)
+    PlayerWallet.objects.create(player=profile)
+    if plan is not None:
+        enroll(profile, plan)
+    return profile
+
+
+def _require_good_password(password: str, user: User) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise ValidationError({"password": error.messages}) from None
+
+
+@transaction.atomic
+def enroll(profile: PlayerProfile, plan: AcademicPlan) -> Enrollment:
+    """Give the player ``plan``; it becomes active if they had no active plan.
+
+    No change when they have it already.
+    """
+    enrollment: Enrollment
+    enrollment, _created = Enrollment.objects.get_or_create(player=profile, plan=plan)
+    if profile.active_plan_id is None:
+        profile.active_plan = plan
+        profile.save(update_fields=["active_plan"])
+    return enrollment
+
+
+@transaction.atomic
+def set_active_plan(profile: PlayerProfile, plan: AcademicPlan) -> None:
+    """Show the player ``plan`` from now on.
+
+    Raises:
+        ValidationError: they are not enrolled in it.
+    """
+    if not Enrollment.objects.filter(player=profile, plan=plan).exists():
+        raise ValidationError(
+            {"active_plan": _("The player is not enrolled in this plan.")}
+        )
+    profile.active_plan = plan
+    profile.save(update_fields=["active_plan"])

@@ -1,0 +1,168 @@
+"""The devices a player may sign in from: two, added and removed by staff (DESIGN 6)."""
+
+import re
+from functools import partial
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from players import audit, store
+from players.errors import (
+    DeviceExistsError,
+    DeviceLimitError,
+    InvalidDeviceIdError,
+    PlayerNotFoundError,
+)
+from players.models import (
+    DEVICE_SLOTS,
+    Device,
+    PlayerProfile,
+    SecurityEventType,
+    Session,
+    User,
+)
+
+_UUID4 = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def parse_device_id(text: str | None) -> UUID:
+    """The device id a client sent.
+
+    Raises:
+        InvalidDeviceIdError: it is missing, or no UUID v4 in its usual spelling.
+    """
+    if not text:
+        raise InvalidDeviceIdError(
+            _("The X-Device-ID header is missing: send this device's UUID (version 4).")
+        )
+    if not _UUID4.fullmatch(text):
+        raise InvalidDeviceIdError(
+            _(
+                "The device id must be a UUID (version 4), such as "
+                "7d0b3c1e-5a4f-4c1b-9e0d-2f6a8b1c3d5e."
+            )
+        )
+    return UUID(text)
+
+
+def lock_player(player_id: int) -> PlayerProfile:
+    """Wait for the right to change the player's devices and session, to the end.
+
+    The lock is the user's row: switching the account off writes that row first, so
+    everybody takes it first and nobody waits in a circle. Call it inside a
+    transaction.
+
+    Returns:
+        The profile, its ``user`` as it is under the lock.
+
+    Raises:
+        PlayerNotFoundError: there is no such player.
+    """
+    try:
+        profile: PlayerProfile = PlayerProfile.objects.get(pk=player_id)
+        profile.user = User.objects.select_for_update().get(pk=profile.user_id)
+    except (PlayerProfile.DoesNotExist, User.DoesNotExist):
+        raise PlayerNotFoundError(
+            _("There is no player %(id)s.") % {"id": player_id}
+        ) from None
+    return profile
+
+
+def claim_slot(player: PlayerProfile, *, device_id: UUID, name: str) -> Device:
+    """Authorise a device for a player locked by the caller.
+
+    Raises:
+        DeviceExistsError: the player has it already.
+        DeviceLimitError: both slots are taken.
+    """
+    held = list(Device.objects.filter(player=player))
+    if any(device.device_id == device_id for device in held):
+        raise DeviceExistsError(_("The player has this device already."))
+    free = set(DEVICE_SLOTS) - {device.slot for device in held}
+    if not free:
+        raise DeviceLimitError(
+            _("The player has two devices already. Remove one before adding another."),
+            details={"devices": [str(device.device_id) for device in held]},
+        )
+    try:
+        # A savepoint: the caller's transaction survives the refusal.
+        with transaction.atomic():
+            return Device.objects.create(
+                player=player, slot=min(free), device_id=device_id, name=name
+            )
+    except IntegrityError:
+        # Written by someone who did not take the lock; the slots still held.
+        raise DeviceLimitError(
+            _("The player's devices have just been changed. Look again.")
+        ) from None
+
+
+@transaction.atomic
+def add(
+    *,
+    player_id: int,
+    device_id: UUID,
+    name: str = "",
+    actor_id: int | None = None,
+    ip_address: str | None = None,
+) -> Device:
+    """Authorise a device; for staff.
+
+    Raises:
+        PlayerNotFoundError, DeviceExistsError, DeviceLimitError: see their names.
+    """
+    player = lock_player(player_id)
+    device = claim_slot(player, device_id=device_id, name=name)
+    audit.record(
+        SecurityEventType.DEVICE_ADDED,
+        user_id=player.user_id,
+        actor_id=actor_id,
+        device_id=device_id,
+        ip_address=ip_address,
+    )
+    return device
+
+
+@transaction.atomic
+def remove(
+    *,
+    player_id: int,
+    device_id: UUID,
+    actor_id: int | None = None,
+    ip_address: str | None = None,
+) -> None:
+    """Take a device from a player; a session on it ends with it. For staff.
+
+    Raises:
+        PlayerNotFoundError: there is no such player, or they lack this device.
+    """
+    player = lock_player(player_id)
+    device = Device.objects.filter(player=player, device_id=device_id).first()
+    if device is None:
+        raise PlayerNotFoundError(_("The player does not have this device."))
+    ended = Session.objects.filter(player=player, device=device).exists()
+    device.delete()
+    note = partial(
+        audit.record,
+        user_id=player.user_id,
+        actor_id=actor_id,
+        device_id=device_id,
+        ip_address=ip_address,
+    )
+    note(SecurityEventType.DEVICE_REMOVED)
+    if ended:
+        note(SecurityEventType.SESSION_ENDED, reason="device_removed")
+
+
+def count(player_id: int) -> int:
+    """How many devices the player has: Redis's set first, else the database."""
+    try:
+        if known := store.count_devices(player_id):
+            return known
+    except store.StoreUnavailableError:
+        pass
+    return Device.objects.filter(player_id=player_id).count()

@@ -1,0 +1,292 @@
+"""Signing in and out: one session per player, and the last sign-in wins (DESIGN 6)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import ClassVar
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from content.errors import MemoraError
+from players import audit, store, tokens
+from players.errors import (
+    AccountInactiveError,
+    DeviceNotAuthorizedError,
+    InvalidCredentialsError,
+    NotAPlayerError,
+    SessionEndedError,
+)
+from players.models import (
+    Device,
+    PlayerProfile,
+    SecurityEventType,
+    Session,
+    User,
+    UserManager,
+)
+from players.services import rates, sign_in_state
+from players.services.devices import claim_slot, lock_player
+from players.services.rates import Rule, Usage
+from players.tokens import Token
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """Who sends a request: a player, signed in on a device of theirs."""
+
+    id: int
+    device_id: UUID
+    is_authenticated: ClassVar[bool] = True
+    is_active: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """What a sign-in gives; ``token`` is shown this once."""
+
+    token: Token
+    profile: PlayerProfile
+    is_first_device: bool
+    devices_authorized: int
+
+
+# --- Signing in ---------------------------------------------------------------
+
+
+def sign_in(
+    *,
+    email: str,
+    password: str,
+    device_id: UUID,
+    device_name: str = "",
+    ip_address: str | None = None,
+    now: datetime,
+) -> SignedIn:
+    """Start the player's session on this device, ending any other.
+
+    The very first sign-in authorises its device; after that only staff do.
+
+    Raises:
+        InvalidCredentialsError: e-mail or password is wrong.
+        AccountInactiveError, NotAPlayerError: the password is right, but the
+            account is switched off, or no student's.
+        DeviceNotAuthorizedError: the device is not one of the player's.
+        StoreUnavailableError: Redis does not answer; nothing has changed.
+    """
+    user = User.objects.filter(email=UserManager.normalize_email(email)).first()
+    try:
+        player_id = _require_player(user, password)
+        return _start(player_id, device_id, device_name, ip_address, now)
+    except MemoraError as refusal:
+        audit.record(
+            SecurityEventType.REFUSED,
+            user_id=user.pk if user else None,
+            device_id=device_id,
+            ip_address=ip_address,
+            code=refusal.code,
+        )
+        raise
+
+
+def _require_player(user: User | None, password: str) -> int:
+    """The player's id, if the password is right and the account may play."""
+    if user is None:
+        # Hash all the same: the time taken must not tell which addresses exist.
+        User().set_password(password)
+    if user is None or not user.check_password(password):
+        raise InvalidCredentialsError(_("The e-mail or the password is wrong."))
+    if not user.is_active:
+        raise _inactive()
+    player_id: int | None = (
+        PlayerProfile.objects.filter(user=user).values_list("pk", flat=True).first()
+    )
+    if player_id is None:
+        raise NotAPlayerError(
+            _("This account is not a student's. Staff sign in to the admin.")
+        )
+    return player_id
+
+
+def _inactive() -> AccountInactiveError:
+    return AccountInactiveError(
+        _("This account is switched off. Please ask your school.")
+    )
+
+
+@transaction.atomic
+def _start(
+    player_id: int,
+    device_id: UUID,
+    device_name: str,
+    ip_address: str | None,
+    now: datetime,
+) -> SignedIn:
+    profile = lock_player(player_id)
+    user = profile.user
+    if not user.is_active:
+        raise _inactive()  # switched off since the password was looked at
+    held = list(Device.objects.filter(player=profile))
+    device = next((found for found in held if found.device_id == device_id), None)
+    is_first = device is None and not held and user.last_login is None
+    note = partial(
+        audit.record, user_id=user.pk, device_id=device_id, ip_address=ip_address
+    )
+    if is_first:
+        device = claim_slot(profile, device_id=device_id, name=device_name)
+        held.append(device)
+        note(SecurityEventType.DEVICE_ADDED, first=True)
+    if device is None:
+        raise DeviceNotAuthorizedError(
+            _(
+                "This device is not one of yours. Ask your school to add it, "
+                "and tell them its id: %(device)s"
+            )
+            % {"device": device_id},
+            details={"device_id": str(device_id)},
+        )
+    if Session.objects.filter(player=profile).exists():
+        note(SecurityEventType.SESSION_ENDED, reason="replaced")
+    token = tokens.new(player_id)
+    Session.objects.update_or_create(
+        player=profile,
+        defaults={"token_sha256": token.sha256, "device": device, "created_at": now},
+    )
+    user.last_login = now
+    user.save(update_fields=["last_login"])
+    note(SecurityEventType.LOGIN)
+    return SignedIn(token, profile, is_first, len(held))
+
+
+# --- Ending a session ---------------------------------------------------------
+
+
+@transaction.atomic
+def sign_out(*, token: Token, ip_address: str | None = None) -> None:
+    """End this token's session; one that has replaced it meanwhile goes on.
+
+    Raises:
+        StoreUnavailableError: Redis does not answer; nothing has changed.
+    """
+    profile = lock_player(token.player_id)
+    session = (
+        Session.objects.filter(player=profile, token_sha256=token.sha256)
+        .select_related("device")
+        .first()
+    )
+    if session is not None:
+        session.delete()
+        audit.record(
+            SecurityEventType.LOGOUT,
+            user_id=profile.user_id,
+            device_id=session.device.device_id,
+            ip_address=ip_address,
+        )
+
+
+@transaction.atomic
+def end_session(player_id: int, reason: str, actor: User | None = None) -> bool:
+    """End the player's session, if there is one, for all to see after the commit.
+
+    Args:
+        reason: a word for the audit trail, such as ``deactivated``.
+        actor: the member of staff who does it.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        PlayerNotFoundError: there is no such player.
+        StoreUnavailableError: Redis does not answer; nothing has changed.
+    """
+    profile = lock_player(player_id)
+    session = Session.objects.filter(player=profile).select_related("device").first()
+    if session is None:
+        return False
+    session.delete()
+    audit.record(
+        SecurityEventType.SESSION_ENDED,
+        user_id=profile.user_id,
+        actor_id=actor.pk if actor else None,
+        device_id=session.device.device_id,
+        reason=reason,
+    )
+    return True
+
+
+def end_sessions_of_users(user_ids: list[int]) -> None:
+    """End the sessions of accounts that were switched off in this transaction."""
+    players = Session.objects.filter(player__user_id__in=user_ids)
+    for player_id in players.values_list("player_id", flat=True):
+        end_session(player_id, "deactivated")
+
+
+# --- Checking a session, at every request --------------------------------------
+
+
+def check(
+    *, token: Token, device_id: UUID, endpoint: str, rule: Rule
+) -> tuple[Player, Usage | None]:
+    """The player behind a request, and what is left of their rate limit.
+
+    One round trip to Redis; when Redis has lost the state or does not answer, the
+    database decides, and Redis learns it again.
+
+    Raises:
+        SessionEndedError: the token's session is not the player's, or not any more.
+        DeviceNotAuthorizedError: the session is another device's.
+    """
+    try:
+        found = store.check_session(
+            player_id=token.player_id,
+            sha256=token.sha256,
+            device_id=str(device_id),
+            endpoint=endpoint,
+            window_ms=rule.window_ms,
+        )
+    except store.StoreUnavailableError as error:
+        log.warning("session_checked_in_database", error=type(error).__name__)
+        _require(_compare(token, device_id, sign_in_state.read(token.player_id)))
+        return Player(token.player_id, device_id), None
+    if found.count is not None:
+        return Player(token.player_id, device_id), rates.usage_of(rule, found.count)
+    if found.seen is not store.Seen.UNKNOWN:
+        _require(found.seen)
+    state = sign_in_state.read(token.player_id)
+    if found.lease:
+        _warm(token.player_id, found.lease, state)
+    _require(_compare(token, device_id, state))
+    usage = rates.spend(who=str(token.player_id), scope=endpoint)
+    return Player(token.player_id, device_id), usage
+
+
+def _warm(player_id: int, lease: str, state: sign_in_state.SignInState) -> None:
+    try:
+        sign_in_state.put(player_id, lease=lease, state=state)
+    except store.StoreUnavailableError as error:
+        log.warning("sign_in_state_not_renewed", error=type(error).__name__)
+
+
+def _compare(
+    token: Token, device_id: UUID, state: sign_in_state.SignInState
+) -> store.Seen:
+    if state.token_sha256 != token.sha256:
+        return store.Seen.ENDED
+    if state.session_device != device_id:
+        return store.Seen.OTHER_DEVICE
+    return store.Seen.GOOD
+
+
+def _require(seen: store.Seen) -> None:
+    if seen is store.Seen.ENDED:
+        raise SessionEndedError(
+            _("Your session has ended. Please sign in again."),
+        )
+    if seen is store.Seen.OTHER_DEVICE:
+        raise DeviceNotAuthorizedError(
+            _("This session belongs to another device. Please sign in on this one.")
+        )

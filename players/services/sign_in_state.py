@@ -1,0 +1,81 @@
+"""A player's session and devices: the database's rows, and Redis's copy of them.
+
+`changing` is called by whatever writes those rows (``players.receivers``), so the
+copy follows services, the admin, cascades and bulk writes alike.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+
+from players import store
+from players.models import PlayerProfile
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SignInState:
+    """Who may act as a player: no session when signed out or switched off."""
+
+    token_sha256: str | None
+    session_device: UUID | None
+    devices: frozenset[UUID]
+
+
+def read(player_id: int) -> SignInState:
+    """The state as committed. One query, so session and devices fit together."""
+    rows = list(
+        PlayerProfile.objects.filter(pk=player_id, user__is_active=True).values_list(
+            "session__token_sha256",
+            "session__device__device_id",
+            "devices__device_id",
+        )
+    )
+    if not rows:
+        return SignInState(None, None, frozenset())
+    token_sha256, session_device, _device = rows[0]
+    devices = frozenset(device for *_rest, device in rows if device is not None)
+    return SignInState(token_sha256, session_device, devices)
+
+
+def changing(player_id: int) -> None:
+    """The player's session or devices change in the current transaction.
+
+    From here on nobody believes Redis's copy; after the commit it is made anew.
+
+    Raises:
+        StoreUnavailableError: Redis does not answer; the change must not happen,
+            for a Redis that comes back would still tell the old state.
+    """
+    block = store.block_sign_in_state(player_id)
+    transaction.on_commit(partial(_settle, player_id, block))
+
+
+def _settle(player_id: int, block: str) -> None:
+    try:
+        if lease := store.unblock_sign_in_state(player_id, block):
+            put(player_id, lease=lease, state=read(player_id))
+    except store.StoreUnavailableError as error:
+        # The block stands: readers ask the database until it ends by itself.
+        log.warning("sign_in_state_not_renewed", error=type(error).__name__)
+
+
+def put(player_id: int, *, lease: str, state: SignInState) -> None:
+    """Keep ``state`` in Redis, unless it changed since the lease was taken.
+
+    Raises:
+        StoreUnavailableError: Redis does not answer.
+    """
+    signed_in = state.token_sha256 is not None and state.session_device is not None
+    store.put_sign_in_state(
+        player_id,
+        lease=lease,
+        session=(state.token_sha256 or "", str(state.session_device))
+        if signed_in
+        else None,
+        devices=sorted(str(device) for device in state.devices),
+    )

@@ -1,0 +1,142 @@
+"""A player's wallet: XP and streak (DESIGN 7).
+
+The ledger is the truth, and progress keeps it. What stands in Redis is read first
+and made again from the ledger whenever it is missing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Protocol
+
+import structlog
+from django.db import transaction
+
+from players import audit, store
+from players.models import SecurityEventType
+from players.services.devices import lock_player
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WalletState:
+    """What a wallet holds; a new one holds nothing."""
+
+    total_xp: int = 0
+    current_streak: int = 0
+    last_success_date: date | None = None
+    last_played_at: datetime | None = None
+
+
+class Ledger(Protocol):
+    """What the wallet needs of who keeps the ledger."""
+
+    def wallet_of(self, player_id: int) -> WalletState:
+        """The wallet, computed from everything the player did."""
+
+    def add_correction(
+        self, *, player_id: int, xp: int, reason: str, actor_id: int, now: datetime
+    ) -> WalletState:
+        """Enter XP that staff give, and answer the wallet with it.
+
+        Part of the caller's transaction; Redis's copy follows after the commit.
+        """
+
+
+_ledgers: list[Ledger] = []
+
+
+def use_ledger(ledger: Ledger) -> None:
+    """Name the ledger; progress does when it starts."""
+    _ledgers[:] = [ledger]
+
+
+def the_ledger() -> Ledger:
+    """The ledger named by `use_ledger`.
+
+    Raises:
+        RuntimeError: none was: ``progress`` is not among the installed apps.
+    """
+    if not _ledgers:
+        raise RuntimeError("no ledger: is progress in INSTALLED_APPS?")
+    return _ledgers[0]
+
+
+def get(player_id: int) -> WalletState:
+    """The wallet, from Redis when it is there, else from the ledger."""
+    try:
+        fields, lease = store.read_wallet(player_id)
+    except store.StoreUnavailableError as error:
+        log.warning("wallet_read_from_ledger", error=type(error).__name__)
+        return the_ledger().wallet_of(player_id)
+    if fields is not None:
+        return from_fields(fields)
+    state = the_ledger().wallet_of(player_id)
+    if lease:
+        _keep(player_id, lease, state)
+    return state
+
+
+def _keep(player_id: int, lease: str, state: WalletState) -> None:
+    try:
+        store.put_wallet(player_id, lease=lease, fields=to_fields(state))
+    except store.StoreUnavailableError as error:
+        log.warning("wallet_not_kept", error=type(error).__name__)
+
+
+def to_fields(state: WalletState) -> dict[str, str | int]:
+    """The wallet as Redis's hash spells it (spec 4); "" is none.
+
+    Times are UTC texts of one length, so that they compare as texts.
+    """
+    day, played = state.last_success_date, state.last_played_at
+    return {
+        "total_xp": state.total_xp,
+        "current_streak": state.current_streak,
+        "last_success_date": day.isoformat() if day else "",
+        "last_played_at": (
+            played.astimezone(UTC).isoformat(timespec="microseconds") if played else ""
+        ),
+    }
+
+
+def from_fields(fields: Mapping[str, str]) -> WalletState:
+    """The wallet that `to_fields` spelled; a field that is missing is none."""
+    day, played = fields.get("last_success_date"), fields.get("last_played_at")
+    return WalletState(
+        total_xp=int(fields.get("total_xp") or 0),
+        current_streak=int(fields.get("current_streak") or 0),
+        last_success_date=date.fromisoformat(day) if day else None,
+        last_played_at=datetime.fromisoformat(played) if played else None,
+    )
+
+
+@transaction.atomic
+def correct(
+    *,
+    player_id: int,
+    xp: int,
+    reason: str,
+    actor_id: int,
+    ip_address: str | None = None,
+    now: datetime,
+) -> WalletState:
+    """Give a player XP by hand, on the record.
+
+    Raises:
+        PlayerNotFoundError: there is no such player.
+    """
+    profile = lock_player(player_id)
+    state = the_ledger().add_correction(
+        player_id=player_id, xp=xp, reason=reason, actor_id=actor_id, now=now
+    )
+    audit.record(
+        SecurityEventType.WALLET_CORRECTED,
+        user_id=profile.user_id,
+        actor_id=actor_id,
+        ip_address=ip_address,
+        xp=xp,
+        reason=reason,
+    )
+    return state

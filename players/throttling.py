@@ -1,0 +1,82 @@
+"""Rate limits at the door: the count is `players.services.rates`'s."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from players import audit, callers
+from players.models import PlayerProfile, SecurityEventType, User
+from players.services import rates
+from players.services.rates import Usage
+from players.services.sessions import Player
+
+
+class CallerThrottle(BaseThrottle):
+    """So many requests per caller and endpoint (``RATE_LIMITS``).
+
+    A player's request was counted when its session was checked; a member of staff's
+    is counted here. Who is neither is counted by the view (sign-in) or refused.
+    """
+
+    def allow_request(self, request: Request, _view: Any) -> bool:
+        """True, or the refusal.
+
+        Raises:
+            RateLimitedError: too many; says how long to wait.
+        """
+        usage: Usage | None = getattr(request._request, "rate_usage", None)
+        if isinstance(request.user, User):
+            usage = rates.spend(
+                who=f"staff-{request.user.pk}",
+                scope=callers.endpoint_of(request._request),
+            )
+            request._request.rate_usage = usage  # type: ignore[attr-defined]
+        if usage is None or usage.is_allowed:
+            return True
+        if usage.is_first_refusal:
+            # Once per window: a flood of requests is no flood of rows.
+            _record(request)
+        raise rates.refusal(usage)
+
+
+def _record(request: Request) -> None:
+    user: Any = request.user
+    user_id, device_id = None, None
+    if isinstance(user, Player):
+        players = PlayerProfile.objects.filter(pk=user.id)
+        user_id, device_id = (
+            players.values_list("user_id", flat=True).first(),
+            user.device_id,
+        )
+    else:
+        user_id = user.pk
+    audit.record(
+        SecurityEventType.RATE_LIMITED,
+        user_id=user_id,
+        device_id=device_id,
+        ip_address=callers.address_of(request._request),
+        endpoint=callers.endpoint_of(request._request),
+    )
+
+
+class RateLimitHeadersMiddleware:
+    """Tells each caller what is left: ``X-RateLimit-Limit``, ``-Remaining``, ``-Reset``.
+
+    ``-Reset`` is the Unix time at which the window ends.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        usage: Usage | None = getattr(request, "rate_usage", None)
+        if usage is not None:
+            response["X-RateLimit-Limit"] = str(usage.rule.requests)
+            response["X-RateLimit-Remaining"] = str(usage.remaining)
+            response["X-RateLimit-Reset"] = str(int(time.time()) + usage.reset_seconds)
+        return response
