@@ -3,14 +3,28 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, reverse_lazy
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.permissions import AllowAny
 
 from memora_site import health
+
+_open_to_all = {"authentication_classes": [], "permission_classes": [AllowAny]}
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url=reverse_lazy("admin:index"))),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("admin/", admin.site.urls),
+    path(
+        "api/v1/schema/",
+        SpectacularAPIView.as_view(**_open_to_all),
+        name="api-schema",
+    ),
+    path(
+        "api/v1/docs/",
+        SpectacularSwaggerView.as_view(url_name="api-schema", **_open_to_all),
+        name="api-docs",
+    ),
     path("api/v1/", include("players.urls")),
     path("api/v1/", include("progress.urls")),
     path("files/", include("publishing.urls")),
