@@ -60,12 +60,21 @@ def clean_config(
     schema = SCHEMAS[type_name]
     cleaned = _sanitised(schema, config)
     _complete_ids(schema, cleaned, _known_ids(schema, previous))
-    faults = [*_schema_faults(type_name, cleaned)]
-    if not faults:
-        faults = [*_id_faults(schema, cleaned), *_rule_faults(type_name, cleaned)]
-    if faults:
+    if faults := find_faults(type_name, cleaned):
         raise ConfigError(faults)
     return cleaned  # type: ignore[no-any-return]
+
+
+def find_faults(type_name: str, config: Any) -> list[Fault]:
+    """Why ``config`` may not be stored or published as it is; empty when it may.
+
+    Raises:
+        KeyError: there is no such type.
+    """
+    if found := [*_schema_faults(type_name, config)]:
+        return found
+    ids = _id_faults(SCHEMAS[type_name], config)
+    return [*ids, *_rule_faults(type_name, config)]
 
 
 def sanitise(type_name: str, config: Config) -> Config:

@@ -6,12 +6,18 @@ when a newer build has claimed the plan. Whatever dies where, readers keep a who
 release and the next build goes on (`publishing.release`).
 """
 
+import json
 from contextlib import suppress
 from datetime import datetime
 
+import orjson
 from django.db import transaction
 from django.utils import timezone
 
+from content import stage_configs
+from content.fields import CanonicalJSONEncoder
+from content.stage_types import SCHEMAS
+from content.tree import Stage
 from plans.models import AcademicPlan
 from publishing import (
     changes,
@@ -148,10 +154,19 @@ def _documents(
         links=_SettingsLinks(current),
         sealer=Sealer(previous=inventory.believable(snapshot), now=now),
         signer=_SettingsSigner(current) if current.embed_signed_urls else None,
+        config_of=_sanitised_config,
         is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
         shard_threshold=current.search_shard_threshold,
     )
     return builder.build(snapshot.subjects)
+
+
+def _sanitised_config(stage: Stage) -> str:
+    """What a student's device may be given: sanitised on saving, and again here."""
+    if "<" not in stage.config or stage.type not in SCHEMAS:
+        return stage.config
+    clean = stage_configs.sanitise(stage.type, orjson.loads(stage.config))
+    return json.dumps(clean, cls=CanonicalJSONEncoder)
 
 
 def _require_sound_bits(snapshot: Snapshot) -> None:

@@ -162,7 +162,8 @@ def is_open(lesson: PlanNode) -> bool:
 class ReleaseBuilder:
     """One build of one plan's documents.
 
-    ``is_gated(lesson_id)`` says whether no *other* plan offers the lesson openly.
+    ``is_gated(lesson_id)`` says whether no *other* plan offers the lesson openly;
+    ``config_of(stage)`` is a stage's config as it may be shown, canonical JSON text.
     """
 
     plan: PlanFacts
@@ -170,6 +171,7 @@ class ReleaseBuilder:
     sealer: Sealer
     signer: Signer | None
     is_gated: Callable[[str], bool]
+    config_of: Callable[[Stage], str]
     shard_threshold: int
 
     def build(
@@ -215,7 +217,9 @@ class ReleaseBuilder:
                 "title": lesson.title,
                 **_present(description=lesson.description, image=lesson.image),
                 "stages": [
-                    _stage(number, stage, signatures.get(stage.id))
+                    _stage(
+                        number, stage, self.config_of(stage), signatures.get(stage.id)
+                    )
                     for number, stage in enumerate(lesson.stages, start=1)
                 ],
                 "navigation": {"is_standalone": True},
@@ -431,11 +435,11 @@ class ReleaseBuilder:
 
 
 def _stage(
-    number: int, stage: Stage, signature: Mapping[str, Any] | None
+    number: int, stage: Stage, text: str, signature: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    config: Any = encoding.spliced(stage.config)
+    config: Any = encoding.spliced(text)
     if signature is not None:
-        config = {**orjson.loads(stage.config), **signature}
+        config = {**orjson.loads(text), **signature}
     return {
         "idx": number,
         "id": stage.id,

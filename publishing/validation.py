@@ -3,15 +3,19 @@
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 import orjson
 from django.utils.translation import gettext as _
 
+from content import stage_configs
+from content.json_faults import path_text
+from content.stage_types import SCHEMAS
 from plans.access import PlanNode, lessons
 from publishing.documents import Sealed
 
-SCHEMAS = Path(__file__).parent / "schemas"
+SCHEMA_FOLDER = Path(__file__).parent / "schemas"
 
 
 class InvalidDocumentError(Exception):
@@ -29,7 +33,7 @@ class InvalidDocumentError(Exception):
 @cache
 def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
     """The schema's validator, compiled once per process."""
-    text = (SCHEMAS / f"{schema}.schema.json").read_text()
+    text = (SCHEMA_FOLDER / f"{schema}.schema.json").read_text()
     return jsonschema_rs.Draft202012Validator(orjson.loads(text))
 
 
@@ -42,12 +46,31 @@ def require_valid(documents: Iterable[Sealed]) -> None:
     for document in documents:
         content = orjson.loads(document.data)
         for error in _validator(document.schema).iter_errors(content):
-            path = "".join(
-                f"[{part}]" if isinstance(part, int) else f".{part}"
-                for part in error.instance_path
-            )
+            where = path_text(tuple(error.instance_path)) or "$"
+            raise InvalidDocumentError(document.path, where, error.message[:500])
+        if document.schema == "lesson":
+            _require_valid_stages(document.path, content["stages"])
+
+
+def _require_valid_stages(document: str, stages: list[dict[str, Any]]) -> None:
+    """A stage's config is what its own type's schema says.
+
+    Raises:
+        InvalidDocumentError: names the document and the path within it.
+    """
+    for index, stage in enumerate(stages):
+        where = ("stages", index)
+        if stage["type"] not in SCHEMAS:
+            reason = _("there is no stage type “%s”") % stage["type"]
+            raise InvalidDocumentError(document, path_text((*where, "type")), reason)
+        config = {
+            key: value
+            for key, value in stage["config"].items()
+            if key not in stage_configs.RESERVED_KEYS
+        }
+        for path, reason in stage_configs.find_faults(stage["type"], config):
             raise InvalidDocumentError(
-                document.path, path.removeprefix(".") or "$", error.message[:500]
+                document, path_text((*where, "config", *path)), reason
             )
 
 

@@ -8,7 +8,7 @@ import orjson
 from django.conf import settings
 from jsonschema import Draft202012Validator
 
-from publishing.validation import SCHEMAS
+from publishing.validation import SCHEMA_FOLDER
 
 
 def root() -> Path:
@@ -35,7 +35,7 @@ def everything() -> dict[str, bytes]:
 
 
 def check(schema: str, document: dict[str, Any]) -> None:
-    text = (SCHEMAS / f"{schema}.schema.json").read_text()
+    text = (SCHEMA_FOLDER / f"{schema}.schema.json").read_text()
     Draft202012Validator(orjson.loads(text)).validate(document)
 
 

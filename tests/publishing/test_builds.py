@@ -187,6 +187,21 @@ def test_an_invalid_document_leaves_the_release_and_names_the_place(plan):
     assert release.everything() == before
 
 
+def test_a_stage_its_schema_refuses_is_named(plan):
+    LessonStage.objects.filter(public_id="STG-MATH-0-0").update(config={"body": 5})
+    entry = builds.publish_plan(plan.pk)
+    assert entry.error_document == "lessons/LES-MATH-0-0.json"
+    assert entry.error_json_path.startswith("stages[0].config")
+
+
+def test_html_that_got_past_saving_is_sanitised(plan):
+    config = {"format": "html", "body": "<p>Hi<script>alert(1)</script></p>"}
+    LessonStage.objects.filter(public_id="STG-MATH-0-0").update(config=config)
+    publish(plan)
+    lesson = release.read("lessons/LES-MATH-0-0.json")
+    assert lesson["stages"][0]["config"]["body"] == "<p>Hi</p>"
+
+
 def test_a_bit_that_meant_another_lesson_before_is_refused(plan):
     """As after restoring an older database beside newer files."""
     publish(plan)

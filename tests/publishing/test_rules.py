@@ -1,0 +1,75 @@
+"""Folding, paths and structure: rules without a database."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from publishing import builds, encoding, locations, structure
+from publishing.search import fold
+from tests.publishing.conftest import make_subject
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("الْكُسُورُ", "الكسور"),
+        ("أحمد إبراهيم آدم", "احمد ابراهيم ادم"),
+        ("مدرسة", "مدرسه"),
+        ("مستشفى", "مستشفي"),
+        ("مـــحمد", "محمد"),
+        ("Élan  VITAL", "elan vital"),
+        ("", ""),
+    ],
+)
+def test_words_are_folded(text, folded):
+    assert fold(text) == folded
+
+
+@given(st.text())
+def test_folding_twice_changes_nothing(text):
+    assert fold(fold(text)) == fold(text)
+
+
+@pytest.mark.parametrize("bad", ["..", "a/b", "", "manifest", "X_h", "-a", "a\n"])
+def test_an_unsafe_id_makes_no_path(bad):
+    with pytest.raises(ValueError, match="id:"):
+        locations.lesson(bad)
+
+
+def test_a_stamped_document_is_one_json_object():
+    assert encoding.stamped(b'{"id":"A"}', 1_800_000_000) == (
+        b'{"version":1800000000,"generated_at":"2027-01-15T08:00:00+00:00","id":"A"}'
+    )
+
+
+@pytest.mark.django_db
+def test_progress_reads_the_tree_it_was_published_as(plan):
+    builds.publish_plan(plan.pk)
+    found = structure.load_subject("PLAN-A", "SUBJ-MATH")
+    assert [lesson.id for lesson in found.lessons] == [
+        "LES-MATH-0-0",
+        "LES-MATH-0-1",
+        "LES-MATH-1-0",
+        "LES-MATH-1-1",
+    ]
+    (track,) = found.root.children
+    assert [unit.id for unit in track.children] == ["UNIT-MATH-0", "UNIT-MATH-1"]
+    assert structure.load_plan("PLAN-A") is structure.load_plan("PLAN-A")
+
+
+@pytest.mark.django_db
+def test_a_new_release_is_seen_at_once(plan):
+    builds.publish_plan(plan.pk)
+    structure.load_plan("PLAN-A")
+    plan.plan_subjects.create(subject=make_subject("PHYS"), position=1)
+    builds.publish_plan(plan.pk)
+    assert list(structure.load_plan("PLAN-A").subjects) == ["SUBJ-MATH", "SUBJ-PHYS"]
+    assert structure.find_lesson("PLAN-A", "LES-PHYS-0-0").bit_index == 0
+
+
+@pytest.mark.django_db
+def test_an_unpublished_plan_or_foreign_subject_is_said(plan):
+    with pytest.raises(structure.NotPublishedError, match="not been published"):
+        structure.load_plan("PLAN-A")
+    builds.publish_plan(plan.pk)
+    with pytest.raises(structure.NotPublishedError, match="not part of the plan"):
+        structure.load_subject("PLAN-A", "SUBJ-NONE")
