@@ -134,7 +134,7 @@ class NodeAdmin(SortableAdminBase, DraggableMPTTAdmin):
     list_display = (
         "tree_actions",
         "indented_title",
-        "state",
+        "publication_state",
         "access",
         "contents",
         "row_actions",
@@ -208,7 +208,7 @@ class NodeAdmin(SortableAdminBase, DraggableMPTTAdmin):
         )
 
     @admin.display(description=gettext_lazy("state"))
-    def state(self, node: Any) -> SafeString:
+    def publication_state(self, node: Any) -> SafeString:
         facts: RowFacts = node.facts
         if facts.is_in_trash:
             return badge("✕", _("In the trash"), "quiet")
@@ -251,7 +251,7 @@ class NodeAdmin(SortableAdminBase, DraggableMPTTAdmin):
             "count": count
         }
 
-    @admin.display(description="")
+    @admin.display(description="", empty_value="")
     def row_actions(self, node: Node) -> SafeString | str:
         child = kinds.child_kind(Kind(node.kind))
         if child is None:

@@ -118,8 +118,3 @@ class StageForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = LessonStage
         fields = ("type", "title", "config", "target_time", "weight", "is_skippable")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not self.instance.public_id:
-            self.instance.public_id = kinds.new_id(kinds.STAGE_PREFIX)

@@ -1,6 +1,6 @@
 """Plans in the admin: their subjects in order, and what they say otherwise."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from adminsortable2.admin import SortableAdminBase, SortableTabularInline
 from django.contrib import admin, messages
@@ -55,7 +55,7 @@ class OverrideInline(admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(AcademicPlan)
 class AcademicPlanAdmin(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display: tuple[str, ...] = (
+    list_display: ClassVar[tuple[str, ...]] = (
         "title",
         "public_id",
         "season",
@@ -65,14 +65,14 @@ class AcademicPlanAdmin(SortableAdminBase, admin.ModelAdmin):  # type: ignore[ty
         "subject_count",
     )
     list_filter = ("is_published", "season", "grade", "stream")
-    list_select_related: tuple[str, ...] = ("season", "grade", "stream")
+    list_select_related: ClassVar[tuple[str, ...]] = ("season", "grade", "stream")
     search_fields = ("title", "public_id")
     fields = (
         ("title", "public_id"),
         ("season", "grade", "stream"),
         "is_published",
     )
-    inlines: tuple[type[Any], ...] = (SubjectInline, OverrideInline)
+    inlines: ClassVar[tuple[type[Any], ...]] = (SubjectInline, OverrideInline)
     save_on_top = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -37,17 +37,14 @@ class SubjectFormSet(CustomInlineFormSet):
         super().clean()
         seen: set[int] = set()
         for form in _kept(self):
-            subject = form.cleaned_data.get("subject")
-            if subject is None:
-                continue
-            if subject.pk in seen:
+            subject_pk = form.instance.subject_id
+            if subject_pk in seen:
                 form.add_error("subject", _("This subject is already in the plan."))
-            seen.add(subject.pk)
+            seen.add(subject_pk)
 
     def chosen(self) -> set[int]:
         """The subjects the plan has once this page is saved."""
-        rows = [form.cleaned_data.get("subject") for form in _kept(self)]
-        return {subject.pk for subject in rows if subject is not None}
+        return {form.instance.subject_id for form in _kept(self)}
 
     def validate_unique(self) -> None:
         """Said by `clean`, at the row and in words."""
@@ -64,10 +61,9 @@ class OverrideFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         inside = self._subject_pks()
         seen: set[tuple[int, str]] = set()
         for form in _kept(self):
-            target = form.cleaned_data.get("target")
-            action = form.cleaned_data.get("action")
-            if target is None or not action:
+            if form.instance.target_id is None or not form.instance.action:
                 continue
+            target, action = form.instance.target, form.instance.action
             if target.subject_pk not in inside:
                 form.add_error(
                     "target",
@@ -107,7 +103,11 @@ class OverrideFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
 
 
 def _kept(formset: Any) -> list[Any]:
-    """The rows that are filled in, valid so far, and not being removed."""
+    """The rows that are filled in and not being removed.
+
+    Their instances hold what was read; ``cleaned_data`` holds it only of rows the
+    user may change.
+    """
     return [
         form
         for form in formset.forms

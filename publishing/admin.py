@@ -209,7 +209,7 @@ class ReleaseChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         plans = list(self.result_list)
-        waiting = changes.pending([plan.pk for plan in plans]).build
+        waiting = changes.pending([plan.pk for plan in plans])
         for plan in plans:
             plan.waits = plan.pk in waiting
         self.result_list = plans
@@ -246,7 +246,7 @@ class PublishedPlanAdmin(AcademicPlanAdmin):
     def release_line(self, plan: AcademicPlan) -> SafeString:
         """The state line at the top of a plan."""
         publication = Publication.objects.filter(plan=plan).first()
-        waits = plan.pk in changes.pending([plan.pk]).build
+        waits = plan.pk in changes.pending([plan.pk])
         if publication is None or publication.published_at is None:
             said = _("Never published.")
         else:

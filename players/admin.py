@@ -1,0 +1,385 @@
+"""Accounts and players in the admin: a door to `players.services`."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.db import IntegrityError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _, gettext_lazy, ngettext
+
+from content.badges import badge
+from content.errors import MemoraError
+from content.read_only import ReadOnly, ReadOnlyAdmin, readable_json
+from players.forms import (
+    DeviceForm,
+    DeviceFormSet,
+    EnrollmentFormSet,
+    NewPlayerForm,
+    UserChangeForm,
+    UserCreationForm,
+)
+from players.models import (
+    DEVICE_SLOTS,
+    Device,
+    Enrollment,
+    Entitlement,
+    PlayerProfile,
+    PlayerWallet,
+    SecurityEvent,
+    SecurityEventType,
+    Session,
+    User,
+)
+from players.services import accounts, devices, sessions, wallet
+from players.store import StoreUnavailableError
+
+
+class RefusalsAsMessages:
+    """For an admin whose saving can be refused late: by a race, or Redis away."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        try:
+            page: Any = super()
+            return page.changeform_view(request, object_id, form_url, extra_context)
+        except MemoraError as refusal:
+            messages.error(request, refusal.message)
+        except StoreUnavailableError:
+            messages.error(request, _REDIS_AWAY)
+        except IntegrityError:
+            messages.error(
+                request,
+                _("Someone else changed the same a moment ago. Nothing was saved."),
+            )
+        return HttpResponseRedirect(request.get_full_path())
+
+
+@admin.register(User)
+class UserAdmin(RefusalsAsMessages, DjangoUserAdmin):  # type: ignore[type-arg]
+    form = UserChangeForm
+    add_form = UserCreationForm
+    list_display = ("email", "full_name", "is_staff", "is_active", "last_login")
+    list_filter = ("is_staff", "is_active", "groups")
+    search_fields = ("email", "full_name")
+    ordering = ("email",)
+    fieldsets = (
+        (None, {"fields": ("email", "full_name", "password")}),
+        (
+            gettext_lazy("What they may do"),
+            {
+                "fields": (
+                    "is_active",
+                    "is_staff",
+                    "groups",
+                    "is_superuser",
+                    "user_permissions",
+                )
+            },
+        ),
+        (gettext_lazy("Dates"), {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "classes": ("wide",),
+                "fields": (
+                    "email",
+                    "full_name",
+                    "usable_password",
+                    "password1",
+                    "password2",
+                ),
+            },
+        ),
+    )
+    readonly_fields = ("last_login", "date_joined")
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: User | None = None
+    ) -> tuple[str, ...]:
+        """Only superusers make superusers; nobody changes their own rights."""
+        fixed: tuple[str, ...] = ("last_login", "date_joined")
+        if not request.user.is_superuser:
+            fixed = (*fixed, "is_superuser", "user_permissions")
+            if obj == request.user:
+                fixed = (*fixed, "is_staff", "groups")
+        return fixed
+
+    def has_change_permission(
+        self, request: HttpRequest, obj: User | None = None
+    ) -> bool:
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(
+        self, request: HttpRequest, obj: User | None = None
+    ) -> bool:
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+
+def _may_touch(request: HttpRequest, user: User | None) -> bool:
+    """Superusers are changed by superusers only: a new password is the account."""
+    return user is None or not user.is_superuser or request.user.is_superuser
+
+
+class DeviceInline(admin.TabularInline):  # type: ignore[type-arg]
+    """Added and removed through `devices`; never changed."""
+
+    model = Device
+    form = DeviceForm
+    formset = DeviceFormSet
+    fields = ("device_id", "name", "slot", "added_at")
+    readonly_fields = ("slot", "added_at")
+    extra = 0
+    max_num = len(DEVICE_SLOTS)
+    verbose_name_plural = gettext_lazy("devices (two slots)")
+
+    def has_change_permission(self, *_args: Any) -> bool:
+        return False
+
+
+class WalletInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    model = PlayerWallet
+    fields = ("total_xp", "current_streak", "last_success_date", "last_played_at")
+    verbose_name_plural = gettext_lazy("wallet, as last written back")
+
+
+class SessionInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    model = Session
+    fields = ("device", "created_at")
+    verbose_name_plural = gettext_lazy("session")
+
+
+class EnrollmentInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Enrollment
+    formset = EnrollmentFormSet
+    fields = ("plan", "created_at")
+    readonly_fields = ("created_at",)
+    autocomplete_fields = ("plan",)
+    extra = 0
+
+
+class EntitlementInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Entitlement
+    fields = ("item", "valid_until", "created_at")
+    readonly_fields = ("created_at",)
+    extra = 0
+
+
+@admin.register(PlayerProfile)
+class PlayerAdmin(RefusalsAsMessages, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "email", "state", "active_plan", "grade", "created_at")
+    list_display_links = ("name", "email")
+    list_filter = ("active_plan", "grade", "stream", "season")
+    list_select_related = ("user", "active_plan", "grade")
+    list_per_page = 50
+    show_full_result_count = False
+    search_fields = ("user__email", "user__full_name")
+    search_help_text = gettext_lazy("Search by name or e-mail")
+    ordering = ("-pk",)
+    autocomplete_fields = ("active_plan",)
+    fields = (
+        ("account", "wallet_line"),
+        "active_plan",
+        ("grade", "stream", "season"),
+        "photo",
+    )
+    readonly_fields = ("account", "wallet_line")
+    inlines = (
+        DeviceInline,
+        SessionInline,
+        EnrollmentInline,
+        EntitlementInline,
+        WalletInline,
+    )
+    actions = ("end_session",)
+    save_on_top = True
+
+    # --- Columns and lines --------------------------------------------------
+
+    @admin.display(description=gettext_lazy("name"), ordering="user__full_name")
+    def name(self, player: PlayerProfile) -> str:
+        return player.user.get_full_name()
+
+    @admin.display(description=gettext_lazy("e-mail"), ordering="user__email")
+    def email(self, player: PlayerProfile) -> str:
+        return player.user.email
+
+    @admin.display(description=gettext_lazy("state"), ordering="user__is_active")
+    def state(self, player: PlayerProfile) -> SafeString:
+        if player.user.is_active:
+            return badge("●", _("Active"), "done")
+        return badge("⊘", _("Switched off"), "quiet")
+
+    @admin.display(description=gettext_lazy("account"))
+    def account(self, player: PlayerProfile) -> SafeString:
+        return format_html(
+            '<a href="../../../user/{}/change/"><bdi>{}</bdi> '
+            '<bdi dir="ltr">{}</bdi></a> {}',
+            player.user_id,
+            player.user.full_name,
+            player.user.email,
+            self.state(player),
+        )
+
+    @admin.display(description=gettext_lazy("wallet"))
+    def wallet_line(self, player: PlayerProfile) -> str:
+        """As it is now; the ledger's own table shows how it came about."""
+        now = wallet.get(player.pk)
+        streak = ngettext(
+            "a streak of %(days)s day", "a streak of %(days)s days", now.current_streak
+        ) % {"days": now.current_streak}
+        parts = [_("%(xp)s XP") % {"xp": localize(now.total_xp)}, streak]
+        if now.last_played_at is not None:
+            played = localize(timezone.localtime(now.last_played_at))
+            parts.append(_("last played %(when)s") % {"when": played})
+        return " · ".join(parts)
+
+    # --- Adding: one form, one service --------------------------------------
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: PlayerProfile | None = None,
+        change: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        if obj is None:
+            kwargs.setdefault("form", NewPlayerForm)
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: PlayerProfile | None = None) -> Any:
+        if obj is None:
+            return ("email", "full_name", "password", "grade", "plan")
+        return self.fields
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: PlayerProfile | None = None
+    ) -> Any:
+        return () if obj is None else self.readonly_fields
+
+    def get_inlines(self, request: HttpRequest, obj: PlayerProfile | None) -> Any:
+        return () if obj is None else self.inlines
+
+    def save_model(
+        self, request: HttpRequest, obj: PlayerProfile, form: Any, change: bool
+    ) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        given = form.cleaned_data
+        created = accounts.create_player(
+            given["email"],
+            given["password"],
+            full_name=given["full_name"],
+            grade=given["grade"],
+            plan=given["plan"],
+        )
+        # The admin goes on with ``obj``: its log entry and its redirect.
+        obj.__dict__.update(created.__dict__)
+
+    def save_formset(
+        self, request: HttpRequest, form: Any, formset: Any, change: bool
+    ) -> None:
+        if formset.model is not Device:
+            super().save_formset(request, form, formset, change)
+            return
+        added = formset.save(commit=False)
+        by: dict[str, Any] = {
+            "actor_id": request.user.pk,
+            "ip_address": _address(request),
+        }
+        player_id = form.instance.pk
+        for device in formset.deleted_objects:
+            devices.remove(player_id=player_id, device_id=device.device_id, **by)
+        for device in added:
+            devices.add(
+                player_id=player_id,
+                device_id=device.device_id,
+                name=device.name,
+                **by,
+            )
+
+    # --- Actions ------------------------------------------------------------
+
+    @admin.action(description=gettext_lazy("End the session"), permissions=["change"])
+    def end_session(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        ended = 0
+        for player in queryset:
+            try:
+                ended += sessions.end_session(
+                    player.pk, "ended_by_staff", actor=_staff(request)
+                )
+            except MemoraError as refusal:
+                messages.error(request, refusal.message)
+            except StoreUnavailableError:
+                messages.error(request, _REDIS_AWAY)
+                return
+        said = ngettext("%(count)d session ended.", "%(count)d sessions ended.", ended)
+        messages.success(request, said % {"count": ended})
+
+
+_REDIS_AWAY = gettext_lazy(
+    "Redis does not answer, and a session cannot be ended without it. Nothing was "
+    "changed: try again in a moment."
+)
+
+
+def _staff(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def _address(request: HttpRequest) -> str | None:
+    address: str | None = request.META.get("REMOTE_ADDR") or None
+    return address
+
+
+_EVENT_LOOKS: dict[str, tuple[str, Any]] = {
+    SecurityEventType.LOGIN: ("●", "done"),
+    SecurityEventType.LOGOUT: ("○", "quiet"),
+    SecurityEventType.REFUSED: ("!", "failed"),
+    SecurityEventType.SESSION_ENDED: ("○", "quiet"),
+    SecurityEventType.DEVICE_ADDED: ("+", "action"),
+    SecurityEventType.DEVICE_REMOVED: ("−", "action"),
+    SecurityEventType.RATE_LIMITED: ("!", "waiting"),
+    SecurityEventType.WALLET_CORRECTED: ("±", "action"),
+}
+
+
+@admin.register(SecurityEvent)
+class SecurityEventAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "event", "user", "actor", "device_id", "ip_address")
+    list_filter = ("type", "created_at")
+    list_select_related = ("user", "actor")
+    search_fields = ("user__email", "=ip_address", "=device_id")
+    search_help_text = gettext_lazy("Search by e-mail, address or device id")
+    fields = (
+        "created_at",
+        "event",
+        "user",
+        "actor",
+        "device_id",
+        "ip_address",
+        "more",
+    )
+
+    @admin.display(description=gettext_lazy("what"), ordering="type")
+    def event(self, entry: SecurityEvent) -> SafeString:
+        shape, tone = _EVENT_LOOKS.get(entry.type, ("·", "quiet"))
+        return badge(shape, entry.get_type_display(), tone)
+
+    @admin.display(description=gettext_lazy("details"))
+    def more(self, entry: SecurityEvent) -> SafeString:
+        return readable_json(entry.details)

@@ -1,0 +1,153 @@
+"""The admin's forms for accounts and players."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib.auth.forms import (
+    AdminUserCreationForm,
+    UserChangeForm as DjangoUserChangeForm,
+)
+from django.contrib.auth.password_validation import (
+    password_validators_help_text_html,
+    validate_password,
+)
+from django.core.exceptions import ValidationError
+from django.forms.models import BaseInlineFormSet
+from django.utils.translation import gettext as _, gettext_lazy
+
+from plans.models import AcademicPlan, Grade
+from players.errors import InvalidDeviceIdError
+from players.models import DEVICE_SLOTS, Device, PlayerProfile, User, UserManager
+from players.services import devices
+
+
+class UserCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = ("email", "full_name")
+        field_classes: dict[str, Any] = {}
+
+
+class UserChangeForm(DjangoUserChangeForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = "__all__"
+        field_classes: dict[str, Any] = {}
+
+
+class NewPlayerForm(forms.ModelForm):  # type: ignore[type-arg]
+    """All that a new player needs: `players.services.accounts.create_player`."""
+
+    email = forms.EmailField(
+        label=gettext_lazy("e-mail"), widget=forms.EmailInput(attrs={"dir": "ltr"})
+    )
+    full_name = forms.CharField(
+        label=gettext_lazy("name"), max_length=150, required=False
+    )
+    password = forms.CharField(
+        label=gettext_lazy("password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=password_validators_help_text_html(),
+    )
+    grade = forms.ModelChoiceField(
+        Grade.objects.all(), label=gettext_lazy("grade"), required=False
+    )
+    plan = forms.ModelChoiceField(
+        AcademicPlan.objects.all(),
+        label=gettext_lazy("plan"),
+        required=False,
+        help_text=gettext_lazy("The player is enrolled in it, and the app shows it."),
+    )
+
+    class Meta:
+        model = PlayerProfile
+        fields = ("grade",)
+
+    def clean_email(self) -> str:
+        """The address in lower case, if nobody has it."""
+        email = UserManager.normalize_email(self.cleaned_data["email"])
+        if User.objects.filter(email=email).exists():
+            raise ValidationError(_("Someone has this e-mail address already."))
+        return email
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if "password" in cleaned and "email" in cleaned:
+            user = User(email=cleaned["email"], full_name=cleaned.get("full_name", ""))
+            try:
+                validate_password(cleaned["password"], user)
+            except ValidationError as error:
+                self.add_error("password", error)
+        return cleaned
+
+
+class DeviceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A device to authorise, by the id its owner reads out."""
+
+    device_id = forms.CharField(
+        label=gettext_lazy("device id"),
+        widget=forms.TextInput(attrs={"dir": "ltr", "size": 38}),
+        help_text=gettext_lazy("The app shows it when a sign-in is refused."),
+    )
+
+    class Meta:
+        model = Device
+        fields = ("device_id", "name")
+
+    def clean_device_id(self) -> UUID:
+        """The id, as a UUID of version 4."""
+        try:
+            return devices.parse_device_id(self.cleaned_data["device_id"].strip())
+        except InvalidDeviceIdError as refusal:
+            raise ValidationError(refusal.message) from refusal
+
+
+class DeviceFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """Two slots; who wants a third device removes one first."""
+
+    def clean(self) -> None:
+        super().clean()
+        kept = _kept(self)
+        if len(kept) > len(DEVICE_SLOTS):
+            raise ValidationError(
+                _("A player has at most two devices. Remove one to add another."),
+                code="device_limit",
+            )
+        seen: set[UUID] = set()
+        for form in kept:
+            device_id = form.instance.device_id
+            if device_id in seen:
+                form.add_error("device_id", _("The player has this device already."))
+            seen.add(device_id)
+
+    def validate_unique(self) -> None:
+        """Said by `clean`, at the row."""
+
+
+class EnrollmentFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """A player's plans; the active one must be among them."""
+
+    def clean(self) -> None:
+        super().clean()
+        active = self.instance.active_plan
+        enrolled = {form.instance.plan_id for form in _kept(self)}
+        if active is not None and active.pk not in enrolled:
+            raise ValidationError(
+                _(
+                    "“%(plan)s” is the active plan: enrol the player in it, or choose "
+                    "another active plan."
+                ),
+                code="not_enrolled",
+                params={"plan": active.title},
+            )
+
+
+def _kept(formset: Any) -> list[Any]:
+    """The rows that are filled in and not being removed."""
+    return [
+        form
+        for form in formset.forms
+        if getattr(form, "cleaned_data", None) and not formset._should_delete_form(form)
+    ]
