@@ -7,6 +7,7 @@ these groups by hand is taken away again by the next: make a group of your own f
 from collections.abc import Iterable
 from typing import Any
 
+from django.apps import apps as installed
 from django.contrib.auth.management import create_permissions
 
 SYSTEM_MANAGERS = "System Managers"
@@ -57,13 +58,17 @@ def ensure(*, using: str, apps: Any) -> None:
     try:
         group_model = apps.get_model("auth", "Group")
         permission_model = apps.get_model("auth", "Permission")
-        configs = [apps.get_app_config(app) for app in _apps()]
+        for app in _apps():
+            apps.get_app_config(app)
     except LookupError:
         return
     # Django makes an app's permissions when that app's turn comes, which for some
     # of ours is after this one's.
-    for config in configs:
-        create_permissions(config, verbosity=0, interactive=False, using=using)
+    for app in _apps():
+        config = installed.get_app_config(app)
+        create_permissions(
+            config, verbosity=0, interactive=False, using=using, apps=apps
+        )
     rows = permission_model.objects.using(using).filter(
         content_type__app_label__in=_apps()
     )
