@@ -51,7 +51,7 @@ class PlayerAuthentication(BaseAuthentication):
             rule=rates.rule_for(scope),
         )
         structlog.contextvars.bind_contextvars(player_id=player.id)
-        request._request.rate_usage = usage  # type: ignore[attr-defined]
+        callers.remember_usage(request._request, usage)
         return player, token
 
     def authenticate_header(self, _request: Request) -> str:

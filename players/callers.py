@@ -5,6 +5,8 @@ from ipaddress import ip_address
 from django.conf import settings
 from django.http import HttpRequest
 
+from players.services.rates import Usage
+
 
 def address_of(request: HttpRequest) -> str | None:
     """The client's IP address, or None when there is none (a Unix socket).
@@ -29,3 +31,14 @@ def endpoint_of(request: HttpRequest) -> str:
     """The endpoint a request is counted for: its URL's name."""
     match = request.resolver_match
     return (match.url_name if match else None) or "unnamed"
+
+
+def remember_usage(request: HttpRequest, usage: Usage | None) -> None:
+    """Keep what is left of the caller's limit, for the answer's headers."""
+    request.rate_usage = usage  # type: ignore[attr-defined]
+
+
+def usage_of(request: HttpRequest) -> Usage | None:
+    """What `remember_usage` kept."""
+    usage: Usage | None = getattr(request, "rate_usage", None)
+    return usage

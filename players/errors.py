@@ -103,5 +103,12 @@ class RateLimitedError(MemoraError):
         self.headers = {"Retry-After": str(retry_after)}
 
 
+class StoreAwayError(MemoraError):
+    """Redis does not answer, and without it the change would not be safe."""
+
+    code = "SERVICE_UNAVAILABLE"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
 class AppendOnlyError(TypeError):
     """Code tried to change or delete a line of the audit trail."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +12,6 @@ from rest_framework.throttling import BaseThrottle
 from players import audit, callers
 from players.models import PlayerProfile, SecurityEventType, User
 from players.services import rates
-from players.services.rates import Usage
 from players.services.sessions import Player
 
 
@@ -28,19 +28,15 @@ class CallerThrottle(BaseThrottle):
         Raises:
             RateLimitedError: too many; says how long to wait.
         """
-        usage: Usage | None = getattr(request._request, "rate_usage", None)
+        usage = callers.usage_of(request._request)
         if isinstance(request.user, User):
             usage = rates.spend(
                 who=f"staff-{request.user.pk}",
                 scope=callers.endpoint_of(request._request),
             )
-            request._request.rate_usage = usage  # type: ignore[attr-defined]
-        if usage is None or usage.is_allowed:
-            return True
-        if usage.is_first_refusal:
-            # Once per window: a flood of requests is no flood of rows.
-            _record(request)
-        raise rates.refusal(usage)
+            callers.remember_usage(request._request, usage)
+        rates.require_allowed(usage, note=partial(_record, request))
+        return True
 
 
 def _record(request: Request) -> None:
@@ -74,7 +70,7 @@ class RateLimitHeadersMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        usage: Usage | None = getattr(request, "rate_usage", None)
+        usage = callers.usage_of(request)
         if usage is not None:
             response["X-RateLimit-Limit"] = str(usage.rule.requests)
             response["X-RateLimit-Remaining"] = str(usage.remaining)

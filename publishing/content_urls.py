@@ -6,15 +6,20 @@ from publishing import locations
 from publishing.models import PublishingSettings
 
 
+def local_base_url(current: PublishingSettings | None = None) -> str:
+    """Where this server itself serves content paths, ending in ``/``."""
+    current = current or PublishingSettings.get_solo()
+    domain = (current.local_domain or settings.SITE_URL).rstrip("/")
+    return f"{domain}{settings.CONTENT_URL}"
+
+
 def content_base_url(current: PublishingSettings | None = None) -> str:
     """What a content path is appended to, ending in ``/``.
 
     Reads the settings row anew, so that a change is followed at once by every
     process; a caller with many URLs to make passes the row it has read.
     """
-    current = current or PublishingSettings.get_solo()
-    domain = (current.local_domain or settings.SITE_URL).rstrip("/")
-    return f"{domain}{settings.CONTENT_URL}"
+    return local_base_url(current)
 
 
 def get_content_url(path: str) -> str:

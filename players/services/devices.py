@@ -158,6 +158,25 @@ def remove(
         note(SecurityEventType.SESSION_ENDED, reason="device_removed")
 
 
+def remove_by_pk(
+    device_pk: int, *, actor_id: int | None = None, ip_address: str | None = None
+) -> None:
+    """`remove` a device known by its row's primary key.
+
+    Raises:
+        PlayerNotFoundError: it is gone.
+    """
+    device: Device | None = Device.objects.filter(pk=device_pk).first()
+    if device is None:
+        raise PlayerNotFoundError(_("There is no device %(id)s.") % {"id": device_pk})
+    remove(
+        player_id=device.player_id,
+        device_id=device.device_id,
+        actor_id=actor_id,
+        ip_address=ip_address,
+    )
+
+
 def count(player_id: int) -> int:
     """How many devices the player has: Redis's set first, else the database."""
     try:

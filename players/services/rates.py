@@ -6,14 +6,14 @@ that cannot learn is worse than a limit that pauses.
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 from django.conf import settings
 
-from players import audit, store
+from players import store
 from players.errors import RateLimitedError
-from players.models import SecurityEventType
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +48,13 @@ class Usage:
         return self.requests == self.rule.requests + 1
 
     @property
+    def margin(self) -> int:
+        """Requests left; negative when there were too many."""
+        return self.rule.requests - self.requests
+
+    @property
     def remaining(self) -> int:
-        return max(0, self.rule.requests - self.requests)
+        return max(0, self.margin)
 
 
 def rule_for(scope: str) -> Rule:
@@ -74,35 +79,40 @@ def spend(*, who: str, scope: str) -> Usage | None:
     return usage_of(rule, count)
 
 
-def require_login_allowed(*, ip_address: str | None, email: str) -> Usage | None:
-    """Count a sign-in before its password is looked at.
+def spend_login(*, ip_address: str | None, email: str) -> Usage | None:
+    """Count a sign-in by its address and by its account, before any password.
 
     Returns:
-        The tighter of the two counts, by address and by account.
-
-    Raises:
-        RateLimitedError: too many from this address, or for this account.
+        The tighter of the two; None while Redis does not answer.
     """
     # The account's name is hashed: keys show up in logs and dumps.
     account = hashlib.sha256(email.strip().lower().encode()).hexdigest()[:32]
-    counted = [
-        usage
-        for who, scope in (
-            (f"ip-{ip_address or 'unknown'}", "login_ip"),
-            (f"account-{account}", "login_account"),
-        )
-        if (usage := spend(who=who, scope=scope)) is not None
-    ]
-    for usage in counted:
-        if not usage.is_allowed:
-            if usage.is_first_refusal:
-                audit.record(
-                    SecurityEventType.RATE_LIMITED,
-                    ip_address=ip_address,
-                    endpoint="login",
-                )
-            raise refusal(usage)
-    return min(counted, key=lambda usage: usage.remaining, default=None)
+    counted = (
+        spend(who=f"ip-{ip_address or 'unknown'}", scope="login_ip"),
+        spend(who=f"account-{account}", scope="login_account"),
+    )
+    return min(
+        (usage for usage in counted if usage is not None),
+        key=lambda usage: usage.margin,
+        default=None,
+    )
+
+
+def require_allowed(usage: Usage | None, *, note: Callable[[], None]) -> None:
+    """Refuse a request that is too many.
+
+    Args:
+        note: writes the audit line; called for the first refusal of a window only,
+            so that a flood of requests is no flood of rows.
+
+    Raises:
+        RateLimitedError: says how long to wait.
+    """
+    if usage is None or usage.is_allowed:
+        return
+    if usage.is_first_refusal:
+        note()
+    raise refusal(usage)
 
 
 def refusal(usage: Usage) -> RateLimitedError:

@@ -76,7 +76,7 @@ def sign_in(
         AccountInactiveError, NotAPlayerError: the password is right, but the
             account is switched off, or no student's.
         DeviceNotAuthorizedError: the device is not one of the player's.
-        StoreUnavailableError: Redis does not answer; nothing has changed.
+        StoreAwayError: Redis does not answer; nothing has changed.
     """
     user = User.objects.filter(email=UserManager.normalize_email(email)).first()
     try:
@@ -170,7 +170,7 @@ def sign_out(*, token: Token, ip_address: str | None = None) -> None:
     """End this token's session; one that has replaced it meanwhile goes on.
 
     Raises:
-        StoreUnavailableError: Redis does not answer; nothing has changed.
+        StoreAwayError: Redis does not answer; nothing has changed.
     """
     profile = lock_player(token.player_id)
     session = (
@@ -201,7 +201,7 @@ def end_session(player_id: int, reason: str, actor: User | None = None) -> bool:
 
     Raises:
         PlayerNotFoundError: there is no such player.
-        StoreUnavailableError: Redis does not answer; nothing has changed.
+        StoreAwayError: Redis does not answer; nothing has changed.
     """
     profile = lock_player(player_id)
     session = Session.objects.filter(player=profile).select_related("device").first()

@@ -10,8 +10,10 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from players import store
+from players.errors import StoreAwayError
 from players.models import PlayerProfile
 
 log = structlog.get_logger(__name__)
@@ -48,10 +50,16 @@ def changing(player_id: int) -> None:
     From here on nobody believes Redis's copy; after the commit it is made anew.
 
     Raises:
-        StoreUnavailableError: Redis does not answer; the change must not happen,
-            for a Redis that comes back would still tell the old state.
+        StoreAwayError: Redis does not answer; the change must not happen, for a
+            Redis that comes back would still tell the old state.
     """
-    block = store.block_sign_in_state(player_id)
+    try:
+        block = store.block_sign_in_state(player_id)
+    except store.StoreUnavailableError as error:
+        log.error("sign_in_state_not_blocked", error=type(error).__name__)
+        raise StoreAwayError(
+            _("Sessions and devices cannot be changed right now. Please try again.")
+        ) from error
     transaction.on_commit(partial(_settle, player_id, block))
 
 

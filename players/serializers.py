@@ -1,0 +1,191 @@
+"""The bodies of requests and answers.
+
+What a request may not say is refused by name: unknown fields, and values of another
+type than the field's.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _, gettext_lazy
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+from players.models import Device
+
+# --- What requests are made of ------------------------------------------------
+
+
+class TextField(serializers.CharField):
+    """A string, where DRF would also take a number for one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class WholeNumberField(serializers.IntegerField):
+    """A JSON integer, where DRF would also take ``"7"``, ``7.0`` and ``true``."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class FlagField(serializers.BooleanField):
+    """``true`` or ``false``, where DRF would also take ``"yes"`` and 1."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class Body(serializers.Serializer[Any]):
+    """A request's body, complete and with nothing else in it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown: list[str] = []
+        if isinstance(data, Mapping):
+            unknown = sorted(
+                str(name)[:100] for name in data.keys() - self.fields.keys()
+            )
+        faults: dict[str, Any] = {
+            name: [ErrorDetail(_("There is no such field here."), code="unknown")]
+            for name in unknown[:20]
+        }
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if isinstance(error.detail, dict):
+                faults |= error.detail
+        if faults:
+            raise serializers.ValidationError(faults)
+        return value
+
+
+class LoginBody(Body):
+    """``password`` may be long, but not so long that hashing it is work."""
+
+    email = TextField(max_length=254)
+    password = TextField(max_length=1000, trim_whitespace=False)
+    device_name = TextField(max_length=100, required=False, allow_blank=True)
+
+
+class DeviceBody(Body):
+    player_id = WholeNumberField(min_value=1, max_value=10**18)
+    device_id = TextField(max_length=100)
+    device_name = TextField(max_length=100, required=False, allow_blank=True)
+
+
+class CorrectionBody(Body):
+    """1–1000 XP at once (spec 4), and why."""
+
+    xp = WholeNumberField(min_value=1, max_value=1000)
+    reason = TextField(max_length=200)
+
+
+class SyncBody(Body):
+    force = FlagField(required=False, default=False)
+
+
+class DeviceQuery(serializers.Serializer[Any]):
+    player_id = serializers.IntegerField(min_value=1, max_value=10**18)
+
+
+# --- What answers are made of ---------------------------------------------------
+
+
+class PlanSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField(source="public_id")
+    title = serializers.CharField()
+
+
+class PlayerSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField(source="pk")
+    name = serializers.CharField(source="user.full_name")
+    email = serializers.EmailField(source="user.email")
+
+
+class SignedInSerializer(serializers.Serializer[Any]):
+    """``token`` is shown this once."""
+
+    token = serializers.CharField(source="token.text")
+    player = PlayerSerializer(source="profile")
+    is_first_device = serializers.BooleanField()
+    devices_authorized = serializers.IntegerField()
+    plan = PlanSerializer(source="profile.active_plan", allow_null=True)
+
+
+class MeSerializer(PlayerSerializer):
+    grade = serializers.CharField(source="grade.title", default=None)
+    stream = serializers.CharField(source="stream.title", default=None)
+    season = serializers.CharField(source="season.title", default=None)
+    photo_url = serializers.FileField(source="photo", allow_null=True)
+    plan = PlanSerializer(source="active_plan", allow_null=True)
+
+
+class MessageSerializer(serializers.Serializer[Any]):
+    message = serializers.CharField()
+
+
+class SessionSerializer(serializers.Serializer[Any]):
+    valid = serializers.BooleanField()
+    player_id = serializers.IntegerField()
+    device_id = serializers.UUIDField()
+
+
+class DeviceCheckSerializer(serializers.Serializer[Any]):
+    authorized = serializers.BooleanField()
+    device_count = serializers.IntegerField()
+
+
+class WalletSerializer(serializers.Serializer[Any]):
+    total_xp = serializers.IntegerField()
+    current_streak = serializers.IntegerField()
+    last_success_date = serializers.DateField(allow_null=True)
+    last_played_at = serializers.DateTimeField(allow_null=True)
+
+
+class PlanContentSerializer(serializers.Serializer[Any]):
+    plan_id = serializers.CharField()
+    title = serializers.CharField()
+    manifest_url = serializers.CharField()
+    manifest_path = serializers.CharField()
+    base_url = serializers.CharField()
+    local_base_url = serializers.CharField()
+
+
+class LessonLinkSerializer(serializers.Serializer[Any]):
+    lesson_id = serializers.CharField()
+    url = serializers.CharField()
+    expires_at = serializers.CharField(
+        allow_null=True, help_text=gettext_lazy("ISO 8601; empty: for good.")
+    )
+
+
+class DeviceSerializer(serializers.ModelSerializer[Device]):
+    class Meta:
+        model = Device
+        fields = ("id", "player_id", "slot", "device_id", "name", "added_at")
+
+
+class CorrectedSerializer(serializers.Serializer[Any]):
+    xp_awarded = serializers.IntegerField()
+    new_total_xp = serializers.IntegerField()
+
+
+class SyncedSerializer(serializers.Serializer[Any]):
+    synced = serializers.IntegerField()
+    errors = serializers.IntegerField()  # type: ignore[assignment]
+    duration = serializers.FloatField()
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    """Every refusal, with the HTTP status of its code."""
+
+    error_code = serializers.CharField()
+    message = serializers.CharField()
+    details = serializers.DictField(required=False)
