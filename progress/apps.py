@@ -7,3 +7,10 @@ class ProgressConfig(AppConfig):
 
     name = "progress"
     verbose_name = _("Progress")
+
+    def ready(self) -> None:
+        from players.services import wallet
+        from progress import receivers  # noqa: F401 - connects them
+        from progress.services import ledger
+
+        wallet.use_ledger(ledger)

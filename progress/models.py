@@ -1,5 +1,7 @@
 """The ledger of what players did, and the snapshots and cards kept beside it."""
 
+from typing import Any, NoReturn
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -7,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from content.kinds import ID_MAX_LENGTH
 from players.models import PlayerProfile
+from progress.errors import LedgerIsAppendOnlyError
 
 
 class InteractionType(models.TextChoices):
@@ -14,7 +17,30 @@ class InteractionType(models.TextChoices):
     LESSON_FAILED = "lesson_failed", _("lesson failed")
     REVIEW = "review", _("review")
     XP_CORRECTED = "xp_corrected", _("XP corrected")
-    PROGRESS_RESET = "progress_reset", _("progress reset")
+
+
+def _refuse() -> NoReturn:
+    raise LedgerIsAppendOnlyError(
+        "the ledger is append-only: add a correction instead of changing a row"
+    )
+
+
+class InteractionQuerySet(models.QuerySet["InteractionLog"]):
+    """Reads and appends; rows go only with their player, by cascade."""
+
+    def update(self, **_kwargs: Any) -> NoReturn:
+        _refuse()
+
+    def delete(self) -> NoReturn:
+        _refuse()
+
+    def bulk_update(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        _refuse()
+
+    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("update_conflicts"):
+            _refuse()
+        return super().bulk_create(objs, *args, **kwargs)
 
 
 class InteractionLog(models.Model):
@@ -43,12 +69,19 @@ class InteractionLog(models.Model):
     )
     xp = models.IntegerField(_("XP"), default=0)
     data = models.JSONField(_("details"), default=dict, blank=True)
+    day = models.DateField(
+        _("streak day"),
+        null=True,
+        blank=True,
+        help_text=_("The server's date when it was done; a correction has none."),
+    )
     idempotency_key = models.CharField(  # noqa: DJ001 - NULL is never a duplicate
-        _("idempotency key"),
-        max_length=100,
+        _("idempotency key (SHA-256)"),
+        max_length=64,
         null=True,
         blank=True,
     )
+    """Hashed: a database may compare text without case, and keys are exact."""
     first_of = models.CharField(  # noqa: DJ001 - NULL is never a duplicate
         max_length=ID_MAX_LENGTH,
         null=True,
@@ -64,6 +97,8 @@ class InteractionLog(models.Model):
     )
     """``{lesson_id}:{hearts}`` when this was a new record, else NULL."""
     created_at = models.DateTimeField(_("when"))
+
+    objects = InteractionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("interaction")
@@ -98,6 +133,14 @@ class InteractionLog(models.Model):
     def __str__(self) -> str:
         return f"{self.get_type_display()}: {self.reference_id}"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            _refuse()
+        super().save(*args, **{**kwargs, "force_insert": True})
+
+    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        _refuse()
+
 
 class StructureProgress(models.Model):
     """A player's progress in a subject, as last written back from Redis."""
@@ -112,7 +155,12 @@ class StructureProgress(models.Model):
     progress_bitmap = models.TextField(
         _("bitmap"), blank=True, help_text=_("Redis's own bytes, as Base64.")
     )
-    best_hearts = models.JSONField(_("best hearts"), default=dict, blank=True)
+    best_hearts = models.JSONField(
+        _("best hearts"),
+        default=dict,
+        blank=True,
+        help_text=_("By progress bit."),
+    )
     total_xp_earned = models.PositiveBigIntegerField(_("XP"), default=0)
     passed_lessons = models.PositiveIntegerField(_("lessons passed"), default=0)
     last_synced_at = models.DateTimeField(_("written back"))

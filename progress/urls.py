@@ -1,5 +1,13 @@
-"""The URLs of progress."""
+"""The URLs of progress, under ``/api/v1/``."""
 
 from django.urls import URLPattern, URLResolver
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from progress.views import LessonViewSet, ProgressViewSet, ReviewViewSet
+
+router = SimpleRouter()
+router.register("lessons", LessonViewSet, basename="lesson")
+router.register("progress", ProgressViewSet, basename="progress")
+router.register("reviews", ReviewViewSet, basename="review")
+
+urlpatterns: list[URLPattern | URLResolver] = router.urls

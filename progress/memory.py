@@ -1,0 +1,53 @@
+"""The memory of one item: FSRS, behind plain dictionaries.
+
+Plain rules: no Django here. A state is JSON; times are aware datetimes in UTC.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fsrs import Card, Rating, Scheduler
+
+RATINGS = range(1, 5)
+"""1 again, 2 hard, 3 good, 4 easy."""
+
+# Without fuzz the same history always gives the same due time.
+_scheduler = Scheduler(enable_fuzzing=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of an item, and when it should be asked again."""
+
+    state: dict[str, Any]
+    due_at: datetime
+    last_reviewed_at: datetime | None
+
+
+def met(at: datetime) -> Memory:
+    """The memory of an item first met at that time: due at once."""
+    # The library would wait a millisecond to make an id unique; ours is the row's.
+    return _memory(Card(card_id=0, due=at.astimezone(UTC)))
+
+
+def review(state: dict[str, Any], *, rating: int, at: datetime) -> Memory:
+    """The memory after an answer rated 1 to 4.
+
+    A time before the last review counts as the time of the last review.
+
+    Raises:
+        ValueError: the rating is not one of `RATINGS`.
+    """
+    card = Card.from_dict({**state, "card_id": 0})  # type: ignore[typeddict-item]
+    at = at.astimezone(UTC)
+    if card.last_review is not None:
+        at = max(at, card.last_review)
+    reviewed, _log = _scheduler.review_card(card, Rating(rating), at)
+    return _memory(reviewed)
+
+
+def _memory(card: Card) -> Memory:
+    state = dict(card.to_dict())
+    del state["card_id"]
+    return Memory(state=state, due_at=card.due, last_reviewed_at=card.last_review)

@@ -1,0 +1,34 @@
+"""What follows when a player goes."""
+
+from functools import partial
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models.signals import pre_delete
+from django.dispatch import receiver
+
+from players.models import PlayerProfile
+from progress import store
+from progress.models import InteractionLog
+
+log = structlog.get_logger(__name__)
+
+
+@receiver(pre_delete, sender=PlayerProfile)
+def _player_goes(instance: PlayerProfile, **_kwargs: Any) -> None:
+    subjects = InteractionLog.objects.filter(player_id=instance.pk).order_by()
+    transaction.on_commit(
+        partial(
+            _forget,
+            instance.pk,
+            list(subjects.values_list("subject_id", flat=True).distinct()),
+        )
+    )
+
+
+def _forget(player_id: int, subject_ids: list[str]) -> None:
+    try:
+        store.forget_player(player_id, subject_ids)
+    except store.StoreUnavailableError as error:
+        log.warning("player_not_forgotten", error=type(error).__name__)

@@ -1,0 +1,358 @@
+"""Completing a lesson: the one write that students wait for (DESIGN 7).
+
+The story: a mark and the state from Redis, the rules, one committed row of the ledger,
+and Redis follows. `progress.store` says why nothing is lost or paid twice in between.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any, Self
+
+import structlog
+from django.conf import settings
+from django.db import IntegrityError
+from django.utils.translation import gettext as _
+
+from content.errors import MemoraError
+from players.errors import InvalidLessonError
+from players.services import access
+from progress import bitmap, store, streak, xp
+from progress.errors import (
+    IdempotencyConflictError,
+    NoHeartsError,
+    NotUnlockedError,
+)
+from progress.models import InteractionLog, InteractionType
+from progress.services import calendar, ledger, outlines, projections
+from progress.store import Begun, Change, State
+from progress.streak import Streak
+from progress.unlock import Outline
+from publishing import structure
+from publishing.structure import LessonEntry
+
+log = structlog.get_logger(__name__)
+
+_TRIES = 5
+"""Each lost race was won by another request of the same player for one of the six
+things that are paid once per lesson."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreakChange:
+    """What a completion did to the streak; ``last_success_date`` is ISO 8601."""
+
+    old: int
+    new: int
+    action: str
+    last_success_date: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionResult:
+    """The answer to a completion; kept in the ledger for a repeated request."""
+
+    success: bool
+    xp_earned: int
+    new_total_xp: int
+    is_first_completion: bool
+    is_new_record: bool
+    streak: StreakChange
+    unlocked: list[str]
+    """What this completion opened: ids of lessons and containers, in tree order."""
+    next_lesson_id: str | None
+
+    def as_answer(self) -> dict[str, Any]:
+        """The body of the response: the same bytes whenever it is asked for."""
+        return asdict(self)
+
+    @classmethod
+    def from_answer(cls, answer: dict[str, Any]) -> Self:
+        """What `as_answer` was made of."""
+        return cls(**{**answer, "streak": StreakChange(**answer["streak"])})
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    player_id: int
+    lesson_id: str
+    hearts: int
+    idempotency_key: str | None
+    now: datetime
+
+    @property
+    def day(self) -> date:
+        return calendar.day_of(self.now)
+
+
+def complete(
+    *,
+    player_id: int,
+    lesson_id: str,
+    hearts: int,
+    idempotency_key: str | None,
+    now: datetime,
+) -> CompletionResult:
+    """Record that a player finished a lesson with so many hearts (0 to 5).
+
+    Call it outside a transaction: what it records, it commits.
+
+    Args:
+        idempotency_key: the client's name for this request. A repeat is answered as
+            the first one was, whatever has changed since.
+
+    Raises:
+        NotEnrolledError, InvalidLessonError, NotEntitledError, NotPublishedError: the
+            lesson is not the player's to open.
+        NotUnlockedError: something comes first.
+        NoHeartsError: no hearts were left; the failed attempt is recorded.
+        IdempotencyConflictError: the key named another request.
+        StoreUnavailableError, DatabaseError: a service is away; nothing happened, or
+            the ledger has it and Redis will follow.
+    """
+    attempt = _Attempt(player_id, lesson_id, hearts, idempotency_key, now)
+    try:
+        lesson, outline = _open_lesson(attempt)
+        return _record(attempt, lesson, outline)
+    except (NoHeartsError, IdempotencyConflictError):
+        raise
+    except MemoraError:
+        # Refused now, but perhaps this is the repeat of what was accepted.
+        first = _first_answer(attempt)
+        if first is None:
+            raise
+        return first
+
+
+def _open_lesson(attempt: _Attempt) -> tuple[LessonEntry, Outline]:
+    player_access = access.of_player(attempt.player_id)
+    plan = structure.load_plan(access.require_enrolled(player_access))
+    lesson = plan.lessons.get(attempt.lesson_id)
+    if lesson is None:
+        raise InvalidLessonError(_("This lesson is not in your plan."))
+    access.require_entitled(player_access, lesson, attempt.now.timestamp())
+    return lesson, outlines.of_subject(plan.subjects[lesson.subject_id])
+
+
+def _record(
+    attempt: _Attempt, lesson: LessonEntry, outline: Outline
+) -> CompletionResult:
+    ledger.connect()
+    begun = store.begin(attempt.player_id, lesson.subject_id)
+    state = _unlocked_state(begun, lesson, outline)
+    history = _history_from(state, lesson)
+    contested = False
+    for _try in range(_TRIES):
+        row, change, result = _decide(attempt, lesson, outline, state, history)
+        try:
+            ledger.append(row)
+        except IntegrityError:
+            if (repeated := _first_answer_or_cancel(attempt, begun)) is not None:
+                return repeated
+            # Another request won the race: what it recorded, only the ledger knows.
+            contested = True
+            state = projections.true_state(begun)
+            history = ledger.lesson_history(attempt.player_id, lesson.id)
+        else:
+            _follow(begun, change, contested=contested)
+            if result is None:
+                raise _no_hearts()
+            return result
+    store.cancel(begun.mark)
+    raise IntegrityError("the ledger refuses this completion")
+
+
+def _unlocked_state(begun: Begun, lesson: LessonEntry, outline: Outline) -> State:
+    state = projections.state(begun)
+    if _is_unlocked(state, lesson, outline):
+        return state
+    if begun.others_in_flight:
+        # Perhaps what opens this lesson is committed, and Redis has yet to follow.
+        state = projections.true_state(begun)
+        if _is_unlocked(state, lesson, outline):
+            return state
+    store.cancel(begun.mark)
+    following = outline.next_lesson(outline.bits(state.subject.bitmap))
+    raise NotUnlockedError(
+        _("This lesson is still locked: complete the lessons before it first."),
+        details={"next_lesson_id": following},
+    )
+
+
+def _is_unlocked(state: State, lesson: LessonEntry, outline: Outline) -> bool:
+    bits = outline.bits(state.subject.bitmap)
+    place = outline.lessons[lesson.id]
+    return place.is_passed(bits) or place.is_open(bits)
+
+
+def _history_from(state: State, lesson: LessonEntry) -> tuple[bool, int]:
+    """Whether the lesson was completed before, and its best hearts."""
+    return (
+        bitmap.is_set(state.subject.bitmap, lesson.bit_index),
+        bitmap.hearts_at(state.subject.hearts, lesson.bit_index),
+    )
+
+
+def _decide(
+    attempt: _Attempt,
+    lesson: LessonEntry,
+    outline: Outline,
+    state: State,
+    history: tuple[bool, int],
+) -> tuple[InteractionLog, Change, CompletionResult | None]:
+    """The row to record, what Redis makes of it, and the answer (None: failed)."""
+    if attempt.hearts == 0:
+        return _failure(attempt, lesson, state)
+    completed, best = history
+    is_first = not completed
+    is_record = xp.is_record(hearts=attempt.hearts, best_hearts=best)
+    earned = xp.earned(
+        base_xp=lesson.base_xp,
+        hearts=attempt.hearts,
+        is_first=is_first,
+        is_record=is_record,
+        rates=_rates(),
+    )
+    after, action = streak.after_success(state.streak, attempt.day)
+    before_bits = outline.bits(state.subject.bitmap)
+    place = outline.lessons[lesson.id]
+    opened = (
+        []
+        if place.is_passed(before_bits)
+        else outline.opened_by(lesson.id, before_bits)
+    )
+    result = CompletionResult(
+        success=True,
+        xp_earned=earned,
+        new_total_xp=state.total_xp + earned,
+        is_first_completion=is_first,
+        is_new_record=is_record,
+        streak=_streak_change(state.streak, after, action),
+        unlocked=opened,
+        next_lesson_id=outline.next_lesson(before_bits | place.mask),
+    )
+    row = _row(attempt, lesson, InteractionType.LESSON_COMPLETED)
+    row.xp = earned
+    row.first_of = lesson.id if is_first else None
+    row.record_of = f"{lesson.id}:{attempt.hearts}" if is_record else None
+    row.data = {"answer": result.as_answer()}
+    change = Change(
+        xp=earned,
+        streak_before=state.streak,
+        streak=after,
+        played_at=attempt.now,
+        bit_index=lesson.bit_index,
+        hearts=attempt.hearts,
+    )
+    return row, change, result
+
+
+def _failure(
+    attempt: _Attempt, lesson: LessonEntry, state: State
+) -> tuple[InteractionLog, Change, None]:
+    change = Change(
+        xp=0,
+        streak_before=state.streak,
+        streak=state.streak,
+        played_at=attempt.now,
+    )
+    return _row(attempt, lesson, InteractionType.LESSON_FAILED), change, None
+
+
+def _row(
+    attempt: _Attempt, lesson: LessonEntry, kind: InteractionType
+) -> InteractionLog:
+    key = attempt.idempotency_key
+    return InteractionLog(
+        player_id=attempt.player_id,
+        type=kind,
+        reference_id=lesson.id,
+        subject_id=lesson.subject_id,
+        bit_index=lesson.bit_index,
+        hearts=attempt.hearts,
+        day=attempt.day,
+        idempotency_key=None if key is None else ledger.key_hash(key),
+        created_at=attempt.now,
+    )
+
+
+def _streak_change(
+    before: Streak, after: Streak, action: streak.Action
+) -> StreakChange:
+    assert after.last is not None
+    return StreakChange(
+        old=before.days,
+        new=after.days,
+        action=str(action),
+        last_success_date=after.last.isoformat(),
+    )
+
+
+def _rates() -> xp.Rates:
+    return xp.Rates(
+        per_heart=settings.XP_PER_HEART,
+        first_completion=settings.XP_FIRST_COMPLETION,
+        new_record=settings.XP_NEW_RECORD,
+    )
+
+
+def _follow(begun: Begun, change: Change, *, contested: bool) -> None:
+    """Let Redis follow what is committed. From here on the answer is a success.
+
+    When Redis fails now, the mark it still holds, or its emptiness, has the ledger
+    asked again.
+    """
+    try:
+        if contested:
+            # Redis did not know what the ledger refused: it may lack more.
+            store.discard(begun.mark)
+        else:
+            store.apply(begun.mark, change)
+    except store.StoreUnavailableError as error:
+        log.warning(
+            "projection_not_updated",
+            player=begun.mark.player_id,
+            error=type(error).__name__,
+        )
+
+
+def _first_answer_or_cancel(attempt: _Attempt, begun: Begun) -> CompletionResult | None:
+    try:
+        found = _first_answer(attempt)
+    except MemoraError:
+        store.cancel(begun.mark)
+        raise
+    if found is not None:
+        store.cancel(begun.mark)
+    return found
+
+
+def _first_answer(attempt: _Attempt) -> CompletionResult | None:
+    """How the request with this key was answered first, None when there was none.
+
+    Raises:
+        NoHeartsError: so.
+        IdempotencyConflictError: it was about something else.
+    """
+    if attempt.idempotency_key is None:
+        return None
+    first = ledger.first_with_key(attempt.player_id, attempt.idempotency_key)
+    if first is None:
+        return None
+    if first.reference_id != attempt.lesson_id:
+        raise key_conflict()
+    if first.type == InteractionType.LESSON_FAILED:
+        raise _no_hearts()
+    if first.type != InteractionType.LESSON_COMPLETED:
+        raise key_conflict()
+    return CompletionResult.from_answer(first.data["answer"])
+
+
+def _no_hearts() -> NoHeartsError:
+    return NoHeartsError(_("No hearts left: try the lesson again to complete it."))
+
+
+def key_conflict() -> IdempotencyConflictError:
+    """The refusal of a key that named another request."""
+    return IdempotencyConflictError(
+        _("This Idempotency-Key was used for another request: send a new one.")
+    )

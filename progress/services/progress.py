@@ -1,0 +1,73 @@
+"""A player's progress in a subject, as the app shows it (DESIGN 7)."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from players.services import access
+from progress import bitmap
+from progress.errors import InvalidSubjectError
+from progress.services import outlines, projections
+from progress.unlock import Place
+from publishing import structure
+from publishing.structure import PlanStructure, SubjectStructure
+
+
+def of_subject(*, player_id: int, subject_id: str) -> dict[str, Any]:
+    """The progress tree of one subject of the player's plan, and its sums.
+
+    Every node has id, type, status, bit_index and best_hearts (null for what is no
+    lesson) and children. Hidden and unpublished lessons count nowhere.
+
+    Raises:
+        NotEnrolledError, NotPublishedError: the player has no plan to read.
+        InvalidSubjectError: the subject is not in it.
+        StoreUnavailableError: Redis does not answer.
+    """
+    plan = structure.load_plan(
+        access.require_enrolled(access.of_player(player_id)),
+    )
+    outline = outlines.of_subject(require_subject(plan, subject_id))
+    progress = projections.subject(player_id, subject_id)
+    bits = outline.bits(progress.bitmap)
+    return {
+        "subject_id": subject_id,
+        "root": _node(outline.root, bits, progress.hearts, is_open=True),
+        "completion_percentage": outline.percentage(bits),
+        "total_xp_earned": progress.xp,
+        "suggested_next_lesson_id": outline.next_lesson(bits),
+        "total_lessons": outline.total_lessons,
+        "passed_lessons": outline.passed_lessons(bits),
+    }
+
+
+def require_subject(plan: PlanStructure, subject_id: str) -> SubjectStructure:
+    """The subject in a plan's release.
+
+    Raises:
+        InvalidSubjectError: it is not there.
+    """
+    found = plan.subjects.get(subject_id)
+    if found is None:
+        raise InvalidSubjectError(_("This subject is not in your plan."))
+    return found
+
+
+def _node(place: Place, bits: int, hearts: bytes, *, is_open: bool) -> dict[str, Any]:
+    bit = place.bit_index
+    return {
+        "id": place.id,
+        "type": place.kind,
+        "status": place.status(bits, is_open=is_open).value,
+        "bit_index": bit,
+        "best_hearts": None if bit is None else bitmap.hearts_at(hearts, bit),
+        "children": [
+            _node(
+                child,
+                bits,
+                hearts,
+                is_open=is_open and child.opens_in_open_parent(bits),
+            )
+            for child in place.children
+        ],
+    }

@@ -1,0 +1,126 @@
+"""The doors of progress: parse, call one service, render."""
+
+from typing import cast
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from players.authentication import Player
+from progress import api_schema, bodies
+from progress.services import completion, progress, reviews
+
+
+def _player_id(request: Request) -> int:
+    return cast("Player", request.user).id
+
+
+class LessonViewSet(ViewSet):
+    """What a player does with a lesson."""
+
+    lookup_url_kwarg = "lesson_id"
+    lookup_value_regex = "[^/]+"
+
+    @extend_schema(
+        summary="Complete a lesson",
+        parameters=[api_schema.LESSON_ID, api_schema.IDEMPOTENCY_KEY],
+        request=api_schema.COMPLETE_REQUEST,
+        responses={
+            200: api_schema.COMPLETE_RESPONSE,
+            400: api_schema.ERROR,
+            403: api_schema.ERROR,
+            404: api_schema.ERROR,
+            409: api_schema.ERROR,
+            503: api_schema.ERROR,
+        },
+    )
+    @action(detail=True, methods=["post"])
+    def complete(self, request: Request, lesson_id: str) -> Response:
+        result = completion.complete(
+            player_id=_player_id(request),
+            lesson_id=lesson_id,
+            hearts=bodies.hearts(request.data),
+            idempotency_key=bodies.idempotency_key(request.headers),
+            now=timezone.now(),
+        )
+        return Response(result.as_answer())
+
+
+class ProgressViewSet(ViewSet):
+    """Where a player stands in a subject."""
+
+    lookup_url_kwarg = "subject_id"
+    lookup_value_regex = "[^/]+"
+
+    @extend_schema(
+        summary="Progress in a subject",
+        parameters=[api_schema.SUBJECT_ID],
+        responses={
+            200: api_schema.PROGRESS_RESPONSE,
+            403: api_schema.ERROR,
+            404: api_schema.ERROR,
+            503: api_schema.ERROR,
+        },
+    )
+    def retrieve(self, request: Request, subject_id: str) -> Response:
+        return Response(
+            progress.of_subject(player_id=_player_id(request), subject_id=subject_id)
+        )
+
+
+class ReviewViewSet(ViewSet):
+    """The items a player has met, and when to see them again."""
+
+    @extend_schema(
+        summary="How many items are due",
+        responses={200: api_schema.REVIEWS_RESPONSE, 403: api_schema.ERROR},
+    )
+    def list(self, request: Request) -> Response:
+        return Response(
+            reviews.overview(player_id=_player_id(request), now=timezone.now())
+        )
+
+    @extend_schema(
+        summary="The items to review now",
+        parameters=[api_schema.DUE_SUBJECT, api_schema.DUE_LIMIT],
+        responses={
+            200: api_schema.DUE_RESPONSE,
+            400: api_schema.ERROR,
+            403: api_schema.ERROR,
+            404: api_schema.ERROR,
+        },
+    )
+    @action(detail=False, methods=["get"])
+    def due(self, request: Request) -> Response:
+        return Response(
+            reviews.due(
+                player_id=_player_id(request),
+                subject_id=request.query_params.get("subject"),
+                limit=bodies.due_limit(request.query_params),
+                now=timezone.now(),
+            )
+        )
+
+    @extend_schema(
+        summary="Answer a batch of items",
+        parameters=[api_schema.IDEMPOTENCY_KEY],
+        request=api_schema.REVIEW_REQUEST,
+        responses={
+            200: api_schema.REVIEW_RESPONSE,
+            400: api_schema.ERROR,
+            403: api_schema.ERROR,
+            409: api_schema.ERROR,
+        },
+    )
+    def create(self, request: Request) -> Response:
+        return Response(
+            reviews.submit(
+                player_id=_player_id(request),
+                ratings=bodies.ratings(request.data),
+                idempotency_key=bodies.idempotency_key(request.headers),
+                now=timezone.now(),
+            )
+        )
