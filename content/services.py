@@ -320,4 +320,9 @@ def delete_node(*, node: Node) -> None:
     found = Node.objects.filter(pk=node.pk).first()
     if found is not None:
         _lock(found)
+        # Deepest first: MariaDB checks foreign keys row by row, and Django's way
+        # around that, clearing them before, is what the table's constraints forbid.
+        below = found.get_descendants()
+        for level in range(len(Kind) - 1, found.level, -1):
+            below.filter(level=level).delete()
         found.delete()

@@ -22,7 +22,8 @@ def fold(text: str) -> str:
     Alef with hamza or madda becomes alef, alef maqsura yaa, taa marbuta haa; runs of
     white space become one space. Folding twice changes nothing.
     """
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    decomposed = unicodedata.normalize("NFKD", text).casefold()
+    decomposed = unicodedata.normalize("NFKD", decomposed)
     bare = "".join(char for char in decomposed if unicodedata.category(char) != "Mn")
     return " ".join(bare.translate(_UNIFIED).split())
 
