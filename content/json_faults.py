@@ -38,7 +38,11 @@ def schema_faults(
     validator: jsonschema_rs.Draft202012Validator, schema: Mapping[str, Any], value: Any
 ) -> Iterator[Fault]:
     """Everything ``schema`` refuses in ``value``; nothing when it is valid."""
-    if validator.is_valid(value):
+    try:
+        if validator.is_valid(value):
+            return
+    except ValueError:  # jsonschema_rs says so of some 250 levels
+        yield (), _("is nested too deeply")
         return
     for error in validator.iter_errors(value):
         place = _schema_at(schema, error.schema_path[:-1])
@@ -109,7 +113,7 @@ def _too_long(most: int, _place: Mapping[str, Any]) -> str:
 
 
 def _pattern(_regex: str, place: Mapping[str, Any]) -> str:
-    return _words(place).get("x-hint") or _("is not written in the expected form")
+    return str(_words(place).get("x-hint") or _("is not written in the expected form"))
 
 
 def _enum(options: list[Any], _place: Mapping[str, Any]) -> str:

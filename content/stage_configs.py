@@ -146,13 +146,9 @@ def _known_ids(schema: Mapping[str, Any], previous: Any) -> dict[str, list[str]]
 def _complete_ids(
     schema: Mapping[str, Any], config: Any, known: dict[str, list[str]]
 ) -> None:
-    taken = {
-        item["id"]
-        for _path, item in _items(schema, config)
-        if isinstance(item.get("id"), str)
-    }
+    taken = {item["id"] for _path, item in _items(schema, config) if "id" in item}
     for _place, item in _items(schema, config):
-        if item.get("id", "") != "":
+        if "id" in item:
             continue
         remembered = known.get(_without_id(item), [])
         while remembered and remembered[-1] in taken:
@@ -206,11 +202,10 @@ _EMBED_CLEANER = nh3.Cleaner(
 
 
 def _sanitised(schema: Mapping[str, Any], value: Any) -> Any:
-    """A copy of ``value``, of nothing but new lists and objects, its HTML sanitised."""
-    if isinstance(value, list):
-        items = schema.get("items", {})
-        return [_sanitised(items, element) for element in value]
-    if isinstance(value, dict):
+    """A copy of ``value`` as deep as the schema goes, its HTML sanitised."""
+    if isinstance(value, list) and "items" in schema:
+        return [_sanitised(schema["items"], element) for element in value]
+    if isinstance(value, dict) and "properties" in schema:
         properties = _properties(schema, value)
         return {
             key: _sanitised(properties.get(key, {}), inner)

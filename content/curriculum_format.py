@@ -1,0 +1,391 @@
+"""The file ``memora-curriculum/1``: one JSON file is one subject (import and export).
+
+Here a file becomes specifications, and everything that can be said against it
+without looking at the database is said. `content.curriculum` does the rest.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jsonschema_rs
+import orjson
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _, gettext_lazy, ngettext
+
+from content import kinds
+from content.errors import CurriculumError
+from content.fields import (
+    validate_color_code,
+    validate_item_code,
+    validate_public_id,
+)
+from content.json_faults import Fault, Path, path_text, schema_faults
+from content.kinds import Kind
+from content.stage_types import SCHEMAS
+
+FORMAT = "memora-curriculum/1"
+MAX_BYTES = 50 * 1024 * 1024
+MAX_FAULTS = 50
+HEAD = ("language", "attribution", "license")
+CHILDREN_KEY = {
+    Kind.SUBJECT: "tracks",
+    Kind.TRACK: "units",
+    Kind.UNIT: "topics",
+    Kind.TOPIC: "lessons",
+    Kind.LESSON: "stages",
+}
+
+NODE_DEFAULTS: dict[str, Any] = {
+    "description": "",
+    "image": "",
+    "color_code": "",
+    "is_published": True,
+    "is_linear": False,
+    "is_public": False,
+    "is_free_preview": False,
+    "required_item": "",
+}
+LESSON_DEFAULTS: dict[str, Any] = {**NODE_DEFAULTS, "base_xp": 10}
+STAGE_DEFAULTS: dict[str, Any] = {
+    "weight": 1,
+    "target_time": 60,
+    "is_skippable": False,
+}
+
+
+@dataclass(eq=False, slots=True)
+class StageSpec:
+    """A stage as the file says it; ``id`` is "" where the file gives none."""
+
+    path: Path
+    id: str
+    fields: dict[str, Any]
+
+
+@dataclass(eq=False, slots=True)
+class NodeSpec:
+    """A node as the file says it, with all below it, in order.
+
+    ``fields`` has every column the file decides: what it leaves out has its default.
+    """
+
+    path: Path
+    id: str
+    kind: Kind
+    fields: dict[str, Any]
+    children: list["NodeSpec"] = field(default_factory=list)
+    stages: list[StageSpec] = field(default_factory=list)
+    is_named_after_topic: bool = False
+
+
+def walk(spec: NodeSpec) -> Iterator[NodeSpec]:
+    """The node and all below it, parents first, in file order."""
+    yield spec
+    for child in spec.children:
+        yield from walk(child)
+
+
+def refused(faults: list[Fault], document: Any = None) -> CurriculumError:
+    """The refusal that lists ``faults`` in file order, at most `MAX_FAULTS`."""
+    ordered = sorted(faults, key=lambda fault: _place_in_file(document, fault[0]))
+    message = ngettext(
+        "The curriculum file has %(count)d fault. Nothing was imported.",
+        "The curriculum file has %(count)d faults. Nothing was imported.",
+        len(faults),
+    ) % {"count": len(faults)}
+    return CurriculumError(
+        message,
+        [(path_text(path), str(reason)) for path, reason in ordered[:MAX_FAULTS]],
+    )
+
+
+def _place_in_file(document: Any, path: Path) -> tuple[int, ...]:
+    """A key that sorts paths as they stand in the file; what is missing comes last."""
+    place: list[int] = []
+    for step in path:
+        if isinstance(document, dict):
+            keys = list(document)
+            place.append(keys.index(step) if step in document else len(keys))
+            document = document.get(step)
+        elif isinstance(document, list) and isinstance(step, int):
+            place.append(step)
+            document = document[step] if step < len(document) else None
+        else:
+            place.append(0)
+    return tuple(place)
+
+
+# --- Reading the bytes ------------------------------------------------------
+
+
+def parse(data: bytes) -> Any:
+    """The JSON value in ``data``.
+
+    Raises:
+        CurriculumError: too big, not UTF-8, not JSON, or a key stands twice.
+    """
+    if len(data) > MAX_BYTES:
+        raise refused(
+            [((), _("is larger than %(limit)d MB") % {"limit": MAX_BYTES >> 20})]
+        )
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise refused(
+            [((), _("is not UTF-8 text, from byte %(at)d on") % {"at": error.start})]
+        ) from error
+    try:
+        document = orjson.loads(data)
+        json.loads(data, object_pairs_hook=_without_repeats)
+    except _RepeatedKeyError as error:
+        raise refused(
+            [((), _("has the key “%(key)s” twice in one object") % {"key": error.key})]
+        ) from error
+    except orjson.JSONDecodeError as error:
+        raise refused(
+            [
+                (
+                    (),
+                    _("is not JSON: line %(line)d, column %(column)d: %(problem)s")
+                    % {
+                        "line": error.lineno,
+                        "column": error.colno,
+                        "problem": error.msg,
+                    },
+                )
+            ]
+        ) from error
+    except RecursionError as error:
+        raise refused([((), _("is nested too deeply"))]) from error
+    return document
+
+
+class _RepeatedKeyError(Exception):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse a key that stands twice: JSON would silently keep the last."""
+    seen = set()
+    for key, _value in pairs:
+        if key in seen:
+            raise _RepeatedKeyError(key)
+        seen.add(key)
+
+
+# --- The schema of the file -------------------------------------------------
+
+_TITLE = {
+    "title": "Title",
+    "type": "string",
+    "maxLength": 255,
+    "pattern": r"\S",
+    "x-hint": gettext_lazy("must not be empty"),
+}
+_LESSON_TITLE = {"title": "Title", "type": "string", "maxLength": 255}
+"""A lesson's may be empty: see `_read_node`."""
+_FLAG = {"type": "boolean"}
+_TEXT = {"type": "string"}
+_ID = {"type": "string", "minLength": 1}
+_NODE_PROPERTIES: dict[str, Any] = {
+    "id": _ID,
+    "title": _TITLE,
+    "description": _TEXT,
+    "image": {
+        "type": "string",
+        "maxLength": 255,
+        "pattern": r"^(|https?://[^\s]+|[^\s./\\:][^/\\:]*(/[^\s./\\:][^/\\:]*)*)$",
+        "x-hint": gettext_lazy(
+            "write an https:// address, or a path below the uploads such as "
+            "images/cell.png"
+        ),
+    },
+    "color_code": {
+        "type": "string",
+        "pattern": r"^(|#[0-9A-Fa-f]{6})$",
+        "x-hint": validate_color_code.message,
+    },
+    "is_published": _FLAG,
+    "is_linear": _FLAG,
+    "is_public": _FLAG,
+    "is_free_preview": _FLAG,
+    "required_item": {
+        "type": "string",
+        "pattern": r"^(|[A-Za-z0-9][A-Za-z0-9._-]{0,63})$",
+        "x-hint": validate_item_code.message,
+    },
+}
+_STAGE_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["type", "title", "config"],
+    "properties": {
+        "id": _ID,
+        "type": {"type": "string", "enum": list(SCHEMAS)},
+        "title": _TITLE,
+        "weight": {"type": "integer", "minimum": 0, "maximum": 100},
+        "target_time": {"type": "integer", "minimum": 0, "maximum": 86_400},
+        "is_skippable": _FLAG,
+        "config": {"type": "object"},
+    },
+}
+
+
+def _node_schema(kind: Kind) -> dict[str, Any]:
+    below = kinds.child_kind(kind)
+    properties = dict(_NODE_PROPERTIES)
+    if below is None:
+        properties["title"] = _LESSON_TITLE
+        properties["base_xp"] = {"type": "integer", "minimum": 0, "maximum": 1000}
+        properties["bit_index"] = {"type": "integer", "minimum": 0}
+    inner = _STAGE_SCHEMA if below is None else _node_schema(below)
+    properties[CHILDREN_KEY[kind]] = {"type": "array", "items": inner}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["title"],
+        "properties": properties,
+    }
+
+
+FILE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["format", "subject"],
+    "properties": {
+        "format": {"const": FORMAT},
+        "language": {
+            "type": "string",
+            "maxLength": 35,
+            "pattern": r"^(|[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)$",
+            "x-hint": gettext_lazy("write a language code such as ar or en-GB"),
+        },
+        "attribution": _TEXT,
+        "license": {"type": "string", "maxLength": 500},
+        "subject": _node_schema(Kind.SUBJECT),
+    },
+}
+_VALIDATOR = jsonschema_rs.Draft202012Validator(
+    json.loads(json.dumps(FILE_SCHEMA, default=str))
+)
+
+
+def file_faults(document: Any) -> list[Fault]:
+    """What is wrong with the file's own structure, stage configs left aside."""
+    faults = list(schema_faults(_VALIDATOR, FILE_SCHEMA, document))
+    if not any(path == () for path, _reason in faults):  # else it may be too deep
+        faults.extend(_unstorable_text(document))
+    return faults
+
+
+def _unstorable_text(value: Any, path: Path = ()) -> Iterator[Fault]:
+    if isinstance(value, str):
+        if "\0" in value:
+            yield path, _("must not contain the character U+0000")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _unstorable_text(inner, (*path, index))
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if "\0" in key:
+                yield (*path, key), _("must not contain the character U+0000")
+            yield from _unstorable_text(inner, (*path, key))
+
+
+# --- Specifications ---------------------------------------------------------
+
+
+def read(document: Any) -> NodeSpec | None:
+    """The subject in ``document``, as far as it can be read.
+
+    What does not have the right shape is left out: `file_faults` names it.
+    """
+    subject = document.get("subject") if isinstance(document, dict) else None
+    if not isinstance(subject, dict):
+        return None
+    return _read_node(subject, Kind.SUBJECT, ("subject",))
+
+
+def _read_node(
+    found: dict[str, Any], kind: Kind, path: Path, topic_title: str = ""
+) -> NodeSpec:
+    """The node, with all below it.
+
+    Books have sections without a heading, so a lesson whose title is "" is named
+    after its topic; `NodeSpec.is_named_after_topic` tells.
+    """
+    below = kinds.child_kind(kind)
+    defaults = LESSON_DEFAULTS if kind is Kind.LESSON else NODE_DEFAULTS
+    spec = NodeSpec(
+        path=path,
+        id=_text(found.get("id")),
+        kind=kind,
+        fields={"title": _text(found.get("title")), **_with(defaults, found)},
+    )
+    if kind is Kind.LESSON and "title" in found and not spec.fields["title"].strip():
+        spec.fields["title"] = topic_title
+        spec.is_named_after_topic = True
+    key = CHILDREN_KEY[kind]
+    inner = found.get(key)
+    for index, value in enumerate(inner if isinstance(inner, list) else ()):
+        if not isinstance(value, dict):
+            continue
+        place = (*path, key, index)
+        if below is None:
+            spec.stages.append(_read_stage(value, place))
+        else:
+            title = spec.fields["title"]
+            spec.children.append(_read_node(value, below, place, title))
+    return spec
+
+
+def _read_stage(found: dict[str, Any], path: Path) -> StageSpec:
+    fields = {key: found.get(key) for key in ("type", "title", "config")}
+    return StageSpec(
+        path=path,
+        id=_text(found.get("id")),
+        fields={**fields, **_with(STAGE_DEFAULTS, found)},
+    )
+
+
+def _with(defaults: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    said = {key: found.get(key, default) for key, default in defaults.items()}
+    # JSON Schema takes 10.0 for a whole number; the database should hold 10.
+    return {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value
+        for key, value in said.items()
+    }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def id_faults(root: NodeSpec) -> Iterator[Fault]:
+    """Ids that could not name a file, and ids that stand twice."""
+    nodes: dict[str, Path] = {}
+    stages: dict[str, Path] = {}
+    for spec in walk(root):
+        yield from _one_id_faults(spec, nodes)
+        for stage in spec.stages:
+            yield from _one_id_faults(stage, stages)
+
+
+def _one_id_faults(
+    spec: NodeSpec | StageSpec, seen: dict[str, Path]
+) -> Iterator[Fault]:
+    if not spec.id:
+        return
+    path = (*spec.path, "id")
+    try:
+        validate_public_id(spec.id)
+    except ValidationError as error:
+        yield path, " ".join(error.messages)
+    first = seen.setdefault(spec.id, path)
+    if first != path:
+        yield path, _("stands at %(place)s already") % {"place": path_text(first)}

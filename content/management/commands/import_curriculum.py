@@ -1,0 +1,74 @@
+"""``manage.py import_curriculum FILE [--dry-run]``"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _, gettext_lazy
+
+from content.curriculum import Counts, ImportReport, import_curriculum
+from content.curriculum_format import MAX_BYTES
+from content.errors import CurriculumError
+
+
+class Command(BaseCommand):
+    help = gettext_lazy(
+        "Import a curriculum file (memora-curriculum/1): one subject, whole or not "
+        "at all."
+    )  # type: ignore[assignment]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "file", metavar="FILE", help=_("the file; - reads standard input")
+        )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help=_("check the file and say what would change; change nothing"),
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        name = options["file"]
+        try:
+            report = import_curriculum(_read(name), dry_run=options["dry_run"])
+        except OSError as error:
+            raise CommandError(
+                _("%(file)s cannot be read: %(reason)s")
+                % {"file": name, "reason": error.strerror}
+            ) from error
+        except CurriculumError as error:
+            raise CommandError("\n".join([error.message, *_lines(error)])) from error
+        self._say(report)
+
+    def _say(self, report: ImportReport) -> None:
+        if report.dry_run:
+            self.stdout.write(_("Nothing was written; this is what would happen."))
+        self.stdout.write(
+            _("Subject “%(title)s” (%(id)s)")
+            % {"title": report.title, "id": report.subject_id}
+        )
+        self.stdout.write(_("Content: %s") % _counted(report.nodes))
+        self.stdout.write(_("Stages: %s") % _counted(report.stages))
+        for path, remark in report.notes:
+            self.stdout.write(f"{path}: {remark}")
+
+
+def _read(name: str) -> bytes:
+    """The file, and one byte more than is allowed at most."""
+    if name == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    with Path(name).open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _lines(error: CurriculumError) -> list[str]:
+    return [f"{path}: {reason}" if path else reason for path, reason in error.faults]
+
+
+def _counted(counts: Counts) -> str:
+    return _("%(created)d created, %(updated)d updated, %(unchanged)d unchanged") % {
+        "created": counts.created,
+        "updated": counts.updated,
+        "unchanged": counts.unchanged,
+    }
