@@ -65,7 +65,7 @@ class Family:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_the_demo,  # noqa: PLW1509 - no threads yet
+                preexec_fn=_end_with_the_demo,
             )
             self._children.append(Child(name, process, log))
 

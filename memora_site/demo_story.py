@@ -48,7 +48,7 @@ class StudentApp:
 
     def get(self, path: str) -> Any:
         """The API's answer to ``path``."""
-        return self._send("GET", self.api + path, headers=self._credentials())
+        return send("GET", self.api + path, headers=self._credentials())
 
     def post(
         self,
@@ -61,12 +61,12 @@ class StudentApp:
         headers = self._credentials()
         if idempotency_key:
             headers["Idempotency-Key"] = idempotency_key
-        return self._send("POST", self.api + path, body=body or {}, headers=headers)
+        return send("POST", self.api + path, body=body or {}, headers=headers)
 
     def read(self, url: str) -> Any:
         """A published file; credentials go only to the API, as in the app."""
         own = url.startswith(self.api)
-        return self._send("GET", url, headers=self._credentials() if own else {})
+        return send("GET", url, headers=self._credentials() if own else {})
 
     def sign_in(self, email: str, password: str) -> Any:
         """Sign in on this device; later calls carry the token."""
@@ -90,7 +90,7 @@ class StudentApp:
     def lesson(self, entry: Mapping[str, Any]) -> Any:
         """The lesson a topic's entry leads to; a gated one through its signed URL."""
         answer = self.read(entry["lesson_url"])
-        return self.read(answer["lesson_url"]) if entry.get("gated") else answer
+        return self.read(answer["url"]) if entry.get("gated") else answer
 
     def _credentials(self) -> dict[str, str]:
         headers = {"X-Device-ID": str(self.device_id), "Accept-Language": self.language}
@@ -98,32 +98,32 @@ class StudentApp:
             headers["Authorization"] = f"Bearer {self.token}"
         return headers
 
-    def _send(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """One request and its JSON.
 
-        Raises:
-            AnswerError: any status but 2xx.
-            OSError: nobody answered.
-        """
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(url, data=data, method=method, headers=dict(headers))  # noqa: S310 - the server's own links
-        if data is not None:
-            request.add_header("Content-Type", "application/json")
-        try:
-            with _opener.open(request, timeout=TIMEOUT_SECONDS) as response:
-                content = response.read()
-        except HTTPError as error:
-            with error:
-                path = url.partition("?")[0]  # what follows may be a signature
-                raise AnswerError(method, path, error.code, _body(error)) from None
-        return json.loads(content) if content else None
+def send(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: Mapping[str, Any] | None = None,
+) -> Any:
+    """One request and the JSON of its answer.
+
+    Raises:
+        AnswerError: any status but 2xx.
+        OSError: nobody answered.
+    """
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(url, data=data, method=method, headers=dict(headers or {}))  # noqa: S310 - the server's own links
+    if data is not None:
+        request.add_header("Content-Type", "application/json")
+    try:
+        with _opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+            content = response.read()
+    except HTTPError as error:
+        with error:
+            path = url.partition("?")[0]  # what follows may be a signature
+            raise AnswerError(method, path, error.code, _body(error)) from None
+    return json.loads(content) if content else None
 
 
 def _body(error: HTTPError) -> Any:

@@ -123,6 +123,9 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
             "django.server": {"handlers": [], "level": "INFO", "propagate": True},
             # django-structlog says the same of every request, with its id.
             "django.request": {"handlers": [], "level": "CRITICAL"},
+            # ... and of every task.
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
             # Strangers asking for other hosts are answered 400, not reported.
             "django.security.DisallowedHost": {"handlers": [], "level": "CRITICAL"},
         },

@@ -47,103 +47,93 @@ DUE_LIMIT = OpenApiParameter(
     "limit", OpenApiTypes.INT, OpenApiParameter.QUERY, description="1 to 100; else 20."
 )
 
-ERROR = _json(
-    _object(
-        {"error_code": _STRING, "message": _STRING, "details": {"type": "object"}},
-        optional=("details",),
-    )
+ERROR = _object(
+    {"error_code": _STRING, "message": _STRING, "details": {"type": "object"}},
+    optional=("details",),
 )
 
 COMPLETE_REQUEST = _json(
     _object({"hearts": {"type": "integer", "minimum": 0, "maximum": 5}})
 )
-COMPLETE_RESPONSE = _json(
-    _object(
-        {
-            "success": _FLAG,
-            "xp_earned": _WHOLE,
-            "new_total_xp": _WHOLE,
-            "is_first_completion": _FLAG,
-            "is_new_record": _FLAG,
-            "streak": _object(
+COMPLETE_RESPONSE = _object(
+    {
+        "success": _FLAG,
+        "xp_earned": _WHOLE,
+        "new_total_xp": _WHOLE,
+        "is_first_completion": _FLAG,
+        "is_new_record": _FLAG,
+        "streak": _object(
+            {
+                "old": _WHOLE,
+                "new": _WHOLE,
+                "action": {
+                    "type": "string",
+                    "enum": ["started", "extended", "unchanged", "reset"],
+                },
+                "last_success_date": {"type": "string", "format": "date"},
+            }
+        ),
+        "unlocked": _list(_STRING),
+        "next_lesson_id": _MAYBE_STRING,
+    }
+)
+PROGRESS_RESPONSE = _object(
+    {
+        "subject_id": _STRING,
+        "root": _object(
+            {
+                "id": _STRING,
+                "type": {
+                    "type": "string",
+                    "enum": ["subject", "track", "unit", "topic", "lesson"],
+                },
+                "status": {
+                    "type": "string",
+                    "enum": ["locked", "unlocked", "passed"],
+                },
+                "bit_index": {"type": "integer", "nullable": True},
+                "best_hearts": {"type": "integer", "nullable": True},
+                "children": _list({"type": "object"}),
+            }
+        ),
+        "completion_percentage": {"type": "number"},
+        "total_xp_earned": _WHOLE,
+        "suggested_next_lesson_id": _MAYBE_STRING,
+        "total_lessons": _WHOLE,
+        "passed_lessons": _WHOLE,
+    }
+)
+REVIEWS_RESPONSE = _object(
+    {
+        "total": _WHOLE,
+        "due": _WHOLE,
+        "next_due_at": _MAYBE_TIME,
+        "subjects": _list(
+            _object(
                 {
-                    "old": _WHOLE,
-                    "new": _WHOLE,
-                    "action": {
-                        "type": "string",
-                        "enum": ["started", "extended", "unchanged", "reset"],
-                    },
-                    "last_success_date": {"type": "string", "format": "date"},
+                    "subject_id": _STRING,
+                    "total": _WHOLE,
+                    "due": _WHOLE,
+                    "next_due_at": _MAYBE_TIME,
                 }
-            ),
-            "unlocked": _list(_STRING),
-            "next_lesson_id": _MAYBE_STRING,
-        }
-    )
-)
-PROGRESS_RESPONSE = _json(
-    _object(
-        {
-            "subject_id": _STRING,
-            "root": _object(
-                {
-                    "id": _STRING,
-                    "type": {
-                        "type": "string",
-                        "enum": ["subject", "track", "unit", "topic", "lesson"],
-                    },
-                    "status": {
-                        "type": "string",
-                        "enum": ["locked", "unlocked", "passed"],
-                    },
-                    "bit_index": {"type": "integer", "nullable": True},
-                    "best_hearts": {"type": "integer", "nullable": True},
-                    "children": _list({"type": "object"}),
-                }
-            ),
-            "completion_percentage": {"type": "number"},
-            "total_xp_earned": _WHOLE,
-            "suggested_next_lesson_id": _MAYBE_STRING,
-            "total_lessons": _WHOLE,
-            "passed_lessons": _WHOLE,
-        }
-    )
-)
-REVIEWS_RESPONSE = _json(
-    _object(
-        {
-            "total": _WHOLE,
-            "due": _WHOLE,
-            "next_due_at": _MAYBE_TIME,
-            "subjects": _list(
-                _object(
-                    {
-                        "subject_id": _STRING,
-                        "total": _WHOLE,
-                        "due": _WHOLE,
-                        "next_due_at": _MAYBE_TIME,
-                    }
-                )
-            ),
-        }
-    )
-)
-DUE_RESPONSE = _json(
-    _object(
-        {
-            "items": _list(
-                _object(
-                    {
-                        "item_id": _STRING,
-                        "lesson_id": _STRING,
-                        "subject_id": _STRING,
-                        "due_at": _TIME,
-                        "last_reviewed_at": _MAYBE_TIME,
-                    }
-                )
             )
-        }
-    )
+        ),
+    }
+)
+DUE_RESPONSE = _object(
+    {
+        "items": _list(
+            _object(
+                {
+                    "item_id": _STRING,
+                    "lesson_id": _STRING,
+                    "subject_id": _STRING,
+                    "due_at": _TIME,
+                    "last_reviewed_at": _MAYBE_TIME,
+                }
+            )
+        )
+    }
 )
 REVIEW_REQUEST = _json(
     _object(
@@ -162,13 +152,11 @@ REVIEW_REQUEST = _json(
         }
     )
 )
-REVIEW_RESPONSE = _json(
-    _object(
-        {
-            "accepted": _WHOLE,
-            "reviews": _list(
-                _object({"item_id": _STRING, "lesson_id": _STRING, "due_at": _TIME})
-            ),
-        }
-    )
+REVIEW_RESPONSE = _object(
+    {
+        "accepted": _WHOLE,
+        "reviews": _list(
+            _object({"item_id": _STRING, "lesson_id": _STRING, "due_at": _TIME})
+        ),
+    }
 )

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import structlog
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -117,7 +116,9 @@ class Command(BaseCommand):
         self._say(_("API:     %(url)s") % {"url": site_url + reverse("api-docs")})
         self._say(_("Files:   %(folder)s") % {"folder": settings.CONTENT_ROOT})
         self._say(_("Logs:    %(folder)s") % {"folder": settings.STATE_DIR / "log"})
-        self._say(_("Who may sign in (password: %(password)s):") % {"password": PASSWORD})
+        self._say(
+            _("Who may sign in (password: %(password)s):") % {"password": PASSWORD}
+        )
         for email, who in accounts():
             self._say(f"  {email:28} {who}")
 
@@ -165,7 +166,7 @@ def _prepare(site_url: str) -> None:
     call_command("migrate", interactive=False, verbosity=0)
     call_command("seed_demo", verbosity=0)
     settings.CONTENT_ROOT.mkdir(parents=True, exist_ok=True)
-    for plan_pk in changes.pending().build:
+    for plan_pk in changes.pending():
         entry = builds.publish_plan(plan_pk, trigger="demo")
         if entry is not None and entry.status not in RELEASED:
             raise CommandError(
@@ -178,9 +179,10 @@ def _start_site(family: Family, *, site_url: str, port: int) -> None:
     """The web server, the worker and beat."""
     environment = {"MEMORA_SITE_URL": site_url, "PYTHONUNBUFFERED": "1"}
     web = ["granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)]
-    web += ["--workers", "1", "--blocking-threads", "8", "memora_site.wsgi:application"]
+    web += ["--workers", "1", "--blocking-threads", "4", "memora_site.wsgi:application"]
     celery = ["celery", "--app", "memora_site", "--quiet"]
     worker = ["worker", "--pool", "threads", "--concurrency", "2", "--loglevel", "INFO"]
+    worker += ["--without-mingle", "--without-gossip"]  # there is no other worker
     beat = ["beat", "--pidfile=", "--loglevel", "INFO"]
     family.start("web", web, environment=environment)
     family.start("worker", celery + worker, environment=environment)
@@ -199,7 +201,7 @@ def _wait_until_ready(family: Family, site_url: str) -> None:
     while time.monotonic() < deadline:
         family.require_alive()
         try:
-            demo_story.fetch(f"{site_url}/readyz")
+            demo_story.send("GET", f"{site_url}/readyz")
         except demo_story.AnswerError as error:
             why = error.body
         except OSError as error:
