@@ -1,0 +1,140 @@
+"""XP, streak, bitmap and memory: values in, values out."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given, strategies as st
+
+from progress import bitmap, keys, memory, streak, xp
+from progress.streak import Action, Streak
+
+RATES = xp.Rates(per_heart=2, first_completion=5, new_record=10)
+MONDAY = date(2026, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("base", "hearts", "first", "record", "expected"),
+    [
+        (10, 5, True, True, 35),
+        (10, 1, True, True, 27),
+        (10, 5, False, True, 30),
+        (10, 5, False, False, 20),
+        (10, 1, False, False, 12),
+        (0, 5, True, True, 25),
+        (50, 3, False, False, 56),
+    ],
+)
+def test_xp_is_base_and_hearts_and_what_is_paid_once(
+    base, hearts, first, record, expected
+):
+    earned = xp.earned(
+        base_xp=base, hearts=hearts, is_first=first, is_record=record, rates=RATES
+    )
+    assert earned == expected
+
+
+@pytest.mark.parametrize(
+    ("hearts", "best", "record"),
+    [(1, 0, True), (3, 3, False), (4, 3, True), (2, 3, False)],
+)
+def test_a_record_is_more_hearts_than_ever_before(hearts, best, record):
+    assert xp.is_record(hearts=hearts, best_hearts=best) is record
+
+
+@pytest.mark.parametrize(
+    ("before", "days_later", "after", "action"),
+    [
+        (Streak(), 0, Streak(1, MONDAY), Action.STARTED),
+        (Streak(3, MONDAY), 0, Streak(3, MONDAY), Action.UNCHANGED),
+        (Streak(3, MONDAY), 1, Streak(4, MONDAY + timedelta(1)), Action.EXTENDED),
+        (Streak(3, MONDAY), 2, Streak(1, MONDAY + timedelta(2)), Action.RESET),
+        (Streak(3, MONDAY), 400, Streak(1, MONDAY + timedelta(400)), Action.RESET),
+        # The clock was set back: the last day lies in the future.
+        (Streak(3, MONDAY), -1, Streak(3, MONDAY), Action.UNCHANGED),
+    ],
+)
+def test_the_streak_counts_days_in_a_row(before, days_later, after, action):
+    today = MONDAY + timedelta(days_later)
+    assert streak.after_success(before, today) == (after, action)
+
+
+@given(st.lists(st.dates(date(2026, 1, 1), date(2026, 1, 20))))
+def test_a_streak_of_many_days_is_one_day_after_the_other(days):
+    expected = Streak()
+    for day in days:
+        expected, _action = streak.after_success(expected, day)
+    assert streak.of_days(days) == expected
+    # How often a day was played makes no difference.
+    assert streak.of_days(dict.fromkeys(days)) == expected
+
+
+@given(st.dictionaries(st.integers(0, 2_000), st.integers(1, 5)))
+def test_redis_sets_the_bits_and_hearts_that_python_packs(best):
+    packed = bitmap.pack(best, xp=7)
+    assert packed.passed == len(best)
+    assert {n for n in range(2_010) if bitmap.is_set(packed.bitmap, n)} == set(best)
+    assert bitmap.unpack_hearts(packed.hearts) == best
+    one_by_one = b""
+    for index in best:
+        one_by_one = bitmap.with_bit(one_by_one, index)
+    assert one_by_one == packed.bitmap
+    assert bitmap.decode(bitmap.encode(packed.bitmap)) == packed.bitmap
+
+
+@pytest.mark.parametrize("index", [0, 1, 7, 8, 9, 63, 64, 1000])
+def test_python_and_redis_agree_on_every_byte(redis_client, index):
+    redis_client.set("bits", b"\x10")
+    redis_client.setbit("bits", index, 1)
+    assert redis_client.get("bits") == bitmap.with_bit(b"\x10", index)
+
+
+def test_text_that_is_no_bitmap_is_refused():
+    assert bitmap.decode("") == b""
+    with pytest.raises(ValueError, match="not a Base64 bitmap"):
+        bitmap.decode("a?")
+
+
+def test_keys_keep_all_of_a_player_in_one_slot():
+    assert keys.bitmap(42, "SUBJ-1") == "user_prog:{42}:SUBJ-1"
+    assert keys.best_hearts(42, "SUBJ-1") == "best_hearts:{42}:SUBJ-1"
+    assert keys.read_pending(keys.pending(42, "SUBJ-1")) == (42, "SUBJ-1")
+
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def test_an_item_just_met_is_due_at_once():
+    assert memory.met(NOON).due_at == NOON
+
+
+def test_good_answers_come_back_later_and_later_and_a_lapse_comes_back_soon():
+    held, waits = memory.met(NOON), []
+    for _answer in range(5):
+        at = held.due_at
+        held = memory.review(held.state, rating=3, at=at)
+        waits.append(held.due_at - at)
+    assert waits == sorted(waits)
+    assert waits[-1] > timedelta(days=10)
+    lapsed = memory.review(held.state, rating=1, at=held.due_at)
+    assert lapsed.due_at - held.due_at < timedelta(days=1)
+
+
+def test_the_same_answers_always_give_the_same_memory():
+    def history():
+        held = memory.met(NOON)
+        for rating in (3, 3, 1, 4):
+            held = memory.review(held.state, rating=rating, at=held.due_at)
+        return held
+
+    assert history() == history()
+
+
+def test_a_review_before_the_last_one_counts_as_at_the_same_time():
+    held = memory.review(memory.met(NOON).state, rating=3, at=NOON)
+    early = memory.review(held.state, rating=3, at=NOON - timedelta(days=9))
+    assert early == memory.review(held.state, rating=3, at=NOON)
+
+
+def test_there_are_four_ratings():
+    with pytest.raises(ValueError, match="5"):
+        memory.review(memory.met(NOON).state, rating=5, at=NOON)
