@@ -141,7 +141,7 @@ class NodeAdmin(SortableAdminBase, DraggableMPTTAdmin):
     )
     list_display_links = ("indented_title",)
     list_filter = ("kind", StateFilter, SubjectFilter)
-    search_fields = ("title", "public_id")
+    search_fields = ("title", "^public_id")
     search_help_text = gettext_lazy("Search by title or id")
     sortable_by = ()
     # Dragging needs the whole tree on one page.
@@ -391,7 +391,7 @@ class NodeAdmin(SortableAdminBase, DraggableMPTTAdmin):
     def _find_parent(self, asked: str) -> Node | None:
         if not asked:
             return None
-        parent = (
+        parent: Node | None = (
             Node.objects.filter(pk=asked).first()
             if asked.isdecimal() and len(asked) < 19
             else None

@@ -55,7 +55,7 @@ class OverrideInline(admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(AcademicPlan)
 class AcademicPlanAdmin(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display: ClassVar[tuple[str, ...]] = (
+    list_display: tuple[str, ...] = (
         "title",
         "public_id",
         "season",

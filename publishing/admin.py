@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -41,6 +42,7 @@ _LOOKS: dict[str, tuple[str, Tone]] = {
 
 @admin.register(PublishingSettings)
 class PublishingSettingsAdmin(SingletonModelAdmin):
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     fieldsets = (
         (
             gettext_lazy("Where students read"),

@@ -1,0 +1,181 @@
+"""Every page of the admin answers, in both languages, to those it is for."""
+
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib import admin
+from django.urls import reverse
+
+from plans.models import AcademicPlan, Grade, Season, Stream
+from players import audit
+from players.models import SecurityEvent, SecurityEventType
+from players.services import devices
+from progress.models import InteractionLog, ReviewCard, StructureProgress
+from publishing.models import Publication, SyncLog, SyncStatus
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+LANGUAGES = ["ar", "en"]
+
+
+def url(model, page, *args):
+    return reverse(
+        f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args
+    )
+
+
+@pytest.fixture
+def world(player, plan, stage):
+    """One row at least of everything the admin shows."""
+    for model in (Grade, Season, Stream):
+        model.objects.create(title=f"A {model.__name__}")
+    devices.add(player_id=player.pk, device_id=uuid.uuid4())
+    InteractionLog.objects.create(
+        player=player, type="lesson_completed", reference_id="LES-1", created_at=NOW
+    )
+    StructureProgress.objects.create(
+        player=player, subject_id="SUBJ-1", last_synced_at=NOW
+    )
+    ReviewCard.objects.create(
+        player=player,
+        item_id="I",
+        lesson_id="L",
+        subject_id="S",
+        state={"stability": 2},
+        due_at=NOW,
+    )
+    audit.record(SecurityEventType.LOGIN, user_id=player.user_id)
+    Publication.objects.create(plan=plan, plan_public_id=plan.public_id)
+    for status in SyncStatus:
+        SyncLog.objects.create(
+            plan=plan,
+            plan_public_id=plan.public_id,
+            status=status,
+            trigger="admin",
+            created_at=NOW,
+            error="The title is too long.\nTraceback",
+            error_document="plans/P/manifest.json",
+            error_json_path="$.subjects[0].title",
+        )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_answers(browser, world, language):
+    browser.cookies["django_language"] = language
+    for path in (reverse("admin:index"), reverse("admin:password_change")):
+        assert browser.get(path).status_code == 200
+    for model, model_admin in admin.site._registry.items():
+        page = browser.get(url(model, "changelist"), follow=True)
+        assert page.status_code == 200, model
+        assert f'lang="{language}"' in page.content.decode(), model
+        first = model._default_manager.first()
+        if first is not None:
+            assert browser.get(url(model, "change", first.pk)).status_code == 200, model
+            history = browser.get(url(model, "history", first.pk))
+            assert history.status_code == 200, model
+        if model_admin.has_add_permission(page.wsgi_request):
+            assert browser.get(url(model, "add")).status_code == 200, model
+        if model_admin.search_fields:
+            found = browser.get(url(model, "changelist"), {"q": "title of 2"})
+            assert found.status_code == 200, model
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_sign_in_page_offers_the_other_language(client, db, language):
+    client.cookies["django_language"] = language
+    page = client.get(reverse("admin:login")).content.decode()
+    other = {"ar": "en", "en": "ar"}[language]
+    assert f'name="language" value="{other}"' in page
+    assert f'dir="{"rtl" if language == "ar" else "ltr"}"' in page
+
+
+def test_switching_the_language_keeps_the_page(browser, plan):
+    here = url(AcademicPlan, "change", plan.pk)
+    answer = browser.post(reverse("set_language"), {"language": "ar", "next": here})
+    assert answer.url == here
+    assert 'lang="ar"' in browser.get(here).content.decode()
+
+
+def test_a_failed_run_is_told_in_words_with_its_place(browser, world):
+    failed = SyncLog.objects.get(status=SyncStatus.FAILED)
+    page = browser.get(url(SyncLog, "change", failed.pk)).content.decode()
+    assert "The title is too long." in page
+    assert "plans/P/manifest.json" in page
+    assert "$.subjects[0].title" in page
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        SyncLog,
+        Publication,
+        SecurityEvent,
+        InteractionLog,
+        StructureProgress,
+        ReviewCard,
+    ],
+)
+def test_what_was_recorded_is_written_by_nobody(browser, world, model):
+    row = model._default_manager.first()
+    assert browser.get(url(model, "add")).status_code == 403
+    assert browser.post(url(model, "change", row.pk), {}).status_code == 403
+    assert (
+        browser.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    )
+    browser.post(
+        url(model, "changelist"),
+        {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"},
+    )
+    assert model._default_manager.filter(pk=row.pk).exists()
+
+
+CONTENT = "admin:content_node_changelist"
+PLANS = "admin:plans_academicplan_changelist"
+PLAYERS = "admin:players_playerprofile_changelist"
+USERS = "admin:players_user_changelist"
+SETTINGS = "admin:publishing_publishingsettings_change"
+LOG = "admin:publishing_synclog_changelist"
+LEDGER = "admin:progress_interactionlog_changelist"
+
+
+@pytest.mark.parametrize(
+    ("role", "opened", "closed"),
+    [
+        ("Content Editors", [CONTENT, PLANS], [PLAYERS, USERS, SETTINGS, LEDGER]),
+        ("Publishers", [CONTENT, PLANS, SETTINGS, LOG], [PLAYERS, USERS, LEDGER]),
+        ("Support", [PLAYERS, USERS, LEDGER], [CONTENT, PLANS, SETTINGS, LOG]),
+        (
+            "System Managers",
+            [CONTENT, PLANS, PLAYERS, USERS, SETTINGS, LOG, LEDGER],
+            [],
+        ),
+    ],
+)
+def test_each_role_opens_its_own_pages_only(
+    client_of, staff, world, role, opened, closed
+):
+    browser = client_of(staff(role))
+    assert browser.get(reverse("admin:index")).status_code == 200
+    for name in opened:
+        assert browser.get(reverse(name)).status_code == 200, name
+    for name in closed:
+        assert browser.get(reverse(name)).status_code == 403, name
+
+
+def test_an_editor_reads_plans_but_does_not_publish(client_of, editor, plan):
+    browser = client_of(editor)
+    assert browser.get(url(AcademicPlan, "change", plan.pk)).status_code == 200
+    assert browser.post(url(AcademicPlan, "change", plan.pk), {}).status_code == 403
+    browser.post(
+        url(AcademicPlan, "changelist"),
+        {"action": "publish_now", "_selected_action": [plan.pk]},
+    )
+    assert not SyncLog.objects.exists()
+
+
+def test_a_student_cannot_enter(client_of, player):
+    answer = client_of(player.user).get(reverse("admin:index"))
+    assert answer.status_code == 302
+    assert reverse("admin:login") in answer.url
