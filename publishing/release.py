@@ -65,8 +65,9 @@ def stage_and_switch(
     lesson_changes = {path: to_write[path] for path in to_write if path not in mine}
     token = f"{plan_id}.{number}"
     try:
-        for path, document in lesson_changes.items():
-            staging.prepare_lesson(path, document.data, token)
+        staging.prepare_lessons(
+            {path: doc.data for path, doc in lesson_changes.items()}, token
+        )
         if plan_changes or gone:
             staging.write_generation(
                 plan_id=plan_id,
@@ -81,10 +82,7 @@ def stage_and_switch(
         with transaction.atomic():
             _lock_for_switch(publication, snapshot)
             replaced = _still_newest(lesson_changes)
-            for path in replaced:
-                staging.replace_lesson(path, token)
-            if replaced:
-                staging.sync_lessons()
+            staging.replace_lessons(replaced, token)
             if plan_changes or gone:
                 staging.switch(plan_id, number)
                 publication.generation = number
@@ -93,8 +91,7 @@ def stage_and_switch(
                 publication, snapshot, written, gone, offers, now=now
             )
     finally:
-        for path in lesson_changes:
-            staging.drop_prepared(path, token)
+        staging.drop_prepared(lesson_changes, token)
     removed = remove_unoffered_lessons(dropped) if dropped else 0
     return Outcome(
         generation=publication.generation,

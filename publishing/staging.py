@@ -7,6 +7,7 @@ sees the old release or the new one, whole: unfinished work lies in names that s
 with a dot, which nobody serves and `collect` removes.
 """
 
+import ctypes
 import os
 import shutil
 import time
@@ -19,6 +20,8 @@ from django.utils.translation import gettext as _
 
 from publishing import locations
 
+_SYNCED_ONE_BY_ONE = 32
+_libc = ctypes.CDLL(None, use_errno=True)
 _STALE_SECONDS = 6 * 3600
 """Temporary work older than this belongs to no living build."""
 
@@ -93,23 +96,23 @@ def write_generation(
     building = final.with_name(f".{number}")
     shutil.rmtree(building, ignore_errors=True)
     shutil.rmtree(final, ignore_errors=True)
-    old = generation_folder(plan_id, previous) if previous is not None else None
-    prefix = f"{locations.plan_folder(plan_id)}/"
-    names = {path.removeprefix(prefix) for path in (*written, *kept)}
-    for folder in {str(PurePosixPath(name).parent) for name in names}:
+    building.mkdir(parents=True)
+    prefix = len(locations.plan_folder(plan_id)) + 1
+    names = {path[prefix:] for path in (*written, *kept)}
+    folders = sorted({os.path.dirname(name) for name in names} - {""})
+    for folder in folders:
         (building / folder).mkdir(parents=True, exist_ok=True)
-    for path, data in written.items():
-        _write_new(building / path.removeprefix(prefix), data)
-    for path in kept:
-        name = path.removeprefix(prefix)
-        assert old is not None
-        os.link(old / name, building / name)
-    if old is not None:
+    new = f"{building}/"
+    _write_new({new + path[prefix:]: data for path, data in written.items()})
+    if previous is not None:
+        old = f"{generation_folder(plan_id, previous)}/"
+        for path in kept:
+            os.link(old + path[prefix:], new + path[prefix:])
         for name in names:
             with suppress(FileNotFoundError):
-                os.link(old / name, building / f"{name}.prev")
-    for parent in sorted({(building / name).parent for name in names}, reverse=True):
-        _sync_folder(parent)
+                os.link(old + name, f"{new}{name}.prev")
+    for folder in (*folders, ""):
+        _sync_folder(building / folder)
     os.rename(building, final)
     _sync_folder(final.parent)
 
@@ -131,40 +134,38 @@ def switch(plan_id: str, number: int) -> None:
     _sync_folder(link.parent)
 
 
-def prepare_lesson(path: str, data: bytes, token: str) -> None:
-    """Write a lesson's new bytes beside its file, where no reader looks.
+def prepare_lessons(files: Mapping[str, bytes], token: str) -> None:
+    """Write lessons' new bytes beside their files, where no reader looks.
 
-    ``token`` is the build's own, so that two builds cannot meet in one name.
+    Durable on return. ``token`` is the build's own, so that two builds cannot meet in
+    one name.
     """
-    final = root() / path
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(final, token)
-    temporary.unlink(missing_ok=True)
-    _write_new(temporary, data)
+    if not files:
+        return
+    (root() / "lessons").mkdir(parents=True, exist_ok=True)
+    drop_prepared(files, token)
+    _write_new({_temporary(path, token): data for path, data in files.items()})
 
 
-def replace_lesson(path: str, token: str) -> None:
-    """Put the prepared bytes in place; the old file becomes ``.prev``."""
-    final = root() / path
-    temporary = _temporary(final, token)
-    if final.exists():
-        kept = final.with_name(f".{final.name}.prev.{token}")
-        kept.unlink(missing_ok=True)
-        os.link(final, kept)
-        os.replace(kept, final.with_name(f"{final.name}.prev"))
-    os.replace(temporary, final)
+def replace_lessons(paths: Collection[str], token: str) -> None:
+    """Put prepared bytes in place, durably; each old file becomes ``.prev``."""
+    base = f"{root()}/"
+    for path in paths:
+        final, kept = base + path, f"{_temporary(path, token)}.prev"
+        with suppress(FileNotFoundError):
+            os.link(final, kept)
+            os.replace(kept, f"{final}.prev")
+        os.replace(_temporary(path, token), final)
+    if paths:
+        _sync_folder(root() / "lessons")
 
 
-def drop_prepared(path: str, token: str) -> None:
-    """Forget bytes that are not wanted any more."""
-    _temporary(root() / path, token).unlink(missing_ok=True)
-
-
-def sync_lessons() -> None:
-    """Make the lessons' renames durable."""
-    folder = root() / "lessons"
-    if folder.is_dir():
-        _sync_folder(folder)
+def drop_prepared(paths: Collection[str], token: str) -> None:
+    """Forget bytes that are not wanted any more; fine when there are none."""
+    for path in paths:
+        for name in (_temporary(path, token), f"{_temporary(path, token)}.prev"):
+            with suppress(FileNotFoundError):
+                os.unlink(name)
 
 
 def remove_lesson(path: str) -> None:
@@ -253,17 +254,44 @@ def _drop_stale(folder: Path) -> None:
                     path.unlink()
 
 
-def _temporary(final: Path, token: str) -> Path:
-    return final.with_name(f".{final.name}.{token}")
+def _temporary(path: str, token: str) -> str:
+    folder, name = os.path.split(path)
+    return f"{root()}/{folder}/.{name}.{token}"
 
 
-def _write_new(path: Path, data: bytes) -> None:
-    """A new file, durable before it gets its name."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def _write_new(files: Mapping[str, bytes]) -> None:
+    """New files by absolute path, durable before anyone gives them their name."""
+    one_by_one = len(files) <= _SYNCED_ONE_BY_ONE
+    for path, data in files.items():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(handle, data[written:])
+            if one_by_one:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+    if files and not one_by_one:
+        _sync_file_system(root())
+
+
+def _sync_file_system(folder: Path) -> None:
+    """One call for many files: thousands of ``fsync`` would cost seconds.
+
+    Raises:
+        OSError: what was written may not be on the disk.
+    """
+    if not hasattr(_libc, "syncfs"):  # not Linux
+        os.sync()
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _libc.syncfs(handle) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folder))
+    finally:
+        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:
