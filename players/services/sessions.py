@@ -149,13 +149,16 @@ def _start(
             % {"device": device_id},
             details={"device_id": str(device_id)},
         )
-    if Session.objects.filter(player=profile).exists():
-        note(SecurityEventType.SESSION_ENDED, reason="replaced")
     token = tokens.new(player_id)
-    Session.objects.update_or_create(
-        player=profile,
-        defaults={"token_sha256": token.sha256, "device": device, "created_at": now},
-    )
+    new = {"token_sha256": token.sha256, "device": device, "created_at": now}
+    session: Session | None = Session.objects.filter(player=profile).first()
+    if session is None:
+        Session.objects.create(player=profile, **new)
+    else:
+        note(SecurityEventType.SESSION_ENDED, reason="replaced")
+        for name, value in new.items():
+            setattr(session, name, value)
+        session.save(update_fields=list(new))
     user.last_login = now
     user.save(update_fields=["last_login"])
     note(SecurityEventType.LOGIN)
