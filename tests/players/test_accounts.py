@@ -1,0 +1,69 @@
+"""Making players."""
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from plans.models import AcademicPlan
+from players.models import PlayerProfile, PlayerWallet, User
+from players.services import accounts
+from tests.players.app import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_player_comes_with_a_wallet_and_a_plan(plan):
+    player = accounts.create_player(" Lina@School.Example", PASSWORD, plan=plan)
+    assert player.user.email == "lina@school.example"
+    assert player.user.check_password(PASSWORD)
+    assert player.wallet.total_xp == 0
+    assert player.active_plan == plan
+    assert list(player.enrollments.values_list("plan", flat=True)) == [plan.pk]
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "field"),
+    [
+        ("no address", PASSWORD, "email"),
+        ("", PASSWORD, "email"),
+        ("lina@school.example", "123", "password"),
+        ("lina@school.example", "lina@school.example", "password"),
+    ],
+)
+def test_a_wrong_account_is_refused_and_leaves_nothing(db, email, password, field):
+    with pytest.raises(ValidationError) as refused:
+        accounts.create_player(email, password)
+    assert field in refused.value.message_dict
+    assert not User.objects.exists()
+
+
+def test_a_taken_address_is_refused_whatever_its_case(student):
+    with pytest.raises(ValidationError) as refused:
+        accounts.create_player("LINA@school.example", PASSWORD)
+    assert "email" in refused.value.message_dict
+    assert PlayerProfile.objects.count() == PlayerWallet.objects.count() == 1
+
+
+def test_only_a_plan_of_theirs_becomes_active(student, plan):
+    other = AcademicPlan.objects.create(title="Grade 6")
+    with pytest.raises(ValidationError):
+        accounts.set_active_plan(student, other)
+    accounts.enroll(student, other)
+    assert student.active_plan == plan
+    accounts.set_active_plan(student, other)
+    student.refresh_from_db()
+    assert student.active_plan == other
+
+
+def test_the_app_reads_its_player(signed_in, student, django_assert_num_queries):
+    with django_assert_num_queries(1):  # the profile with all it names
+        body = signed_in.get("me/").json()
+    assert body == {
+        "id": student.pk,
+        "name": "Lina",
+        "email": "lina@school.example",
+        "grade": None,
+        "stream": None,
+        "season": None,
+        "photo_url": None,
+        "plan": {"id": "PLAN-5", "title": "Grade 5"},
+    }
