@@ -41,10 +41,11 @@ def schema_faults(
     try:
         if validator.is_valid(value):
             return
+        errors = list(validator.iter_errors(value))
     except ValueError:  # jsonschema_rs says so of some 250 levels
         yield (), _("is nested too deeply")
         return
-    for error in validator.iter_errors(value):
+    for error in errors:
         place = _schema_at(schema, error.schema_path[:-1])
         path = tuple(error.instance_path)
         match error.kind.name:

@@ -83,6 +83,9 @@ _PLACE = frozenset({"parent", "parent_id", "lft", "rght", "tree_id", "level"})
 class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
     """Nodes, with the project's usual selections."""
 
+    is_part_of_a_branch = False
+    """Deleting these is part of deleting the node they lie in; that one counts."""
+
     def _subject_ids(self) -> set[int]:
         own = self.order_by().annotate(own_subject=Coalesce("subject_id", "pk"))
         return set(own.values_list("own_subject", flat=True).distinct())

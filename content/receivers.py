@@ -38,7 +38,9 @@ def _goes_with_a_node(instance: Node | LessonStage, origin: Any) -> bool:
     That node is in the same subject and counts for all; a subject with thousands of
     lessons is one edit.
     """
-    return isinstance(origin, Node) and origin is not instance
+    if isinstance(origin, Node):
+        return origin is not instance
+    return getattr(origin, "is_part_of_a_branch", False)
 
 
 for _model in _NODE_MODELS:

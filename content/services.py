@@ -218,6 +218,7 @@ def move_node(*, node: Node, target: Node, position: Position) -> Node:
     if new_parent is not None and new_parent.subject_pk != old_subject:
         _rebind(node, states[new_parent.subject_pk])
         SubjectState.touch({old_subject, new_parent.subject_pk})
+        node = _reread(node)
     return node
 
 
@@ -230,8 +231,9 @@ def _rebind(node: Node, state: SubjectState) -> None:
         found.subject_id = state.pk
     for offset, lesson in enumerate(lessons):
         lesson.bit_index = bit + offset
-    Node.objects.bulk_update(branch, ["subject", "bit_index"], batch_size=500)
-    node.subject_id = state.pk
+    Node.objects.bulk_update(
+        branch, ["subject", "bit_index"], batch_size=_ROWS_PER_UPDATE
+    )
 
 
 @transaction.atomic
@@ -324,5 +326,7 @@ def delete_node(*, node: Node) -> None:
         # around that, clearing them before, is what the table's constraints forbid.
         below = found.get_descendants()
         for level in range(len(Kind) - 1, found.level, -1):
-            below.filter(level=level).delete()
+            layer = below.filter(level=level)
+            layer.is_part_of_a_branch = True
+            layer.delete()
         found.delete()

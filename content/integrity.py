@@ -1,0 +1,291 @@
+"""Checking the stored trees against the rules they live by, and mending them.
+
+The truth is in the parent links; places, levels, subjects, bits and states follow
+from them and can be computed again. A node whose own parent link is wrong (it lies
+in the wrong kind, in itself, or in nothing) is named and left to a person.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import structlog
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from content import kinds, services
+from content.kinds import Kind
+from content.models import Node, SubjectState
+from content.numbering import Place, in_order, number
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TreeFault:
+    """One thing wrong: where (a node's id), which rule, and the particulars."""
+
+    node_id: str
+    code: str
+    message: str
+    is_repairable: bool
+
+
+class _Row(NamedTuple):
+    pk: int
+    public_id: str
+    kind: str
+    parent_id: int | None
+    subject_id: int | None
+    tree_id: int
+    lft: int
+    rght: int
+    level: int
+    bit_index: int | None
+
+    @property
+    def place(self) -> Place:
+        return Place(self.lft, self.rght, self.level)
+
+
+def _rows() -> dict[int, _Row]:
+    """Every node, in tree order."""
+    rows = Node.objects.order_by("tree_id", "lft", "pk").values_list(*_Row._fields)
+    return {row[0]: _Row(*row) for row in rows}
+
+
+class _Forest:
+    """All trees as their parent links say, in stored sibling order."""
+
+    def __init__(self, rows: dict[int, _Row]) -> None:
+        self.rows = rows
+        self.children = in_order((row.pk, row.parent_id) for row in rows.values())
+        self.subjects = [row for row in rows.values() if row.parent_id is None]
+        self.root_of = {
+            pk: subject.pk
+            for subject in self.subjects
+            for pk in number(subject.pk, self.children)
+        }
+
+    def expected_places(self) -> Iterator[tuple[_Row, Place]]:
+        for subject in self.subjects:
+            for pk, place in number(subject.pk, self.children).items():
+                yield self.rows[pk], place
+
+
+def find_faults() -> list[TreeFault]:
+    """Everything wrong with the trees; empty when all is well. Reads, never writes.
+
+    Two queries, whatever the size.
+    """
+    forest = _Forest(_rows())
+    next_bits = dict(SubjectState.objects.values_list("pk", "next_bit_index"))
+    return [
+        *_link_faults(forest),
+        *_place_faults(forest),
+        *_tree_id_faults(forest),
+        *_subject_faults(forest),
+        *_bit_faults(forest, next_bits),
+        *_state_faults(forest, next_bits),
+    ]
+
+
+def _link_faults(forest: _Forest) -> Iterator[TreeFault]:
+    for row in forest.rows.values():
+        if row.pk not in forest.root_of:
+            yield TreeFault(
+                row.public_id, "loose", _("lies in itself, or in nothing"), False
+            )
+            continue
+        parent = forest.rows[row.parent_id] if row.parent_id is not None else None
+        wanted = kinds.parent_kind(Kind(row.kind))
+        found = Kind(parent.kind) if parent is not None else None
+        if wanted is not found:
+            yield TreeFault(
+                row.public_id,
+                "kind",
+                _("is a %(kind)s but lies in: %(found)s")
+                % {"kind": row.kind, "found": found or _("nothing")},
+                False,
+            )
+
+
+def _place_faults(forest: _Forest) -> Iterator[TreeFault]:
+    for row, place in forest.expected_places():
+        if row.place != place:
+            yield TreeFault(
+                row.public_id,
+                "place",
+                _("is stored at %(found)s; its parents say %(wanted)s")
+                % {"found": _written(row.place), "wanted": _written(place)},
+                True,
+            )
+
+
+def _written(place: Place) -> str:
+    return f"{place.lft}–{place.rght}@{place.level}"
+
+
+def _tree_id_faults(forest: _Forest) -> Iterator[TreeFault]:
+    uses = Counter(subject.tree_id for subject in forest.subjects)
+    for subject in forest.subjects:
+        if uses[subject.tree_id] > 1:
+            yield TreeFault(
+                subject.public_id,
+                "tree_id",
+                _("shares its tree number %(tree)d with another subject")
+                % {"tree": subject.tree_id},
+                True,
+            )
+    for pk, root in forest.root_of.items():
+        row, subject = forest.rows[pk], forest.rows[root]
+        if row.tree_id != subject.tree_id:
+            yield TreeFault(
+                row.public_id,
+                "tree_id",
+                _("has the tree number %(found)d; its subject has %(wanted)d")
+                % {"found": row.tree_id, "wanted": subject.tree_id},
+                True,
+            )
+
+
+def _subject_faults(forest: _Forest) -> Iterator[TreeFault]:
+    for pk, root in forest.root_of.items():
+        row = forest.rows[pk]
+        if row.subject_id != (None if pk == root else root):
+            yield TreeFault(
+                row.public_id,
+                "subject",
+                _("names another subject than the one it lies in"),
+                True,
+            )
+
+
+def _bit_faults(forest: _Forest, next_bits: dict[int, int]) -> Iterator[TreeFault]:
+    holders: dict[tuple[int, int], str] = {}
+    for pk, root in forest.root_of.items():
+        row = forest.rows[pk]
+        if (row.kind == Kind.LESSON) != (row.bit_index is not None):
+            yield TreeFault(
+                row.public_id, "bit", _("has no bit, or one it must not have"), True
+            )
+        if row.bit_index is None:
+            continue
+        first = holders.setdefault((root, row.bit_index), row.public_id)
+        if first != row.public_id:
+            yield TreeFault(
+                row.public_id,
+                "bit",
+                _("has the bit %(bit)d of %(other)s")
+                % {"bit": row.bit_index, "other": first},
+                True,
+            )
+        if row.bit_index >= next_bits.get(root, row.bit_index + 1):
+            yield TreeFault(
+                row.public_id,
+                "next_bit",
+                _("has the bit %(bit)d, which would be given out again")
+                % {"bit": row.bit_index},
+                True,
+            )
+
+
+def _state_faults(forest: _Forest, next_bits: dict[int, int]) -> Iterator[TreeFault]:
+    for subject in forest.subjects:
+        if subject.pk not in next_bits:
+            yield TreeFault(subject.public_id, "state", _("has no state row"), True)
+
+
+@transaction.atomic
+def repair() -> list[TreeFault]:
+    """Mend what the parent links decide, under all locks.
+
+    Sibling order stays as it is stored. Of two lessons on one bit the first in tree
+    order keeps it and the other gets a new one: which of the two a student had
+    completed cannot be told.
+
+    Returns:
+        What was wrong and has been mended. `find_faults` tells what is left.
+    """
+    services.lock_roots()
+    before = find_faults()
+    for pk in Node.objects.subjects().values_list("pk", flat=True):
+        SubjectState.objects.get_or_create(subject_id=pk)
+    states = services.lock_subjects(
+        Node.objects.subjects().values_list("pk", flat=True)
+    )
+    _repair_trees()
+    _repair_bits(states)
+    left = set(find_faults())
+    mended = [fault for fault in before if fault not in left]
+    if mended:
+        SubjectState.touch(states)
+        log.warning("content_tree_repaired", mended=len(mended), left=len(left))
+    return mended
+
+
+def _repair_trees() -> None:
+    forest = _Forest(_rows())
+    current = {row.pk: row.place for row in forest.rows.values()}
+    services.write_places(
+        current, {row.pk: place for row, place in forest.expected_places()}
+    )
+    taken: set[int] = set()
+    free = max((row.tree_id for row in forest.rows.values()), default=0) + 1
+    wrong: dict[tuple[int, int], list[int]] = defaultdict(list)
+    trees: dict[int, int] = {}
+    for subject in forest.subjects:
+        tree_id = subject.tree_id
+        if tree_id in taken:
+            tree_id, free = free, free + 1
+        taken.add(tree_id)
+        trees[subject.pk] = tree_id
+    for pk, root in forest.root_of.items():
+        row = forest.rows[pk]
+        wanted = None if pk == root else root
+        if row.tree_id != trees[root] or row.subject_id != wanted:
+            wrong[root, trees[root]].append(pk)
+    for (root, tree_id), pks in wrong.items():
+        inside = Node.objects.filter(pk__in=pks)
+        inside.update(tree_id=tree_id)
+        # A bit may be taken in the right subject: `_repair_bits` gives a new one.
+        for row in (forest.rows[pk] for pk in pks if pk != root):
+            if row.subject_id != root:
+                _enter_subject(row, root)
+
+
+def _enter_subject(row: _Row, subject_pk: int) -> None:
+    changes: dict[str, Any] = {"subject_id": subject_pk}
+    if row.kind == Kind.LESSON:
+        state = SubjectState.objects.get(pk=subject_pk)
+        _keep_bits_ahead(state)
+        changes["bit_index"] = services.take_bits(state, 1)
+    Node.objects.filter(pk=row.pk).update(**changes)
+
+
+def _repair_bits(states: dict[int, SubjectState]) -> None:
+    for pk in states:
+        state = SubjectState.objects.get(pk=pk)
+        _keep_bits_ahead(state)
+        seen: set[int] = set()
+        lessons = Node.objects.filter(subject_id=pk, kind=Kind.LESSON.value)
+        for lesson in lessons.order_by("lft"):
+            if lesson.bit_index is None or lesson.bit_index in seen:
+                bit = services.take_bits(state, 1)
+                Node.objects.filter(pk=lesson.pk).update(bit_index=bit)
+            else:
+                seen.add(lesson.bit_index)
+
+
+def _keep_bits_ahead(state: SubjectState) -> None:
+    """The next bit is above every bit in use."""
+    highest = max(
+        Node.objects.filter(subject_id=state.pk, bit_index__isnull=False).values_list(
+            "bit_index", flat=True
+        ),
+        default=-1,
+    )
+    if state.next_bit_index <= highest:
+        state.next_bit_index = highest + 1
+        state.save(update_fields=["next_bit_index"])

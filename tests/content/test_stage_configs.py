@@ -1,0 +1,334 @@
+"""What a stage's config may be, and what saving makes of it."""
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.utils.translation import override
+
+from content.models import LessonStage
+from content.stage_configs import ConfigError, clean_config, reviewable_items, sanitise
+from tests.factories.content import make_branch, make_stage
+
+QUIZ = {
+    "questions": [
+        {
+            "id": "Q-1",
+            "prompt": "What is 2 + 2?",
+            "options": [{"text": "3"}, {"text": "4", "correct": True}],
+        }
+    ]
+}
+PAIRS = {
+    "pairs": [{"left": "1/2", "right": "half"}, {"left": "1/4", "right": "quarter"}]
+}
+SENTENCE = {
+    "sentences": [{"tokens": ["I", "am", "here"], "answer": ["I", "am", "here"]}]
+}
+
+
+def faults_of(type_name, config):
+    with pytest.raises(ConfigError) as caught:
+        clean_config(type_name, config)
+    return caught.value.messages
+
+
+@pytest.mark.parametrize(
+    ("type_name", "config"),
+    [
+        ("Video", {"source": "fractions.mp4"}),
+        ("Video", {"source": "وحدة-1/مقدمة 2.mp4", "duration": 90}),
+        ("Video", {"source": "https://videos.example/a.mp4"}),
+        (
+            "Video",
+            {
+                "source": "a.mp4",
+                "captions": [
+                    {"language": "ar", "cues": [{"start": 0, "end": 2, "text": "أهلًا"}]}
+                ],
+            },
+        ),
+        ("Text", {"format": "markdown", "body": "# Title"}),
+        ("Text", {"format": "html", "body": "<p>Hello</p>"}),
+        ("Interactive", {"url": "https://lab.example/x", "height": 400}),
+        (
+            "Interactive",
+            {
+                "html": '<iframe src="https://lab.example/x"></iframe>',
+                "height": 400,
+                "completion": {"rule": "time", "seconds": 30},
+            },
+        ),
+    ],
+)
+def test_a_good_config_stays_as_it_is(type_name, config):
+    assert clean_config(type_name, config) == config
+
+
+@pytest.mark.parametrize(
+    ("type_name", "config", "messages"),
+    [
+        (
+            "Matching",
+            {"pairs": PAIRS["pairs"][:1]},
+            ["config.pairs: must hold at least 2 pairs"],
+        ),
+        ("Quiz", {"questions": []}, ["config.questions: must not be empty"]),
+        ("Quiz", {}, ["config.questions: is missing"]),
+        ("Quiz", [], ["config: must be an object"]),
+        (
+            "Quiz",
+            {"questions": [{"prompt": "?", "options": [{"text": "a"}, {"text": "b"}]}]},
+            ["config.questions[0].options: must have a correct option"],
+        ),
+        (
+            "Quiz",
+            {
+                "questions": [
+                    {
+                        "prompt": "?",
+                        "options": [{"text": "a", "correct": True}, {"text": "a"}],
+                    }
+                ]
+            },
+            ["config.questions[0].options[1].text: is the same as an option before it"],
+        ),
+        (
+            "Matching",
+            {"pairs": [{"left": "a", "right": "x"}, {"left": "b", "right": "x"}]},
+            [
+                "config.pairs[1].right: is the same as in a pair before it, "
+                "so nobody could tell them apart"
+            ],
+        ),
+        (
+            "SentenceBuilder",
+            {"sentences": [{"tokens": ["I", "am"], "answer": ["I", "was"]}]},
+            [
+                "config.sentences[0].answer: "
+                "uses words that are not among its tokens: was"
+            ],
+        ),
+        (
+            "Text",
+            {"format": "rtf", "body": "x"},
+            ["config.format: must be one of: markdown, html"],
+        ),
+        (
+            "Text",
+            {"format": "markdown", "body": "x", "color": "red"},
+            ["config.color: is not known here; known are: format, body"],
+        ),
+        (
+            "Video",
+            {"source": "a.mp4", "signed_url": "https://x.example"},
+            ["config.signed_url: is written when publishing: leave it out"],
+        ),
+        (
+            "Interactive",
+            {"height": 300},
+            ["config: needs either url or html, and not both"],
+        ),
+        (
+            "Interactive",
+            {"url": "https://x.example", "height": 300, "completion": {"rule": "time"}},
+            ["config.completion.seconds: goes with the rule “time”, and only with it"],
+        ),
+        ("Poem", {}, ["config: there is no stage type “Poem”"]),
+    ],
+)
+def test_a_bad_config_is_refused_with_the_place_and_the_reason(
+    type_name, config, messages
+):
+    assert faults_of(type_name, config) == messages
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "../secret.mp4",
+        "a/../b.mp4",
+        "/etc/passwd",
+        ".hidden",
+        "a\\b.mp4",
+        "http://insecure.example/a.mp4",
+        "javascript:alert(1)",
+        "file:///a",
+        "",
+        "a//b.mp4",
+    ],
+)
+def test_a_video_s_source_stays_below_its_folder_or_is_https(source):
+    assert len(faults_of("Video", {"source": source})) >= 1
+
+
+def test_a_pathological_config_is_refused_and_not_an_error():
+    deep: dict = {}
+    for _level in range(2000):
+        deep = {"x": deep}
+    assert faults_of("Text", deep) == ["config: is nested too deeply"]
+
+
+def test_reasons_come_in_the_editor_s_language():
+    with override("ar"), pytest.raises(ConfigError) as caught:
+        clean_config("Video", {"source": "../x"})
+    assert "اكتب" in caught.value.messages[0]
+
+
+def test_missing_item_ids_are_made_and_given_ones_kept():
+    cleaned = clean_config(
+        "Matching", {"pairs": [{**PAIRS["pairs"][0], "id": "P-1"}, PAIRS["pairs"][1]]}
+    )
+    first, second = reviewable_items("Matching", cleaned)
+    assert first == "P-1"
+    assert second.startswith("ITEM-")
+
+
+def test_cleaning_leaves_what_it_was_given_alone():
+    given = {"pairs": [dict(pair) for pair in PAIRS["pairs"]]}
+    clean_config("Matching", given)
+    assert given == PAIRS
+
+
+def test_an_item_given_without_its_id_keeps_the_one_it_had():
+    stored = clean_config("Matching", PAIRS)
+    reordered = {"pairs": list(reversed(PAIRS["pairs"]))}
+    again = clean_config("Matching", reordered, previous=stored)
+    assert (
+        reviewable_items("Matching", again)
+        == reviewable_items("Matching", stored)[::-1]
+    )
+
+
+def test_an_edited_item_without_an_id_is_another_item():
+    stored = clean_config("Matching", PAIRS)
+    edited = {"pairs": [PAIRS["pairs"][0], {"left": "1/3", "right": "third"}]}
+    again = clean_config("Matching", edited, previous=stored)
+    assert (
+        reviewable_items("Matching", again)[0]
+        == reviewable_items("Matching", stored)[0]
+    )
+    assert reviewable_items("Matching", again)[1] not in reviewable_items(
+        "Matching", stored
+    )
+
+
+def test_an_item_id_stands_once_in_a_stage():
+    question = QUIZ["questions"][0]
+    assert faults_of("Quiz", {"questions": [question, question]}) == [
+        "config.questions[1].id: is the id of config.questions[0] already"
+    ]
+
+
+def test_an_item_id_must_be_safe():
+    question = {**QUIZ["questions"][0], "id": "../x"}
+    [message] = faults_of("Quiz", {"questions": [question]})
+    assert message.startswith("config.questions[0].id: use 1 to 64 letters")
+
+
+@pytest.mark.parametrize(
+    ("type_name", "config", "count"),
+    [
+        ("Quiz", QUIZ, 1),
+        ("Matching", PAIRS, 2),
+        ("Reveal", {"cards": [{"front": "a", "back": "b"}] * 3}, 3),
+        ("SentenceBuilder", SENTENCE, 1),
+        ("Text", {"format": "markdown", "body": "x"}, 0),
+    ],
+)
+def test_what_can_be_reviewed_has_an_id(type_name, config, count):
+    items = reviewable_items(type_name, clean_config(type_name, config))
+    assert len(set(items)) == count
+
+
+def test_scripts_and_handlers_are_removed_from_html():
+    cleaned = clean_config(
+        "Text",
+        {
+            "format": "html",
+            "body": '<p dir="rtl" onclick="x()">أهلًا<script>x()</script>'
+            '<a href="javascript:x()">k</a></p>',
+        },
+    )
+    assert cleaned["body"] == (
+        '<p dir="rtl">أهلًا<a rel="noopener noreferrer">k</a></p>'
+    )
+
+
+def test_markdown_keeps_its_angle_brackets():
+    body = "`a < b` and <script> as words"
+    assert clean_config("Text", {"format": "markdown", "body": body})["body"] == body
+
+
+def test_an_embed_keeps_an_https_frame_and_nothing_that_runs():
+    cleaned = clean_config(
+        "Interactive",
+        {
+            "height": 300,
+            "html": '<iframe src="https://lab.example/x" onload="x()"></iframe>'
+            '<iframe src="javascript:x()"></iframe><script>x()</script>',
+        },
+    )
+    assert cleaned["html"] == (
+        '<iframe src="https://lab.example/x"></iframe><iframe></iframe>'
+    )
+
+
+def test_html_that_sanitises_to_nothing_is_refused():
+    config = {"format": "html", "body": "<script>x()</script>"}
+    assert faults_of("Text", config) == ["config.body: must not be empty"]
+
+
+def test_sanitising_twice_changes_nothing():
+    config = {"format": "html", "body": "a < b & <b>c</b>"}
+    once = sanitise("Text", config)
+    assert sanitise("Text", once) == once
+
+
+@pytest.mark.django_db
+def test_a_bad_config_is_an_error_on_the_field_config():
+    lesson = make_branch(lessons=1).lessons[0]
+    stage = LessonStage(
+        lesson=lesson, type="Matching", title="Match", config={"pairs": []}
+    )
+    with pytest.raises(ValidationError) as caught:
+        stage.full_clean()
+    assert caught.value.message_dict == {
+        "config": ["config.pairs: must hold at least 2 pairs"]
+    }
+
+
+@pytest.mark.django_db
+def test_saving_refuses_a_bad_config_even_without_full_clean():
+    lesson = make_branch(lessons=1).lessons[0]
+    with pytest.raises(ValidationError):
+        LessonStage.objects.create(lesson=lesson, type="Quiz", title="Q", config={})
+    assert not LessonStage.objects.exists()
+
+
+@pytest.mark.django_db
+def test_saving_a_stage_again_keeps_its_item_ids():
+    lesson = make_branch(lessons=1).lessons[0]
+    stage = make_stage(lesson, type="Matching", config=PAIRS)
+    items = reviewable_items("Matching", stage.config)
+    stage = LessonStage.objects.get(pk=stage.pk)
+    stage.config = PAIRS
+    stage.save()
+    stage.refresh_from_db()
+    assert reviewable_items("Matching", stage.config) == items
+
+
+@pytest.mark.django_db
+def test_a_stage_belongs_to_a_lesson():
+    topic = make_branch().topic
+    stage = LessonStage(
+        lesson=topic, type="Text", title="T", config={"format": "markdown", "body": "x"}
+    )
+    with pytest.raises(ValidationError, match="stages belong to lessons"):
+        stage.full_clean()
+
+
+@pytest.mark.django_db
+def test_a_stage_without_a_lesson_yet_is_checked_all_the_same():
+    stage = LessonStage(type="Quiz", title="Q", config={})
+    with pytest.raises(ValidationError) as caught:
+        stage.full_clean()
+    assert set(caught.value.message_dict) == {"lesson", "config"}
