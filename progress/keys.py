@@ -30,11 +30,6 @@ def subject_xp(player_id: int, subject_id: str) -> str:
     return f"subject_xp:{{{player_id}}}:{subject_id}"
 
 
-def in_flight(player_id: int) -> str:
-    """Sorted set: marks of writes under way, by when they began."""
-    return f"in_flight:{{{player_id}}}"
-
-
 def rebuilding(player_id: int) -> str:
     """Set: claims of who is reading the ledger to rebuild what Redis lost."""
     return f"rebuilding:{{{player_id}}}"

@@ -9,12 +9,13 @@ How it stays equal to the ledger, whatever fails when:
   `MARK_MS`. After the ledger's commit it is **applied**, which takes the mark away and
   makes the rest permanent again. A writer that dies in between leaves projections that
   vanish by themselves; whoever misses one rebuilds it from the ledger.
-- While another's mark is there nothing becomes permanent and nothing rebuilt is stored.
+- While a mark is there readers ask the ledger, nothing another writer touched becomes
+  permanent, and nothing rebuilt is stored.
 - A writer whose mark is gone (Redis lost it, or it took too long) drops what it would
   have changed.
 - Who rebuilds **claims** first, reads the ledger, then **stores**; every apply voids all
   claims, so what was read before a commit is never stored after it. ``players`` fills
-  the wallet under a lease of its own, which both begin and apply void.
+  the wallet under a lease of its own, which apply voids, too.
 """
 
 import hashlib
@@ -131,11 +132,6 @@ _BEGIN = (
 local token, mark_ms = ARGV[1], tonumber(ARGV[2])
 local now = purge(mark_ms, {ARGV[5], ARGV[6], ARGV[7]})
 local others = redis.call('ZCARD', in_flight)
-if others > 0 and redis.call('PTTL', wallet) == -1 then
-  -- Filled from the ledger while another write was under way: with it or without?
-  redis.call('DEL', wallet)
-end
-redis.call('DEL', lease)
 redis.call('ZADD', in_flight, now, token)
 redis.call('PEXPIRE', in_flight, ARGV[3])
 local held = redis.call('HMGET', wallet,
@@ -169,9 +165,8 @@ if redis.call('ZREM', in_flight, token) == 0 then
   return 0
 end
 local held = redis.call('HMGET', wallet, 'last_success_date', 'last_played_at')
-if redis.call('PTTL', wallet) == -1
-    or held[1] and held[1] ~= date_before and held[1] ~= date then
-  -- Filled while this write was under way, or midnight passed between two writes.
+if held[1] and held[1] ~= date_before and held[1] ~= date then
+  -- Midnight passed between this write and one that overtook it.
   redis.call('DEL', wallet)
 elseif redis.call('EXISTS', wallet) == 1 then
   redis.call('HINCRBY', wallet, 'total_xp', xp)
@@ -362,7 +357,10 @@ def note_played(player_id: int, at: datetime) -> None:
 
 
 def read_subject(player_id: int, subject_id: str) -> SubjectProgress | None:
-    """A subject's projections, or None when any is missing. One round trip.
+    """A subject's projections, or None: ask the ledger. One round trip.
+
+    None when any is missing, or while a write of the player's is under way: Redis may
+    lack what that has committed.
 
     Raises:
         StoreUnavailableError: Redis does not answer.
@@ -380,8 +378,14 @@ def read_subjects(
     """
     pipeline = _client().pipeline(transaction=False)
     for player_id, subject_id in wanted:
+        # In this order: a write that ends between the two was applied before.
+        pipeline.exists(player_keys.in_flight(player_id))
         pipeline.mget(_keys(player_id, subject_id)[4:])
-    return [None if None in held else _subject(held) for held in pipeline.execute()]
+    found = pipeline.execute()
+    return [
+        None if in_flight or None in held else _subject(held)
+        for in_flight, held in zip(found[::2], found[1::2], strict=True)
+    ]
 
 
 def claim(player_id: int, subject_id: str) -> Mark:
@@ -438,7 +442,7 @@ def forget_player(player_id: int, subject_ids: Iterable[str]) -> None:
     Raises:
         StoreUnavailableError: Redis does not answer.
     """
-    names = [keys.in_flight(player_id), keys.rebuilding(player_id)]
+    names = [player_keys.in_flight(player_id), keys.rebuilding(player_id)]
     pipeline = _client().pipeline(transaction=False)
     for subject_id in subject_ids:
         names += _keys(player_id, subject_id)[4:]
@@ -565,7 +569,7 @@ def _run(
 def _keys(player_id: int, subject_id: str) -> list[str]:
     names = [
         player_keys.wallet(player_id),
-        keys.in_flight(player_id),
+        player_keys.in_flight(player_id),
         keys.rebuilding(player_id),
         player_keys.wallet_lease(player_id),
     ]

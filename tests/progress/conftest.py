@@ -1,0 +1,135 @@
+"""The cast: a subject with linear units, a plan, and a student who learns in it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from content import services as content_services
+from content.kinds import Kind
+from content.models import LessonStage, Node
+from plans.models import AcademicPlan
+from plans.services import add_subject
+from players.models import PlayerProfile
+from players.services import accounts
+from progress.services import completion
+from publishing import builds
+
+MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def make_subject(
+    name: str, *, units: int = 2, lessons: int = 2, linear: bool = True
+) -> Node:
+    """``SUBJ-{name}`` with one topic per unit; lessons are ``LES-{name}-{unit}-{n}``."""
+
+    def make(kind: Kind, parent: Node | None, place: str, **fields) -> Node:
+        return content_services.create_node(
+            kind=kind,
+            parent=parent,
+            title=f"{kind} {place}",
+            public_id=f"{PREFIX[kind]}-{place}",
+            is_published=True,
+            **fields,
+        )
+
+    subject = make(Kind.SUBJECT, None, name, is_linear=linear)
+    track = make(Kind.TRACK, subject, name, is_linear=linear)
+    for u in range(units):
+        unit = make(Kind.UNIT, track, f"{name}-{u}", is_linear=linear)
+        topic = make(Kind.TOPIC, unit, f"{name}-{u}", is_linear=linear)
+        for n in range(lessons):
+            lesson = make(Kind.LESSON, topic, f"{name}-{u}-{n}")
+            LessonStage.objects.create(
+                public_id=f"STG-{name}-{u}-{n}",
+                lesson=lesson,
+                type="Quiz",
+                title="Ask",
+                config={
+                    "questions": [
+                        {
+                            "id": f"Q{number}-{name}-{u}-{n}",
+                            "prompt": "1 + 1?",
+                            "options": [
+                                {"text": "2", "correct": True},
+                                {"text": "3"},
+                            ],
+                        }
+                        for number in (1, 2)
+                    ]
+                },
+            )
+    return subject
+
+
+PREFIX = {
+    Kind.SUBJECT: "SUBJ",
+    Kind.TRACK: "TRK",
+    Kind.UNIT: "UNIT",
+    Kind.TOPIC: "TOP",
+    Kind.LESSON: "LES",
+}
+
+
+def publish(plan: AcademicPlan) -> None:
+    entry = builds.publish_plan(plan.pk, trigger="test")
+    assert entry is not None
+    assert entry.error == ""
+
+
+@pytest.fixture
+def plan(db) -> AcademicPlan:
+    """A published plan with one linear subject, SUBJ-MATH: 2 units of 2 lessons."""
+    made = AcademicPlan.objects.create(
+        public_id="PLAN-A", title="Grade 5", is_published=True
+    )
+    add_subject(plan=made, subject=make_subject("MATH"))
+    publish(made)
+    return made
+
+
+def enrolled(plan: AcademicPlan, email: str = "amal@example.com") -> PlayerProfile:
+    return accounts.create_player(email, "a-long-password-7", "Amal", plan=plan)
+
+
+@pytest.fixture
+def student(plan) -> PlayerProfile:
+    return enrolled(plan)
+
+
+@pytest.fixture
+def finish(student):
+    """Complete a lesson, ``finish("0-1", 5)`` for LES-MATH-0-1, on a day after Monday."""
+
+    def finish(place: str, hearts: int = 5, *, day: int = 0, key: str | None = None):
+        return completion.complete(
+            player_id=student.pk,
+            lesson_id=f"LES-MATH-{place}",
+            hearts=hearts,
+            idempotency_key=key,
+            now=MONDAY + timedelta(days=day),
+        )
+
+    return finish
+
+
+on_mariadb = pytest.mark.skipif(
+    "connection.vendor != 'mysql'",
+    reason="needs connections that truly run side by side: MariaDB",
+)
+
+
+@pytest.fixture
+def count_redis(monkeypatch):
+    """Count round trips to Redis: each batch of commands sent is one."""
+    from redis.connection import Connection, UnixDomainSocketConnection
+
+    trips: list[bytes] = []
+    for kind in {Connection, UnixDomainSocketConnection}:
+        real = kind.send_packed_command
+
+        def send(self, command, check_health=True, _real=real):
+            trips.append(b"".join(command) if isinstance(command, list) else command)
+            return _real(self, command, check_health)
+
+        monkeypatch.setattr(kind, "send_packed_command", send)
+    return trips

@@ -1,0 +1,529 @@
+"""Completing lessons: what is answered, what is recorded, what is refused."""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+from django.db import DatabaseError, OperationalError, connection, transaction
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from content import services
+from content.kinds import Kind
+from content.models import Node
+from plans.services import add_subject, set_override
+from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledError
+from players.models import Entitlement, PlayerProfile
+from players.services import access, wallet
+from progress import store
+from progress.errors import (
+    IdempotencyConflictError,
+    LedgerIsAppendOnlyError,
+    NoHeartsError,
+    NotUnlockedError,
+)
+from progress.models import InteractionLog, InteractionType
+from progress.services import completion, ledger, projections
+from tests.progress.conftest import MONDAY, enrolled, make_subject, publish
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_first_completion_with_five_hearts_earns_35(student, finish):
+    assert finish("0-0").as_answer() == {
+        "success": True,
+        "xp_earned": 35,
+        "new_total_xp": 35,
+        "is_first_completion": True,
+        "is_new_record": True,
+        "streak": {
+            "old": 0,
+            "new": 1,
+            "action": "started",
+            "last_success_date": "2026-03-02",
+        },
+        "unlocked": ["LES-MATH-0-1"],
+        "next_lesson_id": "LES-MATH-0-1",
+    }
+    row = InteractionLog.objects.get()
+    assert (row.type, row.xp, row.hearts, row.bit_index, row.subject_id) == (
+        "lesson_completed",
+        35,
+        5,
+        0,
+        "SUBJ-MATH",
+    )
+
+
+def test_firsts_and_records_are_paid_once(finish):
+    earned = [finish("0-0", hearts).xp_earned for hearts in (2, 2, 1, 4, 4, 5)]
+    #         10+4+5+10, 10+4, 10+2, 10+8+10, 10+8, 10+10+10
+    assert earned == [29, 14, 12, 28, 18, 30]
+    assert finish("0-0", 5).new_total_xp == sum(earned) + 20
+
+
+def test_the_last_lesson_of_a_unit_opens_the_next_unit(finish):
+    finish("0-0")
+    result = finish("0-1")
+    assert result.unlocked == ["UNIT-MATH-1", "TOP-MATH-1", "LES-MATH-1-0"]
+    finish("1-0")
+    last = finish("1-1")
+    assert (last.unlocked, last.next_lesson_id) == ([], None)
+
+
+def test_the_streak_grows_day_by_day_and_starts_again_after_a_gap(finish):
+    streaks = [finish("0-0", day=day).streak for day in (0, 0, 1, 2, 5, 4)]
+    assert [(one.old, one.new, one.action) for one in streaks] == [
+        (0, 1, "started"),
+        (1, 1, "unchanged"),
+        (1, 2, "extended"),
+        (2, 3, "extended"),
+        (3, 1, "reset"),
+        (1, 1, "unchanged"),  # the clock was set back
+    ]
+
+
+def test_the_streak_day_ends_at_midnight_of_the_streak_time_zone(
+    student, finish, settings
+):
+    settings.STREAK_TIME_ZONE = "Asia/Riyadh"  # UTC+3
+
+    def at(hour: int):
+        return completion.complete(
+            player_id=student.pk,
+            lesson_id="LES-MATH-0-0",
+            hearts=1,
+            idempotency_key=None,
+            now=datetime(2026, 3, 2, hour, tzinfo=UTC),
+        )
+
+    assert at(20).streak.last_success_date == "2026-03-02"
+    assert at(21).streak.action == "extended"
+
+
+def test_a_locked_lesson_is_refused_and_names_what_comes_first(student, finish):
+    with pytest.raises(NotUnlockedError) as refused:
+        finish("1-0")
+    assert refused.value.details == {"next_lesson_id": "LES-MATH-0-0"}
+    assert not InteractionLog.objects.exists()
+
+
+def test_a_passed_lesson_may_be_played_again_where_the_way_to_it_closed(
+    plan, student, finish
+):
+    finish("0-0")
+    finish("0-1")
+    finish("1-0")
+    first = Node.objects.get(public_id="UNIT-MATH-0")
+    late = services.create_node(
+        kind=Kind.TOPIC, parent=first, title="Late", is_published=True
+    )
+    services.create_node(kind=Kind.LESSON, parent=late, title="Late", is_published=True)
+    publish(plan)
+    assert finish("1-0").success
+    with pytest.raises(NotUnlockedError):
+        finish("1-1")
+
+
+def test_no_hearts_completes_nothing_but_the_attempt_is_recorded(student, finish):
+    with pytest.raises(NoHeartsError):
+        finish("0-0", 0)
+    row = InteractionLog.objects.get()
+    assert (row.type, row.xp, row.first_of) == (InteractionType.LESSON_FAILED, 0, None)
+    held = wallet.get(student.pk)
+    assert (held.total_xp, held.current_streak) == (0, 0)
+    assert held.last_played_at == MONDAY
+    assert finish("0-0").is_first_completion
+
+
+def test_a_locked_lesson_is_refused_before_its_hearts_are_counted(finish):
+    with pytest.raises(NotUnlockedError):
+        finish("1-0", 0)
+    assert not InteractionLog.objects.exists()
+
+
+def test_who_is_not_enrolled_completes_nothing(plan, finish, student):
+    student.enrollments.all().delete()
+    access.forget([student.pk])
+    with pytest.raises(NotEnrolledError):
+        finish("0-0")
+
+
+def test_a_lesson_outside_the_plan_is_refused(plan, finish):
+    make_subject("OTHER")
+    with pytest.raises(InvalidLessonError):
+        finish("9-9")
+
+
+def test_a_hidden_lesson_is_refused(plan, finish):
+    target = Node.objects.get(public_id="UNIT-MATH-0")
+    set_override(plan=plan, target=target, action="hide")
+    publish(plan)
+    with pytest.raises(InvalidLessonError):
+        finish("0-0")
+    assert finish("1-0").is_first_completion
+
+
+def test_a_paid_lesson_needs_its_product(plan, student, finish):
+    target = Node.objects.get(public_id="UNIT-MATH-0")
+    set_override(plan=plan, target=target, action="set_sold_separately", value="ITEM-1")
+    publish(plan)
+    with pytest.raises(NotEntitledError) as refused:
+        finish("0-0")
+    assert refused.value.details == {"required_item": "ITEM-1"}
+    Entitlement.objects.create(
+        player=student, item="ITEM-1", valid_until=MONDAY + timedelta(days=1)
+    )
+    access.forget([student.pk])
+    assert finish("0-0").success
+    with pytest.raises(NotEntitledError):
+        finish("0-0", day=2)
+
+
+# --- Idempotency ------------------------------------------------------------
+
+
+def as_bytes(result) -> bytes:
+    return orjson.dumps(result.as_answer())
+
+
+def test_a_repeated_request_is_answered_byte_for_byte(finish):
+    first = finish("0-0", 3, key="one")
+    finish("0-1", 5)
+    assert as_bytes(finish("0-0", 3, key="one")) == as_bytes(first)
+    assert as_bytes(finish("0-0", 5, day=3, key="one")) == as_bytes(first)
+    assert InteractionLog.objects.count() == 2
+
+
+def test_a_repeat_is_answered_even_when_the_lesson_is_gone(plan, student, finish):
+    first = finish("0-0", key="one")
+    student.enrollments.all().delete()
+    access.forget([student.pk])
+    assert as_bytes(finish("0-0", key="one")) == as_bytes(first)
+    with pytest.raises(NotEnrolledError):
+        finish("0-0", key="two")
+
+
+def test_a_repeated_failure_is_refused_again_and_recorded_once(finish):
+    for hearts in (0, 0, 5):
+        with pytest.raises(NoHeartsError):
+            finish("0-0", hearts, key="one")
+    assert InteractionLog.objects.count() == 1
+
+
+def test_a_key_used_for_another_lesson_is_a_conflict(finish):
+    finish("0-0", key="one")
+    finish("0-1", key="two")
+    with pytest.raises(IdempotencyConflictError):
+        finish("0-1", key="one")
+    with pytest.raises(IdempotencyConflictError):
+        finish("1-1", key="one")  # locked, but the key says more
+
+
+def test_keys_are_a_player_s_own_and_compared_exactly(plan, finish):
+    finish("0-0", key="one")
+    assert finish("0-0", key="ONE").xp_earned == 20
+    other = enrolled(plan, "badr@example.com")
+    result = completion.complete(
+        player_id=other.pk,
+        lesson_id="LES-MATH-0-0",
+        hearts=5,
+        idempotency_key="one",
+        now=MONDAY,
+    )
+    assert result.is_first_completion
+
+
+# --- The ledger -------------------------------------------------------------
+
+
+def test_the_ledger_is_append_only(student, finish):
+    finish("0-0")
+    row = InteractionLog.objects.get()
+    row.xp = 1_000
+    for change in (
+        row.save,
+        row.delete,
+        InteractionLog.objects.all().delete,
+        lambda: InteractionLog.objects.update(xp=1),
+        lambda: InteractionLog.objects.bulk_update([row], ["xp"]),
+        lambda: InteractionLog.objects.update_or_create(pk=row.pk, defaults={"xp": 1}),
+        lambda: InteractionLog.objects.bulk_create([row], update_conflicts=True),
+    ):
+        with pytest.raises(LedgerIsAppendOnlyError):
+            change()
+    assert InteractionLog.objects.get().xp == 35
+
+
+def test_a_player_s_rows_and_keys_go_with_the_player(
+    student, finish, redis_client, django_capture_on_commit_callbacks
+):
+    finish("0-0")
+    pk = student.pk
+    with django_capture_on_commit_callbacks(execute=True):
+        student.user.delete()
+    assert not InteractionLog.objects.exists()
+    assert not redis_client.keys(f"*{{{pk}}}*SUBJ*")
+    assert not redis_client.exists(f"wallet:{{{pk}}}")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_completing_inside_a_transaction_is_refused(student, finish):
+    finish("0-0")
+    with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
+        finish("0-0")
+    assert wallet.get(student.pk).total_xp == 35
+
+
+def test_staff_give_xp_and_the_wallet_follows(
+    student, finish, django_capture_on_commit_callbacks
+):
+    finish("0-0")
+    with django_capture_on_commit_callbacks(execute=True):
+        state = wallet.correct(
+            player_id=student.pk,
+            xp=100,
+            reason="won the spelling bee",
+            actor_id=student.user_id,
+            now=MONDAY,
+        )
+    assert state.total_xp == wallet.get(student.pk).total_xp == 135
+    row = InteractionLog.objects.get(type=InteractionType.XP_CORRECTED)
+    assert row.data == {"reason": "won the spelling bee", "actor_id": student.user_id}
+    assert (state.current_streak, state.last_success_date) == (1, MONDAY.date())
+    assert finish("0-0").new_total_xp == 155
+
+
+def test_a_lesson_moved_to_another_subject_starts_anew_but_is_not_paid_first_again(
+    plan, student, finish
+):
+    finish("0-0", 3)
+    add_subject(plan=plan, subject=make_subject("ART", linear=False))
+    services.move_node(
+        node=Node.objects.get(public_id="LES-MATH-0-0"),
+        target=Node.objects.get(public_id="TOP-ART-0"),
+        position="last-child",
+    )
+    publish(plan)
+    assert projections.subject(student.pk, "SUBJ-ART").passed == 0
+    again = finish("0-0", 4)
+    assert (again.is_first_completion, again.is_new_record) == (False, True)
+    assert projections.subject(student.pk, "SUBJ-ART").passed == 1
+    assert finish("0-0", 4).xp_earned == 18
+
+
+# --- Losing Redis, losing the database --------------------------------------
+
+
+def truth(student: PlayerProfile):
+    return ledger.wallet_of(student.pk), ledger.subject_of(student.pk, "SUBJ-MATH")
+
+
+def shown(student: PlayerProfile):
+    return wallet.get(student.pk), projections.subject(student.pk, "SUBJ-MATH")
+
+
+def test_redis_always_shows_what_the_ledger_has(student, finish):
+    for place, hearts, day in (
+        ("0-0", 2, 0),
+        ("0-0", 4, 0),
+        ("0-1", 5, 1),
+        ("0-0", 1, 3),
+    ):
+        finish(place, hearts, day=day)
+        assert shown(student) == truth(student)
+
+
+def test_emptying_redis_between_every_step_loses_nothing(
+    student, finish, redis_client, monkeypatch
+):
+    """Before, and between each of the four steps of every completion."""
+
+    plays = [("0-0", 2, 0), ("0-0", 4, 0), ("0-1", 5, 1), ("0-1", 5, 2), ("1-0", 1, 4)]
+    total = 0
+    for step, (place, hearts, day) in enumerate(plays):
+        with monkeypatch.context() as patched:
+            for index, (module, name) in enumerate(
+                [
+                    (access, "of_player"),
+                    (store, "begin"),
+                    (ledger, "subject_of"),
+                    (ledger, "append"),
+                    (store, "apply"),
+                ]
+            ):
+                if step in (index, 4):
+                    real = getattr(module, name)
+
+                    def run(*args, _real=real, **kwargs):
+                        result = _real(*args, **kwargs)
+                        redis_client.flushdb()
+                        return result
+
+                    patched.setattr(module, name, run)
+            total += finish(place, hearts, day=day).xp_earned
+        assert shown(student) == truth(student)
+        redis_client.flushdb()
+        assert shown(student) == truth(student)
+    held, progress = shown(student)
+    assert held.total_xp == progress.xp == total
+    assert (held.current_streak, progress.passed) == (1, 3)
+    assert progress.hearts == b"\x04\x05\x01"
+
+
+def test_a_writer_that_dies_between_commit_and_apply_is_repaired(
+    student, finish, redis_client, monkeypatch
+):
+    finish("0-0", 3)
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_args, **_kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "apply", die)
+        with pytest.raises(Killed):
+            finish("0-1", 5, day=1)
+    # Committed, and Redis does not know: readers ask the ledger at once, and what
+    # Redis shows does not live long.
+    assert redis_client.hget(f"wallet:{{{student.pk}}}", "total_xp") == b"31"
+    assert shown(student) == truth(student)
+    for name in (f"wallet:{{{student.pk}}}", f"user_prog:{{{student.pk}}}:SUBJ-MATH"):
+        assert 0 < redis_client.pttl(name) <= store.MARK_MS
+    age_marks(redis_client, student)
+    assert finish("1-0", day=1).new_total_xp == 31 + 35 + 35
+    assert shown(student) == truth(student)
+    for name in redis_client.keys(f"*{{{student.pk}}}*SUBJ*"):
+        assert redis_client.pttl(name) == -1
+
+
+def age_marks(redis_client, student: PlayerProfile) -> None:
+    """Let all marks be older than a write may take."""
+    name = f"in_flight:{{{student.pk}}}"
+    for token in redis_client.zrange(name, 0, -1):
+        redis_client.zincrby(name, -store.MARK_MS - 1, token)
+
+
+def test_a_dead_writer_s_projections_go_though_others_write_meanwhile(
+    student, finish, redis_client, monkeypatch
+):
+    finish("0-0", 3)
+    dead = store.begin(student.pk, "SUBJ-MATH").mark
+    finish("0-0", 4)  # its mark is young: this write neither stores nor settles
+    for name in (f"wallet:{{{student.pk}}}", f"user_prog:{{{student.pk}}}:SUBJ-MATH"):
+        assert redis_client.pttl(name) > 0
+    age_marks(redis_client, student)
+    other = store.begin(student.pk, "SUBJ-OTHER")
+    assert other.state is None
+    assert not redis_client.exists(f"user_prog:{{{student.pk}}}:SUBJ-MATH")
+    store.cancel(other.mark)
+    store.cancel(dead)
+    assert shown(student) == truth(student)
+
+
+def test_a_lesson_that_redis_does_not_yet_know_to_be_open_is_open(
+    student, finish, monkeypatch
+):
+    finish("0-0")
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "apply", lambda *_args: None)
+        finish("0-1")
+    # The mark is young; the ledger is asked before anybody is refused.
+    assert finish("1-0").is_first_completion
+
+
+def test_an_answer_committed_is_an_answer_given_though_redis_dies_then(
+    student, finish, monkeypatch
+):
+    def gone(*_args, **_kwargs):
+        raise RedisConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "apply", gone)
+        assert finish("0-0", key="one").xp_earned == 35
+    assert finish("0-0", key="one").xp_earned == 35
+    assert InteractionLog.objects.count() == 1
+
+
+def test_without_redis_nothing_happens(finish, settings):
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+    with pytest.raises(RedisConnectionError):
+        finish("0-0")
+    assert not InteractionLog.objects.exists()
+
+
+def redis_contents(redis_client) -> dict:
+    dumped = {name: redis_client.dump(name) for name in redis_client.keys("*{*}*")}
+    return dumped | {name: redis_client.pttl(name) == -1 for name in dumped}
+
+
+def test_without_the_database_nothing_happens_and_redis_is_as_it_was(
+    student, finish, redis_client, monkeypatch
+):
+    finish("0-0")
+    before = redis_contents(redis_client)
+
+    def away():
+        raise OperationalError(2002, "cannot connect")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "ensure_connection", away)
+        with pytest.raises(OperationalError):
+            finish("0-1")
+    assert redis_contents(redis_client) == before
+    assert shown(student) == truth(student)
+
+
+def test_a_database_lost_at_the_commit_leaves_redis_to_be_rebuilt(
+    student, finish, redis_client
+):
+    """Nobody knows whether the row is there: so Redis must ask."""
+    finish("0-0")
+    before = shown(student)
+
+    def lost(execute, sql, *rest):
+        if sql.startswith("INSERT INTO"):
+            raise OperationalError(2013, "lost connection during query")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(lost), pytest.raises(DatabaseError):
+        finish("0-1")
+    assert shown(student) == before
+    assert 0 < redis_client.pttl(f"wallet:{{{student.pk}}}") <= store.MARK_MS
+    age_marks(redis_client, student)
+    assert finish("0-1").new_total_xp == 70
+    assert shown(student) == truth(student)
+
+
+# --- What it costs ----------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("lessons", [5, 200])
+def test_a_completion_is_one_insert_whatever_the_size_of_the_subject(
+    plan, student, django_assert_num_queries, count_redis, lessons
+):
+    subject = make_subject("BIG", units=1, lessons=lessons)
+    add_subject(plan=plan, subject=subject)
+    publish(plan)
+
+    def finish(number: int, hearts: int, key: str | None = None):
+        return completion.complete(
+            player_id=student.pk,
+            lesson_id=f"LES-BIG-0-{number}",
+            hearts=hearts,
+            idempotency_key=key,
+            now=MONDAY,
+        )
+
+    finish(0, 3)
+    access.of_player(student.pk)
+    for number, hearts, key in ((1, 5, None), (1, 5, "k"), (2, 1, "l")):
+        count_redis.clear()
+        # INSERT INTO progress_interactionlog
+        with django_assert_num_queries(1) as queries:
+            finish(number, hearts, key)
+        assert queries.captured_queries[0]["sql"].startswith("INSERT INTO")
+        # plans and products; state and mark; apply
+        assert len(count_redis) == 3
