@@ -22,11 +22,28 @@ def new_plan_id() -> str:
     return new_id(PLAN_PREFIX)
 
 
+class LabelQuerySet(models.QuerySet[Any]):
+    """Bulk renames still count as edits of the plans that show the label."""
+
+    def update(self, **kwargs: Any) -> int:
+        with transaction.atomic(using=self.db):
+            column = self.model._meta.model_name
+            shown_by = AcademicPlan.objects.filter(**{f"{column}__in": self.all()})
+            plan_ids = list(shown_by.order_by().values_list("pk", flat=True))
+            count = super().update(**kwargs)
+            AcademicPlan.touch(plan_ids)
+        return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+
 class Label(models.Model):
     """A named choice that plans and players share."""
 
     title = models.CharField(_("title"), max_length=100, unique=True)
     position = models.PositiveIntegerField(_("order"), default=0)
+
+    objects = LabelQuerySet.as_manager()
 
     class Meta:
         abstract = True
@@ -121,6 +138,16 @@ class AcademicPlan(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save all but ``revision``: ours may be old, and it must never go back."""
+        if not self._state.adding and kwargs.get("update_fields") is None:
+            kwargs["update_fields"] = [
+                field.name
+                for field in self._meta.concrete_fields
+                if not field.primary_key and field.name != "revision"
+            ]
+        super().save(*args, **kwargs)
 
     @classmethod
     def touch(cls, plan_ids: Iterable[int]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
 
 from plans.models import (
@@ -19,6 +19,15 @@ from plans.models import (
 @receiver(post_delete, sender=AcademicPlan)
 def _plan_changed(instance: AcademicPlan, **_kwargs: Any) -> None:
     AcademicPlan.touch([instance.pk])
+
+
+@receiver(pre_save, sender=PlanSubject)
+@receiver(pre_save, sender=PlanOverride)
+def _part_moves(sender: type[Any], instance: Any, **_kwargs: Any) -> None:
+    """A part taken to another plan changes the plan it left, too."""
+    if instance.pk is not None:
+        stored = sender.objects.filter(pk=instance.pk).exclude(plan=instance.plan_id)
+        AcademicPlan.touch(stored.values_list("plan_id", flat=True))
 
 
 @receiver([post_save, post_delete], sender=PlanSubject)
