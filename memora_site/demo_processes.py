@@ -5,7 +5,6 @@ alone, which then stops them in order, with whatever they started themselves.
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -14,6 +13,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from memora_site.embedded_redis import end_with_parent
 
 STOP_SECONDS = 6.0
 """How long a process may take to end by itself."""
@@ -65,7 +66,7 @@ class Family:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_the_demo,
+                preexec_fn=end_with_parent,  # nothing outlives a killed demo
             )
             self._children.append(Child(name, process, log))
 
@@ -131,15 +132,6 @@ class Family:
                 _signal(child, signal.SIGKILL, whole_group=True)
                 child.process.wait()
         self._children.clear()
-
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-
-def _end_with_the_demo() -> None:
-    """In the child: end when the demo itself is killed; only Linux offers it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _signal(child: Child, number: int, *, whole_group: bool = False) -> None:

@@ -159,8 +159,8 @@ def play(app: StudentApp, *, email: str, password: str) -> Iterator[str]:
     subject, hierarchy, mappings = _first_subject(app, manifest)
     stats = hierarchy["stats"]
     yield _(
-        "“%(title)s”: %(tracks)d tracks, %(units)d units, %(topics)d topics, "
-        "%(lessons)d lessons."
+        "“%(title)s” (tracks: %(tracks)d, units: %(units)d, topics: %(topics)d, "
+        "lessons: %(lessons)d)."
     ) % {
         "title": hierarchy["title"],
         "tracks": stats["total_tracks"],
@@ -170,7 +170,7 @@ def play(app: StudentApp, *, email: str, password: str) -> Iterator[str]:
     }
 
     before = app.get(f"progress/{subject['id']}/")
-    yield _("So far: %(passed)d of %(total)d lessons (%(percentage)g %%).") % {
+    yield _("Lessons passed so far: %(passed)d of %(total)d (%(percentage)g %%).") % {
         "passed": before["passed_lessons"],
         "total": before["total_lessons"],
         "percentage": before["completion_percentage"],
@@ -205,7 +205,7 @@ def play(app: StudentApp, *, email: str, password: str) -> Iterator[str]:
 
     after = app.get(f"progress/{subject['id']}/")
     _require_passed(after, lesson_id)
-    yield _("Now: %(passed)d of %(total)d lessons (%(percentage)g %%).") % {
+    yield _("Lessons passed now: %(passed)d of %(total)d (%(percentage)g %%).") % {
         "passed": after["passed_lessons"],
         "total": after["total_lessons"],
         "percentage": after["completion_percentage"],

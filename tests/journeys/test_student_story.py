@@ -16,8 +16,8 @@ def test_the_whole_story_is_told_step_by_step(phone: StudentApp):
     assert told[0] == "Signed in as sara@example.org on this device."
     assert "/files/memora_content/plans/PLAN-1/manifest.json" in told[1]
     assert told[-1] == "The wallet holds 35 XP."  # 10 + 2 * 5 + 5 + 10
-    assert any("0 of 3 lessons" in sentence for sentence in told)
-    assert any("1 of 3 lessons" in sentence for sentence in told)
+    assert any("so far: 0 of 3 " in sentence for sentence in told)
+    assert any("now: 1 of 3 " in sentence for sentence in told)
 
 
 def test_the_story_can_be_told_again_when_all_is_done(phone: StudentApp):

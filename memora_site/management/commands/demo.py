@@ -65,9 +65,11 @@ class Command(BaseCommand):
         for number in STOP_SIGNALS:
             signal.signal(number, family.interrupt)
         try:
-            self._tell(family, port=port)
+            site_url = f"http://{HOST}:{port}"
+            self._tell(family, site_url=site_url, port=port)
             if not smoke:
-                self._stay(family)
+                self._say_where(site_url)
+                family.watch()
         except KeyboardInterrupt:
             self.stdout.write("")
             if smoke:
@@ -85,9 +87,8 @@ class Command(BaseCommand):
             family.stop()
             self._say(_("Everything is stopped."))
 
-    def _tell(self, family: Family, *, port: int) -> None:
+    def _tell(self, family: Family, *, site_url: str, port: int) -> None:
         """Prepare, start and play the story."""
-        site_url = f"http://{HOST}:{port}"
         self._say(_("Preparing the database, Redis and the demo school …"))
         _quiet_logs()
         _start_redis(family)
@@ -108,7 +109,6 @@ class Command(BaseCommand):
         _wait_for_worker(family)
         family.require_alive()
         self._say(_("The worker answers. Everything works."))
-        self._say_where(site_url)
 
     def _say_where(self, site_url: str) -> None:
         self._say("")
@@ -121,11 +121,8 @@ class Command(BaseCommand):
         )
         for email, who in accounts():
             self._say(f"  {email:28} {who}")
-
-    def _stay(self, family: Family) -> None:
         self._say("")
         self._say(_("Press Ctrl-C to stop."))
-        family.watch()
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
@@ -150,6 +147,7 @@ def _start_redis(family: Family) -> None:
             settings.EMBEDDED_REDIS_SOCKET,
             data_dir=settings.STATE_DIR / "redis",
             log=family.log_of("redis"),
+            ends_with_us=True,
         )
         if process is not None:
             family.adopt("redis", process)
