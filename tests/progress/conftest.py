@@ -1,8 +1,11 @@
 """The cast: a subject with linear units, a plan, and a student who learns in it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
+from rest_framework.test import APIClient
 
 from content import services as content_services
 from content.kinds import Kind
@@ -14,6 +17,7 @@ from players.services import accounts
 from progress.services import completion
 from publishing import builds
 
+PASSWORD = "a-long-password-7"
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
@@ -88,7 +92,7 @@ def plan(db) -> AcademicPlan:
 
 
 def enrolled(plan: AcademicPlan, email: str = "amal@example.com") -> PlayerProfile:
-    return accounts.create_player(email, "a-long-password-7", "Amal", plan=plan)
+    return accounts.create_player(email, PASSWORD, "Amal", plan=plan)
 
 
 @pytest.fixture
@@ -133,3 +137,29 @@ def count_redis(monkeypatch):
 
         monkeypatch.setattr(kind, "send_packed_command", send)
     return trips
+
+
+class Phone:
+    """The student's app on one device, signed in."""
+
+    def __init__(self, email: str) -> None:
+        self._client = APIClient()
+        self._headers = {"X-Device-ID": str(uuid4())}
+        answer = self.post("auth/login/", {"email": email, "password": PASSWORD})
+        assert answer.status_code == 200, answer.json()
+        self._headers["Authorization"] = f"Bearer {answer.json()['token']}"
+
+    def get(self, path: str) -> Any:
+        return self._client.get(f"/api/v1/{path}", headers=self._headers)
+
+    def post(self, path: str, body: Any = None, *, key: str | None = None) -> Any:
+        headers = self._headers | ({"Idempotency-Key": key} if key is not None else {})
+        return self._client.post(
+            f"/api/v1/{path}", body, format="json", headers=headers
+        )
+
+
+@pytest.fixture
+def phone(student, django_capture_on_commit_callbacks) -> Phone:
+    with django_capture_on_commit_callbacks(execute=True):
+        return Phone(student.user.email)
