@@ -1,0 +1,185 @@
+"""The same player on two devices' worth of threads: real connections, real races."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.db.models import Sum
+
+from players.services import wallet
+from progress import store
+from progress.models import InteractionLog, InteractionType, ReviewCard
+from progress.services import completion, ledger, projections, reviews
+from progress.services.reviews import Rating
+from tests.progress.conftest import MONDAY, on_mariadb
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.mariadb,
+    on_mariadb,
+]
+
+
+def at_once(*actions: Callable[[], object]) -> list[object]:
+    """Run all in threads of their own that start together; results or errors."""
+    start = threading.Barrier(len(actions))
+    results: list[object] = [None] * len(actions)
+
+    def run(index: int, action: Callable[[], object]) -> None:
+        try:
+            start.wait()
+            results[index] = action()
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            results[index] = error
+        finally:
+            connection.close()
+
+    threads = [
+        threading.Thread(target=run, args=(index, action))
+        for index, action in enumerate(actions)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def completed(results: list[object]) -> list[completion.CompletionResult]:
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return results
+
+
+def assert_consistent(student) -> None:
+    held = wallet.get(student.pk)
+    progress = projections.subject(student.pk, "SUBJ-MATH")
+    assert held == ledger.wallet_of(student.pk)
+    assert progress == ledger.subject_of(student.pk, "SUBJ-MATH")
+    total = InteractionLog.objects.aggregate(total=Sum("xp"))["total"]
+    assert held.total_xp == progress.xp == total
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_race_pays_the_first_and_the_record_once(student, finish, redis_client, warm):
+    for place in ("0-0", "0-1", "1-0", "1-1"):
+        if not warm:
+            redis_client.flushdb()
+        results = completed(at_once(*[lambda p=place: finish(p)] * 6))
+        assert sum(result.is_first_completion for result in results) == 1
+        assert sum(result.is_new_record for result in results) == 1
+        assert sorted(result.xp_earned for result in results) == [20] * 5 + [35]
+        assert_consistent(student)
+
+
+def test_a_race_of_different_hearts_pays_each_record_at_most_once(student, finish):
+    results = completed(
+        at_once(*[lambda h=h: finish("0-0", h) for h in (1, 2, 3, 4, 5, 1, 3, 5)])
+    )
+    assert sum(result.is_first_completion for result in results) == 1
+    records = InteractionLog.objects.exclude(record_of=None)
+    assert records.count() == len(set(records.values_list("record_of", flat=True)))
+    assert records.filter(hearts=5).count() == 1
+    assert_consistent(student)
+
+
+def test_a_race_of_one_request_is_answered_once(student, finish):
+    results = completed(at_once(*[lambda: finish("0-0", key="one")] * 6))
+    assert len({repr(result) for result in results}) == 1
+    assert InteractionLog.objects.count() == 1
+    assert_consistent(student)
+
+
+def test_completing_many_lessons_while_redis_is_emptied_again_and_again(
+    student, finish, redis_client
+):
+    for place in ("0-0", "0-1", "1-0", "1-1"):
+        finish(place, 1)
+    stop = threading.Event()
+
+    def empty() -> None:
+        while not stop.is_set():
+            redis_client.flushdb()
+            stop.wait(0.003)
+
+    def play(place: str) -> None:
+        for hearts in (2, 3, 1, 5, 4, 5, 2, 5):
+            finish(place, hearts)
+
+    def look() -> None:
+        for _time in range(20):
+            wallet.get(student.pk)
+            projections.subject(student.pk, "SUBJ-MATH")
+
+    vandal = threading.Thread(target=empty)
+    vandal.start()
+    try:
+        results = at_once(
+            *[lambda p=p: play(p) for p in ("0-0", "0-1", "1-0", "1-1")], look, look
+        )
+    finally:
+        stop.set()
+        vandal.join()
+    completed(results)
+    assert InteractionLog.objects.count() == 4 + 4 * 8
+    records = InteractionLog.objects.exclude(record_of=None)
+    assert records.count() == 4 * 4  # 1, 2, 3, 5 of each lesson
+    assert_consistent(student)
+
+
+def test_readers_that_rebuild_never_undo_a_write(student, finish, redis_client):
+    """Readers miss what a write is about to add, and want to store what they read."""
+    finish("0-0", 1)
+
+    def forget_and_look() -> None:
+        for _time in range(25):
+            redis_client.delete(
+                f"wallet:{{{student.pk}}}", f"user_prog:{{{student.pk}}}:SUBJ-MATH"
+            )
+            wallet.get(student.pk)
+            projections.subject(student.pk, "SUBJ-MATH")
+
+    def play() -> None:
+        for _time in range(25):
+            finish("0-0", 1)
+
+    completed(at_once(play, forget_and_look, play, forget_and_look))
+    assert InteractionLog.objects.count() == 51
+    assert_consistent(student)
+    assert store.read_subject(student.pk, "SUBJ-MATH") is not None
+
+
+def test_a_correction_and_completions_at_once_all_count(student, finish):
+    finish("0-0")
+
+    def correct() -> None:
+        wallet.correct(
+            player_id=student.pk,
+            xp=10,
+            reason="test",
+            actor_id=student.user_id,
+            now=MONDAY,
+        )
+
+    completed(at_once(*[lambda: finish("0-0")] * 4, *[correct] * 4))
+    assert wallet.get(student.pk).total_xp == 35 + 4 * 20 + 4 * 10
+    assert wallet.get(student.pk) == ledger.wallet_of(student.pk)
+
+
+def test_a_race_of_one_batch_of_reviews_counts_once(student, finish):
+    finish("0-0")
+
+    def answer() -> object:
+        return reviews.submit(
+            player_id=student.pk,
+            ratings=[Rating("Q1-MATH-0-0", "LES-MATH-0-0", 3)],
+            idempotency_key="one",
+            now=MONDAY,
+        )
+
+    results = completed(at_once(*[answer] * 4))
+    assert len({repr(result) for result in results}) == 1
+    assert ReviewCard.objects.count() == 2
+    assert InteractionLog.objects.filter(type=InteractionType.REVIEW).count() == 1
