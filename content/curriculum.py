@@ -274,7 +274,8 @@ class _Import:
         self._place_nodes()
         self._update_nodes()
         self._write_stages()
-        if self.is_touched or self.changed_nodes or self.changed_stages:
+        if self.is_touched or self.changed_nodes:
+            # Places are written without a word; stages speak for themselves.
             SubjectState.touch({self.pk_of[self.root]})
         return self._report(dry_run=dry_run)
 

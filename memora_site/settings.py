@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "mptt",
     "adminsortable2",
     "solo",
@@ -219,6 +220,8 @@ CONTENT_ROOT = Path(
     env("MEMORA_CONTENT_ROOT", default=str(BASE_DIR / "public" / "memora_content"))
 )
 CONTENT_URL = "/files/memora_content/"
+VIDEO_ROOT = Path(env("MEMORA_VIDEO_ROOT", default=str(STATE_DIR / "videos")))
+"""The private video folder: read only through signed URLs."""
 PUBLISH_BATCH_SIZE = 10
 PUBLISH_RETRY_DELAYS = (30, 60, 120, 300, 900)
 """Seconds before each retry of a failed build; then Dead Letter (spec 4)."""

@@ -1,0 +1,306 @@
+"""The demo school: two subjects, two plans that differ, staff, and students with a past.
+
+Everything is made once and then left alone: what somebody changed in the demo stays
+changed. A run that was cut short is completed by the next.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _, gettext_lazy
+
+from content.curriculum import import_curriculum
+from content.models import Node
+from plans.models import AcademicPlan, Grade, OverrideAction, Season, Stream
+from plans.services import add_subject, set_override
+from players import roles
+from players.models import Entitlement, PlayerProfile, User
+from players.services import accounts as player_accounts
+from progress.services import completion
+from publishing import builds
+from publishing.models import SyncStatus
+
+PASSWORD = "learn-every-day"  # noqa: S105 - printed on purpose: it opens the demo only
+STUDENT_EMAIL = "sara@demo.memora"
+DEVICE_ID = UUID("6f1f7c0e-5a3b-4c6e-9d2f-0d6b5e1a7c42")
+"""The device the demo's story is told on, every time: a player has two."""
+
+FOLDER = settings.BASE_DIR / "content" / "demo"
+SUBJECTS = {
+    "SUBJ-DEMO-MATH": "math-fractions.curriculum.json",
+    "SUBJ-DEMO-PHYSICS": "physics-motion.curriculum.json",
+}
+VIDEO = Path("demo") / "moving-shapes.mp4"
+
+
+class DemoError(Exception):
+    """The demo school could not be made; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    id: str
+    title: str
+    grade: str
+    stream: str
+    overrides: tuple[tuple[str, OverrideAction, str], ...]
+    """``(node id, action, value)``."""
+
+
+SEASON = "2026–2027"
+PLANS = (
+    _Plan(
+        id="PLAN-DEMO-SCHOOL",
+        title="الصف الخامس: المدرسة",
+        grade="الصف الخامس",
+        stream="عام",
+        overrides=(
+            ("UNIT-DEMO-MATH-04", OverrideAction.HIDE, ""),
+            ("LES-DEMO-PHYS-11", OverrideAction.SET_FREE, ""),
+            ("TRK-DEMO-MATH-01", OverrideAction.RENAME, "الفصل الأول: الكسور"),
+        ),
+    ),
+    _Plan(
+        id="PLAN-DEMO-HOME",
+        title="الصف السادس: التعلّم المنزلي",
+        grade="الصف السادس",
+        stream="علمي",
+        overrides=(
+            (
+                "UNIT-DEMO-PHYS-02",
+                OverrideAction.SET_SOLD_SEPARATELY,
+                "DEMO-PHYSICS-FORCES",
+            ),
+            ("UNIT-DEMO-PHYS-01", OverrideAction.SET_LINEAR, "true"),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Student:
+    email: str
+    name: str
+    plan: str
+    items: tuple[str, ...] = ()
+    history: tuple[tuple[int, str, int], ...] = ()
+    """``(days ago, lesson id, hearts)``, oldest first."""
+
+
+STUDENTS = (
+    _Student(
+        email=STUDENT_EMAIL,
+        name="سارة العلي",
+        plan="PLAN-DEMO-SCHOOL",
+        items=("DEMO-MATH-PLUS",),
+        history=(
+            (3, "LES-DEMO-MATH-01", 4),
+            (2, "LES-DEMO-MATH-02", 5),
+            (2, "LES-DEMO-MATH-01", 5),
+            (1, "LES-DEMO-PHYS-01", 3),
+            (1, "LES-DEMO-MATH-03", 4),
+        ),
+    ),
+    _Student(
+        email="omar@demo.memora",
+        name="عمر حسن",
+        plan="PLAN-DEMO-HOME",
+        items=("DEMO-PHYSICS-FORCES",),
+        history=(
+            (9, "LES-DEMO-PHYS-01", 5),
+            (8, "LES-DEMO-PHYS-02", 5),
+            (5, "LES-DEMO-PHYS-03", 2),
+            (5, "LES-DEMO-MATH-01", 3),
+        ),
+    ),
+    _Student(email="lina@demo.memora", name="Lina Haddad", plan="PLAN-DEMO-SCHOOL"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Staff:
+    email: str
+    name: str
+    role: str
+    """The group's name; "" for the superuser."""
+
+
+STAFF = (
+    _Staff("admin@demo.memora", "Demo Admin", ""),
+    _Staff("manager@demo.memora", "Demo Manager", roles.SYSTEM_MANAGERS),
+    _Staff("editor@demo.memora", "Demo Editor", roles.CONTENT_EDITORS),
+    _Staff("publisher@demo.memora", "Demo Publisher", roles.PUBLISHERS),
+    _Staff("support@demo.memora", "Demo Support", roles.SUPPORT),
+)
+_ROLE_WORDS = {
+    "": gettext_lazy("superuser, may do everything in the admin"),
+    roles.SYSTEM_MANAGERS: gettext_lazy("admin: system manager"),
+    roles.CONTENT_EDITORS: gettext_lazy("admin: content editor"),
+    roles.PUBLISHERS: gettext_lazy("admin: publisher"),
+    roles.SUPPORT: gettext_lazy("admin: support"),
+}
+
+
+def accounts() -> list[tuple[str, str]]:
+    """Who may sign in with `PASSWORD`, and as what: e-mail and a few words."""
+    titles = {plan.id: plan.title for plan in PLANS}
+    staff = [(person.email, str(_ROLE_WORDS[person.role])) for person in STAFF]
+    students = [
+        (student.email, _("student in “%(plan)s”") % {"plan": titles[student.plan]})
+        for student in STUDENTS
+    ]
+    return staff + students
+
+
+def seed(*, now: datetime | None = None) -> Iterator[str]:
+    """Make what is missing of the school; a sentence for each thing done.
+
+    Needs the database, Redis and the disk, as publishing and playing do.
+
+    Raises:
+        DemoError: this is production, or a plan could not be published.
+    """
+    if settings.PRODUCTION:
+        raise DemoError(
+            _("This is production: the demo's passwords are known to everybody.")
+        )
+    now = now or timezone.now()
+    yield from _videos()
+    yield from _subjects()
+    yield from _plans()
+    yield from _staff()
+    yield from _students()
+    yield from _published()
+    yield from _history(now)
+
+
+def _videos() -> Iterator[str]:
+    target = Path(settings.VIDEO_ROOT) / VIDEO
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(FOLDER / VIDEO.name, target)
+        yield _("Copied the demo's video to %(path)s.") % {"path": target}
+
+
+def _subjects() -> Iterator[str]:
+    for subject_id, file in SUBJECTS.items():
+        if Node.objects.filter(public_id=subject_id).exists():
+            continue
+        report = import_curriculum((FOLDER / file).read_bytes())
+        yield _("Imported “%(title)s”: %(nodes)d nodes, %(stages)d stages.") % {
+            "title": report.title,
+            "nodes": report.nodes.created,
+            "stages": report.stages.created,
+        }
+
+
+@transaction.atomic
+def _make_plan(wanted: _Plan) -> AcademicPlan:
+    plan = AcademicPlan.objects.create(
+        public_id=wanted.id,
+        title=wanted.title,
+        season=Season.objects.get_or_create(title=SEASON)[0],
+        grade=Grade.objects.get_or_create(title=wanted.grade)[0],
+        stream=Stream.objects.get_or_create(title=wanted.stream)[0],
+        is_published=True,
+    )
+    for subject_id in SUBJECTS:
+        add_subject(plan=plan, subject=Node.objects.get(public_id=subject_id))
+    for node_id, action, value in wanted.overrides:
+        target = Node.objects.get(public_id=node_id)
+        set_override(plan=plan, target=target, action=action, value=value)
+    return plan
+
+
+def _plans() -> Iterator[str]:
+    for wanted in PLANS:
+        if AcademicPlan.objects.filter(public_id=wanted.id).exists():
+            continue
+        plan = _make_plan(wanted)
+        yield _("Made the plan “%(title)s”.") % {"title": plan.title}
+
+
+def _staff() -> Iterator[str]:
+    for person in STAFF:
+        if User.objects.filter(email=person.email).exists():
+            continue
+        with transaction.atomic():
+            _make_staff(person)
+        yield _("Made %(email)s: %(who)s.") % {
+            "email": person.email,
+            "who": _ROLE_WORDS[person.role],
+        }
+
+
+def _make_staff(person: _Staff) -> None:
+    if not person.role:
+        User.objects.create_superuser(person.email, PASSWORD, full_name=person.name)
+        return
+    user = User.objects.create_user(
+        person.email, PASSWORD, full_name=person.name, is_staff=True
+    )
+    user.groups.add(Group.objects.get(name=person.role))
+
+
+def _students() -> Iterator[str]:
+    for student in STUDENTS:
+        if User.objects.filter(email=student.email).exists():
+            continue
+        with transaction.atomic():
+            _make_student(student)
+        yield _("Made the student %(email)s.") % {"email": student.email}
+
+
+def _make_student(student: _Student) -> None:
+    plan = AcademicPlan.objects.get(public_id=student.plan)
+    player = player_accounts.create_player(
+        student.email, PASSWORD, full_name=student.name, grade=plan.grade, plan=plan
+    )
+    for item in student.items:
+        Entitlement.objects.create(player=player, item=item)
+
+
+def _published() -> Iterator[str]:
+    for plan in AcademicPlan.objects.filter(
+        public_id__in=[wanted.id for wanted in PLANS], is_published=True
+    ):
+        entry = builds.publish_plan(plan.pk, trigger="demo")
+        if entry is None:  # it is as published
+            continue
+        if entry.status not in (SyncStatus.SUCCESS, SyncStatus.LOCAL_ONLY):
+            raise DemoError(
+                _("The plan “%(plan)s” could not be published: %(error)s")
+                % {"plan": plan.title, "error": entry.error}
+            )
+        yield _("Published “%(plan)s”: %(files)d files written.") % {
+            "plan": plan.title,
+            "files": entry.files_written,
+        }
+
+
+def _history(now: datetime) -> Iterator[str]:
+    """Let the students play, once: who has played already is left alone."""
+    for student in STUDENTS:
+        player = PlayerProfile.objects.filter(user__email=student.email).first()
+        if player is None or not student.history or player.interactions.exists():
+            continue
+        for number, (days_ago, lesson_id, hearts) in enumerate(student.history):
+            completion.complete(
+                player_id=player.pk,
+                lesson_id=lesson_id,
+                hearts=hearts,
+                idempotency_key=f"demo-{number}",
+                now=now - timedelta(days=days_ago, minutes=-number),
+            )
+        yield _("Let %(email)s complete lessons on earlier days: %(count)d.") % {
+            "email": student.email,
+            "count": len(student.history),
+        }

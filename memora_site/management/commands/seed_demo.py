@@ -1,0 +1,57 @@
+"""``manage.py seed_demo``: the demo school, made where it is missing."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _, gettext_lazy
+
+from memora_site import demo_school, embedded_redis, health
+
+
+class Command(BaseCommand):
+    help = gettext_lazy(
+        "Make the demo school: subjects, plans, staff and students with a past. "
+        "Safe to run again; never in production."
+    )  # type: ignore[assignment]
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        is_quiet = options["verbosity"] == 0
+        with _redis():
+            try:
+                for sentence in demo_school.seed():
+                    if not is_quiet:
+                        self.stdout.write(sentence)
+            except demo_school.DemoError as error:
+                raise CommandError(str(error)) from error
+        if not is_quiet:
+            self._say_accounts()
+
+    def _say_accounts(self) -> None:
+        self.stdout.write(_("The demo school is complete."))
+        self.stdout.write(
+            _("Who may sign in (password: %(password)s):")
+            % {"password": demo_school.PASSWORD}
+        )
+        for email, who in demo_school.accounts():
+            self.stdout.write(f"  {email:24} {who}")
+
+
+@contextlib.contextmanager
+def _redis() -> Iterator[None]:
+    """The bundled Redis, for as long as this takes, where none answers yet."""
+    process = None
+    try:
+        if settings.EMBEDDED_REDIS:
+            process = embedded_redis.start(
+                settings.EMBEDDED_REDIS_SOCKET, data_dir=settings.STATE_DIR / "redis"
+            )
+        health.check_redis()
+        yield
+    except (embedded_redis.EmbeddedRedisError, health.NotReady) as error:
+        raise CommandError(str(error)) from error
+    finally:
+        if process is not None:
+            embedded_redis.stop(process)
