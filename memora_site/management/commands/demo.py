@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 from memora_site import demo_story, embedded_redis
 from memora_site.celery import app as celery_app
 from memora_site.demo_processes import ChildDiedError, Family
+from memora_site.demo_school import DEVICE_ID, PASSWORD, STUDENT_EMAIL, accounts
 from publishing import builds, changes
 from publishing.models import SyncStatus
 
