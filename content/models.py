@@ -42,13 +42,17 @@ class NodeKind(models.TextChoices):
 class TrackedQuerySet(models.QuerySet[Any]):
     """Bulk writes that Django sends no signal for still count as edits (DESIGN 5)."""
 
-    def _subject_ids(self) -> set[int]:
-        """The subjects the rows of this query belong to."""
+    def _changed(self) -> set[int]:
+        """What an edit of these rows changes: subjects, or lessons' stages, by key."""
+        raise NotImplementedError
+
+    def _touch(self, changed: Iterable[int]) -> None:
+        """Record that these changed."""
         raise NotImplementedError
 
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
-            before = self._subject_ids()
+            before = self._changed()
             primary_keys = (
                 list(self.values_list("pk", flat=True)) if self._moves(kwargs) else []
             )
@@ -56,11 +60,11 @@ class TrackedQuerySet(models.QuerySet[Any]):
             after = (
                 type(self)(self.model, using=self.db)
                 .filter(pk__in=primary_keys)
-                ._subject_ids()
+                ._changed()
                 if primary_keys
                 else set()
             )
-            SubjectState.touch(before | after)
+            self._touch(before | after)
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -72,7 +76,7 @@ class TrackedQuerySet(models.QuerySet[Any]):
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         with transaction.atomic(using=self.db):
             created = super().bulk_create(objs, *args, **kwargs)
-            SubjectState.touch(self.model.subject_ids_of(created))
+            self._touch(made.changes for made in created)
         return created
 
 
@@ -86,9 +90,12 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
     is_part_of_a_branch = False
     """Deleting these is part of deleting the node they lie in; that one counts."""
 
-    def _subject_ids(self) -> set[int]:
+    def _changed(self) -> set[int]:
         own = self.order_by().annotate(own_subject=Coalesce("subject_id", "pk"))
         return set(own.values_list("own_subject", flat=True).distinct())
+
+    def _touch(self, changed: Iterable[int]) -> None:
+        SubjectState.touch(changed)
 
     def update(self, **kwargs: Any) -> int:
         if kwargs.keys() <= _PLACE:
@@ -211,6 +218,8 @@ class Node(MPTTModel):
         editable=False,
         help_text=_("The lesson's place in its subject's progress bitmap, for good."),
     )
+    stages_revision = models.PositiveBigIntegerField(default=0, editable=False)
+    """The subject's revision at the last change of this lesson's stages."""
     trashed_at = models.DateTimeField(
         _("in the trash since"), null=True, blank=True, editable=False
     )
@@ -249,6 +258,10 @@ class Node(MPTTModel):
             # A subject's tree in order, whatever mptt calls its tree today.
             models.Index(fields=["subject", "lft"], name="content_subject_order"),
             models.Index(fields=["tree_id", "lft"], name="content_tree_order"),
+            # Which lessons' stages a release has not seen yet.
+            models.Index(
+                fields=["subject", "stages_revision"], name="content_edited_stages"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -276,10 +289,8 @@ class Node(MPTTModel):
         own: int = self.pk if self.subject_id is None else self.subject_id
         return own
 
-    @staticmethod
-    def subject_ids_of(nodes: Iterable["Node"]) -> set[int]:
-        """The subjects these nodes belong to."""
-        return {node.subject_pk for node in nodes}
+    changes = subject_pk
+    """What saving this row changes: the subject (`NodeQuerySet`)."""
 
 
 class _KindManager(NodeManager):
@@ -347,6 +358,9 @@ class SubjectState(models.Model):
     """The bit the next lesson gets. It only grows, so no bit is ever reused."""
     revision = models.PositiveBigIntegerField(default=1)
     """Grows in the transaction of every edit of the subject (DESIGN 5)."""
+    tree_revision = models.PositiveBigIntegerField(default=1)
+    """The revision of the last edit of anything but lessons' stages: what a release
+    made since then has of the tree is still true (`Node.stages_revision`)."""
     language = models.CharField(_("language"), max_length=35, blank=True)
     attribution = models.TextField(_("attribution"), blank=True)
     license = models.CharField(_("licence"), max_length=500, blank=True)
@@ -368,7 +382,24 @@ class SubjectState(models.Model):
         touched = sorted(set(subject_ids))
         if not touched:
             return
+        # In this order: MariaDB assigns from left to right, and the second sees the
+        # first done.
+        cls.objects.filter(pk__in=touched).update(
+            tree_revision=models.F("revision") + 1, revision=models.F("revision") + 1
+        )
+        signals.subjects_changed.send(sender=cls, subject_ids=touched)
+
+    @classmethod
+    def touch_stages(cls, lesson_ids: Iterable[int]) -> None:
+        """Record that these lessons' stages changed and nothing else; as `touch`."""
+        lessons = Node.objects.filter(pk__in=set(lesson_ids), subject__isnull=False)
+        touched = sorted(set(lessons.values_list("subject_id", flat=True)))
+        if not touched:
+            return
         cls.objects.filter(pk__in=touched).update(revision=models.F("revision") + 1)
+        newest = cls.objects.filter(pk=models.OuterRef("subject_id")).values("revision")
+        # Not NodeQuerySet's update(): the tree itself stays as it was.
+        models.QuerySet.update(lessons, stages_revision=models.Subquery(newest))
         signals.subjects_changed.send(sender=cls, subject_ids=touched)
 
 
@@ -400,10 +431,11 @@ def new_stage_id() -> str:
 
 
 class StageQuerySet(TrackedQuerySet):
-    def _subject_ids(self) -> set[int]:
-        return set(
-            self.order_by().values_list("lesson__subject_id", flat=True).distinct()
-        )
+    def _changed(self) -> set[int]:
+        return set(self.order_by().values_list("lesson_id", flat=True).distinct())
+
+    def _touch(self, changed: Iterable[int]) -> None:
+        SubjectState.touch_stages(changed)
 
 
 class LessonStage(models.Model):
@@ -491,10 +523,7 @@ class LessonStage(models.Model):
         except ConfigError as error:
             raise ValidationError({"config": error.messages}) from error
 
-    @staticmethod
-    def subject_ids_of(stages: Iterable["LessonStage"]) -> set[int]:
-        """The subjects these stages belong to."""
-        lessons = {stage.lesson_id for stage in stages}
-        return set(
-            Node.objects.filter(pk__in=lessons).values_list("subject_id", flat=True)
-        )
+    @property
+    def changes(self) -> int:
+        """What saving this row changes: the lesson's stages (`StageQuerySet`)."""
+        return self.lesson_id

@@ -52,10 +52,10 @@ for _model in _NODE_MODELS:
 def _stage_moves(instance: LessonStage, **_kwargs: Any) -> None:
     """A stage taken to another lesson changes the subject it left, too."""
     if instance.pk is not None:
-        SubjectState.touch(LessonStage.objects.filter(pk=instance.pk)._subject_ids())
+        SubjectState.touch_stages(LessonStage.objects.filter(pk=instance.pk)._changed())
 
 
 @receiver([post_save, post_delete], sender=LessonStage)
 def _stage_changed(instance: LessonStage, origin: Any = None, **_kwargs: Any) -> None:
     if not _goes_with_a_node(instance, origin):
-        SubjectState.touch(LessonStage.subject_ids_of([instance]))
+        SubjectState.touch_stages([instance.lesson_id])
