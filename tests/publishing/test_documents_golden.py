@@ -412,3 +412,13 @@ def test_a_signature_with_more_than_half_its_life_is_kept():
     assert [path for path in later if later[path].changed] == [path]
     assert later[path].record.version == first[path].record.version
     assert later[path].record.signed_until == NOON + 6 * 3600
+
+
+def test_a_plan_without_subjects_is_a_manifest_and_an_empty_index():
+    found = contents(build([]))
+    assert list(found) == [
+        "plans/PLAN-1/manifest.json",
+        "plans/PLAN-1/search_index.json",
+    ]
+    assert found["plans/PLAN-1/manifest.json"]["subjects"] == []
+    assert found["plans/PLAN-1/search_index.json"]["items"] == []
