@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -94,6 +95,9 @@ class Publication(models.Model):
     built_from = models.JSONField(default=dict)
     """What the release was made of: `publishing.changes.sources`."""
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
+    rolled_back_at = models.DateTimeField(_("rolled back"), null=True, blank=True)
+    """When an earlier generation was made current; NULL again with the next build.
+    Until somebody edits or publishes, the sweep leaves it alone."""
 
     class Meta:
         verbose_name = _("publication")
@@ -116,8 +120,11 @@ class PublishedDocument(models.Model):
     )
     """NULL for a lesson: lessons are shared by plans."""
     fingerprint = models.CharField(max_length=64)
-    """SHA-256 of the content without version, time and signatures."""
+    """SHA-256 of the content without version, time and signatures; "" for a file that
+    the next build must write whatever it finds."""
     version = models.PositiveBigIntegerField(_("version"))
+    """The highest ever published under this path; after a rollback the file itself
+    has an earlier one."""
     sha256 = models.CharField(max_length=64)
     size = models.PositiveIntegerField(_("bytes"))
     source_revision = models.PositiveBigIntegerField(default=0)
@@ -209,10 +216,20 @@ class SyncLog(models.Model):
         _("status"), max_length=12, choices=SyncStatus.choices, db_index=True
     )
     trigger = models.CharField(_("started by"), max_length=20)
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("by whom"),
+    )
     sources = models.JSONField(default=dict, editable=False)
     """What the attempt was made of: when that changes, it need not wait."""
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
+    disk_needed = models.PositiveBigIntegerField(null=True, editable=False)
+    """The bytes the build wanted to write when it paused for a full disk."""
     generation = models.PositiveBigIntegerField(_("generation"), null=True, blank=True)
     files_written = models.PositiveIntegerField(_("files written"), default=0)
     files_unchanged = models.PositiveIntegerField(_("files unchanged"), default=0)
@@ -243,3 +260,123 @@ class SyncLog(models.Model):
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
+
+
+# --- Watching: who waits, what was found, who must know ------------------------------
+
+
+class WaitingPlan(models.Model):
+    """Since when a plan waits to be built, as the watch saw it (to the minute).
+
+    What waits is decided by revisions alone (`publishing.changes`); this only says
+    for how long.
+    """
+
+    plan = models.OneToOneField(
+        AcademicPlan,
+        models.CASCADE,
+        primary_key=True,
+        related_name="waiting",
+        verbose_name=_("plan"),
+    )
+    since = models.DateTimeField(_("since"))
+
+    class Meta:
+        verbose_name = _("waiting plan")
+        verbose_name_plural = _("waiting plans")
+
+    def __str__(self) -> str:
+        return str(self.plan_id)
+
+
+class FaultKind(models.TextChoices):
+    """What a health check can find."""
+
+    MISSING = "missing", _("Missing file")
+    CORRUPT = "corrupt", _("Corrupt file")
+    BROKEN_LINK = "broken_link", _("Broken link")
+    WRONG_GENERATION = "wrong_generation", _("Wrong generation")
+    TORN = "torn", _("Unfinished switch")
+    ORPHANED = "orphaned", _("Orphaned file")
+    STALE = "stale", _("Overdue plan")
+    FAILING = "failing", _("Many failures")
+    DISK_LOW = "disk_low", _("Disk nearly full")
+    SILENT = "silent", _("Silent worker")
+
+
+class HealthReport(models.Model):
+    """What one health check found, and what it mended."""
+
+    is_full = models.BooleanField(_("full"))
+    """Every file, or a sample."""
+    plans = models.JSONField(_("plans"), default=list)
+    """The ids of the plans looked at; empty for all."""
+    started_at = models.DateTimeField(_("started"), db_index=True)
+    finished_at = models.DateTimeField(_("finished"))
+    files_checked = models.PositiveIntegerField(_("files checked"), default=0)
+    faults = models.PositiveIntegerField(_("faults"), default=0)
+    """How many are left after what was mended."""
+    repaired = models.PositiveIntegerField(_("mended"), default=0)
+    counts = models.JSONField(_("counts"), default=dict)
+    """`FaultKind` to how many were found, the mended ones among them."""
+    findings = models.JSONField(_("findings"), default=dict)
+    """`FaultKind` to the first hundred: ``{"what", "why", "repaired"}``."""
+    facts = models.JSONField(_("facts"), default=dict)
+    """Queue, failures, disk and heartbeat as measured: `publishing.health.Facts`."""
+
+    class Meta:
+        verbose_name = _("health report")
+        verbose_name_plural = _("health reports")
+        ordering = ["-started_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_sound(self) -> bool:
+        """Nothing is wrong, or nothing any more."""
+        return self.faults == 0
+
+
+class AlertKind(models.TextChoices):
+    DISK_LOW = "disk_low", _("Disk nearly full")
+    DEAD_LETTER = "dead_letter", _("Dead letter")
+    UPLOAD_FAILED = "upload_failed", _("Upload failed")
+    HEALTH_FAULT = "health_fault", _("Health check")
+
+
+class Alert(models.Model):
+    """Something that System Managers must know, once, until it is over."""
+
+    kind = models.CharField(_("kind"), max_length=20, choices=AlertKind.choices)
+    key = models.CharField(_("about"), max_length=ID_MAX_LENGTH, blank=True)
+    """Which one of its kind: a plan's id; "" where there is only one."""
+    open_key = models.CharField(max_length=100, null=True, editable=False)
+    """``kind:key`` while the alert is open, NULL afterwards."""
+    message = models.TextField(_("message"))
+    raised_at = models.DateTimeField(_("raised"), db_index=True)
+    seen_at = models.DateTimeField(_("last seen"))
+    resolved_at = models.DateTimeField(_("resolved"), null=True, blank=True)
+    sent_at = models.DateTimeField(_("sent by e-mail"), null=True, blank=True)
+    """NULL until the mail has gone; every sweep tries again."""
+    sending_until = models.DateTimeField(null=True, editable=False)
+    """Somebody is sending it; should he die, it may be tried again after this."""
+
+    class Meta:
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        ordering = ["-raised_at", "-pk"]
+        constraints = [
+            # Two builds that find the disk full at once raise one alert. A unique
+            # column with NULLs says "one open" on every database.
+            models.UniqueConstraint(
+                fields=["open_key"], name="publishing_one_open_alert"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.key}".strip()
+
+    @property
+    def is_open(self) -> bool:
+        return self.open_key is not None

@@ -18,6 +18,7 @@ from redis.exceptions import LockError, RedisError
 log = structlog.get_logger(__name__)
 
 PENDING_KEY = "cdn_export:pending_plans"
+HEARTBEAT_KEY = "cdn_export:heartbeat"
 _LOCK_SECONDS = 60.0
 _RENEW_SECONDS = 15.0
 
@@ -69,6 +70,45 @@ def remove(plan_ids: Iterable[int]) -> None:
         log.warning("publish_wakeup_kept", error=type(error).__name__)
 
 
+def beat(unix_time: float) -> None:
+    """Say that a worker lives, and that beat told it to."""
+    try:
+        _client().set(HEARTBEAT_KEY, repr(unix_time))
+    except RedisError as error:
+        log.warning("heartbeat_lost", error=type(error).__name__)
+
+
+def last_beat() -> float | None:
+    """The Unix time of the last heartbeat; None when there is none to be read."""
+    try:
+        found = _client().get(HEARTBEAT_KEY)
+    except RedisError as error:
+        log.warning("heartbeat_unread", error=type(error).__name__)
+        return None
+    return float(found) if found else None
+
+
+def being_built(plan_ids: Iterable[int]) -> set[int] | None:
+    """Those of the plans that a living builder has locked; None without Redis."""
+    ids = list(plan_ids)
+    try:
+        pipeline = _client().pipeline(transaction=False)
+        for plan_id in ids:
+            pipeline.exists(_lock_name(plan_id))
+        return {
+            plan_id
+            for plan_id, there in zip(ids, pipeline.execute(), strict=True)
+            if there
+        }
+    except RedisError as error:
+        log.warning("build_locks_unread", error=type(error).__name__)
+        return None
+
+
+def _lock_name(plan_id: int) -> str:
+    return f"cdn_export:lock:{plan_id}"
+
+
 @contextmanager
 def build_lock(plan_id: int) -> Iterator[bool]:
     """Hold the right to build a plan; yields False when another builder has it.
@@ -78,7 +118,7 @@ def build_lock(plan_id: int) -> Iterator[bool]:
     and the fence lets one of them finish.
     """
     lock = _client().lock(
-        f"cdn_export:lock:{plan_id}",
+        _lock_name(plan_id),
         timeout=_LOCK_SECONDS,
         blocking=False,
         thread_local=False,

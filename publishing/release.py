@@ -101,7 +101,8 @@ def stage_and_switch(
     )
 
 
-def _take_switch_lock() -> SwitchLock:
+def take_switch_lock() -> SwitchLock:
+    """Be the only one who changes what readers see, until the transaction ends."""
     SwitchLock.objects.get_or_create(pk=SwitchLock.ROW)
     return SwitchLock.objects.select_for_update().get(pk=SwitchLock.ROW)
 
@@ -113,7 +114,7 @@ def _lock_for_switch(publication: Publication, snapshot: Snapshot) -> None:
         SupersededError: a newer build has claimed the plan.
         StaleSnapshotError: lesson files were deleted since the snapshot.
     """
-    lock = _take_switch_lock()
+    lock = take_switch_lock()
     fence = Publication.objects.select_for_update().get(pk=publication.pk).fence
     if fence != publication.fence:
         raise SupersededError(f"build {fence} is newer than {publication.fence}")
@@ -165,7 +166,7 @@ def _record_release(
         The lessons this plan no longer offers.
     """
     PublishedDocument.objects.filter(path__in=gone).delete()
-    _upsert_documents(
+    upsert_documents(
         [
             PublishedDocument(
                 path=document.path,
@@ -181,20 +182,27 @@ def _record_release(
             for document in written
         ]
     )
-    flipped, dropped = _record_offers(publication, offers)
+    flipped, dropped = record_offers(publication, offers)
     publication.built_from = snapshot.built_from
-    publication.switching = None
+    publication.switching = publication.rolled_back_at = None
     if written or gone:
         publication.published_at = now
     publication.save(
-        update_fields=["generation", "switching", "built_from", "published_at"]
+        update_fields=[
+            "generation",
+            "switching",
+            "built_from",
+            "published_at",
+            "rolled_back_at",
+        ]
     )
     # Whether a lesson is gated stands in the topics of every plan that has it.
     AcademicPlan.touch(changes.plans_with_lessons(flipped, besides=publication))
     return dropped
 
 
-def _upsert_documents(rows: list[PublishedDocument]) -> None:
+def upsert_documents(rows: list[PublishedDocument]) -> None:
+    """Write down these files as they are now."""
     fields = [
         "lesson_id",
         "publication",
@@ -219,7 +227,7 @@ def _upsert_documents(rows: list[PublishedDocument]) -> None:
     )
 
 
-def _record_offers(
+def record_offers(
     publication: Publication, offers: Mapping[str, bool]
 ) -> tuple[set[str], set[str]]:
     """Replace the plan's offers.
@@ -276,7 +284,7 @@ def remove_unoffered_lessons(among: Collection[str] | None = None) -> int:
     if among is not None:
         unoffered = unoffered.filter(lesson_id__in=among)
     with transaction.atomic():
-        lock = _take_switch_lock()
+        lock = take_switch_lock()
         doomed = dict(unoffered.values_list("pk", "path"))
         if doomed:
             lock.removals += 1
@@ -293,7 +301,7 @@ def withdraw(publication_pk: int) -> None:
     Idempotent; a death halfway leaves the publication, and the next sweep goes on.
     """
     with transaction.atomic():
-        _take_switch_lock()
+        take_switch_lock()
         publication = (
             Publication.objects.select_for_update()
             .filter(pk=publication_pk)
@@ -302,12 +310,33 @@ def withdraw(publication_pk: int) -> None:
         )
         if publication is None:
             return
-        flipped, dropped = _record_offers(publication, {})
+        flipped, dropped = record_offers(publication, {})
         AcademicPlan.touch(changes.plans_with_lessons(flipped, besides=publication))
         staging.withdraw_plan(publication.plan_public_id)
         publication.delete()
     removed = remove_unoffered_lessons(dropped)
     log.info("plan_withdrawn", plan=publication.plan_public_id, lessons_removed=removed)
+
+
+def distrust(publication_pks: Collection[int]) -> None:
+    """Have these plans rebuilt in full, every file compared with the disk.
+
+    A build under way gives up: what it read may be what is wrong.
+    """
+    with transaction.atomic():
+        publications = Publication.objects.select_for_update().order_by("pk")
+        for publication in publications.filter(pk__in=publication_pks):
+            publication.fence += 1
+            publication.switching = publication.fence
+            publication.built_from = {}
+            publication.save(update_fields=["fence", "switching", "built_from"])
+
+
+def end_rollback(plan_pk: int) -> None:
+    """Let a plan that was rolled back be built again: somebody publishes it."""
+    Publication.objects.filter(plan_id=plan_pk, rolled_back_at__isnull=False).update(
+        built_from={}
+    )
 
 
 def collect() -> dict[str, list[int]]:

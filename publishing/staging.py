@@ -31,7 +31,14 @@ class StagingError(Exception):
 
 
 class DiskLowError(StagingError):
-    """Too little free space to publish safely; publishing resumes by itself."""
+    """Too little free space to publish safely; publishing resumes by itself.
+
+    ``needed`` is how many bytes were to be written.
+    """
+
+    def __init__(self, message: str, *, needed: int = 0) -> None:
+        super().__init__(message)
+        self.needed = needed
 
 
 def root() -> Path:
@@ -61,17 +68,23 @@ def require_space(*, needed: int, min_free_percent: int) -> None:
     Raises:
         DiskLowError: less than ``min_free_percent`` would stay free.
     """
-    root().mkdir(parents=True, exist_ok=True)
-    usage = shutil.disk_usage(root())
-    left = (usage.free - needed) * 100 / usage.total
+    left = free_percent(after=needed)
     if left < min_free_percent:
         raise DiskLowError(
             _(
                 "Only %(free).1f %% of the disk at %(root)s would stay free; publishing "
                 "waits until it is %(needed)d %%."
             )
-            % {"free": max(left, 0), "root": root(), "needed": min_free_percent}
+            % {"free": max(left, 0), "root": root(), "needed": min_free_percent},
+            needed=needed,
         )
+
+
+def free_percent(*, after: int = 0) -> float:
+    """How much of the content root's disk is free once ``after`` bytes are written."""
+    root().mkdir(parents=True, exist_ok=True)
+    usage = shutil.disk_usage(root())
+    return (usage.free - after) * 100 / usage.total
 
 
 def write_generation(
@@ -237,8 +250,41 @@ def collect(plan_id: str, *, keep: int) -> list[int]:
 
 
 def collect_lessons() -> None:
-    """Remove prepared lesson bytes that a killed build left behind."""
+    """Remove prepared lesson bytes and links that a killed build left behind."""
     _drop_stale(root() / "lessons")
+    _drop_stale(root() / "plans")
+
+
+def plans_on_disk() -> set[str]:
+    """The ids of the plans that have a release here, or had one."""
+    found: set[str] = set()
+    for folder in (root() / "plans", root() / locations.GENERATIONS):
+        if folder.is_dir():
+            found |= {name for name in os.listdir(folder) if not name.startswith(".")}
+    return found
+
+
+def lesson_backups() -> set[str]:
+    """The content paths of the lessons that have a ``.prev`` file."""
+    folder = root() / "lessons"
+    if not folder.is_dir():
+        return set()
+    return {
+        f"lessons/{name.removesuffix('.prev')}"
+        for name in os.listdir(folder)
+        if name.endswith(".json.prev") and not name.startswith(".")
+    }
+
+
+def is_older(path: str, *, than: float) -> bool:
+    """Whether the file or folder was last changed before that Unix time.
+
+    One that is gone counts as young: there is nothing to do about it.
+    """
+    try:
+        return (root() / path).lstat().st_mtime < than
+    except FileNotFoundError:
+        return False
 
 
 def _drop_stale(folder: Path) -> None:
@@ -248,7 +294,7 @@ def _drop_stale(folder: Path) -> None:
     for path in folder.glob(".*"):
         with suppress(FileNotFoundError):
             if path.lstat().st_mtime < limit:
-                if path.is_dir():
+                if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink()
