@@ -11,7 +11,7 @@ from datetime import date, datetime
 from functools import partial
 
 import structlog
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Max, Min, Sum
 from django.utils.translation import gettext as _
 
@@ -23,6 +23,9 @@ from progress.models import InteractionLog, InteractionType
 from progress.xp import MAX_HEARTS
 
 log = structlog.get_logger(__name__)
+
+_DEADLOCK = 1213
+_DEADLOCK_RETRIES = 2
 
 
 def wallet_of(player_id: int) -> WalletState:
@@ -117,6 +120,19 @@ def append(row: InteractionLog) -> None:
         RuntimeError: a transaction is open. Its rollback would take the row back
             after Redis has followed it.
     """
+    for _retry in range(_DEADLOCK_RETRIES):
+        try:
+            _insert(row)
+        except OperationalError as error:
+            # MariaDB refuses one of several rows that race for a key.
+            if error.args[:1] != (_DEADLOCK,):
+                raise
+        else:
+            return
+    _insert(row)
+
+
+def _insert(row: InteractionLog) -> None:
     if connection.in_atomic_block:
         with transaction.atomic(durable=True):
             row.save()

@@ -13,7 +13,7 @@ from publishing import locations
 def of_lesson(lesson_id: str) -> tuple[str, ...]:
     """The ids of the lesson's reviewable items, in order, each once.
 
-    None when the lesson is not published (any more). One ``stat`` when its file has
+    Empty when the lesson is not published (any more). One ``stat`` when its file has
     not changed since it was last asked for.
     """
     path = Path(settings.CONTENT_ROOT) / locations.lesson(lesson_id)

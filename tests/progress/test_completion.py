@@ -496,6 +496,20 @@ def test_a_database_lost_at_the_commit_leaves_redis_to_be_rebuilt(
     assert shown(student) == truth(student)
 
 
+def test_a_deadlock_that_mariadb_resolves_against_us_is_tried_again(student, finish):
+    refusals = [OperationalError(1213, "deadlock found")] * 2
+
+    def unlucky(execute, sql, *rest):
+        if sql.startswith("INSERT INTO") and refusals:
+            raise refusals.pop()
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(unlucky):
+        assert finish("0-0").xp_earned == 35
+    assert refusals == []
+    assert shown(student) == truth(student)
+
+
 # --- What it costs ----------------------------------------------------------
 
 

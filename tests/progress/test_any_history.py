@@ -1,0 +1,121 @@
+"""Any history of a player, with Redis emptied and writers dying anywhere in it.
+
+Beside it a model that only counts; whatever happened, both always say the same.
+"""
+
+import random
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import pytest
+
+from players.services import wallet
+from progress import store, streak
+from progress.errors import NoHeartsError, NotUnlockedError
+from progress.services import ledger, progress, projections, snapshots
+from progress.streak import Streak
+from tests.progress.conftest import MONDAY
+
+pytestmark = pytest.mark.django_db
+
+PLACES = ["0-0", "0-1", "1-0", "1-1"]
+
+
+class Died(BaseException):
+    """A process that was killed."""
+
+
+@dataclass
+class Model:
+    """What a player has, counted on fingers."""
+
+    best: dict[str, int] = field(default_factory=dict)
+    xp: int = 0
+    streak: Streak = field(default_factory=Streak)
+
+    def is_locked(self, place: str) -> bool:
+        before = PLACES[: PLACES.index(place)]
+        return place not in self.best and any(one not in self.best for one in before)
+
+    def completes(self, place: str, hearts: int, day: date) -> int:
+        earned = 10 + 2 * hearts
+        earned += 5 * (place not in self.best) + 10 * (hearts > self.best.get(place, 0))
+        self.best[place] = max(hearts, self.best.get(place, 0))
+        self.xp += earned
+        self.streak, _action = streak.after_success(self.streak, day)
+        return earned
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_redis_the_ledger_and_the_model_agree(
+    student, finish, redis_client, monkeypatch, seed
+):
+    chance = random.Random(seed)
+    model, day = Model(), 0
+    for _step in range(40):
+        day += chance.choice([0, 0, 0, 1, 1, 2, -1])
+        place, hearts = chance.choice(PLACES), chance.randint(0, 5)
+        today = (MONDAY + timedelta(days=day)).date()
+        dies_at = chance.choice([None, None, None, "begin", "append", "apply"])
+        if chance.random() < 0.2:
+            redis_client.flushdb()
+        try:
+            with monkeypatch.context() as patched:
+                if dies_at is not None:
+                    _let_die(patched, dies_at)
+                earned = finish(place, hearts, day=day).xp_earned
+        except NotUnlockedError:
+            assert model.is_locked(place)
+        except NoHeartsError:
+            assert hearts == 0
+        except Died:
+            if dies_at == "apply" and hearts:
+                model.completes(place, hearts, today)  # it was committed
+            _let_marks_age(redis_client, student.pk)
+        else:
+            assert earned == model.completes(place, hearts, today)
+        _assert_agree(student.pk, model)
+    snapshots.sync_pending()
+    redis_client.flushdb()
+    _assert_agree(student.pk, model)
+
+
+def _let_die(patched, step: str) -> None:
+    def die(*_args, **_kwargs):
+        raise Died
+
+    if step == "begin":  # after it left its mark
+        real = store.begin
+
+        def begin_then_die(*args):
+            real(*args)
+            raise Died
+
+        patched.setattr(store, "begin", begin_then_die)
+    else:
+        patched.setattr({"append": ledger, "apply": store}[step], step, die)
+
+
+def _let_marks_age(redis_client, player_id: int) -> None:
+    name = f"in_flight:{{{player_id}}}"
+    for token in redis_client.zrange(name, 0, -1):
+        redis_client.zincrby(name, -store.MARK_MS - 1, token)
+
+
+def _assert_agree(player_id: int, model: Model) -> None:
+    held = wallet.get(player_id)
+    assert held == ledger.wallet_of(player_id)
+    assert (held.total_xp, held.current_streak, held.last_success_date) == (
+        model.xp,
+        model.streak.days,
+        model.streak.last,
+    )
+    shown = projections.subject(player_id, "SUBJ-MATH")
+    assert shown == ledger.subject_of(player_id, "SUBJ-MATH")
+    answer = progress.of_subject(player_id=player_id, subject_id="SUBJ-MATH")
+    assert answer["total_xp_earned"] == model.xp
+    assert answer["passed_lessons"] == len(model.best)
+    assert answer["completion_percentage"] == 25.0 * len(model.best)
+    nexts = [place for place in PLACES if place not in model.best]
+    expected = f"LES-MATH-{nexts[0]}" if nexts else None
+    assert answer["suggested_next_lesson_id"] == expected
