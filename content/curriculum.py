@@ -304,7 +304,7 @@ class _Import:
             stored = self.stored.nodes.get(spec.id)
             if stored is None:
                 if spec.id:
-                    unknown[spec.id] = spec
+                    unknown.setdefault(spec.id, spec)
             elif stored.kind != spec.kind:
                 self._fault_at_id(
                     spec, _("is the id of a %(kind)s") % {"kind": labels[stored.kind]}

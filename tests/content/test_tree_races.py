@@ -1,0 +1,165 @@
+"""Several editors at once, on a database where they really are at once.
+
+django-mptt corrupts a tree that two writers change; the locks of `content.services`
+are what stands between. SQLite lets one writer in at a time, so this says something
+only on MariaDB.
+"""
+
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from content import services
+from content.curriculum import export_curriculum, import_curriculum
+from content.errors import StructureError
+from content.integrity import find_faults
+from content.kinds import Kind
+from content.models import Node, SubjectState
+from tests.factories.content import make_branch
+
+pytestmark = [
+    pytest.mark.mariadb,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(
+        connection.vendor != "mysql", reason="SQLite has one writer at a time"
+    ),
+]
+
+THREADS = 4
+STEPS = 25
+
+
+def at_once(*works):
+    """Run each of ``works`` in a thread and connection of its own, started together."""
+    barrier = threading.Barrier(len(works))
+
+    def run(work):
+        try:
+            barrier.wait(timeout=30)
+            return work()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [future.result() for future in [pool.submit(run, w) for w in works]]
+
+
+def random_of(chance, **wanted):
+    return chance.choice(list(Node.objects.filter(**wanted)) or [None])
+
+
+def edit_at_random(seed):
+    """An editor who moves, adds, deletes and reorders; a refusal is an answer, too."""
+    chance = random.Random(seed)
+    for step in range(STEPS):
+        try:
+            one_edit(chance, f"{seed}.{step}")
+        except StructureError:
+            continue
+
+
+def one_edit(chance, title):
+    lesson = random_of(chance, kind="lesson")
+    topic = random_of(chance, kind="topic")
+    unit = random_of(chance, kind="unit")
+    match chance.randrange(7):
+        case 0:
+            services.create_node(kind=Kind.LESSON, parent=topic, title=title)
+        case 1 if lesson:
+            services.move_node(node=lesson, target=topic, position="first-child")
+        case 2 if lesson:
+            beside = random_of(chance, kind="lesson")
+            services.move_node(node=lesson, target=beside, position="right")
+        case 3 if lesson:
+            services.delete_node(node=lesson)
+        case 4:
+            services.move_node(node=topic, target=unit, position="last-child")
+        case 5:
+            children = list(topic.get_children())
+            chance.shuffle(children)
+            services.reorder_children(parent=topic, ordered=children)
+        case _:
+            subject, other = (random_of(chance, kind="subject") for _n in range(2))
+            services.move_node(node=subject, target=other, position="left")
+
+
+def test_editors_at_once_leave_whole_trees():
+    for name in ("A", "B", "C"):
+        make_branch(name, lessons=4)
+    at_once(*(lambda seed=seed: edit_at_random(seed) for seed in range(THREADS)))
+    assert find_faults() == []
+
+
+def test_lessons_added_at_once_each_get_a_bit_of_their_own():
+    topic = make_branch().topic
+
+    def add():
+        for number in range(10):
+            services.create_node(kind=Kind.LESSON, parent=topic, title=str(number))
+
+    at_once(*[add] * THREADS)
+    bits = Node.objects.filter(kind="lesson").values_list("bit_index", flat=True)
+    assert sorted(bits) == list(range(10 * THREADS))
+    assert SubjectState.objects.get().next_bit_index == 10 * THREADS
+    assert find_faults() == []
+
+
+def test_subjects_made_at_once_each_get_a_tree_of_their_own():
+    at_once(*(lambda n=n: make_branch(str(n), lessons=2) for n in range(THREADS)))
+    assert Node.objects.filter(kind="subject").count() == THREADS
+    assert find_faults() == []
+
+
+def test_branches_that_swap_subjects_at_once_do_not_wait_for_each_other_for_ever():
+    one, two = make_branch("A", lessons=2), make_branch("B", lessons=2)
+
+    def swap(node, target):
+        for _step in range(10):
+            try:
+                services.move_node(
+                    node=Node.objects.get(pk=node.pk),
+                    target=Node.objects.get(pk=target.pk),
+                    position="last-child",
+                )
+            except StructureError:
+                continue
+
+    at_once(
+        lambda: swap(one.topic, two.unit),
+        lambda: swap(two.topic, one.unit),
+        lambda: swap(one.topic, one.unit),
+    )
+    assert find_faults() == []
+
+
+def test_an_import_and_an_editor_at_once_leave_a_whole_tree():
+    branch = make_branch(lessons=5)
+    data = export_curriculum(branch.subject.public_id)
+    at_once(
+        lambda: [import_curriculum(data) for _step in range(8)],
+        lambda: edit_at_random(1),
+        lambda: edit_at_random(2),
+    )
+    assert find_faults() == []
+
+
+def test_an_id_two_editors_want_at_once_goes_to_one_of_them():
+    one, two = make_branch("A"), make_branch("B")
+
+    def add(topic):
+        from django.core.exceptions import ValidationError
+
+        try:
+            services.create_node(
+                kind=Kind.LESSON, parent=topic, title="L", public_id="LES-SAME"
+            )
+        except ValidationError:
+            return "refused"
+        return "made"
+
+    answers = at_once(lambda: add(one.topic), lambda: add(two.topic))
+    assert sorted(answers) == ["made", "refused"]
+    assert find_faults() == []
