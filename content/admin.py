@@ -18,6 +18,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from mptt.admin import DraggableMPTTAdmin, MPTTModelAdmin
 from mptt.exceptions import InvalidMove
@@ -239,10 +240,13 @@ class NodeAdmin(SortableAdminBase, DraggableMPTTAdmin):
         return format_html('<span class="quiet">{}</span>', word)
 
     @admin.display(description=gettext_lazy("contents"))
-    def contents(self, node: Any) -> str:
+    def contents(self, node: Any) -> SafeString | str:
         facts: RowFacts = node.facts
         if node.kind == NodeKind.LESSON:
             count = facts.stages
+            if count == 0 and node.is_published:
+                why = _("Students will see an empty lesson: add a stage.")
+                return badge("!", _("No stages"), "waiting", why=why)
             return ngettext("%(count)d stage", "%(count)d stages", count) % {
                 "count": count
             }
@@ -428,6 +432,14 @@ class NodeAdmin(SortableAdminBase, DraggableMPTTAdmin):
                 _("Someone else saved the same id a moment ago. Nothing was saved."),
             )
         return HttpResponseRedirect(reverse("admin:content_node_changelist"))
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
+    ) -> HttpResponse:
+        if obj := kwargs.get("obj"):
+            context["title"] = capfirst(obj.get_kind_display())
+        response: HttpResponse = super().render_change_form(request, context, **kwargs)
+        return response
 
     def get_form(
         self, request: HttpRequest, obj: Node | None = None, **kwargs: Any

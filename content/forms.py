@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django import forms
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from content import kinds
@@ -108,7 +109,7 @@ class StageForm(forms.ModelForm):  # type: ignore[type-arg]
     """One stage; ``LessonStage.clean`` checks its content against its type's schema."""
 
     config = ReadableJSONField(
-        label=LessonStage._meta.get_field("config").verbose_name,
+        label=capfirst(LessonStage._meta.get_field("config").verbose_name),
         widget=forms.Textarea(
             attrs={"rows": 10, "dir": "auto", "class": "json-code", "spellcheck": False}
         ),

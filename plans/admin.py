@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
 from content.badges import badge
+from content.read_only import PlainChoices
 from plans.forms import OverrideForm, OverrideFormSet, SubjectFormSet, TargetSelect
 from plans.models import (
     AcademicPlan,
@@ -22,7 +23,7 @@ from plans.models import (
 )
 
 
-class SubjectInline(SortableTabularInline):
+class SubjectInline(PlainChoices, SortableTabularInline):
     model = PlanSubject
     formset = SubjectFormSet
     autocomplete_fields = ("subject",)
@@ -31,7 +32,7 @@ class SubjectInline(SortableTabularInline):
     verbose_name_plural = gettext_lazy("subjects")
 
 
-class OverrideInline(admin.TabularInline):  # type: ignore[type-arg]
+class OverrideInline(PlainChoices, admin.TabularInline):  # type: ignore[type-arg]
     model = PlanOverride
     form = OverrideForm
     formset = OverrideFormSet
@@ -54,7 +55,7 @@ class OverrideInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(AcademicPlan)
-class AcademicPlanAdmin(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
+class AcademicPlanAdmin(PlainChoices, SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display: tuple[str, ...] = (
         "title",
         "public_id",

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from content.badges import badge
 from content.errors import MemoraError
-from content.read_only import ReadOnly, ReadOnlyAdmin, readable_json
+from content.read_only import PlainChoices, ReadOnly, ReadOnlyAdmin, readable_json
 from players.forms import (
     DeviceForm,
     DeviceFormSet,
@@ -97,7 +97,6 @@ class UserAdmin(RefusalsAsMessages, DjangoUserAdmin):  # type: ignore[type-arg]
                 "fields": (
                     "email",
                     "full_name",
-                    "usable_password",
                     "password1",
                     "password2",
                 ),
@@ -151,17 +150,18 @@ class DeviceInline(admin.TabularInline):  # type: ignore[type-arg]
 
 class WalletInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = PlayerWallet
+    extra = 0
+    verbose_name = gettext_lazy("wallet, as last written back")
     fields = ("total_xp", "current_streak", "last_success_date", "last_played_at")
-    verbose_name_plural = gettext_lazy("wallet, as last written back")
 
 
 class SessionInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = Session
+    extra = 0
     fields = ("device", "created_at")
-    verbose_name_plural = gettext_lazy("session")
 
 
-class EnrollmentInline(admin.TabularInline):  # type: ignore[type-arg]
+class EnrollmentInline(PlainChoices, admin.TabularInline):  # type: ignore[type-arg]
     model = Enrollment
     formset = EnrollmentFormSet
     fields = ("plan", "created_at")
@@ -178,7 +178,7 @@ class EntitlementInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(PlayerProfile)
-class PlayerAdmin(RefusalsAsMessages, admin.ModelAdmin):  # type: ignore[type-arg]
+class PlayerAdmin(RefusalsAsMessages, PlainChoices, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "email", "state", "active_plan", "grade", "created_at")
     list_display_links = ("name", "email")
     list_filter = ("active_plan", "grade", "stream", "season")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib.auth.forms import (
-    AdminUserCreationForm,
+    BaseUserCreationForm,
     UserChangeForm as DjangoUserChangeForm,
 )
 from django.contrib.auth.password_validation import (
@@ -22,7 +22,7 @@ from players.models import DEVICE_SLOTS, Device, PlayerProfile, User, UserManage
 from players.services import devices
 
 
-class UserCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
+class UserCreationForm(BaseUserCreationForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ("email", "full_name")

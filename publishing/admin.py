@@ -4,14 +4,14 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import localize
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from kombu.exceptions import OperationalError
 from solo.admin import SingletonModelAdmin
@@ -72,11 +72,9 @@ class SyncLogAdmin(ReadOnlyAdmin):
         "created_at",
         "plan_name",
         "state",
-        "trigger",
+        "started_by",
         "duration",
-        "files_written",
-        "files_unchanged",
-        "files_removed",
+        "files",
         "what_failed",
     )
     list_display_links = ("created_at", "plan_name")
@@ -92,7 +90,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
                     "plan_name",
                     "plan_public_id",
                     "state",
-                    "trigger",
+                    "started_by",
                     "generation",
                     "attempts",
                     "next_attempt_at",
@@ -101,7 +99,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
         ),
         (
             gettext_lazy("What failed"),
-            {"fields": ("error_text", "error_document", "error_json_path")},
+            {"fields": ("error_text", "error_place")},
         ),
         (
             gettext_lazy("What was done"),
@@ -127,27 +125,72 @@ class SyncLogAdmin(ReadOnlyAdmin):
     def state(self, entry: SyncLog) -> SafeString:
         return status_badge(entry)
 
+    @admin.display(description=gettext_lazy("started by"), ordering="trigger")
+    def started_by(self, entry: SyncLog) -> str:
+        return started_by(entry)
+
+    @admin.display(description=gettext_lazy("files"))
+    def files(self, entry: SyncLog) -> str:
+        parts = [
+            (entry.files_written, gettext_lazy("%(count)d written")),
+            (entry.files_unchanged, gettext_lazy("%(count)d unchanged")),
+            (entry.files_removed, gettext_lazy("%(count)d removed")),
+        ]
+        return " · ".join(str(words) % {"count": count} for count, words in parts)
+
     @admin.display(description=gettext_lazy("took"))
-    def duration(self, entry: SyncLog) -> str | None:
+    def duration(self, entry: SyncLog) -> str:
         seconds = entry.duration_seconds
         if seconds is None:
-            return None
+            return "–"
         return _("%(seconds)s s") % {"seconds": localize(round(seconds, 2))}
 
-    @admin.display(description=gettext_lazy("what failed"))
+    @admin.display(description=gettext_lazy("what failed"), empty_value="")
     def what_failed(self, entry: SyncLog) -> SafeString | str:
-        if not entry.error:
-            return ""
-        where = " ".join(filter(None, [entry.error_document, entry.error_json_path]))
-        return format_html(
-            '{}<br><code dir="ltr">{}</code>', entry.error.partition("\n")[0], where
-        )
+        return failure_of(entry)
 
     @admin.display(description=gettext_lazy("error"))
-    def error_text(self, entry: SyncLog) -> SafeString | None:
+    def error_text(self, entry: SyncLog) -> SafeString | str:
         if not entry.error:
-            return None
+            return "–"
         return format_html('<pre class="readable" dir="auto">{}</pre>', entry.error)
+
+    @admin.display(description=gettext_lazy("in the file, at"))
+    def error_place(self, entry: SyncLog) -> SafeString | str:
+        return place_of(entry) or "–"
+
+
+_TRIGGERS = {
+    "admin": gettext_lazy("“Publish now”"),
+    "command": gettext_lazy("a command"),
+    "demo": gettext_lazy("the demo"),
+    "queue": gettext_lazy("a change"),
+}
+
+
+def started_by(entry: SyncLog) -> str:
+    """Who or what asked for a run, in words."""
+    return str(_TRIGGERS.get(entry.trigger, entry.trigger))
+
+
+def place_of(entry: SyncLog) -> SafeString | str:
+    """The document and JSON path an error names, each left to right; "" for none."""
+    places = [text for text in (entry.error_document, entry.error_json_path) if text]
+    return format_html_join(
+        mark_safe("<br>"),
+        '<code dir="ltr">{}</code>',
+        ((text,) for text in places),
+    )
+
+
+def failure_of(entry: SyncLog) -> SafeString | str:
+    """An error's first line and its place, for a list; "" for none."""
+    if not entry.error:
+        return ""
+    first_line = entry.error.partition("\n")[0]
+    return format_html(
+        '<div class="failure">{}<br>{}</div>', first_line, place_of(entry)
+    )
 
 
 def status_badge(entry: SyncLog) -> SafeString:
@@ -179,7 +222,7 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     """A plan's last runs."""
 
     model = SyncLog
-    fields = ("created_at", "state", "trigger", "generation", "what_failed")
+    fields = ("created_at", "state", "started_by", "generation", "what_failed")
     readonly_fields = fields
     extra = 0
     verbose_name_plural = gettext_lazy("last runs")
@@ -200,9 +243,13 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     def state(self, entry: SyncLog) -> SafeString:
         return status_badge(entry)
 
+    @admin.display(description=gettext_lazy("started by"))
+    def started_by(self, entry: SyncLog) -> str:
+        return started_by(entry)
+
     @admin.display(description=gettext_lazy("what failed"))
-    def what_failed(self, entry: SyncLog) -> str:
-        return entry.error.partition("\n")[0]
+    def what_failed(self, entry: SyncLog) -> SafeString | str:
+        return failure_of(entry)
 
 
 class ReleaseChangeList(ChangeList):
@@ -252,9 +299,8 @@ class PublishedPlanAdmin(AcademicPlanAdmin):
         if publication is None or publication.published_at is None:
             said = _("Never published.")
         else:
-            ago = timesince(publication.published_at)
-            said = _("Published %(ago)s ago, generation %(generation)s.") % {
-                "ago": ago,
+            said = _("Published %(when)s, generation %(generation)s.") % {
+                "when": naturaltime(publication.published_at),
                 "generation": publication.generation,
             }
         return format_html(

@@ -239,7 +239,6 @@ def test_a_user_is_added_by_e_mail_and_can_sign_in(browser, client):
         {
             "email": "Editor@Example.com",
             "full_name": "Editor",
-            "usable_password": "true",
             "password1": "a-good-password-7",
             "password2": "a-good-password-7",
         },
@@ -259,7 +258,6 @@ def test_an_e_mail_address_is_one_account_whatever_its_case(browser, superuser):
         reverse("admin:players_user_add"),
         {
             "email": "ROOT@example.com",
-            "usable_password": "true",
             "password1": "a-good-password-7",
             "password2": "a-good-password-7",
         },

@@ -1,0 +1,54 @@
+"""What libraries say without an Arabic of their own, for our catalogue.
+
+``makemessages`` reads this file; nothing imports it. The libraries ask for the same
+English texts and find our translation.
+"""
+
+from django.utils.translation import gettext_noop, ngettext_lazy
+
+# django-mptt
+gettext_noop("Collapse tree")
+gettext_noop("Expand tree")
+gettext_noop("move node before node")
+gettext_noop("move node to child position")
+gettext_noop("move node after node")
+
+# django-admin-sortable2
+gettext_noop("Move to first position")
+gettext_noop("Move to last position")
+
+# Django itself, where its Arabic lags behind
+gettext_noop("Enter a valid %(protocol)s address.")
+gettext_noop("Constraint “%(name)s” is violated.")
+gettext_noop("%(model)s instance with %(field)s %(value)r is not a valid choice.")
+gettext_noop("Conflicting form data submitted. Please try again.")
+gettext_noop("Password-based authentication was disabled.")
+gettext_noop("Password-based authentication")
+gettext_noop(
+    "Whether the user will be able to authenticate using a password or not. If "
+    "disabled, they may still be able to authenticate using other backends, such as "
+    "Single Sign-On or LDAP."
+)
+gettext_noop("Set password: %s")
+gettext_noop("Reset password")
+gettext_noop("Set password")
+gettext_noop("Enabled")
+gettext_noop("Disabled")
+gettext_noop(
+    "Raw passwords are not stored, so there is no way to see the user’s password."
+)
+gettext_noop(
+    "Enable password-based authentication for this user by setting a password."
+)
+ngettext_lazy(
+    "This password is too short. It must contain at least %d character.",
+    "This password is too short. It must contain at least %d characters.",
+)
+ngettext_lazy(
+    "Please submit at most %(num)d form.", "Please submit at most %(num)d forms.", "num"
+)
+ngettext_lazy(
+    "Please submit at least %(num)d form.",
+    "Please submit at least %(num)d forms.",
+    "num",
+)
