@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from django.apps import apps as installed
+from django.apps import apps as installed_apps
 from django.db import transaction
 from django.db.models.signals import post_delete, post_migrate, post_save
 from django.dispatch import receiver
@@ -78,8 +78,8 @@ def _forget(player_id: int) -> None:
 
 @receiver(post_migrate, dispatch_uid="players.roles")
 def _after_migrate(
-    sender: Any, using: str, apps: Any = installed, **_kwargs: Any
+    sender: Any, using: str, apps: Any = installed_apps, **_kwargs: Any
 ) -> None:
-    """Keep the roles; ``flush`` sends the signal too, without ``apps``."""
+    """``flush`` sends this signal too, without ``apps``."""
     if sender.name == "players":
         roles.ensure(using=using, apps=apps)

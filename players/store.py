@@ -405,13 +405,13 @@ def drop_wallet(player_id: int) -> None:
 # --- Wallets waiting to be written back ---------------------------------------
 
 
-def mark_wallet(player_id: int) -> None:
-    """Note that the player's wallet differs from the database's.
+def count_waiting_wallets() -> int:
+    """How many players wait to be claimed.
 
     Raises:
         StoreUnavailableError: Redis does not answer.
     """
-    _client().sadd(keys.PENDING_WALLETS, str(player_id))
+    return int(_client().scard(keys.PENDING_WALLETS))
 
 
 _CLAIM = """

@@ -56,11 +56,16 @@ def sync_pending_wallets(*, force: bool = False) -> SyncResult:
 
 
 def _waiting() -> Iterator[list[int]]:
-    """Chunks of players to write back: first those of a run that did not end."""
+    """Chunks of players to write back: first those of a run that did not end.
+
+    No more than waited when the run began: while school is on, there are always more.
+    """
     left_behind = store.claimed_wallets()
     for start in range(0, len(left_behind), CHUNK):
         yield left_behind[start : start + CHUNK]
-    while claimed := store.claim_wallets(CHUNK):
+    left = store.count_waiting_wallets()
+    while left > 0 and (claimed := store.claim_wallets(min(CHUNK, left))):
+        left -= len(claimed)
         yield sorted(claimed)
 
 

@@ -1,0 +1,182 @@
+"""Real threads on real connections: what must hold whoever comes first.
+
+On MariaDB only: SQLite in memory cannot be written by several connections at once,
+and with one there is no race.
+"""
+
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from content.errors import MemoraError
+from players import keys, wallet_sync
+from players.models import Device, PlayerWallet, Session, User
+from players.services import accounts, devices, sessions, wallet
+from players.services.wallet import WalletState
+from tests.players.app import PASSWORD, App
+
+pytestmark = [
+    pytest.mark.mariadb,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(
+        connection.vendor != "mysql", reason="needs MariaDB (DATABASE_URL)"
+    ),
+]
+EMAIL = "lina@school.example"
+
+
+@pytest.fixture
+def player(db):
+    return accounts.create_player(EMAIL, PASSWORD, "Lina")
+
+
+def race(*runners: Callable[[], Any]) -> list[Any]:
+    """What each runner returned, or the refusal it met; all start at once."""
+    start = threading.Barrier(len(runners))
+    outcomes: list[Any] = [None] * len(runners)
+
+    def run(place: int) -> None:
+        try:
+            start.wait()
+            outcomes[place] = runners[place]()
+        except Exception as error:  # noqa: BLE001 - the test looks at every outcome
+            outcomes[place] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(len(runners))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+def codes(outcomes: list[Any]) -> list[str]:
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            assert isinstance(outcome, MemoraError), repr(outcome)
+    return sorted(
+        outcome.code if isinstance(outcome, MemoraError) else "ok"
+        for outcome in outcomes
+    )
+
+
+def signing_in(device_id: uuid.UUID) -> Callable[[], sessions.SignedIn]:
+    return lambda: sessions.sign_in(
+        email=EMAIL, password=PASSWORD, device_id=device_id, now=datetime.now(UTC)
+    )
+
+
+def in_redis(redis_client, player_id) -> str:
+    return (redis_client.get(keys.active_session(player_id)) or b"").decode()
+
+
+def test_of_racing_additions_two_win_and_the_rest_meet_the_limit(player):
+    outcomes = race(
+        *[
+            lambda: devices.add(player_id=player.pk, device_id=uuid.uuid4())
+            for _ in range(8)
+        ]
+    )
+    assert codes(outcomes) == ["DEVICE_LIMIT"] * 6 + ["ok"] * 2
+    assert sorted(Device.objects.values_list("slot", flat=True)) == [1, 2]
+
+
+def test_of_racing_first_sign_ins_one_device_is_authorised(player):
+    outcomes = race(*[signing_in(uuid.uuid4()) for _ in range(6)])
+    assert codes(outcomes) == ["DEVICE_NOT_AUTHORIZED"] * 5 + ["ok"]
+    assert Device.objects.count() == 1
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_after_racing_sign_ins_redis_holds_the_databases_session(
+    player, redis_client, round_
+):
+    device_id = uuid.uuid4()
+    signing_in(device_id)()
+    outcomes = race(*[signing_in(device_id) for _ in range(6)])
+    assert codes(outcomes) == ["ok"] * 6
+    kept = Session.objects.get()
+    held = in_redis(redis_client, player.pk)
+    assert held in ("", f"{kept.token_sha256}:{device_id}")
+    app = App(str(device_id))
+    answers = {}
+    for outcome in outcomes:
+        app.token = outcome.token.text
+        answers[outcome.token.sha256] = app.get("auth/session/").status_code
+    winners = [sha256 for sha256, status in answers.items() if status == 200]
+    assert winners == [kept.token_sha256]
+    assert in_redis(redis_client, player.pk) == f"{kept.token_sha256}:{device_id}"
+
+
+def test_requests_during_sign_ins_and_ends_never_bring_an_old_session_back(
+    player, redis_client
+):
+    device_id = uuid.uuid4()
+    old = signing_in(device_id)()
+    app = App(str(device_id))
+    app.token = old.token.text
+
+    def ask():
+        asking = App(str(device_id))
+        asking.token = old.token.text
+        return [asking.get("auth/session/").status_code for _ in range(30)]
+
+    race(
+        ask,
+        ask,
+        ask,
+        signing_in(device_id),
+        lambda: sessions.end_session(player.pk, "test"),
+    )
+    assert app.get("auth/session/").status_code == 401
+
+
+def test_switching_off_races_signing_in_and_no_session_survives(player):
+    device_id = uuid.uuid4()
+    signing_in(device_id)()
+
+    def switch_off():
+        user = User.objects.get(pk=player.user_id)
+        user.is_active = False
+        user.save()
+
+    outcomes = race(switch_off, *[signing_in(device_id) for _ in range(4)])
+    assert set(codes(outcomes)) <= {"ok", "ACCOUNT_INACTIVE"}
+    assert not Session.objects.exists()
+
+
+def test_removing_a_device_races_signing_in_and_no_session_survives(player):
+    device_id = uuid.uuid4()
+    signing_in(device_id)()
+    outcomes = race(
+        lambda: devices.remove(player_id=player.pk, device_id=device_id),
+        *[signing_in(device_id) for _ in range(4)],
+    )
+    assert set(codes(outcomes)) <= {"ok", "DEVICE_NOT_AUTHORIZED"}
+    assert not Session.objects.exists()
+    assert not Device.objects.exists()
+
+
+def test_racing_write_backs_leave_the_newest_wallet(player, redis_client):
+    def play_and_sync(xp: int) -> Callable[[], Any]:
+        def run():
+            redis_client.hset(
+                keys.wallet(player.pk),
+                mapping=wallet.to_fields(WalletState(total_xp=xp)),
+            )
+            redis_client.sadd(keys.PENDING_WALLETS, player.pk)
+            return wallet_sync.sync_pending_wallets().errors
+
+        return run
+
+    outcomes = race(*[play_and_sync(xp) for xp in range(1, 7)])
+    assert outcomes == [0] * 6
+    held = int(redis_client.hget(keys.wallet(player.pk), "total_xp"))
+    assert PlayerWallet.objects.get().total_xp == held
