@@ -7,6 +7,7 @@ release and the next build goes on (`publishing.release`).
 """
 
 import json
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from datetime import datetime
 
@@ -30,9 +31,14 @@ from publishing import (
     sync_log,
 )
 from publishing.content_urls import content_base_url, gated_lesson_url
-from publishing.documents import ReleaseBuilder, Sealed, Sealer
+from publishing.documents import (
+    Fresh,
+    ReleaseBuilder,
+    Sealer,
+    UnreadableReleaseError,
+)
 from publishing.models import Publication, PublishingSettings, SyncLog
-from publishing.release import Outcome, StaleSnapshotError
+from publishing.release import Outcome, Release, StaleSnapshotError
 from publishing.snapshot import Snapshot, take
 from publishing.validation import require_sound_bits, require_valid
 
@@ -126,39 +132,72 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
     """
     assert publication.plan_id is not None
     snapshot = take(publication.plan_id)
-    _require_sound_bits(snapshot)
-    documents, offers = _documents(snapshot, now=int(now.timestamp()))
-    missing = inventory.missing(documents, snapshot.plan.id)
-    to_write = {
-        path: document
-        for path, document in documents.items()
-        if document.changed or path in missing
-    }
-    require_valid(to_write.values())
+    try:
+        made = make_release(snapshot, now=now)
+    except UnreadableReleaseError:
+        snapshot = take(publication.plan_id, full=True)
+        made = make_release(snapshot, now=now)
+    require_valid(made.to_write.values())
     staging.require_space(
-        needed=sum(len(document.data) for document in to_write.values()),
+        needed=sum(len(document.data) for document in made.to_write.values()),
         min_free_percent=snapshot.settings.min_free_disk_percent,
     )
-    return release.stage_and_switch(
-        publication, snapshot, documents, to_write, offers, now=now
-    )
+    return release.stage_and_switch(publication, made, now=now)
 
 
-def _documents(
-    snapshot: Snapshot, *, now: int
-) -> tuple[dict[str, Sealed], dict[str, bool]]:
-    """Every document of the plan by path, and its lessons: id to "offered openly"."""
-    current = snapshot.settings
+def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
+    """The release this snapshot makes; nothing is written yet.
+
+    Raises:
+        BitConflictError: two lessons share a progress bit.
+        UnreadableReleaseError: what the release would build upon is not there.
+    """
+    _require_sound_bits(snapshot)
+    plan_id, current = snapshot.plan.id, snapshot.settings
+    sealer = Sealer(previous=inventory.believable(snapshot), now=int(now.timestamp()))
+    old = inventory.ReleaseReader(snapshot.previous)
     builder = ReleaseBuilder(
         plan=snapshot.plan,
         links=_SettingsLinks(current),
-        sealer=Sealer(previous=inventory.believable(snapshot), now=now),
+        sealer=sealer,
         signer=_SettingsSigner(current) if current.embed_signed_urls else None,
         config_of=_sanitised_config,
         is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
         shard_threshold=current.search_shard_threshold,
     )
-    return builder.build(snapshot.subjects)
+    fresh = builder.build(snapshot.subjects, old, same_trees=not snapshot.whole)
+    documents = sealer.sealed
+    there = inventory.plan_files(plan_id)
+    mine = {path for path in documents if locations.lesson_id_of(path) is None}
+    offers: Mapping[str, bool] | None = fresh
+    gone: Set[str]
+    kept: Set[str]
+    if snapshot.is_full:
+        known = {p for p in snapshot.previous if locations.lesson_id_of(p) is None}
+        gone, kept = known - mine, mine
+    elif snapshot.whole:
+        replaced = inventory.replaced(snapshot, old)
+        gone = (replaced.paths & there) - mine
+        kept = (there | mine) - gone
+        offers = inventory.offers_with(fresh, plan_id=plan_id, replaced=replaced)
+    else:
+        gone, kept, offers = set(), there | mine, None
+    lost = inventory.missing(documents, there)
+    to_write = {
+        path: document
+        for path, document in documents.items()
+        if document.changed or path in lost
+    }
+    return Release(
+        plan_id=plan_id,
+        documents=documents,
+        to_write=to_write,
+        kept=[path for path in kept if path not in to_write],
+        gone=gone,
+        offers=offers,
+        built_from=snapshot.built_from,
+        removals=snapshot.removals,
+    )
 
 
 def _sanitised_config(stage: Stage) -> str:
@@ -175,7 +214,10 @@ def _require_sound_bits(snapshot: Snapshot) -> None:
     Raises:
         BitConflictError: names the subject's bitmap and both lessons.
     """
-    for root, _revision in snapshot.subjects:
+    for subject in snapshot.subjects:
+        if not isinstance(subject, Fresh):
+            continue
+        root = subject.root
         path = locations.bitmap(snapshot.plan.id, root.id)
         owners = inventory.published_bits(path) if path in snapshot.previous else {}
         require_sound_bits(path, root, owners)

@@ -7,6 +7,7 @@ build read; a plan needs a build exactly when they differ (DESIGN 5).
 
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from content.models import SubjectState
@@ -81,8 +82,21 @@ def plans_with_lessons(
     )
 
 
-def subject_revisions(subject_pks: Collection[int]) -> dict[int, int]:
-    """The revision of each of these subjects. One query."""
-    return dict(
-        SubjectState.objects.filter(pk__in=subject_pks).values_list("pk", "revision")
-    )
+@dataclass(frozen=True, slots=True)
+class SubjectRevisions:
+    """A subject's id and how far its edits have come (`content.models`)."""
+
+    public_id: str
+    revision: int
+    tree_revision: int
+
+
+def subject_states(subject_pks: Collection[int]) -> dict[int, SubjectRevisions]:
+    """How far the edits of each of these subjects have come. One query."""
+    rows = SubjectState.objects.filter(pk__in=subject_pks)
+    return {
+        pk: SubjectRevisions(public_id, revision, tree_revision)
+        for pk, public_id, revision, tree_revision in rows.values_list(
+            "pk", "subject__public_id", "revision", "tree_revision"
+        )
+    }

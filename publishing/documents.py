@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from content.kinds import Kind
 from content.tree import ContentNode, Stage
 from plans.access import OPEN_LEVELS, Access, Level, PlanNode, lessons
 from publishing import encoding, locations, search
@@ -158,6 +159,46 @@ def is_open(lesson: PlanNode) -> bool:
     return lesson.access.level in OPEN_LEVELS
 
 
+@dataclass(frozen=True, slots=True)
+class EditedLesson:
+    """A lesson whose stages changed since the release, and the topic it lies in."""
+
+    lesson: ContentNode
+    topic_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A subject to make anew, and the revision its tree was read at."""
+
+    root: PlanNode
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A subject the release has already, apart from these lessons' stages."""
+
+    id: str
+    revision: int
+    edited: tuple[EditedLesson, ...] = ()
+
+
+class OldRelease(Protocol):
+    """The release readers have, for what of it stays; without version and time."""
+
+    def read(self, path: str) -> dict[str, Any]:
+        """A document's content.
+
+        Raises:
+            UnreadableReleaseError: it is not what was published under that path.
+        """
+
+
+class UnreadableReleaseError(Exception):
+    """What readers have cannot be built upon; a full build does not need it."""
+
+
 @dataclass(slots=True)
 class ReleaseBuilder:
     """One build of one plan's documents.
@@ -175,21 +216,30 @@ class ReleaseBuilder:
     shard_threshold: int
 
     def build(
-        self, subjects: Sequence[tuple[PlanNode, int]]
-    ) -> tuple[dict[str, Sealed], dict[str, bool]]:
-        """All documents by path, and the plan's lessons: id to "offered openly".
+        self, subjects: Sequence[Fresh | Kept], old: OldRelease, *, same_trees: bool
+    ) -> dict[str, bool]:
+        """Seal every document that may differ from the release readers have.
 
-        ``subjects`` are the plan's visible subjects in order, each with the revision
-        its tree was read at.
+        A fresh subject is made whole. Of a kept one only the lessons with edited stages
+        are made, and what names them. ``old`` is read only where something is kept.
+        ``same_trees`` says that nothing but stages has changed since ``old``.
+
+        Returns:
+            The lessons of the fresh subjects: id to "offered openly".
+
+        Raises:
+            UnreadableReleaseError: what is to be kept is not there.
         """
         offers: dict[str, bool] = {}
         entries = []
-        for root, revision in subjects:
-            for lesson in lessons(root):
-                offers[lesson.id] = is_open(lesson)
-                self._lesson(lesson.source, revision)
-            entries.append(self._subject(root))
-        index = self._search([root for root, _revision in subjects], len(offers))
+        for subject in subjects:
+            if isinstance(subject, Fresh):
+                for lesson in lessons(subject.root):
+                    offers[lesson.id] = is_open(lesson)
+                    self._lesson(lesson.source, subject.revision)
+                entries.append(self._subject(subject.root))
+            elif (entry := self._kept_entry(subject, old)) is not None:
+                entries.append(entry)
         self.sealer.seal(
             locations.manifest(self.plan.id),
             "manifest",
@@ -202,10 +252,64 @@ class ReleaseBuilder:
                     stream=self.plan.stream,
                 ),
                 "subjects": entries,
-                **_link("search_index", index, self.links),
+                **self._search_link(subjects, old, same_trees=same_trees),
             },
         )
-        return self.sealer.sealed, offers
+        return offers
+
+    def _kept_entry(self, subject: Kept, old: OldRelease) -> dict[str, Any] | None:
+        """The manifest's entry of a kept subject; None where the plan hides it."""
+        manifest = old.read(locations.manifest(self.plan.id))
+        entry: dict[str, Any] | None = next(
+            (entry for entry in manifest["subjects"] if entry["id"] == subject.id), None
+        )
+        if entry is None or not subject.edited:
+            return entry
+        hierarchy = self._patched_hierarchy(subject, old)
+        return (
+            entry
+            if hierarchy is None
+            else entry | _link("hierarchy", hierarchy, self.links)
+        )
+
+    def _patched_hierarchy(self, subject: Kept, old: OldRelease) -> Sealed | None:
+        """The subject's hierarchy with its edited topics; None if none is visible."""
+        path = locations.hierarchy(self.plan.id, subject.id)
+        body = old.read(path)
+        topics = {
+            topic["id"]: topic
+            for track in body["tracks"]
+            for unit in track["units"]
+            for topic in unit["topics"]
+        }
+        edited: dict[str, dict[str, ContentNode]] = {}
+        for found in subject.edited:
+            if found.topic_id in topics:
+                edited.setdefault(found.topic_id, {})[found.lesson.id] = found.lesson
+        patched = False
+        for topic_id, of_topic in edited.items():
+            document = self._patched_topic(topic_id, of_topic, subject.revision, old)
+            if document is not None:
+                topics[topic_id] |= _link("topic", document, self.links)
+                patched = True
+        return self.sealer.seal(path, "hierarchy", body) if patched else None
+
+    def _patched_topic(
+        self,
+        topic_id: str,
+        edited: Mapping[str, ContentNode],
+        revision: int,
+        old: OldRelease,
+    ) -> Sealed | None:
+        """The topic with its edited lessons; None if the plan hides them all."""
+        path = locations.topic(self.plan.id, topic_id)
+        body = old.read(path)
+        entries = [entry for entry in body["lessons"] if entry["id"] in edited]
+        for entry in entries:
+            lesson = edited[entry["id"]]
+            entry["lesson_version"] = self._lesson(lesson, revision).record.version
+            entry["stage_count"] = len(lesson.stages)
+        return self.sealer.seal(path, "topic", body) if entries else None
 
     def _lesson(self, lesson: ContentNode, revision: int) -> Sealed:
         signer = self.signer
@@ -399,8 +503,34 @@ class ReleaseBuilder:
             },
         )
 
-    def _search(self, roots: Iterable[PlanNode], total_lessons: int) -> Sealed:
-        found = {root.id: list(search.items(root)) for root in roots}
+    def _search_link(
+        self,
+        subjects: Sequence[Fresh | Kept],
+        old: OldRelease,
+        *,
+        same_trees: bool,
+    ) -> dict[str, str]:
+        """The manifest's link to the search index, made anew if a tree changed."""
+        if not same_trees:
+            return _link("search_index", self._search(subjects, old), self.links)
+        manifest = old.read(locations.manifest(self.plan.id))
+        return {
+            name: manifest[name]
+            for name in ("search_index_url", "search_index_path", "search_index_hash")
+        }
+
+    def _search(self, subjects: Sequence[Fresh | Kept], old: OldRelease) -> Sealed:
+        found = {}
+        for subject in subjects:
+            if isinstance(subject, Fresh):
+                found[subject.root.id] = list(search.items(subject.root))
+            elif items := self._kept_items(subject.id, old):
+                found[subject.id] = items
+        total_lessons = sum(
+            item["kind"] == Kind.LESSON.value
+            for items in found.values()
+            for item in items
+        )
         sharded = total_lessons > self.shard_threshold
         body: dict[str, Any] = {
             "plan_id": self.plan.id,
@@ -420,6 +550,23 @@ class ReleaseBuilder:
         return self.sealer.seal(
             locations.search_index(self.plan.id), "search_index", body
         )
+
+    def _kept_items(self, subject_id: str, old: OldRelease) -> list[dict[str, Any]]:
+        """The search items of a kept subject; none where the plan hides it."""
+        index = old.read(locations.search_index(self.plan.id))
+        if index["is_sharded"]:
+            if all(shard["subject_id"] != subject_id for shard in index["shards"]):
+                return []
+            path = locations.search_shard(self.plan.id, subject_id)
+            shard_items: list[dict[str, Any]] = old.read(path)["items"]
+            return shard_items
+        of_subject, inside = [], False
+        for item in index["items"]:
+            if item["kind"] == Kind.SUBJECT.value:
+                inside = item["id"] == subject_id
+            if inside:
+                of_subject.append(item)
+        return of_subject
 
     def _shard(self, subject_id: str, items: list[dict[str, Any]]) -> Sealed:
         return self.sealer.seal(

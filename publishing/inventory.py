@@ -1,11 +1,14 @@
 """What is published already: as the tables say, and as the disk has it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from publishing import encoding, locations, staging
-from publishing.documents import Record, Sealed
+from publishing.documents import Record, UnreadableReleaseError
+from publishing.models import LessonOffer
 from publishing.snapshot import Snapshot
 
 
@@ -38,14 +41,94 @@ def believable(snapshot: Snapshot) -> Mapping[str, Record]:
     return believed
 
 
-def missing(documents: Mapping[str, Sealed], plan_id: str) -> set[str]:
-    """Documents whose file is not where it should be."""
+class ReleaseReader:
+    """The release readers have, read from disk and checked against the tables."""
+
+    def __init__(self, records: Mapping[str, Record]) -> None:
+        self._records = records
+
+    def read(self, path: str) -> dict[str, Any]:
+        """A document's content, without version and time; the caller's own copy.
+
+        Raises:
+            UnreadableReleaseError: the file is not what was published.
+        """
+        data, record = staging.read(path), self._records.get(path)
+        if data is None or record is None or record.sha256 != encoding.sha256(data):
+            raise UnreadableReleaseError(path)
+        content: dict[str, Any] = orjson.loads(data)
+        del content["version"], content["generated_at"]
+        return content
+
+
+def plan_files(plan_id: str) -> set[str]:
+    """The content paths of the files in the release readers have of a plan."""
     folder = f"{locations.plan_folder(plan_id)}/"
     current = staging.current_generation(plan_id)
-    there = staging.lesson_files() | {
-        folder + name for name in staging.files_of(plan_id, current)
+    return {folder + name for name in staging.files_of(plan_id, current)}
+
+
+def missing(documents: Collection[str], plan_files: Collection[str]) -> set[str]:
+    """Documents, by path, whose file is not where it should be."""
+    return {
+        path
+        for path in documents
+        if (
+            path not in plan_files
+            if locations.lesson_id_of(path) is None
+            else not staging.exists(path)
+        )
     }
-    return documents.keys() - there
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What the release has of the subjects that are made anew."""
+
+    paths: frozenset[str]
+    lessons: frozenset[str]
+
+
+def replaced(snapshot: Snapshot, old: ReleaseReader) -> Replaced:
+    """The files and lessons, as released, of the subjects read whole.
+
+    Raises:
+        UnreadableReleaseError: the release is not what was published.
+    """
+    plan_id = snapshot.plan.id
+    manifest = old.read(locations.manifest(plan_id))
+    paths, lessons = set(), set()
+    for entry in manifest["subjects"]:
+        # The search is made anew for all: split by subject, or no longer.
+        paths.add(locations.search_shard(plan_id, entry["id"]))
+        if entry["id"] not in snapshot.whole:
+            continue
+        hierarchy = old.read(entry["hierarchy_path"])
+        paths |= {entry["hierarchy_path"], entry["bitmap_path"]}
+        paths |= {
+            topic["topic_path"]
+            for track in hierarchy["tracks"]
+            for unit in track["units"]
+            for topic in unit["topics"]
+        }
+        lessons |= old.read(entry["bitmap_path"])["mappings"].keys()
+    return Replaced(frozenset(paths), frozenset(lessons))
+
+
+def offers_with(
+    fresh: Mapping[str, bool], *, plan_id: str, replaced: Replaced
+) -> dict[str, bool]:
+    """The plan's offers when those of the replaced subjects become ``fresh``."""
+    rows = LessonOffer.objects.filter(publication__plan_public_id=plan_id)
+    offers = dict(rows.values_list("lesson_id", "is_open"))
+    return {
+        **{
+            key: is_open
+            for key, is_open in offers.items()
+            if key not in replaced.lessons
+        },
+        **fresh,
+    }
 
 
 def published_bits(path: str) -> dict[int, str]:

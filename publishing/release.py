@@ -24,7 +24,6 @@ from publishing.models import (
     PublishingSettings,
     SwitchLock,
 )
-from publishing.snapshot import Snapshot
 
 log = structlog.get_logger(__name__)
 
@@ -47,57 +46,72 @@ class Outcome:
     removed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a build wants readers to have.
+
+    ``documents`` are all those it made, ``to_write`` those that differ from the disk,
+    ``kept`` the paths of plan files that stay as they are, ``gone`` of those that do
+    not. ``offers`` are the plan's lessons, id to "offered openly"; None: as before.
+    """
+
+    plan_id: str
+    documents: Mapping[str, Sealed]
+    to_write: Mapping[str, Sealed]
+    kept: Collection[str]
+    gone: Collection[str]
+    offers: Mapping[str, bool] | None
+    built_from: changes.Sources
+    removals: int
+
+
 def stage_and_switch(
-    publication: Publication,
-    snapshot: Snapshot,
-    documents: Mapping[str, Sealed],
-    to_write: Mapping[str, Sealed],
-    offers: Mapping[str, bool],
-    *,
-    now: datetime,
+    publication: Publication, release: Release, *, now: datetime
 ) -> Outcome:
-    """Write beside the release, then replace it in one step under the switch lock."""
-    plan_id, number = snapshot.plan.id, publication.fence
-    folder = f"{locations.plan_folder(plan_id)}/"
-    mine = {path for path in documents if path.startswith(folder)}
-    gone = {path for path in snapshot.previous if path.startswith(folder)} - mine
-    plan_changes = {path: to_write[path] for path in to_write if path in mine}
-    lesson_changes = {path: to_write[path] for path in to_write if path not in mine}
+    """Write beside the release, then replace it in one step under the switch lock.
+
+    Raises:
+        SupersededError, StaleSnapshotError, OSError: readers still have the old one.
+    """
+    plan_id, number = release.plan_id, publication.fence
+    plan_changes: dict[str, Sealed] = {}
+    lesson_changes: dict[str, Sealed] = {}
+    for path, document in release.to_write.items():
+        group = plan_changes if locations.lesson_id_of(path) is None else lesson_changes
+        group[path] = document
     token = f"{plan_id}.{number}"
     try:
         staging.prepare_lessons(
             {path: doc.data for path, doc in lesson_changes.items()}, token
         )
-        if plan_changes or gone:
+        if plan_changes or release.gone:
             staging.write_generation(
                 plan_id=plan_id,
                 number=number,
                 written={path: doc.data for path, doc in plan_changes.items()},
-                kept=mine - plan_changes.keys(),
+                kept=release.kept,
                 previous=staging.current_generation(plan_id),
             )
-        if to_write or gone:
+        if release.to_write or release.gone:
             # From here to the commit below, the disk may be ahead of the tables.
             Publication.objects.filter(pk=publication.pk).update(switching=number)
         with transaction.atomic():
-            _lock_for_switch(publication, snapshot)
+            _lock_for_switch(publication, release)
             replaced = _still_newest(lesson_changes)
             staging.replace_lessons(replaced, token)
-            if plan_changes or gone:
+            if plan_changes or release.gone:
                 staging.switch(plan_id, number)
                 publication.generation = number
             written = [*replaced.values(), *plan_changes.values()]
-            dropped = _record_release(
-                publication, snapshot, written, gone, offers, now=now
-            )
+            dropped = _record_release(publication, release, written, now=now)
     finally:
         staging.drop_prepared(lesson_changes, token)
     removed = remove_unoffered_lessons(dropped) if dropped else 0
     return Outcome(
         generation=publication.generation,
         written=len(written),
-        unchanged=len(documents) - len(written),
-        removed=len(gone) + removed,
+        unchanged=len(release.documents) - len(written),
+        removed=len(release.gone) + removed,
     )
 
 
@@ -107,7 +121,7 @@ def take_switch_lock() -> SwitchLock:
     return SwitchLock.objects.select_for_update().get(pk=SwitchLock.ROW)
 
 
-def _lock_for_switch(publication: Publication, snapshot: Snapshot) -> None:
+def _lock_for_switch(publication: Publication, release: Release) -> None:
     """Be the only one who switches, and still the newest builder of this plan.
 
     Raises:
@@ -118,7 +132,7 @@ def _lock_for_switch(publication: Publication, snapshot: Snapshot) -> None:
     fence = Publication.objects.select_for_update().get(pk=publication.pk).fence
     if fence != publication.fence:
         raise SupersededError(f"build {fence} is newer than {publication.fence}")
-    if lock.removals != snapshot.removals:
+    if lock.removals != release.removals:
         raise StaleSnapshotError("lesson files were deleted meanwhile")
 
 
@@ -153,10 +167,8 @@ def _still_newest(changes_of: Mapping[str, Sealed]) -> dict[str, Sealed]:
 
 def _record_release(
     publication: Publication,
-    snapshot: Snapshot,
+    release: Release,
     written: Sequence[Sealed],
-    gone: Collection[str],
-    offers: Mapping[str, bool],
     *,
     now: datetime,
 ) -> set[str]:
@@ -165,7 +177,7 @@ def _record_release(
     Returns:
         The lessons this plan no longer offers.
     """
-    PublishedDocument.objects.filter(path__in=gone).delete()
+    PublishedDocument.objects.filter(path__in=release.gone).delete()
     upsert_documents(
         [
             PublishedDocument(
@@ -182,10 +194,13 @@ def _record_release(
             for document in written
         ]
     )
-    flipped, dropped = record_offers(publication, offers)
-    publication.built_from = snapshot.built_from
+    flipped: set[str] = set()
+    dropped: set[str] = set()
+    if release.offers is not None:
+        flipped, dropped = record_offers(publication, release.offers)
+    publication.built_from = release.built_from
     publication.switching = publication.rolled_back_at = None
-    if written or gone:
+    if written or release.gone:
         publication.published_at = now
     publication.save(
         update_fields=[

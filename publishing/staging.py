@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from content.kinds import id_problem
 from publishing import locations
 
 _SYNCED_ONE_BY_ONE = 32
@@ -192,12 +193,13 @@ def files_of(plan_id: str, number: int | None) -> set[str]:
     """The names of a release's files, relative to it, ``.prev`` ones left out."""
     if number is None:
         return set()
-    folder = generation_folder(plan_id, number)
-    return {
-        str(path.relative_to(folder))
-        for path in folder.rglob("*.json")
-        if path.is_file()
-    }
+    folder = str(generation_folder(plan_id, number))
+    found = set()
+    for parent, _folders, names in os.walk(folder):
+        inside = parent[len(folder) + 1 :]
+        prefix = f"{inside}/" if inside else ""
+        found |= {prefix + name for name in names if name.endswith(".json")}
+    return found
 
 
 def lesson_files() -> set[str]:
@@ -211,6 +213,11 @@ def lesson_files() -> set[str]:
             for entry in entries
             if entry.name.endswith(".json") and not entry.name.startswith(".")
         }
+
+
+def exists(path: str) -> bool:
+    """Whether a published file is there."""
+    return os.path.exists(f"{root()}/{path}")
 
 
 def read(path: str) -> bytes | None:
@@ -260,8 +267,16 @@ def plans_on_disk() -> set[str]:
     found: set[str] = set()
     for folder in (root() / "plans", root() / locations.GENERATIONS):
         if folder.is_dir():
-            found |= {name for name in os.listdir(folder) if not name.startswith(".")}
+            found |= {name for name in os.listdir(folder) if id_problem(name) is None}
     return found
+
+
+def place_of(plan_id: str) -> str:
+    """What there is of a plan, relative to the root: its link, else its releases."""
+    link = locations.plan_folder(plan_id)
+    if (root() / link).is_symlink():
+        return link
+    return f"{locations.GENERATIONS}/{plan_id}"
 
 
 def lesson_backups() -> set[str]:
@@ -274,6 +289,19 @@ def lesson_backups() -> set[str]:
         for name in os.listdir(folder)
         if name.endswith(".json.prev") and not name.startswith(".")
     }
+
+
+def remove_orphan(path: str) -> None:
+    """Delete a file no reader has, or all releases of a plan that is gone.
+
+    ``path`` is relative to the content root; fine when it is gone.
+    """
+    if locations.lesson_id_of(path):
+        remove_lesson(path)
+    elif path.count("/") == 1:  # plans/X or .generations/X
+        withdraw_plan(path.partition("/")[2])
+    else:
+        (root() / path).unlink(missing_ok=True)
 
 
 def is_older(path: str, *, than: float) -> bool:
