@@ -15,6 +15,7 @@ from pathlib import Path
 
 import environ
 import sentry_sdk
+from celery.schedules import crontab
 from django.utils.translation import gettext_lazy as _
 
 from memora_site import logs
@@ -204,6 +205,14 @@ CELERY_BEAT_SCHEDULE = {
         "task": "publishing.tasks.collect_generations",
         "schedule": 3600.0,
     },
+    "heartbeat": {"task": "publishing.tasks.heartbeat", "schedule": 60.0},
+    "watch-disk": {"task": "publishing.tasks.watch_disk", "schedule": 60.0},
+    "watch-queue": {"task": "publishing.tasks.watch_queue", "schedule": 30.0},
+    # Whether it is a business hour or the night's, the task decides (HEALTH_…).
+    "check-health": {
+        "task": "publishing.tasks.check_health",
+        "schedule": crontab(minute="17"),
+    },
     "sync-pending-wallets": {
         "task": "players.tasks.sync_pending_wallets",
         "schedule": 900.0,
@@ -225,6 +234,32 @@ VIDEO_ROOT = Path(env("MEMORA_VIDEO_ROOT", default=str(STATE_DIR / "videos")))
 PUBLISH_BATCH_SIZE = 10
 PUBLISH_RETRY_DELAYS = (30, 60, 120, 300, 900)
 """Seconds before each retry of a failed build; then Dead Letter (spec 4)."""
+HEALTH_TIME_ZONE: str = env(
+    "MEMORA_HEALTH_TIME_ZONE", default=env("TIME_ZONE", default="UTC")
+)
+"""The zone of the hours below."""
+HEALTH_FIRST_HOUR: int = env.int("MEMORA_HEALTH_FIRST_HOUR", default=8)
+HEALTH_LAST_HOUR: int = env.int("MEMORA_HEALTH_LAST_HOUR", default=17)
+HEALTH_WEEKDAYS: list[str] = env.list(
+    "MEMORA_HEALTH_WEEKDAYS", default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+)
+"""Business hours: a sample is checked in each of them."""
+HEALTH_NIGHT_HOUR: int = env.int("MEMORA_HEALTH_NIGHT_HOUR", default=3)
+"""The hour of the full check."""
+HEALTH_REPAIR: bool = env.bool("MEMORA_HEALTH_REPAIR", default=True)
+"""Whether the nightly check mends what it finds."""
+HEALTH_SAMPLE = 300
+"""Files in an hourly sample; and releases followed through their links:"""
+HEALTH_SAMPLE_PLANS = 3
+HEALTH_STALE_MINUTES = 30
+"""A plan that waits longer is overdue."""
+HEALTH_FAILURE_RATE = 0.2
+"""The share of failed runs that is too much, from so many failures on:"""
+HEALTH_LEAST_FAILURES = 3
+HEALTH_SILENT_SECONDS = 180
+"""A worker that has not reported for so long is silent."""
+HEALTH_ORPHAN_GRACE = 6 * 3600
+"""Seconds before a file without a reader may be deleted: longer than any build."""
 
 # --- Players, progress ------------------------------------------------------
 
@@ -341,6 +376,7 @@ DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # personal data; the audit trail ha
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not hold up a build
 DEFAULT_FROM_EMAIL: str = env("DEFAULT_FROM_EMAIL", default="memora@localhost")
 if SENTRY_DSN := env("SENTRY_DSN", default=""):
     sentry_sdk.init(dsn=SENTRY_DSN, environment=ENVIRONMENT, send_default_pii=False)

@@ -202,7 +202,10 @@ class SyncStatus(models.TextChoices):
 
 
 class SyncLog(models.Model):
-    """One run of publishing a plan, with its retries."""
+    """One run of publishing a plan, with its retries; or of going back."""
+
+    ROLLBACK = "rollback"
+    """The trigger of an entry that says an earlier generation was made current."""
 
     plan = models.ForeignKey(
         AcademicPlan,
@@ -351,7 +354,9 @@ class Alert(models.Model):
     kind = models.CharField(_("kind"), max_length=20, choices=AlertKind.choices)
     key = models.CharField(_("about"), max_length=ID_MAX_LENGTH, blank=True)
     """Which one of its kind: a plan's id; "" where there is only one."""
-    open_key = models.CharField(max_length=100, null=True, editable=False)
+    open_key = models.CharField(  # noqa: DJ001 - NULLs do not collide, "" would
+        max_length=100, null=True, editable=False
+    )
     """``kind:key`` while the alert is open, NULL afterwards."""
     message = models.TextField(_("message"))
     raised_at = models.DateTimeField(_("raised"), db_index=True)

@@ -4,12 +4,20 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from plans.models import AcademicPlan
+from publishing import alerts, changes, disk
 from publishing.changes import Sources
-from publishing.models import SyncLog, SyncStatus
+from publishing.models import (
+    Alert,
+    AlertKind,
+    PublishingSettings,
+    SyncLog,
+    SyncStatus,
+)
 from publishing.release import Outcome, SupersededError
 from publishing.staging import DiskLowError, StagingError
 from publishing.validation import InvalidDocumentError
@@ -41,7 +49,7 @@ def open_entry(
     entry.trigger = trigger
     entry.attempts += 1
     entry.started_at, entry.finished_at = now, None
-    entry.next_attempt_at = None
+    entry.next_attempt_at = entry.disk_needed = None
     entry.save()
     return entry
 
@@ -55,6 +63,7 @@ def record_success(entry: SyncLog, outcome: Outcome) -> None:
     entry.error = entry.error_document = entry.error_json_path = ""
     entry.finished_at = timezone.now()
     entry.save()
+    alerts.resolve(kind=AlertKind.DEAD_LETTER, key=entry.plan_public_id)
     log.info(
         "plan_published",
         plan=entry.plan_public_id,
@@ -79,6 +88,7 @@ def record_failure(entry: SyncLog, error: Exception) -> None:
         # Not the build's fault: it waits as long as it takes.
         entry.status, entry.attempts = SyncStatus.QUEUED, entry.attempts - 1
         entry.next_attempt_at = now + _DISK_RECHECK
+        entry.disk_needed = error.needed
     elif entry.attempts > len(delays):
         entry.status = SyncStatus.DEAD_LETTER
     else:
@@ -94,6 +104,28 @@ def record_failure(entry: SyncLog, error: Exception) -> None:
         error=entry.error,
         exc_info=not isinstance(error, (InvalidDocumentError, StagingError)),
     )
+    if isinstance(error, DiskLowError):
+        least = PublishingSettings.get_solo().min_free_disk_percent
+        disk.raise_low(least=least, needed=error.needed)
+    elif entry.status == SyncStatus.DEAD_LETTER:
+        _raise_dead_letter(entry)
+
+
+def _raise_dead_letter(entry: SyncLog) -> None:
+    alerts.raise_alert(
+        kind=AlertKind.DEAD_LETTER,
+        key=entry.plan_public_id,
+        message=gettext_lazy(
+            "Publishing the plan %(plan)s failed %(attempts)d times and is not tried "
+            "again: %(error)s\nStudents keep reading its last release. Correct what is "
+            "wrong (that alone builds it again), or choose Retry in the sync log."
+        ),
+        values={
+            "plan": entry.plan_public_id,
+            "attempts": entry.attempts,
+            "error": entry.error,
+        },
+    )
 
 
 def resting(now: datetime) -> dict[int, Sources]:
@@ -108,8 +140,55 @@ def resting(now: datetime) -> dict[int, Sources]:
     )
 
 
+def due(now: datetime) -> list[int]:
+    """The plans whose next attempt has come; those short of disk wait for the watch."""
+    return list(
+        SyncLog.objects.filter(
+            status=SyncStatus.QUEUED,
+            next_attempt_at__lte=now,
+            disk_needed__isnull=True,
+            plan__isnull=False,
+        )
+        .order_by("next_attempt_at")
+        .values_list("plan_id", flat=True)
+        .distinct()
+    )
+
+
 def retry(entry: SyncLog) -> None:
     """Let a failed or dead entry be tried again at once, with all its attempts."""
-    SyncLog.objects.filter(pk=entry.pk).exclude(status=SyncStatus.PROCESSING).update(
-        status=SyncStatus.QUEUED, attempts=0, next_attempt_at=None
+    _again(SyncLog.objects.filter(pk=entry.pk))
+
+
+def retry_all() -> int:
+    """Let every dead letter be tried again; how many there were."""
+    return _again(SyncLog.objects.filter(status=SyncStatus.DEAD_LETTER))
+
+
+def _again(entries: QuerySet[SyncLog]) -> int:
+    return entries.filter(
+        status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER]
+    ).update(status=SyncStatus.QUEUED, attempts=0, next_attempt_at=timezone.now())
+
+
+def settle() -> None:
+    """Close what nobody waits for any more.
+
+    An entry whose plan is up to date, a draft or gone needs no further attempt, and a
+    dead letter's alert ends with the dead letter.
+    """
+    open_entries = SyncLog.objects.filter(
+        status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER]
     )
+    if open_entries.exists():
+        # Read before what is pending: an entry opened since is not looked at.
+        pks = list(open_entries.values_list("pk", flat=True))
+        open_entries.filter(pk__in=pks).exclude(plan__in=changes.pending()).update(
+            status=SyncStatus.SUPERSEDED, next_attempt_at=None, disk_needed=None
+        )
+    dead = SyncLog.objects.filter(status=SyncStatus.DEAD_LETTER)
+    over = Alert.objects.filter(
+        kind=AlertKind.DEAD_LETTER, open_key__isnull=False
+    ).exclude(key__in=dead.values("plan_public_id"))
+    for key in list(over.values_list("key", flat=True)):
+        alerts.resolve(kind=AlertKind.DEAD_LETTER, key=key)

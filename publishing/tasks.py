@@ -1,9 +1,12 @@
 """What the worker does for publishing. Every task can run twice."""
 
+import time
+
 from celery import shared_task
 from django.conf import settings
+from django.utils import timezone
 
-from publishing import builds, release
+from publishing import alerts, builds, disk, health, queue, release, status, sync_log
 
 
 @shared_task
@@ -15,7 +18,8 @@ def process_pending() -> None:
 
 @shared_task
 def publish_plan(plan_pk: int, trigger: str) -> None:
-    """Build one plan now ("Publish now")."""
+    """Build one plan now ("Publish now"), even one that was rolled back."""
+    release.end_rollback(plan_pk)
     builds.publish_plan(plan_pk, trigger=trigger)
 
 
@@ -23,3 +27,35 @@ def publish_plan(plan_pk: int, trigger: str) -> None:
 def collect_generations() -> None:
     """Delete old generations and leftovers."""
     release.collect()
+
+
+@shared_task
+def heartbeat() -> None:
+    """Say that beat sends work and a worker does it; every minute."""
+    queue.beat(time.time())
+
+
+@shared_task
+def watch_disk() -> None:
+    """Pause and resume publishing with the disk; send what mail failed. Every minute."""
+    if disk.watch():
+        process_pending.delay()
+    alerts.send_unsent()
+
+
+@shared_task
+def watch_queue() -> None:
+    """Try again what is due, and note who waits; every half minute."""
+    now = timezone.now()
+    sync_log.settle()
+    status.note_waiting(now)
+    for plan_pk in sync_log.due(now):
+        builds.publish_plan(plan_pk, trigger="retry")
+
+
+@shared_task
+def check_health() -> None:
+    """The hourly sample or the nightly full check, if this hour has one."""
+    full = health.due(timezone.now())
+    if full is not None:
+        health.check(full=full, repair=full and settings.HEALTH_REPAIR)

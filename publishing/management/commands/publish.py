@@ -1,30 +1,60 @@
-"""``manage.py publish``: bring plans up to date now."""
+"""``manage.py publish PLAN…|--all [--full] [--dry-run] [--json]``"""
 
-from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.utils.translation import gettext as _, ngettext
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from plans.models import AcademicPlan
-from publishing import builds
-from publishing.models import SyncLog, SyncStatus
+from publishing import builds, preview, release
+from publishing.management.commands._reporting import ReportingCommand
+from publishing.models import Publication, SyncLog
+from publishing.status import SUCCEEDED
+from publishing.validation import InvalidDocumentError
 
 
-class Command(BaseCommand):
-    help = "Publish plans that differ from their release, now."
+class Command(ReportingCommand):
+    help = gettext_lazy(
+        "Publish plans that differ from their release, now. Exit code 1 when one fails."
+    )  # type: ignore[assignment]
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("plans", nargs="*", metavar="PLAN", help="ids of plans")
-        parser.add_argument("--all", action="store_true", help="every published plan")
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("plans", nargs="*", metavar="PLAN", help=_("ids of plans"))
+        parser.add_argument(
+            "--all", action="store_true", help=_("every published plan")
+        )
+        parser.add_argument(
+            "--full",
+            action="store_true",
+            help=_(
+                "build everything anew and compare every file with the disk, even when "
+                "nothing differs; equal files stay as they are"
+            ),
+        )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help=_("say which files would be written and removed; write nothing"),
+        )
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        failed = 0
-        for plan in self._plans(options["plans"], everything=options["all"]):
-            entry = builds.publish_plan(plan.pk, trigger="command")
-            failed += self._report(plan, entry)
+    def handle(self, *_args: Any, **options: Any) -> None:
+        if bool(options["plans"]) == options["all"]:
+            self.misused(_("Name plans by their ids, or say --all."))
+        plans = self.published_plans(options["plans"])
+        results = []
+        for number, plan in enumerate(plans, start=1):
+            if len(plans) > 1:
+                self.progress(number, len(plans))
+            if options["dry_run"]:
+                results.append(self._preview(plan, full=options["full"]))
+            else:
+                results.append(self._publish(plan, full=options["full"]))
+        failed = sum(not result["ok"] for result in results)
+        self.answer({"ok": not failed, "plans": results})
         if failed:
-            raise CommandError(
+            self.fail(
                 ngettext(
                     "%(count)d plan was not published.",
                     "%(count)d plans were not published.",
@@ -33,37 +63,63 @@ class Command(BaseCommand):
                 % {"count": failed}
             )
 
-    def _plans(self, ids: list[str], *, everything: bool) -> list[AcademicPlan]:
-        if bool(ids) == everything:
-            raise CommandError(_("Name plans by their ids, or say --all."))
-        published = AcademicPlan.objects.filter(is_published=True)
-        if everything:
-            return list(published)
-        plans = list(published.filter(public_id__in=ids))
-        missing = sorted(set(ids) - {plan.public_id for plan in plans})
-        if missing:
-            raise CommandError(
-                _("There is no published plan %(ids)s.") % {"ids": ", ".join(missing)}
+    def _publish(self, plan: AcademicPlan, *, full: bool) -> dict[str, Any]:
+        release.end_rollback(plan.pk)
+        if full:
+            release.distrust(
+                Publication.objects.filter(plan=plan).values_list("pk", flat=True)
             )
-        return plans
+        return self._report(plan, builds.publish_plan(plan.pk, trigger="command"))
 
-    def _report(self, plan: AcademicPlan, entry: SyncLog | None) -> int:
-        """Say what happened to ``plan``; 1 when it failed."""
+    def _report(self, plan: AcademicPlan, entry: SyncLog | None) -> dict[str, Any]:
+        result: dict[str, Any] = {"plan": plan.public_id, "ok": True}
         if entry is None:
-            line = _("%(plan)s: nothing to do") % {"plan": plan.public_id}
-        elif entry.status in (SyncStatus.LOCAL_ONLY, SyncStatus.SUCCESS):
-            line = _(
+            self.say(_("%(plan)s: nothing to do") % {"plan": plan.public_id})
+            return result | {"status": "nothing_to_do"}
+        result |= {
+            "ok": entry.status in SUCCEEDED,
+            "status": entry.status,
+            "generation": entry.generation,
+            "files_written": entry.files_written,
+            "files_unchanged": entry.files_unchanged,
+            "files_removed": entry.files_removed,
+            "seconds": entry.duration_seconds,
+            "error": entry.error,
+            "document": entry.error_document,
+            "json_path": entry.error_json_path,
+        }
+        if not result["ok"]:
+            self.step(f"{plan.public_id}: {entry.error}")
+            return result
+        self.say(
+            _(
                 "%(plan)s: generation %(generation)s, %(written)d files written, "
                 "%(unchanged)d unchanged, %(removed)d removed"
-            ) % {
+            )
+            % {
                 "plan": plan.public_id,
                 "generation": entry.generation,
                 "written": entry.files_written,
                 "unchanged": entry.files_unchanged,
                 "removed": entry.files_removed,
             }
-        else:
-            self.stderr.write(f"{plan.public_id}: {entry.error}")
-            return 1
-        self.stdout.write(line)
-        return 0
+        )
+        return result
+
+    def _preview(self, plan: AcademicPlan, *, full: bool) -> dict[str, Any]:
+        try:
+            found = preview.of_plan(plan.pk, full=full)
+        except InvalidDocumentError as error:
+            self.step(f"{plan.public_id}: {error}")
+            return {"plan": plan.public_id, "ok": False, "error": str(error)}
+        if found.is_empty:
+            self.say(_("%(plan)s: no file would change") % {"plan": plan.public_id})
+        for sign, paths in (
+            ("+", found.added),
+            ("~", found.changed),
+            ("!", found.rewritten),
+            ("-", found.removed),
+        ):
+            for path in paths:
+                self.say(f"{plan.public_id}: {sign} {path}")
+        return {"plan": plan.public_id, "ok": True, **asdict(found)}

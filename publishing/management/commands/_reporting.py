@@ -1,0 +1,77 @@
+"""What the publishing commands share: ``--json``, progress, and exit codes.
+
+0: done, and nothing wrong. 1: something failed or needs somebody; the output says what.
+2: the command line itself is not right.
+"""
+
+import json
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils.translation import gettext as _
+
+from plans.models import AcademicPlan
+
+FAILED, MISUSED = 1, 2
+
+
+class ReportingCommand(BaseCommand):
+    """A command that answers people in lines, and programs with one JSON object."""
+
+    as_json = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--json",
+            action="store_true",
+            help=_("print one JSON object; progress goes to standard error"),
+        )
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        self.as_json = options["json"]
+        return super().execute(*args, **options)
+
+    def say(self, line: str) -> None:
+        """A line for people; nothing where a program reads."""
+        if not self.as_json:
+            self.stdout.write(line)
+
+    def answer(self, value: dict[str, Any]) -> None:
+        """The object for programs; nothing where people read."""
+        if self.as_json:
+            text = json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
+            self.stdout.write(text)
+
+    def progress(self, done: int, of: int) -> None:
+        """How far long work is: on a terminal, in one line that is written over."""
+        if self.stderr.isatty():
+            end = "\n" if done >= of else ""
+            self.stderr.write(f"\r{done:,} / {of:,}", ending=end)
+
+    def step(self, line: str) -> None:
+        """What is begun now; on standard error, so that it mixes into no answer."""
+        self.stderr.write(line)
+
+    def fail(self, message: str) -> NoReturn:
+        """End with exit code 1; with ``--json`` the object has said it already."""
+        raise CommandError(message, returncode=FAILED)
+
+    def misused(self, message: str) -> NoReturn:
+        raise CommandError(message, returncode=MISUSED)
+
+    def published_plans(self, ids: list[str]) -> list[AcademicPlan]:
+        """The published plans with these ids, in their order; all of them for none.
+
+        Raises:
+            CommandError: one is unknown or a draft.
+        """
+        published = AcademicPlan.objects.filter(is_published=True)
+        if not ids:
+            return list(published.order_by("pk"))
+        found = {plan.public_id: plan for plan in published.filter(public_id__in=ids)}
+        if missing := [plan_id for plan_id in ids if plan_id not in found]:
+            self.misused(
+                _("There is no published plan %(ids)s.") % {"ids": ", ".join(missing)}
+            )
+        return [found[plan_id] for plan_id in dict.fromkeys(ids)]

@@ -1,0 +1,70 @@
+"""``manage.py rollback PLAN [GENERATION] [--json]``"""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils.formats import localize
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _, gettext_lazy
+
+from publishing import rollback
+from publishing.management.commands._reporting import ReportingCommand
+from publishing.rollback import Kept, RollbackError
+
+
+class Command(ReportingCommand):
+    help = gettext_lazy(
+        "Make a kept generation of a plan current again; without GENERATION, list them. "
+        "It stays until somebody edits or publishes the plan. Exit code 1 when refused."
+    )  # type: ignore[assignment]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("plan", metavar="PLAN", help=_("the plan's id"))
+        parser.add_argument("generation", metavar="GENERATION", type=int, nargs="?")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        plan_id = self.published_plans([options["plan"]])[0].public_id
+        if options["generation"] is None:
+            self._list(plan_id)
+            return
+        try:
+            entry = rollback.make_current(plan_id, options["generation"])
+        except RollbackError as error:
+            self.answer({"ok": False, "plan": plan_id, "error": error.message})
+            self.fail(error.message)
+        self.answer({"ok": True, "plan": plan_id, "generation": entry.generation})
+        self.say(
+            _(
+                "Students now read generation %(generation)d of the plan %(plan)s, until "
+                "somebody edits or publishes it."
+            )
+            % {"generation": entry.generation, "plan": plan_id}
+        )
+
+    def _list(self, plan_id: str) -> None:
+        found = rollback.kept(plan_id)
+        self.answer(
+            {
+                "ok": True,
+                "plan": plan_id,
+                "generations": [
+                    {
+                        "number": kept.number,
+                        "is_current": kept.is_current,
+                        "finished_at": kept.log.finished_at if kept.log else None,
+                    }
+                    for kept in found
+                ],
+            }
+        )
+        for kept in found:
+            self.say(_line(kept))
+        if not found:
+            self.say(_("%(plan)s has no release on this disk.") % {"plan": plan_id})
+
+
+def _line(kept: Kept) -> str:
+    finished = kept.log.finished_at if kept.log else None
+    when = str(localize(localtime(finished))) if finished else "—"
+    return f"{'*' if kept.is_current else ' '} {kept.number:>6}  {when}"
