@@ -12,7 +12,14 @@ import orjson
 from content.kinds import Kind
 from content.tree import ContentNode, Stage
 from plans.access import Level, Override, plan_tree
-from publishing.documents import PlanFacts, Record, ReleaseBuilder, Sealed, Sealer
+from publishing.documents import (
+    Fresh,
+    PlanFacts,
+    Record,
+    ReleaseBuilder,
+    Sealed,
+    Sealer,
+)
 
 NOON = 1_800_000_000 - 1_800_000_000 % 86_400 + 43_200
 """2027-01-15 12:00:00 UTC."""
@@ -137,6 +144,13 @@ class FrozenSigner:
         )
 
 
+class NoRelease:
+    """There is nothing to build upon."""
+
+    def read(self, path: str) -> dict[str, Any]:
+        raise AssertionError(path)
+
+
 def build(
     subjects: Sequence[ContentNode],
     *,
@@ -156,17 +170,19 @@ def build(
     """
     said = {pk_of(node): override(*pairs) for node, pairs in (overrides or {}).items()}
     trees = [plan_tree(source, said) for source in subjects]
+    sealer = Sealer(previous=previous or {}, now=now)
     builder = ReleaseBuilder(
         plan=plan or PlanFacts(id="PLAN-1", title="Grade 5"),
         links=Links(),
-        sealer=Sealer(previous=previous or {}, now=now),
+        sealer=sealer,
         signer=FrozenSigner(),
         is_gated=lambda lesson_id: not open_elsewhere(lesson_id),
         config_of=lambda step: step.config,
         shard_threshold=shard_threshold,
     )
-    documents, _offers = builder.build([(tree, revision) for tree in trees if tree])
-    return documents
+    fresh = [Fresh(tree, revision) for tree in trees if tree]
+    builder.build(fresh, NoRelease(), same_trees=False)
+    return sealer.sealed
 
 
 def records(documents: Mapping[str, Sealed]) -> dict[str, Record]:
