@@ -31,8 +31,12 @@ Position = Literal["first-child", "last-child", "left", "right"]
 
 def lock_roots() -> None:
     """Wait for the right to make or reorder subjects, and hold it to the end."""
-    TreeLock.objects.get_or_create(pk=TreeLock.ROOTS)
-    TreeLock.objects.select_for_update().get(pk=TreeLock.ROOTS)
+    lock = TreeLock.objects.select_for_update().filter(pk=TreeLock.ROOTS)
+    if not lock:
+        # Made after every migrate. Making it here, two could do at once, and each
+        # would then hold what the other waits for.
+        TreeLock.objects.get_or_create(pk=TreeLock.ROOTS)
+        lock.get()
 
 
 def lock_subjects(subject_pks: Iterable[int]) -> dict[int, SubjectState]:
@@ -318,10 +322,11 @@ def delete_node(*, node: Node) -> None:
     """
     if node.kind == NodeKind.SUBJECT:
         lock_roots()
-    lock_subjects([node.subject_pk])
+    states = lock_subjects([node.subject_pk])
     found = Node.objects.filter(pk=node.pk).first()
     if found is not None:
-        _lock(found)
+        if found.subject_pk not in states:
+            raise StructureError(_not_locked(found))
         # Deepest first: MariaDB checks foreign keys row by row, and Django's way
         # around that, clearing them before, is what the table's constraints forbid.
         below = found.get_descendants()
