@@ -79,6 +79,17 @@ class TrackedQuerySet(models.QuerySet[Any]):
             self._touch(made.changes for made in created)
         return created
 
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """One edit, however many rows (`content.receivers` leaves it to us)."""
+        with transaction.atomic(using=self.db):
+            changed = self._changed()
+            deleted = super().delete()
+            self._touch(changed)
+        return deleted
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
 
 _PLACE = frozenset({"parent", "parent_id", "lft", "rght", "tree_id", "level"})
 """What says where a node lies; `content.services` alone writes it."""
@@ -111,6 +122,14 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
                 if node.kind == NodeKind.SUBJECT:
                     SubjectState.objects.get_or_create(subject_id=node.pk)
         return created
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        if self.is_part_of_a_branch:
+            return models.QuerySet.delete(self)
+        return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
 
     def subjects(self) -> Self:
         return self.filter(kind=NodeKind.SUBJECT)
@@ -469,6 +488,8 @@ class LessonStage(models.Model):
         verbose_name = _("stage")
         verbose_name_plural = _("stages")
         ordering = ["position", "pk"]
+        # What ``lesson.stages.add()`` updates through: it, too, counts as an edit.
+        base_manager_name = "objects"
         indexes = [
             models.Index(fields=["lesson", "position"], name="content_stage_order")
         ]

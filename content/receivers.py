@@ -14,6 +14,7 @@ from content.models import (
     SubjectState,
     Topic,
     Track,
+    TrackedQuerySet,
     Unit,
 )
 
@@ -28,19 +29,19 @@ def _node_saved(instance: Node, created: bool, raw: bool, **_kwargs: Any) -> Non
 
 
 def _node_deleted(instance: Node, origin: Any = None, **_kwargs: Any) -> None:
-    if not _goes_with_a_node(instance, origin):
+    if not _goes_with_others(instance, origin):
         SubjectState.touch({instance.subject_pk})
 
 
-def _goes_with_a_node(instance: Node | LessonStage, origin: Any) -> bool:
-    """Whether ``instance`` is deleted only because the node it lies in is.
+def _goes_with_others(instance: Node | LessonStage, origin: Any) -> bool:
+    """Whether ``instance`` is deleted with the node it lies in, or with a whole query.
 
-    That node is in the same subject and counts for all; a subject with thousands of
-    lessons is one edit.
+    That node is in the same subject and counts for all, and so does the query; a
+    subject with thousands of lessons is one edit.
     """
     if isinstance(origin, Node):
         return origin is not instance
-    return getattr(origin, "is_part_of_a_branch", False)
+    return isinstance(origin, TrackedQuerySet)
 
 
 for _model in _NODE_MODELS:
@@ -57,5 +58,5 @@ def _stage_moves(instance: LessonStage, **_kwargs: Any) -> None:
 
 @receiver([post_save, post_delete], sender=LessonStage)
 def _stage_changed(instance: LessonStage, origin: Any = None, **_kwargs: Any) -> None:
-    if not _goes_with_a_node(instance, origin):
+    if not _goes_with_others(instance, origin):
         SubjectState.touch_stages([instance.lesson_id])

@@ -82,11 +82,14 @@ class PlanPartQuerySet(models.QuerySet[Any]):
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
             before = self._plan_ids()
-            moved = {value for key, value in kwargs.items() if key == "plan_id"}
-            if "plan" in kwargs:
-                moved.add(kwargs["plan"].pk)
+            moved = (
+                list(self.values_list("pk", flat=True))
+                if {"plan", "plan_id"} & kwargs.keys()
+                else []
+            )
             count = super().update(**kwargs)
-            AcademicPlan.touch(before | moved)
+            there = type(self)(self.model, using=self.db).filter(pk__in=moved)
+            AcademicPlan.touch(before | (there._plan_ids() if moved else set()))
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -135,6 +138,8 @@ class AcademicPlan(models.Model):
         verbose_name = _("plan")
         verbose_name_plural = _("plans")
         ordering = ["title"]
+        # What ``season.academicplan_set.add()`` updates through: it counts as an edit.
+        base_manager_name = "objects"
 
     def __str__(self) -> str:
         return self.title
@@ -181,6 +186,7 @@ class PlanSubject(models.Model):
         verbose_name = _("plan subject")
         verbose_name_plural = _("plan subjects")
         ordering = ["position", "pk"]
+        base_manager_name = "objects"
         constraints = [
             # A subject twice in a plan would write its files twice.
             models.UniqueConstraint(
@@ -273,6 +279,7 @@ class PlanOverride(models.Model):
         verbose_name = _("override")
         verbose_name_plural = _("overrides")
         ordering = ["pk"]
+        base_manager_name = "objects"
         constraints = [
             # Two access actions on one node would leave its level to chance.
             models.UniqueConstraint(

@@ -93,6 +93,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'stage',
                 'verbose_name_plural': 'stages',
                 'ordering': ['position', 'pk'],
+                'base_manager_name': 'objects',
             },
         ),
         migrations.CreateModel(

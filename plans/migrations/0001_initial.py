@@ -73,6 +73,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'plan',
                 'verbose_name_plural': 'plans',
                 'ordering': ['title'],
+                'base_manager_name': 'objects',
             },
         ),
         migrations.CreateModel(
@@ -87,6 +88,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'plan subject',
                 'verbose_name_plural': 'plan subjects',
                 'ordering': ['position', 'pk'],
+                'base_manager_name': 'objects',
             },
         ),
         migrations.AddField(
@@ -118,6 +120,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'override',
                 'verbose_name_plural': 'overrides',
                 'ordering': ['pk'],
+                'base_manager_name': 'objects',
                 'constraints': [models.UniqueConstraint(fields=('plan', 'target', 'aspect'), name='plans_one_override_per_aspect', violation_error_message='This plan already has an override of this kind for this content.'), models.CheckConstraint(condition=models.Q(('action__in', ['hide', 'set_free', 'set_sold_separately', 'set_access_level', 'set_linear', 'rename'])), name='plans_known_override_action')],
             },
         ),
