@@ -6,14 +6,16 @@ tables. ``Publication.switching`` is set beforehand and cleared with the tables,
 death in between is seen by the next build (`publishing.inventory.believable`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 
+from content.upsert import upsert
 from plans.models import AcademicPlan
 from publishing import changes, locations, staging
 from publishing.documents import Sealed
@@ -104,8 +106,10 @@ def stage_and_switch(
                 publication.generation = number
             written = [*replaced.values(), *plan_changes.values()]
             dropped = _record_release(publication, release, written, now=now)
-    finally:
+    except BaseException:
         staging.drop_prepared(lesson_changes, token)
+        raise
+    staging.drop_prepared(lesson_changes.keys() - replaced.keys(), token)
     removed = remove_unoffered_lessons(dropped) if dropped else 0
     return Outcome(
         generation=publication.generation,
@@ -179,20 +183,18 @@ def _record_release(
     """
     PublishedDocument.objects.filter(path__in=release.gone).delete()
     upsert_documents(
-        [
-            PublishedDocument(
-                path=document.path,
-                lesson_id=(lesson_id := locations.lesson_id_of(document.path) or ""),
-                publication=None if lesson_id else publication,
-                fingerprint=document.record.fingerprint,
-                version=document.record.version,
-                sha256=document.record.sha256,
-                size=document.record.size,
-                signed_until=document.record.signed_until,
-                source_revision=document.record.source_revision,
-            )
-            for document in written
-        ]
+        PublishedDocument(
+            path=document.path,
+            lesson_id=(lesson_id := locations.lesson_id_of(document.path) or ""),
+            publication=None if lesson_id else publication,
+            fingerprint=document.record.fingerprint,
+            version=document.record.version,
+            sha256=document.record.sha256,
+            size=document.record.size,
+            signed_until=document.record.signed_until,
+            source_revision=document.record.source_revision,
+        )
+        for document in written
     )
     flipped: set[str] = set()
     dropped: set[str] = set()
@@ -216,29 +218,27 @@ def _record_release(
     return dropped
 
 
-def upsert_documents(rows: list[PublishedDocument]) -> None:
+_DOCUMENT_COLUMNS = (
+    "path",
+    "lesson_id",
+    "publication_id",
+    "fingerprint",
+    "version",
+    "sha256",
+    "size",
+    "signed_until",
+    "source_revision",
+)
+
+
+def upsert_documents(documents: Iterable[PublishedDocument]) -> None:
     """Write down these files as they are now."""
-    fields = [
-        "lesson_id",
-        "publication",
-        "fingerprint",
-        "version",
-        "sha256",
-        "size",
-        "signed_until",
-        "source_revision",
-    ]
-    PublishedDocument.objects.bulk_create(
-        rows,
-        batch_size=500,
-        update_conflicts=True,
-        update_fields=fields,
-        # MariaDB finds the conflict by itself and takes no list of columns.
-        unique_fields=(
-            ["path"]
-            if connection.features.supports_update_conflicts_with_target
-            else None
-        ),
+    values = attrgetter(*_DOCUMENT_COLUMNS)
+    upsert(
+        PublishedDocument,
+        _DOCUMENT_COLUMNS,
+        [values(document) for document in documents],
+        key=("path",),
     )
 
 
@@ -259,16 +259,12 @@ def record_offers(
     }
     if not differing:
         return set(), set()
-    publication.lesson_offers.filter(lesson_id__in=differing).delete()
-    LessonOffer.objects.bulk_create(
-        [
-            LessonOffer(
-                publication=publication, lesson_id=lesson_id, is_open=offers[lesson_id]
-            )
-            for lesson_id in offers
-            if lesson_id in differing
-        ],
-        batch_size=500,
+    publication.lesson_offers.filter(lesson_id__in=before.keys() - offers).delete()
+    upsert(
+        LessonOffer,
+        ("publication_id", "lesson_id", "is_open"),
+        [(publication.pk, key, offers[key]) for key in offers if key in differing],
+        key=("publication_id", "lesson_id"),
     )
     turned = {
         lesson_id

@@ -157,7 +157,6 @@ def prepare_lessons(files: Mapping[str, bytes], token: str) -> None:
     if not files:
         return
     (root() / "lessons").mkdir(parents=True, exist_ok=True)
-    drop_prepared(files, token)
     _write_new({_temporary(path, token): data for path, data in files.items()})
 
 
@@ -337,7 +336,7 @@ def _write_new(files: Mapping[str, bytes]) -> None:
     """New files by absolute path, durable before anyone gives them their name."""
     one_by_one = len(files) <= _SYNCED_ONE_BY_ONE
     for path, data in files.items():
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
             written = 0
             while written < len(data):
