@@ -22,6 +22,8 @@ from plans.admin import AcademicPlanAdmin
 from plans.models import AcademicPlan
 from publishing import changes
 from publishing.models import (
+    Alert,
+    HealthReport,
     Publication,
     PublishingSettings,
     SyncLog,
@@ -72,14 +74,14 @@ class SyncLogAdmin(ReadOnlyAdmin):
         "created_at",
         "plan_name",
         "state",
-        "started_by",
+        "asked_by",
         "duration",
         "files",
         "what_failed",
     )
     list_display_links = ("created_at", "plan_name")
     list_filter = ("status", "trigger", "plan", "created_at")
-    list_select_related = ("plan",)
+    list_select_related = ("plan", "started_by")
     search_fields = ("plan_public_id", "error", "error_document")
     date_hierarchy = "created_at"
     fieldsets = (
@@ -90,7 +92,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
                     "plan_name",
                     "plan_public_id",
                     "state",
-                    "started_by",
+                    "asked_by",
                     "generation",
                     "attempts",
                     "next_attempt_at",
@@ -126,17 +128,18 @@ class SyncLogAdmin(ReadOnlyAdmin):
         return status_badge(entry)
 
     @admin.display(description=gettext_lazy("started by"), ordering="trigger")
-    def started_by(self, entry: SyncLog) -> str:
-        return started_by(entry)
+    def asked_by(self, entry: SyncLog) -> str:
+        return asked_by(entry)
 
     @admin.display(description=gettext_lazy("files"))
-    def files(self, entry: SyncLog) -> str:
+    def files(self, entry: SyncLog) -> SafeString:
         parts = [
             (entry.files_written, gettext_lazy("%(count)d written")),
             (entry.files_unchanged, gettext_lazy("%(count)d unchanged")),
             (entry.files_removed, gettext_lazy("%(count)d removed")),
         ]
-        return " · ".join(str(words) % {"count": count} for count, words in parts)
+        lines = [str(words) % {"count": count} for count, words in parts]
+        return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
 
     @admin.display(description=gettext_lazy("took"))
     def duration(self, entry: SyncLog) -> str:
@@ -165,12 +168,16 @@ _TRIGGERS = {
     "command": gettext_lazy("a command"),
     "demo": gettext_lazy("the demo"),
     "queue": gettext_lazy("a change"),
+    "retry": gettext_lazy("a retry"),
+    "repair": gettext_lazy("a health check"),
+    SyncLog.ROLLBACK: gettext_lazy("going back"),
 }
 
 
-def started_by(entry: SyncLog) -> str:
+def asked_by(entry: SyncLog) -> str:
     """Who or what asked for a run, in words."""
-    return str(_TRIGGERS.get(entry.trigger, entry.trigger))
+    what = str(_TRIGGERS.get(entry.trigger, entry.trigger))
+    return f"{what} · {entry.started_by}" if entry.started_by else what
 
 
 def place_of(entry: SyncLog) -> SafeString | str:
@@ -218,11 +225,72 @@ class PublicationAdmin(ReadOnlyAdmin):
         return readable_json(publication.built_from)
 
 
+@admin.register(HealthReport)
+class HealthReportAdmin(ReadOnlyAdmin):
+    list_display = (
+        "started_at",
+        "state",
+        "is_full",
+        "files_checked",
+        "faults",
+        "repaired",
+    )
+    list_filter = ("is_full", "started_at")
+    fields = (
+        "started_at",
+        "finished_at",
+        "state",
+        "is_full",
+        "files_checked",
+        "faults",
+        "repaired",
+        "what_was_found",
+        "what_was_measured",
+    )
+
+    @admin.display(description=gettext_lazy("state"), ordering="faults")
+    def state(self, report: HealthReport) -> SafeString:
+        if report.is_sound:
+            return badge("●", _("Sound"), "done")
+        return badge("!", _("Faults left"), "failed")
+
+    @admin.display(description=gettext_lazy("what was found"))
+    def what_was_found(self, report: HealthReport) -> SafeString:
+        return readable_json(report.findings)
+
+    @admin.display(description=gettext_lazy("what was measured"))
+    def what_was_measured(self, report: HealthReport) -> SafeString:
+        return readable_json(report.facts)
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    list_display = ("raised_at", "state", "kind", "key", "message", "resolved_at")
+    list_filter = ("kind", "raised_at")
+    search_fields = ("key", "message")
+    fields = (
+        "raised_at",
+        "state",
+        "kind",
+        "key",
+        "message",
+        "seen_at",
+        "resolved_at",
+        "sent_at",
+    )
+
+    @admin.display(description=gettext_lazy("state"), ordering="resolved_at")
+    def state(self, alert: Alert) -> SafeString:
+        if alert.is_open:
+            return badge("!", _("Open"), "failed")
+        return badge("●", _("Over"), "done")
+
+
 class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     """A plan's last runs."""
 
     model = SyncLog
-    fields = ("created_at", "state", "started_by", "generation", "what_failed")
+    fields = ("created_at", "state", "asked_by", "generation", "what_failed")
     readonly_fields = fields
     extra = 0
     verbose_name_plural = gettext_lazy("last runs")
@@ -237,15 +305,15 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
         if plan_pk is None or not str(plan_pk).isdecimal():
             return runs.none()
         last = runs.filter(plan_id=plan_pk).order_by("-created_at", "-pk")[:5]
-        return runs.filter(pk__in=[run.pk for run in last])
+        return runs.filter(pk__in=[run.pk for run in last]).select_related("started_by")
 
     @admin.display(description=gettext_lazy("status"))
     def state(self, entry: SyncLog) -> SafeString:
         return status_badge(entry)
 
     @admin.display(description=gettext_lazy("started by"))
-    def started_by(self, entry: SyncLog) -> str:
-        return started_by(entry)
+    def asked_by(self, entry: SyncLog) -> str:
+        return asked_by(entry)
 
     @admin.display(description=gettext_lazy("what failed"))
     def what_failed(self, entry: SyncLog) -> SafeString | str:

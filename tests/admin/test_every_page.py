@@ -12,7 +12,7 @@ from players import audit
 from players.models import SecurityEvent, SecurityEventType
 from players.services import devices
 from progress.models import InteractionLog, ReviewCard, StructureProgress
-from publishing.models import Publication, SyncLog, SyncStatus
+from publishing.models import Alert, HealthReport, Publication, SyncLog, SyncStatus
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +48,12 @@ def world(player, plan, stage):
     )
     audit.record(SecurityEventType.LOGIN, user_id=player.user_id)
     Publication.objects.create(plan=plan, plan_public_id=plan.public_id)
+    HealthReport.objects.create(
+        is_full=True, started_at=NOW, finished_at=NOW, findings={"missing": []}
+    )
+    Alert.objects.create(
+        kind="disk_low", message="2 % are free.", raised_at=NOW, seen_at=NOW
+    )
     for status in SyncStatus:
         SyncLog.objects.create(
             plan=plan,
@@ -115,6 +121,8 @@ def test_a_failed_run_is_told_in_words_with_its_place(browser, world):
         InteractionLog,
         StructureProgress,
         ReviewCard,
+        HealthReport,
+        Alert,
     ],
 )
 def test_what_was_recorded_is_written_by_nobody(browser, world, model):
