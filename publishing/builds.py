@@ -165,7 +165,9 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
         shard_threshold=current.search_shard_threshold,
     )
-    fresh = builder.build(snapshot.subjects, old, same_trees=not snapshot.whole)
+    fresh = builder.build(
+        snapshot.subjects, old, same_trees=not (snapshot.is_full or snapshot.whole)
+    )
     documents = sealer.sealed
     there = inventory.plan_files(plan_id)
     mine = {path for path in documents if locations.lesson_id_of(path) is None}
