@@ -83,6 +83,12 @@ messages-check: $(VENV)/.base ## The Arabic is complete and compiled (needs gett
 deploy-check: $(VENV)/.base ## `check --deploy` is silent for a sound production
 	@.ci/check-deploy $(BIN)/python
 
+##@ Measures
+
+.PHONY: bench-publish
+bench-publish: $(VENV)/.dev ## What publishing costs against the disk alone (ARGS=…)
+	@exec $(BIN)/python -m tests.benchmarks.publish $(ARGS)
+
 ##@ Now and then
 
 .PHONY: format

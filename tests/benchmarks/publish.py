@@ -1,0 +1,332 @@
+"""What publishing costs, against what the disk alone would cost.
+
+``python -m tests.benchmarks.publish [--lessons 100,1000,10000] [--rounds 3]``
+(``make bench-publish``). Every figure is measured beside its floor in the same round,
+and the ratio is of the medians:
+
+- **W**: dump the same documents once more, write each to a temporary file, one sync of
+  the file system, rename each.
+- **E**: write and sync the files of a one-lesson edit, and hard-link a generation.
+
+The database is the one ``DATABASE_URL`` names (a scratch one is made beside it), else
+SQLite. Every size runs in a process of its own, so that its peak memory is its own. The
+last line is JSON with every figure.
+"""
+
+import argparse
+import json
+import logging
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SIZES = (100, 1_000, 10_000)
+STAGES = 5
+STAGE_BYTES = 800
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lessons", default=",".join(map(str, SIZES)))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure_in_scratch(options.one, options.rounds)))
+        return
+    figures: dict[str, Any] = {"bench": "publish", "rounds": options.rounds}
+    for lessons in map(int, options.lessons.split(",")):
+        size = subprocess.run(
+            [
+                *(sys.executable, "-m", __spec__.name),
+                *("--one", str(lessons), "--rounds", str(options.rounds)),
+            ],
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        found = json.loads(size.stdout.splitlines()[-1])
+        figures[str(lessons)] = found
+        figures["database"] = found.pop("database")
+        report(lessons, found)
+    if {"100", "10000"} <= figures.keys():
+        per_lesson = [
+            figures[size]["full"]["cpu"] / int(size) for size in ("10000", "100")
+        ]
+        figures["per_lesson_10000_over_100"] = round(per_lesson[0] / per_lesson[1], 2)
+        print(
+            f"CPU per lesson, 10,000 over 100: {figures['per_lesson_10000_over_100']} ×"
+        )
+    print(json.dumps(figures))
+
+
+def report(lessons: int, found: dict[str, Any]) -> None:
+    print(f"\n{lessons:,} lessons × {STAGES} stages, {found['peak_mib']} MiB at most")
+    for name, words in {
+        "full": "full build, fresh",
+        "again": "full build, every lesson changed",
+        "noop": "full rebuild without a change",
+        "edit": "one stage edited",
+    }.items():
+        row = found[name]
+        print(
+            f"  {words:<34} {row['wall']:8.3f} s  cpu {row['cpu']:7.3f} s  "
+            f"{row['queries']:4} queries  {row['files']:6} files  "
+            f"{row['ratio']:5.2f} × {row['floor']}"
+        )
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder, a database and a Redis of our own; all gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="memora-bench-"))
+    os.environ["MEMORA_STATE_DIR"] = str(folder / "state")
+    os.environ["MEMORA_CONTENT_ROOT"] = str(folder / "content")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "memora_site.settings")
+    import django
+    from django.conf import settings
+
+    django.setup()
+    logging.disable(logging.WARNING)
+    from django.test.utils import setup_databases, teardown_databases
+
+    from memora_site import embedded_redis
+
+    redis = embedded_redis.start(
+        settings.EMBEDDED_REDIS_DIR / "redis.sock", data_dir=None
+    )
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        # A real file, as in use; tests would put it into memory.
+        database.setdefault("TEST", {})["NAME"] = str(folder / "bench.sqlite3")
+    databases = setup_databases(verbosity=0, interactive=False)
+    try:
+        yield folder
+    finally:
+        teardown_databases(databases, verbosity=0)
+        if redis is not None:
+            embedded_redis.stop(redis)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(settings.EMBEDDED_REDIS_DIR, ignore_errors=True)
+
+
+def measure_in_scratch(lessons: int, rounds: int) -> dict[str, Any]:
+    with scratch() as folder:
+        return measure(lessons, rounds, folder)
+
+
+def measure(lessons: int, rounds: int, folder: Path) -> dict[str, Any]:
+    from django.conf import settings
+    from django.db import connection
+
+    from content.models import LessonStage
+    from plans.models import AcademicPlan
+    from publishing.models import LessonOffer, Publication, PublishedDocument
+
+    plan = make_plan(lessons)
+    stage = LessonStage.objects.order_by("pk").first()
+    assert stage is not None
+    content = Path(settings.CONTENT_ROOT)
+
+    def forget() -> None:
+        """As if nothing had ever been published."""
+        shutil.rmtree(content, ignore_errors=True)
+        for model in (LessonOffer, PublishedDocument, Publication):
+            model.objects.all().delete()
+
+    def change_all(number: int) -> None:
+        LessonStage.objects.update(title=f"Round {number}")
+        AcademicPlan.touch([plan.pk])
+
+    def edit(number: int) -> None:
+        LessonStage.objects.filter(pk=stage.pk).update(title=f"Edit {number}")
+
+    prepare: dict[str, Callable[[int], object]] = {
+        "full": lambda _number: forget(),
+        "again": change_all,
+        "noop": lambda _number: AcademicPlan.touch([plan.pk]),
+        "edit": edit,
+    }
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in prepare}
+    floors: dict[str, list[float]] = {"W": [], "E": []}
+    for number in range(rounds):
+        for name, before in prepare.items():
+            before(number)
+            runs[name].append(publish(plan.pk))
+        documents = release_bytes(content)
+        floors["W"].append(write_floor(documents, folder / "floor"))
+        floors["E"].append(edit_floor(content, folder / "links"))
+    found: dict[str, Any] = {
+        "database": connection.vendor,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "W": round(statistics.median(floors["W"]), 4),
+        "E": round(statistics.median(floors["E"]), 4),
+    }
+    for name, measured in runs.items():
+        floor = "E" if name == "edit" else "W"
+        wall = statistics.median(run["wall"] for run in measured)
+        prepare[name](-1)
+        found[name] = {
+            "wall": round(wall, 4),
+            "cpu": round(statistics.median(run["cpu"] for run in measured), 4),
+            "files": int(measured[-1]["files"]),
+            "queries": count_queries(plan.pk),
+            "floor": floor,
+            "ratio": round(wall / statistics.median(floors[floor]), 2),
+        }
+    return found
+
+
+def make_plan(lessons: int) -> Any:
+    """A published plan of one subject of that size."""
+    from content.curriculum import import_curriculum
+    from content.models import Node
+    from plans.models import AcademicPlan
+    from plans.services import add_subject
+
+    import_curriculum(json.dumps(curriculum(lessons)).encode())
+    plan = AcademicPlan.objects.create(
+        public_id="PLAN-BENCH", title="Bench", is_published=True
+    )
+    add_subject(plan=plan, subject=Node.objects.get(public_id="SUBJ-BENCH"))
+    return plan
+
+
+def curriculum(lessons: int) -> dict[str, Any]:
+    """Ten lessons a topic, ten topics a unit, five stages of ~800 bytes each."""
+    text = "قراءة " * (STAGE_BYTES // 11)
+    found = [
+        {
+            "id": f"LES-{number}",
+            "title": f"Lesson {number}",
+            "stages": [
+                {
+                    "type": "Text",
+                    "title": f"Stage {stage}",
+                    "config": {"format": "markdown", "body": f"{text}{number} {stage}"},
+                }
+                for stage in range(STAGES)
+            ],
+        }
+        for number in range(lessons)
+    ]
+    topics = [
+        {
+            "id": f"TOP-{n}",
+            "title": f"Topic {n}",
+            "lessons": found[n * 10 : n * 10 + 10],
+        }
+        for n in range(-(-lessons // 10))
+    ]
+    units = [
+        {
+            "id": f"UNIT-{n}",
+            "title": f"Unit {n}",
+            "topics": topics[n * 10 : n * 10 + 10],
+        }
+        for n in range(-(-len(topics) // 10))
+    ]
+    return {
+        "format": "memora-curriculum/1",
+        "language": "ar",
+        "subject": {
+            "id": "SUBJ-BENCH",
+            "title": "Bench",
+            "tracks": [{"id": "TRK-BENCH", "title": "Track", "units": units}],
+        },
+    }
+
+
+def publish(plan_pk: int) -> dict[str, float]:
+    """One build: seconds on the clock and of CPU, and files written."""
+    from publishing import builds
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    entry = builds.publish_plan(plan_pk, trigger="bench")
+    assert entry is not None
+    assert not entry.error, entry.error
+    return {
+        "wall": time.perf_counter() - wall,
+        "cpu": time.process_time() - cpu,
+        "files": entry.files_written,
+    }
+
+
+def count_queries(plan_pk: int) -> int:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as captured:
+        publish(plan_pk)
+    return len(captured)
+
+
+def release_bytes(content: Path) -> list[Any]:
+    """Every published document, parsed: what the floor dumps again."""
+    import orjson
+
+    folders = [content / "lessons", content / "plans" / "PLAN-BENCH"]
+    return [
+        orjson.loads(path.read_bytes())
+        for folder in folders
+        for path in sorted(folder.rglob("*.json"))
+    ]
+
+
+def write_floor(documents: list[Any], folder: Path) -> float:
+    """W: seconds to dump, write, sync once and rename."""
+    import orjson
+
+    from publishing import staging
+
+    folder.mkdir()
+    base = str(folder)
+    start = time.perf_counter()
+    for number, document in enumerate(documents):
+        handle = os.open(f"{base}/.{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        os.write(handle, orjson.dumps(document))
+        os.close(handle)
+    staging._sync_file_system(folder)
+    for number in range(len(documents)):
+        os.rename(f"{base}/.{number}", f"{base}/{number}")
+    seconds = time.perf_counter() - start
+    shutil.rmtree(folder)
+    return seconds
+
+
+def edit_floor(content: Path, folder: Path) -> float:
+    """E: seconds to write and sync an edit's four files, and link a generation."""
+    release = (content / "plans" / "PLAN-BENCH").resolve()
+    names = [str(path) for path in release.rglob("*.json")]
+    edited = [
+        (content / "lessons" / "LES-0.json").read_bytes(),
+        (release / "TOP-0.json").read_bytes(),
+        (release / "SUBJ-BENCH_h.json").read_bytes(),
+        (release / "manifest.json").read_bytes(),
+    ]
+    folder.mkdir()
+    base = str(folder)
+    start = time.perf_counter()
+    for number, data in enumerate(edited):
+        handle = os.open(f"{base}/edited-{number}", os.O_WRONLY | os.O_CREAT)
+        os.write(handle, data)
+        os.fsync(handle)
+        os.close(handle)
+    for number, name in enumerate(names):
+        os.link(name, f"{base}/{number}")
+        os.link(name, f"{base}/{number}.prev")
+    seconds = time.perf_counter() - start
+    shutil.rmtree(folder)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
