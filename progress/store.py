@@ -483,6 +483,15 @@ def release_sync_lock(token: str) -> None:
     _run(_UNLOCK, [keys.BITMAP_SYNC_LOCK], [token])
 
 
+def count_pending() -> int:
+    """How many changed subjects of players wait to be written back.
+
+    Raises:
+        StoreUnavailableError: Redis does not answer.
+    """
+    return int(_client().scard(keys.PENDING_BITMAPS))
+
+
 def taken_pending() -> list[tuple[int, str]]:
     """What an earlier run took and did not settle.
 

@@ -73,12 +73,17 @@ def sync_pending() -> SyncResult:
 
 
 def _waiting() -> Iterator[list[Pair]]:
-    """Batches to write back: first those of a run that did not end."""
+    """Batches to write back: first those of a run that did not end.
+
+    Only as many as wait now: a school that plays on is the next run's.
+    """
     left_behind = store.taken_pending()
+    waiting = store.count_pending()
     for start in range(0, len(left_behind), BATCH):
         yield left_behind[start : start + BATCH]
-    while taken := store.take_pending(BATCH):
-        yield taken
+    for _start in range(0, waiting, BATCH):
+        if taken := store.take_pending(BATCH):
+            yield taken
 
 
 def _write_back(batch: Sequence[Pair], *, now: datetime) -> int:

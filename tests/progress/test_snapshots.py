@@ -55,10 +55,24 @@ def test_progress_made_while_it_is_written_waits_for_the_next_run(
         return found
 
     monkeypatch.setattr(store, "read_subjects", read_then_played)
-    # The same run finds it again, or the next one: it is not forgotten.
-    snapshots.sync_pending()
+    assert snapshots.sync_pending().synced == 1
+    assert StructureProgress.objects.get().passed_lessons == 1
+    assert len(pending()) == 1
+    assert snapshots.sync_pending().synced == 1
     assert pending() == set()
     assert StructureProgress.objects.get().passed_lessons == 2
+
+
+def test_a_run_ends_though_the_school_plays_on(finish, monkeypatch):
+    finish("0-0")
+    real = store.settle_pending
+
+    def settled_and_played(written):
+        real(written)
+        finish("0-0")
+
+    monkeypatch.setattr(store, "settle_pending", settled_and_played)
+    assert snapshots.sync_pending().synced == 1
 
 
 def test_what_a_dead_run_had_taken_is_written_by_the_next(finish, pending):
