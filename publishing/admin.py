@@ -20,7 +20,7 @@ from content.badges import Tone, badge
 from content.read_only import ReadOnly, ReadOnlyAdmin, readable_json
 from plans.admin import AcademicPlanAdmin
 from plans.models import AcademicPlan
-from publishing import changes
+from publishing import changes, sync_log
 from publishing.models import (
     Alert,
     HealthReport,
@@ -84,6 +84,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
     list_select_related = ("plan", "started_by")
     search_fields = ("plan_public_id", "error", "error_document")
     date_hierarchy = "created_at"
+    actions = ("retry",)
     fieldsets = (
         (
             None,
@@ -118,6 +119,25 @@ class SyncLogAdmin(ReadOnlyAdmin):
             },
         ),
     )
+
+    @admin.action(description=gettext_lazy("Retry"), permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Try queued and dead entries again, now."""
+        fitting = queryset.filter(
+            status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER], plan__isnull=False
+        )
+        entries = list(fitting)
+        for entry in entries:
+            sync_log.retry(entry)
+            if not start_publishing(request, entry.plan_id, trigger="retry"):
+                return
+        said = ngettext(
+            "Trying %(count)d run again.", "Trying %(count)d runs again.", len(entries)
+        )
+        messages.success(request, said % {"count": len(entries)})
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("publishing.change_synclog")
 
     @admin.display(description=gettext_lazy("plan"), ordering="plan_public_id")
     def plan_name(self, entry: SyncLog) -> str:
@@ -198,6 +218,22 @@ def failure_of(entry: SyncLog) -> SafeString | str:
     return format_html(
         '<div class="failure">{}<br>{}</div>', first_line, place_of(entry)
     )
+
+
+def start_publishing(request: HttpRequest, plan_pk: int, *, trigger: str) -> bool:
+    """Ask a worker to publish a plan; whether it was reached, else with a message."""
+    try:
+        publish_plan.delay(plan_pk, trigger)
+    except OperationalError:
+        messages.error(
+            request,
+            _(
+                "The worker cannot be reached (Redis does not answer). "
+                "Nothing was started; the changes stay queued."
+            ),
+        )
+        return False
+    return True
 
 
 def status_badge(entry: SyncLog) -> SafeString:
@@ -403,16 +439,7 @@ class PublishedPlanAdmin(AcademicPlanAdmin):
                     % {"title": plan.title},
                 )
                 continue
-            try:
-                publish_plan.delay(plan.pk, "admin")
-            except OperationalError:
-                messages.error(
-                    request,
-                    _(
-                        "The worker cannot be reached (Redis does not answer). "
-                        "Nothing was started; the changes stay queued."
-                    ),
-                )
+            if not start_publishing(request, plan.pk, trigger="admin"):
                 return
             started += 1
         if started:

@@ -2,10 +2,11 @@
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from plans import services as plan_services
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
-from publishing.models import Publication, SyncLog
+from publishing.models import Publication, SyncLog, SyncStatus
 
 from .conftest import messages_of
 
@@ -241,6 +242,24 @@ def test_publish_now_leaves_drafts_out_and_names_them(browser, plan):
     )
     assert any("“Grade 12” is a draft" in text for text in messages_of(page))
     assert not SyncLog.objects.exists()
+
+
+def test_a_dead_letter_is_tried_again_by_who_may(browser, client_of, support, plan):
+    log = reverse("admin:publishing_synclog_changelist")
+    entry = SyncLog.objects.create(
+        plan=plan,
+        plan_public_id=plan.public_id,
+        status=SyncStatus.DEAD_LETTER,
+        trigger="queue",
+        attempts=6,
+        created_at=timezone.now(),
+    )
+    chosen = {"action": "retry", "_selected_action": [entry.pk]}
+    assert client_of(support).post(log, chosen).status_code == 403
+    page = browser.post(log, chosen, follow=True)
+    assert messages_of(page) == ["Trying 1 run again."]
+    assert Publication.objects.get(plan=plan).generation is not None
+    assert not SyncLog.objects.filter(status=SyncStatus.DEAD_LETTER).exists()
 
 
 def test_the_list_of_plans_reads_in_the_same_queries_however_many(
