@@ -40,7 +40,12 @@ class NodeKind(models.TextChoices):
 
 
 class TrackedQuerySet(models.QuerySet[Any]):
-    """Bulk writes that Django sends no signal for still count as edits (DESIGN 5)."""
+    """Bulk writes that Django sends no signal for still count as edits (DESIGN 5).
+
+    Every edit first touches the subject's state, whose row is the tree's lock, and
+    then writes: in that order everybody waits for the same row, and nobody for
+    somebody who waits for them.
+    """
 
     def _changed(self) -> set[int]:
         """What an edit of these rows changes: subjects, or lessons' stages, by key."""
@@ -53,6 +58,7 @@ class TrackedQuerySet(models.QuerySet[Any]):
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
             before = self._changed()
+            self._touch(before)
             primary_keys = (
                 list(self.values_list("pk", flat=True)) if self._moves(kwargs) else []
             )
@@ -64,7 +70,7 @@ class TrackedQuerySet(models.QuerySet[Any]):
                 if primary_keys
                 else set()
             )
-            self._touch(before | after)
+            self._touch(after - before)
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -74,18 +80,19 @@ class TrackedQuerySet(models.QuerySet[Any]):
         return bool({"subject", "subject_id", "lesson", "lesson_id"} & changes.keys())
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        rows = list(objs)
         with transaction.atomic(using=self.db):
-            created = super().bulk_create(objs, *args, **kwargs)
-            self._touch(made.changes for made in created)
+            before = {row.changes for row in rows} - {None}
+            self._touch(before)
+            created = super().bulk_create(rows, *args, **kwargs)
+            self._touch({made.changes for made in created} - before)
         return created
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """One edit, however many rows (`content.receivers` leaves it to us)."""
         with transaction.atomic(using=self.db):
-            changed = self._changed()
-            deleted = super().delete()
-            self._touch(changed)
-        return deleted
+            self._touch(self._changed())
+            return super().delete()
 
     delete.alters_data = True  # type: ignore[attr-defined]
     delete.queryset_only = True  # type: ignore[attr-defined]
@@ -294,13 +301,19 @@ class Node(MPTTModel):
         moved or trashed the node.
         """
         if self._state.adding:
-            super().save(*args, **kwargs)
+            with transaction.atomic(using=kwargs.get("using")):
+                super().save(*args, **kwargs)
             return
         if self.parent_id != self._mptt_cached_fields["parent"]:
             raise ValueError("content.services.move_node moves nodes, not save()")
         if kwargs.get("update_fields") is None:
             kwargs["update_fields"] = _OWN_FIELDS
-        super().save(*args, **kwargs)
+        with transaction.atomic(using=kwargs.get("using")):
+            SubjectState.touch({self.subject_pk})  # before the row: `TrackedQuerySet`
+            super().save(*args, **kwargs)
+            # Waiting for that row, somebody may have moved the node elsewhere.
+            now_in = Node.objects.filter(pk=self.pk)._changed()
+            SubjectState.touch(now_in - {self.subject_pk})
 
     @property
     def subject_pk(self) -> int:
@@ -506,7 +519,12 @@ class LessonStage(models.Model):
         written = kwargs.get("update_fields")
         if written is None or {"config", "type"} & set(written):
             self._clean_config()
-        super().save(*args, **kwargs)
+        lessons = {self.lesson_id}
+        with transaction.atomic(using=kwargs.get("using")):
+            if not self._state.adding:  # perhaps it leaves another lesson
+                lessons |= LessonStage.objects.filter(pk=self.pk)._changed()
+            SubjectState.touch_stages(lessons)  # before the row: `TrackedQuerySet`
+            super().save(*args, **kwargs)
         self._stored_config = self.config
 
     @classmethod

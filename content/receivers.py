@@ -1,8 +1,13 @@
-"""Ordinary saves and deletes of content count as edits of their subject."""
+"""What is created and deleted counts as an edit of its subject.
 
+Before the rows go, as `content.models.TrackedQuerySet` says why.
+"""
+
+from contextlib import suppress
 from typing import Any
 
-from django.db.models.signals import post_delete, post_save, pre_save
+from django.apps import apps as installed
+from django.db.models.signals import post_migrate, post_save, pre_delete
 from django.dispatch import receiver
 
 from content import kinds
@@ -15,6 +20,7 @@ from content.models import (
     Topic,
     Track,
     TrackedQuerySet,
+    TreeLock,
     Unit,
 )
 
@@ -22,7 +28,9 @@ _NODE_MODELS = (Node, Subject, Track, Unit, Topic, Lesson)
 
 
 def _node_saved(instance: Node, created: bool, raw: bool, **_kwargs: Any) -> None:
-    if created and instance.kind == kinds.Kind.SUBJECT:
+    if not created:
+        return  # `Node.save` has said it
+    if instance.kind == kinds.Kind.SUBJECT:
         SubjectState.objects.get_or_create(subject_id=instance.pk)
     if not raw:
         SubjectState.touch({instance.subject_pk})
@@ -46,17 +54,25 @@ def _goes_with_others(instance: Node | LessonStage, origin: Any) -> bool:
 
 for _model in _NODE_MODELS:
     post_save.connect(_node_saved, sender=_model, dispatch_uid=f"saved{_model}")
-    post_delete.connect(_node_deleted, sender=_model, dispatch_uid=f"deleted{_model}")
+    pre_delete.connect(_node_deleted, sender=_model, dispatch_uid=f"deleted{_model}")
 
 
-@receiver(pre_save, sender=LessonStage)
-def _stage_moves(instance: LessonStage, **_kwargs: Any) -> None:
-    """A stage taken to another lesson changes the subject it left, too."""
-    if instance.pk is not None:
-        SubjectState.touch_stages(LessonStage.objects.filter(pk=instance.pk)._changed())
-
-
-@receiver([post_save, post_delete], sender=LessonStage)
-def _stage_changed(instance: LessonStage, origin: Any = None, **_kwargs: Any) -> None:
+@receiver(pre_delete, sender=LessonStage)
+def _stage_deleted(instance: LessonStage, origin: Any = None, **_kwargs: Any) -> None:
     if not _goes_with_others(instance, origin):
         SubjectState.touch_stages([instance.lesson_id])
+
+
+@receiver(post_migrate)
+def _make_roots_lock(
+    sender: Any, using: str, apps: Any = installed, **_kwargs: Any
+) -> None:
+    """The row that `content.services.lock_roots` waits for.
+
+    ``flush`` sends no ``apps``: then it is the code of now.
+    """
+    if sender.name != "content":
+        return
+    with suppress(LookupError):  # migrated back to nothing
+        lock = apps.get_model("content", "TreeLock")
+        lock.objects.using(using).get_or_create(pk=TreeLock.ROOTS)
