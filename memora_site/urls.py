@@ -1,12 +1,13 @@
 """Every URL of the site."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, reverse_lazy
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
-from memora_site import health
+from memora_site import health, uploads
 
 _open_to_all = {"authentication_classes": [], "permission_classes": [AllowAny]}
 
@@ -30,6 +31,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("files/", include("publishing.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
 ]
+if not settings.PRODUCTION:
+    urlpatterns.append(path("media/<path:path>", uploads.upload))
 
 handler400 = "memora_site.error_views.bad_request"
 handler403 = "memora_site.error_views.permission_denied"
