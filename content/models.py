@@ -425,14 +425,19 @@ class SubjectState(models.Model):
     def touch_stages(cls, lesson_ids: Iterable[int]) -> None:
         """Record that these lessons' stages changed and nothing else; as `touch`."""
         lessons = Node.objects.filter(pk__in=set(lesson_ids), subject__isnull=False)
-        touched = sorted(set(lessons.values_list("subject_id", flat=True)))
+        subjects = lessons.order_by().values_list("subject_id", flat=True)
+        touched: set[int] = set()
+        # Waiting for a subject's row, a lesson may have been moved to another.
+        while found := set(subjects.all()) - touched:
+            rows = cls.objects.filter(pk__in=found)
+            rows.update(revision=models.F("revision") + 1)
+            touched |= found
         if not touched:
             return
-        cls.objects.filter(pk__in=touched).update(revision=models.F("revision") + 1)
         newest = cls.objects.filter(pk=models.OuterRef("subject_id")).values("revision")
         # Not NodeQuerySet's update(): the tree itself stays as it was.
         models.QuerySet.update(lessons, stages_revision=models.Subquery(newest))
-        signals.subjects_changed.send(sender=cls, subject_ids=touched)
+        signals.subjects_changed.send(sender=cls, subject_ids=sorted(touched))
 
 
 class TreeLock(models.Model):
