@@ -9,4 +9,4 @@ class PublishingConfig(AppConfig):
     verbose_name = _("Publishing")
 
     def ready(self) -> None:
-        from publishing import receivers  # noqa: F401
+        from publishing import checks, receivers  # noqa: F401

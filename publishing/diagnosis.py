@@ -126,7 +126,7 @@ def _read_table(cursor: Any, name: str) -> _Table:
 def _table_faults(model: type[models.Model], table: _Table) -> Iterator[SchemaFault]:
     meta = model._meta
     yield from _column_faults(model, table)
-    local: list[Any] = meta.local_concrete_fields
+    local: list[Any] = list(meta.local_concrete_fields)
     for field in local:
         if field.column in table.columns:
             yield from _field_faults(model, field, table)
@@ -153,7 +153,7 @@ def _table_faults(model: type[models.Model], table: _Table) -> Iterator[SchemaFa
 
 def _column_faults(model: type[models.Model], table: _Table) -> Iterator[SchemaFault]:
     name = model._meta.db_table
-    local: list[Any] = model._meta.local_concrete_fields
+    local: list[Any] = list(model._meta.local_concrete_fields)
     fields: dict[str, Any] = {field.column: field for field in local}
     for column in sorted(fields.keys() - table.columns.keys()):
         why = _("the column is missing")
@@ -183,7 +183,7 @@ def _field_faults(
     elif field.db_index and not any(columns[0] == column for columns in table.indexed):
         why = _("the column has no index")
         yield SchemaFault("missing_index", name, column, why)
-    if isinstance(field, models.ForeignKey) and field.db_constraint:
+    if field.remote_field is not None and field.db_constraint:
         target = field.target_field
         wanted = (target.model._meta.db_table, target.column)
         if table.references.get(column) != wanted:

@@ -1,6 +1,7 @@
 """The commands of publishing: what they print, and how they exit."""
 
 import json
+import shutil
 from io import StringIO
 
 import pytest
@@ -301,3 +302,12 @@ def test_diagnose_finds_what_is_missing_and_what_is_too_much():
 
 def _faults() -> list[diagnosis.SchemaFault]:
     return diagnosis.find_faults()
+
+
+def test_a_lost_content_root_is_made_again(published):
+    before = release.everything()
+    shutil.rmtree(release.root())
+    run("publish", "--all", "--full")
+    release.walk("PLAN-A")
+    assert release.everything() == before
+    assert run_json("content_health", "--full")[1] == 0

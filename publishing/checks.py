@@ -1,0 +1,47 @@
+"""What ``manage.py check`` refuses of publishing's settings."""
+
+from collections.abc import Iterator
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from publishing.health import WEEKDAYS
+
+
+@register()
+def check_health_hours(**_kwargs: Any) -> list[CheckMessage]:
+    """The hours of the health checks make sense."""
+    return [*_zone(), *_weekdays(), *_hours()]
+
+
+def _zone() -> Iterator[CheckMessage]:
+    try:
+        ZoneInfo(settings.HEALTH_TIME_ZONE)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield Error(
+            f"MEMORA_HEALTH_TIME_ZONE is {settings.HEALTH_TIME_ZONE!r}, "
+            "which is no time zone.",
+            hint="Use a name of the IANA database such as UTC or Asia/Riyadh.",
+            id="publishing.E001",
+        )
+
+
+def _weekdays() -> Iterator[CheckMessage]:
+    if unknown := set(settings.HEALTH_WEEKDAYS) - set(WEEKDAYS):
+        yield Error(
+            f"MEMORA_HEALTH_WEEKDAYS names {', '.join(sorted(unknown))}.",
+            hint=f"Name weekdays as {','.join(WEEKDAYS)}.",
+            id="publishing.E002",
+        )
+
+
+def _hours() -> Iterator[CheckMessage]:
+    for name in ("FIRST_HOUR", "LAST_HOUR", "NIGHT_HOUR"):
+        if not 0 <= (hour := getattr(settings, f"HEALTH_{name}")) <= 23:
+            yield Error(
+                f"MEMORA_HEALTH_{name} is {hour}.",
+                hint="Hours go from 0 to 23.",
+                id="publishing.E003",
+            )
