@@ -25,6 +25,7 @@ help: ## This list
 
 .PHONY: setup
 setup: $(VENV)/.dev ## Make the environment (.venv); a second run is instant
+	@echo "The environment is ready: $(VENV)"
 
 .PHONY: demo
 demo: $(VENV)/.base ## A whole Memora here: database, Redis, web, worker, a student's story
