@@ -369,9 +369,91 @@ def _one_stage_of_each_type() -> list:
     ]
 
 
+def guide() -> Documents:
+    """The examples of ``docs/content-format.md``."""
+    return build(
+        [
+            subject(
+                "SUBJ-MATH",
+                track(
+                    "TRK-FRACTIONS",
+                    unit(
+                        "UNIT-MEANING",
+                        topic(
+                            "TOP-WHAT",
+                            lesson(
+                                "LES-SHARING",
+                                0,
+                                stage(
+                                    "STG-WATCH",
+                                    "Video",
+                                    "شاهد",
+                                    source="grade-5/sharing.mp4",
+                                    duration=95,
+                                ),
+                                stage(
+                                    "STG-CHECK",
+                                    "Quiz",
+                                    "تحقّق من فهمك",
+                                    questions=[
+                                        {
+                                            "id": "ITEM-HALVES",
+                                            "prompt": "كم نصفًا في الواحد؟",
+                                            "options": [
+                                                {"text": "اثنان", "correct": True},
+                                                {"text": "ثلاثة"},
+                                            ],
+                                        }
+                                    ],
+                                ),
+                                title="نقسم بالتساوي",
+                                description="من القسمة العادلة يبدأ كل كسر.",
+                                is_free_preview=True,
+                            ),
+                            lesson(
+                                "LES-NAMES",
+                                1,
+                                text("STG-READ", "البسط فوق، والمقام تحت."),
+                                title="البسط والمقام",
+                                base_xp=15,
+                            ),
+                            title="ما الكسر؟",
+                            is_linear=True,
+                        ),
+                        title="معنى الكسر",
+                        required_item="FRACTIONS-5",
+                    ),
+                    title="الكسور العادية",
+                    description="ما الكسر؟ وكيف نكتبه؟",
+                ),
+                title="الرياضيات: عالم الكسور",
+                description="رحلة في الكسور",
+                image="https://learn.example/media/images/fractions.png",
+                color_code="#0B7A75",
+            )
+        ],
+        plan=PlanFacts(
+            id="PLAN-G5",
+            title="الصف الخامس",
+            season="2026/2027",
+            grade="الخامس",
+        ),
+    )
+
+
 CASES: dict[str, Callable[[], Documents]] = {
     case.__name__: case
-    for case in (access, rename, linear, gated, video, arabic, sharded, stages)
+    for case in (
+        access,
+        rename,
+        linear,
+        gated,
+        video,
+        arabic,
+        sharded,
+        stages,
+        guide,
+    )
 }
 
 
