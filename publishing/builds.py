@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 
 import orjson
+import structlog
 from django.db import transaction
 from django.utils import timezone
 
@@ -24,23 +25,23 @@ from publishing import (
     changes,
     inventory,
     locations,
+    mending,
     queue,
     release,
     signing,
     staging,
     sync_log,
 )
+from publishing.assembly import Assembly, Fresh, UnreadableReleaseError
 from publishing.content_urls import content_base_url, gated_lesson_url
-from publishing.documents import (
-    Fresh,
-    ReleaseBuilder,
-    Sealer,
-    UnreadableReleaseError,
-)
+from publishing.documents import DocumentMaker
 from publishing.models import Publication, PublishingSettings, SyncLog
 from publishing.release import Outcome, Release, StaleSnapshotError
+from publishing.sealing import Sealer
 from publishing.snapshot import Snapshot, take
 from publishing.validation import require_sound_bits, require_valid
+
+log = structlog.get_logger(__name__)
 
 _SNAPSHOT_ATTEMPTS = 3
 
@@ -82,8 +83,7 @@ def process_pending(*, limit: int) -> int:
     Returns:
         How many plans are left that could be built now.
     """
-    for publication_pk in changes.to_withdraw():
-        release.withdraw(publication_pk)
+    _withdraw_all()
     work = changes.pending()
     resting = sync_log.resting(timezone.now())
     ready = [pk for pk, now in work.items() if resting.get(pk) != now]
@@ -91,6 +91,16 @@ def process_pending(*, limit: int) -> int:
     for plan_pk in ready[:limit]:
         publish_plan(plan_pk)
     return max(len(ready) - limit, 0)
+
+
+def _withdraw_all() -> None:
+    """Take away what is no longer published; what cannot be now waits its turn."""
+    for publication_pk in changes.to_withdraw():
+        try:
+            release.withdraw(publication_pk)
+        except Exception:
+            # The disk or the database refused: builds need not wait for it.
+            log.exception("plan_withdrawal_failed", publication=publication_pk)
 
 
 def _claim(
@@ -132,6 +142,9 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
     """
     assert publication.plan_id is not None
     snapshot = take(publication.plan_id)
+    if snapshot.switches != staging.switches():
+        mending.mend()
+        snapshot = take(publication.plan_id)
     try:
         made = make_release(snapshot, now=now)
     except UnreadableReleaseError:
@@ -156,17 +169,16 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
     plan_id, current = snapshot.plan.id, snapshot.settings
     sealer = Sealer(previous=inventory.believable(snapshot), now=int(now.timestamp()))
     old = inventory.ReleaseReader(snapshot.previous)
-    builder = ReleaseBuilder(
+    maker = DocumentMaker(
         plan=snapshot.plan,
         links=_SettingsLinks(current),
         sealer=sealer,
         signer=_SettingsSigner(current) if current.embed_signed_urls else None,
         config_of=_sanitised_config,
         is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
-        shard_threshold=current.search_shard_threshold,
     )
-    fresh = builder.build(
-        snapshot.subjects, old, same_trees=not (snapshot.is_full or snapshot.whole)
+    fresh = Assembly(maker, old, current.search_shard_threshold).build(
+        snapshot.subjects, same_trees=not (snapshot.is_full or snapshot.whole)
     )
     documents = sealer.sealed
     there = inventory.plan_files(plan_id)

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 
 from publishing import encoding, locations, staging
-from publishing.documents import Record, UnreadableReleaseError
+from publishing.assembly import UnreadableReleaseError
 from publishing.models import LessonOffer
+from publishing.sealing import Record
 from publishing.snapshot import Snapshot
 
 

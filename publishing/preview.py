@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from publishing import builds, snapshot
-from publishing.documents import UnreadableReleaseError
+from publishing.assembly import UnreadableReleaseError
 from publishing.locations import lesson
 from publishing.models import LessonOffer
 from publishing.release import Release

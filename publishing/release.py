@@ -2,23 +2,23 @@
 
 Everything here that changes what readers see happens under one lock, in the order that
 keeps every link whole: lessons first, then the plan's directory by one rename, then the
-tables. ``Publication.switching`` is set beforehand and cleared with the tables, so a
-death in between is seen by the next build (`publishing.inventory.believable`).
+tables. Each change is numbered, on the disk before it begins and in the tables with
+it, so a death in between is seen by whoever comes next (`publishing.mending`).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 
 import structlog
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Exists, OuterRef
 
 from content.upsert import upsert
 from plans.models import AcademicPlan
 from publishing import changes, locations, staging
-from publishing.documents import Sealed
 from publishing.models import (
     LessonOffer,
     Publication,
@@ -26,6 +26,7 @@ from publishing.models import (
     PublishingSettings,
     SwitchLock,
 )
+from publishing.sealing import Sealed
 
 log = structlog.get_logger(__name__)
 
@@ -98,8 +99,10 @@ def stage_and_switch(
             # From here to the commit below, the disk may be ahead of the tables.
             Publication.objects.filter(pk=publication.pk).update(switching=number)
         with transaction.atomic():
-            _lock_for_switch(publication, release)
+            lock = _lock_for_switch(publication, release)
             replaced = _still_newest(lesson_changes)
+            if release.to_write or release.gone:
+                begin_switch(lock)
             staging.replace_lessons(replaced, token)
             if plan_changes or release.gone:
                 staging.switch(plan_id, number)
@@ -107,10 +110,9 @@ def stage_and_switch(
             written = [*replaced.values(), *plan_changes.values()]
             dropped = _record_release(publication, release, written, now=now)
     except BaseException:
-        staging.drop_prepared(lesson_changes, token)
+        _drop_unfinished(publication, lesson_changes, token)
         raise
-    staging.drop_prepared(lesson_changes.keys() - replaced.keys(), token)
-    removed = remove_unoffered_lessons(dropped) if dropped else 0
+    removed = _tidied(lesson_changes.keys() - replaced.keys(), token, dropped)
     return Outcome(
         generation=publication.generation,
         written=len(written),
@@ -119,25 +121,81 @@ def stage_and_switch(
     )
 
 
+def _drop_unfinished(
+    publication: Publication, lessons: Collection[str], token: str
+) -> None:
+    """Remove what a failed build wrote: a full disk needs the space.
+
+    What cannot be removed waits for `collect`; the failure's own reason comes first.
+    """
+    plan_id, number = publication.plan_public_id, publication.fence
+    with suppress(OSError, DatabaseError):
+        staging.drop_prepared(lessons, token)
+        # Withdrawn and published again, a plan counts from 1: a number may be another
+        # build's by now.
+        if Publication.objects.filter(pk=publication.pk).exists():
+            staging.drop_generation(plan_id, number)
+
+
+def _tidied(unused: Collection[str], token: str, dropped: Collection[str]) -> int:
+    """Remove what the new release does not need; how many lessons.
+
+    Readers have the release already: what cannot be removed now is left to `collect`.
+    """
+    try:
+        staging.drop_prepared(unused, token)
+        return remove_unoffered_lessons(dropped) if dropped else 0
+    except OSError as error:
+        log.warning("tidying_left_to_collection", error=str(error))
+        return 0
+
+
 def take_switch_lock() -> SwitchLock:
     """Be the only one who changes what readers see, until the transaction ends."""
     SwitchLock.objects.get_or_create(pk=SwitchLock.ROW)
     return SwitchLock.objects.select_for_update().get(pk=SwitchLock.ROW)
 
 
-def _lock_for_switch(publication: Publication, release: Release) -> None:
+def is_torn(lock: SwitchLock) -> bool:
+    """Whether somebody died between changing the disk and writing it down.
+
+    Only who holds the lock can tell: else somebody may be at it.
+    """
+    return staging.switches() != lock.switches
+
+
+def begin_switch(lock: SwitchLock) -> None:
+    """Say, on the disk first, that what readers see is about to change.
+
+    The tables say so with the caller's commit. Whatever ends the caller in between is
+    seen by `is_torn`.
+    """
+    lock.switches += 1
+    staging.begin_switch(lock.switches)
+    lock.save(update_fields=["switches"])
+
+
+def _lock_for_switch(publication: Publication, release: Release) -> SwitchLock:
     """Be the only one who switches, and still the newest builder of this plan.
 
     Raises:
-        SupersededError: a newer build has claimed the plan.
-        StaleSnapshotError: lesson files were deleted since the snapshot.
+        SupersededError: a newer build has claimed the plan, or it was withdrawn.
+        StaleSnapshotError: lesson files were deleted since the snapshot, or somebody
+            died while changing what it saw.
     """
     lock = take_switch_lock()
-    fence = Publication.objects.select_for_update().get(pk=publication.pk).fence
-    if fence != publication.fence:
-        raise SupersededError(f"build {fence} is newer than {publication.fence}")
+    current = Publication.objects.select_for_update().filter(pk=publication.pk).first()
+    if current is None:
+        raise SupersededError("the plan was withdrawn")
+    if current.fence != publication.fence:
+        raise SupersededError(
+            f"build {current.fence} is newer than {publication.fence}"
+        )
     if lock.removals != release.removals:
         raise StaleSnapshotError("lesson files were deleted meanwhile")
+    if is_torn(lock):
+        raise StaleSnapshotError("a build died while it put its files in place")
+    return lock
 
 
 def _still_newest(changes_of: Mapping[str, Sealed]) -> dict[str, Sealed]:
@@ -296,8 +354,12 @@ def remove_unoffered_lessons(among: Collection[str] | None = None) -> int:
         unoffered = unoffered.filter(lesson_id__in=among)
     with transaction.atomic():
         lock = take_switch_lock()
+        if is_torn(lock):
+            # The tables do not know yet what some release offers.
+            return 0
         doomed = dict(unoffered.values_list("pk", "path"))
         if doomed:
+            begin_switch(lock)
             lock.removals += 1
             lock.save(update_fields=["removals"])
         for path in doomed.values():
@@ -312,7 +374,7 @@ def withdraw(publication_pk: int) -> None:
     Idempotent; a death halfway leaves the publication, and the next sweep goes on.
     """
     with transaction.atomic():
-        take_switch_lock()
+        lock = take_switch_lock()
         publication = (
             Publication.objects.select_for_update()
             .filter(pk=publication_pk)
@@ -323,6 +385,8 @@ def withdraw(publication_pk: int) -> None:
             return
         flipped, dropped = record_offers(publication, {})
         AcademicPlan.touch(changes.plans_with_lessons(flipped, besides=publication))
+        if not is_torn(lock):
+            begin_switch(lock)
         staging.withdraw_plan(publication.plan_public_id)
         publication.delete()
     removed = remove_unoffered_lessons(dropped)
@@ -350,6 +414,15 @@ def end_rollback(plan_pk: int) -> None:
     )
 
 
+def _drop_releases_without_plan() -> None:
+    """Delete what a withdrawal, or a build overtaken by one, left on the disk."""
+    # Looked for first: a plan is in the tables before anything of it is on the disk.
+    there = staging.plans_on_disk()
+    known = Publication.objects.values_list("plan_public_id", flat=True)
+    for plan_id in there - set(known):
+        staging.withdraw_plan(plan_id)
+
+
 def collect() -> dict[str, list[int]]:
     """Delete what no reader needs: old generations, leftovers, unoffered lessons.
 
@@ -358,6 +431,7 @@ def collect() -> dict[str, list[int]]:
     """
     keep = PublishingSettings.get_solo().kept_generations
     collected = {}
+    _drop_releases_without_plan()
     for plan_id in Publication.objects.values_list("plan_public_id", flat=True):
         if deleted := staging.collect(plan_id, keep=keep):
             collected[plan_id] = deleted

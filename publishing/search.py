@@ -22,9 +22,11 @@ def fold(text: str) -> str:
     Alef with hamza or madda becomes alef, alef maqsura yaa, taa marbuta haa; runs of
     white space become one space. Folding twice changes nothing.
     """
+    if text.isascii():
+        return " ".join(text.lower().split())
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     decomposed = unicodedata.normalize("NFKD", decomposed)
-    bare = "".join(char for char in decomposed if unicodedata.category(char) != "Mn")
+    bare = "".join([char for char in decomposed if not unicodedata.combining(char)])
     return " ".join(bare.translate(_UNIFIED).split())
 
 

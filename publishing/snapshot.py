@@ -18,7 +18,8 @@ from plans.access import plan_tree
 from plans.models import AcademicPlan
 from plans.queries import load_overrides, subject_pks
 from publishing import changes, locations, staging
-from publishing.documents import EditedLesson, Fresh, Kept, PlanFacts, Record
+from publishing.assembly import EditedLesson, Fresh, Kept
+from publishing.documents import PlanFacts
 from publishing.models import (
     LessonOffer,
     Publication,
@@ -26,6 +27,7 @@ from publishing.models import (
     PublishingSettings,
     SwitchLock,
 )
+from publishing.sealing import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Snapshot:
     previous: dict[str, Record]
     open_elsewhere: frozenset[str]
     removals: int
+    switches: int
     torn: bool
 
 
@@ -98,7 +101,10 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
             settings=settings,
             subjects={pk: states[pk].revision for pk in pks},
         )
-        torn = Publication.objects.filter(switching__isnull=False).exists()
+        torn = Publication.objects.filter(
+            plan=plan_pk, switching__isnull=False
+        ).exists()
+        removals, switches = _counters()
         built = None if full or torn else _built_upon(plan, built_from)
         whole = [
             pk for pk in pks if built is None or states[pk].tree_revision > built[pk]
@@ -129,7 +135,8 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
                 plan.public_id, whole, subjects, in_part=built is not None and not whole
             ),
             open_elsewhere=_open_elsewhere(plan_pk) if whole else frozenset(),
-            removals=_removals(),
+            removals=removals,
+            switches=switches,
             torn=torn,
         )
 
@@ -175,9 +182,10 @@ def _open_elsewhere(plan_pk: int) -> frozenset[str]:
     )
 
 
-def _removals() -> int:
-    found = SwitchLock.objects.filter(pk=SwitchLock.ROW).values_list("removals").first()
-    return found[0] if found else 0
+def _counters() -> tuple[int, int]:
+    """Removals and switches, as `SwitchLock` counts them."""
+    rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
+    return rows.values_list("removals", "switches").first() or (0, 0)
 
 
 def _published(

@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from content.kinds import id_problem
 from publishing import locations
 
+_SWITCHES = ".switches"
 _SYNCED_ONE_BY_ONE = 32
 _libc = ctypes.CDLL(None, use_errno=True)
 _STALE_SECONDS = 6 * 3600
@@ -110,7 +111,8 @@ def write_generation(
     building = final.with_name(f".{number}")
     shutil.rmtree(building, ignore_errors=True)
     shutil.rmtree(final, ignore_errors=True)
-    building.mkdir(parents=True)
+    _make_folder(final.parent)
+    building.mkdir()
     prefix = len(locations.plan_folder(plan_id)) + 1
     names = {path[prefix:] for path in (*written, *kept)}
     folders = sorted({os.path.dirname(name) for name in names} - {""})
@@ -131,6 +133,33 @@ def write_generation(
     _sync_folder(final.parent)
 
 
+def switches() -> int:
+    """The number of the last change of what readers see that was begun here.
+
+    0 where none was; -1 where it cannot be read.
+    """
+    try:
+        return int((root() / _SWITCHES).read_bytes())
+    except FileNotFoundError:
+        return 0
+    except ValueError:
+        return -1
+
+
+def begin_switch(number: int) -> None:
+    """Number the change that is about to begin, durably.
+
+    Overwritten in place: cut short, it is a number that nobody counts on.
+    """
+    root().mkdir(parents=True, exist_ok=True)
+    handle = os.open(root() / _SWITCHES, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, b"%020d" % number)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def switch(plan_id: str, number: int) -> None:
     """Show readers the release ``number``: one rename of one symlink.
 
@@ -140,7 +169,7 @@ def switch(plan_id: str, number: int) -> None:
     if not generation_folder(plan_id, number).is_dir():
         raise FileNotFoundError(generation_folder(plan_id, number))
     link = root() / locations.plan_folder(plan_id)
-    link.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(link.parent)
     fresh = link.with_name(f".{plan_id}.{number}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(f"../{locations.GENERATIONS}/{plan_id}/{number}")
@@ -156,29 +185,40 @@ def prepare_lessons(files: Mapping[str, bytes], token: str) -> None:
     """
     if not files:
         return
-    (root() / "lessons").mkdir(parents=True, exist_ok=True)
-    _write_new({_temporary(path, token): data for path, data in files.items()})
+    _make_folder(root() / "lessons")
+    base = str(root())
+    _write_new({_temporary(base, path, token): data for path, data in files.items()})
 
 
 def replace_lessons(paths: Collection[str], token: str) -> None:
     """Put prepared bytes in place, durably; each old file becomes ``.prev``."""
-    base = f"{root()}/"
+    base = str(root())
     for path in paths:
-        final, kept = base + path, f"{_temporary(path, token)}.prev"
+        final, temporary = f"{base}/{path}", _temporary(base, path, token)
         with suppress(FileNotFoundError):
-            os.link(final, kept)
-            os.replace(kept, f"{final}.prev")
-        os.replace(_temporary(path, token), final)
+            os.link(final, f"{temporary}.prev")
+            os.replace(f"{temporary}.prev", f"{final}.prev")
+        os.replace(temporary, final)
     if paths:
         _sync_folder(root() / "lessons")
 
 
 def drop_prepared(paths: Collection[str], token: str) -> None:
     """Forget bytes that are not wanted any more; fine when there are none."""
+    base = str(root())
     for path in paths:
-        for name in (_temporary(path, token), f"{_temporary(path, token)}.prev"):
+        temporary = _temporary(base, path, token)
+        for name in (temporary, f"{temporary}.prev"):
             with suppress(FileNotFoundError):
                 os.unlink(name)
+
+
+def drop_generation(plan_id: str, number: int) -> None:
+    """Remove a release that no reader was shown, finished or not, as far as it goes."""
+    final = generation_folder(plan_id, number)
+    shutil.rmtree(final.with_name(f".{number}"), ignore_errors=True)
+    if current_generation(plan_id) != number:
+        shutil.rmtree(final, ignore_errors=True)
 
 
 def remove_lesson(path: str) -> None:
@@ -327,9 +367,9 @@ def _drop_stale(folder: Path) -> None:
                     path.unlink()
 
 
-def _temporary(path: str, token: str) -> str:
-    folder, name = os.path.split(path)
-    return f"{root()}/{folder}/.{name}.{token}"
+def _temporary(base: str, path: str, token: str) -> str:
+    folder, _slash, name = path.rpartition("/")
+    return f"{base}/{folder}/.{name}.{token}"
 
 
 def _write_new(files: Mapping[str, bytes]) -> None:
@@ -365,6 +405,17 @@ def _sync_file_system(folder: Path) -> None:
             raise OSError(code, os.strerror(code), str(folder))
     finally:
         os.close(handle)
+
+
+def _make_folder(folder: Path) -> None:
+    """The folder, and those above it, with their names safe on the disk."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for made in reversed(missing):
+        made.mkdir(exist_ok=True)
+        _sync_folder(made.parent)
 
 
 def _sync_folder(folder: Path) -> None:

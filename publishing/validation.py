@@ -13,7 +13,7 @@ from content import stage_configs
 from content.json_faults import path_text
 from content.stage_types import SCHEMAS
 from plans.access import PlanNode, lessons
-from publishing.documents import Sealed
+from publishing.sealing import Sealed
 
 SCHEMA_FOLDER = Path(__file__).parent / "schemas"
 

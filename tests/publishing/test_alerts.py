@@ -1,5 +1,7 @@
 """System Managers are told once of what needs them, and when it is over."""
 
+import errno
+import os
 import threading
 
 import pytest
@@ -190,6 +192,27 @@ def test_too_little_for_the_build_that_waits_keeps_its_one_alert(plan, manager, 
     assert Alert.objects.get().is_open
     assert len(mail.outbox) == 1
     assert SyncLog.objects.get().status == SyncStatus.QUEUED
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_up_during_the_build_uses_up_no_attempt(
+    plan, manager, disk, monkeypatch, reason
+):
+    def full(**_kwargs):
+        raise OSError(reason, os.strerror(reason))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "write_generation", full)
+        for _minute in range(8):
+            builds.publish_plan(plan.pk)
+            tasks.watch_disk()
+    entry = SyncLog.objects.get()
+    assert entry.attempts == 0
+    assert len(mail.outbox) == 1
+    tasks.watch_disk()
+    entry.refresh_from_db()
+    assert entry.status == SyncStatus.LOCAL_ONLY
+    assert not Alert.objects.get().is_open
 
 
 # --- Dead letters ---------------------------------------------------------------------

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from content.kinds import Kind
 from content.tree import ContentNode, Stage, index, walk
 from publishing import encoding, search
-from publishing.documents import Sealed
+from publishing.sealing import Sealed
 from publishing.validation import SCHEMA_FOLDER
 from tests.publishing import trees
 

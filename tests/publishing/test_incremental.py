@@ -8,7 +8,7 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.services import add_subject, set_override
 from publishing import builds, snapshot
-from publishing.documents import Fresh, Kept
+from publishing.assembly import Fresh, Kept
 from publishing.models import LessonOffer, PublishingSettings
 from tests.publishing import release
 from tests.publishing.conftest import make_subject, node

@@ -1,6 +1,6 @@
 """Hand-written trees, and their documents without a database.
 
-`build` is the only place here that knows how a `ReleaseBuilder` is made.
+`build` is the only place here that knows how an `Assembly` is made.
 """
 
 import zlib
@@ -12,14 +12,9 @@ import orjson
 from content.kinds import Kind
 from content.tree import ContentNode, Stage
 from plans.access import Level, Override, plan_tree
-from publishing.documents import (
-    Fresh,
-    PlanFacts,
-    Record,
-    ReleaseBuilder,
-    Sealed,
-    Sealer,
-)
+from publishing.assembly import Assembly, Fresh
+from publishing.documents import DocumentMaker, PlanFacts
+from publishing.sealing import Record, Sealed, Sealer
 
 NOON = 1_800_000_000 - 1_800_000_000 % 86_400 + 43_200
 """2027-01-15 12:00:00 UTC."""
@@ -171,17 +166,17 @@ def build(
     said = {pk_of(node): override(*pairs) for node, pairs in (overrides or {}).items()}
     trees = [plan_tree(source, said) for source in subjects]
     sealer = Sealer(previous=previous or {}, now=now)
-    builder = ReleaseBuilder(
+    maker = DocumentMaker(
         plan=plan or PlanFacts(id="PLAN-1", title="Grade 5"),
         links=Links(),
         sealer=sealer,
         signer=FrozenSigner(),
         is_gated=lambda lesson_id: not open_elsewhere(lesson_id),
         config_of=lambda step: step.config,
-        shard_threshold=shard_threshold,
     )
     fresh = [Fresh(tree, revision) for tree in trees if tree]
-    builder.build(fresh, NoRelease(), same_trees=False)
+    assembly = Assembly(maker, NoRelease(), shard_threshold)
+    assembly.build(fresh, same_trees=False)
     return sealer.sealed
 
 
