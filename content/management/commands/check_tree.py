@@ -5,16 +5,14 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.translation import gettext as _, gettext_lazy, ngettext
+from django.utils.translation import gettext as _, ngettext
 
 from content import integrity
 from content.integrity import TreeFault
 
 
 class Command(BaseCommand):
-    help = gettext_lazy(
-        "Check that the content trees are whole. Exit code 1 when they are not."
-    )  # type: ignore[assignment]
+    help = "Check that the content trees are whole. Exit code 1 when they are not."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _
 
 from content.curriculum import SubjectNotFoundError, export_curriculum
 
 
 class Command(BaseCommand):
-    help = gettext_lazy("Export a subject as a curriculum file (memora-curriculum/1).")  # type: ignore[assignment]
+    help = "Export a subject as a curriculum file (memora-curriculum/1)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("subject_id", metavar="SUBJECT_ID")

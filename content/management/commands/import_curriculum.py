@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _
 
 from content.curriculum import Counts, ImportReport, import_curriculum
 from content.curriculum_format import MAX_BYTES
@@ -13,10 +13,10 @@ from content.errors import CurriculumError
 
 
 class Command(BaseCommand):
-    help = gettext_lazy(
+    help = (
         "Import a curriculum file (memora-curriculum/1): one subject, whole or not "
         "at all."
-    )  # type: ignore[assignment]
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

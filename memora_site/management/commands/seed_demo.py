@@ -6,16 +6,16 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _
 
 from memora_site import demo_school, embedded_redis, health
 
 
 class Command(BaseCommand):
-    help = gettext_lazy(
+    help = (
         "Make the demo school: subjects, plans, staff and students with a past. "
         "Safe to run again; never in production."
-    )  # type: ignore[assignment]
+    )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         is_quiet = options["verbosity"] == 0

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from django.utils.translation import gettext as _, gettext_lazy, ngettext
+from django.utils.translation import gettext as _, ngettext
 
 from publishing import release
 from publishing.management.commands._reporting import ReportingCommand
 
 
 class Command(ReportingCommand):
-    help = gettext_lazy(
+    help = (
         "Delete generations beyond those kept, leftovers of dead builds, and lessons no "
         "release offers."
-    )  # type: ignore[assignment]
+    )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         collected = release.collect()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils.translation import gettext as _, gettext_lazy, ngettext
+from django.utils.translation import gettext as _, ngettext
 
 from publishing import health
 from publishing.management.commands._reporting import ReportingCommand
@@ -11,10 +11,10 @@ from publishing.models import FaultKind, HealthReport
 
 
 class Command(ReportingCommand):
-    help = gettext_lazy(
+    help = (
         "Compare what students read with what was published, and store a report. Exit "
         "code 1 when faults are left."
-    )  # type: ignore[assignment]
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

@@ -4,17 +4,17 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils.translation import gettext as _, gettext_lazy, ngettext
+from django.utils.translation import gettext as _, ngettext
 
 from publishing import diagnosis
 from publishing.management.commands._reporting import ReportingCommand
 
 
 class Command(ReportingCommand):
-    help = gettext_lazy(
+    help = (
         "Compare the database's tables, columns, foreign keys and indexes with the "
         "models; change nothing. Exit code 1 when they differ."
-    )  # type: ignore[assignment]
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

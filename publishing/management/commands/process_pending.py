@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.utils import timezone
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
 from plans.models import AcademicPlan
 from publishing import builds, status
@@ -11,10 +11,10 @@ from publishing.management.commands._reporting import ReportingCommand
 
 
 class Command(ReportingCommand):
-    help = gettext_lazy(
+    help = (
         "Build every plan that waits and may be tried now, and withdraw those no longer "
         "published. Exit code 1 when one fails."
-    )  # type: ignore[assignment]
+    )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         builds.process_pending(limit=0)  # withdrawals alone

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils.translation import gettext as _, gettext_lazy, ngettext
+from django.utils.translation import gettext as _, ngettext
 
 from plans.models import AcademicPlan
 from publishing import builds, preview, release
@@ -15,9 +15,9 @@ from publishing.validation import InvalidDocumentError
 
 
 class Command(ReportingCommand):
-    help = gettext_lazy(
+    help = (
         "Publish plans that differ from their release, now. Exit code 1 when one fails."
-    )  # type: ignore[assignment]
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.formats import localize
 from django.utils.timesince import timesince
 from django.utils.timezone import localtime
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _
 
 from publishing import status
 from publishing.management.commands._reporting import ReportingCommand
@@ -14,10 +14,10 @@ from publishing.status import QueueStatus, Run
 
 
 class Command(ReportingCommand):
-    help = gettext_lazy(
+    help = (
         "Say what waits to be published, what runs, what failed. Exit code 1 when a "
         "dead letter waits for somebody."
-    )  # type: ignore[assignment]
+    )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         found = status.queue_status()

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.formats import localize
 from django.utils.timezone import localtime
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _
 
 from publishing import rollback
 from publishing.management.commands._reporting import ReportingCommand
@@ -13,10 +13,10 @@ from publishing.rollback import Kept, RollbackError
 
 
 class Command(ReportingCommand):
-    help = gettext_lazy(
+    help = (
         "Make a kept generation of a plan current again; without GENERATION, list them. "
         "It stays until somebody edits or publishes the plan. Exit code 1 when refused."
-    )  # type: ignore[assignment]
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
