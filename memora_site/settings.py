@@ -205,9 +205,22 @@ CELERY_BEAT_SCHEDULE = {
         "task": "publishing.tasks.collect_generations",
         "schedule": 3600.0,
     },
-    "heartbeat": {"task": "publishing.tasks.heartbeat", "schedule": 60.0},
-    "watch-disk": {"task": "publishing.tasks.watch_disk", "schedule": 60.0},
-    "watch-queue": {"task": "publishing.tasks.watch_queue", "schedule": 30.0},
+    # While no worker runs, these must not pile up: only the latest counts.
+    "heartbeat": {
+        "task": "publishing.tasks.heartbeat",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "watch-disk": {
+        "task": "publishing.tasks.watch_disk",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "watch-queue": {
+        "task": "publishing.tasks.watch_queue",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
     # Whether it is a business hour or the night's, the task decides (HEALTH_…).
     "check-health": {
         "task": "publishing.tasks.check_health",

@@ -92,7 +92,7 @@ class QueueStatus:
 
 
 def queue_status(now: datetime | None = None) -> QueueStatus:
-    """The state of the queue; 11 queries, however many plans there are."""
+    """The state of the queue; 12 queries, however many plans there are."""
     now = now or timezone.now()
     running = _runs(SyncLog.objects.filter(status=SyncStatus.PROCESSING), "started_at")
     waiting_again = SyncLog.objects.filter(

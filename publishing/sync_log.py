@@ -1,5 +1,6 @@
 """The sync log: each run of a plan, its failures, and when to try again."""
 
+import errno
 from datetime import datetime, timedelta
 
 import structlog
@@ -14,6 +15,7 @@ from publishing.changes import Sources
 from publishing.models import (
     Alert,
     AlertKind,
+    Publication,
     PublishingSettings,
     SyncLog,
     SyncStatus,
@@ -25,6 +27,21 @@ from publishing.validation import InvalidDocumentError
 log = structlog.get_logger(__name__)
 
 _DISK_RECHECK = timedelta(minutes=1)
+_ENDING = (
+    "status",
+    "attempts",
+    "next_attempt_at",
+    "disk_needed",
+    "generation",
+    "files_written",
+    "files_unchanged",
+    "files_removed",
+    "error",
+    "error_document",
+    "error_json_path",
+    "finished_at",
+)
+"""What the end of an attempt decides. Not the plan: it may be deleted by then."""
 
 
 def open_entry(
@@ -54,6 +71,15 @@ def open_entry(
     return entry
 
 
+def _close(entry: SyncLog) -> None:
+    """Write down how this attempt ended; not over a later one.
+
+    A builder that was overtaken shares the entry with the one that overtook it.
+    """
+    mine = SyncLog.objects.filter(pk=entry.pk, started_at=entry.started_at)
+    mine.update(**{name: getattr(entry, name) for name in _ENDING})
+
+
 def record_success(entry: SyncLog, outcome: Outcome) -> None:
     entry.status = SyncStatus.LOCAL_ONLY
     entry.generation = outcome.generation
@@ -62,7 +88,7 @@ def record_success(entry: SyncLog, outcome: Outcome) -> None:
     entry.files_removed = outcome.removed
     entry.error = entry.error_document = entry.error_json_path = ""
     entry.finished_at = timezone.now()
-    entry.save()
+    _close(entry)
     alerts.resolve(kind=AlertKind.DEAD_LETTER, key=entry.plan_public_id)
     log.info(
         "plan_published",
@@ -84,18 +110,18 @@ def record_failure(entry: SyncLog, error: Exception) -> None:
     delays = settings.PUBLISH_RETRY_DELAYS
     if isinstance(error, SupersededError):
         entry.status = SyncStatus.SUPERSEDED
-    elif isinstance(error, DiskLowError):
+    elif (needed := _disk_needed(error)) is not None:
         # Not the build's fault: it waits as long as it takes.
         entry.status, entry.attempts = SyncStatus.QUEUED, entry.attempts - 1
         entry.next_attempt_at = now + _DISK_RECHECK
-        entry.disk_needed = error.needed
+        entry.disk_needed = needed
     elif entry.attempts > len(delays):
         entry.status = SyncStatus.DEAD_LETTER
     else:
         entry.status = SyncStatus.QUEUED
         entry.next_attempt_at = now + timedelta(seconds=delays[entry.attempts - 1])
     entry.finished_at = now
-    entry.save()
+    _close(entry)
     log.error(
         "plan_publish_failed",
         plan=entry.plan_public_id,
@@ -104,11 +130,22 @@ def record_failure(entry: SyncLog, error: Exception) -> None:
         error=entry.error,
         exc_info=not isinstance(error, (InvalidDocumentError, StagingError)),
     )
-    if isinstance(error, DiskLowError):
+    if entry.disk_needed is not None:
         least = PublishingSettings.get_solo().min_free_disk_percent
-        disk.raise_low(least=least, needed=error.needed)
+        disk.raise_low(least=least, needed=entry.disk_needed)
     elif entry.status == SyncStatus.DEAD_LETTER:
         _raise_dead_letter(entry)
+
+
+def _disk_needed(error: Exception) -> int | None:
+    """The bytes a build wanted that the disk had no room for; None for other faults.
+
+    0 where nobody knows: the disk, or somebody's share of it, was full in the middle.
+    """
+    if isinstance(error, DiskLowError):
+        return error.needed
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return 0 if full else None
 
 
 def _raise_dead_letter(entry: SyncLog) -> None:
@@ -171,12 +208,40 @@ def _again(entries: QuerySet[SyncLog]) -> int:
     ).update(status=SyncStatus.QUEUED, attempts=0, next_attempt_at=timezone.now())
 
 
+def _settle_abandoned() -> None:
+    """Close the entries of builders that died with their work done, or taken away.
+
+    A living one whose plan is built already is about to write the same, and more.
+    """
+    abandoned = SyncLog.objects.filter(status=SyncStatus.PROCESSING)
+    entries = list(abandoned)
+    if not entries:
+        return
+    pending = changes.pending()
+    made = {found.plan_id: found for found in Publication.objects.all()}
+    now = timezone.now()
+    for entry in entries:
+        if entry.plan_id in pending:
+            continue  # the next build goes on with it
+        publication = made.get(entry.plan_id)
+        built = publication is not None and publication.built_from == entry.sources
+        abandoned.filter(pk=entry.pk, attempts=entry.attempts).update(
+            status=SyncStatus.LOCAL_ONLY if built else SyncStatus.SUPERSEDED,
+            error="",
+            error_document="",
+            error_json_path="",
+            generation=publication.generation if built and publication else None,
+            finished_at=now,
+        )
+
+
 def settle() -> None:
     """Close what nobody waits for any more.
 
     An entry whose plan is up to date, a draft or gone needs no further attempt, and a
     dead letter's alert ends with the dead letter.
     """
+    _settle_abandoned()
     open_entries = SyncLog.objects.filter(
         status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER]
     )

@@ -38,9 +38,9 @@ def heartbeat() -> None:
 @shared_task
 def watch_disk() -> None:
     """Pause and resume publishing with the disk; send what mail failed. Every minute."""
+    alerts.send_unsent()
     if disk.watch():
         process_pending.delay()
-    alerts.send_unsent()
 
 
 @shared_task
