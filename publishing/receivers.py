@@ -29,6 +29,8 @@ class _Wake:
     def __init__(self, plans_of: Callable[[list[int]], list[int]]) -> None:
         self.plans_of = plans_of
         self.ids: set[int] = set()
+        # By which Django's log names it, should it fail.
+        self.__qualname__ = f"{type(self).__name__} for {plans_of.__name__}"
 
     def __call__(self) -> None:
         wake(self.plans_of(sorted(self.ids)))

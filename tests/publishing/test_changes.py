@@ -625,10 +625,6 @@ PLANS: dict[str, tuple[Write, str]] = {
     ),
     # Content that plans hold on to.
     "deleting a subject": (lambda: services.delete_node(node=MATH.subject), "AB"),
-    "deleting a subject's instance": (
-        lambda: Node.objects.get(pk=PHYS.subject.pk).delete(),
-        "BC",
-    ),
     # Settings.
     "saving the settings": (
         lambda: save(PublishingSettings.get_solo(), search_shard_threshold=1),
@@ -870,6 +866,19 @@ def test_a_transaction_of_many_edits_wakes_once(
             save(plan(letter), title="Again")
     # One call for subjects, one for plans.
     assert sorted(map(sorted, woken)) == [["A", "B", "C"], ["A", "D"]]
+
+
+def test_a_wake_that_fails_is_logged_and_breaks_no_edit(
+    monkeypatch, caplog, django_capture_on_commit_callbacks
+):
+    def fail(_pks):
+        raise RuntimeError("no worker")
+
+    monkeypatch.setattr(receivers, "wake", fail)
+    with django_capture_on_commit_callbacks(execute=True):
+        save(MATH.lesson, title="Saved")
+    assert "_Wake for plans_of_subjects" in caplog.text
+    assert pending() == {"A", "B"}
 
 
 def test_waking_takes_the_same_queries_for_any_number_of_plans(
