@@ -83,6 +83,7 @@ def process_pending(*, limit: int) -> int:
     Returns:
         How many plans are left that could be built now.
     """
+    mending.mend_if_torn()
     _withdraw_all()
     work = changes.pending()
     resting = sync_log.resting(timezone.now())

@@ -153,6 +153,17 @@ class _Reader:
         return {}
 
 
+def fingerprint_of(data: bytes) -> str:
+    """The fingerprint of a published file without signatures; "" for no document."""
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    return encoding.sha256(_unstamped(data, document))
+
+
 def _unstamped(data: bytes, document: Mapping[str, Any]) -> bytes:
     """The bytes from which `encoding.stamped` made ``data``."""
     version = document.get("version")

@@ -182,6 +182,10 @@ class SwitchLock(models.Model):
     removals = models.PositiveBigIntegerField(default=0)
     """Grows when lesson files are deleted; a build that saw an older number may have
     counted on one of them."""
+    switches = models.PositiveBigIntegerField(default=0)
+    """How often what readers see was changed. The disk has the number of the change
+    begun last (`publishing.staging.switches`): where they differ, one was begun and
+    its tables never written (`publishing.mending`)."""
 
     class Meta:
         verbose_name = _("switch lock")

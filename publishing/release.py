@@ -195,6 +195,7 @@ def _lock_for_switch(publication: Publication, release: Release) -> SwitchLock:
         raise StaleSnapshotError("lesson files were deleted meanwhile")
     if is_torn(lock):
         raise StaleSnapshotError("a build died while it put its files in place")
+    publication.generation = current.generation
     return lock
 
 

@@ -26,7 +26,15 @@ from django.utils.translation import gettext as _
 
 from content.errors import MemoraError
 from plans.models import AcademicPlan
-from publishing import alerts, changes, encoding, queue, release, staging
+from publishing import (
+    alerts,
+    changes,
+    encoding,
+    mending,
+    queue,
+    release,
+    staging,
+)
 from publishing.closure import Closure, follow
 from publishing.models import (
     AlertKind,
@@ -111,6 +119,7 @@ def make_current(
                 )
                 % {"plan": plan_id}
             )
+        mending.mend_if_torn()
         _require_kept(plan_id, generation)
         sources = changes.pending([plan.pk]).get(plan.pk)
         publication, before = _announce(plan_id)
@@ -183,17 +192,18 @@ def _switch(
 ) -> SyncLog:
     """Rename, and write down what readers see; in the caller's transaction."""
     now = timezone.now()
-    release.take_switch_lock()
+    lock = release.take_switch_lock()
     current = Publication.objects.select_for_update().get(pk=publication.pk)
-    if current.fence != publication.fence:
+    if current.fence != publication.fence or release.is_torn(lock):
         raise RollbackError(
             _("A build of the plan %(plan)s began meanwhile. Try again.")
             % {"plan": publication.plan_public_id}
         )
     closure = follow(publication.plan_public_id, generation)
     _require_whole(closure)
+    release.begin_switch(lock)
     staging.switch(publication.plan_public_id, generation)
-    changed, removed = _record_files(current, closure)
+    changed, removed = mending.record_files(current, closure)
     _record_lessons(current, closure)
     current.generation = generation
     # A build that died switching before us may have left newer lessons than the
@@ -245,36 +255,6 @@ def _lesson_versions(closure: Closure) -> dict[str, int]:
             version = encoding.version_of(staging.read(lesson.path) or b"{}")
         versions[lesson.path] = version
     return versions
-
-
-def _record_files(publication: Publication, closure: Closure) -> tuple[int, int]:
-    """Make the tables say what the generation's files are.
-
-    Returns:
-        How many differ from the release before, and how many it had more.
-    """
-    rows = {row.path: row for row in publication.documents.all()}
-    changed = []
-    for path, file in closure.files.items():
-        row = rows.get(path)
-        if row is not None and row.sha256 == file.sha256:
-            continue
-        highest = max(row.version if row else 0, file.version)
-        changed.append(
-            PublishedDocument(
-                path=path,
-                publication=publication,
-                # The next build must not keep a version that was exceeded already.
-                fingerprint="" if highest > file.version else file.fingerprint,
-                version=highest,
-                sha256=file.sha256,
-                size=file.size,
-            )
-        )
-    release.upsert_documents(changed)
-    gone = rows.keys() - closure.files.keys()
-    PublishedDocument.objects.filter(path__in=gone).delete()
-    return len(changed), len(gone)
 
 
 def _record_lessons(publication: Publication, closure: Closure) -> None:
