@@ -26,7 +26,7 @@ from publishing import (
     changes,
     encoding,
     locations,
-    queue,
+    mending,
     release,
     staging,
     status,
@@ -40,8 +40,6 @@ from publishing.models import (
     Publication,
     PublishedDocument,
     PublishingSettings,
-    SyncLog,
-    SyncStatus,
 )
 
 log = structlog.get_logger(__name__)
@@ -133,6 +131,7 @@ def check(
         now=timezone.now(),
         progress=progress or (lambda _done, _of: None),
     )
+    _check_switch(current)
     _check_files(current)
     _check_releases(current)
     if full and current.is_about_everything:
@@ -175,6 +174,17 @@ def due(now: datetime) -> bool | None:
     in_hours = settings.HEALTH_FIRST_HOUR <= local.hour <= settings.HEALTH_LAST_HOUR
     on_day = WEEKDAYS[local.weekday()] in settings.HEALTH_WEEKDAYS
     return False if in_hours and on_day else None
+
+
+# --- The disk against the tables, in one number ---------------------------------------
+
+
+def _check_switch(current: _Check) -> None:
+    """Whether a change of what readers see was begun and never written down."""
+    with transaction.atomic():
+        if release.is_torn(release.take_switch_lock()):
+            why = _("a build died between changing the disk and writing it down")
+            current.add(FaultKind.TORN, "", why)
 
 
 # --- Files against their records ------------------------------------------------------
@@ -286,11 +296,6 @@ def _release_faults(
     publication: Publication, versions: dict[str, int]
 ) -> Iterator[tuple[FaultKind, str, str]]:
     plan_id = publication.plan_public_id
-    if _is_torn(publication):
-        why = _("build %(number)d died while it put its files in place") % {
-            "number": publication.switching
-        }
-        yield FaultKind.TORN, plan_id, why
     number = staging.current_generation(plan_id)
     if number != publication.generation:
         yield (
@@ -307,27 +312,16 @@ def _release_faults(
         yield FaultKind.BROKEN_LINK, path, why
 
 
-def _is_torn(publication: Publication) -> bool:
-    """Marked as switching, and nobody living is at it."""
-    if publication.switching is None:
-        return False
-    if publication.plan_id is None:
-        return True
-    alive = queue.being_built([publication.plan_id])
-    if alive is not None:
-        return publication.plan_id not in alive
-    return not SyncLog.objects.filter(
-        plan=publication.plan_id, status=SyncStatus.PROCESSING
-    ).exists()
-
-
 # --- Orphans --------------------------------------------------------------------------
 
 
 def _check_orphans(current: _Check) -> None:
     """Files nobody has a record of, and records of lessons nobody offers."""
     with transaction.atomic():
-        release.take_switch_lock()
+        lock = release.take_switch_lock()
+        if release.is_torn(lock):
+            # What a dead builder put in place has no record yet, and may have readers.
+            return
         for path, why in _orphans().items():
             current.add(FaultKind.ORPHANED, path, why)
 
@@ -345,12 +339,7 @@ def _orphans() -> dict[str, str]:
 
 
 def _orphaned_lessons() -> list[str]:
-    """Lesson files without record or reader; none while a switch is unfinished.
-
-    What a dead builder put in place has no record yet, and may have readers.
-    """
-    if Publication.objects.filter(switching__isnull=False).exists():
-        return []
+    """Lesson files without record or reader."""
     there = staging.lesson_files() | staging.lesson_backups()
     recorded = set(
         PublishedDocument.objects.filter(lesson_id__gt="").values_list(
@@ -449,6 +438,7 @@ def _check_service(current: _Check, queued: status.QueueStatus, facts: Facts) ->
 
 def _repair(current: _Check) -> None:
     """Build anew what is wrong, delete orphans, and see what that mended."""
+    mending.mend_if_torn()
     wanted = {pk for found in current.found for pk in found.plans}
     # Building would undo a rollback: its plan waits for somebody to publish it.
     publications = list(
@@ -495,9 +485,10 @@ def _remove_orphans(current: _Check) -> set[str]:
         return set()
     release.remove_unoffered_lessons()
     limit = current.now.timestamp() - settings.HEALTH_ORPHAN_GRACE
-    removed = set()
+    removed: set[str] = set()
     with transaction.atomic():
-        release.take_switch_lock()
+        if release.is_torn(release.take_switch_lock()):
+            return removed
         still = set(_orphans())
         for path in found & still:
             if staging.is_older(path, than=limit):

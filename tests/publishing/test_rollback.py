@@ -1,0 +1,301 @@
+"""Going back to a kept generation, and forward again."""
+
+import threading
+from contextlib import nullcontext, suppress
+
+import pytest
+import time_machine
+from django.db import connection
+
+from content.models import LessonStage, Node
+from plans.models import AcademicPlan
+from plans.services import add_subject, set_override
+from publishing import (
+    builds,
+    changes,
+    closure,
+    health,
+    queue,
+    rollback,
+    staging,
+    tasks,
+)
+from publishing.models import (
+    LessonOffer,
+    Publication,
+    PublishedDocument,
+    PublishingSettings,
+    SyncLog,
+    SyncStatus,
+)
+from publishing.rollback import RollbackError
+from tests.publishing import release
+from tests.publishing.conftest import node
+
+pytestmark = pytest.mark.django_db
+
+TOPIC = "plans/PLAN-A/TOP-MATH-0.json"
+MANIFEST = "plans/PLAN-A/manifest.json"
+
+
+def publish(plan) -> SyncLog:
+    entry = builds.publish_plan(plan.pk, trigger="test")
+    assert entry is not None, "nothing to publish"
+    assert entry.status == SyncStatus.LOCAL_ONLY, entry.error
+    return entry
+
+
+def rename(title: str) -> None:
+    lesson = node("LES-MATH-0-0")
+    lesson.title = title
+    lesson.save()
+
+
+def plan_files() -> dict[str, bytes]:
+    found = release.everything()
+    return {path: found[path] for path in found if path.startswith("plans/")}
+
+
+def tables_match_the_disk() -> bool:
+    report = health.check(full=True)
+    service = {"silent", "stale"}
+    return not [kind for kind in report.counts if kind not in service]
+
+
+@pytest.fixture
+def two_generations(plan):
+    """Generation 1 calls the lesson "Lesson 0.0", generation 2 "Renamed"."""
+    with time_machine.travel(1_800_000_000):
+        publish(plan)
+    first = plan_files()
+    rename("Renamed")
+    with time_machine.travel(1_800_000_100):
+        publish(plan)
+    return first
+
+
+def test_an_earlier_generation_is_current_again(two_generations):
+    entry = rollback.make_current("PLAN-A", 1)
+    assert plan_files() == two_generations
+    release.walk("PLAN-A")
+    assert Publication.objects.get().generation == 1
+    assert (entry.trigger, entry.status) == ("rollback", SyncStatus.LOCAL_ONLY)
+    assert tables_match_the_disk()
+
+
+def test_the_sweep_leaves_a_rollback_alone(plan, two_generations):
+    rollback.make_current("PLAN-A", 1)
+    assert not changes.pending()
+    builds.process_pending(limit=10)
+    assert staging.current_generation("PLAN-A") == 1
+
+
+def test_what_waited_at_the_rollback_does_not_undo_it(plan, two_generations):
+    rename("Not yet published")
+    rollback.make_current("PLAN-A", 1)
+    builds.process_pending(limit=10)
+    assert staging.current_generation("PLAN-A") == 1
+
+
+def test_an_edit_builds_a_new_generation_with_everything_in_it(plan, two_generations):
+    rollback.make_current("PLAN-A", 1)
+    LessonStage.objects.filter(public_id="STG-MATH-1-0").update(title="Fixed")
+    with time_machine.travel(1_800_000_200):
+        publish(plan)
+    release.walk("PLAN-A")
+    assert staging.current_generation("PLAN-A") > 2
+    # Not built upon the rolled back files: the first edit is there as well.
+    assert release.read(TOPIC)["lessons"][0]["title"] == "Renamed"
+    assert Publication.objects.get().rolled_back_at is None
+
+
+def test_publish_now_builds_a_new_generation(plan, two_generations):
+    rollback.make_current("PLAN-A", 1)
+    tasks.publish_plan(plan.pk, "admin")
+    assert staging.current_generation("PLAN-A") > 2
+    assert release.read(TOPIC)["lessons"][0]["title"] == "Renamed"
+    assert tables_match_the_disk()
+
+
+def test_versions_after_a_rollback_exceed_everything_published(plan, two_generations):
+    """Even when the clock stands still."""
+    before = {path: release.read(path)["version"] for path in (TOPIC, MANIFEST)}
+    rollback.make_current("PLAN-A", 1)
+    assert release.read(TOPIC)["version"] < before[TOPIC]
+    rename("Third")
+    with time_machine.travel(1_800_000_100, tick=False):
+        publish(plan)
+    for path in (TOPIC, MANIFEST):
+        assert release.read(path)["version"] > before[path]
+    release.walk("PLAN-A")
+
+
+def test_what_both_generations_share_is_not_written_again(plan, two_generations):
+    rollback.make_current("PLAN-A", 1)
+    other = (release.root() / "plans/PLAN-A/TOP-MATH-1.json").stat().st_ino
+    tasks.publish_plan(plan.pk, "admin")
+    assert (release.root() / "plans/PLAN-A/TOP-MATH-1.json").stat().st_ino == other
+
+
+def test_back_and_forward_again(two_generations):
+    second = {"title": "Renamed"}
+    rollback.make_current("PLAN-A", 1)
+    rollback.make_current("PLAN-A", 2)
+    assert release.read(TOPIC)["lessons"][0]["title"] == second["title"]
+    assert tables_match_the_disk()
+    kept = rollback.kept("PLAN-A")
+    assert [(k.number, k.is_current) for k in kept] == [(2, True), (1, False)]
+    assert kept[1].log is not None
+
+
+def test_a_generation_that_is_not_kept_is_refused(two_generations):
+    with pytest.raises(RollbackError, match=r"no generation 7.*Kept are: 1, 2"):
+        rollback.make_current("PLAN-A", 7)
+
+
+def test_the_current_generation_is_refused(two_generations):
+    with pytest.raises(RollbackError, match="is the current one"):
+        rollback.make_current("PLAN-A", 2)
+
+
+def test_a_plan_that_is_no_longer_published_is_refused(plan, two_generations):
+    AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
+    with pytest.raises(RollbackError, match="no published plan PLAN-A"):
+        rollback.make_current("PLAN-A", 1)
+
+
+def test_a_lesson_that_is_gone_refuses_the_rollback(plan):
+    publish(plan)
+    Node.objects.filter(public_id="LES-MATH-0-0").update(is_published=False)
+    publish(plan)
+    before, was = release.everything(), Publication.objects.values().get()
+    with pytest.raises(RollbackError, match=r"LES-MATH-0-0\.json: .*gone"):
+        rollback.make_current("PLAN-A", 1)
+    assert release.everything() == before
+    # Nothing of the attempt is left but a number.
+    assert {**Publication.objects.values().get(), "fence": 0} == {**was, "fence": 0}
+    assert not changes.pending()
+
+
+def test_a_damaged_generation_is_refused(two_generations):
+    # Both generations share no manifest; this one is generation 1's alone.
+    path = release.root() / ".generations/PLAN-A/1/TOP-MATH-0.json"
+    path.write_bytes(b"{}")
+    with pytest.raises(RollbackError, match="TOP-MATH-0"):
+        rollback.make_current("PLAN-A", 1)
+
+
+def test_a_plan_being_built_refuses_the_rollback(plan, two_generations):
+    with (
+        queue.build_lock(plan.pk),
+        pytest.raises(RollbackError, match="being built right now"),
+    ):
+        rollback.make_current("PLAN-A", 1)
+
+
+def test_offers_follow_the_rollback(plan, math):
+    other = AcademicPlan.objects.create(
+        public_id="PLAN-B", title="Other", is_published=True
+    )
+    add_subject(plan=other, subject=math)
+    publish(plan)
+    set_override(plan=plan, target=node("LES-MATH-0-0"), action="set_free")
+    publish(plan)
+    publish(other)
+    assert "gated" not in release.read("plans/PLAN-B/TOP-MATH-0.json")["lessons"][0]
+    rollback.make_current("PLAN-A", 1)
+    assert not LessonOffer.objects.filter(is_open=True).exists()
+    # The other plan's link must go through the gate again.
+    assert list(changes.pending()) == [other.pk]
+    publish(other)
+    assert release.read("plans/PLAN-B/TOP-MATH-0.json")["lessons"][0]["gated"] is True
+
+
+def test_a_rollback_ends_attempts_at_what_it_left(plan, two_generations):
+    LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="")
+    failed = builds.publish_plan(plan.pk)
+    assert failed.status == SyncStatus.QUEUED
+    rollback.make_current("PLAN-A", 1)
+    failed.refresh_from_db()
+    assert failed.status == SyncStatus.SUPERSEDED
+
+
+def test_a_rollback_that_dies_after_the_rename_is_put_right(
+    plan, two_generations, monkeypatch
+):
+    def die(*_args, **_kwargs):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rollback, "_record_lessons", die)
+        with pytest.raises(SystemExit):
+            rollback.make_current("PLAN-A", 1)
+    assert staging.current_generation("PLAN-A") == 1
+    builds.process_pending(limit=10)
+    release.walk("PLAN-A")
+    assert release.read(TOPIC)["lessons"][0]["title"] == "Renamed"
+    assert tables_match_the_disk()
+
+
+def test_collecting_keeps_the_rolled_back_generation(plan, two_generations):
+    current = PublishingSettings.get_solo()
+    current.kept_generations = 1
+    current.save()
+    publish(plan)
+    rollback.make_current("PLAN-A", 1)
+    tasks.collect_generations()
+    assert 1 in staging.kept_generations("PLAN-A")
+    release.walk("PLAN-A")
+
+
+def test_following_a_release_finds_the_bytes_a_link_does_not_name(two_generations):
+    path = release.root() / ".generations/PLAN-A/2/SUBJ-MATH_h.json"
+    path.write_bytes(path.read_bytes() + b" ")
+    faults = closure.follow("PLAN-A", 2).faults
+    assert [fault[0] for fault in faults] == ["plans/PLAN-A/SUBJ-MATH_h.json"]
+
+
+def test_the_rows_of_a_rolled_back_file_have_its_hash(two_generations):
+    rollback.make_current("PLAN-A", 1)
+    for row in PublishedDocument.objects.all():
+        assert row.sha256 == release.sha256(row.path)
+
+
+@pytest.mark.mariadb
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(
+    "connection.vendor != 'mysql'",
+    reason="needs connections that truly run side by side: MariaDB",
+)
+def test_builds_and_rollbacks_side_by_side_leave_a_whole_release(plan, monkeypatch):
+    """Without the builders' lock, as when Redis is away: the fence alone decides."""
+    monkeypatch.setattr(queue, "build_lock", lambda _plan: nullcontext(True))
+    publish(plan)
+    stop = threading.Event()
+
+    def keep_building():
+        number = 0
+        try:
+            while not stop.is_set():
+                number += 1
+                rename(f"Title {number}")
+                builds.publish_plan(plan.pk)
+        finally:
+            connection.close()
+
+    builder = threading.Thread(target=keep_building)
+    builder.start()
+    done = 0
+    while done < 5 and builder.is_alive():
+        kept = staging.kept_generations("PLAN-A")
+        with suppress(RollbackError):
+            rollback.make_current("PLAN-A", kept[len(kept) // 2])
+            done += 1
+        release.read(MANIFEST)
+    stop.set()
+    builder.join()
+    assert done == 5
+    release.walk("PLAN-A")
+    assert tables_match_the_disk()
+    tasks.publish_plan(plan.pk, "admin")
+    release.walk("PLAN-A")
