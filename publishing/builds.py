@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Set
 from contextlib import suppress
 from datetime import datetime
+from urllib.parse import urljoin
 
 import orjson
 import structlog
@@ -33,7 +34,11 @@ from publishing import (
     sync_log,
 )
 from publishing.assembly import Assembly, Fresh, UnreadableReleaseError
-from publishing.content_urls import content_base_url, gated_lesson_url
+from publishing.content_urls import (
+    content_base_url,
+    gated_lesson_url,
+    local_base_url,
+)
 from publishing.documents import DocumentMaker
 from publishing.models import Publication, PublishingSettings, SyncLog
 from publishing.release import Outcome, Release, StaleSnapshotError
@@ -247,6 +252,9 @@ class _SettingsLinks:
 
     def content(self, path: str) -> str:
         return self._base + path
+
+    def upload(self, url: str) -> str:
+        return urljoin(local_base_url(self._current), url)
 
     def gated_lesson(self, lesson_id: str) -> str:
         return gated_lesson_url(lesson_id, self._current)

@@ -23,6 +23,9 @@ class Links(Protocol):
     def content(self, path: str) -> str:
         """The absolute URL of a content path."""
 
+    def upload(self, url: str) -> str:
+        """The absolute URL of an uploaded image; an absolute one stays itself."""
+
     def gated_lesson(self, lesson_id: str) -> str:
         """The API's address of a lesson that needs an entitlement check."""
 
@@ -63,6 +66,10 @@ class DocumentMaker:
     is_gated: Callable[[str], bool]
     config_of: Callable[[Stage], str]
 
+    def _image(self, node: ContentNode) -> str:
+        """The node's image as an absolute URL, or ""."""
+        return self.links.upload(node.image) if node.image else ""
+
     def link(self, name: str, target: Sealed) -> dict[str, str]:
         """The three ways a document names another: URL, path and hash."""
         return _link(name, target, self.links)
@@ -76,7 +83,7 @@ class DocumentMaker:
             return {
                 "id": lesson.id,
                 "title": lesson.title,
-                **_present(description=lesson.description, image=lesson.image),
+                **_present(description=lesson.description, image=self._image(lesson)),
                 "stages": [
                     _stage(
                         number, stage, self.config_of(stage), signatures.get(stage.id)
@@ -117,7 +124,7 @@ class DocumentMaker:
             "title": root.title,
             **_present(
                 description=source.description,
-                image=source.image,
+                image=self._image(source),
                 color_code=source.color_code,
             ),
             "is_linear": root.is_linear,
@@ -153,7 +160,7 @@ class DocumentMaker:
                 "title": root.title,
                 **_present(
                     description=source.description,
-                    image=source.image,
+                    image=self._image(source),
                     color_code=source.color_code,
                 ),
                 "is_linear": root.is_linear,

@@ -6,6 +6,7 @@
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urljoin
 
 import orjson
 
@@ -123,6 +124,9 @@ class Links:
 
     def content(self, path: str) -> str:
         return BASE_URL + path
+
+    def upload(self, url: str) -> str:
+        return urljoin(BASE_URL, url)
 
     def gated_lesson(self, lesson_id: str) -> str:
         return f"{API_URL}{lesson_id}/"
