@@ -61,6 +61,7 @@ _FILE_KINDS = frozenset(
         FaultKind.ORPHANED,
     }
 )
+_DAMAGE = frozenset({FaultKind.MISSING, FaultKind.CORRUPT})
 _FILES, _SERVICE = "files", "service"
 
 
@@ -203,11 +204,20 @@ def _check_files(current: _Check) -> None:
     for chunk in _chunks(suspects, _UNDER_LOCK):
         with transaction.atomic():
             release.take_switch_lock()
-            for row in PublishedDocument.objects.filter(path__in=chunk):
-                fault = _file_fault(row.path, row.sha256)
-                if fault is not None:
-                    kind, why = fault
-                    current.add(kind, row.path, why, _builders_of(row))
+            faults = _faulty(chunk)
+            builders = _builders_of([row for row, _kind, _why in faults])
+        for row, kind, why in faults:
+            current.add(kind, row.path, why, builders[row.path])
+
+
+def _faulty(paths: Sequence[str]) -> list[tuple[PublishedDocument, FaultKind, str]]:
+    """Those of the recorded files that are not as recorded. One query."""
+    found = []
+    for row in PublishedDocument.objects.filter(path__in=paths).order_by("path"):
+        fault = _file_fault(row.path, row.sha256)
+        if fault is not None:
+            found.append((row, *fault))
+    return found
 
 
 def _documents(current: _Check) -> Sequence[tuple[str, str]]:
@@ -245,15 +255,14 @@ def _file_fault(path: str, digest: str) -> tuple[FaultKind, str] | None:
     return None
 
 
-def _builders_of(row: PublishedDocument) -> list[int]:
-    """The publications whose build writes this file."""
-    if row.publication_id is not None:
-        return [row.publication_id]
-    return list(
-        LessonOffer.objects.filter(lesson_id=row.lesson_id).values_list(
-            "publication_id", flat=True
-        )
-    )
+def _builders_of(rows: Sequence[PublishedDocument]) -> dict[str, set[int]]:
+    """The publications whose build writes each of these files, by path. One query."""
+    lessons = {row.lesson_id: row.path for row in rows if row.lesson_id}
+    builders = {row.path: {row.publication_id} - {None} for row in rows}
+    offers = LessonOffer.objects.filter(lesson_id__in=lessons)
+    for lesson_id, publication_pk in offers.values_list("lesson_id", "publication_id"):
+        builders[lessons[lesson_id]].add(publication_pk)
+    return {path: {pk for pk in found if pk} for path, found in builders.items()}
 
 
 # --- Releases as a whole --------------------------------------------------------------
@@ -451,9 +460,10 @@ def _repair(current: _Check) -> None:
             builds.publish_plan(publication.plan_id, trigger="repair")
     removed = _remove_orphans(current)
     left = _release_faults_left(wanted)
+    damaged = _still_damaged(current)
     for found in current.found:
-        if found.kind in (FaultKind.MISSING, FaultKind.CORRUPT):
-            found.repaired = _is_mended(found.what)
+        if found.kind in _DAMAGE:
+            found.repaired = found.what not in damaged
         elif found.kind is FaultKind.ORPHANED:
             found.repaired = found.what in removed
         elif found.kind in _FILE_KINDS:
@@ -469,9 +479,14 @@ def _release_faults_left(publications: Collection[int]) -> set[tuple[FaultKind, 
     }
 
 
-def _is_mended(path: str) -> bool:
-    row = PublishedDocument.objects.filter(path=path).first()
-    return row is None or _file_fault(row.path, row.sha256) is None
+def _still_damaged(current: _Check) -> set[str]:
+    """Those of the missing and corrupt files that are so still."""
+    paths = sorted({found.what for found in current.found if found.kind in _DAMAGE})
+    return {
+        row.path
+        for chunk in _chunks(paths, _UNDER_LOCK)
+        for row, _kind, _why in _faulty(chunk)
+    }
 
 
 def _remove_orphans(current: _Check) -> set[str]:
