@@ -1,55 +1,42 @@
 """Is what students read what was published: the check, its report, and mending it.
 
-The tables are compared with the disk without stopping anybody. What looks wrong is
-looked at again under the lock that every switch takes, so that a release switched in
-meanwhile is no fault. Mending is always the same: what is wrong is not believed any
-more, and the plan is built anew (`release.distrust`).
+Mending is always the same: what is wrong is not believed any more, and the plan is
+built anew (`release.distrust`).
 """
 
-import random
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
 from publishing import (
     alerts,
     builds,
-    changes,
-    encoding,
-    locations,
+    inspection,
     mending,
     release,
     staging,
     status,
 )
-from publishing.closure import Fault, follow
 from publishing.models import (
     AlertKind,
     FaultKind,
     HealthReport,
-    LessonOffer,
     Publication,
-    PublishedDocument,
     PublishingSettings,
 )
 
 log = structlog.get_logger(__name__)
 
-Progress = Callable[[int, int], None]
-"""Told how many files are done, of how many."""
-
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LISTED = 100
-_UNDER_LOCK = 200
 _KEPT = timedelta(days=30)
 _FILE_KINDS = frozenset(
     {
@@ -63,17 +50,6 @@ _FILE_KINDS = frozenset(
 )
 _DAMAGE = frozenset({FaultKind.MISSING, FaultKind.CORRUPT})
 _FILES, _SERVICE = "files", "service"
-
-
-@dataclass(slots=True)
-class Found:
-    """One fault: of what, why, and the plans whose build would mend it."""
-
-    kind: FaultKind
-    what: str
-    why: str
-    plans: frozenset[int] = frozenset()
-    repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,33 +66,12 @@ class Facts:
     dead_letters: int
 
 
-@dataclass(slots=True)
-class _Check:
-    """One check under way."""
-
-    full: bool
-    plans: frozenset[str]
-    now: datetime
-    progress: Progress
-    found: list[Found] = field(default_factory=list)
-    files_checked: int = 0
-
-    def add(
-        self, kind: FaultKind, what: str, why: str, plans: Iterable[int] = ()
-    ) -> None:
-        self.found.append(Found(kind, what, why, frozenset(plans)))
-
-    @property
-    def is_about_everything(self) -> bool:
-        return not self.plans
-
-
 def check(
     *,
     full: bool,
     plans: Collection[str] | None = None,
     repair: bool = False,
-    progress: Progress | None = None,
+    progress: inspection.Progress | None = None,
 ) -> HealthReport:
     """Look, mend when asked, and store a report.
 
@@ -126,17 +81,17 @@ def check(
         repair: build anew what is wrong and delete orphans that are old enough.
         progress: told how far it is.
     """
-    current = _Check(
+    current = inspection.Check(
         full=full,
         plans=frozenset(plans or ()),
         now=timezone.now(),
         progress=progress or (lambda _done, _of: None),
     )
-    _check_switch(current)
-    _check_files(current)
-    _check_releases(current)
+    inspection.check_switch(current)
+    inspection.check_files(current)
+    inspection.check_releases(current)
     if full and current.is_about_everything:
-        _check_orphans(current)
+        inspection.check_orphans(current)
     queued = status.queue_status(current.now)
     facts = _measure(current.now, queued)
     if current.is_about_everything:
@@ -177,217 +132,6 @@ def due(now: datetime) -> bool | None:
     return False if in_hours and on_day else None
 
 
-# --- The disk against the tables, in one number ---------------------------------------
-
-
-def _check_switch(current: _Check) -> None:
-    """Whether a change of what readers see was begun and never written down."""
-    with transaction.atomic():
-        if release.is_torn(release.take_switch_lock()):
-            why = _("a build died between changing the disk and writing it down")
-            current.add(FaultKind.TORN, "", why)
-
-
-# --- Files against their records ------------------------------------------------------
-
-
-def _check_files(current: _Check) -> None:
-    rows = _documents(current)
-    total = len(rows)
-    suspects = []
-    for number, (path, digest) in enumerate(rows, start=1):
-        if _file_fault(path, digest) is not None:
-            suspects.append(path)
-        if number % 100 == 0 or number == total:
-            current.progress(number, total)
-    current.files_checked = total
-    for chunk in _chunks(suspects, _UNDER_LOCK):
-        with transaction.atomic():
-            release.take_switch_lock()
-            faults = _faulty(chunk)
-            builders = _builders_of([row for row, _kind, _why in faults])
-        for row, kind, why in faults:
-            current.add(kind, row.path, why, builders[row.path])
-
-
-def _faulty(paths: Sequence[str]) -> list[tuple[PublishedDocument, FaultKind, str]]:
-    """Those of the recorded files that are not as recorded. One query."""
-    found = []
-    for row in PublishedDocument.objects.filter(path__in=paths).order_by("path"):
-        fault = _file_fault(row.path, row.sha256)
-        if fault is not None:
-            found.append((row, *fault))
-    return found
-
-
-def _documents(current: _Check) -> Sequence[tuple[str, str]]:
-    """The path and hash of every file to look at.
-
-    Not of plans about to be withdrawn: theirs may go at any moment.
-    """
-    rows = PublishedDocument.objects.exclude(publication__in=changes.to_withdraw())
-    if current.plans:
-        offered = LessonOffer.objects.filter(
-            publication__plan_public_id__in=current.plans
-        )
-        rows = rows.filter(
-            Q(publication__plan_public_id__in=current.plans)
-            | Q(lesson_id__in=offered.values("lesson_id"))
-        )
-    if not current.full:
-        # A random set of keys, then their rows: the database need not sort them all.
-        keys = list(rows.values_list("pk", flat=True))
-        chosen = random.sample(keys, min(settings.HEALTH_SAMPLE, len(keys)))
-        rows = PublishedDocument.objects.filter(pk__in=chosen)
-    return list(rows.order_by("path").values_list("path", "sha256"))
-
-
-def _file_fault(path: str, digest: str) -> tuple[FaultKind, str] | None:
-    try:
-        data = staging.read(path)
-    except OSError as error:
-        why = _("it cannot be read: %(why)s") % {"why": error.strerror}
-        return FaultKind.CORRUPT, why
-    if data is None:
-        return FaultKind.MISSING, _("there is no such file")
-    if encoding.sha256(data) != digest:
-        return FaultKind.CORRUPT, _("its bytes are not those that were published")
-    return None
-
-
-def _builders_of(rows: Sequence[PublishedDocument]) -> dict[str, set[int]]:
-    """The publications whose build writes each of these files, by path. One query."""
-    lessons = {row.lesson_id: row.path for row in rows if row.lesson_id}
-    builders = {row.path: {row.publication_id} - {None} for row in rows}
-    offers = LessonOffer.objects.filter(lesson_id__in=lessons)
-    for lesson_id, publication_pk in offers.values_list("lesson_id", "publication_id"):
-        builders[lessons[lesson_id]].add(publication_pk)
-    return {path: {pk for pk in found if pk} for path, found in builders.items()}
-
-
-# --- Releases as a whole --------------------------------------------------------------
-
-
-def _check_releases(current: _Check) -> None:
-    publications = _publications(current)
-    versions = _lesson_versions()
-    suspects = [
-        publication
-        for publication in publications
-        if next(_release_faults(publication, versions), None) is not None
-    ]
-    for publication in suspects:
-        with transaction.atomic():
-            release.take_switch_lock()
-            again = Publication.objects.filter(pk=publication.pk).first()
-            if again is None:
-                continue
-            for kind, what, why in _release_faults(again, _lesson_versions()):
-                current.add(kind, what, why, [again.pk])
-
-
-def _publications(current: _Check) -> list[Publication]:
-    rows = Publication.objects.exclude(pk__in=changes.to_withdraw()).order_by("pk")
-    if current.plans:
-        rows = rows.filter(plan_public_id__in=current.plans)
-    found = list(rows)
-    if current.full:
-        return found
-    return random.sample(found, min(settings.HEALTH_SAMPLE_PLANS, len(found)))
-
-
-def _lesson_versions() -> dict[str, int]:
-    rows = PublishedDocument.objects.filter(lesson_id__gt="")
-    return dict(rows.values_list("path", "version"))
-
-
-def _release_faults(
-    publication: Publication, versions: dict[str, int]
-) -> Iterator[tuple[FaultKind, str, str]]:
-    plan_id = publication.plan_public_id
-    number = staging.current_generation(plan_id)
-    if number != publication.generation:
-        yield (
-            FaultKind.WRONG_GENERATION,
-            plan_id,
-            _("readers see generation %(there)s, the tables say %(recorded)s")
-            % {"there": number, "recorded": publication.generation},
-        )
-    if number is None:
-        return
-    closure = follow(plan_id, number)
-    faults: list[Fault] = [*closure.faults, *closure.lesson_faults(versions)]
-    for path, why in faults:
-        yield FaultKind.BROKEN_LINK, path, why
-
-
-# --- Orphans --------------------------------------------------------------------------
-
-
-def _check_orphans(current: _Check) -> None:
-    """Files nobody has a record of, and records of lessons nobody offers."""
-    with transaction.atomic():
-        lock = release.take_switch_lock()
-        if release.is_torn(lock):
-            # What a dead builder put in place has no record yet, and may have readers.
-            return
-        for path, why in _orphans().items():
-            current.add(FaultKind.ORPHANED, path, why)
-
-
-def _orphans() -> dict[str, str]:
-    """Content paths of files and folders without a reader, each with the reason."""
-    return {
-        **dict.fromkeys(_orphaned_lessons(), _("no release offers this lesson")),
-        **dict.fromkeys(_orphaned_plan_files(), _("no release has this file")),
-        **dict.fromkeys(
-            (staging.place_of(plan_id) for plan_id in _orphaned_plans()),
-            _("there is no such plan any more"),
-        ),
-    }
-
-
-def _orphaned_lessons() -> list[str]:
-    """Lesson files without record or reader."""
-    there = staging.lesson_files() | staging.lesson_backups()
-    recorded = set(
-        PublishedDocument.objects.filter(lesson_id__gt="").values_list(
-            "path", flat=True
-        )
-    )
-    return sorted((there - recorded) | set(_unoffered().values_list("path", flat=True)))
-
-
-def _unoffered() -> QuerySet[PublishedDocument]:
-    return PublishedDocument.objects.filter(lesson_id__gt="").exclude(
-        Exists(LessonOffer.objects.filter(lesson_id=OuterRef("lesson_id")))
-    )
-
-
-def _orphaned_plan_files() -> list[str]:
-    found: list[str] = []
-    for publication in Publication.objects.filter(
-        switching__isnull=True, generation__isnull=False
-    ).order_by("pk"):
-        plan_id = publication.plan_public_id
-        if staging.current_generation(plan_id) != publication.generation:
-            continue  # a fault of its own; the tables are about another generation
-        folder = locations.plan_folder(plan_id)
-        there = {
-            f"{folder}/{name}"
-            for name in staging.files_of(plan_id, publication.generation)
-        }
-        found += sorted(
-            there - set(publication.documents.values_list("path", flat=True))
-        )
-    return found
-
-
-def _orphaned_plans() -> list[str]:
-    known = set(Publication.objects.values_list("plan_public_id", flat=True))
-    return sorted(staging.plans_on_disk() - known)
-
-
 # --- The service ----------------------------------------------------------------------
 
 
@@ -406,7 +150,9 @@ def _measure(now: datetime, queued: status.QueueStatus) -> Facts:
     )
 
 
-def _check_service(current: _Check, queued: status.QueueStatus, facts: Facts) -> None:
+def _check_service(
+    current: inspection.Check, queued: status.QueueStatus, facts: Facts
+) -> None:
     limit = timedelta(minutes=settings.HEALTH_STALE_MINUTES)
     for plan in queued.pending:
         if plan.since is not None and current.now - plan.since > limit:
@@ -445,7 +191,7 @@ def _check_service(current: _Check, queued: status.QueueStatus, facts: Facts) ->
 # --- Mending --------------------------------------------------------------------------
 
 
-def _repair(current: _Check) -> None:
+def _repair(current: inspection.Check) -> None:
     """Build anew what is wrong, delete orphans, and see what that mended."""
     mending.mend_if_torn()
     wanted = {pk for found in current.found for pk in found.plans}
@@ -471,25 +217,25 @@ def _repair(current: _Check) -> None:
 
 
 def _release_faults_left(publications: Collection[int]) -> set[tuple[FaultKind, str]]:
-    versions = _lesson_versions()
+    versions = inspection.lesson_versions()
     return {
         (kind, what)
         for publication in Publication.objects.filter(pk__in=publications)
-        for kind, what, _why in _release_faults(publication, versions)
+        for kind, what, _why in inspection.release_faults(publication, versions)
     }
 
 
-def _still_damaged(current: _Check) -> set[str]:
+def _still_damaged(current: inspection.Check) -> set[str]:
     """Those of the missing and corrupt files that are so still."""
     paths = sorted({found.what for found in current.found if found.kind in _DAMAGE})
     return {
         row.path
-        for chunk in _chunks(paths, _UNDER_LOCK)
-        for row, _kind, _why in _faulty(chunk)
+        for chunk in inspection.chunks(paths, inspection.UNDER_LOCK)
+        for row, _kind, _why in inspection.faulty(chunk)
     }
 
 
-def _remove_orphans(current: _Check) -> set[str]:
+def _remove_orphans(current: inspection.Check) -> set[str]:
     """Delete those found that still are orphans and belong to no living build.
 
     Returns:
@@ -504,7 +250,7 @@ def _remove_orphans(current: _Check) -> set[str]:
     with transaction.atomic():
         if release.is_torn(release.take_switch_lock()):
             return removed
-        still = set(_orphans())
+        still = set(inspection.orphans())
         for path in found & still:
             if staging.is_older(path, than=limit):
                 staging.remove_orphan(path)
@@ -515,9 +261,9 @@ def _remove_orphans(current: _Check) -> set[str]:
 # --- The report -----------------------------------------------------------------------
 
 
-def _store(current: _Check, facts: Facts) -> HealthReport:
+def _store(current: inspection.Check, facts: Facts) -> HealthReport:
     """Write the report down, and forget those that are too old."""
-    by_kind: dict[str, list[Found]] = defaultdict(list)
+    by_kind: dict[str, list[inspection.Found]] = defaultdict(list)
     for found in current.found:
         by_kind[found.kind.value].append(found)
     repaired = sum(found.repaired for found in current.found)
@@ -543,7 +289,7 @@ def _store(current: _Check, facts: Facts) -> HealthReport:
     return report
 
 
-def _alert(current: _Check, report: HealthReport) -> None:
+def _alert(current: inspection.Check, report: HealthReport) -> None:
     """Raise or resolve, as far as this check can tell.
 
     Orphans harm nobody, and the disk and dead letters have alerts of their own.
@@ -564,7 +310,9 @@ def _alert(current: _Check, report: HealthReport) -> None:
     _raise_or_resolve(_SERVICE, service, may_resolve=everything)
 
 
-def _raise_or_resolve(key: str, left: list[Found], *, may_resolve: bool) -> None:
+def _raise_or_resolve(
+    key: str, left: list[inspection.Found], *, may_resolve: bool
+) -> None:
     if left:
         alerts.raise_alert(
             kind=AlertKind.HEALTH_FAULT,
@@ -582,11 +330,6 @@ def _raise_or_resolve(key: str, left: list[Found], *, may_resolve: bool) -> None
         alerts.resolve(kind=AlertKind.HEALTH_FAULT, key=key)
 
 
-def _in_words(found: Found) -> str:
+def _in_words(found: inspection.Found) -> str:
     what = f"{found.kind.label} {found.what}".strip()
     return f"{what} ({found.why})"
-
-
-def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -12,7 +12,17 @@ import publishing.release
 from content.models import LessonStage
 from plans.models import AcademicPlan
 from plans.services import add_subject
-from publishing import builds, changes, checks, health, rollback, staging, status, tasks
+from publishing import (
+    builds,
+    changes,
+    checks,
+    health,
+    inspection,
+    rollback,
+    staging,
+    status,
+    tasks,
+)
 from publishing.models import (
     Alert,
     FaultKind,
@@ -140,7 +150,7 @@ def test_a_lesson_that_a_dead_builder_put_in_place_is_no_orphan(published):
 
 
 def test_a_release_switched_in_during_the_check_is_no_fault(published, monkeypatch):
-    real = health._documents
+    real = inspection._documents
 
     def overtaken(*args):
         rows = real(*args)
@@ -148,7 +158,7 @@ def test_a_release_switched_in_during_the_check_is_no_fault(published, monkeypat
         builds.publish_plan(published.pk)
         return rows
 
-    monkeypatch.setattr(health, "_documents", overtaken)
+    monkeypatch.setattr(inspection, "_documents", overtaken)
     assert health.check(full=True).counts == {}
 
 
