@@ -4,14 +4,26 @@ from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 from solo.models import SingletonModel
 
 from content.kinds import ID_MAX_LENGTH
 from plans.models import AcademicPlan
+from publishing import signals
 
 CONTENT_PATH_LENGTH = 200
+
+
+class SettingsQuerySet(models.QuerySet[Any]):
+    def update(self, **kwargs: Any) -> int:
+        """Change the row, and count it as `PublishingSettings.save` does."""
+        with transaction.atomic(using=self.db):
+            count = super().update(**{**kwargs, "revision": models.F("revision") + 1})
+            signals.settings_changed.send(sender=self.model)
+        return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
 
 
 class PublishingSettings(SingletonModel):
@@ -56,6 +68,8 @@ class PublishingSettings(SingletonModel):
     revision = models.PositiveBigIntegerField(default=1, editable=False)
     """Grows with every saved change; a release built under another is stale."""
 
+    objects = SettingsQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("publishing settings")
 
@@ -67,6 +81,7 @@ class PublishingSettings(SingletonModel):
         stored = type(self).objects.filter(pk=self.pk).values_list("revision").first()
         self.revision = stored[0] + 1 if stored else 1
         super().save(*args, **kwargs)
+        signals.settings_changed.send(sender=type(self))
 
 
 class Publication(models.Model):

@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models.signals import post_save
 from django.dispatch import receiver
 from kombu.exceptions import OperationalError
 
@@ -18,6 +17,7 @@ from plans.queries import plans_of_subjects
 from plans.signals import plans_changed
 from publishing import queue
 from publishing.models import PublishingSettings
+from publishing.signals import settings_changed
 from publishing.tasks import process_pending
 
 log = structlog.get_logger(__name__)
@@ -63,7 +63,7 @@ def _plans_changed(plan_ids: list[int], **_kwargs: Any) -> None:
     _after_commit(_themselves, plan_ids)
 
 
-@receiver(post_save, sender=PublishingSettings)
+@receiver(settings_changed)
 def _settings_changed(**_kwargs: Any) -> None:
     """Links inside published files follow the settings."""
     published = AcademicPlan.objects.filter(is_published=True)

@@ -630,6 +630,10 @@ PLANS: dict[str, tuple[Write, str]] = {
         lambda: save(PublishingSettings.get_solo(), search_shard_threshold=1),
         "ABCD",
     ),
+    "updating the settings": (
+        lambda: PublishingSettings.objects.update(search_shard_threshold=1),
+        "ABCD",
+    ),
     "the settings' form": (
         lambda: submit(
             "publishing_publishingsettings_change",
