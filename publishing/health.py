@@ -50,6 +50,17 @@ _FILE_KINDS = frozenset(
 )
 _DAMAGE = frozenset({FaultKind.MISSING, FaultKind.CORRUPT})
 _FILES, _SERVICE = "files", "service"
+_MESSAGES = {
+    _FILES: gettext_lazy(
+        "The health check found: %(faults)s\nIts report lists them all. “manage.py "
+        "content_health --full --repair” builds anew what is missing or corrupt."
+    ),
+    _SERVICE: gettext_lazy(
+        "The health check found: %(faults)s\nIts report lists them all, and “manage.py "
+        "queue_status” says how publishing stands."
+    ),
+}
+"""What an alert about files, or about the service, says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,13 +328,7 @@ def _raise_or_resolve(
         alerts.raise_alert(
             kind=AlertKind.HEALTH_FAULT,
             key=key,
-            message=gettext_lazy(
-                "The health check found: %(faults)s\nIts report lists them all. “manage.py "
-                "content_health --full --repair” builds anew what is missing or corrupt."
-                if key == _FILES
-                else "The health check found: %(faults)s\nIts report lists them all, and "
-                "“manage.py queue_status” says how publishing stands."
-            ),
+            message=_MESSAGES[key],
             values={"faults": "; ".join(_in_words(found) for found in left[:5])},
         )
     elif may_resolve:
