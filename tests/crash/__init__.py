@@ -1,0 +1,1 @@
+"""Builds that die at every step, and readers that must not notice."""
