@@ -64,8 +64,10 @@ def publish_plan(plan_pk: int, *, trigger: str = "queue") -> SyncLog | None:
         if sources is None:
             return None
         now = timezone.now()
-        plan = AcademicPlan.objects.get(pk=plan_pk)
-        publication, entry = _claim(plan, sources, trigger=trigger, now=now)
+        claim = _claim(plan_pk, sources, trigger=trigger, now=now)
+        if claim is None:
+            return None
+        publication, entry = claim
         try:
             outcome = _build_fresh(publication, now=now)
         except Exception as error:  # noqa: BLE001 - every failure becomes a log entry
@@ -88,7 +90,7 @@ def process_pending(*, limit: int) -> int:
     Returns:
         How many plans are left that could be built now.
     """
-    mending.mend_if_torn()
+    _mend()
     _withdraw_all()
     work = changes.pending()
     resting = sync_log.resting(timezone.now())
@@ -97,6 +99,15 @@ def process_pending(*, limit: int) -> int:
     for plan_pk in ready[:limit]:
         publish_plan(plan_pk)
     return max(len(ready) - limit, 0)
+
+
+def _mend() -> None:
+    """Before anything is taken away: what the tables do not know may need it."""
+    try:
+        mending.mend_if_torn()
+    except Exception:
+        # Each build tries again, and writes down why it cannot.
+        log.exception("mending_failed")
 
 
 def _withdraw_all() -> None:
@@ -110,10 +121,18 @@ def _withdraw_all() -> None:
 
 
 def _claim(
-    plan: AcademicPlan, sources: changes.Sources, *, trigger: str, now: datetime
-) -> tuple[Publication, SyncLog]:
-    """Take the plan's next number, and open its log entry."""
+    plan_pk: int, sources: changes.Sources, *, trigger: str, now: datetime
+) -> tuple[Publication, SyncLog] | None:
+    """Take the plan's next number, and open its log entry.
+
+    Returns:
+        None when the plan has been deleted or unpublished meanwhile.
+    """
     with transaction.atomic():
+        published = AcademicPlan.objects.filter(is_published=True)
+        plan = published.select_for_update().filter(pk=plan_pk).first()
+        if plan is None:
+            return None
         publication, _made = Publication.objects.get_or_create(
             plan_public_id=plan.public_id, defaults={"plan": plan}
         )

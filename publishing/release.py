@@ -416,11 +416,19 @@ def end_rollback(plan_pk: int) -> None:
 
 
 def _drop_releases_without_plan() -> None:
-    """Delete what a withdrawal, or a build overtaken by one, left on the disk."""
+    """Delete what a withdrawal, or a build overtaken by one, left on the disk.
+
+    Not a release of which a restored database has forgotten: its plan is built anew.
+    """
     # Looked for first: a plan is in the tables before anything of it is on the disk.
     there = staging.plans_on_disk()
-    known = Publication.objects.values_list("plan_public_id", flat=True)
-    for plan_id in there - set(known):
+    known = set(Publication.objects.values_list("plan_public_id", flat=True))
+    known |= set(
+        AcademicPlan.objects.filter(is_published=True).values_list(
+            "public_id", flat=True
+        )
+    )
+    for plan_id in there - known:
         staging.withdraw_plan(plan_id)
 
 

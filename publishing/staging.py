@@ -151,7 +151,7 @@ def begin_switch(number: int) -> None:
 
     Overwritten in place: cut short, it is a number that nobody counts on.
     """
-    root().mkdir(parents=True, exist_ok=True)
+    _make_folder(root())
     handle = os.open(root() / _SWITCHES, os.O_WRONLY | os.O_CREAT, 0o644)
     try:
         os.write(handle, b"%020d" % number)
