@@ -1,0 +1,186 @@
+"""The page of one node, and of a lesson's stages: a door to `content.services`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from adminsortable2.admin import SortableAdminBase, SortableStackedInline
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _, gettext_lazy
+
+from content import kinds, services
+from content.errors import StructureError
+from content.forms import ACCESS_FIELDS, COMMON_FIELDS, NODE_FIELDS, NodeForm, StageForm
+from content.kinds import Kind
+from content.models import LessonStage, Node
+
+
+class StageInline(SortableStackedInline):
+    model = LessonStage
+    form = StageForm
+    extra = 0
+    ordering = ("position",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("type", "title"),
+                    "config",
+                    ("target_time", "weight", "is_skippable"),
+                )
+            },
+        ),
+    )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Ours, with the hidden position the drag writes."""
+        name, options = self.fieldsets[0]
+        return ((name, {"fields": (*options["fields"], self.default_order_field)}),)
+
+
+class NodePage(SortableAdminBase, admin.ModelAdmin):
+    """Adding and changing one node of the tree."""
+
+    form = NodeForm
+    inlines = (StageInline,)
+    save_on_top = True
+
+    def _kind(self, request: HttpRequest, obj: Node | None) -> Kind:
+        """The kind of the node on the page; of a new one: what fits its parent."""
+        if obj is not None:
+            return Kind(obj.kind)
+        parent = self._parent(request)
+        child = kinds.child_kind(Kind(parent.kind)) if parent else Kind.SUBJECT
+        return child or Kind.LESSON
+
+    def _parent(self, request: HttpRequest) -> Node | None:
+        """The node a new one goes into, from ``?parent=``; None for a subject.
+
+        Raises:
+            StructureError: there is no such node, or nothing goes inside it.
+        """
+        if not hasattr(request, "parent_node"):
+            asked = request.GET.get("parent", "")
+            request.parent_node = self._find_parent(asked)  # type: ignore[attr-defined]
+        found: Node | None = request.parent_node  # type: ignore[attr-defined]
+        return found
+
+    def _find_parent(self, asked: str) -> Node | None:
+        if not asked:
+            return None
+        parent: Node | None = (
+            Node.objects.filter(pk=asked).first()
+            if asked.isdecimal() and len(asked) < 19
+            else None
+        )
+        if parent is None:
+            raise StructureError(
+                _("What you wanted to add to is gone. Choose another place.")
+            )
+        if kinds.child_kind(Kind(parent.kind)) is None:
+            raise StructureError(
+                _("“%(title)s” is a lesson: it holds stages, and no other content.")
+                % {"title": parent.title}
+            )
+        return parent
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        extra = dict(extra_context or {})
+        try:
+            if object_id is None:
+                extra["parent_node"] = self._parent(request)
+                extra["title"] = _ADD[self._kind(request, None)]
+            return super().changeform_view(request, object_id, form_url, extra)
+        except StructureError as refusal:
+            messages.error(request, refusal.message)
+        except (ValidationError, IntegrityError):
+            messages.error(
+                request,
+                _("Someone else saved the same id a moment ago. Nothing was saved."),
+            )
+        return HttpResponseRedirect(reverse("admin:content_node_changelist"))
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
+    ) -> HttpResponse:
+        if obj := kwargs.get("obj"):
+            context["title"] = capfirst(obj.get_kind_display())
+        response: HttpResponse = super().render_change_form(request, context, **kwargs)
+        return response
+
+    def get_form(
+        self, request: HttpRequest, obj: Node | None = None, **kwargs: Any
+    ) -> Any:
+        form = super().get_form(request, obj, **kwargs)
+        return type(form)(form.__name__, (form,), {"kind": self._kind(request, obj)})
+
+    def get_fieldsets(self, request: HttpRequest, obj: Node | None = None) -> Any:
+        kind = self._kind(request, obj)
+        own: list[Any] = list(COMMON_FIELDS)
+        visibility = ["is_published"]
+        if kind is Kind.LESSON:
+            own.append("base_xp")
+        else:
+            visibility.append("is_linear")
+        return [
+            (None, {"fields": own}),
+            (_("For students"), {"fields": [*visibility, *ACCESS_FIELDS]}),
+        ]
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Node | None = None
+    ) -> Sequence[str]:
+        return () if obj is None else ("public_id",)
+
+    def get_inline_instances(
+        self, request: HttpRequest, obj: Node | None = None
+    ) -> list[Any]:
+        if self._kind(request, obj) is not Kind.LESSON:
+            return []
+        return list(super().get_inline_instances(request, obj))
+
+    def save_model(
+        self, request: HttpRequest, obj: Node, form: Any, change: bool
+    ) -> None:
+        if change:
+            changed = [name for name in form.changed_data if name in form.fields]
+            obj.save(update_fields=[*changed, "updated_at"])
+            return
+        values = {
+            name: value
+            for name, value in form.cleaned_data.items()
+            if name in NODE_FIELDS
+        }
+        created = services.create_node(
+            kind=self._kind(request, None), parent=self._parent(request), **values
+        )
+        # The admin goes on with ``obj``: its log entry, its stages.
+        obj.__dict__.update(created.__dict__)
+
+    def delete_model(self, request: HttpRequest, obj: Node) -> None:
+        services.delete_node(node=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Node]) -> None:
+        for node in queryset:
+            services.delete_node(node=node)
+
+
+_ADD = {
+    Kind.SUBJECT: gettext_lazy("New subject"),
+    Kind.TRACK: gettext_lazy("New track"),
+    Kind.UNIT: gettext_lazy("New unit"),
+    Kind.TOPIC: gettext_lazy("New topic"),
+    Kind.LESSON: gettext_lazy("New lesson"),
+}
