@@ -1,6 +1,5 @@
 """The page of one node, and of a lesson's stages: a door to `content.services`."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from adminsortable2.admin import SortableAdminBase, SortableStackedInline
@@ -44,7 +43,7 @@ class StageInline(SortableStackedInline):
         return ((name, {"fields": (*options["fields"], self.default_order_field)}),)
 
 
-class NodePage(SortableAdminBase, admin.ModelAdmin):
+class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
     """Adding and changing one node of the tree."""
 
     form = NodeForm
@@ -112,7 +111,7 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):
             )
         return HttpResponseRedirect(reverse("admin:content_node_changelist"))
 
-    def render_change_form(
+    def render_change_form(  # type: ignore[override]
         self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
     ) -> HttpResponse:
         if obj := kwargs.get("obj"):
@@ -120,10 +119,10 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):
         response: HttpResponse = super().render_change_form(request, context, **kwargs)
         return response
 
-    def get_form(
+    def get_form(  # type: ignore[override]
         self, request: HttpRequest, obj: Node | None = None, **kwargs: Any
     ) -> Any:
-        form = super().get_form(request, obj, **kwargs)
+        form: Any = super().get_form(request, obj, **kwargs)
         return type(form)(form.__name__, (form,), {"kind": self._kind(request, obj)})
 
     def get_fieldsets(self, request: HttpRequest, obj: Node | None = None) -> Any:
@@ -141,7 +140,7 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Node | None = None
-    ) -> Sequence[str]:
+    ) -> tuple[str, ...]:
         return () if obj is None else ("public_id",)
 
     def get_inline_instances(

@@ -135,7 +135,7 @@ class NodeAdmin(NodePage, DraggableMPTTAdmin):
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         changelist = super().get_changelist_instance(request)
         request.outline = changelist  # type: ignore[attr-defined]
-        return cast(ChangeList, changelist)
+        return changelist
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
