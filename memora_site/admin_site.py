@@ -7,6 +7,7 @@ from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 _APP_ORDER = ("content", "plans", "publishing", "players", "progress")
@@ -34,8 +35,34 @@ class MemoraAdminSite(admin.AdminSite):
     ) -> list[dict[str, Any]]:
         """The apps in the order work flows through them; the framework's own last."""
         apps: list[dict[str, Any]] = super().get_app_list(request, app_label)
+        for app in apps:
+            if app["app_label"] == "publishing":
+                app["models"][:0] = self._dashboard_entry(request)
         order = {label: place for place, label in enumerate(_APP_ORDER)}
         return sorted(apps, key=lambda app: order.get(app["app_label"], len(order)))
+
+    def get_urls(self) -> list[Any]:
+        """With the pages that belong to no model."""
+        # Pages know models, which are not there yet when this module is read.
+        from publishing import dashboard_pages
+
+        return [*dashboard_pages.urls(self), *super().get_urls()]
+
+    def _dashboard_entry(self, request: HttpRequest) -> list[dict[str, Any]]:
+        """The publishing dashboard as an app list names its models."""
+        from publishing import dashboard_pages
+
+        if not dashboard_pages.may_look(request):
+            return []
+        entry = {
+            "name": _("Publishing dashboard"),
+            "object_name": "Dashboard",
+            "admin_url": reverse("admin:publishing_dashboard"),
+            "add_url": None,
+            "view_only": True,
+            "perms": {"view": True},
+        }
+        return [entry]
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         view: Any = LabelledAutocompleteView.as_view(admin_site=self)

@@ -5,9 +5,12 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path
 from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
@@ -16,11 +19,11 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from kombu.exceptions import OperationalError
 from solo.admin import SingletonModelAdmin
 
-from content.badges import Tone, badge
+from content.badges import badge
 from content.read_only import ReadOnly, ReadOnlyAdmin, readable_json
 from plans.admin import AcademicPlanAdmin
 from plans.models import AcademicPlan
-from publishing import changes, sync_log
+from publishing import changes, generation_pages, sync_log
 from publishing.models import (
     Alert,
     HealthReport,
@@ -30,16 +33,7 @@ from publishing.models import (
     SyncStatus,
 )
 from publishing.tasks import publish_plan
-
-_LOOKS: dict[str, tuple[str, Tone]] = {
-    SyncStatus.QUEUED: ("⟳", "waiting"),
-    SyncStatus.PROCESSING: ("▸", "action"),
-    SyncStatus.SUCCESS: ("●", "done"),
-    SyncStatus.LOCAL_ONLY: ("◐", "done"),
-    SyncStatus.FAILED: ("!", "failed"),
-    SyncStatus.DEAD_LETTER: ("✕", "failed"),
-    SyncStatus.SUPERSEDED: ("→", "quiet"),
-}
+from publishing.wording import asked_by, failure_of, place_of, status_badge
 
 
 @admin.register(PublishingSettings)
@@ -129,7 +123,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
         entries = list(fitting)
         for entry in entries:
             sync_log.retry(entry)
-            if not start_publishing(request, entry.plan_id, trigger="retry"):
+            if not ask_worker(request, publish_plan, entry.plan_id, "retry"):
                 return
         said = ngettext(
             "Trying %(count)d run again.", "Trying %(count)d runs again.", len(entries)
@@ -183,47 +177,10 @@ class SyncLogAdmin(ReadOnlyAdmin):
         return place_of(entry) or "–"
 
 
-_TRIGGERS = {
-    "admin": gettext_lazy("“Publish now”"),
-    "command": gettext_lazy("a command"),
-    "demo": gettext_lazy("the demo"),
-    "queue": gettext_lazy("a change"),
-    "retry": gettext_lazy("a retry"),
-    "repair": gettext_lazy("a health check"),
-    SyncLog.ROLLBACK: gettext_lazy("going back"),
-}
-
-
-def asked_by(entry: SyncLog) -> str:
-    """Who or what asked for a run, in words."""
-    what = str(_TRIGGERS.get(entry.trigger, entry.trigger))
-    return f"{what} · {entry.started_by}" if entry.started_by else what
-
-
-def place_of(entry: SyncLog) -> SafeString | str:
-    """The document and JSON path an error names, each left to right; "" for none."""
-    places = [text for text in (entry.error_document, entry.error_json_path) if text]
-    return format_html_join(
-        mark_safe("<br>"),
-        '<code dir="ltr">{}</code>',
-        ((text,) for text in places),
-    )
-
-
-def failure_of(entry: SyncLog) -> SafeString | str:
-    """An error's first line and its place, for a list; "" for none."""
-    if not entry.error:
-        return ""
-    first_line = entry.error.partition("\n")[0]
-    return format_html(
-        '<div class="failure">{}<br>{}</div>', first_line, place_of(entry)
-    )
-
-
-def start_publishing(request: HttpRequest, plan_pk: int, *, trigger: str) -> bool:
-    """Ask a worker to publish a plan; whether it was reached, else with a message."""
+def ask_worker(request: HttpRequest, task: Any, *args: object) -> bool:
+    """Hand a task to a worker; whether one can be reached, else with a message."""
     try:
-        publish_plan.delay(plan_pk, trigger)
+        task.delay(*args)
     except OperationalError:
         messages.error(
             request,
@@ -234,12 +191,6 @@ def start_publishing(request: HttpRequest, plan_pk: int, *, trigger: str) -> boo
         )
         return False
     return True
-
-
-def status_badge(entry: SyncLog) -> SafeString:
-    """A log entry's status as shape, word and colour."""
-    shape, tone = _LOOKS.get(entry.status, ("·", "quiet"))
-    return badge(shape, entry.get_status_display(), tone)
 
 
 @admin.register(Publication)
@@ -253,8 +204,15 @@ class PublicationAdmin(ReadOnlyAdmin):
         "plan_public_id",
         "generation",
         "published_at",
+        "rolled_back_at",
+        "kept_generations",
         "made_from",
     )
+
+    @admin.display(description=gettext_lazy("generations"))
+    def kept_generations(self, publication: Publication) -> SafeString | str:
+        plan_pk = publication.plan_id
+        return "–" if plan_pk is None else generation_pages.link_to(plan_pk)
 
     @admin.display(description=gettext_lazy("made from these revisions"))
     def made_from(self, publication: Publication) -> SafeString:
@@ -391,6 +349,27 @@ class PublishedPlanAdmin(AcademicPlanAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ReleaseChangeList
 
+    def get_urls(self) -> list[Any]:
+        """With the plan's kept generations, where an earlier one is made current."""
+        own = path(
+            "<int:plan_pk>/generations/",
+            self.admin_site.admin_view(self.generations),
+            name="publishing_generations",
+        )
+        return [own, *super().get_urls()]
+
+    def generations(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
+        """The page of a plan's kept generations."""
+        plan = get_object_or_404(AcademicPlan, pk=plan_pk)
+        if not (
+            self.has_view_permission(request, plan)
+            and request.user.has_perm("publishing.view_publication")
+        ):
+            raise PermissionDenied
+        context = self.admin_site.each_context(request)
+        may_change = self.has_publish_permission(request)
+        return generation_pages.page(request, plan, context, may_change=may_change)
+
     @admin.display(description=gettext_lazy("release"))
     def release(self, plan: Any) -> SafeString:
         return self._release_badge(plan, waits=plan.waits)
@@ -408,12 +387,13 @@ class PublishedPlanAdmin(AcademicPlanAdmin):
                 "generation": publication.generation,
             }
         return format_html(
-            '<span class="state-line">{} <span title="{}">{}</span></span>',
+            '<span class="state-line">{} <span title="{}">{}</span>{}</span>',
             self._release_badge(plan, waits=waits),
             localize(timezone.localtime(publication.published_at))
             if publication and publication.published_at
             else "",
             said,
+            generation_pages.link_to(plan.pk) if publication else "",
         )
 
     def _release_badge(self, plan: AcademicPlan, *, waits: bool) -> SafeString:
@@ -439,7 +419,7 @@ class PublishedPlanAdmin(AcademicPlanAdmin):
                     % {"title": plan.title},
                 )
                 continue
-            if not start_publishing(request, plan.pk, trigger="admin"):
+            if not ask_worker(request, publish_plan, plan.pk, "admin"):
                 return
             started += 1
         if started:

@@ -70,6 +70,15 @@ def remove(plan_ids: Iterable[int]) -> None:
         log.warning("publish_wakeup_kept", error=type(error).__name__)
 
 
+def answers() -> bool:
+    """Whether Redis does."""
+    try:
+        return bool(_client().ping())
+    except RedisError as error:
+        log.warning("redis_silent", error=type(error).__name__)
+        return False
+
+
 def beat(unix_time: float) -> None:
     """Say that a worker lives, and that beat told it to."""
     try:

@@ -1,0 +1,99 @@
+"""States and moments as the publishing pages write them."""
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _, gettext_lazy
+
+from content.badges import Tone, badge
+from content.models import NodeKind
+from publishing.dashboard import PlanState
+
+register = template.Library()
+
+_MINUTE = timedelta(minutes=1)
+_STATES: dict[PlanState, tuple[str, Tone, object]] = {
+    PlanState.DEAD_LETTER: ("✕", "failed", gettext_lazy("Dead Letter")),
+    PlanState.RETRYING: ("!", "failed", gettext_lazy("Failed, tried again")),
+    PlanState.PAUSED: ("‖", "waiting", gettext_lazy("Waits for disk space")),
+    PlanState.BUILDING: ("▸", "action", gettext_lazy("Building")),
+    PlanState.WITHDRAWING: ("⟳", "waiting", gettext_lazy("Waiting to be withdrawn")),
+    PlanState.WAITING: ("⟳", "waiting", gettext_lazy("Waiting to publish")),
+    PlanState.ROLLED_BACK: ("↶", "action", gettext_lazy("Earlier generation")),
+    PlanState.UP_TO_DATE: ("●", "done", gettext_lazy("Up to date")),
+}
+
+
+@register.filter
+def plan_state(state: PlanState) -> SafeString:
+    """A plan's state as shape, word and colour."""
+    shape, tone, word = _STATES[state]
+    return badge(shape, word, tone)
+
+
+@register.simple_tag(name="badge")
+def badge_tag(shape: str, tone: Tone, word: object) -> SafeString:
+    """Any state as shape, word and colour."""
+    return badge(shape, word, tone)
+
+
+@register.filter
+def kind_name(kind: str) -> str:
+    """What a node is, in words."""
+    return str(NodeKind(kind).label)
+
+
+@register.filter
+def moment(when: datetime | None) -> SafeString:
+    """How long ago or how soon, to the minute; the exact time on hover."""
+    if when is None:
+        return format_html("–")
+    until = when - timezone.now()
+    if abs(until) >= _MINUTE:
+        said = naturaltime(when)
+    elif until > timedelta(0):
+        said = _("in less than a minute")
+    else:
+        said = _("less than a minute ago")
+    return _time(when, said)
+
+
+@register.filter
+def due(when: datetime | None) -> SafeString:
+    """When something is tried next; what is overdue is due now."""
+    if when is not None and when <= timezone.now():
+        return _time(when, _("now"))
+    return moment(when)
+
+
+def _time(when: datetime, said: str) -> SafeString:
+    exact = localize(timezone.localtime(when))
+    iso = when.isoformat(timespec="seconds")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        iso,
+        exact,
+        said,
+    )
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """A duration with its unit."""
+    if value is None:
+        return "–"
+    if value < 90:
+        digits = 2 if value < 10 else 0
+        return _("%(seconds)s s") % {"seconds": localize(round(value, digits))}
+    return _("%(minutes)s min") % {"minutes": localize(round(value / 60, 1))}
+
+
+@register.filter
+def first_line(text: str) -> str:
+    """A long error's first line."""
+    return text.partition("\n")[0]

@@ -1,0 +1,59 @@
+"""Runs and releases in words, for the pages of the admin."""
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy
+
+from content.badges import Tone, badge
+from publishing.models import SyncLog, SyncStatus
+
+_LOOKS: dict[str, tuple[str, Tone]] = {
+    SyncStatus.QUEUED: ("⟳", "waiting"),
+    SyncStatus.PROCESSING: ("▸", "action"),
+    SyncStatus.SUCCESS: ("●", "done"),
+    SyncStatus.LOCAL_ONLY: ("◐", "done"),
+    SyncStatus.FAILED: ("!", "failed"),
+    SyncStatus.DEAD_LETTER: ("✕", "failed"),
+    SyncStatus.SUPERSEDED: ("→", "quiet"),
+}
+_TRIGGERS = {
+    "admin": gettext_lazy("“Publish now”"),
+    "command": gettext_lazy("a command"),
+    "demo": gettext_lazy("the demo"),
+    "queue": gettext_lazy("a change"),
+    "retry": gettext_lazy("a retry"),
+    "repair": gettext_lazy("a health check"),
+    SyncLog.ROLLBACK: gettext_lazy("going back"),
+}
+
+
+def asked_by(entry: SyncLog) -> str:
+    """Who or what asked for a run, in words."""
+    what = str(_TRIGGERS.get(entry.trigger, entry.trigger))
+    return f"{what} · {entry.started_by}" if entry.started_by else what
+
+
+def place_of(entry: SyncLog) -> SafeString | str:
+    """The document and JSON path an error names, each left to right; "" for none."""
+    places = [text for text in (entry.error_document, entry.error_json_path) if text]
+    return format_html_join(
+        mark_safe("<br>"),
+        '<code dir="ltr">{}</code>',
+        ((text,) for text in places),
+    )
+
+
+def failure_of(entry: SyncLog) -> SafeString | str:
+    """An error's first line and its place, for a list; "" for none."""
+    if not entry.error:
+        return ""
+    first_line = entry.error.partition("\n")[0]
+    return format_html(
+        '<div class="failure">{}<br>{}</div>', first_line, place_of(entry)
+    )
+
+
+def status_badge(entry: SyncLog) -> SafeString:
+    """A log entry's status as shape, word and colour."""
+    shape, tone = _LOOKS.get(entry.status, ("·", "quiet"))
+    return badge(shape, entry.get_status_display(), tone)
