@@ -7,7 +7,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
-from memora_site import health, uploads
+from memora_site import health, metrics, staff_api, uploads
 
 _open_to_all = {"authentication_classes": [], "permission_classes": [AllowAny]}
 
@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url=reverse_lazy("admin:index"))),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("metrics", metrics.metrics),
     path("admin/", admin.site.urls),
     path(
         "api/v1/schema/",
@@ -28,6 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("api/v1/", include("players.urls")),
     path("api/v1/", include("progress.urls")),
+    path("api/v1/", include(staff_api.router.urls)),
     path("files/", include("publishing.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
 ]

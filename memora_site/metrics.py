@@ -1,0 +1,63 @@
+"""``/metrics`` for Prometheus: never for the public.
+
+With ``MEMORA_METRICS_TOKEN`` every scrape must carry it; without, only this machine
+may ask, and directly: through a proxy everybody would seem to come from here.
+"""
+
+from ipaddress import ip_address
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client.exposition import choose_encoder
+
+from publishing.metrics import REGISTRY
+
+_FORWARDED = (
+    "HTTP_FORWARDED",
+    "HTTP_VIA",
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_REAL_IP",
+)
+"""What a proxy adds; one is enough to know that there is one."""
+
+
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The facts; 401 or 403 for who may not have them."""
+    if settings.METRICS_TOKEN:
+        if not _has_token(request):
+            return _refusal(401, "The metrics need a bearer token.")
+    elif not _is_from_here(request):
+        return _refusal(
+            403, "The metrics are for this machine, or for MEMORA_METRICS_TOKEN."
+        )
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return HttpResponse(encode(REGISTRY), content_type=content_type)
+
+
+def _has_token(request: HttpRequest) -> bool:
+    scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
+    right = constant_time_compare(token.strip(), settings.METRICS_TOKEN)
+    return scheme.lower() == "bearer" and right
+
+
+def _is_from_here(request: HttpRequest) -> bool:
+    if any(header in request.META for header in _FORWARDED):
+        return False
+    try:
+        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
+
+
+def _refusal(status: int, words: str) -> HttpResponse:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return HttpResponse(
+        f"{words}\n", status=status, content_type="text/plain", headers=headers
+    )

@@ -1,0 +1,41 @@
+"""The staff's API of apps that know no accounts.
+
+Publishing lies before players, so the door of its queue stands here, where both meet.
+"""
+
+from typing import ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
+
+from players.serializers import ErrorSerializer
+from players.views import StaffViewSet
+from publishing import status
+from publishing.serializers import QueueStatusSerializer
+
+
+class PublishingQueueViewSet(StaffViewSet):
+    """What waits to be published, what runs and what failed."""
+
+    staff_permissions: ClassVar[dict[str, str]] = {"list": "publishing.view_synclog"}
+
+    @extend_schema(
+        summary="How publishing stands",
+        operation_id="admin_publishing_queue",
+        responses={
+            200: QueueStatusSerializer,
+            (401, "application/json"): ErrorSerializer,
+            (403, "application/json"): ErrorSerializer,
+        },
+    )
+    def list(self, request: Request) -> Response:
+        found = status.queue_status().as_dict()
+        return Response(QueueStatusSerializer(found).data)
+
+
+router = SimpleRouter()
+router.register(
+    "admin/publishing/queue", PublishingQueueViewSet, basename="staff-publishing-queue"
+)

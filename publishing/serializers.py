@@ -1,0 +1,57 @@
+"""Answers of the staff's publishing API."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class WaitingSerializer(serializers.Serializer[Any]):
+    """A plan that waits to be built."""
+
+    plan = serializers.CharField()
+    title = serializers.CharField()
+    since = serializers.DateTimeField(allow_null=True)
+
+
+class RunSerializer(serializers.Serializer[Any]):
+    """A run that is not over, or ended badly.
+
+    ``at`` is when it began, is tried again or failed.
+    """
+
+    entry = serializers.IntegerField()
+    plan = serializers.CharField()
+    trigger = serializers.CharField()
+    attempts = serializers.IntegerField()
+    at = serializers.DateTimeField(allow_null=True)
+    error = serializers.CharField()
+    document = serializers.CharField()
+    json_path = serializers.CharField()
+    is_alive = serializers.BooleanField(allow_null=True)
+
+
+class PlanStateSerializer(serializers.Serializer[Any]):
+    """A plan's last release."""
+
+    plan = serializers.CharField()
+    generation = serializers.IntegerField(allow_null=True)
+    published_at = serializers.DateTimeField(allow_null=True)
+    last_success = serializers.DateTimeField(allow_null=True)
+    rolled_back_at = serializers.DateTimeField(allow_null=True)
+
+
+class QueueStatusSerializer(serializers.Serializer[Any]):
+    """How publishing stands, as ``manage.py queue_status --json`` prints it."""
+
+    pending_plans = serializers.IntegerField()
+    oldest_seconds = serializers.FloatField(allow_null=True)
+    dead_letter_count = serializers.IntegerField()
+    now = serializers.DateTimeField()
+    pending = WaitingSerializer(many=True)
+    building = RunSerializer(many=True)
+    retries = RunSerializer(many=True)
+    dead_letters = RunSerializer(many=True)
+    recent_failures = RunSerializer(many=True)
+    plans = PlanStateSerializer(many=True)
+    last_processed = serializers.DateTimeField(allow_null=True)
+    heartbeat = serializers.DateTimeField(allow_null=True)
