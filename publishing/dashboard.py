@@ -187,7 +187,7 @@ class Dashboard:
 
 
 def look(now: datetime | None = None) -> Dashboard:
-    """The facts as they are; 21 queries at most, however much there is.
+    """The facts as they are; 22 queries at most, however much there is.
 
     Raises:
         django.db.Error: the database does not answer. Redis and the disk may be away.

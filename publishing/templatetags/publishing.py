@@ -49,10 +49,10 @@ def kind_name(kind: str) -> str:
 
 
 @register.filter
-def moment(when: datetime | None) -> SafeString:
+def moment(when: datetime | None) -> SafeString | str:
     """How long ago or how soon, to the minute; the exact time on hover."""
     if when is None:
-        return format_html("–")
+        return "–"
     until = when - timezone.now()
     if abs(until) >= _MINUTE:
         said = naturaltime(when)
@@ -64,7 +64,7 @@ def moment(when: datetime | None) -> SafeString:
 
 
 @register.filter
-def due(when: datetime | None) -> SafeString:
+def due(when: datetime | None) -> SafeString | str:
     """When something is tried next; what is overdue is due now."""
     if when is not None and when <= timezone.now():
         return _time(when, _("now"))
