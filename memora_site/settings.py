@@ -81,6 +81,8 @@ INSTALLED_APPS = [
     "mptt",
     "adminsortable2",
     "solo",
+    "simple_history",
+    "import_export",
     "storages",
     "rest_framework",
     "drf_spectacular",
@@ -100,6 +102,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
     "players.throttling.RateLimitHeadersMiddleware",
 ]
 ROOT_URLCONF = "memora_site.urls"
@@ -247,6 +250,19 @@ VIDEO_ROOT = Path(env("MEMORA_VIDEO_ROOT", default=str(STATE_DIR / "videos")))
 PUBLISH_BATCH_SIZE = 10
 PUBLISH_RETRY_DELAYS = (30, 60, 120, 300, 900)
 """Seconds before each retry of a failed build; then Dead Letter (spec 4)."""
+UPLOAD_RETRY_DELAYS = (*PUBLISH_RETRY_DELAYS, 900, 900)
+"""The same for uploads, on to about an hour; then Failed (DESIGN 5)."""
+UPLOAD_CONCURRENCY = 16
+UPLOAD_CONNECT_TIMEOUT = 5
+UPLOAD_READ_TIMEOUT = 30
+"""Seconds a bucket may take to answer."""
+UPLOAD_ATTEMPTS = 3
+"""How often a request is sent before the upload fails and waits for its retry."""
+CDN_PURGER = "publishing.cdn.CloudflarePurger"
+"""What empties the CDN's cache; without a zone and a token nothing does."""
+CLOUDFLARE_API_URL = "https://api.cloudflare.com/client/v4"
+SECRETS_KEYS: list[str] = env.list("MEMORA_SECRETS_KEYS", default=[])
+"""Fernet keys for the secrets in the database, the newest first."""
 HEALTH_TIME_ZONE: str = env(
     "MEMORA_HEALTH_TIME_ZONE", default=env("TIME_ZONE", default="UTC")
 )
@@ -376,7 +392,13 @@ STORAGES = {
             else "django.contrib.staticfiles.storage.StaticFilesStorage"
         )
     },
+    # The published files on this disk, and where they are uploaded to. "cdn" can be
+    # any back end of django-storages; this one takes its bucket from the publishing
+    # settings. A storage of one's own keeps gated lessons in "cdn-private", or nowhere.
+    "staging": {"BACKEND": "publishing.storages.StagingStorage"},
+    "cdn": {"BACKEND": "publishing.storages.BucketStorage"},
 }
+STORAGES.update(env.json("MEMORA_CDN_STORAGES", default={}))
 
 # --- Logs, e-mail and errors ------------------------------------------------
 

@@ -1,8 +1,10 @@
 """What publishing remembers: settings, each plan's release, every file, every run."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
@@ -10,9 +12,11 @@ from solo.models import SingletonModel
 
 from content.kinds import ID_MAX_LENGTH
 from plans.models import AcademicPlan
-from publishing import signals
+from publishing import secrets, signals
 
 CONTENT_PATH_LENGTH = 200
+BUCKET_STORAGE = "publishing.storages.BucketStorage"
+"""The back end of ``STORAGES["cdn"]`` that is configured by the settings row."""
 
 
 class SettingsQuerySet(models.QuerySet[Any]):
@@ -65,8 +69,67 @@ class PublishingSettings(SingletonModel):
     embed_signed_urls = models.BooleanField(
         _("signed video URLs inside lesson files"), default=True
     )
+    cdn_enabled = models.BooleanField(
+        _("use the CDN"),
+        default=False,
+        help_text=_("Every release is uploaded, and its links lead to the CDN."),
+    )
+    cdn_base_url = models.URLField(
+        _("CDN base URL"),
+        blank=True,
+        help_text=_(
+            "What students' apps put before a file's path, e.g. https://cdn.example.org"
+        ),
+    )
+    cdn_endpoint = models.URLField(
+        _("S3 endpoint"),
+        blank=True,
+        help_text=_(
+            "For Cloudflare R2: https://ACCOUNT.r2.cloudflarestorage.com. Empty for "
+            "Amazon S3."
+        ),
+    )
+    cdn_region = models.CharField(
+        _("region"), max_length=40, default="auto", help_text=_("“auto” for R2.")
+    )
+    cdn_path_style = models.BooleanField(
+        _("bucket in the path"),
+        default=True,
+        help_text=_("R2 and most S3 servers; off for Amazon S3 itself."),
+    )
+    cdn_bucket = models.CharField(_("public bucket"), max_length=63, blank=True)
+    cdn_private_bucket = models.CharField(
+        _("private bucket"),
+        max_length=63,
+        blank=True,
+        help_text=_(
+            "For lessons that need an entitlement; nobody may read it without a "
+            "signature. Empty: this server alone serves them."
+        ),
+    )
+    cdn_access_key = models.CharField(_("access key id"), max_length=128, blank=True)
+    cdn_secret_key = models.TextField(_("secret access key"), blank=True)
+    """Encrypted: `secret` reads it, `set_secret` writes it."""
+    cdn_gzip = models.BooleanField(
+        _("store files compressed"),
+        default=False,
+        help_text=_(
+            "As gzip with Content-Encoding; only where the CDN unpacks for clients "
+            "that cannot, as Cloudflare does."
+        ),
+    )
+    cloudflare_zone = models.CharField(
+        _("Cloudflare zone id"),
+        max_length=64,
+        blank=True,
+        help_text=_("With a token, changed files are purged from Cloudflare's cache."),
+    )
+    cloudflare_token = models.TextField(_("Cloudflare API token"), blank=True)
+    """Encrypted, like the secret key; it needs the permission “Cache Purge” alone."""
     revision = models.PositiveBigIntegerField(default=1, editable=False)
     """Grows with every saved change; a release built under another is stale."""
+
+    SECRETS = ("cdn_secret_key", "cloudflare_token")
 
     objects = SettingsQuerySet.as_manager()
 
@@ -76,12 +139,66 @@ class PublishingSettings(SingletonModel):
     def __str__(self) -> str:
         return str(_("Publishing settings"))
 
+    def secret(self, name: str) -> str:
+        """One of `SECRETS` in the clear; "" when there is none.
+
+        Raises:
+            SecretsError: it cannot be read with the keys there are.
+        """
+        return secrets.decrypt(getattr(self, name))
+
+    def set_secret(self, name: str, plain: str) -> None:
+        """Put one of `SECRETS` into this row, encrypted; `save` keeps it.
+
+        Raises:
+            SecretsError: there is no key to encrypt with.
+        """
+        setattr(self, name, secrets.encrypt(plain))
+
+    def clean(self) -> None:
+        """Refuse a CDN that cannot work, and addresses with passwords in them."""
+        faults: dict[str, str] = {}
+        for name in ("cdn_base_url", "cdn_endpoint", "local_domain"):
+            address = urlsplit(getattr(self, name))
+            if address.username or address.password:
+                faults[name] = _("An address must not hold a user name or password.")
+            elif address.query or address.fragment:
+                faults[name] = _("Only the address itself, without “?” or “#”.")
+        if self.cdn_enabled:
+            needed = ["cdn_base_url"]
+            if storage_is_the_bucket():
+                needed += ["cdn_bucket", "cdn_access_key", "cdn_secret_key"]
+            for name in needed:
+                if not getattr(self, name) and name not in faults:
+                    faults[name] = _("The CDN cannot be used without this.")
+        if self.cdn_bucket and self.cdn_bucket == self.cdn_private_bucket:
+            faults["cdn_private_bucket"] = _(
+                "The private bucket must be another than the public one."
+            )
+        if bool(self.cloudflare_zone) != bool(self.cloudflare_token):
+            missing = "cloudflare_token" if self.cloudflare_zone else "cloudflare_zone"
+            faults[missing] = _("Zone and token are needed together.")
+        if faults:
+            raise ValidationError(faults)
+
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save, and count it: every release made under the old settings is stale."""
+        """Save, and count it: every release made under the old settings is stale.
+
+        Raises:
+            ValueError: a secret would be stored as it is; use `set_secret`.
+        """
+        for name in self.SECRETS:
+            if not secrets.is_encrypted(getattr(self, name)):
+                raise ValueError(f"{name} is not encrypted")
         stored = type(self).objects.filter(pk=self.pk).values_list("revision").first()
         self.revision = stored[0] + 1 if stored else 1
         super().save(*args, **kwargs)
         signals.settings_changed.send(sender=type(self))
+
+
+def storage_is_the_bucket() -> bool:
+    """Whether the CDN is the bucket these settings name, not a storage of its own."""
+    return bool(settings.STORAGES["cdn"]["BACKEND"] == BUCKET_STORAGE)
 
 
 class Publication(models.Model):
@@ -156,6 +273,46 @@ class PublishedDocument(models.Model):
         return self.path
 
 
+class UploadedDocument(models.Model):
+    """What the CDN has under a path, or may have.
+
+    Written before an object is touched and again when it was verified, so that a death
+    in between is seen: what is not known for certain is uploaded again.
+    """
+
+    target = models.CharField(max_length=16)
+    """Which bucket, of which server (`publishing.targets`); another one starts empty."""
+    path = models.CharField(_("path"), max_length=CONTENT_PATH_LENGTH)
+    sha256 = models.CharField(max_length=64, blank=True)
+    """Of the content as verified there; "" while that is not known."""
+    size = models.PositiveIntegerField(_("bytes"), default=0)
+    edition = models.PositiveBigIntegerField(default=0)
+    """`SwitchLock.switches` of the release it was last touched for: a distributor with
+    an older one keeps off."""
+    claim = models.CharField(max_length=32, blank=True)
+    """The distributor that is at it; whoever finds another's name here after its
+    own upload cannot know which of the two came last."""
+    recheck_at = models.DateTimeField(null=True, editable=False)
+    """When to look again, because another's upload may have arrived late."""
+    purge = models.BooleanField(default=False)
+    """The CDN's cache may hold other bytes than the bucket."""
+    leaving_since = models.DateTimeField(null=True, editable=False)
+    """Since when it should not be there any more."""
+
+    class Meta:
+        verbose_name = _("uploaded file")
+        verbose_name_plural = _("uploaded files")
+        constraints = [
+            # Two distributors cannot both believe that they were the first.
+            models.UniqueConstraint(
+                fields=["target", "path"], name="publishing_one_upload"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.path
+
+
 class LessonOffer(models.Model):
     """That a plan's current release has a lesson, and whether openly.
 
@@ -220,6 +377,11 @@ class SyncStatus(models.TextChoices):
     SUPERSEDED = "superseded", _("Superseded")
 
 
+class SyncStep(models.TextChoices):
+    BUILD = "build", _("Build")
+    UPLOAD = "upload", _("Upload")
+
+
 class SyncLog(models.Model):
     """One run of publishing a plan, with its retries; or of going back."""
 
@@ -237,6 +399,11 @@ class SyncLog(models.Model):
     status = models.CharField(
         _("status"), max_length=12, choices=SyncStatus.choices, db_index=True
     )
+    step = models.CharField(
+        _("step"), max_length=6, choices=SyncStep.choices, default=SyncStep.BUILD
+    )
+    """What is being done, or was done last. In ``UPLOAD`` readers here have the release
+    already; attempts are counted anew."""
     trigger = models.CharField(_("started by"), max_length=20)
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -256,6 +423,9 @@ class SyncLog(models.Model):
     files_written = models.PositiveIntegerField(_("files written"), default=0)
     files_unchanged = models.PositiveIntegerField(_("files unchanged"), default=0)
     files_removed = models.PositiveIntegerField(_("files removed"), default=0)
+    files_uploaded = models.PositiveIntegerField(_("files uploaded"), default=0)
+    bytes_uploaded = models.PositiveBigIntegerField(_("bytes uploaded"), default=0)
+    upload_seconds = models.FloatField(_("seconds to upload"), default=0)
     error = models.TextField(_("error"), blank=True)
     error_document = models.CharField(
         _("in the file"), max_length=CONTENT_PATH_LENGTH, blank=True
@@ -324,6 +494,8 @@ class FaultKind(models.TextChoices):
     FAILING = "failing", _("Many failures")
     DISK_LOW = "disk_low", _("Disk nearly full")
     SILENT = "silent", _("Silent worker")
+    CDN_DIFFERS = "cdn_differs", _("Difference on the CDN")
+    CDN_SILENT = "cdn_silent", _("Silent CDN")
 
 
 class HealthReport(models.Model):
