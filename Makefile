@@ -55,6 +55,11 @@ test-mariadb: $(VENV)/.mariadb ## All tests on MariaDB and Redis (CI_DATABASE_UR
 	@exec env -u REDIS_URL DATABASE_URL=$(CI_DATABASE_URL) TEST_REDIS_URL=$(CI_REDIS_URL) \
 	$(BIN)/python -m pytest --create-db -n $(WORKERS) $(ARGS)
 
+# On MariaDB: DATABASE_URL=mysql://root@127.0.0.1:3306/memora make crash-publish
+.PHONY: crash-publish
+crash-publish: $(VENV)/.dev ## Kill and fail builds at every step, readers watching (ARGS=--thorough for all)
+	@exec $(BIN)/python -m tests.crash.publish $(ARGS)
+
 .PHONY: check
 check: lint types layers migrations messages-check deploy-check ## Everything short of the tests
 

@@ -12,8 +12,8 @@ it, a SQLite file. The last line is JSON; the exit status is 1 after any violati
 """
 
 import argparse
-import io
 import json
+import logging
 import multiprocessing
 import os
 import random
@@ -271,7 +271,7 @@ def _emptied() -> None:
 
 def _everything_once() -> None:
     """In the worker itself, once: what children then need not import or compile."""
-    stdout, sys.stdout = sys.stdout, io.StringIO()
+    logging.disable()
     try:
         scenarios.a_published_school()
         scenarios.edit_lesson()
@@ -281,7 +281,7 @@ def _everything_once() -> None:
         checks.converge()
         staging._STALE_SECONDS = stale
     finally:
-        sys.stdout = stdout
+        logging.disable(logging.NOTSET)
 
 
 def _set_up(scenario: Scenario) -> None:
