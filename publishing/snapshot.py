@@ -80,11 +80,15 @@ def consistent_read() -> Iterator[None]:
         connection.transaction_mode = mode  # type: ignore[attr-defined]
 
 
-def take(plan_pk: int, *, full: bool = False) -> Snapshot:
+def take(
+    plan_pk: int, *, full: bool = False, only: Collection[int] | None = None
+) -> Snapshot:
     """Everything a build of this plan needs; at most 12 queries and 3 per subject.
 
     Args:
         full: read all of it, even where the release could be built upon.
+        only: the keys of the subjects to read, for a look at part of a plan: such a
+            snapshot is never published.
 
     Raises:
         AcademicPlan.DoesNotExist: the plan is gone.
@@ -95,6 +99,8 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
         )
         settings = PublishingSettings.get_solo()
         pks = subject_pks(plan_pk)
+        if only is not None:
+            pks, full = [pk for pk in pks if pk in only], True
         states = changes.subject_states(pks)
         built_from = changes.sources(
             plan=plan.revision,

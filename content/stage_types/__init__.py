@@ -4,12 +4,17 @@
 describes the stage's ``config`` and drives the admin's form, so it has titles and
 descriptions. Beside JSON Schema's own words it may say:
 
-- ``"x-ar"``: the Arabic ``title``, ``description`` and ``x-hint`` of this place;
+- ``"x-ar"``: the Arabic ``title``, ``description``, ``x-hint`` and ``x-titles`` of this
+  place;
 - ``"x-hint"``: what to write where ``pattern`` refuses;
 - ``"x-item-id": true``: the stable id of something that can be reviewed; it is made
   where it is missing;
 - ``"contentMediaType": "text/html"``: HTML, sanitised on save; with
-  ``"x-embed": true`` it may hold an ``<iframe>``.
+  ``"x-embed": true`` it may hold an ``<iframe>``;
+- ``"x-widget"``: a nicer field than the type's own in the admin's form (``image``,
+  ``video``, ``text``, ``options``, ``pairs``, ``tokens``, ``order``, ``cues``);
+- ``"x-titles"``: what people read instead of an ``enum``'s values;
+- ``"default"``: what the form starts a new stage with.
 
 Plain values: no Django here.
 """

@@ -23,7 +23,8 @@ KEYWORDS = {
     *("$schema", "$id", "title", "description", "type", "properties", "items"),
     *("required", "additionalProperties", "enum", "const", "pattern", "if", "then"),
     *("minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum"),
-    *("contentMediaType", "x-ar", "x-hint", "x-item-id", "x-embed"),
+    *("contentMediaType", "x-ar", "x-hint", "x-item-id", "x-embed", "default"),
+    *("x-widget", "x-titles"),
 }
 
 
@@ -51,6 +52,7 @@ def test_every_place_of_a_schema_has_a_title_in_both_languages(name):
         assert place["x-ar"]["title"]
         assert ("description" in place) == ("description" in place["x-ar"])
         assert ("x-hint" in place) == ("x-hint" in place["x-ar"])
+        assert place.get("x-titles", {}).keys() == place["x-ar"].get("x-titles", {}).keys()
 
 
 @pytest.mark.parametrize("name", TYPES)
