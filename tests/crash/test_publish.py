@@ -1,0 +1,23 @@
+"""The crash test in small; `make crash-publish` is the whole."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_builds_that_die_here_and_there_harm_no_reader():
+    """Every ninth step of one story, on databases of its own."""
+    command = [sys.executable, "-m", "tests.crash.publish", "--jobs", "1"]
+    command += ["--scenario", "units added and hidden"]
+    command += ["--every", "9", "--two-deaths", "3"]
+    run = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
+    told = json.loads(run.stdout.splitlines()[-1])
+    assert told["violations"] == 0
+    assert told["runs"] > 20
+    assert told["reader_walks"] > told["runs"]
