@@ -8,6 +8,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from content.folding import fold
 from content.kinds import ID_MAX_LENGTH, IdProblem, id_problem
 
 validate_color_code = RegexValidator(
@@ -60,6 +61,28 @@ class PublicIdField(models.CharField):  # type: ignore[type-arg]
         if connection.vendor == "mysql":
             parameters["collation"] = "utf8mb4_bin"
         return parameters
+
+
+class FoldedField(models.TextField):  # type: ignore[type-arg]
+    """What another text column says, folded for searching; written with the row.
+
+    ``update()`` and ``bulk_update()`` know nothing of it: `content.models.NodeQuerySet`
+    does.
+    """
+
+    def __init__(self, source: str = "", **kwargs: Any) -> None:
+        kwargs.update(editable=False, default="")
+        super().__init__(**kwargs)
+        self.source = source
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, {**kwargs, "source": self.source}
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        folded = fold(getattr(model_instance, self.source))
+        setattr(model_instance, self.attname, folded)
+        return folded
 
 
 class CanonicalJSONEncoder(json.JSONEncoder):

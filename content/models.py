@@ -18,13 +18,15 @@ from mptt.managers import TreeManager
 from mptt.models import MPTTModel, TreeForeignKey
 from mptt.querysets import TreeQuerySet
 
-from content import kinds, signals
+from content import history, kinds, signals
 from content.fields import (
     CanonicalJSONEncoder,
+    FoldedField,
     PublicIdField,
     validate_color_code,
     validate_item_code,
 )
+from content.folding import fold
 from content.stage_configs import ConfigError, clean_config
 from content.stage_types import SCHEMAS, words
 
@@ -59,18 +61,13 @@ class TrackedQuerySet(models.QuerySet[Any]):
         with transaction.atomic(using=self.db):
             before = self._changed()
             self._touch(before)
-            primary_keys = (
-                list(self.values_list("pk", flat=True)) if self._moves(kwargs) else []
-            )
+            primary_keys = list(self.values_list("pk", flat=True))
             count = super().update(**kwargs)
-            after = (
-                type(self)(self.model, using=self.db)
-                .filter(pk__in=primary_keys)
-                ._changed()
-                if primary_keys
-                else set()
-            )
-            self._touch(after - before)
+            if self._moves(kwargs):
+                written = type(self)(self.model, using=self.db)
+                after = written.filter(pk__in=primary_keys)._changed()
+                self._touch(after - before)
+            history.record(self.model, primary_keys, history.CHANGED)
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -86,6 +83,7 @@ class TrackedQuerySet(models.QuerySet[Any]):
             self._touch(before)
             created = super().bulk_create(rows, *args, **kwargs)
             self._touch({made.changes for made in created} - before)
+            history.record_created(created)
         return created
 
     def delete(self) -> tuple[int, dict[str, int]]:
@@ -118,9 +116,29 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
     def update(self, **kwargs: Any) -> int:
         if kwargs.keys() <= _PLACE:
             # Bookkeeping of where nodes lie; the move itself is what counts, and
-            # content.services reports it.
-            return models.QuerySet.update(self, **kwargs)
+            # content.services reports it. To lie in another node is history, though.
+            primary_keys = (
+                list(self.values_list("pk", flat=True))
+                if {"parent", "parent_id"} & kwargs.keys()
+                else []
+            )
+            with transaction.atomic(using=self.db):
+                count = models.QuerySet.update(self, **kwargs)
+                history.record(self.model, primary_keys, history.CHANGED)
+            return count
+        if isinstance(kwargs.get("title"), str):
+            kwargs["title_folded"] = fold(kwargs["title"])
         return super().update(**kwargs)
+
+    def bulk_update(
+        self, objs: Iterable[Any], fields: Iterable[str], **kwargs: Any
+    ) -> int:
+        rows, columns = list(objs), list(fields)
+        if "title" in columns:
+            columns.append("title_folded")
+            for node in rows:
+                node.title_folded = fold(node.title)
+        return super().bulk_update(rows, columns, **kwargs)
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         with transaction.atomic(using=self.db):
@@ -151,13 +169,20 @@ class NodeManager(TreeManager.from_queryset(NodeQuerySet)):  # type: ignore[misc
 
     def move_node(self, node: "Node", target: "Node", position: str = "") -> None:
         """django-mptt's move. Called by `content.services`, which holds the locks."""
-        super().move_node(node, target, position=position or "last-child")
-        self.filter(pk=node.pk).update(parent_id=node.parent_id)
+        old_parent = node.parent_id
+        node.skip_history_when_saving = True
+        try:
+            super().move_node(node, target, position=position or "last-child")
+        finally:
+            del node.skip_history_when_saving
+        if node.parent_id != old_parent:  # save() leaves it as it was
+            self.filter(pk=node.pk).update(parent_id=node.parent_id)
 
 
 _OWN_FIELDS = frozenset(
     {
         "title",
+        "title_folded",
         "description",
         "image",
         "color_code",
@@ -197,6 +222,8 @@ class Node(MPTTModel):
         help_text=_("The subject this node lies in; empty for a subject."),
     )
     title = models.CharField(_("title"), max_length=255)
+    title_folded = FoldedField("title")
+    """What searches compare with (`content.folding`)."""
     description = models.TextField(_("description"), blank=True)
     image = models.ImageField(
         _("image"), upload_to="images/", max_length=255, blank=True
@@ -253,6 +280,13 @@ class Node(MPTTModel):
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
     objects = NodeManager()
+    history = history.Records(
+        excluded_fields=[
+            *("lft", "rght", "tree_id", "level"),
+            *("stages_revision", "title_folded"),
+        ],
+        no_db_index=["parent", "subject"],
+    )
 
     class Meta:
         verbose_name = _("content")
@@ -308,6 +342,8 @@ class Node(MPTTModel):
             raise ValueError("content.services.move_node moves nodes, not save()")
         if kwargs.get("update_fields") is None:
             kwargs["update_fields"] = _OWN_FIELDS
+        elif "title" in kwargs["update_fields"]:
+            kwargs["update_fields"] = {*kwargs["update_fields"], "title_folded"}
         with transaction.atomic(using=kwargs.get("using")):
             SubjectState.touch({self.subject_pk})  # before the row: `TrackedQuerySet`
             super().save(*args, **kwargs)
@@ -499,6 +535,7 @@ class LessonStage(models.Model):
     is_skippable = models.BooleanField(_("may be skipped"), default=False)
 
     objects = StageQuerySet.as_manager()
+    history = history.Records()
 
     _stored_config: dict[str, Any] | None = None
 

@@ -8,6 +8,7 @@ from django.db import models, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
+from content import history
 from content.fields import PublicIdField, validate_item_code
 from content.kinds import Kind, new_id
 from content.models import Node
@@ -82,14 +83,12 @@ class PlanPartQuerySet(models.QuerySet[Any]):
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
             before = self._plan_ids()
-            moved = (
-                list(self.values_list("pk", flat=True))
-                if {"plan", "plan_id"} & kwargs.keys()
-                else []
-            )
+            rows = list(self.values_list("pk", flat=True))
+            moved = rows if {"plan", "plan_id"} & kwargs.keys() else []
             count = super().update(**kwargs)
             there = type(self)(self.model, using=self.db).filter(pk__in=moved)
             AcademicPlan.touch(before | (there._plan_ids() if moved else set()))
+            history.record(self.model, rows, history.CHANGED)
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -98,6 +97,7 @@ class PlanPartQuerySet(models.QuerySet[Any]):
         with transaction.atomic(using=self.db):
             created = super().bulk_create(objs, *args, **kwargs)
             AcademicPlan.touch(getattr(made, self.plan_path) for made in created)
+            history.record_created(created)
         return created
 
 
@@ -133,6 +133,10 @@ class AcademicPlan(models.Model):
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
     objects = PlanQuerySet.as_manager()
+    history = history.Records(
+        excluded_fields=["revision"],
+        no_db_index=["season", "grade", "stream"],
+    )
 
     class Meta:
         verbose_name = _("plan")
@@ -181,6 +185,7 @@ class PlanSubject(models.Model):
     position = models.PositiveIntegerField(_("order"), default=0)
 
     objects = PlanPartQuerySet.as_manager()
+    history = history.Records(no_db_index=["subject"])
 
     class Meta:
         verbose_name = _("plan subject")
@@ -274,6 +279,7 @@ class PlanOverride(models.Model):
     )
 
     objects = PlanPartQuerySet.as_manager()
+    history = history.Records(excluded_fields=["aspect"], no_db_index=["target"])
 
     class Meta:
         verbose_name = _("override")
