@@ -19,7 +19,15 @@ def content_base_url(current: PublishingSettings | None = None) -> str:
     Reads the settings row anew, so that a change is followed at once by every
     process; a caller with many URLs to make passes the row it has read.
     """
-    return local_base_url(current)
+    current = current or PublishingSettings.get_solo()
+    if current.local_fallback_mode or not current.cdn_enabled:
+        return local_base_url(current)
+    return cdn_base_url(current)
+
+
+def cdn_base_url(current: PublishingSettings) -> str:
+    """Where the CDN serves content paths, ending in ``/``; whether it is used or not."""
+    return f"{current.cdn_base_url.rstrip('/')}/"
 
 
 def get_content_url(path: str) -> str:

@@ -157,7 +157,7 @@ class PublishingSettings(SingletonModel):
 
     def clean(self) -> None:
         """Refuse a CDN that cannot work, and addresses with passwords in them."""
-        faults: dict[str, str] = {}
+        faults: dict[str, Any] = {}
         for name in ("cdn_base_url", "cdn_endpoint", "local_domain"):
             address = urlsplit(getattr(self, name))
             if address.username or address.password:

@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 PENDING_KEY = "cdn_export:pending_plans"
 HEARTBEAT_KEY = "cdn_export:heartbeat"
+DISTRIBUTION_LOCK = "cdn_export:distribution"
 _LOCK_SECONDS = 60.0
 _RENEW_SECONDS = 15.0
 
@@ -122,12 +123,32 @@ def _lock_name(plan_id: int) -> str:
 def build_lock(plan_id: int) -> Iterator[bool]:
     """Hold the right to build a plan; yields False when another builder has it.
 
-    The lock names its owner, is renewed while held, and runs out a minute after its
-    owner died. Without Redis it yields True: two builders then do the same work twice,
-    and the fence lets one of them finish.
+    Without Redis it yields True: two builders then do the same work twice, and the
+    fence lets one of them finish.
+    """
+    with _held(_lock_name(plan_id)) as held:
+        yield held
+
+
+@contextmanager
+def distribution_lock() -> Iterator[bool]:
+    """Hold the right to change what the CDN has; False when somebody else is at it.
+
+    Without Redis it yields True: two distributors find out by their claims
+    (`publishing.distribution`).
+    """
+    with _held(DISTRIBUTION_LOCK) as held:
+        yield held
+
+
+@contextmanager
+def _held(name: str) -> Iterator[bool]:
+    """A lock that names its owner and is renewed while held.
+
+    It runs out a minute after its owner died.
     """
     lock = _client().lock(
-        _lock_name(plan_id),
+        name,
         timeout=_LOCK_SECONDS,
         blocking=False,
         thread_local=False,
