@@ -21,7 +21,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content import kinds, numbering, services
+from content import history, kinds, numbering, services
 from content.curriculum_format import (
     CHILDREN_KEY,
     FORMAT,
@@ -42,6 +42,7 @@ from content.json_faults import Fault, path_text
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind, SubjectState
 from content.numbering import Place
+from content.queries import primary_keys
 from content.stage_configs import ConfigError, clean_config
 from content.stage_types import SCHEMAS
 
@@ -226,7 +227,7 @@ def import_curriculum(data: bytes, *, dry_run: bool = False) -> ImportReport:
     if root is None:
         raise refused(faults, document)
     try:
-        with transaction.atomic():
+        with transaction.atomic(), history.one_change(history.IMPORTED):
             report = _Import(document, root, faults).run(dry_run=dry_run)
             if dry_run:
                 transaction.set_rollback(True)
@@ -491,7 +492,7 @@ class _Import:
             made = Node.objects.bulk_create(
                 [node for _spec, node in rows[kind]], batch_size=_BATCH
             )
-            pks = _primary_keys(made)
+            pks = primary_keys(made)
             self.pk_of.update((spec, pks[spec.id]) for spec, _node in rows[kind])
         self.new_nodes.extend(new)
 
@@ -605,16 +606,6 @@ def _stage_row(
         position=position,
         **fields,
     )
-
-
-def _primary_keys(made: Iterable[Node]) -> dict[str, int]:
-    """The keys the database gave, by public id; not every database says them."""
-    found = {node.public_id: node.pk for node in made}
-    missing = [public_id for public_id, pk in found.items() if pk is None]
-    for batch in _batches(missing):
-        rows = Node.objects.filter(public_id__in=batch)
-        found.update(rows.values_list("public_id", "pk"))
-    return found
 
 
 def _batches(values: list[Any]) -> Iterator[list[Any]]:

@@ -1,7 +1,7 @@
 """Reading a subject's tree in a fixed number of queries."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.core.files.storage import default_storage
@@ -31,6 +31,8 @@ _FIELDS = (
     "bit_index",
 )
 
+
+_BATCH = 500
 
 _KINDS = {kind.value: kind for kind in Kind}
 
@@ -130,3 +132,16 @@ def image_url(name: str) -> str:
     if not name or name.startswith(("http://", "https://")):
         return name
     return default_storage.url(name)
+
+
+def primary_keys(made: Iterable[Node]) -> dict[str, int]:
+    """The keys of nodes just inserted in bulk, by public id.
+
+    Not every database says them with the insertion; then one query per 500.
+    """
+    found = {node.public_id: node.pk for node in made}
+    missing = [public_id for public_id, pk in found.items() if pk is None]
+    for start in range(0, len(missing), _BATCH):
+        rows = Node.objects.filter(public_id__in=missing[start : start + _BATCH])
+        found.update(rows.values_list("public_id", "pk"))
+    return found

@@ -18,10 +18,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content import kinds
+from content import history, kinds
 from content.errors import StructureError
 from content.kinds import Kind
-from content.models import Node, NodeKind, SubjectState, TreeLock
+from content.models import LessonStage, Node, NodeKind, SubjectState, TreeLock
 from content.numbering import Place, in_order, number, shifts
 
 _ROWS_PER_UPDATE = 500
@@ -53,14 +53,16 @@ def lock_subjects(subject_pks: Iterable[int]) -> dict[int, SubjectState]:
     return {state.pk: state for state in states.filter(pk__in=set(subject_pks))}
 
 
-def _lock(*nodes: Node) -> tuple[dict[int, SubjectState], list[Node]]:
-    """Lock the subjects these nodes lie in; the nodes as they are now.
+def lock_nodes(*nodes: Node) -> tuple[dict[int, SubjectState], list[Node]]:
+    """Lock the subjects these nodes lie in; the nodes as they are now. As
+    `lock_subjects`.
 
     Raises:
         StructureError: one was deleted, or moved to a subject that is not locked.
     """
     states = lock_subjects(node.subject_pk for node in nodes)
-    fresh = [_reread(node) for node in nodes]
+    found = Node.objects.in_bulk([node.pk for node in nodes])
+    fresh = [_found(node, found) for node in nodes]
     for node in fresh:
         if node.subject_pk not in states:
             raise StructureError(_not_locked(node))
@@ -85,16 +87,20 @@ def _reread(node: Node) -> Node:
     Raises:
         StructureError: it was deleted meanwhile.
     """
-    found: Node | None = Node.objects.filter(pk=node.pk).first()
-    if found is None:
+    return _found(node, Node.objects.in_bulk([node.pk]))
+
+
+def _found(node: Node, found: Mapping[int, Node]) -> Node:
+    """``node`` among those just read."""
+    if node.pk not in found:
         raise StructureError(
             _("“%(title)s” has been deleted meanwhile. Reload the page.")
             % {"title": node.title}
         )
-    return found
+    return found[node.pk]
 
 
-def _require_not_trashed(parent: Node) -> None:
+def require_not_trashed(parent: Node) -> None:
     """Refuse to put anything into what is in the trash: nobody would find it.
 
     Raises:
@@ -143,11 +149,17 @@ def require_fits(kind: Kind, parent: Node | None) -> None:
 
 @transaction.atomic
 def create_node(
-    *, kind: Kind, parent: Node | None = None, public_id: str = "", **fields: Any
+    *,
+    kind: Kind,
+    parent: Node | None = None,
+    public_id: str = "",
+    beside: tuple[Node, Literal["left", "right"]] | None = None,
+    **fields: Any,
 ) -> Node:
     """A new node, last in ``parent``; a lesson gets its bit here.
 
     Args:
+        beside: one of ``parent``'s children, and the side of it to put the node on.
         public_id: the id; "" makes one with the kind's prefix.
         fields: the other columns of `Node` (``title`` at least).
 
@@ -164,8 +176,8 @@ def create_node(
     if parent is None:
         lock_roots()
     else:
-        states, [parent] = _lock(parent)
-        _require_not_trashed(parent)
+        states, [parent] = lock_nodes(parent)
+        require_not_trashed(parent)
         node.subject_id = parent.subject_pk
         if kind is Kind.LESSON:
             node.bit_index = take_bits(states[parent.subject_pk], 1)
@@ -177,6 +189,9 @@ def create_node(
         raise ValidationError(
             {"public_id": _("Somebody has just taken this id. Choose another.")}
         ) from error
+    if beside is not None:
+        neighbour, side = beside
+        node = move_node(node=node, target=neighbour, position=side)
     return node
 
 
@@ -188,7 +203,6 @@ def take_bits(state: SubjectState, count: int) -> int:
     return first
 
 
-@transaction.atomic
 def move_node(*, node: Node, target: Node, position: Position) -> Node:
     """Put ``node``, with all below it, into or beside ``target``.
 
@@ -201,27 +215,56 @@ def move_node(*, node: Node, target: Node, position: Position) -> Node:
     Raises:
         StructureError: it does not go there, or one of the two has been deleted.
     """
-    inside = position in ("first-child", "last-child")
-    if node.kind == NodeKind.SUBJECT:
+    [moved] = move_nodes(nodes=[node], target=target, position=position)
+    return moved
+
+
+@transaction.atomic
+def move_nodes(
+    *, nodes: Sequence[Node], target: Node, position: Position
+) -> list[Node]:
+    """Put all of ``nodes`` into or beside ``target``, in this order, or none of them.
+
+    As `move_node`.
+    """
+    if any(node.kind == NodeKind.SUBJECT for node in nodes):
         # Reordering subjects renumbers the trees between the two places.
         lock_roots()
-        lock_subjects(Node.objects.subjects().values_list("pk", flat=True))
-        node, target = _reread(node), _reread(target)
-        states: dict[int, SubjectState] = {}
+        states = lock_subjects(Node.objects.subjects().values_list("pk", flat=True))
+        moving, target = [_reread(node) for node in nodes], _reread(target)
     else:
-        states, [node, target] = _lock(node, target)
-    new_parent = target if inside else target.parent
-    require_fits(Kind(node.kind), new_parent)
-    if new_parent is not None and new_parent.pk != node.parent_id:
-        _require_not_trashed(new_parent)
-    if node.pk == target.pk:
+        states, [*moving, target] = lock_nodes(*nodes, target)
+    inside = position in ("first-child", "last-child")
+    parent = target if inside else target.parent
+    for node in moving:
+        require_fits(Kind(node.kind), parent)
+        if parent is not None and parent.pk != node.parent_id:
+            require_not_trashed(parent)
+    # Each is put where the one before it was: at these places, the last comes first.
+    backwards = position in ("first-child", "right")
+    moved = [
+        _move(node.pk, target.pk, position, states)
+        for node in (reversed(moving) if backwards else moving)
+    ]
+    return moved[::-1] if backwards else moved
+
+
+def _move(
+    pk: int, target_pk: int, position: Position, states: Mapping[int, SubjectState]
+) -> Node:
+    """One move under the locks; the moves before it may have shifted both places."""
+    found = Node.objects.in_bulk([pk, target_pk])
+    node: Node = found[pk]
+    target: Node = found[target_pk]
+    if pk == target_pk:
         return node
     old_subject = node.subject_pk
     Node.objects.move_node(node, target, position=position)
     node = _reread(node)
-    if new_parent is not None and new_parent.subject_pk != old_subject:
-        _rebind(node, states[new_parent.subject_pk])
-        SubjectState.touch({old_subject, new_parent.subject_pk})
+    new_subject = old_subject if node.parent is None else node.parent.subject_pk
+    if new_subject != old_subject:
+        _rebind(node, states[new_subject])
+        SubjectState.touch({old_subject, new_subject})
         node = _reread(node)
     return node
 
@@ -247,7 +290,7 @@ def reorder_children(*, parent: Node, ordered: Sequence[Node]) -> None:
     Raises:
         StructureError: one of ``ordered`` is not a child of ``parent``.
     """
-    _states, [parent] = _lock(parent)
+    _states, [parent] = lock_nodes(parent)
     rows = list(_rows_of(parent.subject_pk))
     children = in_order((pk, above) for pk, above, *_place in rows)
     before = children.get(parent.pk, [])
@@ -292,9 +335,34 @@ def write_places(current: Mapping[int, Place], wanted: Mapping[int, Place]) -> N
 
 
 @transaction.atomic
+def change_nodes(*, nodes: Iterable[Node], **fields: Any) -> list[Node]:
+    """Give all of ``nodes`` these values, in one ``UPDATE``.
+
+    Returns:
+        Those that had others before.
+
+    Raises:
+        ValidationError: a field does not take its value.
+    """
+    cleaned = {
+        name: Node._meta.get_field(name).clean(value, None)
+        for name, value in fields.items()
+    }
+    changed = [
+        node
+        for node in nodes
+        if any(getattr(node, name) != value for name, value in cleaned.items())
+    ]
+    for start in range(0, len(changed), _ROWS_PER_UPDATE):
+        pks = [node.pk for node in changed[start : start + _ROWS_PER_UPDATE]]
+        Node.objects.filter(pk__in=pks).update(updated_at=timezone.now(), **cleaned)
+    return changed
+
+
+@transaction.atomic
 def trash_node(*, node: Node) -> Node:
     """Take ``node`` and all below it out of sight; ids and bits stay. Idempotent."""
-    _states, [node] = _lock(node)
+    _states, [node] = lock_nodes(node)
     if node.trashed_at is None:
         node.trashed_at = timezone.now()
         node.save(update_fields=["trashed_at", "updated_at"])
@@ -304,7 +372,7 @@ def trash_node(*, node: Node) -> Node:
 @transaction.atomic
 def restore_node(*, node: Node) -> Node:
     """Bring ``node`` back from the trash, where it was. Idempotent."""
-    _states, [node] = _lock(node)
+    _states, [node] = lock_nodes(node)
     if node.trashed_at is not None:
         node.trashed_at = None
         node.save(update_fields=["trashed_at", "updated_at"])
@@ -327,11 +395,14 @@ def delete_node(*, node: Node) -> None:
     if found is not None:
         if found.subject_pk not in states:
             raise StructureError(_not_locked(found))
-        # Deepest first: MariaDB checks foreign keys row by row, and Django's way
-        # around that, clearing them before, is what the table's constraints forbid.
-        below = found.get_descendants()
-        for level in range(len(Kind) - 1, found.level, -1):
-            layer = below.filter(level=level)
-            layer.is_part_of_a_branch = True
-            layer.delete()
-        found.delete()
+        branch = found.get_descendants(include_self=True)
+        stages = LessonStage.objects.filter(lesson__in=branch)
+        with history.deleting(stages, branch):
+            # Deepest first: MariaDB checks foreign keys row by row, and Django's way
+            # around that, clearing them before, is what the table's constraints forbid.
+            below = found.get_descendants()
+            for level in range(len(Kind) - 1, found.level, -1):
+                layer = below.filter(level=level)
+                layer.is_part_of_a_branch = True
+                layer.delete()
+            found.delete()

@@ -86,6 +86,14 @@ def sanitise(type_name: str, config: Config) -> Config:
     return _sanitised(SCHEMAS[type_name], config)  # type: ignore[no-any-return]
 
 
+def with_new_ids(type_name: str, config: Config) -> Config:
+    """A copy of a stored config whose items are new ones: no card follows them."""
+    copied: Config = json.loads(json.dumps(config))
+    for _path, item in _items(SCHEMAS.get(type_name, {}), copied):
+        item["id"] = kinds.new_id(ITEM_PREFIX)
+    return copied
+
+
 def reviewable_items(type_name: str, config: Config) -> list[str]:
     """The ids of what can be reviewed in a stored config, in order."""
     schema = SCHEMAS.get(type_name, {})

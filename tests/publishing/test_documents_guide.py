@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from content.folding import fold
 from content.stage_types import SCHEMAS
 from memora_site.api_errors import STATUS_OF_CODE
 from plans.access import Level
@@ -20,7 +21,6 @@ from players.serializers import LessonLinkSerializer, PlanContentSerializer
 from players.services.content import LESSON_URL_SECONDS
 from publishing import views
 from publishing.documents import Sealed
-from publishing.search import fold
 from publishing.validation import SCHEMA_FOLDER
 from tests.publishing.test_documents_golden import CASES
 from tests.publishing.trees import build, contents, lesson, subject, topic, track, unit

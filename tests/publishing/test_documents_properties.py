@@ -14,9 +14,10 @@ import orjson
 from hypothesis import given, settings, strategies as st
 from jsonschema import Draft202012Validator
 
+from content.folding import fold
 from content.kinds import Kind
 from content.tree import ContentNode, Stage, index, walk
-from publishing import encoding, search
+from publishing import encoding
 from publishing.sealing import Sealed
 from publishing.validation import SCHEMA_FOLDER
 from tests.publishing import trees
@@ -389,7 +390,7 @@ def test_search_has_every_visible_node_once_whole_or_split(world):
             **({"description": text} if (text := line[-1].description) else {}),
             "path": [rules.title(node) for node in line[:-1]],
             "access_level": rules.access(line)[0],
-            "text": search.fold(f"{rules.title(line[-1])} {line[-1].description}"),
+            "text": fold(f"{rules.title(line[-1])} {line[-1].description}"),
         }
         for line in expected
     ]

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, strategies as st
 
+from content.folding import fold
 from publishing import builds, encoding, locations, structure
-from publishing.search import fold
 from tests.publishing.conftest import make_subject
 
 
