@@ -199,10 +199,22 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(
     (STATE_DIR if "MEMORA_STATE_DIR" in os.environ else BASE_DIR)
     / "celerybeat-schedule"
 )
+RESIGN_SECONDS = 300
+"""How often published videos are looked through for signatures to renew."""
 CELERY_BEAT_SCHEDULE = {
     "process-pending-plans": {
         "task": "publishing.tasks.process_pending",
         "schedule": 300.0,
+    },
+    "renew-signatures": {
+        "task": "publishing.tasks.renew_signatures",
+        "schedule": float(RESIGN_SECONDS),
+        "options": {"expires": RESIGN_SECONDS},
+    },
+    "settle-gates": {
+        "task": "publishing.tasks.settle_gates",
+        "schedule": 60.0,
+        "options": {"expires": 60},
     },
     "collect-generations": {
         "task": "publishing.tasks.collect_generations",
@@ -247,6 +259,8 @@ CONTENT_ROOT = Path(
 CONTENT_URL = "/files/memora_content/"
 VIDEO_ROOT = Path(env("MEMORA_VIDEO_ROOT", default=str(STATE_DIR / "videos")))
 """The private video folder: read only through signed URLs."""
+VIDEO_MAX_BYTES: int = env.int("MEMORA_VIDEO_MAX_BYTES", default=2 * 1024**3)
+"""The largest video an editor may upload."""
 PUBLISH_BATCH_SIZE = 10
 PUBLISH_RETRY_DELAYS = (30, 60, 120, 300, 900)
 """Seconds before each retry of a failed build; then Dead Letter (spec 4)."""
@@ -385,6 +399,7 @@ MEDIA_ROOT = STATE_DIR / "media"
 MEDIA_URL = "/media/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "videos": {"BACKEND": "publishing.videos.VideoFolder"},
     "staticfiles": {
         "BACKEND": (
             "whitenoise.storage.CompressedManifestStaticFilesStorage"

@@ -158,11 +158,20 @@ class PlanContentSerializer(serializers.Serializer[Any]):
     local_base_url = serializers.CharField()
 
 
+class VideoLinkSerializer(serializers.Serializer[Any]):
+    signed_url = serializers.CharField()
+    expires_at = serializers.CharField(help_text=gettext_lazy("ISO 8601."))
+
+
 class LessonLinkSerializer(serializers.Serializer[Any]):
     lesson_id = serializers.CharField()
     url = serializers.CharField()
     expires_at = serializers.CharField(
         allow_null=True, help_text=gettext_lazy("ISO 8601; empty: for good.")
+    )
+    videos = serializers.DictField(
+        child=VideoLinkSerializer(),
+        help_text=gettext_lazy("Fresh URLs of the lesson's videos, by stage id."),
     )
 
 

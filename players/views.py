@@ -226,6 +226,13 @@ class ContentViewSet(ViewSet):
                 "lesson_id": link.lesson_id,
                 "url": link.url,
                 "expires_at": iso_instant(link.expires_at) if link.expires_at else None,
+                "videos": {
+                    stage_id: {
+                        "signed_url": url,
+                        "expires_at": iso_instant(link.videos_expire_at),
+                    }
+                    for stage_id, url in link.video_urls.items()
+                },
             }
         )
 

@@ -198,7 +198,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         plan=snapshot.plan,
         links=_SettingsLinks(current),
         sealer=sealer,
-        signer=_SettingsSigner(current) if current.embed_signed_urls else None,
+        signer=signing.video_signer(current) if current.embed_signed_urls else None,
         config_of=_sanitised_config,
         is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
     )
@@ -277,14 +277,3 @@ class _SettingsLinks:
 
     def gated_lesson(self, lesson_id: str) -> str:
         return gated_lesson_url(lesson_id, self._current)
-
-
-class _SettingsSigner:
-    """Video signatures as the settings of one snapshot make them."""
-
-    def __init__(self, current: PublishingSettings) -> None:
-        self._current = current
-        self.lifetime = current.signed_url_hours * 3600
-
-    def sign(self, source: str, expires: int) -> str:
-        return signing.video_url(source, expires=expires, current=self._current)

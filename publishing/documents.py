@@ -33,8 +33,9 @@ class Links(Protocol):
 class Signer(Protocol):
     """Signs the video sources of a lesson."""
 
-    lifetime: int
-    """Seconds a signature lasts."""
+    @property
+    def lifetime(self) -> int:
+        """Seconds a signature lasts."""
 
     def sign(self, source: str, expires: int) -> str:
         """A URL that plays ``source`` until Unix time ``expires``."""

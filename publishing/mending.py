@@ -13,7 +13,7 @@ import structlog
 from django.db import transaction
 
 from plans.models import AcademicPlan
-from publishing import changes, encoding, locations, release, staging
+from publishing import changes, encoding, locations, release, signatures, staging
 from publishing.closure import Closure, fingerprint_of, follow
 from publishing.models import Publication, PublishedDocument, SwitchLock
 
@@ -48,6 +48,7 @@ def mend() -> None:
         lock.removals += 1
         lock.save(update_fields=["removals"])
         release.begin_switch(lock)
+    release.settle_gates_or_later()
     log.warning("torn_release_mended", plans=plans, lessons=lessons)
 
 
@@ -116,10 +117,15 @@ def _mend_lessons() -> int:
             PublishedDocument(
                 path=path,
                 lesson_id=locations.lesson_id_of(path) or "",
-                fingerprint="" if highest > version else fingerprint_of(data),
+                fingerprint=(
+                    ""
+                    if highest > version
+                    else fingerprint_of(signatures.without(data))
+                ),
                 version=highest,
                 sha256=encoding.sha256(data),
                 size=len(data),
+                signed_until=signatures.signed_until(data),
             )
         )
     release.upsert_documents(wrong)

@@ -15,7 +15,7 @@ from content.signals import subjects_changed
 from plans.models import AcademicPlan
 from plans.queries import plans_of_subjects
 from plans.signals import plans_changed
-from publishing import queue
+from publishing import queue, resigning
 from publishing.models import PublishingSettings
 from publishing.signals import settings_changed
 from publishing.tasks import process_pending
@@ -65,7 +65,8 @@ def _plans_changed(plan_ids: list[int], **_kwargs: Any) -> None:
 
 @receiver(settings_changed)
 def _settings_changed(**_kwargs: Any) -> None:
-    """Links inside published files follow the settings."""
+    """Links and signatures inside published files follow the settings."""
+    resigning.forget_signatures()
     published = AcademicPlan.objects.filter(is_published=True)
     _after_commit(_themselves, list(published.values_list("pk", flat=True)))
 

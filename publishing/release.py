@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef
 
 from content.upsert import upsert
 from plans.models import AcademicPlan
-from publishing import changes, locations, staging
+from publishing import changes, encoding, gates, locations, staging
 from publishing.models import (
     LessonOffer,
     Publication,
@@ -108,10 +108,12 @@ def stage_and_switch(
                 staging.switch(plan_id, number)
                 publication.generation = number
             written = [*replaced.values(), *plan_changes.values()]
-            dropped = _record_release(publication, release, written, now=now)
+            flipped, dropped = _record_release(publication, release, written, now=now)
     except BaseException:
         _drop_unfinished(publication, lesson_changes, token)
         raise
+    if flipped:
+        settle_gates_or_later(flipped)
     removed = _tidied(lesson_changes.keys() - replaced.keys(), token, dropped)
     return Outcome(
         generation=publication.generation,
@@ -234,11 +236,11 @@ def _record_release(
     written: Sequence[Sealed],
     *,
     now: datetime,
-) -> set[str]:
+) -> tuple[set[str], set[str]]:
     """Write down what readers now see, in the transaction that holds the locks.
 
     Returns:
-        The lessons this plan no longer offers.
+        As `record_offers`.
     """
     PublishedDocument.objects.filter(path__in=release.gone).delete()
     upsert_documents(
@@ -274,7 +276,7 @@ def _record_release(
     )
     # Whether a lesson is gated stands in the topics of every plan that has it.
     AcademicPlan.touch(changes.plans_with_lessons(flipped, besides=publication))
-    return dropped
+    return flipped, dropped
 
 
 _DOCUMENT_COLUMNS = (
@@ -304,11 +306,12 @@ def upsert_documents(documents: Iterable[PublishedDocument]) -> None:
 def record_offers(
     publication: Publication, offers: Mapping[str, bool]
 ) -> tuple[set[str], set[str]]:
-    """Replace the plan's offers.
+    """Replace the plan's offers. Lessons that become gated are so from here on.
 
     Returns:
         The lessons that thereby became gated or stopped being so, for other plans to
-        know; and those this plan no longer offers.
+        know and for `settle_gates` after the commit; and those this plan no longer
+        offers.
     """
     before = dict(publication.lesson_offers.values_list("lesson_id", "is_open"))
     differing = {
@@ -335,7 +338,88 @@ def record_offers(
         .exclude(publication=publication)
         .values_list("lesson_id", flat=True)
     )
-    return turned - open_elsewhere, before.keys() - offers.keys()
+    flipped = turned - open_elsewhere
+    gates.shut(lesson_id for lesson_id in flipped if not offers.get(lesson_id))
+    return flipped, before.keys() - offers.keys()
+
+
+def settle_gates(among: Collection[str] | None = None) -> tuple[int, int]:
+    """Make the disk say of lessons what the tables say: open, or gated.
+
+    Called after the commit that opened some, and every minute for all: whoever died in
+    between left a lesson that asks for a token it no longer needs.
+
+    Args:
+        among: look at these lessons only; None looks at all.
+
+    Returns:
+        How many were opened and how many shut.
+    """
+    with transaction.atomic():
+        lock = take_switch_lock()
+        offered = gates.offered_openly(among)
+        there = gates.opened()
+        if among is not None:
+            there &= set(among)
+        # Of a release the tables do not know yet, nothing is opened.
+        late = set() if is_torn(lock) else offered - there
+        gates.shut(there - offered)
+        gates.open_up(late)
+    return len(late), len(there - offered)
+
+
+def settle_gates_or_later(among: Collection[str] | None = None) -> None:
+    """`settle_gates`, where the work it follows is done whatever becomes of it."""
+    try:
+        settle_gates(among)
+    except (OSError, DatabaseError) as error:
+        log.warning("gates_left_to_watch", error=str(error))
+
+
+def resign_lessons(
+    made: Mapping[str, bytes],
+    read: Mapping[str, PublishedDocument],
+    *,
+    signed_until: int,
+    token: str,
+) -> int:
+    """Replace lesson files by the same ones with new signatures, by path.
+
+    Versions, times and ``.prev`` files stay. A file that a build has replaced since it
+    was ``read`` is left alone.
+
+    Args:
+        token: the caller's own, as for `staging.prepare_lessons`.
+
+    Returns:
+        How many were replaced.
+    """
+    try:
+        staging.prepare_lessons(made, token)
+        with transaction.atomic():
+            lock = take_switch_lock()
+            if is_torn(lock):
+                return 0
+            rows = PublishedDocument.objects.in_bulk(list(made), field_name="path")
+            replaced = [
+                row for path, row in rows.items() if row.sha256 == read[path].sha256
+            ]
+            if not replaced:
+                return 0
+            begin_switch(lock)
+            paths = [row.path for row in replaced]
+            staging.replace_lessons(paths, token, keep_previous=False)
+            for row in replaced:
+                row.sha256 = encoding.sha256(made[row.path])
+                row.size = len(made[row.path])
+                row.signed_until = signed_until
+            PublishedDocument.objects.bulk_update(
+                replaced, ["sha256", "size", "signed_until"], batch_size=100
+            )
+        return len(replaced)
+    finally:
+        with suppress(OSError):
+            staging.drop_prepared(made, token)
 
 
 def remove_unoffered_lessons(among: Collection[str] | None = None) -> int:

@@ -130,6 +130,7 @@ def make_current(
             # Nothing was touched: the plan is as it was.
             _withdraw_announcement(publication, before)
             raise
+    release.settle_gates_or_later()
     queue.remove([plan.pk])
     log.info("plan_rolled_back", plan=plan_id, generation=generation)
     return entry

@@ -92,4 +92,5 @@ class Sealer:
 
     def _expiry(self, before: Record | None, life: int) -> int:
         kept = before.signed_until if before else None
-        return kept if kept and kept - self.now > life // 2 else self.now + life
+        left = kept - self.now if kept else 0
+        return kept if kept and life // 2 < left <= life else self.now + life

@@ -128,9 +128,9 @@ def write_generation(
             with suppress(FileNotFoundError):
                 os.link(old + name, f"{new}{name}.prev")
     for folder in (*folders, ""):
-        _sync_folder(building / folder)
+        sync_folder(building / folder)
     os.rename(building, final)
-    _sync_folder(final.parent)
+    sync_folder(final.parent)
 
 
 def switches() -> int:
@@ -174,7 +174,7 @@ def switch(plan_id: str, number: int) -> None:
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(f"../{locations.GENERATIONS}/{plan_id}/{number}")
     os.replace(fresh, link)
-    _sync_folder(link.parent)
+    sync_folder(link.parent)
 
 
 def prepare_lessons(files: Mapping[str, bytes], token: str) -> None:
@@ -190,17 +190,23 @@ def prepare_lessons(files: Mapping[str, bytes], token: str) -> None:
     _write_new({_temporary(base, path, token): data for path, data in files.items()})
 
 
-def replace_lessons(paths: Collection[str], token: str) -> None:
-    """Put prepared bytes in place, durably; each old file becomes ``.prev``."""
+def replace_lessons(
+    paths: Collection[str], token: str, *, keep_previous: bool = True
+) -> None:
+    """Put prepared bytes in place, durably; each old file becomes ``.prev``.
+
+    Without ``keep_previous`` the ``.prev`` there is stays.
+    """
     base = str(root())
     for path in paths:
         final, temporary = f"{base}/{path}", _temporary(base, path, token)
-        with suppress(FileNotFoundError):
-            os.link(final, f"{temporary}.prev")
-            os.replace(f"{temporary}.prev", f"{final}.prev")
+        if keep_previous:
+            with suppress(FileNotFoundError):
+                os.link(final, f"{temporary}.prev")
+                os.replace(f"{temporary}.prev", f"{final}.prev")
         os.replace(temporary, final)
     if paths:
-        _sync_folder(root() / "lessons")
+        sync_folder(root() / "lessons")
 
 
 def drop_prepared(paths: Collection[str], token: str) -> None:
@@ -415,10 +421,11 @@ def _make_folder(folder: Path) -> None:
         folder = folder.parent
     for made in reversed(missing):
         made.mkdir(exist_ok=True)
-        _sync_folder(made.parent)
+        sync_folder(made.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """The names in a folder are safe on the disk when this returns."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -6,7 +6,17 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from publishing import alerts, builds, disk, health, queue, release, status, sync_log
+from publishing import (
+    alerts,
+    builds,
+    disk,
+    health,
+    queue,
+    release,
+    resigning,
+    status,
+    sync_log,
+)
 
 
 @shared_task
@@ -27,6 +37,18 @@ def publish_plan(plan_pk: int, trigger: str) -> None:
 def collect_generations() -> None:
     """Delete old generations and leftovers."""
     release.collect()
+
+
+@shared_task
+def renew_signatures() -> None:
+    """Sign videos again before half the life of a signature has passed."""
+    resigning.renew_signatures(int(time.time()))
+
+
+@shared_task
+def settle_gates() -> None:
+    """Open and shut what somebody who died left undone; every minute."""
+    release.settle_gates()
 
 
 @shared_task

@@ -6,5 +6,6 @@ from publishing import views
 
 urlpatterns = [
     path("memora_content/<path:path>", views.content_file, name="content-file"),
+    path("gate", views.gate, name="gate"),
     path("videos/<path:path>", views.video_file, name="video-file"),
 ]

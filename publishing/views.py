@@ -26,6 +26,8 @@ _RANGE_BYTES = 4 * 1024 * 1024
 """The most one answer to a range holds; the player asks for the rest."""
 _OPEN_CACHE = "public, max-age=300"
 _GATED_CACHE = "private, no-store"
+_GATE_SECONDS = 10
+"""How long the web server may keep a yes of `gate`, and use it while it asks again."""
 
 
 @require_safe
@@ -57,6 +59,31 @@ def content_file(request: HttpRequest, path: str) -> HttpResponseBase:
     response["Cache-Control"] = _GATED_CACHE if gated else _OPEN_CACHE
     response["Access-Control-Allow-Origin"] = "*"
     return response
+
+
+@require_safe
+def gate(request: HttpRequest) -> HttpResponse:
+    """Whether a token opens what the web server was asked for: 204 or 403; no query.
+
+    nginx asks here before it serves a gated lesson or a video (``deploy/``), with the
+    URI it was sent in ``X-Original-URI``, and keeps the answer for seconds.
+    """
+    left = signing.seconds_left(
+        request.headers.get("X-Original-URI", ""), now=int(timezone.now().timestamp())
+    )
+    if not left:
+        return HttpResponse(
+            status=HTTPStatus.FORBIDDEN, headers={"Cache-Control": "no-store"}
+        )
+    fresh = min(left, _GATE_SECONDS)
+    # No answer is used, stale ones included, after its token has expired.
+    stale = min(left - fresh, _GATE_SECONDS)
+    return HttpResponse(
+        status=HTTPStatus.NO_CONTENT,
+        headers={
+            "Cache-Control": f"max-age={fresh}, stale-while-revalidate={stale}",
+        },
+    )
 
 
 def _published_file(path: str) -> Path | None:
@@ -122,6 +149,7 @@ def _signed(request: HttpRequest, *, purpose: str, path: str) -> bool:
         path=path,
         expires=request.GET.get("expires"),
         token=request.GET.get("token"),
+        player=request.GET.get("player"),
         now=int(timezone.now().timestamp()),
     )
 

@@ -1,11 +1,11 @@
 """Where a player's content lies: their plan's manifest, and a lesson's file."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from plans.access import OPEN_LEVELS
 from plans.models import AcademicPlan
 from players.services import access
-from publishing import content_urls, locations, signing, structure
+from publishing import content_urls, gates, locations, signing, structure, videos
 from publishing.models import PublishingSettings
 
 LESSON_URL_SECONDS = 15 * 60
@@ -30,11 +30,16 @@ class PlanContent:
 
 @dataclass(frozen=True, slots=True)
 class LessonLink:
-    """Where to read a lesson; until when (Unix time), None for good."""
+    """Where to read a lesson; until when (Unix time), None for good.
+
+    ``video_urls`` play its videos, by stage id, until ``videos_expire_at``.
+    """
 
     lesson_id: str
     url: str
     expires_at: int | None
+    video_urls: Mapping[str, str]
+    videos_expire_at: int
 
 
 def plan_of(player_id: int) -> PlanContent:
@@ -61,17 +66,29 @@ def plan_of(player_id: int) -> PlanContent:
 
 
 def lesson_of(player_id: int, lesson_id: str, now: float) -> LessonLink:
-    """A URL of the lesson's file for a player who may open it at Unix time ``now``.
+    """Fresh URLs of the lesson's file and videos for a player who may open it.
+
+    Two queries at most, beside the player's access. ``now`` is Unix time.
 
     Raises:
         NotEnrolledError, NotPublishedError, InvalidLessonError, NotEntitledError: as
             `access.require_lesson` says.
     """
     lesson = access.require_lesson(player_id, lesson_id, now)
-    if lesson.access_level in OPEN_LEVELS:
-        url = content_urls.get_content_url(locations.lesson(lesson.id))
-        return LessonLink(lesson.id, url, None)
-    expires = int(now) + LESSON_URL_SECONDS
+    current = PublishingSettings.get_solo()
+    expires = None
+    url = content_urls.content_base_url(current) + locations.lesson(lesson.id)
+    if gates.is_gated(lesson.id):
+        expires = int(now) + LESSON_URL_SECONDS
+        url = signing.lesson_url(
+            lesson.id, expires=expires, player_id=player_id, current=current
+        )
+    signer = signing.video_signer(current)
+    videos_expire = int(now) + signer.lifetime
     return LessonLink(
-        lesson.id, signing.lesson_url(lesson.id, expires=expires), expires
+        lesson_id=lesson.id,
+        url=url,
+        expires_at=expires,
+        video_urls=videos.signed_urls(lesson.id, expires=videos_expire, signer=signer),
+        videos_expire_at=videos_expire,
     )

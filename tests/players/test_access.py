@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from content.models import LessonStage, Node
 from plans.models import AcademicPlan, OverrideAction
 from plans.services import add_subject, set_override
 from players import keys, store
@@ -13,6 +14,7 @@ from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledErro
 from players.models import Enrollment, Entitlement, PlayerProfile
 from players.services import access, accounts
 from publishing import builds, signing
+from publishing.models import PublishingSettings
 from publishing.structure import NotPublishedError
 from tests.factories.content import make_branch, make_stage
 from tests.players.app import PASSWORD
@@ -208,7 +210,9 @@ def test_an_open_lesson_is_read_from_where_everybody_reads_it(signed_in, lessons
     assert body["expires_at"] is None
 
 
-def test_a_gated_lesson_comes_as_a_url_for_a_quarter_of_an_hour(signed_in, lessons):
+def test_a_gated_lesson_comes_as_a_url_for_a_quarter_of_an_hour(
+    signed_in, lessons, student
+):
     usual, _free, _sold = lessons
     now = time.time()
     body = signed_in.get(f"content/lessons/{usual}/").json()
@@ -222,8 +226,39 @@ def test_a_gated_lesson_comes_as_a_url_for_a_quarter_of_an_hour(signed_in, lesso
         path=f"lessons/{usual}.json",
         expires=query["expires"][0],
         token=query["token"][0],
+        player=str(student.pk),
         now=int(now),
     )
+    assert body["videos"] == {}
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_a_lessons_videos_come_with_fresh_urls(signed_in, lessons, embedded):
+    usual, _free, _sold = lessons
+    lesson = Node.objects.get(public_id=usual)
+    for stage_id, source in {
+        "STG-ours": "unit-1/intro.mp4",
+        "STG-theirs": "https://video.example/a",
+    }.items():
+        LessonStage.objects.create(
+            public_id=stage_id,
+            lesson=lesson,
+            type="Video",
+            title="Watch",
+            config={"source": source},
+        )
+    current = PublishingSettings.get_solo()
+    current.embed_signed_urls, current.signed_url_hours = embedded, 2
+    current.save()
+    builds.publish_plan(AcademicPlan.objects.get().pk, trigger="test")
+    now = int(time.time())
+    videos = signed_in.get(f"content/lessons/{usual}/").json()["videos"]
+    assert set(videos) == {"STG-ours"}
+    until = datetime.fromisoformat(videos["STG-ours"]["expires_at"]).timestamp()
+    assert 0 <= until - now - 2 * 3600 <= 60
+    uri = videos["STG-ours"]["signed_url"].removeprefix("http://127.0.0.1:8000")
+    assert uri.startswith("/files/videos/unit-1/intro.mp4?")
+    assert signing.seconds_left(uri, now=now) == until - now
 
 
 def test_a_sold_lesson_is_refused_over_http_too(signed_in, lessons):

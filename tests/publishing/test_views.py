@@ -1,9 +1,13 @@
 """Who may read what over HTTP."""
 
+import io
+import logging.config
+
 import pytest
 import time_machine
 from django.utils import timezone
 
+from memora_site import logs
 from plans.services import set_override
 from publishing import builds, signing
 from tests.publishing.conftest import node
@@ -115,3 +119,74 @@ def test_a_signature_reaches_no_file_outside(client, db, video):
     url = signing.video_url("../secret", expires=in_an_hour())
     path = url.removeprefix("http://127.0.0.1:8000")
     assert client.get(path).status_code == 404
+
+
+def ask_gate(client, uri: str):
+    return client.get("/files/gate", headers={"X-Original-URI": uri})
+
+
+def test_the_gate_answers_without_a_query(client, db, django_assert_num_queries):
+    url = signing.lesson_url("LES-MATH-0-1", expires=in_an_hour(), player_id=42)
+    uri = url.removeprefix("http://127.0.0.1:8000")
+    with django_assert_num_queries(0):
+        opened = ask_gate(client, uri)
+        refused = ask_gate(client, uri.partition("?")[0])
+    assert (opened.status_code, refused.status_code) == (204, 403)
+    assert opened["Cache-Control"] == "max-age=10, stale-while-revalidate=10"
+    assert refused["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        (15, "max-age=10, stale-while-revalidate=5"),
+        (4, "max-age=4, stale-while-revalidate=0"),
+    ],
+)
+def test_no_yes_of_the_gate_outlives_its_token(client, db, left, kept):
+    with time_machine.travel(in_an_hour(), tick=False):
+        expires = int(timezone.now().timestamp()) + left
+        uri = signing.lesson_url("LES-MATH-0-1", expires=expires).removeprefix(
+            "http://127.0.0.1:8000"
+        )
+        assert ask_gate(client, uri)["Cache-Control"] == kept
+
+
+@pytest.mark.parametrize(
+    "uri", ["", "/", "/admin/", "/files/memora_content/lessons/LES-MATH-0-1.json?a"]
+)
+def test_the_gate_refuses_what_has_no_token(client, db, uri):
+    assert ask_gate(client, uri).status_code == 403
+
+
+def test_the_gate_opens_videos_by_their_own_tokens(client, db, video):
+    assert ask_gate(client, video).status_code == 204
+    assert ask_gate(client, video.replace("a.mp4", "b.mp4")).status_code == 403
+
+
+def test_a_lesson_s_reading_costs_no_query(
+    client, published, django_assert_num_queries
+):
+    url = signing.lesson_url("LES-MATH-0-1", expires=in_an_hour(), player_id=42)
+    with django_assert_num_queries(0):
+        assert client.get(f"{BASE}lessons/LES-MATH-0-0.json").status_code == 200
+        assert client.get(url.removeprefix("http://127.0.0.1:8000")).status_code == 200
+
+
+def test_no_token_reaches_the_log(client, published, video, settings):
+    config = logs.logging_config(json=True, level="DEBUG")
+    written = io.StringIO()
+    config["handlers"]["stderr"]["stream"] = written
+    logging.config.dictConfig(config)
+    try:
+        url = signing.lesson_url("LES-MATH-0-1", expires=in_an_hour(), player_id=42)
+        uri = url.removeprefix("http://127.0.0.1:8000")
+        for asked in (uri, uri.replace("0-1", "1-0"), video, f"{video}x"):
+            client.get(asked).close()
+            ask_gate(client, asked)
+            client.get("/files/gate?" + asked.partition("?")[2])
+    finally:
+        logging.config.dictConfig(settings.LOGGING)
+    tokens = {found.partition("token=")[2] for found in (uri, video)}
+    assert "request_finished" in written.getvalue()
+    assert not any(token in written.getvalue() for token in tokens)
