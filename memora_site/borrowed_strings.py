@@ -4,7 +4,7 @@
 English texts and find our translation.
 """
 
-from django.utils.translation import gettext_noop, ngettext_lazy
+from django.utils.translation import gettext_noop, ngettext_lazy, npgettext_lazy
 
 # django-mptt
 gettext_noop("Collapse tree")
@@ -52,3 +52,25 @@ ngettext_lazy(
     "Please submit at least %(num)d forms.",
     "num",
 )
+
+# django.contrib.humanize: its Arabic has no plurals here ("since an hour from now")
+gettext_noop("%(delta)s ago")
+gettext_noop("%(delta)s from now")
+ngettext_lazy("a second ago", "%(count)s seconds ago", "count")
+ngettext_lazy("a minute ago", "%(count)s minutes ago", "count")
+ngettext_lazy("an hour ago", "%(count)s hours ago", "count")
+ngettext_lazy("a second from now", "%(count)s seconds from now", "count")
+ngettext_lazy("a minute from now", "%(count)s minutes from now", "count")
+ngettext_lazy("an hour from now", "%(count)s hours from now", "count")
+npgettext_lazy("naturaltime-past", "%(num)d year", "%(num)d years", "num")
+npgettext_lazy("naturaltime-past", "%(num)d month", "%(num)d months", "num")
+npgettext_lazy("naturaltime-past", "%(num)d week", "%(num)d weeks", "num")
+npgettext_lazy("naturaltime-past", "%(num)d day", "%(num)d days", "num")
+npgettext_lazy("naturaltime-past", "%(num)d hour", "%(num)d hours", "num")
+npgettext_lazy("naturaltime-past", "%(num)d minute", "%(num)d minutes", "num")
+npgettext_lazy("naturaltime-future", "%(num)d year", "%(num)d years", "num")
+npgettext_lazy("naturaltime-future", "%(num)d month", "%(num)d months", "num")
+npgettext_lazy("naturaltime-future", "%(num)d week", "%(num)d weeks", "num")
+npgettext_lazy("naturaltime-future", "%(num)d day", "%(num)d days", "num")
+npgettext_lazy("naturaltime-future", "%(num)d hour", "%(num)d hours", "num")
+npgettext_lazy("naturaltime-future", "%(num)d minute", "%(num)d minutes", "num")
