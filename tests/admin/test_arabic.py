@@ -2,10 +2,13 @@
 
 import gettext
 import re
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.urls import reverse
 from django.utils import translation
 from translate.storage import pypo
@@ -52,9 +55,10 @@ def test_the_compiled_catalogue_is_the_written_one(name):
     for unit in entries(name):
         source = str(unit.source)
         if unit.hasplural():
-            said = [
-                catalogue.ngettext(source, source, n) for n in (0, 1, 2, 3, 11, 100)
-            ]
+            ask = catalogue.ngettext
+            if context := unit.getcontext():
+                ask = partial(catalogue.npgettext, context)
+            said = [ask(source, source, n) for n in (0, 1, 2, 3, 11, 100)]
             assert said == list(unit.target.strings), source
         elif context := unit.getcontext():
             assert catalogue.pgettext(context, source) == str(unit.target)
@@ -77,6 +81,26 @@ def test_counts_are_said_as_arabic_says_them(count, said):
     with translation.override("ar"):
         words = translation.ngettext("%(count)d lesson", "%(count)d lessons", count)
     assert words % {"count": count} == said
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (-1, "منذ دقيقة"),
+        (-2, "منذ دقيقتين"),
+        (-9, "منذ 9 دقائق"),
+        (-11, "منذ 11 دقيقة"),
+        (1, "بعد دقيقة"),
+        (4, "بعد 4 دقائق"),
+        (-2 * 24 * 60, "منذ يومين"),
+    ],
+)
+def test_moments_are_said_as_arabic_says_them(minutes, said):
+    now = datetime.now(UTC)
+    # Half a minute from the edge of the next one, so that the test may take its time.
+    when = now + timedelta(minutes=minutes, seconds=30 if minutes > 0 else -30)
+    with translation.override("ar"):
+        assert naturaltime(when).replace("\xa0", " ") == said
 
 
 @pytest.mark.django_db
