@@ -11,6 +11,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
 from content.badges import badge
+from content.history_pages import HistoryPages
+from content.past import Edit
 from content.read_only import PlainChoices
 from plans.forms import OverrideForm, OverrideFormSet, SubjectFormSet, TargetSelect
 from plans.models import (
@@ -21,6 +23,7 @@ from plans.models import (
     Season,
     Stream,
 )
+from plans.past import of_plan
 
 
 class SubjectInline(PlainChoices, SortableTabularInline):
@@ -55,7 +58,12 @@ class OverrideInline(PlainChoices, admin.TabularInline):  # type: ignore[type-ar
 
 
 @admin.register(AcademicPlan)
-class AcademicPlanAdmin(PlainChoices, SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
+class AcademicPlanAdmin(
+    HistoryPages,
+    PlainChoices,
+    SortableAdminBase,
+    admin.ModelAdmin,  # type: ignore[type-arg]
+):
     list_display: tuple[str, ...] = (
         "title",
         "public_id",
@@ -81,6 +89,9 @@ class AcademicPlanAdmin(PlainChoices, SortableAdminBase, admin.ModelAdmin):  # t
         subjects = Count("plan_subjects", distinct=True)
         counted: QuerySet[Any] = plans.annotate(subject_count=subjects)
         return counted
+
+    def edits_of(self, obj: AcademicPlan) -> list[Edit]:
+        return of_plan(obj)
 
     @admin.display(description=gettext_lazy("state"), ordering="is_published")
     def state(self, plan: AcademicPlan) -> SafeString:

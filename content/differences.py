@@ -1,0 +1,135 @@
+"""What differs between two JSON values, for people to read.
+
+Lists are compared as people see them: entries with ids by their ids, others by what
+they say. Plain rules: no Django here.
+"""
+
+import difflib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+Path = tuple[str | int, ...]
+"""Keys, numbers of entries (from 1), and names of entries that have one."""
+Ignored = Callable[[str], bool]
+
+
+class How(StrEnum):
+    """What happened to a place in a document."""
+
+    CHANGED = "changed"
+    ADDED = "added"
+    REMOVED = "removed"
+    REORDERED = "reordered"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place that differs; ``old`` and ``new`` are None where there is nothing."""
+
+    path: Path
+    how: How
+    old: Any = None
+    new: Any = None
+
+    @property
+    def place(self) -> str:
+        """The path as text, such as ``options › 2 › text``."""
+        return " › ".join(str(step) for step in self.path)
+
+
+def differences(
+    old: Any, new: Any, *, ignored: Ignored = lambda _key: False, path: Path = ()
+) -> Iterator[Difference]:
+    """Every difference, in the order of the documents.
+
+    Args:
+        ignored: keys of objects that are not looked at.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        yield from _of_objects(old, new, ignored, path)
+    elif isinstance(old, list) and isinstance(new, list):
+        named = _names(old), _names(new)
+        if named[0] is not None and named[1] is not None:
+            yield from _of_named(named[0], named[1], ignored, path)
+        else:
+            yield from _of_lists(old, new, ignored, path)
+    elif type(old) is not type(new) or old != new:
+        yield Difference(path, How.CHANGED, old, new)
+
+
+def _of_objects(
+    old: dict[str, Any], new: dict[str, Any], ignored: Ignored, path: Path
+) -> Iterator[Difference]:
+    for key in [*old, *(key for key in new if key not in old)]:
+        if ignored(key):
+            continue
+        place = (*path, key)
+        if key not in new:
+            yield Difference(place, How.REMOVED, old=old[key])
+        elif key not in old:
+            yield Difference(place, How.ADDED, new=new[key])
+        else:
+            yield from differences(old[key], new[key], ignored=ignored, path=place)
+
+
+def _names(entries: list[Any]) -> dict[str, Any] | None:
+    """The entries by id; None where one has none, or two have the same."""
+    if not all(isinstance(entry, dict) and "id" in entry for entry in entries):
+        return None
+    found = {str(entry["id"]): entry for entry in entries}
+    return found if len(found) == len(entries) else None
+
+
+def _of_named(
+    old: dict[str, Any], new: dict[str, Any], ignored: Ignored, path: Path
+) -> Iterator[Difference]:
+    for key in [*old, *(key for key in new if key not in old)]:
+        entry = new.get(key, old.get(key))
+        place = (*path, _name_of(entry, key))
+        if key not in new:
+            yield Difference(place, How.REMOVED, old=old[key])
+        elif key not in old:
+            yield Difference(place, How.ADDED, new=new[key])
+        else:
+            yield from differences(old[key], new[key], ignored=ignored, path=place)
+    before = [key for key in old if key in new]
+    after = [key for key in new if key in old]
+    if before != after:
+        yield Difference(
+            path,
+            How.REORDERED,
+            old=[_name_of(old[key], key) for key in before],
+            new=[_name_of(new[key], key) for key in after],
+        )
+
+
+def _name_of(entry: Any, key: str) -> str:
+    title = entry.get("title") or entry.get("text")
+    return f"“{title}”" if isinstance(title, str) and len(title) <= 60 else key
+
+
+def _of_lists(
+    old: list[Any], new: list[Any], ignored: Ignored, path: Path
+) -> Iterator[Difference]:
+    texts = [[_text(entry) for entry in entries] for entries in (old, new)]
+    matcher = difflib.SequenceMatcher(a=texts[0], b=texts[1], autojunk=False)
+    for what, i, to_i, j, to_j in matcher.get_opcodes():
+        if what == "equal":
+            continue
+        both = min(to_i - i, to_j - j)
+        for step in range(both):
+            place = (*path, j + step + 1)
+            yield from differences(
+                old[i + step], new[j + step], ignored=ignored, path=place
+            )
+        for index in range(i + both, to_i):
+            yield Difference((*path, index + 1), How.REMOVED, old=old[index])
+        for index in range(j + both, to_j):
+            yield Difference((*path, index + 1), How.ADDED, new=new[index])
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

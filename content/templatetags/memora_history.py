@@ -1,0 +1,80 @@
+"""Differences and moments as the history's pages write them."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+register = template.Library()
+
+_CONTEXT = 60
+_LONGEST = 1500
+
+
+@register.filter
+def when(moment: datetime) -> SafeString:
+    """How long ago; the exact time on hover."""
+    exact = localize(timezone.localtime(moment))
+    iso = moment.isoformat(timespec="seconds")
+    said = naturaltime(moment)
+    return format_html('<time datetime="{}" title="{}">{}</time>', iso, exact, said)
+
+
+@register.filter
+def said(value: Any) -> str:
+    """A JSON value as people read it."""
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return _("yes") if value else _("no")
+        case str():
+            return _cut(value)
+        case int() | float():
+            return str(value)
+    return _cut(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@register.simple_tag
+def before_and_after(old: Any, new: Any) -> SafeString:
+    """Two values side by side; of long texts, what differs and a little around it."""
+    before, after = said(old), said(new)
+    if isinstance(old, str) and isinstance(new, str):
+        before, after = _around(old, new)
+    return format_html(
+        '<del dir="auto">{}</del> <span class="arrow" aria-hidden="true">→</span> '
+        '<ins dir="auto">{}</ins>',
+        before or "–",
+        after or "–",
+    )
+
+
+def _around(old: str, new: str) -> tuple[str, str]:
+    """The texts without the beginning and end they share, but for some context."""
+    same = 0
+    while same < min(len(old), len(new)) and old[same] == new[same]:
+        same += 1
+    start = max(same - _CONTEXT, 0)
+    tail = 0
+    longest = min(len(old), len(new)) - same
+    while tail < longest and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    end = max(tail - _CONTEXT, 0)
+    return _part(old, start, end), _part(new, start, end)
+
+
+def _part(text: str, start: int, end: int) -> str:
+    """``text`` without its first ``start`` and last ``end`` characters."""
+    cut = text[start : len(text) - end]
+    return _cut(("… " if start else "") + cut + (" …" if end else ""))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"

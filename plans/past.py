@@ -1,0 +1,38 @@
+"""A plan's history: its own fields, its subjects and its overrides."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from content.past import Edit, Names, Source, edits
+from plans.models import AcademicPlan, OverrideAction, PlanOverride, PlanSubject
+
+
+def of_plan(plan: AcademicPlan) -> list[Edit]:
+    """The plan's edits, newest first. Three queries, and one per table of names."""
+    return edits(
+        [
+            Source(
+                AcademicPlan.history.filter(id=plan.pk),
+                what=lambda _row: _("plan"),
+                title=lambda row, _names: str(row.title),
+            ),
+            Source(
+                PlanSubject.history.filter(plan_id=plan.pk),
+                what=lambda _row: _("subject"),
+                title=lambda row, names: names.of("subject", row),
+            ),
+            Source(
+                PlanOverride.history.filter(plan_id=plan.pk),
+                what=lambda _row: _("override"),
+                title=_override,
+            ),
+        ]
+    )
+
+
+def _override(row: Any, names: Names) -> str:
+    """What an override says, and of what."""
+    action = str(dict(OverrideAction.choices).get(row.action, row.action))
+    said = f"{action}: {row.value}" if row.value else action
+    return f"{names.of('target', row)} — {said}"
