@@ -24,6 +24,7 @@ from content.tree import Stage
 from plans.models import AcademicPlan
 from publishing import (
     changes,
+    distribution,
     inventory,
     locations,
     mending,
@@ -52,13 +53,21 @@ _SNAPSHOT_ATTEMPTS = 3
 
 
 def publish_plan(plan_pk: int, *, trigger: str = "queue") -> SyncLog | None:
-    """Build a plan now, if it is published and differs from its release.
+    """Build a plan now, if it is published and differs from its release; upload it.
 
     Returns:
         The sync log entry of this run; None when there was nothing to do or another
         builder is at it. A failure is in the entry, with the time of the next attempt:
         nothing is raised for it, and the published release is as it was.
     """
+    entry = build_plan(plan_pk, trigger=trigger)
+    if entry is not None and distribution.distribute():
+        entry.refresh_from_db()
+    return entry
+
+
+def build_plan(plan_pk: int, *, trigger: str = "queue") -> SyncLog | None:
+    """As `publish_plan`, but the upload is left for `distribution.distribute`."""
     with queue.build_lock(plan_pk) as held:
         sources = changes.pending([plan_pk]).get(plan_pk) if held else None
         if sources is None:
@@ -97,7 +106,9 @@ def process_pending(*, limit: int) -> int:
     ready = [pk for pk, now in work.items() if resting.get(pk) != now]
     queue.remove(queue.waiting() - work.keys())
     for plan_pk in ready[:limit]:
-        publish_plan(plan_pk)
+        build_plan(plan_pk)
+    # Readers here have them all before the first waits for the CDN.
+    distribution.distribute()
     return max(len(ready) - limit, 0)
 
 
@@ -192,7 +203,11 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
     """
     _require_sound_bits(snapshot)
     plan_id, current = snapshot.plan.id, snapshot.settings
-    sealer = Sealer(previous=inventory.believable(snapshot), now=int(now.timestamp()))
+    sealer = Sealer(
+        previous=inventory.believable(snapshot),
+        now=int(now.timestamp()),
+        newest_version=snapshot.newest_version,
+    )
     old = inventory.ReleaseReader(snapshot.previous)
     maker = DocumentMaker(
         plan=snapshot.plan,

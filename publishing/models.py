@@ -354,6 +354,9 @@ class SwitchLock(models.Model):
     removals = models.PositiveBigIntegerField(default=0)
     """Grows when lesson files are deleted; a build that saw an older number may have
     counted on one of them."""
+    newest_version = models.PositiveBigIntegerField(default=0)
+    """The highest version ever published: a file that comes back under the path of one
+    long removed must have a higher one than that had."""
     switches = models.PositiveBigIntegerField(default=0)
     """How often what readers see was changed. The disk has the number of the change
     begun last (`publishing.staging.switches`): where they differ, one was begun and

@@ -95,13 +95,12 @@ def stage_and_switch(
                 kept=release.kept,
                 previous=staging.current_generation(plan_id),
             )
-        if release.to_write or release.gone:
-            # From here to the commit below, the disk may be ahead of the tables.
-            Publication.objects.filter(pk=publication.pk).update(switching=number)
         with transaction.atomic():
             lock = _lock_for_switch(publication, release)
             replaced = _still_newest(lesson_changes)
             if release.to_write or release.gone:
+                versions = [doc.record.version for doc in release.to_write.values()]
+                lock.newest_version = max([lock.newest_version, *versions])
                 begin_switch(lock)
             staging.replace_lessons(replaced, token)
             if plan_changes or release.gone:
@@ -174,7 +173,7 @@ def begin_switch(lock: SwitchLock) -> None:
     """
     lock.switches += 1
     staging.begin_switch(lock.switches)
-    lock.save(update_fields=["switches"])
+    lock.save(update_fields=["switches", "newest_version"])
 
 
 def _lock_for_switch(publication: Publication, release: Release) -> SwitchLock:

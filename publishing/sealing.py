@@ -44,6 +44,8 @@ class Sealer:
 
     previous: Mapping[str, Record]
     now: int
+    newest_version: int = 0
+    """The highest version published so far: a path that was free may have had it."""
     sealed: dict[str, Sealed] = field(default_factory=dict)
 
     def seal(
@@ -68,7 +70,7 @@ class Sealer:
         before = self.previous.get(path)
         same = before is not None and before.fingerprint == fingerprint
         if before is None:
-            version = self.now
+            version = max(self.now, self.newest_version + 1)
         else:
             version = before.version if same else max(self.now, before.version + 1)
         signed_until = None

@@ -51,6 +51,7 @@ class Snapshot:
     open_elsewhere: frozenset[str]
     removals: int
     switches: int
+    newest_version: int
     torn: bool
 
 
@@ -110,7 +111,7 @@ def take(
         torn = Publication.objects.filter(
             plan=plan_pk, switching__isnull=False
         ).exists()
-        removals, switches = _counters()
+        removals, switches, newest_version = _counters()
         built = None if full or torn else _built_upon(plan, built_from)
         whole = [
             pk for pk in pks if built is None or states[pk].tree_revision > built[pk]
@@ -143,6 +144,7 @@ def take(
             open_elsewhere=_open_elsewhere(plan_pk) if whole else frozenset(),
             removals=removals,
             switches=switches,
+            newest_version=newest_version,
             torn=torn,
         )
 
@@ -188,10 +190,11 @@ def _open_elsewhere(plan_pk: int) -> frozenset[str]:
     )
 
 
-def _counters() -> tuple[int, int]:
-    """Removals and switches, as `SwitchLock` counts them."""
+def _counters() -> tuple[int, int, int]:
+    """Removals, switches and the newest version, as `SwitchLock` counts them."""
     rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
-    return rows.values_list("removals", "switches").first() or (0, 0)
+    found = rows.values_list("removals", "switches", "newest_version").first()
+    return found or (0, 0, 0)
 
 
 def _published(

@@ -72,6 +72,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('removals', models.PositiveBigIntegerField(default=0)),
+                ('newest_version', models.PositiveBigIntegerField(default=0)),
                 ('switches', models.PositiveBigIntegerField(default=0)),
             ],
             options={

@@ -84,6 +84,20 @@ def test_two_changes_within_a_second_have_different_versions(plan):
     assert release.read("plans/PLAN-A/manifest.json")["version"] == 1_800_000_001
 
 
+def test_a_file_that_comes_back_has_a_later_version_than_it_had(plan):
+    unit = Node.objects.filter(public_id="UNIT-MATH-0")
+    path = "lessons/LES-MATH-0-0.json"
+    with time_machine.travel(1_800_000_000, tick=False):
+        publish(plan)
+        before = release.read(path)["version"]
+        unit.update(is_published=False)
+        publish(plan)
+        LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="Changed")
+        unit.update(is_published=True)
+        publish(plan)
+        assert release.read(path)["version"] > before
+
+
 @pytest.mark.parametrize("how", ["hide", "unpublish", "trash"])
 def test_what_is_hidden_is_nowhere(plan, how):
     publish(plan)
