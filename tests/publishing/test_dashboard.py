@@ -243,28 +243,42 @@ def test_without_redis_the_rest_is_still_told(broken, settings):
     assert len(found.failures) == 1
 
 
+def test_the_cdn_is_on_where_students_read_from_it(publisher):
+    assert "Students read from this server." in publisher.get(PAGE).content.decode()
+    current = PublishingSettings.get_solo()
+    current.cdn_enabled, current.cdn_base_url = True, "https://cdn.example.org"
+    current.save()
+    page = publisher.get(PAGE).content.decode()
+    assert "Students read from the CDN." in page
+    assert "https://cdn.example.org/" in page
+    current.local_fallback_mode = True
+    current.save()
+    assert not dashboard.look().is_on_cdn
+
+
 def test_the_disk_before_anything_is_published_is_the_one_it_will_be_on(plan, settings):
     assert not settings.CONTENT_ROOT.exists()
     assert dashboard.look().disk.least_percent == 10
     assert not settings.CONTENT_ROOT.exists()
 
 
-def test_the_facts_take_twenty_two_queries_however_much_there_is(dead):
-    # The settings; twelve of `queue_status`; the entries with their plans, the nodes
-    # to link to, sizes, hours, last builds, plans, publications whose plan is gone,
-    # the last check, open alerts.
-    with CaptureQueriesContext(connection) as one:
-        dashboard.look()
+def test_the_facts_take_ten_queries_beside_the_queues_however_much_there_is(dead):
+    # The settings; the entries with their plans, the nodes to link to, sizes, hours,
+    # last builds, plans, publications whose plan is gone, the last check, open alerts.
+    def queries_of(action) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            action()
+        return len(captured)
+
+    few = queries_of(dashboard.look)
     for number in range(3):
         plan = AcademicPlan.objects.create(title=f"P{number}", is_published=True)
         add_subject(plan=plan, subject=make_subject(f"S{number}"))
         builds.publish_plan(plan.pk)
         LessonStage.objects.filter(public_id=f"STG-S{number}-0-0").update(title="")
         builds.publish_plan(plan.pk)
-    with CaptureQueriesContext(connection) as many:
-        found = dashboard.look()
-    assert len(found.failures) == 3
-    assert len(one) == len(many) == 22
+    assert len(dashboard.look().failures) == 3
+    assert few == queries_of(dashboard.look) == queries_of(status.queue_status) + 10
 
 
 # --- The page -------------------------------------------------------------------------
