@@ -236,6 +236,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 30.0,
         "options": {"expires": 30},
     },
+    "distribute": {
+        "task": "publishing.tasks.distribute",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
     # Whether it is a business hour or the night's, the task decides (HEALTH_…).
     "check-health": {
         "task": "publishing.tasks.check_health",

@@ -31,6 +31,10 @@ _FIRST_WAIT = 1.0
 class Purger(Protocol):
     """Makes a CDN forget what it has of some addresses."""
 
+    @property
+    def at_once(self) -> int:
+        """How many addresses one request may name."""
+
     def purge(self, urls: Sequence[str]) -> None:
         """Forget these. May be asked twice for the same.
 
@@ -42,12 +46,16 @@ class Purger(Protocol):
 class NullPurger:
     """For a CDN without a cache of its own, or whose cache may live its time."""
 
+    at_once = 1000
+
     def purge(self, urls: Sequence[str]) -> None:
         """Nothing to do."""
 
 
 class CloudflarePurger:
     """Cloudflare's purge by URL, thirty at a time, patient with its rate limit."""
+
+    at_once = URLS_AT_ONCE
 
     def __init__(self, *, zone: str, token: str) -> None:
         self._zone = zone

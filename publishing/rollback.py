@@ -34,6 +34,7 @@ from publishing import (
     queue,
     release,
     staging,
+    sync_log,
 )
 from publishing.closure import Closure, follow
 from publishing.models import (
@@ -298,11 +299,9 @@ def _write_down(
     return SyncLog.objects.create(
         plan_id=publication.plan_id,
         plan_public_id=publication.plan_public_id,
-        status=SyncStatus.LOCAL_ONLY,
         trigger=SyncLog.ROLLBACK,
         started_by_id=by.pk if by is not None else None,
         sources=publication.built_from,
-        attempts=1,
         generation=publication.generation,
         files_written=changed,
         files_unchanged=unchanged,
@@ -310,4 +309,5 @@ def _write_down(
         created_at=now,
         started_at=now,
         finished_at=timezone.now(),
+        **{"attempts": 1, **sync_log.after_switch(now)},
     )

@@ -9,11 +9,13 @@ from django.utils import timezone
 
 from plans.models import AcademicPlan
 from publishing import changes, queue, sync_log
-from publishing.models import Publication, SyncLog, SyncStatus, WaitingPlan
+from publishing.models import Publication, SyncLog, SyncStatus, SyncStep, WaitingPlan
 
 _RECENT = timedelta(hours=24)
 _MOST_FAILURES = 20
 SUCCEEDED = (SyncStatus.SUCCESS, SyncStatus.LOCAL_ONLY)
+_BUILT = Q(status__in=SUCCEEDED) | Q(step=SyncStep.UPLOAD)
+"""Entries whose release readers here have, whatever became of the upload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class QueueStatus:
     building: list[Run]
     retries: list[Run]
     dead_letters: list[Run]
+    failed_uploads: list[Run]
     recent_failures: list[Run]
     plans: list[PlanState]
     last_processed: datetime | None
@@ -79,7 +82,7 @@ class QueueStatus:
     @property
     def needs_somebody(self) -> bool:
         """Something will not go on by itself."""
-        return bool(self.dead_letters)
+        return bool(self.dead_letters or self.failed_uploads)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the lists, their sizes and the oldest age in seconds."""
@@ -87,12 +90,13 @@ class QueueStatus:
             "pending_plans": len(self.pending),
             "oldest_seconds": self.oldest_seconds,
             "dead_letter_count": len(self.dead_letters),
+            "failed_upload_count": len(self.failed_uploads),
             **asdict(self),
         }
 
 
 def queue_status(now: datetime | None = None) -> QueueStatus:
-    """The state of the queue; 12 queries, however many plans there are."""
+    """The state of the queue; 13 queries, however many plans there are."""
     now = now or timezone.now()
     running = _runs(SyncLog.objects.filter(status=SyncStatus.PROCESSING), "started_at")
     waiting_again = SyncLog.objects.filter(
@@ -109,6 +113,7 @@ def queue_status(now: datetime | None = None) -> QueueStatus:
         building=running,
         retries=_runs(waiting_again.order_by("next_attempt_at"), "next_attempt_at"),
         dead_letters=_runs(dead.order_by("pk"), "finished_at"),
+        failed_uploads=_runs(sync_log.upload_failures(), "finished_at"),
         recent_failures=_runs(failed, "finished_at"),
         plans=_plans(),
         last_processed=SyncLog.objects.aggregate(last=Max("finished_at"))["last"],
@@ -145,7 +150,7 @@ def note_waiting(now: datetime) -> None:
     noted = {row.plan_id: row for row in WaitingPlan.objects.all()}
     WaitingPlan.objects.filter(plan__in=noted.keys() - pending).delete()
     built = dict(
-        SyncLog.objects.filter(plan__in=noted.keys() & pending, status__in=SUCCEEDED)
+        SyncLog.objects.filter(_BUILT, plan__in=noted.keys() & pending)
         .values_list("plan_id")
         .annotate(Max("started_at"))
     )

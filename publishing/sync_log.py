@@ -2,10 +2,11 @@
 
 import errno
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
@@ -19,6 +20,7 @@ from publishing.models import (
     PublishingSettings,
     SyncLog,
     SyncStatus,
+    SyncStep,
 )
 from publishing.release import Outcome, SupersededError
 from publishing.staging import DiskLowError, StagingError
@@ -29,6 +31,7 @@ log = structlog.get_logger(__name__)
 _DISK_RECHECK = timedelta(minutes=1)
 _ENDING = (
     "status",
+    "step",
     "attempts",
     "next_attempt_at",
     "disk_needed",
@@ -62,7 +65,7 @@ def open_entry(
     if entry.sources != sources:
         entry.attempts = 0
     entry.sources = sources
-    entry.status = SyncStatus.PROCESSING
+    entry.status, entry.step = SyncStatus.PROCESSING, SyncStep.BUILD
     entry.trigger = trigger
     entry.attempts += 1
     entry.started_at, entry.finished_at = now, None
@@ -80,14 +83,28 @@ def _close(entry: SyncLog) -> None:
     mine.update(**{name: getattr(entry, name) for name in _ENDING})
 
 
+def after_switch(now: datetime) -> dict[str, Any]:
+    """How an entry goes on once readers here have the release: done, or the CDN."""
+    if not PublishingSettings.get_solo().cdn_enabled:
+        return {"status": SyncStatus.LOCAL_ONLY}
+    return {
+        "status": SyncStatus.QUEUED,
+        "step": SyncStep.UPLOAD,
+        "attempts": 0,
+        "next_attempt_at": now,
+    }
+
+
 def record_success(entry: SyncLog, outcome: Outcome) -> None:
-    entry.status = SyncStatus.LOCAL_ONLY
+    """Write down that readers here have the release; an upload may be next."""
     entry.generation = outcome.generation
     entry.files_written = outcome.written
     entry.files_unchanged = outcome.unchanged
     entry.files_removed = outcome.removed
     entry.error = entry.error_document = entry.error_json_path = ""
     entry.finished_at = timezone.now()
+    for name, value in after_switch(entry.finished_at).items():
+        setattr(entry, name, value)
     _close(entry)
     alerts.resolve(kind=AlertKind.DEAD_LETTER, key=entry.plan_public_id)
     log.info(
@@ -170,7 +187,9 @@ def resting(now: datetime) -> dict[int, Sources]:
     waiting = Q(status=SyncStatus.QUEUED, next_attempt_at__gt=now)
     return dict(
         SyncLog.objects.filter(
-            waiting | Q(status=SyncStatus.DEAD_LETTER), plan__isnull=False
+            waiting | Q(status=SyncStatus.DEAD_LETTER),
+            step=SyncStep.BUILD,
+            plan__isnull=False,
         )
         .order_by("pk")
         .values_list("plan_id", "sources")
@@ -182,6 +201,7 @@ def due(now: datetime) -> list[int]:
     return list(
         SyncLog.objects.filter(
             status=SyncStatus.QUEUED,
+            step=SyncStep.BUILD,
             next_attempt_at__lte=now,
             disk_needed__isnull=True,
             plan__isnull=False,
@@ -198,13 +218,35 @@ def retry(entry: SyncLog) -> None:
 
 
 def retry_all() -> int:
-    """Let every dead letter be tried again; how many there were."""
-    return _again(SyncLog.objects.filter(status=SyncStatus.DEAD_LETTER))
+    """Let every dead letter and failed upload be tried again; how many there were."""
+    failed_uploads = Q(pk__in=[entry.pk for entry in upload_failures()])
+    return _again(
+        SyncLog.objects.filter(Q(status=SyncStatus.DEAD_LETTER) | failed_uploads)
+    )
+
+
+def upload_failures() -> list[SyncLog]:
+    """The failed uploads that wait for somebody: nothing came after them."""
+    failed = SyncLog.objects.filter(
+        step=SyncStep.UPLOAD, status=SyncStatus.FAILED, plan__isnull=False
+    )
+    later = SyncLog.objects.filter(
+        plan_public_id=OuterRef("plan_public_id"), pk__gt=OuterRef("pk")
+    )
+    return list(failed.exclude(Exists(later)).order_by("pk"))
+
+
+def can_retry(entry: SyncLog) -> bool:
+    """Whether `retry` would do anything for this entry."""
+    waits = entry.status in (SyncStatus.QUEUED, SyncStatus.DEAD_LETTER)
+    failed = entry.status == SyncStatus.FAILED and entry.step == SyncStep.UPLOAD
+    return entry.plan_id is not None and (waits or failed)
 
 
 def _again(entries: QuerySet[SyncLog]) -> int:
     return entries.filter(
-        status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER]
+        Q(status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER])
+        | Q(status=SyncStatus.FAILED, step=SyncStep.UPLOAD)
     ).update(status=SyncStatus.QUEUED, attempts=0, next_attempt_at=timezone.now())
 
 
@@ -213,7 +255,9 @@ def _settle_abandoned() -> None:
 
     A living one whose plan is built already is about to write the same, and more.
     """
-    abandoned = SyncLog.objects.filter(status=SyncStatus.PROCESSING)
+    abandoned = SyncLog.objects.filter(
+        status=SyncStatus.PROCESSING, step=SyncStep.BUILD
+    )
     entries = list(abandoned)
     if not entries:
         return
@@ -226,12 +270,12 @@ def _settle_abandoned() -> None:
         publication = made.get(entry.plan_id)
         built = publication is not None and publication.built_from == entry.sources
         abandoned.filter(pk=entry.pk, attempts=entry.attempts).update(
-            status=SyncStatus.LOCAL_ONLY if built else SyncStatus.SUPERSEDED,
             error="",
             error_document="",
             error_json_path="",
             generation=publication.generation if built and publication else None,
             finished_at=now,
+            **(after_switch(now) if built else {"status": SyncStatus.SUPERSEDED}),
         )
 
 
@@ -243,7 +287,7 @@ def settle() -> None:
     """
     _settle_abandoned()
     open_entries = SyncLog.objects.filter(
-        status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER]
+        status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER], step=SyncStep.BUILD
     )
     if open_entries.exists():
         # Read before what is pending: an entry opened since is not looked at.

@@ -10,6 +10,7 @@ from publishing import (
     alerts,
     builds,
     disk,
+    distribution,
     health,
     queue,
     release,
@@ -72,7 +73,13 @@ def watch_queue() -> None:
     sync_log.settle()
     status.note_waiting(now)
     for plan_pk in sync_log.due(now):
-        builds.publish_plan(plan_pk, trigger="retry")
+        builds.build_plan(plan_pk, trigger="retry")
+
+
+@shared_task
+def distribute() -> None:
+    """Upload what the CDN lacks, delete what left it, try again; every half minute."""
+    distribution.distribute()
 
 
 @shared_task

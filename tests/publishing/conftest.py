@@ -7,6 +7,7 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject
+from tests.publishing.cdn_world import PurgeApi, S3Server, Wire, running
 
 
 def make_subject(name: str, *, units: int = 2, lessons: int = 2) -> Node:
@@ -70,3 +71,42 @@ def plan(math) -> AcademicPlan:
     )
     add_subject(plan=plan, subject=math)
     return plan
+
+
+# --- The other side of distribution ---------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _s3_server():
+    with running(S3Server()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _wire(_s3_server):
+    with running(Wire(_s3_server.port)) as wire:
+        yield wire
+
+
+@pytest.fixture
+def s3(_s3_server, settings) -> S3Server:
+    """An S3 server with an empty public and an empty private bucket."""
+    settings.UPLOAD_CONNECT_TIMEOUT = settings.UPLOAD_READ_TIMEOUT = 2
+    settings.UPLOAD_ATTEMPTS = 1
+    _s3_server.reset()
+    return _s3_server
+
+
+@pytest.fixture
+def wire(s3, _wire) -> Wire:
+    """The way to it, where faults can be put."""
+    _wire.reset()
+    return _wire
+
+
+@pytest.fixture
+def purges(settings):
+    """Cloudflare's purge API, as far as it concerns us."""
+    with running(PurgeApi()) as api:
+        settings.CLOUDFLARE_API_URL = api.url
+        yield api

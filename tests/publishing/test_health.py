@@ -251,9 +251,10 @@ def test_the_queues_status_takes_the_same_queries_for_more_plans(
     other, django_assert_num_queries
 ):
     # Settings, plans' publications, their subjects, plans; waiting plans; running,
-    # retries, dead letters, failures; last successes, publications; the last run.
+    # retries, dead letters, failed uploads, failures; last successes, publications;
+    # the last run.
     LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="New")
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         found = status.queue_status()
     assert [waiting.plan for waiting in found.pending] == ["PLAN-A", "PLAN-B"]
 

@@ -1,0 +1,446 @@
+"""From this disk to the CDN: what differs, leaves first, verified.
+
+What the CDN should have follows from the tables (`publishing.wanted`). What it has is
+remembered per path (`publishing.uploads`). Both are compared anew each time, so whatever
+was missed, interrupted or came back is found, and an upload that resumes sends only the
+rest.
+
+The order keeps whole every link of what the CDN serves: lessons, topics, hierarchies and
+indexes, manifest, each layer verified and purged before the next. What left is deleted
+last, and a lesson only when no older release out there can name it; but one that became
+gated leaves the public place at once.
+
+One distributor works at a time (a Redis lock). Correctness does not hang on that: claims
+show when two were at the same object. Nothing here runs inside a transaction or under
+the lock that switches take: an upload that fails or hangs holds up no build, and undoes
+no release.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Event
+from typing import TypeVar
+
+import structlog
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _, gettext_lazy
+
+from content.errors import MemoraError
+from publishing import (
+    alerts,
+    cdn,
+    content_urls,
+    encoding,
+    queue,
+    staging,
+    upload_log,
+    uploads,
+    wanted,
+)
+from publishing.models import (
+    AlertKind,
+    Publication,
+    PublishingSettings,
+    UploadedDocument,
+)
+from publishing.targets import DistributionError, Held, Target, Targets, targets_of
+from publishing.uploads import MovedOnError
+from publishing.wanted import Wanted, WantedFiles
+
+log = structlog.get_logger(__name__)
+
+_Item = TypeVar("_Item")
+_AT_ONCE = 1000
+"""Paths claimed, sent and recorded together."""
+_LISTED_FROM = 20
+"""As many uploads for each page of a listing are verified by listing."""
+_ROUNDS = 3
+_TOO_LONG = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class Sent:
+    """What one run put onto the CDN."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+def distribute(now: datetime | None = None) -> bool:
+    """Bring the CDN up to date, as far as it may be tried now.
+
+    Every failure is in the sync log, with the time of the next attempt. It ends with
+    the first: the other plans are tried by the next call, half a minute later.
+
+    Returns:
+        Whether it was at it: False when the CDN is off, or somebody else is.
+    """
+    if not PublishingSettings.get_solo().cdn_enabled:
+        upload_log.settle(lambda: None)
+        return False
+    with queue.distribution_lock() as held:
+        if not held:
+            return False
+        # Until nothing is left: what came meanwhile found the lock taken.
+        while (publication := _next_due(now or timezone.now())) is not None:
+            if not _upload_release(publication, now or timezone.now()):
+                break
+        _tidy(now or timezone.now())
+        upload_log.settle(_behind)
+    return True
+
+
+def _behind() -> Collection[int] | None:
+    current = PublishingSettings.get_solo()
+    if not current.cdn_enabled:
+        return None
+    try:
+        return wanted.behind(targets_of(current))
+    except MemoraError:
+        # The settings themselves are wrong: each plan's own run says so.
+        return set(Publication.objects.values_list("pk", flat=True))
+
+
+def _next_due(now: datetime) -> Publication | None:
+    """A release that the CDN does not have whole and that need not wait."""
+    behind = _behind()
+    if not behind:
+        return None
+    publications = list(Publication.objects.filter(pk__in=behind).order_by("pk"))
+    ids = [publication.plan_public_id for publication in publications]
+    resting = upload_log.resting(now, ids)
+    for publication in publications:
+        if publication.plan_public_id not in resting:
+            return publication
+    return None
+
+
+def _upload_release(publication: Publication, now: datetime) -> bool:
+    """Upload one plan's release; how it ends is in the sync log, too."""
+    entry = upload_log.open_entry(publication, now=now)
+    sent, began = Sent(), time.monotonic()
+    failure: Exception | None = None
+    try:
+        distributor = Distributor.of(PublishingSettings.get_solo())
+        _until_it_holds(lambda: distributor.upload(publication.pk, sent, now))
+    except Exception as error:  # noqa: BLE001 - every failure becomes a log entry
+        failure = error
+    seconds = time.monotonic() - began
+    upload_log.close(entry, failure, files=sent.files, size=sent.bytes, seconds=seconds)
+    return failure is None
+
+
+def _until_it_holds(work: Callable[[], None]) -> None:
+    """Do ``work``, and again when something moved under it.
+
+    Raises:
+        DistributionError: it did so three times, or ``work`` failed.
+    """
+    path = ""
+    for _round in range(_ROUNDS):
+        try:
+            return work()
+        except MovedOnError as error:
+            path = str(error)
+    raise DistributionError(
+        _(
+            "%(path)s changed while it was uploaded, or is not what was published. If "
+            "this stays, run “manage.py content_health --full --repair”."
+        )
+        % {"path": path}
+    )
+
+
+def _tidy(now: datetime) -> None:
+    """Look again at doubtful paths and delete what left; a failure waits its turn."""
+    try:
+        distributor = Distributor.of(PublishingSettings.get_solo())
+        distributor.recheck(now)
+        distributor.remove_what_left(now)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next run goes on
+        reason = upload_log.in_words(error)
+        log.warning("cdn_tidying_failed", error=reason)
+        _alert_if_stuck(now, reason)
+    else:
+        alerts.resolve(kind=AlertKind.UPLOAD_FAILED, key="")
+
+
+def _alert_if_stuck(now: datetime, reason: str) -> None:
+    """Alert when something should have left the CDN an hour ago."""
+    if UploadedDocument.objects.filter(leaving_since__lt=now - _TOO_LONG).exists():
+        alerts.raise_alert(
+            kind=AlertKind.UPLOAD_FAILED,
+            key="",
+            message=gettext_lazy(
+                "Files that students should no longer see have been on the CDN for "
+                "more than an hour, because they cannot be deleted: %(error)s"
+            ),
+            values={"error": reason},
+        )
+
+
+class Distributor:
+    """One run against one set of settings."""
+
+    def __init__(self, targets: Targets, purger: cdn.Purger, base_url: str) -> None:
+        self._targets = targets
+        self._purger = purger
+        self._base_url = base_url
+        self._token = secrets.token_hex(16)
+        """Its name in claims."""
+
+    @classmethod
+    def of(cls, current: PublishingSettings) -> "Distributor":
+        """For these settings.
+
+        Raises:
+            DistributionError, SecretsError: they do not make sense.
+        """
+        return cls(
+            targets_of(current),
+            cdn.purger_of(current),
+            content_urls.cdn_base_url(current),
+        )
+
+    # --- Uploading --------------------------------------------------------------------
+
+    def upload(self, publication_pk: int, sent: Sent, now: datetime) -> None:
+        """Upload what differs of one release, layer by layer.
+
+        Raises:
+            MovedOnError: look again; what was verified stays.
+            DistributionError: the CDN refused; what was verified stays.
+        """
+        release = wanted.of_release(publication_pk, self._targets)
+        not_purged: DistributionError | None = None
+        for layer in release.layers():
+            for target in self._targets.all():
+                lacking = [
+                    file
+                    for file in layer
+                    if file.target.id == target.id and not release.is_there(file)
+                ]
+                for part in _parts(lacking, _AT_ONCE):
+                    self._upload_part(target, part, release, sent, now)
+            try:
+                self._purge([file.path for file in layer])
+            except DistributionError as error:
+                # A cache that is five minutes late must not hold up a release.
+                not_purged = error
+        if not_purged is not None:
+            raise not_purged
+
+    def _upload_part(
+        self,
+        target: Target,
+        files: Sequence[Wanted],
+        release: WantedFiles,
+        sent: Sent,
+        now: datetime,
+    ) -> None:
+        uploads.claim(
+            target.id,
+            [file.path for file in files],
+            token=self._token,
+            edition=release.edition,
+            now=now,
+        )
+        sending = _Sending(target, release)
+        done = sending.send(files)
+        lost = uploads.record(
+            target.id,
+            {file.path: (file.sha256, size) for file, size in done.items()},
+            token=self._token,
+        )
+        sent.files += sending.files
+        sent.bytes += sending.bytes
+        if sending.failure is not None:
+            raise sending.failure
+        if lost:
+            raise MovedOnError(min(lost))
+
+    # --- The cache --------------------------------------------------------------------
+
+    def _purge(self, paths: Collection[str]) -> None:
+        """Make the CDN's cache forget those that were replaced."""
+        public = self._targets.public.id
+        replaced = uploads.to_purge(public, paths)
+        for part in _parts(list(replaced), self._purger.at_once):
+            self._purger.purge([self._base_url + path for path in part])
+            uploads.purged(public, {path: replaced[path] for path in part})
+
+    # --- Afterwards -------------------------------------------------------------------
+
+    def recheck(self, now: datetime) -> None:
+        """Look at objects again that an upload of somebody else may have replaced."""
+        for target in self._targets.all():
+            due = UploadedDocument.objects.filter(
+                target=target.id, claim="", recheck_at__lte=now
+            )
+            rows = list(due.order_by("recheck_at")[:_AT_ONCE])
+            wrong = [
+                row.path
+                for row in rows
+                if row.sha256 and not target.claims(row.path, row.sha256)
+            ]
+            uploads.doubt(target.id, wrong)
+            looked_at = [row.pk for row in rows]
+            due.filter(pk__in=looked_at).update(recheck_at=None)
+
+    def remove_what_left(self, now: datetime) -> None:
+        """Delete what should not be there any more, and purge it.
+
+        Raises:
+            MovedOnError, DistributionError: what is left waits for the next run.
+        """
+        left = wanted.leaving(self._targets)
+        for target, paths in left.paths:
+            for part in _parts(paths, _AT_ONCE):
+                uploads.claim(
+                    target.id,
+                    part,
+                    token=self._token,
+                    edition=left.edition,
+                    now=now,
+                    leaving=True,
+                )
+                target.delete(part)
+                if target.id == self._targets.public.id:
+                    for few in _parts(part, self._purger.at_once):
+                        self._purger.purge([self._base_url + path for path in few])
+                uploads.forget(target.id, part, token=self._token)
+            log.info("cdn_files_removed", files=len(paths))
+
+
+class _Sending:
+    """Putting some files into one place at once, and seeing whether they arrived."""
+
+    def __init__(self, target: Target, release: WantedFiles) -> None:
+        self._target = target
+        self._release = release
+        self._stop = Event()
+        self.files = 0
+        self.bytes = 0
+        self.failure: Exception | None = None
+
+    def send(self, files: Sequence[Wanted]) -> dict[Wanted, int]:
+        """Upload and verify; those that are there for certain, with their sizes.
+
+        ``failure`` says why it is not all of them.
+        """
+        listing = self._should_list(files)
+        with ThreadPoolExecutor(settings.UPLOAD_CONCURRENCY) as pool:
+            found = pool.map(lambda file: self._put(file, check=not listing), files)
+            put = {
+                file: data
+                for file, data in zip(files, found, strict=True)
+                if data is not None
+            }
+            if listing:
+                put = self._verified_by_list(put, pool)
+        return {file: len(data) for file, data in put.items()}
+
+    def _put(self, file: Wanted, *, check: bool) -> bytes | None:
+        """The file's bytes once they are there; None when something failed."""
+        if self._stop.is_set():
+            return None
+        try:
+            data = _read(file)
+            if self._release.is_doubtful(file) and self._has(file, data):
+                return data
+            self._target.put(file.path, data, sha256=file.sha256)
+            if check and not self._has(file, data):
+                raise _not_there(file.path)
+        except Exception as error:  # noqa: BLE001 - raised again by the caller
+            self._fail(error)
+            return None
+        self.files += 1
+        self.bytes += len(data)
+        return data
+
+    def _has(self, file: Wanted, data: bytes) -> bool:
+        return self._target.has(file.path, data, sha256=file.sha256)
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = self.failure or error
+        self._stop.set()
+
+    def _should_list(self, files: Sequence[Wanted]) -> bool:
+        """Whether listing the folder takes fewer requests than asking for each."""
+        if len(files) < _LISTED_FROM:
+            return False
+        folder = _folder(files[0].path)
+        known = sum(
+            path.startswith(folder)
+            for place, path in self._release.held
+            if place == self._target.id
+        )
+        pages = 1 + max(known, len(files)) // 1000
+        return len(files) >= _LISTED_FROM * pages
+
+    def _verified_by_list(
+        self, put: dict[Wanted, bytes], pool: ThreadPoolExecutor
+    ) -> dict[Wanted, bytes]:
+        try:
+            held: dict[str, Held] = {}
+            for folder in sorted({_folder(file.path) for file in put}):
+                held |= self._target.list(folder)
+        except Exception as error:  # noqa: BLE001 - raised again by the caller
+            self._fail(error)
+            return {}
+
+        def is_there(item: tuple[Wanted, bytes]) -> bool:
+            file, data = item
+            listed = held.get(file.path)
+            try:
+                says = listed is not None and self._target.holds(listed, data)
+                if says is None:  # its ETag is no MD5
+                    says = self._has(file, data)
+                if not says:
+                    raise _not_there(file.path)
+            except Exception as error:  # noqa: BLE001 - raised again by the caller
+                self._fail(error)
+                return False
+            return True
+
+        verified = pool.map(is_there, put.items())
+        return {
+            file: put[file]
+            for file, there in zip(list(put), verified, strict=True)
+            if there
+        }
+
+
+def _read(file: Wanted) -> bytes:
+    """The file's bytes here.
+
+    Raises:
+        MovedOnError: they are not those that were published, or not any more.
+    """
+    data = staging.read(file.source)
+    if data is None or encoding.sha256(data) != file.sha256:
+        raise MovedOnError(file.path)
+    return data
+
+
+def _not_there(path: str) -> DistributionError:
+    return DistributionError(
+        _("The CDN said that it stored %(path)s, but has something else there.")
+        % {"path": path}
+    )
+
+
+def _folder(path: str) -> str:
+    """The first two names of a plan's path, the first of a lesson's."""
+    parts = path.split("/")
+    return "/".join(parts[:2] if parts[0] == "plans" else parts[:1]) + "/"
+
+
+def _parts(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

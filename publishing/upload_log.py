@@ -1,0 +1,219 @@
+"""The sync log of uploads: the second step of a run, with its own attempts.
+
+A run whose release is switched in here waits in ``Queued`` with the step ``Upload``; it
+ends in Success. Failures follow the steps of builds, go on to about an hour, and end in
+Failed with an alert until somebody chooses Retry or publishes something new.
+"""
+
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.translation import gettext_lazy
+
+from content.errors import MemoraError
+from publishing import alerts
+from publishing.models import (
+    Alert,
+    AlertKind,
+    Publication,
+    SyncLog,
+    SyncStatus,
+    SyncStep,
+)
+
+log = structlog.get_logger(__name__)
+
+TRIGGER = "cdn"
+"""Of an upload that no build here asked for: a repair, a lesson signed again."""
+_OPEN = (SyncStatus.QUEUED, SyncStatus.PROCESSING)
+
+
+def open_entry(publication: Publication, *, now: datetime) -> SyncLog:
+    """The entry of an upload that begins: the one that waits for it, or a new one."""
+    waiting = SyncLog.objects.filter(
+        plan_public_id=publication.plan_public_id,
+        step=SyncStep.UPLOAD,
+        status__in=_OPEN,
+    )
+    entry = waiting.order_by("-pk").first()
+    if entry is not None and _take(entry, now):
+        return entry
+    return SyncLog.objects.create(
+        plan_id=publication.plan_id,
+        plan_public_id=publication.plan_public_id,
+        status=SyncStatus.PROCESSING,
+        step=SyncStep.UPLOAD,
+        trigger=TRIGGER,
+        sources=publication.built_from,
+        generation=publication.generation,
+        attempts=1,
+        created_at=now,
+        started_at=now,
+    )
+
+
+def _take(entry: SyncLog, now: datetime) -> bool:
+    """Go on with this entry; False when a build has taken it meanwhile."""
+    same = SyncLog.objects.filter(
+        pk=entry.pk, step=SyncStep.UPLOAD, started_at=entry.started_at
+    )
+    entry.attempts += 1
+    if entry.attempts > 1:  # the first belongs to the build: they are timed together
+        entry.started_at = now
+    entry.status, entry.next_attempt_at = SyncStatus.PROCESSING, None
+    entry.finished_at = None
+    return bool(
+        same.update(
+            attempts=entry.attempts,
+            started_at=entry.started_at,
+            status=entry.status,
+            next_attempt_at=None,
+            finished_at=None,
+        )
+    )
+
+
+def close(
+    entry: SyncLog,
+    failure: Exception | None,
+    *,
+    files: int,
+    size: int,
+    seconds: float,
+) -> None:
+    """Write down how the upload ended, with when to try again; not over a later run."""
+    now = timezone.now()
+    entry.files_uploaded += files
+    entry.bytes_uploaded += size
+    entry.upload_seconds += seconds
+    entry.finished_at = now
+    entry.next_attempt_at = None
+    if failure is None:
+        entry.status, entry.error = SyncStatus.SUCCESS, ""
+    else:
+        entry.error = in_words(failure)
+        delays = settings.UPLOAD_RETRY_DELAYS
+        if entry.attempts > len(delays):
+            entry.status = SyncStatus.FAILED
+        else:
+            entry.status = SyncStatus.QUEUED
+            delay = timedelta(seconds=delays[entry.attempts - 1])
+            entry.next_attempt_at = now + delay
+    SyncLog.objects.filter(
+        pk=entry.pk, step=SyncStep.UPLOAD, started_at=entry.started_at
+    ).update(
+        status=entry.status,
+        error=entry.error,
+        next_attempt_at=entry.next_attempt_at,
+        finished_at=now,
+        files_uploaded=entry.files_uploaded,
+        bytes_uploaded=entry.bytes_uploaded,
+        upload_seconds=entry.upload_seconds,
+    )
+    _tell(entry, failure, files)
+
+
+def _tell(entry: SyncLog, failure: Exception | None, files: int) -> None:
+    if failure is None:
+        alerts.resolve(kind=AlertKind.UPLOAD_FAILED, key=entry.plan_public_id)
+        log.info("plan_uploaded", plan=entry.plan_public_id, files=files)
+        return
+    log.error(
+        "plan_upload_failed",
+        plan=entry.plan_public_id,
+        attempt=entry.attempts,
+        status=entry.status,
+        files=files,
+        error=entry.error,
+        exc_info=None if isinstance(failure, MemoraError) else failure,
+    )
+    if entry.status == SyncStatus.FAILED:
+        _raise_failed(entry)
+
+
+def in_words(failure: Exception) -> str:
+    """Why it failed; of an error nobody foresaw only its name, for it may quote keys."""
+    if isinstance(failure, MemoraError):
+        return failure.message
+    if isinstance(failure, OSError) and failure.strerror:
+        return failure.strerror
+    return type(failure).__name__
+
+
+def _raise_failed(entry: SyncLog) -> None:
+    alerts.raise_alert(
+        kind=AlertKind.UPLOAD_FAILED,
+        key=entry.plan_public_id,
+        message=gettext_lazy(
+            "Uploading the plan %(plan)s to the CDN failed %(attempts)d times and is "
+            "not tried again: %(error)s\nThis server has the new release; students who "
+            "read from the CDN keep an older one. “Test connection” in the publishing "
+            "settings says more. Then choose Retry in the sync log, or turn on local "
+            "fallback mode."
+        ),
+        values={
+            "plan": entry.plan_public_id,
+            "attempts": entry.attempts,
+            "error": entry.error,
+        },
+    )
+
+
+def resting(now: datetime, plans: Collection[str]) -> set[str]:
+    """Those of these plans, by id, that may not be uploaded yet.
+
+    They wait for their next attempt, or, when the last run ended in Failed, for
+    somebody's Retry.
+    """
+    entries = SyncLog.objects.filter(step=SyncStep.UPLOAD, plan_public_id__in=plans)
+    newest = entries.values("plan_public_id").annotate(last=Max("pk"))
+    failed = entries.filter(pk__in=list(newest.values_list("last", flat=True)))
+    rest = set(
+        failed.filter(status=SyncStatus.FAILED).values_list("plan_public_id", flat=True)
+    )
+    queued = entries.filter(status=SyncStatus.QUEUED)
+    waiting = queued.filter(next_attempt_at__gt=now)
+    due = queued.filter(next_attempt_at__lte=now)
+    rest |= set(waiting.values_list("plan_public_id", flat=True))
+    return rest - set(due.values_list("plan_public_id", flat=True))
+
+
+def settle(find_behind: Callable[[], Collection[int] | None]) -> None:
+    """Close what nobody waits for any more.
+
+    Args:
+        find_behind: finds the publications the CDN does not have whole; None: it is
+            off.
+    """
+    # Read first: an entry opened since is not looked at.
+    entries = list(SyncLog.objects.filter(step=SyncStep.UPLOAD, status__in=_OPEN))
+    told = Alert.objects.filter(kind=AlertKind.UPLOAD_FAILED, open_key__isnull=False)
+    if not entries and not told.exists():
+        return
+    behind = find_behind()
+    late = Publication.objects.filter(pk__in=behind or ())
+    late_plans = set(late.values_list("plan_public_id", flat=True))
+    known = set(Publication.objects.values_list("plan_public_id", flat=True))
+    for entry in entries:
+        if entry.plan_public_id in late_plans:
+            continue
+        if entry.plan_public_id not in known:
+            status = SyncStatus.SUPERSEDED
+        elif behind is None:
+            status = SyncStatus.LOCAL_ONLY
+        else:
+            status = SyncStatus.SUCCESS
+        SyncLog.objects.filter(
+            pk=entry.pk, step=SyncStep.UPLOAD, started_at=entry.started_at
+        ).filter(status=entry.status).update(
+            status=status, error="", next_attempt_at=None, finished_at=timezone.now()
+        )
+    over = told.exclude(key__in=late_plans)
+    if behind is not None:
+        over = over.exclude(key="")  # what should leave: `publishing.distribution`
+    for key in list(over.values_list("key", flat=True)):
+        alerts.resolve(kind=AlertKind.UPLOAD_FAILED, key=key)
