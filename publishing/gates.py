@@ -56,7 +56,7 @@ def shut(lesson_ids: Iterable[str]) -> None:
 
 def open_up(lesson_ids: Iterable[str]) -> None:
     """Let anyone read these lessons; fine where that is so already."""
-    _folder().mkdir(parents=True, exist_ok=True)
+    staging.make_folder(_folder())
     for lesson_id in lesson_ids:
         with suppress(FileExistsError):
             _link(lesson_id).symlink_to(f"../{locations.lesson(lesson_id)}")

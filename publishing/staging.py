@@ -111,7 +111,7 @@ def write_generation(
     building = final.with_name(f".{number}")
     shutil.rmtree(building, ignore_errors=True)
     shutil.rmtree(final, ignore_errors=True)
-    _make_folder(final.parent)
+    make_folder(final.parent)
     building.mkdir()
     prefix = len(locations.plan_folder(plan_id)) + 1
     names = {path[prefix:] for path in (*written, *kept)}
@@ -151,7 +151,7 @@ def begin_switch(number: int) -> None:
 
     Overwritten in place: cut short, it is a number that nobody counts on.
     """
-    _make_folder(root())
+    make_folder(root())
     handle = os.open(root() / _SWITCHES, os.O_WRONLY | os.O_CREAT, 0o644)
     try:
         os.write(handle, b"%020d" % number)
@@ -169,7 +169,7 @@ def switch(plan_id: str, number: int) -> None:
     if not generation_folder(plan_id, number).is_dir():
         raise FileNotFoundError(generation_folder(plan_id, number))
     link = root() / locations.plan_folder(plan_id)
-    _make_folder(link.parent)
+    make_folder(link.parent)
     fresh = link.with_name(f".{plan_id}.{number}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(f"../{locations.GENERATIONS}/{plan_id}/{number}")
@@ -185,7 +185,7 @@ def prepare_lessons(files: Mapping[str, bytes], token: str) -> None:
     """
     if not files:
         return
-    _make_folder(root() / "lessons")
+    make_folder(root() / "lessons")
     base = str(root())
     _write_new({_temporary(base, path, token): data for path, data in files.items()})
 
@@ -413,7 +413,7 @@ def _sync_file_system(folder: Path) -> None:
         os.close(handle)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """The folder, and those above it, with their names safe on the disk."""
     missing = []
     while not folder.is_dir():
