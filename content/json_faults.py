@@ -64,6 +64,8 @@ def _schema_at(schema: Mapping[str, Any], path: Sequence[str | int]) -> dict[str
     place: Any = schema
     for step in path:
         place = place[step]
+        if step == "$ref":  # within this schema: #/$defs/name
+            place = _schema_at(schema, place.removeprefix("#/").split("/"))
     return place if isinstance(place, dict) else {}
 
 

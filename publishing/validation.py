@@ -10,7 +10,7 @@ import orjson
 from django.utils.translation import gettext as _
 
 from content import stage_configs
-from content.json_faults import path_text
+from content.json_faults import path_text, schema_faults
 from content.stage_types import SCHEMAS
 from plans.access import PlanNode, lessons
 from publishing.sealing import Sealed
@@ -31,10 +31,10 @@ class InvalidDocumentError(Exception):
 
 
 @cache
-def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
-    """The schema's validator, compiled once per process."""
-    text = (SCHEMA_FOLDER / f"{schema}.schema.json").read_text()
-    return jsonschema_rs.Draft202012Validator(orjson.loads(text))
+def _compiled(name: str) -> tuple[jsonschema_rs.Draft202012Validator, dict[str, Any]]:
+    """A schema and its validator, compiled once per process."""
+    schema = orjson.loads((SCHEMA_FOLDER / f"{name}.schema.json").read_text())
+    return jsonschema_rs.Draft202012Validator(schema), schema
 
 
 def require_valid(documents: Iterable[Sealed]) -> None:
@@ -45,9 +45,10 @@ def require_valid(documents: Iterable[Sealed]) -> None:
     """
     for document in documents:
         content = orjson.loads(document.data)
-        for error in _validator(document.schema).iter_errors(content):
-            where = path_text(tuple(error.instance_path)) or "$"
-            raise InvalidDocumentError(document.path, where, error.message[:500])
+        for path, reason in schema_faults(*_compiled(document.schema), content):
+            raise InvalidDocumentError(
+                document.path, path_text(path) or "$", reason[:500]
+            )
         if document.schema == "lesson":
             _require_valid_stages(document.path, content["stages"])
 

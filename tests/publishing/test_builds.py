@@ -197,6 +197,7 @@ def test_an_invalid_document_leaves_the_release_and_names_the_place(plan):
     assert entry.status == SyncStatus.QUEUED
     assert entry.error_document == "lessons/LES-MATH-0-0.json"
     assert entry.error_json_path == "stages[0].title"
+    assert entry.error.endswith("at stages[0].title: must not be empty")
     assert entry.next_attempt_at is not None
     assert release.everything() == before
 
