@@ -8,8 +8,10 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from content import kinds
+from content.json_faults import Fault
 from content.kinds import Kind
-from content.models import LessonStage, Node
+from content.models import LessonStage, Node, SubjectState
+from content.stage_configs import ConfigError, clean_config
 
 COMMON_FIELDS = ("title", "public_id", "description", "image", "color_code")
 ACCESS_FIELDS = ("is_public", "is_free_preview", "required_item")
@@ -42,10 +44,15 @@ class NodeForm(forms.ModelForm):  # type: ignore[type-arg]
     kind: Kind = Kind.SUBJECT
     """What is being added; the admin sets it, nobody chooses it."""
 
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    """How the node was when the page was opened (`version_of`)."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk is None:
             self.instance.kind = self.kind.value
+        else:
+            self.initial["seen"] = version_of(self.instance)
         if "public_id" in self.fields:
             self.fields["public_id"].required = False
             self.fields["public_id"].help_text = _(
@@ -57,6 +64,43 @@ class NodeForm(forms.ModelForm):  # type: ignore[type-arg]
         """The id that was written, or a new one."""
         written: str = self.cleaned_data["public_id"]
         return written or kinds.new_id(kinds.ID_PREFIXES[Kind(self.instance.kind)])
+
+    def clean_seen(self) -> str:
+        """Refuse to write over what somebody else saved since the page was opened.
+
+        The refusal, code ``stale``, is the page's own: the field is hidden.
+        """
+        seen: str = self.cleaned_data["seen"]
+        if (
+            seen
+            and self.instance.pk is not None
+            and seen != _locked_version(self.instance)
+        ):
+            refusal = forms.ValidationError(
+                _(
+                    "Somebody else saved this page after you opened it. Nothing of "
+                    "yours was saved: copy what you wrote, reload the page to see "
+                    "theirs, and add yours again."
+                ),
+                code="stale",
+            )
+            self.add_error(None, refusal)
+        return seen
+
+
+def version_of(node: Node) -> str:
+    """Changes when the node's own fields or its stages do."""
+    return f"{node.updated_at.isoformat()}/{node.stages_revision}"
+
+
+def _locked_version(node: Node) -> str | None:
+    """The stored version; two who save at once come here one after the other."""
+    # The subject's row first, as every edit takes it (`TrackedQuerySet`).
+    list(SubjectState.objects.select_for_update().filter(pk=node.subject_pk))
+    stored = (
+        Node.objects.only("updated_at", "stages_revision").filter(pk=node.pk).first()
+    )
+    return None if stored is None else version_of(stored)
 
 
 def _refuse_constant(name: str) -> None:
@@ -119,3 +163,18 @@ class StageForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = LessonStage
         fields = ("type", "title", "config", "target_time", "weight", "is_skippable")
+        widgets = {
+            "title": forms.TextInput(attrs={"dir": "auto", "class": "vTextField"})
+        }
+
+    @property
+    def config_faults(self) -> list[Fault]:
+        """Where in the posted content its errors are, for the form made of it."""
+        refusals = self.errors.as_data().get("config", []) if self.is_bound else []
+        if not refusals or any(refusal.code == "invalid" for refusal in refusals):
+            return []  # all is well, or it is no JSON at all
+        try:
+            clean_config(self.instance.type, self.instance.config)
+        except ConfigError as error:
+            return error.faults
+        return []

@@ -44,9 +44,11 @@ class MemoraAdminSite(admin.AdminSite):
     def get_urls(self) -> list[Any]:
         """With the pages that belong to no model."""
         # Pages know models, which are not there yet when this module is read.
-        from publishing import dashboard_pages
+        from publishing import dashboard_pages, preview_pages, upload_pages
 
-        return [*dashboard_pages.urls(self), *super().get_urls()]
+        pages = (dashboard_pages, preview_pages, upload_pages)
+        own = [url for module in pages for url in module.urls(self)]
+        return [*own, *super().get_urls()]
 
     def _dashboard_entry(self, request: HttpRequest) -> list[dict[str, Any]]:
         """The publishing dashboard as an app list names its models."""

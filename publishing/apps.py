@@ -9,4 +9,7 @@ class PublishingConfig(AppConfig):
     verbose_name = _("Publishing")
 
     def ready(self) -> None:
-        from publishing import checks, receivers  # noqa: F401
+        from content import lesson_notes
+        from publishing import checks, lesson_note, receivers  # noqa: F401
+
+        lesson_notes.register(lesson_note.in_plans)

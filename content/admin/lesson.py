@@ -7,21 +7,31 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.db.models import QuerySet
+from django.forms import Media
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _, gettext_lazy
 
-from content import kinds, services
+from content import kinds, services, stage_editor
 from content.errors import StructureError
 from content.forms import ACCESS_FIELDS, COMMON_FIELDS, NODE_FIELDS, NodeForm, StageForm
 from content.kinds import Kind
+from content.lesson_notes import notes_of
 from content.models import LessonStage, Node
+
+_MOST_EMPTY_STAGES = 10
 
 
 class StageInline(SortableStackedInline):
+    """A lesson's stages as cards; without a script, as the forms the cards are made of."""
+
     model = LessonStage
     form = StageForm
+    template = "admin/content/node/stages.html"
     extra = 0
     ordering = ("position",)
     fieldsets = (
@@ -41,6 +51,42 @@ class StageInline(SortableStackedInline):
         """Ours, with the hidden position the drag writes."""
         name, options = self.fieldsets[0]
         return ((name, {"fields": (*options["fields"], self.default_order_field)}),)
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        """Empty stages to fill in where no script adds them: ``?stages=2``."""
+        asked = request.GET.get("stages", "")
+        if not asked.isdecimal() or len(asked) > 3:
+            return self.extra
+        return min(int(asked), _MOST_EMPTY_STAGES)
+
+    @property
+    def media(self) -> Media:
+        """Ours alone: the cards are sorted by our script."""
+        return Media(
+            css={"all": ["memora/stages.css"]},
+            js=[
+                Script("vendor/json-editor/jsoneditor.js"),
+                Script("memora/html.js"),
+                Script("memora/stage-fields.js"),
+                Script("memora/stages.js"),
+            ],
+        )
+
+
+class Script:
+    """A script that waits for the page, in a form's media."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __html__(self) -> SafeString:
+        return format_html('<script src="{}" defer></script>', static(self.path))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Script) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
 
 
 class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
@@ -114,10 +160,35 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
     def render_change_form(  # type: ignore[override]
         self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
     ) -> HttpResponse:
-        if obj := kwargs.get("obj"):
+        obj: Node | None = kwargs.get("obj")
+        if obj:
             context["title"] = capfirst(obj.get_kind_display())
         response: HttpResponse = super().render_change_form(request, context, **kwargs)
+        if self._kind(request, obj) is Kind.LESSON:
+            response.template_name = _LESSON_PAGE  # type: ignore[attr-defined]
+            response.context_data |= _lesson_context(request, obj)  # type: ignore[attr-defined]
         return response
+
+    def response_add(
+        self, request: HttpRequest, obj: Node, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        answer: HttpResponse = super().response_add(request, obj, post_url_continue)
+        return self._next_page(request, obj) or answer
+
+    def response_change(self, request: HttpRequest, obj: Node) -> HttpResponse:
+        answer: HttpResponse = super().response_change(request, obj)
+        return self._next_page(request, obj) or answer
+
+    @staticmethod
+    def _next_page(request: HttpRequest, obj: Node) -> HttpResponse | None:
+        """Where the button that was pressed leads; None where Django knows."""
+        if "_preview" in request.POST:
+            url = reverse("admin:preview_lesson", args=[obj.public_id])
+            return HttpResponseRedirect(url)
+        if "_addanother" in request.POST and obj.parent_id is not None:
+            add = reverse("admin:content_node_add")
+            return HttpResponseRedirect(f"{add}?parent={obj.parent_id}")
+        return None
 
     def get_form(  # type: ignore[override]
         self, request: HttpRequest, obj: Node | None = None, **kwargs: Any
@@ -128,6 +199,8 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
     def get_fieldsets(self, request: HttpRequest, obj: Node | None = None) -> Any:
         kind = self._kind(request, obj)
         own: list[Any] = list(COMMON_FIELDS)
+        if obj is not None:
+            own.append("seen")
         visibility = ["is_published"]
         if kind is Kind.LESSON:
             own.append("base_xp")
@@ -154,7 +227,7 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, obj: Node, form: Any, change: bool
     ) -> None:
         if change:
-            changed = [name for name in form.changed_data if name in form.fields]
+            changed = [name for name in form.changed_data if name in NODE_FIELDS]
             obj.save(update_fields=[*changed, "updated_at"])
             return
         values = {
@@ -174,6 +247,21 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Node]) -> None:
         for node in queryset:
             services.delete_node(node=node)
+
+
+_LESSON_PAGE = "admin/content/node/lesson_form.html"
+
+
+def _lesson_context(request: HttpRequest, lesson: Node | None) -> dict[str, Any]:
+    """What a lesson's page shows beside the form."""
+    saved = lesson is not None and lesson.pk is not None
+    return {
+        "stage_types": stage_editor.type_choices(),
+        "stage_editor": stage_editor.settings_of(
+            lesson.pk if saved and lesson else None
+        ),
+        "notes": notes_of(request, lesson) if saved and lesson else [],
+    }
 
 
 _ADD = {

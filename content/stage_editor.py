@@ -1,0 +1,113 @@
+"""What the stage editor in the browser is told: its types, its words, its addresses."""
+
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import get_language, gettext as _
+
+from content.stage_types import SCHEMAS, schema_in, words
+
+
+def settings_of(lesson_pk: int | None) -> dict[str, Any]:
+    """The editor's settings, as JSON can hold them, in the reader's language.
+
+    The preview and the uploads are pages of apps that content does not know; it
+    names their addresses only.
+    """
+    language = get_language() or "en"
+    return {
+        "types": {name: schema_in(name, language) for name in SCHEMAS},
+        "words": _words(),
+        "lesson": lesson_pk,
+        "urls": {
+            "live": reverse("admin:preview_live"),
+            "image": reverse("admin:upload_image"),
+            "video": reverse("admin:upload_video"),
+            "watch": reverse("admin:watch_video"),
+        },
+    }
+
+
+def type_choices() -> list[tuple[str, dict[str, str]]]:
+    """Every stage type with its title and description, in the reader's language."""
+    language = get_language() or "en"
+    return [(name, words(schema, language)) for name, schema in SCHEMAS.items()]
+
+
+def _words() -> dict[str, str]:
+    return {
+        # What json-editor says itself.
+        "button_add_row_title": _("Add: {{0}}"),
+        "button_delete_row_title": _("Remove: {{0}}"),
+        "button_delete_row_title_short": _("Remove"),
+        "button_delete_all": _("All"),
+        "button_delete_all_title": _("Remove all"),
+        "button_delete_last": _("Last: {{0}}"),
+        "button_delete_last_title": _("Remove the last: {{0}}"),
+        "button_move_up_title": _("Move up"),
+        "button_move_down_title": _("Move down"),
+        "button_collapse": _("Close"),
+        "button_expand": _("Open"),
+        "button_delete_node_warning": _("Remove this for good?"),
+        "button_properties": _("Fields"),
+        "button_object_properties": _("Fields"),
+        "button_edit_json": _("Edit JSON"),
+        "button_save": _("Save"),
+        "button_copy": _("Copy"),
+        "button_cancel": _("Cancel"),
+        "button_add": _("Add"),
+        "default_array_item_title": _("entry"),
+        # What our own fields say.
+        "right": _("Right answer"),
+        "mark_right": _("Mark as the right answer"),
+        "remove": _("Remove"),
+        "remove_what": _("Remove: %(what)s"),
+        "optional": _("optional"),
+        "upload_image": _("Upload a picture"),
+        "upload_video": _("Upload a video"),
+        "replace": _("Upload another"),
+        "or_address": _("or its address"),
+        "uploading": _("Uploading: %(share)s"),
+        "cancel": _("Cancel"),
+        "upload_failed": _("The upload did not succeed. Try again."),
+        "too_large": _("The file is too large for this server."),
+        "bold": _("Bold"),
+        "italic": _("Italic"),
+        "underline": _("Underline"),
+        "heading": _("Heading"),
+        "bullets": _("List"),
+        "numbers": _("Numbered list"),
+        "quote": _("Quotation"),
+        "link": _("Link"),
+        "link_address": _("The link's address (https://…)"),
+        "plain": _("Remove formatting"),
+        "source": _("HTML"),
+        "token_hint": _("Write a word and press Enter"),
+        "token_add": _("Add word"),
+        "order_hint": _("Click the words in their right order"),
+        "order_clear": _("Start again"),
+        "order_all": _("All, in the order above"),
+        "order_empty": _("Add words above first."),
+        "cue_hint": _(
+            "One caption per paragraph, with its time above it; or paste a WebVTT file."
+        ),
+        # The cards.
+        "new_stage": _("New stage"),
+        "removed": _("“%(title)s” goes when you save."),
+        "undo": _("Undo"),
+        "moved": _("“%(title)s” is number %(place)s now."),
+        "drag": _("Move “%(title)s”: drag, or press the arrow keys"),
+        "open": _("Open"),
+        "close": _("Close"),
+        "json": _("JSON source"),
+        "form": _("Back to the form"),
+        "not_json": _("This is not JSON yet, so there is no form to show."),
+        "to_mend": _("Not finished"),
+        "seconds": _("%(seconds)s s"),
+        "skippable": _("may be skipped"),
+        "unknown_type": _("This type has no form; write its content as JSON."),
+        "preview_failed": _(
+            "The preview could not be refreshed. Your text is safe here."
+        ),
+        "leave": _("You have changes that are not saved."),
+    }

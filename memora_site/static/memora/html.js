@@ -1,0 +1,79 @@
+/* HTML that people wrote, made harmless before it is shown: known tags, known attributes. */
+"use strict";
+window.Memora = window.Memora || {};
+
+(() => {
+  const KEPT = new Set(
+    ("A ABBR B BDI BLOCKQUOTE BR CAPTION CITE CODE DD DEL DFN DIV DL DT EM FIGCAPTION FIGURE " +
+      "H1 H2 H3 H4 H5 H6 HR I IMG INS KBD LI MARK OL P PRE Q S SMALL SPAN STRONG SUB SUP " +
+      "TABLE TBODY TD TFOOT TH THEAD TR U UL VAR WBR").split(" "),
+  );
+  // What is left out with all it holds; of other unknown tags what they hold stays.
+  const DROPPED = new Set(
+    ("SCRIPT STYLE TEMPLATE IFRAME OBJECT EMBED NOSCRIPT SVG MATH FORM INPUT BUTTON SELECT " +
+      "TEXTAREA LINK META BASE TITLE AUDIO VIDEO CANVAS FRAMESET FRAME").split(" "),
+  );
+  const EVERYWHERE = ["dir", "lang", "title"];
+  const OF_TAG = {
+    A: ["href"],
+    IMG: ["src", "alt", "width", "height"],
+    OL: ["start"],
+    TD: ["colspan", "rowspan"],
+    TH: ["colspan", "rowspan"],
+  };
+  const SAFE_LINK = /^(https?:|mailto:|tel:|\/(?!\/))/i;
+  const SAFE_IMAGE = /^(https:|\/(?!\/))/i;
+
+  function copy(from, to, document) {
+    for (const node of from.childNodes) {
+      if (node.nodeType === Node.TEXT_NODE) {
+        to.append(document.createTextNode(node.data));
+      } else if (node.nodeType === Node.ELEMENT_NODE) {
+        const tag = node.tagName.toUpperCase();
+        if (DROPPED.has(tag)) continue;
+        if (!KEPT.has(tag)) {
+          copy(node, to, document);
+          continue;
+        }
+        const kept = document.createElement(tag);
+        for (const name of [...EVERYWHERE, ...(OF_TAG[tag] || [])]) {
+          if (!node.hasAttribute(name)) continue;
+          const value = node.getAttribute(name);
+          if (name === "href" && !SAFE_LINK.test(value.trim())) continue;
+          if (name === "src" && !SAFE_IMAGE.test(value.trim())) continue;
+          kept.setAttribute(name, value);
+        }
+        if (tag === "A") kept.setAttribute("rel", "noopener noreferrer");
+        copy(node, kept, document);
+        to.append(kept);
+      }
+    }
+  }
+
+  /* The harmless content of some HTML, as nodes. The text is parsed where nothing runs. */
+  Memora.safeHtml = (html) => {
+    const parsed = new DOMParser().parseFromString(String(html ?? ""), "text/html");
+    const fragment = document.createDocumentFragment();
+    copy(parsed.body, fragment, document);
+    return fragment;
+  };
+
+  /* An element; `set` gives its attributes, and what is on its properties `class`, `text`, `on`. */
+  Memora.element = (tag, set = {}, ...children) => {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(set)) {
+      if (value === undefined || value === null || value === false) continue;
+      if (name === "class") made.className = value;
+      else if (name === "text") made.textContent = value;
+      else if (name === "on") {
+        for (const [event, listener] of Object.entries(value)) made.addEventListener(event, listener);
+      } else made.setAttribute(name, value === true ? "" : value);
+    }
+    made.append(...children.filter((child) => child !== null && child !== undefined));
+    return made;
+  };
+
+  /* A text with its places filled: `%(name)s`. */
+  Memora.fill = (text, values) =>
+    text.replace(/%\((\w+)\)s/g, (place, name) => (name in values ? values[name] : place));
+})();

@@ -1,0 +1,79 @@
+/* The phone beside a lesson's form: what is typed is sent to the server, which checks it as
+ * saving would and answers with the document students would get. */
+"use strict";
+
+(() => {
+  const aside = document.querySelector(".live-preview");
+  const settings = Memora.stageSettings;
+  if (!aside || !settings || !Memora.stages) return;
+  const form = aside.closest("form");
+  const frame = aside.querySelector(".live-frame");
+  const state = aside.querySelector(".live-state");
+  const WAIT = 500; // milliseconds without a key
+  let timer = null;
+  let sent = "";
+  let running = null;
+  let latest = null;
+  let shown = null;
+
+  function typed() {
+    const value = (name) => form.querySelector(`[name="${name}"]`)?.value || "";
+    return JSON.stringify({
+      lesson: settings.lesson,
+      title: value("title"),
+      description: value("description"),
+      stages: Memora.stages.collect(),
+    });
+  }
+
+  function show() {
+    if (latest) frame.contentWindow?.postMessage({ memora: "document", ...latest, stage: shown }, location.origin);
+  }
+
+  async function refresh() {
+    const body = typed();
+    if (body === sent) return;
+    running?.abort();
+    running = new AbortController();
+    try {
+      const answer = await fetch(settings.urls.live, {
+        method: "POST",
+        body,
+        signal: running.signal,
+        headers: {
+          "Content-Type": "application/json",
+          "X-CSRFToken": form.querySelector("[name=csrfmiddlewaretoken]").value,
+        },
+      });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const { document: made, direction, faults } = await answer.json();
+      sent = body;
+      latest = { document: made, direction };
+      state.textContent = "";
+      Memora.stages.showFaults(faults);
+      show();
+    } catch (error) {
+      if (error.name !== "AbortError") state.textContent = settings.words.preview_failed;
+    }
+  }
+
+  function soon() {
+    clearTimeout(timer);
+    timer = setTimeout(refresh, WAIT);
+  }
+
+  window.addEventListener("message", (event) => {
+    if (event.origin !== location.origin || event.source !== frame.contentWindow) return;
+    if (event.data?.memora === "ready") show();
+  });
+  form.addEventListener("input", soon);
+  form.addEventListener("change", soon);
+  form.addEventListener("memora:changed", soon);
+  form.addEventListener("memora:opened", (event) => {
+    shown = event.detail;
+    show();
+  });
+  aside.hidden = false;
+  frame.src = frame.dataset.src;
+  refresh();
+})();

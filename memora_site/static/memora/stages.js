@@ -1,0 +1,371 @@
+/* A lesson's stages as cards: open, sort, add, remove. What is posted is the same form that
+ * works without this script: each card's JSON stands in its text area. */
+"use strict";
+
+(() => {
+  const section = document.getElementById("stages");
+  const settings = Memora.stageSettings;
+  if (!section || !settings || section.hasAttribute("data-read-only")) return;
+  const { element: el, fill } = Memora;
+  const { words, types } = settings;
+  const prefix = section.dataset.prefix;
+  const list = section.querySelector(".stage-list");
+  const said = section.querySelector(".stages-said");
+  const form = section.closest("form");
+  const states = new WeakMap();
+
+  section.classList.add("is-scripted");
+
+  function field(card, name) {
+    return card.querySelector(`[name="${card.id}-${name}"]`);
+  }
+
+  function cards() {
+    return [...list.querySelectorAll(".stage-card")];
+  }
+
+  function living() {
+    return cards().filter((card) => !isRemoved(card));
+  }
+
+  function isRemoved(card) {
+    return Boolean(field(card, "DELETE")?.checked);
+  }
+
+  function titleOf(card) {
+    return field(card, "title").value.trim() || types[field(card, "type").value]?.title || words.new_stage;
+  }
+
+  function changed() {
+    form.dispatchEvent(new CustomEvent("memora:changed"));
+  }
+
+  /* --- The head of a card --- */
+
+  function showHead(card) {
+    const type = field(card, "type").value;
+    const title = titleOf(card);
+    card.querySelector(".stage-title").textContent = title;
+    const facts = [
+      types[type]?.title || type,
+      fill(words.seconds, { seconds: field(card, "target_time").value || "0" }),
+    ];
+    if (field(card, "is_skippable").checked) facts.push(words.skippable);
+    card.querySelector(".stage-facts").textContent = facts.join(" · ");
+    const picture = section.querySelector(`.stage-type[data-type="${CSS.escape(type)}"] .stage-icon`);
+    card.querySelector(".stage-picture").replaceChildren(...(picture ? [picture.cloneNode(true)] : []));
+    const grip = card.querySelector(".stage-grip");
+    grip.title = fill(words.drag, { title });
+    grip.setAttribute("aria-label", grip.title);
+    const remove = card.querySelector(".stage-remove");
+    remove.textContent = "✕";
+    remove.title = fill(words.remove_what, { what: title });
+    remove.setAttribute("aria-label", remove.title);
+  }
+
+  function renumber() {
+    living().forEach((card, place) => {
+      card.querySelector(".stage-number").textContent = place + 1;
+    });
+    cards().forEach((card, place) => {
+      field(card, "position").value = place + 1;
+    });
+    section.classList.toggle("is-empty", living().length === 0);
+  }
+
+  /* --- Opening: the form comes when it is wanted --- */
+
+  function isOpen(card) {
+    return card.classList.contains("is-open");
+  }
+
+  function open(card, wanted = true) {
+    card.classList.toggle("is-open", wanted);
+    const toggle = card.querySelector(".stage-toggle");
+    toggle.setAttribute("aria-expanded", wanted);
+    toggle.title = wanted ? words.close : words.open;
+    if (wanted && !states.get(card)) start(card);
+    if (wanted) form.dispatchEvent(new CustomEvent("memora:opened", { detail: living().indexOf(card) }));
+  }
+
+  function parsed(card) {
+    try {
+      return JSON.parse(field(card, "config").value || "{}");
+    } catch {
+      return undefined;
+    }
+  }
+
+  function start(card) {
+    const state = { editor: null, baseline: null, original: field(card, "config").value, faults: null };
+    states.set(card, state);
+    const config = parsed(card);
+    const holder = card.querySelector(".stage-form");
+    if (config === undefined || !types[field(card, "type").value]) {
+      showSource(card, true);
+      holder.replaceChildren(
+        el("p", { class: "quiet", text: config === undefined ? words.not_json : words.unknown_type }),
+      );
+      return;
+    }
+    holder.replaceChildren();
+    state.editor = Memora.stageForm(holder, field(card, "type").value, config);
+    state.editor.on("ready", () => {
+      state.baseline = JSON.stringify(state.editor.getValue());
+      if (state.faults) showFaults(card, state.faults);
+      holder.addEventListener("focusout", (event) => touch(card, event.target));
+    });
+    state.editor.on("change", () => formChanged(card, state));
+  }
+
+  /* Only what somebody changed is written: opening a stage changes nothing of it. */
+  function formChanged(card, state) {
+    if (state.baseline === null || card.classList.contains("is-source")) return;
+    const value = state.editor.getValue();
+    const text = JSON.stringify(value) === state.baseline ? state.original : JSON.stringify(value, null, 2);
+    if (field(card, "config").value === text) return;
+    field(card, "config").value = text;
+    changed();
+  }
+
+  function showSource(card, wanted) {
+    card.classList.toggle("is-source", wanted);
+    const button = card.querySelector(".stage-json");
+    button.setAttribute("aria-pressed", wanted);
+    button.textContent = wanted ? words.form : words.json;
+  }
+
+  function toggleSource(card) {
+    if (!card.classList.contains("is-source")) {
+      showSource(card, true);
+      return;
+    }
+    const config = parsed(card);
+    if (config === undefined) {
+      said.textContent = words.not_json;
+      return;
+    }
+    showSource(card, false);
+    const state = states.get(card);
+    if (state.editor) {
+      state.editor.setValue(config);
+    } else {
+      states.delete(card);
+      start(card);
+    }
+  }
+
+  /* --- What is wrong, at its field --- */
+
+  function touch(card, target) {
+    const state = states.get(card);
+    const place = target.closest?.("[data-schemapath]");
+    if (!state || !place) return;
+    (state.touched ||= new Set()).add(place.dataset.schemapath);
+    if (state.faults) showFaults(card, state.faults);
+  }
+
+  function clearFaults(card) {
+    card.querySelectorAll(".stage-form .fault, .stage-source .fault").forEach((shown) => shown.remove());
+    card.querySelectorAll(".has-fault").forEach((place) => place.classList.remove("has-fault"));
+  }
+
+  /* Faults: [path, reason]. All of them after saving; while typing those of fields that
+   * were left, so that nobody is told off for what they have not come to yet. */
+  function showFaults(card, faults, { all = false } = {}) {
+    const state = states.get(card);
+    if (state) {
+      state.faults = faults;
+      state.all ||= all;
+    }
+    card.classList.toggle("has-faults", faults.length > 0);
+    const mend = card.querySelector(".stage-mend");
+    mend.hidden = faults.length === 0;
+    mend.textContent = faults.length ? `! ${words.to_mend} (${faults.length})` : "";
+    clearFaults(card);
+    const editor = state?.editor;
+    if (!editor?.ready) return;
+    for (const [path, reason] of faults) {
+      const names = ["root", ...path.map(String)];
+      let place = null;
+      while (names.length && !(place = editor.getEditor(names.join(".")))) names.pop();
+      const where = names.join(".");
+      const touched = [...(state.touched || [])].some((done) => done === where || done.startsWith(`${where}.`));
+      if (!place || !(state.all || touched)) continue;
+      place.container.classList.add("has-fault");
+      place.container.append(el("p", { class: "fault", role: "alert", text: reason }));
+    }
+  }
+
+  /* --- Sorting: by hand, and by the arrow keys --- */
+
+  function moved(card) {
+    renumber();
+    const place = living().indexOf(card) + 1;
+    said.textContent = fill(words.moved, { title: titleOf(card), place });
+    changed();
+  }
+
+  function drag(card, grip, start) {
+    grip.setPointerCapture(start.pointerId);
+    card.classList.add("is-dragged");
+    const before = cards().indexOf(card);
+    const move = (event) => {
+      const over = cards().find((other) => {
+        const box = other.getBoundingClientRect();
+        return other !== card && event.clientY >= box.top && event.clientY <= box.bottom;
+      });
+      if (!over) return;
+      const box = over.getBoundingClientRect();
+      const after = event.clientY > box.top + box.height / 2;
+      const target = after ? over.nextSibling : over;
+      if (target !== card && target !== card.nextSibling) list.insertBefore(card, target);
+      else if (target === card.nextSibling && after === false) list.insertBefore(card, over);
+    };
+    const end = () => {
+      card.classList.remove("is-dragged");
+      grip.removeEventListener("pointermove", move);
+      grip.removeEventListener("pointerup", end);
+      grip.removeEventListener("pointercancel", end);
+      if (cards().indexOf(card) !== before) moved(card);
+    };
+    grip.addEventListener("pointermove", move);
+    grip.addEventListener("pointerup", end);
+    grip.addEventListener("pointercancel", end);
+  }
+
+  function step(card, way) {
+    const order = living();
+    const other = order[order.indexOf(card) + way];
+    if (!other) return;
+    if (way < 0) other.before(card);
+    else other.after(card);
+    card.querySelector(".stage-grip").focus();
+    moved(card);
+  }
+
+  /* --- Adding and removing --- */
+
+  function add(type) {
+    const total = form.querySelector(`[name="${prefix}-TOTAL_FORMS"]`);
+    const template = document.getElementById("new-stage");
+    const holder = document.createElement("template");
+    holder.innerHTML = template.innerHTML.replaceAll("__prefix__", total.value);
+    const card = holder.content.querySelector(".stage-card");
+    total.value = Number(total.value) + 1;
+    list.append(card);
+    field(card, "type").value = type;
+    field(card, "config").value = "{}";
+    prepare(card);
+    renumber();
+    open(card);
+    card.scrollIntoView({ block: "nearest" });
+    field(card, "title").focus();
+    changed();
+  }
+
+  function remove(card, gone = true) {
+    field(card, "DELETE").checked = gone;
+    card.classList.toggle("is-removed", gone);
+    const line = card.querySelector(".stage-removed");
+    line.hidden = !gone;
+    line.replaceChildren();
+    if (gone) {
+      open(card, false);
+      line.append(
+        el("span", { text: fill(words.removed, { title: titleOf(card) }) }),
+        el("button", { type: "button", text: words.undo, on: { click: () => remove(card, false) } }),
+      );
+      line.querySelector("button").focus();
+    }
+    renumber();
+    changed();
+  }
+
+  function prepare(card) {
+    showHead(card);
+    showSource(card, false);
+    card.querySelector(".stage-toggle").addEventListener("click", () => open(card, !isOpen(card)));
+    card.querySelector(".stage-json").addEventListener("click", () => toggleSource(card));
+    card.querySelector(".stage-remove").addEventListener("click", () => remove(card));
+    const grip = card.querySelector(".stage-grip");
+    grip.textContent = "⠿";
+    grip.addEventListener("pointerdown", (event) => drag(card, grip, event));
+    grip.addEventListener("keydown", (event) => {
+      const way = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+      if (!way) return;
+      event.preventDefault();
+      step(card, way);
+    });
+    card.addEventListener("input", (event) => {
+      if (event.target.name) showHead(card);
+    });
+    if (!field(card, "DELETE")) card.querySelector(".stage-remove").hidden = true;
+    else if (isRemoved(card)) remove(card);
+  }
+
+  /* --- The whole --- */
+
+  function collect() {
+    return living().map((card) => ({
+      type: field(card, "type").value,
+      title: field(card, "title").value,
+      config: parsed(card) ?? null,
+      weight: field(card, "weight").value,
+      target_time: field(card, "target_time").value,
+      is_skippable: field(card, "is_skippable").checked,
+    }));
+  }
+
+  Memora.stages = {
+    collect,
+    showFaults: (faults) => living().forEach((card, place) => showFaults(card, faults[place] || [])),
+  };
+
+  // As they were saved or posted: their order is that of their positions.
+  cards()
+    .sort((one, other) => Number(field(one, "position").value || 1e9) - Number(field(other, "position").value || 1e9))
+    .forEach((card) => list.append(card));
+  for (const card of cards()) {
+    prepare(card);
+    const faults = JSON.parse(card.dataset.faults || "[]");
+    if (card.classList.contains("has-faults") && !isRemoved(card)) {
+      open(card);
+      if (card.querySelector(".stage-source .errorlist") && !faults.length) showSource(card, true);
+      if (faults.length) showFaults(card, faults, { all: true });
+    }
+  }
+  renumber();
+
+  const opener = section.querySelector(".add-stage-open");
+  const choices = section.querySelector(".stage-types");
+  opener?.addEventListener("click", () => {
+    choices.hidden = !choices.hidden;
+    opener.setAttribute("aria-expanded", !choices.hidden);
+    if (!choices.hidden) choices.querySelector("button").focus();
+  });
+  choices?.addEventListener("click", (event) => {
+    const chosen = event.target.closest(".stage-type");
+    if (!chosen) return;
+    choices.hidden = true;
+    opener.setAttribute("aria-expanded", "false");
+    add(chosen.dataset.type);
+  });
+  choices?.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    choices.hidden = true;
+    opener.setAttribute("aria-expanded", "false");
+    opener.focus();
+  });
+
+  // What is typed and not saved is not lost by a slip.
+  let dirty = false;
+  form.addEventListener("memora:changed", () => (dirty = true));
+  form.addEventListener("input", () => (dirty = true));
+  form.addEventListener("submit", () => (dirty = false));
+  window.addEventListener("beforeunload", (event) => {
+    if (!dirty) return;
+    event.preventDefault();
+    event.returnValue = words.leave;
+  });
+})();

@@ -1,0 +1,80 @@
+"""What publishing says on a lesson's page: which plans have it, and what waits."""
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from content.badges import badge
+from content.models import Node
+from plans.models import AcademicPlan
+from publishing import changes
+from publishing.models import LessonOffer
+
+
+@dataclass(frozen=True, slots=True)
+class InPlan:
+    """A plan with the lesson's subject, and how the lesson stands there."""
+
+    title: str
+    url: str
+    preview_url: str
+    state: SafeString
+
+
+def in_plans(request: HttpRequest, lesson: Node) -> SafeString:
+    """The plans with this lesson's subject; eight queries, whatever their number."""
+    if not request.user.has_perm("plans.view_academicplan"):
+        return SafeString("")
+    plans = list(
+        AcademicPlan.objects.filter(subjects=lesson.subject_pk)
+        .select_related("publication")
+        .order_by("-is_published", "title", "pk")
+    )
+    pending = changes.pending([plan.pk for plan in plans]).keys() if plans else set()
+    offered = set(
+        LessonOffer.objects.filter(lesson_id=lesson.public_id).values_list(
+            "publication__plan_id", flat=True
+        )
+    )
+    look = reverse("admin:preview_lesson", args=[lesson.public_id])
+    rows = [
+        InPlan(
+            title=plan.title,
+            url=reverse("admin:plans_academicplan_change", args=[plan.pk]),
+            preview_url=f"{look}?plan={plan.public_id}",
+            state=_state(plan, lesson, pending=plan.pk in pending, offered=offered),
+        )
+        for plan in plans
+    ]
+    return SafeString(
+        render_to_string("admin/content/node/lesson_plans.html", {"plans": rows})
+    )
+
+
+def _state(
+    plan: AcademicPlan, lesson: Node, *, pending: bool, offered: set[int | None]
+) -> SafeString:
+    if not plan.is_published:
+        why = _("The plan is a draft: it has no students yet.")
+        return badge("○", _("Draft plan"), "quiet", why=why)
+    if pending and _stages_wait(plan, lesson):
+        why = _("The next publish brings this lesson's new stages to students.")
+        return badge("⟳", _("Waits to be published"), "waiting", why=why)
+    if pending:
+        why = _("The subject or the plan has changes that the next publish brings.")
+        return badge("⟳", _("Changes around it wait"), "waiting", why=why)
+    if plan.pk in offered:
+        return badge("●", _("Published"), "done")
+    why = _("It is a draft or hidden in this plan, or lies inside something that is.")
+    return badge("⊘", _("Not shown"), "quiet", why=why)
+
+
+def _stages_wait(plan: AcademicPlan, lesson: Node) -> bool:
+    """Whether the lesson's stages changed since the plan's release was made."""
+    publication = getattr(plan, "publication", None)
+    built = dict(publication.built_from.get("subjects", ())) if publication else {}
+    return int(lesson.stages_revision) > int(built.get(lesson.subject_pk, -1))
