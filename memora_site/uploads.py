@@ -1,4 +1,4 @@
-"""Uploaded files, served by the embedded default; in production nginx does."""
+"""Uploaded files; nginx serves the open ones itself (``deploy/``)."""
 
 from pathlib import PurePosixPath
 

@@ -1,6 +1,5 @@
 """Every URL of the site."""
 
-from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, reverse_lazy
 from django.views.generic import RedirectView
@@ -31,10 +30,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("progress.urls")),
     path("api/v1/", include(staff_api.router.urls)),
     path("files/", include("publishing.urls")),
+    path("media/<path:path>", uploads.upload),
     path("i18n/", include("django.conf.urls.i18n")),
 ]
-if not settings.PRODUCTION:
-    urlpatterns.append(path("media/<path:path>", uploads.upload))
 
 handler400 = "memora_site.error_views.bad_request"
 handler403 = "memora_site.error_views.permission_denied"

@@ -3,18 +3,32 @@
 What lies on this server is signed here: an HMAC-SHA256 under ``SECRET_KEY`` over the
 purpose, the path, the expiry and, where there is one, the player it was made for;
 changing the key ends all of them at once. What lies in the CDN's private bucket is
-signed by the bucket's own scheme (`publishing.cdn`).
+signed by the bucket's own scheme (`publishing.s3`).
 """
 
-from typing import Protocol
+import os
+import time
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
+import structlog
 from django.conf import settings
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+from content.errors import MemoraError
 from publishing import locations
 from publishing.content_urls import local_base_url
-from publishing.models import PublishingSettings
+from publishing.models import (
+    PublishedDocument,
+    PublishingSettings,
+    UploadedDocument,
+    storage_is_the_bucket,
+)
+
+if TYPE_CHECKING:
+    from publishing.s3 import Bucket
+
+log = structlog.get_logger(__name__)
 
 LESSON = "lesson"
 VIDEO = "video"
@@ -149,6 +163,93 @@ class LocalVideoSigner:
         return video_url(source, expires=expires, current=self._current)
 
 
+class BucketVideoSigner:
+    """Signs videos in the private bucket; those that still lie here, as ever.
+
+    `publishing.videos` puts them there.
+    """
+
+    def __init__(self, current: PublishingSettings, bucket: "Bucket") -> None:
+        self._local = LocalVideoSigner(current)
+        self._bucket = bucket
+        self.lifetime = self._local.lifetime
+
+    def sign(self, source: str, expires: int) -> str:
+        """See `VideoSigner`.
+
+        Raises:
+            DistributionError: the bucket's settings make no sense.
+        """
+        if source.startswith(FOREIGN) or is_kept_here(source):
+            return self._local.sign(source, expires)
+        seconds = max(expires - int(time.time()), 1)
+        return self._bucket.signed_url(video_key(source), seconds=seconds)
+
+
+def video_key(source: str) -> str:
+    """A video's name in the private bucket."""
+    return f"videos/{source}"
+
+
+def is_kept_here(source: str) -> bool:
+    """Whether a video lies in this server's private folder."""
+    return os.path.isfile(os.path.join(settings.VIDEO_ROOT, source))
+
+
 def video_signer(current: PublishingSettings | None = None) -> VideoSigner:
-    """The signer that the settings choose."""
-    return LocalVideoSigner(current or PublishingSettings.get_solo())
+    """The signer that the settings choose.
+
+    Raises:
+        DistributionError, SecretsError: the CDN's settings make no sense.
+    """
+    current = current or PublishingSettings.get_solo()
+    bucket = private_bucket(current)
+    return (
+        LocalVideoSigner(current)
+        if bucket is None
+        else BucketVideoSigner(current, bucket)
+    )
+
+
+def private_bucket(current: PublishingSettings) -> "Bucket | None":
+    """The bucket nobody reads without a signature; None where this server serves.
+
+    Raises:
+        DistributionError, SecretsError: the CDN's settings make no sense.
+    """
+    if not current.cdn_enabled or current.local_fallback_mode:
+        return None
+    if not storage_is_the_bucket():
+        return None
+    from publishing import s3  # boto3 is slow to import, and seldom needed
+
+    return s3.private_bucket(current)
+
+
+def private_lesson_url(
+    lesson_id: str,
+    *,
+    expires: int,
+    now: int,
+    player_id: int,
+    current: PublishingSettings,
+) -> str:
+    """A URL that reads a gated lesson's file until Unix time ``expires``.
+
+    In the private bucket where that has the file as it is now, else here.
+    """
+    path = locations.lesson(lesson_id)
+    try:
+        bucket = private_bucket(current)
+        if bucket is not None and _is_uploaded(bucket.id, path):
+            return bucket.signed_url(path, seconds=expires - now)
+    except MemoraError as error:  # this server has the file in any case
+        log.warning("private_bucket_unusable", code=error.code)
+    return lesson_url(lesson_id, expires=expires, player_id=player_id, current=current)
+
+
+def _is_uploaded(target: str, path: str) -> bool:
+    published = PublishedDocument.objects.filter(path=path).values("sha256")
+    return UploadedDocument.objects.filter(
+        target=target, path=path, sha256__in=published, leaving_since__isnull=True
+    ).exists()

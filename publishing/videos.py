@@ -1,12 +1,14 @@
 """Editors' videos: kept where nobody reads without a signature (DESIGN 4).
 
-They go to ``STORAGES["videos"]``: never the public content root, never ``/media/``.
+They go to ``STORAGES["videos"]``, or to the private bucket where the CDN has one:
+never to the public content root, never to ``/media/``.
 """
 
 import os
+import time
 from datetime import datetime
-from pathlib import PurePath
-from typing import Any
+from pathlib import Path, PurePath
+from typing import IO, Any
 
 import structlog
 from django.conf import settings
@@ -18,14 +20,17 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from content.errors import MemoraError
-from publishing import signatures, signing, staging
+from publishing import resigning, signatures, signing, staging
 from publishing.locations import lesson as lesson_path
+from publishing.models import PublishingSettings
+from publishing.targets import DistributionError
 
 log = structlog.get_logger(__name__)
 
 _HEAD = 64
 _TYPES = {"mp4": ("mp4", "m4v"), "webm": ("webm",)}
 """What a file is by its first bytes, to the endings it may have."""
+_KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
 _STEM = 60
 
 
@@ -66,6 +71,7 @@ def store_video(file: "File[Any]", *, now: datetime) -> str:
 
     Raises:
         InvalidVideoError: its type or size; nothing was kept.
+        DistributionError, SecretsError: the private bucket refused.
         OSError: the storage refused.
     """
     kind = _kind_of(file)
@@ -81,9 +87,80 @@ def store_video(file: "File[Any]", *, now: datetime) -> str:
     stem = slugify(PurePath(file.name or "").stem, allow_unicode=True)[:_STEM]
     # The random part keeps names apart, and one name from leading to another.
     name = f"{now:%Y/%m}/{stem or 'video'}-{get_random_string(12)}.{kind}"
-    source: str = storages["videos"].save(name, file)
-    log.info("video_stored", source=source, bytes=file.size)
+    current = PublishingSettings.get_solo()
+    if in_bucket := signing.private_bucket(current) is not None:
+        _put_into_bucket(current, name, file, content_type=f"video/{kind}")
+        source = name
+    else:
+        source = storages["videos"].save(name, file)
+    log.info("video_stored", source=source, bytes=file.size, in_bucket=in_bucket)
     return source
+
+
+def move_to_bucket() -> int:
+    """Move the videos that lie here into the private bucket, one after the other.
+
+    Each is signed there from then on, in the published files, too. A call that was
+    interrupted is continued by the next.
+
+    Returns:
+        How many were moved.
+
+    Raises:
+        InvalidVideoError: there is no private bucket.
+        DistributionError: it refused; what it has not, is still here.
+    """
+    current = PublishingSettings.get_solo()
+    if signing.private_bucket(current) is None:
+        raise InvalidVideoError(
+            _("Turn the CDN on and name a private bucket in the publishing settings.")
+        )
+    root = Path(settings.VIDEO_ROOT)
+    moved = 0
+    for path in sorted(root.rglob("*")):
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        kind = _KINDS.get(path.suffix.lower(), "application/octet-stream")
+        source = path.relative_to(root).as_posix()
+        with path.open("rb") as file:
+            _put_into_bucket(current, source, file, content_type=kind)
+        path.unlink()
+        moved += 1
+    if moved:
+        resigning.forget_signatures()
+        resigning.renew_signatures(int(time.time()))
+        log.info("videos_moved_to_bucket", moved=moved)
+    return moved
+
+
+def _put_into_bucket(
+    current: PublishingSettings, source: str, file: IO[bytes], *, content_type: str
+) -> None:
+    """Upload one video, in parts; nobody sees it before it is whole.
+
+    Raises:
+        DistributionError: the bucket did not take it.
+    """
+    from boto3.exceptions import Boto3Error  # slow to import, and seldom needed
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from publishing import s3
+
+    try:
+        s3.client_of(current).upload_fileobj(
+            file,
+            current.cdn_private_bucket,
+            signing.video_key(source),
+            ExtraArgs={
+                "ContentType": content_type,
+                "CacheControl": "private, max-age=3600",
+            },
+        )
+    except (Boto3Error, BotoCoreError, ClientError) as error:
+        raise DistributionError(
+            _("The bucket %(bucket)s: %(why)s.")
+            % {"bucket": current.cdn_private_bucket, "why": s3.why(error)}
+        ) from None
 
 
 def _kind_of(file: "File[Any]") -> str:

@@ -68,7 +68,8 @@ def plan_of(player_id: int) -> PlanContent:
 def lesson_of(player_id: int, lesson_id: str, now: float) -> LessonLink:
     """Fresh URLs of the lesson's file and videos for a player who may open it.
 
-    Two queries at most, beside the player's access. ``now`` is Unix time.
+    Two queries at most, beside the player's access: the settings, and whether the
+    private bucket has the file. ``now`` is Unix time.
 
     Raises:
         NotEnrolledError, NotPublishedError, InvalidLessonError, NotEntitledError: as
@@ -80,8 +81,12 @@ def lesson_of(player_id: int, lesson_id: str, now: float) -> LessonLink:
     url = content_urls.content_base_url(current) + locations.lesson(lesson.id)
     if gates.is_gated(lesson.id):
         expires = int(now) + LESSON_URL_SECONDS
-        url = signing.lesson_url(
-            lesson.id, expires=expires, player_id=player_id, current=current
+        url = signing.private_lesson_url(
+            lesson.id,
+            expires=expires,
+            now=int(now),
+            player_id=player_id,
+            current=current,
         )
     signer = signing.video_signer(current)
     videos_expire = int(now) + signer.lifetime

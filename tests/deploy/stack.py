@@ -1,0 +1,329 @@
+"""A whole Memora as ``deploy/`` runs it: nginx, Granian, database, Redis.
+
+Ordinary processes in a folder of their own, on a free port; the configuration is the
+one in ``deploy/nginx`` with only paths, port and certificate replaced. The database is a
+scratch one on the server of ``DATABASE_URL`` where that is MariaDB, else SQLite; Redis
+is database 15 of ``TEST_REDIS_URL``, else the bundled server.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from memora_site import embedded_redis
+
+BASE = Path(__file__).resolve().parents[2]
+CONFIG = BASE / "deploy" / "nginx"
+_PATIENCE = 30.0
+
+
+def nginx() -> str | None:
+    """Where nginx is, if it is installed."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server said, whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class Stack:
+    """The running processes, and where everything lies."""
+
+    folder: Path
+    port: int
+    environment: dict[str, str]
+    processes: list[subprocess.Popen] = field(default_factory=list)
+
+    @property
+    def site(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def content(self) -> Path:
+        return self.folder / "content"
+
+    @property
+    def socket(self) -> Path:
+        """Where Granian listens."""
+        return self.folder / "run" / "web.sock"
+
+    def ask(
+        self,
+        uri: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """The answer to ``uri``, sent exactly as it is written; a URL is ours."""
+        if uri.startswith("http"):
+            parts = urlsplit(uri)
+            assert f"{parts.scheme}://{parts.netloc}" == self.site
+            uri = uri.removeprefix(self.site)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, uri, body=body, headers=dict(headers or {}))
+            response: HTTPResponse = connection.getresponse()
+            return Answer(
+                response.status,
+                {name.lower(): value for name, value in response.getheaders()},
+                response.read(),
+            )
+        finally:
+            connection.close()
+
+    def manage(self, *arguments: str, production: bool = False) -> str:
+        """What ``manage.py`` prints; it must succeed.
+
+        Not as in production, whose checks refuse an http address and SQLite.
+        """
+        environment = self.environment
+        if not production:
+            environment = {**environment, "MEMORA_ENVIRONMENT": "local"}
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=BASE,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def run(self, code: str) -> str:
+        """What ``code`` prints inside Django."""
+        return self.manage("shell", "--no-imports", "--command", code).strip()
+
+    def logs(self) -> str:
+        """All that was logged until now, by nginx and by us."""
+        self.processes[-1].send_signal(signal.SIGUSR1)  # nginx writes its buffers
+        time.sleep(0.5)
+        return "\n".join(
+            path.read_text(errors="replace") for path in self.folder.glob("log/*")
+        )
+
+    def start(self, name: str, arguments: list[str]) -> None:
+        with (self.folder / "log" / f"{name}.log").open("ab") as output:
+            self.processes.append(
+                subprocess.Popen(
+                    arguments,
+                    cwd=BASE,
+                    env=self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    preexec_fn=embedded_redis.end_with_parent,
+                    start_new_session=True,
+                )
+            )
+
+    @contextlib.contextmanager
+    def without_the_application(self) -> Iterator[None]:
+        """Granian and its workers stand still."""
+        os.killpg(self.processes[0].pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.processes[0].pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in reversed(self.processes):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            # The group outlives its leader where a child of it stayed behind.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            for process in self.processes:
+                assert process.poll() is None, self.logs()
+            with contextlib.suppress(OSError):
+                if self.ask("/readyz").status == 200:
+                    return
+            assert time.monotonic() < deadline, self.logs()
+            time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def running(*, seed: bool = True) -> Iterator[Stack]:
+    """A Memora of our own; with ``seed``, the demo school is published in it."""
+    # Not below pytest's folder: a Unix socket's path has 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="memora-deploy-"))
+    for name in ("content", "state", "run", "log", "cache", "spool"):
+        (folder / name).mkdir()
+    with (
+        contextlib.ExitStack() as cleanup,
+        _database(folder) as database_url,
+        _redis(folder) as redis_url,
+    ):
+        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        port = _free_port()
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+        }
+        stack = Stack(
+            folder,
+            port,
+            {
+                **inherited,
+                "MEMORA_ENVIRONMENT": "production",
+                "SECRET_KEY": secrets.token_urlsafe(50),
+                "ALLOWED_HOSTS": "127.0.0.1",
+                "MEMORA_SITE_URL": f"http://127.0.0.1:{port}",
+                "SECURE_SSL_REDIRECT": "false",
+                "MEMORA_TRUSTED_PROXIES": "1",
+                "DATABASE_URL": database_url,
+                "REDIS_URL": redis_url,
+                "EMAIL_URL": "dummymail://",
+                "MEMORA_STATE_DIR": str(folder / "state"),
+                "MEMORA_CONTENT_ROOT": str(folder / "content"),
+                "MEMORA_STATIC_ROOT": str(folder / "static"),
+            },
+        )
+        stack.manage("collectstatic", "--noinput", "--verbosity", "0", production=True)
+        stack.manage("migrate", "--verbosity", "0")
+        if seed:
+            stack.manage("seed_demo", "--verbosity", "0")
+        stack.start(
+            "web",
+            [
+                *(sys.executable, "-m", "granian", "--interface", "wsgi"),
+                *("memora_site.wsgi:application", "--uds", str(stack.socket)),
+                *("--workers", "2", "--blocking-threads", "8", "--http", "1"),
+                *("--no-ws", "--log-level", "warning"),
+            ],
+        )
+        config = folder / "nginx.conf"
+        config.write_text(_main_config(folder, port))
+        stack.start("nginx", [nginx() or "nginx", "-c", str(config)])
+        try:
+            stack.wait_until_ready()
+            yield stack
+        finally:
+            stack.stop()
+
+
+def _main_config(folder: Path, port: int) -> str:
+    """Debian's ``nginx.conf`` in short, around ours."""
+    user = "user root;" if os.getuid() == 0 else ""
+    temporary = "\n".join(
+        f"{name}_temp_path {folder}/spool/{name};"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "memora.conf").write_text(site_config(folder, port))
+    (folder / "memora-proxy.conf").write_text(
+        (CONFIG / "memora-proxy.conf").read_text()
+    )
+    return f"""
+        daemon off; {user} worker_processes 2; worker_rlimit_nofile 16384;
+        pid {folder}/nginx.pid; error_log {folder}/log/nginx-main.log;
+        events {{ worker_connections 4096; }}
+        http {{
+            include /etc/nginx/mime.types; default_type application/octet-stream;
+            access_log {folder}/log/nginx-default.log;
+            {temporary}
+            include {folder}/memora.conf;
+        }}
+    """
+
+
+def site_config(folder: Path, port: int) -> str:
+    """``deploy/nginx/memora.conf`` for this folder, without the TLS nobody has here."""
+    config = (CONFIG / "memora.conf").read_text()
+    plain, _listen80, rest = config.partition("server {\n    listen 80;")
+    _redirecting, _server, secure = rest.partition("\nserver {\n")
+    config = plain + "server {\n" + secure
+    for old, new in {
+        "    listen 443 ssl http2;\n": f"    listen 127.0.0.1:{port};\n",
+        "    listen [::]:443 ssl http2;\n": "",
+        "api.example.org": "127.0.0.1",
+        "unix:/run/memora/web.sock": f"unix:{folder}/run/web.sock",
+        "/var/cache/nginx/memora-gate": f"{folder}/cache",
+        "/var/log/nginx": f"{folder}/log",
+        "/etc/nginx/memora/": f"{folder}/",
+        "/srv/memora/": f"{folder}/",
+    }.items():
+        assert old in config, old
+        config = config.replace(old, new)
+    kept = [line for line in config.splitlines() if not line.startswith("    ssl_")]
+    return "\n".join(kept)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def _database(folder: Path) -> Iterator[str]:
+    url = os.environ.get("DATABASE_URL", "")
+    if not url.startswith("mysql"):
+        yield f"sqlite:///{folder}/state/db.sqlite3"
+        return
+    import MySQLdb
+
+    parts = urlsplit(url)
+    name = f"memora_deploy_{os.getpid()}"
+    server = MySQLdb.connect(
+        host=parts.hostname,
+        port=parts.port or 3306,
+        user=parts.username or "root",
+        password=parts.password or "",
+    )
+    try:
+        server.query(f"DROP DATABASE IF EXISTS {name}")
+        server.query(
+            f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"
+        )
+        yield parts._replace(path=f"/{name}").geturl()
+        server.query(f"DROP DATABASE {name}")
+    finally:
+        server.close()
+
+
+@contextlib.contextmanager
+def _redis(folder: Path) -> Iterator[str]:
+    if url := os.environ.get("TEST_REDIS_URL"):
+        import redis
+
+        url = f"{url.rstrip('/')}/15"
+        client = redis.Redis.from_url(url)
+        client.flushdb()
+        yield url
+        client.flushdb()
+        client.close()
+        return
+    path = folder / "run" / "redis.sock"
+    process = embedded_redis.start(path, data_dir=None)
+    assert process is not None
+    try:
+        yield f"unix://{path}?db=0"
+    finally:
+        embedded_redis.stop(process)

@@ -1,0 +1,371 @@
+"""Memora behind nginx as ``deploy/`` has it: what is served, to whom, and what is not.
+
+One stack for all of these tests; they run in the order they stand.
+"""
+
+import gzip
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from memora_site import demo_story
+from memora_site.demo_school import DEVICE_ID, PASSWORD, STUDENT_EMAIL
+from tests.deploy.stack import Answer, Stack, nginx, running
+
+pytestmark = pytest.mark.skipif(nginx() is None, reason="nginx is not installed")
+BASE = "/files/memora_content/"
+PLAN = "PLAN-DEMO-SCHOOL"
+MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 40
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with running() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def gated_entry(stack) -> dict[str, Any]:
+    """A topic's entry of a lesson that needs a token."""
+    return next(entry for entry in _entries(stack) if entry.get("gated"))
+
+
+@pytest.fixture(scope="module")
+def open_entry(stack) -> dict[str, Any]:
+    return next(entry for entry in _entries(stack) if not entry.get("gated"))
+
+
+def _entries(stack: Stack) -> list[dict[str, Any]]:
+    folder = stack.content / "plans" / PLAN
+    documents = [json.loads(path.read_bytes()) for path in folder.glob("*.json")]
+    return [
+        entry
+        for document in documents
+        for entry in document.get("lessons", [])
+        if "lesson_path" in entry
+    ]
+
+
+def token(stack: Stack, lesson_id: str, *, seconds: int = 600) -> str:
+    """A URI that reads the lesson, with a token nobody has used."""
+    url = stack.run(
+        "import time; from publishing import signing; print(signing.lesson_url("
+        f"{lesson_id!r}, expires=int(time.time()) + {seconds}, "
+        f"player_id={secrets.randbelow(10**9)}))"
+    )
+    return url.removeprefix(stack.site)
+
+
+def refused(answer: Answer) -> tuple[int, str]:
+    assert answer.headers["access-control-allow-origin"] == "*"
+    return answer.status, json.loads(answer.body)["error_code"]
+
+
+def test_the_configuration_is_sound(stack):
+    log = (stack.folder / "log" / "nginx.log").read_text()
+    assert not re.search(r"\[(warn|emerg|alert|crit)\]", log)
+
+
+def test_a_student_learns(stack):
+    app = demo_story.StudentApp(stack.site, device_id=DEVICE_ID)
+    told = list(demo_story.play(app, email=STUDENT_EMAIL, password=PASSWORD))
+    assert len(told) >= 10
+
+
+def test_published_files_are_open_cached_and_for_every_origin(stack):
+    answer = stack.ask(f"{BASE}plans/{PLAN}/manifest.json")
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert answer.headers["cache-control"] == "public, max-age=300"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.body == (stack.content / f"plans/{PLAN}/manifest.json").read_bytes()
+    again = stack.ask(
+        f"{BASE}plans/{PLAN}/manifest.json",
+        headers={"If-None-Match": answer.headers["etag"]},
+    )
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_clients_that_can_get_them_compressed(stack):
+    plain = stack.ask(f"{BASE}plans/{PLAN}/search_index.json")
+    packed = stack.ask(
+        f"{BASE}plans/{PLAN}/search_index.json", headers={"Accept-Encoding": "gzip"}
+    )
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == "Accept-Encoding"
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < len(plain.body) / 2
+    again = stack.ask(
+        f"{BASE}plans/{PLAN}/search_index.json",
+        headers={"Accept-Encoding": "gzip", "If-None-Match": packed.headers["etag"]},
+    )
+    assert again.status == 304
+
+
+def test_a_browser_may_ask_first(stack, open_entry):
+    for path in (f"plans/{PLAN}/manifest.json", open_entry["lesson_path"]):
+        answer = stack.ask(BASE + path, method="OPTIONS")
+        assert (answer.status, answer.body) == (204, b"")
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "If-None-Match" in answer.headers["access-control-allow-headers"]
+
+
+def test_an_app_of_another_origin_is_named_before_it_may_call_the_api(stack):
+    answer = stack.ask(
+        "/api/v1/me/", method="OPTIONS", headers={"Origin": "https://evil.example"}
+    )
+    assert answer.status == 204
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_files_are_read_only(stack, method):
+    answer = stack.ask(f"{BASE}plans/{PLAN}/manifest.json", method=method, body=b"{}")
+    assert answer.status == 405
+
+
+DENIED = [
+    "plans/{plan}/manifest.json.prev",
+    "lessons/{open}.json.prev",
+    "lessons/{gated}.json.prev",
+    "lessons/.{open}.json",
+    ".open/{open}",
+    ".open/{gated}",
+    ".open",
+    ".switches",
+    ".generations/{plan}/1/manifest.json",
+    "%2egenerations/{plan}/1/manifest.json",
+    "plans/{plan}/../../.generations/{plan}/1/manifest.json",
+    "plans/.{plan}.1/manifest.json",
+    "plans/{plan}",
+    "plans/{plan}/",
+    "plans/",
+    "lessons/",
+    "",
+    "plans/{plan}/manifest.json/",
+    "plans/{plan}/..%2f..%2f..%2fstate%2fdb.sqlite3",
+    "../state/db.sqlite3",
+    "..%2fstate/secret_key",
+    "plans/{plan}/manifest.json%00.json",
+    "plans/{plan}/no-such.json",
+    "lessons/no/such.json",
+    "lessons/%2e%2e/plans/{plan}/manifest.txt",
+    "plans/{plan}/manifest.json~",
+    "plans/{plan}/.manifest.json",
+]
+
+
+@pytest.mark.parametrize("path", DENIED)
+def test_other_names_are_not_there(stack, open_entry, gated_entry, path):
+    backup = stack.content / f"lessons/{open_entry['id']}.json.prev"
+    backup.write_bytes(b"{}")
+    answer = stack.ask(
+        BASE + path.format(plan=PLAN, open=open_entry["id"], gated=gated_entry["id"])
+    )
+    assert answer.status in (400, 404)
+    assert b"manifest_url" not in answer.body
+
+
+@pytest.mark.parametrize(
+    "uri", ["/files/gate", "/files/", "/files/preflight", "/files/x", "/api-preflight"]
+)
+def test_what_is_between_us_is_not_there(stack, uri):
+    headers = {"X-Original-URI": "/files/memora_content/lessons/x.json"}
+    assert stack.ask(uri, headers=headers).status == 404
+
+
+def test_an_open_lesson_is_read_by_anyone(stack, open_entry):
+    answer = stack.ask(BASE + open_entry["lesson_path"])
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert answer.headers["cache-control"] == "public, max-age=300"
+    assert json.loads(answer.body)["id"] == open_entry["id"]
+
+
+def test_a_gated_lesson_is_read_with_its_token_only(stack, gated_entry):
+    path = BASE + gated_entry["lesson_path"]
+    assert refused(stack.ask(path)) == (403, "NOT_ENTITLED")
+    uri = token(stack, gated_entry["id"])
+    answer = stack.ask(uri)
+    assert answer.status == 200
+    assert answer.headers["cache-control"] == "private, no-store"
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert json.loads(answer.body)["id"] == gated_entry["id"]
+    other = next(
+        entry["id"]
+        for entry in _entries(stack)
+        if entry.get("gated") and entry["id"] != gated_entry["id"]
+    )
+    for forged in (
+        uri.replace(gated_entry["id"], other),
+        uri.replace("expires=", "expires=9"),
+        uri.replace("player=", "player=1"),
+        uri[:-1] + ("0" if uri[-1] != "0" else "1"),
+        uri.replace("/lessons/", "/lessons/../lessons/"),
+        token(stack, gated_entry["id"], seconds=-1),
+    ):
+        assert refused(stack.ask(forged)) == (403, "NOT_ENTITLED")
+
+
+def test_a_lesson_that_is_not_there_is_not_there_with_a_token_either(stack):
+    uri = token(stack, "LES-NONE")
+    assert refused(stack.ask(uri)) == (404, "NOT_FOUND")
+    assert refused(stack.ask(uri.partition("?")[0])) == (403, "NOT_ENTITLED")
+
+
+def test_the_gate_is_asked_once_for_many_reads(stack, gated_entry):
+    uri = token(stack, gated_entry["id"])
+    before = stack.logs().count("GET /files/gate")
+    assert {stack.ask(uri).status for _ in range(20)} == {200}
+    asked = stack.logs().count("GET /files/gate") - before
+    assert 1 <= asked <= 4  # each is logged at its start, perhaps at its end
+
+
+def test_an_end_of_a_token_is_an_end_though_the_answer_was_kept(stack, gated_entry):
+    uri = token(stack, gated_entry["id"], seconds=4)
+    assert stack.ask(uri).status == 200
+    time.sleep(5)
+    assert stack.ask(uri).status == 403
+
+
+def test_switching_a_lesson_s_access_moves_it_at_once(stack, gated_entry):
+    switch = (
+        "from content.models import Node; from plans.models import AcademicPlan; "
+        "from plans.services import set_override; "
+        "from publishing import builds; "
+        f"lesson = Node.objects.get(public_id={gated_entry['id']!r}); "
+    )
+    path = BASE + gated_entry["lesson_path"]
+    assert stack.ask(path).status == 403
+    stack.run(
+        switch + f"set_override(plan=AcademicPlan.objects.get(public_id={PLAN!r}), "
+        "target=lesson, action='set_free'); "
+        "builds.process_pending(limit=10)"
+    )
+    assert stack.ask(path).status == 200
+    stack.run(
+        switch + "from plans.models import PlanOverride; "
+        "PlanOverride.objects.filter(target=lesson, action='set_free').delete(); "
+        "builds.process_pending(limit=10)"
+    )
+    assert refused(stack.ask(path)) == (403, "NOT_ENTITLED")
+
+
+@pytest.fixture(scope="module")
+def video(stack) -> str:
+    """The URI of a video an editor stored."""
+    path = stack.folder / "spool" / "درس.mp4"
+    path.write_bytes(MP4)
+    url = stack.run(
+        "import time; from django.core.files import File; "
+        "from django.utils import timezone; from publishing import signing, videos; "
+        f"file = File(open({str(path)!r}, 'rb'), name='درس.mp4'); "
+        "source = videos.store_video(file, now=timezone.now()); file.close(); "
+        "print(signing.video_url(source, expires=int(time.time()) + 600))"
+    )
+    return url.removeprefix(stack.site)
+
+
+def test_a_video_plays_in_parts_with_its_signature_only(stack, video):
+    whole = stack.ask(video)
+    assert (whole.status, whole.body) == (200, MP4)
+    assert whole.headers["content-type"] == "video/mp4"
+    assert whole.headers["cache-control"] == "private, no-store"
+    part = stack.ask(video, headers={"Range": "bytes=100-199"})
+    assert (part.status, part.body) == (206, MP4[100:200])
+    assert part.headers["content-range"] == f"bytes 100-199/{len(MP4)}"
+    for uri in (
+        video.partition("?")[0],
+        video[:-1],
+        video.replace(".mp4", ".mp3"),
+        "/files/videos/",
+        video.replace("/files/videos/", BASE),
+    ):
+        assert stack.ask(uri).status in (403, 404)
+
+
+def test_other_names_beside_the_videos_are_not_there(stack, video):
+    query = video.partition("?")[2]
+    for path in ("../db.sqlite3", ".hidden", "..%2fdb.sqlite3", "%2e%2e/media/x"):
+        assert stack.ask(f"/files/videos/{path}?{query}").status in (400, 403, 404)
+
+
+def test_the_admin_has_its_files_and_its_headers(stack):
+    page = stack.ask("/admin/login/")
+    assert page.status == 200
+    assert page.headers["x-frame-options"] == "DENY"
+    found = re.search(rb'href="(/static/admin/css/base\.[0-9a-f]{12}\.css)"', page.body)
+    assert found is not None
+    style = stack.ask(found[1].decode(), headers={"Accept-Encoding": "gzip"})
+    assert style.status == 200
+    assert style.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert style.headers["content-encoding"] == "gzip"
+
+
+def test_pictures_of_content_are_open_and_others_are_for_staff(stack):
+    media = stack.folder / "state" / "media"
+    for name in ("images/a.png", "photos/b.png", "images/.c.png"):
+        (media / name).parent.mkdir(parents=True, exist_ok=True)
+        (media / name).write_bytes(b"\x89PNG")
+    picture = stack.ask("/media/images/a.png")
+    assert (picture.status, picture.body) == (200, b"\x89PNG")
+    assert picture.headers["content-security-policy"] == "sandbox; default-src 'none'"
+    for path in ("photos/b.png", "images/.c.png", "images/", "images/../photos/b.png"):
+        assert stack.ask(f"/media/{path}").status in (403, 404)
+
+
+def test_a_client_cannot_write_its_own_address(stack):
+    body = json.dumps({"email": "nobody@example.org", "password": "wrong"}).encode()
+    answer = stack.ask(
+        "/api/v1/auth/login/",
+        method="POST",
+        body=body,
+        headers={
+            "Content-Type": "application/json",
+            "X-Device-ID": "6f1f7c0e-5a3b-4c6e-9d2f-0d6b5e1a7c99",
+            "X-Forwarded-For": "203.0.113.9",
+        },
+    )
+    assert answer.status == 401
+    known = stack.run(
+        "from players.models import SecurityEvent; "
+        "print(set(SecurityEvent.objects.values_list('ip_address', flat=True)))"
+    )
+    assert "127.0.0.1" in known
+    assert "203.0.113.9" not in known
+
+
+def test_metrics_are_not_for_the_street(stack):
+    assert stack.ask("/metrics").status in (401, 403, 404)
+
+
+def test_while_the_application_is_down_what_is_open_is_read_and_nothing_else(
+    stack, open_entry, gated_entry, video
+):
+    uri = token(stack, gated_entry["id"])
+    with stack.without_the_application():
+        assert stack.ask(BASE + open_entry["lesson_path"]).status == 200
+        assert stack.ask(f"{BASE}plans/{PLAN}/manifest.json").status == 200
+        assert refused(stack.ask(uri)) == (503, "SERVICE_UNAVAILABLE")
+        assert refused(stack.ask(f"{video}&x=1")) == (503, "SERVICE_UNAVAILABLE")
+    assert stack.ask(uri).status == 200
+
+
+def test_no_token_is_in_any_log_and_whose_link_it_was_is(stack, gated_entry, video):
+    uri = token(stack, gated_entry["id"])
+    stack.ask(uri)
+    stack.ask(uri.replace(gated_entry["id"], "LES-NONE"))
+    logs = stack.logs()
+    player = re.search(r"player=(\d+)", uri)
+    assert player is not None
+    assert f'player="{player[1]}"' in logs
+    assert f'GET {BASE}{gated_entry["lesson_path"]}"' in logs
+    for secret in (uri, video):
+        assert secret.partition("token=")[2] not in logs
+    assert not re.search(r"token=[0-9a-f]{16}", logs)
