@@ -9,7 +9,7 @@ default. Nodes and stages it does not name stay as they are, after those it name
 A named node that lay in the trash comes back from it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -9,4 +9,8 @@ class PlansConfig(AppConfig):
     verbose_name = _("Plans")
 
     def ready(self) -> None:
-        from plans import receivers  # noqa: F401
+        from content import lenses
+        from plans import consequences, receivers  # noqa: F401
+        from plans.lens import PlanLens
+
+        lenses.use(PlanLens())

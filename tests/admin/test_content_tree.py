@@ -1,211 +1,305 @@
-"""The tree page: what it shows, and what dragging and bulk actions do."""
+"""The tree page: what it shows, and that a closed branch costs nothing."""
 
 import json
+import re
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from content import services
-from content.models import Node, SubjectState
+from content.kinds import Kind
+from content.models import LessonStage, Node
+from plans import services as plan_services
 from players.models import User
 
-from .conftest import messages_of
+from .conftest import TEXT
 
 pytestmark = pytest.mark.django_db
 
 TREE = reverse("admin:content_node_changelist")
-ADD = reverse("admin:content_node_add")
+ROWS = reverse("admin:content_node_rows")
+ITEM = re.compile(r'<li role="treeitem" id="n(\d+)"')
 
 
-def drag(browser, node, onto, position="last-child"):
-    return browser.post(
-        TREE,
-        {
-            "cmd": "move_node",
-            "cut_item": node.pk,
-            "pasted_on": onto.pk,
-            "position": position,
-        },
-    )
-
-
-def run_action(browser, name, nodes, query="", **extra):
-    data = {"action": name, "_selected_action": [node.pk for node in nodes], **extra}
-    return browser.post(TREE + query, data, follow=True)
+def shown(page):
+    """The keys of the rows on a page, in order."""
+    return [int(pk) for pk in ITEM.findall(page.content.decode())]
 
 
 def row_of(page, node):
-    row = page.content.decode().split(f'data-pk="{node.pk}"')[1]
-    return row.split("</tr>")[0]
+    """One row's HTML, without what lies in it."""
+    text = page.content.decode()
+    start = text.index(f'<li role="treeitem" id="n{node.pk}"')
+    return text[start:].split("</div>")[0]
 
 
-def revision(subject):
-    return SubjectState.objects.get(pk=subject.pk).revision
+def opened(browser, *nodes, **values):
+    """The tree with these branches open."""
+    keys = ",".join(str(node.pk) for node in nodes)
+    return browser.get(ROWS, {"open": keys, **values})
 
 
-def test_the_tree_reads_in_the_same_queries_however_large(
-    browser, grow, django_assert_num_queries
-):
-    grow("Mathematics", lessons=6)
-    browser.get(TREE)
-    # Session, user; how many nodes; the nodes; their surroundings; stages per
-    # lesson; the subjects of the filter.
-    with django_assert_num_queries(7):
-        assert len(browser.get(TREE).context["cl"].result_list) == 10
-    for number in range(29):
-        grow(f"Subject {number}", lessons=6)
-    with django_assert_num_queries(7):
-        assert len(browser.get(TREE).context["cl"].result_list) == 300
+def branch(browser, node, **values):
+    """What lies right inside one node."""
+    url = reverse("admin:content_node_branch", args=[node.pk])
+    return browser.get(url, values)
 
 
-def test_each_row_offers_to_add_the_kind_that_fits(browser, maths):
+def fill(topic, count):
+    """Many lessons, as an import makes them."""
+    first = Node.objects.filter(subject=topic.subject, kind="lesson").count()
+    topic.refresh_from_db()
+    edge = topic.rght
+    for above in topic.get_ancestors(include_self=True):
+        Node.objects.filter(pk=above.pk).update(rght=above.rght + 2 * count)
+    Node.objects.bulk_create(
+        Node(
+            kind="lesson",
+            public_id=f"LES-{topic.pk}-{number}",
+            title=f"More {number}",
+            parent=topic,
+            subject=topic.subject,
+            tree_id=topic.tree_id,
+            lft=edge + 2 * number,
+            rght=edge + 2 * number + 1,
+            level=4,
+            bit_index=first + number,
+            is_published=True,
+        )
+        for number in range(count)
+    )
+
+
+# --- Only what is open ---------------------------------------------------------------
+
+
+def test_the_page_opens_on_the_subjects(browser, maths, physics):
     page = browser.get(TREE)
-    assert f"{ADD}?parent={maths['track'].pk}" in row_of(page, maths["track"])
-    assert "+ Unit" in row_of(page, maths["track"])
-    assert "?parent=" not in row_of(page, maths["lesson"])
+    assert shown(page) == [maths["subject"].pk, physics["subject"].pk]
+    assert "2 lessons" in row_of(page, maths["subject"])
+
+
+def test_a_branch_brings_what_lies_right_inside(browser, maths):
+    assert shown(branch(browser, maths["subject"])) == [maths["track"].pk]
+    lessons = [lesson.pk for lesson in maths["lessons"]]
+    assert shown(branch(browser, maths["topic"])) == lessons
+
+
+def test_open_branches_come_back_in_their_places(browser, maths, physics):
+    page = opened(browser, physics["subject"], maths["subject"], maths["track"])
+    assert shown(page) == [
+        maths["subject"].pk,
+        maths["track"].pk,
+        maths["unit"].pk,
+        physics["subject"].pk,
+        physics["track"].pk,
+    ]
+
+
+def test_what_is_open_inside_something_closed_stays_away(browser, maths):
+    page = opened(browser, maths["unit"])
+    assert shown(page) == [maths["subject"].pk]
+
+
+@pytest.mark.parametrize("asked", ["x", "1,,2", "9" * 30, "-1", "1:x"])
+def test_what_nobody_opened_is_left_out(browser, maths, asked):
+    assert browser.get(ROWS, {"open": asked}).status_code == 200
+
+
+def test_a_long_branch_comes_in_parts(browser, maths):
+    fill(maths["topic"], 250)
+    first = branch(browser, maths["topic"])
+    assert len(shown(first)) == 100
+    assert "152 more" in first.content.decode()
+    second = branch(browser, maths["topic"], start=100)
+    assert len(shown(second)) == 100
+    assert not set(shown(first)) & set(shown(second))
+    path = (maths["subject"], maths["track"], maths["unit"])
+    keys = ",".join(str(node.pk) for node in path)
+    page = browser.get(ROWS, {"open": f"{keys},{maths['topic'].pk}:200"})
+    assert shown(page)[4:] == shown(first) + shown(second)
+
+
+@pytest.mark.parametrize("lessons", [100, 10_000])
+def test_the_tree_reads_in_the_same_queries_at_any_size(
+    browser, maths, plan, django_assert_num_queries, lessons
+):
+    fill(maths["topic"], lessons - 2)
+    browser.get(TREE)
+    # Session, user; the filter's subjects; plans to view as; the rows; lessons in
+    # each; what lies in the trash; which hold anything; stages per lesson.
+    with django_assert_num_queries(9):
+        page = browser.get(TREE)
+    assert f"{lessons} lessons" in row_of(page, maths["subject"])
+    path = [maths[kind] for kind in ("subject", "track", "unit", "topic")]
+    # Session, user; the rows and their four.
+    with django_assert_num_queries(7):
+        assert len(shown(opened(browser, *path))) == 104
+    # Session, user; the node with what it lies in; the rows; which hold anything;
+    # stages per lesson. (No container among them: nothing to count in.)
+    with django_assert_num_queries(6):
+        assert len(shown(branch(browser, maths["topic"]))) == 100
+    # ... and the plan; its overrides; its subjects; lessons it shows; lessons it hides.
+    with django_assert_num_queries(12):
+        opened(browser, *path, view=plan.pk)
+    # Session, user; subjects; plans; how many; the found; which hold anything; stages.
+    with django_assert_num_queries(8):
+        browser.get(TREE, {"q": "More 9"})
+
+
+# --- What a row says --------------------------------------------------------------------
 
 
 def test_states_are_told_in_words(browser, maths):
     Node.objects.filter(pk=maths["unit"].pk).update(is_published=False)
     Node.objects.filter(pk=maths["lessons"][1].pk).update(is_free_preview=True)
-    page = browser.get(TREE)
+    path = [maths[kind] for kind in ("subject", "track", "unit", "topic")]
+    page = opened(browser, *path)
     assert "Published" in row_of(page, maths["subject"])
     assert "Draft" in row_of(page, maths["unit"])
     assert "Inside a draft" in row_of(page, maths["lesson"])
     assert "Free preview" in row_of(page, maths["lessons"][1])
     assert "2 lessons" in row_of(page, maths["topic"])
+    assert "Inside a draft" in row_of(branch(browser, maths["topic"]), maths["lesson"])
 
 
-def test_the_trash_shows_under_its_own_filter_only(browser, maths):
+def test_a_published_lesson_without_stages_is_pointed_out(browser, maths, stage):
+    page = branch(browser, maths["topic"])
+    assert "1 stage" in row_of(page, maths["lesson"])
+    assert "No stages" in row_of(page, maths["lessons"][1])
+
+
+def test_what_is_in_the_trash_neither_shows_nor_counts(browser, maths):
+    services.trash_node(node=maths["lessons"][1])
+    assert "1 lesson<" in row_of(browser.get(TREE), maths["subject"])
     services.trash_node(node=maths["topic"])
-    shown = browser.get(TREE).context["cl"].result_list
-    assert {node.kind for node in shown} == {"subject", "track", "unit"}
-    trash = browser.get(TREE, {"state": "trash"}).context["cl"].result_list
-    assert [node.pk for node in trash] == [maths["topic"].pk]
+    page = opened(browser, maths["subject"], maths["track"], maths["unit"])
+    assert maths["topic"].pk not in shown(page)
+    assert "0 lessons" in row_of(page, maths["subject"])
+    trash = browser.get(TREE, {"state": "trash"})
+    assert shown(trash) == [maths["topic"].pk, maths["lessons"][1].pk]
 
 
-@pytest.mark.parametrize("searched", ["lesson 2", "id"])
+def test_an_empty_tree_says_what_to_do_first(browser):
+    assert "Start with a subject" in browser.get(TREE).content.decode()
+
+
+# --- View as -------------------------------------------------------------------------------
+
+
+def test_viewing_as_a_plan_tells_its_access_and_why(browser, maths, plan):
+    services.change_nodes(nodes=[maths["track"]], required_item="MATH-12")
+    plan_services.set_override(plan=plan, target=maths["lesson"], action="set_free")
+    plan_services.set_override(
+        plan=plan, target=maths["unit"], action="rename", value="Chapter"
+    )
+    path = [maths[kind] for kind in ("subject", "track", "unit", "topic")]
+    page = opened(browser, *path, view=plan.pk)
+    assert "Signed in" in row_of(page, maths["subject"])
+    assert "Paid · MATH-12" in row_of(page, maths["topic"])
+    assert "As “Mathematics&#x27;s track”" in row_of(page, maths["topic"])
+    assert "This plan says so, here." in row_of(page, maths["lesson"])
+    assert ">Chapter<" in row_of(page, maths["unit"])
+    assert "Mathematics&#x27;s unit" in row_of(page, maths["unit"])
+
+
+def test_viewing_as_a_plan_tells_what_it_hides(browser, maths, physics, plan):
+    plan_services.set_override(plan=plan, target=maths["topic"], action="hide")
+    path = [maths[kind] for kind in ("subject", "track", "unit", "topic")]
+    page = opened(browser, *path, view=plan.pk)
+    assert "Hidden here" in row_of(page, maths["topic"])
+    assert "hides “Mathematics&#x27;s topic”" in row_of(page, maths["lesson"])
+    assert "Empty, not seen" in row_of(page, maths["unit"])
+    assert "0 / 2 lessons" in row_of(page, maths["subject"])
+    assert "Not in this plan" in row_of(page, physics["subject"])
+
+
+def test_a_hidden_lesson_and_a_draft_are_not_counted_for_the_plan(browser, maths, plan):
+    plan_services.set_override(plan=plan, target=maths["lesson"], action="hide")
+    page = browser.get(TREE, {"view": plan.pk})
+    assert "1 / 2 lessons" in row_of(page, maths["subject"])
+    services.change_nodes(nodes=[maths["lessons"][1]], is_published=False)
+    page = browser.get(TREE, {"view": plan.pk})
+    assert "0 / 2 lessons" in row_of(page, maths["subject"])
+
+
+@pytest.mark.parametrize("view", ["987654", "x", "9" * 30])
+def test_a_view_nobody_has_shows_the_content_itself(browser, maths, view):
+    page = browser.get(TREE, {"view": view})
+    assert "Signed in" not in row_of(page, maths["subject"])
+
+
+# --- Searching -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("searched", ["lesson 2", "LESSON  ٢", "id"])
 def test_search_finds_titles_and_ids_and_shows_where_they_lie(browser, maths, searched):
     wanted = maths["lessons"][1]
     query = wanted.public_id if searched == "id" else searched
     page = browser.get(TREE, {"q": query})
-    assert [node.pk for node in page.context["cl"].result_list] == [wanted.pk]
-    assert "Mathematics › Mathematics&#x27;s track" in row_of(page, wanted)
+    assert shown(page) == [wanted.pk]
+    trail = row_of(page, wanted).split('class="trail"')[1]
+    assert "Mathematics</bdi> › <bdi>Mathematics&#x27;s track" in trail
 
 
-def test_filters_narrow_by_kind_state_and_subject(browser, maths, physics):
-    page = browser.get(TREE, {"subject": physics["subject"].pk, "kind__exact": "topic"})
-    assert [node.title for node in page.context["cl"].result_list] == [
-        physics["topic"].title
+@pytest.mark.parametrize("searched", ["الاسس", "الأُسُس", "اسس", "مدرسه"])
+def test_arabic_is_found_however_it_is_spelled(browser, maths, searched):
+    title = "مدرسةُ الأُسس"
+    made = services.create_node(kind=Kind.LESSON, parent=maths["topic"], title=title)
+    assert shown(browser.get(TREE, {"q": searched})) == [made.pk]
+
+
+@pytest.mark.parametrize("way", ["save", "update", "bulk_update", "update_fields"])
+def test_a_new_title_is_found_whichever_way_it_was_written(browser, maths, way):
+    lesson = Node.objects.get(pk=maths["lesson"].pk)
+    lesson.title = "الأُسس"
+    match way:
+        case "save":
+            lesson.save()
+        case "update_fields":
+            lesson.save(update_fields=["title"])
+        case "update":
+            Node.objects.filter(pk=lesson.pk).update(title=lesson.title)
+        case _:
+            Node.objects.bulk_update([lesson], ["title"])
+    assert shown(browser.get(TREE, {"q": "الاسس"})) == [lesson.pk]
+
+
+def test_filters_narrow_by_kind_state_and_subject(browser, maths, physics, stage):
+    asked = {"subject": physics["subject"].pk, "kind": "topic"}
+    assert shown(browser.get(TREE, asked)) == [physics["topic"].pk]
+    assert shown(browser.get(TREE, {"subject": "x'"})) == [
+        maths["subject"].pk,
+        physics["subject"].pk,
     ]
-    assert len(browser.get(TREE, {"subject": "x'"}).context["cl"].result_list) == 11
-    assert not browser.get(TREE, {"state": "draft"}).context["cl"].result_list
+    assert not shown(browser.get(TREE, {"state": "draft"}))
+    assert shown(browser.get(TREE, {"state": "empty"})) == [
+        maths["lessons"][1].pk,
+        physics["lesson"].pk,
+    ]
 
 
-def test_dragging_reorders_and_counts_as_an_edit(browser, maths):
-    first, second = maths["lessons"]
-    before = revision(maths["subject"])
-    assert drag(browser, second, first, "left").content == b"OK"
-    children = Node.objects.get(pk=maths["topic"].pk).get_children()
-    assert [child.pk for child in children] == [second.pk, first.pk]
-    assert revision(maths["subject"]) > before
-    assert LogEntry.objects.get(object_id=second.pk).action_flag == 2
-    assert any("now lies in" in text for text in messages_of(browser.get(TREE)))
+def test_what_was_found_comes_in_pages(browser, maths):
+    fill(maths["topic"], 150)
+    first = browser.get(TREE, {"q": "More"})
+    assert len(shown(first)) == 100
+    assert "150 found" in first.content.decode()
+    second = browser.get(TREE, {"q": "More", "p": 1})
+    assert len(shown(second)) == 50
+    assert shown(browser.get(TREE, {"q": "More", "p": 99})) == shown(second)
 
 
-def test_a_drop_that_does_not_fit_says_why(browser, maths):
-    drag(browser, maths["lesson"], maths["unit"])
-    assert Node.objects.get(pk=maths["lesson"].pk).parent_id == maths["topic"].pk
-    said = messages_of(browser.get(TREE))
-    assert any("goes inside a topic" in text for text in said), said
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        {"position": "inside"},
-        {"cut_item": "x", "pasted_on": "1", "position": "left"},
-        {"cut_item": "9" * 30, "pasted_on": "1", "position": "left"},
-        {"cut_item": "987654", "pasted_on": "1", "position": "left"},
-    ],
-)
-def test_a_drop_nobody_can_make_is_a_message(browser, data):
-    assert browser.post(TREE, {"cmd": "move_node", **data}).status_code == 200
-    assert messages_of(browser.get(TREE))
-
-
-def test_dropping_a_node_on_itself_changes_nothing(browser, maths):
-    places = Node.objects.values_list("pk", "tree_id", "lft", "rght", "level")
-    before = list(places)
-    assert drag(browser, maths["lesson"], maths["lesson"], "left").status_code == 200
-    assert list(places) == before
-
-
-def test_who_may_not_change_content_cannot_drag(client_of, publisher, maths):
-    browser = client_of(publisher)
-    first, second = maths["lessons"]
-    assert drag(browser, second, first, "left").content == b"FAIL"
-    assert messages_of(browser.get(TREE)) == ["You may not move content."]
-    asked = {"cut_item": second.pk, "pasted_on": first.pk, "position": "left"}
-    move = reverse("admin:content_node_move")
-    assert browser.post(f"{move}?{'&'.join(f'{k}={v}' for k, v in asked.items())}")
-    assert Node.objects.get(pk=second.pk).get_previous_sibling().pk == first.pk
-
-
-def test_leaving_a_subject_asks_first_because_progress_stays(browser, maths, physics):
-    lesson = maths["lesson"]
-    assert drag(browser, lesson, physics["topic"]).content == b"ASK"
-    assert Node.objects.get(pk=lesson.pk).subject_id == maths["subject"].pk
-    question = browser.get(TREE, follow=True)
-    assert "progress on it stays in the old subject" in question.content.decode()
-    asked = question.redirect_chain[-1][0]
-    told = browser.post(asked, follow=True)
-    moved = Node.objects.get(pk=lesson.pk)
-    assert moved.parent_id == physics["topic"].pk
-    assert moved.subject_id == physics["subject"].pk
-    assert any("now lies in" in text for text in messages_of(told))
-
-
-def test_the_question_is_asked_once(browser, maths, physics):
-    drag(browser, maths["lesson"], physics["topic"])
-    assert browser.get(TREE).status_code == 302
-    assert browser.get(TREE).status_code == 200
-
-
-@pytest.mark.parametrize("name", ["publish", "unpublish", "publish_with_contents"])
-def test_publishing_many_is_one_update_and_one_edit(browser, maths, name):
-    Node.objects.update(is_published=name == "unpublish")
-    before = revision(maths["subject"])
-    chosen = [maths["topic"]] if "contents" in name else maths["lessons"]
-    run_action(browser, name, chosen)
-    states = Node.objects.filter(kind="lesson").values_list("is_published", flat=True)
-    assert set(states) == {name != "unpublish"}
-    assert revision(maths["subject"]) == before + 1
-
-
-def test_trash_and_restore_from_the_list(browser, maths):
-    run_action(browser, "move_to_trash", [maths["unit"]])
-    assert Node.objects.get(pk=maths["unit"].pk).trashed_at is not None
-    run_action(browser, "restore", [maths["unit"]], query="?state=trash")
-    assert Node.objects.get(pk=maths["unit"].pk).trashed_at is None
-
-
-def test_deleting_a_node_and_what_lies_in_it_at_once(browser, maths):
-    chosen = [maths["topic"], maths["lesson"]]
-    run_action(browser, "delete_selected", chosen, post="yes")
-    assert set(Node.objects.values_list("kind", flat=True)) == {
-        "subject",
-        "track",
-        "unit",
-    }
-
-
-def test_deleting_one_asks_and_deletes(browser, maths):
-    url = reverse("admin:content_node_delete", args=[maths["topic"].pk])
-    assert browser.get(url).status_code == 200
-    browser.post(url, {"post": "yes"})
-    assert not Node.objects.filter(kind__in=["topic", "lesson"]).exists()
+def test_places_are_offered_by_kind_and_words(browser, maths, physics):
+    places = reverse("admin:content_node_places")
+    found = browser.get(places, {"kind": "lesson", "q": "physics"}).json()["places"]
+    assert [(place["title"], place["path"][0]) for place in found] == [
+        ("Physics's topic", "Physics")
+    ]
+    near = {"kind": "lesson", "near": maths["subject"].pk}
+    assert [p["pk"] for p in browser.get(places, near).json()["places"]] == [
+        maths["topic"].pk
+    ]
+    assert browser.get(places, {"kind": "subject"}).json() == {"places": []}
 
 
 def test_the_chooser_of_other_pages_tells_same_titles_apart(browser, maths, physics):
@@ -222,7 +316,38 @@ def test_the_chooser_of_other_pages_tells_same_titles_apart(browser, maths, phys
     ]
 
 
+# --- Who may look --------------------------------------------------------------------------
+
+
 def test_staff_without_rights_to_content_get_nothing(client_of, support, maths):
-    assert client_of(support).get(TREE).status_code == 403
+    browser = client_of(support)
+    assert browser.get(TREE).status_code == 403
+    assert browser.get(ROWS).status_code == 403
+    assert branch(browser, maths["subject"]).status_code == 403
     student = User.objects.create_user("x@example.com")
     assert client_of(student).get(TREE).status_code == 302
+
+
+def test_who_may_only_look_is_offered_nothing_to_change(client_of, publisher, maths):
+    page = client_of(publisher).get(TREE)
+    row = row_of(page, maths["subject"])
+    assert 'class="grip"' not in row
+    assert 'class="pick"' not in row
+    assert 'id="add-root"' not in page.content.decode()
+
+
+def test_a_branch_that_is_gone_is_not_found(browser):
+    url = reverse("admin:content_node_branch", args=[987654])
+    assert browser.get(url).status_code == 404
+
+
+def test_stages_are_counted_per_lesson(browser, maths):
+    for number in range(3):
+        LessonStage.objects.create(
+            lesson=maths["lesson"],
+            position=number,
+            type="Text",
+            title="S",
+            config=TEXT,
+        )
+    assert "3 stages" in row_of(branch(browser, maths["topic"]), maths["lesson"])

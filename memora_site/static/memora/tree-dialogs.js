@@ -1,0 +1,136 @@
+/* The questions of the content tree. Each function gives the answer, or null for none. */
+
+function dialog(title) {
+  const element = document.createElement("dialog");
+  element.className = "tree-dialog";
+  const form = document.createElement("form");
+  form.method = "dialog";
+  const head = document.createElement("h2");
+  head.textContent = title;
+  head.id = "tree-dialog-title";
+  element.setAttribute("aria-labelledby", head.id);
+  form.append(head);
+  element.append(form);
+  document.body.append(element);
+  return { element, form };
+}
+
+function paragraph(text, className = "") {
+  return Object.assign(document.createElement("p"), { textContent: text, className });
+}
+
+function buttons(yes, no) {
+  const line = document.createElement("p");
+  line.className = "dialog-buttons";
+  const make = (textContent, value, className) =>
+    Object.assign(document.createElement("button"), { type: "submit", textContent, value, className });
+  line.append(make(yes, "yes", "button default"), make(no, "", "button cancel"));
+  line.lastChild.formNoValidate = true;
+  return line;
+}
+
+/** Show it; resolves with what `answer` gives when it was agreed to. */
+function run(element, answer) {
+  return new Promise((resolve) => {
+    element.addEventListener("close", () => {
+      const value = element.returnValue === "" ? null : answer(element.returnValue);
+      element.remove();
+      resolve(value);
+    });
+    element.showModal();
+  });
+}
+
+/** Whether it is wanted: what the server asks before it does something grave. */
+export async function confirmed({ title, ask, yes, no }) {
+  const { element, form } = dialog(title);
+  form.append(paragraph(ask, "consequence"), buttons(yes, no));
+  return (await run(element, () => true)) === true;
+}
+
+/** A line of text. */
+export function askFor(title, help, value, words) {
+  const { element, form } = dialog(title);
+  const input = Object.assign(document.createElement("input"), {
+    type: "text",
+    value,
+    maxLength: 64,
+    dir: "ltr",
+    className: "vTextField",
+    ariaLabel: title,
+  });
+  form.append(input, paragraph(help, "help"), buttons(words.save, words.cancel));
+  const answered = run(element, () => input.value.trim());
+  input.select();
+  return answered;
+}
+
+/** The key of a place found by searching. */
+export function choosePlace({ title, help, words, find }) {
+  const { element, form } = dialog(title);
+  const input = Object.assign(document.createElement("input"), {
+    type: "search",
+    placeholder: words.search_places,
+    ariaLabel: words.search_places,
+    dir: "auto",
+    className: "vTextField",
+  });
+  const list = document.createElement("ul");
+  list.className = "places";
+  const cancel = buttons("", words.cancel);
+  cancel.firstChild.remove();
+  form.append(paragraph(help, "help"), input, list, cancel);
+  let asked = 0;
+
+  async function look() {
+    const turn = ++asked;
+    let places;
+    try {
+      places = await find(input.value.trim());
+    } catch (error) {
+      list.replaceChildren(Object.assign(document.createElement("li"), { textContent: error.message }));
+      return;
+    }
+    if (turn !== asked) return;
+    list.replaceChildren(...(places.length ? places.map(entry) : [nothing()]));
+  }
+
+  function nothing() {
+    return Object.assign(document.createElement("li"), { textContent: words.no_places, className: "quiet" });
+  }
+
+  function entry({ pk, title: name, path }) {
+    const line = document.createElement("li");
+    const button = Object.assign(document.createElement("button"), { type: "submit", value: String(pk) });
+    const strong = Object.assign(document.createElement("bdi"), { textContent: name });
+    const trail = Object.assign(document.createElement("span"), { className: "trail" });
+    path.forEach((above, place) => {
+      if (place) trail.append(" › ");
+      trail.append(Object.assign(document.createElement("bdi"), { textContent: above }));
+    });
+    button.append(strong, trail);
+    line.append(button);
+    return line;
+  }
+
+  let timer = 0;
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(look, 150);
+  });
+  form.addEventListener("keydown", (event) => {
+    const all = [input, ...list.querySelectorAll("button")];
+    const now = all.indexOf(document.activeElement);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step && now >= 0) {
+      event.preventDefault();
+      all[Math.max(0, Math.min(all.length - 1, now + step))].focus();
+    } else if (event.key === "Enter" && document.activeElement === input) {
+      event.preventDefault();
+      list.querySelector("button")?.focus();
+    }
+  });
+  const answered = run(element, (value) => value);
+  look();
+  return answered;
+}

@@ -1,0 +1,319 @@
+"""Changing the tree from its page: moves, copies, states, trash, undo, deletion."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.urls import reverse
+
+from content import services
+from content.kinds import Kind
+from content.models import Node, SubjectState
+from plans import services as plan_services
+
+pytestmark = pytest.mark.django_db
+
+TREE = reverse("admin:content_node_changelist")
+
+
+def ask(browser, view, **values):
+    return browser.post(reverse(f"admin:content_node_{view}"), values)
+
+
+def move(browser, nodes, target, position="last-child", **extra):
+    some = nodes if isinstance(nodes, list) else [nodes]
+    keys = [node.pk for node in some]
+    return ask(
+        browser, "move", nodes=keys, target=target.pk, position=position, **extra
+    )
+
+
+def do(browser, what, *nodes, **extra):
+    return ask(browser, "do", do=what, nodes=[node.pk for node in nodes], **extra)
+
+
+def fresh(node):
+    return Node.objects.get(pk=node.pk)
+
+
+def inside(node):
+    return [child.title for child in fresh(node).get_children()]
+
+
+def revision(subject):
+    return SubjectState.objects.get(pk=subject.pk).revision
+
+
+# --- Moving ------------------------------------------------------------------------
+
+
+def test_dragging_reorders_and_counts_as_an_edit(browser, maths):
+    first, second = maths["lessons"]
+    before = revision(maths["subject"])
+    told = move(browser, second, first, "left").json()
+    assert "now lies in “Mathematics's topic”" in told["said"]
+    assert inside(maths["topic"]) == [second.title, first.title]
+    assert revision(maths["subject"]) > before
+    assert LogEntry.objects.get(object_id=second.pk).action_flag == 2
+
+
+def test_many_move_together_in_their_order(browser, grow):
+    nodes = grow("Mathematics", lessons=4)
+    one, two, three, four = nodes["lessons"]
+    told = move(browser, [four, two], one, "left").json()
+    assert "2 entries" in told["said"]
+    assert inside(nodes["topic"]) == [x.title for x in (two, four, one, three)]
+    move(browser, [two, four], three, "right")
+    assert inside(nodes["topic"]) == [x.title for x in (one, three, two, four)]
+
+
+def test_a_drop_that_does_not_fit_says_why_and_moves_none(browser, maths):
+    answer = move(browser, [maths["lessons"][1], maths["unit"]], maths["topic"])
+    assert answer.status_code == 409
+    assert "A unit goes inside a track" in answer.json()["refused"]
+    assert inside(maths["topic"]) == [lesson.title for lesson in maths["lessons"]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"position": "inside", "nodes": "1", "target": "1"},
+        {"position": "left", "nodes": "x", "target": "1"},
+        {"position": "left", "nodes": "9" * 30, "target": "1"},
+        {"position": "left", "target": "1"},
+    ],
+)
+def test_a_drop_the_page_would_never_ask_is_a_bad_request(browser, maths, values):
+    if values["target"] == "1":
+        values = {**values, "target": maths["lesson"].pk}
+    assert ask(browser, "move", **values).status_code == 400
+
+
+def test_moving_what_is_gone_is_a_message(browser, maths):
+    gone = maths["lessons"][1]
+    services.delete_node(node=gone)
+    gone.pk = 987654
+    answer = move(browser, gone, maths["lesson"], "left")
+    assert "deleted meanwhile" in answer.json()["refused"]
+
+
+def test_dropping_a_node_on_itself_changes_nothing(browser, maths):
+    places = Node.objects.values_list("pk", "tree_id", "lft", "rght", "level")
+    before = list(places)
+    answer = move(browser, maths["lesson"], maths["lesson"], "left")
+    assert answer.json() == {"said": ""}
+    assert list(places) == before
+
+
+def test_subjects_are_reordered_at_the_top(browser, maths, physics):
+    move(browser, physics["subject"], maths["subject"], "left")
+    assert [n.title for n in Node.objects.subjects()] == ["Physics", "Mathematics"]
+
+
+def test_leaving_a_subject_asks_first_because_progress_stays(browser, maths, physics):
+    lesson = maths["lesson"]
+    asked = move(browser, lesson, physics["topic"]).json()
+    assert "progress on it stays in the old subject" in asked["ask"]
+    assert fresh(lesson).subject_id == maths["subject"].pk
+    told = move(browser, lesson, physics["topic"], confirmed="yes").json()
+    assert "now lies in" in told["said"]
+    assert fresh(lesson).parent_id == physics["topic"].pk
+    assert fresh(lesson).subject_id == physics["subject"].pk
+
+
+def test_a_move_is_undone_once_and_not_over_somebody_elses(browser, maths):
+    first, second = maths["lessons"]
+    record = move(browser, second, first, "left").json()["undo"]
+    assert ask(browser, "undo", record=record).status_code == 200
+    assert inside(maths["topic"]) == [first.title, second.title]
+    again = ask(browser, "undo", record=record)
+    assert "moved again meanwhile" in again.json()["refused"]
+
+
+# --- Adding and copying ---------------------------------------------------------------
+
+
+def test_a_title_alone_adds_a_draft_inside(browser, maths):
+    told = ask(browser, "quick_add", title=" Limits ", parent=maths["topic"].pk).json()
+    made = Node.objects.get(pk=told["pk"])
+    assert (made.title, made.kind, made.is_published) == ("Limits", "lesson", False)
+    assert inside(maths["topic"])[-1] == "Limits"
+
+
+def test_a_subject_is_added_at_the_top(browser):
+    told = ask(browser, "quick_add", title="Chemistry").json()
+    assert Node.objects.get(pk=told["pk"]).kind == "subject"
+
+
+@pytest.mark.parametrize(("side", "place"), [("left", 1), ("right", 2)])
+def test_above_or_below_a_neighbour(browser, maths, side, place):
+    beside = maths["lessons"][1]
+    ask(browser, "quick_add", title="New", beside=beside.pk, side=side)
+    assert inside(maths["topic"])[place] == "New"
+
+
+def test_a_subject_is_added_above_another(browser, maths, physics):
+    values = {"title": "New", "beside": physics["subject"].pk, "side": "left"}
+    ask(browser, "quick_add", **values)
+    titles = [node.title for node in Node.objects.subjects()]
+    assert titles == ["Mathematics", "New", "Physics"]
+
+
+@pytest.mark.parametrize("title", ["", "x" * 300])
+def test_a_title_that_is_none_is_refused_in_words(browser, maths, title):
+    answer = ask(browser, "quick_add", title=title, parent=maths["topic"].pk)
+    assert answer.status_code == 409
+    assert answer.json()["refused"]
+
+
+def test_nothing_is_added_inside_a_lesson(browser, maths):
+    answer = ask(browser, "quick_add", title="New", parent=maths["lesson"].pk)
+    assert "holds stages" in answer.json()["refused"]
+
+
+def test_a_branch_is_copied_as_a_draft_beside_itself(browser, maths, stage):
+    told = ask(browser, "copy", nodes=maths["topic"].pk).json()
+    copied = Node.objects.get(pk=told["pk"])
+    assert "2 lessons were copied" in told["said"]
+    assert copied.title == "Mathematics's topic (copy)"
+    assert not copied.is_published
+    assert copied.get_children()[0].stages.get().title == stage.title
+
+
+def test_a_branch_is_copied_into_another_subject(browser, maths, physics):
+    values = {"nodes": maths["topic"].pk, "target": physics["unit"].pk}
+    assert ask(browser, "copy", **values).status_code == 200
+    assert inside(physics["unit"]) == ["Physics's topic", "Mathematics's topic"]
+
+
+# --- States ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["publish", "unpublish", "publish_inside"])
+def test_publishing_many_is_one_update_and_one_edit(browser, maths, name):
+    Node.objects.update(is_published=name == "unpublish")
+    before = revision(maths["subject"])
+    chosen = [maths["topic"]] if "inside" in name else maths["lessons"]
+    assert do(browser, name, *chosen).status_code == 200
+    states = Node.objects.filter(kind="lesson").values_list("is_published", flat=True)
+    assert set(states) == {name != "unpublish"}
+    assert revision(maths["subject"]) == before + 1
+
+
+def test_unpublishing_with_all_inside(browser, maths):
+    do(browser, "unpublish_inside", maths["unit"])
+    drafts = Node.objects.filter(is_published=False)
+    assert {node.kind for node in drafts} == {"unit", "topic", "lesson"}
+
+
+def test_what_is_so_already_is_no_edit(browser, maths):
+    before = revision(maths["subject"])
+    told = do(browser, "publish", maths["lesson"]).json()
+    assert "so already" in told["said"]
+    assert revision(maths["subject"]) == before
+
+
+def test_free_previews_and_products_are_set_for_many(browser, maths):
+    do(browser, "free", *maths["lessons"])
+    do(browser, "item", *maths["lessons"], value=" MATH-12 ")
+    lessons = Node.objects.filter(kind="lesson")
+    assert set(lessons.values_list("is_free_preview", "required_item")) == {
+        (True, "MATH-12")
+    }
+    do(browser, "not_free", maths["lesson"])
+    do(browser, "item", maths["lesson"], value="")
+    assert (fresh(maths["lesson"]).is_free_preview) is False
+    assert fresh(maths["lesson"]).required_item == ""
+
+
+def test_a_product_code_that_is_none_is_refused_in_words(browser, maths):
+    answer = do(browser, "item", maths["lesson"], value="a b")
+    assert "letters, digits" in answer.json()["refused"]
+
+
+def test_what_nobody_can_do_is_a_bad_request(browser, maths):
+    assert do(browser, "explode", maths["lesson"]).status_code == 400
+
+
+# --- Trash and deletion -------------------------------------------------------------------
+
+
+def test_trashing_is_undone_from_its_toast(browser, maths):
+    told = do(browser, "trash", maths["unit"]).json()
+    assert fresh(maths["unit"]).trashed_at is not None
+    ask(browser, "undo", record=told["undo"])
+    assert fresh(maths["unit"]).trashed_at is None
+
+
+def test_trash_and_restore_many(browser, maths):
+    do(browser, "trash", *maths["lessons"])
+    told = do(browser, "restore", *maths["lessons"]).json()
+    assert told["said"] == "2 restored."
+    assert not Node.objects.exclude(trashed_at=None).exists()
+
+
+def test_deleting_a_node_and_what_lies_in_it_at_once(browser, maths):
+    chosen = {
+        "action": "delete_selected",
+        "_selected_action": [maths["topic"].pk, maths["lesson"].pk],
+    }
+    question = browser.post(TREE, chosen).content.decode()
+    assert "2 lessons go with their stages" in question
+    browser.post(TREE, {**chosen, "post": "yes"})
+    kinds = set(Node.objects.values_list("kind", flat=True))
+    assert kinds == {"subject", "track", "unit"}
+
+
+def test_deleting_names_the_lessons_plans_and_students(
+    browser, maths, plan, player, django_assert_num_queries
+):
+    plan_services.set_override(plan=plan, target=maths["lesson"], action="hide")
+    url = reverse("admin:content_node_delete", args=[maths["topic"].pk])
+    # Session, user; the node; lessons; entries; plans; overrides; students.
+    with django_assert_num_queries(8):
+        page = browser.get(url).content.decode()
+    assert "2 lessons go with their stages, for good" in page
+    assert "1 plan offers it" in page
+    assert "1 override of plans is deleted with it" in page
+    assert "1 student learns from it" in page
+    browser.post(url, {"post": "yes"})
+    assert not Node.objects.filter(kind__in=["topic", "lesson"]).exists()
+
+
+def test_deleting_what_nobody_offers_says_so_by_saying_nothing(browser, physics):
+    url = reverse("admin:content_node_delete", args=[physics["lesson"].pk])
+    page = browser.get(url).content.decode()
+    assert "1 lesson goes with its stages" in page
+    assert "plan offers it" not in page
+
+
+# --- Who may change --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", ["move", "copy", "do", "undo", "quick_add"])
+def test_who_may_only_look_changes_nothing(client_of, publisher, maths, view):
+    browser = client_of(publisher)
+    values = {
+        "nodes": maths["lessons"][1].pk,
+        "target": maths["lesson"].pk,
+        "position": "left",
+        "do": "trash",
+        "title": "New",
+    }
+    before = list(Node.objects.order_by("pk").values())
+    assert ask(browser, view, **values).status_code == 403
+    assert list(Node.objects.order_by("pk").values()) == before
+    assert browser.get(reverse(f"admin:content_node_{view}")).status_code == 405
+
+
+def test_more_than_a_request_can_change_is_refused_in_words(browser, maths):
+    answer = ask(browser, "do", do="publish", nodes=list(range(1, 502)))
+    assert "at most 500" in answer.json()["refused"]
+
+
+def test_a_node_is_made_beside_another_in_one_call(maths):
+    made = services.create_node(
+        kind=Kind.LESSON,
+        parent=maths["topic"],
+        title="Between",
+        beside=(maths["lessons"][1], "left"),
+    )
+    assert [n.pk for n in fresh(maths["topic"]).get_children()][1] == made.pk
