@@ -6,14 +6,15 @@ Publishing lies before players, so the door of its queue stands here, where both
 from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
 from players.serializers import ErrorSerializer
 from players.views import StaffViewSet
-from publishing import status
-from publishing.serializers import QueueStatusSerializer
+from publishing import connection, status
+from publishing.serializers import ConnectionSerializer, QueueStatusSerializer
 
 
 class PublishingQueueViewSet(StaffViewSet):
@@ -35,7 +36,33 @@ class PublishingQueueViewSet(StaffViewSet):
         return Response(QueueStatusSerializer(found).data)
 
 
+class PublishingConnectionViewSet(StaffViewSet):
+    """Whether the CDN of the settings works."""
+
+    staff_permissions: ClassVar[dict[str, str]] = {
+        "test_connection": "publishing.change_publishingsettings"
+    }
+
+    @extend_schema(
+        summary="Write, read and delete a probe on the CDN",
+        operation_id="admin_publishing_test_connection",
+        request=None,
+        responses={
+            200: ConnectionSerializer,
+            (401, "application/json"): ErrorSerializer,
+            (403, "application/json"): ErrorSerializer,
+        },
+    )
+    @action(detail=False, methods=["post"], url_path="test-connection")
+    def test_connection(self, request: Request) -> Response:
+        found = connection.check().as_dict()
+        return Response(ConnectionSerializer(found).data)
+
+
 router = SimpleRouter()
+router.register(
+    "admin/publishing", PublishingConnectionViewSet, basename="staff-publishing"
+)
 router.register(
     "admin/publishing/queue", PublishingQueueViewSet, basename="staff-publishing-queue"
 )

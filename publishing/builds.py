@@ -61,7 +61,7 @@ def publish_plan(plan_pk: int, *, trigger: str = "queue") -> SyncLog | None:
         nothing is raised for it, and the published release is as it was.
     """
     entry = build_plan(plan_pk, trigger=trigger)
-    if entry is not None and distribution.distribute():
+    if distribution.distribute() and entry is not None:
         entry.refresh_from_db()
     return entry
 

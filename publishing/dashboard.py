@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from content.models import Node
 from plans.models import AcademicPlan
-from publishing import content_urls, queue, staging, status
+from publishing import content_urls, queue, staging, status, sync_log
 from publishing.models import (
     Alert,
     HealthReport,
@@ -263,7 +263,7 @@ def _failure(entry: SyncLog, places: Mapping[str, Place]) -> Failure:
         failed_at=entry.finished_at,
         next_attempt_at=entry.next_attempt_at,
         is_paused=entry.disk_needed is not None,
-        can_retry=entry.plan_id is not None and entry.status != SyncStatus.FAILED,
+        can_retry=sync_log.can_retry(entry),
     )
 
 

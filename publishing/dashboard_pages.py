@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -20,10 +20,10 @@ from django.utils.translation import get_language, gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from publishing import dashboard, sync_log
-from publishing.admin import ask_worker
+from publishing.admin import ask_to_retry, ask_worker
 from publishing.dashboard import Dashboard, Hour
-from publishing.models import SyncLog, SyncStatus
-from publishing.tasks import process_pending, publish_plan
+from publishing.models import SyncLog
+from publishing.tasks import process_pending
 
 REFRESH_SECONDS = 5
 CHART_WIDTH, CHART_HEIGHT = 480, 96
@@ -87,14 +87,10 @@ def retry(request: HttpRequest) -> HttpResponse:
     """Try one failed or dead run again, now."""
     _require_retry(request)
     pk = request.POST.get("entry", "")
-    entry = get_object_or_404(
-        SyncLog,
-        pk=int(pk) if pk.isdecimal() else 0,
-        status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER],
-        plan__isnull=False,
-    )
-    sync_log.retry(entry)
-    if ask_worker(request, publish_plan, entry.plan_id, "retry"):
+    entry = get_object_or_404(SyncLog, pk=int(pk) if pk.isdecimal() else 0)
+    if not sync_log.can_retry(entry):
+        raise Http404
+    if ask_to_retry(request, entry):
         _say_trying(request, 1)
     return HttpResponseRedirect(reverse("admin:publishing_dashboard"))
 

@@ -71,11 +71,14 @@ class Sent:
     bytes: int = 0
 
 
-def distribute(now: datetime | None = None) -> bool:
+def distribute(now: datetime | None = None, *, even_resting: bool = False) -> bool:
     """Bring the CDN up to date, as far as it may be tried now.
 
     Every failure is in the sync log, with the time of the next attempt. It ends with
     the first: the other plans are tried by the next call, half a minute later.
+
+    Args:
+        even_resting: also the plans that wait for their next attempt or a Retry.
 
     Returns:
         Whether it was at it: False when the CDN is off, or somebody else is.
@@ -87,7 +90,9 @@ def distribute(now: datetime | None = None) -> bool:
         if not held:
             return False
         # Until nothing is left: what came meanwhile found the lock taken.
-        while (publication := _next_due(now or timezone.now())) is not None:
+        while (
+            publication := _next_due(now or timezone.now(), even_resting)
+        ) is not None:
             if not _upload_release(publication, now or timezone.now()):
                 break
         _tidy(now or timezone.now())
@@ -106,14 +111,14 @@ def _behind() -> Collection[int] | None:
         return set(Publication.objects.values_list("pk", flat=True))
 
 
-def _next_due(now: datetime) -> Publication | None:
+def _next_due(now: datetime, even_resting: bool) -> Publication | None:
     """A release that the CDN does not have whole and that need not wait."""
     behind = _behind()
     if not behind:
         return None
     publications = list(Publication.objects.filter(pk__in=behind).order_by("pk"))
     ids = [publication.plan_public_id for publication in publications]
-    resting = upload_log.resting(now, ids)
+    resting = set() if even_resting else upload_log.resting(now, ids)
     for publication in publications:
         if publication.plan_public_id not in resting:
             return publication

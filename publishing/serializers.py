@@ -46,12 +46,29 @@ class QueueStatusSerializer(serializers.Serializer[Any]):
     pending_plans = serializers.IntegerField()
     oldest_seconds = serializers.FloatField(allow_null=True)
     dead_letter_count = serializers.IntegerField()
+    failed_upload_count = serializers.IntegerField()
     now = serializers.DateTimeField()
     pending = WaitingSerializer(many=True)
     building = RunSerializer(many=True)
     retries = RunSerializer(many=True)
     dead_letters = RunSerializer(many=True)
+    failed_uploads = RunSerializer(many=True)
     recent_failures = RunSerializer(many=True)
     plans = PlanStateSerializer(many=True)
     last_processed = serializers.DateTimeField(allow_null=True)
     heartbeat = serializers.DateTimeField(allow_null=True)
+
+
+class StepSerializer(serializers.Serializer[Any]):
+    """One thing that was tried on the CDN, and what came of it."""
+
+    name = serializers.CharField()
+    ok = serializers.BooleanField()
+    said = serializers.CharField()
+
+
+class ConnectionSerializer(serializers.Serializer[Any]):
+    """Whether the CDN does what publishing needs; ``manage.py test_cdn --json``."""
+
+    ok = serializers.BooleanField()
+    steps = StepSerializer(many=True)

@@ -183,9 +183,7 @@ def _pending() -> list[Waiting]:
 
 def _runs(entries: Any, moment: str) -> list[Run]:
     entries = list(entries)
-    running = [
-        entry.plan_id for entry in entries if entry.status == SyncStatus.PROCESSING
-    ]
+    running = [entry.plan_id for entry in entries if _is_building(entry)]
     alive = queue.being_built(running) if running else set()
     return [
         Run(
@@ -199,12 +197,17 @@ def _runs(entries: Any, moment: str) -> list[Run]:
             json_path=entry.error_json_path,
             is_alive=(
                 None
-                if alive is None or entry.status != SyncStatus.PROCESSING
+                if alive is None or not _is_building(entry)
                 else entry.plan_id in alive
             ),
         )
         for entry in entries
     ]
+
+
+def _is_building(entry: SyncLog) -> bool:
+    """Whether a builder is at it, or died there; uploads have a lock of their own."""
+    return entry.status == SyncStatus.PROCESSING and entry.step == SyncStep.BUILD
 
 
 def _plans() -> list[PlanState]:

@@ -138,6 +138,13 @@ def _open_lessons() -> set[str]:
     return set(offers.values_list("lesson_id", flat=True).distinct())
 
 
+def gated_paths() -> set[str]:
+    """The files of the lessons that are offered, and openly by nobody."""
+    rows = PublishedDocument.objects.filter(lesson_id__gt="")
+    opened = LessonOffer.objects.filter(is_open=True).values("lesson_id")
+    return set(rows.exclude(lesson_id__in=opened).values_list("path", flat=True))
+
+
 def behind(targets: Targets) -> set[int]:
     """The publications of which the CDN, or its cache, lacks something. 4 queries."""
     found: set[int] = set()

@@ -1,0 +1,23 @@
+"""``manage.py test_cdn [--json]``"""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from publishing import connection
+from publishing.management.commands._reporting import ReportingCommand
+
+
+class Command(ReportingCommand):
+    help = (
+        "Write, read, compare and delete a probe on the CDN of the publishing settings. "
+        "Exit code 1 when something does not work."
+    )
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        result = connection.check()
+        self.answer(result.as_dict())
+        for step in result.steps:
+            self.say(f"{'✓' if step.ok else '✗'} {step.name}: {step.said}")
+        if not result.ok:
+            self.fail(_("The CDN does not do what publishing needs."))

@@ -1,0 +1,70 @@
+"""``manage.py verify_cdn [--repair] [--json]``"""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _, ngettext
+
+from content.errors import MemoraError
+from publishing import verification
+from publishing.management.commands._reporting import ReportingCommand
+from publishing.models import PublishingSettings
+
+
+class Command(ReportingCommand):
+    help = (
+        "Compare every file on the CDN with what is published here, by hash, and name "
+        "what is missing, different, unknown or exposed. Exit code 1 when anything is "
+        "left."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--repair",
+            action="store_true",
+            help=_("upload what is missing or different, delete what is not ours"),
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        if not PublishingSettings.get_solo().cdn_enabled:
+            self.misused(_("The CDN is off (publishing settings, “use the CDN”)."))
+        try:
+            report = verification.verify(
+                repair=options["repair"], progress=self.progress
+            )
+        except MemoraError as error:
+            self.answer({"ok": False, "error": error.message})
+            self.fail(error.message)
+        self.answer(
+            {
+                "ok": report.ok,
+                "checked": report.checked,
+                "repaired": report.repaired,
+                "findings": [finding.as_dict() for finding in report.findings],
+            }
+        )
+        self._say_all(report)
+        if not report.ok:
+            left = len(report.findings)
+            said = ngettext(
+                "%(count)d difference is left.", "%(count)d differences are left.", left
+            )
+            self.fail(said % {"count": left})
+
+    def _say_all(self, report: verification.Report) -> None:
+        said = ngettext(
+            "%(count)d file compared.", "%(count)d files compared.", report.checked
+        )
+        self.say(said % {"count": report.checked})
+        for found in report.findings:
+            self.say(f"{found.kind} ({found.place}): {found.path}: {found.why}")
+        if report.repaired:
+            said = ngettext(
+                "%(count)d difference mended.",
+                "%(count)d differences mended.",
+                report.repaired,
+            )
+            self.say(said % {"count": report.repaired})
+        if report.ok:
+            self.say(_("The CDN has what is published here, and nothing else."))

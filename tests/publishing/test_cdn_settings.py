@@ -1,0 +1,293 @@
+"""The CDN in the admin and the staff's API: secrets go in and never out."""
+
+import json
+import logging
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from players import roles
+from players.models import User
+from publishing import builds, connection, secrets
+from publishing.models import PublishingSettings
+from tests.publishing.cdn_world import PRIVATE, PUBLIC, SECRET, TOKEN, turn_on
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/admin/publishing/publishingsettings/"
+TEST = f"{PAGE}test-connection/"
+API = "/api/v1/admin/publishing/test-connection/"
+
+
+def person(role: str) -> User:
+    user = User.objects.create_user(
+        f"{role.split()[0].lower()}@example.com", "staff-password-1", is_staff=True
+    )
+    user.groups.add(Group.objects.get(name=role))
+    return user
+
+
+@pytest.fixture
+def manager() -> Client:
+    browser = Client()
+    browser.force_login(person(roles.SYSTEM_MANAGERS))
+    return browser
+
+
+def form(page, **changes) -> dict[str, str]:
+    """What the browser would send for the page, with these fields filled in."""
+    fields = page.context["adminform"].form
+    sent = {
+        name: fields[name].value()
+        for name in fields.fields
+        if fields[name].value() not in (None, False)
+    }
+    return {**sent, **changes}
+
+
+# --- Secrets --------------------------------------------------------------------------
+
+
+def test_a_secret_entered_is_stored_encrypted(manager):
+    page = manager.get(PAGE)
+    sent = form(page, cdn_secret_key=SECRET, cdn_access_key="AKID")
+    answer = manager.post(PAGE, sent)
+    assert answer.status_code == 302, answer.context["errors"]
+    stored = PublishingSettings.get_solo()
+    assert SECRET not in stored.cdn_secret_key
+    assert stored.secret("cdn_secret_key") == SECRET
+
+
+def test_a_secret_is_never_shown_not_even_encrypted(manager, purges):
+    current = turn_on("https://s3.example.org", **purges.fields())
+    html = manager.get(PAGE).content.decode()
+    for name in PublishingSettings.SECRETS:
+        assert f'name="{name}"' in html
+        assert getattr(current, name) not in html
+    assert SECRET not in html
+    assert TOKEN not in html
+    assert "leave empty to keep it" in html
+
+
+def test_a_secret_left_empty_is_kept(manager):
+    turn_on("https://s3.example.org")
+    answer = manager.post(PAGE, form(manager.get(PAGE), batch_threshold="7"))
+    assert answer.status_code == 302, answer.context["errors"]
+    stored = PublishingSettings.get_solo()
+    assert stored.batch_threshold == 7
+    assert stored.secret("cdn_secret_key") == SECRET
+
+
+def test_secrets_can_be_forgotten(manager):
+    turn_on("https://s3.example.org")
+    sent = form(manager.get(PAGE), forget_secrets="on")
+    del sent["cdn_enabled"]
+    assert manager.post(PAGE, sent).status_code == 302
+    assert PublishingSettings.get_solo().cdn_secret_key == ""
+
+
+def test_production_without_a_key_refuses_to_store_a_secret(manager, settings):
+    page = manager.get(PAGE)
+    settings.PRODUCTION = True
+    answer = manager.post(PAGE, form(page, cdn_secret_key=SECRET))
+    assert answer.status_code == 200
+    assert "MEMORA_SECRETS_KEYS" in answer.content.decode()
+    assert SECRET not in answer.content.decode()
+    assert PublishingSettings.get_solo().cdn_secret_key == ""
+
+
+def test_no_history_names_a_secret(manager):
+    manager.post(PAGE, form(manager.get(PAGE), cdn_secret_key=SECRET))
+    html = manager.get("/admin/publishing/publishingsettings/history/").content.decode()
+    assert SECRET not in html
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cdn_base_url": ""},
+        {"cdn_bucket": ""},
+        {"cdn_access_key": ""},
+        {"cdn_private_bucket": PUBLIC},
+        {"cdn_endpoint": "https://user:password@s3.example.org"},
+        {"cdn_base_url": "https://cdn.example.org/?a=b"},
+        {"cloudflare_zone": "z" * 32},
+    ],
+)
+def test_a_cdn_that_cannot_work_is_refused_in_words(fields):
+    with pytest.raises(ValidationError) as refused:
+        turn_on("https://s3.example.org", **fields)
+    assert set(refused.value.message_dict) & {*fields, "cloudflare_token"}
+
+
+# --- Test connection ------------------------------------------------------------------
+
+
+@pytest.fixture
+def reachable(s3, wire):
+    """A CDN whose base URL leads to the public bucket, as a custom domain does."""
+    s3.client.put_bucket_policy(Bucket=PUBLIC, Policy=_policy(PUBLIC))
+    yield turn_on(wire.url, cdn_base_url=f"{s3.url}/{PUBLIC}")
+    s3.client.delete_bucket_policy(Bucket=PUBLIC)
+
+
+def _policy(bucket: str) -> str:
+    allow = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+
+
+def said() -> str:
+    found = connection.check()
+    assert not found.ok
+    return " | ".join(step.said for step in found.steps if not step.ok)
+
+
+def test_a_sound_cdn_passes_and_keeps_no_probe(s3, reachable, purges):
+    for name, value in purges.fields().items():
+        setattr(reachable, name, value)
+    reachable.save()
+    found = connection.check()
+    assert found.ok, found.as_dict()
+    assert len(found.steps) == 12
+    assert s3.objects(PUBLIC) == s3.objects(PRIVATE) == {}
+    assert len(purges.urls()) == 1
+
+
+def test_the_button_says_each_step(manager, reachable):
+    html = manager.get(PAGE).content.decode()
+    assert "Test connection" in html
+    answer = manager.post(TEST, follow=True)
+    texts = [str(message) for message in answer.context["messages"]]
+    assert "public bucket: write: works" in texts
+    assert len(texts) == 11
+
+
+def test_the_button_is_for_those_who_may_change_the_settings(reachable):
+    browser = Client()
+    browser.force_login(person(roles.CONTENT_EDITORS))
+    assert browser.post(TEST).status_code == 403
+
+
+def test_the_api_answers_the_same(manager, reachable):
+    answer = manager.post(API)
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["ok"] is True
+    assert body["steps"][1] == {
+        "name": "public bucket: write",
+        "ok": True,
+        "said": "works",
+    }
+
+
+def test_the_api_is_for_those_who_may_change_the_settings(client, reachable):
+    assert client.post(API).status_code == 401
+    browser = Client()
+    browser.force_login(person(roles.CONTENT_EDITORS))
+    assert browser.post(API).status_code == 403
+
+
+def test_the_command_answers_the_same(reachable):
+    out = StringIO()
+    call_command("test_cdn", "--json", stdout=out)
+    assert json.loads(out.getvalue())["ok"] is True
+
+
+def test_the_command_fails_with_what_is_wrong(reachable):
+    reachable.cdn_bucket = "no-such-bucket"
+    reachable.save()
+    out = StringIO()
+    with pytest.raises(CommandError) as failed:
+        call_command("test_cdn", stdout=out)
+    assert failed.value.returncode == 1
+    assert "no bucket of that name" in out.getvalue()
+
+
+def test_it_says_when_nobody_answers(reachable):
+    reachable.cdn_endpoint = "http://127.0.0.1:9"
+    reachable.save()
+    assert "nobody answers at the endpoint" in said()
+
+
+def test_it_says_when_the_answer_takes_too_long(wire, reachable, settings):
+    settings.UPLOAD_READ_TIMEOUT = 1
+    wire.fault = lambda _method, _path: "hang"
+    assert "took too long" in said()
+
+
+def test_it_says_when_the_bucket_lies(wire, reachable):
+    wire.fault = lambda method, _path: "lie" if method == "PUT" else None
+    assert "has something else there" in said()
+
+
+def test_it_says_when_the_base_url_leads_elsewhere(reachable, s3):
+    reachable.cdn_base_url = f"{s3.url}/{PRIVATE}"
+    reachable.cdn_private_bucket = ""
+    reachable.save()
+    assert "Does this address lead to the public bucket" in said()
+
+
+def test_it_says_when_the_private_bucket_is_open(reachable, s3):
+    reachable.cdn_bucket, reachable.cdn_private_bucket = PRIVATE, PUBLIC
+    reachable.save()
+    assert "Anyone can read the private bucket" in said()
+
+
+def test_it_says_when_the_secret_cannot_be_read(reachable, settings):
+    settings.SECRETS_KEYS = ["b" * 43 + "="]
+    assert "MEMORA_SECRETS_KEYS" in said()
+
+
+def test_it_says_when_cloudflare_refuses_the_token(reachable, purges):
+    reachable.cloudflare_zone = purges.fields()["cloudflare_zone"]
+    reachable.set_secret("cloudflare_token", "another-token")
+    reachable.save()
+    assert "Cloudflare refuses the token" in said()
+
+
+# --- Nowhere a secret -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["500", "reset", "lie", "flip"])
+def test_no_secret_reaches_logs_errors_files_or_pages(
+    caplog, capfd, manager, wire, purges, plan, fault
+):
+    caplog.set_level(logging.DEBUG)
+    turn_on(wire.url, **purges.fields())
+    wire.fault = lambda method, _path: fault if method == "PUT" else None
+    entry = builds.publish_plan(plan.pk, trigger="test")
+    assert entry is not None
+    assert entry.error
+    connection.check()
+    purges.fail_with = 500
+    told = [entry.error, *(step.said for step in connection.check().steps)]
+    pages = [
+        manager.get(f"/admin/publishing/synclog/{entry.pk}/change/").content.decode(),
+        manager.get("/admin/publishing/dashboard/").content.decode(),
+    ]
+    files = [path.read_bytes() for path in _all_files()]
+    output = "".join(capfd.readouterr())
+    ours = [r for r in caplog.records if not r.name.startswith(("boto", "urllib3"))]
+    logged = "".join(str(record.__dict__) for record in ours)
+    for secret in (SECRET, TOKEN):
+        assert secret not in "".join([*told, *pages, output, logged])
+        assert not any(secret.encode() in data for data in files)
+
+
+def _all_files():
+    from tests.publishing import release
+
+    return [path for path in release.root().rglob("*") if path.is_file()]
+
+
+def test_the_keys_are_those_of_the_row(reachable):
+    assert secrets.decrypt(reachable.cdn_secret_key) == SECRET
