@@ -6,7 +6,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.core.exceptions import PermissionDenied
-from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -17,7 +16,6 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from kombu.exceptions import OperationalError
-from solo.admin import SingletonModelAdmin
 
 from content.badges import badge
 from content.read_only import ReadOnly, ReadOnlyAdmin, readable_json
@@ -30,36 +28,14 @@ from publishing.models import (
     Publication,
     PublishingSettings,
     SyncLog,
-    SyncStatus,
+    SyncStep,
 )
-from publishing.tasks import publish_plan
+from publishing.settings_admin import PublishingSettingsAdmin
+from publishing.tasks import distribute, publish_plan
 from publishing.wording import asked_by, failure_of, place_of, status_badge
 
 
-@admin.register(PublishingSettings)
-class PublishingSettingsAdmin(SingletonModelAdmin):
-    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
-    fieldsets = (
-        (
-            gettext_lazy("Where students read"),
-            {"fields": ("local_domain", "local_fallback_mode")},
-        ),
-        (
-            gettext_lazy("When and how to publish"),
-            {
-                "fields": (
-                    "batch_threshold",
-                    "search_shard_threshold",
-                    "kept_generations",
-                    "min_free_disk_percent",
-                )
-            },
-        ),
-        (
-            gettext_lazy("Videos"),
-            {"fields": ("signed_url_hours", "embed_signed_urls")},
-        ),
-    )
+admin.site.register(PublishingSettings, PublishingSettingsAdmin)
 
 
 @admin.register(SyncLog)
@@ -116,14 +92,10 @@ class SyncLogAdmin(ReadOnlyAdmin):
 
     @admin.action(description=gettext_lazy("Retry"), permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Try queued and dead entries again, now."""
-        fitting = queryset.filter(
-            status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER], plan__isnull=False
-        )
-        entries = list(fitting)
+        """Try queued and dead entries and failed uploads again, now."""
+        entries = [entry for entry in queryset if sync_log.can_retry(entry)]
         for entry in entries:
-            sync_log.retry(entry)
-            if not ask_worker(request, publish_plan, entry.plan_id, "retry"):
+            if not ask_to_retry(request, entry):
                 return
         said = ngettext(
             "Trying %(count)d run again.", "Trying %(count)d runs again.", len(entries)
@@ -191,6 +163,14 @@ def ask_worker(request: HttpRequest, task: Any, *args: object) -> bool:
         )
         return False
     return True
+
+
+def ask_to_retry(request: HttpRequest, entry: SyncLog) -> bool:
+    """Have a worker try a run again: its build, or only its upload."""
+    sync_log.retry(entry)
+    if entry.step == SyncStep.UPLOAD:
+        return ask_worker(request, distribute)
+    return ask_worker(request, publish_plan, entry.plan_id, "retry")
 
 
 @admin.register(Publication)
