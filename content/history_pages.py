@@ -23,6 +23,11 @@ EDITS_PER_PAGE = 25
 _STAGE_RIGHTS = ("add", "change", "delete")
 
 
+def as_key(text: str) -> int:
+    """The primary key in an address; 0, which nothing has, for anything else."""
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
 class HistoryPages:
     """For a `ModelAdmin`: its history page shows `edits_of`."""
 
@@ -42,8 +47,7 @@ class HistoryPages:
     ) -> HttpResponse:
         """Instead of Django's, which knows only what the admin itself did."""
         admin: Any = self
-        pk = int(object_id) if object_id.isdecimal() and len(object_id) < 19 else 0
-        obj = get_object_or_404(admin.model, pk=pk)
+        obj = get_object_or_404(admin.model, pk=as_key(object_id))
         if not admin.has_view_permission(request, obj):
             raise PermissionDenied
         edits = self.edits_of(obj)

@@ -14,51 +14,35 @@ from content.badges import badge
 from content.history_pages import HistoryPages
 from content.past import Edit
 from content.read_only import PlainChoices
-from plans.forms import OverrideForm, OverrideFormSet, SubjectFormSet, TargetSelect
+from plans.forms import SubjectForm, SubjectFormSet
 from plans.models import (
     AcademicPlan,
     Grade,
-    PlanOverride,
     PlanSubject,
     Season,
     Stream,
 )
 from plans.past import of_plan
+from plans.tree_pages import ContentPages
 
 
 class SubjectInline(PlainChoices, SortableTabularInline):
     model = PlanSubject
+    form = SubjectForm
     formset = SubjectFormSet
     autocomplete_fields = ("subject",)
     extra = 0
     verbose_name = gettext_lazy("subject")
     verbose_name_plural = gettext_lazy("subjects")
 
-
-class OverrideInline(PlainChoices, admin.TabularInline):  # type: ignore[type-arg]
-    model = PlanOverride
-    form = OverrideForm
-    formset = OverrideFormSet
-    extra = 0
-
-    def get_formset(
-        self, request: HttpRequest, obj: AcademicPlan | None = None, **kwargs: Any
-    ) -> Any:
-        """With a chooser that offers what lies in the plan's subjects."""
-        chooser = TargetSelect(PlanOverride._meta.get_field("target"), self.admin_site)
-        if obj is not None:
-            chooser.subject_pks = tuple(
-                obj.plan_subjects.values_list("subject_id", flat=True)
-            )
-        kwargs["widgets"] = {**kwargs.get("widgets", {}), "target": chooser}
-        return super().get_formset(request, obj, **kwargs)
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("target")
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.select_related("subject")
 
 
 @admin.register(AcademicPlan)
 class AcademicPlanAdmin(
+    ContentPages,
     HistoryPages,
     PlainChoices,
     SortableAdminBase,
@@ -81,7 +65,7 @@ class AcademicPlanAdmin(
         ("season", "grade", "stream"),
         "is_published",
     )
-    inlines: ClassVar[tuple[type[Any], ...]] = (SubjectInline, OverrideInline)
+    inlines: ClassVar[tuple[type[Any], ...]] = (SubjectInline,)
     save_on_top = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -128,14 +112,14 @@ class AcademicPlanAdmin(
             )
             return HttpResponseRedirect(request.get_full_path())
 
-    def _create_formsets(self, request: HttpRequest, obj: Any, change: bool) -> Any:
-        """The overrides' formset must know the subjects saved beside it."""
-        formsets, inlines = super()._create_formsets(request, obj, change)
-        subjects = [found for found in formsets if isinstance(found, SubjectFormSet)]
-        for found in formsets:
-            if isinstance(found, OverrideFormSet) and subjects:
-                found.subjects = subjects[0]
-        return formsets, inlines
+    def render_change_form(  # type: ignore[override]
+        self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
+    ) -> Any:
+        """With the plan's content below the form."""
+        plan = kwargs.get("obj")
+        if plan is not None:
+            context |= self.content_context(request, plan)
+        return super().render_change_form(request, context, **kwargs)
 
     def save_formset(
         self, request: HttpRequest, form: Any, formset: Any, change: bool

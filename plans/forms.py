@@ -1,115 +1,108 @@
 """The plan page's forms: rules that need the whole page at once."""
 
+from collections import Counter
 from typing import Any
 
 from adminsortable2.admin import CustomInlineFormSet
 from django import forms
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
-from django.forms.models import BaseInlineFormSet
-from django.utils.translation import gettext as _
+from django.db.models.functions import Coalesce
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _, ngettext
 
-from plans.models import OverrideAspect, PlanOverride, aspect_of
-
-
-class TargetSelect(AutocompleteSelect):
-    """A chooser that offers only what lies in these subjects; of none: anything."""
-
-    subject_pks: tuple[int, ...] = ()
-
-    def get_url(self) -> str:
-        url: str = super().get_url()
-        if not self.subject_pks:
-            return url
-        return f"{url}?subjects={','.join(map(str, self.subject_pks))}"
+from content.models import Node
+from plans.models import PlanOverride, PlanSubject
 
 
-class OverrideForm(forms.ModelForm):  # type: ignore[type-arg]
+class KeptSubject(forms.HiddenInput):
+    """A subject that is in the plan already: its title, and the way to it."""
+
+    def __init__(self, subject: Node) -> None:
+        super().__init__()
+        self.subject = subject
+
+    @property
+    def is_hidden(self) -> bool:
+        """The column shows, though what it sends does not."""
+        return False
+
+    def render(self, *args: Any, **kwargs: Any) -> SafeString:
+        url = reverse("admin:content_node_change", args=[self.subject.pk])
+        return format_html(
+            '{}<a href="{}"><bdi>{}</bdi></a>',
+            super().render(*args, **kwargs),
+            url,
+            self.subject.title,
+        )
+
+
+class SubjectForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A subject's row. One in the plan stays that one: another is another row."""
+
     class Meta:
-        model = PlanOverride
-        fields = ("target", "action", "value")
+        model = PlanSubject
+        fields = ("subject",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None and "subject" in self.fields:
+            # A chooser would read its own choice again, for every row.
+            self.fields["subject"].widget = KeptSubject(self.instance.subject)
 
 
 class SubjectFormSet(CustomInlineFormSet):
-    """A plan's subjects; says at the row when one stands twice."""
+    """A plan's subjects; says at the row when one stands twice or cannot go."""
 
     def clean(self) -> None:
         super().clean()
         seen: set[int] = set()
-        for form in _kept(self):
-            subject_pk = form.instance.subject_id
-            if subject_pk in seen:
+        leaving: list[int] = []
+        for form in self.forms:
+            if not getattr(form, "cleaned_data", None):
+                continue
+            row: PlanSubject = form.instance
+            before = form.initial.get("subject")
+            if self._should_delete_form(form):
+                leaving.append(before)
+            elif row.subject_id in seen:
                 form.add_error("subject", _("This subject is already in the plan."))
-            seen.add(subject_pk)
+            else:
+                seen.add(row.subject_id)
+                if before != row.subject_id:
+                    leaving.append(before)
+        if gone := [pk for pk in leaving if pk and pk not in seen]:
+            self._require_unspoken(gone)
 
-    def chosen(self) -> set[int]:
-        """The subjects the plan has once this page is saved."""
-        return {form.instance.subject_id for form in _kept(self)}
+    def _require_unspoken(self, leaving: list[int]) -> None:
+        """Refuse to take subjects out while the plan says something of them.
+
+        The overrides would be left without their subject, or go with it unseen.
+
+        Raises:
+            ValidationError: a message per subject.
+        """
+        rows = PlanOverride.objects.filter(plan=self.instance).annotate(
+            subject_pk=Coalesce("target__subject_id", "target_id")
+        )
+        spoken = Counter(
+            rows.filter(subject_pk__in=leaving).values_list("subject_pk", flat=True)
+        )
+        titles = Node.objects.filter(pk__in=spoken).values_list("pk", "title")
+        refusals = []
+        for pk, title in titles if spoken else ():
+            said = ngettext(
+                "“%(title)s” stays: this plan has %(count)d override in it. Remove it "
+                "below first, then take the subject out.",
+                "“%(title)s” stays: this plan has %(count)d overrides in it. Remove "
+                "them below first, then take the subject out.",
+                spoken[pk],
+            )
+            params = {"title": title, "count": spoken[pk]}
+            refusals.append(ValidationError(said, code="overridden", params=params))
+        if refusals:
+            raise ValidationError(refusals)
 
     def validate_unique(self) -> None:
         """Said by `clean`, at the row and in words."""
-
-
-class OverrideFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
-    """A plan's overrides, checked against the subjects saved with them."""
-
-    subjects: SubjectFormSet | None = None
-    """The same page's subjects; the admin sets it."""
-
-    def clean(self) -> None:
-        super().clean()
-        inside = self._subject_pks()
-        seen: set[tuple[int, str]] = set()
-        for form in _kept(self):
-            if form.instance.target_id is None or not form.instance.action:
-                continue
-            target, action = form.instance.target, form.instance.action
-            if target.subject_pk not in inside:
-                form.add_error(
-                    "target",
-                    ValidationError(
-                        _(
-                            "“%(title)s” is not in any of this plan's subjects. Add "
-                            "its subject, or remove this override."
-                        ),
-                        code="outside_plan",
-                        params={"title": target.title},
-                    ),
-                )
-            aspect = aspect_of(action)
-            if (target.pk, aspect) in seen:
-                form.add_error(
-                    "action",
-                    ValidationError(
-                        _(
-                            "“%(title)s” already has an override of its %(aspect)s "
-                            "in this plan. Keep one."
-                        ),
-                        code="duplicate",
-                        params={
-                            "title": target.title,
-                            "aspect": OverrideAspect(aspect).label,
-                        },
-                    ),
-                )
-            seen.add((target.pk, aspect))
-
-    def _subject_pks(self) -> set[int]:
-        if self.subjects is not None:
-            return self.subjects.chosen()
-        if self.instance.pk is None:
-            return set()
-        return set(self.instance.plan_subjects.values_list("subject_id", flat=True))
-
-
-def _kept(formset: Any) -> list[Any]:
-    """The rows that are filled in and not being removed.
-
-    Their instances hold what was read; ``cleaned_data`` holds it only of rows the
-    user may change.
-    """
-    return [
-        form
-        for form in formset.forms
-        if getattr(form, "cleaned_data", None) and not formset._should_delete_form(form)
-    ]

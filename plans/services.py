@@ -52,6 +52,20 @@ def set_override(
     return row
 
 
+@transaction.atomic
+def remove_override(*, plan: AcademicPlan, target: Node, aspect: str) -> bool:
+    """Take back what ``plan`` says of that `OverrideAspect` of ``target``.
+
+    Returns:
+        Whether it said anything.
+    """
+    rows = PlanOverride.objects.filter(plan=plan, target=target, aspect=aspect)
+    found = list(rows)
+    for row in found:
+        row.delete()
+    return bool(found)
+
+
 def require_inside(*, plan: AcademicPlan, targets: list[Node]) -> None:
     """Refuse targets outside the plan's subjects, naming each.
 

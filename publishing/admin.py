@@ -4,13 +4,11 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path
-from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -18,6 +16,7 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from kombu.exceptions import OperationalError
 
 from content.badges import badge
+from content.history_pages import as_key
 from content.read_only import ReadOnly, ReadOnlyAdmin, readable_json
 from plans.admin import AcademicPlanAdmin
 from plans.models import AcademicPlan
@@ -30,10 +29,10 @@ from publishing.models import (
     SyncLog,
     SyncStep,
 )
+from publishing.plan_page import ReleasePages
 from publishing.settings_admin import PublishingSettingsAdmin
 from publishing.tasks import distribute, publish_plan
 from publishing.wording import asked_by, failure_of, place_of, status_badge
-
 
 admin.site.register(PublishingSettings, PublishingSettingsAdmin)
 
@@ -310,18 +309,32 @@ admin.site.unregister(AcademicPlan)
 
 
 @admin.register(AcademicPlan)
-class PublishedPlanAdmin(AcademicPlanAdmin):
+class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
     """Plans, with their releases: plans themselves know nothing of publishing."""
 
     list_display = (*AcademicPlanAdmin.list_display, "release")
     list_select_related = (*AcademicPlanAdmin.list_select_related, "publication")
     inlines = (*AcademicPlanAdmin.inlines, RunInline)
     actions = ("publish_now",)
-    readonly_fields = ("release_line",)
 
-    def get_fields(self, request: HttpRequest, obj: AcademicPlan | None = None) -> Any:
-        own = super().get_fields(request, obj)
-        return own if obj is None else ("release_line", *own)
+    def render_change_form(  # type: ignore[override]
+        self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
+    ) -> Any:
+        """With the release's state at the top."""
+        if plan := kwargs.get("obj"):
+            context["plan_head"] = self.plan_head(request, plan, "plan")
+        return super().render_change_form(request, context, **kwargs)
+
+    def history_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        plan = AcademicPlan.objects.filter(pk=as_key(object_id)).first()
+        head = plan and self.plan_head(request, plan, "history")
+        extra = {"plan_head": head, **(extra_context or {})}
+        return super().history_view(request, object_id, extra)
 
     def get_inlines(self, request: HttpRequest, obj: AcademicPlan | None) -> Any:
         return AcademicPlanAdmin.inlines if obj is None else self.inlines
@@ -347,34 +360,13 @@ class PublishedPlanAdmin(AcademicPlanAdmin):
         ):
             raise PermissionDenied
         context = self.admin_site.each_context(request)
+        context["plan_head"] = self.plan_head(request, plan, "generations")
         may_change = self.has_publish_permission(request)
         return generation_pages.page(request, plan, context, may_change=may_change)
 
     @admin.display(description=gettext_lazy("release"))
     def release(self, plan: Any) -> SafeString:
         return self._release_badge(plan, waits=plan.waits)
-
-    @admin.display(description=gettext_lazy("release"))
-    def release_line(self, plan: AcademicPlan) -> SafeString:
-        """The state line at the top of a plan."""
-        publication = Publication.objects.filter(plan=plan).first()
-        waits = plan.pk in changes.pending([plan.pk])
-        if publication is None or publication.published_at is None:
-            said = _("Never published.")
-        else:
-            said = _("Published %(when)s, generation %(generation)s.") % {
-                "when": naturaltime(publication.published_at),
-                "generation": publication.generation,
-            }
-        return format_html(
-            '<span class="state-line">{} <span title="{}">{}</span>{}</span>',
-            self._release_badge(plan, waits=waits),
-            localize(timezone.localtime(publication.published_at))
-            if publication and publication.published_at
-            else "",
-            said,
-            generation_pages.link_to(plan.pk) if publication else "",
-        )
 
     def _release_badge(self, plan: AcademicPlan, *, waits: bool) -> SafeString:
         publication = getattr(plan, "publication", None)

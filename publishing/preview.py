@@ -36,6 +36,14 @@ def of_plan(plan_pk: int, *, full: bool = False) -> Preview:
         AcademicPlan.DoesNotExist: the plan is gone.
         InvalidDocumentError: the build would fail for this.
     """
+    return look(plan_pk, full=full)[0]
+
+
+def look(plan_pk: int, *, full: bool = False) -> tuple[Preview, Release]:
+    """`of_plan`, and the release itself: its documents' bytes.
+
+    Raises: as `of_plan`.
+    """
     now = timezone.now()
     try:
         taken = snapshot.take(plan_pk, full=full)
@@ -44,7 +52,7 @@ def of_plan(plan_pk: int, *, full: bool = False) -> Preview:
         taken = snapshot.take(plan_pk, full=True)
         made = builds.make_release(taken, now=now)
     require_valid(made.to_write.values())
-    return difference(taken, made, dropped=_dropped(plan_pk, made))
+    return difference(taken, made, dropped=_dropped(plan_pk, made)), made
 
 
 def difference(taken: Snapshot, made: Release, *, dropped: set[str]) -> Preview:

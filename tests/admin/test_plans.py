@@ -1,4 +1,4 @@
-"""The plan page: subjects in order, overrides inside them, and publishing."""
+"""Plans in the admin: their list, their form with subjects in order, publishing."""
 
 import pytest
 from django.urls import reverse
@@ -32,7 +32,7 @@ def rows(prefix, given):
     return data
 
 
-def save(browser, plan, *, subjects=None, overrides=(), **fields):
+def save(browser, plan, *, subjects=None, **fields):
     """Post the plan's page; its subjects stay as they are unless given."""
     if subjects is None:
         subjects = [
@@ -43,7 +43,6 @@ def save(browser, plan, *, subjects=None, overrides=(), **fields):
         "title": plan.title,
         "is_published": "on",
         **rows("plan_subjects", subjects),
-        **rows("overrides", overrides),
         **rows("sync_logs", []),
         **fields,
     }
@@ -60,13 +59,7 @@ def errors_of(page):
     }
 
 
-def override(target, action="hide", value="", **extra):
-    return {"target": target.pk, "action": action, "value": value, **extra}
-
-
-def test_a_new_plan_with_its_subjects_and_overrides_is_saved_at_once(
-    browser, maths, physics
-):
+def test_a_new_plan_with_its_subjects_is_saved_at_once(browser, maths, physics):
     page = browser.post(
         reverse("admin:plans_academicplan_add"),
         {
@@ -79,102 +72,43 @@ def test_a_new_plan_with_its_subjects_and_overrides_is_saved_at_once(
                     {"subject": physics["subject"].pk, "position": 1},
                 ],
             ),
-            **rows("overrides", [override(physics["unit"])]),
         },
     )
     assert page.status_code == 302
     plan = AcademicPlan.objects.get(public_id="PLAN-11")
     subjects = [row.subject.title for row in plan.plan_subjects.all()]
     assert subjects == ["Physics", "Mathematics"]
-    assert plan.overrides.get().target_id == physics["unit"].pk
 
 
-def test_an_override_outside_the_plans_subjects_is_named_at_its_row(
-    browser, plan, physics
-):
-    page = save(browser, plan, overrides=[override(physics["unit"])])
-    said = errors_of(page)["overrides", 0, "target"][0]
-    assert "“Physics's unit” is not in any of this plan's subjects" in said
-    assert not plan.overrides.exists()
-
-
-def test_a_subject_added_with_its_override_is_one_save(browser, plan, physics):
-    kept = plan.plan_subjects.get()
-    page = save(
-        browser,
-        plan,
-        subjects=[
-            {"id": kept.pk, "plan": plan.pk, "subject": kept.subject_id, "position": 1},
-            {"plan": plan.pk, "subject": physics["subject"].pk, "position": 2},
-        ],
-        overrides=[override(physics["unit"])],
-    )
-    assert page.status_code == 302
-    assert plan.overrides.count() == 1
-
-
-def test_a_subject_removed_takes_no_override_with_it_silently(browser, plan, maths):
-    existing = plan_services.set_override(
-        plan=plan, target=maths["unit"], action="hide"
-    )
-    row = plan.plan_subjects.get()
-    subjects = [
+def without(plan, title):
+    """The rows of the plan's form with one subject ticked to be removed."""
+    return [
         {
             "id": row.pk,
             "plan": plan.pk,
             "subject": row.subject_id,
-            "position": 1,
-            "DELETE": "on",
+            "position": number,
+            **({"DELETE": "on"} if row.subject.title == title else {}),
         }
+        for number, row in enumerate(plan.plan_subjects.all(), start=1)
     ]
-    kept = override(maths["unit"], id=existing.pk, plan=plan.pk)
-    page = save(browser, plan, subjects=subjects, overrides=[kept])
-    assert ("overrides", 0, "target") in errors_of(page)
-    page = save(browser, plan, subjects=subjects, overrides=[{**kept, "DELETE": "on"}])
-    assert page.status_code == 302
-    assert not PlanOverride.objects.exists()
+
+
+def test_a_subject_the_plan_speaks_of_is_not_removed_silently(browser, plan, maths):
+    for target in (maths["unit"], maths["subject"]):
+        plan_services.set_override(plan=plan, target=target, action="set_free")
+    page = save(browser, plan, subjects=without(plan, "Mathematics"))
+    [formset] = [
+        found.formset
+        for found in page.context["inline_admin_formsets"]
+        if found.formset.prefix == "plan_subjects"
+    ]
+    [said] = formset.non_form_errors()
+    assert "“Mathematics” stays: this plan has 2 overrides in it." in said
+    assert plan.plan_subjects.count() == 1
+    PlanOverride.objects.all().delete()
+    assert save(browser, plan, subjects=without(plan, "Mathematics")).status_code == 302
     assert not PlanSubject.objects.exists()
-
-
-def test_two_access_overrides_of_one_node_are_refused_at_the_row(browser, plan, maths):
-    page = save(
-        browser,
-        plan,
-        overrides=[override(maths["unit"]), override(maths["unit"], "set_free")],
-    )
-    said = errors_of(page)["overrides", 1, "action"][0]
-    assert "“Mathematics's unit” already has an override of its access" in said
-
-
-def test_different_aspects_of_one_node_go_together(browser, plan, maths):
-    page = save(
-        browser,
-        plan,
-        overrides=[
-            override(maths["unit"], "set_free"),
-            override(maths["unit"], "set_linear", "true"),
-            override(maths["unit"], "rename", "Chapter"),
-        ],
-    )
-    assert page.status_code == 302
-    assert plan.overrides.count() == 3
-
-
-def test_a_removed_override_makes_room_in_the_same_save(browser, plan, maths):
-    hidden = plan_services.set_override(plan=plan, target=maths["unit"], action="hide")
-    free = plan_services.set_override(
-        plan=plan, target=maths["topic"], action="set_free"
-    )
-    page = save(
-        browser,
-        plan,
-        overrides=[
-            override(maths["topic"], id=hidden.pk, plan=plan.pk),
-            override(maths["topic"], "set_free", id=free.pk, plan=plan.pk, DELETE="on"),
-        ],
-    )
-    assert page.status_code == 302
-    assert plan.overrides.get().target_id == maths["topic"].pk
 
 
 def test_a_subject_twice_is_refused_at_the_row(browser, plan):
@@ -195,30 +129,6 @@ def test_a_lesson_is_no_subject_of_a_plan(browser, plan, maths):
         browser, plan, subjects=[{"subject": maths["lesson"].pk, "position": 1}]
     )
     assert ("plan_subjects", 0, "subject") in errors_of(page)
-
-
-@pytest.mark.parametrize(
-    ("action", "value"),
-    [
-        ("hide", "x"),
-        ("set_access_level", "gold"),
-        ("set_linear", "maybe"),
-        ("rename", " "),
-        ("set_sold_separately", ""),
-        ("set_sold_separately", "a b"),
-    ],
-)
-def test_a_value_that_does_not_fit_its_action_is_refused(
-    browser, plan, maths, action, value
-):
-    page = save(browser, plan, overrides=[override(maths["unit"], action, value)])
-    assert ("overrides", 0, "value") in errors_of(page)
-
-
-def test_the_chooser_of_overrides_is_limited_to_the_plans_subjects(browser, plan):
-    page = browser.get(change_url(plan)).content.decode()
-    inside = ",".join(str(pk) for pk in plan.subjects.values_list("pk", flat=True))
-    assert f"?subjects={inside}" in page
 
 
 def test_publish_now_publishes_and_the_page_says_so(browser, plan):

@@ -1,0 +1,153 @@
+/* A plan's page: branches and overrides in place. Without it they are plain links. */
+
+const section = document.getElementById("content-tree");
+if (section) planTree(section);
+document.querySelectorAll("form[data-confirm]").forEach((form) => {
+  form.addEventListener("submit", (event) => {
+    if (!window.confirm(form.dataset.confirm)) event.preventDefault();
+  });
+});
+
+function planTree(section) {
+  const holder = section.querySelector(".plan-tree-holder");
+  const flash = section.querySelector(".plan-flash");
+  const dialog = document.querySelector("dialog.override-dialog");
+  const store = `memora_plan_open:${section.dataset.url}`;
+  let opened = new Set(
+    (new URLSearchParams(location.search).get("open") ?? sessionStorage.getItem(store) ?? "")
+      .split(",")
+      .filter(Boolean),
+  );
+  const rows = () => [...holder.querySelectorAll("tbody tr")];
+
+  async function load(focus) {
+    const open = [...opened].join(",");
+    sessionStorage.setItem(store, open);
+    const answer = await fetch(`${section.dataset.url}?${new URLSearchParams({ open })}`, {
+      headers: { "X-Requested-With": "fetch" },
+    });
+    if (!answer.ok || answer.redirected) {
+      location.reload(); // signed out, or the plan is gone: the page says which
+      return;
+    }
+    holder.innerHTML = await answer.text();
+    const row = focus && document.getElementById(`node-${focus}`);
+    if (row) focusOn(row);
+  }
+
+  function focusOn(row) {
+    rows().forEach((other) => (other.tabIndex = -1));
+    row.tabIndex = 0;
+    row.focus();
+  }
+
+  function toggle(row, wanted) {
+    const expanded = row.getAttribute("aria-expanded");
+    if (expanded === null || (wanted !== undefined && expanded === String(wanted))) return false;
+    if (expanded === "true") opened.delete(row.dataset.pk);
+    else opened.add(row.dataset.pk);
+    load(row.dataset.pk);
+    return true;
+  }
+
+  async function ask(url) {
+    const answer = await fetch(url, { headers: { "X-Requested-With": "fetch" } });
+    if (!answer.ok || answer.redirected) {
+      location.assign(url);
+      return;
+    }
+    dialog.innerHTML = await answer.text();
+    dialog.showModal();
+    dialog.scrollTop = 0;
+  }
+
+  async function send(form, button) {
+    const body = new FormData(form, button);
+    const answer = await fetch(form.action, {
+      method: "POST",
+      body,
+      headers: { "X-Requested-With": "fetch" },
+    });
+    if (answer.headers.get("Content-Type")?.startsWith("application/json")) {
+      const pk = form.action.match(/(\d+)\/$/)[1];
+      const { message } = await answer.json();
+      dialog.close();
+      flash.textContent = message;
+      flash.classList.add("shown");
+      await load(pk);
+    } else if (answer.status === 400) {
+      dialog.innerHTML = await answer.text();
+      dialog.querySelector(".errornote")?.scrollIntoView({ block: "nearest" });
+    } else {
+      location.reload();
+    }
+  }
+
+  holder.addEventListener("click", (event) => {
+    const row = event.target.closest("tr[data-pk]");
+    if (event.target.closest("a.twist")) {
+      event.preventDefault();
+      toggle(row);
+      return;
+    }
+    const override = event.target.closest("a.override-link");
+    if (override && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      focusOn(row);
+      ask(override.href);
+      return;
+    }
+    const way = event.target.closest("a[data-way]");
+    if (way) {
+      event.preventDefault();
+      way.dataset.way.split(",").filter(Boolean).forEach((pk) => opened.add(pk));
+      load(way.dataset.target);
+    }
+  });
+
+  holder.addEventListener("keydown", (event) => {
+    const row = event.target.closest("tr[data-pk]");
+    if (!row || event.target !== row || event.altKey || event.ctrlKey || event.metaKey) return;
+    const all = rows();
+    const place = all.indexOf(row);
+    const rtl = document.documentElement.dir === "rtl";
+    const level = (other) => Number(other.ariaLevel ?? other.getAttribute("aria-level"));
+    const key = { ArrowLeft: rtl ? "in" : "out", ArrowRight: rtl ? "out" : "in" }[event.key] ?? event.key;
+    const next = {
+      ArrowDown: () => all[place + 1],
+      ArrowUp: () => all[place - 1],
+      Home: () => all[0],
+      End: () => all.at(-1),
+      in: () => (toggle(row, true) ? null : all[place + 1]),
+      out: () =>
+        toggle(row, false)
+          ? null
+          : all.slice(0, place).reverse().find((other) => level(other) < level(row)),
+      Enter: () => void row.querySelector("a.override-link")?.click(),
+    }[key];
+    if (!next) return;
+    event.preventDefault();
+    const found = next();
+    if (found) focusOn(found);
+  });
+
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog || event.target.closest(".close-dialog")) {
+      event.preventDefault();
+      dialog.close();
+    }
+  });
+  dialog.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(event.target, event.submitter);
+  });
+  // Enter in a value's field means that value, not the form's first button.
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("input[type=text]")) {
+      event.preventDefault();
+      event.target.closest(".with-value").querySelector("button").click();
+    }
+  });
+
+  if (opened.size && !location.search.includes("open=")) load();
+}

@@ -1,0 +1,401 @@
+"""The plan's page: its state, its content with who gets what and why, what will change."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from content import services
+from content.kinds import Kind
+from content.models import LessonStage, Node
+from plans import services as plan_services, tree_pages
+from plans.models import AcademicPlan, PlanOverride
+from publishing import builds, plan_page, upcoming
+from publishing.models import Publication
+from tests.factories.content import make_branch, make_stage
+
+from .conftest import TEXT, messages_of
+
+pytestmark = pytest.mark.django_db
+
+
+def change_url(plan):
+    return reverse("admin:plans_academicplan_change", args=[plan.pk])
+
+
+def content_url(plan):
+    return reverse("admin:plans_content", args=[plan.pk])
+
+
+def override_url(plan, node):
+    return reverse("admin:plans_override", args=[plan.pk, node.pk])
+
+
+def upcoming_url(plan):
+    return reverse("admin:publishing_upcoming", args=[plan.pk])
+
+
+def text_of(response):
+    """What a page says, without its markup."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
+
+
+def rows(plan, *opened):
+    found = tree_pages.tree(plan, frozenset(node.pk for node in opened))
+    return {row.pk: row for row in found.rows}
+
+
+def say(browser, plan, node, action, value="", **extra):
+    posted = {"action": action, f"value_{action}": value, **extra}
+    return browser.post(override_url(plan, node), posted, follow=True)
+
+
+@pytest.fixture
+def branch(maths):
+    """From the subject down to the topic: what one opens to see the lessons."""
+    return [maths[kind] for kind in ("subject", "track", "unit", "topic")]
+
+
+# --- The tree ---------------------------------------------------------------
+
+
+def test_a_branch_shows_once_it_is_opened(plan, maths, branch):
+    assert set(rows(plan)) == {maths["subject"].pk}
+    assert set(rows(plan, *branch[:2])) == {node.pk for node in branch[:3]}
+    assert maths["lesson"].pk in rows(plan, *branch)
+
+
+def test_each_node_says_who_may_open_it_and_why(plan, maths, branch):
+    Node.objects.filter(pk=maths["subject"].pk).update(required_item="MATH-12")
+    plan_services.set_override(plan=plan, target=maths["lesson"], action="set_free")
+    found = rows(plan, *branch)
+    subject, unit, lesson = (
+        found[maths[kind].pk] for kind in ("subject", "unit", "lesson")
+    )
+    assert ("Paid · MATH-12" in subject.access, subject.why) == (
+        True,
+        "has a product of its own, in every plan",
+    )
+    assert ("Paid · MATH-12" in unit.access, unit.why) == (
+        True,
+        "inherited from “Mathematics”",
+    )
+    assert ("Free preview" in lesson.access, lesson.why) == (
+        True,
+        "override on this plan",
+    )
+
+
+def test_what_an_override_passes_on_is_said_below_it(plan, maths, branch):
+    plan_services.set_override(plan=plan, target=maths["unit"], action="set_free")
+    assert rows(plan, *branch)[maths["topic"].pk].why == (
+        "inherited from “Mathematics's unit”, which this plan overrides"
+    )
+
+
+def test_what_is_hidden_stays_in_sight_with_all_inside_it(plan, maths, branch):
+    plan_services.set_override(plan=plan, target=maths["unit"], action="hide")
+    found = rows(plan, *branch)
+    assert "Hidden here" in found[maths["unit"].pk].absence
+    assert "Hidden above" in found[maths["lesson"].pk].absence
+    assert found[maths["lesson"].pk].why == "because of “Mathematics's unit”"
+    assert str(found[maths["subject"].pk].lessons) == "0 of 2 lessons"
+
+
+def test_drafts_and_empty_branches_say_so(plan, maths, branch):
+    empty = services.create_node(
+        kind=Kind.UNIT, parent=maths["track"], title="Later", is_published=True
+    )
+    Node.objects.filter(pk=maths["lessons"][1].pk).update(is_published=False)
+    found = rows(plan, *branch)
+    assert "Draft" in found[maths["lessons"][1].pk].absence
+    assert "Empty, not seen" in found[empty.pk].absence
+
+
+def test_what_is_in_the_trash_is_not_shown(plan, maths, branch):
+    services.trash_node(node=maths["lesson"])
+    assert maths["lesson"].pk not in rows(plan, *branch)
+
+
+def test_a_closed_branch_counts_the_overrides_inside(plan, maths, branch):
+    plan_services.set_override(plan=plan, target=maths["lesson"], action="hide")
+    assert rows(plan, *branch[:2])[maths["unit"].pk].said.inside == 1
+
+
+def test_the_list_of_overrides_leads_to_their_rows(plan, maths, branch):
+    plan_services.set_override(
+        plan=plan, target=maths["lesson"], action="rename", value="Start"
+    )
+    [spoken] = tree_pages.tree(plan, frozenset()).spoken
+    assert spoken.words == "Renamed “Start”"
+    assert set(spoken.way.split(",")) == {str(node.pk) for node in branch}
+
+
+def test_the_tree_reads_the_same_queries_however_much_is_open(
+    browser, plan, maths, branch, django_assert_num_queries
+):
+    opened = {"open": ",".join(str(node.pk) for node in branch)}
+    browser.get(content_url(plan), opened)
+    # Session, user; the plan; its overrides twice (what they come to, what they say);
+    # its subjects; the open ones' nodes and roots, the shut ones' roots; how many
+    # lessons; the list of overrides.
+    with django_assert_num_queries(10):
+        browser.get(content_url(plan), opened)
+    for number in range(20):
+        services.create_node(kind=Kind.LESSON, parent=maths["topic"], title=f"{number}")
+    for lesson in Node.objects.filter(parent=maths["topic"])[:10]:
+        plan_services.set_override(plan=plan, target=lesson, action="hide")
+    with django_assert_num_queries(10):
+        browser.get(content_url(plan), opened)
+
+
+def test_the_page_of_a_plan_reads_the_same_queries_however_much_it_has(
+    browser, plan, maths
+):
+    builds.publish_plan(plan.pk)
+    Node.objects.filter(pk=maths["lesson"].pk).update(title="Edited")
+    browser.get(change_url(plan))
+    with CaptureQueriesContext(connection) as few:
+        browser.get(change_url(plan))
+    for number in range(5):
+        more = make_branch(f"Subject {number}", lessons=3)
+        plan_services.add_subject(plan=plan, subject=more.subject)
+        plan_services.set_override(plan=plan, target=more.unit, action="hide")
+    browser.get(change_url(plan))
+    with CaptureQueriesContext(connection) as many:
+        browser.get(change_url(plan))
+    assert len(many) == len(few)
+
+
+# --- Saying something of a node ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "value", "said"),
+    [
+        ("hide", "", "is hidden: 2 lessons leave this plan at the next publish."),
+        ("set_free", "", "is now: Free preview."),
+        ("set_sold_separately", "MATH-12", "is now: Paid · MATH-12."),
+        ("set_access_level", "public", "is now: Public."),
+        ("set_linear", "true", "now opens one after another."),
+        ("set_linear", "false", "now opens in any order."),
+        ("rename", "Chapter", "students now read “Chapter”"),
+    ],
+)
+def test_each_action_is_saved_and_its_effect_said(
+    browser, plan, maths, action, value, said
+):
+    page = say(browser, plan, maths["unit"], action, value)
+    assert said in messages_of(page)[0]
+    override = PlanOverride.objects.get(plan=plan, target=maths["unit"])
+    assert (override.action, override.value) == (action, value)
+
+
+def test_a_second_word_on_the_same_replaces_the_first(browser, plan, maths):
+    for action in ("hide", "set_free"):
+        say(browser, plan, maths["unit"], action)
+    assert plan.overrides.get().action == "set_free"
+
+
+def test_different_aspects_go_together(browser, plan, maths):
+    say(browser, plan, maths["unit"], "set_free")
+    say(browser, plan, maths["unit"], "set_linear", "true")
+    say(browser, plan, maths["unit"], "rename", "Chapter")
+    assert plan.overrides.count() == 3
+
+
+def test_an_override_is_taken_back(browser, plan, maths):
+    say(browser, plan, maths["unit"], "hide")
+    page = browser.post(
+        override_url(plan, maths["unit"]), {"remove": "access"}, follow=True
+    )
+    assert "again as it is in every plan" in messages_of(page)[0]
+    assert not plan.overrides.exists()
+
+
+@pytest.mark.parametrize(
+    ("action", "value", "why"),
+    [
+        ("set_access_level", "gold", "Write public, authenticated"),
+        ("set_linear", "maybe", "Write true or false"),
+        ("rename", " ", "Write the title"),
+        ("set_sold_separately", "", "Write the product code"),
+        ("set_sold_separately", "a b", "A product code has"),
+        ("explode", "", "Choose what this plan should say"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_in_words(
+    browser, plan, maths, action, value, why
+):
+    page = say(browser, plan, maths["unit"], action, value)
+    assert page.status_code == 400
+    assert why in text_of(page)
+    assert not plan.overrides.exists()
+
+
+def test_content_of_other_plans_is_not_there(browser, plan, physics):
+    assert say(browser, plan, physics["unit"], "hide").status_code == 404
+    assert not plan.overrides.exists()
+
+
+def test_the_script_gets_the_form_alone_and_an_answer_to_read(browser, plan, maths):
+    headers = {"X-Requested-With": "fetch"}
+    url = override_url(plan, maths["unit"])
+    part = browser.get(url, headers=headers).content.decode()
+    assert "<html" not in part
+    assert "<html" in browser.get(url).content.decode()
+    answer = browser.post(url, {"action": "hide"}, headers=headers)
+    assert "is hidden" in answer.json()["message"]
+
+
+def test_who_may_not_change_plans_reads_the_tree_only(client_of, editor, plan, maths):
+    browser = client_of(editor)
+    page = browser.get(change_url(plan)).content.decode()
+    assert "plan-tree" in page
+    assert override_url(plan, maths["subject"]) not in page
+    assert browser.get(content_url(plan)).status_code == 200
+    assert browser.get(override_url(plan, maths["unit"])).status_code == 403
+    assert say(browser, plan, maths["unit"], "hide").status_code == 403
+    assert not plan.overrides.exists()
+
+
+def test_who_may_not_see_plans_sees_nothing(client_of, support, plan):
+    browser = client_of(support)
+    for url in (change_url(plan), content_url(plan), upcoming_url(plan)):
+        assert browser.get(url).status_code == 403
+
+
+def test_an_empty_plan_says_what_to_do_first(browser):
+    plan = AcademicPlan.objects.create(title="New")
+    assert "This plan has no subject yet." in text_of(browser.get(change_url(plan)))
+
+
+def test_a_subject_without_lessons_is_named(browser, plan):
+    empty = services.create_node(kind=Kind.SUBJECT, title="Art", is_published=True)
+    plan_services.add_subject(plan=plan, subject=empty)
+    assert "“Art” has no lesson yet" in text_of(browser.get(change_url(plan)))
+
+
+# --- The state line ---------------------------------------------------------
+
+
+def test_the_state_line_counts_what_waits_and_names_where(browser, plan, maths):
+    assert "Never published." in text_of(browser.get(change_url(plan)))
+    builds.publish_plan(plan.pk)
+    assert "Up to date" in text_of(browser.get(change_url(plan)))
+    for title in ("Once", "Twice"):
+        lesson = Node.objects.get(pk=maths["lesson"].pk)
+        lesson.title = title
+        lesson.save()
+    plan_services.set_override(plan=plan, target=maths["unit"], action="set_free")
+    state = plan_page.state_of(plan)
+    assert state.sources == ["Mathematics", "this plan"]
+    assert state.edits == 3
+    page = text_of(browser.get(change_url(plan)))
+    assert "3 changes wait" in page
+    assert "next run within 5 minutes" in page
+
+
+def test_publish_now_on_the_page_publishes(browser, plan):
+    url = reverse("admin:publishing_publish_plan", args=[plan.pk])
+    page = browser.post(url, follow=True)
+    assert "Publishing 1 plan" in messages_of(page)[0]
+    assert Publication.objects.get(plan=plan).generation is not None
+    page = browser.post(url, follow=True)
+    assert "Nothing has changed" in messages_of(page)[0]
+
+
+def test_publish_now_is_not_for_everybody_nor_for_drafts(
+    browser, client_of, editor, plan
+):
+    url = reverse("admin:publishing_publish_plan", args=[plan.pk])
+    assert client_of(editor).post(url).status_code == 403
+    AcademicPlan.objects.update(is_published=False)
+    page = browser.post(url, follow=True)
+    assert "is a draft" in messages_of(page)[0]
+    assert not Publication.objects.exists()
+
+
+# --- What will change -------------------------------------------------------
+
+
+def told(plan):
+    found = upcoming.of_plan(plan)
+    return {
+        (file.kind, difference.place): (difference.old, difference.new)
+        for file in found.changed
+        for difference in file.found
+    }
+
+
+def test_before_the_first_publish_every_file_is_added(browser, plan, stage):
+    found = upcoming.of_plan(plan)
+    assert not found.changed
+    assert {file.kind for file in found.added} >= {"Lesson", "Topic", "Manifest"}
+    assert "files added" in text_of(browser.get(upcoming_url(plan)))
+
+
+def test_no_change_is_said_plainly(browser, plan, stage):
+    builds.publish_plan(plan.pk)
+    assert "No change." in text_of(browser.get(upcoming_url(plan)))
+
+
+def test_an_edit_shows_as_what_it_changes_in_each_file(browser, plan, stage):
+    builds.publish_plan(plan.pk)
+    stage.config = {**TEXT, "body": "Read it twice."}
+    stage.save()
+    assert told(plan) == {
+        ("Lesson", "stages › “Intro” › config › body"): (
+            "Read this.",
+            "Read it twice.",
+        )
+    }
+    page = text_of(browser.get(upcoming_url(plan)))
+    assert "Read it twice." in page
+    assert "files say the same; only links in them change" in page
+    builds.publish_plan(plan.pk)
+    assert not told(plan)
+
+
+def test_looking_writes_nothing(browser, plan, stage, settings):
+    browser.get(upcoming_url(plan))
+    assert not list(settings.CONTENT_ROOT.rglob("*.json"))
+    assert not Publication.objects.exists()
+
+
+def test_what_the_next_publish_removes_is_listed_before(plan, maths, stage):
+    builds.publish_plan(plan.pk)
+    gone = maths["lessons"][1]
+    plan_services.set_override(plan=plan, target=gone, action="hide")
+    [file] = upcoming.of_plan(plan).removed
+    assert (file.path, file.title) == (f"lessons/{gone.public_id}.json", gone.title)
+
+
+def test_a_publish_that_would_fail_says_so_and_where(browser, plan, stage):
+    LessonStage.objects.filter(pk=stage.pk).update(config={"format": "markdown"})
+    page = text_of(browser.get(upcoming_url(plan)))
+    assert "The next publish would fail" in page
+    assert "stages[0]" in page
+
+
+def test_unpublishing_a_plan_is_shown_as_what_it_takes_away(browser, plan, stage):
+    builds.publish_plan(plan.pk)
+    AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
+    plan.refresh_from_db()
+    assert len(upcoming.of_plan(plan).removed) > 3
+    assert "the next run takes its files away" in text_of(
+        browser.get(upcoming_url(plan))
+    )
+
+
+def test_what_is_shown_is_what_publishing_does(plan, maths, stage):
+    builds.publish_plan(plan.pk)
+    make_stage(maths["lessons"][1])
+    plan_services.set_override(plan=plan, target=maths["lesson"], action="hide")
+    found = upcoming.of_plan(plan).preview
+    entry = builds.publish_plan(plan.pk)
+    assert entry is not None
+    assert entry.files_written == len(found.added) + len(found.changed)
+    assert entry.files_removed == len(found.removed)
