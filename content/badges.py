@@ -4,6 +4,7 @@ from typing import Literal
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 Tone = Literal["done", "quiet", "waiting", "failed", "action"]
 
@@ -22,3 +23,10 @@ def badge(shape: str, word: object, tone: Tone, *, why: object = "") -> SafeStri
         shape,
         word,
     )
+
+
+def paid_with(item: str) -> SafeString:
+    """“Paid”, and the product that opens it where one is named."""
+    if not item:
+        return format_html("{}", _("Paid"))
+    return format_html('{} · <bdi dir="ltr">{}</bdi>', _("Paid"), item)

@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from content.badges import badge
+from content.badges import badge, paid_with
 from content.kinds import Kind
 from content.lenses import Sight
 from content.models import Node
@@ -95,10 +95,7 @@ class _Eyes:
         why = _reason(access, titles[access.decided_at])
         match access.level:
             case Level.PAID:
-                word = _("Paid")
-                if access.item:
-                    word = f"{word} · {access.item}"
-                return badge("🔒", word, "waiting", why=why)
+                return badge("🔒", paid_with(access.item), "waiting", why=why)
             case Level.FREE_PREVIEW:
                 return badge("★", _("Free preview"), "done", why=why)
             case Level.PUBLIC:

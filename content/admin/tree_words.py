@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from content import kinds
-from content.badges import badge
+from content.badges import badge, paid_with
 from content.kinds import Kind
 from content.lenses import Sight
 from content.models import NodeKind
@@ -66,7 +66,7 @@ def _access(row: Row) -> SafeString | str:
         return badge("★", _("Free preview"), "done")
     if node.required_item:
         why = _("Students need the product %(item)s.") % {"item": node.required_item}
-        return badge("🔒", f"{_('Paid')} · {node.required_item}", "waiting", why=why)
+        return badge("🔒", paid_with(node.required_item), "waiting", why=why)
     if node.is_public:
         return badge("◇", _("Public"), "action")
     return ""

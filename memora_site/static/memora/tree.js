@@ -398,7 +398,9 @@ async function startAdding(kind, { parent = null, beside = null, side = "right" 
   line.scrollIntoView({ block: "center" });
   input.focus();
   const back = beside || parent;
+  let isDone = false;
   const leave = () => {
+    isDone = true;
     line.remove();
     if (back) focus(byPk(back.dataset.pk));
   };
@@ -419,7 +421,7 @@ async function startAdding(kind, { parent = null, beside = null, side = "right" 
     if (told) startAdding(kind, { beside: byPk(told.pk), side: "right" });
   });
   input.addEventListener("blur", () => {
-    if (!input.value.trim() && !input.readOnly) line.remove();
+    if (!isDone && !input.value.trim() && !input.readOnly) line.remove();
   });
 }
 
