@@ -360,7 +360,10 @@ class _Sending:
                 return data
             self._target.put(file.path, data, sha256=file.sha256)
             if check and not self._has(file, data):
-                raise _not_there(file.path)
+                # Wrong bytes must not stay until the next attempt.
+                self._target.put(file.path, data, sha256=file.sha256)
+                if not self._has(file, data):
+                    raise _not_there(file.path)
         except Exception as error:  # noqa: BLE001 - raised again by the caller
             self._fail(error)
             return None
