@@ -7,6 +7,7 @@ from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -40,6 +41,16 @@ class MemoraAdminSite(admin.AdminSite):
                 app["models"][:0] = self._dashboard_entry(request)
         order = {label: place for place, label in enumerate(_APP_ORDER)}
         return sorted(apps, key=lambda app: order.get(app["app_label"], len(order)))
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """The first page, with what this person's role looks for (`home`)."""
+        from memora_site import home
+
+        return super().index(
+            request, {**home.context(request), **(extra_context or {})}
+        )
 
     def get_urls(self) -> list[Any]:
         """With the pages that belong to no model."""

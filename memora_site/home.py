@@ -1,0 +1,107 @@
+"""The admin's first page: what each role looks for first.
+
+Who may change content sees their own last work, what waits and what failed; who
+changes plans sees these; who helps students finds them; who runs the place sees its
+health. A person with several rights sees several parts.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from content import outline
+from content.models import Node
+from memora_site import health
+from publishing import dashboard
+from publishing.dashboard import Dashboard
+from publishing.dashboard_pages import headlines
+
+_RECENT = 8
+_RECENT_ENTRIES = 60
+"""How far back in a person's own history their last nodes are looked for."""
+_MOST_PLANS = 12
+_EVERY: float = settings.CELERY_BEAT_SCHEDULE["process-pending-plans"]["schedule"]  # type: ignore[assignment]
+"""Seconds between two runs of what waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A node somebody worked on, and when."""
+
+    node: Node
+    trail: tuple[Node, ...]
+    when: datetime
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """What the page shows this person; 31 queries at most, whatever there is."""
+    user = request.user
+    writes = user.has_perm("content.change_node")
+    plans = user.has_perm("plans.change_academicplan")
+    runs = user.has_perm("players.change_user")
+    facts = dashboard.look() if writes or plans or runs else None
+    return {
+        "title": None,
+        "may_add": user.has_perm("content.add_node"),
+        "may_see_content": user.has_perm("content.view_node"),
+        "may_see_runs": user.has_perm("publishing.view_synclog"),
+        "may_see_alerts": user.has_perm("publishing.view_alert"),
+        "finds_students": user.has_perm("players.view_playerprofile"),
+        "writes": writes,
+        "plans": plans,
+        "runs": runs,
+        "recent": recent(user.pk) if writes else [],
+        "facts": facts,
+        "next_run": _next_run(facts) if facts else None,
+        "failures": [*facts.dead_letters, *facts.failures] if facts else [],
+        "plan_rows": facts.plans[:_MOST_PLANS] if facts and plans else [],
+        "plans_more": max(0, len(facts.plans) - _MOST_PLANS) if facts else 0,
+        "headlines": headlines(facts) if facts and runs else [],
+        "checks": _checks() if runs else [],
+    }
+
+
+def recent(user_pk: Any) -> list[Recent]:
+    """The nodes this person changed last, newest first. Three queries at most."""
+    own = LogEntry.objects.filter(
+        user_id=user_pk, content_type=ContentType.objects.get_for_model(Node)
+    )
+    rows = own.order_by("-action_time").values_list("object_id", "action_time")
+    when: dict[int, datetime] = {}
+    for object_id, moment in rows[:_RECENT_ENTRIES]:
+        if object_id is not None and object_id.isdecimal():
+            when.setdefault(int(object_id), moment)
+    nodes = outline.with_above(Node.objects.filter(outline.outside_trash()))
+    found = nodes.in_bulk(list(when))
+    return [
+        Recent(found[pk], outline.above_of(found[pk]), moment)
+        for pk, moment in when.items()
+        if pk in found
+    ][:_RECENT]
+
+
+def _checks() -> list[tuple[str, str | None]]:
+    """What the readiness checks say, each by its name in words."""
+    words = {
+        "database": _("Database"),
+        "redis": _("Redis"),
+        "broker": _("Queue of tasks"),
+        "disk": _("Disk"),
+        "publishing": _("Publishing"),
+    }
+    answers = health.run(health.CHECKS)
+    return [(words.get(name, name), why) for name, why in answers.items()]
+
+
+def _next_run(facts: Dashboard) -> datetime | None:
+    """When the next batch is due; None when nobody knows, or nothing waits."""
+    last = facts.queue.last_processed
+    if last is None or not facts.queue.pending:
+        return None
+    return last + timedelta(seconds=_EVERY)

@@ -1,0 +1,140 @@
+"""The first page: each role finds what it looks for, and nothing of the others'."""
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from content.models import Node
+from plans import services as plan_services
+from plans.models import AcademicPlan
+from players import roles
+from publishing import builds
+from publishing.models import Alert, AlertKind, SyncLog, SyncStatus
+
+pytestmark = pytest.mark.django_db
+
+HOME = reverse("admin:index")
+
+FINDS_STUDENTS = "Find a student"
+FINDS_CONTENT = "Search by title or id"
+RECENT = "What you worked on last"
+WAITING = "Waiting to publish"
+FAILED = "What failed"
+PLANS = 'id="plan-states"'
+HEALTH = 'id="health"'
+ALL = {FINDS_STUDENTS, FINDS_CONTENT, RECENT, WAITING, FAILED, PLANS, HEALTH}
+
+
+@pytest.fixture(autouse=True)
+def _services_answer(monkeypatch):
+    """The health line asks other threads, which an open transaction locks out."""
+    checks = {"database": lambda: None, "redis": lambda: None}
+    monkeypatch.setattr("memora_site.health.CHECKS", checks)
+
+
+def home_of(client_of, user):
+    return client_of(user).get(HOME).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("role", "finds"),
+    [
+        (roles.CONTENT_EDITORS, {FINDS_CONTENT, RECENT, WAITING, FAILED}),
+        (roles.PUBLISHERS, {FINDS_CONTENT, WAITING, FAILED, PLANS}),
+        (roles.SUPPORT, {FINDS_STUDENTS}),
+        (roles.SYSTEM_MANAGERS, ALL),
+    ],
+)
+def test_each_role_finds_its_own(client_of, staff, plan, role, finds):
+    page = home_of(client_of, staff(role))
+    assert {part for part in ALL if part in page} == finds
+
+
+def test_an_editor_finds_their_own_last_work_and_nobody_elses(
+    client_of, staff, editor, maths
+):
+    browser = client_of(editor)
+    rename = reverse("admin:content_node_change", args=[maths["unit"].pk])
+    browser.post(rename, {"title": "Fractions"})
+    assert "Fractions" in browser.get(HOME).content.decode()
+    other = staff(roles.SYSTEM_MANAGERS)
+    assert "Fractions" not in home_of(client_of, other)
+
+
+def test_what_was_trashed_is_no_longer_recent(client_of, editor, maths):
+    browser = client_of(editor)
+    add = reverse("admin:content_node_quick_add")
+    made = browser.post(add, {"title": "Limits", "parent": maths["topic"].pk}).json()
+    assert "Limits" in browser.get(HOME).content.decode()
+    do = reverse("admin:content_node_do")
+    browser.post(do, {"do": "trash", "nodes": made["pk"]})
+    assert "Limits" not in browser.get(HOME).content.decode()
+
+
+def test_what_waits_and_what_failed_is_named_with_the_place_to_correct(
+    client_of, editor, plan, maths
+):
+    SyncLog.objects.create(
+        plan=plan,
+        plan_public_id=plan.public_id,
+        status=SyncStatus.DEAD_LETTER,
+        trigger="queue",
+        attempts=6,
+        created_at=timezone.now(),
+        finished_at=timezone.now(),
+        error="The title is too long.",
+        error_document=f"lessons/{maths['lesson'].public_id}.json",
+    )
+    page = home_of(client_of, editor)
+    assert plan.title in page
+    assert "The title is too long." in page
+    place = reverse("admin:content_node_change", args=[maths["lesson"].pk])
+    assert place in page
+
+
+def test_a_publisher_sees_each_plans_state(client_of, publisher, plan):
+    assert "Waiting to publish</span>" in home_of(client_of, publisher)
+    builds.publish_plan(plan.pk, trigger="test")
+    page = home_of(client_of, publisher)
+    assert "Up to date" in page
+    assert "Nothing waits" in page
+
+
+def test_a_manager_sees_open_alerts(client_of, staff, plan):
+    manager = staff(roles.SYSTEM_MANAGERS)
+    assert "No open alerts." in home_of(client_of, manager)
+    Alert.objects.create(
+        kind=AlertKind.DISK_LOW,
+        open_key="disk_low:",
+        message="Only 3 % are free.",
+        raised_at=timezone.now(),
+        seen_at=timezone.now(),
+    )
+    assert "Only 3 % are free." in home_of(client_of, manager)
+
+
+@pytest.mark.parametrize(
+    ("role", "queries"),
+    [
+        # Session, user, permissions of the user and of the groups: 4 for everybody.
+        (roles.SUPPORT, 4),
+        # And how publishing stands (`dashboard.look`).
+        (roles.PUBLISHERS, 25),
+        # And the own history; the nodes in it would be one more.
+        (roles.CONTENT_EDITORS, 26),
+        (roles.SYSTEM_MANAGERS, 26),
+    ],
+)
+def test_the_page_reads_in_the_same_queries_however_much_there_is(
+    client_of, staff, plan, maths, django_assert_num_queries, role, queries
+):
+    browser = client_of(staff(role))
+    browser.get(HOME)
+    with django_assert_num_queries(queries):
+        browser.get(HOME)
+    for number in range(20):
+        more = AcademicPlan.objects.create(title=f"Plan {number}", is_published=True)
+        plan_services.add_subject(plan=more, subject=maths["subject"])
+    Node.objects.filter(kind="lesson").update(title="Renamed")
+    with django_assert_num_queries(queries):
+        browser.get(HOME)
