@@ -1,0 +1,134 @@
+"""Comparing the CDN with what is published here, and mending it."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from publishing import builds, s3 as buckets, verification
+from publishing.models import SyncLog, SyncStatus
+from publishing.verification import Difference
+from tests.publishing import release
+from tests.publishing.cdn_world import PRIVATE, PUBLIC, turn_on
+from tests.publishing.conftest import node
+
+pytestmark = pytest.mark.django_db
+
+MANIFEST = "plans/PLAN-A/manifest.json"
+TOPIC = "plans/PLAN-A/TOP-MATH-0.json"
+LESSON = "lessons/LES-MATH-0-0.json"
+
+
+@pytest.fixture
+def on(wire, plan, math):
+    """A CDN that has the release; one lesson is open, the others gated."""
+    lesson = node("LES-MATH-0-0")
+    lesson.is_free_preview = True
+    lesson.save()
+    current = turn_on(wire.url)
+    entry = builds.publish_plan(plan.pk, trigger="test")
+    assert entry is not None
+    assert entry.status == SyncStatus.SUCCESS, entry.error
+    return current
+
+
+def damage(s3) -> set[tuple[str, str, str]]:
+    """Everything that can be wrong; what should be found."""
+    s3.client.delete_object(Bucket=PUBLIC, Key=TOPIC)
+    s3.put(MANIFEST, b"{}")
+    size = len(s3.objects()[LESSON])
+    s3.put(LESSON, b" " * size)
+    s3.put("lessons/LES-GONE.json", b"{}")
+    s3.put("plans/PLAN-X/manifest.json", b"{}")
+    s3.put("lessons/LES-MATH-0-1.json", b"{}")
+    s3.put("lessons/" + "x" * 400 + ".json", b"{}", PRIVATE)
+    s3.put("somebody/elses.txt", b"not ours")
+    return {
+        (Difference.MISSING, "public", TOPIC),
+        (Difference.DIFFERENT, "public", MANIFEST),
+        (Difference.DIFFERENT, "public", LESSON),
+        (Difference.EXTRA, "public", "lessons/LES-GONE.json"),
+        (Difference.EXTRA, "public", "plans/PLAN-X/manifest.json"),
+        (Difference.EXPOSED, "public", "lessons/LES-MATH-0-1.json"),
+        (Difference.EXTRA, "private", "lessons/" + "x" * 400 + ".json"),
+    }
+
+
+def found(report) -> set[tuple[str, str, str]]:
+    return {(item.kind, item.place, item.path) for item in report.findings}
+
+
+def test_a_sound_cdn_is_sound(on, wire):
+    wire.reset()
+    report = verification.verify()
+    assert report.ok
+    assert report.checked == len(release.everything())
+    assert wire.counts() == {"LIST": 4}, "two folders in each of two buckets"
+
+
+def test_every_difference_is_found_in_both_directions(s3, on):
+    expected = damage(s3)
+    report = verification.verify()
+    assert found(report) == expected
+    assert verification.verify().findings == report.findings, "nothing was changed"
+
+
+def test_repair_mends_all_of_it_and_touches_nothing_else(s3, on):
+    expected = damage(s3)
+    report = verification.verify(repair=True)
+    assert report.ok
+    assert report.repaired == len(expected)
+    objects = s3.objects()
+    assert objects.pop("somebody/elses.txt") == b"not ours"
+    assert objects | s3.objects(PRIVATE) == release.everything()
+    assert "lessons/LES-MATH-0-1.json" not in objects
+
+
+def test_repair_goes_on_after_an_upload_that_waits_for_retry(s3, wire, on, plan):
+    SyncLog.objects.update(status=SyncStatus.FAILED)
+    s3.client.delete_object(Bucket=PUBLIC, Key=TOPIC)
+    assert verification.verify(repair=True).ok
+
+
+def test_the_command_prints_findings_and_fails(s3, on):
+    damage(s3)
+    out = StringIO()
+    with pytest.raises(CommandError) as failed:
+        call_command("verify_cdn", "--json", stdout=out)
+    assert failed.value.returncode == 1
+    body = json.loads(out.getvalue())
+    assert (body["ok"], body["repaired"], len(body["findings"])) == (False, 0, 7)
+    out = StringIO()
+    call_command("verify_cdn", "--repair", stdout=out)
+    assert "7 differences mended." in out.getvalue()
+
+
+def test_the_command_says_when_the_cdn_is_off_or_away(on, wire):
+    wire.fault = lambda _method, _path: "500"
+    out = StringIO()
+    with pytest.raises(CommandError) as failed:
+        call_command("verify_cdn", "--json", stdout=out)
+    assert failed.value.returncode == 1
+    assert json.loads(out.getvalue())["ok"] is False
+    on.cdn_enabled = False
+    on.save()
+    with pytest.raises(CommandError) as failed:
+        call_command("verify_cdn", stdout=StringIO())
+    assert failed.value.returncode == 2
+
+
+def test_an_etag_that_is_no_md5_makes_it_read_the_bytes(s3, on, monkeypatch):
+    """As in buckets encrypted with a key of one's own."""
+    listed = buckets.Bucket.list
+
+    def without_md5(self, prefix):
+        return {
+            path: type(held)(size=held.size, etag="not-an-md5")
+            for path, held in listed(self, prefix).items()
+        }
+
+    monkeypatch.setattr(buckets.Bucket, "list", without_md5)
+    assert verification.verify().ok
+    s3.put(MANIFEST, b"x" * len(s3.objects()[MANIFEST]))
+    assert found(verification.verify()) == {(Difference.DIFFERENT, "public", MANIFEST)}
