@@ -1,5 +1,6 @@
 """What publishing says on a lesson's page: which plans have it, and what waits."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from django.http import HttpRequest
@@ -58,7 +59,7 @@ def _said(rows: list[InPlan]) -> SafeString:
 
 
 def _state(
-    plan: AcademicPlan, lesson: Node, *, pending: bool, offered: set[int | None]
+    plan: AcademicPlan, lesson: Node, *, pending: bool, offered: Container[int | None]
 ) -> SafeString:
     if not plan.is_published:
         why = _("The plan is a draft: it has no students yet.")

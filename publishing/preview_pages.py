@@ -155,9 +155,9 @@ def _choice(request: HttpRequest, node: Node) -> Choice:
 
 
 def _node(kind: str, public_id: str) -> Node:
-    return get_object_or_404(
-        Node.objects.select_related("parent"), kind=kind, public_id=public_id
-    )
+    nodes = Node.objects.select_related("parent")
+    found: Node = get_object_or_404(nodes, kind=kind, public_id=public_id)
+    return found
 
 
 def _chosen(

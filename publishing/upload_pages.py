@@ -74,7 +74,8 @@ def _image_suffix(file: Any) -> str:
             _("The picture is larger than %(size)d MB. Make it smaller first.")
             % {"size": MOST_IMAGE_BYTES // 1024**2}
         )
-    kind = ImageField().to_python(file).image.format
+    picture: Any = ImageField().to_python(file)
+    kind = picture.image.format
     if kind not in IMAGE_SUFFIXES:
         raise ValidationError(
             _("Pictures are %(kinds)s files.") % {"kinds": ", ".join(IMAGE_SUFFIXES)}

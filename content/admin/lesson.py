@@ -62,15 +62,13 @@ class StageInline(SortableStackedInline):
     @property
     def media(self) -> Media:
         """Ours alone: the cards are sorted by our script."""
-        return Media(
-            css={"all": ["memora/stages.css"]},
-            js=[
-                Script("vendor/json-editor/jsoneditor.js"),
-                Script("memora/html.js"),
-                Script("memora/stage-fields.js"),
-                Script("memora/stages.js"),
-            ],
-        )
+        scripts: list[Any] = [
+            Script("vendor/json-editor/jsoneditor.js"),
+            Script("memora/html.js"),
+            Script("memora/stage-fields.js"),
+            Script("memora/stages.js"),
+        ]
+        return Media(css={"all": ["memora/stages.css"]}, js=scripts)
 
 
 class Script:
