@@ -236,7 +236,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         offers = inventory.offers_with(fresh, plan_id=plan_id, replaced=replaced)
     else:
         gone, kept, offers = set(), there | mine, None
-    lost = inventory.missing(documents, there)
+    lost = inventory.missing(documents.keys(), there)
     to_write = {
         path: document
         for path, document in documents.items()

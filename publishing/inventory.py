@@ -1,6 +1,6 @@
 """What is published already: as the tables say, and as the disk has it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,9 @@ from publishing.assembly import UnreadableReleaseError
 from publishing.models import LessonOffer
 from publishing.sealing import Record
 from publishing.snapshot import Snapshot
+
+_LISTED_FROM = 100
+"""Lessons to look for from which listing their whole folder is cheaper."""
 
 
 def believable(snapshot: Snapshot) -> Mapping[str, Record]:
@@ -69,17 +72,14 @@ def plan_files(plan_id: str) -> set[str]:
     return {folder + name for name in staging.files_of(plan_id, current)}
 
 
-def missing(documents: Collection[str], plan_files: Collection[str]) -> set[str]:
+def missing(documents: Set[str], plan_files: Set[str]) -> set[str]:
     """Documents, by path, whose file is not where it should be."""
-    return {
-        path
-        for path in documents
-        if (
-            path not in plan_files
-            if locations.lesson_id_of(path) is None
-            else not staging.exists(path)
-        )
-    }
+    lessons = {path for path in documents if locations.lesson_id_of(path) is not None}
+    if len(lessons) > _LISTED_FROM:
+        lost = lessons - staging.lesson_files()
+    else:
+        lost = {path for path in lessons if not staging.exists(path)}
+    return lost | ((documents - lessons) - plan_files)
 
 
 @dataclass(frozen=True, slots=True)
