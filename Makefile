@@ -95,6 +95,10 @@ deploy-check: $(VENV)/.base ## `check --deploy` is silent for a sound production
 bench-publish: $(VENV)/.dev ## What publishing costs against the disk alone (ARGS=…)
 	@exec $(BIN)/python -m tests.benchmarks.publish $(ARGS)
 
+.PHONY: bench-tree
+bench-tree: $(VENV)/.dev ## The tree page's weight and server time, small and large (ARGS=…)
+	@exec $(BIN)/python -m tests.benchmarks.tree_page $(ARGS)
+
 ##@ Now and then
 
 .PHONY: format
@@ -109,6 +113,10 @@ messages: $(VENV)/.base ## Collect and compile the translations (needs gettext)
 
 COMPILE := ../$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+.PHONY: roles
+roles: $(VENV)/.dev ## Write the table of who may do what (docs/roles.md) anew
+	MEMORA_WRITE_ROLES=1 $(BIN)/python -m pytest -q tests/admin/test_roles.py
+
 .PHONY: requirements
 requirements: $(VENV)/.dev ## Pin requirements/*.in into *.txt (ARGS=--upgrade for newer ones)
 	cd requirements && for name in base dev mariadb; do \

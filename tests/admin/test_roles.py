@@ -1,0 +1,169 @@
+"""URL × role × method: docs/roles.md says who may do what, and this walks it.
+
+``make roles`` writes the table anew, to be read before it is committed.
+"""
+
+import os
+import re
+import uuid
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from django.contrib import admin
+from django.db import transaction
+from django.urls import URLPattern, URLResolver
+
+from content.models import Node
+from plans.models import AcademicPlan
+from players import roles
+from players.models import User
+
+from .test_every_page import world  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.django_db
+
+PAGE = Path(__file__).parents[2] / "docs" / "roles.md"
+ROLES = (
+    roles.CONTENT_EDITORS,
+    roles.PUBLISHERS,
+    roles.SUPPORT,
+    roles.SYSTEM_MANAGERS,
+)
+METHODS = ("GET", "POST")
+OPEN_TO_ALL_STAFF = {
+    # Django's own: signing in and out, the own password, the scripts' catalogue.
+    *("login", "logout", "password_change", "password_change_done", "jsi18n"),
+    # Answers for the page that asks: it needs that page's model and field.
+    *("autocomplete", "view_on_site"),
+}
+ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
+LABELS = re.compile(r"\(\?P<app_label>([^)]*)\)")
+
+
+def addresses():
+    """Every address of ours below the admin, as written, with its name."""
+    for entry in admin.site.urls[0]:
+        yield from walk("", entry)
+
+
+def walk(before, entry):
+    pattern = before + str(entry.pattern).removeprefix("^").removesuffix("$")
+    if isinstance(entry, URLResolver):
+        for inner in entry.url_patterns:
+            yield from walk(pattern, inner)
+    elif isinstance(entry, URLPattern) and entry.name not in {None, *OPEN_TO_ALL_STAFF}:
+        for label in labels_of(pattern):
+            yield LABELS.sub(label, pattern), entry.name
+
+
+def labels_of(pattern):
+    found = LABELS.search(pattern)
+    return found[1].split("|") if found else [""]
+
+
+def example_of(name, argument):
+    """Something an address can be about."""
+    match argument:
+        case "plan_pk":
+            return AcademicPlan.objects.first().pk
+        case "pk" | "node_pk":
+            return Node.objects.get(kind="lesson", title="Mathematics's lesson 1").pk
+        case "public_id":
+            kind = name.rpartition("_")[2]
+            if kind == "plan":
+                return AcademicPlan.objects.first().public_id
+            return Node.objects.filter(kind=kind).first().public_id
+        case "change":
+            return uuid.uuid4()
+        case "id":
+            return User.objects.order_by("pk").first().pk
+        case "object_id":
+            for model in admin.site._registry:
+                prefix = f"{model._meta.app_label}_{model._meta.model_name}_"
+                if name.startswith(prefix):
+                    row = model._default_manager.order_by("pk").first()
+                    return 1 if row is None else row.pk
+    raise AssertionError(f"{name}: give <{argument}> an example")
+
+
+def answer(browser, method, address, name):
+    """The status of a bare request; whatever it changed is taken back."""
+    path = ARGUMENT.sub(lambda found: str(example_of(name, found[1])), address)
+    with transaction.atomic():
+        response = browser.generic(
+            method,
+            f"/admin/{path}",
+            content_type="application/x-www-form-urlencoded",
+        )
+        transaction.set_rollback(True)
+    if response.status_code == 302 and "/login/" in response.url:
+        return 403
+    return response.status_code
+
+
+def allowed(browser, address, name):
+    """The methods that are answered: not refused, and not unknown to the page."""
+    refusals = {403, 405}
+    if name == "app_list":
+        refusals = {*refusals, 404}  # what holds nothing for somebody is not there
+    return " ".join(
+        method
+        for method in METHODS
+        if answer(browser, method, address, name) not in refusals
+    )
+
+
+@pytest.fixture
+def browsers(client_of, staff, world):  # noqa: F811
+    return {role: client_of(staff(role)) for role in ROLES}
+
+
+def table(browsers):
+    """What each role may do, as docs/roles.md says it."""
+    lines = []
+    for app, found in groupby(sorted(set(addresses())), key=section_of):
+        head = " | ".join(ROLES)
+        lines += ["", f"### {app}", "", f"| Address | {head} |"]
+        lines.append("|---" * (len(ROLES) + 1) + "|")
+        for address, name in found:
+            cells = [
+                allowed(browser, address, name) or "–" for browser in browsers.values()
+            ]
+            shown = f"`/admin/{address}`".replace("|", r"\|")
+            lines.append(f"| {shown} | {' | '.join(cells)} |")
+    return "\n".join(lines).strip()
+
+
+def section_of(found):
+    app = found[0].partition("/")[0]
+    return app or "home"
+
+
+def test_the_page_on_roles_says_what_each_may_do(browsers):
+    before, mark, _written = PAGE.read_text().partition("<!-- walked -->\n")
+    walked = f"{before}{mark}\n{table(browsers)}\n"
+    if os.environ.get("MEMORA_WRITE_ROLES"):
+        PAGE.write_text(walked)
+    differing = set(PAGE.read_text().split("\n")) ^ set(walked.split("\n"))
+    assert not differing, "make roles writes it anew; read what changes:\n" + "\n".join(
+        sorted(differing)
+    )
+
+
+def test_nobody_else_gets_past_the_door(client, player, client_of, world):  # noqa: F811
+    student = client_of(player.user)
+    for address, name in addresses():
+        for method in METHODS:
+            assert answer(client, method, address, name) == 403, (method, address)
+            assert answer(student, method, address, name) == 403, (method, address)
+
+
+def test_an_editors_bare_request_changes_nothing(client_of, editor, world):  # noqa: F811
+    browser = client_of(editor)
+    before = list(Node.objects.order_by("pk").values())
+    for address, name in addresses():
+        if address.startswith("content/"):
+            for method in METHODS:
+                answer(browser, method, address, name)
+    assert list(Node.objects.order_by("pk").values()) == before
