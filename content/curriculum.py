@@ -65,6 +65,8 @@ class ImportReport:
     """What an import did, or with ``dry_run`` would do.
 
     ``notes`` are ``(json_path, remark)``: what an editor may want to look at.
+    ``kinds`` parts ``nodes`` by `Kind`, in the tree's order; kinds without any are left
+    out.
     """
 
     subject_id: str
@@ -73,6 +75,7 @@ class ImportReport:
     stages: Counts
     notes: tuple[tuple[str, str], ...] = ()
     dry_run: bool = False
+    kinds: tuple[tuple[Kind, Counts], ...] = ()
 
 
 class SubjectNotFoundError(MemoraError):
@@ -589,7 +592,20 @@ class _Import:
                 if spec.is_named_after_topic
             ),
             dry_run=dry_run,
+            kinds=tuple(self._counts_by_kind()),
         )
+
+    def _counts_by_kind(self) -> Iterator[tuple[Kind, Counts]]:
+        new = set(self.new_nodes)
+        for kind in Kind:
+            specs = [spec for spec in self.specs if spec.kind is kind]
+            created = sum(spec in new for spec in specs)
+            updated = sum(
+                spec not in new and self.pk_of[spec] in self.changed_nodes
+                for spec in specs
+            )
+            if specs:
+                yield kind, Counts(created, updated, len(specs) - created - updated)
 
 
 def _stage_row(

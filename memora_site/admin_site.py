@@ -55,9 +55,10 @@ class MemoraAdminSite(admin.AdminSite):
     def get_urls(self) -> list[Any]:
         """With the pages that belong to no model."""
         # Pages know models, which are not there yet when this module is read.
+        from content import exchange_pages
         from publishing import dashboard_pages, preview_pages, upload_pages
 
-        pages = (dashboard_pages, preview_pages, upload_pages)
+        pages = (dashboard_pages, exchange_pages, preview_pages, upload_pages)
         own = [url for module in pages for url in module.urls(self)]
         return [*own, *super().get_urls()]
 

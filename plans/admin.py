@@ -66,7 +66,6 @@ class AcademicPlanAdmin(
         "is_published",
     )
     inlines: ClassVar[tuple[type[Any], ...]] = (SubjectInline,)
-    save_on_top = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         plans: QuerySet[Any] = super().get_queryset(request)

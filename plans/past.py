@@ -5,7 +5,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from content.past import Edit, Names, Source, edits
-from plans.models import AcademicPlan, OverrideAction, PlanOverride, PlanSubject
+from plans import wording
+from plans.models import AcademicPlan, PlanOverride, PlanSubject
 
 
 def of_plan(plan: AcademicPlan) -> list[Edit]:
@@ -33,6 +34,6 @@ def of_plan(plan: AcademicPlan) -> list[Edit]:
 
 def _override(row: Any, names: Names) -> str:
     """What an override says, and of what."""
-    action = str(dict(OverrideAction.choices).get(row.action, row.action))
-    said = f"{action}: {row.value}" if row.value else action
-    return f"{names.of('target', row)} — {said}"
+    said = wording.action_in_words(row.action, row.value)
+    # Each in its own direction: titles are often Arabic where the words are not.
+    return f"\u2068{names.of('target', row)}\u2069 — \u2068{said}\u2069"
