@@ -95,6 +95,10 @@ deploy-check: $(VENV)/.base ## `check --deploy` is silent for a sound production
 bench-publish: $(VENV)/.dev ## What publishing costs against the disk alone (ARGS=…)
 	@exec $(BIN)/python -m tests.benchmarks.publish $(ARGS)
 
+.PHONY: bench-upload
+bench-upload: $(VENV)/.dev ## What uploading costs: requests, and time against a floor (ARGS=…)
+	@exec $(BIN)/python -m tests.benchmarks.upload $(ARGS)
+
 .PHONY: bench-tree
 bench-tree: $(VENV)/.dev ## The tree page's weight and server time, small and large (ARGS=…)
 	@exec $(BIN)/python -m tests.benchmarks.tree_page $(ARGS)

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
+from content.errors import MemoraError
 from publishing import (
     alerts,
     builds,
@@ -24,6 +25,7 @@ from publishing import (
     release,
     staging,
     status,
+    verification,
 )
 from publishing.models import (
     AlertKind,
@@ -49,7 +51,7 @@ _FILE_KINDS = frozenset(
     }
 )
 _DAMAGE = frozenset({FaultKind.MISSING, FaultKind.CORRUPT})
-_FILES, _SERVICE = "files", "service"
+_FILES, _SERVICE, _CDN = "files", "service", "cdn"
 _MESSAGES = {
     _FILES: gettext_lazy(
         "The health check found: %(faults)s\nIts report lists them all. “manage.py "
@@ -59,8 +61,12 @@ _MESSAGES = {
         "The health check found: %(faults)s\nIts report lists them all, and “manage.py "
         "queue_status” says how publishing stands."
     ),
+    _CDN: gettext_lazy(
+        "The health check found: %(faults)s\nIts report lists them all. “manage.py "
+        "verify_cdn --repair” uploads what is missing and deletes what is not ours."
+    ),
 }
-"""What an alert about files, or about the service, says."""
+"""What an alert about files, the service, or files on the CDN says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ def check(
     facts = _measure(current.now, queued)
     if current.is_about_everything:
         _check_service(current, queued, facts)
+        _check_cdn(current, repair=repair)
     if repair:
         _repair(current)
     report = _store(current, facts)
@@ -197,6 +204,25 @@ def _check_service(
             % {"seconds": silence}
         )
         current.add(FaultKind.SILENT, "", why)
+
+
+def _check_cdn(current: inspection.Check, *, repair: bool) -> None:
+    """Whether the CDN answers; in a full check, whether it has what is published."""
+    if not PublishingSettings.get_solo().cdn_enabled:
+        return
+    try:
+        if not current.full:
+            verification.reach()
+            return
+        before = verification.verify()
+        after = verification.verify(repair=True) if repair and not before.ok else before
+    except MemoraError as error:
+        current.add(FaultKind.CDN_SILENT, "", error.message)
+        return
+    left = set(after.findings)
+    for found in before.findings:
+        current.add(FaultKind.CDN_DIFFERS, found.path, f"{found.place}: {found.why}")
+        current.found[-1].repaired = found not in left
 
 
 # --- Mending --------------------------------------------------------------------------
@@ -314,11 +340,14 @@ def _alert(current: inspection.Check, report: HealthReport) -> None:
     service = [
         found
         for found in left
-        if found.kind not in _FILE_KINDS and found.kind is not FaultKind.DISK_LOW
+        if found.kind not in _FILE_KINDS
+        and found.kind not in (FaultKind.DISK_LOW, FaultKind.CDN_DIFFERS)
     ]
+    on_cdn = [found for found in left if found.kind is FaultKind.CDN_DIFFERS]
     everything = current.is_about_everything
     _raise_or_resolve(_FILES, files, may_resolve=everything and current.full)
     _raise_or_resolve(_SERVICE, service, may_resolve=everything)
+    _raise_or_resolve(_CDN, on_cdn, may_resolve=everything and current.full)
 
 
 def _raise_or_resolve(

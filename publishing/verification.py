@@ -87,6 +87,16 @@ def verify(*, repair: bool = False, progress: Progress | None = None) -> Report:
     )
 
 
+def reach() -> None:
+    """Ask the CDN for something, whatever it answers.
+
+    Raises:
+        DistributionError, SecretsError: it did not.
+    """
+    for target in targets_of(PublishingSettings.get_solo()).all():
+        target.read("plans/manifest.json")  # no plan can have this name
+
+
 def _compare(targets: Targets, progress: Progress) -> Report:
     held = {
         target.id: {

@@ -6,8 +6,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from publishing import builds, s3 as buckets, verification
-from publishing.models import SyncLog, SyncStatus
+from publishing import builds, health, s3 as buckets, verification
+from publishing.models import Alert, AlertKind, FaultKind, SyncLog, SyncStatus
 from publishing.verification import Difference
 from tests.publishing import release
 from tests.publishing.cdn_world import PRIVATE, PUBLIC, turn_on
@@ -132,3 +132,37 @@ def test_an_etag_that_is_no_md5_makes_it_read_the_bytes(s3, on, monkeypatch):
     assert verification.verify().ok
     s3.put(MANIFEST, b"x" * len(s3.objects()[MANIFEST]))
     assert found(verification.verify()) == {(Difference.DIFFERENT, "public", MANIFEST)}
+
+
+# --- In the health check --------------------------------------------------------------
+
+
+def kinds(report) -> set[str]:
+    return set(report.counts) & {FaultKind.CDN_DIFFERS, FaultKind.CDN_SILENT}
+
+
+def test_the_nightly_check_compares_the_cdn_and_mends_it(s3, on):
+    damage(s3)
+    found = health.check(full=True)
+    assert found.counts[FaultKind.CDN_DIFFERS] == 7
+    alert = Alert.objects.get(kind=AlertKind.HEALTH_FAULT, key="cdn")
+    assert "verify_cdn --repair" in alert.message
+    mended = health.check(full=True, repair=True)
+    assert mended.counts[FaultKind.CDN_DIFFERS] == mended.repaired == 7
+    assert kinds(health.check(full=True)) == set()
+    alert.refresh_from_db()
+    assert not alert.is_open
+
+
+def test_the_hourly_check_asks_whether_the_cdn_answers(s3, wire, on):
+    wire.reset()
+    assert kinds(health.check(full=False)) == set()
+    assert wire.counts() == {"GET": 2}
+    wire.fault = lambda _method, _path: "reset"
+    assert kinds(health.check(full=False)) == {FaultKind.CDN_SILENT}
+    assert kinds(health.check(full=True)) == {FaultKind.CDN_SILENT}
+
+
+def test_a_cdn_that_is_off_is_not_asked(wire, plan):
+    health.check(full=True)
+    assert wire.counts() == {}
