@@ -16,13 +16,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from content import kept_uploads, lesson_sheet
+from content import kept_uploads, lesson_sheet, sheet_files
 from content.curriculum import ImportReport, export_curriculum, import_curriculum
 from content.curriculum_format import MAX_BYTES
 from content.errors import CurriculumError, MemoraError
 from content.kept_uploads import UploadGoneError
-from content.lesson_sheet import CSV, XLSX, SheetReport
+from content.lesson_sheet import SheetReport
 from content.models import Node, NodeKind
+from content.sheet_files import CSV, XLSX
 
 CURRICULUM, SHEET = "curriculum", "sheet"
 _TYPES = {
@@ -145,7 +146,7 @@ def _file(request: HttpRequest, what: str) -> tuple[str, bytes]:
     uploaded = request.FILES.get("file")
     if uploaded is None:
         raise UploadGoneError(_("Choose a file first."))
-    limit = MAX_BYTES if what == CURRICULUM else lesson_sheet.MAX_BYTES
+    limit = MAX_BYTES if what == CURRICULUM else sheet_files.MAX_BYTES
     if (uploaded.size or 0) > limit:
         raise UploadGoneError(
             _("The file is larger than %(limit)d MB.") % {"limit": limit >> 20}
