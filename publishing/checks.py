@@ -4,10 +4,29 @@ from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from publishing.health import WEEKDAYS
+
+
+@register()
+def check_secrets_keys(**_kwargs: Any) -> list[CheckMessage]:
+    """Each key for the secrets in the database is one."""
+    for position, key in enumerate(settings.SECRETS_KEYS, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            return [
+                Error(
+                    f"Key {position} in MEMORA_SECRETS_KEYS is no Fernet key.",
+                    hint="Make one: python -c 'from cryptography.fernet import Fernet; "
+                    "print(Fernet.generate_key().decode())'",
+                    id="publishing.E004",
+                )
+            ]
+    return []
 
 
 @register()

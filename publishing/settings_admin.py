@@ -37,7 +37,7 @@ class SecretField(forms.CharField):
         return bool(data)
 
 
-class PublishingSettingsForm(forms.ModelForm):
+class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     """Every setting; a secret is entered, kept or forgotten, and never shown."""
 
     cdn_secret_key = SecretField(label=gettext_lazy("Secret access key"))

@@ -21,11 +21,11 @@ class StagingStorage(FileSystemStorage):
 class BucketStorage(Storage):
     """The public bucket of the publishing settings, as they are at each call."""
 
-    def _open(self, name: str, mode: str = "rb") -> File:
-        file: File = _bucket().open(name, mode)
+    def _open(self, name: str, mode: str = "rb") -> "File[Any]":
+        file: File[Any] = _bucket().open(name, mode)
         return file
 
-    def _save(self, name: str, content: File) -> str:
+    def _save(self, name: str, content: "File[Any]") -> str:
         saved: str = _bucket().save(name, content)
         return saved
 

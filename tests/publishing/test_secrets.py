@@ -4,6 +4,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from publishing import secrets
+from publishing.checks import check_secrets_keys
 from publishing.models import PublishingSettings
 from publishing.secrets import SecretsError
 
@@ -60,6 +61,16 @@ def test_no_secret_is_no_secret(settings):
     settings.PRODUCTION = True
     settings.SECRETS_KEYS = []
     assert secrets.encrypt("") == secrets.decrypt("") == ""
+
+
+def test_check_refuses_a_key_that_is_none_by_its_place(settings):
+    settings.SECRETS_KEYS = [NEW, OLD]
+    assert check_secrets_keys() == []
+    settings.SECRETS_KEYS = [NEW, "not a key"]
+    (refused,) = check_secrets_keys()
+    assert refused.id == "publishing.E004"
+    assert "Key 2" in refused.msg
+    assert "not a key" not in refused.msg
 
 
 @pytest.mark.django_db
