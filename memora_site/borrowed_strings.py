@@ -6,13 +6,6 @@ English texts and find our translation.
 
 from django.utils.translation import gettext_noop, ngettext_lazy, npgettext_lazy
 
-# django-mptt
-gettext_noop("Collapse tree")
-gettext_noop("Expand tree")
-gettext_noop("move node before node")
-gettext_noop("move node to child position")
-gettext_noop("move node after node")
-
 # django-admin-sortable2
 gettext_noop("Move to first position")
 gettext_noop("Move to last position")
