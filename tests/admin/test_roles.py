@@ -74,6 +74,8 @@ def example_of(name, argument):
             if kind == "plan":
                 return AcademicPlan.objects.first().public_id
             return Node.objects.filter(kind=kind).first().public_id
+        case "kind":
+            return "json"
         case "change":
             return uuid.uuid4()
         case "id":
