@@ -67,9 +67,6 @@
     living().forEach((card, place) => {
       card.querySelector(".stage-number").textContent = place + 1;
     });
-    cards().forEach((card, place) => {
-      field(card, "position").value = place + 1;
-    });
     section.classList.toggle("is-empty", living().length === 0);
   }
 
@@ -96,6 +93,10 @@
     }
   }
 
+  function isNew(card) {
+    return !field(card, "id")?.value && field(card, "config").value.trim() === "{}";
+  }
+
   function start(card) {
     const state = { editor: null, baseline: null, original: field(card, "config").value, faults: null };
     states.set(card, state);
@@ -111,7 +112,8 @@
     holder.replaceChildren();
     state.editor = Memora.stageForm(holder, field(card, "type").value, config);
     state.editor.on("ready", () => {
-      state.baseline = JSON.stringify(state.editor.getValue());
+      // A new stage is written as its form starts, so that what is missing has its place.
+      state.baseline = isNew(card) ? "" : JSON.stringify(state.editor.getValue());
       if (state.faults) showFaults(card, state.faults);
       holder.addEventListener("focusout", (event) => touch(card, event.target));
     });
@@ -200,14 +202,16 @@
   /* --- Sorting: by hand, and by the arrow keys --- */
 
   function moved(card) {
+    cards().forEach((other, place) => {
+      field(other, "position").value = place + 1;
+    });
     renumber();
     const place = living().indexOf(card) + 1;
     said.textContent = fill(words.moved, { title: titleOf(card), place });
     changed();
   }
 
-  function drag(card, grip, start) {
-    grip.setPointerCapture(start.pointerId);
+  function drag(card) {
     card.classList.add("is-dragged");
     const before = cards().indexOf(card);
     const move = (event) => {
@@ -217,21 +221,18 @@
       });
       if (!over) return;
       const box = over.getBoundingClientRect();
-      const after = event.clientY > box.top + box.height / 2;
-      const target = after ? over.nextSibling : over;
-      if (target !== card && target !== card.nextSibling) list.insertBefore(card, target);
-      else if (target === card.nextSibling && after === false) list.insertBefore(card, over);
+      if (event.clientY > box.top + box.height / 2) over.after(card);
+      else over.before(card);
     };
     const end = () => {
       card.classList.remove("is-dragged");
-      grip.removeEventListener("pointermove", move);
-      grip.removeEventListener("pointerup", end);
-      grip.removeEventListener("pointercancel", end);
+      for (const name of ["pointerup", "pointercancel"]) document.removeEventListener(name, end);
+      document.removeEventListener("pointermove", move);
       if (cards().indexOf(card) !== before) moved(card);
     };
-    grip.addEventListener("pointermove", move);
-    grip.addEventListener("pointerup", end);
-    grip.addEventListener("pointercancel", end);
+    // On the document: the card, and its handle with it, leaves its place while it is dragged.
+    document.addEventListener("pointermove", move);
+    for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, end);
   }
 
   function step(card, way) {
@@ -253,7 +254,9 @@
     holder.innerHTML = template.innerHTML.replaceAll("__prefix__", total.value);
     const card = holder.content.querySelector(".stage-card");
     total.value = Number(total.value) + 1;
+    const last = Math.max(0, ...cards().map((other) => Number(field(other, "position").value)));
     list.append(card);
+    field(card, "position").value = last + 1;
     field(card, "type").value = type;
     field(card, "config").value = "{}";
     prepare(card);
@@ -290,7 +293,9 @@
     card.querySelector(".stage-remove").addEventListener("click", () => remove(card));
     const grip = card.querySelector(".stage-grip");
     grip.textContent = "⠿";
-    grip.addEventListener("pointerdown", (event) => drag(card, grip, event));
+    grip.addEventListener("pointerdown", (event) => {
+      if (event.button === 0) drag(card);
+    });
     grip.addEventListener("keydown", (event) => {
       const way = { ArrowUp: -1, ArrowDown: 1 }[event.key];
       if (!way) return;
