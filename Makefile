@@ -103,6 +103,10 @@ bench-upload: $(VENV)/.dev ## What uploading costs: requests, and time against a
 bench-tree: $(VENV)/.dev ## The tree page's weight and server time, small and large (ARGS=…)
 	@exec $(BIN)/python -m tests.benchmarks.tree_page $(ARGS)
 
+.PHONY: bench-static
+bench-static: $(VENV)/.dev ## What nginx serves, open and gated, to 1,000 connections (needs nginx, wrk)
+	@exec $(BIN)/python -m tests.benchmarks.static $(ARGS)
+
 ##@ Now and then
 
 .PHONY: format

@@ -91,6 +91,7 @@ INSTALLED_APPS = [
     "django_structlog",
 ]
 MIDDLEWARE = [
+    "publishing.middleware.gate_first",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -437,4 +438,10 @@ vars().update(EMAIL_CONFIG)
 EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not hold up a build
 DEFAULT_FROM_EMAIL: str = env("DEFAULT_FROM_EMAIL", default="memora@localhost")
 if SENTRY_DSN := env("SENTRY_DSN", default=""):
-    sentry_sdk.init(dsn=SENTRY_DSN, environment=ENVIRONMENT, send_default_pii=False)
+    sentry_sdk.init(
+        dsn=SENTRY_DSN,
+        environment=ENVIRONMENT,
+        send_default_pii=False,
+        # A frame of the upload holds the keys of the CDN.
+        include_local_variables=False,
+    )

@@ -6,6 +6,5 @@ from publishing import views
 
 urlpatterns = [
     path("memora_content/<path:path>", views.content_file, name="content-file"),
-    path("gate", views.gate, name="gate"),
     path("videos/<path:path>", views.video_file, name="video-file"),
 ]

@@ -26,7 +26,7 @@ _RANGE_BYTES = 4 * 1024 * 1024
 """The most one answer to a range holds; the player asks for the rest."""
 _OPEN_CACHE = "public, max-age=300"
 _GATED_CACHE = "private, no-store"
-_GATE_SECONDS = 10
+_GATE_SECONDS = 60
 """How long the web server may keep a yes of `gate`, and use it while it asks again."""
 
 

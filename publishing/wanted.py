@@ -157,22 +157,19 @@ def behind(targets: Targets) -> set[int]:
     lacking = [lessons.filter(lesson_id__in=opened).exclude(_uploaded(targets.public))]
     if targets.private is not None:
         gated = lessons.exclude(lesson_id__in=opened)
-        lacking.append(gated.exclude(_uploaded(targets.private)))
+        lacking.append(gated.exclude(_uploaded(targets.private, is_cached=False)))
     for rows in lacking:
         offering = LessonOffer.objects.filter(lesson_id__in=rows.values("lesson_id"))
         found |= set(offering.values_list("publication_id", flat=True).distinct())
     return found
 
 
-def _uploaded(target: Target) -> Exists:
-    return Exists(
-        UploadedDocument.objects.filter(
-            target=target.id,
-            path=OuterRef("path"),
-            sha256=OuterRef("sha256"),
-            purge=False,
-        )
+def _uploaded(target: Target, *, is_cached: bool = True) -> Exists:
+    """No cache stands before the private place: nothing there waits to be purged."""
+    rows = UploadedDocument.objects.filter(
+        target=target.id, path=OuterRef("path"), sha256=OuterRef("sha256")
     )
+    return Exists(rows.filter(purge=False) if is_cached else rows)
 
 
 @dataclass(frozen=True, slots=True)

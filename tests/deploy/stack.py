@@ -169,7 +169,10 @@ class Stack:
 
 @contextlib.contextmanager
 def running(*, seed: bool = True) -> Iterator[Stack]:
-    """A Memora of our own; with ``seed``, the demo school is published in it."""
+    """A Memora of our own; with ``seed``, the demo school is published in it.
+
+    Its nginx answers ``/bench-floor`` with nothing but 200.
+    """
     # Not below pytest's folder: a Unix socket's path has 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="memora-deploy-"))
     for name in ("content", "state", "run", "log", "cache", "spool"):
@@ -267,6 +270,9 @@ def site_config(folder: Path, port: int) -> str:
         "/var/log/nginx": f"{folder}/log",
         "/etc/nginx/memora/": f"{folder}/",
         "/srv/memora/": f"{folder}/",
+        "    # --- Published files": (
+            "    location = /bench-floor { return 200; }\n    # --- Published files"
+        ),
     }.items():
         assert old in config, old
         config = config.replace(old, new)

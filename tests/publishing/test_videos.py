@@ -11,6 +11,7 @@ from django.core.files.storage import storages
 from content.stage_types import SCHEMAS
 from publishing import videos
 
+pytestmark = pytest.mark.django_db
 NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
 MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(100)
 WEBM = b"\x1a\x45\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84webm"

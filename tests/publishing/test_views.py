@@ -132,14 +132,14 @@ def test_the_gate_answers_without_a_query(client, db, django_assert_num_queries)
         opened = ask_gate(client, uri)
         refused = ask_gate(client, uri.partition("?")[0])
     assert (opened.status_code, refused.status_code) == (204, 403)
-    assert opened["Cache-Control"] == "max-age=10, stale-while-revalidate=10"
+    assert opened["Cache-Control"] == "max-age=60, stale-while-revalidate=60"
     assert refused["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize(
     ("left", "kept"),
     [
-        (15, "max-age=10, stale-while-revalidate=5"),
+        (65, "max-age=60, stale-while-revalidate=5"),
         (4, "max-age=4, stale-while-revalidate=0"),
     ],
 )
