@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 import urllib3
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from content.errors import MemoraError
@@ -92,8 +93,10 @@ def _steps(current: PublishingSettings) -> Iterator[Step]:
 
 def _targets(current: PublishingSettings) -> tuple[Targets | None, Step]:
     name = _("settings")
-    if not current.cdn_base_url:
-        return None, Step(name, ok=False, said=_("The CDN base URL is missing."))
+    try:
+        current.clean()
+    except ValidationError as error:
+        return None, Step(name, ok=False, said=" ".join(error.messages))
     try:
         targets = targets_of(current)
     except MemoraError as error:

@@ -1,5 +1,7 @@
 """Where clients find published files: the one place that decides (DESIGN 5)."""
 
+from urllib.parse import urlsplit
+
 from django.conf import settings
 
 from publishing import locations
@@ -26,8 +28,23 @@ def content_base_url(current: PublishingSettings | None = None) -> str:
 
 
 def cdn_base_url(current: PublishingSettings) -> str:
-    """Where the CDN serves content paths, ending in ``/``; whether it is used or not."""
-    return f"{current.cdn_base_url.rstrip('/')}/"
+    """Where the CDN serves content paths, ending in ``/``; whether it is used or not.
+
+    Without a base URL of its own, the public bucket's own address (spec 4).
+    """
+    base = current.cdn_base_url.rstrip("/") or _bucket_url(current)
+    return f"{base}/"
+
+
+def _bucket_url(current: PublishingSettings) -> str:
+    bucket = current.cdn_bucket
+    if not current.cdn_endpoint:
+        return f"https://{bucket}.s3.{current.cdn_region}.amazonaws.com"
+    endpoint = urlsplit(current.cdn_endpoint)
+    path = endpoint.path.rstrip("/")
+    if current.cdn_path_style:
+        return f"{endpoint.scheme}://{endpoint.netloc}{path}/{bucket}"
+    return f"{endpoint.scheme}://{bucket}.{endpoint.netloc}{path}"
 
 
 def get_content_url(path: str) -> str:

@@ -78,7 +78,8 @@ class PublishingSettings(SingletonModel):
         _("CDN base URL"),
         blank=True,
         help_text=_(
-            "What students' apps put before a file's path, e.g. https://cdn.example.org"
+            "What students' apps put before a file's path, e.g. "
+            "https://cdn.example.org. Empty: the public bucket's own address."
         ),
     )
     cdn_endpoint = models.URLField(
@@ -167,7 +168,7 @@ class PublishingSettings(SingletonModel):
         if self.cdn_enabled:
             needed = ["cdn_base_url"]
             if storage_is_the_bucket():
-                needed += ["cdn_bucket", "cdn_access_key", "cdn_secret_key"]
+                needed = ["cdn_bucket", "cdn_access_key", "cdn_secret_key"]
             for name in needed:
                 if not getattr(self, name) and name not in faults:
                     faults[name] = _("The CDN cannot be used without this.")

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage
 
+from publishing.content_urls import cdn_base_url
 from publishing.models import PublishingSettings
 
 
@@ -47,7 +48,7 @@ class BucketStorage(Storage):
         return modified
 
     def url(self, name: str | None) -> str:
-        return f"{PublishingSettings.get_solo().cdn_base_url.rstrip('/')}/{name}"
+        return f"{cdn_base_url(PublishingSettings.get_solo())}{name}"
 
 
 def _bucket() -> Any:

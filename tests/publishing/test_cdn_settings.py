@@ -109,7 +109,6 @@ def test_no_history_names_a_secret(manager):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"cdn_base_url": ""},
         {"cdn_bucket": ""},
         {"cdn_access_key": ""},
         {"cdn_private_bucket": PUBLIC},

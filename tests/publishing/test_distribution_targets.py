@@ -12,7 +12,7 @@ import pytest
 from django.core.files.storage import storages
 
 from publishing import builds, connection, s3, verification
-from publishing.content_urls import get_content_url
+from publishing.content_urls import content_base_url, get_content_url
 from publishing.models import PublishingSettings, SyncStatus
 from publishing.targets import DistributionError
 from tests.publishing import release
@@ -176,6 +176,25 @@ def test_the_switch_leads_to_the_cdn_and_back(settings):
     current.local_fallback_mode, current.cdn_enabled = False, False
     current.save()
     assert get_content_url(MANIFEST) == here
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path_style", "base"),
+    [
+        ("https://s3.example.org", True, f"https://s3.example.org/{PUBLIC}"),
+        ("https://s3.example.org/", False, f"https://{PUBLIC}.s3.example.org"),
+        ("", False, f"https://{PUBLIC}.s3.eu-west-1.amazonaws.com"),
+    ],
+)
+def test_without_a_base_url_links_lead_to_the_bucket(endpoint, path_style, base):
+    current = PublishingSettings(
+        cdn_enabled=True,
+        cdn_bucket=PUBLIC,
+        cdn_endpoint=endpoint,
+        cdn_path_style=path_style,
+        cdn_region="eu-west-1",
+    )
+    assert content_base_url(current) == f"{base}/"
 
 
 _WATCH = """
