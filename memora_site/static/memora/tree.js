@@ -551,8 +551,7 @@ function showPath() {
   const box = tree.getBoundingClientRect();
   let item = null;
   if (box.top < edge - 4 && box.bottom > edge) {
-    const x = isRtl ? box.right - 60 : box.left + 60;
-    item = itemOf(document.elementFromPoint(x, edge + 6));
+    item = itemOf(document.elementFromPoint(box.left + box.width / 2, edge + 6));
   }
   const trail = [];
   for (let above = item && parentOf(item); above; above = parentOf(above)) trail.unshift(above);

@@ -1,0 +1,293 @@
+"""An editor's tree in a real browser: from nothing to a subject, by keys and by mouse."""
+
+import os
+import shutil
+
+import pytest
+from django.urls import reverse
+
+from content import services
+from content.integrity import find_faults
+from content.models import Node
+from players.models import User
+from tests.factories.content import make_branch, titles
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
+)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on this machine"),
+    pytest.mark.django_db(transaction=True),
+]
+
+EMAIL, PASSWORD = "editor@example.org", "a-long-enough-phrase"
+TREE = reverse("admin:content_node_changelist")
+IN = {"en": "ArrowRight", "ar": "ArrowLeft"}
+OUT = {"en": "ArrowLeft", "ar": "ArrowRight"}
+LANGUAGES = ["en", "ar"]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    # Playwright keeps an event loop running; Django must not mistake it for its own.
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def open_tree(chromium, live_server):
+    """Signs the editor in and opens the tree; any script error fails the test."""
+    User.objects.create_superuser(EMAIL, PASSWORD)
+    contexts, errors = [], []
+
+    def opened(language="en", width=1400):
+        context = chromium.new_context(
+            base_url=live_server.url, viewport={"width": width, "height": 900}
+        )
+        contexts.append(context)
+        cookie = {"name": "django_language", "value": language, "url": live_server.url}
+        context.add_cookies([cookie])
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(reverse("admin:login"))
+        page.fill("[name=username]", EMAIL)
+        page.fill("[name=password]", PASSWORD)
+        page.press("[name=password]", "Enter")
+        page.wait_for_url("**/admin/")
+        page.goto(TREE)
+        page.wait_for_selector("#tree[data-ready]")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert find_faults() == []
+
+
+def item(page, node):
+    return page.locator(f"#n{node.pk}")
+
+
+def open_all(page, *nodes):
+    for node in nodes:
+        item(page, node).locator("> .row .twist").click()
+        item(page, node).locator("> [role=group]").wait_for()
+
+
+def drag(page, node, onto, part=0.5, hold=0):
+    """With a real mouse: from a row's handle to a height within another row."""
+    grip = item(page, node).locator("> .row .grip").bounding_box()
+    row = item(page, onto).locator("> .row").bounding_box()
+    page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(grip["x"] + 30, grip["y"] + 30, steps=3)
+    page.mouse.move(
+        row["x"] + row["width"] / 2, row["y"] + row["height"] * part, steps=6
+    )
+    page.wait_for_timeout(hold)
+    page.mouse.up()
+
+
+def rows(page):
+    return page.locator("#tree [role=treeitem]:visible a bdi").all_inner_texts()
+
+
+def expect_rows(page, wanted):
+    page.wait_for_function(
+        """wanted => {
+          const rows = [...document.querySelectorAll('#tree [role=treeitem]')];
+          const shown = rows.filter(row => row.checkVisibility());
+          const titles = shown.map(row => row.querySelector('a bdi').textContent);
+          return JSON.stringify(titles) === JSON.stringify(wanted);
+        }""",
+        arg=wanted,
+        timeout=5000,
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_subject_grows_from_nothing_by_keys_alone(open_tree, language):
+    page = open_tree(language)
+    page.keyboard.press("n")
+    for title in ("الرياضيات", "المسار", "الوحدة", "الموضوع"):
+        page.keyboard.type(title)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f"#tree a bdi:text-is('{title}')")
+        page.keyboard.press("Escape")
+        page.wait_for_selector(f"[role=treeitem]:focus a bdi:text-is('{title}')")
+        page.keyboard.press("n")
+        page.wait_for_selector(".adding input")
+    for title in ("الأول", "الثاني", "الثالث"):
+        page.keyboard.type(title)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f"#tree a bdi:text-is('{title}')")
+    page.keyboard.press("Escape")
+    topic = Node.objects.get(kind="topic")
+    assert titles(topic) == ["الأول", "الثاني", "الثالث"]
+    page.keyboard.press("Alt+ArrowUp")
+    expect_rows(page, [*rows(page)[:4], "الأول", "الثالث", "الثاني"])
+    assert titles(topic) == ["الأول", "الثالث", "الثاني"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_dragging_moves_is_undone_and_is_refused_with_the_reason(open_tree, language):
+    branch = make_branch("M", lessons=3)
+    page = open_tree(language)
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    drag(page, branch.lessons[2], branch.lessons[0], part=0.2)
+    page.wait_for_selector(".toast .undo")
+    assert titles(branch.topic) == ["Lesson 3", "Lesson 1", "Lesson 2"]
+    page.click(".toast .undo")
+    above = ["M", "M track", "M unit", "M topic"]
+    expect_rows(page, [*above, "Lesson 1", "Lesson 2", "Lesson 3"])
+    drag(page, branch.lessons[0], branch.unit)
+    page.wait_for_selector(".toast.is-failed")
+    assert titles(branch.topic) == ["Lesson 1", "Lesson 2", "Lesson 3"]
+
+
+def test_a_closed_branch_opens_under_what_is_held_over_it(open_tree):
+    one, two = make_branch("A", lessons=2), make_branch("B", lessons=1)
+    page = open_tree()
+    open_all(page, one.subject, one.track, one.unit, one.topic)
+    open_all(page, two.subject, two.track, two.unit)
+    drag(page, one.lessons[0], two.topic, hold=900)
+    page.click("dialog button[value=yes]")
+    page.wait_for_selector(f"#n{two.topic.pk} #n{one.lessons[0].pk}")
+    assert titles(two.topic) == ["Lesson 1", "Lesson 1"]
+    assert Node.objects.get(pk=one.lessons[0].pk).subject_id == two.subject.pk
+
+
+def test_leaving_it_where_it_is_moves_nothing(open_tree):
+    one, two = make_branch("A", lessons=1), make_branch("B")
+    page = open_tree()
+    open_all(page, one.subject, one.track, one.unit, one.topic)
+    item(page, one.lessons[0]).focus()
+    page.keyboard.press("m")
+    page.fill("dialog input[type=search]", "B topic")
+    page.click(f"dialog .places button[value='{two.topic.pk}']")
+    page.click("dialog .cancel")
+    page.wait_for_selector("dialog", state="detached")
+    assert titles(one.topic) == ["Lesson 1"]
+
+
+def test_what_was_open_is_open_again_on_return(open_tree):
+    branch = make_branch("M", lessons=2)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    item(page, branch.lessons[1]).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/{branch.lessons[1].pk}/change/")
+    page.goto(TREE)
+    page.wait_for_selector("#tree[data-ready]")
+    shown = ["M", "M track", "M unit", "M topic", "Lesson 1", "Lesson 2"]
+    expect_rows(page, shown)
+    item(page, branch.subject).focus()
+    page.keyboard.press(OUT["en"])
+    expect_rows(page, ["M"])
+    page.keyboard.press(IN["en"])
+    expect_rows(page, shown)
+
+
+def test_many_are_chosen_and_go_to_the_trash_and_back(open_tree):
+    branch = make_branch("M", lessons=3)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    item(page, branch.lessons[0]).focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    page.click("#chosen-bar [data-do=trash]")
+    above = ["M", "M track", "M unit", "M topic"]
+    expect_rows(page, [*above, "Lesson 3"])
+    page.click(".toast .undo")
+    expect_rows(page, [*above, "Lesson 1", "Lesson 2", "Lesson 3"])
+    assert not Node.objects.exclude(trashed_at=None).exists()
+
+
+def test_a_move_undone_too_late_says_so(open_tree):
+    branch = make_branch("M", lessons=3)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    drag(page, branch.lessons[2], branch.lessons[0], part=0.2)
+    page.wait_for_selector(".toast .undo")
+    services.move_node(
+        node=Node.objects.get(pk=branch.lessons[2].pk),
+        target=Node.objects.get(pk=branch.lessons[1].pk),
+        position="right",
+    )
+    page.click(".toast .undo")
+    page.wait_for_selector(".toast.is-failed")
+    assert titles(branch.topic) == ["Lesson 1", "Lesson 2", "Lesson 3"]
+
+
+def test_slash_searches_and_the_menu_is_reached_by_keys(open_tree):
+    branch = make_branch("M", lessons=3)
+    page = open_tree()
+    page.keyboard.press("/")
+    page.keyboard.type("lesson 2")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".tree.is-flat [role=treeitem]")
+    assert rows(page) == ["Lesson 2"]
+    item(page, branch.lessons[1]).focus()
+    page.keyboard.press("Shift+F10")
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".toast")
+    assert Node.objects.get(pk=branch.lessons[1].pk).trashed_at is not None
+
+
+def test_the_path_stays_in_view_while_one_scrolls(open_tree):
+    branch = make_branch("M", lessons=60)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    page.mouse.wheel(0, 1500)
+    page.wait_for_function(
+        "path => document.getElementById('tree-path').textContent === path",
+        arg="M › M track › M unit › M topic",
+    )
+    assert page.locator("#tree-path").bounding_box()["y"] >= 0
+
+
+def test_a_drag_to_the_edge_scrolls_on(open_tree):
+    branch = make_branch("M", lessons=60)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    grip = item(page, branch.lessons[0]).locator("> .row .grip").bounding_box()
+    page.mouse.move(grip["x"] + 8, grip["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(600, 700, steps=4)
+    page.mouse.move(600, 892, steps=4)
+    last = item(page, branch.lessons[59])
+    last.locator("> .row").wait_for()
+    page.wait_for_function(
+        "id => document.querySelector(id).getBoundingClientRect().bottom < innerHeight",
+        arg=f"#n{branch.lessons[59].pk}",
+    )
+    row = last.locator("> .row").bounding_box()
+    page.mouse.move(600, row["y"] + row["height"] * 0.8, steps=3)
+    page.mouse.up()
+    page.wait_for_selector(".toast .undo")
+    assert titles(branch.topic)[-1] == "Lesson 1"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_is_cut_off_on_a_phone(open_tree, language):
+    branch = make_branch("M", lessons=2)
+    page = open_tree(language, width=390)
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0
+    item(page, branch.lessons[1]).locator(".menu-button").click()
+    menu = page.locator(".row-menu").bounding_box()
+    assert menu["x"] >= 0
+    assert menu["x"] + menu["width"] <= 390
