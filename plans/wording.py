@@ -114,7 +114,7 @@ def action_in_words(action: str, value: str) -> str:
         case OverrideAction.HIDE:
             return _("Hidden")
         case OverrideAction.SET_FREE:
-            return _("Set free")
+            return _("Made free")
         case OverrideAction.SET_SOLD_SEPARATELY:
             sold = _("Sold separately")
             return f"{sold} · {value}" if value else sold

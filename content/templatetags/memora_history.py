@@ -72,7 +72,7 @@ def _around(old: str, new: str) -> tuple[str, str]:
 
 def _part(text: str, start: int, end: int) -> str:
     """``text`` without its first ``start`` and last ``end`` characters."""
-    cut = text[start : len(text) - end]
+    cut = text[start : len(text) - end].strip()
     return _cut(("… " if start else "") + cut + (" …" if end else ""))
 
 
