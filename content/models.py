@@ -131,14 +131,17 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
         return super().update(**kwargs)
 
     def bulk_update(
-        self, objs: Iterable[Any], fields: Iterable[str], **kwargs: Any
+        self,
+        objs: Iterable[Any],
+        fields: Iterable[str],
+        batch_size: int | None = None,
     ) -> int:
         rows, columns = list(objs), list(fields)
         if "title" in columns:
             columns.append("title_folded")
             for node in rows:
                 node.title_folded = fold(node.title)
-        return super().bulk_update(rows, columns, **kwargs)
+        return super().bulk_update(rows, columns, batch_size=batch_size)
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         with transaction.atomic(using=self.db):

@@ -130,7 +130,7 @@ def _load_stages(stages: StageQuerySet) -> dict[int, list[Stage]]:
     with connection.cursor() as cursor:
         cursor.execute(*query.query.sql_with_params())
         for lesson_pk, *fields, is_skippable in cursor.fetchall():
-            found[lesson_pk].append(Stage(*fields, bool(is_skippable)))
+            found[lesson_pk].append(Stage(*fields, is_skippable=bool(is_skippable)))
     return found
 
 

@@ -52,7 +52,9 @@ def test_every_place_of_a_schema_has_a_title_in_both_languages(name):
         assert place["x-ar"]["title"]
         assert ("description" in place) == ("description" in place["x-ar"])
         assert ("x-hint" in place) == ("x-hint" in place["x-ar"])
-        assert place.get("x-titles", {}).keys() == place["x-ar"].get("x-titles", {}).keys()
+        assert (
+            place.get("x-titles", {}).keys() == place["x-ar"].get("x-titles", {}).keys()
+        )
 
 
 @pytest.mark.parametrize("name", TYPES)
