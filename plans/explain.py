@@ -74,7 +74,7 @@ def _explain(
     """Explain ``node`` and all below it; ``above`` is why its parent is absent."""
     override = overrides.get(node.pk, _NOTHING)
     access = resolve_access(node, parent=parent, override=override)
-    absence = above or _own_absence(node, override)
+    absence = above or own_absence(node, override)
     below = [
         _explain(child, access, absence, overrides, found) for child in node.children
     ]
@@ -104,7 +104,7 @@ def _explain(
     return said
 
 
-def _own_absence(node: ContentNode, override: Override) -> tuple[Absence, str] | None:
+def own_absence(node: ContentNode, override: Override) -> tuple[Absence, str] | None:
     """Why ``node`` itself is absent; what takes more to undo comes first."""
     if node.is_trashed:
         return Absence.TRASH, node.id

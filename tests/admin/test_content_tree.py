@@ -197,8 +197,8 @@ def test_viewing_as_a_plan_tells_its_access_and_why(browser, maths, plan):
     page = opened(browser, *path, view=plan.pk)
     assert "Signed in" in row_of(page, maths["subject"])
     assert 'Paid · <bdi dir="ltr">MATH-12' in row_of(page, maths["topic"])
-    assert "As “Mathematics&#x27;s track”" in row_of(page, maths["topic"])
-    assert "This plan says so, here." in row_of(page, maths["lesson"])
+    assert "inherited from “Mathematics&#x27;s track”" in row_of(page, maths["topic"])
+    assert "override on this plan" in row_of(page, maths["lesson"])
     assert ">Chapter<" in row_of(page, maths["unit"])
     assert "Mathematics&#x27;s unit" in row_of(page, maths["unit"])
 
@@ -208,7 +208,7 @@ def test_viewing_as_a_plan_tells_what_it_hides(browser, maths, physics, plan):
     path = [maths[kind] for kind in ("subject", "track", "unit", "topic")]
     page = opened(browser, *path, view=plan.pk)
     assert "Hidden here" in row_of(page, maths["topic"])
-    assert "hides “Mathematics&#x27;s topic”" in row_of(page, maths["lesson"])
+    assert "because of “Mathematics&#x27;s topic”" in row_of(page, maths["lesson"])
     assert "Empty, not seen" in row_of(page, maths["unit"])
     assert "0 / 2 lessons" in row_of(page, maths["subject"])
     assert "Not in this plan" in row_of(page, physics["subject"])

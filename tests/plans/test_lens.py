@@ -1,0 +1,74 @@
+"""The tree page's "View as" says what `plans.explain` says, without reading it all."""
+
+import random
+
+import pytest
+from django.utils import timezone
+
+from content import outline, services
+from content.kinds import Kind
+from content.models import Node
+from content.queries import load_subject
+from plans.explain import explain
+from plans.lens import PlanLens, explain_rows
+from plans.models import AcademicPlan, PlanOverride, PlanSubject
+from plans.queries import load_overrides
+
+pytestmark = pytest.mark.django_db
+
+CHILDREN = {Kind.SUBJECT: 3, Kind.TRACK: 2, Kind.UNIT: 2, Kind.TOPIC: 3}
+
+
+def grow(chance, parent=None, kind=Kind.SUBJECT):
+    """A subject whose nodes are drafts, free, sold, public or trashed by chance."""
+    node = services.create_node(
+        kind=kind,
+        parent=parent,
+        title=f"{kind} {chance.random():.4f}",
+        is_published=kind is Kind.SUBJECT or chance.random() < 0.85,
+        is_free_preview=chance.random() < 0.1,
+        is_public=chance.random() < 0.1,
+        required_item=chance.choice(["", "", "", "ITEM-1"]),
+    )
+    below = {Kind.SUBJECT: Kind.TRACK, Kind.TRACK: Kind.UNIT, Kind.UNIT: Kind.TOPIC}
+    below[Kind.TOPIC] = Kind.LESSON
+    for _n in range(CHILDREN.get(kind, 0)):
+        grow(chance, Node.objects.get(pk=node.pk), below[kind])
+    return node
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_row_is_explained_as_the_whole_subject_is(seed):
+    chance = random.Random(seed)
+    subject = grow(chance)
+    plan = AcademicPlan.objects.create(title="P")
+    PlanSubject.objects.create(plan=plan, subject=subject)
+    nodes = list(Node.objects.filter(subject=subject))
+    trashed = [node.pk for node in chance.sample(nodes, 3)]
+    Node.objects.filter(pk__in=trashed).update(trashed_at=timezone.now())
+    for node in chance.sample(nodes, 10):
+        action, value = chance.choice(
+            [
+                ("hide", ""),
+                ("hide", ""),
+                ("set_free", ""),
+                ("set_access_level", "public"),
+                ("set_sold_separately", "ITEM-2"),
+                ("rename", "Other"),
+            ]
+        )
+        PlanOverride.objects.create(plan=plan, target=node, action=action, value=value)
+    overrides = load_overrides(plan.pk)
+    whole = explain(load_subject(subject.pk), overrides)
+    rows = outline.rows_of(outline.with_above(Node.objects.all()))
+    seen = explain_rows(rows, overrides)
+    assert seen.keys() == whole.keys()
+    for pk, said in seen.items():
+        wanted = whole[pk]
+        assert (said.absent, said.absent_at) == (wanted.absent, wanted.absent_at)
+        assert (said.access, said.title) == (wanted.access, wanted.title)
+        assert said.lessons == wanted.lessons, said.node.title
+
+
+def test_a_plan_that_is_gone_sees_nothing():
+    assert PlanLens().see("987654", []) == {}
