@@ -129,8 +129,9 @@ def _load_stages(stages: StageQuerySet) -> dict[int, list[Stage]]:
     found: dict[int, list[Stage]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(*query.query.sql_with_params())
-        for lesson_pk, *fields, is_skippable in cursor.fetchall():
-            found[lesson_pk].append(Stage(*fields, is_skippable=bool(is_skippable)))
+        for lesson_pk, stage_id, *fields, is_skippable in cursor.fetchall():
+            stage = Stage._make((stage_id, *fields, bool(is_skippable)))
+            found[lesson_pk].append(stage)
     return found
 
 

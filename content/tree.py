@@ -5,12 +5,12 @@ Plain values: no Django here. ``content.queries`` loads them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from content.kinds import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """One step of a lesson; ``config`` is its stored canonical JSON text."""
 
     id: str
