@@ -120,6 +120,15 @@ class AcademicPlanAdmin(
             context |= self.content_context(request, plan)
         return super().render_change_form(request, context, **kwargs)
 
+    def response_add(
+        self, request: HttpRequest, obj: AcademicPlan, post_url_continue: Any = None
+    ) -> Any:
+        """On to the new plan's own page: its content shows there, once it is saved."""
+        if not {"_addanother", "_popup"} & request.POST.keys():
+            request.POST = request.POST.copy()  # type: ignore[assignment]
+            request.POST["_continue"] = "1"  # type: ignore[index]
+        return super().response_add(request, obj, post_url_continue)
+
     def save_formset(
         self, request: HttpRequest, form: Any, formset: Any, change: bool
     ) -> None:

@@ -63,13 +63,14 @@ function planTree(section) {
 
   async function send(form, button) {
     const body = new FormData(form, button);
-    const answer = await fetch(form.action, {
+    const address = form.getAttribute("action"); // its buttons are called "action", too
+    const answer = await fetch(address, {
       method: "POST",
       body,
       headers: { "X-Requested-With": "fetch" },
     });
     if (answer.headers.get("Content-Type")?.startsWith("application/json")) {
-      const pk = form.action.match(/(\d+)\/$/)[1];
+      const pk = address.match(/(\d+)\/$/)[1];
       const { message } = await answer.json();
       dialog.close();
       flash.textContent = message;

@@ -1,0 +1,240 @@
+"""A plan in a real browser: from nothing to published, changed, undone; both ways."""
+
+import os
+import re
+import shutil
+
+import pytest
+from django.urls import reverse
+
+from content.models import Node
+from plans.models import AcademicPlan, PlanOverride
+from plans.services import add_subject
+from players.models import User
+from publishing import builds
+from publishing.models import Publication
+from tests.factories.content import make_branch, make_stage
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
+)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on this machine"),
+    pytest.mark.django_db(transaction=True),
+]
+
+EMAIL, PASSWORD = "publisher@example.org", "a-long-enough-phrase"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    # Playwright keeps an event loop running; Django must not mistake it for its own.
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def open_page(chromium, live_server, settings):
+    """Signs somebody in; gives a page that fails the test on any script error."""
+    settings.SITE_URL = live_server.url
+    User.objects.create_superuser(EMAIL, PASSWORD)
+    contexts, errors = [], []
+
+    def sign_in(language: str = "en", width: int = 1400, scripts: bool = True):
+        context = chromium.new_context(
+            base_url=live_server.url,
+            viewport={"width": width, "height": 1000},
+            java_script_enabled=scripts,
+        )
+        contexts.append(context)
+        cookie = {"name": "django_language", "value": language, "url": live_server.url}
+        context.add_cookies([cookie])
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(reverse("admin:login"))
+        page.fill("[name=username]", EMAIL)
+        page.fill("[name=password]", PASSWORD)
+        page.press("[name=password]", "Enter")
+        page.wait_for_url("**/admin/")
+        return page
+
+    yield sign_in
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def branch(transactional_db):
+    branch = make_branch("Physics", lessons=2)
+    for lesson in branch.lessons:
+        make_stage(lesson)
+    return branch
+
+
+@pytest.fixture
+def plan(branch):
+    plan = AcademicPlan.objects.create(title="Grade 12", is_published=True)
+    add_subject(plan=plan, subject=branch.subject)
+    return plan
+
+
+def change_url(plan):
+    return reverse("admin:plans_academicplan_change", args=[plan.pk])
+
+
+def row(page, node):
+    return page.locator(f"#node-{node.pk}")
+
+
+def open_down_to(page, *nodes):
+    for node in nodes:
+        row(page, node).locator("a.twist").click()
+        page.locator(f"#node-{node.pk}[aria-expanded=true]").wait_for()
+
+
+def test_a_plan_from_nothing_to_published(open_page, branch):
+    page = open_page()
+    page.goto(reverse("admin:plans_academicplan_add"))
+    page.fill("[name=title]", "Grade 11")
+    page.check("[name=is_published]")
+    page.get_by_text("Add another Subject").click()
+    page.locator("#plan_subjects-0 .select2-selection").click()
+    page.locator(".select2-search__field").fill("Physics")
+    page.locator(".select2-results__option", has_text="Physics").first.click()
+    page.locator("[name=_save]").click()
+    page.get_by_text("What this plan's students get").wait_for()
+    plan = AcademicPlan.objects.get(title="Grade 11")
+    row(page, branch.subject).wait_for()
+    page.get_by_role("link", name="What will change").click()
+    page.get_by_text(re.compile(r"\d+ files added")).wait_for()
+    page.get_by_role("button", name="Publish now").click()
+    page.get_by_text("Up to date").wait_for()
+    assert Publication.objects.get(plan=plan).generation is not None
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_an_override_is_set_and_taken_back_in_place(open_page, plan, branch, language):
+    builds.publish_plan(plan.pk)
+    page = open_page(language)
+    page.goto(change_url(plan))
+    assert (
+        page.locator("html").get_attribute("dir")
+        == {"ar": "rtl", "en": "ltr"}[language]
+    )
+    open_down_to(page, branch.subject, branch.track)
+    row(page, branch.unit).locator(".override-link").click()
+    page.locator("dialog[open] button[value=hide]").click()
+    page.locator(".plan-flash.shown").wait_for()
+    page.locator(f"#node-{branch.unit.pk}.is-absent").wait_for()
+    assert PlanOverride.objects.get(plan=plan).action == "hide"
+    # What is open stays open, and keeps the keyboard's place.
+    assert row(page, branch.unit).evaluate("row => row === document.activeElement")
+    row(page, branch.unit).locator(".override-link").click()
+    page.locator("dialog[open] button[name=remove]").click()
+    page.locator(f"#node-{branch.unit.pk}:not(.is-absent)").wait_for()
+    assert not PlanOverride.objects.exists()
+
+
+def test_enter_in_a_value_means_that_value_and_refusals_stay_in_the_dialog(
+    open_page, plan, branch
+):
+    page = open_page()
+    page.goto(change_url(plan))
+    row(page, branch.subject).locator(".override-link").click()
+    page.fill("#value_set_sold_separately", "a b")
+    page.press("#value_set_sold_separately", "Enter")
+    page.locator("dialog[open] .errornote").wait_for()
+    assert page.input_value("#value_set_sold_separately") == "a b"
+    page.fill("#value_set_sold_separately", "PHYS-12")
+    page.press("#value_set_sold_separately", "Enter")
+    row(page, branch.subject).get_by_text("Paid · PHYS-12").wait_for()
+    override = PlanOverride.objects.get(plan=plan)
+    assert (override.action, override.value) == ("set_sold_separately", "PHYS-12")
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_the_tree_is_walked_with_the_keyboard(open_page, plan, branch, language):
+    inwards, outwards = {
+        "en": ("ArrowRight", "ArrowLeft"),
+        "ar": ("ArrowLeft", "ArrowRight"),
+    }[language]
+    page = open_page(language)
+    page.goto(change_url(plan))
+    row(page, branch.subject).focus()
+    for node in (branch.track, branch.unit):
+        page.keyboard.press(inwards)
+        row(page, node).wait_for()
+        page.keyboard.press("ArrowDown")
+        assert row(page, node).evaluate("row => row === document.activeElement")
+    page.keyboard.press(outwards)
+    assert row(page, branch.track).evaluate("row => row === document.activeElement")
+    page.keyboard.press("Enter")
+    page.locator("dialog[open]").wait_for()
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_what_was_open_is_open_again_on_return(open_page, plan, branch):
+    page = open_page()
+    page.goto(change_url(plan))
+    open_down_to(page, branch.subject, branch.track)
+    page.goto(reverse("admin:index"))
+    page.goto(change_url(plan))
+    row(page, branch.unit).wait_for()
+
+
+def test_all_of_it_works_without_a_script(open_page, plan, branch):
+    page = open_page(scripts=False)
+    page.goto(change_url(plan))
+    for node in (branch.subject, branch.track):
+        row(page, node).locator("a.twist").click()
+    row(page, branch.unit).locator(".override-link").click()
+    page.locator("button[value=hide]").click()
+    page.get_by_text("is hidden: 2 lessons leave this plan").wait_for()
+    row(page, branch.unit).wait_for()
+    assert PlanOverride.objects.get(plan=plan).target_id == branch.unit.pk
+
+
+def test_a_lesson_is_brought_back_with_one_click(open_page, plan, branch):
+    lesson = Node.objects.get(pk=branch.lessons[0].pk)
+    lesson.title = "Spoilt"
+    lesson.save()
+    page = open_page("ar", width=390)
+    page.goto(reverse("admin:content_node_history", args=[lesson.pk]))
+    # Its first edit added the lesson, the second its stage, the third spoilt it.
+    page.locator(".edits > li").nth(1).locator("button").click()
+    page.locator(".messagelist .success").wait_for()
+    lesson.refresh_from_db()
+    assert lesson.title == "Lesson 1"
+    assert lesson.stages.count() == 1
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_no_page_is_wider_than_a_phone(open_page, plan, branch, language):
+    builds.publish_plan(plan.pk)
+    page = open_page(language, width=390)
+    args = [plan.pk]
+    for url in (
+        f"{change_url(plan)}?open={branch.subject.pk},{branch.track.pk}",
+        reverse("admin:publishing_upcoming", args=args),
+        reverse("admin:publishing_generations", args=args),
+        reverse("admin:plans_academicplan_history", args=args),
+        reverse("admin:content_node_history", args=[branch.lessons[0].pk]),
+        reverse("admin:exchange"),
+    ):
+        page.goto(url)
+        wider = page.evaluate(
+            "document.documentElement.scrollWidth"
+            " - document.documentElement.clientWidth"
+        )
+        assert wider <= 0, url
