@@ -195,6 +195,10 @@ def _switch(
     """Rename, and write down what readers see; in the caller's transaction."""
     now = timezone.now()
     lock = release.take_switch_lock()
+    # The plan before its publication, as a build's claim takes them: the log entry
+    # below needs the plan's row, too.
+    plans = AcademicPlan.objects.select_for_update().filter(pk=publication.plan_id)
+    list(plans.values_list("pk"))
     current = Publication.objects.select_for_update().get(pk=publication.pk)
     if current.fence != publication.fence or release.is_torn(lock):
         raise RollbackError(
