@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.db import IntegrityError
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
@@ -120,14 +121,12 @@ class AcademicPlanAdmin(
             context |= self.content_context(request, plan)
         return super().render_change_form(request, context, **kwargs)
 
-    def response_add(
-        self, request: HttpRequest, obj: AcademicPlan, post_url_continue: Any = None
-    ) -> Any:
+    def response_post_save_add(
+        self, request: HttpRequest, obj: AcademicPlan
+    ) -> HttpResponseRedirect:
         """On to the new plan's own page: its content shows there, once it is saved."""
-        if not {"_addanother", "_popup"} & request.POST.keys():
-            request.POST = request.POST.copy()  # type: ignore[assignment]
-            request.POST["_continue"] = "1"  # type: ignore[index]
-        return super().response_add(request, obj, post_url_continue)
+        page = reverse("admin:plans_academicplan_change", args=[obj.pk])
+        return HttpResponseRedirect(page)
 
     def save_formset(
         self, request: HttpRequest, form: Any, formset: Any, change: bool
