@@ -222,22 +222,28 @@ def admin() -> Client:
     return browser
 
 
-def act(action: str, *nodes: Node, query: str = "", **extra: Any) -> None:
-    """One of the tree page's bulk actions."""
-    data = {"action": action, "_selected_action": [row.pk for row in nodes], **extra}
-    response = admin().post(TREE + query, data)
+def act(what: str, *nodes: Node, **extra: Any) -> None:
+    """What the tree page does to the nodes that are chosen there."""
+    data = {"do": what, "nodes": [row.pk for row in nodes], **extra}
+    response = admin().post(reverse("admin:content_node_do"), data)
+    assert response.status_code == 200, response.content
+
+
+def delete_chosen(*nodes: Node) -> None:
+    """The tree page's deletion of the nodes that are chosen there."""
+    chosen = {"action": "delete_selected", "_selected_action": [n.pk for n in nodes]}
+    response = admin().post(TREE, {**chosen, "post": "yes"})
     assert response.status_code == 302, response.content
 
 
 def drag(moved: Node, onto: Node, position: str) -> None:
     """A drop in the tree page, and the yes it may ask for."""
-    move = {"cut_item": moved.pk, "pasted_on": onto.pk, "position": position}
-    browser = admin()
-    answer = browser.post(TREE, {"cmd": "move_node", **move}).content
-    if answer == b"ASK":
-        browser.post(browser.get(TREE).url)
-    else:
-        assert answer == b"OK"
+    move = {"nodes": [moved.pk], "target": onto.pk, "position": position}
+    response = admin().post(
+        reverse("admin:content_node_move"), {**move, "confirmed": "yes"}
+    )
+    assert response.status_code == 200, response.content
+    assert "ask" not in response.json()
 
 
 def submit(page: str, row: Any = None, **changed: Any) -> None:
@@ -384,14 +390,12 @@ CONTENT: dict[str, Callable[[Branch], Any]] = {
     # The admin.
     "the publish action": lambda b: published_again(b, lambda n: act("publish", n)),
     "the publish-with-contents action": lambda b: published_again(
-        b, lambda n: act("publish_with_contents", n)
+        b, lambda n: act("publish_inside", n)
     ),
     "the draft action": lambda b: act("unpublish", b.lesson, b.far_lesson),
-    "the trash action": lambda b: act("move_to_trash", b.unit),
-    "the restore action": lambda b: restored(
-        b, lambda n: act("restore", n, query="?state=trash")
-    ),
-    "the delete action": lambda b: act("delete_selected", b.unit, post="yes"),
+    "the trash action": lambda b: act("trash", b.unit),
+    "the restore action": lambda b: restored(b, lambda n: act("restore", n)),
+    "the delete action": lambda b: delete_chosen(b.unit),
     "the drag handler": lambda b: drag(b.next_lesson, b.lesson, "left"),
     "the drag handler to another parent": lambda b: drag(
         b.lesson, b.other_topic, "first-child"
