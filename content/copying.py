@@ -81,7 +81,9 @@ def _copy_subject(node: Node) -> Node:
 
 def _copy(node: Node, parent: Node | None) -> Node:
     beside = parent is None
-    states, [node, parent] = services.lock_nodes(node, parent or node.parent or node)
+    states, [node, into] = services.lock_nodes(node, parent or node)
+    # Waiting for the lock, somebody may have moved the original: beside where it is.
+    parent = into if parent is not None else (node.parent or node)
     services.require_fits(Kind(node.kind), parent)
     services.require_not_trashed(parent)
     edge = node.rght + 1 if beside else parent.rght

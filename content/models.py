@@ -348,11 +348,15 @@ class Node(MPTTModel):
         elif "title" in kwargs["update_fields"]:
             kwargs["update_fields"] = {*kwargs["update_fields"], "title_folded"}
         with transaction.atomic(using=kwargs.get("using")):
-            SubjectState.touch({self.subject_pk})  # before the row: `TrackedQuerySet`
+            stored = Node.objects.filter(pk=self.pk)
+            # Where it lies now, which this instance may not know: to touch another
+            # subject first, and this one after the row, could make two wait for each
+            # other. Before the row, as `TrackedQuerySet` says.
+            touched = stored._changed()
+            SubjectState.touch(touched)
             super().save(*args, **kwargs)
             # Waiting for that row, somebody may have moved the node elsewhere.
-            now_in = Node.objects.filter(pk=self.pk)._changed()
-            SubjectState.touch(now_in - {self.subject_pk})
+            SubjectState.touch(stored.all()._changed() - touched)
 
     @property
     def subject_pk(self) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -79,6 +79,16 @@ def _not_locked(node: Node) -> str:
     return _("“%(title)s” has been moved meanwhile. Reload the page.") % {
         "title": node.title
     }
+
+
+_LOST_RACES = frozenset({1205, 1213})
+"""MariaDB's errors for waiting too long for a lock, and for being chosen to give way."""
+
+
+def is_lost_race(error: OperationalError) -> bool:
+    """Whether a change failed only because others changed the same: try again."""
+    code = error.args[0] if error.args else None
+    return code in _LOST_RACES or "database is locked" in str(error)
 
 
 def _reread(node: Node) -> Node:
@@ -219,6 +229,19 @@ def move_node(*, node: Node, target: Node, position: Position) -> Node:
     return moved
 
 
+def lock_for_move(
+    nodes: Sequence[Node], target: Node
+) -> tuple[dict[int, SubjectState], list[Node], Node]:
+    """Lock all that moving ``nodes`` to ``target`` changes; both as they are now."""
+    if any(node.kind == NodeKind.SUBJECT for node in nodes):
+        # Reordering subjects renumbers the trees between the two places.
+        lock_roots()
+        states = lock_subjects(Node.objects.subjects().values_list("pk", flat=True))
+        return states, [_reread(node) for node in nodes], _reread(target)
+    states, [*moving, target] = lock_nodes(*nodes, target)
+    return states, moving, target
+
+
 @transaction.atomic
 def move_nodes(
     *, nodes: Sequence[Node], target: Node, position: Position
@@ -227,13 +250,7 @@ def move_nodes(
 
     As `move_node`.
     """
-    if any(node.kind == NodeKind.SUBJECT for node in nodes):
-        # Reordering subjects renumbers the trees between the two places.
-        lock_roots()
-        states = lock_subjects(Node.objects.subjects().values_list("pk", flat=True))
-        moving, target = [_reread(node) for node in nodes], _reread(target)
-    else:
-        states, [*moving, target] = lock_nodes(*nodes, target)
+    states, moving, target = lock_for_move(nodes, target)
     inside = position in ("first-child", "last-child")
     parent = target if inside else target.parent
     for node in moving:

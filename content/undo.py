@@ -47,6 +47,18 @@ def spots(nodes: Sequence[Node]) -> dict[int, Spot]:
     return found
 
 
+@transaction.atomic
+def move(
+    *, nodes: Sequence[Node], target: Node, position: services.Position
+) -> tuple[list[Node], str]:
+    """`services.move_nodes`, with the record of it; "" where nothing changed place."""
+    services.lock_for_move(nodes, target)
+    before = spots(nodes)
+    moved = services.move_nodes(nodes=nodes, target=target, position=position)
+    after = spots(nodes)
+    return moved, "" if before == after else of_move(before, after)
+
+
 def of_move(before: dict[int, Spot], after: dict[int, Spot]) -> str:
     """A record of a move: ``spots`` before and after it."""
     return _sign({"move": [[pk, *spot, *after[pk]] for pk, spot in before.items()]})

@@ -8,13 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.admin.utils import model_ngettext
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -138,6 +144,16 @@ class NodeAdmin(NodeHistory, NodePage):
             for address, name, view in views
         ]
         return [*ours, *super().get_urls()]
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """The page of one node; a lost race is a message."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except OperationalError as error:
+            if not services.is_lost_race(error):
+                raise
+            messages.error(request, _lost_race())
+            return HttpResponseRedirect(request.get_full_path())
 
     # --- Looking --------------------------------------------------------------
 
@@ -298,6 +314,10 @@ class NodeAdmin(NodeHistory, NodePage):
             said = " ".join(error.messages)
         except InvalidMove:
             said = _("Nothing can move into itself.")
+        except OperationalError as error:
+            if not services.is_lost_race(error):
+                raise
+            said = _lost_race()
         except BadRequest:
             return HttpResponseBadRequest()
         return JsonResponse({"refused": said}, status=409)
@@ -342,14 +362,12 @@ class NodeAdmin(NodeHistory, NodePage):
         nodes = _chosen(request)
         if question := self._question_of_move(request, nodes, target):
             return question
-        before = undo.spots(nodes)
-        moved = services.move_nodes(
+        moved, record = undo.move(
             nodes=[node for node in nodes if node.pk != target.pk],
             target=target,
             position=cast(services.Position, position),
         )
-        after = undo.spots(nodes)
-        if before == after:
+        if not record:
             return {"said": ""}
         inside = position in ("first-child", "last-child")
         parent = target if inside else target.parent
@@ -366,7 +384,7 @@ class NodeAdmin(NodeHistory, NodePage):
                 ),
                 parent=place,
             ),
-            "undo": undo.of_move(before, after),
+            "undo": record,
             "open": [parent.pk] if parent else [],
         }
 
@@ -583,6 +601,12 @@ _CHANGES = {
     ),
     "item": Change(gettext_lazy("Product code"), takes_item=True),
 }
+
+
+def _lost_race() -> str:
+    return _(
+        "Somebody else changed the same at this moment. Nothing was done: try again."
+    )
 
 
 def _said_of(nodes: Sequence[Node], of_one: str, of_many: str, **values: str) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import OperationalError
 from django.urls import reverse
 
 from content import services
@@ -101,6 +102,23 @@ def test_dropping_a_node_on_itself_changes_nothing(browser, maths):
     answer = move(browser, maths["lesson"], maths["lesson"], "left")
     assert answer.json() == {"said": ""}
     assert list(places) == before
+
+
+def test_a_lost_race_is_a_message_and_any_other_failure_is_not(
+    browser, maths, monkeypatch
+):
+    failures = iter([OperationalError(1213, "Deadlock"), OperationalError("gone")])
+
+    def fail(**_kwargs):
+        raise next(failures)
+
+    monkeypatch.setattr(services, "move_nodes", fail)
+    first, second = maths["lessons"]
+    answer = move(browser, second, first, "left")
+    assert answer.status_code == 409
+    assert "try again" in answer.json()["refused"]
+    with pytest.raises(OperationalError, match="gone"):
+        move(browser, second, first, "left")
 
 
 def test_subjects_are_reordered_at_the_top(browser, maths, physics):

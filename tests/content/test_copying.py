@@ -152,3 +152,12 @@ def test_copying_takes_the_same_queries_however_much_is_copied():
             copy_node(node=branch.unit)
         counts.append(len(captured))
     assert counts[0] == counts[1], counts
+
+
+def test_a_copy_beside_what_is_moved_meanwhile_stands_beside_it_there():
+    branch = make_branch("A", lessons=1)
+    other = services.create_node(kind=Kind.TOPIC, parent=branch.unit, title="Other")
+    stale = Node.objects.select_related("parent").get(pk=branch.lessons[0].pk)
+    services.move_node(node=branch.lessons[0], target=other, position="last-child")
+    copied = copy_node(node=stale)
+    assert copied.parent_id == other.pk

@@ -19,9 +19,8 @@ def _trees_stay_whole():
 
 def moved(nodes, target, position):
     """Move, and the record of it."""
-    before = undo.spots(nodes)
-    services.move_nodes(nodes=nodes, target=target, position=position)
-    return undo.of_move(before, undo.spots(nodes))
+    _moved, record = undo.move(nodes=nodes, target=target, position=position)
+    return record
 
 
 @pytest.mark.parametrize("which", [[0], [2], [1, 2], [0, 2], [0, 1, 2, 3]])
