@@ -14,11 +14,12 @@ from urllib.parse import urljoin
 
 import orjson
 import structlog
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from content import stage_configs
 from content.fields import CanonicalJSONEncoder
+from content.services import is_lost_race
 from content.stage_types import SCHEMAS
 from content.tree import Stage
 from plans.models import AcademicPlan
@@ -50,6 +51,7 @@ from publishing.validation import require_sound_bits, require_valid
 log = structlog.get_logger(__name__)
 
 _SNAPSHOT_ATTEMPTS = 3
+_CLAIM_ATTEMPTS = 5
 
 
 def publish_plan(plan_pk: int, *, trigger: str = "queue") -> SyncLog | None:
@@ -136,9 +138,24 @@ def _claim(
 ) -> tuple[Publication, SyncLog] | None:
     """Take the plan's next number, and open its log entry.
 
+    MariaDB may end a claim that waits for an editor's row, to let the editor go on:
+    then it is made again.
+
     Returns:
         None when the plan has been deleted or unpublished meanwhile.
     """
+    for _lost in range(_CLAIM_ATTEMPTS - 1):
+        try:
+            return _claim_once(plan_pk, sources, trigger=trigger, now=now)
+        except OperationalError as error:
+            if not is_lost_race(error):
+                raise
+    return _claim_once(plan_pk, sources, trigger=trigger, now=now)
+
+
+def _claim_once(
+    plan_pk: int, sources: changes.Sources, *, trigger: str, now: datetime
+) -> tuple[Publication, SyncLog] | None:
     with transaction.atomic():
         published = AcademicPlan.objects.filter(is_published=True)
         plan = published.select_for_update().filter(pk=plan_pk).first()

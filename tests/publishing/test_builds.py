@@ -2,6 +2,7 @@
 
 import pytest
 import time_machine
+from django.db import OperationalError
 
 import publishing.release
 from content import services
@@ -401,3 +402,18 @@ def test_pending_is_what_differs(plan, math):
     services.create_node(kind=Kind.TRACK, parent=math, title="New")
     assert list(changes.pending()) == [plan.pk]
     assert PlanOverride.objects.count() == 0
+
+
+def test_a_claim_that_loses_a_race_is_made_again(plan, monkeypatch):
+    real, lost = builds._claim_once, []
+
+    def lose_twice(*args, **kwargs):
+        if len(lost) < 2:
+            lost.append(1)
+            raise OperationalError(1213, "Deadlock found when trying to get lock")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(builds, "_claim_once", lose_twice)
+    publish(plan)
+    assert len(lost) == 2
+    release.walk("PLAN-A")
