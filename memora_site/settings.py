@@ -315,7 +315,7 @@ HEALTH_ORPHAN_GRACE = 6 * 3600
 AUTH_USER_MODEL = "players.User"
 STREAK_TIME_ZONE: str = env("MEMORA_STREAK_TIME_ZONE", default="UTC")
 """The zone whose midnight ends a streak day."""
-XP_BASE = 10
+# A lesson says its own base, 10 unless an editor changes it.
 XP_PER_HEART = 2
 XP_FIRST_COMPLETION = 5
 XP_NEW_RECORD = 10

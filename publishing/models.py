@@ -223,8 +223,9 @@ class Publication(models.Model):
     generation = models.PositiveBigIntegerField(_("generation"), null=True, blank=True)
     """The build whose directory students read; NULL before the first release."""
     switching = models.PositiveBigIntegerField(null=True, blank=True)
-    """The build that is, or died while, putting its files in place: until it is NULL
-    again the files on disk may be newer than these tables."""
+    """Set while the files are not to be trusted: by a health check that found them
+    wrong, and during a rollback. Until it is NULL again a build reads everything and
+    compares it with the disk."""
     built_from = models.JSONField(default=dict)
     """What the release was made of: `publishing.changes.sources`."""
     published_at = models.DateTimeField(_("published"), null=True, blank=True)

@@ -37,8 +37,8 @@ class Snapshot:
     ``subjects`` are those the plan does not hide, in order; ``whole`` the ids of those
     read whole, hidden ones among them. ``is_full`` says that nothing of the release is
     built upon. ``built_from`` is what a
-    publication made of this records. ``torn`` says that some build is, or died while,
-    putting files in place: the disk may be newer than ``previous``.
+    publication made of this records. ``torn`` says that the
+    plan's files are not to be trusted: the disk may be newer than ``previous``.
     """
 
     plan: PlanFacts
