@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.utils import timezone
@@ -19,6 +18,7 @@ from content.read_only import PlainChoices, ReadOnly, ReadOnlyAdmin, readable_js
 from players.forms import (
     DeviceForm,
     DeviceFormSet,
+    EnrollmentForm,
     EnrollmentFormSet,
     NewPlayerForm,
     UserChangeForm,
@@ -40,8 +40,8 @@ from players.services import accounts, devices, sessions, wallet
 from players.store import StoreUnavailableError
 
 
-class RefusalsAsMessages:
-    """For an admin whose saving can be refused late: by a race, or Redis away."""
+class RedisMayBeAway:
+    """For an admin whose saving asks Redis: where that is away, a message says so."""
 
     def changeform_view(
         self,
@@ -53,20 +53,13 @@ class RefusalsAsMessages:
         try:
             page: Any = super()
             return page.changeform_view(request, object_id, form_url, extra_context)
-        except MemoraError as refusal:
-            messages.error(request, refusal.message)
         except StoreUnavailableError:
             messages.error(request, _REDIS_AWAY)
-        except IntegrityError:
-            messages.error(
-                request,
-                _("Someone else changed the same a moment ago. Nothing was saved."),
-            )
         return HttpResponseRedirect(request.get_full_path())
 
 
 @admin.register(User)
-class UserAdmin(RefusalsAsMessages, DjangoUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(RedisMayBeAway, DjangoUserAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     list_display = ("email", "full_name", "is_staff", "is_active", "last_login")
@@ -167,11 +160,16 @@ class SessionInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
 class EnrollmentInline(PlainChoices, admin.TabularInline):  # type: ignore[type-arg]
     model = Enrollment
+    form = EnrollmentForm
     formset = EnrollmentFormSet
     fields = ("plan", "created_at")
     readonly_fields = ("created_at",)
     autocomplete_fields = ("plan",)
     extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.select_related("plan")
 
 
 class EntitlementInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -182,7 +180,7 @@ class EntitlementInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(PlayerProfile)
-class PlayerAdmin(RefusalsAsMessages, PlainChoices, admin.ModelAdmin):  # type: ignore[type-arg]
+class PlayerAdmin(RedisMayBeAway, PlainChoices, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "email", "state", "active_plan", "grade", "created_at")
     list_display_links = ("name", "email")
     list_filter = ("active_plan", "grade", "stream", "season")

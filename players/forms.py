@@ -14,11 +14,20 @@ from django.contrib.auth.password_validation import (
 )
 from django.core.exceptions import ValidationError
 from django.forms.models import BaseInlineFormSet
+from django.utils.html import format_html
 from django.utils.translation import gettext as _, gettext_lazy
 
+from content.read_only import Kept
 from plans.models import AcademicPlan, Grade
 from players.errors import InvalidDeviceIdError
-from players.models import DEVICE_SLOTS, Device, PlayerProfile, User, UserManager
+from players.models import (
+    DEVICE_SLOTS,
+    Device,
+    Enrollment,
+    PlayerProfile,
+    User,
+    UserManager,
+)
 from players.services import devices
 
 
@@ -124,6 +133,20 @@ class DeviceFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
 
     def validate_unique(self) -> None:
         """Said by `clean`, at the row."""
+
+
+class EnrollmentForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A plan of a player. One that is theirs stays that one: another is another row."""
+
+    class Meta:
+        model = Enrollment
+        fields = ("plan",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None and "plan" in self.fields:
+            plan = format_html("<bdi>{}</bdi>", self.instance.plan.title)
+            self.fields["plan"].widget = Kept(plan)
 
 
 class EnrollmentFormSet(BaseInlineFormSet):  # type: ignore[type-arg]

@@ -9,7 +9,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path
-from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
@@ -32,7 +31,14 @@ from publishing.models import (
 from publishing.plan_page import ReleasePages
 from publishing.settings_admin import PublishingSettingsAdmin
 from publishing.tasks import distribute, publish_plan
-from publishing.wording import asked_by, failure_of, place_of, status_badge
+from publishing.templatetags.publishing import seconds
+from publishing.wording import (
+    asked_by,
+    failure_of,
+    place_of,
+    status_badge,
+    uploaded_by,
+)
 
 admin.site.register(PublishingSettings, PublishingSettingsAdmin)
 
@@ -79,11 +85,13 @@ class SyncLogAdmin(ReadOnlyAdmin):
                 "fields": (
                     "created_at",
                     "started_at",
+                    "built_at",
                     "finished_at",
                     "duration",
                     "files_written",
                     "files_unchanged",
                     "files_removed",
+                    "uploaded",
                 )
             },
         ),
@@ -123,15 +131,18 @@ class SyncLogAdmin(ReadOnlyAdmin):
             (entry.files_unchanged, gettext_lazy("%(count)d unchanged")),
             (entry.files_removed, gettext_lazy("%(count)d removed")),
         ]
+        if entry.files_uploaded:
+            parts.append((entry.files_uploaded, gettext_lazy("%(count)d uploaded")))
         lines = [str(words) % {"count": count} for count, words in parts]
         return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
 
-    @admin.display(description=gettext_lazy("took"))
+    @admin.display(description=gettext_lazy("the build took"))
     def duration(self, entry: SyncLog) -> str:
-        seconds = entry.duration_seconds
-        if seconds is None:
-            return "–"
-        return _("%(seconds)s s") % {"seconds": localize(round(seconds, 2))}
+        return seconds(entry.duration_seconds)
+
+    @admin.display(description=gettext_lazy("uploaded to the CDN"))
+    def uploaded(self, entry: SyncLog) -> str:
+        return uploaded_by(entry) or "–"
 
     @admin.display(description=gettext_lazy("what failed"), empty_value="")
     def what_failed(self, entry: SyncLog) -> SafeString | str:
@@ -263,7 +274,14 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     """A plan's last runs."""
 
     model = SyncLog
-    fields = ("created_at", "state", "asked_by", "generation", "what_failed")
+    fields = (
+        "created_at",
+        "state",
+        "asked_by",
+        "generation",
+        "duration",
+        "what_failed",
+    )
     readonly_fields = fields
     extra = 0
     verbose_name_plural = gettext_lazy("last runs")
@@ -287,6 +305,10 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     @admin.display(description=gettext_lazy("started by"))
     def asked_by(self, entry: SyncLog) -> str:
         return asked_by(entry)
+
+    @admin.display(description=gettext_lazy("took"))
+    def duration(self, entry: SyncLog) -> str:
+        return seconds(entry.duration_seconds)
 
     @admin.display(description=gettext_lazy("what failed"))
     def what_failed(self, entry: SyncLog) -> SafeString | str:
@@ -391,7 +413,7 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
                     % {"title": plan.title},
                 )
                 continue
-            if not ask_worker(request, publish_plan, plan.pk, "admin"):
+            if not ask_worker(request, publish_plan, plan.pk, "admin", request.user.pk):
                 return
             started += 1
         if started:

@@ -10,6 +10,11 @@ class PublishingConfig(AppConfig):
 
     def ready(self) -> None:
         from content import lesson_notes
-        from publishing import checks, lesson_note, receivers  # noqa: F401
+        from publishing import (  # noqa: F401
+            checks,
+            consequences,
+            lesson_note,
+            receivers,
+        )
 
         lesson_notes.register(lesson_note.in_plans)

@@ -3,7 +3,7 @@
 Plain rules: no Django here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,16 +25,22 @@ class EditedLesson:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """A subject to make anew, and the revision its tree was read at."""
+    """A subject to make anew, and the revision its tree was read at.
+
+    ``standing`` are the ids of lessons whose files are what they would be made again;
+    their stages were not read.
+    """
 
     root: PlanNode
     revision: int
+    standing: Set[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A subject the release has already, apart from these lessons' stages."""
 
+    pk: int
     id: str
     revision: int
     edited: tuple[EditedLesson, ...] = ()
@@ -68,9 +74,10 @@ class Assembly:
     ) -> dict[str, bool]:
         """Seal every document that may differ from the release readers have.
 
-        A fresh subject is made whole. Of a kept one only the lessons with edited stages
-        are made, and what names them. ``old`` is read only where something is kept.
-        ``same_trees`` says that nothing but stages has changed since ``old``.
+        A fresh subject is made whole but for its standing lessons. Of a kept one only
+        the lessons with edited stages are made, and what names them. ``old`` is read
+        only where something is kept. ``same_trees`` says that nothing but stages has
+        changed since ``old``.
 
         Returns:
             The lessons of the fresh subjects: id to "offered openly".
@@ -84,7 +91,12 @@ class Assembly:
             if isinstance(subject, Fresh):
                 for lesson in lessons(subject.root):
                     offers[lesson.id] = is_open(lesson)
-                    self.maker.lesson(lesson.source, subject.revision)
+                    if lesson.id not in subject.standing:
+                        self.maker.lesson(
+                            lesson.source,
+                            subject_pk=subject.root.source.pk,
+                            revision=subject.revision,
+                        )
                 entries.append(self.maker.subject(subject.root))
             elif (entry := self._kept_entry(subject)) is not None:
                 entries.append(entry)
@@ -122,17 +134,14 @@ class Assembly:
                 edited.setdefault(found.topic_id, {})[found.lesson.id] = found.lesson
         patched = False
         for topic_id, of_topic in edited.items():
-            document = self._patched_topic(topic_id, of_topic, subject.revision)
+            document = self._patched_topic(topic_id, of_topic, subject)
             if document is not None:
                 topics[topic_id] |= self.maker.link("topic", document)
                 patched = True
         return self.maker.sealer.seal(path, "hierarchy", body) if patched else None
 
     def _patched_topic(
-        self,
-        topic_id: str,
-        edited: Mapping[str, ContentNode],
-        revision: int,
+        self, topic_id: str, edited: Mapping[str, ContentNode], subject: Kept
     ) -> Sealed | None:
         """The topic with its edited lessons; None if the plan hides them all."""
         path = locations.topic(self.maker.plan.id, topic_id)
@@ -140,8 +149,11 @@ class Assembly:
         entries = [entry for entry in body["lessons"] if entry["id"] in edited]
         for entry in entries:
             lesson = edited[entry["id"]]
-            entry["lesson_version"] = self.maker.lesson(lesson, revision).record.version
-            entry["stage_count"] = len(lesson.stages)
+            document = self.maker.lesson(
+                lesson, subject_pk=subject.pk, revision=subject.revision
+            )
+            entry["lesson_version"] = document.record.version
+            entry["stage_count"] = lesson.stage_count
         return self.maker.sealer.seal(path, "topic", body) if entries else None
 
     def _search_link(
@@ -163,7 +175,7 @@ class Assembly:
         found = {}
         for subject in subjects:
             if isinstance(subject, Fresh):
-                found[subject.root.id] = list(search.items(subject.root))
+                found[subject.root.id] = search.items(subject.root)
             elif items := self._kept_items(subject.id):
                 found[subject.id] = items
         total_lessons = sum(

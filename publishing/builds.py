@@ -1,30 +1,28 @@
 """The story of one build: from a plan that differs to a release students read.
 
 A build reads one snapshot and records the revisions it saw, so an edit made meanwhile
-leaves the plan pending and builds again. It claims a number (the fence) and gives up
-when a newer build has claimed the plan. Whatever dies where, readers keep a whole
-release and the next build goes on (`publishing.release`).
+leaves the plan pending, and the same builder goes on with it. It claims a number (the
+fence) and gives up when a newer build has claimed the plan. Whatever dies where,
+readers keep a whole release and the next build goes on (`publishing.release`).
 """
 
-import json
-from collections.abc import Mapping, Set
-from contextlib import suppress
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from urllib.parse import urljoin
 
-import orjson
 import structlog
-from django.db import OperationalError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from content import stage_configs
-from content.fields import CanonicalJSONEncoder
-from content.services import is_lost_race
-from content.stage_types import SCHEMAS
-from content.tree import Stage
+from content.locks import is_lost_race
 from plans.models import AcademicPlan
 from publishing import (
     changes,
+    collection,
     distribution,
     inventory,
     locations,
@@ -34,6 +32,7 @@ from publishing import (
     signing,
     staging,
     sync_log,
+    withdrawal,
 )
 from publishing.assembly import Assembly, Fresh, UnreadableReleaseError
 from publishing.content_urls import (
@@ -43,8 +42,13 @@ from publishing.content_urls import (
 )
 from publishing.documents import DocumentMaker
 from publishing.models import Publication, PublishingSettings, SyncLog
-from publishing.release import Outcome, Release, StaleSnapshotError
-from publishing.sealing import Sealer
+from publishing.release import (
+    Outcome,
+    Release,
+    StaleSnapshotError,
+    SupersededError,
+)
+from publishing.sealing import Sealed, Sealer
 from publishing.snapshot import Snapshot, take
 from publishing.validation import require_sound_bits, require_valid
 
@@ -52,48 +56,89 @@ log = structlog.get_logger(__name__)
 
 _SNAPSHOT_ATTEMPTS = 3
 _CLAIM_ATTEMPTS = 5
+_TURNS = 10
+PATIENCE = 90.0
+"""Seconds in which a builder that died has lost its lock, and a living one is done."""
 
 
-def publish_plan(plan_pk: int, *, trigger: str = "queue") -> SyncLog | None:
+class BuildingElsewhereError(Exception):
+    """Another builder is at the plan, and has been for long."""
+
+
+def publish_plan(
+    plan_pk: int, *, trigger: str = "queue", patience: float | None = None
+) -> SyncLog | None:
     """Build a plan now, if it is published and differs from its release; upload it.
+
+    Args:
+        patience: for how many seconds to wait for another builder of the plan; None
+            leaves the plan to that one, which goes on with what changed meanwhile.
 
     Returns:
         The sync log entry of this run; None when there was nothing to do or another
         builder is at it. A failure is in the entry, with the time of the next attempt:
         nothing is raised for it, and the published release is as it was.
+
+    Raises:
+        BuildingElsewhereError: the other builder took longer.
     """
-    entry = build_plan(plan_pk, trigger=trigger)
+    entry = build_plan(plan_pk, trigger=trigger, patience=patience)
     if distribution.distribute() and entry is not None:
         entry.refresh_from_db()
     return entry
 
 
-def build_plan(plan_pk: int, *, trigger: str = "queue") -> SyncLog | None:
+def build_plan(
+    plan_pk: int, *, trigger: str = "queue", patience: float | None = None
+) -> SyncLog | None:
     """As `publish_plan`, but the upload is left for `distribution.distribute`."""
-    with queue.build_lock(plan_pk) as held:
-        sources = changes.pending([plan_pk]).get(plan_pk) if held else None
-        if sources is None:
-            return None
-        now = timezone.now()
-        claim = _claim(plan_pk, sources, trigger=trigger, now=now)
-        if claim is None:
-            return None
-        publication, entry = claim
-        try:
+    entry = None
+    for _turn in range(_TURNS):
+        with queue.build_lock(plan_pk, patience=patience or 0) as held:
+            if held:
+                made = _build_once(plan_pk, trigger=trigger)
+                entry = made or entry
+        if not held:
+            if patience is not None:
+                raise BuildingElsewhereError(_("It is being built elsewhere."))
+            return entry
+        # Asked once the lock is free: who came for an edit while it was held, and went
+        # away, has left that edit to us.
+        if plan_pk not in changes.pending([plan_pk]):
+            queue.remove([plan_pk])
+            return entry
+        if made is not None and made.built_at is None:
+            break  # it failed: there is a time for the next attempt
+    queue.add([plan_pk])
+    return entry
+
+
+def _build_once(plan_pk: int, *, trigger: str) -> SyncLog | None:
+    """One run, if there is anything to do, by the holder of the plan's lock."""
+    sources = changes.pending([plan_pk]).get(plan_pk)
+    if sources is None:
+        return None
+    now = timezone.now()
+    claim = _claim(plan_pk, sources, trigger=trigger, now=now)
+    if claim is None:
+        return None
+    publication, entry = claim
+    try:
+        _pass_numbers_on_disk(publication)
+        with _no_garbage_collection():
             outcome = _build_fresh(publication, now=now)
-        except Exception as error:  # noqa: BLE001 - every failure becomes a log entry
-            sync_log.record_failure(entry, error)
-        else:
-            sync_log.record_success(entry, outcome)
-    if plan_pk in changes.pending([plan_pk]):
-        queue.add([plan_pk])
+    except Exception as error:  # noqa: BLE001 - every failure becomes a log entry
+        sync_log.record_failure(entry, error)
     else:
-        queue.remove([plan_pk])
+        sync_log.record_success(entry, outcome)
     return entry
 
 
 def process_pending(*, limit: int) -> int:
-    """Bring up to ``limit`` plans up to date, withdrawals first.
+    """Bring up to ``limit`` plans up to date here, withdrawals first.
+
+    The files of lessons that were deleted for good go last. The uploads are left for
+    `distribution.distribute`.
 
     A plan that failed waits for its next attempt, one in Dead Letter for somebody's
     Retry; neither waits when its sources have changed since.
@@ -107,11 +152,19 @@ def process_pending(*, limit: int) -> int:
     resting = sync_log.resting(timezone.now())
     ready = [pk for pk, now in work.items() if resting.get(pk) != now]
     queue.remove(queue.waiting() - work.keys())
-    for plan_pk in ready[:limit]:
-        build_plan(plan_pk)
-    # Readers here have them all before the first waits for the CDN.
-    distribution.distribute()
+    build_plans(ready[:limit])
+    _remove_deleted_lessons()
     return max(len(ready) - limit, 0)
+
+
+def build_plans(plan_pks: Iterable[int], *, trigger: str = "queue") -> None:
+    """`build_plan` for each; none waits for what is wrong with another."""
+    for plan_pk in plan_pks:
+        try:
+            build_plan(plan_pk, trigger=trigger)
+        except DatabaseError:
+            # What goes wrong in the build itself has an entry in the sync log.
+            log.exception("plan_not_claimed", plan=plan_pk)
 
 
 def _mend() -> None:
@@ -127,10 +180,18 @@ def _withdraw_all() -> None:
     """Take away what is no longer published; what cannot be now waits its turn."""
     for publication_pk in changes.to_withdraw():
         try:
-            release.withdraw(publication_pk)
+            withdrawal.withdraw(publication_pk)
         except Exception:
             # The disk or the database refused: builds need not wait for it.
             log.exception("plan_withdrawal_failed", publication=publication_pk)
+
+
+def _remove_deleted_lessons() -> None:
+    """What was deleted for good goes with the release that no longer has it."""
+    try:
+        collection.remove_deleted_lessons()
+    except (OSError, DatabaseError):
+        log.exception("deleted_lessons_left_to_collection")
 
 
 def _claim(
@@ -161,17 +222,49 @@ def _claim_once(
         plan = published.select_for_update().filter(pk=plan_pk).first()
         if plan is None:
             return None
-        publication, _made = Publication.objects.get_or_create(
-            plan_public_id=plan.public_id, defaults={"plan": plan}
-        )
-        publication = Publication.objects.select_for_update().get(pk=publication.pk)
-        # A number the disk has used already (by a database since lost) stays its own.
-        on_disk = max(staging.kept_generations(plan.public_id), default=0)
+        rows = Publication.objects.select_for_update()
+        publication = rows.filter(plan_public_id=plan.public_id).first()
+        if publication is None:
+            publication = Publication.objects.create(
+                plan_public_id=plan.public_id,
+                fence=withdrawal.newest_withdrawn_number(),
+            )
         publication.plan = plan
-        publication.fence = max(publication.fence, on_disk) + 1
+        publication.fence += 1
         publication.save(update_fields=["plan", "fence"])
         entry = sync_log.open_entry(plan, sources, trigger=trigger, now=now)
     return publication, entry
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A build's hundred thousands of values live to its end.
+
+    To look through them for garbage again and again takes a third of its time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _pass_numbers_on_disk(publication: Publication) -> None:
+    """A number the disk has used already (by a database since lost) stays its own.
+
+    Raises:
+        SupersededError: a newer build has claimed the plan.
+        OSError: the disk does not tell.
+    """
+    on_disk = max(staging.kept_generations(publication.plan_public_id), default=0)
+    if on_disk < publication.fence:
+        return
+    mine = Publication.objects.filter(pk=publication.pk, fence=publication.fence)
+    if not mine.update(fence=on_disk + 1):
+        raise SupersededError("a newer build has claimed the plan")
+    publication.fence = on_disk + 1
 
 
 def _build_fresh(publication: Publication, *, now: datetime) -> Outcome:
@@ -201,7 +294,8 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
     try:
         made = make_release(snapshot, now=now)
     except UnreadableReleaseError:
-        snapshot = take(publication.plan_id, full=True)
+        # What is damaged there is written anew.
+        snapshot = replace(take(publication.plan_id, full=True), torn=True)
         made = make_release(snapshot, now=now)
     require_valid(made.to_write.values())
     staging.require_space(
@@ -218,28 +312,28 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         BitConflictError: two lessons share a progress bit.
         UnreadableReleaseError: what the release would build upon is not there.
     """
-    _require_sound_bits(snapshot)
+    old = inventory.ReleaseReader(snapshot.previous)
+    _require_sound_bits(snapshot, old)
     plan_id, current = snapshot.plan.id, snapshot.settings
     sealer = Sealer(
         previous=inventory.believable(snapshot),
         now=int(now.timestamp()),
         newest_version=snapshot.newest_version,
     )
-    old = inventory.ReleaseReader(snapshot.previous)
     maker = DocumentMaker(
         plan=snapshot.plan,
-        links=_SettingsLinks(current),
+        links=SettingsLinks(current),
         sealer=sealer,
         signer=signing.video_signer(current) if current.embed_signed_urls else None,
-        config_of=_sanitised_config,
         is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
+        lesson_sources=snapshot.lesson_sources,
     )
     fresh = Assembly(maker, old, current.search_shard_threshold).build(
         snapshot.subjects, same_trees=not (snapshot.is_full or snapshot.whole)
     )
     documents = sealer.sealed
     there = inventory.plan_files(plan_id)
-    mine = {path for path in documents if locations.lesson_id_of(path) is None}
+    mine = {path for path, made in documents.items() if made.schema != "lesson"}
     offers: Mapping[str, bool] | None = fresh
     gone: Set[str]
     kept: Set[str]
@@ -253,7 +347,15 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         offers = inventory.offers_with(fresh, plan_id=plan_id, replaced=replaced)
     else:
         gone, kept, offers = set(), there | mine, None
-    lost = inventory.missing(documents.keys(), there)
+    standing = {
+        locations.lesson(lesson_id)
+        for subject in snapshot.subjects
+        if isinstance(subject, Fresh)
+        for lesson_id in subject.standing & fresh.keys()
+    }
+    lost = inventory.missing(documents.keys() | standing, there)
+    if lost & standing:
+        raise UnreadableReleaseError(min(lost))
     to_write = {
         path: document
         for path, document in documents.items()
@@ -263,6 +365,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         plan_id=plan_id,
         documents=documents,
         to_write=to_write,
+        confirmed=_confirmed(documents, to_write),
         kept=[path for path in kept if path not in to_write],
         gone=gone,
         offers=offers,
@@ -271,15 +374,21 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
     )
 
 
-def _sanitised_config(stage: Stage) -> str:
-    """What a student's device may be given: sanitised on saving, and again here."""
-    if "<" not in stage.config or stage.type not in SCHEMAS:
-        return stage.config
-    clean = stage_configs.sanitise(stage.type, orjson.loads(stage.config))
-    return json.dumps(clean, cls=CanonicalJSONEncoder)
+def _confirmed(
+    documents: Mapping[str, Sealed], to_write: Mapping[str, Sealed]
+) -> dict[str, Sealed]:
+    """The lessons that are as they were though what they are made of may not be."""
+    return {
+        path: document
+        for path, document in documents.items()
+        if path not in to_write
+        and document.before is not None
+        and document.record.source
+        and document.record != document.before
+    }
 
 
-def _require_sound_bits(snapshot: Snapshot) -> None:
+def _require_sound_bits(snapshot: Snapshot, old: inventory.ReleaseReader) -> None:
     """Refuse a progress bit that two lessons share, now or over time (DESIGN 2).
 
     Raises:
@@ -290,11 +399,10 @@ def _require_sound_bits(snapshot: Snapshot) -> None:
             continue
         root = subject.root
         path = locations.bitmap(snapshot.plan.id, root.id)
-        owners = inventory.published_bits(path) if path in snapshot.previous else {}
-        require_sound_bits(path, root, owners)
+        require_sound_bits(path, root, inventory.published_bits(path, old))
 
 
-class _SettingsLinks:
+class SettingsLinks:
     """Links as the settings of one snapshot make them."""
 
     def __init__(self, current: PublishingSettings) -> None:

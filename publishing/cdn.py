@@ -6,6 +6,7 @@ token for, has no cache to empty before its five minutes are over: `NullPurger`.
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
@@ -53,11 +54,17 @@ class NullPurger:
 
 
 class CloudflarePurger:
-    """Cloudflare's purge by URL, thirty at a time, patient with its rate limit."""
+    """Cloudflare's purge by URL, thirty at a time, patient with its rate limit.
+
+    It waits as long as Cloudflare says, up to half a minute; beyond that it refuses, and
+    asks no sooner.
+    """
 
     at_once = URLS_AT_ONCE
 
     def __init__(self, *, zone: str, token: str) -> None:
+        self._not_before = 0.0
+        """On the monotonic clock: until then it accepts nothing."""
         self._zone = zone
         self._token = token
         self._http = urllib3.PoolManager(
@@ -74,22 +81,28 @@ class CloudflarePurger:
         token = current.secret("cloudflare_token")
         if not current.cloudflare_zone or not token:
             return NullPurger()
-        return cls(zone=current.cloudflare_zone, token=token)
+        return _cloudflare(settings.CLOUDFLARE_API_URL, current.cloudflare_zone, token)
 
     def purge(self, urls: Sequence[str]) -> None:
         for start in range(0, len(urls), URLS_AT_ONCE):
             self._purge_few(urls[start : start + URLS_AT_ONCE])
 
     def _purge_few(self, urls: Sequence[str]) -> None:
+        if time.monotonic() < self._not_before:
+            raise DistributionError(_in_words(HTTPStatus.TOO_MANY_REQUESTS, b""))
         wait = _FIRST_WAIT
         for attempt in range(1, _ATTEMPTS + 1):
             answer = self._ask(urls)
             if answer.status == HTTPStatus.OK and _says_success(answer.data):
                 return
-            if attempt == _ATTEMPTS or not _is_temporary(answer.status):
+            pause = _retry_after(answer.headers) or wait
+            is_over = attempt == _ATTEMPTS or pause > _LONGEST_WAIT
+            if is_over or not _is_temporary(answer.status):
                 break
-            time.sleep(min(_retry_after(answer.headers) or wait, _LONGEST_WAIT))
+            time.sleep(pause)
             wait *= 2
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._not_before = time.monotonic() + max(pause, _LONGEST_WAIT)
         log.warning("purge_refused", status=answer.status, urls=len(urls))
         raise DistributionError(_in_words(answer.status, answer.data))
 
@@ -109,6 +122,12 @@ class CloudflarePurger:
                 _("Cloudflare's API does not answer (%(kind)s).")
                 % {"kind": type(error).__name__}
             ) from None
+
+
+@lru_cache(maxsize=2)
+def _cloudflare(_api_url: str, zone: str, token: str) -> CloudflarePurger:
+    """One for all runs of this process: it knows until when nothing is accepted."""
+    return CloudflarePurger(zone=zone, token=token)
 
 
 def purger_of(current: PublishingSettings) -> Purger:

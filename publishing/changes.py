@@ -1,8 +1,9 @@
 """What must be built: a plan whose sources differ from what it was built from.
 
-Nothing is remembered per edit. Every edit moves a revision (of a subject, a plan or
-the settings) in its own transaction, and a publication records the revisions its
-build read; a plan needs a build exactly when they differ (DESIGN 5).
+Nothing is remembered per edit. Every edit moves a revision (of a subject or a plan) in
+its own transaction, and a publication records the revisions its build read, with the
+settings that documents depend on; a plan needs a build exactly when they differ
+(DESIGN 5).
 """
 
 from collections import defaultdict
@@ -12,11 +13,11 @@ from typing import Any
 
 from content.models import SubjectState
 from plans.models import AcademicPlan, PlanSubject
-from publishing.content_urls import content_base_url
+from publishing.content_urls import content_base_url, local_base_url
 from publishing.models import Publication, PublishingSettings
 
 Sources = dict[str, Any]
-"""The revisions a release is made of, as a publication and a log entry keep them."""
+"""The revisions and settings a release is made of, as a publication keeps them."""
 
 
 def sources(
@@ -25,8 +26,12 @@ def sources(
     """Revisions in the form that is kept; subjects by key, in plan order."""
     return {
         "plan": plan,
-        "settings": settings.revision,
-        "base_url": content_base_url(settings),
+        "settings": {
+            "base_url": content_base_url(settings),
+            "local_base_url": local_base_url(settings),
+            "search_shard_threshold": settings.search_shard_threshold,
+            "embed_signed_urls": settings.embed_signed_urls,
+        },
         "subjects": [[pk, revision] for pk, revision in subjects.items()],
     }
 
@@ -41,7 +46,9 @@ def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
     plans = AcademicPlan.objects.filter(is_published=True).order_by("pk")
     if plan_pks is not None:
         plans = plans.filter(pk__in=plan_pks)
-    built = dict(Publication.objects.values_list("plan_id", "built_from"))
+    built = dict(
+        Publication.objects.filter(plan__in=plans).values_list("plan_id", "built_from")
+    )
     subjects: dict[int, dict[int, int]] = defaultdict(dict)
     rows = (
         PlanSubject.objects.filter(plan__in=plans)
@@ -66,20 +73,17 @@ def to_withdraw() -> list[int]:
     )
 
 
-def plans_with_lessons(
-    lesson_ids: Collection[str], *, besides: Publication
-) -> list[int]:
-    """The other plans whose release offers any of these lessons."""
+def lessons_flipped(lesson_ids: Collection[str], *, besides: Publication) -> None:
+    """Have the other plans that offer any of these lessons built anew, at once.
+
+    Whether a lesson is gated stands in the topics of every plan that has it.
+    """
     if not lesson_ids:
-        return []
-    return list(
-        Publication.objects.filter(
-            lesson_offers__lesson_id__in=lesson_ids, plan__isnull=False
-        )
-        .exclude(pk=besides.pk)
-        .values_list("plan_id", flat=True)
-        .distinct()
-    )
+        return
+    others = Publication.objects.filter(
+        lesson_offers__lesson_id__in=lesson_ids, plan__isnull=False
+    ).exclude(pk=besides.pk)
+    AcademicPlan.touch(others.values_list("plan_id", flat=True), at_once=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ words what is wrong, and none says a key.
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from content.errors import MemoraError
 from publishing import cdn, encoding
-from publishing.content_urls import cdn_base_url
+from publishing.content_urls import bucket_url, cdn_base_url
 from publishing.models import PublishingSettings
 from publishing.targets import Target, Targets, targets_of
 
@@ -61,8 +61,7 @@ def check() -> Result:
 
 
 def _steps(current: PublishingSettings) -> Iterator[Step]:
-    path = f"{_PROBES}/{secrets.token_hex(8)}.json"
-    data = f'{{"probe":"{secrets.token_hex(16)}"}}'.encode()
+    path, data = _probe()
     targets, settings_step = _targets(current)
     yield settings_step
     if targets is None:
@@ -76,6 +75,8 @@ def _steps(current: PublishingSettings) -> Iterator[Step]:
         )
     yield from _remove(_("public"), targets.public, path, steps)
     if targets.private is not None:
+        # Another one: a cache may still answer with the first.
+        path, data = _probe()
         steps = [*_try_target(_("private"), targets.private, path, data)]
         yield from steps
         if all(step.ok for step in steps):
@@ -89,6 +90,12 @@ def _steps(current: PublishingSettings) -> Iterator[Step]:
             _("purge from Cloudflare's cache"),
             lambda: _purge(current, path),
         )
+
+
+def _probe() -> tuple[str, bytes]:
+    """A path nobody uses, and bytes nobody has."""
+    data = f'{{"probe":"{secrets.token_hex(16)}"}}'.encode()
+    return f"{_PROBES}/{secrets.token_hex(8)}.json", data
 
 
 def _targets(current: PublishingSettings) -> tuple[Targets | None, Step]:
@@ -151,7 +158,8 @@ def _remove(place: str, target: Target, path: str, steps: list[Step]) -> Iterato
 
 
 def _read_publicly(current: PublishingSettings, path: str, data: bytes) -> str:
-    status, body, kind = _fetch(cdn_base_url(current) + path)
+    status, body, headers = _fetch(cdn_base_url(current) + path)
+    kind = headers.get("Content-Type", "")
     if status != HTTPStatus.OK:
         return _(
             "%(url)s answered HTTP %(status)s. Does this address lead to the public "
@@ -161,29 +169,36 @@ def _read_publicly(current: PublishingSettings, path: str, data: bytes) -> str:
         return _("The base URL leads to something else than the public bucket.")
     if not kind.startswith("application/json"):
         return _("Files arrive as “%(kind)s” instead of JSON.") % {"kind": kind}
-    return ""
-
-
-def _is_hidden(current: PublishingSettings, path: str, data: bytes) -> str:
-    _status, body, _kind = _fetch(cdn_base_url(current) + path)
-    if body == data:
+    if current.cloudflare_zone and headers.get("CF-Cache-Status") == "DYNAMIC":
         return _(
-            "Anyone can read the private bucket through the CDN base URL. Gated lessons "
-            "would be open to all."
+            "Cloudflare keeps no copies of files: every read goes to the bucket. A cache "
+            "rule for this address is missing (docs/runbooks/cdn-setup.md)."
         )
     return ""
 
 
-def _fetch(url: str) -> tuple[int, bytes, str]:
-    """Status, body and content type as a student's app gets them; 0 for no answer."""
+def _is_hidden(current: PublishingSettings, path: str, data: bytes) -> str:
+    own = f"{bucket_url(current, current.cdn_private_bucket)}/"
+    for address in (cdn_base_url(current), own):
+        _status, body, _headers = _fetch(address + path)
+        if body == data:
+            return _(
+                "Anyone can read the private bucket at %(url)s. Gated lessons would be "
+                "open to all."
+            ) % {"url": address}
+    return ""
+
+
+def _fetch(url: str) -> tuple[int, bytes, Mapping[str, str]]:
+    """Status, body and headers as a student's app gets them; 0 for no answer."""
     # Another query each time: a cache must not answer for the bucket.
     address = f"{url}?probe={secrets.token_hex(4)}"
     try:
         with urllib3.PoolManager(retries=False, timeout=_TIMEOUT) as http:
             answer = http.request("GET", address)
     except urllib3.exceptions.HTTPError:
-        return 0, b"", ""
-    return answer.status, answer.data, answer.headers.get("Content-Type", "")
+        return 0, b"", {}
+    return answer.status, answer.data, answer.headers
 
 
 def _purge(current: PublishingSettings, path: str) -> str:

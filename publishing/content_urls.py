@@ -4,8 +4,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from publishing import locations
-from publishing.models import PublishingSettings
+from publishing import locations, targets
+from publishing.models import PublishingSettings, UploadedDocument
 
 
 def local_base_url(current: PublishingSettings | None = None) -> str:
@@ -27,17 +27,35 @@ def content_base_url(current: PublishingSettings | None = None) -> str:
     return cdn_base_url(current)
 
 
+def base_url_of(path: str, current: PublishingSettings) -> str:
+    """What to append ``path`` to now, ending in ``/``; one query where the CDN is used.
+
+    The CDN's base only once it has the file, if need be of an older release: a CDN that
+    is new is filled before anybody is sent there.
+    """
+    base_url = content_base_url(current)
+    if base_url == local_base_url(current):
+        return base_url
+    there = UploadedDocument.objects.filter(
+        target=targets.public_place(current),
+        path=path,
+        sha256__gt="",
+        leaving_since__isnull=True,
+    )
+    return base_url if there.exists() else local_base_url(current)
+
+
 def cdn_base_url(current: PublishingSettings) -> str:
     """Where the CDN serves content paths, ending in ``/``; whether it is used or not.
 
     Without a base URL of its own, the public bucket's own address (spec 4).
     """
-    base = current.cdn_base_url.rstrip("/") or _bucket_url(current)
+    base = current.cdn_base_url.rstrip("/") or bucket_url(current, current.cdn_bucket)
     return f"{base}/"
 
 
-def _bucket_url(current: PublishingSettings) -> str:
-    bucket = current.cdn_bucket
+def bucket_url(current: PublishingSettings, bucket: str) -> str:
+    """A bucket's own address at the settings' server."""
     if not current.cdn_endpoint:
         return f"https://{bucket}.s3.{current.cdn_region}.amazonaws.com"
     endpoint = urlsplit(current.cdn_endpoint)

@@ -97,7 +97,7 @@ def retry(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def retry_all(request: HttpRequest) -> HttpResponse:
-    """Try every dead letter again, now."""
+    """Try every dead letter and failed upload again, now."""
     _require_retry(request)
     count = sync_log.retry_all()
     if ask_worker(request, process_pending):
@@ -216,6 +216,20 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
             count,
         )
         lines.append(("✕", "failed", said % {"count": count}))
+    if count := len(found.queue.overdue(found.queue.withdrawing)):
+        said = ngettext(
+            "%(count)d plan cannot be withdrawn: its files are still here.",
+            "%(count)d plans cannot be withdrawn: their files are still here.",
+            count,
+        )
+        lines.append(("!", "failed", said % {"count": count}))
+    if count := len(found.failed_uploads):
+        said = ngettext(
+            "%(count)d upload failed for good: the CDN has an older release.",
+            "%(count)d uploads failed for good: the CDN has older releases.",
+            count,
+        )
+        lines.append(("✕", "failed", said % {"count": count}))
     if count := len([f for f in found.failures if not f.is_paused]):
         said = ngettext(
             "%(count)d plan failed and is tried again.",
@@ -224,8 +238,11 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
         )
         lines.append(("!", "waiting", said % {"count": count}))
     if not lines:
-        if found.queue.pending:
+        if found.queue.pending or found.queue.withdrawing:
             lines.append(("⟳", "waiting", _("Changes wait for the next run.")))
+        elif found.queue.uploading or found.queue.waiting_uploads:
+            said = _("Everything is published here; the CDN follows.")
+            lines.append(("▸", "action", said))
         else:
             lines.append(("●", "done", _("Everything is published.")))
     return [{"shape": s, "tone": t, "words": words} for s, t, words in lines]

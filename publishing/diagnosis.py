@@ -5,7 +5,7 @@ and constraints are compared by what they cover, not by name: each database name
 by itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import IntegrityError
 from django.utils.translation import gettext as _
 
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
 _NOT_OURS = {"sqlite_sequence"}
 
 
@@ -47,18 +49,23 @@ class _Table:
     """Of its constraints and indexes."""
 
 
-def find_faults(*, rows: bool = False) -> list[SchemaFault]:
+def find_faults(
+    *, rows: bool = False, progress: Progress = lambda _done, _of: None
+) -> list[SchemaFault]:
     """Every difference between the database and the models, tables in order.
 
     Args:
         rows: also look for rows whose foreign key leads nowhere; reads all tables.
+        progress: told how many of the tables are done.
     """
     with connection.cursor() as cursor:
         listed = connection.introspection.get_table_list(cursor)
         there = {table.name for table in listed if table.type == "t"} - _NOT_OURS
         found = list(_unapplied())
         expected = {model._meta.db_table: model for model in _models()}
-        for name, model in sorted(expected.items()):
+        steps = len(expected) * (2 if rows else 1)
+        for done, (name, model) in enumerate(sorted(expected.items())):
+            progress(done, steps)
             if name in there:
                 found += _table_faults(model, _read_table(cursor, name))
             else:
@@ -69,7 +76,10 @@ def find_faults(*, rows: bool = False) -> list[SchemaFault]:
             why = _("no model has this table")
             found.append(SchemaFault("extra_table", name, "", why))
     if rows:
-        found += _dangling_rows(sorted(expected.keys() & there))
+        for done, name in enumerate(sorted(expected.keys() & there)):
+            progress(len(expected) + done, steps)
+            found += _dangling_rows(name)
+    progress(steps, steps)
     return found
 
 
@@ -219,9 +229,8 @@ def _columns(model: type[models.Model], fields: Any) -> tuple[str, ...]:
     return tuple(field.column for field in found)
 
 
-def _dangling_rows(tables: list[str]) -> Iterator[SchemaFault]:
-    for table in tables:
-        try:
-            connection.check_constraints(table_names=[table])
-        except IntegrityError as error:
-            yield SchemaFault("dangling_row", table, "", str(error))
+def _dangling_rows(table: str) -> Iterator[SchemaFault]:
+    try:
+        connection.check_constraints(table_names=[table])
+    except IntegrityError as error:
+        yield SchemaFault("dangling_row", table, "", str(error))

@@ -22,7 +22,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Event
+from functools import cached_property
+from threading import Event, Lock
 from typing import TypeVar
 
 import structlog
@@ -65,17 +66,19 @@ _TOO_LONG = timedelta(hours=1)
 
 @dataclass(slots=True)
 class Sent:
-    """What one run put onto the CDN."""
+    """What one run put onto the CDN; ``tell`` is called as it grows."""
 
     files: int = 0
     bytes: int = 0
+    tell: Callable[["Sent"], None] = lambda _sent: None
 
 
 def distribute(now: datetime | None = None, *, even_resting: bool = False) -> bool:
     """Bring the CDN up to date, as far as it may be tried now.
 
     Every failure is in the sync log, with the time of the next attempt. It ends with
-    the first: the other plans are tried by the next call, half a minute later.
+    the first time the bucket fails: the other plans are tried by the next call, half a
+    minute later. A plan's own trouble, or the cache's, holds up no other plan.
 
     Args:
         even_resting: also the plans that wait for their next attempt or a Retry.
@@ -89,13 +92,19 @@ def distribute(now: datetime | None = None, *, even_resting: bool = False) -> bo
     with queue.distribution_lock() as held:
         if not held:
             return False
-        # Until nothing is left: what came meanwhile found the lock taken.
-        while (
-            publication := _next_due(now or timezone.now(), even_resting)
-        ) is not None:
-            if not _upload_release(publication, now or timezone.now()):
+        failed: set[int] = set()
+        while True:
+            # First, and between plans: what became gated leaves before anything else.
+            _tidy(now or timezone.now())
+            # Until nothing is left: what came meanwhile found the lock taken.
+            publication = _next_due(now or timezone.now(), even_resting, failed)
+            if publication is None:
                 break
-        _tidy(now or timezone.now())
+            failure = _upload_release(publication, now or timezone.now())
+            if _is_the_bucket_s(failure):
+                break
+            if failure is not None:
+                failed.add(publication.pk)
         upload_log.settle(_behind)
     return True
 
@@ -111,9 +120,17 @@ def _behind() -> Collection[int] | None:
         return set(Publication.objects.values_list("pk", flat=True))
 
 
-def _next_due(now: datetime, even_resting: bool) -> Publication | None:
-    """A release that the CDN does not have whole and that need not wait."""
-    behind = _behind()
+def _is_the_bucket_s(failure: Exception | None) -> bool:
+    """Whether every other plan would fail like this."""
+    return isinstance(failure, MemoraError) and not isinstance(failure, OwnTroubleError)
+
+
+def _next_due(
+    now: datetime, even_resting: bool, failed: Collection[int]
+) -> Publication | None:
+    """A release that the CDN does not have whole, that need not wait, none of
+    ``failed``."""
+    behind = set(_behind() or ()).difference(failed)
     if not behind:
         return None
     publications = list(Publication.objects.filter(pk__in=behind).order_by("pk"))
@@ -125,10 +142,19 @@ def _next_due(now: datetime, even_resting: bool) -> Publication | None:
     return None
 
 
-def _upload_release(publication: Publication, now: datetime) -> bool:
-    """Upload one plan's release; how it ends is in the sync log, too."""
+def _upload_release(publication: Publication, now: datetime) -> Exception | None:
+    """Upload one plan's release.
+
+    Returns:
+        Why it failed; the sync log says it, too.
+    """
     entry = upload_log.open_entry(publication, now=now)
-    sent, began = Sent(), time.monotonic()
+    sent = Sent(
+        tell=lambda so_far: upload_log.note_progress(
+            entry, files=so_far.files, size=so_far.bytes
+        )
+    )
+    began = time.monotonic()
     failure: Exception | None = None
     try:
         distributor = Distributor.of(PublishingSettings.get_solo())
@@ -137,14 +163,15 @@ def _upload_release(publication: Publication, now: datetime) -> bool:
         failure = error
     seconds = time.monotonic() - began
     upload_log.close(entry, failure, files=sent.files, size=sent.bytes, seconds=seconds)
-    return failure is None
+    return failure
 
 
 def _until_it_holds(work: Callable[[], None]) -> None:
     """Do ``work``, and again when something moved under it.
 
     Raises:
-        DistributionError: it did so three times, or ``work`` failed.
+        OwnTroubleError: it did so three times.
+        DistributionError: ``work`` failed.
     """
     path = ""
     for _round in range(_ROUNDS):
@@ -152,7 +179,7 @@ def _until_it_holds(work: Callable[[], None]) -> None:
             return work()
         except MovedOnError as error:
             path = str(error)
-    raise DistributionError(
+    raise OwnTroubleError(
         _(
             "%(path)s changed while it was uploaded, or is not what was published. If "
             "this stays, run “manage.py content_health --full --repair”."
@@ -189,13 +216,16 @@ def _alert_if_stuck(now: datetime, reason: str) -> None:
         )
 
 
+class OwnTroubleError(DistributionError):
+    """The bucket is well: it is this upload's own trouble, or the cache's."""
+
+
 class Distributor:
     """One run against one set of settings."""
 
-    def __init__(self, targets: Targets, purger: cdn.Purger, base_url: str) -> None:
+    def __init__(self, targets: Targets, current: PublishingSettings) -> None:
         self._targets = targets
-        self._purger = purger
-        self._base_url = base_url
+        self._settings = current
         self._token = secrets.token_hex(16)
         """Its name in claims."""
 
@@ -206,11 +236,7 @@ class Distributor:
         Raises:
             DistributionError, SecretsError: they do not make sense.
         """
-        return cls(
-            targets_of(current),
-            cdn.purger_of(current),
-            content_urls.cdn_base_url(current),
-        )
+        return cls(targets_of(current), current)
 
     # --- Uploading --------------------------------------------------------------------
 
@@ -220,9 +246,10 @@ class Distributor:
         Raises:
             MovedOnError: look again; what was verified stays.
             DistributionError: the CDN refused; what was verified stays.
+            OwnTroubleError: all is there, but a cache may have what was there before.
         """
         release = wanted.of_release(publication_pk, self._targets)
-        not_purged: DistributionError | None = None
+        not_purged: OwnTroubleError | None = None
         for layer in release.layers():
             for target in self._targets.all():
                 lacking = [
@@ -230,11 +257,13 @@ class Distributor:
                     for file in layer
                     if file.target.id == target.id and not release.is_there(file)
                 ]
-                for part in _parts(lacking, _AT_ONCE):
+                for number, part in enumerate(_parts(lacking, _AT_ONCE)):
+                    if number:  # a long upload: what became gated does not wait for it
+                        _tidy(now)
                     self._upload_part(target, part, release, sent, now)
             try:
                 self._purge([file.path for file in layer])
-            except DistributionError as error:
+            except OwnTroubleError as error:
                 # A cache that is five minutes late must not hold up a release.
                 not_purged = error
         if not_purged is not None:
@@ -264,6 +293,7 @@ class Distributor:
         )
         sent.files += sending.files
         sent.bytes += sending.bytes
+        sent.tell(sent)
         if sending.failure is not None:
             raise sending.failure
         if lost:
@@ -272,12 +302,36 @@ class Distributor:
     # --- The cache --------------------------------------------------------------------
 
     def _purge(self, paths: Collection[str]) -> None:
-        """Make the CDN's cache forget those that were replaced."""
+        """Make the CDN's cache forget those that were replaced.
+
+        Raises:
+            OwnTroubleError: it refuses.
+        """
         public = self._targets.public.id
         replaced = uploads.to_purge(public, paths)
-        for part in _parts(list(replaced), self._purger.at_once):
-            self._purger.purge([self._base_url + path for path in part])
-            uploads.purged(public, {path: replaced[path] for path in part})
+        for few in self._purging(list(replaced)):
+            uploads.purged(public, {path: replaced[path] for path in few})
+
+    def _purging(self, paths: Sequence[str]) -> Iterator[Sequence[str]]:
+        """Make the CDN's cache forget these; each few of them once it has.
+
+        Raises:
+            OwnTroubleError: it refuses the rest.
+        """
+        if not paths:
+            return
+        base_url = content_urls.cdn_base_url(self._settings)
+        try:
+            for few in _parts(paths, self._purger.at_once):
+                self._purger.purge([base_url + path for path in few])
+                yield few
+        except MemoraError as error:
+            raise OwnTroubleError(error.message) from error
+
+    @cached_property
+    def _purger(self) -> cdn.Purger:
+        # When it is needed: a token nobody can read holds up no upload.
+        return cdn.purger_of(self._settings)
 
     # --- Afterwards -------------------------------------------------------------------
 
@@ -298,7 +352,7 @@ class Distributor:
             due.filter(pk__in=looked_at).update(recheck_at=None)
 
     def remove_what_left(self, now: datetime) -> None:
-        """Delete what should not be there any more, and purge it.
+        """Delete what should not be there any more, then purge it.
 
         Raises:
             MovedOnError, DistributionError: what is left waits for the next run.
@@ -315,11 +369,29 @@ class Distributor:
                     leaving=True,
                 )
                 target.delete(part)
-                if target.id == self._targets.public.id:
-                    for few in _parts(part, self._purger.at_once):
-                        self._purger.purge([self._base_url + path for path in few])
-                uploads.forget(target.id, part, token=self._token)
             log.info("cdn_files_removed", files=len(paths))
+        for target, paths in left.paths:
+            if target.id != self._targets.public.id:  # no cache stands before it
+                uploads.forget(target.id, paths, token=self._token)
+        for target, paths in left.paths:
+            if target.id == self._targets.public.id:
+                self._forget_public(paths)
+
+    def _forget_public(self, paths: Sequence[str]) -> None:
+        """Purge what was deleted, and forget it; what is not purged comes up again.
+
+        Raises:
+            OwnTroubleError: the cache refuses.
+        """
+        public, rest = self._targets.public.id, set(paths)
+        try:
+            for few in self._purging(paths):
+                uploads.forget(public, few, token=self._token)
+                rest -= set(few)
+        except OwnTroubleError:
+            # Their deletion was answered: the next run need not fear it on the way.
+            uploads.doubt(public, rest)
+            raise
 
 
 class _Sending:
@@ -329,6 +401,7 @@ class _Sending:
         self._target = target
         self._release = release
         self._stop = Event()
+        self._counting = Lock()
         self.files = 0
         self.bytes = 0
         self.failure: Exception | None = None
@@ -360,16 +433,24 @@ class _Sending:
                 return data
             self._target.put(file.path, data, sha256=file.sha256)
             if check and not self._has(file, data):
-                # Wrong bytes must not stay until the next attempt.
-                self._target.put(file.path, data, sha256=file.sha256)
-                if not self._has(file, data):
-                    raise _not_there(file.path)
+                self._put_again(file, data)
         except Exception as error:  # noqa: BLE001 - raised again by the caller
             self._fail(error)
             return None
-        self.files += 1
-        self.bytes += len(data)
+        with self._counting:
+            self.files += 1
+            self.bytes += len(data)
         return data
+
+    def _put_again(self, file: Wanted, data: bytes) -> None:
+        """Wrong bytes must not stay until the next attempt.
+
+        Raises:
+            DistributionError: they do.
+        """
+        self._target.put(file.path, data, sha256=file.sha256)
+        if not self._has(file, data):
+            raise _not_there(file.path)
 
     def _has(self, file: Wanted, data: bytes) -> bool:
         return self._target.has(file.path, data, sha256=file.sha256)
@@ -410,7 +491,7 @@ class _Sending:
                 if says is None:  # its ETag is no MD5
                     says = self._has(file, data)
                 if not says:
-                    raise _not_there(file.path)
+                    self._put_again(file, data)
             except Exception as error:  # noqa: BLE001 - raised again by the caller
                 self._fail(error)
                 return False

@@ -5,12 +5,14 @@ topics and bitmap, hierarchy, search, manifest (`publishing.assembly` calls in t
 order). Each is sealed as it is made.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
 
+from content import stage_configs
 from content.tree import ContentNode, Stage
 from plans.access import OPEN_LEVELS, Access, Level, PlanNode, lessons
 from publishing import encoding, locations
@@ -24,7 +26,7 @@ class Links(Protocol):
         """The absolute URL of a content path."""
 
     def upload(self, url: str) -> str:
-        """The absolute URL of an uploaded image; an absolute one stays itself."""
+        """The absolute URL of a path on this site; an absolute one stays itself."""
 
     def gated_lesson(self, lesson_id: str) -> str:
         """The API's address of a lesson that needs an entitlement check."""
@@ -52,12 +54,34 @@ class PlanFacts:
     stream: str = ""
 
 
+_MANNER = 1
+"""Raised when lessons' files are made otherwise of the same content: all of them are
+made anew then."""
+
+
+@dataclass(frozen=True, slots=True)
+class LessonSources:
+    """What a lesson's file is made of besides its stages, as a short digest.
+
+    A published lesson whose stages and digest are as they were need not be made again,
+    nor its stages be read. ``settings`` is what else all lessons' files depend on.
+    """
+
+    settings: str = ""
+
+    def of(
+        self, *, pk: int, subject_pk: int, title: str, description: str, image: str
+    ) -> str:
+        # The keys: revisions are counted per subject, and an id can be used again.
+        parts = (_MANNER, self.settings, subject_pk, pk, title, description, image)
+        return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentMaker:
     """Makes and seals the documents of one plan.
 
-    ``is_gated(lesson_id)`` says whether no *other* plan offers the lesson openly;
-    ``config_of(stage)`` is a stage's config as it may be shown, canonical JSON text.
+    ``is_gated(lesson_id)`` says whether no *other* plan offers the lesson openly.
     """
 
     plan: PlanFacts
@@ -65,7 +89,7 @@ class DocumentMaker:
     sealer: Sealer
     signer: Signer | None
     is_gated: Callable[[str], bool]
-    config_of: Callable[[Stage], str]
+    lesson_sources: LessonSources = LessonSources()
 
     def _image(self, node: ContentNode) -> str:
         """The node's image as an absolute URL, or ""."""
@@ -75,7 +99,9 @@ class DocumentMaker:
         """The three ways a document names another: URL, path and hash."""
         return _link(name, target, self.links)
 
-    def lesson(self, lesson: ContentNode, revision: int) -> Sealed:
+    def lesson(
+        self, lesson: ContentNode, *, subject_pk: int = 0, revision: int = 0
+    ) -> Sealed:
         """A lesson's file, from its subject as it was at ``revision``."""
         signer = self.signer
         sources = video_sources(lesson.stages) if signer is not None else {}
@@ -86,9 +112,7 @@ class DocumentMaker:
                 "title": lesson.title,
                 **_present(description=lesson.description, image=self._image(lesson)),
                 "stages": [
-                    _stage(
-                        number, stage, self.config_of(stage), signatures.get(stage.id)
-                    )
+                    self._stage(number, stage, signatures.get(stage.id))
                     for number, stage in enumerate(lesson.stages, start=1)
                 ],
                 "navigation": {"is_standalone": True},
@@ -113,7 +137,32 @@ class DocumentMaker:
             signed=signed if sources else None,
             signature_life=signer.lifetime if signer else 0,
             source_revision=revision,
+            source=self.lesson_sources.of(
+                pk=lesson.pk,
+                subject_pk=subject_pk,
+                title=lesson.title,
+                description=lesson.description,
+                image=lesson.image,
+            ),
         )
+
+    def _stage(
+        self, number: int, stage: Stage, signature: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        text = stage_configs.for_readers(stage.type, stage.config, self.links.upload)
+        config: Any = encoding.spliced(text)
+        if signature is not None:
+            config = {**orjson.loads(text), **signature}
+        return {
+            "idx": number,
+            "id": stage.id,
+            "title": stage.title,
+            "type": stage.type,
+            "weight": stage.weight,
+            "target_time": stage.target_time,
+            "is_skippable": stage.is_skippable,
+            "config": config,
+        }
 
     def subject(self, root: PlanNode) -> dict[str, Any]:
         """The subject's files, and its entry in the manifest."""
@@ -234,10 +283,10 @@ class DocumentMaker:
                 else self.links.content(path)
             ),
             "lesson_path": path,
-            "lesson_version": self.sealer.sealed[path].record.version,
+            "lesson_version": self.sealer.version_at(path),
             **({"gated": True} if gated else {}),
             "access": _access(lesson.access),
-            "stage_count": len(lesson.source.stages),
+            "stage_count": lesson.source.stage_count,
         }
 
     def _bitmap(self, root: PlanNode) -> Sealed:
@@ -348,24 +397,6 @@ def _link(name: str, target: Sealed, links: Links) -> dict[str, str]:
 def is_open(lesson: PlanNode) -> bool:
     """Whether this plan lets anyone read the lesson."""
     return lesson.access.level in OPEN_LEVELS
-
-
-def _stage(
-    number: int, stage: Stage, text: str, signature: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    config: Any = encoding.spliced(text)
-    if signature is not None:
-        config = {**orjson.loads(text), **signature}
-    return {
-        "idx": number,
-        "id": stage.id,
-        "title": stage.title,
-        "type": stage.type,
-        "weight": stage.weight,
-        "target_time": stage.target_time,
-        "is_skippable": stage.is_skippable,
-        "config": config,
-    }
 
 
 def video_sources(stages: Iterable[Stage]) -> dict[str, str]:

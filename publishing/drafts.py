@@ -4,9 +4,10 @@ Nothing is written. The published ones are read as the app reads them.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, Protocol
-from urllib.parse import urljoin
 
 import orjson
 from django.utils import timezone
@@ -15,18 +16,21 @@ from content import stage_configs
 from content.fields import CanonicalJSONEncoder
 from content.kinds import Kind
 from content.models import LessonStage, Node
-from content.queries import image_url
+from content.queries import image_url, load_branch
 from content.stage_types import SCHEMAS
 from content.tree import ContentNode, Stage
+from plans.access import PlanNode, lessons, plan_tree
 from plans.models import AcademicPlan
+from plans.queries import load_overrides, subject_pks
 from publishing import builds, locations, signing, snapshot, staging
-from publishing.content_urls import content_base_url, gated_lesson_url, local_base_url
 from publishing.documents import DocumentMaker, PlanFacts
 from publishing.models import PublishingSettings
-from publishing.release import Release
-from publishing.sealing import Sealer
+from publishing.sealing import Sealed, Sealer
 
 Document = dict[str, Any]
+
+NO_PLAN = PlanFacts(id="NO-PLAN", title="")
+"""In the paths of what no plan has yet."""
 
 
 class Documents(Protocol):
@@ -45,43 +49,96 @@ class PublishedDocuments:
 
 
 class DraftDocuments:
-    """What a publish of ``plan`` would make now.
+    """What a publish would make now, of a branch or of a whole plan.
+
+    Stages are read where students could open them from here: those of a topic. Other
+    screens do without, whatever the size of a subject.
 
     Args:
-        subject_pk: make this subject alone; the others are missing then.
+        plan: None stands for a plan without exceptions.
+        branch: make only what lies above and below this node.
+        as_if_published: drafts count as published.
     """
 
-    def __init__(self, plan: AcademicPlan, *, subject_pk: int | None = None) -> None:
+    def __init__(
+        self,
+        plan: AcademicPlan | None,
+        branch: Node | None = None,
+        *,
+        as_if_published: bool = False,
+    ) -> None:
         self._plan = plan
-        self._only = None if subject_pk is None else {subject_pk}
-        self._made: Release | None = None
+        self._branch = branch
+        self._as_if_published = as_if_published
+
+    def offers(self, node: Node) -> bool:
+        """Whether students have the node itself; not only what lies above it."""
+        offered, _documents = self._made
+        return node.public_id in offered
 
     def read(self, path: str) -> Document | None:
-        """As `Documents.read`.
-
-        Raises:
-            InvalidDocumentError: the plan cannot be built as it is.
-        """
-        if self._made is None:
-            taken = snapshot.take(self._plan.pk, full=True, only=self._only)
-            self._made = builds.make_release(taken, now=timezone.now())
-        sealed = self._made.documents.get(path)
+        """As `Documents.read`."""
+        _offered, documents = self._made
+        sealed = documents.get(path)
         return None if sealed is None else orjson.loads(sealed.data)
+
+    @cached_property
+    def _made(self) -> tuple[Set[str], Mapping[str, Sealed]]:
+        """The ids of what students have, and the documents by path."""
+        plan = self._plan
+        maker = _maker(NO_PLAN if plan is None else snapshot.facts_of(plan))
+        overrides = {} if plan is None else load_overrides(plan.pk)
+        offered: set[str] = set()
+        entries = []
+        for root in self._roots():
+            tree = plan_tree(root, overrides)
+            if tree is not None:
+                offered.update(_ids(tree))
+                for lesson in lessons(tree):
+                    maker.lesson(lesson.source, revision=0)
+                entries.append(maker.subject(tree))
+        maker.manifest(entries, {})
+        return offered, maker.sealer.sealed
+
+    def _roots(self) -> Iterator[ContentNode]:
+        branches = self._subjects() if self._branch is None else [self._branch]
+        for node in branches:
+            root = load_branch(node, with_stages=node.kind == Kind.TOPIC.value)
+            yield _published(root) if self._as_if_published else root
+
+    def _subjects(self) -> Iterator[Node]:
+        """The plan's subjects, in order."""
+        pks = [] if self._plan is None else subject_pks(self._plan.pk)
+        found = Node.objects.in_bulk(pks)
+        return (found[pk] for pk in pks)
+
+
+def _ids(node: PlanNode) -> Iterator[str]:
+    yield node.id
+    for child in node.children:
+        yield from _ids(child)
+
+
+def _published(node: ContentNode) -> ContentNode:
+    children = tuple(_published(child) for child in node.children)
+    return replace(node, is_published=True, children=children)
+
+
+def _maker(facts: PlanFacts) -> DocumentMaker:
+    current = PublishingSettings.get_solo()
+    return DocumentMaker(
+        plan=facts,
+        links=builds.SettingsLinks(current),
+        sealer=Sealer(previous={}, now=int(timezone.now().timestamp())),
+        # Where files hold no signature the app asks for one when it plays.
+        signer=signing.video_signer(current),
+        is_gated=lambda _lesson_id: True,
+    )
 
 
 def lesson_document(lesson: ContentNode) -> Document:
     """The lesson's file as a publish would make it, its videos signed."""
-    current = PublishingSettings.get_solo()
-    sealer = Sealer(previous={}, now=int(timezone.now().timestamp()))
-    maker = DocumentMaker(
-        plan=PlanFacts(id="", title=""),
-        links=_Links(current),
-        sealer=sealer,
-        # Where files hold no signature the app asks for one when it plays.
-        signer=signing.video_signer(current),
-        config_of=_sanitised,
-        is_gated=lambda _lesson_id: True,
-    )
+    maker = _maker(NO_PLAN)
     made: Document = orjson.loads(maker.lesson(lesson, revision=0).data)
     return made
 
@@ -138,32 +195,9 @@ def published_lesson(lesson_id: str) -> Document | None:
     return document
 
 
-def _sanitised(stage: Stage) -> str:
-    config = orjson.loads(stage.config)
-    if stage.type in SCHEMAS:
-        config = stage_configs.sanitise(stage.type, config)
-    return json.dumps(config, cls=CanonicalJSONEncoder)
-
-
 def _safe(document: Document) -> Document:
     """A published document with its HTML sanitised by today's rules."""
     for stage in document.get("stages", ()):
         if stage["type"] in SCHEMAS:
             stage["config"] = stage_configs.sanitise(stage["type"], stage["config"])
     return document
-
-
-class _Links:
-    """Where the preview's links lead; as a build's, which keeps its own to itself."""
-
-    def __init__(self, current: PublishingSettings) -> None:
-        self._current = current
-
-    def content(self, path: str) -> str:
-        return content_base_url(self._current) + path
-
-    def upload(self, url: str) -> str:
-        return urljoin(local_base_url(self._current), url)
-
-    def gated_lesson(self, lesson_id: str) -> str:
-        return gated_lesson_url(lesson_id, self._current)

@@ -6,6 +6,7 @@ built anew (`release.distrust`).
 
 from collections import defaultdict
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from content.errors import MemoraError
 from publishing import (
     alerts,
     builds,
+    collection,
     inspection,
     mending,
     release,
@@ -40,6 +42,8 @@ log = structlog.get_logger(__name__)
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LISTED = 100
 _KEPT = timedelta(days=30)
+_HOUR = timedelta(minutes=50)
+"""How long after a check began the next hour's may begin."""
 _FILE_KINDS = frozenset(
     {
         FaultKind.MISSING,
@@ -131,23 +135,24 @@ def check(
 def due(now: datetime) -> bool | None:
     """Whether a check is due in this hour: True a full one, False a sample, None none.
 
+    One in an hour is enough: where tasks have piled up, or somebody has just looked,
+    there is none.
+
     Full in the night's hour, and whenever the last is older than a day and a bit (the
     machine was off that night); a sample in each business hour. Hours and weekdays are
     the settings', in their time zone.
     """
     local = now.astimezone(ZoneInfo(settings.HEALTH_TIME_ZONE))
-    last = (
-        HealthReport.objects.filter(is_full=True, plans=[])
-        .values_list("started_at", flat=True)
-        .first()
-    )
+    checks = HealthReport.objects.filter(plans=[])
+    recent = checks.filter(started_at__gt=now - _HOUR)
+    last = checks.filter(is_full=True).values_list("started_at", flat=True).first()
     if last is None or last < now - timedelta(hours=26):
         return True
     if local.hour == settings.HEALTH_NIGHT_HOUR:
-        return True
+        return None if recent.filter(is_full=True).exists() else True
     in_hours = settings.HEALTH_FIRST_HOUR <= local.hour <= settings.HEALTH_LAST_HOUR
     on_day = WEEKDAYS[local.weekday()] in settings.HEALTH_WEEKDAYS
-    return False if in_hours and on_day else None
+    return False if in_hours and on_day and not recent.exists() else None
 
 
 # --- The service ----------------------------------------------------------------------
@@ -171,11 +176,16 @@ def _measure(now: datetime, queued: status.QueueStatus) -> Facts:
 def _check_service(
     current: inspection.Check, queued: status.QueueStatus, facts: Facts
 ) -> None:
-    limit = timedelta(minutes=settings.HEALTH_STALE_MINUTES)
-    for plan in queued.pending:
-        if plan.since is not None and current.now - plan.since > limit:
+    for plans, why in (
+        (queued.pending, _("it has waited %(minutes)d minutes to be published")),
+        (
+            queued.withdrawing,
+            _("it should have been withdrawn %(minutes)d minutes ago"),
+        ),
+    ):
+        for plan in queued.overdue(plans):
+            assert plan.since is not None
             minutes = int((current.now - plan.since).total_seconds() // 60)
-            why = _("it has waited %(minutes)d minutes to be published")
             current.add(FaultKind.STALE, plan.plan, why % {"minutes": minutes})
     if (
         facts.failed_runs >= settings.HEALTH_LEAST_FAILURES
@@ -240,7 +250,11 @@ def _repair(current: inspection.Check) -> None:
         release.distrust([publication.pk for publication in publications])
     for publication in publications:
         if publication.plan_id is not None:
-            builds.publish_plan(publication.plan_id, trigger="repair")
+            # Found again below, and by the next check.
+            with suppress(builds.BuildingElsewhereError):
+                builds.publish_plan(
+                    publication.plan_id, trigger="repair", patience=builds.PATIENCE
+                )
     removed = _remove_orphans(current)
     left = _release_faults_left(wanted)
     damaged = _still_damaged(current)
@@ -281,7 +295,7 @@ def _remove_orphans(current: inspection.Check) -> set[str]:
     found = {item.what for item in current.found if item.kind is FaultKind.ORPHANED}
     if not found:
         return set()
-    release.remove_unoffered_lessons()
+    collection.remove_unneeded_lessons()
     limit = current.now.timestamp() - settings.HEALTH_ORPHAN_GRACE
     removed: set[str] = set()
     with transaction.atomic():
@@ -292,6 +306,7 @@ def _remove_orphans(current: inspection.Check) -> set[str]:
             if staging.is_older(path, than=limit):
                 staging.remove_orphan(path)
                 removed.add(path)
+    staging.empty_discarded()
     return removed | (found - still)
 
 

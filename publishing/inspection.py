@@ -12,10 +12,10 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from publishing import changes, encoding, locations, release, staging
+from publishing import changes, collection, encoding, locations, release, staging
 from publishing.closure import Fault, follow
 from publishing.models import FaultKind, LessonOffer, Publication, PublishedDocument
 
@@ -24,6 +24,7 @@ Progress = Callable[[int, int], None]
 
 UNDER_LOCK = 200
 """How many files are looked at again while nobody can switch."""
+_AT_ONCE = 500
 
 
 @dataclass(slots=True)
@@ -104,9 +105,11 @@ def faulty(paths: Sequence[str]) -> list[tuple[PublishedDocument, FaultKind, str
 def _documents(current: Check) -> Sequence[tuple[str, str]]:
     """The path and hash of every file to look at.
 
-    Not of plans about to be withdrawn: theirs may go at any moment.
+    Not of plans about to be withdrawn, for theirs may go at any moment, and not of
+    lessons that nobody can read: going back looks at those.
     """
     rows = PublishedDocument.objects.exclude(publication__in=changes.to_withdraw())
+    rows = rows.exclude(pk__in=collection.unoffered_lessons())
     if current.plans:
         offered = LessonOffer.objects.filter(
             publication__plan_public_id__in=current.plans
@@ -126,6 +129,7 @@ def _documents(current: Check) -> Sequence[tuple[str, str]]:
 def _file_fault(path: str, digest: str) -> tuple[FaultKind, str] | None:
     try:
         data = staging.read(path)
+        is_packed_rightly = data is None or staging.is_packed_rightly(path, data)
     except OSError as error:
         why = _("it cannot be read: %(why)s") % {"why": error.strerror}
         return FaultKind.CORRUPT, why
@@ -133,6 +137,8 @@ def _file_fault(path: str, digest: str) -> tuple[FaultKind, str] | None:
         return FaultKind.MISSING, _("there is no such file")
     if encoding.sha256(data) != digest:
         return FaultKind.CORRUPT, _("its bytes are not those that were published")
+    if not is_packed_rightly:
+        return FaultKind.CORRUPT, _("its compressed copy holds something else")
     return None
 
 
@@ -163,7 +169,7 @@ def check_releases(current: Check) -> None:
             again = Publication.objects.filter(pk=publication.pk).first()
             if again is None:
                 continue
-            for kind, what, why in release_faults(again, lesson_versions()):
+            for kind, what, why in release_faults(again):
                 current.add(kind, what, why, [again.pk])
 
 
@@ -178,13 +184,19 @@ def _publications(current: Check) -> list[Publication]:
 
 
 def lesson_versions() -> dict[str, int]:
+    """The version of every lesson's file, by path."""
     rows = PublishedDocument.objects.filter(lesson_id__gt="")
     return dict(rows.values_list("path", "version"))
 
 
 def release_faults(
-    publication: Publication, versions: dict[str, int]
+    publication: Publication, versions: dict[str, int] | None = None
 ) -> Iterator[tuple[FaultKind, str, str]]:
+    """What is wrong with a release as a whole.
+
+    Args:
+        versions: as `lesson_versions`; None asks for the release's own lessons.
+    """
     plan_id = publication.plan_public_id
     number = staging.current_generation(plan_id)
     if number != publication.generation:
@@ -197,9 +209,19 @@ def release_faults(
     if number is None:
         return
     closure = follow(plan_id, number)
+    if versions is None:
+        versions = _versions_of([lesson.path for lesson in closure.lessons.values()])
     faults: list[Fault] = [*closure.faults, *closure.lesson_faults(versions)]
     for path, why in faults:
         yield FaultKind.BROKEN_LINK, path, why
+
+
+def _versions_of(paths: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for chunk in chunks(paths, _AT_ONCE):
+        rows = PublishedDocument.objects.filter(path__in=chunk)
+        found |= dict(rows.values_list("path", "version"))
+    return found
 
 
 # --- Orphans --------------------------------------------------------------------------
@@ -229,20 +251,15 @@ def orphans() -> dict[str, str]:
 
 
 def _orphaned_lessons() -> list[str]:
-    """Lesson files without record or reader."""
+    """Lesson files without record, or that nobody needs."""
     there = staging.lesson_files() | staging.lesson_backups()
     recorded = set(
         PublishedDocument.objects.filter(lesson_id__gt="").values_list(
             "path", flat=True
         )
     )
-    return sorted((there - recorded) | set(_unoffered().values_list("path", flat=True)))
-
-
-def _unoffered() -> QuerySet[PublishedDocument]:
-    return PublishedDocument.objects.filter(lesson_id__gt="").exclude(
-        Exists(LessonOffer.objects.filter(lesson_id=OuterRef("lesson_id")))
-    )
+    unneeded = set(map(locations.lesson, collection.unneeded_lessons()))
+    return sorted((there - recorded) | (recorded & unneeded))
 
 
 def _orphaned_plan_files() -> list[str]:

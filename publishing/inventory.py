@@ -19,7 +19,8 @@ _LISTED_FROM = 100
 def believable(snapshot: Snapshot) -> Mapping[str, Record]:
     """What is published, corrected by the disk where a build may have died switching.
 
-    A file that is not what its record says counts as changed, and its version as used.
+    A file that is not what its record says counts as changed, and its version as used;
+    so does one that cannot be read.
     """
     if not snapshot.torn:
         return snapshot.previous
@@ -33,11 +34,22 @@ def believable(snapshot: Snapshot) -> Mapping[str, Record]:
     believed: dict[str, Record] = {}
     for path in paths:
         record = snapshot.previous.get(path)
-        data = staging.read(path)
+        # Of what cannot be read, no version is known: it may have had the newest.
+        unread = record.version if record else snapshot.newest_version
+        try:
+            data = staging.read(path)
+            is_packed_rightly = data is None or staging.is_packed_rightly(path, data)
+        except OSError:
+            believed[path] = Record("", unread, "", 0)
+            continue
         if data is None:
             if record is not None:
                 believed[path] = record
-        elif record is not None and record.sha256 == encoding.sha256(data):
+        elif (
+            record is not None
+            and record.sha256 == encoding.sha256(data)
+            and is_packed_rightly
+        ):
             believed[path] = record
         else:
             version = max(encoding.version_of(data), record.version if record else 0)
@@ -57,7 +69,11 @@ class ReleaseReader:
         Raises:
             UnreadableReleaseError: the file is not what was published.
         """
-        data, record = staging.read(path), self._records.get(path)
+        record = self._records.get(path)
+        try:
+            data = staging.read(path)
+        except OSError as error:
+            raise UnreadableReleaseError(path) from error
         if data is None or record is None or record.sha256 != encoding.sha256(data):
             raise UnreadableReleaseError(path)
         content: dict[str, Any] = orjson.loads(data)
@@ -132,8 +148,13 @@ def offers_with(
     }
 
 
-def published_bits(path: str) -> dict[int, str]:
-    """Which lesson each bit meant in the release readers have now."""
-    data = staging.read(path)
-    mappings = orjson.loads(data)["mappings"] if data else {}
+def published_bits(path: str, old: ReleaseReader) -> dict[int, str]:
+    """Which lesson each bit meant in the release readers have now.
+
+    None where there is no such file, or not the one that was published.
+    """
+    try:
+        mappings = old.read(path)["mappings"]
+    except UnreadableReleaseError:
+        return {}
     return {entry["bit_index"]: lesson_id for lesson_id, entry in mappings.items()}

@@ -3,6 +3,8 @@
 Plain rules: no Django here.
 """
 
+from functools import lru_cache
+
 from content.kinds import id_problem
 
 GENERATIONS = ".generations"
@@ -48,6 +50,7 @@ def search_shard(plan_id: str, subject_id: str) -> str:
     return f"{plan_folder(plan_id)}/search/{_safe(subject_id)}.json"
 
 
+@lru_cache(maxsize=1 << 15)
 def lesson(lesson_id: str) -> str:
     return f"lessons/{_safe(lesson_id)}.json"
 

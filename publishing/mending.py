@@ -12,7 +12,6 @@ The same happens after the database was restored from a backup, or the disk was 
 import structlog
 from django.db import transaction
 
-from plans.models import AcademicPlan
 from publishing import changes, encoding, locations, release, signatures, staging
 from publishing.closure import Closure, fingerprint_of, follow
 from publishing.models import Publication, PublishedDocument, SwitchLock
@@ -60,11 +59,11 @@ def _mend_plan(publication: Publication) -> bool:
     if number is not None:
         closure = follow(publication.plan_public_id, number)
         record_files(publication, closure)
-        flipped, _dropped = release.record_offers(
+        flipped = release.record_offers(
             publication,
             {lesson.id: lesson.is_open for lesson in closure.lessons.values()},
         )
-        AcademicPlan.touch(changes.plans_with_lessons(flipped, besides=publication))
+        changes.lessons_flipped(flipped, besides=publication)
         publication.generation = number
     publication.built_from = {}
     publication.save(update_fields=["generation", "built_from"])
@@ -108,15 +107,19 @@ def _mend_lessons() -> int:
     known = {row.path: row for row in rows}
     wrong = []
     for path in sorted(staging.lesson_files()):
-        data, row = staging.read(path), known.get(path)
+        try:
+            data, row = staging.read(path), known.get(path)
+        except OSError:
+            continue  # a fault of its own, which the health check finds
         if data is None or (row and row.sha256 == encoding.sha256(data)):
             continue
         version = encoding.version_of(data)
         highest = max(version, row.version if row else 0)
         wrong.append(
-            PublishedDocument(
+            release.DocumentRow(
                 path=path,
                 lesson_id=locations.lesson_id_of(path) or "",
+                publication_id=None,
                 fingerprint=(
                     ""
                     if highest > version

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from publishing import dashboard, queue
-from publishing.dashboard import Dashboard, Disk, PlanRelease
+from publishing.dashboard import CdnState, Dashboard, Disk, PlanRelease, PlanState
 from publishing.models import AlertKind
 
 log = structlog.get_logger(__name__)
@@ -42,6 +42,7 @@ class PublishingCollector(Collector):
         yield from _queue(found)
         yield from _plans(found.plans)
         yield from _service(found)
+        yield from _cdn(found)
         if found.disk is not None:
             yield from _disk(found.disk)
 
@@ -65,7 +66,8 @@ def _up(**services: bool) -> Metric:
 
 def _queue(found: Dashboard) -> Iterator[Metric]:
     oldest = found.oldest_wait
-    gone = [build for build in found.building if build.is_alive is False]
+    builds = [run for run in found.running if not run.is_upload]
+    gone = [build for build in builds if build.is_alive is False]
     paused = [failure for failure in found.failures if failure.is_paused]
     yield from _plain(
         memora_publishing_waiting_plans=(
@@ -78,16 +80,20 @@ def _queue(found: Dashboard) -> Iterator[Metric]:
         ),
         memora_publishing_building_plans=(
             "Plans a living builder is at.",
-            len(found.building) - len(gone),
+            len(builds) - len(gone),
         ),
         memora_publishing_abandoned_builds=("Builds whose builder died.", len(gone)),
         memora_publishing_retrying_plans=(
-            "Failed builds that are tried again.",
+            "Plans whose failed build or upload is tried again.",
             len(found.failures) - len(paused),
         ),
         memora_publishing_paused_plans=(
             "Builds that wait for space on the disk.",
             len(paused),
+        ),
+        memora_publishing_withdrawing_plans=(
+            "Plans no longer offered whose files are still here.",
+            sum(row.state is PlanState.WITHDRAWING for row in found.plans),
         ),
         memora_publishing_dead_letters=(
             "Builds that failed too often and wait for somebody.",
@@ -174,6 +180,37 @@ def _service(found: Dashboard) -> Iterator[Metric]:
         "Alerts that are not over.",
         ["kind"],
         [([kind.value], open_alerts[kind.value]) for kind in AlertKind],
+    )
+
+
+def _cdn(found: Dashboard) -> Iterator[Metric]:
+    yield from _plain(
+        memora_cdn_enabled=(
+            "Whether releases are uploaded to the CDN (1) or not (0).",
+            float(found.uploaded is not None),
+        )
+    )
+    if found.uploaded is None:
+        return
+    yield _labelled(
+        "memora_cdn_plans",
+        "Published plans by how they stand on the CDN.",
+        ["state"],
+        [([state.value], found.on_cdn[state]) for state in CdnState],
+    )
+    yield from _plain(
+        memora_cdn_uploaded_files_last_day=(
+            "Files uploaded by the runs that ended in the last 24 hours.",
+            found.uploaded.files,
+        ),
+        memora_cdn_uploaded_bytes_last_day=(
+            "Their size.",
+            found.uploaded.bytes,
+        ),
+        memora_cdn_upload_seconds_last_day=(
+            "How long that took.",
+            found.uploaded.seconds,
+        ),
     )
 
 

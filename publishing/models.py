@@ -1,5 +1,6 @@
 """What publishing remembers: settings, each plan's release, every file, every run."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,10 +22,10 @@ BUCKET_STORAGE = "publishing.storages.BucketStorage"
 
 class SettingsQuerySet(models.QuerySet[Any]):
     def update(self, **kwargs: Any) -> int:
-        """Change the row, and count it as `PublishingSettings.save` does."""
+        """Change the row, and tell it as `PublishingSettings.save` does."""
         with transaction.atomic(using=self.db):
-            count = super().update(**{**kwargs, "revision": models.F("revision") + 1})
-            signals.settings_changed.send(sender=self.model)
+            count = super().update(**kwargs)
+            signals.settings_changed.send(sender=self.model, fields=frozenset(kwargs))
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -42,7 +43,8 @@ class PublishingSettings(SingletonModel):
         _("local fallback mode"),
         default=False,
         help_text=_(
-            "Students read from this server, and every change is published at once."
+            "Students read from this server, and every change is published at once. "
+            "Videos in the private bucket are still played from there."
         ),
     )
     batch_threshold = models.PositiveIntegerField(
@@ -72,7 +74,10 @@ class PublishingSettings(SingletonModel):
     cdn_enabled = models.BooleanField(
         _("use the CDN"),
         default=False,
-        help_text=_("Every release is uploaded, and its links lead to the CDN."),
+        help_text=_(
+            "Every release is uploaded, and its links lead to the CDN. Videos in the "
+            "private bucket stay there when this is turned off: leave its keys."
+        ),
     )
     cdn_base_url = models.URLField(
         _("CDN base URL"),
@@ -108,9 +113,9 @@ class PublishingSettings(SingletonModel):
             "signature. Empty: this server alone serves them."
         ),
     )
-    cdn_access_key = models.CharField(_("access key id"), max_length=128, blank=True)
+    cdn_access_key = models.TextField(_("access key id"), blank=True)
     cdn_secret_key = models.TextField(_("secret access key"), blank=True)
-    """Encrypted: `secret` reads it, `set_secret` writes it."""
+    """Both encrypted: `secret` reads them, `set_secret` writes them."""
     cdn_gzip = models.BooleanField(
         _("store files compressed"),
         default=False,
@@ -127,10 +132,8 @@ class PublishingSettings(SingletonModel):
     )
     cloudflare_token = models.TextField(_("Cloudflare API token"), blank=True)
     """Encrypted, like the secret key; it needs the permission “Cache Purge” alone."""
-    revision = models.PositiveBigIntegerField(default=1, editable=False)
-    """Grows with every saved change; a release built under another is stale."""
 
-    SECRETS = ("cdn_secret_key", "cloudflare_token")
+    SECRETS = ("cdn_access_key", "cdn_secret_key", "cloudflare_token")
 
     objects = SettingsQuerySet.as_manager()
 
@@ -183,7 +186,7 @@ class PublishingSettings(SingletonModel):
             raise ValidationError(faults)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save, and count it: every release made under the old settings is stale.
+        """Save, and tell what has changed. Saving what is stored already changes nothing.
 
         Raises:
             ValueError: a secret would be stored as it is; use `set_secret`.
@@ -191,10 +194,16 @@ class PublishingSettings(SingletonModel):
         for name in self.SECRETS:
             if not secrets.is_encrypted(getattr(self, name)):
                 raise ValueError(f"{name} is not encrypted")
-        stored = type(self).objects.filter(pk=self.pk).values_list("revision").first()
-        self.revision = stored[0] + 1 if stored else 1
-        super().save(*args, **kwargs)
-        signals.settings_changed.send(sender=type(self))
+        fields = [field.attname for field in self._meta.concrete_fields]
+        with transaction.atomic():
+            rows = type(self).objects.select_for_update()
+            before = rows.filter(pk=self.pk).first() or type(self)(pk=self.pk)
+            super().save(*args, **kwargs)
+            changed = frozenset(
+                name for name in fields if getattr(self, name) != getattr(before, name)
+            )
+            if changed:
+                signals.settings_changed.send(sender=type(self), fields=changed)
 
 
 def storage_is_the_bucket() -> bool:
@@ -232,6 +241,9 @@ class Publication(models.Model):
     rolled_back_at = models.DateTimeField(_("rolled back"), null=True, blank=True)
     """When an earlier generation was made current; NULL again with the next build.
     Until somebody edits or publishes, the sweep leaves it alone."""
+    leaving_since = models.DateTimeField(null=True, editable=False)
+    """Since when its files should be gone, as the watch saw it: the plan is deleted or
+    no longer published."""
 
     class Meta:
         verbose_name = _("publication")
@@ -264,6 +276,9 @@ class PublishedDocument(models.Model):
     source_revision = models.PositiveBigIntegerField(default=0)
     """For a lesson: its subject's revision when it was read, so that an older
     snapshot never overwrites a newer one."""
+    source = models.CharField(max_length=32, blank=True, default="", editable=False)
+    """For a lesson: what else it was made of (`publishing.documents.LessonSources`); ""
+    where the next build must find out."""
     signed_until = models.PositiveBigIntegerField(null=True, blank=True)
     """Unix time at which the earliest signature inside expires."""
 
@@ -363,6 +378,10 @@ class SwitchLock(models.Model):
     """How often what readers see was changed. The disk has the number of the change
     begun last (`publishing.staging.switches`): where they differ, one was begun and
     its tables never written (`publishing.mending`)."""
+    newest_withdrawn_number = models.PositiveBigIntegerField(default=0)
+    """The highest build number of the plans withdrawn so far. One published again goes
+    on from there: who remembers a number must not find another release under it
+    (`publishing.structure`)."""
 
     class Meta:
         verbose_name = _("switch lock")
@@ -438,6 +457,9 @@ class SyncLog(models.Model):
     error_json_path = models.CharField(_("at"), max_length=255, blank=True)
     created_at = models.DateTimeField(_("queued"))
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    built_at = models.DateTimeField(_("built"), null=True, blank=True)
+    """When readers here had the release; an upload may have followed, or follow."""
+    build_seconds = models.FloatField(_("seconds to build"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
 
     class Meta:
@@ -445,7 +467,14 @@ class SyncLog(models.Model):
         verbose_name_plural = _("sync log")
         ordering = ["-created_at", "-pk"]
         indexes = [
-            models.Index(fields=["plan", "status"], name="publishing_log_of_plan")
+            models.Index(fields=["plan", "status"], name="publishing_log_of_plan"),
+            # Each plan's last build, and the last day's runs: the dashboard asks every
+            # few seconds.
+            models.Index(
+                fields=["plan_public_id", "built_at"], name="publishing_log_of_builds"
+            ),
+            models.Index(fields=["built_at"], name="publishing_log_built"),
+            models.Index(fields=["finished_at"], name="publishing_log_finished"),
         ]
 
     def __str__(self) -> str:
@@ -453,10 +482,19 @@ class SyncLog(models.Model):
 
     @property
     def duration_seconds(self) -> float | None:
-        """How long the last attempt took; None while it runs."""
+        """How long the build took, or its last attempt; None while that runs."""
+        if self.build_seconds is not None:
+            return self.build_seconds
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def read_at(self) -> datetime | None:
+        """When the build read what its release is made of; None before there is one."""
+        if self.built_at is None:
+            return None
+        return self.built_at - timedelta(seconds=self.build_seconds or 0)
 
 
 # --- Watching: who waits, what was found, who must know ------------------------------

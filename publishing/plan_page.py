@@ -3,8 +3,9 @@
 Plans themselves know nothing of releases; `publishing.admin` adds this to their admin.
 """
 
+import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -15,18 +16,16 @@ from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
-from publishing import changes, upcoming
+from publishing import changes, schedule, upcoming
 from publishing.models import Publication, SyncLog, SyncStatus
-from publishing.status import SUCCEEDED
 from publishing.validation import InvalidDocumentError
 
-PUBLISHES_EVERY_MINUTES = 5
-"""As `CELERY_BEAT_SCHEDULE` runs ``process_pending``."""
 _UNFINISHED = (
     SyncStatus.QUEUED,
     SyncStatus.PROCESSING,
@@ -50,6 +49,8 @@ class State:
     sources: list[str]
     run: SyncLog | None
     """The last run, where it is under way or did not succeed."""
+    made: SyncLog | None
+    """The last run that made a release."""
 
     @property
     def is_out(self) -> bool:
@@ -63,6 +64,14 @@ class State:
     def failure(self) -> SyncLog | None:
         return self.run if self.run is not None and self.run.error else None
 
+    @property
+    def build_seconds(self) -> float | None:
+        """How long the build of what students read took, where that is known."""
+        if self.made is None or self.publication is None:
+            return None
+        is_out = self.made.generation == self.publication.generation
+        return self.made.duration_seconds if is_out else None
+
 
 def state_of(plan: AcademicPlan) -> State:
     """The plan's state. Fourteen queries at most."""
@@ -70,13 +79,14 @@ def state_of(plan: AcademicPlan) -> State:
     sources = changes.pending([plan.pk]).get(plan.pk)
     last = SyncLog.objects.filter(plan=plan).order_by("-pk").first()
     run = last if last is not None and last.status in _UNFINISHED else None
+    made = last if last is None or last.built_at is not None else _made(plan)
     edits: int | None = None
     differing: list[str] = []
     if sources is not None and publication is not None and publication.built_from:
         differing = _differing(publication.built_from, sources)
-        since = _made_at(plan)
+        since = None if made is None else made.read_at
         edits = None if since is None else _edits_since(plan, since) or None
-    return State(plan, publication, sources is not None, edits, differing, run)
+    return State(plan, publication, sources is not None, edits, differing, run, made)
 
 
 def _differing(built: changes.Sources, now: changes.Sources) -> list[str]:
@@ -93,10 +103,10 @@ def _differing(built: changes.Sources, now: changes.Sources) -> list[str]:
     return named
 
 
-def _made_at(plan: AcademicPlan) -> datetime | None:
-    """When the release's build read what it is made of."""
-    entry = SyncLog.objects.filter(plan=plan, status__in=SUCCEEDED).order_by("-pk")
-    return entry.values_list("started_at", flat=True).first()
+def _made(plan: AcademicPlan) -> SyncLog | None:
+    """The last run that made a release, uploaded or not."""
+    runs = SyncLog.objects.filter(plan=plan, built_at__isnull=False)
+    return runs.order_by("-pk").first()
 
 
 def _edits_since(plan: AcademicPlan, since: datetime) -> int:
@@ -124,6 +134,7 @@ def head(
         here: the page's own tab.
     """
     user: Any = request.user
+    now = timezone.now()
     context = {
         "state": state_of(plan),
         "plan": plan,
@@ -131,7 +142,7 @@ def head(
         "may_publish": may_publish,
         "may_see_releases": user.has_perm("publishing.view_publication"),
         "may_see_log": user.has_perm("publishing.view_synclog"),
-        "minutes": PUBLISHES_EVERY_MINUTES,
+        "minutes": math.ceil((schedule.next_run(now) - now) / timedelta(minutes=1)),
         "preview_url": _preview_url(plan),
     }
     return render_to_string("admin/plans/head.html", context, request)

@@ -79,7 +79,7 @@ def difference(taken: Snapshot, made: Release, *, dropped: set[str]) -> Preview:
 
 
 def _dropped(plan_pk: int, made: Release) -> set[str]:
-    """Lesson files that go because this plan was the last to offer them."""
+    """Lesson files that readers lose: this plan was the last to offer them."""
     if made.offers is None:
         return set()
     offers = LessonOffer.objects

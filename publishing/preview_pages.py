@@ -27,7 +27,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_POST, require_safe
 
-from content.badges import badge
+from content.badges import LOCK, badge
 from content.fields import CanonicalJSONEncoder
 from content.kinds import Kind
 from content.models import Node, SubjectState
@@ -38,7 +38,6 @@ from publishing import drafts, locations
 from publishing.content_urls import content_base_url, local_base_url
 from publishing.drafts import Document, Documents, DraftDocuments, PublishedDocuments
 from publishing.models import PublishingSettings
-from publishing.validation import InvalidDocumentError
 
 View = Callable[..., HttpResponse]
 
@@ -51,7 +50,7 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
         ("live/", live, "preview_live"),
         ("blank/", blank, "preview_blank"),
     ]
-    for kind, screen in (("lesson", _lesson), ("topic", _topic), ("plan", _plan)):
+    for kind, screen in _SCREENS.items():
         pages += [
             (f"{kind}/<str:public_id>/", _around(kind), f"preview_{kind}"),
             (f"{kind}/<str:public_id>/app/", _inside(kind, screen), f"app_{kind}"),
@@ -127,26 +126,36 @@ class Choice:
     published: bool
 
     @property
+    def plan_id(self) -> str:
+        """The plan in the documents' paths."""
+        return self.plan.public_id if self.plan else drafts.NO_PLAN.id
+
+    @property
     def query(self) -> str:
         chosen = {"state": "published" if self.published else "draft"}
         if self.plan is not None:
             chosen["plan"] = self.plan.public_id
         return urlencode(chosen)
 
-    def documents(self, subject_pk: int | None = None) -> Documents:
-        if self.published or self.plan is None:
+    def documents(self, branch: Node | None = None) -> Documents:
+        if self.published:
             return PublishedDocuments()
-        return DraftDocuments(self.plan, subject_pk=subject_pk)
+        return DraftDocuments(self.plan, branch)
 
 
 def _choice(request: HttpRequest, node: Node) -> Choice:
-    """The plan asked for, else the first with this content that students have."""
+    """The plan asked for, by either id; else the first that students have.
+
+    Of those with this content.
+    """
     plans: tuple[AcademicPlan, ...] = ()
     if request.user.has_perm("plans.view_academicplan"):
-        holding = AcademicPlan.objects.filter(subjects=node.subject_pk)
+        holding = AcademicPlan.objects.select_related("season", "grade", "stream")
+        holding = holding.filter(subjects=node.subject_pk)
         plans = tuple(holding.order_by("-is_published", "title", "pk"))
     asked = request.GET.get("plan", "")
-    chosen = [plan for plan in plans if plan.public_id == asked] or list(plans[:1])
+    chosen = [plan for plan in plans if asked in (plan.public_id, str(plan.pk))]
+    chosen = chosen or list(plans[:1])
     return Choice(
         plan=chosen[0] if chosen else None,
         plans=plans,
@@ -222,10 +231,7 @@ def _inside(kind: str, screen: Screen) -> View:
     def page(request: HttpRequest, public_id: str) -> HttpResponse:
         """What the app would show."""
         shown, choice = _chosen(request, kind, public_id)
-        try:
-            template, context = screen(request, shown, choice)
-        except InvalidDocumentError as error:
-            template, context = "preview/cannot.html", {"why": str(error)}
+        template, context = screen(request, shown, choice)
         base = {"title": shown.title, "query": choice.query, "choice": choice}
         return TemplateResponse(request, template, {**base, **context})
 
@@ -250,11 +256,13 @@ def _plan(
 def _topic(
     _request: HttpRequest, topic: Node, choice: Choice
 ) -> tuple[str, dict[str, Any]]:
-    document = _topic_document(topic, choice)
+    path = locations.topic(choice.plan_id, topic.public_id)
+    document, notice = _document(path, topic, choice)
     if document is None:
         return _missing(choice)
     return "preview/topic.html", {
         "topic": document,
+        "notice": notice,
         "badge": access_badge(document["access"]),
         "lessons": _in_turn(document["lessons"], linear=document["is_linear"]),
         **_direction(topic),
@@ -272,11 +280,10 @@ def _lesson(
     if document is None:
         return _missing(choice)
     assert lesson.parent is not None
-    entry = None
-    if choice.plan is not None:
-        topic = _topic_document(lesson.parent, choice) or {"lessons": []}
-        found = [one for one in topic["lessons"] if one["id"] == lesson.public_id]
-        entry = found[0] if found else None
+    path = locations.topic(choice.plan_id, lesson.parent.public_id)
+    topic = choice.documents(lesson).read(path) or {"lessons": []}
+    found = [one for one in topic["lessons"] if one["id"] == lesson.public_id]
+    entry = found[0] if found else None
     return "preview/lesson.html", {
         "document": document,
         "words": words(),
@@ -287,24 +294,78 @@ def _lesson(
     }
 
 
-def _topic_document(topic: Node, choice: Choice) -> Document | None:
+def _branch(
+    _request: HttpRequest, node: Node, choice: Choice
+) -> tuple[str, dict[str, Any]]:
+    """A subject, or what of it lies above and below a track or a unit."""
+    subject = node.get_root()
+    path = locations.hierarchy(choice.plan_id, subject.public_id)
+    document, notice = _document(path, node, choice)
+    if document is not None:
+        _keep_branch(document, node)
+    if document is None or not (node.kind == Kind.SUBJECT or document["tracks"]):
+        return _missing(choice)
+    shown = {**_entry(document), "hierarchy": _hierarchy(document)}
+    return "preview/plan.html", {
+        "manifest": {"title": node.title},
+        "notice": notice,
+        "subjects": [shown],
+    }
+
+
+def _keep_branch(hierarchy: Document, node: Node) -> None:
+    """Leave only what lies above and below a track or a unit."""
+    if node.kind == Kind.UNIT:
+        for track in hierarchy["tracks"]:
+            units = track["units"]
+            track["units"] = [unit for unit in units if unit["id"] == node.public_id]
+    hierarchy["tracks"] = [
+        track
+        for track in hierarchy["tracks"]
+        if node.kind == Kind.SUBJECT
+        or (track["units"] if node.kind == Kind.UNIT else track["id"] == node.public_id)
+    ]
+
+
+def _document(path: str, node: Node, choice: Choice) -> tuple[Document | None, str]:
+    """What students of the plan get; else what they would, and why they do not yet."""
+    if choice.published:
+        return PublishedDocuments().read(path), ""
+    made = DraftDocuments(choice.plan, node)
+    if choice.plan is not None and made.offers(node):
+        return made.read(path), ""
+    made = DraftDocuments(choice.plan, node, as_if_published=True)
+    if not made.offers(node):
+        return None, ""
     if choice.plan is None:
-        return None
-    where = locations.topic(choice.plan.public_id, topic.public_id)
-    return choice.documents(topic.subject_pk).read(where)
+        notice = _("No plan has this subject yet. So it would look in one.")
+    else:
+        notice = _(
+            "Students of “%(plan)s” do not see this yet: it is a draft, or what lies "
+            "above or inside it is. So it will look once all of it is published."
+        ) % {"plan": choice.plan.title}
+    return made.read(path), notice
 
 
 def _missing(choice: Choice) -> tuple[str, dict[str, Any]]:
-    if choice.plan is None:
-        why = _("No plan has this subject yet, so no student can see it.")
-    elif choice.published:
+    if choice.published:
         why = _("This has not been published in this plan. Look at the draft.")
     else:
         why = _(
-            "Students of this plan will not see this: it is a draft, hidden or in the "
-            "trash, lies inside something that is, or holds no lesson that is published."
+            "Students of this plan will not see this: it is hidden or in the trash, "
+            "lies inside something that is, or holds no lesson."
         )
     return "preview/cannot.html", {"why": why}
+
+
+_SCREENS: dict[str, Screen] = {
+    "subject": _branch,
+    "track": _branch,
+    "unit": _branch,
+    "topic": _topic,
+    "lesson": _lesson,
+    "plan": _plan,
+}
 
 
 # --- How entries are shown -----------------------------------------------------------
@@ -320,7 +381,7 @@ def access_badge(access: Document) -> SafeString:
         case "paid":
             item = access.get("required_item", "")
             why = _("Students need the product %(item)s.") % {"item": item or "–"}
-            return badge("🔒", _("Paid"), "waiting", why=why)
+            return badge(LOCK, _("Paid"), "waiting", why=why)
     return badge("○", _("Signed in"), "quiet")
 
 
@@ -332,7 +393,8 @@ def _in_turn(entries: list[Document], *, linear: bool) -> list[Document]:
     """The entries with their badges; in order, each but the first waits for one."""
     shown, before = [], ""
     for entry in entries:
-        shown.append({**_entry(entry), "opens_after": before if linear else ""})
+        opens_after = before if linear else ""
+        shown.append({**_entry(entry), "opens_after": opens_after, "lock": LOCK})
         before = entry["title"]
     return shown
 

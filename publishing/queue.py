@@ -120,13 +120,16 @@ def _lock_name(plan_id: int) -> str:
 
 
 @contextmanager
-def build_lock(plan_id: int) -> Iterator[bool]:
+def build_lock(plan_id: int, *, patience: float = 0) -> Iterator[bool]:
     """Hold the right to build a plan; yields False when another builder has it.
+
+    Args:
+        patience: for how many seconds to wait for that one.
 
     Without Redis it yields True: two builders then do the same work twice, and the
     fence lets one of them finish.
     """
-    with _held(_lock_name(plan_id)) as held:
+    with _held(_lock_name(plan_id), patience=patience) as held:
         yield held
 
 
@@ -142,7 +145,7 @@ def distribution_lock() -> Iterator[bool]:
 
 
 @contextmanager
-def _held(name: str) -> Iterator[bool]:
+def _held(name: str, *, patience: float = 0) -> Iterator[bool]:
     """A lock that names its owner and is renewed while held.
 
     It runs out a minute after its owner died.
@@ -154,7 +157,7 @@ def _held(name: str) -> Iterator[bool]:
         thread_local=False,
     )
     try:
-        if not lock.acquire():
+        if not lock.acquire(blocking=patience > 0, blocking_timeout=patience or None):
             yield False
             return
     except RedisError as error:

@@ -15,7 +15,7 @@ from content.signals import subjects_changed
 from plans.models import AcademicPlan
 from plans.queries import plans_of_subjects
 from plans.signals import plans_changed
-from publishing import queue, resigning
+from publishing import changes, queue, resigning
 from publishing.models import PublishingSettings
 from publishing.signals import settings_changed
 from publishing.tasks import process_pending
@@ -26,58 +26,72 @@ log = structlog.get_logger(__name__)
 class _Wake:
     """One call after commit for all edits of a transaction."""
 
-    def __init__(self, plans_of: Callable[[list[int]], list[int]]) -> None:
+    def __init__(
+        self, plans_of: Callable[[list[int]], list[int]], ids: list[int], at_once: bool
+    ) -> None:
         self.plans_of = plans_of
-        self.ids: set[int] = set()
+        self.ids = set(ids)
+        self.at_once = at_once
         # By which Django's log names it, should it fail.
         self.__qualname__ = f"{type(self).__name__} for {plans_of.__name__}"
 
     def __call__(self) -> None:
-        wake(self.plans_of(sorted(self.ids)))
+        wake(self.plans_of(sorted(self.ids)), at_once=self.at_once)
 
 
-def _after_commit(plans_of: Callable[[list[int]], list[int]], ids: list[int]) -> None:
+def _after_commit(
+    plans_of: Callable[[list[int]], list[int]], ids: list[int], *, at_once: bool
+) -> None:
     # Django drops a waiting call when a savepoint around it is rolled back, and such a
     # savepoint is around this edit too. So one call can serve all; at worst it wakes
     # for an edit that an inner savepoint took back.
     for _savepoints, waiting, _robust in transaction.get_connection().run_on_commit:
         if isinstance(waiting, _Wake) and waiting.plans_of is plans_of:
             waiting.ids.update(ids)
+            waiting.at_once |= at_once
             return
-    wake_later = _Wake(plans_of)
-    wake_later.ids.update(ids)
-    transaction.on_commit(wake_later, robust=True)
+    transaction.on_commit(_Wake(plans_of, ids, at_once), robust=True)
 
 
 def _themselves(plan_ids: list[int]) -> list[int]:
     return plan_ids
 
 
+def _that_differ(plan_ids: list[int]) -> list[int]:
+    return list(changes.pending(plan_ids))
+
+
 @receiver(subjects_changed)
-def _subjects_changed(subject_ids: list[int], **_kwargs: Any) -> None:
-    _after_commit(plans_of_subjects, subject_ids)
+def _subjects_changed(subject_ids: list[int], at_once: bool, **_kwargs: Any) -> None:
+    _after_commit(plans_of_subjects, subject_ids, at_once=at_once)
 
 
 @receiver(plans_changed)
-def _plans_changed(plan_ids: list[int], **_kwargs: Any) -> None:
-    _after_commit(_themselves, plan_ids)
+def _plans_changed(plan_ids: list[int], at_once: bool, **_kwargs: Any) -> None:
+    _after_commit(_themselves, plan_ids, at_once=at_once)
 
 
 @receiver(settings_changed)
-def _settings_changed(**_kwargs: Any) -> None:
+def _settings_changed(fields: frozenset[str], **_kwargs: Any) -> None:
     """Links and signatures inside published files follow the settings."""
-    resigning.forget_signatures()
+    if fields & resigning.SIGNED_WITH:
+        resigning.forget_signatures()
     published = AcademicPlan.objects.filter(is_published=True)
-    _after_commit(_themselves, list(published.values_list("pk", flat=True)))
+    plan_ids = list(published.values_list("pk", flat=True))
+    _after_commit(_that_differ, plan_ids, at_once=False)
 
 
-def wake(plan_ids: list[int]) -> None:
-    """Queue these plans; start a worker at once when the settings say so."""
+def wake(plan_ids: list[int], *, at_once: bool = False) -> None:
+    """Queue these plans; start a worker at once when the edit or the settings say so.
+
+    Args:
+        at_once: as in `content.signals`.
+    """
     if not plan_ids:
         return
     waiting = queue.add(plan_ids)
     current = PublishingSettings.get_solo()
-    if current.local_fallback_mode or waiting >= current.batch_threshold:
+    if at_once or current.local_fallback_mode or waiting >= current.batch_threshold:
         try:
             process_pending.delay()
         except OperationalError as error:

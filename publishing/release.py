@@ -1,4 +1,4 @@
-"""Putting a release in front of readers, and taking one away.
+"""Putting a release in front of readers.
 
 Everything here that changes what readers see happens under one lock, in the order that
 keeps every link whole: lessons first, then the plan's directory by one rename, then the
@@ -10,25 +10,24 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
+from typing import NamedTuple
 
 import structlog
 from django.db import DatabaseError, transaction
-from django.db.models import Exists, OuterRef
 
 from content.upsert import upsert
-from plans.models import AcademicPlan
 from publishing import changes, encoding, gates, locations, staging
 from publishing.models import (
     LessonOffer,
     Publication,
     PublishedDocument,
-    PublishingSettings,
     SwitchLock,
 )
-from publishing.sealing import Sealed
+from publishing.sealing import Record, Sealed
 
 log = structlog.get_logger(__name__)
+
+_AT_ONCE = 500
 
 
 class SupersededError(Exception):
@@ -54,13 +53,15 @@ class Release:
     """What a build wants readers to have.
 
     ``documents`` are all those it made, ``to_write`` those that differ from the disk,
-    ``kept`` the paths of plan files that stay as they are, ``gone`` of those that do
-    not. ``offers`` are the plan's lessons, id to "offered openly"; None: as before.
+    ``confirmed`` those that do not but were made of something newer, ``kept`` the paths
+    of plan files that stay as they are, ``gone`` of those that do not. ``offers`` are
+    the plan's lessons, id to "offered openly"; None: as before.
     """
 
     plan_id: str
     documents: Mapping[str, Sealed]
     to_write: Mapping[str, Sealed]
+    confirmed: Mapping[str, Sealed]
     kept: Collection[str]
     gone: Collection[str]
     offers: Mapping[str, bool] | None
@@ -80,7 +81,7 @@ def stage_and_switch(
     plan_changes: dict[str, Sealed] = {}
     lesson_changes: dict[str, Sealed] = {}
     for path, document in release.to_write.items():
-        group = plan_changes if locations.lesson_id_of(path) is None else lesson_changes
+        group = lesson_changes if document.schema == "lesson" else plan_changes
         group[path] = document
     token = f"{plan_id}.{number}"
     try:
@@ -97,7 +98,13 @@ def stage_and_switch(
             )
         with transaction.atomic():
             lock = _lock_for_switch(publication, release)
-            replaced = _still_newest(lesson_changes)
+            newest = _still_newest({**lesson_changes, **release.confirmed})
+            replaced = {
+                path: document
+                for path, document in newest.items()
+                if path in lesson_changes
+            }
+            confirmed = [newest[path] for path in newest.keys() - replaced.keys()]
             if release.to_write or release.gone:
                 versions = [doc.record.version for doc in release.to_write.values()]
                 lock.newest_version = max([lock.newest_version, *versions])
@@ -107,18 +114,20 @@ def stage_and_switch(
                 staging.switch(plan_id, number)
                 publication.generation = number
             written = [*replaced.values(), *plan_changes.values()]
-            flipped, dropped = _record_release(publication, release, written, now=now)
+            upsert_documents(map(_row, confirmed))
+            flipped = _record_release(publication, release, written, now=now)
     except BaseException:
         _drop_unfinished(publication, lesson_changes, token)
         raise
     if flipped:
         settle_gates_or_later(flipped)
-    removed = _tidied(lesson_changes.keys() - replaced.keys(), token, dropped)
+    with suppress(OSError):  # it waits for `publishing.collection`
+        staging.drop_prepared(lesson_changes.keys() - replaced.keys(), token)
     return Outcome(
         generation=publication.generation,
         written=len(written),
         unchanged=len(release.documents) - len(written),
-        removed=len(release.gone) + removed,
+        removed=len(release.gone),
     )
 
 
@@ -127,28 +136,13 @@ def _drop_unfinished(
 ) -> None:
     """Remove what a failed build wrote: a full disk needs the space.
 
-    What cannot be removed waits for `collect`; the failure's own reason comes first.
+    What cannot be removed waits for `publishing.collection`; the failure's own reason
+    comes first.
     """
     plan_id, number = publication.plan_public_id, publication.fence
-    with suppress(OSError, DatabaseError):
+    with suppress(OSError):
         staging.drop_prepared(lessons, token)
-        # Withdrawn and published again, a plan counts from 1: a number may be another
-        # build's by now.
-        if Publication.objects.filter(pk=publication.pk).exists():
-            staging.drop_generation(plan_id, number)
-
-
-def _tidied(unused: Collection[str], token: str, dropped: Collection[str]) -> int:
-    """Remove what the new release does not need; how many lessons.
-
-    Readers have the release already: what cannot be removed now is left to `collect`.
-    """
-    try:
-        staging.drop_prepared(unused, token)
-        return remove_unoffered_lessons(dropped) if dropped else 0
-    except OSError as error:
-        log.warning("tidying_left_to_collection", error=str(error))
-        return 0
+        staging.drop_generation(plan_id, number)
 
 
 def take_switch_lock() -> SwitchLock:
@@ -209,13 +203,11 @@ def _still_newest(changes_of: Mapping[str, Sealed]) -> dict[str, Sealed]:
     Raises:
         StaleSnapshotError: neither can be kept with what this build made.
     """
-    rows = PublishedDocument.objects.filter(lesson_id__gt="").in_bulk(
-        list(changes_of), field_name="path"
-    )
+    rows = _lesson_rows(list(changes_of))
     replaced = {}
     for path, document in changes_of.items():
-        ours, theirs = document.record, rows.get(path)
-        if theirs is not None:
+        ours, before, theirs = document.record, document.before, rows.get(path)
+        if theirs is not None and (before is None or not theirs.is_of(before)):
             same = theirs.fingerprint == ours.fingerprint
             if theirs.source_revision > ours.source_revision and not same:
                 if theirs.version < ours.version:
@@ -229,37 +221,47 @@ def _still_newest(changes_of: Mapping[str, Sealed]) -> dict[str, Sealed]:
     return replaced
 
 
+class _LessonRow(NamedTuple):
+    """What the tables say of a lesson's file, as far as two builds can differ on it."""
+
+    fingerprint: str
+    version: int
+    source_revision: int
+
+    def is_of(self, record: Record) -> bool:
+        """Whether nobody has renewed it since ``record`` was read."""
+        return self == (record.fingerprint, record.version, record.source_revision)
+
+
+def _lesson_rows(paths: Sequence[str]) -> dict[str, _LessonRow]:
+    """Those of these lessons that are published; a query per 500."""
+    found = {}
+    for start in range(0, len(paths), _AT_ONCE):
+        rows = PublishedDocument.objects.filter(
+            path__in=paths[start : start + _AT_ONCE]
+        )
+        for path, *fields in rows.values_list("path", *_LessonRow._fields):
+            found[path] = _LessonRow._make(fields)
+    return found
+
+
 def _record_release(
     publication: Publication,
     release: Release,
     written: Sequence[Sealed],
     *,
     now: datetime,
-) -> tuple[set[str], set[str]]:
+) -> set[str]:
     """Write down what readers now see, in the transaction that holds the locks.
 
     Returns:
         As `record_offers`.
     """
     PublishedDocument.objects.filter(path__in=release.gone).delete()
-    upsert_documents(
-        PublishedDocument(
-            path=document.path,
-            lesson_id=(lesson_id := locations.lesson_id_of(document.path) or ""),
-            publication=None if lesson_id else publication,
-            fingerprint=document.record.fingerprint,
-            version=document.record.version,
-            sha256=document.record.sha256,
-            size=document.record.size,
-            signed_until=document.record.signed_until,
-            source_revision=document.record.source_revision,
-        )
-        for document in written
-    )
+    upsert_documents(_row(document, publication) for document in written)
     flipped: set[str] = set()
-    dropped: set[str] = set()
     if release.offers is not None:
-        flipped, dropped = record_offers(publication, release.offers)
+        flipped = record_offers(publication, release.offers)
     publication.built_from = release.built_from
     publication.switching = publication.rolled_back_at = None
     if written or release.gone:
@@ -273,44 +275,48 @@ def _record_release(
             "rolled_back_at",
         ]
     )
-    # Whether a lesson is gated stands in the topics of every plan that has it.
-    AcademicPlan.touch(changes.plans_with_lessons(flipped, besides=publication))
-    return flipped, dropped
+    changes.lessons_flipped(flipped, besides=publication)
+    return flipped
 
 
-_DOCUMENT_COLUMNS = (
-    "path",
-    "lesson_id",
-    "publication_id",
-    "fingerprint",
-    "version",
-    "sha256",
-    "size",
-    "signed_until",
-    "source_revision",
-)
+class DocumentRow(NamedTuple):
+    """A row of `PublishedDocument`, without the cost of an instance."""
+
+    path: str
+    lesson_id: str
+    publication_id: int | None
+    fingerprint: str
+    version: int
+    sha256: str
+    size: int
+    signed_until: int | None = None
+    source_revision: int = 0
+    source: str = ""
 
 
-def upsert_documents(documents: Iterable[PublishedDocument]) -> None:
-    """Write down these files as they are now."""
-    values = attrgetter(*_DOCUMENT_COLUMNS)
-    upsert(
-        PublishedDocument,
-        _DOCUMENT_COLUMNS,
-        [values(document) for document in documents],
-        key=("path",),
+def _row(document: Sealed, publication: Publication | None = None) -> DocumentRow:
+    path, record = document.path, document.record
+    lesson_id = locations.lesson_id_of(path) or ""
+    return DocumentRow(
+        path,
+        lesson_id,
+        None if lesson_id or publication is None else publication.pk,
+        *(record.fingerprint, record.version, record.sha256, record.size),
+        *(record.signed_until, record.source_revision, record.source),
     )
 
 
-def record_offers(
-    publication: Publication, offers: Mapping[str, bool]
-) -> tuple[set[str], set[str]]:
+def upsert_documents(rows: Iterable[DocumentRow]) -> None:
+    """Write down these files as they are now."""
+    upsert(PublishedDocument, DocumentRow._fields, rows, key=("path",))
+
+
+def record_offers(publication: Publication, offers: Mapping[str, bool]) -> set[str]:
     """Replace the plan's offers. Lessons that become gated are so from here on.
 
     Returns:
         The lessons that thereby became gated or stopped being so, for other plans to
-        know and for `settle_gates` after the commit; and those this plan no longer
-        offers.
+        know and for `settle_gates` after the commit.
     """
     before = dict(publication.lesson_offers.values_list("lesson_id", "is_open"))
     differing = {
@@ -319,7 +325,7 @@ def record_offers(
         if before.get(lesson_id) != offers.get(lesson_id)
     }
     if not differing:
-        return set(), set()
+        return set()
     publication.lesson_offers.filter(lesson_id__in=before.keys() - offers).delete()
     upsert(
         LessonOffer,
@@ -339,7 +345,7 @@ def record_offers(
     )
     flipped = turned - open_elsewhere
     gates.shut(lesson_id for lesson_id in flipped if not offers.get(lesson_id))
-    return flipped, before.keys() - offers.keys()
+    return flipped
 
 
 def settle_gates(among: Collection[str] | None = None) -> tuple[int, int]:
@@ -421,62 +427,6 @@ def resign_lessons(
             staging.drop_prepared(made, token)
 
 
-def remove_unoffered_lessons(among: Collection[str] | None = None) -> int:
-    """Delete the files of lessons that no release offers any more.
-
-    Args:
-        among: look at these lessons only; None looks at all.
-
-    Returns:
-        How many were deleted. A death halfway leaves the record of those still there,
-        and the next call goes on.
-    """
-    unoffered = PublishedDocument.objects.filter(lesson_id__gt="").filter(
-        ~Exists(LessonOffer.objects.filter(lesson_id=OuterRef("lesson_id")))
-    )
-    if among is not None:
-        unoffered = unoffered.filter(lesson_id__in=among)
-    with transaction.atomic():
-        lock = take_switch_lock()
-        if is_torn(lock):
-            # The tables do not know yet what some release offers.
-            return 0
-        doomed = dict(unoffered.values_list("pk", "path"))
-        if doomed:
-            begin_switch(lock)
-            lock.removals += 1
-            lock.save(update_fields=["removals"])
-        for path in doomed.values():
-            staging.remove_lesson(path)
-        PublishedDocument.objects.filter(pk__in=doomed).delete()
-    return len(doomed)
-
-
-def withdraw(publication_pk: int) -> None:
-    """Take away the release of a plan that is deleted or no longer published.
-
-    Idempotent; a death halfway leaves the publication, and the next sweep goes on.
-    """
-    with transaction.atomic():
-        lock = take_switch_lock()
-        publication = (
-            Publication.objects.select_for_update()
-            .filter(pk=publication_pk)
-            .exclude(plan__is_published=True)
-            .first()
-        )
-        if publication is None:
-            return
-        flipped, dropped = record_offers(publication, {})
-        AcademicPlan.touch(changes.plans_with_lessons(flipped, besides=publication))
-        if not is_torn(lock):
-            begin_switch(lock)
-        staging.withdraw_plan(publication.plan_public_id)
-        publication.delete()
-    removed = remove_unoffered_lessons(dropped)
-    log.info("plan_withdrawn", plan=publication.plan_public_id, lessons_removed=removed)
-
-
 def distrust(publication_pks: Collection[int]) -> None:
     """Have these plans rebuilt in full, every file compared with the disk.
 
@@ -496,37 +446,3 @@ def end_rollback(plan_pk: int) -> None:
     Publication.objects.filter(plan_id=plan_pk, rolled_back_at__isnull=False).update(
         built_from={}
     )
-
-
-def _drop_releases_without_plan() -> None:
-    """Delete what a withdrawal, or a build overtaken by one, left on the disk.
-
-    Not a release of which a restored database has forgotten: its plan is built anew.
-    """
-    # Looked for first: a plan is in the tables before anything of it is on the disk.
-    there = staging.plans_on_disk()
-    known = set(Publication.objects.values_list("plan_public_id", flat=True))
-    known |= set(
-        AcademicPlan.objects.filter(is_published=True).values_list(
-            "public_id", flat=True
-        )
-    )
-    for plan_id in there - known:
-        staging.withdraw_plan(plan_id)
-
-
-def collect() -> dict[str, list[int]]:
-    """Delete what no reader needs: old generations, leftovers, unoffered lessons.
-
-    Returns:
-        The generations deleted, by plan id.
-    """
-    keep = PublishingSettings.get_solo().kept_generations
-    collected = {}
-    _drop_releases_without_plan()
-    for plan_id in Publication.objects.values_list("plan_public_id", flat=True):
-        if deleted := staging.collect(plan_id, keep=keep):
-            collected[plan_id] = deleted
-    staging.collect_lessons()
-    remove_unoffered_lessons()
-    return collected

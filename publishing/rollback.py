@@ -5,7 +5,8 @@ What is decided here, and why:
 - It is one rename, under the lock every switch takes. The tables then describe what
   readers see: the generation's files, and the lessons it offers.
 - Lessons are shared by plans and stay as they are: newer than the generation names is
-  fine. A lesson that is gone or older refuses the rollback, for its link would break.
+  fine. Those that were hidden meanwhile were kept for this (`publishing.collection`). A
+  lesson that is gone or older refuses the rollback, for its link would break.
 - What waits to be published at that moment counts as seen, so the sweep does not undo
   the rollback. The next edit of the plan, of one of its subjects or of the settings
   does, as does "Publish now"; they build a new generation with a new number.
@@ -20,15 +21,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
-from django.db import transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from content.errors import MemoraError
+from content.locks import is_lost_race
 from plans.models import AcademicPlan
 from publishing import (
     alerts,
     changes,
+    collection,
     encoding,
     mending,
     queue,
@@ -53,6 +56,7 @@ log = structlog.get_logger(__name__)
 
 _NAMED = 5
 """How many lessons a refusal names."""
+_ATTEMPTS = 5
 
 
 class RollbackError(MemoraError):
@@ -104,7 +108,8 @@ def make_current(
 
     Raises:
         RollbackError: why not; readers see what they saw.
-        OSError: the disk refused; the next sweep puts everything right.
+        OSError: the disk refused; readers see what they saw, unless it did so after the
+            rename: then the next sweep publishes the plan as it is.
     """
     plan = AcademicPlan.objects.filter(public_id=plan_id, is_published=True).first()
     if plan is None:
@@ -125,11 +130,11 @@ def make_current(
         sources = changes.pending([plan.pk]).get(plan.pk)
         publication, before = _announce(plan_id)
         try:
-            with transaction.atomic():
-                entry = _switch(publication, before, generation, sources, by)
-        except RollbackError:
-            # Nothing was touched: the plan is as it was.
-            _withdraw_announcement(publication, before)
+            entry = _switch_patiently(publication, before, generation, sources, by)
+        except BaseException:
+            if _is_shown(before):
+                # Readers see what they saw: the plan is as it was.
+                _withdraw_announcement(publication, before)
             raise
     release.settle_gates_or_later()
     queue.remove([plan.pk])
@@ -179,10 +184,44 @@ def _announce(plan_id: str) -> tuple[Publication, Publication]:
     return publication, before
 
 
+def _is_shown(publication: Publication) -> bool:
+    """Whether readers see the generation that these tables name."""
+    try:
+        current = staging.current_generation(publication.plan_public_id)
+    except OSError:
+        return False
+    return current == publication.generation
+
+
 def _withdraw_announcement(publication: Publication, before: Publication) -> None:
-    Publication.objects.filter(pk=publication.pk, fence=publication.fence).update(
-        switching=before.switching, built_from=before.built_from
-    )
+    mine = Publication.objects.filter(pk=publication.pk, fence=publication.fence)
+    try:
+        mine.update(switching=before.switching, built_from=before.built_from)
+    except DatabaseError:
+        # The next sweep publishes the plan as it is.
+        log.exception("rollback_not_withdrawn", plan=publication.plan_public_id)
+
+
+def _switch_patiently(
+    publication: Publication,
+    before: Publication,
+    generation: int,
+    sources: changes.Sources | None,
+    by: "AbstractBaseUser | None",
+) -> SyncLog:
+    """`_switch`, and again when the database has let somebody else go first.
+
+    Raises:
+        RollbackError: it did so each time.
+    """
+    for _lost in range(_ATTEMPTS):
+        try:
+            with transaction.atomic():
+                return _switch(publication, before, generation, sources, by)
+        except OperationalError as error:
+            if not (is_lost_race(error) and _is_shown(before)):
+                raise
+    raise RollbackError(_("The database is busy with other work. Try again."))
 
 
 def _switch(
@@ -248,32 +287,36 @@ def _require_whole(closure: Closure) -> None:
 
 
 def _lesson_versions(closure: Closure) -> dict[str, int]:
-    """The versions of the lessons that are really there."""
+    """The versions of the lessons that are really there.
+
+    No health check looks at those that nobody offers now: they are read here.
+    """
     there = staging.lesson_files()
     rows = PublishedDocument.objects.filter(lesson_id__gt="")
     known = dict(rows.values_list("path", "version"))
+    unoffered = dict(collection.unoffered_lessons().values_list("path", "sha256"))
     versions = {}
     for lesson in closure.lessons.values():
-        if lesson.path not in there:
+        path, version = lesson.path, known.get(lesson.path)
+        if path not in there:
             continue
-        version = known.get(lesson.path)
-        if version is None:  # put there by a build that died before its commit
-            version = encoding.version_of(staging.read(lesson.path) or b"{}")
-        versions[lesson.path] = version
+        if version is None or path in unoffered:
+            data = staging.read(path) or b""
+            if path in unoffered and encoding.sha256(data) != unoffered[path]:
+                continue
+            # No row: put there by a build that died before its commit.
+            version = version or encoding.version_of(data)
+        versions[path] = version
     return versions
 
 
 def _record_lessons(publication: Publication, closure: Closure) -> None:
-    """Offer the generation's lessons, and tell the plans whose links that changes.
-
-    Lessons that this plan alone offered keep their files until the next collection:
-    going forward again may want them.
-    """
+    """Offer the generation's lessons, and tell the plans whose links that changes."""
     offers: Mapping[str, bool] = {
         lesson.id: lesson.is_open for lesson in closure.lessons.values()
     }
-    flipped, _dropped = release.record_offers(publication, offers)
-    AcademicPlan.touch(changes.plans_with_lessons(flipped, besides=publication))
+    flipped = release.record_offers(publication, offers)
+    changes.lessons_flipped(flipped, besides=publication)
     ungated = {lesson.id for lesson in closure.lessons.values() if not lesson.gated}
     open_now = LessonOffer.objects.filter(is_open=True, lesson_id__in=ungated)
     if shut := ungated - set(open_now.values_list("lesson_id", flat=True)):

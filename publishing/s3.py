@@ -8,12 +8,14 @@ the newer ones that boto3 sends by default. Every failure comes out as a
 import base64
 import gzip
 import hashlib
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -28,7 +30,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _, gettext_lazy
 
 from publishing.models import PublishingSettings
-from publishing.targets import DistributionError, Held, fingerprint
+from publishing.targets import DistributionError, Held, bucket_place
 
 DELETED_AT_ONCE = 1000
 """What one DeleteObjects request may name."""
@@ -69,7 +71,7 @@ class Bucket:
         self._name = name
         self._packs = packs
         self._cache = cache
-        self.id = fingerprint("s3", endpoint.rstrip("/"), name)
+        self.id = bucket_place(endpoint, name)
 
     def put(self, path: str, data: bytes, *, sha256: str) -> None:
         """Store ``data``, as JSON.
@@ -90,47 +92,82 @@ class Bucket:
                 **headers,
             )
 
+    def put_video(self, path: str, file: IO[bytes], *, content_type: str) -> None:
+        """Store a large file, in parts, and see whether it arrived; not one that is
+        there.
+
+        Raises:
+            DistributionError: the bucket has it not, whatever it said.
+        """
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if self._size(path) == size:  # of a call that was interrupted
+            return
+        headers = {
+            "ContentType": content_type,
+            "CacheControl": "private, max-age=3600",
+        }
+        with self._words():
+            self._client.upload_fileobj(file, self._name, path, ExtraArgs=headers)
+        if self._size(path) != size:
+            raise DistributionError(
+                _(
+                    "The bucket %(bucket)s: it said that it stored %(path)s, but has not."
+                )
+                % {"bucket": self._name, "path": path}
+            )
+
+    def _size(self, path: str) -> int | None:
+        head = self._head(path)
+        return None if head is None else int(head["ContentLength"])
+
     def has(self, path: str, data: bytes, *, sha256: str) -> bool:
         """Whether what is stored is ``data``: asks the server, believes no answer to
         `put`.
 
         The metadata only repeats what was sent with the bytes. What says which bytes
-        arrived is the ETag, the MD5 of a plain object; where it is none (encrypted
-        buckets), the bytes are read back.
+        arrived is the ETag, the MD5 of a plain object; where it is another's (an
+        encrypted bucket, a file that another machine compressed), they are read back.
         """
-        body, _headers = self._stored(data)
-        with self._words():
-            try:
-                head = self._client.head_object(Bucket=self._name, Key=path)
-            except ClientError as error:
-                if _code(error) in _GONE:
-                    return False
-                raise
-        if head["ContentLength"] != len(body):
+        body, headers = self._stored(data)
+        head = self._head(path)
+        if head is None or _claim_of(head) != sha256:
             return False
-        if head.get("Metadata", {}).get("sha256") != sha256:
+        if head["ETag"].strip('"') == _md5(body).hexdigest():
+            return bool(head["ContentLength"] == len(body))
+        if head.get("ContentEncoding") != headers.get("ContentEncoding"):
             return False
-        return head["ETag"].strip('"') == _md5(body).hexdigest() or (
-            self.read(path) == data
-        )
+        return self._may_be(head["ContentLength"], body) and self.read(path) == data
 
     def holds(self, held: Held, data: bytes) -> bool | None:
         """Whether an entry of `list` says that it is ``data``; None: it cannot tell."""
         body, _headers = self._stored(data)
-        if held.size != len(body):
-            return False
-        return True if held.etag == _md5(body).hexdigest() else None
+        if held.etag == _md5(body).hexdigest():
+            return held.size == len(body)
+        return None if self._may_be(held.size, body) else False
+
+    def _may_be(self, size: int, body: bytes) -> bool:
+        """Whether so many bytes can be those of ``body``: two machines may compress
+        the same content differently."""
+        return self._packs or size == len(body)
 
     def claims(self, path: str, sha256: str) -> bool:
         """Whether the object there says it is that content."""
+        head = self._head(path)
+        return head is not None and _claim_of(head) == sha256
+
+    def _head(self, path: str) -> dict[str, Any] | None:
+        """What the server says of an object; None where there is none."""
         with self._words():
             try:
-                head = self._client.head_object(Bucket=self._name, Key=path)
+                head: dict[str, Any] = self._client.head_object(
+                    Bucket=self._name, Key=path
+                )
             except ClientError as error:
                 if _code(error) in _GONE:
-                    return False
+                    return None
                 raise
-        return bool(head.get("Metadata", {}).get("sha256") == sha256)
+        return head
 
     def read(self, path: str) -> bytes | None:
         """The content under ``path``, unpacked; None where there is none."""
@@ -205,12 +242,18 @@ class Bucket:
         """Turn what boto3 raises into a `DistributionError` that names the bucket."""
         try:
             yield
-        except (ClientError, BotoCoreError, HTTPClientError) as error:
+        except (Boto3Error, ClientError, BotoCoreError, HTTPClientError) as error:
             # "from None": a botocore error may hold the request with its signature.
             raise DistributionError(
                 _("The bucket %(bucket)s: %(why)s.")
                 % {"bucket": self._name, "why": why(error)}
             ) from None
+
+
+def _claim_of(head: dict[str, Any]) -> str:
+    """The hash an object was stored with: a header, which some servers capitalise."""
+    metadata: dict[str, str] = head.get("Metadata", {})
+    return {name.lower(): value for name, value in metadata.items()}.get("sha256", "")
 
 
 def why(error: Exception) -> str:
@@ -249,7 +292,7 @@ def client_of(current: PublishingSettings) -> Any:
     """The client for these settings; one for all threads of this process.
 
     Raises:
-        SecretsError: the secret key cannot be read.
+        SecretsError: the keys cannot be read.
         DistributionError: the endpoint is no address.
     """
     try:
@@ -257,7 +300,7 @@ def client_of(current: PublishingSettings) -> Any:
             current.cdn_endpoint,
             current.cdn_region,
             current.cdn_path_style,
-            current.cdn_access_key,
+            current.secret("cdn_access_key"),
             current.secret("cdn_secret_key"),
         )
     except ValueError:
@@ -266,7 +309,7 @@ def client_of(current: PublishingSettings) -> Any:
 
 @lru_cache(maxsize=4)
 def _client(endpoint: str, region: str, path_style: bool, key: str, secret: str) -> Any:
-    return boto3.session.Session().client(
+    client: Any = boto3.session.Session().client(
         "s3",
         endpoint_url=endpoint or None,
         region_name=region or None,
@@ -286,6 +329,14 @@ def _client(endpoint: str, region: str, path_style: bool, key: str, secret: str)
             response_checksum_validation="when_required",
         ),
     )
+    # boto3 sends a newer checksum; servers that know only this one refuse to delete.
+    client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
+    return client
+
+
+def _add_md5(request: Any, **_kwargs: Any) -> None:
+    digest = base64.b64encode(_md5(request.body).digest()).decode()
+    request.headers["Content-MD5"] = digest
 
 
 def public_bucket(current: PublishingSettings) -> Bucket:

@@ -21,14 +21,16 @@ class Record:
     size: int
     signed_until: int | None = None
     source_revision: int = 0
+    source: str = ""
+    """Of a lesson: what it was made of besides its stages (`documents.LessonSources`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """A document ready to be written.
 
-    ``changed`` says that its bytes differ from the published ones; ``data`` is the
-    whole file. ``signed_until`` is the Unix time its first signature expires.
+    ``changed`` says that its bytes differ from those of ``before``, which is what was
+    published under its path; ``data`` is the whole file.
     """
 
     path: str
@@ -36,6 +38,12 @@ class Sealed:
     data: bytes
     record: Record
     changed: bool
+    before: Record | None = None
+
+
+def is_long_signed(until: int, now: int, life: int) -> bool:
+    """Whether a signature of that ``life`` (seconds) has more than half of it left."""
+    return life // 2 < until - now <= life
 
 
 @dataclass(slots=True)
@@ -57,6 +65,7 @@ class Sealer:
         signed: Callable[[int], Mapping[str, Any]] | None = None,
         signature_life: int = 0,
         source_revision: int = 0,
+        source: str = "",
     ) -> Sealed:
         """``body`` as a finished document under ``path``.
 
@@ -85,14 +94,22 @@ class Sealer:
             schema=schema,
             data=data,
             record=Record(
-                fingerprint, version, digest, len(data), signed_until, source_revision
+                *(fingerprint, version, digest, len(data)),
+                *(signed_until, source_revision, source),
             ),
             changed=not unchanged,
+            before=before,
         )
         self.sealed[path] = document
         return document
 
+    def version_at(self, path: str) -> int:
+        """The version of what lies under ``path``, or will."""
+        made = self.sealed.get(path)
+        return (made.record if made else self.previous[path]).version
+
     def _expiry(self, before: Record | None, life: int) -> int:
         kept = before.signed_until if before else None
-        left = kept - self.now if kept else 0
-        return kept if kept and life // 2 < left <= life else self.now + life
+        return (
+            kept if kept and is_long_signed(kept, self.now, life) else self.now + life
+        )

@@ -1,24 +1,26 @@
 """What the app searches in. Plain rules: no Django here."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from content.folding import fold
 from plans.access import PlanNode
 
 
-def items(root: PlanNode) -> Iterator[dict[str, Any]]:
+def items(root: PlanNode) -> list[dict[str, Any]]:
     """One search item per node of the plan's tree, in tree order."""
-    return _items(root, ())
+    found: list[dict[str, Any]] = []
+    _add(root, [], found)
+    return found
 
 
-def _items(node: PlanNode, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _add(node: PlanNode, path: list[str], found: list[dict[str, Any]]) -> None:
     item: dict[str, Any] = {"id": node.id, "kind": node.kind.value, "title": node.title}
     if node.source.description:
         item["description"] = node.source.description
-    item["path"] = list(path)
+    item["path"] = path
     item["access_level"] = node.access.level.value
     item["text"] = fold(f"{node.title} {node.source.description}")
-    yield item
+    found.append(item)
+    below = [*path, node.title]
     for child in node.children:
-        yield from _items(child, (*path, node.title))
+        _add(child, below, found)

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 
 class WaitingSerializer(serializers.Serializer[Any]):
-    """A plan that waits to be built."""
+    """A plan that waits to be built, or withdrawn."""
 
     plan = serializers.CharField()
     title = serializers.CharField()
@@ -21,6 +21,7 @@ class RunSerializer(serializers.Serializer[Any]):
 
     entry = serializers.IntegerField()
     plan = serializers.CharField()
+    step = serializers.CharField()
     trigger = serializers.CharField()
     attempts = serializers.IntegerField()
     at = serializers.DateTimeField(allow_null=True)
@@ -49,7 +50,10 @@ class QueueStatusSerializer(serializers.Serializer[Any]):
     failed_upload_count = serializers.IntegerField()
     now = serializers.DateTimeField()
     pending = WaitingSerializer(many=True)
+    withdrawing = WaitingSerializer(many=True)
     building = RunSerializer(many=True)
+    uploading = RunSerializer(many=True)
+    waiting_uploads = RunSerializer(many=True)
     retries = RunSerializer(many=True)
     dead_letters = RunSerializer(many=True)
     failed_uploads = RunSerializer(many=True)

@@ -40,6 +40,7 @@ class SecretField(forms.CharField):
 class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     """Every setting; a secret is entered, kept or forgotten, and never shown."""
 
+    cdn_access_key = SecretField(label=gettext_lazy("Access key id"))
     cdn_secret_key = SecretField(label=gettext_lazy("Secret access key"))
     cloudflare_token = SecretField(
         label=gettext_lazy("Cloudflare API token"),

@@ -8,7 +8,9 @@ signed by the bucket's own scheme (`publishing.s3`).
 
 import os
 import time
-from typing import TYPE_CHECKING, Protocol
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import structlog
@@ -34,21 +36,6 @@ LESSON = "lesson"
 VIDEO = "video"
 VIDEO_URL = "/files/videos/"
 FOREIGN = ("https://", "http://")
-
-
-class VideoSigner(Protocol):
-    """Makes URLs that play a video for a while."""
-
-    @property
-    def lifetime(self) -> int:
-        """Seconds a URL lasts."""
-
-    def sign(self, source: str, expires: int) -> str:
-        """A URL that plays ``source`` until Unix time ``expires``.
-
-        ``source`` is a path below the private video folder; an ``https://`` URL is
-        somebody else's to protect and stays as it is.
-        """
 
 
 # --- Tokens of this server -----------------------------------------------------------
@@ -149,41 +136,52 @@ def video_url(
 # --- Videos, wherever they lie -------------------------------------------------------
 
 
-class LocalVideoSigner:
-    """Signs videos kept on this server."""
+class VideoSigner:
+    """Makes URLs that play a video for a while, wherever it lies.
+
+    What is kept here is signed here. The rest lies in the private bucket alone
+    (`publishing.videos` puts it there) and is signed there, whether students read from
+    the CDN now or not.
+    """
 
     def __init__(self, current: PublishingSettings) -> None:
         self._current = current
+        self._is_told = False
         self.lifetime = current.signed_url_hours * 3600
+        """Seconds a URL lasts."""
 
     def sign(self, source: str, expires: int) -> str:
-        """See `VideoSigner`."""
-        if source.startswith(FOREIGN):
-            return source
-        return video_url(source, expires=expires, current=self._current)
+        """A URL that plays ``source`` until Unix time ``expires``; never fails.
 
+        ``source`` is a path below the private video folder; an ``https://`` URL is
+        somebody else's to protect and stays as it is. While the bucket's settings make
+        no sense nobody can sign what lies there: it gets an address here, where it is
+        not found.
+        """
+        try:
+            return self.sign_where_it_lies(source, expires)
+        except MemoraError as error:
+            if not self._is_told:
+                log.warning("private_bucket_unusable", code=error.code)
+                self._is_told = True
+            return video_url(source, expires=expires, current=self._current)
 
-class BucketVideoSigner:
-    """Signs videos in the private bucket; those that still lie here, as ever.
-
-    `publishing.videos` puts them there.
-    """
-
-    def __init__(self, current: PublishingSettings, bucket: "Bucket") -> None:
-        self._local = LocalVideoSigner(current)
-        self._bucket = bucket
-        self.lifetime = self._local.lifetime
-
-    def sign(self, source: str, expires: int) -> str:
-        """See `VideoSigner`.
+    def sign_where_it_lies(self, source: str, expires: int) -> str:
+        """As `sign`, for who has a URL to lose.
 
         Raises:
-            DistributionError: the bucket's settings make no sense.
+            DistributionError, SecretsError: the bucket's settings make no sense.
         """
-        if source.startswith(FOREIGN) or is_kept_here(source):
-            return self._local.sign(source, expires)
+        if source.startswith(FOREIGN):
+            return source
+        if is_kept_here(source) or self._bucket is None:
+            return video_url(source, expires=expires, current=self._current)
         seconds = max(expires - int(time.time()), 1)
         return self._bucket.signed_url(video_key(source), seconds=seconds)
+
+    @cached_property
+    def _bucket(self) -> "Bucket | None":
+        return _named_bucket(self._current)
 
 
 def video_key(source: str) -> str:
@@ -192,23 +190,20 @@ def video_key(source: str) -> str:
 
 
 def is_kept_here(source: str) -> bool:
-    """Whether a video lies in this server's private folder."""
-    return os.path.isfile(os.path.join(settings.VIDEO_ROOT, source))
+    """Whether a video lies in this server's private folder, and there alone."""
+    here = os.path.join(settings.VIDEO_ROOT, source)
+    return os.path.isfile(here) and not mark_of_copy(source).exists()
+
+
+def mark_of_copy(source: str) -> Path:
+    """The file that says that the private bucket has a video, too: it is moving."""
+    here = Path(settings.VIDEO_ROOT, source)
+    return here.with_name(f".{here.name}.moving")
 
 
 def video_signer(current: PublishingSettings | None = None) -> VideoSigner:
-    """The signer that the settings choose.
-
-    Raises:
-        DistributionError, SecretsError: the CDN's settings make no sense.
-    """
-    current = current or PublishingSettings.get_solo()
-    bucket = private_bucket(current)
-    return (
-        LocalVideoSigner(current)
-        if bucket is None
-        else BucketVideoSigner(current, bucket)
-    )
+    """The signer for these settings, or for those in force."""
+    return VideoSigner(current or PublishingSettings.get_solo())
 
 
 def private_bucket(current: PublishingSettings) -> "Bucket | None":
@@ -219,7 +214,13 @@ def private_bucket(current: PublishingSettings) -> "Bucket | None":
     """
     if not current.cdn_enabled or current.local_fallback_mode:
         return None
-    if not storage_is_the_bucket():
+    return _named_bucket(current)
+
+
+def _named_bucket(current: PublishingSettings) -> "Bucket | None":
+    """The private bucket the settings name, in use or not."""
+    keys = current.cdn_access_key and current.cdn_secret_key
+    if not current.cdn_private_bucket or not keys or not storage_is_the_bucket():
         return None
     from publishing import s3  # boto3 is slow to import, and seldom needed
 

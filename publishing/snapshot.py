@@ -2,24 +2,27 @@
 
 A plan whose release stands, and of which only subjects changed, is read in part: the
 changed subjects whole, or just the lessons whose stages were edited. Everything else
-keeps the documents it has.
+keeps the documents it has. Of a subject read whole, the stages of lessons whose
+published files stand are not: they are most of what there is to read.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db import connection, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from content.models import Node
-from content.queries import load_edited_lessons, load_subject
+from content.queries import LessonFace, load_edited_lessons, load_subject
 from plans.access import plan_tree
 from plans.models import AcademicPlan
 from plans.queries import load_overrides, subject_pks
 from publishing import changes, locations, staging
 from publishing.assembly import EditedLesson, Fresh, Kept
-from publishing.documents import PlanFacts
+from publishing.content_urls import local_base_url
+from publishing.documents import LessonSources, PlanFacts
 from publishing.models import (
     LessonOffer,
     Publication,
@@ -27,7 +30,7 @@ from publishing.models import (
     PublishingSettings,
     SwitchLock,
 )
-from publishing.sealing import Record
+from publishing.sealing import Record, is_long_signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,15 @@ class Snapshot:
     """A plan's sources, and what is published of it.
 
     ``subjects`` are those the plan does not hide, in order; ``whole`` the ids of those
-    read whole, hidden ones among them. ``is_full`` says that nothing of the release is
-    built upon. ``built_from`` is what a
-    publication made of this records. ``torn`` says that the
-    plan's files are not to be trusted: the disk may be newer than ``previous``.
+    read whole, hidden ones among them. ``is_full`` says that no file of the plan's own
+    is built upon. ``built_from`` is what a publication made of this records. ``torn`` says
+    that the plan's files are not to be trusted: the disk may be newer than
+    ``previous``.
     """
 
     plan: PlanFacts
     settings: PublishingSettings
+    lesson_sources: LessonSources
     subjects: tuple[Fresh | Kept, ...]
     whole: frozenset[str]
     is_full: bool
@@ -81,15 +85,11 @@ def consistent_read() -> Iterator[None]:
         connection.transaction_mode = mode  # type: ignore[attr-defined]
 
 
-def take(
-    plan_pk: int, *, full: bool = False, only: Collection[int] | None = None
-) -> Snapshot:
-    """Everything a build of this plan needs; at most 12 queries and 3 per subject.
+def take(plan_pk: int, *, full: bool = False) -> Snapshot:
+    """Everything a build of this plan needs; at most 12 queries and 4 per subject.
 
     Args:
         full: read all of it, even where the release could be built upon.
-        only: the keys of the subjects to read, for a look at part of a plan: such a
-            snapshot is never published.
 
     Raises:
         AcademicPlan.DoesNotExist: the plan is gone.
@@ -100,8 +100,6 @@ def take(
         )
         settings = PublishingSettings.get_solo()
         pks = subject_pks(plan_pk)
-        if only is not None:
-            pks, full = [pk for pk in pks if pk in only], True
         states = changes.subject_states(pks)
         built_from = changes.sources(
             plan=plan.revision,
@@ -117,6 +115,8 @@ def take(
             pk for pk in pks if built is None or states[pk].tree_revision > built[pk]
         ]
         overrides = load_overrides(plan_pk) if whole else {}
+        sources = _lesson_sources(settings)
+        previous = _published(plan.public_id, whole) if whole or built is None else {}
         subjects: list[Fresh | Kept] = []
         for pk in pks:
             revision = states[pk].revision
@@ -124,24 +124,38 @@ def take(
                 edited = load_edited_lessons(pk, since=built[pk])
                 subjects.append(
                     Kept(
+                        pk,
                         states[pk].public_id,
                         revision,
                         tuple(EditedLesson(*found) for found in edited),
                     )
                 )
-            elif (tree := plan_tree(load_subject(pk), overrides)) is not None:
-                subjects.append(Fresh(tree, revision))
+                continue
+            standing: set[str] = set()
+            content = load_subject(
+                pk,
+                is_known=(
+                    None
+                    if full or torn
+                    else _finder(previous, sources, settings, standing)
+                ),
+            )
+            if (tree := plan_tree(content, overrides)) is not None:
+                subjects.append(Fresh(tree, revision, frozenset(standing)))
+        if built is not None and not whole:
+            previous = _records(
+                Q(path__in=list(_patched_paths(plan.public_id, subjects)))
+            )
         return Snapshot(
-            plan=_facts(plan),
+            plan=facts_of(plan),
             settings=settings,
+            lesson_sources=sources,
             subjects=tuple(subjects),
             whole=frozenset(states[pk].public_id for pk in whole),
             is_full=built is None,
             built_from=built_from,
-            previous=_published(
-                plan.public_id, whole, subjects, in_part=built is not None and not whole
-            ),
-            open_elsewhere=_open_elsewhere(plan_pk) if whole else frozenset(),
+            previous=previous,
+            open_elsewhere=_open_elsewhere(plan_pk, whole) if whole else frozenset(),
             removals=removals,
             switches=switches,
             newest_version=newest_version,
@@ -171,7 +185,8 @@ def _built_upon(plan: AcademicPlan, now: changes.Sources) -> dict[int, int] | No
     return built
 
 
-def _facts(plan: AcademicPlan) -> PlanFacts:
+def facts_of(plan: AcademicPlan) -> PlanFacts:
+    """The plan's own fields, as its documents have them."""
     return PlanFacts(
         id=plan.public_id,
         title=plan.title,
@@ -181,12 +196,16 @@ def _facts(plan: AcademicPlan) -> PlanFacts:
     )
 
 
-def _open_elsewhere(plan_pk: int) -> frozenset[str]:
-    """The lessons some other plan lets anyone read."""
+def _open_elsewhere(plan_pk: int, subject_pks: Collection[int]) -> frozenset[str]:
+    """The lessons of these subjects that some other plan lets anyone read."""
+    inside = Node.objects.filter(subject_id__in=subject_pks).order_by()
     return frozenset(
-        LessonOffer.objects.filter(is_open=True)
+        LessonOffer.objects.filter(
+            is_open=True, lesson_id__in=inside.values("public_id")
+        )
         .exclude(publication__plan_id=plan_pk)
         .values_list("lesson_id", flat=True)
+        .distinct()
     )
 
 
@@ -197,43 +216,63 @@ def _counters() -> tuple[int, int, int]:
     return found or (0, 0, 0)
 
 
-def _published(
-    plan_id: str,
-    whole: Collection[int],
-    subjects: Sequence[Fresh | Kept],
-    *,
-    in_part: bool,
-) -> dict[str, Record]:
-    """What is published under the paths that this build may write."""
-    if in_part:
-        wanted = Q(path__in=list(_patched_paths(plan_id, subjects)))
-    else:
-        lessons = Node.objects.filter(subject_id__in=whole).values("public_id")
-        wanted = Q(publication__plan_public_id=plan_id) | Q(lesson_id__in=lessons)
-    rows = PublishedDocument.objects.filter(wanted)
-    return {
-        path: Record(fingerprint, version, sha256, size, signed_until, revision)
-        for (
-            path,
-            fingerprint,
-            version,
-            sha256,
-            size,
-            signed_until,
-            revision,
-        ) in rows.values_list(
-            "path",
-            "fingerprint",
-            "version",
-            "sha256",
-            "size",
-            "signed_until",
-            "source_revision",
+def _lesson_sources(settings: PublishingSettings) -> LessonSources:
+    return LessonSources(f"{local_base_url(settings)} {settings.embed_signed_urls}")
+
+
+def _finder(
+    previous: Mapping[str, Record],
+    sources: LessonSources,
+    settings: PublishingSettings,
+    standing: set[str],
+) -> Callable[[LessonFace], bool]:
+    """Tells the lessons whose published files stand, and puts them into ``standing``."""
+    now, life = int(timezone.now().timestamp()), settings.signed_url_hours * 3600
+
+    def is_known(lesson: LessonFace) -> bool:
+        record = previous.get(locations.lesson(lesson.id))
+        if record is None or record.source_revision < lesson.stages_revision:
+            return False
+        until = record.signed_until
+        if until is not None and not is_long_signed(until, now, life):
+            return False
+        stands = record.source == sources.of(
+            pk=lesson.pk,
+            subject_pk=lesson.subject_pk,
+            title=lesson.title,
+            description=lesson.description,
+            image=lesson.image,
         )
-    }
+        if stands:
+            standing.add(lesson.id)
+        return stands
+
+    return is_known
 
 
-def _patched_paths(plan_id: str, subjects: Sequence[Fresh | Kept]) -> Iterator[str]:
+def _published(plan_id: str, subjects: Collection[int]) -> dict[str, Record]:
+    """What is published of a plan, and of the lessons of these subjects."""
+    lessons = Node.objects.filter(subject_id__in=subjects).values("public_id")
+    return _records(Q(publication__plan_public_id=plan_id) | Q(lesson_id__in=lessons))
+
+
+_RECORD = (
+    "fingerprint",
+    "version",
+    "sha256",
+    "size",
+    "signed_until",
+    "source_revision",
+    "source",
+)
+
+
+def _records(wanted: Q) -> dict[str, Record]:
+    rows = PublishedDocument.objects.filter(wanted).values_list("path", *_RECORD)
+    return {path: Record(*fields) for path, *fields in rows}
+
+
+def _patched_paths(plan_id: str, subjects: Collection[Fresh | Kept]) -> Iterator[str]:
     """What edits of stages alone can change in the plan's release."""
     yield locations.manifest(plan_id)
     for subject in subjects:

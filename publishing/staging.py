@@ -1,19 +1,24 @@
 """The content root on local disk: whole releases, switched by one rename.
 
-A plan's release is a directory ``.generations/{plan}/{number}/``; ``plans/{plan}`` is
-a symlink to the current one. Lessons, shared by plans, are single files, each replaced
-atomically with the old one kept as ``.prev``. Whatever fails at whatever line, a reader
-sees the old release or the new one, whole: unfinished work lies in names that start
-with a dot, which nobody serves and `collect` removes.
+A plan's release is a directory ``.generations/{plan}/{number}/``, which has that name
+from the moment it is shown; ``plans/{plan}`` is a symlink to the current one. Lessons,
+shared by plans, are single files, each replaced atomically with the old one kept as
+``.prev``. Whatever fails at whatever line, a reader sees the old release or the new
+one, whole: unfinished work lies in names that start with a dot, which nobody serves,
+and what is not wanted any more goes to ``.discarded`` by one rename.
+`publishing.collection` removes both.
 """
 
 import ctypes
+import gzip
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from uuid import uuid4
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -21,7 +26,11 @@ from django.utils.translation import gettext as _
 from content.kinds import id_problem
 from publishing import locations
 
+PACKED_FROM = 8 * 1024
+"""A release's files of so many bytes and more lie there compressed, too (ADR 12)."""
+_PACKED = ".gz"
 _SWITCHES = ".switches"
+_DISCARDED = ".discarded"
 _SYNCED_ONE_BY_ONE = 32
 _libc = ctypes.CDLL(None, use_errno=True)
 _STALE_SECONDS = 6 * 3600
@@ -52,6 +61,11 @@ def generation_folder(plan_id: str, number: int) -> Path:
     """Where a plan's release of that number lies."""
     locations.plan_folder(plan_id)  # refuses an unsafe id
     return root() / locations.GENERATIONS / plan_id / str(number)
+
+
+def _unshown_folder(plan_id: str, number: int) -> Path:
+    """Where it lies until `switch` shows it."""
+    return generation_folder(plan_id, number).with_name(f".{number}")
 
 
 def current_generation(plan_id: str) -> int | None:
@@ -99,6 +113,8 @@ def write_generation(
 ) -> None:
     """Make a complete release directory that no reader sees yet.
 
+    A large file has a compressed copy beside it, which nginx serves instead.
+
     Args:
         written: content path to bytes of the files that changed.
         kept: content paths of the files that did not; linked from ``previous``.
@@ -107,11 +123,9 @@ def write_generation(
     Raises:
         OSError: the disk refused, or a kept file is missing; nothing visible changed.
     """
-    final = generation_folder(plan_id, number)
-    building = final.with_name(f".{number}")
+    building = _unshown_folder(plan_id, number)
     shutil.rmtree(building, ignore_errors=True)
-    shutil.rmtree(final, ignore_errors=True)
-    make_folder(final.parent)
+    make_folder(building.parent)
     building.mkdir()
     prefix = len(locations.plan_folder(plan_id)) + 1
     names = {path[prefix:] for path in (*written, *kept)}
@@ -119,18 +133,24 @@ def write_generation(
     for folder in folders:
         (building / folder).mkdir(parents=True, exist_ok=True)
     new = f"{building}/"
-    _write_new({new + path[prefix:]: data for path, data in written.items()})
+    _write_new(
+        _with_packed({new + path[prefix:]: data for path, data in written.items()})
+    )
     if previous is not None:
         old = f"{generation_folder(plan_id, previous)}/"
+        packed = _names_of(plan_id, previous, ending=f".json{_PACKED}")
         for path in kept:
-            os.link(old + path[prefix:], new + path[prefix:])
+            name = path[prefix:]
+            os.link(old + name, new + name)
+            if f"{name}{_PACKED}" in packed:
+                with suppress(FileNotFoundError, PermissionError):
+                    os.link(f"{old}{name}{_PACKED}", f"{new}{name}{_PACKED}")
         for name in names:
-            with suppress(FileNotFoundError):
+            # Without one where the old file is gone, or not ours to link.
+            with suppress(FileNotFoundError, PermissionError):
                 os.link(old + name, f"{new}{name}.prev")
     for folder in (*folders, ""):
         sync_folder(building / folder)
-    os.rename(building, final)
-    sync_folder(final.parent)
 
 
 def switches() -> int:
@@ -166,8 +186,12 @@ def switch(plan_id: str, number: int) -> None:
     Raises:
         FileNotFoundError: there is no such release on this disk.
     """
-    if not generation_folder(plan_id, number).is_dir():
-        raise FileNotFoundError(generation_folder(plan_id, number))
+    final = generation_folder(plan_id, number)
+    with suppress(FileNotFoundError):  # it was shown before
+        os.rename(_unshown_folder(plan_id, number), final)
+        sync_folder(final.parent)
+    if not final.is_dir():
+        raise FileNotFoundError(final)
     link = root() / locations.plan_folder(plan_id)
     make_folder(link.parent)
     fresh = link.with_name(f".{plan_id}.{number}")
@@ -201,7 +225,7 @@ def replace_lessons(
     for path in paths:
         final, temporary = f"{base}/{path}", _temporary(base, path, token)
         if keep_previous:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, PermissionError):
                 os.link(final, f"{temporary}.prev")
                 os.replace(f"{temporary}.prev", f"{final}.prev")
         os.replace(temporary, final)
@@ -221,10 +245,9 @@ def drop_prepared(paths: Collection[str], token: str) -> None:
 
 def drop_generation(plan_id: str, number: int) -> None:
     """Remove a release that no reader was shown, finished or not, as far as it goes."""
-    final = generation_folder(plan_id, number)
-    shutil.rmtree(final.with_name(f".{number}"), ignore_errors=True)
+    shutil.rmtree(_unshown_folder(plan_id, number), ignore_errors=True)
     if current_generation(plan_id) != number:
-        shutil.rmtree(final, ignore_errors=True)
+        shutil.rmtree(generation_folder(plan_id, number), ignore_errors=True)
 
 
 def remove_lesson(path: str) -> None:
@@ -234,16 +257,27 @@ def remove_lesson(path: str) -> None:
     final.with_name(f"{final.name}.prev").unlink(missing_ok=True)
 
 
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
 def files_of(plan_id: str, number: int | None) -> set[str]:
-    """The names of a release's files, relative to it, ``.prev`` ones left out."""
-    if number is None:
-        return set()
+    """A release's files, relative to it, without ``.prev`` ones and copies.
+
+    Raises:
+        OSError: they cannot be listed; that is not to have none.
+    """
+    return set() if number is None else _names_of(plan_id, number, ending=".json")
+
+
+def _names_of(plan_id: str, number: int, *, ending: str) -> set[str]:
     folder = str(generation_folder(plan_id, number))
     found = set()
-    for parent, _folders, names in os.walk(folder):
+    for parent, _folders, names in os.walk(folder, onerror=_unless_gone):
         inside = parent[len(folder) + 1 :]
         prefix = f"{inside}/" if inside else ""
-        found |= {prefix + name for name in names if name.endswith(".json")}
+        found |= {prefix + name for name in names if name.endswith(ending)}
     return found
 
 
@@ -273,36 +307,74 @@ def read(path: str) -> bytes | None:
         return None
 
 
+def is_packed_rightly(path: str, data: bytes) -> bool:
+    """Whether the compressed copy beside a published file, if any, holds ``data``.
+
+    Raises:
+        OSError: the copy cannot be read.
+    """
+    try:
+        packed = (root() / f"{path}{_PACKED}").read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    try:
+        return gzip.decompress(packed) == data
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return False
+
+
 def withdraw_plan(plan_id: str) -> None:
     """Take all of a plan's releases away; fine when they are gone."""
     (root() / locations.plan_folder(plan_id)).unlink(missing_ok=True)
-    shutil.rmtree(root() / locations.GENERATIONS / plan_id, ignore_errors=True)
+    _discard(root() / locations.GENERATIONS / plan_id)
+
+
+def discard_generation(plan_id: str, number: int) -> None:
+    """Take one release away; fine when it is gone."""
+    _discard(generation_folder(plan_id, number))
+
+
+def _discard(folder: Path) -> None:
+    """Out of everybody's sight by one rename, durably, whatever lies in it."""
+    discarded = root() / _DISCARDED
+    make_folder(discarded)
+    with suppress(FileNotFoundError):
+        os.rename(folder, discarded / uuid4().hex)
+        sync_folder(discarded)
+        sync_folder(folder.parent)
+
+
+def empty_discarded() -> int:
+    """Delete what was taken away; how many releases, or plans', would not go."""
+    folder = root() / _DISCARDED
+    if not folder.is_dir():
+        return 0
+    for path in folder.iterdir():
+        shutil.rmtree(path, ignore_errors=True)
+    return len(os.listdir(folder))
 
 
 def kept_generations(plan_id: str) -> list[int]:
-    """The numbers of the plan's releases on this disk, oldest first."""
+    """The numbers of the plan's releases that readers had, oldest first."""
     folder = root() / locations.GENERATIONS / plan_id
     if not folder.is_dir():
         return []
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
 
 
-def collect(plan_id: str, *, keep: int) -> list[int]:
-    """Delete releases older than the ``keep`` newest, never the current one.
-
-    Returns:
-        The numbers deleted.
-    """
+def old_generations(plan_id: str, *, keep: int) -> list[int]:
+    """The plan's releases besides the ``keep`` newest and the current one."""
     current = current_generation(plan_id)
-    doomed = [n for n in kept_generations(plan_id)[:-keep] if n != current]
-    for number in doomed:
-        shutil.rmtree(generation_folder(plan_id, number), ignore_errors=True)
+    return [n for n in kept_generations(plan_id)[:-keep] if n != current]
+
+
+def drop_unfinished(plan_id: str) -> None:
+    """Remove the releases of a plan that builds which died long ago left half done."""
     _drop_stale(root() / locations.GENERATIONS / plan_id)
-    return doomed
 
 
-def collect_lessons() -> None:
-    """Remove prepared lesson bytes and links that a killed build left behind."""
+def drop_unfinished_links() -> None:
+    """Remove prepared lesson bytes and links that such builds left behind."""
     _drop_stale(root() / "lessons")
     _drop_stale(root() / "plans")
 
@@ -347,6 +419,7 @@ def remove_orphan(path: str) -> None:
         withdraw_plan(path.partition("/")[2])
     else:
         (root() / path).unlink(missing_ok=True)
+        (root() / f"{path}{_PACKED}").unlink(missing_ok=True)
 
 
 def is_older(path: str, *, than: float) -> bool:
@@ -376,6 +449,18 @@ def _drop_stale(folder: Path) -> None:
 def _temporary(base: str, path: str, token: str) -> str:
     folder, _slash, name = path.rpartition("/")
     return f"{base}/{folder}/.{name}.{token}"
+
+
+def _with_packed(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """These files, and compressed copies of the large ones."""
+    return {
+        **files,
+        **{
+            f"{path}{_PACKED}": gzip.compress(data, 6, mtime=0)
+            for path, data in files.items()
+            if len(data) >= PACKED_FROM
+        },
+    }
 
 
 def _write_new(files: Mapping[str, bytes]) -> None:

@@ -1,42 +1,44 @@
 """How publishing stands: what waits, what runs, what failed. For API, command, admin."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Max, Q
 from django.utils import timezone
 
 from plans.models import AcademicPlan
-from publishing import changes, queue, sync_log
+from publishing import changes, queue, sync_log, upload_log
 from publishing.models import Publication, SyncLog, SyncStatus, SyncStep, WaitingPlan
 
 _RECENT = timedelta(hours=24)
 _MOST_FAILURES = 20
-SUCCEEDED = (SyncStatus.SUCCESS, SyncStatus.LOCAL_ONLY)
-_BUILT = Q(status__in=SUCCEEDED) | Q(step=SyncStep.UPLOAD)
-"""Entries whose release readers here have, whatever became of the upload."""
+BUILT = Q(built_at__isnull=False) & ~Q(trigger=SyncLog.ROLLBACK)
+"""Builds whose release readers here have, whatever became of the upload."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A plan whose release differs from what it would be now."""
+    """A plan whose release differs from what it would be now, or should be gone."""
 
     plan: str
     title: str
     since: datetime | None
-    """None until the watch has seen it, which takes up to a minute."""
+    """None until the watch has seen it, which takes up to half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """A sync log entry that is not over, or ended badly.
 
-    ``at`` is when it began, is tried again or failed.
+    ``at`` is when it began, is tried again or failed; ``step`` a `SyncStep`.
     """
 
     entry: int
     plan: str
+    step: str
     trigger: str
     attempts: int
     at: datetime | None
@@ -64,8 +66,14 @@ class QueueStatus:
 
     now: datetime
     pending: list[Waiting]
+    withdrawing: list[Waiting]
+    """Plans no longer offered whose files are still here."""
     building: list[Run]
+    uploading: list[Run]
+    waiting_uploads: list[Run]
+    """They wait for their first attempt."""
     retries: list[Run]
+    """Builds and uploads that failed and are tried again by themselves."""
     dead_letters: list[Run]
     failed_uploads: list[Run]
     recent_failures: list[Run]
@@ -78,6 +86,11 @@ class QueueStatus:
         """How long the plan has waited that waits longest; None when none does."""
         since = [plan.since for plan in self.pending if plan.since is not None]
         return (self.now - min(since)).total_seconds() if since else None
+
+    def overdue(self, plans: Iterable[Waiting]) -> list[Waiting]:
+        """Those of these plans that have waited longer than they should."""
+        limit = timedelta(minutes=settings.HEALTH_STALE_MINUTES)
+        return [p for p in plans if p.since is not None and self.now - p.since > limit]
 
     @property
     def needs_somebody(self) -> bool:
@@ -96,26 +109,36 @@ class QueueStatus:
 
 
 def queue_status(now: datetime | None = None) -> QueueStatus:
-    """The state of the queue; 13 queries, however many plans there are."""
+    """The state of the queue; 11 queries, however many plans there are."""
     now = now or timezone.now()
-    running = _runs(SyncLog.objects.filter(status=SyncStatus.PROCESSING), "started_at")
-    waiting_again = SyncLog.objects.filter(
-        status=SyncStatus.QUEUED, next_attempt_at__isnull=False
+    unfinished = SyncLog.objects.filter(
+        status__in=[SyncStatus.PROCESSING, SyncStatus.QUEUED, SyncStatus.DEAD_LETTER]
     )
-    dead = SyncLog.objects.filter(status=SyncStatus.DEAD_LETTER)
+    entries = list(unfinished.order_by("next_attempt_at", "pk"))
+    running = [entry for entry in entries if entry.status == SyncStatus.PROCESSING]
+    queued = [entry for entry in entries if entry.status == SyncStatus.QUEUED]
+    dead = [entry for entry in entries if entry.status == SyncStatus.DEAD_LETTER]
     failed = SyncLog.objects.filter(FAILED, finished_at__gt=now - _RECENT).order_by(
         "-finished_at"
     )[:_MOST_FAILURES]
     beat = queue.last_beat()
+    publications = list(
+        Publication.objects.select_related("plan").order_by("plan_public_id")
+    )
     return QueueStatus(
         now=now,
         pending=_pending(),
-        building=running,
-        retries=_runs(waiting_again.order_by("next_attempt_at"), "next_attempt_at"),
-        dead_letters=_runs(dead.order_by("pk"), "finished_at"),
-        failed_uploads=_runs(sync_log.upload_failures(), "finished_at"),
+        withdrawing=[found for found in map(_leaving, publications) if found],
+        building=_runs([e for e in running if not _is_upload(e)], "started_at"),
+        uploading=_runs([e for e in running if _is_upload(e)], "started_at"),
+        waiting_uploads=_runs(
+            [e for e in queued if _is_upload(e) and not e.error], "built_at"
+        ),
+        retries=_runs([e for e in queued if e.error], "next_attempt_at"),
+        dead_letters=_runs(dead, "finished_at"),
+        failed_uploads=_runs(upload_log.failures(), "finished_at"),
         recent_failures=_runs(failed, "finished_at"),
-        plans=_plans(),
+        plans=_plans(publications),
         last_processed=SyncLog.objects.aggregate(last=Max("finished_at"))["last"],
         heartbeat=datetime.fromtimestamp(beat, now.tzinfo) if beat else None,
     )
@@ -125,6 +148,11 @@ FAILED = Q(status__in=[SyncStatus.FAILED, SyncStatus.DEAD_LETTER]) | (
     Q(status=SyncStatus.QUEUED) & ~Q(error="") & Q(disk_needed__isnull=True)
 )
 """Entries whose last attempt failed; waiting for disk space is no failure."""
+
+
+def is_out(run: SyncLog) -> bool:
+    """Whether readers here have a run's release, and no upload of it has failed."""
+    return run.built_at is not None and not run.error
 
 
 def failure_rate(now: datetime) -> tuple[int, int]:
@@ -142,7 +170,9 @@ def ready(now: datetime) -> list[int]:
 
 
 def note_waiting(now: datetime) -> None:
-    """Write down since when each plan waits; the watch calls it every minute.
+    """Write down since when each plan waits to be built, or withdrawn.
+
+    The watch calls it every half minute.
 
     A plan that was built since and differs again waits from that build on.
     """
@@ -150,9 +180,10 @@ def note_waiting(now: datetime) -> None:
     noted = {row.plan_id: row for row in WaitingPlan.objects.all()}
     WaitingPlan.objects.filter(plan__in=noted.keys() - pending).delete()
     built = dict(
-        SyncLog.objects.filter(_BUILT, plan__in=noted.keys() & pending)
+        SyncLog.objects.filter(BUILT, plan__in=noted.keys() & pending)
+        .order_by()
         .values_list("plan_id")
-        .annotate(Max("started_at"))
+        .annotate(Max("built_at"))
     )
     for plan_pk in noted.keys() & pending:
         last = built.get(plan_pk)
@@ -161,6 +192,24 @@ def note_waiting(now: datetime) -> None:
     WaitingPlan.objects.bulk_create(
         [WaitingPlan(plan_id=pk, since=now) for pk in pending if pk not in noted],
         ignore_conflicts=True,
+    )
+    leaving = changes.to_withdraw()
+    noted_leaving = Publication.objects.filter(leaving_since__isnull=False)
+    noted_leaving.exclude(pk__in=leaving).update(leaving_since=None)
+    Publication.objects.filter(pk__in=leaving, leaving_since__isnull=True).update(
+        leaving_since=now
+    )
+
+
+def _leaving(publication: Publication) -> Waiting | None:
+    """A release that should be gone, as `changes.to_withdraw` finds it."""
+    plan = publication.plan
+    if plan is not None and plan.is_published:
+        return None
+    return Waiting(
+        plan=publication.plan_public_id,
+        title=plan.title if plan is not None else publication.plan_public_id,
+        since=publication.leaving_since,
     )
 
 
@@ -181,14 +230,19 @@ def _pending() -> list[Waiting]:
     )
 
 
-def _runs(entries: Any, moment: str) -> list[Run]:
+def _runs(entries: Iterable[SyncLog], moment: str) -> list[Run]:
     entries = list(entries)
-    running = [entry.plan_id for entry in entries if _is_building(entry)]
+    running = [
+        entry.plan_id
+        for entry in entries
+        if _is_building(entry) and entry.plan_id is not None
+    ]
     alive = queue.being_built(running) if running else set()
     return [
         Run(
             entry=entry.pk,
             plan=entry.plan_public_id,
+            step=entry.step,
             trigger=entry.trigger,
             attempts=entry.attempts,
             at=getattr(entry, moment),
@@ -205,17 +259,21 @@ def _runs(entries: Any, moment: str) -> list[Run]:
     ]
 
 
+def _is_upload(entry: SyncLog) -> bool:
+    return entry.step == SyncStep.UPLOAD
+
+
 def _is_building(entry: SyncLog) -> bool:
     """Whether a builder is at it, or died there; uploads have a lock of their own."""
-    return entry.status == SyncStatus.PROCESSING and entry.step == SyncStep.BUILD
+    return entry.status == SyncStatus.PROCESSING and not _is_upload(entry)
 
 
-def _plans() -> list[PlanState]:
+def _plans(publications: Iterable[Publication]) -> list[PlanState]:
     success = dict(
-        SyncLog.objects.filter(status__in=SUCCEEDED)
-        .exclude(trigger=SyncLog.ROLLBACK)
+        SyncLog.objects.filter(BUILT)
+        .order_by()
         .values_list("plan_public_id")
-        .annotate(Max("finished_at"))
+        .annotate(Max("built_at"))
     )
     return [
         PlanState(
@@ -225,5 +283,5 @@ def _plans() -> list[PlanState]:
             last_success=success.get(publication.plan_public_id),
             rolled_back_at=publication.rolled_back_at,
         )
-        for publication in Publication.objects.order_by("plan_public_id")
+        for publication in publications
     ]

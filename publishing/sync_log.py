@@ -1,17 +1,19 @@
 """The sync log: each run of a plan, its failures, and when to try again."""
 
 import errno
+from collections import defaultdict
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from plans.models import AcademicPlan
-from publishing import alerts, changes, disk
+from publishing import alerts, changes, disk, staging, upload_log
 from publishing.changes import Sources
 from publishing.models import (
     Alert,
@@ -29,12 +31,22 @@ from publishing.validation import InvalidDocumentError
 log = structlog.get_logger(__name__)
 
 _DISK_RECHECK = timedelta(minutes=1)
+_KEPT = timedelta(days=90)
+_AT_ONCE = 500
+_OVER = (
+    SyncStatus.SUCCESS,
+    SyncStatus.LOCAL_ONLY,
+    SyncStatus.FAILED,
+    SyncStatus.SUPERSEDED,
+)
 _ENDING = (
     "status",
     "step",
     "attempts",
     "next_attempt_at",
     "disk_needed",
+    "built_at",
+    "build_seconds",
     "generation",
     "files_written",
     "files_unchanged",
@@ -50,28 +62,57 @@ _ENDING = (
 def open_entry(
     plan: AcademicPlan, sources: Sources, *, trigger: str, now: datetime
 ) -> SyncLog:
-    """The entry of a run that begins; the plan's unfinished one goes on, if any.
+    """The entry of a build that begins; the plan's unfinished one goes on, if any.
 
-    One left in Processing is a dead builder's. Attempts count from the start when the
-    sources have changed since the last.
+    Who asked for it first stays its trigger. One left in Processing is a dead
+    builder's. Attempts count from the start when the sources have changed since the
+    last. An upload that waits is an earlier build's.
     """
     unfinished = SyncLog.objects.filter(
         plan=plan,
+        step=SyncStep.BUILD,
         status__in=[SyncStatus.QUEUED, SyncStatus.PROCESSING, SyncStatus.DEAD_LETTER],
     )
     entry = unfinished.order_by("-pk").first() or SyncLog(
-        plan=plan, plan_public_id=plan.public_id, created_at=now
+        plan=plan, plan_public_id=plan.public_id, trigger=trigger, created_at=now
     )
     if entry.sources != sources:
         entry.attempts = 0
     entry.sources = sources
-    entry.status, entry.step = SyncStatus.PROCESSING, SyncStep.BUILD
-    entry.trigger = trigger
+    entry.status = SyncStatus.PROCESSING
     entry.attempts += 1
     entry.started_at, entry.finished_at = now, None
     entry.next_attempt_at = entry.disk_needed = None
     entry.save()
     return entry
+
+
+def note_request(plan_pk: int, *, trigger: str, by: int) -> None:
+    """Write down who asks for a plan to be built: the run that follows is theirs.
+
+    Nothing is written where there is nothing to build.
+
+    Args:
+        by: the user's key.
+    """
+    if plan_pk not in changes.pending([plan_pk]):
+        return
+    waiting = SyncLog.objects.filter(
+        plan_id=plan_pk,
+        step=SyncStep.BUILD,
+        status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER],
+    )
+    if waiting.update(trigger=trigger, started_by_id=by):
+        return
+    for plan in AcademicPlan.objects.filter(pk=plan_pk):
+        SyncLog.objects.create(
+            plan=plan,
+            plan_public_id=plan.public_id,
+            status=SyncStatus.QUEUED,
+            trigger=trigger,
+            started_by_id=by,
+            created_at=timezone.now(),
+        )
 
 
 def _close(entry: SyncLog) -> None:
@@ -86,8 +127,9 @@ def _close(entry: SyncLog) -> None:
 def after_switch(now: datetime) -> dict[str, Any]:
     """How an entry goes on once readers here have the release: done, or the CDN."""
     if not PublishingSettings.get_solo().cdn_enabled:
-        return {"status": SyncStatus.LOCAL_ONLY}
+        return {"built_at": now, "status": SyncStatus.LOCAL_ONLY}
     return {
+        "built_at": now,
         "status": SyncStatus.QUEUED,
         "step": SyncStep.UPLOAD,
         "attempts": 0,
@@ -103,9 +145,11 @@ def record_success(entry: SyncLog, outcome: Outcome) -> None:
     entry.files_removed = outcome.removed
     entry.error = entry.error_document = entry.error_json_path = ""
     entry.finished_at = timezone.now()
+    entry.build_seconds = entry.duration_seconds
     for name, value in after_switch(entry.finished_at).items():
         setattr(entry, name, value)
     _close(entry)
+    upload_log.supersede(entry)
     alerts.resolve(kind=AlertKind.DEAD_LETTER, key=entry.plan_public_id)
     log.info(
         "plan_published",
@@ -219,21 +263,10 @@ def retry(entry: SyncLog) -> None:
 
 def retry_all() -> int:
     """Let every dead letter and failed upload be tried again; how many there were."""
-    failed_uploads = Q(pk__in=[entry.pk for entry in upload_failures()])
+    failed_uploads = Q(pk__in=[entry.pk for entry in upload_log.failures()])
     return _again(
         SyncLog.objects.filter(Q(status=SyncStatus.DEAD_LETTER) | failed_uploads)
     )
-
-
-def upload_failures() -> list[SyncLog]:
-    """The failed uploads that wait for somebody: nothing came after them."""
-    failed = SyncLog.objects.filter(
-        step=SyncStep.UPLOAD, status=SyncStatus.FAILED, plan__isnull=False
-    )
-    later = SyncLog.objects.filter(
-        plan_public_id=OuterRef("plan_public_id"), pk__gt=OuterRef("pk")
-    )
-    return list(failed.exclude(Exists(later)).order_by("pk"))
 
 
 def can_retry(entry: SyncLog) -> bool:
@@ -277,6 +310,30 @@ def _settle_abandoned() -> None:
             finished_at=now,
             **(after_switch(now) if built else {"status": SyncStatus.SUPERSEDED}),
         )
+
+
+def prune(now: datetime) -> int:
+    """Delete the runs that ended long ago; how many.
+
+    Each plan's last build stays, and those that made the generations still here. So do
+    all runs of a plan whose folder cannot be read now.
+    """
+    builds = SyncLog.objects.filter(built_at__isnull=False).order_by()
+    newest = builds.values_list("plan_public_id").annotate(Max("pk"))
+    kept = {pk for _plan_id, pk in newest}
+    kept |= {entry.pk for entry in upload_log.failures()}
+    old = SyncLog.objects.filter(created_at__lt=now - _KEPT, status__in=_OVER)
+    runs: dict[str, dict[int, int | None]] = defaultdict(dict)
+    for pk, plan_id, number in old.values_list("pk", "plan_public_id", "generation"):
+        runs[plan_id][pk] = number
+    doomed: list[int] = []
+    for plan_id, made in runs.items():
+        with suppress(OSError):
+            here = staging.kept_generations(plan_id)
+            doomed += [pk for pk in made if pk not in kept and made[pk] not in here]
+    for start in range(0, len(doomed), _AT_ONCE):
+        SyncLog.objects.filter(pk__in=doomed[start : start + _AT_ONCE]).delete()
+    return len(doomed)
 
 
 def settle() -> None:

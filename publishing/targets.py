@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.core.files.storage import InvalidStorageError, Storage, storages
+from django.core.files.storage import Storage, storages
 from django.utils.translation import gettext as _
 
 from content.errors import MemoraError
@@ -86,11 +86,19 @@ def targets_of(current: PublishingSettings) -> Targets:
         from publishing import s3
 
         return Targets(s3.public_bucket(current), s3.private_bucket(current))
-    try:
-        private: Target | None = StorageTarget("cdn-private")
-    except InvalidStorageError:
-        private = None
-    return Targets(StorageTarget("cdn"), private)
+    return Targets(StorageTarget("cdn"), private=None)
+
+
+def public_place(current: PublishingSettings) -> str:
+    """The id of the place that these settings upload open files to; asks for no key."""
+    if storage_is_the_bucket():
+        return bucket_place(current.cdn_endpoint, current.cdn_bucket)
+    return StorageTarget("cdn").id
+
+
+def bucket_place(endpoint: str, name: str) -> str:
+    """The id of a bucket, whatever keys open it."""
+    return fingerprint("s3", endpoint.rstrip("/"), name)
 
 
 def fingerprint(*parts: str) -> str:
@@ -101,8 +109,9 @@ def fingerprint(*parts: str) -> str:
 class StorageTarget:
     """Any back end of ``STORAGES``, with what the Storage API has.
 
-    It replaces by deleting first, for ``save`` renames what would collide; it verifies
-    by reading back.
+    Most replace in place when told to overwrite. Where ``save`` renames what would
+    collide instead, the old one is deleted, but only once the storage has taken the new
+    one: one that refuses leaves what was there. It verifies by reading back.
     """
 
     def __init__(self, alias: str) -> None:
@@ -113,8 +122,11 @@ class StorageTarget:
     def put(self, path: str, data: bytes, *, sha256: str) -> None:
         del sha256  # a plain storage keeps no metadata
         with _in_words(self._alias):
-            self._storage.delete(path)
-            saved = self._storage.save(path, ContentFile(data))
+            saved = self._storage.save(path, _json(data))
+            if saved != path:
+                self._storage.delete(saved)
+                self._storage.delete(path)
+                saved = self._storage.save(path, _json(data))
             if saved != path:
                 self._storage.delete(saved)
         if saved != path:
@@ -165,6 +177,13 @@ class StorageTarget:
         with _in_words(self._alias):
             for path in paths:
                 self._storage.delete(path)
+
+
+def _json(data: bytes) -> "ContentFile[bytes]":
+    file = ContentFile(data)
+    # What the back ends of S3, Google and Azure store it as.
+    file.content_type = "application/json; charset=utf-8"  # type: ignore[attr-defined]
+    return file
 
 
 class _in_words:  # noqa: N801 - reads as a statement

@@ -9,6 +9,7 @@ from django.utils import timezone
 from publishing import (
     alerts,
     builds,
+    collection,
     disk,
     distribution,
     health,
@@ -23,21 +24,32 @@ from publishing import (
 @shared_task
 def process_pending() -> None:
     """Build what differs, a batch at a time; beat calls it every five minutes."""
-    if builds.process_pending(limit=settings.PUBLISH_BATCH_SIZE):
+    left = builds.process_pending(limit=settings.PUBLISH_BATCH_SIZE)
+    # A task of its own: an upload may take hours, and the next batch need not wait.
+    distribute.delay()
+    if left:
         process_pending.delay()
 
 
 @shared_task
-def publish_plan(plan_pk: int, trigger: str) -> None:
-    """Build one plan now ("Publish now"), even one that was rolled back."""
+def publish_plan(plan_pk: int, trigger: str, by: int | None = None) -> None:
+    """Build one plan now ("Publish now"), even one that was rolled back.
+
+    Args:
+        by: the key of the user who asked.
+    """
     release.end_rollback(plan_pk)
-    builds.publish_plan(plan_pk, trigger=trigger)
+    if by is not None:
+        sync_log.note_request(plan_pk, trigger=trigger, by=by)
+    builds.build_plan(plan_pk, trigger=trigger)
+    distribute.delay()
 
 
 @shared_task
 def collect_generations() -> None:
-    """Delete old generations and leftovers."""
-    release.collect()
+    """Delete old generations, leftovers, and what the sync log need not keep."""
+    collection.collect()
+    sync_log.prune(timezone.now())
 
 
 @shared_task
@@ -72,8 +84,7 @@ def watch_queue() -> None:
     now = timezone.now()
     sync_log.settle()
     status.note_waiting(now)
-    for plan_pk in sync_log.due(now):
-        builds.build_plan(plan_pk, trigger="retry")
+    builds.build_plans(sync_log.due(now), trigger="retry")
 
 
 @shared_task

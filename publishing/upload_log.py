@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
@@ -77,6 +77,16 @@ def _take(entry: SyncLog, now: datetime) -> bool:
     )
 
 
+def note_progress(entry: SyncLog, *, files: int, size: int) -> None:
+    """Write down how much this attempt has sent so far; `close` has the last word."""
+    SyncLog.objects.filter(
+        pk=entry.pk, status=SyncStatus.PROCESSING, started_at=entry.started_at
+    ).update(
+        files_uploaded=entry.files_uploaded + files,
+        bytes_uploaded=entry.bytes_uploaded + size,
+    )
+
+
 def close(
     entry: SyncLog,
     failure: Exception | None,
@@ -115,6 +125,32 @@ def close(
         upload_seconds=entry.upload_seconds,
     )
     _tell(entry, failure, files)
+
+
+def supersede(entry: SyncLog) -> None:
+    """Close the plan's earlier uploads that wait: this run's takes their files along.
+
+    One that is running ends by itself.
+    """
+    SyncLog.objects.filter(
+        plan_public_id=entry.plan_public_id,
+        step=SyncStep.UPLOAD,
+        status=SyncStatus.QUEUED,
+        pk__lt=entry.pk,
+    ).update(status=SyncStatus.SUPERSEDED, next_attempt_at=None)
+
+
+def failures() -> list[SyncLog]:
+    """The failed uploads that wait for somebody: no release came after them."""
+    failed = SyncLog.objects.filter(
+        step=SyncStep.UPLOAD, status=SyncStatus.FAILED, plan__isnull=False
+    )
+    later = SyncLog.objects.filter(
+        Q(built_at__isnull=False) | Q(step=SyncStep.UPLOAD),
+        plan_public_id=OuterRef("plan_public_id"),
+        pk__gt=OuterRef("pk"),
+    )
+    return list(failed.exclude(Exists(later)).order_by("pk"))
 
 
 def _tell(entry: SyncLog, failure: Exception | None, files: int) -> None:
@@ -191,6 +227,7 @@ def settle(find_behind: Callable[[], Collection[int] | None]) -> None:
     """
     # Read first: an entry opened since is not looked at.
     entries = list(SyncLog.objects.filter(step=SyncStep.UPLOAD, status__in=_OPEN))
+    entries += failures()
     told = Alert.objects.filter(kind=AlertKind.UPLOAD_FAILED, open_key__isnull=False)
     if not entries and not told.exists():
         return

@@ -26,12 +26,16 @@ from publishing.models import PublishingSettings
 IMAGES = "images/stages"
 IMAGE_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
 MOST_IMAGE_BYTES = 10 * 1024 * 1024
+MOST_RECENT = 60
 
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
     """The uploads' addresses, below the admin's own."""
     return [
         path("upload/image/", site.admin_view(upload_image), name="upload_image"),
+        path(
+            "upload/image/recent/", site.admin_view(recent_images), name="recent_images"
+        ),
         path("upload/video/", site.admin_view(upload_video), name="upload_video"),
         path("upload/watch/", site.admin_view(watch_video), name="watch_video"),
     ]
@@ -57,8 +61,27 @@ def upload_image(request: HttpRequest) -> HttpResponse:
         return _refusal(refusal)
     assert isinstance(file, UploadedFile)
     file.seek(0)
-    name = f"{IMAGES}/{get_random_string(16)}{suffix}"
+    # In the order of their names they are in the order of their time.
+    instant = f"{int(timezone.now().timestamp()):08x}"
+    name = f"{IMAGES}/{instant}{get_random_string(12)}{suffix}"
     return JsonResponse({"url": default_storage.url(default_storage.save(name, file))})
+
+
+@require_safe
+def recent_images(request: HttpRequest) -> HttpResponse:
+    """The pictures kept last, newest first: ``{"images": [url]}``.
+
+    Raises:
+        PermissionDenied: this person writes no content.
+    """
+    _require_author(request)
+    try:
+        _folders, names = default_storage.listdir(IMAGES)
+    except FileNotFoundError:  # before the first one
+        names = []
+    newest = sorted(names, reverse=True)[:MOST_RECENT]
+    urls = [default_storage.url(f"{IMAGES}/{name}") for name in newest]
+    return JsonResponse({"images": urls})
 
 
 def _image_suffix(file: Any) -> str:

@@ -99,15 +99,23 @@ def record(target: str, done: Mapping[str, tuple[str, int]], *, token: str) -> s
 
 
 def forget(target: str, paths: Collection[str], *, token: str) -> None:
-    """Write down that these objects are gone."""
+    """Write down that these objects are gone.
+
+    Not of one that an upload of somebody else may still put back: it stays unknown, and
+    is deleted again until no such upload can be on the way any more.
+    """
     with transaction.atomic():
         rows = _locked(target, paths)
-        mine = [row.pk for row in rows.values() if row.claim == token]
-        UploadedDocument.objects.filter(pk__in=mine).delete()
+        gone = {
+            path: row.pk
+            for path, row in rows.items()
+            if row.claim == token and row.recheck_at is None
+        }
+        UploadedDocument.objects.filter(pk__in=gone.values()).delete()
         _write(
             _unknown(target, path, row)
             for path, row in rows.items()
-            if row.claim != token
+            if path not in gone
         )
 
 

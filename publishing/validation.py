@@ -64,12 +64,16 @@ def _require_valid_stages(document: str, stages: list[dict[str, Any]]) -> None:
         if stage["type"] not in SCHEMAS:
             reason = _("there is no stage type “%s”") % stage["type"]
             raise InvalidDocumentError(document, path_text((*where, "type")), reason)
-        config = {
-            key: value
-            for key, value in stage["config"].items()
-            if key not in stage_configs.RESERVED_KEYS
-        }
-        for path, reason in stage_configs.find_faults(stage["type"], config):
+        config = stage["config"]
+        if not stage_configs.RESERVED_KEYS.isdisjoint(config):
+            config = {
+                key: value
+                for key, value in config.items()
+                if key not in stage_configs.RESERVED_KEYS
+            }
+        for path, reason in stage_configs.find_faults(
+            stage["type"], config, published=True
+        ):
             raise InvalidDocumentError(
                 document, path_text((*where, "config", *path)), reason
             )

@@ -6,9 +6,10 @@ never to the public content root, never to ``/media/``.
 
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path, PurePath
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import structlog
 from django.conf import settings
@@ -23,7 +24,6 @@ from content.errors import MemoraError
 from publishing import resigning, signatures, signing, staging
 from publishing.locations import lesson as lesson_path
 from publishing.models import PublishingSettings
-from publishing.targets import DistributionError
 
 log = structlog.get_logger(__name__)
 
@@ -87,80 +87,64 @@ def store_video(file: "File[Any]", *, now: datetime) -> str:
     stem = slugify(PurePath(file.name or "").stem, allow_unicode=True)[:_STEM]
     # The random part keeps names apart, and one name from leading to another.
     name = f"{now:%Y/%m}/{stem or 'video'}-{get_random_string(12)}.{kind}"
-    current = PublishingSettings.get_solo()
-    if in_bucket := signing.private_bucket(current) is not None:
-        _put_into_bucket(current, name, file, content_type=f"video/{kind}")
+    bucket = signing.private_bucket(PublishingSettings.get_solo())
+    if bucket is not None:
+        key = signing.video_key(name)
+        bucket.put_video(key, cast(IO[bytes], file), content_type=f"video/{kind}")
         source = name
     else:
         source = storages["videos"].save(name, file)
-    log.info("video_stored", source=source, bytes=file.size, in_bucket=in_bucket)
+    where = "bucket" if bucket else "here"
+    log.info("video_stored", source=source, bytes=file.size, where=where)
     return source
 
 
-def move_to_bucket() -> int:
-    """Move the videos that lie here into the private bucket, one after the other.
+def move_to_bucket(
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> int:
+    """Move the videos that lie here into the private bucket.
 
-    Each is signed there from then on, in the published files, too. A call that was
+    Each is copied and looked at there, then signed there, in the published files, too;
+    only then it is deleted here: its links play all the time. A call that was
     interrupted is continued by the next.
+
+    Args:
+        progress: told how many are copied, and of how many.
 
     Returns:
         How many were moved.
 
     Raises:
         InvalidVideoError: there is no private bucket.
-        DistributionError: it refused; what it has not, is still here.
+        DistributionError: it refused, or has something else; none was deleted here.
     """
-    current = PublishingSettings.get_solo()
-    if signing.private_bucket(current) is None:
+    bucket = signing.private_bucket(PublishingSettings.get_solo())
+    if bucket is None:
         raise InvalidVideoError(
             _("Turn the CDN on and name a private bucket in the publishing settings.")
         )
     root = Path(settings.VIDEO_ROOT)
-    moved = 0
-    for path in sorted(root.rglob("*")):
-        if not path.is_file() or path.name.startswith("."):
-            continue
-        kind = _KINDS.get(path.suffix.lower(), "application/octet-stream")
+    paths = [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
+    for done, path in enumerate(paths):
+        progress(done, len(paths))
         source = path.relative_to(root).as_posix()
+        kind = _KINDS.get(path.suffix.lower(), "application/octet-stream")
         with path.open("rb") as file:
-            _put_into_bucket(current, source, file, content_type=kind)
-        path.unlink()
-        moved += 1
-    if moved:
+            bucket.put_video(signing.video_key(source), file, content_type=kind)
+        signing.mark_of_copy(source).touch()
+    progress(len(paths), len(paths))
+    if paths:
         resigning.forget_signatures()
         resigning.renew_signatures(int(time.time()))
-        log.info("videos_moved_to_bucket", moved=moved)
-    return moved
-
-
-def _put_into_bucket(
-    current: PublishingSettings, source: str, file: IO[bytes], *, content_type: str
-) -> None:
-    """Upload one video, in parts; nobody sees it before it is whole.
-
-    Raises:
-        DistributionError: the bucket did not take it.
-    """
-    from boto3.exceptions import Boto3Error  # slow to import, and seldom needed
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from publishing import s3
-
-    try:
-        s3.client_of(current).upload_fileobj(
-            file,
-            current.cdn_private_bucket,
-            signing.video_key(source),
-            ExtraArgs={
-                "ContentType": content_type,
-                "CacheControl": "private, max-age=3600",
-            },
-        )
-    except (Boto3Error, BotoCoreError, ClientError) as error:
-        raise DistributionError(
-            _("The bucket %(bucket)s: %(why)s.")
-            % {"bucket": current.cdn_private_bucket, "why": s3.why(error)}
-        ) from None
+    for path in paths:
+        path.unlink()
+        signing.mark_of_copy(path.relative_to(root).as_posix()).unlink()
+    log.info("videos_moved_to_bucket", moved=len(paths))
+    return len(paths)
 
 
 def _kind_of(file: "File[Any]") -> str:

@@ -94,7 +94,11 @@ def of_everything(targets: Targets) -> WantedFiles:
     """Every file of every release."""
     with consistent_read():
         found = WantedFiles(_edition())
-        _fill(found, PublishedDocument.objects.all(), Q(), targets)
+        offers = LessonOffer.objects.values("lesson_id")
+        rows = PublishedDocument.objects.filter(
+            Q(lesson_id="") | Q(lesson_id__in=offers)
+        )
+        _fill(found, rows, Q(), targets)
     return found
 
 

@@ -1,11 +1,13 @@
 """Runs and releases in words, for the pages of the admin."""
 
+from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from content.badges import Tone, badge
-from publishing.models import SyncLog, SyncStatus
+from publishing.models import SyncLog, SyncStatus, SyncStep
+from publishing.templatetags.publishing import seconds
 
 _LOOKS: dict[str, tuple[str, Tone]] = {
     SyncStatus.QUEUED: ("⟳", "waiting"),
@@ -16,7 +18,9 @@ _LOOKS: dict[str, tuple[str, Tone]] = {
     SyncStatus.DEAD_LETTER: ("✕", "failed"),
     SyncStatus.SUPERSEDED: ("→", "quiet"),
 }
+_STEPS_TOLD = (SyncStatus.QUEUED, SyncStatus.PROCESSING, SyncStatus.FAILED)
 _TRIGGERS = {
+    "cdn": gettext_lazy("what the CDN lacked"),
     "admin": gettext_lazy("“Publish now”"),
     "command": gettext_lazy("a command"),
     "demo": gettext_lazy("the demo"),
@@ -31,6 +35,22 @@ def asked_by(entry: SyncLog) -> str:
     """Who or what asked for a run, in words."""
     what = str(_TRIGGERS.get(entry.trigger, entry.trigger))
     return f"{what} · {entry.started_by}" if entry.started_by else what
+
+
+def uploaded_by(entry: SyncLog) -> str:
+    """What a run put onto the CDN, how much that is and how long it took; "" for none."""
+    if not entry.files_uploaded:
+        return ""
+    said = ngettext(
+        "%(count)d uploaded (%(size)s in %(time)s)",
+        "%(count)d uploaded (%(size)s in %(time)s)",
+        entry.files_uploaded,
+    )
+    return said % {
+        "count": entry.files_uploaded,
+        "size": filesizeformat(entry.bytes_uploaded),
+        "time": seconds(entry.upload_seconds),
+    }
 
 
 def place_of(entry: SyncLog) -> SafeString | str:
@@ -54,6 +74,9 @@ def failure_of(entry: SyncLog) -> SafeString | str:
 
 
 def status_badge(entry: SyncLog) -> SafeString:
-    """A log entry's status as shape, word and colour."""
+    """A log entry's status as shape, word and colour; with its step in an upload."""
     shape, tone = _LOOKS.get(entry.status, ("·", "quiet"))
-    return badge(shape, entry.get_status_display(), tone)
+    words = [entry.get_status_display()]
+    if entry.step == SyncStep.UPLOAD and entry.status in _STEPS_TOLD:
+        words.append(entry.get_step_display())
+    return badge(shape, " · ".join(words), tone)

@@ -16,8 +16,8 @@ LESSON_URL_SECONDS = 15 * 60
 class PlanContent:
     """A plan's release, for the app to read.
 
-    ``base_url`` is what paths are appended to now; ``local_base_url`` is where this
-    server itself has them, should that fail.
+    ``base_url`` is what paths are appended to now, the CDN's once it has the manifest;
+    ``local_base_url`` is where this server itself has them, should that fail.
     """
 
     plan_id: str
@@ -43,7 +43,7 @@ class LessonLink:
 
 
 def plan_of(player_id: int) -> PlanContent:
-    """The player's plan. Two queries beside their access.
+    """The player's plan. Three queries at most beside their access.
 
     Raises:
         NotEnrolledError: they have none.
@@ -52,8 +52,8 @@ def plan_of(player_id: int) -> PlanContent:
     plan_id = access.require_enrolled(access.of_player(player_id))
     structure.load_plan(plan_id)
     current = PublishingSettings.get_solo()
-    base_url = content_urls.content_base_url(current)
     path = locations.manifest(plan_id)
+    base_url = content_urls.base_url_of(path, current)
     title = AcademicPlan.objects.values_list("title", flat=True).get(public_id=plan_id)
     return PlanContent(
         plan_id=plan_id,
@@ -68,8 +68,8 @@ def plan_of(player_id: int) -> PlanContent:
 def lesson_of(player_id: int, lesson_id: str, now: float) -> LessonLink:
     """Fresh URLs of the lesson's file and videos for a player who may open it.
 
-    Two queries at most, beside the player's access: the settings, and whether the
-    private bucket has the file. ``now`` is Unix time.
+    Two queries at most, beside the player's access: the settings, and whether the CDN
+    has the file. ``now`` is Unix time.
 
     Raises:
         NotEnrolledError, NotPublishedError, InvalidLessonError, NotEntitledError: as
@@ -77,9 +77,10 @@ def lesson_of(player_id: int, lesson_id: str, now: float) -> LessonLink:
     """
     lesson = access.require_lesson(player_id, lesson_id, now)
     current = PublishingSettings.get_solo()
-    expires = None
-    url = content_urls.content_base_url(current) + locations.lesson(lesson.id)
-    if gates.is_gated(lesson.id):
+    path, expires = locations.lesson(lesson.id), None
+    if not gates.is_gated(lesson.id):
+        url = content_urls.base_url_of(path, current) + path
+    else:
         expires = int(now) + LESSON_URL_SECONDS
         url = signing.private_lesson_url(
             lesson.id,

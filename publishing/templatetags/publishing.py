@@ -12,20 +12,29 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from content.badges import Tone, badge
 from content.models import NodeKind
-from publishing.dashboard import PlanState
+from publishing.dashboard import CdnState, PlanState
 
 register = template.Library()
 
 _MINUTE = timedelta(minutes=1)
 _STATES: dict[PlanState, tuple[str, Tone, object]] = {
     PlanState.DEAD_LETTER: ("✕", "failed", gettext_lazy("Dead Letter")),
+    PlanState.UPLOAD_FAILED: ("✕", "failed", gettext_lazy("Upload failed")),
     PlanState.RETRYING: ("!", "failed", gettext_lazy("Failed, tried again")),
     PlanState.PAUSED: ("‖", "waiting", gettext_lazy("Waits for disk space")),
     PlanState.BUILDING: ("▸", "action", gettext_lazy("Building")),
     PlanState.WITHDRAWING: ("⟳", "waiting", gettext_lazy("Waiting to be withdrawn")),
     PlanState.WAITING: ("⟳", "waiting", gettext_lazy("Waiting to publish")),
+    PlanState.UPLOADING: ("▸", "action", gettext_lazy("On its way to the CDN")),
     PlanState.ROLLED_BACK: ("↶", "action", gettext_lazy("Earlier generation")),
     PlanState.UP_TO_DATE: ("●", "done", gettext_lazy("Up to date")),
+}
+_ON_CDN: dict[CdnState, tuple[str, Tone, object]] = {
+    CdnState.FAILED: ("✕", "failed", gettext_lazy("Upload failed")),
+    CdnState.RETRYING: ("!", "failed", gettext_lazy("Failed, tried again")),
+    CdnState.UPLOADING: ("▸", "action", gettext_lazy("Uploading")),
+    CdnState.WAITING: ("⟳", "waiting", gettext_lazy("Waiting to be uploaded")),
+    CdnState.UP_TO_DATE: ("●", "done", gettext_lazy("Up to date")),
 }
 
 
@@ -33,6 +42,15 @@ _STATES: dict[PlanState, tuple[str, Tone, object]] = {
 def plan_state(state: PlanState) -> SafeString:
     """A plan's state as shape, word and colour."""
     shape, tone, word = _STATES[state]
+    return badge(shape, word, tone)
+
+
+@register.filter
+def cdn_state(state: CdnState | None) -> SafeString | str:
+    """A plan's state on the CDN; a dash where there is none."""
+    if state is None:
+        return "–"
+    shape, tone, word = _ON_CDN[state]
     return badge(shape, word, tone)
 
 

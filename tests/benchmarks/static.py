@@ -7,10 +7,13 @@ holds 1,000 connections. Each round measures, one after the other:
 - **floor**: ``return 200`` of the same nginx;
 - **plan**: the plan's own files; **open**: lessons that anyone may read;
 - **gated**: as many lessons of the same size, each with a token of its own;
-- **open, gated gzip**: the same as apps ask for them, compressed.
+- **open, gated gzip**: the same as apps ask for them, compressed;
+- **large gzip**: the plan's files that publishing has compressed.
 
-Ratios are of the medians over the rounds. The client shares the machine with the
-server. The last line is JSON with every figure.
+Ratios are of the medians over the rounds, by requests a second and, steadier on a busy
+machine, by the CPU nginx spends on each. The client shares the machine with the server.
+The goals are printed beside the figures; it fails only when it cannot measure. The last
+line is JSON with every figure.
 """
 
 import argparse
@@ -28,6 +31,7 @@ from tests.deploy.stack import Stack, nginx, running
 
 CONNECTIONS = 1_000
 PLAN = "PLAN-BENCH"
+MIN_OF_FLOOR = 0.65
 MIN_OF_OPEN = 0.9
 MAX_P99 = 2.0
 _SCRIPT = """
@@ -59,7 +63,7 @@ def main() -> None:
     for name, found in (("nginx", nginx()), ("wrk", shutil.which("wrk"))):
         if found is None:
             sys.exit(f"{name} is not installed; on Debian: apt-get install {name}")
-    with running(seed=False) as stack:
+    with running(seed=False, worker=False) as stack:
         publish(stack, options.lessons)
         sets = uris(stack)
         runs: dict[str, list[dict[str, int]]] = {name: [] for name in sets}
@@ -119,6 +123,10 @@ def uris(stack: Stack) -> dict[str, list[str]]:
         "gated": gated_uris,
         "open_gzip": opened_uris,
         "gated_gzip": gated_uris,
+        "large_gzip": [
+            f"{base}plans/{PLAN}/{path.relative_to(folder).with_suffix('')}"
+            for path in sorted(folder.rglob("*.json.gz"))
+        ],
     }
 
 
@@ -204,16 +212,21 @@ def report(runs: dict[str, list[dict[str, int]]], options: Any) -> None:
     figures["gated_p99_over_open"] = round(
         figures["gated"]["p99_ms"] / figures["open"]["p99_ms"], 2
     )
-    figures["ok"] = (
-        figures["errors"] == 0
-        and figures["gated_over_open"] >= MIN_OF_OPEN
-        and figures["gated_p99_over_open"] <= MAX_P99
-    )
+    met = {
+        "open_over_floor": figures["open_over_floor"] >= MIN_OF_FLOOR,
+        "gated_over_open": figures["gated_over_open"] >= MIN_OF_OPEN,
+        "gated_p99_over_open": figures["gated_p99_over_open"] <= MAX_P99,
+        "errors": figures["errors"] == 0,
+    }
+    figures["missed"] = [name for name, is_met in met.items() if not is_met]
     print(
-        f"  gated is {figures['gated_over_open']} × open (goal ≥ {MIN_OF_OPEN}), its p99 "
-        f"{figures['gated_p99_over_open']} × (goal ≤ {MAX_P99}); "
-        f"compressed {figures['gated_gzip_over_open_gzip']} ×; "
-        f"open is {figures['open_over_floor']} × the floor"
+        f"  open is {figures['open_over_floor']} × the floor (goal ≥ {MIN_OF_FLOOR}); "
+        f"gated {figures['gated_over_open']} × open (goal ≥ {MIN_OF_OPEN}), "
+        f"compressed {figures['gated_gzip_over_open_gzip']} ×, "
+        f"by CPU {figures['open_cpu_over_gated']} ×;\n"
+        f"  p99 of gated is {figures['gated_p99_over_open']} × open's "
+        f"(goal ≤ {MAX_P99}); {figures['errors']} errors (goal 0); "
+        f"missed: {', '.join(figures['missed']) or 'nothing'}"
     )
     print(json.dumps(figures))
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from publishing import changes, encoding, staging, sync_log
+from publishing import changes, collection, encoding, staging, sync_log
 from publishing.models import (
     LessonOffer,
     Publication,
@@ -76,6 +76,9 @@ def _tables() -> list[str]:
     root, problems = staging.root(), []
     recorded = dict(PublishedDocument.objects.values_list("path", "sha256"))
     on_disk: dict[str, str] = {}
+    # Lessons that no release offers are nowhere; their files wait for a rollback.
+    waiting = collection.unoffered_lessons().values_list("path", flat=True)
+    on_disk |= {path: encoding.sha256((root / path).read_bytes()) for path in waiting}
     for found in releases(root).values():
         on_disk |= {path: encoding.sha256(data) for path, data in found.files.items()}
         lessons = {Path(p).stem for p in found.files if p.startswith("lessons/")}
@@ -109,11 +112,18 @@ def leftovers(root: Path, found: dict[str, reader.Walk], *, keep: int = 3) -> li
     lessons = {
         path for walk in live.values() for path in walk.files if path.startswith("les")
     }
+    for bitmap in (root / ".generations").glob("*/*/*_b.json"):
+        mappings = json.loads(bitmap.read_bytes())["mappings"]
+        lessons |= {f"lessons/{lesson_id}.json" for lesson_id in mappings}
     allowed = lessons | {f"{path}.prev" for path in lessons}
     there = {f"lessons/{name}" for name in _names(root / "lessons")}
     problems += [f"left over: {path}" for path in sorted(there - allowed)]
-    for folder, expected in (("plans", live), (".generations", live)):
-        extra = set(_names(root / folder)) - expected.keys()
+    for folder, expected in (
+        ("plans", live),
+        (".generations", live),
+        (".discarded", ()),
+    ):
+        extra = set(_names(root / folder)).difference(expected)
         problems += [f"left over: {folder}/{name}" for name in sorted(extra)]
     for plan_id, walk in live.items():
         numbers = _names(root / ".generations" / plan_id)

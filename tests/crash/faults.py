@@ -1,12 +1,13 @@
 """Dying or failing at the n-th thing a process does to the disk or the database.
 
-`Faults` stands between the code and `os`: it counts every call that changes the disk,
-and every commit, and at one of them kills the process or makes the call fail. A run
-with no fault records the calls; the driver then makes one run for each.
+`Faults` stands between the code and `os`: it counts every call that changes or reads
+the disk, and every commit, and at one of them kills the process or makes the call fail.
+A run with no fault records the calls; the driver then makes one run for each.
 """
 
 import ctypes
 import errno
+import io
 import os
 import signal
 import sys
@@ -36,6 +37,9 @@ CALLS = (
     "mkdir",
     "rmdir",
 )
+READS = ("listdir", "scandir", "readlink", "stat", "lstat", "read")
+"""``read`` is a file opened for reading. To be killed at one of these is to be killed
+before the next change; but they can fail."""
 _AUDITED = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 COMMIT = "commit"
@@ -68,6 +72,8 @@ _NEVER_FULL = {"unlink", "remove", "rmdir"}
 
 def kinds_at(call: str) -> list[Kind]:
     """What can happen at a call: a permission is never missing in `write`."""
+    if call in READS:
+        return [Kind.EIO, Kind.EACCES]
     kinds = [Kind.KILL_BEFORE, Kind.KILL_AFTER]
     if call == COMMIT:
         return [*kinds, Kind.LOST_BEFORE, Kind.LOST_AFTER]
@@ -118,7 +124,11 @@ class Faults:
     @contextmanager
     def active(self) -> Iterator[None]:
         """Stand in the way; the process ends afterwards, so one time is enough."""
-        real = {name: getattr(os, name) for name in CALLS}
+        watched = [name for name in (*CALLS, *READS) if hasattr(os, name)]
+        watched.remove("read")  # of a file that is open
+        real = {name: getattr(os, name) for name in watched}
+        real_open = io.open
+        io.open = self._watch_reading(real_open)
         libc = staging._libc
         for name, function in real.items():
             setattr(os, name, self._watch(name, function))
@@ -133,6 +143,7 @@ class Faults:
             self._thread = 0
             for name, function in real.items():
                 setattr(os, name, function)
+            io.open = real_open
             staging._libc = libc
             connection._commit = real_commit
 
@@ -147,6 +158,17 @@ class Faults:
             return self.pass_through(call, lambda: function(*args, **kwargs), args)
 
         return watched
+
+    def _watch_reading(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`io.open` as `pathlib` calls it; what opens for writing passes `os.open`."""
+        watched = self._watch("read", function)
+
+        def opened(path: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+            is_path = isinstance(path, str | os.PathLike)
+            chosen = watched if is_path and "r" in mode else function
+            return chosen(path, mode, *args, **kwargs)
+
+        return opened
 
     def pass_through(
         self, call: Call, act: Callable[[], Any], args: tuple[Any, ...] = ()
@@ -200,6 +222,8 @@ class Faults:
         return tuple(self._short(folder, path) for path in args[:count])
 
     def _short(self, folder: str, path: Any) -> str:
+        if isinstance(path, int):
+            return self._files.get(path, "/elsewhere")
         text = os.fspath(path)
         if folder:
             return f"{folder}/{text}"

@@ -2,8 +2,8 @@
 
 A real build, on a real database and content root, dies by SIGKILL before and after
 every call that changes the disk and every commit, one run for each; then each of those
-calls fails with a full disk, an I/O error or a missing permission, and each commit with
-a lost connection. All the while a reader walks the releases. Then editors may change
+calls, and each that reads, fails with a full disk, an I/O error and a missing
+permission, and each commit with a lost connection. All the while a reader walks the releases. Then editors may change
 their minds, perhaps the next build dies as well, and at last a build in a fresh process
 must bring everything to where an undisturbed one would have.
 
@@ -112,7 +112,6 @@ class Driver:
 
     def __init__(self, world: World, client: redis.Redis, options: Any) -> None:
         self.world = world
-        self.now = world.now
         self.client = client
         self.options = options
         self.result = Result()
@@ -158,22 +157,22 @@ class Driver:
 
     def _restore(self, name: str) -> None:
         self.client.flushdb()
-        self.world.now = self.now
         self.world.restore(name)
 
     def run(self, ready: Ready, case: Case) -> list[str]:
         """One case from beginning to end; what is wrong, in words."""
         self._restore("case")
         scenario, root = ready.scenario, self.world.root
-        watch = reader.Watch(root, checks.PLANS, frozenset(scenario.lasting))
+        goes_back = scenario.act is scenarios.go_back
+        watch = reader.Watch(root, checks.PLANS, frozenset(scenario.lasting), goes_back)
         self._pipe.send(watch)
-        history = reader.History()
+        history = reader.History(goes_back=goes_back)
         problems: list[str] = []
         for found in ready.at_first.values():
             problems += history.add(found)
         ended = self.world.in_child(lambda: _faulted(scenario, case.fault))
         problems += self._after_death(ready, case, ended, history)
-        self._meanwhile(scenario.interludes[case.interlude])
+        self.world.must(scenario.interludes[case.interlude])
         if case.second is not None:
             self.client.flushdb()
             self.world.in_child(lambda: _faulted(scenario, case.second))
@@ -193,18 +192,6 @@ class Driver:
         walks, seen = self._pipe.recv()
         self.result.walks += walks
         return problems + [f"a reader saw: {problem}" for problem in seen]
-
-    def _meanwhile(self, interlude: Callable[[], None]) -> None:
-        """Editors at work; what is withdrawn comes back in another second.
-
-        A file that is gone leaves no version behind, so the clock alone keeps the
-        next one's higher.
-        """
-        if interlude is scenarios.nothing:
-            return
-        if interlude in scenarios.RETURNING:
-            self.world.now += 1
-        self.world.must(interlude)
 
     def _look(self, history: reader.History) -> list[str]:
         problems = []
@@ -236,7 +223,7 @@ def _failure_problems(scenario: Scenario, case: Case, ended: Ended) -> list[str]
     if ended.signal:
         return [f"died of signal {ended.signal}"]
     if ended.error:
-        if lost or scenario.act is scenarios.collect:
+        if lost or scenario.act in (scenarios.collect, scenarios.go_back):
             return []
         return [f"raised instead of writing it down: {ended.error[-700:]}"]
     fired, entries = ended.value
@@ -328,7 +315,7 @@ def _recorded(
     faults = Faults(root)
     look()
     builds.publish_plan = looked_after(builds.publish_plan)
-    builds.release.withdraw = looked_after(builds.release.withdraw)
+    builds.withdrawal.withdraw = looked_after(builds.withdrawal.withdraw)
     with faults.active():
         scenario.act()
     look()
@@ -352,9 +339,9 @@ def _start_reader() -> tuple[Connection, Any]:
 
 
 def cases_of(ready: Ready, options: Any) -> Iterator[Case]:
-    """Every call with a death before it, one after it and a failure of it.
+    """Every call with a death before it, one after it and every failure of it.
 
-    The kinds of failure and the interludes take turns. A death after a call that
+    The interludes take turns. A death after a call that
     changes no name is the one before the next call. With ``thorough``, everything
     meets everything.
     """
@@ -368,11 +355,9 @@ def cases_of(ready: Ready, options: Any) -> Iterator[Case]:
                 for interlude in range(count):
                     yield Case(name, Fault(kind, at), interlude)
             continue
-        yield Case(name, Fault(Kind.KILL_BEFORE, at), at % count)
-        if call.name in _CHANGING_NAMES:
-            yield Case(name, Fault(Kind.KILL_AFTER, at), (at + 1) % count)
-        failures = [kind for kind in kinds if not kind.kills]
-        yield Case(name, Fault(failures[at % len(failures)], at), (at + 2) % count)
+        for turn, kind in enumerate(kinds):
+            if kind is not Kind.KILL_AFTER or call.name in _CHANGING_NAMES:
+                yield Case(name, Fault(kind, at), (at + turn) % count)
     dice = random.Random(f"{options.seed} {name}")
     for _number in range(options.two_deaths):
         first = Fault(Kind.KILL_BEFORE, dice.randrange(len(ready.calls)))
@@ -382,6 +367,7 @@ def cases_of(ready: Ready, options: Any) -> Iterator[Case]:
 
 def work(number: int, options: Any, redis_url: str, now: int) -> Result:
     """One worker: its share of the cases of every scenario."""
+    staging.PACKED_FROM = 1_000  # the scenarios' files are small
     folder = Path(options.folder) / f"worker-{number}"
     client = redis.Redis.from_url(f"{redis_url}?db={number}")
     world = _world(folder, f"{redis_url}?db={number}", number, now)

@@ -4,8 +4,10 @@ Plain files only: no database, no Django models. A walk resolves a plan's releas
 and must then find all of it, whole and of one piece.
 """
 
+import gzip
 import json
 import os
+import zlib
 from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.connection import Connection
@@ -98,6 +100,20 @@ class _Walker:
             self.subject(subject)
         for path in self.there() - self.files.keys():
             self.problems.append(f"no link leads to {path}")
+        for path, data in self.files.items():
+            if path.startswith(self.prefix) and not self.is_packed_rightly(path, data):
+                self.problems.append(f"the compressed copy of {path} is another")
+
+    def is_packed_rightly(self, path: str, data: bytes) -> bool:
+        """Whether the compressed copy holds the same; there need not be one."""
+        try:
+            packed = (self.folder / f"{path.removeprefix(self.prefix)}.gz").read_bytes()
+        except FileNotFoundError:
+            return True
+        try:
+            return gzip.decompress(packed) == data
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            return False
 
     def there(self) -> set[str]:
         """The release's files; none of one that is being deleted."""
@@ -105,7 +121,7 @@ class _Walker:
             return {
                 self.prefix + str(path.relative_to(self.folder))
                 for path in self.folder.rglob("*")
-                if path.is_file() and not path.name.endswith(".prev")
+                if path.is_file() and path.suffix not in (".prev", ".gz")
             }
         except FileNotFoundError:
             return set()
@@ -190,9 +206,14 @@ def _still(value: Any) -> Any:
 
 
 class History:
-    """Every version of every file that anybody has seen; versions only grow."""
+    """Every version of every file that anybody has seen; versions only grow.
 
-    def __init__(self) -> None:
+    Where somebody ``goes_back``, an earlier one may come back; what is written after
+    that exceeds all the same whatever was seen.
+    """
+
+    def __init__(self, *, goes_back: bool = False) -> None:
+        self._goes_back = goes_back
         self._seen: dict[str, tuple[int, bytes, Any]] = {}
 
     def add(self, found: Walk) -> list[str]:
@@ -208,6 +229,8 @@ class History:
                 continue
             version, content = document["version"], _unsigned(document)
             if before is not None:
+                if version < before[0] and self._goes_back:
+                    continue
                 if version < before[0]:
                     problems.append(f"version of {path}: {before[0]}, then {version}")
                 if version == before[0] and content != before[2]:
@@ -232,12 +255,14 @@ def _unsigned(value: Any) -> Any:
 class Watch:
     """What a reader is to read: plans of one content root.
 
-    ``lasting`` are the plans that are published throughout.
+    ``lasting`` are the plans that are published throughout; ``goes_back`` as in
+    `History`.
     """
 
     root: Path
     plan_ids: tuple[str, ...]
     lasting: frozenset[str]
+    goes_back: bool = False
 
 
 def keep_reading(pipe: Connection) -> None:
@@ -251,7 +276,8 @@ def keep_reading(pipe: Connection) -> None:
             watch: Watch = pipe.recv()
         except EOFError:
             return
-        walks, problems, history = 0, [], History()
+        walks, problems = 0, []
+        history = History(goes_back=watch.goes_back)
         while True:
             for plan_id in watch.plan_ids:
                 found = walk(watch.root, plan_id)

@@ -12,9 +12,10 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject, set_override
-from publishing import builds, changes, release, staging
+from publishing import builds, changes, collection, release, rollback, staging
 from publishing.models import SyncLog, SyncStatus
-from tests.publishing.conftest import make_subject, node
+from tests.factories.content import make_subject
+from tests.publishing.conftest import node
 
 A, B = "PLAN-A", "PLAN-B"
 
@@ -39,7 +40,7 @@ def work() -> None:
 def collect() -> None:
     """Clean up, as if everything unfinished were old."""
     staging._STALE_SECONDS = -(10**9)
-    release.collect()
+    collection.collect()
 
 
 def plan(public_id: str) -> AcademicPlan:
@@ -162,10 +163,6 @@ def publish_b_again() -> None:
     AcademicPlan.objects.filter(public_id=B).update(is_published=True)
 
 
-RETURNING = (withdraw_b, publish_b_again)
-"""Interludes after which a file may come back that was gone."""
-
-
 def delete_b() -> None:
     plan(B).delete()
 
@@ -195,6 +192,22 @@ def many_generations() -> None:
     half = root / ".generations/PLAN-A/.9"
     half.mkdir()
     (half / "manifest.json").write_bytes(b"half")
+
+
+def hidden_by_mistake() -> None:
+    """Plan A lost a unit, and that is published."""
+    a_published_school()
+    set_override(plan=plan(A), target=node("UNIT-MATH-0"), action="hide")
+    build_all()
+
+
+def go_back() -> None:
+    """Somebody makes plan A's first generation current again."""
+    rollback.make_current(A, 1)
+
+
+def publish_a_now() -> None:
+    release.end_rollback(plan(A).pk)
 
 
 def rest_between_attempts() -> None:
@@ -267,4 +280,11 @@ SCENARIOS = (
         lasting=(A, B),
     ),
     Scenario("generations collected", many_generations, act=collect, lasting=(A, B)),
+    Scenario(
+        "an earlier generation made current",
+        hidden_by_mistake,
+        act=go_back,
+        lasting=(A, B),
+        interludes=(publish_a_now,),
+    ),
 )

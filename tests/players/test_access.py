@@ -14,10 +14,12 @@ from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledErro
 from players.models import Enrollment, Entitlement, PlayerProfile
 from players.services import access, accounts
 from publishing import builds, signing
-from publishing.models import PublishingSettings
+from publishing.models import PublishingSettings, UploadedDocument
 from publishing.structure import NotPublishedError
+from publishing.targets import public_place
 from tests.factories.content import make_branch, make_stage
 from tests.players.app import PASSWORD
+from tests.publishing.cdn_world import BASE_URL, turn_on
 
 pytestmark = pytest.mark.django_db
 NOW = 1_800_000_000.0
@@ -193,6 +195,26 @@ def test_the_app_finds_its_plans_manifest(signed_in, lessons, settings):
     assert (settings.CONTENT_ROOT / "plans/PLAN-5/manifest.json").is_file()
 
 
+def test_the_app_is_sent_to_the_cdn_once_that_has_the_file(signed_in, lessons):
+    _usual, free, _sold = lessons
+    current = turn_on("https://s3.example.org")
+    here = "http://127.0.0.1:8000/files/memora_content/"
+    manifest, lesson = "plans/PLAN-5/manifest.json", f"lessons/{free}.json"
+
+    def found() -> tuple[str, str, str]:
+        plan = signed_in.get("content/").json()
+        lesson_url = signed_in.get(f"content/lessons/{free}/").json()["url"]
+        return plan["base_url"], plan["manifest_url"], lesson_url
+
+    assert found() == (here, here + manifest, here + lesson)
+    for path in (manifest, lesson):
+        UploadedDocument.objects.create(
+            target=public_place(current), path=path, sha256="a" * 64
+        )
+    there = f"{BASE_URL}/"
+    assert found() == (there, there + manifest, there + lesson)
+
+
 def test_no_plan_and_no_release_are_told_apart(
     signed_in, student, django_capture_on_commit_callbacks
 ):
@@ -259,6 +281,24 @@ def test_a_lessons_videos_come_with_fresh_urls(signed_in, lessons, embedded):
     uri = videos["STG-ours"]["signed_url"].removeprefix("http://127.0.0.1:8000")
     assert uri.startswith("/files/videos/unit-1/intro.mp4?")
     assert signing.seconds_left(uri, now=now) == until - now
+
+
+@pytest.mark.parametrize(
+    "broken", [{"cdn_secret_key": "unreadable"}, {"cdn_endpoint": "no address"}]
+)
+def test_lessons_are_read_though_the_cdn_s_settings_are_broken(
+    signed_in, lessons, broken
+):
+    usual, free, _sold = lessons
+    make_stage(
+        Node.objects.get(public_id=free), type="Video", config={"source": "a.mp4"}
+    )
+    turn_on("https://s3.example.org")
+    builds.build_plan(AcademicPlan.objects.get().pk)
+    PublishingSettings.objects.update(**broken)
+    for lesson_id in (usual, free):
+        answer = signed_in.get(f"content/lessons/{lesson_id}/")
+        assert answer.status_code == 200, answer.content
 
 
 def test_a_sold_lesson_is_refused_over_http_too(signed_in, lessons):

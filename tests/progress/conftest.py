@@ -1,77 +1,44 @@
 """The cast: a subject with linear units, a plan, and a student who learns in it."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from rest_framework.test import APIClient
 
-from content import services as content_services
-from content.kinds import Kind
-from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject
 from players.models import PlayerProfile
 from players.services import accounts
 from progress.services import completion
 from publishing import builds
+from tests.factories import content as factories
 
 PASSWORD = "a-long-password-7"
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
-def make_subject(
-    name: str, *, units: int = 2, lessons: int = 2, linear: bool = True
-) -> Node:
-    """``SUBJ-{name}`` with one topic per unit; lessons are ``LES-{name}-{unit}-{n}``."""
-
-    def make(kind: Kind, parent: Node | None, place: str, **fields) -> Node:
-        return content_services.create_node(
-            kind=kind,
-            parent=parent,
-            title=f"{kind} {place}",
-            public_id=f"{PREFIX[kind]}-{place}",
-            is_published=True,
-            **fields,
-        )
-
-    subject = make(Kind.SUBJECT, None, name, is_linear=linear)
-    track = make(Kind.TRACK, subject, name, is_linear=linear)
-    for u in range(units):
-        unit = make(Kind.UNIT, track, f"{name}-{u}", is_linear=linear)
-        topic = make(Kind.TOPIC, unit, f"{name}-{u}", is_linear=linear)
-        for n in range(lessons):
-            lesson = make(Kind.LESSON, topic, f"{name}-{u}-{n}")
-            LessonStage.objects.create(
-                public_id=f"STG-{name}-{u}-{n}",
-                lesson=lesson,
-                type="Quiz",
-                title="Ask",
-                config={
-                    "questions": [
-                        {
-                            "id": f"Q{number}-{name}-{u}-{n}",
-                            "prompt": "1 + 1?",
-                            "options": [
-                                {"text": "2", "correct": True},
-                                {"text": "3"},
-                            ],
-                        }
-                        for number in (1, 2)
-                    ]
-                },
-            )
-    return subject
+def asking(place: str) -> dict[str, Any]:
+    """A quiz of two questions; their ids tell the place."""
+    return {
+        "type": "Quiz",
+        "title": "Ask",
+        "config": {
+            "questions": [
+                {
+                    "id": f"Q{number}-{place}",
+                    "prompt": "1 + 1?",
+                    "options": [{"text": "2", "correct": True}, {"text": "3"}],
+                }
+                for number in (1, 2)
+            ]
+        },
+    }
 
 
-PREFIX = {
-    Kind.SUBJECT: "SUBJ",
-    Kind.TRACK: "TRK",
-    Kind.UNIT: "UNIT",
-    Kind.TOPIC: "TOP",
-    Kind.LESSON: "LES",
-}
+make_subject = partial(factories.make_subject, is_linear=True, stage=asking)
 
 
 def publish(plan: AcademicPlan) -> None:

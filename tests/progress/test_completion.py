@@ -297,7 +297,7 @@ def test_a_lesson_moved_to_another_subject_starts_anew_but_is_not_paid_first_aga
     plan, student, finish
 ):
     finish("0-0", 3)
-    add_subject(plan=plan, subject=make_subject("ART", linear=False))
+    add_subject(plan=plan, subject=make_subject("ART", is_linear=False))
     services.move_node(
         node=Node.objects.get(public_id="LES-MATH-0-0"),
         target=Node.objects.get(public_id="TOP-ART-0"),

@@ -20,6 +20,7 @@ from publishing import secrets
 from publishing.models import PublishingSettings
 
 PUBLIC, PRIVATE = "memora-public", "memora-private"
+KEY_ID = "AKIDTESTS"
 SECRET = "a-Very/Secret+Key0123456789abcdefghijklmn"
 TOKEN = "cloudflare-Token_0123456789"
 ZONE = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -85,6 +86,8 @@ class Wire:
 
     def __init__(self, upstream_port: int) -> None:
         self.requests: list[tuple[str, str]] = []
+        self.sent: dict[str, tuple[bytes, dict[str, str]]] = {}
+        """The last body and headers of each method."""
         self.fault = lambda _method, _path: None
         self.before = lambda _method, _path: None
         self._late: list[tuple[str, str, bytes, dict[str, str]]] = []
@@ -150,6 +153,7 @@ class Wire:
         self.before(method, path)
         fault = self.fault(method, path)
         headers = dict(request.headers.items())
+        self.sent[method] = body, headers
         if fault == "reset":
             return self._break(request)
         if fault == "hang":
@@ -228,7 +232,7 @@ class PurgeApi:
     def __init__(self) -> None:
         self.purged: list[list[str]] = []
         self.refused: list[int] = []
-        self.limit_next = 0
+        self.limit_next, self.retry_after = 0, 1
         self.fail_with = 0
         self.before = lambda _urls: None
         api = self
@@ -284,7 +288,7 @@ class PurgeApi:
             return refuse(self.fail_with, 1)
         if self.limit_next:
             self.limit_next -= 1
-            return refuse(429, 971, **{"Retry-After": "1"})
+            return refuse(429, 971, **{"Retry-After": str(self.retry_after)})
         files = json.loads(body).get("files")
         if not isinstance(files, list) or not 1 <= len(files) <= 30:
             return refuse(400, 1094)
@@ -313,7 +317,7 @@ def turn_on(endpoint: str, **fields: Any) -> PublishingSettings:
         "cdn_region": "us-east-1",
         "cdn_bucket": PUBLIC,
         "cdn_private_bucket": PRIVATE,
-        "cdn_access_key": "AKIDTESTS",
+        "cdn_access_key": secrets.encrypt(KEY_ID),
         **fields,
     }
     for name, value in values.items():

@@ -2,57 +2,12 @@
 
 import pytest
 
-from content import services
-from content.kinds import Kind
-from content.models import LessonStage, Node
+from content.models import Node
 from plans.models import AcademicPlan
 from plans.services import add_subject
+from publishing import receivers
+from tests.factories.content import make_subject
 from tests.publishing.cdn_world import PurgeApi, S3Server, Wire, running
-
-
-def make_subject(name: str, *, units: int = 2, lessons: int = 2) -> Node:
-    """A published subject ``SUBJ-{name}`` with one topic per unit, ids telling places."""
-    subject = services.create_node(
-        kind=Kind.SUBJECT, title=name, public_id=f"SUBJ-{name}", is_published=True
-    )
-    track = services.create_node(
-        kind=Kind.TRACK,
-        parent=subject,
-        title="Track",
-        public_id=f"TRK-{name}",
-        is_published=True,
-    )
-    for u in range(units):
-        unit = services.create_node(
-            kind=Kind.UNIT,
-            parent=track,
-            title=f"Unit {u}",
-            public_id=f"UNIT-{name}-{u}",
-            is_published=True,
-        )
-        topic = services.create_node(
-            kind=Kind.TOPIC,
-            parent=unit,
-            title=f"Topic {u}",
-            public_id=f"TOP-{name}-{u}",
-            is_published=True,
-        )
-        for n in range(lessons):
-            lesson = services.create_node(
-                kind=Kind.LESSON,
-                parent=topic,
-                title=f"Lesson {u}.{n}",
-                public_id=f"LES-{name}-{u}-{n}",
-                is_published=True,
-            )
-            LessonStage.objects.create(
-                public_id=f"STG-{name}-{u}-{n}",
-                lesson=lesson,
-                type="Text",
-                title="Read",
-                config={"format": "markdown", "body": f"اقرأ {u}.{n}"},
-            )
-    return subject
 
 
 def node(public_id: str) -> Node:
@@ -71,6 +26,14 @@ def plan(math) -> AcademicPlan:
     )
     add_subject(plan=plan, subject=math)
     return plan
+
+
+@pytest.fixture
+def worker_starts(monkeypatch) -> list[bool]:
+    """Grows when an edit starts a worker; the test does that one's work itself."""
+    found: list[bool] = []
+    monkeypatch.setattr(receivers.process_pending, "delay", lambda: found.append(True))
+    return found
 
 
 # --- The other side of distribution ---------------------------------------------------

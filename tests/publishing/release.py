@@ -24,14 +24,23 @@ def sha256(path: str) -> str:
 
 
 def everything() -> dict[str, bytes]:
-    """Every file readers could ask for, by path."""
+    """Every file of every release, its lessons included, by path."""
     found = {}
-    for folder in [root() / "lessons", *(root() / "plans").iterdir()]:
+    for folder in (root() / "plans").iterdir():
         if folder.is_dir() and not folder.name.startswith("."):
             for path in folder.rglob("*.json"):
                 name = f"{folder.relative_to(root())}/{path.relative_to(folder)}"
                 found[name] = path.read_bytes()
+    topics = [path for path in found if path.split("/")[-1].startswith("TOP-")]
+    for topic in topics:
+        for entry in orjson.loads(found[topic])["lessons"]:
+            found[entry["lesson_path"]] = (root() / entry["lesson_path"]).read_bytes()
     return found
+
+
+def lessons() -> set[str]:
+    """The lessons that have a file, by id."""
+    return {path.stem for path in (root() / "lessons").glob("*.json")}
 
 
 def check(schema: str, document: dict[str, Any]) -> None:

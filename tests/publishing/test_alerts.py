@@ -244,7 +244,7 @@ def test_a_plan_no_longer_published_ends_its_dead_letter(plan, manager, dead_let
     assert not Alert.objects.get().is_open
 
 
-def test_a_deleted_plan_ends_its_dead_letter(plan, manager, dead_letter):
+def test_a_deleted_plan_ends_its_dead_letter(worker_starts, plan, manager, dead_letter):
     plan.delete()
     tasks.watch_queue()
     assert SyncLog.objects.get().status == SyncStatus.SUPERSEDED

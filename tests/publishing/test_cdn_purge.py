@@ -51,6 +51,37 @@ def test_a_rate_limit_without_end_is_given_up_in_words(purges, purger, naps):
     assert len(naps) == 3
 
 
+def test_a_longer_limit_is_given_up_and_nobody_asks_before_it_is_over(
+    purges, purger, naps, monkeypatch
+):
+    monkeypatch.setattr(cdn.time, "monotonic", clock := SteppedClock())
+    purges.limit_next, purges.retry_after = 100, 300
+    for _again in range(3):
+        with pytest.raises(DistributionError, match="no more purges for the moment"):
+            purger.purge(urls(1))
+    assert (naps, len(purges.refused)) == ([], 1)
+    purges.limit_next, clock.now = 0, 301
+    purger.purge(urls(1))
+    assert purges.urls() == urls(1)
+
+
+class SteppedClock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.django_db
+def test_all_runs_of_a_process_know_of_a_limit(purges, naps):
+    current = PublishingSettings(**purges.fields())
+    purges.limit_next, purges.retry_after = 1, 300
+    for _run in range(2):
+        with pytest.raises(DistributionError, match="no more purges for the moment"):
+            cdn.purger_of(current).purge(urls(1))
+    assert len(purges.refused) == 1
+
+
 def test_a_server_in_trouble_is_asked_again_and_ever_more_slowly(purges, purger, naps):
     purges.fail_with = 502
     with pytest.raises(DistributionError, match="HTTP 502"):

@@ -2,9 +2,14 @@
 
 import json
 import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from io import StringIO
+from typing import ClassVar
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
@@ -14,7 +19,7 @@ from players import roles
 from players.models import User
 from publishing import builds, connection, secrets
 from publishing.models import PublishingSettings
-from tests.publishing.cdn_world import PRIVATE, PUBLIC, SECRET, TOKEN, turn_on
+from tests.publishing.cdn_world import KEY_ID, PRIVATE, PUBLIC, SECRET, TOKEN, turn_on
 
 pytestmark = pytest.mark.django_db
 
@@ -54,12 +59,14 @@ def form(page, **changes) -> dict[str, str]:
 
 def test_a_secret_entered_is_stored_encrypted(manager):
     page = manager.get(PAGE)
-    sent = form(page, cdn_secret_key=SECRET, cdn_access_key="AKID")
+    sent = form(page, cdn_secret_key=SECRET, cdn_access_key=KEY_ID)
     answer = manager.post(PAGE, sent)
     assert answer.status_code == 302, answer.context["errors"]
     stored = PublishingSettings.get_solo()
     assert SECRET not in stored.cdn_secret_key
+    assert KEY_ID not in stored.cdn_access_key
     assert stored.secret("cdn_secret_key") == SECRET
+    assert stored.secret("cdn_access_key") == KEY_ID
 
 
 def test_a_secret_is_never_shown_not_even_encrypted(manager, purges):
@@ -68,8 +75,8 @@ def test_a_secret_is_never_shown_not_even_encrypted(manager, purges):
     for name in PublishingSettings.SECRETS:
         assert f'name="{name}"' in html
         assert getattr(current, name) not in html
-    assert SECRET not in html
-    assert TOKEN not in html
+    for plain in (KEY_ID, SECRET, TOKEN):
+        assert plain not in html
     assert "leave empty to keep it" in html
 
 
@@ -88,6 +95,7 @@ def test_secrets_can_be_forgotten(manager):
     del sent["cdn_enabled"]
     assert manager.post(PAGE, sent).status_code == 302
     assert PublishingSettings.get_solo().cdn_secret_key == ""
+    assert PublishingSettings.get_solo().cdn_access_key == ""
 
 
 def test_production_without_a_key_refuses_to_store_a_secret(manager, settings):
@@ -235,10 +243,18 @@ def test_it_says_when_the_base_url_leads_elsewhere(reachable, s3):
     assert "Does this address lead to the public bucket" in said()
 
 
-def test_it_says_when_the_private_bucket_is_open(reachable, s3):
+def test_it_says_when_the_base_url_leads_to_the_private_bucket(reachable):
     reachable.cdn_bucket, reachable.cdn_private_bucket = PRIVATE, PUBLIC
     reachable.save()
-    assert "Anyone can read the private bucket" in said()
+    assert f"private bucket at {reachable.cdn_base_url}/." in said()
+
+
+def test_it_says_when_anyone_may_read_the_private_bucket(reachable, s3, wire):
+    s3.client.put_bucket_policy(Bucket=PRIVATE, Policy=_policy(PRIVATE))
+    try:
+        assert f"private bucket at {wire.url}/{PRIVATE}/." in said()
+    finally:
+        s3.client.delete_bucket_policy(Bucket=PRIVATE)
 
 
 def test_it_says_when_the_secret_cannot_be_read(reachable, settings):
@@ -251,6 +267,52 @@ def test_it_says_when_cloudflare_refuses_the_token(reachable, purges):
     reachable.set_secret("cloudflare_token", "another-token")
     reachable.save()
     assert "Cloudflare refuses the token" in said()
+
+
+@pytest.fixture
+def edge(s3, reachable, purges):
+    """Cloudflare before the public bucket, with zone and token; it keeps copies when
+    `keeps` is set, whatever the query."""
+
+    class Edge(BaseHTTPRequestHandler):
+        keeps = True
+        copies: ClassVar[dict[str, bytes]] = {}
+
+        def do_GET(self):
+            path = self.path.partition("?")[0]
+            body = self.copies.get(path) or s3.objects(PUBLIC).get(path[1:], b"")
+            if self.keeps:
+                self.copies[path] = body
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("CF-Cache-Status", "MISS" if self.keeps else "DYNAMIC")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Edge)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name, value in purges.fields().items():
+        setattr(reachable, name, value)
+    reachable.cdn_base_url = f"http://127.0.0.1:{server.server_port}"
+    reachable.save()
+    yield Edge
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_copy_of_the_first_probe_does_not_open_the_private_bucket(edge):
+    found = connection.check()
+    assert found.ok, found.as_dict()
+    assert edge.copies
+
+
+def test_it_says_when_cloudflare_keeps_no_copies(edge):
+    edge.keeps = False
+    assert "Cloudflare keeps no copies" in said()
 
 
 # --- Nowhere a secret -----------------------------------------------------------------
@@ -290,3 +352,17 @@ def _all_files():
 
 def test_the_keys_are_those_of_the_row(reachable):
     assert secrets.decrypt(reachable.cdn_secret_key) == SECRET
+
+
+def test_an_access_key_from_before_is_encrypted_and_comes_back():
+    encrypt = import_module("publishing.migrations.0007_access_key_encrypted")
+    PublishingSettings.get_solo()
+    PublishingSettings.objects.update(cdn_access_key=KEY_ID)
+    encrypt.encrypt_access_key(apps, None)
+    current = PublishingSettings.get_solo()
+    assert current.cdn_access_key != KEY_ID
+    assert current.secret("cdn_access_key") == KEY_ID
+    encrypt.encrypt_access_key(apps, None)
+    assert PublishingSettings.get_solo().secret("cdn_access_key") == KEY_ID
+    encrypt.decrypt_access_key(apps, None)
+    assert PublishingSettings.get_solo().cdn_access_key == KEY_ID

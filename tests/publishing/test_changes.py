@@ -8,12 +8,10 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import pytest
 from django.db import connection, models, transaction
-from django.db.models import Max
 from django.forms import FileField
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -23,76 +21,19 @@ from content import services
 from content.curriculum import export_curriculum, import_curriculum
 from content.kinds import Kind
 from content.models import Lesson, LessonStage, Node, SubjectState
-from content.numbering import number
 from plans.models import AcademicPlan, Grade, PlanOverride, PlanSubject, Season, Stream
 from plans.services import add_subject, set_override
 from players.models import User
 from publishing import builds, changes, queue, receivers
 from publishing.models import Publication, PublishingSettings
+from tests.factories.content import plant
 from tests.publishing.conftest import node
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("worker_starts")]
 
 TEXT = {"format": "markdown", "body": "Other words."}
 TREE = reverse("admin:content_node_changelist")
 EVERY = {"A", "B", "C", "D"}
-
-
-def plant(*names: str, lessons: int = 2) -> None:
-    """Published subjects of two topics, every lesson with a stage; ids tell places.
-
-    In bulk, in a few queries: every test begins with it.
-    """
-    pks = count((Node.objects.aggregate(last=Max("pk"))["last"] or 0) + 1)
-    rows: list[Node] = []
-    for name in names:
-        subject = next(pks)
-        ids = {subject: f"SUBJ-{name}"}
-        track = next(pks)
-        children = {subject: [track], track: []}
-        ids[track] = f"TRK-{name}"
-        for u in range(2):
-            unit, topic = next(pks), next(pks)
-            below = [next(pks) for _ in range(lessons)]
-            children |= {unit: [topic], topic: below}
-            children[track].append(unit)
-            ids |= {unit: f"UNIT-{name}-{u}", topic: f"TOP-{name}-{u}"}
-            ids |= {pk: f"LES-{name}-{u}-{n}" for n, pk in enumerate(below)}
-        parents = {pk: parent for parent, found in children.items() for pk in found}
-        bits = count()
-        for pk, place in number(subject, children).items():
-            kind = list(Kind)[place.level]
-            rows.append(
-                Node(
-                    pk=pk,
-                    public_id=ids[pk],
-                    kind=kind.value,
-                    parent_id=parents.get(pk),
-                    subject_id=None if kind is Kind.SUBJECT else subject,
-                    title=ids[pk],
-                    is_published=True,
-                    bit_index=next(bits) if kind is Kind.LESSON else None,
-                    tree_id=subject,
-                    **place._asdict(),
-                )
-            )
-    models.QuerySet(Node).bulk_create(rows)
-    SubjectState.objects.bulk_create(
-        SubjectState(subject_id=row.pk, next_bit_index=2 * lessons)
-        for row in rows
-        if row.kind == Kind.SUBJECT
-    )
-    models.QuerySet(LessonStage).bulk_create(
-        LessonStage(
-            public_id=row.public_id.replace("LES", "STG"),
-            lesson_id=row.pk,
-            type="Text",
-            title="Read",
-            config={"format": "markdown", "body": "Words."},
-        )
-        for row in rows
-        if row.kind == Kind.LESSON
-    )
 
 
 @dataclass(frozen=True)
@@ -285,6 +226,10 @@ def rename_in_file(subject: dict[str, Any]) -> None:
     subject["tracks"][0]["title"] = "From the file"
 
 
+def sell_in_file(subject: dict[str, Any]) -> None:
+    subject["tracks"][0]["required_item"] = "BOOK-1"
+
+
 def reword_in_file(subject: dict[str, Any]) -> None:
     lesson = subject["tracks"][0]["units"][0]["topics"][0]["lessons"][0]
     lesson["stages"][0]["config"] = TEXT
@@ -316,6 +261,12 @@ def published_again(branch: Branch, publish: Callable[[Node], Any]) -> None:
     Node.objects.filter(pk=branch.unit.pk).update(is_published=False)
     settle()
     publish(branch.unit)
+
+
+def sell(node: Node) -> None:
+    """As one who names what he saves."""
+    node.required_item = "BOOK-1"
+    node.save(update_fields=["title", "required_item"])
 
 
 def new_node(branch: Branch) -> Node:
@@ -352,6 +303,8 @@ CONTENT: dict[str, Callable[[Branch], Any]] = {
     "saving a lesson": lambda b: save(b.lesson, title="Other"),
     "saving named fields": lambda b: b.unit.save(update_fields=["is_linear"]),
     "saving the subject": lambda b: save(b.subject, color_code="#112233"),
+    "selling a unit": lambda b: save(b.unit, required_item="BOOK-1"),
+    "saving named access": lambda b: sell(b.unit),
     "saving through a proxy": lambda b: save(b.lessons[0], base_xp=20),
     "creating a lesson": lambda b: services.create_node(
         kind=Kind.LESSON, parent=b.topic, title="New"
@@ -371,8 +324,8 @@ CONTENT: dict[str, Callable[[Branch], Any]] = {
     "moving to another parent": lambda b: services.move_node(
         node=b.lesson, target=b.other_topic, position="last-child"
     ),
-    "reordering children": lambda b: services.reorder_children(
-        parent=b.topic, ordered=[b.next_lesson, b.lesson]
+    "reordering children": lambda b: services.move_nodes(
+        nodes=[b.next_lesson, b.lesson], target=b.topic, position="first-child"
     ),
     # Many nodes at once.
     "updating": lambda b: b.lessons.update(is_free_preview=True),
@@ -385,6 +338,7 @@ CONTENT: dict[str, Callable[[Branch], Any]] = {
     ),
     "updating children": lambda b: b.topic.children.update(description="X"),
     "bulk-updating": lambda b: bulk(b.lessons, title="X"),
+    "bulk-updating access": lambda b: bulk(b.lessons, is_public=True),
     "bulk-creating": lambda b: Node.objects.bulk_create([new_node(b)]),
     "deleting a query": lambda b: b.lessons.filter(parent=b.topic).delete(),
     # The admin.
@@ -401,6 +355,10 @@ CONTENT: dict[str, Callable[[Branch], Any]] = {
         b.lesson, b.other_topic, "first-child"
     ),
     "the node's form": lambda b: submit("content_node_change", b.unit, title="X"),
+    "access in the node's form": lambda b: submit(
+        "content_node_change", b.unit, is_free_preview="on"
+    ),
+    "the tree page's free preview": lambda b: act("free", b.lesson),
     "the stages' form": lambda b: submit(
         "content_node_change", b.lesson, **{"stages-0-title": "X"}
     ),
@@ -425,11 +383,28 @@ CONTENT: dict[str, Callable[[Branch], Any]] = {
     "deleting stages in bulk": lambda b: b.stages.delete(),
     # Curriculum files.
     "importing another title": lambda b: imported(b, rename_in_file),
+    "importing other access": lambda b: imported(b, sell_in_file),
     "importing other words": lambda b: imported(b, reword_in_file),
     "importing one more lesson": lambda b: imported(b, add_in_file),
     "importing another order": lambda b: imported(b, reverse_in_file),
     "importing what was in the trash": restore_by_file,
 }
+
+AT_ONCE = {
+    "deleting a lesson",
+    "deleting a branch",
+    "deleting an instance",
+    "deleting a query",
+    "the delete action",
+    "updating",
+    "selling a unit",
+    "saving named access",
+    "bulk-updating access",
+    "access in the node's form",
+    "the tree page's free preview",
+    "importing other access",
+}
+"""What is deleted, and who may read something: no reader waits for the batch."""
 
 ACROSS: dict[str, Write] = {
     "moving a lesson": lambda: services.move_node(
@@ -471,6 +446,24 @@ def swap_subjects(letter: str) -> None:
 
 def clear_overrides(letter: str) -> None:
     plan(letter).overrides.all().delete()
+
+
+def say(plan: AcademicPlan, target: Node, **posted: str) -> None:
+    """What the plan's page does with one of its content's rows."""
+    url = reverse("admin:plans_override", args=[plan.pk, target.pk])
+    response = admin().post(url, posted)
+    assert response.status_code == 302, response.content
+
+
+def retitled(letter: str) -> PlanOverride:
+    """The plan has another title for a unit, and that is published."""
+    row = set_override(plan=plan(letter), target=MATH.unit, action="rename", value="X")
+    settle()
+    return row
+
+
+def retitle_in_bulk(letter: str) -> None:
+    PlanOverride.objects.filter(pk=retitled(letter).pk).update(value="Y")
 
 
 PLANS: dict[str, tuple[Write, str]] = {
@@ -562,6 +555,12 @@ PLANS: dict[str, tuple[Write, str]] = {
         lambda: set_override(plan=plan("A"), target=MATH.next_lesson, action="hide"),
         "A",
     ),
+    "renaming for the plan": (
+        lambda: set_override(
+            plan=plan("B"), target=MATH.unit, action="rename", value="X"
+        ),
+        "B",
+    ),
     "creating an override": (
         lambda: PlanOverride.objects.create(
             plan=plan("B"), target=MATH.unit, action="rename", value="X"
@@ -585,23 +584,19 @@ PLANS: dict[str, tuple[Write, str]] = {
         "A",
     ),
     "deleting an override": (lambda: first(PlanOverride, "A").delete(), "A"),
+    "an override of something else": (
+        lambda: save(first(PlanOverride, "A"), action="rename", value="X"),
+        "A",
+    ),
+    "updating a new title": (lambda: retitle_in_bulk("A"), "A"),
+    "deleting a new title": (lambda: retitled("A").delete(), "A"),
     "deleting overrides in bulk": (lambda: clear_overrides("A"), "A"),
     "adding an override on the page": (
-        lambda: submit(
-            "plans_academicplan_change",
-            plan("C"),
-            **{
-                "overrides-TOTAL_FORMS": 1,
-                "overrides-0-target": PHYS.unit.pk,
-                "overrides-0-action": "hide",
-            },
-        ),
+        lambda: say(plan("C"), PHYS.unit, action="hide"),
         "C",
     ),
     "removing an override on the page": (
-        lambda: submit(
-            "plans_academicplan_change", plan("A"), **{"overrides-0-DELETE": "on"}
-        ),
+        lambda: say(plan("A"), MATH.next_lesson, remove="access"),
         "A",
     ),
     "moving an override": (lambda: move_part(first(PlanOverride, "A"), "B"), "AB"),
@@ -649,6 +644,34 @@ PLANS: dict[str, tuple[Write, str]] = {
 }
 
 
+PLANS_AT_ONCE = {
+    "setting many-to-many",
+    "removing a subject",
+    "removing many-to-many",
+    "clearing many-to-many",
+    "removing subjects in bulk",
+    "replacing a subject",
+    "moving a subject's row",
+    "giving a subject's row away",
+    "setting an override",
+    "replacing an override",
+    "bulk-creating overrides",
+    "saving an override",
+    "updating overrides",
+    "bulk-updating overrides",
+    "deleting an override",
+    "deleting overrides in bulk",
+    "an override of something else",
+    "adding an override on the page",
+    "removing an override on the page",
+    "moving an override",
+    "giving an override away",
+    "updating an override's plan",
+    "bulk-updating an override's plan",
+    "deleting a subject",
+}
+
+
 # --- Each write, for exactly its plans --------------------------------------
 
 
@@ -663,25 +686,33 @@ def commit(django_capture_on_commit_callbacks):
     return run
 
 
-@pytest.mark.parametrize("write", CONTENT.values(), ids=list(CONTENT))
-def test_a_write_of_content_counts_for_the_plans_that_have_it(write, commit):
-    commit(lambda: write(MATH))
+@pytest.mark.parametrize("name", CONTENT)
+def test_a_write_of_content_counts_for_the_plans_that_have_it(
+    name, commit, worker_starts
+):
+    commit(lambda: CONTENT[name](MATH))
     assert pending() == {"A", "B"}
     assert titles(queue.waiting()) == {"A", "B"}
+    assert bool(worker_starts) == (name in AT_ONCE)
 
 
 @pytest.mark.parametrize("write", ACROSS.values(), ids=list(ACROSS))
-def test_a_write_across_subjects_counts_for_the_plans_of_both(write, commit):
+def test_a_write_across_subjects_counts_for_the_plans_of_both(
+    write, commit, worker_starts
+):
     commit(write)
     assert pending() == {"A", "B", "C"}
     assert titles(queue.waiting()) == {"A", "B", "C"}
+    assert not worker_starts
 
 
-@pytest.mark.parametrize(("write", "expected"), PLANS.values(), ids=list(PLANS))
-def test_a_write_of_plans_counts_for_those(write, expected, commit):
+@pytest.mark.parametrize("name", PLANS)
+def test_a_write_of_plans_counts_for_those(name, commit, worker_starts):
+    write, expected = PLANS[name]
     commit(write)
     assert pending() == set(expected)
     assert titles(queue.waiting()) == set(expected)
+    assert bool(worker_starts) == (name in PLANS_AT_ONCE)
 
 
 def test_another_site_url_concerns_every_plan(settings):
@@ -740,8 +771,10 @@ NOTHING: dict[str, Write] = {
     "adding a subject that is there": lambda: add_subject(
         plan=plan("A"), subject=MATH.subject
     ),
-    "the order that is there": lambda: services.reorder_children(
-        parent=MATH.topic, ordered=[MATH.lesson, MATH.next_lesson]
+    "the order that is there": lambda: services.move_nodes(
+        nodes=[MATH.lesson, MATH.next_lesson],
+        target=MATH.topic,
+        position="first-child",
     ),
     "trashing twice": lambda: [
         services.trash_node(node=MATH.unit),
@@ -794,11 +827,14 @@ def test_a_move_out_of_a_subject_without_plans_counts_for_the_side_it_came_to():
     ],
     ids=["unpublished", "unpublished in bulk", "deleted", "deleted in bulk"],
 )
-def test_a_plan_taken_away_is_to_withdraw_and_no_other_changes(write):
+def test_a_plan_taken_away_is_to_withdraw_at_once_and_no_other_changes(
+    write, commit, worker_starts
+):
     kept = Publication.objects.get(plan_public_id="PLAN-A").pk
-    write()
+    commit(write)
     assert changes.to_withdraw() == [kept]
     assert pending() == set()
+    assert worker_starts
 
 
 def test_a_plan_published_again_is_pending():
@@ -866,7 +902,9 @@ def test_a_transaction_of_many_edits_wakes_once(
     monkeypatch, django_capture_on_commit_callbacks
 ):
     woken: list[set[str]] = []
-    monkeypatch.setattr(receivers, "wake", lambda pks: woken.append(titles(pks)))
+    monkeypatch.setattr(
+        receivers, "wake", lambda pks, at_once: woken.append(titles(pks))
+    )
     with django_capture_on_commit_callbacks(execute=True):
         for lesson in Lesson.objects.exclude(subject=LONE.subject):
             save(lesson, title="Again")
@@ -879,7 +917,7 @@ def test_a_transaction_of_many_edits_wakes_once(
 def test_a_wake_that_fails_is_logged_and_breaks_no_edit(
     monkeypatch, caplog, django_capture_on_commit_callbacks
 ):
-    def fail(_pks):
+    def fail(_pks, at_once):
         raise RuntimeError("no worker")
 
     monkeypatch.setattr(receivers, "wake", fail)

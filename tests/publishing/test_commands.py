@@ -7,11 +7,12 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from redis.lock import Lock
 
 from content.models import LessonStage
 from plans.models import AcademicPlan
 from plans.services import set_override
-from publishing import builds, diagnosis, staging, sync_log, tasks
+from publishing import builds, diagnosis, queue, staging, sync_log, tasks
 from publishing.models import SyncLog, SyncStatus
 from tests.publishing import release
 from tests.publishing.conftest import node
@@ -150,6 +151,28 @@ def test_a_dry_run_that_would_fail_says_where(plan):
     assert "lessons/LES-MATH-0-0.json" in answer["plans"][0]["error"]
 
 
+def test_publish_waits_for_a_builder_that_is_done_soon(plan, monkeypatch):
+    acquire = Lock.acquire
+
+    def acquire_late(self, **kwargs):
+        holder.__exit__(None, None, None)  # while we wait, that one is done
+        return acquire(self, **kwargs)
+
+    holder = queue.build_lock(plan.pk)
+    assert holder.__enter__()
+    monkeypatch.setattr(Lock, "acquire", acquire_late)
+    assert "10 files written" in run("publish", "PLAN-A")
+
+
+@pytest.mark.parametrize("command", [["publish", "PLAN-A"], ["process_pending"]])
+def test_a_plan_that_is_built_elsewhere_is_no_success(plan, monkeypatch, command):
+    monkeypatch.setattr(builds, "PATIENCE", 0.2)
+    with queue.build_lock(plan.pk):
+        answer, code = run_json(*command)
+    assert (code, answer["ok"]) == (1, False)
+    assert "built elsewhere" in answer["plans"][0]["error"]
+
+
 # --- process_pending, queue_status ----------------------------------------------------
 
 
@@ -167,6 +190,23 @@ def test_process_pending_exits_with_1_when_a_plan_fails(plan):
     answer, code = run_json("process_pending")
     assert (code, answer["plans"][0]["ok"]) == (1, False)
     # It rests until its next attempt now.
+    assert run_json("process_pending") == ({"ok": True, "plans": []}, 0)
+
+
+def test_process_pending_exits_with_1_when_a_plan_cannot_be_withdrawn(
+    plan, published, monkeypatch
+):
+    def refused(*_args):
+        raise PermissionError(13, "Permission denied")
+
+    AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "withdraw_plan", refused)
+        answer, code = run_json("process_pending")
+    assert code == 1
+    assert [(found["plan"], found["ok"]) for found in answer["plans"]] == [
+        ("PLAN-A", False)
+    ]
     assert run_json("process_pending") == ({"ok": True, "plans": []}, 0)
 
 
@@ -192,6 +232,15 @@ def test_queue_status_names_what_waits_and_what_is_tried_again(published):
         "stages[0].title",
     )
     assert "stages[0].title" in run("queue_status")
+
+
+def test_queue_status_names_what_should_be_gone_and_since_when(plan, published):
+    AcademicPlan.objects.filter(pk=plan.pk).delete()
+    tasks.watch_queue()
+    answer, _code = run_json("queue_status")
+    assert [found["plan"] for found in answer["withdrawing"]] == ["PLAN-A"]
+    assert answer["withdrawing"][0]["since"] is not None
+    assert "To be withdrawn: 1" in run("queue_status")
 
 
 def test_queue_status_exits_with_1_for_a_dead_letter(plan, settings):
@@ -238,6 +287,28 @@ def test_rollback_refused_exits_with_1(published):
     answer, code = run_json("rollback", "PLAN-A", "9")
     assert (code, answer["ok"]) == (1, False)
     assert "no generation 9" in answer["error"]
+
+
+def test_a_rollback_that_the_disk_refuses_is_answered(published, monkeypatch):
+    edit()
+    run("publish", "PLAN-A")
+
+    def refuse(*_args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(staging, "switch", refuse)
+    answer, code = run_json("rollback", "PLAN-A", "1")
+    assert (code, answer["ok"]) == (1, False)
+    assert "Permission denied" in answer["error"]
+
+
+def test_collect_generations_says_when_something_is_left(published, monkeypatch):
+    for number in range(4):
+        edit(f"Text {number}")
+        run("publish", "PLAN-A")
+    monkeypatch.setattr(staging.shutil, "rmtree", lambda *_args, **_kwargs: None)
+    answer, code = run_json("collect_generations")
+    assert (code, answer["ok"], answer["left"]) == (1, False, 2)
 
 
 def test_collect_generations_names_what_it_deleted(published):
@@ -311,3 +382,56 @@ def test_a_lost_content_root_is_made_again(published):
     release.walk("PLAN-A")
     assert release.everything() == before
     assert run_json("content_health", "--full")[1] == 0
+
+
+# --- Progress -------------------------------------------------------------------------
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def told(*words: str) -> list[str]:
+    """How far the command says it is, on a terminal: what stands after each wiping."""
+    terminal = Terminal()
+    call_command(*words, stdout=StringIO(), stderr=terminal, no_color=True)
+    assert terminal.getvalue().endswith("\r\033[K"), "the line is gone at the end"
+    return terminal.getvalue().split("\r\033[K")[:-1]
+
+
+def test_publish_counts_plans_that_are_done(plan):
+    AcademicPlan.objects.create(title="Second", is_published=True)
+    assert told("publish", "--all") == ["0 / 2", "1 / 2"]
+    assert told("publish", "PLAN-A") == ["0 / 1"]
+
+
+def test_process_pending_counts_plans_that_are_done(plan):
+    assert told("process_pending", "--json") == ["0 / 1"]
+
+
+def test_a_failure_stands_on_a_line_of_its_own(plan):
+    edit("")
+    terminal = Terminal()
+    with pytest.raises(CommandError):
+        call_command("publish", "PLAN-A", stderr=terminal, no_color=True)
+    assert terminal.getvalue().startswith("0 / 1\r\033[KPLAN-A: lessons/LES")
+
+
+def test_diagnose_counts_tables(db):
+    counted = told("diagnose")
+    tables = len(counted)
+    assert counted == [f"{done} / {tables}" for done in range(tables)]
+    assert len(told("diagnose", "--rows")) == 2 * tables
+
+
+def test_collecting_counts_the_plans_on_the_disk(published):
+    AcademicPlan.objects.create(title="Second", is_published=True)
+    builds.process_pending(limit=10)
+    assert told("collect_generations") == ["0 / 2", "1 / 2"]
+
+
+def test_a_log_file_is_told_no_progress(plan):
+    out = StringIO()
+    call_command("publish", "PLAN-A", stdout=StringIO(), stderr=out)
+    assert out.getvalue() == ""

@@ -23,8 +23,10 @@ from publishing.models import (
     PublishingSettings,
     SyncLog,
     SyncStatus,
+    SyncStep,
 )
-from tests.publishing.conftest import make_subject, node
+from tests.factories.content import make_subject
+from tests.publishing.conftest import node
 
 pytestmark = pytest.mark.django_db
 
@@ -166,21 +168,15 @@ def test_a_dead_letter_needs_somebody(dead, plan):
     assert state_of(plan) == PlanState.DEAD_LETTER
 
 
-def test_a_failed_upload_is_shown_without_a_retry_of_the_build(dead):
-    SyncLog.objects.filter(pk=dead.pk).update(status=SyncStatus.FAILED)
-    (failure,) = dashboard.look().failures
-    assert not failure.can_retry
-
-
 def test_a_build_lives_while_its_lock_is_held(broken):
     SyncLog.objects.filter(status=SyncStatus.QUEUED).update(
         status=SyncStatus.PROCESSING, next_attempt_at=None
     )
     with queue.build_lock(broken.pk):
-        (build,) = dashboard.look().building
+        (build,) = dashboard.look().running
         assert build.is_alive is True
         assert state_of(broken) == PlanState.BUILDING
-    (build,) = dashboard.look().building
+    (build,) = dashboard.look().running
     assert build.is_alive is False
     assert state_of(broken) == PlanState.WAITING
 
@@ -207,15 +203,19 @@ def test_the_hours_count_builds_as_they_stand(plan):
             **{"trigger": "queue"} | fields,
         )
 
-    run(SyncStatus.LOCAL_ONLY, ago=timedelta(minutes=10))
-    run(SyncStatus.SUCCESS, ago=timedelta(minutes=20))
+    def built(status, *, ago, **fields):
+        return run(status, ago=ago, built_at=now - ago, **fields)
+
+    built(SyncStatus.LOCAL_ONLY, ago=timedelta(minutes=10))
+    built(SyncStatus.SUCCESS, ago=timedelta(minutes=20))
     run(SyncStatus.QUEUED, ago=timedelta(minutes=20), error="No.")
     run(SyncStatus.DEAD_LETTER, ago=timedelta(hours=1), error="No.")
     run(SyncStatus.FAILED, ago=timedelta(hours=23), error="No.")
     # Neither a build nor of this day:
-    run(SyncStatus.LOCAL_ONLY, ago=timedelta(0), trigger=SyncLog.ROLLBACK)
+    built(SyncStatus.LOCAL_ONLY, ago=timedelta(0), trigger=SyncLog.ROLLBACK)
     run(SyncStatus.SUPERSEDED, ago=timedelta(0))
-    run(SyncStatus.LOCAL_ONLY, ago=timedelta(hours=24))
+    run(SyncStatus.SUCCESS, ago=timedelta(0), step=SyncStep.UPLOAD, trigger="cdn")
+    built(SyncStatus.LOCAL_ONLY, ago=timedelta(hours=24))
     hours = dashboard.look(now).hours
     assert len(hours) == 24
     assert hours[-1] == Hour(
@@ -529,6 +529,7 @@ def test_the_api_tells_the_queue(publisher, dead):
     assert body["dead_letters"][0] | {"at": ""} == {
         "entry": dead.pk,
         "plan": "PLAN-A",
+        "step": "build",
         "trigger": "queue",
         "attempts": 1,
         "at": "",

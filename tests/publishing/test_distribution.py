@@ -2,22 +2,35 @@
 
 import gzip
 import hashlib
+import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
 
 from content import services
-from content.models import LessonStage
+from content.kinds import Kind
+from content.models import LessonStage, Node
 from plans.models import AcademicPlan, OverrideAction
 from plans.services import add_subject, set_override
-from publishing import builds, distribution, rollback
+from publishing import (
+    builds,
+    cdn,
+    content_urls,
+    distribution,
+    rollback,
+    staging,
+    tasks,
+)
 from publishing.content_urls import get_content_url
 from publishing.models import (
     Alert,
     PublishedDocument,
+    PublishingSettings,
     SyncLog,
     SyncStatus,
+    SyncStep,
     UploadedDocument,
 )
 from tests.publishing import release
@@ -123,6 +136,42 @@ def test_links_lead_to_the_cdn(s3, on, plan, open_math):
     assert get_content_url(MANIFEST) == f"{BASE_URL}/{MANIFEST}"
 
 
+def leads_to_the_cdn(path: str = MANIFEST) -> bool:
+    current = PublishingSettings.get_solo()
+    base_url = content_urls.base_url_of(path, current)
+    assert base_url in (f"{BASE_URL}/", content_urls.local_base_url(current))
+    return base_url == f"{BASE_URL}/"
+
+
+def test_nobody_is_sent_to_the_cdn_before_it_has_the_plan(wire, plan, open_math):
+    current = turn_on(wire.url)
+    wire.fault = lambda method, path: (
+        "500" if method == "PUT" and path.endswith("manifest.json") else None
+    )
+    publish(plan)
+    assert not leads_to_the_cdn()
+    assert leads_to_the_cdn(LESSON), "each file counts for itself"
+    wire.reset()
+    distribution.distribute(even_resting=True)
+    assert leads_to_the_cdn()
+    edit()
+    wire.fault = lambda _method, _path: "500"
+    publish(plan)
+    assert leads_to_the_cdn(), "it has a release, though an older one"
+    current.cdn_bucket = "another"
+    current.save()
+    assert not leads_to_the_cdn(), "that one is empty"
+
+
+def test_a_plan_that_leaves_the_cdn_is_not_looked_for_there(on, wire, plan, open_math):
+    publish(plan)
+    assert leads_to_the_cdn(LESSON)
+    services.trash_node(node=node("LES-MATH-0-0"))
+    wire.fault = lambda method, _path: "500" if method == "POST" else None
+    publish(plan)
+    assert not leads_to_the_cdn(LESSON)
+
+
 def test_without_a_cdn_the_release_stays_here(s3, wire, plan):
     entry = publish(plan)
     assert entry.status == SyncStatus.LOCAL_ONLY
@@ -152,7 +201,7 @@ def test_another_bucket_starts_empty_and_gets_everything(s3, on, plan, open_math
     publish(plan)
     on.cdn_bucket, on.cdn_private_bucket = PRIVATE, ""
     on.save()
-    publish(plan)
+    distribution.distribute()
     assert s3.objects(PRIVATE) == local()
 
 
@@ -193,7 +242,7 @@ def test_a_withdrawn_plan_leaves_the_cdn_whole(s3, wire, on, plan, open_math):
     publish(plan)
     wire.reset()
     plan.delete()
-    builds.process_pending(limit=10)
+    tasks.process_pending()
     assert s3.objects() == {}
     assert wire.counts() == {"DELETE": 1}
     assert not UploadedDocument.objects.exists()
@@ -286,6 +335,101 @@ def test_a_lesson_that_becomes_gated_leaves_even_if_uploads_fail(
     assert not [path for path in s3.objects(PUBLIC) if path.startswith("lessons/")]
 
 
+@pytest.fixture
+def in_twos(monkeypatch):
+    """Two files a part, one address a purge: a small school is as a large one."""
+    monkeypatch.setattr(distribution, "_AT_ONCE", 2)
+    monkeypatch.setattr(cdn.CloudflarePurger, "at_once", 1)
+
+
+def test_lessons_that_become_gated_leave_whatever_the_cache_says(
+    s3, purges, wire, plan, open_math, in_twos
+):
+    turn_on(wire.url, **purges.fields())
+    publish(plan)
+    open_math.is_public = False
+    open_math.save()
+    purges.fail_with = 403
+    publish(plan)
+    assert lessons_in(PUBLIC, s3) == set()
+    assert lessons_in(PRIVATE, s3) == lesson_paths(local())
+    purges.fail_with = 0
+    distribution.distribute()
+    assert {f"{BASE_URL}/{path}" for path in lesson_paths(local())} <= {*purges.urls()}
+    assert not UploadedDocument.objects.filter(leaving_since__isnull=False).exists()
+
+
+def test_what_was_purged_before_the_cache_refused_is_not_purged_again(
+    s3, purges, wire, plan, open_math, in_twos
+):
+    turn_on(wire.url, **purges.fields())
+    publish(plan)
+    lessons = {f"{BASE_URL}/{path}" for path in lesson_paths(local())}
+    open_math.is_public = False
+    open_math.save()
+    builds.build_plan(plan.pk)
+
+    def refuse_the_third(urls: list[str]) -> None:
+        purges.fail_with = 403 if len(purges.urls()) == 1 else 0
+
+    purges.before = refuse_the_third
+    distribution.distribute()
+    assert len(purges.urls()) == 2
+    purges.before, purges.fail_with = lambda _urls: None, 0
+    distribution.distribute()
+    purged = [url for url in purges.urls() if url in lessons]
+    assert sorted(purged) == sorted(lessons)
+
+
+def test_what_became_gated_leaves_before_anything_is_uploaded(
+    s3, wire, on, plan, open_math
+):
+    publish(plan)
+    wire.reset()
+    open_math.is_public = False
+    open_math.save()
+    publish(plan)
+    verbs = [method for method, _path in wire.requests if method in ("PUT", "POST")]
+    assert verbs[0] == "POST"
+    assert "PUT" in verbs
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_becomes_gated_during_a_long_upload_does_not_wait_for_its_end(
+    wire, plan, open_math, in_twos
+):
+    turn_on(wire.url)
+    publish(plan)
+    for lesson in Node.objects.filter(kind=Kind.LESSON):
+        lesson.title = f"New {lesson.title}"
+        lesson.save()
+    builds.build_plan(plan.pk)
+    wire.reset()
+    done = threading.Event()
+
+    def gate_it(method: str, _path: str) -> None:
+        if method == "PUT" and not done.is_set():
+            done.set()
+            open_math.is_public = False
+            open_math.save()
+            builds.build_plan(plan.pk)
+            connection.close()
+
+    wire.before = gate_it
+    distribution.distribute()
+    verbs = [method for method, _path in wire.requests if method in ("PUT", "POST")]
+    assert verbs.index("POST") <= 4, "two parts at most"
+    assert done.is_set()
+
+
+def lesson_paths(found: Iterable[str]) -> set[str]:
+    return {path for path in found if path.startswith("lessons/")}
+
+
+def lessons_in(bucket: str, s3) -> set[str]:
+    return lesson_paths(s3.objects(bucket))
+
+
 def test_withdrawing_the_plan_that_opened_a_lesson_shuts_it_there(
     s3, on, plan, open_math
 ):
@@ -301,7 +445,7 @@ def test_withdrawing_the_plan_that_opened_a_lesson_shuts_it_there(
     publish(plan)
     assert LESSON in s3.objects(PUBLIC)
     free.delete()
-    builds.process_pending(limit=10)
+    tasks.process_pending()
     assert LESSON not in s3.objects(PUBLIC)
     assert LESSON in s3.objects(PRIVATE)
 
@@ -356,6 +500,67 @@ def test_a_purge_that_fails_is_tried_again_and_holds_up_nothing(
     assert entry.status == SyncStatus.SUCCESS
     assert wire.counts() == {}
     assert len(purges.urls()) == 4
+
+
+@pytest.fixture
+def other(open_math):
+    """Another plan of the same subject."""
+    other = AcademicPlan.objects.create(
+        public_id="PLAN-B", title="Other", is_published=True
+    )
+    add_subject(plan=other, subject=open_math)
+    return other
+
+
+def test_a_cache_that_refuses_holds_up_no_other_plan(s3, purges, wire, plan, other):
+    turn_on(wire.url, **purges.fields())
+    publish(plan)
+    publish(other)
+    edit()
+    purges.fail_with = 403
+    builds.build_plan(plan.pk)
+    builds.build_plan(other.pk)
+    distribution.distribute()
+    assert s3.objects() == local()
+    late = SyncLog.objects.filter(status=SyncStatus.QUEUED)
+    assert {entry.plan_public_id for entry in late} == {"PLAN-A", "PLAN-B"}
+
+
+def test_a_token_nobody_can_read_holds_up_no_upload(s3, purges, wire, plan, open_math):
+    turn_on(wire.url, **purges.fields())
+    publish(plan)
+    edit()
+    PublishingSettings.objects.update(cloudflare_token="unreadable")
+    entry = publish(plan)
+    assert s3.objects() == local()
+    assert entry.status == SyncStatus.QUEUED
+    assert "MEMORA_SECRETS_KEYS" in entry.error
+
+
+def test_a_file_damaged_here_holds_up_no_other_plan(s3, on, plan, other, monkeypatch):
+    read = staging.read
+    monkeypatch.setattr(
+        staging,
+        "read",
+        lambda path: (
+            b"{}" if "PLAN-A" in path and path.endswith("_h.json") else read(path)
+        ),
+    )
+    builds.build_plan(plan.pk)
+    builds.build_plan(other.pk)
+    distribution.distribute()
+    assert MANIFEST not in s3.objects()
+    assert MANIFEST.replace("PLAN-A", "PLAN-B") in s3.objects()
+
+
+def test_a_bucket_that_fails_is_not_asked_for_every_plan(wire, on, plan, other):
+    builds.build_plan(plan.pk)
+    builds.build_plan(other.pk)
+    wire.fault = lambda _method, _path: "500"
+    distribution.distribute()
+    assert {path.split("/")[0] for path in wire.paths("PUT")} == {"lessons"}
+    tried = SyncLog.objects.filter(attempts__gt=0, step=SyncStep.UPLOAD, error__gt="")
+    assert [entry.plan_public_id for entry in tried] == ["PLAN-A"]
 
 
 # --- Where it must not run ------------------------------------------------------------

@@ -19,10 +19,10 @@ from publishing import (
     builds,
     distribution,
     queue,
-    release as releases,
     staging,
     sync_log,
     tasks,
+    upload_log,
     uploads,
 )
 from publishing.models import (
@@ -151,7 +151,9 @@ def test_a_verification_that_fails_is_no_success(s3, wire, on, plan, fault):
     assert_whole(s3.objects())
 
 
-def test_a_listing_shows_what_was_stored_wrongly(s3, wire, plan, open_math):
+@pytest.fixture
+def many_lessons(open_math) -> None:
+    """So many that their upload is verified by a listing."""
     for number in range(40):
         services.create_node(
             kind=Kind.LESSON,
@@ -160,6 +162,27 @@ def test_a_listing_shows_what_was_stored_wrongly(s3, wire, plan, open_math):
             public_id=f"LES-MORE-{number}",
             is_published=True,
         )
+
+
+@pytest.mark.parametrize("fault", ["flip", "lie"])
+def test_what_a_listing_shows_as_wrong_is_sent_again_at_once(
+    s3, wire, plan, many_lessons, fault
+):
+    turn_on(wire.url)
+    wrong = "lessons/LES-MORE-7.json"
+
+    def once(method: str, path: str) -> str | None:
+        is_it = method == "PUT" and path.endswith(wrong)
+        return fault if is_it and wire.paths("PUT").count(wrong) == 1 else None
+
+    wire.fault = once
+    assert publish(plan).status == SyncStatus.SUCCESS
+    assert wire.counts()["LIST"] == 1
+    assert wire.paths("PUT").count(wrong) == 2
+    assert_whole(s3.objects())
+
+
+def test_a_listing_shows_what_was_stored_wrongly(s3, wire, plan, many_lessons):
     turn_on(wire.url)
     wrong = "lessons/LES-MORE-7.json"
     wire.fault = lambda method, path: (
@@ -310,13 +333,13 @@ def test_failures_follow_the_steps_to_about_an_hour_then_wait_for_retry(
         entry.refresh_from_db()
         assert entry.status == SyncStatus.FAILED, "it waits for somebody"
         assert wire.counts() == {}
-        assert sync_log.upload_failures() == [entry]
+        assert upload_log.failures() == [entry]
         assert sync_log.can_retry(entry)
         sync_log.retry(entry)
         tasks.distribute()
     entry.refresh_from_db()
     assert entry.status == SyncStatus.SUCCESS
-    assert sync_log.upload_failures() == []
+    assert upload_log.failures() == []
     assert not Alert.objects.get().is_open
     assert_whole(s3.objects())
 
@@ -353,7 +376,7 @@ def test_a_new_edit_is_uploaded_even_while_an_upload_waits_for_retry(
     wire.reset()
     edit("Again")
     assert publish(plan).status == SyncStatus.SUCCESS
-    assert sync_log.upload_failures() == []
+    assert upload_log.failures() == []
     assert_whole(s3.objects())
 
 
@@ -439,6 +462,29 @@ def test_an_older_upload_that_arrives_late_does_not_stay(s3, wire, on, plan):
     assert b"New" in s3.objects()[LESSON]
 
 
+def test_an_upload_that_arrives_after_the_delete_does_not_stay(s3, wire, on, plan):
+    """A gated lesson must not come back by a request that was held up."""
+    with time_machine.travel(NOON, tick=False) as clock:
+        edit("Old")
+        wire.fault = lambda method, path: (
+            "late" if method == "PUT" and path.endswith(LESSON) else None
+        )
+        publish(plan)
+        wire.fault = lambda _method, _path: None
+        services.trash_node(node=node("LES-MATH-0-0"))
+        publish(plan)
+        assert LESSON not in s3.objects()
+        wire.deliver()
+        assert LESSON in s3.objects(), "the race was lost"
+        clock.shift(timedelta(seconds=30))
+        distribution.distribute()
+        assert LESSON not in s3.objects()
+        clock.shift(timedelta(minutes=6))
+        distribution.distribute()
+    assert_whole(s3.objects())
+    assert not UploadedDocument.objects.filter(path=LESSON).exists()
+
+
 def test_who_was_overtaken_believes_nothing(s3, wire, on, plan, monkeypatch):
     """Without the lock, two are at one object: neither's record counts."""
     target = targets_of(on).public.id
@@ -479,7 +525,7 @@ def test_an_older_edition_keeps_off_what_a_newer_one_has_touched(on, plan):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_release_switched_in_during_an_upload_is_uploaded_too(
-    s3, wire, plan, open_math
+    worker_starts, s3, wire, plan, open_math
 ):
     turn_on(wire.url)
     publish(plan)
@@ -506,4 +552,3 @@ def test_a_release_switched_in_during_an_upload_is_uploaded_too(
     distribution.distribute()
     assert_whole(s3.objects())
     assert release.read(LESSON)["stages"][0]["title"] == "Second"
-    assert releases.Publication.objects.get().generation == 3

@@ -369,6 +369,67 @@ def _one_stage_of_each_type() -> list:
     ]
 
 
+def pictures() -> Documents:
+    """Uploads named by stages are found from wherever the document was read."""
+    poster = "/media/images/stages/poster.png"
+    return build(
+        [
+            subject(
+                "SUBJ-1",
+                track(
+                    "TRK-1",
+                    unit(
+                        "UNIT-1",
+                        topic(
+                            "TOP-1",
+                            lesson(
+                                "LES-1",
+                                0,
+                                stage(
+                                    "STG-WATCH",
+                                    "Video",
+                                    "Watch",
+                                    source="grade-5/fractions.mp4",
+                                    poster=poster,
+                                ),
+                                stage(
+                                    "STG-MATCH",
+                                    "Matching",
+                                    "Match",
+                                    pairs=[
+                                        {
+                                            "id": "ITEM-P1",
+                                            "left": "/ means shared by",
+                                            "left_image": "/media/half.png",
+                                            "right": "half",
+                                        },
+                                        {
+                                            "id": "ITEM-P2",
+                                            "left": "¼",
+                                            "left_image": "https://images.example/q",
+                                            "right": "quarter",
+                                        },
+                                    ],
+                                ),
+                                stage(
+                                    "STG-READ",
+                                    "Text",
+                                    "Read",
+                                    format="html",
+                                    body=(
+                                        '<p><img src="/media/a.png" alt="a > b"> '
+                                        '<a href="#b">b</a> &lt;img src="/c"&gt;</p>'
+                                    ),
+                                ),
+                            ),
+                        ),
+                    ),
+                ),
+            )
+        ]
+    )
+
+
 def guide() -> Documents:
     """The examples of ``docs/content-format.md``."""
     return build(
@@ -452,6 +513,7 @@ CASES: dict[str, Callable[[], Documents]] = {
         arabic,
         sharded,
         stages,
+        pictures,
         guide,
     )
 }

@@ -3,9 +3,10 @@
 import pytest
 from django.db import DatabaseError, transaction
 
+from content.models import Node
 from plans.models import AcademicPlan
-from plans.services import add_subject, set_override
-from publishing import builds, gates, mending, release, staging
+from plans.services import add_subject, remove_override, set_override
+from publishing import builds, changes, gates, mending, release, staging
 from publishing.models import LessonOffer
 from tests.publishing.conftest import node
 
@@ -43,6 +44,41 @@ def test_an_edit_of_access_moves_the_gate_with_its_release(published):
     assert gates.opened() == {PAID}
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "sell",
+    [
+        lambda lesson: Node.objects.filter(pk=lesson.pk).update(is_public=False),
+        lambda lesson: lesson.save(),
+    ],
+    ids=["in bulk", "saved"],
+)
+def test_a_lesson_is_shut_with_the_commit_that_sells_it(plan, sell):
+    Node.objects.filter(public_id=FREE).update(is_public=True)
+    assert gates.opened() == {FREE}
+    lesson = node(FREE)
+    lesson.is_public = False
+    sell(lesson)
+    assert gates.opened() == set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_override_of_access_is_published_with_its_commit(plan):
+    set_override(plan=plan, target=node(FREE), action="set_free")
+    assert gates.opened() == {FREE}
+    remove_override(plan=plan, target=node(FREE), aspect="access")
+    assert gates.opened() == set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_title_waits_for_the_batch(plan):
+    builds.publish_plan(plan.pk)
+    lesson = node(FREE)
+    lesson.title = "Later"
+    lesson.save()
+    assert changes.pending()
+
+
 def test_a_lesson_stays_open_while_another_plan_offers_it_to_all(published, math):
     other = AcademicPlan.objects.create(
         public_id="PLAN-B", title="Other", is_published=True
@@ -65,7 +101,7 @@ def test_a_gate_that_shuts_is_shut_before_the_tables_say_so(published, monkeypat
     )
     seen = []
 
-    def touch(_pks):
+    def touch(_pks, **_how):
         seen.append(gates.is_gated(FREE))
         raise DatabaseError("the server has gone away")
 

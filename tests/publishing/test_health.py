@@ -1,7 +1,9 @@
 """The health check finds what is wrong with the files, and mends it when asked."""
 
+import errno
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
@@ -9,13 +11,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 import publishing.release
-from content.models import LessonStage
+from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject
 from publishing import (
     builds,
     changes,
     checks,
+    dashboard,
+    dashboard_pages,
     health,
     inspection,
     rollback,
@@ -34,8 +38,8 @@ from publishing.models import (
     SyncStatus,
     WaitingPlan,
 )
+from tests.factories.content import make_subject
 from tests.publishing import release
-from tests.publishing.conftest import make_subject
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +69,12 @@ def other(published, math):
 
 def spoil(path: str) -> None:
     (release.root() / path).write_bytes(b'{"version": 1}')
+
+
+def unneeded(lesson_id: str) -> None:
+    """A lesson that was deleted, and whose file is still there."""
+    LessonOffer.objects.filter(lesson_id=lesson_id).delete()
+    Node.objects.filter(public_id=lesson_id).delete()
 
 
 def write(path: str, *, age: bool = True) -> None:
@@ -129,7 +139,7 @@ def test_a_change_that_was_begun_and_never_written_down_is_found(published):
 
 
 def test_files_without_a_record_or_reader_are_orphans(published):
-    LessonOffer.objects.filter(lesson_id="LES-MATH-0-1").delete()
+    unneeded("LES-MATH-0-1")
     write("lessons/LES-GONE.json")
     write("lessons/LES-OLD.json.prev")
     write("plans/PLAN-A/TOP-GONE.json")
@@ -207,6 +217,34 @@ def test_an_overdue_plan_is_stale(published, settings):
     assert report.facts["oldest_seconds"] == 60 * settings.HEALTH_STALE_MINUTES + 1
 
 
+def test_a_plan_that_cannot_be_withdrawn_is_stale_and_raises_an_alert(
+    published, settings
+):
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        AcademicPlan.objects.filter(pk=published.pk).delete()
+        tasks.heartbeat()
+        status.note_waiting(datetime.now(UTC))
+        assert health.check(full=False).counts == {}
+        clock.shift(60 * settings.HEALTH_STALE_MINUTES + 1)
+        status.note_waiting(datetime.now(UTC))  # it counts from the first time
+        tasks.heartbeat()
+        report = health.check(full=False)
+        headlines = dashboard_pages.headlines(dashboard.look())
+    assert found(report, FaultKind.STALE) == {"PLAN-A"}
+    assert "should have been withdrawn" in Alert.objects.get(key="service").message
+    assert headlines[0]["words"].startswith("1 plan cannot be withdrawn")
+
+
+def test_a_plan_that_is_offered_again_no_longer_leaves(published):
+    offered = AcademicPlan.objects.filter(pk=published.pk)
+    offered.update(is_published=False)
+    status.note_waiting(datetime.now(UTC))
+    offered.update(is_published=True)
+    status.note_waiting(datetime.now(UTC))
+    assert Publication.objects.get().leaving_since is None
+    assert status.queue_status().withdrawing == []
+
+
 def test_a_plan_edited_again_after_a_build_waits_from_that_build_on(published):
     def edit_and_note(title: str) -> None:
         LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title=title)
@@ -250,11 +288,10 @@ def test_many_failures_are_found(published):
 def test_the_queues_status_takes_the_same_queries_for_more_plans(
     other, django_assert_num_queries
 ):
-    # Settings, plans' publications, their subjects, plans; waiting plans; running,
-    # retries, dead letters, failed uploads, failures; last successes, publications;
-    # the last run.
+    # Settings, plans' publications, their subjects, plans; waiting plans; unfinished
+    # runs, failed uploads, failures; last successes, publications; the last run.
     LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="New")
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(11):
         found = status.queue_status()
     assert [waiting.plan for waiting in found.pending] == ["PLAN-A", "PLAN-B"]
 
@@ -274,6 +311,66 @@ def test_repair_brings_back_what_is_missing_and_corrupt(published):
     # What was missing came back as it was; a client has it under that version.
     assert release.everything()[LESSON] == before[LESSON]
     assert health.check(full=True).counts == {}
+
+
+FILES = [
+    LESSON,
+    TOPIC,
+    "plans/PLAN-A/manifest.json",
+    "plans/PLAN-A/search_index.json",
+    "plans/PLAN-A/SUBJ-MATH_h.json",
+    "plans/PLAN-A/SUBJ-MATH_b.json",
+]
+
+
+@pytest.fixture(params=["cut", "empty", "a list", "unreadable"])
+def damage(request, monkeypatch):
+    """Damages a published file in one of these ways."""
+
+    def cut(path: Path) -> None:
+        path.write_bytes(path.read_bytes()[:-20])
+
+    def make_unreadable(path: Path) -> None:
+        """As if it belonged to somebody else, until another file takes its place."""
+        foreign = path.stat().st_ino
+        read, link = Path.read_bytes, os.link
+
+        def read_bytes(self: Path) -> bytes:
+            if self.exists() and self.stat().st_ino == foreign:
+                raise PermissionError(errno.EACCES, "Permission denied", str(self))
+            return read(self)
+
+        def link_own(source, target):
+            if os.path.exists(source) and os.stat(source).st_ino == foreign:
+                raise PermissionError(errno.EPERM, "Operation not permitted", source)
+            link(source, target)
+
+        monkeypatch.setattr(Path, "read_bytes", read_bytes)
+        monkeypatch.setattr(os, "link", link_own)
+
+    ways = {
+        "cut": cut,
+        "empty": lambda path: path.write_bytes(b"{}"),
+        "a list": lambda path: path.write_bytes(b"[1]"),
+        "unreadable": make_unreadable,
+    }
+    return lambda path: ways[request.param](release.root() / path)
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_repair_writes_any_damaged_file_anew(published, damage, path):
+    damage(path)
+    assert health.check(full=True, repair=True).is_sound
+    release.walk("PLAN-A")
+    assert health.check(full=True).counts == {}
+
+
+@pytest.mark.parametrize("path", FILES[2:])
+def test_a_build_that_meets_a_damaged_file_writes_it_anew(published, damage, path):
+    damage(path)
+    Node.objects.filter(public_id="UNIT-MATH-0").update(title="Other")
+    assert builds.publish_plan(published.pk).status == SyncStatus.LOCAL_ONLY
+    release.walk("PLAN-A")
 
 
 def test_repair_mends_a_lesson_for_every_plan_that_offers_it(other):
@@ -314,7 +411,7 @@ def test_repair_deletes_old_orphans_only(published):
     write("lessons/LES-YOUNG.json", age=False)
     write(".generations/PLAN-GONE/3/manifest.json")
     os.utime(release.root() / ".generations/PLAN-GONE", (OLD, OLD))
-    LessonOffer.objects.filter(lesson_id="LES-MATH-0-1").delete()
+    unneeded("LES-MATH-0-1")
     report = health.check(full=True, repair=True)
     assert found(report, FaultKind.ORPHANED)
     assert not (release.root() / "lessons/LES-GONE.json").exists()
@@ -404,6 +501,36 @@ def test_a_night_without_a_check_is_made_up_for(hours, db):
     assert health.due(now) is True
     checked(now - timedelta(hours=27))
     assert health.due(now) is True
+
+
+def test_one_check_an_hour_is_enough(hours, db):
+    night = datetime(2027, 1, 15, 0, 17, tzinfo=UTC)
+    checked(night)
+    assert health.due(night + timedelta(minutes=1)) is None
+    assert health.due(night + timedelta(hours=24)) is True
+    morning = datetime(2027, 1, 17, 5, 17, tzinfo=UTC)
+    HealthReport.objects.create(is_full=False, started_at=morning, finished_at=morning)
+    checked(morning - timedelta(hours=5))
+    assert health.due(morning + timedelta(minutes=1)) is None
+    assert health.due(morning + timedelta(hours=1)) is False
+
+
+def test_a_sample_replaces_no_nightly_check(hours, db):
+    night = datetime(2027, 1, 15, 0, 17, tzinfo=UTC)
+    checked(night - timedelta(hours=24))
+    just_now = night - timedelta(minutes=9)
+    HealthReport.objects.create(
+        is_full=False, started_at=just_now, finished_at=just_now
+    )
+    assert health.due(night) is True
+
+
+def test_a_look_at_some_plans_is_no_check(hours, db):
+    night = datetime(2027, 1, 15, 0, 17, tzinfo=UTC)
+    HealthReport.objects.create(
+        is_full=True, plans=["PLAN-A"], started_at=night, finished_at=night
+    )
+    assert health.due(night) is True
 
 
 def test_the_nightly_task_mends(published):

@@ -12,12 +12,23 @@ from content.kinds import Kind
 from content.models import LessonStage
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
-from publishing import builds, changes, mending, release as switching, staging, sync_log
+from publishing import (
+    builds,
+    changes,
+    collection,
+    mending,
+    release as switching,
+    staging,
+    sync_log,
+)
 from publishing.models import LessonOffer, Publication, SyncLog, SyncStatus
 from tests.publishing import release
 from tests.publishing.conftest import node
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("worker_starts"),
+]
 
 
 class DiedError(BaseException):
@@ -82,13 +93,13 @@ def test_the_other_plan_writes_a_lesson_again_that_a_dead_build_had_changed(
     release.walk("PLAN-B")
 
 
-def test_a_new_lesson_of_a_dead_build_goes_when_nobody_offers_it(plan, die):
+def test_a_new_lesson_of_a_dead_build_goes_when_it_is_deleted(plan, die):
     builds.publish_plan(plan.pk)
     add_lesson()
     die(plan)
-    services.trash_node(node=node("LES-NEW"))
+    services.delete_node(node=node("LES-NEW"))
     builds.publish_plan(plan.pk)
-    switching.collect()
+    collection.collect()
     assert not staging.exists("lessons/LES-NEW.json")
     release.walk("PLAN-A")
 
@@ -97,10 +108,10 @@ def test_cleaning_up_spares_the_lessons_of_a_release_no_table_knows(plan, die):
     builds.publish_plan(plan.pk)
     add_lesson()
     die(plan)
-    switching.remove_unoffered_lessons()
+    collection.remove_unneeded_lessons()
     release.walk("PLAN-A")
     mending.mend()
-    switching.remove_unoffered_lessons()
+    collection.remove_unneeded_lessons()
     release.walk("PLAN-A")
     assert LessonOffer.objects.filter(lesson_id="LES-NEW").exists()
 
@@ -179,11 +190,21 @@ def test_a_withdrawal_that_fails_holds_up_no_build(plan, other, monkeypatch):
     assert not (release.root() / "plans/PLAN-B").exists()
 
 
-def test_a_release_without_a_plan_is_collected(plan, other, monkeypatch):
+def test_a_release_without_a_plan_is_collected(plan, other):
+    Publication.objects.filter(plan=other).delete()
+    AcademicPlan.objects.filter(pk=other.pk).update(is_published=False)
+    collection.collect()
+    assert not staging.kept_generations("PLAN-B")
+    assert not (release.root() / "plans/PLAN-B").is_symlink()
+    release.walk("PLAN-A")
+
+
+def test_what_a_withdrawal_could_not_delete_is_collected(plan, other, monkeypatch):
     AcademicPlan.objects.filter(pk=other.pk).update(is_published=False)
     with monkeypatch.context() as patch:
         patch.setattr(staging.shutil, "rmtree", lambda *_args, **_kwargs: None)
         builds.process_pending(limit=10)
-    assert staging.kept_generations("PLAN-B")
-    switching.collect()
     assert not staging.kept_generations("PLAN-B")
+    assert list((release.root() / ".discarded").iterdir())
+    collection.collect()
+    assert not list((release.root() / ".discarded").iterdir())

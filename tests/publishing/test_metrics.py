@@ -9,7 +9,7 @@ from content.models import LessonStage
 from plans.models import AcademicPlan
 from plans.services import add_subject
 from publishing import builds, dashboard, queue
-from tests.publishing.conftest import make_subject
+from tests.factories.content import make_subject
 
 pytestmark = pytest.mark.django_db
 

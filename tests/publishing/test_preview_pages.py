@@ -3,9 +3,11 @@
 import io
 import json
 import re
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Group
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -21,8 +23,8 @@ from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from players import roles
 from players.models import User
-from publishing import builds, preview_pages
-from publishing.models import PublishedDocument, SyncLog
+from publishing import builds, drafts, preview_pages, upload_pages
+from publishing.models import PublishedDocument, PublishingSettings, SyncLog
 from tests.factories.content import Branch, make_branch, make_stage
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +120,27 @@ def test_the_draft_is_the_document_a_publish_would_make(browser, branch, plan):
     assert draft == published
 
 
+def test_an_uploaded_picture_is_found_from_wherever_the_lesson_was_read(
+    browser, branch, plan, settings
+):
+    lesson = branch.lessons[0]
+    card = {"id": "ITEM-1", "front": "a", "back": "b", "image": "/media/images/a.png"}
+    make_stage(lesson, type="Reveal", config={"cards": [card]}, position=2)
+    file = settings.CONTENT_ROOT / "lessons" / f"{lesson.public_id}.json"
+
+    def picture_of(document) -> str:
+        return document["stages"][1]["config"]["cards"][0]["image"]
+
+    for site in (settings.SITE_URL, "https://learn.example"):
+        current = PublishingSettings.get_solo()
+        current.local_domain = site
+        current.save()
+        builds.publish_plan(plan.pk)
+        expected = f"{site}/media/images/a.png"
+        assert picture_of(json.loads(file.read_text())) == expected
+        assert picture_of(document_on(browser.get(app("lesson", lesson)))) == expected
+
+
 def test_looking_writes_nothing(browser, branch, plan, settings):
     for kind, thing in (
         ("plan", plan),
@@ -167,18 +190,71 @@ def test_another_plan_another_view(browser, branch, plan):
         assert ("do not get this lesson" in page.content.decode()) is hidden
 
 
-@pytest.mark.parametrize("state", ["draft", "published"])
-def test_what_students_do_not_have_is_explained(browser, branch, plan, state):
-    Node.objects.filter(pk=branch.topic.pk).update(is_published=False)
-    page = browser.get(app("topic", branch.topic, state=state))
+KINDS = ["subject", "track", "unit", "topic", "lesson"]
+
+
+def of_kind(branch, kind) -> Node:
+    return branch.lessons[0] if kind == "lesson" else getattr(branch, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS[:-1])
+def test_what_is_not_published_yet_is_explained(browser, branch, plan, kind):
+    page = browser.get(app(kind, of_kind(branch, kind), state="published"))
     assert page.status_code == 200
-    wanted = "has not been published" if state == "published" else "will not see this"
-    assert wanted in page.content.decode()
+    assert "has not been published" in page.content.decode()
 
 
-def test_a_lesson_of_no_plan_is_shown_all_the_same(browser, branch):
-    page = browser.get(app("lesson", branch.lessons[0]))
-    assert document_on(page)["stages"][0]["title"] == "First step"
+@pytest.mark.parametrize("draft", KINDS[:-1])
+@pytest.mark.parametrize("kind", KINDS[1:-1])
+def test_a_draft_is_shown_as_it_will_look_with_a_word_that_it_is_not_seen_yet(
+    browser, branch, plan, kind, draft
+):
+    Node.objects.filter(pk=of_kind(branch, draft).pk).update(is_published=False)
+    Node.objects.filter(pk=branch.lessons[1].pk).update(is_published=False)
+    text = browser.get(app(kind, of_kind(branch, kind))).content.decode()
+    assert "do not see this yet" in text
+    assert ("Lesson 2" if kind == "topic" else "Physics topic") in text
+
+
+def test_only_the_branch_is_shown_of_a_track_or_a_unit(browser, branch, plan):
+    for kind, parent in ((Kind.UNIT, branch.track), (Kind.TRACK, branch.subject)):
+        services.create_node(
+            kind=kind, parent=parent, title=f"Other {kind}", is_published=True
+        )
+    Node.objects.filter(title__startswith="Other").update(is_linear=True)
+    builds.publish_plan(plan.pk)
+    for state in ("draft", "published"):
+        for kind in ("unit", "track", "subject"):
+            page = browser.get(app(kind, of_kind(branch, kind), state=state))
+            assert "Physics topic" in page.content.decode()
+            assert "Other" not in page.content.decode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_no_plan_has_yet_is_shown_all_the_same(browser, branch, kind):
+    page = browser.get(app(kind, of_kind(branch, kind)))
+    text = page.content.decode()
+    if kind == "lesson":
+        assert document_on(page)["stages"][0]["title"] == "First step"
+    else:
+        assert "No plan has this subject yet." in text
+        assert ("Lesson 1" if kind == "topic" else "Physics topic") in text
+    assert "Signed in" in text
+
+
+def test_what_a_plan_hides_is_not_shown(browser, branch, plan):
+    set_override(plan=plan, target=branch.unit, action="hide")
+    for kind in ("unit", "topic"):
+        text = browser.get(app(kind, of_kind(branch, kind))).content.decode()
+        assert "Students of this plan will not see this" in text
+
+
+def test_the_tree_may_name_the_plan_by_its_key(browser, branch, plan):
+    other = AcademicPlan.objects.create(title="Another", is_published=True)
+    add_subject(plan=other, subject=branch.subject)
+    set_override(plan=other, target=branch.topic, action="set_free")
+    text = browser.get(app("topic", branch.topic, plan=other.pk)).content.decode()
+    assert "Free preview" in text
 
 
 def test_a_plan_that_cannot_be_built_says_why(browser, branch, plan):
@@ -219,29 +295,37 @@ def test_content_has_its_own_direction(
         assert re.search(rf'class="app player"\s+dir="{direction}"', page)
 
 
-def test_a_draft_topic_reads_only_its_own_subject(
-    browser, branch, plan, django_assert_max_num_queries
+@pytest.mark.parametrize("kind", ["unit", "topic", "lesson"])
+def test_a_draft_reads_only_its_own_branch(
+    browser, branch, plan, kind, django_assert_max_num_queries
 ):
-    for number in range(5):
-        other = make_branch(f"Other {number}", lessons=1)
-        add_subject(plan=plan, subject=other.subject)
-    browser.get(app("topic", branch.topic))
-    # Session, user, permissions (2); policy; node, plans; the snapshot's 12 and 3 for
-    # the subject; its language; savepoints.
-    with django_assert_max_num_queries(30):
-        browser.get(app("topic", branch.topic))
+    unit = services.create_node(
+        kind=Kind.UNIT, parent=branch.track, title="Other", is_published=True
+    )
+    topic = services.create_node(
+        kind=Kind.TOPIC, parent=unit, title="Other", is_published=True
+    )
+    services.create_node(kind=Kind.LESSON, parent=topic, title="L", is_published=True)
+    node = Node.objects.get(pk=of_kind(branch, kind).pk)
+    made = drafts.DraftDocuments(plan, node)
+    assert made.offers(node)
+    assert not made.offers(topic)
+    # Session, user, permissions (2); policy; node, plans; the subject's root; settings;
+    # overrides; branch and stages; a lesson's own stages; the language; savepoints.
+    with django_assert_max_num_queries(17):
+        browser.get(app(kind, node))
 
 
 # --- Who may look --------------------------------------------------------------------
 
 
-PAGES = ["preview_lesson", "app_lesson", "preview_topic", "app_topic", "preview_plan"]
-PAGES.append("app_plan")
+PAGES = [f"{page}_{kind}" for kind in [*KINDS, "plan"] for page in ("preview", "app")]
 
 
 def address(name, branch, plan) -> str:
-    thing = {"lesson": branch.lessons[0], "topic": branch.topic, "plan": plan}
-    return reverse(f"admin:{name}", args=[thing[name.split("_")[1]].public_id])
+    kind = name.split("_")[1]
+    thing = plan if kind == "plan" else of_kind(branch, kind)
+    return reverse(f"admin:{name}", args=[thing.public_id])
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -503,9 +587,24 @@ def upload(browser, name, content, what="image"):
 def test_a_picture_is_kept_under_a_name_nobody_chose(browser):
     answer = upload(browser, "../../evil.html", picture())
     url = answer.json()["url"]
-    assert re.fullmatch(r"/media/images/stages/\w{16}\.png", url)
+    assert re.fullmatch(r"/media/images/stages/\w{20}\.png", url)
     assert default_storage.exists(url.removeprefix("/media/"))
     assert status_of(Client(), url) == 200  # students' apps are not signed in here
+
+
+def test_the_pictures_kept_last_can_be_chosen_again(
+    browser, browser_of, settings, tmp_path, monkeypatch
+):
+    settings.MEDIA_ROOT = tmp_path
+    recent = reverse("admin:recent_images")
+    assert browser.get(recent).json() == {"images": []}
+    monkeypatch.setattr(upload_pages, "MOST_RECENT", 2)
+    kept = []
+    for minute in range(3):
+        with time_machine.travel(datetime(2026, 11, 20, 12, minute, tzinfo=UTC)):
+            kept.append(upload(browser, "a.png", picture()).json()["url"])
+    assert browser.get(recent).json() == {"images": [kept[2], kept[1]]}
+    assert browser_of(roles.PUBLISHERS).get(recent).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -525,8 +624,6 @@ def test_what_is_no_picture_is_refused(browser, content, why):
 
 
 def test_a_picture_too_large_is_refused(browser, monkeypatch):
-    from publishing import upload_pages
-
     monkeypatch.setattr(upload_pages, "MOST_IMAGE_BYTES", 10)
     answer = upload(browser, "a.png", picture())
     assert answer.status_code == 400

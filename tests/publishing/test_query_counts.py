@@ -4,12 +4,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from content.models import LessonStage
+from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject
-from publishing import builds, snapshot
+from publishing import builds, changes, snapshot
 from publishing.models import PublishingSettings
-from tests.publishing.conftest import make_subject
+from tests.factories.content import make_subject, plant
 
 pytestmark = pytest.mark.django_db
 
@@ -30,14 +30,31 @@ def queries_of(action) -> int:
     return len(captured)
 
 
-def test_reading_a_plan_takes_thirteen_queries_at_any_size():
+def test_reading_a_plan_takes_fourteen_queries_at_any_size():
     PublishingSettings.get_solo()
     small, large = plan_of("SMALL", lessons=2), plan_of("LARGE", lessons=20)
     # The plan with its labels, settings, plan subjects, revisions, torn switches, the
-    # publication, overrides; the subject's root, nodes and stages; published
-    # documents, lessons open elsewhere, the removals counter.
+    # publication, overrides; the subject's root, nodes, numbers of stages
+    # and stages; published documents, lessons open elsewhere, the removals counter.
     counts = {queries_of(lambda: snapshot.take(plan.pk)) for plan in (small, large)}  # noqa: B023
-    assert counts == {13}
+    assert counts == {14}
+
+
+def test_a_build_reads_nothing_of_plans_that_have_other_subjects():
+    mine = plan_of("MINE", lessons=1)
+    plan_of("OTHER", lessons=2)
+    sharing = AcademicPlan.objects.create(title="Sharing", is_published=True)
+    for subject in mine.subjects.all():
+        add_subject(plan=sharing, subject=subject)
+    Node.objects.update(is_public=True)
+    builds.process_pending(limit=10)
+    open_elsewhere = snapshot.take(mine.pk, full=True).open_elsewhere
+    assert open_elsewhere == {"LES-MINE-0-0", "LES-MINE-1-0"}
+    with CaptureQueriesContext(connection) as captured:
+        changes.pending([mine.pk])
+    read = [q["sql"] for q in captured if "publishing_publication" in q["sql"]]
+    assert len(read) == 1
+    assert str(mine.pk) in read[0].partition("WHERE")[2]
 
 
 def test_a_first_build_does_not_ask_more_for_more_lessons():
@@ -49,9 +66,12 @@ def test_a_first_build_does_not_ask_more_for_more_lessons():
 
 
 def test_a_one_lesson_edit_asks_the_same_at_any_size():
+    """Large enough for whatever asks in batches of five hundred to show itself."""
     counts = set()
-    for name, lessons in (("SMALL", 2), ("LARGE", 20)):
-        plan = plan_of(name, lessons=lessons)
+    for name, lessons in (("SMALL", 2), ("LARGE", 600)):
+        plant(name, lessons=lessons)
+        plan = AcademicPlan.objects.create(title=name, is_published=True)
+        add_subject(plan=plan, subject=Node.objects.get(public_id=f"SUBJ-{name}"))
         builds.publish_plan(plan.pk)
         LessonStage.objects.filter(public_id=f"STG-{name}-0-0").update(title="New")
         counts.add(queries_of(lambda: builds.publish_plan(plan.pk)))  # noqa: B023

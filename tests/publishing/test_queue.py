@@ -1,14 +1,17 @@
 """From an edit to a woken worker."""
 
+import time
+
 import pytest
 from django.db import transaction
 
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
-from publishing import builds, queue, receivers
+from publishing import builds, distribution, queue, receivers, tasks
 from publishing.models import PublishingSettings, SyncLog
+from tests.factories.content import make_subject
 from tests.publishing import release
-from tests.publishing.conftest import make_subject, node
+from tests.publishing.conftest import node
 
 
 @pytest.mark.django_db(transaction=True)
@@ -17,7 +20,7 @@ def test_an_edit_queues_the_plans_that_have_it_once(plan, monkeypatch):
     other.plan_subjects.create(subject=make_subject("PHYS"))
     queue.remove(queue.waiting())
     woken = []
-    monkeypatch.setattr(receivers, "wake", woken.append)
+    monkeypatch.setattr(receivers, "wake", lambda pks, at_once: woken.append(pks))
     with transaction.atomic():
         for number in range(3):
             Node.objects.filter(public_id="LES-MATH-0-0").update(title=f"T{number}")
@@ -89,9 +92,103 @@ def test_two_builders_do_not_build_one_plan(plan):
         assert again
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_who_finds_the_plan_busy_leaves_its_edit_to_the_builder(
+    plan, monkeypatch
+):
+    builds.publish_plan(plan.pk)
+    node("LES-MATH-0-0").save()
+    real = builds.take
+
+    def take_and_sell(plan_pk):
+        """After the snapshot somebody sells a lesson, which starts a worker."""
+        monkeypatch.setattr(builds, "take", real)
+        snapshot = real(plan_pk)
+        lesson = node("LES-MATH-0-0")
+        lesson.required_item = "BOOK-1"
+        lesson.save()
+        return snapshot
+
+    monkeypatch.setattr(builds, "take", take_and_sell)
+    builds.publish_plan(plan.pk)
+    topic = release.read("plans/PLAN-A/TOP-MATH-0.json")
+    assert topic["lessons"][0]["access"]["required_item"] == "BOOK-1"
+    assert queue.waiting() == set()
+
+
 @pytest.mark.django_db
 def test_a_batch_has_a_limit_and_says_what_is_left(plan):
     for number in range(3):
         AcademicPlan.objects.create(title=f"P{number}", is_published=True)
     assert builds.process_pending(limit=3) == 1
     assert builds.process_pending(limit=3) == 0
+
+
+# --- The lock -------------------------------------------------------------------------
+
+
+def lock_of(plan: AcademicPlan) -> str:
+    return f"cdn_export:lock:{plan.pk}"
+
+
+@pytest.mark.django_db
+def test_a_lock_names_its_owner_and_runs_out_soon_after_its_death(plan, redis_client):
+    with queue.build_lock(plan.pk):
+        first = redis_client.get(lock_of(plan))
+        assert 0 < redis_client.ttl(lock_of(plan)) <= 60
+    with queue.build_lock(plan.pk):
+        assert redis_client.get(lock_of(plan)) not in (None, first)
+
+
+@pytest.mark.django_db
+def test_a_lock_is_renewed_while_its_owner_lives(plan, redis_client, monkeypatch):
+    monkeypatch.setattr(queue, "_RENEW_SECONDS", 0.01)
+    with queue.build_lock(plan.pk):
+        redis_client.expire(lock_of(plan), 20)
+        for _look in range(1000):
+            if redis_client.ttl(lock_of(plan)) > 20:
+                break
+            time.sleep(0.01)
+        assert redis_client.ttl(lock_of(plan)) > 20
+
+
+@pytest.mark.django_db
+def test_a_lock_that_another_took_meanwhile_is_neither_renewed_nor_released(
+    plan, redis_client, monkeypatch
+):
+    monkeypatch.setattr(queue, "_RENEW_SECONDS", 0.01)
+    with queue.build_lock(plan.pk):
+        redis_client.set(lock_of(plan), "another's", ex=20)
+        time.sleep(0.1)  # a few renewals
+    assert redis_client.get(lock_of(plan)) == b"another's"
+    assert redis_client.ttl(lock_of(plan)) <= 20
+
+
+# --- The tasks ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def uploads(monkeypatch) -> list[str]:
+    """Grows when an upload is asked for; none is made."""
+    asked: list[str] = []
+
+    def refuse() -> None:
+        raise AssertionError("the build waits for an upload")
+
+    monkeypatch.setattr(distribution, "distribute", refuse)
+    monkeypatch.setattr(tasks.distribute, "delay", lambda: asked.append("upload"))
+    return asked
+
+
+@pytest.mark.django_db
+def test_no_batch_waits_for_an_upload(plan, uploads):
+    tasks.process_pending()
+    assert uploads == ["upload"]
+    release.walk("PLAN-A")
+
+
+@pytest.mark.django_db
+def test_publish_now_does_not_wait_for_an_upload(plan, uploads):
+    tasks.publish_plan(plan.pk, "admin")
+    assert uploads == ["upload"]
+    release.walk("PLAN-A")

@@ -179,7 +179,7 @@ def test_a_damaged_file_is_left_to_the_health_check(published):
     with structlog.testing.capture_logs() as logs:
         assert resigning.renew_signatures(NOON + 3 * HOUR) == 0
     assert logs[-1]["event"] == "signatures_renewed"
-    assert (logs[-1]["due"], logs[-1]["unreadable"]) == (1, 1)
+    assert (logs[-1]["due"], logs[-1]["left"]) == (1, 1)
 
 
 def test_without_embedded_signatures_there_is_nothing_to_do(published):
@@ -197,12 +197,12 @@ def test_a_changed_domain_is_in_every_signature_with_the_next_build(published):
     assert record().version == NOON
 
 
-def test_a_shorter_life_is_in_every_signature_with_the_next_build(published):
+def test_a_shorter_life_is_in_every_signature_soon_without_a_build(published):
     current = PublishingSettings.get_solo()
     current.signed_url_hours = 1
     current.save()
-    with at(NOON + 60):
-        builds.publish_plan(published.pk)
+    assert builds.publish_plan(published.pk) is None
+    assert resigning.renew_signatures(NOON + 60) == 1
     assert record().signed_until == NOON + 60 + HOUR
 
 

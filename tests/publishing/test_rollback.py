@@ -1,12 +1,15 @@
 """Going back to a kept generation, and forward again."""
 
+import errno
 import threading
 from contextlib import nullcontext, suppress
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import OperationalError, connection
 
+from content import services
+from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
@@ -14,6 +17,8 @@ from publishing import (
     builds,
     changes,
     closure,
+    collection,
+    gates,
     health,
     queue,
     rollback,
@@ -164,10 +169,74 @@ def test_a_plan_that_is_no_longer_published_is_refused(plan, two_generations):
         rollback.make_current("PLAN-A", 1)
 
 
+MISTAKES = {
+    "hidden": lambda plan, unit: set_override(plan=plan, target=unit, action="hide"),
+    "unpublished": lambda plan, unit: Node.objects.filter(pk=unit.pk).update(
+        is_published=False
+    ),
+    "trashed": lambda plan, unit: services.trash_node(node=unit),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=list(MISTAKES))
+def test_what_was_taken_away_by_mistake_is_back(plan, mistake):
+    Node.objects.filter(public_id="LES-MATH-0-0").update(is_public=True)
+    publish(plan)
+    before = release.everything()
+    mistake(plan, node("UNIT-MATH-0"))
+    publish(plan)
+    collection.collect()
+    assert gates.opened() == set()
+    assert release.lessons() > {"LES-MATH-0-0", "LES-MATH-0-1"}
+    assert tables_match_the_disk()
+    rollback.make_current("PLAN-A", 1)
+    assert release.everything() == before
+    release.walk("PLAN-A")
+    assert gates.opened() == {"LES-MATH-0-0"}
+    assert tables_match_the_disk()
+
+
+def test_a_lesson_goes_with_the_last_generation_that_names_it(plan):
+    publish(plan)
+    services.trash_node(node=node("LES-MATH-0-0"))
+    for title in ("Second", "Third", "Fourth"):
+        assert "LES-MATH-0-0" in release.lessons()
+        AcademicPlan.objects.filter(pk=plan.pk).update(title=title)
+        publish(plan)
+        collection.collect()
+    assert "LES-MATH-0-0" not in release.lessons()
+    release.walk("PLAN-A")
+
+
+def test_new_lessons_are_there_to_go_forward_to(plan):
+    publish(plan)
+    services.create_node(
+        kind=Kind.LESSON,
+        parent=node("TOP-MATH-0"),
+        title="New",
+        public_id="LES-NEW",
+        is_published=True,
+    )
+    publish(plan)
+    rollback.make_current("PLAN-A", 1)
+    collection.collect()
+    rollback.make_current("PLAN-A", 2)
+    assert "lessons/LES-NEW.json" in release.everything()
+
+
+def test_a_kept_lesson_that_is_damaged_refuses_the_rollback(plan):
+    publish(plan)
+    services.trash_node(node=node("LES-MATH-0-0"))
+    publish(plan)
+    (release.root() / "lessons/LES-MATH-0-0.json").write_bytes(b"{}")
+    with pytest.raises(RollbackError, match=r"LES-MATH-0-0"):
+        rollback.make_current("PLAN-A", 1)
+
+
 def test_a_lesson_that_is_gone_refuses_the_rollback(plan):
     publish(plan)
-    Node.objects.filter(public_id="LES-MATH-0-0").update(is_published=False)
-    publish(plan)
+    services.delete_node(node=node("LES-MATH-0-0"))
+    builds.process_pending(limit=10)
     before, was = release.everything(), Publication.objects.values().get()
     with pytest.raises(RollbackError, match=r"LES-MATH-0-0\.json: .*gone"):
         rollback.make_current("PLAN-A", 1)
@@ -237,11 +306,55 @@ def test_a_rollback_that_dies_after_the_rename_is_put_right(
     assert tables_match_the_disk()
 
 
+def test_a_disk_that_refuses_leaves_an_earlier_rollback_alone(
+    plan, two_generations, monkeypatch
+):
+    rename("Third")
+    publish(plan)
+    rollback.make_current("PLAN-A", 2)
+    was = Publication.objects.values().get()
+
+    def refuse(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("switch", "begin_switch"):
+        with monkeypatch.context() as patch:
+            patch.setattr(staging, name, refuse)
+            with pytest.raises(OSError, match="No space"):
+                rollback.make_current("PLAN-A", 1)
+        builds.process_pending(limit=10)
+        assert staging.current_generation("PLAN-A") == 2
+        now = Publication.objects.values().get()
+        assert {**now, "fence": 0} == {**was, "fence": 0}
+
+
+@pytest.mark.parametrize("lost", [1, rollback._ATTEMPTS])
+def test_a_rollback_that_loses_a_race_is_made_again(
+    plan, two_generations, monkeypatch, lost
+):
+    real, turns = rollback.release.take_switch_lock, []
+
+    def lose():
+        turns.append(1)
+        if len(turns) <= lost:
+            raise OperationalError(1205, "Lock wait timeout exceeded")
+        return real()
+
+    monkeypatch.setattr(rollback.release, "take_switch_lock", lose)
+    if lost == 1:
+        rollback.make_current("PLAN-A", 1)
+        assert staging.current_generation("PLAN-A") == 1
+    else:
+        with pytest.raises(RollbackError, match="busy"):
+            rollback.make_current("PLAN-A", 1)
+        assert staging.current_generation("PLAN-A") == 2
+    assert not changes.pending()
+
+
 def test_collecting_keeps_the_rolled_back_generation(plan, two_generations):
     current = PublishingSettings.get_solo()
     current.kept_generations = 1
     current.save()
-    publish(plan)
     rollback.make_current("PLAN-A", 1)
     tasks.collect_generations()
     assert 1 in staging.kept_generations("PLAN-A")
@@ -269,7 +382,7 @@ def test_the_rows_of_a_rolled_back_file_have_its_hash(two_generations):
 )
 def test_builds_and_rollbacks_side_by_side_leave_a_whole_release(plan, monkeypatch):
     """Without the builders' lock, as when Redis is away: the fence alone decides."""
-    monkeypatch.setattr(queue, "build_lock", lambda _plan: nullcontext(True))
+    monkeypatch.setattr(queue, "build_lock", lambda _plan, **_: nullcontext(True))
     publish(plan)
     stop = threading.Event()
 

@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 
 from content.folding import fold
 from publishing import builds, encoding, locations, structure
-from tests.publishing.conftest import make_subject
+from tests.factories.content import make_subject
 
 
 @pytest.mark.parametrize(

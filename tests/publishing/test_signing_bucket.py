@@ -1,6 +1,7 @@
 """Signed URLs of the private bucket, read over HTTP; and when this server serves."""
 
 import time
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import ProxyHandler, build_opener
 
@@ -12,7 +13,12 @@ from django.utils import timezone
 
 from content.models import LessonStage
 from publishing import builds, distribution, resigning, signing, staging, videos
-from publishing.models import PublishedDocument, PublishingSettings
+from publishing.models import (
+    PublishedDocument,
+    PublishingSettings,
+    SyncStatus,
+    SyncStep,
+)
 from publishing.targets import DistributionError
 from tests.publishing.cdn_world import PRIVATE, PUBLIC, turn_on
 from tests.publishing.conftest import node
@@ -20,6 +26,7 @@ from tests.publishing.conftest import node
 pytestmark = pytest.mark.django_db
 MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256))
 LESSON = "LES-MATH-0-0"
+OTHER = "LES-MATH-0-1"
 PATH = f"lessons/{LESSON}.json"
 _opener = build_opener(ProxyHandler({}))
 
@@ -85,17 +92,79 @@ def test_without_a_usable_private_bucket_this_server_serves_it(s3, on, plan, wit
     assert is_here(link())
 
 
+def watch(source: str, lesson_id: str = LESSON) -> None:
+    """Put a stage that shows this video into a lesson."""
+    LessonStage.objects.create(
+        public_id=f"STG-v-{lesson_id}",
+        lesson=node(lesson_id),
+        type="Video",
+        title="Watch",
+        config={"source": source},
+    )
+
+
+UNUSABLE = [
+    {"cdn_secret_key": "unreadable"},
+    {"cdn_endpoint": "no address"},
+    {"cdn_private_bucket": "No Bucket"},
+]
+
+
+@pytest.mark.parametrize("broken", UNUSABLE)
+def test_a_bucket_nobody_can_use_stops_no_build(s3, on, plan, broken):
+    watch(videos.store_video(video(), now=timezone.now()))
+    PublishingSettings.objects.update(**broken)
+    entry = builds.publish_plan(plan.pk)
+    assert (entry.status, entry.step) == (SyncStatus.QUEUED, SyncStep.UPLOAD)
+    assert is_here(published_url()), "nobody can sign it there"
+
+
+def test_while_the_bucket_cannot_be_used_its_videos_keep_their_signatures(
+    s3, on, plan, settings
+):
+    watch(videos.store_video(video(), now=timezone.now()))
+    on.cdn_enabled = False
+    on.save()
+    watch(videos.store_video(video(), now=timezone.now()), OTHER)
+    builds.publish_plan(plan.pk)
+    before, other = published_url(), published_url(OTHER)
+    PublishingSettings.objects.update(cdn_secret_key="unreadable")
+    assert resigning.renew_signatures(int(time.time()) + 3 * 3600) == 1
+    assert published_url() == before
+    assert published_url(OTHER) != other, "what lies here is signed as ever"
+
+
+@pytest.mark.parametrize(
+    "without", [{"cdn_enabled": False}, {"local_fallback_mode": True}]
+)
+def test_a_video_in_the_bucket_plays_though_students_read_from_here(
+    s3, on, plan, without
+):
+    source = videos.store_video(video(), now=timezone.now())
+    watch(source)
+    builds.publish_plan(plan.pk)
+    PublishingSettings.objects.update(**without)
+    resigning.renew_signatures(int(time.time()))
+    assert read(published_url()) == (MP4, "video/mp4")
+    assert read(play_time_url(source)) == (MP4, "video/mp4")
+
+
+def play_time_url(source: str) -> str:
+    """What the API answers when a student is about to play it."""
+    return signing.video_signer().sign(source, int(time.time()) + 60)
+
+
 def test_a_video_goes_to_the_private_bucket_and_plays_from_there(s3, on, settings):
     source = videos.store_video(video(), now=timezone.now())
     assert s3.objects(PRIVATE) == {f"videos/{source}": MP4}
     assert s3.objects(PUBLIC) == {}
     assert not settings.VIDEO_ROOT.exists()
-    url = signing.video_signer().sign(source, int(time.time()) + 60)
-    assert read(url) == (MP4, "video/mp4")
+    assert read(play_time_url(source)) == (MP4, "video/mp4")
 
 
-def test_a_video_the_bucket_refuses_is_not_kept(s3, on, wire):
-    wire.fault = lambda method, _path: "500" if method == "PUT" else None
+@pytest.mark.parametrize("fault", ["500", "lie"])
+def test_a_video_the_bucket_does_not_take_is_an_error(s3, on, wire, fault):
+    wire.fault = lambda method, _path: fault if method == "PUT" else None
     with pytest.raises(DistributionError, match=PRIVATE):
         videos.store_video(video(), now=timezone.now())
     assert s3.objects(PRIVATE) == {}
@@ -106,13 +175,7 @@ def test_videos_that_lie_here_play_from_here_until_they_are_moved(
 ):
     settings.VIDEO_ROOT = tmp_path / "videos"
     source = videos.store_video(video(), now=timezone.now())
-    LessonStage.objects.create(
-        public_id="STG-v",
-        lesson=node(LESSON),
-        type="Video",
-        title="Watch",
-        config={"source": source},
-    )
+    watch(source)
     turn_on(wire.url)
     builds.publish_plan(plan.pk)
     version = orjson.loads(staging.read(PATH))["version"]
@@ -127,20 +190,87 @@ def test_videos_that_lie_here_play_from_here_until_they_are_moved(
     assert "0 videos moved." in capsys.readouterr().out
 
 
-def published_url() -> str:
-    stages = orjson.loads(staging.read(PATH))["stages"]
+@pytest.fixture
+def two_here(wire, plan, settings, tmp_path) -> list[str]:
+    """Two published videos that lie here, and a private bucket that is new."""
+    settings.VIDEO_ROOT = tmp_path / "videos"
+    sources = [videos.store_video(video(), now=timezone.now()) for _ in range(2)]
+    for source, lesson_id in zip(sorted(sources), (LESSON, OTHER), strict=True):
+        watch(source, lesson_id)
+    turn_on(wire.url)
+    builds.publish_plan(plan.pk)
+    return sorted(sources)
+
+
+def plays(url: str, settings) -> bool:
+    if not is_here(url):
+        return read(url)[0] == MP4
+    name = urlsplit(url).path.removeprefix("/files/videos/")
+    return (settings.VIDEO_ROOT / name).read_bytes() == MP4
+
+
+@pytest.mark.parametrize("fault", ["500", "lie"])
+def test_a_move_that_fails_half_way_deletes_nothing_and_is_continued(
+    s3, wire, settings, two_here, fault
+):
+    wire.fault = lambda method, path: (
+        fault if method == "PUT" and two_here[1] in path else None
+    )
+    with pytest.raises(CommandError, match=PRIVATE):
+        call_command("move_videos")
+    for lesson_id in (LESSON, OTHER):
+        assert plays(published_url(lesson_id), settings)
+    assert {path.name for path in settings.VIDEO_ROOT.rglob("[!.]*.mp4")} == {
+        source.rpartition("/")[2] for source in two_here
+    }
+    wire.reset()
+    call_command("move_videos")
+    assert [path for path in wire.paths("PUT") if "videos" in path] == [
+        f"videos/{two_here[1]}"
+    ]
+    for lesson_id in (LESSON, OTHER):
+        assert read(published_url(lesson_id))[0] == MP4
+    assert not [path for path in settings.VIDEO_ROOT.rglob("*") if path.is_file()]
+
+
+def test_a_move_begun_for_another_bucket_loses_nothing(s3, wire, settings, two_here):
+    wire.fault = lambda method, path: (
+        "500" if method == "PUT" and two_here[1] in path else None
+    )
+    with pytest.raises(CommandError):
+        call_command("move_videos")
+    wire.reset()
+    turn_on(wire.url, cdn_private_bucket=PUBLIC, cdn_bucket=PRIVATE)
+    call_command("move_videos")
+    there = {path for path in s3.objects(PUBLIC) if path.startswith("videos/")}
+    assert there == {f"videos/{source}" for source in two_here}
+
+
+def test_links_play_at_every_moment_of_a_move(
+    s3, wire, settings, two_here, monkeypatch
+):
+    unlink = Path.unlink
+    seen = []
+
+    def look(path: Path, *args: object, **kwargs: object) -> None:
+        if path.suffix == ".mp4":
+            seen.extend(published_url(lesson_id) for lesson_id in (LESSON, OTHER))
+        unlink(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "unlink", look)
+    call_command("move_videos")
+    assert len(seen) == 4
+    assert all(read(url)[0] == MP4 for url in seen)
+
+
+def published_url(lesson_id: str = LESSON) -> str:
+    stages = orjson.loads(staging.read(f"lessons/{lesson_id}.json"))["stages"]
     return next(s["config"]["signed_url"] for s in stages if s["type"] == "Video")
 
 
 def test_what_is_signed_again_is_uploaded_again(s3, on, plan):
     source = videos.store_video(video(), now=timezone.now())
-    LessonStage.objects.create(
-        public_id="STG-v",
-        lesson=node(LESSON),
-        type="Video",
-        title="Watch",
-        config={"source": source},
-    )
+    watch(source)
     builds.publish_plan(plan.pk)
     resigning.forget_signatures()
     assert resigning.renew_signatures(int(time.time()) + 3600) == 1

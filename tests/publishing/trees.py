@@ -176,7 +176,6 @@ def build(
         sealer=sealer,
         signer=FrozenSigner(),
         is_gated=lambda lesson_id: not open_elsewhere(lesson_id),
-        config_of=lambda step: step.config,
     )
     fresh = [Fresh(tree, revision) for tree in trees if tree]
     assembly = Assembly(maker, NoRelease(), shard_threshold)

@@ -25,7 +25,7 @@ class Command(ReportingCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        faults = diagnosis.find_faults(rows=options["rows"])
+        faults = diagnosis.find_faults(rows=options["rows"], progress=self.progress)
         self.answer({"ok": not faults, "faults": [asdict(fault) for fault in faults]})
         for fault in faults:
             place = ".".join(filter(None, [fault.table, fault.what]))

@@ -17,7 +17,7 @@ class Command(ReportingCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         try:
-            moved = videos.move_to_bucket()
+            moved = videos.move_to_bucket(progress=self.progress)
         except MemoraError as refusal:
             self.answer({"ok": False, "error": refusal.message})
             self.fail(refusal.message)

@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.utils import timezone
-from django.utils.translation import ngettext
+from django.utils.translation import gettext as _, ngettext
 
 from plans.models import AcademicPlan
-from publishing import builds, status
+from publishing import builds, changes, distribution, status
 from publishing.management.commands._reporting import ReportingCommand
+from publishing.models import Publication
 
 
 class Command(ReportingCommand):
@@ -22,16 +23,28 @@ class Command(ReportingCommand):
         names = dict(
             AcademicPlan.objects.filter(pk__in=ready).values_list("pk", "public_id")
         )
-        results = []
-        for number, plan_pk in enumerate(ready, start=1):
-            self.progress(number, len(ready))
-            entry = builds.publish_plan(plan_pk, trigger="command")
+        stuck = Publication.objects.filter(pk__in=changes.to_withdraw())
+        results = [self._not_withdrawn(publication) for publication in stuck]
+        for done, plan_pk in enumerate(ready):
+            self.progress(done, len(ready))
+            try:
+                entry = builds.publish_plan(
+                    plan_pk, trigger="command", patience=builds.PATIENCE
+                )
+            except builds.BuildingElsewhereError as error:
+                results.append(
+                    {"plan": names[plan_pk], "ok": False, "error": str(error)}
+                )
+                self.step(f"{names[plan_pk]}: {error}")
+                continue
             if entry is None:
                 continue  # somebody else built it meanwhile
-            ok = entry.status in status.SUCCEEDED
+            ok = status.is_out(entry)
             results.append({"plan": names[plan_pk], "ok": ok, "error": entry.error})
             if not ok:
                 self.step(f"{names[plan_pk]}: {entry.error}")
+        self.progress(len(ready), len(ready))
+        distribution.distribute()  # what was withdrawn leaves the CDN
         failed = sum(not result["ok"] for result in results)
         self.answer({"ok": not failed, "plans": results})
         built = len(results) - failed
@@ -42,3 +55,9 @@ class Command(ReportingCommand):
         if failed:
             said = ngettext("%(count)d plan failed.", "%(count)d plans failed.", failed)
             self.fail(said % {"count": failed})
+
+    def _not_withdrawn(self, publication: Publication) -> dict[str, Any]:
+        plan_id = publication.plan_public_id
+        why = _("it could not be withdrawn; the log says why")
+        self.step(f"{plan_id}: {why}")
+        return {"plan": plan_id, "ok": False, "error": why}

@@ -7,10 +7,9 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
 from plans.models import AcademicPlan
-from publishing import builds, preview, release
+from publishing import builds, preview, release, status
 from publishing.management.commands._reporting import ReportingCommand
 from publishing.models import Publication, SyncLog
-from publishing.status import SUCCEEDED
 from publishing.validation import InvalidDocumentError
 
 
@@ -44,13 +43,13 @@ class Command(ReportingCommand):
             self.misused(_("Name plans by their ids, or say --all."))
         plans = self.published_plans(options["plans"])
         results = []
-        for number, plan in enumerate(plans, start=1):
-            if len(plans) > 1:
-                self.progress(number, len(plans))
+        for done, plan in enumerate(plans):
+            self.progress(done, len(plans))
             if options["dry_run"]:
                 results.append(self._preview(plan, full=options["full"]))
             else:
                 results.append(self._publish(plan, full=options["full"]))
+        self.progress(len(plans), len(plans))
         failed = sum(not result["ok"] for result in results)
         self.answer({"ok": not failed, "plans": results})
         if failed:
@@ -69,7 +68,19 @@ class Command(ReportingCommand):
             release.distrust(
                 Publication.objects.filter(plan=plan).values_list("pk", flat=True)
             )
-        return self._report(plan, builds.publish_plan(plan.pk, trigger="command"))
+        try:
+            entry = builds.publish_plan(
+                plan.pk, trigger="command", patience=builds.PATIENCE
+            )
+        except builds.BuildingElsewhereError as error:
+            self.step(f"{plan.public_id}: {error}")
+            return {
+                "plan": plan.public_id,
+                "ok": False,
+                "status": "building_elsewhere",
+                "error": str(error),
+            }
+        return self._report(plan, entry)
 
     def _report(self, plan: AcademicPlan, entry: SyncLog | None) -> dict[str, Any]:
         result: dict[str, Any] = {"plan": plan.public_id, "ok": True}
@@ -77,7 +88,7 @@ class Command(ReportingCommand):
             self.say(_("%(plan)s: nothing to do") % {"plan": plan.public_id})
             return result | {"status": "nothing_to_do"}
         result |= {
-            "ok": entry.status in SUCCEEDED,
+            "ok": status.is_out(entry),
             "status": entry.status,
             "generation": entry.generation,
             "files_written": entry.files_written,

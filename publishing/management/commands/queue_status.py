@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 
 from publishing import status
 from publishing.management.commands._reporting import ReportingCommand
-from publishing.status import QueueStatus, Run
+from publishing.status import QueueStatus, Run, Waiting
 
 
 class Command(ReportingCommand):
     help = (
         "Say what waits to be published, what runs, what failed. Exit code 1 when a "
-        "dead letter waits for somebody."
+        "dead letter or a failed upload waits for somebody."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
@@ -24,16 +24,17 @@ class Command(ReportingCommand):
         self.answer(found.as_dict())
         self._say_all(found)
         if found.needs_somebody:
-            self.fail(_("Dead letters wait for somebody."))
+            self.fail(_("Dead letters or failed uploads wait for somebody."))
 
     def _say_all(self, found: QueueStatus) -> None:
-        self.say(_("Waiting: %(count)d") % {"count": len(found.pending)})
-        for plan in found.pending:
-            age = timesince(plan.since, found.now) if plan.since else _("just now")
-            self.say(f"  {plan.plan}  {age}  {plan.title}")
+        self._say_waiting(_("Waiting"), found.pending, found.now)
+        self._say_waiting(_("To be withdrawn"), found.withdrawing, found.now)
         self._say_runs(_("Building"), found.building)
+        self._say_runs(_("Uploading"), found.uploading)
+        self._say_runs(_("Waiting to be uploaded"), found.waiting_uploads)
         self._say_runs(_("Tried again"), found.retries)
         self._say_runs(_("Dead letters"), found.dead_letters)
+        self._say_runs(_("Failed uploads"), found.failed_uploads)
         self.say(_("Last success:"))
         for state in found.plans:
             generation = _("generation %(number)s") % {"number": state.generation}
@@ -44,6 +45,12 @@ class Command(ReportingCommand):
             self.say(line.rstrip())
         self.say(_("Last run: %(when)s") % {"when": _moment(found.last_processed)})
         self.say(_("Worker's heartbeat: %(when)s") % {"when": _moment(found.heartbeat)})
+
+    def _say_waiting(self, title: str, plans: list[Waiting], now: datetime) -> None:
+        self.say(f"{title}: {len(plans)}")
+        for plan in plans:
+            age = timesince(plan.since, now) if plan.since else _("just now")
+            self.say(f"  {plan.plan}  {age}  {plan.title}")
 
     def _say_runs(self, title: str, runs: list[Run]) -> None:
         self.say(f"{title}: {len(runs)}")

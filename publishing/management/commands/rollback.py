@@ -30,9 +30,9 @@ class Command(ReportingCommand):
             return
         try:
             entry = rollback.make_current(plan_id, options["generation"])
-        except RollbackError as error:
-            self.answer({"ok": False, "plan": plan_id, "error": error.message})
-            self.fail(error.message)
+        except (RollbackError, OSError) as error:
+            self.answer({"ok": False, "plan": plan_id, "error": str(error)})
+            self.fail(str(error))
         self.answer({"ok": True, "plan": plan_id, "generation": entry.generation})
         self.say(
             _(
@@ -52,7 +52,7 @@ class Command(ReportingCommand):
                     {
                         "number": kept.number,
                         "is_current": kept.is_current,
-                        "finished_at": kept.log.finished_at if kept.log else None,
+                        "built_at": kept.log.built_at if kept.log else None,
                     }
                     for kept in found
                 ],
@@ -65,6 +65,6 @@ class Command(ReportingCommand):
 
 
 def _line(kept: Kept) -> str:
-    finished = kept.log.finished_at if kept.log else None
-    when = str(localize(localtime(finished))) if finished else "—"
+    built = kept.log.built_at if kept.log else None
+    when = str(localize(localtime(built))) if built else "—"
     return f"{'*' if kept.is_current else ' '} {kept.number:>6}  {when}"

@@ -1,0 +1,14 @@
+"""When what waits is published next."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+
+def next_run(now: datetime) -> datetime:
+    """When beat next sends a worker to what waits."""
+    entry: Any = settings.CELERY_BEAT_SCHEDULE["process-pending-plans"]
+    last, until_next, _now = entry["schedule"].remaining_delta(now)
+    due: datetime = last + until_next
+    return due

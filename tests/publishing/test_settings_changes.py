@@ -1,0 +1,144 @@
+"""What a change of the publishing settings makes anew: what depends on it, no more."""
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import models
+from django.test import Client
+
+from plans.models import AcademicPlan
+from players import roles
+from players.models import User
+from publishing import builds, changes, queue, resigning, rollback
+from publishing.models import PublishedDocument, PublishingSettings
+from tests.publishing.cdn_world import turn_on
+from tests.publishing.conftest import node
+from tests.publishing.test_cdn_settings import PAGE, form
+
+pytestmark = pytest.mark.django_db
+
+SIGNED = 2_000_000_000
+
+
+@pytest.fixture
+def published(plan) -> AcademicPlan:
+    """A plan that is up to date, as if one of its lessons had a signed video."""
+    PublishingSettings.get_solo()
+    builds.publish_plan(plan.pk)
+    lesson = PublishedDocument.objects.filter(lesson_id="LES-MATH-0-0")
+    lesson.update(signed_until=SIGNED)
+    queue.remove(queue.waiting())
+    return plan
+
+
+def save(**values) -> None:
+    current = PublishingSettings.get_solo()
+    for name, value in values.items():
+        setattr(current, name, value)
+    current.save()
+
+
+def signed_until() -> int | None:
+    return PublishedDocument.objects.get(lesson_id="LES-MATH-0-0").signed_until
+
+
+@pytest.fixture
+def commit(django_capture_on_commit_callbacks):
+    def run(write) -> None:
+        with django_capture_on_commit_callbacks(execute=True):
+            write()
+
+    return run
+
+
+def test_the_form_saved_as_it_was_makes_nothing_anew(published, commit):
+    manager = User.objects.create_user("m@example.com", "p", is_staff=True)
+    manager.groups.add(Group.objects.get(name=roles.SYSTEM_MANAGERS))
+    browser = Client()
+    browser.force_login(manager)
+    sent = form(browser.get(PAGE))
+    commit(lambda: browser.post(PAGE, sent))
+    assert changes.pending() == {}
+    assert queue.waiting() == set()
+    assert signed_until() == SIGNED
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"batch_threshold": 7},
+        {"kept_generations": 9},
+        {"min_free_disk_percent": 3},
+        {"cdn_gzip": True},
+        {"cdn_base_url": "https://cdn.example.org"},  # it is not in use
+        {"cloudflare_zone": "z"},
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_what_no_document_depends_on_makes_nothing_anew(published, commit, value):
+    commit(lambda: save(**value))
+    commit(lambda: PublishingSettings.objects.update(**value))
+    assert changes.pending() == {}
+    assert queue.waiting() == set()
+    assert signed_until() == SIGNED
+
+
+@pytest.mark.parametrize(
+    ("value", "signs_anew"),
+    [
+        ({"search_shard_threshold": 1}, False),
+        ({"embed_signed_urls": False}, False),
+        ({"local_domain": "https://learn.example"}, True),
+    ],
+    ids=["search_shard_threshold", "embed_signed_urls", "local_domain"],
+)
+def test_what_documents_depend_on_makes_every_plan_wait(
+    published, commit, value, signs_anew
+):
+    commit(lambda: save(**value))
+    assert set(changes.pending()) == queue.waiting() == {published.pk}
+    assert signed_until() == (0 if signs_anew else SIGNED)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"signed_url_hours": 1}, {"cdn_private_bucket": "other"}],
+    ids=lambda value: next(iter(value)),
+)
+def test_what_signatures_depend_on_signs_anew_and_builds_nothing(published, value):
+    save(**value)
+    assert changes.pending() == {}
+    assert signed_until() == 0
+
+
+def test_every_value_that_signs_is_a_setting():
+    assert {
+        field.attname for field in PublishingSettings._meta.concrete_fields
+    } >= resigning.SIGNED_WITH
+
+
+def test_the_cdn_in_use_makes_every_plan_wait(published):
+    turn_on("https://s3.example.org")
+    assert set(changes.pending()) == {published.pk}
+
+
+def test_a_value_that_came_back_makes_nothing_anew(published):
+    before = PublishingSettings.get_solo().search_shard_threshold
+    save(search_shard_threshold=1)
+    save(search_shard_threshold=before)
+    assert changes.pending() == {}
+
+
+def test_no_change_is_lost_however_it_was_written(published):
+    # As two saves at once would: nothing counts, nothing tells.
+    models.QuerySet(PublishingSettings).update(search_shard_threshold=1)
+    assert set(changes.pending()) == {published.pk}
+
+
+def test_a_setting_nobody_reads_from_ends_no_rollback(published):
+    topic = node("TOP-MATH-0")
+    topic.title = "Second"
+    topic.save()
+    builds.publish_plan(published.pk)
+    rollback.make_current("PLAN-A", 1)
+    save(kept_generations=9)
+    assert changes.pending() == {}
