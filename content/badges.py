@@ -8,6 +8,13 @@ from django.utils.translation import gettext as _
 
 Tone = Literal["done", "quiet", "waiting", "failed", "action"]
 
+LOCK = SafeString(
+    '<svg width="0.9em" height="0.9em" viewBox="0 0 16 16" fill="none" '
+    'stroke="currentColor" stroke-width="1.8">'
+    '<path d="M3 7.5h10V14H3zM5.2 7V5a2.8 2.8 0 0 1 5.6 0v2" /></svg>'
+)
+"""A shape that not every typeface has."""
+
 
 def badge(shape: str, word: object, tone: Tone, *, why: object = "") -> SafeString:
     """A state as people see it; the shape and the colour repeat what ``word`` says.

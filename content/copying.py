@@ -8,7 +8,7 @@ Plain insertions, level by level, at places computed beforehand: the number of q
 depends on the levels and, by 500 rows, on the size.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F, Max
 from django.utils.translation import gettext as _
 
-from content import kinds, services
+from content import kinds, locks, services
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind, SubjectState
 from content.numbering import Place, in_order, number
@@ -63,14 +63,23 @@ def copy_node(*, node: Node, parent: Node | None = None) -> Node:
     return _copy_subject(node) if node.kind == NodeKind.SUBJECT else _copy(node, parent)
 
 
+@transaction.atomic
+def copy_nodes(*, nodes: Sequence[Node], parent: Node | None = None) -> list[Node]:
+    """`copy_node` of each, under all locks at once."""
+    if any(node.kind == NodeKind.SUBJECT for node in nodes):
+        locks.lock_roots()
+    locks.lock_nodes(*nodes, *([parent] if parent else []))
+    return [copy_node(node=node, parent=parent) for node in nodes]
+
+
 def _copy_subject(node: Node) -> Node:
-    services.lock_roots()
-    states, [node] = services.lock_nodes(node)
+    locks.lock_roots()
+    states, [node] = locks.lock_nodes(node)
     last: int = Node.objects.aggregate(last=Max("tree_id"))["last"]
     copies = _Copies(node, None, last + 1, Place(0, 0, 0), rename=True)
     copies.insert(Kind.SUBJECT)
     copied = copies.copy_of[node.pk]
-    state = services.lock_subjects([copied])[copied]
+    state = locks.lock_subjects([copied])[copied]
     for field in _HEAD:
         setattr(state, field, getattr(states[node.pk], field))
     state.save(update_fields=_HEAD)
@@ -81,7 +90,7 @@ def _copy_subject(node: Node) -> Node:
 
 def _copy(node: Node, parent: Node | None) -> Node:
     beside = parent is None
-    states, [node, into] = services.lock_nodes(node, parent or node)
+    states, [node, into] = locks.lock_nodes(node, parent or node)
     # Waiting for the lock, somebody may have moved the original: beside where it is.
     parent = into if parent is not None else (node.parent or node)
     services.require_fits(Kind(node.kind), parent)

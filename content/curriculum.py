@@ -21,7 +21,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content import history, kinds, numbering, services
+from content import history, kinds, locks, numbering, places, services
 from content.curriculum_format import (
     CHILDREN_KEY,
     FORMAT,
@@ -64,6 +64,8 @@ class Counts:
 class ImportReport:
     """What an import did, or with ``dry_run`` would do.
 
+    ``revision`` is the subject's before it, 0 of a new one: as long as it stays, so does
+    what an import of the file comes to.
     ``notes`` are ``(json_path, remark)``: what an editor may want to look at.
     ``kinds`` parts ``nodes`` by `Kind`, in the tree's order; kinds without any are left
     out.
@@ -73,6 +75,7 @@ class ImportReport:
     title: str
     nodes: Counts
     stages: Counts
+    revision: int
     notes: tuple[tuple[str, str], ...] = ()
     dry_run: bool = False
     kinds: tuple[tuple[Kind, Counts], ...] = ()
@@ -260,6 +263,7 @@ class _Import:
         self.faults = faults
         self.stored = _Stored()
         self.state: SubjectState | None = None
+        self.revision = 0
         self.changed_nodes: set[int] = set()
         self.changed_stages: set[int] = set()
         self.new_nodes: list[NodeSpec] = []
@@ -291,12 +295,13 @@ class _Import:
         if self.root.id:
             found = Node.objects.filter(public_id=self.root.id).first()
         if found is None:
-            services.lock_roots()
+            locks.lock_roots()
         elif found.kind == NodeKind.SUBJECT:
-            states = services.lock_subjects([found.pk])
+            states = locks.lock_subjects([found.pk])
             if found.pk not in states:
                 raise refused([(("subject", "id"), _no_state(found))], self.document)
             self.state = states[found.pk]
+            self.revision = self.state.revision
             self.stored = _load(found.pk)
 
     def _check_ids(self) -> None:
@@ -376,7 +381,7 @@ class _Import:
         self.root.id = subject.public_id
         self.pk_of[self.root] = subject.pk
         self.new_nodes.append(self.root)
-        self.state = services.lock_subjects([subject.pk])[subject.pk]
+        self.state = locks.lock_subjects([subject.pk])[subject.pk]
         self.stored = _load(subject.pk)
 
     def _write_head(self) -> None:
@@ -413,8 +418,8 @@ class _Import:
         for parent, pks in moved.items():
             for batch in _batches(pks):
                 Node.objects.filter(pk__in=batch).update(parent_id=self._pk(parent))
-        places = {key: place for key, place in wanted.items() if isinstance(key, int)}
-        services.write_places(current, places)
+        stored_keys = {key: at for key, at in wanted.items() if isinstance(key, int)}
+        places.write_places(current, stored_keys)
 
     def _pk(self, key: "int | NodeSpec") -> int:
         return key if isinstance(key, int) else self.pk_of[key]
@@ -582,6 +587,7 @@ class _Import:
             stages=Counts(
                 new_stages, changed_stages, stages - new_stages - changed_stages
             ),
+            revision=self.revision,
             notes=tuple(
                 (
                     path_text((*spec.path, "title")),

@@ -3,6 +3,7 @@
 An upload is first tried out; what it would do is shown, and a second click does it.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -210,13 +211,12 @@ def _does_something(report: ImportReport | SheetReport) -> bool:
 
 def _fingerprint(report: ImportReport | SheetReport) -> str:
     """What was promised, short enough for a form."""
+    promised: tuple[object, ...]
     if isinstance(report, SheetReport):
-        return f"{len(report.changes)}/{report.rows}/{len(report.faults)}"
-    numbers = [
-        (count.created, count.updated, count.unchanged)
-        for count in (report.nodes, report.stages)
-    ]
-    return str(numbers)
+        promised = (report.changes, report.faults)
+    else:
+        promised = (report.revision, report.kinds, report.stages)
+    return hashlib.sha256(repr(promised).encode()).hexdigest()
 
 
 def _kinds(report: ImportReport | SheetReport) -> list[tuple[str, Any]]:

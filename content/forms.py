@@ -10,11 +10,10 @@ from django.utils.translation import gettext_lazy as _
 from content import kinds
 from content.json_faults import Fault
 from content.kinds import Kind
-from content.models import LessonStage, Node, SubjectState
+from content.models import ACCESS_FIELDS, LessonStage, Node, SubjectState
 from content.stage_configs import ConfigError, clean_config
 
 COMMON_FIELDS = ("title", "public_id", "description", "image", "color_code")
-ACCESS_FIELDS = ("is_public", "is_free_preview", "required_item")
 NODE_FIELDS = (
     *COMMON_FIELDS,
     "is_published",
@@ -24,7 +23,52 @@ NODE_FIELDS = (
 )
 
 
-class NodeForm(forms.ModelForm):  # type: ignore[type-arg]
+class SeenForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A form that never writes over what somebody else saved since the page was opened.
+
+    A subclass says how the row is known again (`version`), and how to lock it.
+    """
+
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    """How the row was when the page was opened."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None:
+            self.initial["seen"] = self.version(self.instance)
+
+    @staticmethod
+    def version(row: Any) -> str:
+        """Changes when what the page shows of ``row`` does."""
+        raise NotImplementedError
+
+    def lock(self) -> Any:
+        """The stored row, or None; two who save at once come here one by one."""
+        raise NotImplementedError
+
+    def clean_seen(self) -> str:
+        """Refuse a page that is older than the row.
+
+        The refusal, code ``stale``, is the page's own: the field is hidden.
+        """
+        seen: str = self.cleaned_data["seen"]
+        if not seen or self.instance.pk is None:
+            return seen
+        stored = self.lock()
+        if stored is None or seen != self.version(stored):
+            refusal = forms.ValidationError(
+                _(
+                    "Somebody else saved this page after you opened it. Nothing of "
+                    "yours was saved: copy what you wrote, reload the page to see "
+                    "theirs, and add yours again."
+                ),
+                code="stale",
+            )
+            self.add_error(None, refusal)
+        return seen
+
+
+class NodeForm(SeenForm):
     """A node's own fields. Where it lies is not among them: nodes move by dragging."""
 
     class Meta:
@@ -44,15 +88,10 @@ class NodeForm(forms.ModelForm):  # type: ignore[type-arg]
     kind: Kind = Kind.SUBJECT
     """What is being added; the admin sets it, nobody chooses it."""
 
-    seen = forms.CharField(required=False, widget=forms.HiddenInput)
-    """How the node was when the page was opened (`version_of`)."""
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk is None:
             self.instance.kind = self.kind.value
-        else:
-            self.initial["seen"] = version_of(self.instance)
         if "public_id" in self.fields:
             self.fields["public_id"].required = False
             self.fields["public_id"].help_text = _(
@@ -65,42 +104,18 @@ class NodeForm(forms.ModelForm):  # type: ignore[type-arg]
         written: str = self.cleaned_data["public_id"]
         return written or kinds.new_id(kinds.ID_PREFIXES[Kind(self.instance.kind)])
 
-    def clean_seen(self) -> str:
-        """Refuse to write over what somebody else saved since the page was opened.
+    @staticmethod
+    def version(row: Node) -> str:
+        """Changes when the node's own fields or its stages do."""
+        return f"{row.updated_at.isoformat()}/{row.stages_revision}"
 
-        The refusal, code ``stale``, is the page's own: the field is hidden.
-        """
-        seen: str = self.cleaned_data["seen"]
-        if (
-            seen
-            and self.instance.pk is not None
-            and seen != _locked_version(self.instance)
-        ):
-            refusal = forms.ValidationError(
-                _(
-                    "Somebody else saved this page after you opened it. Nothing of "
-                    "yours was saved: copy what you wrote, reload the page to see "
-                    "theirs, and add yours again."
-                ),
-                code="stale",
-            )
-            self.add_error(None, refusal)
-        return seen
-
-
-def version_of(node: Node) -> str:
-    """Changes when the node's own fields or its stages do."""
-    return f"{node.updated_at.isoformat()}/{node.stages_revision}"
-
-
-def _locked_version(node: Node) -> str | None:
-    """The stored version; two who save at once come here one after the other."""
-    # The subject's row first, as every edit takes it (`TrackedQuerySet`).
-    list(SubjectState.objects.select_for_update().filter(pk=node.subject_pk))
-    stored = (
-        Node.objects.only("updated_at", "stages_revision").filter(pk=node.pk).first()
-    )
-    return None if stored is None else version_of(stored)
+    def lock(self) -> Node | None:
+        # The subject's row first, as every edit takes it (`TrackedQuerySet`).
+        subject = SubjectState.objects.filter(pk=self.instance.subject_pk)
+        list(subject.select_for_update())
+        known = Node.objects.only("updated_at", "stages_revision")
+        stored: Node | None = known.filter(pk=self.instance.pk).first()
+        return stored
 
 
 def _refuse_constant(name: str) -> None:

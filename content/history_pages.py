@@ -13,6 +13,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.formats import localize
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
 from content import past, reverting
 from content.errors import MemoraError
@@ -86,7 +87,7 @@ class NodeHistory(HistoryPages):
         admin: Any = self
         revert = path(
             "<int:pk>/history/<uuid:change>/revert/",
-            admin.admin_site.admin_view(self.revert_view),
+            admin.admin_site.admin_view(require_POST(self.revert_view)),
             name="content_node_revert",
         )
         return [revert, *parent.get_urls()]
@@ -96,13 +97,13 @@ class NodeHistory(HistoryPages):
 
         Raises:
             PermissionDenied: not to this person.
-            Http404: there is no such lesson or edit; or nothing was posted.
+            Http404: there is no such lesson or edit.
         """
         lesson = get_object_or_404(Node, pk=pk)
         if not self.can_go_back(request, lesson):
             raise PermissionDenied
         edit = next((e for e in self.edits_of(lesson) if e.id == change), None)
-        if request.method != "POST" or edit is None:
+        if edit is None:
             raise Http404
         when = localize(localtime(edit.at))
         try:

@@ -14,7 +14,7 @@ import structlog
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from content import kinds, services
+from content import kinds, locks, places, services
 from content.kinds import Kind
 from content.models import Node, SubjectState
 from content.numbering import Place, in_order, number
@@ -208,13 +208,11 @@ def repair() -> list[TreeFault]:
     Returns:
         What was wrong and has been mended. `find_faults` tells what is left.
     """
-    services.lock_roots()
+    locks.lock_roots()
     before = find_faults()
     for pk in Node.objects.subjects().values_list("pk", flat=True):
         SubjectState.objects.get_or_create(subject_id=pk)
-    states = services.lock_subjects(
-        Node.objects.subjects().values_list("pk", flat=True)
-    )
+    states = locks.lock_subjects(Node.objects.subjects().values_list("pk", flat=True))
     _repair_trees()
     _repair_bits(states)
     left = set(find_faults())
@@ -228,7 +226,7 @@ def repair() -> list[TreeFault]:
 def _repair_trees() -> None:
     forest = _Forest(_rows())
     current = {row.pk: row.place for row in forest.rows.values()}
-    services.write_places(
+    places.write_places(
         current, {row.pk: place for row, place in forest.expected_places()}
     )
     taken: set[int] = set()

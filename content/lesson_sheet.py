@@ -18,7 +18,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from import_export import fields, resources, widgets
 
-from content import history, services, sheet_files
+from content import history, locks, sheet_files
 from content.models import Node, NodeKind
 from content.sheet_files import XLSX, SheetError, as_csv, as_xlsx
 
@@ -30,7 +30,9 @@ _NO = {"no", "false", "0", "n", "لا"}
 EDITABLE = (
     "title",
     "description",
+    "color_code",
     "is_published",
+    "is_public",
     "is_free_preview",
     "required_item",
     "base_xp",
@@ -128,7 +130,9 @@ class LessonSheet(resources.ModelResource):
     id = fields.Field("public_id", "id", Text())
     title = fields.Field("title", "title", Text())
     description = fields.Field("description", "description", Text())
+    color_code = fields.Field("color_code", "color_code", Text())
     is_published = fields.Field("is_published", "is_published", YesNo())
+    is_public = fields.Field("is_public", "is_public", YesNo())
     is_free_preview = fields.Field("is_free_preview", "is_free_preview", YesNo())
     required_item = fields.Field("required_item", "required_item", Text())
     base_xp = fields.Field("base_xp", "base_xp", Whole())
@@ -265,7 +269,7 @@ def import_lessons(data: bytes, name: str, *, dry_run: bool = False) -> SheetRep
     ids = [Text().clean(value) for value in dataset["id"]]
     with transaction.atomic(), history.one_change(history.SHEET):
         if not dry_run:
-            services.lock_subjects(_subjects_of(ids))
+            locks.lock_subjects(_subjects_of(ids))
         sheet = LessonSheet(_lessons(ids))
         result = sheet.import_data(dataset, dry_run=True, use_transactions=False)
         faults = list(_faults(result))

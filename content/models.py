@@ -41,6 +41,10 @@ class NodeKind(models.TextChoices):
     LESSON = kinds.Kind.LESSON.value, _("lesson")
 
 
+ACCESS_FIELDS = ("is_public", "is_free_preview", "required_item")
+"""What decides who may read a node and what lies below it (DESIGN 3)."""
+
+
 class TrackedQuerySet(models.QuerySet[Any]):
     """Bulk writes that Django sends no signal for still count as edits (DESIGN 5).
 
@@ -53,14 +57,14 @@ class TrackedQuerySet(models.QuerySet[Any]):
         """What an edit of these rows changes: subjects, or lessons' stages, by key."""
         raise NotImplementedError
 
-    def _touch(self, changed: Iterable[int]) -> None:
-        """Record that these changed."""
+    def _touch(self, changed: Iterable[int], *, at_once: bool = False) -> None:
+        """Record that these changed; ``at_once`` as in `content.signals`."""
         raise NotImplementedError
 
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
             before = self._changed()
-            self._touch(before)
+            self._touch(before, at_once=not kwargs.keys().isdisjoint(ACCESS_FIELDS))
             primary_keys = list(self.values_list("pk", flat=True))
             count = super().update(**kwargs)
             if self._moves(kwargs):
@@ -89,7 +93,7 @@ class TrackedQuerySet(models.QuerySet[Any]):
     def delete(self) -> tuple[int, dict[str, int]]:
         """One edit, however many rows (`content.receivers` leaves it to us)."""
         with transaction.atomic(using=self.db):
-            self._touch(self._changed())
+            self._touch(self._changed(), at_once=True)
             return super().delete()
 
     delete.alters_data = True  # type: ignore[attr-defined]
@@ -110,8 +114,8 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
         own = self.order_by().annotate(own_subject=Coalesce("subject_id", "pk"))
         return set(own.values_list("own_subject", flat=True).distinct())
 
-    def _touch(self, changed: Iterable[int]) -> None:
-        SubjectState.touch(changed)
+    def _touch(self, changed: Iterable[int], *, at_once: bool = False) -> None:
+        SubjectState.touch(changed, at_once=at_once)
 
     def update(self, **kwargs: Any) -> int:
         if kwargs.keys() <= _PLACE:
@@ -169,17 +173,6 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
 
 class NodeManager(TreeManager.from_queryset(NodeQuerySet)):  # type: ignore[misc]
     """Nodes in tree order."""
-
-    def move_node(self, node: "Node", target: "Node", position: str = "") -> None:
-        """django-mptt's move. Called by `content.services`, which holds the locks."""
-        old_parent = node.parent_id
-        node.skip_history_when_saving = True
-        try:
-            super().move_node(node, target, position=position or "last-child")
-        finally:
-            del node.skip_history_when_saving
-        if node.parent_id != old_parent:  # save() leaves it as it was
-            self.filter(pk=node.pk).update(parent_id=node.parent_id)
 
 
 _OWN_FIELDS = frozenset(
@@ -349,11 +342,15 @@ class Node(MPTTModel):
             kwargs["update_fields"] = {*kwargs["update_fields"], "title_folded"}
         with transaction.atomic(using=kwargs.get("using")):
             stored = Node.objects.filter(pk=self.pk)
+            written = [f for f in ACCESS_FIELDS if f in kwargs["update_fields"]]
             # Where it lies now, which this instance may not know: to touch another
             # subject first, and this one after the row, could make two wait for each
             # other. Before the row, as `TrackedQuerySet` says.
-            touched = stored._changed()
-            SubjectState.touch(touched)
+            found = list(stored.values_list(Coalesce("subject_id", "pk"), *written))
+            touched = {subject_pk for subject_pk, *_access in found}
+            access = [getattr(self, name) for name in written]
+            at_once = any(access != then for _subject_pk, *then in found)
+            SubjectState.touch(touched, at_once=at_once)
             super().save(*args, **kwargs)
             # Waiting for that row, somebody may have moved the node elsewhere.
             SubjectState.touch(stored.all()._changed() - touched)
@@ -449,10 +446,11 @@ class SubjectState(models.Model):
         return f"{self.subject_id}@{self.revision}"
 
     @classmethod
-    def touch(cls, subject_ids: Iterable[int]) -> None:
+    def touch(cls, subject_ids: Iterable[int], *, at_once: bool = False) -> None:
         """Record that these subjects changed, and tell who listens.
 
-        Part of the caller's transaction: a rolled-back edit leaves no trace.
+        ``at_once`` as in `content.signals`. Part of the caller's transaction: a
+        rolled-back edit leaves no trace.
         """
         touched = sorted(set(subject_ids))
         if not touched:
@@ -462,7 +460,7 @@ class SubjectState(models.Model):
         cls.objects.filter(pk__in=touched).update(
             tree_revision=models.F("revision") + 1, revision=models.F("revision") + 1
         )
-        signals.subjects_changed.send(sender=cls, subject_ids=touched)
+        signals.subjects_changed.send(sender=cls, subject_ids=touched, at_once=at_once)
 
     @classmethod
     def touch_stages(cls, lesson_ids: Iterable[int]) -> None:
@@ -480,7 +478,9 @@ class SubjectState(models.Model):
         newest = cls.objects.filter(pk=models.OuterRef("subject_id")).values("revision")
         # Not NodeQuerySet's update(): the tree itself stays as it was.
         models.QuerySet.update(lessons, stages_revision=models.Subquery(newest))
-        signals.subjects_changed.send(sender=cls, subject_ids=sorted(touched))
+        signals.subjects_changed.send(
+            sender=cls, subject_ids=sorted(touched), at_once=False
+        )
 
 
 class TreeLock(models.Model):
@@ -514,7 +514,8 @@ class StageQuerySet(TrackedQuerySet):
     def _changed(self) -> set[int]:
         return set(self.order_by().values_list("lesson_id", flat=True).distinct())
 
-    def _touch(self, changed: Iterable[int]) -> None:
+    def _touch(self, changed: Iterable[int], *, at_once: bool = False) -> None:
+        # What a lesson consists of is no question of who may read it.
         SubjectState.touch_stages(changed)
 
 

@@ -4,7 +4,7 @@ Plain rules: no Django here.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -56,6 +56,87 @@ def shifts(
             delta = Place(*(new - old for new, old in zip(place, now, strict=True)))
             groups[delta].append(key)
     return dict(groups)
+
+
+class Move(NamedTuple):
+    """A branch that leaves its place, for another or for good.
+
+    ``to`` is the tree and the edge that it goes before, as they are numbered before
+    any of the moves. Several that go before one edge lie there in the order they came.
+    """
+
+    tree: int
+    lft: int
+    rght: int
+    to: tuple[int, int] | None = None
+
+
+class Run(NamedTuple):
+    """The edges of a tree from ``first`` to ``last`` all become ``delta`` greater."""
+
+    tree: int
+    first: int
+    last: int
+    delta: int
+
+
+_END = 2**31 - 1
+
+
+def rearranged(moves: Sequence[Move]) -> list[Run]:
+    """How the edges of the trees change when all of ``moves`` are made at once.
+
+    Edges in none of the runs stay as they are. Those of a branch that goes to another
+    tree are told by the tree they leave, with their numbers in the tree they come to.
+
+    Raises:
+        ValueError: a branch goes into one that moves itself.
+    """
+    events: dict[int, list[tuple[int, bool, int]]] = defaultdict(list)
+    for order, move in enumerate(moves):
+        events[move.tree].append((move.lft, True, order))
+        if move.to is not None:
+            tree, edge = move.to
+            events[tree].append((edge, False, order))
+    runs: list[Run] = []
+    for tree, told in events.items():
+        first, delta = 1, 0
+        for edge, leaves, order in sorted(told):
+            if edge < first:
+                raise ValueError("a branch goes into one that moves")
+            move = moves[order]
+            width = move.rght - move.lft + 1
+            runs.append(Run(tree, first, edge - 1, delta))
+            first = edge
+            if leaves:
+                delta -= width
+                first = move.rght + 1
+            else:
+                shift = edge + delta - move.lft
+                runs.append(Run(move.tree, move.lft, move.rght, shift))
+                delta += width
+        runs.append(Run(tree, first, _END, delta))
+    return list(_joined(runs))
+
+
+def _joined(runs: Iterable[Run]) -> Iterator[Run]:
+    """``runs`` that change something; neighbours that change by the same as one."""
+    last: Run | None = None
+    for run in sorted(runs):
+        if run.first > run.last or run.delta == 0:
+            continue
+        if last and (last.tree, last.last + 1, last.delta) == (
+            run.tree,
+            run.first,
+            run.delta,
+        ):
+            last = last._replace(last=run.last)
+            continue
+        if last:
+            yield last
+        last = run
+    if last:
+        yield last
 
 
 def in_order(rows: Iterable[tuple[Key, Key | None]]) -> dict[Key, list[Key]]:

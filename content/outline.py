@@ -116,17 +116,24 @@ def visible_rows(branch: Branch) -> Iterable[Row]:
             yield from visible_rows(row.branch)
 
 
-def outline(opened: Mapping[int, int], *, roots: int = PAGE) -> Branch:
+def outline(
+    opened: Mapping[int, int],
+    *,
+    roots: int = PAGE,
+    subjects: Collection[int] | None = None,
+) -> Branch:
     """The subjects, with the rows of these open branches in their places. 5 queries.
 
     Args:
         opened: how many rows to show of each open branch, by the node's key.
         roots: how many subjects to show.
+        subjects: which of them, by key; None for all.
     """
     top = Branch(None)
     branches: dict[int | None, Branch] = {None: top}
     shown: dict[int | None, int] = {None: roots, **dict(opened.items())}
-    inside = Q(parent_id__in=opened) | Q(parent_id=None)
+    tops = Q(parent_id=None) if subjects is None else Q(pk__in=subjects)
+    inside = Q(parent_id__in=opened) | tops
     for node in _numbered(inside, most=min(max(shown.values()), MOST_ROWS)):
         branch = branches.get(node.parent_id)
         if branch is None or node.place > shown[node.parent_id]:
@@ -200,6 +207,35 @@ def above_of(node: Node) -> tuple[Node, ...]:
         trail.append(parent)
         parent = parent.parent
     return tuple(reversed(trail))
+
+
+def way_to(node: Node) -> list[tuple[int | None, int]]:
+    """How many rows of each branch must show for ``node`` to be among them.
+
+    One query; the subjects' comes first, as None's.
+
+    Args:
+        node: with what it lies in at hand (`with_above`).
+    """
+    trail = (*above_of(node), node)
+    inside = Q(parent_id__in=[above.pk for above in trail[:-1]]) | Q(parent_id=None)
+    siblings = Node.objects.filter(inside, trashed_at__isnull=True).order_by()
+    places = siblings.aggregate(
+        **{
+            f"place_{step}": Count(
+                "pk",
+                filter=Q(parent_id=found.parent_id)
+                & (
+                    Q(tree_id__lt=found.tree_id)
+                    | Q(tree_id=found.tree_id, lft__lte=found.lft)
+                ),
+            )
+            for step, found in enumerate(trail)
+        }
+    )
+    return [
+        (found.parent_id, places[f"place_{step}"]) for step, found in enumerate(trail)
+    ]
 
 
 def rows_of(nodes: Iterable[Node]) -> list[Row]:

@@ -1,8 +1,9 @@
-"""Admin pages of what nobody edits: logs, ledgers, results of jobs."""
+"""Admin pages of what nobody edits: logs, ledgers, results of jobs, choices made."""
 
 import json
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.http import HttpRequest
@@ -41,6 +42,23 @@ class PlainChoices:
             widget.can_add_related = widget.can_change_related = False
             widget.can_delete_related = widget.can_view_related = False
         return field
+
+
+class Kept(forms.HiddenInput):
+    """A row's choice that stays, in words: another choice is another row.
+
+    A chooser would read its own choice again, for every row.
+    """
+
+    is_hidden = False
+    """The column shows, though what it sends does not."""
+
+    def __init__(self, shown: str) -> None:
+        super().__init__()
+        self.shown = shown
+
+    def render(self, *args: Any, **kwargs: Any) -> SafeString:
+        return format_html("{}{}", super().render(*args, **kwargs), self.shown)
 
 
 def readable_json(value: Any) -> SafeString:

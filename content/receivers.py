@@ -38,7 +38,7 @@ def _node_saved(instance: Node, created: bool, raw: bool, **_kwargs: Any) -> Non
 
 def _node_deleted(instance: Node, origin: Any = None, **_kwargs: Any) -> None:
     if not _goes_with_others(instance, origin):
-        SubjectState.touch({instance.subject_pk})
+        SubjectState.touch({instance.subject_pk}, at_once=True)
 
 
 def _goes_with_others(instance: Node | LessonStage, origin: Any) -> bool:
@@ -67,7 +67,7 @@ def _stage_deleted(instance: LessonStage, origin: Any = None, **_kwargs: Any) ->
 def _make_roots_lock(
     sender: Any, using: str, apps: Any = installed, **_kwargs: Any
 ) -> None:
-    """The row that `content.services.lock_roots` waits for.
+    """The row that `content.locks.lock_roots` waits for.
 
     ``flush`` sends no ``apps``: then it is the code of now.
     """

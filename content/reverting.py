@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from content import history, services
+from content import history, locks
 from content.errors import MemoraError
 from content.history import DELETED
 from content.models import LessonStage, Node, NodeKind
@@ -101,7 +101,7 @@ def revert_lesson(*, lesson: Node, moment: datetime) -> bool:
         RevertError: why it cannot be.
         StructureError: the lesson was deleted or moved meanwhile.
     """
-    _states, [lesson] = services.lock_nodes(lesson)
+    _states, [lesson] = locks.lock_nodes(lesson)
     if lesson.kind != NodeKind.LESSON:
         raise RevertError(_("Only lessons go back to an earlier version."))
     if lesson.trashed_at is not None:

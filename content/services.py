@@ -1,123 +1,47 @@
 """Every write of the tree's structure (DESIGN 2).
 
-django-mptt keeps a tree in intervals and corrupts it, silently, when two writers
-change it at once. So each function here first locks the rows of the subjects it
-touches (`SubjectState`), and reads the nodes again after that. Roots share one
-numbering, so whatever makes or reorders subjects takes the global lock first.
-On SQLite the whole transaction is that lock (``transaction_mode=IMMEDIATE``).
-
-All run in one transaction: when anything fails, nothing has changed.
+Each function here first takes the locks it needs (`content.locks`), and runs in one
+transaction: when anything fails, nothing has changed. However many nodes it is given,
+it takes the same number of statements.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, OperationalError, transaction
-from django.db.models import F, Q
+from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content import history, kinds
+from content import history, kinds, locks, places
 from content.errors import StructureError
 from content.kinds import Kind
-from content.models import LessonStage, Node, NodeKind, SubjectState, TreeLock
-from content.numbering import Place, in_order, number, shifts
+from content.models import LessonStage, Node, NodeKind, SubjectState
+from content.numbering import Move, rearranged
+from content.places import Spot
 
 _ROWS_PER_UPDATE = 500
+_BRANCHES_PER_QUERY = 100
+"""SQLite takes conditions of so many parts, within others, and not of 500."""
 
 Position = Literal["first-child", "last-child", "left", "right"]
 
 
-def lock_roots() -> None:
-    """Wait for the right to make or reorder subjects, and hold it to the end."""
-    lock = TreeLock.objects.select_for_update().filter(pk=TreeLock.ROOTS)
-    if not lock:
-        # Made after every migrate. Making it here, two could do at once, and each
-        # would then hold what the other waits for.
-        TreeLock.objects.get_or_create(pk=TreeLock.ROOTS)
-        lock.get()
+# --- What goes where ----------------------------------------------------------
 
 
-def lock_subjects(subject_pks: Iterable[int]) -> dict[int, SubjectState]:
-    """Wait for the right to change these subjects' trees, and hold it to the end.
-
-    Locks are taken in the order of the keys, so that two callers cannot wait for
-    each other: take all that are needed at once, after the roots' lock if that is
-    needed, too. Call it inside a transaction, before reading what will be written.
-
-    Returns:
-        The states by primary key; a subject that is gone is missing.
-    """
-    states = SubjectState.objects.select_for_update().order_by("pk")
-    return {state.pk: state for state in states.filter(pk__in=set(subject_pks))}
-
-
-def lock_nodes(*nodes: Node) -> tuple[dict[int, SubjectState], list[Node]]:
-    """Lock the subjects these nodes lie in; the nodes as they are now. As
-    `lock_subjects`.
-
-    Raises:
-        StructureError: one was deleted, or moved to a subject that is not locked.
-    """
-    states = lock_subjects(node.subject_pk for node in nodes)
-    found = Node.objects.in_bulk([node.pk for node in nodes])
-    fresh = [_found(node, found) for node in nodes]
-    for node in fresh:
-        if node.subject_pk not in states:
-            raise StructureError(_not_locked(node))
-    return states, fresh
-
-
-def _not_locked(node: Node) -> str:
-    if not SubjectState.objects.filter(pk=node.subject_pk).exists():
-        return _(
-            "The subject of “%(title)s” has lost its state. An administrator can run "
-            "“manage.py check_tree --repair”."
-        ) % {"title": node.title}
-    # To lock that subject too, now, could make two editors wait for each other.
-    return _("“%(title)s” has been moved meanwhile. Reload the page.") % {
-        "title": node.title
-    }
-
-
-_LOST_RACES = frozenset({1205, 1213})
-"""MariaDB's errors for waiting too long for a lock, and for being chosen to give way."""
-
-
-def is_lost_race(error: OperationalError) -> bool:
-    """Whether a change failed only because others changed the same: try again."""
-    code = error.args[0] if error.args else None
-    return code in _LOST_RACES or "database is locked" in str(error)
-
-
-def _reread(node: Node) -> Node:
-    """``node`` as it is now; its place may have been written by others.
-
-    Raises:
-        StructureError: it was deleted meanwhile.
-    """
-    return _found(node, Node.objects.in_bulk([node.pk]))
-
-
-def _found(node: Node, found: Mapping[int, Node]) -> Node:
-    """``node`` among those just read."""
-    if node.pk not in found:
-        raise StructureError(
-            _("“%(title)s” has been deleted meanwhile. Reload the page.")
-            % {"title": node.title}
-        )
-    return found[node.pk]
-
-
-def require_not_trashed(parent: Node) -> None:
+def require_not_trashed(*parents: Node) -> None:
     """Refuse to put anything into what is in the trash: nobody would find it.
 
     Raises:
-        StructureError: ``parent``, or what it lies in, is in the trash.
+        StructureError: one of ``parents``, or what it lies in, is in the trash.
     """
-    above = parent.get_ancestors(include_self=True)
-    trashed = above.filter(trashed_at__isnull=False).first()
+    above = Q(pk__in=[])
+    for parent in parents:
+        above |= Q(tree_id=parent.tree_id, lft__lte=parent.lft, rght__gte=parent.rght)
+    trashed = Node.objects.filter(above, trashed_at__isnull=False).first()
     if trashed is not None:
         raise StructureError(
             _("“%(title)s” is in the trash. Restore it first.")
@@ -157,6 +81,9 @@ def require_fits(kind: Kind, parent: Node | None) -> None:
     raise StructureError(message)
 
 
+# --- Creating -----------------------------------------------------------------
+
+
 @transaction.atomic
 def create_node(
     *,
@@ -169,7 +96,7 @@ def create_node(
     """A new node, last in ``parent``; a lesson gets its bit here.
 
     Args:
-        beside: one of ``parent``'s children, and the side of it to put the node on.
+        beside: a node to put it next to instead, and the side of it.
         public_id: the id; "" makes one with the kind's prefix.
         fields: the other columns of `Node` (``title`` at least).
 
@@ -177,16 +104,28 @@ def create_node(
         StructureError: a ``kind`` does not go there.
         ValidationError: a field is wrong, or the id is taken.
     """
+    states: Mapping[int, SubjectState] = {}
+    target, position = parent, "last-child"
+    if beside is not None:
+        target, position = beside
+        if target.kind == NodeKind.SUBJECT:
+            states = locks.lock_order()
+            [target] = locks.reread(target)
+        else:
+            states, [target] = locks.lock_nodes(target)
+        parent = target.parent
+    elif parent is None:
+        locks.lock_roots()
+    else:
+        states, [parent] = locks.lock_nodes(parent)
+        target = parent
     require_fits(kind, parent)
     node = Node(
         kind=kind.value,
         public_id=public_id or kinds.new_id(kinds.ID_PREFIXES[kind]),
         **fields,
     )
-    if parent is None:
-        lock_roots()
-    else:
-        states, [parent] = lock_nodes(parent)
+    if parent is not None:
         require_not_trashed(parent)
         node.subject_id = parent.subject_pk
         if kind is Kind.LESSON:
@@ -194,14 +133,11 @@ def create_node(
     node.clean_fields(exclude=["parent", "subject", "lft", "rght", "tree_id", "level"])
     node.validate_unique(exclude=["parent"])
     try:
-        node.insert_at(parent, position="last-child", save=True)
+        node.insert_at(target, position=position, save=True)
     except IntegrityError as error:
         raise ValidationError(
             {"public_id": _("Somebody has just taken this id. Choose another.")}
         ) from error
-    if beside is not None:
-        neighbour, side = beside
-        node = move_node(node=node, target=neighbour, position=side)
     return node
 
 
@@ -211,6 +147,9 @@ def take_bits(state: SubjectState, count: int) -> int:
     state.next_bit_index = first + count
     state.save(update_fields=["next_bit_index"])
     return first
+
+
+# --- Moving -------------------------------------------------------------------
 
 
 def move_node(*, node: Node, target: Node, position: Position) -> Node:
@@ -229,19 +168,6 @@ def move_node(*, node: Node, target: Node, position: Position) -> Node:
     return moved
 
 
-def lock_for_move(
-    nodes: Sequence[Node], target: Node
-) -> tuple[dict[int, SubjectState], list[Node], Node]:
-    """Lock all that moving ``nodes`` to ``target`` changes; both as they are now."""
-    if any(node.kind == NodeKind.SUBJECT for node in nodes):
-        # Reordering subjects renumbers the trees between the two places.
-        lock_roots()
-        states = lock_subjects(Node.objects.subjects().values_list("pk", flat=True))
-        return states, [_reread(node) for node in nodes], _reread(target)
-    states, [*moving, target] = lock_nodes(*nodes, target)
-    return states, moving, target
-
-
 @transaction.atomic
 def move_nodes(
     *, nodes: Sequence[Node], target: Node, position: Position
@@ -252,43 +178,103 @@ def move_nodes(
     """
     states, moving, target = lock_for_move(nodes, target)
     inside = position in ("first-child", "last-child")
-    parent = target if inside else target.parent
-    for node in moving:
+    parent = target.pk if inside else target.parent_id
+    wanted = [node.pk for node in moving if node.pk != target.pk]
+    after = target.pk if position == "right" else None
+    if position in ("last-child", "left"):
+        others = Node.objects.filter(parent_id=parent).exclude(pk__in=wanted)
+        if position == "left":
+            others = others.filter(
+                Q(tree_id__lt=target.tree_id)
+                | Q(tree_id=target.tree_id, lft__lt=target.lft)
+            )
+        last = others.order_by("-tree_id", "-lft").first()
+        after = last.pk if last else None
+    spots: dict[int, Spot] = {}
+    for pk in wanted:
+        spots[pk] = Spot(parent, after)
+        after = pk
+    put(spots, states)
+    return locks.reread(*moving)
+
+
+def lock_for_move(
+    nodes: Sequence[Node], target: Node
+) -> tuple[Mapping[int, SubjectState], list[Node], Node]:
+    """Lock all that moving ``nodes`` to ``target`` changes; both as they are now."""
+    if any(node.kind == NodeKind.SUBJECT for node in nodes):
+        states = locks.lock_order()
+        *moving, target = locks.reread(*nodes, target)
+        return states, moving, target
+    states, [*moving, target] = locks.lock_nodes(*nodes, target)
+    return states, moving, target
+
+
+def put(spots: Mapping[int, Spot], states: Mapping[int, SubjectState]) -> None:
+    """Put each of these nodes, by key, where its spot says; under the locks.
+
+    What one is to lie after may itself be put, then it comes first in ``spots``. Where
+    it lies elsewhere by now, the node becomes the first of its parent.
+
+    Args:
+        states: of all subjects that nodes leave or come to.
+
+    Raises:
+        StructureError: one does not go there.
+    """
+    keys = {pk for spot in spots.values() for pk in spot if pk is not None}
+    found: dict[int | None, Node] = Node.objects.in_bulk(keys | spots.keys())
+    entered: dict[int, list[Node]] = defaultdict(list)
+    for pk, spot in spots.items():
+        node, parent = found[pk], found.get(spot.parent)
         require_fits(Kind(node.kind), parent)
         if parent is not None and parent.pk != node.parent_id:
-            require_not_trashed(parent)
-    # Each is put where the one before it was: at these places, the last comes first.
-    backwards = position in ("first-child", "right")
-    moved = [
-        _move(node.pk, target.pk, position, states)
-        for node in (reversed(moving) if backwards else moving)
+            entered[parent.pk].append(node)
+    if entered:
+        require_not_trashed(*(found[pk] for pk in entered))
+    if all(spot.parent is None for spot in spots.values()):
+        if places.order_subjects(spots):
+            SubjectState.touch(spots)
+        return
+    runs = rearranged(_moves(spots, found))
+    if not runs:
+        return
+    coming: dict[tuple[int, int], list[Node]] = defaultdict(list)
+    for pk, nodes in entered.items():
+        subject_pk, tree_id = found[pk].subject_pk, found[pk].tree_id
+        strangers = [node for node in nodes if node.subject_pk != subject_pk]
+        if strangers:
+            coming[subject_pk, tree_id] += strangers
+    for (subject_pk, _tree_id), strangers in coming.items():
+        _rebind(strangers, states[subject_pk])
+    places.shift(runs)
+    for subject_pk, tree_id in coming:
+        places.gather(subject_pk, tree_id)
+    if entered:
+        places.adopt(entered)
+    left = {found[pk].subject_pk for pk in spots}
+    SubjectState.touch(left | {subject_pk for subject_pk, _tree_id in coming})
+
+
+def _moves(spots: Mapping[int, Spot], found: Mapping[int | None, Node]) -> list[Move]:
+    goals: dict[int | None, tuple[int, int]] = {}
+    for pk, (parent_pk, after_pk) in spots.items():
+        parent, after = found[parent_pk], found.get(after_pk)
+        if after_pk in goals:
+            goals[pk] = goals[after_pk]
+        elif after is not None and after.parent_id == parent_pk:
+            goals[pk] = (after.tree_id, after.rght + 1)
+        else:
+            goals[pk] = (parent.tree_id, parent.lft + 1)
+    return [
+        Move(found[pk].tree_id, found[pk].lft, found[pk].rght, goals[pk])
+        for pk in spots
     ]
-    return moved[::-1] if backwards else moved
 
 
-def _move(
-    pk: int, target_pk: int, position: Position, states: Mapping[int, SubjectState]
-) -> Node:
-    """One move under the locks; the moves before it may have shifted both places."""
-    found = Node.objects.in_bulk([pk, target_pk])
-    node: Node = found[pk]
-    target: Node = found[target_pk]
-    if pk == target_pk:
-        return node
-    old_subject = node.subject_pk
-    Node.objects.move_node(node, target, position=position)
-    node = _reread(node)
-    new_subject = old_subject if node.parent is None else node.parent.subject_pk
-    if new_subject != old_subject:
-        _rebind(node, states[new_subject])
-        SubjectState.touch({old_subject, new_subject})
-        node = _reread(node)
-    return node
-
-
-def _rebind(node: Node, state: SubjectState) -> None:
-    """Make the subtree at ``node`` part of ``state``'s subject, with bits of its own."""
-    branch = list(node.get_descendants(include_self=True).order_by("lft"))
+def _rebind(nodes: Iterable[Node], state: SubjectState) -> None:
+    """Make the subtrees at ``nodes`` part of ``state``'s subject, with bits of its."""
+    branch = list(places.branches(nodes).order_by("tree_id", "lft"))
     lessons = [found for found in branch if found.kind == NodeKind.LESSON]
     bit = take_bits(state, len(lessons))
     for found in branch:
@@ -300,55 +286,7 @@ def _rebind(node: Node, state: SubjectState) -> None:
     )
 
 
-@transaction.atomic
-def reorder_children(*, parent: Node, ordered: Sequence[Node]) -> None:
-    """Put ``parent``'s children into this order; one not named keeps its place last.
-
-    Raises:
-        StructureError: one of ``ordered`` is not a child of ``parent``.
-    """
-    _states, [parent] = lock_nodes(parent)
-    rows = list(_rows_of(parent.subject_pk))
-    children = in_order((pk, above) for pk, above, *_place in rows)
-    before = children.get(parent.pk, [])
-    for child in ordered:
-        if child.pk not in before:
-            raise StructureError(
-                _("“%(title)s” is no longer inside “%(parent)s”. Reload the page.")
-                % {"title": child.title, "parent": parent.title}
-            )
-    first = list(dict.fromkeys(child.pk for child in ordered))
-    after = [*first, *(pk for pk in before if pk not in set(first))]
-    if after == before:
-        return
-    children[parent.pk] = after
-    current = {pk: Place(*place) for pk, _above, *place in rows}
-    write_places(current, number(parent.subject_pk, children))
-    SubjectState.touch({parent.subject_pk})
-
-
-def _rows_of(subject_pk: int) -> Iterable[tuple[int, int | None, int, int, int]]:
-    """Every node of a subject: key, parent and place, in tree order."""
-    own = Node.objects.filter(Q(pk=subject_pk) | Q(subject_id=subject_pk))
-    rows: Iterable[tuple[int, int | None, int, int, int]] = own.order_by(
-        "lft"
-    ).values_list("pk", "parent_id", "lft", "rght", "level")
-    return rows
-
-
-def write_places(current: Mapping[int, Place], wanted: Mapping[int, Place]) -> None:
-    """Store where the nodes of locked subjects lie, in as few statements as it takes.
-
-    Neighbours usually shift by the same amount, so this is one ``UPDATE`` per 500
-    rows and not one per row.
-    """
-    for delta, pks in shifts(current, wanted).items():
-        for start in range(0, len(pks), _ROWS_PER_UPDATE):
-            Node.objects.filter(pk__in=pks[start : start + _ROWS_PER_UPDATE]).update(
-                lft=F("lft") + delta.lft,
-                rght=F("rght") + delta.rght,
-                level=F("level") + delta.level,
-            )
+# --- Changing, trashing, deleting ---------------------------------------------
 
 
 @transaction.atomic
@@ -377,49 +315,95 @@ def change_nodes(*, nodes: Iterable[Node], **fields: Any) -> list[Node]:
 
 
 @transaction.atomic
-def trash_node(*, node: Node) -> Node:
-    """Take ``node`` and all below it out of sight; ids and bits stay. Idempotent."""
-    _states, [node] = lock_nodes(node)
-    if node.trashed_at is None:
-        node.trashed_at = timezone.now()
-        node.save(update_fields=["trashed_at", "updated_at"])
-    return node
+def trash_nodes(*, nodes: Sequence[Node]) -> list[Node]:
+    """Take ``nodes`` and all below them out of sight; ids and bits stay. Idempotent.
+
+    Returns:
+        Those that were not in the trash.
+    """
+    now = timezone.now()
+    _states, fresh = locks.lock_nodes(*nodes)
+    kept = [node for node in fresh if node.trashed_at is None]
+    trashed = change_nodes(nodes=kept, trashed_at=now)
+    for node in trashed:
+        node.trashed_at = now
+    return trashed
 
 
 @transaction.atomic
-def restore_node(*, node: Node) -> Node:
-    """Bring ``node`` back from the trash, where it was. Idempotent."""
-    _states, [node] = lock_nodes(node)
-    if node.trashed_at is not None:
+def restore_nodes(*, nodes: Sequence[Node]) -> list[Node]:
+    """Bring ``nodes`` back from the trash, where they were. Idempotent.
+
+    Returns:
+        Those that were in the trash.
+    """
+    _states, fresh = locks.lock_nodes(*nodes)
+    restored = change_nodes(nodes=fresh, trashed_at=None)
+    for node in restored:
         node.trashed_at = None
-        node.save(update_fields=["trashed_at", "updated_at"])
-    return node
+    return restored
 
 
 @transaction.atomic
-def delete_node(*, node: Node) -> None:
-    """Delete ``node`` and all below it for good. Their bits are not given out again.
+def delete_nodes(*, nodes: Sequence[Node]) -> None:
+    """Delete ``nodes`` and all below them for good. Bits are not given out again.
 
     Idempotent.
 
     Raises:
-        StructureError: it was moved to another subject meanwhile.
+        StructureError: one was moved to another subject meanwhile.
     """
-    if node.kind == NodeKind.SUBJECT:
-        lock_roots()
-    states = lock_subjects([node.subject_pk])
-    found = Node.objects.filter(pk=node.pk).first()
-    if found is not None:
-        if found.subject_pk not in states:
-            raise StructureError(_not_locked(found))
-        branch = found.get_descendants(include_self=True)
-        stages = LessonStage.objects.filter(lesson__in=branch)
-        with history.deleting(stages, branch):
-            # Deepest first: MariaDB checks foreign keys row by row, and Django's way
-            # around that, clearing them before, is what the table's constraints forbid.
-            below = found.get_descendants()
-            for level in range(len(Kind) - 1, found.level, -1):
-                layer = below.filter(level=level)
-                layer.is_part_of_a_branch = True
-                layer.delete()
-            found.delete()
+    if any(node.kind == NodeKind.SUBJECT for node in nodes):
+        locks.lock_roots()
+    states = locks.lock_subjects(node.subject_pk for node in nodes)
+    found = list(Node.objects.filter(pk__in=[node.pk for node in nodes]))
+    locks.require_locked(found, states)
+    tops = _outermost(found)
+    if not tops:
+        return
+    SubjectState.touch({node.subject_pk for node in tops}, at_once=True)
+    for start in range(0, len(tops), _BRANCHES_PER_QUERY):
+        _delete_rows(tops[start : start + _BRANCHES_PER_QUERY])
+    places.shift(
+        rearranged(
+            [Move(node.tree_id, node.lft, node.rght) for node in tops if node.level]
+        )
+    )
+
+
+def _delete_rows(tops: Sequence[Node]) -> None:
+    inside = places.branches(tops)
+    with history.deleting(LessonStage.objects.filter(lesson__in=inside), inside):
+        # Deepest first: MariaDB checks foreign keys row by row, and Django's way
+        # around that, clearing them before, is what the table's constraints forbid.
+        for level in range(len(Kind) - 1, min(node.level for node in tops) - 1, -1):
+            layer: Any = inside.filter(level=level)
+            layer.is_part_of_a_branch = True
+            layer.delete()
+
+
+def _outermost(nodes: Iterable[Node]) -> list[Node]:
+    """``nodes`` without those that lie in another of them."""
+    tops: list[Node] = []
+    for node in sorted(nodes, key=lambda node: (node.tree_id, node.lft)):
+        last = tops[-1] if tops else None
+        if last is None or (node.tree_id, node.rght) > (last.tree_id, last.rght):
+            tops.append(node)
+    return tops
+
+
+def trash_node(*, node: Node) -> Node:
+    """As `trash_nodes`; the node as it now is."""
+    trash_nodes(nodes=[node])
+    return locks.reread(node)[0]
+
+
+def restore_node(*, node: Node) -> Node:
+    """As `restore_nodes`; the node as it now is."""
+    restore_nodes(nodes=[node])
+    return locks.reread(node)[0]
+
+
+def delete_node(*, node: Node) -> None:
+    """As `delete_nodes`."""
+    delete_nodes(nodes=[node])

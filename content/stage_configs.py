@@ -15,10 +15,13 @@ import nh3
 from django.utils.translation import gettext as _
 
 from content import kinds
+from content.fields import CanonicalJSONEncoder
 from content.json_faults import Fault, Path, path_text, schema_faults
 from content.stage_types import SCHEMAS
 
 Config = dict[str, Any]
+Absolute = Callable[[str], str]
+"""What gives a path on this site, such as ``/media/a.png``, its host."""
 
 ITEM_PREFIX = "ITEM"
 RESERVED_KEYS = frozenset({"signed_url", "expires_at"})
@@ -65,16 +68,18 @@ def clean_config(
     return cleaned  # type: ignore[no-any-return]
 
 
-def find_faults(type_name: str, config: Any) -> list[Fault]:
-    """Why ``config`` may not be stored or published as it is; empty when it may.
+def find_faults(type_name: str, config: Any, *, published: bool = False) -> list[Fault]:
+    """Why ``config`` may not be stored as it is; empty when it may.
+
+    Args:
+        published: as a document has it (`for_readers`).
 
     Raises:
         KeyError: there is no such type.
     """
-    if found := [*_schema_faults(type_name, config)]:
+    if found := [*_schema_faults(type_name, config, published=published)]:
         return found
-    ids = _id_faults(SCHEMAS[type_name], config)
-    return [*ids, *_rule_faults(type_name, config)]
+    return [*_id_faults(type_name, config), *_rule_faults(type_name, config)]
 
 
 def sanitise(type_name: str, config: Config) -> Config:
@@ -84,6 +89,19 @@ def sanitise(type_name: str, config: Config) -> Config:
         KeyError: there is no such type.
     """
     return _sanitised(SCHEMAS[type_name], config)  # type: ignore[no-any-return]
+
+
+def for_readers(type_name: str, text: str, absolute: Absolute) -> str:
+    """A stored config's text as students' devices may be given it.
+
+    Its HTML is sanitised once more, by today's rules. Addresses on this site, in
+    picture fields and in HTML, become ``absolute``: a reader has the document from
+    somewhere else. Text with neither stays what it is, unread.
+    """
+    if type_name not in SCHEMAS or ("<" not in text and '"/' not in text):
+        return text
+    config = _sanitised(SCHEMAS[type_name], json.loads(text), absolute)
+    return json.dumps(config, cls=CanonicalJSONEncoder)
 
 
 def with_new_ids(type_name: str, config: Config) -> Config:
@@ -103,15 +121,36 @@ def reviewable_items(type_name: str, config: Config) -> list[str]:
 # --- JSON Schema ------------------------------------------------------------
 
 
+_PUBLISHED_PICTURE = r"^https?://[^\s\\<>\"]+$"
+"""Absolute; a development server's own address has no TLS."""
+
+
 @cache
-def _validator(type_name: str) -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(SCHEMAS[type_name])
+def _schema(type_name: str, *, published: bool) -> dict[str, Any]:
+    if not published:
+        return SCHEMAS[type_name]
+
+    def as_published(place: dict[str, Any]) -> dict[str, Any]:
+        is_picture = place.get("x-widget") == "image"
+        return place | {"pattern": _PUBLISHED_PICTURE} if is_picture else place
+
+    schema: dict[str, Any] = json.loads(
+        json.dumps(SCHEMAS[type_name]), object_hook=as_published
+    )
+    return schema
 
 
-def _schema_faults(type_name: str, config: Any) -> Iterator[Fault]:
-    for path, reason in schema_faults(
-        _validator(type_name), SCHEMAS[type_name], config
-    ):
+@cache
+def _validator(
+    type_name: str, *, published: bool
+) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(_schema(type_name, published=published))
+
+
+def _schema_faults(type_name: str, config: Any, *, published: bool) -> Iterator[Fault]:
+    validator = _validator(type_name, published=published)
+    schema = _schema(type_name, published=published)
+    for path, reason in schema_faults(validator, schema, config):
         if len(path) == 1 and path[0] in RESERVED_KEYS:
             yield path, _("is written when publishing: leave it out")
         else:
@@ -165,9 +204,16 @@ def _complete_ids(
         taken.add(item["id"])
 
 
-def _id_faults(schema: Mapping[str, Any], config: Config) -> Iterator[Fault]:
+_TYPES_WITH_ITEMS = frozenset(
+    name for name, schema in SCHEMAS.items() if '"x-item-id"' in json.dumps(schema)
+)
+
+
+def _id_faults(type_name: str, config: Config) -> Iterator[Fault]:
+    if type_name not in _TYPES_WITH_ITEMS:
+        return
     seen: dict[str, Path] = {}
-    for path, item in _items(schema, config):
+    for path, item in _items(SCHEMAS[type_name], config):
         first = seen.setdefault(item["id"], path)
         if first != path:
             yield (
@@ -194,35 +240,61 @@ def _conditions(
 _CONDITIONS = dict(_conditions(dict(SCHEMAS)))
 
 _EVERYWHERE = {"dir", "lang", "title"}
-_CLEANER = nh3.Cleaner(
-    attributes={**nh3.ALLOWED_ATTRIBUTES, "*": _EVERYWHERE},
-    url_schemes={"https", "http", "mailto", "tel"},
-)
-_EMBED_CLEANER = nh3.Cleaner(
-    tags={*nh3.ALLOWED_TAGS, "iframe"},
-    attributes={
+_ALLOWED: dict[str, Any] = {
+    "attributes": {**nh3.ALLOWED_ATTRIBUTES, "*": _EVERYWHERE},
+    "url_schemes": {"https", "http", "mailto", "tel"},
+}
+_ALLOWED_TO_EMBED: dict[str, Any] = {
+    "tags": {*nh3.ALLOWED_TAGS, "iframe"},
+    "attributes": {
         **nh3.ALLOWED_ATTRIBUTES,
         "*": _EVERYWHERE,
         "iframe": {"src", "width", "height", "allow", "allowfullscreen", "loading"},
     },
-    url_schemes={"https"},
-)
+    "url_schemes": {"https"},
+}
+_CLEANER = nh3.Cleaner(**_ALLOWED)
+_EMBED_CLEANER = nh3.Cleaner(**_ALLOWED_TO_EMBED)
 
 
-def _sanitised(schema: Mapping[str, Any], value: Any) -> Any:
-    """A copy of ``value`` as deep as the schema goes, its HTML sanitised."""
+def _sanitised(
+    schema: Mapping[str, Any], value: Any, absolute: Absolute | None = None
+) -> Any:
+    """A copy of ``value`` as deep as the schema goes, its HTML sanitised.
+
+    With ``absolute``, addresses on this site are what it makes of them.
+    """
     if isinstance(value, list) and "items" in schema:
-        return [_sanitised(schema["items"], element) for element in value]
+        return [_sanitised(schema["items"], element, absolute) for element in value]
     if isinstance(value, dict) and "properties" in schema:
         properties = _properties(schema, value)
         return {
-            key: _sanitised(properties.get(key, {}), inner)
+            key: _sanitised(properties.get(key, {}), inner, absolute)
             for key, inner in value.items()
         }
-    if isinstance(value, str) and schema.get("contentMediaType") == "text/html":
-        cleaner = _EMBED_CLEANER if schema.get("x-embed") else _CLEANER
-        return cleaner.clean(value)
+    if not isinstance(value, str):
+        return value
+    if schema.get("contentMediaType") == "text/html":
+        return _clean_html(value, bool(schema.get("x-embed")), absolute)
+    if absolute and schema.get("x-widget") == "image" and _is_here(value):
+        return absolute(value)
     return value
+
+
+def _clean_html(html: str, embed: bool, absolute: Absolute | None) -> str:
+    clean = (_EMBED_CLEANER if embed else _CLEANER).clean(html)
+    if absolute is None or '="/' not in clean:
+        return clean
+    return nh3.clean(
+        clean,
+        url_relative=lambda url: absolute(url) if _is_here(url) else url,
+        **(_ALLOWED_TO_EMBED if embed else _ALLOWED),
+    )
+
+
+def _is_here(url: str) -> bool:
+    """Whether an address is a path on this site."""
+    return url.startswith("/") and not url.startswith("//")
 
 
 def _properties(schema: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import get_language, gettext as _
 
 from content.stage_types import SCHEMAS, schema_in, words
+
+SCRIPTS = ("stage-fields", "stage-text", "stage-media", "stage-forms", "stages")
 
 
 def settings_of(lesson_pk: int | None) -> dict[str, Any]:
@@ -24,6 +27,9 @@ def settings_of(lesson_pk: int | None) -> dict[str, Any]:
             "image": reverse("admin:upload_image"),
             "video": reverse("admin:upload_video"),
             "watch": reverse("admin:watch_video"),
+            "recent_images": reverse("admin:recent_images"),
+            "sign_in": reverse("admin:login"),
+            "prose": static("django_prose_editor/editor.js"),
         },
     }
 
@@ -67,10 +73,21 @@ def _words() -> dict[str, str]:
         "upload_video": _("Upload a video"),
         "replace": _("Upload another"),
         "or_address": _("or its address"),
+        "recent": _("Recent pictures"),
+        "choose_picture": _("Choose a picture"),
+        "picture_alt": _("What it shows, for those who cannot see it"),
+        "no_pictures": _("No picture was uploaded yet."),
+        "no_answer": _("The server did not answer. Try again."),
         "uploading": _("Uploading: %(share)s"),
         "cancel": _("Cancel"),
         "upload_failed": _("The upload did not succeed. Try again."),
         "too_large": _("The file is too large for this server."),
+        "wait_for_upload": _("Still uploading: wait until it is done, or cancel it."),
+        "signed_out": _(
+            "You are signed out. What you wrote is safe here: sign in again in another "
+            "tab, then go on."
+        ),
+        "sign_in": _("Sign in"),
         "bold": _("Bold"),
         "italic": _("Italic"),
         "underline": _("Underline"),
@@ -80,8 +97,13 @@ def _words() -> dict[str, str]:
         "quote": _("Quotation"),
         "link": _("Link"),
         "link_address": _("The link's address (https://…)"),
+        "picture": _("Picture"),
         "plain": _("Remove formatting"),
         "source": _("HTML"),
+        "only_html": _(
+            "This text has HTML that no tool here writes. Change it as HTML, so that "
+            "nothing of it is lost."
+        ),
         "token_hint": _("Write a word and press Enter"),
         "token_add": _("Add word"),
         "order_hint": _("Click the words in their right order"),
@@ -97,6 +119,7 @@ def _words() -> dict[str, str]:
         "undo": _("Undo"),
         "moved": _("“%(title)s” is number %(place)s now."),
         "drag": _("Move “%(title)s”: drag, or press the arrow keys"),
+        "copy_stage": _("Copy “%(title)s” below itself"),
         "open": _("Open"),
         "close": _("Close"),
         "json": _("JSON source"),

@@ -27,7 +27,8 @@ class ContentNode:
     """A node with all below it, in order.
 
     ``pk`` is the database's key (overrides name it); ``id`` the public one.
-    ``image`` is a URL or "". A lesson has ``stages`` and no ``children``.
+    ``image`` is a URL or "". A lesson has ``stages`` and no ``children``; of stages that
+    were not read only the number is there.
     """
 
     pk: int
@@ -47,6 +48,11 @@ class ContentNode:
     bit_index: int | None
     children: tuple["ContentNode", ...] = ()
     stages: tuple[Stage, ...] = ()
+    unread_stages: int = 0
+
+    @property
+    def stage_count(self) -> int:
+        return len(self.stages) + self.unread_stages
 
 
 def walk(node: ContentNode) -> Iterator[ContentNode]:

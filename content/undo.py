@@ -1,31 +1,27 @@
-"""Taking back a move or a trashing, as long as nobody has built upon it.
+"""Taking back a move, a trashing or a change of values, as long as nobody has built
+upon it.
 
 What was done is told to the browser as a signed record and comes back with "Undo".
-The inverse is an ordinary change through `content.services`; where what was moved no
-longer lies where that move put it, it is refused, with the reason.
+The inverse is an ordinary change through `content.services`; where what was done is not
+as it was left, it is refused, with the reason.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.core import signing
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from content import services
+from content import locks, services
 from content.errors import StructureError
-from content.models import Node
+from content.models import Node, SubjectState
+from content.places import Spot
 
 _SALT = "content.undo"
 _MAX_AGE_SECONDS = 60 * 60
-
-
-class Spot(NamedTuple):
-    """Where a node lies: inside whom, and after whom; None for nobody."""
-
-    parent: int | None
-    after: int | None
 
 
 def spots(nodes: Sequence[Node]) -> dict[int, Spot]:
@@ -65,11 +61,21 @@ def of_move(before: dict[int, Spot], after: dict[int, Spot]) -> str:
 
 
 def of_trash(nodes: Sequence[Node]) -> str:
-    """A record of what was put into the trash."""
+    """A record of what was put into the trash; "" where nothing was."""
     stamps = [
         [node.pk, node.trashed_at and node.trashed_at.isoformat()] for node in nodes
     ]
-    return _sign({"trash": stamps})
+    return _sign({"trash": stamps}) if stamps else ""
+
+
+def of_change(field: str, now: Any, nodes: Sequence[Node]) -> str:
+    """A record of ``nodes``, as they were before all of them got one value; "" where
+    there are none."""
+    was: dict[Any, list[int]] = defaultdict(list)
+    for node in nodes:
+        was[getattr(node, field)].append(node.pk)
+    told = {"field": field, "now": now, "was": list(was.items())}
+    return _sign({"change": told}) if nodes else ""
 
 
 def _sign(record: dict[str, Any]) -> str:
@@ -94,68 +100,75 @@ def undo(record: str) -> list[Node]:
         ) from error
     if "move" in told:
         return _move_back(told["move"])
+    if "change" in told:
+        return _change_back(**told["change"])
     return _restore(told["trash"])
 
 
 def _move_back(told: list[list[Any]]) -> list[Node]:
     moved = {pk: (Spot(*rest[:2]), Spot(*rest[2:])) for pk, *rest in told}
     nodes = _still_there(list(moved))
-    neighbours = {pk for spot, _now in moved.values() for pk in spot}
-    around = Node.objects.in_bulk(neighbours - {None})
-    _lock(nodes, around)
-    now = spots(list(nodes.values()))
-    for pk, (_before, after) in moved.items():
-        if now[pk] != after:
+    states, parents = _lock(nodes, {before.parent for before, _after in moved.values()})
+    now = spots(nodes)
+    for node in nodes:
+        before, after = moved[node.pk]
+        if now[node.pk] != after:
             raise StructureError(
                 _("“%(title)s” has been moved again meanwhile. Nothing was undone.")
-                % {"title": nodes[pk].title}
+                % {"title": node.title}
             )
-    return [_back(nodes[pk], before, around) for pk, (before, _after) in moved.items()]
+        if before.parent is not None and before.parent not in parents:
+            raise StructureError(
+                _(
+                    "What “%(title)s” lay in has been deleted meanwhile. Nothing was "
+                    "undone."
+                )
+                % {"title": node.title}
+            )
+    services.put({pk: before for pk, (before, _after) in moved.items()}, states)
+    return locks.reread(*nodes)
 
 
-def _lock(nodes: dict[int, Node], around: dict[int, Node]) -> None:
-    """Everything the moves back will need, at once (`services.lock_subjects`)."""
-    if any(node.parent_id is None for node in nodes.values()):
-        services.lock_roots()
-        subjects = Node.objects.subjects().values_list("pk", flat=True)
-        services.lock_subjects(subjects)
-    else:
-        services.lock_nodes(*nodes.values(), *around.values())
+def _lock(
+    nodes: Sequence[Node], parent_pks: set[int | None]
+) -> tuple[Mapping[int, SubjectState], set[int]]:
+    """All that the moves back will need, at once; and which of the parents are left."""
+    if None in parent_pks:
+        return locks.lock_order(), set()
+    parents = Node.objects.filter(pk__in=parent_pks)
+    states, fresh = locks.lock_nodes(*nodes, *parents)
+    return states, {node.pk for node in fresh}
 
 
-def _back(node: Node, spot: Spot, around: dict[int, Node]) -> Node:
-    # Read again: it may be one that has just gone back itself.
-    neighbour = Node.objects.filter(pk=spot.after, parent=spot.parent).first()
-    if neighbour is not None:
-        return services.move_node(node=node, target=neighbour, position="right")
-    if spot.parent is None:
-        first = Node.objects.subjects().first()
-        return services.move_node(node=node, target=first, position="left")
-    parent = around.get(spot.parent)
-    if parent is None:
-        raise StructureError(
-            _("What “%(title)s” lay in has been deleted meanwhile. Nothing was undone.")
-            % {"title": node.title}
-        )
-    return services.move_node(node=node, target=parent, position="first-child")
+def _change_back(field: str, now: Any, was: list[tuple[Any, list[int]]]) -> list[Node]:
+    pks = [pk for _value, some in was for pk in some]
+    locks.lock_subjects({node.subject_pk for node in _still_there(pks)})
+    nodes = {node.pk: node for node in _still_there(pks)}
+    for node in nodes.values():
+        if getattr(node, field) != now:
+            raise StructureError(
+                _("“%(title)s” has been changed again meanwhile. Nothing was undone.")
+                % {"title": node.title}
+            )
+    for value, some in was:
+        services.change_nodes(nodes=[nodes[pk] for pk in some], **{field: value})
+    return list(nodes.values())
 
 
 def _restore(told: list[list[Any]]) -> list[Node]:
-    nodes = _still_there([pk for pk, _stamp in told])
-    services.lock_subjects(node.subject_pk for node in nodes.values())
-    nodes = _still_there([pk for pk, _stamp in told])
-    for pk, stamp in told:
-        trashed_at = nodes[pk].trashed_at
-        if trashed_at is None or trashed_at.isoformat() != stamp:
+    stamps = dict(told)
+    _states, nodes = locks.lock_nodes(*_still_there(list(stamps)))
+    for node in nodes:
+        if node.trashed_at is None or node.trashed_at.isoformat() != stamps[node.pk]:
             raise StructureError(
                 _("“%(title)s” has been restored or trashed again meanwhile.")
-                % {"title": nodes[pk].title}
+                % {"title": node.title}
             )
-    return [services.restore_node(node=node) for node in nodes.values()]
+    return services.restore_nodes(nodes=nodes)
 
 
-def _still_there(pks: list[int]) -> dict[int, Node]:
+def _still_there(pks: Sequence[int]) -> list[Node]:
     found: dict[int, Node] = Node.objects.in_bulk(pks)
     if len(found) < len(pks):
         raise StructureError(_("It has been deleted meanwhile. Nothing was undone."))
-    return {pk: found[pk] for pk in pks}
+    return [found[pk] for pk in pks]

@@ -3,9 +3,11 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin import actions
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
-from django.db.models import Model
+from django.db import transaction
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -23,6 +25,21 @@ class LabelledAutocompleteView(AutocompleteJsonView):
         return entry if label is None else {**entry, "text": label(obj)}
 
 
+@admin.action(
+    permissions=["delete"],
+    description=getattr(actions.delete_selected, "short_description"),  # noqa: B009
+)
+def delete_selected(
+    model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]
+) -> HttpResponse | None:
+    """Django's, but all of them or none."""
+    with transaction.atomic():
+        page: HttpResponse | None = actions.delete_selected(
+            model_admin, request, queryset
+        )
+    return page
+
+
 class MemoraAdminSite(admin.AdminSite):
     """Django's admin under Memora's name."""
 
@@ -30,6 +47,16 @@ class MemoraAdminSite(admin.AdminSite):
     site_title = _("Memora")
     index_title = _("Home")
     site_url = None
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        self.add_action(delete_selected)
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Every page and door goes through here: a lost race is run again."""
+        from memora_site.lost_races import run_again
+
+        return super().admin_view(run_again(view), cacheable)
 
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None

@@ -10,7 +10,8 @@ from django.utils.translation import gettext_noop, ngettext_lazy, npgettext_lazy
 gettext_noop("Move to first position")
 gettext_noop("Move to last position")
 
-# Django itself, where its Arabic lags behind
+# Django itself, where its Arabic lags behind, or knows one gender only
+gettext_noop("Add another %(verbose_name)s")
 gettext_noop("Enter a valid %(protocol)s address.")
 gettext_noop("Constraint “%(name)s” is violated.")
 gettext_noop("%(model)s instance with %(field)s %(value)r is not a valid choice.")

@@ -6,28 +6,28 @@ health. A person with several rights sees several parts.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from content import outline
+from content.admin.tree_search import Search
+from content.folding import fold
 from content.models import Node
 from memora_site import health
-from publishing import dashboard
-from publishing.dashboard import Dashboard
+from plans.models import AcademicPlan
+from publishing import dashboard, schedule
 from publishing.dashboard_pages import headlines
 
 _RECENT = 8
 _RECENT_ENTRIES = 60
 """How far back in a person's own history their last nodes are looked for."""
 _MOST_PLANS = 12
-_EVERY: float = settings.CELERY_BEAT_SCHEDULE["process-pending-plans"]["schedule"]  # type: ignore[assignment]
-"""Seconds between two runs of what waits."""
+_MOST_FOUND = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,18 @@ class Recent:
     when: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found: the first nodes, each with what it lies in, and plans."""
+
+    words: str
+    nodes: list[tuple[Node, tuple[Node, ...]]]
+    has_more: bool
+    plans: list[AcademicPlan]
+
+
 def context(request: HttpRequest) -> dict[str, Any]:
-    """What the page shows this person; 31 queries at most, whatever there is."""
+    """What the page shows this person; 29 queries at most, whatever there is."""
     user = request.user
     writes = user.has_perm("content.change_node")
     plans = user.has_perm("plans.change_academicplan")
@@ -48,6 +58,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
     facts = dashboard.look() if writes or plans or runs else None
     return {
         "title": None,
+        "found": _search(request),
         "may_add": user.has_perm("content.add_node"),
         "may_see_content": user.has_perm("content.view_node"),
         "may_see_runs": user.has_perm("publishing.view_synclog"),
@@ -58,13 +69,44 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "runs": runs,
         "recent": recent(user.pk) if writes else [],
         "facts": facts,
-        "next_run": _next_run(facts) if facts else None,
-        "failures": [*facts.dead_letters, *facts.failures] if facts else [],
+        "next_run": schedule.next_run(facts.now) if facts else None,
+        "failures": [*facts.dead_letters, *facts.failed_uploads, *facts.failures]
+        if facts
+        else [],
         "plan_rows": facts.plans[:_MOST_PLANS] if facts and plans else [],
         "plans_more": max(0, len(facts.plans) - _MOST_PLANS) if facts else 0,
         "headlines": headlines(facts) if facts and runs else [],
         "checks": _checks() if runs else [],
     }
+
+
+def _search(request: HttpRequest) -> Found | None:
+    """What ``?q=`` finds of what this person may see; None when nothing is asked.
+
+    Two queries.
+    """
+    asked = Search(words=Search.of(request).words)
+    user = request.user
+    if not asked.is_asked or not user.has_perm("content.view_node"):
+        return None
+    nodes = list(asked.nodes()[: _MOST_FOUND + 1])
+    return Found(
+        words=asked.words,
+        nodes=[(node, outline.above_of(node)) for node in nodes[:_MOST_FOUND]],
+        has_more=len(nodes) > _MOST_FOUND,
+        plans=_plans(asked.words) if user.has_perm("plans.view_academicplan") else [],
+    )
+
+
+def _plans(words: str) -> list[AcademicPlan]:
+    """Plans with all of these words in title or id, spelled as the tree finds them."""
+    wanted = fold(words).split()
+    plans = AcademicPlan.objects.order_by("title").only("title", "public_id")
+    return [
+        plan
+        for plan in plans
+        if all(word in fold(f"{plan.title} {plan.public_id}") for word in wanted)
+    ][:_MOST_FOUND]
 
 
 def recent(user_pk: Any) -> list[Recent]:
@@ -97,11 +139,3 @@ def _checks() -> list[tuple[str, str | None]]:
     }
     answers = health.run(health.CHECKS)
     return [(words.get(name, name), why) for name, why in answers.items()]
-
-
-def _next_run(facts: Dashboard) -> datetime | None:
-    """When the next batch is due; None when nobody knows, or nothing waits."""
-    last = facts.queue.last_processed
-    if last is None or not facts.queue.pending:
-        return None
-    return last + timedelta(seconds=_EVERY)

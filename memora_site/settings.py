@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "mptt",
     "adminsortable2",
+    "django_prose_editor",
     "solo",
     "simple_history",
     "import_export",
@@ -202,59 +203,33 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(
 )
 RESIGN_SECONDS = 300
 """How often published videos are looked through for signatures to renew."""
+
+
+def _each(seconds: int, task: str) -> dict[str, object]:
+    """A task that beat sends; while no worker runs, only the latest counts."""
+    return {
+        "task": task,
+        "schedule": float(seconds),
+        "options": {"expires": seconds},
+    }
+
+
 CELERY_BEAT_SCHEDULE = {
-    "process-pending-plans": {
-        "task": "publishing.tasks.process_pending",
-        "schedule": 300.0,
-    },
-    "renew-signatures": {
-        "task": "publishing.tasks.renew_signatures",
-        "schedule": float(RESIGN_SECONDS),
-        "options": {"expires": RESIGN_SECONDS},
-    },
-    "settle-gates": {
-        "task": "publishing.tasks.settle_gates",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
-    "collect-generations": {
-        "task": "publishing.tasks.collect_generations",
-        "schedule": 3600.0,
-    },
-    # While no worker runs, these must not pile up: only the latest counts.
-    "heartbeat": {
-        "task": "publishing.tasks.heartbeat",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
-    "watch-disk": {
-        "task": "publishing.tasks.watch_disk",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
-    "watch-queue": {
-        "task": "publishing.tasks.watch_queue",
-        "schedule": 30.0,
-        "options": {"expires": 30},
-    },
-    "distribute": {
-        "task": "publishing.tasks.distribute",
-        "schedule": 30.0,
-        "options": {"expires": 30},
-    },
+    # By the clock: pages say when the next run is (`publishing.schedule`).
+    "process-pending-plans": _each(300, "publishing.tasks.process_pending")
+    | {"schedule": crontab(minute="*/5")},
+    "renew-signatures": _each(RESIGN_SECONDS, "publishing.tasks.renew_signatures"),
+    "settle-gates": _each(60, "publishing.tasks.settle_gates"),
+    "collect-generations": _each(3600, "publishing.tasks.collect_generations"),
+    "heartbeat": _each(60, "publishing.tasks.heartbeat"),
+    "watch-disk": _each(60, "publishing.tasks.watch_disk"),
+    "watch-queue": _each(30, "publishing.tasks.watch_queue"),
+    "distribute": _each(30, "publishing.tasks.distribute"),
     # Whether it is a business hour or the night's, the task decides (HEALTH_…).
-    "check-health": {
-        "task": "publishing.tasks.check_health",
-        "schedule": crontab(minute="17"),
-    },
-    "sync-pending-wallets": {
-        "task": "players.tasks.sync_pending_wallets",
-        "schedule": 900.0,
-    },
-    "sync-pending-bitmaps": {
-        "task": "progress.tasks.sync_pending_bitmaps",
-        "schedule": 30.0,
-    },
+    "check-health": _each(3600, "publishing.tasks.check_health")
+    | {"schedule": crontab(minute="17")},
+    "sync-pending-wallets": _each(900, "players.tasks.sync_pending_wallets"),
+    "sync-pending-bitmaps": _each(30, "progress.tasks.sync_pending_bitmaps"),
 }
 
 # --- Content: where the published files live --------------------------------
@@ -415,7 +390,7 @@ STORAGES = {
     },
     # The published files on this disk, and where they are uploaded to. "cdn" can be
     # any back end of django-storages; this one takes its bucket from the publishing
-    # settings. A storage of one's own keeps gated lessons in "cdn-private", or nowhere.
+    # settings.
     "staging": {"BACKEND": "publishing.storages.StagingStorage"},
     "cdn": {"BACKEND": "publishing.storages.BucketStorage"},
 }

@@ -155,7 +155,10 @@ def _plan_node(
 
 def lessons(node: PlanNode) -> Iterator[PlanNode]:
     """The lessons at or below ``node``, in tree order."""
-    if node.kind is Kind.LESSON:
-        yield node
-    for child in node.children:
-        yield from lessons(child)
+    waiting = [node]
+    while waiting:
+        found = waiting.pop()
+        if found.source.kind is Kind.LESSON:
+            yield found
+        else:
+            waiting.extend(reversed(found.children))

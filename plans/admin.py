@@ -3,19 +3,19 @@
 from typing import Any, ClassVar
 
 from adminsortable2.admin import SortableAdminBase, SortableTabularInline
-from django.contrib import admin, messages
-from django.db import IntegrityError
+from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
+from content import consequences
 from content.badges import badge
 from content.history_pages import HistoryPages
 from content.past import Edit
 from content.read_only import PlainChoices
-from plans.forms import SubjectForm, SubjectFormSet
+from plans.forms import PLAN_FIELDS, PlanForm, SubjectForm, SubjectFormSet
 from plans.models import (
     AcademicPlan,
     Grade,
@@ -61,6 +61,7 @@ class AcademicPlanAdmin(
     list_filter = ("is_published", "season", "grade", "stream")
     list_select_related: ClassVar[tuple[str, ...]] = ("season", "grade", "stream")
     search_fields = ("title", "public_id")
+    form = PlanForm
     fields = (
         ("title", "public_id"),
         ("season", "grade", "stream"),
@@ -88,29 +89,17 @@ class AcademicPlanAdmin(
         count: int = plan.subject_count
         return count
 
+    def get_fields(self, request: HttpRequest, obj: AcademicPlan | None = None) -> Any:
+        """With what the page has seen, for those who can save it."""
+        may_save = obj is not None and self.has_change_permission(request, obj)
+        return (*super().get_fields(request, obj), *(["seen"] if may_save else []))
+
     def get_readonly_fields(
         self, request: HttpRequest, obj: AcademicPlan | None = None
     ) -> Any:
         """The id names published files: it is chosen once."""
         fixed = () if obj is None else ("public_id",)
         return (*super().get_readonly_fields(request, obj), *fixed)
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        except IntegrityError:
-            # Two editors saved the same row at once; the forms could not see it.
-            messages.error(
-                request,
-                _("Someone else changed this plan a moment ago. Nothing was saved."),
-            )
-            return HttpResponseRedirect(request.get_full_path())
 
     def render_change_form(  # type: ignore[override]
         self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
@@ -127,6 +116,26 @@ class AcademicPlanAdmin(
         """On to the new plan's own page: its content shows there, once it is saved."""
         page = reverse("admin:plans_academicplan_change", args=[obj.pk])
         return HttpResponseRedirect(page)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """What a deletion does, in a fixed number of queries: sentences, not lists."""
+        plans = list(objs)
+        said = list(consequences.of_deleting(plans))
+        request.deletion_consequences = said  # type: ignore[attr-defined]
+        may = self.has_delete_permission(request)
+        refused = set() if may else {str(self.opts.verbose_name)}
+        return [plan.title for plan in plans], {}, refused, []
+
+    def save_model(
+        self, request: HttpRequest, obj: AcademicPlan, form: Any, change: bool
+    ) -> None:
+        """Only what was changed here: the rest of the row may be newer than ours."""
+        if not change:
+            obj.save()
+        elif changed := [name for name in form.changed_data if name in PLAN_FIELDS]:
+            obj.save(update_fields=[*changed, "updated_at"])
 
     def save_formset(
         self, request: HttpRequest, form: Any, formset: Any, change: bool

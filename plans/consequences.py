@@ -1,16 +1,16 @@
-"""What deleting content does to plans (`content.consequences`)."""
+"""What deleting content does to plans, and what goes with a plan."""
 
 from collections.abc import Sequence
 
 from django.db.models import Q
-from django.utils.translation import ngettext
+from django.utils.translation import gettext as _, ngettext
 
 from content import consequences
 from content.models import Node
-from plans.models import PlanOverride, PlanSubject
+from plans.models import AcademicPlan, PlanOverride, PlanSubject
 
 
-@consequences.tell
+@consequences.tell(Node)
 def plans_that_lose(nodes: Sequence[Node]) -> str:
     """How many plans offer any of it. One query."""
     subjects = {node.subject_pk for node in nodes}
@@ -25,7 +25,7 @@ def plans_that_lose(nodes: Sequence[Node]) -> str:
     ) % {"count": count}
 
 
-@consequences.tell
+@consequences.tell(Node)
 def overrides_that_go(nodes: Sequence[Node]) -> str:
     """How many overrides go with it. One query."""
     inside = Q()
@@ -41,5 +41,18 @@ def overrides_that_go(nodes: Sequence[Node]) -> str:
     return ngettext(
         "%(count)d override of plans is deleted with it.",
         "%(count)d overrides of plans are deleted with it.",
+        count,
+    ) % {"count": count}
+
+
+@consequences.tell(AcademicPlan)
+def overrides_that_go_with_a_plan(plans: Sequence[AcademicPlan]) -> str:
+    """How much the plans say of their content. One query."""
+    count = PlanOverride.objects.filter(plan__in=plans).count()
+    if not count:
+        return _("The content stays as it is, in the tree and in other plans.")
+    return ngettext(
+        "The content stays as it is; %(count)d override of it goes.",
+        "The content stays as it is; %(count)d overrides of it go.",
         count,
     ) % {"count": count}

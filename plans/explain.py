@@ -1,11 +1,11 @@
-"""What one plan makes of a subject, node by node, and why: for the editor's eyes.
+"""What one plan makes of a node, and why: for the editor's eyes.
 
 `plans.access.plan_tree` says what students get; this says of every node, those students
 do not get included, what decided. A test holds the two together. Plain rules: no
 Django here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -33,7 +33,7 @@ class Explained:
     ``access`` is what it has, or would have if it were seen. ``absent`` says why it is
     not, ``absent_at`` the id of the node that is the reason (itself, or one above).
     ``lessons`` counts those that students see at or below it, ``total`` those that are
-    not in the trash, ``inside`` the nodes below it that the plan says something of.
+    not in the trash.
     """
 
     node: ContentNode
@@ -45,49 +45,36 @@ class Explained:
     absent_at: str
     lessons: int
     total: int
-    inside: int
 
 
 def explain(
-    subject: ContentNode, overrides: Mapping[int, Override]
-) -> dict[int, Explained]:
-    """Every node of ``subject`` by pk, parents first, in tree order."""
-    found: dict[int, Explained] = {}
-    _explain(subject, None, None, overrides, found)
-    return {node.pk: found[node.pk] for node in _walk(subject)}
-
-
-def _walk(node: ContentNode) -> list[ContentNode]:
-    nodes = [node]
-    for child in node.children:
-        nodes += _walk(child)
-    return nodes
-
-
-def _explain(
-    node: ContentNode,
-    parent: Access | None,
-    above: tuple[Absence, str] | None,
+    trail: Sequence[ContentNode],
     overrides: Mapping[int, Override],
-    found: dict[int, Explained],
+    *,
+    lessons: int,
+    total: int,
 ) -> Explained:
-    """Explain ``node`` and all below it; ``above`` is why its parent is absent."""
-    override = overrides.get(node.pk, _NOTHING)
-    access = resolve_access(node, parent=parent, override=override)
-    absence = above or own_absence(node, override)
-    below = [
-        _explain(child, access, absence, overrides, found) for child in node.children
-    ]
-    lessons = sum(child.lessons for child in below)
-    total = sum(child.total for child in below)
+    """The last node of ``trail``, which holds it and all it lies in, outermost first.
+
+    Args:
+        overrides: what the plan says, by the nodes' keys.
+        lessons: how many that students see lie inside; of a lesson any number.
+        total: how many that are not in the trash.
+    """
+    *_above, node = trail
+    access: Access | None = None
+    absence: tuple[Absence, str] | None = None
+    for step in trail:
+        override = overrides.get(step.pk, _NOTHING)
+        access = resolve_access(step, parent=access, override=override)
+        absence = absence or own_absence(step, override)
+    if access is None:
+        raise ValueError("a trail holds its node")
     if node.kind is Kind.LESSON:
-        lessons = int(absence is None)
-        total = 1
-    if absence and absence[0] is Absence.TRASH:
-        total = 0
-    if absence is None and not lessons and node.kind not in (Kind.SUBJECT, Kind.LESSON):
+        lessons, total = int(absence is None), 1
+    elif absence is None and not lessons and node.kind is not Kind.SUBJECT:
         absence = (Absence.EMPTY, node.id)
-    said = found[node.pk] = Explained(
+    return Explained(
         node=node,
         title=override.title or node.title,
         access=access,
@@ -99,9 +86,7 @@ def _explain(
         absent_at=absence[1] if absence else "",
         lessons=lessons,
         total=total,
-        inside=sum(child.inside + (child.override is not _NOTHING) for child in below),
     )
-    return said
 
 
 def own_absence(node: ContentNode, override: Override) -> tuple[Absence, str] | None:

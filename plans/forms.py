@@ -1,5 +1,6 @@
 """The plan page's forms: rules that need the whole page at once."""
 
+import hashlib
 from collections import Counter
 from typing import Any
 
@@ -7,35 +8,39 @@ from adminsortable2.admin import CustomInlineFormSet
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models.functions import Coalesce
+from django.forms.models import model_to_dict
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext
 
+from content.forms import SeenForm
 from content.models import Node
-from plans.models import PlanOverride, PlanSubject
+from content.read_only import Kept
+from plans import services
+from plans.models import AcademicPlan, PlanOverride, PlanSubject
+
+PLAN_FIELDS = ("title", "public_id", "season", "grade", "stream", "is_published")
 
 
-class KeptSubject(forms.HiddenInput):
-    """A subject that is in the plan already: its title, and the way to it."""
+class PlanForm(SeenForm):
+    """A plan's own fields."""
 
-    def __init__(self, subject: Node) -> None:
-        super().__init__()
-        self.subject = subject
+    class Meta:
+        model = AcademicPlan
+        fields = PLAN_FIELDS
 
-    @property
-    def is_hidden(self) -> bool:
-        """The column shows, though what it sends does not."""
-        return False
+    @staticmethod
+    def version(row: AcademicPlan) -> str:
+        """What this page writes: the plan's own fields, and its subjects in order.
 
-    def render(self, *args: Any, **kwargs: Any) -> SafeString:
-        url = reverse("admin:content_node_change", args=[self.subject.pk])
-        return format_html(
-            '{}<a href="{}"><bdi>{}</bdi></a>',
-            super().render(*args, **kwargs),
-            url,
-            self.subject.title,
-        )
+        Not what the plan says of its content: that is said on the same page, at once.
+        """
+        subjects = row.plan_subjects.values_list("subject_id", flat=True)
+        shown = repr((model_to_dict(row, PLAN_FIELDS), list(subjects)))
+        return hashlib.sha256(shown.encode()).hexdigest()
+
+    def lock(self) -> AcademicPlan | None:
+        return services.lock(self.instance)
 
 
 class SubjectForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -48,8 +53,10 @@ class SubjectForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk is not None and "subject" in self.fields:
-            # A chooser would read its own choice again, for every row.
-            self.fields["subject"].widget = KeptSubject(self.instance.subject)
+            subject = self.instance.subject
+            url = reverse("admin:content_node_change", args=[subject.pk])
+            link = format_html('<a href="{}"><bdi>{}</bdi></a>', url, subject.title)
+            self.fields["subject"].widget = Kept(link)
 
 
 class SubjectFormSet(CustomInlineFormSet):

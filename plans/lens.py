@@ -1,7 +1,7 @@
-"""The content tree as a plan's students get it: "View as" on the tree page.
+"""The rows of a page as a plan's students get them: on the plan's own page, and as
+"View as" on the content tree.
 
-The same answers as `plans.explain`, which reads a whole subject, for the few rows that
-are on the page. A test holds the two together.
+Only the rows that are on the page are read, however much there is around them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,9 @@ from content.models import Node
 from content.outline import Row, count_visible
 from content.tree import ContentNode
 from plans import queries, wording
-from plans.access import Access, Override, resolve_access
-from plans.explain import Absence, Explained, own_absence
+from plans.access import Override
+from plans.explain import Explained, explain
 from plans.models import AcademicPlan
-
-_NOTHING = Override()
 
 
 class PlanLens:
@@ -64,53 +62,38 @@ def explain_rows(
         lost=hidden,
     )
     return {
-        row.node.pk: _explain(row, overrides, lessons.get(row.node.pk, 0))
+        row.node.pk: explain(
+            [_as_content(node) for node in row.trail],
+            overrides,
+            lessons=lessons.get(row.node.pk, 0),
+            total=row.lessons,
+        )
         for row in rows
     }
 
 
-def _explain(row: Row, overrides: Mapping[int, Override], lessons: int) -> Explained:
-    access: Access | None = None
-    absence: tuple[Absence, str] | None = None
-    for node in map(_as_content, row.trail):
-        override = overrides.get(node.pk, _NOTHING)
-        access = resolve_access(node, parent=access, override=override)
-        absence = absence or own_absence(node, override)
-    if node.kind is Kind.LESSON:
-        lessons = int(absence is None)
-    elif absence is None and not lessons and node.kind is not Kind.SUBJECT:
-        absence = (Absence.EMPTY, node.id)
-    if access is None:
-        raise ValueError("a row's trail holds its node")
-    return Explained(
-        node=node,
-        title=override.title or node.title,
-        access=access,
-        is_linear=(
-            node.is_linear if override.is_linear is None else override.is_linear
-        ),
-        override=override,
-        absent=absence[0] if absence else None,
-        absent_at=absence[1] if absence else "",
-        lessons=lessons,
-        total=1 if node.kind is Kind.LESSON else row.lessons,
-        inside=0,
-    )
-
-
-def _sight(row: Row, said: Explained, overrides: Mapping[int, Override]) -> Sight:
-    titles = {node.public_id: node.title for node in row.trail}
+def why(row: Row, said: Explained, overrides: Mapping[int, Override]) -> str:
+    """`wording.why` of a row: what it lies in is called as the plan calls it."""
     spoken_of = {
         node.public_id: overrides[node.pk] for node in row.trail if node.pk in overrides
     }
+    titles = {node.public_id: node.title for node in row.trail} | {
+        public_id: override.title
+        for public_id, override in spoken_of.items()
+        if override.title
+    }
+    return wording.why(said, titles, spoken_of)
+
+
+def _sight(row: Row, said: Explained, overrides: Mapping[int, Override]) -> Sight:
     shown = (
         wording.access_badge(said.access)
         if said.absent is None
         else wording.absence_badge(said)
     )
-    why = wording.why(said, titles, spoken_of)
+    reason = why(row, said, overrides)
     return Sight(
-        access=format_html('<span title="{}">{}</span>', why, shown),
+        access=format_html('<span title="{}">{}</span>', reason, shown),
         title=said.title,
         is_hidden=said.absent is not None,
         lessons=said.lessons,

@@ -80,14 +80,20 @@ class PlanPartQuerySet(models.QuerySet[Any]):
     def _plan_ids(self) -> set[int]:
         return set(self.order_by().values_list(self.plan_path, flat=True).distinct())
 
+    def _changes_access(self, changes: dict[str, Any]) -> bool:
+        """Whether writing this into these rows changes who may read something."""
+        return bool({"plan", "plan_id", "subject", "subject_id"} & changes.keys())
+
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
             before = self._plan_ids()
             rows = list(self.values_list("pk", flat=True))
             moved = rows if {"plan", "plan_id"} & kwargs.keys() else []
+            at_once = self._changes_access(kwargs)
             count = super().update(**kwargs)
             there = type(self)(self.model, using=self.db).filter(pk__in=moved)
-            AcademicPlan.touch(before | (there._plan_ids() if moved else set()))
+            after = there._plan_ids() if moved else set()
+            AcademicPlan.touch(before | after, at_once=at_once)
             history.record(self.model, rows, history.CHANGED)
         return count
 
@@ -96,13 +102,23 @@ class PlanPartQuerySet(models.QuerySet[Any]):
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         with transaction.atomic(using=self.db):
             created = super().bulk_create(objs, *args, **kwargs)
-            AcademicPlan.touch(getattr(made, self.plan_path) for made in created)
+            plan_ids = {getattr(made, self.plan_path) for made in created}
+            AcademicPlan.touch(plan_ids, at_once=any(map(is_about_access, created)))
             history.record_created(created)
         return created
 
 
 class PlanQuerySet(PlanPartQuerySet):
     plan_path = "pk"
+
+    def _changes_access(self, changes: dict[str, Any]) -> bool:
+        return "is_published" in changes
+
+
+class OverrideQuerySet(PlanPartQuerySet):
+    def _changes_access(self, changes: dict[str, Any]) -> bool:
+        about_access = self.filter(aspect=OverrideAspect.ACCESS)
+        return "action" in changes or about_access.exists()
 
 
 class AcademicPlan(models.Model):
@@ -159,19 +175,32 @@ class AcademicPlan(models.Model):
         super().save(*args, **kwargs)
 
     @classmethod
-    def touch(cls, plan_ids: Iterable[int]) -> None:
+    def touch(cls, plan_ids: Iterable[int], *, at_once: bool = False) -> None:
         """Record that these plans changed, and tell who listens.
 
-        Part of the caller's transaction: a rolled-back edit leaves no trace.
+        ``at_once`` as in `content.signals`. Part of the caller's transaction: a
+        rolled-back edit leaves no trace.
         """
         touched = sorted(set(plan_ids))
         if not touched:
             return
         models.QuerySet(cls).filter(pk__in=touched).update(revision=F("revision") + 1)
-        signals.plans_changed.send(sender=cls, plan_ids=touched)
+        signals.plans_changed.send(sender=cls, plan_ids=touched, at_once=at_once)
 
 
-class PlanSubject(models.Model):
+class PlanPart(models.Model):
+    """A row of a plan."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """In one transaction with what it changes in the plan it leaves, if any."""
+        with transaction.atomic(using=kwargs.get("using")):
+            super().save(*args, **kwargs)
+
+
+class PlanSubject(PlanPart):
     """A subject's place in a plan."""
 
     plan = models.ForeignKey(AcademicPlan, models.CASCADE, related_name="plan_subjects")
@@ -247,7 +276,7 @@ def aspect_of(action: str) -> str:
 LINEAR_VALUES = {"true": True, "false": False}
 
 
-class PlanOverride(models.Model):
+class PlanOverride(PlanPart):
     """One exception of one plan for one node."""
 
     plan = models.ForeignKey(AcademicPlan, models.CASCADE, related_name="overrides")
@@ -278,7 +307,7 @@ class PlanOverride(models.Model):
         verbose_name=_("about"),
     )
 
-    objects = PlanPartQuerySet.as_manager()
+    objects = OverrideQuerySet.as_manager()
     history = history.Records(excluded_fields=["aspect"], no_db_index=["target"])
 
     class Meta:
@@ -317,6 +346,14 @@ class PlanOverride(models.Model):
         )
         if problem:
             raise ValidationError({"value": problem})
+
+
+def is_about_access(row: Any) -> bool:
+    """Whether it is an override that decides who may read something."""
+    return (
+        isinstance(row, PlanOverride)
+        and aspect_of(row.action) == OverrideAspect.ACCESS.value
+    )
 
 
 def override_value_problem(*, action: str, value: str, node_item: str) -> Any:

@@ -1,12 +1,7 @@
 """What a build needs to know of a plan."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-from content.kinds import Kind
-from content.models import Node
-from content.tree import ContentNode
 from plans.access import Level, Override
 from plans.models import LINEAR_VALUES, AcademicPlan, OverrideAction, PlanOverride
 
@@ -52,65 +47,4 @@ def plans_of_subjects(subject_ids: list[int]) -> list[int]:
         AcademicPlan.subjects.through.objects.filter(subject_id__in=subject_ids)
         .values_list("plan_id", flat=True)
         .distinct()
-    )
-
-
-_OUTLINE = (
-    "pk",
-    "parent_id",
-    "public_id",
-    "kind",
-    "title",
-    "is_published",
-    "trashed_at",
-    "is_linear",
-    "is_public",
-    "is_free_preview",
-    "required_item",
-)
-
-
-def load_outlines(subject_pks: Collection[int]) -> dict[int, ContentNode]:
-    """These subjects' trees with what decides who sees them, and no more. Two queries.
-
-    Descriptions, images and stages are left out: ten times cheaper than a build's tree.
-    """
-    children: dict[int, list[ContentNode]] = defaultdict(list)
-    below = Node.objects.filter(subject_id__in=subject_pks).order_by("-lft")
-    for row in below.values_list(*_OUTLINE):
-        children[row[1]].append(_outline(row, children.pop(row[0], [])))
-    roots = Node.objects.filter(pk__in=subject_pks)
-    return {
-        row[0]: _outline(row, children.pop(row[0], []))
-        for row in roots.values_list(*_OUTLINE)
-    }
-
-
-def load_subject_rows(subject_pks: Collection[int]) -> dict[int, ContentNode]:
-    """These subjects as `load_outlines` gives them, with nothing inside. One query."""
-    roots = Node.objects.filter(pk__in=subject_pks)
-    return {row[0]: _outline(row, []) for row in roots.values_list(*_OUTLINE)}
-
-
-def _outline(row: tuple[Any, ...], children: list[ContentNode]) -> ContentNode:
-    """A node of a row; ``children`` are in reverse order."""
-    pk, _parent, public_id, kind, title, published, trashed, *rest = row
-    linear, public, free, item = rest
-    return ContentNode(
-        pk=pk,
-        id=public_id,
-        kind=Kind(kind),
-        title=title,
-        description="",
-        image="",
-        color_code="",
-        is_published=published,
-        is_trashed=trashed is not None,
-        is_linear=linear,
-        is_public=public,
-        is_free_preview=free,
-        required_item=item,
-        base_xp=0,
-        bit_index=None,
-        children=tuple(reversed(children)),
     )

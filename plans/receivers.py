@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Q
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
 
@@ -12,28 +13,51 @@ from plans.models import (
     PlanSubject,
     Season,
     Stream,
+    aspect_of,
+    is_about_access,
 )
 
 
 @receiver(post_save, sender=AcademicPlan)
+def _plan_saved(instance: AcademicPlan, **_kwargs: Any) -> None:
+    AcademicPlan.touch([instance.pk], at_once=not instance.is_published)
+
+
 @receiver(post_delete, sender=AcademicPlan)
-def _plan_changed(instance: AcademicPlan, **_kwargs: Any) -> None:
-    AcademicPlan.touch([instance.pk])
+def _plan_deleted(instance: AcademicPlan, **_kwargs: Any) -> None:
+    AcademicPlan.touch([instance.pk], at_once=True)
 
 
 @receiver(pre_save, sender=PlanSubject)
 @receiver(pre_save, sender=PlanOverride)
 def _part_moves(sender: type[Any], instance: Any, **_kwargs: Any) -> None:
-    """A part taken to another plan changes the plan it left, too."""
-    if instance.pk is not None:
-        stored = sender.objects.filter(pk=instance.pk).exclude(plan=instance.plan_id)
-        AcademicPlan.touch(stored.values_list("plan_id", flat=True))
+    """A part taken to another plan changes the plan it left, too.
+
+    And what an override said before may have been about access.
+    """
+    if instance.pk is None:
+        return
+    same = Q(plan=instance.plan_id)
+    if sender is PlanOverride:
+        same &= Q(aspect=aspect_of(instance.action))
+    else:
+        same &= Q(subject=instance.subject_id)
+    left = sender.objects.filter(pk=instance.pk).exclude(same)
+    AcademicPlan.touch(left.values_list("plan_id", flat=True), at_once=True)
 
 
-@receiver([post_save, post_delete], sender=PlanSubject)
-@receiver([post_save, post_delete], sender=PlanOverride)
-def _part_changed(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
-    AcademicPlan.touch([instance.plan_id])
+@receiver(post_save, sender=PlanSubject)
+@receiver(post_save, sender=PlanOverride)
+def _part_saved(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
+    AcademicPlan.touch([instance.plan_id], at_once=is_about_access(instance))
+
+
+@receiver(post_delete, sender=PlanSubject)
+@receiver(post_delete, sender=PlanOverride)
+def _part_deleted(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
+    """Without its row, a subject is gone from the plan; an override may be."""
+    gone = isinstance(instance, PlanSubject)
+    AcademicPlan.touch([instance.plan_id], at_once=gone or is_about_access(instance))
 
 
 @receiver(post_save, sender=Season)

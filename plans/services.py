@@ -8,13 +8,16 @@ from content.models import Node
 from plans.models import AcademicPlan, PlanOverride, PlanSubject, aspect_of
 
 
-def _lock(plan: AcademicPlan) -> None:
-    """Take the plan's row before one of its parts refers to it.
+def lock(plan: AcademicPlan) -> AcademicPlan | None:
+    """The plan as it is stored; its row is taken before a part of it refers to it.
 
     The other way round, MariaDB locks it twice, the second time more strongly, and a
     build that waits in between ends one of the two.
     """
-    list(AcademicPlan.objects.select_for_update().filter(pk=plan.pk).values_list("pk"))
+    found: AcademicPlan | None = (
+        AcademicPlan.objects.select_for_update().filter(pk=plan.pk).first()
+    )
+    return found
 
 
 @transaction.atomic
@@ -24,7 +27,7 @@ def add_subject(*, plan: AcademicPlan, subject: Node) -> PlanSubject:
     Raises:
         ValidationError: ``subject`` is not a subject.
     """
-    _lock(plan)
+    lock(plan)
     existing: PlanSubject | None = PlanSubject.objects.filter(
         plan=plan, subject=subject
     ).first()
@@ -49,7 +52,7 @@ def set_override(
         ValidationError: the target lies outside the plan's subjects, or the value
             does not fit the action.
     """
-    _lock(plan)
+    lock(plan)
     require_inside(plan=plan, targets=[target])
     row = PlanOverride(plan=plan, target=target, action=action, value=value)
     row.clean_fields()

@@ -5,6 +5,7 @@ where the plan's word on that node is set or taken back. A script, where there i
 opens branches and that page in place (`plan.js`); without it both are plain links.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError
-from django.db.models import Count
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -21,23 +21,32 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext
 
-from content.kinds import Kind
+from content import outline
+from content.admin.tree_search import is_key, opened_of
 from content.models import Node, NodeKind
-from content.tree import ContentNode
-from plans import queries, services, wording
+from content.outline import Branch
+from plans import lens, queries, services, wording
 from plans.access import Override
-from plans.explain import Absence, Explained, explain
+from plans.explain import Absence, Explained
 from plans.models import AcademicPlan, OverrideAction, PlanOverride
 
 _KINDS = dict(NodeKind.choices)
 
+Opened = Mapping[int, int]
+"""How many rows are shown of each open branch, by its node's key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One thing the plan says of a node."""
+    """One thing the plan says of a node, and where that lies."""
 
+    target: int
+    title: str
+    kind: str
     aspect: str
     words: str
+    above: tuple[int, ...]
+    is_in_trash: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,8 @@ class Row:
     why: str
     lessons: SafeString | str
     overrides: list[Said]
+    inside: int
+    """How many nodes inside it the plan speaks of."""
     is_open: bool | None
     """None where nothing lies inside."""
     toggle: str
@@ -63,152 +74,171 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """An override in the list above the tree, and the way to its row."""
+class More:
+    """Stands after the shown rows of a branch that has ``left`` more."""
 
-    target: int
-    title: str
-    kind: str
-    words: str
-    way: str
+    level: int
+    after: int
+    """The last of the shown rows, by its node's key."""
+    left: int
+    query: str
+    """Shows the next of them; "" where a page holds no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
     """What the plan's page shows of its content."""
 
-    rows: list[Row]
-    spoken: list[Spoken]
+    rows: list[Row | More]
+    said: list[Said]
+    opened: str
     has_subjects: bool
     empty_subjects: list[str]
 
 
-def opened(request: HttpRequest) -> frozenset[int]:
-    """The branches to show, from ``?open=1,2``."""
-    asked = request.GET.get("open", "").split(",")
-    return frozenset(int(pk) for pk in asked if pk.isdecimal() and len(pk) < 19)
-
-
-def tree(plan: AcademicPlan, opened: frozenset[int]) -> Tree:
-    """The table. Seven queries at most, however much is open.
-
-    A subject is read when it is open; of one that is closed, only its own row.
-    """
-    overrides = queries.load_overrides(plan.pk)
-    said = _said(plan)
-    subjects = queries.subject_pks(plan.pk)
-    shut = [pk for pk in subjects if pk not in opened]
-    outlines = queries.load_outlines([pk for pk in subjects if pk in opened])
-    outlines |= queries.load_subject_rows(shut)
-    counts = _lesson_counts(subjects)
-    rows: list[Row] = []
-    for pk in subjects:
-        if (root := outlines.get(pk)) is not None:
-            found = explain(root, overrides)
-            page = _Rows(found, said, opened, counts, _overridden(found))
-            rows += page.below(root, 0, {})
-    return Tree(
-        rows=rows,
-        spoken=_spoken(plan),
-        has_subjects=bool(subjects),
-        empty_subjects=[
-            outlines[pk].title for pk in subjects if pk in outlines and not counts[pk]
-        ],
-    )
-
-
-def _overridden(found: Mapping[int, Explained]) -> dict[str, Override]:
-    """What the plan says of each node it speaks of, by id."""
-    return {
-        said.node.id: said.override
-        for said in found.values()
-        if said.override != Override()
-    }
-
-
-def _said(plan: AcademicPlan) -> dict[int, list[Said]]:
-    found: dict[int, list[Said]] = {}
-    for row in PlanOverride.objects.filter(plan=plan).order_by("pk"):
-        words = wording.action_in_words(row.action, row.value)
-        found.setdefault(row.target_id, []).append(Said(row.aspect, words))
+def opened(request: HttpRequest) -> dict[int, int]:
+    """The branches to show: ``?open=1,2:200``, and the way to ``at=3``. One query
+    or two where somewhere is to be led to."""
+    found = opened_of(request.GET.get("open", ""))
+    at = request.GET.get("at", "")
+    if is_key(at):
+        nodes = outline.with_above(Node.objects.order_by())
+        node = nodes.filter(pk=at).first()
+        for parent, place in outline.way_to(node) if node is not None else ():
+            if parent is not None:
+                shown = max(found.get(parent, outline.PAGE), place)
+                found[parent] = min(shown, outline.MOST_ROWS)
     return found
 
 
-def _lesson_counts(subject_pks: Sequence[int]) -> dict[int, int]:
-    """Lessons of each subject that are not in the trash themselves. One query."""
-    rows = Node.objects.untrashed().filter(
-        subject_id__in=subject_pks, kind=NodeKind.LESSON
+def _as_text(opened: Opened) -> str:
+    """As `opened` reads it."""
+    return ",".join(
+        f"{pk}:{shown}" if shown > outline.PAGE else str(pk)
+        for pk, shown in sorted(opened.items())
     )
-    counted = dict(rows.order_by().values_list("subject_id").annotate(Count("pk")))
-    return {pk: counted.get(pk, 0) for pk in subject_pks}
 
 
-def _spoken(plan: AcademicPlan) -> list[Spoken]:
+def _query(opened: Opened) -> str:
+    return urlencode({"open": _as_text(opened)})
+
+
+def tree(plan: AcademicPlan, opened: Opened) -> Tree:
+    """The table. Ten queries, however much is open and lies inside."""
+    subjects = queries.subject_pks(plan.pk)
+    top = outline.outline(opened, roots=outline.MOST_ROWS, subjects=subjects)
+    top.rows.sort(key=lambda row: subjects.index(row.node.pk))
+    said = _said(plan)
+    overrides = queries.load_overrides(plan.pk)
+    table = _Table(
+        found=lens.explain_rows(list(outline.visible_rows(top)), overrides),
+        overrides=overrides,
+        said=_by_target(said),
+        inside=_inside(said),
+        opened=opened,
+    )
+    return Tree(
+        rows=list(table.rows(top, 0)),
+        said=said,
+        opened=_as_text(opened),
+        has_subjects=bool(subjects),
+        empty_subjects=[row.node.title for row in top.rows if not row.lessons],
+    )
+
+
+_ABOVE = [f"target{'__parent' * steps}" for steps in range(1, 5)]
+
+
+def _said(plan: AcademicPlan) -> list[Said]:
     """Everything the plan says, in tree order. One query."""
-    above = [f"target{'__parent' * steps}_id" for steps in range(1, 5)]
     rows = PlanOverride.objects.filter(plan=plan).order_by(
         "target__tree_id", "target__lft", "pk"
     )
-    spoken = []
-    for target, title, kind, action, value, *parents in rows.values_list(
-        "target_id", "target__title", "target__kind", "action", "value", *above
-    ):
-        way = ",".join(str(pk) for pk in parents if pk is not None)
-        words = wording.action_in_words(action, value)
-        spoken.append(Spoken(target, title, str(_KINDS[kind]), words, way))
-    return spoken
+    values = rows.values_list(
+        "target_id",
+        "target__title",
+        "target__kind",
+        "aspect",
+        "action",
+        "value",
+        "target__trashed_at",
+        *(f"{path}_id" for path in _ABOVE),
+        *(f"{path}__trashed_at" for path in _ABOVE),
+    )
+    return [
+        Said(
+            target=target,
+            title=title,
+            kind=str(_KINDS[kind]),
+            aspect=aspect,
+            words=wording.action_in_words(action, value),
+            above=tuple(pk for pk in rest[: len(_ABOVE)] if pk is not None),
+            is_in_trash=trashed is not None or any(rest[len(_ABOVE) :]),
+        )
+        for target, title, kind, aspect, action, value, trashed, *rest in values
+    ]
+
+
+def _by_target(said: Sequence[Said]) -> dict[int, list[Said]]:
+    found: dict[int, list[Said]] = defaultdict(list)
+    for one in said:
+        found[one.target].append(one)
+    return found
+
+
+def _inside(said: Sequence[Said]) -> Counter[int]:
+    """Of how many nodes inside each node the plan speaks."""
+    targets = {one.target: one for one in said if not one.is_in_trash}
+    return Counter(pk for target in targets.values() for pk in target.above)
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """The rows of one subject."""
+class _Table:
+    """What the rows are made of."""
 
     found: Mapping[int, Explained]
+    overrides: Mapping[int, Override]
     said: Mapping[int, list[Said]]
-    opened: frozenset[int]
-    counts: Mapping[int, int]
-    spoken: Mapping[str, Override]
+    inside: Mapping[int, int]
+    opened: Opened
 
-    def below(
-        self, node: ContentNode, level: int, titles: Mapping[str, str]
-    ) -> Iterator[Row]:
-        """``node``'s row and, where it is open, those below; not the trash's."""
-        said = self.found[node.pk]
-        if node.is_trashed and not self.said.get(node.pk):
-            return
-        titles = {**titles, node.id: said.title}
-        is_open = node.pk in self.opened
-        yield self._row(said, level, titles, is_open=is_open)
-        if is_open:
-            for child in node.children:
-                yield from self.below(child, level + 1, titles)
+    def rows(self, branch: Branch, level: int) -> Iterator[Row | More]:
+        """The rows of ``branch`` and of the open ones in it, in order."""
+        for row in branch.rows:
+            yield self._row(row, level)
+            if row.branch is not None:
+                yield from self.rows(row.branch, level + 1)
+        if branch.left > 0 and branch.parent is not None:
+            shown = len(branch.rows)
+            more = _query({**self.opened, branch.parent.pk: shown + outline.PAGE})
+            yield More(
+                level=level,
+                after=branch.rows[-1].node.pk,
+                left=branch.left,
+                query=more if shown < outline.MOST_ROWS else "",
+            )
 
-    def _row(
-        self, said: Explained, level: int, titles: Mapping[str, str], *, is_open: bool
-    ) -> Row:
-        node = said.node
-        holds = bool(node.children) or (
-            node.kind is Kind.SUBJECT and bool(self.counts.get(node.pk))
-        )
-        is_shut_subject = node.kind is Kind.SUBJECT and not node.children
-        total = self.counts[node.pk] if is_shut_subject else said.total
-        seen = total if is_shut_subject else said.lessons
-        branches = self.opened ^ {node.pk}
+    def _row(self, row: outline.Row, level: int) -> Row:
+        said = self.found[row.node.pk]
+        is_open = row.branch is not None
+        others = {pk: most for pk, most in self.opened.items() if pk != row.node.pk}
+        toggled = others if is_open else {**others, row.node.pk: outline.PAGE}
         return Row(
             said=said,
             level=level,
-            kind=str(_KINDS[node.kind.value]),
+            kind=str(_KINDS[row.node.kind]),
             access=wording.access_badge(said.access),
             absence=wording.absence_badge(said) if said.absent else None,
-            why=wording.why(said, titles, self.spoken),
+            why=lens.why(row, said, self.overrides),
             lessons=(
                 ""
-                if node.kind is Kind.LESSON
-                else wording.lessons_in_words(seen, total)
+                if row.node.kind == NodeKind.LESSON
+                else wording.lessons_in_words(said.lessons, said.total)
             ),
-            overrides=self.said.get(node.pk, []),
-            is_open=is_open if holds else None,
-            toggle=urlencode({"open": ",".join(map(str, sorted(branches)))}),
+            overrides=self.said.get(row.node.pk, []),
+            inside=self.inside.get(row.node.pk, 0),
+            is_open=is_open if row.is_holding else None,
+            toggle=_query(toggled),
         )
 
 
@@ -270,21 +300,17 @@ class ContentPages:
         plan = get_object_or_404(AcademicPlan, pk=plan_pk)
         if not self.may_override(request, plan):
             raise PermissionDenied
-        subjects = plan.subjects.values("pk")
-        within = Node.objects.filter(pk__in=subjects) | Node.objects.filter(
-            subject_id__in=subjects
-        )
-        node = get_object_or_404(within, pk=node_pk)
+        subjects = queries.subject_pks(plan.pk)
+        within = Node.objects.filter(
+            Q(pk__in=subjects) | Q(subject_id__in=subjects)
+        ).order_by()
+        node = get_object_or_404(outline.with_above(within), pk=node_pk)
         refusal = ""
         if request.method == "POST":
             try:
                 said = _change(plan, node, request.POST)
             except ValidationError as error:
                 refusal = " ".join(error.messages)
-            except IntegrityError:
-                refusal = _(
-                    "Somebody else said something of it a moment ago. Look again."
-                )
             else:
                 return self._changed(request, plan, node, said)
         return self._override_page(request, plan, node, refusal)
@@ -295,19 +321,14 @@ class ContentPages:
         if _is_script(request):
             return JsonResponse({"message": said})
         messages.success(request, said)
-        way = ",".join(str(above.pk) for above in node.get_ancestors())
         page = reverse("admin:plans_academicplan_change", args=[plan.pk])
-        return HttpResponseRedirect(f"{page}?{urlencode({'open': way})}#node-{node.pk}")
+        return HttpResponseRedirect(f"{page}?at={node.pk}#node-{node.pk}")
 
     def _override_page(
         self, request: HttpRequest, plan: AcademicPlan, node: Node, refusal: str
     ) -> HttpResponse:
         admin: Any = self
-        root = queries.load_outlines([node.subject_pk])[node.subject_pk]
-        overrides = queries.load_overrides(plan.pk)
-        found = explain(root, overrides)
-        above = {n.public_id: n.title for n in node.get_ancestors(include_self=True)}
-        said = found[node.pk]
+        row, said, overrides = _explained(plan, node)
         context = {
             **admin.admin_site.each_context(request),
             "title": node.title,
@@ -319,8 +340,8 @@ class ContentPages:
             "lessons": said.total,
             "access": wording.access_badge(said.access),
             "absence": wording.absence_badge(said) if said.absent else None,
-            "why": wording.why(said, above, _overridden(found)),
-            "overrides": _said(plan).get(node.pk, []),
+            "why": lens.why(row, said, overrides),
+            "overrides": _by_target(_said(plan))[node.pk],
             "levels": [
                 (level.value, word, wording.LEVEL_MEANINGS[level])
                 for level, word in wording.LEVELS.items()
@@ -332,6 +353,15 @@ class ContentPages:
         page = TemplateResponse(request, f"admin/plans/{name}.html", context)
         page.status_code = 400 if refusal else 200
         return page
+
+
+def _explained(
+    plan: AcademicPlan, node: Node
+) -> tuple[outline.Row, Explained, dict[int, Override]]:
+    """What the plan makes of ``node``. Seven queries."""
+    [row] = outline.rows_of([node])
+    overrides = queries.load_overrides(plan.pk)
+    return row, lens.explain_rows([row], overrides)[node.pk], overrides
 
 
 def _is_script(request: HttpRequest) -> bool:
@@ -358,8 +388,7 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
 def _effect(plan: AcademicPlan, node: Node, action: str, value: str) -> str:
     """What students will get, so that a slip is seen at once."""
     title = {"title": node.title}
-    root = queries.load_outlines([node.subject_pk])[node.subject_pk]
-    said = explain(root, queries.load_overrides(plan.pk))[node.pk]
+    _row, said, _overrides = _explained(plan, node)
     match action:
         case OverrideAction.HIDE:
             effect = ngettext(

@@ -6,7 +6,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
-from content.badges import badge, paid_with
+from content.badges import LOCK, badge, paid_with
 from plans.access import Access, Level, Override, Rule
 from plans.explain import Absence, Explained
 from plans.models import LINEAR_VALUES, OverrideAction
@@ -29,10 +29,10 @@ def access_badge(access: Access) -> SafeString:
     """Who may open it, as shape, word and colour."""
     match access.level:
         case Level.PAID if access.item:
-            return badge("🔒", paid_with(access.item), "waiting")
+            return badge(LOCK, paid_with(access.item), "waiting")
         case Level.PAID:
             why = _("No product is named, so nobody can open it: name one.")
-            return badge("🔒", _("Paid, without a product"), "failed", why=why)
+            return badge(LOCK, _("Paid, without a product"), "failed", why=why)
         case Level.FREE_PREVIEW:
             return badge("★", _("Free preview"), "done")
         case Level.PUBLIC:

@@ -4,8 +4,6 @@ from typing import Any
 
 from adminsortable2.admin import SortableAdminBase, SortableStackedInline
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,10 +16,10 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from content import kinds, services, stage_editor
 from content.errors import StructureError
-from content.forms import ACCESS_FIELDS, COMMON_FIELDS, NODE_FIELDS, NodeForm, StageForm
+from content.forms import COMMON_FIELDS, NODE_FIELDS, NodeForm, StageForm
 from content.kinds import Kind
 from content.lesson_notes import notes_of
-from content.models import LessonStage, Node
+from content.models import ACCESS_FIELDS, LessonStage, Node
 
 _MOST_EMPTY_STAGES = 10
 
@@ -65,8 +63,7 @@ class StageInline(SortableStackedInline):
         scripts: list[Any] = [
             Script("vendor/json-editor/jsoneditor.js"),
             Script("memora/html.js"),
-            Script("memora/stage-fields.js"),
-            Script("memora/stages.js"),
+            *(Script(f"memora/{name}.js") for name in stage_editor.SCRIPTS),
         ]
         return Media(css={"all": ["memora/stages.css"]}, js=scripts)
 
@@ -148,11 +145,6 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
             return super().changeform_view(request, object_id, form_url, extra)
         except StructureError as refusal:
             messages.error(request, refusal.message)
-        except (ValidationError, IntegrityError):
-            messages.error(
-                request,
-                _("Someone else saved the same id a moment ago. Nothing was saved."),
-            )
         return HttpResponseRedirect(reverse("admin:content_node_changelist"))
 
     def render_change_form(  # type: ignore[override]
@@ -197,7 +189,7 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
     def get_fieldsets(self, request: HttpRequest, obj: Node | None = None) -> Any:
         kind = self._kind(request, obj)
         own: list[Any] = list(COMMON_FIELDS)
-        if obj is not None:
+        if obj is not None and self.has_change_permission(request, obj):
             own.append("seen")
         visibility = ["is_published"]
         if kind is Kind.LESSON:
@@ -243,8 +235,7 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
         services.delete_node(node=obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Node]) -> None:
-        for node in queryset:
-            services.delete_node(node=node)
+        services.delete_nodes(nodes=list(queryset))
 
 
 _LESSON_PAGE = "admin/content/node/lesson_form.html"

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from content import kinds
-from content.badges import badge, paid_with
+from content.badges import LOCK, badge, paid_with
 from content.kinds import Kind
 from content.lenses import Sight
 from content.models import NodeKind
@@ -66,7 +66,7 @@ def _access(row: Row) -> SafeString | str:
         return badge("★", _("Free preview"), "done")
     if node.required_item:
         why = _("Students need the product %(item)s.") % {"item": node.required_item}
-        return badge("🔒", paid_with(node.required_item), "waiting", why=why)
+        return badge(LOCK, paid_with(node.required_item), "waiting", why=why)
     if node.is_public:
         return badge("◇", _("Public"), "action")
     return ""
@@ -131,8 +131,9 @@ KIND_WORDS: dict[str, dict[str, Any]] = {
 }
 
 MENU_WORDS: dict[str, Any] = {
-    "open": gettext_lazy("Open"),
+    "open": gettext_lazy("Open the page"),
     "preview": gettext_lazy("Preview"),
+    "show": gettext_lazy("Show in the tree"),
     "copy": gettext_lazy("Copy here"),
     "copy_to": gettext_lazy("Copy to…"),
     "move_to": gettext_lazy("Move to…"),
@@ -150,7 +151,11 @@ MENU_WORDS: dict[str, Any] = {
 }
 
 
-def script_words() -> dict[str, str]:
+_PLURALS = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
+"""A number of each form that a language can have, as `Intl.PluralRules` names them."""
+
+
+def script_words() -> dict[str, Any]:
     """What `memora/tree.js` says."""
     goes_inside = {
         kind: _goes_inside(kind)
@@ -161,7 +166,10 @@ def script_words() -> dict[str, str]:
         "close": _("Close"),
         "cancel": _("Cancel"),
         "save": _("Save"),
-        "chosen": _("%s chosen"),
+        "chosen": {
+            form: ngettext("%(count)s chosen", "%(count)s chosen", number)
+            for form, number in _PLURALS.items()
+        },
         "failed": _("The server did not answer. Nothing was changed: try again."),
         "forbidden": _("You may not do this. Ask a System Manager."),
         "signed_out": _("You are signed out. Reload the page and sign in."),

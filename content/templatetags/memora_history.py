@@ -29,7 +29,7 @@ def when(moment: datetime) -> SafeString:
 
 @register.filter
 def said(value: Any) -> str:
-    """A JSON value as people read it."""
+    """A JSON value as people read it; a list or an object as a block of its own."""
     match value:
         case None:
             return "–"
@@ -39,7 +39,8 @@ def said(value: Any) -> str:
             return _cut(value)
         case int() | float():
             return str(value)
-    return _cut(json.dumps(value, ensure_ascii=False, indent=2))
+    block = _cut(json.dumps(value, ensure_ascii=False, indent=2))
+    return format_html('<pre class="readable" dir="ltr">{}</pre>', block)
 
 
 @register.simple_tag

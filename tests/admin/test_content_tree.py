@@ -5,6 +5,7 @@ import re
 
 import pytest
 from django.urls import reverse
+from django.utils.html import escape
 
 from content import services
 from content.kinds import Kind
@@ -314,6 +315,80 @@ def test_the_chooser_of_other_pages_tells_same_titles_apart(browser, maths, phys
     assert [entry["text"] for entry in answer["results"]] == [
         "lesson: Physics's lesson 1 ‹ Physics's topic"
     ]
+
+
+# --- Where it lies ---------------------------------------------------------------------------
+
+
+def crumbs(page):
+    """The way to a page, as its links and its last word say it."""
+    text = page.content.decode()
+    start = text.index('<div class="breadcrumbs">')
+    way = text[start : text.index("</div>", start)]
+    links = re.findall(r'href="([^"]*)"[^>]*>(?:<bdi>)?([^<]*)', way)
+    return links, " ".join(re.sub(r"<[^>]+>", " ", way).split()).split("› ")[-1]
+
+
+def test_a_nodes_pages_say_where_it_lies_and_lead_there(browser, maths):
+    lesson = maths["lesson"]
+    above = [maths[kind] for kind in ("subject", "track", "unit", "topic")]
+    way = [(f"{TREE}?at={node.pk}", escape(node.title)) for node in above]
+    change = reverse("admin:content_node_change", args=[lesson.pk])
+    links, last = crumbs(browser.get(change))
+    assert links[2:] == way
+    assert last == escape(lesson.title)
+    for view, word in [("delete", "Delete"), ("history", "History")]:
+        url = reverse(f"admin:content_node_{view}", args=[lesson.pk])
+        links, last = crumbs(browser.get(url))
+        assert links[2:] == [*way, (change, escape(lesson.title))]
+        assert last == word
+    new = browser.get(reverse("admin:content_node_add"), {"parent": above[3].pk})
+    assert crumbs(new)[0][-2:] == [
+        way[2],
+        (reverse("admin:content_node_change", args=[above[3].pk]), way[3][1]),
+    ]
+    assert f"{TREE}?at={lesson.pk}" in browser.get(change).content.decode()
+
+
+def test_the_page_of_what_is_in_the_trash_leads_to_the_trash(browser, maths):
+    services.trash_node(node=maths["topic"])
+    page = browser.get(reverse("admin:content_node_change", args=[maths["lesson"].pk]))
+    links, _last = crumbs(page)
+    assert links[2:] == [(f"{TREE}?state=trash", "In the trash")]
+
+
+def at(browser, node):
+    """What the tree page's script opens for ``?at=``."""
+    page = browser.get(TREE, {"at": getattr(node, "pk", node)})
+    return page.context["settings"]["at"]
+
+
+def test_the_tree_opens_the_way_to_a_node_as_far_down_as_it_lies(
+    browser, maths, physics
+):
+    fill(physics["topic"], 150)
+    services.trash_node(node=maths["subject"])
+    last = Node.objects.get(title="More 149")
+    path = [physics[kind] for kind in ("subject", "track", "unit", "topic")]
+    assert at(browser, last) == {
+        "pk": last.pk,
+        "way": [
+            ["", 1],
+            *([str(node.pk), 1] for node in path[:-1]),
+            [str(path[-1].pk), 151],
+        ],
+    }
+    assert at(browser, physics["subject"])["way"] == [["", 1]]
+
+
+@pytest.mark.parametrize("asked", ["x", "987654", "9" * 30])
+def test_a_place_nobody_has_opens_nothing(browser, maths, asked):
+    assert at(browser, asked) is None
+
+
+def test_what_lies_in_the_trash_is_not_looked_for_in_the_tree(browser, maths):
+    services.trash_node(node=maths["topic"])
+    assert at(browser, maths["lesson"]) is None
 
 
 # --- Who may look --------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.db import OperationalError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from content import services
 from content.kinds import Kind
@@ -29,6 +31,10 @@ def move(browser, nodes, target, position="last-child", **extra):
 
 def do(browser, what, *nodes, **extra):
     return ask(browser, "do", do=what, nodes=[node.pk for node in nodes], **extra)
+
+
+def add(browser, kind, **values):
+    return ask(browser, "quick_add", kind=kind, **values)
 
 
 def fresh(node):
@@ -104,23 +110,6 @@ def test_dropping_a_node_on_itself_changes_nothing(browser, maths):
     assert list(places) == before
 
 
-def test_a_lost_race_is_a_message_and_any_other_failure_is_not(
-    browser, maths, monkeypatch
-):
-    failures = iter([OperationalError(1213, "Deadlock"), OperationalError("gone")])
-
-    def fail(**_kwargs):
-        raise next(failures)
-
-    monkeypatch.setattr(services, "move_nodes", fail)
-    first, second = maths["lessons"]
-    answer = move(browser, second, first, "left")
-    assert answer.status_code == 409
-    assert "try again" in answer.json()["refused"]
-    with pytest.raises(OperationalError, match="gone"):
-        move(browser, second, first, "left")
-
-
 def test_subjects_are_reordered_at_the_top(browser, maths, physics):
     move(browser, physics["subject"], maths["subject"], "left")
     assert [n.title for n in Node.objects.subjects()] == ["Physics", "Mathematics"]
@@ -150,41 +139,50 @@ def test_a_move_is_undone_once_and_not_over_somebody_elses(browser, maths):
 
 
 def test_a_title_alone_adds_a_draft_inside(browser, maths):
-    told = ask(browser, "quick_add", title=" Limits ", parent=maths["topic"].pk).json()
+    told = add(browser, "lesson", title=" Limits ", parent=maths["topic"].pk).json()
     made = Node.objects.get(pk=told["pk"])
     assert (made.title, made.kind, made.is_published) == ("Limits", "lesson", False)
     assert inside(maths["topic"])[-1] == "Limits"
 
 
 def test_a_subject_is_added_at_the_top(browser):
-    told = ask(browser, "quick_add", title="Chemistry").json()
+    told = add(browser, "subject", title="Chemistry").json()
     assert Node.objects.get(pk=told["pk"]).kind == "subject"
 
 
 @pytest.mark.parametrize(("side", "place"), [("left", 1), ("right", 2)])
 def test_above_or_below_a_neighbour(browser, maths, side, place):
     beside = maths["lessons"][1]
-    ask(browser, "quick_add", title="New", beside=beside.pk, side=side)
+    add(browser, "lesson", title="New", beside=beside.pk, side=side)
     assert inside(maths["topic"])[place] == "New"
 
 
 def test_a_subject_is_added_above_another(browser, maths, physics):
     values = {"title": "New", "beside": physics["subject"].pk, "side": "left"}
-    ask(browser, "quick_add", **values)
+    add(browser, "subject", **values)
     titles = [node.title for node in Node.objects.subjects()]
     assert titles == ["Mathematics", "New", "Physics"]
 
 
 @pytest.mark.parametrize("title", ["", "x" * 300])
 def test_a_title_that_is_none_is_refused_in_words(browser, maths, title):
-    answer = ask(browser, "quick_add", title=title, parent=maths["topic"].pk)
+    answer = add(browser, "lesson", title=title, parent=maths["topic"].pk)
     assert answer.status_code == 409
     assert answer.json()["refused"]
 
 
 def test_nothing_is_added_inside_a_lesson(browser, maths):
-    answer = ask(browser, "quick_add", title="New", parent=maths["lesson"].pk)
+    answer = add(browser, "lesson", title="New", parent=maths["lesson"].pk)
     assert "holds stages" in answer.json()["refused"]
+
+
+@pytest.mark.parametrize("place", ["", "parent", "beside"])
+def test_what_does_not_go_there_is_never_added_as_something_else(browser, maths, place):
+    where = {"parent": maths["unit"].pk, "beside": maths["unit"].pk, "side": "left"}
+    values = {name: where[name] for name in where if name == place or place == "beside"}
+    before = Node.objects.count()
+    assert add(browser, "lesson", title="New", **values).status_code == 400
+    assert Node.objects.count() == before
 
 
 def test_a_branch_is_copied_as_a_draft_beside_itself(browser, maths, stage):
@@ -210,14 +208,14 @@ def test_publishing_many_is_one_update_and_one_edit(browser, maths, name):
     Node.objects.update(is_published=name == "unpublish")
     before = revision(maths["subject"])
     chosen = [maths["topic"]] if "inside" in name else maths["lessons"]
-    assert do(browser, name, *chosen).status_code == 200
+    assert do(browser, name, *chosen, confirmed="yes").status_code == 200
     states = Node.objects.filter(kind="lesson").values_list("is_published", flat=True)
     assert set(states) == {name != "unpublish"}
     assert revision(maths["subject"]) == before + 1
 
 
 def test_unpublishing_with_all_inside(browser, maths):
-    do(browser, "unpublish_inside", maths["unit"])
+    do(browser, "unpublish_inside", maths["unit"], confirmed="yes")
     drafts = Node.objects.filter(is_published=False)
     assert {node.kind for node in drafts} == {"unit", "topic", "lesson"}
 
@@ -240,6 +238,96 @@ def test_free_previews_and_products_are_set_for_many(browser, maths):
     do(browser, "item", maths["lesson"], value="")
     assert (fresh(maths["lesson"]).is_free_preview) is False
     assert fresh(maths["lesson"]).required_item == ""
+
+
+@pytest.mark.parametrize("name", ["publish_inside", "unpublish_inside"])
+def test_what_reaches_further_than_the_chosen_asks_with_the_number(
+    browser, maths, name
+):
+    Node.objects.update(is_published=name == "unpublish_inside")
+    before = list(Node.objects.values("is_published", "updated_at"))
+    asked = do(browser, name, maths["unit"]).json()
+    assert "4 entries become" in asked["ask"]
+    assert list(Node.objects.values("is_published", "updated_at")) == before
+
+
+def test_what_changes_only_the_chosen_does_not_ask(browser, maths):
+    services.change_nodes(nodes=[maths["topic"]], is_published=False)
+    told = do(browser, "publish_inside", maths["topic"]).json()
+    assert told["said"] == "Published: 1 entry."
+
+
+def test_different_product_codes_are_not_replaced_without_a_question(browser, maths):
+    first, second = maths["lessons"]
+    do(browser, "item", first, value="A")
+    assert "said" in do(browser, "item", first, second, value="B").json()
+    do(browser, "item", first, value="A")
+    asked = do(browser, "item", first, second, value="C").json()
+    assert "“A”, “B”" in asked["ask"]
+    assert "“C”" in asked["ask"]
+    told = do(browser, "item", first, second, value="C", confirmed="yes").json()
+    assert told["said"] == "Product code: 2 entries."
+    ask(browser, "undo", record=told["undo"])
+    assert [fresh(x).required_item for x in (first, second)] == ["A", "B"]
+
+
+def test_publishing_all_inside_is_taken_back_to_the_drafts_there_were(browser, maths):
+    drafts = [maths["unit"], maths["lessons"][1]]
+    services.change_nodes(nodes=drafts, is_published=False)
+    told = do(browser, "publish_inside", maths["subject"], confirmed="yes").json()
+    assert not Node.objects.filter(is_published=False).exists()
+    assert ask(browser, "undo", record=told["undo"]).status_code == 200
+    left = Node.objects.filter(is_published=False).values_list("pk", flat=True)
+    assert set(left) == {node.pk for node in drafts}
+
+
+def test_a_change_is_not_taken_back_over_somebody_elses(browser, maths):
+    Node.objects.update(is_published=False)
+    told = do(browser, "publish_inside", maths["unit"], confirmed="yes").json()
+    services.change_nodes(nodes=[maths["lesson"]], is_published=False)
+    before = list(Node.objects.values("pk", "is_published"))
+    refused = ask(browser, "undo", record=told["undo"]).json()["refused"]
+    assert "changed again meanwhile" in refused
+    assert list(Node.objects.values("pk", "is_published")) == before
+
+
+@pytest.mark.parametrize("name", ["publish_inside", "trash", "publish", "move"])
+def test_a_bulk_change_leaves_few_entries_of_what_one_worked_on(
+    browser, grow, physics, name
+):
+    nodes = grow("Mathematics", lessons=12)
+    Node.objects.filter(subject=nodes["subject"]).update(is_published=False)
+    if name == "move":
+        move(browser, nodes["lessons"], physics["topic"], confirmed="yes")
+    elif name == "publish_inside":
+        do(browser, name, nodes["subject"], confirmed="yes")
+        assert LogEntry.objects.get().object_id == str(nodes["subject"].pk)
+    else:
+        do(browser, name, *nodes["lessons"])
+    assert 0 < LogEntry.objects.count() <= 5
+
+
+@pytest.mark.parametrize("what", ["trash", "restore", "publish", "item", "move"])
+def test_a_door_takes_as_many_queries_for_forty_as_for_two(
+    browser, grow, physics, what
+):
+    def count(number):
+        nodes = grow("Mathematics", lessons=2 * number)
+        chosen = nodes["lessons"][::2]
+        Node.objects.filter(pk__in=[node.pk for node in chosen]).update(
+            trashed_at=timezone.now() if what == "restore" else None,
+            is_published=False,
+        )
+        with CaptureQueriesContext(connection) as captured:
+            if what == "move":
+                answer = move(browser, chosen, physics["topic"], confirmed="yes")
+            else:
+                answer = do(browser, what, *chosen, value="X")
+        assert answer.status_code == 200
+        return len(captured)
+
+    count(2)  # what is asked once only
+    assert count(40) == count(2)
 
 
 def test_a_product_code_that_is_none_is_refused_in_words(browser, maths):
@@ -268,6 +356,34 @@ def test_trash_and_restore_many(browser, maths):
     assert not Node.objects.exclude(trashed_at=None).exists()
 
 
+def test_trashing_what_is_in_the_trash_already_is_not_offered_to_undo(browser, maths):
+    do(browser, "trash", maths["lesson"])
+    told = do(browser, "trash", maths["lesson"]).json()
+    assert told == {"said": "Nothing to change: it is so already."}
+
+
+def test_restoring_inside_the_trash_says_what_still_hides_it(browser, maths):
+    do(browser, "trash", maths["lesson"])
+    do(browser, "trash", maths["unit"])
+    said = do(browser, "restore", maths["lesson"]).json()["said"]
+    assert "in “Mathematics's unit” stays unseen" in said
+    assert "stays unseen" not in do(browser, "restore", maths["unit"]).json()["said"]
+
+
+def test_the_page_before_a_deletion_offers_the_trash_first(browser, maths):
+    url = reverse("admin:content_node_delete", args=[maths["topic"].pk])
+    page = browser.get(url).content.decode()
+    assert page.index('name="trash"') < page.index("Delete for good")
+    answer = browser.post(url, {"post": "yes", "trash": ""}, follow=True)
+    assert answer.redirect_chain == [(f"{TREE}?at={maths['unit'].pk}", 302)]
+    assert "is in the trash now" in answer.content.decode()
+    assert fresh(maths["topic"]).trashed_at is not None
+    # From the trash there is only the way out.
+    assert 'name="trash"' not in browser.get(url).content.decode()
+    browser.post(url, {"post": "yes"})
+    assert not Node.objects.filter(pk=maths["topic"].pk).exists()
+
+
 def test_deleting_a_node_and_what_lies_in_it_at_once(browser, maths):
     chosen = {
         "action": "delete_selected",
@@ -285,8 +401,9 @@ def test_deleting_names_the_lessons_plans_and_students(
 ):
     plan_services.set_override(plan=plan, target=maths["lesson"], action="hide")
     url = reverse("admin:content_node_delete", args=[maths["topic"].pk])
-    # Session, user; the node; lessons; entries; plans; overrides; students.
-    with django_assert_num_queries(8):
+    # Session, user; the node; lessons; entries; plans; overrides; students; where it
+    # lies.
+    with django_assert_num_queries(9):
         page = browser.get(url).content.decode()
     assert "2 lessons go with their stages, for good" in page
     assert "1 plan offers it" in page

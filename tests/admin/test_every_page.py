@@ -12,7 +12,14 @@ from players import audit
 from players.models import SecurityEvent, SecurityEventType
 from players.services import devices
 from progress.models import InteractionLog, ReviewCard, StructureProgress
-from publishing.models import Alert, HealthReport, Publication, SyncLog, SyncStatus
+from publishing.models import (
+    Alert,
+    HealthReport,
+    Publication,
+    PublishingSettings,
+    SyncLog,
+    SyncStatus,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -29,6 +36,7 @@ def url(model, page, *args):
 @pytest.fixture
 def world(player, plan, stage):
     """One row at least of everything the admin shows."""
+    PublishingSettings.get_solo()
     for model in (Grade, Season, Stream):
         model.objects.create(title=f"A {model.__name__}")
     devices.add(player_id=player.pk, device_id=uuid.uuid4())

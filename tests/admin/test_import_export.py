@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from content import past, services
+from content import lesson_sheet, past, services
 from content.curriculum import export_curriculum
 from content.models import LessonStage, Node, SubjectState
 from publishing import builds, changes
@@ -114,6 +114,19 @@ def test_what_changed_since_the_trial_is_shown_again_first(browser, maths, file)
     assert page.context["token"] == ""
 
 
+def test_an_edit_since_the_trial_is_shown_though_the_counts_are_the_same(
+    browser, maths, file
+):
+    lesson_in(file)["title"] = "Fractions"
+    page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
+    Node.objects.filter(pk=maths["lesson"].pk).update(title="Written meanwhile")
+    page = confirm(browser, CURRICULUM, page)
+    assert "The content has changed since you looked" in messages_of(page)[0]
+    assert Node.objects.get(pk=maths["lesson"].pk).title == "Written meanwhile"
+    confirm(browser, CURRICULUM, page)
+    assert Node.objects.get(pk=maths["lesson"].pk).title == "Fractions"
+
+
 def test_a_token_is_its_uploaders_alone(browser, client_of, editor, maths, file):
     lesson_in(file)["title"] = "Fractions"
     page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
@@ -212,12 +225,41 @@ def test_a_sheet_is_tried_out_then_changes_lessons(browser, superuser, plan, mat
     assert len(past.of_node(second)) == 1
 
 
+def test_a_lesson_changed_since_the_trial_is_shown_again_before_a_sheet_writes_it(
+    browser, maths
+):
+    lesson = maths["lesson"]
+    data = sheet([lesson.public_id, "Fractions"], header=("id", "title"))
+    page = upload(browser, SHEET, data, "lessons.csv")
+    Node.objects.filter(pk=lesson.pk).update(title="Written meanwhile")
+    page = confirm(browser, SHEET, page)
+    assert "The content has changed since you looked" in messages_of(page)[0]
+    [change] = page.context["report"].changes
+    assert change.fields == (("Title", "Written meanwhile", "Fractions"),)
+    lesson.refresh_from_db()
+    assert lesson.title == "Written meanwhile"
+
+
+def test_a_sheet_has_every_flat_field_of_a_lessons_form(browser, maths):
+    lesson = maths["lesson"]
+    page = browser.get(reverse("admin:content_node_change", args=[lesson.pk]))
+    form = set(page.context["adminform"].form.fields)
+    assert set(lesson_sheet.EDITABLE) == form - {"public_id", "image", "seen"}
+    header = ("id", "is_public", "color_code")
+    data = sheet([lesson.public_id, "yes", "#0b7a75"], header=header)
+    confirm(browser, SHEET, upload(browser, SHEET, data, "lessons.csv"))
+    lesson.refresh_from_db()
+    assert (lesson.is_public, lesson.color_code) == (True, "#0b7a75")
+
+
 @pytest.mark.parametrize(
     ("column", "value", "label", "reason"),
     [
         ("title", "", "Title", "This field cannot be blank."),
         ("is_published", "perhaps", "Published", "Write yes or no."),
         ("is_published", "", "Published", "Write yes or no."),
+        ("is_public", "2", "Public", "Write yes or no."),
+        ("color_code", "teal", "Colour", "#"),
         ("base_xp", "many", "XP", "Write a whole number."),
         ("base_xp", "10.5", "XP", "Write a whole number."),
         ("base_xp", "1001", "XP", "less than or equal to 1000"),
@@ -228,7 +270,12 @@ def test_a_wrong_cell_is_named_and_nothing_is_imported(
     browser, maths, column, value, label, reason
 ):
     first, second = maths["lessons"]
-    good = {"title": "Good", "required_item": "GOOD", "base_xp": "20"}
+    good = {
+        "title": "A",
+        "required_item": "A",
+        "base_xp": "20",
+        "color_code": "#000000",
+    }
     rows = [[second.public_id, good.get(column, "no")], [first.public_id, value]]
     header = ("id", column)
     page = upload(browser, SHEET, sheet(*rows, header=header), "lessons.csv")

@@ -1,24 +1,28 @@
 """The plan's page: its state, its content with who gets what and why, what will change."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, models
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from content import services
+from content import outline, services
 from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans import services as plan_services, tree_pages
 from plans.models import AcademicPlan, PlanOverride
-from publishing import builds, plan_page, upcoming
-from publishing.models import Publication
+from publishing import builds, plan_page, schedule, upcoming
+from publishing.models import Publication, SyncLog
 from tests.factories.content import make_branch, make_stage
 
 from .conftest import TEXT, messages_of
 
 pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def change_url(plan):
@@ -43,7 +47,7 @@ def text_of(response):
 
 
 def rows(plan, *opened):
-    found = tree_pages.tree(plan, frozenset(node.pk for node in opened))
+    found = tree_pages.tree(plan, {node.pk: outline.PAGE for node in opened})
     return {row.pk: row for row in found.rows}
 
 
@@ -121,34 +125,125 @@ def test_what_is_in_the_trash_is_not_shown(plan, maths, branch):
 
 def test_a_closed_branch_counts_the_overrides_inside(plan, maths, branch):
     plan_services.set_override(plan=plan, target=maths["lesson"], action="hide")
-    assert rows(plan, *branch[:2])[maths["unit"].pk].said.inside == 1
+    assert rows(plan, *branch[:2])[maths["unit"].pk].inside == 1
 
 
-def test_the_list_of_overrides_leads_to_their_rows(plan, maths, branch):
+def test_the_list_of_overrides_leads_to_their_rows(browser, plan, maths):
     plan_services.set_override(
         plan=plan, target=maths["lesson"], action="rename", value="Start"
     )
-    [spoken] = tree_pages.tree(plan, frozenset()).spoken
-    assert spoken.words == "Renamed “Start”"
-    assert set(spoken.way.split(",")) == {str(node.pk) for node in branch}
+    page = browser.get(content_url(plan)).content.decode()
+    assert "Renamed “Start”" in page
+    assert row_of(page, maths["lesson"]) is None
+    led = browser.get(content_url(plan), {"at": maths["lesson"].pk}).content.decode()
+    assert f'href="?at={maths["lesson"].pk}#' in page
+    assert row_of(led, maths["lesson"])
 
 
-def test_the_tree_reads_the_same_queries_however_much_is_open(
-    browser, plan, maths, branch, django_assert_num_queries
+def test_an_override_of_what_is_in_the_trash_can_still_be_taken_back(
+    browser, plan, maths
 ):
+    plan_services.set_override(plan=plan, target=maths["lesson"], action="hide")
+    services.trash_node(node=maths["unit"])
+    page = browser.get(content_url(plan)).content.decode()
+    assert "In the trash" in page
+    assert "override inside" not in page
+    url = override_url(plan, maths["lesson"])
+    assert f'href="{url}"' in page
+    assert "In the trash" in text_of(browser.get(url))
+    browser.post(url, {"remove": "access"})
+    assert not plan.overrides.exists()
+
+
+def test_subjects_stand_in_the_plans_order(plan, maths, physics):
+    plan_services.add_subject(plan=plan, subject=physics["subject"])
+    first, second = plan.plan_subjects.all()
+    type(first).objects.filter(pk=first.pk).update(position=second.position + 1)
+    assert list(rows(plan)) == [physics["subject"].pk, maths["subject"].pk]
+
+
+# --- As much as there is ----------------------------------------------------
+
+
+def row_of(page, node):
+    return re.search(rf'<tr id="node-{node.pk}"', page)
+
+
+def fill(topic, lessons):
+    """So many lessons at once, past the services: the first is there already."""
+    first = topic.get_children()[0]
+    columns = [field.attname for field in Node._meta.concrete_fields]
+    Node.objects.filter(tree_id=topic.tree_id, rght__gt=topic.lft + 2).exclude(
+        parent=topic
+    ).update(rght=F("rght") + 2 * lessons)
+    last = topic.get_children().last().rght
+    made = []
+    for number in range(lessons):
+        values = {name: getattr(first, name) for name in columns if name != "id"}
+        values |= {
+            "title": f"Lesson {number}",
+            "public_id": f"LES-MANY-{number}",
+            "bit_index": 1000 + number,
+            "lft": last + 1 + 2 * number,
+            "rght": last + 2 + 2 * number,
+        }
+        made.append(Node(**values))
+    models.QuerySet(Node).bulk_create(made, batch_size=500)
+
+
+@pytest.fixture(params=[100, 10_000])
+def many(request, maths):
+    """A topic with as many lessons; its first is still the first."""
+    fill(Node.objects.get(pk=maths["topic"].pk), request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("what", ["open", "closed", "page", "override", "say"])
+def test_the_plan_page_reads_the_same_queries_at_a_hundred_and_at_ten_thousand_lessons(
+    browser, plan, maths, branch, many, what, django_assert_num_queries
+):
+    assert Node.objects.filter(kind="lesson").count() == many + 2
+    for node in (maths["unit"], maths["lesson"]):
+        plan_services.set_override(plan=plan, target=node, action="set_free")
     opened = {"open": ",".join(str(node.pk) for node in branch)}
-    browser.get(content_url(plan), opened)
-    # Session, user; the plan; its overrides twice (what they come to, what they say);
-    # its subjects; the open ones' nodes and roots, the shut ones' roots; how many
-    # lessons; the list of overrides.
-    with django_assert_num_queries(10):
-        browser.get(content_url(plan), opened)
-    for number in range(20):
-        services.create_node(kind=Kind.LESSON, parent=maths["topic"], title=f"{number}")
-    for lesson in Node.objects.filter(parent=maths["topic"])[:10]:
-        plan_services.set_override(plan=plan, target=lesson, action="hide")
-    with django_assert_num_queries(10):
-        browser.get(content_url(plan), opened)
+    url = override_url(plan, maths["unit"])
+    visits = {
+        # Session, user; the plan; its subjects; the rows (1), the lessons inside them
+        # (2), what holds something, stages; what it says; what that comes to; the
+        # lessons students see (2).
+        "open": (13, lambda: browser.get(content_url(plan), opened)),
+        "closed": (13, lambda: browser.get(content_url(plan))),
+        # And the form with its subjects and choices, the head, the last runs.
+        "page": (25, lambda: browser.get(change_url(plan), opened)),
+        # Here the node, and one row.
+        "override": (13, lambda: browser.get(url)),
+        # And what is written, under the lock, with its history.
+        "say": (27, lambda: browser.post(url, {"action": "hide"})),
+    }
+    queries, visit = visits[what]
+    visit()
+    with django_assert_num_queries(queries):
+        answer = visit()
+    assert answer.status_code in (200, 302)
+
+
+def test_a_long_branch_shows_a_page_and_more_when_asked(browser, plan, maths, branch):
+    fill(Node.objects.get(pk=maths["topic"].pk), 250)
+    opened = ",".join(str(node.pk) for node in branch)
+    page = browser.get(content_url(plan), {"open": opened}).content.decode()
+    assert len(re.findall(r'<tr id="node-', page)) == 4 + outline.PAGE
+    assert "Show more: 152 are left" in page
+    [more] = re.findall(r'class="more" href="\?([^"#]*)#', page)
+    page = browser.get(f"{content_url(plan)}?{more}").content.decode()
+    assert len(re.findall(r'<tr id="node-', page)) == 4 + 2 * outline.PAGE
+    assert "Show more: 52 are left" in page
+
+
+def test_being_led_to_a_row_far_down_shows_it(browser, plan, maths):
+    fill(Node.objects.get(pk=maths["topic"].pk), 250)
+    far = Node.objects.get(title="Lesson 200")
+    page = browser.get(content_url(plan), {"at": far.pk}).content.decode()
+    assert row_of(page, far)
 
 
 def test_the_page_of_a_plan_reads_the_same_queries_however_much_it_has(
@@ -295,7 +390,23 @@ def test_the_state_line_counts_what_waits_and_names_where(browser, plan, maths):
     assert state.edits == 3
     page = text_of(browser.get(change_url(plan)))
     assert "3 changes wait" in page
-    assert "next run within 5 minutes" in page
+    assert re.search(r"next run within [1-5] minute", page)
+
+
+def test_the_last_build_and_the_last_runs_say_how_long_they_took(browser, plan):
+    builds.publish_plan(plan.pk)
+    SyncLog.objects.update(build_seconds=3.12)
+    page = text_of(browser.get(change_url(plan)))
+    assert page.count("3.12 s") == 2
+    assert "built in 3.12 s" in page
+    # A rollback makes another generation current than the last build's.
+    Publication.objects.update(generation=F("generation") - 1)
+    assert "built in" not in text_of(browser.get(change_url(plan)))
+
+
+def test_the_next_run_is_when_beat_is_due():
+    assert schedule.next_run(NOW.replace(minute=1)) == NOW.replace(minute=5)
+    assert schedule.next_run(NOW.replace(minute=55)) == NOW + timedelta(hours=1)
 
 
 def test_publish_now_on_the_page_publishes(browser, plan):
@@ -390,12 +501,16 @@ def test_unpublishing_a_plan_is_shown_as_what_it_takes_away(browser, plan, stage
     )
 
 
-def test_what_is_shown_is_what_publishing_does(plan, maths, stage):
+def test_what_is_shown_is_what_publishing_does(plan, maths, physics, stage):
+    plan_services.add_subject(plan=plan, subject=physics["subject"])
     builds.publish_plan(plan.pk)
     make_stage(maths["lessons"][1])
     plan_services.set_override(plan=plan, target=maths["lesson"], action="hide")
+    plan.plan_subjects.get(subject=physics["subject"]).delete()
     found = upcoming.of_plan(plan).preview
     entry = builds.publish_plan(plan.pk)
     assert entry is not None
     assert entry.files_written == len(found.added) + len(found.changed)
-    assert entry.files_removed == len(found.removed)
+    # A lesson's file is of all plans: shut at once, and deleted when none needs it.
+    own = [path for path in found.removed if path.startswith("plans/")]
+    assert entry.files_removed == len(own) > 0

@@ -6,6 +6,8 @@ from django.utils import timezone
 
 from plans import services as plan_services
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
+from players.models import Enrollment
+from players.services import accounts
 from publishing.models import Publication, SyncLog, SyncStatus
 
 from .conftest import messages_of
@@ -13,6 +15,7 @@ from .conftest import messages_of
 pytestmark = pytest.mark.django_db
 
 PLANS = reverse("admin:plans_academicplan_changelist")
+NOW = timezone.now()
 
 
 def change_url(plan):
@@ -78,6 +81,56 @@ def test_a_new_plan_with_its_subjects_is_saved_at_once(browser, maths, physics):
     plan = AcademicPlan.objects.get(public_id="PLAN-11")
     subjects = [row.subject.title for row in plan.plan_subjects.all()]
     assert subjects == ["Physics", "Mathematics"]
+
+
+def seen_on(page):
+    return page.context["adminform"].form["seen"].value()
+
+
+def test_the_second_of_two_publishers_is_told_and_publishes_no_withdrawn_plan(
+    browser, plan, physics
+):
+    seen = seen_on(browser.get(change_url(plan)))
+    save(browser, plan, title="Theirs", is_published="", seen=seen)
+
+    page = save(browser, plan, title="Mine", season="", seen=seen)
+
+    assert "Somebody else saved this page" in page.content.decode()
+    assert 'value="Mine"' in page.content.decode()
+    plan.refresh_from_db()
+    assert (plan.title, plan.is_published) == ("Theirs", False)
+
+
+def test_subjects_in_another_order_make_an_older_page_old(browser, plan, physics):
+    plan_services.add_subject(plan=plan, subject=physics["subject"])
+    seen = seen_on(browser.get(change_url(plan)))
+    first, second = plan.plan_subjects.all()
+    PlanSubject.objects.filter(pk=first.pk).update(position=second.position + 1)
+    page = save(browser, plan, title="Mine", seen=seen)
+    assert "Somebody else saved this page" in page.content.decode()
+
+
+def test_what_is_overridden_on_the_page_meanwhile_makes_it_no_older(
+    browser, plan, maths
+):
+    seen = seen_on(browser.get(change_url(plan)))
+    plan_services.set_override(plan=plan, target=maths["unit"], action="hide")
+    assert save(browser, plan, title="Mine", seen=seen).status_code == 302
+    plan.refresh_from_db()
+    assert plan.title == "Mine"
+
+
+def test_a_page_that_changed_one_field_writes_that_one(browser, plan, monkeypatch):
+    written = []
+    real = AcademicPlan.save
+
+    def save_and_tell(self, *args, **kwargs):
+        written.append(set(kwargs.get("update_fields", ())))
+        real(self, *args, **kwargs)
+
+    monkeypatch.setattr(AcademicPlan, "save", save_and_tell)
+    save(browser, plan, title="Mine")
+    assert written == [{"title", "updated_at"}]
 
 
 def without(plan, title):
@@ -186,3 +239,58 @@ def test_the_list_of_plans_reads_in_the_same_queries_however_many(
         plan_services.add_subject(plan=more, subject=maths["subject"])
     with django_assert_num_queries(12):
         browser.get(PLANS)
+
+
+# --- Deleting --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def enrol(plan):
+    def make(count):
+        for _n in range(count):
+            number = Enrollment.objects.count()
+            accounts.create_player(
+                f"s{number}@example.com", "student-password-1", full_name="S", plan=plan
+            )
+
+    return make
+
+
+def test_deleting_a_plan_counts_its_students_and_names_what_goes(
+    browser, plan, maths, enrol, django_assert_num_queries
+):
+    for node in (maths["unit"], maths["lesson"]):
+        plan_services.set_override(plan=plan, target=node, action="hide")
+    Publication.objects.create(
+        plan=plan, plan_public_id=plan.public_id, generation=3, published_at=NOW
+    )
+    enrol(1)
+    url = reverse("admin:plans_academicplan_delete", args=[plan.pk])
+    # Session, user; the plan with its subjects counted; overrides; students; releases.
+    with django_assert_num_queries(6):
+        page = browser.get(url).content.decode()
+    assert "1 student is enrolled and loses access for good" in page
+    assert "2 overrides of it go" in page
+    assert "published files are removed at the next run" in page
+    enrol(5)
+    with django_assert_num_queries(6):
+        page = browser.get(url).content.decode()
+    assert "6 students are enrolled" in page
+    assert "trash" not in page
+    browser.post(url, {"post": "yes"})
+    assert not AcademicPlan.objects.exists()
+
+
+def test_deleting_several_plans_says_the_same_of_all(browser, plan, enrol):
+    enrol(2)
+    other = AcademicPlan.objects.create(title="Grade 11")
+    chosen = {
+        "action": "delete_selected",
+        "_selected_action": [plan.pk, other.pk],
+    }
+    page = browser.post(PLANS, chosen).content.decode()
+    assert "Grade 11" in page
+    assert "2 students are enrolled" in page
+    assert "published files" not in page
+    browser.post(PLANS, {**chosen, "post": "yes"})
+    assert not AcademicPlan.objects.exists()

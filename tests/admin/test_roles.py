@@ -1,23 +1,27 @@
-"""URL × role × method: docs/roles.md says who may do what, and this walks it.
+"""URL × role × method, and list × role × action: docs/roles.md says who may do what,
+and this walks it.
 
 ``make roles`` writes the table anew, to be read before it is committed.
 """
 
 import os
 import re
-import uuid
+from functools import wraps
 from itertools import groupby
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib import admin
 from django.db import transaction
-from django.urls import URLPattern, URLResolver
+from django.http import HttpResponse
+from django.urls import URLPattern, URLResolver, reverse
 
 from content.models import Node
 from plans.models import AcademicPlan
 from players import roles
 from players.models import User
+from publishing.models import SyncLog, SyncStatus
 
 from .test_every_page import world  # noqa: F401 - a fixture
 
@@ -37,6 +41,7 @@ OPEN_TO_ALL_STAFF = {
     # Answers for the page that asks: it needs that page's model and field.
     *("autocomplete", "view_on_site"),
 }
+RAN = b"ran"
 ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 LABELS = re.compile(r"\(\?P<app_label>([^)]*)\)")
 
@@ -62,13 +67,19 @@ def labels_of(pattern):
     return found[1].split("|") if found else [""]
 
 
+def lesson():
+    return Node.objects.get(kind="lesson", title="Mathematics's lesson 1")
+
+
 def example_of(name, argument):
     """Something an address can be about."""
     match argument:
         case "plan_pk":
             return AcademicPlan.objects.first().pk
+        case "pk" if name == "export_subject":
+            return lesson().subject_pk
         case "pk" | "node_pk":
-            return Node.objects.get(kind="lesson", title="Mathematics's lesson 1").pk
+            return lesson().pk
         case "public_id":
             kind = name.rpartition("_")[2]
             if kind == "plan":
@@ -77,16 +88,24 @@ def example_of(name, argument):
         case "kind":
             return "json"
         case "change":
-            return uuid.uuid4()
+            # The newest: going back to it changes nothing.
+            edits = Node.history.filter(id=lesson().pk).order_by("-history_date")
+            return edits.first().change
         case "id":
             return User.objects.order_by("pk").first().pk
         case "object_id":
             for model in admin.site._registry:
                 prefix = f"{model._meta.app_label}_{model._meta.model_name}_"
                 if name.startswith(prefix):
-                    row = model._default_manager.order_by("pk").first()
-                    return 1 if row is None else row.pk
+                    return model._default_manager.order_by("pk").first().pk
     raise AssertionError(f"{name}: give <{argument}> an example")
+
+
+def data_of(name):
+    """What a request has to name beside its address."""
+    if name == "publishing_dashboard_retry":
+        return {"entry": SyncLog.objects.get(status=SyncStatus.DEAD_LETTER).pk}
+    return {}
 
 
 def answer(browser, method, address, name):
@@ -96,24 +115,61 @@ def answer(browser, method, address, name):
         response = browser.generic(
             method,
             f"/admin/{path}",
+            urlencode(data_of(name)),
             content_type="application/x-www-form-urlencoded",
         )
         transaction.set_rollback(True)
     if response.status_code == 302 and "/login/" in response.url:
         return 403
+    if response.status_code == 302 and response.url == reverse("admin:index"):
+        return 404  # so Django says that there is no such row
     return response.status_code
 
 
 def allowed(browser, address, name):
     """The methods that are answered: not refused, and not unknown to the page."""
+    answers = {method: answer(browser, method, address, name) for method in METHODS}
     refusals = {403, 405}
     if name == "app_list":
         refusals = {*refusals, 404}  # what holds nothing for somebody is not there
+    else:
+        # Before a row that is not there Django does not ask who wants to see it.
+        assert 404 not in answers.values(), f"{name}: nothing is at its example"
     return " ".join(
-        method
-        for method in METHODS
-        if answer(browser, method, address, name) not in refusals
+        method for method, status in answers.items() if status not in refusals
     )
+
+
+def actions():
+    """Every admin's lists' actions: the model, and the action's name."""
+    for model, model_admin in admin.site._registry.items():
+        for _function, name, _words in model_admin._get_base_actions():
+            yield model, name
+
+
+def runs(browser, model, action):
+    """Whether a list does this to a chosen row; it is only asked, never done."""
+    row = model._default_manager.order_by("pk").first()
+    changelist = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+    response = browser.post(
+        reverse(changelist),
+        {"action": action, "_selected_action": row.pk, "post": "yes"},
+    )
+    return response.content == RAN
+
+
+@pytest.fixture
+def only_asked(monkeypatch):
+    """Actions answer that they would have been done, and do nothing."""
+    real = admin.ModelAdmin._get_base_actions
+
+    def instead(self):
+        return [
+            (wraps(function)(lambda *_args: HttpResponse(RAN)), name, words)
+            for function, name, words in real(self)
+        ]
+
+    monkeypatch.setattr(admin.ModelAdmin, "_get_base_actions", instead)
 
 
 @pytest.fixture
@@ -134,6 +190,15 @@ def table(browsers):
             ]
             shown = f"`/admin/{address}`".replace("|", r"\|")
             lines.append(f"| {shown} | {' | '.join(cells)} |")
+    lines += ["", "### Actions on chosen rows of a list", ""]
+    lines.append(f"| List | Action | {' | '.join(ROLES)} |")
+    lines.append("|---" * (len(ROLES) + 2) + "|")
+    for model, action in sorted(actions(), key=lambda found: str(found[0]._meta)):
+        cells = [
+            "yes" if runs(browser, model, action) else "–"
+            for browser in browsers.values()
+        ]
+        lines.append(f"| {model._meta} | `{action}` | {' | '.join(cells)} |")
     return "\n".join(lines).strip()
 
 
@@ -142,7 +207,7 @@ def section_of(found):
     return app or "home"
 
 
-def test_the_page_on_roles_says_what_each_may_do(browsers):
+def test_the_page_on_roles_says_what_each_may_do(browsers, only_asked):
     before, mark, _written = PAGE.read_text().partition("<!-- walked -->\n")
     walked = f"{before}{mark}\n{table(browsers)}\n"
     if os.environ.get("MEMORA_WRITE_ROLES"):

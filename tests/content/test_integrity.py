@@ -75,7 +75,9 @@ def test_wrong_places_are_found_and_mended(branch, other, damage):
 
 
 def test_mending_keeps_the_order_of_siblings(branch):
-    services.reorder_children(parent=branch.topic, ordered=branch.lessons[::-1])
+    services.move_nodes(
+        nodes=branch.lessons[::-1], target=branch.topic, position="first-child"
+    )
     sql("UPDATE content_node SET lft = lft * 10, rght = rght * 10")
     repair()
     assert titles(branch.topic) == ["Lesson 3", "Lesson 2", "Lesson 1"]

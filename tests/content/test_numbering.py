@@ -1,8 +1,9 @@
 """Nested intervals, computed and compared; no database."""
 
+import pytest
 from hypothesis import given, strategies as st
 
-from content.numbering import Place, in_order, number, shifts
+from content.numbering import Move, Place, Run, in_order, number, rearranged, shifts
 
 
 @st.composite
@@ -70,3 +71,90 @@ def test_inserting_a_branch_moves_the_rest_in_two_groups():
 def test_rows_in_tree_order_become_children_in_order():
     rows = [("a", None), ("b", "a"), ("d", "b"), ("c", "a")]
     assert in_order(rows) == {"a": ["b", "c"], "b": ["d"]}
+
+
+# --- Moving branches ----------------------------------------------------------
+
+
+@st.composite
+def forests(draw):
+    """Trees of leaves below roots, and some of the leaves with where they go.
+
+    As ``{root: [leaf, …]}``, and ``(leaf, root, place)`` or ``(leaf, None, 0)`` for one
+    that is deleted; ``place`` counts among the leaves that stay.
+    """
+    sizes = draw(st.lists(st.integers(0, 6), min_size=1, max_size=3))
+    names = iter(range(100))
+    forest = {root: [next(names) for _n in range(n)] for root, n in enumerate(sizes)}
+    leaves = [leaf for below in forest.values() for leaf in below]
+    chosen = draw(st.lists(st.sampled_from(leaves), unique=True)) if leaves else []
+    goals = []
+    for leaf in chosen:
+        root = draw(st.sampled_from([*forest, None]))
+        stay = [one for one in forest.get(root, []) if one not in chosen]
+        goals.append((leaf, root, draw(st.integers(0, len(stay)))))
+    return forest, goals
+
+
+def _edges(forest):
+    """``{leaf: (root, lft, rght)}``, and each root's own edges."""
+    found = {}
+    for root, leaves in forest.items():
+        places = number("root", {"root": leaves})
+        found |= {leaf: (root, *places[leaf][:2]) for leaf in leaves}
+        found["root", root] = (root, *places["root"][:2])
+    return found
+
+
+def _after(edge, runs):
+    root, number_ = edge
+    for run in runs:
+        if run.tree == root and run.first <= number_ <= run.last:
+            return number_ + run.delta
+    return number_
+
+
+@given(forests())
+def test_branches_move_all_at_once_as_they_would_one_by_one(drawn):
+    forest, goals = drawn
+    before = _edges(forest)
+    chosen = {leaf for leaf, _root, _place in goals}
+    wanted = {r: [x for x in below if x not in chosen] for r, below in forest.items()}
+    stay = {root: list(below) for root, below in wanted.items()}
+    moves, moved_to = [], {}
+    for leaf, root, place in goals:
+        to = None
+        if root is not None:
+            left = stay[root]
+            edge = before[left[place]][1] if place < len(left) else None
+            to = (root, edge if edge is not None else before["root", root][2])
+        moves.append(Move(*before[leaf], to))
+        moved_to[leaf] = (root, place)
+    for root, left in stay.items():
+        below = []
+        for place, one in enumerate([*left, None]):
+            below += [leaf for leaf, goal in moved_to.items() if goal == (root, place)]
+            below += [one] if one is not None else []
+        wanted[root] = below
+    runs = rearranged(moves)
+    after = _edges(wanted)
+    for key, (root, left, right) in before.items():
+        if key in after:
+            now = (_after((root, left), runs), _after((root, right), runs))
+            assert now == after[key][1:]
+
+
+def test_a_branch_that_goes_nowhere_changes_nothing():
+    assert rearranged([Move(1, 2, 3, (1, 2))]) == []
+    assert rearranged([Move(1, 2, 3, (1, 4)), Move(1, 4, 5, (1, 6))]) == []
+
+
+def test_neighbours_that_move_together_are_one_run():
+    # 2-3 and 4-5 go behind 6-7.
+    moves = [Move(1, 2, 3, (1, 8)), Move(1, 4, 5, (1, 8))]
+    assert rearranged(moves) == [Run(1, 2, 5, 2), Run(1, 6, 7, -4)]
+
+
+def test_a_branch_does_not_go_into_one_that_moves():
+    with pytest.raises(ValueError, match="goes into one that moves"):
+        rearranged([Move(1, 2, 9, (1, 20)), Move(1, 12, 13, (1, 5))])

@@ -76,8 +76,8 @@ WRITES = {
     "moving": lambda b: services.move_node(
         node=b.lessons[1], target=b.lessons[0], position="left"
     ),
-    "reordering": lambda b: services.reorder_children(
-        parent=b.topic, ordered=b.lessons[::-1]
+    "reordering": lambda b: services.move_nodes(
+        nodes=b.lessons[::-1], target=b.topic, position="first-child"
     ),
     "trashing": lambda b: services.trash_node(node=b.topic),
     "deleting a node": lambda b: services.delete_node(node=b.lessons[0]),

@@ -6,7 +6,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from content import services
+from content import services, undo
+from content.copying import copy_node
 from content.errors import StructureError
 from content.integrity import find_faults
 from content.kinds import Kind
@@ -233,20 +234,26 @@ def test_moving_what_was_deleted_is_refused():
 def test_children_take_the_order_they_are_given():
     branch = make_branch(lessons=4)
     one, two, three, four = branch.lessons
-    services.reorder_children(parent=branch.topic, ordered=[four, two, one, three])
+    services.move_nodes(
+        nodes=[four, two, one, three], target=branch.topic, position="first-child"
+    )
     assert titles(branch.topic) == ["Lesson 4", "Lesson 2", "Lesson 1", "Lesson 3"]
 
 
 def test_children_not_named_stay_behind_the_others():
     branch = make_branch(lessons=4)
-    services.reorder_children(parent=branch.topic, ordered=[branch.lessons[2]])
+    services.move_nodes(
+        nodes=[branch.lessons[2]], target=branch.topic, position="first-child"
+    )
     assert titles(branch.topic) == ["Lesson 3", "Lesson 1", "Lesson 2", "Lesson 4"]
 
 
 def test_reordering_branches_takes_what_is_in_them_along():
     branch = make_branch(lessons=2)
     other = add(branch.track, "Other", Kind.UNIT)
-    services.reorder_children(parent=branch.track, ordered=[other, branch.unit])
+    services.move_nodes(
+        nodes=[other, branch.unit], target=branch.track, position="first-child"
+    )
     assert titles(branch.track) == ["Other", "Mathematics unit"]
     assert titles(branch.topic) == ["Lesson 1", "Lesson 2"]
 
@@ -254,16 +261,14 @@ def test_reordering_branches_takes_what_is_in_them_along():
 def test_reordering_counts_as_an_edit_only_when_it_changes_something():
     branch = make_branch(lessons=2)
     before = SubjectState.objects.get().revision
-    services.reorder_children(parent=branch.topic, ordered=branch.lessons)
+    services.move_nodes(
+        nodes=branch.lessons, target=branch.topic, position="first-child"
+    )
     assert SubjectState.objects.get().revision == before
-    services.reorder_children(parent=branch.topic, ordered=branch.lessons[::-1])
+    services.move_nodes(
+        nodes=branch.lessons[::-1], target=branch.topic, position="first-child"
+    )
     assert SubjectState.objects.get().revision > before
-
-
-def test_reordering_somebody_else_s_child_is_refused():
-    branch, other = make_branch(lessons=1), make_branch("Physics", lessons=1)
-    with pytest.raises(StructureError, match="no longer inside"):
-        services.reorder_children(parent=branch.topic, ordered=other.lessons)
 
 
 def test_trash_and_restore_keep_place_id_and_bit():
@@ -407,3 +412,154 @@ def _move_into_the_other_unit(branch):
 def test_times_of_trashing_are_aware():
     trashed = services.trash_node(node=make_branch().unit)
     assert timezone.is_aware(trashed.trashed_at)
+
+
+# --- Many at once -------------------------------------------------------------
+
+
+def scattered(count):
+    """Every third lesson of two topics in two subjects; and those two, and a third."""
+    one = make_branch("One", lessons=3 * count)
+    two = make_branch("Two", lessons=3 * count)
+    chosen = [*one.lessons[::3], *two.lessons[::3]]
+    return chosen[: 2 * count], one, two, make_branch("Three", lessons=2)
+
+
+def all_subjects():
+    return [titles(branch) for branch in Node.objects.filter(kind="topic")]
+
+
+@pytest.mark.parametrize(
+    "what", ["trash", "restore", "move", "move beside", "undo", "delete", "publish"]
+)
+def test_forty_take_as_many_queries_as_two(what):
+    def count(number):
+        chosen, one, _two, three = scattered(number // 2)
+        Node.objects.filter(pk__in=[node.pk for node in chosen]).update(
+            trashed_at=timezone.now() if what == "restore" else None
+        )
+        chosen = [fresh(node) for node in chosen]
+        record = ""
+        if what == "undo":
+            _moved, record = undo.move(
+                nodes=chosen, target=three.topic, position="first-child"
+            )
+        with CaptureQueriesContext(connection) as captured:
+            match what:
+                case "trash":
+                    services.trash_nodes(nodes=chosen)
+                case "restore":
+                    services.restore_nodes(nodes=chosen)
+                case "move":
+                    services.move_nodes(
+                        nodes=chosen, target=three.topic, position="last-child"
+                    )
+                case "move beside":
+                    services.move_nodes(
+                        nodes=chosen, target=one.lessons[-1], position="left"
+                    )
+                case "undo":
+                    undo.undo(record)
+                case "delete":
+                    services.delete_nodes(nodes=chosen)
+                case _:
+                    services.change_nodes(nodes=chosen, is_published=False)
+        assert find_faults() == []
+        return len(captured)
+
+    assert count(40) == count(2)
+
+
+def test_five_hundred_here_and_there_are_few_enough():
+    """As many as the tree's page may choose."""
+    branch, other = make_branch(lessons=50), make_branch("Physics")
+    for _copy in range(19):
+        copy_node(node=branch.topic)
+    chosen = list(Node.objects.filter(kind="lesson"))[::2]
+    assert len(chosen) == 500
+    topic = other.topic
+    services.restore_nodes(nodes=services.trash_nodes(nodes=chosen))
+    _moved, record = undo.move(nodes=chosen, target=topic, position="last-child")
+    assert fresh(topic).get_children().count() == 500
+    undo.undo(record)
+    assert fresh(topic).get_children().count() == 0
+    record = undo.of_change("is_published", False, chosen)
+    services.change_nodes(nodes=chosen, is_published=False)
+    undo.undo(record)
+    services.delete_nodes(nodes=chosen)
+    assert Node.objects.filter(kind="lesson").count() == 500
+
+
+def test_many_move_in_the_order_they_are_given_wherever_they_were():
+    chosen, one, _two, three = scattered(2)
+    services.move_nodes(nodes=chosen[::-1], target=three.lessons[1], position="left")
+    assert titles(three.topic) == [
+        "Lesson 1",
+        *[node.title for node in chosen[::-1]],
+        "Lesson 2",
+    ]
+    assert titles(one.topic) == [f"Lesson {n}" for n in (2, 3, 5, 6)]
+    moved = Node.objects.filter(pk__in=[node.pk for node in chosen])
+    assert {node.subject_id for node in moved} == {three.subject.pk}
+    # In tree order, whatever the order they are put in.
+    bits = {node.pk: node.bit_index for node in moved}
+    assert [bits[node.pk] for node in chosen] == [2, 3, 4, 5]
+
+
+def test_a_move_that_does_not_fit_moves_none_of_them():
+    chosen, one, _two, three = scattered(2)
+    before = all_subjects()
+    with pytest.raises(StructureError, match="goes inside"):
+        services.move_nodes(
+            nodes=[*chosen, one.unit], target=three.topic, position="last-child"
+        )
+    assert all_subjects() == before
+
+
+def test_deleting_a_branch_and_what_lies_in_it_is_one_deletion():
+    branch, other = make_branch(lessons=3), make_branch("Physics", lessons=2)
+    services.delete_nodes(
+        nodes=[branch.lessons[0], branch.topic, other.lessons[1], branch.lessons[2]]
+    )
+    assert titles(branch.unit) == []
+    assert titles(other.topic) == ["Lesson 1"]
+
+
+def test_deleting_subjects_with_lessons_of_others_leaves_the_rest_whole():
+    one, two, three = (make_branch(name, lessons=2) for name in "ABC")
+    services.delete_nodes(nodes=[two.subject, one.lessons[0], two.lessons[0]])
+    assert [node.title for node in Node.objects.subjects()] == ["A", "C"]
+    assert titles(one.topic) == ["Lesson 2"]
+    assert titles(three.topic) == ["Lesson 1", "Lesson 2"]
+
+
+def test_trashing_says_which_were_not_there_already():
+    branch = make_branch(lessons=3)
+    services.trash_node(node=branch.lessons[1])
+    trashed = services.trash_nodes(nodes=branch.lessons)
+    assert [node.title for node in trashed] == ["Lesson 1", "Lesson 3"]
+    restored = services.restore_nodes(nodes=branch.lessons)
+    assert len(restored) == 3
+    assert services.restore_nodes(nodes=branch.lessons) == []
+
+
+@pytest.mark.parametrize(("side", "place"), [("left", 0), ("right", 1)])
+def test_a_subject_is_made_beside_another(side, place):
+    one, _two = make_branch("A"), make_branch("B")
+    services.create_node(kind=Kind.SUBJECT, title="New", beside=(one.subject, side))
+    order = ["A", "B"]
+    order.insert(place, "New")
+    assert [node.title for node in Node.objects.subjects()] == order
+
+
+def test_what_is_made_beside_a_node_that_moved_goes_where_it_is_now():
+    branch = make_branch(lessons=1)
+    other = add(branch.unit, "Other", Kind.TOPIC)
+    services.move_node(node=branch.lessons[0], target=other, position="last-child")
+    services.create_node(
+        kind=Kind.LESSON,
+        parent=branch.topic,
+        title="New",
+        beside=(branch.lessons[0], "right"),
+    )
+    assert titles(other) == ["Lesson 1", "New"]

@@ -1,11 +1,20 @@
 """What a stage's config may be, and what saving makes of it."""
 
+import json
+
 import pytest
 from django.core.exceptions import ValidationError
 from django.utils.translation import override
 
 from content.models import LessonStage
-from content.stage_configs import ConfigError, clean_config, reviewable_items, sanitise
+from content.stage_configs import (
+    ConfigError,
+    clean_config,
+    find_faults,
+    for_readers,
+    reviewable_items,
+    sanitise,
+)
 from tests.factories.content import make_branch, make_stage
 
 QUIZ = {
@@ -281,6 +290,50 @@ def test_sanitising_twice_changes_nothing():
     config = {"format": "html", "body": "a < b & <b>c</b>"}
     once = sanitise("Text", config)
     assert sanitise("Text", once) == once
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"body":"plain / slash","format":"markdown"}',
+        '{"source":"grade-5/a.mp4","poster":"https://cdn.example/a.png"}',
+    ],
+)
+def test_a_config_without_html_or_paths_goes_to_readers_unread(text):
+    assert for_readers("Video", text, absolute=pytest.fail) is text
+
+
+def test_readers_get_todays_rules_for_old_html():
+    text = '{"format":"html","body":"<b onclick=\\"x()\\">a</b>"}'
+    found = for_readers("Text", text, absolute=pytest.fail)
+    assert json.loads(found)["body"] == "<b>a</b>"
+
+
+def test_only_paths_on_this_site_are_made_absolute():
+    html = (
+        '<a href="/files/a.pdf">a</a><a href="//else.example">b</a>'
+        '<a href="page">c</a><a href="#top">d</a><a href="mailto:a@b.example">e</a>'
+    )
+    text = json.dumps({"format": "html", "body": html})
+    found = for_readers("Text", text, absolute=lambda path: f"https://x.example{path}")
+    expected = html.replace('"/files', '"https://x.example/files')
+    expected = expected.replace('">', '" rel="noopener noreferrer">')
+    assert json.loads(found)["body"] == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "fine"),
+    [
+        ("https://a.example/a.png", True),
+        ("http://127.0.0.1:8000/media/a.png", True),
+        ("/media/a.png", False),
+    ],
+)
+def test_a_published_picture_is_an_absolute_address(image, fine):
+    config = {
+        "cards": [{"id": "ITEM-1", "front": "a", "back": "b", "image": image}],
+    }
+    assert (find_faults("Reveal", config, published=True) == []) is fine
 
 
 @pytest.mark.django_db

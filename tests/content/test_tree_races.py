@@ -14,7 +14,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
-from content import services, undo
+from content import locks, services, undo
 from content.copying import copy_node
 from content.curriculum import export_curriculum, import_curriculum
 from content.errors import StructureError
@@ -33,6 +33,9 @@ pytestmark = [
 
 THREADS = 8
 STEPS = 25
+SUBJECTS = 3
+ROUNDS = 10
+"""How often eight editors without locks may be lucky."""
 
 
 def at_once(*works):
@@ -55,7 +58,7 @@ def random_of(chance, **wanted):
 
 
 def edit_at_random(seed):
-    """An editor who moves, adds, deletes and reorders; a refusal is an answer, too."""
+    """An editor who moves, adds, copies and deletes; a refusal is an answer, too."""
     chance = random.Random(seed)
     for step in range(STEPS):
         try:
@@ -64,7 +67,7 @@ def edit_at_random(seed):
             continue
         except OperationalError as error:
             # Who saves what is moved away at that moment may have to give way.
-            if not services.is_lost_race(error):
+            if not locks.is_lost_race(error):
                 raise
 
 
@@ -72,7 +75,11 @@ def one_edit(chance, title):
     lesson = random_of(chance, kind="lesson")
     topic = random_of(chance, kind="topic")
     unit = random_of(chance, kind="unit")
-    match chance.randrange(14):
+    subject = random_of(chance, kind="subject")
+    if not (topic and unit and subject):
+        make_branch(title, lessons=2)
+        return
+    match chance.randrange(20):
         case 0:
             services.create_node(kind=Kind.LESSON, parent=topic, title=title)
         case 1 if lesson:
@@ -81,13 +88,13 @@ def one_edit(chance, title):
             beside = random_of(chance, kind="lesson")
             services.move_node(node=lesson, target=beside, position="right")
         case 3 if lesson:
-            services.delete_node(node=lesson)
+            services.delete_nodes(nodes=some_of(chance, kind="lesson"))
         case 4:
             services.move_node(node=topic, target=unit, position="last-child")
         case 5:
             children = list(topic.get_children())
             chance.shuffle(children)
-            services.reorder_children(parent=topic, ordered=children)
+            services.move_nodes(nodes=children, target=topic, position="first-child")
         case 6 if lesson:
             rename(lesson, title)
         case 7:
@@ -100,18 +107,42 @@ def one_edit(chance, title):
             copy_node(node=chance.choice([lesson, topic]) or topic)
         case 11 if lesson:
             copy_node(node=lesson, parent=topic)
-        case 12:
-            lessons = list(Node.objects.filter(kind="lesson")[:5])
-            if lessons:
-                _moved, record = undo.move(
-                    nodes=chance.sample(lessons, chance.randint(1, len(lessons))),
-                    target=topic,
-                    position=chance.choice(["first-child", "last-child"]),
-                )
-                undo.undo(record)
+        case 12 if lesson:
+            _moved, record = undo.move(
+                nodes=some_of(chance, kind="lesson"),
+                target=topic,
+                position=chance.choice(["first-child", "last-child"]),
+            )
+            undo.undo(record)
+        case 13 if lesson:
+            services.create_node(
+                kind=Kind.LESSON,
+                title=title,
+                beside=(lesson, chance.choice(["left", "right"])),
+            )
+        case 14:
+            trashed = services.trash_nodes(nodes=some_of(chance, kind="lesson"))
+            if trashed:
+                services.restore_nodes(nodes=trashed)
+        case 15:
+            services.create_node(kind=Kind.SUBJECT, title=title)
+        case 16:
+            services.create_node(
+                kind=Kind.SUBJECT, title=title, beside=(subject, "right")
+            )
+        case 17:
+            copy_node(node=subject)
+        case 18:
+            if Node.objects.subjects().count() > SUBJECTS:
+                services.delete_node(node=subject)
         case _:
-            subject, other = (random_of(chance, kind="subject") for _n in range(2))
+            other = random_of(chance, kind="subject")
             services.move_node(node=subject, target=other, position="left")
+
+
+def some_of(chance, **wanted):
+    found = list(Node.objects.filter(**wanted)[:6])
+    return chance.sample(found, chance.randint(1, len(found))) if found else []
 
 
 def rename(lesson, title):
@@ -131,10 +162,34 @@ def add_stage(lesson):
 
 
 def test_editors_at_once_leave_whole_trees():
-    for name in ("A", "B", "C"):
-        make_branch(name, lessons=4)
+    for name in range(SUBJECTS):
+        make_branch(str(name), lessons=4)
     at_once(*(lambda seed=seed: edit_at_random(seed) for seed in range(THREADS)))
     assert find_faults() == []
+
+
+def test_the_same_editors_without_the_locks_corrupt_the_trees(monkeypatch):
+    """So the test before this one can fail."""
+    monkeypatch.setattr(locks, "lock_roots", lambda: None)
+    monkeypatch.setattr(
+        locks,
+        "lock_subjects",
+        lambda pks: SubjectState.objects.in_bulk(list(set(pks))),
+    )
+    for name in range(SUBJECTS):
+        make_branch(str(name), lessons=4)
+
+    def edit(seed):
+        # What they trip over in each other's ruins is no matter here.
+        with suppress(Exception):
+            edit_at_random(seed)
+
+    for turn in range(ROUNDS):
+        seeds = range(THREADS * turn, THREADS * (turn + 1))
+        at_once(*(lambda seed=seed: edit(seed) for seed in seeds))
+        if find_faults():
+            return
+    pytest.fail("eight editors at once did no harm: the locks are not what is tested")
 
 
 def test_lessons_added_at_once_each_get_a_bit_of_their_own():

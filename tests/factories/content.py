@@ -1,11 +1,17 @@
 """Content for tests, made the way editors make it: through the services."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count as numbers_from
 from typing import Any
+
+from django.db import models
+from django.db.models import Max
 
 from content import services
 from content.kinds import Kind
-from content.models import LessonStage, Node
+from content.models import LessonStage, Node, SubjectState
+from content.numbering import number
 
 
 @dataclass
@@ -37,6 +43,66 @@ def make_branch(
     return Branch(subject, track, unit, topic, made)
 
 
+_PREFIX = {
+    Kind.SUBJECT: "SUBJ",
+    Kind.TRACK: "TRK",
+    Kind.UNIT: "UNIT",
+    Kind.TOPIC: "TOP",
+    Kind.LESSON: "LES",
+}
+
+
+def reading(place: str) -> dict[str, Any]:
+    """The stage of the lesson at ``place``, ``MATH-0-1``: a text that says where."""
+    _name, unit, number = place.rsplit("-", 2)
+    body = f"اقرأ {unit}.{number}"
+    return {
+        "type": "Text",
+        "title": "Read",
+        "config": {"format": "markdown", "body": body},
+    }
+
+
+def make_subject(
+    name: str,
+    *,
+    units: int = 2,
+    lessons: int | Sequence[int] = 2,
+    is_linear: bool = False,
+    stage: Callable[[str], dict[str, Any]] = reading,
+) -> Node:
+    """A published subject with one topic per unit, its ids telling the places.
+
+    ``SUBJ-{name}``, ``UNIT-{name}-{unit}``, ``LES-{name}-{unit}-{lesson}``, counted
+    from 0. ``lessons`` in each unit, or one number for each; ``stage`` gives every
+    lesson's one stage. ``is_linear`` makes all above the lessons linear.
+    """
+
+    def make(kind: Kind, parent: Node | None, title: str, place: str) -> Node:
+        return services.create_node(
+            kind=kind,
+            parent=parent,
+            title=title,
+            public_id=f"{_PREFIX[kind]}-{place}",
+            is_published=True,
+            is_linear=is_linear and kind is not Kind.LESSON,
+        )
+
+    counts = [lessons] * units if isinstance(lessons, int) else lessons
+    subject = make(Kind.SUBJECT, None, name, name)
+    track = make(Kind.TRACK, subject, "Track", name)
+    for u, count in enumerate(counts):
+        unit = make(Kind.UNIT, track, f"Unit {u}", f"{name}-{u}")
+        topic = make(Kind.TOPIC, unit, f"Topic {u}", f"{name}-{u}")
+        for n in range(count):
+            place = f"{name}-{u}-{n}"
+            lesson = make(Kind.LESSON, topic, f"Lesson {u}.{n}", place)
+            LessonStage.objects.create(
+                public_id=f"STG-{place}", lesson=lesson, **stage(place)
+            )
+    return subject
+
+
 def make_stage(lesson: Node, **fields: Any) -> LessonStage:
     """A stage in ``lesson``; a short text unless ``type`` and ``config`` say else."""
     values = {
@@ -60,3 +126,60 @@ def fresh(node: Node) -> Node:
 def titles(parent: Node) -> list[str]:
     """The titles of ``parent``'s children, in order."""
     return [child.title for child in fresh(parent).get_children()]
+
+
+def plant(*names: str, lessons: int = 2) -> None:
+    """Published subjects of two topics, every lesson with a stage; ids tell places.
+
+    In bulk, in a few queries, whatever their number.
+    """
+    pks = numbers_from((Node.objects.aggregate(last=Max("pk"))["last"] or 0) + 1)
+    rows: list[Node] = []
+    for name in names:
+        subject = next(pks)
+        ids = {subject: f"SUBJ-{name}"}
+        track = next(pks)
+        children = {subject: [track], track: []}
+        ids[track] = f"TRK-{name}"
+        for u in range(2):
+            unit, topic = next(pks), next(pks)
+            below = [next(pks) for _ in range(lessons)]
+            children |= {unit: [topic], topic: below}
+            children[track].append(unit)
+            ids |= {unit: f"UNIT-{name}-{u}", topic: f"TOP-{name}-{u}"}
+            ids |= {pk: f"LES-{name}-{u}-{n}" for n, pk in enumerate(below)}
+        parents = {pk: parent for parent, found in children.items() for pk in found}
+        bits = numbers_from()
+        for pk, place in number(subject, children).items():
+            kind = list(Kind)[place.level]
+            rows.append(
+                Node(
+                    pk=pk,
+                    public_id=ids[pk],
+                    kind=kind.value,
+                    parent_id=parents.get(pk),
+                    subject_id=None if kind is Kind.SUBJECT else subject,
+                    title=ids[pk],
+                    is_published=True,
+                    bit_index=next(bits) if kind is Kind.LESSON else None,
+                    tree_id=subject,
+                    **place._asdict(),
+                )
+            )
+    models.QuerySet(Node).bulk_create(rows)
+    SubjectState.objects.bulk_create(
+        SubjectState(subject_id=row.pk, next_bit_index=2 * lessons)
+        for row in rows
+        if row.kind == Kind.SUBJECT
+    )
+    models.QuerySet(LessonStage).bulk_create(
+        LessonStage(
+            public_id=row.public_id.replace("LES", "STG"),
+            lesson_id=row.pk,
+            type="Text",
+            title="Read",
+            config={"format": "markdown", "body": "Words."},
+        )
+        for row in rows
+        if row.kind == Kind.LESSON
+    )

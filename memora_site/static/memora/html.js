@@ -22,7 +22,7 @@ window.Memora = window.Memora || {};
     TH: ["colspan", "rowspan"],
   };
   const SAFE_LINK = /^(https?:|mailto:|tel:|\/(?!\/))/i;
-  const SAFE_IMAGE = /^(https:|\/(?!\/))/i;
+  const SAFE_IMAGE = /^(https?:|\/(?!\/))/i;
 
   function copy(from, to, document) {
     for (const node of from.childNodes) {
@@ -71,6 +71,16 @@ window.Memora = window.Memora || {};
     }
     made.append(...children.filter((child) => child !== null && child !== undefined));
     return made;
+  };
+
+  /* An icon drawn by one path, 24 by 24. */
+  Memora.icon = (path) => {
+    const [svg, line] = ["svg", "path"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
+    svg.setAttribute("class", "drawn-icon");
+    svg.setAttribute("viewBox", "0 0 24 24");
+    line.setAttribute("d", path);
+    svg.append(line);
+    return svg;
   };
 
   /* A text with its places filled: `%(name)s`. */

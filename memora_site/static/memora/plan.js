@@ -13,17 +13,19 @@ function planTree(section) {
   const flash = section.querySelector(".plan-flash");
   const dialog = document.querySelector("dialog.override-dialog");
   const store = `memora_plan_open:${section.dataset.url}`;
-  let opened = new Set(
-    (new URLSearchParams(location.search).get("open") ?? sessionStorage.getItem(store) ?? "")
-      .split(",")
-      .filter(Boolean),
-  );
-  const rows = () => [...holder.querySelectorAll("tbody tr")];
+  const rows = () => [...holder.querySelectorAll("tr[data-pk]")];
+  const rowOf = (pk) => document.getElementById(`node-${pk}`);
+  const openNow = () => holder.querySelector(".plan-tree")?.dataset.open ?? "";
 
-  async function load(focus) {
-    const open = [...opened].join(",");
-    sessionStorage.setItem(store, open);
-    const answer = await fetch(`${section.dataset.url}?${new URLSearchParams({ open })}`, {
+  // One after the other: what an answer opens, the next question knows.
+  let busy = Promise.resolve();
+  const load = (query, found) =>
+    (busy = busy.then(() => fetchTree(query(), found)).catch(() => say(section.dataset.failed)));
+
+  /** Show the tree as `query` asks; then `found` names the row to go to. */
+  async function fetchTree(query, found) {
+    if (query === undefined) return;
+    const answer = await fetch(`${section.dataset.url}?${query}`, {
       headers: { "X-Requested-With": "fetch" },
     });
     if (!answer.ok || answer.redirected) {
@@ -31,8 +33,14 @@ function planTree(section) {
       return;
     }
     holder.innerHTML = await answer.text();
-    const row = focus && document.getElementById(`node-${focus}`);
+    sessionStorage.setItem(store, openNow());
+    const row = found?.();
     if (row) focusOn(row);
+  }
+
+  function say(words) {
+    flash.textContent = words;
+    flash.classList.add("shown");
   }
 
   function focusOn(row) {
@@ -44,9 +52,8 @@ function planTree(section) {
   function toggle(row, wanted) {
     const expanded = row.getAttribute("aria-expanded");
     if (expanded === null || (wanted !== undefined && expanded === String(wanted))) return false;
-    if (expanded === "true") opened.delete(row.dataset.pk);
-    else opened.add(row.dataset.pk);
-    load(row.dataset.pk);
+    const { pk } = row.dataset;
+    load(() => rowOf(pk)?.querySelector("a.twist")?.search.slice(1), () => rowOf(pk));
     return true;
   }
 
@@ -71,11 +78,10 @@ function planTree(section) {
     });
     if (answer.headers.get("Content-Type")?.startsWith("application/json")) {
       const pk = address.match(/(\d+)\/$/)[1];
-      const { message } = await answer.json();
+      const { message, refused } = await answer.json();
       dialog.close();
-      flash.textContent = message;
-      flash.classList.add("shown");
-      await load(pk);
+      say(message ?? refused);
+      await load(() => new URLSearchParams({ open: openNow() }), () => rowOf(pk));
     } else if (answer.status === 400) {
       dialog.innerHTML = await answer.text();
       dialog.querySelector(".errornote")?.scrollIntoView({ block: "nearest" });
@@ -94,15 +100,23 @@ function planTree(section) {
     const override = event.target.closest("a.override-link");
     if (override && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
-      focusOn(row);
+      if (row) focusOn(row);
       ask(override.href);
       return;
     }
-    const way = event.target.closest("a[data-way]");
+    const way = event.target.closest("a[data-target]");
     if (way) {
       event.preventDefault();
-      way.dataset.way.split(",").filter(Boolean).forEach((pk) => opened.add(pk));
-      load(way.dataset.target);
+      const { target } = way.dataset;
+      load(() => new URLSearchParams({ open: openNow(), at: target }), () => rowOf(target));
+      return;
+    }
+    const more = event.target.closest("a.more");
+    if (more) {
+      event.preventDefault();
+      // Where the link stands now, the first of the new rows will be.
+      const place = [...holder.querySelectorAll("tbody tr")].indexOf(more.closest("tr"));
+      load(() => more.search.slice(1), () => holder.querySelectorAll("tbody tr")[place]);
     }
   });
 
@@ -142,13 +156,8 @@ function planTree(section) {
     event.preventDefault();
     send(event.target, event.submitter);
   });
-  // Enter in a value's field means that value, not the form's first button.
-  dialog.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.matches("input[type=text]")) {
-      event.preventDefault();
-      event.target.closest(".with-value").querySelector("button").click();
-    }
-  });
 
-  if (opened.size && !location.search.includes("open=")) load();
+  const before = sessionStorage.getItem(store);
+  if (/[?&](open|at)=/.test(location.search)) sessionStorage.setItem(store, openNow());
+  else if (before) load(() => new URLSearchParams({ open: before }));
 }

@@ -16,7 +16,7 @@
   const button = (said, click, set = {}) => el("button", { type: "button", text: said, ...set, on: { click } });
 
   function picture(url, alt = "") {
-    if (typeof url !== "string" || !/^(https:\/\/|\/(?!\/))/.test(url)) return null;
+    if (typeof url !== "string" || !/^(https?:\/\/|\/(?!\/))/.test(url)) return null;
     return el("img", { src: url, alt, loading: "lazy" });
   }
 

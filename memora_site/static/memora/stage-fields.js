@@ -4,152 +4,24 @@
 "use strict";
 
 (() => {
-  const { element: el, fill, safeHtml } = Memora;
+  const { element: el, fill } = Memora;
   const settings = JSON.parse(document.getElementById("stage-editor")?.textContent || "null");
   if (!settings || !window.JSONEditor) return;
   const words = settings.words;
   Memora.stageSettings = settings;
 
-  const editors = JSONEditor.defaults.editors;
-  JSONEditor.defaults.languages.memora = words;
-  JSONEditor.defaults.language = "memora";
-  JSONEditor.defaults.resolvers.unshift(
-    (schema) => typeof schema.format === "string" && schema.format.startsWith("memora-") && schema.format,
-  );
+  /* --- With the server --- */
 
-  /* --- The form's schema: the type's, with a field of ours at every place --- */
+  /* The token of whoever is signed in by now, perhaps in another tab since. */
+  Memora.token = () =>
+    document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ||
+    document.querySelector("[name=csrfmiddlewaretoken]").value;
 
-  function formatOf(schema, inOptions) {
-    if (schema["x-item-id"]) return "keep";
-    if (schema["x-widget"] && !["options", "pairs"].includes(schema["x-widget"])) return schema["x-widget"];
-    if (schema.enum) return "choice";
-    if (schema.contentMediaType === "text/html") return schema["x-embed"] ? "code" : "rich";
-    switch (schema.type) {
-      case "boolean":
-        return inOptions ? "mark" : "switch";
-      case "integer":
-      case "number":
-        return "number";
-      case "array":
-        return "array";
-      case "object":
-        return "object";
-      default:
-        return "line";
-    }
-  }
-
-  function formSchema(schema, { order = 0, inOptions = false } = {}) {
-    const format = formatOf(schema, inOptions);
-    const made = {
-      type: schema.type,
-      format: `memora-${format}`,
-      title: schema.title,
-      propertyOrder: order,
-      memora: schema,
-    };
-    if (schema.default !== undefined) made.default = schema.default;
-    if (schema.enum) made.enum = schema.enum;
-    if (format === "keep") made.options = { hidden: true };
-    if (format === "object") {
-      const properties = Object.entries(schema.properties);
-      made.properties = Object.fromEntries(
-        properties.map(([key, inner], place) => [key, formSchema(inner, { order: place, inOptions })]),
-      );
-      // A switch always stands there: off is what leaving it out means.
-      const switches = properties.filter(([, inner]) => inner.type === "boolean").map(([key]) => key);
-      made.required = [...(schema.required || []), ...switches];
-      made.really_required = schema.required || [];
-      made.additionalProperties = false;
-    }
-    if (format === "array") {
-      made.items = formSchema(schema.items, { inOptions: schema["x-widget"] === "options" });
-      if (schema.minItems) made.minItems = schema.minItems;
-    }
-    return made;
-  }
-
-  /* --- Objects and lists --- */
-
-  class ObjectField extends editors.object {
-    build() {
-      super.build();
-      this.container.classList.add("field-object");
-      this.adds = el("p", { class: "field-adds" });
-      this.container.append(this.adds);
-      this.showAdds();
-    }
-
-    layoutEditors() {
-      super.layoutEditors();
-      this.showAdds();
-    }
-
-    showAdds() {
-      if (!this.adds) return;
-      const missing = Object.entries(this.schema.properties).filter(
-        ([key, schema]) => !this.editors[key] && schema.format !== "memora-keep",
-      );
-      this.adds.replaceChildren(
-        ...missing.map(([key, schema]) =>
-          el("button", {
-            type: "button",
-            class: "field-add",
-            "data-key": key,
-            text: `+ ${schema.title}`,
-            on: { click: () => this.addOptional(key) },
-          }),
-        ),
-      );
-    }
-
-    addOptional(key) {
-      this.addObjectProperty(key);
-      this.onChange(true);
-      const made = this.editors[key]?.container;
-      made?.querySelector("input:not([type=file]), textarea, select, [contenteditable]")?.focus();
-    }
-
-    // The server says what is wrong (`Memora.stages.showFaults`).
-    showValidationErrors() {}
-
-    removeOptional(key) {
-      this.editors[key]?.setValue(undefined);
-      this.removeObjectProperty(key);
-      this.onChange(true);
-      this.adds.querySelector(`[data-key="${key}"]`)?.focus();
-    }
-
-    /* What a value leaves out is taken out of the form, but for what must be there. */
-    setValue(value, initial) {
-      super.setValue(value, initial);
-      if (!this.adds) return;
-      for (const key of Object.keys(this.editors)) {
-        const given = value && typeof value === "object" && value[key] !== undefined;
-        if (!given && !this.isRequiredObject(this.editors[key])) this.removeObjectProperty(key);
-      }
-    }
-  }
-
-  class ListField extends editors.array {
-    build() {
-      super.build();
-      this.container.classList.add("field-list", `list-${this.schema.memora["x-widget"] || "plain"}`);
-      this.add_row_button.classList.add("row-add");
-      const parent = this.parent;
-      if (parent?.removeOptional && !parent.schema.really_required.includes(this.key)) {
-        this.title.append(removeButton(this, () => parent.removeOptional(this.key)));
-      }
-    }
-
-    getElementEditor(place) {
-      const row = super.getElementEditor(place);
-      row.array_controls?.classList.add("row-tools");
-      return row;
-    }
-
-    showValidationErrors() {}
-  }
+  /* What to do when a door answered with the page to sign in. */
+  Memora.saySignedOut = (holder) => {
+    const link = el("a", { href: settings.urls.sign_in, target: "_blank", text: words.sign_in });
+    holder.replaceChildren(`${words.signed_out} `, link);
+  };
 
   function removeButton(editor, click) {
     const what = fill(words.remove_what, { what: editor.schema.title || "" });
@@ -344,282 +216,6 @@
     }
   }
 
-  /* --- Text with formatting --- */
-
-  const TOOLS = [
-    ["bold", "B", "bold"],
-    ["italic", "I", "italic"],
-    ["underline", "U", "underline"],
-    ["heading", "H", "formatBlock", "h3"],
-    ["bullets", "•", "insertUnorderedList"],
-    ["numbers", "1.", "insertOrderedList"],
-    ["quote", "❝", "formatBlock", "blockquote"],
-    ["link", "↗", "createLink"],
-    ["plain", "⌫", "removeFormat"],
-  ];
-
-  class Rich extends Field {
-    makeControl() {
-      document.execCommand("defaultParagraphSeparator", false, "p");
-      this.input = el("div", {
-        id: this.fieldId,
-        class: "rich-text",
-        contenteditable: "true",
-        role: "textbox",
-        "aria-multiline": "true",
-        "aria-label": this.schema.title || "",
-        dir: "auto",
-        on: {
-          input: () => this.typed(this.written()),
-          paste: (event) => this.paste(event),
-        },
-      });
-      this.area = el("textarea", {
-        class: "json-code rich-source",
-        dir: "ltr",
-        rows: 5,
-        hidden: true,
-        "aria-label": words.source,
-        spellcheck: "false",
-        on: { input: () => this.typed(this.area.value) },
-      });
-      const tools = TOOLS.map(([name, face, command, argument]) =>
-        el("button", {
-          type: "button",
-          class: `tool tool-${name}`,
-          title: words[name],
-          "aria-label": words[name],
-          text: face,
-          on: {
-            mousedown: (event) => event.preventDefault(), // the selection stays
-            click: () => this.apply(command, argument),
-          },
-        }),
-      );
-      this.switcher = el("button", {
-        type: "button",
-        class: "tool tool-source",
-        "aria-pressed": "false",
-        text: words.source,
-        on: { click: () => this.toggleSource() },
-      });
-      const bar = el("span", { class: "rich-tools", role: "toolbar" }, ...tools, this.switcher);
-      return el("div", { class: "rich" }, bar, this.input, this.area);
-    }
-
-    written() {
-      const box = el("div", {}, safeHtml(this.input.innerHTML));
-      const empty = !box.textContent.trim() && !box.querySelector("img, hr");
-      return empty ? undefined : box.innerHTML;
-    }
-
-    apply(command, argument) {
-      this.input.focus();
-      if (command === "createLink") {
-        const address = window.prompt(words.link_address, "https://");
-        if (!address || !/^(https?:|mailto:|tel:)/i.test(address)) return;
-        document.execCommand(command, false, address);
-      } else if (command === "formatBlock") {
-        const block = document.queryCommandValue("formatBlock");
-        document.execCommand(command, false, block === argument ? "p" : argument);
-      } else {
-        document.execCommand(command, false);
-      }
-      this.typed(this.written());
-    }
-
-    paste(event) {
-      event.preventDefault();
-      const html = event.clipboardData.getData("text/html");
-      if (html) {
-        const box = el("div", {}, safeHtml(html));
-        document.execCommand("insertHTML", false, box.innerHTML);
-      } else {
-        document.execCommand("insertText", false, event.clipboardData.getData("text/plain"));
-      }
-    }
-
-    toggleSource() {
-      const toSource = this.area.hidden;
-      this.area.hidden = !toSource;
-      this.input.hidden = toSource;
-      this.switcher.setAttribute("aria-pressed", toSource);
-      this.show();
-    }
-
-    show() {
-      if (!this.input) return;
-      if (this.area.value !== (this.value ?? "")) this.area.value = this.value ?? "";
-      if (!this.input.contains(document.activeElement) || this.written() !== this.value) {
-        this.input.replaceChildren(safeHtml(this.value));
-      }
-    }
-  }
-
-  /* Formatted or Markdown, as the format beside it says. */
-  class Text extends Rich {
-    makeControl() {
-      const rich = super.makeControl();
-      this.plain = el("textarea", {
-        class: "markdown",
-        rows: 8,
-        dir: "auto",
-        "aria-label": this.schema.title || "",
-        on: { input: () => this.typed(this.plain.value) },
-      });
-      this.rich = rich;
-      this.formatPath = `${this.parent.path}.format`;
-      this.jsoneditor.watch(this.formatPath, () => this.show());
-      return el("div", {}, rich, this.plain);
-    }
-
-    show() {
-      if (!this.plain) return;
-      const isRich = this.jsoneditor.getEditor(this.formatPath)?.getValue() !== "markdown";
-      this.rich.hidden = !isRich;
-      this.plain.hidden = isRich;
-      if (this.plain.value !== (this.value ?? "")) this.plain.value = this.value ?? "";
-      super.show();
-    }
-  }
-
-  /* --- Pictures and videos --- */
-
-  class Media extends Line {
-    get kind() {
-      return "image";
-    }
-
-    makeControl() {
-      const address = super.makeControl();
-      this.address = this.input;
-      this.look = el("div", { class: "media-look" });
-      this.file = el("input", {
-        type: "file",
-        accept: this.kind === "video" ? "video/mp4,video/webm" : "image/png,image/jpeg,image/webp,image/gif",
-        class: "media-file",
-        "aria-label": this.kind === "video" ? words.upload_video : words.upload_image,
-        on: { change: () => this.file.files[0] && this.upload(this.file.files[0]) },
-      });
-      this.button = el("button", { type: "button", class: "media-upload", on: { click: () => this.file.click() } });
-      this.progress = el("progress", { max: 100, hidden: true });
-      this.state = el("span", { class: "media-state", role: "status" });
-      this.stop = el("button", {
-        type: "button",
-        class: "media-cancel",
-        hidden: true,
-        text: words.cancel,
-        on: { click: () => this.request?.abort() },
-      });
-      address.placeholder = words.or_address;
-      return el(
-        "div",
-        { class: `media media-${this.kind}` },
-        this.look,
-        el("span", { class: "media-choose" }, this.button, this.file, address),
-        el("span", { class: "media-progress" }, this.progress, this.state, this.stop),
-      );
-    }
-
-    typed(value) {
-      super.typed(value);
-      this.show();
-    }
-
-    show() {
-      super.show();
-      if (!this.look) return;
-      const first = this.kind === "video" ? words.upload_video : words.upload_image;
-      this.button.textContent = this.value ? words.replace : first;
-      if (this.look.dataset.shown === (this.value ?? "")) return;
-      this.look.dataset.shown = this.value ?? "";
-      this.look.replaceChildren(...(this.value ? [this.picture(this.value)] : []));
-    }
-
-    picture(url) {
-      if (!/^(https:\/\/|\/(?!\/))/.test(url)) return "";
-      return el("img", { src: url, alt: "", loading: "lazy" });
-    }
-
-    upload(file) {
-      const body = new FormData();
-      body.append("file", file);
-      const request = new XMLHttpRequest();
-      this.request = request;
-      request.open("POST", settings.urls[this.kind]);
-      request.setRequestHeader("X-CSRFToken", document.querySelector("[name=csrfmiddlewaretoken]").value);
-      request.upload.onprogress = (event) => {
-        if (!event.lengthComputable) return;
-        const share = Math.round((100 * event.loaded) / event.total);
-        this.progress.value = share;
-        this.state.textContent = fill(words.uploading, { share: `${share}%` });
-      };
-      request.onload = () => this.uploaded(request, file);
-      request.onerror = () => this.ended(words.upload_failed);
-      request.onabort = () => this.ended("");
-      this.progress.value = 0;
-      this.progress.hidden = this.stop.hidden = false;
-      this.button.disabled = true;
-      request.send(body);
-    }
-
-    uploaded(request, file) {
-      let answer = {};
-      try {
-        answer = JSON.parse(request.responseText);
-      } catch {
-        // a page, not ours: the status below says enough
-      }
-      if (request.status === 200) {
-        this.ended("");
-        this.typed(answer.source || answer.url);
-        this.keep(file);
-      } else if (request.status === 413) {
-        this.ended(words.too_large);
-      } else {
-        this.ended(answer.message || words.upload_failed);
-      }
-    }
-
-    ended(said) {
-      this.progress.hidden = this.stop.hidden = true;
-      this.button.disabled = false;
-      this.state.textContent = said;
-      this.file.value = "";
-      this.request = null;
-    }
-
-    keep() {}
-  }
-
-  class Video extends Media {
-    get kind() {
-      return "video";
-    }
-
-    picture(source) {
-      const foreign = source.startsWith("https://");
-      const url = foreign ? source : `${settings.urls.watch}?source=${encodeURIComponent(source)}`;
-      return el("video", { src: url, controls: true, preload: "metadata" });
-    }
-
-    /* The length is known from the file; nobody needs to write it. */
-    keep(file) {
-      const probe = document.createElement("video");
-      probe.preload = "metadata";
-      probe.src = URL.createObjectURL(file);
-      probe.onloadedmetadata = () => {
-        URL.revokeObjectURL(probe.src);
-        if (!Number.isFinite(probe.duration) || !this.parent?.schema.properties.duration) return;
-        this.parent.addObjectProperty("duration");
-        this.parent.editors.duration.setValue(Math.max(1, Math.round(probe.duration)));
-        this.parent.onChange(true);
-        this.parent.refreshValue();
-        this.onChange(true);
-      };
-    }
-  }
-
   /* --- Words of a sentence --- */
 
   function chip(text, title, click) {
@@ -770,9 +366,8 @@
     }
   }
 
-  Object.assign(editors, {
-    "memora-object": ObjectField,
-    "memora-array": ListField,
+  Memora.stageFields = { Field, Line, removeButton };
+  Object.assign(JSONEditor.defaults.editors, {
     "memora-keep": Keep,
     "memora-line": Line,
     "memora-number": NumberField,
@@ -780,36 +375,8 @@
     "memora-choice": Choice,
     "memora-switch": Switch,
     "memora-mark": Mark,
-    "memora-rich": Rich,
-    "memora-text": Text,
-    "memora-image": Media,
-    "memora-video": Video,
     "memora-tokens": Tokens,
     "memora-order": Order,
     "memora-cues": Cues,
   });
-
-  /* A form in `holder` for a config of `type`; null where the type has no schema. */
-  Memora.stageForm = (holder, type, config) => {
-    const schema = settings.types[type];
-    if (!schema) return null;
-    return new JSONEditor(holder, {
-      schema: formSchema(schema),
-      startval: config,
-      theme: "barebones",
-      disable_theme_rules: true,
-      disable_collapse: true,
-      disable_edit_json: true,
-      disable_properties: true,
-      disable_array_delete_all_rows: true,
-      disable_array_delete_last_row: true,
-      display_required_only: true,
-      remove_empty_properties: true,
-      remove_false_properties: true,
-      prompt_before_delete: false,
-      show_errors: "never",
-      use_name_attributes: false,
-      form_name_root: "root",
-    });
-  };
 })();

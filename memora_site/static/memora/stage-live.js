@@ -42,9 +42,14 @@
         signal: running.signal,
         headers: {
           "Content-Type": "application/json",
-          "X-CSRFToken": form.querySelector("[name=csrfmiddlewaretoken]").value,
+          "X-CSRFToken": Memora.token(),
         },
       });
+      Memora.isSignedOut = answer.redirected;
+      if (Memora.isSignedOut) {
+        Memora.saySignedOut(state);
+        return;
+      }
       if (!answer.ok) throw new Error(String(answer.status));
       const { document: made, direction, faults } = await answer.json();
       sent = body;
@@ -66,6 +71,8 @@
     if (event.origin !== location.origin || event.source !== frame.contentWindow) return;
     if (event.data?.memora === "ready") show();
   });
+  // Back from signing in elsewhere.
+  window.addEventListener("focus", () => Memora.isSignedOut && soon());
   form.addEventListener("input", soon);
   form.addEventListener("change", soon);
   form.addEventListener("memora:changed", soon);

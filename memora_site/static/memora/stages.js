@@ -6,13 +6,14 @@
   const section = document.getElementById("stages");
   const settings = Memora.stageSettings;
   if (!section || !settings || section.hasAttribute("data-read-only")) return;
-  const { element: el, fill } = Memora;
+  const { element: el, fill, icon } = Memora;
   const { words, types } = settings;
   const prefix = section.dataset.prefix;
   const list = section.querySelector(".stage-list");
   const said = section.querySelector(".stages-said");
   const form = section.closest("form");
   const states = new WeakMap();
+  const EDGE = 70; // pixels from the window's edge where a drag scrolls
 
   section.classList.add("is-scripted");
 
@@ -61,6 +62,9 @@
     remove.textContent = "✕";
     remove.title = fill(words.remove_what, { what: title });
     remove.setAttribute("aria-label", remove.title);
+    const copy = card.querySelector(".stage-copy");
+    copy.title = fill(words.copy_stage, { title });
+    copy.setAttribute("aria-label", copy.title);
   }
 
   function renumber() {
@@ -128,6 +132,12 @@
     if (field(card, "config").value === text) return;
     field(card, "config").value = text;
     changed();
+  }
+
+  /* A form tells of a change with the next frame only: what is typed by now is written. */
+  function flush(card) {
+    const state = states.get(card);
+    if (state?.editor?.ready) formChanged(card, state);
   }
 
   function showSource(card, wanted) {
@@ -214,17 +224,30 @@
   function drag(card) {
     card.classList.add("is-dragged");
     const before = cards().indexOf(card);
-    const move = (event) => {
+    let nowY = innerHeight / 2;
+    const place = () => {
       const over = cards().find((other) => {
         const box = other.getBoundingClientRect();
-        return other !== card && event.clientY >= box.top && event.clientY <= box.bottom;
+        return other !== card && nowY >= box.top && nowY <= box.bottom;
       });
       if (!over) return;
       const box = over.getBoundingClientRect();
-      if (event.clientY > box.top + box.height / 2) over.after(card);
+      if (nowY > box.top + box.height / 2) over.after(card);
       else over.before(card);
     };
+    const move = (event) => {
+      nowY = event.clientY;
+      place();
+    };
+    // Near the window's edge the page goes on by itself.
+    const scroll = setInterval(() => {
+      const by = Math.min(0, nowY - EDGE) + Math.max(0, nowY - (innerHeight - EDGE));
+      if (!by) return;
+      scrollBy(0, by / 3);
+      place();
+    }, 16);
     const end = () => {
+      clearInterval(scroll);
       card.classList.remove("is-dragged");
       for (const name of ["pointerup", "pointercancel"]) document.removeEventListener(name, end);
       document.removeEventListener("pointermove", move);
@@ -247,7 +270,7 @@
 
   /* --- Adding and removing --- */
 
-  function add(type) {
+  function add(type, after = null) {
     const total = form.querySelector(`[name="${prefix}-TOTAL_FORMS"]`);
     const template = document.getElementById("new-stage");
     const holder = document.createElement("template");
@@ -259,12 +282,24 @@
     field(card, "position").value = last + 1;
     field(card, "type").value = type;
     field(card, "config").value = "{}";
+    if (after) fillAs(card, after);
     prepare(card);
     renumber();
     open(card);
     card.scrollIntoView({ block: "nearest" });
     field(card, "title").focus();
     changed();
+  }
+
+  /* The new card says what another does, but for ids: its items are items of their own. */
+  function fillAs(card, other) {
+    flush(other);
+    const withoutIds = (key, value) => (key === "id" ? undefined : value);
+    field(card, "config").value = JSON.stringify(parsed(other) ?? {}, withoutIds, 2);
+    for (const name of ["title", "weight", "target_time"]) field(card, name).value = field(other, name).value;
+    field(card, "is_skippable").checked = field(other, "is_skippable").checked;
+    other.after(card);
+    cards().forEach((one, place) => (field(one, "position").value = place + 1));
   }
 
   function remove(card, gone = true) {
@@ -286,15 +321,26 @@
   }
 
   function prepare(card) {
-    showHead(card);
-    showSource(card, false);
     card.querySelector(".stage-toggle").addEventListener("click", () => open(card, !isOpen(card)));
     card.querySelector(".stage-json").addEventListener("click", () => toggleSource(card));
-    card.querySelector(".stage-remove").addEventListener("click", () => remove(card));
+    const removes = card.querySelector(".stage-remove");
+    removes.addEventListener("click", () => remove(card));
+    removes.before(
+      el(
+        "button",
+        { type: "button", class: "stage-copy", on: { click: () => add(field(card, "type").value, card) } },
+        icon("M8 8h12v12H8zM4 16V4h12"),
+      ),
+    );
+    showHead(card);
+    showSource(card, false);
     const grip = card.querySelector(".stage-grip");
     grip.textContent = "⠿";
     grip.addEventListener("pointerdown", (event) => {
-      if (event.button === 0) drag(card);
+      if (event.button !== 0) return;
+      event.preventDefault(); // no text is selected on the way
+      grip.focus();
+      drag(card);
     });
     grip.addEventListener("keydown", (event) => {
       const way = { ArrowUp: -1, ArrowDown: 1 }[event.key];
@@ -367,7 +413,19 @@
   let dirty = false;
   form.addEventListener("memora:changed", () => (dirty = true));
   form.addEventListener("input", () => (dirty = true));
-  form.addEventListener("submit", () => (dirty = false));
+  form.addEventListener("submit", (event) => {
+    cards().forEach(flush);
+    if (Memora.holdForUploads()) {
+      event.preventDefault();
+    } else if (Memora.isSignedOut) {
+      event.preventDefault();
+      Memora.saySignedOut(said);
+      said.querySelector("a").focus();
+    } else {
+      form.querySelector("[name=csrfmiddlewaretoken]").value = Memora.token();
+      dirty = false;
+    }
+  });
   window.addEventListener("beforeunload", (event) => {
     if (!dirty) return;
     event.preventDefault();

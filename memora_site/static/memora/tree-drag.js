@@ -1,14 +1,14 @@
 /* Dragging rows of the content tree by their handle, with mouse, pen or finger. */
 
-const PARENT = { track: "subject", unit: "track", topic: "unit", lesson: "topic" };
-const ORDER = ["subject", "track", "unit", "topic", "lesson"];
+import { childOf, countOfChosen, depth, itemOf, titleOf, tree, words } from "./tree-page.js";
+
 const STARTS_AFTER = 4; // pixels
 const OPENS_AFTER = 600; // milliseconds over a closed branch
 const EDGE = 70; // pixels from the window's edge where it scrolls
 
 /** Let rows be dragged. `drop(items, target, position)` is called where they may go,
     `refuse(why)` where not. */
-export function startDragging({ tree, words, itemOf, withChosen, open, titleOf, refuse, drop }) {
+export function startDragging({ withChosen, open, refuse, drop }) {
   let drag = null;
 
   tree.addEventListener("pointerdown", (event) => {
@@ -30,7 +30,7 @@ export function startDragging({ tree, words, itemOf, withChosen, open, titleOf, 
     drag.ghost.className = "drag-ghost";
     drag.label = document.createElement("bdi");
     const count = drag.items.length;
-    drag.label.textContent = count > 1 ? words.chosen.replace("%s", count) : titleOf(drag.item);
+    drag.label.textContent = count > 1 ? countOfChosen(count) : titleOf(drag.item);
     drag.why = document.createElement("span");
     drag.why.className = "why";
     drag.ghost.append(drag.label, drag.why);
@@ -80,7 +80,7 @@ export function startDragging({ tree, words, itemOf, withChosen, open, titleOf, 
       return { item, why: words.mixed_kinds };
     }
     if (kind === drag.kind) return { item, position: isLower ? "right" : "left" };
-    if (kind === PARENT[drag.kind]) {
+    if (childOf(kind) === drag.kind) {
       const isOpen = item.getAttribute("aria-expanded") === "true";
       return { item, position: isOpen ? "first-child" : "last-child" };
     }
@@ -119,7 +119,7 @@ export function startDragging({ tree, words, itemOf, withChosen, open, titleOf, 
     const closed =
       item &&
       item.getAttribute("aria-expanded") === "false" &&
-      ORDER.indexOf(item.dataset.kind) < ORDER.indexOf(drag.kind) &&
+      depth(item.dataset.kind) < depth(drag.kind) &&
       !drag.items.includes(item);
     if (drag.waitsAt === (closed ? item : null)) return;
     clearTimeout(drag.timer);

@@ -1,0 +1,102 @@
+"""What the tree page is asked to find, and to show open."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
+
+from content import outline
+from content.folding import fold
+from content.kinds import Kind
+from content.models import LessonStage, Node, NodeKind
+
+_MOST_OPEN = 500
+STATES = (
+    ("published", gettext_lazy("Published")),
+    ("draft", gettext_lazy("Draft")),
+    ("empty", gettext_lazy("Lesson without stages")),
+    ("trash", gettext_lazy("In the trash")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What the page is asked to show instead of the tree."""
+
+    words: str = ""
+    kind: str = ""
+    state: str = ""
+    subject: str = ""
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> "Search":
+        """What the address says; what it says wrongly is left out."""
+        asked = request.GET
+        subject = asked.get("subject", "")
+        return cls(
+            words=asked.get("q", "").strip()[:200],
+            kind=one_of(asked.get("kind"), NodeKind.values),
+            state=one_of(asked.get("state"), [value for value, _l in STATES]),
+            subject=subject if is_key(subject) else "",
+        )
+
+    @property
+    def is_asked(self) -> bool:
+        return bool(self.words or self.kind or self.state or self.subject)
+
+    @property
+    def wants_trash(self) -> bool:
+        return self.state == "trash"
+
+    def nodes(self) -> QuerySet[Any]:
+        """What fits all of it, in tree order, with what it lies in."""
+        found = outline.with_above(Node.objects.order_by("tree_id", "lft"))
+        if self.wants_trash:
+            found = found.filter(trashed_at__isnull=False)
+        else:
+            found = found.filter(outline.outside_trash())
+        if self.words:
+            found = found.filter(matching(self.words))
+        if self.kind:
+            found = found.filter(kind=self.kind)
+        if self.subject:
+            found = found.filter(Q(pk=self.subject) | Q(subject_id=self.subject))
+        match self.state:
+            case "published":
+                found = found.filter(is_published=True)
+            case "draft":
+                found = found.filter(is_published=False)
+            case "empty":
+                stages = LessonStage.objects.filter(lesson=OuterRef("pk"))
+                found = found.filter(~Exists(stages), kind=Kind.LESSON.value)
+        return found
+
+
+def matching(words: str) -> Q:
+    """Titles with all of these words, however they are spelled; or an id's start."""
+    titled = Q()
+    for word in fold(words).split():
+        titled &= Q(title_folded__contains=word)
+    return titled | Q(public_id__istartswith=words)
+
+
+def is_key(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and len(text) < 19
+
+
+def one_of(asked: str | None, known: Sequence[str]) -> str:
+    return asked if asked is not None and asked in known else ""
+
+
+def opened_of(asked: str) -> dict[int, int]:
+    """``12,15:300`` as the open branches, and how many rows of each are shown."""
+    opened = {}
+    for part in asked.split(",")[:_MOST_OPEN]:
+        pk, _colon, shown = part.partition(":")
+        if is_key(pk):
+            most = int(shown) if is_key(shown) else outline.PAGE
+            opened[int(pk)] = min(max(most, outline.PAGE), outline.MOST_ROWS)
+    return opened

@@ -1,0 +1,258 @@
+/* Pictures and videos in a stage's form: uploaded, chosen again, or named by their address. */
+"use strict";
+
+(() => {
+  const { element: el, fill, stageSettings: settings } = Memora;
+  if (!settings) return;
+  const { Line } = Memora.stageFields;
+  const { words, urls } = settings;
+
+  const KINDS = {
+    image: { first: words.upload_image, accept: "image/png,image/jpeg,image/webp,image/gif" },
+    video: { first: words.upload_video, accept: "video/mp4,video/webm" },
+  };
+  const running = new Set();
+
+  /* Whether an upload keeps the form from being saved; if so, it says so. */
+  Memora.holdForUploads = () => {
+    for (const upload of running) upload.hold();
+    return running.size > 0;
+  };
+
+  /* A button that uploads a file, and the line that says how far it is.
+   * `done(address, file)` is called with what the server calls it. */
+  class Upload {
+    constructor(kind, done) {
+      this.kind = kind;
+      this.done = done;
+      this.file = el("input", {
+        type: "file",
+        accept: KINDS[kind].accept,
+        class: "media-file",
+        "aria-label": KINDS[kind].first,
+        on: { change: () => this.file.files[0] && this.send(this.file.files[0]) },
+      });
+      this.button = el("button", {
+        type: "button",
+        class: "media-upload",
+        text: KINDS[kind].first,
+        on: { click: () => this.file.click() },
+      });
+      this.progress = el("progress", { max: 100, hidden: true });
+      this.state = el("span", { class: "media-state", role: "status" });
+      this.stop = el("button", {
+        type: "button",
+        class: "media-cancel",
+        hidden: true,
+        text: words.cancel,
+        on: { click: () => this.cancel() },
+      });
+      this.line = el("span", { class: "media-progress" }, this.progress, this.state, this.stop);
+    }
+
+    send(file) {
+      const body = new FormData();
+      body.append("file", file);
+      const request = new XMLHttpRequest();
+      this.request = request;
+      this.isHolding = false;
+      running.add(this);
+      request.open("POST", urls[this.kind]);
+      request.setRequestHeader("X-CSRFToken", Memora.token());
+      request.upload.onprogress = (event) => {
+        if (!event.lengthComputable) return;
+        const share = Math.round((100 * event.loaded) / event.total);
+        this.progress.value = share;
+        if (!this.isHolding) this.state.textContent = fill(words.uploading, { share: `${share}%` });
+      };
+      request.onload = () => this.answered(request, file);
+      request.onerror = () => this.ended(words.upload_failed);
+      request.onabort = () => this.ended("");
+      this.progress.value = 0;
+      this.progress.hidden = this.stop.hidden = false;
+      this.button.disabled = true;
+      request.send(body);
+    }
+
+    answered(request, file) {
+      let answer = {};
+      try {
+        answer = JSON.parse(request.responseText);
+      } catch {
+        // a page, not ours: what is said below is enough
+      }
+      const made = answer.source || answer.url;
+      if (request.status === 200 && made) {
+        this.ended("");
+        this.done(made, file);
+      } else if (new URL(request.responseURL).pathname !== urls[this.kind]) {
+        this.ended("");
+        Memora.saySignedOut(this.state);
+      } else if (request.status === 413) {
+        this.ended(words.too_large);
+      } else {
+        this.ended(answer.message || words.upload_failed);
+      }
+    }
+
+    ended(said) {
+      this.progress.hidden = this.stop.hidden = true;
+      this.button.disabled = false;
+      this.state.textContent = said;
+      this.file.value = "";
+      this.request = null;
+      running.delete(this);
+    }
+
+    cancel() {
+      this.request?.abort();
+    }
+
+    hold() {
+      this.isHolding = true;
+      this.state.textContent = words.wait_for_upload;
+      this.stop.focus();
+    }
+  }
+
+  /* A dialog of the pictures uploaded last, and of uploading another. The address of the one
+   * chosen and what it shows, where that is asked for; nothing when it is closed. */
+  Memora.choosePicture = ({ described = false } = {}) =>
+    new Promise((resolve) => {
+      let chosen;
+      const choose = (src) => {
+        chosen = { src, alt: alt?.value || "" };
+        dialog.close();
+      };
+      const upload = new Upload("image", choose);
+      const alt = described ? el("input", { type: "text", dir: "auto", id: "picture-alt" }) : null;
+      const grid = el("div", { class: "picture-grid" });
+      const dialog = el(
+        "dialog",
+        { class: "picture-dialog", "aria-label": words.choose_picture },
+        el("h2", { text: words.choose_picture }),
+        alt && el("p", {}, el("label", { for: "picture-alt", text: words.picture_alt }), alt),
+        el("p", { class: "media-choose" }, upload.button, upload.file, upload.line),
+        grid,
+        el("p", {}, el("button", { type: "button", text: words.cancel, on: { click: () => dialog.close() } })),
+      );
+      dialog.addEventListener("close", () => {
+        upload.cancel();
+        dialog.remove();
+        resolve(chosen);
+      });
+      document.body.append(dialog);
+      dialog.showModal();
+      showRecent(grid, choose);
+    });
+
+  async function showRecent(grid, choose) {
+    try {
+      const answer = await fetch(urls.recent_images);
+      if (answer.redirected) {
+        Memora.saySignedOut(grid);
+        return;
+      }
+      const { images } = await answer.json();
+      grid.replaceChildren(
+        ...images.map((src) =>
+          el(
+            "button",
+            { type: "button", "aria-label": words.choose_picture, on: { click: () => choose(src) } },
+            el("img", { src, alt: "", loading: "lazy" }),
+          ),
+        ),
+      );
+      if (!images.length) grid.textContent = words.no_pictures;
+    } catch {
+      grid.textContent = words.no_answer;
+    }
+  }
+
+  class Media extends Line {
+    get kind() {
+      return "image";
+    }
+
+    makeControl() {
+      const address = super.makeControl();
+      address.placeholder = words.or_address;
+      this.look = el("div", { class: "media-look" });
+      this.upload = new Upload(this.kind, (made, file) => {
+        this.typed(made);
+        this.keep(file);
+      });
+      const { button, file, line } = this.upload;
+      return el(
+        "div",
+        { class: `media media-${this.kind}` },
+        this.look,
+        el("span", { class: "media-choose" }, button, file, this.chooser(), address),
+        line,
+      );
+    }
+
+    chooser() {
+      const choose = async () => {
+        const chosen = await Memora.choosePicture();
+        if (chosen) this.typed(chosen.src);
+      };
+      return el("button", { type: "button", class: "media-recent", text: words.recent, on: { click: choose } });
+    }
+
+    typed(value) {
+      super.typed(value);
+      this.show();
+    }
+
+    show() {
+      super.show();
+      if (!this.look) return;
+      this.upload.button.textContent = this.value ? words.replace : KINDS[this.kind].first;
+      if (this.look.dataset.shown === (this.value ?? "")) return;
+      this.look.dataset.shown = this.value ?? "";
+      this.look.replaceChildren(...(this.value ? [this.picture(this.value)] : []));
+    }
+
+    picture(url) {
+      if (!/^(https:\/\/|\/(?!\/))/.test(url)) return "";
+      return el("img", { src: url, alt: "", loading: "lazy" });
+    }
+
+    keep() {}
+  }
+
+  class Video extends Media {
+    get kind() {
+      return "video";
+    }
+
+    chooser() {
+      return "";
+    }
+
+    picture(source) {
+      const foreign = source.startsWith("https://");
+      const url = foreign ? source : `${urls.watch}?source=${encodeURIComponent(source)}`;
+      return el("video", { src: url, controls: true, preload: "metadata" });
+    }
+
+    /* The length is known from the file; nobody needs to write it. */
+    keep(file) {
+      const probe = document.createElement("video");
+      probe.preload = "metadata";
+      probe.src = URL.createObjectURL(file);
+      probe.onloadedmetadata = () => {
+        URL.revokeObjectURL(probe.src);
+        if (!Number.isFinite(probe.duration) || !this.parent?.schema.properties.duration) return;
+        this.parent.addObjectProperty("duration");
+        this.parent.editors.duration.setValue(Math.max(1, Math.round(probe.duration)));
+        this.parent.onChange(true);
+        this.parent.refreshValue();
+        this.onChange(true);
+      };
+    }
+  }
+
+  Object.assign(JSONEditor.defaults.editors, { "memora-image": Media, "memora-video": Video });
+})();

@@ -1,0 +1,236 @@
+/* Formatted text in a stage's form: Tiptap, as django-prose-editor bundles it, under tools of
+ * ours; or Markdown, or the HTML itself. What may stand in it the server decides, as ever. */
+"use strict";
+
+(() => {
+  const { element: el, icon, safeHtml, stageSettings: settings } = Memora;
+  if (!settings) return;
+  const { Field } = Memora.stageFields;
+  const { words } = settings;
+  let library = null; // once, when the first text is shown
+
+  /* --- What the editor knows --- */
+
+  // Inline tags that no tool writes, but that a text from elsewhere may have.
+  const KEPT = ["abbr", "bdi", "cite", "ins", "kbd", "mark", "q", "samp", "small", "sub", "sup", "var"];
+
+  const BLOCKS = (
+    "Paragraph Heading Blockquote CodeBlock BulletList OrderedList ListItem Table TableRow TableHeader TableCell"
+  ).split(" ");
+  const OTHERS = (
+    "Document Text Bold Italic Underline Strike Code HardBreak HorizontalRule UndoRedo Dropcursor Gapcursor"
+  ).split(" ");
+
+  let extensions = null;
+
+  function extensionsOf(made) {
+    const spoken = Object.fromEntries(["dir", "lang", "title"].map((name) => [name, { default: null }]));
+    const kept = [...KEPT, "span"].map((name) =>
+      made.Mark.create({
+        name,
+        addAttributes: () => spoken,
+        parseHTML: () => [{ tag: name === "span" ? "span:is([dir], [lang], [title])" : name }],
+        renderHTML: ({ HTMLAttributes }) => [name, HTMLAttributes, 0],
+      }),
+    );
+    const blocks = BLOCKS.map((name) => made[name]);
+    return [
+      ...blocks,
+      ...OTHERS.map((name) => made[name]),
+      made.Link.configure({ openOnClick: false, enableTarget: false }),
+      made.Image.configure({ inline: true }),
+      ...kept,
+      made.Extension.create({
+        addGlobalAttributes: () => [{ types: blocks.map((block) => block.name), attributes: spoken }],
+      }),
+    ];
+  }
+
+  /* What a text is made of, but for what the editor writes in another way. */
+  function parts(html) {
+    const same = { B: "STRONG", I: "EM", DEL: "S" };
+    const box = el("div", {}, safeHtml(html));
+    const found = [...box.querySelectorAll("*")].map((part) => {
+      const attributes = part.getAttributeNames().filter((name) => name !== "rel");
+      return [same[part.tagName] || part.tagName, ...attributes.sort()].join(" ");
+    });
+    return new Set(found.filter((part) => !["P", "BR", "DIV", "SPAN", "THEAD", "TBODY"].includes(part)));
+  }
+
+  /* --- The tools: name, what it does, where it is pressed --- */
+
+  const FACES = { bold: "B", italic: "I", underline: "U", heading: "H", numbers: "1.", quote: "❝", source: words.source };
+  const ICONS = {
+    bullets: "M9 6h11M9 12h11M9 18h11M4 6h.01M4 12h.01M4 18h.01",
+    link: "M10 14a4 4 0 0 0 5.7 0l3-3a4 4 0 0 0-5.7-5.7l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3a4 4 0 0 0 5.7 5.7l1-1",
+    picture: "M4 5h16v14H4zM4 16l4.5-5 4 4.5 3-3L20 17M15.5 9h.01",
+    plain: "M6 5h12M12 5v14M4 20 20 8",
+  };
+  const TOOLS = [
+    ["bold", (editor) => within(editor).toggleBold(), "bold"],
+    ["italic", (editor) => within(editor).toggleItalic(), "italic"],
+    ["underline", (editor) => within(editor).toggleUnderline(), "underline"],
+    ["heading", (editor) => within(editor).toggleHeading({ level: 3 }), "heading"],
+    ["bullets", (editor) => within(editor).toggleBulletList(), "bulletList"],
+    ["numbers", (editor) => within(editor).toggleOrderedList(), "orderedList"],
+    ["quote", (editor) => within(editor).toggleBlockquote(), "blockquote"],
+    ["link", link, "link"],
+    ["picture", picture, "image"],
+    ["plain", (editor) => within(editor).unsetAllMarks().clearNodes()],
+  ];
+
+  function within(editor) {
+    return editor.chain().focus();
+  }
+
+  function link(editor) {
+    const href = window.prompt(words.link_address, editor.getAttributes("link").href || "https://");
+    if (href === "") return within(editor).extendMarkRange("link").unsetLink();
+    if (!href || !/^(https?:|mailto:|tel:)/i.test(href)) return null;
+    return within(editor).extendMarkRange("link").setLink({ href });
+  }
+
+  async function picture(editor) {
+    const chosen = await Memora.choosePicture({ described: true });
+    return chosen && within(editor).setImage(chosen);
+  }
+
+  function tool(name, set) {
+    const said = { type: "button", class: `tool tool-${name}`, title: words[name], "aria-label": words[name] };
+    const made = el("button", { ...said, ...set }, FACES[name] || icon(ICONS[name]));
+    made.addEventListener("mousedown", (event) => event.preventDefault()); // the selection stays
+    return made;
+  }
+
+  class Rich extends Field {
+    makeControl() {
+      this.area = el("textarea", {
+        class: "json-code rich-source",
+        dir: "ltr",
+        rows: 5,
+        "aria-label": `${this.schema.title || ""}: ${words.source}`,
+        spellcheck: "false",
+        hidden: true,
+        on: { input: () => this.typed(this.area.value) },
+      });
+      this.page = el("div", { class: "rich-page" });
+      this.note = el("p", { class: "field-help rich-note", role: "status" });
+      this.tools = TOOLS.map(([name, act, pressed]) =>
+        tool(name, { "data-pressed": pressed, on: { click: () => this.apply(act) } }),
+      );
+      this.source = tool("source", {
+        "aria-pressed": "false",
+        on: { click: () => this.showSource(!this.isSource) },
+      });
+      const bar = el("span", { class: "rich-tools", role: "toolbar" }, ...this.tools, this.source);
+      library ||= import(settings.urls.prose);
+      library.then(
+        (made) => this.start(made),
+        () => (this.area.hidden = false),
+      );
+      return el("div", { class: "rich" }, bar, this.page, this.area, this.note);
+    }
+
+    start(made) {
+      if (this.isDestroyed) return;
+      extensions ||= extensionsOf(made);
+      this.editor = new made.Editor({
+        element: this.page,
+        extensions,
+        editorProps: {
+          attributes: {
+            id: this.fieldId,
+            class: "rich-text",
+            role: "textbox",
+            "aria-multiline": "true",
+            "aria-label": this.schema.title || "",
+            dir: "auto",
+          },
+        },
+        onUpdate: () => this.typed(this.written()),
+        onTransaction: () => this.showTools(),
+      });
+      this.show();
+    }
+
+    destroy() {
+      this.isDestroyed = true;
+      this.editor?.destroy();
+      super.destroy();
+    }
+
+    written() {
+      const box = el("div", {}, safeHtml(this.editor.getHTML()));
+      const empty = !box.textContent.trim() && !box.querySelector("img, hr");
+      return empty ? undefined : box.innerHTML;
+    }
+
+    async apply(act) {
+      (await act(this.editor))?.run();
+    }
+
+    typed(value) {
+      super.typed(value);
+      this.shown = this.value;
+    }
+
+    showTools() {
+      for (const tool of this.tools) {
+        const name = tool.dataset.pressed;
+        if (name) tool.setAttribute("aria-pressed", this.editor.isActive(name));
+      }
+    }
+
+    /* The text as HTML, which is how it stays while it has what the editor does not know. */
+    showSource(wanted) {
+      const had = parts(this.value);
+      this.editor.commands.setContent(this.value ?? "", { emitUpdate: false });
+      const has = parts(this.editor.getHTML());
+      const lost = [...had].filter((part) => !has.has(part));
+      this.isSource = wanted || lost.length > 0;
+      this.source.setAttribute("aria-pressed", this.isSource);
+      this.page.hidden = this.isSource;
+      this.area.hidden = !this.isSource;
+      for (const tool of this.tools) tool.disabled = this.isSource;
+      this.note.textContent = lost.length ? words.only_html : "";
+    }
+
+    show() {
+      if (!this.area) return;
+      if (this.area.value !== (this.value ?? "")) this.area.value = this.value ?? "";
+      if (!this.editor || (this.isShown && this.shown === this.value)) return;
+      this.isShown = true;
+      this.shown = this.value;
+      this.showSource(this.isSource);
+    }
+  }
+
+  /* Formatted or Markdown, as the format beside it says. */
+  class Text extends Rich {
+    makeControl() {
+      const rich = super.makeControl();
+      this.plain = el("textarea", {
+        class: "markdown",
+        rows: 8,
+        dir: "auto",
+        "aria-label": this.schema.title || "",
+        on: { input: () => this.typed(this.plain.value) },
+      });
+      this.rich = rich;
+      this.formatPath = `${this.parent.path}.format`;
+      this.jsoneditor.watch(this.formatPath, () => this.show());
+      return el("div", {}, rich, this.plain);
+    }
+
+    show() {
+      if (!this.plain) return;
+      const isRich = this.jsoneditor.getEditor(this.formatPath)?.getValue() !== "markdown";
+      this.rich.hidden = !isRich;
+      this.plain.hidden = isRich;
+      if (this.plain.value !== (this.value ?? "")) this.plain.value = this.value ?? "";
+      super.show();
+    }
+  }
+
+  Object.assign(JSONEditor.defaults.editors, { "memora-rich": Rich, "memora-text": Text });
+})();

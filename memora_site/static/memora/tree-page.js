@@ -1,0 +1,95 @@
+/* What the parts of the content tree share: the page's words and settings, its rows,
+and its toasts. */
+
+const read = (id) => JSON.parse(document.getElementById(id).textContent);
+
+export const words = read("tree-words");
+export const menuWords = read("tree-menu-words");
+export const kindWords = read("tree-kind-words");
+export const settings = read("tree-settings");
+export const tree = document.getElementById("tree");
+export const isRtl = document.documentElement.dir === "rtl";
+
+/* --- Kinds and numbers --------------------------------------------------------------- */
+
+/** How deep a kind lies, from 0. */
+export const depth = (kind) => settings.kinds.indexOf(kind);
+export const childOf = (kind) => settings.kinds[depth(kind) + 1];
+
+const plurals = new Intl.PluralRules(document.documentElement.lang);
+
+/** "3 chosen", in the form the language has for that number. */
+export const countOfChosen = (count) =>
+  words.chosen[plurals.select(count)].replace("%(count)s", count);
+
+/* --- Rows ---------------------------------------------------------------------------- */
+
+export const itemOf = (element) => element?.closest?.("[role=treeitem]") || null;
+export const byPk = (pk) => (pk ? tree.querySelector(`[role=treeitem][data-pk="${pk}"]`) : null);
+export const isShown = (item) => !item.parentElement.closest('[aria-expanded="false"]');
+export const rowsOf = () => [...tree.querySelectorAll("[role=treeitem]")].filter(isShown);
+export const parentOf = (item) => itemOf(item.parentElement);
+export const titleOf = (item) => item.querySelector("a bdi").textContent;
+export const pks = (items) => items.map((item) => item.dataset.pk);
+export const isOpen = (item) => item.getAttribute("aria-expanded") === "true";
+/** The row that Tab reaches. */
+export const current = () => tree.querySelector("[role=treeitem][tabindex='0']");
+
+/** Give a row the focus. */
+export function focus(item, { scroll = true } = {}) {
+  if (!item) return;
+  item.tabIndex = 0;
+  item.focus({ preventScroll: true });
+  if (scroll) item.querySelector(".row").scrollIntoView({ block: "nearest" });
+}
+
+/** The rows right inside `item`; without one, the subjects. */
+export const groupOf = (item) => (item || tree).querySelector(":scope > [role=group]");
+export const countIn = (group) => group.querySelectorAll(":scope > [role=treeitem]").length;
+
+/* --- Toasts -------------------------------------------------------------------------- */
+
+/** Say what happened, and give what closes it. With `undo`, a button offers to take it
+    back. */
+export function toast(said, { undo = null, failed = false } = {}) {
+  const box = document.createElement("div");
+  box.className = failed ? "toast is-failed" : "toast";
+  const text = Object.assign(document.createElement("span"), { textContent: said, dir: "auto" });
+  box.append(text);
+  const close = () => {
+    const held = box.contains(document.activeElement);
+    box.remove();
+    if (held) current()?.focus();
+  };
+  const add = (className, textContent, click) => {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className, textContent });
+    button.addEventListener("click", () => {
+      close();
+      click?.();
+    });
+    box.append(button);
+    return button;
+  };
+  if (undo) {
+    const button = add("undo", words.undo, undo);
+    button.title = "Ctrl+Z";
+    button.setAttribute("aria-keyshortcuts", "Control+Z Meta+Z");
+  }
+  add("close", "×").ariaLabel = words.close;
+  const toasts = document.getElementById("toasts");
+  while (toasts.children.length > 2) toasts.firstChild.remove();
+  toasts.append(box);
+  const wait = failed || undo ? 15000 : 6000;
+  // Nothing goes away under the pointer, or under a keyboard's focus.
+  const closeAfter = (ms) => setTimeout(() => box.matches(":hover, :focus-within") || close(), ms);
+  let timer = closeAfter(wait);
+  for (const [here, gone] of [["pointerenter", "pointerleave"], ["focusin", "focusout"]]) {
+    box.addEventListener(here, () => clearTimeout(timer));
+    box.addEventListener(gone, () => {
+      clearTimeout(timer);
+      timer = closeAfter(wait / 2);
+    });
+  }
+  return close;
+}

@@ -1,0 +1,56 @@
+/* Asking the server of the content tree. */
+
+import { settings, words } from "./tree-page.js";
+
+const csrf = () => document.querySelector("#tree-csrf input").value;
+
+/** What a page of the tree answers; an `Error` says in words why it did not. */
+export async function get(path, values = {}) {
+  const query = new URLSearchParams(values);
+  if (settings.view) query.set("view", settings.view);
+  const answer = await fetch(`${settings.base}${path}?${query}`);
+  if (answer.redirected || !answer.ok) throw new Error(problem(answer));
+  return answer;
+}
+
+function problem(answer) {
+  if (answer.redirected) return words.signed_out;
+  return answer.status === 403 ? words.forbidden : words.failed;
+}
+
+/** What a door tells; `refused` says in words why nothing was done. */
+export async function post(path, values) {
+  const body = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    for (const one of [value].flat()) body.append(name, one);
+  }
+  let answer;
+  try {
+    answer = await fetch(`${settings.base}${path}/`, {
+      method: "POST",
+      headers: { "X-CSRFToken": csrf() },
+      body,
+    });
+  } catch {
+    return { refused: words.failed };
+  }
+  if (answer.redirected || !(answer.ok || answer.status === 409)) {
+    return { refused: problem(answer) };
+  }
+  return answer.json();
+}
+
+/** Leave for the page that asks before these are deleted for good. */
+export function deleteForGood(keys) {
+  const form = document.createElement("form");
+  form.method = "post";
+  form.action = settings.base;
+  const add = (name, value) => {
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  };
+  add("csrfmiddlewaretoken", csrf());
+  add("action", "delete_selected");
+  for (const pk of keys) add("_selected_action", pk);
+  document.body.append(form);
+  form.submit();
+}

@@ -1,0 +1,53 @@
+"""What beat sends, how often, and that none of it piles up."""
+
+import pytest
+from celery.schedules import crontab
+from django.conf import settings
+
+from memora_site.celery import app
+from publishing.models import PublishingSettings
+
+EVERY = {
+    "publishing.tasks.process_pending": 300,
+    "publishing.tasks.renew_signatures": settings.RESIGN_SECONDS,
+    "publishing.tasks.settle_gates": 60,
+    "publishing.tasks.collect_generations": 3600,
+    "publishing.tasks.heartbeat": 60,
+    "publishing.tasks.watch_disk": 60,
+    "publishing.tasks.watch_queue": 30,
+    "publishing.tasks.distribute": 30,
+    "publishing.tasks.check_health": 3600,
+    "players.tasks.sync_pending_wallets": 900,
+    "progress.tasks.sync_pending_bitmaps": 30,
+}
+"""Seconds between two runs (spec 4, and the promises of the dashboard)."""
+
+
+def seconds(entry) -> float:
+    if isinstance(entry["schedule"], crontab):
+        minutes = sorted(entry["schedule"].minute)
+        assert entry["schedule"].hour == set(range(24))
+        return 3600 / len(minutes)
+    return entry["schedule"]
+
+
+def test_beat_sends_each_task_as_often_as_promised():
+    schedule = settings.CELERY_BEAT_SCHEDULE.values()
+    assert {entry["task"]: seconds(entry) for entry in schedule} == EVERY
+
+
+def test_beat_sends_only_what_a_worker_knows():
+    app.loader.import_default_modules()
+    assert EVERY.keys() <= app.tasks.keys()
+
+
+@pytest.mark.parametrize("name", settings.CELERY_BEAT_SCHEDULE)
+def test_what_no_worker_took_is_dropped_when_the_next_is_due(name):
+    entry = settings.CELERY_BEAT_SCHEDULE[name]
+    assert 0 < entry["options"]["expires"] <= seconds(entry)
+
+
+def test_a_batch_and_its_threshold_are_the_specification_s():
+    assert settings.PUBLISH_BATCH_SIZE == 10
+    assert PublishingSettings().batch_threshold == 50
+    assert settings.PUBLISH_RETRY_DELAYS == (30, 60, 120, 300, 900)
