@@ -1,17 +1,20 @@
-"""A school over real HTTP: a server, a small plan, a student and her phone."""
+"""A school over real HTTP: a server, a small plan, a student, an editor's browser."""
+
+import shutil
 
 import pytest
+from django.urls import reverse
 
-from content import services
-from content.kinds import Kind
-from content.models import LessonStage, Node
+from content.integrity import find_faults
+from content.models import Node
 from memora_site.demo_story import AnswerError, StudentApp
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
-from players.models import PlayerProfile
+from players.models import PlayerProfile, User
 from players.services.accounts import create_player
 from publishing import builds
 from publishing.models import SyncStatus
+from tests.factories.content import make_subject
 
 EMAIL = "sara@example.org"
 PASSWORD = "a-long-enough-phrase"
@@ -41,54 +44,7 @@ def server(live_server, settings) -> str:
 @pytest.fixture
 def arabic(server, transactional_db) -> Node:
     """A linear subject: two units, the first of two lessons, the second of one."""
-    subject = services.create_node(
-        kind=Kind.SUBJECT,
-        title="العربية",
-        public_id="SUBJ-AR",
-        is_published=True,
-        is_linear=True,
-    )
-    track = services.create_node(
-        kind=Kind.TRACK,
-        parent=subject,
-        title="الأساس",
-        public_id="TRK-1",
-        is_published=True,
-        is_linear=True,
-    )
-    for unit_number, lesson_count in ((1, 2), (2, 1)):
-        unit = services.create_node(
-            kind=Kind.UNIT,
-            parent=track,
-            title=f"الوحدة {unit_number}",
-            public_id=f"UNIT-{unit_number}",
-            is_published=True,
-            is_linear=True,
-        )
-        topic = services.create_node(
-            kind=Kind.TOPIC,
-            parent=unit,
-            title=f"الموضوع {unit_number}",
-            public_id=f"TOP-{unit_number}",
-            is_published=True,
-            is_linear=True,
-        )
-        for number in range(1, lesson_count + 1):
-            lesson = services.create_node(
-                kind=Kind.LESSON,
-                parent=topic,
-                title=f"الدرس {unit_number}.{number}",
-                public_id=f"LES-{unit_number}-{number}",
-                is_published=True,
-            )
-            LessonStage.objects.create(
-                public_id=f"STG-{unit_number}-{number}",
-                lesson=lesson,
-                type="Text",
-                title="اقرأ",
-                config={"format": "markdown", "body": "اقرأ بهدوء."},
-            )
-    return subject
+    return make_subject("AR", lessons=[2, 1], is_linear=True)
 
 
 @pytest.fixture
@@ -98,7 +54,7 @@ def plan(arabic: Node) -> AcademicPlan:
         public_id="PLAN-1", title="الصف الخامس", is_published=True
     )
     add_subject(plan=plan, subject=arabic)
-    first = Node.objects.get(public_id="LES-1-1")
+    first = Node.objects.get(public_id="LES-AR-0-0")
     set_override(plan=plan, target=first, action="set_free")
     publish(plan)
     return plan
@@ -113,3 +69,85 @@ def student(plan: AcademicPlan) -> PlayerProfile:
 def phone(server: str, student: PlayerProfile) -> StudentApp:
     """The student's app, not signed in."""
     return StudentApp(server)
+
+
+# --- An editor's browser --------------------------------------------------------------
+
+EDITOR = "editor@example.org"
+
+
+def sign_in(page) -> None:
+    """On the admin's login page: as the editor, whom ``open_page`` made."""
+    page.fill("[name=username]", EDITOR)
+    page.fill("[name=password]", PASSWORD)
+    page.press("[name=password]", "Enter")
+    page.wait_for_url("**/admin/")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium; without one on this machine the test is skipped."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
+    )
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("needs Chromium on this machine")
+    # Playwright keeps an event loop running; Django must not mistake it for its own.
+    with pytest.MonkeyPatch.context() as patch, playwright.sync_playwright() as started:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = started.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium, server, transactional_db):
+    """Makes an editor who may do everything; gives pages where she is signed in.
+
+    A script's error, an error in the browser's console and an unexpected dialog fail
+    the test; so does a tree that is not whole when it ends.
+    """
+    User.objects.create_superuser(EDITOR, PASSWORD)
+    contexts, errors = [], []
+
+    def heard(message):
+        # An answer that refuses is the test's own affair.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            errors.append(message.text)
+
+    def asked(dialog):
+        errors.append(f"dialog: {dialog.message}")
+        dialog.accept()
+
+    def new_page(
+        language: str = "en",
+        *,
+        width: int = 1400,
+        scheme: str = "light",
+        scripts: bool = True,
+    ):
+        context = chromium.new_context(
+            base_url=server,
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            java_script_enabled=scripts,
+        )
+        contexts.append(context)
+        cookie = {"name": "django_language", "value": language, "url": server}
+        context.add_cookies([cookie])
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", heard)
+        page.on("dialog", asked)
+        page.goto(reverse("admin:login"))
+        sign_in(page)
+        return page
+
+    yield new_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert find_faults() == []

@@ -1,8 +1,6 @@
 """An editor's lesson in a real browser: every type of stage written, saved, played."""
 
 import json
-import os
-import shutil
 
 import pytest
 from django.urls import reverse
@@ -11,8 +9,8 @@ from content.models import LessonStage, Node
 from content.stage_types import SCHEMAS
 from plans.models import AcademicPlan
 from plans.services import add_subject
-from players.models import User
 from tests.factories.content import make_branch, make_stage
+from tests.journeys.conftest import sign_in
 from tests.publishing.test_preview_pages import (
     EVIL,
     completed,
@@ -24,60 +22,12 @@ from tests.publishing.test_preview_pages import (
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
 )
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on this machine"),
-    pytest.mark.django_db(transaction=True),
-]
-
-EMAIL, PASSWORD = "editor@example.org", "a-long-enough-phrase"
 VIDEO = b"\x00\x00\x00\x18ftypmp42" + bytes(64)
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    # Playwright keeps an event loop running; Django must not mistake it for its own.
-    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
-    if before is None:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture
-def open_page(chromium, live_server, settings, tmp_path):
-    """Signs the editor in; gives a page that fails the test on any script error."""
-    settings.SITE_URL = live_server.url
+@pytest.fixture(autouse=True)
+def _videos(settings, tmp_path):
     settings.VIDEO_ROOT = tmp_path / "videos"
-    User.objects.create_superuser(EMAIL, PASSWORD)
-    contexts, errors = [], []
-
-    def sign_in(language: str = "en", width: int = 1400):
-        context = chromium.new_context(
-            base_url=live_server.url, viewport={"width": width, "height": 1000}
-        )
-        contexts.append(context)
-        cookie = {"name": "django_language", "value": language, "url": live_server.url}
-        context.add_cookies([cookie])
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("dialog", lambda dialog: (errors.append("dialog"), dialog.accept()))
-        page.goto(reverse("admin:login"))
-        page.fill("[name=username]", EMAIL)
-        page.fill("[name=password]", PASSWORD)
-        page.press("[name=password]", "Enter")
-        page.wait_for_url("**/admin/")
-        return page
-
-    yield sign_in
-    for context in contexts:
-        context.close()
-    assert errors == []
 
 
 @pytest.fixture
@@ -115,8 +65,6 @@ def write(field, text):
 
 
 def save(page, button="_continue"):
-    # Forms tell the page of a change with the next frame.
-    page.evaluate("() => new Promise((done) => setTimeout(done, 150))")
     with page.expect_navigation():
         page.click(f"[name={button}]")
 
@@ -153,8 +101,7 @@ def write_every_type(page):
     card.locator(".field-code textarea").fill("<p>Hello there</p>")
 
     card = add_stage(page, "Video", "Watch")
-    video = {"name": "intro.mp4", "mimeType": "video/mp4", "buffer": VIDEO}
-    card.locator(".media-video input[type=file]").set_input_files(video)
+    choose_film(card)
     card.locator(".media-video video").wait_for()
     card.locator(".field-add[data-key=poster]").click()
     poster = {"name": "poster.png", "mimeType": "image/png", "buffer": picture()}
@@ -280,6 +227,53 @@ def test_stages_are_sorted_by_keys_and_by_hand_and_removed_with_a_way_back(
     assert titles == ["Three", "One"]
 
 
+def test_a_stage_is_copied_below_itself_with_items_of_its_own(open_page, branch):
+    lesson = branch.lessons[0]
+    cards = [{"front": "<p>a</p>", "back": "<p>b</p>"}]
+    stage = make_stage(
+        lesson, type="Reveal", title="Turn", config={"cards": cards}, position=1
+    )
+    make_stage(lesson, title="Last", position=2)
+    page = open_page()
+    open_lesson(page, lesson)
+    front = open_stage(page).locator(".rich-text").first
+    front.click()
+    page.keyboard.press("End")
+    page.keyboard.type(" is new")
+    page.locator(".stage-copy").first.click()
+    made = page.locator(".stage-card").nth(1)
+    made.locator(".je-ready").wait_for()
+    made.locator("[name$=-title]").fill("Turn again")
+    save(page)
+    first, second, last = lesson.stages.all()
+    assert [first.pk, first.title] == [stage.pk, "Turn"]
+    assert [second.title, last.title] == ["Turn again", "Last"]
+    [before], [copied] = first.config["cards"], second.config["cards"]
+    assert before["front"] == copied["front"] == "<p>a is new</p>"
+    assert before["id"] != copied["id"]
+
+
+def test_a_stage_is_dragged_to_where_nobody_sees_yet(open_page, branch):
+    lesson = branch.lessons[0]
+    for place in range(1, 31):
+        make_stage(lesson, title=f"Stage {place}", position=place)
+    page = open_page()
+    open_lesson(page, lesson)
+    grip = page.locator(".stage-grip").first
+    grip.scroll_into_view_if_needed()
+    start = grip.bounding_box()
+    last = page.locator(".stage-card").last
+    playwright.expect(last).not_to_be_in_viewport()
+    page.mouse.move(start["x"] + 5, start["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 5, 990, steps=4)
+    playwright.expect(last).to_be_in_viewport()
+    page.mouse.up()
+    assert page.evaluate("getSelection().toString()") == ""
+    save(page)
+    assert lesson.stages.first().title == "Stage 2"
+
+
 def test_what_is_wrong_stands_at_its_field_and_the_card_turns_amber(open_page, branch):
     page = open_page()
     open_lesson(page, branch.lessons[0])
@@ -300,6 +294,80 @@ def test_what_is_wrong_stands_at_its_field_and_the_card_turns_amber(open_page, b
     assert not LessonStage.objects.exists()
 
 
+def choose_film(card):
+    video = {"name": "intro.mp4", "mimeType": "video/mp4", "buffer": VIDEO}
+    card.locator(".media-video input[type=file]").set_input_files(video)
+
+
+def test_an_upload_after_signing_out_takes_nothing_away(open_page, branch):
+    make_stage(branch.lessons[0], type="Video", config={"source": "grade-5/a.mp4"})
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    page.context.clear_cookies(name="sessionid")
+    choose_film(card)
+    playwright.expect(card.locator(".media-state a")).to_have_text("Sign in")
+    assert card.locator(".media-choose input[dir=ltr]").input_value() == "grade-5/a.mp4"
+    # The phone has not heard of it before something is typed.
+    card.locator("[name$=-title]").fill("Typed while signed out")
+    playwright.expect(page.locator(".live-state a")).to_be_visible()
+    page.click("[name=_continue]")
+    playwright.expect(page.locator(".stages-said a")).to_be_focused()
+    with page.expect_popup() as opened:
+        page.click(".stages-said a")
+    sign_in(opened.value)
+    page.bring_to_front()
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    playwright.expect(page.locator(".live-state")).to_be_empty()
+    save(page)
+    assert LessonStage.objects.get().title == "Typed while signed out"
+
+
+def test_saving_waits_for_an_upload(open_page, branch):
+    make_stage(branch.lessons[0], type="Video", config={"source": "grade-5/a.mp4"})
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    held = []
+    page.route("**/upload/video/", lambda route: held.append(route))
+    choose_film(card)
+    playwright.expect(card.locator(".media-cancel")).to_be_visible()
+    page.click("[name=_continue]")
+    playwright.expect(card.locator(".media-state")).to_contain_text("Still uploading")
+    playwright.expect(card.locator(".media-cancel")).to_be_focused()
+    held[0].continue_()
+    playwright.expect(card.locator(".media-cancel")).to_be_hidden()
+    save(page)
+    assert LessonStage.objects.get().config["source"] != "grade-5/a.mp4"
+
+
+def test_what_is_removed_within_a_stage_comes_back_as_it_was(open_page, branch):
+    questions = [
+        {
+            "prompt": f"<p>{prompt}</p>",
+            "explanation": "<p>Because.</p>",
+            "options": [{"text": "a", "correct": True}, {"text": "b"}],
+        }
+        for prompt in ("One", "Two")
+    ]
+    stage = make_stage(branch.lessons[0], type="Quiz", config={"questions": questions})
+    before = stage.config
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    texts = card.locator(".rich-text:visible")
+    card.locator(".json-editor-btntype-delete:visible").first.click()
+    playwright.expect(texts).to_have_count(2)
+    card.locator(".row-removed button").click()
+    playwright.expect(texts).to_have_text(["One", "Because.", "Two", "Because."])
+    card.locator(".field-rich .field-remove").first.click()
+    playwright.expect(texts).to_have_text(["One", "Two", "Because."])
+    card.locator(".row-removed button").click()
+    save(page)
+    stage.refresh_from_db()
+    assert stage.config == before
+
+
 def test_experts_write_json_and_come_back_to_the_form(open_page, branch):
     stage = make_stage(branch.lessons[0], config={"format": "html", "body": "<p>a</p>"})
     page = open_page()
@@ -318,6 +386,96 @@ def test_experts_write_json_and_come_back_to_the_form(open_page, branch):
     assert stage.config["body"] == "<p>written</p>"
 
 
+def body_of(stage) -> str:
+    stage.refresh_from_db()
+    return stage.config["body"]
+
+
+@pytest.mark.parametrize("language", ["ar", "en"])
+def test_text_is_formatted_with_tools_and_keys_and_taken_back(
+    open_page, branch, language
+):
+    stage = make_stage(
+        branch.lessons[0],
+        config={"format": "html", "body": '<p dir="rtl">س</p><p>one</p><p>two</p>'},
+    )
+    page = open_page(language)
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    text = card.locator(".rich-text")
+    text.locator("p", has_text="one").select_text()
+    card.locator(".tool-bold").click()
+    playwright.expect(card.locator(".tool-bold")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    text.locator("p", has_text="two").click()
+    card.locator(".tool-bullets").click()
+    playwright.expect(text.locator("li")).to_have_text("two")
+    page.keyboard.press("Control+z")
+    playwright.expect(text.locator("li")).to_have_count(0)
+    card.locator(".tool-quote").click()
+    save(page)
+    assert body_of(stage) == (
+        '<p dir="rtl">س</p><p><strong>one</strong></p>'
+        "<blockquote><p>two</p></blockquote>"
+    )
+
+
+def test_a_picture_in_text_is_uploaded_or_chosen_again(open_page, branch):
+    stage = make_stage(
+        branch.lessons[0], config={"format": "html", "body": "<p>Look:</p>"}
+    )
+    make_stage(
+        branch.lessons[0],
+        type="Reveal",
+        config={"cards": [{"front": "a", "back": "b"}]},
+        position=2,
+    )
+    page = open_page("ar")
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    card.locator(".rich-text").click()
+    page.keyboard.press("End")
+    card.locator(".tool-picture").click()
+    dialog = page.locator(".picture-dialog")
+    dialog.locator("#picture-alt").fill("A half")
+    file = {"name": "half.png", "mimeType": "image/png", "buffer": picture()}
+    dialog.locator("input[type=file]").set_input_files(file)
+    playwright.expect(dialog).to_have_count(0)
+    shown = card.locator(".rich-text img:not(.ProseMirror-separator)")
+    playwright.expect(shown).to_have_attribute("alt", "A half")
+    src = shown.get_attribute("src")
+
+    other = open_stage(page, 1)
+    other.locator(".field-add[data-key=image]").click()
+    other.locator(".media-recent").click()
+    dialog.locator(f".picture-grid button:has(img[src='{src}'])").click()
+    playwright.expect(other.locator(".media-look img")).to_have_attribute("src", src)
+    save(page)
+    assert body_of(stage) == f'<p>Look:<img src="{src}" alt="A half"></p>'
+    assert LessonStage.objects.get(type="Reveal").config["cards"][0]["image"] == src
+
+
+def test_html_the_editor_does_not_know_is_changed_as_html_alone(open_page, branch):
+    body = '<dl><dt lang="la">pax</dt><dd>peace</dd></dl>'
+    stage = make_stage(branch.lessons[0], config={"format": "html", "body": body})
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    source = card.locator(".rich-source")
+    playwright.expect(source).to_have_value(body)
+    playwright.expect(card.locator(".rich-note")).to_contain_text("Change it as HTML")
+    card.locator(".tool-source").click()
+    playwright.expect(card.locator(".rich-text")).to_be_hidden()
+    source.fill(body.replace("peace", "peace, rest"))
+    save(page)
+    assert body_of(stage) == body.replace("peace", "peace, rest")
+    card = open_stage(page)
+    card.locator(".rich-source").fill('<p>plain <sub lang="la">now</sub></p>')
+    card.locator(".tool-source").click()
+    playwright.expect(card.locator(".rich-text")).to_have_text("plain now")
+
+
 def test_the_phone_follows_what_is_typed(open_page, branch):
     make_stage(branch.lessons[0], config={"format": "html", "body": "<p>before</p>"})
     page = open_page()
@@ -329,6 +487,23 @@ def test_the_phone_follows_what_is_typed(open_page, branch):
     write(open_stage(page).locator(".rich-text"), "after ")
     playwright.expect(phone.locator(".stage")).to_contain_text("after")
     save(page)
+
+
+def test_the_phone_turns_light_or_dark_with_the_admins_switch(open_page, branch):
+    make_stage(branch.lessons[0], config={"format": "html", "body": "<p>a</p>"})
+    page = open_page(scheme="light")
+    open_lesson(page, branch.lessons[0])
+    phone = page.frame_locator(".live-frame")
+    playwright.expect(phone.locator(".stage")).to_be_visible()
+
+    root = phone.locator("html")
+    playwright.expect(root).to_have_css("background-color", "rgb(255, 253, 249)")
+    dark = "rgb(23, 22, 19)"
+    page.evaluate("localStorage.setItem('theme', 'dark')")  # as the switch does
+    playwright.expect(root).to_have_css("background-color", dark)
+    page.goto(reverse("admin:preview_lesson", args=[branch.lessons[0].public_id]))
+    frame = page.frame_locator(".preview-frame").locator("html")
+    playwright.expect(frame).to_have_css("background-color", dark)
 
 
 def test_no_attack_runs_in_the_form_or_the_preview(open_page, branch):

@@ -1,8 +1,6 @@
 """A plan in a real browser: from nothing to published, changed, undone; both ways."""
 
-import os
 import re
-import shutil
 
 import pytest
 from django.urls import reverse
@@ -10,67 +8,9 @@ from django.urls import reverse
 from content.models import Node
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject
-from players.models import User
 from publishing import builds
 from publishing.models import Publication
 from tests.factories.content import make_branch, make_stage
-
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on this machine"),
-    pytest.mark.django_db(transaction=True),
-]
-
-EMAIL, PASSWORD = "publisher@example.org", "a-long-enough-phrase"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    # Playwright keeps an event loop running; Django must not mistake it for its own.
-    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
-    if before is None:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture
-def open_page(chromium, live_server, settings):
-    """Signs somebody in; gives a page that fails the test on any script error."""
-    settings.SITE_URL = live_server.url
-    User.objects.create_superuser(EMAIL, PASSWORD)
-    contexts, errors = [], []
-
-    def sign_in(language: str = "en", width: int = 1400, scripts: bool = True):
-        context = chromium.new_context(
-            base_url=live_server.url,
-            viewport={"width": width, "height": 1000},
-            java_script_enabled=scripts,
-        )
-        contexts.append(context)
-        cookie = {"name": "django_language", "value": language, "url": live_server.url}
-        context.add_cookies([cookie])
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(reverse("admin:login"))
-        page.fill("[name=username]", EMAIL)
-        page.fill("[name=password]", PASSWORD)
-        page.press("[name=password]", "Enter")
-        page.wait_for_url("**/admin/")
-        return page
-
-    yield sign_in
-    for context in contexts:
-        context.close()
-    assert errors == []
 
 
 @pytest.fixture
@@ -203,6 +143,16 @@ def test_all_of_it_works_without_a_script(open_page, plan, branch):
     page.get_by_text("is hidden: 2 lessons leave this plan").wait_for()
     row(page, branch.unit).wait_for()
     assert PlanOverride.objects.get(plan=plan).target_id == branch.unit.pk
+
+
+def test_enter_means_its_own_field_without_a_script_too(open_page, plan, branch):
+    page = open_page(scripts=False)
+    page.goto(reverse("admin:plans_override", args=[plan.pk, branch.unit.pk]))
+    page.fill("#value_rename", "Motion")
+    page.press("#value_rename", "Enter")
+    page.get_by_text("This plan's students now read “Motion”").wait_for()
+    override = PlanOverride.objects.get(plan=plan)
+    assert (override.action, override.value) == ("rename", "Motion")
 
 
 def test_a_lesson_is_brought_back_with_one_click(open_page, plan, branch):

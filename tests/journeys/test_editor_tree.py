@@ -1,77 +1,32 @@
 """An editor's tree in a real browser: from nothing to a subject, by keys and by mouse."""
 
-import os
-import shutil
+import time
 
 import pytest
 from django.urls import reverse
 
 from content import services
-from content.integrity import find_faults
+from content.kinds import Kind
 from content.models import Node
-from players.models import User
 from tests.factories.content import make_branch, titles
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on this machine"),
-    pytest.mark.django_db(transaction=True),
-]
-
-EMAIL, PASSWORD = "editor@example.org", "a-long-enough-phrase"
 TREE = reverse("admin:content_node_changelist")
 IN = {"en": "ArrowRight", "ar": "ArrowLeft"}
 OUT = {"en": "ArrowLeft", "ar": "ArrowRight"}
 LANGUAGES = ["en", "ar"]
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    # Playwright keeps an event loop running; Django must not mistake it for its own.
-    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
-    if before is None:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
 @pytest.fixture
-def open_tree(chromium, live_server):
-    """Signs the editor in and opens the tree; any script error fails the test."""
-    User.objects.create_superuser(EMAIL, PASSWORD)
-    contexts, errors = [], []
+def open_tree(open_page):
+    """Signs the editor in and opens the tree."""
 
-    def opened(language="en", width=1400):
-        context = chromium.new_context(
-            base_url=live_server.url, viewport={"width": width, "height": 900}
-        )
-        contexts.append(context)
-        cookie = {"name": "django_language", "value": language, "url": live_server.url}
-        context.add_cookies([cookie])
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(reverse("admin:login"))
-        page.fill("[name=username]", EMAIL)
-        page.fill("[name=password]", PASSWORD)
-        page.press("[name=password]", "Enter")
-        page.wait_for_url("**/admin/")
+    def opened(language="en", **options):
+        page = open_page(language, **options)
         page.goto(TREE)
         page.wait_for_selector("#tree[data-ready]")
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert find_faults() == []
+    return opened
 
 
 def item(page, node):
@@ -139,6 +94,116 @@ def test_a_subject_grows_from_nothing_by_keys_alone(open_tree, language):
     assert titles(topic) == ["الأول", "الثالث", "الثاني"]
 
 
+def test_typing_goes_on_past_the_rows_that_are_shown(open_tree):
+    branch = make_branch("M", lessons=100)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    item(page, branch.topic).focus()
+    page.keyboard.press("n")
+    for title in ("One", "Two", "Three"):
+        page.keyboard.type(title)
+        page.keyboard.press("Enter")
+    page.wait_for_selector("#tree a bdi:text-is('Three')")
+    assert titles(branch.topic)[100:] == ["One", "Two", "Three"]
+    assert Node.objects.filter(kind="subject").count() == 1
+    # The line goes on right below.
+    line = page.locator(f"#n{branch.topic.pk} > [role=group] > li").last
+    assert line.get_attribute("class") == "adding"
+    # And where the end of a long branch is not shown, too.
+    page.keyboard.press("Escape")
+    make_more(branch.topic, 60)
+    page.reload()
+    page.wait_for_selector("#tree[data-ready]")
+    item(page, branch.topic).focus()
+    page.keyboard.press("n")
+    for title in ("Four", "Five"):
+        page.keyboard.type(title)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f".toast:has-text('{title}')")
+    assert titles(branch.topic)[-2:] == ["Four", "Five"]
+    assert Node.objects.filter(kind="subject").count() == 1
+
+
+def make_more(topic, count):
+    for number in range(count):
+        services.create_node(kind=Kind.LESSON, parent=topic, title=f"More {number}")
+
+
+def slow(page, address, wait=0.4):
+    """Have every answer from this address come late."""
+
+    def later(route):
+        time.sleep(wait)
+        route.continue_()
+
+    page.route(address, later)
+
+
+def test_enter_held_down_or_pressed_again_adds_once(open_tree):
+    branch = make_branch("M")
+    page = open_tree()
+    slow(page, "**/quick-add/")
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    item(page, branch.topic).focus()
+    page.keyboard.press("n")
+    page.keyboard.type("One")
+    page.keyboard.down("Enter")
+    page.keyboard.down("Enter")  # as a key that is held
+    page.keyboard.up("Enter")
+    page.keyboard.press("Enter")
+    page.keyboard.type("Two")  # while the first is still on its way
+    page.wait_for_selector("#tree a bdi:text-is('One')")
+    assert titles(branch.topic) == ["One"]
+    assert page.locator(".adding input").input_value() == "Two"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#tree a bdi:text-is('Two')")
+    assert titles(branch.topic) == ["One", "Two"]
+
+
+def test_a_title_that_is_refused_comes_back_into_the_line(open_tree):
+    branch = make_branch("M")
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    item(page, branch.topic).focus()
+    page.keyboard.press("n")
+    services.trash_node(node=branch.topic)
+    page.keyboard.type("One")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".toast.is-failed")
+    assert page.locator(".adding input").input_value() == "One"
+
+
+def test_changes_asked_for_at_once_are_done_one_after_another(open_tree):
+    branch = make_branch("M", lessons=3)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    slow(page, "**/move/")
+    item(page, branch.lessons[2]).focus()
+    page.keyboard.press("Alt+ArrowUp")
+    page.keyboard.press("Alt+ArrowUp")
+    above = ["M", "M track", "M unit", "M topic"]
+    expect_rows(page, [*above, "Lesson 3", "Lesson 1", "Lesson 2"])
+    assert titles(branch.topic) == ["Lesson 3", "Lesson 1", "Lesson 2"]
+
+
+def test_what_is_being_written_outlives_a_change(open_tree):
+    branch = make_branch("M", lessons=2)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    item(page, branch.lessons[1]).focus()
+    page.keyboard.press("Alt+ArrowUp")
+    page.wait_for_selector(".toast .undo")
+    page.keyboard.press("n")
+    page.keyboard.type("Half a ti")
+    page.click(".toast .undo")
+    expect_rows(page, ["M", "M track", "M unit", "M topic", "Lesson 1", "Lesson 2"])
+    assert page.locator(".adding input").input_value() == "Half a ti"
+    page.locator(".adding input").press("End")
+    page.keyboard.type("tle")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#tree a bdi:text-is('Half a title')")
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_dragging_moves_is_undone_and_is_refused_with_the_reason(open_tree, language):
     branch = make_branch("M", lessons=3)
@@ -191,6 +256,7 @@ def test_what_was_open_is_open_again_on_return(open_tree):
     page.wait_for_selector("#tree[data-ready]")
     shown = ["M", "M track", "M unit", "M topic", "Lesson 1", "Lesson 2"]
     expect_rows(page, shown)
+    assert item(page, branch.lessons[1]).evaluate("r => r === document.activeElement")
     item(page, branch.subject).focus()
     page.keyboard.press(OUT["en"])
     expect_rows(page, ["M"])
@@ -212,6 +278,72 @@ def test_many_are_chosen_and_go_to_the_trash_and_back(open_tree):
     page.click(".toast .undo")
     expect_rows(page, [*above, "Lesson 1", "Lesson 2", "Lesson 3"])
     assert not Node.objects.exclude(trashed_at=None).exists()
+
+
+def test_changes_are_taken_back_by_keys_the_last_one_first(open_tree):
+    branch = make_branch("M", lessons=3)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    above = ["M", "M track", "M unit", "M topic"]
+    item(page, branch.lessons[2]).focus()
+    page.keyboard.press("Alt+ArrowUp")
+    expect_rows(page, [*above, "Lesson 1", "Lesson 3", "Lesson 2"])
+    page.keyboard.press("Delete")
+    expect_rows(page, [*above, "Lesson 1", "Lesson 2"])
+    page.keyboard.press("Control+z")
+    expect_rows(page, [*above, "Lesson 1", "Lesson 3", "Lesson 2"])
+    page.keyboard.press("Control+z")
+    expect_rows(page, [*above, "Lesson 1", "Lesson 2", "Lesson 3"])
+
+
+def test_a_toast_stays_while_the_focus_is_in_it(open_tree):
+    branch = make_branch("M", lessons=2)
+    page = open_tree()
+    page.clock.install()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    item(page, branch.lessons[1]).focus()
+    page.keyboard.press("Alt+ArrowUp")
+    page.wait_for_selector(".toast .undo")
+    page.focus(".toast .undo")
+    page.clock.run_for(60_000)
+    page.keyboard.press("Enter")
+    expect_rows(page, ["M", "M track", "M unit", "M topic", "Lesson 1", "Lesson 2"])
+    # The focus is not lost with the toast.
+    assert page.evaluate("document.activeElement.role") == "treeitem"
+
+
+def test_a_found_row_leads_to_its_place_in_the_tree(open_tree):
+    branch = make_branch("M", lessons=130)
+    page = open_tree()
+    page.goto(f"{TREE}?q=lesson+128")
+    page.wait_for_selector("#tree[data-ready]")
+    item(page, branch.lessons[127]).locator(".menu-button").click()
+    page.click(".row-menu [data-name=show]")
+    page.wait_for_selector("#tree[data-ready]:not(.is-flat)")
+    row = item(page, branch.lessons[127])
+    assert row.evaluate("row => row === document.activeElement")
+    box = row.bounding_box()
+    assert 0 < box["y"] < 900
+    assert item(page, branch.lessons[126]).is_visible()
+    assert "at=" not in page.url
+
+
+@pytest.mark.parametrize(
+    ("language", "wanted"),
+    [
+        ("en", ["1 chosen", "2 chosen", "3 chosen"]),
+        ("ar", ["عنصر واحد مختار", "عنصران مختاران", "3 عناصر مختارة"]),
+    ],
+)
+def test_the_chosen_are_counted_as_the_language_counts(open_tree, language, wanted):
+    branch = make_branch("M", lessons=3)
+    page = open_tree(language)
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    said = []
+    for lesson in branch.lessons:
+        item(page, lesson).locator(".pick").click()
+        said.append(page.inner_text("#chosen-count"))
+    assert said == wanted
 
 
 def test_a_move_undone_too_late_says_so(open_tree):
