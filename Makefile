@@ -125,6 +125,10 @@ COMPILE := ../$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras \
 roles: $(VENV)/.dev ## Write the table of who may do what (docs/roles.md) anew
 	MEMORA_WRITE_ROLES=1 $(BIN)/python -m pytest -q tests/admin/test_roles.py
 
+.PHONY: pictures
+pictures: $(VENV)/.dev ## Take docs/images anew (needs Chromium; ARGS="--all FOLDER" for every page)
+	@exec $(BIN)/python -m tests.journeys.pictures $(ARGS)
+
 .PHONY: requirements
 requirements: $(VENV)/.dev ## Pin requirements/*.in into *.txt (ARGS=--upgrade for newer ones)
 	cd requirements && for name in base dev mariadb; do \

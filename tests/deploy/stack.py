@@ -1,14 +1,17 @@
-"""A whole Memora as ``deploy/`` runs it: nginx, Granian, database, Redis.
+"""A whole Memora as ``deploy/`` runs it: nginx, Granian, worker, beat, database, Redis.
 
 Ordinary processes in a folder of their own, on a free port; the configuration is the
-one in ``deploy/nginx`` with only paths, port and certificate replaced. The database is a
-scratch one on the server of ``DATABASE_URL`` where that is MariaDB, else SQLite; Redis
-is database 15 of ``TEST_REDIS_URL``, else the bundled server.
+one in ``deploy/nginx`` with only paths, port and certificate replaced, the commands are
+those of the units in ``deploy/systemd``. The database is a scratch one on the server of
+``DATABASE_URL`` where that is MariaDB, else SQLite; Redis is database 15 of
+``TEST_REDIS_URL``, else the bundled server.
 """
 
 import contextlib
 import os
+import re
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -26,6 +29,7 @@ from memora_site import embedded_redis
 
 BASE = Path(__file__).resolve().parents[2]
 CONFIG = BASE / "deploy" / "nginx"
+UNITS = BASE / "deploy" / "systemd"
 _PATIENCE = 30.0
 
 
@@ -59,11 +63,6 @@ class Stack:
     @property
     def content(self) -> Path:
         return self.folder / "content"
-
-    @property
-    def socket(self) -> Path:
-        """Where Granian listens."""
-        return self.folder / "run" / "web.sock"
 
     def ask(
         self,
@@ -120,6 +119,18 @@ class Stack:
             path.read_text(errors="replace") for path in self.folder.glob("log/*")
         )
 
+    def start_unit(self, name: str) -> None:
+        """What ``deploy/systemd`` starts, with only its paths replaced."""
+        unit = (UNITS / f"memora-{name}.service").read_text().replace("\\\n", " ")
+        for old, new in {
+            "/srv/memora/app/.venv/bin/": f"{Path(sys.executable).parent}/",
+            "/run/memora/": f"{self.folder}/run/",
+            "%H": socket.gethostname(),
+        }.items():
+            unit = unit.replace(old, new)
+        (command,) = re.findall(r"^ExecStart=(.+)$", unit, re.M)
+        self.start(name, shlex.split(command))
+
     def start(self, name: str, arguments: list[str]) -> None:
         with (self.folder / "log" / f"{name}.log").open("ab") as output:
             self.processes.append(
@@ -168,10 +179,10 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running(*, seed: bool = True) -> Iterator[Stack]:
+def running(*, seed: bool = True, worker: bool = True) -> Iterator[Stack]:
     """A Memora of our own; with ``seed``, the demo school is published in it.
 
-    Its nginx answers ``/bench-floor`` with nothing but 200.
+    Without ``worker``, nothing but requests is under way in it. Its nginx answers ``/bench-floor`` with nothing but 200.
     """
     # Not below pytest's folder: a Unix socket's path has 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="memora-deploy-"))
@@ -212,15 +223,8 @@ def running(*, seed: bool = True) -> Iterator[Stack]:
         stack.manage("migrate", "--verbosity", "0")
         if seed:
             stack.manage("seed_demo", "--verbosity", "0")
-        stack.start(
-            "web",
-            [
-                *(sys.executable, "-m", "granian", "--interface", "wsgi"),
-                *("memora_site.wsgi:application", "--uds", str(stack.socket)),
-                *("--workers", "2", "--blocking-threads", "8", "--http", "1"),
-                *("--no-ws", "--log-level", "warning"),
-            ],
-        )
+        for name in ("web", *(("worker", "beat") if worker else ())):
+            stack.start_unit(name)
         config = folder / "nginx.conf"
         config.write_text(_main_config(folder, port))
         stack.start("nginx", [nginx() or "nginx", "-c", str(config)])
