@@ -7,13 +7,16 @@ numbering, so whatever makes or reorders subjects takes the global lock first.
 On SQLite the whole transaction is that lock (``transaction_mode=IMMEDIATE``).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils.translation import gettext as _
 
 from content.errors import StructureError
 from content.models import Node, SubjectState, TreeLock
+
+Written = TypeVar("Written")
 
 
 def lock_roots() -> None:
@@ -106,3 +109,25 @@ def is_lost_race(error: OperationalError) -> bool:
     """Whether a change failed only because others changed the same: try again."""
     code = error.args[0] if error.args else None
     return code in _LOST_RACES or "database is locked" in str(error)
+
+
+def again_after_lost_races(
+    write: Callable[[], Written], *, attempts: int = 5
+) -> Written:
+    """What ``write`` returns, called again when it lost a race.
+
+    ``write`` must be all that its transaction does: inside a transaction that goes on,
+    a lost race has undone what came before, so nothing is tried again there.
+
+    Raises:
+        OperationalError: it lost ``attempts`` times, or failed otherwise.
+    """
+    if connection.in_atomic_block:
+        return write()
+    for _lost in range(attempts - 1):
+        try:
+            return write()
+        except OperationalError as error:
+            if not is_lost_race(error):
+                raise
+    return write()

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from urllib.parse import urljoin
 
 import structlog
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content.locks import is_lost_race
+from content.locks import again_after_lost_races
 from plans.models import AcademicPlan
 from publishing import (
     changes,
@@ -55,7 +56,6 @@ from publishing.validation import require_sound_bits, require_valid
 log = structlog.get_logger(__name__)
 
 _SNAPSHOT_ATTEMPTS = 3
-_CLAIM_ATTEMPTS = 5
 _TURNS = 10
 PATIENCE = 90.0
 """Seconds in which a builder that died has lost its lock, and a living one is done."""
@@ -205,13 +205,8 @@ def _claim(
     Returns:
         None when the plan has been deleted or unpublished meanwhile.
     """
-    for _lost in range(_CLAIM_ATTEMPTS - 1):
-        try:
-            return _claim_once(plan_pk, sources, trigger=trigger, now=now)
-        except OperationalError as error:
-            if not is_lost_race(error):
-                raise
-    return _claim_once(plan_pk, sources, trigger=trigger, now=now)
+    claim_once = partial(_claim_once, plan_pk, sources, trigger=trigger, now=now)
+    return again_after_lost_races(claim_once)
 
 
 def _claim_once(

@@ -1,6 +1,7 @@
 """What publishing remembers: settings, each plan's release, every file, every run."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from solo.models import SingletonModel
 
 from content.kinds import ID_MAX_LENGTH
+from content.locks import again_after_lost_races
 from plans.models import AcademicPlan
 from publishing import secrets, signals
 
@@ -406,6 +408,17 @@ class SyncStep(models.TextChoices):
     UPLOAD = "upload", _("Upload")
 
 
+class SyncLogQuerySet(models.QuerySet["SyncLog"]):
+    def update(self, **kwargs: Any) -> int:
+        """Several write the log at once, and find its rows by different indexes.
+
+        MariaDB then ends one of them to let the others go on; that one tries again.
+        """
+        return again_after_lost_races(partial(super().update, **kwargs))
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+
 class SyncLog(models.Model):
     """One run of publishing a plan, with its retries; or of going back."""
 
@@ -461,6 +474,8 @@ class SyncLog(models.Model):
     """When readers here had the release; an upload may have followed, or follow."""
     build_seconds = models.FloatField(_("seconds to build"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    objects = SyncLogQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("sync log entry")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
 
@@ -33,6 +34,25 @@ def break_lesson() -> None:
 
 def mend() -> None:
     LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="Read")
+
+
+# --- Two who write at once ------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_end_of_a_build_is_written_down_though_another_writer_goes_first(plan):
+    refusals = [OperationalError(1213, "deadlock found")] * 2
+
+    def unlucky(execute, sql, *rest):
+        is_end = sql.startswith("UPDATE") and "publishing_synclog" in sql
+        if is_end and "finished_at" in sql and "WHERE" in sql and refusals:
+            raise refusals.pop()
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(unlucky):
+        builds.publish_plan(plan.pk)
+    assert refusals == []
+    assert SyncLog.objects.get().status == SyncStatus.LOCAL_ONLY
 
 
 # --- Who asked ------------------------------------------------------------------------
