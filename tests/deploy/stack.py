@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from glob import glob
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -36,6 +37,19 @@ _PATIENCE = 30.0
 def nginx() -> str | None:
     """Where nginx is, if it is installed."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def _thread_states(group: int) -> set[str]:
+    """The states of all threads in a process group, as ``/proc`` has them."""
+    states = set()
+    for stat in glob("/proc/[0-9]*/task/[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            state, _parent, its_group, *_rest = (
+                Path(stat).read_text().rpartition(")")[2].split()
+            )
+            if int(its_group) == group:
+                states.add(state)
+    return states
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +163,15 @@ class Stack:
     @contextlib.contextmanager
     def without_the_application(self) -> Iterator[None]:
         """Granian and its workers stand still."""
-        os.killpg(self.processes[0].pid, signal.SIGSTOP)
+        group = self.processes[0].pid
+        os.killpg(group, signal.SIGSTOP)
         try:
+            # One thread of each process takes the signal and stops the others: until it
+            # has its turn on the processor, those go on answering.
+            deadline = time.monotonic() + _PATIENCE
+            while _thread_states(group) != {"T"}:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
             yield
         finally:
             os.killpg(self.processes[0].pid, signal.SIGCONT)
