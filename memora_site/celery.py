@@ -2,9 +2,10 @@
 
 import logging.config
 import os
+import time
 from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
 from celery.signals import setup_logging
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
@@ -14,6 +15,30 @@ app = Celery("memora")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
+
+
+class SignsOfLife(bootsteps.StartStopStep):  # type: ignore[misc]
+    """The worker's own, every half minute, while it is connected to the broker."""
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+    timer = None
+
+    def start(self, consumer: Any) -> None:
+        from publishing import queue
+
+        def sign() -> None:
+            queue.worker_lives(time.time())
+
+        sign()
+        self.timer = consumer.timer.call_repeatedly(30.0, sign)
+
+    def stop(self, consumer: Any) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+app.steps["consumer"].add(SignsOfLife)
 
 
 @setup_logging.connect

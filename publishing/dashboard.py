@@ -14,7 +14,6 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Max, Q, Sum
 from django.db.models.functions import Coalesce, TruncHour
 from django.utils import timezone
@@ -209,7 +208,6 @@ class Dashboard:
     """In the last 24 hours; None while the CDN is off."""
     health: HealthReport | None
     alerts: tuple[Alert, ...]
-    heartbeat: datetime | None
     redis_answers: bool
 
     @property
@@ -221,12 +219,6 @@ class Dashboard:
     def on_cdn(self) -> Counter[CdnState]:
         """How many plans stand how on the CDN; none while it is off."""
         return Counter(row.cdn for row in self.plans if row.cdn is not None)
-
-    @property
-    def worker_is_alive(self) -> bool:
-        """Beat sends work and a worker does it."""
-        silent = timedelta(seconds=settings.HEALTH_SILENT_SECONDS)
-        return self.heartbeat is not None and self.now - self.heartbeat < silent
 
 
 def look(now: datetime | None = None) -> Dashboard:
@@ -262,7 +254,6 @@ def look(now: datetime | None = None) -> Dashboard:
         uploaded=_uploaded(now) if current.cdn_enabled else None,
         health=HealthReport.objects.filter(plans=[]).first(),
         alerts=tuple(Alert.objects.filter(open_key__isnull=False)),
-        heartbeat=queued.heartbeat,
         redis_answers=queue.answers(),
     )
 
@@ -338,7 +329,7 @@ def _hours(now: datetime) -> tuple[Hour, ...]:
     unbuilt = Q(built_at__isnull=True, finished_at__gte=starts[0])
     rows = (
         SyncLog.objects.filter(Q(built_at__gte=starts[0]) | unbuilt)
-        .exclude(trigger=SyncLog.ROLLBACK)
+        .exclude(trigger__in=[SyncLog.ROLLBACK, SyncLog.WITHDRAWAL])
         # Hours of UTC need no time zone tables, which MariaDB has only if loaded.
         .annotate(hour=TruncHour(Coalesce("built_at", "finished_at"), tzinfo=UTC))
         .order_by()

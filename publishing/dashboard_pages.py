@@ -205,8 +205,10 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
     lines = []
     if not found.redis_answers:
         lines.append(("!", "failed", _("Redis does not answer: nothing is started.")))
-    elif not found.worker_is_alive:
-        lines.append(("!", "failed", _("Worker or beat is silent.")))
+    elif not found.queue.worker_is_alive:
+        lines.append(("!", "failed", _("The worker is silent.")))
+    elif not found.queue.beat_is_alive:
+        lines.append(("!", "failed", _("Beat is silent.")))
     if found.disk is not None and found.disk.is_low:
         lines.append(("!", "failed", _("The disk is nearly full: publishing pauses.")))
     if count := len(found.dead_letters):

@@ -83,7 +83,8 @@ class Facts:
     runs: int
     failure_rate: float
     free_percent: float
-    heartbeat_seconds: float | None
+    worker_silent_seconds: float | None
+    beat_silent_seconds: float | None
     dead_letters: int
 
 
@@ -160,7 +161,6 @@ def due(now: datetime) -> bool | None:
 
 def _measure(now: datetime, queued: status.QueueStatus) -> Facts:
     failed, runs = status.failure_rate(now)
-    beat = queued.heartbeat
     return Facts(
         queue_depth=len(queued.pending),
         oldest_seconds=queued.oldest_seconds,
@@ -168,9 +168,14 @@ def _measure(now: datetime, queued: status.QueueStatus) -> Facts:
         runs=runs,
         failure_rate=round(failed / runs, 3) if runs else 0.0,
         free_percent=round(staging.free_percent(), 1),
-        heartbeat_seconds=(now - beat).total_seconds() if beat else None,
+        worker_silent_seconds=_seconds_since(queued.worker_seen, now),
+        beat_silent_seconds=_seconds_since(queued.beat_seen, now),
         dead_letters=len(queued.dead_letters),
     )
+
+
+def _seconds_since(seen: datetime | None, now: datetime) -> float | None:
+    return None if seen is None else (now - seen).total_seconds()
 
 
 def _check_service(
@@ -205,13 +210,20 @@ def _check_service(
             str(staging.root()),
             why % {"free": facts.free_percent, "least": least},
         )
-    silence = facts.heartbeat_seconds
-    if silence is None or silence > settings.HEALTH_SILENT_SECONDS:
+    if not queued.worker_is_alive:
         why = (
-            _("no worker has ever reported; are worker and beat running?")
-            if silence is None
-            else _("the last sign of life is %(seconds)d seconds old")
-            % {"seconds": silence}
+            _("no worker has ever reported; does one run?")
+            if facts.worker_silent_seconds is None
+            else _("the worker's last sign of life is %(seconds)d seconds old")
+            % {"seconds": facts.worker_silent_seconds}
+        )
+        current.add(FaultKind.SILENT, "", why)
+    elif not queued.beat_is_alive:
+        why = (
+            _("beat has never sent anything; does it run?")
+            if facts.beat_silent_seconds is None
+            else _("beat's last sign of life is %(seconds)d seconds old")
+            % {"seconds": facts.beat_silent_seconds}
         )
         current.add(FaultKind.SILENT, "", why)
 

@@ -37,7 +37,8 @@ class PublishingCollector(Collector):
             database=True,
             redis=found.redis_answers,
             disk=found.disk is not None,
-            worker=found.worker_is_alive,
+            worker=found.queue.worker_is_alive,
+            beat=found.queue.beat_is_alive,
         )
         yield from _queue(found)
         yield from _plans(found.plans)
@@ -163,8 +164,12 @@ def _service(found: Dashboard) -> Iterator[Metric]:
             found.lessons.bytes,
         ),
         memora_worker_heartbeat_timestamp_seconds=(
-            "When a worker last did what beat told it to.",
-            _unix(found.heartbeat),
+            "When a worker last gave a sign of life.",
+            _unix(found.queue.worker_seen),
+        ),
+        memora_beat_heartbeat_timestamp_seconds=(
+            "When a worker last did what beat had told it to.",
+            _unix(found.queue.beat_seen),
         ),
         memora_publishing_health_check_timestamp_seconds=(
             "When the last health check ended.",

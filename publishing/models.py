@@ -420,10 +420,12 @@ class SyncLogQuerySet(models.QuerySet["SyncLog"]):
 
 
 class SyncLog(models.Model):
-    """One run of publishing a plan, with its retries; or of going back."""
+    """One run of publishing a plan, with its retries; or of going back or away."""
 
     ROLLBACK = "rollback"
     """The trigger of an entry that says an earlier generation was made current."""
+    WITHDRAWAL = "withdrawal"
+    """The trigger of one that says the release was taken away."""
 
     plan = models.ForeignKey(
         AcademicPlan,
@@ -551,7 +553,7 @@ class FaultKind(models.TextChoices):
     STALE = "stale", _("Overdue plan")
     FAILING = "failing", _("Many failures")
     DISK_LOW = "disk_low", _("Disk nearly full")
-    SILENT = "silent", _("Silent worker")
+    SILENT = "silent", _("Silent worker or beat")
     CDN_DIFFERS = "cdn_differs", _("Difference on the CDN")
     CDN_SILENT = "cdn_silent", _("Silent CDN")
 

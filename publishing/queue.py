@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import NamedTuple
 
 import structlog
 from django.conf import settings
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 PENDING_KEY = "cdn_export:pending_plans"
 HEARTBEAT_KEY = "cdn_export:heartbeat"
+WORKER_KEY = "cdn_export:worker"
 DISTRIBUTION_LOCK = "cdn_export:distribution"
 _LOCK_SECONDS = 60.0
 _RENEW_SECONDS = 15.0
@@ -80,22 +82,41 @@ def answers() -> bool:
         return False
 
 
-def beat(unix_time: float) -> None:
-    """Say that a worker lives, and that beat told it to."""
+class Signs(NamedTuple):
+    """The last signs of life, as Unix times; None where there is none to be read.
+
+    Beat's is that a worker did what beat had told it to.
+    """
+
+    worker: float | None
+    beat: float | None
+
+
+def worker_lives(unix_time: float) -> None:
+    """Say that a worker lives, whatever beat does."""
+    _sign({WORKER_KEY: unix_time})
+
+
+def beat_lives(unix_time: float) -> None:
+    """Say that beat lives, and the worker that was told so."""
+    _sign({WORKER_KEY: unix_time, HEARTBEAT_KEY: unix_time})
+
+
+def _sign(times: dict[str, float]) -> None:
     try:
-        _client().set(HEARTBEAT_KEY, repr(unix_time))
+        _client().mset({key: repr(time) for key, time in times.items()})
     except RedisError as error:
         log.warning("heartbeat_lost", error=type(error).__name__)
 
 
-def last_beat() -> float | None:
-    """The Unix time of the last heartbeat; None when there is none to be read."""
+def last_signs() -> Signs:
+    """When worker and beat were last heard of. One round trip."""
     try:
-        found = _client().get(HEARTBEAT_KEY)
+        found = _client().mget(WORKER_KEY, HEARTBEAT_KEY)
     except RedisError as error:
         log.warning("heartbeat_unread", error=type(error).__name__)
-        return None
-    return float(found) if found else None
+        return Signs(None, None)
+    return Signs(*(float(time) if time else None for time in found))
 
 
 def being_built(plan_ids: Iterable[int]) -> set[int] | None:

@@ -60,7 +60,8 @@ class QueueStatusSerializer(serializers.Serializer[Any]):
     recent_failures = RunSerializer(many=True)
     plans = PlanStateSerializer(many=True)
     last_processed = serializers.DateTimeField(allow_null=True)
-    heartbeat = serializers.DateTimeField(allow_null=True)
+    worker_seen = serializers.DateTimeField(allow_null=True)
+    beat_seen = serializers.DateTimeField(allow_null=True)
 
 
 class StepSerializer(serializers.Serializer[Any]):

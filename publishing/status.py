@@ -79,7 +79,23 @@ class QueueStatus:
     recent_failures: list[Run]
     plans: list[PlanState]
     last_processed: datetime | None
-    heartbeat: datetime | None
+    worker_seen: datetime | None
+    """When a worker last gave a sign of life."""
+    beat_seen: datetime | None
+    """When a worker last did what beat had told it to."""
+
+    @property
+    def worker_is_alive(self) -> bool:
+        return self._is_recent(self.worker_seen)
+
+    @property
+    def beat_is_alive(self) -> bool:
+        """False, too, where it cannot be known: no worker does what it says."""
+        return self._is_recent(self.beat_seen)
+
+    def _is_recent(self, seen: datetime | None) -> bool:
+        silent = timedelta(seconds=settings.HEALTH_SILENT_SECONDS)
+        return seen is not None and self.now - seen < silent
 
     @property
     def oldest_seconds(self) -> float | None:
@@ -121,7 +137,7 @@ def queue_status(now: datetime | None = None) -> QueueStatus:
     failed = SyncLog.objects.filter(FAILED, finished_at__gt=now - _RECENT).order_by(
         "-finished_at"
     )[:_MOST_FAILURES]
-    beat = queue.last_beat()
+    signs = queue.last_signs()
     publications = list(
         Publication.objects.select_related("plan").order_by("plan_public_id")
     )
@@ -140,8 +156,13 @@ def queue_status(now: datetime | None = None) -> QueueStatus:
         recent_failures=_runs(failed, "finished_at"),
         plans=_plans(publications),
         last_processed=SyncLog.objects.aggregate(last=Max("finished_at"))["last"],
-        heartbeat=datetime.fromtimestamp(beat, now.tzinfo) if beat else None,
+        worker_seen=_moment(signs.worker, now),
+        beat_seen=_moment(signs.beat, now),
     )
+
+
+def _moment(unix_time: float | None, now: datetime) -> datetime | None:
+    return None if unix_time is None else datetime.fromtimestamp(unix_time, now.tzinfo)
 
 
 FAILED = Q(status__in=[SyncStatus.FAILED, SyncStatus.DEAD_LETTER]) | (

@@ -161,6 +161,27 @@ def record_success(entry: SyncLog, outcome: Outcome) -> None:
     )
 
 
+def record_withdrawal(
+    plan_public_id: str, plan: AcademicPlan | None, *, files: int, began: datetime
+) -> None:
+    """Write down that readers here have nothing of the plan any more.
+
+    Args:
+        plan: None where it is deleted.
+    """
+    SyncLog.objects.create(
+        plan=plan,
+        plan_public_id=plan_public_id,
+        status=SyncStatus.SUCCESS,
+        trigger=SyncLog.WITHDRAWAL,
+        attempts=1,
+        files_removed=files,
+        created_at=began,
+        started_at=began,
+        finished_at=timezone.now(),
+    )
+
+
 def record_failure(entry: SyncLog, error: Exception) -> None:
     """Write the failure down, with when to try again (spec 4's schedule)."""
     now = timezone.now()

@@ -2,23 +2,30 @@
 
 import structlog
 from django.db import transaction
+from django.utils import timezone
 
-from publishing import changes, collection, release, staging
+from plans.models import AcademicPlan
+from publishing import changes, collection, release, staging, sync_log
 from publishing.models import Publication, SwitchLock
 
 log = structlog.get_logger(__name__)
 
 
 def withdraw(publication_pk: int) -> None:
-    """Take away a plan's release, if it is to have none.
+    """Take away a plan's release, if it is to have none; the sync log says so.
 
     Idempotent; a death halfway leaves the publication, and the next sweep goes on.
 
     Raises:
         OSError: the disk refused.
     """
+    began = timezone.now()
     with transaction.atomic():
         lock = release.take_switch_lock()
+        # The plan before its publication, as a build's claim takes them: the log entry
+        # needs its row, too.
+        plans = AcademicPlan.objects.select_for_update()
+        plan = plans.filter(publication=publication_pk).first()
         publication = (
             Publication.objects.select_for_update()
             .filter(pk=publication_pk)
@@ -38,7 +45,11 @@ def withdraw(publication_pk: int) -> None:
             lock.newest_withdrawn_number, publication.fence
         )
         lock.save(update_fields=["newest_withdrawn_number"])
+        files = publication.documents.count()
         publication.delete()
+        sync_log.record_withdrawal(
+            publication.plan_public_id, plan, files=files, began=began
+        )
     removed = collection.remove_unneeded_lessons(dropped)
     staging.empty_discarded()
     log.info("plan_withdrawn", plan=publication.plan_public_id, lessons_removed=removed)

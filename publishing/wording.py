@@ -28,6 +28,7 @@ _TRIGGERS = {
     "retry": gettext_lazy("a retry"),
     "repair": gettext_lazy("a health check"),
     SyncLog.ROLLBACK: gettext_lazy("going back"),
+    SyncLog.WITHDRAWAL: gettext_lazy("deleted or unpublished"),
 }
 
 

@@ -415,13 +415,16 @@ def test_no_token_is_in_any_log_and_whose_link_it_was_is(stack, gated_entry, vid
     assert not re.search(r"token=[0-9a-f]{16}", logs)
 
 
-def test_beat_sends_work_and_the_worker_does_it(stack):
-    heartbeat = (
-        "import time; from publishing import queue; end = time.time() + 90\n"
-        "while queue.last_beat() is None and time.time() < end: time.sleep(1)\n"
-        "print(queue.last_beat() is not None)"
+def test_beat_sends_work_and_the_worker_does_it_and_gives_signs_of_its_own(stack):
+    signs = (
+        "import time; from publishing import queue; end = time.time() + 120\n"
+        "def seen():\n"
+        "    worker, beat = queue.last_signs()\n"
+        "    return bool(worker and beat and worker > beat)\n"
+        "while not seen() and time.time() < end: time.sleep(1)\n"
+        "print(seen())"
     )
-    assert stack.run(heartbeat) == "True"
+    assert stack.run(signs) == "True"
     log = "".join(
         (stack.folder / "log" / f"{name}.log").read_text()
         for name in ("worker", "beat")

@@ -63,7 +63,7 @@ def test_a_build_appears_without_a_reload(plan, board):
 
 
 def test_what_changed_is_read_out_once(plan, board):
-    queue.beat(2_000_000_000)
+    queue.beat_lives(2_000_000_000)
     shows(board, "#news", "Changes wait for the next run.")
     builds.publish_plan(plan.pk)
     shows(board, "#news", "Everything is published.")
@@ -86,7 +86,7 @@ def test_what_did_not_change_is_not_touched(plan, board):
         Node.objects.filter(kind="lesson").update(title=title)
         asked_again(board)
     board.evaluate("document.getElementById('part-worker').isTheSame = true")
-    queue.beat(2_000_000_000)
+    queue.beat_lives(2_000_000_000)
     shows(board, "#part-worker", "Alive")
     same = "id => document.getElementById(id).isTheSame === true"
     assert [board.evaluate(same, f"part-{part}") for part in ("plans", "queue")] == [

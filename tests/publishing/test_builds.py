@@ -591,6 +591,7 @@ def test_a_plan_published_again_uses_no_number_twice(plan):
     assert list(load_plan("PLAN-A").lessons) == ["LES-MATH-1-0", "LES-MATH-1-1"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_claim_that_loses_a_race_is_made_again(plan, monkeypatch):
     real, lost = builds._claim_once, []
 

@@ -1,5 +1,6 @@
 """The publishing dashboard: what it knows, who may see it, and its buttons."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -226,20 +227,40 @@ def test_the_hours_count_builds_as_they_stand(plan):
     assert sum(hour.total for hour in hours) == 5
 
 
-def test_the_worker_is_alive_for_three_minutes_after_its_heartbeat(plan):
+def test_worker_and_beat_are_alive_for_three_minutes_after_each_sign(plan):
     now = datetime(2026, 3, 2, 10, 30, tzinfo=UTC)
-    assert not dashboard.look(now).worker_is_alive
-    queue.beat(now.timestamp() - 179)
-    assert dashboard.look(now).worker_is_alive
-    queue.beat(now.timestamp() - 180)
-    assert not dashboard.look(now).worker_is_alive
+
+    def alive() -> tuple[bool, bool]:
+        found = dashboard.look(now).queue
+        return found.worker_is_alive, found.beat_is_alive
+
+    assert alive() == (False, False)
+    queue.beat_lives(now.timestamp() - 179)
+    assert alive() == (True, True)
+    queue.beat_lives(now.timestamp() - 180)
+    assert alive() == (False, False)
+    queue.worker_lives(now.timestamp() - 30)
+    assert alive() == (True, False)
+
+
+def test_the_page_tells_a_silent_beat_from_a_silent_worker(publisher):
+    assert "Start the worker: changes wait" in publisher.get(PAGE).content.decode()
+    queue.worker_lives(time.time())
+    page = publisher.get(PAGE).content.decode()
+    assert "Start beat: nothing is done by the clock" in page
+    assert "Beat is silent." in page
+    queue.beat_lives(time.time())
+    page = publisher.get(PAGE).content.decode()
+    assert "Start the worker" not in page
+    assert "Start beat" not in page
+    assert "is silent." not in page
 
 
 def test_without_redis_the_rest_is_still_told(broken, settings):
     settings.REDIS_URL = NOWHERE
     found = dashboard.look()
     assert not found.redis_answers
-    assert found.heartbeat is None
+    assert found.queue.worker_seen is None
     assert len(found.failures) == 1
 
 

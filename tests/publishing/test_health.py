@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from publishing import (
     dashboard_pages,
     health,
     inspection,
+    queue,
     rollback,
     staging,
     status,
@@ -267,7 +269,13 @@ def test_a_silent_worker_is_found(published, settings):
     with time_machine.travel(1_800_000_000, tick=False) as clock:
         tasks.heartbeat()
         clock.shift(settings.HEALTH_SILENT_SECONDS + 1)
-        assert health.check(full=True).counts == {FaultKind.SILENT: 1}
+        report = health.check(full=True)
+        assert report.counts == {FaultKind.SILENT: 1}
+        assert "worker's" in report.findings[FaultKind.SILENT][0]["why"]
+        queue.worker_lives(time.time())
+        report = health.check(full=True)
+    assert report.counts == {FaultKind.SILENT: 1}
+    assert "beat's" in report.findings[FaultKind.SILENT][0]["why"]
 
 
 def test_many_failures_are_found(published):

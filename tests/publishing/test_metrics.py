@@ -33,7 +33,7 @@ def test_the_metrics_tell_what_the_dashboard_shows(client, plan):
     builds.publish_plan(plan.pk)
     break_lesson("MATH")
     builds.publish_plan(plan.pk)
-    queue.beat(1_700_000_000)
+    queue.beat_lives(1_700_000_000)
     found = scrape(client)
     facts = dashboard.look()
     (row,) = facts.plans
@@ -41,7 +41,9 @@ def test_the_metrics_tell_what_the_dashboard_shows(client, plan):
     assert found[("memora_up", "redis")] == 1
     assert found[("memora_up", "disk")] == 1
     assert found[("memora_up", "worker")] == 0
+    assert found[("memora_up", "beat")] == 0
     assert found[("memora_worker_heartbeat_timestamp_seconds",)] == 1_700_000_000
+    assert found[("memora_beat_heartbeat_timestamp_seconds",)] == 1_700_000_000
     assert found[("memora_publishing_waiting_plans",)] == 1
     assert found[("memora_publishing_retrying_plans",)] == 1
     assert found[("memora_publishing_dead_letters",)] == 0

@@ -12,7 +12,7 @@ from content.models import LessonStage
 from plans.models import AcademicPlan
 from players import roles
 from players.models import User
-from publishing import builds, staging, sync_log, tasks
+from publishing import builds, staging, sync_log, tasks, wording
 from publishing.models import Publication, SyncLog, SyncStatus, SyncStep
 from tests.publishing.conftest import node
 
@@ -121,6 +121,30 @@ def test_asking_while_a_build_runs_does_not_name_it(publisher, plan):
     asked, running = SyncLog.objects.all()
     assert (running.status, running.started_by) == (SyncStatus.PROCESSING, None)
     assert (asked.status, asked.started_by) == (SyncStatus.QUEUED, publisher)
+
+
+# --- Withdrawals ----------------------------------------------------------------------
+
+
+def test_that_a_plan_was_withdrawn_stands_in_the_log_once(plan):
+    publish_files = builds.publish_plan(plan.pk).files_written
+    AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
+    for _sweep in range(2):
+        builds.process_pending(limit=10)
+    gone = SyncLog.objects.get(trigger=SyncLog.WITHDRAWAL)
+    assert (gone.plan, gone.status) == (plan, SyncStatus.SUCCESS)
+    lessons = 4
+    assert gone.files_removed == publish_files - lessons
+    assert gone.finished_at >= gone.started_at
+    assert wording.asked_by(gone) == "deleted or unpublished"
+
+
+def test_that_a_deleted_plan_was_withdrawn_stands_in_the_log_by_its_id(plan):
+    builds.publish_plan(plan.pk)
+    plan.delete()
+    builds.process_pending(limit=10)
+    gone = SyncLog.objects.get(trigger=SyncLog.WITHDRAWAL)
+    assert (gone.plan, gone.plan_public_id) == (None, "PLAN-A")
 
 
 # --- What is kept ---------------------------------------------------------------------

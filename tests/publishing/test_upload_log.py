@@ -80,7 +80,7 @@ def shown() -> tuple[PlanState, CdnState | None]:
 
 
 def headlines() -> list[str]:
-    queue.beat(time.time())
+    queue.beat_lives(time.time())
     return [line["words"] for line in dashboard_pages.headlines(dashboard.look())]
 
 

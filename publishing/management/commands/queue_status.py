@@ -44,7 +44,8 @@ class Command(ReportingCommand):
             )
             self.say(line.rstrip())
         self.say(_("Last run: %(when)s") % {"when": _moment(found.last_processed)})
-        self.say(_("Worker's heartbeat: %(when)s") % {"when": _moment(found.heartbeat)})
+        self.say(_("Worker last seen: %(when)s") % {"when": _moment(found.worker_seen)})
+        self.say(_("Beat last seen: %(when)s") % {"when": _moment(found.beat_seen)})
 
     def _say_waiting(self, title: str, plans: list[Waiting], now: datetime) -> None:
         self.say(f"{title}: {len(plans)}")
