@@ -17,7 +17,7 @@ app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
 
 
-class SignsOfLife(bootsteps.StartStopStep):  # type: ignore[misc]
+class SignsOfLife(bootsteps.StartStopStep):
     """The worker's own, every half minute, while it is connected to the broker."""
 
     requires = ("celery.worker.consumer.connection:Connection",)
