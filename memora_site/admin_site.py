@@ -83,7 +83,7 @@ class MemoraAdminSite(admin.AdminSite):
         """With the pages that belong to no model."""
         # Pages know models, which are not there yet when this module is read.
         from content import exchange_pages
-        from publishing import dashboard_pages, preview_pages, upload_pages
+        from publishing.pages import dashboard_pages, preview_pages, upload_pages
 
         pages = (dashboard_pages, exchange_pages, preview_pages, upload_pages)
         own = [url for module in pages for url in module.urls(self)]
@@ -91,7 +91,7 @@ class MemoraAdminSite(admin.AdminSite):
 
     def _dashboard_entry(self, request: HttpRequest) -> list[dict[str, Any]]:
         """The publishing dashboard as an app list names its models."""
-        from publishing import dashboard_pages
+        from publishing.pages import dashboard_pages
 
         if not dashboard_pages.may_look(request):
             return []

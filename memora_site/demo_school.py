@@ -25,7 +25,7 @@ from players import roles
 from players.models import Entitlement, PlayerProfile, User
 from players.services import accounts as player_accounts
 from progress.services import completion
-from publishing import builds
+from publishing.building import builds
 from publishing.models import SyncStatus
 
 PASSWORD = "learn-every-day"  # noqa: S105 - printed on purpose: it opens the demo only

@@ -20,8 +20,8 @@ from content.folding import fold
 from content.models import Node
 from memora_site import health
 from plans.models import AcademicPlan
-from publishing import dashboard, schedule
-from publishing.dashboard_pages import headlines
+from publishing.pages.dashboard_pages import headlines
+from publishing.watch import dashboard, schedule
 
 _RECENT = 8
 _RECENT_ENTRIES = 60

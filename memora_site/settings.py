@@ -215,7 +215,7 @@ def _each(seconds: int, task: str) -> dict[str, object]:
 
 
 CELERY_BEAT_SCHEDULE = {
-    # By the clock: pages say when the next run is (`publishing.schedule`).
+    # By the clock: pages say when the next run is (`publishing.watch.schedule`).
     "process-pending-plans": _each(300, "publishing.tasks.process_pending")
     | {"schedule": crontab(minute="*/5")},
     "renew-signatures": _each(RESIGN_SECONDS, "publishing.tasks.renew_signatures"),
@@ -253,7 +253,7 @@ UPLOAD_READ_TIMEOUT = 30
 """Seconds a bucket may take to answer."""
 UPLOAD_ATTEMPTS = 3
 """How often a request is sent before the upload fails and waits for its retry."""
-CDN_PURGER = "publishing.cdn.CloudflarePurger"
+CDN_PURGER = "publishing.cdn.purging.CloudflarePurger"
 """What empties the CDN's cache; without a zone and a token nothing does."""
 CLOUDFLARE_API_URL = "https://api.cloudflare.com/client/v4"
 SECRETS_KEYS: list[str] = env.list("MEMORA_SECRETS_KEYS", default=[])
@@ -380,7 +380,7 @@ MEDIA_ROOT = STATE_DIR / "media"
 MEDIA_URL = "/media/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "videos": {"BACKEND": "publishing.videos.VideoFolder"},
+    "videos": {"BACKEND": "publishing.signed.videos.VideoFolder"},
     "staticfiles": {
         "BACKEND": (
             "whitenoise.storage.CompressedManifestStaticFilesStorage"

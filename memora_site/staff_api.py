@@ -13,8 +13,9 @@ from rest_framework.routers import SimpleRouter
 
 from players.serializers import ErrorSerializer
 from players.views import StaffViewSet
-from publishing import connection, status
+from publishing.cdn import connection
 from publishing.serializers import ConnectionSerializer, QueueStatusSerializer
+from publishing.watch import status
 
 
 class PublishingQueueViewSet(StaffViewSet):

@@ -43,7 +43,7 @@ from players.serializers import (
 )
 from players.services import content, devices, rates, sessions, wallet
 from players.tokens import Token
-from publishing.encoding import iso_instant
+from publishing.format.encoding import iso_instant
 
 _REFUSED = ErrorSerializer
 _ADDRESS = callers.address_of

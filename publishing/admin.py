@@ -12,33 +12,33 @@ from django.urls import path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
-from kombu.exceptions import OperationalError
 
 from content.badges import badge
 from content.history_pages import as_key
 from content.read_only import ReadOnly, ReadOnlyAdmin, readable_json
 from plans.admin import AcademicPlanAdmin
 from plans.models import AcademicPlan
-from publishing import changes, generation_pages, sync_log
+from publishing import changes, sync_log
 from publishing.models import (
     Alert,
     HealthReport,
     Publication,
     PublishingSettings,
     SyncLog,
-    SyncStep,
 )
-from publishing.plan_page import ReleasePages
-from publishing.settings_admin import PublishingSettingsAdmin
-from publishing.tasks import distribute, publish_plan
-from publishing.templatetags.publishing import seconds
-from publishing.wording import (
+from publishing.pages import generation_pages
+from publishing.pages.asking import ask_to_retry, ask_worker
+from publishing.pages.plan_page import ReleasePages
+from publishing.pages.settings_admin import PublishingSettingsAdmin
+from publishing.pages.wording import (
     asked_by,
     failure_of,
     place_of,
     status_badge,
     uploaded_by,
 )
+from publishing.tasks import publish_plan
+from publishing.templatetags.publishing import seconds
 
 admin.site.register(PublishingSettings, PublishingSettingsAdmin)
 
@@ -157,30 +157,6 @@ class SyncLogAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("in the file, at"))
     def error_place(self, entry: SyncLog) -> SafeString | str:
         return place_of(entry) or "–"
-
-
-def ask_worker(request: HttpRequest, task: Any, *args: object) -> bool:
-    """Hand a task to a worker; whether one can be reached, else with a message."""
-    try:
-        task.delay(*args)
-    except OperationalError:
-        messages.error(
-            request,
-            _(
-                "The worker cannot be reached (Redis does not answer). "
-                "Nothing was started; the changes stay queued."
-            ),
-        )
-        return False
-    return True
-
-
-def ask_to_retry(request: HttpRequest, entry: SyncLog) -> bool:
-    """Have a worker try a run again: its build, or only its upload."""
-    sync_log.retry(entry)
-    if entry.step == SyncStep.UPLOAD:
-        return ask_worker(request, distribute)
-    return ask_worker(request, publish_plan, entry.plan_id, "retry")
 
 
 @admin.register(Publication)

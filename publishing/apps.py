@@ -10,11 +10,7 @@ class PublishingConfig(AppConfig):
 
     def ready(self) -> None:
         from content import lesson_notes
-        from publishing import (  # noqa: F401
-            checks,
-            consequences,
-            lesson_note,
-            receivers,
-        )
+        from publishing import checks, consequences, receivers  # noqa: F401
+        from publishing.pages import lesson_note
 
         lesson_notes.register(lesson_note.in_plans)

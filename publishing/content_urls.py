@@ -4,7 +4,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from publishing import locations, targets
+from publishing import destinations
+from publishing.format import locations
 from publishing.models import PublishingSettings, UploadedDocument
 
 
@@ -37,7 +38,7 @@ def base_url_of(path: str, current: PublishingSettings) -> str:
     if base_url == local_base_url(current):
         return base_url
     there = UploadedDocument.objects.filter(
-        target=targets.public_place(current),
+        target=destinations.public_place(current),
         path=path,
         sha256__gt="",
         leaving_since__isnull=True,

@@ -279,8 +279,8 @@ class PublishedDocument(models.Model):
     """For a lesson: its subject's revision when it was read, so that an older
     snapshot never overwrites a newer one."""
     source = models.CharField(max_length=32, blank=True, default="", editable=False)
-    """For a lesson: what else it was made of (`publishing.documents.LessonSources`); ""
-    where the next build must find out."""
+    """For a lesson: what else it was made of (`documents.LessonSources`); "" where the
+    next build must find out."""
     signed_until = models.PositiveBigIntegerField(null=True, blank=True)
     """Unix time at which the earliest signature inside expires."""
 
@@ -300,7 +300,7 @@ class UploadedDocument(models.Model):
     """
 
     target = models.CharField(max_length=16)
-    """Which bucket, of which server (`publishing.targets`); another one starts empty."""
+    """Which bucket, of which server (`cdn.targets`); another one starts empty."""
     path = models.CharField(_("path"), max_length=CONTENT_PATH_LENGTH)
     sha256 = models.CharField(max_length=64, blank=True)
     """Of the content as verified there; "" while that is not known."""
@@ -378,8 +378,8 @@ class SwitchLock(models.Model):
     long removed must have a higher one than that had."""
     switches = models.PositiveBigIntegerField(default=0)
     """How often what readers see was changed. The disk has the number of the change
-    begun last (`publishing.staging.switches`): where they differ, one was begun and
-    its tables never written (`publishing.mending`)."""
+    begun last (`staging.switches`): where they differ, one was begun and its tables
+    never written (`publishing.local.mending`)."""
     newest_withdrawn_number = models.PositiveBigIntegerField(default=0)
     """The highest build number of the plans withdrawn so far. One published again goes
     on from there: who remembers a number must not find another release under it
@@ -576,7 +576,7 @@ class HealthReport(models.Model):
     findings = models.JSONField(_("findings"), default=dict)
     """`FaultKind` to the first hundred: ``{"what", "why", "repaired"}``."""
     facts = models.JSONField(_("facts"), default=dict)
-    """Queue, failures, disk and heartbeat as measured: `publishing.health.Facts`."""
+    """Queue, failures, disk and heartbeat as measured: `health.Facts`."""
 
     class Meta:
         verbose_name = _("health report")

@@ -2,7 +2,7 @@
 
 Redis only saves work and time here. Losing it loses nothing: what must be built is
 read from the database (``publishing.changes``), and what protects a release is its
-fence (``publishing.builds``).
+fence (``publishing.building.builds``).
 """
 
 import threading
@@ -159,7 +159,7 @@ def distribution_lock() -> Iterator[bool]:
     """Hold the right to change what the CDN has; False when somebody else is at it.
 
     Without Redis it yields True: two distributors find out by their claims
-    (`publishing.distribution`).
+    (`publishing.cdn.distribution`).
     """
     with _held(DISTRIBUTION_LOCK) as held:
         yield held

@@ -15,9 +15,10 @@ from content.signals import subjects_changed
 from plans.models import AcademicPlan
 from plans.queries import plans_of_subjects
 from plans.signals import plans_changed
-from publishing import changes, queue, resigning
+from publishing import changes, queue
 from publishing.models import PublishingSettings
 from publishing.signals import settings_changed
+from publishing.signed import resigning
 from publishing.tasks import process_pending
 
 log = structlog.get_logger(__name__)

@@ -12,4 +12,4 @@ class StagingStorage(FileSystemStorage):
 
 
 class BucketStorage(Storage):
-    """Says that the CDN is the bucket of the publishing settings: `publishing.s3`."""
+    """Says that the CDN is the bucket of the publishing settings (`cdn.s3`)."""

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from content.errors import MemoraError
-from publishing import locations
+from publishing.format import locations
 
 
 class NotPublishedError(MemoraError):

@@ -13,8 +13,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from plans.models import AcademicPlan
-from publishing import alerts, changes, disk, staging, upload_log
+from publishing import alerts, changes, upload_log
 from publishing.changes import Sources
+from publishing.format.validation import InvalidDocumentError
+from publishing.local import disk, staging
+from publishing.local.release import Outcome, SupersededError
+from publishing.local.staging import DiskLowError, StagingError
 from publishing.models import (
     Alert,
     AlertKind,
@@ -24,9 +28,6 @@ from publishing.models import (
     SyncStatus,
     SyncStep,
 )
-from publishing.release import Outcome, SupersededError
-from publishing.staging import DiskLowError, StagingError
-from publishing.validation import InvalidDocumentError
 
 log = structlog.get_logger(__name__)
 
@@ -166,13 +167,16 @@ def record_withdrawal(
 ) -> None:
     """Write down that readers here have nothing of the plan any more.
 
+    What the CDN has of it leaves with the next distribution.
+
     Args:
         plan: None where it is deleted.
     """
+    has_cdn = PublishingSettings.get_solo().cdn_enabled
     SyncLog.objects.create(
         plan=plan,
         plan_public_id=plan_public_id,
-        status=SyncStatus.SUCCESS,
+        status=SyncStatus.SUCCESS if has_cdn else SyncStatus.LOCAL_ONLY,
         trigger=SyncLog.WITHDRAWAL,
         attempts=1,
         files_removed=files,

@@ -6,19 +6,12 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from publishing import (
-    alerts,
-    builds,
-    collection,
-    disk,
-    distribution,
-    health,
-    queue,
-    release,
-    resigning,
-    status,
-    sync_log,
-)
+from publishing import alerts, queue, sync_log
+from publishing.building import builds
+from publishing.cdn import distribution
+from publishing.local import collection, disk, release
+from publishing.signed import resigning
+from publishing.watch import health, status
 
 
 @shared_task

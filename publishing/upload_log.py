@@ -251,6 +251,6 @@ def settle(find_behind: Callable[[], Collection[int] | None]) -> None:
         )
     over = told.exclude(key__in=late_plans)
     if behind is not None:
-        over = over.exclude(key="")  # what should leave: `publishing.distribution`
+        over = over.exclude(key="")  # what should leave: `publishing.cdn.distribution`
     for key in list(over.values_list("key", flat=True)):
         alerts.resolve(kind=AlertKind.UPLOAD_FAILED, key=key)

@@ -18,7 +18,9 @@ from django.utils.http import http_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from publishing import gates, locations, signing
+from publishing.format import locations
+from publishing.local import gates
+from publishing.signed import signing
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")

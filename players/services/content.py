@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from plans.models import AcademicPlan
 from players.services import access
-from publishing import content_urls, gates, locations, signing, structure, videos
+from publishing import content_urls, structure
+from publishing.format import locations
+from publishing.local import gates
 from publishing.models import PublishingSettings
+from publishing.signed import signing, videos
 
 LESSON_URL_SECONDS = 15 * 60
 """How long the URL of a lesson that is not open to all stays good."""

@@ -7,7 +7,7 @@ import orjson
 from django.conf import settings
 
 from content import stage_configs
-from publishing import locations
+from publishing.format import locations
 
 
 def of_lesson(lesson_id: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from content.badges import Tone, badge
 from content.models import NodeKind
-from publishing.dashboard import CdnState, PlanState
+from publishing.watch.dashboard import CdnState, PlanState
 
 register = template.Library()
 

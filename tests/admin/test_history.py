@@ -13,7 +13,8 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans import services as plan_services
 from plans.models import AcademicPlan, PlanOverride
-from publishing import builds, changes
+from publishing import changes
+from publishing.building import builds
 from tests.factories.content import make_branch, make_stage
 
 from .conftest import TEXT, messages_of

@@ -10,7 +10,7 @@ from content.models import Node
 from plans import services as plan_services
 from plans.models import AcademicPlan
 from players import roles
-from publishing import builds
+from publishing.building import builds
 from publishing.models import Alert, AlertKind, SyncLog, SyncStatus
 
 pytestmark = pytest.mark.django_db

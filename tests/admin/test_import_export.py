@@ -14,7 +14,8 @@ from django.urls import reverse
 from content import lesson_sheet, past, services
 from content.curriculum import export_curriculum
 from content.models import LessonStage, Node, SubjectState
-from publishing import builds, changes
+from publishing import changes
+from publishing.building import builds
 
 from .conftest import messages_of
 

@@ -14,8 +14,10 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans import services as plan_services, tree_pages
 from plans.models import AcademicPlan, PlanOverride
-from publishing import builds, plan_page, schedule, upcoming
+from publishing.building import builds, upcoming
 from publishing.models import Publication, SyncLog
+from publishing.pages import plan_page
+from publishing.watch import schedule
 from tests.factories.content import make_branch, make_stage
 
 from .conftest import TEXT, messages_of

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from content.models import LessonStage, Node
 from content.stage_types import SCHEMAS
-from publishing import builds
+from publishing.building import builds
 
 from .conftest import TEXT, messages_of
 from .test_content_forms import change_url, errors_of, stages

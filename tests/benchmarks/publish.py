@@ -278,7 +278,7 @@ def curriculum(lessons: int) -> dict[str, Any]:
 
 def publish(plan_pk: int) -> dict[str, float]:
     """One build: seconds on the clock and of CPU, and files written."""
-    from publishing import builds
+    from publishing.building import builds
 
     before = forget_peak()
     wall, cpu = time.perf_counter(), time.process_time()
@@ -311,8 +311,8 @@ def checking_over_dumping(plan_pk: int) -> float:
     import orjson
     from django.utils import timezone
 
-    from publishing import builds, snapshot
-    from publishing.validation import require_valid
+    from publishing.building import builds, snapshot
+    from publishing.format.validation import require_valid
 
     made = builds.make_release(
         snapshot.take(plan_pk, full=True), now=timezone.now()
@@ -354,7 +354,7 @@ def write_floor(documents: list[Any], folder: Path) -> float:
     """W: seconds to dump, write, sync once and rename."""
     import orjson
 
-    from publishing import staging
+    from publishing.local import staging
 
     folder.mkdir()
     base = str(folder)
@@ -375,7 +375,7 @@ def naive_build(folder: Path) -> float:
 
     from content.models import Node
     from content.stage_types import SCHEMAS
-    from publishing.validation import SCHEMA_FOLDER
+    from publishing.format.validation import SCHEMA_FOLDER
 
     validators = {
         name: Draft202012Validator(schema) for name, schema in SCHEMAS.items()

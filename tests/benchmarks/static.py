@@ -84,7 +84,7 @@ def publish(stack: Stack, lessons: int) -> None:
     stack.run(
         "from content.curriculum import import_curriculum; "
         "from content.models import Node; from plans.models import AcademicPlan; "
-        "from plans.services import add_subject; from publishing import builds; "
+        "from plans.services import add_subject; from publishing.building import builds; "
         f"import_curriculum(open({str(book)!r}, 'rb').read()); "
         f"plan = AcademicPlan.objects.create(public_id={PLAN!r}, title='Bench', "
         "is_published=True); "
@@ -106,7 +106,7 @@ def uris(stack: Stack) -> dict[str, list[str]]:
     assert len(opened) - len(gated) in (0, 1)
     folder = stack.content / "plans" / PLAN
     tokens = stack.run(
-        "import time; from publishing import signing; "
+        "import time; from publishing.signed import signing; "
         "end = int(time.time()) + 3600; "
         f"[print(signing.lesson_url(lesson, expires=end, player_id=n)) "
         f"for n, lesson in enumerate({gated!r})]"

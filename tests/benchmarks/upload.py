@@ -87,7 +87,8 @@ def measure(
 
     from content.models import LessonStage
     from plans.models import AcademicPlan
-    from publishing import builds, distribution
+    from publishing.building import builds
+    from publishing.cdn import distribution
     from publishing.models import UploadedDocument
 
     plan = make_plan(lessons_for(files))
@@ -190,9 +191,10 @@ def client_alone(server: "Server") -> tuple[float, float]:
     """PUT/s, and CPU seconds for all, of the same bytes by the same client, with nothing known or verified."""
     from django.conf import settings
 
-    from publishing import s3, staging, wanted
+    from publishing.cdn import s3, wanted
+    from publishing.cdn.targets import targets_of
+    from publishing.local import staging
     from publishing.models import PublishingSettings
-    from publishing.targets import targets_of
 
     current = PublishingSettings.get_solo()
     bucket = s3.public_bucket(current)

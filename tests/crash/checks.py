@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from publishing import changes, collection, encoding, staging, sync_log
+from publishing import changes, sync_log
+from publishing.format import encoding
+from publishing.local import collection, staging
 from publishing.models import (
     LessonOffer,
     Publication,

@@ -21,7 +21,7 @@ from typing import Any
 
 from django.db import OperationalError, connection
 
-from publishing import staging
+from publishing.local import staging
 
 CALLS = (
     "open",
@@ -255,7 +255,7 @@ class Faults:
 
 
 class _Libc:
-    """The C library as `publishing.staging` uses it: one call."""
+    """The C library as `publishing.local.staging` uses it: one call."""
 
     def __init__(self, faults: Faults, libc: ctypes.CDLL) -> None:
         self._faults = faults

@@ -40,7 +40,8 @@ import redis
 from django.conf import settings
 
 from memora_site import embedded_redis
-from publishing import builds, staging
+from publishing.building import builds
+from publishing.local import staging
 from tests.crash import checks, reader, scenarios
 from tests.crash.faults import (
     COMMIT,

@@ -16,9 +16,10 @@ from typing import Any
 
 import jsonschema_rs
 
-from publishing import encoding
+import publishing
+from publishing.format import encoding
 
-_SCHEMAS = Path(encoding.__file__).parent / "schemas"
+_SCHEMAS = Path(publishing.__file__).parent / "schemas"
 _MOVING = {"version", "generated_at", "lesson_version", "signed_url", "expires_at"}
 
 

@@ -12,7 +12,9 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject, set_override
-from publishing import builds, changes, collection, release, rollback, staging
+from publishing import changes
+from publishing.building import builds, rollback
+from publishing.local import collection, release, staging
 from publishing.models import SyncLog, SyncStatus
 from tests.factories.content import make_subject
 from tests.publishing.conftest import node

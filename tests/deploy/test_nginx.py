@@ -54,7 +54,7 @@ def _entries(stack: Stack) -> list[dict[str, Any]]:
 def token(stack: Stack, lesson_id: str, *, seconds: int = 600) -> str:
     """A URI that reads the lesson, with a token nobody has used."""
     url = stack.run(
-        "import time; from publishing import signing; print(signing.lesson_url("
+        "import time; from publishing.signed import signing; print(signing.lesson_url("
         f"{lesson_id!r}, expires=int(time.time()) + {seconds}, "
         f"player_id={secrets.randbelow(10**9)}))"
     )
@@ -280,7 +280,7 @@ def test_switching_a_lesson_s_access_moves_it_at_once(stack, gated_entry):
     switch = (
         "from content.models import Node; from plans.models import AcademicPlan; "
         "from plans.services import set_override; "
-        "from publishing import builds; "
+        "from publishing.building import builds; "
         f"lesson = Node.objects.get(public_id={gated_entry['id']!r}); "
     )
     path = BASE + gated_entry["lesson_path"]
@@ -308,7 +308,7 @@ def video(stack) -> str:
     path.write_bytes(MP4)
     url = stack.run(
         "import time; from django.core.files import File; "
-        "from django.utils import timezone; from publishing import signing, videos; "
+        "from django.utils import timezone; from publishing.signed import signing, videos; "
         f"file = File(open({str(path)!r}, 'rb'), name='درس.mp4'); "
         "source = videos.store_video(file, now=timezone.now()); file.close(); "
         "print(signing.video_url(source, expires=int(time.time()) + 600))"

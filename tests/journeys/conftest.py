@@ -12,7 +12,7 @@ from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from players.models import PlayerProfile, User
 from players.services.accounts import create_player
-from publishing import builds
+from publishing.building import builds
 from publishing.models import SyncStatus
 from tests.factories.content import make_subject
 

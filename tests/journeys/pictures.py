@@ -119,7 +119,9 @@ def furnish() -> None:
     from plans.models import AcademicPlan
     from plans.services import set_override
     from players.models import User
-    from publishing import builds, changes, health, tasks
+    from publishing import changes, tasks
+    from publishing.building import builds
+    from publishing.watch import health
 
     call_command("migrate", interactive=False, verbosity=0)
     call_command("seed_demo", verbosity=0)

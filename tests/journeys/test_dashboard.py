@@ -8,8 +8,10 @@ from django.urls import reverse
 
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
-from publishing import builds, dashboard_pages, queue
+from publishing import queue
+from publishing.building import builds
 from publishing.models import SyncLog, SyncStatus
+from publishing.pages import dashboard_pages
 from tests.factories.content import make_branch, make_stage
 
 pytestmark = pytest.mark.django_db(transaction=True)

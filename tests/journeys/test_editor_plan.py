@@ -8,7 +8,7 @@ from django.urls import reverse
 from content.models import Node
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject
-from publishing import builds
+from publishing.building import builds
 from publishing.models import Publication
 from tests.factories.content import make_branch, make_stage
 

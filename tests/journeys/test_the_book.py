@@ -11,7 +11,7 @@ from memora_site.demo_story import StudentApp, play
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from players.services.accounts import create_player
-from publishing import builds
+from publishing.building import builds
 from tests.journeys.conftest import EMAIL, PASSWORD, publish
 from tests.publishing import release
 

@@ -57,13 +57,15 @@ def test_secrets_are_taken_out_of_texts(text: str, clean: str):
 
 
 def test_an_event_is_one_json_line_with_its_fields(lines):
-    structlog.get_logger("publishing.builds").info("plan_published", plan="PLAN-1")
+    structlog.get_logger("publishing.building.builds").info(
+        "plan_published", plan="PLAN-1"
+    )
 
     [line] = lines()
     assert line["event"] == "plan_published"
     assert line["plan"] == "PLAN-1"
     assert line["level"] == "info"
-    assert line["logger"] == "publishing.builds"
+    assert line["logger"] == "publishing.building.builds"
     assert line["timestamp"].endswith("Z")
 
 

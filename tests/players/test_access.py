@@ -13,10 +13,11 @@ from players import keys, store
 from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledError
 from players.models import Enrollment, Entitlement, PlayerProfile
 from players.services import access, accounts
-from publishing import builds, signing
+from publishing.building import builds
+from publishing.destinations import public_place
 from publishing.models import PublishingSettings, UploadedDocument
+from publishing.signed import signing
 from publishing.structure import NotPublishedError
-from publishing.targets import public_place
 from tests.factories.content import make_branch, make_stage
 from tests.players.app import PASSWORD
 from tests.publishing.cdn_world import BASE_URL, turn_on

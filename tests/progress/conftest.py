@@ -13,7 +13,7 @@ from plans.services import add_subject
 from players.models import PlayerProfile
 from players.services import accounts
 from progress.services import completion
-from publishing import builds
+from publishing.building import builds
 from tests.factories import content as factories
 
 PASSWORD = "a-long-password-7"

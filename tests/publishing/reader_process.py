@@ -23,9 +23,10 @@ def begin() -> None:
     from plans.models import AcademicPlan
     from players.models import User
     from players.services import accounts
-    from publishing import builds, secrets
+    from publishing import secrets
+    from publishing.building import builds
+    from publishing.destinations import public_place
     from publishing.models import PublishingSettings, UploadedDocument
-    from publishing.targets import public_place
     from tests.players.app import PASSWORD
 
     plan = AcademicPlan.objects.create(

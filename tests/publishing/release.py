@@ -8,7 +8,7 @@ import orjson
 from django.conf import settings
 from jsonschema import Draft202012Validator
 
-from publishing.validation import SCHEMA_FOLDER
+from publishing.format.validation import SCHEMA_FOLDER
 
 
 def root() -> Path:

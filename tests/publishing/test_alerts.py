@@ -15,7 +15,9 @@ from django.utils.translation import gettext_lazy
 
 from content.models import LessonStage
 from players.roles import SYSTEM_MANAGERS
-from publishing import alerts, builds, staging, sync_log, tasks
+from publishing import alerts, sync_log, tasks
+from publishing.building import builds
+from publishing.local import staging
 from publishing.models import Alert, AlertKind, SyncLog, SyncStatus
 from tests.publishing import release
 
@@ -240,14 +242,16 @@ def test_success_ends_the_dead_letters_alert(plan, manager, dead_letter):
 def test_a_plan_no_longer_published_ends_its_dead_letter(plan, manager, dead_letter):
     type(plan).objects.filter(pk=plan.pk).update(is_published=False)
     tasks.watch_queue()
-    assert SyncLog.objects.get().status == SyncStatus.SUPERSEDED
+    dead_letter.refresh_from_db()
+    assert dead_letter.status == SyncStatus.SUPERSEDED
     assert not Alert.objects.get().is_open
 
 
 def test_a_deleted_plan_ends_its_dead_letter(worker_starts, plan, manager, dead_letter):
     plan.delete()
     tasks.watch_queue()
-    assert SyncLog.objects.get().status == SyncStatus.SUPERSEDED
+    dead_letter.refresh_from_db()
+    assert dead_letter.status == SyncStatus.SUPERSEDED
     assert not Alert.objects.get().is_open
 
 

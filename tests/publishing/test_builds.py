@@ -7,13 +7,15 @@ import pytest
 import time_machine
 from django.db import DatabaseError, OperationalError, transaction
 
-import publishing.release
+import publishing.local.release
 from content import services
 from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject, set_override
-from publishing import builds, changes, collection, gates, rollback, staging
+from publishing import changes
+from publishing.building import builds, rollback
+from publishing.local import collection, gates, staging
 from publishing.models import (
     Publication,
     PublishedDocument,
@@ -392,8 +394,8 @@ def test_a_release_that_no_reader_was_shown_is_none_to_go_back_to(plan, monkeypa
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(publishing.release, "_lock_for_switch", die)
-        patch.setattr(publishing.release, "_drop_unfinished", lambda *_: None)
+        patch.setattr(publishing.local.release, "_lock_for_switch", die)
+        patch.setattr(publishing.local.release, "_drop_unfinished", lambda *_: None)
         with pytest.raises(SystemExit):
             builds.publish_plan(plan.pk)
     assert staging.kept_generations("PLAN-A") == [1]
@@ -410,15 +412,15 @@ def test_a_generation_made_current_while_it_was_to_be_collected_stays(
     publish(plan)
     AcademicPlan.objects.filter(pk=plan.pk).update(title="Other")
     publish(plan)
-    real = publishing.release.take_switch_lock
+    real = publishing.local.release.take_switch_lock
 
     def wait_while_somebody_goes_back():
-        monkeypatch.setattr(publishing.release, "take_switch_lock", real)
+        monkeypatch.setattr(publishing.local.release, "take_switch_lock", real)
         rollback.make_current("PLAN-A", 1)
         return real()
 
     monkeypatch.setattr(
-        publishing.release, "take_switch_lock", wait_while_somebody_goes_back
+        publishing.local.release, "take_switch_lock", wait_while_somebody_goes_back
     )
     assert collection.collect().generations == {}
     assert staging.kept_generations("PLAN-A") == [1, 2]
@@ -482,7 +484,7 @@ def test_a_release_the_tables_do_not_know_of_is_corrected(plan, monkeypatch):
         raise SystemExit
 
     with monkeypatch.context() as patch, time_machine.travel(1_800_000_050):
-        patch.setattr(publishing.release, "_record_release", die)
+        patch.setattr(publishing.local.release, "_record_release", die)
         with pytest.raises(SystemExit):
             builds.publish_plan(plan.pk)
     assert release.read("lessons/LES-MATH-0-0.json")["stages"][0]["title"] == "Torn"

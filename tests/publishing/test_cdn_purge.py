@@ -2,9 +2,9 @@
 
 import pytest
 
-from publishing import cdn
+from publishing.cdn import purging
+from publishing.cdn.targets import DistributionError
 from publishing.models import PublishingSettings
-from publishing.targets import DistributionError
 from tests.publishing.cdn_world import TOKEN, ZONE
 
 
@@ -12,13 +12,13 @@ from tests.publishing.cdn_world import TOKEN, ZONE
 def naps(monkeypatch) -> list[float]:
     """How long it would have waited."""
     waited: list[float] = []
-    monkeypatch.setattr(cdn.time, "sleep", waited.append)
+    monkeypatch.setattr(purging.time, "sleep", waited.append)
     return waited
 
 
 @pytest.fixture
-def purger(purges) -> cdn.Purger:
-    return cdn.CloudflarePurger(zone=ZONE, token=TOKEN)
+def purger(purges) -> purging.Purger:
+    return purging.CloudflarePurger(zone=ZONE, token=TOKEN)
 
 
 def urls(count: int) -> list[str]:
@@ -54,7 +54,7 @@ def test_a_rate_limit_without_end_is_given_up_in_words(purges, purger, naps):
 def test_a_longer_limit_is_given_up_and_nobody_asks_before_it_is_over(
     purges, purger, naps, monkeypatch
 ):
-    monkeypatch.setattr(cdn.time, "monotonic", clock := SteppedClock())
+    monkeypatch.setattr(purging.time, "monotonic", clock := SteppedClock())
     purges.limit_next, purges.retry_after = 100, 300
     for _again in range(3):
         with pytest.raises(DistributionError, match="no more purges for the moment"):
@@ -78,7 +78,7 @@ def test_all_runs_of_a_process_know_of_a_limit(purges, naps):
     purges.limit_next, purges.retry_after = 1, 300
     for _run in range(2):
         with pytest.raises(DistributionError, match="no more purges for the moment"):
-            cdn.purger_of(current).purge(urls(1))
+            purging.purger_of(current).purge(urls(1))
     assert len(purges.refused) == 1
 
 
@@ -97,7 +97,7 @@ def test_a_refusal_is_said_at_once_and_without_the_token(
     purges, naps, zone, token, words
 ):
     with pytest.raises(DistributionError, match=words) as refused:
-        cdn.CloudflarePurger(zone=zone, token=token).purge(urls(1))
+        purging.CloudflarePurger(zone=zone, token=token).purge(urls(1))
     assert naps == []
     assert token not in refused.value.message
 
@@ -110,12 +110,14 @@ def test_an_api_that_does_not_answer_is_said(settings, purger):
 
 @pytest.mark.django_db
 def test_without_zone_and_token_nothing_is_purged(purges, settings):
-    assert isinstance(cdn.purger_of(PublishingSettings.get_solo()), cdn.NullPurger)
-    cdn.purger_of(PublishingSettings.get_solo()).purge(urls(3))
+    assert isinstance(
+        purging.purger_of(PublishingSettings.get_solo()), purging.NullPurger
+    )
+    purging.purger_of(PublishingSettings.get_solo()).purge(urls(3))
     assert purges.purged == []
 
 
-class OtherPurger(cdn.NullPurger):
+class OtherPurger(purging.NullPurger):
     """Another CDN's: one small class."""
 
     @classmethod
@@ -126,4 +128,4 @@ class OtherPurger(cdn.NullPurger):
 @pytest.mark.django_db
 def test_another_cdn_is_one_small_class(settings):
     settings.CDN_PURGER = f"{__name__}.OtherPurger"
-    assert isinstance(cdn.purger_of(PublishingSettings.get_solo()), OtherPurger)
+    assert isinstance(purging.purger_of(PublishingSettings.get_solo()), OtherPurger)

@@ -17,7 +17,9 @@ from django.test import Client
 
 from players import roles
 from players.models import User
-from publishing import builds, connection, secrets
+from publishing import secrets
+from publishing.building import builds
+from publishing.cdn import connection
 from publishing.models import PublishingSettings
 from tests.publishing.cdn_world import KEY_ID, PRIVATE, PUBLIC, SECRET, TOKEN, turn_on
 

@@ -6,9 +6,11 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from publishing import builds, health, s3 as buckets, verification
+from publishing.building import builds
+from publishing.cdn import s3 as buckets, verification
+from publishing.cdn.verification import Difference
 from publishing.models import Alert, AlertKind, FaultKind, SyncLog, SyncStatus
-from publishing.verification import Difference
+from publishing.watch import health
 from tests.publishing import release
 from tests.publishing.cdn_world import PRIVATE, PUBLIC, turn_on
 from tests.publishing.conftest import node

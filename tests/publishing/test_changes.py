@@ -24,7 +24,8 @@ from content.models import Lesson, LessonStage, Node, SubjectState
 from plans.models import AcademicPlan, Grade, PlanOverride, PlanSubject, Season, Stream
 from plans.services import add_subject, set_override
 from players.models import User
-from publishing import builds, changes, queue, receivers
+from publishing import changes, queue, receivers
+from publishing.building import builds
 from publishing.models import Publication, PublishingSettings
 from tests.factories.content import plant
 from tests.publishing.conftest import node

@@ -12,8 +12,11 @@ from redis.lock import Lock
 from content.models import LessonStage
 from plans.models import AcademicPlan
 from plans.services import set_override
-from publishing import builds, diagnosis, queue, staging, sync_log, tasks
+from publishing import queue, sync_log, tasks
+from publishing.building import builds
+from publishing.local import staging
 from publishing.models import SyncLog, SyncStatus
+from publishing.watch import diagnosis
 from tests.publishing import release
 from tests.publishing.conftest import node
 

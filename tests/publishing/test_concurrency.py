@@ -16,16 +16,11 @@ from django.db import connection, transaction
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
-from publishing import (
-    builds,
-    changes,
-    collection,
-    queue,
-    snapshot,
-    staging,
-    sync_log,
-)
+from publishing import changes, queue, sync_log
+from publishing.building import builds
+from publishing.local import collection, staging
 from publishing.models import Publication, PublishedDocument, SyncLog, SyncStatus
+from publishing.reads import consistent_read
 from tests.crash import reader
 from tests.factories.content import make_subject
 from tests.publishing import release
@@ -203,7 +198,7 @@ def with_or_without_redis(request, settings) -> None:
 
 def test_a_snapshot_sees_one_moment(plan):
     builds.publish_plan(plan.pk)
-    with snapshot.consistent_read():
+    with consistent_read():
         before = Node.objects.get(public_id="LES-MATH-0-0").title
         Actor(lambda: rename("Meanwhile")).done()
         assert Node.objects.get(public_id="LES-MATH-0-0").title == before

@@ -6,7 +6,9 @@ from django.db import DatabaseError, transaction
 from content.models import Node
 from plans.models import AcademicPlan
 from plans.services import add_subject, remove_override, set_override
-from publishing import builds, changes, gates, mending, release, staging
+from publishing import changes
+from publishing.building import builds
+from publishing.local import gates, mending, release, staging
 from publishing.models import LessonOffer
 from tests.publishing.conftest import node
 

@@ -11,24 +11,13 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-import publishing.release
+import publishing.local.release
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject
-from publishing import (
-    builds,
-    changes,
-    checks,
-    dashboard,
-    dashboard_pages,
-    health,
-    inspection,
-    queue,
-    rollback,
-    staging,
-    status,
-    tasks,
-)
+from publishing import changes, checks, queue, tasks
+from publishing.building import builds, rollback
+from publishing.local import staging
 from publishing.models import (
     Alert,
     FaultKind,
@@ -40,6 +29,8 @@ from publishing.models import (
     SyncStatus,
     WaitingPlan,
 )
+from publishing.pages import dashboard_pages
+from publishing.watch import dashboard, health, inspection, status
 from tests.factories.content import make_subject
 from tests.publishing import release
 
@@ -405,7 +396,7 @@ def test_repair_finishes_a_dead_builders_switch(published, monkeypatch):
 
     LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="Torn")
     with monkeypatch.context() as patch:
-        patch.setattr(publishing.release, "_record_release", die)
+        patch.setattr(publishing.local.release, "_record_release", die)
         with pytest.raises(SystemExit):
             builds.publish_plan(published.pk)
     report = health.check(full=True, repair=True)

@@ -7,8 +7,8 @@ from content import services
 from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.services import add_subject, set_override
-from publishing import builds, snapshot
-from publishing.assembly import Fresh, Kept
+from publishing.building import builds, snapshot
+from publishing.format.assembly import Fresh, Kept
 from publishing.models import LessonOffer, PublishingSettings
 from tests.factories.content import make_subject
 from tests.publishing import release

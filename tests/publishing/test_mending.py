@@ -12,15 +12,9 @@ from content.kinds import Kind
 from content.models import LessonStage
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
-from publishing import (
-    builds,
-    changes,
-    collection,
-    mending,
-    release as switching,
-    staging,
-    sync_log,
-)
+from publishing import changes, sync_log
+from publishing.building import builds
+from publishing.local import collection, mending, release as switching, staging
 from publishing.models import LessonOffer, Publication, SyncLog, SyncStatus
 from tests.publishing import release
 from tests.publishing.conftest import node

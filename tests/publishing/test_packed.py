@@ -6,8 +6,11 @@ import pytest
 
 from content.models import Node
 from plans.services import set_override
-from publishing import builds, health, rollback, staging, tasks
+from publishing import tasks
+from publishing.building import builds, rollback
+from publishing.local import staging
 from publishing.models import FaultKind, SyncStatus
+from publishing.watch import health
 from tests.publishing import release
 from tests.publishing.conftest import node
 

@@ -23,8 +23,9 @@ from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from players import roles
 from players.models import User
-from publishing import builds, drafts, preview_pages, upload_pages
+from publishing.building import builds, drafts
 from publishing.models import PublishedDocument, PublishingSettings, SyncLog
+from publishing.pages import preview_pages, upload_pages
 from tests.factories.content import Branch, make_branch, make_stage
 
 pytestmark = pytest.mark.django_db

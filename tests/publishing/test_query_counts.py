@@ -7,7 +7,8 @@ from django.test.utils import CaptureQueriesContext
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject
-from publishing import builds, changes, snapshot
+from publishing import changes
+from publishing.building import builds, snapshot
 from publishing.models import PublishingSettings
 from tests.factories.content import make_subject, plant
 

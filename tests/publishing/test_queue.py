@@ -7,7 +7,9 @@ from django.db import transaction
 
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
-from publishing import builds, distribution, queue, receivers, tasks
+from publishing import queue, receivers, tasks
+from publishing.building import builds
+from publishing.cdn import distribution
 from publishing.models import PublishingSettings, SyncLog
 from tests.factories.content import make_subject
 from tests.publishing import release

@@ -8,18 +8,12 @@ import structlog
 import time_machine
 
 from content.models import LessonStage
-from publishing import (
-    builds,
-    encoding,
-    health,
-    mending,
-    release,
-    resigning,
-    signatures,
-    signing,
-    staging,
-)
+from publishing.building import builds
+from publishing.format import encoding, signatures
+from publishing.local import mending, release, staging
 from publishing.models import PublishedDocument, PublishingSettings
+from publishing.signed import resigning, signing
+from publishing.watch import health
 from tests.publishing import release as reading
 from tests.publishing.conftest import node
 

@@ -13,18 +13,10 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
-from publishing import (
-    builds,
-    changes,
-    closure,
-    collection,
-    gates,
-    health,
-    queue,
-    rollback,
-    staging,
-    tasks,
-)
+from publishing import changes, queue, tasks
+from publishing.building import builds, rollback
+from publishing.building.rollback import RollbackError
+from publishing.local import closure, collection, gates, staging
 from publishing.models import (
     LessonOffer,
     Publication,
@@ -33,7 +25,7 @@ from publishing.models import (
     SyncLog,
     SyncStatus,
 )
-from publishing.rollback import RollbackError
+from publishing.watch import health
 from tests.publishing import release
 from tests.publishing.conftest import node
 

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from content.folding import fold
-from publishing import builds, encoding, locations, structure
+from publishing import structure
+from publishing.building import builds
+from publishing.format import encoding, locations
 from tests.factories.content import make_subject
 
 

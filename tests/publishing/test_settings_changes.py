@@ -8,8 +8,10 @@ from django.test import Client
 from plans.models import AcademicPlan
 from players import roles
 from players.models import User
-from publishing import builds, changes, queue, resigning, rollback
+from publishing import changes, queue
+from publishing.building import builds, rollback
 from publishing.models import PublishedDocument, PublishingSettings
+from publishing.signed import resigning
 from tests.publishing.cdn_world import turn_on
 from tests.publishing.conftest import node
 from tests.publishing.test_cdn_settings import PAGE, form

@@ -2,7 +2,7 @@
 
 import pytest
 
-from publishing import signing
+from publishing.signed import signing
 
 NOON = 1_800_014_400
 

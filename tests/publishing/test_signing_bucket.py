@@ -12,14 +12,17 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from content.models import LessonStage
-from publishing import builds, distribution, resigning, signing, staging, videos
+from publishing.building import builds
+from publishing.cdn import distribution
+from publishing.cdn.targets import DistributionError
+from publishing.local import staging
 from publishing.models import (
     PublishedDocument,
     PublishingSettings,
     SyncStatus,
     SyncStep,
 )
-from publishing.targets import DistributionError
+from publishing.signed import resigning, signing, videos
 from tests.publishing.cdn_world import PRIVATE, PUBLIC, turn_on
 from tests.publishing.conftest import node
 

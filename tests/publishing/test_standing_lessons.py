@@ -10,8 +10,9 @@ from content.curriculum import export_curriculum, import_curriculum
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
-from publishing import builds, documents, snapshot
-from publishing.assembly import Fresh
+from publishing.building import builds, snapshot
+from publishing.format import documents
+from publishing.format.assembly import Fresh
 from publishing.models import PublishedDocument, PublishingSettings, SyncLog
 from tests.factories.content import make_subject
 from tests.publishing import release

@@ -13,18 +13,10 @@ from django.utils import timezone
 
 from content.models import LessonStage
 from plans.models import AcademicPlan
-from publishing import (
-    builds,
-    dashboard,
-    dashboard_pages,
-    distribution,
-    plan_page,
-    queue,
-    rollback,
-    status,
-    upload_log,
-)
-from publishing.dashboard import CdnState, PlanState, Uploaded
+from publishing import queue, upload_log
+from publishing.building import builds, rollback
+from publishing.cdn import distribution
+from publishing.cdn.targets import DistributionError
 from publishing.models import (
     Publication,
     PublishingSettings,
@@ -32,7 +24,9 @@ from publishing.models import (
     SyncStatus,
     SyncStep,
 )
-from publishing.targets import DistributionError
+from publishing.pages import dashboard_pages, plan_page
+from publishing.watch import dashboard, status
+from publishing.watch.dashboard import CdnState, PlanState, Uploaded
 from tests.publishing.cdn_world import turn_on
 from tests.publishing.conftest import node
 from tests.publishing.test_metrics import scrape

@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
 from content.stage_types import SCHEMAS
-from publishing import videos
+from publishing.signed import videos
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)

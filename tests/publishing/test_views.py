@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from memora_site import logs
 from plans.services import set_override
-from publishing import builds, signing
+from publishing.building import builds
+from publishing.signed import signing
 from tests.publishing.conftest import node
 
 pytestmark = pytest.mark.django_db

@@ -24,7 +24,8 @@ from memora_site import demo_story, embedded_redis
 from memora_site.celery import app as celery_app
 from memora_site.demo_processes import ChildDiedError, Family
 from memora_site.demo_school import DEVICE_ID, PASSWORD, STUDENT_EMAIL, accounts
-from publishing import builds, changes
+from publishing import changes
+from publishing.building import builds
 from publishing.models import SyncStatus
 
 HOST = "127.0.0.1"

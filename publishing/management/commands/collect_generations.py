@@ -5,7 +5,8 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
-from publishing import collection, sync_log
+from publishing import sync_log
+from publishing.local import collection
 from publishing.management.commands._reporting import ReportingCommand
 
 

@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
-from publishing import health
 from publishing.management.commands._reporting import ReportingCommand
 from publishing.models import FaultKind, HealthReport
+from publishing.watch import health
 
 
 class Command(ReportingCommand):

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
-from publishing import diagnosis
 from publishing.management.commands._reporting import ReportingCommand
+from publishing.watch import diagnosis
 
 
 class Command(ReportingCommand):

@@ -5,8 +5,8 @@ from typing import Any
 from django.utils.translation import ngettext
 
 from content.errors import MemoraError
-from publishing import videos
 from publishing.management.commands._reporting import ReportingCommand
+from publishing.signed import videos
 
 
 class Command(ReportingCommand):

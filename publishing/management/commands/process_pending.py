@@ -6,9 +6,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
 from plans.models import AcademicPlan
-from publishing import builds, changes, distribution, status
+from publishing import changes
+from publishing.building import builds
+from publishing.cdn import distribution
 from publishing.management.commands._reporting import ReportingCommand
 from publishing.models import Publication
+from publishing.watch import status
 
 
 class Command(ReportingCommand):

@@ -7,10 +7,12 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
 from plans.models import AcademicPlan
-from publishing import builds, preview, release, status
+from publishing.building import builds, preview
+from publishing.format.validation import InvalidDocumentError
+from publishing.local import release
 from publishing.management.commands._reporting import ReportingCommand
 from publishing.models import Publication, SyncLog
-from publishing.validation import InvalidDocumentError
+from publishing.watch import status
 
 
 class Command(ReportingCommand):

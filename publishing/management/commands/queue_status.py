@@ -8,9 +8,9 @@ from django.utils.timesince import timesince
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from publishing import status
 from publishing.management.commands._reporting import ReportingCommand
-from publishing.status import QueueStatus, Run, Waiting
+from publishing.watch import status
+from publishing.watch.status import QueueStatus, Run, Waiting
 
 
 class Command(ReportingCommand):

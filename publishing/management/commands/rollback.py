@@ -7,9 +7,9 @@ from django.utils.formats import localize
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from publishing import rollback
+from publishing.building import rollback
+from publishing.building.rollback import Kept, RollbackError
 from publishing.management.commands._reporting import ReportingCommand
-from publishing.rollback import Kept, RollbackError
 
 
 class Command(ReportingCommand):

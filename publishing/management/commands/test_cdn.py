@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from publishing import connection
+from publishing.cdn import connection
 from publishing.management.commands._reporting import ReportingCommand
 
 

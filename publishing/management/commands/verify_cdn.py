@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
 from content.errors import MemoraError
-from publishing import verification
+from publishing.cdn import verification
 from publishing.management.commands._reporting import ReportingCommand
 from publishing.models import PublishingSettings
 

@@ -1,0 +1,1 @@
+"""Changing what readers see: builds, rollbacks, withdrawals; and looking ahead."""

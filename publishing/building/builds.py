@@ -1,0 +1,406 @@
+"""The story of one build: from a plan that differs to a release students read.
+
+A build reads one snapshot and records the revisions it saw, so an edit made meanwhile
+leaves the plan pending, and the same builder goes on with it. It claims a number (the
+fence) and gives up when a newer build has claimed the plan. Whatever dies where,
+readers keep a whole release and the next build goes on (`publishing.local.release`).
+"""
+
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from urllib.parse import urljoin
+
+import structlog
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from content.locks import again_after_lost_races
+from plans.models import AcademicPlan
+from publishing import changes, queue, sync_log
+from publishing.building import inventory, withdrawal
+from publishing.building.snapshot import Snapshot, take
+from publishing.cdn import distribution
+from publishing.content_urls import (
+    content_base_url,
+    gated_lesson_url,
+    local_base_url,
+)
+from publishing.format import locations
+from publishing.format.assembly import Assembly, Fresh, UnreadableReleaseError
+from publishing.format.documents import DocumentMaker
+from publishing.format.sealing import Sealed, Sealer
+from publishing.format.validation import require_sound_bits, require_valid
+from publishing.local import collection, mending, release, staging
+from publishing.local.release import (
+    Outcome,
+    Release,
+    StaleSnapshotError,
+    SupersededError,
+)
+from publishing.models import Publication, PublishingSettings, SyncLog
+from publishing.signed import signing
+
+log = structlog.get_logger(__name__)
+
+_SNAPSHOT_ATTEMPTS = 3
+_TURNS = 10
+PATIENCE = 90.0
+"""Seconds in which a builder that died has lost its lock, and a living one is done."""
+
+
+class BuildingElsewhereError(Exception):
+    """Another builder is at the plan, and has been for long."""
+
+
+def publish_plan(
+    plan_pk: int, *, trigger: str = "queue", patience: float | None = None
+) -> SyncLog | None:
+    """Build a plan now, if it is published and differs from its release; upload it.
+
+    Args:
+        patience: for how many seconds to wait for another builder of the plan; None
+            leaves the plan to that one, which goes on with what changed meanwhile.
+
+    Returns:
+        The sync log entry of this run; None when there was nothing to do or another
+        builder is at it. A failure is in the entry, with the time of the next attempt:
+        nothing is raised for it, and the published release is as it was.
+
+    Raises:
+        BuildingElsewhereError: the other builder took longer.
+    """
+    entry = build_plan(plan_pk, trigger=trigger, patience=patience)
+    if distribution.distribute() and entry is not None:
+        entry.refresh_from_db()
+    return entry
+
+
+def build_plan(
+    plan_pk: int, *, trigger: str = "queue", patience: float | None = None
+) -> SyncLog | None:
+    """As `publish_plan`, but the upload is left for `distribution.distribute`."""
+    entry = None
+    for _turn in range(_TURNS):
+        with queue.build_lock(plan_pk, patience=patience or 0) as held:
+            if held:
+                made = _build_once(plan_pk, trigger=trigger)
+                entry = made or entry
+        if not held:
+            if patience is not None:
+                raise BuildingElsewhereError(_("It is being built elsewhere."))
+            return entry
+        # Asked once the lock is free: who came for an edit while it was held, and went
+        # away, has left that edit to us.
+        if plan_pk not in changes.pending([plan_pk]):
+            queue.remove([plan_pk])
+            return entry
+        if made is not None and made.built_at is None:
+            break  # it failed: there is a time for the next attempt
+    queue.add([plan_pk])
+    return entry
+
+
+def _build_once(plan_pk: int, *, trigger: str) -> SyncLog | None:
+    """One run, if there is anything to do, by the holder of the plan's lock."""
+    sources = changes.pending([plan_pk]).get(plan_pk)
+    if sources is None:
+        return None
+    now = timezone.now()
+    claim = _claim(plan_pk, sources, trigger=trigger, now=now)
+    if claim is None:
+        return None
+    publication, entry = claim
+    try:
+        _pass_numbers_on_disk(publication)
+        with _no_garbage_collection():
+            outcome = _build_fresh(publication, now=now)
+    except Exception as error:  # noqa: BLE001 - every failure becomes a log entry
+        sync_log.record_failure(entry, error)
+    else:
+        sync_log.record_success(entry, outcome)
+    return entry
+
+
+def process_pending(*, limit: int) -> int:
+    """Bring up to ``limit`` plans up to date here, withdrawals first.
+
+    The files of lessons that were deleted for good go last. The uploads are left for
+    `distribution.distribute`.
+
+    A plan that failed waits for its next attempt, one in Dead Letter for somebody's
+    Retry; neither waits when its sources have changed since.
+
+    Returns:
+        How many plans are left that could be built now.
+    """
+    _mend()
+    _withdraw_all()
+    work = changes.pending()
+    resting = sync_log.resting(timezone.now())
+    ready = [pk for pk, now in work.items() if resting.get(pk) != now]
+    queue.remove(queue.waiting() - work.keys())
+    build_plans(ready[:limit])
+    _remove_deleted_lessons()
+    return max(len(ready) - limit, 0)
+
+
+def build_plans(plan_pks: Iterable[int], *, trigger: str = "queue") -> None:
+    """`build_plan` for each; none waits for what is wrong with another."""
+    for plan_pk in plan_pks:
+        try:
+            build_plan(plan_pk, trigger=trigger)
+        except DatabaseError:
+            # What goes wrong in the build itself has an entry in the sync log.
+            log.exception("plan_not_claimed", plan=plan_pk)
+
+
+def _mend() -> None:
+    """Before anything is taken away: what the tables do not know may need it."""
+    try:
+        mending.mend_if_torn()
+    except Exception:
+        # Each build tries again, and writes down why it cannot.
+        log.exception("mending_failed")
+
+
+def _withdraw_all() -> None:
+    """Take away what is no longer published; what cannot be now waits its turn."""
+    for publication_pk in changes.to_withdraw():
+        try:
+            withdrawal.withdraw(publication_pk)
+        except Exception:
+            # The disk or the database refused: builds need not wait for it.
+            log.exception("plan_withdrawal_failed", publication=publication_pk)
+
+
+def _remove_deleted_lessons() -> None:
+    """What was deleted for good goes with the release that no longer has it."""
+    try:
+        collection.remove_deleted_lessons()
+    except (OSError, DatabaseError):
+        log.exception("deleted_lessons_left_to_collection")
+
+
+def _claim(
+    plan_pk: int, sources: changes.Sources, *, trigger: str, now: datetime
+) -> tuple[Publication, SyncLog] | None:
+    """Take the plan's next number, and open its log entry.
+
+    MariaDB may end a claim that waits for an editor's row, to let the editor go on:
+    then it is made again.
+
+    Returns:
+        None when the plan has been deleted or unpublished meanwhile.
+    """
+    claim_once = partial(_claim_once, plan_pk, sources, trigger=trigger, now=now)
+    return again_after_lost_races(claim_once)
+
+
+def _claim_once(
+    plan_pk: int, sources: changes.Sources, *, trigger: str, now: datetime
+) -> tuple[Publication, SyncLog] | None:
+    with transaction.atomic():
+        published = AcademicPlan.objects.filter(is_published=True)
+        plan = published.select_for_update().filter(pk=plan_pk).first()
+        if plan is None:
+            return None
+        rows = Publication.objects.select_for_update()
+        publication = rows.filter(plan_public_id=plan.public_id).first()
+        if publication is None:
+            publication = Publication.objects.create(
+                plan_public_id=plan.public_id,
+                fence=withdrawal.newest_withdrawn_number(),
+            )
+        publication.plan = plan
+        publication.fence += 1
+        publication.save(update_fields=["plan", "fence"])
+        entry = sync_log.open_entry(plan, sources, trigger=trigger, now=now)
+    return publication, entry
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A build's hundred thousands of values live to its end.
+
+    To look through them for garbage again and again takes a third of its time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _pass_numbers_on_disk(publication: Publication) -> None:
+    """A number the disk has used already (by a database since lost) stays its own.
+
+    Raises:
+        SupersededError: a newer build has claimed the plan.
+        OSError: the disk does not tell.
+    """
+    on_disk = max(staging.kept_generations(publication.plan_public_id), default=0)
+    if on_disk < publication.fence:
+        return
+    mine = Publication.objects.filter(pk=publication.pk, fence=publication.fence)
+    if not mine.update(fence=on_disk + 1):
+        raise SupersededError("a newer build has claimed the plan")
+    publication.fence = on_disk + 1
+
+
+def _build_fresh(publication: Publication, *, now: datetime) -> Outcome:
+    """Build, and again when another plan's build got in between.
+
+    Raises:
+        StaleSnapshotError: it did so three times.
+    """
+    for _attempt in range(_SNAPSHOT_ATTEMPTS - 1):
+        with suppress(StaleSnapshotError):
+            return _build(publication, now=now)
+    return _build(publication, now=now)
+
+
+def _build(publication: Publication, *, now: datetime) -> Outcome:
+    """Read, make, check, write, switch.
+
+    Raises:
+        InvalidDocumentError, StagingError, OSError, SupersededError,
+        StaleSnapshotError: nothing that readers see has changed.
+    """
+    assert publication.plan_id is not None
+    snapshot = take(publication.plan_id)
+    if snapshot.switches != staging.switches():
+        mending.mend()
+        snapshot = take(publication.plan_id)
+    try:
+        made = make_release(snapshot, now=now)
+    except UnreadableReleaseError:
+        # What is damaged there is written anew.
+        snapshot = replace(take(publication.plan_id, full=True), torn=True)
+        made = make_release(snapshot, now=now)
+    require_valid(made.to_write.values())
+    staging.require_space(
+        needed=sum(len(document.data) for document in made.to_write.values()),
+        min_free_percent=snapshot.settings.min_free_disk_percent,
+    )
+    return release.stage_and_switch(publication, made, now=now)
+
+
+def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
+    """The release this snapshot makes; nothing is written yet.
+
+    Raises:
+        BitConflictError: two lessons share a progress bit.
+        UnreadableReleaseError: what the release would build upon is not there.
+    """
+    old = inventory.ReleaseReader(snapshot.previous)
+    _require_sound_bits(snapshot, old)
+    plan_id, current = snapshot.plan.id, snapshot.settings
+    sealer = Sealer(
+        previous=inventory.believable(snapshot),
+        now=int(now.timestamp()),
+        newest_version=snapshot.newest_version,
+    )
+    maker = DocumentMaker(
+        plan=snapshot.plan,
+        links=SettingsLinks(current),
+        sealer=sealer,
+        signer=signing.video_signer(current) if current.embed_signed_urls else None,
+        is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
+        lesson_sources=snapshot.lesson_sources,
+    )
+    fresh = Assembly(maker, old, current.search_shard_threshold).build(
+        snapshot.subjects, same_trees=not (snapshot.is_full or snapshot.whole)
+    )
+    documents = sealer.sealed
+    there = inventory.plan_files(plan_id)
+    mine = {path for path, made in documents.items() if made.schema != "lesson"}
+    offers: Mapping[str, bool] | None = fresh
+    gone: Set[str]
+    kept: Set[str]
+    if snapshot.is_full:
+        known = {p for p in snapshot.previous if locations.lesson_id_of(p) is None}
+        gone, kept = known - mine, mine
+    elif snapshot.whole:
+        replaced = inventory.replaced(snapshot, old)
+        gone = (replaced.paths & there) - mine
+        kept = (there | mine) - gone
+        offers = inventory.offers_with(fresh, plan_id=plan_id, replaced=replaced)
+    else:
+        gone, kept, offers = set(), there | mine, None
+    standing = {
+        locations.lesson(lesson_id)
+        for subject in snapshot.subjects
+        if isinstance(subject, Fresh)
+        for lesson_id in subject.standing & fresh.keys()
+    }
+    lost = inventory.missing(documents.keys() | standing, there)
+    if lost & standing:
+        raise UnreadableReleaseError(min(lost))
+    to_write = {
+        path: document
+        for path, document in documents.items()
+        if document.changed or path in lost
+    }
+    return Release(
+        plan_id=plan_id,
+        documents=documents,
+        to_write=to_write,
+        confirmed=_confirmed(documents, to_write),
+        kept=[path for path in kept if path not in to_write],
+        gone=gone,
+        offers=offers,
+        built_from=snapshot.built_from,
+        removals=snapshot.removals,
+    )
+
+
+def _confirmed(
+    documents: Mapping[str, Sealed], to_write: Mapping[str, Sealed]
+) -> dict[str, Sealed]:
+    """The lessons that are as they were though what they are made of may not be."""
+    return {
+        path: document
+        for path, document in documents.items()
+        if path not in to_write
+        and document.before is not None
+        and document.record.source
+        and document.record != document.before
+    }
+
+
+def _require_sound_bits(snapshot: Snapshot, old: inventory.ReleaseReader) -> None:
+    """Refuse a progress bit that two lessons share, now or over time (DESIGN 2).
+
+    Raises:
+        BitConflictError: names the subject's bitmap and both lessons.
+    """
+    for subject in snapshot.subjects:
+        if not isinstance(subject, Fresh):
+            continue
+        root = subject.root
+        path = locations.bitmap(snapshot.plan.id, root.id)
+        require_sound_bits(path, root, inventory.published_bits(path, old))
+
+
+class SettingsLinks:
+    """Links as the settings of one snapshot make them."""
+
+    def __init__(self, current: PublishingSettings) -> None:
+        self._current = current
+        self._base = content_base_url(current)
+
+    def content(self, path: str) -> str:
+        return self._base + path
+
+    def upload(self, url: str) -> str:
+        return urljoin(local_base_url(self._current), url)
+
+    def gated_lesson(self, lesson_id: str) -> str:
+        return gated_lesson_url(lesson_id, self._current)

@@ -1,0 +1,1 @@
+"""From the disk to the CDN: upload, delete, purge, verify."""

@@ -1,0 +1,207 @@
+"""“Test connection”: does the CDN of the settings do what publishing needs of it.
+
+Writes a probe, reads it back, compares, reads it as a student would, and deletes it; in
+the private bucket, too, where a student must not be able to read it. Every step says in
+words what is wrong, and none says a key.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+import urllib3
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from content.errors import MemoraError
+from publishing.cdn import purging
+from publishing.cdn.targets import Target, Targets, targets_of
+from publishing.content_urls import bucket_url, cdn_base_url
+from publishing.format import encoding
+from publishing.models import PublishingSettings
+
+log = structlog.get_logger(__name__)
+
+_PROBES = "memora-probe"
+_TIMEOUT = urllib3.Timeout(connect=5, read=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was tried; ``said`` is what came of it."""
+
+    name: str
+    ok: bool
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All that was tried, in order; it stops where going on makes no sense."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(step.ok for step in self.steps)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"ok": self.ok, "steps": [asdict(step) for step in self.steps]}
+
+
+def check() -> Result:
+    """Try everything with the settings as they are stored."""
+    result = Result(tuple(_steps(PublishingSettings.get_solo())))
+    failed = [step.name for step in result.steps if not step.ok]
+    log.info("cdn_connection_tested", ok=result.ok, failed=failed)
+    return result
+
+
+def _steps(current: PublishingSettings) -> Iterator[Step]:
+    path, data = _probe()
+    targets, settings_step = _targets(current)
+    yield settings_step
+    if targets is None:
+        return
+    steps = [*_try_target(_("public"), targets.public, path, data)]
+    yield from steps
+    if all(step.ok for step in steps):
+        yield _attempt(
+            _("read through the CDN base URL"),
+            lambda: _read_publicly(current, path, data),
+        )
+    yield from _remove(_("public"), targets.public, path, steps)
+    if targets.private is not None:
+        # Another one: a cache may still answer with the first.
+        path, data = _probe()
+        steps = [*_try_target(_("private"), targets.private, path, data)]
+        yield from steps
+        if all(step.ok for step in steps):
+            yield _attempt(
+                _("private bucket is private"),
+                lambda: _is_hidden(current, path, data),
+            )
+        yield from _remove(_("private"), targets.private, path, steps)
+    if current.cloudflare_zone:
+        yield _attempt(
+            _("purge from Cloudflare's cache"),
+            lambda: _purge(current, path),
+        )
+
+
+def _probe() -> tuple[str, bytes]:
+    """A path nobody uses, and bytes nobody has."""
+    data = f'{{"probe":"{secrets.token_hex(16)}"}}'.encode()
+    return f"{_PROBES}/{secrets.token_hex(8)}.json", data
+
+
+def _targets(current: PublishingSettings) -> tuple[Targets | None, Step]:
+    name = _("settings")
+    try:
+        current.clean()
+    except ValidationError as error:
+        return None, Step(name, ok=False, said=" ".join(error.messages))
+    try:
+        targets = targets_of(current)
+    except MemoraError as error:
+        return None, Step(name, ok=False, said=error.message)
+    return targets, Step(name, ok=True, said=_("complete"))
+
+
+def _attempt(name: str, work: Callable[[], str]) -> Step:
+    """``work`` answers what is wrong, or ""."""
+    try:
+        fault = work()
+    except MemoraError as error:
+        fault = error.message
+    return Step(name, ok=not fault, said=fault or _("works"))
+
+
+def _try_target(place: str, target: Target, path: str, data: bytes) -> Iterator[Step]:
+    def write() -> str:
+        target.put(path, data, sha256=encoding.sha256(data))
+        return ""
+
+    def compare() -> str:
+        if target.has(path, data, sha256=encoding.sha256(data)):
+            return "" if target.read(path) == data else _("It has other bytes there.")
+        return _("It said that it stored the probe, but has something else there.")
+
+    def look() -> str:
+        found = target.list(f"{_PROBES}/")
+        return "" if path in found else _("Its listing lacks what was just stored.")
+
+    for name, work in (
+        (_("%(place)s bucket: write"), write),
+        (_("%(place)s bucket: read back and compare"), compare),
+        (_("%(place)s bucket: list"), look),
+    ):
+        step = _attempt(name % {"place": place}, work)
+        yield step
+        if not step.ok:
+            return
+
+
+def _remove(place: str, target: Target, path: str, steps: list[Step]) -> Iterator[Step]:
+    """Delete the probe, if there may be one."""
+    if not steps[0].ok:
+        return
+
+    def delete() -> str:
+        target.delete([path])
+        return "" if target.read(path) is None else _("It is still there.")
+
+    yield _attempt(_("%(place)s bucket: delete") % {"place": place}, delete)
+
+
+def _read_publicly(current: PublishingSettings, path: str, data: bytes) -> str:
+    status, body, headers = _fetch(cdn_base_url(current) + path)
+    kind = headers.get("Content-Type", "")
+    if status != HTTPStatus.OK:
+        return _(
+            "%(url)s answered HTTP %(status)s. Does this address lead to the public "
+            "bucket, and may anyone read it?"
+        ) % {"url": cdn_base_url(current) + path, "status": status or "–"}
+    if body != data:
+        return _("The base URL leads to something else than the public bucket.")
+    if not kind.startswith("application/json"):
+        return _("Files arrive as “%(kind)s” instead of JSON.") % {"kind": kind}
+    if current.cloudflare_zone and headers.get("CF-Cache-Status") == "DYNAMIC":
+        return _(
+            "Cloudflare keeps no copies of files: every read goes to the bucket. A cache "
+            "rule for this address is missing (docs/runbooks/cdn-setup.md)."
+        )
+    return ""
+
+
+def _is_hidden(current: PublishingSettings, path: str, data: bytes) -> str:
+    own = f"{bucket_url(current, current.cdn_private_bucket)}/"
+    for address in (cdn_base_url(current), own):
+        _status, body, _headers = _fetch(address + path)
+        if body == data:
+            return _(
+                "Anyone can read the private bucket at %(url)s. Gated lessons would be "
+                "open to all."
+            ) % {"url": address}
+    return ""
+
+
+def _fetch(url: str) -> tuple[int, bytes, Mapping[str, str]]:
+    """Status, body and headers as a student's app gets them; 0 for no answer."""
+    # Another query each time: a cache must not answer for the bucket.
+    address = f"{url}?probe={secrets.token_hex(4)}"
+    try:
+        with urllib3.PoolManager(retries=False, timeout=_TIMEOUT) as http:
+            answer = http.request("GET", address)
+    except urllib3.exceptions.HTTPError:
+        return 0, b"", {}
+    return answer.status, answer.data, answer.headers
+
+
+def _purge(current: PublishingSettings, path: str) -> str:
+    purging.purger_of(current).purge([cdn_base_url(current) + path])
+    return ""

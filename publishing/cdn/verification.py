@@ -1,0 +1,170 @@
+"""Is the CDN what it should be: every object against the bytes here, both ways.
+
+The tables' belief about the CDN is not asked. A listing gives size and MD5 of what is
+really stored; where it has no MD5, the bytes are read.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from publishing.cdn import distribution, uploads, wanted
+from publishing.cdn.targets import Held, Target, Targets, targets_of
+from publishing.cdn.wanted import Wanted
+from publishing.format import encoding
+from publishing.local import staging
+from publishing.models import CONTENT_PATH_LENGTH, PublishingSettings
+
+_FOLDERS = ("lessons/", "plans/")
+"""All that is ours in a bucket."""
+Progress = Callable[[int, int], None]
+
+
+class Difference(StrEnum):
+    """How the CDN can differ from what is published here."""
+
+    MISSING = "missing"
+    DIFFERENT = "different"
+    EXTRA = "extra"
+    EXPOSED = "exposed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One object that is not as it should be; ``place`` is public or private."""
+
+    kind: Difference
+    place: str
+    path: str
+    why: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind.value,
+            "place": self.place,
+            "path": self.path,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was compared, what differs now, and how many differences were mended."""
+
+    checked: int
+    findings: tuple[Finding, ...]
+    repaired: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+
+def verify(*, repair: bool = False, progress: Progress | None = None) -> Report:
+    """Compare everything; with ``repair`` upload and delete what differs, and look again.
+
+    Raises:
+        DistributionError, SecretsError: the CDN cannot be looked at.
+    """
+    targets = targets_of(PublishingSettings.get_solo())
+    found = _compare(targets, progress or (lambda _done, _of: None))
+    if not repair or found.ok:
+        return found
+    for target in targets.all():
+        here = {f.path for f in found.findings if f.place == _name(targets, target)}
+        foreign = {path for path in here if len(path) > CONTENT_PATH_LENGTH}
+        target.delete(foreign)
+        uploads.doubt(target.id, here - foreign)
+    distribution.distribute(even_resting=True)
+    after = _compare(targets, progress or (lambda _done, _of: None))
+    return Report(
+        checked=after.checked,
+        findings=after.findings,
+        repaired=len(set(found.findings) - set(after.findings)),
+    )
+
+
+def reach() -> None:
+    """Ask the CDN for something, whatever it answers.
+
+    Raises:
+        DistributionError, SecretsError: it did not.
+    """
+    for target in targets_of(PublishingSettings.get_solo()).all():
+        target.read("plans/manifest.json")  # no plan can have this name
+
+
+def _compare(targets: Targets, progress: Progress) -> Report:
+    held = {
+        target.id: {
+            path: entry
+            for folder in _FOLDERS
+            for path, entry in target.list(folder).items()
+        }
+        for target in targets.all()
+    }
+    # After the listing: what a distributor changes meanwhile is looked at again below.
+    should = wanted.of_everything(targets)
+    suspects = list(_suspects(targets, should.files, held, progress))
+    extra = list(_extra(targets, should, held))
+    return Report(checked=len(should.files), findings=tuple(suspects + extra))
+
+
+def _suspects(
+    targets: Targets,
+    files: list[Wanted],
+    held: dict[str, dict[str, Held]],
+    progress: Progress,
+) -> Iterator[Finding]:
+    with ThreadPoolExecutor(settings.UPLOAD_CONCURRENCY) as pool:
+        faults = pool.map(
+            lambda file: _fault(file, held[file.target.id].get(file.path)), files
+        )
+        for number, (file, fault) in enumerate(zip(files, faults, strict=True), 1):
+            if number % 100 == 0 or number == len(files):
+                progress(number, len(files))
+            if fault is not None:
+                kind, why = fault
+                yield Finding(kind, _name(targets, file.target), file.path, why)
+
+
+def _fault(file: Wanted, listed: Held | None) -> tuple[Difference, str] | None:
+    data = staging.read(file.source)
+    if data is None or encoding.sha256(data) != file.sha256:
+        # Replaced since, or damaged here, which `content_health` looks for.
+        return None
+    if listed is not None and file.target.holds(listed, data):
+        return None
+    # Not in the listing, or not with an MD5: ask for the object itself.
+    if file.target.has(file.path, data, sha256=file.sha256):
+        return None
+    if file.target.read(file.path) is None:
+        return Difference.MISSING, _("it is not on the CDN")
+    return Difference.DIFFERENT, _("its bytes or its hash there are others")
+
+
+def _extra(
+    targets: Targets,
+    should: wanted.WantedFiles,
+    held: dict[str, dict[str, Held]],
+) -> Iterator[Finding]:
+    ours = {(file.target.id, file.path) for file in should.files}
+    gated = wanted.gated_paths()
+    for target in targets.all():
+        for path in sorted(held[target.id]):
+            if (target.id, path) in ours:
+                continue
+            if target.id == targets.public.id and path in gated:
+                kind, why = Difference.EXPOSED, _("the lesson needs an entitlement")
+            else:
+                kind, why = Difference.EXTRA, _("no release has it")
+            yield Finding(kind, _name(targets, target), path, why)
+
+
+def _name(targets: Targets, target: Target) -> str:
+    return "public" if target.id == targets.public.id else "private"

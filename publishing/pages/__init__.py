@@ -1,0 +1,1 @@
+"""Publishing's pages in the admin."""

@@ -1,0 +1,152 @@
+"""The page of the publishing settings: secrets that only go in, and "Test connection"."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import models
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _, gettext_lazy
+from django.views.decorators.debug import sensitive_post_parameters
+from solo.admin import SingletonModelAdmin
+
+from publishing import secrets
+from publishing.cdn import connection
+from publishing.models import PublishingSettings
+from publishing.secrets import SecretsError
+
+
+class SecretField(forms.CharField):
+    """A secret that can be entered and never read again; left empty, it stays."""
+
+    def __init__(self, *, label: Any, help_text: Any = "") -> None:
+        super().__init__(
+            label=label,
+            help_text=help_text,
+            required=False,
+            widget=forms.PasswordInput(
+                attrs={"autocomplete": "new-password", "dir": "ltr"},
+                render_value=False,
+            ),
+        )
+
+    def has_changed(self, _initial: Any, data: Any) -> bool:
+        """The field is drawn empty, whatever is stored: only an entry is a change."""
+        return bool(data)
+
+
+class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Every setting; a secret is entered, kept or forgotten, and never shown."""
+
+    cdn_access_key = SecretField(label=gettext_lazy("Access key id"))
+    cdn_secret_key = SecretField(label=gettext_lazy("Secret access key"))
+    cloudflare_token = SecretField(
+        label=gettext_lazy("Cloudflare API token"),
+        help_text=gettext_lazy("With the permission “Cache Purge” for the zone alone."),
+    )
+    forget_secrets = forms.BooleanField(
+        label=gettext_lazy("Forget the stored secrets that are not entered anew"),
+        required=False,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in PublishingSettings.SECRETS:
+            self.initial.pop(name, None)  # not even encrypted
+            if name in self.fields and getattr(self.instance, name):
+                self.fields[name].widget.attrs["placeholder"] = _(
+                    "stored; leave empty to keep it"
+                )
+
+    def clean(self) -> dict[str, Any]:
+        """Put each secret's stored form where the model expects it."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        forgets = cleaned.get("forget_secrets")
+        for name in PublishingSettings.SECRETS:
+            entered = cleaned.get(name) or ""
+            try:
+                stored = secrets.encrypt(entered)
+            except SecretsError as error:
+                self.add_error(name, ValidationError(error.message))
+                stored = ""
+            kept = "" if forgets else getattr(self.instance, name)
+            cleaned[name] = stored or kept
+        return cleaned
+
+
+class PublishingSettingsAdmin(SingletonModelAdmin):
+    form = PublishingSettingsForm
+    change_form_template = "admin/publishing/settings_form.html"
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    fieldsets = (
+        (
+            gettext_lazy("Where students read"),
+            {"fields": ("local_domain", "local_fallback_mode")},
+        ),
+        (
+            gettext_lazy("CDN"),
+            {
+                "fields": (
+                    "cdn_enabled",
+                    "cdn_base_url",
+                    "cdn_endpoint",
+                    "cdn_region",
+                    "cdn_path_style",
+                    "cdn_bucket",
+                    "cdn_private_bucket",
+                    "cdn_access_key",
+                    "cdn_secret_key",
+                    "cdn_gzip",
+                    "cloudflare_zone",
+                    "cloudflare_token",
+                    "forget_secrets",
+                )
+            },
+        ),
+        (
+            gettext_lazy("When and how to publish"),
+            {
+                "fields": (
+                    "batch_threshold",
+                    "search_shard_threshold",
+                    "kept_generations",
+                    "min_free_disk_percent",
+                )
+            },
+        ),
+        (
+            gettext_lazy("Videos"),
+            {"fields": ("signed_url_hours", "embed_signed_urls")},
+        ),
+    )
+
+    def get_urls(self) -> list[URLPattern]:
+        own = path(
+            "test-connection/",
+            self.admin_site.admin_view(self.test_connection),
+            name="publishing_test_connection",
+        )
+        return [own, *super().get_urls()]
+
+    @method_decorator(sensitive_post_parameters(*PublishingSettings.SECRETS))
+    def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
+        return super().changeform_view(*args, **kwargs)
+
+    def test_connection(self, request: HttpRequest) -> HttpResponse:
+        """Try the stored settings, and say step by step what came of it.
+
+        Raises:
+            PermissionDenied: this person may not change the settings.
+        """
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            for step in connection.check().steps:
+                level = messages.SUCCESS if step.ok else messages.ERROR
+                messages.add_message(request, level, f"{step.name}: {step.said}")
+        return HttpResponseRedirect(
+            reverse("admin:publishing_publishingsettings_change")
+        )

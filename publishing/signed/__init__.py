@@ -1,0 +1,1 @@
+"""What needs a signature to be read: gated lessons and videos."""

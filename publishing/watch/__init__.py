@@ -1,0 +1,1 @@
+"""How publishing is: status, health, figures for people and for Prometheus."""
