@@ -44,7 +44,20 @@ def validate_public_id(value: str) -> None:
         )
 
 
-class PublicIdField(models.CharField):  # type: ignore[type-arg]
+class ExactCharField(models.CharField):  # type: ignore[type-arg]
+    """Text in which case counts on every database: ids, codes, paths.
+
+    Two that differ by case name two files. MariaDB must be told so.
+    """
+
+    def db_parameters(self, connection: Any) -> Any:
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "mysql":
+            parameters["collation"] = "utf8mb4_bin"
+        return parameters
+
+
+class PublicIdField(ExactCharField):
     """An immutable, URL-safe id that clients see and published files are named by."""
 
     default_validators = [validate_public_id]
@@ -54,13 +67,6 @@ class PublicIdField(models.CharField):  # type: ignore[type-arg]
         kwargs.setdefault("unique", True)
         kwargs.setdefault("verbose_name", _("id"))
         super().__init__(*args, **kwargs)
-
-    def db_parameters(self, connection: Any) -> Any:
-        """Ids differ by case, as the files they name do; MariaDB must be told so."""
-        parameters = super().db_parameters(connection)
-        if connection.vendor == "mysql":
-            parameters["collation"] = "utf8mb4_bin"
-        return parameters
 
 
 class FoldedField(models.TextField):  # type: ignore[type-arg]

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
 
-from content.fields import validate_item_code
+from content.fields import ExactCharField, validate_item_code
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import signals
 from players.errors import AppendOnlyError
@@ -316,7 +316,7 @@ class Entitlement(models.Model):
     player = models.ForeignKey(
         PlayerProfile, models.CASCADE, related_name="entitlements"
     )
-    item = models.CharField(
+    item = ExactCharField(
         _("product code"), max_length=64, validators=[validate_item_code]
     )
     valid_until = models.DateTimeField(
@@ -338,7 +338,7 @@ class Entitlement(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.item
+        return str(self.item)
 
 
 class SecurityEventType(models.TextChoices):

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from content.fields import ExactCharField
 from content.kinds import ID_MAX_LENGTH
 from players.models import PlayerProfile
 from progress.errors import LedgerIsAppendOnlyError
@@ -56,10 +57,10 @@ class InteractionLog(models.Model):
         verbose_name=_("player"),
     )
     type = models.CharField(_("what"), max_length=20, choices=InteractionType.choices)
-    reference_id = models.CharField(
+    reference_id = ExactCharField(
         _("about"), max_length=ID_MAX_LENGTH, help_text=_("A lesson's id, usually.")
     )
-    subject_id = models.CharField(_("subject"), max_length=ID_MAX_LENGTH, blank=True)
+    subject_id = ExactCharField(_("subject"), max_length=ID_MAX_LENGTH, blank=True)
     bit_index = models.PositiveIntegerField(_("progress bit"), null=True, blank=True)
     hearts = models.PositiveSmallIntegerField(
         _("hearts"),
@@ -82,14 +83,14 @@ class InteractionLog(models.Model):
         blank=True,
     )
     """Hashed: a database may compare text without case, and keys are exact."""
-    first_of = models.CharField(  # noqa: DJ001 - NULL is never a duplicate
+    first_of = ExactCharField(
         max_length=ID_MAX_LENGTH,
         null=True,
         blank=True,
         editable=False,
     )
     """The lesson's id when this was its first completion, else NULL."""
-    record_of = models.CharField(  # noqa: DJ001 - NULL is never a duplicate
+    record_of = ExactCharField(
         max_length=ID_MAX_LENGTH + 2,
         null=True,
         blank=True,
@@ -151,7 +152,7 @@ class StructureProgress(models.Model):
         related_name="structure_progress",
         verbose_name=_("player"),
     )
-    subject_id = models.CharField(_("subject"), max_length=ID_MAX_LENGTH)
+    subject_id = ExactCharField(_("subject"), max_length=ID_MAX_LENGTH)
     progress_bitmap = models.TextField(
         _("bitmap"), blank=True, help_text=_("Redis's own bytes, as Base64.")
     )
@@ -176,7 +177,7 @@ class StructureProgress(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.subject_id
+        return str(self.subject_id)
 
 
 class ReviewCard(models.Model):
@@ -188,9 +189,9 @@ class ReviewCard(models.Model):
         related_name="review_cards",
         verbose_name=_("player"),
     )
-    item_id = models.CharField(_("item"), max_length=ID_MAX_LENGTH)
-    lesson_id = models.CharField(_("lesson"), max_length=ID_MAX_LENGTH)
-    subject_id = models.CharField(_("subject"), max_length=ID_MAX_LENGTH)
+    item_id = ExactCharField(_("item"), max_length=ID_MAX_LENGTH)
+    lesson_id = ExactCharField(_("lesson"), max_length=ID_MAX_LENGTH)
+    subject_id = ExactCharField(_("subject"), max_length=ID_MAX_LENGTH)
     state = models.JSONField(_("memory"), help_text=_("The FSRS card."))
     due_at = models.DateTimeField(_("due"))
     last_reviewed_at = models.DateTimeField(_("last review"), null=True, blank=True)
@@ -207,4 +208,4 @@ class ReviewCard(models.Model):
         indexes = [models.Index(fields=["player", "due_at"], name="progress_due")]
 
     def __str__(self) -> str:
-        return self.item_id
+        return str(self.item_id)

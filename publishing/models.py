@@ -12,6 +12,7 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 from solo.models import SingletonModel
 
+from content.fields import ExactCharField
 from content.kinds import ID_MAX_LENGTH
 from content.locks import again_after_lost_races
 from plans.models import AcademicPlan
@@ -226,9 +227,7 @@ class Publication(models.Model):
         related_name="publication",
         verbose_name=_("plan"),
     )
-    plan_public_id = models.CharField(
-        _("plan id"), max_length=ID_MAX_LENGTH, unique=True
-    )
+    plan_public_id = ExactCharField(_("plan id"), max_length=ID_MAX_LENGTH, unique=True)
     fence = models.PositiveBigIntegerField(default=0)
     """The number of the newest build that claimed this plan; older ones give up."""
     generation = models.PositiveBigIntegerField(_("generation"), null=True, blank=True)
@@ -258,8 +257,8 @@ class Publication(models.Model):
 class PublishedDocument(models.Model):
     """A file as published: what decides whether it must be written again."""
 
-    path = models.CharField(_("path"), max_length=CONTENT_PATH_LENGTH, unique=True)
-    lesson_id = models.CharField(
+    path = ExactCharField(_("path"), max_length=CONTENT_PATH_LENGTH, unique=True)
+    lesson_id = ExactCharField(
         max_length=ID_MAX_LENGTH, blank=True, db_index=True, editable=False
     )
     """The lesson whose file this is; "" for a plan's own file."""
@@ -289,7 +288,7 @@ class PublishedDocument(models.Model):
         verbose_name_plural = _("published files")
 
     def __str__(self) -> str:
-        return self.path
+        return str(self.path)
 
 
 class UploadedDocument(models.Model):
@@ -301,7 +300,7 @@ class UploadedDocument(models.Model):
 
     target = models.CharField(max_length=16)
     """Which bucket, of which server (`cdn.targets`); another one starts empty."""
-    path = models.CharField(_("path"), max_length=CONTENT_PATH_LENGTH)
+    path = ExactCharField(_("path"), max_length=CONTENT_PATH_LENGTH)
     sha256 = models.CharField(max_length=64, blank=True)
     """Of the content as verified there; "" while that is not known."""
     size = models.PositiveIntegerField(_("bytes"), default=0)
@@ -329,7 +328,7 @@ class UploadedDocument(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.path
+        return str(self.path)
 
 
 class LessonOffer(models.Model):
@@ -342,7 +341,7 @@ class LessonOffer(models.Model):
     publication = models.ForeignKey(
         Publication, models.CASCADE, related_name="lesson_offers"
     )
-    lesson_id = models.CharField(max_length=ID_MAX_LENGTH)
+    lesson_id = ExactCharField(max_length=ID_MAX_LENGTH)
     is_open = models.BooleanField()
 
     class Meta:
@@ -358,7 +357,7 @@ class LessonOffer(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.lesson_id
+        return str(self.lesson_id)
 
 
 class SwitchLock(models.Model):
@@ -434,7 +433,7 @@ class SyncLog(models.Model):
         related_name="sync_logs",
         verbose_name=_("plan"),
     )
-    plan_public_id = models.CharField(_("plan id"), max_length=ID_MAX_LENGTH)
+    plan_public_id = ExactCharField(_("plan id"), max_length=ID_MAX_LENGTH)
     status = models.CharField(
         _("status"), max_length=12, choices=SyncStatus.choices, db_index=True
     )
@@ -466,7 +465,7 @@ class SyncLog(models.Model):
     bytes_uploaded = models.PositiveBigIntegerField(_("bytes uploaded"), default=0)
     upload_seconds = models.FloatField(_("seconds to upload"), default=0)
     error = models.TextField(_("error"), blank=True)
-    error_document = models.CharField(
+    error_document = ExactCharField(
         _("in the file"), max_length=CONTENT_PATH_LENGTH, blank=True
     )
     error_json_path = models.CharField(_("at"), max_length=255, blank=True)
@@ -603,11 +602,9 @@ class Alert(models.Model):
     """Something that System Managers must know, once, until it is over."""
 
     kind = models.CharField(_("kind"), max_length=20, choices=AlertKind.choices)
-    key = models.CharField(_("about"), max_length=ID_MAX_LENGTH, blank=True)
+    key = ExactCharField(_("about"), max_length=ID_MAX_LENGTH, blank=True)
     """Which one of its kind: a plan's id; "" where there is only one."""
-    open_key = models.CharField(  # noqa: DJ001 - NULLs do not collide, "" would
-        max_length=100, null=True, editable=False
-    )
+    open_key = ExactCharField(max_length=100, null=True, editable=False)
     """``kind:key`` while the alert is open, NULL afterwards."""
     message = models.TextField(_("message"))
     raised_at = models.DateTimeField(_("raised"), db_index=True)
