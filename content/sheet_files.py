@@ -1,12 +1,14 @@
 """Spreadsheet files: rows of text as XLSX or CSV, and back.
 
 A cell that would be a formula is text: in XLSX by its type, in CSV by an apostrophe
-before it, which reading takes away again.
+before it, which reading takes away again. One that has such an apostrophe of its own
+gets another.
 """
 
 import csv
 import io
 import zipfile
+import zlib
 from typing import Any
 
 import openpyxl
@@ -24,6 +26,23 @@ _MAX_UNPACKED = 200 * 1024 * 1024
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    InvalidFileException,
+    RuntimeError,  # zipfile's word for a password, or an unknown compression
+    EOFError,
+    OSError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+)
+"""What reading a damaged or unusual workbook raises, down to its zip and its XML."""
+
+
 class SheetError(MemoraError):
     """A file that cannot be read as a sheet of lessons; nothing was imported."""
 
@@ -35,10 +54,13 @@ def as_csv(rows: list[list[str]]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out)
     for row in rows:
-        writer.writerow(
-            [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row]
-        )
+        writer.writerow([f"'{cell}" if _is_formula(cell) else cell for cell in row])
     return b"\xef\xbb\xbf" + out.getvalue().encode()
+
+
+def _is_formula(cell: str) -> bool:
+    """Whether it is one, or would be without the apostrophes before it."""
+    return cell.lstrip("'").startswith(_FORMULA)
 
 
 def as_xlsx(rows: list[list[str]]) -> bytes:
@@ -123,15 +145,7 @@ def _xlsx_rows(data: bytes) -> list[list[Any]]:
         rows = [
             [*row] for _number, row in zip(range(MAX_ROWS + 2), found, strict=False)
         ]
-    except (
-        zipfile.BadZipFile,
-        InvalidFileException,
-        KeyError,
-        IndexError,
-        ValueError,
-        TypeError,
-        SyntaxError,
-    ) as error:
+    except _UNREADABLE as error:
         raise SheetError(
             _("This is no spreadsheet that can be read. Save it again as .xlsx.")
         ) from error
@@ -149,19 +163,25 @@ def _csv_rows(data: bytes) -> list[list[Any]]:
         ) from error
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
+    rows: list[list[Any]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
     try:
-        rows: list[list[Any]] = [
-            [
-                cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
-                for cell in row
-            ]
-            for row in csv.reader(
-                io.StringIO(text, newline=""), delimiter=delimiter, strict=True
+        for row in reader:
+            rows.append(
+                [
+                    cell[1:] if cell[:1] == "'" and _is_formula(cell) else cell
+                    for cell in row
+                ]
             )
-        ]
+            line = reader.line_num + 1
     except csv.Error as error:
         raise SheetError(
-            _("This is no CSV that can be read: %(why)s") % {"why": error}
+            _(
+                "Line %(line)d is no CSV that can be read: a quotation mark is out of "
+                "place, or a cell is longer than %(limit)d characters."
+            )
+            % {"line": line, "limit": csv.field_size_limit()}
         ) from error
     while rows and not any(rows[-1]):
         rows.pop()
