@@ -183,22 +183,48 @@ def _tried(request: HttpRequest, what: str, name: str, data: bytes) -> HttpRespo
 
 
 def _confirmed(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
-    """Import; unless that is no longer what was shown, which is shown again."""
-    with transaction.atomic():
-        report = _run(what, name, data, dry_run=False)
-        changed_meanwhile = request.POST.get("shown") != _fingerprint(report)
-        if changed_meanwhile:
-            transaction.set_rollback(True)
-    if changed_meanwhile:
-        messages.warning(
+    """Import, once; unless that is no longer what was shown, which is shown again."""
+    owner: Any = request.user
+    token = request.POST["token"]
+    before = kept_uploads.claim(owner=owner.pk, token=token)
+    if before is not None:
+        return _confirmed_before(request, before)
+    said = ""
+    try:
+        with transaction.atomic():
+            report = _run(what, name, data, dry_run=False)
+            is_as_shown = request.POST.get("shown") == _fingerprint(report)
+            if not is_as_shown:
+                transaction.set_rollback(True)
+        if is_as_shown:
+            said = _said(report)
+    finally:
+        kept_uploads.answer(owner=owner.pk, token=token, said=said)
+    if said:
+        messages.success(request, said)
+        return HttpResponseRedirect(reverse("admin:exchange"))
+    messages.warning(
+        request,
+        _(
+            "The content has changed since you looked. Nothing was imported: see "
+            "what the file does now."
+        ),
+    )
+    return _tried(request, what, name, data)
+
+
+def _confirmed_before(request: HttpRequest, said: str) -> HttpResponse:
+    """The answer to a second click: the first one's, or that it is still to come."""
+    if said:
+        messages.success(request, said)
+    else:
+        messages.info(
             request,
             _(
-                "The content has changed since you looked. Nothing was imported: see "
-                "what the file does now."
+                "The file is being imported already: you clicked before. Look into the "
+                "content tree in a moment."
             ),
         )
-        return _tried(request, what, name, data)
-    messages.success(request, _said(report))
     return HttpResponseRedirect(reverse("admin:exchange"))
 
 
@@ -210,10 +236,10 @@ def _does_something(report: ImportReport | SheetReport) -> bool:
 
 
 def _fingerprint(report: ImportReport | SheetReport) -> str:
-    """What was promised, short enough for a form."""
+    """What was promised, in no language, short enough for a form."""
     promised: tuple[object, ...]
     if isinstance(report, SheetReport):
-        promised = (report.changes, report.faults)
+        promised = (report.changes, bool(report.faults))
     else:
         promised = (report.revision, report.kinds, report.stages)
     return hashlib.sha256(repr(promised).encode()).hexdigest()

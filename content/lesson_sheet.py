@@ -41,12 +41,20 @@ EDITABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A lesson the sheet changes: labels with the old and the new in words."""
+    """A lesson the sheet changes: columns with the old value and the new."""
 
     row: int
     id: str
     title: str
-    fields: tuple[tuple[str, str, str], ...]
+    values: tuple[tuple[str, Any, Any], ...]
+
+    @property
+    def fields(self) -> list[tuple[str, str, str]]:
+        """Labels with the old and the new, in words."""
+        return [
+            (label(name), in_words(name, old) or "–", in_words(name, new) or "–")
+            for name, old, new in self.values
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +233,6 @@ def export_lessons(subject: Node, kind: str) -> bytes:
     Args:
         kind: `XLSX` or `CSV`.
     """
-    sheet = LessonSheet({})
     headers = ["id", "where", *EDITABLE]
     rows = [headers]
     nodes = Node.objects.filter(subject_id=subject.pk).order_by("lft")
@@ -242,11 +249,7 @@ def export_lessons(subject: Node, kind: str) -> bytes:
         if node.kind != NodeKind.LESSON:
             trail.append((node.rght, node.title))
             continue
-        cells = [
-            str(found.widget.render(found.get_value(node)))
-            for name in EDITABLE
-            if (found := sheet.fields[name])
-        ]
+        cells = [in_words(name, getattr(node, name)) for name in EDITABLE]
         where = " › ".join(title for _right, title in trail)
         rows.append([node.public_id, where, *cells])
     return as_xlsx(rows) if kind == XLSX else as_csv(rows)
@@ -273,7 +276,7 @@ def import_lessons(data: bytes, name: str, *, dry_run: bool = False) -> SheetRep
         sheet = LessonSheet(_lessons(ids))
         result = sheet.import_data(dataset, dry_run=True, use_transactions=False)
         faults = list(_faults(result))
-        changes = [_change(sheet, *found) for found in sheet.changed]
+        changes = [_change(*found) for found in sheet.changed]
         if not dry_run and not faults:
             _write([lesson for _row, _before, lesson in sheet.changed])
     report = SheetReport(
@@ -321,14 +324,10 @@ def _batches(values: list[Any]) -> Iterable[list[Any]]:
         yield values[start : start + _BATCH]
 
 
-def _change(sheet: LessonSheet, row: int, before: Node, after: Node) -> Change:
-    told = []
-    for name in EDITABLE:
-        old, new = getattr(before, name), getattr(after, name)
-        if old != new:
-            render = sheet.fields[name].widget.render
-            told.append((label(name), render(old) or "–", render(new) or "–"))
-    return Change(row + 1, after.public_id, before.title, tuple(told))
+def _change(row: int, before: Node, after: Node) -> Change:
+    values = ((name, getattr(before, name), getattr(after, name)) for name in EDITABLE)
+    differing = tuple(found for found in values if found[1] != found[2])
+    return Change(row + 1, after.public_id, before.title, differing)
 
 
 def label(name: str) -> str:
@@ -336,6 +335,11 @@ def label(name: str) -> str:
     if name == "id":
         return "id"
     return str(capfirst(str(Node._meta.get_field(name).verbose_name)))
+
+
+def in_words(name: str, value: Any) -> str:
+    """A column's value as the sheet says it."""
+    return str(LessonSheet.fields[name].widget.render(value))
 
 
 def _faults(result: Any) -> Iterable[SheetFault]:

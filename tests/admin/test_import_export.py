@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from unittest import mock
 
 import openpyxl
 import pytest
@@ -11,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from content import lesson_sheet, past, services
+from content import exchange_pages, lesson_sheet, past, services
 from content.curriculum import export_curriculum
 from content.models import LessonStage, Node, SubjectState
 from publishing import changes
@@ -128,6 +129,104 @@ def test_an_edit_since_the_trial_is_shown_though_the_counts_are_the_same(
     assert Node.objects.get(pk=maths["lesson"].pk).title == "Fractions"
 
 
+NEW = {"format": "memora-curriculum/1", "subject": {"title": "Made", "tracks": []}}
+"""No ids: every import of it makes a subject."""
+
+
+def subjects_made():
+    return Node.objects.filter(title="Made").count()
+
+
+def test_a_second_click_imports_nothing_and_gets_the_first_ones_answer(browser):
+    page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
+    first = confirm(browser, CURRICULUM, page)
+    second = confirm(browser, CURRICULUM, page)
+    assert messages_of(second) == messages_of(first)
+    assert "“Made” is imported" in messages_of(second)[0]
+    assert subjects_made() == 1
+
+
+def test_a_second_click_on_a_sheet_gets_the_first_ones_answer(browser, maths):
+    data = sheet([maths["lesson"].public_id, "Fractions"], header=("id", "title"))
+    page = upload(browser, SHEET, data, "lessons.csv")
+    confirm(browser, SHEET, page)
+    assert messages_of(confirm(browser, SHEET, page)) == [
+        "1 lesson changed. Students see it from the next publish on."
+    ]
+
+
+def test_a_click_during_the_import_is_told_that_it_is_under_way(browser, monkeypatch):
+    said = []
+    really = exchange_pages.import_curriculum
+
+    def while_clicking_again(data, *, dry_run):
+        if not dry_run:
+            said.extend(messages_of(confirm(browser, CURRICULUM, page)))
+        return really(data, dry_run=dry_run)
+
+    page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
+    monkeypatch.setattr(exchange_pages, "import_curriculum", while_clicking_again)
+    confirm(browser, CURRICULUM, page)
+    assert len(said) == 1
+    assert "being imported already" in said[0]
+    assert subjects_made() == 1
+
+
+def test_an_import_that_failed_can_be_tried_again(browser, monkeypatch):
+    page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            exchange_pages, "import_curriculum", mock.Mock(side_effect=LookupError)
+        )
+        with pytest.raises(LookupError):
+            confirm(browser, CURRICULUM, page)
+    confirm(browser, CURRICULUM, page)
+    assert subjects_made() == 1
+
+
+@pytest.fixture
+def no_redis(settings):
+    """Calls it and Redis is gone."""
+
+    def go():
+        default = {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}
+        settings.CACHES = {"default": default}
+
+    return go
+
+
+def test_without_redis_a_file_is_refused_in_words(browser, no_redis):
+    no_redis()
+    page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
+    assert page.status_code == 400
+    assert "Redis does not answer" in page.context["refusal"].message
+
+
+def test_when_redis_goes_after_the_trial_nothing_is_imported(browser, no_redis):
+    page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
+    no_redis()
+    page = confirm(browser, CURRICULUM, page)
+    assert page.status_code == 400
+    assert "Redis does not answer" in page.context["refusal"].message
+    assert subjects_made() == 0
+
+
+def test_when_redis_goes_during_the_import_it_is_imported_all_the_same(
+    browser, no_redis, monkeypatch
+):
+    really = exchange_pages.import_curriculum
+
+    def losing_redis(data, *, dry_run):
+        no_redis()
+        return really(data, dry_run=dry_run)
+
+    page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
+    monkeypatch.setattr(exchange_pages, "import_curriculum", losing_redis)
+    page = confirm(browser, CURRICULUM, page)
+    assert "“Made” is imported" in messages_of(page)[0]
+    assert subjects_made() == 1
+
+
 def test_a_token_is_its_uploaders_alone(browser, client_of, editor, maths, file):
     lesson_in(file)["title"] = "Fractions"
     page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
@@ -152,10 +251,11 @@ def test_an_export_is_the_commands_file(browser, maths, stage):
 # --- Sheets of lessons ------------------------------------------------------
 
 
+@pytest.mark.parametrize("title", ["=1+1", "'=1+1", "''- one", "'quoted'"])
 @pytest.mark.parametrize("kind", ["xlsx", "csv"])
-def test_an_exported_sheet_comes_back_unchanged(browser, maths, kind):
+def test_an_exported_sheet_comes_back_unchanged(browser, maths, kind, title):
     Node.objects.filter(pk=maths["lesson"].pk).update(
-        title="=1+1", description="two\nlines, “quoted”", required_item="MATH-12"
+        title=title, description="two\nlines, “quoted”", required_item="MATH-12"
     )
     data = exported(browser, maths["subject"], kind)
     page = upload(browser, SHEET, data, f"lessons.{kind}")
@@ -209,11 +309,11 @@ def test_a_sheet_is_tried_out_then_changes_lessons(browser, superuser, plan, mat
     report = page.context["report"]
     [change] = report.changes
     assert (change.row, change.id, report.unchanged) == (2, first.public_id, 1)
-    assert change.fields == (
+    assert change.fields == [
         ("Title", first.title, "Fractions"),
         ("Published", "yes", "no"),
         ("XP", "10", "25"),
-    )
+    ]
     assert not Node.objects.filter(title="Fractions").exists()
     page = confirm(browser, SHEET, page)
     assert "1 lesson changed." in messages_of(page)[0]
@@ -236,9 +336,21 @@ def test_a_lesson_changed_since_the_trial_is_shown_again_before_a_sheet_writes_i
     page = confirm(browser, SHEET, page)
     assert "The content has changed since you looked" in messages_of(page)[0]
     [change] = page.context["report"].changes
-    assert change.fields == (("Title", "Written meanwhile", "Fractions"),)
+    assert change.fields == [("Title", "Written meanwhile", "Fractions")]
     lesson.refresh_from_db()
     assert lesson.title == "Written meanwhile"
+
+
+def test_what_was_tried_out_in_one_language_is_imported_in_another(browser, maths):
+    lesson = maths["lesson"]
+    header = ("id", "is_published")
+    data = sheet([lesson.public_id, "no"], header=header)
+    browser.cookies["django_language"] = "en"
+    page = upload(browser, SHEET, data, "lessons.csv")
+    browser.cookies["django_language"] = "ar"
+    confirm(browser, SHEET, page)
+    lesson.refresh_from_db()
+    assert not lesson.is_published
 
 
 def test_a_sheet_has_every_flat_field_of_a_lessons_form(browser, maths):
@@ -347,6 +459,8 @@ def test_numbers_a_spreadsheet_made_of_text_are_read_as_text(browser, maths):
         ("lessons.csv", b"", "one of them must be"),
         ("lessons.csv", b"id,id\n1,2", "Two columns have the same name."),
         ("lessons.csv", b"id\n\xff\xfe", "The file is not UTF-8 text."),
+        ("lessons.csv", b'id\n1\n"2', "Line 3 is no CSV that can be read"),
+        ("lessons.csv", b"id\n" + b"1" * 200_000, "Line 2 is no CSV that can be read"),
         ("lessons.xlsx", b"not a zip", "This is no spreadsheet that can be read."),
     ],
 )
@@ -354,6 +468,41 @@ def test_a_file_that_is_no_sheet_is_refused_in_words(browser, name, data, why):
     page = upload(browser, SHEET, data, name)
     assert page.status_code == 400
     assert why in page.context["refusal"].message
+
+
+def with_a_chart_sheet(data):
+    book = openpyxl.load_workbook(io.BytesIO(data))
+    book.create_chartsheet("Chart", 0)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def with_a_damaged_part(data):
+    """The compressed bytes of a part, overwritten."""
+    place = data.index(b"sheet1.xml") + len(b"sheet1.xml")
+    return data[:place] + b"\xff" * 60 + data[place + 60 :]
+
+
+def with_a_password(data):
+    """As zip files say it: a bit in each part's header."""
+    changed = bytearray(data)
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = changed.find(mark)
+        while place >= 0:
+            changed[place + flags] |= 1
+            place = changed.find(mark, place + 1)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    "spoil", [with_a_chart_sheet, with_a_damaged_part, with_a_password]
+)
+def test_a_workbook_that_cannot_be_read_is_refused_in_words(browser, maths, spoil):
+    data = spoil(exported(browser, maths["subject"], "xlsx"))
+    page = upload(browser, SHEET, data, "lessons.xlsx")
+    assert page.status_code == 400
+    assert "This is no spreadsheet that can be read." in page.context["refusal"].message
 
 
 def test_an_import_costs_the_same_queries_however_many_rows(browser, grow):
