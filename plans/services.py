@@ -1,5 +1,8 @@
 """Changing a plan: the rules that need more than one row."""
 
+import hashlib
+from collections.abc import Iterable
+
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -44,40 +47,74 @@ def add_subject(*, plan: AcademicPlan, subject: Node) -> PlanSubject:
 
 @transaction.atomic
 def set_override(
-    *, plan: AcademicPlan, target: Node, action: str, value: str = ""
+    *, plan: AcademicPlan, target: Node, action: str, value: str = "", seen: str = ""
 ) -> PlanOverride:
     """Say one thing of ``target`` in ``plan``, replacing what was said of that aspect.
 
+    Args:
+        seen: the `version_of` what the plan said where this was asked for; "" where
+            nobody looked.
+
     Raises:
-        ValidationError: the target lies outside the plan's subjects, or the value
-            does not fit the action.
+        ValidationError: the target lies outside the plan's subjects, the value does
+            not fit the action, or the plan says something else by now (``stale``).
     """
     lock(plan)
     require_inside(plan=plan, targets=[target])
     row = PlanOverride(plan=plan, target=target, action=action, value=value)
     row.clean_fields()
     row.clean()
-    same_aspect = PlanOverride.objects.filter(
-        plan=plan, target=target, aspect=aspect_of(action)
-    )
-    for replaced in same_aspect:
-        replaced.delete()
+    for said in _said_as_seen(plan, target, seen):
+        if said.aspect == aspect_of(action):
+            said.delete()
     row.save()
     return row
 
 
 @transaction.atomic
-def remove_override(*, plan: AcademicPlan, target: Node, aspect: str) -> bool:
+def remove_override(
+    *, plan: AcademicPlan, target: Node, aspect: str, seen: str = ""
+) -> PlanOverride | None:
     """Take back what ``plan`` says of that `OverrideAspect` of ``target``.
 
+    Args:
+        seen: as in `set_override`.
+
     Returns:
-        Whether it said anything.
+        What it said; None: nothing.
+
+    Raises:
+        ValidationError: the plan says something else by now (``stale``).
     """
-    rows = PlanOverride.objects.filter(plan=plan, target=target, aspect=aspect)
-    found = list(rows)
-    for row in found:
-        row.delete()
-    return bool(found)
+    lock(plan)
+    for said in _said_as_seen(plan, target, seen):
+        if said.aspect == aspect:
+            said.delete()
+            return said
+    return None
+
+
+def version_of(said: Iterable[tuple[str, str]]) -> str:
+    """Changes when what a plan says of a node does: its actions and their values."""
+    return hashlib.sha256(repr(sorted(said)).encode()).hexdigest()
+
+
+def _said_as_seen(plan: AcademicPlan, target: Node, seen: str) -> list[PlanOverride]:
+    """What ``plan``, which is locked, says of ``target``.
+
+    Two publishers may look at the same: the second would replace what the first said
+    without having read it.
+    """
+    found = list(PlanOverride.objects.filter(plan=plan, target=target))
+    if seen and seen != version_of((row.action, row.value) for row in found):
+        raise ValidationError(
+            _(
+                "Somebody else changed what this plan says of it after you opened it. "
+                "Nothing of yours was saved: see what it says now, then choose again."
+            ),
+            code="stale",
+        )
+    return found
 
 
 def require_inside(*, plan: AcademicPlan, targets: list[Node]) -> None:

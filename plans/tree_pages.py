@@ -19,7 +19,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _, ngettext
+from django.utils.translation import gettext as _, ngettext, pgettext
 
 from content import outline
 from content.admin.tree_search import is_key, opened_of
@@ -28,7 +28,7 @@ from content.outline import Branch
 from plans import lens, queries, services, wording
 from plans.access import Override
 from plans.explain import Absence, Explained
-from plans.models import AcademicPlan, OverrideAction, PlanOverride
+from plans.models import AcademicPlan, OverrideAction, OverrideAspect, PlanOverride
 
 _KINDS = dict(NodeKind.choices)
 
@@ -44,6 +44,8 @@ class Said:
     title: str
     kind: str
     aspect: str
+    action: str
+    value: str
     words: str
     above: tuple[int, ...]
     is_in_trash: bool
@@ -171,6 +173,8 @@ def _said(plan: AcademicPlan) -> list[Said]:
             title=title,
             kind=str(_KINDS[kind]),
             aspect=aspect,
+            action=action,
+            value=value,
             words=wording.action_in_words(action, value),
             above=tuple(pk for pk in rest[: len(_ABOVE)] if pk is not None),
             is_in_trash=trashed is not None or any(rest[len(_ABOVE) :]),
@@ -295,7 +299,8 @@ class ContentPages:
         """What the plan says of a node: a page, or a part of one for the script.
 
         A POST says something (``action`` and its value) or takes it back (``remove``,
-        an aspect).
+        an aspect); ``seen`` is what the page showed (`services.version_of`), and what
+        somebody else said since is neither replaced nor taken back.
         """
         plan = get_object_or_404(AcademicPlan, pk=plan_pk)
         if not self.may_override(request, plan):
@@ -329,6 +334,7 @@ class ContentPages:
     ) -> HttpResponse:
         admin: Any = self
         row, said, overrides = _explained(plan, node)
+        own = _by_target(_said(plan))[node.pk]
         context = {
             **admin.admin_site.each_context(request),
             "title": node.title,
@@ -341,7 +347,8 @@ class ContentPages:
             "access": wording.access_badge(said.access),
             "absence": wording.absence_badge(said) if said.absent else None,
             "why": lens.why(row, said, overrides),
-            "overrides": _by_target(_said(plan))[node.pk],
+            "overrides": own,
+            "seen": services.version_of((one.action, one.value) for one in own),
             "levels": [
                 (level.value, word, wording.LEVEL_MEANINGS[level])
                 for level, word in wording.LEVELS.items()
@@ -374,18 +381,43 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
     Raises:
         ValidationError: why not.
     """
+    seen = posted.get("seen", "")
     if aspect := posted.get("remove"):
-        services.remove_override(plan=plan, target=node, aspect=aspect)
-        return _("“%(title)s” is again as it is in every plan.") % {"title": node.title}
+        if aspect not in OverrideAspect.values:
+            raise ValidationError(_("Choose what this plan should say."))
+        taken = services.remove_override(
+            plan=plan, target=node, aspect=aspect, seen=seen
+        )
+        if taken is None:
+            return _("Nothing to change: it is so already.")
+        return _effect_of_taking_back(plan, node, taken)
     action = posted.get("action", "")
     if action not in OverrideAction.values:
         raise ValidationError(_("Choose what this plan should say."))
     value = posted.get(f"value_{action}", "").strip()
-    services.set_override(plan=plan, target=node, action=action, value=value)
+    services.set_override(plan=plan, target=node, action=action, value=value, seen=seen)
     return _effect(plan, node, action, value)
 
 
-def _effect(plan: AcademicPlan, node: Node, action: str, value: str) -> str:
+def _effect_of_taking_back(plan: AcademicPlan, node: Node, taken: PlanOverride) -> str:
+    """What students get without it, and what the plan says all the same."""
+    was = wording.action_in_words(taken.action, taken.value)
+    said = [_("Taken back: %(what)s.") % {"what": was}]
+    if taken.aspect == OverrideAspect.TITLE:
+        again = _("This plan's students read “%(title)s” again.")
+        said.append(again % {"title": node.title})
+    elif taken.aspect == OverrideAspect.LINEAR:
+        said.append(_effect(plan, node, OverrideAction.SET_LINEAR))
+    else:
+        said.append(_effect(plan, node, OverrideAction.SET_ACCESS_LEVEL))
+    left = PlanOverride.objects.filter(plan=plan, target=node)
+    if others := [wording.action_in_words(row.action, row.value) for row in left]:
+        still = _("This plan still says of it: %(words)s.")
+        said.append(still % {"words": pgettext("list", ", ").join(others)})
+    return " ".join(said)
+
+
+def _effect(plan: AcademicPlan, node: Node, action: str, value: str = "") -> str:
     """What students will get, so that a slip is seen at once."""
     title = {"title": node.title}
     _row, said, _overrides = _explained(plan, node)

@@ -58,6 +58,11 @@ def say(browser, plan, node, action, value="", **extra):
     return browser.post(override_url(plan, node), posted, follow=True)
 
 
+def take_back(browser, plan, node, aspect, **extra):
+    posted = {"remove": aspect, **extra}
+    return browser.post(override_url(plan, node), posted, follow=True)
+
+
 @pytest.fixture
 def branch(maths):
     """From the subject down to the topic: what one opens to see the lessons."""
@@ -200,7 +205,9 @@ def many(request, maths):
     return request.param
 
 
-@pytest.mark.parametrize("what", ["open", "closed", "page", "override", "say"])
+@pytest.mark.parametrize(
+    "what", ["open", "closed", "page", "override", "say", "take back"]
+)
 def test_the_plan_page_reads_the_same_queries_at_a_hundred_and_at_ten_thousand_lessons(
     browser, plan, maths, branch, many, what, django_assert_num_queries
 ):
@@ -209,6 +216,7 @@ def test_the_plan_page_reads_the_same_queries_at_a_hundred_and_at_ten_thousand_l
         plan_services.set_override(plan=plan, target=node, action="set_free")
     opened = {"open": ",".join(str(node.pk) for node in branch)}
     url = override_url(plan, maths["unit"])
+    urls = iter([override_url(plan, maths["lesson"]), url])
     visits = {
         # Session, user; the plan; its subjects; the rows (1), the lessons inside them
         # (2), what holds something, stages; what it says; what that comes to; the
@@ -221,6 +229,8 @@ def test_the_plan_page_reads_the_same_queries_at_a_hundred_and_at_ten_thousand_l
         "override": (13, lambda: browser.get(url)),
         # And what is written, under the lock, with its history.
         "say": (27, lambda: browser.post(url, {"action": "hide"})),
+        # The same but for what is written; and what the plan still says of it.
+        "take back": (20, lambda: browser.post(next(urls), {"remove": "access"})),
     }
     queries, visit = visits[what]
     visit()
@@ -303,13 +313,108 @@ def test_different_aspects_go_together(browser, plan, maths):
     assert plan.overrides.count() == 3
 
 
-def test_an_override_is_taken_back(browser, plan, maths):
-    say(browser, plan, maths["unit"], "hide")
-    page = browser.post(
-        override_url(plan, maths["unit"]), {"remove": "access"}, follow=True
-    )
-    assert "again as it is in every plan" in messages_of(page)[0]
+@pytest.mark.parametrize(
+    ("action", "value", "aspect", "said"),
+    [
+        ("hide", "", "access", "Taken back: Hidden. “{title}” is now: Signed in."),
+        (
+            "set_linear",
+            "true",
+            "linear",
+            "Taken back: In order. What lies in “{title}” now opens in any order.",
+        ),
+        (
+            "rename",
+            "Chapter",
+            "title",
+            "Taken back: Renamed “Chapter”. This plan's students read “{title}” again.",
+        ),
+    ],
+)
+def test_an_override_is_taken_back_and_what_that_comes_to_is_said(
+    browser, plan, maths, action, value, aspect, said
+):
+    say(browser, plan, maths["unit"], action, value)
+    page = take_back(browser, plan, maths["unit"], aspect)
+    assert messages_of(page) == [said.format(title=maths["unit"].title)]
     assert not plan.overrides.exists()
+
+
+def test_what_the_plan_still_says_is_said_when_one_thing_is_taken_back(
+    browser, plan, maths
+):
+    say(browser, plan, maths["unit"], "set_free")
+    say(browser, plan, maths["unit"], "set_linear", "true")
+    say(browser, plan, maths["unit"], "rename", "Chapter")
+    page = take_back(browser, plan, maths["unit"], "title")
+    assert messages_of(page)[0].endswith(
+        "read “Mathematics's unit” again. This plan still says of it: Made free, In order."
+    )
+
+
+def test_what_is_taken_back_may_still_be_so_because_of_what_is_above(
+    browser, plan, maths
+):
+    say(browser, plan, maths["unit"], "set_free")
+    say(browser, plan, maths["lesson"], "set_sold_separately", "MATH-12")
+    page = take_back(browser, plan, maths["lesson"], "access")
+    assert "is now: Free preview." in messages_of(page)[0]
+
+
+def test_taking_back_what_the_plan_does_not_say_changes_nothing_and_says_so(
+    browser, plan, maths
+):
+    say(browser, plan, maths["unit"], "hide")
+    page = take_back(browser, plan, maths["unit"], "title")
+    assert messages_of(page) == ["Nothing to change: it is so already."]
+    page = take_back(browser, plan, maths["unit"], "price")
+    assert page.status_code == 400
+    assert "Choose what this plan should say." in text_of(page)
+    assert plan.overrides.get().action == "hide"
+
+
+def shown(browser, plan, node):
+    """The form's ``seen``: how it knows again what it shows."""
+    form = browser.get(override_url(plan, node)).content.decode()
+    [seen] = set(re.findall(r'name="seen" value="([^"]+)"', form))
+    return seen
+
+
+def test_what_somebody_else_said_meanwhile_is_not_replaced_unseen(browser, plan, maths):
+    seen = shown(browser, plan, maths["unit"])
+    say(browser, plan, maths["unit"], "hide")
+    page = say(
+        browser, plan, maths["unit"], "set_sold_separately", "MATH-12", seen=seen
+    )
+    assert page.status_code == 400
+    assert "Somebody else changed what this plan says of it" in text_of(page)
+    assert plan.overrides.get().action == "hide"
+    # Theirs is shown now, what was typed is kept, and said again it is said.
+    assert "Hidden" in text_of(page)
+    assert 'value="MATH-12"' in page.content.decode()
+    [seen] = set(re.findall(r'name="seen" value="([^"]+)"', page.content.decode()))
+    say(browser, plan, maths["unit"], "set_sold_separately", "MATH-12", seen=seen)
+    assert plan.overrides.get().action == "set_sold_separately"
+
+
+def test_what_somebody_else_said_meanwhile_is_not_taken_back_unseen(
+    browser, plan, maths
+):
+    say(browser, plan, maths["unit"], "set_free")
+    seen = shown(browser, plan, maths["unit"])
+    say(browser, plan, maths["unit"], "hide")
+    page = take_back(browser, plan, maths["unit"], "access", seen=seen)
+    assert page.status_code == 400
+    assert plan.overrides.get().action == "hide"
+
+
+def test_what_is_said_of_other_content_makes_a_form_no_older(browser, plan, maths):
+    say(browser, plan, maths["unit"], "set_free")
+    seen = shown(browser, plan, maths["unit"])
+    say(browser, plan, maths["topic"], "hide")
+    page = take_back(browser, plan, maths["unit"], "access", seen=seen)
+    assert page.status_code == 200
+    assert plan.overrides.get().action == "hide"
 
 
 @pytest.mark.parametrize(
