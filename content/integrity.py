@@ -259,6 +259,8 @@ def _enter_subject(row: _Row, subject_pk: int) -> None:
         state = SubjectState.objects.get(pk=subject_pk)
         _keep_bits_ahead(state)
         changes["bit_index"] = services.take_bits(state, 1)
+        # Its edits were counted elsewhere, or not at all: to be read again.
+        changes["stages_revision"] = state.revision + 1
     Node.objects.filter(pk=row.pk).update(**changes)
 
 

@@ -268,7 +268,8 @@ class Node(MPTTModel):
         help_text=_("The lesson's place in its subject's progress bitmap, for good."),
     )
     stages_revision = models.PositiveBigIntegerField(default=0, editable=False)
-    """The subject's revision at the last change of this lesson's stages."""
+    """The subject's revision at the last change of this lesson's stages. One that a
+    lesson moves to counts on from where the lesson was, so the number stays true."""
     trashed_at = models.DateTimeField(
         _("in the trash since"), null=True, blank=True, editable=False
     )

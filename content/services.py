@@ -6,7 +6,7 @@ it takes the same number of statements.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
@@ -245,6 +245,8 @@ def put(spots: Mapping[int, Spot], states: Mapping[int, SubjectState]) -> None:
         strangers = [node for node in nodes if node.subject_pk != subject_pk]
         if strangers:
             coming[subject_pk, tree_id] += strangers
+    if coming:
+        _count_on({subject_pk for subject_pk, _tree_id in coming}, states)
     for (subject_pk, _tree_id), strangers in coming.items():
         _rebind(strangers, states[subject_pk])
     places.shift(runs)
@@ -270,6 +272,18 @@ def _moves(spots: Mapping[int, Spot], found: Mapping[int | None, Node]) -> list[
         Move(found[pk].tree_id, found[pk].lft, found[pk].rght, goals[pk])
         for pk in spots
     ]
+
+
+def _count_on(subject_pks: Set[int], states: Mapping[int, SubjectState]) -> None:
+    """Let these subjects' revisions go on from the highest of all in ``states``.
+
+    Lessons bring along what was counted where they lay so far, and what was published
+    of them remembers it (`Node.stages_revision`): where they come to, all that must lie
+    in the past, or an edit made there would look older than it is.
+    """
+    newest = max(state.revision for state in states.values())
+    behind = SubjectState.objects.filter(pk__in=subject_pks, revision__lt=newest)
+    behind.update(revision=newest)
 
 
 def _rebind(nodes: Iterable[Node], state: SubjectState) -> None:

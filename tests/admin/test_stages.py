@@ -6,9 +6,12 @@ import re
 import pytest
 from django.urls import reverse
 
+from content import services
 from content.models import LessonStage, Node
 from content.stage_types import SCHEMAS
+from plans.services import add_subject
 from publishing.building import builds
+from tests.factories.content import make_stage
 
 from .conftest import TEXT, messages_of
 from .test_content_forms import change_url, errors_of, stages
@@ -206,6 +209,22 @@ def test_a_lesson_says_what_its_plans_have_of_it(browser, maths, plan, stage):
     other.title = "Another lesson's"
     other.save()
     assert "Changes around it wait" in browser.get(url).content.decode()
+
+
+def test_a_published_lesson_that_came_from_another_subject_does_not_wait(
+    browser, maths, physics, plan, stage
+):
+    add_subject(plan=plan, subject=physics["subject"])
+    for number in range(30):
+        LessonStage.objects.filter(pk=stage.pk).update(weight=number)
+    builds.publish_plan(plan.pk)
+    services.move_node(
+        node=maths["lesson"], target=physics["topic"], position="last-child"
+    )
+    builds.publish_plan(plan.pk)
+    make_stage(physics["lesson"])
+    page = browser.get(change_url(maths["lesson"])).content.decode()
+    assert "Changes around it wait" in page
 
 
 def test_a_hidden_lesson_is_said_not_to_be_shown(browser, maths, plan):

@@ -164,6 +164,20 @@ def test_a_bulk_update_that_takes_stages_to_another_subject_counts_for_both(
     assert revision_of(bystander.subject) > before[1]
 
 
+def test_a_subject_that_takes_in_a_lesson_counts_on_from_where_it_was(
+    branch, bystander
+):
+    """Else what is edited there looks older than what was published before."""
+    for number in range(20):
+        LessonStage.objects.update(weight=number)
+    before = revision_of(branch.subject)
+    assert revision_of(bystander.subject) < before
+    services.move_node(
+        node=branch.lessons[0], target=bystander.topic, position="last-child"
+    )
+    assert revision_of(bystander.subject) > before
+
+
 def test_an_update_that_matches_nothing_is_no_edit(branch):
     before = revision_of(branch.subject)
     assert Lesson.objects.filter(title="Nobody").update(base_xp=1) == 0

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from django.db import models
 from django.utils import timezone
 
-from content import services
+from content import integrity, services, undo
 from content.curriculum import export_curriculum, import_curriculum
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
@@ -161,6 +162,76 @@ def test_a_lesson_that_moved_to_a_younger_subject_can_be_edited_there(published)
     Node.objects.filter(public_id="UNIT-PHYS-0").update(title="New")
     publish(published)
     assert release.read(FIRST)["stages"][0]["title"] == "And edited"
+
+
+@pytest.fixture
+def draft_subject(published):
+    """A young subject in no plan, beside one that has been edited often."""
+    for number in range(50):
+        LessonStage.objects.filter(public_id="STG-MATH-0-0").update(weight=number)
+    publish(published)
+    return make_subject("DRAFT")
+
+
+def move(public_id: str, *, into: str) -> None:
+    services.move_node(node=node(public_id), target=node(into), position="first-child")
+
+
+@pytest.mark.parametrize("is_published_between", [True, False])
+@pytest.mark.parametrize(
+    ("moved", "home"), [("LES-MATH-0-0", "TOP-MATH-0"), ("TOP-MATH-0", "UNIT-MATH-0")]
+)
+def test_a_lesson_edited_while_it_lay_in_another_subject_is_read(
+    published, draft_subject, moved, home, is_published_between
+):
+    abroad = "TOP-DRAFT-0" if moved.startswith("LES") else "UNIT-DRAFT-0"
+    move(moved, into=abroad)
+    if is_published_between:
+        publish(published)
+    LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="Corrected")
+    move(moved, into=home)
+    _entry, read = publish(published)
+    assert "LES-MATH-0-0" in read
+    assert release.read(FIRST)["stages"][0]["title"] == "Corrected"
+
+
+def test_a_lesson_edited_before_its_move_was_undone_is_read(published, draft_subject):
+    _moved, record = undo.move(
+        nodes=[node("LES-MATH-0-0")],
+        target=node("TOP-DRAFT-0"),
+        position="first-child",
+    )
+    LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="Corrected")
+    undo.undo(record)
+    _entry, read = publish(published)
+    assert read == {"LES-MATH-0-0"}
+    assert release.read(FIRST)["stages"][0]["title"] == "Corrected"
+
+
+def test_a_lesson_brought_home_by_a_repair_and_edited_there_is_read(
+    published, draft_subject
+):
+    """Filed under another subject by mistake, edited, and put right."""
+    add_subject(plan=published, subject=draft_subject)
+    stray = models.QuerySet(Node).filter(public_id="LES-DRAFT-0-0")
+    stray.update(subject=node("SUBJ-MATH"), bit_index=99)
+    LessonStage.objects.filter(public_id="STG-DRAFT-0-0").update(title="Counted there")
+    integrity.repair()
+    publish(published)
+    LessonStage.objects.filter(public_id="STG-DRAFT-0-1").update(title="Its sibling")
+    _entry, read = publish(published)
+    assert read == {"LES-DRAFT-0-1"}
+
+
+def test_a_moved_lesson_is_read_once(published, draft_subject):
+    add_subject(plan=published, subject=draft_subject)
+    publish(published)
+    LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="Latest")
+    move("LES-MATH-0-0", into="TOP-DRAFT-0")
+    publish(published)
+    LessonStage.objects.filter(public_id="STG-DRAFT-1-1").update(title="Another")
+    _entry, read = publish(published)
+    assert read == {"LES-DRAFT-1-1"}
 
 
 def test_a_lost_file_of_a_standing_lesson_is_written_again(published):
