@@ -299,6 +299,25 @@ def choose_film(card):
     card.locator(".media-video input[type=file]").set_input_files(video)
 
 
+def test_a_message_at_the_field_that_is_left_moves_no_button_from_under_the_pointer(
+    open_page, branch
+):
+    page = open_page("ar")
+    open_lesson(page, branch.lessons[0])
+    card = add_stage(page, "Text", "Read")
+    card.locator(".stage-mend:not([hidden])").wait_for()
+    card.locator(".rich-text").click()
+    opener = page.locator(".add-stage-open")
+    opener.scroll_into_view_if_needed()
+    box = opener.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 2)
+    page.mouse.down()
+    assert opener.bounding_box() == box
+    page.mouse.up()
+    card.locator(".stage-form .fault").first.wait_for()
+    assert page.locator(".stage-types").is_visible()
+
+
 def test_an_upload_after_signing_out_takes_nothing_away(open_page, branch):
     make_stage(branch.lessons[0], type="Video", config={"source": "grade-5/a.mp4"})
     page = open_page()

@@ -182,9 +182,33 @@
     card.querySelectorAll(".has-fault").forEach((place) => place.classList.remove("has-fault"));
   }
 
+  /* What comes between pressing and letting go would move the button from under the
+   * pointer, and the click would be lost: leaving a field is what shows its faults. */
+  let isPressed = false;
+  const waiting = [];
+  document.addEventListener("pointerdown", () => (isPressed = true), true);
+  for (const end of ["pointerup", "pointercancel"]) {
+    document.addEventListener(end, letGo, true);
+  }
+
+  function letGo() {
+    isPressed = false;
+    // Once the click has been told.
+    setTimeout(() => waiting.splice(0).forEach((work) => work()));
+  }
+
+  function whenLetGo(work) {
+    if (isPressed) waiting.push(work);
+    else work();
+  }
+
   /* Faults: [path, reason]. All of them after saving; while typing those of fields that
    * were left, so that nobody is told off for what they have not come to yet. */
-  function showFaults(card, faults, { all = false } = {}) {
+  function showFaults(card, faults, options) {
+    whenLetGo(() => sayFaults(card, faults, options));
+  }
+
+  function sayFaults(card, faults, { all = false } = {}) {
     const state = states.get(card);
     if (state) {
       state.faults = faults;
