@@ -1,0 +1,31 @@
+"""Importing in a real browser: a click counts once, though nothing happens for a while."""
+
+import json
+
+from django.urls import reverse
+
+NEW = {"format": "memora-curriculum/1", "subject": {"title": "Made", "tracks": []}}
+
+COUNT = """() => {
+  window.sent = 0;
+  window.addEventListener("submit", (event) => {
+    event.preventDefault();
+    window.sent += 1;
+  });
+}"""
+
+
+def test_a_file_is_sent_once_while_the_server_works_on_it(open_page):
+    page = open_page()
+    page.goto(reverse("admin:exchange"))
+    file = {"name": "new.json", "mimeType": "application/json"}
+    page.locator("input[accept*=json]").set_input_files(
+        {**file, "buffer": json.dumps(NEW).encode()}
+    )
+    page.get_by_role("button", name="See what it would do").first.click()
+    confirmed = page.get_by_role("button", name="Import it")
+    confirmed.wait_for()
+    page.evaluate(COUNT)
+    confirmed.evaluate("(button) => { button.click(); button.click(); }")
+    assert page.evaluate("window.sent") == 1
+    assert confirmed.is_disabled()
