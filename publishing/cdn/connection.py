@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 import urllib3
 from django.core.exceptions import ValidationError
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, pgettext
 
 from content.errors import MemoraError
 from publishing.cdn import purging
@@ -62,30 +62,32 @@ def check() -> Result:
 
 
 def _steps(current: PublishingSettings) -> Iterator[Step]:
+    # The bucket is public, not a lesson: elsewhere the same words mean access levels.
+    public, private = pgettext("bucket", "public"), pgettext("bucket", "private")
     path, data = _probe()
     targets, settings_step = _targets(current)
     yield settings_step
     if targets is None:
         return
-    steps = [*_try_target(_("public"), targets.public, path, data)]
+    steps = [*_try_target(public, targets.public, path, data)]
     yield from steps
     if all(step.ok for step in steps):
         yield _attempt(
             _("read through the CDN base URL"),
             lambda: _read_publicly(current, path, data),
         )
-    yield from _remove(_("public"), targets.public, path, steps)
+    yield from _remove(public, targets.public, path, steps)
     if targets.private is not None:
         # Another one: a cache may still answer with the first.
         path, data = _probe()
-        steps = [*_try_target(_("private"), targets.private, path, data)]
+        steps = [*_try_target(private, targets.private, path, data)]
         yield from steps
         if all(step.ok for step in steps):
             yield _attempt(
                 _("private bucket is private"),
                 lambda: _is_hidden(current, path, data),
             )
-        yield from _remove(_("private"), targets.private, path, steps)
+        yield from _remove(private, targets.private, path, steps)
     if current.cloudflare_zone:
         yield _attempt(
             _("purge from Cloudflare's cache"),
