@@ -8,6 +8,7 @@ from django.urls import reverse
 from PIL import Image
 
 from content.models import Node
+from players.models import User
 
 pytestmark = pytest.mark.django_db
 
@@ -74,3 +75,25 @@ def test_players_photos_are_for_staff(client, browser, picture):
 def test_nothing_else_is_served(client, picture, path):
     picture("photos/sara.png")
     assert client.get(f"/media/{path}").status_code == 404
+
+
+def test_large_files_are_taken_from_staff(browser, django_assert_num_queries):
+    with django_assert_num_queries(2):  # the session, the user
+        assert browser.get(reverse("may-send")).status_code == 204
+
+
+def test_large_files_are_not_taken_from_a_stranger_and_that_costs_nothing(
+    client, django_assert_num_queries
+):
+    with django_assert_num_queries(0):
+        assert client.get(reverse("may-send")).status_code == 401
+
+
+def test_large_files_are_not_taken_from_a_student_or_from_who_has_left(
+    client_of, superuser
+):
+    student = User.objects.create_user("sara@example.org", "student-password-1")
+    assert client_of(student).get(reverse("may-send")).status_code == 401
+    browser = client_of(superuser)
+    User.objects.filter(pk=superuser.pk).update(is_active=False)
+    assert browser.get(reverse("may-send")).status_code == 401

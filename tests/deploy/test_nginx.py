@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -350,6 +351,100 @@ def test_the_admin_has_its_files_and_its_headers(stack):
     assert style.status == 200
     assert style.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert style.headers["content-encoding"] == "gzip"
+
+
+@pytest.fixture(scope="module")
+def editor(stack) -> dict[str, str]:
+    """What the browser of a signed-in editor sends with a script's request."""
+    session = stack.run(
+        "from django.test import Client; from players.models import User; "
+        "client = Client(); "
+        "client.force_login(User.objects.get(email='editor@demo.memora')); "
+        "print(client.cookies['sessionid'].value)"
+    )
+    csrf = "a" * 32
+    return {"Cookie": f"sessionid={session}; csrftoken={csrf}", "X-CSRFToken": csrf}
+
+
+def said_before_a_body(stack, uri: str, **headers: str) -> tuple[int, str]:
+    """Status and `Location` of an answer to 40 MB that are announced and never sent."""
+    connection = HTTPConnection("127.0.0.1", stack.port, timeout=20)
+    try:
+        connection.request(
+            "POST", uri, headers={"Content-Length": str(40 * 1024**2), **headers}
+        )
+        answer = connection.getresponse()
+        return answer.status, answer.headers.get("location", "")
+    finally:
+        connection.close()
+
+
+SENDING = [
+    "/admin/upload/video/",
+    "/admin/upload/image/",
+    "/admin/content/exchange/curriculum/",
+    "/admin/content/exchange/sheet/",
+    "/admin/content/node/add/",
+    "/admin/content/node/1/change/",
+    "/admin/players/playerprofile/1/change/",
+]
+
+
+@pytest.mark.parametrize("uri", SENDING)
+def test_nothing_large_is_taken_from_who_is_not_signed_in(stack, uri):
+    asked = (302, f"/admin/login/?next={uri}")
+    assert said_before_a_body(stack, uri) == asked
+    assert said_before_a_body(stack, uri, Cookie="sessionid=invented") == asked
+
+
+@pytest.mark.parametrize("uri", ["/admin/login/", "/admin/", "/admin/nothing/here/"])
+def test_nothing_large_is_taken_where_no_files_are_sent(stack, editor, uri):
+    assert said_before_a_body(stack, uri, **editor)[0] == 413
+
+
+def test_who_is_signed_in_is_not_asked_by_the_street(stack, editor):
+    assert stack.ask("/admin/may-send", headers=editor).status == 404
+    assert said_before_a_body(stack, "/admin/may-send", **editor)[0] == 404
+
+
+def test_an_editor_uploads_a_video(stack, editor):
+    video = MP4 + bytes(5 * 1024**2)
+    kind = "multipart/form-data; boundary=cut"
+    body = (
+        b'--cut\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n'
+        b"Content-Type: video/mp4\r\n\r\n" + video + b"\r\n--cut--\r\n"
+    )
+    answer = stack.ask(
+        "/admin/upload/video/",
+        method="POST",
+        body=body,
+        headers={**editor, "Content-Type": kind},
+    )
+    assert answer.status == 200, answer.body
+    source = json.loads(answer.body)["source"]
+    assert (stack.folder / "state" / "videos" / source).read_bytes() == video
+
+
+def test_pages_with_files_lead_who_is_not_signed_in_to_the_login(stack, editor):
+    page = stack.ask("/admin/content/node/add/")
+    assert page.status == 302
+    assert page.headers["location"] == "/admin/login/?next=/admin/content/node/add/"
+    assert stack.ask("/admin/content/node/add/", headers=editor).status == 200
+
+
+def test_one_address_cannot_keep_the_admin_busy(stack):
+    waiting = [HTTPConnection("127.0.0.1", stack.port, timeout=20) for _ in range(32)]
+    try:
+        for connection in waiting:
+            connection.putrequest("POST", "/admin/login/")
+            connection.putheader("Content-Length", "1000")
+            connection.endheaders()
+        assert until(lambda: stack.ask("/admin/login/").status, 429) == 429
+        assert stack.ask("/healthz").status == 200
+    finally:
+        for connection in waiting:
+            connection.close()
+    assert until(lambda: stack.ask("/admin/login/").status, 200) == 200
 
 
 def test_pictures_of_content_are_open_and_others_are_for_staff(stack):
