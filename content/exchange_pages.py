@@ -124,7 +124,7 @@ def _import(request: HttpRequest, what: str) -> HttpResponse:
         raise PermissionDenied
     try:
         name, data = _file(request, what)
-        if "token" in request.POST:
+        if request.POST.get("upload"):
             return _confirmed(request, what, name, data)
         return _tried(request, what, name, data)
     except CurriculumError as refusal:
@@ -142,7 +142,7 @@ def _file(request: HttpRequest, what: str) -> tuple[str, bytes]:
         MemoraError: nothing, or too much of it.
     """
     owner: Any = request.user
-    if token := request.POST.get("token"):
+    if token := request.POST.get("upload"):
         return kept_uploads.take(owner=owner.pk, token=token)
     uploaded = request.FILES.get("file")
     if uploaded is None:
@@ -185,7 +185,7 @@ def _tried(request: HttpRequest, what: str, name: str, data: bytes) -> HttpRespo
 def _confirmed(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
     """Import, once; unless that is no longer what was shown, which is shown again."""
     owner: Any = request.user
-    token = request.POST["token"]
+    token = request.POST["upload"]
     before = kept_uploads.claim(owner=owner.pk, token=token)
     if before is not None:
         return _confirmed_before(request, before)

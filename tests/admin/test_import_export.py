@@ -8,7 +8,7 @@ from unittest import mock
 import openpyxl
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -34,7 +34,7 @@ def upload(browser, url, data, name):
 
 
 def confirm(browser, url, page):
-    posted = {"token": page.context["token"], "shown": page.context["fingerprint"]}
+    posted = {"upload": page.context["token"], "shown": page.context["fingerprint"]}
     return browser.post(url, posted, follow=True)
 
 
@@ -184,6 +184,19 @@ def test_an_import_that_failed_can_be_tried_again(browser, monkeypatch):
     assert subjects_made() == 1
 
 
+def test_an_import_that_lost_its_races_is_sent_again_by_its_page(browser, monkeypatch):
+    page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
+    lost = mock.Mock(side_effect=OperationalError(1213, "Deadlock found"))
+    with monkeypatch.context() as patch:
+        patch.setattr(exchange_pages, "import_curriculum", lost)
+        browser.defaults["HTTP_ACCEPT"] = "text/html"
+        page = confirm(browser, CURRICULUM, page)
+    assert page.status_code == 409
+    assert lost.call_count == 3
+    page = browser.post(CURRICULUM, dict(page.context["typed"]), follow=True)
+    assert "“Made” is imported" in messages_of(page)[0]
+
+
 @pytest.fixture
 def no_redis(settings):
     """Calls it and Redis is gone."""
@@ -230,7 +243,7 @@ def test_when_redis_goes_during_the_import_it_is_imported_all_the_same(
 def test_a_token_is_its_uploaders_alone(browser, client_of, editor, maths, file):
     lesson_in(file)["title"] = "Fractions"
     page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
-    posted = {"token": page.context["token"], "shown": page.context["fingerprint"]}
+    posted = {"upload": page.context["token"], "shown": page.context["fingerprint"]}
     page = client_of(editor).post(CURRICULUM, posted)
     assert page.status_code == 400
     assert "not kept any more" in page.content.decode()
