@@ -117,10 +117,10 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
             )
             if (tree := plan_tree(content, overrides)) is not None:
                 subjects.append(Fresh(tree, revision, frozenset(standing)))
-        if built is not None and not whole:
-            previous = _records(
-                Q(path__in=list(_patched_paths(plan.public_id, subjects)))
-            )
+        if built is not None:
+            patched = set(_patched_paths(plan.public_id, subjects))
+            if unread := patched - previous.keys():
+                previous |= _records(Q(path__in=list(unread)))
         return Snapshot(
             plan=facts_of(plan),
             settings=settings,

@@ -6,8 +6,9 @@ from django.utils import timezone
 from content import services
 from content.kinds import Kind
 from content.models import LessonStage, Node
+from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
-from publishing.building import builds, snapshot
+from publishing.building import builds, preview, snapshot
 from publishing.format.assembly import Fresh, Kept
 from publishing.models import LessonOffer, PublishingSettings
 from tests.factories.content import make_subject
@@ -124,6 +125,56 @@ def test_a_subject_vanishes_and_returns(two_subjects):
     physics.update(is_published=True)
     publish_in_part(two_subjects)
     assert (release.root() / "plans/PLAN-A/SUBJ-PHYS_h.json").exists()
+
+
+@pytest.fixture
+def beside_a_new_tree(two_subjects):
+    """The next build reads one subject whole; of the other, edited lessons only."""
+    LessonStage.objects.filter(public_id="STG-PHYS-0-0").update(title="Then")
+    builds.publish_plan(two_subjects.pk)
+    Node.objects.filter(public_id="LES-MATH-0-0").update(title="Renamed")
+    return two_subjects
+
+
+LESSON = "lessons/LES-PHYS-0-0.json"
+
+
+def test_a_stage_saved_unchanged_beside_a_new_tree_changes_no_file(beside_a_new_tree):
+    mine = {LESSON, f"{LESSON}.prev", "plans/PLAN-A/TOP-PHYS-0.json"}
+    before = {path: (release.root() / path).read_bytes() for path in mine}
+    LessonStage.objects.get(public_id="STG-PHYS-0-0").save()
+    assert LESSON not in preview.of_plan(beside_a_new_tree.pk).changed
+    taken = publish_in_part(beside_a_new_tree)
+    assert (kept(taken), fresh(taken)) == (["SUBJ-PHYS"], ["SUBJ-MATH"])
+    assert {path: (release.root() / path).read_bytes() for path in mine} == before
+
+
+def test_a_lesson_edited_beside_a_new_tree_is_changed_and_not_added(beside_a_new_tree):
+    LessonStage.objects.filter(public_id="STG-PHYS-0-0").update(title="Now")
+    found = preview.of_plan(beside_a_new_tree.pk)
+    assert found.added == []
+    assert LESSON in found.changed
+
+
+def test_two_plans_with_a_lesson_edited_beside_a_new_tree_name_one_version(
+    beside_a_new_tree,
+):
+    other = AcademicPlan.objects.create(
+        public_id="PLAN-B", title="Other", is_published=True
+    )
+    for subject in beside_a_new_tree.subjects.all():
+        add_subject(plan=other, subject=subject)
+    builds.publish_plan(beside_a_new_tree.pk)
+    builds.publish_plan(other.pk)
+    LessonStage.objects.filter(public_id="STG-PHYS-0-0").update(title="Now")
+    Node.objects.filter(public_id="LES-MATH-0-0").update(title="Again")
+    builds.publish_plan(beside_a_new_tree.pk)
+    builds.publish_plan(other.pk)
+    versions = {
+        release.read(f"plans/{plan}/TOP-PHYS-0.json")["lessons"][0]["lesson_version"]
+        for plan in ("PLAN-A", "PLAN-B")
+    }
+    assert versions == {release.read(LESSON)["version"]}
 
 
 def test_growing_past_the_threshold_splits_the_search(two_subjects):
