@@ -216,9 +216,11 @@ def _claim_once(
                 plan_public_id=plan.public_id,
                 fence=withdrawal.newest_withdrawn_number(),
             )
-        publication.plan = plan
+        if publication.plan_id != plan.pk:
+            # The release is a deleted plan's, whose revisions are not this one's.
+            publication.plan, publication.built_from = plan, {}
         publication.fence += 1
-        publication.save(update_fields=["plan", "fence"])
+        publication.save(update_fields=["plan", "fence", "built_from"])
         entry = sync_log.open_entry(plan, sources, trigger=trigger, now=now)
     return publication, entry
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import DatabaseError, OperationalError, models, transaction
 
 import publishing.local.release
 from content import services
@@ -374,6 +374,22 @@ def test_a_lost_file_is_written_again(plan, math):
     math.save()
     publish(plan)
     release.walk("PLAN-A")
+
+
+def test_a_plan_made_again_under_its_id_has_nothing_of_the_deleted_one(plan, math):
+    """Published before anybody came to take the old one's files away."""
+    publish(plan)
+    set_override(plan=plan, target=node("UNIT-MATH-0"), action="hide")
+    publish(plan)
+    seen = AcademicPlan.objects.get(pk=plan.pk).revision
+    plan.delete()
+    again = AcademicPlan.objects.create(
+        public_id="PLAN-A", title="Grade 5", is_published=True
+    )
+    add_subject(plan=again, subject=math)
+    models.QuerySet(AcademicPlan).filter(pk=again.pk).update(revision=seen)
+    publish(again)
+    assert "plans/PLAN-A/TOP-MATH-0.json" in release.walk("PLAN-A")
 
 
 def test_old_generations_are_collected_but_never_the_current(plan):
