@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import structlog
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from content import kinds, locks, places, services
@@ -210,8 +211,13 @@ def repair() -> list[TreeFault]:
     """
     locks.lock_roots()
     before = find_faults()
+    # Of a lost state nobody knows how far it had come, and what is published was made
+    # from it: by the clock, the new one is further than edits can have counted.
+    later = int(timezone.now().timestamp())
     for pk in Node.objects.subjects().values_list("pk", flat=True):
-        SubjectState.objects.get_or_create(subject_id=pk)
+        SubjectState.objects.get_or_create(
+            subject_id=pk, defaults={"revision": later, "tree_revision": later}
+        )
     states = locks.lock_subjects(Node.objects.subjects().values_list("pk", flat=True))
     _repair_trees()
     _repair_bits(states)

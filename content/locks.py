@@ -89,12 +89,17 @@ def require_locked(nodes: Iterable[Node], states: Mapping[int, SubjectState]) ->
             raise StructureError(_not_locked(node))
 
 
+def lost_state(subject: Node) -> str:
+    """What to say, and to do, where a subject has no `SubjectState`."""
+    return _(
+        "The subject “%(title)s” has lost its state. An administrator can run "
+        "“manage.py check_tree --repair”."
+    ) % {"title": subject.title}
+
+
 def _not_locked(node: Node) -> str:
     if not SubjectState.objects.filter(pk=node.subject_pk).exists():
-        return _(
-            "The subject of “%(title)s” has lost its state. An administrator can run "
-            "“manage.py check_tree --repair”."
-        ) % {"title": node.title}
+        return lost_state(node.subject or node)
     # To lock that subject too, now, could make two editors wait for each other.
     return _("“%(title)s” has been moved meanwhile. Reload the page.") % {
         "title": node.title

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from django.db.models import Q
 from django.utils import timezone
 
+from content import locks
+from content.errors import StructureError
 from content.models import Node
 from content.queries import LessonFace, load_edited_lessons, load_subject
 from plans.access import plan_tree
@@ -68,6 +70,7 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
 
     Raises:
         AcademicPlan.DoesNotExist: the plan is gone.
+        StructureError: a subject's revisions are not known.
     """
     with consistent_read():
         plan = AcademicPlan.objects.select_related("season", "grade", "stream").get(
@@ -75,7 +78,7 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
         )
         settings = PublishingSettings.get_solo()
         pks = subject_pks(plan_pk)
-        states = changes.subject_states(pks)
+        states = _states_of(pks)
         built_from = changes.sources(
             plan=plan.revision,
             settings=settings,
@@ -136,6 +139,19 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
             newest_version=newest_version,
             torn=torn,
         )
+
+
+def _states_of(subject_pks: Collection[int]) -> dict[int, changes.SubjectRevisions]:
+    """How far the edits of each of these subjects have come.
+
+    Raises:
+        StructureError: of one it is not known; says what to do.
+    """
+    states = changes.subject_states(subject_pks)
+    lost = Node.objects.filter(pk__in=set(subject_pks) - states.keys()).first()
+    if lost is not None:
+        raise StructureError(locks.lost_state(lost))
+    return states
 
 
 def _built_upon(plan: AcademicPlan, now: changes.Sources) -> dict[int, int] | None:

@@ -128,6 +128,13 @@ def test_a_subject_without_its_state_gets_one_above_all_its_bits(branch):
     assert SubjectState.objects.get().next_bit_index == 3
 
 
+def test_a_state_that_is_made_again_has_come_further_than_the_lost_one(branch):
+    SubjectState.objects.update(revision=45, tree_revision=45)
+    SubjectState.objects.all().delete()
+    repair()
+    assert SubjectState.objects.get().tree_revision > 45
+
+
 def test_a_node_in_the_wrong_kind_is_named_and_left_to_a_person(branch):
     sql(
         "UPDATE content_node SET parent_id = %s WHERE id = %s",

@@ -10,7 +10,7 @@ from django.db import DatabaseError, OperationalError, models, transaction
 import publishing.local.release
 from content import services
 from content.kinds import Kind
-from content.models import LessonStage, Node
+from content.models import LessonStage, Node, SubjectState
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject, set_override
 from publishing import changes
@@ -233,6 +233,14 @@ def test_a_bit_that_meant_another_lesson_before_is_refused(plan):
     entry = builds.publish_plan(plan.pk)
     assert entry.error_document == "plans/PLAN-A/SUBJ-MATH_b.json"
     assert "belongs to the lesson LES-MATH-0-0" in entry.error
+
+
+def test_a_subject_without_its_state_fails_the_build_and_says_what_to_do(plan, math):
+    publish(plan)
+    SubjectState.objects.filter(pk=math.pk).delete()
+    entry = builds.publish_plan(plan.pk)
+    assert "“MATH” has lost its state" in entry.error
+    assert "check_tree --repair" in entry.error
 
 
 def test_failures_end_in_dead_letter_and_an_edit_tries_again(plan, settings):

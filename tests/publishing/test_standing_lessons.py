@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from content import integrity, services, undo
 from content.curriculum import export_curriculum, import_curriculum
-from content.models import LessonStage, Node
+from content.models import LessonStage, Node, SubjectState
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing.building import builds, snapshot
@@ -232,6 +232,34 @@ def test_a_moved_lesson_is_read_once(published, draft_subject):
     LessonStage.objects.filter(public_id="STG-DRAFT-1-1").update(title="Another")
     _entry, read = publish(published)
     assert read == {"LES-DRAFT-1-1"}
+
+
+@pytest.fixture
+def after_a_lost_state(published, draft_subject):
+    """The subject's state was lost since the last publish, and made again."""
+    SubjectState.objects.filter(subject__public_id="SUBJ-MATH").delete()
+    integrity.repair()
+    return published
+
+
+def test_a_tree_edited_after_its_lost_state_was_made_again_is_published(
+    after_a_lost_state,
+):
+    Node.objects.filter(public_id="UNIT-MATH-0").update(title="Corrected")
+    publish(after_a_lost_state)
+    hierarchy = release.read("plans/PLAN-A/SUBJ-MATH_h.json")
+    assert hierarchy["tracks"][0]["units"][0]["title"] == "Corrected"
+
+
+def test_a_stage_edited_after_its_subject_s_lost_state_was_made_again_is_read(
+    after_a_lost_state,
+):
+    publish(after_a_lost_state)
+    LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="Corrected")
+    Node.objects.filter(public_id="UNIT-MATH-0").update(title="New, too")
+    _entry, read = publish(after_a_lost_state)
+    assert read == {"LES-MATH-0-0"}
+    assert release.read(FIRST)["stages"][0]["title"] == "Corrected"
 
 
 def test_a_lost_file_of_a_standing_lesson_is_written_again(published):
