@@ -26,16 +26,27 @@ def new_plan_id() -> str:
 class LabelQuerySet(models.QuerySet[Any]):
     """Bulk renames still count as edits of the plans that show the label."""
 
+    def _shown_by(self) -> list[int]:
+        column = self.model._meta.model_name
+        plans = AcademicPlan.objects.filter(**{f"{column}__in": self.all()})
+        return list(plans.order_by().values_list("pk", flat=True))
+
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
-            column = self.model._meta.model_name
-            shown_by = AcademicPlan.objects.filter(**{f"{column}__in": self.all()})
-            plan_ids = list(shown_by.order_by().values_list("pk", flat=True))
+            plan_ids = self._shown_by()
             count = super().update(**kwargs)
             AcademicPlan.touch(plan_ids)
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Among them may be labels that are there already: an upsert renames those."""
+        with transaction.atomic(using=self.db):
+            created = super().bulk_create(objs, *args, **kwargs)
+            written = self.filter(pk__in=[made.pk for made in created])
+            AcademicPlan.touch(written._shown_by())
+        return created
 
 
 class Label(models.Model):

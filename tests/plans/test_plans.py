@@ -2,7 +2,7 @@
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from plans import services
 from plans.access import Level, Override
@@ -212,6 +212,17 @@ def _writes():
         ),
         "renaming its grade": lambda plan, *_: Grade.objects.get().save(),
         "renaming grades in bulk": lambda plan, *_: Grade.objects.update(title="Y"),
+        "saving grades in bulk": lambda plan, *_: _bulk_update(Grade, "title", "Y"),
+        "renaming grades by an upsert": lambda plan, *_: Grade.objects.bulk_create(
+            [Grade(pk=plan.grade_id, title="Y")],
+            update_conflicts=True,
+            update_fields=["title"],
+            unique_fields=(
+                ["pk"]
+                if connection.features.supports_update_conflicts_with_target
+                else None
+            ),
+        ),
         "renaming its season": lambda plan, *_: Season.objects.get().save(),
         "renaming its stream": lambda plan, *_: Stream.objects.get().save(),
     }
