@@ -53,10 +53,12 @@ class MemoraAdminSite(admin.AdminSite):
         self.add_action(delete_selected)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Every page and door goes through here: a lost race is run again."""
+        """Every page and door goes through here: a lost race is run again, and a
+        method that it does not take is refused in words."""
+        from memora_site.error_views import with_words
         from memora_site.lost_races import run_again
 
-        return super().admin_view(run_again(view), cacheable)
+        return super().admin_view(with_words(run_again(view)), cacheable)
 
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None

@@ -1,41 +1,131 @@
-"""Answers where no view answered: JSON under ``/api/``, pages elsewhere."""
+"""Answers where no view answered, in the visitor's language.
 
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+JSON under ``/api/`` and for the admin's scripts, pages for people.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.middleware.csrf import REASON_NO_CSRF_COOKIE
+from django.shortcuts import render
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views import defaults
 
 from memora_site.api_errors import error_body
+
+_TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
 
 def _is_api(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/")
 
 
+def _answer(
+    request: HttpRequest, status: HTTPStatus, *, title: str, said: str
+) -> HttpResponse:
+    """The page that says it; to a script of the admin ``{"refused": said}``."""
+    wants_page = "text/html" in request.headers.get("Accept", "")
+    if request.path_info.startswith("/admin/") and not wants_page:
+        return JsonResponse({"refused": said}, status=status)
+    # A request may be refused before it is known whose it is.
+    is_staff = getattr(getattr(request, "user", None), "is_staff", False)
+    around = admin.site.each_context(request) if is_staff else {}
+    context = {
+        "site_title": admin.site.site_title,
+        "site_header": admin.site.site_header,
+        **around,
+        "title": title,
+        "said": said,
+        "is_staff": is_staff,
+    }
+    return render(request, "admin/error_page.html", context, status=status)
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """400: a request that is malformed, too large or for another host."""
     if _is_api(request):
         body = error_body("INVALID_BODY", _("The request is malformed."))
-        return JsonResponse(body, status=400)
-    return defaults.bad_request(request, exception)
+        return JsonResponse(body, status=HTTPStatus.BAD_REQUEST)
+    # One for another host is refused before the language is chosen.
+    with translation.override(translation.get_language_from_request(request)):
+        said = _("What your browser sent cannot be read. Nothing was saved.")
+        if isinstance(exception, _TOO_MUCH):
+            said = _(
+                "This is more than can be sent at once. Nothing was saved: go back and "
+                "send it in smaller parts."
+            )
+        title = _("The request is malformed")
+        return _answer(request, HTTPStatus.BAD_REQUEST, title=title, said=said)
 
 
 def permission_denied(
     request: HttpRequest, exception: PermissionDenied
 ) -> HttpResponseBase:
-    """403."""
+    """403: this person may not do this."""
     if _is_api(request):
         body = error_body("PERMISSION_DENIED", _("You may not do this."))
-        return JsonResponse(body, status=403)
-    return defaults.permission_denied(request, exception)
+        return JsonResponse(body, status=HTTPStatus.FORBIDDEN)
+    return _answer(
+        request,
+        HTTPStatus.FORBIDDEN,
+        title=_("No permission"),
+        said=_("You may not do this. Ask a System Manager."),
+    )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403: what was sent does not come from a page of ours, or from an old one."""
+    if reason == REASON_NO_CSRF_COOKIE:
+        said = _(
+            "Your browser sends no cookies of this site. Nothing was saved: allow them, "
+            "reload the page and send it again."
+        )
+    else:
+        said = _(
+            "You have signed in again since this page was opened, or it is not one of "
+            "ours. Nothing was saved: go back, reload the page and send it again."
+        )
+    title = _("Not saved")
+    return _answer(request, HTTPStatus.FORBIDDEN, title=title, said=said)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """404."""
     if _is_api(request):
         body = error_body("NOT_FOUND", _("There is nothing here."))
-        return JsonResponse(body, status=404)
-    return defaults.page_not_found(request, exception)
+        return JsonResponse(body, status=HTTPStatus.NOT_FOUND)
+    return _answer(
+        request,
+        HTTPStatus.NOT_FOUND,
+        title=_("There is nothing here"),
+        said=_(
+            "The address is not right, or what it led to has been deleted or moved."
+        ),
+    )
+
+
+def method_not_allowed(request: HttpRequest) -> HttpResponse:
+    """405: an address that only takes what a page sends, or only gives."""
+    return _answer(
+        request,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        title=_("No page to look at"),
+        said=_(
+            "This address only takes what a page sends to it. Nothing was changed: go "
+            "to the page you want from the home page."
+        ),
+    )
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
@@ -44,5 +134,21 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
         body = error_body(
             "INTERNAL_ERROR", _("Something went wrong on our side. It has been noted.")
         )
-        return JsonResponse(body, status=500)
+        return JsonResponse(body, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    # A file in both languages that needs nothing: whatever failed may fail again.
     return defaults.server_error(request)
+
+
+def with_words(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """``view``, which says in words that it takes no such method."""
+
+    @wraps(view)
+    def door(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer = view(request, *args, **kwargs)
+        if answer.status_code != HTTPStatus.METHOD_NOT_ALLOWED or answer.content:
+            return answer
+        worded = method_not_allowed(request)
+        worded.headers["Allow"] = answer.headers["Allow"]
+        return worded
+
+    return door

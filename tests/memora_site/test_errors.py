@@ -1,12 +1,13 @@
 """Answers where no view answered: JSON for the API, pages for people."""
 
 import pytest
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import HttpRequest
 from django.test import Client
-from django.urls import path
+from django.urls import path, reverse
 
 from memora_site import urls
+from players.models import User
 
 
 def fail(_request: HttpRequest) -> None:
@@ -17,13 +18,19 @@ def too_much(_request: HttpRequest) -> None:
     raise SuspiciousOperation("hunter2")
 
 
+def forbidden(_request: HttpRequest) -> None:
+    raise PermissionDenied("hunter2")
+
+
 class Broken:
-    """The site's URLs and two that fail."""
+    """The site's URLs and some that fail."""
 
     urlpatterns = [
         path("api/v1/fail/", fail),
         path("fail/", fail),
         path("api/v1/too-much/", too_much),
+        path("too-much/", too_much),
+        path("forbidden/", forbidden),
         *urls.urlpatterns,
     ]
     handler400 = urls.handler400
@@ -97,3 +104,110 @@ def test_the_root_leads_to_the_admin(client: Client):
 
     assert response.status_code == 302
     assert response["Location"] == "/admin/"
+
+
+# --- Pages for people -----------------------------------------------------------------
+
+PAGES = {
+    "/too-much/": (400, "What your browser sent cannot be read"),
+    "/forbidden/": (403, "You may not do this. Ask a System Manager."),
+    "/nothing/here/": (404, "The address is not right"),
+    "/admin/nothing/here/": (404, "The address is not right"),
+    "/admin/content/node/do/": (405, "This address only takes what a page sends"),
+    "/admin/content/node/1/change/": (403, "You have signed in again since"),
+}
+"""Where it goes wrong: the status, and how the page's words begin."""
+HTML = {"Accept": "text/html,*/*;q=0.8"}
+
+
+@pytest.fixture
+def staff(broken: Client, db) -> Client:
+    """The browser of somebody who may do everything, who sends tokens that are wrong."""
+    user = User.objects.create_superuser("root@example.com", "root-password-1")
+    strict = Client(raise_request_exception=False, enforce_csrf_checks=True)
+    strict.force_login(user)
+    return strict
+
+
+def look(browser: Client, uri: str, language: str):
+    browser.cookies["django_language"] = language
+    if uri.endswith("/change/"):
+        browser.cookies["csrftoken"] = "a" * 32
+        data = {"csrfmiddlewaretoken": "b" * 32}
+        return browser.post(uri, data, headers=HTML)
+    return browser.get(uri, headers=HTML)
+
+
+@pytest.mark.parametrize("uri", PAGES)
+@pytest.mark.parametrize(("language", "direction"), [("ar", "rtl"), ("en", "ltr")])
+def test_a_page_of_the_admin_says_what_went_wrong_in_the_visitors_language(
+    staff, uri, language, direction
+):
+    status, said = PAGES[uri]
+    answer = look(staff, uri, language)
+    page = answer.content.decode()
+
+    assert answer.status_code == status
+    assert f'<html lang="{language}" dir="{direction}"' in page
+    if language == "en":
+        assert said in page
+    assert 'id="user-tools"' in page
+    assert f'class="button" href="{reverse("admin:index")}"' in page
+    assert "hunter2" not in page
+
+
+@pytest.mark.parametrize("uri", ["/too-much/", "/forbidden/", "/nothing/here/"])
+@pytest.mark.parametrize(("language", "direction"), [("ar", "rtl"), ("en", "ltr")])
+def test_a_stranger_gets_the_same_page_without_a_query(
+    broken, uri, language, direction, django_assert_num_queries, db
+):
+    with django_assert_num_queries(0):
+        answer = look(broken, uri, language)
+    page = answer.content.decode()
+
+    assert answer.status_code == PAGES[uri][0]
+    assert f'<html lang="{language}" dir="{direction}"' in page
+    assert 'id="user-tools"' not in page
+
+
+def test_an_error_of_ours_is_told_in_both_languages(broken):
+    answer = broken.get("/fail/", headers=HTML)
+    page = answer.content.decode()
+
+    assert answer.status_code == 500
+    assert "حدث خطأ من جهتنا" in page
+    assert "Something went wrong on our side" in page
+
+
+def test_another_host_is_refused_in_the_visitors_language_whoever_came_before(client):
+    look(client, "/nothing/here/", "ar")
+    client.cookies["django_language"] = "en"
+    answer = client.get("/", headers={"host": "evil.example"})
+    assert b'<html lang="en"' in answer.content
+
+
+def test_who_sends_no_cookies_is_told_to_allow_them(staff):
+    answer = staff.post("/admin/content/node/1/change/", headers=HTML)
+    assert "allow them" in answer.content.decode()
+
+
+def test_more_fields_than_are_taken_are_refused_in_words(staff, settings):
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
+    staff.cookies["csrftoken"] = "a" * 32
+    fields = dict.fromkeys("abc", "")
+    answer = staff.post("/admin/content/node/1/change/", fields, headers=HTML)
+    assert answer.status_code == 400
+    assert "send it in smaller parts" in answer.content.decode()
+
+
+def test_the_admins_scripts_get_the_words_alone(staff, settings):
+    doors = reverse("admin:content_node_do")
+    refused = staff.post(doors)
+    assert refused.status_code == 403
+    assert "Nothing was saved" in refused.json()["refused"]
+    missing = staff.get("/admin/nothing/here/")
+    assert missing.status_code == 404
+    assert missing.json()["refused"].startswith("The address is not right")
+    other = staff.get(doors)
+    assert (other.status_code, other.headers["Allow"]) == (405, "POST")
+    assert other.json()["refused"].startswith("This address only takes")
