@@ -191,9 +191,13 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Longer than any build: Redis hands an unacknowledged task out again after it.
-    "visibility_timeout": 6 * 3600
+    "visibility_timeout": 6 * 3600,
+    # A request that only wakes a worker must not hang when the broker is away, or is
+    # there and does not answer; the sweep does later what the worker would have done.
+    "max_retries": 0,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 5,
 }
-# A request that only wakes a worker must not hang when the broker is away.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Beside the state where that was moved: two states must not share one beat's file.

@@ -1,11 +1,15 @@
 """From an edit to a woken worker."""
 
+import socket
+import threading
 import time
 
 import pytest
 from django.db import transaction
+from structlog.testing import capture_logs
 
 from content.models import LessonStage, Node
+from memora_site.celery import app
 from plans.models import AcademicPlan
 from publishing import queue, receivers, tasks
 from publishing.building import builds
@@ -83,6 +87,36 @@ def test_without_redis_the_sweep_still_finds_the_edit(plan, settings):
     assert queue.add([plan.pk]) == 0
     builds.process_pending(limit=10)
     release.walk("PLAN-A")
+
+
+@pytest.fixture
+def silent_broker(settings, monkeypatch):
+    """A broker that accepts and never answers, asked with a fiftieth of the patience.
+
+    Called, it tells whether it had to hang up on a caller that would wait for ever.
+    """
+    server = socket.create_server(("127.0.0.1", 0))
+    settings.CELERY_TASK_ALWAYS_EAGER = False
+    settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {
+        name: value / 50 if name.startswith("socket_") else value
+        for name, value in settings.CELERY_BROKER_TRANSPORT_OPTIONS.items()
+    }
+    monkeypatch.setattr(app.amqp, "_producer_pool", None)
+    monkeypatch.setattr(app, "_pool", None)
+    hang_up = threading.Timer(30, server.close)
+    hang_up.start()
+    yield hang_up.finished.is_set
+    hang_up.cancel()
+    server.close()
+
+
+@pytest.mark.django_db
+def test_an_edit_does_not_wait_for_a_broker_that_never_answers(plan, silent_broker):
+    with capture_logs() as said:
+        receivers.wake([plan.pk], at_once=True)
+    assert [line["event"] for line in said] == ["publish_wakeup_lost"]
+    assert not silent_broker()
 
 
 @pytest.mark.django_db
