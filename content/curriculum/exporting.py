@@ -1,0 +1,66 @@
+"""A subject's file, from what is stored."""
+
+from typing import Any
+
+import orjson
+from django.utils.translation import gettext as _
+
+from content.curriculum.stored import StoredNode, StoredSubject, load
+from content.curriculum_format import CHILDREN_KEY, FORMAT, HEAD, NODE_DEFAULTS
+from content.errors import MemoraError
+from content.kinds import Kind
+from content.models import Node, SubjectState
+
+
+class SubjectNotFoundError(MemoraError):
+    """No subject has this id, or it is in the trash."""
+
+    code = "NOT_FOUND"
+
+
+def export_curriculum(subject_id: str) -> bytes:
+    """The subject's file: everything but what is in the trash. Indented UTF-8 JSON.
+
+    Raises:
+        SubjectNotFoundError: there is no such subject, or it is in the trash.
+    """
+    subject = Node.objects.subjects().filter(public_id=subject_id).first()
+    if subject is None:
+        raise SubjectNotFoundError(_("There is no subject “%s”.") % subject_id)
+    if subject.trashed_at is not None:
+        raise SubjectNotFoundError(
+            _("The subject “%s” is in the trash. Restore it first.") % subject_id
+        )
+    stored = load(subject.pk)
+    by_pk = stored.by_pk()
+    head = SubjectState.objects.filter(pk=subject.pk).values(*HEAD).first() or {}
+    document = {
+        "format": FORMAT,
+        **{key: value for key, value in head.items() if value},
+        "subject": _exported(by_pk[subject.pk], stored, by_pk),
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _exported(
+    node: StoredNode, stored: StoredSubject, by_pk: dict[int, StoredNode]
+) -> dict[str, Any]:
+    kind = Kind(node.kind)
+    said: dict[str, Any] = {"id": node.id, "title": node.fields["title"]}
+    for key, default in NODE_DEFAULTS.items():
+        if key == "is_published" or node.fields[key] != default:
+            said[key] = node.fields[key]
+    if kind is Kind.LESSON:
+        said["base_xp"] = node.fields["base_xp"]
+        said["bit_index"] = node.bit_index
+        said["stages"] = [
+            {"id": stage.id, **stage.fields}
+            for stage in stored.stages_of.get(node.pk, ())
+        ]
+        return said
+    said[CHILDREN_KEY[kind]] = [
+        _exported(by_pk[pk], stored, by_pk)
+        for pk in stored.children.get(node.pk, ())
+        if not by_pk[pk].is_trashed
+    ]
+    return said

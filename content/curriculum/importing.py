@@ -1,0 +1,117 @@
+"""An import, from the file's bytes to the report."""
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from content import curriculum_format, history, locks, services
+from content.curriculum import checking
+from content.curriculum.planning import plan
+from content.curriculum.report import ImportReport, report_of
+from content.curriculum.stored import StoredSubject, load
+from content.curriculum.writing import write
+from content.curriculum_format import HEAD, NodeSpec, refused
+from content.json_faults import Fault
+from content.kinds import Kind
+from content.models import Node, NodeKind, SubjectState
+
+log = structlog.get_logger(__name__)
+
+
+def import_curriculum(data: bytes, *, dry_run: bool = False) -> ImportReport:
+    """Make a subject what the file says; all of it or nothing.
+
+    Args:
+        data: the file.
+        dry_run: do everything, say what it came to, and undo it.
+
+    Raises:
+        CurriculumError: with every fault of the file and its JSON path, first 50.
+    """
+    document = curriculum_format.parse(data)
+    faults = curriculum_format.file_faults(document)
+    root = curriculum_format.read(document)
+    if root is None:
+        raise refused(faults, document)
+    try:
+        with transaction.atomic(), history.one_change(history.IMPORTED):
+            report = _imported(document, root, faults, dry_run=dry_run)
+            if dry_run:
+                transaction.set_rollback(True)
+    except IntegrityError as error:
+        raise refused(
+            [((), _("Somebody has just taken one of its ids. Import it again."))]
+        ) from error
+    log.info(
+        "curriculum_imported",
+        subject_id=report.subject_id,
+        nodes_created=report.nodes.created,
+        nodes_updated=report.nodes.updated,
+        stages_created=report.stages.created,
+        stages_updated=report.stages.updated,
+        dry_run=dry_run,
+    )
+    return report
+
+
+def _imported(
+    document: Any, root: NodeSpec, faults: list[Fault], *, dry_run: bool
+) -> ImportReport:
+    """Lock, check, compare, write: inside a transaction."""
+    specs = list(curriculum_format.walk(root))
+    state, stored = _lock_and_load(document, root)
+    faults = [
+        *faults,
+        *curriculum_format.id_faults(root),
+        *checking.id_faults(specs, stored),
+        *checking.clean_configs(specs, stored),
+    ]
+    if faults:
+        raise refused(faults, document)
+    revision = state.revision if state else 0
+    is_new = state is None
+    if state is None:
+        state, stored = _created(document, root)
+    head = {name: getattr(state, name) for name in HEAD}
+    found = plan(specs, stored, document=document, head=head)
+    write(found, stored, state)
+    return report_of(found, specs, is_new=is_new, revision=revision, dry_run=dry_run)
+
+
+def _lock_and_load(
+    document: Any, root: NodeSpec
+) -> tuple[SubjectState | None, StoredSubject]:
+    """Hold the subject and read it; or, without one, the right to make one."""
+    found = Node.objects.filter(public_id=root.id).first() if root.id else None
+    if found is None:
+        locks.lock_roots()
+        return None, StoredSubject()
+    if found.kind != NodeKind.SUBJECT:
+        return None, StoredSubject()  # `checking.id_faults` says whose id it is
+    state = locks.lock_subjects([found.pk]).get(found.pk)
+    if state is None:
+        raise refused([(("subject", "id"), _no_state(found))], document)
+    return state, load(found.pk)
+
+
+def _no_state(subject: Node) -> str:
+    return _(
+        "“%(title)s” has been deleted meanwhile, or has lost its state "
+        "(manage.py check_tree --repair)"
+    ) % {"title": subject.title}
+
+
+def _created(document: Any, root: NodeSpec) -> tuple[SubjectState, StoredSubject]:
+    """Make the subject; the rest of it is written as into any other."""
+    try:
+        subject = services.create_node(
+            kind=Kind.SUBJECT, public_id=root.id, **root.fields
+        )
+    except ValidationError as error:
+        reasons = " ".join(error.messages)
+        raise refused([(("subject",), reasons)], document) from error
+    root.id = subject.public_id
+    return locks.lock_subjects([subject.pk])[subject.pk], load(subject.pk)

@@ -1,0 +1,206 @@
+"""What an import changes: a file's specifications compared with what is stored.
+
+Nothing is read or written here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from content import numbering
+from content.curriculum.stored import StoredNode, StoredStage, StoredSubject
+from content.curriculum_format import HEAD, NodeSpec, StageSpec
+from content.kinds import Kind
+from content.numbering import Place
+
+Key = int | NodeSpec
+"""A stored node's primary key, or a new one's specification."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEdit:
+    """All fields of a stored node as they shall be, and the columns that differ."""
+
+    pk: int
+    fields: dict[str, Any]
+    differing: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedStage:
+    """A stage as it shall be stored; a new one has no ``pk``, and perhaps no id."""
+
+    pk: int | None
+    id: str
+    lesson: Key
+    position: int
+    fields: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What differs, and whom a report counts as changed.
+
+    ``places`` are everybody's, ``moved`` those that change parents, by the new one.
+    """
+
+    key_of: dict[NodeSpec, Key]
+    head: dict[str, str] = field(default_factory=dict)
+    places: dict[Key, Place] = field(default_factory=dict)
+    moved: dict[Key, list[int]] = field(default_factory=dict)
+    edits: list[NodeEdit] = field(default_factory=list)
+    new_stages: list[PlacedStage] = field(default_factory=list)
+    stages: list[PlacedStage] = field(default_factory=list)
+    changed_nodes: set[int] = field(default_factory=set)
+    changed_stages: set[int] = field(default_factory=set)
+    is_reordered: bool = False
+
+    @property
+    def new_nodes(self) -> list[NodeSpec]:
+        return [spec for spec, key in self.key_of.items() if spec is key]
+
+
+def plan(
+    specs: Sequence[NodeSpec],
+    stored: StoredSubject,
+    *,
+    document: Mapping[str, Any],
+    head: Mapping[str, str],
+) -> Plan:
+    """What to write.
+
+    Args:
+        specs: the file's nodes, parents first; the first is the subject.
+        stored: the subject; at least its own node is there.
+        document: the file, for its own words about the whole: language, licence …
+        head: those words as they are stored.
+    """
+    found = Plan(
+        {
+            spec: stored.nodes[spec.id].pk if spec.id in stored.nodes else spec
+            for spec in specs
+        }
+    )
+    wanted = {name: document.get(name, "") for name in HEAD}
+    found.head = {name: text for name, text in wanted.items() if head[name] != text}
+    if found.head:
+        found.changed_nodes.add(stored.nodes[specs[0].id].pk)
+    children = _wanted_children(specs, stored, found)
+    found.places = numbering.number(found.key_of[specs[0]], children)
+    _compare_fields(specs, stored, found)
+    _place_stages(specs, stored, found)
+    return found
+
+
+def _wanted_children(
+    specs: Sequence[NodeSpec], stored: StoredSubject, found: Plan
+) -> dict[Key, list[Key]]:
+    """Everybody's children as they shall be; notes who changes parent or place."""
+    key_of = found.key_of
+    by_pk = stored.by_pk()
+    children: dict[Key, list[Key]] = {
+        parent: [*pks] for parent, pks in stored.children.items()
+    }
+    for spec in specs:
+        key = key_of[spec]
+        for child in (key_of[below] for below in spec.children):
+            if isinstance(child, int) and by_pk[child].parent != key:
+                found.moved.setdefault(key, []).append(child)
+                children[by_pk[child].parent or 0].remove(child)
+                found.changed_nodes.add(child)
+    named = {key for key in key_of.values() if isinstance(key, int)}
+    for spec in specs:
+        key = key_of[spec]
+        before = children.get(key, [])
+        first = [key_of[below] for below in spec.children]
+        wanted = _in_the_files_order(before, first, named, by_pk)
+        if wanted is None:
+            continue
+        children[key] = wanted
+        found.is_reordered = True
+        old = [pk for pk in before if isinstance(pk, int) and pk in named]
+        staying = set(old)
+        new = [pk for pk in first if isinstance(pk, int) and pk in staying]
+        pairs = zip(new, old, strict=True)
+        found.changed_nodes.update(pk for pk, other in pairs if pk != other)
+    return children
+
+
+def _in_the_files_order(
+    before: list[Key],
+    first: list[Key],
+    named: set[int],
+    by_pk: Mapping[int, StoredNode],
+) -> list[Key] | None:
+    """The named, then those that stay, the trashed last; None where they lie so."""
+    kept = [pk for pk in before if isinstance(pk, int) and pk not in named]
+    live = [pk for pk in kept if not by_pk[pk].is_trashed]
+    trashed = [pk for pk in kept if by_pk[pk].is_trashed]
+    unseen = set(trashed)
+    if [pk for pk in before if pk not in unseen] == [*first, *live]:
+        return None
+    return [*first, *live, *trashed]
+
+
+def _compare_fields(
+    specs: Sequence[NodeSpec], stored: StoredSubject, found: Plan
+) -> None:
+    """The fields that differ, and what comes back from the trash."""
+    for spec in specs:
+        node = stored.nodes.get(spec.id)
+        if node is None:
+            continue
+        differing = {
+            name for name, value in spec.fields.items() if node.fields[name] != value
+        }
+        if node.is_trashed:
+            differing.add("trashed_at")
+        if differing:
+            fields = {**node.fields, **spec.fields}
+            found.edits.append(NodeEdit(node.pk, fields, frozenset(differing)))
+            found.changed_nodes.add(node.pk)
+
+
+def _place_stages(
+    specs: Sequence[NodeSpec], stored: StoredSubject, found: Plan
+) -> None:
+    """The stages of every lesson in the file: made, changed, moved and in order."""
+    named = {stage.id for spec in specs for stage in spec.stages if stage.id}
+    for spec in specs:
+        if spec.kind is Kind.LESSON and spec.stages:
+            _place_stages_of(spec, named, stored, found)
+
+
+def _place_stages_of(
+    spec: NodeSpec, named: set[str], stored: StoredSubject, found: Plan
+) -> None:
+    lesson = found.key_of[spec]
+    before = stored.stages_of.get(lesson, []) if isinstance(lesson, int) else []
+    order: list[StageSpec | StoredStage] = [
+        *spec.stages,
+        *(stage for stage in before if stage.id not in named),
+    ]
+    now_there = [stage.id for stage in before if stage.id in named]
+    here = set(now_there)
+    staying = [stage.id for stage in spec.stages if stage.id in here]
+    # Of those that are here, some may go to another lesson: they are counted there.
+    pairs = zip(staying, now_there, strict=False)
+    displaced = {stage for stage, other in pairs if stage != other}
+    is_in_order = [stage.id for stage in order] == [stage.id for stage in before]
+    for position, stage in enumerate(order):
+        row = stored.stages.get(stage.id) if stage.id else None
+        if row is None:
+            found.new_stages.append(
+                PlacedStage(None, stage.id, lesson, position, stage.fields)
+            )
+            continue
+        place = row.position if is_in_order else position
+        differs = (
+            row.fields != stage.fields or row.lesson != lesson or stage.id in displaced
+        )
+        if differs:
+            found.changed_stages.add(row.pk)
+        if differs or place != row.position:
+            found.stages.append(
+                PlacedStage(row.pk, row.id, lesson, place, stage.fields)
+            )

@@ -1,0 +1,96 @@
+"""What an import came to, in numbers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from content.curriculum.planning import Plan
+from content.curriculum_format import NodeSpec
+from content.json_faults import path_text
+from content.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many were made, changed, or found as the file has them."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did, or with ``dry_run`` would do.
+
+    ``revision`` is the subject's before it, 0 of a new one: as long as it stays, so does
+    what an import of the file comes to.
+    ``notes`` are ``(json_path, remark)``: what an editor may want to look at.
+    ``kinds`` parts ``nodes`` by `Kind`, in the tree's order; kinds without any are left
+    out.
+    """
+
+    subject_id: str
+    title: str
+    nodes: Counts
+    stages: Counts
+    revision: int
+    notes: tuple[tuple[str, str], ...] = ()
+    dry_run: bool = False
+    kinds: tuple[tuple[Kind, Counts], ...] = ()
+
+
+def report_of(
+    plan: Plan,
+    specs: Sequence[NodeSpec],
+    *,
+    is_new: bool,
+    revision: int,
+    dry_run: bool,
+) -> ImportReport:
+    """The report of a plan that was written.
+
+    Args:
+        is_new: the subject itself was made, which the plan takes for stored.
+    """
+    new = {*plan.new_nodes, *(specs[:1] if is_new else ())}
+    changed = {
+        spec
+        for spec, key in plan.key_of.items()
+        if spec not in new and key in plan.changed_nodes
+    }
+    stages = sum(len(spec.stages) for spec in specs)
+    new_stages, changed_stages = len(plan.new_stages), len(plan.changed_stages)
+    root = specs[0]
+    return ImportReport(
+        subject_id=root.id,
+        title=root.fields["title"],
+        nodes=_counted(specs, new, changed),
+        stages=Counts(new_stages, changed_stages, stages - new_stages - changed_stages),
+        revision=revision,
+        notes=tuple(_notes(specs)),
+        dry_run=dry_run,
+        kinds=tuple(
+            (kind, _counted(found, new, changed))
+            for kind in Kind
+            if (found := [spec for spec in specs if spec.kind is kind])
+        ),
+    )
+
+
+def _counted(
+    specs: Sequence[NodeSpec], new: set[NodeSpec], changed: set[NodeSpec]
+) -> Counts:
+    created = sum(spec in new for spec in specs)
+    updated = sum(spec in changed for spec in specs)
+    return Counts(created, updated, len(specs) - created - updated)
+
+
+def _notes(specs: Sequence[NodeSpec]) -> Iterator[tuple[str, str]]:
+    for spec in specs:
+        if spec.is_named_after_topic:
+            remark = _("is empty; the lesson is named after its topic, “%(title)s”") % {
+                "title": spec.fields["title"]
+            }
+            yield path_text((*spec.path, "title")), remark
