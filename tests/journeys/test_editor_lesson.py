@@ -9,6 +9,8 @@ from content.models import LessonStage, Node
 from content.stage_types import SCHEMAS
 from plans.models import AcademicPlan
 from plans.services import add_subject
+from publishing.cdn.targets import DistributionError
+from publishing.signed import videos
 from tests.factories.content import make_branch, make_stage
 from tests.journeys.conftest import sign_in
 from tests.publishing.test_preview_pages import (
@@ -358,6 +360,21 @@ def test_saving_waits_for_an_upload(open_page, branch):
     playwright.expect(card.locator(".media-cancel")).to_be_hidden()
     save(page)
     assert LessonStage.objects.get().config["source"] != "grade-5/a.mp4"
+
+
+def test_why_the_bucket_takes_no_video_is_said(open_page, branch, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise DistributionError("The bucket school-videos: it refuses the keys.")
+
+    monkeypatch.setattr(videos, "store_video", refuse)
+    make_stage(branch.lessons[0], type="Video", config={"source": "grade-5/a.mp4"})
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    choose_film(card)
+    playwright.expect(card.locator(".media-state")).to_have_text(
+        "The bucket school-videos: it refuses the keys."
+    )
 
 
 def test_what_is_removed_within_a_stage_comes_back_as_it_was(open_page, branch):

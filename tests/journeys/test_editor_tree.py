@@ -9,6 +9,7 @@ from content import services
 from content.kinds import Kind
 from content.models import Node
 from tests.factories.content import make_branch, titles
+from tests.journeys.conftest import sign_in
 
 TREE = reverse("admin:content_node_changelist")
 IN = {"en": "ArrowRight", "ar": "ArrowLeft"}
@@ -422,3 +423,55 @@ def test_nothing_is_cut_off_on_a_phone(open_tree, language):
     menu = page.locator(".row-menu").bounding_box()
     assert menu["x"] >= 0
     assert menu["x"] + menu["width"] <= 390
+
+
+def to_the_trash(page, node):
+    item(page, node).focus()
+    page.keyboard.press("Delete")
+
+
+def test_who_signs_in_again_in_another_tab_goes_on_in_the_first(open_tree):
+    branch = make_branch("M", lessons=2)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    other = page.context.new_page()
+    other.goto(reverse("admin:index"))
+    other.click("#logout-form button")
+    other.goto(reverse("admin:login"))
+    sign_in(other)
+    page.bring_to_front()
+    to_the_trash(page, branch.lessons[0])
+    page.wait_for_selector(".toast .undo")
+    assert Node.objects.get(pk=branch.lessons[0].pk).trashed_at is not None
+
+
+def test_a_page_that_may_not_send_any_more_is_no_missing_permission(open_tree):
+    branch = make_branch("M", lessons=1)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    page.context.clear_cookies(name="csrftoken")
+    to_the_trash(page, branch.lessons[0])
+    said = page.locator(".toast.is-failed").text_content()
+    assert "sends no cookies" in said
+    assert "System Manager" not in said
+
+
+def test_more_rows_than_may_be_chosen_are_refused_in_words(open_tree):
+    branch = make_branch("M", lessons=1)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    said = page.evaluate(
+        """async (path) => {
+          const { post } = await import(path);
+          const nodes = Array.from({ length: 1100 }, (_, place) => place + 1);
+          const most = await post("do", { do: "publish", nodes });
+          const more = await post("do", { do: "publish", nodes: Array(6000).fill(1) });
+          return [most.refused, more.refused];
+        }""",
+        page.evaluate(
+            """() => performance.getEntriesByType("resource")
+              .map(({ name }) => name).find((name) => name.includes("tree-server"))"""
+        ),
+    )
+    assert said[0] == "Choose at most 500 entries at a time."
+    assert said[1].startswith("This is more than can be sent at once.")

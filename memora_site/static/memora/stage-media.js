@@ -91,7 +91,7 @@
       } else if (request.status === 413) {
         this.ended(words.too_large);
       } else {
-        this.ended(answer.message || words.upload_failed);
+        this.ended(answer.message || answer.refused || words.upload_failed);
       }
     }
 

@@ -2,7 +2,10 @@
 
 import { settings, words } from "./tree-page.js";
 
-const csrf = () => document.querySelector("#tree-csrf input").value;
+/* The token of whoever is signed in by now, perhaps in another tab since. */
+const csrf = () =>
+  document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ||
+  document.querySelector("#tree-csrf input").value;
 
 /** What a page of the tree answers; an `Error` says in words why it did not. */
 export async function get(path, values = {}) {
@@ -34,10 +37,10 @@ export async function post(path, values) {
   } catch {
     return { refused: words.failed };
   }
-  if (answer.redirected || !(answer.ok || answer.status === 409)) {
-    return { refused: problem(answer) };
-  }
-  return answer.json();
+  if (answer.redirected) return { refused: words.signed_out };
+  const told = await answer.json().catch(() => null);
+  // Whoever refuses says why; else it was not our server that answered.
+  return told && (answer.ok || told.refused) ? told : { refused: problem(answer) };
 }
 
 /** Leave for the page that asks before these are deleted for good. */
