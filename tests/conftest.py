@@ -12,8 +12,19 @@ from pathlib import Path
 import pytest
 import redis
 from django.conf import settings
+from hypothesis import HealthCheck, settings as hypothesis_settings
 
 from memora_site import embedded_redis
+
+# A busy machine takes its time: how long an example takes is nobody's fault. The same
+# examples every time: what a run finds, the next one finds again.
+hypothesis_settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("suite")
 
 
 def _start_redis() -> str:

@@ -31,7 +31,7 @@ from memora_site import embedded_redis
 BASE = Path(__file__).resolve().parents[2]
 CONFIG = BASE / "deploy" / "nginx"
 UNITS = BASE / "deploy" / "systemd"
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 
 
 def nginx() -> str | None:
@@ -344,7 +344,9 @@ def _redis(folder: Path) -> Iterator[str]:
     if url := os.environ.get("TEST_REDIS_URL"):
         import redis
 
-        url = f"{url.rstrip('/')}/15"
+        # Two workers of the suite may each run a stack of their own.
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+        url = f"{url.rstrip('/')}/{15 - int(worker) % 7}"
         client = redis.Redis.from_url(url)
         client.flushdb()
         yield url

@@ -96,6 +96,8 @@ def chromium():
     # Playwright keeps an event loop running; Django must not mistake it for its own.
     with pytest.MonkeyPatch.context() as patch, playwright.sync_playwright() as started:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        # As long as for all that is waited for otherwise: a busy machine takes its time.
+        playwright.expect.set_options(timeout=30_000)
         browser = started.chromium.launch(
             executable_path=chromium, args=["--no-sandbox"]
         )

@@ -40,8 +40,11 @@ def open_all(page, *nodes):
         item(page, node).locator("> [role=group]").wait_for()
 
 
-def drag(page, node, onto, part=0.5, hold=0):
-    """With a real mouse: from a row's handle to a height within another row."""
+def drag(page, node, onto, part=0.5, until_open=False):
+    """With a real mouse: from a row's handle to a height within another row.
+
+    With ``until_open`` it is held there until that row's branch has opened.
+    """
     grip = item(page, node).locator("> .row .grip").bounding_box()
     row = item(page, onto).locator("> .row").bounding_box()
     page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
@@ -50,7 +53,8 @@ def drag(page, node, onto, part=0.5, hold=0):
     page.mouse.move(
         row["x"] + row["width"] / 2, row["y"] + row["height"] * part, steps=6
     )
-    page.wait_for_timeout(hold)
+    if until_open:
+        item(page, onto).locator("> [role=group]").wait_for()
     page.mouse.up()
 
 
@@ -67,7 +71,6 @@ def expect_rows(page, wanted):
           return JSON.stringify(titles) === JSON.stringify(wanted);
         }""",
         arg=wanted,
-        timeout=5000,
     )
 
 
@@ -143,7 +146,8 @@ def slow(page, address, wait=0.4):
 def test_enter_held_down_or_pressed_again_adds_once(open_tree):
     branch = make_branch("M")
     page = open_tree()
-    slow(page, "**/quick-add/")
+    held = []
+    page.route("**/quick-add/", lambda route: held.append(route), times=1)
     open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
     item(page, branch.topic).focus()
     page.keyboard.press("n")
@@ -153,6 +157,7 @@ def test_enter_held_down_or_pressed_again_adds_once(open_tree):
     page.keyboard.up("Enter")
     page.keyboard.press("Enter")
     page.keyboard.type("Two")  # while the first is still on its way
+    held[0].continue_()
     page.wait_for_selector("#tree a bdi:text-is('One')")
     assert titles(branch.topic) == ["One"]
     assert page.locator(".adding input").input_value() == "Two"
@@ -226,7 +231,7 @@ def test_a_closed_branch_opens_under_what_is_held_over_it(open_tree):
     page = open_tree()
     open_all(page, one.subject, one.track, one.unit, one.topic)
     open_all(page, two.subject, two.track, two.unit)
-    drag(page, one.lessons[0], two.topic, hold=900)
+    drag(page, one.lessons[0], two.topic, until_open=True)
     page.click("dialog button[value=yes]")
     page.wait_for_selector(f"#n{two.topic.pk} #n{one.lessons[0].pk}")
     assert titles(two.topic) == ["Lesson 1", "Lesson 1"]
@@ -369,7 +374,7 @@ def test_slash_searches_and_the_menu_is_reached_by_keys(open_tree):
     page.keyboard.press("/")
     page.keyboard.type("lesson 2")
     page.keyboard.press("Enter")
-    page.wait_for_selector(".tree.is-flat [role=treeitem]")
+    page.wait_for_selector(".tree.is-flat[data-ready] [role=treeitem]")
     assert rows(page) == ["Lesson 2"]
     item(page, branch.lessons[1]).focus()
     page.keyboard.press("Shift+F10")

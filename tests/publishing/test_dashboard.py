@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test import Client
@@ -388,13 +389,22 @@ def test_a_stranger_is_sent_to_sign_in(client):
 # --- Refreshing -----------------------------------------------------------------------
 
 
-def test_nothing_new_is_answered_without_a_body(publisher, broken):
+@pytest.fixture
+def still(monkeypatch):
+    """Neither the clock goes on nor the disk fills: both stand on the page."""
+    usage = type("Usage", (), {"total": 1_000_000_000, "free": 500_000_000})
+    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _path: usage)
+    with time_machine.travel(1_800_000_000, tick=False):
+        yield
+
+
+def test_nothing_new_is_answered_without_a_body(still, publisher, broken):
     first = publisher.get(NOW_URL)
     again = publisher.get(NOW_URL, headers={"If-None-Match": first["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_the_page_carries_the_mark_of_what_it_shows(publisher, plan):
+def test_the_page_carries_the_mark_of_what_it_shows(still, publisher, plan):
     builds.publish_plan(plan.pk)
     etag = publisher.get(PAGE).context["etag"]
     assert publisher.get(NOW_URL)["ETag"] == etag

@@ -3,10 +3,12 @@
 import html
 import json
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from io import StringIO
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
@@ -35,7 +37,14 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def built(plan) -> AcademicPlan:
+def _one_hour() -> Iterator[None]:
+    """The clock goes on, but comes to the end of no hour."""
+    with time_machine.travel(1_800_000_000):
+        yield
+
+
+@pytest.fixture
+def built(_one_hour, plan) -> AcademicPlan:
     """A plan that is published here, and waits for its first upload."""
     turn_on("https://s3.example.org")
     builds.build_plan(plan.pk)

@@ -131,6 +131,7 @@
     const text = JSON.stringify(value) === state.baseline ? state.original : JSON.stringify(value, null, 2);
     if (field(card, "config").value === text) return;
     field(card, "config").value = text;
+    state.faults = null; // those of before; the next answer brings those of now
     changed();
   }
 
