@@ -367,7 +367,7 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
         return self._release_badge(plan, waits=plan.waits)
 
     def _release_badge(self, plan: AcademicPlan, *, waits: bool) -> SafeString:
-        publication = getattr(plan, "publication", None)
+        publication: Publication | None = getattr(plan, "publication", None)
         is_out = publication is not None and publication.generation is not None
         if not plan.is_published:
             if is_out:
@@ -375,6 +375,8 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
             return badge("○", _("Not offered"), "quiet")
         if waits:
             return badge("⟳", _("Waiting to publish"), "waiting")
+        if publication is not None and publication.rolled_back_at is not None:
+            return badge("↶", _("Earlier generation"), "action")
         return badge("●", _("Up to date"), "done")
 
     @admin.action(description=gettext_lazy("Publish now"), permissions=["publish"])

@@ -59,6 +59,11 @@ class State:
         return self.publication is not None and self.publication.generation is not None
 
     @property
+    def is_rolled_back(self) -> bool:
+        """Whether readers have an earlier generation, until an edit or a publish."""
+        return _is_rolled_back(self.publication)
+
+    @property
     def is_building(self) -> bool:
         return self.run is not None and self.run.status == SyncStatus.PROCESSING
 
@@ -89,6 +94,10 @@ def state_of(plan: AcademicPlan) -> State:
         since = None if made is None else made.read_at
         edits = None if since is None else _edits_since(plan, since) or None
     return State(plan, publication, sources is not None, edits, differing, run, made)
+
+
+def _is_rolled_back(publication: Publication | None) -> bool:
+    return publication is not None and publication.rolled_back_at is not None
 
 
 def _differing(built: changes.Sources, now: changes.Sources) -> list[str]:
@@ -226,7 +235,12 @@ class ReleasePages:
 
 
 def builds_nothing(plan: AcademicPlan) -> bool:
-    """Whether a build now would find nothing to do."""
+    """Whether publishing now would find nothing to do.
+
+    After a rollback it does, though the sweep has nothing to build.
+    """
+    if _is_rolled_back(Publication.objects.filter(plan=plan).first()):
+        return False
     return plan.pk not in changes.pending([plan.pk])
 
 

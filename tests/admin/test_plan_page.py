@@ -14,7 +14,7 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans import services as plan_services, tree_pages
 from plans.models import AcademicPlan, PlanOverride
-from publishing.building import builds, upcoming
+from publishing.building import builds, rollback, upcoming
 from publishing.models import Publication, SyncLog
 from publishing.pages import plan_page
 from publishing.watch import schedule
@@ -523,6 +523,39 @@ def test_publish_now_on_the_page_publishes(browser, plan):
     assert Publication.objects.get(plan=plan).generation is not None
     page = browser.post(url, follow=True)
     assert "Nothing has changed" in messages_of(page)[0]
+
+
+@pytest.fixture
+def rolled_back(plan, maths):
+    """Generation 1 is current again; 2 had hidden a unit by mistake."""
+    builds.publish_plan(plan.pk)
+    plan_services.set_override(plan=plan, target=maths["unit"], action="hide")
+    builds.publish_plan(plan.pk)
+    rollback.make_current(plan.public_id, 1)
+    return plan
+
+
+def test_after_a_rollback_page_and_list_say_so(browser, rolled_back):
+    for url in (
+        change_url(rolled_back),
+        reverse("admin:plans_academicplan_changelist"),
+    ):
+        page = text_of(browser.get(url))
+        assert "Earlier generation" in page
+        assert "Up to date" not in page
+
+
+def test_after_a_rollback_publish_now_publishes(browser, rolled_back):
+    url = reverse("admin:publishing_publish_plan", args=[rolled_back.pk])
+    button = re.search(
+        r"<button[^>]*>Publish now",
+        browser.get(change_url(rolled_back)).content.decode(),
+    )
+    assert button
+    assert "disabled" not in button[0]
+    page = browser.post(url, follow=True)
+    assert "Publishing 1 plan" in messages_of(page)[0]
+    assert Publication.objects.get(plan=rolled_back).rolled_back_at is None
 
 
 def test_publish_now_is_not_for_everybody_nor_for_drafts(
