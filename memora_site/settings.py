@@ -331,8 +331,8 @@ AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False  # its tables stay empty: the cache counts attempts
 
 CSRF_FAILURE_VIEW = "memora_site.error_views.csrf_failure"
-# A lesson of 500 stages is some 4,000 fields; 2.5 MB stays the limit of them all.
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
+# A lesson of 500 stages has some 5,000 fields; 2.5 MB stays the limit of them all.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 6_000
 SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"

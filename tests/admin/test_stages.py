@@ -233,3 +233,20 @@ def test_a_hidden_lesson_is_said_not_to_be_shown(browser, maths, plan):
     Node.objects.filter(pk=lesson.pk).update(is_published=False)
     builds.publish_plan(plan.pk)
     assert "Not shown" in browser.get(change_url(lesson)).content.decode()
+
+
+def test_a_lesson_of_very_many_stages_is_saved(browser, maths):
+    rows = [{"title": f"Part {number}"} for number in range(170)]
+    page = post(browser, maths["lesson"], rows)  # 1,020 fields of stages alone
+    assert page.status_code == 200
+    assert maths["lesson"].stages.count() == 170
+
+
+def test_the_most_fields_that_are_taken_are_those_of_500_stages(
+    browser, maths, settings
+):
+    page = browser.get(change_url(maths["lesson"]))
+    (formset,) = [one.formset for one in page.context["inline_admin_formsets"]]
+    around = {**page.context["adminform"].form.fields, **formset.management_form.fields}
+    sent = 500 * len(formset.empty_form.fields) + len(around) + 10  # buttons, the token
+    assert sent <= settings.DATA_UPLOAD_MAX_NUMBER_FIELDS

@@ -470,7 +470,7 @@ def test_more_rows_than_may_be_chosen_are_refused_in_words(open_tree):
           const { post } = await import(path);
           const nodes = Array.from({ length: 1100 }, (_, place) => place + 1);
           const most = await post("do", { do: "publish", nodes });
-          const more = await post("do", { do: "publish", nodes: Array(6000).fill(1) });
+          const more = await post("do", { do: "publish", nodes: Array(6100).fill(1) });
           return [most.refused, more.refused];
         }""",
         page.evaluate(
