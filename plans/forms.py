@@ -62,6 +62,14 @@ class SubjectForm(forms.ModelForm):  # type: ignore[type-arg]
 class SubjectFormSet(CustomInlineFormSet):
     """A plan's subjects; says at the row when one stands twice or cannot go."""
 
+    def add_fields(self, form: Any, index: int | None) -> None:
+        """The box that takes a subject out says which, not only its column's head."""
+        super().add_fields(form, index)
+        if form.instance.pk is not None and "DELETE" in form.fields:
+            named = _("Take “%(title)s” out of this plan")
+            named %= {"title": form.instance.subject.title}
+            form.fields["DELETE"].widget.attrs["aria-label"] = named
+
     def clean(self) -> None:
         super().clean()
         seen: set[int] = set()

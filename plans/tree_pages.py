@@ -282,6 +282,7 @@ class ContentPages:
             "plan": plan,
             "tree": tree(plan, opened(request)),
             "may_override": self.may_override(request, plan),
+            "plan_words": wording.script_words(),
         }
 
     def content_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
@@ -123,6 +124,23 @@ def action_in_words(action: str, value: str) -> str:
         case OverrideAction.SET_LINEAR:
             return _("In order") if LINEAR_VALUES[value] else _("In any order")
     return _("Renamed “%(title)s”") % {"title": value}
+
+
+def script_words() -> dict[str, str]:
+    """What `memora/plan.js` and `memora/plan-subjects.js` say."""
+    return {
+        "failed": _("The server does not answer. Try again in a moment."),
+        "forbidden": _("You may not do this. Ask a System Manager."),
+        "gone": _("The content has been deleted meanwhile. Reload the page."),
+        "signed_out": _(
+            "You are signed out. What you wrote is safe here: sign in again in another "
+            "tab, then go on."
+        ),
+        "sign_in": _("Sign in"),
+        "sign_in_url": reverse("admin:login"),
+        "drag": _("Move “%(title)s”: drag, or press the arrow keys"),
+        "moved": _("“%(title)s” is number %(place)s now."),
+    }
 
 
 def lessons_in_words(seen: int, total: int) -> SafeString:

@@ -7,10 +7,13 @@ from django.urls import reverse
 
 from content.models import Node
 from plans.models import AcademicPlan, PlanOverride
-from plans.services import add_subject
+from plans.services import add_subject, set_override
+from players.models import User
 from publishing.building import builds
 from publishing.models import Publication
 from tests.factories.content import make_branch, make_stage
+
+from .conftest import EDITOR, sign_in
 
 
 @pytest.fixture
@@ -62,6 +65,69 @@ def test_a_plan_from_nothing_to_published(open_page, branch):
     assert Publication.objects.get(plan=plan).generation is not None
 
 
+def subjects_of(plan):
+    rows = AcademicPlan.objects.get(pk=plan.pk).plan_subjects.all()
+    return [found.subject.title for found in rows]
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_a_plans_subjects_are_put_in_order_with_the_keyboard(open_page, plan, language):
+    for title in ("Chemistry", "Biology"):
+        add_subject(plan=plan, subject=make_branch(title).subject)
+    page = open_page(language)
+    page.goto(change_url(plan))
+    page.wait_for_load_state("load")
+    group = page.locator("#plan_subjects-group")
+    # From the field before the subjects, by Tab alone.
+    page.focus("[name=is_published]")
+    page.keyboard.press("Tab")
+    handle = page.locator(".subject-grip:focus")
+    assert "Physics" in handle.get_attribute("aria-label")
+    page.keyboard.press("ArrowDown")
+    assert "2" in group.locator("[role=status]").inner_text()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")  # it is the last already
+    assert "Physics" in handle.get_attribute("aria-label")
+    page.focus("tr:has-text('Biology') .move-begin")
+    page.keyboard.press("Enter")
+    assert "Biology" in page.locator(".move-begin:focus").get_attribute("aria-label")
+    page.click("[name=_continue]")
+    page.locator(".messagelist .success").wait_for()
+    assert subjects_of(plan) == ["Biology", "Chemistry", "Physics"]
+
+
+def test_a_plans_subjects_are_put_in_order_with_the_mouse(open_page, plan):
+    add_subject(plan=plan, subject=make_branch("Chemistry").subject)
+    page = open_page()
+    page.goto(change_url(plan))
+    page.wait_for_load_state("load")
+    first, second = page.locator(".subject-grip").all()
+    second.hover()
+    page.mouse.down()
+    box = first.bounding_box()
+    for up in (0, 6):
+        page.mouse.move(box["x"] + 3, box["y"] - up, steps=6)
+    page.mouse.up()
+    page.click("[name=_continue]")
+    page.locator(".messagelist .success").wait_for()
+    assert subjects_of(plan) == ["Chemistry", "Physics"]
+
+
+def test_all_that_is_done_to_a_subject_has_a_name(open_page, plan):
+    page = open_page("ar")
+    page.goto(change_url(plan))
+    page.wait_for_load_state("load")
+    box = page.locator("#plan_subjects-group [type=checkbox]").first
+    assert "Physics" in box.get_attribute("aria-label")
+    unnamed = page.evaluate(
+        """[...document.querySelectorAll(
+             '#plan_subjects-group :is([role=button], [type=checkbox])'
+           )].filter(one => one.checkVisibility()
+             && !(one.ariaLabel || one.textContent)).length"""
+    )
+    assert unnamed == 0
+
+
 @pytest.mark.parametrize("language", ["en", "ar"])
 def test_an_override_is_set_and_taken_back_in_place(open_page, plan, branch, language):
     builds.publish_plan(plan.pk)
@@ -100,6 +166,109 @@ def test_enter_in_a_value_means_that_value_and_refusals_stay_in_the_dialog(
     row(page, branch.subject).get_by_text("Paid · PHYS-12").wait_for()
     override = PlanOverride.objects.get(plan=plan)
     assert (override.action, override.value) == ("set_sold_separately", "PHYS-12")
+
+
+def renaming(page, plan, node, title):
+    """The dialog of ``node``, with another title typed and not sent."""
+    page.goto(change_url(plan))
+    row(page, node).locator(".override-link").click()
+    page.fill("dialog[open] #value_rename", title)
+
+
+def rename_now(page, plan, title):
+    """Send it again, from the same dialog."""
+    assert page.input_value("dialog[open] #value_rename") == title
+    page.click("dialog[open] button[value=rename]")
+    page.locator(".plan-flash.shown:not(.is-failed)", has_text=title).wait_for()
+    assert PlanOverride.objects.get(plan=plan).value == title
+
+
+def offline(route):
+    route.abort()
+
+
+def broken(route):
+    route.fulfill(status=502, body="Bad Gateway", content_type="text/html")
+
+
+@pytest.mark.parametrize("happens", [offline, broken])
+def test_what_is_typed_outlives_a_server_that_does_not_answer(
+    open_page, plan, branch, happens
+):
+    page = open_page()
+    renaming(page, plan, branch.subject, "Motion")
+    page.route("**/content/*/", happens)
+    page.press("#value_rename", "Enter")
+    page.locator("dialog[open] .errornote", has_text="does not answer").wait_for()
+    assert not PlanOverride.objects.exists()
+    page.unroute("**/content/*/")
+    rename_now(page, plan, "Motion")
+
+
+@pytest.mark.parametrize("happens", [offline, broken])
+def test_a_branch_or_a_dialog_that_does_not_come_is_said(
+    open_page, plan, branch, happens
+):
+    page = open_page()
+    page.goto(change_url(plan))
+    page.fill("[name=title]", "Not saved yet")
+    page.route("**/content/**", happens)
+    for link in (".override-link", "a.twist"):
+        row(page, branch.subject).locator(link).click()
+        page.locator(".plan-flash.is-failed", has_text="does not answer").wait_for()
+    assert page.input_value("[name=title]") == "Not saved yet"
+
+
+def sign_out_elsewhere(page):
+    other = page.context.new_page()
+    other.goto(reverse("admin:index"))
+    other.click("#logout-form button")
+    other.wait_for_load_state()
+    return other
+
+
+def test_signed_in_again_elsewhere_the_plan_page_goes_on(open_page, plan, branch):
+    page = open_page()
+    renaming(page, plan, branch.subject, "Motion")
+    other = sign_out_elsewhere(page)
+    page.click("dialog[open] button[value=rename]")
+    page.locator("dialog[open] .errornote", has_text="You are signed out").wait_for()
+    other.goto(reverse("admin:login"))
+    sign_in(other)
+    rename_now(page, plan, "Motion")
+    # So does the plan's own form, with the token of then.
+    page.fill("[name=title]", "Grade 12, new")
+    page.click("[name=_continue]")
+    page.locator(".messagelist .success").wait_for()
+    plan.refresh_from_db()
+    assert plan.title == "Grade 12, new"
+
+
+def test_without_the_right_any_more_the_dialog_says_so(open_page, plan, branch):
+    page = open_page()
+    renaming(page, plan, branch.subject, "Motion")
+    editor = User.objects.get(email=EDITOR)
+    User.objects.filter(pk=editor.pk).update(is_superuser=False)
+    page.press("#value_rename", "Enter")
+    page.locator("dialog[open] .errornote", has_text="You may not do this").wait_for()
+    assert not PlanOverride.objects.exists()
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_the_second_of_two_publishers_reads_what_the_first_said(
+    open_page, plan, branch, language
+):
+    page = open_page(language)
+    renaming(page, plan, branch.subject, "Motion")
+    set_override(plan=plan, target=branch.subject, action="hide")
+    page.press("#value_rename", "Enter")
+    page.locator("dialog[open] .errornote").wait_for()
+    assert page.locator("dialog[open] .now-said li").count() == 1
+    assert page.evaluate("document.activeElement.id") == "value_rename"
+    assert PlanOverride.objects.get(plan=plan).action == "hide"
+    page.press("#value_rename", "Enter")
+    page.locator(".plan-flash.shown", has_text="Motion").wait_for()
+    assert PlanOverride.objects.filter(plan=plan).count() == 2
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])

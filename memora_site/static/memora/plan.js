@@ -2,13 +2,23 @@
 
 const section = document.getElementById("content-tree");
 if (section) planTree(section);
+// Whoever signed in again in another tab has another token by now.
+document.addEventListener("submit", (event) => {
+  const field = event.target.querySelector("[name=csrfmiddlewaretoken]");
+  if (field) field.value = cookieToken() || field.value;
+});
 document.querySelectorAll("form[data-confirm]").forEach((form) => {
   form.addEventListener("submit", (event) => {
     if (!window.confirm(form.dataset.confirm)) event.preventDefault();
   });
 });
 
+function cookieToken() {
+  return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
+}
+
 function planTree(section) {
+  const words = JSON.parse(document.getElementById("plan-words").textContent);
   const holder = section.querySelector(".plan-tree-holder");
   const flash = section.querySelector(".plan-flash");
   const dialog = document.querySelector("dialog.override-dialog");
@@ -20,7 +30,7 @@ function planTree(section) {
   // One after the other: what an answer opens, the next question knows.
   let busy = Promise.resolve();
   const load = (query, found) =>
-    (busy = busy.then(() => fetchTree(query(), found)).catch(() => say(section.dataset.failed)));
+    (busy = busy.then(() => fetchTree(query(), found)).catch(() => say([words.failed], true)));
 
   /** Show the tree as `query` asks; then `found` names the row to go to. */
   async function fetchTree(query, found) {
@@ -28,19 +38,39 @@ function planTree(section) {
     const answer = await fetch(`${section.dataset.url}?${query}`, {
       headers: { "X-Requested-With": "fetch" },
     });
-    if (!answer.ok || answer.redirected) {
-      location.reload(); // signed out, or the plan is gone: the page says which
-      return;
-    }
+    if (!answer.ok || answer.redirected) return say(problem(answer), true);
     holder.innerHTML = await answer.text();
     sessionStorage.setItem(store, openNow());
     const row = found?.();
     if (row) focusOn(row);
   }
 
-  function say(words) {
-    flash.textContent = words;
+  function say(told, failed = false) {
+    flash.replaceChildren(...told);
     flash.classList.add("shown");
+    flash.classList.toggle("is-failed", failed);
+  }
+
+  /** Why nothing came of it: words, and what helps. */
+  function problem(answer) {
+    if (answer.redirected || (answer.status === 403 && !cookieToken())) {
+      const link = document.createElement("a");
+      Object.assign(link, { href: words.sign_in_url, target: "_blank", textContent: words.sign_in });
+      return [`${words.signed_out} `, link];
+    }
+    return [{ 403: words.forbidden, 404: words.gone }[answer.status] ?? words.failed];
+  }
+
+  /** Say it where one is looking: in the dialog, which keeps what was typed. */
+  function refuse(told) {
+    if (!dialog.open) return say(told, true);
+    const note = document.createElement("p");
+    note.className = "errornote";
+    note.setAttribute("role", "alert");
+    note.append(...told);
+    dialog.querySelector(".errornote")?.remove();
+    dialog.querySelector(".now").after(note);
+    note.scrollIntoView({ block: "nearest" });
   }
 
   function focusOn(row) {
@@ -59,10 +89,7 @@ function planTree(section) {
 
   async function ask(url) {
     const answer = await fetch(url, { headers: { "X-Requested-With": "fetch" } });
-    if (!answer.ok || answer.redirected) {
-      location.assign(url);
-      return;
-    }
+    if (!answer.ok || answer.redirected) return say(problem(answer), true);
     dialog.innerHTML = await answer.text();
     dialog.showModal();
     dialog.scrollTop = 0;
@@ -70,23 +97,29 @@ function planTree(section) {
 
   async function send(form, button) {
     const body = new FormData(form, button);
+    body.set("csrfmiddlewaretoken", cookieToken() || body.get("csrfmiddlewaretoken"));
     const address = form.getAttribute("action"); // its buttons are called "action", too
     const answer = await fetch(address, {
       method: "POST",
       body,
       headers: { "X-Requested-With": "fetch" },
     });
-    if (answer.headers.get("Content-Type")?.startsWith("application/json")) {
+    const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
+    if (isJson && answer.ok) {
       const pk = address.match(/(\d+)\/$/)[1];
-      const { message, refused } = await answer.json();
       dialog.close();
-      say(message ?? refused);
+      say([(await answer.json()).message]);
       await load(() => new URLSearchParams({ open: openNow() }), () => rowOf(pk));
+    } else if (isJson) {
+      refuse([(await answer.json()).refused]);
     } else if (answer.status === 400) {
+      const focused = document.activeElement?.id;
       dialog.innerHTML = await answer.text();
+      if (!dialog.open) dialog.showModal();
+      if (focused) document.getElementById(focused)?.focus();
       dialog.querySelector(".errornote")?.scrollIntoView({ block: "nearest" });
     } else {
-      location.reload();
+      refuse(problem(answer));
     }
   }
 
@@ -101,7 +134,7 @@ function planTree(section) {
     if (override && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       if (row) focusOn(row);
-      ask(override.href);
+      ask(override.href).catch(() => say([words.failed], true));
       return;
     }
     const way = event.target.closest("a[data-target]");
@@ -152,9 +185,14 @@ function planTree(section) {
       dialog.close();
     }
   });
+  let isSending = false; // a second click asks for nothing more
   dialog.addEventListener("submit", (event) => {
     event.preventDefault();
-    send(event.target, event.submitter);
+    if (isSending) return;
+    isSending = true;
+    send(event.target, event.submitter)
+      .catch(() => refuse([words.failed]))
+      .finally(() => (isSending = false));
   });
 
   const before = sessionStorage.getItem(store);

@@ -1,0 +1,64 @@
+/* A plan's subjects in order without a mouse: the arrow keys move the row whose handle has
+   the focus, and the arrows to both ends are reached by Tab. Dragging is adminsortable2's. */
+
+const subjects = document.querySelector("#plan_subjects-group fieldset.sortable");
+const subjectWords = document.getElementById("plan-words");
+if (subjects && subjectWords) orderByKeys(subjects, JSON.parse(subjectWords.textContent));
+
+function orderByKeys(fieldset, words) {
+  const rows = () =>
+    [...fieldset.querySelectorAll("tr.has_original")].filter((row) => place(row));
+  const place = (row) => row.querySelector("input._reorder_");
+  const titleOf = (row) => row.querySelector(".field-subject bdi").textContent;
+  const fill = (text, values) => text.replace(/%\((\w+)\)s/g, (_all, name) => values[name]);
+
+  const said = document.createElement("p");
+  said.className = "visually-hidden";
+  said.setAttribute("role", "status");
+  fieldset.append(said);
+
+  for (const row of rows()) {
+    // No <button>: Firefox does not let one be dragged.
+    const grip = document.createElement("span");
+    grip.className = "subject-grip";
+    grip.tabIndex = 0;
+    grip.setAttribute("role", "button");
+    grip.title = fill(words.drag, { title: titleOf(row) });
+    grip.setAttribute("aria-label", grip.title);
+    row.querySelector("td.original p").prepend(grip);
+    for (const end of row.querySelectorAll(".sort [role=button]")) {
+      end.tabIndex = 0;
+      end.setAttribute("aria-label", `${end.title}: ${titleOf(row)}`);
+    }
+  }
+
+  /** Say where the row is now; what moved it keeps the focus. */
+  function moved(row, button) {
+    button.focus();
+    const values = { title: titleOf(row), place: rows().indexOf(row) + 1 };
+    said.textContent = fill(words.moved, values);
+  }
+
+  fieldset.addEventListener("keydown", (event) => {
+    const row = event.target.closest("tr.has_original");
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (event.target.matches(".subject-grip") && step) {
+      event.preventDefault();
+      const order = rows();
+      const other = order[order.indexOf(row) + step];
+      if (!other) return;
+      if (step < 0) other.before(row);
+      else other.after(row);
+      rows().forEach((one, number) => (place(one).value = number + 1));
+      moved(row, event.target);
+    } else if (event.target.matches(".sort [role=button]") && /^(Enter| )$/.test(event.key)) {
+      event.preventDefault();
+      event.target.click();
+    }
+  });
+  // adminsortable2 has heard the click before, and moved the row.
+  fieldset.addEventListener("click", (event) => {
+    const end = event.target.closest(".sort [role=button]");
+    if (end) moved(end.closest("tr"), end);
+  });
+}
