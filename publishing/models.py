@@ -178,6 +178,13 @@ class PublishingSettings(SingletonModel):
             for name in needed:
                 if not getattr(self, name) and name not in faults:
                     faults[name] = _("The CDN cannot be used without this.")
+        names_bucket = self.cdn_bucket or self.cdn_private_bucket
+        is_amazon = storage_is_the_bucket() and not self.cdn_endpoint
+        if names_bucket and is_amazon and self.cdn_region == "auto":
+            faults["cdn_region"] = _(
+                "Amazon S3 has no region “auto”. Enter the bucket's region, or the "
+                "endpoint if it is another service."
+            )
         if self.cdn_bucket and self.cdn_bucket == self.cdn_private_bucket:
             faults["cdn_private_bucket"] = _(
                 "The private bucket must be another than the public one."
@@ -303,13 +310,15 @@ class UploadedDocument(models.Model):
     path = ExactCharField(_("path"), max_length=CONTENT_PATH_LENGTH)
     sha256 = models.CharField(max_length=64, blank=True)
     """Of the content as verified there; "" while that is not known."""
+    packed = models.BooleanField(default=False)
+    """Stored compressed: after a change of that setting it must be stored anew."""
     size = models.PositiveIntegerField(_("bytes"), default=0)
     edition = models.PositiveBigIntegerField(default=0)
     """`SwitchLock.switches` of the release it was last touched for: a distributor with
     an older one keeps off."""
     claim = models.CharField(max_length=32, blank=True)
     """The distributor that is at it; whoever finds another's name here after its
-    own upload cannot know which of the two came last."""
+    own upload leaves it to that one."""
     recheck_at = models.DateTimeField(null=True, editable=False)
     """When to look again, because another's upload may have arrived late."""
     purge = models.BooleanField(default=False)
@@ -455,6 +464,8 @@ class SyncLog(models.Model):
     """What the attempt was made of: when that changes, it need not wait."""
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
+    failing_since = models.DateTimeField(null=True, editable=False)
+    """When the first attempt to upload failed."""
     disk_needed = models.PositiveBigIntegerField(null=True, editable=False)
     """The bytes the build wanted to write when it paused for a full disk."""
     generation = models.PositiveBigIntegerField(_("generation"), null=True, blank=True)

@@ -2,7 +2,9 @@
 
 A run whose release is switched in here waits in ``Queued`` with the step ``Upload``; it
 ends in Success. Failures follow the steps of builds, go on to about an hour, and end in
-Failed with an alert until somebody chooses Retry or publishes something new.
+Failed with an alert until somebody chooses Retry or publishes something new. A new run
+begins with all its attempts; the alert then comes when the plan's uploads, whosever run
+they were, have failed for an hour.
 """
 
 from collections.abc import Callable, Collection
@@ -10,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db.models import Exists, Max, OuterRef, Q
+from django.db.models import Exists, F, Max, Min, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
@@ -30,6 +32,7 @@ log = structlog.get_logger(__name__)
 TRIGGER = "cdn"
 """Of an upload that no build here asked for: a repair, a lesson signed again."""
 _OPEN = (SyncStatus.QUEUED, SyncStatus.PROCESSING)
+_TOO_LONG = timedelta(hours=1)
 
 
 def open_entry(publication: Publication, *, now: datetime) -> SyncLog:
@@ -106,6 +109,7 @@ def close(
         entry.status, entry.error = SyncStatus.SUCCESS, ""
     else:
         entry.error = in_words(failure)
+        entry.failing_since = entry.failing_since or now
         delays = settings.UPLOAD_RETRY_DELAYS
         if entry.attempts > len(delays):
             entry.status = SyncStatus.FAILED
@@ -119,12 +123,32 @@ def close(
         status=entry.status,
         error=entry.error,
         next_attempt_at=entry.next_attempt_at,
+        failing_since=entry.failing_since,
         finished_at=now,
         files_uploaded=entry.files_uploaded,
         bytes_uploaded=entry.bytes_uploaded,
         upload_seconds=entry.upload_seconds,
     )
     _tell(entry, failure, files)
+
+
+def hand_over(entry: SyncLog, *, files: int, size: int, seconds: float) -> None:
+    """Note that another distributor goes on with this upload: it was no attempt."""
+    running = SyncLog.objects.filter(
+        pk=entry.pk, step=SyncStep.UPLOAD, status=SyncStatus.PROCESSING
+    )
+    running.filter(attempts__gt=0).update(attempts=F("attempts") - 1)
+    # Where the other one did not take this entry it waits, and is closed with that one's.
+    now = timezone.now()
+    running.filter(started_at=entry.started_at).update(
+        status=SyncStatus.QUEUED,
+        next_attempt_at=now,
+        finished_at=now,
+        files_uploaded=entry.files_uploaded + files,
+        bytes_uploaded=entry.bytes_uploaded + size,
+        upload_seconds=entry.upload_seconds + seconds,
+    )
+    log.info("plan_upload_overtaken", plan=entry.plan_public_id, files=files)
 
 
 def supersede(entry: SyncLog) -> None:
@@ -138,6 +162,12 @@ def supersede(entry: SyncLog) -> None:
         status=SyncStatus.QUEUED,
         pk__lt=entry.pk,
     ).update(status=SyncStatus.SUPERSEDED, next_attempt_at=None)
+
+
+def under_way() -> bool:
+    """Whether an upload runs or waits for its next attempt: more of it will come."""
+    entries = SyncLog.objects.filter(step=SyncStep.UPLOAD, status__in=_OPEN)
+    return entries.exists()
 
 
 def failures() -> list[SyncLog]:
@@ -169,6 +199,18 @@ def _tell(entry: SyncLog, failure: Exception | None, files: int) -> None:
     )
     if entry.status == SyncStatus.FAILED:
         _raise_failed(entry)
+    elif _failing_since(entry) < timezone.now() - _TOO_LONG:
+        _raise_failing(entry)
+
+
+def _failing_since(entry: SyncLog) -> datetime:
+    """When the first of the plan's uploads failed after which none succeeded."""
+    runs = SyncLog.objects.filter(plan_public_id=entry.plan_public_id).order_by()
+    good = runs.filter(status__in=[SyncStatus.SUCCESS, SyncStatus.LOCAL_ONLY])
+    last = good.aggregate(last=Max("finished_at"))["last"]
+    failed = runs.filter(failing_since__gt=last) if last else runs
+    first = failed.aggregate(first=Min("failing_since"))["first"]
+    return first or timezone.now()
 
 
 def in_words(failure: Exception) -> str:
@@ -196,6 +238,21 @@ def _raise_failed(entry: SyncLog) -> None:
             "attempts": entry.attempts,
             "error": entry.error,
         },
+    )
+
+
+def _raise_failing(entry: SyncLog) -> None:
+    alerts.raise_alert(
+        kind=AlertKind.UPLOAD_FAILED,
+        key=entry.plan_public_id,
+        message=gettext_lazy(
+            "Every upload of the plan %(plan)s to the CDN has failed for more than an "
+            "hour: %(error)s\nIt is still tried again. This server has the new release; "
+            "students who read from the CDN keep an older one. “Test connection” in the "
+            "publishing settings says more. If the CDN stays away, turn on local "
+            "fallback mode."
+        ),
+        values={"plan": entry.plan_public_id, "error": entry.error},
     )
 
 

@@ -11,7 +11,9 @@ last, and a lesson only when no older release out there can name it; but one tha
 gated leaves the public place at once.
 
 One distributor works at a time (a Redis lock). Correctness does not hang on that: claims
-show when two were at the same object. Nothing here runs inside a transaction or under
+show when two were at the same object, and who was overtaken leaves all of it to the other.
+Uploads may take hours: times are those of each part. Nothing here runs inside a
+transaction or under
 the lock that switches take: an upload that fails or hangs holds up no build, and undoes
 no release.
 """
@@ -21,7 +23,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from threading import Event, Lock
 from typing import TypeVar
@@ -35,7 +37,7 @@ from content.errors import MemoraError
 from publishing import alerts, content_urls, queue, upload_log
 from publishing.cdn import purging, uploads, wanted
 from publishing.cdn.targets import DistributionError, Held, Target, Targets, targets_of
-from publishing.cdn.uploads import MovedOnError
+from publishing.cdn.uploads import MovedOnError, OvertakenError
 from publishing.cdn.wanted import Wanted, WantedFiles
 from publishing.format import encoding
 from publishing.local import staging
@@ -66,7 +68,7 @@ class Sent:
     tell: Callable[["Sent"], None] = lambda _sent: None
 
 
-def distribute(now: datetime | None = None, *, even_resting: bool = False) -> bool:
+def distribute(*, even_resting: bool = False) -> bool:
     """Bring the CDN up to date, as far as it may be tried now.
 
     Every failure is in the sync log, with the time of the next attempt. It ends with
@@ -88,13 +90,13 @@ def distribute(now: datetime | None = None, *, even_resting: bool = False) -> bo
         failed: set[int] = set()
         while True:
             # First, and between plans: what became gated leaves before anything else.
-            _tidy(now or timezone.now())
+            _tidy()
             # Until nothing is left: what came meanwhile found the lock taken.
-            publication = _next_due(now or timezone.now(), even_resting, failed)
+            publication = _next_due(even_resting, failed)
             if publication is None:
                 break
-            failure = _upload_release(publication, now or timezone.now())
-            if _is_the_bucket_s(failure):
+            failure = _upload_release(publication)
+            if _is_the_bucket_s(failure) or isinstance(failure, OvertakenError):
                 break
             if failure is not None:
                 failed.add(publication.pk)
@@ -118,9 +120,7 @@ def _is_the_bucket_s(failure: Exception | None) -> bool:
     return isinstance(failure, MemoraError) and not isinstance(failure, OwnTroubleError)
 
 
-def _next_due(
-    now: datetime, even_resting: bool, failed: Collection[int]
-) -> Publication | None:
+def _next_due(even_resting: bool, failed: Collection[int]) -> Publication | None:
     """A release that the CDN does not have whole, that need not wait, none of
     ``failed``."""
     behind = set(_behind() or ()).difference(failed)
@@ -128,20 +128,21 @@ def _next_due(
         return None
     publications = list(Publication.objects.filter(pk__in=behind).order_by("pk"))
     ids = [publication.plan_public_id for publication in publications]
-    resting = set() if even_resting else upload_log.resting(now, ids)
+    resting = set() if even_resting else upload_log.resting(timezone.now(), ids)
     for publication in publications:
         if publication.plan_public_id not in resting:
             return publication
     return None
 
 
-def _upload_release(publication: Publication, now: datetime) -> Exception | None:
+def _upload_release(publication: Publication) -> Exception | None:
     """Upload one plan's release.
 
     Returns:
-        Why it failed; the sync log says it, too.
+        Why it failed; the sync log says it, too. `OvertakenError`: another distributor
+        goes on with it.
     """
-    entry = upload_log.open_entry(publication, now=now)
+    entry = upload_log.open_entry(publication, now=timezone.now())
     sent = Sent(
         tell=lambda so_far: upload_log.note_progress(
             entry, files=so_far.files, size=so_far.bytes
@@ -151,11 +152,16 @@ def _upload_release(publication: Publication, now: datetime) -> Exception | None
     failure: Exception | None = None
     try:
         distributor = Distributor.of(PublishingSettings.get_solo())
-        _until_it_holds(lambda: distributor.upload(publication.pk, sent, now))
+        _until_it_holds(lambda: distributor.upload(publication.pk, sent))
     except Exception as error:  # noqa: BLE001 - every failure becomes a log entry
         failure = error
     seconds = time.monotonic() - began
-    upload_log.close(entry, failure, files=sent.files, size=sent.bytes, seconds=seconds)
+    if isinstance(failure, OvertakenError):
+        upload_log.hand_over(entry, files=sent.files, size=sent.bytes, seconds=seconds)
+    else:
+        upload_log.close(
+            entry, failure, files=sent.files, size=sent.bytes, seconds=seconds
+        )
     return failure
 
 
@@ -163,13 +169,16 @@ def _until_it_holds(work: Callable[[], None]) -> None:
     """Do ``work``, and again when something moved under it.
 
     Raises:
-        OwnTroubleError: it did so three times.
+        OvertakenError: another distributor is at it.
+        OwnTroubleError: something moved three times.
         DistributionError: ``work`` failed.
     """
     path = ""
     for _round in range(_ROUNDS):
         try:
             return work()
+        except OvertakenError:
+            raise
         except MovedOnError as error:
             path = str(error)
     raise OwnTroubleError(
@@ -181,23 +190,24 @@ def _until_it_holds(work: Callable[[], None]) -> None:
     )
 
 
-def _tidy(now: datetime) -> None:
+def _tidy() -> None:
     """Look again at doubtful paths and delete what left; a failure waits its turn."""
     try:
         distributor = Distributor.of(PublishingSettings.get_solo())
-        distributor.recheck(now)
-        distributor.remove_what_left(now)
+        distributor.recheck()
+        distributor.remove_what_left()
     except Exception as error:  # noqa: BLE001 - whatever it is, the next run goes on
         reason = upload_log.in_words(error)
         log.warning("cdn_tidying_failed", error=reason)
-        _alert_if_stuck(now, reason)
+        _alert_if_stuck(reason)
     else:
         alerts.resolve(kind=AlertKind.UPLOAD_FAILED, key="")
 
 
-def _alert_if_stuck(now: datetime, reason: str) -> None:
+def _alert_if_stuck(reason: str) -> None:
     """Alert when something should have left the CDN an hour ago."""
-    if UploadedDocument.objects.filter(leaving_since__lt=now - _TOO_LONG).exists():
+    an_hour_ago = timezone.now() - _TOO_LONG
+    if UploadedDocument.objects.filter(leaving_since__lt=an_hour_ago).exists():
         alerts.raise_alert(
             kind=AlertKind.UPLOAD_FAILED,
             key="",
@@ -233,11 +243,12 @@ class Distributor:
 
     # --- Uploading --------------------------------------------------------------------
 
-    def upload(self, publication_pk: int, sent: Sent, now: datetime) -> None:
+    def upload(self, publication_pk: int, sent: Sent) -> None:
         """Upload what differs of one release, layer by layer.
 
         Raises:
             MovedOnError: look again; what was verified stays.
+            OvertakenError: do not; another distributor is at it.
             DistributionError: the CDN refused; what was verified stays.
             OwnTroubleError: all is there, but a cache may have what was there before.
         """
@@ -252,8 +263,8 @@ class Distributor:
                 ]
                 for number, part in enumerate(_parts(lacking, _AT_ONCE)):
                     if number:  # a long upload: what became gated does not wait for it
-                        _tidy(now)
-                    self._upload_part(target, part, release, sent, now)
+                        _tidy()
+                    self._upload_part(target, part, release, sent)
             try:
                 self._purge([file.path for file in layer])
             except OwnTroubleError as error:
@@ -268,29 +279,27 @@ class Distributor:
         files: Sequence[Wanted],
         release: WantedFiles,
         sent: Sent,
-        now: datetime,
     ) -> None:
         uploads.claim(
             target.id,
             [file.path for file in files],
             token=self._token,
             edition=release.edition,
-            now=now,
+            now=timezone.now(),
         )
         sending = _Sending(target, release)
         done = sending.send(files)
-        lost = uploads.record(
-            target.id,
-            {file.path: (file.sha256, size) for file, size in done.items()},
-            token=self._token,
-        )
         sent.files += sending.files
         sent.bytes += sending.bytes
         sent.tell(sent)
+        uploads.record(
+            target.id,
+            {file.path: (file.sha256, size) for file, size in done.items()},
+            token=self._token,
+            packed=target.packs,
+        )
         if sending.failure is not None:
             raise sending.failure
-        if lost:
-            raise MovedOnError(min(lost))
 
     # --- The cache --------------------------------------------------------------------
 
@@ -328,11 +337,11 @@ class Distributor:
 
     # --- Afterwards -------------------------------------------------------------------
 
-    def recheck(self, now: datetime) -> None:
+    def recheck(self) -> None:
         """Look at objects again that an upload of somebody else may have replaced."""
         for target in self._targets.all():
             due = UploadedDocument.objects.filter(
-                target=target.id, claim="", recheck_at__lte=now
+                target=target.id, claim="", recheck_at__lte=timezone.now()
             )
             rows = list(due.order_by("recheck_at")[:_AT_ONCE])
             wrong = [
@@ -344,7 +353,7 @@ class Distributor:
             looked_at = [row.pk for row in rows]
             due.filter(pk__in=looked_at).update(recheck_at=None)
 
-    def remove_what_left(self, now: datetime) -> None:
+    def remove_what_left(self) -> None:
         """Delete what should not be there any more, then purge it.
 
         Raises:
@@ -358,7 +367,7 @@ class Distributor:
                     part,
                     token=self._token,
                     edition=left.edition,
-                    now=now,
+                    now=timezone.now(),
                     leaving=True,
                 )
                 target.delete(part)
@@ -383,7 +392,7 @@ class Distributor:
                 rest -= set(few)
         except OwnTroubleError:
             # Their deletion was answered: the next run need not fear it on the way.
-            uploads.doubt(public, rest)
+            uploads.doubt(public, rest, token=self._token)
             raise
 
 

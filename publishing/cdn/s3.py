@@ -29,12 +29,14 @@ from botocore.exceptions import (
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_lazy
 
-from publishing.cdn.targets import DistributionError, Held
+from publishing.cdn.targets import DistributionError, Held, SilentError
 from publishing.destinations import bucket_place
 from publishing.models import PublishingSettings
 
 DELETED_AT_ONCE = 1000
 """What one DeleteObjects request may name."""
+_HURRIED_READ = 10
+"""Seconds for an answer that somebody waits for."""
 _GONE = {"404", "NoSuchKey", "NotFound"}
 _WORDS = {
     "NoSuchBucket": gettext_lazy("there is no bucket of that name"),
@@ -70,7 +72,7 @@ class Bucket:
     ) -> None:
         self._client = client
         self._name = name
-        self._packs = packs
+        self.packs = packs
         self._cache = cache
         self.id = bucket_place(endpoint, name)
 
@@ -150,7 +152,7 @@ class Bucket:
     def _may_be(self, size: int, body: bytes) -> bool:
         """Whether so many bytes can be those of ``body``: two machines may compress
         the same content differently."""
-        return self._packs or size == len(body)
+        return self.packs or size == len(body)
 
     def claims(self, path: str, sha256: str) -> bool:
         """Whether the object there says it is that content."""
@@ -234,7 +236,7 @@ class Bucket:
 
     def _stored(self, data: bytes) -> tuple[bytes, dict[str, str]]:
         """The bytes to store, and how they are encoded; equal for equal content."""
-        if not self._packs:
+        if not self.packs:
             return data, {}
         return gzip.compress(data, 6, mtime=0), {"ContentEncoding": "gzip"}
 
@@ -244,8 +246,9 @@ class Bucket:
         try:
             yield
         except (Boto3Error, ClientError, BotoCoreError, HTTPClientError) as error:
+            kind = SilentError if _is_silence(error) else DistributionError
             # "from None": a botocore error may hold the request with its signature.
-            raise DistributionError(
+            raise kind(
                 _("The bucket %(bucket)s: %(why)s.")
                 % {"bucket": self._name, "why": why(error)}
             ) from None
@@ -255,6 +258,10 @@ def _claim_of(head: dict[str, Any]) -> str:
     """The hash an object was stored with: a header, which some servers capitalise."""
     metadata: dict[str, str] = head.get("Metadata", {})
     return {name.lower(): value for name, value in metadata.items()}.get("sha256", "")
+
+
+def _is_silence(error: Exception) -> bool:
+    return isinstance(error, BotoConnectionError | HTTPClientError)
 
 
 def why(error: Exception) -> str:
@@ -267,7 +274,7 @@ def why(error: Exception) -> str:
         return _("the endpoint's certificate is not to be trusted")
     if isinstance(error, ParamValidationError):
         return _("that is no name a bucket can have")
-    if isinstance(error, BotoConnectionError | HTTPClientError):
+    if _is_silence(error):
         return _("the connection broke, or took too long (%(kind)s)") % {
             "kind": type(error).__name__
         }
@@ -289,13 +296,19 @@ def _md5(data: bytes) -> Any:
     return hashlib.md5(data, usedforsecurity=False)
 
 
-def client_of(current: PublishingSettings) -> Any:
+def client_of(current: PublishingSettings, *, in_a_hurry: bool = False) -> Any:
     """The client for these settings; one for all threads of this process.
+
+    Args:
+        in_a_hurry: one that asks once, and waits a few seconds.
 
     Raises:
         SecretsError: the keys cannot be read.
         DistributionError: the endpoint is no address.
     """
+    read, attempts = settings.UPLOAD_READ_TIMEOUT, settings.UPLOAD_ATTEMPTS
+    if in_a_hurry:
+        read, attempts = min(read, _HURRIED_READ), 1
     try:
         return _client(
             current.cdn_endpoint,
@@ -303,13 +316,24 @@ def client_of(current: PublishingSettings) -> Any:
             current.cdn_path_style,
             current.secret("cdn_access_key"),
             current.secret("cdn_secret_key"),
+            read=read,
+            attempts=attempts,
         )
     except ValueError:
         raise DistributionError(_("The endpoint or the region is not valid.")) from None
 
 
 @lru_cache(maxsize=4)
-def _client(endpoint: str, region: str, path_style: bool, key: str, secret: str) -> Any:
+def _client(
+    endpoint: str,
+    region: str,
+    path_style: bool,
+    key: str,
+    secret: str,
+    *,
+    read: float,
+    attempts: int,
+) -> Any:
     client: Any = boto3.session.Session().client(
         "s3",
         endpoint_url=endpoint or None,
@@ -319,11 +343,8 @@ def _client(endpoint: str, region: str, path_style: bool, key: str, secret: str)
         config=Config(
             max_pool_connections=2 * settings.UPLOAD_CONCURRENCY,
             connect_timeout=settings.UPLOAD_CONNECT_TIMEOUT,
-            read_timeout=settings.UPLOAD_READ_TIMEOUT,
-            retries={
-                "total_max_attempts": settings.UPLOAD_ATTEMPTS,
-                "mode": "standard",
-            },
+            read_timeout=read,
+            retries={"total_max_attempts": attempts, "mode": "standard"},
             signature_version="s3v4",
             s3={"addressing_style": "path" if path_style else "auto"},
             request_checksum_calculation="when_required",
@@ -340,10 +361,10 @@ def _add_md5(request: Any, **_kwargs: Any) -> None:
     request.headers["Content-MD5"] = digest
 
 
-def public_bucket(current: PublishingSettings) -> Bucket:
+def public_bucket(current: PublishingSettings, *, in_a_hurry: bool = False) -> Bucket:
     """Where what anyone may read is uploaded to."""
     return Bucket(
-        client_of(current),
+        client_of(current, in_a_hurry=in_a_hurry),
         current.cdn_bucket,
         endpoint=current.cdn_endpoint,
         packs=current.cdn_gzip,
@@ -351,12 +372,14 @@ def public_bucket(current: PublishingSettings) -> Bucket:
     )
 
 
-def private_bucket(current: PublishingSettings) -> Bucket | None:
+def private_bucket(
+    current: PublishingSettings, *, in_a_hurry: bool = False
+) -> Bucket | None:
     """Where gated lessons are uploaded to; None: nowhere."""
     if not current.cdn_private_bucket:
         return None
     return Bucket(
-        client_of(current),
+        client_of(current, in_a_hurry=in_a_hurry),
         current.cdn_private_bucket,
         endpoint=current.cdn_endpoint,
         packs=current.cdn_gzip,

@@ -24,6 +24,10 @@ class DistributionError(MemoraError):
     code = "CDN_FAILED"
 
 
+class SilentError(DistributionError):
+    """Nobody answered, or not in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """An object as a listing names it; ``etag`` is "" where there is none."""
@@ -40,6 +44,8 @@ class Target(Protocol):
 
     id: str
     """Which place this is, whoever asks with whatever keys."""
+    packs: bool
+    """Whether it stores files compressed."""
 
     def put(self, path: str, data: bytes, *, sha256: str) -> None:
         """Store ``data``; an object of that name is replaced."""
@@ -74,8 +80,12 @@ class Targets:
         return [self.public, *([self.private] if self.private else [])]
 
 
-def targets_of(current: PublishingSettings) -> Targets:
+def targets_of(current: PublishingSettings, *, in_a_hurry: bool = False) -> Targets:
     """Where these settings upload to.
+
+    Args:
+        in_a_hurry: somebody waits for the answer: a bucket is asked once, and has a few
+            seconds.
 
     Raises:
         DistributionError, SecretsError: the settings do not make sense.
@@ -83,7 +93,10 @@ def targets_of(current: PublishingSettings) -> Targets:
     if storage_is_the_bucket():
         from publishing.cdn import s3
 
-        return Targets(s3.public_bucket(current), s3.private_bucket(current))
+        return Targets(
+            s3.public_bucket(current, in_a_hurry=in_a_hurry),
+            s3.private_bucket(current, in_a_hurry=in_a_hurry),
+        )
     return Targets(StorageTarget("cdn"), private=None)
 
 
@@ -99,6 +112,7 @@ class StorageTarget:
         self._alias = alias
         self._storage: Storage = storages[alias]
         self.id = storage_place(alias)
+        self.packs = False
 
     def put(self, path: str, data: bytes, *, sha256: str) -> None:
         del sha256  # a plain storage keeps no metadata

@@ -1,8 +1,10 @@
 """What the CDN has, path by path: claimed before it is touched, recorded after.
 
 A claim makes the path unknown and names who is at it. A record counts only while the
-claim still stands; where it does not, two were at the same object and nobody can say
-whose bytes arrived last: the path is unknown again, and uploaded again.
+claim still stands; where it does not, two were at the same object. The later claim is
+left alone: its owner goes on, and the object is looked at again once nothing of the other
+can be on the way any more. Where that one has recorded something else already, nobody can
+say whose bytes arrived last: the path is unknown again, and uploaded again.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -19,6 +21,7 @@ _COLUMNS = (
     "target",
     "path",
     "sha256",
+    "packed",
     "size",
     "edition",
     "claim",
@@ -30,6 +33,10 @@ _COLUMNS = (
 
 class MovedOnError(Exception):
     """The releases, or the CDN, changed under this distributor: look again."""
+
+
+class OvertakenError(MovedOnError):
+    """Another distributor has claimed what this one was at: leave it to that one."""
 
 
 def claim(
@@ -80,22 +87,44 @@ def _claimed(
     return row
 
 
-def record(target: str, done: Mapping[str, tuple[str, int]], *, token: str) -> set[str]:
+def record(
+    target: str,
+    done: Mapping[str, tuple[str, int]],
+    *,
+    token: str,
+    packed: bool = False,
+) -> None:
     """Write down what was verified, path to hash and size.
 
-    Returns:
-        Those somebody else was at, too; they are unknown now.
+    Args:
+        packed: it is stored compressed.
+
+    Raises:
+        OvertakenError: another distributor is at some of these now; the rest is kept.
+        MovedOnError: one was, and has recorded something else; those are unknown now.
     """
+    lost, overtaken = [], []
     with transaction.atomic():
         rows = _locked(target, done)
-        mine = [row for row in rows.values() if row.claim == token]
-        for row in mine:
-            row.sha256, row.size = done[row.path]
-            row.claim = ""
-        _write(mine)
-        lost = set(done) - {row.path for row in mine}
-        _write(_unknown(target, path, rows.get(path)) for path in sorted(lost))
-    return lost
+        recorded = []
+        for path in sorted(done):
+            row = rows.get(path)
+            sha256, size = done[path]
+            if row is None:
+                lost.append(path)
+            elif row.claim == token:
+                row.sha256, row.packed, row.size, row.claim = sha256, packed, size, ""
+                recorded.append(row)
+            elif row.claim:
+                overtaken.append(path)
+            elif (row.sha256, row.packed) != (sha256, packed):
+                lost.append(path)
+        _write(recorded)
+        _write(_unknown(target, path, rows.get(path)) for path in lost)
+    if overtaken:
+        raise OvertakenError(overtaken[0])
+    if lost:
+        raise MovedOnError(lost[0])
 
 
 def forget(target: str, paths: Collection[str], *, token: str) -> None:
@@ -115,15 +144,25 @@ def forget(target: str, paths: Collection[str], *, token: str) -> None:
         _write(
             _unknown(target, path, row)
             for path, row in rows.items()
-            if path not in gone
+            if path not in gone and row.claim in ("", token)
         )
 
 
-def doubt(target: str, paths: Collection[str]) -> None:
-    """Believe nothing of these any more: they are uploaded again, or deleted."""
+def doubt(target: str, paths: Collection[str], *, token: str = "") -> None:
+    """Believe nothing of these any more: they are uploaded again, or deleted.
+
+    What a distributor has claimed is unknown already, and that one goes on with it.
+
+    Args:
+        token: of a distributor that gives up its own claims.
+    """
     with transaction.atomic():
         rows = _locked(target, paths)
-        _write(_unknown(target, path, rows.get(path)) for path in sorted(paths))
+        _write(
+            _unknown(target, path, rows.get(path))
+            for path in sorted(paths)
+            if path not in rows or rows[path].claim in ("", token)
+        )
 
 
 def to_purge(target: str, paths: Collection[str] | None = None) -> dict[str, str]:
@@ -167,6 +206,7 @@ def _write(rows: Iterable[UploadedDocument]) -> None:
                 row.target,
                 row.path,
                 row.sha256,
+                row.packed,
                 row.size,
                 row.edition,
                 row.claim,

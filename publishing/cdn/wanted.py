@@ -23,6 +23,7 @@ from publishing.reads import consistent_read
 
 _LESSONS, _LEAVES, _INDEXES, _MANIFEST = LAYERS = range(4)
 """What is uploaded first, and deleted last: nothing names what is not there."""
+_OTHERWISE = "otherwise"
 
 
 def layer_of(path: str) -> int:
@@ -51,7 +52,8 @@ class WantedFiles:
     """Files the CDN should have at one moment, and what it has under their paths.
 
     ``edition`` counts the switches until then; ``held`` is the hash by place and path,
-    "" where nobody knows.
+    "" where nobody knows, `_OTHERWISE` where it is stored compressed and should not be,
+    or the other way round.
     """
 
     edition: int
@@ -125,11 +127,13 @@ def _fill(
             source = f"{locations.GENERATIONS}/{plan_id}/{generation}/{name}"
         if target is not None:
             found.files.append(Wanted(path, digest, source, target))
-    held = UploadedDocument.objects.filter(
-        under, target__in=[target.id for target in targets.all()]
-    )
-    for place, path, digest in held.values_list("target", "path", "sha256"):
-        found.held[place, path] = digest
+    packs = {target.id: target.packs for target in targets.all()}
+    held = UploadedDocument.objects.filter(under, target__in=list(packs))
+    for place, path, digest, packed in held.values_list(
+        "target", "path", "sha256", "packed"
+    ):
+        as_it_should = not digest or packed == packs[place]
+        found.held[place, path] = digest if as_it_should else _OTHERWISE
 
 
 def _edition() -> int:
@@ -171,7 +175,10 @@ def behind(targets: Targets) -> set[int]:
 def _uploaded(target: Target, *, is_cached: bool = True) -> Exists:
     """No cache stands before the private place: nothing there waits to be purged."""
     rows = UploadedDocument.objects.filter(
-        target=target.id, path=OuterRef("path"), sha256=OuterRef("sha256")
+        target=target.id,
+        path=OuterRef("path"),
+        sha256=OuterRef("sha256"),
+        packed=target.packs,
     )
     return Exists(rows.filter(purge=False) if is_cached else rows)
 

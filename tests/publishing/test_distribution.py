@@ -5,8 +5,10 @@ import hashlib
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.db import connection
 
 from content import services
@@ -16,7 +18,7 @@ from plans.models import AcademicPlan, OverrideAction
 from plans.services import add_subject, set_override
 from publishing import content_urls, tasks
 from publishing.building import builds, rollback
-from publishing.cdn import distribution, purging
+from publishing.cdn import distribution, purging, verification
 from publishing.content_urls import get_content_url
 from publishing.local import staging
 from publishing.models import (
@@ -207,6 +209,40 @@ def test_compressed_objects_hold_the_same_content(s3, on, plan, open_math):
     assert entry.status == SyncStatus.SUCCESS, entry.error
     assert {path: gzip.decompress(d) for path, d in s3.objects().items()} == local()
     assert s3.get(MANIFEST)["ContentEncoding"] == "gzip"
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_storing_compressed_or_not_any_more_stores_all_anew(
+    s3, wire, on, plan, open_math, packs
+):
+    on.cdn_gzip = not packs
+    on.save()
+    publish(plan)
+    on.cdn_gzip = packs
+    on.save()
+    wire.reset()
+    tasks.distribute()
+    assert sorted(wire.paths("PUT")) == sorted(local())
+    unpack = gzip.decompress if packs else bytes
+    assert {path: unpack(d) for path, d in s3.objects().items()} == local()
+    assert verification.verify().ok
+    wire.reset()
+    tasks.distribute()
+    assert wire.counts() == {}
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_what_was_uploaded_before_is_known_to_be_as_the_settings_say(
+    wire, plan, open_math, packs
+):
+    migration = import_module("publishing.migrations.0009_uploads_packed_and_failing")
+    turn_on(wire.url, cdn_gzip=packs)
+    publish(plan)
+    UploadedDocument.objects.update(packed=False)
+    migration.say_what_is_packed(apps, None)
+    wire.reset()
+    tasks.distribute()
+    assert wire.counts() == {}
 
 
 def test_a_rollback_reaches_the_cdn(s3, on, plan, open_math):

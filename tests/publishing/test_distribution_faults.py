@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -338,6 +339,45 @@ def test_failures_follow_the_steps_to_about_an_hour_then_wait_for_retry(
     assert_whole(s3.objects())
 
 
+def test_uploads_that_fail_for_an_hour_alert_though_edits_go_on(
+    s3, wire, on, plan, django_capture_on_commit_callbacks
+):
+    """Each edit begins a run with attempts of its own; the hour is the plan's."""
+    User.objects.create_superuser("root@example.com", "root-password-1")
+    wire.fault = lambda method, _path: "500" if method == "PUT" else None
+    begin = timezone.now()
+    with time_machine.travel(begin, tick=False) as clock:
+        for minutes in (0, 25, 50, 75, 100):
+            clock.move_to(begin + timedelta(minutes=minutes))
+            edit(f"At {minutes}")
+            with django_capture_on_commit_callbacks(execute=True):
+                entry = publish(plan)
+            assert (entry.status, entry.attempts) == (SyncStatus.QUEUED, 1)
+            assert Alert.objects.exists() == (minutes > 60)
+        alert = Alert.objects.get()
+        assert (alert.kind, alert.key) == (AlertKind.UPLOAD_FAILED, "PLAN-A")
+        assert "more than an hour" in alert.message
+        assert len(mail.outbox) == 1
+        wire.reset()
+        edit("At last")
+        assert publish(plan).status == SyncStatus.SUCCESS
+        assert not Alert.objects.get().is_open
+
+
+def test_the_hour_of_failures_begins_anew_after_a_success(s3, wire, on, plan):
+    begin = timezone.now()
+    with time_machine.travel(begin, tick=False) as clock:
+        for hours in range(3):
+            clock.move_to(begin + timedelta(hours=hours))
+            edit(f"At {hours}")
+            wire.fault = lambda method, _path: "500" if method == "PUT" else None
+            publish(plan)
+            wire.reset()
+            clock.shift(timedelta(minutes=1))
+            assert try_again().status == SyncStatus.SUCCESS
+    assert not Alert.objects.exists()
+
+
 def test_retry_in_the_admin_uploads_and_builds_nothing(s3, wire, on, plan):
     edit()
     wire.fault = lambda _method, _path: "500"
@@ -479,31 +519,107 @@ def test_an_upload_that_arrives_after_the_delete_does_not_stay(s3, wire, on, pla
     assert not UploadedDocument.objects.filter(path=LESSON).exists()
 
 
-def test_who_was_overtaken_believes_nothing(s3, wire, on, plan, monkeypatch):
-    """Without the lock, two are at one object: neither's record counts."""
+@pytest.fixture
+def overtaken(on, plan, monkeypatch):
+    """Makes another distributor claim the lesson before this one's record."""
+    record = uploads.record
+
+    def record_too_late(target, *args, **kwargs):
+        claim(target, LESSON, token="another")
+        return record(target, *args, **kwargs)
+
+    with monkeypatch.context() as overtaking:
+        overtaking.setattr(uploads, "record", record_too_late)
+        yield overtaking
+
+
+def claim(target: str, path: str, *, token: str) -> None:
+    edition = UploadedDocument.objects.get(path=path).edition
+    now = timezone.now()
+    uploads.claim(target, [path], token=token, edition=edition, now=now)
+
+
+def test_who_was_overtaken_leaves_it_to_the_other(s3, on, plan, overtaken):
+    """Without the lock, two are at one object: the later claim's record counts."""
     target = targets_of(on).public.id
     edit()
     builds.build_plan(plan.pk)
-    record = uploads.record
-
-    def record_too_late(*args, **kwargs):
-        edition = UploadedDocument.objects.get(path=LESSON).edition
-        now = timezone.now()
-        uploads.claim(target, [LESSON], token="another", edition=edition, now=now)
-        return record(*args, **kwargs)
-
     distributor = distribution.Distributor.of(on)
-    sent, now = distribution.Sent(), timezone.now()
-    with monkeypatch.context() as overtaking:
-        overtaking.setattr(uploads, "record", record_too_late)
-        with pytest.raises(uploads.MovedOnError):
-            distributor.upload(plan.publication.pk, sent, now)
+    with pytest.raises(uploads.OvertakenError):
+        distributor.upload(plan.publication.pk, distribution.Sent())
+    overtaken.undo()
     row = UploadedDocument.objects.get(path=LESSON)
-    assert (row.sha256, row.claim) == ("", "")
-    found = uploads.record(target, {LESSON: ("a" * 64, 1)}, token="another")
-    assert found == {LESSON}, "nor does the other one's"
+    assert (row.sha256, row.claim) == ("", "another")
+    assert row.recheck_at is not None, "an upload of the first may arrive after that"
+    digest = hashlib.sha256(s3.objects()[LESSON]).hexdigest()
+    uploads.record(target, {LESSON: (digest, 1)}, token="another")
+    row.refresh_from_db()
+    assert (row.sha256, row.claim) == (digest, "")
     distribution.distribute()
     assert_whole(s3.objects())
+
+
+def test_being_overtaken_is_no_attempt(s3, wire, on, plan, overtaken):
+    edit()
+    entry = publish(plan)
+    assert (entry.status, entry.attempts, entry.error) == (SyncStatus.QUEUED, 0, "")
+    assert wire.paths("PUT") == [LESSON], "the other one goes on"
+    overtaken.undo()
+    tasks.distribute()
+    entry.refresh_from_db()
+    assert (entry.status, entry.attempts) == (SyncStatus.SUCCESS, 1)
+    assert_whole(s3.objects())
+
+
+def test_who_finds_the_same_recorded_by_another_goes_on(on, plan):
+    target = targets_of(on).public.id
+    claim(target, LESSON, token="first")
+    claim(target, LESSON, token="second")
+    same = {LESSON: ("a" * 64, 1)}
+    uploads.record(target, same, token="second")
+    uploads.record(target, same, token="first")
+    row = UploadedDocument.objects.get(path=LESSON)
+    assert (row.sha256, row.claim) == ("a" * 64, "")
+
+
+def test_who_finds_something_else_recorded_by_another_believes_nothing(on, plan):
+    target = targets_of(on).public.id
+    claim(target, LESSON, token="first")
+    claim(target, LESSON, token="second")
+    uploads.record(target, {LESSON: ("b" * 64, 1)}, token="second")
+    with pytest.raises(uploads.MovedOnError):
+        uploads.record(target, {LESSON: ("a" * 64, 1)}, token="first")
+    row = UploadedDocument.objects.get(path=LESSON)
+    assert (row.sha256, row.claim) == ("", "")
+
+
+def test_what_a_distributor_has_claimed_stays_its_own(on):
+    target = targets_of(on).public.id
+    claim(target, LESSON, token="at it")
+    uploads.doubt(target, [LESSON, TOPIC])
+    uploads.forget(target, [LESSON], token="another")
+    rows = UploadedDocument.objects.filter(path__in=[LESSON, TOPIC])
+    assert dict(rows.values_list("path", "claim")) == {LESSON: "at it", TOPIC: ""}
+    assert set(rows.values_list("sha256", flat=True)) == {""}
+
+
+def test_a_late_claim_is_looked_at_again_five_minutes_after_it_was_made(
+    s3, wire, on, plan
+):
+    """Not five minutes after the upload began, which may have been hours ago."""
+    rewrite()
+    with time_machine.travel(NOON, tick=False) as clock:
+        builds.build_plan(plan.pk)
+        claim(targets_of(on).public.id, MANIFEST, token="dead")
+
+        def slow(method: str, path: str) -> None:
+            if method == "PUT" and path.endswith(LESSON):
+                clock.shift(timedelta(minutes=20))
+
+        wire.before = slow
+        distribution.distribute()
+        row = UploadedDocument.objects.get(path=MANIFEST)
+        assert row.recheck_at == NOON + timedelta(minutes=25)
 
 
 def test_an_older_edition_keeps_off_what_a_newer_one_has_touched(on, plan):
@@ -515,6 +631,38 @@ def test_an_older_edition_keeps_off_what_a_newer_one_has_touched(on, plan):
         )
     assert UploadedDocument.objects.get(path=LESSON).claim == "new"
     assert UploadedDocument.objects.get(path=TOPIC).claim == ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_distributors_at_once_both_come_to_an_end(
+    worker_starts, s3, wire, on, plan, monkeypatch
+):
+    """As without Redis: the second one overtakes the first in the middle of a PUT."""
+    edit()
+    entry = builds.build_plan(plan.pk)
+    done = threading.Event()
+
+    def work() -> None:
+        from django.db import connection
+
+        distribution.distribute()
+        connection.close()
+
+    def meanwhile(method: str, _path: str) -> None:
+        if method == "PUT" and not done.is_set():
+            done.set()
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+
+    monkeypatch.setattr(queue, "distribution_lock", lambda: nullcontext(True))
+    wire.before = meanwhile
+    distribution.distribute()
+    assert done.is_set()
+    entry.refresh_from_db()
+    assert (entry.status, entry.error) == (SyncStatus.SUCCESS, "")
+    assert not UploadedDocument.objects.filter(sha256="").exists()
+    assert_whole(s3.objects())
 
 
 @pytest.mark.django_db(transaction=True)
