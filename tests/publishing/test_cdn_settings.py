@@ -19,7 +19,7 @@ from players import roles
 from players.models import User
 from publishing import secrets
 from publishing.building import builds
-from publishing.cdn import connection
+from publishing.cdn import connection, s3 as s3_buckets
 from publishing.models import PublishingSettings
 from tests.publishing.cdn_world import KEY_ID, PRIVATE, PUBLIC, SECRET, TOKEN, turn_on
 
@@ -125,6 +125,8 @@ def test_no_history_names_a_secret(manager):
         {"cdn_endpoint": "https://user:password@s3.example.org"},
         {"cdn_base_url": "https://cdn.example.org/?a=b"},
         {"cloudflare_zone": "z" * 32},
+        {"cdn_endpoint": "", "cdn_region": "auto"},
+        {"cdn_endpoint": "", "cdn_region": "auto", "cdn_enabled": False},
     ],
 )
 def test_a_cdn_that_cannot_work_is_refused_in_words(fields):
@@ -231,6 +233,33 @@ def test_it_says_when_the_answer_takes_too_long(wire, reachable, settings):
     settings.UPLOAD_READ_TIMEOUT = 1
     wire.fault = lambda _method, _path: "hang"
     assert "took too long" in said()
+
+
+def test_a_server_that_does_not_answer_is_asked_once(wire, reachable, settings):
+    """Who asked waits, and nginx waits a minute for the API."""
+    settings.UPLOAD_READ_TIMEOUT, settings.UPLOAD_ATTEMPTS = 1, 3
+    wire.fault = lambda _method, _path: "hang"
+    found = connection.check()
+    assert [step.ok for step in found.steps] == [True, False]
+    assert wire.counts() == {"PUT": 1}
+
+
+def test_a_server_that_refuses_is_tried_with_the_other_bucket_too(reachable):
+    reachable.cdn_bucket = "no-such-bucket"
+    reachable.save()
+    names = [step.name for step in connection.check().steps]
+    assert "private bucket: write" in names
+
+
+def test_a_bucket_has_less_time_while_somebody_waits(reachable, settings):
+    settings.UPLOAD_READ_TIMEOUT = 30
+    read = {
+        in_a_hurry: s3_buckets.client_of(
+            reachable, in_a_hurry=in_a_hurry
+        ).meta.config.read_timeout
+        for in_a_hurry in (True, False)
+    }
+    assert read == {True: 10, False: 30}
 
 
 def test_it_says_when_the_bucket_lies(wire, reachable):
