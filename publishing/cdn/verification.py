@@ -1,22 +1,25 @@
 """Is the CDN what it should be: every object against the bytes here, both ways.
 
-The tables' belief about the CDN is not asked. A listing gives size and MD5 of what is
-really stored; where it has no MD5, the bytes are read.
+A listing gives size and MD5 of what is really stored; where it has no MD5, the bytes are
+read. The tables' belief that something is there is not asked. That something is not there
+yet, or not gone yet, is: while an upload runs or waits for its turn such files are no
+difference, they are `Report.under_way`, and the sync log answers for them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from publishing import upload_log
 from publishing.cdn import distribution, uploads, wanted
 from publishing.cdn.targets import Held, Target, Targets, targets_of
 from publishing.cdn.wanted import Wanted
-from publishing.format import encoding
+from publishing.format import encoding, locations
 from publishing.local import staging
 from publishing.models import CONTENT_PATH_LENGTH, PublishingSettings
 
@@ -54,11 +57,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was compared, what differs now, and how many differences were mended."""
+    """What was compared, what differs now, and how many differences were mended.
+
+    ``under_way`` counts the files that an upload has yet to bring, or to take away.
+    """
 
     checked: int
     findings: tuple[Finding, ...]
     repaired: int = 0
+    under_way: int = 0
 
     @property
     def ok(self) -> bool:
@@ -68,12 +75,15 @@ class Report:
 def verify(*, repair: bool = False, progress: Progress | None = None) -> Report:
     """Compare everything; with ``repair`` upload and delete what differs, and look again.
 
+    What was found once is not under way afterwards: it is there, or it is a difference.
+
     Raises:
         DistributionError, SecretsError: the CDN cannot be looked at.
     """
     targets = targets_of(PublishingSettings.get_solo())
-    found = _compare(targets, progress or (lambda _done, _of: None))
-    if not repair or found.ok:
+    progress = progress or (lambda _done, _of: None)
+    found = _compare(targets, progress)
+    if not repair or (found.ok and not found.under_way):
         return found
     for target in targets.all():
         here = {f.path for f in found.findings if f.place == _name(targets, target)}
@@ -81,12 +91,8 @@ def verify(*, repair: bool = False, progress: Progress | None = None) -> Report:
         target.delete(foreign)
         uploads.doubt(target.id, here - foreign)
     distribution.distribute(even_resting=True)
-    after = _compare(targets, progress or (lambda _done, _of: None))
-    return Report(
-        checked=after.checked,
-        findings=after.findings,
-        repaired=len(set(found.findings) - set(after.findings)),
-    )
+    after = _compare(targets, progress, before=found.findings)
+    return replace(after, repaired=len(set(found.findings) - set(after.findings)))
 
 
 def reach() -> None:
@@ -99,7 +105,11 @@ def reach() -> None:
         target.read("plans/manifest.json")  # no plan can have this name
 
 
-def _compare(targets: Targets, progress: Progress) -> Report:
+def _compare(
+    targets: Targets, progress: Progress, *, before: Collection[Finding] = ()
+) -> Report:
+    # Asked before and after: an upload that ran meanwhile may be over by then.
+    is_uploading = upload_log.under_way()
     held = {
         target.id: {
             path: entry
@@ -111,8 +121,57 @@ def _compare(targets: Targets, progress: Progress) -> Report:
     # After the listing: what a distributor changes meanwhile is looked at again below.
     should = wanted.of_everything(targets)
     suspects = list(_suspects(targets, should.files, held, progress))
-    extra = list(_extra(targets, should, held))
-    return Report(checked=len(should.files), findings=tuple(suspects + extra))
+    found = suspects + list(_extra(targets, should, held))
+    if not found:
+        return Report(len(should.files), ())
+    now = _Now(targets, should, is_uploading=is_uploading or upload_log.under_way())
+    found = [item for item in found if now.is_the_same(item)]
+    seen = set(before)
+    waiting = {item for item in found if item not in seen and now.will_mend(item)}
+    left = tuple(item for item in found if item not in waiting)
+    return Report(len(should.files), left, under_way=len(waiting))
+
+
+class _Now:
+    """What the tables say after the comparison, which may have taken hours."""
+
+    def __init__(
+        self, targets: Targets, then: wanted.WantedFiles, *, is_uploading: bool
+    ) -> None:
+        self._then = _by_place(then)
+        self._ids = {_name(targets, target): target.id for target in targets.all()}
+        self._tables = wanted.of_everything(targets)
+        self._files = _by_place(self._tables)
+        self._is_uploading = is_uploading
+        failed = upload_log.failures() if is_uploading else []
+        self._stuck = tuple(
+            f"{locations.plan_folder(entry.plan_public_id)}/" for entry in failed
+        )
+
+    def is_the_same(self, found: Finding) -> bool:
+        """Whether what it was compared with is still what should be there."""
+        then, now = (files.get(self._key(found)) for files in (self._then, self._files))
+        return (then and then.sha256) == (now and now.sha256)
+
+    def will_mend(self, found: Finding) -> bool:
+        """Whether an upload has yet to bring this file, or to take it away.
+
+        None has where the plan's has failed for good; and what everybody may read that
+        should not is always a difference.
+        """
+        if not self._is_uploading or found.path.startswith(self._stuck):
+            return False
+        if found.kind is Difference.EXTRA:
+            return self._key(found) in self._tables.held
+        file = self._files.get(self._key(found))
+        return file is not None and not self._tables.is_there(file)
+
+    def _key(self, found: Finding) -> tuple[str, str]:
+        return self._ids[found.place], found.path
+
+
+def _by_place(files: wanted.WantedFiles) -> dict[tuple[str, str], Wanted]:
+    return {(file.target.id, file.path): file for file in files.files}
 
 
 def _suspects(

@@ -5,11 +5,20 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
+from publishing import queue
 from publishing.building import builds
 from publishing.cdn import s3 as buckets, verification
 from publishing.cdn.verification import Difference
-from publishing.models import Alert, AlertKind, FaultKind, SyncLog, SyncStatus
+from publishing.models import (
+    Alert,
+    AlertKind,
+    FaultKind,
+    SyncLog,
+    SyncStatus,
+    SyncStep,
+)
 from publishing.watch import health
 from tests.publishing import release
 from tests.publishing.cdn_world import PRIVATE, PUBLIC, turn_on
@@ -134,6 +143,100 @@ def test_an_etag_that_is_no_md5_makes_it_read_the_bytes(s3, on, monkeypatch):
     assert verification.verify().ok
     s3.put(MANIFEST, b"x" * len(s3.objects()[MANIFEST]))
     assert found(verification.verify()) == {(Difference.DIFFERENT, "public", MANIFEST)}
+
+
+# --- While an upload runs -------------------------------------------------------------
+
+
+def edit() -> None:
+    topic = node("TOP-MATH-0")
+    topic.title = "Edited"
+    topic.save()
+
+
+@pytest.fixture
+def uploading(s3, on, plan):
+    """Another worker is at a long upload that has not come to the last edit yet."""
+    node("LES-MATH-1-0").delete()
+    edit()
+    with queue.distribution_lock() as held:
+        assert held
+        assert builds.publish_plan(plan.pk).status == SyncStatus.QUEUED
+        yield
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_what_an_upload_has_yet_to_bring_is_no_difference(uploading, repair):
+    report = verification.verify(repair=repair)
+    assert report.ok
+    assert report.under_way == 7, "six files that changed, and a lesson that left"
+
+
+def test_what_is_wrong_besides_is_found_while_an_upload_runs(s3, uploading):
+    s3.put(LESSON, b"{}")
+    s3.put("lessons/LES-GONE.json", b"{}")
+    expected = {
+        (Difference.DIFFERENT, "public", LESSON),
+        (Difference.EXTRA, "public", "lessons/LES-GONE.json"),
+    }
+    assert found(verification.verify()) == expected
+    report = verification.verify(repair=True)
+    assert (found(report), report.repaired) == (expected, 0), "the other one will"
+
+
+def test_what_waits_for_a_plan_s_next_attempt_is_no_difference(s3, wire, on, plan):
+    edit()
+    wire.fault = lambda method, _path: "500" if method == "PUT" else None
+    builds.publish_plan(plan.pk)
+    assert verification.verify().ok
+    SyncLog.objects.filter(status=SyncStatus.QUEUED).update(status=SyncStatus.FAILED)
+    assert len(verification.verify().findings) == 4, "nobody will try any more"
+
+
+def test_a_failed_plan_is_no_other_plan_s_upload(s3, wire, on, plan):
+    edit()
+    wire.fault = lambda method, _path: "500" if method == "PUT" else None
+    builds.publish_plan(plan.pk)
+    SyncLog.objects.filter(status=SyncStatus.QUEUED).update(status=SyncStatus.FAILED)
+    SyncLog.objects.create(
+        plan_public_id="PLAN-B",
+        status=SyncStatus.PROCESSING,
+        step=SyncStep.UPLOAD,
+        trigger="test",
+        created_at=timezone.now(),
+    )
+    assert len(verification.verify().findings) == 4
+
+
+def test_what_is_published_and_uploaded_meanwhile_is_no_difference(
+    s3, on, plan, monkeypatch
+):
+    look = verification._suspects
+
+    def slowly(*args):
+        edit()
+        assert builds.publish_plan(plan.pk).status == SyncStatus.SUCCESS
+        return look(*args)
+
+    monkeypatch.setattr(verification, "_suspects", slowly)
+    assert verification.verify().ok
+
+
+def test_the_command_says_what_is_under_way(uploading):
+    out = StringIO()
+    call_command("verify_cdn", stdout=out)
+    assert "An upload has yet to bring or take away 7 files." in out.getvalue()
+    assert "and nothing else" not in out.getvalue()
+    out = StringIO()
+    call_command("verify_cdn", "--json", stdout=out)
+    answer = json.loads(out.getvalue())
+    assert (answer["ok"], answer["under_way"]) == (True, 7)
+
+
+def test_the_nightly_check_alerts_nobody_because_of_an_upload(uploading):
+    report = health.check(full=True, repair=True)
+    assert kinds(report) == set()
+    assert not Alert.objects.filter(key="cdn").exists()
 
 
 # --- In the health check --------------------------------------------------------------

@@ -41,6 +41,7 @@ class Command(ReportingCommand):
                 "ok": report.ok,
                 "checked": report.checked,
                 "repaired": report.repaired,
+                "under_way": report.under_way,
                 "findings": [finding.as_dict() for finding in report.findings],
             }
         )
@@ -66,5 +67,12 @@ class Command(ReportingCommand):
                 report.repaired,
             )
             self.say(said % {"count": report.repaired})
-        if report.ok:
+        if report.under_way:
+            said = ngettext(
+                "An upload has yet to bring or take away %(count)d file.",
+                "An upload has yet to bring or take away %(count)d files.",
+                report.under_way,
+            )
+            self.say(said % {"count": report.under_way})
+        elif report.ok:
             self.say(_("The CDN has what is published here, and nothing else."))
