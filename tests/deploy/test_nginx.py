@@ -382,7 +382,6 @@ def said_before_a_body(stack, uri: str, **headers: str) -> tuple[int, str]:
 
 
 SENDING = [
-    "/admin/upload/video/",
     "/admin/upload/image/",
     "/admin/content/exchange/curriculum/",
     "/admin/content/exchange/sheet/",
@@ -397,6 +396,10 @@ def test_nothing_large_is_taken_from_who_is_not_signed_in(stack, uri):
     asked = (302, f"/admin/login/?next={uri}")
     assert said_before_a_body(stack, uri) == asked
     assert said_before_a_body(stack, uri, Cookie="sessionid=invented") == asked
+
+
+def test_a_video_of_who_is_not_signed_in_is_refused_as_an_error(stack):
+    assert said_before_a_body(stack, "/admin/upload/video/") == (401, "")
 
 
 @pytest.mark.parametrize("uri", ["/admin/login/", "/admin/", "/admin/nothing/here/"])

@@ -377,6 +377,18 @@ def test_why_the_bucket_takes_no_video_is_said(open_page, branch, monkeypatch):
     )
 
 
+def test_a_web_server_that_asks_before_a_video_finds_nobody_signed_in(
+    open_page, branch
+):
+    make_stage(branch.lessons[0], type="Video", config={"source": "grade-5/a.mp4"})
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    page.route("**/upload/video/", lambda route: route.fulfill(status=401, body="<p>"))
+    choose_film(card)
+    playwright.expect(card.locator(".media-state a")).to_have_text("Sign in")
+
+
 def test_what_is_removed_within_a_stage_comes_back_as_it_was(open_page, branch):
     questions = [
         {

@@ -85,7 +85,7 @@
       if (request.status === 200 && made) {
         this.ended("");
         this.done(made, file);
-      } else if (new URL(request.responseURL).pathname !== urls[this.kind]) {
+      } else if (request.status === 401 || new URL(request.responseURL).pathname !== urls[this.kind]) {
         this.ended("");
         Memora.saySignedOut(this.state);
       } else if (request.status === 413) {
