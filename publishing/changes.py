@@ -11,10 +11,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from content.models import SubjectState
 from plans.models import AcademicPlan, PlanSubject
 from publishing.content_urls import content_base_url, local_base_url
 from publishing.models import Publication, PublishingSettings
+
+log = structlog.get_logger(__name__)
 
 Sources = dict[str, Any]
 """The revisions and settings a release is made of, as a publication keeps them."""
@@ -76,14 +80,41 @@ def to_withdraw() -> list[int]:
 def lessons_flipped(lesson_ids: Collection[str], *, besides: Publication) -> None:
     """Have the other plans that offer any of these lessons built anew, at once.
 
-    Whether a lesson is gated stands in the topics of every plan that has it.
+    Whether a lesson is gated stands in the topics of every plan that has it. A plan
+    that was rolled back keeps those its readers have: no edit of another plan ends a
+    rollback. In the transaction that flips them.
     """
     if not lesson_ids:
         return
     others = Publication.objects.filter(
         lesson_offers__lesson_id__in=lesson_ids, plan__isnull=False
     ).exclude(pk=besides.pk)
-    AcademicPlan.touch(others.values_list("plan_id", flat=True), at_once=True)
+    plans = dict(others.values_list("plan_id", "rolled_back_at"))
+    AcademicPlan.touch(plans, at_once=True)
+    if rolled_back := [pk for pk, since in plans.items() if since is not None]:
+        _count_as_seen(rolled_back)
+
+
+def _count_as_seen(plan_pks: Collection[int]) -> None:
+    """Let these rolled back plans, touched just now, wait for no build because of it.
+
+    A build that reads older sources meanwhile, for an edit or for "Publish now", still
+    leaves its plan pending.
+    """
+    touched = dict(
+        AcademicPlan.objects.filter(pk__in=plan_pks).values_list("pk", "revision")
+    )
+    rolled_back = Publication.objects.select_for_update().filter(
+        plan__in=touched, rolled_back_at__isnull=False
+    )
+    for publication in rolled_back.order_by("pk"):
+        assert publication.plan_id is not None
+        built, now = publication.built_from, touched[publication.plan_id]
+        if built.get("plan") == now - 1:
+            publication.built_from = {**built, "plan": now}
+            publication.save(update_fields=["built_from"])
+            # Where the lesson became gated, its readers' links lack the token now.
+            log.warning("rolled_back_links_kept", plan=publication.plan_public_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ What is decided here, and why:
   for its link would break.
 - What waits to be published at that moment counts as seen, so the sweep does not undo
   the rollback. The next edit of the plan, of one of its subjects or of the settings
-  does, as does "Publish now"; they build a new generation with a new number.
+  does, as does "Publish now"; they build a new generation with a new number. What
+  other plans do does not, even where it gates a lesson of this one or frees it.
 - Files keep their bytes, so an earlier version may come back. For each path the
   tables keep the highest version ever published, and the next build writes every file
   the rollback changed under a higher one.
@@ -120,10 +121,9 @@ def make_current(
             )
         mending.mend_if_torn()
         _require_kept(plan_id, generation)
-        sources = changes.pending([plan.pk]).get(plan.pk)
         publication, before = _announce(plan_id)
         try:
-            entry = _switch_patiently(publication, before, generation, sources, by)
+            entry = _switch_patiently(publication, before, generation, by)
         except BaseException:
             if _is_shown(before):
                 # Readers see what they saw: the plan is as it was.
@@ -199,7 +199,6 @@ def _switch_patiently(
     publication: Publication,
     before: Publication,
     generation: int,
-    sources: changes.Sources | None,
     by: "AbstractBaseUser | None",
 ) -> SyncLog:
     """`_switch`, and again when the database has let somebody else go first.
@@ -210,7 +209,7 @@ def _switch_patiently(
     for _lost in range(_ATTEMPTS):
         try:
             with transaction.atomic():
-                return _switch(publication, before, generation, sources, by)
+                return _switch(publication, before, generation, by)
         except OperationalError as error:
             if not (is_lost_race(error) and _is_shown(before)):
                 raise
@@ -221,7 +220,6 @@ def _switch(
     publication: Publication,
     before: Publication,
     generation: int,
-    sources: changes.Sources | None,
     by: "AbstractBaseUser | None",
 ) -> SyncLog:
     """Rename, and write down what readers see; in the caller's transaction."""
@@ -230,7 +228,7 @@ def _switch(
     # The plan before its publication, as a build's claim takes them: the log entry
     # below needs the plan's row, too.
     plans = AcademicPlan.objects.select_for_update().filter(pk=publication.plan_id)
-    list(plans.values_list("pk"))
+    plan_pks = list(plans.values_list("pk", flat=True))
     current = Publication.objects.select_for_update().get(pk=publication.pk)
     if current.fence != publication.fence or release.is_torn(lock):
         raise RollbackError(
@@ -247,7 +245,9 @@ def _switch(
     # A build that died switching before us may have left newer lessons than the
     # tables know of: its mark stays for the next build.
     current.switching = before.switching
-    current.built_from = before.built_from if sources is None else sources
+    # Read only now: what another plan's switch asked of this one counts as seen, too.
+    # A plan that was unpublished meanwhile has none, and will be withdrawn.
+    current.built_from = next(iter(changes.pending(plan_pks).values()), {})
     current.published_at = current.rolled_back_at = now
     current.save()
     return _write_down(

@@ -272,6 +272,75 @@ def test_offers_follow_the_rollback(plan, math):
     assert release.read("plans/PLAN-B/TOP-MATH-0.json")["lessons"][0]["gated"] is True
 
 
+@pytest.fixture
+def other(plan, math):
+    """A second plan with the same lessons, which once offered one of them to all."""
+    other = AcademicPlan.objects.create(
+        public_id="PLAN-B", title="Other", is_published=True
+    )
+    add_subject(plan=other, subject=math)
+    publish(plan)
+    publish(other)
+    set_free(other)
+    publish(other)
+    publish(plan)
+    set_override(plan=other, target=node("LES-MATH-0-0"), action="hide")
+    publish(other)
+    return other
+
+
+def set_free(plan) -> None:
+    set_override(plan=plan, target=node("LES-MATH-1-0"), action="set_free")
+
+
+WHAT_OTHERS_DO = {
+    "edit": lambda other: set_override(
+        plan=other, target=node("LES-MATH-1-0"), action="set_access_level", value="paid"
+    ),
+    "rollback": lambda _other: rollback.make_current("PLAN-B", 1),
+    "withdrawal": lambda other: AcademicPlan.objects.filter(pk=other.pk).update(
+        is_published=False
+    ),
+}
+
+
+@pytest.mark.parametrize("act", WHAT_OTHERS_DO.values(), ids=list(WHAT_OTHERS_DO))
+def test_what_is_done_to_another_plan_undoes_no_rollback(plan, other, act):
+    set_override(plan=plan, target=node("UNIT-MATH-0"), action="hide")
+    publish(plan)
+    number = staging.kept_generations("PLAN-A")[-2]
+    rollback.make_current("PLAN-A", number)
+    before = gates.opened()
+    act(other)
+    for _sweep in range(2):
+        builds.process_pending(limit=10)
+    assert gates.opened() != before
+    assert staging.current_generation("PLAN-A") == number
+    assert not changes.pending()
+
+
+def test_a_lesson_gated_while_a_rollback_is_ended_is_gated_in_that_build(
+    plan, other, monkeypatch
+):
+    """The build that has read what was before is not the last word."""
+    rename("Renamed")
+    publish(plan)
+    rollback.make_current("PLAN-A", staging.kept_generations("PLAN-A")[-2])
+    real = builds.make_release
+
+    def gated_meanwhile(snapshot, *, now):
+        monkeypatch.setattr(builds, "make_release", real)
+        made = real(snapshot, now=now)
+        WHAT_OTHERS_DO["edit"](other)
+        publish(other)
+        return made
+
+    monkeypatch.setattr(builds, "make_release", gated_meanwhile)
+    tasks.publish_plan(plan.pk, "admin")
+    assert gates.opened() == set()
+    assert release.read("plans/PLAN-A/TOP-MATH-1.json")["lessons"][0]["gated"] is True
+
+
 def test_a_rollback_ends_attempts_at_what_it_left(plan, two_generations):
     LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="")
     failed = builds.publish_plan(plan.pk)
