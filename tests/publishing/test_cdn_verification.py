@@ -129,17 +129,21 @@ def test_the_command_says_when_the_cdn_is_off_or_away(on, wire):
     assert failed.value.returncode == 2
 
 
-def test_an_etag_that_is_no_md5_makes_it_read_the_bytes(s3, on, monkeypatch):
+@pytest.fixture
+def without_md5(monkeypatch):
     """As in buckets encrypted with a key of one's own."""
     listed = buckets.Bucket.list
 
-    def without_md5(self, prefix):
+    def names_only(self, prefix):
         return {
             path: type(held)(size=held.size, etag="not-an-md5")
             for path, held in listed(self, prefix).items()
         }
 
-    monkeypatch.setattr(buckets.Bucket, "list", without_md5)
+    monkeypatch.setattr(buckets.Bucket, "list", names_only)
+
+
+def test_an_etag_that_is_no_md5_makes_it_read_the_bytes(s3, on, without_md5):
     assert verification.verify().ok
     s3.put(MANIFEST, b"x" * len(s3.objects()[MANIFEST]))
     assert found(verification.verify()) == {(Difference.DIFFERENT, "public", MANIFEST)}
@@ -209,7 +213,7 @@ def test_a_failed_plan_is_no_other_plan_s_upload(s3, wire, on, plan):
 
 
 def test_what_is_published_and_uploaded_meanwhile_is_no_difference(
-    s3, on, plan, monkeypatch
+    s3, on, plan, without_md5, monkeypatch
 ):
     look = verification._suspects
 
