@@ -1,0 +1,297 @@
+"""Whatever editors do, in whatever order: a release is what a full build would make.
+
+The edits are drawn with fixed seeds, so every run sees the same ones.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from content import services
+from content.errors import MemoraError
+from content.kinds import Kind
+from content.models import LessonStage, Node, SubjectState
+from plans.models import AcademicPlan, PlanOverride, PlanSubject
+from plans.services import add_subject, set_override
+from publishing import changes
+from publishing.building import builds, rollback, snapshot
+from publishing.local import collection, gates
+from publishing.models import LessonOffer, Publication, PublishingSettings
+from tests.factories.content import fresh, make_stage, plant
+from tests.publishing import release
+
+pytestmark = pytest.mark.django_db
+
+SEEDS = range(8)
+ROUNDS = 8
+"""In each, a few edits; then what waits is published."""
+
+PLANS = {"PLAN-A": ("MATH", "PHYS"), "PLAN-B": ("MATH", "PHYS", "CHEM")}
+
+
+class NothingThereError(Exception):
+    """There is nothing to do this to."""
+
+
+class Draw:
+    """What one seed draws."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice = random.Random(seed)
+        self.written = 0
+
+    def one_of(self, rows: Iterable[Any]) -> Any:
+        """One of these, the rows of a query by their keys.
+
+        Raises:
+            NothingThereError: there is none.
+        """
+        found = list(rows.order_by("pk") if isinstance(rows, QuerySet) else rows)
+        if not found:
+            raise NothingThereError
+        return self.dice.choice(found)
+
+    def node(self, *kinds: str) -> Node:
+        """One that is not in the trash; of any kind where none is named."""
+        nodes = Node.objects.untrashed()
+        return self.one_of(nodes.filter(kind__in=kinds) if kinds else nodes)
+
+    def stage(self) -> LessonStage:
+        return self.one_of(LessonStage.objects.all())
+
+    def plan(self) -> AcademicPlan:
+        return self.one_of(AcademicPlan.objects.all())
+
+    def words(self) -> str:
+        self.written += 1
+        return f"Words {self.written}"
+
+
+# --- What editors do ------------------------------------------------------------------
+
+
+def edit_a_stage(draw: Draw) -> None:
+    stage = draw.stage()
+    stage.title = draw.words()
+    stage.save()
+
+
+def save_a_stage_unchanged(draw: Draw) -> None:
+    draw.stage().save()
+
+
+def add_a_stage(draw: Draw) -> None:
+    make_stage(draw.node("lesson"), title=draw.words())
+
+
+def delete_a_stage(draw: Draw) -> None:
+    draw.stage().delete()
+
+
+def write_words(draw: Draw) -> None:
+    node = draw.node()
+    setattr(node, draw.dice.choice(["title", "description"]), draw.words())
+    node.save()
+
+
+def change_access(draw: Draw) -> None:
+    node = draw.node()
+    name = draw.dice.choice(["is_public", "is_free_preview"])
+    setattr(node, name, not getattr(node, name))
+    node.save()
+
+
+def publish_or_unpublish_a_node(draw: Draw) -> None:
+    node = draw.one_of(Node.objects.all())
+    node.is_published = draw.dice.random() < 0.7
+    node.save()
+
+
+def move_a_node(draw: Draw) -> None:
+    kind, parent = draw.dice.choice(
+        [("lesson", "topic"), ("topic", "unit"), ("unit", "track")]
+    )
+    services.move_node(
+        node=draw.node(kind), target=draw.node(parent), position="first-child"
+    )
+
+
+def edit_a_lesson_while_it_lies_elsewhere(draw: Draw) -> None:
+    stage = draw.stage()
+    lesson, topic = stage.lesson, stage.lesson.parent
+    moved = services.move_node(
+        node=lesson, target=draw.node("topic"), position="last-child"
+    )
+    stage.title = draw.words()
+    stage.save()
+    services.move_node(node=moved, target=fresh(topic), position="last-child")
+
+
+def create_a_lesson(draw: Draw) -> None:
+    services.create_node(
+        kind=Kind.LESSON,
+        parent=draw.node("topic"),
+        title=draw.words(),
+        is_published=True,
+    )
+
+
+def delete_a_node(draw: Draw) -> None:
+    if Node.objects.filter(kind="lesson").count() > 6:
+        services.delete_node(node=draw.node("lesson", "topic"))
+
+
+def trash_a_node(draw: Draw) -> None:
+    services.trash_node(node=draw.node("lesson", "topic", "unit"))
+
+
+def restore_a_node(draw: Draw) -> None:
+    services.restore_node(node=draw.one_of(Node.objects.exclude(trashed_at=None)))
+
+
+def make_an_override(draw: Draw) -> None:
+    action, value = draw.dice.choice(
+        [
+            ("hide", ""),
+            ("set_free", ""),
+            ("set_access_level", "public"),
+            ("set_sold_separately", "item-1"),
+            ("set_linear", "true"),
+            ("rename", draw.words()),
+        ]
+    )
+    set_override(plan=draw.plan(), target=draw.node(), action=action, value=value)
+
+
+def remove_an_override(draw: Draw) -> None:
+    draw.one_of(PlanOverride.objects.all()).delete()
+
+
+def reorder_subjects(draw: Draw) -> None:
+    row = draw.one_of(PlanSubject.objects.all())
+    row.position = draw.dice.randrange(5)
+    row.save()
+
+
+def publish_or_unpublish_a_plan(draw: Draw) -> None:
+    plan = draw.plan()
+    plan.is_published = draw.dice.random() < 0.7
+    plan.save()
+
+
+def roll_a_plan_back(draw: Draw) -> None:
+    plan_id = draw.plan().public_id
+    numbers = [found.number for found in rollback.kept(plan_id) if not found.is_current]
+    rollback.make_current(plan_id, draw.one_of(numbers))
+
+
+EDITS: list[Callable[[Draw], None]] = [
+    *[edit_a_stage] * 2,
+    save_a_stage_unchanged,
+    add_a_stage,
+    delete_a_stage,
+    *[write_words] * 2,
+    change_access,
+    publish_or_unpublish_a_node,
+    move_a_node,
+    *[edit_a_lesson_while_it_lies_elsewhere] * 2,
+    create_a_lesson,
+    delete_a_node,
+    trash_a_node,
+    restore_a_node,
+    make_an_override,
+    remove_an_override,
+    reorder_subjects,
+    publish_or_unpublish_a_plan,
+    roll_a_plan_back,
+]
+
+
+# --- What must be true after each publish ---------------------------------------------
+
+
+@pytest.fixture
+def school(db) -> None:
+    """Two plans that share subjects, one of which has been edited for long."""
+    plant("MATH", "PHYS", "CHEM")
+    SubjectState.objects.filter(subject__public_id="SUBJ-MATH").update(
+        revision=1000, tree_revision=1000
+    )
+    for public_id, names in PLANS.items():
+        plan = AcademicPlan.objects.create(
+            public_id=public_id, title=public_id, is_published=True
+        )
+        for name in names:
+            add_subject(plan=plan, subject=Node.objects.get(public_id=f"SUBJ-{name}"))
+
+
+def publish_all() -> None:
+    """As the sweeps do; a plan may open or gate another's lessons, so more than once."""
+    for _sweep in range(5):
+        builds.process_pending(limit=10)
+        if not changes.pending():
+            return
+    raise AssertionError("the plans do not settle")
+
+
+def check(plan: AcademicPlan) -> None:
+    """The plan's release is whole, and what a full build makes of the same edits."""
+    release.walk(plan.public_id)
+    full = builds.make_release(snapshot.take(plan.pk, full=True), now=timezone.now())
+    assert sorted(full.to_write) == []
+    assert set(full.gone) == set()
+    offers = LessonOffer.objects.filter(publication__plan=plan)
+    assert dict(offers.values_list("lesson_id", "is_open")) == full.offers
+
+
+def lesson_files() -> dict[str, tuple[dict[str, Any], bytes]]:
+    """By id: what each lesson's file says, and its bytes."""
+    found = {}
+    for lesson_id in release.lessons():
+        path = f"lessons/{lesson_id}.json"
+        said = release.read(path)
+        del said["version"], said["generated_at"]
+        found[lesson_id] = said, (release.root() / path).read_bytes()
+    return found
+
+
+def require_nothing_rewritten(
+    before: dict[str, tuple[dict[str, Any], bytes]],
+    after: dict[str, tuple[dict[str, Any], bytes]],
+) -> None:
+    """A lesson that says what it said is the very same file."""
+    for lesson_id in before.keys() & after.keys():
+        said, data = before[lesson_id]
+        if after[lesson_id][0] == said:
+            assert after[lesson_id][1] == data, lesson_id
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_release_after_random_edits_is_what_a_full_build_makes(school, seed):
+    current = PublishingSettings.get_solo()
+    current.search_shard_threshold = 3 if seed % 2 else 500
+    current.save()
+    draw = Draw(seed)
+    publish_all()
+    for _round in range(ROUNDS):
+        before = lesson_files()
+        for edit in draw.dice.choices(EDITS, k=draw.dice.randint(1, 4)):
+            with suppress(ValidationError, MemoraError, NothingThereError):
+                edit(draw)
+        if changes.to_withdraw():
+            before = {}  # what goes with a plan may come back with another
+        publish_all()
+        require_nothing_rewritten(before, lesson_files())
+        released = Publication.objects.filter(
+            plan__is_published=True, rolled_back_at=None
+        )
+        for publication in released.select_related("plan"):
+            check(publication.plan)
+        collection.collect()
+        assert gates.opened() == gates.offered_openly()
