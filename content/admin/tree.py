@@ -32,6 +32,7 @@ from content.admin.tree_search import (
     matching,
     one_of,
     opened_of,
+    way_to,
 )
 from content.admin.tree_words import KIND_WORDS, MENU_WORDS, cells_of, script_words
 from content.history_pages import NodeHistory
@@ -291,12 +292,8 @@ def _way_to(asked: str) -> dict[str, Any] | None:
     """What the script opens to show the row of this key; None: there is none."""
     if not is_key(asked):
         return None
-    nodes = Node.objects.order_by().filter(outline.outside_trash())
-    node = outline.with_above(nodes).filter(pk=asked).first()
-    if node is None:
-        return None
-    shown = outline.way_to(node)
-    return {"pk": node.pk, "way": [[str(pk or ""), most] for pk, most in shown]}
+    way = way_to([int(asked)])
+    return None if way is None else {"pk": int(asked), "way": way}
 
 
 def _page_query(request: HttpRequest, page: int) -> str:

@@ -1,5 +1,5 @@
 """The doors of the tree page: each parses, asks `content.services` for one change, and
-answers with what happened in words."""
+answers with what happened in words, and with the way to what is elsewhere or new."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from content import copying, kinds, locks, places, services, undo
 from content.admin.lesson import NodePage
-from content.admin.tree_search import is_key
+from content.admin.tree_search import is_key, way_to
 from content.admin.tree_values import CHANGES, Change, question_of
 from content.errors import StructureError
 from content.kinds import Kind
@@ -89,7 +89,7 @@ class TreeChanges(NodePage):
         )
         self._log(request, [node], _("Added in the tree"), flag=ADDITION)
         said = _("“%(title)s” is there, as a draft.") % {"title": title}
-        return {"said": said, "pk": node.pk}
+        return {"said": said, "pk": node.pk, "way": way_to([node.pk])}
 
     def move_view(self, request: HttpRequest) -> HttpResponse:
         """Put ``nodes`` to a ``position`` at ``target``; asks where progress is lost."""
@@ -126,7 +126,7 @@ class TreeChanges(NodePage):
                 parent=place,
             ),
             "undo": record,
-            "open": [parent.pk] if parent else [],
+            "way": way_to([node.pk for node in moved]),
         }
 
     def _question_of_move(
@@ -185,7 +185,7 @@ class TreeChanges(NodePage):
         return {
             "said": said,
             "pk": copies[0].pk,
-            "open": [parent.pk] if parent else [],
+            "way": way_to([node.pk for node in copies]),
         }
 
     def do_view(self, request: HttpRequest) -> HttpResponse:

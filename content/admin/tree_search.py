@@ -1,6 +1,6 @@
 """What the tree page is asked to find, and to show open."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +89,25 @@ def is_key(text: str) -> bool:
 
 def one_of(asked: str | None, known: Sequence[str]) -> str:
     return asked if asked is not None and asked in known else ""
+
+
+def way_to(pks: Collection[int]) -> list[list[Any]] | None:
+    """What the script opens, and how far, for the last of these nodes to show.
+
+    Pairs of a branch's key ("" is the subjects) and how many rows of it. Two queries.
+
+    Returns:
+        None where there is none outside the trash.
+    """
+    nodes = outline.with_above(Node.objects.filter(outline.outside_trash()))
+    node = nodes.filter(pk__in=pks).order_by("tree_id", "lft").last()
+    if node is None:
+        return None
+    return [
+        # Past what a page can hold, more rows would not show it.
+        [str(pk or ""), place if place <= outline.MOST_ROWS else outline.PAGE]
+        for pk, place in outline.way_to(node)
+    ]
 
 
 def opened_of(asked: str) -> dict[int, int]:

@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from content import services
+from content import outline, services
 from content.kinds import Kind
 from content.models import Node, SubjectState
 from plans import services as plan_services
@@ -143,6 +143,44 @@ def test_a_title_alone_adds_a_draft_inside(browser, maths):
     made = Node.objects.get(pk=told["pk"])
     assert (made.title, made.kind, made.is_published) == ("Limits", "lesson", False)
     assert inside(maths["topic"])[-1] == "Limits"
+
+
+def place_of(told, topic):
+    """How many rows of ``topic`` the page shows for what it is told of."""
+    return dict(told["way"])[str(topic.pk)]
+
+
+@pytest.mark.parametrize("far", [3, outline.MOST_ROWS])
+def test_the_page_is_told_how_far_down_what_was_added_lies(
+    browser, maths, monkeypatch, far
+):
+    monkeypatch.setattr(outline, "MOST_ROWS", far)
+    told = add(browser, "lesson", title="Third", parent=maths["topic"].pk).json()
+    above = [maths[kind] for kind in ("subject", "track", "unit")]
+    assert told["way"][:-1] == [["", 1], *([str(node.pk), 1] for node in above)]
+    assert place_of(told, maths["topic"]) == 3
+    # What no page can show is not asked for in vain.
+    told = add(browser, "lesson", title="Fourth", parent=maths["topic"].pk).json()
+    assert place_of(told, maths["topic"]) == (4 if far > 3 else outline.PAGE)
+
+
+def test_the_page_is_told_how_far_down_the_last_of_the_moved_lies(
+    browser, maths, physics
+):
+    told = move(browser, maths["lessons"], physics["topic"], confirmed="yes").json()
+    assert place_of(told, physics["topic"]) == 3
+    told = move(
+        browser, maths["lessons"], physics["topic"], "first-child", confirmed="yes"
+    ).json()
+    assert place_of(told, physics["topic"]) == 2
+
+
+def test_the_page_is_told_how_far_down_a_copy_lies(browser, maths, physics):
+    lesson = maths["lesson"]
+    told = ask(browser, "copy", nodes=lesson.pk, target=physics["topic"].pk).json()
+    assert place_of(told, physics["topic"]) == 2
+    told = ask(browser, "copy", nodes=lesson.pk).json()
+    assert place_of(told, maths["topic"]) == 2
 
 
 def test_a_subject_is_added_at_the_top(browser):

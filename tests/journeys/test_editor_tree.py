@@ -124,8 +124,71 @@ def test_typing_goes_on_past_the_rows_that_are_shown(open_tree):
         page.keyboard.type(title)
         page.keyboard.press("Enter")
         page.wait_for_selector(f".toast:has-text('{title}')")
+        # The page goes down to it, and the line on below it.
+        page.wait_for_selector(f"li:has(a bdi:text-is('{title}')) + .adding")
     assert titles(branch.topic)[-2:] == ["Four", "Five"]
     assert Node.objects.filter(kind="subject").count() == 1
+    page.keyboard.press("Escape")
+    assert focused(page) == "Five"
+
+
+def focused(page):
+    """The title of the row that has the focus; it is in sight."""
+    row = page.locator("[role=treeitem]:focus")
+    row.wait_for()
+    assert 0 <= row.locator("> .row").bounding_box()["y"] < 900
+    return row.locator("> .row a bdi").inner_text()
+
+
+def long_and_short(open_tree, language):
+    """A page where a topic of 130 lessons shows 100, and one of another track two."""
+    long = make_branch("Long", lessons=130)
+    short = make_branch("Short", lessons=2)
+    page = open_tree(language)
+    for branch in (short, long):
+        open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    return page, long, short
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_row_goes_on_past_the_last_that_is_shown(open_tree, language):
+    page, long, _short = long_and_short(open_tree, language)
+    hundredth = long.lessons[99]
+    item(page, hundredth).focus()
+    page.keyboard.press("Alt+ArrowDown")
+    page.wait_for_selector(".toast .undo")
+    assert titles(long.topic)[99:101] == ["Lesson 101", "Lesson 100"]
+    assert focused(page) == "Lesson 100"
+    page.keyboard.press("Delete")
+    page.wait_for_selector(f"#n{hundredth.pk}", state="detached")
+    assert focused(page) == "Lesson 102"
+
+
+@pytest.mark.parametrize("name", ["move_to", "copy_to"])
+def test_what_goes_to_a_long_branch_is_seen_where_it_is(open_tree, name):
+    page, long, short = long_and_short(open_tree, "en")
+    item(page, short.lessons[0]).focus()
+    # What scrolls away from beside its row closes the menu: this has scrolled by now.
+    page.locator("#tree-path button", has_text="Long topic").wait_for()
+    page.keyboard.press("Shift+F10")
+    page.click(f".row-menu [data-name={name}]")
+    page.fill("dialog input[type=search]", "Long topic")
+    page.click(f"dialog .places button[value='{long.topic.pk}']")
+    if name == "move_to":
+        page.click("dialog button[value=yes]")
+    last = page.locator(f"#n{long.topic.pk} [role=treeitem]:nth-of-type(131)")
+    last.wait_for()
+    assert focused(page) == "Lesson 1"
+    assert last.evaluate("row => row === document.activeElement")
+
+
+def test_what_is_dropped_on_a_long_branch_is_seen_where_it_is(open_tree):
+    page, long, short = long_and_short(open_tree, "en")
+    item(page, long.topic).locator("> .row .twist").click()
+    drag(page, short.lessons[1], long.topic)
+    page.click("dialog button[value=yes]")
+    page.locator(f"#n{long.topic.pk} [role=treeitem]:nth-of-type(131)").wait_for()
+    assert focused(page) == "Lesson 2"
 
 
 def make_more(topic, count):

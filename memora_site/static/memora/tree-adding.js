@@ -46,7 +46,6 @@ export function startAdding(kind, { parent = null, beside = null, side = "right"
     waiting += 1;
     input.value = "";
     const told = await add({
-      parent: mine.parent,
       // Asked when its turn has come: below what was added before it.
       values: () =>
         mine.beside

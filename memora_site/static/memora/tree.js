@@ -63,11 +63,11 @@ function inTurn(work) {
 
 /** Ask for a change; say what came of it, and show the tree as it is then.
 
-`values` are what is sent, or a function that gives them when their turn has come, or
-null for nothing to do; `done` sees the answer before the rows are fetched again. */
+`values` are what is sent, or a function that gives (or promises) them when their turn has
+come, or null for nothing to do; `done` sees the answer before the rows are fetched again. */
 function change(path, values, done = () => {}) {
   return inTurn(async () => {
-    const asked = typeof values === "function" ? values() : values;
+    const asked = typeof values === "function" ? await values() : values;
     if (!asked) return null;
     let told = await post(path, asked);
     if (told.ask) {
@@ -78,7 +78,7 @@ function change(path, values, done = () => {}) {
       toast(told.refused, { failed: true });
       return null;
     }
-    for (const pk of told.open || []) widen(String(pk), settings.page);
+    for (const [pk, shown] of told.way || []) widen(pk, shown);
     if (settings.flat) {
       if (told.said) sessionStorage.setItem("memora.tree.said", JSON.stringify(told));
       location.reload();
@@ -201,6 +201,7 @@ function makeReachable() {
   }
 }
 
+/** Fetch more rows of the branch the button ends; gives the first of them. */
 async function showMore(button) {
   const group = button.closest("[role=group]");
   const pk = group.dataset.parent;
@@ -208,7 +209,7 @@ async function showMore(button) {
   if (!pk) {
     roots = shown + settings.page;
     await refresh();
-    return;
+    return null;
   }
   button.disabled = true;
   try {
@@ -218,12 +219,13 @@ async function showMore(button) {
     const first = more.querySelector("[role=treeitem]");
     group.append(...more.children);
     widen(pk, shown + settings.page);
-    focus(first, { scroll: false });
+    remember();
+    return first;
   } catch (error) {
     button.disabled = false;
     toast(error.message, { failed: true });
+    return null;
   }
-  remember();
 }
 
 /* --- Changes -------------------------------------------------------------------- */
@@ -247,9 +249,10 @@ async function act(name, items) {
     case "delete":
       return deleteForGood(pks(items));
     case "trash": {
-      const next = items[0].nextElementSibling || parentOf(items[0]);
+      const { nextElementSibling: below, previousElementSibling: above } = items[0];
+      const next = [below, above].find((one) => one?.dataset.pk) || parentOf(items[0]);
       const told = await change("do", { do: "trash", nodes: pks(items) });
-      if (told && next?.dataset.pk) focus(byPk(next.dataset.pk));
+      if (told && next) focus(byPk(next.dataset.pk));
       return;
     }
     default:
@@ -275,14 +278,20 @@ async function carry(name, items) {
     },
   });
   if (place === null) return;
-  if (name === "copy_to") await change("copy", { nodes: pks(items), target: place });
-  else await change("move", { nodes: pks(items), target: place, position: "last-child" });
+  const values = { nodes: pks(items), target: place };
+  const told = await (name === "copy_to"
+    ? change("copy", values)
+    : change("move", { ...values, position: "last-child" }));
+  if (told) focus(byPk(told.pk || first.dataset.pk));
 }
 
 async function shift(item, step) {
   const { pk } = item.dataset;
   const towards = step < 0 ? "previousElementSibling" : "nextElementSibling";
-  const told = await change("move", () => {
+  const told = await change("move", async () => {
+    // Past the last row that is shown there may be more.
+    const more = byPk(pk)?.[towards]?.querySelector(":scope > .show-more");
+    if (more) await showMore(more);
     const beside = byPk(pk)?.[towards]?.dataset.pk;
     return beside && { nodes: pk, target: beside, position: step < 0 ? "left" : "right" };
   });
@@ -292,12 +301,8 @@ async function shift(item, step) {
 /** A line to write titles in: at `place` as `startAdding` says. */
 async function start(kind, place = {}) {
   if (place.parent) await open(place.parent);
-  startAdding(kind, place, ({ parent, values, added }) =>
-    change("quick-add", values, (told) => {
-      added(told.pk);
-      const group = groupOf(byPk(parent));
-      if (group) widen(parent, countIn(group) + 1);
-    }),
+  startAdding(kind, place, ({ values, added }) =>
+    change("quick-add", values, (told) => added(told.pk)),
   );
 }
 
@@ -315,7 +320,9 @@ const doors = { act, start };
 tree.addEventListener("click", (event) => {
   const item = itemOf(event.target);
   const button = event.target.closest("button");
-  if (button?.classList.contains("show-more")) return inTurn(() => showMore(button));
+  if (button?.classList.contains("show-more")) {
+    return inTurn(() => showMore(button)).then((first) => focus(first, { scroll: false }));
+  }
   if (!item) return;
   if (button?.classList.contains("twist")) {
     focus(item, { scroll: false });
