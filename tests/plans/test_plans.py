@@ -1,5 +1,8 @@
 """Plans and their overrides: what may be said, and what counts as an edit."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
@@ -95,6 +98,30 @@ def test_a_new_access_override_replaces_the_old_and_leaves_the_other_aspects(
         level=Level.FREE_PREVIEW, is_linear=True, title="Chapter"
     )
     assert plan.overrides.count() == 3
+
+
+@pytest.mark.mariadb
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(
+    connection.vendor != "mysql", reason="SQLite has one writer at a time"
+)
+def test_of_many_who_saw_the_same_and_speak_at_once_one_is_heard(plan, maths):
+    seen = services.version_of([])
+    start = threading.Barrier(8)
+
+    def speak(number):
+        try:
+            start.wait(timeout=30)
+            said = {"action": "rename", "value": f"Chapter {number}", "seen": seen}
+            return services.set_override(plan=plan, target=maths["unit"], **said).value
+        except ValidationError as refusal:
+            return refusal.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        heard = sorted(pool.map(speak, range(8)))
+    assert heard == [plan.overrides.get().value, *["stale"] * 7]
 
 
 def test_an_override_outside_the_plans_subjects_is_refused_by_name(plan, physics):
