@@ -70,7 +70,11 @@ class Kept:
 
 
 def kept(plan_id: str) -> list[Kept]:
-    """The plan's generations on this disk, newest first."""
+    """The plan's generations on this disk, newest first.
+
+    Raises:
+        OSError: the disk does not tell them.
+    """
     current = staging.current_generation(plan_id)
     numbers = staging.kept_generations(plan_id)
     made = {

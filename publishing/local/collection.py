@@ -31,8 +31,8 @@ log = structlog.get_logger(__name__)
 class Collected:
     """What `collect` deleted.
 
-    ``generations`` by plan id; ``lessons`` how many; ``left`` how many folders, of
-    plans or of generations, the disk would not let go.
+    ``generations`` by plan id; ``lessons`` how many; ``left`` how many folders and
+    leftovers the disk would not let go.
     """
 
     generations: dict[str, list[int]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ def collect(
     collected = Collected()
     # Looked for first: a plan is in the tables before anything of it is on the disk.
     there = staging.plans_on_disk()
-    known = _plans_to_keep(there)
+    known = plans_to_keep(there)
     for done, plan_id in enumerate(sorted(there)):
         progress(done, len(there))
         try:
@@ -63,18 +63,22 @@ def collect(
                 taken := _collect_plan(plan_id, keep=keep)
             ):
                 collected.generations[plan_id] = taken
-            staging.drop_unfinished(plan_id)
+            collected.left += staging.drop_unfinished(plan_id)
         except OSError:
             log.exception("collection_failed", plan=plan_id)
             collected.left += 1
-    staging.drop_unfinished_links()
-    collected.lessons = remove_unneeded_lessons()
+    collected.left += staging.drop_unfinished_links()
+    try:
+        collected.lessons = remove_unneeded_lessons()
+    except OSError:
+        log.exception("lessons_left_to_next_collection")
+        collected.left += 1
     collected.left += staging.empty_discarded()
     progress(len(there), len(there))
     return collected
 
 
-def _plans_to_keep(plan_ids: Iterable[str]) -> set[str]:
+def plans_to_keep(plan_ids: Iterable[str]) -> set[str]:
     """Those with a publication, or without one because the database was restored.
 
     The latter are built anew.
@@ -97,7 +101,7 @@ def _collect_plan(plan_id: str, *, keep: int) -> list[int]:
     """
     with transaction.atomic():
         release.take_switch_lock()
-        if not _plans_to_keep([plan_id]):
+        if not plans_to_keep([plan_id]):
             staging.withdraw_plan(plan_id)
             return []
         doomed = staging.old_generations(plan_id, keep=keep)

@@ -54,8 +54,17 @@ def mend() -> None:
 
 
 def _mend_plan(publication: Publication) -> bool:
-    """Record the release readers have of a plan, if it is not the recorded one."""
-    number = staging.current_generation(publication.plan_public_id)
+    """Record the release readers have of a plan, if it is not the recorded one.
+
+    Where the disk does not tell which that is, the plan is built in full once it does.
+    """
+    try:
+        number = staging.current_generation(publication.plan_public_id)
+    except OSError:
+        log.exception("release_not_known", plan=publication.plan_public_id)
+        publication.switching, publication.built_from = publication.fence, {}
+        publication.save(update_fields=["switching", "built_from"])
+        return True
     if number == publication.generation:
         return False
     if number is not None:

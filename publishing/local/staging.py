@@ -10,6 +10,7 @@ and what is not wanted any more goes to ``.discarded`` by one rename.
 """
 
 import ctypes
+import errno
 import gzip
 import os
 import shutil
@@ -20,11 +21,14 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
+import structlog
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from content.kinds import id_problem
 from publishing.format import locations
+
+log = structlog.get_logger(__name__)
 
 PACKED_FROM = 8 * 1024
 """A release's files of so many bytes and more lie there compressed, too (ADR 12)."""
@@ -52,6 +56,10 @@ class DiskLowError(StagingError):
         self.needed = needed
 
 
+class NoLinkError(StagingError, OSError):
+    """What should be the link to a plan's current release is something else."""
+
+
 def root() -> Path:
     """The content root."""
     return Path(settings.CONTENT_ROOT)
@@ -69,11 +77,28 @@ def _unshown_folder(plan_id: str, number: int) -> Path:
 
 
 def current_generation(plan_id: str) -> int | None:
-    """The number of the release readers see, from the symlink itself."""
+    """The number of the release readers see, from the symlink itself.
+
+    Raises:
+        NoLinkError: it is no symlink, as after a copy that followed them.
+        OSError: it cannot be read.
+    """
+    link = root() / locations.plan_folder(plan_id)
     try:
-        target = os.readlink(root() / locations.plan_folder(plan_id))
+        target = os.readlink(link)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise NoLinkError(
+            _(
+                "%(place)s is no link to a release, as after a copy that followed "
+                "links. Move it out of the content root, then run “manage.py publish "
+                "%(plan)s --full”."
+            )
+            % {"place": link, "plan": plan_id}
+        ) from error
     name = PurePosixPath(target).name
     return int(name) if name.isdigit() else None
 
@@ -368,15 +393,18 @@ def old_generations(plan_id: str, *, keep: int) -> list[int]:
     return [n for n in kept_generations(plan_id)[:-keep] if n != current]
 
 
-def drop_unfinished(plan_id: str) -> None:
-    """Remove the releases of a plan that builds which died long ago left half done."""
-    _drop_stale(root() / locations.GENERATIONS / plan_id)
+def drop_unfinished(plan_id: str) -> int:
+    """Remove the releases of a plan that builds which died long ago left half done.
+
+    Returns:
+        How many would not go; the log says why.
+    """
+    return _drop_stale(root() / locations.GENERATIONS / plan_id)
 
 
-def drop_unfinished_links() -> None:
-    """Remove prepared lesson bytes and links that such builds left behind."""
-    _drop_stale(root() / "lessons")
-    _drop_stale(root() / "plans")
+def drop_unfinished_links() -> int:
+    """Remove prepared lesson bytes and links that such builds left; as the above."""
+    return _drop_stale(root() / "lessons") + _drop_stale(root() / "plans")
 
 
 def plans_on_disk() -> set[str]:
@@ -433,17 +461,24 @@ def is_older(path: str, *, than: float) -> bool:
         return False
 
 
-def _drop_stale(folder: Path) -> None:
+def _drop_stale(folder: Path) -> int:
     if not folder.is_dir():
-        return
+        return 0
     limit = time.time() - _STALE_SECONDS
+    left = 0
     for path in folder.glob(".*"):
-        with suppress(FileNotFoundError):
+        try:
             if path.lstat().st_mtime < limit:
                 if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path, ignore_errors=True)
+                    shutil.rmtree(path)
                 else:
                     path.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            log.exception("leftover_not_deleted", path=str(path))
+            left += 1
+    return left
 
 
 def _temporary(base: str, path: str, token: str) -> str:

@@ -44,10 +44,15 @@ def page(
             raise PermissionDenied
         _make_current(request, plan)
         return HttpResponseRedirect(request.path)
-    rows = [
-        {"kept": kept, "asked_by": asked_by(kept.log) if kept.log else ""}
-        for kept in rollback.kept(plan.public_id)
-    ]
+    rows: list[dict[str, Any]] | None = None
+    try:
+        rows = [
+            {"kept": kept, "asked_by": asked_by(kept.log) if kept.log else ""}
+            for kept in rollback.kept(plan.public_id)
+        ]
+    except OSError as error:
+        said = _("The generations on the disk cannot be read: %(why)s")
+        messages.error(request, said % {"why": error.strerror or error})
     context |= {
         "title": _("Kept generations of “%(plan)s”") % {"plan": plan.title},
         "plan": plan,

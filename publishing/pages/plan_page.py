@@ -196,10 +196,11 @@ class ReleasePages:
         plan = get_object_or_404(AcademicPlan, pk=plan_pk)
         if not admin.has_view_permission(request, plan):
             raise PermissionDenied
-        found = fault = None
+        found: upcoming.Upcoming | None = None
+        fault: Exception | None = None
         try:
             found = upcoming.of_plan(plan)
-        except InvalidDocumentError as error:
+        except (InvalidDocumentError, OSError) as error:
             fault = error
         context = {
             **admin.admin_site.each_context(request),

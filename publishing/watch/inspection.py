@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
@@ -20,6 +21,8 @@ from publishing.format import encoding, locations
 from publishing.local import collection, release, staging
 from publishing.local.closure import Fault, follow
 from publishing.models import FaultKind, LessonOffer, Publication, PublishedDocument
+
+log = structlog.get_logger(__name__)
 
 Progress = Callable[[int, int], None]
 """Told how many files are done, of how many."""
@@ -133,8 +136,7 @@ def _file_fault(path: str, digest: str) -> tuple[FaultKind, str] | None:
         data = staging.read(path)
         is_packed_rightly = data is None or staging.is_packed_rightly(path, data)
     except OSError as error:
-        why = _("it cannot be read: %(why)s") % {"why": error.strerror}
-        return FaultKind.CORRUPT, why
+        return FaultKind.CORRUPT, _unreadable(error)
     if data is None:
         return FaultKind.MISSING, _("there is no such file")
     if encoding.sha256(data) != digest:
@@ -142,6 +144,10 @@ def _file_fault(path: str, digest: str) -> tuple[FaultKind, str] | None:
     if not is_packed_rightly:
         return FaultKind.CORRUPT, _("its compressed copy holds something else")
     return None
+
+
+def _unreadable(error: OSError) -> str:
+    return _("it cannot be read: %(why)s") % {"why": error.strerror or error}
 
 
 def _builders_of(rows: Sequence[PublishedDocument]) -> dict[str, set[int]]:
@@ -200,7 +206,11 @@ def release_faults(
         versions: as `lesson_versions`; None asks for the release's own lessons.
     """
     plan_id = publication.plan_public_id
-    number = staging.current_generation(plan_id)
+    try:
+        number = staging.current_generation(plan_id)
+    except OSError as error:
+        yield FaultKind.WRONG_GENERATION, plan_id, _unreadable(error)
+        return
     if number != publication.generation:
         yield (
             FaultKind.WRONG_GENERATION,
@@ -270,13 +280,15 @@ def _orphaned_plan_files() -> list[str]:
         switching__isnull=True, generation__isnull=False
     ).order_by("pk"):
         plan_id = publication.plan_public_id
-        if staging.current_generation(plan_id) != publication.generation:
-            continue  # a fault of its own; the tables are about another generation
+        try:
+            if staging.current_generation(plan_id) != publication.generation:
+                continue  # a fault of its own; the tables are about another generation
+            names = staging.files_of(plan_id, publication.generation)
+        except OSError:
+            log.exception("release_not_listed", plan=plan_id)
+            continue  # one of the link is a fault of its own, too
         folder = locations.plan_folder(plan_id)
-        there = {
-            f"{folder}/{name}"
-            for name in staging.files_of(plan_id, publication.generation)
-        }
+        there = {f"{folder}/{name}" for name in names}
         found += sorted(
             there - set(publication.documents.values_list("path", flat=True))
         )
@@ -284,8 +296,8 @@ def _orphaned_plan_files() -> list[str]:
 
 
 def _orphaned_plans() -> list[str]:
-    known = set(Publication.objects.values_list("plan_public_id", flat=True))
-    return sorted(staging.plans_on_disk() - known)
+    there = staging.plans_on_disk()
+    return sorted(there - collection.plans_to_keep(there))
 
 
 def chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

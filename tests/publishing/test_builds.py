@@ -1,6 +1,7 @@
 """From an edit to a release, on real files."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -469,6 +470,31 @@ def test_what_cannot_be_collected_is_counted_and_keeps_nothing_else(
     assert (collected.generations, collected.left) == ({"PLAN-B": [1, 2]}, 3)
     assert staging.kept_generations("PLAN-B") == [3, 4, 5]
     assert collection.collect().left == 1
+
+
+def test_a_leftover_that_cannot_be_deleted_keeps_nothing_else(plan, monkeypatch):
+    builds.publish_plan(plan.pk)
+    services.trash_node(node=node("LES-MATH-0-0"))
+    builds.publish_plan(plan.pk)
+    PublishingSettings.objects.update_or_create(defaults={"kept_generations": 1})
+    leftovers = [
+        release.root() / name
+        for name in ("lessons/.LES-X.json.PLAN-A.9", "plans/.PLAN-A.9")
+    ]
+    for leftover in leftovers:
+        leftover.write_text("{}")
+        os.utime(leftover, (0, 0))
+    real = Path.unlink
+
+    def unlink(path, **how):
+        if path == leftovers[0]:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        real(path, **how)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    collected = collection.collect()
+    assert (collected.lessons, collected.left) == (1, 1)
+    assert [leftover.exists() for leftover in leftovers] == [True, False]
 
 
 def test_a_video_is_signed_and_a_rebuild_keeps_the_signature(plan, math):

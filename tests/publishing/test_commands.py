@@ -305,6 +305,14 @@ def test_a_rollback_that_the_disk_refuses_is_answered(published, monkeypatch):
     assert "Permission denied" in answer["error"]
 
 
+def test_generations_that_cannot_be_read_are_answered(published):
+    (staging.root() / "plans/PLAN-A").unlink()
+    (staging.root() / "plans/PLAN-A").mkdir()
+    answer, code = run_json("rollback", "PLAN-A")
+    assert (code, answer["ok"]) == (1, False)
+    assert "is no link to a release" in answer["error"]
+
+
 def test_collect_generations_says_when_something_is_left(published, monkeypatch):
     for number in range(4):
         edit(f"Text {number}")

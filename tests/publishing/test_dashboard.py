@@ -529,6 +529,19 @@ def test_a_generation_that_cannot_be_made_current_is_refused_in_words(
     assert Publication.objects.get().generation == 2
 
 
+def test_generations_that_cannot_be_read_are_said_so_in_words(
+    publisher, two_generations
+):
+    link = staging.root() / "plans/PLAN-A"
+    link.unlink()
+    link.mkdir()
+    answer = publisher.get(generations_of(two_generations))
+    assert "is no link to a release" in messages_of(answer)[0]
+    assert "Nothing of this plan is published" not in answer.content.decode()
+    upcoming = reverse("admin:publishing_upcoming", args=[two_generations.pk])
+    assert "is no link to a release" in publisher.get(upcoming).content.decode()
+
+
 def test_an_editor_sees_and_changes_no_generation(two_generations):
     browser = browser_of(person(roles.CONTENT_EDITORS))
     url = generations_of(two_generations)

@@ -2,12 +2,14 @@
 
 import errno
 import os
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import time_machine
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -25,6 +27,7 @@ from publishing.models import (
     LessonOffer,
     Publication,
     PublishedDocument,
+    SwitchLock,
     SyncLog,
     SyncStatus,
     WaitingPlan,
@@ -121,6 +124,62 @@ def test_a_lesson_older_than_its_topic_names_is_a_broken_link(published):
 def test_a_link_to_another_generation_than_the_tables_say_is_found(published):
     Publication.objects.update(generation=77)
     assert found(health.check(full=True), FaultKind.WRONG_GENERATION) == {"PLAN-A"}
+
+
+@pytest.fixture
+def unreadable_link(published, other, monkeypatch):
+    """The disk does not tell which generation of PLAN-A is current."""
+    real = os.readlink
+
+    def readlink(path):
+        if Path(path).name == "PLAN-A":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "readlink", readlink)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_link_that_cannot_be_read_is_found(unreadable_link, full):
+    faults = health.check(full=full).findings[FaultKind.WRONG_GENERATION]
+    assert [(fault["what"], fault["why"]) for fault in faults] == [
+        ("PLAN-A", "it cannot be read: Input/output error")
+    ]
+
+
+def test_what_cannot_be_read_of_a_plan_keeps_no_other_from_repair(unreadable_link):
+    (release.root() / "plans/PLAN-B/manifest.json").unlink()
+    staging.begin_switch(99)
+    report = health.check(full=True, repair=True)
+    assert found(report, FaultKind.WRONG_GENERATION) == {"PLAN-A"}
+    assert report.faults == 1
+    release.walk("PLAN-B")
+
+
+def test_a_plan_is_built_anew_once_its_link_can_be_read(unreadable_link, monkeypatch):
+    staging.begin_switch(99)
+    builds.process_pending(limit=10)
+    monkeypatch.undo()
+    for entry in SyncLog.objects.filter(status=SyncStatus.QUEUED):
+        builds.publish_plan(entry.plan_id)
+    assert health.check(full=True).counts == {}
+    release.walk("PLAN-A")
+
+
+def test_a_folder_in_place_of_the_link_is_named_in_words(published):
+    """As after a copy of the content root that followed links."""
+    link = release.root() / "plans/PLAN-A"
+    generation = link.resolve()
+    link.unlink()
+    shutil.copytree(generation, link)
+    report = health.check(full=True, repair=True)
+    [fault] = report.findings[FaultKind.WRONG_GENERATION]
+    assert "plans/PLAN-A is no link to a release" in fault["why"]
+    assert SyncLog.objects.order_by("-pk")[0].error in fault["why"]
+    shutil.move(link, release.root().parent / "moved out")
+    call_command("publish", "PLAN-A", "--full")
+    release.walk("PLAN-A")
+    assert health.check(full=True).counts == {}
 
 
 def test_a_change_that_was_begun_and_never_written_down_is_found(published):
@@ -354,6 +413,21 @@ def damage(request, monkeypatch):
         "unreadable": make_unreadable,
     }
     return lambda path: ways[request.param](release.root() / path)
+
+
+def test_repair_takes_no_plan_that_a_restored_database_knows_only_as_published(
+    published, settings
+):
+    """It was published for the first time after the backup was taken."""
+    settings.HEALTH_ORPHAN_GRACE = 0
+    for table in (PublishedDocument, LessonOffer, Publication, SwitchLock, SyncLog):
+        table.objects.all().delete()
+    before = release.everything()
+    for _time in range(2):
+        health.check(full=True, repair=True)
+    assert release.everything() == before
+    builds.process_pending(limit=10)
+    release.walk("PLAN-A")
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -43,7 +43,11 @@ class Command(ReportingCommand):
         )
 
     def _list(self, plan_id: str) -> None:
-        found = rollback.kept(plan_id)
+        try:
+            found = rollback.kept(plan_id)
+        except OSError as error:
+            self.answer({"ok": False, "plan": plan_id, "error": str(error)})
+            self.fail(str(error))
         self.answer(
             {
                 "ok": True,
