@@ -5,10 +5,9 @@ import json
 import logging
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -156,8 +155,10 @@ class Wire:
         self.sent[method] = body, headers
         if fault == "reset":
             return self._break(request)
-        if fault == "hang":
-            time.sleep(2.5)
+        if fault == "hang":  # until nobody waits any more
+            request.connection.settimeout(30)
+            with suppress(OSError):
+                request.connection.recv(1)
             return self._break(request)
         if fault == "late":
             self._late.append((method, path, body, headers))

@@ -1,5 +1,7 @@
 """A small school: two subjects with a few lessons, and one plan."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from content.models import Node
@@ -53,11 +55,29 @@ def _wire(_s3_server):
 
 @pytest.fixture
 def s3(_s3_server, settings) -> S3Server:
-    """An S3 server with an empty public and an empty private bucket."""
-    settings.UPLOAD_CONNECT_TIMEOUT = settings.UPLOAD_READ_TIMEOUT = 2
+    """An S3 server with an empty public and an empty private bucket.
+
+    It answers in time however busy the machine is; `impatient` is for what hangs.
+    """
+    settings.UPLOAD_CONNECT_TIMEOUT = settings.UPLOAD_READ_TIMEOUT = 60
     settings.UPLOAD_ATTEMPTS = 1
     _s3_server.reset()
     return _s3_server
+
+
+@pytest.fixture
+def impatient(settings):
+    """While it is entered, an answer may take a second and a half."""
+
+    @contextmanager
+    def waiting_not_long():
+        patient, settings.UPLOAD_READ_TIMEOUT = settings.UPLOAD_READ_TIMEOUT, 1.5
+        try:
+            yield
+        finally:
+            settings.UPLOAD_READ_TIMEOUT = patient
+
+    return waiting_not_long
 
 
 @pytest.fixture

@@ -50,9 +50,8 @@ def open_math(math):
 
 
 @pytest.fixture
-def on(wire, plan, open_math, settings):
+def on(wire, plan, open_math):
     """The CDN is on, and has the first release."""
-    settings.UPLOAD_READ_TIMEOUT = 1
     current = turn_on(wire.url)
     assert publish(plan).status == SyncStatus.SUCCESS
     wire.reset()
@@ -113,13 +112,16 @@ def assert_whole(objects: dict[str, bytes]) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("path", [LESSON, TOPIC, MANIFEST])
-def test_a_fault_on_the_wire_is_seen_and_mended(s3, wire, on, plan, fault, path):
+def test_a_fault_on_the_wire_is_seen_and_mended(
+    s3, wire, on, plan, impatient, fault, path
+):
     before = s3.objects()
     edit()
     wire.fault = lambda method, found: (
         fault if method == "PUT" and found.endswith(path) else None
     )
-    entry = publish(plan)
+    with impatient() if fault == "hang" else nullcontext():
+        entry = publish(plan)
     assert (entry.status, entry.step) == (SyncStatus.QUEUED, SyncStep.UPLOAD)
     assert entry.error
     assert entry.next_attempt_at is not None
@@ -136,10 +138,11 @@ def test_a_fault_on_the_wire_is_seen_and_mended(s3, wire, on, plan, fault, path)
 
 
 @pytest.mark.parametrize("fault", ["500", "reset", "hang"])
-def test_a_verification_that_fails_is_no_success(s3, wire, on, plan, fault):
+def test_a_verification_that_fails_is_no_success(s3, wire, on, plan, impatient, fault):
     edit()
     wire.fault = lambda method, _path: fault if method == "HEAD" else None
-    entry = publish(plan)
+    with impatient() if fault == "hang" else nullcontext():
+        entry = publish(plan)
     assert entry.status == SyncStatus.QUEUED
     wire.reset()
     assert try_again().status == SyncStatus.SUCCESS
