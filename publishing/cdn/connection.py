@@ -19,7 +19,8 @@ from django.utils.translation import gettext as _, pgettext
 
 from content.errors import MemoraError
 from publishing.cdn import purging
-from publishing.cdn.targets import SilentError, Target, Targets, targets_of
+from publishing.cdn.target import SilentError, Target
+from publishing.cdn.targets import Targets, targets_of
 from publishing.content_urls import bucket_url, cdn_base_url
 from publishing.format import encoding
 from publishing.models import PublishingSettings

@@ -36,7 +36,8 @@ from django.utils.translation import gettext as _, gettext_lazy
 from content.errors import MemoraError
 from publishing import alerts, content_urls, queue, upload_log
 from publishing.cdn import purging, uploads, wanted
-from publishing.cdn.targets import DistributionError, Held, Target, Targets, targets_of
+from publishing.cdn.target import DistributionError, Held, Target
+from publishing.cdn.targets import Targets, targets_of
 from publishing.cdn.uploads import MovedOnError, OvertakenError
 from publishing.cdn.wanted import Wanted, WantedFiles
 from publishing.format import encoding

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from publishing.cdn.targets import DistributionError
+from publishing.cdn.target import DistributionError
 from publishing.models import PublishingSettings
 
 log = structlog.get_logger(__name__)

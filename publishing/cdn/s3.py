@@ -29,7 +29,7 @@ from botocore.exceptions import (
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_lazy
 
-from publishing.cdn.targets import DistributionError, Held, SilentError
+from publishing.cdn.target import DistributionError, Held, SilentError
 from publishing.destinations import bucket_place
 from publishing.models import PublishingSettings
 

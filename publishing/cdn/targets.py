@@ -6,67 +6,15 @@ other back end of ``STORAGES["cdn"]`` do the same with what every storage can.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
 from django.utils.translation import gettext as _
 
-from content.errors import MemoraError
+from publishing.cdn.target import DistributionError, Held, Target
 from publishing.destinations import storage_place
 from publishing.format import encoding
 from publishing.models import PublishingSettings, storage_is_the_bucket
-
-
-class DistributionError(MemoraError):
-    """The CDN refused, or did not answer; the message says what and where."""
-
-    code = "CDN_FAILED"
-
-
-class SilentError(DistributionError):
-    """Nobody answered, or not in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """An object as a listing names it; ``etag`` is "" where there is none."""
-
-    size: int
-    etag: str = ""
-
-
-class Target(Protocol):
-    """A place for published files; may be used from many threads at once.
-
-    All methods raise `DistributionError`.
-    """
-
-    id: str
-    """Which place this is, whoever asks with whatever keys."""
-    packs: bool
-    """Whether it stores files compressed."""
-
-    def put(self, path: str, data: bytes, *, sha256: str) -> None:
-        """Store ``data``; an object of that name is replaced."""
-
-    def has(self, path: str, data: bytes, *, sha256: str) -> bool:
-        """Whether the place itself says that it has ``data``."""
-
-    def holds(self, held: Held, data: bytes) -> bool | None:
-        """Whether a listing's entry is ``data``; None: it cannot tell."""
-
-    def claims(self, path: str, sha256: str) -> bool:
-        """Whether the object there is, or says it is, that content."""
-
-    def read(self, path: str) -> bytes | None:
-        """The content, or None."""
-
-    def list(self, prefix: str) -> dict[str, Held]:
-        """All objects below ``prefix``, which ends in ``/``, by path."""
-
-    def delete(self, paths: Collection[str]) -> None:
-        """Delete; fine when some are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +39,7 @@ def targets_of(current: PublishingSettings, *, in_a_hurry: bool = False) -> Targ
         DistributionError, SecretsError: the settings do not make sense.
     """
     if storage_is_the_bucket():
-        from publishing.cdn import s3
+        from publishing.cdn import s3  # boto3 is slow to import
 
         return Targets(
             s3.public_bucket(current, in_a_hurry=in_a_hurry),

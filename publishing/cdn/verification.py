@@ -17,7 +17,8 @@ from django.utils.translation import gettext as _
 
 from publishing import upload_log
 from publishing.cdn import distribution, uploads, wanted
-from publishing.cdn.targets import Held, Target, Targets, targets_of
+from publishing.cdn.target import Held, Target
+from publishing.cdn.targets import Targets, targets_of
 from publishing.cdn.wanted import Wanted
 from publishing.format import encoding, locations
 from publishing.local import staging

@@ -10,7 +10,8 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from publishing.cdn.targets import Target, Targets
+from publishing.cdn.target import Target
+from publishing.cdn.targets import Targets
 from publishing.format import locations
 from publishing.models import (
     LessonOffer,

@@ -9,7 +9,7 @@ from content.models import LessonStage, Node
 from content.stage_types import SCHEMAS
 from plans.models import AcademicPlan
 from plans.services import add_subject
-from publishing.cdn.targets import DistributionError
+from publishing.cdn.target import DistributionError
 from publishing.signed import videos
 from tests.factories.content import make_branch, make_stage
 from tests.journeys.conftest import sign_in

@@ -3,7 +3,7 @@
 import pytest
 
 from publishing.cdn import purging
-from publishing.cdn.targets import DistributionError
+from publishing.cdn.target import DistributionError
 from publishing.models import PublishingSettings
 from tests.publishing.cdn_world import TOKEN, ZONE
 

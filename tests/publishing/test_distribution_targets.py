@@ -28,7 +28,7 @@ from content import services
 from content.models import LessonStage
 from publishing.building import builds
 from publishing.cdn import connection, distribution, s3, verification
-from publishing.cdn.targets import DistributionError
+from publishing.cdn.target import DistributionError
 from publishing.content_urls import content_base_url, get_content_url
 from publishing.format import encoding
 from publishing.local import staging

@@ -14,7 +14,7 @@ from django.utils import timezone
 from content.models import LessonStage
 from publishing.building import builds
 from publishing.cdn import distribution
-from publishing.cdn.targets import DistributionError
+from publishing.cdn.target import DistributionError
 from publishing.local import staging
 from publishing.models import (
     PublishedDocument,

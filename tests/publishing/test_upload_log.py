@@ -18,7 +18,7 @@ from plans.models import AcademicPlan
 from publishing import queue, upload_log
 from publishing.building import builds, rollback
 from publishing.cdn import distribution
-from publishing.cdn.targets import DistributionError
+from publishing.cdn.target import DistributionError
 from publishing.models import (
     Publication,
     PublishingSettings,
