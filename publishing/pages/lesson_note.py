@@ -65,7 +65,7 @@ def _state(
         why = _("The plan is a draft: it has no students yet.")
         return badge("○", _("Draft plan"), "quiet", why=why)
     if pending and _stages_wait(plan, lesson):
-        why = _("The next publish brings this lesson's new stages to students.")
+        why = _("The next publish brings students this lesson as it is now.")
         return badge("⟳", _("Waits to be published"), "waiting", why=why)
     if pending:
         why = _("The subject or the plan has changes that the next publish brings.")
@@ -77,7 +77,8 @@ def _state(
 
 
 def _stages_wait(plan: AcademicPlan, lesson: Node) -> bool:
-    """Whether the lesson's stages changed since the plan's release was made."""
+    """Whether the lesson's stages changed since the plan's release was made, or may
+    have: it has come from another subject since."""
     publication = getattr(plan, "publication", None)
     built = dict(publication.built_from.get("subjects", ())) if publication else {}
     return int(lesson.stages_revision) > int(built.get(lesson.subject_pk, -1))
