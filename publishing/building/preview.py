@@ -35,6 +35,7 @@ def of_plan(plan_pk: int, *, full: bool = False) -> Preview:
     Raises:
         AcademicPlan.DoesNotExist: the plan is gone.
         InvalidDocumentError: the build would fail for this.
+        StructureError: it would fail because a subject has lost its state.
     """
     return look(plan_pk, full=full)[0]
 

@@ -83,6 +83,7 @@ def of_plan(plan: AcademicPlan) -> Upcoming:
 
     Raises:
         InvalidDocumentError: the publish would fail for this.
+        StructureError: it would fail because a subject has lost its state.
     """
     if not plan.is_published:
         return _withdrawal(plan)

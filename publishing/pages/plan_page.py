@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from content.errors import StructureError
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 from publishing import changes
@@ -200,7 +201,7 @@ class ReleasePages:
         fault: Exception | None = None
         try:
             found = upcoming.of_plan(plan)
-        except (InvalidDocumentError, OSError) as error:
+        except (InvalidDocumentError, StructureError, OSError) as error:
             fault = error
         context = {
             **admin.admin_site.each_context(request),

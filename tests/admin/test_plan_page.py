@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from content import outline, services
 from content.kinds import Kind
-from content.models import LessonStage, Node
+from content.models import LessonStage, Node, SubjectState
 from plans import services as plan_services, tree_pages
 from plans.models import AcademicPlan, PlanOverride
 from publishing.building import builds, rollback, upcoming
@@ -608,6 +608,13 @@ def test_an_edit_shows_as_what_it_changes_in_each_file(browser, plan, stage):
     assert "files say the same; only links in them change" in page
     builds.publish_plan(plan.pk)
     assert not told(plan)
+
+
+def test_what_keeps_the_next_publish_from_being_made_is_said(browser, plan, maths):
+    SubjectState.objects.filter(pk=maths["subject"].pk).delete()
+    page = text_of(browser.get(upcoming_url(plan)))
+    assert "The next publish would fail" in page
+    assert "“Mathematics” has lost its state" in page
 
 
 def test_looking_writes_nothing(browser, plan, stage, settings):

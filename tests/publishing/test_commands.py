@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from redis.lock import Lock
 
-from content.models import LessonStage
+from content.models import LessonStage, SubjectState
 from plans.models import AcademicPlan
 from plans.services import set_override
 from publishing import queue, sync_log, tasks
@@ -152,6 +152,13 @@ def test_a_dry_run_that_would_fail_says_where(plan):
     answer, code = run_json("publish", "PLAN-A", "--dry-run")
     assert code == 1
     assert "lessons/LES-MATH-0-0.json" in answer["plans"][0]["error"]
+
+
+def test_a_dry_run_that_would_fail_says_what_to_do(plan, math):
+    SubjectState.objects.filter(pk=math.pk).delete()
+    answer, code = run_json("publish", "PLAN-A", "--dry-run")
+    assert code == 1
+    assert "check_tree --repair" in answer["plans"][0]["error"]
 
 
 def test_publish_waits_for_a_builder_that_is_done_soon(plan, monkeypatch):

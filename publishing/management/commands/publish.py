@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
+from content.errors import StructureError
 from plans.models import AcademicPlan
 from publishing.building import builds, preview
 from publishing.format.validation import InvalidDocumentError
@@ -122,7 +123,7 @@ class Command(ReportingCommand):
     def _preview(self, plan: AcademicPlan, *, full: bool) -> dict[str, Any]:
         try:
             found = preview.of_plan(plan.pk, full=full)
-        except InvalidDocumentError as error:
+        except (InvalidDocumentError, StructureError) as error:
             self.step(f"{plan.public_id}: {error}")
             return {"plan": plan.public_id, "ok": False, "error": str(error)}
         if found.is_empty:
