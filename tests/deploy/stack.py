@@ -176,6 +176,19 @@ class Stack:
         finally:
             os.killpg(self.processes[0].pid, signal.SIGCONT)
 
+    @contextlib.contextmanager
+    def after_the_application_died(self) -> Iterator[None]:
+        """Nobody listens any more; it is started again afterwards."""
+        os.killpg(self.processes[0].pid, signal.SIGKILL)
+        self.processes.pop(0).wait()
+        try:
+            yield
+        finally:
+            (self.folder / "run" / "web.sock").unlink(missing_ok=True)
+            self.start_unit("web")
+            self.processes.insert(0, self.processes.pop())
+            self.wait_until_ready()
+
     def stop(self) -> None:
         for process in reversed(self.processes):
             process.terminate()

@@ -501,6 +501,44 @@ def test_while_the_application_is_down_what_is_open_is_read_and_nothing_else(
     assert stack.ask(uri).status == 200
 
 
+def test_while_nobody_listens_the_app_gets_json_and_people_a_page(stack):
+    with stack.after_the_application_died():
+        app = stack.ask("/api/v1/auth/session/")
+        page = stack.ask("/admin/")
+    assert (app.status, json.loads(app.body)["error_code"]) == (
+        503,
+        "SERVICE_UNAVAILABLE",
+    )
+    assert page.status == 503
+    for answer in (app, page):
+        assert answer.headers["retry-after"] == "5"
+        assert answer.headers["cache-control"] == "no-store"
+    said = page.body.decode()
+    assert 'lang="ar" dir="rtl"' in said
+    assert "ما حُفظ محفوظ" in said
+    assert "What was saved is safe" in said
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("/admin/content/", ["هذا أكبر مما يمكن إرساله", "larger than can be sent"]),
+        ("/api/v1/auth/login/", ['"error_code":"PAYLOAD_TOO_LARGE"']),
+    ],
+)
+def test_what_is_too_large_is_refused_in_words(stack, uri, words):
+    connection = HTTPConnection("127.0.0.1", stack.port, timeout=20)
+    try:
+        connection.request("POST", uri, headers={"Content-Length": str(40 * 1024**2)})
+        answer = connection.getresponse()
+        said = answer.read().decode()
+    finally:
+        connection.close()
+    assert answer.status == 413
+    for word in words:
+        assert word in said
+
+
 def test_no_token_is_in_any_log_and_whose_link_it_was_is(stack, gated_entry, video):
     uri = token(stack, gated_entry["id"])
     stack.ask(uri)
