@@ -393,15 +393,6 @@ def put_wallet(player_id: int, *, lease: str, fields: Mapping[str, str | int]) -
     return bool(_run(_PUT_WALLET, _wallet_names(player_id), [lease, *flat]))
 
 
-def drop_wallet(player_id: int) -> None:
-    """Forget the wallet, and every lease on it: the ledger says what it holds.
-
-    Raises:
-        StoreUnavailableError: Redis does not answer.
-    """
-    _client().delete(keys.wallet(player_id), keys.wallet_lease(player_id))
-
-
 # --- Wallets waiting to be written back ---------------------------------------
 
 
