@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from content import folding
 from content.models import SubjectState
 from plans.models import AcademicPlan, PlanSubject
 from publishing.content_urls import content_base_url, local_base_url
@@ -37,6 +38,7 @@ def sources(
             "embed_signed_urls": settings.embed_signed_urls,
         },
         "subjects": [[pk, revision] for pk, revision in subjects.items()],
+        "search_folding": folding.VERSION,
     }
 
 
@@ -50,9 +52,13 @@ def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
     plans = AcademicPlan.objects.filter(is_published=True).order_by("pk")
     if plan_pks is not None:
         plans = plans.filter(pk__in=plan_pks)
-    built = dict(
-        Publication.objects.filter(plan__in=plans).values_list("plan_id", "built_from")
-    )
+    publications = Publication.objects.filter(plan__in=plans)
+    built = {
+        pk: (built_from, rolled_back_at is not None)
+        for pk, built_from, rolled_back_at in publications.values_list(
+            "plan_id", "built_from", "rolled_back_at"
+        )
+    }
     subjects: dict[int, dict[int, int]] = defaultdict(dict)
     rows = (
         PlanSubject.objects.filter(plan__in=plans)
@@ -65,7 +71,18 @@ def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
         pk: sources(plan=revision, settings=settings, subjects=subjects[pk])
         for pk, revision in plans.values_list("pk", "revision")
     }
-    return {pk: found for pk, found in now.items() if built.get(pk) != found}
+    return {
+        pk: found
+        for pk, found in now.items()
+        if not _is_current(*built.get(pk, ({}, False)), found)
+    }
+
+
+def _is_current(built: Sources, is_rolled_back: bool, now: Sources) -> bool:
+    if is_rolled_back:
+        # Installing a new version of Memora does not end a rollback.
+        built = {**built, "search_folding": now["search_folding"]}
+    return built == now
 
 
 def to_withdraw() -> list[int]:

@@ -112,6 +112,8 @@ def _differing(built: changes.Sources, now: changes.Sources) -> list[str]:
         named.append(_("this plan"))
     if built.get("settings") != now["settings"]:
         named.append(_("the publishing settings"))
+    if built.get("search_folding") != now["search_folding"]:
+        named.append(_("the rules of the search"))
     return named
 
 

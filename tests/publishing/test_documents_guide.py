@@ -6,6 +6,7 @@
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
+from content import folding
 from content.folding import fold
 from content.stage_types import SCHEMAS
 from memora_site.api_errors import STATUS_OF_CODE
@@ -153,6 +155,43 @@ def test_the_folding_examples_are_true():
     assert len(examples) >= 6
     for text, folded in examples:
         assert fold(text) == folded
+
+
+def test_the_folding_file_has_the_rules_and_vectors_of_the_server():
+    told = json.loads((GUIDE.parent / "search-folding.json").read_text())
+    assert told["version"] == folding.VERSION
+    assert told["replace"] == folding.EQUAL_LETTERS
+    assert set(told["remove"]) == folding.REMOVED_LETTERS
+    assert [(ord(first), ord(last)) for first, last in told["remove_ranges"]] == list(
+        folding.INVISIBLE_RANGES
+    )
+    assert all(fold(f"a{sign}b") == "ab" for sign in told["remove_first"])
+    assert len(told["vectors"]) >= 30
+    for vector in told["vectors"]:
+        assert fold(vector["text"]) == vector["folded"], vector["about"]
+
+
+def test_the_folding_rules_of_the_guide_make_the_same_as_the_server():
+    told = json.loads((GUIDE.parent / "search-folding.json").read_text())
+    for vector in told["vectors"]:
+        assert _fold_by_the_guide(told, vector["text"]) == fold(vector["text"])
+
+
+def _fold_by_the_guide(told: dict[str, Any], text: str) -> str:
+    text = "".join(char for char in text if char not in told["remove_first"])
+    text = unicodedata.normalize("NFKD", text).casefold()
+    text = unicodedata.normalize("NFKD", text)
+    ranges = told["remove_ranges"]
+    removed = {*told["remove"]}
+    kept = [
+        told["replace"].get(char, char)
+        for char in text
+        if unicodedata.category(char) not in told["remove_categories"]
+        and (unicodedata.category(char) != "Cc" or char in "\t\n\v\f\r\x85")
+        and not any(first <= char <= last for first, last in ranges)
+        and char not in removed
+    ]
+    return " ".join("".join(kept).split())
 
 
 def test_the_api_s_answers_have_these_fields():

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from django.db import OperationalError, connection
 
-from content import services
+from content import folding, services
 from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
@@ -92,6 +92,12 @@ def test_what_waited_at_the_rollback_does_not_undo_it(plan, two_generations):
     rollback.make_current("PLAN-A", 1)
     builds.process_pending(limit=10)
     assert staging.current_generation("PLAN-A") == 1
+
+
+def test_new_folding_rules_do_not_end_a_rollback(plan, two_generations, monkeypatch):
+    rollback.make_current("PLAN-A", 1)
+    monkeypatch.setattr(folding, "VERSION", folding.VERSION + 1)
+    assert not changes.pending()
 
 
 def test_an_edit_builds_a_new_generation_with_everything_in_it(plan, two_generations):

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from content.folding import fold
+from content.folding import fold, visible_text
 from publishing import structure
 from publishing.building import builds
 from publishing.format import encoding, locations
@@ -29,6 +29,55 @@ def test_words_are_folded(text, folded):
 @given(st.text())
 def test_folding_twice_changes_nothing(text):
     assert fold(fold(text)) == fold(text)
+
+
+@pytest.mark.parametrize("code", [*range(0x06D6, 0x06EE), 0x2060, 0x034F])
+def test_marks_within_a_word_do_not_count(code):
+    assert fold(f"كتا{chr(code)}ب") == "كتاب"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("الصف ١", "الصف 1"),
+        ("الصف ۱", "الصف 1"),
+        ("رحمۃ", "رحمة"),
+        ("رحمه", "رحمة"),
+        ("کتاب", "كتاب"),
+        ("ہندی", "هندي"),
+        ("الصف\u00a0الأول", "الصف  الاول\u200f"),
+        ("cafe\u0301", "CAFÉ"),
+    ],
+)
+def test_spellings_that_searches_do_not_tell_apart(one, other):
+    assert fold(one) == fold(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("نعم ", "نعم"),
+        ("نعم\u200f", "نعم"),
+        ("\u2060ن\u034fعم\ufeff", "نعم"),
+        ("\u00a0نعم\t\n لا ", "نعم لا"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("\u200b\u2800\u3164 \u00ad", ""),
+        ("a\x00b", "ab"),
+        # What a reader tells apart stays apart.
+        ("كَتَبَ", "كَتَبَ"),
+        ("أ", "أ"),
+        ("x²", "x²"),
+        ("Yes", "Yes"),
+        ("محـمد", "محـمد"),
+    ],
+)
+def test_visible_text_has_only_what_a_reader_sees(text, shown):
+    assert visible_text(text) == shown
+
+
+@given(st.text())
+def test_the_visible_text_of_a_visible_text_is_the_same(text):
+    assert visible_text(visible_text(text)) == visible_text(text)
 
 
 @pytest.mark.parametrize("bad", ["..", "a/b", "", "manifest", "X_h", "-a", "a\n"])

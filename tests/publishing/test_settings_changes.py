@@ -4,14 +4,19 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import models
 from django.test import Client
+from django.utils import translation
 
+from content import folding
 from plans.models import AcademicPlan
 from players import roles
 from players.models import User
 from publishing import changes, queue
 from publishing.building import builds, rollback
+from publishing.format import search
 from publishing.models import PublishedDocument, PublishingSettings
+from publishing.pages import plan_page
 from publishing.signed import resigning
+from tests.publishing import release
 from tests.publishing.cdn_world import turn_on
 from tests.publishing.conftest import node
 from tests.publishing.test_cdn_settings import PAGE, form
@@ -99,6 +104,25 @@ def test_what_documents_depend_on_makes_every_plan_wait(
     commit(lambda: save(**value))
     assert set(changes.pending()) == queue.waiting() == {published.pk}
     assert signed_until() == (0 if signs_anew else SIGNED)
+
+
+def test_new_folding_rules_make_the_search_of_every_plan_anew(published, monkeypatch):
+    monkeypatch.setattr(folding, "VERSION", folding.VERSION + 1)
+    monkeypatch.setattr(search, "fold", str.upper)
+    assert set(changes.pending()) == {published.pk}
+    builds.process_pending(limit=10)
+    index = release.read(f"plans/{published.public_id}/search_index.json")
+    assert {item["text"] for item in index["items"]} == {
+        f"{item['title']} {item.get('description', '')}".upper()
+        for item in index["items"]
+    }
+    assert changes.pending() == {}
+
+
+def test_the_plan_page_names_new_folding_rules(published, monkeypatch):
+    monkeypatch.setattr(folding, "VERSION", folding.VERSION + 1)
+    with translation.override("en"):
+        assert plan_page.state_of(published).sources == ["the rules of the search"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,25 @@
+"""Stored folded columns after the rules of the fold changed."""
+
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+from django.apps import apps
+from django.db import connection, models
+
+from content.models import Node
+from tests.factories.content import make_subject
+
+pytestmark = pytest.mark.django_db
+
+
+def test_titles_are_folded_by_the_current_rules(django_assert_num_queries):
+    make_subject("MATH")
+    subject = Node.objects.get(public_id="SUBJ-MATH")
+    models.QuerySet(Node).filter(pk=subject.pk).update(
+        title="کتاب", title_folded="کتاب"
+    )
+    migration = import_module("content.migrations.0002_fold_titles_again")
+    with django_assert_num_queries(2):  # the nodes; one batch
+        migration.fold_titles(apps, SimpleNamespace(connection=connection))
+    assert Node.objects.get(pk=subject.pk).title_folded == "كتاب"
