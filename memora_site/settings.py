@@ -16,6 +16,7 @@ from pathlib import Path
 import environ
 import sentry_sdk
 from celery.schedules import crontab
+from csp import constants as csp
 from django.utils.translation import gettext_lazy as _
 
 from memora_site import logs
@@ -89,6 +90,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
+    "csp",
     "django_structlog",
 ]
 MIDDLEWARE = [
@@ -103,6 +105,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
     "axes.middleware.AxesMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "players.throttling.RateLimitHeadersMiddleware",
@@ -340,6 +343,24 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 6_000
 SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    # Previews show what editors wrote and send a stricter policy of their own
+    # (publishing.pages.preview_pages).
+    "DIRECTIVES": {
+        "default-src": [csp.SELF],
+        "script-src": [csp.SELF],
+        # Django's admin and json-editor set styles inline; a style runs no code.
+        "style-src": [csp.SELF, csp.UNSAFE_INLINE],
+        # Lessons show pictures, sound and videos from any https address.
+        "img-src": [csp.SELF, "data:", "blob:", "https:"],
+        "media-src": [csp.SELF, "blob:", "https:"],
+        "object-src": [csp.NONE],
+        "base-uri": [csp.NONE],
+        "form-action": [csp.SELF],
+        "frame-ancestors": [csp.NONE],
+    }
+}
+"""What a page of this site may load and run: only scripts from this server."""
 if PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, reverse_lazy
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
 from memora_site import health, metrics, staff_api, uploads
@@ -24,7 +24,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path(
         "api/v1/docs/",
-        SpectacularSwaggerView.as_view(url_name="api-schema", **_open_to_all),
+        # The split view keeps its script in a file: the policy allows no inline script.
+        SpectacularSwaggerSplitView.as_view(url_name="api-schema", **_open_to_all),
         name="api-docs",
     ),
     path("api/v1/", include("players.urls")),
