@@ -1,13 +1,17 @@
 """Model fields of content."""
 
 import json
+from pathlib import PurePath
 from typing import Any
 
+from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models.fields.files import ImageFieldFile
 from django.utils.translation import gettext_lazy as _
 
+from content import pictures
 from content.folding import fold
 from content.kinds import ID_MAX_LENGTH, IdProblem, id_problem
 
@@ -89,6 +93,43 @@ class FoldedField(models.TextField):  # type: ignore[type-arg]
         folded = fold(getattr(model_instance, self.source))
         setattr(model_instance, self.attname, folded)
         return folded
+
+
+class PictureFormField(forms.ImageField):
+    """An upload that `content.pictures` accepts; the cleaned value is what it made."""
+
+    def to_python(self, data: Any) -> Any:
+        file = forms.FileField.to_python(self, data)
+        return None if file is None else pictures.clean(file)
+
+
+class PictureFieldFile(ImageFieldFile):
+    """A stored picture."""
+
+    def save(self, name: str, content: Any, save: bool = True) -> None:
+        """Store ``content``; one that no form has cleaned is cleaned here.
+
+        Raises:
+            ValidationError: it is no picture that `content.pictures` accepts.
+        """
+        if not isinstance(content, pictures.CleanPicture):
+            content = pictures.clean(content)
+        suffix = PurePath(content.name or "").suffix
+        super().save(str(PurePath(name).with_suffix(suffix)), content, save)
+
+
+class PictureField(models.ImageField):
+    """An uploaded picture: every one of the project is cleaned by `content.pictures`."""
+
+    attr_class = PictureFieldFile
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{"form_class": PictureFormField, **kwargs})
+
+    def deconstruct(self) -> Any:
+        """As Django's own field: the column is the same."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.ImageField", args, kwargs
 
 
 class CanonicalJSONEncoder(json.JSONEncoder):

@@ -22,6 +22,7 @@ from content import history, kinds, signals
 from content.fields import (
     CanonicalJSONEncoder,
     FoldedField,
+    PictureField,
     PublicIdField,
     validate_color_code,
     validate_item_code,
@@ -221,9 +222,7 @@ class Node(MPTTModel):
     title_folded = FoldedField("title")
     """What searches compare with (`content.folding`)."""
     description = models.TextField(_("description"), blank=True)
-    image = models.ImageField(
-        _("image"), upload_to="images/", max_length=255, blank=True
-    )
+    image = PictureField(_("image"), upload_to="images/", max_length=255, blank=True)
     color_code = models.CharField(
         _("colour"), max_length=7, blank=True, validators=[validate_color_code]
     )

@@ -240,6 +240,7 @@ CELERY_BEAT_SCHEDULE = {
     "check-health": _each(3600, "publishing.tasks.check_health")
     | {"schedule": crontab(minute="17")},
     "sync-pending-wallets": _each(900, "players.tasks.sync_pending_wallets"),
+    "tidy-photos": _each(3600, "players.tasks.tidy_photos"),
     "sync-pending-bitmaps": _each(30, "progress.tasks.sync_pending_bitmaps"),
 }
 
@@ -253,6 +254,10 @@ VIDEO_ROOT = Path(env("MEMORA_VIDEO_ROOT", default=str(STATE_DIR / "videos")))
 """The private video folder: read only through signed URLs."""
 VIDEO_MAX_BYTES: int = env.int("MEMORA_VIDEO_MAX_BYTES", default=2 * 1024**3)
 """The largest video an editor may upload."""
+PICTURE_MAX_BYTES: int = env.int("MEMORA_PICTURE_MAX_BYTES", default=10 * 1024**2)
+"""The largest picture anybody may upload (`content.pictures`), and its pixels:"""
+PICTURE_MAX_PIXELS: int = env.int("MEMORA_PICTURE_MAX_PIXELS", default=40_000_000)
+PICTURE_MAX_FRAMES = 200
 PUBLISH_BATCH_SIZE = 10
 PUBLISH_RETRY_DELAYS = (30, 60, 120, 300, 900)
 """Seconds before each retry of a failed build; then Dead Letter (spec 4)."""

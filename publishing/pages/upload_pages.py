@@ -6,13 +6,11 @@ to the private folder, from where only signed URLs lead.
 
 from http import HTTPStatus
 from pathlib import PurePosixPath
-from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
-from django.forms import ImageField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -20,12 +18,11 @@ from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from content import pictures
 from publishing.models import PublishingSettings
 from publishing.signed import signing, videos
 
 IMAGES = "images/stages"
-IMAGE_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
-MOST_IMAGE_BYTES = 10 * 1024 * 1024
 MOST_RECENT = 60
 
 
@@ -55,16 +52,18 @@ def upload_image(request: HttpRequest) -> HttpResponse:
     """
     _require_author(request)
     file = request.FILES.get("file")
+    if not isinstance(file, UploadedFile):
+        return _refusal(ValidationError(_("Choose a file.")))
     try:
-        suffix = _image_suffix(file)
+        picture = pictures.clean(file)
     except ValidationError as refusal:
         return _refusal(refusal)
-    assert isinstance(file, UploadedFile)
-    file.seek(0)
     # In the order of their names they are in the order of their time.
     instant = f"{int(timezone.now().timestamp()):08x}"
+    suffix = PurePosixPath(picture.name or "").suffix
     name = f"{IMAGES}/{instant}{get_random_string(12)}{suffix}"
-    return JsonResponse({"url": default_storage.url(default_storage.save(name, file))})
+    stored = default_storage.save(name, picture)
+    return JsonResponse({"url": default_storage.url(stored)})
 
 
 @require_safe
@@ -82,28 +81,6 @@ def recent_images(request: HttpRequest) -> HttpResponse:
     newest = sorted(names, reverse=True)[:MOST_RECENT]
     urls = [default_storage.url(f"{IMAGES}/{name}") for name in newest]
     return JsonResponse({"images": urls})
-
-
-def _image_suffix(file: Any) -> str:
-    """The suffix for what the file is, whatever it is called.
-
-    Raises:
-        ValidationError: it is missing, too large, or no picture we take.
-    """
-    if not isinstance(file, UploadedFile):
-        raise ValidationError(_("Choose a file."))
-    if (file.size or 0) > MOST_IMAGE_BYTES:
-        raise ValidationError(
-            _("The picture is larger than %(size)d MB. Make it smaller first.")
-            % {"size": MOST_IMAGE_BYTES // 1024**2}
-        )
-    picture: Any = ImageField().to_python(file)
-    kind = picture.image.format
-    if kind not in IMAGE_SUFFIXES:
-        raise ValidationError(
-            _("Pictures are %(kinds)s files.") % {"kinds": ", ".join(IMAGE_SUFFIXES)}
-        )
-    return IMAGE_SUFFIXES[kind]
 
 
 @require_POST

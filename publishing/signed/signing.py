@@ -1,4 +1,4 @@
-"""Signed, expiring URLs: for gated lessons and for videos.
+"""Signed, expiring URLs: for gated lessons, for videos and for players' photos.
 
 What lies on this server is signed here: an HMAC-SHA256 under ``SECRET_KEY`` over the
 purpose, the path, the expiry and, where there is one, the player it was made for;
@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 LESSON = "lesson"
 VIDEO = "video"
 VIDEO_URL = "/files/videos/"
+PHOTO = "photo"
+PHOTO_URL = "/files/photos/"
 FOREIGN = ("https://", "http://")
 
 
@@ -85,7 +87,11 @@ def seconds_left(uri: str, *, now: int) -> int:
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     except ValueError:
         return 0
-    for prefix, purpose in ((settings.CONTENT_URL, LESSON), (VIDEO_URL, VIDEO)):
+    for prefix, purpose in (
+        (settings.CONTENT_URL, LESSON),
+        (VIDEO_URL, VIDEO),
+        (PHOTO_URL, PHOTO),
+    ):
         if path.startswith(prefix):
             opens = is_valid(
                 purpose=purpose,
@@ -131,6 +137,15 @@ def video_url(
     current = current or PublishingSettings.get_solo()
     domain = (current.local_domain or settings.SITE_URL).rstrip("/")
     return f"{domain}{VIDEO_URL}{quote(name)}?{_query(VIDEO, name, expires)}"
+
+
+def photo_uri(name: str, *, expires: int, player_id: int) -> str:
+    """The path and query that read a player's photo until Unix time ``expires``.
+
+    ``name`` is the file's name below the folder of photos.
+    """
+    query = _query(PHOTO, name, expires, str(player_id))
+    return f"{PHOTO_URL}{quote(name)}?{query}"
 
 
 # --- Videos, wherever they lie -------------------------------------------------------

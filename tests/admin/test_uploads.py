@@ -9,6 +9,7 @@ from PIL import Image
 
 from content.models import Node
 from players.models import User
+from tests.content.test_pictures import EPS, PDF, SVG, bomb, encoded, exif
 
 pytestmark = pytest.mark.django_db
 
@@ -51,14 +52,6 @@ def test_what_is_no_image_is_refused_at_the_field(browser, maths):
     assert "image" in page.context["adminform"].form.errors
 
 
-def test_players_photos_are_for_staff(client, browser, picture):
-    url = picture("photos/sara.png")
-    assert client.get(url).status_code == 404
-    seen = browser.get(url)
-    assert b"".join(seen.streaming_content) == b"picture"
-    seen.close()
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -97,3 +90,82 @@ def test_large_files_are_not_taken_from_a_student_or_from_who_has_left(
     browser = client_of(superuser)
     User.objects.filter(pk=superuser.pk).update(is_active=False)
     assert browser.get(reverse("may-send")).status_code == 401
+
+
+# --- Every door that takes a picture ----------------------------------------------
+
+
+def at_content(browser, world, file):
+    page = browser.post(
+        reverse("admin:content_node_change", args=[world["unit"].pk]),
+        {"title": "Unit", "image": file},
+    )
+    return page.status_code == 302
+
+
+def at_the_player(browser, world, file):
+    page = browser.post(
+        reverse("admin:players_playerprofile_change", args=[world["player"].pk]),
+        {
+            "photo": file,
+            **{
+                f"{prefix}-{name}_FORMS": count
+                for prefix, rows in {
+                    "devices": 0,
+                    "session": 0,
+                    "enrollments": 0,
+                    "entitlements": 0,
+                    "wallet": 1,
+                }.items()
+                for name, count in (("TOTAL", rows), ("INITIAL", rows))
+            },
+            "active_plan": "",
+        },
+    )
+    return page.status_code == 302
+
+
+def at_the_stage(browser, _world, file):
+    return (
+        browser.post(reverse("admin:upload_image"), {"file": file}).status_code == 200
+    )
+
+
+DOORS = [at_content, at_the_player, at_the_stage]
+
+
+@pytest.fixture
+def doors_world(maths, player):
+    player.enrollments.all().delete()
+    player.active_plan = None
+    player.save()
+    return {"unit": maths["unit"], "player": player}
+
+
+def stored(settings) -> list[bytes]:
+    return [path.read_bytes() for path in settings.MEDIA_ROOT.rglob("*.*")]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    "data",
+    [EPS, PDF, SVG, encoded("BMP"), encoded("PNG")[:-40], bomb()],
+    ids=["eps", "pdf", "svg", "bmp", "truncated", "bomb"],
+)
+def test_what_is_not_what_it_claims_is_refused_at_every_door(
+    browser, doors_world, settings, door, data
+):
+    assert not door(browser, doors_world, SimpleUploadedFile("a.png", data))
+    assert stored(settings) == []
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_stores_pixels_and_nothing_else(
+    browser, doors_world, settings, door
+):
+    data = encoded("JPEG", exif=exif()) + PDF
+    assert door(browser, doors_world, SimpleUploadedFile("a.png", data))
+    (kept,) = stored(settings)
+    assert b"SECRET" not in kept
+    assert b"%PDF" not in kept
+    assert [path.suffix for path in settings.MEDIA_ROOT.rglob("*.*")] == [".jpg"]

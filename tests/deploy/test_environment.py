@@ -13,7 +13,6 @@ from django.db.models import FileField
 from django.urls import reverse
 
 from content import curriculum_format
-from publishing.pages import upload_pages
 from tests.deploy.stack import BASE, CONFIG
 
 
@@ -73,5 +72,5 @@ def test_nginx_takes_a_little_more_than_the_application(settings):
     taken = sizes()
     (files,) = [size for pattern, size in taken.items() if pattern.startswith("^")]
     assert taken["/admin/"] > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    assert files > max(curriculum_format.MAX_BYTES, upload_pages.MOST_IMAGE_BYTES)
+    assert files > max(curriculum_format.MAX_BYTES, settings.PICTURE_MAX_BYTES)
     assert taken[reverse("admin:upload_video")] > settings.VIDEO_MAX_BYTES

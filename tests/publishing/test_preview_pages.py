@@ -624,8 +624,8 @@ def test_what_is_no_picture_is_refused(browser, content, why):
     assert upload(browser, "a.png", picture()).status_code == 200
 
 
-def test_a_picture_too_large_is_refused(browser, monkeypatch):
-    monkeypatch.setattr(upload_pages, "MOST_IMAGE_BYTES", 10)
+def test_a_picture_too_large_is_refused(browser, settings):
+    settings.PICTURE_MAX_BYTES = 10
     answer = upload(browser, "a.png", picture())
     assert answer.status_code == 400
     assert "larger" in answer.json()["message"]
