@@ -5,14 +5,27 @@ nginx serves the open ones itself, and asks before it takes large ones (``deploy
 
 from http import HTTPStatus
 from pathlib import PurePosixPath
+from typing import Any
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+)
+from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
 from django.views.static import serve
 
-OPEN_FOLDERS = frozenset({"images"})
-"""What published content links to; the rest (players' photos) is for staff."""
+from publishing.signed import signing
+
+OPEN_FOLDER = "images"
+"""What published content links to."""
+PHOTO_FOLDER = "photos"
+"""Players' photos: for staff who may see players."""
 
 
 def upload(request: HttpRequest, path: str) -> HttpResponseBase:
@@ -22,9 +35,42 @@ def upload(request: HttpRequest, path: str) -> HttpResponseBase:
         Http404: there is none, or it is not for this visitor.
     """
     parts = PurePosixPath(path).parts
-    is_open = bool(parts) and parts[0] in OPEN_FOLDERS and ".." not in parts
-    if not (is_open or getattr(request.user, "is_staff", False)):
-        raise Http404(_("There is nothing here."))
+    folder = parts[0] if parts and ".." not in parts else ""
+    user: Any = request.user
+    if folder == OPEN_FOLDER or (
+        folder == PHOTO_FOLDER and user.has_perm("players.view_playerprofile")
+    ):
+        answer = _serve(request, path)
+        if folder == PHOTO_FOLDER:
+            answer.headers["Cache-Control"] = "private, no-store"
+        return answer
+    raise Http404(_("There is nothing here."))
+
+
+@require_safe
+def photo(request: HttpRequest, name: str) -> HttpResponseBase:
+    """A player's photo, for a signed URL; the API's ``me/`` gives it to the player.
+
+    Raises:
+        Http404: it has been replaced or deleted.
+    """
+    if not signing.seconds_left(
+        request.get_full_path(), now=int(timezone.now().timestamp())
+    ):
+        return JsonResponse(
+            {
+                "error_code": "NOT_ENTITLED",
+                "message": _("The photo's link has expired."),
+            },
+            status=HTTPStatus.FORBIDDEN,
+        )
+    answer = _serve(request, f"{PHOTO_FOLDER}/{name}")
+    answer.headers["Cache-Control"] = "private, no-store"
+    answer.headers["Access-Control-Allow-Origin"] = "*"
+    return answer
+
+
+def _serve(request: HttpRequest, path: str) -> HttpResponseBase:
     try:
         answer = serve(request, path, document_root=str(settings.MEDIA_ROOT))
     except (OSError, ValueError) as error:  # a name no file system takes

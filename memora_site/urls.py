@@ -31,6 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("players.urls")),
     path("api/v1/", include("progress.urls")),
     path("api/v1/", include(staff_api.router.urls)),
+    path("files/photos/<str:name>", uploads.photo, name="photo"),
     path("files/", include("publishing.urls")),
     path("media/<path:path>", uploads.upload),
     path("i18n/", include("django.conf.urls.i18n")),

@@ -1,6 +1,8 @@
 """Accounts, and what a player has: devices, a session, plans, items, a wallet."""
 
+import secrets
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Any, ClassVar, NoReturn
 
 from django.contrib.auth.models import (
@@ -14,7 +16,7 @@ from django.db.models import Q
 from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
 
-from content.fields import ExactCharField, validate_item_code
+from content.fields import ExactCharField, PictureField, validate_item_code
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import signals
 from players.errors import AppendOnlyError
@@ -148,6 +150,15 @@ class SignInQuerySet(PlayerPartQuerySet):
     changed = signals.sign_in_changed
 
 
+def photo_name(_player: Any, filename: str) -> str:
+    """A name for a photo that tells nothing of its player and cannot be guessed.
+
+    Args:
+        filename: its suffix is kept; a `PictureField` made it.
+    """
+    return f"photos/{secrets.token_hex(16)}{PurePath(filename).suffix}"
+
+
 class PlayerProfile(models.Model):
     """A student as a player; made with its wallet by ``players.services.accounts``."""
 
@@ -172,7 +183,7 @@ class PlayerProfile(models.Model):
         verbose_name=_("active plan"),
         help_text=_("The plan the app shows; the player must be enrolled in it."),
     )
-    photo = models.ImageField(_("photo"), upload_to="photos/", blank=True)
+    photo = PictureField(_("photo"), upload_to=photo_name, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = PlayerQuerySet.as_manager()

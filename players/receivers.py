@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from django.apps import apps as installed_apps
 from django.db import transaction
-from django.db.models.signals import post_delete, post_migrate, post_save
+from django.db.models.signals import post_delete, post_migrate, post_save, pre_save
 from django.dispatch import receiver
 
 from players import roles, signals, store
@@ -18,7 +18,7 @@ from players.models import (
     Session,
     User,
 )
-from players.services import access, sessions, sign_in_state
+from players.services import access, photos, sessions, sign_in_state
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +47,18 @@ def _profile_changes(instance: PlayerProfile, **_kwargs: Any) -> None:
     transaction.on_commit(partial(access.forget, [instance.pk]))
 
 
+@receiver(pre_save, sender=PlayerProfile)
+def _photo_replaced(
+    instance: PlayerProfile, update_fields: Any = None, **_kwargs: Any
+) -> None:
+    if instance._state.adding or (update_fields and "photo" not in update_fields):
+        return
+    stored = PlayerProfile.objects.filter(pk=instance.pk).exclude(photo="")
+    replaced = stored.values_list("photo", flat=True).first()
+    if replaced and replaced != instance.photo.name:
+        transaction.on_commit(partial(photos.delete, replaced))
+
+
 @receiver(signals.access_changed)
 def _accesses_change(player_ids: list[int], **_kwargs: Any) -> None:
     transaction.on_commit(partial(access.forget, list(player_ids)))
@@ -65,6 +77,8 @@ def _users_deactivated(user_ids: list[int], **_kwargs: Any) -> None:
 
 @receiver(post_delete, sender=PlayerProfile)
 def _player_deleted(instance: PlayerProfile, **_kwargs: Any) -> None:
+    if photo := instance.photo.name:
+        transaction.on_commit(partial(photos.delete, photo))
     # Django empties instance.pk once the deletion is done: keep the number.
     transaction.on_commit(partial(_forget, instance.pk))
 

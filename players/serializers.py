@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _, gettext_lazy
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from players.models import Device
+from players.models import Device, PlayerProfile
+from players.services import photos
 
 # --- What requests are made of ------------------------------------------------
 
@@ -123,8 +124,13 @@ class MeSerializer(PlayerSerializer):
     grade = serializers.CharField(source="grade.title", default=None)
     stream = serializers.CharField(source="stream.title", default=None)
     season = serializers.CharField(source="season.title", default=None)
-    photo_url = serializers.FileField(source="photo", allow_null=True)
+    photo_url = serializers.SerializerMethodField()
     plan = PlanSerializer(source="active_plan", allow_null=True)
+
+    def get_photo_url(self, profile: PlayerProfile) -> str | None:
+        """A URL of the photo that lasts some minutes."""
+        uri = photos.signed_uri(profile, now=self.context["now"])
+        return uri and self.context["request"].build_absolute_uri(uri)
 
 
 class MessageSerializer(serializers.Serializer[Any]):

@@ -1,11 +1,19 @@
 """Players' periodic work."""
 
 from celery import shared_task
+from django.utils import timezone
 
 from players import wallet_sync
+from players.services import photos
 
 
 @shared_task(name="players.tasks.sync_pending_wallets", ignore_result=True)
 def sync_pending_wallets() -> None:
     """Write changed wallets back; every 15 minutes, and safe to run twice."""
     wallet_sync.sync_pending_wallets()
+
+
+@shared_task(name="players.tasks.tidy_photos", ignore_result=True)
+def tidy_photos() -> None:
+    """Delete photos that no player has any more; every hour, and safe to run twice."""
+    photos.tidy(now=timezone.now())

@@ -174,7 +174,8 @@ class MeViewSet(ViewSet):
         profile = PlayerProfile.objects.select_related(
             "user", "grade", "stream", "season", "active_plan"
         ).get(pk=_player(request).id)
-        return Response(MeSerializer(profile, context={"request": request}).data)
+        context = {"request": request, "now": timezone.now()}
+        return Response(MeSerializer(profile, context=context).data)
 
 
 class WalletViewSet(ViewSet):

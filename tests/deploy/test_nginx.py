@@ -479,6 +479,31 @@ def test_pictures_of_content_are_open_and_others_are_for_staff(stack):
         assert stack.ask(f"/media/{path}").status in (403, 404)
 
 
+def test_a_photo_is_served_for_a_signed_link_and_never_without(stack):
+    folder = stack.folder / "state" / "media" / "photos"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "0a1b.jpg").write_bytes(b"\xff\xd8\xff")
+    (folder / "other.jpg").write_bytes(b"\xff\xd8\xff")
+    link = stack.run(
+        "import time; from publishing.signed import signing; "
+        "print(signing.photo_uri('0a1b.jpg', expires=int(time.time()) + 60, "
+        "player_id=7))"
+    )
+    photo = stack.ask(link)
+    assert (photo.status, photo.body) == (200, b"\xff\xd8\xff")
+    assert photo.headers["content-type"] == "image/jpeg"
+    assert photo.headers["cache-control"] == "private, no-store"
+    assert photo.headers["content-security-policy"] == "sandbox; default-src 'none'"
+    for refused in (
+        "/files/photos/0a1b.jpg",
+        link.replace("0a1b", "other"),
+        link.replace("player=7", "player=8"),
+        link.replace("/photos/", "/videos/"),
+    ):
+        assert stack.ask(refused).status == 403
+    assert stack.ask("/media/photos/0a1b.jpg").status == 404
+
+
 def test_a_client_cannot_write_its_own_address(stack):
     body = json.dumps({"email": "nobody@example.org", "password": "wrong"}).encode()
     answer = stack.ask(

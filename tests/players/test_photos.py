@@ -1,0 +1,243 @@
+"""Players' photos: their names, who reads them, and when their files go."""
+
+import io
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import time_machine
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
+from django.db import transaction
+from django.test import Client
+from PIL import Image
+
+from players.models import PlayerProfile
+from players.services import photos
+from players.tasks import tidy_photos
+from tests.players.app import PASSWORD
+
+pytestmark = pytest.mark.django_db
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def jpeg(colour: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 6), (colour, 0, 0)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def give_photo(player, data: bytes | None = None, name: str = "Lina Haddad.jpg"):
+    player.photo = SimpleUploadedFile(name, jpeg() if data is None else data)
+    player.save(update_fields=["photo"])
+    return player.photo.name
+
+
+def files() -> set[str]:
+    _folders, names = default_storage.listdir("photos")
+    return {f"photos/{name}" for name in names}
+
+
+def status_of(answer) -> int:
+    answer.close()
+    return answer.status_code
+
+
+def path_of(url: str) -> str:
+    return urlsplit(url)._replace(scheme="", netloc="").geturl()
+
+
+@pytest.fixture
+def photo(student):
+    return give_photo(student)
+
+
+@pytest.fixture
+def old_photo(student, settings):
+    """A photo as earlier versions kept it: under the name it was uploaded with."""
+    file = Path(settings.MEDIA_ROOT, "photos", "Lina Haddad.jpg")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(jpeg())
+    PlayerProfile.objects.filter(pk=student.pk).update(photo="photos/Lina Haddad.jpg")
+    return "photos/Lina Haddad.jpg"
+
+
+# --- Names and readers --------------------------------------------------------------
+
+
+def test_a_photo_s_name_is_random(student, photo):
+    assert "Lina" not in photo
+    assert photo.removeprefix("photos/").removesuffix(".jpg").isalnum()
+    assert give_photo(student) != photo
+
+
+def test_staff_read_photos_only_with_the_permission_to_see_players(
+    client, photo, support, as_staff, django_user_model
+):
+    url = f"/media/{photo}"
+    assert status_of(as_staff(support).get(url)) == 200
+    support.groups.clear()
+    assert status_of(as_staff(support).get(url)) == 404
+    other = django_user_model.objects.create_user("x@school.example", PASSWORD)
+    assert status_of(as_staff(other).get(url)) == 404
+    assert status_of(client.get(url)) == 404
+
+
+def test_the_player_reads_their_photo_by_the_url_of_the_api(
+    signed_in, student, photo, django_assert_num_queries
+):
+    with django_assert_num_queries(1):  # the profile; the URL costs none
+        url = signed_in.get("me/").json()["photo_url"]
+    answer = Client().get(path_of(url))
+    assert answer.status_code == 200
+    assert Image.open(io.BytesIO(b"".join(answer.streaming_content))).format == "JPEG"
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    answer.close()
+
+
+def test_the_url_of_a_photo_ends_and_opens_nothing_else(signed_in, student, photo):
+    with time_machine.travel(NOON, tick=False):
+        url = path_of(photos.signed_uri(student, now=NOON))
+        other = give_photo(student).removeprefix("photos/")
+        name = photo.removeprefix("photos/")
+        client = Client()
+        assert status_of(client.get(url)) == 200
+        assert status_of(client.get(url.partition("?")[0])) == 403
+        assert status_of(client.get(url.replace(name, other))) == 403
+        assert status_of(client.get(url.replace("/photos/", "/videos/"))) == 403
+    late = NOON + timedelta(seconds=photos.URL_SECONDS)
+    with time_machine.travel(late, tick=False):
+        assert status_of(client.get(url)) == 403
+
+
+# --- Files that nobody has any more -------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_replaced_photo_is_deleted_after_the_commit(student):
+    old = give_photo(student)
+    with transaction.atomic():
+        new = give_photo(student)
+        assert files() == {old, new}
+    assert files() == {new}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_replacement_that_is_rolled_back_deletes_nothing(student):
+    old = give_photo(student)
+
+    with transaction.atomic():
+        give_photo(student)
+        transaction.set_rollback(True)
+    student.refresh_from_db()
+    assert student.photo.name == old
+    assert old in files()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("goes", ["cleared", "player deleted", "account deleted"])
+def test_a_photo_goes_with_its_player(student, goes):
+    give_photo(student)
+    if goes == "cleared":
+        student.photo = ""
+        student.save()
+    else:
+        (student if goes == "player deleted" else student.user).delete()
+    assert files() == set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_saving_something_else_keeps_the_photo(student):
+    name = give_photo(student)
+    student.save(update_fields=["grade"])
+    PlayerProfile.objects.get(pk=student.pk).save()
+    assert files() == {name}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_disk_that_refuses_fails_no_save_and_the_file_goes_later(
+    student, monkeypatch
+):
+    old = give_photo(student)
+
+    def refuse(*_args):
+        raise OSError("read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(default_storage, "delete", refuse)
+        new = give_photo(student)
+    assert files() == {old, new}
+    assert photos.tidy(now=datetime.now(UTC) + timedelta(hours=2)).deleted == 1
+    assert files() == {new}
+
+
+def test_a_file_that_a_request_has_just_stored_is_left_alone(student, photo):
+    PlayerProfile.objects.filter(pk=student.pk).update(photo="")
+    assert photos.tidy(now=datetime.now(UTC)).deleted == 0
+    assert files() == {photo}
+
+
+# --- Photos of earlier versions -----------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_old_photo_gets_a_random_name_and_loses_its_metadata(student, old_photo):
+    data = Image.Exif()
+    data[0x010E] = "SECRET"
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 6)).save(buffer, "JPEG", exif=data.tobytes())
+    Path(default_storage.path(old_photo)).write_bytes(buffer.getvalue())
+    tidy_photos()
+    student.refresh_from_db()
+    assert files() == {student.photo.name}
+    assert "Lina" not in student.photo.name
+    assert b"SECRET" not in student.photo.read()
+    student.photo.close()
+    assert photos.tidy(now=datetime.now(UTC)).renamed == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_old_file_that_is_no_picture_is_renamed_as_it_is(student, old_photo, capsys):
+    Path(default_storage.path(old_photo)).write_bytes(b"%PDF-1.4")
+    call_command("tidy_photos", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"ok": True, "renamed": 1, "damaged": 1, "deleted": 0}
+    student.refresh_from_db()
+    assert student.photo.read() == b"%PDF-1.4"
+    student.photo.close()
+
+
+def test_a_photo_whose_file_is_missing_stops_nothing(student, old_photo):
+    os.unlink(default_storage.path(old_photo))
+    assert photos.tidy(now=datetime.now(UTC)).renamed == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_photo_replaced_meanwhile_is_not_taken_back(student, old_photo, monkeypatch):
+    save = default_storage.save
+
+    def replaced_meanwhile(name, content):
+        stored = save(name, content)
+        PlayerProfile.objects.filter(pk=student.pk).update(photo="photos/new.jpg")
+        return stored
+
+    monkeypatch.setattr(default_storage, "save", replaced_meanwhile)
+    assert photos.tidy(now=datetime.now(UTC)).renamed == 0
+    student.refresh_from_db()
+    assert student.photo.name == "photos/new.jpg"
+    assert files() == {old_photo}
+
+
+def test_the_command_says_when_the_disk_refuses(student, old_photo, monkeypatch):
+    def refuse(*_args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(default_storage, "save", refuse)
+    with pytest.raises(CommandError, match="no space left"):
+        call_command("tidy_photos")
