@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import jsonschema_rs
 import orjson
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
@@ -21,7 +20,7 @@ from content.fields import (
     validate_item_code,
     validate_public_id,
 )
-from content.json_faults import Fault, Path, path_text, schema_faults
+from content.json_faults import Fault, Path, make_validator, path_text, schema_faults
 from content.kinds import Kind
 from content.stage_types import SCHEMAS
 
@@ -270,9 +269,7 @@ FILE_SCHEMA: dict[str, Any] = {
         "subject": _node_schema(Kind.SUBJECT),
     },
 }
-_VALIDATOR = jsonschema_rs.Draft202012Validator(
-    json.loads(json.dumps(FILE_SCHEMA, default=str))
-)
+_VALIDATOR = make_validator(json.loads(json.dumps(FILE_SCHEMA, default=str)))
 
 
 def file_faults(document: Any) -> list[Fault]:

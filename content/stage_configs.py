@@ -16,7 +16,13 @@ from django.utils.translation import gettext as _
 
 from content import kinds
 from content.fields import CanonicalJSONEncoder
-from content.json_faults import Fault, Path, path_text, schema_faults
+from content.json_faults import (
+    Fault,
+    Path,
+    make_validator,
+    path_text,
+    schema_faults,
+)
 from content.stage_types import SCHEMAS
 
 Config = dict[str, Any]
@@ -144,7 +150,7 @@ def _schema(type_name: str, *, published: bool) -> dict[str, Any]:
 def _validator(
     type_name: str, *, published: bool
 ) -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(_schema(type_name, published=published))
+    return make_validator(_schema(type_name, published=published))
 
 
 def _schema_faults(type_name: str, config: Any, *, published: bool) -> Iterator[Fault]:
@@ -232,7 +238,7 @@ def _conditions(
     """Every ``if`` within ``schema``, compiled, by the identity of what holds it."""
     if isinstance(schema, dict):
         if "if" in schema:
-            yield id(schema), jsonschema_rs.Draft202012Validator(schema["if"])
+            yield id(schema), make_validator(schema["if"])
         for inner in schema.values():
             yield from _conditions(inner)
 

@@ -10,49 +10,99 @@ from typing import Any
 import structlog
 
 REMOVED = "[removed]"
+MAX_TEXT = 32_768
+"""Characters of a text that are logged at most."""
+MARGIN = 1_024
+"""Characters beyond `MAX_TEXT` that are searched: longer than an address or a URL's
+user part, so that cutting leaves no part of one."""
 
-_SECRET_KEY = re.compile(
-    r"authorization|token|password|passwd|secret|cookie|csrf|signature|api_?key"
-    r"|dsn|e_?mail",
-    re.IGNORECASE,
+_SENSITIVE = (
+    r"token|passw(?:or)?d|passphrase|pwd|secret|signature|credential|csrf|sessionid"
+    r"|(?:api|access|private|session)[_-]?key"
 )
-_SECRET_TEXT = (
+_SECRET_KEY = re.compile(
+    rf"{_SENSITIVE}|authorization|cookie|dsn|e_?mail", re.IGNORECASE
+)
+_SEPARATOR = r"[\\\"']*+\s*+(?:=>|[=:]|%3[ad])\s*+"
+_QUOTED = (
+    r"(?<=\\\")[^\"\\]++|(?<=\\')[^'\\]++"  # \"…\" in a text that is itself quoted
+    r"|(?<=\")(?:[^\"\\]|\\.)++|(?<=')(?:[^'\\]|\\.)++"
+)
+
+
+def _word_with(names: str) -> str:
+    """A pattern for a whole word that has one of ``names`` in it."""
+    return rf"(?:(?!{names})[\w-])*+(?:{names})[\w-]*+"
+
+
+# A stranger writes the text, so the work must grow with its length only: every
+# unlimited quantifier is possessive (``*+``, ``++``), and a pattern that begins with a
+# run of characters matches at the run's beginning only (``(?<!…)``).
+SECRET_TEXT = (
     # "Bearer 42.abcdef", "Basic …"
-    (re.compile(r"\b(Bearer|Basic)\s+[^\s\"',;]+", re.IGNORECASE), rf"\1 {REMOVED}"),
+    (
+        re.compile(r"(?<!\w)(Bearer|Basic)\s++[^\s\"',;]++", re.IGNORECASE),
+        rf"\1 {REMOVED}",
+    ),
+    # "Authorization: …", "Cookie: a=b; c=d": to the end of the line or the quotation
+    (
+        re.compile(
+            rf"(?<![\w-])({_word_with('authorization|cookie')}{_SEPARATOR}\\*+[\"']?+)"
+            rf"(?:{_QUOTED}|[^\r\n\"']++)",
+            re.IGNORECASE,
+        ),
+        rf"\1{REMOVED}",
+    ),
     # ?token=…&password=… in a URL or form, "token": "…" in JSON or a repr
     (
         re.compile(
-            r"(\b[\w-]*(?:token|password|secret|signature|api_?key)"
-            r"[\"']?\s*[=:]\s*[\"']?)[^\s&\"',;})\]]+",
+            rf"(?<![\w-])({_word_with(_SENSITIVE)}{_SEPARATOR}\\*+[\"']?+)"
+            rf"(?:{_QUOTED}|[^\s&\"',;}})\]\\]++)",
             re.IGNORECASE,
         ),
         rf"\1{REMOVED}",
     ),
     # redis://user:password@host
-    (re.compile(r"(\w+://)[^\s/@]+@"), rf"\1{REMOVED}@"),
-    (re.compile(r"[\w.+%-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"), REMOVED),
+    (re.compile(r"(?<!\w)(\w++://)(?:[^\s/@]*+@)++"), rf"\1{REMOVED}@"),
+    (
+        re.compile(
+            r"(?:(?<![\w.+%-])|(?<=%40))(?:[\w.+-]++|%(?!40))++(?:@|%40)"
+            r"[\w-]++(?:\.[\w-]++)++"
+        ),
+        REMOVED,
+    ),
 )
 
 
 def without_secrets(value: Any) -> Any:
     """``value`` with every secret and e-mail address in it taken out.
 
-    Looks into mappings, lists and tuples, at keys and inside texts.
+    Looks into mappings, lists, tuples and sets, at keys and inside texts. Numbers and
+    None stay; anything else becomes a text. Texts longer than `MAX_TEXT` are cut.
     """
-    if isinstance(value, str):
-        for pattern, replacement in _SECRET_TEXT:
-            value = pattern.sub(replacement, value)
+    if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, Mapping):
         return {
-            key: REMOVED
+            without_secrets(key) if isinstance(key, str) else key: REMOVED
             if item is not None and _SECRET_KEY.search(str(key))
             else without_secrets(item)
             for key, item in value.items()
         }
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return [without_secrets(item) for item in value]
-    return value
+    return _clean(value if isinstance(value, str) else str(value))
+
+
+def _clean(text: str) -> str:
+    is_long = len(text) > MAX_TEXT
+    clean = text[: MAX_TEXT + MARGIN]
+    for pattern, replacement in SECRET_TEXT:
+        clean = pattern.sub(replacement, clean)
+    if not is_long:
+        return clean
+    # What stands at the cut may be part of a secret that no pattern recognises.
+    return f"{clean[:-MARGIN]}… [{len(text)} characters]"
 
 
 def remove_secrets(

@@ -22,8 +22,8 @@ from publishing.format import locations
 from publishing.local import gates
 from publishing.signed import signing
 
-_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
+_SEGMENT = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_-]*+\Z")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 _RANGE_BYTES = 4 * 1024 * 1024
 """The most one answer to a range holds; the player asks for the rest."""
 _OPEN_CACHE = "public, max-age=300"

@@ -10,7 +10,7 @@ import orjson
 from django.utils.translation import gettext as _
 
 from content import stage_configs
-from content.json_faults import path_text, schema_faults
+from content.json_faults import make_validator, path_text, schema_faults
 from content.stage_types import SCHEMAS
 from plans.access import PlanNode, lessons
 from publishing.format.sealing import Sealed
@@ -34,7 +34,7 @@ class InvalidDocumentError(Exception):
 def _compiled(name: str) -> tuple[jsonschema_rs.Draft202012Validator, dict[str, Any]]:
     """A schema and its validator, compiled once per process."""
     schema = orjson.loads((SCHEMA_FOLDER / f"{name}.schema.json").read_text())
-    return jsonschema_rs.Draft202012Validator(schema), schema
+    return make_validator(schema), schema
 
 
 def require_valid(documents: Iterable[Sealed]) -> None:

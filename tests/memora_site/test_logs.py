@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import logging.config
+import time
 
 import pytest
 import structlog
@@ -54,6 +55,117 @@ def test_secrets_are_found_deep_inside():
 )
 def test_secrets_are_taken_out_of_texts(text: str, clean: str):
     assert logs.without_secrets(text) == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"password": "correct hunter2 battery"}',
+        '{\\"password\\": \\"hunter2\\"}',
+        '{"password": "a\\"hunter2"}',
+        """{'Cookie': 'a="1"; sessionid="hunter2"'}""",
+        "a-" * 500 + "token=hunter2",
+        "tokentokentoken-token=hunter2",
+        "a%40b%40hunter2.example.org",
+        "x%2Bhunter2%40example.org",
+        "a" * 500 + "hunter2@example.org",
+        "password = hunter2",
+        "secret_key: hunter2",
+        "Cookie: sessionid=hunter2; csrftoken=hunter2",
+        "Authorization: Token hunter2",
+        "Authorization: Digest username=a, response=hunter2",
+        "GET /admin/login/?next=%2Fx%3Ftoken%3Dhunter2",
+        "https://bucket.example/v.mp4?X-Amz-Credential=hunter2%2F20260101",
+        "mysql://memora:p@hunter2@db:3306/memora",
+        "https://hunter2@o1.ingest.example/7",
+        "hunter2@example.org",
+        "Basic hunter2",
+    ],
+)
+def test_no_part_of_a_secret_is_left(text: str):
+    assert "hunter2" not in logs.without_secrets(f"before {text} after")
+
+
+class _Message:
+    """What an exception's arguments, a lazy translation or a URL object is."""
+
+    def __str__(self) -> str:
+        return "no user hunter2@example.org"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        _Message(),
+        ValueError("hunter2@example.org"),
+        b"token=hunter2",
+        {"hunter2@example.org"},
+        {"hunter2@example.org": 1},
+    ],
+)
+def test_values_that_are_no_texts_are_cleaned_too(value):
+    assert "hunter2" not in str(logs.without_secrets({"value": value}))
+
+
+@pytest.mark.parametrize("value", [None, True, 7, 1.5])
+def test_numbers_stay_numbers(value):
+    assert logs.without_secrets({"value": value}) == {"value": value}
+
+
+@pytest.mark.parametrize("secret", ["token=hunter2hunter2", "hunter2hunter2@a.example"])
+@pytest.mark.parametrize("length", range(-40, 41, 3))
+def test_a_text_that_is_cut_keeps_no_part_of_a_secret(secret: str, length: int):
+    filler = "x " * (logs.MAX_TEXT // 2 + logs.MARGIN)
+    for place in (logs.MAX_TEXT, logs.MAX_TEXT + logs.MARGIN):
+        start = place + length
+        clean = logs.without_secrets(filler[:start] + f" {secret} " + filler)
+        assert "hunt" not in clean
+        assert len(clean) < logs.MAX_TEXT + logs.MARGIN
+
+
+def test_a_secret_at_the_end_of_a_long_line_is_removed():
+    clean = logs.without_secrets("a-" * 4096 + " token=hunter2")
+    assert clean == "a-" * 4096 + " token=[removed]"
+
+
+WORST = {
+    "words with dashes": "a-",
+    "one word": "a",
+    "addresses without a host": "a@",
+    "escaped addresses": "a%40",
+    "dots": "a@b.",
+    "schemes": "a://",
+    "schemes with a user": "a://b:",
+    "keys": "token-",
+    "keys with spaces": "token  ",
+    "open quotes": "token='",
+    "backslashes": "token\\\\",
+    "equal signs": "token=%3D",
+    "bearers": "Bearer ",
+    "cookies": "cookie:",
+    "quotes": "\"'",
+    "spaces": " ",
+    "percent signs": "%",
+}
+
+
+def _work(text: str) -> float:
+    """Processor time for ``text``, the least of several runs."""
+    times = []
+    for _run in range(7):
+        start = time.process_time()
+        for pattern, replacement in logs.SECRET_TEXT:
+            pattern.sub(replacement, text)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+@pytest.mark.parametrize("unit", WORST.values(), ids=WORST)
+def test_the_work_grows_with_the_length_of_the_text_not_its_square(unit: str):
+    """Eight times the text is eight times the work; a square would be 64 times."""
+    short, long = 4_096, 32_768
+    ratio = _work(unit * (long // len(unit))) / _work(unit * (short // len(unit)))
+    assert ratio < 24
 
 
 def test_an_event_is_one_json_line_with_its_fields(lines):

@@ -49,8 +49,10 @@
 
   /* --- Markdown, with raw HTML off: a tag is shown as it is written --- */
 
+  /* No quantifier is unlimited: what an opening mark begins is looked for nearby only, so
+   * that a text full of opening marks takes time linear in its length. */
   const INLINE =
-    /(`+)(.+?)\1|!\[([^\]]*)\]\(([^\s)]+)\)|\[([^\]]+)\]\(([^\s)]+)\)|\*\*(.+?)\*\*|__(.+?)__|\*(.+?)\*|_(.+?)_|~~(.+?)~~|\\([\\`*_{}[\]()#+\-.!~>])/;
+    /(`{1,3})(.{1,999}?)\1|!\[([^\]]{0,999})\]\(([^\s)]{1,2048})\)|\[([^\]]{1,999})\]\(([^\s)]{1,2048})\)|\*\*(.{1,999}?)\*\*|__(.{1,999}?)__|\*(.{1,999}?)\*|_(.{1,999}?)_|~~(.{1,999}?)~~|\\([\\`*_{}[\]()#+\-.!~>])/;
 
   function inline(source, into) {
     let rest = source;
@@ -80,17 +82,35 @@
   }
 
   function lines(source, into) {
-    source.split(/ {2,}\n|\\\n/).forEach((line, at) => {
-      if (at) into.append(el("br"));
-      inline(line, into);
+    const rows = source.split("\n");
+    let paragraph = "";
+    rows.forEach((row, at) => {
+      const isLast = at === rows.length - 1;
+      const breaks = !isLast && (row.endsWith("  ") || row.endsWith("\\"));
+      if (!breaks) {
+        paragraph += isLast ? row : `${row}\n`;
+        return;
+      }
+      inline(paragraph + (row.endsWith("\\") ? row.slice(0, -1) : row.trimEnd()), into);
+      into.append(el("br"));
+      paragraph = "";
     });
+    inline(paragraph, into);
+  }
+
+  function withoutClosingMarks(heading) {
+    let end = heading.length;
+    while (end > 0 && heading[end - 1] === "#") end -= 1;
+    return heading.slice(0, end).trimEnd();
   }
 
   function rowCells(row) {
     return row.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
   }
 
-  function markdown(source) {
+  const DEEPEST_QUOTE = 20;
+
+  function markdown(source, depth = 0) {
     const box = el("div", { class: "html markdown", dir: "auto" });
     const rows = String(source).replace(/\r\n?/g, "\n").split("\n");
     const block = (tag, content) => {
@@ -109,17 +129,17 @@
         for (at += 1; at < rows.length && !rows[at].trim().startsWith(match[1]); at += 1) code.push(rows[at]);
         at += 1;
         box.append(el("pre", { dir: "ltr" }, el("code", { text: code.join("\n") })));
-      } else if ((match = /^(#{1,6})\s+(.*?)\s*#*$/.exec(row))) {
-        box.append(block(`h${match[1].length}`, match[2]));
+      } else if ((match = /^(#{1,6})\s(.*)$/.exec(row))) {
+        box.append(block(`h${match[1].length}`, withoutClosingMarks(match[2].trim())));
         at += 1;
       } else if (/^\s*([-*_])(\s*\1){2,}\s*$/.test(row)) {
         box.append(el("hr"));
         at += 1;
-      } else if (/^\s*>/.test(row)) {
+      } else if (depth < DEEPEST_QUOTE && /^\s*>/.test(row)) {
         const quoted = [];
         for (; at < rows.length && /^\s*>/.test(rows[at]); at += 1) quoted.push(rows[at].replace(/^\s*>\s?/, ""));
         const quote = el("blockquote", { dir: "auto" });
-        quote.append(...markdown(quoted.join("\n")).childNodes);
+        quote.append(...markdown(quoted.join("\n"), depth + 1).childNodes);
         box.append(quote);
       } else if (/^\s*([-*+]|\d+[.)])\s+/.test(row)) {
         const ordered = /^\s*\d/.test(row);
@@ -131,7 +151,7 @@
           made.append(block("li", item));
         }
         box.append(made);
-      } else if (row.includes("|") && /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/.test(rows[at + 1] || "")) {
+      } else if (row.includes("|") && /^\|?\s*:?-+:?(\s*\|\s*:?-+:?)*\s*\|?$/.test((rows[at + 1] || "").trim())) {
         const table = el("table", { dir: "auto" });
         const line = (tag, cells) => table.append(el("tr", {}, ...cells.map((cell) => block(tag, cell))));
         line("th", rowCells(row));
