@@ -267,11 +267,16 @@ UPLOAD_CONCURRENCY = 16
 UPLOAD_CONNECT_TIMEOUT = 5
 UPLOAD_READ_TIMEOUT = 30
 """Seconds a bucket may take to answer."""
+CDN_TEST_SECONDS = 40
+"""How long a test of the CDN's settings may take: nginx waits a minute for its page."""
 UPLOAD_ATTEMPTS = 3
 """How often a request is sent before the upload fails and waits for its retry."""
 CDN_PURGER = "publishing.cdn.purging.CloudflarePurger"
 """What empties the CDN's cache; without a zone and a token nothing does."""
 CLOUDFLARE_API_URL = "https://api.cloudflare.com/client/v4"
+PRIVATE_HOSTS: list[str] = env.list("MEMORA_PRIVATE_HOSTS", default=[])
+"""Hosts, or ``host:port``, in the operator's own network that the CDN's settings may
+name; every other host must have public addresses and be asked by https."""
 SECRETS_KEYS: list[str] = env.list("MEMORA_SECRETS_KEYS", default=[])
 """Fernet keys for the secrets in the database, the newest first."""
 HEALTH_TIME_ZONE: str = env(

@@ -8,6 +8,7 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from publishing import private_hosts
 from publishing.watch.health import WEEKDAYS
 
 
@@ -24,6 +25,24 @@ def check_secrets_keys(**_kwargs: Any) -> list[CheckMessage]:
                     hint="Make one: python -c 'from cryptography.fernet import Fernet; "
                     "print(Fernet.generate_key().decode())'",
                     id="publishing.E004",
+                )
+            ]
+    return []
+
+
+@register()
+def check_private_hosts(**_kwargs: Any) -> list[CheckMessage]:
+    """Each host of the operator's own network is named as one."""
+    for entry in settings.PRIVATE_HOSTS:
+        try:
+            private_hosts.parse(entry)
+        except ValueError:
+            return [
+                Error(
+                    f"MEMORA_PRIVATE_HOSTS has {entry!r}, which is no host.",
+                    hint="Name hosts as minio.school.lan or 10.0.0.5:9000, without a "
+                    "scheme, path or wildcard, separated by commas.",
+                    id="publishing.E005",
                 )
             ]
     return []

@@ -1,5 +1,6 @@
 """What publishing remembers: settings, each plan's release, every file, every run."""
 
+import re
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -16,11 +17,21 @@ from content.fields import ExactCharField
 from content.kinds import ID_MAX_LENGTH
 from content.locks import again_after_lost_races
 from plans.models import AcademicPlan
-from publishing import secrets, signals
+from publishing import private_hosts, secrets, signals
 
 CONTENT_PATH_LENGTH = 200
 BUCKET_STORAGE = "publishing.storages.BucketStorage"
 """The back end of ``STORAGES["cdn"]`` that is configured by the settings row."""
+
+
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PARTS_OF_ADDRESSES = {
+    "cdn_bucket": _BUCKET_NAME,
+    "cdn_private_bucket": _BUCKET_NAME,
+    "cdn_region": re.compile(r"[A-Za-z0-9-]+"),
+    "cloudflare_zone": re.compile(r"[A-Za-z0-9]+"),
+}
+"""What becomes a part of an address, and may not become another host or path."""
 
 
 class SettingsQuerySet(models.QuerySet[Any]):
@@ -171,6 +182,16 @@ class PublishingSettings(SingletonModel):
                 faults[name] = _("An address must not hold a user name or password.")
             elif address.query or address.fragment:
                 faults[name] = _("Only the address itself, without “?” or “#”.")
+        for name in ("cdn_base_url", "cdn_endpoint"):
+            typed = getattr(self, name)
+            if typed and name not in faults and not private_hosts.is_permitted(typed):
+                faults[name] = _(
+                    "An https:// address is needed. Only a server that is named in "
+                    "MEMORA_PRIVATE_HOSTS may be used without https."
+                )
+        for name, allowed in _PARTS_OF_ADDRESSES.items():
+            if (typed := getattr(self, name)) and not allowed.fullmatch(typed):
+                faults[name] = _("There are characters in it that it cannot have.")
         if self.cdn_enabled:
             needed = ["cdn_base_url"]
             if storage_is_the_bucket():

@@ -74,3 +74,5 @@ def _fresh_world(redis_client: redis.Redis, tmp_path: Path, settings) -> None:
     settings.CONTENT_ROOT = tmp_path / "memora_content"
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.LANGUAGE_CODE = "en"
+    # The servers that stand for a CDN listen here.
+    settings.PRIVATE_HOSTS = ["127.0.0.1"]

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
+from publishing.cdn import outbound
 from publishing.cdn.target import DistributionError
 from publishing.models import PublishingSettings
 
@@ -27,6 +28,8 @@ URLS_AT_ONCE = 30
 _ATTEMPTS = 4
 _LONGEST_WAIT = 30.0
 _FIRST_WAIT = 1.0
+_LARGEST_ANSWER = 256 * 1024
+"""Bytes: an answer names at most the thirty addresses asked for."""
 
 
 class Purger(Protocol):
@@ -67,8 +70,8 @@ class CloudflarePurger:
         """On the monotonic clock: until then it accepts nothing."""
         self._zone = zone
         self._token = token
-        self._http = urllib3.PoolManager(
-            retries=False, timeout=urllib3.Timeout(connect=5, read=15)
+        self._client = outbound.Client(
+            connect=5, read=15, most=_LARGEST_ANSWER, seconds=15
         )
 
     @classmethod
@@ -92,23 +95,23 @@ class CloudflarePurger:
             raise DistributionError(_in_words(HTTPStatus.TOO_MANY_REQUESTS, b""))
         wait = _FIRST_WAIT
         for attempt in range(1, _ATTEMPTS + 1):
-            answer = self._ask(urls)
-            if answer.status == HTTPStatus.OK and _says_success(answer.data):
+            status, body, headers = self._ask(urls)
+            if status == HTTPStatus.OK and _says_success(body):
                 return
-            pause = _retry_after(answer.headers) or wait
+            pause = _retry_after(headers) or wait
             is_over = attempt == _ATTEMPTS or pause > _LONGEST_WAIT
-            if is_over or not _is_temporary(answer.status):
+            if is_over or not _is_temporary(status):
                 break
             time.sleep(pause)
             wait *= 2
-        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
             self._not_before = time.monotonic() + max(pause, _LONGEST_WAIT)
-        log.warning("purge_refused", status=answer.status, urls=len(urls))
-        raise DistributionError(_in_words(answer.status, answer.data))
+        log.warning("purge_refused", status=status, urls=len(urls))
+        raise DistributionError(_in_words(status, body))
 
-    def _ask(self, urls: Sequence[str]) -> urllib3.BaseHTTPResponse:
+    def _ask(self, urls: Sequence[str]) -> tuple[int, bytes, urllib3.HTTPHeaderDict]:
         try:
-            return self._http.request(
+            return self._client.request(
                 "POST",
                 f"{settings.CLOUDFLARE_API_URL}/zones/{self._zone}/purge_cache",
                 body=orjson.dumps({"files": list(urls)}),

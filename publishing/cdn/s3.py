@@ -9,12 +9,14 @@ import base64
 import gzip
 import hashlib
 import os
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import IO, Any
 
 import boto3
+import botocore.session
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import (
@@ -29,6 +31,7 @@ from botocore.exceptions import (
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_lazy
 
+from publishing.cdn.s3_session import LARGEST_ANSWER, GuardedSession
 from publishing.cdn.target import DistributionError, Held, SilentError
 from publishing.destinations import bucket_place
 from publishing.models import PublishingSettings
@@ -182,12 +185,7 @@ class Bucket:
                     return None
                 raise
             data: bytes = answer["Body"].read()
-        if answer.get("ContentEncoding") == "gzip":
-            try:
-                return gzip.decompress(data)
-            except (OSError, EOFError):
-                return b""
-        return data
+        return _unpacked(data) if answer.get("ContentEncoding") == "gzip" else data
 
     def list(self, prefix: str) -> dict[str, Held]:
         """What is stored below ``prefix``, by path; one request for 1,000."""
@@ -254,6 +252,16 @@ class Bucket:
             ) from None
 
 
+def _unpacked(data: bytes) -> bytes:
+    """gzip's content; b"" where it is none, or larger than anything published."""
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        content = unpacking.decompress(data, LARGEST_ANSWER)
+    except zlib.error:
+        return b""
+    return content if unpacking.eof else b""
+
+
 def _claim_of(head: dict[str, Any]) -> str:
     """The hash an object was stored with: a header, which some servers capitalise."""
     metadata: dict[str, str] = head.get("Metadata", {})
@@ -269,7 +277,10 @@ def why(error: Exception) -> str:
     if isinstance(error, ClientError):
         return _words_of(_code(error))
     if isinstance(error, EndpointConnectionError):
-        return _("nobody answers at the endpoint")
+        return _(
+            "nobody answers at the endpoint; a server without a public address and "
+            "https must be named in MEMORA_PRIVATE_HOSTS"
+        )
     if isinstance(error, SSLError):
         return _("the endpoint's certificate is not to be trusted")
     if isinstance(error, ParamValidationError):
@@ -334,22 +345,33 @@ def _client(
     read: float,
     attempts: int,
 ) -> Any:
-    client: Any = boto3.session.Session().client(
+    session = botocore.session.Session()
+    timeout = (settings.UPLOAD_CONNECT_TIMEOUT, read)
+    most = 2 * settings.UPLOAD_CONCURRENCY
+    client: Any = boto3.session.Session(botocore_session=session).client(
         "s3",
         endpoint_url=endpoint or None,
         region_name=region or None,
         aws_access_key_id=key,
         aws_secret_access_key=secret,
         config=Config(
-            max_pool_connections=2 * settings.UPLOAD_CONCURRENCY,
-            connect_timeout=settings.UPLOAD_CONNECT_TIMEOUT,
-            read_timeout=read,
+            max_pool_connections=most,
+            connect_timeout=timeout[0],
+            read_timeout=timeout[1],
             retries={"total_max_attempts": attempts, "mode": "standard"},
             signature_version="s3v4",
             s3={"addressing_style": "path" if path_style else "auto"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
+    )
+    sending = GuardedSession(
+        timeout=timeout,
+        max_pool_connections=most,
+        verify=session.get_config_variable("ca_bundle") or True,
+    )
+    client.meta.events.register(
+        "before-send.s3", lambda request, **_kwargs: sending.send(request)
     )
     # boto3 sends a newer checksum; servers that know only this one refuse to delete.
     client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)

@@ -153,8 +153,11 @@ def make_all_open() -> None:
 
 
 def turn_on(url: str) -> None:
+    from django.conf import settings
+
     from publishing.models import PublishingSettings
 
+    settings.PRIVATE_HOSTS = ["127.0.0.1"]
     current = PublishingSettings.get_solo()
     current.cdn_enabled, current.cdn_base_url = True, "https://cdn.example.org"
     current.cdn_endpoint, current.cdn_region = url, "us-east-1"

@@ -60,7 +60,7 @@ def s3(_s3_server, settings) -> S3Server:
     It answers in time however busy the machine is; `impatient` is for what hangs.
     """
     settings.UPLOAD_CONNECT_TIMEOUT = settings.UPLOAD_READ_TIMEOUT = 60
-    settings.UPLOAD_ATTEMPTS = 1
+    settings.UPLOAD_ATTEMPTS, settings.CDN_TEST_SECONDS = 1, 600
     _s3_server.reset()
     return _s3_server
 

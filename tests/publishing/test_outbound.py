@@ -1,0 +1,473 @@
+"""What the server may connect to when somebody types an address into the settings."""
+
+import gzip
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+
+import pytest
+import urllib3
+from django.core.checks import run_checks
+from django.core.exceptions import ValidationError
+
+from publishing import private_hosts
+from publishing.cdn import connection, outbound, s3 as s3_buckets, s3_session
+from publishing.cdn.target import DistributionError
+from publishing.cdn.targets import targets_of
+from publishing.models import PublishingSettings
+from tests.publishing.cdn_world import PUBLIC, turn_on
+
+PUBLIC_ADDRESS = "93.184.215.14"
+
+
+def settings_row(**fields) -> PublishingSettings:
+    """Settings as they may have been stored before addresses were checked."""
+    current = PublishingSettings(
+        cdn_enabled=True,
+        cdn_region="us-east-1",
+        cdn_bucket=PUBLIC,
+        cdn_base_url="https://cdn.example.org",
+    )
+    current.set_secret("cdn_access_key", "id")
+    current.set_secret("cdn_secret_key", "secret")
+    for name, value in fields.items():
+        setattr(current, name, value)
+    return current
+
+
+def write_error(current: PublishingSettings) -> str:
+    with pytest.raises(DistributionError) as refused:
+        targets_of(current, in_a_hurry=True).public.put("a", b"a", sha256="")
+    return refused.value.message
+
+
+class Site:
+    """A web server on this machine; ``answer`` writes what a GET gets."""
+
+    def __init__(self, answer) -> None:
+        self.asked: list[str] = []
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                site.asked.append(self.path)
+                answer(self)
+
+            def log_message(self, *_args):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def site():
+    started = []
+
+    def start(answer) -> Site:
+        started.append(Site(answer))
+        return started[-1]
+
+    yield start
+    for found in started:
+        found.stop()
+
+
+def endlessly(sent: list[int]):
+    """An answer without an end; ``sent`` counts its bytes."""
+
+    def answer(handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            while True:
+                sent.append(handler.wfile.write(b"x" * 65536))
+        except OSError:
+            pass
+
+    return answer
+
+
+# --- Addresses ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "0.0.0.0",  # noqa: S104 - it leads to this machine
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "192.0.2.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::127.0.0.1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::a00:1",
+        "2002:7f00:1::",
+        "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        "2001:db8::1",
+        "fc00::1",
+        "fe80::1",
+        "fec0::1",
+        "ff02::1",
+    ],
+)
+def test_an_address_that_is_not_public(address):
+    assert not outbound.is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        PUBLIC_ADDRESS,
+        "2606:4700::1111",
+        "::ffff:93.184.215.14",
+        "64:ff9b::5db8:d70e",
+    ],
+)
+def test_a_public_address(address):
+    assert outbound.is_public(address)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "0",
+        "localhost",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "169.254.169.254",
+    ],
+)
+def test_no_spelling_of_a_private_address_is_permitted(host, settings):
+    settings.PRIVATE_HOSTS = []
+    with pytest.raises(OSError, match="not a permitted target"):
+        outbound.permitted_addresses(host, 443, encrypted=True)
+
+
+def test_a_name_with_one_private_address_is_not_permitted(resolver, settings):
+    settings.PRIVATE_HOSTS = []
+    resolver["mixed.example"] = [PUBLIC_ADDRESS, "10.0.0.1"]
+    with pytest.raises(OSError, match="not a permitted target"):
+        outbound.permitted_addresses("mixed.example", 443, encrypted=True)
+
+
+def test_a_public_host_is_asked_by_https_only(resolver):
+    resolver["cdn.example"] = [PUBLIC_ADDRESS]
+    with pytest.raises(OSError, match="not a permitted target"):
+        outbound.permitted_addresses("cdn.example", 80, encrypted=False)
+    found = outbound.permitted_addresses("cdn.example", 443, encrypted=True)
+    assert found == [PUBLIC_ADDRESS]
+
+
+@pytest.mark.parametrize(
+    ("entry", "host", "port", "is_named"),
+    [
+        ("minio.school.lan", "minio.school.lan", 9000, True),
+        ("minio.school.lan", "MinIO.School.LAN.", 443, True),
+        ("minio.school.lan:9000", "minio.school.lan", 9000, True),
+        ("minio.school.lan:9000", "minio.school.lan", 22, False),
+        ("minio.school.lan", "other.school.lan", 9000, False),
+        ("school.lan", "minio.school.lan", 9000, False),
+        ("10.0.0.5", "10.0.0.5", 80, True),
+        ("[fd00::5]:9000", "[fd00::5]", 9000, True),
+        ("[fd00::5]:9000", "fd00::5", 9001, False),
+    ],
+)
+def test_a_private_host_is_named(entry, host, port, is_named, settings):
+    settings.PRIVATE_HOSTS = [entry]
+    assert private_hosts.is_named(host, port) is is_named
+
+
+@pytest.mark.parametrize("entry", ["http://minio", "a/b", "*.lan", "me@minio", "a:b"])
+def test_an_entry_that_is_no_host_is_refused_at_start(entry, settings):
+    settings.PRIVATE_HOSTS = [entry]
+    assert "publishing.E005" in {message.id for message in run_checks()}
+    assert not private_hosts.is_named("minio", 80)
+
+
+# --- Connections ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def resolver(monkeypatch):
+    """Names to their addresses; others resolve as ever."""
+    names: dict[str, list[str]] = {}
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host, port, *args, **kwargs):
+        if host not in names:
+            return real(host, port, *args, **kwargs)
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in names[host]
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return names
+
+
+@pytest.fixture
+def connections(monkeypatch) -> list[tuple[str, int]]:
+    """The addresses that would have been connected to; nobody answers there."""
+    made: list[tuple[str, int]] = []
+
+    def create_connection(address, *_args, **_kwargs):
+        made.append(address)
+        raise OSError("nobody")
+
+    monkeypatch.setattr(
+        "urllib3.connection.connection.create_connection", create_connection
+    )
+    return made
+
+
+def client() -> outbound.Client:
+    return outbound.Client(connect=5, read=5, most=1000, seconds=60)
+
+
+def test_the_address_that_was_checked_is_connected_to(connections, monkeypatch):
+    """A name that resolves to a public address first, and to this machine then."""
+    answers = iter([PUBLIC_ADDRESS, "127.0.0.1", "127.0.0.1"])
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host, port, *args, **kwargs):
+        if host == "rebound.example":
+            host = next(answers)
+        return real(host, port, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(urllib3.exceptions.NewConnectionError):
+        client().request("GET", "https://rebound.example/")
+    assert connections == [(PUBLIC_ADDRESS, 443)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://public.example@127.0.0.1:9000/",
+        "https://127.0.0.1:9000\\@public.example/",
+        "https://2130706433:9000/",
+        "https://localhost:9000/",
+        "http://public.example/",
+    ],
+)
+def test_no_spelling_of_an_address_leads_into_this_network(
+    url, connections, resolver, settings
+):
+    settings.PRIVATE_HOSTS = []
+    resolver["public.example"] = [PUBLIC_ADDRESS]
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        client().request("GET", url)
+    assert connections == []
+
+
+def test_a_redirect_is_not_followed(site):
+    inside = site(endlessly([]))
+
+    def redirect(handler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", inside.url)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    outside = site(redirect)
+    status, body, _headers = client().request("GET", outside.url)
+    assert (status, body) == (302, b"")
+    assert (len(outside.asked), inside.asked) == (1, [])
+
+
+def test_an_answer_without_end_is_given_up(site):
+    sent: list[int] = []
+    endless = site(endlessly(sent))
+    with pytest.raises(outbound.UnusableAnswerError):
+        client().request("GET", endless.url)
+
+
+def test_a_packed_answer_counts_by_what_it_unpacks_to(site):
+    packed = gzip.compress(b"0" * 10_000_000)
+
+    def answer(handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(packed)))
+        handler.end_headers()
+        handler.wfile.write(packed)
+
+    with pytest.raises(outbound.UnusableAnswerError):
+        client().request("GET", site(answer).url)
+
+
+def test_an_answer_that_takes_too_long_is_given_up(site, monkeypatch):
+    """However often a byte arrives."""
+    clock = count(step=10)
+    monkeypatch.setattr(outbound.time, "monotonic", lambda: float(next(clock)))
+    endless = site(endlessly([]))
+    patient = outbound.Client(connect=5, read=5, most=10**12, seconds=60)
+    with pytest.raises(outbound.UnusableAnswerError):
+        patient.request("GET", endless.url)
+
+
+# --- The bucket and the CDN's address -------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_bucket_in_this_network_is_not_asked(wire, settings):
+    current = turn_on(wire.url)
+    settings.PRIVATE_HOSTS = []
+    assert not connection.check(current).ok
+    write_error(current)
+    assert wire.requests == []
+
+
+@pytest.mark.django_db
+def test_a_named_host_is_asked_at_its_port_alone(wire, settings):
+    current = turn_on(wire.url)
+    settings.PRIVATE_HOSTS = ["127.0.0.1:9"]
+    assert not connection.check(current).ok
+    assert wire.requests == []
+    settings.PRIVATE_HOSTS = [wire.url.removeprefix("http://")]
+    connection.check(current)
+    assert wire.requests
+
+
+@pytest.fixture
+def listener():
+    """An open port of this machine; `accept` fails where nobody has connected."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        found.setblocking(False)
+        yield found
+
+
+@pytest.mark.django_db
+def test_nothing_in_this_network_is_connected_to(s3, listener, settings):
+    settings.PRIVATE_HOSTS = [f"127.0.0.1:{s3.port}"]
+    inside = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    found = connection.check(settings_row(cdn_endpoint=s3.url, cdn_base_url=inside))
+    assert [step.name for step in found.steps if not step.ok] == [
+        "read through the CDN base URL"
+    ]
+    write_error(settings_row(cdn_endpoint=inside))
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+@pytest.mark.django_db
+def test_no_answer_tells_an_open_port_from_a_closed_one(wire, settings):
+    settings.PRIVATE_HOSTS = []
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    said = {
+        write_error(settings_row(cdn_endpoint=endpoint))
+        for endpoint in (
+            wire.url,
+            wire.url.replace("http://", "https://"),
+            f"https://127.0.0.1:{port}",
+            "https://no-such-host.invalid",
+        )
+    }
+    assert len(said) == 1
+    assert "MEMORA_PRIVATE_HOSTS" in said.pop()
+
+
+@pytest.mark.django_db
+def test_a_base_url_that_nobody_may_ask_reads_like_one_where_nobody_is(
+    s3, listener, settings
+):
+    settings.PRIVATE_HOSTS = [f"127.0.0.1:{s3.port}"]
+    opened = listener.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    texts = set()
+    for host in (f"127.0.0.1:{opened}", f"127.0.0.1:{port}", "no-such-host.invalid"):
+        url = f"https://{host}"
+        current = settings_row(cdn_endpoint=s3.url, cdn_base_url=url)
+        failed = [step.said for step in connection.check(current).steps if not step.ok]
+        texts.add(failed[0].replace(url, "URL"))
+    assert len(texts) == 1
+
+
+@pytest.mark.django_db
+def test_a_bucket_that_answers_without_end_is_given_up(site, monkeypatch):
+    monkeypatch.setattr(s3_session, "LARGEST_ANSWER", 100_000)
+    endless = site(endlessly([]))
+    current = settings_row(cdn_endpoint=endless.url)
+    with pytest.raises(DistributionError):
+        targets_of(current, in_a_hurry=True).public.read("plans/a.json")
+    with pytest.raises(DistributionError):
+        targets_of(current, in_a_hurry=True).public.list("plans/")
+
+
+@pytest.mark.django_db
+def test_a_packed_object_is_unpacked_to_a_limit(s3, monkeypatch):
+    current = turn_on(s3.url, cdn_private_bucket="")
+    s3.client.put_object(
+        Bucket=PUBLIC,
+        Key="plans/a.json",
+        Body=gzip.compress(b"0" * 200_000),
+        ContentEncoding="gzip",
+    )
+    bucket = targets_of(current).public
+    assert bucket.read("plans/a.json") == b"0" * 200_000
+    monkeypatch.setattr(s3_buckets, "LARGEST_ANSWER", 100_000)
+    assert bucket.read("plans/a.json") == b""
+
+
+@pytest.mark.django_db
+def test_a_test_ends_whatever_the_other_side_does(wire, settings):
+    current = turn_on(wire.url)
+    settings.CDN_TEST_SECONDS = 1
+    wire.fault = lambda _method, _path: "hang"
+    last = connection.check(current).steps[-1]
+    assert (last.name, last.ok) == ("time", False)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cdn_endpoint", "http://s3.example.org"),
+        ("cdn_endpoint", "http://10.0.0.5:9000"),
+        ("cdn_base_url", "http://cdn.example.org"),
+        ("cdn_base_url", "ftp://cdn.example.org"),
+        ("cdn_bucket", "a.example.org/x"),
+        ("cdn_private_bucket", "127.0.0.1:9000#"),
+        ("cdn_region", "x.example.org/"),
+        ("cloudflare_zone", "../../user"),
+    ],
+)
+def test_the_settings_refuse_it(field, value, settings, purges):
+    with pytest.raises(ValidationError) as refused:
+        turn_on("https://s3.example.org", **{**purges.fields(), field: value})
+    assert list(refused.value.message_dict) == [field]
+
+
+@pytest.mark.django_db
+def test_the_settings_take_a_named_host_without_https(settings):
+    settings.PRIVATE_HOSTS = ["minio.school.lan:9000"]
+    turn_on("http://minio.school.lan:9000")
