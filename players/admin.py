@@ -216,7 +216,8 @@ class PlayerAdmin(RedisMayBeAway, PlainChoices, admin.ModelAdmin):  # type: igno
 
     @admin.display(description=gettext_lazy("e-mail"), ordering="user__email")
     def email(self, player: PlayerProfile) -> str:
-        return player.user.email
+        address: str = player.user.email
+        return address
 
     @admin.display(description=gettext_lazy("state"), ordering="user__is_active")
     def state(self, player: PlayerProfile) -> SafeString:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any, ClassVar, NoReturn
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import (
     AbstractBaseUser,
     BaseUserManager,
@@ -18,8 +19,9 @@ from django.utils.translation import gettext_lazy as _
 
 from content.fields import ExactCharField, PictureField, validate_item_code
 from plans.models import AcademicPlan, Grade, Season, Stream
-from players import signals
+from players import credentials, signals
 from players.errors import AppendOnlyError
+from players.fields import CanonicalEmailField
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -49,7 +51,7 @@ class UserManager(BaseUserManager["User"]):
     def create_user(
         self, email: str, password: str | None = None, **fields: Any
     ) -> "User":
-        """A new user; addresses are compared without case.
+        """A new user; the address is stored in its canonical form.
 
         Raises:
             ValueError: no e-mail address was given.
@@ -69,17 +71,14 @@ class UserManager(BaseUserManager["User"]):
 
     @classmethod
     def normalize_email(cls, email: str | None) -> str:
-        """The whole address in lower case: two cases are one account."""
-        return (email or "").strip().lower()
-
-    def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email=self.normalize_email(username))
+        """The address in its canonical form (`players.credentials`)."""
+        return credentials.canonical_email(email or "")
 
 
 class User(AbstractBaseUser, PermissionsMixin):
     """An account: a student's, or a member of staff's."""
 
-    email = models.EmailField(_("e-mail"), unique=True)
+    email = CanonicalEmailField(_("e-mail"), unique=True)
     full_name = models.CharField(_("name"), max_length=150, blank=True)
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("Switch off instead of deleting.")
@@ -101,9 +100,32 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.full_name or self.email
 
-    def clean(self) -> None:
-        super().clean()
-        self.email = UserManager.normalize_email(self.email)
+    def set_password(self, raw_password: str | None) -> None:
+        """Hash the canonical form of a password; None makes it unusable."""
+        if raw_password is not None:
+            raw_password = credentials.canonical_password(raw_password)
+        super().set_password(raw_password)
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether the password is right, in its canonical form or as it was typed.
+
+        The typed form costs a second hash, and only where it differs. A hash of it is
+        replaced by one of the canonical form, which is no change of password.
+        """
+        if raw_password is None:
+            return super().check_password(None)
+        canonical, *typed = credentials.password_forms(raw_password)
+        if super().check_password(canonical):
+            return True
+        if not any(super(User, self).check_password(form) for form in typed):
+            return False
+        self.set_password(raw_password)
+        self._password = None
+        self.save(update_fields=["password"])
+        return True
+
+    async def acheck_password(self, raw_password: str | None) -> bool:
+        return await sync_to_async(self.check_password)(raw_password)
 
     def get_full_name(self) -> str:
         return self.full_name or self.email

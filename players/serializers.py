@@ -11,6 +11,8 @@ from django.utils.translation import gettext as _, gettext_lazy
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from players.credentials import PASSWORD_MAX_LENGTH
+from players.models import Device
 from players.models import Device, PlayerProfile
 from players.services import photos
 
@@ -71,7 +73,7 @@ class LoginBody(Body):
     """``password`` may be long, but not so long that hashing it is work."""
 
     email = TextField(max_length=254)
-    password = TextField(max_length=1000, trim_whitespace=False)
+    password = TextField(max_length=PASSWORD_MAX_LENGTH, trim_whitespace=False)
     device_name = TextField(max_length=100, required=False, allow_blank=True)
 
 

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from plans.models import AcademicPlan, Grade
-from players.models import Enrollment, PlayerProfile, PlayerWallet, User, UserManager
+from players.models import Enrollment, PlayerProfile, PlayerWallet, User
 
 
 @transaction.atomic
@@ -26,7 +26,7 @@ def create_player(
         ValidationError: the address is no address or taken, or the password is
             too weak; the messages say which field.
     """
-    user = User(email=UserManager.normalize_email(email), full_name=full_name)
+    user = User(email=User.objects.normalize_email(email), full_name=full_name)
     _require_good_password(password, user)
     user.set_password(password)
     user.full_clean()
