@@ -60,6 +60,23 @@ class MemoraAdminSite(admin.AdminSite):
 
         return super().admin_view(with_words(run_again(view)), cacheable)
 
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """Django's page, on which wrong old passwords are limited."""
+        from django.contrib.auth.views import PasswordChangeView
+
+        from players.forms import OwnPasswordForm
+
+        request.current_app = self.name
+        view: Any = PasswordChangeView.as_view(
+            form_class=OwnPasswordForm,
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        answer: TemplateResponse = view(request)
+        return answer
+
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None
     ) -> list[dict[str, Any]]:

@@ -3,11 +3,13 @@
 JSON under ``/api/`` and for the admin's scripts, pages for people.
 """
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import (
     PermissionDenied,
@@ -19,7 +21,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
 from django.utils import translation
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, ngettext
 from django.views import defaults
 
 from memora_site.api_errors import error_body
@@ -126,6 +128,29 @@ def method_not_allowed(request: HttpRequest) -> HttpResponse:
             "to the page you want from the home page."
         ),
     )
+
+
+def locked_out(
+    request: HttpRequest, _answer_so_far: HttpResponse, _credentials: Any
+) -> HttpResponse:
+    """429: too many wrong passwords of this account from this address (django-axes)."""
+    seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
+    minutes = math.ceil(seconds / 60)
+    answer = _answer(
+        request,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        title=_("Too many attempts"),
+        said=ngettext(
+            "This account's password was wrong too often on your network. Try again "
+            "in %(minutes)d minute.",
+            "This account's password was wrong too often on your network. Try again "
+            "in %(minutes)d minutes.",
+            minutes,
+        )
+        % {"minutes": minutes},
+    )
+    answer["Retry-After"] = str(seconds)
+    return answer
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:

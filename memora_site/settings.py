@@ -11,12 +11,14 @@ import hashlib
 import os
 import secrets
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import environ
 import sentry_sdk
 from celery.schedules import crontab
 from csp import constants as csp
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from memora_site import logs
@@ -317,33 +319,67 @@ XP_FIRST_COMPLETION = 5
 XP_NEW_RECORD = 10
 TRUSTED_PROXIES: int = env.int("MEMORA_TRUSTED_PROXIES", default=0)
 """How many proxies of ours stand before this server and write X-Forwarded-For."""
+
+
+def _limit(variable: str, default: str) -> tuple[int, int]:
+    """``attempts/seconds`` from the environment.
+
+    Raises:
+        ImproperlyConfigured: it is not two whole numbers from 1.
+    """
+    text: str = env(variable, default=default)
+    attempts, _slash, seconds = text.partition("/")
+    if not all(
+        part.isascii() and part.isdigit() and int(part) for part in (attempts, seconds)
+    ):
+        raise ImproperlyConfigured(
+            f"{variable} is {text!r}: write attempts/seconds, such as {default}."
+        )
+    return int(attempts), int(seconds)
+
+
+ADMIN_LOGIN_LIMIT = _limit("MEMORA_ADMIN_LOGIN_LIMIT", "10/3600")
+"""Wrong passwords of one account from one address, and how long it is then locked."""
 RATE_LIMITS = {
     # endpoint (its URL's name): (requests, seconds)
     "default": (100, 60),
-    "login_ip": (30, 60),
-    "login_account": (10, 60),
+    # Wrong passwords from one address: of a school of 800, every third student's.
+    "login_ip": _limit("MEMORA_LOGIN_ADDRESS_LIMIT", "300/300"),
+    # Refused sign-ins of one account from devices that it has not authorised.
+    "login_account": _limit("MEMORA_LOGIN_ACCOUNT_LIMIT", "10/300"),
+    # Sign-ins of one account from one device that it has authorised.
+    "login_device": _limit("MEMORA_LOGIN_DEVICE_LIMIT", "10/60"),
+    # Tokens from one address that this server may not have made.
+    "bad_token": _limit("MEMORA_BAD_TOKEN_LIMIT", "60/60"),
+    # Wrong old passwords of one member of staff who changes their password.
+    "password_change": ADMIN_LOGIN_LIMIT,
 }
 
 # --- Sign-in and security ---------------------------------------------------
 
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
+    "players.lockout.LockoutBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    {"NAME": f"players.password_validation.{name}"}
     for name in (
         "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
+        "LengthValidator",
         "CommonPasswordValidator",
         "NumericPasswordValidator",
     )
 ]
-AXES_HANDLER = "axes.handlers.cache.AxesCacheHandler"
+AXES_HANDLER = "players.lockout.LockoutHandler"
 AXES_ONLY_ADMIN_SITE = True
-AXES_FAILURE_LIMIT = 10
-AXES_COOLOFF_TIME = 1  # hours
+AXES_FAILURE_LIMIT = ADMIN_LOGIN_LIMIT[0]
+AXES_COOLOFF_TIME = timedelta(seconds=ADMIN_LOGIN_LIMIT[1])
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "players.lockout.account_of"
+AXES_CLIENT_IP_CALLABLE = "players.lockout.network_of"
+AXES_LOCKOUT_CALLABLE = "memora_site.error_views.locked_out"
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False  # its tables stay empty: the cache counts attempts
 

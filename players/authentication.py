@@ -31,7 +31,8 @@ class PlayerAuthentication(BaseAuthentication):
 
         Raises:
             NotAuthenticatedError: what was sent is no token.
-            InvalidDeviceIdError, SessionEndedError, DeviceNotAuthorizedError.
+            InvalidDeviceIdError, SessionEndedError, DeviceNotAuthorizedError,
+                RateLimitedError: see `sessions.check`.
         """
         header = request.headers.get("Authorization", "").strip()
         if not header:
@@ -49,6 +50,7 @@ class PlayerAuthentication(BaseAuthentication):
             device_id=device_id,
             endpoint=scope,
             rule=rates.rule_for(scope),
+            ip_address=callers.address_of(request._request),
         )
         structlog.contextvars.bind_contextvars(player_id=player.id)
         callers.remember_usage(request._request, usage)

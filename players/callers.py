@@ -1,10 +1,9 @@
 """What the API knows of a caller before asking who it is."""
 
-from ipaddress import ip_address
-
 from django.conf import settings
 from django.http import HttpRequest
 
+from players import addresses
 from players.services.rates import Usage
 
 
@@ -21,10 +20,13 @@ def address_of(request: HttpRequest) -> str | None:
         chain = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
         if len(chain) >= proxies:
             entry = chain[-proxies]
-    try:
-        return str(ip_address(entry.strip()))
-    except ValueError:
-        return None
+    return addresses.parse(entry)
+
+
+def network_of(request: HttpRequest) -> str | None:
+    """What the client's address is counted as, or None when there is none."""
+    address = address_of(request)
+    return None if address is None else addresses.network_of(address)
 
 
 def endpoint_of(request: HttpRequest) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.contrib.admin.forms import AdminPasswordChangeForm
 from django.contrib.auth.forms import (
     BaseUserCreationForm,
     UserChangeForm as DjangoUserChangeForm,
@@ -20,15 +21,15 @@ from django.utils.translation import gettext as _, gettext_lazy
 from content.read_only import Kept
 from plans.models import AcademicPlan, Grade
 from players.errors import InvalidDeviceIdError
+from players.fields import CanonicalEmailFormField
 from players.models import (
     DEVICE_SLOTS,
     Device,
     Enrollment,
     PlayerProfile,
     User,
-    UserManager,
 )
-from players.services import devices
+from players.services import devices, rates
 
 
 class UserCreationForm(BaseUserCreationForm):  # type: ignore[type-arg]
@@ -45,10 +46,29 @@ class UserChangeForm(DjangoUserChangeForm):  # type: ignore[type-arg]
         field_classes: dict[str, Any] = {}
 
 
+class OwnPasswordForm(AdminPasswordChangeForm):
+    """A member of staff's new password; the old one cannot be guessed here."""
+
+    def clean_old_password(self) -> str:
+        """The old password, if it is right.
+
+        Raises:
+            ValidationError: it is wrong, or it was wrong too often.
+        """
+        attempt = rates.take(password_change=f"staff-{self.user.pk}")
+        if attempt.usage is not None and not attempt.usage.is_allowed:
+            raise ValidationError(
+                rates.refusal(attempt.usage).message, code="rate_limited"
+            )
+        old: str = super().clean_old_password()
+        attempt.give_back()
+        return old
+
+
 class NewPlayerForm(forms.ModelForm):  # type: ignore[type-arg]
     """All that a new player needs: `players.services.accounts.create_player`."""
 
-    email = forms.EmailField(
+    email = CanonicalEmailFormField(
         label=gettext_lazy("e-mail"), widget=forms.EmailInput(attrs={"dir": "ltr"})
     )
     full_name = forms.CharField(
@@ -75,8 +95,8 @@ class NewPlayerForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("grade",)
 
     def clean_email(self) -> str:
-        """The address in lower case, if nobody has it."""
-        email = UserManager.normalize_email(self.cleaned_data["email"])
+        """The address in its canonical form, if nobody has it."""
+        email: str = self.cleaned_data["email"]
         if User.objects.filter(email=email).exists():
             raise ValidationError(_("Someone has this e-mail address already."))
         return email

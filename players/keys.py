@@ -61,3 +61,8 @@ def rate_limit(who: str, endpoint: str) -> str:
     ``who`` is a player's id, or another caller's prefixed one (``staff-7``).
     """
     return f"rate_limit:{{{who}}}:{endpoint}"
+
+
+def attempts(who: str, scope: str) -> str:
+    """Hash: attempts of ``who`` in the current window, ``spent`` and ``refused``."""
+    return f"rate_limit:{{{who}}}:{scope}:attempts"

@@ -12,7 +12,6 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from players.credentials import PASSWORD_MAX_LENGTH
-from players.models import Device
 from players.models import Device, PlayerProfile
 from players.services import photos
 

@@ -41,7 +41,7 @@ from players.serializers import (
     SyncedSerializer,
     WalletSerializer,
 )
-from players.services import content, devices, rates, sessions, wallet
+from players.services import content, devices, sessions, wallet
 from players.tokens import Token
 from publishing.format.encoding import iso_instant
 
@@ -104,26 +104,14 @@ class AuthViewSet(ViewSet):
     def login(self, request: Request) -> Response:
         device_id = devices.parse_device_id(request.headers.get(DEVICE_HEADER))
         body = _body(LoginBody(data=request.data))
-        ip_address = _ADDRESS(request._request)
-        usage = rates.spend_login(ip_address=ip_address, email=body["email"])
-        callers.remember_usage(request._request, usage)
-        rates.require_allowed(
-            usage,
-            note=partial(
-                audit.record,
-                SecurityEventType.RATE_LIMITED,
-                device_id=device_id,
-                ip_address=ip_address,
-                endpoint="auth-login",
-            ),
-        )
         signed_in = sessions.sign_in(
             email=body["email"],
             password=body["password"],
             device_id=device_id,
             device_name=body.get("device_name", ""),
-            ip_address=ip_address,
+            ip_address=_ADDRESS(request._request),
             now=timezone.now(),
+            report=partial(callers.remember_usage, request._request),
         )
         return Response(SignedInSerializer(signed_in).data)
 

@@ -8,11 +8,14 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 from django.conf import settings
 
 from players import store
+from players.addresses import network_of
+from players.credentials import canonical_email
 from players.errors import RateLimitedError
 
 log = structlog.get_logger(__name__)
@@ -79,23 +82,94 @@ def spend(*, who: str, scope: str) -> Usage | None:
     return usage_of(rule, count)
 
 
-def spend_login(*, ip_address: str | None, email: str) -> Usage | None:
-    """Count a sign-in by its address and by its account, before any password.
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt, spent before it is made so that a race cannot exceed a limit.
 
-    Returns:
-        The tighter of the two; None while Redis does not answer.
+    ``usage`` is that of its tightest budget; None while Redis does not answer.
     """
-    # The account's name is hashed: keys show up in logs and dumps.
-    account = hashlib.sha256(email.strip().lower().encode()).hexdigest()[:32]
-    counted = (
-        spend(who=f"ip-{ip_address or 'unknown'}", scope="login_ip"),
-        spend(who=f"account-{account}", scope="login_account"),
+
+    budgets: tuple[store.Budget, ...]
+    usage: Usage | None
+
+    def give_back(self, *scopes: str) -> None:
+        """Do not count this attempt; with ``scopes``, not in these budgets.
+
+        While Redis does not answer the attempt stays spent.
+        """
+        budgets = [
+            budget for budget in self.budgets if not scopes or budget.scope in scopes
+        ]
+        if self.usage is None or not budgets:
+            return
+        try:
+            store.give_attempt_back(budgets)
+        except store.StoreUnavailableError as error:
+            log.warning("attempt_not_given_back", error=type(error).__name__)
+
+
+def take(**who_by_scope: str) -> Attempt:
+    """Spend one attempt of each budget, or of none when one of them is used up.
+
+    Args:
+        who_by_scope: whose budget of each scope; ``RATE_LIMITS`` has the scopes.
+    """
+    rules = {scope: rule_for(scope) for scope in who_by_scope}
+    budgets = tuple(
+        store.Budget(who, scope, rules[scope].requests, rules[scope].window_ms)
+        for scope, who in who_by_scope.items()
     )
-    return min(
-        (usage for usage in counted if usage is not None),
-        key=lambda usage: usage.margin,
-        default=None,
-    )
+    if not budgets:
+        return Attempt((), None)
+    try:
+        taken, found = store.take_attempt(budgets)
+    except store.StoreUnavailableError as error:
+        log.warning("attempt_not_counted", error=type(error).__name__)
+        return Attempt(budgets, None)
+    usages = [
+        _attempts_usage(rules[budget.scope], attempts, taken=taken)
+        for budget, attempts in zip(budgets, found, strict=True)
+    ]
+    return Attempt(budgets, min(usages, key=lambda usage: usage.margin))
+
+
+def _attempts_usage(rule: Rule, attempts: store.Attempts, *, taken: bool) -> Usage:
+    requests = attempts.spent
+    if not taken and requests >= rule.requests:
+        requests = rule.requests + attempts.refused
+    return Usage(rule, requests, max(1, math.ceil(attempts.rest_ms / 1000)))
+
+
+def account_key(email: str) -> str:
+    """Whose attempts those of a typed address are: of its account, in any spelling.
+
+    Hashed, because keys show up in logs and dumps.
+    """
+    canonical = canonical_email(email)
+    return hashlib.sha256(canonical.encode(errors="replace")).hexdigest()[:32]
+
+
+def take_login(
+    *, email: str, device_id: UUID, is_own_device: bool, ip_address: str | None
+) -> Attempt:
+    """Spend an attempt to sign in, before any password is hashed.
+
+    A device that the account has authorised has a budget of its own, so that nobody
+    else can use up its owner's attempts. Others share the account's budget and, where
+    the address is known, that of their network.
+    """
+    account = account_key(email)
+    if is_own_device:
+        return take(login_device=f"account-{account}-{device_id}")
+    who = {"login_account": f"account-{account}"}
+    if ip_address is not None:
+        who["login_ip"] = network_key(ip_address)
+    return take(**who)
+
+
+def network_key(ip_address: str) -> str:
+    """Whose attempts those from an address are: of its network."""
+    return f"ip-{network_of(ip_address)}"
 
 
 def require_allowed(usage: Usage | None, *, note: Callable[[], None]) -> None:

@@ -1,5 +1,6 @@
 """Signing in and out: one session per player, and the last sign-in wins (DESIGN 6)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -7,7 +8,9 @@ from typing import ClassVar
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from content.errors import MemoraError
@@ -18,6 +21,7 @@ from players.errors import (
     InvalidCredentialsError,
     NotAPlayerError,
     SessionEndedError,
+    StoreAwayError,
 )
 from players.models import (
     Device,
@@ -25,7 +29,6 @@ from players.models import (
     SecurityEventType,
     Session,
     User,
-    UserManager,
 )
 from players.services import rates, sign_in_state
 from players.services.devices import claim_slot, lock_player
@@ -66,39 +69,69 @@ def sign_in(
     device_name: str = "",
     ip_address: str | None = None,
     now: datetime,
+    report: Callable[[Usage | None], None] = lambda _usage: None,
 ) -> SignedIn:
     """Start the player's session on this device, ending any other.
 
-    The very first sign-in authorises its device; after that only staff do.
+    The very first sign-in authorises its device; after that only staff do. Wrong
+    passwords are limited (`rates.take_login`); a refusal costs no hash.
+
+    Args:
+        report: told what is left of the limit, None while Redis does not answer.
 
     Raises:
+        RateLimitedError: too many refused sign-ins; says how long to wait.
         InvalidCredentialsError: e-mail or password is wrong.
         AccountInactiveError, NotAPlayerError: the password is right, but the
             account is switched off, or no student's.
         DeviceNotAuthorizedError: the device is not one of the player's.
         StoreAwayError: Redis does not answer; nothing has changed.
     """
-    user = User.objects.filter(email=UserManager.normalize_email(email)).first()
+    own_device = Device.objects.filter(player__user=OuterRef("pk"), device_id=device_id)
+    user = (
+        User.objects.filter(email=email)
+        .annotate(is_own_device=Exists(own_device))
+        .first()
+    )
+    note = partial(
+        audit.record,
+        user_id=user.pk if user else None,
+        device_id=device_id,
+        ip_address=ip_address,
+    )
+    attempt = rates.take_login(
+        email=email,
+        device_id=device_id,
+        is_own_device=user is not None and user.is_own_device,
+        ip_address=ip_address,
+    )
+    report(attempt.usage)
+    rates.require_allowed(
+        attempt.usage,
+        note=partial(note, SecurityEventType.RATE_LIMITED, endpoint="auth-login"),
+    )
     try:
         player_id = _require_player(user, password)
-        return _start(player_id, device_id, device_name, ip_address, now)
+        signed_in = _start(player_id, device_id, device_name, ip_address, now)
     except MemoraError as refusal:
-        audit.record(
-            SecurityEventType.REFUSED,
-            user_id=user.pk if user else None,
-            device_id=device_id,
-            ip_address=ip_address,
-            code=refusal.code,
-        )
+        note(SecurityEventType.REFUSED, code=refusal.code)
+        if isinstance(refusal, StoreAwayError):
+            attempt.give_back()
+        elif not isinstance(refusal, InvalidCredentialsError):
+            # The right password: no guess, but hashing it is limited by account.
+            attempt.give_back("login_ip")
         raise
+    except Exception:
+        attempt.give_back()
+        raise
+    attempt.give_back("login_ip", "login_account")
+    return signed_in
 
 
 def _require_player(user: User | None, password: str) -> int:
     """The player's id, if the password is right and the account may play."""
-    if user is None:
-        # Hash all the same: the time taken must not tell which addresses exist.
-        User().set_password(password)
-    if user is None or not user.check_password(password):
+    # An unknown address costs the same hashes: the time must not tell which exist.
+    if not (user or _nobody()).check_password(password) or user is None:
         raise InvalidCredentialsError(_("The e-mail or the password is wrong."))
     if not user.is_active:
         raise _inactive()
@@ -110,6 +143,13 @@ def _require_player(user: User | None, password: str) -> int:
             _("This account is not a student's. Staff sign in to the admin.")
         )
     return player_id
+
+
+def _nobody() -> User:
+    """An account that no password opens."""
+    user = User()
+    user.set_unusable_password()
+    return user
 
 
 def _inactive() -> AccountInactiveError:
@@ -149,7 +189,7 @@ def _start(
             % {"device": device_id},
             details={"device_id": str(device_id)},
         )
-    token = tokens.new(player_id)
+    token = tokens.new(player_id, key=settings.SECRET_KEY)
     new = {"token_sha256": token.sha256, "device": device, "created_at": now}
     session: Session | None = Session.objects.filter(player=profile).first()
     if session is None:
@@ -232,14 +272,22 @@ def end_sessions_of_users(user_ids: list[int]) -> None:
 
 
 def check(
-    *, token: Token, device_id: UUID, endpoint: str, rule: Rule
+    *,
+    token: Token,
+    device_id: UUID,
+    endpoint: str,
+    rule: Rule,
+    ip_address: str | None = None,
 ) -> tuple[Player, Usage | None]:
     """The player behind a request, and what is left of their rate limit.
 
     One round trip to Redis; when Redis has lost the state or does not answer, the
-    database decides, and Redis learns it again.
+    database decides, and Redis learns it again. Tokens that this server may not have
+    made are limited for each network before the database is asked; while Redis does
+    not answer they are not.
 
     Raises:
+        RateLimitedError: too many bad tokens came from this address.
         SessionEndedError: the token's session is not the player's, or not any more.
         DeviceNotAuthorizedError: the session is another device's.
     """
@@ -259,12 +307,38 @@ def check(
         return Player(token.player_id, device_id), rates.usage_of(rule, found.count)
     if found.seen is not store.Seen.UNKNOWN:
         _require(found.seen)
+    attempt = _take_guess(token, ip_address)
     state = sign_in_state.read(token.player_id)
     if found.lease:
         _warm(token.player_id, found.lease, state)
     _require(_compare(token, device_id, state))
+    attempt.give_back()
     usage = rates.spend(who=str(token.player_id), scope=endpoint)
     return Player(token.player_id, device_id), usage
+
+
+def _take_guess(token: Token, ip_address: str | None) -> rates.Attempt:
+    """Count a token that may be made up, until it is known to be good.
+
+    Tokens of ours are not counted: whoever else sends bad ones from the same address
+    cannot have them refused.
+
+    Raises:
+        RateLimitedError: too many bad tokens came from this network.
+    """
+    if ip_address is None or token.is_made_with(settings.SECRET_KEY):
+        return rates.take()
+    attempt = rates.take(bad_token=rates.network_key(ip_address))
+    rates.require_allowed(
+        attempt.usage,
+        note=partial(
+            audit.record,
+            SecurityEventType.RATE_LIMITED,
+            ip_address=ip_address,
+            endpoint="bad_token",
+        ),
+    )
+    return attempt
 
 
 def _warm(player_id: int, lease: str, state: sign_in_state.SignInState) -> None:

@@ -178,7 +178,7 @@ def _insert(*addresses: str) -> list[int]:
 def _migrate() -> None:
     from django.apps import apps
 
-    migration = importlib.import_module("players.migrations.0004_canonical_emails")
+    migration = importlib.import_module("players.migrations.0007_canonical_emails")
     migration.store_canonical_emails(apps, connection.schema_editor())
 
 

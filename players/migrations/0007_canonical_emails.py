@@ -45,7 +45,7 @@ def store_canonical_emails(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("players", "0003_ids_exact"),
+        ("players", "0006_photo_names"),
     ]
 
     operations = [

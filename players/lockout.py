@@ -1,0 +1,92 @@
+"""django-axes, as Memora uses it for the admin's sign-in.
+
+Wrong passwords are counted for each account and address together: whoever guesses
+locks the account for their own address only. The account is counted in its canonical
+form, an IPv6 address as its /64. While Redis does not answer nobody is locked out, as
+with every other limit (`players.services.rates`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from axes.backends import AxesStandaloneBackend
+from axes.handlers.cache import AxesCacheHandler
+from django.contrib.auth.hashers import make_password
+from django.http import HttpRequest
+
+from players import callers, credentials
+from players.models import User
+from players.services import rates
+from players.store import StoreUnavailableError
+
+log = structlog.get_logger(__name__)
+
+USERNAME_FIELD = "username"
+
+
+def account_of(request: HttpRequest, given: Mapping[str, Any] | None = None) -> str:
+    """``AXES_USERNAME_CALLABLE``: the account whose failures count together, hashed.
+
+    A hash also keeps account and address apart: axes joins them without a separator.
+    """
+    found = (request.POST if given is None else given).get(USERNAME_FIELD) or ""
+    return rates.account_key(str(found))
+
+
+def network_of(request: HttpRequest) -> str | None:
+    """``AXES_CLIENT_IP_CALLABLE``: the network whose failures count together."""
+    return callers.network_of(request)
+
+
+class LockoutHandler(AxesCacheHandler):
+    """Counts failures in Redis, through Django's cache."""
+
+    def get_failures(
+        self, request: HttpRequest, credentials: dict[str, Any] | None = None
+    ) -> int:
+        """Failures so far; 0 while Redis does not answer."""
+        try:
+            return int(super().get_failures(request, credentials))
+        except StoreUnavailableError as error:
+            log.warning("lockout_not_checked", error=type(error).__name__)
+            return 0
+
+    def user_login_failed(
+        self,
+        sender: Any,
+        credentials: dict[str, Any],
+        request: HttpRequest | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Count a failure; nothing while Redis does not answer."""
+        try:
+            super().user_login_failed(sender, credentials, request, **kwargs)
+        except StoreUnavailableError as error:
+            log.warning("lockout_not_counted", error=type(error).__name__)
+
+
+class LockoutBackend(AxesStandaloneBackend):
+    """Refuses a locked account before any password is hashed."""
+
+    def authenticate(
+        self,
+        request: HttpRequest,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """None: Django's own backend goes on.
+
+        For an unknown account that one hashes the password once; for a known one
+        `User.check_password` tries every form of it. The rest is hashed here, so that
+        the time does not tell which accounts exist.
+
+        Raises:
+            PermissionDenied: the account is locked for this address.
+        """
+        super().authenticate(request, username=username, password=password, **kwargs)
+        _first, *others = credentials.password_forms(password or "")
+        if others and not User.objects.filter(email=username or "").exists():
+            for form in others:
+                make_password(form)
