@@ -44,6 +44,11 @@ SECRET_TEXT = (
         re.compile(r"(?<!\w)(Bearer|Basic)\s++[^\s\"',;]++", re.IGNORECASE),
         rf"\1 {REMOVED}",
     ),
+    # A session token (`players.tokens`), wherever it stands
+    (
+        re.compile(r"(?<![\w.-])[1-9][0-9]{0,17}\.[A-Za-z0-9_-]{43}(?![\w-])"),
+        REMOVED,
+    ),
     # "Authorization: …", "Cookie: a=b; c=d": to the end of the line or the quotation
     (
         re.compile(
@@ -62,6 +67,8 @@ SECRET_TEXT = (
         ),
         rf"\1{REMOVED}",
     ),
+    # ?q=…: the admin searches for students by name
+    (re.compile(r"(?<=[?&])(q=)[^\s&\"']++"), rf"\1{REMOVED}"),
     # redis://user:password@host
     (re.compile(r"(?<!\w)(\w++://)(?:[^\s/@]*+@)++"), rf"\1{REMOVED}@"),
     (

@@ -15,13 +15,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import environ
-import sentry_sdk
 from celery.schedules import crontab
 from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from memora_site import logs
+from memora_site import error_reports, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -491,10 +490,4 @@ vars().update(EMAIL_CONFIG)
 EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not hold up a build
 DEFAULT_FROM_EMAIL: str = env("DEFAULT_FROM_EMAIL", default="memora@localhost")
 if SENTRY_DSN := env("SENTRY_DSN", default=""):
-    sentry_sdk.init(
-        dsn=SENTRY_DSN,
-        environment=ENVIRONMENT,
-        send_default_pii=False,
-        # A frame of the upload holds the keys of the CDN.
-        include_local_variables=False,
-    )
+    error_reports.init(SENTRY_DSN, ENVIRONMENT)
