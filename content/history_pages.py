@@ -18,15 +18,11 @@ from django.views.decorators.http import require_POST
 from content import past, reverting
 from content.errors import MemoraError
 from content.models import Node, NodeKind
+from content.parsing import as_key
 from content.past import Edit
 
 EDITS_PER_PAGE = 25
 _STAGE_RIGHTS = ("add", "change", "delete")
-
-
-def as_key(text: str) -> int:
-    """The primary key in an address; 0, which nothing has, for anything else."""
-    return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 class HistoryPages:

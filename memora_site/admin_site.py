@@ -1,11 +1,15 @@
 """The admin, as ours: its name, its templates, its choosers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import actions
 from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.contrib.admin.views.main import ChangeList
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -40,6 +44,39 @@ def delete_selected(
     return page
 
 
+class CheckedFilters(ChangeList):
+    """A list whose filters may hold any value.
+
+    Django lets a number that no column holds (``?created_at__year=-1``) reach the
+    database; here it is answered as every other wrong filter is, by the list without
+    it.
+    """
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        with _as_wrong_filter():
+            return super().get_filters(request)
+
+    def get_results(self, request: HttpRequest) -> None:
+        with _as_wrong_filter():
+            super().get_results(request)
+
+
+class CheckedLists:
+    """For a `ModelAdmin`: its list has `CheckedFilters`."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        found = super().get_changelist(request, **kwargs)  # type: ignore[misc]
+        return type("CheckedChangeList", (CheckedFilters, found), {})
+
+
+@contextmanager
+def _as_wrong_filter() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise IncorrectLookupParameters(error) from error
+
+
 class MemoraAdminSite(admin.AdminSite):
     """Django's admin under Memora's name."""
 
@@ -51,6 +88,15 @@ class MemoraAdminSite(admin.AdminSite):
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
         self.add_action(delete_selected)
+
+    def register(
+        self, model_or_iterable: Any, admin_class: Any = None, **options: Any
+    ) -> None:
+        """As Django's, with `CheckedFilters` in the lists of every model."""
+        base = admin_class or admin.ModelAdmin
+        checked = type(base.__name__, (CheckedLists, base), {})
+        checked.__module__ = base.__module__
+        super().register(model_or_iterable, checked, **options)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Every page and door goes through here: a lost race is run again, and a

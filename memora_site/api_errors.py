@@ -7,14 +7,14 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import DatabaseError, InterfaceError
 from django.http import Http404
 from django.utils.translation import gettext as _
-from redis.exceptions import RedisError
+from redis import exceptions as redis_errors
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from content.errors import MemoraError
+from content.locks import is_unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +64,24 @@ _CODE_OF_STATUS = {
 }
 
 
+_REDIS_AWAY = (
+    redis_errors.ConnectionError,
+    redis_errors.TimeoutError,
+    redis_errors.ReadOnlyError,
+    redis_errors.OutOfMemoryError,
+)
+
+
+def _is_unavailable(error: Exception) -> bool:
+    """Whether the database or Redis cannot answer now; any other error is a fault."""
+    return (
+        is_unavailable(error)
+        or isinstance(error, _REDIS_AWAY)
+        # Redis refuses writes while it cannot save them.
+        or (isinstance(error, redis_errors.ResponseError) and "MISCONF" in str(error))
+    )
+
+
 def error_body(
     code: str, message: str, details: dict[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -75,7 +93,12 @@ def error_body(
 
 
 def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | None:
-    """DRF's hook: the answer to ``error``; None lets an unknown one be a 500."""
+    """DRF's hook: the answer to ``error``.
+
+    Only a database or Redis that cannot be reached is 503, "try again". None for an
+    unknown error, also one of the database's others (data it refuses, a wrong query):
+    Django then answers 500 and logs the traceback.
+    """
     headers: dict[str, str] = {}
     match error:
         case MemoraError():
@@ -104,7 +127,7 @@ def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | 
                 headers["Retry-After"] = str(int(wait) or 1)
             if challenge := getattr(error, "auth_header", None):
                 headers["WWW-Authenticate"] = challenge
-        case RedisError() | DatabaseError() | InterfaceError():
+        case _ if _is_unavailable(error):
             log.error("api_dependency_unavailable", error=type(error).__name__)
             status = 503
             body = error_body(

@@ -18,6 +18,7 @@ from content import outline
 from content.admin.tree_search import Search
 from content.folding import fold
 from content.models import Node
+from content.parsing import is_key
 from memora_site import health
 from plans.models import AcademicPlan
 from publishing.pages.dashboard_pages import headlines
@@ -117,7 +118,7 @@ def recent(user_pk: Any) -> list[Recent]:
     rows = own.order_by("-action_time").values_list("object_id", "action_time")
     when: dict[int, datetime] = {}
     for object_id, moment in rows[:_RECENT_ENTRIES]:
-        if object_id is not None and object_id.isdecimal():
+        if object_id is not None and is_key(object_id):
             when.setdefault(int(object_id), moment)
     nodes = outline.with_above(Node.objects.filter(outline.outside_trash()))
     found = nodes.in_bulk(list(when))

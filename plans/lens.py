@@ -14,6 +14,7 @@ from content.kinds import Kind
 from content.lenses import Sight
 from content.models import Node
 from content.outline import Row, count_visible
+from content.parsing import as_key
 from content.tree import ContentNode
 from plans import queries, wording
 from plans.access import Override
@@ -31,9 +32,7 @@ class PlanLens:
 
     def see(self, choice: str, rows: Sequence[Row]) -> Mapping[int, Sight]:
         """Five queries."""
-        if not (choice.isdecimal() and len(choice) < 19):
-            return {}
-        plan_pk = int(choice)
+        plan_pk = as_key(choice)
         if not AcademicPlan.objects.filter(pk=plan_pk).exists():
             return {}
         overrides = queries.load_overrides(plan_pk)

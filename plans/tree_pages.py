@@ -22,9 +22,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext, pgettext
 
 from content import outline
-from content.admin.tree_search import is_key, opened_of
+from content.admin.tree_search import opened_of
 from content.models import Node, NodeKind
 from content.outline import Branch
+from content.parsing import is_key
 from plans import lens, queries, services, wording
 from plans.access import Override
 from plans.explain import Absence, Explained

@@ -20,6 +20,7 @@ from players.forms import (
     DeviceFormSet,
     EnrollmentForm,
     EnrollmentFormSet,
+    EntitlementForm,
     NewPlayerForm,
     UserChangeForm,
     UserCreationForm,
@@ -174,6 +175,7 @@ class EnrollmentInline(PlainChoices, admin.TabularInline):  # type: ignore[type-
 
 class EntitlementInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Entitlement
+    form = EntitlementForm
     fields = ("item", "valid_until", "created_at")
     readonly_fields = ("created_at",)
     extra = 0

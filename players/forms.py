@@ -1,5 +1,6 @@
 """The admin's forms for accounts and players."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from django.forms.models import BaseInlineFormSet
 from django.utils.html import format_html
 from django.utils.translation import gettext as _, gettext_lazy
 
+from content.parsing import EARLIEST, LATEST
 from content.read_only import Kept
 from plans.models import AcademicPlan, Grade
 from players.errors import InvalidDeviceIdError
@@ -26,6 +28,7 @@ from players.models import (
     DEVICE_SLOTS,
     Device,
     Enrollment,
+    Entitlement,
     PlayerProfile,
     User,
 )
@@ -153,6 +156,21 @@ class DeviceFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
 
     def validate_unique(self) -> None:
         """Said by `clean`, at the row."""
+
+
+class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A right to something sold, until a time that every time zone has."""
+
+    class Meta:
+        model = Entitlement
+        fields = ("item", "valid_until")
+
+    def clean_valid_until(self) -> datetime | None:
+        until: datetime | None = self.cleaned_data["valid_until"]
+        if until is not None and not EARLIEST <= until <= LATEST:
+            said = self.fields["valid_until"].error_messages["invalid"]
+            raise ValidationError(said, code="invalid")
+        return until
 
 
 class EnrollmentForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from content.parsing import MOST_KEY, whole_number
 from players.credentials import PASSWORD_MAX_LENGTH
 from players.models import Device, PlayerProfile
 from players.services import photos
@@ -77,7 +78,7 @@ class LoginBody(Body):
 
 
 class DeviceBody(Body):
-    player_id = WholeNumberField(min_value=1, max_value=10**18)
+    player_id = WholeNumberField(min_value=1, max_value=MOST_KEY)
     device_id = TextField(max_length=100)
     device_name = TextField(max_length=100, required=False, allow_blank=True)
 
@@ -93,8 +94,18 @@ class SyncBody(Body):
     force = FlagField(required=False, default=False)
 
 
+class QueryNumberField(serializers.IntegerField):
+    """A whole number in a query: ASCII digits, where DRF would take ``" ٣.0"``."""
+
+    def to_internal_value(self, data: Any) -> int:
+        number = whole_number(data) if isinstance(data, str) else None
+        if number is None:
+            self.fail("invalid")
+        return number
+
+
 class DeviceQuery(serializers.Serializer[Any]):
-    player_id = serializers.IntegerField(min_value=1, max_value=10**18)
+    player_id = QueryNumberField(min_value=1)
 
 
 # --- What answers are made of ---------------------------------------------------

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from content.kinds import ID_MAX_LENGTH
+from content.kinds import IdProblem, id_problem
+from content.parsing import instant, whole_number
 from progress.errors import InvalidBodyError
 from progress.memory import RATINGS
 from progress.services.reviews import Rating
@@ -58,14 +59,14 @@ def ratings(body: Any) -> list[Rating]:
 
 def due_limit(query: Mapping[str, str]) -> int:
     """The ``limit`` of a query, 1 to 100; 20 when it says none."""
-    text = query.get("limit", str(DUE_LIMIT))
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= DUE_MOST:
+    limit = whole_number(query.get("limit", str(DUE_LIMIT)), least=1, most=DUE_MOST)
+    if limit is None:
         raise InvalidBodyError(
             _("“limit” must be a whole number from 1 to %(most)d.")
             % {"most": DUE_MOST},
             field="limit",
         )
-    return int(text)
+    return limit
 
 
 def _rating(entry: Any, at: str) -> Rating:
@@ -91,7 +92,8 @@ def _object(value: Any, allowed: set[str], *, field: str) -> dict[str, Any]:
         )
     unknown = sorted(set(value) - allowed)
     if unknown:
-        name = f"{field}.{unknown[0]}" if field else unknown[0]
+        shown = unknown[0][:100]
+        name = f"{field}.{shown}" if field else shown
         raise InvalidBodyError(
             _("“%(field)s” is not known here: use %(allowed)s.")
             % {"field": name, "allowed": ", ".join(sorted(allowed))},
@@ -116,7 +118,7 @@ def _whole(
 
 def _id(found: Mapping[str, Any], name: str, at: str) -> str:
     value = found.get(name)
-    if not isinstance(value, str) or not 1 <= len(value) <= ID_MAX_LENGTH:
+    if not isinstance(value, str) or (id_problem(value) is IdProblem.MALFORMED):
         raise InvalidBodyError(
             _("“%(field)s” must be an id.") % {"field": f"{at}.{name}"},
             field=f"{at}.{name}",
@@ -128,11 +130,8 @@ def _instant(found: Mapping[str, Any], field: str) -> datetime | None:
     value = found.get("reviewed_at")
     if value is None:
         return None
-    try:
-        moment = datetime.fromisoformat(value)
-        if moment.utcoffset() is None:
-            raise ValueError("no time zone")
-    except (TypeError, ValueError):
+    moment = instant(value)
+    if moment is None:
         raise InvalidBodyError(
             _(
                 "“%(field)s” must be an ISO 8601 time with its zone, such as "
@@ -140,5 +139,5 @@ def _instant(found: Mapping[str, Any], field: str) -> datetime | None:
             )
             % {"field": field},
             field=field,
-        ) from None
+        )
     return moment

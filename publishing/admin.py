@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from content.badges import badge
-from content.history_pages import as_key
+from content.parsing import as_key, is_key
 from content.read_only import ReadOnly, ReadOnlyAdmin, readable_json
 from plans.admin import AcademicPlanAdmin
 from plans.models import AcademicPlan
@@ -269,7 +269,7 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
         plan_pk = request.resolver_match and request.resolver_match.kwargs.get(
             "object_id"
         )
-        if plan_pk is None or not str(plan_pk).isdecimal():
+        if plan_pk is None or not is_key(str(plan_pk)):
             return runs.none()
         last = runs.filter(plan_id=plan_pk).order_by("-created_at", "-pk")[:5]
         return runs.filter(pk__in=[run.pk for run in last]).select_related("started_by")

@@ -20,6 +20,7 @@ from content.forms import COMMON_FIELDS, NODE_FIELDS, NodeForm, StageForm
 from content.kinds import Kind
 from content.lesson_notes import notes_of
 from content.models import ACCESS_FIELDS, LessonStage, Node
+from content.parsing import is_key, whole_number
 
 _MOST_EMPTY_STAGES = 10
 
@@ -53,9 +54,8 @@ class StageInline(SortableStackedInline):
     def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
         """Empty stages to fill in where no script adds them: ``?stages=2``."""
         asked = request.GET.get("stages", "")
-        if not asked.isdecimal() or len(asked) > 3:
-            return self.extra
-        return min(int(asked), _MOST_EMPTY_STAGES)
+        stages = whole_number(asked)
+        return self.extra if stages is None else min(stages, _MOST_EMPTY_STAGES)
 
     @property
     def media(self) -> Media:
@@ -115,9 +115,7 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
         if not asked:
             return None
         parent: Node | None = (
-            Node.objects.filter(pk=asked).first()
-            if asked.isdecimal() and len(asked) < 19
-            else None
+            Node.objects.filter(pk=asked).first() if is_key(asked) else None
         )
         if parent is None:
             raise StructureError(

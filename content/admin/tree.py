@@ -28,7 +28,6 @@ from content.admin.tree_changes import MOST_LOGGED, TreeChanges, count_lessons
 from content.admin.tree_search import (
     STATES,
     Search,
-    is_key,
     matching,
     one_of,
     opened_of,
@@ -39,6 +38,7 @@ from content.history_pages import NodeHistory
 from content.kinds import Kind
 from content.models import Node, NodeKind
 from content.outline import Branch, Row
+from content.parsing import is_key
 
 _PLACES = 30
 

@@ -17,11 +17,12 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from content import copying, kinds, locks, places, services, undo
 from content.admin.lesson import NodePage
-from content.admin.tree_search import is_key, way_to
+from content.admin.tree_search import way_to
 from content.admin.tree_values import CHANGES, Change, question_of
 from content.errors import StructureError
 from content.kinds import Kind
 from content.models import Node, NodeKind
+from content.parsing import is_key
 
 MOST_CHOSEN = 500
 """How many rows one request may change."""

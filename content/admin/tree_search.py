@@ -12,6 +12,7 @@ from content import outline
 from content.folding import fold
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind
+from content.parsing import is_key
 
 _MOST_OPEN = 500
 STATES = (
@@ -81,10 +82,6 @@ def matching(words: str) -> Q:
     for word in fold(words).split():
         titled &= Q(title_folded__contains=word)
     return titled | Q(public_id__istartswith=words)
-
-
-def is_key(text: str) -> bool:
-    return text.isdecimal() and text.isascii() and len(text) < 19
 
 
 def one_of(asked: str | None, known: Sequence[str]) -> str:

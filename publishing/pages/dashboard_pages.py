@@ -19,6 +19,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.translation import get_language, gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
+from content.parsing import as_key
 from publishing import sync_log
 from publishing.models import SyncLog
 from publishing.pages.asking import ask_to_retry, ask_worker
@@ -88,7 +89,7 @@ def retry(request: HttpRequest) -> HttpResponse:
     """Try one failed or dead run again, now."""
     _require_retry(request)
     pk = request.POST.get("entry", "")
-    entry = get_object_or_404(SyncLog, pk=int(pk) if pk.isdecimal() else 0)
+    entry = get_object_or_404(SyncLog, pk=as_key(pk))
     if not sync_log.can_retry(entry):
         raise Http404
     if ask_to_retry(request, entry):

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from content.parsing import whole_number
 from plans.models import AcademicPlan
 from publishing.building import rollback
 from publishing.building.rollback import RollbackError
@@ -63,12 +64,12 @@ def page(
 
 
 def _make_current(request: HttpRequest, plan: AcademicPlan) -> None:
-    number = request.POST.get("generation", "")
-    if not number.isdecimal():
+    number = whole_number(request.POST.get("generation", ""))
+    if number is None:
         messages.error(request, _("Choose a generation of the list."))
         return
     try:
-        rollback.make_current(plan.public_id, int(number), by=_person(request))
+        rollback.make_current(plan.public_id, number, by=_person(request))
     except RollbackError as error:
         messages.error(request, str(error))
     except OSError as error:

@@ -31,6 +31,7 @@ from content.badges import LOCK, badge
 from content.fields import CanonicalJSONEncoder
 from content.kinds import Kind
 from content.models import Node, SubjectState
+from content.parsing import whole_number
 from content.stage_configs import ConfigError, clean_config
 from content.tree import Stage
 from plans.models import AcademicPlan
@@ -537,10 +538,8 @@ def _typed_stage(number: int, kind: str, stage: dict[str, Any], config: Any) -> 
 
 
 def _whole(value: Any, otherwise: int) -> int:
-    text = str(value)
-    return (
-        int(text) if text.isascii() and text.isdigit() and len(text) < 7 else otherwise
-    )
+    found = whole_number(str(value), most=999_999)
+    return otherwise if found is None else found
 
 
 def words() -> dict[str, str]:

@@ -1,10 +1,23 @@
 """Answers where no view answered: JSON for the API, pages for people."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+)
 from django.http import HttpRequest
 from django.test import Client
-from django.urls import path, reverse
+from django.urls import clear_url_caches, path, reverse
+from redis import exceptions as redis_errors
+from rest_framework.viewsets import ViewSet
 
 from memora_site import urls
 from players.models import User
@@ -104,6 +117,89 @@ def test_the_root_leads_to_the_admin(client: Client):
 
     assert response.status_code == 302
     assert response["Location"] == "/admin/"
+
+
+# --- A database or Redis that fails ---------------------------------------------------
+
+AWAY = [
+    OperationalError(2002, "Can't connect to server"),
+    OperationalError(2006, "Server has gone away"),
+    OperationalError(2013, "Lost connection to server during query"),
+    OperationalError(1040, "Too many connections"),
+    OperationalError(1205, "Lock wait timeout exceeded"),
+    OperationalError(1213, "Deadlock found"),
+    OperationalError("database is locked"),
+    OperationalError("unable to open database file"),
+    InterfaceError(0, ""),
+    redis_errors.ConnectionError("refused"),
+    redis_errors.TimeoutError("too slow"),
+    redis_errors.BusyLoadingError("loading"),
+    redis_errors.ReadOnlyError("a replica"),
+    redis_errors.ResponseError("MISCONF Redis is configured to save"),
+]
+FAULTS = [
+    OperationalError(1054, "Unknown column 'hunter2'"),
+    OperationalError(1267, "Illegal mix of collations"),
+    OperationalError("no such column: hunter2"),
+    DataError(1406, "Data too long"),
+    IntegrityError(1062, "Duplicate entry 'hunter2'"),
+    ProgrammingError(1146, "No such table"),
+    DatabaseError("hunter2"),
+    redis_errors.ResponseError("WRONGTYPE hunter2"),
+    redis_errors.DataError("hunter2"),
+]
+
+
+class Failing(ViewSet):
+    """Raises what it is given."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+    error: Exception
+
+    def list(self, _request):
+        raise self.error
+
+
+@pytest.fixture
+def failing(broken: Client, monkeypatch) -> Callable[[Exception], Any]:
+    """The API's answer where the database or Redis raises this error."""
+    view = Failing.as_view({"get": "list"})
+    monkeypatch.setattr(
+        Broken, "urlpatterns", [path("api/v1/failing/", view), *Broken.urlpatterns]
+    )
+    clear_url_caches()
+
+    def ask(error: Exception) -> Any:
+        monkeypatch.setattr(Failing, "error", error, raising=False)
+        return broken.get("/api/v1/failing/")
+
+    return ask
+
+
+@pytest.mark.parametrize("error", AWAY, ids=repr)
+def test_a_service_that_is_away_is_503_try_again(failing, error: Exception):
+    answer = failing(error)
+
+    assert (answer.status_code, answer.json()["error_code"]) == (
+        503,
+        "SERVICE_UNAVAILABLE",
+    )
+    assert answer["Retry-After"] == "5"
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=repr)
+def test_any_other_error_of_a_service_is_500_and_logged_with_its_traceback(
+    failing, error: Exception, caplog
+):
+    answer = failing(error)
+
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
+    assert b"hunter2" not in answer.content
+    assert any(
+        record.exc_info and record.exc_info[1] is error for record in caplog.records
+    )
 
 
 # --- Pages for people -----------------------------------------------------------------

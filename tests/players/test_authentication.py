@@ -96,7 +96,7 @@ def test_without_redis_nobody_signs_in_or_out_and_nothing_changes(warm, no_redis
 
 def test_without_the_database_the_answer_is_503(warm, redis_client, monkeypatch):
     def away(_player_id):
-        raise OperationalError("gone away")
+        raise OperationalError(2006, "gone away")
 
     redis_client.flushdb()
     monkeypatch.setattr(sign_in_state, "read", away)

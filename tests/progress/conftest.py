@@ -125,6 +125,16 @@ class Phone:
             f"/api/v1/{path}", body, format="json", headers=headers
         )
 
+    def send_bytes(self, path: str, body: bytes) -> Any:
+        """The answer to a body as it is."""
+        return self._client.generic(
+            "POST",
+            f"/api/v1/{path}",
+            body,
+            content_type="application/json",
+            headers=self._headers,
+        )
+
 
 @pytest.fixture
 def phone(student, django_capture_on_commit_callbacks) -> Phone:
