@@ -24,7 +24,7 @@ from content.errors import CurriculumError, MemoraError
 from content.kept_uploads import UploadGoneError
 from content.lesson_sheet import SheetReport
 from content.models import Node, NodeKind
-from content.sheet_files import CSV, XLSX
+from content.sheet_files import CSV, XLSX, SheetError
 
 CURRICULUM, SHEET = "curriculum", "sheet"
 _TYPES = {
@@ -88,7 +88,10 @@ def _page(
 
 
 def export(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
-    """A subject's curriculum file (``json``), or its lessons (``xlsx``, ``csv``)."""
+    """A subject's curriculum file (``json``), or its lessons (``xlsx``, ``csv``).
+
+    Lessons that a spreadsheet cannot hold are refused in words (400).
+    """
     if not may_look(request):
         raise PermissionDenied
     if kind not in _TYPES:
@@ -97,7 +100,10 @@ def export(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     if kind == "json":
         data, name = export_curriculum(subject.public_id), "curriculum"
     else:
-        data, name = lesson_sheet.export_lessons(subject, kind), "lessons"
+        try:
+            data, name = lesson_sheet.export_lessons(subject, kind), "lessons"
+        except SheetError as refusal:
+            return _page(request, status=400, refusal=refusal)
     return HttpResponse(
         data,
         content_type=_TYPES[kind],

@@ -6,27 +6,38 @@ written under the locks every edit of content takes.
 """
 
 import copy
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import structlog
+import tablib
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from import_export import fields, resources, widgets
 
 from content import history, locks, sheet_files
+from content.folding import fold
 from content.models import Node, NodeKind
-from content.sheet_files import XLSX, SheetError, as_csv, as_xlsx
+from content.sheet_cells import Content, OddCell, with_line_feeds
+from content.sheet_files import XLSX, Sheet, SheetError, as_csv, as_xlsx
+from content.sheet_losses import loss
 
 log = structlog.get_logger(__name__)
 
 _BATCH = 500
-_YES = {"yes", "true", "1", "y", "نعم"}
-_NO = {"no", "false", "0", "n", "لا"}
+_MAX_HEADER = 100
+_YES = {"yes", "true", "1", "y", "نعم", "صواب", "صح"}
+_NO = {"no", "false", "0", "n", "لا", "خطأ"}
+_WHOLE = re.compile(r"[0-9\u0660-\u0669\u06f0-\u06f9]{1,9}(\.0{1,9})?\Z")
+_NUMERIC = {Content.NUMBER, Content.FORMATTED}
 EDITABLE = (
     "title",
     "description",
@@ -78,24 +89,41 @@ class SheetReport:
 
     @property
     def unchanged(self) -> int:
-        return self.rows - len(self.changes) - len({fault.row for fault in self.faults})
+        """How many rows say what their lesson says."""
+        rows = {change.row for change in self.changes}
+        rows |= {fault.row for fault in self.faults}
+        return max(0, self.rows - len(rows))
+
+    @property
+    def unsold(self) -> int:
+        """How many lessons lose the product code that students need for them."""
+        return sum(
+            name == "required_item" and new == ""
+            for change in self.changes
+            for name, _old, new in change.values
+        )
 
 
 # --- Cells ------------------------------------------------------------------
 
 
 class Text(widgets.Widget):
-    """Text as it stands; a number a spreadsheet made of it is its digits."""
+    """Text as it stands; a whole number a spreadsheet made of it is its digits."""
 
     def clean(self, value: Any, row: Any = None, **_kwargs: Any) -> str:
-        if value is None:
-            return ""
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        text = str(value)
+        """The text, edges included.
+
+        Raises:
+            ValueError: the cell holds something else, or a character no text has.
+        """
+        if isinstance(value, OddCell):
+            if value.content is not Content.NUMBER or not value.text.isdigit():
+                raise ValueError(value.reason)
+            return value.text
+        text = _text_of(value)
         if "\0" in text:
             raise ValueError(_("Remove the character U+0000."))
-        return text.strip()
+        return text
 
     def render(self, value: Any, obj: Any = None, **_kwargs: Any) -> str:
         return str(value)
@@ -105,7 +133,11 @@ class YesNo(widgets.Widget):
     """Yes or no, in the language of whoever exports; read in either."""
 
     def clean(self, value: Any, row: Any = None, **_kwargs: Any) -> bool:
-        word = str(value if value is not None else "").strip().lower()
+        if isinstance(value, OddCell):
+            if value.content not in {*_NUMERIC, Content.BOOLEAN}:
+                raise ValueError(value.reason)
+            value = value.text
+        word = _text_of(value).strip().lower()
         if word in _YES or word == str(_("yes")):
             return True
         if word in _NO or word == str(_("no")):
@@ -120,16 +152,28 @@ class Whole(widgets.Widget):
     """A whole number."""
 
     def clean(self, value: Any, row: Any = None, **_kwargs: Any) -> int:
-        try:
-            number = float(str(value).strip())
-        except ValueError:
-            number = 0.5
-        if not number.is_integer():
+        if isinstance(value, OddCell):
+            if value.content not in _NUMERIC:
+                raise ValueError(value.reason)
+            value = value.text
+        text = _text_of(value).strip()
+        if not _WHOLE.match(text):
             raise ValueError(_("Write a whole number."))
-        return int(number)
+        return int(text.partition(".")[0])
 
     def render(self, value: Any, obj: Any = None, **_kwargs: Any) -> str:
         return str(value)
+
+
+def _text_of(value: Any) -> str:
+    """A cell's text.
+
+    Raises:
+        ValueError: the row ends before it.
+    """
+    if value is None:
+        raise ValueError(_("The row ends before this column. Write it again in full."))
+    return str(value)
 
 
 class LessonSheet(resources.ModelResource):
@@ -153,9 +197,15 @@ class LessonSheet(resources.ModelResource):
         skip_diff = True
         use_bulk = True  # no savepoint per row
 
-    def __init__(self, lessons: dict[str, Node]) -> None:
+    def __init__(self, lessons: dict[str, Node], numbers: list[int]) -> None:
+        """
+        Args:
+            lessons: those the sheet names, by id.
+            numbers: where each row of the dataset stands in the file.
+        """
         super().__init__()
         self.lessons = lessons
+        self.numbers = numbers
         self.seen: set[str] = set()
         self.changed: list[tuple[int, Node, Node]] = []
 
@@ -165,7 +215,10 @@ class LessonSheet(resources.ModelResource):
         Raises:
             ValidationError: there is none, or a row before named it.
         """
-        named = Text().clean(row.get("id"))
+        try:
+            named = _id_in(row.get("id"))
+        except ValueError as error:
+            raise ValidationError({"id": str(error)}) from error
         if not named:
             raise ValidationError({"id": _("Write the lesson's id.")})
         lesson = self.lessons.get(named)
@@ -183,6 +236,34 @@ class LessonSheet(resources.ModelResource):
             raise ValidationError({"id": _("This lesson has a row above already.")})
         self.seen.add(named)
         return copy.copy(lesson), False
+
+    def import_field(
+        self,
+        field: Any,
+        instance: Any,
+        row: Any,
+        is_m2m: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Take a cell over; one that says what the lesson says leaves it untouched.
+
+        Raises:
+            ValueError: it cannot be read, or a spreadsheet program has changed it.
+        """
+        if field.column_name not in row or field.column_name == "id":
+            return
+        before = getattr(instance, field.attribute)
+        cell = row[field.column_name]
+        if cell is None and before == "":
+            return
+        after = field.widget.clean(cell, row)
+        if isinstance(after, str):
+            if after == with_line_feeds(before):
+                return
+            after = after.strip()
+            if reason := loss(with_line_feeds(before), after):
+                raise ValueError(reason)
+        setattr(instance, field.attribute, after)
 
     def skip_row(
         self,
@@ -216,12 +297,44 @@ class LessonSheet(resources.ModelResource):
     def save_instance(
         self, instance: Any, is_create: bool, row: Any, **kwargs: Any
     ) -> None:
-        self.changed.append((kwargs["row_number"], self.lessons[row_id(row)], instance))
+        number = self.numbers[kwargs["row_number"] - 1]
+        self.changed.append((number, self.lessons[instance.public_id], instance))
 
 
-def row_id(row: Any) -> str:
-    """The lesson a row names."""
-    return Text().clean(row.get("id"))
+def _id_in(cell: Any) -> str:
+    """The lesson's id in a cell.
+
+    Raises:
+        ValueError: the cell holds something else than text.
+    """
+    return Text().clean(cell).strip()
+
+
+def _ids_in(sheet: Sheet) -> list[str]:
+    """The ids that can be read; of the others the import says what is wrong."""
+    ids = []
+    for line in sheet.lines:
+        with suppress(ValueError):
+            ids.append(_id_in(line.cells.get("id", "")))
+    return ids
+
+
+def column_of(header: str) -> str | None:
+    """The column a header names: by its name, or by its label in any language."""
+    return None if len(header) > _MAX_HEADER else _columns().get(_header_key(header))
+
+
+@cache
+def _columns() -> dict[str, str]:
+    found = {}
+    for code, _name in settings.LANGUAGES:
+        with translation.override(code):
+            found.update({_header_key(label(name)): name for name in EDITABLE})
+    return found | {_header_key(name): name for name in ("id", *EDITABLE)}
+
+
+def _header_key(header: str) -> str:
+    return fold(header.replace("_", " ").replace("-", " "))
 
 
 # --- Export -----------------------------------------------------------------
@@ -232,6 +345,9 @@ def export_lessons(subject: Node, kind: str) -> bytes:
 
     Args:
         kind: `XLSX` or `CSV`.
+
+    Raises:
+        SheetError: a text is longer than a spreadsheet's cell holds.
     """
     headers = ["id", "where", *EDITABLE]
     rows = [headers]
@@ -268,25 +384,26 @@ def import_lessons(data: bytes, name: str, *, dry_run: bool = False) -> SheetRep
     Raises:
         SheetError: it is no sheet of lessons.
     """
-    dataset = sheet_files.read(data, name, required="id")
-    ids = [Text().clean(value) for value in dataset["id"]]
+    sheet = sheet_files.read(data, name, known=column_of, required="id")
+    ids = _ids_in(sheet)
     with transaction.atomic(), history.one_change(history.SHEET):
         if not dry_run:
             locks.lock_subjects(_subjects_of(ids))
-        sheet = LessonSheet(_lessons(ids))
-        result = sheet.import_data(dataset, dry_run=True, use_transactions=False)
-        faults = list(_faults(result))
-        changes = [_change(*found) for found in sheet.changed]
+        numbers = [line.number for line in sheet.lines]
+        lessons = LessonSheet(_lessons(ids), numbers)
+        result = lessons.import_data(
+            _dataset(sheet), dry_run=True, use_transactions=False
+        )
+        faults = [*_sheet_faults(sheet), *_faults(result, numbers)]
+        changes = [_change(*found) for found in lessons.changed]
         if not dry_run and not faults:
-            _write([lesson for _row, _before, lesson in sheet.changed])
+            _write([lesson for _row, _before, lesson in lessons.changed])
     report = SheetReport(
-        rows=len(dataset),
+        rows=len(sheet.lines),
         changes=changes,
         faults=sorted(faults, key=lambda fault: fault.row),
         ignored_columns=[
-            header
-            for header in dataset.headers or []
-            if header not in ("id", "where", *EDITABLE)
+            header for header in sheet.ignored if _header_key(header) != "where"
         ],
         dry_run=dry_run,
     )
@@ -298,6 +415,14 @@ def import_lessons(data: bytes, name: str, *, dry_run: bool = False) -> SheetRep
         dry_run=dry_run,
     )
     return report
+
+
+def _dataset(sheet: Sheet) -> tablib.Dataset:
+    """The sheet as import-export takes it; an empty cell of a workbook is ""."""
+    dataset = tablib.Dataset(headers=sheet.columns)
+    for line in sheet.lines:
+        dataset.append([line.cells.get(column, "") for column in sheet.columns])
+    return dataset
 
 
 def _subjects_of(ids: list[str]) -> set[int]:
@@ -327,7 +452,7 @@ def _batches(values: list[Any]) -> Iterable[list[Any]]:
 def _change(row: int, before: Node, after: Node) -> Change:
     values = ((name, getattr(before, name), getattr(after, name)) for name in EDITABLE)
     differing = tuple(found for found in values if found[1] != found[2])
-    return Change(row + 1, after.public_id, before.title, differing)
+    return Change(row, after.public_id, before.title, differing)
 
 
 def label(name: str) -> str:
@@ -342,17 +467,24 @@ def in_words(name: str, value: Any) -> str:
     return str(LessonSheet.fields[name].widget.render(value))
 
 
-def _faults(result: Any) -> Iterable[SheetFault]:
+def _sheet_faults(sheet: Sheet) -> Iterable[SheetFault]:
+    for row, column, reason in sheet.faults:
+        yield SheetFault(row, label(column) if column else "", reason)
+
+
+def _faults(result: Any, numbers: list[int]) -> Iterable[SheetFault]:
     """What import-export refused, in words; a row number as spreadsheets count."""
     for error in result.base_errors:
         raise SheetError(str(error.error))
     for invalid in result.invalid_rows:
         for column, reasons in invalid.error_dict.items():
             for reason in reasons:
-                yield SheetFault(invalid.number + 1, label(column), str(reason))
+                yield SheetFault(
+                    numbers[invalid.number - 1], label(column), str(reason)
+                )
     for row, errors in result.row_errors():
         for error in errors:
-            yield SheetFault(row + 1, "", str(error.error))
+            yield SheetFault(numbers[row - 1], "", str(error.error))
 
 
 def _write(lessons: list[Node]) -> None:

@@ -508,14 +508,37 @@ def with_a_password(data):
     return bytes(changed)
 
 
-@pytest.mark.parametrize(
-    "spoil", [with_a_chart_sheet, with_a_damaged_part, with_a_password]
-)
+def test_a_chart_before_the_lessons_is_passed_over(browser, maths):
+    data = with_a_chart_sheet(exported(browser, maths["subject"], "xlsx"))
+    page = upload(browser, SHEET, data, "lessons.xlsx")
+    assert (page.context["report"].rows, page.context["report"].faults) == (2, [])
+
+
+@pytest.mark.parametrize("spoil", [with_a_damaged_part, with_a_password])
 def test_a_workbook_that_cannot_be_read_is_refused_in_words(browser, maths, spoil):
     data = spoil(exported(browser, maths["subject"], "xlsx"))
     page = upload(browser, SHEET, data, "lessons.xlsx")
     assert page.status_code == 400
     assert "This is no spreadsheet that can be read." in page.context["refusal"].message
+
+
+def test_a_text_that_no_cell_holds_is_refused_before_the_export(browser, maths):
+    Node.objects.filter(pk=maths["lesson"].pk).update(description="x" * 40_000)
+    for kind in ("xlsx", "csv"):
+        url = reverse("admin:export_subject", args=[maths["subject"].pk, kind])
+        page = browser.get(url)
+        assert page.status_code == 400
+        assert "“description”" in page.context["refusal"].message
+        assert maths["lesson"].public_id in page.content.decode()
+
+
+def test_lessons_that_are_no_longer_sold_are_told_before_they_are_written(
+    browser, maths
+):
+    Node.objects.filter(pk=maths["lesson"].pk).update(required_item="MATH-12")
+    data = sheet([maths["lesson"].public_id, ""], header=("id", "required_item"))
+    page = upload(browser, SHEET, data, "lessons.csv")
+    assert "1 lesson loses its product code" in page.content.decode()
 
 
 def test_an_import_costs_the_same_queries_however_many_rows(browser, grow):

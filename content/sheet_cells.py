@@ -1,0 +1,189 @@
+"""The cells of a sheet: what is no plain text, and how text is written so that it stays.
+
+A cell of text is a ``str``. Anything else in a workbook is an `OddCell`: a spreadsheet
+may have made it of a text, and the text is gone.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _, gettext_lazy
+
+MAX_CHARACTERS = 32_765
+"""UTF-16 units a cell of ours may hold. Excel cuts at 32,767, and drops one more where
+the cut halves a pair: a cell that is longer than ours may have lost its end."""
+
+
+class Content(Enum):
+    """What a cell of a workbook holds instead of text."""
+
+    NUMBER = "number"
+    FORMATTED = "formatted"
+    SCIENTIFIC = "scientific"
+    PERCENT = "percent"
+    FRACTION = "fraction"
+    DATE = "date"
+    BOOLEAN = "boolean"
+    FORMULA = "formula"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+
+
+_WORDS: dict[Content, Promise] = {
+    Content.NUMBER: gettext_lazy("a number"),
+    Content.FORMATTED: gettext_lazy("a number in a format of its own"),
+    Content.SCIENTIFIC: gettext_lazy("a number in scientific notation"),
+    Content.PERCENT: gettext_lazy("a percentage"),
+    Content.FRACTION: gettext_lazy("a fraction"),
+    Content.DATE: gettext_lazy("a date or a time"),
+    Content.BOOLEAN: gettext_lazy("a truth value"),
+    Content.UNKNOWN: gettext_lazy("something that is no text"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OddCell:
+    """A cell of a workbook that is no text.
+
+    ``text`` is a number's digits, a truth value's ``TRUE`` or ``FALSE``, an error's
+    name; ``place`` is its address (``C2``).
+    """
+
+    content: Content
+    text: str
+    sheet: str
+    place: str
+
+    @property
+    def reason(self) -> str:
+        """Why it is refused, where it stands and what to do."""
+        at = {"cell": self.place, "sheet": self.sheet}
+        match self.content:
+            case Content.FORMULA:
+                return _(
+                    "Cell %(cell)s of the sheet “%(sheet)s” is a formula. Copy the "
+                    "cell and paste its value only."
+                ) % {**at}
+            case Content.ERROR:
+                return _(
+                    "Cell %(cell)s of the sheet “%(sheet)s” shows the error %(error)s. "
+                    "Write what belongs there."
+                ) % {**at, "error": self.text}
+        return _(
+            "Cell %(cell)s of the sheet “%(sheet)s” holds %(content)s. Format the cell "
+            "as text, then write its content again."
+        ) % {**at, "content": _WORDS[self.content]}
+
+
+Cell = str | OddCell | None
+"""None where a CSV row ends before its column."""
+
+
+def length(text: str) -> int:
+    """How long spreadsheets count a text: in UTF-16 units."""
+    return len(text) + sum(char > "\uffff" for char in text)
+
+
+def with_line_feeds(text: str) -> str:
+    """``text`` with every line ending as LF: spreadsheets keep no other apart."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+# --- Number formats -----------------------------------------------------------
+
+_BUILT_IN = {
+    **dict.fromkeys((0, 1, 49), Content.NUMBER),
+    **dict.fromkeys((9, 10), Content.PERCENT),
+    **dict.fromkeys((11, 48), Content.SCIENTIFIC),
+    **dict.fromkeys((12, 13), Content.FRACTION),
+    **dict.fromkeys(
+        (*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)), Content.DATE
+    ),
+    **dict.fromkeys(range(71, 82), Content.DATE),
+}
+"""ECMA-376 part 1, 18.8.30; the dates of East Asian and Thai Excel included."""
+_ELAPSED = re.compile(r"\[(?:h+|m+|s+)\]")
+_LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
+
+
+def shown_as(number: int, code: str | None) -> Content:
+    """What a number looks like in the number format of this id.
+
+    Args:
+        code: the workbook's own format code; None where the id is built in.
+    """
+    if code is None:
+        return _BUILT_IN.get(number, Content.FORMATTED)
+    code = code.lower()
+    if _ELAPSED.search(code):
+        return Content.DATE
+    bare = _LITERAL.sub("", code)
+    if code.strip() in ("general", "0", "#", "@", ""):
+        return Content.NUMBER
+    bare = bare.replace("general", "")
+    if "e+" in bare or "e-" in bare:
+        return Content.SCIENTIFIC
+    if re.search("[ymdhs]", bare):
+        return Content.DATE
+    if "%" in bare:
+        return Content.PERCENT
+    return Content.FRACTION if "/" in bare else Content.FORMATTED
+
+
+# --- Text in XML --------------------------------------------------------------
+
+_UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+
+
+def escape_xml(text: str) -> str:
+    """``text`` as a workbook writes it: what XML cannot hold becomes ``_x001F_``.
+
+    ECMA-376 part 1, 22.9.2.19 (ST_Xstring). Text that looks like such an escape has its
+    first underscore escaped.
+    """
+    return _UNWRITABLE.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
+def unescape_xml(text: str) -> str:
+    """The reverse of `escape_xml`.
+
+    Raises:
+        ValueError: it holds half of a surrogate pair.
+    """
+    if "_x" not in text:
+        return text
+    text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+
+
+# --- Text in CSV --------------------------------------------------------------
+
+_UNSEEN = (
+    r"\s\x00-\x1f\"'\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+)
+_FORMULA = rf"[{_UNSEEN}]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
+_CELL_START = r"(?:\A|(?<=[;,|\t\n\r]))"
+_BARE = re.compile(rf"{_CELL_START}(?={_FORMULA})")
+_GUARDED = re.compile(rf"{_CELL_START}'(?={_FORMULA})")
+
+
+def guard_formulas(text: str) -> str:
+    """``text`` for a CSV cell, with an apostrophe before whatever could run as a formula.
+
+    A program may split a CSV file at another separator than it was written with, and so
+    begin a cell after any comma, semicolon, bar, tab or line break. It may skip quotes,
+    white space and invisible characters before ``=``, ``+``, ``-``, ``@`` or their wide
+    forms. Every CSV export of the project passes its cells through here.
+    """
+    return _BARE.sub("'", text)
+
+
+def unguard_formulas(text: str) -> str:
+    """The reverse of `guard_formulas`: it takes one apostrophe away at each place.
+
+    An apostrophe counts as invisible there, so one of the text's own gets another.
+    """
+    return _GUARDED.sub("", text)
