@@ -20,6 +20,7 @@ from content.fields import (
     validate_item_code,
     validate_public_id,
 )
+from content.folding import visible_text
 from content.json_faults import Fault, Path, make_validator, path_text, schema_faults
 from content.kinds import Kind
 from content.stage_types import SCHEMAS
@@ -324,7 +325,11 @@ def _read_node(
         kind=kind,
         fields={"title": _text(found.get("title")), **_with(defaults, found)},
     )
-    if kind is Kind.LESSON and "title" in found and not spec.fields["title"].strip():
+    if (
+        kind is Kind.LESSON
+        and "title" in found
+        and not visible_text(spec.fields["title"])
+    ):
         spec.fields["title"] = topic_title
         spec.is_named_after_topic = True
     key = CHILDREN_KEY[kind]
@@ -361,6 +366,16 @@ def _with(defaults: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def title_faults(root: NodeSpec) -> Iterator[Fault]:
+    """Titles in which nothing can be seen; `file_faults` names those of spaces."""
+    for spec in walk(root):
+        titles = [(spec.path, spec.fields["title"])]
+        titles += [(stage.path, stage.fields["title"]) for stage in spec.stages]
+        for path, title in titles:
+            if isinstance(title, str) and title.strip() and not visible_text(title):
+                yield (*path, "title"), _("must not be empty")
 
 
 def id_faults(root: NodeSpec) -> Iterator[Fault]:

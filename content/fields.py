@@ -2,7 +2,7 @@
 
 import json
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -12,7 +12,7 @@ from django.db.models.fields.files import ImageFieldFile
 from django.utils.translation import gettext_lazy as _
 
 from content import pictures
-from content.folding import fold
+from content.folding import fold, visible_text
 from content.kinds import ID_MAX_LENGTH, IdProblem, id_problem
 
 validate_color_code = RegexValidator(
@@ -46,6 +46,38 @@ def validate_public_id(value: str) -> None:
         raise ValidationError(
             _ID_MESSAGES[problem], code=problem, params={"value": value}
         )
+
+
+def validate_visible(value: str) -> None:
+    """Refuse a text in which nothing can be seen.
+
+    Raises:
+        ValidationError: with code ``invisible``.
+    """
+    if not visible_text(value):
+        raise ValidationError(
+            _("Write something that can be seen: these characters are invisible."),
+            code="invisible",
+        )
+
+
+if TYPE_CHECKING:
+    _Text = models.CharField[str, str]
+else:
+    _Text = models.CharField
+
+
+class TitleField(_Text):
+    """A name that people read.
+
+    To migrations it is the ``CharField`` that it is in the database.
+    """
+
+    default_validators = [validate_visible]
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
 
 
 class ExactCharField(models.CharField):  # type: ignore[type-arg]

@@ -138,5 +138,17 @@ def visible_text(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
-    shown = text.translate(_VISIBLE)
-    return " ".join(unicodedata.normalize("NFC", shown).split())
+    parts = _TAGGED_FLAG.split(text)
+    parts[::2] = [part.translate(_VISIBLE) for part in parts[::2]]
+    letters = _PRESENTATION_FORMS.sub(_as_letters, "".join(parts))
+    return " ".join(unicodedata.normalize("NFC", letters).split())
+
+
+_TAGGED_FLAG = re.compile("(\U0001f3f4[\U000e0020-\U000e007f]+)")
+"""The flags of England and Scotland differ by their tags alone."""
+_PRESENTATION_FORMS = re.compile("[\ufb50-\ufdcf\ufe80-\ufefc]+")
+"""Arabic letters by their shape, as PDFs give them; not the ligatures of words."""
+
+
+def _as_letters(forms: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", forms[0])

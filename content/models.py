@@ -24,6 +24,7 @@ from content.fields import (
     FoldedField,
     PictureField,
     PublicIdField,
+    TitleField,
     validate_color_code,
     validate_item_code,
 )
@@ -218,7 +219,7 @@ class Node(MPTTModel):
         verbose_name=_("subject"),
         help_text=_("The subject this node lies in; empty for a subject."),
     )
-    title = models.CharField(_("title"), max_length=255)
+    title = TitleField(_("title"), max_length=255)
     title_folded = FoldedField("title")
     """What searches compare with (`content.folding`)."""
     description = models.TextField(_("description"), blank=True)
@@ -532,7 +533,7 @@ class LessonStage(models.Model):
     )
     position = models.PositiveIntegerField(_("order"), default=0)
     type = models.CharField(_("type"), max_length=20, choices=stage_type_choices)
-    title = models.CharField(_("title"), max_length=255)
+    title = TitleField(_("title"), max_length=255)
     config = models.JSONField(_("content"), default=dict, encoder=CanonicalJSONEncoder)
     weight = models.PositiveSmallIntegerField(
         _("weight"), default=1, validators=[MaxValueValidator(100)]

@@ -9,7 +9,8 @@ from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from content import history
-from content.fields import PublicIdField, validate_item_code
+from content.fields import PublicIdField, TitleField, validate_item_code
+from content.folding import visible_text
 from content.kinds import Kind, new_id
 from content.models import Node
 from plans import signals
@@ -52,7 +53,7 @@ class LabelQuerySet(models.QuerySet[Any]):
 class Label(models.Model):
     """A named choice that plans and players share."""
 
-    title = models.CharField(_("title"), max_length=100, unique=True)
+    title = TitleField(_("title"), max_length=100, unique=True)
     position = models.PositiveIntegerField(_("order"), default=0)
 
     objects = LabelQuerySet.as_manager()
@@ -136,7 +137,7 @@ class AcademicPlan(models.Model):
     """A plan: an ordered choice of subjects, with its own overrides."""
 
     public_id = PublicIdField(default=new_plan_id)
-    title = models.CharField(_("title"), max_length=255)
+    title = TitleField(_("title"), max_length=255)
     season = models.ForeignKey(
         Season, models.PROTECT, null=True, blank=True, verbose_name=_("season")
     )
@@ -376,7 +377,7 @@ def override_value_problem(*, action: str, value: str, node_item: str) -> Any:
             return _("Write public, authenticated, free_preview or paid.")
         case OverrideAction.SET_LINEAR if value not in LINEAR_VALUES:
             return _("Write true or false.")
-        case OverrideAction.RENAME if not value.strip():
+        case OverrideAction.RENAME if not visible_text(value):
             return _("Write the title this plan's students see.")
         case OverrideAction.SET_SOLD_SEPARATELY:
             if not value and not node_item:

@@ -65,6 +65,7 @@ def _imported(
     state, stored = _lock_and_load(document, root)
     faults = [
         *faults,
+        *curriculum_format.title_faults(root),
         *curriculum_format.id_faults(root),
         *checking.id_faults(specs, stored),
         *checking.clean_configs(specs, stored),

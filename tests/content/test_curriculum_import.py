@@ -95,6 +95,29 @@ def _trees_stay_whole():
     assert find_faults() == []
 
 
+INVISIBLE = "\u200b\u200f"
+
+
+def test_titles_in_which_nothing_can_be_seen_are_refused():
+    file = document(title=INVISIBLE)
+    unit_of(file)["title"] = INVISIBLE
+    topic_of(file)["lessons"][0]["stages"][0]["title"] = INVISIBLE
+    subject = "subject.tracks[0].units[0]"
+    assert faults_of(file) == [
+        ("subject.title", "must not be empty"),
+        (f"{subject}.title", "must not be empty"),
+        (f"{subject}.topics[0].lessons[0].stages[0].title", "must not be empty"),
+    ]
+
+
+def test_a_lesson_s_title_of_invisible_characters_is_an_empty_one():
+    file = document()
+    topic_of(file)["lessons"][0]["title"] = INVISIBLE
+    report = load(file)
+    assert node("LES-1").title == "Topic"
+    assert len(report.notes) == 1
+
+
 # --- Making a subject -------------------------------------------------------
 
 

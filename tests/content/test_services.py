@@ -66,9 +66,19 @@ def test_an_id_that_is_taken_is_refused_and_takes_no_bit():
     assert SubjectState.objects.get().next_bit_index == 1
 
 
-def test_a_node_without_a_title_is_refused():
+@pytest.mark.parametrize("title", ["", "\u200b\u200f\u00a0"])
+def test_a_node_without_a_title_is_refused(title):
     with pytest.raises(ValidationError):
-        services.create_node(kind=Kind.SUBJECT, title="")
+        services.create_node(kind=Kind.SUBJECT, title=title)
+
+
+def test_a_title_in_which_nothing_can_be_seen_is_refused_everywhere():
+    topic = make_branch().topic
+    with pytest.raises(ValidationError):
+        services.change_nodes(nodes=[topic], title="\u200b")
+    topic.title = "\u2060"
+    with pytest.raises(ValidationError):
+        topic.full_clean()
 
 
 def test_creating_in_what_was_deleted_meanwhile_is_refused():

@@ -24,6 +24,14 @@ from plans.queries import load_overrides, plans_of_subjects, subject_pks
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.parametrize("model", [AcademicPlan, Grade, Season, Stream])
+def test_a_name_in_which_nothing_can_be_seen_is_refused(model):
+    with pytest.raises(ValidationError) as refused:
+        model(title="\u200b\u200f\u3164").full_clean()
+    assert "title" in refused.value.message_dict
+    model(title="\u200fعاشر").full_clean()
+
+
 def revision(plan):
     return AcademicPlan.objects.values_list("revision", flat=True).get(pk=plan.pk)
 
@@ -66,6 +74,7 @@ def test_each_action_means_one_thing(plan, maths, action, value, meaning):
         ("set_linear", "True"),
         ("rename", ""),
         ("rename", "   "),
+        ("rename", "\u200b\u200f"),
         ("rename", "x" * 256),
         ("explode", ""),
     ],
