@@ -7,15 +7,16 @@ that a schema cannot say stand below, one function per type.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import jsonschema_rs
-import nh3
+import orjson
 from django.utils.translation import gettext as _
 
-from content import kinds
-from content.fields import CanonicalJSONEncoder
+from content import config_texts, json_limits, kinds, video_pages
+from content.folding import visible_text
 from content.json_faults import (
     Fault,
     Path,
@@ -26,12 +27,13 @@ from content.json_faults import (
 from content.stage_types import SCHEMAS
 
 Config = dict[str, Any]
-Absolute = Callable[[str], str]
-"""What gives a path on this site, such as ``/media/a.png``, its host."""
 
 ITEM_PREFIX = "ITEM"
-RESERVED_KEYS = frozenset({"signed_url", "expires_at"})
+RESERVED_KEYS = frozenset({"signed_url", "expires_at", "player_url"})
 """Publishing writes these into a video's config; editors never do (DESIGN 4)."""
+MAX_LESSON_BYTES = 1_000_000
+"""The most that the configs of a lesson's stages may have together, as `byte_size`
+counts. Django must take a page with so much: ``DATA_UPLOAD_MAX_MEMORY_SIZE``."""
 
 
 class ConfigError(ValueError):
@@ -52,9 +54,20 @@ class ConfigError(ValueError):
         ]
 
 
-def clean_config(
+@dataclass(frozen=True, slots=True)
+class CleanConfig:
+    """A config ready to store, and what of the one that was given is not in it.
+
+    ``losses`` has a remark for each HTML text that lost something: ``(path, what)``.
+    """
+
+    config: Config
+    losses: tuple[Fault, ...] = ()
+
+
+def clean(
     type_name: str, config: Any, *, previous: Config | None = None
-) -> Config:
+) -> CleanConfig:
     """``config`` ready to store: item ids complete, HTML sanitised, and valid.
 
     Args:
@@ -66,48 +79,67 @@ def clean_config(
     """
     if type_name not in SCHEMAS:
         raise ConfigError([((), _("there is no stage type “%s”") % type_name)])
+    if json_limits.is_too_deep(config):
+        raise ConfigError([((), _("is nested too deeply"))])
     schema = SCHEMAS[type_name]
-    cleaned = _sanitised(schema, config)
+    cleaned, excesses, losses = config_texts.clean(schema, config)
     _complete_ids(schema, cleaned, _known_ids(schema, previous))
-    if faults := find_faults(type_name, cleaned):
-        raise ConfigError(faults)
-    return cleaned  # type: ignore[no-any-return]
+    unread = {path for path, _reason in excesses}
+    others = [f for f in find_faults(type_name, cleaned) if f[0] not in unread]
+    if faults := [*excesses, *others]:
+        raise ConfigError(_with_losses(faults, losses))
+    return CleanConfig(cleaned, tuple(losses))
+
+
+def clean_config(
+    type_name: str, config: Any, *, previous: Config | None = None
+) -> Config:
+    """As `clean`, for those who do not ask what was lost."""
+    return clean(type_name, config, previous=previous).config
 
 
 def find_faults(type_name: str, config: Any, *, published: bool = False) -> list[Fault]:
     """Why ``config`` may not be stored as it is; empty when it may.
 
     Args:
-        published: as a document has it (`for_readers`).
+        published: as a document has it (`config_texts.for_readers`). How a text looks is no reason
+            then: it may have been stored before that was checked.
 
     Raises:
         KeyError: there is no such type.
     """
     if found := [*_schema_faults(type_name, config, published=published)]:
         return found
-    return [*_id_faults(type_name, config), *_rule_faults(type_name, config)]
+    face = str if published else visible_text
+    found = [*_id_faults(type_name, config), *_rule_faults(type_name, config, face)]
+    if not published:
+        found += config_texts.blank_faults(SCHEMAS[type_name], config)
+        found += _page_faults(type_name, config)
+    return found
 
 
-def sanitise(type_name: str, config: Config) -> Config:
-    """``config`` with every HTML field sanitised; nothing else changes. Idempotent.
+def _with_losses(faults: list[Fault], losses: list[Fault]) -> list[Fault]:
+    """The faults; at a text that lost something, with what it was."""
+    lost = dict(losses)
+    return [
+        (path, f"{reason} ({lost[path]})" if path in lost else reason)
+        for path, reason in faults
+    ]
 
-    Raises:
-        KeyError: there is no such type.
-    """
-    return _sanitised(SCHEMAS[type_name], config)  # type: ignore[no-any-return]
+
+def byte_size(config: Config) -> int:
+    """How many bytes a valid config has as JSON, in UTF-8 and without spaces."""
+    return len(orjson.dumps(config))
 
 
-def for_readers(type_name: str, text: str, absolute: Absolute) -> str:
-    """A stored config's text as students' devices may be given it.
-
-    Its HTML is sanitised once more, by today's rules. Addresses on this site, in
-    picture fields and in HTML, become ``absolute``: a reader has the document from
-    somewhere else. Text with neither stays what it is, unread.
-    """
-    if type_name not in SCHEMAS or ("<" not in text and '"/' not in text):
-        return text
-    config = _sanitised(SCHEMAS[type_name], json.loads(text), absolute)
-    return json.dumps(config, cls=CanonicalJSONEncoder)
+def lesson_size_fault(size: int) -> str:
+    """Why a lesson whose configs have ``size`` bytes cannot be stored; "" if it can."""
+    if size <= MAX_LESSON_BYTES:
+        return ""
+    return _(
+        "its stages have %(size)d KB together, and a lesson has at most %(limit)d KB: "
+        "divide it into several"
+    ) % {"size": -(-size // 1000), "limit": MAX_LESSON_BYTES // 1000}
 
 
 def with_new_ids(type_name: str, config: Config) -> Config:
@@ -229,102 +261,20 @@ def _id_faults(type_name: str, config: Config) -> Iterator[Fault]:
             )
 
 
-# --- HTML -------------------------------------------------------------------
-
-
-def _conditions(
-    schema: Any,
-) -> Iterator[tuple[int, jsonschema_rs.Draft202012Validator]]:
-    """Every ``if`` within ``schema``, compiled, by the identity of what holds it."""
-    if isinstance(schema, dict):
-        if "if" in schema:
-            yield id(schema), make_validator(schema["if"])
-        for inner in schema.values():
-            yield from _conditions(inner)
-
-
-_CONDITIONS = dict(_conditions(dict(SCHEMAS)))
-
-_EVERYWHERE = {"dir", "lang", "title"}
-_ALLOWED: dict[str, Any] = {
-    "attributes": {**nh3.ALLOWED_ATTRIBUTES, "*": _EVERYWHERE},
-    "url_schemes": {"https", "http", "mailto", "tel"},
-}
-_ALLOWED_TO_EMBED: dict[str, Any] = {
-    "tags": {*nh3.ALLOWED_TAGS, "iframe"},
-    "attributes": {
-        **nh3.ALLOWED_ATTRIBUTES,
-        "*": _EVERYWHERE,
-        "iframe": {"src", "width", "height", "allow", "allowfullscreen", "loading"},
-    },
-    "url_schemes": {"https"},
-}
-_CLEANER = nh3.Cleaner(**_ALLOWED)
-_EMBED_CLEANER = nh3.Cleaner(**_ALLOWED_TO_EMBED)
-
-
-def _sanitised(
-    schema: Mapping[str, Any], value: Any, absolute: Absolute | None = None
-) -> Any:
-    """A copy of ``value`` as deep as the schema goes, its HTML sanitised.
-
-    With ``absolute``, addresses on this site are what it makes of them.
-    """
-    if isinstance(value, list) and "items" in schema:
-        return [_sanitised(schema["items"], element, absolute) for element in value]
-    if isinstance(value, dict) and "properties" in schema:
-        properties = _properties(schema, value)
-        return {
-            key: _sanitised(properties.get(key, {}), inner, absolute)
-            for key, inner in value.items()
-        }
-    if not isinstance(value, str):
-        return value
-    if schema.get("contentMediaType") == "text/html":
-        return _clean_html(value, bool(schema.get("x-embed")), absolute)
-    if absolute and schema.get("x-widget") == "image" and _is_here(value):
-        return absolute(value)
-    return value
-
-
-def _clean_html(html: str, embed: bool, absolute: Absolute | None) -> str:
-    clean = (_EMBED_CLEANER if embed else _CLEANER).clean(html)
-    if absolute is None or '="/' not in clean:
-        return clean
-    return nh3.clean(
-        clean,
-        url_relative=lambda url: absolute(url) if _is_here(url) else url,
-        **(_ALLOWED_TO_EMBED if embed else _ALLOWED),
-    )
-
-
-def _is_here(url: str) -> bool:
-    """Whether an address is a path on this site."""
-    return url.startswith("/") and not url.startswith("//")
-
-
-def _properties(schema: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    """The schema's properties, with what its ``then`` says where its ``if`` holds."""
-    properties: dict[str, Any] = schema.get("properties", {})
-    condition = _CONDITIONS.get(id(schema))
-    if condition is not None and condition.is_valid(value):
-        extra = schema["then"]["properties"]
-        properties = {
-            key: {**inner, **extra.get(key, {})} for key, inner in properties.items()
-        }
-    return properties
-
-
 # --- Rules between fields ---------------------------------------------------
 
 
-def _rule_faults(type_name: str, config: Config) -> Iterator[Fault]:
+Face = Callable[[str], str]
+"""What two texts are compared by."""
+
+
+def _rule_faults(type_name: str, config: Config, face: Face) -> Iterator[Fault]:
     rule = _RULES.get(type_name)
     if rule is not None:
-        yield from rule(config)
+        yield from rule(config, face)
 
 
-def _video_faults(config: Config) -> Iterator[Fault]:
+def _video_faults(config: Config, _face: Face) -> Iterator[Fault]:
     for index, track in enumerate(config.get("captions", ())):
         path: Path = ("captions", index)
         if ("url" in track) == ("cues" in track):
@@ -334,24 +284,21 @@ def _video_faults(config: Config) -> Iterator[Fault]:
                 yield (*path, "cues", number, "end"), _("must be later than start")
 
 
-def _quiz_faults(config: Config) -> Iterator[Fault]:
+def _quiz_faults(config: Config, face: Face) -> Iterator[Fault]:
     for index, question in enumerate(config["questions"]):
         options = question["options"]
         path: Path = ("questions", index, "options")
         if not any(option.get("correct") for option in options):
             yield path, _("must have a correct option")
-        for number in _repeats([_option_face(option) for option in options]):
+        faces = [(face(option["text"]), option.get("image", "")) for option in options]
+        for number in _repeats(faces):
             yield (*path, number, "text"), _("is the same as an option before it")
 
 
-def _option_face(option: dict[str, Any]) -> tuple[str, str]:
-    return option["text"], option.get("image", "")
-
-
-def _matching_faults(config: Config) -> Iterator[Fault]:
+def _matching_faults(config: Config, face: Face) -> Iterator[Fault]:
     pairs = config["pairs"]
     for side in ("left", "right"):
-        faces = [(pair[side], pair.get(f"{side}_image", "")) for pair in pairs]
+        faces = [(face(pair[side]), pair.get(f"{side}_image", "")) for pair in pairs]
         for number in _repeats(faces):
             yield (
                 ("pairs", number, side),
@@ -361,7 +308,31 @@ def _matching_faults(config: Config) -> Iterator[Fault]:
             )
 
 
-def _sentence_faults(config: Config) -> Iterator[Fault]:
+def _page_faults(type_name: str, config: Config) -> Iterator[Fault]:
+    """Pages of sites with videos that show none, or for which there is no player."""
+    is_video = type_name == "Video"
+    key = "source" if is_video else "url"
+    page = video_pages.find_video_page(config[key]) if key in config else None
+    if page is None or page.player_url:
+        return
+    if page.site in video_pages.PLAYED_SITES:
+        yield (
+            (key,),
+            _("is a page of %(site)s that shows no single video: open the video there")
+            % {"site": page.site},
+        )
+    elif is_video:
+        yield (
+            (key,),
+            _(
+                "is a page of %(site)s and no video file: upload the file, or use "
+                "YouTube or Vimeo"
+            )
+            % {"site": page.site},
+        )
+
+
+def _sentence_faults(config: Config, _face: Face) -> Iterator[Fault]:
     for index, sentence in enumerate(config["sentences"]):
         path: Path = ("sentences", index)
         yield from _answer_faults(sentence, (*path, "answer"), sentence["answer"])
@@ -383,7 +354,7 @@ def _answer_faults(
         )
 
 
-def _interactive_faults(config: Config) -> Iterator[Fault]:
+def _interactive_faults(config: Config, _face: Face) -> Iterator[Fault]:
     if ("url" in config) == ("html" in config):
         yield (), _("needs either url or html, and not both")
     completion = config.get("completion", {"rule": "opened"})
@@ -403,7 +374,7 @@ def _repeats(values: list[Any]) -> Iterator[int]:
         seen.add(value)
 
 
-_RULES: dict[str, Callable[[Config], Iterator[Fault]]] = {
+_RULES: dict[str, Callable[[Config, Face], Iterator[Fault]]] = {
     "Video": _video_faults,
     "Quiz": _quiz_faults,
     "Matching": _matching_faults,

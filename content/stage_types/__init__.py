@@ -13,6 +13,8 @@ descriptions. Beside JSON Schema's own words it may say:
   ``"x-embed": true`` it may hold an ``<iframe>``;
 - ``"x-widget"``: a nicer field than the type's own in the admin's form (``image``,
   ``video``, ``text``, ``options``, ``pairs``, ``tokens``, ``order``, ``cues``);
+- ``"x-frame": true``: the address of what a frame shows; a video's page becomes its
+  player;
 - ``"x-titles"``: what people read instead of an ``enum``'s values;
 - ``"default"``: what the form starts a new stage with.
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 from django.utils import timezone
 
-from content import stage_configs
+from content import config_texts
 from content.fields import CanonicalJSONEncoder
 from content.kinds import Kind
 from content.models import LessonStage, Node
@@ -202,5 +202,5 @@ def _safe(document: Document) -> Document:
     """A published document with its HTML sanitised by today's rules."""
     for stage in document.get("stages", ()):
         if stage["type"] in SCHEMAS:
-            stage["config"] = stage_configs.sanitise(stage["type"], stage["config"])
+            stage["config"] = config_texts.sanitise(stage["type"], stage["config"])
     return document

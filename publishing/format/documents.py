@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from content import stage_configs
+from content import config_texts
 from content.tree import ContentNode, Stage
 from plans.access import OPEN_LEVELS, Access, Level, PlanNode, lessons
 from publishing.format import encoding, locations
@@ -149,7 +149,7 @@ class DocumentMaker:
     def _stage(
         self, number: int, stage: Stage, signature: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        text = stage_configs.for_readers(stage.type, stage.config, self.links.upload)
+        text = config_texts.for_readers(stage.type, stage.config, self.links.upload)
         config: Any = encoding.spliced(text)
         if signature is not None:
             config = {**orjson.loads(text), **signature}

@@ -6,15 +6,17 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils.translation import override
 
+from content import rich_text
+from content.config_texts import for_readers, sanitise
 from content.models import LessonStage
 from content.stage_configs import (
     ConfigError,
+    clean,
     clean_config,
     find_faults,
-    for_readers,
     reviewable_items,
-    sanitise,
 )
+from content.stage_types import SCHEMAS
 from tests.factories.content import make_branch, make_stage
 
 QUIZ = {
@@ -182,6 +184,106 @@ def test_reasons_come_in_the_editor_s_language():
     assert "اكتب" in caught.value.messages[0]
 
 
+LOOKS_THE_SAME = ["نعم ", "\u200fنعم", "ن\u200bعم", "\ufee7\ufecc\ufee2"]
+
+
+@pytest.mark.parametrize("other", LOOKS_THE_SAME)
+def test_options_that_look_the_same_are_refused(other):
+    options = [{"text": "نعم", "correct": True}, {"text": other}]
+    assert faults_of("Quiz", {"questions": [{"prompt": "?", "options": options}]}) == [
+        "config.questions[0].options[1].text: is the same as an option before it"
+    ]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("other", LOOKS_THE_SAME)
+def test_sides_of_pairs_that_look_the_same_are_refused(side, other):
+    pairs = [{"left": "a", "right": "x"}, {"left": "b", "right": "y"}]
+    pairs[0][side], pairs[1][side] = "نعم", other
+    [message] = faults_of("Matching", {"pairs": pairs})
+    assert message.startswith(f"config.pairs[1].{side}: is the same as in a pair")
+
+
+def test_options_with_the_same_text_and_other_pictures_differ():
+    options = [
+        {"text": "نعم", "image": "/media/a.png", "correct": True},
+        {"text": "نعم ", "image": "/media/b.png"},
+    ]
+    config = {"questions": [{"id": "Q", "prompt": "?", "options": options}]}
+    assert clean_config("Quiz", config) == config
+
+
+BLANK = "\u200b\u200f\u00a0"
+
+
+@pytest.mark.parametrize(
+    ("type_name", "config", "path"),
+    [
+        ("Text", {"format": "markdown", "body": BLANK}, "body"),
+        ("Text", {"format": "html", "body": f"<p>{BLANK}&#8203;</p><br>"}, "body"),
+        (
+            "Quiz",
+            {"questions": [{**QUIZ["questions"][0], "prompt": "<p>&nbsp;</p>"}]},
+            "questions[0].prompt",
+        ),
+        (
+            "Quiz",
+            {
+                "questions": [
+                    {
+                        "prompt": "?",
+                        "options": [{"text": "a", "correct": True}, {"text": BLANK}],
+                    }
+                ]
+            },
+            "questions[0].options[1].text",
+        ),
+        (
+            "Matching",
+            {"pairs": [{"left": BLANK, "right": "half"}, PAIRS["pairs"][1]]},
+            "pairs[0].left",
+        ),
+        ("Reveal", {"cards": [{"front": "a", "back": BLANK}]}, "cards[0].back"),
+        (
+            "SentenceBuilder",
+            {"sentences": [{"tokens": ["a", BLANK], "answer": ["a", BLANK]}]},
+            "sentences[0].tokens[1]",
+        ),
+        (
+            "Video",
+            {
+                "source": "a.mp4",
+                "captions": [
+                    {
+                        "language": "ar",
+                        "cues": [{"start": 0, "end": 1, "text": BLANK}],
+                    }
+                ],
+            },
+            "captions[0].cues[0].text",
+        ),
+        ("Interactive", {"html": "<div> </div>", "height": 300}, "html"),
+    ],
+)
+def test_a_text_in_which_nothing_can_be_seen_is_empty(type_name, config, path):
+    assert f"config.{path}: must not be empty" in faults_of(type_name, config)
+
+
+@pytest.mark.parametrize(
+    "html", ['<p><img src="/media/a.png"></p>', "<hr>", "<p>ا</p>"]
+)
+def test_a_picture_is_something_to_see(html):
+    config = {"format": "html", "body": html}
+    assert clean_config("Text", config) == config
+
+
+@pytest.mark.parametrize("text", [BLANK, "نعم "])
+def test_what_is_published_is_not_refused_for_how_it_looks(text):
+    options = [{"text": "نعم", "correct": True}, {"text": text}]
+    question = {"id": "Q-1", "prompt": "?", "options": options}
+    assert find_faults("Quiz", {"questions": [question]}, published=True) == []
+
+
 def test_missing_item_ids_are_made_and_given_ones_kept():
     cleaned = clean_config(
         "Matching", {"pairs": [{**PAIRS["pairs"][0], "id": "P-1"}, PAIRS["pairs"][1]]}
@@ -262,6 +364,138 @@ def test_scripts_and_handlers_are_removed_from_html():
     )
 
 
+def test_what_is_lost_is_said_with_its_place():
+    cleaned = clean(
+        "Quiz",
+        {
+            "questions": [
+                {
+                    "prompt": "<p>كم <math><mn>2</mn></math>؟</p>",
+                    "options": [{"text": "a<b>"}, {"text": "c", "correct": True}],
+                    "explanation": "<p>x<y</p>",
+                }
+            ]
+        },
+    )
+    assert cleaned.losses == ((("questions", 0, "prompt"), "not kept: <math>, “2”"),)
+    question = cleaned.config["questions"][0]
+    assert question["prompt"] == "<p>كم ؟</p>"
+    assert question["explanation"] == "<p>x&lt;y</p>"
+    assert question["options"][0]["text"] == "a<b>"
+    assert clean("Quiz", cleaned.config).losses == ()
+
+
+def test_a_text_that_would_be_lost_entirely_is_refused_with_what_it_was():
+    config = {"format": "html", "body": "<math><mn>2</mn></math>"}
+    assert faults_of("Text", config) == [
+        "config.body: must not be empty (not kept: <math>, “2”)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("<div>" * 40_000, "has more than 10000 HTML elements"),
+        ("<div>" * 101 + "a", "has HTML elements nested more than 100 deep"),
+        ("a" * 1_000_001, "must have at most 200000 characters"),
+        ("<p>" + "a" * 200_000, "must have at most 200000 characters"),
+    ],
+)
+def test_html_has_limits(body, reason):
+    assert faults_of("Text", {"format": "html", "body": body}) == [
+        f"config.body: {reason}"
+    ]
+
+
+def html_places(schema, path=()):
+    if schema.get("contentMediaType") == "text/html":
+        yield path, schema
+    for part in ("properties", "then", "items"):
+        inner = schema.get(part, {})
+        if part == "properties":
+            for key, value in inner.items():
+                yield from html_places(value, (*path, key))
+        elif inner:
+            yield from html_places(inner, path)
+
+
+def test_every_html_text_has_a_limit_below_what_is_read():
+    for name, schema in SCHEMAS.items():
+        for path, place in html_places(schema):
+            whole = place if "maxLength" in place else schema["properties"][path[-1]]
+            assert whole["maxLength"] < rich_text.MAX_CHARACTERS, (name, path)
+
+
+@pytest.mark.parametrize("levels", [33, 200, 900, 2000])
+@pytest.mark.parametrize("key", ["format", "body", "x"])
+def test_a_deep_value_anywhere_is_refused_and_not_an_error(key, levels):
+    for wrap in (lambda inner: [inner], lambda inner: {"a": inner}):
+        deep: dict = {"format": "html", "body": "a", key: "a"}
+        for _level in range(levels):
+            deep[key] = wrap(deep[key])
+        assert faults_of("Text", deep) == ["config: is nested too deeply"]
+        questions = {"questions": [{"prompt": "?", key: deep}]}
+        assert faults_of("Quiz", questions) == ["config: is nested too deeply"]
+
+
+# --- Videos on other sites -----------------------------------------------------------
+
+WATCH = "https://www.youtube.com/watch?v=dQw4w9WgXcQ&t=1m5s"
+PLAYER = "https://www.youtube-nocookie.com/embed/dQw4w9WgXcQ?start=65"
+
+
+def test_a_video_s_page_is_stored_as_it_is_and_published_with_its_player():
+    assert clean_config("Video", {"source": WATCH}) == {"source": WATCH}
+    found = for_readers("Video", json.dumps({"source": WATCH}), absolute=pytest.fail)
+    assert json.loads(found) == {"source": WATCH, "player_url": PLAYER}
+
+
+def test_a_video_s_page_without_its_scheme_gets_one():
+    cleaned = clean_config("Video", {"source": " youtu.be/dQw4w9WgXcQ"})
+    assert cleaned == {"source": "https://youtu.be/dQw4w9WgXcQ"}
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (
+            "https://www.youtube.com/@school",
+            "is a page of YouTube that shows no single video: open the video there",
+        ),
+        (
+            "https://drive.google.com/file/d/1/view",
+            "is a page of Google Drive and no video file: upload the file, or use "
+            "YouTube or Vimeo",
+        ),
+    ],
+)
+def test_a_page_that_cannot_be_played_is_refused(source, reason):
+    config = {"source": source}
+    assert faults_of("Video", config) == [f"config.source: {reason}"]
+    # Stored before this was checked, it must not keep a plan from being published.
+    assert find_faults("Video", config, published=True) == []
+
+
+def test_a_frame_shows_a_video_s_player_and_any_other_page():
+    for url, shown in [(WATCH, PLAYER), ("https://lab.example/x",) * 2]:
+        cleaned = clean_config("Interactive", {"url": url, "height": 300})
+        assert cleaned["url"] == shown
+    [message] = faults_of(
+        "Interactive", {"url": "https://www.youtube.com/", "height": 300}
+    )
+    assert message.startswith("config.url: is a page of YouTube")
+
+
+def test_nobody_but_publishing_writes_a_player():
+    config = {"source": WATCH, "player_url": "https://evil.example"}
+    assert faults_of("Video", config) == [
+        "config.player_url: is written when publishing: leave it out"
+    ]
+
+
+# --- More of HTML ---------------------------------------------------------------------
+
+
 def test_markdown_keeps_its_angle_brackets():
     body = "`a < b` and <script> as words"
     assert clean_config("Text", {"format": "markdown", "body": body})["body"] == body
@@ -283,7 +517,9 @@ def test_an_embed_keeps_an_https_frame_and_nothing_that_runs():
 
 def test_html_that_sanitises_to_nothing_is_refused():
     config = {"format": "html", "body": "<script>x()</script>"}
-    assert faults_of("Text", config) == ["config.body: must not be empty"]
+    assert faults_of("Text", config) == [
+        "config.body: must not be empty (not kept: <script>)"
+    ]
 
 
 def test_sanitising_twice_changes_nothing():

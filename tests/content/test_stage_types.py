@@ -24,7 +24,7 @@ KEYWORDS = {
     *("required", "additionalProperties", "enum", "const", "pattern", "if", "then"),
     *("minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum"),
     *("contentMediaType", "x-ar", "x-hint", "x-item-id", "x-embed", "default"),
-    *("x-widget", "x-titles"),
+    *("x-widget", "x-titles", "x-frame"),
 }
 
 

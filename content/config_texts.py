@@ -1,0 +1,171 @@
+"""The texts within a stage's config: sanitised, limited, and given to readers.
+
+The type's schema says which texts are HTML, addresses or required.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jsonschema_rs
+from django.utils.translation import gettext as _
+
+from content import rich_text, video_pages
+from content.fields import CanonicalJSONEncoder
+from content.folding import visible_text
+from content.json_faults import Fault, Path, make_validator
+from content.rich_text import Excess
+from content.stage_types import SCHEMAS
+
+Absolute = Callable[[str], str]
+"""What gives a path on this site, such as ``/media/a.png``, its host."""
+
+
+def sanitise(type_name: str, config: dict[str, Any]) -> dict[str, Any]:
+    """``config`` with every HTML field sanitised; nothing else changes. Idempotent.
+
+    Raises:
+        KeyError: there is no such type.
+    """
+    return _changed(SCHEMAS[type_name], config, _sanitised)  # type: ignore[no-any-return]
+
+
+def for_readers(type_name: str, text: str, absolute: Absolute) -> str:
+    """A stored config's text as students' devices may be given it.
+
+    Its HTML is sanitised once more, by today's rules. Addresses on this site, in
+    picture fields and in HTML, become ``absolute``: a reader has the document from
+    somewhere else. A video's page on another site gets its ``player_url``. Text with
+    none of these stays what it is, unread.
+    """
+    is_plain = "<" not in text and '"/' not in text
+    has_page = type_name == "Video" and video_pages.may_have_player(text)
+    if type_name not in SCHEMAS or (is_plain and not has_page):
+        return text
+
+    def readable(_path: Path, place: Mapping[str, Any], value: str) -> str:
+        if _is_html(place):
+            embed = bool(place.get("x-embed"))
+            return rich_text.sanitise(value, embed=embed, absolute=absolute)
+        if place.get("x-widget") == "image" and rich_text.is_here(value):
+            return absolute(value)
+        return value
+
+    config = _changed(SCHEMAS[type_name], json.loads(text), readable)
+    if has_page and isinstance(config, dict):
+        page = video_pages.find_video_page(str(config.get("source", "")))
+        if page and page.player_url:
+            config["player_url"] = page.player_url
+    return json.dumps(config, cls=CanonicalJSONEncoder)
+
+
+def _conditions(
+    schema: Any,
+) -> Iterator[tuple[int, jsonschema_rs.Draft202012Validator]]:
+    """Every ``if`` within ``schema``, compiled, by the identity of what holds it."""
+    if isinstance(schema, dict):
+        if "if" in schema:
+            yield id(schema), make_validator(schema["if"])
+        for inner in schema.values():
+            yield from _conditions(inner)
+
+
+_CONDITIONS = dict(_conditions(dict(SCHEMAS)))
+
+Change = Callable[[Path, Mapping[str, Any], str], str]
+"""What a text becomes: by its path, its place in the schema, and what it was."""
+
+
+def _changed(
+    schema: Mapping[str, Any], value: Any, change: Change, path: Path = ()
+) -> Any:
+    """A copy of ``value``, as deep as the schema goes, with every text changed."""
+    if isinstance(value, str):
+        return change(path, schema, value)
+    if isinstance(value, list) and "items" in schema:
+        inner = schema["items"]
+        return [
+            _changed(inner, element, change, (*path, index))
+            for index, element in enumerate(value)
+        ]
+    if isinstance(value, dict) and "properties" in schema:
+        properties = _properties(schema, value)
+        return {
+            key: _changed(properties.get(key, {}), inner, change, (*path, key))
+            for key, inner in value.items()
+        }
+    return value
+
+
+def _is_html(place: Mapping[str, Any]) -> bool:
+    return place.get("contentMediaType") == "text/html"
+
+
+def _sanitised(_path: Path, place: Mapping[str, Any], text: str) -> str:
+    if not _is_html(place):
+        return text
+    return rich_text.sanitise(text, embed=bool(place.get("x-embed")))
+
+
+def clean(
+    schema: Mapping[str, Any], config: Any
+) -> tuple[Any, list[Fault], list[Fault]]:
+    """A copy with its texts as they are stored; what was too much, and what was lost."""
+    excesses: list[Fault] = []
+    losses: list[Fault] = []
+
+    def stored(path: Path, place: Mapping[str, Any], text: str) -> str:
+        if place.get("x-widget") == "video":
+            return video_pages.complete_address(text)
+        if place.get("x-frame"):
+            return video_pages.frame_address(text)
+        if not _is_html(place):
+            return text
+        cleaned = rich_text.clean(text, embed=bool(place.get("x-embed")))
+        # Of too many characters the schema speaks: it allows fewer.
+        if cleaned.excess in _EXCESS_REASONS:
+            excesses.append((path, _EXCESS_REASONS[cleaned.excess]()))
+        elif cleaned.lost:
+            what = _("not kept: %(what)s") % {"what": ", ".join(cleaned.lost)}
+            losses.append((path, what))
+        return cleaned.html
+
+    return _changed(schema, config, stored), excesses, losses
+
+
+_EXCESS_REASONS: dict[Excess | None, Callable[[], str]] = {
+    Excess.ELEMENTS: lambda: (
+        _("has more than %(count)d HTML elements") % {"count": rich_text.MAX_ELEMENTS}
+    ),
+    Excess.DEPTH: lambda: (
+        _("has HTML elements nested more than %(count)d deep")
+        % {"count": rich_text.MAX_DEPTH}
+    ),
+}
+
+
+def blank_faults(schema: Mapping[str, Any], config: Any) -> list[Fault]:
+    """Texts that must not be empty, and look it."""
+    found: list[Fault] = []
+
+    def look(path: Path, place: Mapping[str, Any], text: str) -> str:
+        if place.get("minLength") and "pattern" not in place:
+            seen = rich_text.has_content if _is_html(place) else visible_text
+            if not seen(text):
+                found.append((path, _("must not be empty")))
+        return text
+
+    _changed(schema, config, look)
+    return found
+
+
+def _properties(schema: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    """The schema's properties, with what its ``then`` says where its ``if`` holds."""
+    properties: dict[str, Any] = schema.get("properties", {})
+    condition = _CONDITIONS.get(id(schema))
+    if condition is not None and condition.is_valid(value):
+        extra = schema["then"]["properties"]
+        properties = {
+            key: {**inner, **extra.get(key, {})} for key, inner in properties.items()
+        }
+    return properties

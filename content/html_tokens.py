@@ -1,0 +1,272 @@
+"""HTML as a sequence of tags and text, read in one pass. Plain rules: no Django here.
+
+Stricter than a browser: a ``<`` that begins no complete tag of a known element is text
+(``$x<y$``), where a browser drops what follows it. So nothing that an author wrote
+disappears, and each element that a parser makes of `well_formed` was counted before.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_HTML = (
+    "a abbr acronym address applet area article aside audio b base basefont bdi bdo big "
+    "blink blockquote body br button canvas caption center cite code col colgroup data "
+    "datalist dd del details dfn dialog dir div dl dt em embed fieldset figcaption figure "
+    "font footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html i iframe "
+    "image img input ins kbd label legend li link main map mark marquee math menu meta meter nav "
+    "nobr noembed noframes noscript object ol optgroup option output p param picture pre "
+    "progress q rb rp rt rtc ruby s samp script search section select slot small source "
+    "span strike strong style sub summary sup svg table tbody td template textarea tfoot th "
+    "thead time title tr track tt u ul var video wbr xmp"
+)
+_MATHML = (
+    "annotation annotation-xml maction menclose merror mfenced mfrac mglyph mi "
+    "mlabeledtr mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace "
+    "msqrt mstyle msub msubsup msup mtable mtd mtext mtr munder munderover none semantics"
+)
+_SVG = (
+    "animate animatemotion animatetransform circle clippath defs desc ellipse "
+    "feblend fecolormatrix fecomponenttransfer fecomposite feflood fegaussianblur feimage "
+    "femerge femergenode feoffset filter foreignobject g line lineargradient marker mask "
+    "metadata path pattern polygon polyline radialgradient rect set stop switch symbol text "
+    "textpath tspan use view"
+)
+
+
+def names(text: str) -> frozenset[str]:
+    """The names in ``text``, which spaces part."""
+    return frozenset(text.split())
+
+
+_HTML_NAMES = names(_HTML)
+_FOREIGN_NAMES = names(f"{_MATHML} {_SVG}")
+"""Elements within ``<math>`` and ``<svg>`` alone."""
+_VOID = names(
+    "area base basefont br col embed frame hr image img input link meta param source "
+    "track wbr"
+)
+_UNREAD = frozenset({"script", "style", "iframe"})
+"""What stands in these is no content: it is left out."""
+_VERBATIM = frozenset({"textarea", "title", "xmp", "noembed", "noframes", "noscript"})
+"""What stands in these is text, tags included."""
+_NOT_PARSED = ((_UNREAD | _VERBATIM) - {"iframe"}) | {"select", "frameset"}
+"""Their tags are kept from the parser: it reads what stands in them in other ways."""
+_END_IMPLIED = names(
+    "p li dt dd tr td th tbody thead tfoot colgroup caption option optgroup rb rp rt rtc"
+)
+_FORMATTING = names("a b big code em font i nobr s small strike strong tt u")
+"""Left open at the end of a block, a parser opens these again in the next one."""
+_ALONE = frozenset({"a", "nobr"})
+"""One of these ends the one it stands in."""
+_MOST_COPIES = 8 * 4
+"""What a parser may add when it takes formatting apart, by its own limits."""
+
+# Possessive, so that no place of the text is read twice.
+_NAME = r"[A-Za-z](?:[A-Za-z0-9]|[:-](?=[A-Za-z0-9]))*+(?=[\s/>])"
+_VALUE = r"""(?:"[^"]*+"|'[^']*+'|[^\s"'<>=][^\s<>]*+|(?=>))"""
+_ATTRIBUTE = rf"""[^\s"'<>/=]++(?:\s*+=\s*+{_VALUE})?+"""
+_TAG = re.compile(
+    rf"<(?:(?P<start>{_NAME})(?P<attributes>(?:[\s/]++|{_ATTRIBUTE})*+)"
+    rf"|/(?P<end>{_NAME})[^<>]*+)>",
+    re.ASCII,
+)
+_ATTRIBUTES = re.compile(
+    r"""([^\s"'<>/=]++)"""
+    r"""(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'<>=][^\s<>]*+)|(?=>|$)))?+""",
+    re.ASCII,
+)
+# What a browser takes for a comment and shows nowhere; Word writes some of these.
+_DECLARATION = re.compile(
+    r"<(?:!doctype\b|\?xml\b|!\[(?:if|endif)\b)[^<>]*+>", re.ASCII | re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of HTML: text (``name`` is ""), or a start or an end tag."""
+
+    source: str
+    name: str = ""
+    attributes: str = ""
+    is_end: bool = False
+
+    def attribute_values(self) -> list[tuple[str, str]]:
+        """The attributes in order, names in lower case, values as they are written."""
+        return [
+            (name.lower(), double or single or bare)
+            for name, double, single, bare in _ATTRIBUTES.findall(self.attributes)
+        ]
+
+
+class _Ends:
+    """Where something next stands in a text; each is looked for once."""
+
+    def __init__(self, html: str) -> None:
+        self.html = html
+        self.known: dict[str, int] = {}
+
+    def after(self, start: int, what: str) -> int:
+        """The place of ``what`` from ``start`` on; -1 where there is none."""
+        known = self.known.get(what, 0)
+        if 0 <= known < start or what not in self.known:
+            pattern = re.compile(re.escape(what), re.ASCII | re.IGNORECASE)
+            found = pattern.search(self.html, start)
+            self.known[what] = known = found.start() if found else -1
+        return known
+
+
+def tokens(html: str) -> Iterator[Token]:
+    """The tags and texts of ``html`` in order, without its comments.
+
+    A text's ``source`` is HTML: character references as they are written, ``<`` as
+    one. Takes time in proportion to the length.
+    """
+    ends = _Ends(html)
+    foreign = 0
+    at = text_from = 0
+    while (at := html.find("<", at)) >= 0:
+        following, found = _markup(html, at, ends, is_foreign=foreign > 0)
+        if following == at:  # no markup: text
+            at += 1
+            continue
+        if text_from < at:
+            yield Token(_escaped(html[text_from:at]))
+        for token in found:
+            if token.name in ("math", "svg"):
+                foreign = max(0, foreign + (-1 if token.is_end else 1))
+            yield token
+        at = text_from = following
+    if text_from < len(html):
+        yield Token(_escaped(html[text_from:]))
+
+
+def _markup(
+    html: str, at: int, ends: _Ends, *, is_foreign: bool
+) -> tuple[int, list[Token]]:
+    """What begins at the ``<`` at ``at``, and where the text goes on.
+
+    That is ``at`` itself where it is text.
+    """
+    if html.startswith("<!--", at):
+        end = ends.after(at + 4, "-->")
+        return (end + 3 if end >= 0 else at), []
+    if declaration := _DECLARATION.match(html, at):
+        return declaration.end(), []
+    return _element(html, at, ends, is_foreign=is_foreign)
+
+
+def _element(
+    html: str, at: int, ends: _Ends, *, is_foreign: bool
+) -> tuple[int, list[Token]]:
+    """As `_markup`; an element whose content is not read as HTML comes whole."""
+    tag = _TAG.match(html, at)
+    if tag is None:
+        return at, []
+    start = tag["start"]
+    name = (start or tag["end"]).lower()
+    if not _is_known(name, is_foreign=is_foreign):
+        return at, []
+    if not start:
+        return tag.end(), [Token(f"</{name}>", name, is_end=True)]
+    opened = Token(tag[0], name, tag["attributes"])
+    if name not in _UNREAD | _VERBATIM:
+        return tag.end(), [opened]
+    end = ends.after(tag.end(), f"</{name}")
+    close = ends.after(end, ">") if end >= 0 else -1
+    if close < 0:
+        return at, []  # it would take all that follows
+    inside = html[tag.end() : end] if name in _VERBATIM else ""
+    text = [Token(_escaped(inside))] if inside else []
+    return close + 1, [opened, *text, Token(f"</{name}>", name, is_end=True)]
+
+
+def _is_known(name: str, *, is_foreign: bool) -> bool:
+    return (
+        name in _HTML_NAMES
+        or (is_foreign and name in _FOREIGN_NAMES)
+        or "-" in name  # a custom element
+        or ":" in name  # Word's and other programs' own
+    )
+
+
+def is_part_of_a_drawing(name: str) -> bool:
+    """Whether an element of this name stands within ``<math>`` or ``<svg>`` alone."""
+    return name in _FOREIGN_NAMES
+
+
+def _escaped(text: str) -> str:
+    return text.replace("<", "&lt;")
+
+
+def well_formed(found: Iterable[Token]) -> str:
+    """``found`` as HTML of which a parser makes these tokens and no others.
+
+    Without scripts and style sheets, and without the tags of elements whose content a
+    parser would read in another way.
+    """
+    return "".join([token.source for token in found if token.name not in _NOT_PARSED])
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many elements a parser makes, and how deep they lie in each other."""
+
+    elements: int
+    depth: int
+
+
+def size(found: Iterable[Token]) -> Size:
+    """An upper bound for what a parser makes of ``found``.
+
+    Elements that are left open count as open until their end tag; formatting that a
+    block leaves open counts again in each element after it. Formatting that ends within
+    another element is taken apart there (HTML's “adoption agency”).
+    """
+    is_open: list[str] = []
+    count: Counter[str] = Counter()  # of the names in it
+    left_open: Counter[str] = Counter()
+    left = elements = depth = 0
+    for token in found:
+        name = token.name
+        if not name or name in _NOT_PARSED:
+            continue
+        if name in _FORMATTING and (
+            is_open[-1:] != [name] if token.is_end else name in _ALONE and count[name]
+        ):
+            elements += _MOST_COPIES
+        if token.is_end:
+            if not count[name]:
+                if left_open[name]:
+                    left_open[name] -= 1
+                    left -= 1
+                continue
+            while (closed := is_open.pop()) != name:
+                count[closed] -= 1
+                if closed in _FORMATTING:
+                    left_open[closed] += 1
+                    left += 1
+            count[name] -= 1
+            continue
+        elements += 1 + left
+        if name in _VOID:
+            continue
+        if name in _END_IMPLIED:
+            _close_implied(name, is_open, count)
+        is_open.append(name)
+        count[name] += 1
+        depth = max(depth, len(is_open) + left)
+    return Size(elements, depth)
+
+
+def _close_implied(name: str, is_open: list[str], count: Counter[str]) -> None:
+    """Close the ``<li>`` before this one, and the ``<p>`` in it."""
+    first = len(is_open)
+    while first and is_open[first - 1] in _END_IMPLIED:
+        first -= 1
+        if is_open[first] == name:
+            for closed in is_open[first:]:
+                count[closed] -= 1
+            del is_open[first:]
+            return

@@ -1,0 +1,291 @@
+"""HTML of editors: what is kept, what is said of the rest, and how much is taken."""
+
+import random
+import sys
+from collections import Counter
+
+import nh3
+import pytest
+
+from content import html_tokens, rich_text
+from content.html_tokens import size, tokens, well_formed
+from content.rich_text import Excess, clean, has_content
+
+# --- What is lost -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("html", "kept", "lost"),
+    [
+        (
+            "<p>احسب <math><mfrac><mn>1</mn><mn>2</mn></mfrac></math> + ١</p>",
+            "<p>احسب  + ١</p>",
+            ("<math>", "“12”"),
+        ),
+        (
+            '<p>صورة <img alt="نقطة" src="data:image/png;base64,iVBO"> هنا</p>',
+            '<p>صورة <img alt="نقطة"> هنا</p>',
+            ('<img src="data:…">',),
+        ),
+        (
+            '<p>استمع <audio controls src="/media/a.mp3"></audio> ثم</p>',
+            "<p>استمع  ثم</p>",
+            ("<audio>",),
+        ),
+        (
+            "<p>a<svg><text>نص</text><path d='M0'/></svg></p>",
+            "<p>a</p>",
+            ("<svg>", "“نص”"),
+        ),
+        ("<template><p>x</p></template>y", "y", ("<template>", "<p>", "“x”")),
+        ("<form>a<input value=b><input></form>", "a", ("<form>", "<input> (2)")),
+        ('<p style="color: red">a</p>', "<p>a</p>", ("<p style>",)),
+        ('<ol type="a" start="3"><li>a</li></ol>', None, ("<ol type>",)),
+        ('<p onclick="x()">a<script>b</script></p>', None, ("<script>", "<p onclick>")),
+        ('<a href="javascript:x()">a</a>', None, ('<a href="javascript:…">',)),
+        ('<a href="#n">1</a><p id="n">a</p>', None, ("<p id>",)),
+        ("<td>a</td>", "a", ("<td>",)),
+        ("<font color=red>a</font>", "a", ("<font>",)),
+        ("<textarea>a <b>b</b></textarea>", "a &lt;b&gt;b&lt;/b&gt;", ("<textarea>",)),
+        ('<iframe src="https://a.example">b</iframe>c', "c", ("<iframe>",)),
+        ("<x-chart>a</x-chart>", "a", ("<x-chart>",)),
+    ],
+)
+def test_what_is_lost_is_said(html, kept, lost):
+    cleaned = clean(html)
+    assert cleaned.lost == lost
+    assert kept is None or cleaned.html == kept
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p>a<!-- a note --></p>",
+        '<p class="MsoNormal" data-x="1" aria-label="a" id="a">a<o:p></o:p></p>',
+        "<html><head><title>a</title></head><body><section>a</section></body></html>",
+        "<![if !supportLists]>a<![endif]><?xml:namespace prefix = o ?>",
+        '<a href="https://a.example" target="_blank" rel="nofollow">a</a>',
+        "<table><tr><td>a<td>b</table>",
+        "<p>a<p>b<ul><li>c<li>d</ul>",
+        "a &amp; b &lt; c & d",
+        "<B>a</b><BR/><Img Src='/a.png'>",
+    ],
+)
+def test_what_nobody_would_miss_is_not_mentioned(html):
+    assert clean(html).lost == ()
+
+
+@pytest.mark.parametrize(
+    ("html", "kept"),
+    [
+        ("<p>حل $x<y$ ثم اختر</p>", "<p>حل $x&lt;y$ ثم اختر</p>"),
+        ("<p>a<b c$ then</p>", "<p>a&lt;b c$ then</p>"),
+        ("3 <5 و 7<9", "3 &lt;5 و 7&lt;9"),
+        ("List<String> x<10>", "List&lt;String&gt; x&lt;10&gt;"),
+        ("a </ b <", "a &lt;/ b &lt;"),
+        ("x <!-- y", "x &lt;!-- y"),
+        ("x <script y", "x &lt;script y"),
+        ("<style>a", "&lt;style&gt;a"),
+        ('a<b "c> d', 'a&lt;b "c&gt; d'),
+        ("<سؤال>", "&lt;سؤال&gt;"),
+        ("a<text>b", "a&lt;text&gt;b"),  # an element of drawings alone
+        ("<mn>1</mn>", "&lt;mn&gt;1&lt;/mn&gt;"),
+        ("<plaintext>a", "&lt;plaintext&gt;a"),
+    ],
+)
+def test_a_less_than_that_begins_no_tag_is_text(html, kept):
+    cleaned = clean(html)
+    assert (cleaned.html, cleaned.lost) == (kept, ())
+
+
+def test_a_long_loss_is_told_in_short():
+    html = "".join(f"<x-{name}>a</x-{name}>" for name in "abcdefghijklmnopq")
+    lost = clean(f"{html}<template>{'word ' * 100}</template>").lost
+    assert len(lost) == 14
+    assert lost[-2] == "…"
+    assert len(lost[-1]) <= 62
+
+
+def test_an_embed_keeps_its_referrer_policy_unless_it_tells_too_much():
+    frame = '<iframe src="https://a.example/x" referrerpolicy="{}"></iframe>'
+    fine = frame.format("strict-origin-when-cross-origin")
+    assert clean(fine, embed=True).html == fine
+    cleaned = clean(frame.format("unsafe-url"), embed=True)
+    assert cleaned.html == '<iframe src="https://a.example/x"></iframe>'
+    assert cleaned.lost == ("<iframe referrerpolicy>",)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://www.youtube.com/watch?v=dQw4w9WgXcQ&amp;t=9",
+        "http://www.youtube.com/embed/dQw4w9WgXcQ?start=9",
+        "//youtu.be/dQw4w9WgXcQ?t=9",
+    ],
+)
+def test_a_frame_with_a_video_s_page_shows_its_player(source):
+    player = "https://www.youtube-nocookie.com/embed/dQw4w9WgXcQ?start=9"
+    cleaned = clean(f'<iframe src="{source}"></iframe>', embed=True)
+    assert cleaned.html == f'<iframe src="{player}"></iframe>'
+    assert cleaned.lost == ()
+
+
+def test_an_embed_has_no_insecure_addresses():
+    html = '<a href=" HTTP://a.example">a</a><iframe src="http://a.example"></iframe>'
+    cleaned = clean(html, embed=True)
+    assert "example" not in cleaned.html
+    assert cleaned.lost == ("<a href>", "<iframe src>")
+
+
+PIECES = [
+    *("<p>", "</p>", "<b>", "</b>", "<li>", "<ul>", "</ul>", "<td>", "<table>", "a "),
+    *("</table>", "<", ">", "&", "&lt;", '"', "'", "<math>", "</math>", "<svg>", "</"),
+    *("<script>", "</script>", "<textarea>", "</textarea>", "<!--", "-->", "<img src="),
+    *("/a.png", " style='x'", "<div ", "<font color=", "<select>", "<title>", "سؤال"),
+    *("<iframe>", "</iframe>", "<a href='#a'>", "</a>", "<template>", "<noscript>"),
+]
+
+
+@pytest.mark.parametrize("embed", [False, True])
+@pytest.mark.parametrize("seed", range(300))
+def test_what_is_kept_is_safe_and_kept_again(seed, embed):
+    choose = random.Random(seed)
+    html = "".join(choose.choices(PIECES, k=choose.randint(1, 40)))
+    once = clean(html, embed=embed)
+    assert once.html == rich_text.sanitise(once.html, embed=embed)
+    again = clean(once.html, embed=embed)
+    assert (again.html, again.lost) == (once.html, ())
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_no_word_is_lost_without_a_note(seed):
+    choose = random.Random(seed)
+    pieces = [f" w{number} " for number in range(20)]
+    html = "".join(choose.choices([*PIECES, *pieces], k=choose.randint(1, 40)))
+    written = [token for token in tokens(html) if not token.name]
+    cleaned = clean(html)
+    kept = html_tokens.tokens(cleaned.html)
+    had = Counter(rich_text._text(written))
+    had.subtract(Counter(rich_text._text(kept)))
+    del had[" "]
+    is_said = any(item.startswith("“") for item in cleaned.lost)
+    assert is_said is any(count > 0 for count in had.values())
+
+
+# --- How much is taken ----------------------------------------------------------------
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """The lengths of what nh3 was given."""
+    lengths: list[int] = []
+
+    class Counted:
+        def clean(self, html: str) -> str:
+            lengths.append(len(html))
+            return nh3.clean(html)
+
+    monkeypatch.setattr(rich_text, "_CLEANER", Counted())
+    return lengths
+
+
+@pytest.mark.parametrize(
+    ("html", "excess"),
+    [
+        ("<div>" * 40_000, Excess.ELEMENTS),
+        ("<div>" * 101, Excess.DEPTH),
+        ("<p>a</p>" * 10_001, Excess.ELEMENTS),
+        ("a" * 1_000_001, Excess.CHARACTERS),
+        # Left open, formatting is opened again in each block after it.
+        ("".join(f"<p><b title={n}></p>" for n in range(200)), Excess.ELEMENTS),
+        ("<p><i>" * 60 + "</p>" * 60 + "<p>a</p>" * 500, Excess.ELEMENTS),
+        ("<b>" * 90 + "</div>" + "<p>a</p>" * 200, None),
+        ("<!-->" + "<div>" * 101 + "-->", None),  # a comment here; a parser's is empty
+        ("<div>" * 100, None),
+        ("<p>a</p>" * 10_000, None),
+        ("<p>a" * 5_000, None),
+        ("<ul><li><p>a<li><p>b</ul>" * 1_000, None),
+        ("<table>" + "<tr><td>a<td>b" * 1_000 + "</table>", None),
+        ("<dl>" + "<dt>a<dd>b" * 1_000 + "</dl>", None),
+    ],
+)
+def test_more_than_is_taken_is_never_parsed(parsed, html, excess):
+    assert clean(html).excess == excess
+    assert bool(parsed) is (excess is None)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_parser_makes_no_more_than_was_counted(seed):
+    choose = random.Random(seed)
+    found = list(tokens("".join(choose.choices(PIECES, k=200))))
+    made = nh3.clean(
+        well_formed(found), tags=nh3.ALLOWED_TAGS | {"font", "select", "title"}
+    )
+    bound = size(found)
+    count = sum(bool(t.name) and not t.is_end for t in tokens(made))
+    # A parser adds the <tbody> and <tr> of a table itself.
+    added = 2 * sum(t.name in ("td", "table") for t in found)
+    assert count <= bound.elements + added
+
+
+def steps_of(function, *given) -> int:
+    """How many lines of Python ran."""
+    count = 0
+
+    def trace(_frame, _event, _argument):
+        nonlocal count
+        count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function(*given)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+WORST = [
+    "<div>",
+    "<",
+    '<a "',
+    "<a b='",
+    "<!--",
+    "<script>",
+    "<textarea><xmp>",
+    "<p>",
+    "<li><p>",
+    "<dt><dd><rb>",
+    "<b>",
+    "</b>",
+    "<b></i>",
+    "<math></svg>",
+    "&lt",
+]
+
+
+def read(html: str) -> None:
+    found = list(tokens(html))
+    size(found)
+    well_formed(found)
+
+
+@pytest.mark.parametrize("piece", WORST)
+def test_twice_the_html_is_twice_the_work(piece):
+    once, twice = (steps_of(read, piece * count) for count in (500, 1000))
+    assert twice <= 2.1 * once
+
+
+@pytest.mark.parametrize(
+    ("html", "seen"),
+    [
+        ("<p>a</p>", True),
+        ('<img src="/a.png">', True),
+        ("<hr>", True),
+        ("<p>&nbsp;&#8203;\u200f</p><br>", False),
+        ("", False),
+    ],
+)
+def test_whether_something_can_be_seen(html, seen):
+    assert has_content(html) is seen
