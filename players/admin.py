@@ -241,7 +241,7 @@ class PlayerAdmin(RedisMayBeAway, PlainChoices, admin.ModelAdmin):  # type: igno
     @admin.display(description=gettext_lazy("wallet"))
     def wallet_line(self, player: PlayerProfile) -> str:
         """As it is now; the ledger's own table shows how it came about."""
-        now = wallet.get(player.pk)
+        now = wallet.current(player.pk, now=timezone.now())
         streak = ngettext(
             "a streak of %(days)s day", "a streak of %(days)s days", now.current_streak
         ) % {"days": now.current_streak}

@@ -163,6 +163,15 @@ class DeviceCheckSerializer(serializers.Serializer[Any]):
 class WalletSerializer(serializers.Serializer[Any]):
     total_xp = serializers.IntegerField()
     current_streak = serializers.IntegerField()
+    streak_ends_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text=gettext_lazy(
+            "The streak becomes 0 at this time unless a lesson is completed before it."
+        ),
+    )
+    streak_time_zone = serializers.CharField(
+        help_text=gettext_lazy("The time zone whose midnight ends a streak day.")
+    )
     last_success_date = serializers.DateField(allow_null=True)
     last_played_at = serializers.DateTimeField(allow_null=True)
 

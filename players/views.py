@@ -3,9 +3,11 @@
 Doors: each parses, calls one service, renders.
 """
 
+from dataclasses import asdict
 from functools import partial
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -175,7 +177,9 @@ class WalletViewSet(ViewSet):
         responses=WalletSerializer,
     )
     def list(self, request: Request) -> Response:
-        return Response(WalletSerializer(wallet.get(_player(request).id)).data)
+        held = wallet.current(_player(request).id, now=timezone.now())
+        answer = asdict(held) | {"streak_time_zone": settings.STREAK_TIME_ZONE}
+        return Response(WalletSerializer(answer).data)
 
 
 class ContentViewSet(ViewSet):

@@ -40,6 +40,24 @@ def after_success(streak: Streak, today: date) -> tuple[Streak, Action]:
     return Streak(1, today), Action.RESET
 
 
+def as_of(streak: Streak, today: date) -> Streak:
+    """The streak as it stands on ``today``: none once a whole day was missed.
+
+    The day after the last one is still its day to go on.
+    """
+    if streak.last is None or today - streak.last > timedelta(days=1):
+        return Streak()
+    return streak
+
+
+def first_day_too_late(streak: Streak) -> date | None:
+    """The day whose beginning ends the streak, unless a lesson is completed before.
+
+    None where there is no streak.
+    """
+    return None if streak.last is None else streak.last + timedelta(days=2)
+
+
 def of_days(days: Iterable[date]) -> Streak:
     """The streak that completions on these days made, in the order they happened."""
     streak = Streak()

@@ -1,7 +1,8 @@
 """What is locked, unlocked and passed in a subject, and what comes next.
 
 A lesson is passed when its bit is set, a container when all its lessons are (one
-without lessons is). Children open with their parent; in a linear parent each opens
+without lessons is, so that it blocks nothing). A subject without lessons is unlocked:
+nobody has passed it. Children open with their parent; in a linear parent each opens
 when the one before it is passed. The rules mix per level (DESIGN 7; spec 4, Unlock
 Calculator).
 
@@ -85,7 +86,8 @@ class Place:
 
     def status(self, bits: int, *, is_open: bool) -> Status:
         """The node's status, given whether the way to it is free."""
-        if self.is_passed(bits):
+        is_empty_subject = self.parent is None and not self.mask
+        if self.is_passed(bits) and not is_empty_subject:
             return Status.PASSED
         return Status.UNLOCKED if is_open else Status.LOCKED
 
@@ -131,12 +133,12 @@ class Outline:
         return (bits & self.root.mask).bit_count()
 
     def percentage(self, bits: int) -> float:
-        """Passed lessons of all, 0 to 100 with two decimals; 100 when there are none.
+        """Passed lessons of all, 0 to 100 with two decimals; 0 when there are none.
 
         Rounded down, so that 100 means every lesson.
         """
         if not self.total_lessons:
-            return 100.0
+            return 0.0
         return 10_000 * self.passed_lessons(bits) // self.total_lessons / 100
 
     def next_lesson(self, bits: int) -> str | None:

@@ -21,7 +21,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WalletState:
-    """What a wallet holds; a new one holds nothing."""
+    """What a wallet holds; a new one holds nothing.
+
+    ``current_streak`` is as of ``last_success_date``; `current` says what it is now.
+    """
 
     total_xp: int = 0
     current_streak: int = 0
@@ -29,11 +32,36 @@ class WalletState:
     last_played_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CurrentStreak:
+    """A streak at one moment; it ends at ``ends_at`` unless a lesson is completed.
+
+    ``ends_at`` is None where there is none.
+    """
+
+    days: int = 0
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentWallet:
+    """A wallet at one moment: the streak is 0 once a day was missed."""
+
+    total_xp: int
+    current_streak: int
+    streak_ends_at: datetime | None
+    last_success_date: date | None
+    last_played_at: datetime | None
+
+
 class Ledger(Protocol):
     """What the wallet needs of who keeps the ledger."""
 
     def wallet_of(self, player_id: int) -> WalletState:
         """The wallet, computed from everything the player did."""
+
+    def streak_at(self, state: WalletState, now: datetime) -> CurrentStreak:
+        """The streak of that wallet at that aware time."""
 
     def add_correction(
         self, *, player_id: int, xp: int, reason: str, actor_id: int, now: datetime
@@ -76,6 +104,19 @@ def get(player_id: int) -> WalletState:
     if lease:
         _keep(player_id, lease, state)
     return state
+
+
+def current(player_id: int, *, now: datetime) -> CurrentWallet:
+    """The wallet at that aware time, for people to see. Read as `get` reads it."""
+    state = get(player_id)
+    streak = the_ledger().streak_at(state, now)
+    return CurrentWallet(
+        total_xp=state.total_xp,
+        current_streak=streak.days,
+        streak_ends_at=streak.ends_at,
+        last_success_date=state.last_success_date,
+        last_played_at=state.last_played_at,
+    )
 
 
 def _keep(player_id: int, lease: str, state: WalletState) -> None:

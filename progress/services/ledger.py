@@ -15,11 +15,13 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Max, Min, Sum
 from django.utils.translation import gettext as _
 
-from players.services.wallet import WalletState
+from players.services.wallet import CurrentStreak, WalletState
 from progress import bitmap, store, streak
 from progress.bitmap import SubjectProgress
 from progress.errors import InvalidCorrectionError
 from progress.models import InteractionLog, InteractionType
+from progress.services import calendar
+from progress.streak import Streak
 from progress.xp import MAX_HEARTS
 
 log = structlog.get_logger(__name__)
@@ -48,6 +50,18 @@ def wallet_of(player_id: int) -> WalletState:
         current_streak=held.days,
         last_success_date=held.last,
         last_played_at=max(played, default=None),
+    )
+
+
+def streak_at(state: WalletState, now: datetime) -> CurrentStreak:
+    """The wallet's streak as it stands at that aware time (`progress.streak`)."""
+    held = streak.as_of(
+        Streak(state.current_streak, state.last_success_date), calendar.day_of(now)
+    )
+    too_late = streak.first_day_too_late(held)
+    return CurrentStreak(
+        days=held.days,
+        ends_at=None if too_late is None else calendar.beginning_of(too_late),
     )
 
 

@@ -1,8 +1,11 @@
 """The wallet: read from Redis, rebuilt from the ledger, written back in batches."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 
 import pytest
+import time_machine
 from django.db import DatabaseError
 
 from players import keys, store, wallet_sync
@@ -29,6 +32,13 @@ def in_database(player_id):
     return WalletState(
         row.total_xp, row.current_streak, row.last_success_date, row.last_played_at
     )
+
+
+@pytest.fixture
+def at() -> Iterator[Callable[[datetime], None]]:
+    """Stops the clock at a time."""
+    with contextlib.ExitStack() as stack:
+        yield lambda now: stack.enter_context(time_machine.travel(now, tick=False))
 
 
 # --- Reading ----------------------------------------------------------------------
@@ -81,14 +91,42 @@ def test_without_redis_the_ledger_tells(student, settings, tmp_path):
     assert wallet.get(student.pk) == WalletState()
 
 
-def test_the_app_reads_the_wallet(signed_in, student, redis_client):
+def test_the_app_reads_the_wallet(signed_in, student, redis_client, at):
     put(redis_client, student.pk, FULL)
+    at(NOON)
     assert signed_in.get("wallet/").json() == {
         "total_xp": 150,
         "current_streak": 4,
+        "streak_ends_at": "2026-03-04T00:00:00Z",
+        "streak_time_zone": "UTC",
         "last_success_date": "2026-03-02",
         "last_played_at": "2026-03-02T12:00:00Z",
     }
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "days", "ends"),
+    [
+        ("UTC", "2026-03-02T23:59:59Z", 4, "2026-03-04T00:00:00Z"),
+        ("UTC", "2026-03-03T23:59:59Z", 4, "2026-03-04T00:00:00Z"),
+        ("UTC", "2026-03-04T00:00:00Z", 0, None),
+        ("UTC", "2026-07-01T00:00:00Z", 0, None),
+        ("UTC", "2026-02-01T00:00:00Z", 4, "2026-03-04T00:00:00Z"),  # clock set back
+        ("Asia/Riyadh", "2026-03-03T20:59:59Z", 4, "2026-03-03T21:00:00Z"),
+        ("Asia/Riyadh", "2026-03-03T21:00:00Z", 0, None),
+        ("America/New_York", "2026-03-04T04:59:59Z", 4, "2026-03-04T05:00:00Z"),
+    ],
+)
+def test_a_streak_ends_when_a_whole_day_was_missed(
+    signed_in, student, redis_client, at, settings, zone, now, days, ends
+):
+    settings.STREAK_TIME_ZONE = zone
+    put(redis_client, student.pk, FULL)
+    at(datetime.fromisoformat(now))
+    answer = signed_in.get("wallet/").json()
+    assert (answer["current_streak"], answer["streak_ends_at"]) == (days, ends)
+    assert answer["streak_time_zone"] == zone
+    assert answer["last_success_date"] == "2026-03-02"
 
 
 # --- Writing back -------------------------------------------------------------------

@@ -37,13 +37,17 @@ def is_passed(node: Node, done: set[int]) -> bool:
     return all(found.lesson.bit_index in done for found in lessons(node))
 
 
-def statuses(node: Node, done: set[int], *, is_open: bool = True) -> dict[str, str]:
+def statuses(
+    node: Node, done: set[int], *, is_open: bool = True, is_root: bool = True
+) -> dict[str, str]:
     own = "passed" if is_passed(node, done) else "unlocked" if is_open else "locked"
     found = {node.id: own}
+    if is_root and not lessons(node):
+        found[node.id] = "unlocked"
     before = None
     for child in node.children:
         opens = not node.is_linear or before is None or is_passed(before, done)
-        found |= statuses(child, done, is_open=is_open and opens)
+        found |= statuses(child, done, is_open=is_open and opens, is_root=False)
         before = child
     return found
 

@@ -118,12 +118,12 @@ def test_a_deleted_lesson_leaves_the_others_on_their_bits(plan, shown, finish):
     assert shown()["suggested_next_lesson_id"] == "LES-NEW"
 
 
-def test_an_empty_subject_is_complete(plan, student):
+def test_an_empty_subject_is_open_and_not_passed(plan, student):
     add_subject(plan=plan, subject=make_subject("EMPTY", units=0))
     publish(plan)
     answer = progress.of_subject(player_id=student.pk, subject_id="SUBJ-EMPTY")
-    assert sums(answer) == (0, 0, 100.0, 0, None)
-    assert answer["root"]["status"] == "passed"
+    assert sums(answer) == (0, 0, 0.0, 0, None)
+    assert answer["root"]["status"] == "unlocked"
 
 
 def test_a_subject_outside_the_plan_is_refused(student):

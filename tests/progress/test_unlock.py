@@ -66,9 +66,10 @@ def test_a_container_without_lessons_is_passed_and_opens_what_follows():
     assert shown(root, set()) == {"S": "u", "empty": "p", "L0": "u"}
 
 
-def test_an_empty_subject_is_complete_and_suggests_nothing():
+def test_an_empty_subject_is_open_not_passed_and_suggests_nothing():
     outline = Outline(container("S"))
-    assert outline.percentage(0) == 100.0
+    assert statuses(outline, 0) == {"S": Status.UNLOCKED}
+    assert outline.percentage(0) == 0.0
     assert outline.next_lesson(0) is None
     assert (outline.total_lessons, outline.passed_lessons(0)) == (0, 0)
 
@@ -167,7 +168,9 @@ def test_sums_are_within_bounds_and_passed_lessons_are_counted(world):
     assert outline.passed_lessons(held) == len(passed) <= outline.total_lessons
     assert 0 <= outline.percentage(held) <= 100
     everything = len(passed) == outline.total_lessons
-    assert (outline.percentage(held) == 100) is everything
+    assert (outline.percentage(held) == 100) is (
+        everything and outline.total_lessons > 0
+    )
     assert (outline.next_lesson(held) is None) is everything
 
 
