@@ -4,6 +4,7 @@ A yes counts once, however often it is clicked: the first click claims the file,
 others are given what came of it.
 """
 
+import base64
 import secrets
 import zlib
 
@@ -33,7 +34,8 @@ def keep(*, owner: int, name: str, data: bytes) -> str:
     """
     token = secrets.token_urlsafe(16)
     try:
-        cache.set(_key(owner, token), (name, zlib.compress(data, 1)), SECONDS)
+        packed = base64.b64encode(zlib.compress(data, 1)).decode()
+        cache.set(_key(owner, token), [name, packed], SECONDS)
     except RedisError as error:
         raise UploadGoneError(
             _("The file cannot be kept (Redis does not answer). Try again later.")
@@ -56,8 +58,8 @@ def take(*, owner: int, token: str) -> tuple[str, bytes]:
         raise UploadGoneError(
             _("The file is not kept any more. Upload it again to import it.")
         )
-    name, data = found
-    return name, zlib.decompress(data)
+    name, packed = found
+    return name, zlib.decompress(base64.b64decode(packed))
 
 
 def claim(*, owner: int, token: str) -> str | None:

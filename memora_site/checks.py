@@ -122,6 +122,20 @@ def _database() -> Iterator[CheckMessage]:
         )
 
 
+def _database_user() -> Iterator[CheckMessage]:
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        return
+    if database.get("USER") == "root":
+        yield Error(
+            "Memora connects to the database as root.",
+            hint="Give it a user that has one database: CREATE USER memora@localhost "
+            "IDENTIFIED BY '…'; GRANT ALL ON memora.* TO memora@localhost; then set "
+            "DATABASE_URL=mysql://memora:…@host:3306/memora",
+            id="memora.E014",
+        )
+
+
 def _redis() -> Iterator[CheckMessage]:
     if settings.EMBEDDED_REDIS:
         yield Error(
@@ -129,6 +143,81 @@ def _redis() -> Iterator[CheckMessage]:
             hint="Set REDIS_URL, for example redis://:password@host:6379/0",
             id="memora.E009",
         )
+        return
+    for variable, url in (
+        ("REDIS_URL", settings.REDIS_URL),
+        ("CELERY_BROKER_URL", settings.CELERY_BROKER_URL),
+    ):
+        if not _needs_password(url):
+            continue
+        yield Error(
+            f"{variable} has no password: who reaches that Redis can run tasks and "
+            "change what students earned.",
+            hint="Set requirepass in redis.conf, and the URL to "
+            "redis://:password@host:6379/0. A Unix socket needs no password.",
+            id="memora.E015",
+        )
+        return  # the broker is the same Redis unless it is set apart
+
+
+def _needs_password(url: str) -> bool:
+    """Whether it is a Redis over TCP whose URL has no password."""
+    parts = urlsplit(url)
+    return parts.scheme in ("redis", "rediss") and not parts.password
+
+
+def _proxies() -> Iterator[CheckMessage]:
+    if settings.TRUSTED_PROXIES < 1:
+        yield Error(
+            "MEMORA_TRUSTED_PROXIES is 0, but production stands behind nginx: all "
+            "clients would share one address and its limits.",
+            hint="Set it to the number of proxies of yours that write "
+            "X-Forwarded-For: 1 for nginx alone.",
+            id="memora.E016",
+        )
+
+
+def _secrets_keys() -> Iterator[CheckMessage]:
+    if not settings.SECRETS_KEYS:
+        yield CheckWarning(
+            "MEMORA_SECRETS_KEYS is not set: the keys of a CDN cannot be stored.",
+            hint="Make one: python -c 'from cryptography.fernet import Fernet; "
+            "print(Fernet.generate_key().decode())'",
+            id="memora.W003",
+        )
+
+
+def _nested_folders() -> Iterator[CheckMessage]:
+    """A folder that others read must hold no private one, and none may hold another
+    whose files it would serve, collect or delete as its own."""
+    content = ("MEMORA_CONTENT_ROOT", settings.CONTENT_ROOT)
+    static = ("MEMORA_STATIC_ROOT", settings.STATIC_ROOT)
+    video = ("MEMORA_VIDEO_ROOT", settings.VIDEO_ROOT)
+    media = ("the folder of uploads, MEMORA_STATE_DIR/media", settings.MEDIA_ROOT)
+    state = ("MEMORA_STATE_DIR", settings.STATE_DIR)
+    for (inner_name, inner), (outer_name, outer) in (
+        (video, content),
+        (state, content),
+        (static, content),
+        (video, static),
+        (state, static),
+        (content, static),
+        (content, video),
+        (state, video),
+        (static, video),
+        (content, media),
+        (video, media),
+        (static, media),
+    ):
+        inner, outer = Path(inner).resolve(), Path(outer).resolve()
+        if inner.is_relative_to(outer):
+            yield Error(
+                f"{inner_name} ({inner}) lies in {outer_name} ({outer}).",
+                hint="Give each a folder of its own, such as /srv/memora/content, "
+                "/srv/memora/static, /srv/memora/state and /srv/memora/state/videos.",
+                id="memora.E017",
+            )
+            return
 
 
 def _site_url() -> Iterator[CheckMessage]:
@@ -191,7 +280,11 @@ PRODUCTION_CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _debug,
     _allowed_hosts,
     _database,
+    _database_user,
     _redis,
+    _proxies,
+    _secrets_keys,
+    _nested_folders,
     _site_url,
     _email,
     _content_root,

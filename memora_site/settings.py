@@ -174,8 +174,11 @@ CACHES = {
             "CLIENT_CLASS": "django_redis.client.DefaultClient",
             "SOCKET_CONNECT_TIMEOUT": 2,
             "SOCKET_TIMEOUT": 5,
+            # Not pickle: who can write to Redis could run code here.
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
         },
         "KEY_PREFIX": "cache",
+        "VERSION": 2,  # 1 was pickled
     }
 }
 
@@ -385,6 +388,8 @@ AXES_ENABLE_ADMIN = False  # its tables stay empty: the cache counts attempts
 CSRF_FAILURE_VIEW = "memora_site.error_views.csrf_failure"
 # A lesson of 500 stages has some 5,000 fields; 2.5 MB stays the limit of them all.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 6_000
+SESSION_COOKIE_AGE = 12 * 3600
+"""Seconds after which staff sign in to the admin again; students have tokens."""
 SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"

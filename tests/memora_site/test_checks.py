@@ -18,6 +18,7 @@ SOUND_KEY = "kX9fQ2mV7bT4wZ1nR8sL5dJ0hG3cY6pAaEeUuIiOo_-BqWvNzMxCrTt"
 def sound(monkeypatch, tmp_path: Path) -> SimpleNamespace:
     """A production configuration with nothing to object to."""
     content, static = tmp_path / "content", tmp_path / "static"
+    state = tmp_path / "state"
     content.mkdir()
     static.mkdir()
     (static / "staticfiles.json").write_text("{}")
@@ -28,13 +29,20 @@ def sound(monkeypatch, tmp_path: Path) -> SimpleNamespace:
         SECRET_KEY=SOUND_KEY,
         DEBUG=False,
         ALLOWED_HOSTS=["api.example.org"],
-        DATABASES={"default": {"ENGINE": "django.db.backends.mysql"}},
+        DATABASES={"default": {"ENGINE": "django.db.backends.mysql", "USER": "memora"}},
         EMBEDDED_REDIS=False,
+        REDIS_URL="redis://:password@cache:6379/0",
+        CELERY_BROKER_URL="redis://:password@cache:6379/1",
+        TRUSTED_PROXIES=1,
+        SECRETS_KEYS=["key"],
         SITE_URL="https://api.example.org",
         EMAIL_BACKEND="django.core.mail.backends.smtp.EmailBackend",
         DEFAULT_FROM_EMAIL="Memora <memora@example.org>",
         CONTENT_ROOT=content,
         STATIC_ROOT=static,
+        STATE_DIR=state,
+        MEDIA_ROOT=state / "media",
+        VIDEO_ROOT=state / "videos",
     )
     monkeypatch.setattr(checks, "settings", sound)
     return sound
@@ -80,6 +88,16 @@ def test_the_embedded_default_has_nothing_to_object_to():
             "memora.E011",
         ),
         ("CONTENT_ROOT", "/nowhere/at/all", "memora.E012"),
+        (
+            "DATABASES",
+            {"default": {"ENGINE": "django.db.backends.mysql", "USER": "root"}},
+            "memora.E014",
+        ),
+        ("REDIS_URL", "redis://cache:6379/0", "memora.E015"),
+        ("REDIS_URL", "rediss://memora@cache:6379/0", "memora.E015"),
+        ("CELERY_BROKER_URL", "redis://127.0.0.1:6379/1", "memora.E015"),
+        ("TRUSTED_PROXIES", 0, "memora.E016"),
+        ("SECRETS_KEYS", [], "memora.W003"),
         ("DEFAULT_FROM_EMAIL", "memora@localhost", "memora.W001"),
         ("STATIC_ROOT", "/nowhere/at/all", "memora.W002"),
     ],
@@ -92,6 +110,42 @@ def test_an_unsafe_setting_is_refused_with_a_hint(sound, setting, value, expecte
     assert message.id == expected
     assert message.hint
     assert message.is_serious() is expected.startswith("memora.E")
+
+
+@pytest.mark.parametrize(
+    ("setting", "place"),
+    [
+        ("VIDEO_ROOT", "content"),
+        ("VIDEO_ROOT", "content/videos"),
+        ("VIDEO_ROOT", "state/../content/videos"),
+        ("VIDEO_ROOT", "static/videos"),
+        ("VIDEO_ROOT", "state/media/videos"),
+        ("VIDEO_ROOT", "state"),
+        ("VIDEO_ROOT", "."),
+        ("STATE_DIR", "content/state"),
+        ("STATE_DIR", "static"),
+        ("CONTENT_ROOT", "static"),
+        ("CONTENT_ROOT", "."),
+        ("STATIC_ROOT", "content"),
+    ],
+)
+def test_folders_that_lie_in_each_other_are_refused(sound, tmp_path, setting, place):
+    setattr(sound, setting, tmp_path / place)
+    [message] = [one for one in found() if one.id == "memora.E017"]
+    assert message.is_serious()
+    assert str(tmp_path) in message.msg
+
+
+def test_a_private_folder_behind_a_link_is_found(sound, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "content")
+    sound.VIDEO_ROOT = tmp_path / "link" / "videos"
+    assert [message.id for message in found()] == ["memora.E017"]
+
+
+def test_a_redis_behind_a_socket_needs_no_password(sound):
+    sound.REDIS_URL = "unix:///run/redis/redis.sock?db=0"
+    sound.CELERY_BROKER_URL = "redis+socket:///run/redis/redis.sock?virtual_host=0"
+    assert found() == []
 
 
 def test_a_content_root_of_somebody_else_is_refused(sound, monkeypatch):
