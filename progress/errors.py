@@ -40,7 +40,3 @@ class InvalidCorrectionError(MemoraError):
     """An XP correction that cannot be made."""
 
     code = "INVALID_BODY"
-
-
-class LedgerIsAppendOnlyError(TypeError):
-    """Code tried to change or delete what was recorded."""

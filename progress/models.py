@@ -1,16 +1,14 @@
 """The ledger of what players did, and the snapshots and cards kept beside it."""
 
-from typing import Any, NoReturn
-
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from content.append_only import AppendOnlyModel
 from content.fields import ExactCharField
 from content.kinds import ID_MAX_LENGTH
 from players.models import PlayerProfile
-from progress.errors import LedgerIsAppendOnlyError
 
 
 class InteractionType(models.TextChoices):
@@ -20,31 +18,7 @@ class InteractionType(models.TextChoices):
     XP_CORRECTED = "xp_corrected", _("XP corrected")
 
 
-def _refuse() -> NoReturn:
-    raise LedgerIsAppendOnlyError(
-        "the ledger is append-only: add a correction instead of changing a row"
-    )
-
-
-class InteractionQuerySet(models.QuerySet["InteractionLog"]):
-    """Reads and appends; rows go only with their player, by cascade."""
-
-    def update(self, **_kwargs: Any) -> NoReturn:
-        _refuse()
-
-    def delete(self) -> NoReturn:
-        _refuse()
-
-    def bulk_update(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        _refuse()
-
-    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("update_conflicts"):
-            _refuse()
-        return super().bulk_create(objs, *args, **kwargs)
-
-
-class InteractionLog(models.Model):
+class InteractionLog(AppendOnlyModel):
     """One thing a player did: the append-only truth of XP and progress (DESIGN 7).
 
     Ids are public ids, not foreign keys: content may go, what was done stays.
@@ -99,9 +73,7 @@ class InteractionLog(models.Model):
     """``{lesson_id}:{hearts}`` when this was a new record, else NULL."""
     created_at = models.DateTimeField(_("when"))
 
-    objects = InteractionQuerySet.as_manager()
-
-    class Meta:
+    class Meta(AppendOnlyModel.Meta):
         verbose_name = _("interaction")
         verbose_name_plural = _("interactions")
         ordering = ["-created_at", "-pk"]
@@ -133,14 +105,6 @@ class InteractionLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_type_display()}: {self.reference_id}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            _refuse()
-        super().save(*args, **{**kwargs, "force_insert": True})
-
-    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        _refuse()
 
 
 class StructureProgress(models.Model):

@@ -8,6 +8,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from content import services
+from content.append_only import AppendOnlyError
 from content.kinds import Kind
 from content.models import Node
 from plans.services import add_subject, set_override
@@ -17,7 +18,6 @@ from players.services import access, wallet
 from progress import store
 from progress.errors import (
     IdempotencyConflictError,
-    LedgerIsAppendOnlyError,
     NoHeartsError,
     NotUnlockedError,
 )
@@ -248,8 +248,12 @@ def test_the_ledger_is_append_only(student, finish):
         lambda: InteractionLog.objects.bulk_update([row], ["xp"]),
         lambda: InteractionLog.objects.update_or_create(pk=row.pk, defaults={"xp": 1}),
         lambda: InteractionLog.objects.bulk_create([row], update_conflicts=True),
+        lambda: InteractionLog.objects.bulk_create([row], ignore_conflicts=True),
+        lambda: InteractionLog(pk=row.pk, player=row.player, created_at=MONDAY).save(),
+        lambda: InteractionLog._base_manager.update(xp=1),
+        lambda: row.player.interactions.update(xp=1),
     ):
-        with pytest.raises(LedgerIsAppendOnlyError):
+        with pytest.raises(AppendOnlyError), transaction.atomic():
             change()
     assert InteractionLog.objects.get().xp == 35
 

@@ -1,0 +1,113 @@
+"""Models whose rows are added and read, but never changed or deleted.
+
+Subclass `AppendOnlyModel` and inherit its ``Meta``. The guard covers every method of
+the ORM. It does not cover SQL, and it lets Django's own cascades through: deleting the
+object that a row belongs to deletes the row or empties its reference, as ``on_delete``
+says.
+"""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, NoReturn
+
+from django.db import models
+
+
+class AppendOnlyError(TypeError):
+    """Code tried to change or delete a row that may only be added and read."""
+
+
+def _refuse(model: type[models.Model]) -> NoReturn:
+    raise AppendOnlyError(
+        f"{model.__name__} is append-only: add a row instead of changing one"
+    )
+
+
+class AppendOnlyQuerySet(models.QuerySet[Any]):
+    """Refuses every method that writes to existing rows."""
+
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        _refuse(self.model)
+
+    update = _refuse
+    delete = _refuse
+    bulk_update = _refuse
+    update_or_create = _refuse
+
+    def bulk_create(
+        self,
+        objs: Iterable[Any],
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_conflicts: bool = False,
+        update_fields: Any = None,
+        unique_fields: Any = None,
+    ) -> list[Any]:
+        """Add the rows.
+
+        Raises:
+            AppendOnlyError: a conflict would change a row, or drop one silently.
+            IntegrityError: a row with the same key is there.
+        """
+        if ignore_conflicts or update_conflicts:
+            _refuse(self.model)
+        return super().bulk_create(objs, batch_size)
+
+
+class ReferencesQuerySet(AppendOnlyQuerySet):
+    """Lets ``on_delete=SET_NULL`` empty a reference; refuses everything else.
+
+    Django uses it as the base manager, for cascades and for related managers.
+    """
+
+    def update(self, **kwargs: Any) -> int:  # type: ignore[override]
+        for name, value in kwargs.items():
+            remote = getattr(self.model._meta.get_field(name), "remote_field", None)
+            if value is not None or getattr(remote, "on_delete", None) is not (
+                models.SET_NULL
+            ):
+                _refuse(self.model)
+        return models.QuerySet.update(self, **kwargs)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+
+class AppendOnlyModel(models.Model):
+    """A row is inserted once; the methods that would change it raise."""
+
+    objects: ClassVar[Any] = AppendOnlyQuerySet.as_manager()
+    references = ReferencesQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+        base_manager_name = "references"
+
+    def save(self, **kwargs: Any) -> None:
+        """Insert the row.
+
+        Raises:
+            AppendOnlyError: it is saved already.
+            IntegrityError: another row has its primary key.
+        """
+        if not self._state.adding or kwargs.get("force_update"):
+            _refuse(type(self))
+        super().save(**kwargs)
+
+    def _do_update(  # type: ignore[override]
+        self, base_qs: Any, using: Any, pk_val: Any, *_args: Any, **_kwargs: Any
+    ) -> bool:
+        """Refuse the UPDATE that Django tries before an INSERT with a given key.
+
+        Every way to save passes here, also ``save_base()`` and loading a fixture.
+        False lets Django go on to the INSERT.
+        """
+        if base_qs.filter(pk=pk_val).exists():
+            _refuse(type(self))
+        return False
+
+    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            AppendOnlyError: always.
+        """
+        _refuse(type(self))
