@@ -5,7 +5,7 @@ embedded default is meant to run with nothing configured.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from django.core.checks import (
     register,
 )
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
 
 ENVIRONMENTS = ("local", "production")
 SECRET_KEY_LENGTH = 50
@@ -32,7 +31,7 @@ NOT_SENDING = ("console", "dummy", "locmem", "filebased")
 @register(Tags.security)
 def check_environment(**_kwargs: Any) -> list[CheckMessage]:
     """Settings that must make sense anywhere."""
-    return [*_environment_name(), *_streak_time_zone()]
+    return [*_environment_name(), *_streak_time_zone(), *_session_limits()]
 
 
 @register(Tags.security)
@@ -43,47 +42,22 @@ def check_production(**_kwargs: Any) -> list[CheckMessage]:
     return [message for check in PRODUCTION_CHECKS for message in check()]
 
 
-@register(Tags.database)
-def check_database_time_zones(
-    *, databases: Collection[str] | None = None, **_kwargs: Any
-) -> list[CheckMessage]:
-    """MariaDB can compute local dates. No page of Memora needs it to.
-
-    Runs with ``check --database default`` and at every ``migrate``.
-
-    Raises:
-        OperationalError: the database is away.
-    """
-    found: list[CheckMessage] = []
-    for alias in databases or ():
-        connection = connections[alias]
-        if connection.vendor != "mysql" or settings.TIME_ZONE == "UTC":
-            continue
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT CONVERT_TZ('2026-01-01 00:00:00', 'UTC', %s)",
-                [settings.TIME_ZONE],
-            )
-            [converted] = cursor.fetchone()
-        if converted is None:
-            found.append(
-                CheckWarning(
-                    f"The database does not know the time zone {settings.TIME_ZONE}: "
-                    "filters by day or month find nothing.",
-                    hint="Load the zones as root of the database: "
-                    "mariadb-tzinfo-to-sql /usr/share/zoneinfo | mariadb mysql",
-                    id="memora.W004",
-                )
-            )
-    return found
-
-
 def _environment_name() -> Iterator[CheckMessage]:
     if settings.ENVIRONMENT not in ENVIRONMENTS:
         yield Error(
             f"MEMORA_ENVIRONMENT is {settings.ENVIRONMENT!r}.",
             hint="Set it to “local” or “production”; nothing else has a meaning.",
             id="memora.E001",
+        )
+
+
+def _session_limits() -> Iterator[CheckMessage]:
+    if not 1 <= settings.SESSION_IDLE_DAYS <= settings.SESSION_MAX_DAYS:
+        yield Error(
+            f"MEMORA_SESSION_IDLE_DAYS is {settings.SESSION_IDLE_DAYS}, "
+            f"MEMORA_SESSION_MAX_DAYS is {settings.SESSION_MAX_DAYS}.",
+            hint="Both count days: the first is 1 or more, the second not less.",
+            id="memora.E020",
         )
 
 

@@ -104,6 +104,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "players.middleware.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -245,6 +246,7 @@ CELERY_BEAT_SCHEDULE = {
     | {"schedule": crontab(minute="17")},
     "sync-pending-wallets": _each(900, "players.tasks.sync_pending_wallets"),
     "tidy-photos": _each(3600, "players.tasks.tidy_photos"),
+    "end-expired-sessions": _each(3600, "players.tasks.end_expired_sessions"),
     "sync-pending-bitmaps": _each(30, "progress.tasks.sync_pending_bitmaps"),
 }
 
@@ -355,7 +357,16 @@ RATE_LIMITS = {
     "bad_token": _limit("MEMORA_BAD_TOKEN_LIMIT", "60/60"),
     # Wrong old passwords of one member of staff who changes their password.
     "password_change": ADMIN_LOGIN_LIMIT,
+    # One token whose session has ended; why it did is looked up.
+    "ended_token": (60, 60),
+    # What the audit trail keeps of a flood; nobody is refused by these.
+    "refused": (1, 3600),
+    "staff_login_failed": (30, 3600),
 }
+SESSION_IDLE_DAYS: int = env.int("MEMORA_SESSION_IDLE_DAYS", default=90)
+"""A player's session ends when it has not been used for so long,"""
+SESSION_MAX_DAYS: int = env.int("MEMORA_SESSION_MAX_DAYS", default=400)
+"""and so long after its sign-in at the latest. A token that ended is known as long."""
 
 # --- Sign-in and security ---------------------------------------------------
 
@@ -446,7 +457,6 @@ SPECTACULAR_SETTINGS = {
 
 LANGUAGE_CODE = "ar"
 LANGUAGES = [("ar", _("Arabic")), ("en", _("English"))]
-FORMAT_MODULE_PATH = ["memora_site.formats"]
 LOCALE_PATHS = [BASE_DIR / "memora_site" / "locale"]
 TIME_ZONE: str = env("TIME_ZONE", default="UTC")
 USE_I18N = USE_TZ = True

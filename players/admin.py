@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from content.badges import badge
 from content.errors import MemoraError
 from content.read_only import PlainChoices, ReadOnly, ReadOnlyAdmin, readable_json
+from players import callers
 from players.forms import (
     DeviceForm,
     DeviceFormSet,
@@ -35,6 +36,7 @@ from players.models import (
     SecurityEvent,
     SecurityEventType,
     Session,
+    SessionEndReason,
     User,
 )
 from players.services import accounts, devices, sessions, wallet
@@ -303,7 +305,7 @@ class PlayerAdmin(RedisMayBeAway, PlainChoices, admin.ModelAdmin):  # type: igno
         added = formset.save(commit=False)
         by: dict[str, Any] = {
             "actor_id": request.user.pk,
-            "ip_address": _address(request),
+            "ip_address": callers.address_of(request),
         }
         player_id = form.instance.pk
         for device in formset.deleted_objects:
@@ -324,7 +326,7 @@ class PlayerAdmin(RedisMayBeAway, PlainChoices, admin.ModelAdmin):  # type: igno
         for player in queryset:
             try:
                 ended += sessions.end_session(
-                    player.pk, "ended_by_staff", actor=_staff(request)
+                    player.pk, SessionEndReason.ENDED_BY_STAFF, actor=_staff(request)
                 )
             except MemoraError as refusal:
                 messages.error(request, refusal.message)
@@ -346,11 +348,6 @@ def _staff(request: HttpRequest) -> User:
     return request.user
 
 
-def _address(request: HttpRequest) -> str | None:
-    address: str | None = request.META.get("REMOTE_ADDR") or None
-    return address
-
-
 _EVENT_LOOKS: dict[str, tuple[str, Any]] = {
     SecurityEventType.LOGIN: ("●", "done"),
     SecurityEventType.LOGOUT: ("○", "quiet"),
@@ -359,6 +356,20 @@ _EVENT_LOOKS: dict[str, tuple[str, Any]] = {
     SecurityEventType.DEVICE_ADDED: ("+", "action"),
     SecurityEventType.DEVICE_REMOVED: ("−", "action"),
     SecurityEventType.RATE_LIMITED: ("!", "waiting"),
+    SecurityEventType.STAFF_LOGIN: ("●", "done"),
+    SecurityEventType.STAFF_LOGIN_FAILED: ("!", "failed"),
+    SecurityEventType.STAFF_LOGOUT: ("○", "quiet"),
+    SecurityEventType.ACCOUNT_ACTIVATED: ("+", "action"),
+    SecurityEventType.ACCOUNT_DEACTIVATED: ("−", "action"),
+    SecurityEventType.PASSWORD_CHANGED: ("±", "action"),
+    SecurityEventType.EMAIL_CHANGED: ("±", "action"),
+    SecurityEventType.RIGHTS_CHANGED: ("±", "action"),
+    SecurityEventType.ENROLLMENT_ADDED: ("+", "action"),
+    SecurityEventType.ENROLLMENT_CHANGED: ("±", "action"),
+    SecurityEventType.ENROLLMENT_REMOVED: ("−", "action"),
+    SecurityEventType.ENTITLEMENT_ADDED: ("+", "action"),
+    SecurityEventType.ENTITLEMENT_CHANGED: ("±", "action"),
+    SecurityEventType.ENTITLEMENT_REMOVED: ("−", "action"),
     SecurityEventType.WALLET_CORRECTED: ("±", "action"),
 }
 

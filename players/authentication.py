@@ -3,13 +3,14 @@
 from typing import Any
 
 import structlog
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
 from players import callers, tokens
-from players.errors import CHALLENGE, NotAuthenticatedError
+from players.errors import CHALLENGE, DeviceMismatchError, NotAuthenticatedError
 from players.services import devices, rates, sessions
 from players.services.sessions import Player
 from players.tokens import Token
@@ -31,8 +32,8 @@ class PlayerAuthentication(BaseAuthentication):
 
         Raises:
             NotAuthenticatedError: what was sent is no token.
-            InvalidDeviceIdError, SessionEndedError, DeviceNotAuthorizedError,
-                RateLimitedError: see `sessions.check`.
+            InvalidDeviceIdError: the device id is missing or malformed.
+            MemoraError: see `sessions.check`.
         """
         header = request.headers.get("Authorization", "").strip()
         if not header:
@@ -45,13 +46,18 @@ class PlayerAuthentication(BaseAuthentication):
             )
         device_id = devices.parse_device_id(request.headers.get(DEVICE_HEADER))
         scope = callers.endpoint_of(request._request)
-        player, usage = sessions.check(
-            token=token,
-            device_id=device_id,
-            endpoint=scope,
-            rule=rates.rule_for(scope),
-            ip_address=callers.address_of(request._request),
-        )
+        try:
+            player, usage = sessions.check(
+                token=token,
+                device_id=device_id,
+                endpoint=scope,
+                rule=rates.rule_for(scope),
+                ip_address=callers.address_of(request._request),
+                now=timezone.now(),
+            )
+        except DeviceMismatchError:
+            callers.remember_refused_player(request._request, token.player_id)
+            raise
         structlog.contextvars.bind_contextvars(player_id=player.id)
         callers.remember_usage(request._request, usage)
         return player, token

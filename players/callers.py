@@ -1,10 +1,16 @@
 """What the API knows of a caller before asking who it is."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.http import HttpRequest
 
 from players import addresses
-from players.services.rates import Usage
+
+if TYPE_CHECKING:  # a service, and services record what callers do
+    from players.services.rates import Usage
 
 
 def address_of(request: HttpRequest) -> str | None:
@@ -44,3 +50,14 @@ def usage_of(request: HttpRequest) -> Usage | None:
     """What `remember_usage` kept."""
     usage: Usage | None = getattr(request, "rate_usage", None)
     return usage
+
+
+def remember_refused_player(request: HttpRequest, player_id: int) -> None:
+    """Keep whose token was good but refused all the same, for the audit trail."""
+    request.refused_player_id = player_id  # type: ignore[attr-defined]
+
+
+def refused_player_of(request: HttpRequest) -> int | None:
+    """What `remember_refused_player` kept."""
+    player_id: int | None = getattr(request, "refused_player_id", None)
+    return player_id

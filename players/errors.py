@@ -17,10 +17,46 @@ class NotAuthenticatedError(MemoraError):
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": CHALLENGE}
 
 
-class SessionEndedError(NotAuthenticatedError):
-    """The token was good once, or never: its session is not the player's now."""
+class SessionUnknownError(NotAuthenticatedError):
+    """The token belongs to no session that is kept: never, or long ago."""
 
-    code = "SESSION_ENDED"
+    code = "SESSION_UNKNOWN"
+
+
+class SessionReplacedError(NotAuthenticatedError):
+    """The player has signed in again, perhaps elsewhere."""
+
+    code = "SESSION_REPLACED"
+
+
+class SessionSignedOutError(NotAuthenticatedError):
+    """The player has signed out."""
+
+    code = "SESSION_SIGNED_OUT"
+
+
+class SessionExpiredError(NotAuthenticatedError):
+    """The session was not used for too long, or its sign-in is too long ago."""
+
+    code = "SESSION_EXPIRED"
+
+
+class SessionEndedByStaffError(NotAuthenticatedError):
+    """Staff have ended the session; the player may sign in again."""
+
+    code = "SESSION_ENDED_BY_STAFF"
+
+
+class DeviceRemovedError(NotAuthenticatedError):
+    """Staff have removed the session's device; it cannot sign in again."""
+
+    code = "DEVICE_REMOVED"
+
+
+class PasswordChangedError(NotAuthenticatedError):
+    """The password was changed or reset since the sign-in."""
+
+    code = "PASSWORD_CHANGED"
 
 
 class InvalidCredentialsError(NotAuthenticatedError):
@@ -30,7 +66,7 @@ class InvalidCredentialsError(NotAuthenticatedError):
 
 
 class AccountInactiveError(MemoraError):
-    """The right password, for an account that is switched off."""
+    """The right password or token, for an account that is switched off."""
 
     code = "ACCOUNT_INACTIVE"
 
@@ -48,9 +84,15 @@ class InvalidDeviceIdError(MemoraError):
 
 
 class DeviceNotAuthorizedError(MemoraError):
-    """The device is not one of the player's, or not the session's."""
+    """The right password, on a device that is not one of the player's."""
 
     code = "DEVICE_NOT_AUTHORIZED"
+
+
+class DeviceMismatchError(MemoraError):
+    """The right token, from another device than the one it was given to."""
+
+    code = "DEVICE_MISMATCH"
 
 
 class DeviceLimitError(MemoraError):
@@ -108,7 +150,3 @@ class StoreAwayError(MemoraError):
 
     code = "SERVICE_UNAVAILABLE"
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
-
-
-class AppendOnlyError(TypeError):
-    """Code tried to change or delete a line of the audit trail."""

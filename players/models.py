@@ -2,8 +2,9 @@
 
 import secrets
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import PurePath
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import (
@@ -15,31 +16,59 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q
 from django.dispatch import Signal
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from content.append_only import AppendOnlyModel, AppendOnlyQuerySet
 from content.fields import ExactCharField, PictureField, validate_item_code
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import credentials, signals
-from players.errors import AppendOnlyError
 from players.fields import CanonicalEmailField
+
+WATCHED = ("email", "password", "is_active", "is_staff", "is_superuser")
+"""Columns of an account whose change is audited and may end sessions."""
+
+
+def _watched(accounts: models.QuerySet["User"], names: Iterable[str]) -> dict[int, Any]:
+    return {row.pop("pk"): row for row in accounts.order_by().values("pk", *names)}
+
+
+def _tell_changes(before: dict[int, Any], after: dict[int, Any]) -> None:
+    changes = {}
+    for pk, now in after.items():
+        old = before.get(pk, {})
+        changed = {name: new for name, new in now.items() if old.get(name) != new}
+        if changed:
+            changes[pk] = changed
+    if changes:
+        signals.users_changed.send(sender=User, changes=changes)
 
 
 class UserQuerySet(models.QuerySet["User"]):
-    """Users; switching many off at once still ends their sessions."""
+    """Users; changing many at once is audited and ends sessions as `User.save` does."""
 
     def update(self, **kwargs: Any) -> int:
+        names = [name for name in WATCHED if name in kwargs]
+        if not names:
+            return super().update(**kwargs)
         with transaction.atomic(using=self.db):
-            switched_off = (
-                list(self.filter(is_active=True).values_list("pk", flat=True))
-                if kwargs.get("is_active") is False
-                else []
-            )
+            before = _watched(self, names)
             count = super().update(**kwargs)
-            if switched_off:
-                signals.users_deactivated.send(sender=User, user_ids=switched_off)
+            changed = User._base_manager.using(self.db).filter(pk__in=list(before))
+            _tell_changes(before, _watched(changed, names))
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable["User"], *args: Any, **kwargs: Any) -> Any:
+        """Add accounts.
+
+        Raises:
+            ValueError: ``update_conflicts`` would change accounts unnoticed.
+        """
+        if kwargs.get("update_conflicts"):
+            raise ValueError("accounts are changed by save() or update()")
+        return super().bulk_create(objs, *args, **kwargs)
 
 
 class UserManager(BaseUserManager["User"]):
@@ -75,6 +104,10 @@ class UserManager(BaseUserManager["User"]):
         return credentials.canonical_email(email or "")
 
 
+_NEW_ACCOUNT = {"is_active": True, "is_staff": False, "is_superuser": False}
+"""What a new account is compared with: rights that it starts with are a change."""
+
+
 class User(AbstractBaseUser, PermissionsMixin):
     """An account: a student's, or a member of staff's."""
 
@@ -100,6 +133,31 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.full_name or self.email
 
+    _is_upgrading_hash = False
+
+    def save(self, **kwargs: Any) -> None:
+        """Save; a change of a `WATCHED` column is announced in the same transaction.
+
+        Every change of a password passes here or through `UserQuerySet.update`.
+
+        Raises:
+            StoreAwayError: the change ends a session and Redis does not answer;
+                nothing is saved.
+        """
+        written = kwargs.get("update_fields")
+        names = [name for name in WATCHED if written is None or name in written]
+        if not names or self._is_upgrading_hash:
+            super().save(**kwargs)
+            return
+        with transaction.atomic(using=kwargs.get("using")):
+            saved = User._base_manager.using(kwargs.get("using"))
+            before = _watched(saved.filter(pk=self.pk), names) if self.pk else {}
+            super().save(**kwargs)
+            after = {self.pk: {name: getattr(self, name) for name in names}}
+            if not before:
+                before = {self.pk: {**after[self.pk], **_NEW_ACCOUNT}}
+            _tell_changes(before, after)
+
     def set_password(self, raw_password: str | None) -> None:
         """Hash the canonical form of a password; None makes it unusable."""
         if raw_password is not None:
@@ -112,6 +170,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         The typed form costs a second hash, and only where it differs. A hash of it is
         replaced by one of the canonical form, which is no change of password.
         """
+        self._is_upgrading_hash = True
+        try:
+            return self._check_forms(raw_password)
+        finally:
+            self._is_upgrading_hash = False
+
+    def _check_forms(self, raw_password: str | None) -> bool:
         if raw_password is None:
             return super().check_password(None)
         canonical, *typed = credentials.password_forms(raw_password)
@@ -164,6 +229,30 @@ class PlayerPartQuerySet(models.QuerySet[Any]):
         return created
 
 
+class AccessQuerySet(PlayerPartQuerySet):
+    """Plans and products of players; bulk writes are audited like single ones."""
+
+    def update(self, **kwargs: Any) -> int:
+        with transaction.atomic(using=self.db):
+            keys = list(self.values_list("pk", flat=True))
+            count = super().update(**kwargs)
+            rows = list(self.model._base_manager.using(self.db).filter(pk__in=keys))
+            signals.access_rows_written.send(
+                sender=self.model, rows=rows, created=False
+            )
+        return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        with transaction.atomic(using=self.db):
+            created = super().bulk_create(objs, *args, **kwargs)
+            signals.access_rows_written.send(
+                sender=self.model, rows=created, created=True
+            )
+        return created
+
+
 class PlayerQuerySet(PlayerPartQuerySet):
     player_path = "pk"
 
@@ -206,6 +295,8 @@ class PlayerProfile(models.Model):
         help_text=_("The plan the app shows; the player must be enrolled in it."),
     )
     photo = PictureField(_("photo"), upload_to=photo_name, blank=True)
+    first_signed_in_at = models.DateTimeField(null=True, editable=False)
+    """When a device was authorised by signing in; staff authorise all later ones."""
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = PlayerQuerySet.as_manager()
@@ -301,6 +392,11 @@ class Session(models.Model):
     token_sha256 = models.CharField(max_length=64, unique=True)
     device = models.ForeignKey(Device, models.CASCADE, related_name="+")
     created_at = models.DateTimeField(_("since"))
+    last_used_at = models.DateTimeField(_("last used"), default=timezone.now)
+    """To the hour: `players.services.sessions` writes it while the session is used."""
+
+    end_reason = ""
+    """Set it before `delete()`: a `SessionEndReason`. Not a column."""
 
     objects = SignInQuerySet.as_manager()
 
@@ -310,6 +406,36 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return str(self.player)
+
+
+class SessionEndReason(models.TextChoices):
+    """Why a session ended; each has an error code of the API."""
+
+    REPLACED = "replaced", _("another sign-in")
+    SIGNED_OUT = "signed_out", _("signed out")
+    IDLE = "idle", _("not used for too long")
+    TOO_OLD = "too_old", _("too long since the sign-in")
+    DEVICE_REMOVED = "device_removed", _("device removed")
+    PASSWORD_CHANGED = "password_changed", _("password changed")
+    DEACTIVATED = "deactivated", _("account switched off")
+    ENDED_BY_STAFF = "ended_by_staff", _("ended by staff")
+
+
+class EndedSession(models.Model):
+    """A token that was good once, and why it is not any more."""
+
+    token_sha256 = models.CharField(max_length=64, primary_key=True)
+    player = models.ForeignKey(PlayerProfile, models.CASCADE, related_name="+")
+    reason = models.CharField(max_length=20, choices=SessionEndReason.choices)
+    ended_at = models.DateTimeField(_("when"), auto_now_add=True, db_index=True)
+
+    class Meta:
+        verbose_name = _("ended session")
+        verbose_name_plural = _("ended sessions")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.get_reason_display()
 
 
 class Enrollment(models.Model):
@@ -326,7 +452,7 @@ class Enrollment(models.Model):
     )
     created_at = models.DateTimeField(_("since"), auto_now_add=True)
 
-    objects = PlayerPartQuerySet.as_manager()
+    objects = AccessQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("enrolment")
@@ -357,7 +483,7 @@ class Entitlement(models.Model):
     )
     created_at = models.DateTimeField(_("since"), auto_now_add=True)
 
-    objects = PlayerPartQuerySet.as_manager()
+    objects = AccessQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("entitlement")
@@ -382,27 +508,41 @@ class SecurityEventType(models.TextChoices):
     DEVICE_ADDED = "device_added", _("device added")
     DEVICE_REMOVED = "device_removed", _("device removed")
     RATE_LIMITED = "rate_limited", _("too many requests")
+    STAFF_LOGIN = "staff_login", _("signed in to the admin")
+    STAFF_LOGIN_FAILED = "staff_login_failed", _("sign-in to the admin failed")
+    STAFF_LOGOUT = "staff_logout", _("signed out of the admin")
+    ACCOUNT_ACTIVATED = "account_activated", _("account switched on")
+    ACCOUNT_DEACTIVATED = "account_deactivated", _("account switched off")
+    PASSWORD_CHANGED = "password_changed", _("password changed")
+    EMAIL_CHANGED = "email_changed", _("e-mail changed")
+    RIGHTS_CHANGED = "rights_changed", _("rights changed")
+    ENROLLMENT_ADDED = "enrollment_added", _("enrolment added")
+    ENROLLMENT_CHANGED = "enrollment_changed", _("enrolment changed")
+    ENROLLMENT_REMOVED = "enrollment_removed", _("enrolment removed")
+    ENTITLEMENT_ADDED = "entitlement_added", _("entitlement added")
+    ENTITLEMENT_CHANGED = "entitlement_changed", _("entitlement changed")
+    ENTITLEMENT_REMOVED = "entitlement_removed", _("entitlement removed")
     WALLET_CORRECTED = "wallet_corrected", _("XP corrected")
     WALLETS_SYNCED = "wallets_synced", _("wallets written back")
 
 
-class AppendOnlyQuerySet(models.QuerySet[Any]):
-    """Rows may be added and read.
+class SecurityEventQuerySet(AppendOnlyQuerySet):
+    """Lines are added and read; `expire` is the one way to delete some."""
 
-    Deleting a user still empties the rows' references to it: Django does that
-    without asking this class.
-    """
+    def expire(self, *, before: datetime) -> int:
+        """Delete these lines where they are older than ``before``, for retention.
 
-    def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        raise AppendOnlyError(f"{self.model.__name__} is append-only")
+        Returns:
+            How many were deleted.
+        """
+        old = self.filter(created_at__lt=before)
+        deleted, _per_model = models.QuerySet.delete(old)
+        return deleted
 
-    update = _refuse
-    delete = _refuse
-    bulk_update = _refuse
-    update_or_create = _refuse
+    expire.alters_data = True  # type: ignore[attr-defined]
 
 
-class SecurityEvent(models.Model):
+class SecurityEvent(AppendOnlyModel):
     """One line of the audit trail; written, never changed."""
 
     type = models.CharField(_("what"), max_length=20, choices=SecurityEventType.choices)
@@ -428,30 +568,12 @@ class SecurityEvent(models.Model):
     details = models.JSONField(_("details"), default=dict, blank=True)
     created_at = models.DateTimeField(_("when"), auto_now_add=True, db_index=True)
 
-    objects = AppendOnlyQuerySet.as_manager()
+    objects: ClassVar[Any] = SecurityEventQuerySet.as_manager()
 
-    class Meta:
+    class Meta(AppendOnlyModel.Meta):
         verbose_name = _("security event")
         verbose_name_plural = _("security events")
         ordering = ["-created_at", "-pk"]
 
     def __str__(self) -> str:
         return self.get_type_display()
-
-    def save(self, **kwargs: Any) -> None:
-        """Write a new line.
-
-        Raises:
-            AppendOnlyError: the line is written already.
-        """
-        if not self._state.adding:
-            raise AppendOnlyError("SecurityEvent is append-only")
-        super().save(**kwargs)
-
-    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        """Refuse.
-
-        Raises:
-            AppendOnlyError: always.
-        """
-        raise AppendOnlyError("SecurityEvent is append-only")

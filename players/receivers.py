@@ -5,20 +5,46 @@ from typing import Any
 
 import structlog
 from django.apps import apps as installed_apps
+from django.contrib.auth.models import Group
+from django.contrib.auth.signals import (
+    user_logged_in,
+    user_logged_out,
+    user_login_failed,
+)
 from django.db import transaction
-from django.db.models.signals import post_delete, post_migrate, post_save, pre_save
+from django.db.models import Model, QuerySet
+from django.db.models.signals import (
+    m2m_changed,
+    post_delete,
+    post_migrate,
+    post_save,
+    pre_delete,
+    pre_save,
+)
 from django.dispatch import receiver
+from django.http import HttpRequest
 
-from players import roles, signals, store
+from plans.models import AcademicPlan
+from players import audit, callers, roles, signals, store
 from players.models import (
     Device,
     Enrollment,
     Entitlement,
     PlayerProfile,
+    SecurityEventType,
     Session,
+    SessionEndReason,
     User,
 )
-from players.services import access, photos, sessions, sign_in_state
+from players.services import (
+    access,
+    access_changes,
+    account_changes,
+    photos,
+    session_ends,
+    sign_in_state,
+    staff_changes,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -36,10 +62,64 @@ def _sign_ins_change(player_ids: list[int], **_kwargs: Any) -> None:
         sign_in_state.changing(player_id)
 
 
+@receiver(post_delete, sender=Session)
+def _session_deleted(instance: Session, origin: Any, **_kwargs: Any) -> None:
+    """Keep why it ended, whoever deletes it: a service, a cascade, a query set."""
+    if _is_of_player_deletion(origin):
+        return
+    by_device = _origin_model(origin) is Device
+    default = (
+        SessionEndReason.DEVICE_REMOVED
+        if by_device
+        else SessionEndReason.ENDED_BY_STAFF
+    )
+    session_ends.keep(instance, instance.end_reason or default)
+
+
+def _origin_model(origin: Any) -> type[Model]:
+    """The model of what a deletion began with: an instance or a query set."""
+    model: type[Model] = origin.model if isinstance(origin, QuerySet) else type(origin)
+    return model
+
+
+def _is_of_player_deletion(origin: Any) -> bool:
+    """Whether the player goes too, so that nothing can refer to them any more."""
+    return _origin_model(origin) in (User, PlayerProfile)
+
+
 @receiver([post_save, post_delete], sender=Enrollment)
 @receiver([post_save, post_delete], sender=Entitlement)
 def _access_changes(instance: Enrollment | Entitlement, **_kwargs: Any) -> None:
     transaction.on_commit(partial(access.forget, [instance.player_id]))
+
+
+@receiver(post_save, sender=Enrollment)
+@receiver(post_save, sender=Entitlement)
+def _access_saved(
+    instance: Enrollment | Entitlement, created: bool, raw: bool, **_kwargs: Any
+) -> None:
+    if not raw:
+        access_changes.record([instance], change="added" if created else "changed")
+
+
+@receiver(post_delete, sender=Enrollment)
+@receiver(post_delete, sender=Entitlement)
+def _access_deleted(
+    instance: Enrollment | Entitlement, origin: Any, **_kwargs: Any
+) -> None:
+    """A plan's enrolments are recorded with the plan, a deleted player's not at all."""
+    if _origin_model(origin) is type(instance):
+        access_changes.record([instance], change="removed")
+
+
+@receiver(pre_delete, sender=AcademicPlan)
+def _plan_goes(instance: AcademicPlan, **_kwargs: Any) -> None:
+    access_changes.record_plan_deleted(instance)
+
+
+@receiver(signals.access_rows_written)
+def _access_rows_written(rows: list[Any], created: bool, **_kwargs: Any) -> None:
+    access_changes.record(rows, change="added" if created else "changed")
 
 
 @receiver(post_save, sender=PlayerProfile)
@@ -64,15 +144,90 @@ def _accesses_change(player_ids: list[int], **_kwargs: Any) -> None:
     transaction.on_commit(partial(access.forget, list(player_ids)))
 
 
-@receiver(post_save, sender=User)
-def _user_saved(instance: User, created: bool, **_kwargs: Any) -> None:
-    if not created and not instance.is_active:
-        sessions.end_sessions_of_users([instance.pk])
+@receiver(signals.users_changed)
+def _users_changed(changes: dict[int, dict[str, Any]], **_kwargs: Any) -> None:
+    account_changes.follow(changes)
 
 
-@receiver(signals.users_deactivated)
-def _users_deactivated(user_ids: list[int], **_kwargs: Any) -> None:
-    sessions.end_sessions_of_users(user_ids)
+# --- Staff --------------------------------------------------------------------
+
+
+@receiver(user_logged_in)
+def _staff_signed_in(user: User, **_kwargs: Any) -> None:
+    audit.record(SecurityEventType.STAFF_LOGIN, user_id=user.pk)
+
+
+@receiver(user_logged_out)
+def _staff_signed_out(user: User | None, **_kwargs: Any) -> None:
+    if user is not None:
+        audit.record(SecurityEventType.STAFF_LOGOUT, user_id=user.pk)
+
+
+@receiver(user_login_failed)
+def _staff_sign_in_failed(
+    credentials: dict[str, Any], request: HttpRequest | None = None, **_kwargs: Any
+) -> None:
+    staff_changes.record_sign_in_failed(
+        username=str(credentials.get("username") or ""),
+        ip_address=callers.address_of(request) if request is not None else None,
+    )
+
+
+_M2M_CHANGES = {"post_add": "added", "post_remove": "removed", "pre_clear": "removed"}
+
+
+@receiver(m2m_changed, sender=User.groups.through)
+@receiver(m2m_changed, sender=User.user_permissions.through)
+def _rights_change(
+    sender: Any,
+    instance: Any,
+    action: str,
+    reverse: bool,
+    pk_set: set[int] | None,
+    **_kwargs: Any,
+) -> None:
+    """From either side: a user's groups, or a group's users."""
+    if action not in _M2M_CHANGES:
+        return
+    column = "groups" if sender is User.groups.through else "permissions"
+    if pk_set is None:  # all of them are taken away
+        pk_set = set(_members(sender, instance, reverse))
+    users, others = (pk_set, {instance.pk}) if reverse else ({instance.pk}, pk_set)
+    if pk_set:
+        change = {_M2M_CHANGES[action]: sorted(others)}
+        staff_changes.record_rights(users, **{column: change})
+
+
+def _members(through: Any, instance: Any, reverse: bool) -> QuerySet[Any, Any]:
+    """The keys of the other side of a many-to-many table."""
+    other = "group" if through is User.groups.through else "permission"
+    mine, theirs = (other, "user") if reverse else ("user", other)
+    rows = through._default_manager.filter(**{f"{mine}_id": instance.pk})
+    return rows.values_list(f"{theirs}_id", flat=True)  # type: ignore[no-any-return]
+
+
+@receiver(m2m_changed, sender=Group.permissions.through)
+def _group_changes(
+    instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **_kwargs: Any
+) -> None:
+    if action not in _M2M_CHANGES or reverse:
+        return
+    if pk_set is None:
+        pk_set = set(instance.permissions.values_list("pk", flat=True))
+    if pk_set:
+        staff_changes.record_group(
+            instance, permissions={_M2M_CHANGES[action]: sorted(pk_set)}
+        )
+
+
+@receiver(pre_delete, sender=Group)
+def _group_goes(instance: Group, **_kwargs: Any) -> None:
+    members = instance.user_set.values_list("pk", flat=True)
+    staff_changes.record_rights(members, groups={"removed": [instance.pk]})
+    staff_changes.record_group(instance, deleted=True)
+
+
+# --- Ends ---------------------------------------------------------------------
 
 
 @receiver(post_delete, sender=PlayerProfile)

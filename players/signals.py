@@ -11,5 +11,10 @@ access_changed = Signal()
 sign_in_changed = Signal()
 """Sent inside the transaction, with ``player_ids: list[int]``: devices or session."""
 
-users_deactivated = Signal()
-"""Sent inside the transaction, with ``user_ids: list[int]``."""
+access_rows_written = Signal()
+"""Sent inside the transaction, with ``rows: list``, enrolments or entitlements written
+in bulk, and ``created: bool``."""
+
+users_changed = Signal()
+"""Sent inside the transaction, with ``changes: dict[int, dict[str, Any]]``: by user id,
+the new values of the `players.models.WATCHED` columns that changed."""

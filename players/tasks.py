@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from players import wallet_sync
-from players.services import photos
+from players.services import photos, sessions
 
 
 @shared_task(name="players.tasks.sync_pending_wallets", ignore_result=True)
@@ -17,3 +17,9 @@ def sync_pending_wallets() -> None:
 def tidy_photos() -> None:
     """Delete photos that no player has any more; every hour, and safe to run twice."""
     photos.tidy(now=timezone.now())
+
+
+@shared_task(name="players.tasks.end_expired_sessions", ignore_result=True)
+def end_expired_sessions() -> None:
+    """End sessions that have passed a limit of age; every hour, and safe to run twice."""
+    sessions.end_expired(timezone.now())

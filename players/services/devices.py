@@ -20,6 +20,7 @@ from players.models import (
     PlayerProfile,
     SecurityEventType,
     Session,
+    SessionEndReason,
     User,
 )
 
@@ -145,7 +146,7 @@ def remove(
     if device is None:
         raise PlayerNotFoundError(_("The player does not have this device."))
     ended = Session.objects.filter(player=player, device=device).exists()
-    device.delete()
+    device.delete()  # and its session, by cascade: `players.receivers` keeps the reason
     note = partial(
         audit.record,
         user_id=player.user_id,
@@ -155,7 +156,7 @@ def remove(
     )
     note(SecurityEventType.DEVICE_REMOVED)
     if ended:
-        note(SecurityEventType.SESSION_ENDED, reason="device_removed")
+        note(SecurityEventType.SESSION_ENDED, reason=SessionEndReason.DEVICE_REMOVED)
 
 
 def remove_by_pk(

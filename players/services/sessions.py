@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ClassVar
 from uuid import UUID
@@ -10,17 +10,16 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from content.errors import MemoraError
 from players import audit, store, tokens
 from players.errors import (
-    AccountInactiveError,
+    DeviceMismatchError,
     DeviceNotAuthorizedError,
     InvalidCredentialsError,
     NotAPlayerError,
-    SessionEndedError,
     StoreAwayError,
 )
 from players.models import (
@@ -28,14 +27,18 @@ from players.models import (
     PlayerProfile,
     SecurityEventType,
     Session,
+    SessionEndReason,
     User,
 )
-from players.services import rates, sign_in_state
+from players.services import rates, session_ends, sign_in_state
 from players.services.devices import claim_slot, lock_player
 from players.services.rates import Rule, Usage
 from players.tokens import Token
 
 log = structlog.get_logger(__name__)
+
+_USE_NOTED_EVERY = timedelta(hours=1)
+"""A session's use is written so often at most: most requests write nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,10 @@ def sign_in(
         note=partial(note, SecurityEventType.RATE_LIMITED, endpoint="auth-login"),
     )
     try:
-        player_id = _require_player(user, password)
-        signed_in = _start(player_id, device_id, device_name, ip_address, now)
+        player_id, checked = _require_player(user, password)
+        signed_in = _start(
+            player_id, password, checked, device_id, device_name, ip_address, now
+        )
     except MemoraError as refusal:
         note(SecurityEventType.REFUSED, code=refusal.code)
         if isinstance(refusal, StoreAwayError):
@@ -128,13 +133,13 @@ def sign_in(
     return signed_in
 
 
-def _require_player(user: User | None, password: str) -> int:
-    """The player's id, if the password is right and the account may play."""
+def _require_player(user: User | None, password: str) -> tuple[int, str]:
+    """The player's id and the password's hash, if it is right and they may play."""
     # An unknown address costs the same hashes: the time must not tell which exist.
     if not (user or _nobody()).check_password(password) or user is None:
-        raise InvalidCredentialsError(_("The e-mail or the password is wrong."))
+        raise _wrong_credentials()
     if not user.is_active:
-        raise _inactive()
+        raise session_ends.inactive()
     player_id: int | None = (
         PlayerProfile.objects.filter(user=user).values_list("pk", flat=True).first()
     )
@@ -142,7 +147,7 @@ def _require_player(user: User | None, password: str) -> int:
         raise NotAPlayerError(
             _("This account is not a student's. Staff sign in to the admin.")
         )
-    return player_id
+    return player_id, user.password
 
 
 def _nobody() -> User:
@@ -152,27 +157,32 @@ def _nobody() -> User:
     return user
 
 
-def _inactive() -> AccountInactiveError:
-    return AccountInactiveError(
-        _("This account is switched off. Please ask your school.")
-    )
+def _wrong_credentials() -> InvalidCredentialsError:
+    return InvalidCredentialsError(_("The e-mail or the password is wrong."))
 
 
 @transaction.atomic
 def _start(
     player_id: int,
+    password: str,
+    checked: str,
     device_id: UUID,
     device_name: str,
     ip_address: str | None,
     now: datetime,
 ) -> SignedIn:
+    """Start the session; ``checked`` is the hash that the password was right for."""
     profile = lock_player(player_id)
     user = profile.user
+    # Both may have changed since the password was checked. Another hash may be that of
+    # the same password: two sign-ins at once both replace a hash of an old kind.
+    if user.password != checked and not user.check_password(password):
+        raise _wrong_credentials()
     if not user.is_active:
-        raise _inactive()  # switched off since the password was looked at
+        raise session_ends.inactive()
     held = list(Device.objects.filter(player=profile))
     device = next((found for found in held if found.device_id == device_id), None)
-    is_first = device is None and not held and user.last_login is None
+    is_first = device is None and not held and profile.first_signed_in_at is None
     note = partial(
         audit.record, user_id=user.pk, device_id=device_id, ip_address=ip_address
     )
@@ -190,17 +200,27 @@ def _start(
             details={"device_id": str(device_id)},
         )
     token = tokens.new(player_id, key=settings.SECRET_KEY)
-    new = {"token_sha256": token.sha256, "device": device, "created_at": now}
+    new = {
+        "token_sha256": token.sha256,
+        "device": device,
+        "created_at": now,
+        "last_used_at": now,
+    }
     session: Session | None = Session.objects.filter(player=profile).first()
     if session is None:
         Session.objects.create(player=profile, **new)
     else:
-        note(SecurityEventType.SESSION_ENDED, reason="replaced")
+        reason = _limit_passed(session, now) or SessionEndReason.REPLACED
+        session_ends.keep(session, reason)
+        note(SecurityEventType.SESSION_ENDED, reason=reason)
         for name, value in new.items():
             setattr(session, name, value)
         session.save(update_fields=list(new))
     user.last_login = now
     user.save(update_fields=["last_login"])
+    if profile.first_signed_in_at is None:
+        profile.first_signed_in_at = now
+        profile.save(update_fields=["first_signed_in_at"])
     note(SecurityEventType.LOGIN)
     return SignedIn(token, profile, is_first, len(held))
 
@@ -222,6 +242,7 @@ def sign_out(*, token: Token, ip_address: str | None = None) -> None:
         .first()
     )
     if session is not None:
+        session.end_reason = SessionEndReason.SIGNED_OUT
         session.delete()
         audit.record(
             SecurityEventType.LOGOUT,
@@ -232,15 +253,22 @@ def sign_out(*, token: Token, ip_address: str | None = None) -> None:
 
 
 @transaction.atomic
-def end_session(player_id: int, reason: str, actor: User | None = None) -> bool:
+def end_session(
+    player_id: int,
+    reason: SessionEndReason,
+    actor: User | None = None,
+    *,
+    only_if: Callable[[Session], bool] = lambda _session: True,
+) -> bool:
     """End the player's session, if there is one, for all to see after the commit.
 
     Args:
-        reason: a word for the audit trail, such as ``deactivated``.
+        reason: what a later request with its token is told.
         actor: the member of staff who does it.
+        only_if: is asked about the session under the player's lock.
 
     Returns:
-        Whether there was one.
+        Whether one was ended.
 
     Raises:
         PlayerNotFoundError: there is no such player.
@@ -248,8 +276,9 @@ def end_session(player_id: int, reason: str, actor: User | None = None) -> bool:
     """
     profile = lock_player(player_id)
     session = Session.objects.filter(player=profile).select_related("device").first()
-    if session is None:
+    if session is None or not only_if(session):
         return False
+    session.end_reason = reason
     session.delete()
     audit.record(
         SecurityEventType.SESSION_ENDED,
@@ -261,11 +290,52 @@ def end_session(player_id: int, reason: str, actor: User | None = None) -> bool:
     return True
 
 
-def end_sessions_of_users(user_ids: list[int]) -> None:
-    """End the sessions of accounts that were switched off in this transaction."""
+def end_sessions_of_users(user_ids: list[int], reason: SessionEndReason) -> None:
+    """End the sessions of accounts that were changed in this transaction."""
     players = Session.objects.filter(player__user_id__in=user_ids)
     for player_id in players.values_list("player_id", flat=True):
-        end_session(player_id, "deactivated")
+        end_session(player_id, reason)
+
+
+def _limit_passed(session: Session, now: datetime) -> SessionEndReason | None:
+    return session_ends.limit_passed(
+        created_at=session.created_at, last_used_at=session.last_used_at, now=now
+    )
+
+
+def end_expired(now: datetime) -> int:
+    """End every session that has passed a limit of age, and forget old ends.
+
+    Such a session is refused anyway; this writes the audit lines and keeps the tables
+    small. Safe to run twice.
+
+    Returns:
+        How many were ended.
+
+    Raises:
+        StoreAwayError: Redis does not answer; the next run ends the rest.
+    """
+    ended = 0
+    for reason, old in (
+        (
+            SessionEndReason.TOO_OLD,
+            Q(created_at__lte=now - timedelta(days=settings.SESSION_MAX_DAYS)),
+        ),
+        (
+            SessionEndReason.IDLE,
+            Q(last_used_at__lte=now - timedelta(days=settings.SESSION_IDLE_DAYS)),
+        ),
+    ):
+        players = Session.objects.filter(old).values_list("player_id", flat=True)
+        for player_id in list(players):
+            # It may have been replaced since it was listed.
+            ended += end_session(
+                player_id,
+                reason,
+                only_if=lambda session: _limit_passed(session, now) is not None,
+            )
+    session_ends.forget_old(now)
+    return ended
 
 
 # --- Checking a session, at every request --------------------------------------
@@ -277,19 +347,24 @@ def check(
     device_id: UUID,
     endpoint: str,
     rule: Rule,
+    now: datetime,
     ip_address: str | None = None,
 ) -> tuple[Player, Usage | None]:
     """The player behind a request, and what is left of their rate limit.
 
-    One round trip to Redis; when Redis has lost the state or does not answer, the
-    database decides, and Redis learns it again. Tokens that this server may not have
-    made are limited for each network before the database is asked; while Redis does
-    not answer they are not.
+    One round trip to Redis for a good session; when Redis has lost the state or does
+    not answer, the database decides, and Redis learns it again. Why a session ended is
+    in the database. Tokens that this server may not have made are limited for each
+    network before the database is asked, ended ones each; while Redis does not answer
+    they are not.
 
     Raises:
-        RateLimitedError: too many bad tokens came from this address.
-        SessionEndedError: the token's session is not the player's, or not any more.
-        DeviceNotAuthorizedError: the session is another device's.
+        RateLimitedError: too many bad tokens came from this address, or this one came
+            too often since its session ended.
+        NotAuthenticatedError: the session has ended; its class says why.
+        AccountInactiveError: it ended because the account was switched off.
+        DeviceMismatchError: the session is another device's.
+        DatabaseError: the database does not answer, and Redis alone cannot tell.
     """
     try:
         found = store.check_session(
@@ -301,20 +376,40 @@ def check(
         )
     except store.StoreUnavailableError as error:
         log.warning("session_checked_in_database", error=type(error).__name__)
-        _require(_compare(token, device_id, sign_in_state.read(token.player_id)))
+        _require_good(token, device_id, sign_in_state.read(token.player_id), now)
         return Player(token.player_id, device_id), None
     if found.count is not None:
         return Player(token.player_id, device_id), rates.usage_of(rule, found.count)
-    if found.seen is not store.Seen.UNKNOWN:
-        _require(found.seen)
+    if found.seen is store.Seen.OTHER_DEVICE:
+        raise _device_mismatch()
+    if found.seen is store.Seen.ENDED:
+        _limit_ended(token, ip_address)
     attempt = _take_guess(token, ip_address)
     state = sign_in_state.read(token.player_id)
     if found.lease:
         _warm(token.player_id, found.lease, state)
-    _require(_compare(token, device_id, state))
+    _require_good(token, device_id, state, now)
     attempt.give_back()
     usage = rates.spend(who=str(token.player_id), scope=endpoint)
     return Player(token.player_id, device_id), usage
+
+
+def _limit_ended(token: Token, ip_address: str | None) -> None:
+    """Count a request with a token whose session has ended.
+
+    Raises:
+        RateLimitedError: the app goes on sending it.
+    """
+    usage = rates.spend(who=f"token-{token.sha256[:32]}", scope="ended_token")
+    rates.require_allowed(
+        usage,
+        note=partial(
+            audit.record,
+            SecurityEventType.RATE_LIMITED,
+            ip_address=ip_address,
+            endpoint="ended_token",
+        ),
+    )
 
 
 def _take_guess(token: Token, ip_address: str | None) -> rates.Attempt:
@@ -348,22 +443,25 @@ def _warm(player_id: int, lease: str, state: sign_in_state.SignInState) -> None:
         log.warning("sign_in_state_not_renewed", error=type(error).__name__)
 
 
-def _compare(
-    token: Token, device_id: UUID, state: sign_in_state.SignInState
-) -> store.Seen:
+def _require_good(
+    token: Token, device_id: UUID, state: sign_in_state.SignInState, now: datetime
+) -> None:
+    """Refuse what the database's state does not allow; note that it is used."""
     if state.token_sha256 != token.sha256:
-        return store.Seen.ENDED
+        raise session_ends.refusal_of(token)
+    if state.limit_passed is not None:
+        raise session_ends.refusal_for(state.limit_passed)
     if state.session_device != device_id:
-        return store.Seen.OTHER_DEVICE
-    return store.Seen.GOOD
+        raise _device_mismatch()
+    assert state.last_used_at is not None
+    if now - state.last_used_at >= _USE_NOTED_EVERY:
+        # Not through the manager: the sign-in state that Redis holds stays as it is.
+        Session._base_manager.filter(
+            player_id=token.player_id, token_sha256=token.sha256
+        ).update(last_used_at=now)
 
 
-def _require(seen: store.Seen) -> None:
-    if seen is store.Seen.ENDED:
-        raise SessionEndedError(
-            _("Your session has ended. Please sign in again."),
-        )
-    if seen is store.Seen.OTHER_DEVICE:
-        raise DeviceNotAuthorizedError(
-            _("This session belongs to another device. Please sign in on this one.")
-        )
+def _device_mismatch() -> DeviceMismatchError:
+    return DeviceMismatchError(
+        _("This session belongs to another device. Please sign in on this one.")
+    )

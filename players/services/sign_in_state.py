@@ -5,27 +5,35 @@ copy follows services, the admin, cascades and bulk writes alike.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from players import store
 from players.errors import StoreAwayError
-from players.models import PlayerProfile
+from players.models import PlayerProfile, SessionEndReason
+from players.services import session_ends
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SignInState:
-    """Who may act as a player: no session when signed out or switched off."""
+    """Who may act as a player: no session when signed out or switched off.
 
-    token_sha256: str | None
-    session_device: UUID | None
-    devices: frozenset[UUID]
+    A session that has passed a limit of age is there, with ``limit_passed``.
+    """
+
+    token_sha256: str | None = None
+    session_device: UUID | None = None
+    devices: frozenset[UUID] = frozenset()
+    last_used_at: datetime | None = None
+    limit_passed: SessionEndReason | None = None
 
 
 def read(player_id: int) -> SignInState:
@@ -34,14 +42,21 @@ def read(player_id: int) -> SignInState:
         PlayerProfile.objects.filter(pk=player_id, user__is_active=True).values_list(
             "session__token_sha256",
             "session__device__device_id",
+            "session__created_at",
+            "session__last_used_at",
             "devices__device_id",
         )
     )
     if not rows:
-        return SignInState(None, None, frozenset())
-    token_sha256, session_device, _device = rows[0]
+        return SignInState()
+    token_sha256, session_device, created_at, last_used_at, _device = rows[0]
     devices = frozenset(device for *_rest, device in rows if device is not None)
-    return SignInState(token_sha256, session_device, devices)
+    if token_sha256 is None:
+        return SignInState(devices=devices)
+    passed = session_ends.limit_passed(
+        created_at=created_at, last_used_at=last_used_at, now=timezone.now()
+    )
+    return SignInState(token_sha256, session_device, devices, last_used_at, passed)
 
 
 def changing(player_id: int) -> None:
@@ -78,7 +93,7 @@ def put(player_id: int, *, lease: str, state: SignInState) -> None:
     Raises:
         StoreUnavailableError: Redis does not answer.
     """
-    signed_in = state.token_sha256 is not None and state.session_device is not None
+    signed_in = state.token_sha256 is not None and state.limit_passed is None
     store.put_sign_in_state(
         player_id,
         lease=lease,

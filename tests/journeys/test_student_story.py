@@ -101,12 +101,12 @@ def test_the_last_device_to_sign_in_has_the_session(
     token = phone.token
     phone.sign_in(EMAIL, PASSWORD)
     phone.token, fresh = token, phone.token
-    assert refusal(phone.get, "wallet/") == (401, "SESSION_ENDED")
+    assert refusal(phone.get, "wallet/") == (401, "SESSION_REPLACED")
 
     phone.token = fresh
     phone.sign_out()
     phone.token = fresh
-    assert refusal(phone.get, "wallet/") == (401, "SESSION_ENDED")
+    assert refusal(phone.get, "wallet/") == (401, "SESSION_SIGNED_OUT")
 
 
 def test_what_an_editor_changes_reaches_the_app_and_progress_stays(

@@ -26,6 +26,8 @@ def sound(monkeypatch, tmp_path: Path) -> SimpleNamespace:
         ENVIRONMENT="production",
         PRODUCTION=True,
         STREAK_TIME_ZONE="Asia/Riyadh",
+        SESSION_IDLE_DAYS=90,
+        SESSION_MAX_DAYS=400,
         SECRET_KEY=SOUND_KEY,
         DEBUG=False,
         ALLOWED_HOSTS=["api.example.org"],
@@ -64,6 +66,8 @@ def test_the_embedded_default_has_nothing_to_object_to():
     ("setting", "value", "expected"),
     [
         ("ENVIRONMENT", "staging", "memora.E001"),
+        ("SESSION_IDLE_DAYS", 0, "memora.E020"),
+        ("SESSION_MAX_DAYS", 89, "memora.E020"),
         ("STREAK_TIME_ZONE", "Mars/Olympus", "memora.E002"),
         ("STREAK_TIME_ZONE", "../etc/passwd", "memora.E002"),
         ("STREAK_TIME_ZONE", "", "memora.E002"),

@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError
 
 from players import keys, store
-from players.models import Device, Session, User
+from players.models import Device, Session, SessionEndReason, User
 from players.services import devices, sessions, sign_in_state
 from tests.players.app import App
 
@@ -46,15 +46,15 @@ def test_a_warm_request_is_one_round_trip_and_no_query(
     assert len(round_trips) == 1
 
 
-def test_the_token_of_an_ended_session_costs_no_query_either(
+def test_the_token_of_an_ended_session_costs_two_queries(
     warm, round_trips, django_assert_num_queries, django_capture_on_commit_callbacks
 ):
     with django_capture_on_commit_callbacks(execute=True):
         warm.post("auth/logout/")
     round_trips.clear()
-    with django_assert_num_queries(0):
-        assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED")
-    assert len(round_trips) == 1
+    with django_assert_num_queries(2):  # the state; why the token's session ended
+        assert refusal(warm.get("wallet/")) == (401, "SESSION_SIGNED_OUT")
+    assert len(round_trips) == 2  # the check; how often it came since
 
 
 # --- Losing Redis ---------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_without_redis_the_database_answers(warm, no_redis):
     assert answer.status_code == 200
     assert "X-RateLimit-Limit" not in answer
     warm.token = warm.token[:-1] + ("A" if warm.token[-1] != "A" else "B")
-    assert refusal(warm.get("auth/session/")) == (401, "SESSION_ENDED")
+    assert refusal(warm.get("auth/session/")) == (401, "SESSION_UNKNOWN")
 
 
 def test_without_redis_nobody_signs_in_or_out_and_nothing_changes(warm, no_redis):
@@ -121,9 +121,9 @@ def test_a_slow_reader_cannot_put_back_a_session_that_ended(
     )
     old = sign_in_state.read(student.pk)
     with django_capture_on_commit_callbacks(execute=True):
-        sessions.end_session(student.pk, "test")
+        sessions.end_session(student.pk, SessionEndReason.ENDED_BY_STAFF)
     sign_in_state.put(student.pk, lease=found.lease, state=old)
-    assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED")
+    assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED_BY_STAFF")
 
 
 def test_a_slow_reader_cannot_do_so_after_redis_was_lost_either(
@@ -139,19 +139,21 @@ def test_a_slow_reader_cannot_do_so_after_redis_was_lost_either(
     )
     old = sign_in_state.read(student.pk)
     with django_capture_on_commit_callbacks(execute=True):
-        sessions.end_session(student.pk, "test")
+        sessions.end_session(student.pk, SessionEndReason.ENDED_BY_STAFF)
     redis_client.flushdb()
     sign_in_state.put(student.pk, lease=found.lease, state=old)
-    assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED")
+    assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED_BY_STAFF")
 
 
 def test_an_end_that_redis_never_heard_of_is_believed_from_the_block_on(
     warm, student, django_assert_num_queries
 ):
     """The commit happened, the call to Redis after it did not."""
-    sessions.end_session(student.pk, "test")  # its after-commit work never runs
-    with django_assert_num_queries(1):  # the state, from the database
-        assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED")
+    sessions.end_session(
+        student.pk, SessionEndReason.ENDED_BY_STAFF
+    )  # its after-commit work never runs
+    with django_assert_num_queries(2):  # the state; why the token's session ended
+        assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED_BY_STAFF")
 
 
 def test_a_change_that_is_rolled_back_signs_nobody_out(warm, student, monkeypatch):
@@ -162,7 +164,7 @@ def test_a_change_that_is_rolled_back_signs_nobody_out(warm, student, monkeypatc
 
     monkeypatch.setattr(audit, "record", fail)
     with pytest.raises(OperationalError):
-        sessions.end_session(student.pk, "test")
+        sessions.end_session(student.pk, SessionEndReason.ENDED_BY_STAFF)
     assert warm.get("auth/session/").status_code == 200
 
 
@@ -214,7 +216,7 @@ def test_a_device_id_in_capitals_is_the_same_device(signed_in):
 
 def test_a_token_on_another_device_is_refused(warm):
     warm.device_id = str(uuid.uuid4())
-    assert refusal(warm.get("wallet/")) == (403, "DEVICE_NOT_AUTHORIZED")
+    assert refusal(warm.get("wallet/")) == (403, "DEVICE_MISMATCH")
 
 
 def test_a_token_on_the_players_other_device_is_refused(
@@ -224,19 +226,19 @@ def test_a_token_on_the_players_other_device_is_refused(
     with django_capture_on_commit_callbacks(execute=True):
         devices.add(player_id=student.pk, device_id=other)
     warm.device_id = str(other)
-    assert refusal(warm.get("wallet/")) == (403, "DEVICE_NOT_AUTHORIZED")
+    assert refusal(warm.get("wallet/")) == (403, "DEVICE_MISMATCH")
 
 
 def test_a_device_id_is_no_credential(warm):
     stranger = App(warm.device_id)
     assert refusal(stranger.get("wallet/")) == (401, "NOT_AUTHENTICATED")
     stranger.token = f"{warm.token.split('.')[0]}.{'A' * 43}"
-    assert refusal(stranger.get("wallet/")) == (401, "SESSION_ENDED")
+    assert refusal(stranger.get("wallet/")) == (401, "SESSION_UNKNOWN")
 
 
-def test_a_token_of_a_player_who_never_was_is_an_ended_session(app, db):
+def test_a_token_of_a_player_who_never_was_is_unknown(app, db):
     app.token = f"{10**17}.{'A' * 43}"
-    assert refusal(app.get("wallet/")) == (401, "SESSION_ENDED")
+    assert refusal(app.get("wallet/")) == (401, "SESSION_UNKNOWN")
 
 
 # --- Ends of a session ------------------------------------------------------------
@@ -248,7 +250,7 @@ def test_the_last_sign_in_replaces_the_session(
     again = App(warm.device_id)
     with django_capture_on_commit_callbacks(execute=True):
         again.sign_in(EMAIL)
-    assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED")
+    assert refusal(warm.get("wallet/")) == (401, "SESSION_REPLACED")
     assert again.get("wallet/").status_code == 200
     assert Session.objects.count() == 1
 
@@ -256,8 +258,8 @@ def test_the_last_sign_in_replaces_the_session(
 def test_signing_out_ends_the_session(warm, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True):
         assert warm.post("auth/logout/").status_code == 200
-    assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED")
-    assert refusal(warm.post("auth/logout/")) == (401, "SESSION_ENDED")
+    assert refusal(warm.get("wallet/")) == (401, "SESSION_SIGNED_OUT")
+    assert refusal(warm.post("auth/logout/")) == (401, "SESSION_SIGNED_OUT")
 
 
 def test_a_late_sign_out_leaves_the_session_that_replaced_it(warm, student):
@@ -274,7 +276,7 @@ def test_removing_the_device_ends_its_session_at_once(
 ):
     with django_capture_on_commit_callbacks(execute=True):
         devices.remove(player_id=student.pk, device_id=uuid.UUID(warm.device_id))
-    assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED")
+    assert refusal(warm.get("wallet/")) == (401, "DEVICE_REMOVED")
 
 
 def test_removing_the_other_device_leaves_the_session(
@@ -296,7 +298,7 @@ def test_a_device_deleted_in_the_admin_ends_its_session_too(
             Device.objects.get().delete()
         else:
             Device.objects.all().delete()
-    assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED")
+    assert refusal(warm.get("wallet/")) == (401, "DEVICE_REMOVED")
 
 
 @pytest.mark.parametrize("how", ["save", "update"])
@@ -310,7 +312,7 @@ def test_switching_the_account_off_ends_the_session(
             user.save()
         else:
             User.objects.filter(pk=student.user_id).update(is_active=False)
-    assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED")
+    assert refusal(warm.get("wallet/")) == (403, "ACCOUNT_INACTIVE")
     assert not Session.objects.exists()
 
 
@@ -321,7 +323,7 @@ def test_deleting_the_account_ends_the_session_and_leaves_nothing_in_redis(
     warm.get("content/")
     with django_capture_on_commit_callbacks(execute=True):
         User.objects.get(pk=student.user_id).delete()
-    assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED")
+    assert refusal(warm.get("wallet/")) == (401, "SESSION_UNKNOWN")
     left = {
         name.decode()
         for name in redis_client.scan_iter("*")

@@ -15,7 +15,7 @@ from django.db import connection
 
 from content.errors import MemoraError
 from players import keys, wallet_sync
-from players.models import Device, PlayerWallet, Session, User
+from players.models import Device, PlayerWallet, Session, SessionEndReason, User
 from players.services import accounts, devices, sessions, wallet
 from players.services.wallet import WalletState
 from tests.players.app import PASSWORD, App
@@ -133,7 +133,7 @@ def test_requests_during_sign_ins_and_ends_never_bring_an_old_session_back(
         ask,
         ask,
         signing_in(device_id),
-        lambda: sessions.end_session(player.pk, "test"),
+        lambda: sessions.end_session(player.pk, SessionEndReason.ENDED_BY_STAFF),
     )
     assert codes(outcomes) == ["ok"] * 5
     assert {status for statuses in outcomes[:3] for status in statuses} <= {200, 401}

@@ -142,7 +142,7 @@ def test_only_trusted_proxies_say_where_a_request_comes_from(
     app = App()
     app.client.credentials(HTTP_X_FORWARDED_FOR=sent)
     app.sign_in(EMAIL, "wrong")
-    assert SecurityEvent.objects.get().ip_address == counted
+    assert SecurityEvent.objects.get(type="refused").ip_address == counted
 
 
 @pytest.mark.django_db

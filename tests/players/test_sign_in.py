@@ -133,8 +133,9 @@ def test_signing_in_counts_its_queries(student, django_assert_num_queries):
         now=datetime(2026, 1, 1, tzinfo=UTC),
     )
     # the user by address, the player's id; then between two for the savepoint: profile,
-    # user under lock, devices, session; audit line, session, last sign-in, audit line.
-    with django_assert_num_queries(12):
+    # user under lock, devices, session; why the old one ended, audit line, session,
+    # last sign-in, audit line.
+    with django_assert_num_queries(13):
         sessions.sign_in(
             email=EMAIL,
             password=PASSWORD,
@@ -147,6 +148,7 @@ def test_the_audit_trail_tells_of_sign_ins_and_refusals(signed_in, student):
     signed_in.sign_in(EMAIL, "wrong")
     told = list(SecurityEvent.objects.order_by("pk").values_list("type", "user_id"))
     assert told == [
+        ("enrollment_added", student.user_id),
         ("device_added", student.user_id),
         ("login", student.user_id),
         ("refused", student.user_id),

@@ -43,7 +43,7 @@ def test_removing_over_http_ends_the_session(
 ):
     with django_capture_on_commit_callbacks(execute=True):
         as_staff(support).delete(f"{DEVICES}{Device.objects.get().pk}/")
-    assert refusal(signed_in.get("wallet/")) == (401, "SESSION_ENDED")
+    assert refusal(signed_in.get("wallet/")) == (401, "DEVICE_REMOVED")
 
 
 def test_what_cannot_be_added_is_refused(student, support, as_staff):
