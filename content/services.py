@@ -49,6 +49,20 @@ def require_not_trashed(*parents: Node) -> None:
         )
 
 
+def placement_rule(kind: Kind) -> str:
+    """Where a node of ``kind`` goes, as a sentence.
+
+    One sentence per kind: languages with grammatical gender need whole sentences.
+    """
+    return {
+        Kind.SUBJECT: _("A subject goes at the top, not inside anything."),
+        Kind.TRACK: _("A track goes only inside a subject."),
+        Kind.UNIT: _("A unit goes only inside a track."),
+        Kind.TOPIC: _("A topic goes only inside a unit."),
+        Kind.LESSON: _("A lesson goes only inside a topic."),
+    }[kind]
+
+
 def require_fits(kind: Kind, parent: Node | None) -> None:
     """Refuse to put a ``kind`` under ``parent`` (None: at the top).
 
@@ -59,22 +73,12 @@ def require_fits(kind: Kind, parent: Node | None) -> None:
     found = Kind(parent.kind) if parent is not None else None
     if wanted is found:
         return
-    labels = dict(NodeKind.choices)
-    if wanted is None:
-        message = _("A subject goes at the top, not inside “%(parent)s”.") % {
-            "parent": parent
-        }
-    elif parent is None:
-        message = _("A %(kind)s goes inside a %(wanted)s, not at the top.") % {
-            "kind": labels[kind],
-            "wanted": labels[wanted],
-        }
-    else:
-        message = _(
-            "A %(kind)s goes inside a %(wanted)s; “%(parent)s” is a %(found)s."
+    message = placement_rule(kind)
+    if parent is not None:
+        labels = dict(NodeKind.choices)
+        message += " " + _(
+            "“%(parent)s” is not the right place: it is a %(found)s."
         ) % {
-            "kind": labels[kind],
-            "wanted": labels[wanted],
             "parent": parent,
             "found": labels[Kind(parent.kind)],
         }

@@ -12,6 +12,21 @@ gettext_noop("Move to last position")
 
 # Django itself, where its Arabic lags behind, or knows one gender only
 gettext_noop("Add another %(verbose_name)s")
+gettext_noop("Add %s")
+gettext_noop("0 of %(cnt)s selected")
+gettext_noop("The {name} “{obj}” was added successfully.")
+gettext_noop(
+    "The {name} “{obj}” was added successfully. You may add another {name} below."
+)
+gettext_noop("The {name} “{obj}” was added successfully. You may edit it again below.")
+gettext_noop("The {name} “{obj}” was changed successfully.")
+gettext_noop(
+    "The {name} “{obj}” was changed successfully. You may add another {name} below."
+)
+gettext_noop(
+    "The {name} “{obj}” was changed successfully. You may edit it again below."
+)
+gettext_noop("The %(name)s “%(obj)s” was deleted successfully.")
 gettext_noop("Enter a valid %(protocol)s address.")
 gettext_noop("Constraint “%(name)s” is violated.")
 gettext_noop("%(model)s instance with %(field)s %(value)r is not a valid choice.")
@@ -68,3 +83,7 @@ npgettext_lazy("naturaltime-future", "%(num)d week", "%(num)d weeks", "num")
 npgettext_lazy("naturaltime-future", "%(num)d day", "%(num)d days", "num")
 npgettext_lazy("naturaltime-future", "%(num)d hour", "%(num)d hours", "num")
 npgettext_lazy("naturaltime-future", "%(num)d minute", "%(num)d minutes", "num")
+
+# django-solo
+gettext_noop("{obj} was changed successfully.")
+gettext_noop("You may edit it again below.")

@@ -5,7 +5,7 @@ embedded default is meant to run with nothing configured.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from django.core.checks import (
     register,
 )
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
 ENVIRONMENTS = ("local", "production")
 SECRET_KEY_LENGTH = 50
@@ -40,6 +41,41 @@ def check_production(**_kwargs: Any) -> list[CheckMessage]:
     if not settings.PRODUCTION:
         return []
     return [message for check in PRODUCTION_CHECKS for message in check()]
+
+
+@register(Tags.database)
+def check_database_time_zones(
+    *, databases: Collection[str] | None = None, **_kwargs: Any
+) -> list[CheckMessage]:
+    """MariaDB can compute local dates. No page of Memora needs it to.
+
+    Runs with ``check --database default`` and at every ``migrate``.
+
+    Raises:
+        OperationalError: the database is away.
+    """
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        connection = connections[alias]
+        if connection.vendor != "mysql" or settings.TIME_ZONE == "UTC":
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT CONVERT_TZ('2026-01-01 00:00:00', 'UTC', %s)",
+                [settings.TIME_ZONE],
+            )
+            [converted] = cursor.fetchone()
+        if converted is None:
+            found.append(
+                CheckWarning(
+                    f"The database does not know the time zone {settings.TIME_ZONE}: "
+                    "filters by day or month find nothing.",
+                    hint="Load the zones as root of the database: "
+                    "mariadb-tzinfo-to-sql /usr/share/zoneinfo | mariadb mysql",
+                    id="memora.W004",
+                )
+            )
+    return found
 
 
 def _environment_name() -> Iterator[CheckMessage]:

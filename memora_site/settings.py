@@ -457,6 +457,7 @@ SPECTACULAR_SETTINGS = {
 
 LANGUAGE_CODE = "ar"
 LANGUAGES = [("ar", _("Arabic")), ("en", _("English"))]
+FORMAT_MODULE_PATH = ["memora_site.formats"]
 LOCALE_PATHS = [BASE_DIR / "memora_site" / "locale"]
 TIME_ZONE: str = env("TIME_ZONE", default="UTC")
 USE_I18N = USE_TZ = True

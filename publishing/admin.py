@@ -58,7 +58,6 @@ class SyncLogAdmin(ReadOnlyAdmin):
     list_filter = ("status", "trigger", "plan", "created_at")
     list_select_related = ("plan", "started_by")
     search_fields = ("plan_public_id", "error", "error_document")
-    date_hierarchy = "created_at"
     actions = ("retry",)
     fieldsets = (
         (

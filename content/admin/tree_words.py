@@ -13,6 +13,7 @@ from content.kinds import Kind
 from content.lenses import Sight
 from content.models import NodeKind
 from content.outline import Row
+from content.services import placement_rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ _PLURALS = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
 def script_words() -> dict[str, Any]:
     """What `memora/tree.js` says."""
     goes_inside = {
-        kind: _goes_inside(kind)
+        kind: placement_rule(kind)
         for kind in (Kind.TRACK, Kind.UNIT, Kind.TOPIC, Kind.LESSON)
     }
     return {
@@ -188,15 +189,6 @@ def script_words() -> dict[str, Any]:
         ),
         "mixed_kinds": _("Choose entries of one kind to move them together."),
         "into_itself": _("Nothing can move into itself."),
-        "subject_top": _("A subject goes at the top, not inside anything."),
+        "subject_top": placement_rule(Kind.SUBJECT),
         **{f"goes_inside_{kind.value}": words for kind, words in goes_inside.items()},
-    }
-
-
-def _goes_inside(kind: Kind) -> str:
-    labels = dict(NodeKind.choices)
-    parent = kinds.parent_kind(kind)
-    return _("A %(kind)s goes inside a %(wanted)s.") % {
-        "kind": labels[NodeKind(kind.value)],
-        "wanted": labels[NodeKind(parent.value)] if parent else "",
     }

@@ -75,7 +75,7 @@ def test_many_move_together_in_their_order(browser, grow):
 def test_a_drop_that_does_not_fit_says_why_and_moves_none(browser, maths):
     answer = move(browser, [maths["lessons"][1], maths["unit"]], maths["topic"])
     assert answer.status_code == 409
-    assert "A unit goes inside a track" in answer.json()["refused"]
+    assert "A unit goes only inside a track" in answer.json()["refused"]
     assert inside(maths["topic"]) == [lesson.title for lesson in maths["lessons"]]
 
 

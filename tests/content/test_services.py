@@ -33,13 +33,13 @@ def test_lessons_get_the_subjects_next_bits():
 
 
 def test_a_unit_does_not_go_inside_a_topic():
-    with pytest.raises(StructureError, match="goes inside a track"):
+    with pytest.raises(StructureError, match="goes only inside a track"):
         add(make_branch().topic, "Unit", Kind.UNIT)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.SUBJECT])
 def test_only_subjects_go_at_the_top(kind):
-    with pytest.raises(StructureError, match="not at the top"):
+    with pytest.raises(StructureError, match="goes only inside"):
         services.create_node(kind=kind, title="Alone")
 
 
@@ -161,13 +161,13 @@ def test_moving_uses_places_as_they_are_and_not_as_they_were_read():
 def test_a_topic_does_not_move_into_a_topic():
     branch = make_branch()
     other = add(branch.unit, "Other", Kind.TOPIC)
-    with pytest.raises(StructureError, match="goes inside a unit"):
+    with pytest.raises(StructureError, match="goes only inside a unit"):
         services.move_node(node=branch.topic, target=other, position="last-child")
 
 
 def test_a_unit_does_not_become_a_subject():
     branch = make_branch()
-    with pytest.raises(StructureError, match="not at the top"):
+    with pytest.raises(StructureError, match="goes only inside"):
         services.move_node(node=branch.unit, target=branch.subject, position="left")
 
 
@@ -519,7 +519,7 @@ def test_many_move_in_the_order_they_are_given_wherever_they_were():
 def test_a_move_that_does_not_fit_moves_none_of_them():
     chosen, one, _two, three = scattered(2)
     before = all_subjects()
-    with pytest.raises(StructureError, match="goes inside"):
+    with pytest.raises(StructureError, match="goes only inside"):
         services.move_nodes(
             nodes=[*chosen, one.unit], target=three.topic, position="last-child"
         )

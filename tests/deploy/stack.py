@@ -1,8 +1,8 @@
 """A whole Memora as ``deploy/`` runs it: nginx, Granian, worker, beat, database, Redis.
 
 Ordinary processes in a folder of their own, on a free port; the configuration is the
-one in ``deploy/nginx`` with only paths, port and certificate replaced, the commands are
-those of the units in ``deploy/systemd``. The database is a scratch one on the server of
+one in ``deploy/nginx`` with only paths, port, certificate and the rates of sign-ins
+replaced, the commands are those of the units in ``deploy/systemd``. The database is a scratch one on the server of
 ``DATABASE_URL`` where that is MariaDB, else SQLite; Redis is database 15 of
 ``TEST_REDIS_URL``, else the bundled server.
 """
@@ -288,13 +288,18 @@ def _main_config(folder: Path, port: int) -> str:
             include /etc/nginx/mime.types; default_type application/octet-stream;
             access_log {folder}/log/nginx-default.log;
             {temporary}
+            # Tests come from any address they name.
+            set_real_ip_from 127.0.0.1; real_ip_header X-Test-Client;
             include {folder}/memora.conf;
         }}
     """
 
 
 def site_config(folder: Path, port: int) -> str:
-    """``deploy/nginx/memora.conf`` for this folder, without the TLS nobody has here."""
+    """``deploy/nginx/memora.conf`` for this folder.
+
+    Without the TLS nobody has here, and with sign-ins limited to their burst.
+    """
     config = (CONFIG / "memora.conf").read_text()
     plain, _listen80, rest = config.partition("server {\n    listen 80;")
     _redirecting, _server, secure = rest.partition("\nserver {\n")
@@ -308,6 +313,9 @@ def site_config(folder: Path, port: int) -> str:
         "/var/log/nginx": f"{folder}/log",
         "/etc/nginx/memora/": f"{folder}/",
         "/srv/memora/": f"{folder}/",
+        # So slow that a test need not be fast to reach a limit.
+        "rate=5r/s": "rate=1r/m",
+        "rate=30r/m": "rate=1r/m",
         "    # --- Published files": (
             "    location = /bench-floor { return 200; }\n    # --- Published files"
         ),

@@ -17,7 +17,7 @@ import pytest
 
 from memora_site import demo_story
 from memora_site.demo_school import DEVICE_ID, PASSWORD, STUDENT_EMAIL
-from tests.deploy.stack import Answer, Stack, nginx, running
+from tests.deploy.stack import CONFIG, Answer, Stack, nginx, running
 
 pytestmark = pytest.mark.skipif(nginx() is None, reason="nginx is not installed")
 BASE = "/files/memora_content/"
@@ -523,6 +523,70 @@ def test_a_client_cannot_write_its_own_address(stack):
     )
     assert "127.0.0.1" in known
     assert "203.0.113.9" not in known
+
+
+APP_LOGIN, ADMIN_LOGIN = "/api/v1/auth/login/", "/admin/login/"
+
+
+def post(stack, uri: str, address: str) -> Answer:
+    """The answer to an empty sign-in from ``address``; no password is hashed."""
+    return stack.ask(uri, method="POST", body=b"", headers={"X-Test-Client": address})
+
+
+def first_refusal(stack, uri: str, address: str) -> tuple[int, Answer]:
+    """How many sign-ins from ``address`` nginx let through, and its refusal."""
+    for number in range(200):
+        answer = post(stack, uri, address)
+        if answer.status == 429:
+            return number, answer
+    raise AssertionError("nothing was refused")
+
+
+def test_a_class_signs_in_at_once_and_a_flood_of_sign_ins_does_not(stack):
+    passed, refused = first_refusal(stack, APP_LOGIN, "198.51.100.1")
+    assert passed >= 40
+    assert json.loads(refused.body)["error_code"] == "RATE_LIMITED"
+    assert refused.headers["content-type"] == "application/json"
+    assert refused.headers["retry-after"] == "5"
+    assert post(stack, APP_LOGIN, "198.51.100.2").status == 400
+    here = {"X-Test-Client": "198.51.100.1"}
+    assert stack.ask("/api/v1/auth/session/", headers=here).status == 401
+    asked = stack.ask(APP_LOGIN, method="OPTIONS", headers=here)
+    assert asked.status == 204
+
+
+@pytest.mark.parametrize("uri", [ADMIN_LOGIN, "/admin/password_change/"])
+def test_a_staff_room_signs_in_at_once_and_a_flood_of_sign_ins_does_not(stack, uri):
+    address = f"198.51.100.{10 + len(uri)}"
+    passed, refused = first_refusal(stack, uri, address)
+    assert passed >= 40
+    assert "Too many requests at once" in refused.body.decode()
+    assert post(stack, uri, "198.51.100.99").status in (302, 403)
+    page = stack.ask(ADMIN_LOGIN, headers={"X-Test-Client": address})
+    assert page.status == 200  # looking at the form is no attempt
+
+
+def test_an_ipv6_network_has_one_limit(stack):
+    passed, _refused = first_refusal(stack, APP_LOGIN, "2001:db8:1:2::1")
+    assert passed >= 40
+    for neighbour in ("2001:db8:1:2::2", "2001:db8:1:2:ffff:ffff:ffff:ffff"):
+        assert post(stack, APP_LOGIN, neighbour).status == 429
+    assert post(stack, APP_LOGIN, "2001:db8:1:3::1").status == 400
+
+
+def test_ipv4_addresses_in_ipv6_form_are_as_many_addresses(stack):
+    first_refusal(stack, APP_LOGIN, "::ffff:198.51.100.50")
+    assert post(stack, APP_LOGIN, "198.51.100.50").status == 429
+    assert post(stack, APP_LOGIN, "::ffff:198.51.100.51").status == 400
+
+
+def test_a_school_of_800_behind_one_address_signs_in_within_five_minutes():
+    config = (CONFIG / "memora.conf").read_text()
+    rate = re.search(r"zone=memora_app_login:\w+ rate=(\d+)r/s;", config)
+    burst = re.search(r"limit_req zone=memora_app_login burst=(\d+) nodelay;", config)
+    assert rate is not None
+    assert burst is not None
+    assert int(rate[1]) * 300 + int(burst[1]) >= 800
 
 
 def test_metrics_are_not_for_the_street(stack):
