@@ -69,7 +69,8 @@ class Sealer:
     ) -> Sealed:
         """``body`` as a finished document under ``path``.
 
-        A version is the time its content last changed, and only grows. With
+        A version is the time its content last changed, higher than any that was
+        published under the path before, also after a rollback (ADR 14). With
         ``signed``, the file holds ``signed(expires)`` in place of ``body``: a
         signature is no content and moves no version, and one with more than half
         its ``signature_life`` (seconds) left is kept.

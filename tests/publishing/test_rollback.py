@@ -2,8 +2,10 @@
 
 import errno
 import threading
+from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 
+import orjson
 import pytest
 import time_machine
 from django.db import OperationalError, connection
@@ -16,6 +18,7 @@ from plans.services import add_subject, set_override
 from publishing import changes, queue, tasks
 from publishing.building import builds, rollback
 from publishing.building.rollback import RollbackError
+from publishing.format import encoding
 from publishing.local import closure, collection, gates, staging
 from publishing.models import (
     LessonOffer,
@@ -131,6 +134,67 @@ def test_versions_after_a_rollback_exceed_everything_published(plan, two_generat
     for path in (TOPIC, MANIFEST):
         assert release.read(path)["version"] > before[path]
     release.walk("PLAN-A")
+
+
+class Copy:
+    """An app's copy of a plan, kept in step as the guide says: by bytes and hashes."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.reads: list[str] = []
+
+    def catch_up(self) -> None:
+        manifest = self._read(MANIFEST)
+        if self.files.get(MANIFEST) == manifest:
+            return
+        fresh = {MANIFEST: manifest}
+        waiting = [manifest]
+        while waiting:
+            for path, sha256 in linked(orjson.loads(waiting.pop())):
+                held = self.files.get(path)
+                if held is None or encoding.sha256(held) != sha256:
+                    held = self._read(path)
+                assert encoding.sha256(held) == sha256
+                fresh[path] = held
+                waiting.append(held)
+        self.files = fresh
+
+    def _read(self, path: str) -> bytes:
+        self.reads.append(path)
+        data = staging.read(path)
+        assert data is not None
+        return data
+
+
+def linked(value: object) -> Iterator[tuple[str, str]]:
+    """The paths and hashes of what a document links to."""
+    if isinstance(value, list):
+        for item in value:
+            yield from linked(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key.endswith("_path") and f"{key[:-5]}_hash" in value:
+                yield item, value[f"{key[:-5]}_hash"]
+            yield from linked(item)
+
+
+def test_an_app_that_compares_hashes_follows_a_rollback_and_what_comes_after(
+    plan, two_generations
+):
+    app = Copy()
+    app.catch_up()
+    newest = orjson.loads(app.files[MANIFEST])["version"]
+    assert app.files == plan_files()
+    rollback.make_current("PLAN-A", 1)
+    app.reads.clear()
+    app.catch_up()
+    assert orjson.loads(app.files[MANIFEST])["version"] < newest
+    assert app.files == plan_files() == two_generations
+    assert "plans/PLAN-A/TOP-MATH-1.json" not in app.reads
+    rename("Third")
+    publish(plan)
+    app.catch_up()
+    assert app.files == plan_files()
 
 
 def test_what_both_generations_share_is_not_written_again(plan, two_generations):
