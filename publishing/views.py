@@ -7,6 +7,8 @@ signature.
 
 import mimetypes
 import re
+from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
 
@@ -16,23 +18,53 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.http import http_date
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from publishing.format import locations
+from publishing import conditional
+from publishing.format import encoding, locations
 from publishing.local import gates
 from publishing.signed import signing
 
 _SEGMENT = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_-]*+\Z")
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
-_RANGE_BYTES = 4 * 1024 * 1024
-"""The most one answer to a range holds; the player asks for the rest."""
 _OPEN_CACHE = "public, max-age=300"
 _GATED_CACHE = "private, no-store"
+_EXPOSED = "ETag, Content-Length, Content-Range"
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD",
+    "Access-Control-Allow-Headers": (
+        "If-None-Match, If-Modified-Since, Range, Cache-Control"
+    ),
+    "Access-Control-Max-Age": "86400",
+}
 _GATE_SECONDS = 60
 """How long the web server may keep a yes of `gate`, and use it while it asks again."""
 
 
-@require_safe
+View = Callable[[HttpRequest, str], HttpResponseBase]
+
+
+def _open_to_all_origins(view: View) -> View:
+    """``view`` for web apps of every origin, which ask first with OPTIONS.
+
+    The files need no credentials: a signed URL is all that opens one.
+    """
+
+    @wraps(view)
+    def door(request: HttpRequest, path: str) -> HttpResponseBase:
+        if request.method == "OPTIONS":
+            answer: HttpResponseBase = HttpResponse(
+                status=HTTPStatus.NO_CONTENT, headers=_PREFLIGHT
+            )
+        else:
+            answer = view(request, path)
+            answer["Access-Control-Expose-Headers"] = _EXPOSED
+        answer["Access-Control-Allow-Origin"] = "*"
+        return answer
+
+    return require_http_methods(["GET", "HEAD", "OPTIONS"])(door)
+
+
+@_open_to_all_origins
 def content_file(request: HttpRequest, path: str) -> HttpResponseBase:
     """A published file, with its caching headers; 404 for any other name."""
     file = _published_file(path)
@@ -47,19 +79,16 @@ def content_file(request: HttpRequest, path: str) -> HttpResponseBase:
             _("This lesson needs a link from the app; links last a few minutes."),
         )
     try:
-        data, modified = file.read_bytes(), file.stat().st_mtime
+        data, modified = file.read_bytes(), int(file.stat().st_mtime)
     except OSError:
         return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("There is nothing here."))
-    etag = f'"{int(modified * 1e6):x}-{len(data):x}"'
-    response: HttpResponse
-    if request.headers.get("If-None-Match") == etag:
-        response = HttpResponse(status=HTTPStatus.NOT_MODIFIED)
-    else:
-        response = HttpResponse(data, content_type="application/json; charset=utf-8")
+    etag = f'"{encoding.sha256(data)[:32]}"'
+    response = conditional.unchanged(
+        request, etag=etag, modified=modified
+    ) or HttpResponse(data, content_type="application/json; charset=utf-8")
     response["ETag"] = etag
     response["Last-Modified"] = http_date(modified)
     response["Cache-Control"] = _GATED_CACHE if gated else _OPEN_CACHE
-    response["Access-Control-Allow-Origin"] = "*"
     return response
 
 
@@ -98,7 +127,7 @@ def _published_file(path: str) -> Path | None:
     return file if file.is_file() else None
 
 
-@require_safe
+@_open_to_all_origins
 def video_file(request: HttpRequest, path: str) -> HttpResponseBase:
     """A video kept on this server, whole or one byte range, for a signed URL."""
     root = Path(settings.VIDEO_ROOT).resolve()
@@ -109,51 +138,50 @@ def video_file(request: HttpRequest, path: str) -> HttpResponseBase:
         )
     if not file.is_relative_to(root) or not file.is_file():
         return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("There is nothing here."))
-    size = file.stat().st_size
-    wanted = _byte_range(request.headers.get("Range", ""), size)
-    response: HttpResponseBase
-    if wanted is None:
-        response = FileResponse(file.open("rb"))
-    else:
-        first, last = wanted
-        with file.open("rb") as handle:
-            handle.seek(first)
-            part = handle.read(min(last - first + 1, _RANGE_BYTES))
-        last = first + len(part) - 1
-        kind, _encoding = mimetypes.guess_type(file.name)
-        response = HttpResponse(
-            part,
-            status=HTTPStatus.PARTIAL_CONTENT,
-            content_type=kind or "application/octet-stream",
-        )
-        response["Content-Range"] = f"bytes {first}-{last}/{size}"
+    found = file.stat()
+    etag, modified = f'"{found.st_mtime_ns:x}-{found.st_size:x}"', int(found.st_mtime)
+    response = conditional.unchanged(
+        request, etag=etag, modified=modified
+    ) or _whole_or_part(request, file, size=found.st_size, etag=etag, modified=modified)
+    response["ETag"] = etag
+    response["Last-Modified"] = http_date(modified)
     response["Accept-Ranges"] = "bytes"
     response["Cache-Control"] = _GATED_CACHE
-    response["Access-Control-Allow-Origin"] = "*"
     return response
 
 
-def _byte_range(header: str, size: int) -> tuple[int, int] | None:
-    """The one range asked for, first and last byte; None asks for the whole."""
-    match = _RANGE.match(header)
-    if match is None or size == 0:
-        return None
-    first, last = match.groups()
-    if not first:
-        return (max(size - int(last), 0), size - 1) if last else None
-    start, end = int(first), min(int(last or size - 1), size - 1)
-    return (start, end) if start <= end else None
+def _whole_or_part(
+    request: HttpRequest, file: Path, *, size: int, etag: str, modified: int
+) -> HttpResponseBase:
+    try:
+        wanted = conditional.wanted_range(
+            request, size=size, etag=etag, modified=modified
+        )
+    except conditional.RangeNotSatisfiableError:
+        return conditional.not_satisfiable(size)
+    if wanted is None:
+        return FileResponse(file.open("rb"))
+    first, last = wanted
+    with file.open("rb") as handle:
+        handle.seek(first)
+        part = handle.read(last - first + 1)
+    kind, _encoding = mimetypes.guess_type(file.name)
+    return HttpResponse(
+        part,
+        status=HTTPStatus.PARTIAL_CONTENT,
+        content_type=kind or "application/octet-stream",
+        headers={"Content-Range": f"bytes {first}-{last}/{size}"},
+    )
 
 
 def _signed(request: HttpRequest, *, purpose: str, path: str) -> bool:
-    return signing.is_valid(
+    left = signing.seconds_of_query(
         purpose=purpose,
         path=path,
-        expires=request.GET.get("expires"),
-        token=request.GET.get("token"),
-        player=request.GET.get("player"),
+        query=request.META.get("QUERY_STRING", ""),
         now=int(timezone.now().timestamp()),
     )
+    return left > 0
 
 
 def _refusal(status: HTTPStatus, code: str, message: str) -> JsonResponse:

@@ -95,6 +95,7 @@ def stage_and_switch(
                 plan_id=plan_id,
                 number=number,
                 written={path: doc.data for path, doc in plan_changes.items()},
+                versions={p: doc.record.version for p, doc in plan_changes.items()},
                 kept=release.kept,
                 previous=staging.current_generation(plan_id),
             )
@@ -111,7 +112,9 @@ def stage_and_switch(
                 versions = [doc.record.version for doc in release.to_write.values()]
                 lock.newest_version = max([lock.newest_version, *versions])
                 begin_switch(lock)
-            staging.replace_lessons(replaced, token)
+            staging.replace_lessons(
+                {path: doc.record.version for path, doc in replaced.items()}, token
+            )
             if plan_changes or release.gone:
                 staging.switch(plan_id, number)
                 publication.generation = number
@@ -414,8 +417,8 @@ def resign_lessons(
             if not replaced:
                 return 0
             begin_switch(lock)
-            paths = [row.path for row in replaced]
-            staging.replace_lessons(paths, token, keep_previous=False)
+            versions = {row.path: row.version for row in replaced}
+            staging.replace_lessons(versions, token, keep_previous=False)
             for row in replaced:
                 row.sha256 = encoding.sha256(made[row.path])
                 row.size = len(made[row.path])

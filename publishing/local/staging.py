@@ -133,6 +133,7 @@ def write_generation(
     plan_id: str,
     number: int,
     written: Mapping[str, bytes],
+    versions: Mapping[str, int],
     kept: Collection[str],
     previous: int | None,
 ) -> None:
@@ -142,6 +143,7 @@ def write_generation(
 
     Args:
         written: content path to bytes of the files that changed.
+        versions: content path to version, of at least those (`changed_time`).
         kept: content paths of the files that did not; linked from ``previous``.
         previous: the generation to link from and to keep as ``.prev``.
 
@@ -158,11 +160,14 @@ def write_generation(
     for folder in folders:
         (building / folder).mkdir(parents=True, exist_ok=True)
     new = f"{building}/"
-    _write_new(
-        _with_packed({new + path[prefix:]: data for path, data in written.items()})
-    )
-    if previous is not None:
-        old = f"{generation_folder(plan_id, previous)}/"
+    old = None if previous is None else f"{generation_folder(plan_id, previous)}/"
+    files, times = {}, {}
+    for path, data in written.items():
+        name = path[prefix:]
+        files[new + name] = data
+        times[new + name] = changed_time(versions[path], old and old + name)
+    _write_new(_with_packed(files), times)
+    if old is not None and previous is not None:
         packed = _names_of(plan_id, previous, ending=f".json{_PACKED}")
         for path in kept:
             name = path[prefix:]
@@ -240,21 +245,26 @@ def prepare_lessons(files: Mapping[str, bytes], token: str) -> None:
 
 
 def replace_lessons(
-    paths: Collection[str], token: str, *, keep_previous: bool = True
+    versions: Mapping[str, int], token: str, *, keep_previous: bool = True
 ) -> None:
     """Put prepared bytes in place, durably; each old file becomes ``.prev``.
 
     Without ``keep_previous`` the ``.prev`` there is stays.
+
+    Args:
+        versions: content path to the version of what was prepared (`changed_time`).
     """
     base = str(root())
-    for path in paths:
+    for path, version in versions.items():
         final, temporary = f"{base}/{path}", _temporary(base, path, token)
+        changed = changed_time(version, final)
+        os.utime(temporary, (changed, changed))
         if keep_previous:
             with suppress(FileNotFoundError, PermissionError):
                 os.link(final, f"{temporary}.prev")
                 os.replace(f"{temporary}.prev", f"{final}.prev")
         os.replace(temporary, final)
-    if paths:
+    if versions:
         sync_folder(root() / "lessons")
 
 
@@ -498,8 +508,33 @@ def _with_packed(files: Mapping[str, bytes]) -> dict[str, bytes]:
     }
 
 
-def _write_new(files: Mapping[str, bytes]) -> None:
-    """New files by absolute path, durable before anyone gives them their name."""
+def changed_time(version: int, replaced: str | None) -> int:
+    """The modification time of a new file, in Unix seconds.
+
+    nginx makes its ``ETag`` of a file's time and size, so the time of new bytes differs
+    from that of the bytes they replace: it is the document's version, or later where
+    bytes change under one version (a signature made anew, a damaged file repaired).
+
+    Args:
+        replaced: the file that readers have until now, if there is one.
+    """
+    if replaced is None:
+        return version
+    try:
+        return max(version, int(os.stat(replaced).st_mtime) + 1)
+    except OSError:  # it is missing
+        return version
+
+
+def _write_new(
+    files: Mapping[str, bytes], times: Mapping[str, int] | None = None
+) -> None:
+    """New files by absolute path, durable before anyone gives them their name.
+
+    Args:
+        times: their modification times, a compressed copy's under the plain file's
+            name; None: now.
+    """
     one_by_one = len(files) <= _SYNCED_ONE_BY_ONE
     for path, data in files.items():
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -507,6 +542,9 @@ def _write_new(files: Mapping[str, bytes]) -> None:
             written = 0
             while written < len(data):
                 written += os.write(handle, data[written:])
+            if times is not None:
+                changed = times[path.removesuffix(_PACKED)]
+                os.utime(handle, (changed, changed))
             if one_by_one:
                 os.fsync(handle)
         finally:

@@ -10,6 +10,7 @@ import secrets
 import select
 import time
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from http.client import HTTPConnection
 from typing import Any
 
@@ -102,6 +103,19 @@ def test_published_files_are_open_cached_and_for_every_origin(stack):
     assert (again.status, again.body) == (304, b"")
 
 
+def test_a_file_s_validators_are_its_version_and_size(stack):
+    uri = f"{BASE}plans/{PLAN}/manifest.json"
+    answer = stack.ask(uri)
+    version = json.loads(answer.body)["version"]
+    assert answer.headers["etag"] == f'"{version:x}-{len(answer.body):x}"'
+    assert answer.headers["last-modified"] == formatdate(version, usegmt=True)
+    for since, status in ((version, 304), (version + 1, 200), (version - 1, 200)):
+        headers = {"If-Modified-Since": formatdate(since, usegmt=True)}
+        assert stack.ask(uri, headers=headers).status == status
+    held = f'"other", W/{answer.headers["etag"]}'
+    assert stack.ask(uri, headers={"If-None-Match": held}).status == 304
+
+
 def test_clients_that_can_get_them_compressed(stack):
     plain = stack.ask(f"{BASE}plans/{PLAN}/search_index.json")
     packed = stack.ask(
@@ -128,6 +142,8 @@ def test_the_copy_that_publishing_made_is_what_they_get(stack):
     assert packed.headers["content-length"] == str(len(packed.body))
     assert packed.headers["content-type"] == "application/json; charset=utf-8"
     assert packed.headers["vary"] == "Accept-Encoding"
+    version = json.loads(gzip.decompress(packed.body))["version"]
+    assert packed.headers["etag"] == f'"{version:x}-{len(packed.body):x}"'
     assert packed.headers["cache-control"] == "public, max-age=300"
     plain = stack.ask(uri)
     assert plain.body == gzip.decompress(packed.body)
@@ -236,6 +252,8 @@ def test_a_gated_lesson_is_read_with_its_token_only(stack, gated_entry):
         uri.replace(gated_entry["id"], other),
         uri.replace("expires=", "expires=9"),
         uri.replace("player=", "player=1"),
+        f"{uri}&player=7",
+        uri.replace("player=", "player=7&player="),
         uri[:-1] + ("0" if uri[-1] != "0" else "1"),
         uri.replace("/lessons/", "/lessons/../lessons/"),
         token(stack, gated_entry["id"], seconds=-1),

@@ -45,6 +45,19 @@ def test_a_token_cannot_be_given_a_player(db):
         ("expires=1", "expires=%2B1"),
         ("token=", "token=0"),
         ("token=", "nothing="),
+        ("expires=", "player=7&expires="),
+        ("&player=42", "&player=42&player=7"),
+        ("&player=42", "&player=7&player=42"),
+        ("&player=42", "&PLAYER=7&player=42"),
+        ("&player=42", "&player=042"),
+        ("&player=42", "&player=%342"),
+        ("expires=1", "expires=01"),
+        ("expires=1", "expires=1&a=b"),
+        ("expires=1", "?expires=1"),
+        ("expires=1", "&expires=1"),
+        ("token=", "token=A&token="),
+        ("&token=", "&&token="),
+        ("&token=", ";token="),
         ("/files/memora_content/", "/files/videos/"),
         ("/files/memora_content/", "/files/"),
         ("LES-1", "LES-%FF"),
@@ -55,6 +68,12 @@ def test_a_token_cannot_be_given_a_player(db):
 def test_whatever_is_changed_opens_nothing(lesson, wrong, by):
     changed = lesson.replace(wrong, by, 1)
     assert changed == lesson or signing.seconds_left(changed, now=NOON) == 0
+
+
+def test_nothing_may_follow_the_token(lesson):
+    assert signing.seconds_left(lesson, now=NOON) == 900
+    for more in ("&player=7", "&", "#", "\n", "0"):
+        assert signing.seconds_left(lesson + more, now=NOON) == 0
 
 
 def test_the_key_ends_all_tokens(lesson, settings):
