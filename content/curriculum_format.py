@@ -57,11 +57,15 @@ STAGE_DEFAULTS: dict[str, Any] = {
 
 @dataclass(eq=False, slots=True)
 class StageSpec:
-    """A stage as the file says it; ``id`` is "" where the file gives none."""
+    """A stage as the file says it; ``id`` is "" where the file gives none.
+
+    ``losses`` are what its config, made ready to store, has not kept.
+    """
 
     path: Path
     id: str
     fields: dict[str, Any]
+    losses: tuple[Fault, ...] = ()
 
 
 @dataclass(eq=False, slots=True)

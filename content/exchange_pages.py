@@ -33,6 +33,7 @@ _TYPES = {
     CSV: "text/csv; charset=utf-8",
 }
 _MOST_SHOWN = 200
+_MOST_NOTED = 10
 
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
@@ -208,6 +209,8 @@ def _confirmed(request: HttpRequest, what: str, name: str, data: bytes) -> HttpR
         kept_uploads.answer(owner=owner.pk, token=token, said=said)
     if said:
         messages.success(request, said)
+        if noted := _noted(report):
+            messages.warning(request, noted)
         return HttpResponseRedirect(reverse("admin:exchange"))
     messages.warning(
         request,
@@ -217,6 +220,21 @@ def _confirmed(request: HttpRequest, what: str, name: str, data: bytes) -> HttpR
         ),
     )
     return _tried(request, what, name, data)
+
+
+def _noted(report: ImportReport | SheetReport) -> str:
+    """What an import did not take as it was: its first notes, each a line."""
+    notes = [] if isinstance(report, SheetReport) else report.notes
+    if not notes:
+        return ""
+    head = ngettext(
+        "%(count)d place is worth a look:",
+        "%(count)d places are worth a look:",
+        len(notes),
+    ) % {"count": len(notes)}
+    lines = [f"{place}: {remark}" for place, remark in notes[:_MOST_NOTED]]
+    rest = ["…"] if len(notes) > _MOST_NOTED else []
+    return "\n".join([head, *lines, *rest])
 
 
 def _confirmed_before(request: HttpRequest, said: str) -> HttpResponse:

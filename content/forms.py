@@ -3,15 +3,22 @@
 import json
 from typing import Any
 
+from adminsortable2.admin import CustomInlineFormSet
 from django import forms
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from content import kinds
 from content.json_faults import Fault
+from content.json_limits import is_too_deep
 from content.kinds import Kind
 from content.models import ACCESS_FIELDS, LessonStage, Node, SubjectState
-from content.stage_configs import ConfigError, clean_config
+from content.stage_configs import (
+    ConfigError,
+    byte_size,
+    clean_config,
+    lesson_size_fault,
+)
 
 COMMON_FIELDS = ("title", "public_id", "description", "image", "color_code")
 NODE_FIELDS = (
@@ -135,6 +142,8 @@ class ReadableJSONField(forms.JSONField):
             return super().to_python(value)
         try:
             parsed = json.loads(value, parse_constant=_refuse_constant)
+            if is_too_deep(parsed):
+                raise RecursionError
             json.dumps(parsed, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
             raise forms.ValidationError(
@@ -193,3 +202,25 @@ class StageForm(forms.ModelForm):  # type: ignore[type-arg]
         except ConfigError as error:
             return error.faults
         return []
+
+
+class StageFormSet(CustomInlineFormSet):
+    """A lesson's stages; together they are no larger than a lesson may be."""
+
+    def clean(self) -> None:
+        """Refuse a lesson that is too large, unless it was larger before.
+
+        Raises:
+            ValidationError: says how large it is, and what is allowed.
+        """
+        super().clean()
+        if any(self.errors):
+            return
+        stored = [form.instance.stored_config for form in self.initial_forms]
+        kept = [form for form in self.forms if not self._should_delete_form(form)]
+        size = sum(byte_size(form.instance.config) for form in kept)
+        reason = lesson_size_fault(size)
+        if reason and size > sum(byte_size(config) for config in stored if config):
+            raise forms.ValidationError(
+                _("This lesson cannot be saved: %(reason)s."), params={"reason": reason}
+            )

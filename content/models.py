@@ -29,7 +29,8 @@ from content.fields import (
     validate_item_code,
 )
 from content.folding import fold
-from content.stage_configs import ConfigError, clean_config
+from content.json_faults import Fault
+from content.stage_configs import ConfigError, clean
 from content.stage_types import SCHEMAS, words
 
 
@@ -547,6 +548,8 @@ class LessonStage(models.Model):
     history = history.Records()
 
     _stored_config: dict[str, Any] | None = None
+    losses: tuple[Fault, ...] = ()
+    """What of the config that was given is not kept; `full_clean` and `save` say it."""
 
     class Meta:
         verbose_name = _("stage")
@@ -607,11 +610,16 @@ class LessonStage(models.Model):
 
     def _clean_config(self) -> None:
         try:
-            self.config = clean_config(
-                self.type, self.config, previous=self._stored_config
-            )
+            cleaned = clean(self.type, self.config, previous=self._stored_config)
         except ConfigError as error:
             raise ValidationError({"config": error.messages}) from error
+        self.config = cleaned.config
+        self.losses = cleaned.losses or self.losses  # none, where it was clean before
+
+    @property
+    def stored_config(self) -> dict[str, Any] | None:
+        """The config as it was read; None for a new stage."""
+        return self._stored_config
 
     @property
     def changes(self) -> int:

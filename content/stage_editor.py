@@ -77,6 +77,7 @@ def _words() -> dict[str, str]:
         "choose_picture": _("Choose a picture"),
         "picture_alt": _("What it shows, for those who cannot see it"),
         "no_pictures": _("No picture was uploaded yet."),
+        "pasted_without": _("Not pasted: %(what)s"),
         "no_answer": _("The server did not answer. Try again."),
         "uploading": _("Uploading: %(share)s"),
         "cancel": _("Cancel"),

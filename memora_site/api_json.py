@@ -9,6 +9,11 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 
+from content import json_limits
+
+MAX_BODY_BYTES = 100_000
+"""Four times what a request with the most reviews has."""
+
 
 class OrjsonRenderer(JSONRenderer):
     """Answers in UTF-8 JSON."""
@@ -25,10 +30,10 @@ class OrjsonRenderer(JSONRenderer):
 
 
 class OrjsonParser(JSONParser):
-    """Reads a JSON body.
+    """Reads a JSON body of at most `MAX_BODY_BYTES` and `json_limits.MAX_DEPTH`.
 
     Raises:
-        ParseError: the body is not JSON (400, never a 500).
+        ParseError: it is larger, deeper, or not JSON (400, never a 500).
     """
 
     renderer_class = OrjsonRenderer
@@ -40,7 +45,13 @@ class OrjsonParser(JSONParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         try:
-            return orjson.loads(stream.read())
+            data = stream.read(MAX_BODY_BYTES + 1)
+            return json_limits.loads(data, max_bytes=MAX_BODY_BYTES)
+        except json_limits.JSONLimitError:
+            raise ParseError(
+                _("The body has more than %(limit)d KB, or nests too deeply.")
+                % {"limit": MAX_BODY_BYTES // 1000}
+            ) from None
         except orjson.JSONDecodeError as error:
             raise ParseError(
                 _("The body is not valid JSON: %(reason)s") % {"reason": error}

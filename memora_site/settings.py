@@ -397,8 +397,11 @@ AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False  # its tables stay empty: the cache counts attempts
 
 CSRF_FAILURE_VIEW = "memora_site.error_views.csrf_failure"
-# A lesson of 500 stages has some 5,000 fields; 2.5 MB stays the limit of them all.
+# A lesson of 500 stages has some 5,000 fields.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 6_000
+# A lesson's page posts its stages as indented JSON: up to 5 times the bytes that
+# `content.stage_configs.MAX_LESSON_BYTES` allows, and the other fields.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 6_000_000
 SESSION_COOKIE_AGE = 12 * 3600
 """Seconds after which staff sign in to the admin again; students have tokens."""
 SESSION_COOKIE_HTTPONLY = True

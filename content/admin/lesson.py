@@ -16,13 +16,21 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from content import kinds, services, stage_editor
 from content.errors import StructureError
-from content.forms import COMMON_FIELDS, NODE_FIELDS, NodeForm, StageForm
+from content.forms import (
+    COMMON_FIELDS,
+    NODE_FIELDS,
+    NodeForm,
+    StageForm,
+    StageFormSet,
+)
+from content.json_faults import path_text
 from content.kinds import Kind
 from content.lesson_notes import notes_of
 from content.models import ACCESS_FIELDS, LessonStage, Node
 from content.parsing import is_key, whole_number
 
 _MOST_EMPTY_STAGES = 10
+_MOST_LOSSES = 10
 
 
 class StageInline(SortableStackedInline):
@@ -30,6 +38,7 @@ class StageInline(SortableStackedInline):
 
     model = LessonStage
     form = StageForm
+    formset = StageFormSet
     template = "admin/content/node/stages.html"
     extra = 0
     ordering = ("position",)
@@ -229,11 +238,30 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
         # The admin goes on with ``obj``: its log entry, its stages.
         obj.__dict__.update(created.__dict__)
 
+    def save_formset(
+        self, request: HttpRequest, form: Any, formset: Any, change: bool
+    ) -> None:
+        super().save_formset(request, form, formset, change)
+        for said in _losses(formset):
+            messages.warning(request, said)
+
     def delete_model(self, request: HttpRequest, obj: Node) -> None:
         services.delete_node(node=obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Node]) -> None:
         services.delete_nodes(nodes=list(queryset))
+
+
+def _losses(formset: Any) -> list[str]:
+    """What of the stages as they were sent was not kept; the first of it."""
+    changed = [form.instance for form in formset.forms if form.has_changed()]
+    said = [
+        f"“{stage.title}”, {path_text(path)}: {what}"
+        for stage in changed
+        if isinstance(stage, LessonStage)
+        for path, what in stage.losses
+    ]
+    return said if len(said) <= _MOST_LOSSES else [*said[:_MOST_LOSSES], "…"]
 
 
 _LESSON_PAGE = "admin/content/node/lesson_form.html"

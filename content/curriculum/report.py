@@ -26,7 +26,8 @@ class ImportReport:
 
     ``revision`` is the subject's before it, 0 of a new one: as long as it stays, so does
     what an import of the file comes to.
-    ``notes`` are ``(json_path, remark)``: what an editor may want to look at.
+    ``notes`` are ``(json_path, remark)``: what an editor may want to look at, such as
+    what a text's HTML has lost.
     ``kinds`` parts ``nodes`` by `Kind`, in the tree's order; kinds without any are left
     out.
     """
@@ -94,3 +95,6 @@ def _notes(specs: Sequence[NodeSpec]) -> Iterator[tuple[str, str]]:
                 "title": spec.fields["title"]
             }
             yield path_text((*spec.path, "title")), remark
+        for stage in spec.stages:
+            for path, what in stage.losses:
+                yield path_text(path), what

@@ -8,7 +8,7 @@ our own pages may frame it.
 
 import json
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from http import HTTPStatus
@@ -27,12 +27,20 @@ from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_POST, require_safe
 
+from content import json_limits
 from content.badges import LOCK, badge
 from content.fields import CanonicalJSONEncoder
+from content.json_faults import Fault
 from content.kinds import Kind
 from content.models import Node, SubjectState
 from content.parsing import whole_number
-from content.stage_configs import ConfigError, clean_config
+from content.stage_configs import (
+    MAX_LESSON_BYTES,
+    ConfigError,
+    byte_size,
+    clean,
+    lesson_size_fault,
+)
 from content.tree import Stage
 from plans.models import AcademicPlan
 from publishing.building import drafts
@@ -49,6 +57,8 @@ from publishing.models import PublishingSettings
 View = Callable[..., HttpResponse]
 
 _MOST_STAGES = 500
+_MOST_BYTES = 2 * MAX_LESSON_BYTES
+"""With titles, and what of the configs will not be kept."""
 
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
@@ -460,30 +470,40 @@ def live(request: HttpRequest) -> HttpResponse:
 
     Takes ``{"lesson": pk or null, "title", "description", "stages": [{"type",
     "title", "config", "weight", "target_time", "is_skippable"}]}``; answers
-    ``{"document", "direction", "faults"}``, ``faults`` with one list of
-    ``[path, reason]`` per stage. A stage with faults stands in the document as
-    ``{"unfinished": true}``.
+    ``{"document", "direction", "faults", "losses", "size_fault"}``. ``faults`` has one
+    list of ``[path, reason]`` per stage, and so has ``losses`` for what saving would
+    not keep. A stage with faults stands in the document as ``{"unfinished": true}``.
+    ``size_fault`` says why so large a lesson cannot be saved, or is "".
 
     Raises:
         PermissionDenied: this person may not view content.
     """
     require_look(request)
-    typed = _typed(request.body)
+    try:
+        typed = _typed(request.body)
+    except json_limits.JSONLimitError:
+        return _refused(
+            _("The lesson is too large for a preview, or its JSON nests too deeply.")
+        )
     if typed is None:
-        said = {"message": _("The preview did not understand the page. Reload it.")}
-        return JsonResponse(said, status=HTTPStatus.BAD_REQUEST)
+        return _refused(_("The preview did not understand the page. Reload it."))
     lesson = _typed_lesson(typed)
     good: dict[int, Stage] = {}
     faults: list[list[Any]] = []
+    losses: list[list[Any]] = []
+    size = 0
     for number, stage in enumerate(typed["stages"]):
         kind = str(stage.get("type", ""))
         try:
-            config = clean_config(kind, stage.get("config"))
+            cleaned = clean(kind, stage.get("config"))
         except ConfigError as error:
-            faults.append([[list(place), why] for place, why in error.faults])
+            faults.append(_placed(error.faults))
+            losses.append([])
         else:
             faults.append([])
-            good[number] = _typed_stage(number, kind, stage, config)
+            losses.append(_placed(cleaned.losses))
+            size += byte_size(cleaned.config)
+            good[number] = _typed_stage(number, kind, stage, cleaned.config)
     document = drafts.lesson_document(drafts.lesson_node(lesson, good.values()))
     made = dict(zip(good, document["stages"], strict=True))
     document["stages"] = [
@@ -495,14 +515,32 @@ def live(request: HttpRequest) -> HttpResponse:
         direction = _direction(lesson)["content_direction"]
     else:
         direction = direction_of(lesson.title)
-    answer = {"document": document, "direction": direction, "faults": faults}
+    answer = {
+        "document": document,
+        "direction": direction,
+        "faults": faults,
+        "losses": losses,
+        "size_fault": lesson_size_fault(size),
+    }
     return HttpResponse(orjson.dumps(answer), content_type="application/json")
 
 
+def _placed(found: Iterable[Fault]) -> list[Any]:
+    return [[list(place), why] for place, why in found]
+
+
+def _refused(message: str) -> JsonResponse:
+    return JsonResponse({"message": message}, status=HTTPStatus.BAD_REQUEST)
+
+
 def _typed(body: bytes) -> dict[str, Any] | None:
-    """The body's JSON where it has the form we send."""
+    """The body's JSON where it has the form we send.
+
+    Raises:
+        JSONLimitError: it is larger or deeper than any lesson.
+    """
     try:
-        typed = orjson.loads(body)
+        typed = json_limits.loads(body, max_bytes=_MOST_BYTES)
     except orjson.JSONDecodeError:
         return None
     if not isinstance(typed, dict):
@@ -569,6 +607,7 @@ def words() -> dict[str, str]:
         "answer": _("Your sentence"),
         "no_video": _("The video cannot be played here."),
         "completed": _("Completed"),
+        "embedded": _("A page of another site"),
         "stage_of_type": _("This type of stage has no preview; its content:"),
         "seconds": _("about %(count)s s"),
     }

@@ -89,6 +89,19 @@ def test_a_curriculum_file_is_tried_out_then_imported(browser, maths, file):
     assert Node.objects.filter(title__in=["Fractions", "Decimals"]).count() == 2
 
 
+def test_what_is_not_kept_is_shown_before_and_said_after(browser, maths, file):
+    stage = lesson_in(file)["stages"][0]
+    stage["config"] = {"format": "html", "body": "<p>a <audio></audio></p>"}
+    page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
+    said = "stages[0].config.body</code> not kept: &lt;audio&gt;"
+    assert said in page.content.decode()
+    page = confirm(browser, CURRICULUM, page)
+    done, noted = messages_of(page)
+    assert "is imported" in done
+    assert noted.startswith("1 place is worth a look:\nsubject.tracks[0]")
+    assert noted.endswith("stages[0].config.body: not kept: <audio>")
+
+
 def test_a_file_that_changes_nothing_offers_nothing_to_do(browser, maths, file):
     page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
     assert page.context["token"] == ""

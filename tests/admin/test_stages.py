@@ -7,7 +7,10 @@ import pytest
 from django.urls import reverse
 
 from content import services
+from content.curriculum import export_curriculum, import_curriculum
+from content.forms import ReadableJSONField
 from content.models import LessonStage, Node
+from content.stage_configs import byte_size
 from content.stage_types import SCHEMAS
 from plans.services import add_subject
 from publishing.building import builds
@@ -115,6 +118,108 @@ def test_html_is_sanitised_on_saving(browser, maths):
     post(browser, maths["lesson"], [{"config": json.dumps(config)}])
     saved = LessonStage.objects.get()
     assert saved.config["body"] == "<p>a</p>"
+
+
+def test_what_was_not_kept_is_said_once_and_saved_all_the_same(browser, maths):
+    lesson = maths["lesson"]
+    config = {"format": "html", "body": "<p>x<y <math><mn>2</mn></math></p>"}
+    page = post(browser, lesson, [{"config": json.dumps(config)}], _continue="1")
+    assert "“Intro”, body: not kept: <math>, “2”" in messages_of(page)
+    stage = LessonStage.objects.get()
+    assert stage.config["body"] == "<p>x&lt;y </p>"
+    row = {"id": stage.pk, "lesson": lesson.pk, "title": "Other"}
+    page = post(browser, lesson, [row | {"config": json.dumps(stage.config)}], 1)
+    assert not any("not kept" in said for said in messages_of(page))
+
+
+def test_of_many_losses_the_first_are_said(browser, maths):
+    config = {"format": "html", "body": "<p>a<audio></audio></p>"}
+    rows = [{"config": json.dumps(config)}] * 12
+    said = messages_of(post(browser, maths["lesson"], rows, _continue="1"))
+    assert len([one for one in said if "not kept" in one]) == 10
+    assert "…" in said
+
+
+@pytest.mark.parametrize("levels", [33, 300, 900, 5_000])
+def test_json_that_nests_too_deeply_is_an_error_at_its_field(browser, maths, levels):
+    config = '{"format": "html", "body": ' + "[" * levels + "]" * levels + "}"
+    page = post(browser, maths["lesson"], [{"config": config}])
+    assert page.status_code == 200
+    assert "nests too deeply" in errors_of(page)["config"][0]
+
+
+def test_deep_html_is_an_error_at_its_field(browser, maths):
+    config = {"format": "html", "body": "<div>" * 40_000}
+    page = post(browser, maths["lesson"], [{"config": json.dumps(config)}])
+    assert faults_on(page) == [[(("body",), "has more than 10000 HTML elements")]]
+
+
+# --- Large lessons -------------------------------------------------------------------
+
+
+def a_large_stage(letter: str) -> dict:
+    """A stage whose JSON, indented as a page posts it, is four times as long."""
+    words = [letter] * 40
+    sentence = {"tokens": words, "answer": words, "also_accepted": [words] * 10}
+    return {"sentences": [sentence] * 50}
+
+
+def test_the_largest_lesson_that_is_imported_can_be_saved_on_its_page(browser, maths):
+    lesson = maths["lesson"]
+    made = []
+    while sum(byte_size(stage.config) for stage in made) < 850_000:
+        made.append(
+            make_stage(
+                lesson,
+                type="SentenceBuilder",
+                config=a_large_stage("a"),
+                position=len(made) + 1,
+            )
+        )
+    file = json.loads(export_curriculum(maths["subject"].public_id))
+    topic = file["subject"]["tracks"][0]["units"][0]["topics"][0]
+    topic["lessons"][0]["stages"][0]["title"] = "Imported"
+    import_curriculum(json.dumps(file).encode())
+
+    def row(stage, title: str) -> dict:
+        # A browser sends the ends of lines so.
+        shown = ReadableJSONField().prepare_value(stage.config)
+        sent = shown.replace("\n", "\r\n")
+        own = {"id": stage.pk, "lesson": lesson.pk, "type": stage.type}
+        return {**own, "title": title, "config": sent}
+
+    rows = [row(stage, "Saved") for stage in made]
+    assert sum(len(row["config"].encode()) for row in rows) > 3_500_000
+    page = post(browser, lesson, rows, len(rows), _continue="1")
+    assert page.status_code == 200
+    titles = set(lesson.stages.values_list("title", flat=True))
+    assert titles == {"Saved"}
+
+
+def test_a_lesson_that_is_too_large_is_refused_in_words(browser, maths):
+    config = json.dumps({"format": "markdown", "body": "a" * 199_000})
+    page = post(browser, maths["lesson"], [{"config": config}] * 6)
+    (formset,) = page.context["inline_admin_formsets"]
+    assert formset.formset.non_form_errors() == [
+        "This lesson cannot be saved: its stages have 1195 KB together, and a lesson "
+        "has at most 1000 KB: divide it into several."
+    ]
+    assert not LessonStage.objects.exists()
+    page = post(browser, maths["lesson"], [{"config": config}] * 5)
+    assert LessonStage.objects.count() == 5
+
+
+def test_a_lesson_that_was_too_large_before_may_be_made_smaller(browser, maths):
+    lesson = maths["lesson"]
+    config = {"format": "markdown", "body": "a" * 199_000}
+    made = [make_stage(lesson, config=config, position=n) for n in range(1, 8)]
+    rows = [
+        {"id": stage.pk, "lesson": lesson.pk, "config": json.dumps(config)}
+        for stage in made
+    ]
+    rows[0]["DELETE"] = "on"
+    post(browser, lesson, rows, len(rows))
+    assert lesson.stages.count() == 6
 
 
 # --- Two editors ---------------------------------------------------------------------

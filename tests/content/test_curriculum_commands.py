@@ -36,6 +36,20 @@ def test_importing_says_what_was_done(file):
     assert Node.objects.get().public_id == "SUBJ-1"
 
 
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_importing_says_what_is_not_kept(file, options):
+    config = {"format": "html", "body": "<p>a <audio></audio></p>"}
+    stage = {"type": "Text", "title": "S", "config": config}
+    lesson = {"title": "L", "stages": [stage]}
+    topic = {"title": "T", "lessons": [lesson]}
+    track = {"title": "T", "units": [{"title": "U", "topics": [topic]}]}
+    file.write_text(json.dumps(FILE | {"subject": {"title": "M", "tracks": [track]}}))
+    assert run("import_curriculum", str(file), *options).splitlines()[-1] == (
+        "subject.tracks[0].units[0].topics[0].lessons[0].stages[0].config.body: "
+        "not kept: <audio>"
+    )
+
+
 def test_a_dry_run_writes_nothing_and_says_so(file):
     said = run("import_curriculum", str(file), "--dry-run")
     assert said.startswith("Nothing was written")

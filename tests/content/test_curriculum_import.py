@@ -169,6 +169,86 @@ def test_an_import_says_which_lessons_it_named_after_their_topic():
     )
 
 
+HTML = {"format": "html", "body": "<p>x<y <math><mn>2</mn></math></p>"}
+BODY = (
+    "subject.tracks[0].units[0].topics[0].lessons[0].stages[0].config.body",
+    "not kept: <math>, “2”",
+)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_import_says_what_it_does_not_keep(dry_run):
+    file = document()
+    topic_of(file)["lessons"][0]["stages"][0]["config"] = HTML
+    assert load(file, dry_run=dry_run).notes == (BODY,)
+    assert load(file).notes == (BODY,)  # the file has it still
+    exported = json.loads(export_curriculum("SUBJ-1"))
+    assert load(exported).notes == ()
+
+
+def test_an_import_that_would_keep_nothing_of_a_text_is_refused():
+    file = document()
+    config = {"format": "html", "body": "<math><mn>2</mn></math>"}
+    topic_of(file)["lessons"][0]["stages"][0]["config"] = config
+    place, _what = BODY
+    assert faults_of(file) == [(place, "must not be empty (not kept: <math>, “2”)")]
+
+
+def of_bytes(count: int) -> list[dict]:
+    """Stages whose configs have so many bytes, and a few more, together."""
+    stages = []
+    while count > 0:
+        body = "a" * min(count, 200_000)
+        config = {"format": "markdown", "body": body}
+        name = f"BIG-{len(stages)}"
+        stages.append({"id": name, "type": "Text", "title": "Big", "config": config})
+        count -= len(body)
+    return stages
+
+
+def test_a_lesson_that_its_page_could_not_save_is_refused():
+    file = document()
+    lesson = topic_of(file)["lessons"][0]
+    lesson["stages"] = of_bytes(1_000_000)
+    assert faults_of(file) == [
+        (
+            "subject.tracks[0].units[0].topics[0].lessons[0].stages",
+            "its stages have 1001 KB together, and a lesson has at most 1000 KB: "
+            "divide it into several",
+        )
+    ]
+    lesson["stages"] = of_bytes(999_000)
+    assert load(file).stages == Counts(created=5)
+
+
+def test_stages_that_the_file_does_not_name_count_too():
+    file = document()
+    lesson = topic_of(file)["lessons"][0]
+    lesson["stages"] = of_bytes(600_000)
+    load(file)
+    lesson["stages"] = [
+        {**stage, "id": f"O-{stage['id']}"} for stage in lesson["stages"]
+    ]
+    [(_place, reason)] = faults_of(file)
+    assert reason.startswith("its stages have 1201 KB together")
+
+
+def test_a_lesson_that_was_too_large_before_may_stay_and_shrink():
+    file = document()
+    lesson = topic_of(file)["lessons"][0]
+    lesson["stages"] = of_bytes(900_000)
+    load(file)
+    grown = LessonStage.objects.get(public_id="BIG-0")
+    for name in ("X", "Y"):
+        grown.pk, grown.public_id = None, name
+        LessonStage.objects.bulk_create([grown])
+    file = json.loads(export_curriculum("SUBJ-1"))
+    load(file)
+    lesson = topic_of(file)["lessons"][0]
+    lesson["stages"][0]["config"]["body"] = "a"
+    assert load(file).stages.updated == 1
+
+
 def test_html_is_sanitised_and_item_ids_made():
     file = document()
     topic_of(file)["lessons"][0]["stages"] = [

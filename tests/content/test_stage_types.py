@@ -82,3 +82,10 @@ def test_the_choices_of_a_stage_are_the_files_in_the_reader_s_language():
     with override("ar"):
         assert dict(stage_type_choices())["Quiz"] == "اختبار"
         assert LessonStage(type="Quiz").get_type_display() == "اختبار"
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_every_number_has_an_end(name):
+    for place in places(SCHEMAS[name]):
+        if place["type"] in ("integer", "number"):
+            assert place["maximum"] <= 1_000_000

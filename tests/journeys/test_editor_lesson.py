@@ -166,8 +166,7 @@ def play(app):
     app.locator(".check").click()
     playwright.expect(app.locator(".feedback.is-right")).to_be_visible()
     onward.click()
-    embedded = app.frame_locator(".interactive iframe")
-    playwright.expect(embedded.get_by_text("Hello there")).to_be_visible()
+    playwright.expect(app.locator(".interactive")).to_contain_text("Hello there")
     onward.click()
     assert "/media/images/stages/" in app.locator("video").get_attribute("poster")
     assert "token=" in app.locator("video").get_attribute("src")
@@ -522,6 +521,133 @@ def test_html_the_editor_does_not_know_is_changed_as_html_alone(open_page, branc
     card.locator(".rich-source").fill('<p>plain <sub lang="la">now</sub></p>')
     card.locator(".tool-source").click()
     playwright.expect(card.locator(".rich-text")).to_have_text("plain now")
+
+
+ONLY_IN_HTML = [
+    "<details><summary>Solution</summary><p>42</p></details>",
+    "<p><ruby>漢<rt>kan</rt></ruby></p>",
+    '<table><tbody><tr><td align="right">1</td></tr></tbody></table>',
+]
+
+
+@pytest.mark.parametrize("body", ONLY_IN_HTML)
+def test_opening_a_text_loses_nothing_the_server_keeps(open_page, branch, body):
+    stage = make_stage(branch.lessons[0], config={"format": "html", "body": body})
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    playwright.expect(card.locator(".rich-note")).to_contain_text("Change it as HTML")
+    source = card.locator(".rich-source")
+    source.press("End")
+    source.press_sequentially("<p>more</p>")
+    save(page)
+    assert sorted(body_of(stage)) == sorted(f"{body}<p>more</p>")
+
+
+def test_a_table_is_edited_without_widths_that_nobody_set(open_page, branch):
+    body = "<table><tbody><tr><td><p>one</p></td></tr></tbody></table>"
+    stage = make_stage(branch.lessons[0], config={"format": "html", "body": body})
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    card.locator(".rich-text td").click()
+    page.keyboard.press("End")
+    page.keyboard.type(" two")
+    save(page)
+    assert body_of(stage) == body.replace("one", "one two")
+
+
+@pytest.mark.parametrize("language", ["ar", "en"])
+def test_what_would_not_be_kept_is_said_at_its_field_and_after_saving(
+    open_page, branch, language
+):
+    stage = make_stage(branch.lessons[0], config={"format": "html", "body": "<p>a</p>"})
+    page = open_page(language)
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    card.locator(".tool-source").click()
+    card.locator(".rich-source").fill("<p>x<y <math><mn>2</mn></math></p>")
+    loss = card.locator(".loss")
+    playwright.expect(loss).to_contain_text("<math>")
+    playwright.expect(card).not_to_have_class("has-faults")
+    save(page)
+    playwright.expect(page.locator(".messagelist .warning")).to_contain_text("<math>")
+    assert body_of(stage) == "<p>x&lt;y </p>"
+
+
+def test_what_cannot_be_pasted_is_said(open_page, branch):
+    make_stage(branch.lessons[0], config={"format": "html", "body": "<p>a</p>"})
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    card = open_stage(page)
+    card.locator(".rich-text").click()
+    pasted = '<p>b<math><mn>1</mn></math><img src="data:image/png;base64,AA"></p>'
+    paste = """(place, html) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.setData("text/html", html);
+      const set = { clipboardData, bubbles: true, cancelable: true };
+      place.dispatchEvent(new ClipboardEvent("paste", set));
+    }"""
+    card.locator(".rich-text").evaluate(paste, pasted)
+    playwright.expect(card.locator(".rich-note")).to_have_text(
+        'Not pasted: <math>, <img src="data:…">'
+    )
+    card.locator(".rich-text").evaluate(paste, "<p>c</p>")
+    playwright.expect(card.locator(".rich-note")).to_be_empty()
+
+
+def test_a_lesson_that_is_too_large_is_said_to_be_so_before_it_is_saved(
+    open_page, branch
+):
+    config = {"format": "markdown", "body": "a" * 199_000}
+    for place in range(6):
+        stage = make_stage(branch.lessons[0], config=config, position=place)
+    LessonStage.objects.filter(pk=stage.pk).update(
+        config={"format": "markdown", "body": "a"}
+    )
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    open_stage(page, 5).locator("textarea.markdown").fill("a" * 50_000)
+    said = page.locator(".live-state")
+    playwright.expect(said).to_contain_text("at most 1000 KB")
+    save(page)
+    playwright.expect(page.locator("#stages .errorlist").first).to_contain_text(
+        "at most 1000 KB"
+    )
+
+
+PLAYER = "https://www.youtube-nocookie.com/embed/dQw4w9WgXcQ"
+
+
+def test_a_video_s_page_is_played_in_a_frame_that_tells_who_asks(open_page, branch):
+    lesson = branch.lessons[0]
+    watch = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
+    make_stage(lesson, type="Video", config={"source": watch}, position=1)
+    html = f'<p>Look</p><iframe src="{watch}"></iframe>'
+    make_stage(
+        lesson, type="Interactive", config={"html": html, "height": 300}, position=2
+    )
+    url = {"url": watch, "height": 300}
+    make_stage(lesson, type="Interactive", config=url, position=3)
+    asked = []
+
+    def answer(route):
+        asked.append((route.request.url, route.request.headers.get("referer")))
+        route.fulfill(content_type="text/html", body="<script>origin</script>played")
+
+    page = open_page()
+    page.route("https://www.youtube-nocookie.com/**", answer)
+    page.goto(reverse("admin:preview_lesson", args=[lesson.public_id]))
+    app = page.frame_locator(".preview-frame")
+    for _stage in range(3):
+        frame = app.locator(".stage iframe")
+        playwright.expect(frame).to_have_attribute("src", PLAYER)
+        shown = app.frame_locator(".stage iframe").locator("body")
+        playwright.expect(shown).to_contain_text("played")
+        assert shown.evaluate("() => origin") == "https://www.youtube-nocookie.com"
+        app.locator(".onward").click()
+    origin = f"{page.url.split('/admin')[0]}/"
+    assert asked == [(PLAYER, origin)] * 3
 
 
 def test_the_phone_follows_what_is_typed(open_page, branch):

@@ -524,6 +524,30 @@ def test_typing_answers_the_document_and_what_is_wrong_where(browser):
     assert not LessonStage.objects.exists()
 
 
+def test_typing_answers_what_would_not_be_kept(browser):
+    config = {"format": "html", "body": "<p>a <math><mn>1</mn></math></p>"}
+    answer = type_live(browser, {"type": "Text", "title": "A", "config": config})
+    assert answer.json()["faults"] == [[]]
+    assert answer.json()["losses"] == [[[["body"], "not kept: <math>, “1”"]]]
+
+
+def test_typing_answers_that_a_lesson_is_too_large_to_be_saved(browser):
+    config = {"format": "markdown", "body": "a" * 200_000}
+    stage = {"type": "Text", "title": "A", "config": config}
+    assert type_live(browser, *[stage] * 4).json()["size_fault"] == ""
+    said = type_live(browser, *[stage] * 6).json()["size_fault"]
+    assert "at most 1000 KB" in said
+
+
+def test_a_preview_shows_a_video_s_page_in_its_player(browser):
+    config = {"source": "https://youtu.be/dQw4w9WgXcQ"}
+    answer = type_live(browser, {"type": "Video", "title": "A", "config": config})
+    (stage,) = answer.json()["document"]["stages"]
+    assert stage["config"]["player_url"] == (
+        "https://www.youtube-nocookie.com/embed/dQw4w9WgXcQ"
+    )
+
+
 def test_typing_keeps_the_saved_lessons_picture_and_id(browser, branch):
     lesson = branch.lessons[0]
     Node.objects.filter(pk=lesson.pk).update(image="images/a.png")
@@ -542,6 +566,9 @@ def test_typing_keeps_the_saved_lessons_picture_and_id(browser, branch):
         b'{"stages": [1]}',
         b"\xff",
         json.dumps({"stages": [{}] * 501}).encode(),
+        b'{"stages": [], "title": ' + b"[" * 1000 + b"]" * 1000 + b"}",
+        b'{"stages": [{"type": ' + b'{"a":' * 1000 + b"1" + b"}" * 1000 + b"}]}",
+        b'{"stages": [], "title": "' + b"a" * 2_000_001 + b'"}',
     ],
 )
 def test_what_is_not_understood_is_refused_in_words(browser, body):

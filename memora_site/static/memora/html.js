@@ -3,10 +3,12 @@
 window.Memora = window.Memora || {};
 
 (() => {
+  // As the server keeps (nh3's own list): what is not here the rich text editor would drop.
   const KEPT = new Set(
-    ("A ABBR B BDI BLOCKQUOTE BR CAPTION CITE CODE DD DEL DFN DIV DL DT EM FIGCAPTION FIGURE " +
-      "H1 H2 H3 H4 H5 H6 HR I IMG INS KBD LI MARK OL P PRE Q S SMALL SPAN STRONG SUB SUP " +
-      "TABLE TBODY TD TFOOT TH THEAD TR U UL VAR WBR").split(" "),
+    ("A ABBR ACRONYM AREA ARTICLE ASIDE B BDI BDO BLOCKQUOTE BR CAPTION CENTER CITE CODE COL COLGROUP " +
+      "DATA DD DEL DETAILS DFN DIV DL DT EM FIGCAPTION FIGURE FOOTER H1 H2 H3 H4 H5 H6 HEADER HGROUP HR " +
+      "I IMG INS KBD LI MAP MARK NAV OL P PRE Q RP RT RTC RUBY S SAMP SMALL SPAN STRIKE STRONG SUB " +
+      "SUMMARY SUP TABLE TBODY TD TFOOT TH THEAD TIME TR TT U UL VAR WBR").split(" "),
   );
   // What is left out with all it holds; of other unknown tags what they hold stays.
   const DROPPED = new Set(
@@ -14,25 +16,39 @@ window.Memora = window.Memora || {};
       "TEXTAREA LINK META BASE TITLE AUDIO VIDEO CANVAS FRAMESET FRAME").split(" "),
   );
   const EVERYWHERE = ["dir", "lang", "title"];
+  const CELLS = ["align", "char", "charoff"];
   const OF_TAG = {
-    A: ["href"],
-    IMG: ["src", "alt", "width", "height"],
+    A: ["href", "hreflang"],
+    BLOCKQUOTE: ["cite"],
+    COL: [...CELLS, "span"],
+    COLGROUP: [...CELLS, "span"],
+    DEL: ["cite", "datetime"],
+    HR: ["align", "size", "width"],
+    IMG: ["src", "alt", "width", "height", "align"],
+    INS: ["cite", "datetime"],
     OL: ["start"],
-    TD: ["colspan", "rowspan"],
-    TH: ["colspan", "rowspan"],
+    Q: ["cite"],
+    TABLE: [...CELLS, "summary"],
+    TBODY: CELLS,
+    TD: [...CELLS, "colspan", "rowspan", "headers"],
+    TFOOT: CELLS,
+    TH: [...CELLS, "colspan", "rowspan", "headers", "scope"],
+    THEAD: CELLS,
+    TR: CELLS,
   };
-  const SAFE_LINK = /^(https?:|mailto:|tel:|\/(?!\/))/i;
+  const SAFE_LINK = /^(https?:|mailto:|tel:|\/(?!\/)|#)/i;
   const SAFE_IMAGE = /^(https?:|\/(?!\/))/i;
 
-  function copy(from, to, document) {
+  function copy(from, to, document, frame) {
     for (const node of from.childNodes) {
       if (node.nodeType === Node.TEXT_NODE) {
         to.append(document.createTextNode(node.data));
       } else if (node.nodeType === Node.ELEMENT_NODE) {
         const tag = node.tagName.toUpperCase();
+        if (tag === "IFRAME" && frame) to.append(...frame(node));
         if (DROPPED.has(tag)) continue;
         if (!KEPT.has(tag)) {
-          copy(node, to, document);
+          copy(node, to, document, frame);
           continue;
         }
         const kept = document.createElement(tag);
@@ -40,21 +56,23 @@ window.Memora = window.Memora || {};
           if (!node.hasAttribute(name)) continue;
           const value = node.getAttribute(name);
           if (name === "href" && !SAFE_LINK.test(value.trim())) continue;
+          if (name === "cite" && !SAFE_LINK.test(value.trim())) continue;
           if (name === "src" && !SAFE_IMAGE.test(value.trim())) continue;
           kept.setAttribute(name, value);
         }
         if (tag === "A") kept.setAttribute("rel", "noopener noreferrer");
-        copy(node, kept, document);
+        copy(node, kept, document, frame);
         to.append(kept);
       }
     }
   }
 
-  /* The harmless content of some HTML, as nodes. The text is parsed where nothing runs. */
-  Memora.safeHtml = (html) => {
+  /* The harmless content of some HTML, as nodes. The text is parsed where nothing runs.
+   * `frame` makes of an <iframe> the nodes that stand for it; without it there are none. */
+  Memora.safeHtml = (html, { frame = null } = {}) => {
     const parsed = new DOMParser().parseFromString(String(html ?? ""), "text/html");
     const fragment = document.createDocumentFragment();
-    copy(parsed.body, fragment, document);
+    copy(parsed.body, fragment, document, frame);
     return fragment;
   };
 

@@ -169,7 +169,36 @@
 
   /* --- The types --- */
 
+  /* A page of another site. It keeps its own origin, which players need, and is told this
+   * site's host, without which some refuse to play; a page of this site keeps no origin. */
+  function frame(src, set = {}) {
+    const isOurs = new URL(src, location.href).origin === location.origin;
+    return el("iframe", {
+      sandbox: `allow-scripts allow-forms allow-presentation${isOurs ? "" : " allow-same-origin"}`,
+      title: words.embedded,
+      allow: "fullscreen; encrypted-media; picture-in-picture",
+      allowfullscreen: true,
+      referrerpolicy: "strict-origin-when-cross-origin",
+      ...set,
+      src,
+    });
+  }
+
+  function embedded(written) {
+    const src = written.getAttribute("src") || "";
+    if (!/^https:\/\//.test(src)) return [];
+    const set = {};
+    for (const name of ["width", "height", "title", "referrerpolicy"]) {
+      if (written.hasAttribute(name)) set[name] = written.getAttribute(name);
+    }
+    return [frame(src, set)];
+  }
+
   function video(config, done) {
+    if (/^https:\/\//.test(config.player_url || "")) {
+      setTimeout(done); // another site's player does not say how far it is
+      return el("div", { class: "video" }, frame(config.player_url));
+    }
     const url = config.signed_url || config.source;
     const box = el("div", { class: "video" });
     if (!/^https?:\/\//.test(url || "")) {
@@ -386,23 +415,25 @@
 
   function interactive(config, done) {
     const rule = config.completion || { rule: "opened" };
-    // Its own origin is taken from it: it reads nothing of ours, whatever it is.
-    const frame = el("iframe", { sandbox: "allow-scripts allow-forms", title: words.stage_of_type, referrerpolicy: "no-referrer" });
-    frame.style.height = `${Number(config.height) || 480}px`;
-    if (config.url) {
-      if (/^https:\/\//.test(config.url)) frame.src = config.url;
+    const box = el("div", { class: "interactive" });
+    const height = `${Number(config.height) || 480}px`;
+    if (/^https:\/\//.test(config.url || "")) {
+      box.append(frame(config.url));
+      box.firstChild.style.height = height;
     } else {
-      frame.srcdoc = config.html || "";
+      box.append(safeHtml(config.html, { frame: embedded }));
+      box.style.minHeight = height;
     }
     if (rule.rule === "opened") setTimeout(done);
     if (rule.rule === "time") setTimeout(done, 1000 * rule.seconds);
     if (rule.rule === "message") {
       window.addEventListener("message", (event) => {
         const said = event.data?.type ?? event.data;
-        if (event.source === frame.contentWindow && said === "memora:completed") done();
+        const isInside = [...box.querySelectorAll("iframe")].some((one) => one.contentWindow === event.source);
+        if (isInside && said === "memora:completed") done();
       });
     }
-    return el("div", { class: "interactive" }, frame);
+    return box;
   }
 
   const TYPES = {

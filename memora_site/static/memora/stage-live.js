@@ -50,12 +50,16 @@
         Memora.saySignedOut(state);
         return;
       }
-      if (!answer.ok) throw new Error(String(answer.status));
-      const { document: made, direction, faults } = await answer.json();
+      if (!answer.ok) {
+        const refused = await answer.json().catch(() => ({}));
+        state.textContent = refused.message || refused.refused || settings.words.preview_failed;
+        return;
+      }
+      const { document: made, direction, faults, losses, size_fault: tooLarge } = await answer.json();
       sent = body;
       latest = { document: made, direction };
-      state.textContent = "";
-      Memora.stages.showFaults(faults);
+      state.textContent = tooLarge;
+      Memora.stages.showFaults(faults, losses);
       show();
     } catch (error) {
       if (error.name !== "AbortError") state.textContent = settings.words.preview_failed;

@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const { element: el, icon, safeHtml, stageSettings: settings } = Memora;
+  const { element: el, fill, icon, safeHtml, stageSettings: settings } = Memora;
   if (!settings) return;
   const { Field } = Memora.stageFields;
   const { words } = settings;
@@ -13,6 +13,10 @@
 
   // Inline tags that no tool writes, but that a text from elsewhere may have.
   const KEPT = ["abbr", "bdi", "cite", "ins", "kbd", "mark", "q", "samp", "small", "sub", "sup", "var"];
+
+  const NOT_PASTED =
+    "math, svg, audio, video, iframe, object, embed, canvas, input, select, textarea, " +
+    "img:is([src^='data:' i], [src^='file:' i], [src^='blob:' i], [src^='cid:' i], :not([src]))";
 
   const BLOCKS = (
     "Paragraph Heading Blockquote CodeBlock BulletList OrderedList ListItem Table TableRow TableHeader TableCell"
@@ -147,10 +151,22 @@
             dir: "auto",
           },
         },
+        onPaste: (event) => this.sayNotPasted(event.clipboardData?.getData("text/html")),
         onUpdate: () => this.typed(this.written()),
         onTransaction: () => this.showTools(),
       });
       this.show();
+    }
+
+    /* What of a pasted text no lesson can hold: the editor leaves it out by itself. */
+    sayNotPasted(html) {
+      const pasted = new DOMParser().parseFromString(html || "", "text/html");
+      const left = [...pasted.querySelectorAll(NOT_PASTED)].map((part) => {
+        const address = /^(data|file|blob|cid):/i.exec(part.getAttribute("src") || "");
+        return `<${part.localName}${address ? ` src="${address[0]}…"` : ""}>`;
+      });
+      const what = [...new Set(left)].join(", ");
+      this.note.textContent = what ? fill(words.pasted_without, { what }) : "";
     }
 
     destroy() {
@@ -161,6 +177,8 @@
 
     written() {
       const box = el("div", {}, safeHtml(this.editor.getHTML()));
+      // Tiptap writes the widths of a table's columns, which nobody set.
+      box.querySelectorAll("colgroup:not(:has([span]))").forEach((group) => group.remove());
       const empty = !box.textContent.trim() && !box.querySelector("img, hr");
       return empty ? undefined : box.innerHTML;
     }
@@ -228,7 +246,7 @@
       this.rich.hidden = !isRich;
       this.plain.hidden = isRich;
       if (this.plain.value !== (this.value ?? "")) this.plain.value = this.value ?? "";
-      super.show();
+      if (isRich) super.show(); // Markdown is no HTML to be parsed
     }
   }
 

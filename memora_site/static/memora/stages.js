@@ -13,6 +13,7 @@
   const said = section.querySelector(".stages-said");
   const form = section.closest("form");
   const states = new WeakMap();
+  const lost = new WeakMap(); // what saving would not keep of each card
   const EDGE = 70; // pixels from the window's edge where a drag scrolls
 
   section.classList.add("is-scripted");
@@ -118,7 +119,7 @@
     state.editor.on("ready", () => {
       // A new stage is written as its form starts, so that what is missing has its place.
       state.baseline = isNew(card) ? "" : JSON.stringify(state.editor.getValue());
-      if (state.faults) showFaults(card, state.faults);
+      if (state.faults || lost.has(card)) showFaults(card, state.faults || []);
       holder.addEventListener("focusout", (event) => touch(card, event.target));
     });
     state.editor.on("change", () => formChanged(card, state));
@@ -179,7 +180,7 @@
   }
 
   function clearFaults(card) {
-    card.querySelectorAll(".stage-form .fault, .stage-source .fault").forEach((shown) => shown.remove());
+    card.querySelectorAll(".stage-form :is(.fault, .loss), .stage-source .fault").forEach((shown) => shown.remove());
     card.querySelectorAll(".has-fault").forEach((place) => place.classList.remove("has-fault"));
   }
 
@@ -209,12 +210,22 @@
     whenLetGo(() => sayFaults(card, faults, options));
   }
 
-  function sayFaults(card, faults, { all = false } = {}) {
+  /* The field at a path, or the nearest around it that there is. */
+  function placeOf(editor, path) {
+    const names = ["root", ...path.map(String)];
+    let place = null;
+    while (names.length && !(place = editor.getEditor(names.join(".")))) names.pop();
+    return [place, names.join(".")];
+  }
+
+  /* `losses`: [path, what] of what saving would not keep; said as soon as it is known. */
+  function sayFaults(card, faults, { all = false, losses = null } = {}) {
     const state = states.get(card);
     if (state) {
       state.faults = faults;
       state.all ||= all;
     }
+    if (losses) lost.set(card, losses);
     card.classList.toggle("has-faults", faults.length > 0);
     const mend = card.querySelector(".stage-mend");
     mend.hidden = faults.length === 0;
@@ -222,11 +233,12 @@
     clearFaults(card);
     const editor = state?.editor;
     if (!editor?.ready) return;
+    for (const [path, what] of lost.get(card) || []) {
+      const [place] = placeOf(editor, path);
+      place?.container.append(el("p", { class: "loss", role: "status", text: what }));
+    }
     for (const [path, reason] of faults) {
-      const names = ["root", ...path.map(String)];
-      let place = null;
-      while (names.length && !(place = editor.getEditor(names.join(".")))) names.pop();
-      const where = names.join(".");
+      const [place, where] = placeOf(editor, path);
       const touched = [...(state.touched || [])].some((done) => done === where || done.startsWith(`${where}.`));
       if (!place || !(state.all || touched)) continue;
       place.container.classList.add("has-fault");
@@ -395,7 +407,8 @@
 
   Memora.stages = {
     collect,
-    showFaults: (faults) => living().forEach((card, place) => showFaults(card, faults[place] || [])),
+    showFaults: (faults, losses) =>
+      living().forEach((card, place) => showFaults(card, faults[place] || [], { losses: losses[place] || [] })),
   };
 
   // As they were saved or posted: their order is that of their positions.
