@@ -5,10 +5,12 @@ without looking at the database is said. `content.curriculum` does the rest.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
+import jsonschema_rs
 import orjson
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
@@ -27,7 +29,13 @@ from content.stage_types import SCHEMAS
 
 FORMAT = "memora-curriculum/1"
 MAX_BYTES = 50 * 1024 * 1024
+MAX_VALUES = 2_000_000
+"""Opening brackets, braces and commas: so many values at most, known before parsing."""
+MAX_NODES = 100_000
+MAX_STAGES = 500_000
 MAX_FAULTS = 50
+MAX_COUNTED = 1_000
+"""So many faults are looked for; `MAX_FAULTS` of them are shown."""
 HEAD = ("language", "attribution", "license")
 CHILDREN_KEY = {
     Kind.SUBJECT: "tracks",
@@ -93,25 +101,38 @@ def walk(spec: NodeSpec) -> Iterator[NodeSpec]:
 
 def refused(faults: list[Fault], document: Any = None) -> CurriculumError:
     """The refusal that lists ``faults`` in file order, at most `MAX_FAULTS`."""
-    ordered = sorted(faults, key=lambda fault: _place_in_file(document, fault[0]))
-    message = ngettext(
-        "The curriculum file has %(count)d fault. Nothing was imported.",
-        "The curriculum file has %(count)d faults. Nothing was imported.",
-        len(faults),
-    ) % {"count": len(faults)}
+    keys: _KeyPlaces = {}
+    ordered = sorted(faults, key=lambda fault: _place_in_file(document, fault[0], keys))
+    if len(faults) < MAX_COUNTED:
+        message = ngettext(
+            "The curriculum file has %(count)d fault. Nothing was imported.",
+            "The curriculum file has %(count)d faults. Nothing was imported.",
+            len(faults),
+        ) % {"count": len(faults)}
+    else:
+        message = _(
+            "The curriculum file has %(count)d faults or more. Nothing was imported."
+        ) % {"count": MAX_COUNTED}
     return CurriculumError(
         message,
         [(path_text(path), str(reason)) for path, reason in ordered[:MAX_FAULTS]],
     )
 
 
-def _place_in_file(document: Any, path: Path) -> tuple[int, ...]:
+_KeyPlaces = dict[int, dict[str, int]]
+"""Where each key stands in an object, by the object's ``id()``."""
+
+
+def _place_in_file(document: Any, path: Path, keys: _KeyPlaces) -> tuple[int, ...]:
     """A key that sorts paths as they stand in the file; what is missing comes last."""
     place: list[int] = []
     for step in path:
         if isinstance(document, dict):
-            keys = list(document)
-            place.append(keys.index(step) if step in document else len(keys))
+            places = keys.get(id(document))
+            if places is None:
+                places = {key: at for at, key in enumerate(document)}
+                keys[id(document)] = places
+            place.append(places.get(str(step), len(places)))
             document = document.get(step)
         elif isinstance(document, list) and isinstance(step, int):
             place.append(step)
@@ -128,7 +149,8 @@ def parse(data: bytes) -> Any:
     """The JSON value in ``data``.
 
     Raises:
-        CurriculumError: too big, not UTF-8, not JSON, or a key stands twice.
+        CurriculumError: too big, too many values or nodes, not UTF-8, not JSON, too
+            deep, or a key stands twice.
     """
     if len(data) > MAX_BYTES:
         raise refused(
@@ -141,6 +163,10 @@ def parse(data: bytes) -> Any:
         raise refused(
             [((), _("is not UTF-8 text, from byte %(at)d on") % {"at": error.start})]
         ) from error
+    if sum(data.count(mark) for mark in (b"{", b"[", b",")) > MAX_VALUES:
+        raise refused(
+            [((), _("holds more than %(limit)d values") % {"limit": MAX_VALUES})]
+        )
     try:
         document = orjson.loads(data)
         json.loads(data, object_pairs_hook=_without_repeats)
@@ -149,6 +175,8 @@ def parse(data: bytes) -> Any:
             [((), _("has the key “%(key)s” twice in one object") % {"key": error.key})]
         ) from error
     except orjson.JSONDecodeError as error:
+        if "depth limit" in error.msg:  # so orjson calls it
+            raise refused([((), _("is nested too deeply"))]) from error
         raise refused(
             [
                 (
@@ -164,7 +192,33 @@ def parse(data: bytes) -> Any:
         ) from error
     except RecursionError as error:
         raise refused([((), _("is nested too deeply"))]) from error
+    _refuse_too_many(document)
     return document
+
+
+def _refuse_too_many(document: Any) -> None:
+    """Refuse more nodes or stages than an import takes, before work on any of them."""
+    level = [document.get("subject")] if isinstance(document, dict) else []
+    nodes = len(level)
+    for kind, key in CHILDREN_KEY.items():
+        lists = (node.get(key) for node in level if isinstance(node, dict))
+        level = [child for inner in lists if isinstance(inner, list) for child in inner]
+        if kind is not Kind.LESSON:
+            nodes += len(level)
+    if nodes > MAX_NODES:
+        raise refused(
+            [
+                (
+                    (),
+                    _("has more than %(limit)d tracks, units, topics and lessons")
+                    % {"limit": MAX_NODES},
+                )
+            ]
+        )
+    if len(level) > MAX_STAGES:
+        raise refused(
+            [((), _("has more than %(limit)d stages") % {"limit": MAX_STAGES})]
+        )
 
 
 class _RepeatedKeyError(Exception):
@@ -274,15 +328,75 @@ FILE_SCHEMA: dict[str, Any] = {
         "subject": _node_schema(Kind.SUBJECT),
     },
 }
-_VALIDATOR = make_validator(json.loads(json.dumps(FILE_SCHEMA, default=str)))
+
+
+class _Part:
+    """A schema without what lies below: it checks one object at a time.
+
+    jsonschema makes all errors of a value before it gives the first, some kilobytes
+    each: of a whole file of 1.6 MB they took 1 GB.
+    """
+
+    def __init__(self, schema: Mapping[str, Any], inner: str, empty: Any) -> None:
+        kind = {"type": "array" if isinstance(empty, list) else "object"}
+        properties = {**schema["properties"], inner: kind}
+        self._schema = {**schema, "properties": properties}
+        self._validator = _validator(self._schema)
+        self._inner = inner
+        self._empty = empty
+
+    def faults(self, value: Any, path: Path) -> Iterator[Fault]:
+        """What is wrong with ``value``, which stands at ``path``, itself."""
+        if isinstance(value, dict) and isinstance(
+            value.get(self._inner), type(self._empty)
+        ):
+            value = {**value, self._inner: self._empty}
+        for place, reason in schema_faults(self._validator, self._schema, value):
+            yield (*path, *place), reason
+
+
+def _validator(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    return make_validator(json.loads(json.dumps(schema, default=str)))
+
+
+_VALIDATOR = _validator(FILE_SCHEMA)
+_FILE_PART = _Part(FILE_SCHEMA, "subject", {})
+_NODE_PARTS = {kind: _Part(_node_schema(kind), CHILDREN_KEY[kind], []) for kind in Kind}
+_STAGE_PART = _Part(_STAGE_SCHEMA, "config", {})
 
 
 def file_faults(document: Any) -> list[Fault]:
-    """What is wrong with the file's own structure, stage configs left aside."""
-    faults = list(schema_faults(_VALIDATOR, FILE_SCHEMA, document))
-    if not any(path == () for path, _reason in faults):  # else it may be too deep
-        faults.extend(_unstorable_text(document))
-    return faults
+    """What is wrong with the file's own structure, stage configs left aside.
+
+    At most `MAX_COUNTED` faults.
+    """
+    try:
+        is_valid = _VALIDATOR.is_valid(document)
+    except ValueError:  # jsonschema_rs says so of some 250 levels
+        return [((), _("is nested too deeply"))]
+    found = chain(
+        () if is_valid else _faults_of_parts(document), _unstorable_text(document)
+    )
+    return list(islice(found, MAX_COUNTED))
+
+
+def _faults_of_parts(document: Any) -> Iterator[Fault]:
+    yield from _FILE_PART.faults(document, ())
+    if isinstance(document, dict) and isinstance(document.get("subject"), dict):
+        yield from _node_faults(document["subject"], Kind.SUBJECT, ("subject",))
+
+
+def _node_faults(node: Any, kind: Kind, path: Path) -> Iterator[Fault]:
+    yield from _NODE_PARTS[kind].faults(node, path)
+    key = CHILDREN_KEY[kind]
+    inner = node.get(key) if isinstance(node, dict) else None
+    below = kinds.child_kind(kind)
+    for index, value in enumerate(inner if isinstance(inner, list) else ()):
+        place = (*path, key, index)
+        if below is None:
+            yield from _STAGE_PART.faults(value, place)
+        else:
+            yield from _node_faults(value, below, place)
 
 
 def _unstorable_text(value: Any, path: Path = ()) -> Iterator[Fault]:

@@ -18,6 +18,7 @@ Path = tuple[str | int, ...]
 Fault = tuple[Path, str]
 """Where, from the root of the value, and why."""
 
+MAX_LISTED = 10_000
 _PATTERNS = jsonschema_rs.RegexOptions()
 """Patterns are checked in linear time; there is no lookaround and no back-reference."""
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
@@ -48,11 +49,15 @@ def make_validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator
 def schema_faults(
     validator: jsonschema_rs.Draft202012Validator, schema: Mapping[str, Any], value: Any
 ) -> Iterator[Fault]:
-    """Everything ``schema`` refuses in ``value``; nothing when it is valid."""
+    """Everything ``schema`` refuses in ``value``; nothing when it is valid.
+
+    Of a value with more than `MAX_LISTED` values in it only the first: jsonschema
+    makes all errors at once, some kilobytes each.
+    """
     try:
         if validator.is_valid(value):
             return
-        errors = list(validator.iter_errors(value))
+        errors = _errors(validator, value)
     except ValueError:  # jsonschema_rs says so of some 250 levels
         yield (), _("is nested too deeply")
         return
@@ -69,6 +74,32 @@ def schema_faults(
                 yield path, _REASONS[name](error.kind.value, place)
             case _:
                 yield path, error.message
+
+
+def _errors(
+    validator: jsonschema_rs.Draft202012Validator, value: Any
+) -> list[jsonschema_rs.ValidationError]:
+    if not _holds_more_than(MAX_LISTED, value):
+        return list(validator.iter_errors(value))
+    try:
+        validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        return [error]
+    return []
+
+
+def _holds_more_than(limit: int, value: Any) -> bool:
+    """Whether there are more values inside a JSON value. Stops where there are."""
+    waiting = [value]
+    count = 0
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict | list):
+            count += len(found)
+            if count > limit:
+                return True
+            waiting.extend(found.values() if isinstance(found, dict) else found)
+    return False
 
 
 def _schema_at(schema: Mapping[str, Any], path: Sequence[str | int]) -> dict[str, Any]:

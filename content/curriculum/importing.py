@@ -1,5 +1,6 @@
 """An import, from the file's bytes to the report."""
 
+from itertools import chain, islice
 from typing import Any
 
 import structlog
@@ -13,7 +14,7 @@ from content.curriculum.planning import plan
 from content.curriculum.report import ImportReport, report_of
 from content.curriculum.stored import StoredSubject, load
 from content.curriculum.writing import write
-from content.curriculum_format import HEAD, NodeSpec, refused
+from content.curriculum_format import HEAD, MAX_COUNTED, NodeSpec, refused
 from content.json_faults import Fault
 from content.kinds import Kind
 from content.models import Node, NodeKind, SubjectState
@@ -63,14 +64,14 @@ def _imported(
     """Lock, check, compare, write: inside a transaction."""
     specs = list(curriculum_format.walk(root))
     state, stored = _lock_and_load(document, root)
-    faults = [
-        *faults,
-        *curriculum_format.title_faults(root),
-        *curriculum_format.id_faults(root),
-        *checking.id_faults(specs, stored),
-        *checking.clean_configs(specs, stored),
-    ]
-    if faults:
+    all_faults = chain(
+        faults,
+        curriculum_format.title_faults(root),
+        curriculum_format.id_faults(root),
+        checking.id_faults(specs, stored),
+        checking.clean_configs(specs, stored),
+    )
+    if faults := list(islice(all_faults, MAX_COUNTED)):
         raise refused(faults, document)
     revision = state.revision if state else 0
     is_new = state is None

@@ -1,6 +1,7 @@
 """Importing curriculum files: what they become, and what they may not say."""
 
 import json
+import tracemalloc
 from copy import deepcopy
 from pathlib import Path
 
@@ -656,7 +657,7 @@ def test_a_subject_s_id_cannot_be_a_unit_s():
         (b"\xff\xfe{}", "is not UTF-8 text, from byte 0 on"),
         (b'{"a": 1, "a": 2}', "has the key “a” twice in one object"),
         (b'"\\ud800"', "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
+        (b"[" * 100_000, "is nested too deeply"),
     ],
 )
 def test_what_is_no_json_is_refused_clearly(data, reason):
@@ -685,6 +686,71 @@ def test_a_file_nested_without_end_is_refused():
     file = json.dumps(document()).encode()
     data = file.replace(b'{"format": "markdown", "body": "x"}', deep)
     assert [reason for _path, reason in faults_of(data)] == ["is nested too deeply"]
+
+
+@pytest.mark.parametrize("levels", [300, 1_500, 100_000])
+def test_no_depth_is_an_error_of_the_server(levels):
+    deep = b'{"x":' * levels + b"1" + b"}" * levels
+    file = json.dumps(document(description="HERE")).encode()
+    data = file.replace(b'"HERE"', deep)
+    assert [reason for _path, reason in faults_of(data)] == ["is nested too deeply"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "reason"),
+    [
+        ("MAX_VALUES", 20, "holds more than 20 values"),
+        ("MAX_NODES", 5, "has more than 5 tracks, units, topics and lessons"),
+        ("MAX_STAGES", 0, "has more than 0 stages"),
+    ],
+)
+def test_a_file_of_too_many_parts_is_refused_before_it_is_checked(
+    monkeypatch, limit, value, reason
+):
+    monkeypatch.setattr(f"content.curriculum_format.{limit}", value)
+    monkeypatch.setattr("content.curriculum_format.file_faults", pytest.fail)
+    assert faults_of(document()) == [("", reason)]
+
+
+def test_values_are_counted_before_they_are_parsed(monkeypatch):
+    monkeypatch.setattr("content.curriculum_format.MAX_VALUES", 20)
+    monkeypatch.setattr("content.curriculum_format.orjson.loads", pytest.fail)
+    assert faults_of(b"[" * 21) == [("", "holds more than 20 values")]
+
+
+@pytest.mark.parametrize("wrong", [{"titel": "x"}, 1, {"title": "x", "base_xp": "1"}])
+def test_a_file_full_of_faults_costs_a_few_times_its_size(wrong):
+    file = document()
+    topic_of(file)["lessons"] = [wrong] * 40_000
+    data = json.dumps(file).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(CurriculumError) as caught:
+            import_curriculum(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert caught.value.message.startswith(
+        "The curriculum file has 1000 faults or more"
+    )
+    assert len(caught.value.faults) == 50
+    # A parsed object takes some 200 bytes, a specification 1,000; an error took 3,000.
+    assert peak < 2_000 * 40_000
+
+
+def test_the_fault_of_a_large_config_is_found():
+    file = document()
+    options = [{"id": f"o{n}", "text": "x", "is_correct": n == 0} for n in range(9_000)]
+    stage = {"type": "Text", "title": "x", "config": {"format": 1, "body": options}}
+    topic_of(file)["lessons"][0]["stages"] = [stage]
+    [(path, _reason)] = faults_of(file)
+    assert path.startswith("subject.tracks[0].units[0].topics[0].lessons[0].stages[0]")
+
+
+def test_thousands_of_unknown_keys_are_listed_in_the_files_order():
+    file = document(**{f"key{number}": 1 for number in range(3_000)})
+    found = [path for path, _reason in faults_of(file)]
+    assert found == [f"subject.key{number}" for number in range(50)]
 
 
 def test_a_file_that_is_too_large_is_refused(monkeypatch):
