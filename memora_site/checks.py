@@ -23,6 +23,8 @@ from django.core.checks import (
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
+from players.services.erasure import LEDGERS
+
 ENVIRONMENTS = ("local", "production")
 SECRET_KEY_LENGTH = 50
 SECRET_KEY_VARIETY = 5
@@ -32,7 +34,12 @@ NOT_SENDING = ("console", "dummy", "locmem", "filebased")
 @register(Tags.security)
 def check_environment(**_kwargs: Any) -> list[CheckMessage]:
     """Settings that must make sense anywhere."""
-    return [*_environment_name(), *_streak_time_zone(), *_session_limits()]
+    return [
+        *_environment_name(),
+        *_streak_time_zone(),
+        *_session_limits(),
+        *_erased_ledger(),
+    ]
 
 
 @register(Tags.security)
@@ -106,6 +113,15 @@ def _streak_time_zone() -> Iterator[CheckMessage]:
             "which is no time zone.",
             hint="Use a name of the IANA database such as UTC or Asia/Riyadh.",
             id="memora.E002",
+        )
+
+
+def _erased_ledger() -> Iterator[CheckMessage]:
+    if settings.ERASED_LEDGER not in LEDGERS:
+        yield Error(
+            f"MEMORA_ERASED_LEDGER is {settings.ERASED_LEDGER!r}.",
+            hint="Set it to “delete” or “pseudonymise”; nothing else has a meaning.",
+            id="memora.E040",
         )
 
 

@@ -245,6 +245,8 @@ CELERY_BEAT_SCHEDULE = {
     "check-health": _each(3600, "publishing.tasks.check_health")
     | {"schedule": crontab(minute="17")},
     "sync-pending-wallets": _each(900, "players.tasks.sync_pending_wallets"),
+    "finish-erasures": _each(300, "players.tasks.finish_erasures"),
+    "apply-retention": _each(3600, "players.tasks.apply_retention"),
     "tidy-photos": _each(3600, "players.tasks.tidy_photos"),
     "end-expired-sessions": _each(3600, "players.tasks.end_expired_sessions"),
     "sync-pending-bitmaps": _each(30, "progress.tasks.sync_pending_bitmaps"),
@@ -321,6 +323,10 @@ STREAK_TIME_ZONE: str = env("MEMORA_STREAK_TIME_ZONE", default="UTC")
 XP_PER_HEART = 2
 XP_FIRST_COMPLETION = 5
 XP_NEW_RECORD = 10
+ERASED_LEDGER: str = env("MEMORA_ERASED_LEDGER", default="delete")
+"""What erasing a student does to their ledger: ``delete`` or ``pseudonymise``."""
+SECURITY_EVENT_DAYS: int = env.int("MEMORA_SECURITY_EVENT_DAYS", default=365)
+"""How long security events are kept; 0 keeps them for good."""
 TRUSTED_PROXIES: int = env.int("MEMORA_TRUSTED_PROXIES", default=0)
 """How many proxies of ours stand before this server and write X-Forwarded-For."""
 

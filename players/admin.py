@@ -31,6 +31,7 @@ from players.models import (
     Device,
     Enrollment,
     Entitlement,
+    Erasure,
     PlayerProfile,
     PlayerWallet,
     SecurityEvent,
@@ -39,6 +40,7 @@ from players.models import (
     SessionEndReason,
     User,
 )
+from players.privacy_actions import PrivacyActions
 from players.services import accounts, devices, sessions, wallet
 from players.store import StoreUnavailableError
 
@@ -120,7 +122,17 @@ class UserAdmin(RedisMayBeAway, DjangoUserAdmin):  # type: ignore[type-arg]
     def has_delete_permission(
         self, request: HttpRequest, obj: User | None = None
     ) -> bool:
-        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+        """A student's account goes with the student: `PrivacyActions`."""
+        return (
+            super().has_delete_permission(request, obj)
+            and _may_touch(request, obj)
+            and not (obj and PlayerProfile.objects.filter(user=obj).exists())
+        )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Without the empty accounts of erased students."""
+        accounts: QuerySet[Any] = super().get_queryset(request)
+        return accounts.exclude(player__erased_at__isnull=False)
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:
@@ -184,7 +196,7 @@ class EntitlementInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(PlayerProfile)
-class PlayerAdmin(RedisMayBeAway, PlainChoices, admin.ModelAdmin):  # type: ignore[type-arg]
+class PlayerAdmin(PrivacyActions, RedisMayBeAway, PlainChoices, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "email", "state", "active_plan", "grade", "created_at")
     list_display_links = ("name", "email")
     list_filter = ("active_plan", "grade", "stream", "season")
@@ -209,8 +221,23 @@ class PlayerAdmin(RedisMayBeAway, PlainChoices, admin.ModelAdmin):  # type: igno
         EntitlementInline,
         WalletInline,
     )
-    actions = ("end_session",)
+    actions = ("end_session", "export_chosen", "erase_chosen")
+    change_form_template = "admin/players/player_form.html"
     save_on_top = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Without the rows that only hold the ledger of an erased student."""
+        players: QuerySet[Any] = super().get_queryset(request)
+        return players.filter(erased_at=None)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        context |= {
+            "may_erase": self.has_erase_permission(request),
+            "may_export": self.has_export_permission(request),
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
 
     # --- Columns and lines --------------------------------------------------
 
@@ -371,6 +398,8 @@ _EVENT_LOOKS: dict[str, tuple[str, Any]] = {
     SecurityEventType.ENTITLEMENT_CHANGED: ("±", "action"),
     SecurityEventType.ENTITLEMENT_REMOVED: ("−", "action"),
     SecurityEventType.WALLET_CORRECTED: ("±", "action"),
+    SecurityEventType.PLAYER_ERASED: ("−", "action"),
+    SecurityEventType.PLAYER_EXPORTED: ("→", "action"),
 }
 
 
@@ -399,3 +428,28 @@ class SecurityEventAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("details"))
     def more(self, entry: SecurityEvent) -> SafeString:
         return readable_json(entry.details)
+
+
+@admin.register(Erasure)
+class ErasureAdmin(ReadOnlyAdmin):
+    """Whom staff erased, by number, and whether anything remains."""
+
+    list_display = ("erased_at", "player_number", "state", "actor")
+    list_select_related = ("actor",)
+    search_fields = ("=player_number",)
+    search_help_text = gettext_lazy("Search by player number")
+    fields = (
+        "erased_at",
+        "player_number",
+        "user_number",
+        "actor",
+        "keeps_ledger",
+        "state",
+        "finished_at",
+    )
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, entry: Erasure) -> SafeString:
+        if entry.remaining:
+            return badge("⟳", _("Remains: %s") % ", ".join(entry.remaining), "waiting")
+        return badge("●", _("Erased"), "done")

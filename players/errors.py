@@ -113,6 +113,12 @@ class PlayerNotFoundError(MemoraError):
     code = "NOT_FOUND"
 
 
+class StaffAccountError(MemoraError):
+    """The account also works in the admin, so it is not erased as a student's."""
+
+    code = "STAFF_ACCOUNT"
+
+
 class NotEnrolledError(MemoraError):
     """The player has no active plan, or is not enrolled in it."""
 

@@ -298,12 +298,18 @@ class PlayerProfile(models.Model):
     first_signed_in_at = models.DateTimeField(null=True, editable=False)
     """When a device was authorised by signing in; staff authorise all later ones."""
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    erased_at = models.DateTimeField(null=True, editable=False)
+    """Set: the student is erased, and the row only holds a pseudonymous ledger."""
 
     objects = PlayerQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("player")
         verbose_name_plural = _("players")
+        permissions = [
+            ("erase_playerprofile", _("Can erase a player")),
+            ("export_playerprofile", _("Can export everything held of a player")),
+        ]
 
     def __str__(self) -> str:
         return str(self.user)
@@ -524,6 +530,8 @@ class SecurityEventType(models.TextChoices):
     ENTITLEMENT_REMOVED = "entitlement_removed", _("entitlement removed")
     WALLET_CORRECTED = "wallet_corrected", _("XP corrected")
     WALLETS_SYNCED = "wallets_synced", _("wallets written back")
+    PLAYER_ERASED = "player_erased", _("student erased")
+    PLAYER_EXPORTED = "player_exported", _("student exported")
 
 
 class SecurityEventQuerySet(AppendOnlyQuerySet):
@@ -577,3 +585,35 @@ class SecurityEvent(AppendOnlyModel):
 
     def __str__(self) -> str:
         return self.get_type_display()
+
+
+class Erasure(models.Model):
+    """The erasure of a student (`players.services.erasure`): numbers, no name."""
+
+    player_number = models.PositiveBigIntegerField(_("player number"), unique=True)
+    user_number = models.PositiveBigIntegerField(_("account number"))
+    actor = models.ForeignKey(
+        User,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("done by"),
+    )
+    keeps_ledger = models.BooleanField(_("ledger kept under a number"))
+    photo = models.CharField(max_length=100, blank=True, editable=False)
+    """The file to delete; "" once it is deleted."""
+    subject_ids = models.JSONField(default=list, editable=False)
+    """Subjects whose progress Redis may hold."""
+    erased_at = models.DateTimeField(_("when"))
+    remaining = models.JSONField(_("remains"), default=list)
+    """The steps of `players.services.erasure` that have failed."""
+    finished_at = models.DateTimeField(_("finished"), null=True, db_index=True)
+
+    class Meta:
+        verbose_name = _("erasure")
+        verbose_name_plural = _("erasures")
+        ordering = ["-erased_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"#{self.player_number}"

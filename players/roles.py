@@ -19,7 +19,13 @@ _ALL = ("view", "add", "change", "delete")
 _VIEW = ("view",)
 
 # The audit trail and the ledger refuse to be changed; nobody is offered it.
-_APPEND_ONLY = {("players", "securityevent"), ("progress", "interactionlog")}
+_APPEND_ONLY = {
+    ("players", "securityevent"),
+    ("players", "erasure"),
+    ("progress", "interactionlog"),
+}
+_STANDS_FOR = {"erase": "delete", "export": "delete"}
+"""Permissions of a model's own that need more than changing its rows."""
 
 # Role -> (app, model or "*" for all of the app, actions).
 _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
@@ -107,12 +113,13 @@ def _granted(
 ) -> list[int]:
     """The primary keys of the permissions these grants give.
 
-    A permission of a model's own (``publish_…``) goes to who may change the model.
+    A permission of a model's own (``publish_…``) goes to who may change the model,
+    unless `_STANDS_FOR` says otherwise.
     """
     granted = []
     for pk, app, model, codename in known:
         action = codename.removesuffix(f"_{model}")
-        standard = action if action in _ALL else "change"
+        standard = action if action in _ALL else _STANDS_FOR.get(action, "change")
         if (app, model) in _APPEND_ONLY and standard != "view":
             continue
         if any(

@@ -555,6 +555,10 @@ def forget_player(player_id: int) -> None:
         keys.access_lease(player_id),
         keys.wallet(player_id),
         keys.wallet_lease(player_id),
+        # Without the lease nobody can put back what they read before.
+        keys.active_session(player_id),
+        keys.devices(player_id),
+        keys.session_lease(player_id),
     )
     pipeline.srem(keys.PENDING_WALLETS, str(player_id))
     pipeline.srem(keys.CLAIMED_WALLETS, str(player_id))

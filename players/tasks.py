@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from players import wallet_sync
-from players.services import photos, sessions
+from players.services import erasure, photos, retention, sessions
 
 
 @shared_task(name="players.tasks.sync_pending_wallets", ignore_result=True)
@@ -23,3 +23,15 @@ def tidy_photos() -> None:
 def end_expired_sessions() -> None:
     """End sessions that have passed a limit of age; every hour, and safe to run twice."""
     sessions.end_expired(timezone.now())
+
+
+@shared_task(name="players.tasks.finish_erasures", ignore_result=True)
+def finish_erasures() -> None:
+    """Remove what remains of erased students; every 5 minutes, safe to run twice."""
+    erasure.finish_all(now=timezone.now())
+
+
+@shared_task(name="players.tasks.apply_retention", ignore_result=True)
+def apply_retention() -> None:
+    """Delete what is older than its time; every hour, and safe to run twice."""
+    retention.apply(now=timezone.now())

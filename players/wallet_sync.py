@@ -72,7 +72,8 @@ def _waiting() -> Iterator[list[int]]:
 def _everybody() -> Iterator[list[int]]:
     last = 0
     while True:
-        players = PlayerProfile.objects.filter(pk__gt=last).order_by("pk")
+        players = PlayerProfile.objects.filter(pk__gt=last, erased_at=None)
+        players = players.order_by("pk")
         chunk = list(players.values_list("pk", flat=True)[:CHUNK])
         if not chunk:
             return
@@ -110,7 +111,9 @@ def _write_back(player_ids: list[int]) -> int:
 
 def _make_missing(player_ids: list[int]) -> None:
     """Every player has a wallet row, also one whose profile the admin made."""
-    without = PlayerProfile.objects.filter(pk__in=player_ids, wallet__isnull=True)
+    without = PlayerProfile.objects.filter(
+        pk__in=player_ids, wallet__isnull=True, erased_at=None
+    )
     PlayerWallet.objects.bulk_create(
         [PlayerWallet(player=profile) for profile in without], ignore_conflicts=True
     )

@@ -9,8 +9,9 @@ class ProgressConfig(AppConfig):
     verbose_name = _("Progress")
 
     def ready(self) -> None:
-        from players.services import wallet
+        from players.services import erasure as students, wallet
         from progress import receivers  # noqa: F401 - connects them
-        from progress.services import ledger
+        from progress.services import erasure, ledger
 
         wallet.use_ledger(ledger)
+        students.add_holder(erasure)

@@ -64,7 +64,7 @@ def lock_player(player_id: int) -> PlayerProfile:
         PlayerNotFoundError: there is no such player.
     """
     try:
-        profile: PlayerProfile = PlayerProfile.objects.get(pk=player_id)
+        profile: PlayerProfile = PlayerProfile.objects.get(pk=player_id, erased_at=None)
         profile.user = User.objects.select_for_update().get(pk=profile.user_id)
     except (PlayerProfile.DoesNotExist, User.DoesNotExist):
         raise PlayerNotFoundError(

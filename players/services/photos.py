@@ -83,7 +83,7 @@ def tidy(*, now: datetime) -> TidyResult:
         if is_picture is not None:
             renamed += 1
             damaged += not is_picture
-    result = TidyResult(renamed, damaged, _delete_orphans(now))
+    result = TidyResult(renamed, damaged, delete_orphans(now=now))
     if renamed or result.deleted:
         log.info(
             "photos_tidied", renamed=renamed, damaged=damaged, deleted=result.deleted
@@ -119,7 +119,12 @@ def _cleaned(old: "File[bytes]") -> tuple["File[bytes]", bool]:
         return old, False
 
 
-def _delete_orphans(now: datetime) -> int:
+def delete_orphans(*, now: datetime) -> int:
+    """Delete files of no player that are older than `ORPHAN_AGE`; how many.
+
+    Raises:
+        OSError: the disk refuses.
+    """
     try:
         _folders, names = default_storage.listdir(FOLDER)
     except FileNotFoundError:  # before the first photo

@@ -89,9 +89,9 @@ def _waiting() -> Iterator[list[Pair]]:
 def _write_back(batch: Sequence[Pair], *, now: datetime) -> int:
     """Copy this progress; a player who is gone is passed over. Two statements."""
     players = set(
-        PlayerProfile.objects.filter(pk__in={pair[0] for pair in batch}).values_list(
-            "pk", flat=True
-        )
+        PlayerProfile.objects.filter(
+            pk__in={pair[0] for pair in batch}, erased_at=None
+        ).values_list("pk", flat=True)
     )
     living = [pair for pair in batch if pair[0] in players]
     rows = [

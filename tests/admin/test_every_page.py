@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import audit
-from players.models import SecurityEvent, SecurityEventType
+from players.models import Erasure, SecurityEvent, SecurityEventType, User
 from players.services import devices
 from progress.models import InteractionLog, ReviewCard, StructureProgress
 from publishing.models import (
@@ -39,6 +39,7 @@ def world(player, plan, stage):
     PublishingSettings.get_solo()
     for model in (Grade, Season, Stream):
         model.objects.create(title=f"A {model.__name__}")
+    User.objects.create_user("aide@example.com", "staff-password-1", is_staff=True)
     devices.add(player_id=player.pk, device_id=uuid.uuid4())
     InteractionLog.objects.create(
         player=player, type="lesson_completed", reference_id="LES-1", created_at=NOW
@@ -55,6 +56,9 @@ def world(player, plan, stage):
         due_at=NOW,
     )
     audit.record(SecurityEventType.LOGIN, user_id=player.user_id)
+    Erasure.objects.create(
+        player_number=7, user_number=8, keeps_ledger=False, erased_at=NOW
+    )
     Publication.objects.create(plan=plan, plan_public_id=plan.public_id)
     HealthReport.objects.create(
         is_full=True, started_at=NOW, finished_at=NOW, findings={"missing": []}

@@ -93,6 +93,9 @@ def example_of(name, argument):
             return edits.first().change
         case "id":
             return User.objects.order_by("pk").first().pk
+        case "object_id" if name == "players_user_delete":
+            # An account of staff: a student's goes with the student.
+            return User.objects.filter(player=None).order_by("-pk").first().pk
         case "object_id":
             for model in admin.site._registry:
                 prefix = f"{model._meta.app_label}_{model._meta.model_name}_"

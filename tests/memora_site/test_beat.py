@@ -20,6 +20,8 @@ EVERY = {
     "players.tasks.sync_pending_wallets": 900,
     "players.tasks.tidy_photos": 3600,
     "players.tasks.end_expired_sessions": 3600,
+    "players.tasks.finish_erasures": 300,
+    "players.tasks.apply_retention": 3600,
     "progress.tasks.sync_pending_bitmaps": 30,
 }
 """Seconds between two runs (spec 4, and the promises of the dashboard)."""

@@ -31,7 +31,11 @@ def test_system_managers_may_do_everything_in_our_apps_but_rewrite_history():
     }
     refused = {
         f"{model}"
-        for app, name in (("players", "securityevent"), ("progress", "interactionlog"))
+        for app, name in (
+            ("players", "securityevent"),
+            ("players", "erasure"),
+            ("progress", "interactionlog"),
+        )
         for model in (
             f"{app}.{action}_{name}" for action in ("add", "change", "delete")
         )

@@ -1,0 +1,435 @@
+"""Erasing a student, whoever asks for it.
+
+All rows of the database change in one transaction: a process that dies leaves them as
+they were, or erased. The same transaction writes an `Erasure`, which names what lies
+outside the database: the photo's file, and keys in Redis. `finish` removes these and
+can be called any number of times; where the disk or Redis does not answer, the
+`Erasure` says what remains.
+
+A request of the student that was under way may still write afterwards. Rows cannot
+come back when the player's row is gone, because a foreign key refuses them. For what
+has no such key (Redis, and a ledger that is kept) `finish` runs once more when
+`LATE_WRITES` has passed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.apps import apps
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.hashers import make_password
+from django.contrib.contenttypes.models import ContentType
+from django.db import DatabaseError, models, transaction
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from players import audit, store
+from players.errors import PlayerNotFoundError, StaffAccountError
+from players.models import (
+    Device,
+    Erasure,
+    PlayerProfile,
+    SecurityEvent,
+    SecurityEventType,
+    User,
+    UserManager,
+)
+from players.services import access, photos
+from players.services.devices import lock_player
+
+log = structlog.get_logger(__name__)
+
+LATE_WRITES = timedelta(minutes=10)
+"""Longer than any request, and than any write in Redis, stays under way."""
+LEDGERS = ("delete", "pseudonymise")
+"""What ``MEMORA_ERASED_LEDGER`` may be."""
+
+
+class Fate(Enum):
+    """What erasing a student does to the rows of one relation."""
+
+    DELETED = "deleted"
+    EMPTIED = "emptied"
+    """The row stays, without the reference and without personal columns."""
+    UNLINKED = "unlinked"
+    """The reference becomes NULL; nothing else in the row is about the student."""
+    KEPT = "kept"
+    """Work of an account that was staff's once; the account stays, without a name."""
+    LEDGER = "ledger"
+    """Deleted, or kept under the player's number: ``MEMORA_ERASED_LEDGER``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Rows about a student, by the relation that leads to them.
+
+    Args:
+        relation: ``app.Model.field``.
+        fate: what erasing does to them.
+        name: their key in an export; "" leaves them out.
+        withheld: columns that an export leaves out: secrets, and who else acted.
+        also: columns of related rows that an export adds.
+    """
+
+    relation: str
+    fate: Fate
+    name: str = ""
+    withheld: frozenset[str] = frozenset()
+    also: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> type[models.Model]:
+        return apps.get_model(self.relation.rpartition(".")[0])
+
+    @property
+    def field(self) -> Any:
+        return self.model._meta.get_field(self.relation.rpartition(".")[2])
+
+    def rows(self, profile: PlayerProfile) -> "QuerySet[Any]":
+        """The rows about this player, past any manager that hides or guards some."""
+        is_account = self.field.related_model is User
+        key = profile.user_id if is_account else profile.pk
+        return QuerySet(self.model).filter(**{self.field.attname: key})
+
+
+HOLDINGS = (
+    Holding("players.PlayerProfile.user", Fate.DELETED),
+    Holding("players.PlayerWallet.player", Fate.DELETED, "wallet_written_back"),
+    Holding(
+        "players.Session.player",
+        Fate.DELETED,
+        "session",
+        withheld=frozenset({"token_sha256"}),
+    ),
+    Holding("players.Device.player", Fate.DELETED, "devices"),
+    # After the sessions, whose deletion writes them.
+    Holding(
+        "players.EndedSession.player",
+        Fate.DELETED,
+        "ended_sessions",
+        withheld=frozenset({"token_sha256"}),
+    ),
+    Holding(
+        "players.Enrollment.player",
+        Fate.DELETED,
+        "enrollments",
+        also=("plan__public_id", "plan__title"),
+    ),
+    Holding("players.Entitlement.player", Fate.DELETED, "entitlements"),
+    Holding(
+        "players.SecurityEvent.user",
+        Fate.EMPTIED,
+        "security_events",
+        withheld=frozenset({"actor_id"}),
+    ),
+    Holding("players.SecurityEvent.actor", Fate.UNLINKED),
+    Holding("players.Erasure.actor", Fate.UNLINKED),
+    Holding("players.User_groups.user", Fate.DELETED),
+    Holding("players.User_user_permissions.user", Fate.DELETED),
+    Holding("admin.LogEntry.user", Fate.KEPT),
+    Holding("content.HistoricalNode.history_user", Fate.UNLINKED),
+    Holding("content.HistoricalLessonStage.history_user", Fate.UNLINKED),
+    Holding("plans.HistoricalAcademicPlan.history_user", Fate.UNLINKED),
+    Holding("plans.HistoricalPlanSubject.history_user", Fate.UNLINKED),
+    Holding("plans.HistoricalPlanOverride.history_user", Fate.UNLINKED),
+    Holding("publishing.SyncLog.started_by", Fate.UNLINKED),
+)
+
+
+class Holder(Protocol):
+    """An app that holds something of students beside this one."""
+
+    @property
+    def HOLDINGS(self) -> Sequence[Holding]:  # noqa: N802 - a module's constant
+        """Every relation of its models that leads to rows about a student."""
+
+    def subject_ids(self, player_id: int) -> list[str]:
+        """The subjects whose progress Redis may hold."""
+
+    def erase_rows(self, player_id: int, *, keep_ledger: bool) -> None:
+        """Erase the player's rows, in the caller's transaction."""
+
+    def forget(self, player_id: int, subject_ids: Sequence[str]) -> None:
+        """Delete the player's keys in Redis.
+
+        Raises:
+            StoreUnavailableError: Redis does not answer.
+        """
+
+
+_holders: list[Holder] = []
+
+
+def add_holder(holder: Holder) -> None:
+    """Name an app that holds something of students; it does so when it starts."""
+    if holder not in _holders:
+        _holders.append(holder)
+
+
+def holdings() -> list[Holding]:
+    """Every relation that leads to rows about a student."""
+    return [*HOLDINGS, *(held for holder in _holders for held in holder.HOLDINGS)]
+
+
+def keeps_ledger() -> bool:
+    """Whether an erased student's ledger is kept under their number."""
+    return bool(settings.ERASED_LEDGER == "pseudonymise")
+
+
+def find_player(text: str) -> int:
+    """The number of the player named by ``text``: a number or an e-mail address.
+
+    The number of an erased player is taken, too, so that an erasure can be finished.
+
+    Raises:
+        PlayerNotFoundError: there is none.
+    """
+    players = PlayerProfile.objects.filter(erased_at=None)
+    if text.isascii() and text.isdecimal() and len(text) < 19:
+        number = int(text)
+        known = players.filter(pk=number) or Erasure.objects.filter(
+            player_number=number
+        )
+        if known:
+            return number
+    else:
+        email = UserManager.normalize_email(text)
+        found: int | None = (
+            players.filter(user__email=email).values_list("pk", flat=True).first()
+        )
+        if found is not None:
+            return found
+    raise PlayerNotFoundError(_("There is no player %(id)s.") % {"id": text})
+
+
+# --- Erasing ------------------------------------------------------------------
+
+
+def erase(
+    *,
+    player_id: int,
+    actor_id: int | None = None,
+    ip_address: str | None = None,
+    now: datetime,
+) -> Erasure:
+    """Erase a student. For good.
+
+    Called again for the same player it goes on where it was interrupted.
+
+    Args:
+        actor_id: the member of staff who does it.
+
+    Returns:
+        The erasure; its ``remaining`` names the steps that failed, which `finish_all`
+        tries again.
+
+    Raises:
+        PlayerNotFoundError: there is no such player.
+        StaffAccountError: the account also works in the admin.
+        StoreAwayError: Redis does not answer and the player may be signed in; nothing
+            has changed.
+        DatabaseError: the database does not answer; nothing has changed.
+    """
+    erasure = Erasure.objects.filter(player_number=player_id).first()
+    if erasure is None:
+        erasure = _erase_rows(player_id, actor_id, ip_address, now)
+    finish(erasure, now=now)
+    return erasure
+
+
+@transaction.atomic(durable=True)
+def _erase_rows(
+    player_id: int, actor_id: int | None, ip_address: str | None, now: datetime
+) -> Erasure:
+    profile = _lock(player_id)
+    user = profile.user
+    if user.is_staff or user.is_superuser:
+        raise StaffAccountError(
+            _(
+                "“%(name)s” also works in the admin: take these rights away first, and "
+                "erase the student then."
+            )
+            % {"name": user}
+        )
+    erasure = Erasure.objects.create(
+        player_number=profile.pk,
+        user_number=user.pk,
+        actor_id=actor_id,
+        keeps_ledger=keeps_ledger(),
+        photo=profile.photo.name or "",
+        subject_ids=sorted(
+            {found for holder in _holders for found in holder.subject_ids(profile.pk)}
+        ),
+        erased_at=now,
+        remaining=[name for name, _step in _STEPS],
+    )
+    device_ids = list(
+        Device.objects.filter(player=profile).values_list("device_id", flat=True)
+    )
+    _forget_sign_in_attempts(user.email)
+    for holder in _holders:
+        holder.erase_rows(profile.pk, keep_ledger=erasure.keeps_ledger)
+    if erasure.keeps_ledger:
+        for holding in HOLDINGS:
+            if holding.fate is Fate.DELETED and holding.model is not PlayerProfile:
+                holding.rows(profile).delete()
+    # After what is deleted above, for that writes events of its own.
+    _empty_events(Q(user_id=user.pk) | Q(user=None, device_id__in=device_ids))
+    _empty_admin_log(profile)
+    if erasure.keeps_ledger:
+        _empty_profile(profile, now)
+        _empty_account(user, now)
+    else:
+        profile.delete()
+        if LogEntry.objects.filter(user=user).exists():
+            _empty_account(user, now)
+        else:
+            user.delete()
+    audit.record(
+        SecurityEventType.PLAYER_ERASED,
+        actor_id=actor_id,
+        ip_address=ip_address,
+        player=erasure.player_number,
+    )
+    return erasure
+
+
+def _lock(player_id: int) -> PlayerProfile:
+    """The player, whose devices, session and ledger nobody else changes from here on.
+
+    Every new row of the ledger locks the profile's row for its foreign key.
+    """
+    profile = lock_player(player_id)
+    locked: PlayerProfile = PlayerProfile.objects.select_for_update().get(pk=profile.pk)
+    locked.user = profile.user
+    return locked
+
+
+def _forget_sign_in_attempts(email: str) -> None:
+    """Empty axes' rows; its signals of deletion need another handler than ours."""
+    empty = {"username": "", "ip_address": None, "user_agent": ""}
+    for model in (AccessAttempt, AccessFailureLog, AccessLog):
+        model.objects.filter(username=email).update(**empty)
+
+
+def _empty_events(about: Q) -> None:
+    QuerySet(SecurityEvent).filter(about).update(
+        user=None, device_id=None, ip_address=None, details={}
+    )
+
+
+def _empty_admin_log(profile: PlayerProfile) -> None:
+    """Take the names out of what the admin has logged about the student."""
+    for model, pk in ((PlayerProfile, profile.pk), (User, profile.user_id)):
+        LogEntry.objects.filter(
+            content_type=ContentType.objects.get_for_model(model), object_id=str(pk)
+        ).update(object_repr=f"#{pk}", change_message="")
+
+
+def _empty_profile(profile: PlayerProfile, now: datetime) -> None:
+    """Leave of the player the number that the ledger's rows name."""
+    empty = {
+        field.attname: None
+        for field in PlayerProfile._meta.concrete_fields
+        if field.null
+    }
+    QuerySet(PlayerProfile).filter(pk=profile.pk).update(
+        **empty | {"photo": "", "created_at": now, "erased_at": now}
+    )
+    transaction.on_commit(partial(access.forget, [profile.pk]))
+
+
+def _empty_account(user: User, now: datetime) -> None:
+    """Leave of the account a number that nobody signs in with."""
+    for rights in (User.groups.through, User.user_permissions.through):
+        QuerySet(rights).filter(user_id=user.pk).delete()
+    QuerySet(User).filter(pk=user.pk).update(
+        email=f"erased-{user.pk}@erased.invalid",
+        full_name="",
+        password=make_password(None),
+        last_login=None,
+        date_joined=now,
+        is_active=False,
+    )
+
+
+# --- What lies outside the database ---------------------------------------------
+
+
+def finish(erasure: Erasure, *, now: datetime) -> None:
+    """Remove what remains; a step that fails is logged and stays in ``remaining``.
+
+    Raises:
+        DatabaseError: the database does not answer; call it again.
+    """
+    remaining = []
+    for name, step in _STEPS:
+        try:
+            step(erasure, now)
+        except (store.StoreUnavailableError, OSError, DatabaseError) as error:
+            remaining.append(name)
+            log.warning(
+                "erasure_step_failed",
+                step=name,
+                player=erasure.player_number,
+                error=type(error).__name__,
+            )
+    erasure.remaining = remaining
+    if not remaining and now - erasure.erased_at >= LATE_WRITES:
+        erasure.finished_at = now
+    erasure.save(update_fields=["remaining", "finished_at", "photo", "subject_ids"])
+
+
+def finish_all(*, now: datetime) -> int:
+    """Finish every erasure that is not; how many are still not finished.
+
+    Raises:
+        DatabaseError: the database does not answer.
+    """
+    unfinished = 0
+    for erasure in Erasure.objects.filter(finished_at=None).order_by("pk"):
+        finish(erasure, now=now)
+        unfinished += erasure.finished_at is None
+    return unfinished
+
+
+@transaction.atomic
+def _erase_late_rows(erasure: Erasure, _now: datetime) -> None:
+    """Of a kept ledger: what a request that was under way has added since."""
+    if not erasure.keeps_ledger:
+        return
+    late: set[str] = set(erasure.subject_ids)
+    for holder in _holders:
+        late.update(holder.subject_ids(erasure.player_number))
+        holder.erase_rows(erasure.player_number, keep_ledger=True)
+    erasure.subject_ids = sorted(late)
+    _empty_events(Q(user_id=erasure.user_number))
+
+
+def _delete_files(erasure: Erasure, now: datetime) -> None:
+    """The photo, and replaced ones that are still on the disk."""
+    if erasure.photo:
+        if not photos.delete(erasure.photo):
+            raise OSError("the photo's file is still there")
+        erasure.photo = ""
+    photos.delete_orphans(now=now)
+
+
+def _forget_in_redis(erasure: Erasure, _now: datetime) -> None:
+    store.forget_player(erasure.player_number)
+    for holder in _holders:
+        holder.forget(erasure.player_number, erasure.subject_ids)
+
+
+_STEPS: tuple[tuple[str, Callable[[Erasure, datetime], None]], ...] = (
+    ("rows", _erase_late_rows),
+    ("files", _delete_files),
+    ("redis", _forget_in_redis),
+)

@@ -1,0 +1,30 @@
+"""Deleting what has been kept for long enough."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.contrib.sessions.models import Session as AdminSession
+
+from players.models import SecurityEvent
+
+log = structlog.get_logger(__name__)
+
+
+def apply(*, now: datetime) -> None:
+    """Delete security events older than ``SECURITY_EVENT_DAYS``, and the admin's expired
+    sessions.
+
+    0 days keep security events for good. Ended sessions of students have a limit of
+    their own (`players.services.sessions.end_expired`).
+
+    Raises:
+        DatabaseError: the database does not answer; run it again.
+    """
+    events = 0
+    if settings.SECURITY_EVENT_DAYS:
+        before = now - timedelta(days=settings.SECURITY_EVENT_DAYS)
+        events = SecurityEvent.objects.expire(before=before)
+    sessions, _by_model = AdminSession.objects.filter(expire_date__lt=now).delete()
+    if events or sessions:
+        log.info("retention_applied", security_events=events, admin_sessions=sessions)

@@ -1,0 +1,63 @@
+"""What progress holds of a student, and how it is erased (`players.services.erasure`)."""
+
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any
+
+from django.db.models import QuerySet
+from django.db.models.functions import TruncDay
+
+from players.services.erasure import Fate, Holding
+from progress import store
+from progress.models import InteractionLog, ReviewCard, StructureProgress
+
+HOLDINGS = (
+    Holding(
+        "progress.InteractionLog.player",
+        Fate.LEDGER,
+        "ledger",
+        withheld=frozenset({"idempotency_key"}),
+    ),
+    Holding("progress.StructureProgress.player", Fate.DELETED, "subject_progress"),
+    Holding("progress.ReviewCard.player", Fate.DELETED, "review_cards"),
+)
+
+
+def subject_ids(player_id: int) -> list[str]:
+    """The subjects whose progress Redis may hold. Two queries."""
+    found: set[str] = set()
+    for model in (InteractionLog, StructureProgress):
+        rows: QuerySet[Any] = QuerySet(model).filter(player_id=player_id).order_by()
+        found.update(rows.values_list("subject_id", flat=True).distinct())
+    return sorted(found - {""})
+
+
+def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
+    """Erase the player's rows, in the caller's transaction.
+
+    Args:
+        keep_ledger: leave the ledger's rows where they are, under the player's number:
+            what was completed, on which day and for how much XP. Details, the time of
+            day and the client's keys go.
+    """
+    for model in (ReviewCard, StructureProgress):
+        QuerySet(model).filter(player_id=player_id).delete()
+    ledger: QuerySet[Any] = QuerySet(InteractionLog).filter(player_id=player_id)
+    if keep_ledger:
+        ledger.update(
+            data={},
+            idempotency_key=None,
+            created_at=TruncDay("created_at", tzinfo=UTC),
+        )
+    else:
+        ledger.delete()
+
+
+def forget(player_id: int, subject_ids: Sequence[str]) -> None:
+    """Delete the player's progress in Redis, and what waits to be written back.
+
+    Raises:
+        StoreUnavailableError: Redis does not answer.
+    """
+    store.forget_player(player_id, subject_ids)
+    store.settle_pending([(player_id, subject_id) for subject_id in subject_ids])
