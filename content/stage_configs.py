@@ -318,7 +318,10 @@ def _page_faults(type_name: str, config: Config) -> Iterator[Fault]:
     if page.site in video_pages.PLAYED_SITES:
         yield (
             (key,),
-            _("is a page of %(site)s that shows no single video: open the video there")
+            _(
+                "is a page of %(site)s that shows no single video: open the video there "
+                "and copy its address"
+            )
             % {"site": page.site},
         )
     elif is_video:

@@ -460,7 +460,8 @@ def test_a_video_s_page_without_its_scheme_gets_one():
     [
         (
             "https://www.youtube.com/@school",
-            "is a page of YouTube that shows no single video: open the video there",
+            "is a page of YouTube that shows no single video: open the video there "
+            "and copy its address",
         ),
         (
             "https://drive.google.com/file/d/1/view",

@@ -225,6 +225,31 @@ def test_html_that_got_past_saving_is_sanitised(plan):
     assert lesson["stages"][0]["config"]["body"] == "<p>Hi</p>"
 
 
+def test_a_video_s_page_is_published_with_its_player_and_its_referrer_policy(plan):
+    lesson = node("LES-MATH-0-1")
+    frame = (
+        '<iframe src="https://www.youtube.com/watch?v=dQw4w9WgXcQ" '
+        'referrerpolicy="strict-origin-when-cross-origin"></iframe>'
+    )
+    for name, config in (
+        ("Video", {"source": "https://youtu.be/dQw4w9WgXcQ?t=9"}),
+        ("Interactive", {"html": frame, "height": 300}),
+    ):
+        LessonStage.objects.create(lesson=lesson, type=name, title="V", config=config)
+    publish(plan)
+    found = release.read("lessons/LES-MATH-0-1.json")["stages"]
+    video, page = (stage["config"] for stage in found if stage["title"] == "V")
+    player = "https://www.youtube-nocookie.com/embed/dQw4w9WgXcQ"
+    assert video == {
+        "source": "https://youtu.be/dQw4w9WgXcQ?t=9",
+        "player_url": f"{player}?start=9",
+    }
+    assert page["html"] == (
+        f'<iframe src="{player}" '
+        'referrerpolicy="strict-origin-when-cross-origin"></iframe>'
+    )
+
+
 def test_a_bit_that_meant_another_lesson_before_is_refused(plan):
     """As after restoring an older database beside newer files."""
     publish(plan)

@@ -222,6 +222,8 @@
     keep() {}
   }
 
+  const VIDEO_PAGE = /^\s*(https?:)?(\/\/)?([a-z]+\.)?(youtube(-nocookie)?\.com|youtu\.be|vimeo\.com)\//i;
+
   class Video extends Media {
     get kind() {
       return "video";
@@ -232,6 +234,7 @@
     }
 
     picture(source) {
+      if (VIDEO_PAGE.test(source)) return ""; // no file; the preview shows its player
       const foreign = source.startsWith("https://");
       const url = foreign ? source : `${urls.watch}?source=${encodeURIComponent(source)}`;
       return el("video", { src: url, controls: true, preload: "metadata" });
