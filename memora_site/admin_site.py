@@ -106,6 +106,15 @@ class MemoraAdminSite(admin.AdminSite):
 
         return super().admin_view(with_words(run_again(view)), cacheable)
 
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django's page, on which refused accounts are audited."""
+        from players.forms import StaffSignInForm
+
+        self.login_form = StaffSignInForm
+        return super().login(request, extra_context)
+
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:

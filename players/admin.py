@@ -166,7 +166,7 @@ class WalletInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 class SessionInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = Session
     extra = 0
-    fields = readonly_fields = ("on_device", "created_at")
+    fields = readonly_fields = ("on_device", "created_at", "last_used_at")
 
     @admin.display(description=gettext_lazy("device"))
     def on_device(self, session: Session) -> str:

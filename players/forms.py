@@ -5,7 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.contrib.admin.forms import AdminPasswordChangeForm
+from django.contrib.admin.forms import (
+    AdminAuthenticationForm,
+    AdminPasswordChangeForm,
+)
 from django.contrib.auth.forms import (
     BaseUserCreationForm,
     UserChangeForm as DjangoUserChangeForm,
@@ -32,7 +35,7 @@ from players.models import (
     PlayerProfile,
     User,
 )
-from players.services import devices, rates
+from players.services import devices, rates, refusals
 
 
 class UserCreationForm(BaseUserCreationForm):  # type: ignore[type-arg]
@@ -47,6 +50,24 @@ class UserChangeForm(DjangoUserChangeForm):  # type: ignore[type-arg]
         model = User
         fields = "__all__"
         field_classes: dict[str, Any] = {}
+
+
+class StaffSignInForm(AdminAuthenticationForm):
+    """The admin's sign-in; who has the right password and is no staff is audited."""
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        """Refuse an account that may not use the admin.
+
+        Raises:
+            ValidationError: with the message of a wrong password.
+        """
+        try:
+            super().confirm_login_allowed(user)
+        except ValidationError:
+            refusals.note(
+                code="NOT_STAFF", endpoint="login", staff_id=user.pk, player_id=None
+            )
+            raise
 
 
 class OwnPasswordForm(AdminPasswordChangeForm):

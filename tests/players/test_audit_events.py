@@ -71,6 +71,14 @@ def test_staff_sign_ins_and_sign_outs_are_told(root, behind_socket):
     assert "example" not in str(list(found.values()))
 
 
+def test_a_students_right_password_at_the_admins_sign_in_is_told(student, client, told):
+    body = {"username": EMAIL, "password": PASSWORD}
+    for _ in range(2):
+        assert client.post(reverse("admin:login"), body).status_code == 200
+    details = {"code": "NOT_STAFF", "endpoint": "login"}
+    assert told() == [("refused", student.user_id, details)]
+
+
 def test_a_failed_sign_in_without_an_address_is_told_too(root):
     client = Client(REMOTE_ADDR="")
     body = {"username": root.email, "password": "wrong"}
