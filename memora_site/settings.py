@@ -363,8 +363,6 @@ RATE_LIMITS = {
     "bad_token": _limit("MEMORA_BAD_TOKEN_LIMIT", "60/60"),
     # Wrong old passwords of one member of staff who changes their password.
     "password_change": ADMIN_LOGIN_LIMIT,
-    # One token whose session has ended; why it did is looked up.
-    "ended_token": (60, 60),
     # What the audit trail keeps of a flood; nobody is refused by these.
     "refused": (1, 3600),
     "staff_login_failed": (30, 3600),

@@ -395,7 +395,7 @@ def check(
 
 
 def _limit_ended(token: Token, ip_address: str | None) -> None:
-    """Count a request with a token whose session has ended.
+    """Count a request with a token whose session has ended: as many as of a good one.
 
     Raises:
         RateLimitedError: the app goes on sending it.
