@@ -1,6 +1,7 @@
 """Model fields of content."""
 
 import json
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -105,11 +106,11 @@ class PublicIdField(ExactCharField):
         super().__init__(*args, **kwargs)
 
 
-class FoldedField(models.TextField):  # type: ignore[type-arg]
-    """What another text column says, folded for searching; written with the row.
+class _Folded:
+    """What another text column says, as `content.folding` compares it.
 
-    ``update()`` and ``bulk_update()`` know nothing of it: `content.models.NodeQuerySet`
-    does.
+    Written with the row; `FoldingModel` and `FoldingQuerySet` keep it in step with the
+    source where only some columns are written.
     """
 
     def __init__(self, source: str = "", **kwargs: Any) -> None:
@@ -118,13 +119,96 @@ class FoldedField(models.TextField):  # type: ignore[type-arg]
         self.source = source
 
     def deconstruct(self) -> Any:
-        name, path, args, kwargs = super().deconstruct()
+        name, path, args, kwargs = super().deconstruct()  # type: ignore[misc]
         return name, path, args, {**kwargs, "source": self.source}
 
+    def folded(self, text: str) -> str:
+        """What the column holds where the source says ``text``."""
+        return fold(text)
+
     def pre_save(self, model_instance: models.Model, add: bool) -> str:
-        folded = fold(getattr(model_instance, self.source))
-        setattr(model_instance, self.attname, folded)
+        folded = self.folded(getattr(model_instance, self.source))
+        setattr(model_instance, self.attname, folded)  # type: ignore[attr-defined]
         return folded
+
+
+class FoldedField(_Folded, models.TextField):  # type: ignore[type-arg]
+    """A text to search in."""
+
+
+class FoldedKeyField(_Folded, ExactCharField):
+    """A name that is unique however it is spelled: ``FoldedKeyField("title")``."""
+
+    def __init__(self, source: str = "", **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", 255)
+        kwargs.setdefault("unique", True)
+        super().__init__(source, **kwargs)
+
+    def folded(self, text: str) -> str:
+        return fold(text)[: self.max_length].strip()
+
+
+def _folded_fields(model: type[models.Model]) -> list[Any]:
+    return [
+        field for field in model._meta.concrete_fields if isinstance(field, _Folded)
+    ]
+
+
+def _with_folded(model: type[models.Model], written: Iterable[str]) -> list[str]:
+    """These columns, and the folded ones whose sources are among them."""
+    names = list(written)
+    folded = [f.attname for f in _folded_fields(model) if f.source in names]
+    return names + [name for name in folded if name not in names]
+
+
+class FoldingQuerySet(models.QuerySet[Any]):
+    """Bulk writes that write folded columns along with their sources."""
+
+    def update(self, **kwargs: Any) -> int:
+        """As Django's.
+
+        Raises:
+            TypeError: a source of a folded column is set to an expression: only the
+                database would know what to fold.
+        """
+        for field in _folded_fields(self.model):
+            if field.source in kwargs and field.attname not in kwargs:
+                text = kwargs[field.source]
+                if not isinstance(text, str):
+                    raise TypeError(f"{field.source} must be a text: it is folded")
+                kwargs[field.attname] = field.folded(text)
+        return super().update(**kwargs)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_update(
+        self, objs: Iterable[Any], fields: Iterable[str], batch_size: int | None = None
+    ) -> int:
+        rows, columns = list(objs), list(fields)
+        for field in _folded_fields(self.model):
+            if field.source in columns and field.attname not in columns:
+                columns.append(field.attname)
+                for row in rows:
+                    field.pre_save(row, add=False)
+        return super().bulk_update(rows, columns, batch_size=batch_size)
+
+    bulk_update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        if kwargs.get("update_fields"):
+            kwargs["update_fields"] = _with_folded(self.model, kwargs["update_fields"])
+        return super().bulk_create(objs, *args, **kwargs)
+
+
+class FoldingModel:
+    """For a model: ``save(update_fields=…)`` writes folded columns along."""
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("update_fields") is not None:
+            written = kwargs["update_fields"]
+            model: Any = type(self)
+            kwargs["update_fields"] = _with_folded(model, written)
+        super().save(*args, **kwargs)  # type: ignore[misc]
 
 
 class PictureFormField(forms.ImageField):

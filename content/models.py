@@ -22,13 +22,14 @@ from content import history, kinds, signals
 from content.fields import (
     CanonicalJSONEncoder,
     FoldedField,
+    FoldingModel,
+    FoldingQuerySet,
     PictureField,
     PublicIdField,
     TitleField,
     validate_color_code,
     validate_item_code,
 )
-from content.folding import fold
 from content.json_faults import Fault
 from content.stage_configs import ConfigError, clean
 from content.stage_types import SCHEMAS, words
@@ -48,7 +49,7 @@ ACCESS_FIELDS = ("is_public", "is_free_preview", "required_item")
 """What decides who may read a node and what lies below it (DESIGN 3)."""
 
 
-class TrackedQuerySet(models.QuerySet[Any]):
+class TrackedQuerySet(FoldingQuerySet):
     """Bulk writes that Django sends no signal for still count as edits (DESIGN 5).
 
     Every edit first touches the subject's state, whose row is the tree's lock, and
@@ -133,22 +134,7 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
                 count = models.QuerySet.update(self, **kwargs)
                 history.record(self.model, primary_keys, history.CHANGED)
             return count
-        if isinstance(kwargs.get("title"), str):
-            kwargs["title_folded"] = fold(kwargs["title"])
         return super().update(**kwargs)
-
-    def bulk_update(
-        self,
-        objs: Iterable[Any],
-        fields: Iterable[str],
-        batch_size: int | None = None,
-    ) -> int:
-        rows, columns = list(objs), list(fields)
-        if "title" in columns:
-            columns.append("title_folded")
-            for node in rows:
-                node.title_folded = fold(node.title)
-        return super().bulk_update(rows, columns, batch_size=batch_size)
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         with transaction.atomic(using=self.db):
@@ -197,7 +183,7 @@ _OWN_FIELDS = frozenset(
 """What editing a node in place can change."""
 
 
-class Node(MPTTModel):
+class Node(FoldingModel, MPTTModel):
     """One node of the content tree: a subject, track, unit, topic or lesson."""
 
     public_id = PublicIdField()
@@ -340,8 +326,6 @@ class Node(MPTTModel):
             raise ValueError("content.services.move_node moves nodes, not save()")
         if kwargs.get("update_fields") is None:
             kwargs["update_fields"] = _OWN_FIELDS
-        elif "title" in kwargs["update_fields"]:
-            kwargs["update_fields"] = {*kwargs["update_fields"], "title_folded"}
         with transaction.atomic(using=kwargs.get("using")):
             stored = Node.objects.filter(pk=self.pk)
             written = [f for f in ACCESS_FIELDS if f in kwargs["update_fields"]]

@@ -16,9 +16,9 @@ from django.utils.translation import gettext as _
 
 from content import outline
 from content.admin.tree_search import Search
-from content.folding import fold
 from content.models import Node
 from content.parsing import is_key
+from content.searching import has_words
 from memora_site import health
 from plans.models import AcademicPlan
 from publishing.pages.dashboard_pages import headlines
@@ -101,13 +101,9 @@ def _search(request: HttpRequest) -> Found | None:
 
 def _plans(words: str) -> list[AcademicPlan]:
     """Plans with all of these words in title or id, spelled as the tree finds them."""
-    wanted = fold(words).split()
-    plans = AcademicPlan.objects.order_by("title").only("title", "public_id")
-    return [
-        plan
-        for plan in plans
-        if all(word in fold(f"{plan.title} {plan.public_id}") for word in wanted)
-    ][:_MOST_FOUND]
+    wanted = has_words(words, folded="title_folded", exact=("public_id",))
+    plans = AcademicPlan.objects.filter(wanted).order_by("title")
+    return list(plans.only("title", "public_id")[:_MOST_FOUND])
 
 
 def recent(user_pk: Any) -> list[Recent]:

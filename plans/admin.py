@@ -15,6 +15,7 @@ from content.badges import badge
 from content.history_pages import HistoryPages
 from content.past import Edit
 from content.read_only import PlainChoices
+from content.searching import FoldedSearch
 from plans.forms import PLAN_FIELDS, PlanForm, SubjectForm, SubjectFormSet
 from plans.models import (
     AcademicPlan,
@@ -46,6 +47,7 @@ class AcademicPlanAdmin(
     ContentPages,
     HistoryPages,
     PlainChoices,
+    FoldedSearch,
     SortableAdminBase,
     admin.ModelAdmin,  # type: ignore[type-arg]
 ):
@@ -60,7 +62,7 @@ class AcademicPlanAdmin(
     )
     list_filter = ("is_published", "season", "grade", "stream")
     list_select_related: ClassVar[tuple[str, ...]] = ("season", "grade", "stream")
-    search_fields = ("title", "public_id")
+    search_fields = ("title_folded", "public_id")
     form = PlanForm
     fields = (
         ("title", "public_id"),
@@ -150,7 +152,7 @@ class AcademicPlanAdmin(
 
 
 @admin.register(Season, Grade, Stream)
-class LabelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class LabelAdmin(FoldedSearch, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("title", "position")
     list_editable = ("position",)
-    search_fields = ("title",)
+    search_fields = ("title_folded",)

@@ -9,7 +9,15 @@ from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from content import history
-from content.fields import PublicIdField, TitleField, validate_item_code
+from content.fields import (
+    FoldedField,
+    FoldedKeyField,
+    FoldingModel,
+    FoldingQuerySet,
+    PublicIdField,
+    TitleField,
+    validate_item_code,
+)
 from content.folding import visible_text
 from content.kinds import Kind, new_id
 from content.models import Node
@@ -24,7 +32,7 @@ def new_plan_id() -> str:
     return new_id(PLAN_PREFIX)
 
 
-class LabelQuerySet(models.QuerySet[Any]):
+class LabelQuerySet(FoldingQuerySet):
     """Bulk renames still count as edits of the plans that show the label."""
 
     def _shown_by(self) -> list[int]:
@@ -50,10 +58,12 @@ class LabelQuerySet(models.QuerySet[Any]):
         return created
 
 
-class Label(models.Model):
+class Label(FoldingModel, models.Model):
     """A named choice that plans and players share."""
 
-    title = TitleField(_("title"), max_length=100, unique=True)
+    title = TitleField(_("title"), max_length=100)
+    # Two spellings of one grade («الصف ١», «الصف 1») would divide its students.
+    title_folded = FoldedKeyField("title")
     position = models.PositiveIntegerField(_("order"), default=0)
 
     objects = LabelQuerySet.as_manager()
@@ -64,6 +74,16 @@ class Label(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def clean(self) -> None:
+        """Refuse a title that another has, however it is spelled."""
+        field: Any = self._meta.get_field("title_folded")
+        self.title_folded = field.folded(self.title)
+        others = type(self)._default_manager.exclude(pk=self.pk)
+        same = others.filter(title_folded=self.title_folded).first()
+        if same is not None:
+            said = _("“%(title)s” is there already: it is read as the same.")
+            raise ValidationError({"title": said % {"title": same.title}})
 
 
 class Season(Label):
@@ -84,7 +104,7 @@ class Stream(Label):
         verbose_name_plural = _("streams")
 
 
-class PlanPartQuerySet(models.QuerySet[Any]):
+class PlanPartQuerySet(FoldingQuerySet):
     """Bulk writes of plans and their parts still count as edits (DESIGN 5)."""
 
     plan_path = "plan_id"
@@ -133,11 +153,13 @@ class OverrideQuerySet(PlanPartQuerySet):
         return "action" in changes or about_access.exists()
 
 
-class AcademicPlan(models.Model):
+class AcademicPlan(FoldingModel, models.Model):
     """A plan: an ordered choice of subjects, with its own overrides."""
 
     public_id = PublicIdField(default=new_plan_id)
     title = TitleField(_("title"), max_length=255)
+    title_folded = FoldedField("title")
+    """What searches compare with (`content.folding`)."""
     season = models.ForeignKey(
         Season, models.PROTECT, null=True, blank=True, verbose_name=_("season")
     )
@@ -162,7 +184,7 @@ class AcademicPlan(models.Model):
 
     objects = PlanQuerySet.as_manager()
     history = history.Records(
-        excluded_fields=["revision"],
+        excluded_fields=["revision", "title_folded"],
         no_db_index=["season", "grade", "stream"],
     )
 
@@ -247,12 +269,10 @@ class PlanSubject(PlanPart):
 
     def clean(self) -> None:
         if self.subject_id and self.subject.kind != Kind.SUBJECT.value:
+            said = _("“%(title)s” is a %(kind)s: a plan takes subjects.")
+            kind = self.subject.get_kind_display()
             raise ValidationError(
-                {"subject": _("“%(title)s” is a %(kind)s: a plan takes subjects.")},
-                params={
-                    "title": self.subject.title,
-                    "kind": self.subject.get_kind_display(),
-                },
+                {"subject": said % {"title": self.subject.title, "kind": kind}}
             )
 
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from content.badges import badge
 from content.errors import MemoraError
 from content.read_only import PlainChoices, ReadOnly, ReadOnlyAdmin, readable_json
+from content.searching import FoldedSearch
 from players import callers
 from players.forms import (
     DeviceForm,
@@ -64,12 +65,12 @@ class RedisMayBeAway:
 
 
 @admin.register(User)
-class UserAdmin(RedisMayBeAway, DjangoUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(FoldedSearch, RedisMayBeAway, DjangoUserAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     list_display = ("email", "full_name", "is_staff", "is_active", "last_login")
     list_filter = ("is_staff", "is_active", "groups")
-    search_fields = ("email", "full_name")
+    search_fields = ("full_name_folded", "email")
     ordering = ("email",)
     fieldsets = (
         (None, {"fields": ("email", "full_name", "password")}),
@@ -196,14 +197,16 @@ class EntitlementInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(PlayerProfile)
-class PlayerAdmin(PrivacyActions, RedisMayBeAway, PlainChoices, admin.ModelAdmin):  # type: ignore[type-arg]
+class PlayerAdmin(  # type: ignore[type-arg]
+    PrivacyActions, FoldedSearch, RedisMayBeAway, PlainChoices, admin.ModelAdmin
+):
     list_display = ("name", "email", "state", "active_plan", "grade", "created_at")
     list_display_links = ("name", "email")
     list_filter = ("active_plan", "grade", "stream", "season")
     list_select_related = ("user", "active_plan", "grade")
     list_per_page = 50
     show_full_result_count = False
-    search_fields = ("user__email", "user__full_name")
+    search_fields = ("user__full_name_folded", "user__email")
     search_help_text = gettext_lazy("Search by name or e-mail")
     ordering = ("-pk",)
     autocomplete_fields = ("active_plan",)

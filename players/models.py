@@ -20,7 +20,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from content.append_only import AppendOnlyModel, AppendOnlyQuerySet
-from content.fields import ExactCharField, PictureField, validate_item_code
+from content.fields import (
+    ExactCharField,
+    FoldedField,
+    FoldingModel,
+    FoldingQuerySet,
+    PictureField,
+    validate_item_code,
+)
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import credentials, signals
 from players.fields import CanonicalEmailField
@@ -44,7 +51,7 @@ def _tell_changes(before: dict[int, Any], after: dict[int, Any]) -> None:
         signals.users_changed.send(sender=User, changes=changes)
 
 
-class UserQuerySet(models.QuerySet["User"]):
+class UserQuerySet(FoldingQuerySet):
     """Users; changing many at once is audited and ends sessions as `User.save` does."""
 
     def update(self, **kwargs: Any) -> int:
@@ -108,11 +115,13 @@ _NEW_ACCOUNT = {"is_active": True, "is_staff": False, "is_superuser": False}
 """What a new account is compared with: rights that it starts with are a change."""
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+class User(FoldingModel, AbstractBaseUser, PermissionsMixin):
     """An account: a student's, or a member of staff's."""
 
     email = CanonicalEmailField(_("e-mail"), unique=True)
     full_name = models.CharField(_("name"), max_length=150, blank=True)
+    full_name_folded = FoldedField("full_name")
+    """What searches compare with (`content.folding`)."""
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("Switch off instead of deleting.")
     )
