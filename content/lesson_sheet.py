@@ -26,7 +26,13 @@ from import_export import fields, resources, widgets
 from content import history, locks, sheet_files
 from content.folding import fold
 from content.models import Node, NodeKind
-from content.sheet_cells import Content, OddCell, with_line_feeds
+from content.sheet_cells import (
+    Content,
+    OddCell,
+    guard_formulas,
+    unguard_formulas,
+    with_line_feeds,
+)
 from content.sheet_files import XLSX, Sheet, SheetError, as_csv, as_xlsx
 from content.sheet_losses import loss
 
@@ -258,10 +264,13 @@ class LessonSheet(resources.ModelResource):
             return
         after = field.widget.clean(cell, row)
         if isinstance(after, str):
-            if after == with_line_feeds(before):
+            known = with_line_feeds(before)
+            # A program that saves CSV as XLSX, or the reverse, leaves the apostrophes
+            # of an export in the text, or has none of its own to take away.
+            if after in (known, guard_formulas(known), unguard_formulas(known)):
                 return
             after = after.strip()
-            if reason := loss(with_line_feeds(before), after):
+            if reason := loss(known, after):
                 raise ValueError(reason)
         setattr(instance, field.attribute, after)
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 
 from content import lesson_sheet
 from content.models import Node
+from content.sheet_cells import guard_formulas
 from content.sheet_files import CSV, XLSX, SheetError
 from content.sheet_losses import loss
 from tests.factories.content import make_branch
@@ -112,6 +113,16 @@ def test_line_endings_and_edges_are_no_edit(maths, lessons, kind):
     lines[1][2] = "one\ntwo\n"
     data = as_csv(*lines) if kind == CSV else workbook(worksheet(rows(*lines)))
     assert changes(tried(data, kind)) == {}
+
+
+@pytest.mark.parametrize("title", ["=1+1", "'=1", "x;=1", "- one\n- two"])
+def test_a_program_may_turn_one_kind_of_export_into_the_other(lessons, title):
+    give(lessons[0], title=title)
+    lesson = lessons[0].public_id
+    from_csv = rows(("id", "title"), (lesson, guard_formulas(title)))
+    assert changes(tried(workbook(worksheet(from_csv)))) == {}
+    from_workbook = as_csv(["id", "title"], [lesson, title])
+    assert changes(tried(from_workbook, CSV)) == {}
 
 
 def test_removing_an_edge_is_an_edit(lessons):
@@ -225,6 +236,7 @@ LOSSES = [
     ("1E5", "100000"),
     ("1E5", "1.00E+05"),
     ("12345678901234567890", "1.23457E+19"),
+    ("12345678901234567890", "1.23456789012346E+019"),
     ("1234567890123456789", "1234567890123450000"),
     ("1.10", "1.1"),
     ("1.", "1"),
@@ -237,11 +249,13 @@ LOSSES = [
     ("1-2", "2-Jan"),
     ("1/2", "45293"),
     ("1/2/24", "01/02/2024"),
+    ("1/2", "01/02/26"),
     ("2024-01-05", "5/1/2024"),
     ("MAR1", "01-Mar"),
     ("March 2024", "Mar-24"),
     ("1-2", "02-يناير"),
     ("10:30", "10:30:00"),
+    ("10:30", "10:30:00 AM"),
     ("true", "TRUE"),
     ("Fractions", "#N/A"),
     ("Fractions", "#REF!"),
