@@ -29,7 +29,10 @@ setup: $(VENV)/.dev ## Make the environment (.venv); a second run is instant
 
 .PHONY: demo
 demo: $(VENV)/.base ## A whole Memora here: database, Redis, web, worker, a student's story
-	@exec $(BIN)/python manage.py demo $(if $(PORT),--port $(PORT))
+	@exec $(BIN)/python manage.py demo $(if $(PORT),--port $(PORT)) $(DEMO_HOST)
+
+# Only as an argument of make: some shells have a variable of this name.
+DEMO_HOST = $(if $(filter command,$(firstword $(origin HOST))),--host $(HOST))
 
 # A state of its own, so that it never meets a demo that runs.
 .PHONY: smoke

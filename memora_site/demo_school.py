@@ -14,6 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.db.models import Count
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
@@ -22,7 +23,7 @@ from content.models import Node
 from plans.models import AcademicPlan, Grade, OverrideAction, Season, Stream
 from plans.services import add_subject, set_override
 from players import roles
-from players.models import Entitlement, PlayerProfile, User
+from players.models import DEVICE_SLOTS, Entitlement, PlayerProfile, User
 from players.services import accounts as player_accounts
 from progress.services import completion
 from publishing.building import builds
@@ -30,8 +31,10 @@ from publishing.models import SyncStatus
 
 PASSWORD = "learn-every-day"  # noqa: S105 - printed on purpose: it opens the demo only
 STUDENT_EMAIL = "sara@demo.memora"
+STORY_EMAIL = "nour@demo.memora"
+"""The student of the demo's story. The others have no device: they are for apps."""
 DEVICE_ID = UUID("6f1f7c0e-5a3b-4c6e-9d2f-0d6b5e1a7c42")
-"""The device the demo's story is told on, every time: a player has two."""
+"""The device the story is told on, every time: a player has two."""
 
 FOLDER = settings.BASE_DIR / "content" / "demo"
 SUBJECTS = {
@@ -122,6 +125,7 @@ STUDENTS = (
         ),
     ),
     _Student(email="lina@demo.memora", name="Lina Haddad", plan="PLAN-DEMO-SCHOOL"),
+    _Student(email=STORY_EMAIL, name="نور سالم", plan="PLAN-DEMO-SCHOOL"),
 )
 
 
@@ -150,12 +154,30 @@ _ROLE_WORDS = {
 
 
 def accounts() -> list[tuple[str, str]]:
-    """Who may sign in with `PASSWORD`, and as what: e-mail and a few words."""
+    """Who may sign in with `PASSWORD`, and as what: e-mail and a few words.
+
+    Of a student, how many of the two devices are taken: an app signs in as one who has
+    none, or on a device that is the student's. One query.
+    """
     titles = {plan.id: plan.title for plan in PLANS}
     staff = [(person.email, str(_ROLE_WORDS[person.role])) for person in STAFF]
+    taken = dict(
+        PlayerProfile.objects.filter(user__email__in=[s.email for s in STUDENTS])
+        .values_list("user__email")
+        .annotate(count=Count("devices"))
+    )
     students = [
-        (student.email, _("student in “%(plan)s”") % {"plan": titles[student.plan]})
+        (
+            student.email,
+            _("student in “%(plan)s”, devices: %(taken)d of %(most)d")
+            % {
+                "plan": titles[student.plan],
+                "taken": taken.get(student.email, 0),
+                "most": len(DEVICE_SLOTS),
+            },
+        )
         for student in STUDENTS
+        if student.email != STORY_EMAIL
     ]
     return staff + students
 

@@ -36,12 +36,29 @@ class StoryError(Exception):
 
 
 class StudentApp:
-    """A student's app on one device: the smallest client of the API."""
+    """A student's app on one device: the smallest client of the API.
+
+    It follows links as the guide says: ``base_url`` and a link's path, and
+    ``lesson_url`` for a gated lesson.
+
+    Args:
+        server: where the API is.
+        public_url: how other clients reach the same server, where that differs: an
+            emulator knows this machine under another address.
+    """
 
     def __init__(
-        self, server: str, *, device_id: UUID | None = None, language: str = "en"
+        self,
+        server: str,
+        *,
+        public_url: str = "",
+        device_id: UUID | None = None,
+        language: str = "en",
     ) -> None:
-        self.api = f"{server.rstrip('/')}/api/v1/"
+        self.server = server.rstrip("/")
+        self.public_url = public_url.rstrip("/")
+        self.api = f"{self.server}/api/v1/"
+        self.base_url = ""
         self.device_id = device_id or uuid4()
         self.language = language
         self.token = ""
@@ -63,8 +80,22 @@ class StudentApp:
             headers["Idempotency-Key"] = idempotency_key
         return send("POST", self.api + path, body=body or {}, headers=headers)
 
+    def open_plan(self) -> Any:
+        """The student's plan: where its files lie."""
+        content = self.get("content/")
+        self.base_url = content["base_url"]
+        return content
+
+    def file(self, path: str) -> Any:
+        """The published file at a link's path; opens the plan first."""
+        if not self.base_url:
+            self.open_plan()
+        return self.read(self.base_url + path)
+
     def read(self, url: str) -> Any:
-        """A published file; credentials go only to the API, as in the app."""
+        """What an absolute URL leads to; credentials go only to the API."""
+        if self.public_url and url.startswith(f"{self.public_url}/"):
+            url = self.server + url.removeprefix(self.public_url)
         own = url.startswith(self.api)
         return send("GET", url, headers=self._credentials() if own else {})
 
@@ -89,8 +120,9 @@ class StudentApp:
 
     def lesson(self, entry: Mapping[str, Any]) -> Any:
         """The lesson a topic's entry leads to; a gated one through its signed URL."""
-        answer = self.read(entry["lesson_url"])
-        return self.read(answer["url"]) if entry.get("gated") else answer
+        if not entry.get("gated"):
+            return self.file(entry["lesson_path"])
+        return self.read(self.read(entry["lesson_url"])["url"])
 
     def _credentials(self) -> dict[str, str]:
         headers = {"X-Device-ID": str(self.device_id), "Accept-Language": self.language}
@@ -145,10 +177,10 @@ def play(app: StudentApp, *, email: str, password: str) -> Iterator[str]:
     app.sign_in(email, password)
     yield _("Signed in as %(email)s on this device.") % {"email": email}
 
-    content = app.get("content/")
+    content = app.open_plan()
     yield _("The plan's manifest is at %(url)s") % {"url": content["manifest_url"]}
 
-    manifest = app.read(content["manifest_url"])
+    manifest = app.file(content["manifest_path"])
     count = len(manifest["subjects"])
     yield ngettext(
         "The plan “%(title)s” has %(count)d subject.",
@@ -177,7 +209,7 @@ def play(app: StudentApp, *, email: str, password: str) -> Iterator[str]:
     }
 
     lesson_id = _next_lesson(before, mappings)
-    topic = app.read(_topic_url(hierarchy, mappings[lesson_id]["topic_id"]))
+    topic = app.file(_topic_path(hierarchy, mappings[lesson_id]["topic_id"]))
     entry = next(found for found in topic["lessons"] if found["id"] == lesson_id)
     yield _("Opened the topic “%(topic)s”.") % {"topic": topic["title"]}
 
@@ -229,9 +261,9 @@ def _first_subject(
 ) -> tuple[Any, Any, Mapping[str, Any]]:
     """The first subject with a lesson: its entry, hierarchy and lesson mappings."""
     for subject in manifest["subjects"]:
-        bitmap = app.read(subject["bitmap_url"])
+        bitmap = app.file(subject["bitmap_path"])
         if bitmap["total_lessons"]:
-            return subject, app.read(subject["hierarchy_url"]), bitmap["mappings"]
+            return subject, app.file(subject["hierarchy_path"]), bitmap["mappings"]
     raise StoryError(_("The plan has no lesson."))
 
 
@@ -256,12 +288,12 @@ def _next_lesson(
     raise StoryError(_("No lesson of this subject is open to the student."))
 
 
-def _topic_url(hierarchy: Mapping[str, Any], topic_id: str) -> str:
+def _topic_path(hierarchy: Mapping[str, Any], topic_id: str) -> str:
     for track in hierarchy["tracks"]:
         for unit in track["units"]:
             for topic in unit["topics"]:
                 if topic["id"] == topic_id:
-                    return str(topic["topic_url"])
+                    return str(topic["topic_path"])
     raise StoryError(
         _("The hierarchy lacks the topic %(topic)s.") % {"topic": topic_id}
     )

@@ -13,6 +13,7 @@ import secrets
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from celery.schedules import crontab
@@ -57,12 +58,29 @@ def _local_secret_key() -> str:
 SECRET_KEY: str = env("SECRET_KEY", default="") or (
     "" if PRODUCTION else _local_secret_key()
 )
+SITE_URL_FILE = STATE_DIR / "site_url"
+"""Where the demo writes its address: a process beside it must publish the same URLs."""
+
+
+def _local_site_url() -> str:
+    try:
+        return SITE_URL_FILE.read_text().strip()
+    except OSError:
+        return "http://127.0.0.1:8000"
+
+
+SITE_URL: str = (
+    env("MEMORA_SITE_URL", default="")
+    or ("http://127.0.0.1:8000" if PRODUCTION else _local_site_url())
+).rstrip("/")
+"""How clients reach this server; the local domain of content URLs."""
+# 10.0.2.2 is this machine as an Android emulator sees it.
+_LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]", "10.0.2.2"]
 ALLOWED_HOSTS: list[str] = env.list(
-    "ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"]
+    "ALLOWED_HOSTS",
+    default=[] if PRODUCTION else [*_LOCAL_HOSTS, urlsplit(SITE_URL).hostname or ""],
 )
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SITE_URL: str = env("MEMORA_SITE_URL", default="http://127.0.0.1:8000").rstrip("/")
-"""How clients reach this server; the local domain of content URLs."""
 
 # --- Applications -----------------------------------------------------------
 
@@ -92,6 +110,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "axes",
     "csp",
+    "corsheaders",
     "django_structlog",
 ]
 MIDDLEWARE = [
@@ -99,6 +118,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -449,6 +469,32 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "memora_site.api_errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
+# Web apps of other origins may call the API, with a token and without cookies. None may
+# until its origin is named; outside production those of this machine may. Published
+# files are open to every origin (`publishing.views`).
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_ALLOWED_ORIGIN_REGEXES = (
+    []
+    if PRODUCTION
+    else [
+        r"^(https?|capacitor|ionic)://(localhost|127\.0\.0\.1|\[::1\]|10\.0\.2\.2)(:[0-9]+)?$"
+    ]
+)
+CORS_ALLOW_METHODS = ["GET", "POST"]
+CORS_ALLOW_HEADERS = [
+    "accept-language",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "x-device-id",
+]
+CORS_EXPOSE_HEADERS = [
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+]
 SPECTACULAR_SETTINGS = {
     "TITLE": "Memora",
     "DESCRIPTION": "The students' API: sign in, content, progress, wallet.",

@@ -43,6 +43,8 @@ def upload(request: HttpRequest, path: str) -> HttpResponseBase:
         answer = _serve(request, path)
         if folder == PHOTO_FOLDER:
             answer.headers["Cache-Control"] = "private, no-store"
+        else:  # web apps draw pictures of lessons on their canvas
+            answer.headers["Access-Control-Allow-Origin"] = "*"
         return answer
     raise Http404(_("There is nothing here."))
 

@@ -74,5 +74,7 @@ def _fresh_world(redis_client: redis.Redis, tmp_path: Path, settings) -> None:
     settings.CONTENT_ROOT = tmp_path / "memora_content"
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.LANGUAGE_CODE = "en"
+    # Whatever a demo of this checkout has left in its state.
+    settings.SITE_URL = "http://127.0.0.1:8000"
     # The servers that stand for a CDN listen here.
     settings.PRIVATE_HOSTS = ["127.0.0.1"]

@@ -3,6 +3,7 @@
 import json
 from io import StringIO
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -97,6 +98,27 @@ def test_what_was_changed_in_the_demo_stays_changed():
     seed()
     assert Node.objects.get(public_id="LES-DEMO-MATH-01").title == "Changed"
     assert User.objects.get(email="editor@demo.memora").full_name == "Changed"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_app_can_sign_in_as_any_student_that_the_demo_names(client):
+    seed()
+    said = dict(demo_school.accounts())
+    students = [found.email for found in demo_school.STUDENTS]
+    assert demo_school.STORY_EMAIL in students
+    assert demo_school.STORY_EMAIL not in said
+    for email in students:
+        if email == demo_school.STORY_EMAIL:
+            continue
+        assert said[email].endswith("devices: 0 of 2")
+        answer = client.post(
+            "/api/v1/auth/login/",
+            {"email": email, "password": demo_school.PASSWORD},
+            content_type="application/json",
+            headers={"X-Device-ID": str(uuid4())},
+        )
+        assert answer.status_code == 200, answer.content
+    assert dict(demo_school.accounts())[students[0]].endswith("devices: 1 of 2")
 
 
 @pytest.mark.django_db(transaction=True)

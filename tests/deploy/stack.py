@@ -242,6 +242,7 @@ def running(*, seed: bool = True, worker: bool = True) -> Iterator[Stack]:
                 "MEMORA_ENVIRONMENT": "production",
                 "SECRET_KEY": secrets.token_urlsafe(50),
                 "ALLOWED_HOSTS": "127.0.0.1",
+                "CORS_ALLOWED_ORIGINS": "https://app.example.org",
                 "MEMORA_SITE_URL": f"http://127.0.0.1:{port}",
                 "SECURE_SSL_REDIRECT": "false",
                 "MEMORA_TRUSTED_PROXIES": "1",

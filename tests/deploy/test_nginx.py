@@ -161,12 +161,26 @@ def test_a_browser_may_ask_first(stack, open_entry):
         assert "If-None-Match" in answer.headers["access-control-allow-headers"]
 
 
-def test_an_app_of_another_origin_is_named_before_it_may_call_the_api(stack):
-    answer = stack.ask(
-        "/api/v1/me/", method="OPTIONS", headers={"Origin": "https://evil.example"}
+@pytest.mark.parametrize(
+    ("origin", "named"),
+    [("https://app.example.org", True), ("https://evil.example", False)],
+)
+def test_a_web_app_is_named_before_it_may_call_the_api(stack, origin, named):
+    preflight = stack.ask(
+        "/api/v1/me/",
+        method="OPTIONS",
+        headers={
+            "Origin": origin,
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "authorization,x-device-id",
+        },
     )
-    assert answer.status == 204
-    assert "access-control-allow-origin" not in answer.headers
+    call = stack.ask("/api/v1/me/", headers={"Origin": origin})
+    assert (preflight.status, call.status) == (200, 401)
+    for answer in (preflight, call):
+        allowed = answer.headers.get("access-control-allow-origin")
+        assert allowed == (origin if named else None)
+        assert "access-control-allow-credentials" not in answer.headers
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

@@ -10,8 +10,10 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management import call_command
@@ -23,12 +25,13 @@ from django.utils.translation import gettext as _
 from memora_site import demo_story, embedded_redis
 from memora_site.celery import app as celery_app
 from memora_site.demo_processes import ChildDiedError, Family
-from memora_site.demo_school import DEVICE_ID, PASSWORD, STUDENT_EMAIL, accounts
+from memora_site.demo_school import DEVICE_ID, PASSWORD, STORY_EMAIL, accounts
 from publishing import changes
 from publishing.building import builds
 from publishing.models import SyncStatus
 
 HOST = "127.0.0.1"
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - only where --host asks for it
 PORT = 8000
 READY_SECONDS = 60.0
 RELEASED = (SyncStatus.SUCCESS, SyncStatus.LOCAL_ONLY)
@@ -47,19 +50,31 @@ class Command(BaseCommand):
         parser.add_argument(
             "--port",
             type=int,
-            default=PORT,
             help="The web server's port; a free one if it is taken.",
         )
+        parser.add_argument(
+            "--host",
+            help="An address of this machine, to serve phones on the same network too.",
+        )
 
-    def handle(self, *, smoke: bool, port: int, **_options: Any) -> None:
+    def handle(
+        self, *, smoke: bool, port: int | None, host: str | None, **_options: Any
+    ) -> None:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 # Seen as it happens, in a file too, on any terminal.
                 stream.reconfigure(line_buffering=True, errors="replace")
         with translation.override(_terminal_language()), _only_demo():
-            self._run(smoke=smoke, port=_usable_port(0 if smoke else port))
+            address = (
+                _address(port=0, host=None, site_url="")
+                if smoke
+                else _address(
+                    port=port, host=host, site_url=os.environ.get("MEMORA_SITE_URL", "")
+                )
+            )
+            self._run(smoke=smoke, address=address)
 
-    def _run(self, *, smoke: bool, port: int) -> None:
+    def _run(self, *, smoke: bool, address: "Address") -> None:
         """Everything, and its end whatever happens."""
         family = Family(
             log_dir=settings.STATE_DIR / "log", working_dir=settings.BASE_DIR
@@ -67,10 +82,9 @@ class Command(BaseCommand):
         for number in STOP_SIGNALS:
             signal.signal(number, family.interrupt)
         try:
-            site_url = f"http://{HOST}:{port}"
-            self._tell(family, site_url=site_url, port=port)
+            self._tell(family, address)
             if not smoke:
-                self._say_where(site_url)
+                self._say_where(address.site_url)
                 family.watch()
         except KeyboardInterrupt:
             self.stdout.write("")
@@ -89,23 +103,24 @@ class Command(BaseCommand):
             family.stop()
             self._say(_("Everything is stopped."))
 
-    def _tell(self, family: Family, *, site_url: str, port: int) -> None:
+    def _tell(self, family: Family, address: "Address") -> None:
         """Prepare, start and play the story."""
         self._say(_("Preparing the database, Redis and the demo school …"))
         _quiet_logs()
         _start_redis(family)
-        _prepare(site_url)
+        _prepare(address.site_url)
         self._say(_("Starting the web server, the worker and the scheduler …"))
-        _start_site(family, site_url=site_url, port=port)
-        _wait_until_ready(family, site_url)
-        self._say(_("The site is ready: %(url)s") % {"url": site_url})
+        _start_site(family, address)
+        _wait_until_ready(family, address.server)
+        self._say(_("The site is ready: %(url)s") % {"url": address.site_url})
         self._say(_("A student's story, over HTTP:"))
         app = demo_story.StudentApp(
-            site_url,
+            address.server,
+            public_url=address.site_url,
             device_id=DEVICE_ID,
             language=translation.get_language() or "en",
         )
-        story = demo_story.play(app, email=STUDENT_EMAIL, password=PASSWORD)
+        story = demo_story.play(app, email=STORY_EMAIL, password=PASSWORD)
         for number, sentence in enumerate(story, start=1):
             self._say(f"  {number:2}. {sentence}")
         _wait_for_worker(family)
@@ -161,8 +176,10 @@ def _prepare(site_url: str) -> None:
     Raises:
         CommandError: a plan could not be published, and why.
     """
-    # The children are told by their environment; published links are made here, too.
+    # The children are told by their environment, processes beside them by the file;
+    # published links are made here, too.
     settings.SITE_URL = site_url
+    settings.SITE_URL_FILE.write_text(site_url)
     call_command("migrate", interactive=False, verbosity=0)
     call_command("seed_demo", verbosity=0)
     settings.CONTENT_ROOT.mkdir(parents=True, exist_ok=True)
@@ -175,10 +192,11 @@ def _prepare(site_url: str) -> None:
             )
 
 
-def _start_site(family: Family, *, site_url: str, port: int) -> None:
+def _start_site(family: Family, address: "Address") -> None:
     """The web server, the worker and beat."""
-    environment = {"MEMORA_SITE_URL": site_url, "PYTHONUNBUFFERED": "1"}
-    web = ["granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)]
+    environment = {"MEMORA_SITE_URL": address.site_url, "PYTHONUNBUFFERED": "1"}
+    web = ["granian", "--interface", "wsgi", "--host", address.bind]
+    web += ["--port", str(address.port)]
     web += ["--workers", "1", "--blocking-threads", "4", "memora_site.wsgi:application"]
     celery = ["celery", "--app", "memora_site", "--quiet"]
     worker = ["worker", "--pool", "threads", "--concurrency", "2", "--loglevel", "INFO"]
@@ -189,7 +207,7 @@ def _start_site(family: Family, *, site_url: str, port: int) -> None:
     family.start("beat", celery + beat, environment=environment)
 
 
-def _wait_until_ready(family: Family, site_url: str) -> None:
+def _wait_until_ready(family: Family, server: str) -> None:
     """Until ``/readyz`` says so.
 
     Raises:
@@ -201,7 +219,7 @@ def _wait_until_ready(family: Family, site_url: str) -> None:
     while time.monotonic() < deadline:
         family.require_alive()
         try:
-            demo_story.send("GET", f"{site_url}/readyz")
+            demo_story.send("GET", f"{server}/readyz")
         except demo_story.AnswerError as error:
             why = error.body
         except OSError as error:
@@ -236,6 +254,53 @@ def _of_death(death: ChildDiedError) -> str:
         "log": child.log,
         "end": "\n".join(lines),
     }
+
+
+# --- The address ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the demo's web server listens, and how clients reach it."""
+
+    bind: str
+    port: int
+    site_url: str
+    """Without a slash at its end; published files link to it."""
+
+    @property
+    def server(self) -> str:
+        """How this machine reaches it, whatever ``site_url`` is."""
+        return f"http://{HOST}:{self.port}"
+
+
+def _address(*, port: int | None, host: str | None, site_url: str) -> Address:
+    """What to listen on, and the address that clients use.
+
+    Args:
+        port: the one that was asked for; None: that of ``site_url``, else 8000. One
+            that is taken is replaced by a free one, unless ``site_url`` names it.
+        host: an address of this machine on its network; None: this machine alone.
+        site_url: what ``MEMORA_SITE_URL`` says; "": the host and the port.
+
+    Raises:
+        CommandError: no client can use the address.
+    """
+    bind = HOST if host in (None, HOST, "localhost") else EVERY_ADDRESS
+    if site_url:
+        wanted = port or urlsplit(site_url).port or PORT
+        found = _usable_port(wanted)
+        if port is None and found != wanted:
+            raise CommandError(
+                _("Port %(port)d of MEMORA_SITE_URL is taken.") % {"port": wanted}
+            )
+        return Address(bind, found, site_url.rstrip("/"))
+    if host == EVERY_ADDRESS:
+        raise CommandError(
+            _("Name the address that phones use, such as --host 192.168.1.20.")
+        )
+    found = _usable_port(PORT if port is None else port)
+    return Address(bind, found, f"http://{host or HOST}:{found}")
 
 
 # --- Surroundings -----------------------------------------------------------
