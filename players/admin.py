@@ -197,8 +197,12 @@ class EntitlementInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(PlayerProfile)
-class PlayerAdmin(  # type: ignore[type-arg]
-    PrivacyActions, FoldedSearch, RedisMayBeAway, PlainChoices, admin.ModelAdmin
+class PlayerAdmin(
+    PrivacyActions,
+    FoldedSearch,
+    RedisMayBeAway,
+    PlainChoices,
+    admin.ModelAdmin,  # type: ignore[type-arg]
 ):
     list_display = ("name", "email", "state", "active_plan", "grade", "created_at")
     list_display_links = ("name", "email")

@@ -30,6 +30,7 @@ from django.db import DatabaseError, models, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from content.fields import FoldingQuerySet
 from players import audit, store
 from players.errors import PlayerNotFoundError, StaffAccountError
 from players.models import (
@@ -350,7 +351,7 @@ def _empty_account(user: User, now: datetime) -> None:
     """Leave of the account a number that nobody signs in with."""
     for rights in (User.groups.through, User.user_permissions.through):
         QuerySet(rights).filter(user_id=user.pk).delete()
-    QuerySet(User).filter(pk=user.pk).update(
+    FoldingQuerySet(User).filter(pk=user.pk).update(
         email=f"erased-{user.pk}@erased.invalid",
         full_name="",
         password=make_password(None),

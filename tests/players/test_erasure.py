@@ -287,6 +287,7 @@ def test_what_hangs_on_a_student_s_own_rows_goes_with_them():
 PERSONAL = {
     "players.User.email",
     "players.User.full_name",
+    "players.User.full_name_folded",
     "players.PlayerProfile.photo",
     "players.Erasure.photo",
     "players.Erasure.player_number",
@@ -432,7 +433,7 @@ def test_the_work_of_one_who_was_staff_stays_without_a_name(student, settings, p
     erase(student.pk)
     entry = LogEntry.objects.get(user_id=student.user_id)
     assert entry.object_repr == "Grade 5"
-    assert entry.user.full_name == ""
+    assert entry.user.full_name == entry.user.full_name_folded == ""
     assert entry.user.email == f"erased-{student.user_id}@erased.invalid"
 
 
