@@ -123,7 +123,7 @@ messages: $(VENV)/.base ## Collect and compile the translations (needs gettext)
 	$(BIN)/python manage.py compilemessages --locale ar --ignore .venv
 
 COMPILE := ../$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras \
-	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+	--generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 .PHONY: roles
 roles: $(VENV)/.dev ## Write the table of who may do what (docs/roles.md) anew
 	MEMORA_WRITE_ROLES=1 $(BIN)/python -m pytest -q tests/admin/test_roles.py
@@ -136,6 +136,13 @@ pictures: $(VENV)/.dev ## Take docs/images anew (needs Chromium; ARGS="--all FOL
 requirements: $(VENV)/.dev ## Pin requirements/*.in into *.txt (ARGS=--upgrade for newer ones)
 	cd requirements && for name in base dev mariadb; do \
 	$(COMPILE) $(ARGS) --output-file=$$name.txt $$name.in; done
+
+# Exits with an error when the database of vulnerabilities does not answer: a run that
+# looked nothing up must not pass for a clean one.
+.PHONY: audit
+audit: $(VENV)/.dev ## Known vulnerabilities in requirements/*.txt (needs network)
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip \
+	-r requirements/base.txt -r requirements/mariadb.txt -r requirements/dev.txt
 
 .PHONY: clean
 clean: ## Remove the environment, the demo's state and everything made here
