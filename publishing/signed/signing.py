@@ -9,6 +9,7 @@ signed by the bucket's own scheme (`publishing.cdn.s3`).
 import os
 import re
 import time
+import unicodedata
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,8 +183,9 @@ class VideoSigner:
         """
         if source.startswith(FOREIGN):
             return source
-        if is_kept_here(source) or self._bucket is None:
-            return video_url(source, expires=expires, current=self._current)
+        here = name_here(source)
+        if here is not None or self._bucket is None:
+            return video_url(here or source, expires=expires, current=self._current)
         seconds = max(expires - int(time.time()), 1)
         return self._bucket.signed_url(video_key(source), seconds=seconds)
 
@@ -197,10 +199,26 @@ def video_key(source: str) -> str:
     return f"videos/{source}"
 
 
-def is_kept_here(source: str) -> bool:
-    """Whether a video lies in this server's private folder, and there alone."""
-    here = os.path.join(settings.VIDEO_ROOT, source)
-    return os.path.isfile(here) and not mark_of_copy(source).exists()
+def spellings(source: str) -> list[str]:
+    """A video's name as it is written, and in Unicode NFC and NFD, each once.
+
+    Files that a Mac copied here are named in NFD, and editors type NFC.
+    """
+    forms = [unicodedata.normalize(form, source) for form in ("NFC", "NFD")]
+    return list(dict.fromkeys([source, *forms]))
+
+
+def name_here(source: str) -> str | None:
+    """The name of a video in this server's private folder.
+
+    Returns:
+        One of its `spellings`; None where it does not lie here, or not here alone.
+    """
+    for name in spellings(source):
+        here = os.path.join(settings.VIDEO_ROOT, name)
+        if os.path.isfile(here) and not mark_of_copy(name).exists():
+            return name
+    return None
 
 
 def mark_of_copy(source: str) -> Path:

@@ -135,8 +135,10 @@ def move_to_bucket(
         progress(done, len(paths))
         source = path.relative_to(root).as_posix()
         kind = _KINDS.get(path.suffix.lower(), "application/octet-stream")
-        with path.open("rb") as file:
-            bucket.put_video(signing.video_key(source), file, content_type=kind)
+        # A bucket has no other spelling of a name: stages may have any of them.
+        for name in signing.spellings(source):
+            with path.open("rb") as file:
+                bucket.put_video(signing.video_key(name), file, content_type=kind)
         signing.mark_of_copy(source).touch()
     progress(len(paths), len(paths))
     if paths:

@@ -1,15 +1,17 @@
 """Editors' videos: what is taken, and where it lies."""
 
 import re
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
 from content.stage_types import SCHEMAS
-from publishing.signed import videos
+from publishing.signed import signing, videos
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
@@ -46,6 +48,22 @@ def test_a_video_is_kept_in_the_private_folder(name, data, kept, video_root):
 def test_others_of_the_machine_cannot_read_it(video_root):
     source = videos.store_video(ContentFile(MP4, name="a.mp4"), now=NOW)
     assert (video_root / source).stat().st_mode & 0o007 == 0
+
+
+@pytest.mark.parametrize("kept", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_a_video_is_found_in_either_unicode_form_of_its_name(video_root, kept, written):
+    there, source = (
+        unicodedata.normalize(form, "مؤلف/آلة.mp4") for form in (kept, written)
+    )
+    (video_root / there).parent.mkdir(parents=True)
+    (video_root / there).write_bytes(MP4)
+    url = signing.video_signer().sign(source, int(NOW.timestamp()))
+    assert quote(there) in url
+
+
+def test_a_video_that_is_nowhere_keeps_its_name(video_root):
+    assert signing.name_here("nowhere.mp4") is None
 
 
 def test_two_of_one_name_are_two(video_root):
