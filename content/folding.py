@@ -144,11 +144,11 @@ def visible_text(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", letters).split())
 
 
-_TAGGED_FLAG = re.compile("(\U0001f3f4[\U000e0020-\U000e007f]+)")
+_TAGGED_FLAG = re.compile("(\U0001f3f4[\U000e0020-\U000e007f]{1,30})")
 """The flags of England and Scotland differ by their tags alone."""
-_PRESENTATION_FORMS = re.compile("[\ufb50-\ufdcf\ufe80-\ufefc]+")
+_PRESENTATION_FORMS = re.compile("[\ufb50-\ufdcf\ufe80-\ufefc]")
 """Arabic letters by their shape, as PDFs give them; not the ligatures of words."""
 
 
-def _as_letters(forms: re.Match[str]) -> str:
-    return unicodedata.normalize("NFKC", forms[0])
+def _as_letters(form: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", form[0])

@@ -6,6 +6,7 @@ disappears, and each element that a parser makes of `well_formed` was counted be
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -68,18 +69,22 @@ _NAME = r"[A-Za-z](?:[A-Za-z0-9]|[:-](?=[A-Za-z0-9]))*+(?=[\s/>])"
 _VALUE = r"""(?:"[^"]*+"|'[^']*+'|[^\s"'<>=][^\s<>]*+|(?=>))"""
 _ATTRIBUTE = rf"""[^\s"'<>/=]++(?:\s*+=\s*+{_VALUE})?+"""
 _TAG = re.compile(
-    rf"<(?:(?P<start>{_NAME})(?P<attributes>(?:[\s/]++|{_ATTRIBUTE})*+)"
+    rf"(?<=<)(?:(?P<start>{_NAME})(?P<attributes>(?:[\s/]++|{_ATTRIBUTE})*+)"
     rf"|/(?P<end>{_NAME})[^<>]*+)>",
     re.ASCII,
 )
 _ATTRIBUTES = re.compile(
-    r"""([^\s"'<>/=]++)"""
-    r"""(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'<>=][^\s<>]*+)|(?=>|$)))?+""",
+    r"""(?<![^\s"'<>/=])([^\s"'<>/=]++)"""
+    r"""(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'<>=][^\s<>]*+)|(?=>|\Z)))?+""",
     re.ASCII,
 )
 # What a browser takes for a comment and shows nowhere; Word writes some of these.
 _DECLARATION = re.compile(
-    r"<(?:!doctype\b|\?xml\b|!\[(?:if|endif)\b)[^<>]*+>", re.ASCII | re.IGNORECASE
+    r"(?<=<)(?:!doctype\b|\?xml\b|!\[(?:if|endif)\b)[^<>]*+>",
+    re.ASCII | re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    rf"</({'|'.join(sorted(_UNREAD | _VERBATIM))})(?=[\s/>])", re.ASCII | re.IGNORECASE
 )
 
 
@@ -101,20 +106,33 @@ class Token:
 
 
 class _Ends:
-    """Where something next stands in a text; each is looked for once."""
+    """Where something next ends in a text; each is looked for once."""
 
     def __init__(self, html: str) -> None:
         self.html = html
         self.known: dict[str, int] = {}
+        self.closings: dict[str, list[int]] | None = None
 
     def after(self, start: int, what: str) -> int:
-        """The place of ``what`` from ``start`` on; -1 where there is none."""
+        """The place of ``what`` from ``start`` on; -1 where there is none.
+
+        ``start`` never goes back.
+        """
         known = self.known.get(what, 0)
         if 0 <= known < start or what not in self.known:
-            pattern = re.compile(re.escape(what), re.ASCII | re.IGNORECASE)
-            found = pattern.search(self.html, start)
-            self.known[what] = known = found.start() if found else -1
+            self.known[what] = known = self.html.find(what, start)
         return known
+
+    def closing(self, start: int, name: str) -> int:
+        """As `after`, for the end tag of an element whose content is not parsed."""
+        if self.closings is None:
+            self.closings = {}
+            for found in _CLOSING.finditer(self.html):
+                places = self.closings.setdefault(found[1].lower(), [])
+                places.append(found.start())
+        places = self.closings.get(name, [])
+        at = bisect_left(places, start)
+        return places[at] if at < len(places) else -1
 
 
 def tokens(html: str) -> Iterator[Token]:
@@ -152,7 +170,7 @@ def _markup(
     if html.startswith("<!--", at):
         end = ends.after(at + 4, "-->")
         return (end + 3 if end >= 0 else at), []
-    if declaration := _DECLARATION.match(html, at):
+    if declaration := _DECLARATION.match(html, at + 1):
         return declaration.end(), []
     return _element(html, at, ends, is_foreign=is_foreign)
 
@@ -161,7 +179,7 @@ def _element(
     html: str, at: int, ends: _Ends, *, is_foreign: bool
 ) -> tuple[int, list[Token]]:
     """As `_markup`; an element whose content is not read as HTML comes whole."""
-    tag = _TAG.match(html, at)
+    tag = _TAG.match(html, at + 1)
     if tag is None:
         return at, []
     start = tag["start"]
@@ -170,10 +188,10 @@ def _element(
         return at, []
     if not start:
         return tag.end(), [Token(f"</{name}>", name, is_end=True)]
-    opened = Token(tag[0], name, tag["attributes"])
+    opened = Token(f"<{tag[0]}", name, tag["attributes"])
     if name not in _UNREAD | _VERBATIM:
         return tag.end(), [opened]
-    end = ends.after(tag.end(), f"</{name}")
+    end = ends.closing(tag.end(), name)
     close = ends.after(end, ">") if end >= 0 else -1
     if close < 0:
         return at, []  # it would take all that follows

@@ -63,7 +63,7 @@ def _in_a_frame(element: str, attribute: str, value: str) -> str | None:
 
 
 _ADDRESSES = frozenset({"src", "href", "cite"})
-_INSECURE = re.compile(r"\s*http:", re.IGNORECASE)
+_INSECURE = re.compile(r"\A\s*+http:", re.IGNORECASE)
 _ALLOWED_TO_EMBED: dict[str, Any] = {
     "tags": {*nh3.ALLOWED_TAGS, "iframe"},
     "attributes": {**nh3.ALLOWED_ATTRIBUTES, "*": _EVERYWHERE, "iframe": _FRAME},
@@ -221,7 +221,7 @@ def _attributes(found: Sequence[Token]) -> Counter[tuple[str, str, str]]:
     return counted
 
 
-_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]{0,20}):")
+_SCHEME = re.compile(r"\A\s*+([A-Za-z][A-Za-z0-9+.-]{0,20}):")
 
 
 def _scheme(name: str, value: str) -> str:
