@@ -16,7 +16,7 @@ import structlog
 from content import folding
 from content.models import SubjectState
 from plans.models import AcademicPlan, PlanSubject
-from publishing.content_urls import content_base_url, local_base_url
+from publishing.content_urls import local_base_url, release_base_url
 from publishing.models import Publication, PublishingSettings
 
 log = structlog.get_logger(__name__)
@@ -26,13 +26,21 @@ Sources = dict[str, Any]
 
 
 def sources(
-    *, plan: int, settings: PublishingSettings, subjects: dict[int, int]
+    *,
+    plan: int,
+    settings: PublishingSettings,
+    cdn_place: str,
+    subjects: dict[int, int],
 ) -> Sources:
-    """Revisions in the form that is kept; subjects by key, in plan order."""
+    """Revisions in the form that is kept; subjects by key, in plan order.
+
+    Args:
+        cdn_place: the plan's `Publication.cdn_place`; "" before its first release.
+    """
     return {
         "plan": plan,
         "settings": {
-            "base_url": content_base_url(settings),
+            "base_url": release_base_url(settings, cdn_place),
             "local_base_url": local_base_url(settings),
             "search_shard_threshold": settings.search_shard_threshold,
             "embed_signed_urls": settings.embed_signed_urls,
@@ -53,12 +61,13 @@ def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
     if plan_pks is not None:
         plans = plans.filter(pk__in=plan_pks)
     publications = Publication.objects.filter(plan__in=plans)
-    built = {
-        pk: (built_from, rolled_back_at is not None)
-        for pk, built_from, rolled_back_at in publications.values_list(
-            "plan_id", "built_from", "rolled_back_at"
-        )
-    }
+    built: dict[int | None, tuple[Sources, bool]] = {}
+    places: dict[int | None, str] = {}
+    for plan_pk, built_from, rolled_back_at, place in publications.values_list(
+        "plan_id", "built_from", "rolled_back_at", "cdn_place"
+    ):
+        built[plan_pk] = built_from, rolled_back_at is not None
+        places[plan_pk] = place
     subjects: dict[int, dict[int, int]] = defaultdict(dict)
     rows = (
         PlanSubject.objects.filter(plan__in=plans)
@@ -68,7 +77,12 @@ def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
     for plan_pk, subject_pk, revision in rows:
         subjects[plan_pk][subject_pk] = revision
     now = {
-        pk: sources(plan=revision, settings=settings, subjects=subjects[pk])
+        pk: sources(
+            plan=revision,
+            settings=settings,
+            cdn_place=places.get(pk, ""),
+            subjects=subjects[pk],
+        )
         for pk, revision in plans.values_list("pk", "revision")
     }
     return {

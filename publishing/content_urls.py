@@ -6,7 +6,7 @@ from django.conf import settings
 
 from publishing import destinations
 from publishing.format import locations
-from publishing.models import PublishingSettings, UploadedDocument
+from publishing.models import Publication, PublishingSettings, UploadedDocument
 
 
 def local_base_url(current: PublishingSettings | None = None) -> str:
@@ -26,6 +26,30 @@ def content_base_url(current: PublishingSettings | None = None) -> str:
     if current.local_fallback_mode or not current.cdn_enabled:
         return local_base_url(current)
     return cdn_base_url(current)
+
+
+def release_base_url(current: PublishingSettings, cdn_place: str) -> str:
+    """What the links of a plan's documents begin with, ending in ``/``.
+
+    The CDN's base only where the CDN has had the plan's whole release: a CDN that is
+    new, or that cannot be written, is named by no document (ADR 17).
+
+    Args:
+        cdn_place: the plan's `Publication.cdn_place`.
+    """
+    if cdn_place != destinations.public_place(current):
+        return local_base_url(current)
+    return content_base_url(current)
+
+
+def plan_base_url(plan_id: str, current: PublishingSettings) -> str:
+    """`release_base_url` of a plan by its public id; one query where the CDN is used."""
+    base_url = content_base_url(current)
+    if base_url == local_base_url(current):
+        return base_url
+    publications = Publication.objects.filter(plan_public_id=plan_id)
+    place = publications.values_list("cdn_place", flat=True).first()
+    return release_base_url(current, place or "")
 
 
 def base_url_of(path: str, current: PublishingSettings) -> str:

@@ -89,8 +89,9 @@ class PublishingSettings(SingletonModel):
         _("use the CDN"),
         default=False,
         help_text=_(
-            "Every release is uploaded, and its links lead to the CDN. Videos in the "
-            "private bucket stay there when this is turned off: leave its keys."
+            "Every release is uploaded. A plan's links lead to the CDN once the CDN has "
+            "the whole plan. Videos in the private bucket stay there when this is turned "
+            "off: leave its keys."
         ),
     )
     cdn_base_url = models.URLField(
@@ -270,6 +271,10 @@ class Publication(models.Model):
     rolled_back_at = models.DateTimeField(_("rolled back"), null=True, blank=True)
     """When an earlier generation was made current; NULL again with the next build.
     Until somebody edits or publishes, the sweep leaves it alone."""
+    cdn_place = models.CharField(max_length=16, blank=True, default="", editable=False)
+    """The public place (`publishing.destinations`) that has had a release of this plan
+    whole; "" for none. Links in the plan's documents lead there. Forgotten when the CDN
+    is turned on or off or becomes another place: one not in use falls behind."""
     leaving_since = models.DateTimeField(null=True, editable=False)
     """Since when its files should be gone, as the watch saw it: the plan is deleted or
     no longer published."""
@@ -628,6 +633,7 @@ class AlertKind(models.TextChoices):
     DEAD_LETTER = "dead_letter", _("Dead letter")
     UPLOAD_FAILED = "upload_failed", _("Upload failed")
     HEALTH_FAULT = "health_fault", _("Health check")
+    SILENT = "silent", _("Silent worker or beat")
 
 
 class Alert(models.Model):

@@ -19,7 +19,7 @@ LESSON_URL_SECONDS = 15 * 60
 class PlanContent:
     """A plan's release, for the app to read.
 
-    ``base_url`` is what paths are appended to now, the CDN's once it has the manifest;
+    ``base_url`` is what paths are appended to now, the CDN's once it has the plan;
     ``local_base_url`` is where this server itself has them, should that fail.
     """
 
@@ -56,7 +56,7 @@ def plan_of(player_id: int) -> PlanContent:
     structure.load_plan(plan_id)
     current = PublishingSettings.get_solo()
     path = locations.manifest(plan_id)
-    base_url = content_urls.base_url_of(path, current)
+    base_url = content_urls.plan_base_url(plan_id, current)
     title = AcademicPlan.objects.values_list("title", flat=True).get(public_id=plan_id)
     return PlanContent(
         plan_id=plan_id,

@@ -26,7 +26,6 @@ from publishing.building import inventory, withdrawal
 from publishing.building.snapshot import Snapshot, take
 from publishing.cdn import distribution
 from publishing.content_urls import (
-    content_base_url,
     gated_lesson_url,
     local_base_url,
 )
@@ -311,7 +310,9 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
     )
     maker = DocumentMaker(
         plan=snapshot.plan,
-        links=SettingsLinks(current),
+        links=SettingsLinks(
+            current, base_url=snapshot.built_from["settings"]["base_url"]
+        ),
         sealer=sealer,
         signer=signing.video_signer(current) if current.embed_signed_urls else None,
         is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
@@ -392,11 +393,14 @@ def _require_sound_bits(snapshot: Snapshot, old: inventory.ReleaseReader) -> Non
 
 
 class SettingsLinks:
-    """Links as the settings of one snapshot make them."""
+    """Links as the settings of one snapshot make them.
 
-    def __init__(self, current: PublishingSettings) -> None:
+    ``base_url`` is what links to content begin with, ending in ``/``.
+    """
+
+    def __init__(self, current: PublishingSettings, *, base_url: str) -> None:
         self._current = current
-        self._base = content_base_url(current)
+        self._base = base_url
 
     def content(self, path: str) -> str:
         return self._base + path

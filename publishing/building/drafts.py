@@ -23,6 +23,7 @@ from plans.access import PlanNode, lessons, plan_tree
 from plans.models import AcademicPlan
 from plans.queries import load_overrides, subject_pks
 from publishing.building import builds, snapshot
+from publishing.content_urls import local_base_url
 from publishing.format import locations
 from publishing.format.documents import DocumentMaker, PlanFacts
 from publishing.format.sealing import Sealed, Sealer
@@ -131,7 +132,7 @@ def _maker(facts: PlanFacts) -> DocumentMaker:
     current = PublishingSettings.get_solo()
     return DocumentMaker(
         plan=facts,
-        links=builds.SettingsLinks(current),
+        links=builds.SettingsLinks(current, base_url=local_base_url(current)),
         sealer=Sealer(previous={}, now=int(timezone.now().timestamp())),
         # Where files hold no signature the app asks for one when it plays.
         signer=signing.video_signer(current),

@@ -79,16 +79,18 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
         settings = PublishingSettings.get_solo()
         pks = subject_pks(plan_pk)
         states = _states_of(pks)
+        publication = Publication.objects.filter(plan=plan_pk).first()
         built_from = changes.sources(
             plan=plan.revision,
             settings=settings,
+            cdn_place=publication.cdn_place if publication is not None else "",
             subjects={pk: states[pk].revision for pk in pks},
         )
-        torn = Publication.objects.filter(
-            plan=plan_pk, switching__isnull=False
-        ).exists()
+        torn = publication is not None and publication.switching is not None
         removals, switches, newest_version = _counters()
-        built = None if full or torn else _built_upon(plan, built_from)
+        built = None
+        if publication is not None and not (full or torn):
+            built = _built_upon(publication, built_from)
         whole = [
             pk for pk in pks if built is None or states[pk].tree_revision > built[pk]
         ]
@@ -154,16 +156,15 @@ def _states_of(subject_pks: Collection[int]) -> dict[int, changes.SubjectRevisio
     return states
 
 
-def _built_upon(plan: AcademicPlan, now: changes.Sources) -> dict[int, int] | None:
+def _built_upon(
+    publication: Publication, now: changes.Sources
+) -> dict[int, int] | None:
     """The revision of each subject in a release to build upon; None for no such.
 
     It can when nothing but subjects' revisions differs, and what readers see is what
     the tables say.
     """
-    publication = Publication.objects.filter(
-        plan=plan, rolled_back_at__isnull=True
-    ).first()
-    if publication is None or not publication.built_from:
+    if publication.rolled_back_at is not None or not publication.built_from:
         return None
     then = publication.built_from
     if {**then, "subjects": None} != {**now, "subjects": None}:
@@ -171,7 +172,8 @@ def _built_upon(plan: AcademicPlan, now: changes.Sources) -> dict[int, int] | No
     built = dict(then["subjects"])
     if list(built) != [pk for pk, _revision in now["subjects"]]:
         return None
-    if staging.current_generation(plan.public_id) != publication.generation:
+    current = staging.current_generation(publication.plan_public_id)
+    if current != publication.generation:
         return None
     return built
 

@@ -79,6 +79,26 @@ def check(current: PublishingSettings | None = None) -> Result:
     return result
 
 
+_TESTED = frozenset(
+    field.attname
+    for field in PublishingSettings._meta.concrete_fields
+    if field.attname.startswith(("cdn_", "cloudflare_"))
+)
+
+
+def needs_test(before: PublishingSettings, after: PublishingSettings) -> bool:
+    """Whether saving ``after`` would send students or uploads to a CDN in a new way.
+
+    Turning the CDN off, or local fallback mode on, needs none: that is what helps when
+    the CDN does not answer.
+    """
+    if not after.cdn_enabled:
+        return False
+    if before.local_fallback_mode and not after.local_fallback_mode:
+        return True
+    return any(getattr(before, name) != getattr(after, name) for name in _TESTED)
+
+
 def _in_time(current: PublishingSettings) -> list[Step]:
     """The steps; where time runs out, those that were done, and one that says so.
 

@@ -34,7 +34,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
 from content.errors import MemoraError
-from publishing import alerts, content_urls, queue, upload_log
+from publishing import (
+    alerts,
+    content_urls,
+    destinations,
+    queue,
+    signals,
+    upload_log,
+)
 from publishing.cdn import purging, uploads, wanted
 from publishing.cdn.target import DistributionError, Held, Target
 from publishing.cdn.targets import Targets, targets_of
@@ -102,7 +109,33 @@ def distribute(*, even_resting: bool = False) -> bool:
             if failure is not None:
                 failed.add(publication.pk)
         upload_log.settle(_behind)
+    _note_whole_plans()
     return True
+
+
+def _note_whole_plans() -> None:
+    """Let the links of plans that the CDN has whole lead there.
+
+    A plan that was rolled back keeps the links it has until its next build. One query
+    where there is nothing to note.
+    """
+    current = PublishingSettings.get_solo()
+    place = destinations.public_place(current)
+    published = Publication.objects.filter(
+        plan__is_published=True, generation__isnull=False, rolled_back_at__isnull=True
+    )
+    plans = dict(published.exclude(cdn_place=place).values_list("pk", "plan_id"))
+    behind = _behind() if plans else None
+    if behind is None:
+        return
+    whole = {pk: plan_id for pk, plan_id in plans.items() if pk not in behind}
+    # Asked again: a rollback that has begun meanwhile must not be undone by a build.
+    rows = Publication.objects.filter(pk__in=whole, rolled_back_at__isnull=True)
+    if rows.update(cdn_place=place):
+        log.info("plans_on_cdn", plans=len(whole))
+        signals.plans_on_cdn.send(
+            sender=Publication, plan_ids=sorted(filter(None, whole.values()))
+        )
 
 
 def _behind() -> Collection[int] | None:

@@ -1,4 +1,5 @@
-"""The page of the publishing settings: secrets that only go in, and "Test connection"."""
+"""The page of the publishing settings: secrets that only go in, "Test connection", and
+no CDN in use that has not passed that test."""
 
 from typing import Any
 
@@ -41,6 +42,9 @@ class SecretField(forms.CharField):
 class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     """Every setting; a secret is entered, kept or forgotten, and never shown."""
 
+    tested: connection.Result | None = None
+    """What came of a test of these settings; None where none was needed."""
+
     cdn_access_key = SecretField(label=gettext_lazy("Access key id"))
     cdn_secret_key = SecretField(label=gettext_lazy("Secret access key"))
     cloudflare_token = SecretField(
@@ -74,7 +78,21 @@ class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
                 stored = ""
             kept = "" if forgets else getattr(self.instance, name)
             cleaned[name] = stored or kept
+        if self.tested is not None and not self.tested.ok:
+            self.add_error(None, ValidationError(_refusal(self.tested)))
         return cleaned
+
+
+def _refusal(tested: connection.Result) -> list[str]:
+    """Why the settings are not saved, and each step that failed."""
+    return [
+        _(
+            "The CDN did not pass the test, so nothing was saved. Correct what is "
+            "named here and enter new keys again; or turn off “use the CDN” to save "
+            "the settings for later."
+        ),
+        *(f"{step.name}: {step.said}" for step in tested.steps if not step.ok),
+    ]
 
 
 class PublishingSettingsAdmin(SingletonModelAdmin):
@@ -132,8 +150,32 @@ class PublishingSettingsAdmin(SingletonModelAdmin):
         return [own, *super().get_urls()]
 
     @method_decorator(sensitive_post_parameters(*PublishingSettings.SECRETS))
-    def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
-        return super().changeform_view(*args, **kwargs)
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """The page; what it is sent is tested first where that is needed.
+
+        The test asks other servers, so it comes before Django's transaction, which
+        would keep every other writer waiting.
+        """
+        if request.method == "POST" and self.has_change_permission(request):
+            request.tested_cdn = self._tested(request)  # type: ignore[attr-defined]
+        return super().changeform_view(request, *args, **kwargs)
+
+    def _tested(self, request: HttpRequest) -> connection.Result | None:
+        before, edited = PublishingSettings.get_solo(), PublishingSettings.get_solo()
+        form = self.get_form(request, edited)(request.POST, instance=edited)
+        if not form.is_valid() or not connection.needs_test(before, form.instance):
+            return None
+        return connection.check(form.instance)
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, *args, **kwargs)
+        form.tested = getattr(request, "tested_cdn", None)
+        return form
+
+    def save_model(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().save_model(request, *args, **kwargs)
+        if getattr(request, "tested_cdn", None) is not None:
+            messages.success(request, _("The CDN passed the test of its connection."))
 
     def test_connection(self, request: HttpRequest) -> HttpResponse:
         """Try the stored settings, and say step by step what came of it.

@@ -26,7 +26,7 @@ def begin() -> None:
     from publishing import secrets
     from publishing.building import builds
     from publishing.destinations import public_place
-    from publishing.models import PublishingSettings, UploadedDocument
+    from publishing.models import Publication, PublishingSettings
     from tests.players.app import PASSWORD
 
     plan = AcademicPlan.objects.create(
@@ -38,9 +38,7 @@ def begin() -> None:
     current.cdn_access_key = current.cdn_secret_key = secrets.encrypt("any")
     current.save()
     builds.build_plan(plan.pk)
-    UploadedDocument.objects.create(
-        target=public_place(current), path=_MANIFEST, sha256="a" * 64
-    )
+    Publication.objects.update(cdn_place=public_place(current))
     for email in PLAYERS:
         accounts.create_player(email, PASSWORD, plan=plan)
     User.objects.create_superuser(STAFF, PASSWORD)

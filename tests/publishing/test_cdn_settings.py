@@ -13,6 +13,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
+from django.db import connection as database
 from django.test import Client
 
 from players import roles
@@ -397,3 +398,127 @@ def test_an_access_key_from_before_is_encrypted_and_comes_back():
     assert PublishingSettings.get_solo().secret("cdn_access_key") == KEY_ID
     encrypt.decrypt_access_key(apps, None)
     assert PublishingSettings.get_solo().cdn_access_key == KEY_ID
+
+
+# --- Saving the page ------------------------------------------------------------------
+
+
+@pytest.fixture
+def sound(s3, wire):
+    """What to fill in for a CDN that passes the test."""
+    s3.client.put_bucket_policy(Bucket=PUBLIC, Policy=_policy(PUBLIC))
+    yield {
+        "cdn_enabled": "on",
+        "cdn_base_url": f"{s3.url}/{PUBLIC}",
+        "cdn_endpoint": wire.url,
+        "cdn_region": "us-east-1",
+        "cdn_path_style": "on",
+        "cdn_bucket": PUBLIC,
+        "cdn_private_bucket": PRIVATE,
+        "cdn_access_key": KEY_ID,
+        "cdn_secret_key": SECRET,
+    }
+    s3.client.delete_bucket_policy(Bucket=PUBLIC)
+
+
+def save(manager, without=(), **changes):
+    """Send the page with these changes, and without these ticks."""
+    sent = form(manager.get(PAGE), **changes)
+    return manager.post(PAGE, {k: v for k, v in sent.items() if k not in without})
+
+
+def test_a_cdn_that_passes_the_test_is_saved_and_said_so(manager, sound):
+    answer = save(manager, **sound)
+    assert answer.status_code == 302, answer.context["errors"]
+    assert PublishingSettings.get_solo().cdn_enabled
+    page = manager.get(PAGE)
+    texts = [str(message) for message in page.context["messages"]]
+    assert "The CDN passed the test of its connection." in texts
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("cdn_bucket", "no-such-bucket", "there is no bucket of that name"),
+        ("cdn_base_url", "https://no-such-host.invalid", "Nobody answers at"),
+        ("cdn_endpoint", "https://no-such-host.invalid", "nobody answers at"),
+    ],
+)
+def test_a_cdn_that_fails_the_test_is_not_saved(manager, sound, field, value, said):
+    answer = save(manager, **{**sound, field: value})
+    assert answer.status_code == 200
+    html = answer.content.decode()
+    assert "nothing was saved" in html
+    assert said in html
+    assert SECRET not in html
+    stored = PublishingSettings.get_solo()
+    assert (stored.cdn_enabled, stored.cdn_bucket, stored.cdn_secret_key) == (
+        False,
+        "",
+        "",
+    )
+
+
+def test_a_cdn_in_use_stays_as_it_is_when_new_settings_fail(manager, reachable):
+    answer = save(manager, cdn_bucket="no-such-bucket")
+    assert "nothing was saved" in answer.content.decode()
+    assert PublishingSettings.get_solo().cdn_bucket == PUBLIC
+
+
+def test_new_keys_of_a_cdn_in_use_are_tested(manager, reachable, wire):
+    assert save(manager, cdn_secret_key="another").status_code == 302
+    assert wire.requests
+
+
+def test_a_cdn_that_is_not_used_is_saved_for_later_without_a_test(manager, sound, wire):
+    assert save(manager, without=["cdn_enabled"], **sound).status_code == 302
+    stored = PublishingSettings.get_solo()
+    assert (stored.cdn_enabled, stored.cdn_bucket) == (False, PUBLIC)
+    assert wire.requests == []
+
+
+def test_other_settings_are_saved_while_the_cdn_does_not_answer(
+    manager, reachable, wire
+):
+    assert save(manager, batch_threshold="7").status_code == 302
+    assert wire.requests == []
+
+
+def test_what_helps_against_a_dead_cdn_needs_no_test(manager, reachable, wire):
+    wire.fault = lambda _method, _path: "reset"
+    assert save(manager, local_fallback_mode="on").status_code == 302
+    assert PublishingSettings.get_solo().local_fallback_mode
+    assert save(manager, without=["cdn_enabled"]).status_code == 302
+    assert not PublishingSettings.get_solo().cdn_enabled
+    assert wire.requests == []
+
+
+def test_students_are_not_led_back_to_a_dead_cdn(manager, reachable, wire):
+    reachable.local_fallback_mode = True
+    reachable.save()
+    wire.fault = lambda _method, _path: "reset"
+    answer = save(manager, without=["local_fallback_mode"])
+    assert "nothing was saved" in answer.content.decode()
+    assert PublishingSettings.get_solo().local_fallback_mode
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_waits_for_the_cdn(manager, sound, monkeypatch):
+    """It would keep every other writer of an SQLite database waiting."""
+    inside = []
+    check = connection.check
+
+    def watched(current):
+        inside.append(database.in_atomic_block)
+        return check(current)
+
+    monkeypatch.setattr(connection, "check", watched)
+    assert save(manager, **sound).status_code == 302
+    assert inside == [False]
+
+
+def test_somebody_who_may_not_save_tests_nothing(sound, wire):
+    browser = Client()
+    browser.force_login(person(roles.CONTENT_EDITORS))
+    assert browser.post(PAGE, sound).status_code == 403
+    assert wire.requests == []

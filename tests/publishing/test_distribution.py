@@ -16,13 +16,14 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan, OverrideAction
 from plans.services import add_subject, set_override
-from publishing import content_urls, tasks
+from publishing import changes, content_urls, tasks
 from publishing.building import builds, rollback
 from publishing.cdn import distribution, purging, verification
 from publishing.content_urls import get_content_url
 from publishing.local import staging
 from publishing.models import (
     Alert,
+    Publication,
     PublishedDocument,
     PublishingSettings,
     SyncLog,
@@ -60,6 +61,12 @@ def publish(plan) -> SyncLog:
     entry = builds.publish_plan(plan.pk, trigger="test")
     assert entry is not None, "nothing to publish"
     return entry
+
+
+def publish_linked(plan) -> None:
+    """Publish, and once more when the CDN has the plan: its links lead there then."""
+    publish(plan)
+    publish(plan)
 
 
 def edit(title: str = "Edited") -> None:
@@ -100,7 +107,7 @@ def test_leaves_go_first_and_the_manifest_last(wire, on, plan, open_math):
 
 
 def test_what_has_not_changed_is_not_sent_again(wire, on, plan, open_math):
-    publish(plan)
+    publish_linked(plan)
     wire.reset()
     AcademicPlan.touch([plan.pk])
     entry = publish(plan)
@@ -111,7 +118,7 @@ def test_what_has_not_changed_is_not_sent_again(wire, on, plan, open_math):
 def test_an_edit_of_a_stage_sends_one_lesson_and_what_names_it(
     s3, wire, on, plan, open_math
 ):
-    publish(plan)
+    publish_linked(plan)
     wire.reset()
     edit()
     publish(plan)
@@ -125,7 +132,8 @@ def test_an_edit_of_a_stage_sends_one_lesson_and_what_names_it(
 
 
 def test_links_lead_to_the_cdn(s3, on, plan, open_math):
-    publish(plan)
+    publish_linked(plan)
+    assert s3.objects() == local()
     manifest = release.read(MANIFEST)
     assert manifest["search_index_url"].startswith(f"{BASE_URL}/plans/PLAN-A/")
     topic = release.read(TOPIC)
@@ -133,9 +141,14 @@ def test_links_lead_to_the_cdn(s3, on, plan, open_math):
     assert get_content_url(MANIFEST) == f"{BASE_URL}/{MANIFEST}"
 
 
-def leads_to_the_cdn(path: str = MANIFEST) -> bool:
+def leads_to_the_cdn(lesson: str = "") -> bool:
+    """Whether a reader of the plan, or of a lesson's path, is sent to the CDN."""
     current = PublishingSettings.get_solo()
-    base_url = content_urls.base_url_of(path, current)
+    base_url = (
+        content_urls.base_url_of(lesson, current)
+        if lesson
+        else content_urls.plan_base_url("PLAN-A", current)
+    )
     assert base_url in (f"{BASE_URL}/", content_urls.local_base_url(current))
     return base_url == f"{BASE_URL}/"
 
@@ -175,12 +188,126 @@ def test_without_a_cdn_the_release_stays_here(s3, wire, plan):
     assert wire.counts() == {}
 
 
-def test_turning_the_cdn_on_builds_and_uploads_every_plan(s3, wire, plan, open_math):
+def linked_to_the_cdn() -> set[str]:
+    """The published files with a link to the CDN in them."""
+    return {path for path, data in local().items() if BASE_URL.encode() in data}
+
+
+def test_a_cdn_that_is_turned_on_is_filled_before_any_file_names_it(
+    s3, wire, plan, open_math
+):
+    publish(plan)
+    before = local()
+    turn_on(wire.url)
+    assert changes.pending() == {}, "nothing is built for a CDN that is empty"
+    distribution.distribute()
+    assert s3.objects() == local() == before
+    assert set(changes.pending()) == {plan.pk}
+    assert publish(plan).status == SyncStatus.SUCCESS
+    assert s3.objects() == local()
+    assert MANIFEST in linked_to_the_cdn()
+    assert changes.pending() == {}
+
+
+def test_no_file_names_a_cdn_that_takes_nothing(wire, plan, open_math):
+    turn_on(wire.url)
+    wire.fault = lambda _method, _path: "500"
+    publish(plan)
+    edit()
+    publish(plan)
+    assert linked_to_the_cdn() == set()
+
+
+def test_a_cdn_that_lacks_one_file_is_named_by_none(wire, plan, open_math):
+    turn_on(wire.url)
+    wire.fault = lambda method, path: (
+        "500" if method == "PUT" and path.endswith("manifest.json") else None
+    )
+    publish(plan)
+    assert changes.pending() == {}
+    wire.reset()
+    distribution.distribute(even_resting=True)
+    assert set(changes.pending()) == {plan.pk}
+
+
+def test_another_bucket_is_named_by_no_file_before_it_has_all(
+    s3, wire, on, plan, open_math
+):
+    publish_linked(plan)
+    wire.fault = lambda method, _path: "500" if method == "PUT" else None
+    on.cdn_bucket, on.cdn_private_bucket = PRIVATE, ""
+    on.save()
+    publish(plan)
+    assert linked_to_the_cdn() == set()
+    wire.reset()
+    distribution.distribute(even_resting=True)
+    publish(plan)
+    assert MANIFEST in linked_to_the_cdn()
+    assert s3.objects(PRIVATE) == local()
+
+
+def test_a_cdn_that_was_off_is_caught_up_before_it_is_named(wire, on, plan, open_math):
+    publish_linked(plan)
+    on.cdn_enabled = False
+    on.save()
+    edit()
+    publish(plan)
+    on.cdn_enabled = True
+    on.save()
+    assert (changes.pending(), leads_to_the_cdn()) == ({}, False)
+    distribution.distribute()
+    assert leads_to_the_cdn()
+    assert set(changes.pending()) == {plan.pk}
+
+
+def test_keys_that_fail_later_leave_links_where_the_plan_is(wire, on, plan, open_math):
+    publish_linked(plan)
+    wire.fault = lambda _method, _path: "500"
+    on.set_secret("cdn_secret_key", "another")
+    on.save()
+    edit()
+    publish(plan)
+    assert MANIFEST in linked_to_the_cdn()
+    assert leads_to_the_cdn(), "it has the release before"
+
+
+def test_a_plan_that_was_rolled_back_stays_so_when_the_cdn_has_it(
+    wire, plan, open_math
+):
+    publish(plan)
+    edit()
     publish(plan)
     turn_on(wire.url)
-    entry = publish(plan)
-    assert entry.status == SyncStatus.SUCCESS
-    assert s3.objects() == local()
+    rollback.make_current("PLAN-A", 1)
+    distribution.distribute()
+    assert changes.pending() == {}
+    assert not leads_to_the_cdn()
+    edit("Again")
+    publish(plan)
+    assert leads_to_the_cdn()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_is_woken_once_the_cdn_has_a_plan(
+    worker_starts, wire, plan, open_math
+):
+    turn_on(wire.url)
+    builds.build_plan(plan.pk)
+    worker_starts.clear()
+    distribution.distribute()
+    assert len(worker_starts) == 1
+    builds.build_plan(plan.pk)
+    distribution.distribute()
+    assert len(worker_starts) == 1
+
+
+def test_an_upgrade_keeps_the_links_of_plans_the_cdn_has(on, plan, other, open_math):
+    publish_linked(plan)
+    Publication.objects.update(cdn_place="")
+    assert set(changes.pending()) == {plan.pk, other.pk}
+    upgrade = import_module("publishing.migrations.0010_cdn_place_and_silence")
+    upgrade.note_plans_on_cdn(apps, None)
+    assert set(changes.pending()) == {other.pk}
 
 
 def test_fallback_mode_leads_links_here_and_keeps_the_cdn_up_to_date(
@@ -430,7 +557,7 @@ def test_what_becomes_gated_during_a_long_upload_does_not_wait_for_its_end(
     wire, plan, open_math, in_twos
 ):
     turn_on(wire.url)
-    publish(plan)
+    distribution.distribute()
     for lesson in Node.objects.filter(kind=Kind.LESSON):
         lesson.title = f"New {lesson.title}"
         lesson.save()
@@ -488,6 +615,8 @@ def test_only_what_changed_is_purged(purges, wire, plan, open_math):
     turn_on(wire.url, **purges.fields())
     publish(plan)
     assert purges.urls() == [], "nothing was there that a cache could have"
+    publish(plan)  # with links to the CDN
+    purges.purged.clear()
     edit()
     publish(plan)
     assert purges.urls() == [
@@ -516,7 +645,8 @@ def test_a_purge_that_fails_is_tried_again_and_holds_up_nothing(
     s3, purges, wire, plan, open_math, settings
 ):
     turn_on(wire.url, **purges.fields())
-    publish(plan)
+    publish_linked(plan)
+    purges.purged.clear()
     edit()
     purges.fail_with = 403
     entry = publish(plan)
@@ -602,7 +732,7 @@ def test_nothing_is_sent_inside_a_transaction(wire, plan, open_math):
     turn_on(wire.url)
     inside = []
     wire.before = lambda _method, _path: inside.append(connection.in_atomic_block)
-    assert publish(plan).status == SyncStatus.SUCCESS
+    assert distribution.distribute()
     assert inside
     assert not any(inside)
 

@@ -10,10 +10,10 @@ from content import folding
 from plans.models import AcademicPlan
 from players import roles
 from players.models import User
-from publishing import changes, queue
+from publishing import changes, destinations, queue
 from publishing.building import builds, rollback
 from publishing.format import search
-from publishing.models import PublishedDocument, PublishingSettings
+from publishing.models import Publication, PublishedDocument, PublishingSettings
 from publishing.pages import plan_page
 from publishing.signed import resigning
 from tests.publishing import release
@@ -142,8 +142,10 @@ def test_every_value_that_signs_is_a_setting():
     } >= resigning.SIGNED_WITH
 
 
-def test_the_cdn_in_use_makes_every_plan_wait(published):
-    turn_on("https://s3.example.org")
+def test_turning_the_cdn_on_makes_no_plan_wait_before_it_has_one(published):
+    current = turn_on("https://s3.example.org")
+    assert changes.pending() == {}
+    Publication.objects.update(cdn_place=destinations.public_place(current))
     assert set(changes.pending()) == {published.pk}
 
 
