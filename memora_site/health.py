@@ -18,6 +18,7 @@ import structlog
 from django.conf import settings
 from django.db import connections
 from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -27,6 +28,7 @@ from redis.retry import Retry
 
 from memora_site.celery import app as celery_app
 from publishing.models import PublishingSettings
+from publishing.watch import silence
 
 log = structlog.get_logger(__name__)
 
@@ -61,9 +63,13 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """200 when every check passes, else 503; each with ``ok`` and ``why``."""
-    results = run(CHECKS)
-    ok = all(why is None for why in results.values())
+    """200 when every check passes, else 503; each with ``ok`` and ``why``.
+
+    What `ADVICE` finds is said, too, and fails nothing: this server can serve students
+    without it.
+    """
+    results = run(CHECKS | ADVICE)
+    ok = all(results[name] is None for name in CHECKS)
     body = {
         "ok": ok,
         "checks": {
@@ -202,6 +208,20 @@ def check_publishing() -> None:
         raise NotReady(gettext_lazy("The content root cannot be written."))
 
 
+def check_workers() -> None:
+    """A worker reports, and does what beat sends."""
+    found = silence.fault(timezone.now())
+    if found is not None:
+        raise NotReady(_SILENT[found])
+
+
+_SILENT = {
+    silence.Fault.REDIS: gettext_lazy("Redis does not answer."),
+    silence.Fault.WORKER: gettext_lazy("No worker is running."),
+    silence.Fault.BEAT: gettext_lazy("Beat is not running."),
+}
+
+
 def _least_free_percent() -> int:
     """The operators' line; the default where the database cannot say."""
     field = PublishingSettings._meta.get_field("min_free_disk_percent")
@@ -223,3 +243,5 @@ CHECKS: dict[str, Callable[[], None]] = {
     "disk": check_disk,
     "publishing": check_publishing,
 }
+ADVICE: dict[str, Callable[[], None]] = {"workers": check_workers}
+"""Checks that do not decide whether this server is ready."""

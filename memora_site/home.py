@@ -22,6 +22,7 @@ from content.searching import has_words
 from memora_site import health
 from plans.models import AcademicPlan
 from publishing.pages.dashboard_pages import headlines
+from publishing.pages.wording import fault_in_words
 from publishing.watch import dashboard, schedule
 
 _RECENT = 8
@@ -71,6 +72,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "recent": recent(user.pk) if writes else [],
         "facts": facts,
         "next_run": schedule.next_run(facts.now) if facts else None,
+        "fault": fault_in_words(facts.fault) if facts else "",
         "failures": [*facts.dead_letters, *facts.failed_uploads, *facts.failures]
         if facts
         else [],
@@ -133,6 +135,7 @@ def _checks() -> list[tuple[str, str | None]]:
         "broker": _("Queue of tasks"),
         "disk": _("Disk"),
         "publishing": _("Publishing"),
+        "workers": _("Worker and beat"),
     }
-    answers = health.run(health.CHECKS)
+    answers = health.run(health.CHECKS | health.ADVICE)
     return [(words.get(name, name), why) for name, why in answers.items()]

@@ -331,6 +331,8 @@ HEALTH_FAILURE_RATE = 0.2
 HEALTH_LEAST_FAILURES = 3
 HEALTH_SILENT_SECONDS = 180
 """A worker that has not reported for so long is silent."""
+HEALTH_WATCH_SECONDS = 60
+"""How often the web servers look whether worker and beat report; 0: never."""
 HEALTH_ORPHAN_GRACE = 6 * 3600
 """Seconds before a file without a reader may be deleted: longer than any build."""
 

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext as _, gettext_lazy, ngettext
+from django.utils.translation import gettext as _, gettext_lazy
 
 from content.badges import badge
 from content.parsing import as_key, is_key
@@ -27,7 +27,12 @@ from publishing.models import (
     SyncLog,
 )
 from publishing.pages import generation_pages
-from publishing.pages.asking import ask_to_retry, ask_worker
+from publishing.pages.asking import (
+    ask_to_retry,
+    ask_worker,
+    say_publishing,
+    say_trying,
+)
 from publishing.pages.plan_page import ReleasePages
 from publishing.pages.settings_admin import PublishingSettingsAdmin
 from publishing.pages.wording import (
@@ -103,10 +108,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
         for entry in entries:
             if not ask_to_retry(request, entry):
                 return
-        said = ngettext(
-            "Trying %(count)d run again.", "Trying %(count)d runs again.", len(entries)
-        )
-        messages.success(request, said % {"count": len(entries)})
+        say_trying(request, len(entries))
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("publishing.change_synclog")
@@ -394,12 +396,7 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
                 return
             started += 1
         if started:
-            said = ngettext(
-                "Publishing %(count)d plan. The sync log shows how it goes.",
-                "Publishing %(count)d plans. The sync log shows how they go.",
-                started,
-            )
-            messages.success(request, said % {"count": started})
+            say_publishing(request, started)
 
     def has_publish_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("plans.change_academicplan")

@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 PENDING_KEY = "cdn_export:pending_plans"
 HEARTBEAT_KEY = "cdn_export:heartbeat"
 WORKER_KEY = "cdn_export:worker"
+WATCHED_SINCE_KEY = "cdn_export:watched_since"
+WATCH_TURN_KEY = "cdn_export:watch_turn"
 DISTRIBUTION_LOCK = "cdn_export:distribution"
 _LOCK_SECONDS = 60.0
 _RENEW_SECONDS = 15.0
@@ -111,11 +113,46 @@ def _sign(times: dict[str, float]) -> None:
 
 def last_signs() -> Signs:
     """When worker and beat were last heard of. One round trip."""
+    return read_signs() or Signs(None, None)
+
+
+def read_signs() -> Signs | None:
+    """As `last_signs`; None when Redis does not answer. One round trip."""
     try:
-        found = _client().mget(WORKER_KEY, HEARTBEAT_KEY)
+        return _signs(_client().mget(WORKER_KEY, HEARTBEAT_KEY))
     except RedisError as error:
         log.warning("heartbeat_unread", error=type(error).__name__)
-        return Signs(None, None)
+        return None
+
+
+def watched_signs(unix_time: float) -> Signs | None:
+    """As `read_signs`, but a sign that is missing counts from the first time of asking.
+
+    A Redis that has lost its keys has lost the signs, too; worker and beat then have as
+    long to report as one whose last sign was just now. None when Redis does not answer.
+    """
+    pipeline = _client().pipeline(transaction=False)
+    pipeline.set(WATCHED_SINCE_KEY, repr(unix_time), nx=True)
+    pipeline.mget(WATCHED_SINCE_KEY, WORKER_KEY, HEARTBEAT_KEY)
+    try:
+        since, *found = pipeline.execute()[1]
+    except RedisError as error:
+        log.warning("heartbeat_unread", error=type(error).__name__)
+        return None
+    signs = _signs(found)
+    return Signs(*(float(since) if sign is None else sign for sign in signs))
+
+
+def take_watch_turn(seconds: int) -> bool:
+    """Whether nobody has taken this turn in the last ``seconds``; False without Redis."""
+    try:
+        return bool(_client().set(WATCH_TURN_KEY, "1", nx=True, ex=seconds))
+    except RedisError as error:
+        log.warning("watch_turn_lost", error=type(error).__name__)
+        return False
+
+
+def _signs(found: Iterable[bytes | str | None]) -> Signs:
     return Signs(*(float(time) if time else None for time in found))
 
 

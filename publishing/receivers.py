@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from django.core.signals import request_finished
 from django.db import transaction
 from django.dispatch import receiver
 from kombu.exceptions import OperationalError
@@ -16,10 +17,11 @@ from plans.models import AcademicPlan
 from plans.queries import plans_of_subjects
 from plans.signals import plans_changed
 from publishing import changes, queue
-from publishing.models import PublishingSettings
-from publishing.signals import settings_changed
+from publishing.models import Publication, PublishingSettings
+from publishing.signals import plans_on_cdn, settings_changed
 from publishing.signed import resigning
 from publishing.tasks import process_pending
+from publishing.watch import silence
 
 log = structlog.get_logger(__name__)
 
@@ -77,9 +79,24 @@ def _settings_changed(fields: frozenset[str], **_kwargs: Any) -> None:
     """Links and signatures inside published files follow the settings."""
     if fields & resigning.SIGNED_WITH:
         resigning.forget_signatures()
+    if fields & {"cdn_enabled", "cdn_endpoint", "cdn_bucket"}:
+        # A place that is not in use falls behind; the next distribution finds out.
+        Publication.objects.exclude(cdn_place="").update(cdn_place="")
     published = AcademicPlan.objects.filter(is_published=True)
     plan_ids = list(published.values_list("pk", flat=True))
     _after_commit(_that_differ, plan_ids, at_once=False)
+
+
+@receiver(plans_on_cdn)
+def _plans_on_cdn(plan_ids: list[int], **_kwargs: Any) -> None:
+    """Their links may lead to the CDN now."""
+    _after_commit(_themselves, plan_ids, at_once=True)
+
+
+@receiver(request_finished)
+def _request_finished(**_kwargs: Any) -> None:
+    """The client has its answer: look whether the worker lives."""
+    silence.look_now_and_then()
 
 
 def wake(plan_ids: list[int], *, at_once: bool = False) -> None:

@@ -11,7 +11,7 @@ from publishing.building import builds
 from publishing.cdn import distribution
 from publishing.local import collection, disk, release
 from publishing.signed import resigning
-from publishing.watch import health, status
+from publishing.watch import health, silence, status
 
 
 @shared_task
@@ -61,6 +61,7 @@ def settle_gates() -> None:
 def heartbeat() -> None:
     """Say that beat sends work and a worker does it; every minute."""
     queue.beat_lives(time.time())
+    silence.look(timezone.now())
 
 
 @shared_task

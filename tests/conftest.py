@@ -76,5 +76,7 @@ def _fresh_world(redis_client: redis.Redis, tmp_path: Path, settings) -> None:
     settings.LANGUAGE_CODE = "en"
     # Whatever a demo of this checkout has left in its state.
     settings.SITE_URL = "http://127.0.0.1:8000"
+    # No test's request looks whether a worker runs, unless the test is about that.
+    settings.HEALTH_WATCH_SECONDS = 0
     # The servers that stand for a CDN listen here.
     settings.PRIVATE_HOSTS = ["127.0.0.1"]

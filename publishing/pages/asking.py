@@ -4,12 +4,15 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
+from django.utils import timezone
+from django.utils.translation import gettext as _, ngettext
 from kombu.exceptions import OperationalError
 
 from publishing import sync_log
 from publishing.models import SyncLog, SyncStep
 from publishing.tasks import distribute, publish_plan
+from publishing.watch import silence
+from publishing.watch.silence import Fault
 
 
 def ask_worker(request: HttpRequest, task: Any, *args: object) -> bool:
@@ -34,3 +37,40 @@ def ask_to_retry(request: HttpRequest, entry: SyncLog) -> bool:
     if entry.step == SyncStep.UPLOAD:
         return ask_worker(request, distribute)
     return ask_worker(request, publish_plan, entry.plan_id, "retry")
+
+
+def say_publishing(request: HttpRequest, count: int) -> None:
+    """Say that so many plans were handed to a worker, or that no worker is there."""
+    said = ngettext(
+        "Publishing %(count)d plan. The sync log shows how it goes.",
+        "Publishing %(count)d plans. The sync log shows how they go.",
+        count,
+    )
+    queued = ngettext(
+        "%(count)d plan is queued. No worker is running: it is published once one runs.",
+        "%(count)d plans are queued. No worker is running: they are published once one "
+        "runs.",
+        count,
+    )
+    _say(request, said % {"count": count}, queued % {"count": count})
+
+
+def say_trying(request: HttpRequest, count: int) -> None:
+    """Say that so many runs were handed to a worker, or that no worker is there."""
+    said = ngettext(
+        "Trying %(count)d run again.", "Trying %(count)d runs again.", count
+    )
+    queued = ngettext(
+        "%(count)d run is queued. No worker is running: it is tried again once one runs.",
+        "%(count)d runs are queued. No worker is running: they are tried again once one "
+        "runs.",
+        count,
+    )
+    _say(request, said % {"count": count}, queued % {"count": count})
+
+
+def _say(request: HttpRequest, started: str, queued: str) -> None:
+    if silence.fault(timezone.now()) in (Fault.WORKER, Fault.REDIS):
+        messages.warning(request, queued)
+    else:
+        messages.success(request, started)

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -22,7 +22,8 @@ from django.views.decorators.http import require_POST, require_safe
 from content.parsing import as_key
 from publishing import sync_log
 from publishing.models import SyncLog
-from publishing.pages.asking import ask_to_retry, ask_worker
+from publishing.pages.asking import ask_to_retry, ask_worker, say_trying
+from publishing.pages.wording import fault_in_words
 from publishing.tasks import process_pending
 from publishing.watch import dashboard
 from publishing.watch.dashboard import Dashboard, Hour
@@ -93,7 +94,7 @@ def retry(request: HttpRequest) -> HttpResponse:
     if not sync_log.can_retry(entry):
         raise Http404
     if ask_to_retry(request, entry):
-        _say_trying(request, 1)
+        say_trying(request, 1)
     return HttpResponseRedirect(reverse("admin:publishing_dashboard"))
 
 
@@ -103,20 +104,13 @@ def retry_all(request: HttpRequest) -> HttpResponse:
     _require_retry(request)
     count = sync_log.retry_all()
     if ask_worker(request, process_pending):
-        _say_trying(request, count)
+        say_trying(request, count)
     return HttpResponseRedirect(reverse("admin:publishing_dashboard"))
 
 
 def _require_retry(request: HttpRequest) -> None:
     if not request.user.has_perm("publishing.change_synclog"):
         raise PermissionDenied
-
-
-def _say_trying(request: HttpRequest, count: int) -> None:
-    said = ngettext(
-        "Trying %(count)d run again.", "Trying %(count)d runs again.", count
-    )
-    messages.success(request, said % {"count": count})
 
 
 # --- What the fragment shows ----------------------------------------------------------
@@ -205,12 +199,8 @@ def _outcomes(found: Dashboard) -> dict[str, int]:
 def headlines(found: Dashboard) -> list[dict[str, Any]]:
     """What to know at one glance, the worst first; each with shape, tone and words."""
     lines = []
-    if not found.redis_answers:
-        lines.append(("!", "failed", _("Redis does not answer: nothing is started.")))
-    elif not found.queue.worker_is_alive:
-        lines.append(("!", "failed", _("The worker is silent.")))
-    elif not found.queue.beat_is_alive:
-        lines.append(("!", "failed", _("Beat is silent.")))
+    if found.fault is not None:
+        lines.append(("!", "failed", fault_in_words(found.fault)))
     if found.disk is not None and found.disk.is_low:
         lines.append(("!", "failed", _("The disk is nearly full: publishing pauses.")))
     if count := len(found.dead_letters):

@@ -27,7 +27,8 @@ from publishing import changes
 from publishing.building import upcoming
 from publishing.format.validation import InvalidDocumentError
 from publishing.models import Publication, SyncLog, SyncStatus
-from publishing.watch import schedule
+from publishing.pages.wording import fault_in_words
+from publishing.watch import schedule, silence
 
 _UNFINISHED = (
     SyncStatus.QUEUED,
@@ -110,8 +111,12 @@ def _differing(built: changes.Sources, now: changes.Sources) -> list[str]:
     gone = before.keys() - {pk for pk, _revision in now["subjects"]}
     if built.get("plan") != now["plan"] or gone:
         named.append(_("this plan"))
-    if built.get("settings") != now["settings"]:
-        named.append(_("the publishing settings"))
+    then = built.get("settings") or {}
+    if then != now["settings"]:
+        only_base = {**then, "base_url": now["settings"]["base_url"]} == now["settings"]
+        named.append(
+            _("where students read it") if only_base else _("the publishing settings")
+        )
     if built.get("search_folding") != now["search_folding"]:
         named.append(_("the rules of the search"))
     return named
@@ -156,6 +161,7 @@ def head(
         "may_publish": may_publish,
         "may_see_releases": user.has_perm("publishing.view_publication"),
         "may_see_log": user.has_perm("publishing.view_synclog"),
+        "fault": fault_in_words(silence.fault(now)),
         "minutes": math.ceil((schedule.next_run(now) - now) / timedelta(minutes=1)),
         "preview_url": _preview_url(plan),
     }

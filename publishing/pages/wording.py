@@ -1,6 +1,7 @@
 """Runs and releases in words, for the pages of the admin."""
 
 from django.template.defaultfilters import filesizeformat
+from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy, ngettext
@@ -8,6 +9,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from content.badges import Tone, badge
 from publishing.models import SyncLog, SyncStatus, SyncStep
 from publishing.templatetags.publishing import seconds
+from publishing.watch.silence import Fault
 
 _LOOKS: dict[str, tuple[str, Tone]] = {
     SyncStatus.QUEUED: ("⟳", "waiting"),
@@ -30,6 +32,22 @@ _TRIGGERS = {
     SyncLog.ROLLBACK: gettext_lazy("going back"),
     SyncLog.WITHDRAWAL: gettext_lazy("deleted or unpublished"),
 }
+
+
+_FAULTS: dict[Fault, Promise] = {
+    Fault.REDIS: gettext_lazy("Redis does not answer: nothing is started."),
+    Fault.WORKER: gettext_lazy(
+        "No worker is running: what waits is published once one runs."
+    ),
+    Fault.BEAT: gettext_lazy(
+        "Beat is not running: what waits is published only by “Publish now”."
+    ),
+}
+
+
+def fault_in_words(fault: Fault | None) -> str:
+    """Why what waits is not published by itself; "" where nothing is wrong."""
+    return "" if fault is None else str(_FAULTS[fault])
 
 
 def asked_by(entry: SyncLog) -> str:

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from content.models import Node
 from plans.models import AcademicPlan
-from publishing import content_urls, queue, sync_log
+from publishing import content_urls, sync_log
 from publishing.local import staging
 from publishing.models import (
     Alert,
@@ -33,7 +33,7 @@ from publishing.models import (
     SyncStatus,
     SyncStep,
 )
-from publishing.watch import status
+from publishing.watch import silence, status
 from publishing.watch.status import QueueStatus, Run
 
 HOURS = 24
@@ -211,7 +211,12 @@ class Dashboard:
     """In the last 24 hours; None while the CDN is off."""
     health: HealthReport | None
     alerts: tuple[Alert, ...]
-    redis_answers: bool
+    fault: silence.Fault | None
+    """Why what waits is not published by itself."""
+
+    @property
+    def redis_answers(self) -> bool:
+        return self.fault is not silence.Fault.REDIS
 
     @property
     def oldest_wait(self) -> datetime | None:
@@ -257,7 +262,7 @@ def look(now: datetime | None = None) -> Dashboard:
         uploaded=_uploaded(now) if current.cdn_enabled else None,
         health=HealthReport.objects.filter(plans=[]).first(),
         alerts=tuple(Alert.objects.filter(open_key__isnull=False)),
-        redis_answers=queue.answers(),
+        fault=silence.fault(now),
     )
 
 

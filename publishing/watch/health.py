@@ -29,7 +29,7 @@ from publishing.models import (
     Publication,
     PublishingSettings,
 )
-from publishing.watch import inspection, status
+from publishing.watch import inspection, silence, status
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +49,9 @@ _FILE_KINDS = frozenset(
     }
 )
 _DAMAGE = frozenset({FaultKind.MISSING, FaultKind.CORRUPT})
+_WITH_OWN_ALERT = frozenset(
+    {FaultKind.DISK_LOW, FaultKind.CDN_DIFFERS, FaultKind.SILENT}
+)
 _FILES, _SERVICE, _CDN = "files", "service", "cdn"
 _MESSAGES = {
     _FILES: gettext_lazy(
@@ -350,7 +353,7 @@ def _store(current: inspection.Check, facts: Facts) -> HealthReport:
 def _alert(current: inspection.Check, report: HealthReport) -> None:
     """Raise or resolve, as far as this check can tell.
 
-    Orphans harm nobody, and the disk and dead letters have alerts of their own.
+    Orphans harm nobody, and `_WITH_OWN_ALERT` and dead letters have alerts of their own.
     """
     left = [found for found in current.found if not found.repaired]
     files = [
@@ -361,11 +364,12 @@ def _alert(current: inspection.Check, report: HealthReport) -> None:
     service = [
         found
         for found in left
-        if found.kind not in _FILE_KINDS
-        and found.kind not in (FaultKind.DISK_LOW, FaultKind.CDN_DIFFERS)
+        if found.kind not in _FILE_KINDS and found.kind not in _WITH_OWN_ALERT
     ]
     on_cdn = [found for found in left if found.kind is FaultKind.CDN_DIFFERS]
     everything = current.is_about_everything
+    if everything:
+        silence.look(current.now)
     _raise_or_resolve(_FILES, files, may_resolve=everything and current.full)
     _raise_or_resolve(_SERVICE, service, may_resolve=everything)
     _raise_or_resolve(_CDN, on_cdn, may_resolve=everything and current.full)

@@ -1,5 +1,7 @@
 """The cast of the admin's tests: people of each role, and something to work on."""
 
+import time
+
 import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
@@ -12,8 +14,15 @@ from plans.models import AcademicPlan
 from players import roles
 from players.models import User
 from players.services import accounts
+from publishing import queue
 
 TEXT = {"format": "markdown", "body": "Read this."}
+
+
+@pytest.fixture
+def worker_runs() -> None:
+    """Worker and beat have reported just now."""
+    queue.beat_lives(time.time())
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The plan's page: its state, its content with who gets what and why, what will change."""
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
 from plans import services as plan_services, tree_pages
 from plans.models import AcademicPlan, PlanOverride
+from publishing import queue
 from publishing.building import builds, rollback, upcoming
 from publishing.models import Publication, SyncLog
 from publishing.pages import plan_page
@@ -483,7 +485,9 @@ def test_a_subject_without_lessons_is_named(browser, plan):
 # --- The state line ---------------------------------------------------------
 
 
-def test_the_state_line_counts_what_waits_and_names_where(browser, plan, maths):
+def test_the_state_line_counts_what_waits_and_names_where(
+    browser, plan, maths, worker_runs
+):
     assert "Never published." in text_of(browser.get(change_url(plan)))
     builds.publish_plan(plan.pk)
     assert "Up to date" in text_of(browser.get(change_url(plan)))
@@ -498,6 +502,36 @@ def test_the_state_line_counts_what_waits_and_names_where(browser, plan, maths):
     page = text_of(browser.get(change_url(plan)))
     assert "3 changes wait" in page
     assert re.search(r"next run within [1-5] minute", page)
+
+
+def test_without_a_worker_the_page_promises_no_run(browser, plan):
+    page = text_of(browser.get(change_url(plan)))
+    assert "No worker is running: what waits is published once one runs." in page
+    assert "next run" not in page
+
+
+def test_without_beat_the_page_names_publish_now(browser, plan):
+    queue.worker_lives(time.time())
+    page = text_of(browser.get(change_url(plan)))
+    assert "Beat is not running" in page
+    assert "next run" not in page
+
+
+def test_without_redis_the_page_promises_no_run(browser, plan, settings):
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    page = text_of(browser.get(change_url(plan)))
+    assert "Redis does not answer: nothing is started." in page
+    assert "next run" not in page
+
+
+def test_without_a_worker_publish_now_says_that_the_plan_is_queued(
+    browser, plan, monkeypatch
+):
+    monkeypatch.setattr("publishing.tasks.publish_plan.delay", lambda *_args: None)
+    url = reverse("admin:publishing_publish_plan", args=[plan.pk])
+    assert messages_of(browser.post(url, follow=True)) == [
+        "1 plan is queued. No worker is running: it is published once one runs."
+    ]
 
 
 def test_the_last_build_and_the_last_runs_say_how_long_they_took(browser, plan):
@@ -516,7 +550,7 @@ def test_the_next_run_is_when_beat_is_due():
     assert schedule.next_run(NOW.replace(minute=55)) == NOW + timedelta(hours=1)
 
 
-def test_publish_now_on_the_page_publishes(browser, plan):
+def test_publish_now_on_the_page_publishes(browser, plan, worker_runs):
     url = reverse("admin:publishing_publish_plan", args=[plan.pk])
     page = browser.post(url, follow=True)
     assert "Publishing 1 plan" in messages_of(page)[0]
@@ -545,7 +579,7 @@ def test_after_a_rollback_page_and_list_say_so(browser, rolled_back):
         assert "Up to date" not in page
 
 
-def test_after_a_rollback_publish_now_publishes(browser, rolled_back):
+def test_after_a_rollback_publish_now_publishes(browser, rolled_back, worker_runs):
     url = reverse("admin:publishing_publish_plan", args=[rolled_back.pk])
     button = re.search(
         r"<button[^>]*>Publish now",

@@ -184,7 +184,7 @@ def test_a_lesson_is_no_subject_of_a_plan(browser, plan, maths):
     assert ("plan_subjects", 0, "subject") in errors_of(page)
 
 
-def test_publish_now_publishes_and_the_page_says_so(browser, plan):
+def test_publish_now_publishes_and_the_page_says_so(browser, plan, worker_runs):
     assert "Waiting to publish" in browser.get(PLANS).content.decode()
     page = browser.post(
         PLANS,
@@ -207,7 +207,9 @@ def test_publish_now_leaves_drafts_out_and_names_them(browser, plan):
     assert not SyncLog.objects.exists()
 
 
-def test_a_dead_letter_is_tried_again_by_who_may(browser, client_of, support, plan):
+def test_a_dead_letter_is_tried_again_by_who_may(
+    browser, client_of, support, plan, worker_runs
+):
     log = reverse("admin:publishing_synclog_changelist")
     entry = SyncLog.objects.create(
         plan=plan,

@@ -1,12 +1,14 @@
 """``/healthz`` and ``/readyz``: honest, quick, without secrets."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from django.test import Client
 
 from memora_site import health
+from publishing import queue
 from publishing.models import PublishingSettings
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -20,6 +22,7 @@ def ready(settings) -> None:
     if settings.REDIS_URL.startswith("unix://"):
         path = settings.REDIS_URL.removeprefix("unix://").partition("?")[0]
         settings.CELERY_BROKER_URL = f"redis+socket://{path}?virtual_host=0"
+    queue.beat_lives(time.time())
 
 
 @pytest.fixture
@@ -45,7 +48,14 @@ def test_readyz_is_ok_when_every_check_passes(client: Client, ready):
         "ok": True,
         "checks": {
             name: {"ok": True}
-            for name in ("database", "redis", "broker", "disk", "publishing")
+            for name in (
+                "database",
+                "redis",
+                "broker",
+                "disk",
+                "publishing",
+                "workers",
+            )
         },
     }
     assert response.status_code == 200
@@ -65,7 +75,28 @@ def failed(client: Client) -> dict[str, str]:
 def test_a_redis_that_is_down_is_a_503_in_words(client: Client, ready, settings):
     settings.REDIS_URL = "redis://user:hunter2@127.0.0.1:1/0"
 
-    assert failed(client) == {"redis": "Redis does not answer."}
+    assert failed(client) == {
+        "redis": "Redis does not answer.",
+        "workers": "Redis does not answer.",
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_beat", [False, True])
+def test_a_silent_worker_is_said_and_fails_nothing(
+    client: Client, ready, redis_client, is_beat
+):
+    """Students read and learn without it: a load balancer must not take us out."""
+    redis_client.flushdb()
+    if is_beat:
+        queue.worker_lives(time.time())
+    response = client.get("/readyz")
+    assert response.status_code == 200
+    body = response.json()
+    assert body["ok"] is True
+    why = "Beat is not running." if is_beat else "No worker is running."
+    assert body["checks"].pop("workers") == {"ok": False, "why": why}
+    assert all(check["ok"] for check in body["checks"].values())
 
 
 @pytest.mark.django_db

@@ -253,12 +253,12 @@ def test_the_page_tells_a_silent_beat_from_a_silent_worker(publisher):
     queue.worker_lives(time.time())
     page = publisher.get(PAGE).content.decode()
     assert "Start beat: nothing is done by the clock" in page
-    assert "Beat is silent." in page
+    assert "Beat is not running: what waits is published only by" in page
     queue.beat_lives(time.time())
     page = publisher.get(PAGE).content.decode()
     assert "Start the worker" not in page
     assert "Start beat" not in page
-    assert "is silent." not in page
+    assert "is not running" not in page
 
 
 def test_without_redis_the_rest_is_still_told(broken, settings):
@@ -430,6 +430,7 @@ def test_another_language_is_another_page(publisher, plan):
 
 
 def test_retry_builds_a_dead_plan_again(publisher, dead, plan):
+    queue.beat_lives(time.time())
     mend()
     PublishingSettings.get_solo()
     answer = publisher.post(f"{PAGE}retry/", {"entry": dead.pk}, follow=True)
@@ -437,7 +438,16 @@ def test_retry_builds_a_dead_plan_again(publisher, dead, plan):
     assert state_of(plan) == PlanState.UP_TO_DATE
 
 
+def test_retry_says_that_no_worker_is_running(publisher, dead, plan, monkeypatch):
+    monkeypatch.setattr("publishing.tasks.publish_plan.delay", lambda *_args: None)
+    answer = publisher.post(f"{PAGE}retry/", {"entry": dead.pk}, follow=True)
+    assert messages_of(answer) == [
+        "1 run is queued. No worker is running: it is tried again once one runs."
+    ]
+
+
 def test_retry_all_builds_every_dead_plan_again(publisher, dead, plan):
+    queue.beat_lives(time.time())
     mend()
     answer = publisher.post(f"{PAGE}retry-all/", follow=True)
     assert messages_of(answer) == ["Trying 1 run again."]
