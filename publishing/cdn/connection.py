@@ -20,6 +20,7 @@ import structlog
 import urllib3
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils import translation
 from django.utils.translation import gettext as _, pgettext
 
 from content.errors import MemoraError
@@ -109,16 +110,19 @@ def _in_time(current: PublishingSettings) -> list[Step]:
     steps: list[Step] = []
     done = Future[None]()
 
+    language = translation.get_language()
+
     def work() -> None:
         try:
-            for step in _steps(current):
-                steps.append(step)  # noqa: PERF402 - read while it grows
+            with translation.override(language):
+                for step in _steps(current):
+                    steps.append(step)  # noqa: PERF402 - read while it grows
         except Exception as error:  # noqa: BLE001 - raised again by who waits
             done.set_exception(error)
         else:
             done.set_result(None)
 
-    run = contextvars.copy_context().run  # with the reader's language
+    run = contextvars.copy_context().run  # with what log lines of this request carry
     threading.Thread(target=run, args=(work,), name="cdn-test", daemon=True).start()
     try:
         done.result(timeout=settings.CDN_TEST_SECONDS)

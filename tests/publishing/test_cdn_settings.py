@@ -183,6 +183,14 @@ def test_the_button_says_each_step(manager, reachable):
     assert len(texts) == 11
 
 
+def test_each_step_is_said_in_the_language_of_who_asks(manager, reachable):
+    manager.cookies["django_language"] = "ar"
+    answer = manager.post(TEST, follow=True)
+    texts = [str(message) for message in answer.context["messages"]]
+    assert len(texts) == 11
+    assert not any("works" in text for text in texts)
+
+
 def test_the_button_is_for_those_who_may_change_the_settings(reachable):
     browser = Client()
     browser.force_login(person(roles.CONTENT_EDITORS))
