@@ -24,12 +24,14 @@ BUCKET_STORAGE = "publishing.storages.BucketStorage"
 """The back end of ``STORAGES["cdn"]`` that is configured by the settings row."""
 
 
-_BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_BUCKET_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]*+\Z")
+_REGION = re.compile(r"\A[A-Za-z0-9-]++\Z")
+_ZONE = re.compile(r"\A[A-Za-z0-9]++\Z")
 _PARTS_OF_ADDRESSES = {
     "cdn_bucket": _BUCKET_NAME,
     "cdn_private_bucket": _BUCKET_NAME,
-    "cdn_region": re.compile(r"[A-Za-z0-9-]+"),
-    "cloudflare_zone": re.compile(r"[A-Za-z0-9]+"),
+    "cdn_region": _REGION,
+    "cloudflare_zone": _ZONE,
 }
 """What becomes a part of an address, and may not become another host or path."""
 
@@ -191,7 +193,7 @@ class PublishingSettings(SingletonModel):
                     "MEMORA_PRIVATE_HOSTS may be used without https."
                 )
         for name, allowed in _PARTS_OF_ADDRESSES.items():
-            if (typed := getattr(self, name)) and not allowed.fullmatch(typed):
+            if (typed := getattr(self, name)) and not allowed.match(typed):
                 faults[name] = _("There are characters in it that it cannot have.")
         if self.cdn_enabled:
             needed = ["cdn_base_url"]

@@ -15,7 +15,7 @@ from players.models import Enrollment, Entitlement, PlayerProfile
 from players.services import access, accounts
 from publishing.building import builds
 from publishing.destinations import public_place
-from publishing.models import PublishingSettings, UploadedDocument
+from publishing.models import Publication, PublishingSettings, UploadedDocument
 from publishing.signed import signing
 from publishing.structure import NotPublishedError
 from tests.factories.content import make_branch, make_stage
@@ -208,11 +208,12 @@ def test_the_app_is_sent_to_the_cdn_once_that_has_the_file(signed_in, lessons):
         return plan["base_url"], plan["manifest_url"], lesson_url
 
     assert found() == (here, here + manifest, here + lesson)
-    for path in (manifest, lesson):
-        UploadedDocument.objects.create(
-            target=public_place(current), path=path, sha256="a" * 64
-        )
+    UploadedDocument.objects.create(
+        target=public_place(current), path=lesson, sha256="a" * 64
+    )
     there = f"{BASE_URL}/"
+    assert found() == (here, here + manifest, there + lesson)
+    Publication.objects.update(cdn_place=public_place(current))
     assert found() == (there, there + manifest, there + lesson)
 
 

@@ -31,14 +31,14 @@ def queries_of(action) -> int:
     return len(captured)
 
 
-def test_reading_a_plan_takes_fourteen_queries_at_any_size():
+def test_reading_a_plan_takes_thirteen_queries_at_any_size():
     PublishingSettings.get_solo()
     small, large = plan_of("SMALL", lessons=2), plan_of("LARGE", lessons=20)
-    # The plan with its labels, settings, plan subjects, revisions, torn switches, the
-    # publication, overrides; the subject's root, nodes, numbers of stages
+    # The plan with its labels, settings, plan subjects, revisions, the publication,
+    # overrides; the subject's root, nodes, numbers of stages
     # and stages; published documents, lessons open elsewhere, the removals counter.
     counts = {queries_of(lambda: snapshot.take(plan.pk)) for plan in (small, large)}  # noqa: B023
-    assert counts == {14}
+    assert counts == {13}
 
 
 def test_a_build_reads_nothing_of_plans_that_have_other_subjects():
