@@ -99,6 +99,7 @@ def test_what_did_not_change_is_not_touched(plan, board):
 
 
 def test_a_failure_appears_and_its_retry_works(plan, board):
+    queue.beat_lives(2_000_000_000)
     builds.publish_plan(plan.pk)
     spoil()
     builds.publish_plan(plan.pk)
