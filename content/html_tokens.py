@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _HTML = (
     "a abbr acronym address applet area article aside audio b base basefont bdi bdo big "
@@ -88,8 +89,7 @@ _CLOSING = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of HTML: text (``name`` is ""), or a start or an end tag."""
 
     source: str
@@ -99,6 +99,8 @@ class Token:
 
     def attribute_values(self) -> list[tuple[str, str]]:
         """The attributes in order, names in lower case, values as they are written."""
+        if not self.attributes:
+            return []
         return [
             (name.lower(), double or single or bare)
             for name, double, single, bare in _ATTRIBUTES.findall(self.attributes)
@@ -170,8 +172,9 @@ def _markup(
     if html.startswith("<!--", at):
         end = ends.after(at + 4, "-->")
         return (end + 3 if end >= 0 else at), []
-    if declaration := _DECLARATION.match(html, at + 1):
-        return declaration.end(), []
+    if html[at + 1 : at + 2] in ("!", "?"):
+        declaration = _DECLARATION.match(html, at + 1)
+        return (declaration.end() if declaration else at), []
     return _element(html, at, ends, is_foreign=is_foreign)
 
 

@@ -101,8 +101,8 @@ def clean(html: str, *, embed: bool = False) -> Cleaned:
     """
     if len(html) > MAX_CHARACTERS:
         return Cleaned(html, excess=Excess.CHARACTERS)
-    if "<" not in html and "&" not in html:
-        return Cleaned(sanitise(html, embed=embed))
+    if html.count("<") <= MAX_DEPTH and sanitise(html, embed=embed) == html:
+        return Cleaned(html)  # the usual case: it was cleaned before
     before = list(tokens(html))
     if excess := _excess(size(before)):
         return Cleaned(html, excess=excess)

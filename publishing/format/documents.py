@@ -54,7 +54,7 @@ class PlanFacts:
     stream: str = ""
 
 
-_MANNER = 1
+_MANNER = 2  # `player_url` of videos' pages
 """Raised when lessons' files are made otherwise of the same content: all of them are
 made anew then."""
 
