@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 
 from content import rich_text, video_pages
 from content.fields import CanonicalJSONEncoder
-from content.folding import visible_text
-from content.json_faults import Fault, Path, make_validator
+from content.json_errors import Fault, Path, make_validator
 from content.rich_text import Excess
 from content.stage_types import SCHEMAS
+from core.folding import visible_text
 
 Absolute = Callable[[str], str]
 """What gives a path on this site, such as ``/media/a.png``, its host."""

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from content import kinds, locks, services
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind, SubjectState
-from content.numbering import Place, in_order, number
+from content.nested_sets import Place, in_order, number
 from content.queries import primary_keys
 from content.stage_configs import with_new_ids
 

@@ -16,16 +16,16 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from content import kinds
-from content.errors import CurriculumError
 from content.fields import (
     validate_color_code,
     validate_item_code,
     validate_public_id,
 )
-from content.folding import visible_text
-from content.json_faults import Fault, Path, make_validator, path_text, schema_faults
+from content.json_errors import Fault, Path, make_validator, path_text, schema_faults
 from content.kinds import Kind
 from content.stage_types import SCHEMAS
+from core.errors import CurriculumError
+from core.folding import visible_text
 
 FORMAT = "memora-curriculum/1"
 MAX_BYTES = 50 * 1024 * 1024

@@ -12,9 +12,9 @@ from django.db import models
 from django.db.models.fields.files import ImageFieldFile
 from django.utils.translation import gettext_lazy as _
 
-from content import pictures
-from content.folding import fold, visible_text
 from content.kinds import ID_MAX_LENGTH, IdProblem, id_problem
+from core import pictures
+from core.folding import fold, visible_text
 
 validate_color_code = RegexValidator(
     r"\A#[0-9A-Fa-f]{6}\Z", _("Write the colour as # and six hexadecimal digits.")
@@ -107,7 +107,7 @@ class PublicIdField(ExactCharField):
 
 
 class _Folded:
-    """What another text column says, as `content.folding` compares it.
+    """What another text column says, as `core.folding` compares it.
 
     Written with the row; `FoldingModel` and `FoldingQuerySet` keep it in step with the
     source where only some columns are written.
@@ -212,7 +212,7 @@ class FoldingModel:
 
 
 class PictureFormField(forms.ImageField):
-    """An upload that `content.pictures` accepts; the cleaned value is what it made."""
+    """An upload that `core.pictures` accepts; the cleaned value is what it made."""
 
     def to_python(self, data: Any) -> Any:
         file = forms.FileField.to_python(self, data)
@@ -226,7 +226,7 @@ class PictureFieldFile(ImageFieldFile):
         """Store ``content``; one that no form has cleaned is cleaned here.
 
         Raises:
-            ValidationError: it is no picture that `content.pictures` accepts.
+            ValidationError: it is no picture that `core.pictures` accepts.
         """
         if not isinstance(content, pictures.CleanPicture):
             content = pictures.clean(content)
@@ -235,7 +235,7 @@ class PictureFieldFile(ImageFieldFile):
 
 
 class PictureField(models.ImageField):
-    """An uploaded picture: every one of the project is cleaned by `content.pictures`."""
+    """An uploaded picture: every one of the project is cleaned by `core.pictures`."""
 
     attr_class = PictureFieldFile
 

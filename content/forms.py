@@ -9,8 +9,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from content import kinds
-from content.json_faults import Fault
-from content.json_limits import is_too_deep
+from content.json_errors import Fault
 from content.kinds import Kind
 from content.models import ACCESS_FIELDS, LessonStage, Node, SubjectState
 from content.stage_configs import (
@@ -19,6 +18,7 @@ from content.stage_configs import (
     clean_config,
     lesson_size_fault,
 )
+from core.json_limits import is_too_deep
 
 COMMON_FIELDS = ("title", "public_id", "description", "image", "color_code")
 NODE_FIELDS = (

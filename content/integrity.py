@@ -15,10 +15,10 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content import kinds, locks, places, services
+from content import kinds, locks, services, tree_updates
 from content.kinds import Kind
 from content.models import Node, SubjectState
-from content.numbering import Place, in_order, number
+from content.nested_sets import Place, in_order, number
 
 log = structlog.get_logger(__name__)
 
@@ -232,7 +232,7 @@ def repair() -> list[TreeFault]:
 def _repair_trees() -> None:
     forest = _Forest(_rows())
     current = {row.pk: row.place for row in forest.rows.values()}
-    places.write_places(
+    tree_updates.write_places(
         current, {row.pk: place for row, place in forest.expected_places()}
     )
     taken: set[int] = set()

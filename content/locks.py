@@ -13,8 +13,8 @@ from typing import TypeVar
 from django.db import InterfaceError, OperationalError, connection
 from django.utils.translation import gettext as _
 
-from content.errors import StructureError
 from content.models import Node, SubjectState, TreeLock
+from core.errors import StructureError
 
 Written = TypeVar("Written")
 

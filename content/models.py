@@ -18,7 +18,7 @@ from mptt.managers import TreeManager
 from mptt.models import MPTTModel, TreeForeignKey
 from mptt.querysets import TreeQuerySet
 
-from content import history, kinds, signals
+from content import kinds, signals
 from content.fields import (
     CanonicalJSONEncoder,
     FoldedField,
@@ -30,7 +30,8 @@ from content.fields import (
     validate_color_code,
     validate_item_code,
 )
-from content.json_faults import Fault
+from content.history import recording
+from content.json_errors import Fault
 from content.stage_configs import ConfigError, clean
 from content.stage_types import SCHEMAS, words
 
@@ -75,7 +76,7 @@ class TrackedQuerySet(FoldingQuerySet):
                 written = type(self)(self.model, using=self.db)
                 after = written.filter(pk__in=primary_keys)._changed()
                 self._touch(after - before)
-            history.record(self.model, primary_keys, history.CHANGED)
+            recording.record(self.model, primary_keys, recording.CHANGED)
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -91,7 +92,7 @@ class TrackedQuerySet(FoldingQuerySet):
             self._touch(before)
             created = super().bulk_create(rows, *args, **kwargs)
             self._touch({made.changes for made in created} - before)
-            history.record_created(created)
+            recording.record_created(created)
         return created
 
     def delete(self) -> tuple[int, dict[str, int]]:
@@ -132,7 +133,7 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
             )
             with transaction.atomic(using=self.db):
                 count = models.QuerySet.update(self, **kwargs)
-                history.record(self.model, primary_keys, history.CHANGED)
+                recording.record(self.model, primary_keys, recording.CHANGED)
             return count
         return super().update(**kwargs)
 
@@ -208,7 +209,7 @@ class Node(FoldingModel, MPTTModel):
     )
     title = TitleField(_("title"), max_length=255)
     title_folded = FoldedField("title")
-    """What searches compare with (`content.folding`)."""
+    """What searches compare with (`core.folding`)."""
     description = models.TextField(_("description"), blank=True)
     image = PictureField(_("image"), upload_to="images/", max_length=255, blank=True)
     color_code = models.CharField(
@@ -264,7 +265,7 @@ class Node(FoldingModel, MPTTModel):
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
     objects = NodeManager()
-    history = history.Records(
+    history = recording.Records(
         excluded_fields=[
             *("lft", "rght", "tree_id", "level"),
             *("stages_revision", "title_folded"),
@@ -529,7 +530,7 @@ class LessonStage(models.Model):
     is_skippable = models.BooleanField(_("may be skipped"), default=False)
 
     objects = StageQuerySet.as_manager()
-    history = history.Records()
+    history = recording.Records()
 
     _stored_config: dict[str, Any] | None = None
     losses: tuple[Fault, ...] = ()

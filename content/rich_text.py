@@ -15,7 +15,6 @@ from typing import Any
 
 import nh3
 
-from content.folding import visible_text
 from content.html_tokens import (
     Size,
     Token,
@@ -26,6 +25,7 @@ from content.html_tokens import (
     well_formed,
 )
 from content.video_pages import frame_address
+from core.folding import visible_text
 
 MAX_CHARACTERS = 1_000_000
 """As it is written. A schema's ``maxLength`` limits what is kept."""

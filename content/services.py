@@ -15,12 +15,13 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content import history, kinds, locks, places
-from content.errors import StructureError
+from content import kinds, locks, tree_updates
+from content.history import recording
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind, SubjectState
-from content.numbering import Move, rearranged
-from content.places import Spot
+from content.nested_sets import Move, rearranged
+from content.tree_updates import Spot
+from core.errors import StructureError
 
 _ROWS_PER_UPDATE = 500
 _BRANCHES_PER_QUERY = 100
@@ -237,7 +238,7 @@ def put(spots: Mapping[int, Spot], states: Mapping[int, SubjectState]) -> None:
     if entered:
         require_not_trashed(*(found[pk] for pk in entered))
     if all(spot.parent is None for spot in spots.values()):
-        if places.order_subjects(spots):
+        if tree_updates.order_subjects(spots):
             SubjectState.touch(spots)
         return
     runs = rearranged(_moves(spots, found))
@@ -253,11 +254,11 @@ def put(spots: Mapping[int, Spot], states: Mapping[int, SubjectState]) -> None:
         _count_on({subject_pk for subject_pk, _tree_id in coming}, states)
     for (subject_pk, _tree_id), strangers in coming.items():
         _rebind(strangers, states[subject_pk])
-    places.shift(runs)
+    tree_updates.shift(runs)
     for subject_pk, tree_id in coming:
-        places.gather(subject_pk, tree_id)
+        tree_updates.gather(subject_pk, tree_id)
     if entered:
-        places.adopt(entered)
+        tree_updates.adopt(entered)
     left = {found[pk].subject_pk for pk in spots}
     SubjectState.touch(left | {subject_pk for subject_pk, _tree_id in coming})
 
@@ -292,7 +293,7 @@ def _count_on(subject_pks: Set[int], states: Mapping[int, SubjectState]) -> None
 
 def _rebind(nodes: Iterable[Node], state: SubjectState) -> None:
     """Make the subtrees at ``nodes`` part of ``state``'s subject, with bits of its."""
-    branch = list(places.branches(nodes).order_by("tree_id", "lft"))
+    branch = list(tree_updates.branches(nodes).order_by("tree_id", "lft"))
     lessons = [found for found in branch if found.kind == NodeKind.LESSON]
     bit = take_bits(state, len(lessons))
     for found in branch:
@@ -382,7 +383,7 @@ def delete_nodes(*, nodes: Sequence[Node]) -> None:
     SubjectState.touch({node.subject_pk for node in tops}, at_once=True)
     for start in range(0, len(tops), _BRANCHES_PER_QUERY):
         _delete_rows(tops[start : start + _BRANCHES_PER_QUERY])
-    places.shift(
+    tree_updates.shift(
         rearranged(
             [Move(node.tree_id, node.lft, node.rght) for node in tops if node.level]
         )
@@ -390,8 +391,8 @@ def delete_nodes(*, nodes: Sequence[Node]) -> None:
 
 
 def _delete_rows(tops: Sequence[Node]) -> None:
-    inside = places.branches(tops)
-    with history.deleting(LessonStage.objects.filter(lesson__in=inside), inside):
+    inside = tree_updates.branches(tops)
+    with recording.deleting(LessonStage.objects.filter(lesson__in=inside), inside):
         # Deepest first: MariaDB checks foreign keys row by row, and Django's way
         # around that, clearing them before, is what the table's constraints forbid.
         for level in range(len(Kind) - 1, min(node.level for node in tops) - 1, -1):

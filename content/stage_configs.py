@@ -15,16 +15,11 @@ import jsonschema_rs
 import orjson
 from django.utils.translation import gettext as _
 
-from content import config_texts, json_limits, kinds, video_pages
-from content.folding import visible_text
-from content.json_faults import (
-    Fault,
-    Path,
-    make_validator,
-    path_text,
-    schema_faults,
-)
+from content import config_texts, kinds, video_pages
+from content.json_errors import Fault, Path, make_validator, path_text, schema_faults
 from content.stage_types import SCHEMAS
+from core import json_limits
+from core.folding import visible_text
 
 Config = dict[str, Any]
 

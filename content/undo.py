@@ -16,9 +16,9 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from content import locks, services
-from content.errors import StructureError
 from content.models import Node, SubjectState
-from content.places import Spot
+from content.tree_updates import Spot
+from core.errors import StructureError
 
 _SALT = "content.undo"
 _MAX_AGE_SECONDS = 60 * 60

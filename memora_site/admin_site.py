@@ -101,8 +101,8 @@ class MemoraAdminSite(admin.AdminSite):
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Every page and door goes through here: a lost race is run again, and a
         method that it does not take is refused in words."""
+        from memora_site.conflict_retry import run_again
         from memora_site.error_views import with_words
-        from memora_site.lost_races import run_again
 
         return super().admin_view(with_words(run_again(view)), cacheable)
 
@@ -156,18 +156,18 @@ class MemoraAdminSite(admin.AdminSite):
     def get_urls(self) -> list[Any]:
         """With the pages that belong to no model."""
         # Pages know models, which are not there yet when this module is read.
-        from content import exchange_pages
-        from publishing.pages import dashboard_pages, preview_pages, upload_pages
+        from content import import_export_views
+        from publishing.admin_views import dashboard_views, preview_views, upload_views
 
-        pages = (dashboard_pages, exchange_pages, preview_pages, upload_pages)
+        pages = (dashboard_views, import_export_views, preview_views, upload_views)
         own = [url for module in pages for url in module.urls(self)]
         return [*own, *super().get_urls()]
 
     def _dashboard_entry(self, request: HttpRequest) -> list[dict[str, Any]]:
         """The publishing dashboard as an app list names its models."""
-        from publishing.pages import dashboard_pages
+        from publishing.admin_views import dashboard_views
 
-        if not dashboard_pages.may_look(request):
+        if not dashboard_views.may_look(request):
             return []
         entry = {
             "name": _("Publishing dashboard"),

@@ -9,7 +9,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 
-from content import json_limits
+from core import json_limits
 
 MAX_BODY_BYTES = 100_000
 """Four times what a request with the most reviews has."""

@@ -28,7 +28,7 @@ from redis.retry import Retry
 
 from memora_site.celery import app as celery_app
 from publishing.models import PublishingSettings
-from publishing.watch import silence
+from publishing.monitoring import silence
 
 log = structlog.get_logger(__name__)
 

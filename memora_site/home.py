@@ -14,16 +14,16 @@ from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from content import outline
+from content import tree_rows
 from content.admin.tree_search import Search
 from content.models import Node
-from content.parsing import is_key
-from content.searching import has_words
+from core.parsing import is_key
+from core.searching import has_words
 from memora_site import health
 from plans.models import AcademicPlan
-from publishing.pages.dashboard_pages import headlines
-from publishing.pages.wording import fault_in_words
-from publishing.watch import dashboard, schedule
+from publishing.admin_views.dashboard_views import headlines
+from publishing.admin_views.labels import fault_in_words
+from publishing.monitoring import dashboard, schedule
 
 _RECENT = 8
 _RECENT_ENTRIES = 60
@@ -95,7 +95,7 @@ def _search(request: HttpRequest) -> Found | None:
     nodes = list(asked.nodes()[: _MOST_FOUND + 1])
     return Found(
         words=asked.words,
-        nodes=[(node, outline.above_of(node)) for node in nodes[:_MOST_FOUND]],
+        nodes=[(node, tree_rows.above_of(node)) for node in nodes[:_MOST_FOUND]],
         has_more=len(nodes) > _MOST_FOUND,
         plans=_plans(asked.words) if user.has_perm("plans.view_academicplan") else [],
     )
@@ -118,10 +118,10 @@ def recent(user_pk: Any) -> list[Recent]:
     for object_id, moment in rows[:_RECENT_ENTRIES]:
         if object_id is not None and is_key(object_id):
             when.setdefault(int(object_id), moment)
-    nodes = outline.with_above(Node.objects.filter(outline.outside_trash()))
+    nodes = tree_rows.with_above(Node.objects.filter(tree_rows.outside_trash()))
     found = nodes.in_bulk(list(when))
     return [
-        Recent(found[pk], outline.above_of(found[pk]), moment)
+        Recent(found[pk], tree_rows.above_of(found[pk]), moment)
         for pk, moment in when.items()
         if pk in found
     ][:_RECENT]

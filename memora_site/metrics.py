@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client.exposition import choose_encoder
 
-from publishing.watch.metrics import REGISTRY
+from publishing.monitoring.metrics import REGISTRY
 
 _FORWARDED = (
     "HTTP_FORWARDED",

@@ -251,7 +251,7 @@ def _each(seconds: int, task: str) -> dict[str, object]:
 
 
 CELERY_BEAT_SCHEDULE = {
-    # By the clock: pages say when the next run is (`publishing.watch.schedule`).
+    # By the clock: pages say when the next run is (`publishing.monitoring.schedule`).
     "process-pending-plans": _each(300, "publishing.tasks.process_pending")
     | {"schedule": crontab(minute="*/5")},
     "renew-signatures": _each(RESIGN_SECONDS, "publishing.tasks.renew_signatures"),
@@ -283,7 +283,7 @@ VIDEO_ROOT = Path(env("MEMORA_VIDEO_ROOT", default=str(STATE_DIR / "videos")))
 VIDEO_MAX_BYTES: int = env.int("MEMORA_VIDEO_MAX_BYTES", default=2 * 1024**3)
 """The largest video an editor may upload."""
 PICTURE_MAX_BYTES: int = env.int("MEMORA_PICTURE_MAX_BYTES", default=10 * 1024**2)
-"""The largest picture anybody may upload (`content.pictures`), and its pixels:"""
+"""The largest picture anybody may upload (`core.pictures`), and its pixels:"""
 PICTURE_MAX_PIXELS: int = env.int("MEMORA_PICTURE_MAX_PIXELS", default=40_000_000)
 PICTURE_MAX_FRAMES = 200
 PUBLISH_BATCH_SIZE = 10
@@ -435,7 +435,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     # Previews show what editors wrote and send a stricter policy of their own
-    # (publishing.pages.preview_pages).
+    # (publishing.admin_views.preview_views).
     "DIRECTIVES": {
         "default-src": [csp.SELF],
         "script-src": [csp.SELF],
@@ -529,7 +529,7 @@ MEDIA_ROOT = STATE_DIR / "media"
 MEDIA_URL = "/media/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "videos": {"BACKEND": "publishing.signed.videos.VideoFolder"},
+    "videos": {"BACKEND": "publishing.signing.videos.VideoFolder"},
     "staticfiles": {
         "BACKEND": (
             "whitenoise.storage.CompressedManifestStaticFilesStorage"

@@ -14,8 +14,8 @@ from rest_framework.routers import SimpleRouter
 from players.serializers import ErrorSerializer
 from players.views import StaffViewSet
 from publishing.cdn import connection
+from publishing.monitoring import status
 from publishing.serializers import ConnectionSerializer, QueueStatusSerializer
-from publishing.watch import status
 
 
 class PublishingQueueViewSet(StaffViewSet):

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 from django.views.static import serve
 
-from publishing.signed import signing
+from publishing.signing import links
 
 OPEN_FOLDER = "images"
 """What published content links to."""
@@ -56,7 +56,7 @@ def photo(request: HttpRequest, name: str) -> HttpResponseBase:
     Raises:
         Http404: it has been replaced or deleted.
     """
-    if not signing.seconds_left(
+    if not links.seconds_left(
         request.get_full_path(), now=int(timezone.now().timestamp())
     ):
         return JsonResponse(

@@ -10,13 +10,14 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
-from content import consequences
-from content.badges import badge
-from content.history_pages import HistoryPages
-from content.past import Edit
-from content.read_only import PlainChoices
-from content.searching import FoldedSearch
+from content import deletion_warnings
+from content.history.changes import Edit
+from content.history.views import HistoryPages
+from core.admin_mixins import PlainChoices
+from core.badges import badge
+from core.searching import FoldedSearch
 from plans.forms import PLAN_FIELDS, PlanForm, SubjectForm, SubjectFormSet
+from plans.history import of_plan
 from plans.models import (
     AcademicPlan,
     Grade,
@@ -24,8 +25,7 @@ from plans.models import (
     Season,
     Stream,
 )
-from plans.past import of_plan
-from plans.tree_pages import ContentPages
+from plans.tree_views import ContentPages
 
 
 class SubjectInline(PlainChoices, SortableTabularInline):
@@ -124,7 +124,7 @@ class AcademicPlanAdmin(
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
         """What a deletion does, in a fixed number of queries: sentences, not lists."""
         plans = list(objs)
-        said = list(consequences.of_deleting(plans))
+        said = list(deletion_warnings.of_deleting(plans))
         request.deletion_consequences = said  # type: ignore[attr-defined]
         may = self.has_delete_permission(request)
         refused = set() if may else {str(self.opts.verbose_name)}

@@ -9,8 +9,8 @@ class PlansConfig(AppConfig):
     verbose_name = _("Plans")
 
     def ready(self) -> None:
-        from content import lenses
-        from plans import consequences, receivers  # noqa: F401
-        from plans.lens import PlanLens
+        from content import tree_annotations
+        from plans import deletion_warnings, receivers  # noqa: F401
+        from plans.tree_annotations import PlanLens
 
-        lenses.use(PlanLens())
+        tree_annotations.use(PlanLens())

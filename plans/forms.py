@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _, ngettext
 
 from content.forms import SeenForm
 from content.models import Node
-from content.read_only import Kept
+from core.admin_mixins import Kept
 from plans import services
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 

@@ -8,7 +8,6 @@ from django.db import models, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
-from content import history
 from content.fields import (
     FoldedField,
     FoldedKeyField,
@@ -18,9 +17,10 @@ from content.fields import (
     TitleField,
     validate_item_code,
 )
-from content.folding import visible_text
+from content.history import recording
 from content.kinds import Kind, new_id
 from content.models import Node
+from core.folding import visible_text
 from plans import signals
 from plans.access import Level
 
@@ -126,7 +126,7 @@ class PlanPartQuerySet(FoldingQuerySet):
             there = type(self)(self.model, using=self.db).filter(pk__in=moved)
             after = there._plan_ids() if moved else set()
             AcademicPlan.touch(before | after, at_once=at_once)
-            history.record(self.model, rows, history.CHANGED)
+            recording.record(self.model, rows, recording.CHANGED)
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -136,7 +136,7 @@ class PlanPartQuerySet(FoldingQuerySet):
             created = super().bulk_create(objs, *args, **kwargs)
             plan_ids = {getattr(made, self.plan_path) for made in created}
             AcademicPlan.touch(plan_ids, at_once=any(map(is_about_access, created)))
-            history.record_created(created)
+            recording.record_created(created)
         return created
 
 
@@ -159,7 +159,7 @@ class AcademicPlan(FoldingModel, models.Model):
     public_id = PublicIdField(default=new_plan_id)
     title = TitleField(_("title"), max_length=255)
     title_folded = FoldedField("title")
-    """What searches compare with (`content.folding`)."""
+    """What searches compare with (`core.folding`)."""
     season = models.ForeignKey(
         Season, models.PROTECT, null=True, blank=True, verbose_name=_("season")
     )
@@ -183,7 +183,7 @@ class AcademicPlan(FoldingModel, models.Model):
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
     objects = PlanQuerySet.as_manager()
-    history = history.Records(
+    history = recording.Records(
         excluded_fields=["revision", "title_folded"],
         no_db_index=["season", "grade", "stream"],
     )
@@ -248,7 +248,7 @@ class PlanSubject(PlanPart):
     position = models.PositiveIntegerField(_("order"), default=0)
 
     objects = PlanPartQuerySet.as_manager()
-    history = history.Records(no_db_index=["subject"])
+    history = recording.Records(no_db_index=["subject"])
 
     class Meta:
         verbose_name = _("plan subject")
@@ -340,7 +340,7 @@ class PlanOverride(PlanPart):
     )
 
     objects = OverrideQuerySet.as_manager()
-    history = history.Records(excluded_fields=["aspect"], no_db_index=["target"])
+    history = recording.Records(excluded_fields=["aspect"], no_db_index=["target"])
 
     class Meta:
         verbose_name = _("override")

@@ -12,11 +12,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
-from content.badges import badge
-from content.errors import MemoraError
-from content.read_only import PlainChoices, ReadOnly, ReadOnlyAdmin, readable_json
-from content.searching import FoldedSearch
-from players import callers
+from core.admin_mixins import PlainChoices, ReadOnly, ReadOnlyAdmin, readable_json
+from core.badges import badge
+from core.errors import MemoraError
+from core.searching import FoldedSearch
+from players import client_info
 from players.forms import (
     DeviceForm,
     DeviceFormSet,
@@ -339,7 +339,7 @@ class PlayerAdmin(
         added = formset.save(commit=False)
         by: dict[str, Any] = {
             "actor_id": request.user.pk,
-            "ip_address": callers.address_of(request),
+            "ip_address": client_info.address_of(request),
         }
         player_id = form.instance.pk
         for device in formset.deleted_objects:

@@ -9,4 +9,4 @@ class PlayersConfig(AppConfig):
     verbose_name = _("Players")
 
     def ready(self) -> None:
-        from players import consequences, receivers  # noqa: F401
+        from players import deletion_warnings, receivers  # noqa: F401

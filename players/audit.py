@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from django.http import HttpRequest
 
-from players import callers
+from players import client_info
 from players.models import SecurityEvent, SecurityEventType, User
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ def _actor_id() -> int | None:
 
 def _address() -> str | None:
     request = _request.get()
-    return callers.address_of(request) if request is not None else None
+    return client_info.address_of(request) if request is not None else None
 
 
 def record(

@@ -9,7 +9,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
-from players import callers, tokens
+from players import client_info, tokens
 from players.errors import CHALLENGE, DeviceMismatchError, NotAuthenticatedError
 from players.services import devices, rates, sessions
 from players.services.sessions import Player
@@ -45,21 +45,21 @@ class PlayerAuthentication(BaseAuthentication):
                 _("The Authorization header must be “Bearer” and a token of sign-in.")
             )
         device_id = devices.parse_device_id(request.headers.get(DEVICE_HEADER))
-        scope = callers.endpoint_of(request._request)
+        scope = client_info.endpoint_of(request._request)
         try:
             player, usage = sessions.check(
                 token=token,
                 device_id=device_id,
                 endpoint=scope,
                 rule=rates.rule_for(scope),
-                ip_address=callers.address_of(request._request),
+                ip_address=client_info.address_of(request._request),
                 now=timezone.now(),
             )
         except DeviceMismatchError:
-            callers.remember_refused_player(request._request, token.player_id)
+            client_info.remember_refused_player(request._request, token.player_id)
             raise
         structlog.contextvars.bind_contextvars(player_id=player.id)
-        callers.remember_usage(request._request, usage)
+        client_info.remember_usage(request._request, usage)
         return player, token
 
     def authenticate_header(self, _request: Request) -> str:

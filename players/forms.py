@@ -22,8 +22,8 @@ from django.forms.models import BaseInlineFormSet
 from django.utils.html import format_html
 from django.utils.translation import gettext as _, gettext_lazy
 
-from content.parsing import EARLIEST, LATEST
-from content.read_only import Kept
+from core.admin_mixins import Kept
+from core.parsing import EARLIEST, LATEST
 from plans.models import AcademicPlan, Grade
 from players.errors import InvalidDeviceIdError
 from players.fields import CanonicalEmailFormField

@@ -15,7 +15,7 @@ from axes.handlers.cache import AxesCacheHandler
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 
-from players import callers, credentials
+from players import client_info, credentials
 from players.models import User
 from players.services import rates
 from players.store import StoreUnavailableError
@@ -36,7 +36,7 @@ def account_of(request: HttpRequest, given: Mapping[str, Any] | None = None) -> 
 
 def network_of(request: HttpRequest) -> str | None:
     """``AXES_CLIENT_IP_CALLABLE``: the network whose failures count together."""
-    return callers.network_of(request)
+    return client_info.network_of(request)
 
 
 class LockoutHandler(AxesCacheHandler):

@@ -7,7 +7,7 @@ import structlog
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 
-from players import audit, callers
+from players import audit, client_info
 from players.models import User
 from players.services import refusals
 from players.services.sessions import Player
@@ -39,11 +39,11 @@ def _record_refusal(request: HttpRequest, response: HttpResponse) -> None:
     try:
         refusals.note(
             code=code or "PERMISSION_DENIED",
-            endpoint=callers.endpoint_of(request),
+            endpoint=client_info.endpoint_of(request),
             staff_id=user.pk if isinstance(user, User) else None,
             player_id=user.id
             if isinstance(user, Player)
-            else callers.refused_player_of(request),
+            else client_info.refused_player_of(request),
             device_id=user.device_id if isinstance(user, Player) else None,
         )
     except DatabaseError as error:

@@ -19,7 +19,6 @@ from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from content.append_only import AppendOnlyModel, AppendOnlyQuerySet
 from content.fields import (
     ExactCharField,
     FoldedField,
@@ -28,6 +27,7 @@ from content.fields import (
     PictureField,
     validate_item_code,
 )
+from core.append_only import AppendOnlyModel, AppendOnlyQuerySet
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import credentials, signals
 from players.fields import CanonicalEmailField
@@ -121,7 +121,7 @@ class User(FoldingModel, AbstractBaseUser, PermissionsMixin):
     email = CanonicalEmailField(_("e-mail"), unique=True)
     full_name = models.CharField(_("name"), max_length=150, blank=True)
     full_name_folded = FoldedField("full_name")
-    """What searches compare with (`content.folding`)."""
+    """What searches compare with (`core.folding`)."""
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("Switch off instead of deleting.")
     )

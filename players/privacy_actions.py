@@ -10,8 +10,8 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
-from content.errors import MemoraError
-from players import callers
+from core.errors import MemoraError
+from players import client_info
 from players.models import PlayerProfile
 from players.services import erasure, export
 
@@ -116,5 +116,5 @@ class PrivacyActions:
 def _by(request: HttpRequest) -> dict[str, Any]:
     return {
         "actor_id": request.user.pk,
-        "ip_address": callers.address_of(request),
+        "ip_address": client_info.address_of(request),
     }

@@ -25,7 +25,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from plans.models import AcademicPlan
-from players import audit, callers, roles, signals, store
+from players import audit, client_info, roles, signals, store
 from players.models import (
     Device,
     Enrollment,
@@ -169,7 +169,7 @@ def _staff_sign_in_failed(
 ) -> None:
     staff_changes.record_sign_in_failed(
         username=str(credentials.get("username") or ""),
-        ip_address=callers.address_of(request) if request is not None else None,
+        ip_address=client_info.address_of(request) if request is not None else None,
     )
 
 

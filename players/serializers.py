@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from content.parsing import MOST_KEY, whole_number
+from core.parsing import MOST_KEY, whole_number
 from players.credentials import PASSWORD_MAX_LENGTH
 from players.models import Device, PlayerProfile
 from players.services import photos

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from players import audit, callers
+from players import audit, client_info
 from players.models import PlayerProfile, SecurityEventType, User
 from players.services import rates
 from players.services.sessions import Player
@@ -28,13 +28,13 @@ class CallerThrottle(BaseThrottle):
         Raises:
             RateLimitedError: too many; says how long to wait.
         """
-        usage = callers.usage_of(request._request)
+        usage = client_info.usage_of(request._request)
         if isinstance(request.user, User):
             usage = rates.spend(
                 who=f"staff-{request.user.pk}",
-                scope=callers.endpoint_of(request._request),
+                scope=client_info.endpoint_of(request._request),
             )
-            callers.remember_usage(request._request, usage)
+            client_info.remember_usage(request._request, usage)
         rates.require_allowed(usage, note=partial(_record, request))
         return True
 
@@ -54,8 +54,8 @@ def _record(request: Request) -> None:
         SecurityEventType.RATE_LIMITED,
         user_id=user_id,
         device_id=device_id,
-        ip_address=callers.address_of(request._request),
-        endpoint=callers.endpoint_of(request._request),
+        ip_address=client_info.address_of(request._request),
+        endpoint=client_info.endpoint_of(request._request),
     )
 
 
@@ -70,7 +70,7 @@ class RateLimitHeadersMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        usage = callers.usage_of(request)
+        usage = client_info.usage_of(request)
         if usage is not None:
             response["X-RateLimit-Limit"] = str(usage.rule.requests)
             response["X-RateLimit-Remaining"] = str(usage.remaining)

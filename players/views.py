@@ -20,7 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from players import audit, callers, wallet_sync
+from players import audit, client_info, wallet_sync
 from players.authentication import DEVICE_HEADER, Player, StaffAuthentication
 from players.models import Device, PlayerProfile, SecurityEventType, User
 from players.permissions import StaffPermission
@@ -48,7 +48,7 @@ from players.tokens import Token
 from publishing.format.encoding import iso_instant
 
 _REFUSED = ErrorSerializer
-_ADDRESS = callers.address_of
+_ADDRESS = client_info.address_of
 
 
 def _player(request: Request) -> Player:
@@ -113,7 +113,7 @@ class AuthViewSet(ViewSet):
             device_name=body.get("device_name", ""),
             ip_address=_ADDRESS(request._request),
             now=timezone.now(),
-            report=partial(callers.remember_usage, request._request),
+            report=partial(client_info.remember_usage, request._request),
         )
         return Response(SignedInSerializer(signed_in).data)
 

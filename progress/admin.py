@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from content.read_only import ReadOnlyAdmin, readable_json
+from core.admin_mixins import ReadOnlyAdmin, readable_json
 from progress.models import InteractionLog, ReviewCard, StructureProgress
 
 

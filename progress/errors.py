@@ -1,6 +1,6 @@
 """What progress refuses; ``memora_site.api_errors`` gives each its status."""
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 
 
 class InvalidBodyError(MemoraError):

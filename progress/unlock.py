@@ -33,7 +33,7 @@ class Lesson(Protocol):
 
 
 class Node(Protocol):
-    """A node of a published tree, such as ``publishing.structure.StructureNode``."""
+    """A node of a published tree, such as ``publishing.published_content.StructureNode``."""
 
     @property
     def id(self) -> str: ...

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from players.authentication import Player
-from progress import api_schema, bodies
+from progress import api_schema, request_parsing
 from progress.services import completion, progress, reviews
 
 
@@ -42,8 +42,8 @@ class LessonViewSet(ViewSet):
         result = completion.complete(
             player_id=_player_id(request),
             lesson_id=lesson_id,
-            hearts=bodies.hearts(request.data),
-            idempotency_key=bodies.idempotency_key(request.headers),
+            hearts=request_parsing.hearts(request.data),
+            idempotency_key=request_parsing.idempotency_key(request.headers),
             now=timezone.now(),
         )
         return Response(result.as_answer())
@@ -99,7 +99,7 @@ class ReviewViewSet(ViewSet):
             reviews.due(
                 player_id=_player_id(request),
                 subject_id=request.query_params.get("subject"),
-                limit=bodies.due_limit(request.query_params),
+                limit=request_parsing.due_limit(request.query_params),
                 now=timezone.now(),
             )
         )
@@ -119,8 +119,8 @@ class ReviewViewSet(ViewSet):
         return Response(
             reviews.submit(
                 player_id=_player_id(request),
-                ratings=bodies.ratings(request.data),
-                idempotency_key=bodies.idempotency_key(request.headers),
+                ratings=request_parsing.ratings(request.data),
+                idempotency_key=request_parsing.idempotency_key(request.headers),
                 now=timezone.now(),
             )
         )

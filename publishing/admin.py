@@ -13,34 +13,34 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _, gettext_lazy
 
-from content.badges import badge
-from content.parsing import as_key, is_key
-from content.read_only import ReadOnly, ReadOnlyAdmin, readable_json
+from core.admin_mixins import ReadOnly, ReadOnlyAdmin, readable_json
+from core.badges import badge
+from core.parsing import as_key, is_key
 from plans.admin import AcademicPlanAdmin
 from plans.models import AcademicPlan
-from publishing import changes, sync_log
+from publishing import staleness, sync_log
+from publishing.admin_views import generation_views
+from publishing.admin_views.labels import (
+    asked_by,
+    failure_of,
+    place_of,
+    status_badge,
+    uploaded_by,
+)
+from publishing.admin_views.plan_views import ReleasePages
+from publishing.admin_views.settings_admin import PublishingSettingsAdmin
+from publishing.admin_views.task_dispatch import (
+    ask_to_retry,
+    ask_worker,
+    say_publishing,
+    say_trying,
+)
 from publishing.models import (
     Alert,
     HealthReport,
     Publication,
     PublishingSettings,
     SyncLog,
-)
-from publishing.pages import generation_pages
-from publishing.pages.asking import (
-    ask_to_retry,
-    ask_worker,
-    say_publishing,
-    say_trying,
-)
-from publishing.pages.plan_page import ReleasePages
-from publishing.pages.settings_admin import PublishingSettingsAdmin
-from publishing.pages.wording import (
-    asked_by,
-    failure_of,
-    place_of,
-    status_badge,
-    uploaded_by,
 )
 from publishing.tasks import publish_plan
 from publishing.templatetags.publishing import seconds
@@ -179,7 +179,7 @@ class PublicationAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("generations"))
     def kept_generations(self, publication: Publication) -> SafeString | str:
         plan_pk = publication.plan_id
-        return "–" if plan_pk is None else generation_pages.link_to(plan_pk)
+        return "–" if plan_pk is None else generation_views.link_to(plan_pk)
 
     @admin.display(description=gettext_lazy("made from these revisions"))
     def made_from(self, publication: Publication) -> SafeString:
@@ -298,7 +298,7 @@ class ReleaseChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         plans = list(self.result_list)
-        waiting = changes.pending([plan.pk for plan in plans])
+        waiting = staleness.pending([plan.pk for plan in plans])
         for plan in plans:
             plan.waits = plan.pk in waiting
         self.result_list = plans
@@ -361,7 +361,7 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
         context = self.admin_site.each_context(request)
         context["plan_head"] = self.plan_head(request, plan, "generations")
         may_change = self.has_publish_permission(request)
-        return generation_pages.page(request, plan, context, may_change=may_change)
+        return generation_views.page(request, plan, context, may_change=may_change)
 
     @admin.display(description=gettext_lazy("release"))
     def release(self, plan: Any) -> SafeString:

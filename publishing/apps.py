@@ -9,8 +9,8 @@ class PublishingConfig(AppConfig):
     verbose_name = _("Publishing")
 
     def ready(self) -> None:
-        from content import lesson_notes
-        from publishing import checks, consequences, receivers  # noqa: F401
-        from publishing.pages import lesson_note
+        from content import lesson_panels
+        from publishing import checks, deletion_warnings, receivers  # noqa: F401
+        from publishing.admin_views import lesson_panel
 
-        lesson_notes.register(lesson_note.in_plans)
+        lesson_panels.register(lesson_panel.in_plans)

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from publishing import private_hosts
-from publishing.watch.health import WEEKDAYS
+from publishing.monitoring.health import WEEKDAYS
 
 
 @register()

@@ -268,7 +268,7 @@ class Publication(models.Model):
     wrong, and during a rollback. Until it is NULL again a build reads everything and
     compares it with the disk."""
     built_from = models.JSONField(default=dict)
-    """What the release was made of: `publishing.changes.sources`."""
+    """What the release was made of: `publishing.staleness.sources`."""
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
     rolled_back_at = models.DateTimeField(_("rolled back"), null=True, blank=True)
     """When an earlier generation was made current; NULL again with the next build.
@@ -415,11 +415,11 @@ class SwitchLock(models.Model):
     switches = models.PositiveBigIntegerField(default=0)
     """How often what readers see was changed. The disk has the number of the change
     begun last (`staging.switches`): where they differ, one was begun and its tables
-    never written (`publishing.local.mending`)."""
+    never written (`publishing.storage.recovery`)."""
     newest_withdrawn_number = models.PositiveBigIntegerField(default=0)
     """The highest build number of the plans withdrawn so far. One published again goes
     on from there: who remembers a number must not find another release under it
-    (`publishing.structure`)."""
+    (`publishing.published_content`)."""
 
     class Meta:
         verbose_name = _("switch lock")
@@ -558,7 +558,7 @@ class SyncLog(models.Model):
 class WaitingPlan(models.Model):
     """Since when a plan waits to be built, as the watch saw it (to the minute).
 
-    What waits is decided by revisions alone (`publishing.changes`); this only says
+    What waits is decided by revisions alone (`publishing.staleness`); this only says
     for how long.
     """
 

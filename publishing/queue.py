@@ -1,7 +1,7 @@
 """The Redis side of publishing: who waits, and who builds.
 
 Redis only saves work and time here. Losing it loses nothing: what must be built is
-read from the database (``publishing.changes``), and what protects a release is its
+read from the database (``publishing.staleness``), and what protects a release is its
 fence (``publishing.building.builds``).
 """
 
@@ -196,7 +196,7 @@ def distribution_lock() -> Iterator[bool]:
     """Hold the right to change what the CDN has; False when somebody else is at it.
 
     Without Redis it yields True: two distributors find out by their claims
-    (`publishing.cdn.distribution`).
+    (`publishing.cdn.sync`).
     """
     with _held(DISTRIBUTION_LOCK) as held:
         yield held

@@ -16,12 +16,12 @@ from content.signals import subjects_changed
 from plans.models import AcademicPlan
 from plans.queries import plans_of_subjects
 from plans.signals import plans_changed
-from publishing import changes, queue
+from publishing import queue, staleness
 from publishing.models import Publication, PublishingSettings
+from publishing.monitoring import silence
 from publishing.signals import plans_on_cdn, settings_changed
-from publishing.signed import resigning
+from publishing.signing import renewal
 from publishing.tasks import process_pending
-from publishing.watch import silence
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ def _themselves(plan_ids: list[int]) -> list[int]:
 
 
 def _that_differ(plan_ids: list[int]) -> list[int]:
-    return list(changes.pending(plan_ids))
+    return list(staleness.pending(plan_ids))
 
 
 @receiver(subjects_changed)
@@ -77,8 +77,8 @@ def _plans_changed(plan_ids: list[int], at_once: bool, **_kwargs: Any) -> None:
 @receiver(settings_changed)
 def _settings_changed(fields: frozenset[str], **_kwargs: Any) -> None:
     """Links and signatures inside published files follow the settings."""
-    if fields & resigning.SIGNED_WITH:
-        resigning.forget_signatures()
+    if fields & renewal.SIGNED_WITH:
+        renewal.forget_signatures()
     if fields & {"cdn_enabled", "cdn_endpoint", "cdn_bucket"}:
         # A place that is not in use falls behind; the next distribution finds out.
         Publication.objects.exclude(cdn_place="").update(cdn_place="")

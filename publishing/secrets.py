@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 
 _TOKEN_PREFIX = "gAAAA"  # noqa: S105 - how every Fernet token begins
 

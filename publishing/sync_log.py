@@ -13,12 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from plans.models import AcademicPlan
-from publishing import alerts, changes, upload_log
-from publishing.changes import Sources
+from publishing import alerts, staleness, upload_log
 from publishing.format.validation import InvalidDocumentError
-from publishing.local import disk, staging
-from publishing.local.release import Outcome, SupersededError
-from publishing.local.staging import DiskLowError, StagingError
 from publishing.models import (
     Alert,
     AlertKind,
@@ -28,6 +24,10 @@ from publishing.models import (
     SyncStatus,
     SyncStep,
 )
+from publishing.staleness import Sources
+from publishing.storage import disk, file_store
+from publishing.storage.activation import Outcome, SupersededError
+from publishing.storage.file_store import DiskLowError, StagingError
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +96,7 @@ def note_request(plan_pk: int, *, trigger: str, by: int) -> None:
     Args:
         by: the user's key.
     """
-    if plan_pk not in changes.pending([plan_pk]):
+    if plan_pk not in staleness.pending([plan_pk]):
         return
     waiting = SyncLog.objects.filter(
         plan_id=plan_pk,
@@ -319,7 +319,7 @@ def _settle_abandoned() -> None:
     entries = list(abandoned)
     if not entries:
         return
-    pending = changes.pending()
+    pending = staleness.pending()
     made = {found.plan_id: found for found in Publication.objects.all()}
     now = timezone.now()
     for entry in entries:
@@ -354,7 +354,7 @@ def prune(now: datetime) -> int:
     doomed: list[int] = []
     for plan_id, made in runs.items():
         with suppress(OSError):
-            here = staging.kept_generations(plan_id)
+            here = file_store.kept_generations(plan_id)
             doomed += [pk for pk in made if pk not in kept and made[pk] not in here]
     for start in range(0, len(doomed), _AT_ONCE):
         SyncLog.objects.filter(pk__in=doomed[start : start + _AT_ONCE]).delete()
@@ -374,7 +374,7 @@ def settle() -> None:
     if open_entries.exists():
         # Read before what is pending: an entry opened since is not looked at.
         pks = list(open_entries.values_list("pk", flat=True))
-        open_entries.filter(pk__in=pks).exclude(plan__in=changes.pending()).update(
+        open_entries.filter(pk__in=pks).exclude(plan__in=staleness.pending()).update(
             status=SyncStatus.SUPERSEDED, next_attempt_at=None, disk_needed=None
         )
     dead = SyncLog.objects.filter(status=SyncStatus.DEAD_LETTER)

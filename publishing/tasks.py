@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from publishing import alerts, queue, sync_log
 from publishing.building import builds
-from publishing.cdn import distribution
-from publishing.local import collection, disk, release
-from publishing.signed import resigning
-from publishing.watch import health, silence, status
+from publishing.cdn import sync
+from publishing.monitoring import health, silence, status
+from publishing.signing import renewal
+from publishing.storage import activation, cleanup, disk
 
 
 @shared_task
@@ -31,7 +31,7 @@ def publish_plan(plan_pk: int, trigger: str, by: int | None = None) -> None:
     Args:
         by: the key of the user who asked.
     """
-    release.end_rollback(plan_pk)
+    activation.end_rollback(plan_pk)
     if by is not None:
         sync_log.note_request(plan_pk, trigger=trigger, by=by)
     builds.build_plan(plan_pk, trigger=trigger)
@@ -41,20 +41,20 @@ def publish_plan(plan_pk: int, trigger: str, by: int | None = None) -> None:
 @shared_task
 def collect_generations() -> None:
     """Delete old generations, leftovers, and what the sync log need not keep."""
-    collection.collect()
+    cleanup.collect()
     sync_log.prune(timezone.now())
 
 
 @shared_task
 def renew_signatures() -> None:
     """Sign videos again before half the life of a signature has passed."""
-    resigning.renew_signatures(int(time.time()))
+    renewal.renew_signatures(int(time.time()))
 
 
 @shared_task
 def settle_gates() -> None:
     """Open and shut what somebody who died left undone; every minute."""
-    release.settle_gates()
+    activation.settle_gates()
 
 
 @shared_task
@@ -84,7 +84,7 @@ def watch_queue() -> None:
 @shared_task
 def distribute() -> None:
     """Upload what the CDN lacks, delete what left it, try again; every half minute."""
-    distribution.distribute()
+    sync.distribute()
 
 
 @shared_task

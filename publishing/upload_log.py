@@ -16,7 +16,7 @@ from django.db.models import Exists, F, Max, Min, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 from publishing import alerts
 from publishing.models import (
     Alert,
@@ -308,6 +308,6 @@ def settle(find_behind: Callable[[], Collection[int] | None]) -> None:
         )
     over = told.exclude(key__in=late_plans)
     if behind is not None:
-        over = over.exclude(key="")  # what should leave: `publishing.cdn.distribution`
+        over = over.exclude(key="")  # what should leave: `publishing.cdn.sync`
     for key in list(over.values_list("key", flat=True)):
         alerts.resolve(kind=AlertKind.UPLOAD_FAILED, key=key)

@@ -22,8 +22,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from publishing import conditional
 from publishing.format import encoding, locations
-from publishing.local import gates
-from publishing.signed import signing
+from publishing.signing import links
+from publishing.storage import open_lessons
 
 _SEGMENT = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_-]*+\Z")
 _OPEN_CACHE = "public, max-age=300"
@@ -71,8 +71,8 @@ def content_file(request: HttpRequest, path: str) -> HttpResponseBase:
     if file is None:
         return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("There is nothing here."))
     lesson_id = locations.lesson_id_of(path)
-    gated = lesson_id is not None and gates.is_gated(lesson_id)
-    if gated and not _signed(request, purpose=signing.LESSON, path=path):
+    gated = lesson_id is not None and open_lessons.is_gated(lesson_id)
+    if gated and not _signed(request, purpose=links.LESSON, path=path):
         return _refusal(
             HTTPStatus.FORBIDDEN,
             "NOT_ENTITLED",
@@ -99,7 +99,7 @@ def gate(request: HttpRequest) -> HttpResponse:
     nginx asks here before it serves a gated lesson or a video (``deploy/``), with the
     URI it was sent in ``X-Original-URI``, and keeps the answer for seconds.
     """
-    left = signing.seconds_left(
+    left = links.seconds_left(
         request.headers.get("X-Original-URI", ""), now=int(timezone.now().timestamp())
     )
     if not left:
@@ -132,7 +132,7 @@ def video_file(request: HttpRequest, path: str) -> HttpResponseBase:
     """A video kept on this server, whole or one byte range, for a signed URL."""
     root = Path(settings.VIDEO_ROOT).resolve()
     file = (root / path).resolve()
-    if not _signed(request, purpose=signing.VIDEO, path=path):
+    if not _signed(request, purpose=links.VIDEO, path=path):
         return _refusal(
             HTTPStatus.FORBIDDEN, "NOT_ENTITLED", _("This video's link has expired.")
         )
@@ -175,7 +175,7 @@ def _whole_or_part(
 
 
 def _signed(request: HttpRequest, *, purpose: str, path: str) -> bool:
-    left = signing.seconds_of_query(
+    left = links.seconds_of_query(
         purpose=purpose,
         path=path,
         query=request.META.get("QUERY_STRING", ""),

@@ -17,7 +17,7 @@ from memora_site import demo_school
 from plans.models import AcademicPlan, PlanOverride
 from players.models import PlayerProfile, User
 from progress.models import InteractionLog
-from publishing import structure
+from publishing import published_content
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,9 @@ def test_the_demo_school_is_made_published_and_has_a_past():
     assert demo_school.PASSWORD in said
     assert find_faults() == []
     for plan in demo_school.PLANS:
-        assert set(structure.load_plan(plan.id).subjects) == set(demo_school.SUBJECTS)
+        assert set(published_content.load_plan(plan.id).subjects) == set(
+            demo_school.SUBJECTS
+        )
     sara = PlayerProfile.objects.get(user__email=demo_school.STUDENT_EMAIL)
     assert sara.interactions.count() == 5
     assert (Path(demo_school.settings.VIDEO_ROOT) / demo_school.VIDEO).is_file()
@@ -47,8 +49,8 @@ def test_the_demo_school_is_made_published_and_has_a_past():
 @pytest.mark.django_db(transaction=True)
 def test_the_two_plans_differ_by_their_overrides():
     seed()
-    school = structure.load_plan("PLAN-DEMO-SCHOOL").lessons
-    home = structure.load_plan("PLAN-DEMO-HOME").lessons
+    school = published_content.load_plan("PLAN-DEMO-SCHOOL").lessons
+    home = published_content.load_plan("PLAN-DEMO-HOME").lessons
     assert set(home) - set(school) == {"LES-DEMO-MATH-13", "LES-DEMO-MATH-14"}
     assert school["LES-DEMO-PHYS-11"].access_level == "free_preview"
     assert home["LES-DEMO-PHYS-11"].required_item == "DEMO-PHYSICS-ENERGY"

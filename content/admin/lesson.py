@@ -15,7 +15,6 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _, gettext_lazy
 
 from content import kinds, services, stage_editor
-from content.errors import StructureError
 from content.forms import (
     COMMON_FIELDS,
     NODE_FIELDS,
@@ -23,11 +22,12 @@ from content.forms import (
     StageForm,
     StageFormSet,
 )
-from content.json_faults import path_text
+from content.json_errors import path_text
 from content.kinds import Kind
-from content.lesson_notes import notes_of
+from content.lesson_panels import notes_of
 from content.models import ACCESS_FIELDS, LessonStage, Node
-from content.parsing import is_key, whole_number
+from core.errors import StructureError
+from core.parsing import is_key, whole_number
 
 _MOST_EMPTY_STAGES = 10
 _MOST_LOSSES = 10

@@ -1,7 +1,7 @@
 """The tree page, and the pages of single nodes: a door to `content.services`.
 
 The page is rows in HTML; `memora/tree.js` opens branches (`rows_view`), and asks for
-changes (`content.admin.tree_changes`), which answer with what happened in words.
+changes (`content.admin.tree_views`), which answer with what happened in words.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +23,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
-from content import consequences, kinds, lenses, outline, places
-from content.admin.tree_changes import MOST_LOGGED, TreeChanges, count_lessons
+from content import deletion_warnings, kinds, tree_annotations, tree_rows, tree_updates
+from content.admin.tree_labels import KIND_WORDS, MENU_WORDS, cells_of, script_words
 from content.admin.tree_search import (
     STATES,
     Search,
@@ -33,12 +33,12 @@ from content.admin.tree_search import (
     opened_of,
     way_to,
 )
-from content.admin.tree_words import KIND_WORDS, MENU_WORDS, cells_of, script_words
-from content.history_pages import NodeHistory
+from content.admin.tree_views import MOST_LOGGED, TreeChanges, count_lessons
+from content.history.views import NodeHistory
 from content.kinds import Kind
 from content.models import Node, NodeKind
-from content.outline import Branch, Row
-from content.parsing import is_key
+from content.tree_rows import Branch, Row
+from core.parsing import is_key
 
 _PLACES = 30
 
@@ -86,16 +86,16 @@ class NodeAdmin(NodeHistory, TreeChanges):
         if search.is_asked:
             context |= self._found(request, search)
         else:
-            top = outline.outline({}, roots=outline.PAGE)
+            top = tree_rows.outline({}, roots=tree_rows.PAGE)
             context |= {"branch": top, "is_empty": not top.rows}
-            self._dress(request, [*outline.visible_rows(top)])
+            self._dress(request, [*tree_rows.visible_rows(top)])
         return TemplateResponse(request, "admin/content/node/tree.html", context)
 
     def _page(self, request: HttpRequest, search: Search) -> dict[str, Any]:
         """What the page has beside the rows. Two queries: subjects, and plans; two more
         where ``?at=`` names a row."""
         subjects = Node.objects.subjects().untrashed().order_by("tree_id")
-        views = lenses.choices()
+        views = tree_annotations.choices()
         view = one_of(request.GET.get("view"), [value for value, _l in views])
         rights = self._rights(request)
         return {
@@ -113,7 +113,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
                 **rights,
                 "flat": search.is_asked,
                 "kinds": list(Kind),
-                "page": outline.PAGE,
+                "page": tree_rows.PAGE,
                 "at": None if search.is_asked else _way_to(request.GET.get("at", "")),
                 "view": view,
                 "base": reverse("admin:content_node_changelist"),
@@ -141,10 +141,10 @@ class NodeAdmin(NodeHistory, TreeChanges):
         nodes = search.nodes()
         total = nodes.count()
         asked = request.GET.get("p", "")
-        last = max(0, (total - 1) // outline.PAGE)
+        last = max(0, (total - 1) // tree_rows.PAGE)
         page = min(int(asked), last) if is_key(asked) else 0
-        start = page * outline.PAGE
-        rows = outline.rows_of(nodes[start : start + outline.PAGE])
+        start = page * tree_rows.PAGE
+        rows = tree_rows.rows_of(nodes[start : start + tree_rows.PAGE])
         self._dress(request, rows)
         return {
             "rows": rows,
@@ -158,7 +158,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
     def _dress(self, request: HttpRequest, rows: Sequence[Row]) -> None:
         """Give each row its ``cells``: what it says, in words and badges."""
         view = request.GET.get("view", "")
-        sights = lenses.see(view, rows) if view and rows else {}
+        sights = tree_annotations.see(view, rows) if view and rows else {}
         for row in rows:
             row.cells = cells_of(row, sights.get(row.node.pk))
 
@@ -167,9 +167,9 @@ class NodeAdmin(NodeHistory, TreeChanges):
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         roots = request.GET.get("roots", "")
-        top = outline.outline(
+        top = tree_rows.outline(
             opened_of(request.GET.get("open", "")),
-            roots=max(int(roots), outline.PAGE) if is_key(roots) else outline.PAGE,
+            roots=max(int(roots), tree_rows.PAGE) if is_key(roots) else tree_rows.PAGE,
         )
         return self._branch(request, top)
 
@@ -177,13 +177,13 @@ class NodeAdmin(NodeHistory, TreeChanges):
         """What lies right inside one node, from ``start`` on."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
-        node = get_object_or_404(outline.with_above(Node.objects.order_by()), pk=pk)
+        node = get_object_or_404(tree_rows.with_above(Node.objects.order_by()), pk=pk)
         start = request.GET.get("start", "")
-        branch = outline.branch_of(node, start=int(start) if is_key(start) else 0)
+        branch = tree_rows.branch_of(node, start=int(start) if is_key(start) else 0)
         return self._branch(request, branch)
 
     def _branch(self, request: HttpRequest, branch: Branch) -> HttpResponse:
-        self._dress(request, [*outline.visible_rows(branch)])
+        self._dress(request, [*tree_rows.visible_rows(branch)])
         return TemplateResponse(
             request,
             "admin/content/node/tree_branch.html",
@@ -208,7 +208,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
                     {
                         "pk": node.pk,
                         "title": node.title,
-                        "path": [above.title for above in outline.above_of(node)],
+                        "path": [above.title for above in tree_rows.above_of(node)],
                     }
                     for node in found.nodes()[:_PLACES]
                 ]
@@ -246,7 +246,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
         nodes = list(objs)
         lessons = count_lessons(nodes)
         counts = {
-            str(model_ngettext(self.opts, 2)): places.branches(nodes).count(),
+            str(model_ngettext(self.opts, 2)): tree_updates.branches(nodes).count(),
             str(KIND_WORDS["lesson"]["many"]): lessons,
         }
         said = []
@@ -257,7 +257,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
                 lessons,
             )
             said.append(words % {"count": lessons})
-        said += consequences.of_deleting(nodes)
+        said += deletion_warnings.of_deleting(nodes)
         request.deletion_consequences = said  # type: ignore[attr-defined]
         refused = (
             set()

@@ -8,11 +8,11 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
-from content import outline
-from content.folding import fold
+from content import tree_rows
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind
-from content.parsing import is_key
+from core.folding import fold
+from core.parsing import is_key
 
 _MOST_OPEN = 500
 STATES = (
@@ -54,11 +54,11 @@ class Search:
 
     def nodes(self) -> QuerySet[Any]:
         """What fits all of it, in tree order, with what it lies in."""
-        found = outline.with_above(Node.objects.order_by("tree_id", "lft"))
+        found = tree_rows.with_above(Node.objects.order_by("tree_id", "lft"))
         if self.wants_trash:
             found = found.filter(trashed_at__isnull=False)
         else:
-            found = found.filter(outline.outside_trash())
+            found = found.filter(tree_rows.outside_trash())
         if self.words:
             found = found.filter(matching(self.words))
         if self.kind:
@@ -96,14 +96,14 @@ def way_to(pks: Collection[int]) -> list[list[Any]] | None:
     Returns:
         None where there is none outside the trash.
     """
-    nodes = outline.with_above(Node.objects.filter(outline.outside_trash()))
+    nodes = tree_rows.with_above(Node.objects.filter(tree_rows.outside_trash()))
     node = nodes.filter(pk__in=pks).order_by("tree_id", "lft").last()
     if node is None:
         return None
     return [
         # Past what a page can hold, more rows would not show it.
-        [str(pk or ""), place if place <= outline.MOST_ROWS else outline.PAGE]
-        for pk, place in outline.way_to(node)
+        [str(pk or ""), place if place <= tree_rows.MOST_ROWS else tree_rows.PAGE]
+        for pk, place in tree_rows.way_to(node)
     ]
 
 
@@ -113,6 +113,6 @@ def opened_of(asked: str) -> dict[int, int]:
     for part in asked.split(",")[:_MOST_OPEN]:
         pk, _colon, shown = part.partition(":")
         if is_key(pk):
-            most = int(shown) if is_key(shown) else outline.PAGE
-            opened[int(pk)] = min(max(most, outline.PAGE), outline.MOST_ROWS)
+            most = int(shown) if is_key(shown) else tree_rows.PAGE
+            opened[int(pk)] = min(max(most, tree_rows.PAGE), tree_rows.MOST_ROWS)
     return opened

@@ -5,11 +5,11 @@ from typing import Any
 import orjson
 from django.utils.translation import gettext as _
 
-from content.curriculum.stored import StoredNode, StoredSubject, load
+from content.curriculum.loading import StoredNode, StoredSubject, load
 from content.curriculum_format import CHILDREN_KEY, FORMAT, HEAD, NODE_DEFAULTS
-from content.errors import MemoraError
 from content.kinds import Kind
 from content.models import Node, SubjectState
+from core.errors import MemoraError
 
 
 class SubjectNotFoundError(MemoraError):

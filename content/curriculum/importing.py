@@ -8,14 +8,15 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from content import curriculum_format, history, locks, services
-from content.curriculum import checking
+from content import curriculum_format, locks, services
+from content.curriculum import validation
+from content.curriculum.loading import StoredSubject, load
 from content.curriculum.planning import plan
 from content.curriculum.report import ImportReport, report_of
-from content.curriculum.stored import StoredSubject, load
 from content.curriculum.writing import write
 from content.curriculum_format import HEAD, MAX_COUNTED, NodeSpec, refused
-from content.json_faults import Fault
+from content.history import recording
+from content.json_errors import Fault
 from content.kinds import Kind
 from content.models import Node, NodeKind, SubjectState
 
@@ -38,7 +39,7 @@ def import_curriculum(data: bytes, *, dry_run: bool = False) -> ImportReport:
     if root is None:
         raise refused(faults, document)
     try:
-        with transaction.atomic(), history.one_change(history.IMPORTED):
+        with transaction.atomic(), recording.one_change(recording.IMPORTED):
             report = _imported(document, root, faults, dry_run=dry_run)
             if dry_run:
                 transaction.set_rollback(True)
@@ -68,8 +69,8 @@ def _imported(
         faults,
         curriculum_format.title_faults(root),
         curriculum_format.id_faults(root),
-        checking.id_faults(specs, stored),
-        checking.clean_configs(specs, stored),
+        validation.id_faults(specs, stored),
+        validation.clean_configs(specs, stored),
     )
     if faults := list(islice(all_faults, MAX_COUNTED)):
         raise refused(faults, document)

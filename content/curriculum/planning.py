@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from content import numbering
-from content.curriculum.stored import StoredNode, StoredStage, StoredSubject
+from content import nested_sets
+from content.curriculum.loading import StoredNode, StoredStage, StoredSubject
 from content.curriculum_format import HEAD, NodeSpec, StageSpec
 from content.kinds import Kind
-from content.numbering import Place
+from content.nested_sets import Place
 
 Key = int | NodeSpec
 """A stored node's primary key, or a new one's specification."""
@@ -86,7 +86,7 @@ def plan(
     if found.head:
         found.changed_nodes.add(stored.nodes[specs[0].id].pk)
     children = _wanted_children(specs, stored, found)
-    found.places = numbering.number(found.key_of[specs[0]], children)
+    found.places = nested_sets.number(found.key_of[specs[0]], children)
     _compare_fields(specs, stored, found)
     _place_stages(specs, stored, found)
     return found

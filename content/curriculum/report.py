@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from content.curriculum.planning import Plan
 from content.curriculum_format import NodeSpec
-from content.json_faults import path_text
+from content.json_errors import path_text
 from content.kinds import Kind
 
 

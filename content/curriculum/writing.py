@@ -2,10 +2,10 @@
 
 from django.utils import timezone
 
-from content import kinds, places, services
+from content import kinds, services, tree_updates
 from content.curriculum.batches import SIZE, batches
+from content.curriculum.loading import STAGE_FIELDS, StoredSubject
 from content.curriculum.planning import Key, NodeEdit, PlacedStage, Plan
-from content.curriculum.stored import STAGE_FIELDS, StoredSubject
 from content.curriculum_format import NodeSpec
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
@@ -24,7 +24,7 @@ def write(plan: Plan, stored: StoredSubject, state: SubjectState) -> None:
     for parent, pks in plan.moved.items():
         for batch in batches(pks):
             Node.objects.filter(pk__in=batch).update(parent_id=pk_of[parent])
-    places.write_places(
+    tree_updates.write_places(
         {node.pk: node.place for node in stored.nodes.values()},
         {key: at for key, at in plan.places.items() if isinstance(key, int)},
     )

@@ -1,8 +1,8 @@
-"""Write ``title_folded`` by the current rules of ``content.folding``."""
+"""Write ``title_folded`` by the current rules of ``core.folding``."""
 
 from django.db import migrations
 
-from content.folding import fold
+from core.folding import fold
 
 BATCH = 500
 

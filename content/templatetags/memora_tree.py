@@ -4,7 +4,7 @@ from typing import Any
 
 from django import template
 
-from content import outline
+from content import tree_rows
 from content.models import Node
 
 register = template.Library()
@@ -18,8 +18,8 @@ def node_crumbs(node: Node | None, here: str = "") -> dict[str, Any]:
     """
     if node is None:
         return {"here": here}
-    placed = outline.with_above(Node.objects.order_by()).get(pk=node.pk)
-    above = outline.above_of(placed)
+    placed = tree_rows.with_above(Node.objects.order_by()).get(pk=node.pk)
+    above = tree_rows.above_of(placed)
     return {
         "above": above,
         "node": node,

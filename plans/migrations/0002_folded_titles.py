@@ -6,7 +6,7 @@ from django.core.management.base import CommandError
 from django.db import migrations, models
 
 import content.fields
-from content.folding import fold
+from core.folding import fold
 
 LABELS = ("Season", "Grade", "Stream")
 

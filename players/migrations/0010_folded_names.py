@@ -3,7 +3,7 @@
 from django.db import migrations
 
 import content.fields
-from content.folding import fold
+from core.folding import fold
 
 BATCH = 500
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from plans.models import AcademicPlan
 from players.services import access
-from publishing import content_urls, structure
+from publishing import content_urls, published_content
 from publishing.format import locations
-from publishing.local import gates
 from publishing.models import PublishingSettings
-from publishing.signed import signing, videos
+from publishing.signing import links, videos
+from publishing.storage import open_lessons
 
 LESSON_URL_SECONDS = 15 * 60
 """How long the URL of a lesson that is not open to all stays good."""
@@ -53,7 +53,7 @@ def plan_of(player_id: int) -> PlanContent:
         NotPublishedError: it has no release.
     """
     plan_id = access.require_enrolled(access.of_player(player_id))
-    structure.load_plan(plan_id)
+    published_content.load_plan(plan_id)
     current = PublishingSettings.get_solo()
     path = locations.manifest(plan_id)
     base_url = content_urls.plan_base_url(plan_id, current)
@@ -81,18 +81,18 @@ def lesson_of(player_id: int, lesson_id: str, now: float) -> LessonLink:
     lesson = access.require_lesson(player_id, lesson_id, now)
     current = PublishingSettings.get_solo()
     path, expires = locations.lesson(lesson.id), None
-    if not gates.is_gated(lesson.id):
+    if not open_lessons.is_gated(lesson.id):
         url = content_urls.base_url_of(path, current) + path
     else:
         expires = int(now) + LESSON_URL_SECONDS
-        url = signing.private_lesson_url(
+        url = links.private_lesson_url(
             lesson.id,
             expires=expires,
             now=int(now),
             player_id=player_id,
             current=current,
         )
-    signer = signing.video_signer(current)
+    signer = links.video_signer(current)
     videos_expire = int(now) + signer.lifetime
     return LessonLink(
         lesson_id=lesson.id,

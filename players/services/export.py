@@ -11,7 +11,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.translation import gettext as _
 
-from content.pictures import FORMATS
+from core.pictures import FORMATS
 from players import audit
 from players.errors import PlayerNotFoundError
 from players.models import PlayerProfile, SecurityEventType, User

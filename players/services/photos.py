@@ -15,9 +15,9 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 
-from content import pictures
+from core import pictures
 from players.models import PlayerProfile, photo_name
-from publishing.signed import signing
+from publishing.signing import links
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ def signed_uri(profile: PlayerProfile, *, now: datetime) -> str | None:
     name = profile.photo.name
     if not name:
         return None
-    return signing.photo_uri(
+    return links.photo_uri(
         PurePath(name).name,
         expires=int(now.timestamp()) + URL_SECONDS,
         player_id=profile.pk,

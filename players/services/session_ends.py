@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy as _
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 from players.errors import (
     AccountInactiveError,
     DeviceRemovedError,

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 from players import audit, store, tokens
 from players.errors import (
     DeviceMismatchError,

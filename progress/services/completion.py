@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 from players.errors import InvalidLessonError
 from players.services import access
 from progress import bitmap, store, streak, xp
@@ -23,12 +23,12 @@ from progress.errors import (
     NotUnlockedError,
 )
 from progress.models import InteractionLog, InteractionType
-from progress.services import calendar, ledger, outlines, projections
+from progress.services import calendar, ledger, projections, subject_cache
 from progress.store import Begun, Change, State
 from progress.streak import Streak
 from progress.unlock import Outline
-from publishing import structure
-from publishing.structure import LessonEntry
+from publishing import published_content
+from publishing.published_content import LessonEntry
 
 log = structlog.get_logger(__name__)
 
@@ -125,12 +125,12 @@ def complete(
 
 def _open_lesson(attempt: _Attempt) -> tuple[LessonEntry, Outline]:
     player_access = access.of_player(attempt.player_id)
-    plan = structure.load_plan(access.require_enrolled(player_access))
+    plan = published_content.load_plan(access.require_enrolled(player_access))
     lesson = plan.lessons.get(attempt.lesson_id)
     if lesson is None:
         raise InvalidLessonError(_("This lesson is not in your plan."))
     access.require_entitled(player_access, lesson, attempt.now.timestamp())
-    return lesson, outlines.of_subject(plan.subjects[lesson.subject_id])
+    return lesson, subject_cache.of_subject(plan.subjects[lesson.subject_id])
 
 
 def _record(

@@ -7,10 +7,10 @@ from django.utils.translation import gettext as _
 from players.services import access
 from progress import bitmap
 from progress.errors import InvalidSubjectError
-from progress.services import outlines, projections
+from progress.services import projections, subject_cache
 from progress.unlock import Place
-from publishing import structure
-from publishing.structure import PlanStructure, SubjectStructure
+from publishing import published_content
+from publishing.published_content import PlanStructure, SubjectStructure
 
 
 def of_subject(*, player_id: int, subject_id: str) -> dict[str, Any]:
@@ -24,10 +24,10 @@ def of_subject(*, player_id: int, subject_id: str) -> dict[str, Any]:
         InvalidSubjectError: the subject is not in it.
         StoreUnavailableError: Redis does not answer.
     """
-    plan = structure.load_plan(
+    plan = published_content.load_plan(
         access.require_enrolled(access.of_player(player_id)),
     )
-    outline = outlines.of_subject(require_subject(plan, subject_id))
+    outline = subject_cache.of_subject(require_subject(plan, subject_id))
     progress = projections.subject(player_id, subject_id)
     bits = outline.bits(progress.bitmap)
     return {

@@ -17,18 +17,18 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Exists, Min, OuterRef, Q
 from django.utils.translation import gettext as _
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 from players.errors import NotEntitledError
 from players.services import access
-from progress import memory, store
+from progress import scheduler, store
 from progress.errors import InvalidBodyError
-from progress.memory import Memory
 from progress.models import InteractionLog, InteractionType, ReviewCard
+from progress.scheduler import Memory
 from progress.services import calendar, ledger, lesson_items
 from progress.services.completion import key_conflict
 from progress.services.progress import require_subject
-from publishing import structure
-from publishing.structure import LessonEntry, PlanStructure
+from publishing import published_content
+from publishing.published_content import LessonEntry, PlanStructure
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +146,7 @@ def _open_lessons(
     player_id: int, now: datetime
 ) -> tuple[PlanStructure, Mapping[str, LessonEntry]]:
     player_access = access.of_player(player_id)
-    plan = structure.load_plan(access.require_enrolled(player_access))
+    plan = published_content.load_plan(access.require_enrolled(player_access))
     lessons = {}
     for lesson in plan.lessons.values():
         try:
@@ -169,7 +169,7 @@ def _meet(player_id: int, lesson_ids: set[str]) -> None:
         .values_list("first_of", "subject_id", "created_at")
     )
     fresh = [
-        _card(player_id, item_id, lesson_id, subject_id, memory.met(at))
+        _card(player_id, item_id, lesson_id, subject_id, scheduler.met(at))
         for lesson_id, subject_id, at in completed
         if lesson_id is not None and lesson_id in lesson_ids
         for item_id in lesson_items.of_lesson(lesson_id)
@@ -247,7 +247,7 @@ def _record(
             )
         # A client whose clock runs ahead reviews now, not in the future.
         at = min(rated.reviewed_at or now, now)
-        held = memory.review(card.state, rating=rated.rating, at=at)
+        held = scheduler.review(card.state, rating=rated.rating, at=at)
         card.state, card.due_at = held.state, held.due_at
         card.last_reviewed_at = held.last_reviewed_at
     answer = {

@@ -3,7 +3,7 @@
 A build reads one snapshot and records the revisions it saw, so an edit made meanwhile
 leaves the plan pending, and the same builder goes on with it. It claims a number (the
 fence) and gives up when a newer build has claimed the plan. Whatever dies where,
-readers keep a whole release and the next build goes on (`publishing.local.release`).
+readers keep a whole release and the next build goes on (`publishing.storage.activation`).
 """
 
 import gc
@@ -21,28 +21,28 @@ from django.utils.translation import gettext as _
 
 from content.locks import again_after_lost_races
 from plans.models import AcademicPlan
-from publishing import changes, queue, sync_log
-from publishing.building import inventory, withdrawal
+from publishing import queue, staleness, sync_log
+from publishing.building import published_state, unpublish
 from publishing.building.snapshot import Snapshot, take
-from publishing.cdn import distribution
+from publishing.cdn import sync
 from publishing.content_urls import (
     gated_lesson_url,
     local_base_url,
 )
 from publishing.format import locations
-from publishing.format.assembly import Assembly, Fresh, UnreadableReleaseError
 from publishing.format.documents import DocumentMaker
-from publishing.format.sealing import Sealed, Sealer
+from publishing.format.incremental import Assembly, Fresh, UnreadableReleaseError
 from publishing.format.validation import require_sound_bits, require_valid
-from publishing.local import collection, mending, release, staging
-from publishing.local.release import (
+from publishing.format.versioning import Sealed, Sealer
+from publishing.models import Publication, PublishingSettings, SyncLog
+from publishing.signing import links
+from publishing.storage import activation, cleanup, file_store, recovery
+from publishing.storage.activation import (
     Outcome,
     Release,
     StaleSnapshotError,
     SupersededError,
 )
-from publishing.models import Publication, PublishingSettings, SyncLog
-from publishing.signed import signing
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ def publish_plan(
         BuildingElsewhereError: the other builder took longer.
     """
     entry = build_plan(plan_pk, trigger=trigger, patience=patience)
-    if distribution.distribute() and entry is not None:
+    if sync.distribute() and entry is not None:
         entry.refresh_from_db()
     return entry
 
@@ -95,7 +95,7 @@ def build_plan(
             return entry
         # Asked once the lock is free: who came for an edit while it was held, and went
         # away, has left that edit to us.
-        if plan_pk not in changes.pending([plan_pk]):
+        if plan_pk not in staleness.pending([plan_pk]):
             queue.remove([plan_pk])
             return entry
         if made is not None and made.built_at is None:
@@ -106,7 +106,7 @@ def build_plan(
 
 def _build_once(plan_pk: int, *, trigger: str) -> SyncLog | None:
     """One run, if there is anything to do, by the holder of the plan's lock."""
-    sources = changes.pending([plan_pk]).get(plan_pk)
+    sources = staleness.pending([plan_pk]).get(plan_pk)
     if sources is None:
         return None
     now = timezone.now()
@@ -139,7 +139,7 @@ def process_pending(*, limit: int) -> int:
     """
     _mend()
     _withdraw_all()
-    work = changes.pending()
+    work = staleness.pending()
     resting = sync_log.resting(timezone.now())
     ready = [pk for pk, now in work.items() if resting.get(pk) != now]
     queue.remove(queue.waiting() - work.keys())
@@ -161,7 +161,7 @@ def build_plans(plan_pks: Iterable[int], *, trigger: str = "queue") -> None:
 def _mend() -> None:
     """Before anything is taken away: what the tables do not know may need it."""
     try:
-        mending.mend_if_torn()
+        recovery.mend_if_torn()
     except Exception:
         # Each build tries again, and writes down why it cannot.
         log.exception("mending_failed")
@@ -169,9 +169,9 @@ def _mend() -> None:
 
 def _withdraw_all() -> None:
     """Take away what is no longer published; what cannot be now waits its turn."""
-    for publication_pk in changes.to_withdraw():
+    for publication_pk in staleness.to_withdraw():
         try:
-            withdrawal.withdraw(publication_pk)
+            unpublish.withdraw(publication_pk)
         except Exception:
             # The disk or the database refused: builds need not wait for it.
             log.exception("plan_withdrawal_failed", publication=publication_pk)
@@ -180,13 +180,13 @@ def _withdraw_all() -> None:
 def _remove_deleted_lessons() -> None:
     """What was deleted for good goes with the release that no longer has it."""
     try:
-        collection.remove_deleted_lessons()
+        cleanup.remove_deleted_lessons()
     except (OSError, DatabaseError):
         log.exception("deleted_lessons_left_to_collection")
 
 
 def _claim(
-    plan_pk: int, sources: changes.Sources, *, trigger: str, now: datetime
+    plan_pk: int, sources: staleness.Sources, *, trigger: str, now: datetime
 ) -> tuple[Publication, SyncLog] | None:
     """Take the plan's next number, and open its log entry.
 
@@ -201,7 +201,7 @@ def _claim(
 
 
 def _claim_once(
-    plan_pk: int, sources: changes.Sources, *, trigger: str, now: datetime
+    plan_pk: int, sources: staleness.Sources, *, trigger: str, now: datetime
 ) -> tuple[Publication, SyncLog] | None:
     with transaction.atomic():
         published = AcademicPlan.objects.filter(is_published=True)
@@ -213,7 +213,7 @@ def _claim_once(
         if publication is None:
             publication = Publication.objects.create(
                 plan_public_id=plan.public_id,
-                fence=withdrawal.newest_withdrawn_number(),
+                fence=unpublish.newest_withdrawn_number(),
             )
         if publication.plan_id != plan.pk:
             # The release is a deleted plan's, whose revisions are not this one's.
@@ -246,7 +246,7 @@ def _pass_numbers_on_disk(publication: Publication) -> None:
         SupersededError: a newer build has claimed the plan.
         OSError: the disk does not tell.
     """
-    on_disk = max(staging.kept_generations(publication.plan_public_id), default=0)
+    on_disk = max(file_store.kept_generations(publication.plan_public_id), default=0)
     if on_disk < publication.fence:
         return
     mine = Publication.objects.filter(pk=publication.pk, fence=publication.fence)
@@ -276,8 +276,8 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
     """
     assert publication.plan_id is not None
     snapshot = take(publication.plan_id)
-    if snapshot.switches != staging.switches():
-        mending.mend()
+    if snapshot.switches != file_store.switches():
+        recovery.mend()
         snapshot = take(publication.plan_id)
     try:
         made = make_release(snapshot, now=now)
@@ -286,11 +286,11 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
         snapshot = replace(take(publication.plan_id, full=True), torn=True)
         made = make_release(snapshot, now=now)
     require_valid(made.to_write.values())
-    staging.require_space(
+    file_store.require_space(
         needed=sum(len(document.data) for document in made.to_write.values()),
         min_free_percent=snapshot.settings.min_free_disk_percent,
     )
-    return release.stage_and_switch(publication, made, now=now)
+    return activation.stage_and_switch(publication, made, now=now)
 
 
 def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
@@ -300,11 +300,11 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         BitConflictError: two lessons share a progress bit.
         UnreadableReleaseError: what the release would build upon is not there.
     """
-    old = inventory.ReleaseReader(snapshot.previous)
+    old = published_state.ReleaseReader(snapshot.previous)
     _require_sound_bits(snapshot, old)
     plan_id, current = snapshot.plan.id, snapshot.settings
     sealer = Sealer(
-        previous=inventory.believable(snapshot),
+        previous=published_state.believable(snapshot),
         now=int(now.timestamp()),
         newest_version=snapshot.newest_version,
     )
@@ -314,7 +314,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
             current, base_url=snapshot.built_from["settings"]["base_url"]
         ),
         sealer=sealer,
-        signer=signing.video_signer(current) if current.embed_signed_urls else None,
+        signer=links.video_signer(current) if current.embed_signed_urls else None,
         is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
         lesson_sources=snapshot.lesson_sources,
     )
@@ -322,7 +322,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         snapshot.subjects, same_trees=not (snapshot.is_full or snapshot.whole)
     )
     documents = sealer.sealed
-    there = inventory.plan_files(plan_id)
+    there = published_state.plan_files(plan_id)
     mine = {path for path, made in documents.items() if made.schema != "lesson"}
     offers: Mapping[str, bool] | None = fresh
     gone: Set[str]
@@ -331,10 +331,10 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         known = {p for p in snapshot.previous if locations.lesson_id_of(p) is None}
         gone, kept = known - mine, mine
     elif snapshot.whole:
-        replaced = inventory.replaced(snapshot, old)
+        replaced = published_state.replaced(snapshot, old)
         gone = (replaced.paths & there) - mine
         kept = (there | mine) - gone
-        offers = inventory.offers_with(fresh, plan_id=plan_id, replaced=replaced)
+        offers = published_state.offers_with(fresh, plan_id=plan_id, replaced=replaced)
     else:
         gone, kept, offers = set(), there | mine, None
     standing = {
@@ -343,7 +343,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         if isinstance(subject, Fresh)
         for lesson_id in subject.standing & fresh.keys()
     }
-    lost = inventory.missing(documents.keys() | standing, there)
+    lost = published_state.missing(documents.keys() | standing, there)
     if lost & standing:
         raise UnreadableReleaseError(min(lost))
     to_write = {
@@ -378,7 +378,7 @@ def _confirmed(
     }
 
 
-def _require_sound_bits(snapshot: Snapshot, old: inventory.ReleaseReader) -> None:
+def _require_sound_bits(snapshot: Snapshot, old: published_state.ReleaseReader) -> None:
     """Refuse a progress bit that two lessons share, now or over time (DESIGN 2).
 
     Raises:
@@ -389,7 +389,7 @@ def _require_sound_bits(snapshot: Snapshot, old: inventory.ReleaseReader) -> Non
             continue
         root = subject.root
         path = locations.bitmap(snapshot.plan.id, root.id)
-        require_sound_bits(path, root, inventory.published_bits(path, old))
+        require_sound_bits(path, root, published_state.published_bits(path, old))
 
 
 class SettingsLinks:

@@ -6,7 +6,7 @@ What is decided here, and why:
   readers see: the generation's files, and the lessons it offers.
 - Lessons are shared by plans and stay as they are: newer than the generation names is
   fine. Those that were hidden meanwhile were kept for this
-  (`publishing.local.collection`). A lesson that is gone or older refuses the rollback,
+  (`publishing.storage.cleanup`). A lesson that is gone or older refuses the rollback,
   for its link would break.
 - What waits to be published at that moment counts as seen, so the sweep does not undo
   the rollback. The next edit of the plan, of one of its subjects or of the settings
@@ -27,13 +27,11 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content.errors import MemoraError
 from content.locks import is_lost_race
+from core.errors import MemoraError
 from plans.models import AcademicPlan
-from publishing import alerts, changes, queue, sync_log
+from publishing import alerts, queue, staleness, sync_log
 from publishing.format import encoding
-from publishing.local import collection, mending, release, staging
-from publishing.local.closure import Closure, follow
 from publishing.models import (
     AlertKind,
     LessonOffer,
@@ -42,6 +40,8 @@ from publishing.models import (
     SyncLog,
     SyncStatus,
 )
+from publishing.storage import activation, cleanup, file_store, recovery
+from publishing.storage.link_check import Closure, follow
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -75,8 +75,8 @@ def kept(plan_id: str) -> list[Kept]:
     Raises:
         OSError: the disk does not tell them.
     """
-    current = staging.current_generation(plan_id)
-    numbers = staging.kept_generations(plan_id)
+    current = file_store.current_generation(plan_id)
+    numbers = file_store.kept_generations(plan_id)
     made = {
         entry.generation: entry
         for entry in SyncLog.objects.filter(
@@ -123,7 +123,7 @@ def make_current(
                 )
                 % {"plan": plan_id}
             )
-        mending.mend_if_torn()
+        recovery.mend_if_torn()
         _require_kept(plan_id, generation)
         publication, before = _announce(plan_id)
         try:
@@ -133,15 +133,15 @@ def make_current(
                 # Readers see what they saw: the plan is as it was.
                 _withdraw_announcement(publication, before)
             raise
-    release.settle_gates_or_later()
+    activation.settle_gates_or_later()
     queue.remove([plan.pk])
     log.info("plan_rolled_back", plan=plan_id, generation=generation)
     return entry
 
 
 def _require_kept(plan_id: str, generation: int) -> None:
-    current = staging.current_generation(plan_id)
-    numbers = staging.kept_generations(plan_id)
+    current = file_store.current_generation(plan_id)
+    numbers = file_store.kept_generations(plan_id)
     if generation == current:
         raise RollbackError(
             _("Generation %(generation)d of the plan %(plan)s is the current one.")
@@ -184,7 +184,7 @@ def _announce(plan_id: str) -> tuple[Publication, Publication]:
 def _is_shown(publication: Publication) -> bool:
     """Whether readers see the generation that these tables name."""
     try:
-        current = staging.current_generation(publication.plan_public_id)
+        current = file_store.current_generation(publication.plan_public_id)
     except OSError:
         return False
     return current == publication.generation
@@ -228,22 +228,22 @@ def _switch(
 ) -> SyncLog:
     """Rename, and write down what readers see; in the caller's transaction."""
     now = timezone.now()
-    lock = release.take_switch_lock()
+    lock = activation.take_switch_lock()
     # The plan before its publication, as a build's claim takes them: the log entry
     # below needs the plan's row, too.
     plans = AcademicPlan.objects.select_for_update().filter(pk=publication.plan_id)
     plan_pks = list(plans.values_list("pk", flat=True))
     current = Publication.objects.select_for_update().get(pk=publication.pk)
-    if current.fence != publication.fence or release.is_torn(lock):
+    if current.fence != publication.fence or activation.is_torn(lock):
         raise RollbackError(
             _("A build of the plan %(plan)s began meanwhile. Try again.")
             % {"plan": publication.plan_public_id}
         )
     closure = follow(publication.plan_public_id, generation)
     _require_whole(closure)
-    release.begin_switch(lock)
-    staging.switch(publication.plan_public_id, generation)
-    changed, removed = mending.record_files(current, closure)
+    activation.begin_switch(lock)
+    file_store.switch(publication.plan_public_id, generation)
+    changed, removed = recovery.record_files(current, closure)
     _record_lessons(current, closure)
     current.generation = generation
     # A build that died switching before us may have left newer lessons than the
@@ -251,7 +251,7 @@ def _switch(
     current.switching = before.switching
     # Read only now: what another plan's switch asked of this one counts as seen, too.
     # A plan that was unpublished meanwhile has none, and will be withdrawn.
-    current.built_from = next(iter(changes.pending(plan_pks).values()), {})
+    current.built_from = next(iter(staleness.pending(plan_pks).values()), {})
     current.published_at = current.rolled_back_at = now
     current.save()
     return _write_down(
@@ -288,17 +288,17 @@ def _lesson_versions(closure: Closure) -> dict[str, int]:
 
     No health check looks at those that nobody offers now: they are read here.
     """
-    there = staging.lesson_files()
+    there = file_store.lesson_files()
     rows = PublishedDocument.objects.filter(lesson_id__gt="")
     known = dict(rows.values_list("path", "version"))
-    unoffered = dict(collection.unoffered_lessons().values_list("path", "sha256"))
+    unoffered = dict(cleanup.unoffered_lessons().values_list("path", "sha256"))
     versions = {}
     for lesson in closure.lessons.values():
         path, version = lesson.path, known.get(lesson.path)
         if path not in there:
             continue
         if version is None or path in unoffered:
-            data = staging.read(path) or b""
+            data = file_store.read(path) or b""
             if path in unoffered and encoding.sha256(data) != unoffered[path]:
                 continue
             # No row: put there by a build that died before its commit.
@@ -312,8 +312,8 @@ def _record_lessons(publication: Publication, closure: Closure) -> None:
     offers: Mapping[str, bool] = {
         lesson.id: lesson.is_open for lesson in closure.lessons.values()
     }
-    flipped = release.record_offers(publication, offers)
-    changes.lessons_flipped(flipped, besides=publication)
+    flipped = activation.record_offers(publication, offers)
+    staleness.lessons_flipped(flipped, besides=publication)
     ungated = {lesson.id for lesson in closure.lessons.values() if not lesson.gated}
     open_now = LessonOffer.objects.filter(is_open=True, lesson_id__in=ungated)
     if shut := ungated - set(open_now.values_list("lesson_id", flat=True)):

@@ -13,19 +13,19 @@ from django.db.models import Q
 from django.utils import timezone
 
 from content import locks
-from content.errors import StructureError
 from content.models import Node
 from content.queries import LessonFace, load_edited_lessons, load_subject
+from core.db import consistent_read
+from core.errors import StructureError
 from plans.access import plan_tree
 from plans.models import AcademicPlan
 from plans.queries import load_overrides, subject_pks
-from publishing import changes
+from publishing import staleness
 from publishing.content_urls import local_base_url
 from publishing.format import locations
-from publishing.format.assembly import EditedLesson, Fresh, Kept
 from publishing.format.documents import LessonSources, PlanFacts
-from publishing.format.sealing import Record, is_long_signed
-from publishing.local import staging
+from publishing.format.incremental import EditedLesson, Fresh, Kept
+from publishing.format.versioning import Record, is_long_signed
 from publishing.models import (
     LessonOffer,
     Publication,
@@ -33,7 +33,7 @@ from publishing.models import (
     PublishingSettings,
     SwitchLock,
 )
-from publishing.reads import consistent_read
+from publishing.storage import file_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Snapshot:
     subjects: tuple[Fresh | Kept, ...]
     whole: frozenset[str]
     is_full: bool
-    built_from: changes.Sources
+    built_from: staleness.Sources
     previous: dict[str, Record]
     open_elsewhere: frozenset[str]
     removals: int
@@ -80,7 +80,7 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
         pks = subject_pks(plan_pk)
         states = _states_of(pks)
         publication = Publication.objects.filter(plan=plan_pk).first()
-        built_from = changes.sources(
+        built_from = staleness.sources(
             plan=plan.revision,
             settings=settings,
             cdn_place=publication.cdn_place if publication is not None else "",
@@ -143,13 +143,13 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
         )
 
 
-def _states_of(subject_pks: Collection[int]) -> dict[int, changes.SubjectRevisions]:
+def _states_of(subject_pks: Collection[int]) -> dict[int, staleness.SubjectRevisions]:
     """How far the edits of each of these subjects have come.
 
     Raises:
         StructureError: of one it is not known; says what to do.
     """
-    states = changes.subject_states(subject_pks)
+    states = staleness.subject_states(subject_pks)
     lost = Node.objects.filter(pk__in=set(subject_pks) - states.keys()).first()
     if lost is not None:
         raise StructureError(locks.lost_state(lost))
@@ -157,7 +157,7 @@ def _states_of(subject_pks: Collection[int]) -> dict[int, changes.SubjectRevisio
 
 
 def _built_upon(
-    publication: Publication, now: changes.Sources
+    publication: Publication, now: staleness.Sources
 ) -> dict[int, int] | None:
     """The revision of each subject in a release to build upon; None for no such.
 
@@ -172,7 +172,7 @@ def _built_upon(
     built = dict(then["subjects"])
     if list(built) != [pk for pk, _revision in now["subjects"]]:
         return None
-    current = staging.current_generation(publication.plan_public_id)
+    current = file_store.current_generation(publication.plan_public_id)
     if current != publication.generation:
         return None
     return built

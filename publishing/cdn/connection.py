@@ -23,10 +23,10 @@ from django.core.exceptions import ValidationError
 from django.utils import translation
 from django.utils.translation import gettext as _, pgettext
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 from publishing.cdn import outbound, purging
-from publishing.cdn.target import SilentError, Target
-from publishing.cdn.targets import Targets, targets_of
+from publishing.cdn.backends.base import SilentError, Target
+from publishing.cdn.backends.storage import Targets, targets_of
 from publishing.content_urls import bucket_url, cdn_base_url
 from publishing.format import encoding
 from publishing.models import PublishingSettings

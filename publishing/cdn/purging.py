@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from publishing.cdn import outbound
-from publishing.cdn.target import DistributionError
+from publishing.cdn.backends.base import DistributionError
 from publishing.models import PublishingSettings
 
 log = structlog.get_logger(__name__)

@@ -16,13 +16,13 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from publishing import upload_log
-from publishing.cdn import distribution, uploads, wanted
-from publishing.cdn.target import Held, Target
-from publishing.cdn.targets import Targets, targets_of
-from publishing.cdn.wanted import Wanted
+from publishing.cdn import desired_state, remote_state, sync
+from publishing.cdn.backends.base import Held, Target
+from publishing.cdn.backends.storage import Targets, targets_of
+from publishing.cdn.desired_state import Wanted
 from publishing.format import encoding, locations
-from publishing.local import staging
 from publishing.models import CONTENT_PATH_LENGTH, PublishingSettings
+from publishing.storage import file_store
 
 _FOLDERS = ("lessons/", "plans/")
 """All that is ours in a bucket."""
@@ -90,8 +90,8 @@ def verify(*, repair: bool = False, progress: Progress | None = None) -> Report:
         here = {f.path for f in found.findings if f.place == _name(targets, target)}
         foreign = {path for path in here if len(path) > CONTENT_PATH_LENGTH}
         target.delete(foreign)
-        uploads.doubt(target.id, here - foreign)
-    distribution.distribute(even_resting=True)
+        remote_state.doubt(target.id, here - foreign)
+    sync.distribute(even_resting=True)
     after = _compare(targets, progress, before=found.findings)
     return replace(after, repaired=len(set(found.findings) - set(after.findings)))
 
@@ -120,7 +120,7 @@ def _compare(
         for target in targets.all()
     }
     # After the listing: what a distributor changes meanwhile is looked at again below.
-    should = wanted.of_everything(targets)
+    should = desired_state.of_everything(targets)
     suspects = list(_suspects(targets, should.files, held, progress))
     found = suspects + list(_extra(targets, should, held))
     if not found:
@@ -137,11 +137,11 @@ class _Now:
     """What the tables say after the comparison, which may have taken hours."""
 
     def __init__(
-        self, targets: Targets, then: wanted.WantedFiles, *, is_uploading: bool
+        self, targets: Targets, then: desired_state.WantedFiles, *, is_uploading: bool
     ) -> None:
         self._then = _by_place(then)
         self._ids = {_name(targets, target): target.id for target in targets.all()}
-        self._tables = wanted.of_everything(targets)
+        self._tables = desired_state.of_everything(targets)
         self._files = _by_place(self._tables)
         self._is_uploading = is_uploading
         failed = upload_log.failures() if is_uploading else []
@@ -171,7 +171,7 @@ class _Now:
         return self._ids[found.place], found.path
 
 
-def _by_place(files: wanted.WantedFiles) -> dict[tuple[str, str], Wanted]:
+def _by_place(files: desired_state.WantedFiles) -> dict[tuple[str, str], Wanted]:
     return {(file.target.id, file.path): file for file in files.files}
 
 
@@ -194,7 +194,7 @@ def _suspects(
 
 
 def _fault(file: Wanted, listed: Held | None) -> tuple[Difference, str] | None:
-    data = staging.read(file.source)
+    data = file_store.read(file.source)
     if data is None or encoding.sha256(data) != file.sha256:
         # Replaced since, or damaged here, which `content_health` looks for.
         return None
@@ -210,11 +210,11 @@ def _fault(file: Wanted, listed: Held | None) -> tuple[Difference, str] | None:
 
 def _extra(
     targets: Targets,
-    should: wanted.WantedFiles,
+    should: desired_state.WantedFiles,
     held: dict[str, dict[str, Held]],
 ) -> Iterator[Finding]:
     ours = {(file.target.id, file.path) for file in should.files}
-    gated = wanted.gated_paths()
+    gated = desired_state.gated_paths()
     for target in targets.all():
         for path in sorted(held[target.id]):
             if (target.id, path) in ours:

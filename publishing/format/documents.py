@@ -1,7 +1,7 @@
 """From a plan's trees to its JSON documents (DESIGN 4). Plain rules: no Django here.
 
 Documents are made leaves first, because a document names its targets' hashes: lessons,
-topics and bitmap, hierarchy, search, manifest (`publishing.format.assembly` calls in
+topics and bitmap, hierarchy, search, manifest (`publishing.format.incremental` calls in
 that order). Each is sealed as it is made.
 """
 
@@ -16,7 +16,7 @@ from content import config_texts
 from content.tree import ContentNode, Stage
 from plans.access import OPEN_LEVELS, Access, Level, PlanNode, lessons
 from publishing.format import encoding, locations
-from publishing.format.sealing import Sealed, Sealer
+from publishing.format.versioning import Sealed, Sealer
 
 
 class Links(Protocol):

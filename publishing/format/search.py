@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from content.folding import fold
+from core.folding import fold
 from plans.access import PlanNode
 
 

@@ -10,10 +10,10 @@ import orjson
 from django.utils.translation import gettext as _
 
 from content import stage_configs
-from content.json_faults import make_validator, path_text, schema_faults
+from content.json_errors import make_validator, path_text, schema_faults
 from content.stage_types import SCHEMAS
 from plans.access import PlanNode, lessons
-from publishing.format.sealing import Sealed
+from publishing.format.versioning import Sealed
 
 SCHEMA_FOLDER = Path(__file__).parent.parent / "schemas"
 

@@ -10,9 +10,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
-from content.badges import Tone, badge
 from content.models import NodeKind
-from publishing.watch.dashboard import CdnState, PlanState
+from core.badges import Tone, badge
+from publishing.monitoring.dashboard import CdnState, PlanState
 
 register = template.Library()
 

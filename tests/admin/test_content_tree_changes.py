@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from content import outline, services
+from content import services, tree_rows
 from content.kinds import Kind
 from content.models import Node, SubjectState
 from plans import services as plan_services
@@ -150,18 +150,18 @@ def place_of(told, topic):
     return dict(told["way"])[str(topic.pk)]
 
 
-@pytest.mark.parametrize("far", [3, outline.MOST_ROWS])
+@pytest.mark.parametrize("far", [3, tree_rows.MOST_ROWS])
 def test_the_page_is_told_how_far_down_what_was_added_lies(
     browser, maths, monkeypatch, far
 ):
-    monkeypatch.setattr(outline, "MOST_ROWS", far)
+    monkeypatch.setattr(tree_rows, "MOST_ROWS", far)
     told = add(browser, "lesson", title="Third", parent=maths["topic"].pk).json()
     above = [maths[kind] for kind in ("subject", "track", "unit")]
     assert told["way"][:-1] == [["", 1], *([str(node.pk), 1] for node in above)]
     assert place_of(told, maths["topic"]) == 3
     # What no page can show is not asked for in vain.
     told = add(browser, "lesson", title="Fourth", parent=maths["topic"].pk).json()
-    assert place_of(told, maths["topic"]) == (4 if far > 3 else outline.PAGE)
+    assert place_of(told, maths["topic"]) == (4 if far > 3 else tree_rows.PAGE)
 
 
 def test_the_page_is_told_how_far_down_the_last_of_the_moved_lies(

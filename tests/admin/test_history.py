@@ -7,13 +7,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from content import past, reverting, services
+from content import services
 from content.curriculum import export_curriculum, import_curriculum
+from content.history import changes as history_changes, revert as history_revert
 from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans import services as plan_services
 from plans.models import AcademicPlan, PlanOverride
-from publishing import changes
+from publishing import staleness
 from publishing.building import builds
 from tests.factories.content import make_branch, make_stage
 
@@ -27,7 +28,7 @@ def history_url(node):
 
 
 def edits(node):
-    return past.of_node(Node.objects.get(pk=node.pk))
+    return history_changes.of_node(Node.objects.get(pk=node.pk))
 
 
 def told(node):
@@ -231,7 +232,7 @@ def test_a_deleted_stage_comes_back_with_its_id(maths, stage):
     there = edits(maths["lesson"])[0]
     pk, public_id = stage.pk, stage.public_id
     stage.delete()
-    assert reverting.revert_lesson(lesson=maths["lesson"], moment=there.at)
+    assert history_revert.revert_lesson(lesson=maths["lesson"], moment=there.at)
     back = LessonStage.objects.get(lesson=maths["lesson"])
     assert (back.pk, back.public_id, back.config) == (pk, public_id, TEXT)
 
@@ -243,7 +244,7 @@ def test_going_back_touches_no_place_id_or_bit(maths):
     services.move_node(node=lesson, target=topic, position="last-child")
     rename(lesson, "Renamed")
     before = Node.objects.get(pk=lesson.pk)
-    reverting.revert_lesson(lesson=lesson, moment=then.at)
+    history_revert.revert_lesson(lesson=lesson, moment=then.at)
     after = Node.objects.get(pk=lesson.pk)
     assert after.title == lesson.title
     for name in ("parent_id", "lft", "rght", "public_id", "bit_index", "trashed_at"):
@@ -254,9 +255,9 @@ def test_going_back_counts_as_an_edit(maths, plan):
     then = edits(maths["lesson"])[0]
     rename(maths["lesson"], "Renamed")
     builds.publish_plan(plan.pk)
-    assert not changes.pending([plan.pk])
-    reverting.revert_lesson(lesson=maths["lesson"], moment=then.at)
-    assert changes.pending([plan.pk])
+    assert not staleness.pending([plan.pk])
+    history_revert.revert_lesson(lesson=maths["lesson"], moment=then.at)
+    assert staleness.pending([plan.pk])
 
 
 def test_going_back_to_what_is_changes_nothing(browser, maths):

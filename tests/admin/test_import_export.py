@@ -12,10 +12,12 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from content import exchange_pages, lesson_sheet, past, services
+from content import import_export_views, services
 from content.curriculum import export_curriculum
+from content.history import changes as history_changes
 from content.models import LessonStage, Node, SubjectState
-from publishing import changes
+from content.spreadsheets import lesson_sheet
+from publishing import staleness
 from publishing.building import builds
 
 from .conftest import messages_of
@@ -170,7 +172,7 @@ def test_a_second_click_on_a_sheet_gets_the_first_ones_answer(browser, maths):
 
 def test_a_click_during_the_import_is_told_that_it_is_under_way(browser, monkeypatch):
     said = []
-    really = exchange_pages.import_curriculum
+    really = import_export_views.import_curriculum
 
     def while_clicking_again(data, *, dry_run):
         if not dry_run:
@@ -178,7 +180,7 @@ def test_a_click_during_the_import_is_told_that_it_is_under_way(browser, monkeyp
         return really(data, dry_run=dry_run)
 
     page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
-    monkeypatch.setattr(exchange_pages, "import_curriculum", while_clicking_again)
+    monkeypatch.setattr(import_export_views, "import_curriculum", while_clicking_again)
     confirm(browser, CURRICULUM, page)
     assert len(said) == 1
     assert "being imported already" in said[0]
@@ -189,7 +191,7 @@ def test_an_import_that_failed_can_be_tried_again(browser, monkeypatch):
     page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
     with monkeypatch.context() as patch:
         patch.setattr(
-            exchange_pages, "import_curriculum", mock.Mock(side_effect=LookupError)
+            import_export_views, "import_curriculum", mock.Mock(side_effect=LookupError)
         )
         with pytest.raises(LookupError):
             confirm(browser, CURRICULUM, page)
@@ -201,7 +203,7 @@ def test_an_import_that_lost_its_races_is_sent_again_by_its_page(browser, monkey
     page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
     lost = mock.Mock(side_effect=OperationalError(1213, "Deadlock found"))
     with monkeypatch.context() as patch:
-        patch.setattr(exchange_pages, "import_curriculum", lost)
+        patch.setattr(import_export_views, "import_curriculum", lost)
         browser.defaults["HTTP_ACCEPT"] = "text/html"
         page = confirm(browser, CURRICULUM, page)
     assert page.status_code == 409
@@ -240,14 +242,14 @@ def test_when_redis_goes_after_the_trial_nothing_is_imported(browser, no_redis):
 def test_when_redis_goes_during_the_import_it_is_imported_all_the_same(
     browser, no_redis, monkeypatch
 ):
-    really = exchange_pages.import_curriculum
+    really = import_export_views.import_curriculum
 
     def losing_redis(data, *, dry_run):
         no_redis()
         return really(data, dry_run=dry_run)
 
     page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
-    monkeypatch.setattr(exchange_pages, "import_curriculum", losing_redis)
+    monkeypatch.setattr(import_export_views, "import_curriculum", losing_redis)
     page = confirm(browser, CURRICULUM, page)
     assert "“Made” is imported" in messages_of(page)[0]
     assert subjects_made() == 1
@@ -346,10 +348,10 @@ def test_a_sheet_is_tried_out_then_changes_lessons(browser, superuser, plan, mat
     first.refresh_from_db()
     assert (first.title, first.is_published, first.base_xp) == ("Fractions", False, 25)
     assert bits_ids_and_places(maths) == before
-    assert changes.pending([plan.pk])
-    edit = past.of_node(first)[0]
+    assert staleness.pending([plan.pk])
+    edit = history_changes.of_node(first)[0]
     assert (edit.reason, edit.who) == ("sheet", superuser.email)
-    assert len(past.of_node(second)) == 1
+    assert len(history_changes.of_node(second)) == 1
 
 
 def test_a_lesson_changed_since_the_trial_is_shown_again_before_a_sheet_writes_it(

@@ -10,16 +10,16 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from content import outline, services
+from content import services, tree_rows
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
-from plans import services as plan_services, tree_pages
+from plans import services as plan_services, tree_views
 from plans.models import AcademicPlan, PlanOverride
 from publishing import queue
-from publishing.building import builds, rollback, upcoming
+from publishing.admin_views import plan_views
+from publishing.building import builds, release_diff, rollback
 from publishing.models import Publication, SyncLog
-from publishing.pages import plan_page
-from publishing.watch import schedule
+from publishing.monitoring import schedule
 from tests.factories.content import make_branch, make_stage
 
 from .conftest import TEXT, messages_of
@@ -51,7 +51,7 @@ def text_of(response):
 
 
 def rows(plan, *opened):
-    found = tree_pages.tree(plan, {node.pk: outline.PAGE for node in opened})
+    found = tree_views.tree(plan, {node.pk: tree_rows.PAGE for node in opened})
     return {row.pk: row for row in found.rows}
 
 
@@ -245,11 +245,11 @@ def test_a_long_branch_shows_a_page_and_more_when_asked(browser, plan, maths, br
     fill(Node.objects.get(pk=maths["topic"].pk), 250)
     opened = ",".join(str(node.pk) for node in branch)
     page = browser.get(content_url(plan), {"open": opened}).content.decode()
-    assert len(re.findall(r'<tr id="node-', page)) == 4 + outline.PAGE
+    assert len(re.findall(r'<tr id="node-', page)) == 4 + tree_rows.PAGE
     assert "Show more: 152 are left" in page
     [more] = re.findall(r'class="more" href="\?([^"#]*)#', page)
     page = browser.get(f"{content_url(plan)}?{more}").content.decode()
-    assert len(re.findall(r'<tr id="node-', page)) == 4 + 2 * outline.PAGE
+    assert len(re.findall(r'<tr id="node-', page)) == 4 + 2 * tree_rows.PAGE
     assert "Show more: 52 are left" in page
 
 
@@ -496,7 +496,7 @@ def test_the_state_line_counts_what_waits_and_names_where(
         lesson.title = title
         lesson.save()
     plan_services.set_override(plan=plan, target=maths["unit"], action="set_free")
-    state = plan_page.state_of(plan)
+    state = plan_views.state_of(plan)
     assert state.sources == ["Mathematics", "this plan"]
     assert state.edits == 3
     page = text_of(browser.get(change_url(plan)))
@@ -607,7 +607,7 @@ def test_publish_now_is_not_for_everybody_nor_for_drafts(
 
 
 def told(plan):
-    found = upcoming.of_plan(plan)
+    found = release_diff.of_plan(plan)
     return {
         (file.kind, difference.place): (difference.old, difference.new)
         for file in found.changed
@@ -616,7 +616,7 @@ def told(plan):
 
 
 def test_before_the_first_publish_every_file_is_added(browser, plan, stage):
-    found = upcoming.of_plan(plan)
+    found = release_diff.of_plan(plan)
     assert not found.changed
     assert {file.kind for file in found.added} >= {"Lesson", "Topic", "Manifest"}
     assert "files added" in text_of(browser.get(upcoming_url(plan)))
@@ -661,7 +661,7 @@ def test_what_the_next_publish_removes_is_listed_before(plan, maths, stage):
     builds.publish_plan(plan.pk)
     gone = maths["lessons"][1]
     plan_services.set_override(plan=plan, target=gone, action="hide")
-    [file] = upcoming.of_plan(plan).removed
+    [file] = release_diff.of_plan(plan).removed
     assert (file.path, file.title) == (f"lessons/{gone.public_id}.json", gone.title)
 
 
@@ -676,7 +676,7 @@ def test_unpublishing_a_plan_is_shown_as_what_it_takes_away(browser, plan, stage
     builds.publish_plan(plan.pk)
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
     plan.refresh_from_db()
-    assert len(upcoming.of_plan(plan).removed) > 3
+    assert len(release_diff.of_plan(plan).removed) > 3
     assert "the next run takes its files away" in text_of(
         browser.get(upcoming_url(plan))
     )
@@ -688,7 +688,7 @@ def test_what_is_shown_is_what_publishing_does(plan, maths, physics, stage):
     make_stage(maths["lessons"][1])
     plan_services.set_override(plan=plan, target=maths["lesson"], action="hide")
     plan.plan_subjects.get(subject=physics["subject"]).delete()
-    found = upcoming.of_plan(plan).preview
+    found = release_diff.of_plan(plan).preview
     entry = builds.publish_plan(plan.pk)
     assert entry is not None
     assert entry.files_written == len(found.added) + len(found.changed)

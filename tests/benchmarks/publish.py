@@ -354,7 +354,7 @@ def write_floor(documents: list[Any], folder: Path) -> float:
     """W: seconds to dump, write, sync once and rename."""
     import orjson
 
-    from publishing.local import staging
+    from publishing.storage import file_store
 
     folder.mkdir()
     base = str(folder)
@@ -363,7 +363,7 @@ def write_floor(documents: list[Any], folder: Path) -> float:
         handle = os.open(f"{base}/.{number}", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         os.write(handle, orjson.dumps(document))
         os.close(handle)
-    staging._sync_file_system(folder)
+    file_store._sync_file_system(folder)
     for number in range(len(documents)):
         os.rename(f"{base}/.{number}", f"{base}/{number}")
     return time.perf_counter() - start

@@ -106,7 +106,7 @@ def uris(stack: Stack) -> dict[str, list[str]]:
     assert len(opened) - len(gated) in (0, 1)
     folder = stack.content / "plans" / PLAN
     tokens = stack.run(
-        "import time; from publishing.signed import signing; "
+        "import time; from publishing.signing import signing; "
         "end = int(time.time()) + 3600; "
         f"[print(signing.lesson_url(lesson, expires=end, player_id=n)) "
         f"for n, lesson in enumerate({gated!r})]"

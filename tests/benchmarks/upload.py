@@ -88,7 +88,7 @@ def measure(
     from content.models import LessonStage
     from plans.models import AcademicPlan
     from publishing.building import builds
-    from publishing.cdn import distribution
+    from publishing.cdn import sync
     from publishing.models import UploadedDocument
 
     plan = make_plan(lessons_for(files))
@@ -102,11 +102,11 @@ def measure(
     for number in range(rounds):
         server.forget()
         UploadedDocument.objects.all().delete()
-        runs["first"].append(timed(server, distribution.distribute))
-        runs["again"].append(timed(server, distribution.distribute))
+        runs["first"].append(timed(server, sync.distribute))
+        runs["again"].append(timed(server, sync.distribute))
         LessonStage.objects.filter(pk=stage.pk).update(title=f"Edit {number}")
         builds.build_plan(plan.pk)
-        runs["edit"].append(timed(server, distribution.distribute))
+        runs["edit"].append(timed(server, sync.distribute))
         client.append(client_alone(server))
     found = {
         name: {
@@ -194,17 +194,18 @@ def client_alone(server: "Server") -> tuple[float, float]:
     """PUT/s, and CPU seconds for all, of the same bytes by the same client, with nothing known or verified."""
     from django.conf import settings
 
-    from publishing.cdn import s3, wanted
-    from publishing.cdn.targets import targets_of
-    from publishing.local import staging
+    from publishing.cdn import desired_state
+    from publishing.cdn.backends import s3
+    from publishing.cdn.backends.storage import targets_of
     from publishing.models import PublishingSettings
+    from publishing.storage import file_store
 
     current = PublishingSettings.get_solo()
     bucket = s3.public_bucket(current)
-    files = wanted.of_everything(targets_of(current)).files
+    files = desired_state.of_everything(targets_of(current)).files
 
     def put(file: Any) -> None:
-        data = staging.read(file.source)
+        data = file_store.read(file.source)
         assert data is not None
         bucket.put(file.path, data, sha256=file.sha256)
 

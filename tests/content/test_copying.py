@@ -6,10 +6,10 @@ from django.test.utils import CaptureQueriesContext
 
 from content import services
 from content.copying import copy_node
-from content.errors import StructureError
 from content.integrity import find_faults
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
+from core.errors import StructureError
 from tests.factories.content import fresh, make_branch, make_stage, titles
 
 pytestmark = pytest.mark.django_db

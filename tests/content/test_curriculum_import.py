@@ -11,11 +11,11 @@ from django.test.utils import CaptureQueriesContext
 
 from content import services
 from content.curriculum import Counts, export_curriculum, import_curriculum
-from content.errors import CurriculumError
 from content.integrity import find_faults
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
 from content.stage_configs import reviewable_items
+from core.errors import CurriculumError
 from tests.factories.content import fresh, make_branch, make_stage, titles
 
 pytestmark = pytest.mark.django_db

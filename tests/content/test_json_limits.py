@@ -2,7 +2,7 @@
 
 import pytest
 
-from content.json_limits import MAX_DEPTH, JSONLimitError, is_too_deep, loads
+from core.json_limits import MAX_DEPTH, JSONLimitError, is_too_deep, loads
 
 
 @pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}])
@@ -16,7 +16,7 @@ def test_only_so_many_levels_are_read(wrap):
 
 def test_only_so_many_bytes_are_parsed(monkeypatch):
     assert loads(b'{"a": 1}', max_bytes=8) == {"a": 1}
-    monkeypatch.setattr("content.json_limits.orjson.loads", pytest.fail)
+    monkeypatch.setattr("core.json_limits.orjson.loads", pytest.fail)
     with pytest.raises(JSONLimitError):
         loads(b'{"a": 12}', max_bytes=8)
 

@@ -7,11 +7,11 @@ import pytest
 from django.utils import translation
 from hypothesis import HealthCheck, given, settings
 
-from content import lesson_sheet
 from content.models import Node
-from content.sheet_cells import guard_formulas
-from content.sheet_files import CSV, XLSX, SheetError
-from content.sheet_losses import loss
+from content.spreadsheets import lesson_sheet
+from content.spreadsheets.cells import guard_formulas
+from content.spreadsheets.files import CSV, XLSX, SheetError
+from content.spreadsheets.losses import loss
 from tests.factories.content import make_branch
 
 from . import workbooks

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from content import parsing
+from core import parsing
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from content import services, undo
 from content.copying import copy_node
-from content.errors import StructureError
 from content.integrity import find_faults
 from content.kinds import Kind
 from content.models import Lesson, LessonStage, Node, Subject, SubjectState
+from core.errors import StructureError
 from tests.factories.content import fresh, make_branch, make_stage, titles
 
 pytestmark = pytest.mark.django_db

@@ -10,8 +10,8 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, strategies as st
 
-from content import sheet_files, workbook_files
-from content.sheet_cells import (
+from content.spreadsheets import files, workbook_files
+from content.spreadsheets.cells import (
     Content,
     OddCell,
     escape_xml,
@@ -21,7 +21,7 @@ from content.sheet_cells import (
     unguard_formulas,
     with_line_feeds,
 )
-from content.sheet_files import SheetError, as_csv, as_xlsx
+from content.spreadsheets.files import SheetError, as_csv, as_xlsx
 
 from . import workbooks
 from .workbooks import row, rows, text, workbook, worksheet
@@ -31,7 +31,7 @@ HEADER = ("id", "title", "code")
 
 
 def read(data, name="lessons.xlsx"):
-    return sheet_files.read(data, name, known=COLUMNS.get, required="id")
+    return files.read(data, name, known=COLUMNS.get, required="id")
 
 
 def cells(data, name="lessons.xlsx"):
@@ -343,7 +343,7 @@ def test_members_shared_strings_and_styles_are_limited(limits):
 
 
 def test_one_long_text_named_by_many_cells_counts_each_time(monkeypatch):
-    monkeypatch.setattr(sheet_files, "MAX_TEXT", 1_000)
+    monkeypatch.setattr(files, "MAX_TEXT", 1_000)
     shared = workbooks.strings(f"<t>{'x' * 300}</t>")
     named = '<c r="B{0}" t="s"><v>0</v></c>'
     lines = [(f"L{at}", named.format(at)) for at in range(2, 6)]
@@ -351,7 +351,7 @@ def test_one_long_text_named_by_many_cells_counts_each_time(monkeypatch):
 
 
 def test_columns_are_limited():
-    count = sheet_files.MAX_COLUMNS + 1
+    count = files.MAX_COLUMNS + 1
     header = "<c t='str'><v>x</v></c>" * count
     with pytest.raises(SheetError, match="more than 200 columns"):
         read(workbook(worksheet(f"<row>{header}</row>")))

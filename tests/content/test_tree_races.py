@@ -17,10 +17,10 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from content import locks, services, undo
 from content.copying import copy_node
 from content.curriculum import export_curriculum, import_curriculum
-from content.errors import StructureError
 from content.integrity import find_faults
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
+from core.errors import StructureError
 from tests.factories.content import make_branch, make_stage
 
 pytestmark = [

@@ -3,9 +3,9 @@
 import pytest
 
 from content import services, undo
-from content.errors import StructureError
 from content.integrity import find_faults
 from content.models import Node
+from core.errors import StructureError
 from tests.factories.content import fresh, make_branch, titles
 
 pytestmark = pytest.mark.django_db

@@ -2,7 +2,7 @@
 
 import pytest
 
-from content.folding import visible_text
+from core.folding import visible_text
 
 INVISIBLE = [
     "",

@@ -5,9 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from publishing import changes, sync_log
+from publishing import staleness, sync_log
 from publishing.format import encoding
-from publishing.local import collection, staging
 from publishing.models import (
     LessonOffer,
     Publication,
@@ -15,6 +14,7 @@ from publishing.models import (
     SyncLog,
     SyncStatus,
 )
+from publishing.storage import cleanup, file_store
 from tests.crash import reader
 from tests.crash.scenarios import A, B, build_all, collect, rest_between_attempts
 
@@ -41,7 +41,7 @@ def from_nothing() -> dict[str, Any]:
     build_all()
     return {
         plan_id: reader.essence(found)
-        for plan_id, found in releases(staging.root()).items()
+        for plan_id, found in releases(file_store.root()).items()
     }
 
 
@@ -52,9 +52,9 @@ def converge() -> list[str]:
     sync_log.settle()  # as the watch over the queue does every half minute
     collect()
     problems = []
-    if left := changes.pending():
+    if left := staleness.pending():
         problems.append(f"still pending: {sorted(left)}")
-    if changes.to_withdraw():
+    if staleness.to_withdraw():
         problems.append("a plan is still to be withdrawn")
     problems += [
         f"the sync log says {status} of {plan_id}: {error[:200]}"
@@ -62,24 +62,24 @@ def converge() -> list[str]:
         if status not in _ENDED
     ]
     problems += _tables()
-    before = _inodes(staging.root())
+    before = _inodes(file_store.root())
     for publication in Publication.objects.all():
         publication.built_from = {}
         publication.save(update_fields=["built_from"])
     build_all()
-    if _inodes(staging.root()) != before:
-        changed = sorted(set(_inodes(staging.root()).items()) ^ set(before.items()))
+    if _inodes(file_store.root()) != before:
+        changed = sorted(set(_inodes(file_store.root()).items()) ^ set(before.items()))
         problems.append(f"a build with no change wrote {changed[:5]}")
     return problems
 
 
 def _tables() -> list[str]:
     """Where the tables say something else than the disk."""
-    root, problems = staging.root(), []
+    root, problems = file_store.root(), []
     recorded = dict(PublishedDocument.objects.values_list("path", "sha256"))
     on_disk: dict[str, str] = {}
     # Lessons that no release offers are nowhere; their files wait for a rollback.
-    waiting = collection.unoffered_lessons().values_list("path", flat=True)
+    waiting = cleanup.unoffered_lessons().values_list("path", flat=True)
     on_disk |= {path: encoding.sha256((root / path).read_bytes()) for path in waiting}
     for found in releases(root).values():
         on_disk |= {path: encoding.sha256(data) for path, data in found.files.items()}
@@ -93,7 +93,7 @@ def _tables() -> list[str]:
         if recorded.get(path) != on_disk.get(path)
     ]
     for publication in Publication.objects.all():
-        current = staging.current_generation(publication.plan_public_id)
+        current = file_store.current_generation(publication.plan_public_id)
         if publication.generation != current:
             problems.append(f"{publication} is not the generation on disk: {current}")
     return problems

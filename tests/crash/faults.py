@@ -21,7 +21,7 @@ from typing import Any
 
 from django.db import OperationalError, connection
 
-from publishing.local import staging
+from publishing.storage import file_store
 
 CALLS = (
     "open",
@@ -129,10 +129,10 @@ class Faults:
         real = {name: getattr(os, name) for name in watched}
         real_open = io.open
         io.open = self._watch_reading(real_open)
-        libc = staging._libc
+        libc = file_store._libc
         for name, function in real.items():
             setattr(os, name, self._watch(name, function))
-        staging._libc = _Libc(self, libc)
+        file_store._libc = _Libc(self, libc)
         real_commit = connection._commit
         connection._commit = self._watch(COMMIT, real_commit)
         sys.addaudithook(self._audit)
@@ -144,7 +144,7 @@ class Faults:
             for name, function in real.items():
                 setattr(os, name, function)
             io.open = real_open
-            staging._libc = libc
+            file_store._libc = libc
             connection._commit = real_commit
 
     def _watch(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -255,7 +255,7 @@ class Faults:
 
 
 class _Libc:
-    """The C library as `publishing.local.staging` uses it: one call."""
+    """The C library as `publishing.storage.file_store` uses it: one call."""
 
     def __init__(self, faults: Faults, libc: ctypes.CDLL) -> None:
         self._faults = faults

@@ -41,7 +41,7 @@ from django.conf import settings
 
 from memora_site import embedded_redis
 from publishing.building import builds
-from publishing.local import staging
+from publishing.storage import file_store
 from tests.crash import checks, reader, scenarios
 from tests.crash.faults import (
     COMMIT,
@@ -52,8 +52,8 @@ from tests.crash.faults import (
     kinds_at,
     undurable,
 )
+from tests.crash.scenario_data import Ended, MariadbWorld, SqliteWorld, World
 from tests.crash.scenarios import SCENARIOS, Scenario
-from tests.crash.worlds import Ended, MariadbWorld, SqliteWorld, World
 
 TWO_DEATHS = "killed twice"
 POWER_CUT = "power cut"
@@ -265,22 +265,22 @@ def _everything_once() -> None:
         scenarios.edit_lesson()
         checks.build_all()
         scenarios.withdraw_b()
-        stale = staging._STALE_SECONDS
+        stale = file_store._STALE_SECONDS
         checks.converge()
-        staging._STALE_SECONDS = stale
+        file_store._STALE_SECONDS = stale
     finally:
         logging.disable(logging.NOTSET)
 
 
 def _set_up(scenario: Scenario) -> None:
     if scenario.one_sync:
-        staging._SYNCED_ONE_BY_ONE = 0
+        file_store._SYNCED_ONE_BY_ONE = 0
 
 
 def _faulted(scenario: Scenario, fault: Fault) -> tuple[bool, list[Any]]:
     """In a child: run the scenario's action with a fault in its way."""
     _set_up(scenario)
-    faults = Faults(staging.root(), fault)
+    faults = Faults(file_store.root(), fault)
     with faults.active():
         scenario.act()
     return faults.fired, checks.log_entries()
@@ -292,7 +292,7 @@ def _recorded(
     """In a child: the calls of an undisturbed run, the releases it goes through, and
     what a power cut could take from it."""
     _set_up(scenario)
-    root = staging.root()
+    root = file_store.root()
     seen: dict[str, list[Any]] = {plan_id: [] for plan_id in checks.PLANS}
 
     def look() -> None:
@@ -368,7 +368,7 @@ def cases_of(ready: Ready, options: Any) -> Iterator[Case]:
 
 def work(number: int, options: Any, redis_url: str, now: int) -> Result:
     """One worker: its share of the cases of every scenario."""
-    staging.PACKED_FROM = 1_000  # the scenarios' files are small
+    file_store.PACKED_FROM = 1_000  # the scenarios' files are small
     folder = Path(options.folder) / f"worker-{number}"
     client = redis.Redis.from_url(f"{redis_url}?db={number}")
     world = _world(folder, f"{redis_url}?db={number}", number, now)

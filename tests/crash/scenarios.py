@@ -12,10 +12,10 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject, set_override
-from publishing import changes
+from publishing import staleness
 from publishing.building import builds, rollback
-from publishing.local import collection, release, staging
 from publishing.models import SyncLog, SyncStatus
+from publishing.storage import activation, cleanup, file_store
 from tests.factories.content import make_subject
 from tests.publishing.conftest import node
 
@@ -30,7 +30,7 @@ def build_all() -> None:
     """What the worker does, until nothing is left to do."""
     for _round in range(5):
         builds.process_pending(limit=10)
-        if not changes.pending() and not changes.to_withdraw():
+        if not staleness.pending() and not staleness.to_withdraw():
             return
 
 
@@ -41,8 +41,8 @@ def work() -> None:
 
 def collect() -> None:
     """Clean up, as if everything unfinished were old."""
-    staging._STALE_SECONDS = -(10**9)
-    collection.collect()
+    file_store._STALE_SECONDS = -(10**9)
+    cleanup.collect()
 
 
 def plan(public_id: str) -> AcademicPlan:
@@ -188,7 +188,7 @@ def many_generations() -> None:
     for number in range(4):
         write_stage("LES-MATH-0-1", f"Text {number}")
         build_all()
-    root = staging.root()
+    root = file_store.root()
     (root / "lessons/.LES-MATH-0-1.json.PLAN-A.9").write_bytes(b"half")
     (root / "plans/.PLAN-A.9").symlink_to("../.generations/PLAN-A/9")
     half = root / ".generations/PLAN-A/.9"
@@ -209,7 +209,7 @@ def go_back() -> None:
 
 
 def publish_a_now() -> None:
-    release.end_rollback(plan(A).pk)
+    activation.end_rollback(plan(A).pk)
 
 
 def rest_between_attempts() -> None:

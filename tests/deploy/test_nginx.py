@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from memora_site import demo_story
+from memora_site import demo_client
 from memora_site.demo_school import DEVICE_ID, PASSWORD, STUDENT_EMAIL
 from tests.deploy.stack import CONFIG, Answer, Stack, nginx, running
 
@@ -57,7 +57,7 @@ def _entries(stack: Stack) -> list[dict[str, Any]]:
 def token(stack: Stack, lesson_id: str, *, seconds: int = 600) -> str:
     """A URI that reads the lesson, with a token nobody has used."""
     url = stack.run(
-        "import time; from publishing.signed import signing; print(signing.lesson_url("
+        "import time; from publishing.signing import signing; print(signing.lesson_url("
         f"{lesson_id!r}, expires=int(time.time()) + {seconds}, "
         f"player_id={secrets.randbelow(10**9)}))"
     )
@@ -83,8 +83,8 @@ def test_the_configuration_is_sound(stack):
 
 
 def test_a_student_learns(stack):
-    app = demo_story.StudentApp(stack.site, device_id=DEVICE_ID)
-    told = list(demo_story.play(app, email=STUDENT_EMAIL, password=PASSWORD))
+    app = demo_client.StudentApp(stack.site, device_id=DEVICE_ID)
+    told = list(demo_client.play(app, email=STUDENT_EMAIL, password=PASSWORD))
     assert len(told) >= 10
 
 
@@ -344,7 +344,7 @@ def video(stack) -> str:
     path.write_bytes(MP4)
     url = stack.run(
         "import time; from django.core.files import File; "
-        "from django.utils import timezone; from publishing.signed import signing, videos; "
+        "from django.utils import timezone; from publishing.signing import signing, videos; "
         f"file = File(open({str(path)!r}, 'rb'), name='درس.mp4'); "
         "source = videos.store_video(file, now=timezone.now()); file.close(); "
         "print(signing.video_url(source, expires=int(time.time()) + 600))"
@@ -517,7 +517,7 @@ def test_a_photo_is_served_for_a_signed_link_and_never_without(stack):
     (folder / "0a1b.jpg").write_bytes(b"\xff\xd8\xff")
     (folder / "other.jpg").write_bytes(b"\xff\xd8\xff")
     link = stack.run(
-        "import time; from publishing.signed import signing; "
+        "import time; from publishing.signing import signing; "
         "print(signing.photo_uri('0a1b.jpg', expires=int(time.time()) + 60, "
         "player_id=7))"
     )

@@ -11,7 +11,7 @@ from django.db.models import Max
 from content import services
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
-from content.numbering import number
+from content.nested_sets import number
 
 
 @dataclass

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from content.integrity import find_faults
 from content.models import Node
-from memora_site.demo_story import AnswerError, StudentApp
+from memora_site.demo_client import AnswerError, StudentApp
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from players.models import PlayerProfile, User

@@ -119,14 +119,14 @@ def furnish() -> None:
     from plans.models import AcademicPlan
     from plans.services import set_override
     from players.models import User
-    from publishing import changes, tasks
+    from publishing import staleness, tasks
     from publishing.building import builds
-    from publishing.watch import health
+    from publishing.monitoring import health
 
     call_command("migrate", interactive=False, verbosity=0)
     call_command("seed_demo", verbosity=0)
     settings.CONTENT_ROOT.mkdir(parents=True, exist_ok=True)
-    for plan in changes.pending():
+    for plan in staleness.pending():
         builds.publish_plan(plan, trigger="demo")
     tasks.heartbeat()
     health.check(full=True)
@@ -149,7 +149,7 @@ def furnish() -> None:
 
 
 def wait_for(address: str) -> None:
-    from memora_site.demo_story import send
+    from memora_site.demo_client import send
 
     for _turn in range(300):
         try:

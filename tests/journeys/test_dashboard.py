@@ -9,9 +9,9 @@ from django.urls import reverse
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from publishing import queue
+from publishing.admin_views import dashboard_views
 from publishing.building import builds
 from publishing.models import SyncLog, SyncStatus
-from publishing.pages import dashboard_pages
 from tests.factories.content import make_branch, make_stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def board(open_page, monkeypatch):
     """The dashboard, open, asking every second."""
-    monkeypatch.setattr(dashboard_pages, "REFRESH_SECONDS", 1)
+    monkeypatch.setattr(dashboard_views, "REFRESH_SECONDS", 1)
     page = open_page()
     page.goto(reverse("admin:publishing_dashboard"))
     page.evaluate("window.isTheSamePage = true")

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 from django.utils import translation
 
-from content.admin.tree_words import KIND_WORDS, MENU_WORDS
+from content.admin.tree_labels import KIND_WORDS, MENU_WORDS
 from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan

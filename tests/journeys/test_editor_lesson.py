@@ -9,11 +9,11 @@ from content.models import LessonStage, Node
 from content.stage_types import SCHEMAS
 from plans.models import AcademicPlan
 from plans.services import add_subject
-from publishing.cdn.target import DistributionError
-from publishing.signed import videos
+from publishing.cdn.backends.base import DistributionError
+from publishing.signing import videos
 from tests.factories.content import make_branch, make_stage
 from tests.journeys.conftest import sign_in
-from tests.publishing.test_preview_pages import (
+from tests.publishing.test_preview_views import (
     EVIL,
     completed,
     harmless_addresses,

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from content.models import Node
-from memora_site.demo_story import StoryError, StudentApp, play, send
+from memora_site.demo_client import StoryError, StudentApp, play, send
 from plans.services import set_override
 from tests.journeys.conftest import EMAIL, PASSWORD, publish, refusal
 

@@ -29,7 +29,7 @@ def test_a_body_that_is_too_large_is_neither_read_nor_parsed(monkeypatch):
             self.taken += size
             return b" " * size
 
-    monkeypatch.setattr("content.json_limits.orjson.loads", pytest.fail)
+    monkeypatch.setattr("core.json_limits.orjson.loads", pytest.fail)
     stream = Endless()
     with pytest.raises(ParseError):
         OrjsonParser().parse(stream)

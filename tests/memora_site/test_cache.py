@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django_redis import get_redis_connection
 
-from content import kept_uploads
+from content import pending_uploads
 
 
 class Payload:
@@ -41,14 +41,14 @@ def test_an_object_is_refused_when_it_is_stored(tmp_path):
 
 def test_a_kept_upload_comes_back_byte_for_byte():
     data = bytes(range(256)) * 40
-    token = kept_uploads.keep(owner=1, name="كتاب.xlsx", data=data)
-    assert kept_uploads.take(owner=1, token=token) == ("كتاب.xlsx", data)
+    token = pending_uploads.keep(owner=1, name="كتاب.xlsx", data=data)
+    assert pending_uploads.take(owner=1, token=token) == ("كتاب.xlsx", data)
 
 
 @pytest.mark.parametrize("said", ["12", "نعم", "null"])
 def test_the_answer_of_a_claim_stays_a_text(said):
-    kept_uploads.answer(owner=1, token="t", said=said)
-    assert kept_uploads.claim(owner=1, token="t") == said
+    pending_uploads.answer(owner=1, token="t", said=said)
+    assert pending_uploads.claim(owner=1, token="t") == said
 
 
 @pytest.mark.django_db

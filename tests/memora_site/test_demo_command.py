@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings as real_settings
 from django.core.management import CommandError
 
-from memora_site import demo_story
+from memora_site import demo_client
 from memora_site.management.commands import demo
 
 
@@ -165,9 +165,9 @@ def test_an_emulator_s_name_of_this_machine_is_a_host(host, tmp_path):
 def test_the_story_reads_files_here_wherever_their_links_lead(monkeypatch):
     asked: list[str] = []
     monkeypatch.setattr(
-        demo_story, "send", lambda method, url, **_more: asked.append(url)
+        demo_client, "send", lambda method, url, **_more: asked.append(url)
     )
-    app = demo_story.StudentApp(
+    app = demo_client.StudentApp(
         "http://127.0.0.1:8000", public_url="http://10.0.2.2:8000"
     )
 

@@ -19,7 +19,7 @@ import jsonschema_rs
 import pytest
 from django.core.validators import RegexValidator
 
-from content.json_faults import make_validator
+from content.json_errors import make_validator
 
 ROOT = Path(__file__).parents[2]
 APPS = ("content", "plans", "publishing", "players", "progress", "memora_site")

@@ -16,11 +16,11 @@ from players.services import access, accounts
 from publishing.building import builds
 from publishing.destinations import public_place
 from publishing.models import Publication, PublishingSettings, UploadedDocument
-from publishing.signed import signing
-from publishing.structure import NotPublishedError
+from publishing.published_content import NotPublishedError
+from publishing.signing import links
 from tests.factories.content import make_branch, make_stage
 from tests.players.app import PASSWORD
-from tests.publishing.cdn_world import BASE_URL, turn_on
+from tests.publishing.fake_s3 import BASE_URL, turn_on
 
 pytestmark = pytest.mark.django_db
 NOW = 1_800_000_000.0
@@ -247,7 +247,7 @@ def test_a_gated_lesson_comes_as_a_url_for_a_quarter_of_an_hour(
     assert 0 < expires - now <= 15 * 60
     assert query["player"] == [str(student.pk)]
     uri = body["url"].removeprefix("http://127.0.0.1:8000")
-    assert signing.seconds_left(uri, now=int(now)) == expires - int(now)
+    assert links.seconds_left(uri, now=int(now)) == expires - int(now)
     assert body["videos"] == {}
 
 
@@ -277,7 +277,7 @@ def test_a_lessons_videos_come_with_fresh_urls(signed_in, lessons, embedded):
     assert 0 <= until - now - 2 * 3600 <= 60
     uri = videos["STG-ours"]["signed_url"].removeprefix("http://127.0.0.1:8000")
     assert uri.startswith("/files/videos/unit-1/intro.mp4?")
-    assert signing.seconds_left(uri, now=now) == until - now
+    assert links.seconds_left(uri, now=now) == until - now
 
 
 @pytest.mark.parametrize(

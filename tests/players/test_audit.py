@@ -6,7 +6,7 @@ import pytest
 from django.core import serializers
 from django.db import transaction
 
-from content.append_only import AppendOnlyError, AppendOnlyModel, ReferencesQuerySet
+from core.append_only import AppendOnlyError, AppendOnlyModel, ReferencesQuerySet
 from players import audit
 from players.models import SecurityEvent, SecurityEventType, User
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 from players import keys, wallet_sync
 from players.models import Device, PlayerWallet, Session, SessionEndReason, User
 from players.services import accounts, devices, sessions, wallet

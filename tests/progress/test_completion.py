@@ -8,9 +8,9 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from content import services
-from content.append_only import AppendOnlyError
 from content.kinds import Kind
 from content.models import Node
+from core.append_only import AppendOnlyError
 from plans.services import add_subject, set_override
 from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledError
 from players.models import Entitlement, PlayerProfile

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from hypothesis import given, strategies as st
 
-from progress import bitmap, keys, memory, streak, xp
+from progress import bitmap, keys, scheduler, streak, xp
 from progress.streak import Action, Streak
 
 RATES = xp.Rates(per_heart=2, first_completion=5, new_record=10)
@@ -104,37 +104,37 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def test_an_item_just_met_is_due_at_once():
-    assert memory.met(NOON).due_at == NOON
+    assert scheduler.met(NOON).due_at == NOON
 
 
 def test_good_answers_come_back_later_and_later_and_a_lapse_comes_back_soon():
-    held, waits = memory.met(NOON), []
+    held, waits = scheduler.met(NOON), []
     for _answer in range(5):
         at = held.due_at
-        held = memory.review(held.state, rating=3, at=at)
+        held = scheduler.review(held.state, rating=3, at=at)
         waits.append(held.due_at - at)
     assert waits == sorted(waits)
     assert waits[-1] > timedelta(days=10)
-    lapsed = memory.review(held.state, rating=1, at=held.due_at)
+    lapsed = scheduler.review(held.state, rating=1, at=held.due_at)
     assert lapsed.due_at - held.due_at < timedelta(days=1)
 
 
 def test_the_same_answers_always_give_the_same_memory():
     def history():
-        held = memory.met(NOON)
+        held = scheduler.met(NOON)
         for rating in (3, 3, 1, 4):
-            held = memory.review(held.state, rating=rating, at=held.due_at)
+            held = scheduler.review(held.state, rating=rating, at=held.due_at)
         return held
 
     assert history() == history()
 
 
 def test_a_review_before_the_last_one_counts_as_at_the_same_time():
-    held = memory.review(memory.met(NOON).state, rating=3, at=NOON)
-    early = memory.review(held.state, rating=3, at=NOON - timedelta(days=9))
-    assert early == memory.review(held.state, rating=3, at=NOON)
+    held = scheduler.review(scheduler.met(NOON).state, rating=3, at=NOON)
+    early = scheduler.review(held.state, rating=3, at=NOON - timedelta(days=9))
+    assert early == scheduler.review(held.state, rating=3, at=NOON)
 
 
 def test_there_are_four_ratings():
     with pytest.raises(ValueError, match="5"):
-        memory.review(memory.met(NOON).state, rating=5, at=NOON)
+        scheduler.review(scheduler.met(NOON).state, rating=5, at=NOON)

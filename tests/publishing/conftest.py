@@ -9,7 +9,7 @@ from plans.models import AcademicPlan
 from plans.services import add_subject
 from publishing import receivers
 from tests.factories.content import make_subject
-from tests.publishing.cdn_world import PurgeApi, S3Server, Wire, running
+from tests.publishing.fake_s3 import PurgeApi, S3Server, Wire, running
 
 
 def node(public_id: str) -> Node:

@@ -17,8 +17,8 @@ from content.models import LessonStage
 from players.roles import SYSTEM_MANAGERS
 from publishing import alerts, sync_log, tasks
 from publishing.building import builds
-from publishing.local import staging
 from publishing.models import Alert, AlertKind, SyncLog, SyncStatus
+from publishing.storage import file_store
 from tests.publishing import release
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +57,7 @@ def broken_mail(settings):
 def disk(monkeypatch):
     """The disk: 1,000 bytes, of which ``disk.free`` are free."""
     usage = type("Usage", (), {"total": 1_000_000, "free": 500_000})
-    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _path: usage)
+    monkeypatch.setattr(file_store.shutil, "disk_usage", lambda _path: usage)
     return usage
 
 
@@ -204,7 +204,7 @@ def test_a_disk_that_fills_up_during_the_build_uses_up_no_attempt(
         raise OSError(reason, os.strerror(reason))
 
     with monkeypatch.context() as patch:
-        patch.setattr(staging, "write_generation", full)
+        patch.setattr(file_store, "write_generation", full)
         for _minute in range(8):
             builds.publish_plan(plan.pk)
             tasks.watch_disk()

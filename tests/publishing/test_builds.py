@@ -8,15 +8,14 @@ import pytest
 import time_machine
 from django.db import DatabaseError, OperationalError, models, transaction
 
-import publishing.local.release
+import publishing.storage.activation
 from content import services
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject, set_override
-from publishing import changes
+from publishing import staleness
 from publishing.building import builds, rollback
-from publishing.local import collection, gates, staging
 from publishing.models import (
     Publication,
     PublishedDocument,
@@ -24,7 +23,8 @@ from publishing.models import (
     SyncLog,
     SyncStatus,
 )
-from publishing.structure import load_plan
+from publishing.published_content import load_plan
+from publishing.storage import cleanup, file_store, open_lessons
 from tests.publishing import release
 from tests.publishing.conftest import node
 
@@ -56,7 +56,7 @@ def test_an_edit_that_changes_no_file_writes_none(plan, math):
     math.save()
     entry = publish(plan)
     assert (entry.files_written, release.everything()) == (0, before)
-    assert staging.kept_generations("PLAN-A") == [1]
+    assert file_store.kept_generations("PLAN-A") == [1]
 
 
 def test_a_stage_edit_rewrites_the_lesson_and_what_leads_to_it(plan):
@@ -122,7 +122,7 @@ def test_what_is_hidden_is_nowhere(plan, how):
     for gone in (b"UNIT-MATH-0", b"TOP-MATH-0", b"LES-MATH-0-0", b"LES-MATH-0-1"):
         assert gone not in everything
     # Their files wait, shut, in case that was a mistake: docs/adr/0009.
-    assert gates.is_gated("LES-MATH-0-0")
+    assert open_lessons.is_gated("LES-MATH-0-0")
 
 
 def test_a_lesson_file_stays_while_another_plan_offers_it(plan, math):
@@ -325,7 +325,7 @@ def test_an_ended_plan_s_files_are_gone_with_the_commit(plan, end):
         end(plan)
         assert release.everything()
     assert (release.everything(), release.lessons()) == ({}, set())
-    assert staging.kept_generations("PLAN-A") == []
+    assert file_store.kept_generations("PLAN-A") == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -333,8 +333,8 @@ def test_a_deleted_lesson_s_file_is_gone_with_the_commit(plan):
     publish(plan)
     with transaction.atomic():
         services.delete_node(node=node("LES-MATH-0-0"))
-        assert staging.exists("lessons/LES-MATH-0-0.json")
-    assert not staging.exists("lessons/LES-MATH-0-0.json")
+        assert file_store.exists("lessons/LES-MATH-0-0.json")
+    assert not file_store.exists("lessons/LES-MATH-0-0.json")
     release.walk("PLAN-A")
 
 
@@ -392,7 +392,7 @@ def test_a_large_plan_has_its_search_split_by_subject(plan):
 
 def test_a_low_disk_pauses_without_using_up_attempts(plan, monkeypatch):
     usage = type("Usage", (), {"total": 1000, "free": 50})
-    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _path: usage)
+    monkeypatch.setattr(file_store.shutil, "disk_usage", lambda _path: usage)
     for _attempt in range(8):
         entry = builds.publish_plan(plan.pk)
     assert entry.status == SyncStatus.QUEUED
@@ -431,8 +431,8 @@ def test_old_generations_are_collected_but_never_the_current(plan):
     for number in range(5):
         AcademicPlan.objects.filter(pk=plan.pk).update(title=f"Title {number}")
         publish(plan)
-    assert collection.collect().generations == {"PLAN-A": [1, 2, 3]}
-    assert staging.kept_generations("PLAN-A") == [4, 5, 6]
+    assert cleanup.collect().generations == {"PLAN-A": [1, 2, 3]}
+    assert file_store.kept_generations("PLAN-A") == [4, 5, 6]
     release.walk("PLAN-A")
 
 
@@ -444,13 +444,15 @@ def test_a_release_that_no_reader_was_shown_is_none_to_go_back_to(plan, monkeypa
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(publishing.local.release, "_lock_for_switch", die)
-        patch.setattr(publishing.local.release, "_drop_unfinished", lambda *_: None)
+        patch.setattr(publishing.storage.activation, "_lock_for_switch", die)
+        patch.setattr(
+            publishing.storage.activation, "_drop_unfinished", lambda *_: None
+        )
         with pytest.raises(SystemExit):
             builds.publish_plan(plan.pk)
-    assert staging.kept_generations("PLAN-A") == [1]
+    assert file_store.kept_generations("PLAN-A") == [1]
     publish(plan)
-    assert staging.kept_generations("PLAN-A") == [1, 3]
+    assert file_store.kept_generations("PLAN-A") == [1, 3]
 
 
 def test_a_generation_made_current_while_it_was_to_be_collected_stays(
@@ -462,18 +464,18 @@ def test_a_generation_made_current_while_it_was_to_be_collected_stays(
     publish(plan)
     AcademicPlan.objects.filter(pk=plan.pk).update(title="Other")
     publish(plan)
-    real = publishing.local.release.take_switch_lock
+    real = publishing.storage.activation.take_switch_lock
 
     def wait_while_somebody_goes_back():
-        monkeypatch.setattr(publishing.local.release, "take_switch_lock", real)
+        monkeypatch.setattr(publishing.storage.activation, "take_switch_lock", real)
         rollback.make_current("PLAN-A", 1)
         return real()
 
     monkeypatch.setattr(
-        publishing.local.release, "take_switch_lock", wait_while_somebody_goes_back
+        publishing.storage.activation, "take_switch_lock", wait_while_somebody_goes_back
     )
-    assert collection.collect().generations == {}
-    assert staging.kept_generations("PLAN-A") == [1, 2]
+    assert cleanup.collect().generations == {}
+    assert file_store.kept_generations("PLAN-A") == [1, 2]
     release.walk("PLAN-A")
 
 
@@ -488,13 +490,13 @@ def test_what_cannot_be_collected_is_counted_and_keeps_nothing_else(
         AcademicPlan.objects.update(title=f"Title {number}")
         builds.process_pending(limit=10)
     with monkeypatch.context() as patch:
-        patch.setattr(staging.shutil, "rmtree", lambda *_args, **_kwargs: None)
+        patch.setattr(file_store.shutil, "rmtree", lambda *_args, **_kwargs: None)
         forbidden(".generations/PLAN-A")
-        collected = collection.collect()
+        collected = cleanup.collect()
     # One plan nobody may look into, two generations the disk did not let go.
     assert (collected.generations, collected.left) == ({"PLAN-B": [1, 2]}, 3)
-    assert staging.kept_generations("PLAN-B") == [3, 4, 5]
-    assert collection.collect().left == 1
+    assert file_store.kept_generations("PLAN-B") == [3, 4, 5]
+    assert cleanup.collect().left == 1
 
 
 def test_a_leftover_that_cannot_be_deleted_keeps_nothing_else(plan, monkeypatch):
@@ -517,7 +519,7 @@ def test_a_leftover_that_cannot_be_deleted_keeps_nothing_else(plan, monkeypatch)
         real(path, **how)
 
     monkeypatch.setattr(Path, "unlink", unlink)
-    collected = collection.collect()
+    collected = cleanup.collect()
     assert (collected.lessons, collected.left) == (1, 1)
     assert [leftover.exists() for leftover in leftovers] == [True, False]
 
@@ -559,7 +561,7 @@ def test_a_release_the_tables_do_not_know_of_is_corrected(plan, monkeypatch):
         raise SystemExit
 
     with monkeypatch.context() as patch, time_machine.travel(1_800_000_050):
-        patch.setattr(publishing.local.release, "_record_release", die)
+        patch.setattr(publishing.storage.activation, "_record_release", die)
         with pytest.raises(SystemExit):
             builds.publish_plan(plan.pk)
     assert release.read("lessons/LES-MATH-0-0.json")["stages"][0]["title"] == "Torn"
@@ -587,11 +589,11 @@ def test_an_older_builder_gives_up_at_the_switch(plan, monkeypatch):
 
 
 def test_pending_is_what_differs(plan, math):
-    assert list(changes.pending()) == [plan.pk]
+    assert list(staleness.pending()) == [plan.pk]
     publish(plan)
-    assert not changes.pending()
+    assert not staleness.pending()
     services.create_node(kind=Kind.TRACK, parent=math, title="New")
-    assert list(changes.pending()) == [plan.pk]
+    assert list(staleness.pending()) == [plan.pk]
     assert PlanOverride.objects.count() == 0
 
 
@@ -644,7 +646,7 @@ def test_a_plan_that_cannot_be_claimed_holds_up_no_other(plan, math, monkeypatch
     monkeypatch.setattr(builds.sync_log, "open_entry", refuse)
     builds.process_pending(limit=10)
     release.walk("PLAN-B")
-    assert list(changes.pending()) == [plan.pk]
+    assert list(staleness.pending()) == [plan.pk]
 
 
 def test_numbers_that_the_disk_has_used_are_not_used_again(plan):

@@ -3,9 +3,9 @@
 import pytest
 
 from publishing.cdn import purging
-from publishing.cdn.target import DistributionError
+from publishing.cdn.backends.base import DistributionError
 from publishing.models import PublishingSettings
-from tests.publishing.cdn_world import TOKEN, ZONE
+from tests.publishing.fake_s3 import TOKEN, ZONE
 
 
 @pytest.fixture

@@ -20,9 +20,10 @@ from players import roles
 from players.models import User
 from publishing import secrets
 from publishing.building import builds
-from publishing.cdn import connection, s3 as s3_buckets
+from publishing.cdn import connection
+from publishing.cdn.backends import s3 as s3_buckets
 from publishing.models import PublishingSettings
-from tests.publishing.cdn_world import KEY_ID, PRIVATE, PUBLIC, SECRET, TOKEN, turn_on
+from tests.publishing.fake_s3 import KEY_ID, PRIVATE, PUBLIC, SECRET, TOKEN, turn_on
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from publishing import queue
 from publishing.building import builds
-from publishing.cdn import s3 as buckets, verification
+from publishing.cdn import verification
+from publishing.cdn.backends import s3 as buckets
 from publishing.cdn.verification import Difference
 from publishing.models import (
     Alert,
@@ -19,10 +20,10 @@ from publishing.models import (
     SyncStatus,
     SyncStep,
 )
-from publishing.watch import health
+from publishing.monitoring import health
 from tests.publishing import release
-from tests.publishing.cdn_world import PRIVATE, PUBLIC, turn_on
 from tests.publishing.conftest import node
+from tests.publishing.fake_s3 import PRIVATE, PUBLIC, turn_on
 
 pytestmark = pytest.mark.django_db
 

@@ -7,9 +7,9 @@ import time_machine
 
 from content.models import LessonStage, Node
 from publishing.building import builds, rollback
-from publishing.local import release as local_release, staging
 from publishing.models import PublishedDocument, SyncStatus
-from publishing.signed import resigning
+from publishing.signing import renewal
+from publishing.storage import activation as local_release, file_store
 from tests.publishing.conftest import node
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +40,7 @@ def rename(title: str) -> None:
 
 def validators() -> dict[str, tuple[int, int]]:
     """What nginx's ETag is made of, by path; of every file that readers have."""
-    root = staging.root()
+    root = file_store.root()
     found = {}
     for folder in ("lessons", "plans/PLAN-A"):
         for path in (root / folder).rglob("*.json*"):
@@ -52,11 +52,11 @@ def validators() -> dict[str, tuple[int, int]]:
 
 
 def contents() -> dict[str, bytes]:
-    return {path: (staging.root() / path).read_bytes() for path in validators()}
+    return {path: (file_store.root() / path).read_bytes() for path in validators()}
 
 
 def test_a_file_s_time_is_its_version(plan, second, monkeypatch):
-    monkeypatch.setattr(staging, "PACKED_FROM", 1)
+    monkeypatch.setattr(file_store, "PACKED_FROM", 1)
     publish(plan)
     versions = dict(PublishedDocument.objects.values_list("path", "version"))
     found = validators()
@@ -69,7 +69,7 @@ def test_a_file_s_time_is_its_version(plan, second, monkeypatch):
 def test_releases_within_a_second_differ_for_every_changed_file(
     plan, second, monkeypatch
 ):
-    monkeypatch.setattr(staging, "PACKED_FROM", 1)
+    monkeypatch.setattr(file_store, "PACKED_FROM", 1)
     known: dict[tuple[str, int, int], bytes] = {}
     for title in ("Title A", "Title B", "Title C", "Title A"):
         rename(title)
@@ -108,7 +108,7 @@ def test_a_signature_made_anew_changes_the_time_and_no_version(plan):
     with time_machine.travel(NOON, tick=False):
         publish(plan)
     before, data = validators()[LESSON], contents()[LESSON]
-    assert resigning.renew_signatures(NOON + 3 * 3600) == 1
+    assert renewal.renew_signatures(NOON + 3 * 3600) == 1
     assert contents()[LESSON] != data
     assert validators()[LESSON][0] == before[0] + 1
     assert PublishedDocument.objects.get(path=LESSON).version == before[0]
@@ -116,7 +116,7 @@ def test_a_signature_made_anew_changes_the_time_and_no_version(plan):
 
 def test_a_damaged_file_that_is_repaired_has_another_time(plan, second):
     publish(plan)
-    path = staging.root() / LESSON
+    path = file_store.root() / LESSON
     good, time = path.read_bytes(), int(path.stat().st_mtime)
     path.write_bytes(b"x" * len(good))
     os.utime(path, (time, time))

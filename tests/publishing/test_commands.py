@@ -14,9 +14,9 @@ from plans.models import AcademicPlan
 from plans.services import set_override
 from publishing import queue, sync_log, tasks
 from publishing.building import builds
-from publishing.local import staging
 from publishing.models import SyncLog, SyncStatus
-from publishing.watch import diagnosis
+from publishing.monitoring import schema_check
+from publishing.storage import file_store
 from tests.publishing import release
 from tests.publishing.conftest import node
 
@@ -96,7 +96,7 @@ def test_publish_ends_a_rollback(published):
     run("publish", "PLAN-A")
     run("rollback", "PLAN-A", "1")
     assert "generation" in run("publish", "PLAN-A")
-    assert staging.current_generation("PLAN-A") > 2
+    assert file_store.current_generation("PLAN-A") > 2
 
 
 def test_a_dry_run_of_a_new_plan_adds_everything_and_writes_nothing(plan):
@@ -211,7 +211,7 @@ def test_process_pending_exits_with_1_when_a_plan_cannot_be_withdrawn(
 
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
     with monkeypatch.context() as patch:
-        patch.setattr(staging, "withdraw_plan", refused)
+        patch.setattr(file_store, "withdraw_plan", refused)
         answer, code = run_json("process_pending")
     assert code == 1
     assert [(found["plan"], found["ok"]) for found in answer["plans"]] == [
@@ -306,15 +306,15 @@ def test_a_rollback_that_the_disk_refuses_is_answered(published, monkeypatch):
     def refuse(*_args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(staging, "switch", refuse)
+    monkeypatch.setattr(file_store, "switch", refuse)
     answer, code = run_json("rollback", "PLAN-A", "1")
     assert (code, answer["ok"]) == (1, False)
     assert "Permission denied" in answer["error"]
 
 
 def test_generations_that_cannot_be_read_are_answered(published):
-    (staging.root() / "plans/PLAN-A").unlink()
-    (staging.root() / "plans/PLAN-A").mkdir()
+    (file_store.root() / "plans/PLAN-A").unlink()
+    (file_store.root() / "plans/PLAN-A").mkdir()
     answer, code = run_json("rollback", "PLAN-A")
     assert (code, answer["ok"]) == (1, False)
     assert "is no link to a release" in answer["error"]
@@ -324,7 +324,7 @@ def test_collect_generations_says_when_something_is_left(published, monkeypatch)
     for number in range(4):
         edit(f"Text {number}")
         run("publish", "PLAN-A")
-    monkeypatch.setattr(staging.shutil, "rmtree", lambda *_args, **_kwargs: None)
+    monkeypatch.setattr(file_store.shutil, "rmtree", lambda *_args, **_kwargs: None)
     answer, code = run_json("collect_generations")
     assert (code, answer["ok"], answer["left"]) == (1, False, 2)
 
@@ -389,8 +389,8 @@ def test_diagnose_finds_what_is_missing_and_what_is_too_much():
     assert not _faults()
 
 
-def _faults() -> list[diagnosis.SchemaFault]:
-    return diagnosis.find_faults()
+def _faults() -> list[schema_check.SchemaFault]:
+    return schema_check.find_faults()
 
 
 def test_a_lost_content_root_is_made_again(published):

@@ -14,13 +14,13 @@ import pytest
 from django.db import connection, transaction
 
 from content.models import LessonStage, Node
+from core.db import consistent_read
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
-from publishing import changes, queue, sync_log
+from publishing import queue, staleness, sync_log
 from publishing.building import builds
-from publishing.local import collection, staging
 from publishing.models import Publication, PublishedDocument, SyncLog, SyncStatus
-from publishing.reads import consistent_read
+from publishing.storage import cleanup, file_store
 from tests.crash import reader
 from tests.factories.content import make_subject
 from tests.publishing import release
@@ -148,13 +148,13 @@ def sweep() -> None:
 
 def assert_settled() -> None:
     """Nothing waits, every run has ended, and the tables say what the disk has."""
-    assert not changes.pending()
-    assert not changes.to_withdraw()
+    assert not staleness.pending()
+    assert not staleness.to_withdraw()
     assert set(SyncLog.objects.values_list("status", flat=True)) <= _ENDED
     for row in PublishedDocument.objects.all():
         assert row.sha256 == release.sha256(row.path), row.path
     for publication in Publication.objects.all():
-        assert publication.generation == staging.current_generation(
+        assert publication.generation == file_store.current_generation(
             publication.plan_public_id
         )
     for path in release.root().rglob("*"):
@@ -218,7 +218,7 @@ def test_an_edit_during_a_build_builds_again(plan, monkeypatch):
 
 
 def test_a_second_builder_leaves_a_plan_that_is_being_built(plan, monkeypatch):
-    with paused_after(monkeypatch, staging, "write_generation") as pause:
+    with paused_after(monkeypatch, file_store, "write_generation") as pause:
         first = Actor(lambda: builds.publish_plan(plan.pk))
         pause.wait_until_reached()
         assert builds.publish_plan(plan.pk) is None
@@ -250,7 +250,7 @@ def test_a_builder_paused_past_its_lock_is_overtaken(
     builds.publish_plan(plan.pk)
     rename("What the slow one read")
     with reading("PLAN-A"):
-        with paused_after(monkeypatch, staging, after) as pause:
+        with paused_after(monkeypatch, file_store, after) as pause:
             slow = Actor(lambda: builds.publish_plan(plan.pk))
             pause.wait_until_reached()
             redis_client.flushdb()  # its lock ran out
@@ -272,7 +272,7 @@ def test_a_builder_paused_past_its_lock_overwrites_no_shared_lesson(
 ):
     sweep()
     rename("What the slow one read")
-    with paused_after(monkeypatch, staging, "prepare_lessons") as pause:
+    with paused_after(monkeypatch, file_store, "prepare_lessons") as pause:
         slow = Actor(lambda: builds.publish_plan(plan.pk))
         pause.wait_until_reached()
         rename("What the other plan read")
@@ -343,7 +343,7 @@ def test_a_plan_that_ends_while_it_builds_leaves_nothing(
     plan, second_plan, monkeypatch, how, swept, when
 ):
     builds.publish_plan(second_plan.pk)
-    owner = staging if when == "write_generation" else builds
+    owner = file_store if when == "write_generation" else builds
     with paused_after(monkeypatch, owner, when) as pause:
         builder = Actor(lambda: builds.publish_plan(plan.pk))
         pause.wait_until_reached()
@@ -352,7 +352,7 @@ def test_a_plan_that_ends_while_it_builds_leaves_nothing(
             sweep()
     builder.done()
     sweep()
-    collection.collect()
+    cleanup.collect()
     assert_nothing_of("PLAN-A")
     assert not Publication.objects.filter(plan_public_id="PLAN-A").exists()
     release.walk("PLAN-B")
@@ -363,13 +363,13 @@ def test_a_plan_that_ends_while_it_builds_leaves_nothing(
 def test_a_plan_that_ends_just_before_it_is_claimed_is_no_failure(
     plan, monkeypatch, how
 ):
-    with paused_after(monkeypatch, changes, "pending") as pause:
+    with paused_after(monkeypatch, staleness, "pending") as pause:
         builder = Actor(lambda: builds.publish_plan(plan.pk))
         pause.wait_until_reached()
         end(plan, how)
     builder.done()
     sweep()
-    collection.collect()
+    cleanup.collect()
     assert_nothing_of("PLAN-A")
     assert_settled()
 
@@ -377,7 +377,7 @@ def test_a_plan_that_ends_just_before_it_is_claimed_is_no_failure(
 def test_a_plan_published_again_while_its_old_build_sleeps_is_not_disturbed(
     plan, monkeypatch
 ):
-    with paused_after(monkeypatch, staging, "write_generation") as pause:
+    with paused_after(monkeypatch, file_store, "write_generation") as pause:
         sleeper = Actor(lambda: builds.publish_plan(plan.pk))
         pause.wait_until_reached()
         end(plan, "unpublished")

@@ -17,8 +17,8 @@ from plans.services import add_subject
 from players import roles
 from players.models import User
 from publishing import queue
+from publishing.admin_views import dashboard_views
 from publishing.building import builds
-from publishing.local import staging
 from publishing.models import (
     Alert,
     HealthReport,
@@ -28,9 +28,9 @@ from publishing.models import (
     SyncStatus,
     SyncStep,
 )
-from publishing.pages import dashboard_pages
-from publishing.watch import dashboard, status
-from publishing.watch.dashboard import Hour, PlanState
+from publishing.monitoring import dashboard, status
+from publishing.monitoring.dashboard import Hour, PlanState
+from publishing.storage import file_store
 from tests.factories.content import make_subject
 from tests.publishing.conftest import node
 
@@ -111,8 +111,8 @@ def test_a_plan_that_is_published_is_up_to_date(plan):
         "Grade 5",
     )
     assert row.seconds is not None
-    files = staging.files_of("PLAN-A", 1)
-    sizes = [len(staging.read(f"plans/PLAN-A/{name}")) for name in files]
+    files = file_store.files_of("PLAN-A", 1)
+    sizes = [len(file_store.read(f"plans/PLAN-A/{name}")) for name in files]
     assert (row.size.files, row.size.bytes) == (len(files), sum(sizes))
     assert found.lessons.files == 4
     assert found.disk.free <= found.disk.total
@@ -393,7 +393,7 @@ def test_a_stranger_is_sent_to_sign_in(client):
 def still(monkeypatch):
     """Neither the clock goes on nor the disk fills: both stand on the page."""
     usage = type("Usage", (), {"total": 1_000_000_000, "free": 500_000_000})
-    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _path: usage)
+    monkeypatch.setattr(file_store.shutil, "disk_usage", lambda _path: usage)
     with time_machine.travel(1_800_000_000, tick=False):
         yield
 
@@ -487,17 +487,17 @@ def test_looking_changes_nothing(publisher):
 def test_every_count_is_seen_and_no_bar_leaves_the_chart():
     start = datetime(2026, 3, 1, tzinfo=UTC)
     hours = (Hour(start), Hour(start, published=997, retrying=1, failed=2))
-    empty, full = dashboard_pages.bars(hours)
+    empty, full = dashboard_views.bars(hours)
     assert empty.parts == []
     assert [part.outcome for part in full.parts] == ["published", "retrying", "failed"]
     assert all(part.height >= 2 for part in full.parts)
     assert full.parts[-1].y >= 0
-    assert full.x + full.width <= dashboard_pages.CHART_WIDTH
+    assert full.x + full.width <= dashboard_views.CHART_WIDTH
 
 
 def test_a_day_without_builds_draws_no_bar():
     hours = (Hour(datetime(2026, 3, 1, tzinfo=UTC)),) * 24
-    assert all(bar.parts == [] for bar in dashboard_pages.bars(hours))
+    assert all(bar.parts == [] for bar in dashboard_views.bars(hours))
 
 
 # --- Generations ----------------------------------------------------------------------
@@ -522,7 +522,7 @@ def test_an_earlier_generation_is_made_current(publisher, two_generations):
     assert b"Make current" in publisher.get(url).content
     answer = publisher.post(url, {"generation": "1"}, follow=True)
     assert "generation 1 now" in messages_of(answer)[0]
-    assert staging.current_generation("PLAN-A") == 1
+    assert file_store.current_generation("PLAN-A") == 1
     assert state_of(two_generations) == PlanState.ROLLED_BACK
     entry = SyncLog.objects.get(trigger=SyncLog.ROLLBACK)
     assert entry.started_by.email == "publishers@example.com"
@@ -535,14 +535,14 @@ def test_a_generation_that_cannot_be_made_current_is_refused_in_words(
     url = generations_of(two_generations)
     answer = publisher.post(url, {"generation": wanted}, follow=True)
     assert len(messages_of(answer)) == 1
-    assert staging.current_generation("PLAN-A") == 2
+    assert file_store.current_generation("PLAN-A") == 2
     assert Publication.objects.get().generation == 2
 
 
 def test_generations_that_cannot_be_read_are_said_so_in_words(
     publisher, two_generations
 ):
-    link = staging.root() / "plans/PLAN-A"
+    link = file_store.root() / "plans/PLAN-A"
     link.unlink()
     link.mkdir()
     answer = publisher.get(generations_of(two_generations))
@@ -557,7 +557,7 @@ def test_an_editor_sees_and_changes_no_generation(two_generations):
     url = generations_of(two_generations)
     assert browser.get(url).status_code == 403
     assert browser.post(url, {"generation": "1"}).status_code == 403
-    assert staging.current_generation("PLAN-A") == 2
+    assert file_store.current_generation("PLAN-A") == 2
 
 
 def test_plan_and_publication_lead_to_the_generations(publisher, two_generations):

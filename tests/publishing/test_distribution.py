@@ -16,11 +16,10 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan, OverrideAction
 from plans.services import add_subject, set_override
-from publishing import changes, content_urls, tasks
+from publishing import content_urls, staleness, tasks
 from publishing.building import builds, rollback
-from publishing.cdn import distribution, purging, verification
+from publishing.cdn import purging, sync, verification
 from publishing.content_urls import get_content_url
-from publishing.local import staging
 from publishing.models import (
     Alert,
     Publication,
@@ -31,9 +30,10 @@ from publishing.models import (
     SyncStep,
     UploadedDocument,
 )
+from publishing.storage import file_store
 from tests.publishing import release
-from tests.publishing.cdn_world import BASE_URL, PRIVATE, PUBLIC, turn_on
 from tests.publishing.conftest import node
+from tests.publishing.fake_s3 import BASE_URL, PRIVATE, PUBLIC, turn_on
 
 pytestmark = pytest.mark.django_db
 
@@ -100,7 +100,7 @@ def test_each_object_says_what_it_is(s3, on, plan, open_math):
 
 def test_leaves_go_first_and_the_manifest_last(wire, on, plan, open_math):
     publish(plan)
-    layers = [distribution.wanted.layer_of(path) for path in wire.paths("PUT")]
+    layers = [sync.wanted.layer_of(path) for path in wire.paths("PUT")]
     assert layers == sorted(layers)
     assert wire.paths("PUT")[-1] == MANIFEST
     assert wire.paths("PUT")[0].startswith("lessons/")
@@ -162,7 +162,7 @@ def test_nobody_is_sent_to_the_cdn_before_it_has_the_plan(wire, plan, open_math)
     assert not leads_to_the_cdn()
     assert leads_to_the_cdn(LESSON), "each file counts for itself"
     wire.reset()
-    distribution.distribute(even_resting=True)
+    sync.distribute(even_resting=True)
     assert leads_to_the_cdn()
     edit()
     wire.fault = lambda _method, _path: "500"
@@ -199,14 +199,14 @@ def test_a_cdn_that_is_turned_on_is_filled_before_any_file_names_it(
     publish(plan)
     before = local()
     turn_on(wire.url)
-    assert changes.pending() == {}, "nothing is built for a CDN that is empty"
-    distribution.distribute()
+    assert staleness.pending() == {}, "nothing is built for a CDN that is empty"
+    sync.distribute()
     assert s3.objects() == local() == before
-    assert set(changes.pending()) == {plan.pk}
+    assert set(staleness.pending()) == {plan.pk}
     assert publish(plan).status == SyncStatus.SUCCESS
     assert s3.objects() == local()
     assert MANIFEST in linked_to_the_cdn()
-    assert changes.pending() == {}
+    assert staleness.pending() == {}
 
 
 def test_no_file_names_a_cdn_that_takes_nothing(wire, plan, open_math):
@@ -224,10 +224,10 @@ def test_a_cdn_that_lacks_one_file_is_named_by_none(wire, plan, open_math):
         "500" if method == "PUT" and path.endswith("manifest.json") else None
     )
     publish(plan)
-    assert changes.pending() == {}
+    assert staleness.pending() == {}
     wire.reset()
-    distribution.distribute(even_resting=True)
-    assert set(changes.pending()) == {plan.pk}
+    sync.distribute(even_resting=True)
+    assert set(staleness.pending()) == {plan.pk}
 
 
 def test_another_bucket_is_named_by_no_file_before_it_has_all(
@@ -240,7 +240,7 @@ def test_another_bucket_is_named_by_no_file_before_it_has_all(
     publish(plan)
     assert linked_to_the_cdn() == set()
     wire.reset()
-    distribution.distribute(even_resting=True)
+    sync.distribute(even_resting=True)
     publish(plan)
     assert MANIFEST in linked_to_the_cdn()
     assert s3.objects(PRIVATE) == local()
@@ -254,10 +254,10 @@ def test_a_cdn_that_was_off_is_caught_up_before_it_is_named(wire, on, plan, open
     publish(plan)
     on.cdn_enabled = True
     on.save()
-    assert (changes.pending(), leads_to_the_cdn()) == ({}, False)
-    distribution.distribute()
+    assert (staleness.pending(), leads_to_the_cdn()) == ({}, False)
+    sync.distribute()
     assert leads_to_the_cdn()
-    assert set(changes.pending()) == {plan.pk}
+    assert set(staleness.pending()) == {plan.pk}
 
 
 def test_keys_that_fail_later_leave_links_where_the_plan_is(wire, on, plan, open_math):
@@ -279,8 +279,8 @@ def test_a_plan_that_was_rolled_back_stays_so_when_the_cdn_has_it(
     publish(plan)
     turn_on(wire.url)
     rollback.make_current("PLAN-A", 1)
-    distribution.distribute()
-    assert changes.pending() == {}
+    sync.distribute()
+    assert staleness.pending() == {}
     assert not leads_to_the_cdn()
     edit("Again")
     publish(plan)
@@ -294,20 +294,20 @@ def test_a_worker_is_woken_once_the_cdn_has_a_plan(
     turn_on(wire.url)
     builds.build_plan(plan.pk)
     worker_starts.clear()
-    distribution.distribute()
+    sync.distribute()
     assert len(worker_starts) == 1
     builds.build_plan(plan.pk)
-    distribution.distribute()
+    sync.distribute()
     assert len(worker_starts) == 1
 
 
 def test_an_upgrade_keeps_the_links_of_plans_the_cdn_has(on, plan, other, open_math):
     publish_linked(plan)
     Publication.objects.update(cdn_place="")
-    assert set(changes.pending()) == {plan.pk, other.pk}
+    assert set(staleness.pending()) == {plan.pk, other.pk}
     upgrade = import_module("publishing.migrations.0010_cdn_place_and_silence")
     upgrade.note_plans_on_cdn(apps, None)
-    assert set(changes.pending()) == {other.pk}
+    assert set(staleness.pending()) == {other.pk}
 
 
 def test_fallback_mode_leads_links_here_and_keeps_the_cdn_up_to_date(
@@ -325,7 +325,7 @@ def test_another_bucket_starts_empty_and_gets_everything(s3, on, plan, open_math
     publish(plan)
     on.cdn_bucket, on.cdn_private_bucket = PRIVATE, ""
     on.save()
-    distribution.distribute()
+    sync.distribute()
     assert s3.objects(PRIVATE) == local()
 
 
@@ -378,7 +378,7 @@ def test_a_rollback_reaches_the_cdn(s3, on, plan, open_math):
     publish(plan)
     entry = rollback.make_current("PLAN-A", 1)
     assert entry.status == SyncStatus.QUEUED
-    distribution.distribute()
+    sync.distribute()
     entry.refresh_from_db()
     assert entry.status == SyncStatus.SUCCESS
     assert s3.objects() == local()
@@ -424,7 +424,7 @@ def test_a_lesson_stays_while_an_older_release_out_there_names_it(
     assert LESSON in s3.objects(), "PLAN-B's topic on the CDN still names it"
     wire.reset()
     SyncLog.objects.filter(status=SyncStatus.QUEUED).update(next_attempt_at=LONG_AGO)
-    distribution.distribute()
+    sync.distribute()
     assert LESSON not in s3.objects()
     assert s3.objects() == local()
 
@@ -496,7 +496,7 @@ def test_a_lesson_that_becomes_gated_leaves_even_if_uploads_fail(
 @pytest.fixture
 def in_twos(monkeypatch):
     """Two files a part, one address a purge: a small school is as a large one."""
-    monkeypatch.setattr(distribution, "_AT_ONCE", 2)
+    monkeypatch.setattr(sync, "_AT_ONCE", 2)
     monkeypatch.setattr(purging.CloudflarePurger, "at_once", 1)
 
 
@@ -512,7 +512,7 @@ def test_lessons_that_become_gated_leave_whatever_the_cache_says(
     assert lessons_in(PUBLIC, s3) == set()
     assert lessons_in(PRIVATE, s3) == lesson_paths(local())
     purges.fail_with = 0
-    distribution.distribute()
+    sync.distribute()
     assert {f"{BASE_URL}/{path}" for path in lesson_paths(local())} <= {*purges.urls()}
     assert not UploadedDocument.objects.filter(leaving_since__isnull=False).exists()
 
@@ -531,10 +531,10 @@ def test_what_was_purged_before_the_cache_refused_is_not_purged_again(
         purges.fail_with = 403 if len(purges.urls()) == 1 else 0
 
     purges.before = refuse_the_third
-    distribution.distribute()
+    sync.distribute()
     assert len(purges.urls()) == 2
     purges.before, purges.fail_with = lambda _urls: None, 0
-    distribution.distribute()
+    sync.distribute()
     purged = [url for url in purges.urls() if url in lessons]
     assert sorted(purged) == sorted(lessons)
 
@@ -557,7 +557,7 @@ def test_what_becomes_gated_during_a_long_upload_does_not_wait_for_its_end(
     wire, plan, open_math, in_twos
 ):
     turn_on(wire.url)
-    distribution.distribute()
+    sync.distribute()
     for lesson in Node.objects.filter(kind=Kind.LESSON):
         lesson.title = f"New {lesson.title}"
         lesson.save()
@@ -574,7 +574,7 @@ def test_what_becomes_gated_during_a_long_upload_does_not_wait_for_its_end(
             connection.close()
 
     wire.before = gate_it
-    distribution.distribute()
+    sync.distribute()
     verbs = [method for method, _path in wire.requests if method in ("PUT", "POST")]
     assert verbs.index("POST") <= 4, "two parts at most"
     assert done.is_set()
@@ -656,7 +656,7 @@ def test_a_purge_that_fails_is_tried_again_and_holds_up_nothing(
     purges.fail_with = 0
     wire.reset()
     SyncLog.objects.update(next_attempt_at=LONG_AGO)
-    distribution.distribute()
+    sync.distribute()
     entry.refresh_from_db()
     assert entry.status == SyncStatus.SUCCESS
     assert wire.counts() == {}
@@ -681,7 +681,7 @@ def test_a_cache_that_refuses_holds_up_no_other_plan(s3, purges, wire, plan, oth
     purges.fail_with = 403
     builds.build_plan(plan.pk)
     builds.build_plan(other.pk)
-    distribution.distribute()
+    sync.distribute()
     assert s3.objects() == local()
     late = SyncLog.objects.filter(status=SyncStatus.QUEUED)
     assert {entry.plan_public_id for entry in late} == {"PLAN-A", "PLAN-B"}
@@ -699,9 +699,9 @@ def test_a_token_nobody_can_read_holds_up_no_upload(s3, purges, wire, plan, open
 
 
 def test_a_file_damaged_here_holds_up_no_other_plan(s3, on, plan, other, monkeypatch):
-    read = staging.read
+    read = file_store.read
     monkeypatch.setattr(
-        staging,
+        file_store,
         "read",
         lambda path: (
             b"{}" if "PLAN-A" in path and path.endswith("_h.json") else read(path)
@@ -709,7 +709,7 @@ def test_a_file_damaged_here_holds_up_no_other_plan(s3, on, plan, other, monkeyp
     )
     builds.build_plan(plan.pk)
     builds.build_plan(other.pk)
-    distribution.distribute()
+    sync.distribute()
     assert MANIFEST not in s3.objects()
     assert MANIFEST.replace("PLAN-A", "PLAN-B") in s3.objects()
 
@@ -718,7 +718,7 @@ def test_a_bucket_that_fails_is_not_asked_for_every_plan(wire, on, plan, other):
     builds.build_plan(plan.pk)
     builds.build_plan(other.pk)
     wire.fault = lambda _method, _path: "500"
-    distribution.distribute()
+    sync.distribute()
     assert {path.split("/")[0] for path in wire.paths("PUT")} == {"lessons"}
     tried = SyncLog.objects.filter(attempts__gt=0, step=SyncStep.UPLOAD, error__gt="")
     assert [entry.plan_public_id for entry in tried] == ["PLAN-A"]
@@ -732,7 +732,7 @@ def test_nothing_is_sent_inside_a_transaction(wire, plan, open_math):
     turn_on(wire.url)
     inside = []
     wire.before = lambda _method, _path: inside.append(connection.in_atomic_block)
-    assert distribution.distribute()
+    assert sync.distribute()
     assert inside
     assert not any(inside)
 

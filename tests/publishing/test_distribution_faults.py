@@ -18,9 +18,8 @@ from content.models import LessonStage, Node
 from players.models import User
 from publishing import queue, sync_log, tasks, upload_log
 from publishing.building import builds
-from publishing.cdn import distribution, uploads
-from publishing.cdn.targets import targets_of
-from publishing.local import staging
+from publishing.cdn import remote_state, sync
+from publishing.cdn.backends.storage import targets_of
 from publishing.models import (
     Alert,
     AlertKind,
@@ -29,9 +28,10 @@ from publishing.models import (
     SyncStep,
     UploadedDocument,
 )
+from publishing.storage import file_store
 from tests.publishing import release
-from tests.publishing.cdn_world import turn_on
 from tests.publishing.conftest import node
+from tests.publishing.fake_s3 import turn_on
 
 pytestmark = pytest.mark.django_db
 
@@ -79,7 +79,7 @@ def try_again() -> SyncLog:
     SyncLog.objects.filter(status=SyncStatus.QUEUED).update(
         next_attempt_at=timezone.now() - timedelta(seconds=1)
     )
-    distribution.distribute()
+    sync.distribute()
     return SyncLog.objects.latest("pk")
 
 
@@ -203,7 +203,7 @@ def test_a_delete_that_fails_is_tried_again(s3, wire, on, plan):
     assert entry.status == SyncStatus.SUCCESS, "students have the release"
     assert LESSON in s3.objects()
     wire.reset()
-    distribution.distribute()
+    sync.distribute()
     assert_whole(s3.objects())
 
 
@@ -214,11 +214,11 @@ def test_what_cannot_be_deleted_for_an_hour_alerts_until_it_can(s3, wire, on, pl
         publish(plan)
         assert not Alert.objects.exists()
         clock.shift(timedelta(hours=1, seconds=1))
-        distribution.distribute()
+        sync.distribute()
         assert Alert.objects.get().kind == AlertKind.UPLOAD_FAILED
         assert Alert.objects.get().is_open
         wire.reset()
-        distribution.distribute()
+        sync.distribute()
         assert not Alert.objects.get().is_open
 
 
@@ -281,7 +281,7 @@ def test_after_a_kill_only_what_did_not_arrive_is_sent(s3, wire, on, plan, monke
         raise KeyboardInterrupt  # nothing is written down any more
 
     with monkeypatch.context() as dying:
-        dying.setattr(uploads, "record", die)
+        dying.setattr(remote_state, "record", die)
         with pytest.raises(KeyboardInterrupt):
             publish(plan)
     arrived = set(wire.paths("PUT"))
@@ -443,9 +443,9 @@ def test_turning_the_cdn_off_ends_what_waits(s3, wire, on, plan):
 
 def test_a_file_damaged_here_is_not_uploaded(s3, wire, on, plan, monkeypatch):
     edit()
-    read = staging.read
+    read = file_store.read
     monkeypatch.setattr(
-        staging, "read", lambda path: b"{}" if path == LESSON else read(path)
+        file_store, "read", lambda path: b"{}" if path == LESSON else read(path)
     )
     distributed = s3.objects()
     entry = publish(plan)
@@ -474,9 +474,9 @@ def test_one_distributor_at_a_time(on, wire, plan):
     builds.build_plan(plan.pk)
     with queue.distribution_lock() as held:
         assert held
-        assert distribution.distribute() is False
+        assert sync.distribute() is False
     assert wire.counts() == {}
-    assert distribution.distribute() is True
+    assert sync.distribute() is True
 
 
 def test_an_older_upload_that_arrives_late_does_not_stay(s3, wire, on, plan):
@@ -493,8 +493,8 @@ def test_an_older_upload_that_arrives_late_does_not_stay(s3, wire, on, plan):
         wire.deliver()
         assert b"Old" in s3.objects()[LESSON], "the race was lost"
         clock.shift(timedelta(minutes=6))
-        distribution.distribute()  # looks again, and does not believe it any more
-        distribution.distribute()
+        sync.distribute()  # looks again, and does not believe it any more
+        sync.distribute()
     assert_whole(s3.objects())
     assert b"New" in s3.objects()[LESSON]
 
@@ -514,10 +514,10 @@ def test_an_upload_that_arrives_after_the_delete_does_not_stay(s3, wire, on, pla
         wire.deliver()
         assert LESSON in s3.objects(), "the race was lost"
         clock.shift(timedelta(seconds=30))
-        distribution.distribute()
+        sync.distribute()
         assert LESSON not in s3.objects()
         clock.shift(timedelta(minutes=6))
-        distribution.distribute()
+        sync.distribute()
     assert_whole(s3.objects())
     assert not UploadedDocument.objects.filter(path=LESSON).exists()
 
@@ -525,21 +525,21 @@ def test_an_upload_that_arrives_after_the_delete_does_not_stay(s3, wire, on, pla
 @pytest.fixture
 def overtaken(on, plan, monkeypatch):
     """Makes another distributor claim the lesson before this one's record."""
-    record = uploads.record
+    record = remote_state.record
 
     def record_too_late(target, *args, **kwargs):
         claim(target, LESSON, token="another")
         return record(target, *args, **kwargs)
 
     with monkeypatch.context() as overtaking:
-        overtaking.setattr(uploads, "record", record_too_late)
+        overtaking.setattr(remote_state, "record", record_too_late)
         yield overtaking
 
 
 def claim(target: str, path: str, *, token: str) -> None:
     edition = UploadedDocument.objects.get(path=path).edition
     now = timezone.now()
-    uploads.claim(target, [path], token=token, edition=edition, now=now)
+    remote_state.claim(target, [path], token=token, edition=edition, now=now)
 
 
 def test_who_was_overtaken_leaves_it_to_the_other(s3, on, plan, overtaken):
@@ -547,18 +547,18 @@ def test_who_was_overtaken_leaves_it_to_the_other(s3, on, plan, overtaken):
     target = targets_of(on).public.id
     edit()
     builds.build_plan(plan.pk)
-    distributor = distribution.Distributor.of(on)
-    with pytest.raises(uploads.OvertakenError):
-        distributor.upload(plan.publication.pk, distribution.Sent())
+    distributor = sync.Distributor.of(on)
+    with pytest.raises(remote_state.OvertakenError):
+        distributor.upload(plan.publication.pk, sync.Sent())
     overtaken.undo()
     row = UploadedDocument.objects.get(path=LESSON)
     assert (row.sha256, row.claim) == ("", "another")
     assert row.recheck_at is not None, "an upload of the first may arrive after that"
     digest = hashlib.sha256(s3.objects()[LESSON]).hexdigest()
-    uploads.record(target, {LESSON: (digest, 1)}, token="another")
+    remote_state.record(target, {LESSON: (digest, 1)}, token="another")
     row.refresh_from_db()
     assert (row.sha256, row.claim) == (digest, "")
-    distribution.distribute()
+    sync.distribute()
     assert_whole(s3.objects())
 
 
@@ -579,8 +579,8 @@ def test_who_finds_the_same_recorded_by_another_goes_on(on, plan):
     claim(target, LESSON, token="first")
     claim(target, LESSON, token="second")
     same = {LESSON: ("a" * 64, 1)}
-    uploads.record(target, same, token="second")
-    uploads.record(target, same, token="first")
+    remote_state.record(target, same, token="second")
+    remote_state.record(target, same, token="first")
     row = UploadedDocument.objects.get(path=LESSON)
     assert (row.sha256, row.claim) == ("a" * 64, "")
 
@@ -589,9 +589,9 @@ def test_who_finds_something_else_recorded_by_another_believes_nothing(on, plan)
     target = targets_of(on).public.id
     claim(target, LESSON, token="first")
     claim(target, LESSON, token="second")
-    uploads.record(target, {LESSON: ("b" * 64, 1)}, token="second")
-    with pytest.raises(uploads.MovedOnError):
-        uploads.record(target, {LESSON: ("a" * 64, 1)}, token="first")
+    remote_state.record(target, {LESSON: ("b" * 64, 1)}, token="second")
+    with pytest.raises(remote_state.MovedOnError):
+        remote_state.record(target, {LESSON: ("a" * 64, 1)}, token="first")
     row = UploadedDocument.objects.get(path=LESSON)
     assert (row.sha256, row.claim) == ("", "")
 
@@ -599,8 +599,8 @@ def test_who_finds_something_else_recorded_by_another_believes_nothing(on, plan)
 def test_what_a_distributor_has_claimed_stays_its_own(on):
     target = targets_of(on).public.id
     claim(target, LESSON, token="at it")
-    uploads.doubt(target, [LESSON, TOPIC])
-    uploads.forget(target, [LESSON], token="another")
+    remote_state.doubt(target, [LESSON, TOPIC])
+    remote_state.forget(target, [LESSON], token="another")
     rows = UploadedDocument.objects.filter(path__in=[LESSON, TOPIC])
     assert dict(rows.values_list("path", "claim")) == {LESSON: "at it", TOPIC: ""}
     assert set(rows.values_list("sha256", flat=True)) == {""}
@@ -620,16 +620,16 @@ def test_a_late_claim_is_looked_at_again_five_minutes_after_it_was_made(
                 clock.shift(timedelta(minutes=20))
 
         wire.before = slow
-        distribution.distribute()
+        sync.distribute()
         row = UploadedDocument.objects.get(path=MANIFEST)
         assert row.recheck_at == NOON + timedelta(minutes=25)
 
 
 def test_an_older_edition_keeps_off_what_a_newer_one_has_touched(on, plan):
     target = targets_of(on).public.id
-    uploads.claim(target, [LESSON], token="new", edition=10**6, now=timezone.now())
-    with pytest.raises(uploads.MovedOnError):
-        uploads.claim(
+    remote_state.claim(target, [LESSON], token="new", edition=10**6, now=timezone.now())
+    with pytest.raises(remote_state.MovedOnError):
+        remote_state.claim(
             target, [TOPIC, LESSON], token="old", edition=1, now=timezone.now()
         )
     assert UploadedDocument.objects.get(path=LESSON).claim == "new"
@@ -648,7 +648,7 @@ def test_two_distributors_at_once_both_come_to_an_end(
     def work() -> None:
         from django.db import connection
 
-        distribution.distribute()
+        sync.distribute()
         connection.close()
 
     def meanwhile(method: str, _path: str) -> None:
@@ -660,7 +660,7 @@ def test_two_distributors_at_once_both_come_to_an_end(
 
     monkeypatch.setattr(queue, "distribution_lock", lambda: nullcontext(True))
     wire.before = meanwhile
-    distribution.distribute()
+    sync.distribute()
     assert done.is_set()
     entry.refresh_from_db()
     assert (entry.status, entry.error) == (SyncStatus.SUCCESS, "")
@@ -694,6 +694,6 @@ def test_a_release_switched_in_during_an_upload_is_uploaded_too(
     wire.before = meanwhile
     publish(plan)
     assert done.is_set()
-    distribution.distribute()
+    sync.distribute()
     assert_whole(s3.objects())
     assert release.read(LESSON)["stages"][0]["title"] == "Second"

@@ -27,23 +27,17 @@ from django.utils import timezone
 from content import services
 from content.models import LessonStage
 from publishing.building import builds
-from publishing.cdn import connection, distribution, s3, verification
-from publishing.cdn.target import DistributionError
+from publishing.cdn import connection, sync, verification
+from publishing.cdn.backends import s3
+from publishing.cdn.backends.base import DistributionError
 from publishing.content_urls import content_base_url, get_content_url
 from publishing.format import encoding
-from publishing.local import staging
 from publishing.models import PublishingSettings, SyncStatus
-from publishing.signed import signing, videos
+from publishing.signing import links, videos
+from publishing.storage import file_store
 from tests.publishing import reader_process, release
-from tests.publishing.cdn_world import (
-    BASE_URL,
-    KEY_ID,
-    PRIVATE,
-    PUBLIC,
-    SECRET,
-    turn_on,
-)
 from tests.publishing.conftest import node
+from tests.publishing.fake_s3 import BASE_URL, KEY_ID, PRIVATE, PUBLIC, SECRET, turn_on
 
 MANIFEST = "plans/PLAN-A/manifest.json"
 LESSON = "lessons/LES-MATH-0-0.json"
@@ -150,7 +144,7 @@ def test_a_storage_that_refuses_a_file_keeps_the_one_it_has(
     assert stored().keys() == before.keys()
     assert stored()[refused] == before[refused]
     monkeypatch.setattr(Overwriting, "refuses", "")
-    distribution.distribute(even_resting=True)
+    sync.distribute(even_resting=True)
     assert stored() == release.everything() != before
     assert bool(Overwriting.deleted) is (kind is Renaming), "replaced in place"
 
@@ -246,13 +240,13 @@ def signed(strict_s3, plan, settings, tmp_path) -> dict[str, bytes]:
     source = videos.store_video(ContentFile(MP4, name="a.mp4"), now=timezone.now())
     builds.publish_plan(plan.pk)
     now = int(time.time())
-    lesson = signing.private_lesson_url(
+    lesson = links.private_lesson_url(
         "LES-MATH-0-0", expires=now + 900, now=now, player_id=42, current=current
     )
-    video = signing.video_signer(current).sign(source, now + 900)
+    video = links.video_signer(current).sign(source, now + 900)
     assert lesson.startswith(f"{strict_s3[0]}/{PRIVATE}/lessons/")
     assert video.startswith(f"{strict_s3[0]}/{PRIVATE}/videos/")
-    return {lesson: staging.read(LESSON), video: MP4}
+    return {lesson: file_store.read(LESSON), video: MP4}
 
 
 def get(url: str) -> tuple[int, bytes]:

@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 import pytest
 
-from content import folding
-from content.folding import fold
 from content.stage_types import SCHEMAS
+from core import folding
+from core.folding import fold
 from memora_site.api_errors import STATUS_OF_CODE
 from plans.access import Level
 from players.serializers import LessonLinkSerializer, PlanContentSerializer

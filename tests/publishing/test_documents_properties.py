@@ -14,12 +14,12 @@ import orjson
 from hypothesis import given, settings, strategies as st
 from jsonschema import Draft202012Validator
 
-from content.folding import fold
 from content.kinds import Kind
 from content.tree import ContentNode, Stage, index, walk
+from core.folding import fold
 from publishing.format import encoding
-from publishing.format.sealing import Sealed
 from publishing.format.validation import SCHEMA_FOLDER
+from publishing.format.versioning import Sealed
 from tests.publishing import trees
 
 OPEN = {"public", "free_preview"}

@@ -25,7 +25,7 @@ from content.kinds import Kind, child_kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 from plans.services import add_subject, set_override
-from publishing import changes
+from publishing import staleness
 from publishing.building import builds
 from publishing.models import PublishingSettings, SyncStatus
 from tests.factories.content import make_subject
@@ -241,7 +241,7 @@ class Reader:
 
     def nothing_more_to_do(self) -> None:
         """Building again what did not change writes nothing."""
-        assert not changes.pending()
+        assert not staleness.pending()
         inodes = _inodes()
         AcademicPlan.touch(AcademicPlan.objects.values_list("pk", flat=True))
         for plan in AcademicPlan.objects.order_by("pk"):
@@ -254,11 +254,11 @@ class Reader:
     def _publish(self) -> None:
         # A lesson that opens or closes in one plan is news to the others, once.
         for _round in range(3):
-            for pk in changes.pending():
+            for pk in staleness.pending():
                 entry = builds.publish_plan(pk)
                 assert entry is not None
                 assert entry.status == SyncStatus.LOCAL_ONLY, entry.error
-        assert not changes.pending()
+        assert not staleness.pending()
 
     def _versions_only_grow(self, files: dict[str, bytes]) -> None:
         for path, data in files.items():

@@ -13,13 +13,13 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-import publishing.local.release
+import publishing.storage.activation
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject
-from publishing import changes, checks, queue, tasks
+from publishing import checks, queue, staleness, tasks
+from publishing.admin_views import dashboard_views
 from publishing.building import builds, rollback
-from publishing.local import staging
 from publishing.models import (
     Alert,
     FaultKind,
@@ -32,8 +32,8 @@ from publishing.models import (
     SyncStatus,
     WaitingPlan,
 )
-from publishing.pages import dashboard_pages
-from publishing.watch import dashboard, health, inspection, status
+from publishing.monitoring import checks as monitoring_checks, dashboard, health, status
+from publishing.storage import file_store
 from tests.factories.content import make_subject
 from tests.publishing import release
 
@@ -149,7 +149,7 @@ def test_a_link_that_cannot_be_read_is_found(unreadable_link, full):
 
 def test_what_cannot_be_read_of_a_plan_keeps_no_other_from_repair(unreadable_link):
     (release.root() / "plans/PLAN-B/manifest.json").unlink()
-    staging.begin_switch(99)
+    file_store.begin_switch(99)
     report = health.check(full=True, repair=True)
     assert found(report, FaultKind.WRONG_GENERATION) == {"PLAN-A"}
     assert report.faults == 1
@@ -157,7 +157,7 @@ def test_what_cannot_be_read_of_a_plan_keeps_no_other_from_repair(unreadable_lin
 
 
 def test_a_plan_is_built_anew_once_its_link_can_be_read(unreadable_link, monkeypatch):
-    staging.begin_switch(99)
+    file_store.begin_switch(99)
     builds.process_pending(limit=10)
     monkeypatch.undo()
     for entry in SyncLog.objects.filter(status=SyncStatus.QUEUED):
@@ -183,7 +183,7 @@ def test_a_folder_in_place_of_the_link_is_named_in_words(published):
 
 
 def test_a_change_that_was_begun_and_never_written_down_is_found(published):
-    staging.begin_switch(99)
+    file_store.begin_switch(99)
     report = health.check(full=True, repair=True)
     assert found(report, FaultKind.TORN) == {""}
     assert report.is_sound
@@ -207,12 +207,12 @@ def test_files_without_a_record_or_reader_are_orphans(published):
 
 def test_a_lesson_that_a_dead_builder_put_in_place_is_no_orphan(published):
     write("lessons/LES-NEW.json")
-    staging.begin_switch(99)
+    file_store.begin_switch(99)
     assert not found(health.check(full=True), FaultKind.ORPHANED)
 
 
 def test_a_release_switched_in_during_the_check_is_no_fault(published, monkeypatch):
-    real = inspection._documents
+    real = monitoring_checks._documents
 
     def overtaken(*args):
         rows = real(*args)
@@ -220,13 +220,13 @@ def test_a_release_switched_in_during_the_check_is_no_fault(published, monkeypat
         builds.publish_plan(published.pk)
         return rows
 
-    monkeypatch.setattr(inspection, "_documents", overtaken)
+    monkeypatch.setattr(monitoring_checks, "_documents", overtaken)
     assert health.check(full=True).counts == {}
 
 
 def test_a_withdrawn_plans_files_are_not_missed(published):
     AcademicPlan.objects.filter(pk=published.pk).update(is_published=False)
-    staging.withdraw_plan("PLAN-A")
+    file_store.withdraw_plan("PLAN-A")
     report = health.check(full=True)
     assert not found(report, FaultKind.MISSING)
 
@@ -281,7 +281,7 @@ def test_a_plan_that_cannot_be_withdrawn_is_stale_and_raises_an_alert(
         status.note_waiting(datetime.now(UTC))  # it counts from the first time
         tasks.heartbeat()
         report = health.check(full=False)
-        headlines = dashboard_pages.headlines(dashboard.look())
+        headlines = dashboard_views.headlines(dashboard.look())
     assert found(report, FaultKind.STALE) == {"PLAN-A"}
     assert "should have been withdrawn" in Alert.objects.get(key="service").message
     assert headlines[0]["words"].startswith("1 plan cannot be withdrawn")
@@ -456,7 +456,7 @@ def test_repair_mends_a_lesson_for_every_plan_that_offers_it(other):
 def test_repair_mends_a_wrong_generation(published):
     LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="New")
     builds.publish_plan(published.pk)
-    staging.switch("PLAN-A", 1)
+    file_store.switch("PLAN-A", 1)
     report = health.check(full=True, repair=True)
     assert report.is_sound, report.findings
     release.walk("PLAN-A")
@@ -470,7 +470,7 @@ def test_repair_finishes_a_dead_builders_switch(published, monkeypatch):
 
     LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="Torn")
     with monkeypatch.context() as patch:
-        patch.setattr(publishing.local.release, "_record_release", die)
+        patch.setattr(publishing.storage.activation, "_record_release", die)
         with pytest.raises(SystemExit):
             builds.publish_plan(published.pk)
     report = health.check(full=True, repair=True)
@@ -501,8 +501,8 @@ def test_repair_does_not_undo_a_rollback(published):
     spoil("plans/PLAN-A/search_index.json")
     report = health.check(full=True, repair=True)
     assert not report.is_sound
-    assert staging.current_generation("PLAN-A") == 1
-    assert not changes.pending()
+    assert file_store.current_generation("PLAN-A") == 1
+    assert not staleness.pending()
 
 
 def test_what_cannot_be_built_stays_a_fault_and_an_alert(published):

@@ -10,7 +10,7 @@ from plans.models import AcademicPlan
 from plans.services import add_subject
 from publishing import queue
 from publishing.building import builds
-from publishing.watch import dashboard
+from publishing.monitoring import dashboard
 from tests.factories.content import make_subject
 
 pytestmark = pytest.mark.django_db
@@ -108,7 +108,7 @@ def test_a_disk_that_cannot_be_read_is_down(client, plan, monkeypatch):
     def refuse(_folder):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("publishing.watch.dashboard.shutil.disk_usage", refuse)
+    monkeypatch.setattr("publishing.monitoring.dashboard.shutil.disk_usage", refuse)
     found = scrape(client)
     assert found[("memora_up", "disk")] == 0
     assert ("memora_publishing_disk_free_bytes",) not in found

@@ -12,11 +12,12 @@ from django.core.checks import run_checks
 from django.core.exceptions import ValidationError
 
 from publishing import private_hosts
-from publishing.cdn import connection, outbound, s3 as s3_buckets, s3_session
-from publishing.cdn.target import DistributionError
-from publishing.cdn.targets import targets_of
+from publishing.cdn import connection, outbound, s3_session
+from publishing.cdn.backends import s3 as s3_buckets
+from publishing.cdn.backends.base import DistributionError
+from publishing.cdn.backends.storage import targets_of
 from publishing.models import PublishingSettings
-from tests.publishing.cdn_world import PUBLIC, turn_on
+from tests.publishing.fake_s3 import PUBLIC, turn_on
 
 PUBLIC_ADDRESS = "93.184.215.14"
 

@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject
-from publishing import changes
+from publishing import staleness
 from publishing.building import builds, snapshot
 from publishing.models import PublishingSettings
 from tests.factories.content import make_subject, plant
@@ -52,7 +52,7 @@ def test_a_build_reads_nothing_of_plans_that_have_other_subjects():
     open_elsewhere = snapshot.take(mine.pk, full=True).open_elsewhere
     assert open_elsewhere == {"LES-MINE-0-0", "LES-MINE-1-0"}
     with CaptureQueriesContext(connection) as captured:
-        changes.pending([mine.pk])
+        staleness.pending([mine.pk])
     read = [q["sql"] for q in captured if "publishing_publication" in q["sql"]]
     assert len(read) == 1
     assert str(mine.pk) in read[0].partition("WHERE")[2]

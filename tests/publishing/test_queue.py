@@ -13,7 +13,7 @@ from memora_site.celery import app
 from plans.models import AcademicPlan
 from publishing import queue, receivers, tasks
 from publishing.building import builds
-from publishing.cdn import distribution
+from publishing.cdn import sync
 from publishing.models import PublishingSettings, SyncLog
 from tests.factories.content import make_subject
 from tests.publishing import release
@@ -211,7 +211,7 @@ def uploads(monkeypatch) -> list[str]:
     def refuse() -> None:
         raise AssertionError("the build waits for an upload")
 
-    monkeypatch.setattr(distribution, "distribute", refuse)
+    monkeypatch.setattr(sync, "distribute", refuse)
     monkeypatch.setattr(tasks.distribute, "delay", lambda: asked.append("upload"))
     return asked
 

@@ -14,15 +14,15 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from content import services
-from content.errors import MemoraError
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
+from core.errors import MemoraError
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 from plans.services import add_subject, set_override
-from publishing import changes
+from publishing import staleness
 from publishing.building import builds, rollback, snapshot
-from publishing.local import collection, gates
 from publishing.models import LessonOffer, Publication, PublishingSettings
+from publishing.storage import cleanup, open_lessons
 from tests.factories.content import fresh, make_stage, plant
 from tests.publishing import release
 
@@ -235,7 +235,7 @@ def publish_all() -> None:
     """As the sweeps do; a plan may open or gate another's lessons, so more than once."""
     for _sweep in range(5):
         builds.process_pending(limit=10)
-        if not changes.pending():
+        if not staleness.pending():
             return
     raise AssertionError("the plans do not settle")
 
@@ -284,7 +284,7 @@ def test_a_release_after_random_edits_is_what_a_full_build_makes(school, seed):
         for edit in draw.dice.choices(EDITS, k=draw.dice.randint(1, 4)):
             with suppress(ValidationError, MemoraError, NothingThereError):
                 edit(draw)
-        if changes.to_withdraw():
+        if staleness.to_withdraw():
             before = {}  # what goes with a plan may come back with another
         publish_all()
         require_nothing_rewritten(before, lesson_files())
@@ -293,5 +293,5 @@ def test_a_release_after_random_edits_is_what_a_full_build_makes(school, seed):
         )
         for publication in released.select_related("plan"):
             check(publication.plan)
-        collection.collect()
-        assert gates.opened() == gates.offered_openly()
+        cleanup.collect()
+        assert open_lessons.opened() == open_lessons.offered_openly()

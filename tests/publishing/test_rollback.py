@@ -10,16 +10,16 @@ import pytest
 import time_machine
 from django.db import OperationalError, connection
 
-from content import folding, services
+from content import services
 from content.kinds import Kind
 from content.models import LessonStage, Node
+from core import folding
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
-from publishing import changes, queue, tasks
+from publishing import queue, staleness, tasks
 from publishing.building import builds, rollback
 from publishing.building.rollback import RollbackError
 from publishing.format import encoding
-from publishing.local import closure, collection, gates, staging
 from publishing.models import (
     LessonOffer,
     Publication,
@@ -28,7 +28,8 @@ from publishing.models import (
     SyncLog,
     SyncStatus,
 )
-from publishing.watch import health
+from publishing.monitoring import health
+from publishing.storage import cleanup, file_store, link_check, open_lessons
 from tests.publishing import release
 from tests.publishing.conftest import node
 
@@ -85,22 +86,22 @@ def test_an_earlier_generation_is_current_again(two_generations):
 
 def test_the_sweep_leaves_a_rollback_alone(plan, two_generations):
     rollback.make_current("PLAN-A", 1)
-    assert not changes.pending()
+    assert not staleness.pending()
     builds.process_pending(limit=10)
-    assert staging.current_generation("PLAN-A") == 1
+    assert file_store.current_generation("PLAN-A") == 1
 
 
 def test_what_waited_at_the_rollback_does_not_undo_it(plan, two_generations):
     rename("Not yet published")
     rollback.make_current("PLAN-A", 1)
     builds.process_pending(limit=10)
-    assert staging.current_generation("PLAN-A") == 1
+    assert file_store.current_generation("PLAN-A") == 1
 
 
 def test_new_folding_rules_do_not_end_a_rollback(plan, two_generations, monkeypatch):
     rollback.make_current("PLAN-A", 1)
     monkeypatch.setattr(folding, "VERSION", folding.VERSION + 1)
-    assert not changes.pending()
+    assert not staleness.pending()
 
 
 def test_an_edit_builds_a_new_generation_with_everything_in_it(plan, two_generations):
@@ -109,7 +110,7 @@ def test_an_edit_builds_a_new_generation_with_everything_in_it(plan, two_generat
     with time_machine.travel(1_800_000_200):
         publish(plan)
     release.walk("PLAN-A")
-    assert staging.current_generation("PLAN-A") > 2
+    assert file_store.current_generation("PLAN-A") > 2
     # Not built upon the rolled back files: the first edit is there as well.
     assert release.read(TOPIC)["lessons"][0]["title"] == "Renamed"
     assert Publication.objects.get().rolled_back_at is None
@@ -118,7 +119,7 @@ def test_an_edit_builds_a_new_generation_with_everything_in_it(plan, two_generat
 def test_publish_now_builds_a_new_generation(plan, two_generations):
     rollback.make_current("PLAN-A", 1)
     tasks.publish_plan(plan.pk, "admin")
-    assert staging.current_generation("PLAN-A") > 2
+    assert file_store.current_generation("PLAN-A") > 2
     assert release.read(TOPIC)["lessons"][0]["title"] == "Renamed"
     assert tables_match_the_disk()
 
@@ -161,7 +162,7 @@ class Copy:
 
     def _read(self, path: str) -> bytes:
         self.reads.append(path)
-        data = staging.read(path)
+        data = file_store.read(path)
         assert data is not None
         return data
 
@@ -247,14 +248,14 @@ def test_what_was_taken_away_by_mistake_is_back(plan, mistake):
     before = release.everything()
     mistake(plan, node("UNIT-MATH-0"))
     publish(plan)
-    collection.collect()
-    assert gates.opened() == set()
+    cleanup.collect()
+    assert open_lessons.opened() == set()
     assert release.lessons() > {"LES-MATH-0-0", "LES-MATH-0-1"}
     assert tables_match_the_disk()
     rollback.make_current("PLAN-A", 1)
     assert release.everything() == before
     release.walk("PLAN-A")
-    assert gates.opened() == {"LES-MATH-0-0"}
+    assert open_lessons.opened() == {"LES-MATH-0-0"}
     assert tables_match_the_disk()
 
 
@@ -265,7 +266,7 @@ def test_a_lesson_goes_with_the_last_generation_that_names_it(plan):
         assert "LES-MATH-0-0" in release.lessons()
         AcademicPlan.objects.filter(pk=plan.pk).update(title=title)
         publish(plan)
-        collection.collect()
+        cleanup.collect()
     assert "LES-MATH-0-0" not in release.lessons()
     release.walk("PLAN-A")
 
@@ -281,7 +282,7 @@ def test_new_lessons_are_there_to_go_forward_to(plan):
     )
     publish(plan)
     rollback.make_current("PLAN-A", 1)
-    collection.collect()
+    cleanup.collect()
     rollback.make_current("PLAN-A", 2)
     assert "lessons/LES-NEW.json" in release.everything()
 
@@ -305,7 +306,7 @@ def test_a_lesson_that_is_gone_refuses_the_rollback(plan):
     assert release.everything() == before
     # Nothing of the attempt is left but a number.
     assert {**Publication.objects.values().get(), "fence": 0} == {**was, "fence": 0}
-    assert not changes.pending()
+    assert not staleness.pending()
 
 
 def test_a_damaged_generation_is_refused(two_generations):
@@ -337,7 +338,7 @@ def test_offers_follow_the_rollback(plan, math):
     rollback.make_current("PLAN-A", 1)
     assert not LessonOffer.objects.filter(is_open=True).exists()
     # The other plan's link must go through the gate again.
-    assert list(changes.pending()) == [other.pk]
+    assert list(staleness.pending()) == [other.pk]
     publish(other)
     assert release.read("plans/PLAN-B/TOP-MATH-0.json")["lessons"][0]["gated"] is True
 
@@ -378,15 +379,15 @@ WHAT_OTHERS_DO = {
 def test_what_is_done_to_another_plan_undoes_no_rollback(plan, other, act):
     set_override(plan=plan, target=node("UNIT-MATH-0"), action="hide")
     publish(plan)
-    number = staging.kept_generations("PLAN-A")[-2]
+    number = file_store.kept_generations("PLAN-A")[-2]
     rollback.make_current("PLAN-A", number)
-    before = gates.opened()
+    before = open_lessons.opened()
     act(other)
     for _sweep in range(2):
         builds.process_pending(limit=10)
-    assert gates.opened() != before
-    assert staging.current_generation("PLAN-A") == number
-    assert not changes.pending()
+    assert open_lessons.opened() != before
+    assert file_store.current_generation("PLAN-A") == number
+    assert not staleness.pending()
 
 
 def test_a_lesson_gated_while_a_rollback_is_ended_is_gated_in_that_build(
@@ -395,7 +396,7 @@ def test_a_lesson_gated_while_a_rollback_is_ended_is_gated_in_that_build(
     """The build that has read what was before is not the last word."""
     rename("Renamed")
     publish(plan)
-    rollback.make_current("PLAN-A", staging.kept_generations("PLAN-A")[-2])
+    rollback.make_current("PLAN-A", file_store.kept_generations("PLAN-A")[-2])
     real = builds.make_release
 
     def gated_meanwhile(snapshot, *, now):
@@ -407,7 +408,7 @@ def test_a_lesson_gated_while_a_rollback_is_ended_is_gated_in_that_build(
 
     monkeypatch.setattr(builds, "make_release", gated_meanwhile)
     tasks.publish_plan(plan.pk, "admin")
-    assert gates.opened() == set()
+    assert open_lessons.opened() == set()
     assert release.read("plans/PLAN-A/TOP-MATH-1.json")["lessons"][0]["gated"] is True
 
 
@@ -430,7 +431,7 @@ def test_a_rollback_that_dies_after_the_rename_is_put_right(
         patch.setattr(rollback, "_record_lessons", die)
         with pytest.raises(SystemExit):
             rollback.make_current("PLAN-A", 1)
-    assert staging.current_generation("PLAN-A") == 1
+    assert file_store.current_generation("PLAN-A") == 1
     builds.process_pending(limit=10)
     release.walk("PLAN-A")
     assert release.read(TOPIC)["lessons"][0]["title"] == "Renamed"
@@ -450,11 +451,11 @@ def test_a_disk_that_refuses_leaves_an_earlier_rollback_alone(
 
     for name in ("switch", "begin_switch"):
         with monkeypatch.context() as patch:
-            patch.setattr(staging, name, refuse)
+            patch.setattr(file_store, name, refuse)
             with pytest.raises(OSError, match="No space"):
                 rollback.make_current("PLAN-A", 1)
         builds.process_pending(limit=10)
-        assert staging.current_generation("PLAN-A") == 2
+        assert file_store.current_generation("PLAN-A") == 2
         now = Publication.objects.values().get()
         assert {**now, "fence": 0} == {**was, "fence": 0}
 
@@ -474,12 +475,12 @@ def test_a_rollback_that_loses_a_race_is_made_again(
     monkeypatch.setattr(rollback.release, "take_switch_lock", lose)
     if lost == 1:
         rollback.make_current("PLAN-A", 1)
-        assert staging.current_generation("PLAN-A") == 1
+        assert file_store.current_generation("PLAN-A") == 1
     else:
         with pytest.raises(RollbackError, match="busy"):
             rollback.make_current("PLAN-A", 1)
-        assert staging.current_generation("PLAN-A") == 2
-    assert not changes.pending()
+        assert file_store.current_generation("PLAN-A") == 2
+    assert not staleness.pending()
 
 
 def test_collecting_keeps_the_rolled_back_generation(plan, two_generations):
@@ -488,14 +489,14 @@ def test_collecting_keeps_the_rolled_back_generation(plan, two_generations):
     current.save()
     rollback.make_current("PLAN-A", 1)
     tasks.collect_generations()
-    assert 1 in staging.kept_generations("PLAN-A")
+    assert 1 in file_store.kept_generations("PLAN-A")
     release.walk("PLAN-A")
 
 
 def test_following_a_release_finds_the_bytes_a_link_does_not_name(two_generations):
     path = release.root() / ".generations/PLAN-A/2/SUBJ-MATH_h.json"
     path.write_bytes(path.read_bytes() + b" ")
-    faults = closure.follow("PLAN-A", 2).faults
+    faults = link_check.follow("PLAN-A", 2).faults
     assert [fault[0] for fault in faults] == ["plans/PLAN-A/SUBJ-MATH_h.json"]
 
 
@@ -531,7 +532,7 @@ def test_builds_and_rollbacks_side_by_side_leave_a_whole_release(plan, monkeypat
     builder.start()
     done = 0
     while done < 5 and builder.is_alive():
-        kept = staging.kept_generations("PLAN-A")
+        kept = file_store.kept_generations("PLAN-A")
         with suppress(RollbackError):
             rollback.make_current("PLAN-A", kept[len(kept) // 2])
             done += 1

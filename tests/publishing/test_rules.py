@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from content.folding import fold, visible_text
-from publishing import structure
+from core.folding import fold, visible_text
+from publishing import published_content
 from publishing.building import builds
 from publishing.format import encoding, locations
 from tests.factories.content import make_subject
@@ -95,7 +95,7 @@ def test_a_stamped_document_is_one_json_object():
 @pytest.mark.django_db
 def test_progress_reads_the_tree_it_was_published_as(plan):
     builds.publish_plan(plan.pk)
-    found = structure.load_subject("PLAN-A", "SUBJ-MATH")
+    found = published_content.load_subject("PLAN-A", "SUBJ-MATH")
     assert [lesson.id for lesson in found.lessons] == [
         "LES-MATH-0-0",
         "LES-MATH-0-1",
@@ -104,23 +104,30 @@ def test_progress_reads_the_tree_it_was_published_as(plan):
     ]
     (track,) = found.root.children
     assert [unit.id for unit in track.children] == ["UNIT-MATH-0", "UNIT-MATH-1"]
-    assert structure.load_plan("PLAN-A") is structure.load_plan("PLAN-A")
+    assert published_content.load_plan("PLAN-A") is published_content.load_plan(
+        "PLAN-A"
+    )
 
 
 @pytest.mark.django_db
 def test_a_new_release_is_seen_at_once(plan):
     builds.publish_plan(plan.pk)
-    structure.load_plan("PLAN-A")
+    published_content.load_plan("PLAN-A")
     plan.plan_subjects.create(subject=make_subject("PHYS"), position=1)
     builds.publish_plan(plan.pk)
-    assert list(structure.load_plan("PLAN-A").subjects) == ["SUBJ-MATH", "SUBJ-PHYS"]
-    assert structure.find_lesson("PLAN-A", "LES-PHYS-0-0").bit_index == 0
+    assert list(published_content.load_plan("PLAN-A").subjects) == [
+        "SUBJ-MATH",
+        "SUBJ-PHYS",
+    ]
+    assert published_content.find_lesson("PLAN-A", "LES-PHYS-0-0").bit_index == 0
 
 
 @pytest.mark.django_db
 def test_an_unpublished_plan_or_foreign_subject_is_said(plan):
-    with pytest.raises(structure.NotPublishedError, match="not been published"):
-        structure.load_plan("PLAN-A")
+    with pytest.raises(published_content.NotPublishedError, match="not been published"):
+        published_content.load_plan("PLAN-A")
     builds.publish_plan(plan.pk)
-    with pytest.raises(structure.NotPublishedError, match="not part of the plan"):
-        structure.load_subject("PLAN-A", "SUBJ-NONE")
+    with pytest.raises(
+        published_content.NotPublishedError, match="not part of the plan"
+    ):
+        published_content.load_subject("PLAN-A", "SUBJ-NONE")

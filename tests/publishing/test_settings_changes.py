@@ -6,19 +6,19 @@ from django.db import models
 from django.test import Client
 from django.utils import translation
 
-from content import folding
+from core import folding
 from plans.models import AcademicPlan
 from players import roles
 from players.models import User
-from publishing import changes, destinations, queue
+from publishing import destinations, queue, staleness
+from publishing.admin_views import plan_views
 from publishing.building import builds, rollback
 from publishing.format import search
 from publishing.models import Publication, PublishedDocument, PublishingSettings
-from publishing.pages import plan_page
-from publishing.signed import resigning
+from publishing.signing import renewal
 from tests.publishing import release
-from tests.publishing.cdn_world import turn_on
 from tests.publishing.conftest import node
+from tests.publishing.fake_s3 import turn_on
 from tests.publishing.test_cdn_settings import PAGE, form
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +64,7 @@ def test_the_form_saved_as_it_was_makes_nothing_anew(published, commit):
     browser.force_login(manager)
     sent = form(browser.get(PAGE))
     commit(lambda: browser.post(PAGE, sent))
-    assert changes.pending() == {}
+    assert staleness.pending() == {}
     assert queue.waiting() == set()
     assert signed_until() == SIGNED
 
@@ -84,7 +84,7 @@ def test_the_form_saved_as_it_was_makes_nothing_anew(published, commit):
 def test_what_no_document_depends_on_makes_nothing_anew(published, commit, value):
     commit(lambda: save(**value))
     commit(lambda: PublishingSettings.objects.update(**value))
-    assert changes.pending() == {}
+    assert staleness.pending() == {}
     assert queue.waiting() == set()
     assert signed_until() == SIGNED
 
@@ -102,27 +102,27 @@ def test_what_documents_depend_on_makes_every_plan_wait(
     published, commit, value, signs_anew
 ):
     commit(lambda: save(**value))
-    assert set(changes.pending()) == queue.waiting() == {published.pk}
+    assert set(staleness.pending()) == queue.waiting() == {published.pk}
     assert signed_until() == (0 if signs_anew else SIGNED)
 
 
 def test_new_folding_rules_make_the_search_of_every_plan_anew(published, monkeypatch):
     monkeypatch.setattr(folding, "VERSION", folding.VERSION + 1)
     monkeypatch.setattr(search, "fold", str.upper)
-    assert set(changes.pending()) == {published.pk}
+    assert set(staleness.pending()) == {published.pk}
     builds.process_pending(limit=10)
     index = release.read(f"plans/{published.public_id}/search_index.json")
     assert {item["text"] for item in index["items"]} == {
         f"{item['title']} {item.get('description', '')}".upper()
         for item in index["items"]
     }
-    assert changes.pending() == {}
+    assert staleness.pending() == {}
 
 
 def test_the_plan_page_names_new_folding_rules(published, monkeypatch):
     monkeypatch.setattr(folding, "VERSION", folding.VERSION + 1)
     with translation.override("en"):
-        assert plan_page.state_of(published).sources == ["the rules of the search"]
+        assert plan_views.state_of(published).sources == ["the rules of the search"]
 
 
 @pytest.mark.parametrize(
@@ -132,34 +132,34 @@ def test_the_plan_page_names_new_folding_rules(published, monkeypatch):
 )
 def test_what_signatures_depend_on_signs_anew_and_builds_nothing(published, value):
     save(**value)
-    assert changes.pending() == {}
+    assert staleness.pending() == {}
     assert signed_until() == 0
 
 
 def test_every_value_that_signs_is_a_setting():
     assert {
         field.attname for field in PublishingSettings._meta.concrete_fields
-    } >= resigning.SIGNED_WITH
+    } >= renewal.SIGNED_WITH
 
 
 def test_turning_the_cdn_on_makes_no_plan_wait_before_it_has_one(published):
     current = turn_on("https://s3.example.org")
-    assert changes.pending() == {}
+    assert staleness.pending() == {}
     Publication.objects.update(cdn_place=destinations.public_place(current))
-    assert set(changes.pending()) == {published.pk}
+    assert set(staleness.pending()) == {published.pk}
 
 
 def test_a_value_that_came_back_makes_nothing_anew(published):
     before = PublishingSettings.get_solo().search_shard_threshold
     save(search_shard_threshold=1)
     save(search_shard_threshold=before)
-    assert changes.pending() == {}
+    assert staleness.pending() == {}
 
 
 def test_no_change_is_lost_however_it_was_written(published):
     # As two saves at once would: nothing counts, nothing tells.
     models.QuerySet(PublishingSettings).update(search_shard_threshold=1)
-    assert set(changes.pending()) == {published.pk}
+    assert set(staleness.pending()) == {published.pk}
 
 
 def test_a_setting_nobody_reads_from_ends_no_rollback(published):
@@ -169,4 +169,4 @@ def test_a_setting_nobody_reads_from_ends_no_rollback(published):
     builds.publish_plan(published.pk)
     rollback.make_current("PLAN-A", 1)
     save(kept_generations=9)
-    assert changes.pending() == {}
+    assert staleness.pending() == {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from publishing.signed import signing
+from publishing.signing import links
 
 NOON = 1_800_014_400
 
@@ -13,25 +13,25 @@ def uri(url: str) -> str:
 
 @pytest.fixture
 def lesson(db) -> str:
-    return uri(signing.lesson_url("LES-1", expires=NOON + 900, player_id=42))
+    return uri(links.lesson_url("LES-1", expires=NOON + 900, player_id=42))
 
 
 def test_a_token_opens_its_lesson_until_it_expires(lesson):
-    assert signing.seconds_left(lesson, now=NOON) == 900
-    assert signing.seconds_left(lesson, now=NOON + 899) == 1
-    assert signing.seconds_left(lesson, now=NOON + 900) == 0
+    assert links.seconds_left(lesson, now=NOON) == 900
+    assert links.seconds_left(lesson, now=NOON + 899) == 1
+    assert links.seconds_left(lesson, now=NOON + 900) == 0
 
 
 def test_the_player_it_was_made_for_stands_in_the_link_and_cannot_be_changed(lesson):
     assert "player=42" in lesson
-    assert signing.seconds_left(lesson.replace("=42", "=43"), now=NOON) == 0
-    assert signing.seconds_left(lesson.replace("&player=42", ""), now=NOON) == 0
+    assert links.seconds_left(lesson.replace("=42", "=43"), now=NOON) == 0
+    assert links.seconds_left(lesson.replace("&player=42", ""), now=NOON) == 0
 
 
 def test_a_token_cannot_be_given_a_player(db):
-    link = uri(signing.lesson_url("LES-1", expires=NOON + 900))
-    assert signing.seconds_left(link, now=NOON) == 900
-    assert signing.seconds_left(f"{link}&player=42", now=NOON) == 0
+    link = uri(links.lesson_url("LES-1", expires=NOON + 900))
+    assert links.seconds_left(link, now=NOON) == 900
+    assert links.seconds_left(f"{link}&player=42", now=NOON) == 0
 
 
 @pytest.mark.parametrize(
@@ -67,33 +67,33 @@ def test_a_token_cannot_be_given_a_player(db):
 )
 def test_whatever_is_changed_opens_nothing(lesson, wrong, by):
     changed = lesson.replace(wrong, by, 1)
-    assert changed == lesson or signing.seconds_left(changed, now=NOON) == 0
+    assert changed == lesson or links.seconds_left(changed, now=NOON) == 0
 
 
 def test_nothing_may_follow_the_token(lesson):
-    assert signing.seconds_left(lesson, now=NOON) == 900
+    assert links.seconds_left(lesson, now=NOON) == 900
     for more in ("&player=7", "&", "#", "\n", "0"):
-        assert signing.seconds_left(lesson + more, now=NOON) == 0
+        assert links.seconds_left(lesson + more, now=NOON) == 0
 
 
 def test_the_key_ends_all_tokens(lesson, settings):
     settings.SECRET_KEY = "another"
-    assert signing.seconds_left(lesson, now=NOON) == 0
+    assert links.seconds_left(lesson, now=NOON) == 0
 
 
 def test_a_video_s_token_opens_no_lesson_of_that_name(db):
-    video = uri(signing.video_url("lessons/LES-1.json", expires=NOON + 900))
-    assert signing.seconds_left(video, now=NOON) == 900
+    video = uri(links.video_url("lessons/LES-1.json", expires=NOON + 900))
+    assert links.seconds_left(video, now=NOON) == 900
     as_lesson = video.replace("/files/videos/", "/files/memora_content/")
-    assert signing.seconds_left(as_lesson, now=NOON) == 0
+    assert links.seconds_left(as_lesson, now=NOON) == 0
 
 
 def test_a_video_s_name_may_be_arabic(db):
-    video = uri(signing.video_url("رياضيات/درس 1.mp4", expires=NOON + 900))
+    video = uri(links.video_url("رياضيات/درس 1.mp4", expires=NOON + 900))
     assert video.isascii()
-    assert signing.seconds_left(video, now=NOON) == 900
+    assert links.seconds_left(video, now=NOON) == 900
 
 
 def test_another_host_s_video_stays_its_own(db):
-    signer = signing.video_signer()
+    signer = links.video_signer()
     assert signer.sign("https://v.example/a.mp4", NOON) == "https://v.example/a.mp4"

@@ -13,18 +13,18 @@ from django.utils import timezone
 
 from content.models import LessonStage
 from publishing.building import builds
-from publishing.cdn import distribution
-from publishing.cdn.target import DistributionError
-from publishing.local import staging
+from publishing.cdn import sync
+from publishing.cdn.backends.base import DistributionError
 from publishing.models import (
     PublishedDocument,
     PublishingSettings,
     SyncStatus,
     SyncStep,
 )
-from publishing.signed import resigning, signing, videos
-from tests.publishing.cdn_world import PRIVATE, PUBLIC, turn_on
+from publishing.signing import links, renewal, videos
+from publishing.storage import file_store
 from tests.publishing.conftest import node
+from tests.publishing.fake_s3 import PRIVATE, PUBLIC, turn_on
 
 pytestmark = pytest.mark.django_db
 MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256))
@@ -48,7 +48,7 @@ def read(url: str) -> tuple[bytes, str]:
 
 def link() -> str:
     now = int(time.time())
-    return signing.private_lesson_url(
+    return links.private_lesson_url(
         LESSON,
         expires=now + 900,
         now=now,
@@ -70,7 +70,7 @@ def test_a_gated_lesson_is_read_from_the_private_bucket(s3, on, plan):
     url = link()
     assert urlsplit(url).path == f"/{PRIVATE}/{PATH}"
     assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == ["900"]
-    assert read(url)[0] == staging.read(PATH)
+    assert read(url)[0] == file_store.read(PATH)
     assert PATH not in s3.objects(PUBLIC)
 
 
@@ -132,7 +132,7 @@ def test_while_the_bucket_cannot_be_used_its_videos_keep_their_signatures(
     builds.publish_plan(plan.pk)
     before, other = published_url(), published_url(OTHER)
     PublishingSettings.objects.update(cdn_secret_key="unreadable")
-    assert resigning.renew_signatures(int(time.time()) + 3 * 3600) == 1
+    assert renewal.renew_signatures(int(time.time()) + 3 * 3600) == 1
     assert published_url() == before
     assert published_url(OTHER) != other, "what lies here is signed as ever"
 
@@ -147,14 +147,14 @@ def test_a_video_in_the_bucket_plays_though_students_read_from_here(
     watch(source)
     builds.publish_plan(plan.pk)
     PublishingSettings.objects.update(**without)
-    resigning.renew_signatures(int(time.time()))
+    renewal.renew_signatures(int(time.time()))
     assert read(published_url()) == (MP4, "video/mp4")
     assert read(play_time_url(source)) == (MP4, "video/mp4")
 
 
 def play_time_url(source: str) -> str:
     """What the API answers when a student is about to play it."""
-    return signing.video_signer().sign(source, int(time.time()) + 60)
+    return links.video_signer().sign(source, int(time.time()) + 60)
 
 
 def test_a_video_goes_to_the_private_bucket_and_plays_from_there(s3, on, settings):
@@ -181,14 +181,14 @@ def test_videos_that_lie_here_play_from_here_until_they_are_moved(
     watch(source)
     turn_on(wire.url)
     builds.publish_plan(plan.pk)
-    version = orjson.loads(staging.read(PATH))["version"]
+    version = orjson.loads(file_store.read(PATH))["version"]
     assert is_here(published_url())
 
     call_command("move_videos")
     assert "1 video moved." in capsys.readouterr().out
     assert not list(settings.VIDEO_ROOT.rglob("*.mp4"))
     assert read(published_url()) == (MP4, "video/mp4")
-    assert orjson.loads(staging.read(PATH))["version"] == version
+    assert orjson.loads(file_store.read(PATH))["version"] == version
     call_command("move_videos")
     assert "0 videos moved." in capsys.readouterr().out
 
@@ -267,7 +267,7 @@ def test_links_play_at_every_moment_of_a_move(
 
 
 def published_url(lesson_id: str = LESSON) -> str:
-    stages = orjson.loads(staging.read(f"lessons/{lesson_id}.json"))["stages"]
+    stages = orjson.loads(file_store.read(f"lessons/{lesson_id}.json"))["stages"]
     return next(s["config"]["signed_url"] for s in stages if s["type"] == "Video")
 
 
@@ -275,11 +275,11 @@ def test_what_is_signed_again_is_uploaded_again(s3, on, plan):
     source = videos.store_video(video(), now=timezone.now())
     watch(source)
     builds.publish_plan(plan.pk)
-    resigning.forget_signatures()
-    assert resigning.renew_signatures(int(time.time()) + 3600) == 1
-    assert s3.objects(PRIVATE)[PATH] != staging.read(PATH)
-    distribution.distribute()
-    assert s3.objects(PRIVATE)[PATH] == staging.read(PATH)
+    renewal.forget_signatures()
+    assert renewal.renew_signatures(int(time.time()) + 3600) == 1
+    assert s3.objects(PRIVATE)[PATH] != file_store.read(PATH)
+    sync.distribute()
+    assert s3.objects(PRIVATE)[PATH] == file_store.read(PATH)
 
 
 def test_without_a_bucket_nothing_is_moved(db):

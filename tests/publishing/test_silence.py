@@ -12,8 +12,8 @@ from django.test import Client
 from players.models import User
 from publishing import alerts, queue, tasks
 from publishing.models import Alert, AlertKind
-from publishing.watch import health, silence
-from publishing.watch.silence import Fault
+from publishing.monitoring import health, silence
+from publishing.monitoring.silence import Fault
 
 pytestmark = pytest.mark.django_db
 

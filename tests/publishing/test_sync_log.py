@@ -13,10 +13,10 @@ from plans.models import AcademicPlan
 from players import roles
 from players.models import User
 from publishing import sync_log, tasks
+from publishing.admin_views import labels
 from publishing.building import builds
-from publishing.local import staging
 from publishing.models import Publication, SyncLog, SyncStatus, SyncStep
-from publishing.pages import wording
+from publishing.storage import file_store
 from tests.publishing.conftest import node
 
 pytestmark = pytest.mark.django_db
@@ -139,7 +139,7 @@ def test_that_a_plan_was_withdrawn_stands_in_the_log_once(plan):
     lessons = 4
     assert gone.files_removed == publish_files - lessons
     assert gone.finished_at >= gone.started_at
-    assert wording.asked_by(gone) == "deleted or unpublished"
+    assert labels.asked_by(gone) == "deleted or unpublished"
 
 
 def test_that_a_deleted_plan_was_withdrawn_stands_in_the_log_by_its_id(plan):
@@ -192,21 +192,21 @@ def test_the_runs_of_the_generations_still_here_are_kept(plan):
     gone = run(plan, generation=99, built_at=None)
     assert sync_log.prune(NOW) == 1
     assert not SyncLog.objects.filter(pk=gone.pk).exists()
-    assert staging.kept_generations("PLAN-A") == [1, 2]
+    assert file_store.kept_generations("PLAN-A") == [1, 2]
     assert SyncLog.objects.count() == 2
 
 
 def test_a_folder_that_cannot_be_read_holds_up_no_other_plan(plan, monkeypatch):
     run(plan, plan_public_id="PLAN-B", generation=1)
     run(plan, generation=1)
-    listed = staging.kept_generations
+    listed = file_store.kept_generations
 
     def refused(plan_id):
         if plan_id == "PLAN-A":
             raise PermissionError(13, "Permission denied")
         return listed(plan_id)
 
-    monkeypatch.setattr(staging, "kept_generations", refused)
+    monkeypatch.setattr(file_store, "kept_generations", refused)
     assert sync_log.prune(NOW) == 1
     assert SyncLog.objects.get().plan_public_id == "PLAN-A"
 
@@ -215,7 +215,7 @@ def test_each_plans_last_build_is_kept_though_its_release_is_gone(plan):
     builds.publish_plan(plan.pk)
     SyncLog.objects.update(created_at=OLD)
     Publication.objects.all().delete()
-    staging.withdraw_plan("PLAN-A")
+    file_store.withdraw_plan("PLAN-A")
     assert sync_log.prune(NOW) == 0
 
 

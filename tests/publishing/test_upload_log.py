@@ -16,9 +16,10 @@ from django.utils import timezone
 from content.models import LessonStage
 from plans.models import AcademicPlan
 from publishing import queue, upload_log
+from publishing.admin_views import dashboard_views, plan_views
 from publishing.building import builds, rollback
-from publishing.cdn import distribution
-from publishing.cdn.target import DistributionError
+from publishing.cdn import sync
+from publishing.cdn.backends.base import DistributionError
 from publishing.models import (
     Publication,
     PublishingSettings,
@@ -26,11 +27,10 @@ from publishing.models import (
     SyncStatus,
     SyncStep,
 )
-from publishing.pages import dashboard_pages, plan_page
-from publishing.watch import dashboard, status
-from publishing.watch.dashboard import CdnState, PlanState, Uploaded
-from tests.publishing.cdn_world import turn_on
+from publishing.monitoring import dashboard, status
+from publishing.monitoring.dashboard import CdnState, PlanState, Uploaded
 from tests.publishing.conftest import node
+from tests.publishing.fake_s3 import turn_on
 from tests.publishing.test_metrics import scrape
 
 pytestmark = pytest.mark.django_db
@@ -84,7 +84,7 @@ def shown() -> tuple[PlanState, CdnState | None]:
 
 def headlines() -> list[str]:
     queue.beat_lives(time.time())
-    return [line["words"] for line in dashboard_pages.headlines(dashboard.look())]
+    return [line["words"] for line in dashboard_views.headlines(dashboard.look())]
 
 
 # --- What the dashboard says ----------------------------------------------------------
@@ -147,7 +147,7 @@ def test_the_distributor_tells_as_it_goes(plan, s3, wire, monkeypatch):
     monkeypatch.setattr(
         upload_log, "note_progress", lambda _entry, **sent: told.append(sent["files"])
     )
-    monkeypatch.setattr(distribution, "_AT_ONCE", 2)
+    monkeypatch.setattr(sync, "_AT_ONCE", 2)
     turn_on(wire.url)
     entry = builds.publish_plan(plan.pk)
     assert told == sorted(told)
@@ -238,10 +238,10 @@ def test_the_log_tells_an_upload_that_waits_from_a_build(built, admin_client):
 
 
 def test_the_plan_s_page_knows_the_release_that_waits_for_its_upload(built):
-    state = plan_page.state_of(built)
+    state = plan_views.state_of(built)
     assert state.build_seconds == SyncLog.objects.get().build_seconds
     edit("Second")
-    assert plan_page.state_of(built).edits == 1
+    assert plan_views.state_of(built).edits == 1
 
 
 # --- The command and the metrics ------------------------------------------------------

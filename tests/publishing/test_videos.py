@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
 from content.stage_types import SCHEMAS
-from publishing.signed import signing, videos
+from publishing.signing import links, videos
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
@@ -58,12 +58,12 @@ def test_a_video_is_found_in_either_unicode_form_of_its_name(video_root, kept, w
     )
     (video_root / there).parent.mkdir(parents=True)
     (video_root / there).write_bytes(MP4)
-    url = signing.video_signer().sign(source, int(NOW.timestamp()))
+    url = links.video_signer().sign(source, int(NOW.timestamp()))
     assert quote(there) in url
 
 
 def test_a_video_that_is_nowhere_keeps_its_name(video_root):
-    assert signing.name_here("nowhere.mp4") is None
+    assert links.name_here("nowhere.mp4") is None
 
 
 def test_two_of_one_name_are_two(video_root):

@@ -11,8 +11,8 @@ from django.utils import timezone
 from memora_site import logs
 from plans.services import set_override
 from publishing.building import builds
-from publishing.local import staging
-from publishing.signed import signing
+from publishing.signing import links
+from publishing.storage import file_store
 from tests.publishing.conftest import node
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +74,7 @@ def test_only_the_file_s_own_time_means_that_the_client_has_it(client, published
 
 def test_the_etag_is_the_content_s(client, published):
     before = client.get(MANIFEST)["ETag"]
-    file = staging.root() / "plans/PLAN-A/manifest.json"
+    file = file_store.root() / "plans/PLAN-A/manifest.json"
     stat, data = file.stat(), file.read_bytes()
     file.unlink()
     file.write_bytes(data.replace(b"PLAN-A", b"PLAN-B"))
@@ -98,14 +98,14 @@ def test_an_open_lesson_is_read_by_anyone(client, published):
 def test_a_gated_lesson_needs_a_token(client, published):
     refused = client.get(f"{BASE}lessons/LES-MATH-0-1.json")
     assert (refused.status_code, refused.json()["error_code"]) == (403, "NOT_ENTITLED")
-    url = signing.lesson_url("LES-MATH-0-1", expires=in_an_hour())
+    url = links.lesson_url("LES-MATH-0-1", expires=in_an_hour())
     allowed = client.get(url.removeprefix("http://127.0.0.1:8000"))
     assert allowed.status_code == 200
     assert allowed["Cache-Control"] == "private, no-store"
 
 
 def test_a_token_opens_its_own_lesson_and_time_only(client, published):
-    url = signing.lesson_url("LES-MATH-0-1", expires=in_an_hour())
+    url = links.lesson_url("LES-MATH-0-1", expires=in_an_hour())
     query = url.partition("?")[2]
     assert client.get(f"{BASE}lessons/LES-MATH-1-0.json?{query}").status_code == 403
     later = query.replace("expires=", "expires=9")
@@ -142,7 +142,7 @@ def video(settings, tmp_path):
     settings.VIDEO_ROOT.mkdir()
     (settings.VIDEO_ROOT / "a.mp4").write_bytes(bytes(range(100)))
     (tmp_path / "secret").write_text("no")
-    return signing.video_url("a.mp4", expires=in_an_hour()).removeprefix(
+    return links.video_url("a.mp4", expires=in_an_hour()).removeprefix(
         "http://127.0.0.1:8000"
     )
 
@@ -232,7 +232,7 @@ def test_an_empty_video_has_no_range(client, db, video, settings):
 
 @pytest.mark.parametrize("more", ["&player=7", "&a=b", "#"])
 def test_a_signed_url_is_good_only_as_it_was_written(client, published, video, more):
-    url = signing.lesson_url("LES-MATH-0-1", expires=in_an_hour(), player_id=42)
+    url = links.lesson_url("LES-MATH-0-1", expires=in_an_hour(), player_id=42)
     uri = url.removeprefix("http://127.0.0.1:8000")
     assert client.get(uri).status_code == 200
     for asked in (uri, video):
@@ -243,7 +243,7 @@ def test_a_signed_url_is_good_only_as_it_was_written(client, published, video, m
 
 
 def test_a_signature_reaches_no_file_outside(client, db, video):
-    url = signing.video_url("../secret", expires=in_an_hour())
+    url = links.video_url("../secret", expires=in_an_hour())
     path = url.removeprefix("http://127.0.0.1:8000")
     assert client.get(path).status_code == 404
 
@@ -253,7 +253,7 @@ def ask_gate(client, uri: str):
 
 
 def test_the_gate_answers_without_a_query(client, db, django_assert_num_queries):
-    url = signing.lesson_url("LES-MATH-0-1", expires=in_an_hour(), player_id=42)
+    url = links.lesson_url("LES-MATH-0-1", expires=in_an_hour(), player_id=42)
     uri = url.removeprefix("http://127.0.0.1:8000")
     with django_assert_num_queries(0):
         opened = ask_gate(client, uri)
@@ -273,7 +273,7 @@ def test_the_gate_answers_without_a_query(client, db, django_assert_num_queries)
 def test_no_yes_of_the_gate_outlives_its_token(client, db, left, kept):
     with time_machine.travel(in_an_hour(), tick=False):
         expires = int(timezone.now().timestamp()) + left
-        uri = signing.lesson_url("LES-MATH-0-1", expires=expires).removeprefix(
+        uri = links.lesson_url("LES-MATH-0-1", expires=expires).removeprefix(
             "http://127.0.0.1:8000"
         )
         assert ask_gate(client, uri)["Cache-Control"] == kept
@@ -294,7 +294,7 @@ def test_the_gate_opens_videos_by_their_own_tokens(client, db, video):
 def test_a_lesson_s_reading_costs_no_query(
     client, published, django_assert_num_queries
 ):
-    url = signing.lesson_url("LES-MATH-0-1", expires=in_an_hour(), player_id=42)
+    url = links.lesson_url("LES-MATH-0-1", expires=in_an_hour(), player_id=42)
     with django_assert_num_queries(0):
         assert client.get(f"{BASE}lessons/LES-MATH-0-0.json").status_code == 200
         assert client.get(url.removeprefix("http://127.0.0.1:8000")).status_code == 200
@@ -306,7 +306,7 @@ def test_no_token_reaches_the_log(client, published, video, settings):
     config["handlers"]["stderr"]["stream"] = written
     logging.config.dictConfig(config)
     try:
-        url = signing.lesson_url("LES-MATH-0-1", expires=in_an_hour(), player_id=42)
+        url = links.lesson_url("LES-MATH-0-1", expires=in_an_hour(), player_id=42)
         uri = url.removeprefix("http://127.0.0.1:8000")
         for asked in (uri, uri.replace("0-1", "1-0"), video, f"{video}x"):
             client.get(asked).close()

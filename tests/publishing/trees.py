@@ -13,9 +13,9 @@ import orjson
 from content.kinds import Kind
 from content.tree import ContentNode, Stage
 from plans.access import Level, Override, plan_tree
-from publishing.format.assembly import Assembly, Fresh
 from publishing.format.documents import DocumentMaker, PlanFacts
-from publishing.format.sealing import Record, Sealed, Sealer
+from publishing.format.incremental import Assembly, Fresh
+from publishing.format.versioning import Record, Sealed, Sealer
 
 NOON = 1_800_000_000 - 1_800_000_000 % 86_400 + 43_200
 """2027-01-15 12:00:00 UTC."""

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from content.curriculum import Counts, ImportReport, import_curriculum
 from content.curriculum_format import MAX_BYTES
-from content.errors import CurriculumError
+from core.errors import CurriculumError
 
 
 class Command(BaseCommand):

@@ -22,11 +22,11 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from memora_site import demo_story, embedded_redis
+from memora_site import demo_client, embedded_redis
 from memora_site.celery import app as celery_app
-from memora_site.demo_processes import ChildDiedError, Family
 from memora_site.demo_school import DEVICE_ID, PASSWORD, STORY_EMAIL, accounts
-from publishing import changes
+from memora_site.process_group import ChildDiedError, Family
+from publishing import staleness
 from publishing.building import builds
 from publishing.models import SyncStatus
 
@@ -92,7 +92,7 @@ class Command(BaseCommand):
                 raise CommandError(_("Interrupted.")) from None
         except ChildDiedError as death:
             raise CommandError(_of_death(death)) from None
-        except (demo_story.AnswerError, demo_story.StoryError, OSError) as error:
+        except (demo_client.AnswerError, demo_client.StoryError, OSError) as error:
             raise CommandError(
                 _("The story stopped: %(error)s\nThe logs are in %(logs)s.")
                 % {"error": error, "logs": settings.STATE_DIR / "log"}
@@ -114,13 +114,13 @@ class Command(BaseCommand):
         _wait_until_ready(family, address.server)
         self._say(_("The site is ready: %(url)s") % {"url": address.site_url})
         self._say(_("A student's story, over HTTP:"))
-        app = demo_story.StudentApp(
+        app = demo_client.StudentApp(
             address.server,
             public_url=address.site_url,
             device_id=DEVICE_ID,
             language=translation.get_language() or "en",
         )
-        story = demo_story.play(app, email=STORY_EMAIL, password=PASSWORD)
+        story = demo_client.play(app, email=STORY_EMAIL, password=PASSWORD)
         for number, sentence in enumerate(story, start=1):
             self._say(f"  {number:2}. {sentence}")
         _wait_for_worker(family)
@@ -183,7 +183,7 @@ def _prepare(site_url: str) -> None:
     call_command("migrate", interactive=False, verbosity=0)
     call_command("seed_demo", verbosity=0)
     settings.CONTENT_ROOT.mkdir(parents=True, exist_ok=True)
-    for plan_pk in changes.pending():
+    for plan_pk in staleness.pending():
         entry = builds.publish_plan(plan_pk, trigger="demo")
         if entry is not None and entry.status not in RELEASED:
             raise CommandError(
@@ -219,8 +219,8 @@ def _wait_until_ready(family: Family, server: str) -> None:
     while time.monotonic() < deadline:
         family.require_alive()
         try:
-            demo_story.send("GET", f"{server}/readyz")
-        except demo_story.AnswerError as error:
+            demo_client.send("GET", f"{server}/readyz")
+        except demo_client.AnswerError as error:
             why = error.body
         except OSError as error:
             why = error

@@ -7,7 +7,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 from players.errors import PlayerNotFoundError, StaffAccountError
 from players.models import Erasure
 from players.services import erasure

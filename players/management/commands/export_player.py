@@ -8,7 +8,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 from players.services import erasure, export
 from publishing.management.commands._reporting import ReportingCommand
 

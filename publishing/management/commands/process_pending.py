@@ -6,12 +6,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
 from plans.models import AcademicPlan
-from publishing import changes
+from publishing import staleness
 from publishing.building import builds
-from publishing.cdn import distribution
+from publishing.cdn import sync
 from publishing.management.commands._reporting import ReportingCommand
 from publishing.models import Publication
-from publishing.watch import status
+from publishing.monitoring import status
 
 
 class Command(ReportingCommand):
@@ -26,7 +26,7 @@ class Command(ReportingCommand):
         names = dict(
             AcademicPlan.objects.filter(pk__in=ready).values_list("pk", "public_id")
         )
-        stuck = Publication.objects.filter(pk__in=changes.to_withdraw())
+        stuck = Publication.objects.filter(pk__in=staleness.to_withdraw())
         results = [self._not_withdrawn(publication) for publication in stuck]
         for done, plan_pk in enumerate(ready):
             self.progress(done, len(ready))
@@ -47,7 +47,7 @@ class Command(ReportingCommand):
             if not ok:
                 self.step(f"{names[plan_pk]}: {entry.error}")
         self.progress(len(ready), len(ready))
-        distribution.distribute()  # what was withdrawn leaves the CDN
+        sync.distribute()  # what was withdrawn leaves the CDN
         failed = sum(not result["ok"] for result in results)
         self.answer({"ok": not failed, "plans": results})
         built = len(results) - failed

@@ -6,14 +6,14 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
-from content.errors import StructureError
+from core.errors import StructureError
 from plans.models import AcademicPlan
-from publishing.building import builds, preview
+from publishing.building import builds, dry_run
 from publishing.format.validation import InvalidDocumentError
-from publishing.local import release
 from publishing.management.commands._reporting import ReportingCommand
 from publishing.models import Publication, SyncLog
-from publishing.watch import status
+from publishing.monitoring import status
+from publishing.storage import activation
 
 
 class Command(ReportingCommand):
@@ -66,9 +66,9 @@ class Command(ReportingCommand):
             )
 
     def _publish(self, plan: AcademicPlan, *, full: bool) -> dict[str, Any]:
-        release.end_rollback(plan.pk)
+        activation.end_rollback(plan.pk)
         if full:
-            release.distrust(
+            activation.distrust(
                 Publication.objects.filter(plan=plan).values_list("pk", flat=True)
             )
         try:
@@ -122,7 +122,7 @@ class Command(ReportingCommand):
 
     def _preview(self, plan: AcademicPlan, *, full: bool) -> dict[str, Any]:
         try:
-            found = preview.of_plan(plan.pk, full=full)
+            found = dry_run.of_plan(plan.pk, full=full)
         except (InvalidDocumentError, StructureError) as error:
             self.step(f"{plan.public_id}: {error}")
             return {"plan": plan.public_id, "ok": False, "error": str(error)}

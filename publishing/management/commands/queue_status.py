@@ -9,8 +9,8 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from publishing.management.commands._reporting import ReportingCommand
-from publishing.watch import status
-from publishing.watch.status import QueueStatus, Run, Waiting
+from publishing.monitoring import status
+from publishing.monitoring.status import QueueStatus, Run, Waiting
 
 
 class Command(ReportingCommand):

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
-from content.errors import MemoraError
+from core.errors import MemoraError
 from publishing.cdn import verification
 from publishing.management.commands._reporting import ReportingCommand
 from publishing.models import PublishingSettings

@@ -1,0 +1,194 @@
+"""What the tree page says: the words of its rows, its menu and its script."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _, gettext_lazy, ngettext
+
+from content import kinds
+from content.kinds import Kind
+from content.models import NodeKind
+from content.services import placement_rule
+from content.tree_annotations import Sight
+from content.tree_rows import Row
+from core.badges import LOCK, badge, paid_with
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A row's words: its title where a plan gives it another, and its badges."""
+
+    title: str
+    own_title: str
+    """The content's own title, where the shown one is a plan's."""
+    state: SafeString
+    access: SafeString | str
+    contents: SafeString | str
+    is_hidden: bool
+    child: str
+    """The kind of what goes inside, or ""."""
+
+
+def cells_of(row: Row, sight: Sight | None) -> Cells:
+    """What ``row`` says; through a lens, where there is one."""
+    node = row.node
+    child = kinds.child_kind(Kind(node.kind))
+    renamed = sight.title if sight is not None else ""
+    seen = sight.lessons if sight is not None else None
+    return Cells(
+        title=renamed or node.title,
+        own_title=node.title if renamed and renamed != node.title else "",
+        state=_state(row),
+        access=sight.access if sight is not None else _access(row),
+        contents=_contents(row, seen),
+        is_hidden=sight is not None and sight.is_hidden,
+        child=child.value if child else "",
+    )
+
+
+def _state(row: Row) -> SafeString:
+    if row.is_in_trash:
+        return badge("✕", _("In the trash"), "quiet")
+    if not row.node.is_published:
+        return badge("○", _("Draft"), "quiet")
+    if row.draft_above:
+        why = _("Students do not see it: “%(title)s” is a draft.")
+        return badge(
+            "◌", _("Inside a draft"), "waiting", why=why % {"title": row.draft_above}
+        )
+    return badge("●", _("Published"), "done")
+
+
+def _access(row: Row) -> SafeString | str:
+    node = row.node
+    if node.is_free_preview:
+        return badge("★", _("Free preview"), "done")
+    if node.required_item:
+        why = _("Students need the product %(item)s.") % {"item": node.required_item}
+        return badge(LOCK, paid_with(node.required_item), "waiting", why=why)
+    if node.is_public:
+        return badge("◇", _("Public"), "action")
+    return ""
+
+
+def _contents(row: Row, seen: int | None) -> SafeString | str:
+    if row.node.kind == NodeKind.LESSON:
+        count = row.stages
+        if count == 0 and row.node.is_published:
+            why = _("Students will see an empty lesson: add a stage.")
+            return badge("!", _("No stages"), "waiting", why=why)
+        words = ngettext("%(count)d stage", "%(count)d stages", count)
+        return words % {"count": count}
+    count = row.lessons
+    words = ngettext("%(count)d lesson", "%(count)d lessons", count) % {"count": count}
+    if seen is None or seen == count:
+        return words
+    return format_html(
+        '<span title="{}">{} / {}</span>',
+        _("Of these, this plan's students see the first number."),
+        seen,
+        words,
+    )
+
+
+KIND_WORDS: dict[str, dict[str, Any]] = {
+    Kind.SUBJECT.value: {
+        "inside": gettext_lazy("Add a subject"),
+        "above": gettext_lazy("Add a subject above"),
+        "below": gettext_lazy("Add a subject below"),
+        "title": gettext_lazy("Title of the new subject"),
+        "many": gettext_lazy("subjects"),
+    },
+    Kind.TRACK.value: {
+        "inside": gettext_lazy("Add a track inside"),
+        "above": gettext_lazy("Add a track above"),
+        "below": gettext_lazy("Add a track below"),
+        "title": gettext_lazy("Title of the new track"),
+        "many": gettext_lazy("tracks"),
+    },
+    Kind.UNIT.value: {
+        "inside": gettext_lazy("Add a unit inside"),
+        "above": gettext_lazy("Add a unit above"),
+        "below": gettext_lazy("Add a unit below"),
+        "title": gettext_lazy("Title of the new unit"),
+        "many": gettext_lazy("units"),
+    },
+    Kind.TOPIC.value: {
+        "inside": gettext_lazy("Add a topic inside"),
+        "above": gettext_lazy("Add a topic above"),
+        "below": gettext_lazy("Add a topic below"),
+        "title": gettext_lazy("Title of the new topic"),
+        "many": gettext_lazy("topics"),
+    },
+    Kind.LESSON.value: {
+        "inside": gettext_lazy("Add a lesson inside"),
+        "above": gettext_lazy("Add a lesson above"),
+        "below": gettext_lazy("Add a lesson below"),
+        "title": gettext_lazy("Title of the new lesson"),
+        "many": gettext_lazy("lessons"),
+    },
+}
+
+MENU_WORDS: dict[str, Any] = {
+    "open": gettext_lazy("Open the page"),
+    "preview": gettext_lazy("Preview"),
+    "show": gettext_lazy("Show in the tree"),
+    "copy": gettext_lazy("Copy here"),
+    "copy_to": gettext_lazy("Copy to…"),
+    "move_to": gettext_lazy("Move to…"),
+    "publish": gettext_lazy("Publish"),
+    "publish_inside": gettext_lazy("Publish with all inside"),
+    "unpublish": gettext_lazy("Make a draft"),
+    "unpublish_inside": gettext_lazy("Make a draft of all inside, too"),
+    "free": gettext_lazy("Set free to preview"),
+    "not_free": gettext_lazy("End the free preview"),
+    "item": gettext_lazy("Product code…"),
+    "history": gettext_lazy("History"),
+    "trash": gettext_lazy("Move to the trash"),
+    "restore": gettext_lazy("Restore from the trash"),
+    "delete": gettext_lazy("Delete for good…"),
+}
+
+
+_PLURALS = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
+"""A number of each form that a language can have, as `Intl.PluralRules` names them."""
+
+
+def script_words() -> dict[str, Any]:
+    """What `memora/tree.js` says."""
+    goes_inside = {
+        kind: placement_rule(kind)
+        for kind in (Kind.TRACK, Kind.UNIT, Kind.TOPIC, Kind.LESSON)
+    }
+    return {
+        "undo": _("Undo"),
+        "close": _("Close"),
+        "cancel": _("Cancel"),
+        "save": _("Save"),
+        "chosen": {
+            form: ngettext("%(count)s chosen", "%(count)s chosen", number)
+            for form, number in _PLURALS.items()
+        },
+        "failed": _("The server did not answer. Nothing was changed: try again."),
+        "forbidden": _("You may not do this. Ask a System Manager."),
+        "signed_out": _("You are signed out. Reload the page and sign in."),
+        "move_to": _("Move to…"),
+        "copy_to": _("Copy to…"),
+        "search_places": _("Search by title or id"),
+        "no_places": _("Nothing found. Try another word of its title."),
+        "item_title": _("Product code"),
+        "item_help": _(
+            "Students need this product to open it and all below it. Leave it empty "
+            "to ask for none."
+        ),
+        "copy_help": _(
+            "The copy starts as a draft, with ids of its own: no student has any "
+            "progress on it. What lies inside keeps its state."
+        ),
+        "mixed_kinds": _("Choose entries of one kind to move them together."),
+        "into_itself": _("Nothing can move into itself."),
+        "subject_top": placement_rule(Kind.SUBJECT),
+        **{f"goes_inside_{kind.value}": words for kind, words in goes_inside.items()},
+    }

@@ -1,0 +1,336 @@
+"""The doors of the tree page: each parses, asks `content.services` for one change, and
+answers with what happened in words, and with the way to what is elsewhere or new."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    JsonResponse,
+)
+from django.utils.translation import gettext as _, gettext_lazy, ngettext
+
+from content import copying, kinds, locks, services, tree_updates, undo
+from content.admin.bulk_edits import CHANGES, Change, question_of
+from content.admin.lesson import NodePage
+from content.admin.tree_search import way_to
+from content.kinds import Kind
+from content.models import Node, NodeKind
+from core.errors import StructureError
+from core.parsing import is_key
+
+MOST_CHOSEN = 500
+"""How many rows one request may change."""
+
+MOST_LOGGED = 5
+"""Of what one request changes, how many stand in "what you worked on last"."""
+
+_POSITIONS = ("first-child", "last-child", "left", "right")
+
+
+class BadRequest(Exception):
+    """The page would never ask this."""
+
+
+class TreeChanges(NodePage):
+    """What the tree page can be asked to do."""
+
+    def _answer(
+        self, request: HttpRequest, right: str, work: Callable[[], dict[str, Any]]
+    ) -> HttpResponse:
+        """What ``work`` says, or why it was refused, for the page's script.
+
+        Raises:
+            StructureError: the tree's rules refuse it (`memora_site.conflict_retry`).
+        """
+        if not getattr(self, f"has_{right}_permission")(request):
+            raise PermissionDenied
+        try:
+            with transaction.atomic():
+                return JsonResponse(work())
+        except ValidationError as error:
+            said = " ".join(error.messages)
+        except BadRequest:
+            return HttpResponseBadRequest()
+        return JsonResponse({"refused": said}, status=409)
+
+    def quick_add_view(self, request: HttpRequest) -> HttpResponse:
+        """A new draft of ``title``: last in ``parent``, or on a ``side`` of ``beside``.
+
+        ``kind`` says what the editor believes to add: it must be what goes there.
+        """
+        return self._answer(request, "add", lambda: self._quick_add(request))
+
+    def _quick_add(self, request: HttpRequest) -> dict[str, Any]:
+        title = request.POST.get("title", "").strip()
+        beside = None
+        if neighbour := request.POST.get("beside", ""):
+            side = request.POST.get("side")
+            if side not in ("left", "right"):
+                raise BadRequest
+            [found] = _nodes([neighbour])
+            beside = (found, side)
+            kind, parent = Kind(found.kind), found.parent
+        else:
+            parent = self._find_parent(request.POST.get("parent", ""))
+            child = kinds.child_kind(Kind(parent.kind)) if parent else Kind.SUBJECT
+            kind = child or Kind.LESSON
+        if request.POST.get("kind") != kind.value:
+            raise BadRequest
+        node = services.create_node(
+            kind=kind,
+            parent=parent,
+            title=title,
+            beside=cast(Any, beside),
+        )
+        self._log(request, [node], _("Added in the tree"), flag=ADDITION)
+        said = _("“%(title)s” is there, as a draft.") % {"title": title}
+        return {"said": said, "pk": node.pk, "way": way_to([node.pk])}
+
+    def move_view(self, request: HttpRequest) -> HttpResponse:
+        """Put ``nodes`` to a ``position`` at ``target``; asks where progress is lost."""
+        return self._answer(request, "change", lambda: self._move(request))
+
+    def _move(self, request: HttpRequest) -> dict[str, Any]:
+        position = request.POST.get("position")
+        if position not in _POSITIONS:
+            raise BadRequest
+        [target] = _nodes([request.POST.get("target", "")])
+        nodes = _chosen(request)
+        if question := self._question_of_move(request, nodes, target):
+            return question
+        moved, record = undo.move(
+            nodes=[node for node in nodes if node.pk != target.pk],
+            target=target,
+            position=cast(services.Position, position),
+        )
+        if not record:
+            return {"said": ""}
+        inside = position in ("first-child", "last-child")
+        parent = target if inside else target.parent
+        place = parent.title if parent else _("the top of the tree")
+        self._log(request, moved, _("Moved to “%(parent)s”") % {"parent": place})
+        return {
+            "said": _said_of(
+                nodes,
+                _("“%(title)s” now lies in “%(parent)s”."),
+                ngettext(
+                    "%(count)d entry now lies in “%(parent)s”.",
+                    "%(count)d entries now lie in “%(parent)s”.",
+                    len(nodes),
+                ),
+                parent=place,
+            ),
+            "undo": record,
+            "way": way_to([node.pk for node in moved]),
+        }
+
+    def _question_of_move(
+        self, request: HttpRequest, nodes: Sequence[Node], target: Node
+    ) -> dict[str, Any] | None:
+        """New bits in another subject: students' progress stays behind. Ask first."""
+        leaving = [node for node in nodes if node.subject_pk != target.subject_pk]
+        leaving = [node for node in leaving if node.kind != NodeKind.SUBJECT]
+        lessons = count_lessons(leaving)
+        if not lessons or "confirmed" in request.POST:
+            return None
+        if kinds.parent_kind(Kind(leaving[0].kind)) is None:
+            return None
+        old, new = leaving[0].subject, Node.objects.get(pk=target.subject_pk)
+        said = ngettext(
+            "%(count)d lesson goes from “%(old)s” to “%(new)s”. Students' progress on "
+            "it stays in the old subject: in the new one they start it again, even if "
+            "you move it back.",
+            "%(count)d lessons go from “%(old)s” to “%(new)s”. Students' progress on "
+            "them stays in the old subject: in the new one they start them again, even "
+            "if you move them back.",
+            lessons,
+        )
+        return {
+            "ask": said % {"count": lessons, "old": old, "new": new},
+            "title": _("Move to another subject?"),
+            "yes": _("Move it"),
+            "no": _("Leave it where it is"),
+        }
+
+    def copy_view(self, request: HttpRequest) -> HttpResponse:
+        """Copy ``nodes``, each right after itself, or into ``target``."""
+        return self._answer(request, "add", lambda: self._copy(request))
+
+    def _copy(self, request: HttpRequest) -> dict[str, Any]:
+        into = request.POST.get("target", "")
+        parent = _nodes([into])[0] if into else None
+        copies = copying.copy_nodes(nodes=_chosen(request), parent=parent)
+        self._log(request, copies, _("Made as a copy"), flag=ADDITION)
+        lessons = count_lessons(copies)
+        said = _said_of(
+            copies,
+            _("“%(title)s” is there, as a draft."),
+            ngettext(
+                "%(count)d copy is there, as a draft.",
+                "%(count)d copies are there, as drafts.",
+                len(copies),
+            ),
+        )
+        if lessons:
+            said += " " + ngettext(
+                "%(count)d lesson was copied with its stages.",
+                "%(count)d lessons were copied with their stages.",
+                lessons,
+            ) % {"count": lessons}
+        return {
+            "said": said,
+            "pk": copies[0].pk,
+            "way": way_to([node.pk for node in copies]),
+        }
+
+    def do_view(self, request: HttpRequest) -> HttpResponse:
+        """Change ``nodes``: what is done to them is named by ``do``."""
+        return self._answer(request, "change", lambda: self._do(request))
+
+    def _do(self, request: HttpRequest) -> dict[str, Any]:
+        nodes = _chosen(request)
+        match request.POST.get("do"):
+            case "trash":
+                return self._trash(request, nodes)
+            case "restore":
+                return self._restore(request, nodes)
+            case name:
+                if name not in CHANGES:
+                    raise BadRequest
+                return self._change(request, nodes, CHANGES[name])
+
+    def _trash(self, request: HttpRequest, nodes: Sequence[Node]) -> dict[str, Any]:
+        done = services.trash_nodes(nodes=nodes)
+        if not done:
+            return {"said": str(_SO_ALREADY)}
+        self._log(request, done, _("To the trash"))
+        said = _said_of(
+            done,
+            _("“%(title)s” is in the trash now."),
+            ngettext(
+                "%(count)d is in the trash now. Restore it there.",
+                "%(count)d are in the trash now. Restore them there.",
+                len(done),
+            ),
+        )
+        return {"said": said, "undo": undo.of_trash(done)}
+
+    def _restore(self, request: HttpRequest, nodes: Sequence[Node]) -> dict[str, Any]:
+        done = services.restore_nodes(nodes=nodes)
+        if not done:
+            return {"said": str(_SO_ALREADY)}
+        self._log(request, done, _("Restored"))
+        said = ngettext("%(count)d restored.", "%(count)d restored.", len(done))
+        said %= {"count": len(done)}
+        hiding = tree_updates.above(done).filter(trashed_at__isnull=False).first()
+        if hiding is not None:
+            why = _(
+                "What lies in “%(title)s” stays unseen until that is restored, too."
+            )
+            said += " " + why % {"title": hiding.title}
+        return {"said": said}
+
+    def _change(
+        self, request: HttpRequest, nodes: Sequence[Node], change: Change
+    ) -> dict[str, Any]:
+        """One value for all of ``nodes``, and what lies in them where that is meant."""
+        _states, chosen = locks.lock_nodes(*nodes)
+        name, value = change.field, change.value
+        if value is None:
+            value = request.POST.get("value", "").strip()
+        if change.goes_inside:
+            inside = tree_updates.branches(chosen).filter(trashed_at__isnull=True)
+            others = list(inside.exclude(**{name: value}).only("title", name))
+        else:
+            others = [node for node in chosen if getattr(node, name) != value]
+        question = question_of(change, chosen, others, value)
+        if question and "confirmed" not in request.POST:
+            return question
+        record = undo.of_change(name, value, others)
+        changed = services.change_nodes(nodes=others, **{name: value})
+        if not changed:
+            return {"said": str(_SO_ALREADY)}
+        worked_on = chosen if change.goes_inside else changed
+        self._log(request, worked_on, str(change.note))
+        said = ngettext(
+            "%(what)s: %(count)d entry.", "%(what)s: %(count)d entries.", len(changed)
+        )
+        said %= {"what": change.note, "count": len(changed)}
+        return {"said": said, "undo": record}
+
+    def undo_view(self, request: HttpRequest) -> HttpResponse:
+        """Take back what the signed ``record`` tells (`content.undo`)."""
+        return self._answer(request, "change", lambda: self._undo(request))
+
+    def _undo(self, request: HttpRequest) -> dict[str, Any]:
+        nodes = undo.undo(request.POST.get("record", ""))
+        self._log(request, nodes, _("Undone"))
+        return {"said": _("It is as it was before.")}
+
+    def _log(
+        self,
+        request: HttpRequest,
+        nodes: Sequence[Node],
+        note: str,
+        flag: int = CHANGE,
+    ) -> None:
+        """Remember what this person worked on.
+
+        Of many changed at once a few stand for all: what happened to each is in its
+        history (`content.history.recording`).
+        """
+        if nodes:
+            LogEntry.objects.log_actions(
+                user_id=cast(int, request.user.pk),
+                queryset=nodes[:MOST_LOGGED],
+                action_flag=flag,
+                change_message=note,
+            )
+
+
+_SO_ALREADY = gettext_lazy("Nothing to change: it is so already.")
+
+
+def _said_of(nodes: Sequence[Node], of_one: str, of_many: str, **values: str) -> str:
+    if len(nodes) == 1:
+        return of_one % {"title": nodes[0].title, **values}
+    return of_many % {"count": len(nodes), **values}
+
+
+def _chosen(request: HttpRequest) -> list[Node]:
+    """The nodes a request names, in tree order.
+
+    Raises:
+        BadRequest: it names none, too many, or what is no node.
+        StructureError: one has been deleted.
+    """
+    keys = request.POST.getlist("nodes")
+    if not keys:
+        raise BadRequest
+    if len(keys) > MOST_CHOSEN:
+        raise StructureError(
+            _("Choose at most %(count)d entries at a time.") % {"count": MOST_CHOSEN}
+        )
+    return _nodes(keys)
+
+
+def _nodes(keys: Sequence[str]) -> list[Node]:
+    if not all(is_key(key) for key in keys):
+        raise BadRequest
+    found = Node.objects.filter(pk__in=set(keys)).select_related("parent", "subject")
+    nodes = list(found.order_by("tree_id", "lft"))
+    if len(nodes) < len(set(keys)):
+        raise StructureError(
+            _("The content has been deleted meanwhile. Reload the page.")
+        )
+    return nodes
+
+
+def count_lessons(nodes: Sequence[Node]) -> int:
+    return tree_updates.branches(nodes).filter(kind=NodeKind.LESSON).count()

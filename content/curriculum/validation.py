@@ -1,0 +1,134 @@
+"""What the database has against a file: ids of others, configs that cannot be stored.
+
+`content.curriculum_format` has said before what can be said of the file alone.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from content.curriculum.batches import batches
+from content.curriculum.loading import StoredSubject
+from content.curriculum_format import NodeSpec, StageSpec
+from content.json_errors import Fault
+from content.models import LessonStage, Node, NodeKind
+from content.stage_configs import (
+    ConfigError,
+    byte_size,
+    clean,
+    lesson_size_fault,
+)
+from content.stage_types import SCHEMAS
+
+
+def id_faults(specs: Sequence[NodeSpec], stored: StoredSubject) -> Iterator[Fault]:
+    """An id is this kind's and this subject's, or nobody's."""
+    labels = dict(NodeKind.choices)
+    unknown: dict[str, NodeSpec] = {}
+    for spec in specs:
+        found = stored.nodes.get(spec.id)
+        if found is None:
+            if spec.id:
+                unknown.setdefault(spec.id, spec)
+        elif found.kind != spec.kind:
+            kind = labels[found.kind]
+            yield _at_id(spec, _("is the id of a %(kind)s") % {"kind": kind})
+    for batch in batches(list(unknown)):
+        elsewhere = Node.objects.filter(public_id__in=batch)
+        for node in elsewhere.select_related("subject"):
+            yield _at_id(unknown[node.public_id], _taken_by(node, labels))
+    yield from _stage_id_faults(specs, stored)
+
+
+def _stage_id_faults(
+    specs: Sequence[NodeSpec], stored: StoredSubject
+) -> Iterator[Fault]:
+    unknown = {
+        stage.id: stage
+        for spec in specs
+        for stage in spec.stages
+        if stage.id and stage.id not in stored.stages
+    }
+    for batch in batches(list(unknown)):
+        elsewhere = LessonStage.objects.filter(public_id__in=batch)
+        for stage in elsewhere.select_related("lesson"):
+            yield _at_id(
+                unknown[stage.public_id],
+                _("is the id of a stage of the lesson “%(lesson)s” elsewhere")
+                % {"lesson": stage.lesson.title},
+            )
+
+
+def _at_id(spec: NodeSpec | StageSpec, reason: str) -> Fault:
+    return (*spec.path, "id"), reason
+
+
+def _taken_by(node: Node, labels: dict[str, Any]) -> str:
+    if node.subject is None:
+        return _("is the id of the subject “%(title)s”") % {"title": node.title}
+    return _("is the id of a %(kind)s in the subject “%(subject)s”") % {
+        "kind": labels[node.kind],
+        "subject": node.subject.title,
+    }
+
+
+def clean_configs(specs: Sequence[NodeSpec], stored: StoredSubject) -> Iterator[Fault]:
+    """Make every stage's config ready to store; what is stored is clean already.
+
+    A stage's ``losses`` say what of its config was not kept.
+    """
+    for spec in specs:
+        faults = [fault for stage in spec.stages for fault in _clean(stage, stored)]
+        yield from faults
+        if not faults:
+            yield from _size_faults(spec, stored)
+
+
+def _clean(stage: StageSpec, stored: StoredSubject) -> Iterator[Fault]:
+    fields = stage.fields
+    if fields["type"] not in SCHEMAS or not isinstance(fields["config"], dict):
+        return  # said by `curriculum_format.file_faults`
+    found = stored.stages.get(stage.id)
+    same = found is not None and found.fields["type"] == fields["type"]
+    previous = found.fields["config"] if found is not None and same else None
+    if previous == fields["config"]:
+        return
+    try:
+        cleaned = clean(fields["type"], fields["config"], previous=previous)
+    except ConfigError as error:
+        for path, reason in error.faults:
+            yield (*stage.path, "config", *path), reason
+        return
+    fields["config"] = cleaned.config
+    stage.losses = tuple(
+        ((*stage.path, "config", *path), what) for path, what in cleaned.losses
+    )
+
+
+def _size_faults(spec: NodeSpec, stored: StoredSubject) -> Iterator[Fault]:
+    """Whether the lesson could be saved on its page.
+
+    One that is stored so large already, and does not grow, is let be.
+    """
+    if not spec.stages:
+        return
+    named = {stage.id for stage in spec.stages}
+    lesson = stored.nodes.get(spec.id)
+    before = stored.stages_of.get(lesson.pk, []) if lesson else []
+    others = [stage.fields for stage in before if stage.id not in named]
+    fields = [stage.fields for stage in spec.stages] + others
+    size = _size(fields)
+    reason = lesson_size_fault(size)
+    if reason and size > _size([stage.fields for stage in before]):
+        yield (*spec.path, "stages"), reason
+
+
+def _size(stages: Iterable[dict[str, Any]]) -> int:
+    # The others are refused by `curriculum_format.file_faults`.
+    known = (stage for stage in stages if stage["type"] in SCHEMAS)
+    return sum(
+        byte_size(stage["config"])
+        for stage in known
+        if isinstance(stage["config"], dict)
+    )

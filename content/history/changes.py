@@ -1,0 +1,207 @@
+"""Reading the history: edits in words, newest first.
+
+An edit is all that one request or job wrote (`content.history.recording.Recorded.change`) to one
+thing and its parts: a lesson with its stages, a plan with its subjects and overrides.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db import models
+from django.db.models import QuerySet
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+from content import json_diff
+from content.history.recording import CHANGED, CREATED, DELETED
+from content.json_diff import Difference
+from content.models import LessonStage, Node, NodeKind
+
+MOST_ROWS = 1000
+"""How far back a page looks, in rows of one table."""
+_UNSAID = frozenset({"id", "created_at", "updated_at", "lesson", "plan", "public_id"})
+"""Fields that never change, or whose change says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A field in words, before and after; JSON as its differences."""
+
+    label: str
+    old: str
+    new: str
+    inside: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """What happened to one row: `CREATED`, `CHANGED` or `DELETED`."""
+
+    what: str
+    title: str
+    how: str
+    fields: tuple[FieldChange, ...] = ()
+    is_first_known: bool = False
+    """It was there before the history begins."""
+
+
+@dataclass(slots=True)
+class Edit:
+    """What one request or job changed."""
+
+    id: UUID
+    at: datetime
+    who: str
+    reason: str
+    rows: list[RowChange] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Rows of one history table that belong to the thing.
+
+    ``what`` and ``title`` name a row for people.
+    """
+
+    rows: QuerySet[Any]
+    what: Callable[[Any], str]
+    title: Callable[[Any, "Names"], str]
+
+
+def of_node(node: Node) -> list[Edit]:
+    """A node's edits; a lesson's with those of its stages. At most four queries."""
+    labels = dict(NodeKind.choices)
+    own = Source(
+        Node.history.filter(id=node.pk),
+        what=lambda row: str(labels[row.kind]),
+        title=lambda row, _names: str(row.title),
+    )
+    return edits([own, stages_of(node)] if node.kind == NodeKind.LESSON else [own])
+
+
+def stages_of(lesson: Node) -> Source:
+    """The stages that are, or once were, in a lesson."""
+    past = LessonStage.history
+    ever = past.filter(lesson_id=lesson.pk).values("id")
+    return Source(
+        past.filter(id__in=ever),
+        what=lambda _row: str(_("stage")),
+        title=lambda row, _names: str(row.title),
+    )
+
+
+def edits(sources: Sequence[Source]) -> list[Edit]:
+    """What the sources' rows say, newest first. A query each, and two for names."""
+    read = [
+        (source, list(source.rows.order_by("-history_date", "-history_id")[:MOST_ROWS]))
+        for source in sources
+    ]
+    every = [row for _source, rows in read for row in rows]
+    names = Names(every)
+    found: dict[UUID, Edit] = {}
+    for source, rows in read:
+        before: dict[int, Any] = {}
+        for row in reversed(rows):
+            changed = _row_change(source, before.get(row.id), row, names)
+            before[row.id] = row
+            edit = found.get(row.change)
+            if edit is None:
+                edit = found[row.change] = Edit(
+                    id=row.change,
+                    at=row.history_date,
+                    who=names.of_user(row.history_user_id),
+                    reason=row.history_change_reason or "",
+                )
+            edit.at = max(edit.at, row.history_date)
+            if changed is not None:
+                edit.rows.append(changed)
+    told = [edit for edit in found.values() if edit.rows]
+    return sorted(told, key=lambda edit: edit.at, reverse=True)
+
+
+def _row_change(
+    source: Source, before: Any, row: Any, names: "Names"
+) -> RowChange | None:
+    """What this row says beyond the one before it; None for nothing."""
+    how = row.history_type
+    what, title = source.what(row), source.title(row, names)
+    if how != CHANGED:
+        return RowChange(what, title, how)
+    if before is None or before.history_type == DELETED:
+        return RowChange(what, title, CREATED, is_first_known=True)
+    fields = tuple(field_changes(before, row, names))
+    return RowChange(what, title, how, fields) if fields else None
+
+
+def field_changes(before: Any, after: Any, names: "Names") -> Iterable[FieldChange]:
+    """The fields that differ, in words.
+
+    ``before`` and ``after`` are rows of a history, or of its model.
+    """
+    history: Any = before if hasattr(before, "tracked_fields") else after
+    for tracked in history.tracked_fields:
+        if tracked.name in _UNSAID:
+            continue
+        old, new = getattr(before, tracked.attname), getattr(after, tracked.attname)
+        if old == new:
+            continue
+        label = capfirst(str(tracked.verbose_name))
+        if isinstance(tracked, models.JSONField):
+            inside = tuple(json_diff.differences(old, new))
+            yield FieldChange(label, "", "", inside)
+        else:
+            yield FieldChange(
+                label, names.of_value(tracked, old), names.of_value(tracked, new)
+            )
+
+
+class Names:
+    """Rows' people, nodes and labels by key. A query per table."""
+
+    def __init__(self, rows: Iterable[Any]) -> None:
+        wanted: dict[type[Any], set[int]] = defaultdict(set)
+        for row in rows:
+            for tracked in row.tracked_fields:
+                if isinstance(tracked, models.ForeignKey):
+                    related: Any = tracked.related_model
+                    pk = getattr(row, tracked.attname)
+                    if pk is not None and tracked.name not in _UNSAID:
+                        wanted[related].add(pk)
+            if row.history_user_id is not None:
+                wanted[get_user_model()].add(row.history_user_id)
+        self._found: Mapping[type[Any], Mapping[int, Any]] = {
+            model: model._base_manager.in_bulk(pks) for model, pks in wanted.items()
+        }
+
+    def of_user(self, pk: int | None) -> str:
+        if pk is None:
+            return ""
+        user = self._found.get(get_user_model(), {}).get(pk)
+        if user is None:
+            return str(_("somebody who is gone"))
+        return str(user.get_full_name() or user.get_username())
+
+    def of(self, name: str, row: Any) -> str:
+        """What a row's field of that name says."""
+        tracked = next(found for found in row.tracked_fields if found.name == name)
+        return self.of_value(tracked, getattr(row, tracked.attname))
+
+    def of_value(self, tracked: Any, value: Any) -> str:
+        """A field's value as people say it."""
+        if value is None or value == "":
+            return "–"
+        if isinstance(tracked, models.ForeignKey):
+            named = self._found.get(tracked.related_model, {}).get(value)
+            return str(_("something deleted")) if named is None else str(named)
+        if isinstance(value, bool):
+            return str(_("yes") if value else _("no"))
+        if tracked.choices:
+            return str(dict(tracked.flatchoices).get(value, value))
+        if tracked.name == "trashed_at":
+            return str(_("in the trash"))
+        return str(value)

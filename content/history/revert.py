@@ -1,0 +1,212 @@
+"""Taking a lesson, with its stages, back to what it said at an earlier moment.
+
+It is an edit like any other: it counts for publishing, stands in the history, and can
+itself be taken back. What it never touches: where the lesson lies, its id, its bit and
+whether it is in the trash.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from content import locks
+from content.history import recording
+from content.history.recording import DELETED
+from content.models import LessonStage, Node, NodeKind
+from content.stage_types import SCHEMAS
+from core.errors import MemoraError
+
+log = structlog.get_logger(__name__)
+
+LESSON_FIELDS = (
+    "title",
+    "description",
+    "image",
+    "color_code",
+    "is_published",
+    "is_linear",
+    "is_public",
+    "is_free_preview",
+    "required_item",
+    "base_xp",
+)
+STAGE_FIELDS = (
+    "position",
+    "type",
+    "title",
+    "config",
+    "weight",
+    "target_time",
+    "is_skippable",
+)
+
+
+class RevertError(MemoraError):
+    """The lesson cannot become what it was; nothing has changed."""
+
+    code = "REVERT_REFUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A lesson as it was: rows of the history."""
+
+    lesson: Any
+    stages: list[Any]
+    """In order."""
+
+
+def version_at(lesson: Node, moment: datetime) -> Version | None:
+    """The lesson and its stages as of ``moment``; None when it was not there yet.
+
+    Two queries.
+    """
+    past: Any = Node.history
+    then = (
+        past.filter(id=lesson.pk, history_date__lte=moment)
+        .order_by("-history_date", "-history_id")
+        .first()
+    )
+    if then is None or then.history_type == DELETED:
+        return None
+    stages: Any = LessonStage.history
+    ever = stages.filter(lesson_id=lesson.pk).values("id")
+    rows = stages.filter(id__in=ever, history_date__lte=moment)
+    latest: dict[int, Any] = {}
+    for row in rows.order_by("history_date", "history_id"):
+        latest[row.id] = row
+    there = [
+        row
+        for row in latest.values()
+        if row.history_type != DELETED and row.lesson_id == lesson.pk
+    ]
+    return Version(then, sorted(there, key=lambda row: (row.position, row.id)))
+
+
+@transaction.atomic
+def revert_lesson(*, lesson: Node, moment: datetime) -> bool:
+    """Give ``lesson`` and its stages back what they said at ``moment``.
+
+    A stage deleted since comes back with its id, so that students' reviews of its
+    items go on; one added since is deleted.
+
+    Returns:
+        Whether anything changed.
+
+    Raises:
+        RevertError: why it cannot be.
+        StructureError: the lesson was deleted or moved meanwhile.
+    """
+    _states, [lesson] = locks.lock_nodes(lesson)
+    if lesson.kind != NodeKind.LESSON:
+        raise RevertError(_("Only lessons go back to an earlier version."))
+    if lesson.trashed_at is not None:
+        raise RevertError(
+            _("“%(title)s” is in the trash. Restore it first.")
+            % {"title": lesson.title}
+        )
+    then = version_at(lesson, moment)
+    if then is None:
+        raise RevertError(
+            _("The history does not know “%(title)s” at that moment.")
+            % {"title": lesson.title}
+        )
+    stages = _stages(lesson, then)
+    with recording.one_change(recording.REVERTED):
+        fields = _changed_fields(lesson, then)
+        changed = _write_stages(lesson, stages) or bool(fields)
+        if changed:
+            # Also where only stages changed: whoever has the lesson open is told.
+            lesson.save(update_fields=[*fields, "updated_at"])
+    log.info("lesson_reverted", lesson_id=lesson.public_id, changed=changed)
+    return changed
+
+
+def _stages(lesson: Node, then: Version) -> list[LessonStage]:
+    """The stages to have, checked against what they may be today.
+
+    Raises:
+        RevertError: names the stage, and why it cannot come back.
+    """
+    now = {stage.pk: stage for stage in LessonStage.objects.filter(lesson=lesson)}
+    elsewhere = LessonStage.objects.exclude(lesson=lesson).select_related("lesson")
+    ids = [row.public_id for row in then.stages]
+    taken = {stage.public_id: stage for stage in elsewhere.filter(public_id__in=ids)}
+    wanted = []
+    for row in then.stages:
+        if other := taken.get(row.public_id):
+            raise RevertError(
+                _(
+                    "The stage “%(stage)s” is in the lesson “%(lesson)s” today. Move "
+                    "it back first."
+                )
+                % {"stage": row.title, "lesson": other.lesson.title}
+            )
+        stage = now.get(row.id)
+        if stage is None:
+            stage = LessonStage(pk=row.id, public_id=row.public_id, lesson=lesson)
+            stage._stored_config = row.config
+        for name in STAGE_FIELDS:
+            setattr(stage, name, getattr(row, name))
+        _require_valid(stage)
+        wanted.append(stage)
+    return wanted
+
+
+def _require_valid(stage: LessonStage) -> None:
+    if stage.type not in SCHEMAS:
+        raise RevertError(
+            _("There are no stages of the type “%(type)s” any more (“%(stage)s”).")
+            % {"type": stage.type, "stage": stage.title}
+        )
+    try:
+        stage.clean()
+    except ValidationError as error:
+        raise RevertError(
+            _("The stage “%(stage)s” is not valid as it was: %(why)s")
+            % {"stage": stage.title, "why": " ".join(error.messages)}
+        ) from error
+
+
+def _changed_fields(lesson: Node, then: Version) -> list[str]:
+    """Give the lesson its fields back, unsaved; the names of those that differ."""
+    changed = []
+    for name in LESSON_FIELDS:
+        old = getattr(then.lesson, name)
+        if str(getattr(lesson, name)) != str(old):
+            setattr(lesson, name, old)
+            changed.append(name)
+    try:
+        lesson.clean_fields(exclude={f.name for f in Node._meta.fields} - {*changed})
+    except ValidationError as error:
+        raise RevertError(
+            _("“%(title)s” is not valid as it was: %(why)s")
+            % {"title": lesson.title, "why": " ".join(error.messages)}
+        ) from error
+    return changed
+
+
+def _write_stages(lesson: Node, wanted: list[LessonStage]) -> bool:
+    before = {stage.pk: stage for stage in LessonStage.objects.filter(lesson=lesson)}
+    changed = False
+    for stage in wanted:
+        stored = before.pop(stage.pk, None)
+        if stored is None:
+            stage.save(force_insert=True)
+            changed = True
+        elif names := [
+            name
+            for name in STAGE_FIELDS
+            if getattr(stored, name) != getattr(stage, name)
+        ]:
+            stage.save(update_fields=names)
+            changed = True
+    for added in before.values():
+        added.delete()
+        changed = True
+    return changed

@@ -1,0 +1,299 @@
+"""Import and export in the admin: curriculum files, and lessons as spreadsheets.
+
+An upload is first tried out; what it would do is shown, and a second click does it.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _, ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from content import pending_uploads
+from content.curriculum import ImportReport, export_curriculum, import_curriculum
+from content.curriculum_format import MAX_BYTES
+from content.models import Node, NodeKind
+from content.pending_uploads import UploadGoneError
+from content.spreadsheets import files, lesson_sheet
+from content.spreadsheets.files import CSV, XLSX, SheetError
+from content.spreadsheets.lesson_sheet import SheetReport
+from core.errors import CurriculumError, MemoraError
+
+CURRICULUM, SHEET = "curriculum", "sheet"
+_TYPES = {
+    "json": "application/json",
+    XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    CSV: "text/csv; charset=utf-8",
+}
+_MOST_SHOWN = 200
+_MOST_NOTED = 10
+
+
+def urls(site: admin.AdminSite) -> list[URLPattern]:
+    """The pages, below the admin's own address."""
+    views: list[tuple[str, str, Callable[..., HttpResponse]]] = [
+        ("", "exchange", require_safe(page)),
+        ("curriculum/", "import_curriculum", require_POST(curriculum)),
+        ("sheet/", "import_sheet", require_POST(sheet)),
+        ("export/<int:pk>.<str:kind>", "export_subject", require_safe(export)),
+    ]
+    return [
+        path(f"content/exchange/{route}", site.admin_view(view), name=name)
+        for route, name, view in views
+    ]
+
+
+def may_look(request: HttpRequest) -> bool:
+    """Whether somebody may read content, and so export it."""
+    return request.user.has_perm("content.view_node")
+
+
+def may_import(request: HttpRequest, what: str) -> bool:
+    """Whether somebody may write what such a file writes."""
+    wanted = ["content.change_node"]
+    if what == CURRICULUM:
+        wanted += ["content.add_node", "content.add_lessonstage"]
+        wanted += ["content.change_lessonstage"]
+    return request.user.has_perms(wanted)
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """Both uploads, and every subject with its files."""
+    return _page(request)
+
+
+def _page(
+    request: HttpRequest, *, status: int = 200, **context: object
+) -> HttpResponse:
+    if not may_look(request):
+        raise PermissionDenied
+    subjects = Node.objects.subjects().untrashed().order_by("tree_id")
+    shown = {
+        **admin.site.each_context(request),
+        "title": _("Import and export"),
+        "subjects": subjects.only("pk", "title", "public_id"),
+        "may_import_curriculum": may_import(request, CURRICULUM),
+        "may_import_sheet": may_import(request, SHEET),
+        **context,
+    }
+    return TemplateResponse(
+        request, "admin/content/exchange.html", shown, status=status
+    )
+
+
+def export(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+    """A subject's curriculum file (``json``), or its lessons (``xlsx``, ``csv``).
+
+    Lessons that a spreadsheet cannot hold are refused in words (400).
+    """
+    if not may_look(request):
+        raise PermissionDenied
+    if kind not in _TYPES:
+        raise Http404
+    subject = get_object_or_404(Node.objects.subjects().untrashed(), pk=pk)
+    if kind == "json":
+        data, name = export_curriculum(subject.public_id), "curriculum"
+    else:
+        try:
+            data, name = lesson_sheet.export_lessons(subject, kind), "lessons"
+        except SheetError as refusal:
+            return _page(request, status=400, refusal=refusal)
+    return HttpResponse(
+        data,
+        content_type=_TYPES[kind],
+        headers={
+            "Content-Disposition": (
+                f'attachment; filename="{subject.public_id}.{name}.{kind}"'
+            )
+        },
+    )
+
+
+def curriculum(request: HttpRequest) -> HttpResponse:
+    """Try an uploaded curriculum file out, or import the one that was tried."""
+    return _import(request, CURRICULUM)
+
+
+def sheet(request: HttpRequest) -> HttpResponse:
+    """Try an uploaded sheet of lessons out, or import the one that was tried."""
+    return _import(request, SHEET)
+
+
+def _import(request: HttpRequest, what: str) -> HttpResponse:
+    if not may_import(request, what):
+        raise PermissionDenied
+    try:
+        name, data = _file(request, what)
+        if request.POST.get("upload"):
+            return _confirmed(request, what, name, data)
+        return _tried(request, what, name, data)
+    except CurriculumError as refusal:
+        return _page(
+            request, status=400, refused=what, refusal=refusal, faults=refusal.faults
+        )
+    except MemoraError as refusal:
+        return _page(request, status=400, refused=what, refusal=refusal)
+
+
+def _file(request: HttpRequest, what: str) -> tuple[str, bytes]:
+    """What was uploaded just now, or an hour ago at most.
+
+    Raises:
+        MemoraError: nothing, or too much of it.
+    """
+    owner: Any = request.user
+    if token := request.POST.get("upload"):
+        return pending_uploads.take(owner=owner.pk, token=token)
+    uploaded = request.FILES.get("file")
+    if uploaded is None:
+        raise UploadGoneError(_("Choose a file first."))
+    limit = MAX_BYTES if what == CURRICULUM else files.MAX_BYTES
+    if (uploaded.size or 0) > limit:
+        raise UploadGoneError(
+            _("The file is larger than %(limit)d MB.") % {"limit": limit >> 20}
+        )
+    return uploaded.name or "", uploaded.read()
+
+
+def _run(
+    what: str, name: str, data: bytes, *, dry_run: bool
+) -> ImportReport | SheetReport:
+    if what == CURRICULUM:
+        return import_curriculum(data, dry_run=dry_run)
+    return lesson_sheet.import_lessons(data, name, dry_run=dry_run)
+
+
+def _tried(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
+    """What the file would do; with the button that does it, where it does anything."""
+    report = _run(what, name, data, dry_run=True)
+    owner: Any = request.user
+    token = ""
+    if _does_something(report):
+        token = pending_uploads.keep(owner=owner.pk, name=name, data=data)
+    return _page(
+        request,
+        tried=what,
+        name=name,
+        report=report,
+        fingerprint=_fingerprint(report),
+        token=token,
+        most=_MOST_SHOWN,
+        kinds=_kinds(report),
+    )
+
+
+def _confirmed(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
+    """Import, once; unless that is no longer what was shown, which is shown again."""
+    owner: Any = request.user
+    token = request.POST["upload"]
+    before = pending_uploads.claim(owner=owner.pk, token=token)
+    if before is not None:
+        return _confirmed_before(request, before)
+    said = ""
+    try:
+        with transaction.atomic():
+            report = _run(what, name, data, dry_run=False)
+            is_as_shown = request.POST.get("shown") == _fingerprint(report)
+            if not is_as_shown:
+                transaction.set_rollback(True)
+        if is_as_shown:
+            said = _said(report)
+    finally:
+        pending_uploads.answer(owner=owner.pk, token=token, said=said)
+    if said:
+        messages.success(request, said)
+        if noted := _noted(report):
+            messages.warning(request, noted)
+        return HttpResponseRedirect(reverse("admin:exchange"))
+    messages.warning(
+        request,
+        _(
+            "The content has changed since you looked. Nothing was imported: see "
+            "what the file does now."
+        ),
+    )
+    return _tried(request, what, name, data)
+
+
+def _noted(report: ImportReport | SheetReport) -> str:
+    """What an import did not take as it was: its first notes, each a line."""
+    notes = [] if isinstance(report, SheetReport) else report.notes
+    if not notes:
+        return ""
+    head = ngettext(
+        "%(count)d place is worth a look:",
+        "%(count)d places are worth a look:",
+        len(notes),
+    ) % {"count": len(notes)}
+    lines = [f"{place}: {remark}" for place, remark in notes[:_MOST_NOTED]]
+    rest = ["…"] if len(notes) > _MOST_NOTED else []
+    return "\n".join([head, *lines, *rest])
+
+
+def _confirmed_before(request: HttpRequest, said: str) -> HttpResponse:
+    """The answer to a second click: the first one's, or that it is still to come."""
+    if said:
+        messages.success(request, said)
+    else:
+        messages.info(
+            request,
+            _(
+                "The file is being imported already: you clicked before. Look into the "
+                "content tree in a moment."
+            ),
+        )
+    return HttpResponseRedirect(reverse("admin:exchange"))
+
+
+def _does_something(report: ImportReport | SheetReport) -> bool:
+    if isinstance(report, SheetReport):
+        return bool(report.changes) and not report.faults
+    counts = (report.nodes, report.stages)
+    return any(count.created or count.updated for count in counts)
+
+
+def _fingerprint(report: ImportReport | SheetReport) -> str:
+    """What was promised, in no language, short enough for a form."""
+    promised: tuple[object, ...]
+    if isinstance(report, SheetReport):
+        promised = (report.changes, bool(report.faults))
+    else:
+        promised = (report.revision, report.kinds, report.stages)
+    return hashlib.sha256(repr(promised).encode()).hexdigest()
+
+
+def _kinds(report: ImportReport | SheetReport) -> list[tuple[str, Any]]:
+    """Counts by kind, in words; stages last."""
+    if isinstance(report, SheetReport):
+        return []
+    labels = dict(NodeKind.choices)
+    return [
+        *((str(labels[kind.value]), counts) for kind, counts in report.kinds),
+        (_("stage"), report.stages),
+    ]
+
+
+def _said(report: ImportReport | SheetReport) -> str:
+    if isinstance(report, SheetReport):
+        said = ngettext(
+            "%(count)d lesson changed. Students see it from the next publish on.",
+            "%(count)d lessons changed. Students see them from the next publish on.",
+            len(report.changes),
+        )
+        return said % {"count": len(report.changes)}
+    return _(
+        "“%(title)s” is imported: %(created)d created, %(updated)d changed, stages "
+        "included. Students see it from the next publish on."
+    ) % {
+        "title": report.title,
+        "created": report.nodes.created + report.stages.created,
+        "updated": report.nodes.updated + report.stages.updated,
+    }

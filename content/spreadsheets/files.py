@@ -1,0 +1,482 @@
+"""Spreadsheet files: rows of text as XLSX or CSV, and back.
+
+An export is read back to the same rows, line endings aside: the formats keep no two
+kinds of them apart. What no format holds is refused, never dropped or cut.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import openpyxl
+from django.utils.translation import get_language, gettext as _
+from openpyxl.styles import Font
+
+from content.spreadsheets.cells import (
+    MAX_CHARACTERS,
+    Cell,
+    escape_xml,
+    guard_formulas,
+    length,
+    unguard_formulas,
+    with_line_feeds,
+)
+from content.spreadsheets.workbook_files import (
+    Row,
+    TooBigError,
+    Workbook,
+    WorkbookError,
+    Worksheet,
+    column_letters,
+)
+from core.errors import MemoraError
+
+XLSX, CSV = "xlsx", "csv"
+MAX_BYTES = 10 * 1024 * 1024
+MAX_ROWS = 20_000
+MAX_COLUMNS = 200
+MAX_TEXT = 64 * 1024 * 1024
+"""Characters in all cells that are kept; a workbook may name one long text often."""
+_MAX_RECORD = 1024 * 1024
+_MAX_NAME = 50
+_SEPARATORS = ",;\t|"
+_OLE = b"\xd0\xcf\x11\xe0"
+_TEXT_FORMAT = "@"
+
+
+class SheetError(MemoraError):
+    """A file that cannot be read or written as a sheet; nothing was imported."""
+
+    code = "INVALID_SHEET"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row that is not empty: its number as spreadsheets count, its known cells."""
+
+    number: int
+    cells: dict[str, Cell]
+
+
+@dataclass(slots=True)
+class Sheet:
+    """What a file holds for whoever knows its columns.
+
+    ``columns`` are the known ones, in the file's order; ``ignored`` the others that
+    hold anything, by name or letter. ``faults`` are rows that cannot be read for
+    sure: (row, column or "", reason).
+    """
+
+    columns: list[str]
+    lines: list[Line] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    faults: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+# --- Writing ------------------------------------------------------------------
+
+
+def _refuse_long(rows: list[list[str]]) -> None:
+    """Refuse what a spreadsheet would cut off without a word.
+
+    Args:
+        rows: the first names the columns, the first cell of the others the row.
+    """
+    for row in rows:
+        for column, text in enumerate(row):
+            if max(length(escape_xml(text)), length(guard_formulas(text))) > (
+                MAX_CHARACTERS
+            ):
+                raise SheetError(
+                    _(
+                        "“%(column)s” of %(row)s is too long for a spreadsheet, which "
+                        "would cut it off. Export the curriculum file instead."
+                    )
+                    % {"column": rows[0][column], "row": row[0]}
+                )
+
+
+def as_csv(rows: list[list[str]]) -> bytes:
+    """With the mark that makes a spreadsheet read it as UTF-8, and no formulas.
+
+    Raises:
+        SheetError: a cell is longer than spreadsheets hold.
+    """
+    _refuse_long(rows)
+    out = io.StringIO()
+    writer = csv.writer(out)
+    for row in rows:
+        writer.writerow([guard_formulas(with_line_feeds(cell)) for cell in row])
+    return b"\xef\xbb\xbf" + out.getvalue().encode()
+
+
+def as_xlsx(rows: list[list[str]]) -> bytes:
+    """With a first row that stays in sight, from the right where people read so.
+
+    Every cell is text and formatted as text: what somebody writes there stays text.
+
+    Raises:
+        SheetError: a cell is longer than spreadsheets hold; openpyxl would cut it.
+    """
+    _refuse_long(rows)
+    book = openpyxl.Workbook()
+    page = book.active
+    page.title = str(_("Lessons"))
+    page.sheet_view.rightToLeft = get_language() == "ar"
+    page.freeze_panes = "A2"
+    for number, row in enumerate(rows, start=1):
+        for column, text in enumerate(row, start=1):
+            cell = page.cell(number, column)
+            cell.value = escape_xml(with_line_feeds(text))
+            cell.data_type = "s"  # text: nothing in it is a formula
+            cell.number_format = _TEXT_FORMAT
+            if number == 1:
+                cell.font = Font(bold=True)
+    for letter, width in zip("ABCDEFGH", (18, 48, 36, 48, 12, 12, 16, 8), strict=True):
+        page.column_dimensions[letter].width = width
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+# --- Reading ------------------------------------------------------------------
+
+Known = Callable[[str], str | None]
+"""The column a header names, or None."""
+
+
+def read(data: bytes, name: str, *, known: Known, required: str) -> Sheet:
+    """The rows that are not empty, each with its cells in known columns.
+
+    Limits are checked before the memory is taken that they limit.
+
+    Args:
+        name: the file's name, whose ending says what it is.
+        known: says which column a header names.
+        required: a column there must be.
+
+    Raises:
+        SheetError: not such a file, too big, or without that column.
+    """
+    if len(data) > MAX_BYTES:
+        raise SheetError(
+            _("The file is larger than %(limit)d MB.") % {"limit": MAX_BYTES >> 20}
+        )
+    columns = _Columns(known, required)
+    match name.rpartition(".")[2].lower():
+        case "xlsx":
+            return _read_workbook(data, columns)
+        case "csv":
+            return _read_csv(data, columns)
+    raise SheetError(_("Upload an .xlsx or a .csv file."))
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    known: Known
+    required: str
+
+    def of(self, header: Row | None) -> dict[int, str]:
+        """The known columns by their numbers, as a header row names them.
+
+        Raises:
+            SheetError: the required one is missing, one stands twice, or there are too
+                many.
+        """
+        if header is not None and len(header.cells) > MAX_COLUMNS:
+            raise _too_many_columns()
+        named = self._named(header)
+        if self.required not in named.values():
+            raise SheetError(
+                _(
+                    "The first row must name the columns, and one of them must be "
+                    "“%(required)s”."
+                )
+                % {"required": self.required}
+            )
+        if len({*named.values()}) < len(named):
+            raise SheetError(_("Two columns have the same name."))
+        return named
+
+    def are_in(self, header: Row | None) -> bool:
+        """Whether a row has the required one."""
+        return self.required in self._named(header).values()
+
+    def _named(self, header: Row | None) -> dict[int, str]:
+        found = header.cells.items() if header is not None else ()
+        names = (
+            (number, self.known(text))
+            for number, text in found
+            if isinstance(text, str)
+        )
+        return {number: name for number, name in names if name is not None}
+
+
+def _too_many_columns() -> SheetError:
+    return SheetError(
+        _("The file has more than %(limit)d columns.") % {"limit": MAX_COLUMNS}
+    )
+
+
+def _sheet(header: Row, rows: Iterable[Row], named: dict[int, str]) -> Sheet:
+    """The rows below a header.
+
+    Raises:
+        SheetError: too many, or too much text in them.
+    """
+    sheet = Sheet([*named.values()])
+    others: set[int] = set()
+    size = 0
+    for row in rows:
+        if all(_is_blank(cell) for cell in row.cells.values()):
+            continue
+        cells = {
+            named[number]: cell for number, cell in row.cells.items() if number in named
+        }
+        if len(row.cells) > len(cells):
+            others.update(row.cells.keys() - named.keys())
+        size += sum(len(cell) for cell in cells.values() if isinstance(cell, str))
+        sheet.lines.append(Line(row.number, cells))
+        if len(sheet.lines) > MAX_ROWS:
+            raise SheetError(
+                _("The file has more than %(limit)d rows.") % {"limit": MAX_ROWS}
+            )
+        if size > MAX_TEXT:
+            raise SheetError(_("The file is too big once it is unpacked."))
+    others |= header.cells.keys() - named.keys()
+    sheet.ignored = [_name(header, number) for number in sorted(others)]
+    return sheet
+
+
+def _is_blank(cell: Cell) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def _name(header: Row, number: int) -> str:
+    """A column's name, or its letter where it has none."""
+    cell = header.cells.get(number)
+    name = cell.strip()[:_MAX_NAME] if isinstance(cell, str) else ""
+    return name or column_letters(number)
+
+
+# --- Workbooks ------------------------------------------------------------------
+
+
+def _read_workbook(data: bytes, columns: _Columns) -> Sheet:
+    try:
+        book = Workbook(data)
+        worksheet = _only_sheet(book, columns)
+        rows = book.rows(worksheet)
+        header = next(rows, None)
+        named = columns.of(header)
+        sheet = _sheet(header or Row(1, {}), rows, named)
+        _add_merged(sheet, worksheet, named, header or Row(1, {}))
+    except TooBigError as error:
+        raise SheetError(_("The file is too big once it is unpacked.")) from error
+    except WorkbookError as error:
+        if data.startswith(_OLE):
+            raise SheetError(
+                _(
+                    "The file has a password, or is no .xlsx inside. Save it as .xlsx "
+                    "without a password."
+                )
+            ) from error
+        raise SheetError(
+            _("This is no spreadsheet that can be read. Save it again as .xlsx.")
+        ) from error
+    return sheet
+
+
+def _only_sheet(book: Workbook, columns: _Columns) -> Worksheet:
+    """The visible sheet that names the columns; the first one where none does.
+
+    Raises:
+        SheetError: two do, so that one's edits would be lost.
+        WorkbookError: there is no visible sheet.
+    """
+    found = [
+        sheet for sheet in book.sheets if columns.are_in(next(book.rows(sheet), None))
+    ]
+    if len(found) > 1:
+        raise SheetError(
+            _(
+                "The sheets “%(first)s” and “%(second)s” both name the column "
+                "“%(required)s”. Delete or hide all but one of them."
+            )
+            % {
+                "first": found[0].title,
+                "second": found[1].title,
+                "required": columns.required,
+            }
+        )
+    if not book.sheets:
+        raise WorkbookError
+    return found[0] if found else book.sheets[0]
+
+
+def _add_merged(
+    sheet: Sheet, worksheet: Worksheet, named: dict[int, str], header: Row
+) -> None:
+    """A fault for every merged range in what is read: it empties all cells but one."""
+    for top, left, bottom, right in worksheet.merged:
+        covered = [number for number in named if left <= number <= right]
+        if not covered or bottom < header.number or (top, left) == (bottom, right):
+            continue
+        place = f"{column_letters(left)}{top}:{column_letters(right)}{bottom}"
+        sheet.faults.append(
+            (
+                max(top, header.number),
+                named[min(covered)],
+                _(
+                    "The cells %(cells)s of the sheet “%(sheet)s” are merged, which "
+                    "empties all of them but the first. Unmerge them and write into "
+                    "each."
+                )
+                % {"cells": place, "sheet": worksheet.title},
+            )
+        )
+
+
+# --- CSV ------------------------------------------------------------------------
+
+
+def _read_csv(data: bytes, columns: _Columns) -> Sheet:
+    text, hint = _without_hint(_decoded(data))
+    separator = hint or _separator(text, columns)
+    rows = _csv_rows(text, separator)
+    header = next(rows, None)
+    named = columns.of(header)
+    assert header is not None
+    faults: list[tuple[int, str, str]] = []
+    sheet = _sheet(header, _aligned(rows, max(header.cells), faults), named)
+    sheet.faults = faults
+    return sheet
+
+
+def _decoded(data: bytes) -> str:
+    """A file's text: UTF-8, or UTF-16 that says so."""
+    is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    try:
+        text = data.decode("utf-16" if is_utf16 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise _no_utf8() from error
+    if "\0" in text[:1000]:
+        raise _no_utf8()
+    return text.lstrip("\ufeff")
+
+
+def _no_utf8() -> SheetError:
+    return SheetError(
+        _("The file is not UTF-8 text. Save it as “CSV UTF-8”, or as .xlsx.")
+    )
+
+
+def _without_hint(text: str) -> tuple[str, str]:
+    """The text without a first line ``sep=;``, and the separator it names or ""."""
+    first, _break, rest = text.partition("\n")
+    hint = first.strip('"\r ')
+    if len(hint) == len("sep=;") and hint.lower().startswith("sep="):
+        return rest, hint[-1]
+    return text, ""
+
+
+def _separator(text: str, columns: _Columns) -> str:
+    """The separator that makes the first row name the columns.
+
+    Where none does, the one that stands in the first line most often.
+    """
+    first = text.lstrip().partition("\n")[0]
+    likely = sorted(_SEPARATORS, key=first.count, reverse=True)
+    for separator in likely:
+        try:
+            header = next(_csv_rows(text, separator), None)
+        except SheetError:
+            continue
+        if columns.are_in(header):
+            return separator
+    return likely[0]
+
+
+class _Records:
+    """The lines of a text, as long as those of one record stay below a limit."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = io.StringIO(text, newline="")
+        self._size = 0
+
+    def __iter__(self) -> "_Records":
+        return self
+
+    def __next__(self) -> str:
+        line = self._lines.readline(_MAX_RECORD + 1)
+        if not line:
+            raise StopIteration
+        self._size += len(line)
+        if self._size > _MAX_RECORD:
+            raise TooBigError
+        return line
+
+    def begin(self) -> None:
+        """The next line begins a record."""
+        self._size = 0
+
+
+def _csv_rows(text: str, separator: str) -> Iterator[Row]:
+    """Every row that is not blank; numbers count as spreadsheets do.
+
+    Raises:
+        SheetError: a quotation mark is out of place, a cell or row is too long, or a
+            row has too many cells.
+    """
+    records = _Records(text)
+    reader = csv.reader(records, delimiter=separator, strict=True)
+    number, line = 0, 1
+    try:
+        for record in reader:
+            number += 1
+            if len(record) > MAX_COLUMNS and any(record[MAX_COLUMNS:]):
+                raise _too_many_columns()
+            if any(record):
+                cells: dict[int, Cell] = {
+                    column: with_line_feeds(unguard_formulas(cell))
+                    for column, cell in enumerate(record[:MAX_COLUMNS], start=1)
+                }
+                yield Row(number, cells)
+            records.begin()
+            line = reader.line_num + 1
+    except TooBigError as error:
+        raise SheetError(
+            _("The row in line %(line)d is longer than %(limit)d characters.")
+            % {"line": line, "limit": _MAX_RECORD}
+        ) from error
+    except csv.Error as error:
+        raise SheetError(
+            _(
+                "Line %(line)d is no CSV that can be read: a quotation mark is out of "
+                "place, or a cell is longer than %(limit)d characters."
+            )
+            % {"line": line, "limit": csv.field_size_limit()}
+        ) from error
+
+
+def _aligned(
+    rows: Iterable[Row], width: int, faults: list[tuple[int, str, str]]
+) -> Iterator[Row]:
+    """The rows as wide as the header; what is missing is None, what is beyond a fault."""
+    for row in rows:
+        beyond = [row.cells.pop(number) for number in [*row.cells] if number > width]
+        if any(beyond):
+            faults.append(
+                (
+                    row.number,
+                    "",
+                    _(
+                        "The row has more cells than there are columns: put a text "
+                        "with a separator in it into quotation marks."
+                    ),
+                )
+            )
+        for number in range(len(row.cells) + 1, width + 1):
+            row.cells[number] = None
+        yield row

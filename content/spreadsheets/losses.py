@@ -1,0 +1,127 @@
+"""What a spreadsheet program does to a text without being asked, seen from the result.
+
+CSV has no types, and a cell of a workbook may have been changed before it was formatted
+as text: only what the text was before tells. Each rule would be wrong about some edit
+that is meant; that one is made on the lesson's own page.
+"""
+
+import math
+import re
+
+from django.utils.translation import gettext as _
+
+from content.spreadsheets.cells import MAX_CHARACTERS, length
+
+_ERROR = re.compile(
+    r"#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|FIELD!|BLOCKED!"
+    r"|CONNECT!|BUSY!|UNKNOWN!|GETTING_DATA|PYTHON!|#+)\Z|Err:[0-9]{3}\Z"
+)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
+_ASKS = "???"
+_LOST_LETTER = "\ufffd"
+_MAX_NUMBER = 60
+_DAY_OR_TIME = re.compile(
+    r"[0-9]{1,4} ?[-/.] ?[0-9]{1,4}(?: ?[-/.] ?[0-9]{1,4})?\Z"
+    r"|[0-9]{1,2}:[0-9]{1,2}(?::[0-9]{1,2})?(?: ?[AaPp][Mm])?\Z"
+    r"|[^\W\d_]{3,9}[ ./-]?[0-9]{1,4}\Z|[0-9]{1,2}[ ./-]?[^\W\d_]{3,9}\Z"
+)
+_SHOWN_DAY_OR_TIME = re.compile(
+    r"[0-9]{1,2}[-/ ][^\W\d_]{3,9}(?:[-/ ][0-9]{2,4})?\Z"
+    r"|[^\W\d_]{3,9}[-/ ][0-9]{2,4}\Z"
+    r"|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4}\Z|[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}"
+    r"|[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[AaPp][Mm]| ?[صم])?\Z|[0-9]{5}\Z"
+)
+_DIGITS = re.compile("[0-9]+")
+
+
+def loss(before: str, after: str) -> str | None:
+    """Why ``after`` is no edit of ``before`` but something a program made; or None."""
+    if after == before:
+        return None
+    if length(after) > MAX_CHARACTERS:
+        return _(
+            "The text is as long as a spreadsheet's cell can be: its end may be cut "
+            "off. Change it on the lesson's page."
+        )
+    if _ERROR.match(after):
+        return _("“%(error)s” is a spreadsheet's error. Write what belongs there.") % {
+            "error": after[:20]
+        }
+    if _has_lost_letters(before, after):
+        return _(
+            "Letters were lost when the file was saved. Save it as “CSV UTF-8”, or as "
+            ".xlsx."
+        )
+    if _is_converted(before, after):
+        return _(
+            "A spreadsheet has made “%(after)s” of “%(before)s”. Format the cell as "
+            "text and write it again, or change it on the lesson's page."
+        ) % {"after": after, "before": before}
+    return None
+
+
+def _has_lost_letters(before: str, after: str) -> bool:
+    """Whether a character set without Arabic lies between the two."""
+    if _LOST_LETTER in after and _LOST_LETTER not in before:
+        return True
+    if before.isascii() or "?" not in after:
+        return False
+    if not after.isascii():
+        return False
+    was, now = (text.encode("utf-16-le", "surrogatepass") for text in (before, after))
+    pairs = zip(
+        (was[at : at + 2] for at in range(0, len(was), 2)),
+        (now[at : at + 2] for at in range(0, len(now), 2)),
+        strict=False,
+    )
+    is_asked = all(old == new or new == b"?\0" for old, new in pairs)
+    return _ASKS in after or (len(was) == len(now) and is_asked)
+
+
+def _is_converted(before: str, after: str) -> bool:
+    """Whether a program took ``before`` for a number, a day, a time or a truth value."""
+    if not before or max(len(before), len(after)) > _MAX_NUMBER:
+        return False
+    if before.lower() in ("true", "false") and after.lower() == before.lower():
+        return True
+    was, number = _number(before), _number(after)
+    if was is not None and number is not None and _is_close(was, number, after):
+        return True
+    return bool(
+        _DAY_OR_TIME.match(before)
+        and _SHOWN_DAY_OR_TIME.match(after)
+        and not _is_of_the_same_form(before, after)
+    )
+
+
+def _number(text: str) -> float | None:
+    """The number that a spreadsheet takes a text for, a percentage or fraction too."""
+    bare = text.replace(",", "").strip()
+    if bare.endswith("%"):
+        hundreds = _number(bare[:-1])
+        return None if hundreds is None else hundreds / 100
+    if bare.startswith("(") and bare.endswith(")"):
+        negated = _number(bare[1:-1])
+        return None if negated is None else -negated
+    upper, slash, lower = bare.partition("/")
+    if slash:
+        over, under = _number(upper), _number(lower)
+        return over / under if over is not None and under else None
+    return float(bare) if _NUMBER.match(bare) else None
+
+
+def _is_close(was: float, number: float, shown: str) -> bool:
+    """Equal, as far as a spreadsheet keeps or shows digits."""
+    tolerance = 1e-2 if "e" in shown.lower() else 1e-14
+    return math.isclose(was, number, rel_tol=tolerance) or (was == number)
+
+
+def _is_of_the_same_form(before: str, after: str) -> bool:
+    """Whether only digits differ, and not just by a zero before them: an edit."""
+    if _DIGITS.sub("0", before) != _DIGITS.sub("0", after):
+        return False
+    was, now = (
+        [int(found) % 100 for found in _DIGITS.findall(text)]
+        for text in (before, after)
+    )
+    return sorted(was) != sorted(now)

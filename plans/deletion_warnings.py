@@ -1,0 +1,58 @@
+"""What deleting content does to plans, and what goes with a plan."""
+
+from collections.abc import Sequence
+
+from django.db.models import Q
+from django.utils.translation import gettext as _, ngettext
+
+from content import deletion_warnings
+from content.models import Node
+from plans.models import AcademicPlan, PlanOverride, PlanSubject
+
+
+@deletion_warnings.tell(Node)
+def plans_that_lose(nodes: Sequence[Node]) -> str:
+    """How many plans offer any of it. One query."""
+    subjects = {node.subject_pk for node in nodes}
+    rows = PlanSubject.objects.filter(subject_id__in=subjects)
+    count = rows.order_by().values("plan_id").distinct().count()
+    if not count:
+        return ""
+    return ngettext(
+        "%(count)d plan offers it: its students lose it at the next publish.",
+        "%(count)d plans offer it: their students lose it at the next publish.",
+        count,
+    ) % {"count": count}
+
+
+@deletion_warnings.tell(Node)
+def overrides_that_go(nodes: Sequence[Node]) -> str:
+    """How many overrides go with it. One query."""
+    inside = Q()
+    for node in nodes:
+        inside |= Q(
+            target__tree_id=node.tree_id,
+            target__lft__gte=node.lft,
+            target__rght__lte=node.rght,
+        )
+    count = PlanOverride.objects.filter(inside).count() if nodes else 0
+    if not count:
+        return ""
+    return ngettext(
+        "%(count)d override of plans is deleted with it.",
+        "%(count)d overrides of plans are deleted with it.",
+        count,
+    ) % {"count": count}
+
+
+@deletion_warnings.tell(AcademicPlan)
+def overrides_that_go_with_a_plan(plans: Sequence[AcademicPlan]) -> str:
+    """How much the plans say of their content. One query."""
+    count = PlanOverride.objects.filter(plan__in=plans).count()
+    if not count:
+        return _("The content stays as it is, in the tree and in other plans.")
+    return ngettext(
+        "The content stays as it is; %(count)d override of it goes.",
+        "The content stays as it is; %(count)d overrides of it go.",
+        count,
+    ) % {"count": count}

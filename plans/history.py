@@ -1,0 +1,39 @@
+"""A plan's history: its own fields, its subjects and its overrides."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from content.history.changes import Edit, Names, Source, edits
+from plans import labels
+from plans.models import AcademicPlan, PlanOverride, PlanSubject
+
+
+def of_plan(plan: AcademicPlan) -> list[Edit]:
+    """The plan's edits, newest first. Three queries, and one per table of names."""
+    return edits(
+        [
+            Source(
+                AcademicPlan.history.filter(id=plan.pk),
+                what=lambda _row: _("plan"),
+                title=lambda row, _names: str(row.title),
+            ),
+            Source(
+                PlanSubject.history.filter(plan_id=plan.pk),
+                what=lambda _row: _("subject"),
+                title=lambda row, names: names.of("subject", row),
+            ),
+            Source(
+                PlanOverride.history.filter(plan_id=plan.pk),
+                what=lambda _row: _("override"),
+                title=_override,
+            ),
+        ]
+    )
+
+
+def _override(row: Any, names: Names) -> str:
+    """What an override says, and of what."""
+    said = labels.action_in_words(row.action, row.value)
+    # Each in its own direction: titles are often Arabic where the words are not.
+    return f"\u2068{names.of('target', row)}\u2069 — \u2068{said}\u2069"

@@ -1,0 +1,154 @@
+"""What a plan makes of its content, in words."""
+
+from collections.abc import Mapping
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _, gettext_lazy, ngettext
+
+from core.badges import LOCK, badge, paid_with
+from plans.access import Access, Level, Override, Rule
+from plans.explain import Absence, Explained
+from plans.models import LINEAR_VALUES, OverrideAction
+
+LEVELS = {
+    Level.PUBLIC: gettext_lazy("Public"),
+    Level.AUTHENTICATED: gettext_lazy("Signed in"),
+    Level.FREE_PREVIEW: gettext_lazy("Free preview"),
+    Level.PAID: gettext_lazy("Paid"),
+}
+LEVEL_MEANINGS = {
+    Level.PUBLIC: gettext_lazy("anybody, without signing in"),
+    Level.AUTHENTICATED: gettext_lazy("every student of this plan"),
+    Level.FREE_PREVIEW: gettext_lazy("anybody, even inside something sold"),
+    Level.PAID: gettext_lazy("students who have the product"),
+}
+
+
+def access_badge(access: Access) -> SafeString:
+    """Who may open it, as shape, word and colour."""
+    match access.level:
+        case Level.PAID if access.item:
+            return badge(LOCK, paid_with(access.item), "waiting")
+        case Level.PAID:
+            why = _("No product is named, so nobody can open it: name one.")
+            return badge(LOCK, _("Paid, without a product"), "failed", why=why)
+        case Level.FREE_PREVIEW:
+            return badge("★", _("Free preview"), "done")
+        case Level.PUBLIC:
+            return badge("◇", _("Public"), "action")
+    return badge("○", _("Signed in"), "quiet")
+
+
+def access_in_words(access: Access) -> str:
+    """Who may open it, without a badge."""
+    word = str(LEVELS[access.level])
+    return f"{word} · {access.item}" if access.item else word
+
+
+def absence_badge(said: Explained) -> SafeString:
+    """Why students do not see it, in a word or two."""
+    itself = said.absent_at == said.node.id
+    match said.absent:
+        case Absence.HIDDEN:
+            return badge(
+                "⊘", _("Hidden here") if itself else _("Hidden above"), "quiet"
+            )
+        case Absence.DRAFT:
+            return badge("◌", _("Draft") if itself else _("Inside a draft"), "quiet")
+        case Absence.TRASH:
+            return badge("✕", _("In the trash"), "quiet")
+    return badge("◌", _("Empty, not seen"), "quiet")
+
+
+def why(
+    said: Explained, titles: Mapping[str, str], overridden: Mapping[str, Override]
+) -> str:
+    """The reason of what students get: which rule, and which node decided.
+
+    Args:
+        titles: of the node and those above it, by id.
+        overridden: what the plan says of those it speaks of, by id.
+    """
+    if said.absent is not None:
+        return _why_absent(said, titles)
+    access = said.access
+    decided_by = titles.get(access.decided_at, access.decided_at)
+    if access.rule is Rule.INHERITED:
+        above = overridden.get(access.decided_at)
+        if above is not None and above.level is not None:
+            return _("inherited from “%(title)s”, which this plan overrides") % {
+                "title": decided_by
+            }
+        return _("inherited from “%(title)s”") % {"title": decided_by}
+    match access.rule:
+        case Rule.OVERRIDE:
+            return _("override on this plan")
+        case Rule.FREE_PREVIEW:
+            return _("marked as a free preview, in every plan")
+        case Rule.REQUIRED_ITEM:
+            return _("has a product of its own, in every plan")
+        case Rule.PUBLIC:
+            return _("marked as public, in every plan")
+    return _("nothing says otherwise")
+
+
+def _why_absent(said: Explained, titles: Mapping[str, str]) -> str:
+    if said.absent is Absence.EMPTY:
+        return _("no lesson inside is published for this plan")
+    if said.absent_at == said.node.id:
+        match said.absent:
+            case Absence.HIDDEN:
+                return _("override on this plan")
+            case Absence.DRAFT:
+                return _("not published, in any plan")
+        return _("in no plan until it is restored")
+    return _("because of “%(title)s”") % {
+        "title": titles.get(said.absent_at, said.absent_at)
+    }
+
+
+def action_in_words(action: str, value: str) -> str:
+    """An override as a short phrase."""
+    match action:
+        case OverrideAction.HIDE:
+            return _("Hidden")
+        case OverrideAction.SET_FREE:
+            return _("Made free")
+        case OverrideAction.SET_SOLD_SEPARATELY:
+            sold = _("Sold separately")
+            return f"{sold} · {value}" if value else sold
+        case OverrideAction.SET_ACCESS_LEVEL:
+            return str(LEVELS[Level(value)])
+        case OverrideAction.SET_LINEAR:
+            return _("In order") if LINEAR_VALUES[value] else _("In any order")
+    return _("Renamed “%(title)s”") % {"title": value}
+
+
+def script_words() -> dict[str, str]:
+    """What `memora/plan.js` and `memora/plan-subjects.js` say."""
+    return {
+        "failed": _("The server does not answer. Try again in a moment."),
+        "forbidden": _("You may not do this. Ask a System Manager."),
+        "gone": _("The content has been deleted meanwhile. Reload the page."),
+        "signed_out": _(
+            "You are signed out. What you wrote is safe here: sign in again in another "
+            "tab, then go on."
+        ),
+        "sign_in": _("Sign in"),
+        "sign_in_url": reverse("admin:login"),
+        "drag": _("Move “%(title)s”: drag, or press the arrow keys"),
+        "moved": _("“%(title)s” is number %(place)s now."),
+    }
+
+
+def lessons_in_words(seen: int, total: int) -> SafeString:
+    """How many lessons; where students do not see all of them, how many they do."""
+    count = ngettext("%(count)d lesson", "%(count)d lessons", total)
+    if seen == total:
+        return format_html("{}", count % {"count": total})
+    partly = ngettext(
+        "%(seen)d of %(count)d lesson", "%(seen)d of %(count)d lessons", total
+    )
+    return format_html("{}", partly % {"seen": seen, "count": total})

@@ -1,0 +1,120 @@
+"""The rows of a page as a plan's students get them: on the plan's own page, and as
+"View as" on the content tree.
+
+Only the rows that are on the page are read, however much there is around them.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from django.db.models import Q
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+from content.kinds import Kind
+from content.models import Node
+from content.tree import ContentNode
+from content.tree_annotations import Sight
+from content.tree_rows import Row, count_visible
+from core.parsing import as_key
+from plans import labels, queries
+from plans.access import Override
+from plans.explain import Explained, explain
+from plans.models import AcademicPlan
+
+
+class PlanLens:
+    """A `content.tree_annotations.Lens`: each plan is a choice."""
+
+    def choices(self) -> Sequence[tuple[str, str]]:
+        """The plans by title. One query."""
+        rows = AcademicPlan.objects.order_by("title").values_list("pk", "title")
+        return [(str(pk), title) for pk, title in rows]
+
+    def see(self, choice: str, rows: Sequence[Row]) -> Mapping[int, Sight]:
+        """Five queries."""
+        plan_pk = as_key(choice)
+        if not AcademicPlan.objects.filter(pk=plan_pk).exists():
+            return {}
+        overrides = queries.load_overrides(plan_pk)
+        subjects = set(queries.subject_pks(plan_pk))
+        offered = [row for row in rows if row.node.subject_pk in subjects]
+        explained = explain_rows(offered, overrides)
+        elsewhere = Sight(
+            format_html('<span class="quiet">{}</span>', _("Not in this plan")),
+            is_hidden=True,
+        )
+        return {row.node.pk: elsewhere for row in rows} | {
+            row.node.pk: _sight(row, explained[row.node.pk], overrides)
+            for row in offered
+        }
+
+
+def explain_rows(
+    rows: Sequence[Row], overrides: Mapping[int, Override]
+) -> dict[int, Explained]:
+    """What a plan makes of each row's node, by key. Two queries."""
+    hidden = [pk for pk, said in overrides.items() if said.hide]
+    lessons = count_visible(
+        rows,
+        counted=Q(is_published=True, trashed_at__isnull=True),
+        gone=Q(is_published=False) | Q(trashed_at__isnull=False) | Q(pk__in=hidden),
+        lost=hidden,
+    )
+    return {
+        row.node.pk: explain(
+            [_as_content(node) for node in row.trail],
+            overrides,
+            lessons=lessons.get(row.node.pk, 0),
+            total=row.lessons,
+        )
+        for row in rows
+    }
+
+
+def why(row: Row, said: Explained, overrides: Mapping[int, Override]) -> str:
+    """`wording.why` of a row: what it lies in is called as the plan calls it."""
+    spoken_of = {
+        node.public_id: overrides[node.pk] for node in row.trail if node.pk in overrides
+    }
+    titles = {node.public_id: node.title for node in row.trail} | {
+        public_id: override.title
+        for public_id, override in spoken_of.items()
+        if override.title
+    }
+    return labels.why(said, titles, spoken_of)
+
+
+def _sight(row: Row, said: Explained, overrides: Mapping[int, Override]) -> Sight:
+    shown = (
+        labels.access_badge(said.access)
+        if said.absent is None
+        else labels.absence_badge(said)
+    )
+    reason = why(row, said, overrides)
+    return Sight(
+        access=format_html('<span title="{}">{}</span>', reason, shown),
+        title=said.title,
+        is_hidden=said.absent is not None,
+        lessons=said.lessons,
+    )
+
+
+def _as_content(node: Node) -> ContentNode:
+    """``node`` alone, as the rules of `plans.access` take it."""
+    return ContentNode(
+        pk=node.pk,
+        id=node.public_id,
+        kind=Kind(node.kind),
+        title=node.title,
+        description="",
+        image="",
+        color_code="",
+        is_published=node.is_published,
+        is_trashed=node.trashed_at is not None,
+        is_linear=node.is_linear,
+        is_public=node.is_public,
+        is_free_preview=node.is_free_preview,
+        required_item=node.required_item,
+        base_xp=node.base_xp,
+        bit_index=node.bit_index,
+    )

@@ -1,0 +1,452 @@
+"""A plan's content in the admin: what its students get, why, and what the plan may say.
+
+The tree is a table of the branches somebody opened; each row leads to a small page
+where the plan's word on that node is set or taken back. A script, where there is one,
+opens branches and that page in place (`plan.js`); without it both are plain links.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _, ngettext, pgettext
+
+from content import tree_rows
+from content.admin.tree_search import opened_of
+from content.models import Node, NodeKind
+from content.tree_rows import Branch
+from core.parsing import is_key
+from plans import labels, queries, services, tree_annotations
+from plans.access import Override
+from plans.explain import Absence, Explained
+from plans.models import AcademicPlan, OverrideAction, OverrideAspect, PlanOverride
+
+_KINDS = dict(NodeKind.choices)
+
+Opened = Mapping[int, int]
+"""How many rows are shown of each open branch, by its node's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing the plan says of a node, and where that lies."""
+
+    target: int
+    title: str
+    kind: str
+    aspect: str
+    action: str
+    value: str
+    words: str
+    above: tuple[int, ...]
+    is_in_trash: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A node as the table shows it."""
+
+    said: Explained
+    level: int
+    kind: str
+    access: SafeString
+    absence: SafeString | None
+    why: str
+    lessons: SafeString | str
+    overrides: list[Said]
+    inside: int
+    """How many nodes inside it the plan speaks of."""
+    is_open: bool | None
+    """None where nothing lies inside."""
+    toggle: str
+    """The query that opens it, or closes it."""
+
+    @property
+    def pk(self) -> int:
+        return self.said.node.pk
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """Stands after the shown rows of a branch that has ``left`` more."""
+
+    level: int
+    after: int
+    """The last of the shown rows, by its node's key."""
+    left: int
+    query: str
+    """Shows the next of them; "" where a page holds no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What the plan's page shows of its content."""
+
+    rows: list[Row | More]
+    said: list[Said]
+    opened: str
+    has_subjects: bool
+    empty_subjects: list[str]
+
+
+def opened(request: HttpRequest) -> dict[int, int]:
+    """The branches to show: ``?open=1,2:200``, and the way to ``at=3``. One query
+    or two where somewhere is to be led to."""
+    found = opened_of(request.GET.get("open", ""))
+    at = request.GET.get("at", "")
+    if is_key(at):
+        nodes = tree_rows.with_above(Node.objects.order_by())
+        node = nodes.filter(pk=at).first()
+        for parent, place in tree_rows.way_to(node) if node is not None else ():
+            if parent is not None:
+                shown = max(found.get(parent, tree_rows.PAGE), place)
+                found[parent] = min(shown, tree_rows.MOST_ROWS)
+    return found
+
+
+def _as_text(opened: Opened) -> str:
+    """As `opened` reads it."""
+    return ",".join(
+        f"{pk}:{shown}" if shown > tree_rows.PAGE else str(pk)
+        for pk, shown in sorted(opened.items())
+    )
+
+
+def _query(opened: Opened) -> str:
+    return urlencode({"open": _as_text(opened)})
+
+
+def tree(plan: AcademicPlan, opened: Opened) -> Tree:
+    """The table. Ten queries, however much is open and lies inside."""
+    subjects = queries.subject_pks(plan.pk)
+    top = tree_rows.outline(opened, roots=tree_rows.MOST_ROWS, subjects=subjects)
+    top.rows.sort(key=lambda row: subjects.index(row.node.pk))
+    said = _said(plan)
+    overrides = queries.load_overrides(plan.pk)
+    table = _Table(
+        found=tree_annotations.explain_rows(
+            list(tree_rows.visible_rows(top)), overrides
+        ),
+        overrides=overrides,
+        said=_by_target(said),
+        inside=_inside(said),
+        opened=opened,
+    )
+    return Tree(
+        rows=list(table.rows(top, 0)),
+        said=said,
+        opened=_as_text(opened),
+        has_subjects=bool(subjects),
+        empty_subjects=[row.node.title for row in top.rows if not row.lessons],
+    )
+
+
+_ABOVE = [f"target{'__parent' * steps}" for steps in range(1, 5)]
+
+
+def _said(plan: AcademicPlan) -> list[Said]:
+    """Everything the plan says, in tree order. One query."""
+    rows = PlanOverride.objects.filter(plan=plan).order_by(
+        "target__tree_id", "target__lft", "pk"
+    )
+    values = rows.values_list(
+        "target_id",
+        "target__title",
+        "target__kind",
+        "aspect",
+        "action",
+        "value",
+        "target__trashed_at",
+        *(f"{path}_id" for path in _ABOVE),
+        *(f"{path}__trashed_at" for path in _ABOVE),
+    )
+    return [
+        Said(
+            target=target,
+            title=title,
+            kind=str(_KINDS[kind]),
+            aspect=aspect,
+            action=action,
+            value=value,
+            words=labels.action_in_words(action, value),
+            above=tuple(pk for pk in rest[: len(_ABOVE)] if pk is not None),
+            is_in_trash=trashed is not None or any(rest[len(_ABOVE) :]),
+        )
+        for target, title, kind, aspect, action, value, trashed, *rest in values
+    ]
+
+
+def _by_target(said: Sequence[Said]) -> dict[int, list[Said]]:
+    found: dict[int, list[Said]] = defaultdict(list)
+    for one in said:
+        found[one.target].append(one)
+    return found
+
+
+def _inside(said: Sequence[Said]) -> Counter[int]:
+    """Of how many nodes inside each node the plan speaks."""
+    targets = {one.target: one for one in said if not one.is_in_trash}
+    return Counter(pk for target in targets.values() for pk in target.above)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What the rows are made of."""
+
+    found: Mapping[int, Explained]
+    overrides: Mapping[int, Override]
+    said: Mapping[int, list[Said]]
+    inside: Mapping[int, int]
+    opened: Opened
+
+    def rows(self, branch: Branch, level: int) -> Iterator[Row | More]:
+        """The rows of ``branch`` and of the open ones in it, in order."""
+        for row in branch.rows:
+            yield self._row(row, level)
+            if row.branch is not None:
+                yield from self.rows(row.branch, level + 1)
+        if branch.left > 0 and branch.parent is not None:
+            shown = len(branch.rows)
+            more = _query({**self.opened, branch.parent.pk: shown + tree_rows.PAGE})
+            yield More(
+                level=level,
+                after=branch.rows[-1].node.pk,
+                left=branch.left,
+                query=more if shown < tree_rows.MOST_ROWS else "",
+            )
+
+    def _row(self, row: tree_rows.Row, level: int) -> Row:
+        said = self.found[row.node.pk]
+        is_open = row.branch is not None
+        others = {pk: most for pk, most in self.opened.items() if pk != row.node.pk}
+        toggled = others if is_open else {**others, row.node.pk: tree_rows.PAGE}
+        return Row(
+            said=said,
+            level=level,
+            kind=str(_KINDS[row.node.kind]),
+            access=labels.access_badge(said.access),
+            absence=labels.absence_badge(said) if said.absent else None,
+            why=tree_annotations.why(row, said, self.overrides),
+            lessons=(
+                ""
+                if row.node.kind == NodeKind.LESSON
+                else labels.lessons_in_words(said.lessons, said.total)
+            ),
+            overrides=self.said.get(row.node.pk, []),
+            inside=self.inside.get(row.node.pk, 0),
+            is_open=is_open if row.is_holding else None,
+            toggle=_query(toggled),
+        )
+
+
+# --- The pages --------------------------------------------------------------
+
+
+class ContentPages:
+    """For the plans' `ModelAdmin`: the tree, and what the plan says of a node."""
+
+    def get_urls(self) -> list[URLPattern]:
+        parent: Any = super()
+        admin: Any = self
+        own = (
+            ("content/", self.content_view, "plans_content"),
+            ("content/<int:node_pk>/", self.override_view, "plans_override"),
+        )
+        pages = [
+            path(f"<int:plan_pk>/{route}", admin.admin_site.admin_view(view), name=name)
+            for route, view, name in own
+        ]
+        return [*pages, *parent.get_urls()]
+
+    def may_override(self, request: HttpRequest, plan: AcademicPlan) -> bool:
+        """Whether this person may change what the plan says of its content."""
+        admin: Any = self
+        user: Any = request.user
+        return admin.has_change_permission(request, plan) and all(
+            user.has_perm(f"plans.{do}_planoverride")
+            for do in ("add", "change", "delete")
+        )
+
+    def content_context(
+        self, request: HttpRequest, plan: AcademicPlan
+    ) -> dict[str, Any]:
+        """What the tree's template needs."""
+        return {
+            "plan": plan,
+            "tree": tree(plan, opened(request)),
+            "may_override": self.may_override(request, plan),
+            "plan_words": labels.script_words(),
+        }
+
+    def content_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
+        """The tree alone, for the script."""
+        admin: Any = self
+        plan = get_object_or_404(AcademicPlan, pk=plan_pk)
+        if not admin.has_view_permission(request, plan):
+            raise PermissionDenied
+        context = self.content_context(request, plan)
+        return TemplateResponse(request, "admin/plans/content.html", context)
+
+    def override_view(
+        self, request: HttpRequest, plan_pk: int, node_pk: int
+    ) -> HttpResponse:
+        """What the plan says of a node: a page, or a part of one for the script.
+
+        A POST says something (``action`` and its value) or takes it back (``remove``,
+        an aspect); ``seen`` is what the page showed (`services.version_of`), and what
+        somebody else said since is neither replaced nor taken back.
+        """
+        plan = get_object_or_404(AcademicPlan, pk=plan_pk)
+        if not self.may_override(request, plan):
+            raise PermissionDenied
+        subjects = queries.subject_pks(plan.pk)
+        within = Node.objects.filter(
+            Q(pk__in=subjects) | Q(subject_id__in=subjects)
+        ).order_by()
+        node = get_object_or_404(tree_rows.with_above(within), pk=node_pk)
+        refusal = ""
+        if request.method == "POST":
+            try:
+                said = _change(plan, node, request.POST)
+            except ValidationError as error:
+                refusal = " ".join(error.messages)
+            else:
+                return self._changed(request, plan, node, said)
+        return self._override_page(request, plan, node, refusal)
+
+    def _changed(
+        self, request: HttpRequest, plan: AcademicPlan, node: Node, said: str
+    ) -> HttpResponse:
+        if _is_script(request):
+            return JsonResponse({"message": said})
+        messages.success(request, said)
+        page = reverse("admin:plans_academicplan_change", args=[plan.pk])
+        return HttpResponseRedirect(f"{page}?at={node.pk}#node-{node.pk}")
+
+    def _override_page(
+        self, request: HttpRequest, plan: AcademicPlan, node: Node, refusal: str
+    ) -> HttpResponse:
+        admin: Any = self
+        row, said, overrides = _explained(plan, node)
+        own = _by_target(_said(plan))[node.pk]
+        context = {
+            **admin.admin_site.each_context(request),
+            "title": node.title,
+            "opts": admin.opts,
+            "plan": plan,
+            "node": node,
+            "said": said,
+            "is_lesson": node.kind == NodeKind.LESSON,
+            "lessons": said.total,
+            "access": labels.access_badge(said.access),
+            "absence": labels.absence_badge(said) if said.absent else None,
+            "why": tree_annotations.why(row, said, overrides),
+            "overrides": own,
+            "seen": services.version_of((one.action, one.value) for one in own),
+            "levels": [
+                (level.value, word, labels.LEVEL_MEANINGS[level])
+                for level, word in labels.LEVELS.items()
+            ],
+            "refusal": refusal,
+            "posted": request.POST,
+        }
+        name = "override_form" if _is_script(request) else "override"
+        page = TemplateResponse(request, f"admin/plans/{name}.html", context)
+        page.status_code = 400 if refusal else 200
+        return page
+
+
+def _explained(
+    plan: AcademicPlan, node: Node
+) -> tuple[tree_rows.Row, Explained, dict[int, Override]]:
+    """What the plan makes of ``node``. Seven queries."""
+    [row] = tree_rows.rows_of([node])
+    overrides = queries.load_overrides(plan.pk)
+    return row, tree_annotations.explain_rows([row], overrides)[node.pk], overrides
+
+
+def _is_script(request: HttpRequest) -> bool:
+    return request.headers.get("X-Requested-With") == "fetch"
+
+
+def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
+    """Do what was asked; what it comes to, in words.
+
+    Raises:
+        ValidationError: why not.
+    """
+    seen = posted.get("seen", "")
+    if aspect := posted.get("remove"):
+        if aspect not in OverrideAspect.values:
+            raise ValidationError(_("Choose what this plan should say."))
+        taken = services.remove_override(
+            plan=plan, target=node, aspect=aspect, seen=seen
+        )
+        if taken is None:
+            return _("Nothing to change: it is so already.")
+        return _effect_of_taking_back(plan, node, taken)
+    action = posted.get("action", "")
+    if action not in OverrideAction.values:
+        raise ValidationError(_("Choose what this plan should say."))
+    value = posted.get(f"value_{action}", "").strip()
+    services.set_override(plan=plan, target=node, action=action, value=value, seen=seen)
+    return _effect(plan, node, action, value)
+
+
+def _effect_of_taking_back(plan: AcademicPlan, node: Node, taken: PlanOverride) -> str:
+    """What students get without it, and what the plan says all the same."""
+    was = labels.action_in_words(taken.action, taken.value)
+    said = [_("Taken back: %(what)s.") % {"what": was}]
+    if taken.aspect == OverrideAspect.TITLE:
+        again = _("This plan's students read “%(title)s” again.")
+        said.append(again % {"title": node.title})
+    elif taken.aspect == OverrideAspect.LINEAR:
+        said.append(_effect(plan, node, OverrideAction.SET_LINEAR))
+    else:
+        said.append(_effect(plan, node, OverrideAction.SET_ACCESS_LEVEL))
+    left = PlanOverride.objects.filter(plan=plan, target=node)
+    if others := [labels.action_in_words(row.action, row.value) for row in left]:
+        still = _("This plan still says of it: %(words)s.")
+        said.append(still % {"words": pgettext("list", ", ").join(others)})
+    return " ".join(said)
+
+
+def _effect(plan: AcademicPlan, node: Node, action: str, value: str = "") -> str:
+    """What students will get, so that a slip is seen at once."""
+    title = {"title": node.title}
+    _row, said, _overrides = _explained(plan, node)
+    match action:
+        case OverrideAction.HIDE:
+            effect = ngettext(
+                "“%(title)s” is hidden: %(count)d lesson leaves this plan at the next "
+                "publish.",
+                "“%(title)s” is hidden: %(count)d lessons leave this plan at the next "
+                "publish.",
+                said.total,
+            )
+            return effect % {**title, "count": said.total}
+        case OverrideAction.SET_LINEAR:
+            return (
+                _("What lies in “%(title)s” now opens one after another.")
+                if said.is_linear
+                else _("What lies in “%(title)s” now opens in any order.")
+            ) % title
+        case OverrideAction.RENAME:
+            return _("This plan's students now read “%(new)s” for “%(title)s”.") % {
+                **title,
+                "new": value,
+            }
+    if said.absent not in (None, Absence.EMPTY):
+        return _("Saved. Students do not see “%(title)s” for another reason.") % title
+    effect = _("“%(title)s” is now: %(access)s.")
+    return effect % {**title, "access": labels.access_in_words(said.access)}

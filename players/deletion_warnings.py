@@ -1,0 +1,41 @@
+"""What deleting content or a plan does to students (`content.deletion_warnings`)."""
+
+from collections.abc import Sequence
+
+from django.utils.translation import ngettext
+
+from content import deletion_warnings
+from content.models import Node
+from plans.models import AcademicPlan
+from players.models import Enrollment
+
+
+@deletion_warnings.tell(Node)
+def students_that_lose(nodes: Sequence[Node]) -> str:
+    """How many students are enrolled in a plan that offers any of it. One query."""
+    subjects = {node.subject_pk for node in nodes}
+    rows = Enrollment.objects.filter(plan__plan_subjects__subject_id__in=subjects)
+    count = rows.order_by().values("player_id").distinct().count()
+    if not count:
+        return ""
+    return ngettext(
+        "%(count)d student learns from it: progress on it counts no more.",
+        "%(count)d students learn from it: their progress on it counts no more.",
+        count,
+    ) % {"count": count}
+
+
+@deletion_warnings.tell(AcademicPlan)
+def students_without_it(plans: Sequence[AcademicPlan]) -> str:
+    """How many students are enrolled. One query."""
+    rows = Enrollment.objects.filter(plan__in=plans)
+    count = rows.order_by().values("player_id").distinct().count()
+    if not count:
+        return ""
+    return ngettext(
+        "%(count)d student is enrolled and loses access for good: a new plan does not "
+        "bring the enrolment back.",
+        "%(count)d students are enrolled and lose access for good: a new plan does not "
+        "bring the enrolments back.",
+        count,
+    ) % {"count": count}

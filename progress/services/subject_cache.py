@@ -1,0 +1,23 @@
+"""The published subjects, compiled for `progress.unlock` once per release."""
+
+from progress.unlock import Outline
+from publishing.published_content import SubjectStructure
+
+_KEPT = 256
+_compiled: dict[tuple[str, str], tuple[SubjectStructure, Outline]] = {}
+
+
+def of_subject(subject: SubjectStructure) -> Outline:
+    """The outline of one subject of one release.
+
+    Kept while ``publishing.published_content`` gives the same object for it.
+    """
+    key = (subject.plan_id, subject.root.id)
+    held = _compiled.get(key)
+    if held is not None and held[0] is subject:
+        return held[1]
+    outline = Outline(subject.root)
+    if len(_compiled) >= _KEPT:
+        _compiled.clear()
+    _compiled[key] = (subject, outline)
+    return outline

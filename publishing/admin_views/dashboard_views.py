@@ -1,0 +1,242 @@
+"""The publishing dashboard in the admin: the page, what refreshes it, Retry.
+
+The page holds one fragment, which the browser asks for again every few seconds; its
+ETag says when nothing changed. Buttons are plain forms, so all works without a script.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.cache import get_conditional_response
+from django.utils.translation import get_language, gettext as _, ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from core.parsing import as_key
+from publishing import sync_log
+from publishing.admin_views.labels import fault_in_words
+from publishing.admin_views.task_dispatch import ask_to_retry, ask_worker, say_trying
+from publishing.models import SyncLog
+from publishing.monitoring import dashboard
+from publishing.monitoring.dashboard import Dashboard, Hour
+from publishing.tasks import process_pending
+
+REFRESH_SECONDS = 5
+CHART_WIDTH, CHART_HEIGHT = 480, 96
+_MOST_PLANS = 50
+_MOST_NAMES = 5
+_BAR_GAP = 4
+
+
+def urls(site: admin.AdminSite) -> list[URLPattern]:
+    """The dashboard's pages, below the admin's own address."""
+    return [
+        path(f"publishing/dashboard/{route}", site.admin_view(view), name=name)
+        for route, view, name in (
+            ("", page, "publishing_dashboard"),
+            ("now/", fragment, "publishing_dashboard_now"),
+            ("retry/", retry, "publishing_dashboard_retry"),
+            ("retry-all/", retry_all, "publishing_dashboard_retry_all"),
+        )
+    ]
+
+
+def may_look(request: HttpRequest) -> bool:
+    """Whether somebody may see how publishing goes."""
+    return request.user.has_perm("publishing.view_synclog")
+
+
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """The whole page.
+
+    Raises:
+        PermissionDenied: this person may not see how publishing goes.
+    """
+    body = _render(request)
+    context = {
+        **admin.site.each_context(request),
+        "title": _("Publishing dashboard"),
+        "body": body,
+        "etag": _etag(body),
+        "refresh_seconds": REFRESH_SECONDS,
+    }
+    return TemplateResponse(request, "admin/publishing/dashboard.html", context)
+
+
+@require_safe
+def fragment(request: HttpRequest) -> HttpResponse:
+    """What changes on the page; 304 where it did not.
+
+    Raises:
+        PermissionDenied: this person may not see how publishing goes.
+    """
+    body = _render(request)
+    etag = _etag(body)
+    fresh = HttpResponse(body, headers={"ETag": etag})
+    response = get_conditional_response(request, etag, response=fresh)
+    return fresh if response is None else response
+
+
+@require_POST
+def retry(request: HttpRequest) -> HttpResponse:
+    """Try one failed or dead run again, now."""
+    _require_retry(request)
+    pk = request.POST.get("entry", "")
+    entry = get_object_or_404(SyncLog, pk=as_key(pk))
+    if not sync_log.can_retry(entry):
+        raise Http404
+    if ask_to_retry(request, entry):
+        say_trying(request, 1)
+    return HttpResponseRedirect(reverse("admin:publishing_dashboard"))
+
+
+@require_POST
+def retry_all(request: HttpRequest) -> HttpResponse:
+    """Try every dead letter and failed upload again, now."""
+    _require_retry(request)
+    count = sync_log.retry_all()
+    if ask_worker(request, process_pending):
+        say_trying(request, count)
+    return HttpResponseRedirect(reverse("admin:publishing_dashboard"))
+
+
+def _require_retry(request: HttpRequest) -> None:
+    if not request.user.has_perm("publishing.change_synclog"):
+        raise PermissionDenied
+
+
+# --- What the fragment shows ----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a bar: pixels from the top, and what it stands for."""
+
+    outcome: str
+    y: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An hour in the chart."""
+
+    hour: Hour
+    x: int
+    width: int
+    parts: list[Part]
+
+
+def bars(hours: tuple[Hour, ...]) -> list[Bar]:
+    """The hours as bars of a chart of ``CHART_WIDTH`` by ``CHART_HEIGHT``.
+
+    What failed lies on top, and is never too small to be seen.
+    """
+    most = max((hour.total for hour in hours), default=0)
+    slot = CHART_WIDTH // max(len(hours), 1)
+    found = []
+    for number, hour in enumerate(hours):
+        parts: list[Part] = []
+        bottom = CHART_HEIGHT
+        for outcome in ("published", "retrying", "failed"):
+            count = getattr(hour, outcome)
+            if count:
+                height = max(round(count * (CHART_HEIGHT - 8) / most), 2)
+                bottom -= height
+                parts.append(Part(outcome, bottom, height))
+        found.append(
+            Bar(hour, number * slot + _BAR_GAP // 2, slot - _BAR_GAP, parts),
+        )
+    return found
+
+
+def _render(request: HttpRequest) -> str:
+    if not may_look(request):
+        raise PermissionDenied
+    found = dashboard.look()
+    context = {
+        "facts": found,
+        "headlines": headlines(found),
+        "waiting": found.queue.pending[:_MOST_NAMES],
+        "waiting_more": max(len(found.queue.pending) - _MOST_NAMES, 0),
+        "bars": bars(found.hours),
+        "chart_width": CHART_WIDTH,
+        "chart_height": CHART_HEIGHT,
+        "most_per_hour": max(hour.total for hour in found.hours),
+        "outcomes": _outcomes(found),
+        "plans": found.plans[:_MOST_PLANS],
+        "plans_more": max(len(found.plans) - _MOST_PLANS, 0),
+        "may_retry": request.user.has_perm("publishing.change_synclog"),
+        "may_see_content": request.user.has_perm("content.view_node"),
+        "may_see_plans": request.user.has_perm("plans.view_academicplan"),
+        "may_see_health": request.user.has_perm("publishing.view_healthreport"),
+        "may_see_alerts": request.user.has_perm("publishing.view_alert"),
+    }
+    return render_to_string("admin/publishing/dashboard_now.html", context)
+
+
+def _etag(body: str) -> str:
+    """Of what is shown, so that nothing seen is ever out of date."""
+    text = f"{get_language()}:{body}"
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
+def _outcomes(found: Dashboard) -> dict[str, int]:
+    return {
+        outcome: sum(getattr(hour, outcome) for hour in found.hours)
+        for outcome in ("published", "retrying", "failed")
+    }
+
+
+def headlines(found: Dashboard) -> list[dict[str, Any]]:
+    """What to know at one glance, the worst first; each with shape, tone and words."""
+    lines = []
+    if found.fault is not None:
+        lines.append(("!", "failed", fault_in_words(found.fault)))
+    if found.disk is not None and found.disk.is_low:
+        lines.append(("!", "failed", _("The disk is nearly full: publishing pauses.")))
+    if count := len(found.dead_letters):
+        said = ngettext(
+            "%(count)d plan failed for good and needs somebody.",
+            "%(count)d plans failed for good and need somebody.",
+            count,
+        )
+        lines.append(("✕", "failed", said % {"count": count}))
+    if count := len(found.queue.overdue(found.queue.withdrawing)):
+        said = ngettext(
+            "%(count)d plan cannot be withdrawn: its files are still here.",
+            "%(count)d plans cannot be withdrawn: their files are still here.",
+            count,
+        )
+        lines.append(("!", "failed", said % {"count": count}))
+    if count := len(found.failed_uploads):
+        said = ngettext(
+            "%(count)d upload failed for good: the CDN has an older release.",
+            "%(count)d uploads failed for good: the CDN has older releases.",
+            count,
+        )
+        lines.append(("✕", "failed", said % {"count": count}))
+    if count := len([f for f in found.failures if not f.is_paused]):
+        said = ngettext(
+            "%(count)d plan failed and is tried again.",
+            "%(count)d plans failed and are tried again.",
+            count,
+        )
+        lines.append(("!", "waiting", said % {"count": count}))
+    if not lines:
+        if found.queue.pending or found.queue.withdrawing:
+            lines.append(("⟳", "waiting", _("Changes wait for the next run.")))
+        elif found.queue.uploading or found.queue.waiting_uploads:
+            said = _("Everything is published here; the CDN follows.")
+            lines.append(("▸", "action", said))
+        else:
+            lines.append(("●", "done", _("Everything is published.")))
+    return [{"shape": s, "tone": t, "words": words} for s, t, words in lines]

@@ -1,0 +1,90 @@
+"""A plan's kept generations, and the button that makes one of them current again."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from core.parsing import whole_number
+from plans.models import AcademicPlan
+from publishing.admin_views.labels import asked_by
+from publishing.building import rollback
+from publishing.building.rollback import RollbackError
+
+
+def link_to(plan_pk: int) -> SafeString:
+    """The way to a plan's generations."""
+    url = reverse("admin:publishing_generations", args=[plan_pk])
+    return format_html('<a href="{}">{}</a>', url, _("Kept generations"))
+
+
+def page(
+    request: HttpRequest,
+    plan: AcademicPlan,
+    context: dict[str, Any],
+    *,
+    may_change: bool,
+) -> HttpResponse:
+    """The list; a POST with ``generation`` makes that one current.
+
+    Args:
+        context: what every page of the admin needs.
+        may_change: whether this person may decide what students read.
+
+    Raises:
+        PermissionDenied: a POST by somebody who may not.
+    """
+    if request.method == "POST":
+        if not may_change:
+            raise PermissionDenied
+        _make_current(request, plan)
+        return HttpResponseRedirect(request.path)
+    rows: list[dict[str, Any]] | None = None
+    try:
+        rows = [
+            {"kept": kept, "asked_by": asked_by(kept.log) if kept.log else ""}
+            for kept in rollback.kept(plan.public_id)
+        ]
+    except OSError as error:
+        said = _("The generations on the disk cannot be read: %(why)s")
+        messages.error(request, said % {"why": error.strerror or error})
+    context |= {
+        "title": _("Kept generations of “%(plan)s”") % {"plan": plan.title},
+        "plan": plan,
+        "rows": rows,
+        "may_change": may_change and plan.is_published,
+    }
+    return TemplateResponse(request, "admin/publishing/generations.html", context)
+
+
+def _make_current(request: HttpRequest, plan: AcademicPlan) -> None:
+    number = whole_number(request.POST.get("generation", ""))
+    if number is None:
+        messages.error(request, _("Choose a generation of the list."))
+        return
+    try:
+        rollback.make_current(plan.public_id, number, by=_person(request))
+    except RollbackError as error:
+        messages.error(request, str(error))
+    except OSError as error:
+        messages.error(
+            request,
+            _("The disk refused: %(why)s. Students read what they read before.")
+            % {"why": error.strerror or error},
+        )
+    else:
+        said = _(
+            "Students read generation %(generation)s now, until somebody edits this "
+            "plan or its subjects, or chooses “Publish now”."
+        )
+        messages.success(request, said % {"generation": number})
+
+
+def _person(request: HttpRequest) -> Any:
+    return request.user

@@ -1,0 +1,101 @@
+"""Runs and releases in words, for the pages of the admin."""
+
+from django.template.defaultfilters import filesizeformat
+from django.utils.functional import Promise
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy, ngettext
+
+from core.badges import Tone, badge
+from publishing.models import SyncLog, SyncStatus, SyncStep
+from publishing.monitoring.silence import Fault
+from publishing.templatetags.publishing import seconds
+
+_LOOKS: dict[str, tuple[str, Tone]] = {
+    SyncStatus.QUEUED: ("⟳", "waiting"),
+    SyncStatus.PROCESSING: ("▸", "action"),
+    SyncStatus.SUCCESS: ("●", "done"),
+    SyncStatus.LOCAL_ONLY: ("◐", "done"),
+    SyncStatus.FAILED: ("!", "failed"),
+    SyncStatus.DEAD_LETTER: ("✕", "failed"),
+    SyncStatus.SUPERSEDED: ("→", "quiet"),
+}
+_STEPS_TOLD = (SyncStatus.QUEUED, SyncStatus.PROCESSING, SyncStatus.FAILED)
+_TRIGGERS = {
+    "cdn": gettext_lazy("what the CDN lacked"),
+    "admin": gettext_lazy("“Publish now”"),
+    "command": gettext_lazy("a command"),
+    "demo": gettext_lazy("the demo"),
+    "queue": gettext_lazy("a change"),
+    "retry": gettext_lazy("a retry"),
+    "repair": gettext_lazy("a health check"),
+    SyncLog.ROLLBACK: gettext_lazy("going back"),
+    SyncLog.WITHDRAWAL: gettext_lazy("deleted or unpublished"),
+}
+
+
+_FAULTS: dict[Fault, Promise] = {
+    Fault.REDIS: gettext_lazy("Redis does not answer: nothing is started."),
+    Fault.WORKER: gettext_lazy(
+        "No worker is running: what waits is published once one runs."
+    ),
+    Fault.BEAT: gettext_lazy(
+        "Beat is not running: what waits is published only by “Publish now”."
+    ),
+}
+
+
+def fault_in_words(fault: Fault | None) -> str:
+    """Why what waits is not published by itself; "" where nothing is wrong."""
+    return "" if fault is None else str(_FAULTS[fault])
+
+
+def asked_by(entry: SyncLog) -> str:
+    """Who or what asked for a run, in words."""
+    what = str(_TRIGGERS.get(entry.trigger, entry.trigger))
+    return f"{what} · {entry.started_by}" if entry.started_by else what
+
+
+def uploaded_by(entry: SyncLog) -> str:
+    """What a run put onto the CDN, how much that is and how long it took; "" for none."""
+    if not entry.files_uploaded:
+        return ""
+    said = ngettext(
+        "%(count)d uploaded (%(size)s in %(time)s)",
+        "%(count)d uploaded (%(size)s in %(time)s)",
+        entry.files_uploaded,
+    )
+    return said % {
+        "count": entry.files_uploaded,
+        "size": filesizeformat(entry.bytes_uploaded),
+        "time": seconds(entry.upload_seconds),
+    }
+
+
+def place_of(entry: SyncLog) -> SafeString | str:
+    """The document and JSON path an error names, each left to right; "" for none."""
+    places = [text for text in (entry.error_document, entry.error_json_path) if text]
+    return format_html_join(
+        mark_safe("<br>"),
+        '<code dir="ltr">{}</code>',
+        ((text,) for text in places),
+    )
+
+
+def failure_of(entry: SyncLog) -> SafeString | str:
+    """An error's first line and its place, for a list; "" for none."""
+    if not entry.error:
+        return ""
+    first_line = entry.error.partition("\n")[0]
+    return format_html(
+        '<div class="failure">{}<br>{}</div>', first_line, place_of(entry)
+    )
+
+
+def status_badge(entry: SyncLog) -> SafeString:
+    """A log entry's status as shape, word and colour; with its step in an upload."""
+    shape, tone = _LOOKS.get(entry.status, ("·", "quiet"))
+    words = [entry.get_status_display()]
+    if entry.step == SyncStep.UPLOAD and entry.status in _STEPS_TOLD:
+        words.append(entry.get_step_display())
+    return badge(shape, " · ".join(words), tone)

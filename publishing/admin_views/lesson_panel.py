@@ -1,0 +1,84 @@
+"""What publishing says on a lesson's page: which plans have it, and what waits."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from content.models import Node
+from core.badges import badge
+from plans.models import AcademicPlan
+from publishing import staleness
+from publishing.models import LessonOffer
+
+
+@dataclass(frozen=True, slots=True)
+class InPlan:
+    """A plan with the lesson's subject, and how the lesson stands there."""
+
+    title: str
+    url: str
+    preview_url: str
+    state: SafeString
+
+
+def in_plans(request: HttpRequest, lesson: Node) -> SafeString:
+    """The plans with this lesson's subject; six queries, whatever their number."""
+    if not request.user.has_perm("plans.view_academicplan"):
+        return SafeString("")
+    plans = list(
+        AcademicPlan.objects.filter(subjects=lesson.subject_pk)
+        .select_related("publication")
+        .order_by("-is_published", "title", "pk")
+    )
+    if not plans:
+        return _said([])
+    pending = staleness.pending([plan.pk for plan in plans])
+    offers = LessonOffer.objects.filter(lesson_id=lesson.public_id)
+    offered = set(offers.values_list("publication__plan_id", flat=True))
+    look = reverse("admin:preview_lesson", args=[lesson.public_id])
+    rows = [
+        InPlan(
+            title=plan.title,
+            url=reverse("admin:plans_academicplan_change", args=[plan.pk]),
+            preview_url=f"{look}?plan={plan.public_id}",
+            state=_state(plan, lesson, pending=plan.pk in pending, offered=offered),
+        )
+        for plan in plans
+    ]
+    return _said(rows)
+
+
+def _said(rows: list[InPlan]) -> SafeString:
+    template = "admin/content/node/lesson_plans.html"
+    return SafeString(render_to_string(template, {"plans": rows}))
+
+
+def _state(
+    plan: AcademicPlan, lesson: Node, *, pending: bool, offered: Container[int | None]
+) -> SafeString:
+    if not plan.is_published:
+        why = _("The plan is a draft: it has no students yet.")
+        return badge("○", _("Draft plan"), "quiet", why=why)
+    if pending and _stages_wait(plan, lesson):
+        why = _("The next publish brings students this lesson as it is now.")
+        return badge("⟳", _("Waits to be published"), "waiting", why=why)
+    if pending:
+        why = _("The subject or the plan has changes that the next publish brings.")
+        return badge("⟳", _("Changes around it wait"), "waiting", why=why)
+    if plan.pk in offered:
+        return badge("●", _("Published"), "done")
+    why = _("It is a draft or hidden in this plan, or lies inside something that is.")
+    return badge("⊘", _("Not shown"), "quiet", why=why)
+
+
+def _stages_wait(plan: AcademicPlan, lesson: Node) -> bool:
+    """Whether the lesson's stages changed since the plan's release was made, or may
+    have: it has come from another subject since."""
+    publication = getattr(plan, "publication", None)
+    built = dict(publication.built_from.get("subjects", ())) if publication else {}
+    return int(lesson.stages_revision) > int(built.get(lesson.subject_pk, -1))

@@ -1,0 +1,278 @@
+"""A plan's page as publishing sees it: its state, "Publish now", what will change.
+
+Plans themselves know nothing of releases; `publishing.admin` adds this to their admin.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from content.models import LessonStage, Node
+from core.errors import StructureError
+from plans.models import AcademicPlan, PlanOverride, PlanSubject
+from publishing import staleness
+from publishing.admin_views.labels import fault_in_words
+from publishing.building import release_diff
+from publishing.format.validation import InvalidDocumentError
+from publishing.models import Publication, SyncLog, SyncStatus
+from publishing.monitoring import schedule, silence
+
+_UNFINISHED = (
+    SyncStatus.QUEUED,
+    SyncStatus.PROCESSING,
+    SyncStatus.FAILED,
+    SyncStatus.DEAD_LETTER,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a plan's release stands.
+
+    ``edits`` counts people's and jobs' edits since the release was made, None where
+    nobody can tell; ``sources`` names what differs: subjects, and the plan itself.
+    """
+
+    plan: AcademicPlan
+    publication: Publication | None
+    waits: bool
+    edits: int | None
+    sources: list[str]
+    run: SyncLog | None
+    """The last run, where it is under way or did not succeed."""
+    made: SyncLog | None
+    """The last run that made a release."""
+
+    @property
+    def is_out(self) -> bool:
+        return self.publication is not None and self.publication.generation is not None
+
+    @property
+    def is_rolled_back(self) -> bool:
+        """Whether readers have an earlier generation, until an edit or a publish."""
+        return _is_rolled_back(self.publication)
+
+    @property
+    def is_building(self) -> bool:
+        return self.run is not None and self.run.status == SyncStatus.PROCESSING
+
+    @property
+    def failure(self) -> SyncLog | None:
+        return self.run if self.run is not None and self.run.error else None
+
+    @property
+    def build_seconds(self) -> float | None:
+        """How long the build of what students read took, where that is known."""
+        if self.made is None or self.publication is None:
+            return None
+        is_out = self.made.generation == self.publication.generation
+        return self.made.duration_seconds if is_out else None
+
+
+def state_of(plan: AcademicPlan) -> State:
+    """The plan's state. Fourteen queries at most."""
+    publication = Publication.objects.filter(plan=plan).first()
+    sources = staleness.pending([plan.pk]).get(plan.pk)
+    last = SyncLog.objects.filter(plan=plan).order_by("-pk").first()
+    run = last if last is not None and last.status in _UNFINISHED else None
+    made = last if last is None or last.built_at is not None else _made(plan)
+    edits: int | None = None
+    differing: list[str] = []
+    if sources is not None and publication is not None and publication.built_from:
+        differing = _differing(publication.built_from, sources)
+        since = None if made is None else made.read_at
+        edits = None if since is None else _edits_since(plan, since) or None
+    return State(plan, publication, sources is not None, edits, differing, run, made)
+
+
+def _is_rolled_back(publication: Publication | None) -> bool:
+    return publication is not None and publication.rolled_back_at is not None
+
+
+def _differing(built: staleness.Sources, now: staleness.Sources) -> list[str]:
+    """What is not as it was when the release was made, by name."""
+    before = dict(built.get("subjects") or ())
+    moved = [pk for pk, revision in now["subjects"] if before.get(pk) != revision]
+    titles = dict(Node.objects.filter(pk__in=moved).values_list("pk", "title"))
+    named = [titles[pk] for pk in moved if pk in titles]
+    gone = before.keys() - {pk for pk, _revision in now["subjects"]}
+    if built.get("plan") != now["plan"] or gone:
+        named.append(_("this plan"))
+    then = built.get("settings") or {}
+    if then != now["settings"]:
+        only_base = {**then, "base_url": now["settings"]["base_url"]} == now["settings"]
+        named.append(
+            _("where students read it") if only_base else _("the publishing settings")
+        )
+    if built.get("search_folding") != now["search_folding"]:
+        named.append(_("the rules of the search"))
+    return named
+
+
+def _made(plan: AcademicPlan) -> SyncLog | None:
+    """The last run that made a release, uploaded or not."""
+    runs = SyncLog.objects.filter(plan=plan, built_at__isnull=False)
+    return runs.order_by("-pk").first()
+
+
+def _edits_since(plan: AcademicPlan, since: datetime) -> int:
+    """How many edits of the plan and its subjects there were. Five queries."""
+    subjects = list(plan.subjects.values_list("pk", flat=True))
+    found = set()
+    for rows in (
+        AcademicPlan.history.filter(id=plan.pk),
+        PlanSubject.history.filter(plan_id=plan.pk),
+        PlanOverride.history.filter(plan_id=plan.pk),
+        Node.history.filter(Q(subject_id__in=subjects) | Q(id__in=subjects)),
+        LessonStage.history.filter(lesson__subject_id__in=subjects),
+    ):
+        later = rows.filter(history_date__gt=since).order_by()
+        found.update(later.values_list("change", flat=True).distinct())
+    return len(found)
+
+
+def head(
+    request: HttpRequest, plan: AcademicPlan, *, here: str, may_publish: bool
+) -> SafeString:
+    """What stands at the top of every page of a plan: state, buttons, tabs.
+
+    Args:
+        here: the page's own tab.
+    """
+    user: Any = request.user
+    now = timezone.now()
+    context = {
+        "state": state_of(plan),
+        "plan": plan,
+        "here": here,
+        "may_publish": may_publish,
+        "may_see_releases": user.has_perm("publishing.view_publication"),
+        "may_see_log": user.has_perm("publishing.view_synclog"),
+        "fault": fault_in_words(silence.fault(now)),
+        "minutes": math.ceil((schedule.next_run(now) - now) / timedelta(minutes=1)),
+        "preview_url": _preview_url(plan),
+    }
+    return render_to_string("admin/plans/head.html", context, request)
+
+
+def _preview_url(plan: AcademicPlan) -> str:
+    try:
+        return reverse("admin:preview_plan", args=[plan.public_id])
+    except NoReverseMatch:
+        return ""
+
+
+class ReleasePages:
+    """For the plans' `ModelAdmin`: "Publish now", and what it will change."""
+
+    def get_urls(self) -> list[URLPattern]:
+        parent: Any = super()
+        admin: Any = self
+        own = (
+            ("upcoming/", self.upcoming_view, "publishing_upcoming"),
+            ("publish/", self.publish_view, "publishing_publish_plan"),
+        )
+        pages = [
+            path(f"<int:plan_pk>/{route}", admin.admin_site.admin_view(view), name=name)
+            for route, view, name in own
+        ]
+        return [*pages, *parent.get_urls()]
+
+    def plan_head(
+        self, request: HttpRequest, plan: AcademicPlan, here: str
+    ) -> SafeString:
+        """`head`, as this person may see it."""
+        admin: Any = self
+        may_publish = admin.has_publish_permission(request)
+        return head(request, plan, here=here, may_publish=may_publish)
+
+    def upcoming_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
+        """The files the next publish adds, changes and removes; and how."""
+        admin: Any = self
+        plan = get_object_or_404(AcademicPlan, pk=plan_pk)
+        if not admin.has_view_permission(request, plan):
+            raise PermissionDenied
+        found: release_diff.Upcoming | None = None
+        fault: Exception | None = None
+        try:
+            found = release_diff.of_plan(plan)
+        except (InvalidDocumentError, StructureError, OSError) as error:
+            fault = error
+        context = {
+            **admin.admin_site.each_context(request),
+            "title": _("What will change in “%(plan)s”") % {"plan": plan.title},
+            "opts": admin.opts,
+            "plan": plan,
+            "plan_head": self.plan_head(request, plan, "upcoming"),
+            "upcoming": found,
+            "fault": fault,
+            "sorts": _sorts(found) if found is not None else [],
+        }
+        return TemplateResponse(request, "admin/plans/upcoming.html", context)
+
+    def publish_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
+        """POST hands the plan to a worker, now."""
+        admin: Any = self
+        plan = get_object_or_404(AcademicPlan, pk=plan_pk)
+        if not admin.has_publish_permission(request):
+            raise PermissionDenied
+        page = HttpResponseRedirect(
+            reverse("admin:plans_academicplan_change", args=[plan.pk])
+        )
+        if request.method != "POST":
+            return page
+        if not plan.is_published:
+            said = _("“%(title)s” is a draft: tick “published” on its page first.")
+            messages.warning(request, said % {"title": plan.title})
+        elif builds_nothing(plan):
+            messages.info(request, _("Nothing has changed: the release is up to date."))
+        else:
+            admin.publish_now(request, AcademicPlan.objects.filter(pk=plan.pk))
+        return page
+
+
+def builds_nothing(plan: AcademicPlan) -> bool:
+    """Whether publishing now would find nothing to do.
+
+    After a rollback it does, though the sweep has nothing to build.
+    """
+    if _is_rolled_back(Publication.objects.filter(plan=plan).first()):
+        return False
+    return plan.pk not in staleness.pending([plan.pk])
+
+
+def _sorts(found: release_diff.Upcoming) -> list[dict[str, Any]]:
+    """What happens to files, with how many and which."""
+    return [
+        {
+            "what": what,
+            "title": title,
+            "files": files,
+            "count": count,
+            "more": count - len(files),
+        }
+        for what, title, files, count in (
+            ("added", _("Added"), found.added, len(found.preview.added)),
+            (
+                "rewritten",
+                _("Lost from the disk, written again"),
+                found.rewritten,
+                len(found.preview.rewritten),
+            ),
+            ("removed", _("Removed"), found.removed, len(found.preview.removed)),
+        )
+        if count
+    ]

@@ -1,0 +1,617 @@
+"""The student's view of a lesson, a topic or a plan, draft or published.
+
+Each preview is two pages: one for the admin, with the choices, and in a frame of a
+phone's or a desk's width the one that shows the documents as the app would. What it
+shows was written by editors, so it runs no script but ours (`policy`) and nobody but
+our own pages may frame it.
+"""
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.http import require_POST, require_safe
+
+from content.fields import CanonicalJSONEncoder
+from content.json_errors import Fault
+from content.kinds import Kind
+from content.models import Node, SubjectState
+from content.stage_configs import (
+    MAX_LESSON_BYTES,
+    ConfigError,
+    byte_size,
+    clean,
+    lesson_size_fault,
+)
+from content.tree import Stage
+from core import json_limits
+from core.badges import LOCK, badge
+from core.parsing import whole_number
+from plans.models import AcademicPlan
+from publishing.building import draft_documents
+from publishing.building.draft_documents import (
+    Document,
+    Documents,
+    DraftDocuments,
+    PublishedDocuments,
+)
+from publishing.content_urls import content_base_url, local_base_url
+from publishing.format import locations
+from publishing.models import PublishingSettings
+
+View = Callable[..., HttpResponse]
+
+_MOST_STAGES = 500
+_MOST_BYTES = 2 * MAX_LESSON_BYTES
+"""With titles, and what of the configs will not be kept."""
+
+
+def urls(site: admin.AdminSite) -> list[URLPattern]:
+    """The preview's pages, below the admin's own address."""
+    pages: list[tuple[str, View, str]] = [
+        ("live/", live, "preview_live"),
+        ("blank/", blank, "preview_blank"),
+    ]
+    for kind, screen in _SCREENS.items():
+        pages += [
+            (f"{kind}/<str:public_id>/", _around(kind), f"preview_{kind}"),
+            (f"{kind}/<str:public_id>/app/", _inside(kind, screen), f"app_{kind}"),
+        ]
+    return [
+        path(f"preview/{route}", site.admin_view(view), name=name)
+        for route, view, name in pages
+    ]
+
+
+# --- Who may look, and what their browser runs ------------------------------------
+
+
+def require_look(request: HttpRequest, *, plan: bool = False) -> None:
+    """Refuse who may not read what is previewed.
+
+    Raises:
+        PermissionDenied: they may not view content, or plans.
+    """
+    wanted = ["content.view_node", *(["plans.view_academicplan"] if plan else [])]
+    if not request.user.has_perms(wanted):
+        raise PermissionDenied
+
+
+def guarded(view: View) -> View:
+    """``view`` with the headers that keep what editors wrote from running anything."""
+
+    @wraps(view)
+    def safely(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        response.headers["Content-Security-Policy"] = policy()
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return safely
+
+
+def policy() -> str:
+    """The Content-Security-Policy of every preview page."""
+    current = PublishingSettings.get_solo()
+    ours = {
+        "{0.scheme}://{0.netloc}".format(urlsplit(base))
+        for base in (local_base_url(current), content_base_url(current))
+    }
+    files = " ".join(sorted(ours))
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "font-src 'self'",
+            "connect-src 'self'",
+            f"img-src 'self' data: https: {files}",
+            f"media-src 'self' https: {files}",
+            "frame-src 'self' https:",
+            "frame-ancestors 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+        )
+    )
+
+
+# --- What is chosen ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which plan's view, of what is published or of what would be."""
+
+    plan: AcademicPlan | None
+    plans: tuple[AcademicPlan, ...]
+    published: bool
+
+    @property
+    def plan_id(self) -> str:
+        """The plan in the documents' paths."""
+        return self.plan.public_id if self.plan else draft_documents.NO_PLAN.id
+
+    @property
+    def query(self) -> str:
+        chosen = {"state": "published" if self.published else "draft"}
+        if self.plan is not None:
+            chosen["plan"] = self.plan.public_id
+        return urlencode(chosen)
+
+    def documents(self, branch: Node | None = None) -> Documents:
+        if self.published:
+            return PublishedDocuments()
+        return DraftDocuments(self.plan, branch)
+
+
+def _choice(request: HttpRequest, node: Node) -> Choice:
+    """The plan asked for, by either id; else the first that students have.
+
+    Of those with this content.
+    """
+    plans: tuple[AcademicPlan, ...] = ()
+    if request.user.has_perm("plans.view_academicplan"):
+        holding = AcademicPlan.objects.select_related("season", "grade", "stream")
+        holding = holding.filter(subjects=node.subject_pk)
+        plans = tuple(holding.order_by("-is_published", "title", "pk"))
+    asked = request.GET.get("plan", "")
+    chosen = [plan for plan in plans if asked in (plan.public_id, str(plan.pk))]
+    chosen = chosen or list(plans[:1])
+    return Choice(
+        plan=chosen[0] if chosen else None,
+        plans=plans,
+        published=request.GET.get("state") == "published",
+    )
+
+
+def _node(kind: str, public_id: str) -> Node:
+    nodes = Node.objects.select_related("parent")
+    found: Node = get_object_or_404(nodes, kind=kind, public_id=public_id)
+    return found
+
+
+def _chosen(
+    request: HttpRequest, kind: str, public_id: str
+) -> tuple[Node | AcademicPlan, Choice]:
+    """What is previewed, and how.
+
+    Raises:
+        Http404: there is no such thing.
+        PermissionDenied: not for this person.
+    """
+    require_look(request, plan=kind == "plan")
+    if kind == "plan":
+        plan = get_object_or_404(AcademicPlan, public_id=public_id)
+        published = request.GET.get("state") == "published"
+        return plan, Choice(plan=plan, plans=(plan,), published=published)
+    node = _node(kind, public_id)
+    return node, _choice(request, node)
+
+
+# --- The page around ---------------------------------------------------------------
+
+
+def _around(kind: str) -> View:
+    @require_safe
+    @guarded
+    def page(request: HttpRequest, public_id: str) -> HttpResponse:
+        """The admin's page: the choices, and the frame."""
+        shown, choice = _chosen(request, kind, public_id)
+        inside = reverse(f"admin:app_{kind}", args=[public_id])
+        context = {
+            **admin.site.each_context(request),
+            "title": _("Preview as a student"),
+            "shown": shown,
+            "choice": choice,
+            "frame": f"{inside}?{choice.query}",
+            "edit_url": _edit_url(request, shown),
+        }
+        return TemplateResponse(request, "preview/around.html", context)
+
+    return page
+
+
+def _edit_url(request: HttpRequest, shown: Node | AcademicPlan) -> str:
+    meta = shown._meta
+    if not request.user.has_perm(f"{meta.app_label}.view_{meta.model_name}"):
+        return ""
+    name = f"admin:{meta.app_label}_{meta.model_name}_change"
+    return reverse(name, args=[shown.pk])
+
+
+# --- The page inside ---------------------------------------------------------------
+
+
+Screen = Callable[[HttpRequest, Any, Choice], tuple[str, dict[str, Any]]]
+
+
+def _inside(kind: str, screen: Screen) -> View:
+    @require_safe
+    @xframe_options_sameorigin
+    @guarded
+    def page(request: HttpRequest, public_id: str) -> HttpResponse:
+        """What the app would show."""
+        shown, choice = _chosen(request, kind, public_id)
+        template, context = screen(request, shown, choice)
+        base = {"title": shown.title, "query": choice.query, "choice": choice}
+        return TemplateResponse(request, template, {**base, **context})
+
+    return page
+
+
+def _plan(
+    _request: HttpRequest, plan: AcademicPlan, choice: Choice
+) -> tuple[str, dict[str, Any]]:
+    documents = choice.documents()
+    manifest = documents.read(locations.manifest(plan.public_id))
+    if manifest is None:
+        return _missing(choice)
+    subjects = []
+    for entry in manifest["subjects"]:
+        hierarchy = documents.read(entry["hierarchy_path"])
+        if hierarchy is not None:
+            subjects.append({**_entry(entry), "hierarchy": _hierarchy(hierarchy)})
+    return "preview/plan.html", {"manifest": manifest, "subjects": subjects}
+
+
+def _topic(
+    _request: HttpRequest, topic: Node, choice: Choice
+) -> tuple[str, dict[str, Any]]:
+    path = locations.topic(choice.plan_id, topic.public_id)
+    document, notice = _document(path, topic, choice)
+    if document is None:
+        return _missing(choice)
+    return "preview/topic.html", {
+        "topic": document,
+        "notice": notice,
+        "badge": access_badge(document["access"]),
+        "lessons": _in_turn(document["lessons"], linear=document["is_linear"]),
+        **_direction(topic),
+    }
+
+
+def _lesson(
+    _request: HttpRequest, lesson: Node, choice: Choice
+) -> tuple[str, dict[str, Any]]:
+    if choice.published:
+        document = draft_documents.published_lesson(lesson.public_id)
+    else:
+        made = draft_documents.lesson_node(
+            lesson, draft_documents.stored_stages(lesson)
+        )
+        document = draft_documents.lesson_document(made)
+    if document is None:
+        return _missing(choice)
+    assert lesson.parent is not None
+    path = locations.topic(choice.plan_id, lesson.parent.public_id)
+    topic = choice.documents(lesson).read(path) or {"lessons": []}
+    found = [one for one in topic["lessons"] if one["id"] == lesson.public_id]
+    entry = found[0] if found else None
+    return "preview/lesson.html", {
+        "document": document,
+        "words": words(),
+        "badge": access_badge(entry["access"]) if entry else "",
+        "is_hidden": choice.plan is not None and entry is None,
+        "topic": lesson.parent,
+        **_direction(lesson),
+    }
+
+
+def _branch(
+    _request: HttpRequest, node: Node, choice: Choice
+) -> tuple[str, dict[str, Any]]:
+    """A subject, or what of it lies above and below a track or a unit."""
+    subject = node.get_root()
+    path = locations.hierarchy(choice.plan_id, subject.public_id)
+    document, notice = _document(path, node, choice)
+    if document is not None:
+        _keep_branch(document, node)
+    if document is None or not (node.kind == Kind.SUBJECT or document["tracks"]):
+        return _missing(choice)
+    shown = {**_entry(document), "hierarchy": _hierarchy(document)}
+    return "preview/plan.html", {
+        "manifest": {"title": node.title},
+        "notice": notice,
+        "subjects": [shown],
+    }
+
+
+def _keep_branch(hierarchy: Document, node: Node) -> None:
+    """Leave only what lies above and below a track or a unit."""
+    if node.kind == Kind.UNIT:
+        for track in hierarchy["tracks"]:
+            units = track["units"]
+            track["units"] = [unit for unit in units if unit["id"] == node.public_id]
+    hierarchy["tracks"] = [
+        track
+        for track in hierarchy["tracks"]
+        if node.kind == Kind.SUBJECT
+        or (track["units"] if node.kind == Kind.UNIT else track["id"] == node.public_id)
+    ]
+
+
+def _document(path: str, node: Node, choice: Choice) -> tuple[Document | None, str]:
+    """What students of the plan get; else what they would, and why they do not yet."""
+    if choice.published:
+        return PublishedDocuments().read(path), ""
+    made = DraftDocuments(choice.plan, node)
+    if choice.plan is not None and made.offers(node):
+        return made.read(path), ""
+    made = DraftDocuments(choice.plan, node, as_if_published=True)
+    if not made.offers(node):
+        return None, ""
+    if choice.plan is None:
+        notice = _("No plan has this subject yet. So it would look in one.")
+    else:
+        notice = _(
+            "Students of “%(plan)s” do not see this yet: it is a draft, or what lies "
+            "above or inside it is. So it will look once all of it is published."
+        ) % {"plan": choice.plan.title}
+    return made.read(path), notice
+
+
+def _missing(choice: Choice) -> tuple[str, dict[str, Any]]:
+    if choice.published:
+        why = _("This has not been published in this plan. Look at the draft.")
+    else:
+        why = _(
+            "Students of this plan will not see this: it is hidden or in the trash, "
+            "lies inside something that is, or holds no lesson."
+        )
+    return "preview/cannot.html", {"why": why}
+
+
+_SCREENS: dict[str, Screen] = {
+    "subject": _branch,
+    "track": _branch,
+    "unit": _branch,
+    "topic": _topic,
+    "lesson": _lesson,
+    "plan": _plan,
+}
+
+
+# --- How entries are shown -----------------------------------------------------------
+
+
+def access_badge(access: Document) -> SafeString:
+    """What a document says of who may open something."""
+    match access["access_level"]:
+        case "public":
+            return badge("◇", _("Public"), "action")
+        case "free_preview":
+            return badge("★", _("Free preview"), "done")
+        case "paid":
+            item = access.get("required_item", "")
+            why = _("Students need the product %(item)s.") % {"item": item or "–"}
+            return badge(LOCK, _("Paid"), "waiting", why=why)
+    return badge("○", _("Signed in"), "quiet")
+
+
+def _entry(entry: Document) -> Document:
+    return {**entry, "badge": access_badge(entry["access"])}
+
+
+def _in_turn(entries: list[Document], *, linear: bool) -> list[Document]:
+    """The entries with their badges; in order, each but the first waits for one."""
+    shown, before = [], ""
+    for entry in entries:
+        opens_after = before if linear else ""
+        shown.append({**_entry(entry), "opens_after": opens_after, "lock": LOCK})
+        before = entry["title"]
+    return shown
+
+
+def _hierarchy(document: Document) -> list[Document]:
+    """The tracks of a subject's hierarchy, ready to show."""
+    tracks = _in_turn(document["tracks"], linear=document["is_linear"])
+    for track in tracks:
+        track["units"] = _in_turn(track["units"], linear=track["is_linear"])
+        for unit in track["units"]:
+            unit["topics"] = _in_turn(unit["topics"], linear=unit["is_linear"])
+    return tracks
+
+
+_RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"})
+
+
+def _direction(node: Node) -> dict[str, str]:
+    """The content's language and direction: the subject's, else as its title reads."""
+    state = SubjectState.objects.filter(pk=node.subject_pk).first()
+    language = state.language if state else ""
+    if language:
+        primary = language.split("-")[0].lower()
+        direction = "rtl" if primary in _RIGHT_TO_LEFT else "ltr"
+        return {"content_language": language, "content_direction": direction}
+    return {"content_language": "", "content_direction": direction_of(node.title)}
+
+
+def direction_of(text: str) -> str:
+    """``rtl`` or ``ltr``, as the first letter that has a direction says."""
+    for character in text:
+        match unicodedata.bidirectional(character):
+            case "R" | "AL":
+                return "rtl"
+            case "L":
+                return "ltr"
+    return "ltr"
+
+
+# --- While somebody types --------------------------------------------------------------
+
+
+@require_safe
+@xframe_options_sameorigin
+@guarded
+def blank(request: HttpRequest) -> HttpResponse:
+    """The inside page without a lesson: its parent sends one when something is typed."""
+    require_look(request)
+    context = {"title": "", "document": None, "words": words(), "is_live": True}
+    return TemplateResponse(request, "preview/lesson.html", context)
+
+
+@require_POST
+def live(request: HttpRequest) -> HttpResponse:
+    """The document that a form, as it is typed now, would publish.
+
+    Takes ``{"lesson": pk or null, "title", "description", "stages": [{"type",
+    "title", "config", "weight", "target_time", "is_skippable"}]}``; answers
+    ``{"document", "direction", "faults", "losses", "size_fault"}``. ``faults`` has one
+    list of ``[path, reason]`` per stage, and so has ``losses`` for what saving would
+    not keep. A stage with faults stands in the document as ``{"unfinished": true}``.
+    ``size_fault`` says why so large a lesson cannot be saved, or is "".
+
+    Raises:
+        PermissionDenied: this person may not view content.
+    """
+    require_look(request)
+    try:
+        typed = _typed(request.body)
+    except json_limits.JSONLimitError:
+        return _refused(
+            _("The lesson is too large for a preview, or its JSON nests too deeply.")
+        )
+    if typed is None:
+        return _refused(_("The preview did not understand the page. Reload it."))
+    lesson = _typed_lesson(typed)
+    good: dict[int, Stage] = {}
+    faults: list[list[Any]] = []
+    losses: list[list[Any]] = []
+    size = 0
+    for number, stage in enumerate(typed["stages"]):
+        kind = str(stage.get("type", ""))
+        try:
+            cleaned = clean(kind, stage.get("config"))
+        except ConfigError as error:
+            faults.append(_placed(error.faults))
+            losses.append([])
+        else:
+            faults.append([])
+            losses.append(_placed(cleaned.losses))
+            size += byte_size(cleaned.config)
+            good[number] = _typed_stage(number, kind, stage, cleaned.config)
+    document = draft_documents.lesson_document(
+        draft_documents.lesson_node(lesson, good.values())
+    )
+    made = dict(zip(good, document["stages"], strict=True))
+    document["stages"] = [
+        made.get(number, {"unfinished": True, "title": str(stage.get("title", ""))})
+        | {"idx": number + 1}
+        for number, stage in enumerate(typed["stages"])
+    ]
+    if lesson.pk:
+        direction = _direction(lesson)["content_direction"]
+    else:
+        direction = direction_of(lesson.title)
+    answer = {
+        "document": document,
+        "direction": direction,
+        "faults": faults,
+        "losses": losses,
+        "size_fault": lesson_size_fault(size),
+    }
+    return HttpResponse(orjson.dumps(answer), content_type="application/json")
+
+
+def _placed(found: Iterable[Fault]) -> list[Any]:
+    return [[list(place), why] for place, why in found]
+
+
+def _refused(message: str) -> JsonResponse:
+    return JsonResponse({"message": message}, status=HTTPStatus.BAD_REQUEST)
+
+
+def _typed(body: bytes) -> dict[str, Any] | None:
+    """The body's JSON where it has the form we send.
+
+    Raises:
+        JSONLimitError: it is larger or deeper than any lesson.
+    """
+    try:
+        typed = json_limits.loads(body, max_bytes=_MOST_BYTES)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(typed, dict):
+        return None
+    stages = typed.get("stages")
+    if not isinstance(stages, list) or len(stages) > _MOST_STAGES:
+        return None
+    return typed if all(isinstance(stage, dict) for stage in stages) else None
+
+
+def _typed_lesson(typed: dict[str, Any]) -> Node:
+    """The lesson with what was typed; a saved one keeps its picture. Not saved."""
+    pk = typed.get("lesson")
+    found = None
+    if isinstance(pk, int) and 0 < pk < 2**63:
+        found = Node.objects.filter(pk=pk, kind=Kind.LESSON.value).first()
+    lesson = found or Node(kind=Kind.LESSON.value, public_id="LES-NEW")
+    lesson.title = str(typed.get("title", ""))[:255]
+    lesson.description = str(typed.get("description", ""))
+    return lesson
+
+
+def _typed_stage(number: int, kind: str, stage: dict[str, Any], config: Any) -> Stage:
+    return Stage(
+        id=f"STG-{number + 1}",
+        type=kind,
+        title=str(stage.get("title", ""))[:255],
+        config=json.dumps(config, cls=CanonicalJSONEncoder),
+        weight=_whole(stage.get("weight"), 1),
+        target_time=_whole(stage.get("target_time"), 60),
+        is_skippable=bool(stage.get("is_skippable")),
+    )
+
+
+def _whole(value: Any, otherwise: int) -> int:
+    found = whole_number(str(value), most=999_999)
+    return otherwise if found is None else found
+
+
+def words() -> dict[str, str]:
+    """What the app's screens say themselves, for the script that draws them."""
+    return {
+        "stage": _("%(place)s of %(count)s"),
+        "next": _("Continue"),
+        "back": _("Back"),
+        "skip": _("Skip"),
+        "again": _("Try again"),
+        "finish": _("Finish"),
+        "done": _("Well done! That was the whole lesson."),
+        "restart": _("From the start"),
+        "empty": _("This lesson has no stages yet. Students will see it empty."),
+        "unfinished": _("This stage is not finished yet."),
+        "check": _("Check"),
+        "right": _("Right!"),
+        "wrong": _("Not quite."),
+        "choose_one": _("Choose the right answer."),
+        "choose_all": _("Choose all right answers."),
+        "matched": _("All pairs found!"),
+        "match": _("Choose one on each side."),
+        "reveal": _("Turn the card"),
+        "hide": _("Turn back"),
+        "build": _("Tap the words in the right order."),
+        "clear": _("Start again"),
+        "answer": _("Your sentence"),
+        "no_video": _("The video cannot be played here."),
+        "completed": _("Completed"),
+        "embedded": _("A page of another site"),
+        "stage_of_type": _("This type of stage has no preview; its content:"),
+        "seconds": _("about %(count)s s"),
+    }

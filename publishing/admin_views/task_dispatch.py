@@ -1,0 +1,76 @@
+"""Asking a worker from a page."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _, ngettext
+from kombu.exceptions import OperationalError
+
+from publishing import sync_log
+from publishing.models import SyncLog, SyncStep
+from publishing.monitoring import silence
+from publishing.monitoring.silence import Fault
+from publishing.tasks import distribute, publish_plan
+
+
+def ask_worker(request: HttpRequest, task: Any, *args: object) -> bool:
+    """Hand a task to a worker; whether one can be reached, else with a message."""
+    try:
+        task.delay(*args)
+    except OperationalError:
+        messages.error(
+            request,
+            _(
+                "The worker cannot be reached (Redis does not answer). "
+                "Nothing was started; the changes stay queued."
+            ),
+        )
+        return False
+    return True
+
+
+def ask_to_retry(request: HttpRequest, entry: SyncLog) -> bool:
+    """Have a worker try a run again: its build, or only its upload."""
+    sync_log.retry(entry)
+    if entry.step == SyncStep.UPLOAD:
+        return ask_worker(request, distribute)
+    return ask_worker(request, publish_plan, entry.plan_id, "retry")
+
+
+def say_publishing(request: HttpRequest, count: int) -> None:
+    """Say that so many plans were handed to a worker, or that no worker is there."""
+    said = ngettext(
+        "Publishing %(count)d plan. The sync log shows how it goes.",
+        "Publishing %(count)d plans. The sync log shows how they go.",
+        count,
+    )
+    queued = ngettext(
+        "%(count)d plan is queued. No worker is running: it is published once one runs.",
+        "%(count)d plans are queued. No worker is running: they are published once one "
+        "runs.",
+        count,
+    )
+    _say(request, said % {"count": count}, queued % {"count": count})
+
+
+def say_trying(request: HttpRequest, count: int) -> None:
+    """Say that so many runs were handed to a worker, or that no worker is there."""
+    said = ngettext(
+        "Trying %(count)d run again.", "Trying %(count)d runs again.", count
+    )
+    queued = ngettext(
+        "%(count)d run is queued. No worker is running: it is tried again once one runs.",
+        "%(count)d runs are queued. No worker is running: they are tried again once one "
+        "runs.",
+        count,
+    )
+    _say(request, said % {"count": count}, queued % {"count": count})
+
+
+def _say(request: HttpRequest, started: str, queued: str) -> None:
+    if silence.fault(timezone.now()) in (Fault.WORKER, Fault.REDIS):
+        messages.warning(request, queued)
+    else:
+        messages.success(request, started)

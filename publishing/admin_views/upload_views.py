@@ -1,0 +1,123 @@
+"""Uploading pictures and videos from the stage editor.
+
+A picture goes to the uploads (an open folder: published content links to it), a video
+to the private folder, from where only signed URLs lead.
+"""
+
+from http import HTTPStatus
+from pathlib import PurePosixPath
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from core import pictures
+from publishing.models import PublishingSettings
+from publishing.signing import links, videos
+
+IMAGES = "images/stages"
+MOST_RECENT = 60
+
+
+def urls(site: admin.AdminSite) -> list[URLPattern]:
+    """The uploads' addresses, below the admin's own."""
+    return [
+        path("upload/image/", site.admin_view(upload_image), name="upload_image"),
+        path(
+            "upload/image/recent/", site.admin_view(recent_images), name="recent_images"
+        ),
+        path("upload/video/", site.admin_view(upload_video), name="upload_video"),
+        path("upload/watch/", site.admin_view(watch_video), name="watch_video"),
+    ]
+
+
+def _require_author(request: HttpRequest) -> None:
+    if not request.user.has_perm("content.change_node"):
+        raise PermissionDenied
+
+
+@require_POST
+def upload_image(request: HttpRequest) -> HttpResponse:
+    """Keep the picture ``file``; answers ``{"url"}``, or 400 and ``{"message"}``.
+
+    Raises:
+        PermissionDenied: this person writes no content.
+    """
+    _require_author(request)
+    file = request.FILES.get("file")
+    if not isinstance(file, UploadedFile):
+        return _refusal(ValidationError(_("Choose a file.")))
+    try:
+        picture = pictures.clean(file)
+    except ValidationError as refusal:
+        return _refusal(refusal)
+    # In the order of their names they are in the order of their time.
+    instant = f"{int(timezone.now().timestamp()):08x}"
+    suffix = PurePosixPath(picture.name or "").suffix
+    name = f"{IMAGES}/{instant}{get_random_string(12)}{suffix}"
+    stored = default_storage.save(name, picture)
+    return JsonResponse({"url": default_storage.url(stored)})
+
+
+@require_safe
+def recent_images(request: HttpRequest) -> HttpResponse:
+    """The pictures kept last, newest first: ``{"images": [url]}``.
+
+    Raises:
+        PermissionDenied: this person writes no content.
+    """
+    _require_author(request)
+    try:
+        _folders, names = default_storage.listdir(IMAGES)
+    except FileNotFoundError:  # before the first one
+        names = []
+    newest = sorted(names, reverse=True)[:MOST_RECENT]
+    urls = [default_storage.url(f"{IMAGES}/{name}") for name in newest]
+    return JsonResponse({"images": urls})
+
+
+@require_POST
+def upload_video(request: HttpRequest) -> HttpResponse:
+    """Keep the video ``file``; answers ``{"source"}``, or 400 and ``{"message"}``.
+
+    Raises:
+        PermissionDenied: this person writes no content.
+    """
+    _require_author(request)
+    file = request.FILES.get("file")
+    if not isinstance(file, UploadedFile):
+        return _refusal(ValidationError(_("Choose a file.")))
+    try:
+        source = videos.store_video(file, now=timezone.now())
+    except videos.InvalidVideoError as refusal:
+        return _refusal(ValidationError(refusal.message))
+    return JsonResponse({"source": source})
+
+
+def _refusal(error: ValidationError) -> JsonResponse:
+    said = " ".join(error.messages)
+    return JsonResponse({"message": said}, status=HTTPStatus.BAD_REQUEST)
+
+
+@require_safe
+def watch_video(request: HttpRequest) -> HttpResponse:
+    """To a signed URL of ``?source=``, for the editor's own player.
+
+    Raises:
+        PermissionDenied: this person may not view content.
+    """
+    if not request.user.has_perm("content.view_node"):
+        raise PermissionDenied
+    source = request.GET.get("source", "")
+    if source.startswith(links.FOREIGN) or ".." in PurePosixPath(source).parts:
+        raise PermissionDenied
+    signer = links.video_signer(PublishingSettings.get_solo())
+    expires = int(timezone.now().timestamp()) + signer.lifetime
+    return HttpResponseRedirect(signer.sign(source, expires))

@@ -1,0 +1,207 @@
+"""The documents a publish would make now, for people who look before they publish.
+
+Nothing is written. The published ones are read as the app reads them.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import orjson
+from django.utils import timezone
+
+from content import config_texts
+from content.fields import CanonicalJSONEncoder
+from content.kinds import Kind
+from content.models import LessonStage, Node
+from content.queries import image_url, load_branch
+from content.stage_types import SCHEMAS
+from content.tree import ContentNode, Stage
+from plans.access import PlanNode, lessons, plan_tree
+from plans.models import AcademicPlan
+from plans.queries import load_overrides, subject_pks
+from publishing.building import builds, snapshot
+from publishing.content_urls import local_base_url
+from publishing.format import locations
+from publishing.format.documents import DocumentMaker, PlanFacts
+from publishing.format.versioning import Sealed, Sealer
+from publishing.models import PublishingSettings
+from publishing.signing import links
+from publishing.storage import file_store
+
+Document = dict[str, Any]
+
+NO_PLAN = PlanFacts(id="NO-PLAN", title="")
+"""In the paths of what no plan has yet."""
+
+
+class Documents(Protocol):
+    """Where a preview's documents come from."""
+
+    def read(self, path: str) -> Document | None:
+        """The document of a content path; None where there is none."""
+
+
+class PublishedDocuments:
+    """What students read now."""
+
+    def read(self, path: str) -> Document | None:
+        data = file_store.read(path)
+        return None if data is None else _safe(orjson.loads(data))
+
+
+class DraftDocuments:
+    """What a publish would make now, of a branch or of a whole plan.
+
+    Stages are read where students could open them from here: those of a topic. Other
+    screens do without, whatever the size of a subject.
+
+    Args:
+        plan: None stands for a plan without exceptions.
+        branch: make only what lies above and below this node.
+        as_if_published: drafts count as published.
+    """
+
+    def __init__(
+        self,
+        plan: AcademicPlan | None,
+        branch: Node | None = None,
+        *,
+        as_if_published: bool = False,
+    ) -> None:
+        self._plan = plan
+        self._branch = branch
+        self._as_if_published = as_if_published
+
+    def offers(self, node: Node) -> bool:
+        """Whether students have the node itself; not only what lies above it."""
+        offered, _documents = self._made
+        return node.public_id in offered
+
+    def read(self, path: str) -> Document | None:
+        """As `Documents.read`."""
+        _offered, documents = self._made
+        sealed = documents.get(path)
+        return None if sealed is None else orjson.loads(sealed.data)
+
+    @cached_property
+    def _made(self) -> tuple[Set[str], Mapping[str, Sealed]]:
+        """The ids of what students have, and the documents by path."""
+        plan = self._plan
+        maker = _maker(NO_PLAN if plan is None else snapshot.facts_of(plan))
+        overrides = {} if plan is None else load_overrides(plan.pk)
+        offered: set[str] = set()
+        entries = []
+        for root in self._roots():
+            tree = plan_tree(root, overrides)
+            if tree is not None:
+                offered.update(_ids(tree))
+                for lesson in lessons(tree):
+                    maker.lesson(lesson.source, revision=0)
+                entries.append(maker.subject(tree))
+        maker.manifest(entries, {})
+        return offered, maker.sealer.sealed
+
+    def _roots(self) -> Iterator[ContentNode]:
+        branches = self._subjects() if self._branch is None else [self._branch]
+        for node in branches:
+            root = load_branch(node, with_stages=node.kind == Kind.TOPIC.value)
+            yield _published(root) if self._as_if_published else root
+
+    def _subjects(self) -> Iterator[Node]:
+        """The plan's subjects, in order."""
+        pks = [] if self._plan is None else subject_pks(self._plan.pk)
+        found = Node.objects.in_bulk(pks)
+        return (found[pk] for pk in pks)
+
+
+def _ids(node: PlanNode) -> Iterator[str]:
+    yield node.id
+    for child in node.children:
+        yield from _ids(child)
+
+
+def _published(node: ContentNode) -> ContentNode:
+    children = tuple(_published(child) for child in node.children)
+    return replace(node, is_published=True, children=children)
+
+
+def _maker(facts: PlanFacts) -> DocumentMaker:
+    current = PublishingSettings.get_solo()
+    return DocumentMaker(
+        plan=facts,
+        links=builds.SettingsLinks(current, base_url=local_base_url(current)),
+        sealer=Sealer(previous={}, now=int(timezone.now().timestamp())),
+        # Where files hold no signature the app asks for one when it plays.
+        signer=links.video_signer(current),
+        is_gated=lambda _lesson_id: True,
+    )
+
+
+def lesson_document(lesson: ContentNode) -> Document:
+    """The lesson's file as a publish would make it, its videos signed."""
+    maker = _maker(NO_PLAN)
+    made: Document = orjson.loads(maker.lesson(lesson, revision=0).data)
+    return made
+
+
+def lesson_node(lesson: Node, stages: Iterable[Stage]) -> ContentNode:
+    """A lesson as documents are made of it, with these stages."""
+    return ContentNode(
+        pk=lesson.pk or 0,
+        id=lesson.public_id,
+        kind=Kind.LESSON,
+        title=lesson.title,
+        description=lesson.description,
+        image=image_url(lesson.image.name or ""),
+        color_code=lesson.color_code,
+        is_published=lesson.is_published,
+        is_trashed=lesson.trashed_at is not None,
+        is_linear=lesson.is_linear,
+        is_public=lesson.is_public,
+        is_free_preview=lesson.is_free_preview,
+        required_item=lesson.required_item,
+        base_xp=lesson.base_xp,
+        bit_index=lesson.bit_index,
+        stages=tuple(stages),
+    )
+
+
+def stored_stages(lesson: Node) -> list[Stage]:
+    """The lesson's stages as saved, in order. One query."""
+    return [
+        Stage(
+            id=stage.public_id,
+            type=stage.type,
+            title=stage.title,
+            config=json.dumps(stage.config, cls=CanonicalJSONEncoder),
+            weight=stage.weight,
+            target_time=stage.target_time,
+            is_skippable=stage.is_skippable,
+        )
+        for stage in LessonStage.objects.filter(lesson=lesson)
+    ]
+
+
+def published_lesson(lesson_id: str) -> Document | None:
+    """The lesson's published file, its videos signed anew; None if there is none."""
+    document = PublishedDocuments().read(locations.lesson(lesson_id))
+    if document is None:
+        return None
+    signer = links.video_signer(PublishingSettings.get_solo())
+    expires = int(timezone.now().timestamp()) + signer.lifetime
+    for stage in document["stages"]:
+        source = stage["config"].get("source", "") if stage["type"] == "Video" else ""
+        if source and not source.startswith(("https://", "http://")):
+            stage["config"]["signed_url"] = signer.sign(source, expires)
+    return document
+
+
+def _safe(document: Document) -> Document:
+    """A published document with its HTML sanitised by today's rules."""
+    for stage in document.get("stages", ()):
+        if stage["type"] in SCHEMAS:
+            stage["config"] = config_texts.sanitise(stage["type"], stage["config"])
+    return document

@@ -1,0 +1,96 @@
+"""What a build would write and remove, without writing anything."""
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from publishing.building import builds, snapshot
+from publishing.building.snapshot import Snapshot
+from publishing.format.incremental import UnreadableReleaseError
+from publishing.format.locations import lesson
+from publishing.format.validation import require_valid
+from publishing.models import LessonOffer
+from publishing.storage.activation import Release
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Content paths, each list sorted; ``rewritten`` are files lost from the disk."""
+
+    added: list[str]
+    changed: list[str]
+    rewritten: list[str]
+    removed: list[str]
+    size: int
+    """Bytes that would be written."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.added or self.changed or self.rewritten or self.removed)
+
+
+def of_plan(plan_pk: int, *, full: bool = False) -> Preview:
+    """What publishing the plan now would do.
+
+    Raises:
+        AcademicPlan.DoesNotExist: the plan is gone.
+        InvalidDocumentError: the build would fail for this.
+        StructureError: it would fail because a subject has lost its state.
+    """
+    return look(plan_pk, full=full)[0]
+
+
+def look(plan_pk: int, *, full: bool = False) -> tuple[Preview, Release]:
+    """`of_plan`, and the release itself: its documents' bytes.
+
+    Raises: as `of_plan`.
+    """
+    now = timezone.now()
+    try:
+        taken = snapshot.take(plan_pk, full=full)
+        made = builds.make_release(taken, now=now)
+    except UnreadableReleaseError:
+        taken = snapshot.take(plan_pk, full=True)
+        made = builds.make_release(taken, now=now)
+    require_valid(made.to_write.values())
+    return difference(taken, made, dropped=_dropped(plan_pk, made)), made
+
+
+def difference(taken: Snapshot, made: Release, *, dropped: set[str]) -> Preview:
+    """The files of ``made`` against those published when the snapshot was taken.
+
+    ``dropped`` are the paths of lessons nobody would offer any more.
+    """
+    known = taken.previous.keys()
+    return Preview(
+        added=sorted(made.to_write.keys() - known),
+        changed=sorted(
+            path
+            for path, document in made.to_write.items()
+            if path in known and document.changed
+        ),
+        rewritten=sorted(
+            path
+            for path, document in made.to_write.items()
+            if path in known and not document.changed
+        ),
+        removed=sorted({*made.gone, *dropped}),
+        size=sum(len(document.data) for document in made.to_write.values()),
+    )
+
+
+def _dropped(plan_pk: int, made: Release) -> set[str]:
+    """Lesson files that readers lose: this plan was the last to offer them."""
+    if made.offers is None:
+        return set()
+    offers = LessonOffer.objects
+    mine = set(
+        offers.filter(publication__plan=plan_pk).values_list("lesson_id", flat=True)
+    )
+    leaving = mine - made.offers.keys()
+    elsewhere = set(
+        offers.filter(lesson_id__in=leaving)
+        .exclude(publication__plan=plan_pk)
+        .values_list("lesson_id", flat=True)
+    )
+    return {lesson(lesson_id) for lesson_id in leaving - elsewhere}

@@ -1,0 +1,62 @@
+"""Taking away the release of a plan that is deleted or no longer published."""
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from plans.models import AcademicPlan
+from publishing import staleness, sync_log
+from publishing.models import Publication, SwitchLock
+from publishing.storage import activation, cleanup, file_store
+
+log = structlog.get_logger(__name__)
+
+
+def withdraw(publication_pk: int) -> None:
+    """Take away a plan's release, if it is to have none; the sync log says so.
+
+    Idempotent; a death halfway leaves the publication, and the next sweep goes on.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    began = timezone.now()
+    with transaction.atomic():
+        lock = activation.take_switch_lock()
+        # The plan before its publication, as a build's claim takes them: the log entry
+        # needs its row, too.
+        plans = AcademicPlan.objects.select_for_update()
+        plan = plans.filter(publication=publication_pk).first()
+        publication = (
+            Publication.objects.select_for_update()
+            .filter(pk=publication_pk)
+            .exclude(plan__is_published=True)
+            .first()
+        )
+        if publication is None:
+            return
+        lessons = publication.lesson_offers.values_list("lesson_id", flat=True)
+        dropped = set(lessons)
+        flipped = activation.record_offers(publication, {})
+        staleness.lessons_flipped(flipped, besides=publication)
+        if not activation.is_torn(lock):
+            activation.begin_switch(lock)
+        file_store.withdraw_plan(publication.plan_public_id)
+        lock.newest_withdrawn_number = max(
+            lock.newest_withdrawn_number, publication.fence
+        )
+        lock.save(update_fields=["newest_withdrawn_number"])
+        files = publication.documents.count()
+        publication.delete()
+        sync_log.record_withdrawal(
+            publication.plan_public_id, plan, files=files, began=began
+        )
+    removed = cleanup.remove_unneeded_lessons(dropped)
+    file_store.empty_discarded()
+    log.info("plan_withdrawn", plan=publication.plan_public_id, lessons_removed=removed)
+
+
+def newest_withdrawn_number() -> int:
+    """What the numbers of a plan published anew, or again, start above."""
+    rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
+    return rows.values_list("newest_withdrawn_number", flat=True).first() or 0

@@ -1,0 +1,409 @@
+"""A bucket of an S3 server (Amazon S3, Cloudflare R2, MinIO …) as an upload target.
+
+One client for all threads. Checksums only where the operation requires one: R2 refuses
+the newer ones that boto3 sends by default. Every failure comes out as a
+`DistributionError` in words, without keys or signatures.
+"""
+
+import base64
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import IO, Any
+
+import boto3
+import botocore.session
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError as BotoConnectionError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ParamValidationError,
+    SSLError,
+)
+from django.conf import settings
+from django.utils.translation import gettext as _, gettext_lazy
+
+from publishing.cdn.backends.base import DistributionError, Held, SilentError
+from publishing.cdn.s3_session import LARGEST_ANSWER, GuardedSession
+from publishing.destinations import bucket_place
+from publishing.models import PublishingSettings
+
+DELETED_AT_ONCE = 1000
+"""What one DeleteObjects request may name."""
+_HURRIED_READ = 10
+"""Seconds for an answer that somebody waits for."""
+_GONE = {"404", "NoSuchKey", "NotFound"}
+_WORDS = {
+    "NoSuchBucket": gettext_lazy("there is no bucket of that name"),
+    "InvalidBucketName": gettext_lazy("that is no name a bucket can have"),
+    "PermanentRedirect": gettext_lazy(
+        "the bucket lies in another region, or the endpoint is another's"
+    ),
+    "AuthorizationHeaderMalformed": gettext_lazy("the region is not the bucket's"),
+    "InvalidAccessKeyId": gettext_lazy("the access key id is unknown there"),
+    "SignatureDoesNotMatch": gettext_lazy(
+        "the secret access key does not fit the access key id"
+    ),
+    "Unauthorized": gettext_lazy("the keys are not accepted"),
+    "AccessDenied": gettext_lazy(
+        "the keys do not permit this; they need to list, read, write and delete objects"
+    ),
+    "403": gettext_lazy(
+        "the keys do not permit this; they need to list, read, write and delete objects"
+    ),
+    "RequestTimeTooSkewed": gettext_lazy("this machine's clock is wrong"),
+    "ExpiredToken": gettext_lazy("the keys have expired"),
+    "BadDigest": gettext_lazy("the bytes were changed on their way"),
+    "SlowDown": gettext_lazy("it asks for fewer requests"),
+    "404": gettext_lazy("there is nothing there"),
+}
+
+
+class Bucket:
+    """One bucket with one set of keys; safe to use from many threads."""
+
+    def __init__(
+        self, client: Any, name: str, *, endpoint: str, packs: bool, cache: str
+    ) -> None:
+        self._client = client
+        self._name = name
+        self.packs = packs
+        self._cache = cache
+        self.id = bucket_place(endpoint, name)
+
+    def put(self, path: str, data: bytes, *, sha256: str) -> None:
+        """Store ``data``, as JSON.
+
+        Raises:
+            DistributionError: it was refused, or nobody knows whether it arrived.
+        """
+        body, headers = self._stored(data)
+        with self._words():
+            self._client.put_object(
+                Bucket=self._name,
+                Key=path,
+                Body=body,
+                ContentMD5=base64.b64encode(_md5(body).digest()).decode(),
+                ContentType="application/json; charset=utf-8",
+                CacheControl=self._cache,
+                Metadata={"sha256": sha256},
+                **headers,
+            )
+
+    def put_video(self, path: str, file: IO[bytes], *, content_type: str) -> None:
+        """Store a large file, in parts, and see whether it arrived; not one that is
+        there.
+
+        Raises:
+            DistributionError: the bucket has it not, whatever it said.
+        """
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if self._size(path) == size:  # of a call that was interrupted
+            return
+        headers = {
+            "ContentType": content_type,
+            "CacheControl": "private, max-age=3600",
+        }
+        with self._words():
+            self._client.upload_fileobj(file, self._name, path, ExtraArgs=headers)
+        if self._size(path) != size:
+            raise DistributionError(
+                _(
+                    "The bucket %(bucket)s: it said that it stored %(path)s, but has not."
+                )
+                % {"bucket": self._name, "path": path}
+            )
+
+    def _size(self, path: str) -> int | None:
+        head = self._head(path)
+        return None if head is None else int(head["ContentLength"])
+
+    def has(self, path: str, data: bytes, *, sha256: str) -> bool:
+        """Whether what is stored is ``data``: asks the server, believes no answer to
+        `put`.
+
+        The metadata only repeats what was sent with the bytes. What says which bytes
+        arrived is the ETag, the MD5 of a plain object; where it is another's (an
+        encrypted bucket, a file that another machine compressed), they are read back.
+        """
+        body, headers = self._stored(data)
+        head = self._head(path)
+        if head is None or _claim_of(head) != sha256:
+            return False
+        if head["ETag"].strip('"') == _md5(body).hexdigest():
+            return bool(head["ContentLength"] == len(body))
+        if head.get("ContentEncoding") != headers.get("ContentEncoding"):
+            return False
+        return self._may_be(head["ContentLength"], body) and self.read(path) == data
+
+    def holds(self, held: Held, data: bytes) -> bool | None:
+        """Whether an entry of `list` says that it is ``data``; None: it cannot tell."""
+        body, _headers = self._stored(data)
+        if held.etag == _md5(body).hexdigest():
+            return held.size == len(body)
+        return None if self._may_be(held.size, body) else False
+
+    def _may_be(self, size: int, body: bytes) -> bool:
+        """Whether so many bytes can be those of ``body``: two machines may compress
+        the same content differently."""
+        return self.packs or size == len(body)
+
+    def claims(self, path: str, sha256: str) -> bool:
+        """Whether the object there says it is that content."""
+        head = self._head(path)
+        return head is not None and _claim_of(head) == sha256
+
+    def _head(self, path: str) -> dict[str, Any] | None:
+        """What the server says of an object; None where there is none."""
+        with self._words():
+            try:
+                head: dict[str, Any] = self._client.head_object(
+                    Bucket=self._name, Key=path
+                )
+            except ClientError as error:
+                if _code(error) in _GONE:
+                    return None
+                raise
+        return head
+
+    def read(self, path: str) -> bytes | None:
+        """The content under ``path``, unpacked; None where there is none."""
+        with self._words():
+            try:
+                answer = self._client.get_object(Bucket=self._name, Key=path)
+            except ClientError as error:
+                if _code(error) in _GONE:
+                    return None
+                raise
+            data: bytes = answer["Body"].read()
+        return _unpacked(data) if answer.get("ContentEncoding") == "gzip" else data
+
+    def list(self, prefix: str) -> dict[str, Held]:
+        """What is stored below ``prefix``, by path; one request for 1,000."""
+        found: dict[str, Held] = {}
+        pages = self._client.get_paginator("list_objects_v2")
+        with self._words():
+            for page in pages.paginate(Bucket=self._name, Prefix=prefix):
+                for entry in page.get("Contents", ()):
+                    etag = entry.get("ETag", "").strip('"')
+                    found[entry["Key"]] = Held(size=entry["Size"], etag=etag)
+        return found
+
+    def delete(self, paths: Collection[str]) -> None:
+        """Delete these objects, 1,000 a request; fine when some are gone.
+
+        Raises:
+            DistributionError: some are still there.
+        """
+        names = list(paths)
+        for start in range(0, len(names), DELETED_AT_ONCE):
+            objects = [{"Key": path} for path in names[start : start + DELETED_AT_ONCE]]
+            with self._words():
+                answer = self._client.delete_objects(
+                    Bucket=self._name, Delete={"Objects": objects, "Quiet": True}
+                )
+            for refused in answer.get("Errors", ()):
+                if refused.get("Code") not in _GONE:
+                    raise DistributionError(
+                        _("The bucket %(bucket)s did not delete %(path)s: %(why)s.")
+                        % {
+                            "bucket": self._name,
+                            "path": refused.get("Key", ""),
+                            "why": _words_of(refused.get("Code", "")),
+                        }
+                    )
+
+    def signed_url(self, path: str, *, seconds: int) -> str:
+        """A URL that reads ``path`` for so long, whoever has it. Nothing is sent."""
+        with self._words():
+            url: str = self._client.generate_presigned_url(
+                "get_object",
+                Params={"Bucket": self._name, "Key": path},
+                ExpiresIn=seconds,
+            )
+            return url
+
+    def _stored(self, data: bytes) -> tuple[bytes, dict[str, str]]:
+        """The bytes to store, and how they are encoded; equal for equal content."""
+        if not self.packs:
+            return data, {}
+        return gzip.compress(data, 6, mtime=0), {"ContentEncoding": "gzip"}
+
+    @contextmanager
+    def _words(self) -> Iterator[None]:
+        """Turn what boto3 raises into a `DistributionError` that names the bucket."""
+        try:
+            yield
+        except (Boto3Error, ClientError, BotoCoreError, HTTPClientError) as error:
+            kind = SilentError if _is_silence(error) else DistributionError
+            # "from None": a botocore error may hold the request with its signature.
+            raise kind(
+                _("The bucket %(bucket)s: %(why)s.")
+                % {"bucket": self._name, "why": why(error)}
+            ) from None
+
+
+def _unpacked(data: bytes) -> bytes:
+    """gzip's content; b"" where it is none, or larger than anything published."""
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        content = unpacking.decompress(data, LARGEST_ANSWER)
+    except zlib.error:
+        return b""
+    return content if unpacking.eof else b""
+
+
+def _claim_of(head: dict[str, Any]) -> str:
+    """The hash an object was stored with: a header, which some servers capitalise."""
+    metadata: dict[str, str] = head.get("Metadata", {})
+    return {name.lower(): value for name, value in metadata.items()}.get("sha256", "")
+
+
+def _is_silence(error: Exception) -> bool:
+    return isinstance(error, BotoConnectionError | HTTPClientError)
+
+
+def why(error: Exception) -> str:
+    """What went wrong, in words that hold no key."""
+    if isinstance(error, ClientError):
+        return _words_of(_code(error))
+    if isinstance(error, EndpointConnectionError):
+        return _(
+            "nobody answers at the endpoint; a server without a public address and "
+            "https must be named in MEMORA_PRIVATE_HOSTS"
+        )
+    if isinstance(error, SSLError):
+        return _("the endpoint's certificate is not to be trusted")
+    if isinstance(error, ParamValidationError):
+        return _("that is no name a bucket can have")
+    if _is_silence(error):
+        return _("the connection broke, or took too long (%(kind)s)") % {
+            "kind": type(error).__name__
+        }
+    return type(error).__name__
+
+
+def _words_of(code: str) -> str:
+    if code in _WORDS:
+        return str(_WORDS[code])
+    return _("it answered “%(code)s”") % {"code": code or "?"}
+
+
+def _code(error: ClientError) -> str:
+    found: Any = error.response.get("Error", {}).get("Code", "")
+    return str(found)
+
+
+def _md5(data: bytes) -> Any:
+    return hashlib.md5(data, usedforsecurity=False)
+
+
+def client_of(current: PublishingSettings, *, in_a_hurry: bool = False) -> Any:
+    """The client for these settings; one for all threads of this process.
+
+    Args:
+        in_a_hurry: one that asks once, and waits a few seconds.
+
+    Raises:
+        SecretsError: the keys cannot be read.
+        DistributionError: the endpoint is no address.
+    """
+    read, attempts = settings.UPLOAD_READ_TIMEOUT, settings.UPLOAD_ATTEMPTS
+    if in_a_hurry:
+        read, attempts = min(read, _HURRIED_READ), 1
+    try:
+        return _client(
+            current.cdn_endpoint,
+            current.cdn_region,
+            current.cdn_path_style,
+            current.secret("cdn_access_key"),
+            current.secret("cdn_secret_key"),
+            read=read,
+            attempts=attempts,
+        )
+    except ValueError:
+        raise DistributionError(_("The endpoint or the region is not valid.")) from None
+
+
+@lru_cache(maxsize=4)
+def _client(
+    endpoint: str,
+    region: str,
+    path_style: bool,
+    key: str,
+    secret: str,
+    *,
+    read: float,
+    attempts: int,
+) -> Any:
+    session = botocore.session.Session()
+    timeout = (settings.UPLOAD_CONNECT_TIMEOUT, read)
+    most = 2 * settings.UPLOAD_CONCURRENCY
+    client: Any = boto3.session.Session(botocore_session=session).client(
+        "s3",
+        endpoint_url=endpoint or None,
+        region_name=region or None,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=Config(
+            max_pool_connections=most,
+            connect_timeout=timeout[0],
+            read_timeout=timeout[1],
+            retries={"total_max_attempts": attempts, "mode": "standard"},
+            signature_version="s3v4",
+            s3={"addressing_style": "path" if path_style else "auto"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+    sending = GuardedSession(
+        timeout=timeout,
+        max_pool_connections=most,
+        verify=session.get_config_variable("ca_bundle") or True,
+    )
+    client.meta.events.register(
+        "before-send.s3", lambda request, **_kwargs: sending.send(request)
+    )
+    # boto3 sends a newer checksum; servers that know only this one refuse to delete.
+    client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
+    return client
+
+
+def _add_md5(request: Any, **_kwargs: Any) -> None:
+    digest = base64.b64encode(_md5(request.body).digest()).decode()
+    request.headers["Content-MD5"] = digest
+
+
+def public_bucket(current: PublishingSettings, *, in_a_hurry: bool = False) -> Bucket:
+    """Where what anyone may read is uploaded to."""
+    return Bucket(
+        client_of(current, in_a_hurry=in_a_hurry),
+        current.cdn_bucket,
+        endpoint=current.cdn_endpoint,
+        packs=current.cdn_gzip,
+        cache="public, max-age=300",
+    )
+
+
+def private_bucket(
+    current: PublishingSettings, *, in_a_hurry: bool = False
+) -> Bucket | None:
+    """Where gated lessons are uploaded to; None: nowhere."""
+    if not current.cdn_private_bucket:
+        return None
+    return Bucket(
+        client_of(current, in_a_hurry=in_a_hurry),
+        current.cdn_private_bucket,
+        endpoint=current.cdn_endpoint,
+        packs=current.cdn_gzip,
+        cache="private, no-store",
+    )

@@ -1,0 +1,245 @@
+"""What the CDN should have, as the tables say, and where it differs from what it has.
+
+Every file of every release; open lessons in the public place, gated ones in the private
+one or nowhere (DESIGN 4). Nothing here talks to the CDN.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from core.db import consistent_read
+from publishing.cdn.backends.base import Target
+from publishing.cdn.backends.storage import Targets
+from publishing.format import locations
+from publishing.models import (
+    LessonOffer,
+    Publication,
+    PublishedDocument,
+    SwitchLock,
+    UploadedDocument,
+)
+
+_LESSONS, _LEAVES, _INDEXES, _MANIFEST = LAYERS = range(4)
+"""What is uploaded first, and deleted last: nothing names what is not there."""
+_OTHERWISE = "otherwise"
+
+
+def layer_of(path: str) -> int:
+    """When a file's turn is: all it links to lies in an earlier layer."""
+    if locations.lesson_id_of(path) is not None:
+        return _LESSONS
+    if path.endswith("/manifest.json"):
+        return _MANIFEST
+    if path.endswith(("_h.json", "/search_index.json")):
+        return _INDEXES
+    return _LEAVES
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A file as the CDN should have it; ``source`` is where its bytes are here."""
+
+    path: str
+    sha256: str
+    source: str
+    target: Target
+
+
+@dataclass(slots=True)
+class WantedFiles:
+    """Files the CDN should have at one moment, and what it has under their paths.
+
+    ``edition`` counts the switches until then; ``held`` is the hash by place and path,
+    "" where nobody knows, `_OTHERWISE` where it is stored compressed and should not be,
+    or the other way round.
+    """
+
+    edition: int
+    files: list[Wanted] = field(default_factory=list)
+    held: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def layers(self) -> Iterator[list[Wanted]]:
+        """The files in the order of their upload."""
+        sorted_out: list[list[Wanted]] = [[] for _layer in LAYERS]
+        for file in self.files:
+            sorted_out[layer_of(file.path)].append(file)
+        yield from sorted_out
+
+    def is_there(self, file: Wanted) -> bool:
+        return self.held.get((file.target.id, file.path)) == file.sha256
+
+    def is_doubtful(self, file: Wanted) -> bool:
+        """Whether an upload was begun whose end nobody knows."""
+        return self.held.get((file.target.id, file.path)) == ""
+
+
+def of_release(publication_pk: int, targets: Targets) -> WantedFiles:
+    """One plan's release, its lessons included; nothing once it is withdrawn."""
+    with consistent_read():
+        publication = Publication.objects.filter(pk=publication_pk).first()
+        found = WantedFiles(_edition())
+        if publication is None or publication.generation is None:
+            return found
+        offers = LessonOffer.objects.filter(publication=publication)
+        rows = PublishedDocument.objects.filter(
+            Q(publication=publication) | Q(lesson_id__in=offers.values("lesson_id"))
+        )
+        folder = f"{locations.plan_folder(publication.plan_public_id)}/"
+        under = Q(path__startswith=folder) | Q(path__startswith="lessons/")
+        _fill(found, rows, under, targets)
+    return found
+
+
+def of_everything(targets: Targets) -> WantedFiles:
+    """Every file of every release."""
+    with consistent_read():
+        found = WantedFiles(_edition())
+        offers = LessonOffer.objects.values("lesson_id")
+        rows = PublishedDocument.objects.filter(
+            Q(lesson_id="") | Q(lesson_id__in=offers)
+        )
+        _fill(found, rows, Q(), targets)
+    return found
+
+
+def _fill(
+    found: WantedFiles,
+    rows: QuerySet[PublishedDocument],
+    under: Q,
+    targets: Targets,
+) -> None:
+    open_lessons = _open_lessons()
+    for path, digest, lesson_id, plan_id, generation in rows.values_list(
+        "path",
+        "sha256",
+        "lesson_id",
+        "publication__plan_public_id",
+        "publication__generation",
+    ):
+        target: Target | None = targets.public
+        source = path
+        if lesson_id:
+            target = targets.public if lesson_id in open_lessons else targets.private
+        else:
+            name = path.removeprefix(f"{locations.plan_folder(plan_id)}/")
+            source = f"{locations.GENERATIONS}/{plan_id}/{generation}/{name}"
+        if target is not None:
+            found.files.append(Wanted(path, digest, source, target))
+    packs = {target.id: target.packs for target in targets.all()}
+    held = UploadedDocument.objects.filter(under, target__in=list(packs))
+    for place, path, digest, packed in held.values_list(
+        "target", "path", "sha256", "packed"
+    ):
+        as_it_should = not digest or packed == packs[place]
+        found.held[place, path] = digest if as_it_should else _OTHERWISE
+
+
+def _edition() -> int:
+    rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
+    return rows.values_list("switches", flat=True).first() or 0
+
+
+def _open_lessons() -> set[str]:
+    offers = LessonOffer.objects.filter(is_open=True)
+    return set(offers.values_list("lesson_id", flat=True).distinct())
+
+
+def gated_paths() -> set[str]:
+    """The files of the lessons that are offered, and openly by nobody."""
+    rows = PublishedDocument.objects.filter(lesson_id__gt="")
+    opened = LessonOffer.objects.filter(is_open=True).values("lesson_id")
+    return set(rows.exclude(lesson_id__in=opened).values_list("path", flat=True))
+
+
+def behind(targets: Targets) -> set[int]:
+    """The publications of which the CDN, or its cache, lacks something. 4 queries."""
+    found: set[int] = set()
+    plan_files = PublishedDocument.objects.filter(
+        publication__generation__isnull=False
+    ).exclude(_uploaded(targets.public))
+    found |= set(plan_files.values_list("publication_id", flat=True).distinct())
+    lessons = PublishedDocument.objects.filter(lesson_id__gt="")
+    opened = LessonOffer.objects.filter(is_open=True).values("lesson_id")
+    lacking = [lessons.filter(lesson_id__in=opened).exclude(_uploaded(targets.public))]
+    if targets.private is not None:
+        gated = lessons.exclude(lesson_id__in=opened)
+        lacking.append(gated.exclude(_uploaded(targets.private, is_cached=False)))
+    for rows in lacking:
+        offering = LessonOffer.objects.filter(lesson_id__in=rows.values("lesson_id"))
+        found |= set(offering.values_list("publication_id", flat=True).distinct())
+    return found
+
+
+def _uploaded(target: Target, *, is_cached: bool = True) -> Exists:
+    """No cache stands before the private place: nothing there waits to be purged."""
+    rows = UploadedDocument.objects.filter(
+        target=target.id,
+        path=OuterRef("path"),
+        sha256=OuterRef("sha256"),
+        packed=target.packs,
+    )
+    return Exists(rows.filter(purge=False) if is_cached else rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What should not be on the CDN any more, as of one edition; manifests first."""
+
+    edition: int
+    paths: list[tuple[Target, list[str]]]
+
+
+def leaving(targets: Targets) -> Leaving:
+    """What is to be deleted now.
+
+    A plan's files once its release is whole there, or it has none any more. A lesson
+    nobody offers when every release is whole there: an older one may name it. A lesson
+    that became gated leaves the public place at once, whatever else fails.
+    """
+    with consistent_read():
+        edition = _edition()
+        late = behind(targets)
+        late_plans = set(
+            Publication.objects.filter(pk__in=late).values_list(
+                "plan_public_id", flat=True
+            )
+        )
+        paths = []
+        for target in targets.all():
+            doomed = [
+                path
+                for path in _plan_files_left(target)
+                if path.split("/")[1] not in late_plans
+            ]
+            doomed += _lessons_left(targets, target, all_whole=not late)
+            doomed.sort(key=lambda path: (-layer_of(path), path))
+            if doomed:
+                paths.append((target, doomed))
+    return Leaving(edition, paths)
+
+
+def _plan_files_left(target: Target) -> list[str]:
+    there = UploadedDocument.objects.filter(target=target.id, path__startswith="plans/")
+    wanted = PublishedDocument.objects.filter(path=OuterRef("path"))
+    return list(there.exclude(Exists(wanted)).values_list("path", flat=True))
+
+
+def _lessons_left(targets: Targets, target: Target, *, all_whole: bool) -> list[str]:
+    there = UploadedDocument.objects.filter(
+        target=target.id, path__startswith="lessons/"
+    )
+    offers: Any = LessonOffer.objects.values("lesson_id")
+    opened: Any = LessonOffer.objects.filter(is_open=True).values("lesson_id")
+    document = PublishedDocument.objects.filter(path=OuterRef("path"))
+    is_open = Exists(document.filter(lesson_id__in=opened))
+    is_offered = Exists(document.filter(lesson_id__in=offers))
+    if target.id == targets.public.id:
+        unwanted = there.exclude(is_open)
+        if not all_whole:
+            unwanted = unwanted.filter(is_offered)
+    else:
+        unwanted = there.filter(is_open | ~is_offered) if all_whole else there.none()
+    return list(unwanted.values_list("path", flat=True))

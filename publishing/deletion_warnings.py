@@ -1,0 +1,23 @@
+"""What deleting a plan does to what is published (`content.deletion_warnings`)."""
+
+from collections.abc import Sequence
+
+from django.utils.translation import ngettext
+
+from content import deletion_warnings
+from plans.models import AcademicPlan
+from publishing.models import Publication
+
+
+@deletion_warnings.tell(AcademicPlan)
+def releases_that_go(plans: Sequence[AcademicPlan]) -> str:
+    """How many of them students can read now. One query."""
+    out = Publication.objects.filter(plan__in=plans, generation__isnull=False)
+    count = out.count()
+    if not count:
+        return ""
+    return ngettext(
+        "Its published files are removed at the next run.",
+        "The published files of %(count)d plans are removed at the next run.",
+        count,
+    ) % {"count": count}

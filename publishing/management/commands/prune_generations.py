@@ -1,0 +1,53 @@
+"""``manage.py collect_generations [--json]``"""
+
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _, ngettext
+
+from publishing import sync_log
+from publishing.management.commands._reporting import ReportingCommand
+from publishing.storage import cleanup
+
+
+class Command(ReportingCommand):
+    help = (
+        "Delete generations beyond those kept, leftovers of dead builds, and lessons "
+        "that none of them has; and from the sync log what ended 90 days ago. Exit "
+        "code 1 when the disk keeps something."
+    )
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        found = cleanup.collect(progress=self.progress)
+        runs = sync_log.prune(timezone.now())
+        collected = found.generations
+        self.answer(
+            {
+                "ok": not found.left,
+                "collected": collected,
+                "lessons": found.lessons,
+                "left": found.left,
+                "log_entries": runs,
+            }
+        )
+        for plan_id, numbers in collected.items():
+            line = _("%(plan)s: generations %(numbers)s deleted")
+            listed = ", ".join(str(number) for number in numbers)
+            self.say(line % {"plan": plan_id, "numbers": listed})
+        count = sum(len(numbers) for numbers in collected.values())
+        said = ngettext(
+            "%(count)d generation deleted.", "%(count)d generations deleted.", count
+        )
+        self.say(said % {"count": count})
+        said = ngettext(
+            "%(count)d lesson deleted.", "%(count)d lessons deleted.", found.lessons
+        )
+        self.say(said % {"count": found.lessons})
+        said = ngettext(
+            "%(count)d entry of the sync log deleted.",
+            "%(count)d entries of the sync log deleted.",
+            runs,
+        )
+        self.say(said % {"count": runs})
+        if found.left:
+            self.fail(_("The disk let not all of it go; the log says why."))

@@ -1,0 +1,26 @@
+"""``manage.py move_videos``: from this server's folder to the private bucket."""
+
+from typing import Any
+
+from django.utils.translation import ngettext
+
+from core.errors import MemoraError
+from publishing.management.commands._reporting import ReportingCommand
+from publishing.signing import videos
+
+
+class Command(ReportingCommand):
+    help = (
+        "Move the videos in MEMORA_VIDEO_ROOT into the CDN's private bucket and sign "
+        "them there. May be interrupted and run again. Exit code 1 when refused."
+    )
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        try:
+            moved = videos.move_to_bucket(progress=self.progress)
+        except MemoraError as refusal:
+            self.answer({"ok": False, "error": refusal.message})
+            self.fail(refusal.message)
+        self.answer({"ok": True, "moved": moved})
+        said = ngettext("%(count)d video moved.", "%(count)d videos moved.", moved)
+        self.say(said % {"count": moved})

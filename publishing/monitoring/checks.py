@@ -1,0 +1,305 @@
+"""What a health check looks at: files, releases, and what nobody reads.
+
+The tables are compared with the disk without stopping anybody. What looks wrong is
+looked at again under the lock that every switch takes, so that a release switched in
+meanwhile is no fault.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from publishing import staleness
+from publishing.format import encoding, locations
+from publishing.models import FaultKind, LessonOffer, Publication, PublishedDocument
+from publishing.storage import activation, cleanup, file_store
+from publishing.storage.link_check import Fault, follow
+
+log = structlog.get_logger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Told how many files are done, of how many."""
+
+UNDER_LOCK = 200
+"""How many files are looked at again while nobody can switch."""
+_AT_ONCE = 500
+
+
+@dataclass(slots=True)
+class Found:
+    """One fault: of what, why, and the plans whose build would mend it."""
+
+    kind: FaultKind
+    what: str
+    why: str
+    plans: frozenset[int] = frozenset()
+    repaired: bool = False
+
+
+@dataclass(slots=True)
+class Check:
+    """One check under way."""
+
+    full: bool
+    plans: frozenset[str]
+    now: datetime
+    progress: Progress
+    found: list[Found] = field(default_factory=list)
+    files_checked: int = 0
+
+    def add(
+        self, kind: FaultKind, what: str, why: str, plans: Iterable[int] = ()
+    ) -> None:
+        self.found.append(Found(kind, what, why, frozenset(plans)))
+
+    @property
+    def is_about_everything(self) -> bool:
+        return not self.plans
+
+
+# --- The disk against the tables, in one number ---------------------------------------
+
+
+def check_switch(current: Check) -> None:
+    """Whether a change of what readers see was begun and never written down."""
+    with transaction.atomic():
+        if activation.is_torn(activation.take_switch_lock()):
+            why = _("a build died between changing the disk and writing it down")
+            current.add(FaultKind.TORN, "", why)
+
+
+# --- Files against their records ------------------------------------------------------
+
+
+def check_files(current: Check) -> None:
+    rows = _documents(current)
+    total = len(rows)
+    suspects = []
+    for number, (path, digest) in enumerate(rows, start=1):
+        if _file_fault(path, digest) is not None:
+            suspects.append(path)
+        if number % 100 == 0 or number == total:
+            current.progress(number, total)
+    current.files_checked = total
+    for chunk in chunks(suspects, UNDER_LOCK):
+        with transaction.atomic():
+            activation.take_switch_lock()
+            faults = faulty(chunk)
+            builders = _builders_of([row for row, _kind, _why in faults])
+        for row, kind, why in faults:
+            current.add(kind, row.path, why, builders[row.path])
+
+
+def faulty(paths: Sequence[str]) -> list[tuple[PublishedDocument, FaultKind, str]]:
+    """Those of the recorded files that are not as recorded. One query."""
+    found = []
+    for row in PublishedDocument.objects.filter(path__in=paths).order_by("path"):
+        fault = _file_fault(row.path, row.sha256)
+        if fault is not None:
+            found.append((row, *fault))
+    return found
+
+
+def _documents(current: Check) -> Sequence[tuple[str, str]]:
+    """The path and hash of every file to look at.
+
+    Not of plans about to be withdrawn, for theirs may go at any moment, and not of
+    lessons that nobody can read: going back looks at those.
+    """
+    rows = PublishedDocument.objects.exclude(publication__in=staleness.to_withdraw())
+    rows = rows.exclude(pk__in=cleanup.unoffered_lessons())
+    if current.plans:
+        offered = LessonOffer.objects.filter(
+            publication__plan_public_id__in=current.plans
+        )
+        rows = rows.filter(
+            Q(publication__plan_public_id__in=current.plans)
+            | Q(lesson_id__in=offered.values("lesson_id"))
+        )
+    if not current.full:
+        # A random set of keys, then their rows: the database need not sort them all.
+        keys = list(rows.values_list("pk", flat=True))
+        chosen = random.sample(keys, min(settings.HEALTH_SAMPLE, len(keys)))
+        rows = PublishedDocument.objects.filter(pk__in=chosen)
+    return list(rows.order_by("path").values_list("path", "sha256"))
+
+
+def _file_fault(path: str, digest: str) -> tuple[FaultKind, str] | None:
+    try:
+        data = file_store.read(path)
+        is_packed_rightly = data is None or file_store.is_packed_rightly(path, data)
+    except OSError as error:
+        return FaultKind.CORRUPT, _unreadable(error)
+    if data is None:
+        return FaultKind.MISSING, _("there is no such file")
+    if encoding.sha256(data) != digest:
+        return FaultKind.CORRUPT, _("its bytes are not those that were published")
+    if not is_packed_rightly:
+        return FaultKind.CORRUPT, _("its compressed copy holds something else")
+    return None
+
+
+def _unreadable(error: OSError) -> str:
+    return _("it cannot be read: %(why)s") % {"why": error.strerror or error}
+
+
+def _builders_of(rows: Sequence[PublishedDocument]) -> dict[str, set[int]]:
+    """The publications whose build writes each of these files, by path. One query."""
+    lessons = {row.lesson_id: row.path for row in rows if row.lesson_id}
+    builders = {row.path: {row.publication_id} - {None} for row in rows}
+    offers = LessonOffer.objects.filter(lesson_id__in=lessons)
+    for lesson_id, publication_pk in offers.values_list("lesson_id", "publication_id"):
+        builders[lessons[lesson_id]].add(publication_pk)
+    return {path: {pk for pk in found if pk} for path, found in builders.items()}
+
+
+# --- Releases as a whole --------------------------------------------------------------
+
+
+def check_releases(current: Check) -> None:
+    publications = _publications(current)
+    versions = lesson_versions()
+    suspects = [
+        publication
+        for publication in publications
+        if next(release_faults(publication, versions), None) is not None
+    ]
+    for publication in suspects:
+        with transaction.atomic():
+            activation.take_switch_lock()
+            again = Publication.objects.filter(pk=publication.pk).first()
+            if again is None:
+                continue
+            for kind, what, why in release_faults(again):
+                current.add(kind, what, why, [again.pk])
+
+
+def _publications(current: Check) -> list[Publication]:
+    rows = Publication.objects.exclude(pk__in=staleness.to_withdraw()).order_by("pk")
+    if current.plans:
+        rows = rows.filter(plan_public_id__in=current.plans)
+    found = list(rows)
+    if current.full:
+        return found
+    return random.sample(found, min(settings.HEALTH_SAMPLE_PLANS, len(found)))
+
+
+def lesson_versions() -> dict[str, int]:
+    """The version of every lesson's file, by path."""
+    rows = PublishedDocument.objects.filter(lesson_id__gt="")
+    return dict(rows.values_list("path", "version"))
+
+
+def release_faults(
+    publication: Publication, versions: dict[str, int] | None = None
+) -> Iterator[tuple[FaultKind, str, str]]:
+    """What is wrong with a release as a whole.
+
+    Args:
+        versions: as `lesson_versions`; None asks for the release's own lessons.
+    """
+    plan_id = publication.plan_public_id
+    try:
+        number = file_store.current_generation(plan_id)
+    except OSError as error:
+        yield FaultKind.WRONG_GENERATION, plan_id, _unreadable(error)
+        return
+    if number != publication.generation:
+        yield (
+            FaultKind.WRONG_GENERATION,
+            plan_id,
+            _("readers see generation %(there)s, the tables say %(recorded)s")
+            % {"there": number, "recorded": publication.generation},
+        )
+    if number is None:
+        return
+    closure = follow(plan_id, number)
+    if versions is None:
+        versions = _versions_of([lesson.path for lesson in closure.lessons.values()])
+    faults: list[Fault] = [*closure.faults, *closure.lesson_faults(versions)]
+    for path, why in faults:
+        yield FaultKind.BROKEN_LINK, path, why
+
+
+def _versions_of(paths: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for chunk in chunks(paths, _AT_ONCE):
+        rows = PublishedDocument.objects.filter(path__in=chunk)
+        found |= dict(rows.values_list("path", "version"))
+    return found
+
+
+# --- Orphans --------------------------------------------------------------------------
+
+
+def check_orphans(current: Check) -> None:
+    """Files nobody has a record of, and records of lessons nobody offers."""
+    with transaction.atomic():
+        lock = activation.take_switch_lock()
+        if activation.is_torn(lock):
+            # What a dead builder put in place has no record yet, and may have readers.
+            return
+        for path, why in orphans().items():
+            current.add(FaultKind.ORPHANED, path, why)
+
+
+def orphans() -> dict[str, str]:
+    """Content paths of files and folders without a reader, each with the reason."""
+    return {
+        **dict.fromkeys(_orphaned_lessons(), _("no release offers this lesson")),
+        **dict.fromkeys(_orphaned_plan_files(), _("no release has this file")),
+        **dict.fromkeys(
+            (file_store.place_of(plan_id) for plan_id in _orphaned_plans()),
+            _("there is no such plan any more"),
+        ),
+    }
+
+
+def _orphaned_lessons() -> list[str]:
+    """Lesson files without record, or that nobody needs."""
+    there = file_store.lesson_files() | file_store.lesson_backups()
+    recorded = set(
+        PublishedDocument.objects.filter(lesson_id__gt="").values_list(
+            "path", flat=True
+        )
+    )
+    unneeded = set(map(locations.lesson, cleanup.unneeded_lessons()))
+    return sorted((there - recorded) | (recorded & unneeded))
+
+
+def _orphaned_plan_files() -> list[str]:
+    found: list[str] = []
+    for publication in Publication.objects.filter(
+        switching__isnull=True, generation__isnull=False
+    ).order_by("pk"):
+        plan_id = publication.plan_public_id
+        try:
+            if file_store.current_generation(plan_id) != publication.generation:
+                continue  # a fault of its own; the tables are about another generation
+            names = file_store.files_of(plan_id, publication.generation)
+        except OSError:
+            log.exception("release_not_listed", plan=plan_id)
+            continue  # one of the link is a fault of its own, too
+        folder = locations.plan_folder(plan_id)
+        there = {f"{folder}/{name}" for name in names}
+        found += sorted(
+            there - set(publication.documents.values_list("path", flat=True))
+        )
+    return found
+
+
+def _orphaned_plans() -> list[str]:
+    there = file_store.plans_on_disk()
+    return sorted(there - cleanup.plans_to_keep(there))
+
+
+def chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

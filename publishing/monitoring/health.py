@@ -1,0 +1,394 @@
+"""Is what students read what was published: the check, its report, and mending it.
+
+Mending is always the same: what is wrong is not believed any more, and the plan is
+built anew (`release.distrust`).
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _, gettext_lazy
+
+from core.errors import MemoraError
+from publishing import alerts
+from publishing.building import builds
+from publishing.cdn import verification
+from publishing.models import (
+    AlertKind,
+    FaultKind,
+    HealthReport,
+    Publication,
+    PublishingSettings,
+)
+from publishing.monitoring import checks as monitoring_checks, silence, status
+from publishing.storage import activation, cleanup, file_store, recovery
+
+log = structlog.get_logger(__name__)
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_LISTED = 100
+_KEPT = timedelta(days=30)
+_HOUR = timedelta(minutes=50)
+"""How long after a check began the next hour's may begin."""
+_FILE_KINDS = frozenset(
+    {
+        FaultKind.MISSING,
+        FaultKind.CORRUPT,
+        FaultKind.BROKEN_LINK,
+        FaultKind.WRONG_GENERATION,
+        FaultKind.TORN,
+        FaultKind.ORPHANED,
+    }
+)
+_DAMAGE = frozenset({FaultKind.MISSING, FaultKind.CORRUPT})
+_WITH_OWN_ALERT = frozenset(
+    {FaultKind.DISK_LOW, FaultKind.CDN_DIFFERS, FaultKind.SILENT}
+)
+_FILES, _SERVICE, _CDN = "files", "service", "cdn"
+_MESSAGES = {
+    _FILES: gettext_lazy(
+        "The health check found: %(faults)s\nIts report lists them all. “manage.py "
+        "content_health --full --repair” builds anew what is missing or corrupt."
+    ),
+    _SERVICE: gettext_lazy(
+        "The health check found: %(faults)s\nIts report lists them all, and “manage.py "
+        "queue_status” says how publishing stands."
+    ),
+    _CDN: gettext_lazy(
+        "The health check found: %(faults)s\nIts report lists them all. “manage.py "
+        "verify_cdn --repair” uploads what is missing and deletes what is not ours."
+    ),
+}
+"""What an alert about files, the service, or files on the CDN says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was measured; seconds, percents and shares of one."""
+
+    queue_depth: int
+    oldest_seconds: float | None
+    failed_runs: int
+    runs: int
+    failure_rate: float
+    free_percent: float
+    worker_silent_seconds: float | None
+    beat_silent_seconds: float | None
+    dead_letters: int
+
+
+def check(
+    *,
+    full: bool,
+    plans: Collection[str] | None = None,
+    repair: bool = False,
+    progress: monitoring_checks.Progress | None = None,
+) -> HealthReport:
+    """Look, mend when asked, and store a report.
+
+    Args:
+        full: every file and every release; otherwise a sample of both.
+        plans: ids of the plans to look at; None looks at all, and at the service too.
+        repair: build anew what is wrong and delete orphans that are old enough.
+        progress: told how far it is.
+    """
+    current = monitoring_checks.Check(
+        full=full,
+        plans=frozenset(plans or ()),
+        now=timezone.now(),
+        progress=progress or (lambda _done, _of: None),
+    )
+    monitoring_checks.check_switch(current)
+    monitoring_checks.check_files(current)
+    monitoring_checks.check_releases(current)
+    if full and current.is_about_everything:
+        monitoring_checks.check_orphans(current)
+    queued = status.queue_status(current.now)
+    facts = _measure(current.now, queued)
+    if current.is_about_everything:
+        _check_service(current, queued, facts)
+        _check_cdn(current, repair=repair)
+    if repair:
+        _repair(current)
+    report = _store(current, facts)
+    _alert(current, report)
+    log.info(
+        "health_checked",
+        full=full,
+        files=report.files_checked,
+        faults=report.faults,
+        repaired=report.repaired,
+    )
+    return report
+
+
+def due(now: datetime) -> bool | None:
+    """Whether a check is due in this hour: True a full one, False a sample, None none.
+
+    One in an hour is enough: where tasks have piled up, or somebody has just looked,
+    there is none.
+
+    Full in the night's hour, and whenever the last is older than a day and a bit (the
+    machine was off that night); a sample in each business hour. Hours and weekdays are
+    the settings', in their time zone.
+    """
+    local = now.astimezone(ZoneInfo(settings.HEALTH_TIME_ZONE))
+    checks = HealthReport.objects.filter(plans=[])
+    recent = checks.filter(started_at__gt=now - _HOUR)
+    last = checks.filter(is_full=True).values_list("started_at", flat=True).first()
+    if last is None or last < now - timedelta(hours=26):
+        return True
+    if local.hour == settings.HEALTH_NIGHT_HOUR:
+        return None if recent.filter(is_full=True).exists() else True
+    in_hours = settings.HEALTH_FIRST_HOUR <= local.hour <= settings.HEALTH_LAST_HOUR
+    on_day = WEEKDAYS[local.weekday()] in settings.HEALTH_WEEKDAYS
+    return False if in_hours and on_day and not recent.exists() else None
+
+
+# --- The service ----------------------------------------------------------------------
+
+
+def _measure(now: datetime, queued: status.QueueStatus) -> Facts:
+    failed, runs = status.failure_rate(now)
+    return Facts(
+        queue_depth=len(queued.pending),
+        oldest_seconds=queued.oldest_seconds,
+        failed_runs=failed,
+        runs=runs,
+        failure_rate=round(failed / runs, 3) if runs else 0.0,
+        free_percent=round(file_store.free_percent(), 1),
+        worker_silent_seconds=_seconds_since(queued.worker_seen, now),
+        beat_silent_seconds=_seconds_since(queued.beat_seen, now),
+        dead_letters=len(queued.dead_letters),
+    )
+
+
+def _seconds_since(seen: datetime | None, now: datetime) -> float | None:
+    return None if seen is None else (now - seen).total_seconds()
+
+
+def _check_service(
+    current: monitoring_checks.Check, queued: status.QueueStatus, facts: Facts
+) -> None:
+    for plans, why in (
+        (queued.pending, _("it has waited %(minutes)d minutes to be published")),
+        (
+            queued.withdrawing,
+            _("it should have been withdrawn %(minutes)d minutes ago"),
+        ),
+    ):
+        for plan in queued.overdue(plans):
+            assert plan.since is not None
+            minutes = int((current.now - plan.since).total_seconds() // 60)
+            current.add(FaultKind.STALE, plan.plan, why % {"minutes": minutes})
+    if (
+        facts.failed_runs >= settings.HEALTH_LEAST_FAILURES
+        and facts.failure_rate > settings.HEALTH_FAILURE_RATE
+    ):
+        why = _("%(failed)d of the last 24 hours' %(runs)d builds failed")
+        current.add(
+            FaultKind.FAILING,
+            "",
+            why % {"failed": facts.failed_runs, "runs": facts.runs},
+        )
+    least = PublishingSettings.get_solo().min_free_disk_percent
+    if facts.free_percent < least:
+        why = _("%(free).1f %% is free; publishing pauses below %(least)d %%")
+        current.add(
+            FaultKind.DISK_LOW,
+            str(file_store.root()),
+            why % {"free": facts.free_percent, "least": least},
+        )
+    if not queued.worker_is_alive:
+        why = (
+            _("no worker has ever reported; does one run?")
+            if facts.worker_silent_seconds is None
+            else _("the worker's last sign of life is %(seconds)d seconds old")
+            % {"seconds": facts.worker_silent_seconds}
+        )
+        current.add(FaultKind.SILENT, "", why)
+    elif not queued.beat_is_alive:
+        why = (
+            _("beat has never sent anything; does it run?")
+            if facts.beat_silent_seconds is None
+            else _("beat's last sign of life is %(seconds)d seconds old")
+            % {"seconds": facts.beat_silent_seconds}
+        )
+        current.add(FaultKind.SILENT, "", why)
+
+
+def _check_cdn(current: monitoring_checks.Check, *, repair: bool) -> None:
+    """Whether the CDN answers; in a full check, whether it has what is published."""
+    if not PublishingSettings.get_solo().cdn_enabled:
+        return
+    try:
+        if not current.full:
+            verification.reach()
+            return
+        before = verification.verify()
+        after = verification.verify(repair=True) if repair and not before.ok else before
+    except MemoraError as error:
+        current.add(FaultKind.CDN_SILENT, "", error.message)
+        return
+    left = set(after.findings)
+    for found in before.findings:
+        current.add(FaultKind.CDN_DIFFERS, found.path, f"{found.place}: {found.why}")
+        current.found[-1].repaired = found not in left
+
+
+# --- Mending --------------------------------------------------------------------------
+
+
+def _repair(current: monitoring_checks.Check) -> None:
+    """Build anew what is wrong, delete orphans, and see what that mended."""
+    recovery.mend_if_torn()
+    wanted = {pk for found in current.found for pk in found.plans}
+    # Building would undo a rollback: its plan waits for somebody to publish it.
+    publications = list(
+        Publication.objects.filter(pk__in=wanted, rolled_back_at__isnull=True)
+    )
+    if publications:
+        activation.distrust([publication.pk for publication in publications])
+    for publication in publications:
+        if publication.plan_id is not None:
+            # Found again below, and by the next check.
+            with suppress(builds.BuildingElsewhereError):
+                builds.publish_plan(
+                    publication.plan_id, trigger="repair", patience=builds.PATIENCE
+                )
+    removed = _remove_orphans(current)
+    left = _release_faults_left(wanted)
+    damaged = _still_damaged(current)
+    for found in current.found:
+        if found.kind in _DAMAGE:
+            found.repaired = found.what not in damaged
+        elif found.kind is FaultKind.ORPHANED:
+            found.repaired = found.what in removed
+        elif found.kind in _FILE_KINDS:
+            found.repaired = (found.kind, found.what) not in left
+
+
+def _release_faults_left(publications: Collection[int]) -> set[tuple[FaultKind, str]]:
+    versions = monitoring_checks.lesson_versions()
+    return {
+        (kind, what)
+        for publication in Publication.objects.filter(pk__in=publications)
+        for kind, what, _why in monitoring_checks.release_faults(publication, versions)
+    }
+
+
+def _still_damaged(current: monitoring_checks.Check) -> set[str]:
+    """Those of the missing and corrupt files that are so still."""
+    paths = sorted({found.what for found in current.found if found.kind in _DAMAGE})
+    return {
+        row.path
+        for chunk in monitoring_checks.chunks(paths, monitoring_checks.UNDER_LOCK)
+        for row, _kind, _why in monitoring_checks.faulty(chunk)
+    }
+
+
+def _remove_orphans(current: monitoring_checks.Check) -> set[str]:
+    """Delete those found that still are orphans and belong to no living build.
+
+    Returns:
+        What was deleted, named as it was found.
+    """
+    found = {item.what for item in current.found if item.kind is FaultKind.ORPHANED}
+    if not found:
+        return set()
+    cleanup.remove_unneeded_lessons()
+    limit = current.now.timestamp() - settings.HEALTH_ORPHAN_GRACE
+    removed: set[str] = set()
+    with transaction.atomic():
+        if activation.is_torn(activation.take_switch_lock()):
+            return removed
+        still = set(monitoring_checks.orphans())
+        for path in found & still:
+            if file_store.is_older(path, than=limit):
+                file_store.remove_orphan(path)
+                removed.add(path)
+    file_store.empty_discarded()
+    return removed | (found - still)
+
+
+# --- The report -----------------------------------------------------------------------
+
+
+def _store(current: monitoring_checks.Check, facts: Facts) -> HealthReport:
+    """Write the report down, and forget those that are too old."""
+    by_kind: dict[str, list[monitoring_checks.Found]] = defaultdict(list)
+    for found in current.found:
+        by_kind[found.kind.value].append(found)
+    repaired = sum(found.repaired for found in current.found)
+    report = HealthReport.objects.create(
+        is_full=current.full,
+        plans=sorted(current.plans),
+        started_at=current.now,
+        finished_at=timezone.now(),
+        files_checked=current.files_checked,
+        faults=len(current.found) - repaired,
+        repaired=repaired,
+        counts={kind: len(items) for kind, items in by_kind.items()},
+        findings={
+            kind: [
+                {"what": found.what, "why": found.why, "repaired": found.repaired}
+                for found in items[:_LISTED]
+            ]
+            for kind, items in by_kind.items()
+        },
+        facts=asdict(facts),
+    )
+    HealthReport.objects.filter(started_at__lt=current.now - _KEPT).delete()
+    return report
+
+
+def _alert(current: monitoring_checks.Check, report: HealthReport) -> None:
+    """Raise or resolve, as far as this check can tell.
+
+    Orphans harm nobody, and `_WITH_OWN_ALERT` and dead letters have alerts of their own.
+    """
+    left = [found for found in current.found if not found.repaired]
+    files = [
+        found
+        for found in left
+        if found.kind in _FILE_KINDS and found.kind is not FaultKind.ORPHANED
+    ]
+    service = [
+        found
+        for found in left
+        if found.kind not in _FILE_KINDS and found.kind not in _WITH_OWN_ALERT
+    ]
+    on_cdn = [found for found in left if found.kind is FaultKind.CDN_DIFFERS]
+    everything = current.is_about_everything
+    if everything:
+        silence.look(current.now)
+    _raise_or_resolve(_FILES, files, may_resolve=everything and current.full)
+    _raise_or_resolve(_SERVICE, service, may_resolve=everything)
+    _raise_or_resolve(_CDN, on_cdn, may_resolve=everything and current.full)
+
+
+def _raise_or_resolve(
+    key: str, left: list[monitoring_checks.Found], *, may_resolve: bool
+) -> None:
+    if left:
+        alerts.raise_alert(
+            kind=AlertKind.HEALTH_FAULT,
+            key=key,
+            message=_MESSAGES[key],
+            values={"faults": "; ".join(_in_words(found) for found in left[:5])},
+        )
+    elif may_resolve:
+        alerts.resolve(kind=AlertKind.HEALTH_FAULT, key=key)
+
+
+def _in_words(found: monitoring_checks.Found) -> str:
+    what = f"{found.kind.label} {found.what}".strip()
+    return f"{what} ({found.why})"

@@ -1,0 +1,308 @@
+"""How publishing stands: what waits, what runs, what failed. For API, command, admin."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Max, Q
+from django.utils import timezone
+
+from plans.models import AcademicPlan
+from publishing import queue, staleness, sync_log, upload_log
+from publishing.models import Publication, SyncLog, SyncStatus, SyncStep, WaitingPlan
+
+_RECENT = timedelta(hours=24)
+_MOST_FAILURES = 20
+BUILT = Q(built_at__isnull=False) & ~Q(trigger=SyncLog.ROLLBACK)
+"""Builds whose release readers here have, whatever became of the upload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A plan whose release differs from what it would be now, or should be gone."""
+
+    plan: str
+    title: str
+    since: datetime | None
+    """None until the watch has seen it, which takes up to half a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A sync log entry that is not over, or ended badly.
+
+    ``at`` is when it began, is tried again or failed; ``step`` a `SyncStep`.
+    """
+
+    entry: int
+    plan: str
+    step: str
+    trigger: str
+    attempts: int
+    at: datetime | None
+    error: str
+    document: str
+    json_path: str
+    is_alive: bool | None = None
+    """For a running build: whether its builder still holds the lock; None unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanState:
+    """A published plan's last release."""
+
+    plan: str
+    generation: int | None
+    published_at: datetime | None
+    last_success: datetime | None
+    rolled_back_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """Everything `get_queue_status` of spec 4 tells, and more."""
+
+    now: datetime
+    pending: list[Waiting]
+    withdrawing: list[Waiting]
+    """Plans no longer offered whose files are still here."""
+    building: list[Run]
+    uploading: list[Run]
+    waiting_uploads: list[Run]
+    """They wait for their first attempt."""
+    retries: list[Run]
+    """Builds and uploads that failed and are tried again by themselves."""
+    dead_letters: list[Run]
+    failed_uploads: list[Run]
+    recent_failures: list[Run]
+    plans: list[PlanState]
+    last_processed: datetime | None
+    worker_seen: datetime | None
+    """When a worker last gave a sign of life."""
+    beat_seen: datetime | None
+    """When a worker last did what beat had told it to."""
+
+    @property
+    def worker_is_alive(self) -> bool:
+        return self._is_recent(self.worker_seen)
+
+    @property
+    def beat_is_alive(self) -> bool:
+        """False, too, where it cannot be known: no worker does what it says."""
+        return self._is_recent(self.beat_seen)
+
+    def _is_recent(self, seen: datetime | None) -> bool:
+        silent = timedelta(seconds=settings.HEALTH_SILENT_SECONDS)
+        return seen is not None and self.now - seen < silent
+
+    @property
+    def oldest_seconds(self) -> float | None:
+        """How long the plan has waited that waits longest; None when none does."""
+        since = [plan.since for plan in self.pending if plan.since is not None]
+        return (self.now - min(since)).total_seconds() if since else None
+
+    def overdue(self, plans: Iterable[Waiting]) -> list[Waiting]:
+        """Those of these plans that have waited longer than they should."""
+        limit = timedelta(minutes=settings.HEALTH_STALE_MINUTES)
+        return [p for p in plans if p.since is not None and self.now - p.since > limit]
+
+    @property
+    def needs_somebody(self) -> bool:
+        """Something will not go on by itself."""
+        return bool(self.dead_letters or self.failed_uploads)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the lists, their sizes and the oldest age in seconds."""
+        return {
+            "pending_plans": len(self.pending),
+            "oldest_seconds": self.oldest_seconds,
+            "dead_letter_count": len(self.dead_letters),
+            "failed_upload_count": len(self.failed_uploads),
+            **asdict(self),
+        }
+
+
+def queue_status(now: datetime | None = None) -> QueueStatus:
+    """The state of the queue; 11 queries, however many plans there are."""
+    now = now or timezone.now()
+    unfinished = SyncLog.objects.filter(
+        status__in=[SyncStatus.PROCESSING, SyncStatus.QUEUED, SyncStatus.DEAD_LETTER]
+    )
+    entries = list(unfinished.order_by("next_attempt_at", "pk"))
+    running = [entry for entry in entries if entry.status == SyncStatus.PROCESSING]
+    queued = [entry for entry in entries if entry.status == SyncStatus.QUEUED]
+    dead = [entry for entry in entries if entry.status == SyncStatus.DEAD_LETTER]
+    failed = SyncLog.objects.filter(FAILED, finished_at__gt=now - _RECENT).order_by(
+        "-finished_at"
+    )[:_MOST_FAILURES]
+    signs = queue.last_signs()
+    publications = list(
+        Publication.objects.select_related("plan").order_by("plan_public_id")
+    )
+    return QueueStatus(
+        now=now,
+        pending=_pending(),
+        withdrawing=[found for found in map(_leaving, publications) if found],
+        building=_runs([e for e in running if not _is_upload(e)], "started_at"),
+        uploading=_runs([e for e in running if _is_upload(e)], "started_at"),
+        waiting_uploads=_runs(
+            [e for e in queued if _is_upload(e) and not e.error], "built_at"
+        ),
+        retries=_runs([e for e in queued if e.error], "next_attempt_at"),
+        dead_letters=_runs(dead, "finished_at"),
+        failed_uploads=_runs(upload_log.failures(), "finished_at"),
+        recent_failures=_runs(failed, "finished_at"),
+        plans=_plans(publications),
+        last_processed=SyncLog.objects.aggregate(last=Max("finished_at"))["last"],
+        worker_seen=_moment(signs.worker, now),
+        beat_seen=_moment(signs.beat, now),
+    )
+
+
+def _moment(unix_time: float | None, now: datetime) -> datetime | None:
+    return None if unix_time is None else datetime.fromtimestamp(unix_time, now.tzinfo)
+
+
+FAILED = Q(status__in=[SyncStatus.FAILED, SyncStatus.DEAD_LETTER]) | (
+    Q(status=SyncStatus.QUEUED) & ~Q(error="") & Q(disk_needed__isnull=True)
+)
+"""Entries whose last attempt failed; waiting for disk space is no failure."""
+
+
+def is_out(run: SyncLog) -> bool:
+    """Whether readers here have a run's release, and no upload of it has failed."""
+    return run.built_at is not None and not run.error
+
+
+def failure_rate(now: datetime) -> tuple[int, int]:
+    """How many of the last 24 hours' runs failed, and how many there were."""
+    runs = SyncLog.objects.filter(finished_at__gt=now - _RECENT).exclude(
+        status=SyncStatus.SUPERSEDED
+    )
+    return runs.filter(FAILED).count(), runs.count()
+
+
+def ready(now: datetime) -> list[int]:
+    """The plans that could be built now: those that differ and do not rest."""
+    resting = sync_log.resting(now)
+    return [pk for pk, found in staleness.pending().items() if resting.get(pk) != found]
+
+
+def note_waiting(now: datetime) -> None:
+    """Write down since when each plan waits to be built, or withdrawn.
+
+    The watch calls it every half minute.
+
+    A plan that was built since and differs again waits from that build on.
+    """
+    pending = staleness.pending().keys()
+    noted = {row.plan_id: row for row in WaitingPlan.objects.all()}
+    WaitingPlan.objects.filter(plan__in=noted.keys() - pending).delete()
+    built = dict(
+        SyncLog.objects.filter(BUILT, plan__in=noted.keys() & pending)
+        .order_by()
+        .values_list("plan_id")
+        .annotate(Max("built_at"))
+    )
+    for plan_pk in noted.keys() & pending:
+        last = built.get(plan_pk)
+        if last is not None and last > noted[plan_pk].since:
+            WaitingPlan.objects.filter(plan=plan_pk).update(since=last)
+    WaitingPlan.objects.bulk_create(
+        [WaitingPlan(plan_id=pk, since=now) for pk in pending if pk not in noted],
+        ignore_conflicts=True,
+    )
+    leaving = staleness.to_withdraw()
+    noted_leaving = Publication.objects.filter(leaving_since__isnull=False)
+    noted_leaving.exclude(pk__in=leaving).update(leaving_since=None)
+    Publication.objects.filter(pk__in=leaving, leaving_since__isnull=True).update(
+        leaving_since=now
+    )
+
+
+def _leaving(publication: Publication) -> Waiting | None:
+    """A release that should be gone, as `changes.to_withdraw` finds it."""
+    plan = publication.plan
+    if plan is not None and plan.is_published:
+        return None
+    return Waiting(
+        plan=publication.plan_public_id,
+        title=plan.title if plan is not None else publication.plan_public_id,
+        since=publication.leaving_since,
+    )
+
+
+def _pending() -> list[Waiting]:
+    plans = AcademicPlan.objects.filter(pk__in=staleness.pending()).select_related(
+        "waiting"
+    )
+    return sorted(
+        (
+            Waiting(
+                plan=plan.public_id,
+                title=plan.title,
+                since=plan.waiting.since if hasattr(plan, "waiting") else None,
+            )
+            for plan in plans
+        ),
+        key=lambda waiting: (waiting.since is None, waiting.since or 0, waiting.plan),
+    )
+
+
+def _runs(entries: Iterable[SyncLog], moment: str) -> list[Run]:
+    entries = list(entries)
+    running = [
+        entry.plan_id
+        for entry in entries
+        if _is_building(entry) and entry.plan_id is not None
+    ]
+    alive = queue.being_built(running) if running else set()
+    return [
+        Run(
+            entry=entry.pk,
+            plan=entry.plan_public_id,
+            step=entry.step,
+            trigger=entry.trigger,
+            attempts=entry.attempts,
+            at=getattr(entry, moment),
+            error=entry.error,
+            document=entry.error_document,
+            json_path=entry.error_json_path,
+            is_alive=(
+                None
+                if alive is None or not _is_building(entry)
+                else entry.plan_id in alive
+            ),
+        )
+        for entry in entries
+    ]
+
+
+def _is_upload(entry: SyncLog) -> bool:
+    return entry.step == SyncStep.UPLOAD
+
+
+def _is_building(entry: SyncLog) -> bool:
+    """Whether a builder is at it, or died there; uploads have a lock of their own."""
+    return entry.status == SyncStatus.PROCESSING and not _is_upload(entry)
+
+
+def _plans(publications: Iterable[Publication]) -> list[PlanState]:
+    success = dict(
+        SyncLog.objects.filter(BUILT)
+        .order_by()
+        .values_list("plan_public_id")
+        .annotate(Max("built_at"))
+    )
+    return [
+        PlanState(
+            plan=publication.plan_public_id,
+            generation=publication.generation,
+            published_at=publication.published_at,
+            last_success=success.get(publication.plan_public_id),
+            rolled_back_at=publication.rolled_back_at,
+        )
+        for publication in publications
+    ]

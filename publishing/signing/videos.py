@@ -1,0 +1,185 @@
+"""Editors' videos: kept where nobody reads without a signature (DESIGN 4).
+
+They go to ``STORAGES["videos"]``, or to the private bucket where the CDN has one:
+never to the public content root, never to ``/media/``.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path, PurePath
+from typing import IO, Any, cast
+
+import structlog
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import FileSystemStorage, storages
+from django.template.defaultfilters import filesizeformat
+from django.utils.crypto import get_random_string
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+
+from core.errors import MemoraError
+from publishing.format import signatures
+from publishing.format.locations import lesson as lesson_path
+from publishing.models import PublishingSettings
+from publishing.signing import links, renewal
+from publishing.storage import file_store
+
+log = structlog.get_logger(__name__)
+
+_HEAD = 64
+_TYPES = {"mp4": ("mp4", "m4v"), "webm": ("webm",)}
+"""What a file is by its first bytes, to the endings it may have."""
+_KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
+_STEM = 60
+
+
+class InvalidVideoError(MemoraError):
+    """The file is not a video students' devices play, or it is too large."""
+
+    code = "INVALID_VIDEO"
+
+
+class VideoFolder(FileSystemStorage):
+    """The private video folder, ``settings.VIDEO_ROOT``; it gives no URLs."""
+
+    def __init__(self) -> None:
+        super().__init__(file_permissions_mode=0o640, directory_permissions_mode=0o750)
+
+    @property
+    def base_location(self) -> str:
+        return str(settings.VIDEO_ROOT)
+
+    @property
+    def location(self) -> str:
+        return os.path.abspath(self.base_location)
+
+    def url(self, _name: str | None) -> str:
+        """Nothing: `publishing.signing.links` makes the URLs, which expire.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("a video is reached through a signed URL only")
+
+
+def store_video(file: "File[Any]", *, now: datetime) -> str:
+    """Keep an uploaded video.
+
+    Returns:
+        What goes into a Video stage's ``source``.
+
+    Raises:
+        InvalidVideoError: its type or size; nothing was kept.
+        DistributionError, SecretsError: the private bucket refused.
+        OSError: the storage refused.
+    """
+    kind = _kind_of(file)
+    if file.size > settings.VIDEO_MAX_BYTES:
+        raise InvalidVideoError(
+            _("The video has %(size)s; the largest allowed has %(largest)s.")
+            % {
+                "size": filesizeformat(file.size),
+                "largest": filesizeformat(settings.VIDEO_MAX_BYTES),
+            },
+            details={"max_bytes": settings.VIDEO_MAX_BYTES},
+        )
+    stem = slugify(PurePath(file.name or "").stem, allow_unicode=True)[:_STEM]
+    # The random part keeps names apart, and one name from leading to another.
+    name = f"{now:%Y/%m}/{stem or 'video'}-{get_random_string(12)}.{kind}"
+    bucket = links.private_bucket(PublishingSettings.get_solo())
+    if bucket is not None:
+        key = links.video_key(name)
+        bucket.put_video(key, cast(IO[bytes], file), content_type=f"video/{kind}")
+        source = name
+    else:
+        source = storages["videos"].save(name, file)
+    where = "bucket" if bucket else "here"
+    log.info("video_stored", source=source, bytes=file.size, where=where)
+    return source
+
+
+def move_to_bucket(
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> int:
+    """Move the videos that lie here into the private bucket.
+
+    Each is copied and looked at there, then signed there, in the published files, too;
+    only then it is deleted here: its links play all the time. A call that was
+    interrupted is continued by the next.
+
+    Args:
+        progress: told how many are copied, and of how many.
+
+    Returns:
+        How many were moved.
+
+    Raises:
+        InvalidVideoError: there is no private bucket.
+        DistributionError: it refused, or has something else; none was deleted here.
+    """
+    bucket = links.private_bucket(PublishingSettings.get_solo())
+    if bucket is None:
+        raise InvalidVideoError(
+            _("Turn the CDN on and name a private bucket in the publishing settings.")
+        )
+    root = Path(settings.VIDEO_ROOT)
+    paths = [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
+    for done, path in enumerate(paths):
+        progress(done, len(paths))
+        source = path.relative_to(root).as_posix()
+        kind = _KINDS.get(path.suffix.lower(), "application/octet-stream")
+        # A bucket has no other spelling of a name: stages may have any of them.
+        for name in links.spellings(source):
+            with path.open("rb") as file:
+                bucket.put_video(links.video_key(name), file, content_type=kind)
+        links.mark_of_copy(source).touch()
+    progress(len(paths), len(paths))
+    if paths:
+        renewal.forget_signatures()
+        renewal.renew_signatures(int(time.time()))
+    for path in paths:
+        path.unlink()
+        links.mark_of_copy(path.relative_to(root).as_posix()).unlink()
+    log.info("videos_moved_to_bucket", moved=len(paths))
+    return len(paths)
+
+
+def _kind_of(file: "File[Any]") -> str:
+    """``mp4`` or ``webm``, by its first bytes; its name must agree."""
+    file.seek(0)
+    head: bytes = file.read(_HEAD)
+    file.seek(0)
+    kind = None
+    if head[4:8] == b"ftyp":
+        kind = "mp4"
+    elif head.startswith(b"\x1a\x45\xdf\xa3") and b"webm" in head:
+        kind = "webm"
+    ending = PurePath(file.name or "").suffix.lower().removeprefix(".")
+    if kind is None or ending not in _TYPES[kind]:
+        raise InvalidVideoError(
+            _("“%(name)s” is no MP4 or WebM video. Convert it to MP4 (H.264, AAC).")
+            % {"name": PurePath(file.name or "").name}
+        )
+    return kind
+
+
+def signed_urls(
+    lesson_id: str, *, expires: int, signer: links.VideoSigner
+) -> dict[str, str]:
+    """Fresh URLs of a published lesson's videos, by stage id; no query.
+
+    Another host's videos are its own to protect, and left out.
+    """
+    data = file_store.read(lesson_path(lesson_id)) or b""
+    return {
+        stage_id: signer.sign(config["source"], expires)
+        for stage_id, config in signatures.videos(data)
+        if not config["source"].startswith(links.FOREIGN)
+    }

@@ -1,0 +1,168 @@
+"""What must be built: a plan whose sources differ from what it was built from.
+
+Nothing is remembered per edit. Every edit moves a revision (of a subject or a plan) in
+its own transaction, and a publication records the revisions its build read, with the
+settings that documents depend on; a plan needs a build exactly when they differ
+(DESIGN 5).
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from content.models import SubjectState
+from core import folding
+from plans.models import AcademicPlan, PlanSubject
+from publishing.content_urls import local_base_url, release_base_url
+from publishing.models import Publication, PublishingSettings
+
+log = structlog.get_logger(__name__)
+
+Sources = dict[str, Any]
+"""The revisions and settings a release is made of, as a publication keeps them."""
+
+
+def sources(
+    *,
+    plan: int,
+    settings: PublishingSettings,
+    cdn_place: str,
+    subjects: dict[int, int],
+) -> Sources:
+    """Revisions in the form that is kept; subjects by key, in plan order.
+
+    Args:
+        cdn_place: the plan's `Publication.cdn_place`; "" before its first release.
+    """
+    return {
+        "plan": plan,
+        "settings": {
+            "base_url": release_base_url(settings, cdn_place),
+            "local_base_url": local_base_url(settings),
+            "search_shard_threshold": settings.search_shard_threshold,
+            "embed_signed_urls": settings.embed_signed_urls,
+        },
+        "subjects": [[pk, revision] for pk, revision in subjects.items()],
+        "search_folding": folding.VERSION,
+    }
+
+
+def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
+    """The published plans that need a build, with their sources now; four queries.
+
+    Args:
+        plan_pks: look at these plans only.
+    """
+    settings = PublishingSettings.get_solo()
+    plans = AcademicPlan.objects.filter(is_published=True).order_by("pk")
+    if plan_pks is not None:
+        plans = plans.filter(pk__in=plan_pks)
+    publications = Publication.objects.filter(plan__in=plans)
+    built: dict[int | None, tuple[Sources, bool]] = {}
+    places: dict[int | None, str] = {}
+    for plan_pk, built_from, rolled_back_at, place in publications.values_list(
+        "plan_id", "built_from", "rolled_back_at", "cdn_place"
+    ):
+        built[plan_pk] = built_from, rolled_back_at is not None
+        places[plan_pk] = place
+    subjects: dict[int, dict[int, int]] = defaultdict(dict)
+    rows = (
+        PlanSubject.objects.filter(plan__in=plans)
+        .order_by("position", "pk")
+        .values_list("plan_id", "subject_id", "subject__state__revision")
+    )
+    for plan_pk, subject_pk, revision in rows:
+        subjects[plan_pk][subject_pk] = revision
+    now = {
+        pk: sources(
+            plan=revision,
+            settings=settings,
+            cdn_place=places.get(pk, ""),
+            subjects=subjects[pk],
+        )
+        for pk, revision in plans.values_list("pk", "revision")
+    }
+    return {
+        pk: found
+        for pk, found in now.items()
+        if not _is_current(*built.get(pk, ({}, False)), found)
+    }
+
+
+def _is_current(built: Sources, is_rolled_back: bool, now: Sources) -> bool:
+    if is_rolled_back:
+        # Installing a new version of Memora does not end a rollback.
+        built = {**built, "search_folding": now["search_folding"]}
+    return built == now
+
+
+def to_withdraw() -> list[int]:
+    """Publications whose plan is deleted or no longer published. One query."""
+    return list(
+        Publication.objects.exclude(plan__is_published=True)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+
+
+def lessons_flipped(lesson_ids: Collection[str], *, besides: Publication) -> None:
+    """Have the other plans that offer any of these lessons built anew, at once.
+
+    Whether a lesson is gated stands in the topics of every plan that has it. A plan
+    that was rolled back keeps those its readers have: no edit of another plan ends a
+    rollback. In the transaction that flips them.
+    """
+    if not lesson_ids:
+        return
+    others = Publication.objects.filter(
+        lesson_offers__lesson_id__in=lesson_ids, plan__isnull=False
+    ).exclude(pk=besides.pk)
+    plans = dict(others.values_list("plan_id", "rolled_back_at"))
+    AcademicPlan.touch(plans, at_once=True)
+    if rolled_back := [pk for pk, since in plans.items() if since is not None]:
+        _count_as_seen(rolled_back)
+
+
+def _count_as_seen(plan_pks: Collection[int]) -> None:
+    """Let these rolled back plans, touched just now, wait for no build because of it.
+
+    A build that reads older sources meanwhile, for an edit or for "Publish now", still
+    leaves its plan pending.
+    """
+    touched = dict(
+        AcademicPlan.objects.filter(pk__in=plan_pks).values_list("pk", "revision")
+    )
+    rolled_back = Publication.objects.select_for_update().filter(
+        plan__in=touched, rolled_back_at__isnull=False
+    )
+    for publication in rolled_back.order_by("pk"):
+        assert publication.plan_id is not None
+        built, now = publication.built_from, touched[publication.plan_id]
+        if built.get("plan") == now - 1:
+            publication.built_from = {**built, "plan": now}
+            publication.save(update_fields=["built_from"])
+            # Where the lesson became gated, its readers' links lack the token now.
+            log.warning("rolled_back_links_kept", plan=publication.plan_public_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRevisions:
+    """A subject's id and how far its edits have come (`content.models`)."""
+
+    public_id: str
+    revision: int
+    tree_revision: int
+
+
+def subject_states(subject_pks: Collection[int]) -> dict[int, SubjectRevisions]:
+    """How far the edits of each of these subjects have come. One query."""
+    rows = SubjectState.objects.filter(pk__in=subject_pks)
+    return {
+        pk: SubjectRevisions(public_id, revision, tree_revision)
+        for pk, public_id, revision, tree_revision in rows.values_list(
+            "pk", "subject__public_id", "revision", "tree_revision"
+        )
+    }

@@ -1,0 +1,195 @@
+"""Deleting what nobody needs any more; never in the path of a build.
+
+A lesson's file is needed while a release offers it, and, shut, while a generation that
+could be made current again names it (docs/adr/0009). The file of a lesson that was
+deleted for good goes at once.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import orjson
+import structlog
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from content.models import Node
+from plans.models import AcademicPlan
+from publishing.models import (
+    LessonOffer,
+    Publication,
+    PublishedDocument,
+    PublishingSettings,
+)
+from publishing.storage import activation, file_store
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Collected:
+    """What `collect` deleted.
+
+    ``generations`` by plan id; ``lessons`` how many; ``left`` how many folders and
+    leftovers the disk would not let go.
+    """
+
+    generations: dict[str, list[int]] = field(default_factory=dict)
+    lessons: int = 0
+    left: int = 0
+
+
+def collect(
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Collected:
+    """Delete old generations, leftovers of dead builds, and lessons nobody needs.
+
+    What cannot be deleted now is logged and left to the next call.
+
+    Args:
+        progress: told how many of the plans on the disk are done.
+    """
+    keep = PublishingSettings.get_solo().kept_generations
+    collected = Collected()
+    # Looked for first: a plan is in the tables before anything of it is on the disk.
+    there = file_store.plans_on_disk()
+    known = plans_to_keep(there)
+    for done, plan_id in enumerate(sorted(there)):
+        progress(done, len(there))
+        try:
+            old = file_store.old_generations(plan_id, keep=keep)
+            if (plan_id not in known or old) and (
+                taken := _collect_plan(plan_id, keep=keep)
+            ):
+                collected.generations[plan_id] = taken
+            collected.left += file_store.drop_unfinished(plan_id)
+        except OSError:
+            log.exception("collection_failed", plan=plan_id)
+            collected.left += 1
+    collected.left += file_store.drop_unfinished_links()
+    try:
+        collected.lessons = remove_unneeded_lessons()
+    except OSError:
+        log.exception("lessons_left_to_next_collection")
+        collected.left += 1
+    collected.left += file_store.empty_discarded()
+    progress(len(there), len(there))
+    return collected
+
+
+def plans_to_keep(plan_ids: Iterable[str]) -> set[str]:
+    """Those with a publication, or without one because the database was restored.
+
+    The latter are built anew.
+    """
+    known = Publication.objects.filter(plan_public_id__in=plan_ids)
+    published = AcademicPlan.objects.filter(public_id__in=plan_ids, is_published=True)
+    return {
+        *known.values_list("plan_public_id", flat=True),
+        *published.values_list("public_id", flat=True),
+    }
+
+
+def _collect_plan(plan_id: str, *, keep: int) -> list[int]:
+    """Take away a plan's old generations, or all of a plan that is gone.
+
+    Decided and done while nobody can make one of them current.
+
+    Returns:
+        The generations taken from a plan that stays.
+    """
+    with transaction.atomic():
+        activation.take_switch_lock()
+        if not plans_to_keep([plan_id]):
+            file_store.withdraw_plan(plan_id)
+            return []
+        doomed = file_store.old_generations(plan_id, keep=keep)
+        for number in doomed:
+            file_store.discard_generation(plan_id, number)
+    return doomed
+
+
+# --- Lessons --------------------------------------------------------------------------
+
+
+def remove_unneeded_lessons(among: Collection[str] | None = None) -> int:
+    """Delete the files of lessons that nobody needs.
+
+    Args:
+        among: look at these lessons only; None looks at all.
+
+    Returns:
+        How many were deleted. A death halfway leaves the record of those still there,
+        and the next call goes on.
+    """
+    return _remove(unneeded_lessons(among))
+
+
+def remove_deleted_lessons() -> int:
+    """Delete the files of lessons that were deleted for good; how many."""
+    unoffered = unoffered_lessons().exclude(
+        Exists(Node.objects.filter(public_id=OuterRef("lesson_id")))
+    )
+    return _remove(set(unoffered.values_list("lesson_id", flat=True)))
+
+
+def unneeded_lessons(among: Collection[str] | None = None) -> set[str]:
+    """The lessons, by id, that have a file and are not needed."""
+    unoffered = unoffered_lessons()
+    if among is not None:
+        unoffered = unoffered.filter(lesson_id__in=among)
+    found = set(unoffered.values_list("lesson_id", flat=True))
+    if not found:
+        return found
+    still = Node.objects.filter(public_id__in=found)
+    kept = set(still.values_list("public_id", flat=True))
+    return found - (kept & _named_by_generations() if kept else kept)
+
+
+def unoffered_lessons() -> QuerySet[PublishedDocument]:
+    """The files of lessons that no release offers."""
+    return PublishedDocument.objects.filter(lesson_id__gt="").exclude(
+        Exists(LessonOffer.objects.filter(lesson_id=OuterRef("lesson_id")))
+    )
+
+
+def _named_by_generations() -> set[str]:
+    """The lessons that any generation on this disk names.
+
+    A file that cannot be read names none: such a generation cannot be made current.
+    """
+    found: set[str] = set()
+    seen: set[int] = set()  # unchanged files are one file in many generations
+    for plan_id in file_store.plans_on_disk():
+        for number in file_store.kept_generations(plan_id):
+            for bitmap in file_store.generation_folder(plan_id, number).glob(
+                "*_b.json"
+            ):
+                with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+                    inode = bitmap.stat().st_ino
+                    if inode not in seen:
+                        seen.add(inode)
+                        found |= orjson.loads(bitmap.read_bytes())["mappings"].keys()
+    return found
+
+
+def _remove(lesson_ids: Collection[str]) -> int:
+    """Delete these lessons' files, those that still nobody offers; how many."""
+    if not lesson_ids:
+        return 0
+    with transaction.atomic():
+        lock = activation.take_switch_lock()
+        if activation.is_torn(lock):
+            # The tables do not know yet what some release offers.
+            return 0
+        rows = unoffered_lessons().filter(lesson_id__in=lesson_ids)
+        doomed = dict(rows.values_list("pk", "path"))
+        if doomed:
+            activation.begin_switch(lock)
+            lock.removals += 1
+            lock.save(update_fields=["removals"])
+        for path in doomed.values():
+            file_store.remove_lesson(path)
+        PublishedDocument.objects.filter(pk__in=doomed).delete()
+    return len(doomed)

@@ -1,0 +1,57 @@
+"""The disk guard: publishing pauses below a line, and goes on by itself above it.
+
+A build that finds too little space says how much it wanted (``SyncLog.disk_needed``).
+The watch looks every minute; the alert is over when the disk is free enough for every
+build that waits, so that a build too large for what was freed raises no second one.
+"""
+
+import structlog
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.translation import gettext_lazy
+
+from publishing import alerts
+from publishing.models import AlertKind, PublishingSettings, SyncLog, SyncStatus
+from publishing.storage import file_store
+
+log = structlog.get_logger(__name__)
+
+
+def watch() -> bool:
+    """Open or close the alert, as the disk is now.
+
+    Returns:
+        Whether there is space again for builds that waited for it: build them now.
+    """
+    least = PublishingSettings.get_solo().min_free_disk_percent
+    paused = SyncLog.objects.filter(
+        status=SyncStatus.QUEUED, disk_needed__isnull=False, plan__isnull=False
+    )
+    needed: int | None = paused.aggregate(most=Max("disk_needed"))["most"]
+    if file_store.free_percent(after=needed or 0) < least:
+        raise_low(least=least, needed=needed or 0)
+        return False
+    if alerts.resolve(kind=AlertKind.DISK_LOW, key=""):
+        log.info("publishing_resumes", free_percent=round(file_store.free_percent(), 1))
+    # Each would otherwise rest until its own next look.
+    return bool(paused.update(next_attempt_at=timezone.now()))
+
+
+def raise_low(*, least: int, needed: int) -> None:
+    """Alert that publishing pauses."""
+    alerts.raise_alert(
+        kind=AlertKind.DISK_LOW,
+        key="",
+        message=gettext_lazy(
+            "Publishing pauses: %(free).1f %% of the disk at %(root)s is free and the "
+            "next release needs %(megabytes).1f MB, but %(least)d %% must stay free. "
+            "Students keep reading the current release. Free some space; publishing "
+            "then goes on by itself."
+        ),
+        values={
+            "free": file_store.free_percent(),
+            "root": file_store.root(),
+            "megabytes": needed / 1_000_000,
+            "least": least,
+        },
+    )

@@ -1,0 +1,174 @@
+"""A release on disk, followed through its own links: is it whole, what does it need.
+
+Starts at a generation's manifest and reads nothing but what a link reaches, as a
+student's app does. Files no link reaches are not the closure's business.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from django.utils.translation import gettext as _
+
+from plans.access import OPEN_LEVELS
+from publishing.format import encoding, locations
+from publishing.storage import file_store
+
+Fault = tuple[str, str]
+"""A content path, and what is wrong with it in words."""
+
+_OPEN = {level.value for level in OPEN_LEVELS}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A plan's own file as it lies there; ``fingerprint`` as in PublishedDocument."""
+
+    version: int
+    sha256: str
+    size: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class LessonLink:
+    """What a topic says of a lesson."""
+
+    id: str
+    path: str
+    version: int
+    is_open: bool
+    gated: bool
+
+
+@dataclass(slots=True)
+class Closure:
+    """All that a release's manifest leads to."""
+
+    plan_id: str
+    number: int
+    files: dict[str, File] = field(default_factory=dict)
+    lessons: dict[str, LessonLink] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def lesson_faults(self, versions: Mapping[str, int]) -> Iterator[Fault]:
+        """Lessons that are gone or older than a topic names.
+
+        ``versions`` are the lesson files there are, by path.
+        """
+        for lesson in self.lessons.values():
+            version = versions.get(lesson.path)
+            if version is None:
+                yield lesson.path, _("the lesson's file is gone")
+            elif version < lesson.version:
+                yield (
+                    lesson.path,
+                    _("version %(there)d is older than the %(named)d its topic names")
+                    % {"there": version, "named": lesson.version},
+                )
+
+
+def follow(plan_id: str, number: int) -> Closure:
+    """Read a generation from its manifest on; whatever is wrong is in ``faults``."""
+    closure = Closure(plan_id, number)
+    reader = _Reader(closure)
+    try:
+        _follow(reader, closure)
+    except (KeyError, TypeError, AttributeError):
+        reader.fault(reader.last, _("the file is not the document it should be"))
+    return closure
+
+
+def _follow(reader: "_Reader", closure: Closure) -> None:
+    manifest = reader.read(locations.manifest(closure.plan_id), None)
+    index = reader.linked(manifest, "search_index")
+    for shard in index.get("shards", []):
+        reader.linked(shard, "shard")
+    for subject in manifest.get("subjects", []):
+        reader.linked(subject, "bitmap")
+        hierarchy = reader.linked(subject, "hierarchy")
+        for track in hierarchy.get("tracks", []):
+            for unit in track["units"]:
+                for entry in unit["topics"]:
+                    topic = reader.linked(entry, "topic")
+                    for lesson in topic.get("lessons", []):
+                        closure.lessons[lesson["id"]] = _lesson_link(lesson)
+
+
+def _lesson_link(entry: Mapping[str, Any]) -> LessonLink:
+    return LessonLink(
+        id=entry["id"],
+        path=entry["lesson_path"],
+        version=entry["lesson_version"],
+        is_open=entry["access"]["access_level"] in _OPEN,
+        gated=bool(entry.get("gated")),
+    )
+
+
+class _Reader:
+    """Reads one generation's files, by content path, and keeps what is wrong."""
+
+    def __init__(self, closure: Closure) -> None:
+        self._closure = closure
+        self._folder = file_store.generation_folder(closure.plan_id, closure.number)
+        self._prefix = f"{locations.plan_folder(closure.plan_id)}/"
+        self.last = ""
+        """The path read last."""
+
+    def linked(self, holder: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """The document that ``holder``'s link names; {} when it cannot be read."""
+        if f"{name}_path" not in holder:
+            return {}  # the holder itself could not be read, and is a fault already
+        return self.read(holder[f"{name}_path"], holder[f"{name}_hash"])
+
+    def read(self, path: str, expected: str | None) -> dict[str, Any]:
+        """A document whose bytes should have the hash ``expected``."""
+        self.last = path
+        try:
+            data = (self._folder / path.removeprefix(self._prefix)).read_bytes()
+            document = orjson.loads(data)
+        except FileNotFoundError:
+            return self.fault(path, _("the file is gone"))
+        except OSError as error:
+            reason = _("the file cannot be read: %(why)s") % {"why": error.strerror}
+            return self.fault(path, reason)
+        except orjson.JSONDecodeError:
+            return self.fault(path, _("the file is no JSON"))
+        if not isinstance(document, dict):
+            return self.fault(path, _("the file is no JSON object"))
+        digest = encoding.sha256(data)
+        if expected is not None and digest != expected:
+            return self.fault(path, _("its bytes are not those its link names"))
+        self._closure.files[path] = File(
+            version=encoding.version_of(data),
+            sha256=digest,
+            size=len(data),
+            fingerprint=encoding.sha256(_unstamped(data, document)),
+        )
+        return document
+
+    def fault(self, path: str, reason: str) -> dict[str, Any]:
+        """Keep what is wrong with ``path``; {} stands for it."""
+        self._closure.faults.append((path, reason))
+        return {}
+
+
+def fingerprint_of(data: bytes) -> str:
+    """The fingerprint of a published file without signatures; "" for no document."""
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    return encoding.sha256(_unstamped(data, document))
+
+
+def _unstamped(data: bytes, document: Mapping[str, Any]) -> bytes:
+    """The bytes from which `encoding.stamped` made ``data``."""
+    version = document.get("version")
+    if not isinstance(version, int):
+        return data
+    head = encoding.stamped(b"{", version)
+    return b"{" + data[len(head) :] if data.startswith(head) else data

@@ -1,0 +1,146 @@
+"""After a death between the disk and the tables: the tables learn what the disk has.
+
+A build that dies with its files in place and its transaction open leaves a release, or
+only some lessons, that readers see and no table knows. Whoever finds the disk's count of
+switches ahead of the tables' (`publishing.storage.activation.is_torn`) calls `mend` before
+anything else: a build would compare with what is no longer there, and a clean-up could
+take a lesson that the unknown release needs.
+
+The same happens after the database was restored from a backup, or the disk was lost.
+"""
+
+import structlog
+from django.db import transaction
+
+from publishing import staleness
+from publishing.format import encoding, locations, signatures
+from publishing.models import Publication, PublishedDocument, SwitchLock
+from publishing.storage import activation, file_store
+from publishing.storage.link_check import Closure, fingerprint_of, follow
+
+log = structlog.get_logger(__name__)
+
+
+def mend_if_torn() -> None:
+    """`mend`, if it looks as if there were anything to do. One query."""
+    rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
+    counted = rows.values_list("switches", flat=True).first() or 0
+    if counted != file_store.switches():
+        mend()
+
+
+def mend() -> None:
+    """Make the tables say what readers see; nothing to do while all is well.
+
+    Waits for whoever is at it. Every plan whose release is another than the tables
+    said is pending afterwards, and builds under way read again.
+    """
+    with transaction.atomic():
+        lock = activation.take_switch_lock()
+        if not activation.is_torn(lock):
+            return
+        plans = [
+            publication.plan_public_id
+            for publication in Publication.objects.select_for_update().order_by("pk")
+            if _mend_plan(publication)
+        ]
+        lessons = _mend_lessons()
+        lock.switches = max(lock.switches, file_store.switches())
+        lock.removals += 1
+        lock.save(update_fields=["removals"])
+        activation.begin_switch(lock)
+    activation.settle_gates_or_later()
+    log.warning("torn_release_mended", plans=plans, lessons=lessons)
+
+
+def _mend_plan(publication: Publication) -> bool:
+    """Record the release readers have of a plan, if it is not the recorded one.
+
+    Where the disk does not tell which that is, the plan is built in full once it does.
+    """
+    try:
+        number = file_store.current_generation(publication.plan_public_id)
+    except OSError:
+        log.exception("release_not_known", plan=publication.plan_public_id)
+        publication.switching, publication.built_from = publication.fence, {}
+        publication.save(update_fields=["switching", "built_from"])
+        return True
+    if number == publication.generation:
+        return False
+    if number is not None:
+        closure = follow(publication.plan_public_id, number)
+        record_files(publication, closure)
+        flipped = activation.record_offers(
+            publication,
+            {lesson.id: lesson.is_open for lesson in closure.lessons.values()},
+        )
+        staleness.lessons_flipped(flipped, besides=publication)
+        publication.generation = number
+    publication.built_from = {}
+    publication.save(update_fields=["generation", "built_from"])
+    return True
+
+
+def record_files(publication: Publication, closure: Closure) -> tuple[int, int]:
+    """Make the tables say what a generation's files are.
+
+    Returns:
+        How many differ from the release before, and how many it had more.
+    """
+    rows = {row.path: row for row in publication.documents.all()}
+    changed = []
+    for path, file in closure.files.items():
+        row = rows.get(path)
+        if row is not None and row.sha256 == file.sha256:
+            continue
+        highest = max(row.version if row else 0, file.version)
+        changed.append(
+            PublishedDocument(
+                path=path,
+                publication=publication,
+                # The next build must not keep a version that was exceeded already.
+                fingerprint="" if highest > file.version else file.fingerprint,
+                version=highest,
+                sha256=file.sha256,
+                size=file.size,
+            )
+        )
+    gone = rows.keys() - closure.files.keys()
+    replaced = gone | {row.path for row in changed}
+    PublishedDocument.objects.filter(path__in=replaced).delete()
+    PublishedDocument.objects.bulk_create(changed, batch_size=500)
+    return len(changed), len(gone)
+
+
+def _mend_lessons() -> int:
+    """Record every lesson file that is not what its record says; how many."""
+    rows = PublishedDocument.objects.filter(lesson_id__gt="")
+    known = {row.path: row for row in rows}
+    wrong = []
+    for path in sorted(file_store.lesson_files()):
+        try:
+            data, row = file_store.read(path), known.get(path)
+        except OSError:
+            continue  # a fault of its own, which the health check finds
+        if data is None or (row and row.sha256 == encoding.sha256(data)):
+            continue
+        version = encoding.version_of(data)
+        highest = max(version, row.version if row else 0)
+        wrong.append(
+            activation.DocumentRow(
+                path=path,
+                lesson_id=locations.lesson_id_of(path) or "",
+                publication_id=None,
+                fingerprint=(
+                    ""
+                    if highest > version
+                    else fingerprint_of(signatures.without(data))
+                ),
+                version=highest,
+                sha256=encoding.sha256(data),
+                size=len(data),
+                signed_until=signatures.signed_until(data),
+            )
+        )
+    activation.upsert_documents(wrong)
+    return len(wrong)

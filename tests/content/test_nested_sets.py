@@ -1,0 +1,160 @@
+"""Nested intervals, computed and compared; no database."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from content.nested_sets import Move, Place, Run, in_order, number, rearranged, shifts
+
+
+@st.composite
+def trees(draw):
+    """Children by parent of a random tree whose root is 0."""
+    size = draw(st.integers(1, 30))
+    children: dict[int, list[int]] = {}
+    for node in range(1, size):
+        children.setdefault(draw(st.integers(0, node - 1)), []).append(node)
+    return children
+
+
+def test_a_tree_is_numbered_from_left_to_right():
+    assert number("a", {"a": ["b", "c"], "b": ["d"]}) == {
+        "a": Place(1, 8, 0),
+        "b": Place(2, 5, 1),
+        "d": Place(3, 4, 2),
+        "c": Place(6, 7, 1),
+    }
+
+
+def _naive(node, children, edge, level):
+    """Place by place, the way the definition reads."""
+    places = {}
+    start = edge
+    edge += 1
+    for child in children.get(node, []):
+        inner, edge = _naive(child, children, edge, level + 1)
+        places |= inner
+    return places | {node: Place(start, edge, level)}, edge + 1
+
+
+@given(trees())
+def test_numbering_is_what_the_definition_says(children):
+    assert number(0, children) == _naive(0, children, 1, 0)[0]
+
+
+@given(trees())
+def test_places_come_in_tree_order(children):
+    lefts = [place.lft for place in number(0, children).values()]
+    assert lefts == sorted(lefts)
+
+
+@given(trees(), trees())
+def test_shifts_lead_from_one_numbering_to_the_other(before, after):
+    current = number(0, before)
+    wanted = {key: place for key, place in number(0, after).items() if key in current}
+    moved = dict(current)
+    for delta, keys in shifts(current, wanted).items():
+        for key in keys:
+            moved[key] = Place(*(a + b for a, b in zip(moved[key], delta, strict=True)))
+    assert {key: moved[key] for key in wanted} == wanted
+
+
+def test_inserting_a_branch_moves_the_rest_in_two_groups():
+    current = number(0, {0: [1, 2, 3]})
+    wanted = number(0, {0: [1, 9, 2, 3]})
+    del wanted[9]
+    assert shifts(current, wanted) == {
+        Place(0, 2, 0): [0],
+        Place(2, 2, 0): [2, 3],
+    }
+
+
+def test_rows_in_tree_order_become_children_in_order():
+    rows = [("a", None), ("b", "a"), ("d", "b"), ("c", "a")]
+    assert in_order(rows) == {"a": ["b", "c"], "b": ["d"]}
+
+
+# --- Moving branches ----------------------------------------------------------
+
+
+@st.composite
+def forests(draw):
+    """Trees of leaves below roots, and some of the leaves with where they go.
+
+    As ``{root: [leaf, …]}``, and ``(leaf, root, place)`` or ``(leaf, None, 0)`` for one
+    that is deleted; ``place`` counts among the leaves that stay.
+    """
+    sizes = draw(st.lists(st.integers(0, 6), min_size=1, max_size=3))
+    names = iter(range(100))
+    forest = {root: [next(names) for _n in range(n)] for root, n in enumerate(sizes)}
+    leaves = [leaf for below in forest.values() for leaf in below]
+    chosen = draw(st.lists(st.sampled_from(leaves), unique=True)) if leaves else []
+    goals = []
+    for leaf in chosen:
+        root = draw(st.sampled_from([*forest, None]))
+        stay = [one for one in forest.get(root, []) if one not in chosen]
+        goals.append((leaf, root, draw(st.integers(0, len(stay)))))
+    return forest, goals
+
+
+def _edges(forest):
+    """``{leaf: (root, lft, rght)}``, and each root's own edges."""
+    found = {}
+    for root, leaves in forest.items():
+        places = number("root", {"root": leaves})
+        found |= {leaf: (root, *places[leaf][:2]) for leaf in leaves}
+        found["root", root] = (root, *places["root"][:2])
+    return found
+
+
+def _after(edge, runs):
+    root, number_ = edge
+    for run in runs:
+        if run.tree == root and run.first <= number_ <= run.last:
+            return number_ + run.delta
+    return number_
+
+
+@given(forests())
+def test_branches_move_all_at_once_as_they_would_one_by_one(drawn):
+    forest, goals = drawn
+    before = _edges(forest)
+    chosen = {leaf for leaf, _root, _place in goals}
+    wanted = {r: [x for x in below if x not in chosen] for r, below in forest.items()}
+    stay = {root: list(below) for root, below in wanted.items()}
+    moves, moved_to = [], {}
+    for leaf, root, place in goals:
+        to = None
+        if root is not None:
+            left = stay[root]
+            edge = before[left[place]][1] if place < len(left) else None
+            to = (root, edge if edge is not None else before["root", root][2])
+        moves.append(Move(*before[leaf], to))
+        moved_to[leaf] = (root, place)
+    for root, left in stay.items():
+        below = []
+        for place, one in enumerate([*left, None]):
+            below += [leaf for leaf, goal in moved_to.items() if goal == (root, place)]
+            below += [one] if one is not None else []
+        wanted[root] = below
+    runs = rearranged(moves)
+    after = _edges(wanted)
+    for key, (root, left, right) in before.items():
+        if key in after:
+            now = (_after((root, left), runs), _after((root, right), runs))
+            assert now == after[key][1:]
+
+
+def test_a_branch_that_goes_nowhere_changes_nothing():
+    assert rearranged([Move(1, 2, 3, (1, 2))]) == []
+    assert rearranged([Move(1, 2, 3, (1, 4)), Move(1, 4, 5, (1, 6))]) == []
+
+
+def test_neighbours_that_move_together_are_one_run():
+    # 2-3 and 4-5 go behind 6-7.
+    moves = [Move(1, 2, 3, (1, 8)), Move(1, 4, 5, (1, 8))]
+    assert rearranged(moves) == [Run(1, 2, 5, 2), Run(1, 6, 7, -4)]
+
+
+def test_a_branch_does_not_go_into_one_that_moves():
+    with pytest.raises(ValueError, match="goes into one that moves"):
+        rearranged([Move(1, 2, 9, (1, 20)), Move(1, 12, 13, (1, 5))])
