@@ -11,10 +11,10 @@ import jsonschema_rs
 from django.utils.translation import gettext as _
 
 from content import rich_text, video_pages
-from content.fields import CanonicalJSONEncoder
 from content.json_errors import Fault, Path, make_validator
 from content.rich_text import Excess
 from content.stage_types import SCHEMAS
+from core.fields import CanonicalJSONEncoder
 from core.folding import visible_text
 
 Absolute = Callable[[str], str]

@@ -19,21 +19,19 @@ from mptt.models import MPTTModel, TreeForeignKey
 from mptt.querysets import TreeQuerySet
 
 from content import kinds, signals
-from content.fields import (
+from content.fields import PublicIdField, validate_color_code, validate_item_code
+from content.history import recording
+from content.json_errors import Fault
+from content.stage_configs import ConfigError, clean
+from content.stage_types import SCHEMAS, words
+from core.fields import (
     CanonicalJSONEncoder,
     FoldedField,
     FoldingModel,
     FoldingQuerySet,
     PictureField,
-    PublicIdField,
     TitleField,
-    validate_color_code,
-    validate_item_code,
 )
-from content.history import recording
-from content.json_errors import Fault
-from content.stage_configs import ConfigError, clean
-from content.stage_types import SCHEMAS, words
 
 
 class NodeKind(models.TextChoices):

@@ -13,7 +13,7 @@ from redis import exceptions as redis_errors
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from content.locks import is_unavailable
+from core.db import is_unavailable
 from core.errors import MemoraError
 
 log = structlog.get_logger(__name__)

@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
-from content.locks import is_lost_race
+from core.db import is_lost_race
 from core.errors import MemoraError
 
 log = structlog.get_logger(__name__)

@@ -8,18 +8,17 @@ from django.db import models, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
-from content.fields import (
+from content.fields import PublicIdField, validate_item_code
+from content.history import recording
+from content.kinds import Kind, new_id
+from content.models import Node
+from core.fields import (
     FoldedField,
     FoldedKeyField,
     FoldingModel,
     FoldingQuerySet,
-    PublicIdField,
     TitleField,
-    validate_item_code,
 )
-from content.history import recording
-from content.kinds import Kind, new_id
-from content.models import Node
 from core.folding import visible_text
 from plans import signals
 from plans.access import Level

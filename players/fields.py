@@ -8,7 +8,7 @@ from django.core.validators import validate_email
 from django.db import models
 from django.db.models.lookups import IContains, IExact
 
-from content.fields import ExactCharField
+from core.fields import ExactCharField
 from players.credentials import canonical_email, is_plausible_email
 
 

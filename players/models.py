@@ -19,15 +19,15 @@ from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from content.fields import (
+from content.fields import validate_item_code
+from core.append_only import AppendOnlyModel, AppendOnlyQuerySet
+from core.fields import (
     ExactCharField,
     FoldedField,
     FoldingModel,
     FoldingQuerySet,
     PictureField,
-    validate_item_code,
 )
-from core.append_only import AppendOnlyModel, AppendOnlyQuerySet
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import credentials, signals
 from players.fields import CanonicalEmailField

@@ -5,9 +5,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from content.fields import ExactCharField
 from content.kinds import ID_MAX_LENGTH
 from core.append_only import AppendOnlyModel
+from core.fields import ExactCharField
 from players.models import PlayerProfile
 
 

@@ -13,9 +13,9 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 from solo.models import SingletonModel
 
-from content.fields import ExactCharField
 from content.kinds import ID_MAX_LENGTH
-from content.locks import again_after_lost_races
+from core.db import again_after_lost_races
+from core.fields import ExactCharField
 from plans.models import AcademicPlan
 from publishing import private_hosts, secrets, signals
 

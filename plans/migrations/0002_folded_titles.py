@@ -1,5 +1,6 @@
 """Titles as searches compare them; a label's title is unique however it is spelled."""
 
+import core.fields
 from collections import defaultdict
 
 from django.core.management.base import CommandError
@@ -56,13 +57,13 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "academicplan",
             "title_folded",
-            content.fields.FoldedField(default="", editable=False, source="title"),
+            core.fields.FoldedField(default="", editable=False, source="title"),
         ),
         *(
             migrations.AddField(
                 name.lower(),
                 "title_folded",
-                content.fields.FoldedKeyField(
+                core.fields.FoldedKeyField(
                     default="",
                     editable=False,
                     max_length=255,
@@ -77,7 +78,7 @@ class Migration(migrations.Migration):
             migrations.AlterField(
                 name.lower(),
                 "title",
-                content.fields.TitleField(max_length=100, verbose_name="title"),
+                core.fields.TitleField(max_length=100, verbose_name="title"),
             )
             for name in LABELS
         ),
@@ -85,7 +86,7 @@ class Migration(migrations.Migration):
             migrations.AlterField(
                 name.lower(),
                 "title_folded",
-                content.fields.FoldedKeyField(
+                core.fields.FoldedKeyField(
                     default="",
                     editable=False,
                     max_length=255,

@@ -1,5 +1,6 @@
 """Users' names as searches compare them."""
 
+import core.fields
 from django.db import migrations
 
 import content.fields
@@ -29,7 +30,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "user",
             "full_name_folded",
-            content.fields.FoldedField(default="", editable=False, source="full_name"),
+            core.fields.FoldedField(default="", editable=False, source="full_name"),
         ),
         migrations.RunPython(fold_names, migrations.RunPython.noop),
     ]

@@ -30,7 +30,7 @@ from django.db import DatabaseError, models, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from content.fields import FoldingQuerySet
+from core.fields import FoldingQuerySet
 from players import audit, store
 from players.errors import PlayerNotFoundError, StaffAccountError
 from players.models import (

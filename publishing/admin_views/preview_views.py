@@ -27,7 +27,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_POST, require_safe
 
-from content.fields import CanonicalJSONEncoder
 from content.json_errors import Fault
 from content.kinds import Kind
 from content.models import Node, SubjectState
@@ -41,6 +40,7 @@ from content.stage_configs import (
 from content.tree import Stage
 from core import json_limits
 from core.badges import LOCK, badge
+from core.fields import CanonicalJSONEncoder
 from core.parsing import whole_number
 from plans.models import AcademicPlan
 from publishing.building import draft_documents

@@ -19,7 +19,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content.locks import again_after_lost_races
+from core.db import again_after_lost_races
 from plans.models import AcademicPlan
 from publishing import queue, staleness, sync_log
 from publishing.building import published_state, unpublish

@@ -13,12 +13,12 @@ import orjson
 from django.utils import timezone
 
 from content import config_texts
-from content.fields import CanonicalJSONEncoder
 from content.kinds import Kind
 from content.models import LessonStage, Node
 from content.queries import image_url, load_branch
 from content.stage_types import SCHEMAS
 from content.tree import ContentNode, Stage
+from core.fields import CanonicalJSONEncoder
 from plans.access import PlanNode, lessons, plan_tree
 from plans.models import AcademicPlan
 from plans.queries import load_overrides, subject_pks

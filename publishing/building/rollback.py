@@ -27,7 +27,7 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from content.locks import is_lost_race
+from core.db import is_lost_race
 from core.errors import MemoraError
 from plans.models import AcademicPlan
 from publishing import alerts, queue, staleness, sync_log

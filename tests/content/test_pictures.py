@@ -13,8 +13,8 @@ from django.forms import ImageField as DjangoFormField, modelform_factory
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from content.fields import PictureField, PictureFormField
 from core import pictures
+from core.fields import PictureField, PictureFormField
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
 

@@ -1,0 +1,215 @@
+"""Model fields of content."""
+
+import json
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models.fields.files import ImageFieldFile
+from django.utils.translation import gettext_lazy as _
+
+from core import pictures
+from core.folding import fold, visible_text
+
+
+def validate_visible(value: str) -> None:
+    """Refuse a text in which nothing can be seen.
+
+    Raises:
+        ValidationError: with code ``invisible``.
+    """
+    if not visible_text(value):
+        raise ValidationError(
+            _("Write something that can be seen: these characters are invisible."),
+            code="invisible",
+        )
+
+
+if TYPE_CHECKING:
+    _Text = models.CharField[str, str]
+else:
+    _Text = models.CharField
+
+
+class TitleField(_Text):
+    """A name that people read.
+
+    To migrations it is the ``CharField`` that it is in the database.
+    """
+
+    default_validators = [validate_visible]
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+
+class ExactCharField(models.CharField):  # type: ignore[type-arg]
+    """Text in which case counts on every database: ids, codes, paths.
+
+    Two that differ by case name two files. MariaDB must be told so.
+    """
+
+    def db_parameters(self, connection: Any) -> Any:
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "mysql":
+            parameters["collation"] = "utf8mb4_bin"
+        return parameters
+
+
+class _Folded:
+    """What another text column says, as `core.folding` compares it.
+
+    Written with the row; `FoldingModel` and `FoldingQuerySet` keep it in step with the
+    source where only some columns are written.
+    """
+
+    def __init__(self, source: str = "", **kwargs: Any) -> None:
+        kwargs.update(editable=False, default="")
+        super().__init__(**kwargs)
+        self.source = source
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()  # type: ignore[misc]
+        return name, path, args, {**kwargs, "source": self.source}
+
+    def folded(self, text: str) -> str:
+        """What the column holds where the source says ``text``."""
+        return fold(text)
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        folded = self.folded(getattr(model_instance, self.source))
+        setattr(model_instance, self.attname, folded)  # type: ignore[attr-defined]
+        return folded
+
+
+class FoldedField(_Folded, models.TextField):  # type: ignore[type-arg]
+    """A text to search in."""
+
+
+class FoldedKeyField(_Folded, ExactCharField):
+    """A name that is unique however it is spelled: ``FoldedKeyField("title")``."""
+
+    def __init__(self, source: str = "", **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", 255)
+        kwargs.setdefault("unique", True)
+        super().__init__(source, **kwargs)
+
+    def folded(self, text: str) -> str:
+        return fold(text)[: self.max_length].strip()
+
+
+def _folded_fields(model: type[models.Model]) -> list[Any]:
+    return [
+        field for field in model._meta.concrete_fields if isinstance(field, _Folded)
+    ]
+
+
+def _with_folded(model: type[models.Model], written: Iterable[str]) -> list[str]:
+    """These columns, and the folded ones whose sources are among them."""
+    names = list(written)
+    folded = [f.attname for f in _folded_fields(model) if f.source in names]
+    return names + [name for name in folded if name not in names]
+
+
+class FoldingQuerySet(models.QuerySet[Any]):
+    """Bulk writes that write folded columns along with their sources."""
+
+    def update(self, **kwargs: Any) -> int:
+        """As Django's.
+
+        Raises:
+            TypeError: a source of a folded column is set to an expression: only the
+                database would know what to fold.
+        """
+        for field in _folded_fields(self.model):
+            if field.source in kwargs and field.attname not in kwargs:
+                text = kwargs[field.source]
+                if not isinstance(text, str):
+                    raise TypeError(f"{field.source} must be a text: it is folded")
+                kwargs[field.attname] = field.folded(text)
+        return super().update(**kwargs)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_update(
+        self, objs: Iterable[Any], fields: Iterable[str], batch_size: int | None = None
+    ) -> int:
+        rows, columns = list(objs), list(fields)
+        for field in _folded_fields(self.model):
+            if field.source in columns and field.attname not in columns:
+                columns.append(field.attname)
+                for row in rows:
+                    field.pre_save(row, add=False)
+        return super().bulk_update(rows, columns, batch_size=batch_size)
+
+    bulk_update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        if kwargs.get("update_fields"):
+            kwargs["update_fields"] = _with_folded(self.model, kwargs["update_fields"])
+        return super().bulk_create(objs, *args, **kwargs)
+
+
+class FoldingModel:
+    """For a model: ``save(update_fields=…)`` writes folded columns along."""
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("update_fields") is not None:
+            written = kwargs["update_fields"]
+            model: Any = type(self)
+            kwargs["update_fields"] = _with_folded(model, written)
+        super().save(*args, **kwargs)  # type: ignore[misc]
+
+
+class PictureFormField(forms.ImageField):
+    """An upload that `core.pictures` accepts; the cleaned value is what it made."""
+
+    def to_python(self, data: Any) -> Any:
+        file = forms.FileField.to_python(self, data)
+        return None if file is None else pictures.clean(file)
+
+
+class PictureFieldFile(ImageFieldFile):
+    """A stored picture."""
+
+    def save(self, name: str, content: Any, save: bool = True) -> None:
+        """Store ``content``; one that no form has cleaned is cleaned here.
+
+        Raises:
+            ValidationError: it is no picture that `core.pictures` accepts.
+        """
+        if not isinstance(content, pictures.CleanPicture):
+            content = pictures.clean(content)
+        suffix = PurePath(content.name or "").suffix
+        super().save(str(PurePath(name).with_suffix(suffix)), content, save)
+
+
+class PictureField(models.ImageField):
+    """An uploaded picture: every one of the project is cleaned by `core.pictures`."""
+
+    attr_class = PictureFieldFile
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{"form_class": PictureFormField, **kwargs})
+
+    def deconstruct(self) -> Any:
+        """As Django's own field: the column is the same."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.ImageField", args, kwargs
+
+
+class CanonicalJSONEncoder(json.JSONEncoder):
+    """JSON as it is published: UTF-8 as it is, sorted keys, no spaces."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.update(
+            ensure_ascii=False,
+            sort_keys=True,
+            separators=(",", ":"),
+            allow_nan=False,
+        )
+        super().__init__(**kwargs)
