@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from content import kinds, locks, services
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind, SubjectState
-from content.nested_sets import Place, in_order, number
+from content.nested_sets import Interval, children_by_parent, compute_intervals
 from content.queries import primary_keys
 from content.stage_configs import with_new_ids
 
@@ -76,7 +76,7 @@ def _copy_subject(node: Node) -> Node:
     locks.lock_roots()
     states, [node] = locks.lock_nodes(node)
     last: int = Node.objects.aggregate(last=Max("tree_id"))["last"]
-    copies = _Copies(node, None, last + 1, Place(0, 0, 0), rename=True)
+    copies = _Copies(node, None, last + 1, Interval(0, 0, 0), rename=True)
     copies.insert(Kind.SUBJECT)
     copied = copies.copy_of[node.pk]
     state = locks.lock_subjects([copied])[copied]
@@ -96,7 +96,7 @@ def _copy(node: Node, parent: Node | None) -> Node:
     services.require_fits(Kind(node.kind), parent)
     services.require_not_trashed(parent)
     edge = node.rght + 1 if beside else parent.rght
-    shift = Place(edge - 1, edge - 1, parent.level + 1)
+    shift = Interval(edge - 1, edge - 1, parent.level + 1)
     rename = parent.pk == node.parent_id
     copies = _Copies(node, parent, parent.tree_id, shift, rename=rename)
     _make_room(parent.tree_id, edge, 2 * len(copies.originals))
@@ -120,7 +120,7 @@ class _Copies:
         top: Node,
         parent: Node | None,
         tree_id: int,
-        shift: Place,
+        shift: Interval,
         *,
         rename: bool,
     ) -> None:
@@ -133,13 +133,13 @@ class _Copies:
         self.title = _copied_title(top.title) if rename else top.title
         self.originals = dict(_untrashed(top))
         rows = ((pk, node.parent_id) for pk, node in self.originals.items())
-        self.places = number(top.pk, in_order(rows))
+        self.places = compute_intervals(top.pk, children_by_parent(rows))
         self.copy_of: dict[int, int] = {}
 
     def insert_all(self, state: SubjectState) -> None:
         """All that is not there yet, with bits of ``state``'s subject, and the stages."""
         lessons = [pk for pk, n in self.originals.items() if n.kind == Kind.LESSON]
-        bits = count(services.take_bits(state, len(lessons)))
+        bits = count(services.allocate_bits(state, len(lessons)))
         kind: Kind | None = Kind(self.top.kind)
         while kind is not None:
             if kind is not Kind.SUBJECT:

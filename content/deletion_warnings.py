@@ -10,24 +10,26 @@ from typing import Any
 
 from django.db.models import Model
 
-Teller = Callable[[Sequence[Any]], str]
+WarningProvider = Callable[[Sequence[Any]], str]
 """Says in a sentence what deleting these rows does, or "" where it does nothing; in a
 fixed number of queries."""
 
-_tellers: dict[type[Model], list[Teller]] = defaultdict(list)
+_providers: dict[type[Model], list[WarningProvider]] = defaultdict(list)
 
 
-def tell(model: type[Model]) -> Callable[[Teller], Teller]:
+def warns_before_deleting(
+    model: type[Model],
+) -> Callable[[WarningProvider], WarningProvider]:
     """Ask the decorated function, too, before rows of ``model`` are deleted."""
 
-    def register(teller: Teller) -> Teller:
-        _tellers[model].append(teller)
+    def register(teller: WarningProvider) -> WarningProvider:
+        _providers[model].append(teller)
         return teller
 
     return register
 
 
-def of_deleting(rows: Sequence[Model]) -> Iterator[str]:
+def deletion_warnings(rows: Sequence[Model]) -> Iterator[str]:
     """What they say of these rows, which are of one model."""
-    tellers = _tellers[type(rows[0])] if rows else []
+    tellers = _providers[type(rows[0])] if rows else []
     return (said for teller in tellers if (said := teller(rows)))

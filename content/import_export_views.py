@@ -51,12 +51,12 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
     ]
 
 
-def may_look(request: HttpRequest) -> bool:
+def can_view(request: HttpRequest) -> bool:
     """Whether somebody may read content, and so export it."""
     return request.user.has_perm("content.view_node")
 
 
-def may_import(request: HttpRequest, what: str) -> bool:
+def can_import(request: HttpRequest, what: str) -> bool:
     """Whether somebody may write what such a file writes."""
     wanted = ["content.change_node"]
     if what == CURRICULUM:
@@ -73,15 +73,15 @@ def page(request: HttpRequest) -> HttpResponse:
 def _page(
     request: HttpRequest, *, status: int = 200, **context: object
 ) -> HttpResponse:
-    if not may_look(request):
+    if not can_view(request):
         raise PermissionDenied
     subjects = Node.objects.subjects().untrashed().order_by("tree_id")
     shown = {
         **admin.site.each_context(request),
         "title": _("Import and export"),
         "subjects": subjects.only("pk", "title", "public_id"),
-        "may_import_curriculum": may_import(request, CURRICULUM),
-        "may_import_sheet": may_import(request, SHEET),
+        "may_import_curriculum": can_import(request, CURRICULUM),
+        "may_import_sheet": can_import(request, SHEET),
         **context,
     }
     return TemplateResponse(
@@ -94,7 +94,7 @@ def export(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
 
     Lessons that a spreadsheet cannot hold are refused in words (400).
     """
-    if not may_look(request):
+    if not can_view(request):
         raise PermissionDenied
     if kind not in _TYPES:
         raise Http404
@@ -128,7 +128,7 @@ def sheet(request: HttpRequest) -> HttpResponse:
 
 
 def _import(request: HttpRequest, what: str) -> HttpResponse:
-    if not may_import(request, what):
+    if not can_import(request, what):
         raise PermissionDenied
     try:
         name, data = _file(request, what)
@@ -151,7 +151,7 @@ def _file(request: HttpRequest, what: str) -> tuple[str, bytes]:
     """
     owner: Any = request.user
     if token := request.POST.get("upload"):
-        return pending_uploads.take(owner=owner.pk, token=token)
+        return pending_uploads.read(owner=owner.pk, token=token)
     uploaded = request.FILES.get("file")
     if uploaded is None:
         raise UploadGoneError(_("Choose a file first."))
@@ -177,7 +177,7 @@ def _tried(request: HttpRequest, what: str, name: str, data: bytes) -> HttpRespo
     owner: Any = request.user
     token = ""
     if _does_something(report):
-        token = pending_uploads.keep(owner=owner.pk, name=name, data=data)
+        token = pending_uploads.store(owner=owner.pk, name=name, data=data)
     return _page(
         request,
         tried=what,

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from content import kinds, locks, services, tree_updates
 from content.kinds import Kind
 from content.models import Node, SubjectState
-from content.nested_sets import Place, in_order, number
+from content.nested_sets import Interval, children_by_parent, compute_intervals
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +46,8 @@ class _Row(NamedTuple):
     bit_index: int | None
 
     @property
-    def place(self) -> Place:
-        return Place(self.lft, self.rght, self.level)
+    def place(self) -> Interval:
+        return Interval(self.lft, self.rght, self.level)
 
 
 def _rows() -> dict[int, _Row]:
@@ -61,17 +61,19 @@ class _Forest:
 
     def __init__(self, rows: dict[int, _Row]) -> None:
         self.rows = rows
-        self.children = in_order((row.pk, row.parent_id) for row in rows.values())
+        self.children = children_by_parent(
+            (row.pk, row.parent_id) for row in rows.values()
+        )
         self.subjects = [row for row in rows.values() if row.parent_id is None]
         self.root_of = {
             pk: subject.pk
             for subject in self.subjects
-            for pk in number(subject.pk, self.children)
+            for pk in compute_intervals(subject.pk, self.children)
         }
 
-    def expected_places(self) -> Iterator[tuple[_Row, Place]]:
+    def expected_places(self) -> Iterator[tuple[_Row, Interval]]:
         for subject in self.subjects:
-            for pk, place in number(subject.pk, self.children).items():
+            for pk, place in compute_intervals(subject.pk, self.children).items():
                 yield self.rows[pk], place
 
 
@@ -124,7 +126,7 @@ def _place_faults(forest: _Forest) -> Iterator[TreeFault]:
             )
 
 
-def _written(place: Place) -> str:
+def _written(place: Interval) -> str:
     return f"{place.lft}–{place.rght}@{place.level}"
 
 
@@ -232,7 +234,7 @@ def repair() -> list[TreeFault]:
 def _repair_trees() -> None:
     forest = _Forest(_rows())
     current = {row.pk: row.place for row in forest.rows.values()}
-    tree_updates.write_places(
+    tree_updates.write_intervals(
         current, {row.pk: place for row, place in forest.expected_places()}
     )
     taken: set[int] = set()
@@ -264,7 +266,7 @@ def _enter_subject(row: _Row, subject_pk: int) -> None:
     if row.kind == Kind.LESSON:
         state = SubjectState.objects.get(pk=subject_pk)
         _keep_bits_ahead(state)
-        changes["bit_index"] = services.take_bits(state, 1)
+        changes["bit_index"] = services.allocate_bits(state, 1)
         # Its edits were counted elsewhere, or not at all: to be read again.
         changes["stages_revision"] = state.revision + 1
     Node.objects.filter(pk=row.pk).update(**changes)
@@ -278,7 +280,7 @@ def _repair_bits(states: dict[int, SubjectState]) -> None:
         lessons = Node.objects.filter(subject_id=pk, kind=Kind.LESSON.value)
         for lesson in lessons.order_by("lft"):
             if lesson.bit_index is None or lesson.bit_index in seen:
-                bit = services.take_bits(state, 1)
+                bit = services.allocate_bits(state, 1)
                 Node.objects.filter(pk=lesson.pk).update(bit_index=bit)
             else:
                 seen.add(lesson.bit_index)

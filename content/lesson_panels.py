@@ -7,17 +7,17 @@ from django.utils.safestring import SafeString
 
 from content.models import Node
 
-Note = Callable[[HttpRequest, Node], SafeString]
+PanelProvider = Callable[[HttpRequest, Node], SafeString]
 
-_notes: list[Note] = []
+_providers: list[PanelProvider] = []
 
 
-def register(note: Note) -> None:
+def register(note: PanelProvider) -> None:
     """Let ``note`` speak on every lesson's page; for an app's ``ready()``."""
-    if note not in _notes:
-        _notes.append(note)
+    if note not in _providers:
+        _providers.append(note)
 
 
-def notes_of(request: HttpRequest, lesson: Node) -> list[SafeString]:
+def panels_of(request: HttpRequest, lesson: Node) -> list[SafeString]:
     """What there is to say of this lesson, without what is empty."""
-    return [said for note in _notes if (said := note(request, lesson))]
+    return [said for note in _providers if (said := note(request, lesson))]

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 
 
-class Place(NamedTuple):
+class Interval(NamedTuple):
     """A node's interval and depth, as django-mptt stores them."""
 
     lft: int
@@ -18,13 +18,15 @@ class Place(NamedTuple):
     level: int
 
 
-def number(root: Key, children: Mapping[Key, Sequence[Key]]) -> dict[Key, Place]:
+def compute_intervals(
+    root: Key, children: Mapping[Key, Sequence[Key]]
+) -> dict[Key, Interval]:
     """The place of ``root`` and all below it, in tree order.
 
     Args:
         children: each parent's children in order; a node without any may be missing.
     """
-    places: dict[Key, Place] = {}
+    places: dict[Key, Interval] = {}
     opened: dict[Key, int] = {}
     edge = 0
     steps: list[tuple[Key, int, bool]] = [(root, 0, False)]
@@ -32,28 +34,28 @@ def number(root: Key, children: Mapping[Key, Sequence[Key]]) -> dict[Key, Place]
         key, level, closes = steps.pop()
         edge += 1
         if closes:
-            places[key] = Place(opened[key], edge, level)
+            places[key] = Interval(opened[key], edge, level)
             continue
         opened[key] = edge
-        places[key] = Place(edge, edge, level)  # keeps tree order
+        places[key] = Interval(edge, edge, level)  # keeps tree order
         steps.append((key, level, True))
         below = reversed(children.get(key, ()))
         steps.extend((child, level + 1, False) for child in below)
     return places
 
 
-def shifts(
-    current: Mapping[Key, Place], wanted: Mapping[Key, Place]
-) -> dict[Place, list[Key]]:
+def group_by_shift(
+    current: Mapping[Key, Interval], wanted: Mapping[Key, Interval]
+) -> dict[Interval, list[Key]]:
     """Who must move by how much to get from ``current`` to ``wanted``.
 
     Grouped by the difference, because most of a tree moves together.
     """
-    groups: dict[Place, list[Key]] = defaultdict(list)
+    groups: dict[Interval, list[Key]] = defaultdict(list)
     for key, place in wanted.items():
         now = current[key]
         if now != place:
-            delta = Place(*(new - old for new, old in zip(place, now, strict=True)))
+            delta = Interval(*(new - old for new, old in zip(place, now, strict=True)))
             groups[delta].append(key)
     return dict(groups)
 
@@ -71,7 +73,7 @@ class Move(NamedTuple):
     to: tuple[int, int] | None = None
 
 
-class Run(NamedTuple):
+class IntervalShift(NamedTuple):
     """The edges of a tree from ``first`` to ``last`` all become ``delta`` greater."""
 
     tree: int
@@ -83,7 +85,7 @@ class Run(NamedTuple):
 _END = 2**31 - 1
 
 
-def rearranged(moves: Sequence[Move]) -> list[Run]:
+def compute_shifts(moves: Sequence[Move]) -> list[IntervalShift]:
     """How the edges of the trees change when all of ``moves`` are made at once.
 
     Edges in none of the runs stay as they are. Those of a branch that goes to another
@@ -98,7 +100,7 @@ def rearranged(moves: Sequence[Move]) -> list[Run]:
         if move.to is not None:
             tree, edge = move.to
             events[tree].append((edge, False, order))
-    runs: list[Run] = []
+    runs: list[IntervalShift] = []
     for tree, told in events.items():
         first, delta = 1, 0
         for edge, leaves, order in sorted(told):
@@ -106,22 +108,22 @@ def rearranged(moves: Sequence[Move]) -> list[Run]:
                 raise ValueError("a branch goes into one that moves")
             move = moves[order]
             width = move.rght - move.lft + 1
-            runs.append(Run(tree, first, edge - 1, delta))
+            runs.append(IntervalShift(tree, first, edge - 1, delta))
             first = edge
             if leaves:
                 delta -= width
                 first = move.rght + 1
             else:
                 shift = edge + delta - move.lft
-                runs.append(Run(move.tree, move.lft, move.rght, shift))
+                runs.append(IntervalShift(move.tree, move.lft, move.rght, shift))
                 delta += width
-        runs.append(Run(tree, first, _END, delta))
+        runs.append(IntervalShift(tree, first, _END, delta))
     return list(_joined(runs))
 
 
-def _joined(runs: Iterable[Run]) -> Iterator[Run]:
+def _joined(runs: Iterable[IntervalShift]) -> Iterator[IntervalShift]:
     """``runs`` that change something; neighbours that change by the same as one."""
-    last: Run | None = None
+    last: IntervalShift | None = None
     for run in sorted(runs):
         if run.first > run.last or run.delta == 0:
             continue
@@ -139,7 +141,7 @@ def _joined(runs: Iterable[Run]) -> Iterator[Run]:
         yield last
 
 
-def in_order(rows: Iterable[tuple[Key, Key | None]]) -> dict[Key, list[Key]]:
+def children_by_parent(rows: Iterable[tuple[Key, Key | None]]) -> dict[Key, list[Key]]:
     """Each parent's children, from ``(key, parent)`` rows in tree order."""
     children: dict[Key, list[Key]] = {}
     for key, parent in rows:

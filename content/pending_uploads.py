@@ -26,7 +26,7 @@ class UploadGoneError(MemoraError):
     code = "UPLOAD_GONE"
 
 
-def keep(*, owner: int, name: str, data: bytes) -> str:
+def store(*, owner: int, name: str, data: bytes) -> str:
     """Keep a file for its owner; the token that gives it back.
 
     Raises:
@@ -43,7 +43,7 @@ def keep(*, owner: int, name: str, data: bytes) -> str:
     return token
 
 
-def take(*, owner: int, token: str) -> tuple[str, bytes]:
+def read(*, owner: int, token: str) -> tuple[str, bytes]:
     """The kept file's name and bytes. It stays, so that a second click finds it.
 
     Raises:

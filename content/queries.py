@@ -39,7 +39,7 @@ _BATCH = 500
 _KINDS = {kind.value: kind for kind in Kind}
 
 
-class LessonFace(NamedTuple):
+class LessonHeader(NamedTuple):
     """What is known of a lesson before its stages are read.
 
     ``stages_revision`` is the subject's revision when they changed last.
@@ -55,7 +55,7 @@ class LessonFace(NamedTuple):
 
 
 def load_subject(
-    subject_pk: int, *, is_known: Callable[[LessonFace], bool] | None = None
+    subject_pk: int, *, is_known: Callable[[LessonHeader], bool] | None = None
 ) -> ContentNode:
     """The subject with everything below it, drafts and trash included.
 
@@ -80,7 +80,7 @@ def load_subject(
     unknown = [
         fields[0]
         for fields in rows
-        if _may_be_shown(fields) and not is_known(_face(subject_pk, fields))
+        if _may_be_shown(fields) and not is_known(_header(subject_pk, fields))
     ]
     if len(unknown) <= _BATCH:
         wanted = LessonStage.objects.filter(lesson_id__in=unknown)
@@ -130,10 +130,10 @@ def _may_be_shown(fields: Sequence[Any]) -> bool:
     return bool(fields[3] == Kind.LESSON.value and fields[8] and fields[9] is None)
 
 
-def _face(subject_pk: int, fields: Sequence[Any]) -> LessonFace:
+def _header(subject_pk: int, fields: Sequence[Any]) -> LessonHeader:
     (pk, _parent, public_id, _kind, title, description, image, *_rest) = fields
     url = image_url(image)
-    return LessonFace(pk, subject_pk, public_id, title, description, url, fields[-1])
+    return LessonHeader(pk, subject_pk, public_id, title, description, url, fields[-1])
 
 
 def load_edited_lessons(

@@ -19,8 +19,8 @@ from content import kinds, locks, tree_updates
 from content.history import recording
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind, SubjectState
-from content.nested_sets import Move, rearranged
-from content.tree_updates import Spot
+from content.nested_sets import Move, compute_shifts
+from content.tree_updates import TreePosition
 from core.errors import StructureError
 
 _ROWS_PER_UPDATE = 500
@@ -134,7 +134,7 @@ def create_node(
         require_not_trashed(parent)
         node.subject_id = parent.subject_pk
         if kind is Kind.LESSON:
-            node.bit_index = take_bits(states[parent.subject_pk], 1)
+            node.bit_index = allocate_bits(states[parent.subject_pk], 1)
     node.clean_fields(exclude=["parent", "subject", "lft", "rght", "tree_id", "level"])
     node.validate_unique(exclude=["parent"])
     try:
@@ -146,7 +146,7 @@ def create_node(
     return node
 
 
-def take_bits(state: SubjectState, count: int) -> int:
+def allocate_bits(state: SubjectState, count: int) -> int:
     """The first of ``count`` fresh bits; the subject must be locked."""
     first = state.next_bit_index
     state.next_bit_index = first + count
@@ -195,11 +195,11 @@ def move_nodes(
             )
         last = others.order_by("-tree_id", "-lft").first()
         after = last.pk if last else None
-    spots: dict[int, Spot] = {}
+    spots: dict[int, TreePosition] = {}
     for pk in wanted:
-        spots[pk] = Spot(parent, after)
+        spots[pk] = TreePosition(parent, after)
         after = pk
-    put(spots, states)
+    place_nodes(spots, states)
     return locks.reread(*moving)
 
 
@@ -215,7 +215,9 @@ def lock_for_move(
     return states, moving, target
 
 
-def put(spots: Mapping[int, Spot], states: Mapping[int, SubjectState]) -> None:
+def place_nodes(
+    spots: Mapping[int, TreePosition], states: Mapping[int, SubjectState]
+) -> None:
     """Put each of these nodes, by key, where its spot says; under the locks.
 
     What one is to lie after may itself be put, then it comes first in ``spots``. Where
@@ -241,7 +243,7 @@ def put(spots: Mapping[int, Spot], states: Mapping[int, SubjectState]) -> None:
         if tree_updates.order_subjects(spots):
             SubjectState.touch(spots)
         return
-    runs = rearranged(_moves(spots, found))
+    runs = compute_shifts(_moves(spots, found))
     if not runs:
         return
     coming: dict[tuple[int, int], list[Node]] = defaultdict(list)
@@ -251,19 +253,21 @@ def put(spots: Mapping[int, Spot], states: Mapping[int, SubjectState]) -> None:
         if strangers:
             coming[subject_pk, tree_id] += strangers
     if coming:
-        _count_on({subject_pk for subject_pk, _tree_id in coming}, states)
+        _advance_revisions({subject_pk for subject_pk, _tree_id in coming}, states)
     for (subject_pk, _tree_id), strangers in coming.items():
-        _rebind(strangers, states[subject_pk])
-    tree_updates.shift(runs)
+        _reassign_subject(strangers, states[subject_pk])
+    tree_updates.shift_intervals(runs)
     for subject_pk, tree_id in coming:
-        tree_updates.gather(subject_pk, tree_id)
+        tree_updates.set_tree_id(subject_pk, tree_id)
     if entered:
-        tree_updates.adopt(entered)
+        tree_updates.set_parents(entered)
     left = {found[pk].subject_pk for pk in spots}
     SubjectState.touch(left | {subject_pk for subject_pk, _tree_id in coming})
 
 
-def _moves(spots: Mapping[int, Spot], found: Mapping[int | None, Node]) -> list[Move]:
+def _moves(
+    spots: Mapping[int, TreePosition], found: Mapping[int | None, Node]
+) -> list[Move]:
     goals: dict[int | None, tuple[int, int]] = {}
     for pk, (parent_pk, after_pk) in spots.items():
         parent, after = found[parent_pk], found.get(after_pk)
@@ -279,7 +283,9 @@ def _moves(spots: Mapping[int, Spot], found: Mapping[int | None, Node]) -> list[
     ]
 
 
-def _count_on(subject_pks: Set[int], states: Mapping[int, SubjectState]) -> None:
+def _advance_revisions(
+    subject_pks: Set[int], states: Mapping[int, SubjectState]
+) -> None:
     """Let these subjects' revisions go on from the highest of all in ``states``.
 
     Lessons bring along what was counted where they lay so far, and what was published
@@ -291,11 +297,11 @@ def _count_on(subject_pks: Set[int], states: Mapping[int, SubjectState]) -> None
     behind.update(revision=newest)
 
 
-def _rebind(nodes: Iterable[Node], state: SubjectState) -> None:
+def _reassign_subject(nodes: Iterable[Node], state: SubjectState) -> None:
     """Make the subtrees at ``nodes`` part of ``state``'s subject, with bits of its."""
-    branch = list(tree_updates.branches(nodes).order_by("tree_id", "lft"))
+    branch = list(tree_updates.subtrees_of(nodes).order_by("tree_id", "lft"))
     lessons = [found for found in branch if found.kind == NodeKind.LESSON]
-    bit = take_bits(state, len(lessons))
+    bit = allocate_bits(state, len(lessons))
     for found in branch:
         found.subject_id = state.pk
     for offset, lesson in enumerate(lessons):
@@ -383,15 +389,15 @@ def delete_nodes(*, nodes: Sequence[Node]) -> None:
     SubjectState.touch({node.subject_pk for node in tops}, at_once=True)
     for start in range(0, len(tops), _BRANCHES_PER_QUERY):
         _delete_rows(tops[start : start + _BRANCHES_PER_QUERY])
-    tree_updates.shift(
-        rearranged(
+    tree_updates.shift_intervals(
+        compute_shifts(
             [Move(node.tree_id, node.lft, node.rght) for node in tops if node.level]
         )
     )
 
 
 def _delete_rows(tops: Sequence[Node]) -> None:
-    inside = tree_updates.branches(tops)
+    inside = tree_updates.subtrees_of(tops)
     with recording.deleting(LessonStage.objects.filter(lesson__in=inside), inside):
         # Deepest first: MariaDB checks foreign keys row by row, and Django's way
         # around that, clearing them before, is what the table's constraints forbid.

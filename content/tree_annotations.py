@@ -14,7 +14,7 @@ from content.tree_rows import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class RowAnnotation:
     """A row as it is seen.
 
     ``title`` where it is another; ``access`` is a badge; ``is_hidden`` says that it is
@@ -27,35 +27,35 @@ class Sight:
     lessons: int | None = None
 
 
-class Lens(Protocol):
+class TreeAnnotator(Protocol):
     """Who looks, and what they see."""
 
     def choices(self) -> Sequence[tuple[str, str]]:
         """Whose eyes there are, as value and label."""
         ...
 
-    def see(self, choice: str, rows: Sequence[Row]) -> Mapping[int, Sight]:
+    def see(self, choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
         """What ``choice`` sees of each row, by the node's key, in a fixed number of
         queries; empty where there is no such choice (any more)."""
         ...
 
 
-_lenses: list[Lens] = []
+_annotators: list[TreeAnnotator] = []
 
 
-def use(lens: Lens) -> None:
+def register(lens: TreeAnnotator) -> None:
     """Offer ``lens`` on the tree page."""
-    _lenses.append(lens)
+    _annotators.append(lens)
 
 
 def choices() -> list[tuple[str, str]]:
     """Every choice of every lens."""
-    return [choice for lens in _lenses for choice in lens.choices()]
+    return [choice for lens in _annotators for choice in lens.choices()]
 
 
-def see(choice: str, rows: Sequence[Row]) -> Mapping[int, Sight]:
+def annotate(choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
     """`Lens.see` of the lens that has this choice."""
-    for lens in _lenses:
+    for lens in _annotators:
         if sights := lens.see(choice, rows):
             return sights
     return {}

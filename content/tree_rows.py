@@ -49,8 +49,8 @@ _COLUMNS = (
     "rght",
     "level",
 )
-_ABOVE = ("parent", "parent__parent", "parent__parent__parent")
-_ALL_ABOVE = (*_ABOVE, "parent__parent__parent__parent")
+_ANCESTORS = ("parent", "parent__parent", "parent__parent__parent")
+_ALL_ANCESTORS = (*_ANCESTORS, "parent__parent__parent__parent")
 
 
 @dataclass(slots=True)
@@ -178,11 +178,11 @@ def branch_of(parent: Node, *, start: int = 0, most: int = PAGE) -> Branch:
     """The rows right inside ``parent`` from ``start`` on; 5 queries.
 
     Args:
-        parent: with what it lies in at hand (`with_above`).
+        parent: with what it lies in at hand (`with_ancestors`).
     """
     branch = Branch(parent, start=start)
     inside = Q(parent_id=parent.pk)
-    above = (*above_of(parent), parent)
+    above = (*ancestors_of(parent), parent)
     for node in _numbered(inside, most=start + most, after=start):
         branch.total = node.among
         branch.rows.append(Row(node, above))
@@ -190,17 +190,17 @@ def branch_of(parent: Node, *, start: int = 0, most: int = PAGE) -> Branch:
     return branch
 
 
-def with_above(nodes: QuerySet[Any]) -> QuerySet[Any]:
+def with_ancestors(nodes: QuerySet[Any]) -> QuerySet[Any]:
     """``nodes`` with everything they lie in, in the same query."""
     paths = [*_COLUMNS]
-    for path in _ALL_ABOVE:
+    for path in _ALL_ANCESTORS:
         paths += [f"{path}__{column}" for column in _COLUMNS]
-    joined: QuerySet[Any] = nodes.select_related(*_ALL_ABOVE).only(*paths)
+    joined: QuerySet[Any] = nodes.select_related(*_ALL_ANCESTORS).only(*paths)
     return joined
 
 
-def above_of(node: Node) -> tuple[Node, ...]:
-    """What ``node`` lies in, outermost first (`with_above`)."""
+def ancestors_of(node: Node) -> tuple[Node, ...]:
+    """What ``node`` lies in, outermost first (`with_ancestors`)."""
     trail: list[Node] = []
     parent = node.parent
     while parent is not None:
@@ -209,15 +209,15 @@ def above_of(node: Node) -> tuple[Node, ...]:
     return tuple(reversed(trail))
 
 
-def way_to(node: Node) -> list[tuple[int | None, int]]:
+def path_to(node: Node) -> list[tuple[int | None, int]]:
     """How many rows of each branch must show for ``node`` to be among them.
 
     One query; the subjects' comes first, as None's.
 
     Args:
-        node: with what it lies in at hand (`with_above`).
+        node: with what it lies in at hand (`with_ancestors`).
     """
-    trail = (*above_of(node), node)
+    trail = (*ancestors_of(node), node)
     inside = Q(parent_id__in=[above.pk for above in trail[:-1]]) | Q(parent_id=None)
     siblings = Node.objects.filter(inside, trashed_at__isnull=True).order_by()
     places = siblings.aggregate(
@@ -242,9 +242,9 @@ def rows_of(nodes: Iterable[Node]) -> list[Row]:
     """Rows that stand alone, as those that were found; 4 queries.
 
     Args:
-        nodes: with what they lie in at hand (`with_above`).
+        nodes: with what they lie in at hand (`with_ancestors`).
     """
-    rows = [Row(node, above_of(node)) for node in nodes]
+    rows = [Row(node, ancestors_of(node)) for node in nodes]
     _count(rows)
     return rows
 
@@ -252,7 +252,7 @@ def rows_of(nodes: Iterable[Node]) -> list[Row]:
 def outside_trash() -> Q:
     """Nodes that neither are in the trash nor lie in anything that is."""
     condition = Q(trashed_at__isnull=True)
-    for path in _ALL_ABOVE:
+    for path in _ALL_ANCESTORS:
         condition &= Q(**{f"{path}__trashed_at__isnull": True})
     return condition
 

@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
 from content.models import Node
-from content.nested_sets import Place, Run, shifts
+from content.nested_sets import Interval, IntervalShift, group_by_shift
 
 _ROWS_PER_UPDATE = 500
 
 
-class Spot(NamedTuple):
+class TreePosition(NamedTuple):
     """Where a node lies: inside whom, and right after whom; None for nobody."""
 
     parent: int | None
     after: int | None
 
 
-def branches(nodes: Iterable[Node]) -> QuerySet[Any]:
+def subtrees_of(nodes: Iterable[Node]) -> QuerySet[Any]:
     """``nodes``, as they were read, and all that lies in them."""
     inside = Q(pk__in=[])
     for node in nodes:
@@ -31,7 +31,7 @@ def branches(nodes: Iterable[Node]) -> QuerySet[Any]:
     return found
 
 
-def above(nodes: Iterable[Node]) -> QuerySet[Any]:
+def ancestors_of(nodes: Iterable[Node]) -> QuerySet[Any]:
     """What ``nodes``, as they were read, lie in; outermost first."""
     around = Q(pk__in=[])
     for node in nodes:
@@ -40,13 +40,13 @@ def above(nodes: Iterable[Node]) -> QuerySet[Any]:
     return found
 
 
-def gather(subject_pk: int, tree_id: int) -> None:
+def set_tree_id(subject_pk: int, tree_id: int) -> None:
     """All of a subject lies in its tree: also what has just come from others."""
     strays = Node.objects.filter(subject_id=subject_pk).exclude(tree_id=tree_id)
     strays.order_by().update(tree_id=tree_id)
 
 
-def adopt(children: Mapping[int, Sequence[Node]]) -> None:
+def set_parents(children: Mapping[int, Sequence[Node]]) -> None:
     """Store new parents, in one statement."""
     parents = {node.pk: parent for parent, nodes in children.items() for node in nodes}
     cases = [
@@ -58,7 +58,7 @@ def adopt(children: Mapping[int, Sequence[Node]]) -> None:
     )
 
 
-def order_subjects(spots: Mapping[int, Spot]) -> bool:
+def order_subjects(spots: Mapping[int, TreePosition]) -> bool:
     """Give the subjects' trees the numbers of their new order, if it is one."""
     subjects = Node.objects.subjects().order_by("tree_id")
     trees = dict(subjects.values_list("pk", "tree_id"))
@@ -76,7 +76,7 @@ def order_subjects(spots: Mapping[int, Spot]) -> bool:
     return bool(changed)
 
 
-def shift(runs: Sequence[Run]) -> None:
+def shift_intervals(runs: Sequence[IntervalShift]) -> None:
     """Renumber the trees' edges, in one statement."""
     if not runs:
         return
@@ -99,13 +99,15 @@ def shift(runs: Sequence[Run]) -> None:
     rows.update(lft=moved("lft"), rght=moved("rght"))
 
 
-def write_places(current: Mapping[int, Place], wanted: Mapping[int, Place]) -> None:
+def write_intervals(
+    current: Mapping[int, Interval], wanted: Mapping[int, Interval]
+) -> None:
     """Store where the nodes of locked subjects lie, in as few statements as it takes.
 
     Neighbours usually shift by the same amount, so this is one ``UPDATE`` per 500
     rows and not one per row.
     """
-    for delta, pks in shifts(current, wanted).items():
+    for delta, pks in group_by_shift(current, wanted).items():
         for start in range(0, len(pks), _ROWS_PER_UPDATE):
             Node.objects.filter(pk__in=pks[start : start + _ROWS_PER_UPDATE]).update(
                 lft=F("lft") + delta.lft,

@@ -17,14 +17,14 @@ from django.utils.translation import gettext as _
 
 from content import locks, services
 from content.models import Node, SubjectState
-from content.tree_updates import Spot
+from content.tree_updates import TreePosition
 from core.errors import StructureError
 
 _SALT = "content.undo"
 _MAX_AGE_SECONDS = 60 * 60
 
 
-def spots(nodes: Sequence[Node]) -> dict[int, Spot]:
+def spots(nodes: Sequence[Node]) -> dict[int, TreePosition]:
     """Where each of ``nodes`` lies now, by key in tree order. Two queries."""
     wanted = {node.pk for node in nodes}
     parents = list(
@@ -34,11 +34,11 @@ def spots(nodes: Sequence[Node]) -> dict[int, Spot]:
     if None in parents:
         inside |= Q(parent_id=None)
     siblings = Node.objects.filter(inside).order_by("tree_id", "lft")
-    found: dict[int, Spot] = {}
+    found: dict[int, TreePosition] = {}
     last: dict[int | None, int] = {}
     for pk, parent in siblings.values_list("pk", "parent_id"):
         if pk in wanted:
-            found[pk] = Spot(parent, last.get(parent))
+            found[pk] = TreePosition(parent, last.get(parent))
         last[parent] = pk
     return found
 
@@ -55,7 +55,7 @@ def move(
     return moved, "" if before == after else of_move(before, after)
 
 
-def of_move(before: dict[int, Spot], after: dict[int, Spot]) -> str:
+def of_move(before: dict[int, TreePosition], after: dict[int, TreePosition]) -> str:
     """A record of a move: ``spots`` before and after it."""
     return _sign({"move": [[pk, *spot, *after[pk]] for pk, spot in before.items()]})
 
@@ -106,7 +106,9 @@ def undo(record: str) -> list[Node]:
 
 
 def _move_back(told: list[list[Any]]) -> list[Node]:
-    moved = {pk: (Spot(*rest[:2]), Spot(*rest[2:])) for pk, *rest in told}
+    moved = {
+        pk: (TreePosition(*rest[:2]), TreePosition(*rest[2:])) for pk, *rest in told
+    }
     nodes = _still_there(list(moved))
     states, parents = _lock(nodes, {before.parent for before, _after in moved.values()})
     now = spots(nodes)
@@ -125,7 +127,7 @@ def _move_back(told: list[list[Any]]) -> list[Node]:
                 )
                 % {"title": node.title}
             )
-    services.put({pk: before for pk, (before, _after) in moved.items()}, states)
+    services.place_nodes({pk: before for pk, (before, _after) in moved.items()}, states)
     return locks.reread(*nodes)
 
 

@@ -44,7 +44,7 @@ class PlainChoices:
         return field
 
 
-class Kept(forms.HiddenInput):
+class ReadOnlyChoice(forms.HiddenInput):
     """A row's choice that stays, in words: another choice is another row.
 
     A chooser would read its own choice again, for every row.

@@ -36,14 +36,14 @@ def consistent_read() -> Iterator[None]:
 Written = TypeVar("Written")
 
 
-_LOST_RACES = frozenset({1205, 1213})
+_CONFLICTS = frozenset({1205, 1213})
 """MariaDB's errors for waiting too long for a lock, and for being chosen to give way."""
 
 
-def is_lost_race(error: OperationalError) -> bool:
+def is_conflict(error: OperationalError) -> bool:
     """Whether a change failed only because others changed the same: try again."""
     code = error.args[0] if error.args else None
-    return code in _LOST_RACES or "database is locked" in str(error)
+    return code in _CONFLICTS or "database is locked" in str(error)
 
 
 _AWAY = frozenset(
@@ -78,15 +78,13 @@ def is_unavailable(error: Exception) -> bool:
         return False
     code = error.args[0] if error.args else None
     return (
-        code in _LOST_RACES
+        code in _CONFLICTS
         or code in _AWAY
         or any(words in str(error) for words in _AWAY_WORDS)
     )
 
 
-def again_after_lost_races(
-    write: Callable[[], Written], *, attempts: int = 5
-) -> Written:
+def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Written:
     """What ``write`` returns, called again when it lost a race.
 
     ``write`` must be all that its transaction does: inside a transaction that goes on,
@@ -101,6 +99,6 @@ def again_after_lost_races(
         try:
             return write()
         except OperationalError as error:
-            if not is_lost_race(error):
+            if not is_conflict(error):
                 raise
     return write()

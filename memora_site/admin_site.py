@@ -101,10 +101,12 @@ class MemoraAdminSite(admin.AdminSite):
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Every page and door goes through here: a lost race is run again, and a
         method that it does not take is refused in words."""
-        from memora_site.conflict_retry import run_again
-        from memora_site.error_views import with_words
+        from memora_site.conflict_retry import retry_on_conflict
+        from memora_site.error_views import explain_method_not_allowed
 
-        return super().admin_view(with_words(run_again(view)), cacheable)
+        return super().admin_view(
+            explain_method_not_allowed(retry_on_conflict(view)), cacheable
+        )
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -167,7 +169,7 @@ class MemoraAdminSite(admin.AdminSite):
         """The publishing dashboard as an app list names its models."""
         from publishing.admin_views import dashboard_views
 
-        if not dashboard_views.may_look(request):
+        if not dashboard_views.can_view(request):
             return []
         entry = {
             "name": _("Publishing dashboard"),

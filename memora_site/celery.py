@@ -17,7 +17,7 @@ app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
 
 
-class SignsOfLife(bootsteps.StartStopStep):
+class WorkerHeartbeat(bootsteps.StartStopStep):
     """The worker's own, every half minute, while it is connected to the broker."""
 
     requires = ("celery.worker.consumer.connection:Connection",)
@@ -27,7 +27,7 @@ class SignsOfLife(bootsteps.StartStopStep):
         from publishing import queue
 
         def sign() -> None:
-            queue.worker_lives(time.time())
+            queue.record_worker_heartbeat(time.time())
 
         sign()
         self.timer = consumer.timer.call_repeatedly(30.0, sign)
@@ -38,7 +38,7 @@ class SignsOfLife(bootsteps.StartStopStep):
             self.timer = None
 
 
-app.steps["consumer"].add(SignsOfLife)
+app.steps["consumer"].add(WorkerHeartbeat)
 
 
 @setup_logging.connect

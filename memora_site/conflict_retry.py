@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
-from core.db import is_lost_race
+from core.db import is_conflict
 from core.errors import MemoraError
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ _NEVER_SENT_BACK = ("token", "password", "secret", "access_key")
 View = Callable[..., HttpResponse]
 
 
-def run_again(view: View) -> View:
+def retry_on_conflict(view: View) -> View:
     """``view``, run at most twice again after a lost race; then, and when the content's
     rules refuse, a page or JSON (409) that says why and keeps what was typed."""
 
@@ -47,20 +47,20 @@ def run_again(view: View) -> View:
             except MemoraError as refusal:
                 return _refused(request, refusal.message)
             except (OperationalError, IntegrityError, ValidationError) as error:
-                if isinstance(error, OperationalError) and not is_lost_race(error):
+                if isinstance(error, OperationalError) and not is_conflict(error):
                     raise
                 is_early = time.monotonic() - started < _PATIENCE
                 # A file that was sent has been read, and may have been moved.
                 if left and is_early and not request.FILES:
                     continue
                 log.warning("admin_race_lost", exc_info=True)
-                return _refused(request, _words(error))
+                return _refused(request, _error_text(error))
         raise AssertionError("a run answers, or raises")
 
     return door
 
 
-def _words(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return " ".join(error.messages)
     return _(

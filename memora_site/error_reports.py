@@ -7,7 +7,7 @@ from typing import Any
 
 import sentry_sdk
 
-from memora_site.logs import without_secrets
+from memora_site.logs import redact
 
 SENT_HEADERS = frozenset(
     {"accept", "accept-language", "content-length", "content-type", "host"}
@@ -66,7 +66,7 @@ def clean_event(event: Any, _hint: Any) -> Any:
     for stack in _stacks(event):
         for frame in stack.get("frames") or ():
             frame.pop("vars", None)
-    return without_secrets(event)
+    return redact(event)
 
 
 def clean_breadcrumb(crumb: Any, _hint: Any) -> Any:
@@ -81,7 +81,7 @@ def clean_breadcrumb(crumb: Any, _hint: Any) -> Any:
         # The text of a query has placeholders, and there are many of them. The event
         # that takes it along is cleaned as a whole.
         return crumb
-    return without_secrets(crumb)
+    return redact(crumb)
 
 
 def _clean_request(request: Any) -> dict[str, Any]:

@@ -164,7 +164,9 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     return defaults.server_error(request)
 
 
-def with_words(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def explain_method_not_allowed(
+    view: Callable[..., HttpResponse],
+) -> Callable[..., HttpResponse]:
     """``view``, which says in words that it takes no such method."""
 
     @wraps(view)

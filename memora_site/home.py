@@ -57,7 +57,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
     writes = user.has_perm("content.change_node")
     plans = user.has_perm("plans.change_academicplan")
     runs = user.has_perm("players.change_user")
-    facts = dashboard.look() if writes or plans or runs else None
+    facts = dashboard.load() if writes or plans or runs else None
     return {
         "title": None,
         "found": _search(request),
@@ -95,7 +95,7 @@ def _search(request: HttpRequest) -> Found | None:
     nodes = list(asked.nodes()[: _MOST_FOUND + 1])
     return Found(
         words=asked.words,
-        nodes=[(node, tree_rows.above_of(node)) for node in nodes[:_MOST_FOUND]],
+        nodes=[(node, tree_rows.ancestors_of(node)) for node in nodes[:_MOST_FOUND]],
         has_more=len(nodes) > _MOST_FOUND,
         plans=_plans(asked.words) if user.has_perm("plans.view_academicplan") else [],
     )
@@ -118,10 +118,10 @@ def recent(user_pk: Any) -> list[Recent]:
     for object_id, moment in rows[:_RECENT_ENTRIES]:
         if object_id is not None and is_key(object_id):
             when.setdefault(int(object_id), moment)
-    nodes = tree_rows.with_above(Node.objects.filter(tree_rows.outside_trash()))
+    nodes = tree_rows.with_ancestors(Node.objects.filter(tree_rows.outside_trash()))
     found = nodes.in_bulk(list(when))
     return [
-        Recent(found[pk], tree_rows.above_of(found[pk]), moment)
+        Recent(found[pk], tree_rows.ancestors_of(found[pk]), moment)
         for pk, moment in when.items()
         if pk in found
     ][:_RECENT]

@@ -81,7 +81,7 @@ SECRET_TEXT = (
 )
 
 
-def without_secrets(value: Any) -> Any:
+def redact(value: Any) -> Any:
     """``value`` with every secret and e-mail address in it taken out.
 
     Looks into mappings, lists, tuples and sets, at keys and inside texts. Numbers and
@@ -91,13 +91,13 @@ def without_secrets(value: Any) -> Any:
         return value
     if isinstance(value, Mapping):
         return {
-            without_secrets(key) if isinstance(key, str) else key: REMOVED
+            redact(key) if isinstance(key, str) else key: REMOVED
             if item is not None and _SECRET_KEY.search(str(key))
-            else without_secrets(item)
+            else redact(item)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):
-        return [without_secrets(item) for item in value]
+        return [redact(item) for item in value]
     return _clean(value if isinstance(value, str) else str(value))
 
 
@@ -112,11 +112,11 @@ def _clean(text: str) -> str:
     return f"{clean[:-MARGIN]}… [{len(text)} characters]"
 
 
-def remove_secrets(
+def redact_event(
     _logger: Any, _method: str, event: structlog.types.EventDict
 ) -> structlog.types.EventDict:
-    """structlog's hook for ``without_secrets``; the last step before rendering."""
-    cleaned: structlog.types.EventDict = without_secrets(event)
+    """structlog's hook for ``redact``; the last step before rendering."""
+    cleaned: structlog.types.EventDict = redact(event)
     return cleaned
 
 
@@ -154,7 +154,7 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
     render: list[structlog.types.Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
-        remove_secrets,
+        redact_event,
     ]
     if json:
         render.append(structlog.processors.JSONRenderer(default=str))

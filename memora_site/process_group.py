@@ -29,7 +29,7 @@ class Child:
     log: Path
 
 
-class ChildDiedError(Exception):
+class ChildExitedError(Exception):
     """One of the processes ended though nobody stopped it."""
 
     def __init__(self, child: Child) -> None:
@@ -37,7 +37,7 @@ class ChildDiedError(Exception):
         self.child = child
 
 
-class Family:
+class ProcessGroup:
     """The processes of one demo, in the order they were started."""
 
     def __init__(self, *, log_dir: Path, working_dir: Path) -> None:
@@ -103,7 +103,7 @@ class Family:
         """
         for child in self._children:
             if child.process.poll() is not None:
-                raise ChildDiedError(child)
+                raise ChildExitedError(child)
 
     def watch(self) -> None:
         """Wait until one of the processes ends.

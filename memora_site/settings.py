@@ -114,7 +114,7 @@ INSTALLED_APPS = [
     "django_structlog",
 ]
 MIDDLEWARE = [
-    "publishing.middleware.gate_first",
+    "publishing.middleware.gate_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -237,7 +237,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(
     (STATE_DIR if "MEMORA_STATE_DIR" in os.environ else BASE_DIR)
     / "celerybeat-schedule"
 )
-RESIGN_SECONDS = 300
+SIGNATURE_RENEW_SECONDS = 300
 """How often published videos are looked through for signatures to renew."""
 
 
@@ -254,9 +254,11 @@ CELERY_BEAT_SCHEDULE = {
     # By the clock: pages say when the next run is (`publishing.monitoring.schedule`).
     "process-pending-plans": _each(300, "publishing.tasks.process_pending")
     | {"schedule": crontab(minute="*/5")},
-    "renew-signatures": _each(RESIGN_SECONDS, "publishing.tasks.renew_signatures"),
-    "settle-gates": _each(60, "publishing.tasks.settle_gates"),
-    "collect-generations": _each(3600, "publishing.tasks.collect_generations"),
+    "renew-signatures": _each(
+        SIGNATURE_RENEW_SECONDS, "publishing.tasks.renew_signatures"
+    ),
+    "reconcile-open-lessons": _each(60, "publishing.tasks.reconcile_open_lessons"),
+    "prune-generations": _each(3600, "publishing.tasks.prune_generations"),
     "heartbeat": _each(60, "publishing.tasks.heartbeat"),
     "watch-disk": _each(60, "publishing.tasks.watch_disk"),
     "watch-queue": _each(30, "publishing.tasks.watch_queue"),
@@ -299,7 +301,7 @@ CDN_TEST_SECONDS = 40
 """How long a test of the CDN's settings may take: nginx waits a minute for its page."""
 UPLOAD_ATTEMPTS = 3
 """How often a request is sent before the upload fails and waits for its retry."""
-CDN_PURGER = "publishing.cdn.purging.CloudflarePurger"
+CDN_PURGE_BACKEND = "publishing.cdn.purging.CloudflarePurger"
 """What empties the CDN's cache; without a zone and a token nothing does."""
 CLOUDFLARE_API_URL = "https://api.cloudflare.com/client/v4"
 PRIVATE_HOSTS: list[str] = env.list("MEMORA_PRIVATE_HOSTS", default=[])
@@ -321,15 +323,15 @@ HEALTH_NIGHT_HOUR: int = env.int("MEMORA_HEALTH_NIGHT_HOUR", default=3)
 """The hour of the full check."""
 HEALTH_REPAIR: bool = env.bool("MEMORA_HEALTH_REPAIR", default=True)
 """Whether the nightly check mends what it finds."""
-HEALTH_SAMPLE = 300
+HEALTH_SAMPLE_FILES = 300
 """Files in an hourly sample; and releases followed through their links:"""
 HEALTH_SAMPLE_PLANS = 3
 HEALTH_STALE_MINUTES = 30
 """A plan that waits longer is overdue."""
 HEALTH_FAILURE_RATE = 0.2
 """The share of failed runs that is too much, from so many failures on:"""
-HEALTH_LEAST_FAILURES = 3
-HEALTH_SILENT_SECONDS = 180
+HEALTH_MIN_FAILURES = 3
+HEARTBEAT_TIMEOUT_SECONDS = 180
 """A worker that has not reported for so long is silent."""
 HEALTH_WATCH_SECONDS = 60
 """How often the web servers look whether worker and beat report; 0: never."""

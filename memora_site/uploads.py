@@ -82,7 +82,7 @@ def _serve(request: HttpRequest, path: str) -> HttpResponseBase:
     return answer
 
 
-def may_send(request: HttpRequest) -> HttpResponse:
+def can_upload(request: HttpRequest) -> HttpResponse:
     """Whether nginx may take a large body for the admin: 204 for staff, else 401.
 
     It costs two queries, and none without a session.

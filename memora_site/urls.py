@@ -15,7 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", metrics.metrics),
-    path("admin/may-send", uploads.may_send, name="may-send"),
+    path("admin/may-send", uploads.can_upload, name="may-send"),
     path("admin/", admin.site.urls),
     path(
         "api/v1/schema/",

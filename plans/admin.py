@@ -17,7 +17,7 @@ from core.admin_mixins import PlainChoices
 from core.badges import badge
 from core.searching import FoldedSearch
 from plans.forms import PLAN_FIELDS, PlanForm, SubjectForm, SubjectFormSet
-from plans.history import of_plan
+from plans.history import plan_edits
 from plans.models import (
     AcademicPlan,
     Grade,
@@ -78,7 +78,7 @@ class AcademicPlanAdmin(
         return counted
 
     def edits_of(self, obj: AcademicPlan) -> list[Edit]:
-        return of_plan(obj)
+        return plan_edits(obj)
 
     @admin.display(description=gettext_lazy("state"), ordering="is_published")
     def state(self, plan: AcademicPlan) -> SafeString:
@@ -124,7 +124,7 @@ class AcademicPlanAdmin(
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
         """What a deletion does, in a fixed number of queries: sentences, not lists."""
         plans = list(objs)
-        said = list(deletion_warnings.of_deleting(plans))
+        said = list(deletion_warnings.deletion_warnings(plans))
         request.deletion_consequences = said  # type: ignore[attr-defined]
         may = self.has_delete_permission(request)
         refused = set() if may else {str(self.opts.verbose_name)}

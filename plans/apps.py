@@ -11,6 +11,6 @@ class PlansConfig(AppConfig):
     def ready(self) -> None:
         from content import tree_annotations
         from plans import deletion_warnings, receivers  # noqa: F401
-        from plans.tree_annotations import PlanLens
+        from plans.tree_annotations import PlanAnnotator
 
-        tree_annotations.use(PlanLens())
+        tree_annotations.register(PlanAnnotator())

@@ -10,7 +10,7 @@ from content.models import Node
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 
 
-@deletion_warnings.tell(Node)
+@deletion_warnings.warns_before_deleting(Node)
 def plans_that_lose(nodes: Sequence[Node]) -> str:
     """How many plans offer any of it. One query."""
     subjects = {node.subject_pk for node in nodes}
@@ -25,7 +25,7 @@ def plans_that_lose(nodes: Sequence[Node]) -> str:
     ) % {"count": count}
 
 
-@deletion_warnings.tell(Node)
+@deletion_warnings.warns_before_deleting(Node)
 def overrides_that_go(nodes: Sequence[Node]) -> str:
     """How many overrides go with it. One query."""
     inside = Q()
@@ -45,7 +45,7 @@ def overrides_that_go(nodes: Sequence[Node]) -> str:
     ) % {"count": count}
 
 
-@deletion_warnings.tell(AcademicPlan)
+@deletion_warnings.warns_before_deleting(AcademicPlan)
 def overrides_that_go_with_a_plan(plans: Sequence[AcademicPlan]) -> str:
     """How much the plans say of their content. One query."""
     count = PlanOverride.objects.filter(plan__in=plans).count()

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _, ngettext
 
 from content.forms import SeenForm
 from content.models import Node
-from core.admin_mixins import Kept
+from core.admin_mixins import ReadOnlyChoice
 from plans import services
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 
@@ -56,7 +56,7 @@ class SubjectForm(forms.ModelForm):  # type: ignore[type-arg]
             subject = self.instance.subject
             url = reverse("admin:content_node_change", args=[subject.pk])
             link = format_html('<a href="{}"><bdi>{}</bdi></a>', url, subject.title)
-            self.fields["subject"].widget = Kept(link)
+            self.fields["subject"].widget = ReadOnlyChoice(link)
 
 
 class SubjectFormSet(CustomInlineFormSet):

@@ -4,14 +4,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from content.history.changes import Edit, Names, Source, edits
+from content.history.changes import Edit, Names, Source, collect_edits
 from plans import labels
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 
 
-def of_plan(plan: AcademicPlan) -> list[Edit]:
+def plan_edits(plan: AcademicPlan) -> list[Edit]:
     """The plan's edits, newest first. Three queries, and one per table of names."""
-    return edits(
+    return collect_edits(
         [
             Source(
                 AcademicPlan.history.filter(id=plan.pk),
@@ -34,6 +34,6 @@ def of_plan(plan: AcademicPlan) -> list[Edit]:
 
 def _override(row: Any, names: Names) -> str:
     """What an override says, and of what."""
-    said = labels.action_in_words(row.action, row.value)
+    said = labels.action_text(row.action, row.value)
     # Each in its own direction: titles are often Arabic where the words are not.
     return f"\u2068{names.of('target', row)}\u2069 — \u2068{said}\u2069"

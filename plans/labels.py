@@ -41,7 +41,7 @@ def access_badge(access: Access) -> SafeString:
     return badge("○", _("Signed in"), "quiet")
 
 
-def access_in_words(access: Access) -> str:
+def access_text(access: Access) -> str:
     """Who may open it, without a badge."""
     word = str(LEVELS[access.level])
     return f"{word} · {access.item}" if access.item else word
@@ -109,7 +109,7 @@ def _why_absent(said: Explained, titles: Mapping[str, str]) -> str:
     }
 
 
-def action_in_words(action: str, value: str) -> str:
+def action_text(action: str, value: str) -> str:
     """An override as a short phrase."""
     match action:
         case OverrideAction.HIDE:
@@ -143,7 +143,7 @@ def script_words() -> dict[str, str]:
     }
 
 
-def lessons_in_words(seen: int, total: int) -> SafeString:
+def lesson_count_text(seen: int, total: int) -> SafeString:
     """How many lessons; where students do not see all of them, how many they do."""
     count = ngettext("%(count)d lesson", "%(count)d lessons", total)
     if seen == total:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from content.kinds import Kind
 from content.models import Node
 from content.tree import ContentNode
-from content.tree_annotations import Sight
+from content.tree_annotations import RowAnnotation
 from content.tree_rows import Row, count_visible
 from core.parsing import as_key
 from plans import labels, queries
@@ -22,15 +22,15 @@ from plans.explain import Explained, explain
 from plans.models import AcademicPlan
 
 
-class PlanLens:
-    """A `content.tree_annotations.Lens`: each plan is a choice."""
+class PlanAnnotator:
+    """A `content.tree_annotations.TreeAnnotator`: each plan is a choice."""
 
     def choices(self) -> Sequence[tuple[str, str]]:
         """The plans by title. One query."""
         rows = AcademicPlan.objects.order_by("title").values_list("pk", "title")
         return [(str(pk), title) for pk, title in rows]
 
-    def see(self, choice: str, rows: Sequence[Row]) -> Mapping[int, Sight]:
+    def see(self, choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
         """Five queries."""
         plan_pk = as_key(choice)
         if not AcademicPlan.objects.filter(pk=plan_pk).exists():
@@ -39,12 +39,12 @@ class PlanLens:
         subjects = set(queries.subject_pks(plan_pk))
         offered = [row for row in rows if row.node.subject_pk in subjects]
         explained = explain_rows(offered, overrides)
-        elsewhere = Sight(
+        elsewhere = RowAnnotation(
             format_html('<span class="quiet">{}</span>', _("Not in this plan")),
             is_hidden=True,
         )
         return {row.node.pk: elsewhere for row in rows} | {
-            row.node.pk: _sight(row, explained[row.node.pk], overrides)
+            row.node.pk: _annotation(row, explained[row.node.pk], overrides)
             for row in offered
         }
 
@@ -84,14 +84,16 @@ def why(row: Row, said: Explained, overrides: Mapping[int, Override]) -> str:
     return labels.why(said, titles, spoken_of)
 
 
-def _sight(row: Row, said: Explained, overrides: Mapping[int, Override]) -> Sight:
+def _annotation(
+    row: Row, said: Explained, overrides: Mapping[int, Override]
+) -> RowAnnotation:
     shown = (
         labels.access_badge(said.access)
         if said.absent is None
         else labels.absence_badge(said)
     )
     reason = why(row, said, overrides)
-    return Sight(
+    return RowAnnotation(
         access=format_html('<span title="{}">{}</span>', reason, shown),
         title=said.title,
         is_hidden=said.absent is not None,

@@ -22,7 +22,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, ngettext, pgettext
 
 from content import tree_rows
-from content.admin.tree_search import opened_of
+from content.admin.tree_search import expanded_nodes
 from content.models import Node, NodeKind
 from content.tree_rows import Branch
 from core.parsing import is_key
@@ -38,7 +38,7 @@ Opened = Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class OverrideRow:
     """One thing the plan says of a node, and where that lies."""
 
     target: int
@@ -63,7 +63,7 @@ class Row:
     absence: SafeString | None
     why: str
     lessons: SafeString | str
-    overrides: list[Said]
+    overrides: list[OverrideRow]
     inside: int
     """How many nodes inside it the plan speaks of."""
     is_open: bool | None
@@ -93,7 +93,7 @@ class Tree:
     """What the plan's page shows of its content."""
 
     rows: list[Row | More]
-    said: list[Said]
+    said: list[OverrideRow]
     opened: str
     has_subjects: bool
     empty_subjects: list[str]
@@ -102,12 +102,12 @@ class Tree:
 def opened(request: HttpRequest) -> dict[int, int]:
     """The branches to show: ``?open=1,2:200``, and the way to ``at=3``. One query
     or two where somewhere is to be led to."""
-    found = opened_of(request.GET.get("open", ""))
+    found = expanded_nodes(request.GET.get("open", ""))
     at = request.GET.get("at", "")
     if is_key(at):
-        nodes = tree_rows.with_above(Node.objects.order_by())
+        nodes = tree_rows.with_ancestors(Node.objects.order_by())
         node = nodes.filter(pk=at).first()
-        for parent, place in tree_rows.way_to(node) if node is not None else ():
+        for parent, place in tree_rows.path_to(node) if node is not None else ():
             if parent is not None:
                 shown = max(found.get(parent, tree_rows.PAGE), place)
                 found[parent] = min(shown, tree_rows.MOST_ROWS)
@@ -131,7 +131,7 @@ def tree(plan: AcademicPlan, opened: Opened) -> Tree:
     subjects = queries.subject_pks(plan.pk)
     top = tree_rows.outline(opened, roots=tree_rows.MOST_ROWS, subjects=subjects)
     top.rows.sort(key=lambda row: subjects.index(row.node.pk))
-    said = _said(plan)
+    said = _override_rows(plan)
     overrides = queries.load_overrides(plan.pk)
     table = _Table(
         found=tree_annotations.explain_rows(
@@ -154,7 +154,7 @@ def tree(plan: AcademicPlan, opened: Opened) -> Tree:
 _ABOVE = [f"target{'__parent' * steps}" for steps in range(1, 5)]
 
 
-def _said(plan: AcademicPlan) -> list[Said]:
+def _override_rows(plan: AcademicPlan) -> list[OverrideRow]:
     """Everything the plan says, in tree order. One query."""
     rows = PlanOverride.objects.filter(plan=plan).order_by(
         "target__tree_id", "target__lft", "pk"
@@ -171,14 +171,14 @@ def _said(plan: AcademicPlan) -> list[Said]:
         *(f"{path}__trashed_at" for path in _ABOVE),
     )
     return [
-        Said(
+        OverrideRow(
             target=target,
             title=title,
             kind=str(_KINDS[kind]),
             aspect=aspect,
             action=action,
             value=value,
-            words=labels.action_in_words(action, value),
+            words=labels.action_text(action, value),
             above=tuple(pk for pk in rest[: len(_ABOVE)] if pk is not None),
             is_in_trash=trashed is not None or any(rest[len(_ABOVE) :]),
         )
@@ -186,14 +186,14 @@ def _said(plan: AcademicPlan) -> list[Said]:
     ]
 
 
-def _by_target(said: Sequence[Said]) -> dict[int, list[Said]]:
-    found: dict[int, list[Said]] = defaultdict(list)
+def _by_target(said: Sequence[OverrideRow]) -> dict[int, list[OverrideRow]]:
+    found: dict[int, list[OverrideRow]] = defaultdict(list)
     for one in said:
         found[one.target].append(one)
     return found
 
 
-def _inside(said: Sequence[Said]) -> Counter[int]:
+def _inside(said: Sequence[OverrideRow]) -> Counter[int]:
     """Of how many nodes inside each node the plan speaks."""
     targets = {one.target: one for one in said if not one.is_in_trash}
     return Counter(pk for target in targets.values() for pk in target.above)
@@ -205,7 +205,7 @@ class _Table:
 
     found: Mapping[int, Explained]
     overrides: Mapping[int, Override]
-    said: Mapping[int, list[Said]]
+    said: Mapping[int, list[OverrideRow]]
     inside: Mapping[int, int]
     opened: Opened
 
@@ -240,7 +240,7 @@ class _Table:
             lessons=(
                 ""
                 if row.node.kind == NodeKind.LESSON
-                else labels.lessons_in_words(said.lessons, said.total)
+                else labels.lesson_count_text(said.lessons, said.total)
             ),
             overrides=self.said.get(row.node.pk, []),
             inside=self.inside.get(row.node.pk, 0),
@@ -313,7 +313,7 @@ class ContentPages:
         within = Node.objects.filter(
             Q(pk__in=subjects) | Q(subject_id__in=subjects)
         ).order_by()
-        node = get_object_or_404(tree_rows.with_above(within), pk=node_pk)
+        node = get_object_or_404(tree_rows.with_ancestors(within), pk=node_pk)
         refusal = ""
         if request.method == "POST":
             try:
@@ -338,7 +338,7 @@ class ContentPages:
     ) -> HttpResponse:
         admin: Any = self
         row, said, overrides = _explained(plan, node)
-        own = _by_target(_said(plan))[node.pk]
+        own = _by_target(_override_rows(plan))[node.pk]
         context = {
             **admin.admin_site.each_context(request),
             "title": node.title,
@@ -405,7 +405,7 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
 
 def _effect_of_taking_back(plan: AcademicPlan, node: Node, taken: PlanOverride) -> str:
     """What students get without it, and what the plan says all the same."""
-    was = labels.action_in_words(taken.action, taken.value)
+    was = labels.action_text(taken.action, taken.value)
     said = [_("Taken back: %(what)s.") % {"what": was}]
     if taken.aspect == OverrideAspect.TITLE:
         again = _("This plan's students read “%(title)s” again.")
@@ -415,7 +415,7 @@ def _effect_of_taking_back(plan: AcademicPlan, node: Node, taken: PlanOverride) 
     else:
         said.append(_effect(plan, node, OverrideAction.SET_ACCESS_LEVEL))
     left = PlanOverride.objects.filter(plan=plan, target=node)
-    if others := [labels.action_in_words(row.action, row.value) for row in left]:
+    if others := [labels.action_text(row.action, row.value) for row in left]:
         still = _("This plan still says of it: %(words)s.")
         said.append(still % {"words": pgettext("list", ", ").join(others)})
     return " ".join(said)
@@ -449,4 +449,4 @@ def _effect(plan: AcademicPlan, node: Node, action: str, value: str = "") -> str
     if said.absent not in (None, Absence.EMPTY):
         return _("Saved. Students do not see “%(title)s” for another reason.") % title
     effect = _("“%(title)s” is now: %(access)s.")
-    return effect % {**title, "access": labels.access_in_words(said.access)}
+    return effect % {**title, "access": labels.access_text(said.access)}

@@ -10,7 +10,7 @@ from plans.models import AcademicPlan
 from players.models import Enrollment
 
 
-@deletion_warnings.tell(Node)
+@deletion_warnings.warns_before_deleting(Node)
 def students_that_lose(nodes: Sequence[Node]) -> str:
     """How many students are enrolled in a plan that offers any of it. One query."""
     subjects = {node.subject_pk for node in nodes}
@@ -25,7 +25,7 @@ def students_that_lose(nodes: Sequence[Node]) -> str:
     ) % {"count": count}
 
 
-@deletion_warnings.tell(AcademicPlan)
+@deletion_warnings.warns_before_deleting(AcademicPlan)
 def students_without_it(plans: Sequence[AcademicPlan]) -> str:
     """How many students are enrolled. One query."""
     rows = Enrollment.objects.filter(plan__in=plans)

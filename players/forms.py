@@ -22,7 +22,7 @@ from django.forms.models import BaseInlineFormSet
 from django.utils.html import format_html
 from django.utils.translation import gettext as _, gettext_lazy
 
-from core.admin_mixins import Kept
+from core.admin_mixins import ReadOnlyChoice
 from core.parsing import EARLIEST, LATEST
 from plans.models import AcademicPlan, Grade
 from players.errors import InvalidDeviceIdError
@@ -205,7 +205,7 @@ class EnrollmentForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         if self.instance.pk is not None and "plan" in self.fields:
             plan = format_html("<bdi>{}</bdi>", self.instance.plan.title)
-            self.fields["plan"].widget = Kept(plan)
+            self.fields["plan"].widget = ReadOnlyChoice(plan)
 
 
 class EnrollmentFormSet(BaseInlineFormSet):  # type: ignore[type-arg]

@@ -51,13 +51,13 @@ log = structlog.get_logger(__name__)
 
 @receiver([post_save, post_delete], sender=Device)
 @receiver([post_save, post_delete], sender=Session)
-def _sign_in_changes(instance: Device | Session, **_kwargs: Any) -> None:
+def _player_sign_in_changed(instance: Device | Session, **_kwargs: Any) -> None:
     """Deleting a device deletes a session on it, so this ends that session too."""
     sign_in_state.changing(instance.player_id)
 
 
 @receiver(signals.sign_in_changed)
-def _sign_ins_change(player_ids: list[int], **_kwargs: Any) -> None:
+def _players_sign_in_changed(player_ids: list[int], **_kwargs: Any) -> None:
     for player_id in player_ids:
         sign_in_state.changing(player_id)
 
@@ -89,7 +89,7 @@ def _is_of_player_deletion(origin: Any) -> bool:
 
 @receiver([post_save, post_delete], sender=Enrollment)
 @receiver([post_save, post_delete], sender=Entitlement)
-def _access_changes(instance: Enrollment | Entitlement, **_kwargs: Any) -> None:
+def _player_access_changed(instance: Enrollment | Entitlement, **_kwargs: Any) -> None:
     transaction.on_commit(partial(access.forget, [instance.player_id]))
 
 
@@ -140,7 +140,7 @@ def _photo_replaced(
 
 
 @receiver(signals.access_changed)
-def _accesses_change(player_ids: list[int], **_kwargs: Any) -> None:
+def _players_access_changed(player_ids: list[int], **_kwargs: Any) -> None:
     transaction.on_commit(partial(access.forget, list(player_ids)))
 
 

@@ -191,7 +191,7 @@ def give_attempt_back(budgets: Sequence[Budget]) -> None:
 # --- Sign-in state: the session and the devices ------------------------------
 
 
-class Seen(Enum):
+class SessionStatus(Enum):
     """What a session check found."""
 
     GOOD = "good"
@@ -211,7 +211,7 @@ class SessionCheck:
     unknown and the caller may put the state it reads.
     """
 
-    seen: Seen
+    seen: SessionStatus
     count: Count | None = None
     lease: str = ""
 
@@ -260,11 +260,11 @@ def check_session(
     ]
     lease = secrets.token_hex(8)
     seen, *rest = _run(_CHECK, names, [sha256, device_id, lease, _LEASE_MS, window_ms])
-    match Seen(seen):
-        case Seen.GOOD:
-            return SessionCheck(Seen.GOOD, count=Count(*rest))
-        case Seen.UNKNOWN if rest:
-            return SessionCheck(Seen.UNKNOWN, lease=rest[0])
+    match SessionStatus(seen):
+        case SessionStatus.GOOD:
+            return SessionCheck(SessionStatus.GOOD, count=Count(*rest))
+        case SessionStatus.UNKNOWN if rest:
+            return SessionCheck(SessionStatus.UNKNOWN, lease=rest[0])
         case found:
             return SessionCheck(found)
 
@@ -497,7 +497,7 @@ return taken
 def claim_wallets(count: int) -> list[int]:
     """Take up to ``count`` waiting players.
 
-    They stay claimed until `settle_wallets`, so that a crash forgets nobody.
+    They stay claimed until `mark_wallets_written`, so that a crash forgets nobody.
 
     Raises:
         StoreUnavailableError: Redis does not answer.
@@ -516,7 +516,7 @@ def claimed_wallets() -> list[int]:
     return sorted(int(player_id) for player_id in members)
 
 
-def settle_wallets(player_ids: Sequence[int]) -> None:
+def mark_wallets_written(player_ids: Sequence[int]) -> None:
     """These players' wallets are written back.
 
     Raises:

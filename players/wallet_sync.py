@@ -46,7 +46,7 @@ def sync_pending_wallets(*, force: bool = False) -> SyncResult:
     for player_ids in _everybody() if force else _waiting():
         try:
             synced += _write_back(player_ids)
-            store.settle_wallets(player_ids)
+            store.mark_wallets_written(player_ids)
         except DatabaseError as error:
             errors += len(player_ids)
             log.error("wallet_chunk_failed", error=str(error), players=len(player_ids))

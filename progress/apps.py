@@ -13,5 +13,5 @@ class ProgressConfig(AppConfig):
         from progress import receivers  # noqa: F401 - connects them
         from progress.services import erasure, ledger
 
-        wallet.use_ledger(ledger)
+        wallet.register_ledger(ledger)
         students.add_holder(erasure)

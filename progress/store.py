@@ -50,7 +50,7 @@ _TIMEOUT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class WriteTicket:
     """A write under way. ``subject_id`` is "" when it touches the wallet alone."""
 
     player_id: int
@@ -63,13 +63,13 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class PendingWrite:
     """What a write found when it began.
 
     ``state`` is None when Redis lacks some of it; the mark is then a claim, too.
     """
 
-    mark: Mark
+    mark: WriteTicket
     others_in_flight: bool
     state: "State | None"
 
@@ -269,23 +269,23 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 # --- Writing ----------------------------------------------------------------
 
 
-def begin(player_id: int, subject_id: str) -> Begun:
+def begin(player_id: int, subject_id: str) -> PendingWrite:
     """Read what a write starts from and leave its mark. One round trip.
 
     Raises:
         StoreUnavailableError: Redis does not answer.
     """
     token = f"{uuid.uuid4().hex}|{subject_id}"
-    mark = Mark(player_id, subject_id, token)
+    mark = WriteTicket(player_id, subject_id, token)
     others, *held = _run(
         _BEGIN,
         mark.keys,
         [token, MARK_MS, _FLIGHT_MS, _CLAIM_MS, *_prefixes(player_id)],
     )
     if not held:
-        return Begun(mark, bool(others), state=None)
+        return PendingWrite(mark, bool(others), state=None)
     total_xp, days, last, *subject = held
-    return Begun(
+    return PendingWrite(
         mark,
         bool(others),
         State(
@@ -296,7 +296,7 @@ def begin(player_id: int, subject_id: str) -> Begun:
     )
 
 
-def apply(mark: Mark, change: Change) -> None:
+def apply(mark: WriteTicket, change: Change) -> None:
     """Make the projections follow a committed row. One round trip.
 
     Safe to run twice: the second time finds no mark and drops them.
@@ -321,7 +321,7 @@ def apply(mark: Mark, change: Change) -> None:
     )
 
 
-def cancel(mark: Mark) -> None:
+def cancel(mark: WriteTicket) -> None:
     """Take the mark away: nothing was written.
 
     Raises:
@@ -330,7 +330,7 @@ def cancel(mark: Mark) -> None:
     _run(_CANCEL, mark.keys, [mark.token])
 
 
-def discard(mark: Mark) -> None:
+def discard(mark: WriteTicket) -> None:
     """Take the mark away and drop all it would have changed, to be rebuilt.
 
     Raises:
@@ -349,7 +349,7 @@ def note_played(player_id: int, at: datetime) -> None:
         _PLAYED,
         [player_keys.wallet(player_id)],
         [_instant(at)],
-        dirty=Mark(player_id, "", ""),
+        dirty=WriteTicket(player_id, "", ""),
     )
 
 
@@ -388,19 +388,19 @@ def read_subjects(
     ]
 
 
-def claim(player_id: int, subject_id: str) -> Mark:
+def claim(player_id: int, subject_id: str) -> WriteTicket:
     """Say that the ledger is about to be read, to `store` what it says.
 
     Raises:
         StoreUnavailableError: Redis does not answer.
     """
-    mark = Mark(player_id, subject_id, f"{uuid.uuid4().hex}|{subject_id}")
+    mark = WriteTicket(player_id, subject_id, f"{uuid.uuid4().hex}|{subject_id}")
     _run(_CLAIM, [keys.rebuilding(player_id)], [mark.token, _CLAIM_MS])
     return mark
 
 
 def store(
-    claimed: Mark, *, wallet: WalletState | None, subject: SubjectProgress | None
+    claimed: WriteTicket, *, wallet: WalletState | None, subject: SubjectProgress | None
 ) -> bool:
     """Keep what the ledger said, unless it may have said more since.
 
@@ -504,7 +504,7 @@ def taken_pending() -> list[tuple[int, str]]:
 def take_pending(count: int) -> list[tuple[int, str]]:
     """Take up to ``count`` changed subjects of players.
 
-    They stay taken until `settle_pending`, so that a crash forgets none; one that
+    They stay taken until `mark_bitmaps_written`, so that a crash forgets none; one that
     changes again meanwhile waits again.
 
     Raises:
@@ -513,7 +513,7 @@ def take_pending(count: int) -> list[tuple[int, str]]:
     return _pairs(_run(_TAKE, [keys.PENDING_BITMAPS, keys.TAKEN_BITMAPS], [count]))
 
 
-def settle_pending(written: Sequence[tuple[int, str]]) -> None:
+def mark_bitmaps_written(written: Sequence[tuple[int, str]]) -> None:
     """These are written back.
 
     Raises:
@@ -548,7 +548,11 @@ def _sha(script: str) -> str:
 
 
 def _run(
-    script: str, names: Sequence[str], args: Sequence[Any], *, dirty: Mark | None = None
+    script: str,
+    names: Sequence[str],
+    args: Sequence[Any],
+    *,
+    dirty: WriteTicket | None = None,
 ) -> Any:
     """Run a script, and note what is to be written back, in one round trip.
 

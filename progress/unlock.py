@@ -6,7 +6,7 @@ nobody has passed it. Children open with their parent; in a linear parent each o
 when the one before it is passed. The rules mix per level (DESIGN 7; spec 4, Unlock
 Calculator).
 
-Plain rules: no Django here. A tree is compiled once per release into an `Outline`,
+Plain rules: no Django here. A tree is compiled once per release into an `StructureOutline`,
 where the lessons below a node are one big integer, so that asking whether any node is
 passed is one ``&``.
 """
@@ -48,17 +48,17 @@ class Node(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class OutlineNode:
     """A node in an outline, with its neighbours."""
 
     id: str
     kind: str
     is_linear: bool
     bit_index: int | None
-    parent: "Place | None" = field(repr=False)
-    before: "Place | None" = field(repr=False)
-    after: "Place | None" = field(default=None, repr=False)
-    children: list["Place"] = field(default_factory=list, repr=False)
+    parent: "OutlineNode | None" = field(repr=False)
+    before: "OutlineNode | None" = field(repr=False)
+    after: "OutlineNode | None" = field(default=None, repr=False)
+    children: list["OutlineNode"] = field(default_factory=list, repr=False)
     mask: int = 0
     """The bits of all lessons below, or of the lesson itself."""
 
@@ -92,7 +92,7 @@ class Place:
         return Status.UNLOCKED if is_open else Status.LOCKED
 
 
-class Outline:
+class StructureOutline:
     """A published subject, ready to be asked about any player's progress.
 
     ``bits`` below is what `bits` makes of a bitmap; it belongs to this outline.
@@ -100,19 +100,19 @@ class Outline:
 
     def __init__(self, root: Node) -> None:
         self._width = _highest_bit(root) // 8 + 1
-        self.lessons: dict[str, Place] = {}
+        self.lessons: dict[str, OutlineNode] = {}
         self.root = self._place(root, parent=None, before=None)
         self.total_lessons = len(self.lessons)
 
     def _place(
-        self, node: Node, *, parent: Place | None, before: Place | None
-    ) -> Place:
+        self, node: Node, *, parent: OutlineNode | None, before: OutlineNode | None
+    ) -> OutlineNode:
         bit = node.lesson.bit_index if node.lesson is not None else None
-        place = Place(node.id, node.kind, node.is_linear, bit, parent, before)
+        place = OutlineNode(node.id, node.kind, node.is_linear, bit, parent, before)
         if bit is not None:
             place.mask = 1 << (8 * self._width - 1 - bit)
             self.lessons[node.id] = place
-        last: Place | None = None
+        last: OutlineNode | None = None
         for child in node.children:
             below = self._place(child, parent=place, before=last)
             if last is not None:
@@ -160,7 +160,7 @@ class Outline:
         Args:
             bits: as they were before; the lesson was unlocked and not passed.
         """
-        place: Place | None = self.lessons[lesson_id]
+        place: OutlineNode | None = self.lessons[lesson_id]
         assert place is not None
         after = bits | place.mask
         opened: list[str] = []
@@ -171,13 +171,13 @@ class Outline:
         return opened
 
 
-def statuses(outline: Outline, bits: int) -> dict[str, Status]:
+def statuses(outline: StructureOutline, bits: int) -> dict[str, Status]:
     """The status of every node, by id, in tree order."""
     return dict(_statuses(outline.root, bits, is_open=True))
 
 
 def _statuses(
-    place: Place, bits: int, *, is_open: bool
+    place: OutlineNode, bits: int, *, is_open: bool
 ) -> Iterator[tuple[str, Status]]:
     yield place.id, place.status(bits, is_open=is_open)
     for child in place.children:
@@ -186,7 +186,7 @@ def _statuses(
         )
 
 
-def _opening(place: Place, bits: int) -> Iterator[str]:
+def _opening(place: OutlineNode, bits: int) -> Iterator[str]:
     """``place``, which has just opened, and all that opens with it."""
     if place.is_passed(bits):
         return

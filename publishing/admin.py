@@ -30,8 +30,8 @@ from publishing.admin_views.labels import (
 from publishing.admin_views.plan_views import ReleasePages
 from publishing.admin_views.settings_admin import PublishingSettingsAdmin
 from publishing.admin_views.task_dispatch import (
-    ask_to_retry,
-    ask_worker,
+    enqueue,
+    enqueue_retry,
     say_publishing,
     say_trying,
 )
@@ -106,7 +106,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
         """Try queued and dead entries and failed uploads again, now."""
         entries = [entry for entry in queryset if sync_log.can_retry(entry)]
         for entry in entries:
-            if not ask_to_retry(request, entry):
+            if not enqueue_retry(request, entry):
                 return
         say_trying(request, len(entries))
 
@@ -392,7 +392,7 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
                     % {"title": plan.title},
                 )
                 continue
-            if not ask_worker(request, publish_plan, plan.pk, "admin", request.user.pk):
+            if not enqueue(request, publish_plan, plan.pk, "admin", request.user.pk):
                 return
             started += 1
         if started:

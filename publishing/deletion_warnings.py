@@ -9,7 +9,7 @@ from plans.models import AcademicPlan
 from publishing.models import Publication
 
 
-@deletion_warnings.tell(AcademicPlan)
+@deletion_warnings.warns_before_deleting(AcademicPlan)
 def releases_that_go(plans: Sequence[AcademicPlan]) -> str:
     """How many of them students can read now. One query."""
     out = Publication.objects.filter(plan__in=plans, generation__isnull=False)

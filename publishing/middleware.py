@@ -9,7 +9,7 @@ from publishing.views import gate
 _GATE = "/files/gate"
 
 
-def gate_first(
+def gate_middleware(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
     """Answer the web server's question at a tenth of what a whole request costs."""

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from solo.models import SingletonModel
 
 from content.kinds import ID_MAX_LENGTH
-from core.db import again_after_lost_races
+from core.db import retry_on_conflict
 from core.fields import ExactCharField
 from plans.models import AcademicPlan
 from publishing import private_hosts, secrets, signals
@@ -450,7 +450,7 @@ class SyncLogQuerySet(models.QuerySet["SyncLog"]):
 
         MariaDB then ends one of them to let the others go on; that one tries again.
         """
-        return again_after_lost_races(partial(super().update, **kwargs))
+        return retry_on_conflict(partial(super().update, **kwargs))
 
     update.alters_data = True  # type: ignore[attr-defined]
 

@@ -75,7 +75,7 @@ def remove(plan_ids: Iterable[int]) -> None:
         log.warning("publish_wakeup_kept", error=type(error).__name__)
 
 
-def answers() -> bool:
+def is_reachable() -> bool:
     """Whether Redis does."""
     try:
         return bool(_client().ping())
@@ -84,7 +84,7 @@ def answers() -> bool:
         return False
 
 
-class Signs(NamedTuple):
+class Heartbeats(NamedTuple):
     """The last signs of life, as Unix times; None where there is none to be read.
 
     Beat's is that a worker did what beat had told it to.
@@ -94,30 +94,30 @@ class Signs(NamedTuple):
     beat: float | None
 
 
-def worker_lives(unix_time: float) -> None:
+def record_worker_heartbeat(unix_time: float) -> None:
     """Say that a worker lives, whatever beat does."""
-    _sign({WORKER_KEY: unix_time})
+    _record_heartbeat({WORKER_KEY: unix_time})
 
 
-def beat_lives(unix_time: float) -> None:
+def record_beat_heartbeat(unix_time: float) -> None:
     """Say that beat lives, and the worker that was told so."""
-    _sign({WORKER_KEY: unix_time, HEARTBEAT_KEY: unix_time})
+    _record_heartbeat({WORKER_KEY: unix_time, HEARTBEAT_KEY: unix_time})
 
 
-def _sign(times: dict[str, float]) -> None:
+def _record_heartbeat(times: dict[str, float]) -> None:
     try:
         _client().mset({key: repr(time) for key, time in times.items()})
     except RedisError as error:
         log.warning("heartbeat_lost", error=type(error).__name__)
 
 
-def last_signs() -> Signs:
+def last_heartbeats() -> Heartbeats:
     """When worker and beat were last heard of. One round trip."""
-    return read_signs() or Signs(None, None)
+    return read_signs() or Heartbeats(None, None)
 
 
-def read_signs() -> Signs | None:
-    """As `last_signs`; None when Redis does not answer. One round trip."""
+def read_signs() -> Heartbeats | None:
+    """As `last_heartbeats`; None when Redis does not answer. One round trip."""
     try:
         return _signs(_client().mget(WORKER_KEY, HEARTBEAT_KEY))
     except RedisError as error:
@@ -125,7 +125,7 @@ def read_signs() -> Signs | None:
         return None
 
 
-def watched_signs(unix_time: float) -> Signs | None:
+def watched_signs(unix_time: float) -> Heartbeats | None:
     """As `read_signs`, but a sign that is missing counts from the first time of asking.
 
     A Redis that has lost its keys has lost the signs, too; worker and beat then have as
@@ -140,7 +140,7 @@ def watched_signs(unix_time: float) -> Signs | None:
         log.warning("heartbeat_unread", error=type(error).__name__)
         return None
     signs = _signs(found)
-    return Signs(*(float(since) if sign is None else sign for sign in signs))
+    return Heartbeats(*(float(since) if sign is None else sign for sign in signs))
 
 
 def take_watch_turn(seconds: int) -> bool:
@@ -152,8 +152,8 @@ def take_watch_turn(seconds: int) -> bool:
         return False
 
 
-def _signs(found: Iterable[bytes | str | None]) -> Signs:
-    return Signs(*(float(time) if time else None for time in found))
+def _signs(found: Iterable[bytes | str | None]) -> Heartbeats:
+    return Heartbeats(*(float(time) if time else None for time in found))
 
 
 def being_built(plan_ids: Iterable[int]) -> set[int] | None:

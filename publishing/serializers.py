@@ -73,7 +73,7 @@ class StepSerializer(serializers.Serializer[Any]):
 
 
 class ConnectionSerializer(serializers.Serializer[Any]):
-    """Whether the CDN does what publishing needs; ``manage.py test_cdn --json``."""
+    """Whether the CDN does what publishing needs; ``manage.py check_cdn --json``."""
 
     ok = serializers.BooleanField()
     steps = StepSerializer(many=True)

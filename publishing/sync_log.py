@@ -251,7 +251,7 @@ def _raise_dead_letter(entry: SyncLog) -> None:
     )
 
 
-def resting(now: datetime) -> dict[int, Sources]:
+def backing_off(now: datetime) -> dict[int, Sources]:
     """Plans that may not be tried yet, with the sources their failure was made of."""
     waiting = Q(status=SyncStatus.QUEUED, next_attempt_at__gt=now)
     return dict(
@@ -308,7 +308,7 @@ def _again(entries: QuerySet[SyncLog]) -> int:
     ).update(status=SyncStatus.QUEUED, attempts=0, next_attempt_at=timezone.now())
 
 
-def _settle_abandoned() -> None:
+def _close_abandoned() -> None:
     """Close the entries of builders that died with their work done, or taken away.
 
     A living one whose plan is built already is about to write the same, and more.
@@ -361,13 +361,13 @@ def prune(now: datetime) -> int:
     return len(doomed)
 
 
-def settle() -> None:
+def close_stale() -> None:
     """Close what nobody waits for any more.
 
     An entry whose plan is up to date, a draft or gone needs no further attempt, and a
     dead letter's alert ends with the dead letter.
     """
-    _settle_abandoned()
+    _close_abandoned()
     open_entries = SyncLog.objects.filter(
         status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER], step=SyncStep.BUILD
     )

@@ -39,7 +39,7 @@ def publish_plan(plan_pk: int, trigger: str, by: int | None = None) -> None:
 
 
 @shared_task
-def collect_generations() -> None:
+def prune_generations() -> None:
     """Delete old generations, leftovers, and what the sync log need not keep."""
     cleanup.collect()
     sync_log.prune(timezone.now())
@@ -52,15 +52,15 @@ def renew_signatures() -> None:
 
 
 @shared_task
-def settle_gates() -> None:
+def reconcile_open_lessons() -> None:
     """Open and shut what somebody who died left undone; every minute."""
-    activation.settle_gates()
+    activation.reconcile_open_lessons()
 
 
 @shared_task
 def heartbeat() -> None:
     """Say that beat sends work and a worker does it; every minute."""
-    queue.beat_lives(time.time())
+    queue.record_beat_heartbeat(time.time())
     silence.look(timezone.now())
 
 
@@ -76,7 +76,7 @@ def watch_disk() -> None:
 def watch_queue() -> None:
     """Try again what is due, and note who waits; every half minute."""
     now = timezone.now()
-    sync_log.settle()
+    sync_log.close_stale()
     status.note_waiting(now)
     builds.build_plans(sync_log.due(now), trigger="retry")
 

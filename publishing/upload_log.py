@@ -108,7 +108,7 @@ def close(
     if failure is None:
         entry.status, entry.error = SyncStatus.SUCCESS, ""
     else:
-        entry.error = in_words(failure)
+        entry.error = describe_failure(failure)
         entry.failing_since = entry.failing_since or now
         delays = settings.UPLOAD_RETRY_DELAYS
         if entry.attempts > len(delays):
@@ -129,7 +129,7 @@ def close(
         bytes_uploaded=entry.bytes_uploaded,
         upload_seconds=entry.upload_seconds,
     )
-    _tell(entry, failure, files)
+    _alert(entry, failure, files)
 
 
 def hand_over(entry: SyncLog, *, files: int, size: int, seconds: float) -> None:
@@ -164,7 +164,7 @@ def supersede(entry: SyncLog) -> None:
     ).update(status=SyncStatus.SUPERSEDED, next_attempt_at=None)
 
 
-def under_way() -> bool:
+def running_uploads() -> bool:
     """Whether an upload runs or waits for its next attempt: more of it will come."""
     entries = SyncLog.objects.filter(step=SyncStep.UPLOAD, status__in=_OPEN)
     return entries.exists()
@@ -183,7 +183,7 @@ def failures() -> list[SyncLog]:
     return list(failed.exclude(Exists(later)).order_by("pk"))
 
 
-def _tell(entry: SyncLog, failure: Exception | None, files: int) -> None:
+def _alert(entry: SyncLog, failure: Exception | None, files: int) -> None:
     if failure is None:
         alerts.resolve(kind=AlertKind.UPLOAD_FAILED, key=entry.plan_public_id)
         log.info("plan_uploaded", plan=entry.plan_public_id, files=files)
@@ -213,7 +213,7 @@ def _failing_since(entry: SyncLog) -> datetime:
     return first or timezone.now()
 
 
-def in_words(failure: Exception) -> str:
+def describe_failure(failure: Exception) -> str:
     """Why it failed; of an error nobody foresaw only its name, for it may quote keys."""
     if isinstance(failure, MemoraError):
         return failure.message
@@ -256,7 +256,7 @@ def _raise_failing(entry: SyncLog) -> None:
     )
 
 
-def resting(now: datetime, plans: Collection[str]) -> set[str]:
+def backing_off(now: datetime, plans: Collection[str]) -> set[str]:
     """Those of these plans, by id, that may not be uploaded yet.
 
     They wait for their next attempt, or, when the last run ended in Failed, for
@@ -275,7 +275,7 @@ def resting(now: datetime, plans: Collection[str]) -> set[str]:
     return rest - set(due.values_list("plan_public_id", flat=True))
 
 
-def settle(find_behind: Callable[[], Collection[int] | None]) -> None:
+def close_stale(find_behind: Callable[[], Collection[int] | None]) -> None:
     """Close what nobody waits for any more.
 
     Args:

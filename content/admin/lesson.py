@@ -24,7 +24,7 @@ from content.forms import (
 )
 from content.json_errors import path_text
 from content.kinds import Kind
-from content.lesson_panels import notes_of
+from content.lesson_panels import panels_of
 from content.models import ACCESS_FIELDS, LessonStage, Node
 from core.errors import StructureError
 from core.parsing import is_key, whole_number
@@ -275,7 +275,7 @@ def _lesson_context(request: HttpRequest, lesson: Node | None) -> dict[str, Any]
         "stage_editor": stage_editor.settings_of(
             lesson.pk if saved and lesson else None
         ),
-        "notes": notes_of(request, lesson) if saved and lesson else [],
+        "notes": panels_of(request, lesson) if saved and lesson else [],
     }
 
 

@@ -28,10 +28,10 @@ from content.admin.tree_labels import KIND_WORDS, MENU_WORDS, cells_of, script_w
 from content.admin.tree_search import (
     STATES,
     Search,
+    expanded_nodes,
+    expanded_path,
     matching,
     one_of,
-    opened_of,
-    way_to,
 )
 from content.admin.tree_views import MOST_LOGGED, TreeChanges, count_lessons
 from content.history.views import NodeHistory
@@ -114,7 +114,9 @@ class NodeAdmin(NodeHistory, TreeChanges):
                 "flat": search.is_asked,
                 "kinds": list(Kind),
                 "page": tree_rows.PAGE,
-                "at": None if search.is_asked else _way_to(request.GET.get("at", "")),
+                "at": None
+                if search.is_asked
+                else _expanded_path(request.GET.get("at", "")),
                 "view": view,
                 "base": reverse("admin:content_node_changelist"),
                 "previews": {
@@ -158,7 +160,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
     def _dress(self, request: HttpRequest, rows: Sequence[Row]) -> None:
         """Give each row its ``cells``: what it says, in words and badges."""
         view = request.GET.get("view", "")
-        sights = tree_annotations.see(view, rows) if view and rows else {}
+        sights = tree_annotations.annotate(view, rows) if view and rows else {}
         for row in rows:
             row.cells = cells_of(row, sights.get(row.node.pk))
 
@@ -168,7 +170,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
             raise PermissionDenied
         roots = request.GET.get("roots", "")
         top = tree_rows.outline(
-            opened_of(request.GET.get("open", "")),
+            expanded_nodes(request.GET.get("open", "")),
             roots=max(int(roots), tree_rows.PAGE) if is_key(roots) else tree_rows.PAGE,
         )
         return self._branch(request, top)
@@ -177,7 +179,9 @@ class NodeAdmin(NodeHistory, TreeChanges):
         """What lies right inside one node, from ``start`` on."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
-        node = get_object_or_404(tree_rows.with_above(Node.objects.order_by()), pk=pk)
+        node = get_object_or_404(
+            tree_rows.with_ancestors(Node.objects.order_by()), pk=pk
+        )
         start = request.GET.get("start", "")
         branch = tree_rows.branch_of(node, start=int(start) if is_key(start) else 0)
         return self._branch(request, branch)
@@ -208,7 +212,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
                     {
                         "pk": node.pk,
                         "title": node.title,
-                        "path": [above.title for above in tree_rows.above_of(node)],
+                        "path": [above.title for above in tree_rows.ancestors_of(node)],
                     }
                     for node in found.nodes()[:_PLACES]
                 ]
@@ -246,7 +250,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
         nodes = list(objs)
         lessons = count_lessons(nodes)
         counts = {
-            str(model_ngettext(self.opts, 2)): tree_updates.branches(nodes).count(),
+            str(model_ngettext(self.opts, 2)): tree_updates.subtrees_of(nodes).count(),
             str(KIND_WORDS["lesson"]["many"]): lessons,
         }
         said = []
@@ -257,7 +261,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
                 lessons,
             )
             said.append(words % {"count": lessons})
-        said += deletion_warnings.of_deleting(nodes)
+        said += deletion_warnings.deletion_warnings(nodes)
         request.deletion_consequences = said  # type: ignore[attr-defined]
         refused = (
             set()
@@ -288,11 +292,11 @@ class NodeAdmin(NodeHistory, TreeChanges):
         return f"{label} ‹ {node.parent.title}" if node.parent else label
 
 
-def _way_to(asked: str) -> dict[str, Any] | None:
+def _expanded_path(asked: str) -> dict[str, Any] | None:
     """What the script opens to show the row of this key; None: there is none."""
     if not is_key(asked):
         return None
-    way = way_to([int(asked)])
+    way = expanded_path([int(asked)])
     return None if way is None else {"pk": int(asked), "way": way}
 
 

@@ -11,7 +11,7 @@ from content import kinds
 from content.kinds import Kind
 from content.models import NodeKind
 from content.services import placement_rule
-from content.tree_annotations import Sight
+from content.tree_annotations import RowAnnotation
 from content.tree_rows import Row
 from core.badges import LOCK, badge, paid_with
 
@@ -31,7 +31,7 @@ class Cells:
     """The kind of what goes inside, or ""."""
 
 
-def cells_of(row: Row, sight: Sight | None) -> Cells:
+def cells_of(row: Row, sight: RowAnnotation | None) -> Cells:
     """What ``row`` says; through a lens, where there is one."""
     node = row.node
     child = kinds.child_kind(Kind(node.kind))

@@ -54,7 +54,7 @@ class Search:
 
     def nodes(self) -> QuerySet[Any]:
         """What fits all of it, in tree order, with what it lies in."""
-        found = tree_rows.with_above(Node.objects.order_by("tree_id", "lft"))
+        found = tree_rows.with_ancestors(Node.objects.order_by("tree_id", "lft"))
         if self.wants_trash:
             found = found.filter(trashed_at__isnull=False)
         else:
@@ -88,7 +88,7 @@ def one_of(asked: str | None, known: Sequence[str]) -> str:
     return asked if asked is not None and asked in known else ""
 
 
-def way_to(pks: Collection[int]) -> list[list[Any]] | None:
+def expanded_path(pks: Collection[int]) -> list[list[Any]] | None:
     """What the script opens, and how far, for the last of these nodes to show.
 
     Pairs of a branch's key ("" is the subjects) and how many rows of it. Two queries.
@@ -96,18 +96,18 @@ def way_to(pks: Collection[int]) -> list[list[Any]] | None:
     Returns:
         None where there is none outside the trash.
     """
-    nodes = tree_rows.with_above(Node.objects.filter(tree_rows.outside_trash()))
+    nodes = tree_rows.with_ancestors(Node.objects.filter(tree_rows.outside_trash()))
     node = nodes.filter(pk__in=pks).order_by("tree_id", "lft").last()
     if node is None:
         return None
     return [
         # Past what a page can hold, more rows would not show it.
         [str(pk or ""), place if place <= tree_rows.MOST_ROWS else tree_rows.PAGE]
-        for pk, place in tree_rows.way_to(node)
+        for pk, place in tree_rows.path_to(node)
     ]
 
 
-def opened_of(asked: str) -> dict[int, int]:
+def expanded_nodes(asked: str) -> dict[int, int]:
     """``12,15:300`` as the open branches, and how many rows of each are shown."""
     opened = {}
     for part in asked.split(",")[:_MOST_OPEN]:

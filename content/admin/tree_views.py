@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from content import copying, kinds, locks, services, tree_updates, undo
 from content.admin.bulk_edits import CHANGES, Change, question_of
 from content.admin.lesson import NodePage
-from content.admin.tree_search import way_to
+from content.admin.tree_search import expanded_path
 from content.kinds import Kind
 from content.models import Node, NodeKind
 from core.errors import StructureError
@@ -90,7 +90,7 @@ class TreeChanges(NodePage):
         )
         self._log(request, [node], _("Added in the tree"), flag=ADDITION)
         said = _("“%(title)s” is there, as a draft.") % {"title": title}
-        return {"said": said, "pk": node.pk, "way": way_to([node.pk])}
+        return {"said": said, "pk": node.pk, "way": expanded_path([node.pk])}
 
     def move_view(self, request: HttpRequest) -> HttpResponse:
         """Put ``nodes`` to a ``position`` at ``target``; asks where progress is lost."""
@@ -127,7 +127,7 @@ class TreeChanges(NodePage):
                 parent=place,
             ),
             "undo": record,
-            "way": way_to([node.pk for node in moved]),
+            "way": expanded_path([node.pk for node in moved]),
         }
 
     def _question_of_move(
@@ -186,7 +186,7 @@ class TreeChanges(NodePage):
         return {
             "said": said,
             "pk": copies[0].pk,
-            "way": way_to([node.pk for node in copies]),
+            "way": expanded_path([node.pk for node in copies]),
         }
 
     def do_view(self, request: HttpRequest) -> HttpResponse:
@@ -228,7 +228,9 @@ class TreeChanges(NodePage):
         self._log(request, done, _("Restored"))
         said = ngettext("%(count)d restored.", "%(count)d restored.", len(done))
         said %= {"count": len(done)}
-        hiding = tree_updates.above(done).filter(trashed_at__isnull=False).first()
+        hiding = (
+            tree_updates.ancestors_of(done).filter(trashed_at__isnull=False).first()
+        )
         if hiding is not None:
             why = _(
                 "What lies in “%(title)s” stays unseen until that is restored, too."
@@ -245,7 +247,7 @@ class TreeChanges(NodePage):
         if value is None:
             value = request.POST.get("value", "").strip()
         if change.goes_inside:
-            inside = tree_updates.branches(chosen).filter(trashed_at__isnull=True)
+            inside = tree_updates.subtrees_of(chosen).filter(trashed_at__isnull=True)
             others = list(inside.exclude(**{name: value}).only("title", name))
         else:
             others = [node for node in chosen if getattr(node, name) != value]
@@ -333,4 +335,4 @@ def _nodes(keys: Sequence[str]) -> list[Node]:
 
 
 def count_lessons(nodes: Sequence[Node]) -> int:
-    return tree_updates.branches(nodes).filter(kind=NodeKind.LESSON).count()
+    return tree_updates.subtrees_of(nodes).filter(kind=NodeKind.LESSON).count()

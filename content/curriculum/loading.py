@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from content.curriculum_format import LESSON_DEFAULTS
 from content.models import LessonStage, Node, NodeKind
-from content.nested_sets import Place
+from content.nested_sets import Interval
 
 STAGE_FIELDS = ("type", "title", "config", "weight", "target_time", "is_skippable")
 
@@ -20,7 +20,7 @@ class StoredNode:
     id: str
     kind: str
     parent: int | None
-    place: Place
+    place: Interval
     is_trashed: bool
     bit_index: int | None
     fields: dict[str, Any]
@@ -65,7 +65,7 @@ def load(subject_pk: int) -> StoredSubject:
         fields = {"title": title, **dict(zip(columns, values, strict=True))}
         if kind != NodeKind.LESSON:
             del fields["base_xp"]
-        place = Place(lft, rght, level)
+        place = Interval(lft, rght, level)
         stored.tree_id = tree_id
         stored.nodes[public_id] = StoredNode(
             pk,

@@ -11,7 +11,7 @@ from content import nested_sets
 from content.curriculum.loading import StoredNode, StoredStage, StoredSubject
 from content.curriculum_format import HEAD, NodeSpec, StageSpec
 from content.kinds import Kind
-from content.nested_sets import Place
+from content.nested_sets import Interval
 
 Key = int | NodeSpec
 """A stored node's primary key, or a new one's specification."""
@@ -46,7 +46,7 @@ class Plan:
 
     key_of: dict[NodeSpec, Key]
     head: dict[str, str] = field(default_factory=dict)
-    places: dict[Key, Place] = field(default_factory=dict)
+    places: dict[Key, Interval] = field(default_factory=dict)
     moved: dict[Key, list[int]] = field(default_factory=dict)
     edits: list[NodeEdit] = field(default_factory=list)
     new_stages: list[PlacedStage] = field(default_factory=list)
@@ -86,7 +86,7 @@ def plan(
     if found.head:
         found.changed_nodes.add(stored.nodes[specs[0].id].pk)
     children = _wanted_children(specs, stored, found)
-    found.places = nested_sets.number(found.key_of[specs[0]], children)
+    found.places = nested_sets.compute_intervals(found.key_of[specs[0]], children)
     _compare_fields(specs, stored, found)
     _place_stages(specs, stored, found)
     return found

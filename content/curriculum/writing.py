@@ -24,7 +24,7 @@ def write(plan: Plan, stored: StoredSubject, state: SubjectState) -> None:
     for parent, pks in plan.moved.items():
         for batch in batches(pks):
             Node.objects.filter(pk__in=batch).update(parent_id=pk_of[parent])
-    tree_updates.write_places(
+    tree_updates.write_intervals(
         {node.pk: node.place for node in stored.nodes.values()},
         {key: at for key, at in plan.places.items() if isinstance(key, int)},
     )
@@ -49,7 +49,7 @@ def _insert_nodes(
     now = timezone.now()
     new = plan.new_nodes
     lessons = sum(spec.kind is Kind.LESSON for spec in new)
-    bit = services.take_bits(state, lessons) if lessons else 0
+    bit = services.allocate_bits(state, lessons) if lessons else 0
     parent_of = {
         below: key for spec, key in plan.key_of.items() for below in spec.children
     }

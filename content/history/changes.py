@@ -24,7 +24,9 @@ from content.models import LessonStage, Node, NodeKind
 
 MOST_ROWS = 1000
 """How far back a page looks, in rows of one table."""
-_UNSAID = frozenset({"id", "created_at", "updated_at", "lesson", "plan", "public_id"})
+_IGNORED_FIELDS = frozenset(
+    {"id", "created_at", "updated_at", "lesson", "plan", "public_id"}
+)
 """Fields that never change, or whose change says nothing."""
 
 
@@ -73,7 +75,7 @@ class Source:
     title: Callable[[Any, "Names"], str]
 
 
-def of_node(node: Node) -> list[Edit]:
+def node_edits(node: Node) -> list[Edit]:
     """A node's edits; a lesson's with those of its stages. At most four queries."""
     labels = dict(NodeKind.choices)
     own = Source(
@@ -81,10 +83,12 @@ def of_node(node: Node) -> list[Edit]:
         what=lambda row: str(labels[row.kind]),
         title=lambda row, _names: str(row.title),
     )
-    return edits([own, stages_of(node)] if node.kind == NodeKind.LESSON else [own])
+    return collect_edits(
+        [own, stage_rows(node)] if node.kind == NodeKind.LESSON else [own]
+    )
 
 
-def stages_of(lesson: Node) -> Source:
+def stage_rows(lesson: Node) -> Source:
     """The stages that are, or once were, in a lesson."""
     past = LessonStage.history
     ever = past.filter(lesson_id=lesson.pk).values("id")
@@ -95,7 +99,7 @@ def stages_of(lesson: Node) -> Source:
     )
 
 
-def edits(sources: Sequence[Source]) -> list[Edit]:
+def collect_edits(sources: Sequence[Source]) -> list[Edit]:
     """What the sources' rows say, newest first. A query each, and two for names."""
     read = [
         (source, list(source.rows.order_by("-history_date", "-history_id")[:MOST_ROWS]))
@@ -145,7 +149,7 @@ def field_changes(before: Any, after: Any, names: "Names") -> Iterable[FieldChan
     """
     history: Any = before if hasattr(before, "tracked_fields") else after
     for tracked in history.tracked_fields:
-        if tracked.name in _UNSAID:
+        if tracked.name in _IGNORED_FIELDS:
             continue
         old, new = getattr(before, tracked.attname), getattr(after, tracked.attname)
         if old == new:
@@ -170,7 +174,7 @@ class Names:
                 if isinstance(tracked, models.ForeignKey):
                     related: Any = tracked.related_model
                     pk = getattr(row, tracked.attname)
-                    if pk is not None and tracked.name not in _UNSAID:
+                    if pk is not None and tracked.name not in _IGNORED_FIELDS:
                         wanted[related].add(pk)
             if row.history_user_id is not None:
                 wanted[get_user_model()].add(row.history_user_id)

@@ -67,7 +67,7 @@ class NodeHistory(HistoryPages):
     """The history of content; a lesson's offers the way back."""
 
     def edits_of(self, obj: Node) -> list[Edit]:
-        return changes.of_node(obj)
+        return changes.node_edits(obj)
 
     def can_go_back(self, request: HttpRequest, obj: Node) -> bool:
         admin: Any = self

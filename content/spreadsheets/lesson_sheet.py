@@ -71,7 +71,11 @@ class Change:
     def fields(self) -> list[tuple[str, str, str]]:
         """Labels with the old and the new, in words."""
         return [
-            (label(name), in_words(name, old) or "–", in_words(name, new) or "–")
+            (
+                label(name),
+                describe_change(name, old) or "–",
+                describe_change(name, new) or "–",
+            )
             for name, old, new in self.values
         ]
 
@@ -376,7 +380,7 @@ def export_lessons(subject: Node, kind: str) -> bytes:
         if node.kind != NodeKind.LESSON:
             trail.append((node.rght, node.title))
             continue
-        cells = [in_words(name, getattr(node, name)) for name in EDITABLE]
+        cells = [describe_change(name, getattr(node, name)) for name in EDITABLE]
         where = " › ".join(title for _right, title in trail)
         rows.append([node.public_id, where, *cells])
     return as_xlsx(rows) if kind == XLSX else as_csv(rows)
@@ -473,7 +477,7 @@ def label(name: str) -> str:
     return str(capfirst(str(Node._meta.get_field(name).verbose_name)))
 
 
-def in_words(name: str, value: Any) -> str:
+def describe_change(name: str, value: Any) -> str:
     """A column's value as the sheet says it."""
     return str(LessonSheet.fields[name].widget.render(value))
 

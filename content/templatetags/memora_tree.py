@@ -18,8 +18,8 @@ def node_crumbs(node: Node | None, here: str = "") -> dict[str, Any]:
     """
     if node is None:
         return {"here": here}
-    placed = tree_rows.with_above(Node.objects.order_by()).get(pk=node.pk)
-    above = tree_rows.above_of(placed)
+    placed = tree_rows.with_ancestors(Node.objects.order_by()).get(pk=node.pk)
+    above = tree_rows.ancestors_of(placed)
     return {
         "above": above,
         "node": node,

@@ -380,9 +380,9 @@ def check(
         return Player(token.player_id, device_id), None
     if found.count is not None:
         return Player(token.player_id, device_id), rates.usage_of(rule, found.count)
-    if found.seen is store.Seen.OTHER_DEVICE:
+    if found.seen is store.SessionStatus.OTHER_DEVICE:
         raise _device_mismatch()
-    if found.seen is store.Seen.ENDED:
+    if found.seen is store.SessionStatus.ENDED:
         _limit_ended(token, ip_address)
     attempt = _take_guess(token, ip_address)
     state = sign_in_state.read(token.player_id)

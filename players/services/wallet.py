@@ -75,13 +75,13 @@ class Ledger(Protocol):
 _ledgers: list[Ledger] = []
 
 
-def use_ledger(ledger: Ledger) -> None:
+def register_ledger(ledger: Ledger) -> None:
     """Name the ledger; progress does when it starts."""
     _ledgers[:] = [ledger]
 
 
-def the_ledger() -> Ledger:
-    """The ledger named by `use_ledger`.
+def get_ledger() -> Ledger:
+    """The ledger named by `register_ledger`.
 
     Raises:
         RuntimeError: none was: ``progress`` is not among the installed apps.
@@ -97,10 +97,10 @@ def get(player_id: int) -> WalletState:
         fields, lease = store.read_wallet(player_id)
     except store.StoreUnavailableError as error:
         log.warning("wallet_read_from_ledger", error=type(error).__name__)
-        return the_ledger().wallet_of(player_id)
+        return get_ledger().wallet_of(player_id)
     if fields is not None:
         return from_fields(fields)
-    state = the_ledger().wallet_of(player_id)
+    state = get_ledger().wallet_of(player_id)
     if lease:
         _keep(player_id, lease, state)
     return state
@@ -109,7 +109,7 @@ def get(player_id: int) -> WalletState:
 def current(player_id: int, *, now: datetime) -> CurrentWallet:
     """The wallet at that aware time, for people to see. Read as `get` reads it."""
     state = get(player_id)
-    streak = the_ledger().streak_at(state, now)
+    streak = get_ledger().streak_at(state, now)
     return CurrentWallet(
         total_xp=state.total_xp,
         current_streak=streak.days,
@@ -169,7 +169,7 @@ def correct(
         PlayerNotFoundError: there is no such player.
     """
     profile = lock_player(player_id)
-    state = the_ledger().add_correction(
+    state = get_ledger().add_correction(
         player_id=player_id, xp=xp, reason=reason, actor_id=actor_id, now=now
     )
     audit.record(

@@ -24,9 +24,9 @@ from progress.errors import (
 )
 from progress.models import InteractionLog, InteractionType
 from progress.services import calendar, ledger, projections, subject_cache
-from progress.store import Begun, Change, State
+from progress.store import Change, PendingWrite, State
 from progress.streak import Streak
-from progress.unlock import Outline
+from progress.unlock import StructureOutline
 from publishing import published_content
 from publishing.published_content import LessonEntry
 
@@ -123,7 +123,7 @@ def complete(
         return first
 
 
-def _open_lesson(attempt: _Attempt) -> tuple[LessonEntry, Outline]:
+def _open_lesson(attempt: _Attempt) -> tuple[LessonEntry, StructureOutline]:
     player_access = access.of_player(attempt.player_id)
     plan = published_content.load_plan(access.require_enrolled(player_access))
     lesson = plan.lessons.get(attempt.lesson_id)
@@ -134,7 +134,7 @@ def _open_lesson(attempt: _Attempt) -> tuple[LessonEntry, Outline]:
 
 
 def _record(
-    attempt: _Attempt, lesson: LessonEntry, outline: Outline
+    attempt: _Attempt, lesson: LessonEntry, outline: StructureOutline
 ) -> CompletionResult:
     ledger.connect()
     begun = store.begin(attempt.player_id, lesson.subject_id)
@@ -150,7 +150,7 @@ def _record(
                 return repeated
             # Another request won the race: what it recorded, only the ledger knows.
             contested = True
-            state = projections.true_state(begun)
+            state = projections.ledger_state(begun)
             history = ledger.lesson_history(attempt.player_id, lesson.id)
         else:
             _follow(begun, change, contested=contested)
@@ -161,13 +161,15 @@ def _record(
     raise IntegrityError("the ledger refuses this completion")
 
 
-def _unlocked_state(begun: Begun, lesson: LessonEntry, outline: Outline) -> State:
+def _unlocked_state(
+    begun: PendingWrite, lesson: LessonEntry, outline: StructureOutline
+) -> State:
     state = projections.state(begun)
     if _is_unlocked(state, lesson, outline):
         return state
     if begun.others_in_flight:
         # Perhaps what opens this lesson is committed, and Redis has yet to follow.
-        state = projections.true_state(begun)
+        state = projections.ledger_state(begun)
         if _is_unlocked(state, lesson, outline):
             return state
     store.cancel(begun.mark)
@@ -178,7 +180,7 @@ def _unlocked_state(begun: Begun, lesson: LessonEntry, outline: Outline) -> Stat
     )
 
 
-def _is_unlocked(state: State, lesson: LessonEntry, outline: Outline) -> bool:
+def _is_unlocked(state: State, lesson: LessonEntry, outline: StructureOutline) -> bool:
     bits = outline.bits(state.subject.bitmap)
     place = outline.lessons[lesson.id]
     return place.is_passed(bits) or place.is_open(bits)
@@ -195,7 +197,7 @@ def _history_from(state: State, lesson: LessonEntry) -> tuple[bool, int]:
 def _decide(
     attempt: _Attempt,
     lesson: LessonEntry,
-    outline: Outline,
+    outline: StructureOutline,
     state: State,
     history: tuple[bool, int],
 ) -> tuple[InteractionLog, Change, CompletionResult | None]:
@@ -295,7 +297,7 @@ def _rates() -> xp.Rates:
     )
 
 
-def _follow(begun: Begun, change: Change, *, contested: bool) -> None:
+def _follow(begun: PendingWrite, change: Change, *, contested: bool) -> None:
     """Let Redis follow what is committed. From here on the answer is a success.
 
     When Redis fails now, the mark it still holds, or its emptiness, has the ledger
@@ -315,7 +317,9 @@ def _follow(begun: Begun, change: Change, *, contested: bool) -> None:
         )
 
 
-def _first_answer_or_cancel(attempt: _Attempt, begun: Begun) -> CompletionResult | None:
+def _first_answer_or_cancel(
+    attempt: _Attempt, begun: PendingWrite
+) -> CompletionResult | None:
     try:
         found = _first_answer(attempt)
     except MemoraError:

@@ -60,4 +60,4 @@ def forget(player_id: int, subject_ids: Sequence[str]) -> None:
         StoreUnavailableError: Redis does not answer.
     """
     store.forget_player(player_id, subject_ids)
-    store.settle_pending([(player_id, subject_id) for subject_id in subject_ids])
+    store.mark_bitmaps_written([(player_id, subject_id) for subject_id in subject_ids])

@@ -202,7 +202,7 @@ def add_correction(
     return wallet_of(player_id)
 
 
-def _drop_wallet(mark: store.Mark) -> None:
+def _drop_wallet(mark: store.WriteTicket) -> None:
     try:
         store.discard(mark)
     except store.StoreUnavailableError as error:

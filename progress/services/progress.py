@@ -8,7 +8,7 @@ from players.services import access
 from progress import bitmap
 from progress.errors import InvalidSubjectError
 from progress.services import projections, subject_cache
-from progress.unlock import Place
+from progress.unlock import OutlineNode
 from publishing import published_content
 from publishing.published_content import PlanStructure, SubjectStructure
 
@@ -53,7 +53,9 @@ def require_subject(plan: PlanStructure, subject_id: str) -> SubjectStructure:
     return found
 
 
-def _node(place: Place, bits: int, hearts: bytes, *, is_open: bool) -> dict[str, Any]:
+def _node(
+    place: OutlineNode, bits: int, hearts: bytes, *, is_open: bool
+) -> dict[str, Any]:
     bit = place.bit_index
     return {
         "id": place.id,

@@ -5,7 +5,7 @@ import structlog
 from progress import store
 from progress.bitmap import SubjectProgress
 from progress.services import ledger
-from progress.store import Begun, State
+from progress.store import PendingWrite, State
 from progress.streak import Streak
 
 log = structlog.get_logger(__name__)
@@ -27,19 +27,19 @@ def subject(player_id: int, subject_id: str) -> SubjectProgress:
     return found
 
 
-def state(begun: Begun) -> State:
+def state(begun: PendingWrite) -> State:
     """What a write starts from: what it found, or the ledger's word."""
     if begun.state is not None:
         return begun.state
     return _from_ledger(begun, keep=True)
 
 
-def true_state(begun: Begun) -> State:
+def ledger_state(begun: PendingWrite) -> State:
     """The ledger's word, whatever Redis says."""
     return _from_ledger(begun, keep=False)
 
 
-def _from_ledger(begun: Begun, *, keep: bool) -> State:
+def _from_ledger(begun: PendingWrite, *, keep: bool) -> State:
     player_id, subject_id = begun.mark.player_id, begun.mark.subject_id
     wallet = ledger.wallet_of(player_id)
     found = ledger.subject_of(player_id, subject_id)

@@ -64,7 +64,7 @@ def sync_pending() -> SyncResult:
                 errors += len(batch)
                 log.error("progress_batch_failed", error=type(error).__name__)
             else:
-                store.settle_pending(batch)
+                store.mark_bitmaps_written(batch)
     finally:
         store.release_sync_lock(token)
     if synced or errors:

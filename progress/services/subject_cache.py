@@ -1,13 +1,13 @@
 """The published subjects, compiled for `progress.unlock` once per release."""
 
-from progress.unlock import Outline
+from progress.unlock import StructureOutline
 from publishing.published_content import SubjectStructure
 
 _KEPT = 256
-_compiled: dict[tuple[str, str], tuple[SubjectStructure, Outline]] = {}
+_compiled: dict[tuple[str, str], tuple[SubjectStructure, StructureOutline]] = {}
 
 
-def of_subject(subject: SubjectStructure) -> Outline:
+def of_subject(subject: SubjectStructure) -> StructureOutline:
     """The outline of one subject of one release.
 
     Kept while ``publishing.published_content`` gives the same object for it.
@@ -16,7 +16,7 @@ def of_subject(subject: SubjectStructure) -> Outline:
     held = _compiled.get(key)
     if held is not None and held[0] is subject:
         return held[1]
-    outline = Outline(subject.root)
+    outline = StructureOutline(subject.root)
     if len(_compiled) >= _KEPT:
         _compiled.clear()
     _compiled[key] = (subject, outline)

@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 from core.parsing import as_key
 from publishing import sync_log
 from publishing.admin_views.labels import fault_in_words
-from publishing.admin_views.task_dispatch import ask_to_retry, ask_worker, say_trying
+from publishing.admin_views.task_dispatch import enqueue, enqueue_retry, say_trying
 from publishing.models import SyncLog
 from publishing.monitoring import dashboard
 from publishing.monitoring.dashboard import Dashboard, Hour
@@ -48,7 +48,7 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
     ]
 
 
-def may_look(request: HttpRequest) -> bool:
+def can_view(request: HttpRequest) -> bool:
     """Whether somebody may see how publishing goes."""
     return request.user.has_perm("publishing.view_synclog")
 
@@ -93,7 +93,7 @@ def retry(request: HttpRequest) -> HttpResponse:
     entry = get_object_or_404(SyncLog, pk=as_key(pk))
     if not sync_log.can_retry(entry):
         raise Http404
-    if ask_to_retry(request, entry):
+    if enqueue_retry(request, entry):
         say_trying(request, 1)
     return HttpResponseRedirect(reverse("admin:publishing_dashboard"))
 
@@ -103,7 +103,7 @@ def retry_all(request: HttpRequest) -> HttpResponse:
     """Try every dead letter and failed upload again, now."""
     _require_retry(request)
     count = sync_log.retry_all()
-    if ask_worker(request, process_pending):
+    if enqueue(request, process_pending):
         say_trying(request, count)
     return HttpResponseRedirect(reverse("admin:publishing_dashboard"))
 
@@ -159,9 +159,9 @@ def bars(hours: tuple[Hour, ...]) -> list[Bar]:
 
 
 def _render(request: HttpRequest) -> str:
-    if not may_look(request):
+    if not can_view(request):
         raise PermissionDenied
-    found = dashboard.look()
+    found = dashboard.load()
     context = {
         "facts": found,
         "headlines": headlines(found),

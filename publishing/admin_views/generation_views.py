@@ -49,7 +49,7 @@ def page(
     try:
         rows = [
             {"kept": kept, "asked_by": asked_by(kept.log) if kept.log else ""}
-            for kept in rollback.kept(plan.public_id)
+            for kept in rollback.kept_releases(plan.public_id)
         ]
     except OSError as error:
         said = _("The generations on the disk cannot be read: %(why)s")

@@ -205,7 +205,7 @@ class ReleasePages:
         plan = get_object_or_404(AcademicPlan, pk=plan_pk)
         if not admin.has_view_permission(request, plan):
             raise PermissionDenied
-        found: release_diff.Upcoming | None = None
+        found: release_diff.ReleaseDiff | None = None
         fault: Exception | None = None
         try:
             found = release_diff.of_plan(plan)
@@ -254,7 +254,7 @@ def builds_nothing(plan: AcademicPlan) -> bool:
     return plan.pk not in staleness.pending([plan.pk])
 
 
-def _sorts(found: release_diff.Upcoming) -> list[dict[str, Any]]:
+def _sorts(found: release_diff.ReleaseDiff) -> list[dict[str, Any]]:
     """What happens to files, with how many and which."""
     return [
         {

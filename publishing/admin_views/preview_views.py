@@ -81,7 +81,7 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
 # --- Who may look, and what their browser runs ------------------------------------
 
 
-def require_look(request: HttpRequest, *, plan: bool = False) -> None:
+def require_view(request: HttpRequest, *, plan: bool = False) -> None:
     """Refuse who may not read what is previewed.
 
     Raises:
@@ -195,7 +195,7 @@ def _chosen(
         Http404: there is no such thing.
         PermissionDenied: not for this person.
     """
-    require_look(request, plan=kind == "plan")
+    require_view(request, plan=kind == "plan")
     if kind == "plan":
         plan = get_object_or_404(AcademicPlan, public_id=public_id)
         published = request.GET.get("state") == "published"
@@ -461,7 +461,7 @@ def direction_of(text: str) -> str:
 @guarded
 def blank(request: HttpRequest) -> HttpResponse:
     """The inside page without a lesson: its parent sends one when something is typed."""
-    require_look(request)
+    require_view(request)
     context = {"title": "", "document": None, "words": words(), "is_live": True}
     return TemplateResponse(request, "preview/lesson.html", context)
 
@@ -480,16 +480,16 @@ def live(request: HttpRequest) -> HttpResponse:
     Raises:
         PermissionDenied: this person may not view content.
     """
-    require_look(request)
+    require_view(request)
     try:
-        typed = _typed(request.body)
+        typed = _from_form(request.body)
     except json_limits.JSONLimitError:
         return _refused(
             _("The lesson is too large for a preview, or its JSON nests too deeply.")
         )
     if typed is None:
         return _refused(_("The preview did not understand the page. Reload it."))
-    lesson = _typed_lesson(typed)
+    lesson = _lesson_from_form(typed)
     good: dict[int, Stage] = {}
     faults: list[list[Any]] = []
     losses: list[list[Any]] = []
@@ -505,7 +505,7 @@ def live(request: HttpRequest) -> HttpResponse:
             faults.append([])
             losses.append(_placed(cleaned.losses))
             size += byte_size(cleaned.config)
-            good[number] = _typed_stage(number, kind, stage, cleaned.config)
+            good[number] = _stage_from_form(number, kind, stage, cleaned.config)
     document = draft_documents.lesson_document(
         draft_documents.lesson_node(lesson, good.values())
     )
@@ -537,7 +537,7 @@ def _refused(message: str) -> JsonResponse:
     return JsonResponse({"message": message}, status=HTTPStatus.BAD_REQUEST)
 
 
-def _typed(body: bytes) -> dict[str, Any] | None:
+def _from_form(body: bytes) -> dict[str, Any] | None:
     """The body's JSON where it has the form we send.
 
     Raises:
@@ -555,7 +555,7 @@ def _typed(body: bytes) -> dict[str, Any] | None:
     return typed if all(isinstance(stage, dict) for stage in stages) else None
 
 
-def _typed_lesson(typed: dict[str, Any]) -> Node:
+def _lesson_from_form(typed: dict[str, Any]) -> Node:
     """The lesson with what was typed; a saved one keeps its picture. Not saved."""
     pk = typed.get("lesson")
     found = None
@@ -567,7 +567,9 @@ def _typed_lesson(typed: dict[str, Any]) -> Node:
     return lesson
 
 
-def _typed_stage(number: int, kind: str, stage: dict[str, Any], config: Any) -> Stage:
+def _stage_from_form(
+    number: int, kind: str, stage: dict[str, Any], config: Any
+) -> Stage:
     return Stage(
         id=f"STG-{number + 1}",
         type=kind,

@@ -15,7 +15,7 @@ from publishing.monitoring.silence import Fault
 from publishing.tasks import distribute, publish_plan
 
 
-def ask_worker(request: HttpRequest, task: Any, *args: object) -> bool:
+def enqueue(request: HttpRequest, task: Any, *args: object) -> bool:
     """Hand a task to a worker; whether one can be reached, else with a message."""
     try:
         task.delay(*args)
@@ -31,12 +31,12 @@ def ask_worker(request: HttpRequest, task: Any, *args: object) -> bool:
     return True
 
 
-def ask_to_retry(request: HttpRequest, entry: SyncLog) -> bool:
+def enqueue_retry(request: HttpRequest, entry: SyncLog) -> bool:
     """Have a worker try a run again: its build, or only its upload."""
     sync_log.retry(entry)
     if entry.step == SyncStep.UPLOAD:
-        return ask_worker(request, distribute)
-    return ask_worker(request, publish_plan, entry.plan_id, "retry")
+        return enqueue(request, distribute)
+    return enqueue(request, publish_plan, entry.plan_id, "retry")
 
 
 def say_publishing(request: HttpRequest, count: int) -> None:

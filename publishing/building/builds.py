@@ -19,7 +19,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from core.db import again_after_lost_races
+from core.db import retry_on_conflict
 from plans.models import AcademicPlan
 from publishing import queue, staleness, sync_log
 from publishing.building import published_state, unpublish
@@ -31,9 +31,13 @@ from publishing.content_urls import (
 )
 from publishing.format import locations
 from publishing.format.documents import DocumentMaker
-from publishing.format.incremental import Assembly, Fresh, UnreadableReleaseError
+from publishing.format.incremental import (
+    Assembly,
+    ChangedSubject,
+    UnreadableReleaseError,
+)
 from publishing.format.validation import require_sound_bits, require_valid
-from publishing.format.versioning import Sealed, Sealer
+from publishing.format.versioning import BuiltDocument, DocumentVersioner
 from publishing.models import Publication, PublishingSettings, SyncLog
 from publishing.signing import links
 from publishing.storage import activation, cleanup, file_store, recovery
@@ -137,10 +141,10 @@ def process_pending(*, limit: int) -> int:
     Returns:
         How many plans are left that could be built now.
     """
-    _mend()
-    _withdraw_all()
+    _recover()
+    _unpublish_all()
     work = staleness.pending()
-    resting = sync_log.resting(timezone.now())
+    resting = sync_log.backing_off(timezone.now())
     ready = [pk for pk, now in work.items() if resting.get(pk) != now]
     queue.remove(queue.waiting() - work.keys())
     build_plans(ready[:limit])
@@ -158,20 +162,20 @@ def build_plans(plan_pks: Iterable[int], *, trigger: str = "queue") -> None:
             log.exception("plan_not_claimed", plan=plan_pk)
 
 
-def _mend() -> None:
+def _recover() -> None:
     """Before anything is taken away: what the tables do not know may need it."""
     try:
-        recovery.mend_if_torn()
+        recovery.recover_if_incomplete()
     except Exception:
         # Each build tries again, and writes down why it cannot.
         log.exception("mending_failed")
 
 
-def _withdraw_all() -> None:
+def _unpublish_all() -> None:
     """Take away what is no longer published; what cannot be now waits its turn."""
     for publication_pk in staleness.to_withdraw():
         try:
-            unpublish.withdraw(publication_pk)
+            unpublish.unpublish(publication_pk)
         except Exception:
             # The disk or the database refused: builds need not wait for it.
             log.exception("plan_withdrawal_failed", publication=publication_pk)
@@ -197,7 +201,7 @@ def _claim(
         None when the plan has been deleted or unpublished meanwhile.
     """
     claim_once = partial(_claim_once, plan_pk, sources, trigger=trigger, now=now)
-    return again_after_lost_races(claim_once)
+    return retry_on_conflict(claim_once)
 
 
 def _claim_once(
@@ -277,7 +281,7 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
     assert publication.plan_id is not None
     snapshot = take(publication.plan_id)
     if snapshot.switches != file_store.switches():
-        recovery.mend()
+        recovery.recover()
         snapshot = take(publication.plan_id)
     try:
         made = make_release(snapshot, now=now)
@@ -303,8 +307,8 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
     old = published_state.ReleaseReader(snapshot.previous)
     _require_sound_bits(snapshot, old)
     plan_id, current = snapshot.plan.id, snapshot.settings
-    sealer = Sealer(
-        previous=published_state.believable(snapshot),
+    sealer = DocumentVersioner(
+        previous=published_state.verified_records(snapshot),
         now=int(now.timestamp()),
         newest_version=snapshot.newest_version,
     )
@@ -340,7 +344,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
     standing = {
         locations.lesson(lesson_id)
         for subject in snapshot.subjects
-        if isinstance(subject, Fresh)
+        if isinstance(subject, ChangedSubject)
         for lesson_id in subject.standing & fresh.keys()
     }
     lost = published_state.missing(documents.keys() | standing, there)
@@ -365,8 +369,8 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
 
 
 def _confirmed(
-    documents: Mapping[str, Sealed], to_write: Mapping[str, Sealed]
-) -> dict[str, Sealed]:
+    documents: Mapping[str, BuiltDocument], to_write: Mapping[str, BuiltDocument]
+) -> dict[str, BuiltDocument]:
     """The lessons that are as they were though what they are made of may not be."""
     return {
         path: document
@@ -385,7 +389,7 @@ def _require_sound_bits(snapshot: Snapshot, old: published_state.ReleaseReader) 
         BitConflictError: names the subject's bitmap and both lessons.
     """
     for subject in snapshot.subjects:
-        if not isinstance(subject, Fresh):
+        if not isinstance(subject, ChangedSubject):
             continue
         root = subject.root
         path = locations.bitmap(snapshot.plan.id, root.id)

@@ -26,7 +26,7 @@ from publishing.building import builds, snapshot
 from publishing.content_urls import local_base_url
 from publishing.format import locations
 from publishing.format.documents import DocumentMaker, PlanFacts
-from publishing.format.versioning import Sealed, Sealer
+from publishing.format.versioning import BuiltDocument, DocumentVersioner
 from publishing.models import PublishingSettings
 from publishing.signing import links
 from publishing.storage import file_store
@@ -87,7 +87,7 @@ class DraftDocuments:
         return None if sealed is None else orjson.loads(sealed.data)
 
     @cached_property
-    def _made(self) -> tuple[Set[str], Mapping[str, Sealed]]:
+    def _made(self) -> tuple[Set[str], Mapping[str, BuiltDocument]]:
         """The ids of what students have, and the documents by path."""
         plan = self._plan
         maker = _maker(NO_PLAN if plan is None else snapshot.facts_of(plan))
@@ -133,7 +133,7 @@ def _maker(facts: PlanFacts) -> DocumentMaker:
     return DocumentMaker(
         plan=facts,
         links=builds.SettingsLinks(current, base_url=local_base_url(current)),
-        sealer=Sealer(previous={}, now=int(timezone.now().timestamp())),
+        sealer=DocumentVersioner(previous={}, now=int(timezone.now().timestamp())),
         # Where files hold no signature the app asks for one when it plays.
         signer=links.video_signer(current),
         is_gated=lambda _lesson_id: True,

@@ -14,7 +14,7 @@ from publishing.storage.activation import Release
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class DryRun:
     """Content paths, each list sorted; ``rewritten`` are files lost from the disk."""
 
     added: list[str]
@@ -29,7 +29,7 @@ class Preview:
         return not (self.added or self.changed or self.rewritten or self.removed)
 
 
-def of_plan(plan_pk: int, *, full: bool = False) -> Preview:
+def dry_run_of(plan_pk: int, *, full: bool = False) -> DryRun:
     """What publishing the plan now would do.
 
     Raises:
@@ -37,13 +37,13 @@ def of_plan(plan_pk: int, *, full: bool = False) -> Preview:
         InvalidDocumentError: the build would fail for this.
         StructureError: it would fail because a subject has lost its state.
     """
-    return look(plan_pk, full=full)[0]
+    return run(plan_pk, full=full)[0]
 
 
-def look(plan_pk: int, *, full: bool = False) -> tuple[Preview, Release]:
-    """`of_plan`, and the release itself: its documents' bytes.
+def run(plan_pk: int, *, full: bool = False) -> tuple[DryRun, Release]:
+    """`dry_run_of`, and the release itself: its documents' bytes.
 
-    Raises: as `of_plan`.
+    Raises: as `dry_run_of`.
     """
     now = timezone.now()
     try:
@@ -53,16 +53,16 @@ def look(plan_pk: int, *, full: bool = False) -> tuple[Preview, Release]:
         taken = snapshot.take(plan_pk, full=True)
         made = builds.make_release(taken, now=now)
     require_valid(made.to_write.values())
-    return difference(taken, made, dropped=_dropped(plan_pk, made)), made
+    return count_difference(taken, made, dropped=_dropped(plan_pk, made)), made
 
 
-def difference(taken: Snapshot, made: Release, *, dropped: set[str]) -> Preview:
+def count_difference(taken: Snapshot, made: Release, *, dropped: set[str]) -> DryRun:
     """The files of ``made`` against those published when the snapshot was taken.
 
     ``dropped`` are the paths of lessons nobody would offer any more.
     """
     known = taken.previous.keys()
-    return Preview(
+    return DryRun(
         added=sorted(made.to_write.keys() - known),
         changed=sorted(
             path

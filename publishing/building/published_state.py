@@ -17,7 +17,7 @@ _LISTED_FROM = 100
 """Lessons to look for from which listing their whole folder is cheaper."""
 
 
-def believable(snapshot: Snapshot) -> Mapping[str, Record]:
+def verified_records(snapshot: Snapshot) -> Mapping[str, Record]:
     """What is published, corrected by the disk where a build may have died switching.
 
     A file that is not what its record says counts as changed, and its version as used;

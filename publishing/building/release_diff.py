@@ -11,9 +11,9 @@ from content.json_diff import Difference, differences
 from content.models import Node
 from plans.models import AcademicPlan
 from publishing.building import dry_run
-from publishing.building.dry_run import Preview
+from publishing.building.dry_run import DryRun
 from publishing.format import locations
-from publishing.format.versioning import Sealed
+from publishing.format.versioning import BuiltDocument
 from publishing.models import Publication, PublishedDocument
 from publishing.storage import file_store
 from publishing.storage.activation import Release
@@ -25,7 +25,7 @@ MOST_NAMED = 200
 MOST_DIFFERENCES = 100
 """Differences of one file that are shown."""
 
-_UNSAID = frozenset(
+_IGNORED_FIELDS = frozenset(
     {"version", "generated_at", "lesson_version", "signed_url", "expires_at"}
 )
 _KINDS = {
@@ -56,10 +56,10 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Upcoming:
+class ReleaseDiff:
     """Everything one publish does; each list in an order people read."""
 
-    preview: Preview
+    preview: DryRun
     added: list[File] = field(default_factory=list)
     changed: list[File] = field(default_factory=list)
     rewritten: list[File] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Upcoming:
         return [file for file in self.changed if not file.is_told or file.found]
 
 
-def of_plan(plan: AcademicPlan) -> Upcoming:
+def of_plan(plan: AcademicPlan) -> ReleaseDiff:
     """What publishing the plan now would do; nothing is written.
 
     A plan that is a draft loses what it has published.
@@ -87,10 +87,10 @@ def of_plan(plan: AcademicPlan) -> Upcoming:
     """
     if not plan.is_published:
         return _withdrawal(plan)
-    found, made = dry_run.look(plan.pk)
+    found, made = dry_run.run(plan.pk)
     titles = _Titles(made)
     changed = _in_order(made, found.changed)
-    return Upcoming(
+    return ReleaseDiff(
         preview=found,
         added=[titles.file(made, path) for path in _in_order(made, found.added)][
             :MOST_NAMED
@@ -102,18 +102,18 @@ def of_plan(plan: AcademicPlan) -> Upcoming:
         rewritten=[
             titles.file(made, path) for path in _in_order(made, found.rewritten)
         ][:MOST_NAMED],
-        removed=[_leaving(path) for path in found.removed[:MOST_NAMED]],
+        removed=[_removed(path) for path in found.removed[:MOST_NAMED]],
     )
 
 
-def _withdrawal(plan: AcademicPlan) -> Upcoming:
+def _withdrawal(plan: AcademicPlan) -> ReleaseDiff:
     publication = Publication.objects.filter(plan=plan).first()
     paths: list[str] = []
     if publication is not None:
         files = PublishedDocument.objects.filter(publication=publication)
         paths = sorted(files.values_list("path", flat=True))
-    found = Preview(added=[], changed=[], rewritten=[], removed=paths, size=0)
-    return Upcoming(found, removed=[_leaving(path) for path in paths[:MOST_NAMED]])
+    found = DryRun(added=[], changed=[], rewritten=[], removed=paths, size=0)
+    return ReleaseDiff(found, removed=[_removed(path) for path in paths[:MOST_NAMED]])
 
 
 def _in_order(made: Release, paths: Sequence[str]) -> list[str]:
@@ -160,7 +160,7 @@ def _subject_of(path: str) -> str:
     return name.removesuffix("_b")
 
 
-def _differences(document: Sealed, content: Any) -> Iterator[Difference]:
+def _differences(document: BuiltDocument, content: Any) -> Iterator[Difference]:
     """What the file will say otherwise than the published one."""
     data = file_store.read(document.path)
     if data is None:
@@ -169,15 +169,15 @@ def _differences(document: Sealed, content: Any) -> Iterator[Difference]:
         before = orjson.loads(data)
     except orjson.JSONDecodeError:
         before = {}  # broken on the disk: all of it is new
-    yield from differences(before, content, ignored=_is_unsaid)
+    yield from differences(before, content, ignored=_is_ignored)
 
 
-def _is_unsaid(key: str) -> bool:
+def _is_ignored(key: str) -> bool:
     """What every change of a file changes, and what says nothing to people."""
-    return key in _UNSAID or key.endswith("_hash")
+    return key in _IGNORED_FIELDS or key.endswith("_hash")
 
 
-def _leaving(path: str) -> File:
+def _removed(path: str) -> File:
     """A published file that goes, as far as it can be read."""
     title = ""
     data = file_store.read(path)

@@ -27,7 +27,7 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from core.db import is_lost_race
+from core.db import is_conflict
 from core.errors import MemoraError
 from plans.models import AcademicPlan
 from publishing import alerts, queue, staleness, sync_log
@@ -60,7 +60,7 @@ class RollbackError(MemoraError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptRelease:
     """A generation that can be made current."""
 
     number: int
@@ -69,7 +69,7 @@ class Kept:
     """The run that made it, where the sync log still has it."""
 
 
-def kept(plan_id: str) -> list[Kept]:
+def kept_releases(plan_id: str) -> list[KeptRelease]:
     """The plan's generations on this disk, newest first.
 
     Raises:
@@ -87,7 +87,7 @@ def kept(plan_id: str) -> list[Kept]:
         .order_by("-pk")
     }
     return [
-        Kept(number, number == current, made.get(number))
+        KeptRelease(number, number == current, made.get(number))
         for number in reversed(numbers)
     ]
 
@@ -123,7 +123,7 @@ def make_current(
                 )
                 % {"plan": plan_id}
             )
-        recovery.mend_if_torn()
+        recovery.recover_if_incomplete()
         _require_kept(plan_id, generation)
         publication, before = _announce(plan_id)
         try:
@@ -133,7 +133,7 @@ def make_current(
                 # Readers see what they saw: the plan is as it was.
                 _withdraw_announcement(publication, before)
             raise
-    activation.settle_gates_or_later()
+    activation.reconcile_open_lessons_quietly()
     queue.remove([plan.pk])
     log.info("plan_rolled_back", plan=plan_id, generation=generation)
     return entry
@@ -215,7 +215,7 @@ def _switch_patiently(
             with transaction.atomic():
                 return _switch(publication, before, generation, by)
         except OperationalError as error:
-            if not (is_lost_race(error) and _is_shown(before)):
+            if not (is_conflict(error) and _is_shown(before)):
                 raise
     raise RollbackError(_("The database is busy with other work. Try again."))
 
@@ -234,7 +234,7 @@ def _switch(
     plans = AcademicPlan.objects.select_for_update().filter(pk=publication.plan_id)
     plan_pks = list(plans.values_list("pk", flat=True))
     current = Publication.objects.select_for_update().get(pk=publication.pk)
-    if current.fence != publication.fence or activation.is_torn(lock):
+    if current.fence != publication.fence or activation.has_incomplete_switch(lock):
         raise RollbackError(
             _("A build of the plan %(plan)s began meanwhile. Try again.")
             % {"plan": publication.plan_public_id}

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from content import locks
 from content.models import Node
-from content.queries import LessonFace, load_edited_lessons, load_subject
+from content.queries import LessonHeader, load_edited_lessons, load_subject
 from core.db import consistent_read
 from core.errors import StructureError
 from plans.access import plan_tree
@@ -24,7 +24,7 @@ from publishing import staleness
 from publishing.content_urls import local_base_url
 from publishing.format import locations
 from publishing.format.documents import LessonSources, PlanFacts
-from publishing.format.incremental import EditedLesson, Fresh, Kept
+from publishing.format.incremental import ChangedSubject, EditedLesson, UnchangedSubject
 from publishing.format.versioning import Record, is_long_signed
 from publishing.models import (
     LessonOffer,
@@ -50,7 +50,7 @@ class Snapshot:
     plan: PlanFacts
     settings: PublishingSettings
     lesson_sources: LessonSources
-    subjects: tuple[Fresh | Kept, ...]
+    subjects: tuple[ChangedSubject | UnchangedSubject, ...]
     whole: frozenset[str]
     is_full: bool
     built_from: staleness.Sources
@@ -97,13 +97,13 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
         overrides = load_overrides(plan_pk) if whole else {}
         sources = _lesson_sources(settings)
         previous = _published(plan.public_id, whole) if whole or built is None else {}
-        subjects: list[Fresh | Kept] = []
+        subjects: list[ChangedSubject | UnchangedSubject] = []
         for pk in pks:
             revision = states[pk].revision
             if built is not None and pk not in whole:
                 edited = load_edited_lessons(pk, since=built[pk])
                 subjects.append(
-                    Kept(
+                    UnchangedSubject(
                         pk,
                         states[pk].public_id,
                         revision,
@@ -121,7 +121,7 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
                 ),
             )
             if (tree := plan_tree(content, overrides)) is not None:
-                subjects.append(Fresh(tree, revision, frozenset(standing)))
+                subjects.append(ChangedSubject(tree, revision, frozenset(standing)))
         if built is not None:
             patched = set(_patched_paths(plan.public_id, subjects))
             if unread := patched - previous.keys():
@@ -218,11 +218,11 @@ def _finder(
     sources: LessonSources,
     settings: PublishingSettings,
     standing: set[str],
-) -> Callable[[LessonFace], bool]:
+) -> Callable[[LessonHeader], bool]:
     """Tells the lessons whose published files stand, and puts them into ``standing``."""
     now, life = int(timezone.now().timestamp()), settings.signed_url_hours * 3600
 
-    def is_known(lesson: LessonFace) -> bool:
+    def is_known(lesson: LessonHeader) -> bool:
         record = previous.get(locations.lesson(lesson.id))
         if record is None or record.source_revision < lesson.stages_revision:
             return False
@@ -265,11 +265,13 @@ def _records(wanted: Q) -> dict[str, Record]:
     return {path: Record(*fields) for path, *fields in rows}
 
 
-def _patched_paths(plan_id: str, subjects: Collection[Fresh | Kept]) -> Iterator[str]:
+def _patched_paths(
+    plan_id: str, subjects: Collection[ChangedSubject | UnchangedSubject]
+) -> Iterator[str]:
     """What edits of stages alone can change in the plan's release."""
     yield locations.manifest(plan_id)
     for subject in subjects:
-        if isinstance(subject, Kept) and subject.edited:
+        if isinstance(subject, UnchangedSubject) and subject.edited:
             yield locations.hierarchy(plan_id, subject.id)
             for topic_id in {edited.topic_id for edited in subject.edited}:
                 yield locations.topic(plan_id, topic_id)

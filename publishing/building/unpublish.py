@@ -12,7 +12,7 @@ from publishing.storage import activation, cleanup, file_store
 log = structlog.get_logger(__name__)
 
 
-def withdraw(publication_pk: int) -> None:
+def unpublish(publication_pk: int) -> None:
     """Take away a plan's release, if it is to have none; the sync log says so.
 
     Idempotent; a death halfway leaves the publication, and the next sweep goes on.
@@ -39,7 +39,7 @@ def withdraw(publication_pk: int) -> None:
         dropped = set(lessons)
         flipped = activation.record_offers(publication, {})
         staleness.lessons_flipped(flipped, besides=publication)
-        if not activation.is_torn(lock):
+        if not activation.has_incomplete_switch(lock):
             activation.begin_switch(lock)
         file_store.withdraw_plan(publication.plan_public_id)
         lock.newest_withdrawn_number = max(

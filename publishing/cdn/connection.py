@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _, pgettext
 
 from core.errors import MemoraError
 from publishing.cdn import outbound, purging
-from publishing.cdn.backends.base import SilentError, Target
+from publishing.cdn.backends.base import CdnTimeoutError, Target
 from publishing.cdn.backends.storage import Targets, targets_of
 from publishing.content_urls import bucket_url, cdn_base_url
 from publishing.format import encoding
@@ -194,7 +194,7 @@ def _attempt(name: str, work: Callable[[], str]) -> Step:
     try:
         fault = work()
     except MemoraError as error:
-        silent = isinstance(error, SilentError)
+        silent = isinstance(error, CdnTimeoutError)
         return Step(name, ok=False, said=error.message, is_silence=silent)
     return Step(name, ok=not fault, said=fault or _("works"))
 

@@ -24,7 +24,7 @@ from publishing.models import (
 
 _LESSONS, _LEAVES, _INDEXES, _MANIFEST = LAYERS = range(4)
 """What is uploaded first, and deleted last: nothing names what is not there."""
-_OTHERWISE = "otherwise"
+_OTHER_ENCODING = "otherwise"
 
 
 def layer_of(path: str) -> int:
@@ -39,7 +39,7 @@ def layer_of(path: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredFile:
     """A file as the CDN should have it; ``source`` is where its bytes are here."""
 
     path: str
@@ -49,38 +49,38 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class WantedFiles:
+class DesiredFiles:
     """Files the CDN should have at one moment, and what it has under their paths.
 
     ``edition`` counts the switches until then; ``held`` is the hash by place and path,
-    "" where nobody knows, `_OTHERWISE` where it is stored compressed and should not be,
+    "" where nobody knows, `_OTHER_ENCODING` where it is stored compressed and should not be,
     or the other way round.
     """
 
     edition: int
-    files: list[Wanted] = field(default_factory=list)
+    files: list[DesiredFile] = field(default_factory=list)
     held: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def layers(self) -> Iterator[list[Wanted]]:
+    def layers(self) -> Iterator[list[DesiredFile]]:
         """The files in the order of their upload."""
-        sorted_out: list[list[Wanted]] = [[] for _layer in LAYERS]
+        sorted_out: list[list[DesiredFile]] = [[] for _layer in LAYERS]
         for file in self.files:
             sorted_out[layer_of(file.path)].append(file)
         yield from sorted_out
 
-    def is_there(self, file: Wanted) -> bool:
+    def is_there(self, file: DesiredFile) -> bool:
         return self.held.get((file.target.id, file.path)) == file.sha256
 
-    def is_doubtful(self, file: Wanted) -> bool:
+    def is_doubtful(self, file: DesiredFile) -> bool:
         """Whether an upload was begun whose end nobody knows."""
         return self.held.get((file.target.id, file.path)) == ""
 
 
-def of_release(publication_pk: int, targets: Targets) -> WantedFiles:
+def of_release(publication_pk: int, targets: Targets) -> DesiredFiles:
     """One plan's release, its lessons included; nothing once it is withdrawn."""
     with consistent_read():
         publication = Publication.objects.filter(pk=publication_pk).first()
-        found = WantedFiles(_edition())
+        found = DesiredFiles(_switch_number())
         if publication is None or publication.generation is None:
             return found
         offers = LessonOffer.objects.filter(publication=publication)
@@ -93,10 +93,10 @@ def of_release(publication_pk: int, targets: Targets) -> WantedFiles:
     return found
 
 
-def of_everything(targets: Targets) -> WantedFiles:
+def of_everything(targets: Targets) -> DesiredFiles:
     """Every file of every release."""
     with consistent_read():
-        found = WantedFiles(_edition())
+        found = DesiredFiles(_switch_number())
         offers = LessonOffer.objects.values("lesson_id")
         rows = PublishedDocument.objects.filter(
             Q(lesson_id="") | Q(lesson_id__in=offers)
@@ -106,7 +106,7 @@ def of_everything(targets: Targets) -> WantedFiles:
 
 
 def _fill(
-    found: WantedFiles,
+    found: DesiredFiles,
     rows: QuerySet[PublishedDocument],
     under: Q,
     targets: Targets,
@@ -127,17 +127,17 @@ def _fill(
             name = path.removeprefix(f"{locations.plan_folder(plan_id)}/")
             source = f"{locations.GENERATIONS}/{plan_id}/{generation}/{name}"
         if target is not None:
-            found.files.append(Wanted(path, digest, source, target))
+            found.files.append(DesiredFile(path, digest, source, target))
     packs = {target.id: target.packs for target in targets.all()}
     held = UploadedDocument.objects.filter(under, target__in=list(packs))
     for place, path, digest, packed in held.values_list(
         "target", "path", "sha256", "packed"
     ):
         as_it_should = not digest or packed == packs[place]
-        found.held[place, path] = digest if as_it_should else _OTHERWISE
+        found.held[place, path] = digest if as_it_should else _OTHER_ENCODING
 
 
-def _edition() -> int:
+def _switch_number() -> int:
     rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
     return rows.values_list("switches", flat=True).first() or 0
 
@@ -154,7 +154,7 @@ def gated_paths() -> set[str]:
     return set(rows.exclude(lesson_id__in=opened).values_list("path", flat=True))
 
 
-def behind(targets: Targets) -> set[int]:
+def out_of_sync(targets: Targets) -> set[int]:
     """The publications of which the CDN, or its cache, lacks something. 4 queries."""
     found: set[int] = set()
     plan_files = PublishedDocument.objects.filter(
@@ -185,14 +185,14 @@ def _uploaded(target: Target, *, is_cached: bool = True) -> Exists:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class ObsoleteFiles:
     """What should not be on the CDN any more, as of one edition; manifests first."""
 
     edition: int
     paths: list[tuple[Target, list[str]]]
 
 
-def leaving(targets: Targets) -> Leaving:
+def to_delete(targets: Targets) -> ObsoleteFiles:
     """What is to be deleted now.
 
     A plan's files once its release is whole there, or it has none any more. A lesson
@@ -200,8 +200,8 @@ def leaving(targets: Targets) -> Leaving:
     that became gated leaves the public place at once, whatever else fails.
     """
     with consistent_read():
-        edition = _edition()
-        late = behind(targets)
+        edition = _switch_number()
+        late = out_of_sync(targets)
         late_plans = set(
             Publication.objects.filter(pk__in=late).values_list(
                 "plan_public_id", flat=True
@@ -218,7 +218,7 @@ def leaving(targets: Targets) -> Leaving:
             doomed.sort(key=lambda path: (-layer_of(path), path))
             if doomed:
                 paths.append((target, doomed))
-    return Leaving(edition, paths)
+    return ObsoleteFiles(edition, paths)
 
 
 def _plan_files_left(target: Target) -> list[str]:

@@ -1,6 +1,6 @@
 """Emptying a CDN's cache of what changed: one small class for each CDN.
 
-``CDN_PURGER`` names the class. What a bucket serves directly, or a CDN nobody gave a
+``CDN_PURGE_BACKEND`` names the class. What a bucket serves directly, or a CDN nobody gave a
 token for, has no cache to empty before its five minutes are over: `NullPurger`.
 """
 
@@ -92,7 +92,7 @@ class CloudflarePurger:
 
     def _purge_few(self, urls: Sequence[str]) -> None:
         if time.monotonic() < self._not_before:
-            raise DistributionError(_in_words(HTTPStatus.TOO_MANY_REQUESTS, b""))
+            raise DistributionError(_describe_error(HTTPStatus.TOO_MANY_REQUESTS, b""))
         wait = _FIRST_WAIT
         for attempt in range(1, _ATTEMPTS + 1):
             status, body, headers = self._ask(urls)
@@ -107,7 +107,7 @@ class CloudflarePurger:
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             self._not_before = time.monotonic() + max(pause, _LONGEST_WAIT)
         log.warning("purge_refused", status=status, urls=len(urls))
-        raise DistributionError(_in_words(status, body))
+        raise DistributionError(_describe_error(status, body))
 
     def _ask(self, urls: Sequence[str]) -> tuple[int, bytes, urllib3.HTTPHeaderDict]:
         try:
@@ -139,7 +139,9 @@ def purger_of(current: PublishingSettings) -> Purger:
     Raises:
         SecretsError: its token cannot be read.
     """
-    return cast(Purger, import_string(settings.CDN_PURGER).from_settings(current))
+    return cast(
+        Purger, import_string(settings.CDN_PURGE_BACKEND).from_settings(current)
+    )
 
 
 def _is_temporary(status: int) -> bool:
@@ -163,7 +165,7 @@ def _says_success(data: bytes) -> bool:
     return _body(data).get("success") is True
 
 
-def _in_words(status: int, data: bytes) -> str:
+def _describe_error(status: int, data: bytes) -> str:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return _(
             "Cloudflare refuses the token: it needs the permission “Cache Purge” for "

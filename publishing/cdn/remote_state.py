@@ -31,11 +31,11 @@ _COLUMNS = (
 )
 
 
-class MovedOnError(Exception):
+class StateChangedError(Exception):
     """The releases, or the CDN, changed under this distributor: look again."""
 
 
-class OvertakenError(MovedOnError):
+class ClaimLostError(StateChangedError):
     """Another distributor has claimed what this one was at: leave it to that one."""
 
 
@@ -61,7 +61,7 @@ def claim(
         rows = _locked(target, paths)
         for row in rows.values():
             if row.edition > edition:
-                raise MovedOnError(row.path)
+                raise StateChangedError(row.path)
         _write(
             _claimed(
                 rows.get(path) or UploadedDocument(target=target, path=path),
@@ -122,9 +122,9 @@ def record(
         _write(recorded)
         _write(_unknown(target, path, rows.get(path)) for path in lost)
     if overtaken:
-        raise OvertakenError(overtaken[0])
+        raise ClaimLostError(overtaken[0])
     if lost:
-        raise MovedOnError(lost[0])
+        raise StateChangedError(lost[0])
 
 
 def forget(target: str, paths: Collection[str], *, token: str) -> None:
@@ -148,7 +148,7 @@ def forget(target: str, paths: Collection[str], *, token: str) -> None:
         )
 
 
-def doubt(target: str, paths: Collection[str], *, token: str = "") -> None:
+def mark_unknown(target: str, paths: Collection[str], *, token: str = "") -> None:
     """Believe nothing of these any more: they are uploaded again, or deleted.
 
     What a distributor has claimed is unknown already, and that one goes on with it.

@@ -45,8 +45,8 @@ from publishing import (
 from publishing.cdn import desired_state, purging, remote_state
 from publishing.cdn.backends.base import DistributionError, Held, Target
 from publishing.cdn.backends.storage import Targets, targets_of
-from publishing.cdn.desired_state import Wanted, WantedFiles
-from publishing.cdn.remote_state import MovedOnError, OvertakenError
+from publishing.cdn.desired_state import DesiredFile, DesiredFiles
+from publishing.cdn.remote_state import ClaimLostError, StateChangedError
 from publishing.format import encoding
 from publishing.models import (
     AlertKind,
@@ -90,7 +90,7 @@ def distribute(*, even_resting: bool = False) -> bool:
         Whether it was at it: False when the CDN is off, or somebody else is.
     """
     if not PublishingSettings.get_solo().cdn_enabled:
-        upload_log.settle(lambda: None)
+        upload_log.close_stale(lambda: None)
         return False
     with queue.distribution_lock() as held:
         if not held:
@@ -98,17 +98,17 @@ def distribute(*, even_resting: bool = False) -> bool:
         failed: set[int] = set()
         while True:
             # First, and between plans: what became gated leaves before anything else.
-            _tidy()
+            _delete_obsolete()
             # Until nothing is left: what came meanwhile found the lock taken.
             publication = _next_due(even_resting, failed)
             if publication is None:
                 break
             failure = _upload_release(publication)
-            if _is_the_bucket_s(failure) or isinstance(failure, OvertakenError):
+            if _is_bucket_failure(failure) or isinstance(failure, ClaimLostError):
                 break
             if failure is not None:
                 failed.add(publication.pk)
-        upload_log.settle(_behind)
+        upload_log.close_stale(_out_of_sync)
     _note_whole_plans()
     return True
 
@@ -125,7 +125,7 @@ def _note_whole_plans() -> None:
         plan__is_published=True, generation__isnull=False, rolled_back_at__isnull=True
     )
     plans = dict(published.exclude(cdn_place=place).values_list("pk", "plan_id"))
-    behind = _behind() if plans else None
+    behind = _out_of_sync() if plans else None
     if behind is None:
         return
     whole = {pk: plan_id for pk, plan_id in plans.items() if pk not in behind}
@@ -138,31 +138,31 @@ def _note_whole_plans() -> None:
         )
 
 
-def _behind() -> Collection[int] | None:
+def _out_of_sync() -> Collection[int] | None:
     current = PublishingSettings.get_solo()
     if not current.cdn_enabled:
         return None
     try:
-        return desired_state.behind(targets_of(current))
+        return desired_state.out_of_sync(targets_of(current))
     except MemoraError:
         # The settings themselves are wrong: each plan's own run says so.
         return set(Publication.objects.values_list("pk", flat=True))
 
 
-def _is_the_bucket_s(failure: Exception | None) -> bool:
+def _is_bucket_failure(failure: Exception | None) -> bool:
     """Whether every other plan would fail like this."""
-    return isinstance(failure, MemoraError) and not isinstance(failure, OwnTroubleError)
+    return isinstance(failure, MemoraError) and not isinstance(failure, PlanUploadError)
 
 
 def _next_due(even_resting: bool, failed: Collection[int]) -> Publication | None:
     """A release that the CDN does not have whole, that need not wait, none of
     ``failed``."""
-    behind = set(_behind() or ()).difference(failed)
+    behind = set(_out_of_sync() or ()).difference(failed)
     if not behind:
         return None
     publications = list(Publication.objects.filter(pk__in=behind).order_by("pk"))
     ids = [publication.plan_public_id for publication in publications]
-    resting = set() if even_resting else upload_log.resting(timezone.now(), ids)
+    resting = set() if even_resting else upload_log.backing_off(timezone.now(), ids)
     for publication in publications:
         if publication.plan_public_id not in resting:
             return publication
@@ -186,11 +186,11 @@ def _upload_release(publication: Publication) -> Exception | None:
     failure: Exception | None = None
     try:
         distributor = Distributor.of(PublishingSettings.get_solo())
-        _until_it_holds(lambda: distributor.upload(publication.pk, sent))
+        _retry_while_changing(lambda: distributor.upload(publication.pk, sent))
     except Exception as error:  # noqa: BLE001 - every failure becomes a log entry
         failure = error
     seconds = time.monotonic() - began
-    if isinstance(failure, OvertakenError):
+    if isinstance(failure, ClaimLostError):
         upload_log.hand_over(entry, files=sent.files, size=sent.bytes, seconds=seconds)
     else:
         upload_log.close(
@@ -199,7 +199,7 @@ def _upload_release(publication: Publication) -> Exception | None:
     return failure
 
 
-def _until_it_holds(work: Callable[[], None]) -> None:
+def _retry_while_changing(work: Callable[[], None]) -> None:
     """Do ``work``, and again when something moved under it.
 
     Raises:
@@ -211,27 +211,27 @@ def _until_it_holds(work: Callable[[], None]) -> None:
     for _round in range(_ROUNDS):
         try:
             return work()
-        except OvertakenError:
+        except ClaimLostError:
             raise
-        except MovedOnError as error:
+        except StateChangedError as error:
             path = str(error)
-    raise OwnTroubleError(
+    raise PlanUploadError(
         _(
             "%(path)s changed while it was uploaded, or is not what was published. If "
-            "this stays, run “manage.py content_health --full --repair”."
+            "this stays, run “manage.py check_content --full --repair”."
         )
         % {"path": path}
     )
 
 
-def _tidy() -> None:
+def _delete_obsolete() -> None:
     """Look again at doubtful paths and delete what left; a failure waits its turn."""
     try:
         distributor = Distributor.of(PublishingSettings.get_solo())
         distributor.recheck()
         distributor.remove_what_left()
     except Exception as error:  # noqa: BLE001 - whatever it is, the next run goes on
-        reason = upload_log.in_words(error)
+        reason = upload_log.describe_failure(error)
         log.warning("cdn_tidying_failed", error=reason)
         _alert_if_stuck(reason)
     else:
@@ -253,7 +253,7 @@ def _alert_if_stuck(reason: str) -> None:
         )
 
 
-class OwnTroubleError(DistributionError):
+class PlanUploadError(DistributionError):
     """The bucket is well: it is this upload's own trouble, or the cache's."""
 
 
@@ -287,7 +287,7 @@ class Distributor:
             OwnTroubleError: all is there, but a cache may have what was there before.
         """
         release = desired_state.of_release(publication_pk, self._targets)
-        not_purged: OwnTroubleError | None = None
+        not_purged: PlanUploadError | None = None
         for layer in release.layers():
             for target in self._targets.all():
                 lacking = [
@@ -297,11 +297,11 @@ class Distributor:
                 ]
                 for number, part in enumerate(_parts(lacking, _AT_ONCE)):
                     if number:  # a long upload: what became gated does not wait for it
-                        _tidy()
+                        _delete_obsolete()
                     self._upload_part(target, part, release, sent)
             try:
                 self._purge([file.path for file in layer])
-            except OwnTroubleError as error:
+            except PlanUploadError as error:
                 # A cache that is five minutes late must not hold up a release.
                 not_purged = error
         if not_purged is not None:
@@ -310,8 +310,8 @@ class Distributor:
     def _upload_part(
         self,
         target: Target,
-        files: Sequence[Wanted],
-        release: WantedFiles,
+        files: Sequence[DesiredFile],
+        release: DesiredFiles,
         sent: Sent,
     ) -> None:
         remote_state.claim(
@@ -321,7 +321,7 @@ class Distributor:
             edition=release.edition,
             now=timezone.now(),
         )
-        sending = _Sending(target, release)
+        sending = _Uploader(target, release)
         done = sending.send(files)
         sent.files += sending.files
         sent.bytes += sending.bytes
@@ -362,7 +362,7 @@ class Distributor:
                 self._purger.purge([base_url + path for path in few])
                 yield few
         except MemoraError as error:
-            raise OwnTroubleError(error.message) from error
+            raise PlanUploadError(error.message) from error
 
     @cached_property
     def _purger(self) -> purging.Purger:
@@ -383,7 +383,7 @@ class Distributor:
                 for row in rows
                 if row.sha256 and not target.claims(row.path, row.sha256)
             ]
-            remote_state.doubt(target.id, wrong)
+            remote_state.mark_unknown(target.id, wrong)
             looked_at = [row.pk for row in rows]
             due.filter(pk__in=looked_at).update(recheck_at=None)
 
@@ -393,7 +393,7 @@ class Distributor:
         Raises:
             MovedOnError, DistributionError: what is left waits for the next run.
         """
-        left = desired_state.leaving(self._targets)
+        left = desired_state.to_delete(self._targets)
         for target, paths in left.paths:
             for part in _parts(paths, _AT_ONCE):
                 remote_state.claim(
@@ -424,16 +424,16 @@ class Distributor:
             for few in self._purging(paths):
                 remote_state.forget(public, few, token=self._token)
                 rest -= set(few)
-        except OwnTroubleError:
+        except PlanUploadError:
             # Their deletion was answered: the next run need not fear it on the way.
-            remote_state.doubt(public, rest, token=self._token)
+            remote_state.mark_unknown(public, rest, token=self._token)
             raise
 
 
-class _Sending:
+class _Uploader:
     """Putting some files into one place at once, and seeing whether they arrived."""
 
-    def __init__(self, target: Target, release: WantedFiles) -> None:
+    def __init__(self, target: Target, release: DesiredFiles) -> None:
         self._target = target
         self._release = release
         self._stop = Event()
@@ -442,7 +442,7 @@ class _Sending:
         self.bytes = 0
         self.failure: Exception | None = None
 
-    def send(self, files: Sequence[Wanted]) -> dict[Wanted, int]:
+    def send(self, files: Sequence[DesiredFile]) -> dict[DesiredFile, int]:
         """Upload and verify; those that are there for certain, with their sizes.
 
         ``failure`` says why it is not all of them.
@@ -459,7 +459,7 @@ class _Sending:
                 put = self._verified_by_list(put, pool)
         return {file: len(data) for file, data in put.items()}
 
-    def _put(self, file: Wanted, *, check: bool) -> bytes | None:
+    def _put(self, file: DesiredFile, *, check: bool) -> bytes | None:
         """The file's bytes once they are there; None when something failed."""
         if self._stop.is_set():
             return None
@@ -478,7 +478,7 @@ class _Sending:
             self.bytes += len(data)
         return data
 
-    def _put_again(self, file: Wanted, data: bytes) -> None:
+    def _put_again(self, file: DesiredFile, data: bytes) -> None:
         """Wrong bytes must not stay until the next attempt.
 
         Raises:
@@ -488,14 +488,14 @@ class _Sending:
         if not self._has(file, data):
             raise _not_there(file.path)
 
-    def _has(self, file: Wanted, data: bytes) -> bool:
+    def _has(self, file: DesiredFile, data: bytes) -> bool:
         return self._target.has(file.path, data, sha256=file.sha256)
 
     def _fail(self, error: Exception) -> None:
         self.failure = self.failure or error
         self._stop.set()
 
-    def _should_list(self, files: Sequence[Wanted]) -> bool:
+    def _should_list(self, files: Sequence[DesiredFile]) -> bool:
         """Whether listing the folder takes fewer requests than asking for each."""
         if len(files) < _LISTED_FROM:
             return False
@@ -509,8 +509,8 @@ class _Sending:
         return len(files) >= _LISTED_FROM * pages
 
     def _verified_by_list(
-        self, put: dict[Wanted, bytes], pool: ThreadPoolExecutor
-    ) -> dict[Wanted, bytes]:
+        self, put: dict[DesiredFile, bytes], pool: ThreadPoolExecutor
+    ) -> dict[DesiredFile, bytes]:
         try:
             held: dict[str, Held] = {}
             for folder in sorted({_folder(file.path) for file in put}):
@@ -519,7 +519,7 @@ class _Sending:
             self._fail(error)
             return {}
 
-        def is_there(item: tuple[Wanted, bytes]) -> bool:
+        def is_there(item: tuple[DesiredFile, bytes]) -> bool:
             file, data = item
             listed = held.get(file.path)
             try:
@@ -541,7 +541,7 @@ class _Sending:
         }
 
 
-def _read(file: Wanted) -> bytes:
+def _read(file: DesiredFile) -> bytes:
     """The file's bytes here.
 
     Raises:
@@ -549,7 +549,7 @@ def _read(file: Wanted) -> bytes:
     """
     data = file_store.read(file.source)
     if data is None or encoding.sha256(data) != file.sha256:
-        raise MovedOnError(file.path)
+        raise StateChangedError(file.path)
     return data
 
 

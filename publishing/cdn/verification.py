@@ -19,7 +19,7 @@ from publishing import upload_log
 from publishing.cdn import desired_state, remote_state, sync
 from publishing.cdn.backends.base import Held, Target
 from publishing.cdn.backends.storage import Targets, targets_of
-from publishing.cdn.desired_state import Wanted
+from publishing.cdn.desired_state import DesiredFile
 from publishing.format import encoding, locations
 from publishing.models import CONTENT_PATH_LENGTH, PublishingSettings
 from publishing.storage import file_store
@@ -90,7 +90,7 @@ def verify(*, repair: bool = False, progress: Progress | None = None) -> Report:
         here = {f.path for f in found.findings if f.place == _name(targets, target)}
         foreign = {path for path in here if len(path) > CONTENT_PATH_LENGTH}
         target.delete(foreign)
-        remote_state.doubt(target.id, here - foreign)
+        remote_state.mark_unknown(target.id, here - foreign)
     sync.distribute(even_resting=True)
     after = _compare(targets, progress, before=found.findings)
     return replace(after, repaired=len(set(found.findings) - set(after.findings)))
@@ -110,7 +110,7 @@ def _compare(
     targets: Targets, progress: Progress, *, before: Collection[Finding] = ()
 ) -> Report:
     # Asked before and after: an upload that ran meanwhile may be over by then.
-    is_uploading = upload_log.under_way()
+    is_uploading = upload_log.running_uploads()
     held = {
         target.id: {
             path: entry
@@ -125,7 +125,9 @@ def _compare(
     found = suspects + list(_extra(targets, should, held))
     if not found:
         return Report(len(should.files), ())
-    now = _Now(targets, should, is_uploading=is_uploading or upload_log.under_way())
+    now = _Now(
+        targets, should, is_uploading=is_uploading or upload_log.running_uploads()
+    )
     found = [item for item in found if now.is_the_same(item)]
     seen = set(before)
     waiting = {item for item in found if item not in seen and now.will_mend(item)}
@@ -137,7 +139,7 @@ class _Now:
     """What the tables say after the comparison, which may have taken hours."""
 
     def __init__(
-        self, targets: Targets, then: desired_state.WantedFiles, *, is_uploading: bool
+        self, targets: Targets, then: desired_state.DesiredFiles, *, is_uploading: bool
     ) -> None:
         self._then = _by_place(then)
         self._ids = {_name(targets, target): target.id for target in targets.all()}
@@ -171,13 +173,13 @@ class _Now:
         return self._ids[found.place], found.path
 
 
-def _by_place(files: desired_state.WantedFiles) -> dict[tuple[str, str], Wanted]:
+def _by_place(files: desired_state.DesiredFiles) -> dict[tuple[str, str], DesiredFile]:
     return {(file.target.id, file.path): file for file in files.files}
 
 
 def _suspects(
     targets: Targets,
-    files: list[Wanted],
+    files: list[DesiredFile],
     held: dict[str, dict[str, Held]],
     progress: Progress,
 ) -> Iterator[Finding]:
@@ -193,10 +195,10 @@ def _suspects(
                 yield Finding(kind, _name(targets, file.target), file.path, why)
 
 
-def _fault(file: Wanted, listed: Held | None) -> tuple[Difference, str] | None:
+def _fault(file: DesiredFile, listed: Held | None) -> tuple[Difference, str] | None:
     data = file_store.read(file.source)
     if data is None or encoding.sha256(data) != file.sha256:
-        # Replaced since, or damaged here, which `content_health` looks for.
+        # Replaced since, or damaged here, which `check_content` looks for.
         return None
     if listed is not None and file.target.holds(listed, data):
         return None
@@ -210,7 +212,7 @@ def _fault(file: Wanted, listed: Held | None) -> tuple[Difference, str] | None:
 
 def _extra(
     targets: Targets,
-    should: desired_state.WantedFiles,
+    should: desired_state.DesiredFiles,
     held: dict[str, dict[str, Held]],
 ) -> Iterator[Finding]:
     ours = {(file.target.id, file.path) for file in should.files}

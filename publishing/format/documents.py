@@ -16,7 +16,7 @@ from content import config_texts
 from content.tree import ContentNode, Stage
 from plans.access import OPEN_LEVELS, Access, Level, PlanNode, lessons
 from publishing.format import encoding, locations
-from publishing.format.versioning import Sealed, Sealer
+from publishing.format.versioning import BuiltDocument, DocumentVersioner
 
 
 class Links(Protocol):
@@ -54,7 +54,7 @@ class PlanFacts:
     stream: str = ""
 
 
-_MANNER = 2  # `player_url` of videos' pages
+_LESSON_FORMAT_VERSION = 2  # `player_url` of videos' pages
 """Raised when lessons' files are made otherwise of the same content: all of them are
 made anew then."""
 
@@ -73,7 +73,15 @@ class LessonSources:
         self, *, pk: int, subject_pk: int, title: str, description: str, image: str
     ) -> str:
         # The keys: revisions are counted per subject, and an id can be used again.
-        parts = (_MANNER, self.settings, subject_pk, pk, title, description, image)
+        parts = (
+            _LESSON_FORMAT_VERSION,
+            self.settings,
+            subject_pk,
+            pk,
+            title,
+            description,
+            image,
+        )
         return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -86,7 +94,7 @@ class DocumentMaker:
 
     plan: PlanFacts
     links: Links
-    sealer: Sealer
+    sealer: DocumentVersioner
     signer: Signer | None
     is_gated: Callable[[str], bool]
     lesson_sources: LessonSources = LessonSources()
@@ -95,13 +103,13 @@ class DocumentMaker:
         """The node's image as an absolute URL, or ""."""
         return self.links.upload(node.image) if node.image else ""
 
-    def link(self, name: str, target: Sealed) -> dict[str, str]:
+    def link(self, name: str, target: BuiltDocument) -> dict[str, str]:
         """The three ways a document names another: URL, path and hash."""
         return _link(name, target, self.links)
 
     def lesson(
         self, lesson: ContentNode, *, subject_pk: int = 0, revision: int = 0
-    ) -> Sealed:
+    ) -> BuiltDocument:
         """A lesson's file, from its subject as it was at ``revision``."""
         signer = self.signer
         sources = video_sources(lesson.stages) if signer is not None else {}
@@ -183,7 +191,7 @@ class DocumentMaker:
             "access": _access(root.access),
         }
 
-    def _hierarchy(self, root: PlanNode) -> Sealed:
+    def _hierarchy(self, root: PlanNode) -> BuiltDocument:
         tracks = [
             self._container(
                 track,
@@ -289,7 +297,7 @@ class DocumentMaker:
             "stage_count": lesson.source.stage_count,
         }
 
-    def _bitmap(self, root: PlanNode) -> Sealed:
+    def _bitmap(self, root: PlanNode) -> BuiltDocument:
         mappings = {
             lesson.id: {
                 "bit_index": lesson.source.bit_index,
@@ -319,7 +327,7 @@ class DocumentMaker:
 
     def manifest(
         self, subjects: Sequence[Mapping[str, Any]], search_link: Mapping[str, str]
-    ) -> Sealed:
+    ) -> BuiltDocument:
         """The plan's manifest: its subjects' entries and where its search is."""
         return self.sealer.seal(
             locations.manifest(self.plan.id),
@@ -339,7 +347,7 @@ class DocumentMaker:
 
     def search_index(
         self, found: Mapping[str, list[dict[str, Any]]], *, sharded: bool
-    ) -> Sealed:
+    ) -> BuiltDocument:
         """The index of the items of each subject (by id); split by subject or whole."""
         body: dict[str, Any] = {
             "plan_id": self.plan.id,
@@ -360,7 +368,7 @@ class DocumentMaker:
             locations.search_index(self.plan.id), "search_index", body
         )
 
-    def _shard(self, subject_id: str, items: list[dict[str, Any]]) -> Sealed:
+    def _shard(self, subject_id: str, items: list[dict[str, Any]]) -> BuiltDocument:
         return self.sealer.seal(
             locations.search_shard(self.plan.id, subject_id),
             "search_shard",
@@ -386,7 +394,7 @@ def _access(access: Access) -> dict[str, Any]:
     }
 
 
-def _link(name: str, target: Sealed, links: Links) -> dict[str, str]:
+def _link(name: str, target: BuiltDocument, links: Links) -> dict[str, str]:
     return {
         f"{name}_url": links.content(target.path),
         f"{name}_path": target.path,

@@ -12,7 +12,7 @@ from content.tree import ContentNode
 from plans.access import PlanNode, lessons
 from publishing.format import locations, search
 from publishing.format.documents import DocumentMaker, is_open
-from publishing.format.versioning import Sealed
+from publishing.format.versioning import BuiltDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class EditedLesson:
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class ChangedSubject:
     """A subject to make anew, and the revision its tree was read at.
 
     ``standing`` are the ids of lessons whose files are what they would be made again;
@@ -37,7 +37,7 @@ class Fresh:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class UnchangedSubject:
     """A subject the release has already, apart from these lessons' stages."""
 
     pk: int
@@ -70,7 +70,7 @@ class Assembly:
     shard_threshold: int
 
     def build(
-        self, subjects: Sequence[Fresh | Kept], *, same_trees: bool
+        self, subjects: Sequence[ChangedSubject | UnchangedSubject], *, same_trees: bool
     ) -> dict[str, bool]:
         """Seal every document that may differ from the release readers have.
 
@@ -88,7 +88,7 @@ class Assembly:
         offers: dict[str, bool] = {}
         entries = []
         for subject in subjects:
-            if isinstance(subject, Fresh):
+            if isinstance(subject, ChangedSubject):
                 for lesson in lessons(subject.root):
                     offers[lesson.id] = is_open(lesson)
                     if lesson.id not in subject.standing:
@@ -103,7 +103,7 @@ class Assembly:
         self.maker.manifest(entries, self._search_link(subjects, same_trees=same_trees))
         return offers
 
-    def _kept_entry(self, subject: Kept) -> dict[str, Any] | None:
+    def _kept_entry(self, subject: UnchangedSubject) -> dict[str, Any] | None:
         """The manifest's entry of a kept subject; None where the plan hides it."""
         manifest = self.old.read(locations.manifest(self.maker.plan.id))
         entry: dict[str, Any] | None = next(
@@ -118,7 +118,7 @@ class Assembly:
             else entry | self.maker.link("hierarchy", hierarchy)
         )
 
-    def _patched_hierarchy(self, subject: Kept) -> Sealed | None:
+    def _patched_hierarchy(self, subject: UnchangedSubject) -> BuiltDocument | None:
         """The subject's hierarchy with its edited topics; None if none is visible."""
         path = locations.hierarchy(self.maker.plan.id, subject.id)
         body = self.old.read(path)
@@ -141,8 +141,11 @@ class Assembly:
         return self.maker.sealer.seal(path, "hierarchy", body) if patched else None
 
     def _patched_topic(
-        self, topic_id: str, edited: Mapping[str, ContentNode], subject: Kept
-    ) -> Sealed | None:
+        self,
+        topic_id: str,
+        edited: Mapping[str, ContentNode],
+        subject: UnchangedSubject,
+    ) -> BuiltDocument | None:
         """The topic with its edited lessons; None if the plan hides them all."""
         path = locations.topic(self.maker.plan.id, topic_id)
         body = self.old.read(path)
@@ -158,7 +161,7 @@ class Assembly:
 
     def _search_link(
         self,
-        subjects: Sequence[Fresh | Kept],
+        subjects: Sequence[ChangedSubject | UnchangedSubject],
         *,
         same_trees: bool,
     ) -> dict[str, str]:
@@ -171,10 +174,12 @@ class Assembly:
             for name in ("search_index_url", "search_index_path", "search_index_hash")
         }
 
-    def _search(self, subjects: Sequence[Fresh | Kept]) -> Sealed:
+    def _search(
+        self, subjects: Sequence[ChangedSubject | UnchangedSubject]
+    ) -> BuiltDocument:
         found = {}
         for subject in subjects:
-            if isinstance(subject, Fresh):
+            if isinstance(subject, ChangedSubject):
                 found[subject.root.id] = search.items(subject.root)
             elif items := self._kept_items(subject.id):
                 found[subject.id] = items

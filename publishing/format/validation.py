@@ -13,7 +13,7 @@ from content import stage_configs
 from content.json_errors import make_validator, path_text, schema_faults
 from content.stage_types import SCHEMAS
 from plans.access import PlanNode, lessons
-from publishing.format.versioning import Sealed
+from publishing.format.versioning import BuiltDocument
 
 SCHEMA_FOLDER = Path(__file__).parent.parent / "schemas"
 
@@ -37,7 +37,7 @@ def _compiled(name: str) -> tuple[jsonschema_rs.Draft202012Validator, dict[str, 
     return make_validator(schema), schema
 
 
-def require_valid(documents: Iterable[Sealed]) -> None:
+def require_valid(documents: Iterable[BuiltDocument]) -> None:
     """Check the bytes that will be written, first fault first.
 
     Raises:

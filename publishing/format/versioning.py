@@ -26,7 +26,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class BuiltDocument:
     """A document ready to be written.
 
     ``changed`` says that its bytes differ from those of ``before``, which is what was
@@ -47,14 +47,14 @@ def is_long_signed(until: int, now: int, life: int) -> bool:
 
 
 @dataclass(slots=True)
-class Sealer:
+class DocumentVersioner:
     """Gives documents their version, and remembers them."""
 
     previous: Mapping[str, Record]
     now: int
     newest_version: int = 0
     """The highest version published so far: a path that was free may have had it."""
-    sealed: dict[str, Sealed] = field(default_factory=dict)
+    sealed: dict[str, BuiltDocument] = field(default_factory=dict)
 
     def seal(
         self,
@@ -66,7 +66,7 @@ class Sealer:
         signature_life: int = 0,
         source_revision: int = 0,
         source: str = "",
-    ) -> Sealed:
+    ) -> BuiltDocument:
         """``body`` as a finished document under ``path``.
 
         A version is the time its content last changed, higher than any that was
@@ -90,7 +90,7 @@ class Sealer:
         data = encoding.stamped(content, version)
         unchanged = same and before is not None and before.signed_until == signed_until
         digest = before.sha256 if unchanged and before else encoding.sha256(data)
-        document = Sealed(
+        document = BuiltDocument(
             path=path,
             schema=schema,
             data=data,

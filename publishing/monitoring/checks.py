@@ -70,7 +70,7 @@ class Check:
 def check_switch(current: Check) -> None:
     """Whether a change of what readers see was begun and never written down."""
     with transaction.atomic():
-        if activation.is_torn(activation.take_switch_lock()):
+        if activation.has_incomplete_switch(activation.take_switch_lock()):
             why = _("a build died between changing the disk and writing it down")
             current.add(FaultKind.TORN, "", why)
 
@@ -126,7 +126,7 @@ def _documents(current: Check) -> Sequence[tuple[str, str]]:
     if not current.full:
         # A random set of keys, then their rows: the database need not sort them all.
         keys = list(rows.values_list("pk", flat=True))
-        chosen = random.sample(keys, min(settings.HEALTH_SAMPLE, len(keys)))
+        chosen = random.sample(keys, min(settings.HEALTH_SAMPLE_FILES, len(keys)))
         rows = PublishedDocument.objects.filter(pk__in=chosen)
     return list(rows.order_by("path").values_list("path", "sha256"))
 
@@ -243,7 +243,7 @@ def check_orphans(current: Check) -> None:
     """Files nobody has a record of, and records of lessons nobody offers."""
     with transaction.atomic():
         lock = activation.take_switch_lock()
-        if activation.is_torn(lock):
+        if activation.has_incomplete_switch(lock):
             # What a dead builder put in place has no record yet, and may have readers.
             return
         for path, why in orphans().items():

@@ -94,7 +94,7 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FailureLocation:
     """A node in the content tree: where a failure can be corrected."""
 
     pk: int
@@ -113,7 +113,7 @@ class Failure:
     error: str
     document: str
     json_path: str
-    place: Place | None
+    place: FailureLocation | None
     attempts: int
     failed_at: datetime | None
     next_attempt_at: datetime | None
@@ -229,7 +229,7 @@ class Dashboard:
         return Counter(row.cdn for row in self.plans if row.cdn is not None)
 
 
-def look(now: datetime | None = None) -> Dashboard:
+def load(now: datetime | None = None) -> Dashboard:
     """The facts as they are; ten queries beside those of `queue_status`, at any size.
 
     Raises:
@@ -241,7 +241,7 @@ def look(now: datetime | None = None) -> Dashboard:
     running = queued.building + queued.uploading
     ended = queued.retries + queued.dead_letters + queued.failed_uploads
     entries = _entries(running + ended)
-    places = _places(entry.error_document for entry in entries.values())
+    places = _failure_locations(entry.error_document for entry in entries.values())
     failures = {run.entry: _failure(entries[run.entry], places) for run in ended}
     states = _states(queued, failures)
     on_cdn = _on_cdn(queued) if current.cdn_enabled else None
@@ -287,7 +287,7 @@ def _running(run: Run, entry: SyncLog) -> Running:
     )
 
 
-def _failure(entry: SyncLog, places: Mapping[str, Place]) -> Failure:
+def _failure(entry: SyncLog, places: Mapping[str, FailureLocation]) -> Failure:
     return Failure(
         entry=entry.pk,
         plan=entry.plan_public_id,
@@ -318,12 +318,12 @@ def _node_id(document: str) -> str:
     return _STRUCTURE.sub("", path.stem)
 
 
-def _places(documents: Iterable[str]) -> dict[str, Place]:
+def _failure_locations(documents: Iterable[str]) -> dict[str, FailureLocation]:
     """By public id, the nodes that documents are about. One query."""
     ids = {_node_id(document) for document in documents} - {""}
     rows = Node.objects.filter(public_id__in=ids).order_by()
     return {
-        public_id: Place(pk, title, kind)
+        public_id: FailureLocation(pk, title, kind)
         for public_id, pk, title, kind in rows.values_list(
             "public_id", "pk", "title", "kind"
         )

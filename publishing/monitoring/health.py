@@ -56,7 +56,7 @@ _FILES, _SERVICE, _CDN = "files", "service", "cdn"
 _MESSAGES = {
     _FILES: gettext_lazy(
         "The health check found: %(faults)s\nIts report lists them all. “manage.py "
-        "content_health --full --repair” builds anew what is missing or corrupt."
+        "check_content --full --repair” builds anew what is missing or corrupt."
     ),
     _SERVICE: gettext_lazy(
         "The health check found: %(faults)s\nIts report lists them all, and “manage.py "
@@ -190,7 +190,7 @@ def _check_service(
             minutes = int((current.now - plan.since).total_seconds() // 60)
             current.add(FaultKind.STALE, plan.plan, why % {"minutes": minutes})
     if (
-        facts.failed_runs >= settings.HEALTH_LEAST_FAILURES
+        facts.failed_runs >= settings.HEALTH_MIN_FAILURES
         and facts.failure_rate > settings.HEALTH_FAILURE_RATE
     ):
         why = _("%(failed)d of the last 24 hours' %(runs)d builds failed")
@@ -249,7 +249,7 @@ def _check_cdn(current: monitoring_checks.Check, *, repair: bool) -> None:
 
 def _repair(current: monitoring_checks.Check) -> None:
     """Build anew what is wrong, delete orphans, and see what that mended."""
-    recovery.mend_if_torn()
+    recovery.recover_if_incomplete()
     wanted = {pk for found in current.found for pk in found.plans}
     # Building would undo a rollback: its plan waits for somebody to publish it.
     publications = list(
@@ -308,7 +308,7 @@ def _remove_orphans(current: monitoring_checks.Check) -> set[str]:
     limit = current.now.timestamp() - settings.HEALTH_ORPHAN_GRACE
     removed: set[str] = set()
     with transaction.atomic():
-        if activation.is_torn(activation.take_switch_lock()):
+        if activation.has_incomplete_switch(activation.take_switch_lock()):
             return removed
         still = set(monitoring_checks.orphans())
         for path in found & still:
@@ -383,12 +383,14 @@ def _raise_or_resolve(
             kind=AlertKind.HEALTH_FAULT,
             key=key,
             message=_MESSAGES[key],
-            values={"faults": "; ".join(_in_words(found) for found in left[:5])},
+            values={
+                "faults": "; ".join(_describe_finding(found) for found in left[:5])
+            },
         )
     elif may_resolve:
         alerts.resolve(kind=AlertKind.HEALTH_FAULT, key=key)
 
 
-def _in_words(found: monitoring_checks.Found) -> str:
+def _describe_finding(found: monitoring_checks.Found) -> str:
     what = f"{found.kind.label} {found.what}".strip()
     return f"{what} ({found.why})"

@@ -1,6 +1,6 @@
 """The dashboard's facts as Prometheus metrics.
 
-One scrape looks once (`publishing.monitoring.dashboard.look`). What cannot be read is left
+One scrape looks once (`publishing.monitoring.dashboard.load`). What cannot be read is left
 out, and ``memora_up`` says of which service: a scrape never fails for it.
 """
 
@@ -35,10 +35,10 @@ class PublishingCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            found = dashboard.look()
+            found = dashboard.load()
         except DatabaseFailure as error:
             log.warning("metrics_database_failed", error=type(error).__name__)
-            yield _up(database=False, redis=queue.answers())
+            yield _up(database=False, redis=queue.is_reachable())
             return
         yield _up(
             database=True,

@@ -59,8 +59,10 @@ def fault(now: datetime) -> Fault | None:
 
 
 def is_recent(sign: float | None, now: datetime) -> bool:
-    """Whether a sign of life (Unix time) is younger than ``HEALTH_SILENT_SECONDS``."""
-    return sign is not None and now.timestamp() - sign < settings.HEALTH_SILENT_SECONDS
+    """Whether a sign of life (Unix time) is younger than ``HEARTBEAT_TIMEOUT_SECONDS``."""
+    return (
+        sign is not None and now.timestamp() - sign < settings.HEARTBEAT_TIMEOUT_SECONDS
+    )
 
 
 def look(now: datetime) -> None:

@@ -94,7 +94,7 @@ class QueueStatus:
         return self._is_recent(self.beat_seen)
 
     def _is_recent(self, seen: datetime | None) -> bool:
-        silent = timedelta(seconds=settings.HEALTH_SILENT_SECONDS)
+        silent = timedelta(seconds=settings.HEARTBEAT_TIMEOUT_SECONDS)
         return seen is not None and self.now - seen < silent
 
     @property
@@ -137,7 +137,7 @@ def queue_status(now: datetime | None = None) -> QueueStatus:
     failed = SyncLog.objects.filter(FAILED, finished_at__gt=now - _RECENT).order_by(
         "-finished_at"
     )[:_MOST_FAILURES]
-    signs = queue.last_signs()
+    signs = queue.last_heartbeats()
     publications = list(
         Publication.objects.select_related("plan").order_by("plan_public_id")
     )
@@ -186,7 +186,7 @@ def failure_rate(now: datetime) -> tuple[int, int]:
 
 def ready(now: datetime) -> list[int]:
     """The plans that could be built now: those that differ and do not rest."""
-    resting = sync_log.resting(now)
+    resting = sync_log.backing_off(now)
     return [pk for pk, found in staleness.pending().items() if resting.get(pk) != found]
 
 

@@ -43,7 +43,7 @@ _BATCH = 200
 def renew_signatures(now: int) -> int:
     """Sign again, for a whole life, what has little more than half of its life left.
 
-    Called every `settings.RESIGN_SECONDS`: two calls may fail before half of a life
+    Called every `settings.SIGNATURE_RENEW_SECONDS`: two calls may fail before half of a life
     has passed.
 
     Returns:
@@ -87,7 +87,7 @@ def _signed() -> QuerySet[PublishedDocument]:
 
 
 def _due(now: int, signer: VideoSigner) -> QuerySet[PublishedDocument]:
-    soon = now + signer.lifetime // 2 + 2 * settings.RESIGN_SECONDS
+    soon = now + signer.lifetime // 2 + 2 * settings.SIGNATURE_RENEW_SECONDS
     return _signed().filter(signed_until__lte=soon).order_by("signed_until", "pk")
 
 

@@ -18,7 +18,7 @@ from django.db import DatabaseError, transaction
 from core.upsert import upsert
 from publishing import staleness
 from publishing.format import encoding, locations
-from publishing.format.versioning import Record, Sealed
+from publishing.format.versioning import BuiltDocument, Record
 from publishing.models import (
     LessonOffer,
     Publication,
@@ -61,9 +61,9 @@ class Release:
     """
 
     plan_id: str
-    documents: Mapping[str, Sealed]
-    to_write: Mapping[str, Sealed]
-    confirmed: Mapping[str, Sealed]
+    documents: Mapping[str, BuiltDocument]
+    to_write: Mapping[str, BuiltDocument]
+    confirmed: Mapping[str, BuiltDocument]
     kept: Collection[str]
     gone: Collection[str]
     offers: Mapping[str, bool] | None
@@ -80,8 +80,8 @@ def stage_and_switch(
         SupersededError, StaleSnapshotError, OSError: readers still have the old one.
     """
     plan_id, number = release.plan_id, publication.fence
-    plan_changes: dict[str, Sealed] = {}
-    lesson_changes: dict[str, Sealed] = {}
+    plan_changes: dict[str, BuiltDocument] = {}
+    lesson_changes: dict[str, BuiltDocument] = {}
     for path, document in release.to_write.items():
         group = lesson_changes if document.schema == "lesson" else plan_changes
         group[path] = document
@@ -125,7 +125,7 @@ def stage_and_switch(
         _drop_unfinished(publication, lesson_changes, token)
         raise
     if flipped:
-        settle_gates_or_later(flipped)
+        reconcile_open_lessons_quietly(flipped)
     with suppress(OSError):  # it waits for `publishing.storage.cleanup`
         file_store.drop_prepared(lesson_changes.keys() - replaced.keys(), token)
     return Outcome(
@@ -156,7 +156,7 @@ def take_switch_lock() -> SwitchLock:
     return SwitchLock.objects.select_for_update().get(pk=SwitchLock.ROW)
 
 
-def is_torn(lock: SwitchLock) -> bool:
+def has_incomplete_switch(lock: SwitchLock) -> bool:
     """Whether somebody died between changing the disk and writing it down.
 
     Only who holds the lock can tell: else somebody may be at it.
@@ -168,7 +168,7 @@ def begin_switch(lock: SwitchLock) -> None:
     """Say, on the disk first, that what readers see is about to change.
 
     The tables say so with the caller's commit. Whatever ends the caller in between is
-    seen by `is_torn`.
+    seen by `has_incomplete_switch`.
     """
     lock.switches += 1
     file_store.begin_switch(lock.switches)
@@ -193,13 +193,13 @@ def _lock_for_switch(publication: Publication, release: Release) -> SwitchLock:
         )
     if lock.removals != release.removals:
         raise StaleSnapshotError("lesson files were deleted meanwhile")
-    if is_torn(lock):
+    if has_incomplete_switch(lock):
         raise StaleSnapshotError("a build died while it put its files in place")
     publication.generation = current.generation
     return lock
 
 
-def _still_newest(changes_of: Mapping[str, Sealed]) -> dict[str, Sealed]:
+def _still_newest(changes_of: Mapping[str, BuiltDocument]) -> dict[str, BuiltDocument]:
     """The lessons to replace: not those another plan's build has renewed meanwhile.
 
     A topic may name an older version than the lesson file has, never a newer one, and
@@ -253,7 +253,7 @@ def _lesson_rows(paths: Sequence[str]) -> dict[str, _LessonRow]:
 def _record_release(
     publication: Publication,
     release: Release,
-    written: Sequence[Sealed],
+    written: Sequence[BuiltDocument],
     *,
     now: datetime,
 ) -> set[str]:
@@ -299,7 +299,9 @@ class DocumentRow(NamedTuple):
     source: str = ""
 
 
-def _row(document: Sealed, publication: Publication | None = None) -> DocumentRow:
+def _row(
+    document: BuiltDocument, publication: Publication | None = None
+) -> DocumentRow:
     path, record = document.path, document.record
     lesson_id = locations.lesson_id_of(path) or ""
     return DocumentRow(
@@ -321,7 +323,7 @@ def record_offers(publication: Publication, offers: Mapping[str, bool]) -> set[s
 
     Returns:
         The lessons that thereby became gated or stopped being so, for other plans to
-        know and for `settle_gates` after the commit.
+        know and for `reconcile_open_lessons` after the commit.
     """
     before = dict(publication.lesson_offers.values_list("lesson_id", "is_open"))
     differing = {
@@ -349,11 +351,13 @@ def record_offers(publication: Publication, offers: Mapping[str, bool]) -> set[s
         .values_list("lesson_id", flat=True)
     )
     flipped = turned - open_elsewhere
-    open_lessons.shut(lesson_id for lesson_id in flipped if not offers.get(lesson_id))
+    open_lessons.close_lesson(
+        lesson_id for lesson_id in flipped if not offers.get(lesson_id)
+    )
     return flipped
 
 
-def settle_gates(among: Collection[str] | None = None) -> tuple[int, int]:
+def reconcile_open_lessons(among: Collection[str] | None = None) -> tuple[int, int]:
     """Make the disk say of lessons what the tables say: open, or gated.
 
     Called after the commit that opened some, and every minute for all: whoever died in
@@ -372,16 +376,16 @@ def settle_gates(among: Collection[str] | None = None) -> tuple[int, int]:
         if among is not None:
             there &= set(among)
         # Of a release the tables do not know yet, nothing is opened.
-        late = set() if is_torn(lock) else offered - there
-        open_lessons.shut(there - offered)
-        open_lessons.open_up(late)
+        late = set() if has_incomplete_switch(lock) else offered - there
+        open_lessons.close_lesson(there - offered)
+        open_lessons.open_lesson(late)
     return len(late), len(there - offered)
 
 
-def settle_gates_or_later(among: Collection[str] | None = None) -> None:
-    """`settle_gates`, where the work it follows is done whatever becomes of it."""
+def reconcile_open_lessons_quietly(among: Collection[str] | None = None) -> None:
+    """`reconcile_open_lessons`, where the work it follows is done whatever becomes of it."""
     try:
-        settle_gates(among)
+        reconcile_open_lessons(among)
     except (OSError, DatabaseError) as error:
         log.warning("gates_left_to_watch", error=str(error))
 
@@ -408,7 +412,7 @@ def resign_lessons(
         file_store.prepare_lessons(made, token)
         with transaction.atomic():
             lock = take_switch_lock()
-            if is_torn(lock):
+            if has_incomplete_switch(lock):
                 return 0
             rows = PublishedDocument.objects.in_bulk(list(made), field_name="path")
             replaced = [

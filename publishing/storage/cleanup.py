@@ -180,7 +180,7 @@ def _remove(lesson_ids: Collection[str]) -> int:
         return 0
     with transaction.atomic():
         lock = activation.take_switch_lock()
-        if activation.is_torn(lock):
+        if activation.has_incomplete_switch(lock):
             # The tables do not know yet what some release offers.
             return 0
         rows = unoffered_lessons().filter(lesson_id__in=lesson_ids)

@@ -44,7 +44,7 @@ def opened() -> set[str]:
         return set()
 
 
-def shut(lesson_ids: Iterable[str]) -> None:
+def close_lesson(lesson_ids: Iterable[str]) -> None:
     """Ask for a token from now on, durably; fine where that is so already."""
     gone = False
     for lesson_id in lesson_ids:
@@ -55,7 +55,7 @@ def shut(lesson_ids: Iterable[str]) -> None:
         file_store.sync_folder(_folder())
 
 
-def open_up(lesson_ids: Iterable[str]) -> None:
+def open_lesson(lesson_ids: Iterable[str]) -> None:
     """Let anyone read these lessons; fine where that is so already."""
     file_store.make_folder(_folder())
     for lesson_id in lesson_ids:

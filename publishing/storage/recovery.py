@@ -2,7 +2,7 @@
 
 A build that dies with its files in place and its transaction open leaves a release, or
 only some lessons, that readers see and no table knows. Whoever finds the disk's count of
-switches ahead of the tables' (`publishing.storage.activation.is_torn`) calls `mend` before
+switches ahead of the tables' (`publishing.storage.activation.has_incomplete_switch`) calls `recover` before
 anything else: a build would compare with what is no longer there, and a clean-up could
 take a lesson that the unknown release needs.
 
@@ -21,15 +21,15 @@ from publishing.storage.link_check import Closure, fingerprint_of, follow
 log = structlog.get_logger(__name__)
 
 
-def mend_if_torn() -> None:
-    """`mend`, if it looks as if there were anything to do. One query."""
+def recover_if_incomplete() -> None:
+    """`recover`, if it looks as if there were anything to do. One query."""
     rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
     counted = rows.values_list("switches", flat=True).first() or 0
     if counted != file_store.switches():
-        mend()
+        recover()
 
 
-def mend() -> None:
+def recover() -> None:
     """Make the tables say what readers see; nothing to do while all is well.
 
     Waits for whoever is at it. Every plan whose release is another than the tables
@@ -37,23 +37,23 @@ def mend() -> None:
     """
     with transaction.atomic():
         lock = activation.take_switch_lock()
-        if not activation.is_torn(lock):
+        if not activation.has_incomplete_switch(lock):
             return
         plans = [
             publication.plan_public_id
             for publication in Publication.objects.select_for_update().order_by("pk")
-            if _mend_plan(publication)
+            if _recover_plan(publication)
         ]
-        lessons = _mend_lessons()
+        lessons = _recover_lessons()
         lock.switches = max(lock.switches, file_store.switches())
         lock.removals += 1
         lock.save(update_fields=["removals"])
         activation.begin_switch(lock)
-    activation.settle_gates_or_later()
+    activation.reconcile_open_lessons_quietly()
     log.warning("torn_release_mended", plans=plans, lessons=lessons)
 
 
-def _mend_plan(publication: Publication) -> bool:
+def _recover_plan(publication: Publication) -> bool:
     """Record the release readers have of a plan, if it is not the recorded one.
 
     Where the disk does not tell which that is, the plan is built in full once it does.
@@ -112,7 +112,7 @@ def record_files(publication: Publication, closure: Closure) -> tuple[int, int]:
     return len(changed), len(gone)
 
 
-def _mend_lessons() -> int:
+def _recover_lessons() -> int:
     """Record every lesson file that is not what its record says; how many."""
     rows = PublishedDocument.objects.filter(lesson_id__gt="")
     known = {row.path: row for row in rows}

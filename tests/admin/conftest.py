@@ -22,7 +22,7 @@ TEXT = {"format": "markdown", "body": "Read this."}
 @pytest.fixture
 def worker_runs() -> None:
     """Worker and beat have reported just now."""
-    queue.beat_lives(time.time())
+    queue.record_beat_heartbeat(time.time())
 
 
 @pytest.fixture

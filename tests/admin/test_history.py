@@ -28,7 +28,7 @@ def history_url(node):
 
 
 def edits(node):
-    return history_changes.of_node(Node.objects.get(pk=node.pk))
+    return history_changes.node_edits(Node.objects.get(pk=node.pk))
 
 
 def told(node):

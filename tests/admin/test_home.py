@@ -161,7 +161,7 @@ def test_a_manager_sees_open_alerts(client_of, staff, plan):
     [
         # Session, user, permissions of the user and of the groups: 4 for everybody.
         (roles.SUPPORT, 4),
-        # And how publishing stands (`dashboard.look`).
+        # And how publishing stands (`dashboard.load`).
         (roles.PUBLISHERS, 23),
         # And the own history; the nodes in it would be one more.
         (roles.CONTENT_EDITORS, 24),

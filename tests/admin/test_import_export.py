@@ -349,9 +349,9 @@ def test_a_sheet_is_tried_out_then_changes_lessons(browser, superuser, plan, mat
     assert (first.title, first.is_published, first.base_xp) == ("Fractions", False, 25)
     assert bits_ids_and_places(maths) == before
     assert staleness.pending([plan.pk])
-    edit = history_changes.of_node(first)[0]
+    edit = history_changes.node_edits(first)[0]
     assert (edit.reason, edit.who) == ("sheet", superuser.email)
-    assert len(history_changes.of_node(second)) == 1
+    assert len(history_changes.node_edits(second)) == 1
 
 
 def test_a_lesson_changed_since_the_trial_is_shown_again_before_a_sheet_writes_it(

@@ -511,7 +511,7 @@ def test_without_a_worker_the_page_promises_no_run(browser, plan):
 
 
 def test_without_beat_the_page_names_publish_now(browser, plan):
-    queue.worker_lives(time.time())
+    queue.record_worker_heartbeat(time.time())
     page = text_of(browser.get(change_url(plan)))
     assert "Beat is not running" in page
     assert "next run" not in page

@@ -3,7 +3,15 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from content.nested_sets import Move, Place, Run, in_order, number, rearranged, shifts
+from content.nested_sets import (
+    Interval,
+    IntervalShift,
+    Move,
+    children_by_parent,
+    compute_intervals,
+    compute_shifts,
+    group_by_shift,
+)
 
 
 @st.composite
@@ -17,11 +25,11 @@ def trees(draw):
 
 
 def test_a_tree_is_numbered_from_left_to_right():
-    assert number("a", {"a": ["b", "c"], "b": ["d"]}) == {
-        "a": Place(1, 8, 0),
-        "b": Place(2, 5, 1),
-        "d": Place(3, 4, 2),
-        "c": Place(6, 7, 1),
+    assert compute_intervals("a", {"a": ["b", "c"], "b": ["d"]}) == {
+        "a": Interval(1, 8, 0),
+        "b": Interval(2, 5, 1),
+        "d": Interval(3, 4, 2),
+        "c": Interval(6, 7, 1),
     }
 
 
@@ -33,44 +41,50 @@ def _naive(node, children, edge, level):
     for child in children.get(node, []):
         inner, edge = _naive(child, children, edge, level + 1)
         places |= inner
-    return places | {node: Place(start, edge, level)}, edge + 1
+    return places | {node: Interval(start, edge, level)}, edge + 1
 
 
 @given(trees())
 def test_numbering_is_what_the_definition_says(children):
-    assert number(0, children) == _naive(0, children, 1, 0)[0]
+    assert compute_intervals(0, children) == _naive(0, children, 1, 0)[0]
 
 
 @given(trees())
 def test_places_come_in_tree_order(children):
-    lefts = [place.lft for place in number(0, children).values()]
+    lefts = [place.lft for place in compute_intervals(0, children).values()]
     assert lefts == sorted(lefts)
 
 
 @given(trees(), trees())
 def test_shifts_lead_from_one_numbering_to_the_other(before, after):
-    current = number(0, before)
-    wanted = {key: place for key, place in number(0, after).items() if key in current}
+    current = compute_intervals(0, before)
+    wanted = {
+        key: place
+        for key, place in compute_intervals(0, after).items()
+        if key in current
+    }
     moved = dict(current)
-    for delta, keys in shifts(current, wanted).items():
+    for delta, keys in group_by_shift(current, wanted).items():
         for key in keys:
-            moved[key] = Place(*(a + b for a, b in zip(moved[key], delta, strict=True)))
+            moved[key] = Interval(
+                *(a + b for a, b in zip(moved[key], delta, strict=True))
+            )
     assert {key: moved[key] for key in wanted} == wanted
 
 
 def test_inserting_a_branch_moves_the_rest_in_two_groups():
-    current = number(0, {0: [1, 2, 3]})
-    wanted = number(0, {0: [1, 9, 2, 3]})
+    current = compute_intervals(0, {0: [1, 2, 3]})
+    wanted = compute_intervals(0, {0: [1, 9, 2, 3]})
     del wanted[9]
-    assert shifts(current, wanted) == {
-        Place(0, 2, 0): [0],
-        Place(2, 2, 0): [2, 3],
+    assert group_by_shift(current, wanted) == {
+        Interval(0, 2, 0): [0],
+        Interval(2, 2, 0): [2, 3],
     }
 
 
 def test_rows_in_tree_order_become_children_in_order():
     rows = [("a", None), ("b", "a"), ("d", "b"), ("c", "a")]
-    assert in_order(rows) == {"a": ["b", "c"], "b": ["d"]}
+    assert children_by_parent(rows) == {"a": ["b", "c"], "b": ["d"]}
 
 
 # --- Moving branches ----------------------------------------------------------
@@ -100,7 +114,7 @@ def _edges(forest):
     """``{leaf: (root, lft, rght)}``, and each root's own edges."""
     found = {}
     for root, leaves in forest.items():
-        places = number("root", {"root": leaves})
+        places = compute_intervals("root", {"root": leaves})
         found |= {leaf: (root, *places[leaf][:2]) for leaf in leaves}
         found["root", root] = (root, *places["root"][:2])
     return found
@@ -136,7 +150,7 @@ def test_branches_move_all_at_once_as_they_would_one_by_one(drawn):
             below += [leaf for leaf, goal in moved_to.items() if goal == (root, place)]
             below += [one] if one is not None else []
         wanted[root] = below
-    runs = rearranged(moves)
+    runs = compute_shifts(moves)
     after = _edges(wanted)
     for key, (root, left, right) in before.items():
         if key in after:
@@ -145,16 +159,19 @@ def test_branches_move_all_at_once_as_they_would_one_by_one(drawn):
 
 
 def test_a_branch_that_goes_nowhere_changes_nothing():
-    assert rearranged([Move(1, 2, 3, (1, 2))]) == []
-    assert rearranged([Move(1, 2, 3, (1, 4)), Move(1, 4, 5, (1, 6))]) == []
+    assert compute_shifts([Move(1, 2, 3, (1, 2))]) == []
+    assert compute_shifts([Move(1, 2, 3, (1, 4)), Move(1, 4, 5, (1, 6))]) == []
 
 
 def test_neighbours_that_move_together_are_one_run():
     # 2-3 and 4-5 go behind 6-7.
     moves = [Move(1, 2, 3, (1, 8)), Move(1, 4, 5, (1, 8))]
-    assert rearranged(moves) == [Run(1, 2, 5, 2), Run(1, 6, 7, -4)]
+    assert compute_shifts(moves) == [
+        IntervalShift(1, 2, 5, 2),
+        IntervalShift(1, 6, 7, -4),
+    ]
 
 
 def test_a_branch_does_not_go_into_one_that_moves():
     with pytest.raises(ValueError, match="goes into one that moves"):
-        rearranged([Move(1, 2, 9, (1, 20)), Move(1, 12, 13, (1, 5))])
+        compute_shifts([Move(1, 2, 9, (1, 20)), Move(1, 12, 13, (1, 5))])

@@ -49,7 +49,7 @@ def converge() -> list[str]:
     """In a child: build until nothing is left, collect, and say what is not right."""
     rest_between_attempts()
     build_all()
-    sync_log.settle()  # as the watch over the queue does every half minute
+    sync_log.close_stale()  # as the watch over the queue does every half minute
     collect()
     problems = []
     if left := staleness.pending():

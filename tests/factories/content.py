@@ -11,7 +11,7 @@ from django.db.models import Max
 from content import services
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
-from content.nested_sets import number
+from content.nested_sets import compute_intervals
 
 
 @dataclass
@@ -150,7 +150,7 @@ def plant(*names: str, lessons: int = 2) -> None:
             ids |= {pk: f"LES-{name}-{u}-{n}" for n, pk in enumerate(below)}
         parents = {pk: parent for parent, found in children.items() for pk in found}
         bits = numbers_from()
-        for pk, place in number(subject, children).items():
+        for pk, place in compute_intervals(subject, children).items():
             kind = list(Kind)[place.level]
             rows.append(
                 Node(

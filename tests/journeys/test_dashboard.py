@@ -65,7 +65,7 @@ def test_a_build_appears_without_a_reload(plan, board):
 
 
 def test_what_changed_is_read_out_once(plan, board):
-    queue.beat_lives(2_000_000_000)
+    queue.record_beat_heartbeat(2_000_000_000)
     shows(board, "#news", "Changes wait for the next run.")
     builds.publish_plan(plan.pk)
     shows(board, "#news", "Everything is published.")
@@ -88,7 +88,7 @@ def test_what_did_not_change_is_not_touched(plan, board):
         Node.objects.filter(kind="lesson").update(title=title)
         asked_again(board)
     board.evaluate("document.getElementById('part-worker').isTheSame = true")
-    queue.beat_lives(2_000_000_000)
+    queue.record_beat_heartbeat(2_000_000_000)
     shows(board, "#part-worker", "Alive")
     same = "id => document.getElementById(id).isTheSame === true"
     assert [board.evaluate(same, f"part-{part}") for part in ("plans", "queue")] == [
@@ -99,7 +99,7 @@ def test_what_did_not_change_is_not_touched(plan, board):
 
 
 def test_a_failure_appears_and_its_retry_works(plan, board):
-    queue.beat_lives(2_000_000_000)
+    queue.record_beat_heartbeat(2_000_000_000)
     builds.publish_plan(plan.pk)
     spoil()
     builds.publish_plan(plan.pk)

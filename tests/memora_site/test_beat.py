@@ -9,9 +9,9 @@ from publishing.models import PublishingSettings
 
 EVERY = {
     "publishing.tasks.process_pending": 300,
-    "publishing.tasks.renew_signatures": settings.RESIGN_SECONDS,
-    "publishing.tasks.settle_gates": 60,
-    "publishing.tasks.collect_generations": 3600,
+    "publishing.tasks.renew_signatures": settings.SIGNATURE_RENEW_SECONDS,
+    "publishing.tasks.reconcile_open_lessons": 60,
+    "publishing.tasks.prune_generations": 3600,
     "publishing.tasks.heartbeat": 60,
     "publishing.tasks.watch_disk": 60,
     "publishing.tasks.watch_queue": 30,

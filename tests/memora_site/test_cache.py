@@ -41,8 +41,8 @@ def test_an_object_is_refused_when_it_is_stored(tmp_path):
 
 def test_a_kept_upload_comes_back_byte_for_byte():
     data = bytes(range(256)) * 40
-    token = pending_uploads.keep(owner=1, name="كتاب.xlsx", data=data)
-    assert pending_uploads.take(owner=1, token=token) == ("كتاب.xlsx", data)
+    token = pending_uploads.store(owner=1, name="كتاب.xlsx", data=data)
+    assert pending_uploads.read(owner=1, token=token) == ("كتاب.xlsx", data)
 
 
 @pytest.mark.parametrize("said", ["12", "نعم", "null"])

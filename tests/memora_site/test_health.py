@@ -22,7 +22,7 @@ def ready(settings) -> None:
     if settings.REDIS_URL.startswith("unix://"):
         path = settings.REDIS_URL.removeprefix("unix://").partition("?")[0]
         settings.CELERY_BROKER_URL = f"redis+socket://{path}?virtual_host=0"
-    queue.beat_lives(time.time())
+    queue.record_beat_heartbeat(time.time())
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_silent_worker_is_said_and_fails_nothing(
     """Students read and learn without it: a load balancer must not take us out."""
     redis_client.flushdb()
     if is_beat:
-        queue.worker_lives(time.time())
+        queue.record_worker_heartbeat(time.time())
     response = client.get("/readyz")
     assert response.status_code == 200
     body = response.json()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from memora_site.process_group import ChildDiedError, Family
+from memora_site.process_group import ChildExitedError, ProcessGroup
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
@@ -21,14 +21,14 @@ MORTAL = "raise SystemExit('no database')"
 
 
 @pytest.fixture
-def family(tmp_path: Path) -> Iterator[Family]:
-    family = Family(log_dir=tmp_path / "log", working_dir=tmp_path)
+def family(tmp_path: Path) -> Iterator[ProcessGroup]:
+    family = ProcessGroup(log_dir=tmp_path / "log", working_dir=tmp_path)
     yield family
     family.stop()
 
 
 @pytest.fixture
-def run(family: Family, tmp_path: Path):
+def run(family: ProcessGroup, tmp_path: Path):
     """Start Python source as a member of the family."""
 
     def run(name: str, source: str) -> None:
@@ -38,7 +38,7 @@ def run(family: Family, tmp_path: Path):
     return run
 
 
-def first_line(family: Family, name: str) -> str:
+def first_line(family: ProcessGroup, name: str) -> str:
     """What the process says first; waits for it."""
     for _attempt in range(1000):
         if line := family.log_of(name).read_text():
@@ -64,7 +64,7 @@ def wait_until_gone(pid: int) -> bool:
     return False
 
 
-def test_stopping_ends_a_process_and_what_it_started(family: Family, run):
+def test_stopping_ends_a_process_and_what_it_started(family: ProcessGroup, run):
     run("web", PARENT)
     grandchild = int(first_line(family, "web"))
     assert is_running(grandchild)
@@ -74,7 +74,7 @@ def test_stopping_ends_a_process_and_what_it_started(family: Family, run):
     assert wait_until_gone(grandchild)
 
 
-def test_a_process_that_will_not_end_is_killed(family: Family, run, monkeypatch):
+def test_a_process_that_will_not_end_is_killed(family: ProcessGroup, run, monkeypatch):
     monkeypatch.setattr("memora_site.process_group.STOP_SECONDS", 0.1)
     run("worker", STUBBORN)
     first_line(family, "worker")
@@ -85,18 +85,20 @@ def test_a_process_that_will_not_end_is_killed(family: Family, run, monkeypatch)
     assert child.process.returncode == -signal.SIGKILL
 
 
-def test_a_process_that_died_is_named_with_its_log(family: Family, run):
+def test_a_process_that_died_is_named_with_its_log(family: ProcessGroup, run):
     run("web", SLEEPER)
     run("worker", MORTAL)
 
-    with pytest.raises(ChildDiedError) as death:
+    with pytest.raises(ChildExitedError) as death:
         family.watch()
 
     assert death.value.child.name == "worker"
     assert "no database" in death.value.child.log.read_text()
 
 
-def test_a_signal_while_a_process_starts_waits_until_it_is_known(family: Family, run):
+def test_a_signal_while_a_process_starts_waits_until_it_is_known(
+    family: ProcessGroup, run
+):
     def interrupted() -> None:
         with family.unbroken():
             family.interrupt(signal.SIGTERM, None)
@@ -109,12 +111,12 @@ def test_a_signal_while_a_process_starts_waits_until_it_is_known(family: Family,
     assert run_later == ["the rest ran"]
 
 
-def test_a_signal_at_any_other_time_interrupts_at_once(family: Family):
+def test_a_signal_at_any_other_time_interrupts_at_once(family: ProcessGroup):
     with pytest.raises(KeyboardInterrupt):
         family.interrupt(signal.SIGINT, None)
 
 
-def test_processes_do_not_share_the_terminals_group(family: Family, run):
+def test_processes_do_not_share_the_terminals_group(family: ProcessGroup, run):
     run("web", SLEEPER)
     first_line(family, "web")
     [child] = family._children

@@ -12,7 +12,7 @@ from content.queries import load_subject
 from plans.access import PlanNode, lessons, plan_tree
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 from plans.queries import load_overrides
-from plans.tree_annotations import PlanLens, explain_rows
+from plans.tree_annotations import PlanAnnotator, explain_rows
 
 pytestmark = pytest.mark.django_db
 
@@ -69,7 +69,7 @@ def test_every_row_is_explained_as_the_whole_subject_is_built(seed):
         found.source.pk: found
         for found in walk(plan_tree(load_subject(subject.pk), overrides))
     }
-    rows = tree_rows.rows_of(tree_rows.with_above(Node.objects.all()))
+    rows = tree_rows.rows_of(tree_rows.with_ancestors(Node.objects.all()))
     seen = explain_rows(rows, overrides)
     assert {pk for pk, said in seen.items() if said.absent is None} == set(built)
     for pk, found in built.items():
@@ -79,4 +79,4 @@ def test_every_row_is_explained_as_the_whole_subject_is_built(seed):
 
 
 def test_a_plan_that_is_gone_sees_nothing():
-    assert PlanLens().see("987654", []) == {}
+    assert PlanAnnotator().see("987654", []) == {}

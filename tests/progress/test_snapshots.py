@@ -65,13 +65,13 @@ def test_progress_made_while_it_is_written_waits_for_the_next_run(
 
 def test_a_run_ends_though_the_school_plays_on(finish, monkeypatch):
     finish("0-0")
-    real = store.settle_pending
+    real = store.mark_bitmaps_written
 
     def settled_and_played(written):
         real(written)
         finish("0-0")
 
-    monkeypatch.setattr(store, "settle_pending", settled_and_played)
+    monkeypatch.setattr(store, "mark_bitmaps_written", settled_and_played)
     assert snapshots.sync_pending().synced == 1
 
 

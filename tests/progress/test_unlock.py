@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given, strategies as st
 
 from progress.bitmap import pack
-from progress.unlock import Outline, Status, statuses
+from progress.unlock import Status, StructureOutline, statuses
 from tests.progress import reference
 from tests.progress.reference import container, lesson
 
 
-def bits(outline: Outline, done: set[int]) -> int:
+def bits(outline: StructureOutline, done: set[int]) -> int:
     return outline.bits(pack(dict.fromkeys(done, 1)).bitmap)
 
 
 def shown(root, done: set[int]) -> dict[str, str]:
-    outline = Outline(root)
+    outline = StructureOutline(root)
     return {
         key: value[0] for key, value in statuses(outline, bits(outline, done)).items()
     }
@@ -67,7 +67,7 @@ def test_a_container_without_lessons_is_passed_and_opens_what_follows():
 
 
 def test_an_empty_subject_is_open_not_passed_and_suggests_nothing():
-    outline = Outline(container("S"))
+    outline = StructureOutline(container("S"))
     assert statuses(outline, 0) == {"S": Status.UNLOCKED}
     assert outline.percentage(0) == 0.0
     assert outline.next_lesson(0) is None
@@ -75,14 +75,14 @@ def test_an_empty_subject_is_open_not_passed_and_suggests_nothing():
 
 
 def test_the_percentage_is_rounded_down_so_that_100_means_all():
-    outline = Outline(container("S", *(lesson(bit) for bit in range(20_001))))
+    outline = StructureOutline(container("S", *(lesson(bit) for bit in range(20_001))))
     assert outline.percentage(bits(outline, set(range(20_000)))) == 99.99
-    outline = Outline(container("S", lesson(0), lesson(1), lesson(2)))
+    outline = StructureOutline(container("S", lesson(0), lesson(1), lesson(2)))
     assert outline.percentage(bits(outline, {0})) == 33.33
 
 
 def test_bits_of_lessons_that_are_not_published_count_nowhere():
-    outline = Outline(container("S", lesson(3), lesson(9)))
+    outline = StructureOutline(container("S", lesson(3), lesson(9)))
     all_bits = outline.bits(b"\xff" * 40)
     assert outline.passed_lessons(all_bits) == 2
     assert outline.percentage(all_bits) == 100.0
@@ -92,7 +92,7 @@ def test_bits_of_lessons_that_are_not_published_count_nowhere():
 
 def test_passing_the_last_lesson_of_a_unit_opens_the_next_unit_and_its_first_lesson():
     root = course(units_linear=True, lessons_linear=True)
-    outline = Outline(root)
+    outline = StructureOutline(root)
     assert outline.opened_by("L1", bits(outline, {0})) == ["B", "L2"]
     assert outline.opened_by("L0", bits(outline, set())) == ["L1"]
     assert outline.opened_by("L3", bits(outline, {0, 1, 2})) == []
@@ -123,7 +123,7 @@ worlds = st.tuples(trees(), st.sets(st.integers(0, 63)))
 @given(worlds)
 def test_states_are_those_of_the_naive_model(world):
     root, done = world
-    outline = Outline(root)
+    outline = StructureOutline(root)
     expected = reference.statuses(root, done)
     assert statuses(outline, bits(outline, done)) == expected
     for lesson_id, place in outline.lessons.items():
@@ -136,14 +136,14 @@ def test_states_are_those_of_the_naive_model(world):
 @given(worlds)
 def test_the_suggestion_is_the_first_open_lesson_of_the_naive_model(world):
     root, done = world
-    outline = Outline(root)
+    outline = StructureOutline(root)
     assert outline.next_lesson(bits(outline, done)) == reference.next_lesson(root, done)
 
 
 @given(worlds)
 def test_what_a_lesson_opens_is_the_difference_of_two_states(world):
     root, done = world
-    outline = Outline(root)
+    outline = StructureOutline(root)
     before = reference.statuses(root, done)
     for found in reference.lessons(root):
         if before[found.id] != "unlocked":
@@ -160,7 +160,7 @@ def test_what_a_lesson_opens_is_the_difference_of_two_states(world):
 @given(worlds)
 def test_sums_are_within_bounds_and_passed_lessons_are_counted(world):
     root, done = world
-    outline = Outline(root)
+    outline = StructureOutline(root)
     held = bits(outline, done)
     passed = [
         key for key in outline.lessons if statuses(outline, held)[key] is Status.PASSED
@@ -177,7 +177,7 @@ def test_sums_are_within_bounds_and_passed_lessons_are_counted(world):
 @given(worlds)
 def test_nothing_below_a_locked_node_is_unlocked(world):
     root, done = world
-    outline = Outline(root)
+    outline = StructureOutline(root)
     found = statuses(outline, bits(outline, done))
     for child, parent in reference.parents(root).items():
         if found[parent] is Status.LOCKED:
@@ -187,7 +187,7 @@ def test_nothing_below_a_locked_node_is_unlocked(world):
 @given(worlds, st.integers(0, 63))
 def test_one_more_lesson_never_closes_anything(world, another):
     root, done = world
-    outline = Outline(root)
+    outline = StructureOutline(root)
     rank = {Status.LOCKED: 0, Status.UNLOCKED: 1, Status.PASSED: 2}
     before = statuses(outline, bits(outline, done))
     after = statuses(outline, bits(outline, done | {another}))

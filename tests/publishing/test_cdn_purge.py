@@ -127,5 +127,5 @@ class OtherPurger(purging.NullPurger):
 
 @pytest.mark.django_db
 def test_another_cdn_is_one_small_class(settings):
-    settings.CDN_PURGER = f"{__name__}.OtherPurger"
+    settings.CDN_PURGE_BACKEND = f"{__name__}.OtherPurger"
     assert isinstance(purging.purger_of(PublishingSettings.get_solo()), OtherPurger)

@@ -219,7 +219,7 @@ def test_the_api_is_for_those_who_may_change_the_settings(client, reachable):
 
 def test_the_command_answers_the_same(reachable):
     out = StringIO()
-    call_command("test_cdn", "--json", stdout=out)
+    call_command("check_cdn", "--json", stdout=out)
     assert json.loads(out.getvalue())["ok"] is True
 
 
@@ -228,7 +228,7 @@ def test_the_command_fails_with_what_is_wrong(reachable):
     reachable.save()
     out = StringIO()
     with pytest.raises(CommandError) as failed:
-        call_command("test_cdn", stdout=out)
+        call_command("check_cdn", stdout=out)
     assert failed.value.returncode == 1
     assert "no bucket of that name" in out.getvalue()
 

@@ -267,20 +267,20 @@ def test_queue_status_knows_a_build_whose_builder_is_gone(published):
     assert answer["building"][0]["is_alive"] is False
 
 
-# --- content_health, rollback, collect_generations ------------------------------------
+# --- check_content, rollback, prune_generations ------------------------------------
 
 
 def test_content_health_exits_with_1_until_it_is_repaired(published):
     (release.root() / "lessons/LES-MATH-0-0.json").unlink()
-    answer, code = run_json("content_health", "--full")
+    answer, code = run_json("check_content", "--full")
     assert (code, answer["counts"]) == (1, {"missing": 1})
-    answer, code = run_json("content_health", "--full", "--repair")
+    answer, code = run_json("check_content", "--full", "--repair")
     assert (code, answer["repaired"]) == (0, 1)
-    assert "as it was published" in run("content_health", "--full")
+    assert "as it was published" in run("check_content", "--full")
 
 
 def test_content_health_looks_at_named_plans(published):
-    answer, code = run_json("content_health", "PLAN-A", "--full")
+    answer, code = run_json("check_content", "PLAN-A", "--full")
     assert (code, answer["plans"]) == (0, ["PLAN-A"])
 
 
@@ -325,7 +325,7 @@ def test_collect_generations_says_when_something_is_left(published, monkeypatch)
         edit(f"Text {number}")
         run("publish", "PLAN-A")
     monkeypatch.setattr(file_store.shutil, "rmtree", lambda *_args, **_kwargs: None)
-    answer, code = run_json("collect_generations")
+    answer, code = run_json("prune_generations")
     assert (code, answer["ok"], answer["left"]) == (1, False, 2)
 
 
@@ -333,9 +333,9 @@ def test_collect_generations_names_what_it_deleted(published):
     for number in range(4):
         AcademicPlan.objects.filter(pk=published.pk).update(title=f"Title {number}")
         run("publish", "PLAN-A")
-    answer, _code = run_json("collect_generations")
+    answer, _code = run_json("prune_generations")
     assert answer["collected"] == {"PLAN-A": [1, 2]}
-    assert "0 generations deleted." in run("collect_generations")
+    assert "0 generations deleted." in run("prune_generations")
 
 
 def test_retrying_an_entry_that_is_done_changes_nothing(published):
@@ -347,7 +347,7 @@ def test_retrying_an_entry_that_is_done_changes_nothing(published):
 
 
 def test_a_migrated_database_has_no_differences():
-    assert run_json("diagnose", "--rows") == ({"ok": True, "faults": []}, 0)
+    assert run_json("check_schema", "--rows") == ({"ok": True, "faults": []}, 0)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -399,7 +399,7 @@ def test_a_lost_content_root_is_made_again(published):
     run("publish", "--all", "--full")
     release.walk("PLAN-A")
     assert release.everything() == before
-    assert run_json("content_health", "--full")[1] == 0
+    assert run_json("check_content", "--full")[1] == 0
 
 
 # --- Progress -------------------------------------------------------------------------
@@ -437,16 +437,16 @@ def test_a_failure_stands_on_a_line_of_its_own(plan):
 
 
 def test_diagnose_counts_tables(db):
-    counted = told("diagnose")
+    counted = told("check_schema")
     tables = len(counted)
     assert counted == [f"{done} / {tables}" for done in range(tables)]
-    assert len(told("diagnose", "--rows")) == 2 * tables
+    assert len(told("check_schema", "--rows")) == 2 * tables
 
 
 def test_collecting_counts_the_plans_on_the_disk(published):
     AcademicPlan.objects.create(title="Second", is_published=True)
     builds.process_pending(limit=10)
-    assert told("collect_generations") == ["0 / 2", "1 / 2"]
+    assert told("prune_generations") == ["0 / 2", "1 / 2"]
 
 
 def test_a_log_file_is_told_no_progress(plan):

@@ -143,7 +143,7 @@ def sweep() -> None:
     """What beat and the watch over the queue do."""
     SyncLog.objects.filter(status=SyncStatus.QUEUED).update(next_attempt_at=None)
     builds.process_pending(limit=10)
-    sync_log.settle()
+    sync_log.close_stale()
 
 
 def assert_settled() -> None:

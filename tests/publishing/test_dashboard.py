@@ -90,7 +90,7 @@ def mend() -> None:
 
 
 def state_of(plan: AcademicPlan) -> PlanState:
-    rows = {row.plan: row for row in dashboard.look().plans}
+    rows = {row.plan: row for row in dashboard.load().plans}
     return rows[plan.public_id].state
 
 
@@ -103,7 +103,7 @@ def messages_of(answer) -> list[str]:
 
 def test_a_plan_that_is_published_is_up_to_date(plan):
     builds.publish_plan(plan.pk)
-    found = dashboard.look()
+    found = dashboard.load()
     (row,) = found.plans
     assert (row.state, row.generation, row.title) == (
         PlanState.UP_TO_DATE,
@@ -123,14 +123,14 @@ def test_an_edit_makes_its_plan_wait_since_the_watch_saw_it(plan):
     node("LES-MATH-0-0").save()
     moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
     status.note_waiting(moment)
-    found = dashboard.look()
+    found = dashboard.load()
     assert [waiting.plan for waiting in found.queue.pending] == ["PLAN-A"]
     assert found.oldest_wait == moment
     assert state_of(plan) == PlanState.WAITING
 
 
 def test_a_failure_names_the_lesson_it_can_be_corrected_in(broken):
-    (failure,) = dashboard.look().failures
+    (failure,) = dashboard.load().failures
     lesson = node("LES-MATH-0-0")
     assert (failure.place.pk, failure.place.title) == (lesson.pk, "Lesson 0.0")
     assert failure.document == "lessons/LES-MATH-0-0.json"
@@ -154,21 +154,21 @@ def test_a_failure_names_the_lesson_it_can_be_corrected_in(broken):
 )
 def test_a_document_leads_to_the_node_it_is_about(broken, document, public_id):
     SyncLog.objects.exclude(error="").update(error_document=document)
-    (failure,) = dashboard.look().failures
+    (failure,) = dashboard.load().failures
     found = failure.place and Node.objects.get(pk=failure.place.pk).public_id
     assert found == public_id
 
 
 def test_waiting_for_disk_space_is_no_failure_of_the_plan(broken):
     SyncLog.objects.filter(status=SyncStatus.QUEUED).update(disk_needed=1000)
-    found = dashboard.look()
+    found = dashboard.load()
     assert found.failures[0].is_paused
     assert state_of(broken) == PlanState.PAUSED
     assert sum(hour.retrying for hour in found.hours) == 0
 
 
 def test_a_dead_letter_needs_somebody(dead, plan):
-    found = dashboard.look()
+    found = dashboard.load()
     assert [failure.entry for failure in found.dead_letters] == [dead.pk]
     assert found.failures == ()
     assert state_of(plan) == PlanState.DEAD_LETTER
@@ -179,10 +179,10 @@ def test_a_build_lives_while_its_lock_is_held(broken):
         status=SyncStatus.PROCESSING, next_attempt_at=None
     )
     with queue.build_lock(broken.pk):
-        (build,) = dashboard.look().running
+        (build,) = dashboard.load().running
         assert build.is_alive is True
         assert state_of(broken) == PlanState.BUILDING
-    (build,) = dashboard.look().running
+    (build,) = dashboard.load().running
     assert build.is_alive is False
     assert state_of(broken) == PlanState.WAITING
 
@@ -192,7 +192,7 @@ def test_a_plan_that_is_no_longer_published_waits_to_be_withdrawn(plan):
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
     assert state_of(plan) == PlanState.WITHDRAWING
     AcademicPlan.objects.filter(pk=plan.pk).delete()
-    (row,) = dashboard.look().plans
+    (row,) = dashboard.load().plans
     assert (row.pk, row.plan, row.state) == (None, "PLAN-A", PlanState.WITHDRAWING)
 
 
@@ -222,7 +222,7 @@ def test_the_hours_count_builds_as_they_stand(plan):
     run(SyncStatus.SUPERSEDED, ago=timedelta(0))
     run(SyncStatus.SUCCESS, ago=timedelta(0), step=SyncStep.UPLOAD, trigger="cdn")
     built(SyncStatus.LOCAL_ONLY, ago=timedelta(hours=24))
-    hours = dashboard.look(now).hours
+    hours = dashboard.load(now).hours
     assert len(hours) == 24
     assert hours[-1] == Hour(
         datetime(2026, 3, 2, 10, tzinfo=UTC), published=2, retrying=1
@@ -236,25 +236,25 @@ def test_worker_and_beat_are_alive_for_three_minutes_after_each_sign(plan):
     now = datetime(2026, 3, 2, 10, 30, tzinfo=UTC)
 
     def alive() -> tuple[bool, bool]:
-        found = dashboard.look(now).queue
+        found = dashboard.load(now).queue
         return found.worker_is_alive, found.beat_is_alive
 
     assert alive() == (False, False)
-    queue.beat_lives(now.timestamp() - 179)
+    queue.record_beat_heartbeat(now.timestamp() - 179)
     assert alive() == (True, True)
-    queue.beat_lives(now.timestamp() - 180)
+    queue.record_beat_heartbeat(now.timestamp() - 180)
     assert alive() == (False, False)
-    queue.worker_lives(now.timestamp() - 30)
+    queue.record_worker_heartbeat(now.timestamp() - 30)
     assert alive() == (True, False)
 
 
 def test_the_page_tells_a_silent_beat_from_a_silent_worker(publisher):
     assert "Start the worker: changes wait" in publisher.get(PAGE).content.decode()
-    queue.worker_lives(time.time())
+    queue.record_worker_heartbeat(time.time())
     page = publisher.get(PAGE).content.decode()
     assert "Start beat: nothing is done by the clock" in page
     assert "Beat is not running: what waits is published only by" in page
-    queue.beat_lives(time.time())
+    queue.record_beat_heartbeat(time.time())
     page = publisher.get(PAGE).content.decode()
     assert "Start the worker" not in page
     assert "Start beat" not in page
@@ -263,7 +263,7 @@ def test_the_page_tells_a_silent_beat_from_a_silent_worker(publisher):
 
 def test_without_redis_the_rest_is_still_told(broken, settings):
     settings.REDIS_URL = NOWHERE
-    found = dashboard.look()
+    found = dashboard.load()
     assert not found.redis_answers
     assert found.queue.worker_seen is None
     assert len(found.failures) == 1
@@ -279,12 +279,12 @@ def test_the_cdn_is_on_where_students_read_from_it(publisher):
     assert "https://cdn.example.org/" in page
     current.local_fallback_mode = True
     current.save()
-    assert not dashboard.look().is_on_cdn
+    assert not dashboard.load().is_on_cdn
 
 
 def test_the_disk_before_anything_is_published_is_the_one_it_will_be_on(plan, settings):
     assert not settings.CONTENT_ROOT.exists()
-    assert dashboard.look().disk.least_percent == 10
+    assert dashboard.load().disk.least_percent == 10
     assert not settings.CONTENT_ROOT.exists()
 
 
@@ -296,15 +296,15 @@ def test_the_facts_take_ten_queries_beside_the_queues_however_much_there_is(dead
             action()
         return len(captured)
 
-    few = queries_of(dashboard.look)
+    few = queries_of(dashboard.load)
     for number in range(3):
         plan = AcademicPlan.objects.create(title=f"P{number}", is_published=True)
         add_subject(plan=plan, subject=make_subject(f"S{number}"))
         builds.publish_plan(plan.pk)
         LessonStage.objects.filter(public_id=f"STG-S{number}-0-0").update(title="")
         builds.publish_plan(plan.pk)
-    assert len(dashboard.look().failures) == 3
-    assert few == queries_of(dashboard.look) == queries_of(status.queue_status) + 10
+    assert len(dashboard.load().failures) == 3
+    assert few == queries_of(dashboard.load) == queries_of(status.queue_status) + 10
 
 
 # --- The page -------------------------------------------------------------------------
@@ -430,7 +430,7 @@ def test_another_language_is_another_page(publisher, plan):
 
 
 def test_retry_builds_a_dead_plan_again(publisher, dead, plan):
-    queue.beat_lives(time.time())
+    queue.record_beat_heartbeat(time.time())
     mend()
     PublishingSettings.get_solo()
     answer = publisher.post(f"{PAGE}retry/", {"entry": dead.pk}, follow=True)
@@ -447,7 +447,7 @@ def test_retry_says_that_no_worker_is_running(publisher, dead, plan, monkeypatch
 
 
 def test_retry_all_builds_every_dead_plan_again(publisher, dead, plan):
-    queue.beat_lives(time.time())
+    queue.record_beat_heartbeat(time.time())
     mend()
     answer = publisher.post(f"{PAGE}retry-all/", follow=True)
     assert messages_of(answer) == ["Trying 1 run again."]

@@ -450,7 +450,7 @@ def test_a_file_damaged_here_is_not_uploaded(s3, wire, on, plan, monkeypatch):
     distributed = s3.objects()
     entry = publish(plan)
     assert entry.status == SyncStatus.QUEUED
-    assert "content_health" in entry.error
+    assert "check_content" in entry.error
     assert s3.objects() == distributed
 
 
@@ -459,7 +459,7 @@ def test_a_worker_that_died_leaves_an_upload_for_the_next(s3, wire, on, plan):
     entry = builds.build_plan(plan.pk)
     assert (entry.status, entry.step) == (SyncStatus.QUEUED, SyncStep.UPLOAD)
     SyncLog.objects.filter(pk=entry.pk).update(status=SyncStatus.PROCESSING)
-    sync_log.settle()
+    sync_log.close_stale()
     tasks.distribute()
     entry.refresh_from_db()
     assert entry.status == SyncStatus.SUCCESS
@@ -548,7 +548,7 @@ def test_who_was_overtaken_leaves_it_to_the_other(s3, on, plan, overtaken):
     edit()
     builds.build_plan(plan.pk)
     distributor = sync.Distributor.of(on)
-    with pytest.raises(remote_state.OvertakenError):
+    with pytest.raises(remote_state.ClaimLostError):
         distributor.upload(plan.publication.pk, sync.Sent())
     overtaken.undo()
     row = UploadedDocument.objects.get(path=LESSON)
@@ -590,7 +590,7 @@ def test_who_finds_something_else_recorded_by_another_believes_nothing(on, plan)
     claim(target, LESSON, token="first")
     claim(target, LESSON, token="second")
     remote_state.record(target, {LESSON: ("b" * 64, 1)}, token="second")
-    with pytest.raises(remote_state.MovedOnError):
+    with pytest.raises(remote_state.StateChangedError):
         remote_state.record(target, {LESSON: ("a" * 64, 1)}, token="first")
     row = UploadedDocument.objects.get(path=LESSON)
     assert (row.sha256, row.claim) == ("", "")
@@ -599,7 +599,7 @@ def test_who_finds_something_else_recorded_by_another_believes_nothing(on, plan)
 def test_what_a_distributor_has_claimed_stays_its_own(on):
     target = targets_of(on).public.id
     claim(target, LESSON, token="at it")
-    remote_state.doubt(target, [LESSON, TOPIC])
+    remote_state.mark_unknown(target, [LESSON, TOPIC])
     remote_state.forget(target, [LESSON], token="another")
     rows = UploadedDocument.objects.filter(path__in=[LESSON, TOPIC])
     assert dict(rows.values_list("path", "claim")) == {LESSON: "at it", TOPIC: ""}
@@ -628,7 +628,7 @@ def test_a_late_claim_is_looked_at_again_five_minutes_after_it_was_made(
 def test_an_older_edition_keeps_off_what_a_newer_one_has_touched(on, plan):
     target = targets_of(on).public.id
     remote_state.claim(target, [LESSON], token="new", edition=10**6, now=timezone.now())
-    with pytest.raises(remote_state.MovedOnError):
+    with pytest.raises(remote_state.StateChangedError):
         remote_state.claim(
             target, [TOPIC, LESSON], token="old", edition=1, now=timezone.now()
         )

@@ -19,7 +19,7 @@ from content.tree import ContentNode, Stage, index, walk
 from core.folding import fold
 from publishing.format import encoding
 from publishing.format.validation import SCHEMA_FOLDER
-from publishing.format.versioning import Sealed
+from publishing.format.versioning import BuiltDocument
 from tests.publishing import trees
 
 OPEN = {"public", "free_preview"}
@@ -69,7 +69,7 @@ class World:
     open_elsewhere: frozenset[str]
     shard_threshold: int
 
-    def build(self, **more: Any) -> dict[str, Sealed]:
+    def build(self, **more: Any) -> dict[str, BuiltDocument]:
         return trees.build(
             self.subjects,
             overrides=self.overrides,
@@ -228,7 +228,7 @@ class Reference:
 # --- Reading documents ------------------------------------------------------
 
 
-def read(documents: Mapping[str, Sealed], path: str) -> Any:
+def read(documents: Mapping[str, BuiltDocument], path: str) -> Any:
     return orjson.loads(documents[path].data)
 
 
@@ -247,7 +247,7 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
             yield from objects(inner)
 
 
-def everything(documents: Mapping[str, Sealed]) -> Iterator[dict[str, Any]]:
+def everything(documents: Mapping[str, BuiltDocument]) -> Iterator[dict[str, Any]]:
     for path in documents:
         yield from objects(read(documents, path))
 

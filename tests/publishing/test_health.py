@@ -232,7 +232,7 @@ def test_a_withdrawn_plans_files_are_not_missed(published):
 
 
 def test_a_sample_looks_at_some_files_only(published, settings):
-    settings.HEALTH_SAMPLE = 4
+    settings.HEALTH_SAMPLE_FILES = 4
     assert health.check(full=False).files_checked == 4
 
 
@@ -281,7 +281,7 @@ def test_a_plan_that_cannot_be_withdrawn_is_stale_and_raises_an_alert(
         status.note_waiting(datetime.now(UTC))  # it counts from the first time
         tasks.heartbeat()
         report = health.check(full=False)
-        headlines = dashboard_views.headlines(dashboard.look())
+        headlines = dashboard_views.headlines(dashboard.load())
     assert found(report, FaultKind.STALE) == {"PLAN-A"}
     assert "should have been withdrawn" in Alert.objects.get(key="service").message
     assert headlines[0]["words"].startswith("1 plan cannot be withdrawn")
@@ -318,11 +318,11 @@ def test_a_plan_edited_again_after_a_build_waits_from_that_build_on(published):
 def test_a_silent_worker_is_found(published, settings):
     with time_machine.travel(1_800_000_000, tick=False) as clock:
         tasks.heartbeat()
-        clock.shift(settings.HEALTH_SILENT_SECONDS + 1)
+        clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS + 1)
         report = health.check(full=True)
         assert report.counts == {FaultKind.SILENT: 1}
         assert "worker's" in report.findings[FaultKind.SILENT][0]["why"]
-        queue.worker_lives(time.time())
+        queue.record_worker_heartbeat(time.time())
         report = health.check(full=True)
     assert report.counts == {FaultKind.SILENT: 1}
     assert "beat's" in report.findings[FaultKind.SILENT][0]["why"]

@@ -9,7 +9,7 @@ from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing.building import builds, dry_run, snapshot
-from publishing.format.incremental import Fresh, Kept
+from publishing.format.incremental import ChangedSubject, UnchangedSubject
 from publishing.models import LessonOffer, PublishingSettings
 from tests.factories.content import make_subject
 from tests.publishing import release
@@ -44,11 +44,11 @@ def publish_in_part(plan) -> snapshot.Snapshot:
 
 
 def kept(taken: snapshot.Snapshot) -> list[str]:
-    return [part.id for part in taken.subjects if isinstance(part, Kept)]
+    return [part.id for part in taken.subjects if isinstance(part, UnchangedSubject)]
 
 
 def fresh(taken: snapshot.Snapshot) -> list[str]:
-    return [part.root.id for part in taken.subjects if isinstance(part, Fresh)]
+    return [part.root.id for part in taken.subjects if isinstance(part, ChangedSubject)]
 
 
 def test_a_stage_edit_reads_its_lesson_only(two_subjects):
@@ -143,7 +143,7 @@ def test_a_stage_saved_unchanged_beside_a_new_tree_changes_no_file(beside_a_new_
     mine = {LESSON, f"{LESSON}.prev", "plans/PLAN-A/TOP-PHYS-0.json"}
     before = {path: (release.root() / path).read_bytes() for path in mine}
     LessonStage.objects.get(public_id="STG-PHYS-0-0").save()
-    assert LESSON not in dry_run.of_plan(beside_a_new_tree.pk).changed
+    assert LESSON not in dry_run.dry_run_of(beside_a_new_tree.pk).changed
     taken = publish_in_part(beside_a_new_tree)
     assert (kept(taken), fresh(taken)) == (["SUBJ-PHYS"], ["SUBJ-MATH"])
     assert {path: (release.root() / path).read_bytes() for path in mine} == before
@@ -151,7 +151,7 @@ def test_a_stage_saved_unchanged_beside_a_new_tree_changes_no_file(beside_a_new_
 
 def test_a_lesson_edited_beside_a_new_tree_is_changed_and_not_added(beside_a_new_tree):
     LessonStage.objects.filter(public_id="STG-PHYS-0-0").update(title="Now")
-    found = dry_run.of_plan(beside_a_new_tree.pk)
+    found = dry_run.dry_run_of(beside_a_new_tree.pk)
     assert found.added == []
     assert LESSON in found.changed
 

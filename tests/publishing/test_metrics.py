@@ -35,9 +35,9 @@ def test_the_metrics_tell_what_the_dashboard_shows(client, plan):
     builds.publish_plan(plan.pk)
     break_lesson("MATH")
     builds.publish_plan(plan.pk)
-    queue.beat_lives(1_700_000_000)
+    queue.record_beat_heartbeat(1_700_000_000)
     found = scrape(client)
-    facts = dashboard.look()
+    facts = dashboard.load()
     (row,) = facts.plans
     assert found[("memora_up", "database")] == 1
     assert found[("memora_up", "redis")] == 1
@@ -79,7 +79,7 @@ def test_a_scrape_asks_the_same_however_many_plans_there_are(client, plan):
     with CaptureQueriesContext(connection) as many:
         scrape(client)
     with CaptureQueriesContext(connection) as looked:
-        dashboard.look()
+        dashboard.load()
     # One look, and nothing else: no session, no user.
     assert len(one) == len(many) == len(looked)
 

@@ -112,10 +112,10 @@ def test_a_gate_that_shuts_is_shut_before_the_tables_say_so(published, monkeypat
     assert seen == [True]
     assert LessonOffer.objects.get(lesson_id=FREE).is_open
     # Nothing is opened again before the tables know what is on the disk.
-    activation.settle_gates()
+    activation.reconcile_open_lessons()
     assert open_lessons.is_gated(FREE)
     monkeypatch.undo()
-    recovery.mend_if_torn()
+    recovery.recover_if_incomplete()
     assert open_lessons.is_gated(FREE)
 
 
@@ -125,26 +125,28 @@ def test_a_lesson_whose_opening_was_interrupted_opens_within_the_minute(
     set_override(plan=published, target=node(PAID), action="set_free")
     with monkeypatch.context() as patch:
         patch.setattr(
-            open_lessons, "open_up", lambda _ids: (_ for _ in ()).throw(OSError("full"))
+            open_lessons,
+            "open_lesson",
+            lambda _ids: (_ for _ in ()).throw(OSError("full")),
         )
         entry = builds.publish_plan(published.pk)
     assert entry.error == ""
     assert open_lessons.is_gated(PAID)
-    assert activation.settle_gates() == (1, 0)
+    assert activation.reconcile_open_lessons() == (1, 0)
     assert not open_lessons.is_gated(PAID)
-    assert activation.settle_gates() == (0, 0)
+    assert activation.reconcile_open_lessons() == (0, 0)
 
 
 def test_what_no_table_offers_is_shut_within_the_minute(published):
-    open_lessons.open_up([PAID, "LES-GONE"])
-    assert activation.settle_gates() == (0, 2)
+    open_lessons.open_lesson([PAID, "LES-GONE"])
+    assert activation.reconcile_open_lessons() == (0, 2)
     assert open_lessons.opened() == {FREE}
 
 
 def test_settling_some_leaves_the_others_alone(published):
-    open_lessons.open_up([PAID])
+    open_lessons.open_lesson([PAID])
     with transaction.atomic():
-        assert activation.settle_gates([FREE]) == (0, 0)
+        assert activation.reconcile_open_lessons([FREE]) == (0, 0)
     assert open_lessons.opened() == {FREE, PAID}
 
 

@@ -187,7 +187,11 @@ def publish_or_unpublish_a_plan(draw: Draw) -> None:
 
 def roll_a_plan_back(draw: Draw) -> None:
     plan_id = draw.plan().public_id
-    numbers = [found.number for found in rollback.kept(plan_id) if not found.is_current]
+    numbers = [
+        found.number
+        for found in rollback.kept_releases(plan_id)
+        if not found.is_current
+    ]
     rollback.make_current(plan_id, draw.one_of(numbers))
 
 

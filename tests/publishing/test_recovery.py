@@ -104,7 +104,7 @@ def test_cleaning_up_spares_the_lessons_of_a_release_no_table_knows(plan, die):
     die(plan)
     cleanup.remove_unneeded_lessons()
     release.walk("PLAN-A")
-    recovery.mend()
+    recovery.recover()
     cleanup.remove_unneeded_lessons()
     release.walk("PLAN-A")
     assert LessonOffer.objects.filter(lesson_id="LES-NEW").exists()
@@ -114,7 +114,7 @@ def test_mending_records_what_readers_see_and_leaves_the_plan_pending(plan, die)
     builds.publish_plan(plan.pk)
     write_stage("Seen by readers")
     die(plan)
-    recovery.mend()
+    recovery.recover()
     publication = Publication.objects.get()
     assert publication.generation == file_store.current_generation("PLAN-A") == 2
     for row in publication.documents.all():
@@ -163,7 +163,7 @@ def test_a_run_whose_builder_died_with_its_work_done_is_closed(plan, monkeypatch
         patch.setattr(sync_log, "record_success", died)
         with pytest.raises(DiedError):
             builds.publish_plan(plan.pk)
-    sync_log.settle()
+    sync_log.close_stale()
     entry = SyncLog.objects.get()
     assert (entry.status, entry.generation) == (SyncStatus.LOCAL_ONLY, 1)
 

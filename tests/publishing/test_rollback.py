@@ -211,7 +211,7 @@ def test_back_and_forward_again(two_generations):
     rollback.make_current("PLAN-A", 2)
     assert release.read(TOPIC)["lessons"][0]["title"] == second["title"]
     assert tables_match_the_disk()
-    kept = rollback.kept("PLAN-A")
+    kept = rollback.kept_releases("PLAN-A")
     assert [(k.number, k.is_current) for k in kept] == [(2, True), (1, False)]
     assert kept[1].log is not None
 
@@ -488,7 +488,7 @@ def test_collecting_keeps_the_rolled_back_generation(plan, two_generations):
     current.kept_generations = 1
     current.save()
     rollback.make_current("PLAN-A", 1)
-    tasks.collect_generations()
+    tasks.prune_generations()
     assert 1 in file_store.kept_generations("PLAN-A")
     release.walk("PLAN-A")
 

@@ -160,7 +160,7 @@ def test_a_death_between_disk_and_tables_is_mended_and_stays_signed(
     monkeypatch.undo()
     assert record().sha256 == old.sha256 != reading.sha256(PATH)
     assert renewal.renew_signatures(now) == 0  # torn: nobody writes before mending
-    recovery.mend_if_torn()
+    recovery.recover_if_incomplete()
     mended = record()
     assert mended.sha256 == reading.sha256(PATH)
     assert (mended.version, mended.fingerprint) == (old.version, old.fingerprint)

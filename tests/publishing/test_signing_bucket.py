@@ -184,12 +184,12 @@ def test_videos_that_lie_here_play_from_here_until_they_are_moved(
     version = orjson.loads(file_store.read(PATH))["version"]
     assert is_here(published_url())
 
-    call_command("move_videos")
+    call_command("upload_videos")
     assert "1 video moved." in capsys.readouterr().out
     assert not list(settings.VIDEO_ROOT.rglob("*.mp4"))
     assert read(published_url()) == (MP4, "video/mp4")
     assert orjson.loads(file_store.read(PATH))["version"] == version
-    call_command("move_videos")
+    call_command("upload_videos")
     assert "0 videos moved." in capsys.readouterr().out
 
 
@@ -220,14 +220,14 @@ def test_a_move_that_fails_half_way_deletes_nothing_and_is_continued(
         fault if method == "PUT" and two_here[1] in path else None
     )
     with pytest.raises(CommandError, match=PRIVATE):
-        call_command("move_videos")
+        call_command("upload_videos")
     for lesson_id in (LESSON, OTHER):
         assert plays(published_url(lesson_id), settings)
     assert {path.name for path in settings.VIDEO_ROOT.rglob("[!.]*.mp4")} == {
         source.rpartition("/")[2] for source in two_here
     }
     wire.reset()
-    call_command("move_videos")
+    call_command("upload_videos")
     assert [path for path in wire.paths("PUT") if "videos" in path] == [
         f"videos/{two_here[1]}"
     ]
@@ -241,10 +241,10 @@ def test_a_move_begun_for_another_bucket_loses_nothing(s3, wire, settings, two_h
         "500" if method == "PUT" and two_here[1] in path else None
     )
     with pytest.raises(CommandError):
-        call_command("move_videos")
+        call_command("upload_videos")
     wire.reset()
     turn_on(wire.url, cdn_private_bucket=PUBLIC, cdn_bucket=PRIVATE)
-    call_command("move_videos")
+    call_command("upload_videos")
     there = {path for path in s3.objects(PUBLIC) if path.startswith("videos/")}
     assert there == {f"videos/{source}" for source in two_here}
 
@@ -261,7 +261,7 @@ def test_links_play_at_every_moment_of_a_move(
         unlink(path, *args, **kwargs)
 
     monkeypatch.setattr(Path, "unlink", look)
-    call_command("move_videos")
+    call_command("upload_videos")
     assert len(seen) == 4
     assert all(read(url)[0] == MP4 for url in seen)
 
@@ -284,4 +284,4 @@ def test_what_is_signed_again_is_uploaded_again(s3, on, plan):
 
 def test_without_a_bucket_nothing_is_moved(db):
     with pytest.raises(CommandError, match="Turn the CDN on"):
-        call_command("move_videos")
+        call_command("upload_videos")

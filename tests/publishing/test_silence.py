@@ -73,7 +73,7 @@ def test_a_worker_that_never_reported_is_silent(clock):
 
 def test_a_worker_is_silent_after_the_time_of_the_settings(clock, settings):
     tasks.heartbeat()
-    clock.shift(settings.HEALTH_SILENT_SECONDS - 1)
+    clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS - 1)
     assert silence.fault(datetime.now(UTC)) is None
     clock.shift(1)
     assert silence.fault(datetime.now(UTC)) is Fault.WORKER
@@ -81,8 +81,8 @@ def test_a_worker_is_silent_after_the_time_of_the_settings(clock, settings):
 
 def test_beat_is_silent_when_the_worker_alone_reports(clock, settings):
     tasks.heartbeat()
-    clock.shift(settings.HEALTH_SILENT_SECONDS)
-    queue.worker_lives(datetime.now(UTC).timestamp())
+    clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS)
+    queue.record_worker_heartbeat(datetime.now(UTC).timestamp())
     assert silence.fault(datetime.now(UTC)) is Fault.BEAT
 
 
@@ -96,7 +96,7 @@ def test_without_redis_nobody_knows(clock, settings):
 
 def test_a_silent_worker_raises_one_alert_with_one_mail(clock, settings, look):
     tasks.heartbeat()
-    clock.shift(settings.HEALTH_SILENT_SECONDS)
+    clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS)
     for _minute in range(3):
         look()
         clock.shift(60)
@@ -107,15 +107,15 @@ def test_a_silent_worker_raises_one_alert_with_one_mail(clock, settings, look):
 
 def test_a_silent_beat_is_named(clock, settings, look):
     tasks.heartbeat()
-    clock.shift(settings.HEALTH_SILENT_SECONDS)
-    queue.worker_lives(datetime.now(UTC).timestamp())
+    clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS)
+    queue.record_worker_heartbeat(datetime.now(UTC).timestamp())
     look()
     assert "Beat has sent nothing for 3 minutes" in opened().message
 
 
 def test_the_worker_s_next_heartbeat_ends_it(clock, settings, look):
     look()
-    clock.shift(settings.HEALTH_SILENT_SECONDS)
+    clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS)
     look()
     assert opened()
     tasks.heartbeat()
@@ -124,9 +124,9 @@ def test_the_worker_s_next_heartbeat_ends_it(clock, settings, look):
 
 def test_a_worker_that_starts_before_beat_sends_no_second_mail(clock, settings, look):
     tasks.heartbeat()
-    clock.shift(settings.HEALTH_SILENT_SECONDS)
+    clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS)
     look()
-    queue.worker_lives(datetime.now(UTC).timestamp())
+    queue.record_worker_heartbeat(datetime.now(UTC).timestamp())
     look()
     tasks.heartbeat()
     assert (len(mail.outbox), opened()) == (1, None)
@@ -138,7 +138,7 @@ def test_a_redis_that_lost_its_keys_is_no_silence_at_once(
     tasks.heartbeat()
     redis_client.flushdb()
     look()
-    clock.shift(settings.HEALTH_SILENT_SECONDS - 1)
+    clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS - 1)
     look()
     assert opened() is None
     clock.shift(1)
@@ -148,7 +148,7 @@ def test_a_redis_that_lost_its_keys_is_no_silence_at_once(
 
 def test_without_redis_no_alert_is_raised_or_ended(clock, settings, look):
     look()
-    clock.shift(settings.HEALTH_SILENT_SECONDS)
+    clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS)
     look()
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     look()
@@ -163,7 +163,7 @@ def test_a_mail_that_failed_is_sent_by_the_next_look(
     clock, settings, look, monkeypatch
 ):
     tasks.heartbeat()
-    clock.shift(settings.HEALTH_SILENT_SECONDS)
+    clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS)
     with monkeypatch.context() as broken:
         broken.setattr(alerts.EmailMessage, "send", _refuse)
         look()
@@ -180,7 +180,7 @@ def test_a_health_check_by_hand_raises_the_same_alert(
     clock, settings, django_capture_on_commit_callbacks
 ):
     tasks.heartbeat()
-    clock.shift(settings.HEALTH_SILENT_SECONDS)
+    clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS)
     with django_capture_on_commit_callbacks(execute=True):
         health.check(full=False)
     assert opened()
@@ -192,7 +192,7 @@ def test_a_health_check_by_hand_raises_the_same_alert(
 
 def test_a_request_notices_that_the_worker_is_silent(clock, settings, watching):
     tasks.heartbeat()
-    clock.shift(settings.HEALTH_SILENT_SECONDS)
+    clock.shift(settings.HEARTBEAT_TIMEOUT_SECONDS)
     watching()
     assert opened()
     assert len(mail.outbox) == 1

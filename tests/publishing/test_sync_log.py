@@ -222,5 +222,5 @@ def test_each_plans_last_build_is_kept_though_its_release_is_gone(plan):
 def test_the_hourly_collection_prunes(plan):
     builds.publish_plan(plan.pk)
     run(plan, status=SyncStatus.SUPERSEDED)
-    tasks.collect_generations()
+    tasks.prune_generations()
     assert SyncLog.objects.count() == 1

@@ -13,7 +13,7 @@ from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing.building import builds, snapshot
 from publishing.format import documents
-from publishing.format.incremental import Fresh
+from publishing.format.incremental import ChangedSubject
 from publishing.models import PublishedDocument, PublishingSettings, SyncLog
 from tests.factories.content import make_subject
 from tests.publishing import release
@@ -50,7 +50,7 @@ def publish(plan: AcademicPlan) -> tuple[SyncLog, set[str]]:
 def read_in(taken: snapshot.Snapshot) -> set[str]:
     found = set()
     for subject in taken.subjects:
-        if not isinstance(subject, Fresh):
+        if not isinstance(subject, ChangedSubject):
             found |= {edited.lesson.id for edited in subject.edited}
             continue
         below = [subject.root]
@@ -285,7 +285,9 @@ def test_a_setting_that_lessons_depend_on_has_them_made_again(
 
 def test_lessons_made_in_another_manner_are_made_again_once(published, monkeypatch):
     """A new Memora makes files otherwise: where that changes nothing, it is noted."""
-    monkeypatch.setattr(documents, "_MANNER", documents._MANNER + 1)
+    monkeypatch.setattr(
+        documents, "_LESSON_FORMAT_VERSION", documents._LESSON_FORMAT_VERSION + 1
+    )
     AcademicPlan.touch([published.pk])
     entry, read = publish(published)
     assert (entry.files_written, read) == (0, ALL)

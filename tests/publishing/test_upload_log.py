@@ -78,20 +78,20 @@ def refuse_for_good(settings) -> SyncLog:
 
 
 def shown() -> tuple[PlanState, CdnState | None]:
-    (row,) = dashboard.look().plans
+    (row,) = dashboard.load().plans
     return row.state, row.cdn
 
 
 def headlines() -> list[str]:
-    queue.beat_lives(time.time())
-    return [line["words"] for line in dashboard_views.headlines(dashboard.look())]
+    queue.record_beat_heartbeat(time.time())
+    return [line["words"] for line in dashboard_views.headlines(dashboard.load())]
 
 
 # --- What the dashboard says ----------------------------------------------------------
 
 
 def test_a_build_that_waits_for_its_upload_has_not_failed(built):
-    found = dashboard.look()
+    found = dashboard.load()
     assert found.failures == found.failed_uploads == ()
     assert shown() == (PlanState.UPLOADING, CdnState.WAITING)
     assert found.queue.retries == []
@@ -100,11 +100,11 @@ def test_a_build_that_waits_for_its_upload_has_not_failed(built):
 
 
 def test_a_release_is_the_last_build_before_it_is_uploaded(built):
-    (row,) = dashboard.look().plans
+    (row,) = dashboard.load().plans
     (entry,) = SyncLog.objects.all()
     assert row.last_build == entry.built_at
     assert row.seconds == entry.build_seconds is not None
-    assert dashboard.look().hours[-1].published == 1
+    assert dashboard.load().hours[-1].published == 1
     (state,) = status.queue_status().plans
     assert state.last_success == entry.built_at
 
@@ -122,7 +122,7 @@ def test_the_upload_changes_neither_when_it_was_built_nor_how_long_that_took(bui
 
 def test_an_upload_that_runs_is_no_build(built):
     begin()
-    found = dashboard.look()
+    found = dashboard.load()
     assert [run.is_upload for run in found.running] == [True]
     assert found.queue.building == []
     assert shown() == (PlanState.UPLOADING, CdnState.UPLOADING)
@@ -132,7 +132,7 @@ def test_an_upload_that_runs_says_how_far_it_is_and_counts_nothing_twice(built):
     refuse()
     entry = begin()
     upload_log.note_progress(entry, files=2, size=500)
-    (running,) = dashboard.look().running
+    (running,) = dashboard.load().running
     assert (running.sent.files, running.sent.bytes) == (5, 1200)
     end(entry)
     entry.refresh_from_db()
@@ -157,7 +157,7 @@ def test_the_distributor_tells_as_it_goes(plan, s3, wire, monkeypatch):
 
 def test_an_upload_that_is_tried_again_is_a_failure_that_goes_on(built):
     refuse()
-    found = dashboard.look()
+    found = dashboard.load()
     (failure,) = found.failures
     assert failure.is_upload
     assert failure.error == "The bucket is away."
@@ -171,7 +171,7 @@ def test_an_upload_that_failed_for_good_waits_for_somebody_however_long(
     entry = refuse_for_good(settings)
     entry.finished_at -= timedelta(days=3)
     entry.save()
-    found = dashboard.look()
+    found = dashboard.load()
     (failure,) = found.failed_uploads
     assert (failure.entry, failure.can_retry) == (entry.pk, True)
     assert found.failures == ()
@@ -183,16 +183,16 @@ def test_an_upload_that_failed_for_good_waits_for_somebody_however_long(
 
 def test_a_failed_upload_is_over_when_the_cdn_has_the_release(built, settings):
     refuse_for_good(settings)
-    upload_log.settle(lambda: {Publication.objects.get().pk})
-    assert len(dashboard.look().failed_uploads) == 1
-    upload_log.settle(lambda: set())
-    assert dashboard.look().failed_uploads == ()
+    upload_log.close_stale(lambda: {Publication.objects.get().pk})
+    assert len(dashboard.load().failed_uploads) == 1
+    upload_log.close_stale(lambda: set())
+    assert dashboard.load().failed_uploads == ()
     assert shown() == (PlanState.UP_TO_DATE, CdnState.UP_TO_DATE)
 
 
 def test_a_failed_upload_is_over_when_the_cdn_is_turned_off(built, settings):
     entry = refuse_for_good(settings)
-    upload_log.settle(lambda: None)
+    upload_log.close_stale(lambda: None)
     entry.refresh_from_db()
     assert entry.status == SyncStatus.LOCAL_ONLY
     assert upload_log.failures() == []
@@ -202,23 +202,23 @@ def test_a_build_that_fails_hides_no_failed_upload(built, settings):
     entry = refuse_for_good(settings)
     LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="")
     builds.build_plan(built.pk)
-    found = dashboard.look()
+    found = dashboard.load()
     assert [failure.entry for failure in found.failed_uploads] == [entry.pk]
     assert [failure.is_upload for failure in found.failures] == [False]
 
 
 def test_what_was_uploaded_in_a_day_is_counted(built):
-    assert dashboard.look().uploaded == Uploaded(0, 0, 0)
+    assert dashboard.load().uploaded == Uploaded(0, 0, 0)
     refuse()
     end(begin())
-    assert dashboard.look().uploaded == Uploaded(6, 1400, 3.0)
+    assert dashboard.load().uploaded == Uploaded(6, 1400, 3.0)
     tomorrow = timezone.now() + timedelta(hours=25)
-    assert dashboard.look(tomorrow).uploaded == Uploaded(0, 0, 0)
+    assert dashboard.load(tomorrow).uploaded == Uploaded(0, 0, 0)
 
 
 def test_without_a_cdn_no_plan_has_a_state_there(plan):
     builds.build_plan(plan.pk)
-    assert dashboard.look().uploaded is None
+    assert dashboard.load().uploaded is None
     assert shown() == (PlanState.UP_TO_DATE, None)
 
 
@@ -304,8 +304,8 @@ def test_each_of_two_builds_before_an_upload_keeps_its_run(built):
     assert (first.generation, first.status) == (1, SyncStatus.SUPERSEDED)
     assert first.files_written > second.files_written > 0
     assert (second.generation, second.step) == (2, SyncStep.UPLOAD)
-    assert [kept.log for kept in rollback.kept("PLAN-A")] == [second, first]
-    assert dashboard.look().hours[-1].published == 2
+    assert [kept.log for kept in rollback.kept_releases("PLAN-A")] == [second, first]
+    assert dashboard.load().hours[-1].published == 2
 
 
 def test_a_distributor_at_work_keeps_its_run_when_a_build_begins(built):

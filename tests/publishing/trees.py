@@ -14,8 +14,8 @@ from content.kinds import Kind
 from content.tree import ContentNode, Stage
 from plans.access import Level, Override, plan_tree
 from publishing.format.documents import DocumentMaker, PlanFacts
-from publishing.format.incremental import Assembly, Fresh
-from publishing.format.versioning import Record, Sealed, Sealer
+from publishing.format.incremental import Assembly, ChangedSubject
+from publishing.format.versioning import BuiltDocument, DocumentVersioner, Record
 
 NOON = 1_800_000_000 - 1_800_000_000 % 86_400 + 43_200
 """2027-01-15 12:00:00 UTC."""
@@ -160,7 +160,7 @@ def build(
     open_elsewhere: Callable[[str], bool] = lambda _lesson_id: False,
     shard_threshold: int = 500,
     revision: int = 1,
-) -> dict[str, Sealed]:
+) -> dict[str, BuiltDocument]:
     """Every document of one plan, by path.
 
     Args:
@@ -169,7 +169,7 @@ def build(
     """
     said = {pk_of(node): override(*pairs) for node, pairs in (overrides or {}).items()}
     trees = [plan_tree(source, said) for source in subjects]
-    sealer = Sealer(previous=previous or {}, now=now)
+    sealer = DocumentVersioner(previous=previous or {}, now=now)
     maker = DocumentMaker(
         plan=plan or PlanFacts(id="PLAN-1", title="Grade 5"),
         links=Links(),
@@ -177,18 +177,18 @@ def build(
         signer=FrozenSigner(),
         is_gated=lambda lesson_id: not open_elsewhere(lesson_id),
     )
-    fresh = [Fresh(tree, revision) for tree in trees if tree]
+    fresh = [ChangedSubject(tree, revision) for tree in trees if tree]
     assembly = Assembly(maker, NoRelease(), shard_threshold)
     assembly.build(fresh, same_trees=False)
     return sealer.sealed
 
 
-def records(documents: Mapping[str, Sealed]) -> dict[str, Record]:
+def records(documents: Mapping[str, BuiltDocument]) -> dict[str, Record]:
     """What the next build finds published."""
     return {path: document.record for path, document in documents.items()}
 
 
-def contents(documents: Mapping[str, Sealed]) -> dict[str, Any]:
+def contents(documents: Mapping[str, BuiltDocument]) -> dict[str, Any]:
     """Each document's JSON by path, in the order an app meets them."""
     order = (
         "manifest",

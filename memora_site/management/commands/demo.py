@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 from memora_site import demo_client, embedded_redis
 from memora_site.celery import app as celery_app
 from memora_site.demo_school import DEVICE_ID, PASSWORD, STORY_EMAIL, accounts
-from memora_site.process_group import ChildDiedError, Family
+from memora_site.process_group import ChildExitedError, ProcessGroup
 from publishing import staleness
 from publishing.building import builds
 from publishing.models import SyncStatus
@@ -76,7 +76,7 @@ class Command(BaseCommand):
 
     def _run(self, *, smoke: bool, address: "Address") -> None:
         """Everything, and its end whatever happens."""
-        family = Family(
+        family = ProcessGroup(
             log_dir=settings.STATE_DIR / "log", working_dir=settings.BASE_DIR
         )
         for number in STOP_SIGNALS:
@@ -90,7 +90,7 @@ class Command(BaseCommand):
             self.stdout.write("")
             if smoke:
                 raise CommandError(_("Interrupted.")) from None
-        except ChildDiedError as death:
+        except ChildExitedError as death:
             raise CommandError(_of_death(death)) from None
         except (demo_client.AnswerError, demo_client.StoryError, OSError) as error:
             raise CommandError(
@@ -103,7 +103,7 @@ class Command(BaseCommand):
             family.stop()
             self._say(_("Everything is stopped."))
 
-    def _tell(self, family: Family, address: "Address") -> None:
+    def _tell(self, family: ProcessGroup, address: "Address") -> None:
         """Prepare, start and play the story."""
         self._say(_("Preparing the database, Redis and the demo school …"))
         _quiet_logs()
@@ -155,7 +155,7 @@ def _quiet_logs() -> None:
     logging.getLogger().setLevel(logging.WARNING)
 
 
-def _start_redis(family: Family) -> None:
+def _start_redis(family: ProcessGroup) -> None:
     """The bundled Redis on its socket, unless ``REDIS_URL`` names another."""
     if not settings.EMBEDDED_REDIS:
         return
@@ -192,7 +192,7 @@ def _prepare(site_url: str) -> None:
             )
 
 
-def _start_site(family: Family, address: "Address") -> None:
+def _start_site(family: ProcessGroup, address: "Address") -> None:
     """The web server, the worker and beat."""
     environment = {"MEMORA_SITE_URL": address.site_url, "PYTHONUNBUFFERED": "1"}
     web = ["granian", "--interface", "wsgi", "--host", address.bind]
@@ -207,7 +207,7 @@ def _start_site(family: Family, address: "Address") -> None:
     family.start("beat", celery + beat, environment=environment)
 
 
-def _wait_until_ready(family: Family, server: str) -> None:
+def _wait_until_ready(family: ProcessGroup, server: str) -> None:
     """Until ``/readyz`` says so.
 
     Raises:
@@ -230,7 +230,7 @@ def _wait_until_ready(family: Family, server: str) -> None:
     raise CommandError(_("The site is not ready: %(why)s") % {"why": why})
 
 
-def _wait_for_worker(family: Family) -> None:
+def _wait_for_worker(family: ProcessGroup) -> None:
     """Until a worker answers through the broker.
 
     Raises:
@@ -245,7 +245,7 @@ def _wait_for_worker(family: Family) -> None:
     raise CommandError(_("The worker does not answer."))
 
 
-def _of_death(death: ChildDiedError) -> str:
+def _of_death(death: ChildExitedError) -> str:
     """Which process ended, with the end of its log."""
     child = death.child
     lines = child.log.read_text(errors="replace").splitlines()[-5:]

@@ -13,7 +13,7 @@ class DistributionError(MemoraError):
     code = "CDN_FAILED"
 
 
-class SilentError(DistributionError):
+class CdnTimeoutError(DistributionError):
     """Nobody answered, or not in time."""
 
 

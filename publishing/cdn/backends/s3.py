@@ -31,7 +31,7 @@ from botocore.exceptions import (
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_lazy
 
-from publishing.cdn.backends.base import DistributionError, Held, SilentError
+from publishing.cdn.backends.base import CdnTimeoutError, DistributionError, Held
 from publishing.cdn.s3_session import LARGEST_ANSWER, GuardedSession
 from publishing.destinations import bucket_place
 from publishing.models import PublishingSettings
@@ -244,7 +244,7 @@ class Bucket:
         try:
             yield
         except (Boto3Error, ClientError, BotoCoreError, HTTPClientError) as error:
-            kind = SilentError if _is_silence(error) else DistributionError
+            kind = CdnTimeoutError if _is_silence(error) else DistributionError
             # "from None": a botocore error may hold the request with its signature.
             raise kind(
                 _("The bucket %(bucket)s: %(why)s.")

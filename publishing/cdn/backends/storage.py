@@ -64,7 +64,7 @@ class StorageTarget:
 
     def put(self, path: str, data: bytes, *, sha256: str) -> None:
         del sha256  # a plain storage keeps no metadata
-        with _in_words(self._alias):
+        with _describe_error(self._alias):
             saved = self._storage.save(path, _json(data))
             if saved != path:
                 self._storage.delete(saved)
@@ -90,7 +90,7 @@ class StorageTarget:
         return data is not None and encoding.sha256(data) == sha256
 
     def read(self, path: str) -> bytes | None:
-        with _in_words(self._alias):
+        with _describe_error(self._alias):
             try:
                 if not self._storage.exists(path):
                     return None
@@ -103,7 +103,7 @@ class StorageTarget:
     def list(self, prefix: str) -> dict[str, Held]:
         found: dict[str, Held] = {}
         folders = [prefix.rstrip("/")]
-        with _in_words(self._alias):
+        with _describe_error(self._alias):
             while folders:
                 folder = folders.pop()
                 try:
@@ -117,7 +117,7 @@ class StorageTarget:
         return found
 
     def delete(self, paths: Collection[str]) -> None:
-        with _in_words(self._alias):
+        with _describe_error(self._alias):
             for path in paths:
                 self._storage.delete(path)
 
@@ -129,7 +129,7 @@ def _json(data: bytes) -> "ContentFile[bytes]":
     return file
 
 
-class _in_words:  # noqa: N801 - reads as a statement
+class _describe_error:  # noqa: N801 - reads as a statement
     """Whatever a storage raises becomes a `DistributionError` that names it."""
 
     def __init__(self, alias: str) -> None:

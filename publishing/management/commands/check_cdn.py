@@ -1,4 +1,4 @@
-"""``manage.py test_cdn [--json]``"""
+"""``manage.py check_cdn [--json]``"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``manage.py content_health [PLAN…] [--full] [--repair] [--json]``"""
+"""``manage.py check_content [PLAN…] [--full] [--repair] [--json]``"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``manage.py diagnose [--rows] [--json]``"""
+"""``manage.py check_schema [--rows] [--json]``"""
 
 from dataclasses import asdict
 from typing import Any

@@ -1,4 +1,4 @@
-"""``manage.py collect_generations [--json]``"""
+"""``manage.py prune_generations [--json]``"""
 
 from typing import Any
 

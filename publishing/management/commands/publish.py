@@ -122,7 +122,7 @@ class Command(ReportingCommand):
 
     def _preview(self, plan: AcademicPlan, *, full: bool) -> dict[str, Any]:
         try:
-            found = dry_run.of_plan(plan.pk, full=full)
+            found = dry_run.dry_run_of(plan.pk, full=full)
         except (InvalidDocumentError, StructureError) as error:
             self.step(f"{plan.public_id}: {error}")
             return {"plan": plan.public_id, "ok": False, "error": str(error)}

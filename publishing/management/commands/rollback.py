@@ -8,7 +8,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from publishing.building import rollback
-from publishing.building.rollback import Kept, RollbackError
+from publishing.building.rollback import KeptRelease, RollbackError
 from publishing.management.commands._reporting import ReportingCommand
 
 
@@ -44,7 +44,7 @@ class Command(ReportingCommand):
 
     def _list(self, plan_id: str) -> None:
         try:
-            found = rollback.kept(plan_id)
+            found = rollback.kept_releases(plan_id)
         except OSError as error:
             self.answer({"ok": False, "plan": plan_id, "error": str(error)})
             self.fail(str(error))
@@ -68,7 +68,7 @@ class Command(ReportingCommand):
             self.say(_("%(plan)s has no release on this disk.") % {"plan": plan_id})
 
 
-def _line(kept: Kept) -> str:
+def _line(kept: KeptRelease) -> str:
     built = kept.log.built_at if kept.log else None
     when = str(localize(localtime(built))) if built else "—"
     return f"{'*' if kept.is_current else ' '} {kept.number:>6}  {when}"

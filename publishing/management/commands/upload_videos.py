@@ -1,4 +1,4 @@
-"""``manage.py move_videos``: from this server's folder to the private bucket."""
+"""``manage.py upload_videos``: from this server's folder to the private bucket."""
 
 from typing import Any
 
