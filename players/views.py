@@ -45,7 +45,7 @@ from players.serializers import (
 )
 from players.services import content, devices, sessions, wallet
 from players.tokens import Token
-from publishing.format.encoding import iso_instant
+from publishing.api import iso_instant
 
 _REFUSED = ErrorSerializer
 _ADDRESS = client_info.address_of

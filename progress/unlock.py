@@ -33,7 +33,7 @@ class Lesson(Protocol):
 
 
 class Node(Protocol):
-    """A node of a published tree, such as ``publishing.published_content.StructureNode``."""
+    """A node of a published tree, such as ``publishing.api.StructureNode``."""
 
     @property
     def id(self) -> str: ...

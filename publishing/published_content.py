@@ -16,6 +16,7 @@ import orjson
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from content import stage_configs
 from core.errors import MemoraError
 from publishing.format import locations
 
@@ -169,3 +170,28 @@ def _tree(hierarchy: dict[str, Any], lessons: tuple[LessonEntry, ...]) -> Struct
         return StructureNode(node["id"], kind, node["is_linear"], below)
 
     return build(hierarchy, 0)
+
+
+def reviewable_items(lesson_id: str) -> tuple[str, ...]:
+    """The ids of a published lesson's reviewable items, in order, each once.
+
+    Empty when the lesson is not published. Costs one ``stat`` while the file is
+    unchanged.
+    """
+    path = Path(settings.CONTENT_ROOT) / locations.lesson(lesson_id)
+    try:
+        found = path.stat()
+        return _read_items(path, found.st_mtime_ns, found.st_size, found.st_ino)
+    except FileNotFoundError:
+        return ()
+
+
+@lru_cache(maxsize=4096)
+def _read_items(path: Path, _mtime: int, _size: int, _inode: int) -> tuple[str, ...]:
+    document = orjson.loads(path.read_bytes())
+    items: dict[str, None] = {}
+    for stage in document["stages"]:
+        items |= dict.fromkeys(
+            stage_configs.reviewable_items(stage["type"], stage["config"])
+        )
+    return tuple(items)

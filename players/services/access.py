@@ -11,8 +11,8 @@ from plans.access import Level
 from players import store
 from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledError
 from players.models import Enrollment, Entitlement, PlayerProfile
-from publishing import published_content
-from publishing.published_content import LessonEntry
+from publishing import api
+from publishing.api import LessonEntry
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +122,7 @@ def require_lesson(player_id: int, lesson_id: str, now: float) -> LessonEntry:
     """
     player_access = of_player(player_id)
     plan_id = require_enrolled(player_access)
-    entry = published_content.find_lesson(plan_id, lesson_id)
+    entry = api.find_lesson(plan_id, lesson_id)
     if entry is None:
         raise InvalidLessonError(_("This lesson is not in your plan."))
     require_entitled(player_access, entry, now)

@@ -17,7 +17,7 @@ from django.db import transaction
 
 from core import pictures
 from players.models import PlayerProfile, photo_name
-from publishing.signing import links
+from publishing import api
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ def signed_uri(profile: PlayerProfile, *, now: datetime) -> str | None:
     name = profile.photo.name
     if not name:
         return None
-    return links.photo_uri(
+    return api.photo_uri(
         PurePath(name).name,
         expires=int(now.timestamp()) + URL_SECONDS,
         player_id=profile.pk,

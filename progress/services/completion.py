@@ -27,8 +27,8 @@ from progress.services import calendar, ledger, projections, subject_cache
 from progress.store import Change, PendingWrite, State
 from progress.streak import Streak
 from progress.unlock import StructureOutline
-from publishing import published_content
-from publishing.published_content import LessonEntry
+from publishing import api
+from publishing.api import LessonEntry
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +125,7 @@ def complete(
 
 def _open_lesson(attempt: _Attempt) -> tuple[LessonEntry, StructureOutline]:
     player_access = access.of_player(attempt.player_id)
-    plan = published_content.load_plan(access.require_enrolled(player_access))
+    plan = api.load_plan(access.require_enrolled(player_access))
     lesson = plan.lessons.get(attempt.lesson_id)
     if lesson is None:
         raise InvalidLessonError(_("This lesson is not in your plan."))

@@ -9,8 +9,8 @@ from progress import bitmap
 from progress.errors import InvalidSubjectError
 from progress.services import projections, subject_cache
 from progress.unlock import OutlineNode
-from publishing import published_content
-from publishing.published_content import PlanStructure, SubjectStructure
+from publishing import api
+from publishing.api import PlanStructure, SubjectStructure
 
 
 def of_subject(*, player_id: int, subject_id: str) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def of_subject(*, player_id: int, subject_id: str) -> dict[str, Any]:
         InvalidSubjectError: the subject is not in it.
         StoreUnavailableError: Redis does not answer.
     """
-    plan = published_content.load_plan(
+    plan = api.load_plan(
         access.require_enrolled(access.of_player(player_id)),
     )
     outline = subject_cache.of_subject(require_subject(plan, subject_id))

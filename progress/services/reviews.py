@@ -24,11 +24,11 @@ from progress import scheduler, store
 from progress.errors import InvalidBodyError
 from progress.models import InteractionLog, InteractionType, ReviewCard
 from progress.scheduler import Memory
-from progress.services import calendar, ledger, lesson_items
+from progress.services import calendar, ledger
 from progress.services.completion import key_conflict
 from progress.services.progress import require_subject
-from publishing import published_content
-from publishing.published_content import LessonEntry, PlanStructure
+from publishing import api
+from publishing.api import LessonEntry, PlanStructure
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +146,7 @@ def _open_lessons(
     player_id: int, now: datetime
 ) -> tuple[PlanStructure, Mapping[str, LessonEntry]]:
     player_access = access.of_player(player_id)
-    plan = published_content.load_plan(access.require_enrolled(player_access))
+    plan = api.load_plan(access.require_enrolled(player_access))
     lessons = {}
     for lesson in plan.lessons.values():
         try:
@@ -172,7 +172,7 @@ def _meet(player_id: int, lesson_ids: set[str]) -> None:
         _card(player_id, item_id, lesson_id, subject_id, scheduler.met(at))
         for lesson_id, subject_id, at in completed
         if lesson_id is not None and lesson_id in lesson_ids
-        for item_id in lesson_items.of_lesson(lesson_id)
+        for item_id in api.reviewable_items(lesson_id)
     ]
     if fresh:
         # Two requests may make them at once; the first one's stay.

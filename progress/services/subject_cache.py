@@ -1,7 +1,7 @@
 """The published subjects, compiled for `progress.unlock` once per release."""
 
 from progress.unlock import StructureOutline
-from publishing.published_content import SubjectStructure
+from publishing.api import SubjectStructure
 
 _KEPT = 256
 _compiled: dict[tuple[str, str], tuple[SubjectStructure, StructureOutline]] = {}

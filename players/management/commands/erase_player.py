@@ -8,10 +8,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
+from core.reporting_command import ReportingCommand
 from players.errors import PlayerNotFoundError, StaffAccountError
 from players.models import Erasure
 from players.services import erasure
-from publishing.management.commands._reporting import ReportingCommand
 
 
 class Command(ReportingCommand):

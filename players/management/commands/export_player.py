@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
+from core.reporting_command import ReportingCommand
 from players.services import erasure, export
-from publishing.management.commands._reporting import ReportingCommand
 
 
 class Command(ReportingCommand):

@@ -6,8 +6,8 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from core.reporting_command import ReportingCommand
 from players.services import photos
-from publishing.management.commands._reporting import ReportingCommand
 
 
 class Command(ReportingCommand):

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from core.reporting_command import ReportingCommand
 from publishing.cdn import connection
-from publishing.management.commands._reporting import ReportingCommand
 
 
 class Command(ReportingCommand):

@@ -5,7 +5,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
-from publishing.management.commands._reporting import ReportingCommand
+from core.reporting_command import ReportingCommand
+from publishing.management.commands._plans import published_plans
 from publishing.models import FaultKind, HealthReport
 from publishing.monitoring import health
 
@@ -31,7 +32,7 @@ class Command(ReportingCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        plans = [plan.public_id for plan in self.published_plans(options["plans"])]
+        plans = [plan.public_id for plan in published_plans(self, options["plans"])]
         report = health.check(
             full=options["full"],
             plans=plans if options["plans"] else None,

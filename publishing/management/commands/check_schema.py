@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
-from publishing.management.commands._reporting import ReportingCommand
+from core.reporting_command import ReportingCommand
 from publishing.monitoring import schema_check
 
 

@@ -5,11 +5,11 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
+from core.reporting_command import ReportingCommand
 from plans.models import AcademicPlan
 from publishing import staleness
 from publishing.building import builds
 from publishing.cdn import sync
-from publishing.management.commands._reporting import ReportingCommand
 from publishing.models import Publication
 from publishing.monitoring import status
 

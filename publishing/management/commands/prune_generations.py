@@ -5,8 +5,8 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
+from core.reporting_command import ReportingCommand
 from publishing import sync_log
-from publishing.management.commands._reporting import ReportingCommand
 from publishing.storage import cleanup
 
 

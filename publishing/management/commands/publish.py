@@ -7,10 +7,11 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
 from core.errors import StructureError
+from core.reporting_command import ReportingCommand
 from plans.models import AcademicPlan
 from publishing.building import builds, dry_run
 from publishing.format.validation import InvalidDocumentError
-from publishing.management.commands._reporting import ReportingCommand
+from publishing.management.commands._plans import published_plans
 from publishing.models import Publication, SyncLog
 from publishing.monitoring import status
 from publishing.storage import activation
@@ -44,7 +45,7 @@ class Command(ReportingCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         if bool(options["plans"]) == options["all"]:
             self.misused(_("Name plans by their ids, or say --all."))
-        plans = self.published_plans(options["plans"])
+        plans = published_plans(self, options["plans"])
         results = []
         for done, plan in enumerate(plans):
             self.progress(done, len(plans))

@@ -8,7 +8,7 @@ from django.utils.timesince import timesince
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from publishing.management.commands._reporting import ReportingCommand
+from core.reporting_command import ReportingCommand
 from publishing.monitoring import status
 from publishing.monitoring.status import QueueStatus, Run, Waiting
 

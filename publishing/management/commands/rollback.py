@@ -7,9 +7,10 @@ from django.utils.formats import localize
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from core.reporting_command import ReportingCommand
 from publishing.building import rollback
 from publishing.building.rollback import KeptRelease, RollbackError
-from publishing.management.commands._reporting import ReportingCommand
+from publishing.management.commands._plans import published_plans
 
 
 class Command(ReportingCommand):
@@ -24,7 +25,7 @@ class Command(ReportingCommand):
         parser.add_argument("generation", metavar="GENERATION", type=int, nargs="?")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        plan_id = self.published_plans([options["plan"]])[0].public_id
+        plan_id = published_plans(self, [options["plan"]])[0].public_id
         if options["generation"] is None:
             self._list(plan_id)
             return

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import ngettext
 
 from core.errors import MemoraError
-from publishing.management.commands._reporting import ReportingCommand
+from core.reporting_command import ReportingCommand
 from publishing.signing import videos
 
 

@@ -6,8 +6,8 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _, ngettext
 
 from core.errors import MemoraError
+from core.reporting_command import ReportingCommand
 from publishing.cdn import verification
-from publishing.management.commands._reporting import ReportingCommand
 from publishing.models import PublishingSettings
 
 

@@ -1,4 +1,4 @@
-"""What the publishing commands share: ``--json``, progress, and exit codes.
+"""The base of management commands: ``--json``, progress and exit codes.
 
 0: done, and nothing wrong. 1: something failed or needs somebody; the output says what.
 2: the command line itself is not right.
@@ -10,8 +10,6 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.translation import gettext as _
-
-from plans.models import AcademicPlan
 
 FAILED, MISUSED = 1, 2
 _CLEAR_LINE = "\r\033[K"
@@ -76,19 +74,3 @@ class ReportingCommand(BaseCommand):
 
     def misused(self, message: str) -> NoReturn:
         raise CommandError(message, returncode=MISUSED)
-
-    def published_plans(self, ids: list[str]) -> list[AcademicPlan]:
-        """The published plans with these ids, in their order; all of them for none.
-
-        Raises:
-            CommandError: one is unknown or a draft.
-        """
-        published = AcademicPlan.objects.filter(is_published=True)
-        if not ids:
-            return list(published.order_by("pk"))
-        found = {plan.public_id: plan for plan in published.filter(public_id__in=ids)}
-        if missing := [plan_id for plan_id in ids if plan_id not in found]:
-            self.misused(
-                _("There is no published plan %(ids)s.") % {"ids": ", ".join(missing)}
-            )
-        return [found[plan_id] for plan_id in dict.fromkeys(ids)]

@@ -1,0 +1,125 @@
+"""What players and progress may use of publishing; import-linter allows nothing else.
+
+The published structure and items come from the files on disk, never from content tables.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from publishing import content_urls
+from publishing.format import locations
+from publishing.format.encoding import iso_instant
+from publishing.models import PublishingSettings
+from publishing.published_content import (
+    LessonEntry,
+    NotPublishedError,
+    PlanStructure,
+    StructureNode,
+    SubjectStructure,
+    find_lesson,
+    load_plan,
+    load_subject,
+    reviewable_items,
+)
+from publishing.signing import links, videos
+from publishing.signing.links import photo_uri
+from publishing.storage import open_lessons
+
+__all__ = [
+    "LessonEntry",
+    "LessonLink",
+    "NotPublishedError",
+    "PlanLinks",
+    "PlanStructure",
+    "StructureNode",
+    "SubjectStructure",
+    "find_lesson",
+    "iso_instant",
+    "lesson_link",
+    "load_plan",
+    "load_subject",
+    "photo_uri",
+    "plan_links",
+    "reviewable_items",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLinks:
+    """Where an app reads a plan.
+
+    ``base_url`` is what paths are appended to: the CDN's address once the CDN has the
+    plan. ``local_base_url`` is this server's, for when the CDN fails.
+    """
+
+    manifest_url: str
+    manifest_path: str
+    base_url: str
+    local_base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class LessonLink:
+    """Where to read a lesson; ``expires_at`` is Unix time, None for an open lesson.
+
+    ``video_urls`` play its videos, by stage id, until ``videos_expire_at``.
+    """
+
+    lesson_id: str
+    url: str
+    expires_at: int | None
+    video_urls: Mapping[str, str]
+    videos_expire_at: int
+
+
+def plan_links(plan_id: str) -> PlanLinks:
+    """Where to read a plan's current release. Two queries at most.
+
+    Raises:
+        NotPublishedError: the plan has no release.
+    """
+    load_plan(plan_id)
+    current = PublishingSettings.get_solo()
+    path = locations.manifest(plan_id)
+    base_url = content_urls.plan_base_url(plan_id, current)
+    return PlanLinks(
+        manifest_url=base_url + path,
+        manifest_path=path,
+        base_url=base_url,
+        local_base_url=content_urls.local_base_url(current),
+    )
+
+
+def lesson_link(
+    lesson_id: str, *, player_id: int, now: int, seconds: int
+) -> LessonLink:
+    """Fresh URLs of a lesson's file and videos. Two queries at most.
+
+    The caller has checked that the player may open the lesson.
+
+    Args:
+        now: Unix time.
+        seconds: how long the URL of a gated lesson is valid.
+    """
+    current = PublishingSettings.get_solo()
+    path, expires = locations.lesson(lesson_id), None
+    if not open_lessons.is_gated(lesson_id):
+        url = content_urls.base_url_of(path, current) + path
+    else:
+        expires = now + seconds
+        url = links.private_lesson_url(
+            lesson_id,
+            expires=expires,
+            now=now,
+            player_id=player_id,
+            current=current,
+        )
+    signer = links.video_signer(current)
+    videos_expire = now + signer.lifetime
+    return LessonLink(
+        lesson_id=lesson_id,
+        url=url,
+        expires_at=expires,
+        video_urls=videos.signed_urls(lesson_id, expires=videos_expire, signer=signer),
+        videos_expire_at=videos_expire,
+    )
