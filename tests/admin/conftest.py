@@ -1,4 +1,4 @@
-"""The cast of the admin's tests: people of each role, and something to work on."""
+"""Shared fixtures of the admin tests: staff of each role, and content to edit."""
 
 import time
 
@@ -21,7 +21,7 @@ TEXT = {"format": "markdown", "body": "Read this."}
 
 @pytest.fixture
 def worker_runs() -> None:
-    """Worker and beat have reported just now."""
+    """Record a current heartbeat of the worker and of beat."""
     queue.record_beat_heartbeat(time.time())
 
 
@@ -32,7 +32,7 @@ def superuser(db) -> User:
 
 @pytest.fixture
 def client_of():
-    """Signs someone in and gives their browser."""
+    """Return a function that signs a user in and returns their browser."""
 
     def sign_in(user: User) -> Client:
         browser = Client()
@@ -50,7 +50,7 @@ def browser(superuser, client_of) -> Client:
 
 @pytest.fixture
 def staff(db):
-    """Makes a member of staff with one role."""
+    """Return a function that creates a staff user with one role."""
 
     def make(role: str) -> User:
         user = User.objects.create_user(
@@ -79,7 +79,7 @@ def publisher(staff) -> User:
 
 @pytest.fixture
 def grow(db):
-    """Makes a published subject with one of each kind below, as a dict by kind."""
+    """Return a function that creates a published subject; returns its nodes by kind."""
 
     def make(title: str = "Mathematics", lessons: int = 1) -> dict:
         nodes = {}
@@ -137,5 +137,5 @@ def player(plan):
 
 
 def messages_of(response) -> list[str]:
-    """What the page told its user."""
+    """The messages that the page shows."""
     return [str(message) for message in response.context["messages"]]

@@ -1,4 +1,4 @@
-"""The Arabic catalogue is whole, and what is compiled is what is written."""
+"""The Arabic catalogue is complete, and the compiled file matches the source."""
 
 import gettext
 import re
@@ -97,7 +97,7 @@ def test_counts_are_said_as_arabic_says_them(count, said):
 )
 def test_moments_are_said_as_arabic_says_them(minutes, said):
     now = datetime.now(UTC)
-    # Half a minute from the edge of the next one, so that the test may take its time.
+    # 30 s away from the next unit, so that a slow test gets the same words.
     when = now + timedelta(minutes=minutes, seconds=30 if minutes > 0 else -30)
     with translation.override("ar"):
         assert naturaltime(when).replace("\xa0", " ") == said

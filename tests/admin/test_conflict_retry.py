@@ -1,4 +1,4 @@
-"""A lost race is run again; what cannot be saved is a message that keeps the typed."""
+"""A lost race is retried; when saving fails, the page keeps the typed values."""
 
 import re
 
@@ -21,13 +21,13 @@ TREE = reverse("admin:content_node_changelist")
 
 
 def post(browser, url, data, **extra):
-    """As a browser sends a form."""
+    """Post a form as a browser does."""
     return browser.post(url, data, headers={"Accept": "text/html,*/*;q=0.8"}, **extra)
 
 
 @pytest.fixture
 def losing(monkeypatch):
-    """Makes an attribute raise ``error`` the first ``times`` times it is called."""
+    """Return a function that makes the first ``times`` calls of an attribute fail."""
 
     def make(owner, name, *, times, error=DEADLOCK):
         real = getattr(owner, name)
@@ -46,7 +46,7 @@ def losing(monkeypatch):
 
 
 def typed(page):
-    """What the page would send again, by name."""
+    """The hidden fields with which the page can be posted again, by name."""
     inputs = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
     return dict(inputs)
 

@@ -1,4 +1,4 @@
-"""The pages of one node: adding, changing, and a lesson's stages."""
+"""The pages of one node: add, change, and the stages of a lesson."""
 
 import json
 
@@ -19,7 +19,7 @@ def change_url(node):
 
 
 def stages(rows=(), initial=0):
-    """The posted stages; each row is a dict of its fields."""
+    """Build the posted stages; each row is a dict of its fields."""
     data = {
         "stages-TOTAL_FORMS": len(rows),
         "stages-INITIAL_FORMS": initial,
@@ -43,7 +43,7 @@ def stages(rows=(), initial=0):
 
 
 def errors_of(response):
-    """Every error on the page, by field."""
+    """Return every error on the page, by field."""
     errors = dict(response.context["adminform"].form.errors)
     for formset in response.context["inline_admin_formsets"]:
         for row in formset.formset.errors:
@@ -186,7 +186,7 @@ def test_a_lessons_page_reads_in_the_same_queries_however_many_stages(
 ):
     url = change_url(maths["lesson"])
     browser.get(url)
-    # Session, user; the lesson; its stages; the plans that have it; where it lies.
+    # Session, user; the lesson; its stages; the plans that offer it; its ancestors.
     with django_assert_num_queries(6):
         assert browser.get(url).status_code == 200
     for position in range(2, 12):

@@ -1,4 +1,4 @@
-"""The tree page: what it shows, and that a closed branch costs nothing."""
+"""The tree page: what it shows, and that a collapsed branch costs no query."""
 
 import json
 import re
@@ -28,26 +28,26 @@ def shown(page):
 
 
 def row_of(page, node):
-    """One row's HTML, without what lies in it."""
+    """The HTML of one row, without its children."""
     text = page.content.decode()
     start = text.index(f'<li role="treeitem" id="n{node.pk}"')
     return text[start:].split("</div>")[0]
 
 
 def opened(browser, *nodes, **values):
-    """The tree with these branches open."""
+    """The tree with these branches expanded."""
     keys = ",".join(str(node.pk) for node in nodes)
     return browser.get(ROWS, {"open": keys, **values})
 
 
 def branch(browser, node, **values):
-    """What lies right inside one node."""
+    """The children of one node."""
     url = reverse("admin:content_node_branch", args=[node.pk])
     return browser.get(url, values)
 
 
 def fill(topic, count):
-    """Many lessons, as an import makes them."""
+    """Add many lessons in bulk, as an import does."""
     first = Node.objects.filter(subject=topic.subject, kind="lesson").count()
     topic.refresh_from_db()
     edge = topic.rght
@@ -71,7 +71,7 @@ def fill(topic, count):
     )
 
 
-# --- Only what is open ---------------------------------------------------------------
+# --- Only expanded branches are read -----------------------------------------------
 
 
 def test_the_page_opens_on_the_subjects(browser, maths, physics):
@@ -127,28 +127,28 @@ def test_the_tree_reads_in_the_same_queries_at_any_size(
 ):
     fill(maths["topic"], lessons - 2)
     browser.get(TREE)
-    # Session, user; the filter's subjects; plans to view as; the rows; lessons in
-    # each; what lies in the trash; which hold anything; stages per lesson.
+    # Session, user; subjects of the filter; plans of "view as"; the rows; lessons in
+    # each; the trash; which nodes have children; stages per lesson.
     with django_assert_num_queries(9):
         page = browser.get(TREE)
     assert f"{lessons} lessons" in row_of(page, maths["subject"])
     path = [maths[kind] for kind in ("subject", "track", "unit", "topic")]
-    # Session, user; the rows and their four.
+    # Session, user; the rows, with four queries.
     with django_assert_num_queries(7):
         assert len(shown(opened(browser, *path))) == 104
-    # Session, user; the node with what it lies in; the rows; which hold anything;
-    # stages per lesson. (No container among them: nothing to count in.)
+    # Session, user; the node with its ancestors; the rows; which nodes have children;
+    # stages per lesson. (No row is a container, so lessons are not counted.)
     with django_assert_num_queries(6):
         assert len(shown(branch(browser, maths["topic"]))) == 100
-    # ... and the plan; its overrides; its subjects; lessons it shows; lessons it hides.
+    # As above, and the plan; its overrides; subjects; visible lessons; hidden lessons.
     with django_assert_num_queries(12):
         opened(browser, *path, view=plan.pk)
-    # Session, user; subjects; plans; how many; the found; which hold anything; stages.
+    # Session, user; subjects; plans; count; matches; which have children; stages.
     with django_assert_num_queries(8):
         browser.get(TREE, {"q": "More 9"})
 
 
-# --- What a row says --------------------------------------------------------------------
+# --- What a row shows -----------------------------------------------------------------
 
 
 def test_states_are_told_in_words(browser, maths):
@@ -185,7 +185,7 @@ def test_an_empty_tree_says_what_to_do_first(browser):
     assert "Start with a subject" in browser.get(TREE).content.decode()
 
 
-# --- View as -------------------------------------------------------------------------------
+# --- View as --------------------------------------------------------------------------
 
 
 def test_viewing_as_a_plan_tells_its_access_and_why(browser, maths, plan):
@@ -230,7 +230,7 @@ def test_a_view_nobody_has_shows_the_content_itself(browser, maths, view):
     assert "Signed in" not in row_of(page, maths["subject"])
 
 
-# --- Searching -------------------------------------------------------------------------------
+# --- Searching ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("searched", ["lesson 2", "LESSON  ٢", "id"])
@@ -317,11 +317,11 @@ def test_the_chooser_of_other_pages_tells_same_titles_apart(browser, maths, phys
     ]
 
 
-# --- Where it lies ---------------------------------------------------------------------------
+# --- Breadcrumbs ----------------------------------------------------------------------
 
 
 def crumbs(page):
-    """The way to a page, as its links and its last word say it."""
+    """Return the links of the breadcrumbs and their last words."""
     text = page.content.decode()
     start = text.index('<div class="breadcrumbs">')
     way = text[start : text.index("</div>", start)]
@@ -358,7 +358,7 @@ def test_the_page_of_what_is_in_the_trash_leads_to_the_trash(browser, maths):
 
 
 def at(browser, node):
-    """What the tree page's script opens for ``?at=``."""
+    """Return what the tree page's script loads for ``?at=``."""
     page = browser.get(TREE, {"at": getattr(node, "pk", node)})
     return page.context["settings"]["at"]
 
@@ -391,7 +391,7 @@ def test_what_lies_in_the_trash_is_not_looked_for_in_the_tree(browser, maths):
     assert at(browser, maths["lesson"]) is None
 
 
-# --- Who may look --------------------------------------------------------------------------
+# --- Read permissions -----------------------------------------------------------------
 
 
 def test_staff_without_rights_to_content_get_nothing(client_of, support, maths):

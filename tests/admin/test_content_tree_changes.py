@@ -1,4 +1,4 @@
-"""Changing the tree from its page: moves, copies, states, trash, undo, deletion."""
+"""Changes from the tree page: moves, copies, states, trash, undo, deletion."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -146,7 +146,7 @@ def test_a_title_alone_adds_a_draft_inside(browser, maths):
 
 
 def place_of(told, topic):
-    """How many rows of ``topic`` the page shows for what it is told of."""
+    """Return how many rows of ``topic`` the answer makes the page load."""
     return dict(told["way"])[str(topic.pk)]
 
 
@@ -159,7 +159,7 @@ def test_the_page_is_told_how_far_down_what_was_added_lies(
     above = [maths[kind] for kind in ("subject", "track", "unit")]
     assert told["way"][:-1] == [["", 1], *([str(node.pk), 1] for node in above)]
     assert place_of(told, maths["topic"]) == 3
-    # What no page can show is not asked for in vain.
+    # The page shows at most this many rows, so it requests no more.
     told = add(browser, "lesson", title="Fourth", parent=maths["topic"].pk).json()
     assert place_of(told, maths["topic"]) == (4 if far > 3 else tree_rows.PAGE)
 
@@ -238,7 +238,7 @@ def test_a_branch_is_copied_into_another_subject(browser, maths, physics):
     assert inside(physics["unit"]) == ["Physics's topic", "Mathematics's topic"]
 
 
-# --- States ----------------------------------------------------------------------------
+# --- States ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["publish", "unpublish", "publish_inside"])
@@ -364,7 +364,7 @@ def test_a_door_takes_as_many_queries_for_forty_as_for_two(
         assert answer.status_code == 200
         return len(captured)
 
-    count(2)  # what is asked once only
+    count(2)  # fills caches
     assert count(40) == count(2)
 
 
@@ -377,7 +377,7 @@ def test_what_nobody_can_do_is_a_bad_request(browser, maths):
     assert do(browser, "explode", maths["lesson"]).status_code == 400
 
 
-# --- Trash and deletion -------------------------------------------------------------------
+# --- Trash and deletion ---------------------------------------------------------------
 
 
 def test_trashing_is_undone_from_its_toast(browser, maths):
@@ -416,7 +416,7 @@ def test_the_page_before_a_deletion_offers_the_trash_first(browser, maths):
     assert answer.redirect_chain == [(f"{TREE}?at={maths['unit'].pk}", 302)]
     assert "is in the trash now" in answer.content.decode()
     assert fresh(maths["topic"]).trashed_at is not None
-    # From the trash there is only the way out.
+    # A node in the trash can only be deleted for good.
     assert 'name="trash"' not in browser.get(url).content.decode()
     browser.post(url, {"post": "yes"})
     assert not Node.objects.filter(pk=maths["topic"].pk).exists()
@@ -439,8 +439,8 @@ def test_deleting_names_the_lessons_plans_and_students(
 ):
     plan_services.set_override(plan=plan, target=maths["lesson"], action="hide")
     url = reverse("admin:content_node_delete", args=[maths["topic"].pk])
-    # Session, user; the node; lessons; entries; plans; overrides; students; where it
-    # lies.
+    # Session, user; the node; lessons; ledger entries; plans; overrides; students;
+    # ancestors.
     with django_assert_num_queries(9):
         page = browser.get(url).content.decode()
     assert "2 lessons go with their stages, for good" in page
@@ -458,7 +458,7 @@ def test_deleting_what_nobody_offers_says_so_by_saying_nothing(browser, physics)
     assert "plan offers it" not in page
 
 
-# --- Who may change --------------------------------------------------------------------------
+# --- Write permissions ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("view", ["move", "copy", "do", "undo", "quick_add"])

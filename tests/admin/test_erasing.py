@@ -1,4 +1,4 @@
-"""Erasing and exporting students in the admin."""
+"""Erase and export students in the admin."""
 
 import json
 
@@ -19,7 +19,7 @@ PLAYERS = reverse("admin:players_playerprofile_changelist")
 
 @pytest.fixture
 def learned(player):
-    """A student with progress, whom Django's own deletion refuses."""
+    """A student with progress; Django's own deletion refuses this student."""
     InteractionLog.objects.create(
         player=player,
         type="lesson_completed",

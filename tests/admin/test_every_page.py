@@ -1,4 +1,4 @@
-"""Every page of the admin answers, in both languages, to those it is for."""
+"""Every admin page answers, in both languages, to the users who may open it."""
 
 import uuid
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ def url(model, page, *args):
 
 @pytest.fixture
 def world(player, plan, stage):
-    """One row at least of everything the admin shows."""
+    """Create at least one row of everything that the admin shows."""
     PublishingSettings.get_solo()
     for model in (Grade, Season, Stream):
         model.objects.create(title=f"A {model.__name__}")

@@ -1,4 +1,4 @@
-"""Every page of the admin reads in the same queries, however much there is."""
+"""Every admin page takes the same number of queries, however many rows exist."""
 
 import uuid
 
@@ -39,18 +39,18 @@ pytestmark = pytest.mark.django_db
 
 PAGES = {name: address for address, name in addresses()}
 ONE_BY_ONE = {
-    # What a build would write: it reads a subject at a time.
+    # The page previews a build, which reads one subject at a time.
     "publishing_upcoming": 4,
     "app_plan": 4,
-    # Django names what goes with a row, here each of a student's plans.
+    # Django lists the related rows that go with a deletion; here the student's plans.
     "players_playerprofile_delete": 1,
 }
 """How many queries a page may add for each subject of its plan, or plan of its student:
-there are a handful."""
+both numbers stay small."""
 
 
 def grow_content(plan, lesson, numbers):
-    """More of everything that lies around the lesson, and in the plan."""
+    """Add rows around the lesson and in the plan."""
     topic = lesson.parent
     for number in numbers:
         node = services.create_node(
@@ -72,7 +72,7 @@ def grow_content(plan, lesson, numbers):
 
 
 def grow_school(plan, player, numbers):
-    """More plans, students, and what is known of one of them."""
+    """Add plans, students, and rows of one student."""
     for number in numbers:
         labels = {
             model.__name__.lower(): model.objects.create(title=f"{number}")
@@ -109,7 +109,7 @@ def grow_school(plan, player, numbers):
 
 
 def grow_runs(plan, numbers):
-    """More runs, failures, alerts and reports; and releases of all plans."""
+    """Add runs, failures, alerts and reports, and releases of all plans."""
     for status in SyncStatus:
         for _number in numbers:
             SyncLog.objects.create(
@@ -137,7 +137,7 @@ def grow_runs(plan, numbers):
 
 
 def queries_of(browser, name):
-    """What a second look reads; the first fills what Django keeps in memory."""
+    """Return the queries of a second request; the first one fills Django's caches."""
     path = ARGUMENT.sub(lambda found: str(example_of(name, found[1])), PAGES[name])
     first = browser.get(f"/admin/{path}")
     with CaptureQueriesContext(connection) as captured:
@@ -154,7 +154,7 @@ def test_every_page_reads_the_same_queries_however_much_there_is(
     maths,
     monkeypatch,
 ):
-    # The health line asks other threads, which an open transaction locks out.
+    # The health checks run in other threads, which the test's transaction would block.
     monkeypatch.setattr("memora_site.health.CHECKS", {})
 
     def grow(*numbers):

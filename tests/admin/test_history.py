@@ -1,4 +1,4 @@
-"""Who changed what, when; and bringing a lesson back to what it was."""
+"""Who changed which field and when; and restoring an earlier version."""
 
 import json
 
@@ -32,7 +32,7 @@ def edits(node):
 
 
 def told(node):
-    """Each edit as its rows, newest first: what, how, and the fields in words."""
+    """Return each edit as its rows, newest first: kind, title, and changed fields."""
     return [
         [
             (
@@ -153,8 +153,8 @@ def test_a_save_writes_one_row_more_and_reads_nothing(
 ):
     lesson = Node.objects.get(pk=maths["lesson"].pk)
     lesson.title = "Fractions"
-    # Savepoint; the subject's row; who listens; the lesson; its history; where it
-    # lies now; released.
+    # Savepoint; the subject's row; the plans to wake; the lesson; its history; its
+    # ancestors; release of the savepoint.
     with django_assert_max_num_queries(14):
         lesson.save()
 
@@ -197,8 +197,8 @@ def test_the_page_reads_the_same_queries_however_long_the_history(
 ):
     make_stage(maths["lesson"])
     browser.get(history_url(maths["lesson"]))
-    # Session, user; the node; its rows, its stages' rows; the names of its parents;
-    # where it lies.
+    # Session, user; the node; its history, that of its stages; titles of its parents;
+    # ancestors.
     with django_assert_num_queries(7):
         browser.get(history_url(maths["lesson"]))
     for number in range(30):
@@ -208,7 +208,7 @@ def test_the_page_reads_the_same_queries_however_long_the_history(
     assert "?page=2" in page.content.decode()
 
 
-# --- Going back -------------------------------------------------------------
+# --- Restoring --------------------------------------------------------------
 
 
 def test_a_lesson_goes_back_with_its_stages(browser, maths, stage):
@@ -342,7 +342,7 @@ def test_a_plans_history_has_its_subjects_and_overrides(browser, plan, maths):
 
 def test_many_lessons_are_recorded_in_few_statements(django_assert_max_num_queries):
     branch = make_branch(lessons=30)
-    # Reading keys, touching the subject, who listens, the update, one row of history
-    # for each in one statement; and savepoints.
+    # The keys, the subject's revision, the plans to wake, the update, all history rows
+    # in one statement; and savepoints.
     with django_assert_max_num_queries(12):
         Node.objects.filter(subject=branch.subject).update(is_published=False)

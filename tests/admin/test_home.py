@@ -1,4 +1,4 @@
-"""The first page: each role finds what it looks for, and nothing of the others'."""
+"""The first page shows each role its own links and no others."""
 
 import re
 
@@ -29,7 +29,7 @@ ALL = {FINDS_STUDENTS, FINDS_CONTENT, RECENT, WAITING, FAILED, PLANS, HEALTH}
 
 @pytest.fixture(autouse=True)
 def _services_answer(monkeypatch):
-    """The health line asks other threads, which an open transaction locks out."""
+    """Replace the health checks: the test's transaction would block their threads."""
     checks = {"database": lambda: None, "redis": lambda: None}
     monkeypatch.setattr("memora_site.health.CHECKS", checks)
 
@@ -53,7 +53,7 @@ def test_each_role_finds_its_own(client_of, staff, plan, role, finds):
 
 
 def found(client_of, user, words):
-    """What the page's search finds, by its address."""
+    """Return the URLs that the page's search finds."""
     page = client_of(user).get(HOME, {"q": words}).content.decode()
     panel = page.partition('id="found"')[2].partition("</section>")[0]
     return re.findall(r'href="([^"]+)"', panel), panel
@@ -159,11 +159,11 @@ def test_a_manager_sees_open_alerts(client_of, staff, plan):
 @pytest.mark.parametrize(
     ("role", "queries"),
     [
-        # Session, user, permissions of the user and of the groups: 4 for everybody.
+        # Session, user, permissions of the user and of the groups: 4 for every role.
         (roles.SUPPORT, 4),
-        # And how publishing stands (`dashboard.load`).
+        # And the state of publishing (`dashboard.load`).
         (roles.PUBLISHERS, 23),
-        # And the own history; the nodes in it would be one more.
+        # And the user's own history; nodes in it would add one query.
         (roles.CONTENT_EDITORS, 24),
         (roles.SYSTEM_MANAGERS, 24),
     ],

@@ -1,4 +1,4 @@
-"""Values that no page of the admin sends: none of them is an error of the server."""
+"""Values that no admin page sends never cause a server error."""
 
 import re
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ HOSTILE = {
     "not a number": "nan",
     "an emoji": "😀",
 }
-"""What a number, a key or a word may be replaced by."""
+"""Values that replace a number, a key or a word."""
 READ = {
     "content/node/": "at kind open p q state subject view",
     "content/node/add/": "parent stages",
@@ -47,7 +47,7 @@ READ = {
     "upload/watch/": "source",
     "login/": "next",
 }
-"""The parameters that each page of our own reads."""
+"""The query parameters that each page of ours reads."""
 SENT = {
     "content/node/quick-add/": {
         "beside": {"side": "left", "kind": "lesson", "title": "A"},
@@ -71,14 +71,14 @@ SENT = {
     "publishing/dashboard/retry/": {"entry": {}},
     "login/": {"username": {"password": "A"}, "password": {"username": "a@b.example"}},
 }
-"""The fields that each door of our own takes, with what else it needs."""
+"""The fields that each view of ours takes, with the other fields it requires."""
 _PART = re.compile(r"\(\?P<(\w+)>[^)]*\)|<(?:\w+:)?(\w+)>")
 
 
 def addresses(
     patterns: list[URLPattern | URLResolver], before: str = ""
 ) -> Iterator[str]:
-    """Every address of the admin, with ``<name>`` where a value belongs."""
+    """Return every admin URL, with ``<name>`` in place of each value."""
     for pattern in patterns:
         here = before + str(pattern.pattern).lstrip("^").rstrip("$").replace("\\Z", "")
         if isinstance(pattern, URLResolver):
@@ -97,19 +97,19 @@ ADDRESSES = sorted(
     and "<value>" in address
     and not _ALIKE.match(address.removeprefix("admin/"))
 )
-"""Of models, those of one are enough: Django reads them all alike."""
+"""The URLs of one model only: Django handles those of all models alike."""
 
 
 @pytest.fixture
 def root(browser, world) -> Client:  # noqa: F811
-    """The browser of somebody who may see everything; an error is a status."""
+    """A superuser's browser; a server error becomes a status."""
     browser.raise_request_exception = False
     return browser
 
 
 @pytest.fixture
 def places(maths, plan) -> dict[str, object]:
-    """What the addresses below are about."""
+    """The objects that the URLs below refer to."""
     return {
         "node": maths["topic"].pk,
         "lesson": maths["lesson"].public_id,
@@ -118,7 +118,7 @@ def places(maths, plan) -> dict[str, object]:
 
 
 def failed(root: Client, asked: list[tuple[str, str, dict[str, str]]]) -> list[str]:
-    """The requests that were answered with an error of the server."""
+    """Return the requests that were answered with a server error."""
     return [
         f"{method} {address[:80]} {sorted(data)}"
         for method, address, data in asked
@@ -175,7 +175,7 @@ def test_a_hostile_value_in_a_form_is_no_error(root, places, value):
 
 @pytest.mark.parametrize("name", ["30 digits", "4,400 digits", "negative"])
 def test_a_hostile_filter_of_a_list_is_no_error(root, name):
-    """Every list goes through the same code: three stand for all."""
+    """Every changelist runs the same code, so three of them are enough."""
     asked = [
         ("get", url(model, "changelist"), {parameter: HOSTILE[name]})
         for model, time in (

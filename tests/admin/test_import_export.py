@@ -1,4 +1,4 @@
-"""Import and export in the admin: tried out first, then done; in words and in whole."""
+"""Import and export in the admin: dry run, then import; messages, all or nothing."""
 
 import csv
 import io
@@ -68,7 +68,7 @@ def bits_ids_and_places(maths):
 
 @pytest.fixture
 def file(maths, stage):
-    """The subject's file, to be changed by a test."""
+    """The subject's export, for a test to change."""
     return json.loads(export_curriculum(maths["subject"].public_id))
 
 
@@ -145,7 +145,7 @@ def test_an_edit_since_the_trial_is_shown_though_the_counts_are_the_same(
 
 
 NEW = {"format": "memora-curriculum/1", "subject": {"title": "Made", "tracks": []}}
-"""No ids: every import of it makes a subject."""
+"""A file without ids: every import of it creates a subject."""
 
 
 def subjects_made():
@@ -214,7 +214,7 @@ def test_an_import_that_lost_its_races_is_sent_again_by_its_page(browser, monkey
 
 @pytest.fixture
 def no_redis(settings):
-    """Calls it and Redis is gone."""
+    """Return a function that makes Redis unreachable."""
 
     def go():
         default = {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}
@@ -507,13 +507,13 @@ def with_a_chart_sheet(data):
 
 
 def with_a_damaged_part(data):
-    """The compressed bytes of a part, overwritten."""
+    """Overwrite the compressed bytes of one part."""
     place = data.index(b"sheet1.xml") + len(b"sheet1.xml")
     return data[:place] + b"\xff" * 60 + data[place + 60 :]
 
 
 def with_a_password(data):
-    """As zip files say it: a bit in each part's header."""
+    """Set the encryption bit in the header of each part of the zip file."""
     changed = bytearray(data)
     for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         place = changed.find(mark)
@@ -568,7 +568,7 @@ def test_an_import_costs_the_same_queries_however_many_rows(browser, grow):
     assert counts[0] == counts[1]
 
 
-# --- Who may ----------------------------------------------------------------
+# --- Permissions ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

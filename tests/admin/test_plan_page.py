@@ -1,4 +1,4 @@
-"""The plan's page: its state, its content with who gets what and why, what will change."""
+"""The plan's page: its state, its content with access and reasons, what will change."""
 
 import re
 import time
@@ -46,7 +46,7 @@ def upcoming_url(plan):
 
 
 def text_of(response):
-    """What a page says, without its markup."""
+    """The page's text without markup."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
 
 
@@ -67,7 +67,7 @@ def take_back(browser, plan, node, aspect, **extra):
 
 @pytest.fixture
 def branch(maths):
-    """From the subject down to the topic: what one opens to see the lessons."""
+    """The nodes from the subject to the topic: expanded, they show the lessons."""
     return [maths[kind] for kind in ("subject", "track", "unit", "topic")]
 
 
@@ -171,7 +171,7 @@ def test_subjects_stand_in_the_plans_order(plan, maths, physics):
     assert list(rows(plan)) == [physics["subject"].pk, maths["subject"].pk]
 
 
-# --- As much as there is ----------------------------------------------------
+# --- Any number of lessons --------------------------------------------------
 
 
 def row_of(page, node):
@@ -179,7 +179,7 @@ def row_of(page, node):
 
 
 def fill(topic, lessons):
-    """So many lessons at once, past the services: the first is there already."""
+    """Add lessons in bulk, without the services; the first lesson exists already."""
     first = topic.get_children()[0]
     columns = [field.attname for field in Node._meta.concrete_fields]
     Node.objects.filter(tree_id=topic.tree_id, rght__gt=topic.lft + 2).exclude(
@@ -202,7 +202,7 @@ def fill(topic, lessons):
 
 @pytest.fixture(params=[100, 10_000])
 def many(request, maths):
-    """A topic with as many lessons; its first is still the first."""
+    """Fill the topic with this many lessons; its first lesson stays first."""
     fill(Node.objects.get(pk=maths["topic"].pk), request.param)
     return request.param
 
@@ -220,18 +220,18 @@ def test_the_plan_page_reads_the_same_queries_at_a_hundred_and_at_ten_thousand_l
     url = override_url(plan, maths["unit"])
     urls = iter([override_url(plan, maths["lesson"]), url])
     visits = {
-        # Session, user; the plan; its subjects; the rows (1), the lessons inside them
-        # (2), what holds something, stages; what it says; what that comes to; the
-        # lessons students see (2).
+        # Session, user; the plan; its subjects; the rows (1), the lessons below them
+        # (2), which nodes have children, stages; overrides; how many lessons they
+        # affect; the lessons that students see (2).
         "open": (13, lambda: browser.get(content_url(plan), opened)),
         "closed": (13, lambda: browser.get(content_url(plan))),
-        # And the form with its subjects and choices, the head, the last runs.
+        # And the form with its subjects and choices, the header, the last runs.
         "page": (25, lambda: browser.get(change_url(plan), opened)),
-        # Here the node, and one row.
+        # One node and one row.
         "override": (13, lambda: browser.get(url)),
-        # And what is written, under the lock, with its history.
+        # And the writes, under the lock, with their history.
         "say": (27, lambda: browser.post(url, {"action": "hide"})),
-        # The same but for what is written; and what the plan still says of it.
+        # Like "say", with other writes; and the remaining overrides.
         "take back": (20, lambda: browser.post(next(urls), {"remove": "access"})),
     }
     queries, visit = visits[what]
@@ -278,7 +278,7 @@ def test_the_page_of_a_plan_reads_the_same_queries_however_much_it_has(
     assert len(many) == len(few)
 
 
-# --- Saying something of a node ---------------------------------------------
+# --- Setting overrides ------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_taking_back_what_the_plan_does_not_say_changes_nothing_and_says_so(
 
 
 def shown(browser, plan, node):
-    """The form's ``seen``: how it knows again what it shows."""
+    """Return the form's ``seen`` token, which identifies the state it shows."""
     form = browser.get(override_url(plan, node)).content.decode()
     [seen] = set(re.findall(r'name="seen" value="([^"]+)"', form))
     return seen
@@ -391,7 +391,8 @@ def test_what_somebody_else_said_meanwhile_is_not_replaced_unseen(browser, plan,
     assert page.status_code == 400
     assert "Somebody else changed what this plan says of it" in text_of(page)
     assert plan.overrides.get().action == "hide"
-    # Theirs is shown now, what was typed is kept, and said again it is said.
+    # The page shows the other editor's value and keeps the typed one; posting it again
+    # saves it.
     assert "Hidden" in text_of(page)
     assert 'value="MATH-12"' in page.content.decode()
     [seen] = set(re.findall(r'name="seen" value="([^"]+)"', page.content.decode()))
@@ -540,7 +541,7 @@ def test_the_last_build_and_the_last_runs_say_how_long_they_took(browser, plan):
     page = text_of(browser.get(change_url(plan)))
     assert page.count("3.12 s") == 2
     assert "built in 3.12 s" in page
-    # A rollback makes another generation current than the last build's.
+    # After a rollback the current generation is not the last build's.
     Publication.objects.update(generation=F("generation") - 1)
     assert "built in" not in text_of(browser.get(change_url(plan)))
 
@@ -561,7 +562,7 @@ def test_publish_now_on_the_page_publishes(browser, plan, worker_runs):
 
 @pytest.fixture
 def rolled_back(plan, maths):
-    """Generation 1 is current again; 2 had hidden a unit by mistake."""
+    """Generation 1 is current again; generation 2 hid a unit by mistake."""
     builds.publish_plan(plan.pk)
     plan_services.set_override(plan=plan, target=maths["unit"], action="hide")
     builds.publish_plan(plan.pk)
@@ -692,6 +693,6 @@ def test_what_is_shown_is_what_publishing_does(plan, maths, physics, stage):
     entry = builds.publish_plan(plan.pk)
     assert entry is not None
     assert entry.files_written == len(found.added) + len(found.changed)
-    # A lesson's file is of all plans: shut at once, and deleted when none needs it.
+    # Plans share a lesson's file: it is gated at once, and deleted when unused.
     own = [path for path in found.removed if path.startswith("plans/")]
     assert entry.files_removed == len(own) > 0

@@ -1,4 +1,4 @@
-"""Plans in the admin: their list, their form with subjects in order, publishing."""
+"""Plans in the admin: their list, their form with ordered subjects, publishing."""
 
 import pytest
 from django.urls import reverse
@@ -53,7 +53,7 @@ def save(browser, plan, *, subjects=None, **fields):
 
 
 def errors_of(page):
-    """``(inline, row, field): messages`` of everything wrong in the inlines."""
+    """Return every error of the inlines as ``(inline, row, field): messages``."""
     return {
         (found.formset.prefix, number, field): list(texts)
         for found in page.context["inline_admin_formsets"]
@@ -134,7 +134,7 @@ def test_a_page_that_changed_one_field_writes_that_one(browser, plan, monkeypatc
 
 
 def without(plan, title):
-    """The rows of the plan's form with one subject ticked to be removed."""
+    """The rows of the plan's form with one subject marked for removal."""
     return [
         {
             "id": row.pk,
@@ -231,9 +231,8 @@ def test_the_list_of_plans_reads_in_the_same_queries_however_many(
     browser, plan, maths, django_assert_num_queries
 ):
     browser.get(PLANS)
-    # Session, user; how many; the plans with their publications; the filters'
-    # seasons, grades, streams; what waits (settings, publications, subjects, plans,
-    # withdrawn).
+    # Session, user; count; plans with publications; the filters' seasons, grades,
+    # streams; pending plans (settings, publications, subjects, plans, withdrawals).
     with django_assert_num_queries(12):
         browser.get(PLANS)
     for number in range(9):
@@ -243,7 +242,7 @@ def test_the_list_of_plans_reads_in_the_same_queries_however_many(
         browser.get(PLANS)
 
 
-# --- Deleting --------------------------------------------------------------------------
+# --- Deleting -------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -268,7 +267,7 @@ def test_deleting_a_plan_counts_its_students_and_names_what_goes(
     )
     enrol(1)
     url = reverse("admin:plans_academicplan_delete", args=[plan.pk])
-    # Session, user; the plan with its subjects counted; overrides; students; releases.
+    # Session, user; plan with number of subjects; overrides; students; releases.
     with django_assert_num_queries(6):
         page = browser.get(url).content.decode()
     assert "1 student is enrolled and loses access for good" in page

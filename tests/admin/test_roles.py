@@ -1,7 +1,6 @@
-"""URL × role × method, and list × role × action: docs/roles.md says who may do what,
-and this walks it.
+"""Check every URL × role × method, and list × role × action, against docs/roles.md.
 
-``make roles`` writes the table anew, to be read before it is committed.
+``make roles`` writes the table in docs/roles.md again; review it before you commit.
 """
 
 import os
@@ -36,9 +35,9 @@ ROLES = (
 )
 METHODS = ("GET", "POST")
 OPEN_TO_ALL_STAFF = {
-    # Django's own: signing in and out, the own password, the scripts' catalogue.
+    # Django's own: sign-in, sign-out, own password, JavaScript catalogue.
     *("login", "logout", "password_change", "password_change_done", "jsi18n"),
-    # Answers for the page that asks: it needs that page's model and field.
+    # Needs the model and field of the calling page, which it checks.
     *("autocomplete", "view_on_site"),
 }
 RAN = b"ran"
@@ -47,7 +46,7 @@ LABELS = re.compile(r"\(\?P<app_label>([^)]*)\)")
 
 
 def addresses():
-    """Every address of ours below the admin, as written, with its name."""
+    """Return every admin URL pattern of ours with its name."""
     for entry in admin.site.urls[0]:
         yield from walk("", entry)
 
@@ -72,7 +71,7 @@ def lesson():
 
 
 def example_of(name, argument):
-    """Something an address can be about."""
+    """Return a value with which the URL pattern can be requested."""
     match argument:
         case "plan_pk":
             return AcademicPlan.objects.first().pk
@@ -88,13 +87,13 @@ def example_of(name, argument):
         case "kind":
             return "json"
         case "change":
-            # The newest: going back to it changes nothing.
+            # The newest edit: restoring it changes nothing.
             edits = Node.history.filter(id=lesson().pk).order_by("-history_date")
             return edits.first().change
         case "id":
             return User.objects.order_by("pk").first().pk
         case "object_id" if name == "players_user_delete":
-            # An account of staff: a student's goes with the student.
+            # A staff account: a student's account is deleted with the student.
             return User.objects.filter(player=None).order_by("-pk").first().pk
         case "object_id":
             for model in admin.site._registry:
@@ -105,14 +104,14 @@ def example_of(name, argument):
 
 
 def data_of(name):
-    """What a request has to name beside its address."""
+    """Return the data that a request must send beside its URL."""
     if name == "publishing_dashboard_retry":
         return {"entry": SyncLog.objects.get(status=SyncStatus.DEAD_LETTER).pk}
     return {}
 
 
 def answer(browser, method, address, name):
-    """The status of a bare request; whatever it changed is taken back."""
+    """Return the status of a request without data; roll back its changes."""
     path = ARGUMENT.sub(lambda found: str(example_of(name, found[1])), address)
     with transaction.atomic():
         response = browser.generic(
@@ -125,18 +124,18 @@ def answer(browser, method, address, name):
     if response.status_code == 302 and "/login/" in response.url:
         return 403
     if response.status_code == 302 and response.url == reverse("admin:index"):
-        return 404  # so Django says that there is no such row
+        return 404  # Django redirects so when the row does not exist
     return response.status_code
 
 
 def allowed(browser, address, name):
-    """The methods that are answered: not refused, and not unknown to the page."""
+    """Return the methods that the role may use: neither 403 nor 405."""
     answers = {method: answer(browser, method, address, name) for method in METHODS}
     refusals = {403, 405}
     if name == "app_list":
-        refusals = {*refusals, 404}  # what holds nothing for somebody is not there
+        refusals = {*refusals, 404}  # an app without models for this role
     else:
-        # Before a row that is not there Django does not ask who wants to see it.
+        # Django looks for the row before it checks permissions.
         assert 404 not in answers.values(), f"{name}: nothing is at its example"
     return " ".join(
         method for method, status in answers.items() if status not in refusals
@@ -144,14 +143,14 @@ def allowed(browser, address, name):
 
 
 def actions():
-    """Every admin's lists' actions: the model, and the action's name."""
+    """Yield the model and the name of each changelist action."""
     for model, model_admin in admin.site._registry.items():
         for _function, name, _words in model_admin._get_base_actions():
             yield model, name
 
 
 def runs(browser, model, action):
-    """Whether a list does this to a chosen row; it is only asked, never done."""
+    """Return whether the changelist runs the action on a row; the action is a stub."""
     row = model._default_manager.order_by("pk").first()
     changelist = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
     response = browser.post(
@@ -163,7 +162,7 @@ def runs(browser, model, action):
 
 @pytest.fixture
 def only_asked(monkeypatch):
-    """Actions answer that they would have been done, and do nothing."""
+    """Replace every action by a stub that changes nothing."""
     real = admin.ModelAdmin._get_base_actions
 
     def instead(self):
@@ -181,7 +180,7 @@ def browsers(client_of, staff, world):  # noqa: F811
 
 
 def table(browsers):
-    """What each role may do, as docs/roles.md says it."""
+    """Return what each role may do, in the form of docs/roles.md."""
     lines = []
     for app, found in groupby(sorted(set(addresses())), key=section_of):
         head = " | ".join(ROLES)

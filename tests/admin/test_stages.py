@@ -1,4 +1,4 @@
-"""A lesson's page: its stages, what is wrong in them, its buttons, and what it says."""
+"""A lesson's page: its stages, their faults, its buttons, and the plans it names."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def post(browser, lesson, rows=(), initial=0, **fields):
 
 
 def settings_on(page) -> dict:
-    """What the page tells its stage editor."""
+    """The settings that the page passes to its stage editor."""
     found = re.search(
         r'<script id="stage-editor" type="application/json">(.*?)</script>',
         page.content.decode(),
@@ -158,7 +158,7 @@ def test_deep_html_is_an_error_at_its_field(browser, maths):
 
 
 def a_large_stage(letter: str) -> dict:
-    """A stage whose JSON, indented as a page posts it, is four times as long."""
+    """A stage whose indented JSON, as the page posts it, is four times as long."""
     words = [letter] * 40
     sentence = {"tokens": words, "answer": words, "also_accepted": [words] * 10}
     return {"sentences": [sentence] * 50}
@@ -182,7 +182,7 @@ def test_the_largest_lesson_that_is_imported_can_be_saved_on_its_page(browser, m
     import_curriculum(json.dumps(file).encode())
 
     def row(stage, title: str) -> dict:
-        # A browser sends the ends of lines so.
+        # Browsers post line ends as CRLF.
         shown = ReadableJSONField().prepare_value(stage.config)
         sent = shown.replace("\n", "\r\n")
         own = {"id": stage.pk, "lesson": lesson.pk, "type": stage.type}
@@ -286,7 +286,7 @@ def test_a_reader_sees_the_stages_and_no_buttons(client_of, publisher, maths, st
     assert 'class="add-stage"' not in page
 
 
-# --- What it says of plans -----------------------------------------------------------
+# --- Plans that offer the lesson -----------------------------------------------------
 
 
 def test_a_lesson_says_that_no_plan_has_it(browser, maths):
@@ -342,7 +342,7 @@ def test_a_hidden_lesson_is_said_not_to_be_shown(browser, maths, plan):
 
 def test_a_lesson_of_very_many_stages_is_saved(browser, maths):
     rows = [{"title": f"Part {number}"} for number in range(170)]
-    page = post(browser, maths["lesson"], rows)  # 1,020 fields of stages alone
+    page = post(browser, maths["lesson"], rows)  # 1,020 stage fields
     assert page.status_code == 200
     assert maths["lesson"].stages.count() == 170
 

@@ -1,4 +1,4 @@
-"""Uploaded files, as the embedded default serves them."""
+"""Uploaded files, as Django serves them by default."""
 
 from io import BytesIO
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def picture(settings):
-    """Writes a small file below the uploads and gives its URL."""
+    """Return a function that writes a small upload and returns its URL."""
 
     def write(path: str) -> str:
         file = settings.MEDIA_ROOT / path
@@ -92,7 +92,7 @@ def test_large_files_are_not_taken_from_a_student_or_from_who_has_left(
     assert browser.get(reverse("may-send")).status_code == 401
 
 
-# --- Every door that takes a picture ----------------------------------------------
+# --- Every form that takes a picture ----------------------------------------------
 
 
 def at_content(browser, world, file):

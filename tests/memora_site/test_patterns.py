@@ -148,7 +148,7 @@ def test_patterns_are_constants_that_follow_the_rules(path: Path):
     }
 
 
-# --- JSON Schema ------------------------------------------------------------------------
+# --- JSON Schema ----------------------------------------------------------------------
 
 
 def test_schemas_are_checked_by_an_engine_that_never_backtracks():

@@ -90,7 +90,7 @@ def test_a_plan_is_found_however_it_is_spelled(browser: Client, words: str):
     assert [plan.public_id for plan in home.context["found"].plans] == ["PLAN-A"]
 
 
-# --- The migration ----------------------------------------------------------------------
+# --- The migration --------------------------------------------------------------------
 
 
 def test_the_migration_folds_what_is_there():
