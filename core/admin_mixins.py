@@ -1,4 +1,4 @@
-"""Admin pages of what nobody edits: logs, ledgers, results of jobs, choices made."""
+"""Mixins for admin pages, above all of rows that are never edited by hand."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 
 class ReadOnly:
-    """For an admin or an inline: no row is added, changed or deleted by anybody."""
+    """Mixin for an admin or an inline: rows cannot be added, changed or deleted."""
 
     def has_add_permission(self, *_args: Any) -> bool:
         return False
@@ -25,14 +25,14 @@ class ReadOnly:
 
 
 class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    """A list and pages to read, newest first, whatever the table's size."""
+    """A read-only admin whose list does not count large tables."""
 
     list_per_page = 50
     show_full_result_count = False
 
 
 class PlainChoices:
-    """For an admin or an inline: choices without buttons that leave the page."""
+    """Mixin for an admin or an inline: removes the related-object buttons."""
 
     def formfield_for_dbfield(self, *args: Any, **kwargs: Any) -> Any:
         parent: Any = super()
@@ -45,13 +45,13 @@ class PlainChoices:
 
 
 class ReadOnlyChoice(forms.HiddenInput):
-    """A row's choice that stays, in words: another choice is another row.
+    """A hidden input that shows a fixed choice as text.
 
-    A chooser would read its own choice again, for every row.
+    A select would query its choices again for every row.
     """
 
     is_hidden = False
-    """The column shows, though what it sends does not."""
+    """False, so that the column is shown although the input is hidden."""
 
     def __init__(self, shown: str) -> None:
         super().__init__()
@@ -62,6 +62,6 @@ class ReadOnlyChoice(forms.HiddenInput):
 
 
 def readable_json(value: Any) -> SafeString:
-    """JSON, indented, for a page."""
+    """Render a JSON value, indented, as HTML."""
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
     return format_html('<pre class="readable" dir="auto">{}</pre>', text)

@@ -1,9 +1,9 @@
 """Models whose rows are added and read, but never changed or deleted.
 
 Subclass `AppendOnlyModel` and inherit its ``Meta``. The guard covers every method of
-the ORM. It does not cover SQL, and it lets Django's own cascades through: deleting the
-object that a row belongs to deletes the row or empties its reference, as ``on_delete``
-says.
+the ORM. It does not cover SQL, and it allows Django's own cascades: deleting the object
+that a row refers to deletes the row or sets its reference to NULL, according to
+``on_delete``.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from django.db import models
 
 
 class AppendOnlyError(TypeError):
-    """Code tried to change or delete a row that may only be added and read."""
+    """Code tried to change or delete an append-only row."""
 
 
 def _refuse(model: type[models.Model]) -> NoReturn:
@@ -23,7 +23,7 @@ def _refuse(model: type[models.Model]) -> NoReturn:
 
 
 class AppendOnlyQuerySet(models.QuerySet[Any]):
-    """Refuses every method that writes to existing rows."""
+    """A queryset that refuses every method that writes existing rows."""
 
     def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         _refuse(self.model)
@@ -42,11 +42,11 @@ class AppendOnlyQuerySet(models.QuerySet[Any]):
         update_fields: Any = None,
         unique_fields: Any = None,
     ) -> list[Any]:
-        """Add the rows.
+        """Insert the rows.
 
         Raises:
-            AppendOnlyError: a conflict would change a row, or drop one silently.
-            IntegrityError: a row with the same key is there.
+            AppendOnlyError: conflicts would be ignored, or would change rows.
+            IntegrityError: a row with the same key exists.
         """
         if ignore_conflicts or update_conflicts:
             _refuse(self.model)
@@ -54,7 +54,7 @@ class AppendOnlyQuerySet(models.QuerySet[Any]):
 
 
 class ReferencesQuerySet(AppendOnlyQuerySet):
-    """Lets ``on_delete=SET_NULL`` empty a reference; refuses everything else.
+    """A queryset that allows ``on_delete=SET_NULL`` and refuses all other writes.
 
     Django uses it as the base manager, for cascades and for related managers.
     """
@@ -72,7 +72,7 @@ class ReferencesQuerySet(AppendOnlyQuerySet):
 
 
 class AppendOnlyModel(models.Model):
-    """A row is inserted once; the methods that would change it raise."""
+    """A model whose rows are inserted once and never changed."""
 
     objects: ClassVar[Any] = AppendOnlyQuerySet.as_manager()
     references = ReferencesQuerySet.as_manager()
@@ -85,7 +85,7 @@ class AppendOnlyModel(models.Model):
         """Insert the row.
 
         Raises:
-            AppendOnlyError: it is saved already.
+            AppendOnlyError: the row is saved already.
             IntegrityError: another row has its primary key.
         """
         if not self._state.adding or kwargs.get("force_update"):
@@ -97,8 +97,8 @@ class AppendOnlyModel(models.Model):
     ) -> bool:
         """Refuse the UPDATE that Django tries before an INSERT with a given key.
 
-        Every way to save passes here, also ``save_base()`` and loading a fixture.
-        False lets Django go on to the INSERT.
+        Every way to save calls this method, including ``save_base()`` and loading a
+        fixture. False makes Django continue with the INSERT.
         """
         if base_qs.filter(pk=pk_val).exists():
             _refuse(type(self))

@@ -1,4 +1,4 @@
-"""How a state looks in the admin: always shape, word and colour together."""
+"""State badges for the admin, each with a shape, a word and a colour."""
 
 from typing import Literal
 
@@ -13,11 +13,11 @@ LOCK = SafeString(
     'stroke="currentColor" stroke-width="1.8">'
     '<path d="M3 7.5h10V14H3zM5.2 7V5a2.8 2.8 0 0 1 5.6 0v2" /></svg>'
 )
-"""A shape that not every typeface has."""
+"""An inline SVG, because not every typeface has a lock."""
 
 
 def badge(shape: str, word: object, tone: Tone, *, why: object = "") -> SafeString:
-    """A state as people see it; the shape and the colour repeat what ``word`` says.
+    """Render a badge; the shape and the colour repeat the meaning of ``word``.
 
     Args:
         why: a sentence shown on hover.
@@ -33,7 +33,7 @@ def badge(shape: str, word: object, tone: Tone, *, why: object = "") -> SafeStri
 
 
 def paid_with(item: str) -> SafeString:
-    """“Paid”, and the product that opens it where one is named."""
+    """Render “Paid” with the product code, if there is one."""
     if not item:
         return format_html("{}", _("Paid"))
     return format_html('{} · <bdi dir="ltr">{}</bdi>', _("Paid"), item)

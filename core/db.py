@@ -9,10 +9,11 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 @contextmanager
 def consistent_read() -> Iterator[None]:
-    """A transaction whose reads all see the same moment, and block no editor.
+    """A transaction whose reads all use one snapshot and do not block writers.
 
     MariaDB: REPEATABLE READ for this one transaction. SQLite: a deferred transaction
-    reads from one WAL snapshot. Inside another transaction (a test's) it is that one.
+    reads from one WAL snapshot. Inside another transaction (such as a test's) nothing
+    is changed.
     """
     if connection.in_atomic_block:
         yield
@@ -37,11 +38,14 @@ Written = TypeVar("Written")
 
 
 _CONFLICTS = frozenset({1205, 1213})
-"""MariaDB's errors for waiting too long for a lock, and for being chosen to give way."""
+"""MariaDB's errors for a lock wait timeout and for a deadlock."""
 
 
 def is_conflict(error: OperationalError) -> bool:
-    """Whether a change failed only because others changed the same: try again."""
+    """Return whether a write failed only because of a concurrent write.
+
+    Such a write can be retried.
+    """
     code = error.args[0] if error.args else None
     return code in _CONFLICTS or "database is locked" in str(error)
 
@@ -50,27 +54,27 @@ _AWAY = frozenset(
     {
         # Too many connections.
         *(1040, 1203, 1226),
-        # No connection: said by the server, then by the client library.
+        # No connection: errors of the server, then of the client library.
         *(1042, 1043, 1053, 1077, 1129, 1158, 1159, 1160, 1161, 1927),
         *(2001, 2002, 2003, 2004, 2005, 2006, 2012, 2013, 2055, 4031),
-        # Read-only, while another server takes over.
+        # Read-only during a failover.
         *(1290, 1836),
-        # Changed meanwhile, or slower than the server allows: as a lost race.
+        # The row changed since it was read, or the statement timed out.
         *(1020, 1969),
     }
 )
-"""MariaDB's errors for a server that cannot be reached or does not serve now."""
+"""MariaDB's errors for a server that is unreachable or temporarily unavailable."""
 
 
 _AWAY_WORDS = ("database is locked", "table is locked", "unable to open database file")
-"""How SQLite says the same."""
+"""The messages of SQLite's errors of the same kind."""
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Whether the database cannot be reached or is too busy: the same may work later.
+    """Return whether the database is unreachable or busy, so a retry may succeed.
 
-    False for every other error: data it does not take, a constraint, a query that is
-    wrong, a full disk. Those come back whenever the same is tried again.
+    False for every other error: invalid data, a constraint, a wrong query, a full disk.
+    Those occur again on every retry.
     """
     if isinstance(error, InterfaceError):  # the connection is closed
         return True
@@ -85,13 +89,13 @@ def is_unavailable(error: Exception) -> bool:
 
 
 def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Written:
-    """What ``write`` returns, called again when it lost a race.
+    """Call ``write`` and return its result; call it again after a conflict.
 
-    ``write`` must be all that its transaction does: inside a transaction that goes on,
-    a lost race has undone what came before, so nothing is tried again there.
+    ``write`` must be the whole transaction. Inside an outer transaction it is called
+    only once: the conflict has rolled back what the outer transaction did before.
 
     Raises:
-        OperationalError: it lost ``attempts`` times, or failed otherwise.
+        OperationalError: it failed ``attempts`` times, or with another error.
     """
     if connection.in_atomic_block:
         return write()

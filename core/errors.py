@@ -1,6 +1,6 @@
-"""Refusals that people see: a code for programs, a sentence for people.
+"""Domain errors: a code for programs and a message for people.
 
-They know no HTTP; ``memora_site.api_errors`` gives each its status.
+They do not depend on HTTP; ``memora_site.api_errors`` maps each to a status.
 """
 
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 
 class MemoraError(Exception):
-    """Something a caller asked for cannot be done, and why.
+    """A request cannot be fulfilled.
 
-    ``message`` is translated and says what to do; ``details`` is JSON.
+    ``message`` is translated and states what to do; ``details`` is a JSON object.
     """
 
     code: ClassVar[str] = "ERROR"
@@ -24,13 +24,13 @@ class MemoraError(Exception):
 
 
 class StructureError(MemoraError):
-    """A tree change that would put something where it cannot be."""
+    """A change of the tree that its rules do not allow."""
 
     code = "INVALID_STRUCTURE"
 
 
 class CurriculumError(MemoraError):
-    """A curriculum file that cannot be imported; ``faults`` lists why.
+    """A curriculum file that cannot be imported; ``faults`` lists the reasons.
 
     Each fault is ``(json_path, reason)``, in file order, at most 50.
     """

@@ -1,4 +1,4 @@
-"""Model fields of content."""
+"""Model fields for titles, codes, folded text, pictures and JSON."""
 
 import json
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from core.folding import fold, visible_text
 
 
 def validate_visible(value: str) -> None:
-    """Refuse a text in which nothing can be seen.
+    """Refuse a text without visible characters.
 
     Raises:
         ValidationError: with code ``invisible``.
@@ -35,9 +35,9 @@ else:
 
 
 class TitleField(_Text):
-    """A name that people read.
+    """A title or name with at least one visible character.
 
-    To migrations it is the ``CharField`` that it is in the database.
+    Migrations record it as ``CharField``.
     """
 
     default_validators = [validate_visible]
@@ -48,9 +48,10 @@ class TitleField(_Text):
 
 
 class ExactCharField(models.CharField):  # type: ignore[type-arg]
-    """Text in which case counts on every database: ids, codes, paths.
+    """Case-sensitive text on every database: ids, codes, paths.
 
-    Two that differ by case name two files. MariaDB must be told so.
+    Two values that differ only in case name two files. MariaDB needs a binary collation
+    for this.
     """
 
     def db_parameters(self, connection: Any) -> Any:
@@ -61,10 +62,10 @@ class ExactCharField(models.CharField):  # type: ignore[type-arg]
 
 
 class _Folded:
-    """What another text column says, as `core.folding` compares it.
+    """The folded copy of another text column (`core.folding`).
 
-    Written with the row; `FoldingModel` and `FoldingQuerySet` keep it in step with the
-    source where only some columns are written.
+    It is written with the row. `FoldingModel` and `FoldingQuerySet` update it when only
+    some columns are written.
     """
 
     def __init__(self, source: str = "", **kwargs: Any) -> None:
@@ -77,7 +78,7 @@ class _Folded:
         return name, path, args, {**kwargs, "source": self.source}
 
     def folded(self, text: str) -> str:
-        """What the column holds where the source says ``text``."""
+        """Return the value of the column for this source text."""
         return fold(text)
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:
@@ -87,11 +88,11 @@ class _Folded:
 
 
 class FoldedField(_Folded, models.TextField):  # type: ignore[type-arg]
-    """A text to search in."""
+    """A folded text to search in."""
 
 
 class FoldedKeyField(_Folded, ExactCharField):
-    """A name that is unique however it is spelled: ``FoldedKeyField("title")``."""
+    """A unique folded key, equal for all spellings: ``FoldedKeyField("title")``."""
 
     def __init__(self, source: str = "", **kwargs: Any) -> None:
         kwargs.setdefault("max_length", 255)
@@ -109,21 +110,21 @@ def _folded_fields(model: type[models.Model]) -> list[Any]:
 
 
 def _with_folded(model: type[models.Model], written: Iterable[str]) -> list[str]:
-    """These columns, and the folded ones whose sources are among them."""
+    """Return these columns and the folded columns whose sources are among them."""
     names = list(written)
     folded = [f.attname for f in _folded_fields(model) if f.source in names]
     return names + [name for name in folded if name not in names]
 
 
 class FoldingQuerySet(models.QuerySet[Any]):
-    """Bulk writes that write folded columns along with their sources."""
+    """A queryset whose bulk writes include the folded columns."""
 
     def update(self, **kwargs: Any) -> int:
-        """As Django's.
+        """Update the rows, including folded columns.
 
         Raises:
-            TypeError: a source of a folded column is set to an expression: only the
-                database would know what to fold.
+            TypeError: the source of a folded column is set to an expression, whose
+                value is known only to the database.
         """
         for field in _folded_fields(self.model):
             if field.source in kwargs and field.attname not in kwargs:
@@ -155,7 +156,7 @@ class FoldingQuerySet(models.QuerySet[Any]):
 
 
 class FoldingModel:
-    """For a model: ``save(update_fields=…)`` writes folded columns along."""
+    """Mixin for a model: ``save(update_fields=…)`` also writes folded columns."""
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if kwargs.get("update_fields") is not None:
@@ -166,7 +167,7 @@ class FoldingModel:
 
 
 class PictureFormField(forms.ImageField):
-    """An upload that `core.pictures` accepts; the cleaned value is what it made."""
+    """An upload that `core.pictures` accepts; the cleaned value is a `CleanPicture`."""
 
     def to_python(self, data: Any) -> Any:
         file = forms.FileField.to_python(self, data)
@@ -177,10 +178,10 @@ class PictureFieldFile(ImageFieldFile):
     """A stored picture."""
 
     def save(self, name: str, content: Any, save: bool = True) -> None:
-        """Store ``content``; one that no form has cleaned is cleaned here.
+        """Store ``content``; clean it first if no form has done so.
 
         Raises:
-            ValidationError: it is no picture that `core.pictures` accepts.
+            ValidationError: `core.pictures` does not accept it.
         """
         if not isinstance(content, pictures.CleanPicture):
             content = pictures.clean(content)
@@ -189,7 +190,7 @@ class PictureFieldFile(ImageFieldFile):
 
 
 class PictureField(models.ImageField):
-    """An uploaded picture: every one of the project is cleaned by `core.pictures`."""
+    """An uploaded picture, cleaned by `core.pictures`; used for all uploads."""
 
     attr_class = PictureFieldFile
 
@@ -197,13 +198,13 @@ class PictureField(models.ImageField):
         return super().formfield(**{"form_class": PictureFormField, **kwargs})
 
     def deconstruct(self) -> Any:
-        """As Django's own field: the column is the same."""
+        """Return Django's ``ImageField``: the column is the same."""
         name, _path, args, kwargs = super().deconstruct()
         return name, "django.db.models.ImageField", args, kwargs
 
 
 class CanonicalJSONEncoder(json.JSONEncoder):
-    """JSON as it is published: UTF-8 as it is, sorted keys, no spaces."""
+    """Canonical JSON, as published: unescaped UTF-8, sorted keys, no spaces."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.update(

@@ -1,16 +1,20 @@
-"""How texts are compared. Plain rules: no Django here.
+"""Compare texts for searches, uniqueness and display. Plain Python: no Django here.
 
-`fold` is for searching and for names that must be unique. `visible_text` is for texts
-that must differ on the screen: answers of a question, titles that must not be empty.
-``docs/search-folding.json`` holds the tables and test vectors for app developers.
+`fold` is for searches and for unique names. `visible_text` is for texts that must look
+different on the screen, such as answers of a question, and for titles that must not be
+empty. ``docs/search-folding.json`` holds the tables and test vectors for app
+developers.
 """
 
 import re
 import unicodedata
 
 VERSION = 2
-"""Increases when `fold` gives another result for some text. Published search documents
-are then built again (`publishing.staleness`); stored columns need a data migration."""
+"""Increased when `fold` changes its result for any text.
+
+Published search documents are then built again (`publishing.staleness`); stored columns
+need a data migration.
+"""
 
 EQUAL_LETTERS = {
     "\u0671": "\u0627",  # alef wasla -> alef
@@ -33,18 +37,18 @@ EQUAL_LETTERS = {
     **{chr(0x0660 + digit): str(digit) for digit in range(10)},
     **{chr(0x06F0 + digit): str(digit) for digit in range(10)},
 }
-"""Letters that searches do not tell apart, after NFKD and case folding."""
+"""Letters that searches treat as equal, after NFKD and case folding."""
 
 REMOVED_LETTERS = frozenset(
     "\u0640"  # tatweel
-    "\u0674"  # high hamza, as other hamzas on a letter
+    "\u0674"  # high hamza, like other hamzas on a letter
     "\u06e5\u06e6"  # small waw and small yeh of the Quran
     "\u06de\u06e9"  # rub el hizb and place of sajdah
 )
-"""What `fold` removes besides marks and invisible characters."""
+"""Letters that `fold` removes besides marks and invisible characters."""
 
-# Vowel signs of presentation forms decompose to a space and the sign. The space would
-# split the word that the sign was written in.
+# Vowel signs among the presentation forms decompose to a space and the sign. The space
+# would split the word.
 _ISOLATED_SIGNS = re.compile(
     "[\ufc5e-\ufc63\ufcf2-\ufcf4\ufe70-\ufe72\ufe74\ufe76-\ufe7f]"
 )
@@ -83,7 +87,7 @@ def _is_invisible(char: str) -> bool:
 
 
 class _Table(dict[int, str | None]):
-    """A table for ``str.translate`` that decides on a character when it first occurs."""
+    """A table for ``str.translate`` that computes each character on first use."""
 
     def __missing__(self, code: int) -> str | None:
         self[code] = found = self.decide(chr(code))
@@ -114,12 +118,12 @@ _VISIBLE = _Visible()
 
 
 def fold(text: str) -> str:
-    """``text`` as searches compare it.
+    """Return ``text`` in the form that searches compare.
 
-    Case, accents, tashkeel, marks of the Quran, tatweel and invisible characters do
-    not count; neither does the difference between the forms of alef, yeh, kaf, heh
-    and teh marbuta, or between Arabic, Persian and Latin digits. Runs of white space
-    are one space. ``fold(fold(text)) == fold(text)``.
+    Case, accents, tashkeel, marks of the Quran, tatweel and invisible characters are
+    ignored. The forms of alef, yeh, kaf, heh and teh marbuta are equal; so are Arabic,
+    Persian and Latin digits. White space is collapsed to one space. ``fold(fold(text))
+    == fold(text)``.
     """
     if text.isascii() and text.isprintable():
         return " ".join(text.lower().split())
@@ -130,11 +134,11 @@ def fold(text: str) -> str:
 
 
 def visible_text(text: str) -> str:
-    """``text`` as a reader sees it: two texts that look the same are equal.
+    """Return ``text`` as it is displayed: texts that look the same are equal.
 
-    Unicode NFC, without invisible characters; runs of white space are one space, and
-    none is at the ends. Case, tashkeel and the forms of letters still count. Empty
-    when a reader sees nothing.
+    Unicode NFC, without invisible characters. White space is collapsed to one space and
+    removed at both ends. Case, tashkeel and the forms of letters count. Empty when
+    nothing is visible.
     """
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
@@ -145,9 +149,9 @@ def visible_text(text: str) -> str:
 
 
 _TAGGED_FLAG = re.compile("(\U0001f3f4[\U000e0020-\U000e007f]{1,30})")
-"""The flags of England and Scotland differ by their tags alone."""
+"""The flags of England and Scotland differ only in their tag characters."""
 _PRESENTATION_FORMS = re.compile("[\ufb50-\ufdcf\ufe80-\ufefc]")
-"""Arabic letters by their shape, as PDFs give them; not the ligatures of words."""
+"""Arabic letters by shape, as PDFs contain them, without the ligatures of words."""
 
 
 def _as_letters(form: re.Match[str]) -> str:

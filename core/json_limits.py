@@ -1,6 +1,6 @@
-"""How much JSON is read: bytes and depth, before anything works on the values.
+"""Parse JSON with limits on bytes and depth, before the values are used.
 
-Plain rules: no Django here.
+Plain Python: no Django here.
 """
 
 from typing import Any
@@ -8,19 +8,19 @@ from typing import Any
 import orjson
 
 MAX_DEPTH = 32
-"""Lists and objects in each other. What is read here has at most ten."""
+"""The deepest nesting of lists and objects. Valid documents have at most ten levels."""
 
 
 class JSONLimitError(ValueError):
-    """JSON with more bytes, or deeper, than is read."""
+    """JSON that is too large or too deep."""
 
 
 def loads(data: bytes, *, max_bytes: int) -> Any:
-    """The JSON value in ``data``.
+    """Return the JSON value in ``data``.
 
     Raises:
         JSONLimitError: it has more than ``max_bytes``, or is deeper than `MAX_DEPTH`.
-        orjson.JSONDecodeError: it is no JSON.
+        orjson.JSONDecodeError: it is not JSON.
     """
     if len(data) > max_bytes:
         raise JSONLimitError(f"more than {max_bytes} bytes")
@@ -31,7 +31,7 @@ def loads(data: bytes, *, max_bytes: int) -> Any:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether a JSON value is deeper than `MAX_DEPTH`. Recursion takes no part in it."""
+    """Return whether a JSON value is deeper than `MAX_DEPTH`, without recursion."""
     level = [value]
     for _depth in range(MAX_DEPTH + 1):
         level = [outer for outer in level if isinstance(outer, dict | list)]

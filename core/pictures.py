@@ -1,8 +1,8 @@
-"""Pictures that people upload: what is accepted, and what is stored of them.
+"""Validate and re-encode uploaded pictures.
 
-No uploaded byte is stored. A picture is decoded in full and encoded anew in its own
-format, so the file holds pixels and nothing else: no second file format inside it, no
-data behind its end, no Exif with the place it was taken at.
+No uploaded byte is stored. A picture is decoded completely and encoded again in its own
+format, so the file holds only pixels: no second file format, no data after the end, no
+Exif location.
 """
 
 import io
@@ -22,7 +22,7 @@ from PIL import Image, ImageCms, ImageOps, ImageSequence, UnidentifiedImageError
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format that every browser shows; its suffix and content type."""
+    """A format that every browser supports: its suffix and content type."""
 
     suffix: str
     content_type: str
@@ -40,22 +40,23 @@ _WEBP_QUALITY = 90
 
 
 class CleanPicture(SimpleUploadedFile):
-    """A picture that `clean` made; its name ends as its format does."""
+    """A picture that `clean` made, with the suffix of its format."""
 
 
 def clean(file: "File[Any]") -> CleanPicture:
-    """The picture in ``file``, encoded anew and without metadata.
+    """Return the picture in ``file``, encoded again and without metadata.
 
-    The size in bytes is checked first, then the pixels that the header announces, and
-    only then a pixel is decoded; an animation ends at ``PICTURE_MAX_FRAMES`` frames or
-    when all its frames together exceed ``PICTURE_MAX_PIXELS``.
+    The size in bytes is checked first, then the number of pixels in the header; only
+    then are pixels decoded. An animation is refused when it has more than
+    ``PICTURE_MAX_FRAMES`` frames, or when all frames together exceed
+    ``PICTURE_MAX_PIXELS``.
 
     Returns:
-        The file to store. Suffix and content type are those of the detected format,
-        whatever the upload was called.
+        The file to store. Suffix and content type are those of the detected format; the
+            name of the upload does not matter.
 
     Raises:
-        ValidationError: it is no picture of `FORMATS`, is damaged, or is too large.
+        ValidationError: it is not a picture of `FORMATS`, is damaged, or is too large.
     """
     if (file.size or 0) > settings.PICTURE_MAX_BYTES:
         raise ValidationError(
@@ -78,7 +79,8 @@ def clean(file: "File[Any]") -> CleanPicture:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels() from error
     except Exception as error:
-        # Damaged data makes Pillow raise nearly anything; Django's field does the same.
+        # Pillow raises many kinds of errors for damaged data; Django's field does the
+        # same.
         raise ValidationError(
             ImageField.default_error_messages["invalid_image"]
         ) from error
@@ -87,7 +89,7 @@ def clean(file: "File[Any]") -> CleanPicture:
 
 
 def _decode(picture: Image.Image) -> list[int]:
-    """Decode every frame; each one's duration in milliseconds.
+    """Decode every frame and return each duration in milliseconds.
 
     Raises:
         ValidationError: too many pixels or frames; the rest is not decoded.
@@ -135,7 +137,7 @@ def _encode(picture: Image.Image, durations: list[int], *, lossless: bool) -> by
         options |= {"quality": _JPEG_QUALITY}
     elif kind == "WEBP":
         options |= {"lossless": lossless, "quality": _WEBP_QUALITY}
-    # Metadata that an encoder would take over from the source by itself.
+    # Encoders would copy this metadata from the source.
     options |= {"exif": b"", "xmp": b"", "icc_profile": None}
     output = io.BytesIO()
     still.save(output, kind, **options)
@@ -143,11 +145,11 @@ def _encode(picture: Image.Image, durations: list[int], *, lossless: bool) -> by
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """The pixels as they are meant to be shown, without the metadata that says so."""
+    """Apply the orientation and the colour profile to the pixels."""
     shown = ImageOps.exif_transpose(picture)
     profile = shown.info.get("icc_profile")
     if profile and shown.mode in _PROFILED_MODES:
-        # A profile that makes no sense is ignored, as browsers do.
+        # An invalid profile is ignored, as browsers do.
         with suppress(ImageCms.PyCMSError, OSError):
             converted = ImageCms.profileToProfile(
                 shown,

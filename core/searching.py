@@ -1,4 +1,4 @@
-"""Searching in folded columns (`core.folding`)."""
+"""Search in folded columns (`core.folding`)."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -10,13 +10,13 @@ from core.folding import fold
 
 
 def has_words(words: str, *, folded: str, exact: Sequence[str] = ()) -> Q:
-    """Rows that have each of ``words``, however it is spelled.
+    """Return a condition for rows that contain each of ``words``, in any spelling.
 
     Args:
         folded: the path of a folded column.
-        exact: paths of ids and addresses, in which letters' forms count; a word is
-            looked for as typed, in lower and in upper case, for they may be compared
-            by their bytes.
+        exact: paths of ids and URLs, which are not folded. Their columns may be
+            compared by bytes, so each word is searched as typed, in lower and in upper
+            case.
     """
     found = Q()
     for word in words.split():
@@ -29,7 +29,7 @@ def has_words(words: str, *, folded: str, exact: Sequence[str] = ()) -> Q:
 
 
 class FoldedSearch:
-    """For a `ModelAdmin`: its search and its autocomplete use `has_words`.
+    """Mixin for a ``ModelAdmin``: search and autocomplete use `has_words`.
 
     The first of ``search_fields`` is the folded column.
     """

@@ -1,7 +1,7 @@
-"""Writing many rows at once: the one place that knows each database's own upsert.
+"""Insert or update many rows, with the SQL of each database.
 
-Django's ``bulk_create(update_conflicts=True)`` is the portable form; it costs four
-times as much, most of it in making model instances and compiling them.
+Django's ``bulk_create(update_conflicts=True)`` is portable but takes four times as
+long, mostly to create and compile model instances.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,17 +18,19 @@ def upsert(
     *,
     key: Sequence[str],
 ) -> None:
-    """Insert ``rows``; where ``key`` is there already, write the other columns.
+    """Insert ``rows``; where ``key`` exists, update the other columns.
 
-    No signals are sent and no ``save()`` runs. Part of the caller's transaction.
+    No signals are sent and no ``save()`` is called. It runs in the caller's
+    transaction.
 
     Args:
         columns: the table's column names (``publication_id``, not ``publication``).
-        rows: a value per column, as the database takes it (str, int, None, datetime).
+        rows: one value per column, in a type of the database (str, int, None,
+            datetime).
         key: the columns of a unique constraint, all among ``columns``.
 
     Raises:
-        IntegrityError: another constraint forbids a row.
+        IntegrityError: another constraint refuses a row.
     """
     values = list(rows)
     if not values:
