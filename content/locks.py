@@ -1,10 +1,10 @@
-"""The locks of the content tree (DESIGN 2).
+"""Row locks for writers of the content tree.
 
-django-mptt keeps a tree in intervals and corrupts it, silently, when two writers
-change it at once. So whatever writes structure first locks the rows of the subjects it
-touches (`SubjectState`), and reads the nodes again after that. Roots share one
-numbering, so whatever makes or reorders subjects takes the global lock first.
-On SQLite the whole transaction is that lock (``transaction_mode=IMMEDIATE``).
+django-mptt stores a tree as intervals. Concurrent writers corrupt it without an error.
+Code that writes structure therefore first locks the rows of the subjects it changes
+(`SubjectState`), then reads the nodes again. All roots share one numbering, so code
+that creates or reorders subjects takes the global lock first. On SQLite the whole
+transaction is the lock (``transaction_mode=IMMEDIATE``).
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,41 +16,50 @@ from core.errors import StructureError
 
 
 def lock_roots() -> None:
-    """Wait for the right to make or reorder subjects, and hold it to the end."""
+    """Lock the list of subjects until the transaction ends.
+
+    Needed to create, reorder or delete subjects.
+    """
     lock = TreeLock.objects.select_for_update().filter(pk=TreeLock.ROOTS)
     if not lock:
-        # Made after every migrate. Making it here, two could do at once, and each
-        # would then hold what the other waits for.
+        # The row is created after every migrate. Two transactions that create it here
+        # could each hold a lock that the other one needs.
         TreeLock.objects.get_or_create(pk=TreeLock.ROOTS)
         lock.get()
 
 
 def lock_subjects(subject_pks: Iterable[int]) -> dict[int, SubjectState]:
-    """Wait for the right to change these subjects' trees, and hold it to the end.
+    """Lock the trees of these subjects until the transaction ends.
 
-    Locks are taken in the order of the keys, so that two callers cannot wait for
-    each other: take all that are needed at once, after the roots' lock if that is
-    needed, too. Call it inside a transaction, before reading what will be written.
+    Rows are locked in the order of their keys, so two callers cannot deadlock. Lock all
+    subjects in one call, after `lock_roots` if that is needed too. Call it inside a
+    transaction, before reading what will be written.
 
     Returns:
-        The states by primary key; a subject that is gone is missing.
+        The states by primary key; a deleted subject is missing.
     """
     states = SubjectState.objects.select_for_update().order_by("pk")
     return {state.pk: state for state in states.filter(pk__in=set(subject_pks))}
 
 
 def lock_order() -> dict[int, SubjectState]:
-    """As `lock_roots`, with every subject: a new order renumbers the trees between."""
+    """Call `lock_roots` and lock every subject: reordering renumbers other trees.
+
+    Returns:
+        The states by primary key.
+    """
     lock_roots()
     return lock_subjects(Node.objects.subjects().values_list("pk", flat=True))
 
 
 def lock_nodes(*nodes: Node) -> tuple[dict[int, SubjectState], list[Node]]:
-    """Lock the subjects these nodes lie in; the nodes as they are now. As
-    `lock_subjects`.
+    """Lock the subjects of these nodes; like `lock_subjects`.
+
+    Returns:
+        The states by primary key, and the nodes, read again.
 
     Raises:
-        StructureError: one was deleted, or moved to a subject that is not locked.
+        StructureError: a node was deleted, or moved to a subject that is not locked.
     """
     states = lock_subjects(node.subject_pk for node in nodes)
     fresh = reread(*nodes)
@@ -59,10 +68,10 @@ def lock_nodes(*nodes: Node) -> tuple[dict[int, SubjectState], list[Node]]:
 
 
 def reread(*nodes: Node) -> list[Node]:
-    """``nodes`` as they are now; their places may have been written by others.
+    """Return ``nodes`` as they are in the database now, in the same order.
 
     Raises:
-        StructureError: one was deleted meanwhile.
+        StructureError: a node was deleted.
     """
     found = Node.objects.in_bulk([node.pk for node in nodes])
     for node in nodes:
@@ -75,10 +84,10 @@ def reread(*nodes: Node) -> list[Node]:
 
 
 def require_locked(nodes: Iterable[Node], states: Mapping[int, SubjectState]) -> None:
-    """Refuse to write where nobody waits for us.
+    """Refuse to write to a subject that is not locked.
 
     Raises:
-        StructureError: one of ``nodes`` lies in a subject that is not in ``states``.
+        StructureError: the subject of one of ``nodes`` is not in ``states``.
     """
     for node in nodes:
         if node.subject_pk not in states:
@@ -86,7 +95,10 @@ def require_locked(nodes: Iterable[Node], states: Mapping[int, SubjectState]) ->
 
 
 def lost_state(subject: Node) -> str:
-    """What to say, and to do, where a subject has no `SubjectState`."""
+    """Return the message for a subject without `SubjectState`.
+
+    It names the repair command.
+    """
     return _(
         "The subject “%(title)s” has lost its state. An administrator can run "
         "“manage.py check_tree --repair”."
@@ -96,7 +108,7 @@ def lost_state(subject: Node) -> str:
 def _not_locked(node: Node) -> str:
     if not SubjectState.objects.filter(pk=node.subject_pk).exists():
         return lost_state(node.subject or node)
-    # To lock that subject too, now, could make two editors wait for each other.
+    # Locking that subject now, out of order, could deadlock with another editor.
     return _("“%(title)s” has been moved meanwhile. Reload the page.") % {
         "title": node.title
     }

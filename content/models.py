@@ -1,7 +1,7 @@
-"""The content tree and its lessons' stages (DESIGN 2).
+"""The content tree and the stages of its lessons.
 
-Structure (where a node lies) is written only by ``content.services``, under a
-lock: django-mptt corrupts a tree that two writers change at once.
+Only ``content.services`` writes structure (parents, order and intervals). It holds a
+lock, because concurrent writers corrupt a django-mptt tree.
 """
 
 from collections.abc import Iterable
@@ -45,23 +45,29 @@ class NodeKind(models.TextChoices):
 
 
 ACCESS_FIELDS = ("is_public", "is_free_preview", "required_item")
-"""What decides who may read a node and what lies below it (DESIGN 3)."""
+"""The fields that decide who may read a node and its descendants.
+
+The rules are in docs/architecture.md, "Access".
+"""
 
 
 class TrackedQuerySet(FoldingQuerySet):
-    """Bulk writes that Django sends no signal for still count as edits (DESIGN 5).
+    """A queryset whose bulk writes count as edits, although Django sends no signals.
 
-    Every edit first touches the subject's state, whose row is the tree's lock, and
-    then writes: in that order everybody waits for the same row, and nobody for
-    somebody who waits for them.
+    Every edit updates the subject's state first and the rows second. The state's row is
+    the lock of the tree, so all writers lock the same row first and cannot deadlock
+    (docs/architecture.md, "Edits").
     """
 
     def _changed(self) -> set[int]:
-        """What an edit of these rows changes: subjects, or lessons' stages, by key."""
+        """Return the keys that an edit of these rows changes.
+
+        Primary keys of subjects for nodes, of lessons for stages.
+        """
         raise NotImplementedError
 
     def _touch(self, changed: Iterable[int], *, at_once: bool = False) -> None:
-        """Record that these changed; ``at_once`` as in `content.signals`."""
+        """Record that these keys changed; ``at_once`` is that of `content.signals`."""
         raise NotImplementedError
 
     def update(self, **kwargs: Any) -> int:
@@ -80,7 +86,7 @@ class TrackedQuerySet(FoldingQuerySet):
     update.alters_data = True  # type: ignore[attr-defined]
 
     def _moves(self, changes: dict[str, Any]) -> bool:
-        """Whether these changes can take a row to another subject."""
+        """Return whether these changes can move a row to another subject or lesson."""
         return bool({"subject", "subject_id", "lesson", "lesson_id"} & changes.keys())
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
@@ -94,7 +100,10 @@ class TrackedQuerySet(FoldingQuerySet):
         return created
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """One edit, however many rows (`content.receivers` leaves it to us)."""
+        """Delete the rows as one edit.
+
+        `content.receivers` does not record the deletions again.
+        """
         with transaction.atomic(using=self.db):
             self._touch(self._changed(), at_once=True)
             return super().delete()
@@ -104,14 +113,17 @@ class TrackedQuerySet(FoldingQuerySet):
 
 
 _PLACE = frozenset({"parent", "parent_id", "lft", "rght", "tree_id", "level"})
-"""What says where a node lies; `content.services` alone writes it."""
+"""The fields that hold a node's place; only `content.services` writes them."""
 
 
 class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
-    """Nodes, with the project's usual selections."""
+    """A queryset of nodes with common filters."""
 
     is_part_of_a_branch = False
-    """Deleting these is part of deleting the node they lie in; that one counts."""
+    """Whether these rows are deleted as part of a branch.
+
+    The deletion of the branch is already recorded as one edit.
+    """
 
     def _changed(self) -> set[int]:
         own = self.order_by().annotate(own_subject=Coalesce("subject_id", "pk"))
@@ -122,8 +134,8 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
 
     def update(self, **kwargs: Any) -> int:
         if kwargs.keys() <= _PLACE:
-            # Bookkeeping of where nodes lie; the move itself is what counts, and
-            # content.services reports it. To lie in another node is history, though.
+            # These fields are the bookkeeping of a move. `content.services` records the
+            # move as an edit. A changed parent is still copied to the history.
             primary_keys = (
                 list(self.values_list("pk", flat=True))
                 if {"parent", "parent_id"} & kwargs.keys()
@@ -179,7 +191,7 @@ _OWN_FIELDS = frozenset(
         "updated_at",
     }
 )
-"""What editing a node in place can change."""
+"""The fields that editing a node in place can change."""
 
 
 class Node(FoldingModel, MPTTModel):
@@ -207,7 +219,7 @@ class Node(FoldingModel, MPTTModel):
     )
     title = TitleField(_("title"), max_length=255)
     title_folded = FoldedField("title")
-    """What searches compare with (`core.folding`)."""
+    """The text that searches compare with (`core.folding`)."""
     description = models.TextField(_("description"), blank=True)
     image = PictureField(_("image"), upload_to="images/", max_length=255, blank=True)
     color_code = models.CharField(
@@ -254,8 +266,11 @@ class Node(FoldingModel, MPTTModel):
         help_text=_("The lesson's place in its subject's progress bitmap, for good."),
     )
     stages_revision = models.PositiveBigIntegerField(default=0, editable=False)
-    """The subject's revision at the last change of this lesson's stages. One that a
-    lesson moves to counts on from where the lesson was, so the number stays true."""
+    """The subject's revision at the last change of this lesson's stages.
+
+    When a lesson moves, the revision of its new subject is first raised to that of the
+    old one, so the two stay comparable.
+    """
     trashed_at = models.DateTimeField(
         _("in the trash since"), null=True, blank=True, editable=False
     )
@@ -275,8 +290,8 @@ class Node(FoldingModel, MPTTModel):
         verbose_name = _("content")
         verbose_name_plural = _("content tree")
         constraints = [
-            # Two lessons on one bit would complete each other (the predecessor
-            # shipped with every bit 0).
+            # Two lessons with the same bit would share their progress. The predecessor
+            # of this system had bit 0 for every lesson.
             models.UniqueConstraint(
                 fields=["subject", "bit_index"], name="content_bit_once_per_subject"
             ),
@@ -286,7 +301,7 @@ class Node(FoldingModel, MPTTModel):
                 | (~Q(kind="lesson") & Q(bit_index__isnull=True)),
                 name="content_bit_iff_lesson",
             ),
-            # A subject is a root, and nothing else is.
+            # Exactly the subjects are roots.
             models.CheckConstraint(
                 condition=Q(kind="subject", parent__isnull=True, subject__isnull=True)
                 | (~Q(kind="subject") & Q(parent__isnull=False, subject__isnull=False)),
@@ -298,10 +313,10 @@ class Node(FoldingModel, MPTTModel):
             ),
         ]
         indexes = [
-            # A subject's tree in order, whatever mptt calls its tree today.
+            # A subject's tree in order, independent of mptt's ``tree_id``.
             models.Index(fields=["subject", "lft"], name="content_subject_order"),
             models.Index(fields=["tree_id", "lft"], name="content_tree_order"),
-            # Which lessons' stages a release has not seen yet.
+            # Finds lessons whose stages changed after a release.
             models.Index(
                 fields=["subject", "stages_revision"], name="content_edited_stages"
             ),
@@ -313,9 +328,13 @@ class Node(FoldingModel, MPTTModel):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Store the node's own fields.
 
-        Where an existing node lies, its bit, its id and whether it is in the trash
-        are not among them: this instance may have been read before somebody else
-        moved or trashed the node.
+        Unless ``update_fields`` names them, the parent, bit, id and trash state of an
+        existing node are not written: another request may have moved or trashed the
+        node since this instance was read.
+
+        Raises:
+            ValueError: ``parent`` was changed; `content.services.move_node` moves
+                nodes.
         """
         if self._state.adding:
             with transaction.atomic(using=kwargs.get("using")):
@@ -328,26 +347,26 @@ class Node(FoldingModel, MPTTModel):
         with transaction.atomic(using=kwargs.get("using")):
             stored = Node.objects.filter(pk=self.pk)
             written = [f for f in ACCESS_FIELDS if f in kwargs["update_fields"]]
-            # Where it lies now, which this instance may not know: to touch another
-            # subject first, and this one after the row, could make two wait for each
-            # other. Before the row, as `TrackedQuerySet` says.
+            # Read the node's current subject: this instance may be out of date. Locking
+            # a different subject first, and the right one after the row, could
+            # deadlock. The state is updated before the row (see `TrackedQuerySet`).
             found = list(stored.values_list(Coalesce("subject_id", "pk"), *written))
             touched = {subject_pk for subject_pk, *_access in found}
             access = [getattr(self, name) for name in written]
             at_once = any(access != then for _subject_pk, *then in found)
             SubjectState.touch(touched, at_once=at_once)
             super().save(*args, **kwargs)
-            # Waiting for that row, somebody may have moved the node elsewhere.
+            # The node may have been moved while this transaction waited for the lock.
             SubjectState.touch(stored.all()._changed() - touched)
 
     @property
     def subject_pk(self) -> int:
-        """The primary key of the subject this node lies in, or is."""
+        """The primary key of this node's subject; its own for a subject."""
         own: int = self.pk if self.subject_id is None else self.subject_id
         return own
 
     changes = subject_pk
-    """What saving this row changes: the subject (`NodeQuerySet`)."""
+    """The key that saving this row changes: its subject (see `NodeQuerySet`)."""
 
 
 class _KindManager(NodeManager):
@@ -406,22 +425,31 @@ class Lesson(Node):
 
 
 class SubjectState(models.Model):
-    """What a subject remembers beside its tree; the row is the tree's lock."""
+    """The revisions, bit counter and file header of a subject.
+
+    The row is the lock of the subject's tree.
+    """
 
     subject = models.OneToOneField(
         Node, on_delete=models.CASCADE, primary_key=True, related_name="state"
     )
     next_bit_index = models.PositiveIntegerField(default=0)
-    """The bit the next lesson gets. It only grows, so no bit is ever reused."""
+    """The bit of the next lesson. It only grows, so no bit is reused."""
     revision = models.PositiveBigIntegerField(default=1)
-    """Grows in the transaction of every edit of the subject (DESIGN 5)."""
+    """Grows in the transaction of every edit of the subject.
+
+    See docs/architecture.md, "Edits".
+    """
     tree_revision = models.PositiveBigIntegerField(default=1)
-    """The revision of the last edit of anything but lessons' stages: what a release
-    made since then has of the tree is still true (`Node.stages_revision`)."""
+    """The revision of the last edit of anything other than lessons' stages.
+
+    A release built at or after it still has the current tree (see
+    `Node.stages_revision`).
+    """
     language = models.CharField(_("language"), max_length=35, blank=True)
     attribution = models.TextField(_("attribution"), blank=True)
     license = models.CharField(_("licence"), max_length=500, blank=True)
-    """These three stand at the head of the subject's curriculum file."""
+    """Language, attribution and license are in the header of the curriculum file."""
 
     class Meta:
         verbose_name = _("subject state")
@@ -432,16 +460,16 @@ class SubjectState(models.Model):
 
     @classmethod
     def touch(cls, subject_ids: Iterable[int], *, at_once: bool = False) -> None:
-        """Record that these subjects changed, and tell who listens.
+        """Raise the revisions of these subjects and send ``subjects_changed``.
 
-        ``at_once`` as in `content.signals`. Part of the caller's transaction: a
-        rolled-back edit leaves no trace.
+        ``at_once`` is that of the signal. This is part of the caller's transaction: a
+        rollback also undoes it.
         """
         touched = sorted(set(subject_ids))
         if not touched:
             return
-        # In this order: MariaDB assigns from left to right, and the second sees the
-        # first done.
+        # The order matters: MariaDB assigns from left to right, so the second
+        # assignment uses the new value of the first.
         cls.objects.filter(pk__in=touched).update(
             tree_revision=models.F("revision") + 1, revision=models.F("revision") + 1
         )
@@ -449,11 +477,11 @@ class SubjectState(models.Model):
 
     @classmethod
     def touch_stages(cls, lesson_ids: Iterable[int]) -> None:
-        """Record that these lessons' stages changed and nothing else; as `touch`."""
+        """Record that only the stages of these lessons changed; like `touch`."""
         lessons = Node.objects.filter(pk__in=set(lesson_ids), subject__isnull=False)
         subjects = lessons.order_by().values_list("subject_id", flat=True)
         touched: set[int] = set()
-        # Waiting for a subject's row, a lesson may have been moved to another.
+        # A lesson may be moved to another subject while this waits for the lock.
         while found := set(subjects.all()) - touched:
             rows = cls.objects.filter(pk__in=found)
             rows.update(revision=models.F("revision") + 1)
@@ -461,7 +489,7 @@ class SubjectState(models.Model):
         if not touched:
             return
         newest = cls.objects.filter(pk=models.OuterRef("subject_id")).values("revision")
-        # Not NodeQuerySet's update(): the tree itself stays as it was.
+        # `NodeQuerySet.update` would record an edit of the tree.
         models.QuerySet.update(lessons, stages_revision=models.Subquery(newest))
         signals.subjects_changed.send(
             sender=cls, subject_ids=sorted(touched), at_once=False
@@ -469,7 +497,7 @@ class SubjectState(models.Model):
 
 
 class TreeLock(models.Model):
-    """A row to lock where there is no subject yet to lock."""
+    """A row to lock when there is no subject to lock."""
 
     ROOTS = 1
 
@@ -482,8 +510,10 @@ class TreeLock(models.Model):
 
 
 def stage_type_choices() -> list[tuple[str, str]]:
-    """The stage types there are files for, with labels; a callable, so that a new
-    type needs no migration."""
+    """Return the stage types and their labels.
+
+    A callable, so that a new type needs no migration.
+    """
     language = get_language() or "en"
     return [
         (name, words(schema, language)["title"]) for name, schema in SCHEMAS.items()
@@ -491,7 +521,7 @@ def stage_type_choices() -> list[tuple[str, str]]:
 
 
 def new_stage_id() -> str:
-    """A fresh stage id, such as ``STG-7K3M9QX2VB``."""
+    """Return a new stage id, such as ``STG-7K3M9QX2VB``."""
     return kinds.new_id(kinds.STAGE_PREFIX)
 
 
@@ -500,12 +530,12 @@ class StageQuerySet(TrackedQuerySet):
         return set(self.order_by().values_list("lesson_id", flat=True).distinct())
 
     def _touch(self, changed: Iterable[int], *, at_once: bool = False) -> None:
-        # What a lesson consists of is no question of who may read it.
+        # Stages do not change access, so ``at_once`` is not passed on.
         SubjectState.touch_stages(changed)
 
 
 class LessonStage(models.Model):
-    """One step of a lesson. What is saved is valid: `content.stage_configs`."""
+    """One step of a lesson. `content.stage_configs` validates it on every save."""
 
     public_id = PublicIdField(default=new_stage_id)
     lesson = models.ForeignKey(
@@ -532,13 +562,17 @@ class LessonStage(models.Model):
 
     _stored_config: dict[str, Any] | None = None
     losses: tuple[Fault, ...] = ()
-    """What of the config that was given is not kept; `full_clean` and `save` say it."""
+    """The parts of the given config that were dropped.
+
+    Filled by `full_clean` and `save`.
+    """
 
     class Meta:
         verbose_name = _("stage")
         verbose_name_plural = _("stages")
         ordering = ["position", "pk"]
-        # What ``lesson.stages.add()`` updates through: it, too, counts as an edit.
+        # ``lesson.stages.add()`` updates through the base manager; it also counts as an
+        # edit.
         base_manager_name = "objects"
         indexes = [
             models.Index(fields=["lesson", "position"], name="content_stage_order")
@@ -551,16 +585,16 @@ class LessonStage(models.Model):
         """Store the stage.
 
         Raises:
-            ValidationError: the config does not fit the type.
+            ValidationError: the config is not valid for the type.
         """
         written = kwargs.get("update_fields")
         if written is None or {"config", "type"} & set(written):
             self._clean_config()
         lessons = {self.lesson_id}
         with transaction.atomic(using=kwargs.get("using")):
-            if not self._state.adding:  # perhaps it leaves another lesson
+            if not self._state.adding:  # its lesson may be changed
                 lessons |= LessonStage.objects.filter(pk=self.pk)._changed()
-            SubjectState.touch_stages(lessons)  # before the row: `TrackedQuerySet`
+            SubjectState.touch_stages(lessons)  # before the row, see `TrackedQuerySet`
             super().save(*args, **kwargs)
         self._stored_config = self.config
 
@@ -571,8 +605,13 @@ class LessonStage(models.Model):
         return stage
 
     def clean(self) -> None:
-        """Complete and sanitise the config, or say on ``config`` what is wrong."""
-        with suppress(Node.DoesNotExist):  # no lesson yet: a new lesson's own stage
+        """Complete and sanitise the config.
+
+        Raises:
+            ValidationError: on ``config`` when it is not valid, on ``lesson`` when the
+                node is not a lesson.
+        """
+        with suppress(Node.DoesNotExist):  # a new lesson's stage has no lesson yet
             self._clean_lesson(self.lesson)
         self._clean_config()
 
@@ -597,14 +636,14 @@ class LessonStage(models.Model):
         except ConfigError as error:
             raise ValidationError({"config": error.messages}) from error
         self.config = cleaned.config
-        self.losses = cleaned.losses or self.losses  # none, where it was clean before
+        self.losses = cleaned.losses or self.losses  # empty if it was clean
 
     @property
     def stored_config(self) -> dict[str, Any] | None:
-        """The config as it was read; None for a new stage."""
+        """The config as it was read from the database; None for a new stage."""
         return self._stored_config
 
     @property
     def changes(self) -> int:
-        """What saving this row changes: the lesson's stages (`StageQuerySet`)."""
+        """The key that saving this row changes: its lesson (see `StageQuerySet`)."""
         return self.lesson_id

@@ -1,6 +1,6 @@
-"""The nested intervals a tree is stored in, computed from who lies in whom.
+"""The intervals of nested sets, computed from each node's parent.
 
-Plain rules: no Django here.
+Plain Python: no Django here.
 """
 
 from collections import defaultdict
@@ -21,10 +21,10 @@ class Interval(NamedTuple):
 def compute_intervals(
     root: Key, children: Mapping[Key, Sequence[Key]]
 ) -> dict[Key, Interval]:
-    """The place of ``root`` and all below it, in tree order.
+    """Return the intervals of ``root`` and its descendants, in tree order.
 
     Args:
-        children: each parent's children in order; a node without any may be missing.
+        children: each parent's children in order; leaves may be missing.
     """
     places: dict[Key, Interval] = {}
     opened: dict[Key, int] = {}
@@ -47,9 +47,9 @@ def compute_intervals(
 def group_by_shift(
     current: Mapping[Key, Interval], wanted: Mapping[Key, Interval]
 ) -> dict[Interval, list[Key]]:
-    """Who must move by how much to get from ``current`` to ``wanted``.
+    """Return the keys that differ between ``current`` and ``wanted``, by their shift.
 
-    Grouped by the difference, because most of a tree moves together.
+    Grouped by the difference, because most nodes of a tree shift by the same amount.
     """
     groups: dict[Interval, list[Key]] = defaultdict(list)
     for key, place in wanted.items():
@@ -61,10 +61,11 @@ def group_by_shift(
 
 
 class Move(NamedTuple):
-    """A branch that leaves its place, for another or for good.
+    """A branch that moves to another place, or is removed.
 
-    ``to`` is the tree and the edge that it goes before, as they are numbered before
-    any of the moves. Several that go before one edge lie there in the order they came.
+    ``to`` is the tree and the edge before which the branch is inserted, in the
+    numbering before all moves; None removes the branch. Branches inserted before the
+    same edge keep the order of the moves.
     """
 
     tree: int
@@ -74,7 +75,7 @@ class Move(NamedTuple):
 
 
 class IntervalShift(NamedTuple):
-    """The edges of a tree from ``first`` to ``last`` all become ``delta`` greater."""
+    """Add ``delta`` to all edges of a tree from ``first`` to ``last``."""
 
     tree: int
     first: int
@@ -86,13 +87,13 @@ _END = 2**31 - 1
 
 
 def compute_shifts(moves: Sequence[Move]) -> list[IntervalShift]:
-    """How the edges of the trees change when all of ``moves`` are made at once.
+    """Return how the edges change when all ``moves`` are made at once.
 
-    Edges in none of the runs stay as they are. Those of a branch that goes to another
-    tree are told by the tree they leave, with their numbers in the tree they come to.
+    Edges outside all shifts stay the same. The shift of a branch that moves to another
+    tree names the tree that it leaves and results in edges of the tree that it enters.
 
     Raises:
-        ValueError: a branch goes into one that moves itself.
+        ValueError: a branch is inserted into a branch that moves.
     """
     events: dict[int, list[tuple[int, bool, int]]] = defaultdict(list)
     for order, move in enumerate(moves):
@@ -122,7 +123,7 @@ def compute_shifts(moves: Sequence[Move]) -> list[IntervalShift]:
 
 
 def _joined(runs: Iterable[IntervalShift]) -> Iterator[IntervalShift]:
-    """``runs`` that change something; neighbours that change by the same as one."""
+    """Merge adjacent shifts with the same ``delta`` and drop those without effect."""
     last: IntervalShift | None = None
     for run in sorted(runs):
         if run.first > run.last or run.delta == 0:
@@ -142,7 +143,7 @@ def _joined(runs: Iterable[IntervalShift]) -> Iterator[IntervalShift]:
 
 
 def children_by_parent(rows: Iterable[tuple[Key, Key | None]]) -> dict[Key, list[Key]]:
-    """Each parent's children, from ``(key, parent)`` rows in tree order."""
+    """Return each parent's children, from ``(key, parent)`` rows in tree order."""
     children: dict[Key, list[Key]] = {}
     for key, parent in rows:
         if parent is not None:

@@ -1,4 +1,4 @@
-"""Reading a subject's tree in a fixed number of queries."""
+"""Read a subject's tree in a fixed number of queries."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,9 +40,9 @@ _KINDS = {kind.value: kind for kind in Kind}
 
 
 class LessonHeader(NamedTuple):
-    """What is known of a lesson before its stages are read.
+    """The fields of a lesson that are read before its stages.
 
-    ``stages_revision`` is the subject's revision when they changed last.
+    ``stages_revision`` is the subject's revision at the last change of the stages.
     """
 
     pk: int
@@ -57,14 +57,14 @@ class LessonHeader(NamedTuple):
 def load_subject(
     subject_pk: int, *, is_known: Callable[[LessonHeader], bool] | None = None
 ) -> ContentNode:
-    """The subject with everything below it, drafts and trash included.
+    """Return the subject with all descendants, including drafts and trash.
 
-    Three queries, whatever the size; four with ``is_known``. Rows, not model
-    instances: ten times cheaper.
+    Three queries for any size, four with ``is_known``. It reads rows instead of model
+    instances, which is ten times cheaper.
 
     Args:
-        is_known: asked of each lesson that may be shown, whether the caller has no need
-            of its stages: they are most of what there is to read.
+        is_known: called for each published lesson that is not in the trash; returns
+            whether the caller does not need its stages. Stages are most of the data.
 
     Raises:
         Node.DoesNotExist: no subject has this primary key.
@@ -89,9 +89,9 @@ def load_subject(
 
 
 def load_branch(node: Node, *, with_stages: bool) -> ContentNode:
-    """The subject of ``node``, with only what lies above and below it.
+    """Return the subject of ``node`` with only its ancestors and descendants.
 
-    Two queries at most, drafts and trash included.
+    At most two queries; drafts and trash are included.
     """
     around = Q(lft__lte=node.lft, rght__gte=node.rght)
     around |= Q(lft__gt=node.lft, rght__lt=node.rght)
@@ -110,11 +110,11 @@ def _assembled(
     stages: Mapping[int, Sequence[Stage]],
     counts: Mapping[int, int] | None = None,
 ) -> ContentNode:
-    """The tree of rows in tree order, the first of which is its root.
+    """Build the tree from rows in tree order; the first row is the root.
 
-    ``counts`` says how many stages a lesson has, where not all were read.
+    ``counts`` holds the number of stages by lesson, when not all were read.
     """
-    # Backwards, so that a node's children are there when its turn comes.
+    # In reverse order, so that a node's children are built before the node.
     children: dict[int, list[ContentNode]] = defaultdict(list)
     for fields in reversed(rows[1:]):
         pk, parent_pk = fields[0], fields[1]
@@ -126,7 +126,7 @@ def _assembled(
 
 
 def _may_be_shown(fields: Sequence[Any]) -> bool:
-    """Whether the row is a lesson that is published and not in the trash."""
+    """Return whether the row is a published lesson that is not in the trash."""
     return bool(fields[3] == Kind.LESSON.value and fields[8] and fields[9] is None)
 
 
@@ -139,10 +139,10 @@ def _header(subject_pk: int, fields: Sequence[Any]) -> LessonHeader:
 def load_edited_lessons(
     subject_pk: int, *, since: int
 ) -> list[tuple[ContentNode, str]]:
-    """The lessons whose stages changed after the subject's revision ``since``.
+    """Return the lessons whose stages changed after the subject's revision ``since``.
 
-    Each with the public id of its topic. Two queries, none of which looks at lessons
-    that did not change.
+    Each with the public id of its topic. Two queries, which do not read unchanged
+    lessons.
     """
     edited = Node.objects.filter(subject_id=subject_pk, stages_revision__gt=since)
     rows = list(edited.order_by("lft").values_list(*_FIELDS, "parent__public_id"))
@@ -162,7 +162,7 @@ def _node(
     stages: Sequence[Stage],
     unread_stages: int = 0,
 ) -> ContentNode:
-    """A node of a row; ``children`` are in reverse order."""
+    """Build a node from a row; ``children`` are in reverse order."""
     (pk, _parent, public_id, kind, title, description, image, *rest) = fields
     (color, published, trashed, linear, public, free, item, xp, bit, _revision) = rest
     return ContentNode(
@@ -188,10 +188,10 @@ def _node(
 
 
 def _load_stages(stages: StageQuerySet) -> dict[int, list[Stage]]:
-    """The stages by lesson, in order; their configs stay text. One query.
+    """Return the stages by lesson, in order, with their configs as text. One query.
 
-    Read past the ORM's row machinery, which takes twice as long as the database does:
-    stages are most of what a build reads.
+    The cursor is read directly: the ORM's row conversion takes twice as long as the
+    database, and stages are most of what a build reads.
     """
     query = (
         stages.order_by("lesson_id", "position", "pk")
@@ -218,16 +218,16 @@ def _load_stages(stages: StageQuerySet) -> dict[int, list[Stage]]:
 
 
 def image_url(name: str) -> str:
-    """The URL of an image field's value; "" for none; a URL stays itself."""
+    """Return the URL of an image field's value; "" for none; URLs are unchanged."""
     if not name or name.startswith(("http://", "https://")):
         return name
     return default_storage.url(name)
 
 
 def primary_keys(made: Iterable[Node]) -> dict[str, int]:
-    """The keys of nodes just inserted in bulk, by public id.
+    """Return the keys of nodes just inserted in bulk, by public id.
 
-    Not every database says them with the insertion; then one query per 500.
+    Not every database returns the keys of inserted rows; then one query per 500.
     """
     found = {node.public_id: node.pk for node in made}
     missing = [public_id for public_id, pk in found.items() if pk is None]

@@ -1,8 +1,8 @@
-"""Every write of the tree's structure (DESIGN 2).
+"""Every write of the tree's structure.
 
-Each function here first takes the locks it needs (`content.locks`), and runs in one
-transaction: when anything fails, nothing has changed. However many nodes it is given,
-it takes the same number of statements.
+Each function takes the locks it needs (`content.locks`) and runs in one transaction:
+when anything fails, nothing is changed. The number of statements does not grow with the
+number of nodes, apart from batches. See docs/architecture.md, "Edits".
 """
 
 from collections import defaultdict
@@ -25,19 +25,19 @@ from core.errors import StructureError
 
 _ROWS_PER_UPDATE = 500
 _BRANCHES_PER_QUERY = 100
-"""SQLite takes conditions of so many parts, within others, and not of 500."""
+"""SQLite limits the depth of a condition: 100 nested parts work, 500 do not."""
 
 Position = Literal["first-child", "last-child", "left", "right"]
 
 
-# --- What goes where ----------------------------------------------------------
+# --- Placement ----------------------------------------------------------------
 
 
 def require_not_trashed(*parents: Node) -> None:
-    """Refuse to put anything into what is in the trash: nobody would find it.
+    """Refuse to put nodes into the trash, where editors would not find them.
 
     Raises:
-        StructureError: one of ``parents``, or what it lies in, is in the trash.
+        StructureError: one of ``parents``, or an ancestor of it, is in the trash.
     """
     above = Q(pk__in=[])
     for parent in parents:
@@ -51,9 +51,10 @@ def require_not_trashed(*parents: Node) -> None:
 
 
 def placement_rule(kind: Kind) -> str:
-    """Where a node of ``kind`` goes, as a sentence.
+    """Return a translated sentence that states where a node of ``kind`` may be placed.
 
-    One sentence per kind: languages with grammatical gender need whole sentences.
+    One sentence per kind, because languages with grammatical gender need whole
+    sentences.
     """
     return {
         Kind.SUBJECT: _("A subject goes at the top, not inside anything."),
@@ -68,7 +69,8 @@ def require_fits(kind: Kind, parent: Node | None) -> None:
     """Refuse to put a ``kind`` under ``parent`` (None: at the top).
 
     Raises:
-        StructureError: says where such a node goes.
+        StructureError: ``parent`` is of the wrong kind; the message states the right
+            one.
     """
     wanted = kinds.parent_kind(kind)
     found = Kind(parent.kind) if parent is not None else None
@@ -98,16 +100,17 @@ def create_node(
     beside: tuple[Node, Literal["left", "right"]] | None = None,
     **fields: Any,
 ) -> Node:
-    """A new node, last in ``parent``; a lesson gets its bit here.
+    """Create a node as the last child of ``parent``; a lesson also gets its bit.
 
     Args:
-        beside: a node to put it next to instead, and the side of it.
-        public_id: the id; "" makes one with the kind's prefix.
+        beside: a sibling and the side of it; replaces ``parent``.
+        public_id: the id; "" creates one with the kind's prefix.
         fields: the other columns of `Node` (``title`` at least).
 
     Raises:
-        StructureError: a ``kind`` does not go there.
-        ValidationError: a field is wrong, or the id is taken.
+        StructureError: a ``kind`` is not allowed there, the parent is in the trash, or
+            a node was deleted or moved by another request.
+        ValidationError: a field is not valid, or the id is in use.
     """
     states: Mapping[int, SubjectState] = {}
     target, position = parent, "last-child"
@@ -147,7 +150,7 @@ def create_node(
 
 
 def allocate_bits(state: SubjectState, count: int) -> int:
-    """The first of ``count`` fresh bits; the subject must be locked."""
+    """Allocate ``count`` bits and return the first; the subject must be locked."""
     first = state.next_bit_index
     state.next_bit_index = first + count
     state.save(update_fields=["next_bit_index"])
@@ -158,16 +161,16 @@ def allocate_bits(state: SubjectState, count: int) -> int:
 
 
 def move_node(*, node: Node, target: Node, position: Position) -> Node:
-    """Put ``node``, with all below it, into or beside ``target``.
+    """Move ``node`` and its descendants into or beside ``target``.
 
-    Lessons that come into another subject get new bits there, in tree order;
-    students' progress on them stays with the old subject.
+    Lessons that move to another subject get new bits there, in tree order. Students'
+    progress on them stays with the old subject.
 
     Returns:
-        The node as it now is.
+        The node, read again.
 
     Raises:
-        StructureError: it does not go there, or one of the two has been deleted.
+        StructureError: the node is not allowed there, or one of the two was deleted.
     """
     [moved] = move_nodes(nodes=[node], target=target, position=position)
     return moved
@@ -177,9 +180,9 @@ def move_node(*, node: Node, target: Node, position: Position) -> Node:
 def move_nodes(
     *, nodes: Sequence[Node], target: Node, position: Position
 ) -> list[Node]:
-    """Put all of ``nodes`` into or beside ``target``, in this order, or none of them.
+    """Move ``nodes`` into or beside ``target``, in this order; all or none.
 
-    As `move_node`.
+    Like `move_node`.
     """
     states, moving, target = lock_for_move(nodes, target)
     inside = position in ("first-child", "last-child")
@@ -206,7 +209,11 @@ def move_nodes(
 def lock_for_move(
     nodes: Sequence[Node], target: Node
 ) -> tuple[Mapping[int, SubjectState], list[Node], Node]:
-    """Lock all that moving ``nodes`` to ``target`` changes; both as they are now."""
+    """Lock everything that moving ``nodes`` to ``target`` changes.
+
+    Returns:
+        The locked states, the nodes and the target, both read again.
+    """
     if any(node.kind == NodeKind.SUBJECT for node in nodes):
         states = locks.lock_order()
         *moving, target = locks.reread(*nodes, target)
@@ -218,16 +225,17 @@ def lock_for_move(
 def place_nodes(
     spots: Mapping[int, TreePosition], states: Mapping[int, SubjectState]
 ) -> None:
-    """Put each of these nodes, by key, where its spot says; under the locks.
+    """Move each of these nodes, by primary key, to its position.
 
-    What one is to lie after may itself be put, then it comes first in ``spots``. Where
-    it lies elsewhere by now, the node becomes the first of its parent.
+    The caller holds the locks. A node that is named as ``after`` may be moved itself;
+    it must then be earlier in ``spots``. When that node has another parent by now, the
+    moved node becomes the first child of its parent.
 
     Args:
-        states: of all subjects that nodes leave or come to.
+        states: the states of all subjects that nodes leave or enter.
 
     Raises:
-        StructureError: one does not go there.
+        StructureError: a node is not allowed at its position.
     """
     keys = {pk for spot in spots.values() for pk in spot if pk is not None}
     found: dict[int | None, Node] = Node.objects.in_bulk(keys | spots.keys())
@@ -286,11 +294,11 @@ def _moves(
 def _advance_revisions(
     subject_pks: Set[int], states: Mapping[int, SubjectState]
 ) -> None:
-    """Let these subjects' revisions go on from the highest of all in ``states``.
+    """Raise the revisions of these subjects to the highest of all in ``states``.
 
-    Lessons bring along what was counted where they lay so far, and what was published
-    of them remembers it (`Node.stages_revision`): where they come to, all that must lie
-    in the past, or an edit made there would look older than it is.
+    A moved lesson keeps its ``stages_revision`` from the old subject, and releases have
+    recorded it. The new subject's revision must not be lower: otherwise a later edit
+    there would look older than it is.
     """
     newest = max(state.revision for state in states.values())
     behind = SubjectState.objects.filter(pk__in=subject_pks, revision__lt=newest)
@@ -298,7 +306,7 @@ def _advance_revisions(
 
 
 def _reassign_subject(nodes: Iterable[Node], state: SubjectState) -> None:
-    """Make the subtrees at ``nodes`` part of ``state``'s subject, with bits of its."""
+    """Move the subtrees at ``nodes`` to the subject of ``state``, with new bits."""
     branch = list(tree_updates.subtrees_of(nodes).order_by("tree_id", "lft"))
     lessons = [found for found in branch if found.kind == NodeKind.LESSON]
     bit = allocate_bits(state, len(lessons))
@@ -316,13 +324,13 @@ def _reassign_subject(nodes: Iterable[Node], state: SubjectState) -> None:
 
 @transaction.atomic
 def change_nodes(*, nodes: Iterable[Node], **fields: Any) -> list[Node]:
-    """Give all of ``nodes`` these values, in one ``UPDATE``.
+    """Set these fields on all of ``nodes``, with one ``UPDATE`` per 500 rows.
 
     Returns:
-        Those that had others before.
+        The nodes that had other values before.
 
     Raises:
-        ValidationError: a field does not take its value.
+        ValidationError: a value is not valid for its field.
     """
     cleaned = {
         name: Node._meta.get_field(name).clean(value, None)
@@ -341,10 +349,13 @@ def change_nodes(*, nodes: Iterable[Node], **fields: Any) -> list[Node]:
 
 @transaction.atomic
 def trash_nodes(*, nodes: Sequence[Node]) -> list[Node]:
-    """Take ``nodes`` and all below them out of sight; ids and bits stay. Idempotent.
+    """Move ``nodes`` to the trash; ids and bits stay. Idempotent.
 
     Returns:
-        Those that were not in the trash.
+        The nodes that were not in the trash.
+
+    Raises:
+        StructureError: a node was deleted, or moved to another subject.
     """
     now = timezone.now()
     _states, fresh = locks.lock_nodes(*nodes)
@@ -357,10 +368,13 @@ def trash_nodes(*, nodes: Sequence[Node]) -> list[Node]:
 
 @transaction.atomic
 def restore_nodes(*, nodes: Sequence[Node]) -> list[Node]:
-    """Bring ``nodes`` back from the trash, where they were. Idempotent.
+    """Restore ``nodes`` from the trash, in their old places. Idempotent.
 
     Returns:
-        Those that were in the trash.
+        The nodes that were in the trash.
+
+    Raises:
+        StructureError: a node was deleted, or moved to another subject.
     """
     _states, fresh = locks.lock_nodes(*nodes)
     restored = change_nodes(nodes=fresh, trashed_at=None)
@@ -371,12 +385,12 @@ def restore_nodes(*, nodes: Sequence[Node]) -> list[Node]:
 
 @transaction.atomic
 def delete_nodes(*, nodes: Sequence[Node]) -> None:
-    """Delete ``nodes`` and all below them for good. Bits are not given out again.
+    """Delete ``nodes`` and their descendants permanently. Bits are not reused.
 
     Idempotent.
 
     Raises:
-        StructureError: one was moved to another subject meanwhile.
+        StructureError: a node was moved to another subject by another request.
     """
     if any(node.kind == NodeKind.SUBJECT for node in nodes):
         locks.lock_roots()
@@ -399,8 +413,8 @@ def delete_nodes(*, nodes: Sequence[Node]) -> None:
 def _delete_rows(tops: Sequence[Node]) -> None:
     inside = tree_updates.subtrees_of(tops)
     with recording.deleting(LessonStage.objects.filter(lesson__in=inside), inside):
-        # Deepest first: MariaDB checks foreign keys row by row, and Django's way
-        # around that, clearing them before, is what the table's constraints forbid.
+        # Deepest level first: MariaDB checks foreign keys row by row. Django would set
+        # the references to NULL first, which the table's constraints forbid.
         for level in range(len(Kind) - 1, min(node.level for node in tops) - 1, -1):
             layer: Any = inside.filter(level=level)
             layer.is_part_of_a_branch = True
@@ -408,7 +422,7 @@ def _delete_rows(tops: Sequence[Node]) -> None:
 
 
 def _outermost(nodes: Iterable[Node]) -> list[Node]:
-    """``nodes`` without those that lie in another of them."""
+    """Return ``nodes`` without those that are descendants of another of them."""
     tops: list[Node] = []
     for node in sorted(nodes, key=lambda node: (node.tree_id, node.lft)):
         last = tops[-1] if tops else None
@@ -418,17 +432,17 @@ def _outermost(nodes: Iterable[Node]) -> list[Node]:
 
 
 def trash_node(*, node: Node) -> Node:
-    """As `trash_nodes`; the node as it now is."""
+    """Call `trash_nodes` for one node and return it, read again."""
     trash_nodes(nodes=[node])
     return locks.reread(node)[0]
 
 
 def restore_node(*, node: Node) -> Node:
-    """As `restore_nodes`; the node as it now is."""
+    """Call `restore_nodes` for one node and return it, read again."""
     restore_nodes(nodes=[node])
     return locks.reread(node)[0]
 
 
 def delete_node(*, node: Node) -> None:
-    """As `delete_nodes`."""
+    """Call `delete_nodes` for one node."""
     delete_nodes(nodes=[node])

@@ -1,6 +1,6 @@
-"""A subject's tree as frozen values: what rules and documents work on.
+"""A subject's tree as immutable values, for access rules and published documents.
 
-Plain values: no Django here. ``content.queries`` loads them.
+Plain Python: no Django here. ``content.queries`` loads them.
 """
 
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ContentNode:
-    """A node with all below it, in order.
+    """A node with its descendants, in order.
 
-    ``pk`` is the database's key (overrides name it); ``id`` the public one.
-    ``image`` is a URL or "". A lesson has ``stages`` and no ``children``; of stages that
-    were not read only the number is there.
+    ``pk`` is the primary key (overrides refer to it); ``id`` is the public id.
+    ``image`` is a URL or "". A lesson has ``stages`` and no ``children``;
+    ``unread_stages`` counts the stages that were not read.
     """
 
     pk: int
@@ -56,17 +56,17 @@ class ContentNode:
 
 
 def walk(node: ContentNode) -> Iterator[ContentNode]:
-    """The node and all below it, parents first, in order."""
+    """Yield the node and its descendants, parents first, in order."""
     yield node
     for child in node.children:
         yield from walk(child)
 
 
 def lessons(node: ContentNode) -> Iterator[ContentNode]:
-    """The lessons at or below ``node``, in tree order."""
+    """Yield the lessons at or below ``node``, in tree order."""
     return (found for found in walk(node) if found.kind is Kind.LESSON)
 
 
 def index(node: ContentNode) -> dict[str, ContentNode]:
-    """Every node at or below ``node`` by its public id."""
+    """Return every node at or below ``node`` by its public id."""
     return {found.id: found for found in walk(node)}

@@ -1,7 +1,7 @@
-"""How the tree looks to somebody: what apps to the right can say of its rows.
+"""Annotations of the tree page's rows by other apps.
 
-Content knows no plans. An app that does registers a lens when it starts, and the tree
-page offers its choices as "View as".
+``content`` does not know plans. An app that does registers an annotator at start-up,
+and the tree page offers its choices as "View as".
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,11 @@ from content.tree_rows import Row
 
 @dataclass(frozen=True, slots=True)
 class RowAnnotation:
-    """A row as it is seen.
+    """How a row looks for one choice of "View as".
 
-    ``title`` where it is another; ``access`` is a badge; ``is_hidden`` says that it is
-    not seen at all; ``lessons`` counts what is seen inside, None where nobody counted.
+    ``title`` is a different title, or "". ``access`` is a badge. ``is_hidden`` is true
+    when the row is not visible. ``lessons`` counts the visible lessons inside; None
+    when they were not counted.
     """
 
     access: SafeString
@@ -28,15 +29,17 @@ class RowAnnotation:
 
 
 class TreeAnnotator(Protocol):
-    """Who looks, and what they see."""
+    """An app's choices for "View as", and the annotations for each."""
 
     def choices(self) -> Sequence[tuple[str, str]]:
-        """Whose eyes there are, as value and label."""
+        """Return the choices, as value and label."""
         ...
 
     def see(self, choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
-        """What ``choice`` sees of each row, by the node's key, in a fixed number of
-        queries; empty where there is no such choice (any more)."""
+        """Return the annotation of each row for ``choice``, by the node's key.
+
+        In a fixed number of queries; empty when the choice does not exist (any more).
+        """
         ...
 
 
@@ -44,17 +47,20 @@ _annotators: list[TreeAnnotator] = []
 
 
 def register(lens: TreeAnnotator) -> None:
-    """Offer ``lens`` on the tree page."""
+    """Offer the choices of ``lens`` on the tree page."""
     _annotators.append(lens)
 
 
 def choices() -> list[tuple[str, str]]:
-    """Every choice of every lens."""
+    """Return the choices of all annotators."""
     return [choice for lens in _annotators for choice in lens.choices()]
 
 
 def annotate(choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
-    """`Lens.see` of the lens that has this choice."""
+    """Return the annotations of the annotator that has this choice.
+
+    Empty when no annotator has it.
+    """
     for lens in _annotators:
         if sights := lens.see(choice, rows):
             return sights

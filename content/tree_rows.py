@@ -1,7 +1,7 @@
-"""The rows of the tree page: only those that are looked at, in a fixed number of queries.
+"""The visible rows of the tree page, in a fixed number of queries.
 
-A subject may hold ten thousand lessons: nothing here reads a branch that is closed.
-What a closed branch holds is counted by the database.
+A subject may have ten thousand lessons, so closed branches are not read. The database
+counts their contents.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,9 +25,9 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 
 PAGE = 100
-"""How many rows of a branch, or of what was found, are shown at once."""
+"""How many rows of a branch, or of search results, are shown at once."""
 MOST_ROWS = 2000
-"""How many rows of one branch a page can hold."""
+"""How many rows of one branch a page can show."""
 
 _COLUMNS = (
     "id",
@@ -55,11 +55,11 @@ _ALL_ANCESTORS = (*_ANCESTORS, "parent__parent__parent__parent")
 
 @dataclass(slots=True)
 class Row:
-    """A node and what is around it.
+    """A node of the tree page with its ancestors and counts.
 
-    ``above`` holds what it lies in, outermost first; ``lessons`` counts those inside
-    that are not in the trash; ``is_holding`` says whether anything untrashed lies
-    directly inside.
+    ``above`` holds the ancestors, outermost first. ``lessons`` counts the descendant
+    lessons that are not in the trash. ``is_holding`` is true when the node has a child
+    that is not in the trash.
     """
 
     node: Node
@@ -68,29 +68,29 @@ class Row:
     stages: int = 0
     is_holding: bool = False
     cells: Any = None
-    """What the page says of it; the page fills it in."""
+    """The cells of the row; the page fills them in."""
     branch: "Branch | None" = None
-    """What lies inside, where that is open."""
+    """The rows inside, when the node is open."""
 
     @property
     def trail(self) -> tuple[Node, ...]:
-        """What it lies in, and itself."""
+        """The ancestors and the node itself."""
         return (*self.above, self.node)
 
     @property
     def draft_above(self) -> str:
-        """The title of the outermost draft it lies in, or ""."""
+        """The title of the outermost unpublished ancestor, or ""."""
         return next((node.title for node in self.above if not node.is_published), "")
 
     @property
     def is_in_trash(self) -> bool:
-        """Whether it, or what it lies in, is in the trash."""
+        """Whether the node or an ancestor is in the trash."""
         return any(node.trashed_at is not None for node in self.trail)
 
 
 @dataclass(slots=True)
 class Branch:
-    """The first rows inside ``parent`` (None: the subjects), of ``total``."""
+    """The shown rows inside ``parent`` (None: the subjects), of ``total``."""
 
     parent: Node | None
     rows: list[Row] = field(default_factory=list)
@@ -99,17 +99,17 @@ class Branch:
 
     @property
     def left(self) -> int:
-        """How many more there are."""
+        """How many more rows there are."""
         return self.total - self.start - len(self.rows)
 
     @property
     def level(self) -> int:
-        """How deep the rows lie, from 1 (as ARIA counts)."""
+        """The depth of the rows, from 1 (as ARIA counts)."""
         return 1 if self.parent is None else int(self.parent.level) + 2
 
 
 def visible_rows(branch: Branch) -> Iterable[Row]:
-    """The rows of ``branch`` and of all open branches in it, in order."""
+    """Yield the rows of ``branch`` and of all open branches in it, in order."""
     for row in branch.rows:
         yield row
         if row.branch is not None:
@@ -122,12 +122,12 @@ def outline(
     roots: int = PAGE,
     subjects: Collection[int] | None = None,
 ) -> Branch:
-    """The subjects, with the rows of these open branches in their places. 5 queries.
+    """Return the subjects with the rows of the open branches inside. 5 queries.
 
     Args:
         opened: how many rows to show of each open branch, by the node's key.
         roots: how many subjects to show.
-        subjects: which of them, by key; None for all.
+        subjects: the keys of the subjects to show; None for all.
     """
     top = Branch(None)
     branches: dict[int | None, Branch] = {None: top}
@@ -137,7 +137,7 @@ def outline(
     for node in _numbered(inside, most=min(max(shown.values()), MOST_ROWS)):
         branch = branches.get(node.parent_id)
         if branch is None or node.place > shown[node.parent_id]:
-            continue  # in something that is closed, or past what is shown
+            continue  # inside a closed node, or after the last shown row
         branch.total = node.among
         above = _trail_of(branch, branches)
         row = Row(node, above)
@@ -149,7 +149,10 @@ def outline(
 
 
 def _numbered(inside: Q, *, most: int, after: int = 0) -> QuerySet[Any]:
-    """Untrashed nodes with their ``place`` among their siblings, from 1; parents first."""
+    """Return untrashed nodes with ``place``, their position among their siblings.
+
+    ``place`` starts at 1; ``among`` is the number of siblings. Parents come first.
+    """
     siblings = Node.objects.filter(inside, trashed_at__isnull=True).only(*_COLUMNS)
     order = ("tree_id", "lft")
     numbered: QuerySet[Any] = (
@@ -175,10 +178,10 @@ def _trail_of(
 
 
 def branch_of(parent: Node, *, start: int = 0, most: int = PAGE) -> Branch:
-    """The rows right inside ``parent`` from ``start`` on; 5 queries.
+    """Return the child rows of ``parent``, from index ``start``. 5 queries.
 
     Args:
-        parent: with what it lies in at hand (`with_ancestors`).
+        parent: read with its ancestors (`with_ancestors`).
     """
     branch = Branch(parent, start=start)
     inside = Q(parent_id=parent.pk)
@@ -191,7 +194,7 @@ def branch_of(parent: Node, *, start: int = 0, most: int = PAGE) -> Branch:
 
 
 def with_ancestors(nodes: QuerySet[Any]) -> QuerySet[Any]:
-    """``nodes`` with everything they lie in, in the same query."""
+    """Return ``nodes`` with all their ancestors, in the same query."""
     paths = [*_COLUMNS]
     for path in _ALL_ANCESTORS:
         paths += [f"{path}__{column}" for column in _COLUMNS]
@@ -200,7 +203,7 @@ def with_ancestors(nodes: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def ancestors_of(node: Node) -> tuple[Node, ...]:
-    """What ``node`` lies in, outermost first (`with_ancestors`)."""
+    """Return the ancestors of ``node``, outermost first (see `with_ancestors`)."""
     trail: list[Node] = []
     parent = node.parent
     while parent is not None:
@@ -210,12 +213,13 @@ def ancestors_of(node: Node) -> tuple[Node, ...]:
 
 
 def path_to(node: Node) -> list[tuple[int | None, int]]:
-    """How many rows of each branch must show for ``node`` to be among them.
+    """Return how many rows of each branch must be shown to include ``node``.
 
-    One query; the subjects' comes first, as None's.
+    Pairs of a parent's key and a number of rows; the first is for the subjects (None).
+    One query.
 
     Args:
-        node: with what it lies in at hand (`with_ancestors`).
+        node: read with its ancestors (`with_ancestors`).
     """
     trail = (*ancestors_of(node), node)
     inside = Q(parent_id__in=[above.pk for above in trail[:-1]]) | Q(parent_id=None)
@@ -239,10 +243,10 @@ def path_to(node: Node) -> list[tuple[int | None, int]]:
 
 
 def rows_of(nodes: Iterable[Node]) -> list[Row]:
-    """Rows that stand alone, as those that were found; 4 queries.
+    """Return rows without branches, such as search results. 4 queries.
 
     Args:
-        nodes: with what they lie in at hand (`with_ancestors`).
+        nodes: read with their ancestors (`with_ancestors`).
     """
     rows = [Row(node, ancestors_of(node)) for node in nodes]
     _count(rows)
@@ -250,7 +254,7 @@ def rows_of(nodes: Iterable[Node]) -> list[Row]:
 
 
 def outside_trash() -> Q:
-    """Nodes that neither are in the trash nor lie in anything that is."""
+    """Return a condition for nodes that are not in the trash, nor any ancestor."""
     condition = Q(trashed_at__isnull=True)
     for path in _ALL_ANCESTORS:
         condition &= Q(**{f"{path}__trashed_at__isnull": True})
@@ -263,7 +267,7 @@ def outside_trash() -> Q:
 def lessons_inside(
     nodes: QuerySet[Any], counted: Q, *, name: str = "lessons"
 ) -> QuerySet[Any]:
-    """``nodes`` with how many ``counted`` lessons lie in each, as ``name``."""
+    """Annotate ``nodes`` with the number of ``counted`` lessons inside, as ``name``."""
     inside = Node.objects.filter(
         counted,
         kind=Kind.LESSON.value,
@@ -280,13 +284,16 @@ def lessons_inside(
 def count_visible(
     rows: Sequence[Row], *, counted: Q, gone: Q, lost: Collection[int] = ()
 ) -> dict[int, int]:
-    """How many ``counted`` lessons lie in each row's node and in nothing ``gone``.
+    """Count the ``counted`` lessons inside each row's node, except those in ``gone``.
 
-    Two queries. What is gone is seldom much: the lessons in it are subtracted.
+    Two queries. Few nodes are usually gone, so the lessons in them are subtracted.
 
     Args:
-        gone: containers whose lessons do not count.
-        lost: lessons among the counted that do not count either.
+        gone: a condition for containers whose lessons do not count.
+        lost: keys of counted lessons that do not count either.
+
+    Returns:
+        The numbers by the node's key; lessons and deleted nodes are missing.
     """
     holders = [row.node for row in rows if row.node.kind != Kind.LESSON]
     trees = {node.tree_id for node in holders}
@@ -304,11 +311,11 @@ def count_visible(
         "tree_id", "lft", "rght", "kind", "lessons"
     ):
         if spans and spans[-1][0] == tree and right < spans[-1][2]:
-            continue  # in one that is gone already
+            continue  # inside another one that is gone
         spans.append((tree, left, right, 1 if kind == Kind.LESSON else lessons))
     for node in holders:
         if node.pk not in counts:
-            continue  # deleted a moment ago
+            continue  # deleted by another request
         for tree, left, right, lessons in spans:
             if tree != node.tree_id:
                 continue
@@ -321,7 +328,7 @@ def count_visible(
 
 
 def _count(rows: Sequence[Row]) -> None:
-    """Fill in what is counted of each row. 4 queries."""
+    """Fill in the counts of each row. 4 queries."""
     lessons = count_visible(
         rows,
         counted=Q(trashed_at__isnull=True),

@@ -1,7 +1,7 @@
-"""Where nodes lie, as the database has it: intervals, tree numbers and parents.
+"""Write the intervals, tree ids and parents of nodes.
 
-Called under the locks (`content.locks`), by what has decided that it may be so. None of
-this is an edit by itself; `content.services` says what is.
+Callers hold the locks (`content.locks`) and have checked the placement. These functions
+do not record edits; `content.services` does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,14 +16,17 @@ _ROWS_PER_UPDATE = 500
 
 
 class TreePosition(NamedTuple):
-    """Where a node lies: inside whom, and right after whom; None for nobody."""
+    """A node's parent and previous sibling, by primary key.
+
+    ``parent`` is None for a subject; ``after`` is None for a first child.
+    """
 
     parent: int | None
     after: int | None
 
 
 def subtrees_of(nodes: Iterable[Node]) -> QuerySet[Any]:
-    """``nodes``, as they were read, and all that lies in them."""
+    """Return ``nodes`` and their descendants, by the intervals that were read."""
     inside = Q(pk__in=[])
     for node in nodes:
         inside |= Q(tree_id=node.tree_id, lft__gte=node.lft, rght__lte=node.rght)
@@ -32,7 +35,7 @@ def subtrees_of(nodes: Iterable[Node]) -> QuerySet[Any]:
 
 
 def ancestors_of(nodes: Iterable[Node]) -> QuerySet[Any]:
-    """What ``nodes``, as they were read, lie in; outermost first."""
+    """Return the ancestors of ``nodes``, outermost first, by the intervals read."""
     around = Q(pk__in=[])
     for node in nodes:
         around |= Q(tree_id=node.tree_id, lft__lt=node.lft, rght__gt=node.rght)
@@ -41,13 +44,13 @@ def ancestors_of(nodes: Iterable[Node]) -> QuerySet[Any]:
 
 
 def set_tree_id(subject_pk: int, tree_id: int) -> None:
-    """All of a subject lies in its tree: also what has just come from others."""
+    """Set ``tree_id`` on all nodes of a subject, including those just moved to it."""
     strays = Node.objects.filter(subject_id=subject_pk).exclude(tree_id=tree_id)
     strays.order_by().update(tree_id=tree_id)
 
 
 def set_parents(children: Mapping[int, Sequence[Node]]) -> None:
-    """Store new parents, in one statement."""
+    """Store new parents, in one statement; ``children`` are by the parent's key."""
     parents = {node.pk: parent for parent, nodes in children.items() for node in nodes}
     cases = [
         When(pk__in=[node.pk for node in nodes], then=Value(parent))
@@ -59,7 +62,11 @@ def set_parents(children: Mapping[int, Sequence[Node]]) -> None:
 
 
 def order_subjects(spots: Mapping[int, TreePosition]) -> bool:
-    """Give the subjects' trees the numbers of their new order, if it is one."""
+    """Give the subjects' trees the numbers of their new order.
+
+    Returns:
+        Whether the order changed.
+    """
     subjects = Node.objects.subjects().order_by("tree_id")
     trees = dict(subjects.values_list("pk", "tree_id"))
     order = [pk for pk in trees if pk not in spots]
@@ -77,7 +84,7 @@ def order_subjects(spots: Mapping[int, TreePosition]) -> bool:
 
 
 def shift_intervals(runs: Sequence[IntervalShift]) -> None:
-    """Renumber the trees' edges, in one statement."""
+    """Apply the shifts to ``lft`` and ``rght``, in one statement."""
     if not runs:
         return
 
@@ -102,10 +109,10 @@ def shift_intervals(runs: Sequence[IntervalShift]) -> None:
 def write_intervals(
     current: Mapping[int, Interval], wanted: Mapping[int, Interval]
 ) -> None:
-    """Store where the nodes of locked subjects lie, in as few statements as it takes.
+    """Store the intervals of nodes of locked subjects, in few statements.
 
-    Neighbours usually shift by the same amount, so this is one ``UPDATE`` per 500
-    rows and not one per row.
+    Neighbours usually shift by the same amount, so this takes one ``UPDATE`` per 500
+    rows instead of one per row.
     """
     for delta, pks in group_by_shift(current, wanted).items():
         for start in range(0, len(pks), _ROWS_PER_UPDATE):
