@@ -1,1 +1,1 @@
-"""From the disk to the CDN: upload, delete, purge, verify."""
+"""Upload published files to the CDN, delete obsolete ones, purge and verify."""

@@ -1,10 +1,11 @@
-"""“Test connection”: does the CDN of the settings do what publishing needs of it.
+"""“Test connection”: check that the CDN in the settings supports publishing.
 
-Writes a probe, reads it back, compares, reads it as a student would, and deletes it; in
-the private bucket, too, where a student must not be able to read it. Every step says in
-words what is wrong, and none says a key. Somebody waits for the answer: nothing is asked
-twice, a second bucket is not tried when the first does not answer, and the test ends
-after ``CDN_TEST_SECONDS`` whatever the other side does.
+The test writes a probe file, reads it back, compares it, reads it through the public
+URL and deletes it. It does the same in the private bucket, where the public must not be
+able to read it. Every step describes what is wrong and contains no keys.
+
+A user waits for the result: no request is repeated, the second bucket is not tried when
+the first does not answer, and the test ends after ``CDN_TEST_SECONDS`` in any case.
 """
 
 import contextvars
@@ -35,27 +36,27 @@ log = structlog.get_logger(__name__)
 
 _PROBES = "memora-probe"
 _LARGEST_ANSWER = 64 * 1024
-"""Bytes: a probe has some fifty."""
+"""In bytes; a probe has about fifty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was tried; ``said`` is what came of it."""
+    """One step of the test; ``said`` is the result in words."""
 
     name: str
     ok: bool
     said: str
     is_silence: bool = False
-    """Nobody answered."""
+    """The server did not answer."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the step as a dict for JSON."""
         return {"name": self.name, "ok": self.ok, "said": self.said}
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that was tried, in order; it stops where going on makes no sense."""
+    """All steps in order; the test stops when further steps make no sense."""
 
     steps: tuple[Step, ...]
 
@@ -64,15 +65,15 @@ class Result:
         return all(step.ok for step in self.steps)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the result as a dict for JSON."""
         return {"ok": self.ok, "steps": [step.as_dict() for step in self.steps]}
 
 
 def check(current: PublishingSettings | None = None) -> Result:
-    """Try everything, within ``CDN_TEST_SECONDS``.
+    """Run all steps, within ``CDN_TEST_SECONDS``.
 
     Args:
-        current: the settings to try, saved or not; None: those that are stored.
+        current: the settings to test, saved or not; None: the stored ones.
     """
     result = Result(tuple(_in_time(current or PublishingSettings.get_solo())))
     failed = [step.name for step in result.steps if not step.ok]
@@ -88,9 +89,9 @@ _TESTED = frozenset(
 
 
 def needs_test(before: PublishingSettings, after: PublishingSettings) -> bool:
-    """Whether saving ``after`` would send students or uploads to a CDN in a new way.
+    """Whether ``after`` changes how students or uploads reach the CDN.
 
-    Turning the CDN off, or local fallback mode on, needs none: that is what helps when
+    Turning the CDN off, or local fallback mode on, needs no test: both must work while
     the CDN does not answer.
     """
     if not after.cdn_enabled:
@@ -101,11 +102,11 @@ def needs_test(before: PublishingSettings, after: PublishingSettings) -> bool:
 
 
 def _in_time(current: PublishingSettings) -> list[Step]:
-    """The steps; where time runs out, those that were done, and one that says so.
+    """Return the steps; on a timeout, the finished ones and one that reports it.
 
-    No timeout of a socket ends an answer that sends one byte now and then. So the steps
-    run in a thread that is not waited for any longer; it uses no database, and still
-    deletes its probe.
+    A socket timeout does not end a response that sends a byte now and then. So the
+    steps run in a thread that is abandoned on a timeout. The thread does not use the
+    database, and still deletes its probe.
     """
     steps: list[Step] = []
     done = Future[None]()
@@ -117,12 +118,13 @@ def _in_time(current: PublishingSettings) -> list[Step]:
             with translation.override(language):
                 for step in _steps(current):
                     steps.append(step)  # noqa: PERF402 - read while it grows
-        except Exception as error:  # noqa: BLE001 - raised again by who waits
+        except Exception as error:  # noqa: BLE001 - raised again by `done.result`
             done.set_exception(error)
         else:
             done.set_result(None)
 
-    run = contextvars.copy_context().run  # with what log lines of this request carry
+    # The copied context carries the log fields of this request.
+    run = contextvars.copy_context().run
     threading.Thread(target=run, args=(work,), name="cdn-test", daemon=True).start()
     try:
         done.result(timeout=settings.CDN_TEST_SECONDS)
@@ -136,7 +138,7 @@ def _in_time(current: PublishingSettings) -> list[Step]:
 
 
 def _steps(current: PublishingSettings) -> Iterator[Step]:
-    # The bucket is public, not a lesson: elsewhere the same words mean access levels.
+    # The context "bucket" is needed: elsewhere these words are access levels.
     public, private = pgettext("bucket", "public"), pgettext("bucket", "private")
     path, data = _probe()
     targets, settings_step = _targets(current)
@@ -153,7 +155,7 @@ def _steps(current: PublishingSettings) -> Iterator[Step]:
     yield from _remove(public, targets.public, path, steps)
     is_silent = any(step.is_silence for step in steps)
     if targets.private is not None and not is_silent:
-        # Another one: a cache may still answer with the first.
+        # Use another probe: a cache may still serve the first one.
         path, data = _probe()
         steps = [*_try_target(private, targets.private, path, data)]
         yield from steps
@@ -171,7 +173,7 @@ def _steps(current: PublishingSettings) -> Iterator[Step]:
 
 
 def _probe() -> tuple[str, bytes]:
-    """A path nobody uses, and bytes nobody has."""
+    """Return a random path and random content."""
     data = f'{{"probe":"{secrets.token_hex(16)}"}}'.encode()
     return f"{_PROBES}/{secrets.token_hex(8)}.json", data
 
@@ -190,7 +192,7 @@ def _targets(current: PublishingSettings) -> tuple[Targets | None, Step]:
 
 
 def _attempt(name: str, work: Callable[[], str]) -> Step:
-    """``work`` answers what is wrong, or ""."""
+    """Run ``work``, which returns a description of the fault, or ""."""
     try:
         fault = work()
     except MemoraError as error:
@@ -225,7 +227,7 @@ def _try_target(place: str, target: Target, path: str, data: bytes) -> Iterator[
 
 
 def _remove(place: str, target: Target, path: str, steps: list[Step]) -> Iterator[Step]:
-    """Delete the probe, if there may be one."""
+    """Delete the probe, unless writing it failed."""
     if not steps[0].ok:
         return
 
@@ -274,8 +276,8 @@ def _is_hidden(current: PublishingSettings, path: str, data: bytes) -> str:
 
 
 def _fetch(url: str) -> tuple[int, bytes, Mapping[str, str]]:
-    """Status, body and headers as a student's app gets them; 0 for no answer."""
-    # Another query each time: a cache must not answer for the bucket.
+    """Return status, body and headers as a student's app gets them; 0: no answer."""
+    # A new query each time, so that no cache answers instead of the bucket.
     address = f"{url}?probe={secrets.token_hex(4)}"
     client = outbound.Client(connect=5, read=10, most=_LARGEST_ANSWER, seconds=10)
     try:

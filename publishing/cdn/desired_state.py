@@ -1,7 +1,8 @@
-"""What the CDN should have, as the tables say, and where it differs from what it has.
+"""Compute which files the CDN should have, and how its recorded state differs.
 
-Every file of every release; open lessons in the public place, gated ones in the private
-one or nowhere (DESIGN 4). Nothing here talks to the CDN.
+The CDN should have every file of every release: open lessons in the public target,
+gated ones in the private target or nowhere (docs/architecture.md, "Uploads"). This
+module reads the database only and sends nothing to the CDN.
 """
 
 from collections.abc import Iterator
@@ -23,12 +24,12 @@ from publishing.models import (
 )
 
 _LESSONS, _LEAVES, _INDEXES, _MANIFEST = LAYERS = range(4)
-"""What is uploaded first, and deleted last: nothing names what is not there."""
+"""Upload in this order and delete in reverse, so no file links to a missing one."""
 _OTHER_ENCODING = "otherwise"
 
 
 def layer_of(path: str) -> int:
-    """When a file's turn is: all it links to lies in an earlier layer."""
+    """Return the upload layer of a file: all its links lead to earlier layers."""
     if locations.lesson_id_of(path) is not None:
         return _LESSONS
     if path.endswith("/manifest.json"):
@@ -40,7 +41,7 @@ def layer_of(path: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class DesiredFile:
-    """A file as the CDN should have it; ``source`` is where its bytes are here."""
+    """A file that the CDN should have; ``source`` is its path on the local disk."""
 
     path: str
     sha256: str
@@ -50,11 +51,11 @@ class DesiredFile:
 
 @dataclass(slots=True)
 class DesiredFiles:
-    """Files the CDN should have at one moment, and what it has under their paths.
+    """The files the CDN should have at one moment, and the recorded state of each.
 
-    ``edition`` counts the switches until then; ``held`` is the hash by place and path,
-    "" where nobody knows, `_OTHER_ENCODING` where it is stored compressed and should not be,
-    or the other way round.
+    ``edition`` is the number of switches up to that moment. ``held`` maps target id and
+    path to the recorded hash: "" if the outcome of an upload is unknown,
+    `_OTHER_ENCODING` if the file is compressed and should not be, or the reverse.
     """
 
     edition: int
@@ -62,7 +63,7 @@ class DesiredFiles:
     held: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def layers(self) -> Iterator[list[DesiredFile]]:
-        """The files in the order of their upload."""
+        """Yield the files by layer, in the order of upload."""
         sorted_out: list[list[DesiredFile]] = [[] for _layer in LAYERS]
         for file in self.files:
             sorted_out[layer_of(file.path)].append(file)
@@ -72,12 +73,12 @@ class DesiredFiles:
         return self.held.get((file.target.id, file.path)) == file.sha256
 
     def is_doubtful(self, file: DesiredFile) -> bool:
-        """Whether an upload was begun whose end nobody knows."""
+        """Whether an upload was started whose outcome is unknown."""
         return self.held.get((file.target.id, file.path)) == ""
 
 
 def of_release(publication_pk: int, targets: Targets) -> DesiredFiles:
-    """One plan's release, its lessons included; nothing once it is withdrawn."""
+    """Return the files of one plan's release with its lessons; none if withdrawn."""
     with consistent_read():
         publication = Publication.objects.filter(pk=publication_pk).first()
         found = DesiredFiles(_switch_number())
@@ -94,7 +95,7 @@ def of_release(publication_pk: int, targets: Targets) -> DesiredFiles:
 
 
 def of_everything(targets: Targets) -> DesiredFiles:
-    """Every file of every release."""
+    """Return every file of every release."""
     with consistent_read():
         found = DesiredFiles(_switch_number())
         offers = LessonOffer.objects.values("lesson_id")
@@ -148,14 +149,14 @@ def _open_lessons() -> set[str]:
 
 
 def gated_paths() -> set[str]:
-    """The files of the lessons that are offered, and openly by nobody."""
+    """Return the paths of offered lessons that no plan offers openly."""
     rows = PublishedDocument.objects.filter(lesson_id__gt="")
     opened = LessonOffer.objects.filter(is_open=True).values("lesson_id")
     return set(rows.exclude(lesson_id__in=opened).values_list("path", flat=True))
 
 
 def out_of_sync(targets: Targets) -> set[int]:
-    """The publications of which the CDN, or its cache, lacks something. 4 queries."""
+    """Return publications with files missing on the CDN or not purged. 4 queries."""
     found: set[int] = set()
     plan_files = PublishedDocument.objects.filter(
         publication__generation__isnull=False
@@ -174,7 +175,10 @@ def out_of_sync(targets: Targets) -> set[int]:
 
 
 def _uploaded(target: Target, *, is_cached: bool = True) -> Exists:
-    """No cache stands before the private place: nothing there waits to be purged."""
+    """Match documents that ``target`` holds; with ``is_cached``, also purged.
+
+    The private target has no cache, so nothing there needs a purge.
+    """
     rows = UploadedDocument.objects.filter(
         target=target.id,
         path=OuterRef("path"),
@@ -186,18 +190,20 @@ def _uploaded(target: Target, *, is_cached: bool = True) -> Exists:
 
 @dataclass(frozen=True, slots=True)
 class ObsoleteFiles:
-    """What should not be on the CDN any more, as of one edition; manifests first."""
+    """Files to delete from the CDN, as of one edition; manifests first."""
 
     edition: int
     paths: list[tuple[Target, list[str]]]
 
 
 def to_delete(targets: Targets) -> ObsoleteFiles:
-    """What is to be deleted now.
+    """Return the files that can be deleted now.
 
-    A plan's files once its release is whole there, or it has none any more. A lesson
-    nobody offers when every release is whole there: an older one may name it. A lesson
-    that became gated leaves the public place at once, whatever else fails.
+    - A plan's obsolete files: when its current release is complete on the CDN, or the
+      plan has no release.
+    - A lesson that no plan offers: when every release is complete on the CDN, because
+      an older one may link to it.
+    - A lesson that became gated: from the public target at once, whatever else fails.
     """
     with consistent_read():
         edition = _switch_number()

@@ -1,13 +1,14 @@
-"""HTTP to hosts that somebody typed into the publishing settings.
+"""HTTP client for hosts that staff enter in the publishing settings.
 
-A connection is made to public addresses only, and by https only. The address is checked
-that is connected to, not the name: a name that resolves otherwise a second time gains
-nothing, and neither does another spelling of an address or a redirect. Hosts named in
-``PRIVATE_HOSTS`` are exempt. Environment proxies are not used: a proxy would resolve the
-name itself.
+It connects only to public addresses and only by https. It checks the resolved address
+of the connection, not the name, so a name that resolves to another address later,
+another spelling of an address and a redirect do not get around the check. Hosts named
+in ``PRIVATE_HOSTS`` are exempt. Proxies from the environment are not used: a proxy
+would resolve the name itself.
 
-A target that is not permitted, a name that does not exist and a closed port all raise
-`urllib3.exceptions.NewConnectionError`, so the caller's message cannot tell them apart.
+A forbidden target, an unknown name and a closed port all raise
+`urllib3.exceptions.NewConnectionError`, so the caller's message cannot distinguish
+them.
 """
 
 import ipaddress
@@ -22,21 +23,21 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from publishing import private_hosts
 
 _MOST_ADDRESSES = 4
-"""How many addresses of one name are tried: each may take a whole connect timeout."""
+"""How many addresses of one name are tried; each may take a full connect timeout."""
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _CHUNK = 64 * 1024
 
 
 class UnusableAnswerError(HTTPError):
-    """The answer is larger than permitted, or takes longer."""
+    """The response is larger than permitted, or takes longer."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public Internet.
+    """Whether an IP address belongs to the public Internet.
 
-    IPv4 addresses inside IPv6 ones count as what they lead to. 6to4 and Teredo, which
-    lead anywhere, are not public.
+    An IPv4 address embedded in an IPv6 address is checked as IPv4. 6to4 and Teredo
+    addresses can lead anywhere and are not public.
     """
     found = ipaddress.ip_address(address)
     if isinstance(found, ipaddress.IPv6Address):
@@ -54,16 +55,16 @@ def _is_public_v4(address: ipaddress.IPv4Address) -> bool:
 
 
 def permitted_addresses(host: str, port: int, *, encrypted: bool) -> list[str]:
-    """The addresses of ``host`` that may be connected to, in the resolver's order.
+    """Return the permitted addresses of ``host``, in the resolver's order.
 
     Raises:
-        OSError: the name does not resolve, or something it resolves to is forbidden.
+        OSError: the name does not resolve, or one of its addresses is forbidden.
     """
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
     if private_hosts.is_named(host, port):
         return addresses[:_MOST_ADDRESSES]
-    # One private address among public ones is how a name is rebound: refuse them all.
+    # A private address among public ones indicates DNS rebinding: refuse them all.
     if not encrypted or not all(map(is_public, addresses)):
         raise OSError("not a permitted target")
     return addresses[:_MOST_ADDRESSES]
@@ -76,7 +77,7 @@ else:
 
 
 class Guard(_Base):
-    """Mixed into a connection class of urllib3: connects to permitted addresses only."""
+    """Mixin for urllib3's connection classes: connect to permitted addresses only."""
 
     def _new_conn(self) -> socket.socket:
         name = self._dns_host
@@ -89,8 +90,8 @@ class Guard(_Base):
         failure: HTTPError = NewConnectionError(self, "Nobody answers.")
         try:
             for address in addresses:
-                # The certificate is checked against `host`, which is the name again
-                # by then.
+                # The certificate is checked later, against `host`; by then `finally`
+                # has restored the name.
                 self._dns_host = address
                 try:
                     return super()._new_conn()
@@ -118,7 +119,7 @@ class _EncryptedPool(urllib3.HTTPSConnectionPool):
 
 
 class Client:
-    """Asks permitted targets, follows no redirect, and reads so much of an answer.
+    """HTTP client for permitted targets, without redirects, with limited responses.
 
     Safe to use from many threads.
     """
@@ -127,9 +128,9 @@ class Client:
         self, *, connect: float, read: float, most: int, seconds: float
     ) -> None:
         """Args:
-        connect, read: seconds to wait for a connection, and for a next byte.
-        most: bytes an answer's body may have.
-        seconds: how long reading the body may take.
+        connect, read: timeouts in seconds for connecting and for the next byte.
+        most: the largest response body in bytes.
+        seconds: the longest time for reading the body.
         """
         self._most, self._seconds = most, seconds
         self._manager = urllib3.PoolManager(
@@ -140,11 +141,11 @@ class Client:
     def request(
         self, method: str, url: str, **kwargs: Any
     ) -> tuple[int, bytes, urllib3.HTTPHeaderDict]:
-        """Status, body and headers of the answer.
+        """Send a request; return status, body and headers of the response.
 
         Raises:
-            urllib3.exceptions.HTTPError: nobody answers, the target is forbidden, or the
-                answer is too large or too slow.
+            urllib3.exceptions.HTTPError: the server does not answer, the target is
+                forbidden, or the response is too large or too slow.
         """
         response = self._manager.request(
             method, url, redirect=False, preload_content=False, **kwargs
@@ -154,11 +155,11 @@ class Client:
 
 
 def read(response: urllib3.BaseHTTPResponse, *, most: int, seconds: float) -> bytes:
-    """The body of an answer that was not read yet.
+    """Read and return the body of a response.
 
     Raises:
-        UnusableAnswerError: it has more than ``most`` bytes, unpacked where it is
-            packed, or takes longer than ``seconds``.
+        UnusableAnswerError: the decoded body has more than ``most`` bytes, or takes
+            longer than ``seconds``.
         urllib3.exceptions.HTTPError: the connection broke.
     """
     deadline = time.monotonic() + seconds

@@ -1,7 +1,8 @@
-"""Emptying a CDN's cache of what changed: one small class for each CDN.
+"""Purge changed URLs from a CDN's cache; one class per CDN.
 
-``CDN_PURGE_BACKEND`` names the class. What a bucket serves directly, or a CDN nobody gave a
-token for, has no cache to empty before its five minutes are over: `NullPurger`.
+``CDN_PURGE_BACKEND`` names the class. `NullPurger` is used where no purge is possible:
+for a bucket without a CDN, and for a CDN without a token. Their caches, if any, keep a
+file for at most five minutes.
 """
 
 import time
@@ -24,50 +25,51 @@ from publishing.models import PublishingSettings
 log = structlog.get_logger(__name__)
 
 URLS_AT_ONCE = 30
-"""What Cloudflare accepts in one request."""
+"""The most URLs that Cloudflare accepts in one request."""
 _ATTEMPTS = 4
 _LONGEST_WAIT = 30.0
 _FIRST_WAIT = 1.0
 _LARGEST_ANSWER = 256 * 1024
-"""Bytes: an answer names at most the thirty addresses asked for."""
+"""In bytes; a response names at most the thirty requested URLs."""
 
 
 class Purger(Protocol):
-    """Makes a CDN forget what it has of some addresses."""
+    """Interface of the classes that purge URLs from a CDN's cache."""
 
     @property
     def at_once(self) -> int:
-        """How many addresses one request may name."""
+        """The most URLs that one request may name."""
 
     def purge(self, urls: Sequence[str]) -> None:
-        """Forget these. May be asked twice for the same.
+        """Purge these URLs. Safe to call twice for the same URL.
 
         Raises:
-            DistributionError: some may still be in the cache.
+            DistributionError: some URLs may still be in the cache.
         """
 
 
 class NullPurger:
-    """For a CDN without a cache of its own, or whose cache may live its time."""
+    """Does nothing: for a CDN without a cache, or whose cached copies may expire."""
 
     at_once = 1000
 
     def purge(self, urls: Sequence[str]) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 class CloudflarePurger:
-    """Cloudflare's purge by URL, thirty at a time, patient with its rate limit.
+    """Purge by URL through Cloudflare's API, thirty URLs per request.
 
-    It waits as long as Cloudflare says, up to half a minute; beyond that it refuses, and
-    asks no sooner.
+    On a rate limit it waits as long as ``Retry-After`` requires, up to 30 seconds.
+    After a longer limit it raises `DistributionError`, without a request, until the
+    limit ends.
     """
 
     at_once = URLS_AT_ONCE
 
     def __init__(self, *, zone: str, token: str) -> None:
         self._not_before = 0.0
-        """On the monotonic clock: until then it accepts nothing."""
+        """Monotonic time until which Cloudflare accepts no purges."""
         self._zone = zone
         self._token = token
         self._client = outbound.Client(
@@ -76,10 +78,10 @@ class CloudflarePurger:
 
     @classmethod
     def from_settings(cls, current: PublishingSettings) -> Purger:
-        """The purger of these settings; a `NullPurger` without zone and token.
+        """Return the purger for these settings; a `NullPurger` without zone or token.
 
         Raises:
-            SecretsError: the token cannot be read.
+            SecretsError: the token cannot be decrypted.
         """
         token = current.secret("cloudflare_token")
         if not current.cloudflare_zone or not token:
@@ -129,15 +131,15 @@ class CloudflarePurger:
 
 @lru_cache(maxsize=2)
 def _cloudflare(_api_url: str, zone: str, token: str) -> CloudflarePurger:
-    """One for all runs of this process: it knows until when nothing is accepted."""
+    """Share one purger per process, because it holds the end of the rate limit."""
     return CloudflarePurger(zone=zone, token=token)
 
 
 def purger_of(current: PublishingSettings) -> Purger:
-    """What empties the cache of these settings' CDN.
+    """Return the purger for these settings.
 
     Raises:
-        SecretsError: its token cannot be read.
+        SecretsError: the token cannot be decrypted.
     """
     return cast(
         Purger, import_string(settings.CDN_PURGE_BACKEND).from_settings(current)

@@ -1,10 +1,14 @@
-"""What the CDN has, path by path: claimed before it is touched, recorded after.
+"""Record which bytes the CDN has, path by path.
 
-A claim makes the path unknown and names who is at it. A record counts only while the
-claim still stands; where it does not, two were at the same object. The later claim is
-left alone: its owner goes on, and the object is looked at again once nothing of the other
-can be on the way any more. Where that one has recorded something else already, nobody can
-say whose bytes arrived last: the path is unknown again, and uploaded again.
+A distributor claims a path before it changes the object and records the result
+afterwards. A claim sets the path's state to unknown and holds the distributor's token.
+A record counts only while the claim is unchanged; otherwise two distributors worked on
+the same object:
+
+- If the later claim is still open, it stays. Its owner continues, and the object is
+  rechecked once no request of the earlier distributor can still be under way.
+- If the later distributor has already recorded something else, the order in which the
+  bytes arrived is unknown. The path becomes unknown and is uploaded again.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -16,7 +20,7 @@ from core.upsert import upsert
 from publishing.models import UploadedDocument
 
 _LATE = timedelta(minutes=5)
-"""By then a request sent by anybody has arrived or never will."""
+"""After this time, a request sent by any distributor has arrived or never will."""
 _COLUMNS = (
     "target",
     "path",
@@ -32,11 +36,11 @@ _COLUMNS = (
 
 
 class StateChangedError(Exception):
-    """The releases, or the CDN, changed under this distributor: look again."""
+    """The releases or the CDN changed during this run: compute the state again."""
 
 
 class ClaimLostError(StateChangedError):
-    """Another distributor has claimed what this one was at: leave it to that one."""
+    """Another distributor has claimed a path of this run, and continues with it."""
 
 
 def claim(
@@ -48,14 +52,14 @@ def claim(
     now: datetime,
     leaving: bool = False,
 ) -> None:
-    """Say that these objects are about to change; until recorded they are unknown.
+    """Claim objects before changing them; their state is unknown until recorded.
 
     Args:
-        edition: of the releases this is about.
-        leaving: they are about to be deleted.
+        edition: the number of the switch that the caller's data is based on.
+        leaving: the objects are about to be deleted.
 
     Raises:
-        MovedOnError: somebody touched one for a newer edition; nothing is claimed.
+        StateChangedError: a path was claimed for a newer edition; nothing is claimed.
     """
     with transaction.atomic():
         rows = _locked(target, paths)
@@ -78,7 +82,7 @@ def _claimed(
     row: UploadedDocument, *, token: str, edition: int, now: datetime, leaving: bool
 ) -> UploadedDocument:
     if row.claim and row.claim != token:
-        # Its request may still be on the way, and arrive after ours.
+        # The other distributor's request may arrive after ours.
         row.recheck_at = now + _LATE
     row.purge = row.pk is not None
     row.sha256, row.size = "", 0
@@ -94,14 +98,15 @@ def record(
     token: str,
     packed: bool = False,
 ) -> None:
-    """Write down what was verified, path to hash and size.
+    """Record verified objects: path to hash and size in bytes.
 
     Args:
-        packed: it is stored compressed.
+        packed: the objects are stored compressed.
 
     Raises:
-        OvertakenError: another distributor is at some of these now; the rest is kept.
-        MovedOnError: one was, and has recorded something else; those are unknown now.
+        ClaimLostError: another distributor has claimed some of them; the rest is saved.
+        StateChangedError: another distributor had claimed some and recorded other
+            content; those are unknown now.
     """
     lost, overtaken = [], []
     with transaction.atomic():
@@ -128,10 +133,10 @@ def record(
 
 
 def forget(target: str, paths: Collection[str], *, token: str) -> None:
-    """Write down that these objects are gone.
+    """Remove the records of deleted objects.
 
-    Not of one that an upload of somebody else may still put back: it stays unknown, and
-    is deleted again until no such upload can be on the way any more.
+    An object that another distributor's upload may still restore keeps its record, with
+    an unknown state. It is deleted again until no such upload can be under way.
     """
     with transaction.atomic():
         rows = _locked(target, paths)
@@ -149,12 +154,12 @@ def forget(target: str, paths: Collection[str], *, token: str) -> None:
 
 
 def mark_unknown(target: str, paths: Collection[str], *, token: str = "") -> None:
-    """Believe nothing of these any more: they are uploaded again, or deleted.
+    """Set the state of these paths to unknown: they are uploaded or deleted again.
 
-    What a distributor has claimed is unknown already, and that one goes on with it.
+    Paths claimed by a distributor are unknown already and stay claimed.
 
     Args:
-        token: of a distributor that gives up its own claims.
+        token: of a distributor that releases its own claims.
     """
     with transaction.atomic():
         rows = _locked(target, paths)
@@ -166,7 +171,7 @@ def mark_unknown(target: str, paths: Collection[str], *, token: str = "") -> Non
 
 
 def to_purge(target: str, paths: Collection[str] | None = None) -> dict[str, str]:
-    """The paths whose old bytes a cache may have, with the hash they have now."""
+    """Return the paths whose old bytes may be cached, with their present hash."""
     rows = UploadedDocument.objects.filter(target=target, purge=True, claim="")
     if paths is not None:
         rows = rows.filter(path__in=paths)
@@ -174,7 +179,7 @@ def to_purge(target: str, paths: Collection[str] | None = None) -> dict[str, str
 
 
 def purged(target: str, paths: Mapping[str, str]) -> None:
-    """The cache has forgotten these; not those that changed again meanwhile."""
+    """Record that these paths were purged, unless they have changed since."""
     with transaction.atomic():
         rows = _locked(target, paths)
         same = [

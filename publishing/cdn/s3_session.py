@@ -1,7 +1,7 @@
-"""How the S3 client sends: to permitted targets only, reading so much of an answer.
+"""HTTP session of the S3 client: permitted targets only, limited response bodies.
 
-botocore offers the event ``before-send`` for this: what a handler returns is the answer,
-and its own session is not asked (`send`).
+botocore's event ``before-send`` allows this: if a handler returns a response, botocore
+uses it and sends nothing itself.
 """
 
 import io
@@ -26,9 +26,9 @@ from botocore.httpsession import URLLib3Session
 from publishing.cdn import outbound
 
 LARGEST_ANSWER = 64 * 1024**2
-"""Bytes: several times the largest published file."""
+"""In bytes; several times the largest published file."""
 _SECONDS = 120
-"""How long an answer's body may take."""
+"""The longest time for reading a response body."""
 
 
 class _Connection(outbound.Guard, AWSHTTPConnection):  # type: ignore[misc]
@@ -48,7 +48,7 @@ class _EncryptedPool(AWSHTTPSConnectionPool):
 
 
 class _Body(io.BytesIO):
-    """A body that was read, in the form botocore reads it in."""
+    """A response body already read, with the ``stream`` method that botocore needs."""
 
     def stream(self, *_args: Any, **_kwargs: Any) -> Iterator[bytes]:
         yield self.read()
@@ -65,11 +65,11 @@ class GuardedSession(URLLib3Session):
         }
 
     def send(self, request: Any) -> AWSResponse:
-        """The answer to ``request``, its body read.
+        """Send ``request`` and return the response with its body read.
 
         Raises:
-            botocore.exceptions.HTTPClientError: nobody answers, the target is forbidden,
-                or the answer is too large or too slow.
+            botocore.exceptions.HTTPClientError: the server does not answer, the target
+                is forbidden, or the response is too large or too slow.
         """
         request.stream_output = True  # the session must not read the body itself
         response = super().send(request)

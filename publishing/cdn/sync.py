@@ -1,21 +1,21 @@
-"""From this disk to the CDN: what differs, leaves first, verified.
+"""Upload what differs from the local disk to the CDN, verify it and delete the rest.
 
-What the CDN should have follows from the tables (`publishing.cdn.desired_state`). What it has
-is remembered per path (`publishing.cdn.remote_state`). Both are compared anew each time, so
-whatever was missed, interrupted or came back is found, and an upload that resumes sends
-only the rest.
+The tables give the files that the CDN should have (`publishing.cdn.desired_state`) and
+the recorded state of each path (`publishing.cdn.remote_state`). Every run compares both
+again. So a run finds whatever was missed or interrupted, and a resumed upload sends
+only the remaining files.
 
-The order keeps whole every link of what the CDN serves: lessons, topics, hierarchies and
-indexes, manifest, each layer verified and purged before the next. What left is deleted
-last, and a lesson only when no older release out there can name it; but one that became
-gated leaves the public place at once.
+The order ensures that no file on the CDN links to a missing one: lessons, topics,
+hierarchies and indexes, manifest. Each layer is verified and purged before the next.
+Obsolete files are deleted last, a lesson only when no older release on the CDN can link
+to it. A lesson that became gated is deleted from the public target at once
+(docs/architecture.md, "Uploads").
 
-One distributor works at a time (a Redis lock). Correctness does not hang on that: claims
-show when two were at the same object, and who was overtaken leaves all of it to the other.
-Uploads may take hours: times are those of each part. Nothing here runs inside a
-transaction or under
-the lock that switches take: an upload that fails or hangs holds up no build, and undoes
-no release.
+One distributor runs at a time (a Redis lock). Correctness does not depend on the lock:
+claims show when two distributors worked on the same object, and the one that lost its
+claim leaves the object to the other. An upload can take hours, so every part takes the
+time again. Nothing here runs inside a transaction or under the switch lock: an upload
+that fails or hangs delays no build and reverts no release.
 """
 
 import secrets
@@ -60,16 +60,16 @@ log = structlog.get_logger(__name__)
 
 _Item = TypeVar("_Item")
 _AT_ONCE = 1000
-"""Paths claimed, sent and recorded together."""
+"""The number of paths claimed, sent and recorded together."""
 _LISTED_FROM = 20
-"""As many uploads for each page of a listing are verified by listing."""
+"""Verify by listing if there are at least this many uploads per page of the listing."""
 _ROUNDS = 3
 _TOO_LONG = timedelta(hours=1)
 
 
 @dataclass(slots=True)
 class Sent:
-    """What one run put onto the CDN; ``tell`` is called as it grows."""
+    """Progress of one upload; ``tell`` is called after each part."""
 
     files: int = 0
     bytes: int = 0
@@ -77,17 +77,18 @@ class Sent:
 
 
 def distribute(*, even_resting: bool = False) -> bool:
-    """Bring the CDN up to date, as far as it may be tried now.
+    """Upload, delete and purge until the CDN is up to date, as far as retries permit.
 
-    Every failure is in the sync log, with the time of the next attempt. It ends with
-    the first time the bucket fails: the other plans are tried by the next call, half a
-    minute later. A plan's own trouble, or the cache's, holds up no other plan.
+    Every failure is recorded in the sync log with the time of the next attempt. The run
+    ends at the first failure of the bucket; the next call, half a minute later, tries
+    the other plans. A failure of one plan's upload or of a purge does not stop the
+    other plans.
 
     Args:
-        even_resting: also the plans that wait for their next attempt or a Retry.
+        even_resting: include plans that wait for their next attempt or for a Retry.
 
     Returns:
-        Whether it was at it: False when the CDN is off, or somebody else is.
+        False if the CDN is off or another distributor runs, otherwise True.
     """
     if not PublishingSettings.get_solo().cdn_enabled:
         upload_log.close_stale(lambda: None)
@@ -97,9 +98,10 @@ def distribute(*, even_resting: bool = False) -> bool:
             return False
         failed: set[int] = set()
         while True:
-            # First, and between plans: what became gated leaves before anything else.
+            # First, and again between plans: gated lessons must leave without delay.
             _delete_obsolete()
-            # Until nothing is left: what came meanwhile found the lock taken.
+            # Loop until no plan is left: calls made during this run found the lock
+            # held and did nothing.
             publication = _next_due(even_resting, failed)
             if publication is None:
                 break
@@ -114,10 +116,10 @@ def distribute(*, even_resting: bool = False) -> bool:
 
 
 def _note_whole_plans() -> None:
-    """Let the links of plans that the CDN has whole lead there.
+    """Make the links of plans that are complete on the CDN lead to the CDN.
 
-    A plan that was rolled back keeps the links it has until its next build. One query
-    where there is nothing to note.
+    The release of a plan that was rolled back keeps its links until the next build. One
+    query if no plan needs this.
     """
     current = PublishingSettings.get_solo()
     place = destinations.public_place(current)
@@ -129,7 +131,7 @@ def _note_whole_plans() -> None:
     if behind is None:
         return
     whole = {pk: plan_id for pk, plan_id in plans.items() if pk not in behind}
-    # Asked again: a rollback that has begun meanwhile must not be undone by a build.
+    # Filter again: a rollback started since then must not be undone by a build.
     rows = Publication.objects.filter(pk__in=whole, rolled_back_at__isnull=True)
     if rows.update(cdn_place=place):
         log.info("plans_on_cdn", plans=len(whole))
@@ -145,18 +147,20 @@ def _out_of_sync() -> Collection[int] | None:
     try:
         return desired_state.out_of_sync(targets_of(current))
     except MemoraError:
-        # The settings themselves are wrong: each plan's own run says so.
+        # The settings are wrong: each plan's own run reports it.
         return set(Publication.objects.values_list("pk", flat=True))
 
 
 def _is_bucket_failure(failure: Exception | None) -> bool:
-    """Whether every other plan would fail like this."""
+    """Whether every other plan would fail for the same reason."""
     return isinstance(failure, MemoraError) and not isinstance(failure, PlanUploadError)
 
 
 def _next_due(even_resting: bool, failed: Collection[int]) -> Publication | None:
-    """A release that the CDN does not have whole, that need not wait, none of
-    ``failed``."""
+    """Return a release that is incomplete on the CDN and may be tried now, or None.
+
+    Releases in ``failed`` are left out.
+    """
     behind = set(_out_of_sync() or ()).difference(failed)
     if not behind:
         return None
@@ -173,8 +177,8 @@ def _upload_release(publication: Publication) -> Exception | None:
     """Upload one plan's release.
 
     Returns:
-        Why it failed; the sync log says it, too. `OvertakenError`: another distributor
-        goes on with it.
+        The failure or None. It is recorded in the sync log, except `ClaimLostError`:
+        then another distributor continues the upload.
     """
     entry = upload_log.open_entry(publication, now=timezone.now())
     sent = Sent(
@@ -200,11 +204,11 @@ def _upload_release(publication: Publication) -> Exception | None:
 
 
 def _retry_while_changing(work: Callable[[], None]) -> None:
-    """Do ``work``, and again when something moved under it.
+    """Call ``work``, and repeat it when the state changed during the call.
 
     Raises:
-        OvertakenError: another distributor is at it.
-        OwnTroubleError: something moved three times.
+        ClaimLostError: another distributor has claimed the same objects.
+        PlanUploadError: the state changed three times.
         DistributionError: ``work`` failed.
     """
     path = ""
@@ -225,12 +229,12 @@ def _retry_while_changing(work: Callable[[], None]) -> None:
 
 
 def _delete_obsolete() -> None:
-    """Look again at doubtful paths and delete what left; a failure waits its turn."""
+    """Recheck doubtful paths and delete obsolete files; log failures for a retry."""
     try:
         distributor = Distributor.of(PublishingSettings.get_solo())
         distributor.recheck()
         distributor.remove_what_left()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the next run goes on
+    except Exception as error:  # noqa: BLE001 - any failure; the next run tries again
         reason = upload_log.describe_failure(error)
         log.warning("cdn_tidying_failed", error=reason)
         _alert_if_stuck(reason)
@@ -239,7 +243,7 @@ def _delete_obsolete() -> None:
 
 
 def _alert_if_stuck(reason: str) -> None:
-    """Alert when something should have left the CDN an hour ago."""
+    """Raise an alert if a file should have left the CDN more than an hour ago."""
     an_hour_ago = timezone.now() - _TOO_LONG
     if UploadedDocument.objects.filter(leaving_since__lt=an_hour_ago).exists():
         alerts.raise_alert(
@@ -254,24 +258,25 @@ def _alert_if_stuck(reason: str) -> None:
 
 
 class PlanUploadError(DistributionError):
-    """The bucket is well: it is this upload's own trouble, or the cache's."""
+    """One plan's upload or a purge failed; the bucket itself works."""
 
 
 class Distributor:
-    """One run against one set of settings."""
+    """One run with one set of settings."""
 
     def __init__(self, targets: Targets, current: PublishingSettings) -> None:
         self._targets = targets
         self._settings = current
         self._token = secrets.token_hex(16)
-        """Its name in claims."""
+        """Identifies this run in claims."""
 
     @classmethod
     def of(cls, current: PublishingSettings) -> "Distributor":
-        """For these settings.
+        """Create a distributor for these settings.
 
         Raises:
-            DistributionError, SecretsError: they do not make sense.
+            DistributionError: the endpoint or the region is not valid.
+            SecretsError: the keys cannot be decrypted.
         """
         return cls(targets_of(current), current)
 
@@ -280,11 +285,14 @@ class Distributor:
     def upload(self, publication_pk: int, sent: Sent) -> None:
         """Upload what differs of one release, layer by layer.
 
+        Verified files stay uploaded when an error is raised.
+
         Raises:
-            MovedOnError: look again; what was verified stays.
-            OvertakenError: do not; another distributor is at it.
-            DistributionError: the CDN refused; what was verified stays.
-            OwnTroubleError: all is there, but a cache may have what was there before.
+            StateChangedError: the state changed; call again.
+            ClaimLostError: another distributor continues with it; do not call again.
+            DistributionError: the CDN refused.
+            PlanUploadError: all files are uploaded, but a cache may still serve old
+                ones.
         """
         release = desired_state.of_release(publication_pk, self._targets)
         not_purged: PlanUploadError | None = None
@@ -296,13 +304,13 @@ class Distributor:
                     if file.target.id == target.id and not release.is_there(file)
                 ]
                 for number, part in enumerate(_parts(lacking, _AT_ONCE)):
-                    if number:  # a long upload: what became gated does not wait for it
+                    if number:  # in a long upload, newly gated lessons leave in between
                         _delete_obsolete()
                     self._upload_part(target, part, release, sent)
             try:
                 self._purge([file.path for file in layer])
             except PlanUploadError as error:
-                # A cache that is five minutes late must not hold up a release.
+                # A cache that is at most five minutes old must not delay a release.
                 not_purged = error
         if not_purged is not None:
             raise not_purged
@@ -338,10 +346,10 @@ class Distributor:
     # --- The cache --------------------------------------------------------------------
 
     def _purge(self, paths: Collection[str]) -> None:
-        """Make the CDN's cache forget those that were replaced.
+        """Purge the given paths where an older object was replaced.
 
         Raises:
-            OwnTroubleError: it refuses.
+            PlanUploadError: the CDN refuses.
         """
         public = self._targets.public.id
         replaced = remote_state.to_purge(public, paths)
@@ -349,10 +357,10 @@ class Distributor:
             remote_state.purged(public, {path: replaced[path] for path in few})
 
     def _purging(self, paths: Sequence[str]) -> Iterator[Sequence[str]]:
-        """Make the CDN's cache forget these; each few of them once it has.
+        """Purge these paths; yield each batch once it is purged.
 
         Raises:
-            OwnTroubleError: it refuses the rest.
+            PlanUploadError: the CDN refuses the rest.
         """
         if not paths:
             return
@@ -366,13 +374,13 @@ class Distributor:
 
     @cached_property
     def _purger(self) -> purging.Purger:
-        # When it is needed: a token nobody can read holds up no upload.
+        # Created on first use: an unreadable token must not stop an upload.
         return purging.purger_of(self._settings)
 
     # --- Afterwards -------------------------------------------------------------------
 
     def recheck(self) -> None:
-        """Look at objects again that an upload of somebody else may have replaced."""
+        """Check objects again that another distributor's upload may have replaced."""
         for target in self._targets.all():
             due = UploadedDocument.objects.filter(
                 target=target.id, claim="", recheck_at__lte=timezone.now()
@@ -388,10 +396,10 @@ class Distributor:
             due.filter(pk__in=looked_at).update(recheck_at=None)
 
     def remove_what_left(self) -> None:
-        """Delete what should not be there any more, then purge it.
+        """Delete obsolete files, then purge them.
 
         Raises:
-            MovedOnError, DistributionError: what is left waits for the next run.
+            StateChangedError, DistributionError: the next run handles the rest.
         """
         left = desired_state.to_delete(self._targets)
         for target, paths in left.paths:
@@ -407,17 +415,17 @@ class Distributor:
                 target.delete(part)
             log.info("cdn_files_removed", files=len(paths))
         for target, paths in left.paths:
-            if target.id != self._targets.public.id:  # no cache stands before it
+            if target.id != self._targets.public.id:  # the private target has no cache
                 remote_state.forget(target.id, paths, token=self._token)
         for target, paths in left.paths:
             if target.id == self._targets.public.id:
                 self._forget_public(paths)
 
     def _forget_public(self, paths: Sequence[str]) -> None:
-        """Purge what was deleted, and forget it; what is not purged comes up again.
+        """Purge deleted files and remove their records; keep those not purged.
 
         Raises:
-            OwnTroubleError: the cache refuses.
+            PlanUploadError: the CDN refuses.
         """
         public, rest = self._targets.public.id, set(paths)
         try:
@@ -425,13 +433,14 @@ class Distributor:
                 remote_state.forget(public, few, token=self._token)
                 rest -= set(few)
         except PlanUploadError:
-            # Their deletion was answered: the next run need not fear it on the way.
+            # The deletion was confirmed, so release the claims: no request of this run
+            # can still be under way.
             remote_state.mark_unknown(public, rest, token=self._token)
             raise
 
 
 class _Uploader:
-    """Putting some files into one place at once, and seeing whether they arrived."""
+    """Uploads some files to one target in parallel and verifies them."""
 
     def __init__(self, target: Target, release: DesiredFiles) -> None:
         self._target = target
@@ -443,9 +452,9 @@ class _Uploader:
         self.failure: Exception | None = None
 
     def send(self, files: Sequence[DesiredFile]) -> dict[DesiredFile, int]:
-        """Upload and verify; those that are there for certain, with their sizes.
+        """Upload and verify; return the verified files with their sizes in bytes.
 
-        ``failure`` says why it is not all of them.
+        If some are not verified, ``failure`` holds the reason.
         """
         listing = self._should_list(files)
         with ThreadPoolExecutor(settings.UPLOAD_CONCURRENCY) as pool:
@@ -460,7 +469,7 @@ class _Uploader:
         return {file: len(data) for file, data in put.items()}
 
     def _put(self, file: DesiredFile, *, check: bool) -> bytes | None:
-        """The file's bytes once they are there; None when something failed."""
+        """Upload a file and return its bytes, or None if something failed."""
         if self._stop.is_set():
             return None
         try:
@@ -479,10 +488,10 @@ class _Uploader:
         return data
 
     def _put_again(self, file: DesiredFile, data: bytes) -> None:
-        """Wrong bytes must not stay until the next attempt.
+        """Upload once more, so that wrong bytes do not stay until the next attempt.
 
         Raises:
-            DistributionError: they do.
+            DistributionError: the bytes are still wrong.
         """
         self._target.put(file.path, data, sha256=file.sha256)
         if not self._has(file, data):
@@ -496,7 +505,7 @@ class _Uploader:
         self._stop.set()
 
     def _should_list(self, files: Sequence[DesiredFile]) -> bool:
-        """Whether listing the folder takes fewer requests than asking for each."""
+        """Whether listing the folder takes fewer requests than checking each file."""
         if len(files) < _LISTED_FROM:
             return False
         folder = _folder(files[0].path)
@@ -524,7 +533,7 @@ class _Uploader:
             listed = held.get(file.path)
             try:
                 says = listed is not None and self._target.holds(listed, data)
-                if says is None:  # its ETag is no MD5
+                if says is None:  # the ETag is not an MD5
                     says = self._has(file, data)
                 if not says:
                     self._put_again(file, data)
@@ -542,10 +551,10 @@ class _Uploader:
 
 
 def _read(file: DesiredFile) -> bytes:
-    """The file's bytes here.
+    """Read the file's bytes from the local disk.
 
     Raises:
-        MovedOnError: they are not those that were published, or not any more.
+        StateChangedError: they are not, or no longer, the published bytes.
     """
     data = file_store.read(file.source)
     if data is None or encoding.sha256(data) != file.sha256:
@@ -561,7 +570,7 @@ def _not_there(path: str) -> DistributionError:
 
 
 def _folder(path: str) -> str:
-    """The first two names of a plan's path, the first of a lesson's."""
+    """Return the folder to list: ``plans/{plan}/`` or ``lessons/``."""
     parts = path.split("/")
     return "/".join(parts[:2] if parts[0] == "plans" else parts[:1]) + "/"
 

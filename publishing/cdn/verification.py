@@ -1,9 +1,10 @@
-"""Is the CDN what it should be: every object against the bytes here, both ways.
+"""Compare every object on the CDN with the local bytes, in both directions.
 
-A listing gives size and MD5 of what is really stored; where it has no MD5, the bytes are
-read. The tables' belief that something is there is not asked. That something is not there
-yet, or not gone yet, is: while an upload runs or waits for its turn such files are no
-difference, they are `Report.under_way`, and the sync log answers for them.
+A listing gives the size and MD5 of what is really stored; where it has no MD5, the
+object is read. A record that an object is there is not relied on. A record that an
+object is not there yet, or not deleted yet, is: while an upload runs or waits, such
+files are not differences. They count as `Report.under_way`, and the sync log reports
+their failures.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -25,12 +26,12 @@ from publishing.models import CONTENT_PATH_LENGTH, PublishingSettings
 from publishing.storage import file_store
 
 _FOLDERS = ("lessons/", "plans/")
-"""All that is ours in a bucket."""
+"""All folders in a bucket that belong to Memora."""
 Progress = Callable[[int, int], None]
 
 
 class Difference(StrEnum):
-    """How the CDN can differ from what is published here."""
+    """How the CDN can differ from what is published."""
 
     MISSING = "missing"
     DIFFERENT = "different"
@@ -40,7 +41,7 @@ class Difference(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One object that is not as it should be; ``place`` is public or private."""
+    """One difference; ``place`` is "public" or "private"."""
 
     kind: Difference
     place: str
@@ -58,9 +59,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was compared, what differs now, and how many differences were mended.
+    """The number of files compared, the remaining differences and the repaired ones.
 
-    ``under_way`` counts the files that an upload has yet to bring, or to take away.
+    ``under_way`` is the number of files that an upload is yet to send or delete.
     """
 
     checked: int
@@ -74,12 +75,13 @@ class Report:
 
 
 def verify(*, repair: bool = False, progress: Progress | None = None) -> Report:
-    """Compare everything; with ``repair`` upload and delete what differs, and look again.
+    """Compare all files; with ``repair``, upload and delete what differs, then compare.
 
-    What was found once is not under way afterwards: it is there, or it is a difference.
+    A difference found by the first comparison is never counted as under way by the
+    second.
 
     Raises:
-        DistributionError, SecretsError: the CDN cannot be looked at.
+        DistributionError, SecretsError: the CDN cannot be read.
     """
     targets = targets_of(PublishingSettings.get_solo())
     progress = progress or (lambda _done, _of: None)
@@ -97,19 +99,19 @@ def verify(*, repair: bool = False, progress: Progress | None = None) -> Report:
 
 
 def reach() -> None:
-    """Ask the CDN for something, whatever it answers.
+    """Check that the CDN answers, whatever the answer is.
 
     Raises:
-        DistributionError, SecretsError: it did not.
+        DistributionError, SecretsError: it does not answer.
     """
     for target in targets_of(PublishingSettings.get_solo()).all():
-        target.read("plans/manifest.json")  # no plan can have this name
+        target.read("plans/manifest.json")  # no plan can have this path
 
 
 def _compare(
     targets: Targets, progress: Progress, *, before: Collection[Finding] = ()
 ) -> Report:
-    # Asked before and after: an upload that ran meanwhile may be over by then.
+    # Checked before and after: an upload that runs now may have ended by then.
     is_uploading = upload_log.running_uploads()
     held = {
         target.id: {
@@ -119,7 +121,7 @@ def _compare(
         }
         for target in targets.all()
     }
-    # After the listing: what a distributor changes meanwhile is looked at again below.
+    # Read after the listing: changes by a distributor in between are checked below.
     should = desired_state.of_everything(targets)
     suspects = list(_suspects(targets, should.files, held, progress))
     found = suspects + list(_extra(targets, should, held))
@@ -136,7 +138,7 @@ def _compare(
 
 
 class _Now:
-    """What the tables say after the comparison, which may have taken hours."""
+    """The tables' state after the comparison, which may have taken hours."""
 
     def __init__(
         self, targets: Targets, then: desired_state.DesiredFiles, *, is_uploading: bool
@@ -152,15 +154,15 @@ class _Now:
         )
 
     def is_the_same(self, found: Finding) -> bool:
-        """Whether what it was compared with is still what should be there."""
+        """Whether the file expected at the comparison is still expected."""
         then, now = (files.get(self._key(found)) for files in (self._then, self._files))
         return (then and then.sha256) == (now and now.sha256)
 
     def will_mend(self, found: Finding) -> bool:
-        """Whether an upload has yet to bring this file, or to take it away.
+        """Whether an upload is yet to send or delete this file.
 
-        None has where the plan's has failed for good; and what everybody may read that
-        should not is always a difference.
+        False if the plan's upload has failed for good. A gated lesson in the public
+        target is always a difference.
         """
         if not self._is_uploading or found.path.startswith(self._stuck):
             return False
@@ -198,11 +200,11 @@ def _suspects(
 def _fault(file: DesiredFile, listed: Held | None) -> tuple[Difference, str] | None:
     data = file_store.read(file.source)
     if data is None or encoding.sha256(data) != file.sha256:
-        # Replaced since, or damaged here, which `check_content` looks for.
+        # Replaced since, or damaged on the local disk, which `check_content` detects.
         return None
     if listed is not None and file.target.holds(listed, data):
         return None
-    # Not in the listing, or not with an MD5: ask for the object itself.
+    # Missing from the listing, or listed without an MD5: check the object itself.
     if file.target.has(file.path, data, sha256=file.sha256):
         return None
     if file.target.read(file.path) is None:

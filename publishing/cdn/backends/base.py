@@ -1,4 +1,4 @@
-"""What every place for published files can do, a bucket or any storage of Django's."""
+"""The interface of an upload target: an S3 bucket or a Django storage."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,51 +8,51 @@ from core.errors import MemoraError
 
 
 class DistributionError(MemoraError):
-    """The CDN refused, or did not answer; the message says what and where."""
+    """The CDN refused a request or did not answer; the message gives the reason."""
 
     code = "CDN_FAILED"
 
 
 class CdnTimeoutError(DistributionError):
-    """Nobody answered, or not in time."""
+    """The CDN did not answer, or not in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An object as a listing names it; ``etag`` is "" where there is none."""
+    """An object in a listing; ``etag`` is "" if the target has no ETags."""
 
     size: int
     etag: str = ""
 
 
 class Target(Protocol):
-    """A place for published files; may be used from many threads at once.
+    """Where published files are uploaded to. Safe to use from many threads.
 
-    All methods raise `DistributionError`.
+    All methods raise `DistributionError` when the target refuses or does not answer.
     """
 
     id: str
-    """Which place this is, whoever asks with whatever keys."""
+    """Identifies the place, independent of the credentials used to reach it."""
     packs: bool
-    """Whether it stores files compressed."""
+    """Whether the target stores files compressed with gzip."""
 
     def put(self, path: str, data: bytes, *, sha256: str) -> None:
-        """Store ``data``; an object of that name is replaced."""
+        """Store ``data`` at ``path``; replace an existing object."""
 
     def has(self, path: str, data: bytes, *, sha256: str) -> bool:
-        """Whether the place itself says that it has ``data``."""
+        """Check with the target whether ``path`` holds exactly ``data``."""
 
     def holds(self, held: Held, data: bytes) -> bool | None:
-        """Whether a listing's entry is ``data``; None: it cannot tell."""
+        """Whether a listing entry matches ``data``; None if it cannot be determined."""
 
     def claims(self, path: str, sha256: str) -> bool:
-        """Whether the object there is, or says it is, that content."""
+        """Whether the object's content, or its stored hash, matches ``sha256``."""
 
     def read(self, path: str) -> bytes | None:
-        """The content, or None."""
+        """Return the content, or None if there is no object."""
 
     def list(self, prefix: str) -> dict[str, Held]:
-        """All objects below ``prefix``, which ends in ``/``, by path."""
+        """Return all objects below ``prefix`` (which ends in ``/``), by path."""
 
     def delete(self, paths: Collection[str]) -> None:
-        """Delete; fine when some are gone."""
+        """Delete the objects; paths that do not exist are ignored."""

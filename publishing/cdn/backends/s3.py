@@ -1,8 +1,8 @@
-"""A bucket of an S3 server (Amazon S3, Cloudflare R2, MinIO …) as an upload target.
+"""An S3 bucket (Amazon S3, Cloudflare R2, MinIO …) as an upload target.
 
-One client for all threads. Checksums only where the operation requires one: R2 refuses
-the newer ones that boto3 sends by default. Every failure comes out as a
-`DistributionError` in words, without keys or signatures.
+All threads share one client. Checksums are sent only where an operation requires one:
+R2 refuses the newer ones that boto3 sends by default. Every failure is raised as a
+`DistributionError` whose message contains no keys or signatures.
 """
 
 import base64
@@ -37,9 +37,9 @@ from publishing.destinations import bucket_place
 from publishing.models import PublishingSettings
 
 DELETED_AT_ONCE = 1000
-"""What one DeleteObjects request may name."""
+"""The most objects that one DeleteObjects request may name."""
 _HURRIED_READ = 10
-"""Seconds for an answer that somebody waits for."""
+"""Read timeout in seconds when a user is waiting for the result."""
 _GONE = {"404", "NoSuchKey", "NotFound"}
 _WORDS = {
     "NoSuchBucket": gettext_lazy("there is no bucket of that name"),
@@ -68,7 +68,7 @@ _WORDS = {
 
 
 class Bucket:
-    """One bucket with one set of keys; safe to use from many threads."""
+    """One bucket with one set of keys. Safe to use from many threads."""
 
     def __init__(
         self, client: Any, name: str, *, endpoint: str, packs: bool, cache: str
@@ -80,10 +80,10 @@ class Bucket:
         self.id = bucket_place(endpoint, name)
 
     def put(self, path: str, data: bytes, *, sha256: str) -> None:
-        """Store ``data``, as JSON.
+        """Store ``data`` as JSON.
 
         Raises:
-            DistributionError: it was refused, or nobody knows whether it arrived.
+            DistributionError: the bucket refused it, or the outcome is unknown.
         """
         body, headers = self._stored(data)
         with self._words():
@@ -99,15 +99,17 @@ class Bucket:
             )
 
     def put_video(self, path: str, file: IO[bytes], *, content_type: str) -> None:
-        """Store a large file, in parts, and see whether it arrived; not one that is
-        there.
+        """Upload a large file in parts and verify its size.
+
+        Nothing is uploaded if the bucket already has an object of that size.
 
         Raises:
-            DistributionError: the bucket has it not, whatever it said.
+            DistributionError: the bucket does not have the file, even if it reported
+                success.
         """
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        if self._size(path) == size:  # of a call that was interrupted
+        if self._size(path) == size:  # uploaded by an interrupted run
             return
         headers = {
             "ContentType": content_type,
@@ -128,12 +130,11 @@ class Bucket:
         return None if head is None else int(head["ContentLength"])
 
     def has(self, path: str, data: bytes, *, sha256: str) -> bool:
-        """Whether what is stored is ``data``: asks the server, believes no answer to
-        `put`.
+        """Check with the server whether the stored object is exactly ``data``.
 
-        The metadata only repeats what was sent with the bytes. What says which bytes
-        arrived is the ETag, the MD5 of a plain object; where it is another's (an
-        encrypted bucket, a file that another machine compressed), they are read back.
+        The hash in the metadata only repeats what `put` sent. The ETag proves which
+        bytes arrived: it is the MD5 of a plain object. Where it is not (an encrypted
+        bucket, a file that another machine compressed), the object is read back.
         """
         body, headers = self._stored(data)
         head = self._head(path)
@@ -146,24 +147,27 @@ class Bucket:
         return self._may_be(head["ContentLength"], body) and self.read(path) == data
 
     def holds(self, held: Held, data: bytes) -> bool | None:
-        """Whether an entry of `list` says that it is ``data``; None: it cannot tell."""
+        """Whether an entry of `list` matches ``data``; None if undetermined."""
         body, _headers = self._stored(data)
         if held.etag == _md5(body).hexdigest():
             return held.size == len(body)
         return None if self._may_be(held.size, body) else False
 
     def _may_be(self, size: int, body: bytes) -> bool:
-        """Whether so many bytes can be those of ``body``: two machines may compress
-        the same content differently."""
+        """Whether ``size`` is possible for ``body``.
+
+        With compression every size is: two machines may compress the same content
+        differently.
+        """
         return self.packs or size == len(body)
 
     def claims(self, path: str, sha256: str) -> bool:
-        """Whether the object there says it is that content."""
+        """Whether the object's metadata holds this hash."""
         head = self._head(path)
         return head is not None and _claim_of(head) == sha256
 
     def _head(self, path: str) -> dict[str, Any] | None:
-        """What the server says of an object; None where there is none."""
+        """Return the object's headers, or None if there is no object."""
         with self._words():
             try:
                 head: dict[str, Any] = self._client.head_object(
@@ -176,7 +180,7 @@ class Bucket:
         return head
 
     def read(self, path: str) -> bytes | None:
-        """The content under ``path``, unpacked; None where there is none."""
+        """Return the uncompressed content, or None if there is no object."""
         with self._words():
             try:
                 answer = self._client.get_object(Bucket=self._name, Key=path)
@@ -188,7 +192,7 @@ class Bucket:
         return _unpacked(data) if answer.get("ContentEncoding") == "gzip" else data
 
     def list(self, prefix: str) -> dict[str, Held]:
-        """What is stored below ``prefix``, by path; one request for 1,000."""
+        """Return the objects below ``prefix``, by path; 1,000 per request."""
         found: dict[str, Held] = {}
         pages = self._client.get_paginator("list_objects_v2")
         with self._words():
@@ -199,10 +203,10 @@ class Bucket:
         return found
 
     def delete(self, paths: Collection[str]) -> None:
-        """Delete these objects, 1,000 a request; fine when some are gone.
+        """Delete objects, 1,000 per request; paths that do not exist are ignored.
 
         Raises:
-            DistributionError: some are still there.
+            DistributionError: at least one object was not deleted.
         """
         names = list(paths)
         for start in range(0, len(names), DELETED_AT_ONCE):
@@ -223,7 +227,7 @@ class Bucket:
                     )
 
     def signed_url(self, path: str, *, seconds: int) -> str:
-        """A URL that reads ``path`` for so long, whoever has it. Nothing is sent."""
+        """Return a URL that lets anyone read ``path`` for ``seconds``; no request."""
         with self._words():
             url: str = self._client.generate_presigned_url(
                 "get_object",
@@ -233,19 +237,19 @@ class Bucket:
             return url
 
     def _stored(self, data: bytes) -> tuple[bytes, dict[str, str]]:
-        """The bytes to store, and how they are encoded; equal for equal content."""
+        """Return the bytes to store and their headers; equal for equal content."""
         if not self.packs:
             return data, {}
         return gzip.compress(data, 6, mtime=0), {"ContentEncoding": "gzip"}
 
     @contextmanager
     def _words(self) -> Iterator[None]:
-        """Turn what boto3 raises into a `DistributionError` that names the bucket."""
+        """Convert errors of boto3 into a `DistributionError` that names the bucket."""
         try:
             yield
         except (Boto3Error, ClientError, BotoCoreError, HTTPClientError) as error:
             kind = CdnTimeoutError if _is_silence(error) else DistributionError
-            # "from None": a botocore error may hold the request with its signature.
+            # "from None": a botocore error may contain the request and its signature.
             raise kind(
                 _("The bucket %(bucket)s: %(why)s.")
                 % {"bucket": self._name, "why": why(error)}
@@ -253,7 +257,7 @@ class Bucket:
 
 
 def _unpacked(data: bytes) -> bytes:
-    """gzip's content; b"" where it is none, or larger than anything published."""
+    """Decompress gzip; return b"" if invalid or larger than `LARGEST_ANSWER`."""
     unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         content = unpacking.decompress(data, LARGEST_ANSWER)
@@ -263,7 +267,10 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def _claim_of(head: dict[str, Any]) -> str:
-    """The hash an object was stored with: a header, which some servers capitalise."""
+    """Return the SHA-256 in the object's metadata, or "".
+
+    Some servers capitalise the header's name.
+    """
     metadata: dict[str, str] = head.get("Metadata", {})
     return {name.lower(): value for name, value in metadata.items()}.get("sha256", "")
 
@@ -273,7 +280,7 @@ def _is_silence(error: Exception) -> bool:
 
 
 def why(error: Exception) -> str:
-    """What went wrong, in words that hold no key."""
+    """Describe the error without keys or signatures."""
     if isinstance(error, ClientError):
         return _words_of(_code(error))
     if isinstance(error, EndpointConnectionError):
@@ -308,14 +315,14 @@ def _md5(data: bytes) -> Any:
 
 
 def client_of(current: PublishingSettings, *, in_a_hurry: bool = False) -> Any:
-    """The client for these settings; one for all threads of this process.
+    """Return the client for these settings; all threads of the process share it.
 
     Args:
-        in_a_hurry: one that asks once, and waits a few seconds.
+        in_a_hurry: make one attempt with a read timeout of at most 10 seconds.
 
     Raises:
-        SecretsError: the keys cannot be read.
-        DistributionError: the endpoint is no address.
+        SecretsError: the keys cannot be decrypted.
+        DistributionError: the endpoint or the region is not valid.
     """
     read, attempts = settings.UPLOAD_READ_TIMEOUT, settings.UPLOAD_ATTEMPTS
     if in_a_hurry:
@@ -373,7 +380,8 @@ def _client(
     client.meta.events.register(
         "before-send.s3", lambda request, **_kwargs: sending.send(request)
     )
-    # boto3 sends a newer checksum; servers that know only this one refuse to delete.
+    # boto3 sends a newer checksum by default. Servers that support only Content-MD5
+    # refuse to delete without it.
     client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
     return client
 
@@ -384,7 +392,7 @@ def _add_md5(request: Any, **_kwargs: Any) -> None:
 
 
 def public_bucket(current: PublishingSettings, *, in_a_hurry: bool = False) -> Bucket:
-    """Where what anyone may read is uploaded to."""
+    """Return the bucket for files that anyone may read."""
     return Bucket(
         client_of(current, in_a_hurry=in_a_hurry),
         current.cdn_bucket,
@@ -397,7 +405,7 @@ def public_bucket(current: PublishingSettings, *, in_a_hurry: bool = False) -> B
 def private_bucket(
     current: PublishingSettings, *, in_a_hurry: bool = False
 ) -> Bucket | None:
-    """Where gated lessons are uploaded to; None: nowhere."""
+    """Return the bucket for gated lessons, or None if none is configured."""
     if not current.cdn_private_bucket:
         return None
     return Bucket(

@@ -1,7 +1,8 @@
-"""What distribution uploads to: a bucket, or any storage of Django's.
+"""Choose the upload target: an S3 bucket, or any Django storage.
 
-`publishing.cdn.backends.s3` is the bucket of the publishing settings. `StorageTarget` makes any
-other back end of ``STORAGES["cdn"]`` do the same with what every storage can.
+`publishing.cdn.backends.s3` implements the bucket of the publishing settings.
+`StorageTarget` implements the same interface for any other backend of
+``STORAGES["cdn"]``.
 """
 
 from collections.abc import Collection
@@ -19,7 +20,7 @@ from publishing.models import PublishingSettings, storage_is_the_bucket
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Where open files go, and where gated lessons go (None: nowhere)."""
+    """The targets for open files and for gated lessons (None: not uploaded)."""
 
     public: Target
     private: Target | None
@@ -29,14 +30,15 @@ class Targets:
 
 
 def targets_of(current: PublishingSettings, *, in_a_hurry: bool = False) -> Targets:
-    """Where these settings upload to.
+    """Return the upload targets of these settings.
 
     Args:
-        in_a_hurry: somebody waits for the answer: a bucket is asked once, and has a few
-            seconds.
+        in_a_hurry: a user waits for the result: make one attempt per request, with a
+            read timeout of at most 10 seconds.
 
     Raises:
-        DistributionError, SecretsError: the settings do not make sense.
+        DistributionError: the endpoint or the region is not valid.
+        SecretsError: the keys cannot be decrypted.
     """
     if storage_is_the_bucket():
         from publishing.cdn.backends import s3  # boto3 is slow to import
@@ -49,11 +51,12 @@ def targets_of(current: PublishingSettings, *, in_a_hurry: bool = False) -> Targ
 
 
 class StorageTarget:
-    """Any back end of ``STORAGES``, with what the Storage API has.
+    """Any backend of ``STORAGES``, used only through Django's Storage API.
 
-    Most replace in place when told to overwrite. Where ``save`` renames what would
-    collide instead, the old one is deleted, but only once the storage has taken the new
-    one: one that refuses leaves what was there. It verifies by reading back.
+    Most backends can be configured to overwrite a file in place. Where ``save`` picks
+    another name instead, the old file is deleted, but only after the backend has
+    accepted the new one: if it refuses, the old file remains. Files are verified by
+    reading them back.
     """
 
     def __init__(self, alias: str) -> None:
@@ -63,7 +66,7 @@ class StorageTarget:
         self.packs = False
 
     def put(self, path: str, data: bytes, *, sha256: str) -> None:
-        del sha256  # a plain storage keeps no metadata
+        del sha256  # the Storage API has no metadata
         with _describe_error(self._alias):
             saved = self._storage.save(path, _json(data))
             if saved != path:
@@ -124,13 +127,13 @@ class StorageTarget:
 
 def _json(data: bytes) -> "ContentFile[bytes]":
     file = ContentFile(data)
-    # What the back ends of S3, Google and Azure store it as.
+    # The S3, Google and Azure backends store this as the content type.
     file.content_type = "application/json; charset=utf-8"  # type: ignore[attr-defined]
     return file
 
 
 class _describe_error:  # noqa: N801 - reads as a statement
-    """Whatever a storage raises becomes a `DistributionError` that names it."""
+    """Convert any exception of a storage into a `DistributionError` that names it."""
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
@@ -140,7 +143,7 @@ class _describe_error:  # noqa: N801 - reads as a statement
 
     def __exit__(self, _kind: object, error: BaseException | None, _at: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, DistributionError):
-            # The error's own text may hold an address with keys in it.
+            # The error's own text may contain a URL with keys in it.
             raise DistributionError(
                 _("The storage “%(name)s” failed: %(kind)s.")
                 % {"name": self._alias, "kind": type(error).__name__}
