@@ -64,7 +64,7 @@ crash-publish: $(VENV)/.dev ## Kill and fail builds at every step, readers watch
 	@exec $(BIN)/python -m tests.crash.publish $(ARGS)
 
 .PHONY: check
-check: lint types layers migrations messages-check deploy-check ## Everything short of the tests
+check: lint types layers dead migrations messages-check deploy-check ## Everything short of the tests
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Format and lint of code and templates
@@ -79,6 +79,10 @@ types: $(VENV)/.dev ## mypy, strict
 .PHONY: layers
 layers: $(VENV)/.dev ## The import order of the apps
 	$(BIN)/lint-imports
+
+.PHONY: dead
+dead: $(VENV)/.dev ## Classes and functions that nothing calls (the list of exceptions: pyproject.toml)
+	@! $(BIN)/vulture | grep -E "unused (class|function|method|property|import)|unreachable"
 
 .PHONY: migrations
 migrations: $(VENV)/.dev ## No model has changed without a migration

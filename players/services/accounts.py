@@ -3,7 +3,6 @@
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from plans.models import AcademicPlan, Grade
 from players.models import Enrollment, PlayerProfile, PlayerWallet, User
@@ -57,18 +56,3 @@ def enroll(profile: PlayerProfile, plan: AcademicPlan) -> Enrollment:
         profile.active_plan = plan
         profile.save(update_fields=["active_plan"])
     return enrollment
-
-
-@transaction.atomic
-def set_active_plan(profile: PlayerProfile, plan: AcademicPlan) -> None:
-    """Show the player ``plan`` from now on.
-
-    Raises:
-        ValidationError: they are not enrolled in it.
-    """
-    if not Enrollment.objects.filter(player=profile, plan=plan).exists():
-        raise ValidationError(
-            {"active_plan": _("The player is not enrolled in this plan.")}
-        )
-    profile.active_plan = plan
-    profile.save(update_fields=["active_plan"])

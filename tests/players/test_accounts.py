@@ -43,15 +43,11 @@ def test_a_taken_address_is_refused_whatever_its_case(student):
     assert PlayerProfile.objects.count() == PlayerWallet.objects.count() == 1
 
 
-def test_only_a_plan_of_theirs_becomes_active(student, plan):
+def test_the_first_plan_becomes_active_and_a_second_one_does_not(student, plan):
     other = AcademicPlan.objects.create(title="Grade 6")
-    with pytest.raises(ValidationError):
-        accounts.set_active_plan(student, other)
     accounts.enroll(student, other)
-    assert student.active_plan == plan
-    accounts.set_active_plan(student, other)
     student.refresh_from_db()
-    assert student.active_plan == other
+    assert student.active_plan == plan
 
 
 def test_the_app_reads_its_player(signed_in, student, django_assert_num_queries):
