@@ -1,1 +1,1 @@
-"""Changing what readers see: builds, rollbacks, withdrawals; and looking ahead."""
+"""Change what readers see: builds, rollbacks and withdrawals; and preview them."""

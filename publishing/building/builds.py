@@ -1,9 +1,10 @@
-"""The story of one build: from a plan that differs to a release students read.
+"""Build a plan: from a plan that differs from its release to a new release.
 
-A build reads one snapshot and records the revisions it saw, so an edit made meanwhile
-leaves the plan pending, and the same builder goes on with it. It claims a number (the
-fence) and gives up when a newer build has claimed the plan. Whatever dies where,
-readers keep a whole release and the next build goes on (`publishing.storage.activation`).
+A build reads one snapshot and records the revisions in it. An edit made during the
+build leaves the plan pending, and the same builder runs again. Each build claims a
+number (the fence) and stops when a newer build has claimed the plan. Wherever a process
+stops, readers keep a complete release and the next build continues
+(`publishing.storage.activation`). See docs/architecture.md, "Builds".
 """
 
 import gc
@@ -53,29 +54,29 @@ log = structlog.get_logger(__name__)
 _SNAPSHOT_ATTEMPTS = 3
 _TURNS = 10
 PATIENCE = 90.0
-"""Seconds in which a builder that died has lost its lock, and a living one is done."""
+"""Seconds after which a crashed builder's lock has expired and a live one is done."""
 
 
 class BuildingElsewhereError(Exception):
-    """Another builder is at the plan, and has been for long."""
+    """Another builder holds the plan's lock, and did so for the whole wait."""
 
 
 def publish_plan(
     plan_pk: int, *, trigger: str = "queue", patience: float | None = None
 ) -> SyncLog | None:
-    """Build a plan now, if it is published and differs from its release; upload it.
+    """Build a plan if it is published and differs from its release; then upload it.
 
     Args:
-        patience: for how many seconds to wait for another builder of the plan; None
-            leaves the plan to that one, which goes on with what changed meanwhile.
+        patience: how many seconds to wait for another builder of the plan. None: do not
+            wait; the other builder also builds what changed in the meantime.
 
     Returns:
         The sync log entry of this run; None when there was nothing to do or another
-        builder is at it. A failure is in the entry, with the time of the next attempt:
-        nothing is raised for it, and the published release is as it was.
+        builder holds the lock. A failed build raises nothing: the entry has the error
+        and the time of the next attempt, and the published release is unchanged.
 
     Raises:
-        BuildingElsewhereError: the other builder took longer.
+        BuildingElsewhereError: the other builder took longer than ``patience``.
     """
     entry = build_plan(plan_pk, trigger=trigger, patience=patience)
     if sync.distribute() and entry is not None:
@@ -86,7 +87,7 @@ def publish_plan(
 def build_plan(
     plan_pk: int, *, trigger: str = "queue", patience: float | None = None
 ) -> SyncLog | None:
-    """As `publish_plan`, but the upload is left for `distribution.distribute`."""
+    """As `publish_plan`, but leave the upload to `publishing.cdn.sync.distribute`."""
     entry = None
     for _turn in range(_TURNS):
         with queue.build_lock(plan_pk, patience=patience or 0) as held:
@@ -97,19 +98,19 @@ def build_plan(
             if patience is not None:
                 raise BuildingElsewhereError(_("It is being built elsewhere."))
             return entry
-        # Asked once the lock is free: who came for an edit while it was held, and went
-        # away, has left that edit to us.
+        # Checked after the lock is free: a builder that found the lock held has
+        # returned, and its edit must be built by this run.
         if plan_pk not in staleness.pending([plan_pk]):
             queue.remove([plan_pk])
             return entry
         if made is not None and made.built_at is None:
-            break  # it failed: there is a time for the next attempt
+            break  # the build failed: its entry has the time of the next attempt
     queue.add([plan_pk])
     return entry
 
 
 def _build_once(plan_pk: int, *, trigger: str) -> SyncLog | None:
-    """One run, if there is anything to do, by the holder of the plan's lock."""
+    """Run one build if the plan is pending; the caller holds the plan's lock."""
     sources = staleness.pending([plan_pk]).get(plan_pk)
     if sources is None:
         return None
@@ -130,16 +131,16 @@ def _build_once(plan_pk: int, *, trigger: str) -> SyncLog | None:
 
 
 def process_pending(*, limit: int) -> int:
-    """Bring up to ``limit`` plans up to date here, withdrawals first.
+    """Build up to ``limit`` pending plans; withdraw unpublished plans first.
 
-    The files of lessons that were deleted for good go last. The uploads are left for
-    `distribution.distribute`.
+    The files of permanently deleted lessons are removed last. Uploads are left to
+    `publishing.cdn.sync.distribute`.
 
-    A plan that failed waits for its next attempt, one in Dead Letter for somebody's
-    Retry; neither waits when its sources have changed since.
+    A failed plan is skipped until its next attempt is due, and a plan in Dead Letter
+    until its run is retried. A plan whose sources changed since then is built at once.
 
     Returns:
-        How many plans are left that could be built now.
+        The number of plans that are ready to build and were left out by ``limit``.
     """
     _recover()
     _unpublish_all()
@@ -153,36 +154,36 @@ def process_pending(*, limit: int) -> int:
 
 
 def build_plans(plan_pks: Iterable[int], *, trigger: str = "queue") -> None:
-    """`build_plan` for each; none waits for what is wrong with another."""
+    """Call `build_plan` for each plan; a failing plan does not stop the others."""
     for plan_pk in plan_pks:
         try:
             build_plan(plan_pk, trigger=trigger)
         except DatabaseError:
-            # What goes wrong in the build itself has an entry in the sync log.
+            # Only the claim fails here: a failed build is in the sync log.
             log.exception("plan_not_claimed", plan=plan_pk)
 
 
 def _recover() -> None:
-    """Before anything is taken away: what the tables do not know may need it."""
+    """Recover before anything is removed: files unknown to the tables may be needed."""
     try:
         recovery.recover_if_incomplete()
     except Exception:
-        # Each build tries again, and writes down why it cannot.
+        # Each build tries again and records why it fails.
         log.exception("mending_failed")
 
 
 def _unpublish_all() -> None:
-    """Take away what is no longer published; what cannot be now waits its turn."""
+    """Withdraw plans that are no longer published; failures are tried again later."""
     for publication_pk in staleness.to_withdraw():
         try:
             unpublish.unpublish(publication_pk)
         except Exception:
-            # The disk or the database refused: builds need not wait for it.
+            # The disk or the database failed: the builds continue without it.
             log.exception("plan_withdrawal_failed", publication=publication_pk)
 
 
 def _remove_deleted_lessons() -> None:
-    """What was deleted for good goes with the release that no longer has it."""
+    """Remove the files of permanently deleted lessons that no release names."""
     try:
         cleanup.remove_deleted_lessons()
     except (OSError, DatabaseError):
@@ -192,13 +193,14 @@ def _remove_deleted_lessons() -> None:
 def _claim(
     plan_pk: int, sources: staleness.Sources, *, trigger: str, now: datetime
 ) -> tuple[Publication, SyncLog] | None:
-    """Take the plan's next number, and open its log entry.
+    """Claim the plan's next build number and open its log entry.
 
-    MariaDB may end a claim that waits for an editor's row, to let the editor go on:
-    then it is made again.
+    MariaDB may abort a claim that waits for a row locked by an editor. The claim is
+    then retried.
 
     Returns:
-        None when the plan has been deleted or unpublished meanwhile.
+        The publication and its log entry; None when the plan has been deleted or
+        unpublished in the meantime.
     """
     claim_once = partial(_claim_once, plan_pk, sources, trigger=trigger, now=now)
     return retry_on_conflict(claim_once)
@@ -220,7 +222,7 @@ def _claim_once(
                 fence=unpublish.newest_withdrawn_number(),
             )
         if publication.plan_id != plan.pk:
-            # The release is a deleted plan's, whose revisions are not this one's.
+            # The release belongs to a deleted plan; its revisions do not apply here.
             publication.plan, publication.built_from = plan, {}
         publication.fence += 1
         publication.save(update_fields=["plan", "fence", "built_from"])
@@ -230,9 +232,10 @@ def _claim_once(
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """A build's hundred thousands of values live to its end.
+    """Turn the garbage collector off during a build.
 
-    To look through them for garbage again and again takes a third of its time.
+    A build holds hundreds of thousands of objects until its end. Scanning them for
+    garbage takes a third of the build's time.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -244,11 +247,11 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _pass_numbers_on_disk(publication: Publication) -> None:
-    """A number the disk has used already (by a database since lost) stays its own.
+    """Skip the numbers of generations on disk that a lost database had claimed.
 
     Raises:
         SupersededError: a newer build has claimed the plan.
-        OSError: the disk does not tell.
+        OSError: the disk cannot be read.
     """
     on_disk = max(file_store.kept_generations(publication.plan_public_id), default=0)
     if on_disk < publication.fence:
@@ -260,10 +263,10 @@ def _pass_numbers_on_disk(publication: Publication) -> None:
 
 
 def _build_fresh(publication: Publication, *, now: datetime) -> Outcome:
-    """Build, and again when another plan's build got in between.
+    """Build, and try again when another plan's build made the snapshot stale.
 
     Raises:
-        StaleSnapshotError: it did so three times.
+        StaleSnapshotError: all three attempts were stale.
     """
     for _attempt in range(_SNAPSHOT_ATTEMPTS - 1):
         with suppress(StaleSnapshotError):
@@ -272,11 +275,11 @@ def _build_fresh(publication: Publication, *, now: datetime) -> Outcome:
 
 
 def _build(publication: Publication, *, now: datetime) -> Outcome:
-    """Read, make, check, write, switch.
+    """Read a snapshot, make the documents, validate them, write them and switch.
 
     Raises:
         InvalidDocumentError, StagingError, OSError, SupersededError,
-        StaleSnapshotError: nothing that readers see has changed.
+        StaleSnapshotError: the build failed; readers see no change.
     """
     assert publication.plan_id is not None
     snapshot = take(publication.plan_id)
@@ -286,7 +289,7 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
     try:
         made = make_release(snapshot, now=now)
     except UnreadableReleaseError:
-        # What is damaged there is written anew.
+        # Damaged files are written again by a full build.
         snapshot = replace(take(publication.plan_id, full=True), torn=True)
         made = make_release(snapshot, now=now)
     require_valid(made.to_write.values())
@@ -298,11 +301,12 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
 
 
 def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
-    """The release this snapshot makes; nothing is written yet.
+    """Make the release of this snapshot in memory; nothing is written.
 
     Raises:
         BitConflictError: two lessons share a progress bit.
-        UnreadableReleaseError: what the release would build upon is not there.
+        UnreadableReleaseError: a file that the release would reuse is missing or
+            damaged.
     """
     old = published_state.ReleaseReader(snapshot.previous)
     _require_sound_bits(snapshot, old)
@@ -371,7 +375,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
 def _confirmed(
     documents: Mapping[str, BuiltDocument], to_write: Mapping[str, BuiltDocument]
 ) -> dict[str, BuiltDocument]:
-    """The lessons that are as they were though what they are made of may not be."""
+    """Return unchanged lessons whose record (revision, source digest) has changed."""
     return {
         path: document
         for path, document in documents.items()
@@ -383,7 +387,9 @@ def _confirmed(
 
 
 def _require_sound_bits(snapshot: Snapshot, old: published_state.ReleaseReader) -> None:
-    """Refuse a progress bit that two lessons share, now or over time (DESIGN 2).
+    """Refuse a progress bit that two lessons share, now or over time.
+
+    See docs/architecture.md, "Progress bits".
 
     Raises:
         BitConflictError: names the subject's bitmap and both lessons.
@@ -397,9 +403,9 @@ def _require_sound_bits(snapshot: Snapshot, old: published_state.ReleaseReader) 
 
 
 class SettingsLinks:
-    """Links as the settings of one snapshot make them.
+    """Make links from the settings of one snapshot.
 
-    ``base_url`` is what links to content begin with, ending in ``/``.
+    ``base_url`` is the prefix of links to content; it ends in ``/``.
     """
 
     def __init__(self, current: PublishingSettings, *, base_url: str) -> None:

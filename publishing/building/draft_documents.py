@@ -1,6 +1,6 @@
-"""The documents a publish would make now, for people who look before they publish.
+"""The documents that a publish would make now, for previews.
 
-Nothing is written. The published ones are read as the app reads them.
+Nothing is written. Published documents are read as the app reads them.
 """
 
 import json
@@ -34,18 +34,18 @@ from publishing.storage import file_store
 Document = dict[str, Any]
 
 NO_PLAN = PlanFacts(id="NO-PLAN", title="")
-"""In the paths of what no plan has yet."""
+"""Facts for previews without a plan; the id appears in their paths."""
 
 
 class Documents(Protocol):
-    """Where a preview's documents come from."""
+    """The source of a preview's documents."""
 
     def read(self, path: str) -> Document | None:
-        """The document of a content path; None where there is none."""
+        """Return the document at a content path; None if there is none."""
 
 
 class PublishedDocuments:
-    """What students read now."""
+    """The documents that students read now."""
 
     def read(self, path: str) -> Document | None:
         data = file_store.read(path)
@@ -53,15 +53,15 @@ class PublishedDocuments:
 
 
 class DraftDocuments:
-    """What a publish would make now, of a branch or of a whole plan.
+    """The documents that a publish would make now, of a branch or of a whole plan.
 
-    Stages are read where students could open them from here: those of a topic. Other
-    screens do without, whatever the size of a subject.
+    Stages are read only when the branch is a topic, from which lessons can be opened.
+    Without stages, the cost of the other pages does not grow with the subject.
 
     Args:
-        plan: None stands for a plan without exceptions.
-        branch: make only what lies above and below this node.
-        as_if_published: drafts count as published.
+        plan: None stands for a plan without overrides.
+        branch: make only the documents above and below this node.
+        as_if_published: treat drafts as published.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class DraftDocuments:
         self._as_if_published = as_if_published
 
     def offers(self, node: Node) -> bool:
-        """Whether students have the node itself; not only what lies above it."""
+        """Return whether students see the node itself, not only its ancestors."""
         offered, _documents = self._made
         return node.public_id in offered
 
@@ -88,7 +88,7 @@ class DraftDocuments:
 
     @cached_property
     def _made(self) -> tuple[Set[str], Mapping[str, BuiltDocument]]:
-        """The ids of what students have, and the documents by path."""
+        """The ids of the nodes that students see, and the documents by path."""
         plan = self._plan
         maker = _maker(NO_PLAN if plan is None else snapshot.facts_of(plan))
         overrides = {} if plan is None else load_overrides(plan.pk)
@@ -134,21 +134,21 @@ def _maker(facts: PlanFacts) -> DocumentMaker:
         plan=facts,
         links=builds.SettingsLinks(current, base_url=local_base_url(current)),
         sealer=DocumentVersioner(previous={}, now=int(timezone.now().timestamp())),
-        # Where files hold no signature the app asks for one when it plays.
+        # When files hold no signature, the app requests one before it plays a video.
         signer=links.video_signer(current),
         is_gated=lambda _lesson_id: True,
     )
 
 
 def lesson_document(lesson: ContentNode) -> Document:
-    """The lesson's file as a publish would make it, its videos signed."""
+    """Return the lesson's file as a publish would make it, with signed videos."""
     maker = _maker(NO_PLAN)
     made: Document = orjson.loads(maker.lesson(lesson, revision=0).data)
     return made
 
 
 def lesson_node(lesson: Node, stages: Iterable[Stage]) -> ContentNode:
-    """A lesson as documents are made of it, with these stages."""
+    """Return a lesson with these stages, as a source for documents."""
     return ContentNode(
         pk=lesson.pk or 0,
         id=lesson.public_id,
@@ -170,7 +170,7 @@ def lesson_node(lesson: Node, stages: Iterable[Stage]) -> ContentNode:
 
 
 def stored_stages(lesson: Node) -> list[Stage]:
-    """The lesson's stages as saved, in order. One query."""
+    """Return the lesson's stages as saved, in order. One query."""
     return [
         Stage(
             id=stage.public_id,
@@ -186,7 +186,7 @@ def stored_stages(lesson: Node) -> list[Stage]:
 
 
 def published_lesson(lesson_id: str) -> Document | None:
-    """The lesson's published file, its videos signed anew; None if there is none."""
+    """Return the lesson's published file with new video signatures; None if absent."""
     document = PublishedDocuments().read(locations.lesson(lesson_id))
     if document is None:
         return None
@@ -200,7 +200,7 @@ def published_lesson(lesson_id: str) -> Document | None:
 
 
 def _safe(document: Document) -> Document:
-    """A published document with its HTML sanitised by today's rules."""
+    """Sanitise a published document's HTML by the current rules."""
     for stage in document.get("stages", ()):
         if stage["type"] in SCHEMAS:
             stage["config"] = config_texts.sanitise(stage["type"], stage["config"])

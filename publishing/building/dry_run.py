@@ -1,4 +1,4 @@
-"""What a build would write and remove, without writing anything."""
+"""Compute what a build would write and remove, without writing anything."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from publishing.storage.activation import Release
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """Content paths, each list sorted; ``rewritten`` are files lost from the disk."""
+    """Content paths, each list sorted; ``rewritten`` are files missing on disk."""
 
     added: list[str]
     changed: list[str]
@@ -30,18 +30,18 @@ class DryRun:
 
 
 def dry_run_of(plan_pk: int, *, full: bool = False) -> DryRun:
-    """What publishing the plan now would do.
+    """Return what publishing the plan now would do.
 
     Raises:
-        AcademicPlan.DoesNotExist: the plan is gone.
-        InvalidDocumentError: the build would fail for this.
-        StructureError: it would fail because a subject has lost its state.
+        AcademicPlan.DoesNotExist: the plan does not exist.
+        InvalidDocumentError: the build would fail, a document being invalid.
+        StructureError: the build would fail, a subject having lost its state.
     """
     return run(plan_pk, full=full)[0]
 
 
 def run(plan_pk: int, *, full: bool = False) -> tuple[DryRun, Release]:
-    """`dry_run_of`, and the release itself: its documents' bytes.
+    """As `dry_run_of`, and return the release with its documents' bytes.
 
     Raises: as `dry_run_of`.
     """
@@ -57,9 +57,9 @@ def run(plan_pk: int, *, full: bool = False) -> tuple[DryRun, Release]:
 
 
 def count_difference(taken: Snapshot, made: Release, *, dropped: set[str]) -> DryRun:
-    """The files of ``made`` against those published when the snapshot was taken.
+    """Compare the files of ``made`` with those published at the snapshot's time.
 
-    ``dropped`` are the paths of lessons nobody would offer any more.
+    ``dropped`` are the paths of lessons that no plan would offer any more.
     """
     known = taken.previous.keys()
     return DryRun(
@@ -80,7 +80,7 @@ def count_difference(taken: Snapshot, made: Release, *, dropped: set[str]) -> Dr
 
 
 def _dropped(plan_pk: int, made: Release) -> set[str]:
-    """Lesson files that readers lose: this plan was the last to offer them."""
+    """Return the lesson files that readers lose: no other plan offers them."""
     if made.offers is None:
         return set()
     offers = LessonOffer.objects

@@ -1,4 +1,4 @@
-"""What is published already: as the tables say, and as the disk has it."""
+"""Read what is published: from the tables and from the disk."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from publishing.models import LessonOffer
 from publishing.storage import file_store
 
 _LISTED_FROM = 100
-"""Lessons to look for from which listing their whole folder is cheaper."""
+"""Number of lessons above which one folder listing is cheaper than single checks."""
 
 
 def verified_records(snapshot: Snapshot) -> Mapping[str, Record]:
-    """What is published, corrected by the disk where a build may have died switching.
+    """Return the published records, corrected from disk after an incomplete switch.
 
-    A file that is not what its record says counts as changed, and its version as used;
-    so does one that cannot be read.
+    A file that differs from its record, or cannot be read, counts as changed, and its
+    version counts as used.
     """
     if not snapshot.torn:
         return snapshot.previous
@@ -35,7 +35,7 @@ def verified_records(snapshot: Snapshot) -> Mapping[str, Record]:
     believed: dict[str, Record] = {}
     for path in paths:
         record = snapshot.previous.get(path)
-        # Of what cannot be read, no version is known: it may have had the newest.
+        # The version of an unreadable file is unknown: assume the newest one.
         unread = record.version if record else snapshot.newest_version
         try:
             data = file_store.read(path)
@@ -59,16 +59,16 @@ def verified_records(snapshot: Snapshot) -> Mapping[str, Record]:
 
 
 class ReleaseReader:
-    """The release readers have, read from disk and checked against the tables."""
+    """Reads the current release from disk and checks it against the tables."""
 
     def __init__(self, records: Mapping[str, Record]) -> None:
         self._records = records
 
     def read(self, path: str) -> dict[str, Any]:
-        """A document's content, without version and time; the caller's own copy.
+        """Return a document's content without version and time, as a new dict.
 
         Raises:
-            UnreadableReleaseError: the file is not what was published.
+            UnreadableReleaseError: the file is not the one that was published.
         """
         record = self._records.get(path)
         try:
@@ -83,14 +83,14 @@ class ReleaseReader:
 
 
 def plan_files(plan_id: str) -> set[str]:
-    """The content paths of the files in the release readers have of a plan."""
+    """Return the content paths of the files in a plan's current release."""
     folder = f"{locations.plan_folder(plan_id)}/"
     current = file_store.current_generation(plan_id)
     return {folder + name for name in file_store.files_of(plan_id, current)}
 
 
 def missing(documents: Set[str], plan_files: Set[str]) -> set[str]:
-    """Documents, by path, whose file is not where it should be."""
+    """Return those of ``documents`` (paths) whose file is missing on disk."""
     lessons = {path for path in documents if locations.lesson_id_of(path) is not None}
     if len(lessons) > _LISTED_FROM:
         lost = lessons - file_store.lesson_files()
@@ -101,23 +101,23 @@ def missing(documents: Set[str], plan_files: Set[str]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What the release has of the subjects that are made anew."""
+    """The released files and lessons of the subjects that are made again."""
 
     paths: frozenset[str]
     lessons: frozenset[str]
 
 
 def replaced(snapshot: Snapshot, old: ReleaseReader) -> Replaced:
-    """The files and lessons, as released, of the subjects read whole.
+    """Return the released files and lessons of the subjects that were read whole.
 
     Raises:
-        UnreadableReleaseError: the release is not what was published.
+        UnreadableReleaseError: a file of the release is not the one published.
     """
     plan_id = snapshot.plan.id
     manifest = old.read(locations.manifest(plan_id))
     paths, lessons = set(), set()
     for entry in manifest["subjects"]:
-        # The search is made anew for all: split by subject, or no longer.
+        # The search index is made again for all subjects, with or without shards.
         paths.add(locations.search_shard(plan_id, entry["id"]))
         if entry["id"] not in snapshot.whole:
             continue
@@ -136,7 +136,7 @@ def replaced(snapshot: Snapshot, old: ReleaseReader) -> Replaced:
 def offers_with(
     fresh: Mapping[str, bool], *, plan_id: str, replaced: Replaced
 ) -> dict[str, bool]:
-    """The plan's offers when those of the replaced subjects become ``fresh``."""
+    """Return the plan's offers with those of the replaced subjects set to ``fresh``."""
     rows = LessonOffer.objects.filter(publication__plan_public_id=plan_id)
     offers = dict(rows.values_list("lesson_id", "is_open"))
     return {
@@ -150,9 +150,9 @@ def offers_with(
 
 
 def published_bits(path: str, old: ReleaseReader) -> dict[int, str]:
-    """Which lesson each bit meant in the release readers have now.
+    """Return the lesson of each bit in the current release.
 
-    None where there is no such file, or not the one that was published.
+    Empty when the file is missing or is not the one that was published.
     """
     try:
         mappings = old.read(path)["mappings"]

@@ -1,4 +1,4 @@
-"""What the next publish of a plan will change, file by file, for people to read."""
+"""Describe what the next publish of a plan will change, file by file, for editors."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +19,11 @@ from publishing.storage import file_store
 from publishing.storage.activation import Release
 
 MOST_DIFFS = 40
-"""Changed files whose differences are worked out."""
+"""Maximum number of changed files that are compared."""
 MOST_NAMED = 200
-"""Files of one sort that are named."""
+"""Maximum number of files listed in each group."""
 MOST_DIFFERENCES = 100
-"""Differences of one file that are shown."""
+"""Maximum number of differences shown for one file."""
 
 _IGNORED_FIELDS = frozenset(
     {"version", "generated_at", "lesson_version", "signed_url", "expires_at"}
@@ -42,7 +42,7 @@ _ORDER = list(_KINDS)
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A published file in words; ``size`` in bytes, None for one that goes."""
+    """Describes a published file; ``size`` in bytes, None for a removed file."""
 
     path: str
     kind: str
@@ -50,14 +50,14 @@ class File:
     size: int | None = None
     found: tuple[Difference, ...] = ()
     more: int = 0
-    """Differences beyond those found."""
+    """Number of differences beyond those in ``found``."""
     is_told: bool = True
-    """Whether its differences were worked out."""
+    """Whether the file was compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseDiff:
-    """Everything one publish does; each list in an order people read."""
+    """Everything one publish does; each list is in reading order."""
 
     preview: DryRun
     added: list[File] = field(default_factory=list)
@@ -67,23 +67,23 @@ class ReleaseDiff:
 
     @property
     def links_only(self) -> list[File]:
-        """Changed files that say the same; what their links lead to has changed."""
+        """Changed files with equal content; only the hashes of linked files differ."""
         return [file for file in self.changed if file.is_told and not file.found]
 
     @property
     def content(self) -> list[File]:
-        """Changed files that say something else."""
+        """Changed files whose content differs, or that were not compared."""
         return [file for file in self.changed if not file.is_told or file.found]
 
 
 def of_plan(plan: AcademicPlan) -> ReleaseDiff:
-    """What publishing the plan now would do; nothing is written.
+    """Return what publishing the plan now would do; nothing is written.
 
-    A plan that is a draft loses what it has published.
+    For a draft plan, the result lists all its published files as removed.
 
     Raises:
-        InvalidDocumentError: the publish would fail for this.
-        StructureError: it would fail because a subject has lost its state.
+        InvalidDocumentError: the publish would fail, a document being invalid.
+        StructureError: the publish would fail, a subject having lost its state.
     """
     if not plan.is_published:
         return _withdrawal(plan)
@@ -117,14 +117,14 @@ def _withdrawal(plan: AcademicPlan) -> ReleaseDiff:
 
 
 def _in_order(made: Release, paths: Sequence[str]) -> list[str]:
-    """Lessons first: what people wrote, before what follows from it."""
+    """Sort lessons first: edited content before the files derived from it."""
     return sorted(
         paths, key=lambda path: (_ORDER.index(made.to_write[path].schema), path)
     )
 
 
 class _Titles:
-    """What the documents of a release are about."""
+    """The titles of the documents of a release."""
 
     def __init__(self, made: Release) -> None:
         ids = [
@@ -136,7 +136,7 @@ class _Titles:
         self._subjects = dict(rows.values_list("public_id", "title"))
 
     def file(self, made: Release, path: str, *, tell: bool | None = None) -> File:
-        """The file in words; with ``tell``, with its differences."""
+        """Describe the file; with ``tell``, include its differences."""
         document = made.to_write[path]
         content = orjson.loads(document.data)
         title = content.get("title") or self._subjects.get(_subject_of(path), "")
@@ -155,30 +155,30 @@ class _Titles:
 
 
 def _subject_of(path: str) -> str:
-    """The subject's id in the name of a bitmap or a shard."""
+    """Return the subject's id from the name of a bitmap or a shard."""
     name = path.rpartition("/")[2].removesuffix(".json")
     return name.removesuffix("_b")
 
 
 def _differences(document: BuiltDocument, content: Any) -> Iterator[Difference]:
-    """What the file will say otherwise than the published one."""
+    """Yield the differences between the new file and the published one."""
     data = file_store.read(document.path)
     if data is None:
         return
     try:
         before = orjson.loads(data)
     except orjson.JSONDecodeError:
-        before = {}  # broken on the disk: all of it is new
+        before = {}  # damaged on disk: all of the content counts as new
     yield from differences(before, content, ignored=_is_ignored)
 
 
 def _is_ignored(key: str) -> bool:
-    """What every change of a file changes, and what says nothing to people."""
+    """Return whether a key changes with every build or has no meaning for editors."""
     return key in _IGNORED_FIELDS or key.endswith("_hash")
 
 
 def _removed(path: str) -> File:
-    """A published file that goes, as far as it can be read."""
+    """Describe a published file that will be removed, as far as it can be read."""
     title = ""
     data = file_store.read(path)
     if data is not None:

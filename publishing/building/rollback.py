@@ -1,20 +1,20 @@
-"""Going back: a kept generation becomes the current release again.
+"""Roll back: make a kept generation the current release again.
 
-What is decided here, and why:
+The rules and their reasons:
 
-- It is one rename, under the lock every switch takes. The tables then describe what
-  readers see: the generation's files, and the lessons it offers.
-- Lessons are shared by plans and stay as they are: newer than the generation names is
-  fine. Those that were hidden meanwhile were kept for this
-  (`publishing.storage.cleanup`). A lesson that is gone or older refuses the rollback,
-  for its link would break.
-- What waits to be published at that moment counts as seen, so the sweep does not undo
-  the rollback. The next edit of the plan, of one of its subjects or of the settings
-  does, as does "Publish now"; they build a new generation with a new number. What
-  other plans do does not, even where it gates a lesson of this one or frees it.
-- Files keep their bytes, so an earlier version may come back. For each path the
-  tables keep the highest version ever published, and the next build writes every file
-  the rollback changed under a higher one.
+- A rollback is one rename, under the lock that every switch takes. The tables are then
+  set to what readers see: the generation's files and the lessons it offers.
+- Lessons are shared by plans and stay as they are: a lesson may be newer than the
+  version that the generation names. Lessons hidden in the meantime were kept for this
+  (`publishing.storage.cleanup`). A lesson that is gone or older would break its link,
+  so the rollback is refused.
+- Edits that are pending at that moment count as published, so that the sweep does not
+  undo the rollback. The next edit of the plan, of one of its subjects or of the
+  settings does, as does "Publish now": each builds a new generation with a new number.
+  Changes of other plans do not, even where they gate or open a lesson of this plan.
+- Files keep their bytes, so an earlier version may return. For each path the tables
+  keep the highest version ever published, and the next build writes every file that
+  the rollback changed with a higher one.
 """
 
 from collections.abc import Mapping
@@ -49,12 +49,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _NAMED = 5
-"""How many lessons a refusal names."""
+"""Maximum number of faults named in an error."""
 _ATTEMPTS = 5
 
 
 class RollbackError(MemoraError):
-    """The generation cannot be made current; readers see what they saw."""
+    """The generation cannot be made current; readers see no change."""
 
     code = "ROLLBACK_REFUSED"
 
@@ -66,14 +66,14 @@ class KeptRelease:
     number: int
     is_current: bool
     log: SyncLog | None
-    """The run that made it, where the sync log still has it."""
+    """The run that made it, if it is still in the sync log."""
 
 
 def kept_releases(plan_id: str) -> list[KeptRelease]:
-    """The plan's generations on this disk, newest first.
+    """Return the plan's generations on this disk, newest first.
 
     Raises:
-        OSError: the disk does not tell them.
+        OSError: the disk cannot be read.
     """
     current = file_store.current_generation(plan_id)
     numbers = file_store.kept_generations(plan_id)
@@ -95,19 +95,19 @@ def kept_releases(plan_id: str) -> list[KeptRelease]:
 def make_current(
     plan_id: str, generation: int, *, by: "AbstractBaseUser | None" = None
 ) -> SyncLog:
-    """Show readers that kept generation again.
+    """Make a kept generation the current release again.
 
     Args:
         plan_id: the plan's public id.
-        by: who asked; None for the command line.
+        by: the user who requested it; None for the command line.
 
     Returns:
-        The sync log entry that says so.
+        The sync log entry of the rollback.
 
     Raises:
-        RollbackError: why not; readers see what they saw.
-        OSError: the disk refused; readers see what they saw, unless it did so after the
-            rename: then the next sweep publishes the plan as it is.
+        RollbackError: the rollback was refused, with the reason; readers see no change.
+        OSError: the disk failed. Readers see no change, unless it failed after the
+            rename: then the next sweep publishes the plan's current sources.
     """
     plan = AcademicPlan.objects.filter(public_id=plan_id, is_published=True).first()
     if plan is None:
@@ -130,7 +130,7 @@ def make_current(
             entry = _switch_patiently(publication, before, generation, by)
         except BaseException:
             if _is_shown(before):
-                # Readers see what they saw: the plan is as it was.
+                # Readers see no change, so the publication is restored.
                 _withdraw_announcement(publication, before)
             raise
     activation.reconcile_open_lessons_quietly()
@@ -162,9 +162,9 @@ def _require_kept(plan_id: str, generation: int) -> None:
 
 
 def _announce(plan_id: str) -> tuple[Publication, Publication]:
-    """Mark that the disk may run ahead of the tables; builds under way give up.
+    """Mark the disk as possibly newer than the tables; builds in progress then stop.
 
-    Should this process die from here on, the plan is built anew by the next sweep.
+    If this process stops after this, the next sweep builds the plan again.
 
     Returns:
         The publication now, and as it was before.
@@ -182,7 +182,7 @@ def _announce(plan_id: str) -> tuple[Publication, Publication]:
 
 
 def _is_shown(publication: Publication) -> bool:
-    """Whether readers see the generation that these tables name."""
+    """Return whether readers see the generation that this row names."""
     try:
         current = file_store.current_generation(publication.plan_public_id)
     except OSError:
@@ -195,7 +195,7 @@ def _withdraw_announcement(publication: Publication, before: Publication) -> Non
     try:
         mine.update(switching=before.switching, built_from=before.built_from)
     except DatabaseError:
-        # The next sweep publishes the plan as it is.
+        # The next sweep publishes the plan's current sources.
         log.exception("rollback_not_withdrawn", plan=publication.plan_public_id)
 
 
@@ -205,10 +205,10 @@ def _switch_patiently(
     generation: int,
     by: "AbstractBaseUser | None",
 ) -> SyncLog:
-    """`_switch`, and again when the database has let somebody else go first.
+    """Call `_switch`, and retry when the database aborts it for another transaction.
 
     Raises:
-        RollbackError: it did so each time.
+        RollbackError: every attempt was aborted.
     """
     for _lost in range(_ATTEMPTS):
         try:
@@ -226,11 +226,11 @@ def _switch(
     generation: int,
     by: "AbstractBaseUser | None",
 ) -> SyncLog:
-    """Rename, and write down what readers see; in the caller's transaction."""
+    """Rename, and record what readers see; runs in the caller's transaction."""
     now = timezone.now()
     lock = activation.take_switch_lock()
-    # The plan before its publication, as a build's claim takes them: the log entry
-    # below needs the plan's row, too.
+    # Lock the plan before its publication, in the order of a build's claim: the log
+    # entry below needs the plan's row, too.
     plans = AcademicPlan.objects.select_for_update().filter(pk=publication.plan_id)
     plan_pks = list(plans.values_list("pk", flat=True))
     current = Publication.objects.select_for_update().get(pk=publication.pk)
@@ -246,11 +246,11 @@ def _switch(
     changed, removed = recovery.record_files(current, closure)
     _record_lessons(current, closure)
     current.generation = generation
-    # A build that died switching before us may have left newer lessons than the
-    # tables know of: its mark stays for the next build.
+    # A build that stopped during an earlier switch may have left newer lessons than the
+    # tables record: its mark stays for the next build.
     current.switching = before.switching
-    # Read only now: what another plan's switch asked of this one counts as seen, too.
-    # A plan that was unpublished meanwhile has none, and will be withdrawn.
+    # Read only now, so that changes requested by another plan's switch count as
+    # published. A plan unpublished in the meantime has none; it is withdrawn later.
     current.built_from = next(iter(staleness.pending(plan_pks).values()), {})
     current.published_at = current.rolled_back_at = now
     current.save()
@@ -260,10 +260,10 @@ def _switch(
 
 
 def _require_whole(closure: Closure) -> None:
-    """Refuse a generation with a broken file or a lesson that is gone.
+    """Refuse a generation with a damaged file or a missing lesson.
 
     Raises:
-        RollbackError: names the first few.
+        RollbackError: names the first few faults.
     """
     faults = closure.faults or list(closure.lesson_faults(_lesson_versions(closure)))
     if faults:
@@ -284,9 +284,9 @@ def _require_whole(closure: Closure) -> None:
 
 
 def _lesson_versions(closure: Closure) -> dict[str, int]:
-    """The versions of the lessons that are really there.
+    """Return the versions of the lessons that exist on disk, by path.
 
-    No health check looks at those that nobody offers now: they are read here.
+    No health check covers lessons that no plan offers: their files are read here.
     """
     there = file_store.lesson_files()
     rows = PublishedDocument.objects.filter(lesson_id__gt="")
@@ -301,14 +301,14 @@ def _lesson_versions(closure: Closure) -> dict[str, int]:
             data = file_store.read(path) or b""
             if path in unoffered and encoding.sha256(data) != unoffered[path]:
                 continue
-            # No row: put there by a build that died before its commit.
+            # No row: written by a build that stopped before its commit.
             version = version or encoding.version_of(data)
         versions[path] = version
     return versions
 
 
 def _record_lessons(publication: Publication, closure: Closure) -> None:
-    """Offer the generation's lessons, and tell the plans whose links that changes."""
+    """Record the generation's lesson offers, and mark plans whose links change."""
     offers: Mapping[str, bool] = {
         lesson.id: lesson.is_open for lesson in closure.lessons.values()
     }
@@ -317,7 +317,7 @@ def _record_lessons(publication: Publication, closure: Closure) -> None:
     ungated = {lesson.id for lesson in closure.lessons.values() if not lesson.gated}
     open_now = LessonOffer.objects.filter(is_open=True, lesson_id__in=ungated)
     if shut := ungated - set(open_now.values_list("lesson_id", flat=True)):
-        # Their links go to files that need a token now: the next build mends it.
+        # Their links lead to files that need a token now; the next build corrects them.
         log.warning(
             "rolled_back_links_are_gated",
             plan=publication.plan_public_id,
@@ -334,7 +334,7 @@ def _write_down(
     *,
     unchanged: int,
 ) -> SyncLog:
-    """The log's entry; attempts at what was rolled back from are over."""
+    """Create the log entry, and close all unfinished runs of the plan."""
     SyncLog.objects.filter(
         plan_public_id=publication.plan_public_id,
         status__in=[SyncStatus.QUEUED, SyncStatus.PROCESSING, SyncStatus.DEAD_LETTER],

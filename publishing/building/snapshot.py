@@ -1,9 +1,9 @@
-"""Reading everything a build needs as it was at one moment.
+"""Read everything that a build needs, as of one moment.
 
-A plan whose release stands, and of which only subjects changed, is read in part: the
-changed subjects whole, or just the lessons whose stages were edited. Everything else
-keeps the documents it has. Of a subject read whole, the stages of lessons whose
-published files stand are not: they are most of what there is to read.
+When the release is intact and only subjects changed, only a part is read: the changed
+subjects whole, or just the lessons whose stages were edited. Everything else keeps its
+documents. In a subject read whole, the stages of lessons whose published files are
+still valid are not read: they are most of the data.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -40,11 +40,10 @@ from publishing.storage import file_store
 class Snapshot:
     """A plan's sources, and what is published of it.
 
-    ``subjects`` are those the plan does not hide, in order; ``whole`` the ids of those
-    read whole, hidden ones among them. ``is_full`` says that no file of the plan's own
-    is built upon. ``built_from`` is what a publication made of this records. ``torn`` says
-    that the plan's files are not to be trusted: the disk may be newer than
-    ``previous``.
+    ``subjects`` are those the plan does not hide, in order. ``whole`` holds the ids of
+    those read whole, including hidden ones. ``is_full``: no file of the plan itself is
+    reused. ``built_from`` is recorded by a publication made of this snapshot. ``torn``:
+    a switch was incomplete, and the plan's files may be newer than ``previous``.
     """
 
     plan: PlanFacts
@@ -63,14 +62,14 @@ class Snapshot:
 
 
 def take(plan_pk: int, *, full: bool = False) -> Snapshot:
-    """Everything a build of this plan needs; at most 12 queries and 4 per subject.
+    """Read everything a build of this plan needs; ≤ 12 queries and 4 per subject.
 
     Args:
-        full: read all of it, even where the release could be built upon.
+        full: read everything, even where the release could be reused.
 
     Raises:
-        AcademicPlan.DoesNotExist: the plan is gone.
-        StructureError: a subject's revisions are not known.
+        AcademicPlan.DoesNotExist: the plan does not exist.
+        StructureError: a subject has no recorded revisions.
     """
     with consistent_read():
         plan = AcademicPlan.objects.select_related("season", "grade", "stream").get(
@@ -144,10 +143,10 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
 
 
 def _states_of(subject_pks: Collection[int]) -> dict[int, staleness.SubjectRevisions]:
-    """How far the edits of each of these subjects have come.
+    """Return the revisions of each of these subjects.
 
     Raises:
-        StructureError: of one it is not known; says what to do.
+        StructureError: a subject has no state; the message names the remedy.
     """
     states = staleness.subject_states(subject_pks)
     lost = Node.objects.filter(pk__in=set(subject_pks) - states.keys()).first()
@@ -159,10 +158,10 @@ def _states_of(subject_pks: Collection[int]) -> dict[int, staleness.SubjectRevis
 def _built_upon(
     publication: Publication, now: staleness.Sources
 ) -> dict[int, int] | None:
-    """The revision of each subject in a release to build upon; None for no such.
+    """Return each subject's revision in a reusable release; None if not reusable.
 
-    It can when nothing but subjects' revisions differs, and what readers see is what
-    the tables say.
+    A release is reusable when only subjects' revisions differ from it, and readers see
+    the generation that the tables record.
     """
     if publication.rolled_back_at is not None or not publication.built_from:
         return None
@@ -179,7 +178,7 @@ def _built_upon(
 
 
 def facts_of(plan: AcademicPlan) -> PlanFacts:
-    """The plan's own fields, as its documents have them."""
+    """Return the plan's own fields as they appear in its documents."""
     return PlanFacts(
         id=plan.public_id,
         title=plan.title,
@@ -190,7 +189,7 @@ def facts_of(plan: AcademicPlan) -> PlanFacts:
 
 
 def _open_elsewhere(plan_pk: int, subject_pks: Collection[int]) -> frozenset[str]:
-    """The lessons of these subjects that some other plan lets anyone read."""
+    """Return the lessons of these subjects that another plan offers openly."""
     inside = Node.objects.filter(subject_id__in=subject_pks).order_by()
     return frozenset(
         LessonOffer.objects.filter(
@@ -203,7 +202,7 @@ def _open_elsewhere(plan_pk: int, subject_pks: Collection[int]) -> frozenset[str
 
 
 def _counters() -> tuple[int, int, int]:
-    """Removals, switches and the newest version, as `SwitchLock` counts them."""
+    """Return removals, switches and the newest version from `SwitchLock`."""
     rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
     found = rows.values_list("removals", "switches", "newest_version").first()
     return found or (0, 0, 0)
@@ -219,7 +218,7 @@ def _finder(
     settings: PublishingSettings,
     standing: set[str],
 ) -> Callable[[LessonHeader], bool]:
-    """Tells the lessons whose published files stand, and puts them into ``standing``."""
+    """Return a test for lessons with valid files; it adds them to ``standing``."""
     now, life = int(timezone.now().timestamp()), settings.signed_url_hours * 3600
 
     def is_known(lesson: LessonHeader) -> bool:
@@ -244,7 +243,7 @@ def _finder(
 
 
 def _published(plan_id: str, subjects: Collection[int]) -> dict[str, Record]:
-    """What is published of a plan, and of the lessons of these subjects."""
+    """Return the published records of a plan and of the lessons of these subjects."""
     lessons = Node.objects.filter(subject_id__in=subjects).values("public_id")
     return _records(Q(publication__plan_public_id=plan_id) | Q(lesson_id__in=lessons))
 
@@ -268,7 +267,7 @@ def _records(wanted: Q) -> dict[str, Record]:
 def _patched_paths(
     plan_id: str, subjects: Collection[ChangedSubject | UnchangedSubject]
 ) -> Iterator[str]:
-    """What edits of stages alone can change in the plan's release."""
+    """Yield the paths of the release that edits of stages alone can change."""
     yield locations.manifest(plan_id)
     for subject in subjects:
         if isinstance(subject, UnchangedSubject) and subject.edited:

@@ -1,4 +1,4 @@
-"""Taking away the release of a plan that is deleted or no longer published."""
+"""Remove the release of a plan that is deleted or no longer published."""
 
 import structlog
 from django.db import transaction
@@ -13,18 +13,19 @@ log = structlog.get_logger(__name__)
 
 
 def unpublish(publication_pk: int) -> None:
-    """Take away a plan's release, if it is to have none; the sync log says so.
+    """Remove a plan's release if the plan is not published; record it in the sync log.
 
-    Idempotent; a death halfway leaves the publication, and the next sweep goes on.
+    Idempotent. If the process stops halfway, the publication's row remains and the
+    next sweep continues.
 
     Raises:
-        OSError: the disk refused.
+        OSError: the disk failed.
     """
     began = timezone.now()
     with transaction.atomic():
         lock = activation.take_switch_lock()
-        # The plan before its publication, as a build's claim takes them: the log entry
-        # needs its row, too.
+        # Lock the plan before its publication, in the order of a build's claim: the log
+        # entry needs the plan's row, too.
         plans = AcademicPlan.objects.select_for_update()
         plan = plans.filter(publication=publication_pk).first()
         publication = (
@@ -57,6 +58,6 @@ def unpublish(publication_pk: int) -> None:
 
 
 def newest_withdrawn_number() -> int:
-    """What the numbers of a plan published anew, or again, start above."""
+    """Return the number above which a plan published (again) starts counting."""
     rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
     return rows.values_list("newest_withdrawn_number", flat=True).first() or 0
