@@ -1,5 +1,5 @@
-"""The content format: what documents say, where they lie, what makes them valid.
+"""The content format: what documents contain, their paths and their validation.
 
-Plain rules but for `validation`; docs/content-format.md says the same for app
-developers.
+Plain rules, except `publishing.format.validation`. docs/content-format.md describes the
+format for app developers.
 """

@@ -1,8 +1,9 @@
-"""From a plan's trees to its JSON documents (DESIGN 4). Plain rules: no Django here.
+"""Make a plan's JSON documents from its trees. Plain rules: no Django here.
 
-Documents are made leaves first, because a document names its targets' hashes: lessons,
-topics and bitmap, hierarchy, search, manifest (`publishing.format.incremental` calls in
-that order). Each is sealed as it is made.
+See docs/content-format.md. Documents are made leaves first, because a document holds
+the hashes of the documents that it links to: lessons, topics and bitmap, hierarchy,
+search, manifest. `publishing.format.incremental` calls in that order. Each document is
+sealed as it is made.
 """
 
 import hashlib
@@ -20,16 +21,16 @@ from publishing.format.versioning import BuiltDocument, DocumentVersioner
 
 
 class Links(Protocol):
-    """How documents name other files; made by ``publishing.building.builds``."""
+    """Makes the URLs in documents; see `publishing.building.builds.SettingsLinks`."""
 
     def content(self, path: str) -> str:
-        """The absolute URL of a content path."""
+        """Return the absolute URL of a content path."""
 
     def upload(self, url: str) -> str:
-        """The absolute URL of a path on this site; an absolute one stays itself."""
+        """Return the absolute URL of a path on this site; absolute URLs stay as is."""
 
     def gated_lesson(self, lesson_id: str) -> str:
-        """The API's address of a lesson that needs an entitlement check."""
+        """Return the API's URL of a lesson that needs an entitlement check."""
 
 
 class Signer(Protocol):
@@ -37,15 +38,15 @@ class Signer(Protocol):
 
     @property
     def lifetime(self) -> int:
-        """Seconds a signature lasts."""
+        """Lifetime of a signature, in seconds."""
 
     def sign(self, source: str, expires: int) -> str:
-        """A URL that plays ``source`` until Unix time ``expires``."""
+        """Return a URL that plays ``source`` until Unix time ``expires``."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanFacts:
-    """The plan's own fields; empty ones are left out of the manifest."""
+    """The plan's own fields; empty ones are omitted from the manifest."""
 
     id: str
     title: str
@@ -55,16 +56,16 @@ class PlanFacts:
 
 
 _LESSON_FORMAT_VERSION = 2  # `player_url` of videos' pages
-"""Raised when lessons' files are made otherwise of the same content: all of them are
-made anew then."""
+"""Increase it when the same content gives different lesson files: all of them are then
+made again."""
 
 
 @dataclass(frozen=True, slots=True)
 class LessonSources:
-    """What a lesson's file is made of besides its stages, as a short digest.
+    """A short digest of what a lesson's file is made of, besides its stages.
 
-    A published lesson whose stages and digest are as they were need not be made again,
-    nor its stages be read. ``settings`` is what else all lessons' files depend on.
+    A published lesson with unchanged stages and digest is not made again, and its
+    stages are not read. ``settings`` is what else all lesson files depend on.
     """
 
     settings: str = ""
@@ -72,7 +73,7 @@ class LessonSources:
     def of(
         self, *, pk: int, subject_pk: int, title: str, description: str, image: str
     ) -> str:
-        # The keys: revisions are counted per subject, and an id can be used again.
+        # Keys are included: revisions are per subject, and a public id can be reused.
         parts = (
             _LESSON_FORMAT_VERSION,
             self.settings,
@@ -89,7 +90,7 @@ class LessonSources:
 class DocumentMaker:
     """Makes and seals the documents of one plan.
 
-    ``is_gated(lesson_id)`` says whether no *other* plan offers the lesson openly.
+    ``is_gated(lesson_id)``: whether no *other* plan offers the lesson openly.
     """
 
     plan: PlanFacts
@@ -100,17 +101,17 @@ class DocumentMaker:
     lesson_sources: LessonSources = LessonSources()
 
     def _image(self, node: ContentNode) -> str:
-        """The node's image as an absolute URL, or ""."""
+        """Return the node's image as an absolute URL, or ""."""
         return self.links.upload(node.image) if node.image else ""
 
     def link(self, name: str, target: BuiltDocument) -> dict[str, str]:
-        """The three ways a document names another: URL, path and hash."""
+        """Return the three fields that link to a document: URL, path and hash."""
         return _link(name, target, self.links)
 
     def lesson(
         self, lesson: ContentNode, *, subject_pk: int = 0, revision: int = 0
     ) -> BuiltDocument:
-        """A lesson's file, from its subject as it was at ``revision``."""
+        """Make a lesson's file; ``revision`` is its subject's when it was read."""
         signer = self.signer
         sources = video_sources(lesson.stages) if signer is not None else {}
 
@@ -173,7 +174,7 @@ class DocumentMaker:
         }
 
     def subject(self, root: PlanNode) -> dict[str, Any]:
-        """The subject's files, and its entry in the manifest."""
+        """Make the subject's files and return its entry in the manifest."""
         hierarchy = self._hierarchy(root)
         bitmap = self._bitmap(root)
         source = root.source
@@ -328,7 +329,7 @@ class DocumentMaker:
     def manifest(
         self, subjects: Sequence[Mapping[str, Any]], search_link: Mapping[str, str]
     ) -> BuiltDocument:
-        """The plan's manifest: its subjects' entries and where its search is."""
+        """Make the manifest from the subjects' entries and the link to the search."""
         return self.sealer.seal(
             locations.manifest(self.plan.id),
             "manifest",
@@ -348,7 +349,7 @@ class DocumentMaker:
     def search_index(
         self, found: Mapping[str, list[dict[str, Any]]], *, sharded: bool
     ) -> BuiltDocument:
-        """The index of the items of each subject (by id); split by subject or whole."""
+        """Make the index of each subject's items (by id), whole or in shards."""
         body: dict[str, Any] = {
             "plan_id": self.plan.id,
             "total_items": sum(len(items) for items in found.values()),
@@ -382,7 +383,7 @@ class DocumentMaker:
 
 
 def _present(**fields: Any) -> dict[str, Any]:
-    """The fields that say something: no "" and no None."""
+    """Return the fields that have a value: neither "" nor None."""
     return {name: value for name, value in fields.items() if value not in ("", None)}
 
 
@@ -403,12 +404,12 @@ def _link(name: str, target: BuiltDocument, links: Links) -> dict[str, str]:
 
 
 def is_open(lesson: PlanNode) -> bool:
-    """Whether this plan lets anyone read the lesson."""
+    """Return whether this plan lets anyone read the lesson."""
     return lesson.access.level in OPEN_LEVELS
 
 
 def video_sources(stages: Iterable[Stage]) -> dict[str, str]:
-    """The videos kept by us, by stage id; another host's URL is its own to protect."""
+    """Return the videos in our storage by stage id, without those of other hosts."""
     found = {}
     for stage in stages:
         if stage.type == "Video":

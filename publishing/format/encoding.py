@@ -1,4 +1,4 @@
-"""Bytes and hashes of published documents. Plain rules: no Django here."""
+"""Encode and hash published documents. Plain rules: no Django here."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -8,37 +8,37 @@ import orjson
 
 
 def canonical(value: Any) -> bytes:
-    """``value`` as published: compact UTF-8 JSON, keys in the order they were put.
+    """Return ``value`` as published: compact UTF-8 JSON, keys in insertion order.
 
-    The order is part of a document's form (a bitmap's mappings are in tree order), so
-    builders put keys in a fixed order and nothing sorts them here.
+    The order is part of a document's format (a bitmap's mappings are in tree order),
+    so builders insert keys in a fixed order and this function does not sort them.
     """
     return orjson.dumps(value)
 
 
 def spliced(text: str) -> orjson.Fragment:
-    """JSON text that goes into a document as it is (a stored stage config)."""
+    """Wrap JSON text (a stored stage config) to be copied into a document unchanged."""
     return orjson.Fragment(text)
 
 
 def sha256(data: bytes) -> str:
-    """The SHA-256 of ``data``, 64 hexadecimal digits."""
+    """Return the SHA-256 of ``data`` as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def iso_instant(unix_time: int) -> str:
-    """ISO 8601 in UTC, such as ``2026-01-27T10:30:00+00:00``."""
+    """Return the time in ISO 8601, UTC, such as ``2026-01-27T10:30:00+00:00``."""
     return datetime.fromtimestamp(unix_time, UTC).isoformat()
 
 
 def stamped(body: bytes, version: int) -> bytes:
-    """A non-empty object's canonical bytes with version and time put in front."""
+    """Insert version and time at the front of a non-empty object's canonical bytes."""
     head = f'{{"version":{version},"generated_at":"{iso_instant(version)}",'
     return head.encode() + body[1:]
 
 
 def version_of(data: bytes) -> int:
-    """The version a published file says it has; 0 when it is no such file."""
+    """Return the version in a published file; 0 when it is not such a file."""
     try:
         version = orjson.loads(data)["version"]
     except (orjson.JSONDecodeError, KeyError, TypeError):

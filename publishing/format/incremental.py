@@ -1,4 +1,4 @@
-"""A whole release out of what is new and what the last one has already.
+"""Assemble a release from new documents and from those of the current release.
 
 Plain rules: no Django here.
 """
@@ -17,7 +17,7 @@ from publishing.format.versioning import BuiltDocument
 
 @dataclass(frozen=True, slots=True)
 class EditedLesson:
-    """A lesson whose stages changed since the release, and the topic it lies in."""
+    """A lesson whose stages changed since the release, and its topic's id."""
 
     lesson: ContentNode
     topic_id: str
@@ -25,10 +25,10 @@ class EditedLesson:
 
 @dataclass(frozen=True, slots=True)
 class ChangedSubject:
-    """A subject to make anew, and the revision its tree was read at.
+    """A subject to make again, and the revision at which its tree was read.
 
-    ``standing`` are the ids of lessons whose files are what they would be made again;
-    their stages were not read.
+    ``standing`` are the ids of lessons whose published files are still valid; their
+    stages were not read.
     """
 
     root: PlanNode
@@ -38,7 +38,7 @@ class ChangedSubject:
 
 @dataclass(frozen=True, slots=True)
 class UnchangedSubject:
-    """A subject the release has already, apart from these lessons' stages."""
+    """A subject whose released documents stay, except for these lessons' stages."""
 
     pk: int
     id: str
@@ -47,23 +47,23 @@ class UnchangedSubject:
 
 
 class OldRelease(Protocol):
-    """The release readers have, for what of it stays; without version and time."""
+    """Reads documents of the current release, without version and time."""
 
     def read(self, path: str) -> dict[str, Any]:
-        """A document's content.
+        """Return a document's content.
 
         Raises:
-            UnreadableReleaseError: it is not what was published under that path.
+            UnreadableReleaseError: the file is not the one published under that path.
         """
 
 
 class UnreadableReleaseError(Exception):
-    """What readers have cannot be built upon; a full build does not need it."""
+    """The current release cannot be reused; a full build does not need it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """One build of one plan's release upon ``old``."""
+    """One build of one plan's release that reuses ``old``."""
 
     maker: DocumentMaker
     old: OldRelease
@@ -72,18 +72,18 @@ class Assembly:
     def build(
         self, subjects: Sequence[ChangedSubject | UnchangedSubject], *, same_trees: bool
     ) -> dict[str, bool]:
-        """Seal every document that may differ from the release readers have.
+        """Seal every document that may differ from the current release.
 
-        A fresh subject is made whole but for its standing lessons. Of a kept one only
-        the lessons with edited stages are made, and what names them. ``old`` is read
-        only where something is kept. ``same_trees`` says that nothing but stages has
-        changed since ``old``.
+        A changed subject is made whole, except its standing lessons. Of an unchanged
+        subject only the lessons with edited stages are made, and the documents that
+        name them. ``old`` is read only where something is kept. ``same_trees``: nothing
+        but stages has changed since ``old``.
 
         Returns:
-            The lessons of the fresh subjects: id to "offered openly".
+            The lessons of the changed subjects: id to "offered openly".
 
         Raises:
-            UnreadableReleaseError: what is to be kept is not there.
+            UnreadableReleaseError: a document to keep is missing or damaged.
         """
         offers: dict[str, bool] = {}
         entries = []
@@ -104,7 +104,7 @@ class Assembly:
         return offers
 
     def _kept_entry(self, subject: UnchangedSubject) -> dict[str, Any] | None:
-        """The manifest's entry of a kept subject; None where the plan hides it."""
+        """Return a kept subject's manifest entry; None where the plan hides it."""
         manifest = self.old.read(locations.manifest(self.maker.plan.id))
         entry: dict[str, Any] | None = next(
             (entry for entry in manifest["subjects"] if entry["id"] == subject.id), None
@@ -119,7 +119,7 @@ class Assembly:
         )
 
     def _patched_hierarchy(self, subject: UnchangedSubject) -> BuiltDocument | None:
-        """The subject's hierarchy with its edited topics; None if none is visible."""
+        """Patch the subject's hierarchy; None if no edited topic is visible."""
         path = locations.hierarchy(self.maker.plan.id, subject.id)
         body = self.old.read(path)
         topics = {
@@ -146,7 +146,7 @@ class Assembly:
         edited: Mapping[str, ContentNode],
         subject: UnchangedSubject,
     ) -> BuiltDocument | None:
-        """The topic with its edited lessons; None if the plan hides them all."""
+        """Patch the topic's edited lessons; None if the plan hides them all."""
         path = locations.topic(self.maker.plan.id, topic_id)
         body = self.old.read(path)
         entries = [entry for entry in body["lessons"] if entry["id"] in edited]
@@ -165,7 +165,7 @@ class Assembly:
         *,
         same_trees: bool,
     ) -> dict[str, str]:
-        """The manifest's link to the search index, made anew if a tree changed."""
+        """Return the link to the search index; remake it if a tree changed."""
         if not same_trees:
             return self.maker.link("search_index", self._search(subjects))
         manifest = self.old.read(locations.manifest(self.maker.plan.id))
@@ -192,7 +192,7 @@ class Assembly:
         return self.maker.search_index(found, sharded=sharded)
 
     def _kept_items(self, subject_id: str) -> list[dict[str, Any]]:
-        """The search items of a kept subject; none where the plan hides it."""
+        """Return a kept subject's search items; none where the plan hides it."""
         index = self.old.read(locations.search_index(self.maker.plan.id))
         if index["is_sharded"]:
             if all(shard["subject_id"] != subject_id for shard in index["shards"]):

@@ -1,6 +1,6 @@
-"""Where each published file lies, relative to the content root (DESIGN 4).
+"""Paths of published files, relative to the content root.
 
-Plain rules: no Django here.
+See docs/architecture.md, "Published files". Plain rules: no Django here.
 """
 
 from functools import lru_cache
@@ -8,14 +8,14 @@ from functools import lru_cache
 from content.kinds import id_problem
 
 GENERATIONS = ".generations"
-"""The folder of every kept release, hidden from readers."""
+"""The folder of all kept generations; it is not served."""
 
 
 def _safe(public_id: str) -> str:
-    """``public_id``, which must be a legal id: it becomes part of a path.
+    """Return ``public_id`` after checking that it is safe as part of a path.
 
     Raises:
-        ValueError: it could escape its folder or take a reserved name.
+        ValueError: the id could leave its folder or take a reserved name.
     """
     if (problem := id_problem(public_id)) is not None:
         raise ValueError(f"{problem} id: {public_id!r}")
@@ -56,7 +56,7 @@ def lesson(lesson_id: str) -> str:
 
 
 def lesson_id_of(path: str) -> str | None:
-    """The lesson whose file (or ``.prev``) ``path`` is, or None."""
+    """Return the id of the lesson whose file (or ``.prev``) is ``path``, or None."""
     if not path.startswith("lessons/"):
         return None
     name = path.removeprefix("lessons/").removesuffix(".prev")

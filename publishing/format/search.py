@@ -1,4 +1,4 @@
-"""What the app searches in. Plain rules: no Django here."""
+"""The items of the app's search index. Plain rules: no Django here."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from plans.access import PlanNode
 
 
 def items(root: PlanNode) -> list[dict[str, Any]]:
-    """One search item per node of the plan's tree, in tree order."""
+    """Return one search item per node of the plan's tree, in tree order."""
     found: list[dict[str, Any]] = []
     _add(root, [], found)
     return found

@@ -1,8 +1,8 @@
-"""The video signatures inside a published lesson's bytes. Plain rules: no Django.
+"""Read and replace the video signatures inside a published lesson's bytes.
 
-A signature is no content: it is put in and taken out without touching another byte
-(`publishing.format.documents` puts ``signed_url`` and ``expires_at`` last into a Video
-stage's config).
+A signature is not content: it is inserted and removed without changing another byte.
+`publishing.format.documents` puts ``signed_url`` and ``expires_at`` last into a Video
+stage's config. Plain rules: no Django here.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,17 @@ from publishing.format import encoding
 
 
 def of_lesson(data: bytes) -> list[dict[str, Any]]:
-    """The configs of the signed videos in a lesson's file, in order.
+    """Return the configs of the signed videos in a lesson's file, in order.
 
-    None in a file that is no lesson.
+    Empty when the file is not a lesson.
     """
     return [config for _id, config in videos(data) if "signed_url" in config]
 
 
 def videos(data: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """The Video stages of a lesson's file, in order: each one's id and its config.
+    """Return the Video stages of a lesson's file, in order: ids and configs.
 
-    None in a file that is no lesson.
+    Empty when the file is not a lesson.
     """
     try:
         return [
@@ -38,21 +38,21 @@ def videos(data: bytes) -> list[tuple[str, dict[str, Any]]]:
 
 
 def renewed(data: bytes, *, expires: int, sign: Callable[[str], str]) -> bytes:
-    """The file with every signature made anew, good until Unix time ``expires``.
+    """Return the file with every signature renewed, valid until Unix time ``expires``.
 
-    ``sign(source)`` makes the URL of a video.
+    ``sign(source)`` returns the URL of a video.
     """
     until = encoding.iso_instant(expires)
     return _replaced(data, lambda config: _pair(sign(config["source"]), until))
 
 
 def without(data: bytes) -> bytes:
-    """The file as it would be without signatures."""
+    """Return the file without signatures."""
     return _replaced(data, lambda _config: b"")
 
 
 def signed_until(data: bytes) -> int | None:
-    """The Unix time at which the first signature inside expires; None without any."""
+    """Return the Unix time when the first signature expires; None without any."""
     found = [
         int(datetime.fromisoformat(config["expires_at"]).timestamp())
         for config in of_lesson(data)
@@ -66,13 +66,13 @@ def _replaced(data: bytes, new: Callable[[dict[str, Any]], bytes]) -> bytes:
         before, old, rest = rest.partition(
             _pair(config["signed_url"], config["expires_at"])
         )
-        if not old:  # no file of ours: it stays as it is
+        if not old:  # not a file of this site: leave it unchanged
             return data
         parts += [before, new(config)]
     return b"".join([*parts, rest])
 
 
 def _pair(url: str, expires_at: str) -> bytes:
-    """Both fields as they follow a config's own ones."""
+    """Return both fields encoded as they follow the config's other fields."""
     pair = orjson.dumps({"signed_url": url, "expires_at": expires_at})
     return b"," + pair[1:-1]

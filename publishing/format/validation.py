@@ -1,4 +1,4 @@
-"""What may not be published: a document its schema refuses, a bit with two owners."""
+"""Refuse invalid documents: schema violations and progress bits with two owners."""
 
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -19,7 +19,7 @@ SCHEMA_FOLDER = Path(__file__).parent.parent / "schemas"
 
 
 class InvalidDocumentError(Exception):
-    """A document that may not be published; says which and where."""
+    """A document that may not be published; the message names it and the fault."""
 
     def __init__(self, document: str, json_path: str, reason: str) -> None:
         super().__init__(
@@ -32,13 +32,13 @@ class InvalidDocumentError(Exception):
 
 @cache
 def _compiled(name: str) -> tuple[jsonschema_rs.Draft202012Validator, dict[str, Any]]:
-    """A schema and its validator, compiled once per process."""
+    """Return a schema and its validator, compiled once per process."""
     schema = orjson.loads((SCHEMA_FOLDER / f"{name}.schema.json").read_text())
     return make_validator(schema), schema
 
 
 def require_valid(documents: Iterable[BuiltDocument]) -> None:
-    """Check the bytes that will be written, first fault first.
+    """Validate the bytes that will be written; stop at the first fault.
 
     Raises:
         InvalidDocumentError: names the document and the JSON path.
@@ -54,7 +54,7 @@ def require_valid(documents: Iterable[BuiltDocument]) -> None:
 
 
 def _require_valid_stages(document: str, stages: list[dict[str, Any]]) -> None:
-    """A stage's config is what its own type's schema says.
+    """Validate each stage's config against the schema of its type.
 
     Raises:
         InvalidDocumentError: names the document and the path within it.
@@ -80,11 +80,13 @@ def _require_valid_stages(document: str, stages: list[dict[str, Any]]) -> None:
 
 
 class BitConflictError(InvalidDocumentError):
-    """Two lessons share a progress bit, or one took over another's."""
+    """Two lessons share a progress bit, or one has an earlier lesson's bit."""
 
 
 def require_sound_bits(path: str, root: PlanNode, owners: Mapping[int, str]) -> None:
-    """Refuse a bit without or with a second owner; ``owners`` are earlier ones.
+    """Refuse a lesson without a bit, or with another lesson's bit.
+
+    ``owners`` are the lessons of the bits in the current release.
 
     Raises:
         BitConflictError: names ``path`` and both lessons.

@@ -1,7 +1,8 @@
-"""Giving documents their version: bytes change only when content does (DESIGN 4).
+"""Give documents their version: bytes change only when content changes.
 
-A document's content is compared with what was published under its path before; when
-nothing changed it keeps its version, its time and so its bytes. Plain rules: no Django.
+A document's content is compared with what was published under its path before. An
+unchanged document keeps its version, its time and therefore its bytes. See
+docs/architecture.md, "Builds". Plain rules: no Django here.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from publishing.format import encoding
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of a document as published."""
+    """What is recorded of a published document."""
 
     fingerprint: str
     version: int
@@ -22,15 +23,15 @@ class Record:
     signed_until: int | None = None
     source_revision: int = 0
     source: str = ""
-    """Of a lesson: what it was made of besides its stages (`documents.LessonSources`)."""
+    """For a lesson: digest of its other sources (`documents.LessonSources`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltDocument:
     """A document ready to be written.
 
-    ``changed`` says that its bytes differ from those of ``before``, which is what was
-    published under its path; ``data`` is the whole file.
+    ``changed``: its bytes differ from those of ``before``, the record of what was
+    published under its path. ``data`` is the whole file.
     """
 
     path: str
@@ -42,18 +43,18 @@ class BuiltDocument:
 
 
 def is_long_signed(until: int, now: int, life: int) -> bool:
-    """Whether a signature of that ``life`` (seconds) has more than half of it left."""
+    """Return whether more than half of a signature's ``life`` (seconds) is left."""
     return life // 2 < until - now <= life
 
 
 @dataclass(slots=True)
 class DocumentVersioner:
-    """Gives documents their version, and remembers them."""
+    """Gives documents their version, and keeps the sealed documents by path."""
 
     previous: Mapping[str, Record]
     now: int
     newest_version: int = 0
-    """The highest version published so far: a path that was free may have had it."""
+    """The highest version published so far: an unused path may have had it before."""
     sealed: dict[str, BuiltDocument] = field(default_factory=dict)
 
     def seal(
@@ -67,13 +68,13 @@ class DocumentVersioner:
         source_revision: int = 0,
         source: str = "",
     ) -> BuiltDocument:
-        """``body`` as a finished document under ``path``.
+        """Return ``body`` as a finished document under ``path``.
 
-        A version is the time its content last changed, higher than any that was
-        published under the path before, also after a rollback (ADR 14). With
-        ``signed``, the file holds ``signed(expires)`` in place of ``body``: a
-        signature is no content and moves no version, and one with more than half
-        its ``signature_life`` (seconds) left is kept.
+        The version is the Unix time when the content last changed. It is higher than
+        any version published under the path before, also after a rollback (ADR 14).
+        With ``signed``, the file holds ``signed(expires)`` in place of ``body``. A
+        signature is not content: a new one does not change the version, and one with
+        more than half of its ``signature_life`` (seconds) left is kept.
         """
         content = encoding.canonical(body)
         fingerprint = encoding.sha256(content)
@@ -105,7 +106,7 @@ class DocumentVersioner:
         return document
 
     def version_at(self, path: str) -> int:
-        """The version of what lies under ``path``, or will."""
+        """Return the version of the document at ``path``, sealed or published."""
         made = self.sealed.get(path)
         return (made.record if made else self.previous[path]).version
 

@@ -1,1 +1,1 @@
-"""What needs a signature to be read: gated lessons and videos."""
+"""Signed URLs of gated lessons and videos."""

@@ -1,9 +1,9 @@
-"""Signed, expiring URLs: for gated lessons, for videos and for players' photos.
+"""Signed, expiring URLs for gated lessons, videos and players' photos.
 
-What lies on this server is signed here: an HMAC-SHA256 under ``SECRET_KEY`` over the
-purpose, the path, the expiry and, where there is one, the player it was made for;
-changing the key ends all of them at once. What lies in the CDN's private bucket is
-signed by the bucket's own scheme (`publishing.cdn.backends.s3`).
+Files on this server are signed here: an HMAC-SHA256 with ``SECRET_KEY`` over the
+purpose, the path, the expiry and, if given, the player. Changing the key invalidates
+all of them at once. Files in the CDN's private bucket are signed by the bucket's own
+scheme (`publishing.cdn.backends.s3`).
 """
 
 import os
@@ -46,15 +46,15 @@ _QUERY = re.compile(
     r"expires=(?P<expires>[1-9][0-9]{0,11})(&player=(?P<player>[0-9]{1,18}))?"
     r"&token=[0-9a-f]{64}"
 )
-"""The query of a signed URL, as `_query` writes it."""
+"""Matches the query of a signed URL as `_query` writes it."""
 
 # --- Tokens of this server -----------------------------------------------------------
 
 
 def signature(*, purpose: str, path: str, expires: int, player: str = "") -> str:
-    """The signature of ``path`` for ``purpose`` until Unix time ``expires``.
+    """Return the signature of ``path`` for ``purpose`` until Unix time ``expires``.
 
-    ``player`` is the id of the player it was made for, "" for anyone.
+    ``player`` is the id of the player it is made for, "" for anyone.
     """
     return salted_hmac(
         f"memora.publishing.signing.{purpose}",
@@ -64,10 +64,11 @@ def signature(*, purpose: str, path: str, expires: int, player: str = "") -> str
 
 
 def seconds_of_query(*, purpose: str, path: str, query: str, now: int) -> int:
-    """How long ``query`` still opens ``path`` after Unix time ``now``; 0: it does not.
+    """Return for how many seconds from ``now`` ``query`` still opens ``path``.
 
-    Only the query that this module writes opens anything: the web server's log takes
-    the player from it, so no second ``player=`` may stand beside the signed one.
+    ``now`` is in Unix seconds; 0: the query is not valid. Only the exact query that
+    this module writes is accepted: the web server's log takes the player from it, so
+    there must be no second ``player=`` beside the signed one.
     """
     match = _QUERY.fullmatch(query)
     if match is None:
@@ -78,10 +79,11 @@ def seconds_of_query(*, purpose: str, path: str, query: str, now: int) -> int:
 
 
 def seconds_left(uri: str, *, now: int) -> int:
-    """How long the token in ``uri`` still opens the file it names; 0 when it does not.
+    """Return for how many seconds the token in ``uri`` is still valid; 0 if it is not.
 
     Args:
-        uri: a path with its query as a client sent it, escapes and all.
+        uri: a path with its query as the client sent it, with its escapes.
+        now: Unix time.
     """
     escaped, _mark, query = uri.partition("?")
     try:
@@ -112,9 +114,10 @@ def lesson_url(
     player_id: int | None = None,
     current: PublishingSettings | None = None,
 ) -> str:
-    """A URL that reads a gated lesson's file here until Unix time ``expires``.
+    """Return a URL on this server that reads a gated lesson until ``expires``.
 
-    With ``player_id`` the web server's log tells whose link it is.
+    ``expires`` is in Unix seconds. With ``player_id`` the web server's log records the
+    player to whom the link was given.
     """
     path = locations.lesson(lesson_id)
     player = "" if player_id is None else str(player_id)
@@ -124,7 +127,7 @@ def lesson_url(
 def video_url(
     name: str, *, expires: int, current: PublishingSettings | None = None
 ) -> str:
-    """A URL that plays a video kept here until Unix time ``expires``.
+    """Return a URL that plays a video on this server until Unix time ``expires``.
 
     ``name`` is a path below the private video folder.
     """
@@ -134,7 +137,7 @@ def video_url(
 
 
 def photo_uri(name: str, *, expires: int, player_id: int) -> str:
-    """The path and query that read a player's photo until Unix time ``expires``.
+    """Return path and query that read a player's photo until Unix time ``expires``.
 
     ``name`` is the file's name below the folder of photos.
     """
@@ -142,30 +145,30 @@ def photo_uri(name: str, *, expires: int, player_id: int) -> str:
     return f"{PHOTO_URL}{quote(name)}?{query}"
 
 
-# --- Videos, wherever they lie -------------------------------------------------------
+# --- Videos in any storage ------------------------------------------------------------
 
 
 class VideoSigner:
-    """Makes URLs that play a video for a while, wherever it lies.
+    """Makes expiring URLs of videos in any storage.
 
-    What is kept here is signed here. The rest lies in the private bucket alone
-    (`publishing.signing.videos` puts it there) and is signed there, whether students
-    read from the CDN now or not.
+    Videos on this server are signed here. The others are only in the private bucket
+    (`publishing.signing.videos` puts them there) and are signed for it, whether or not
+    students read from the CDN now.
     """
 
     def __init__(self, current: PublishingSettings) -> None:
         self._current = current
         self._is_told = False
         self.lifetime = current.signed_url_hours * 3600
-        """Seconds a URL lasts."""
+        """Lifetime of a URL, in seconds."""
 
     def sign(self, source: str, expires: int) -> str:
-        """A URL that plays ``source`` until Unix time ``expires``; never fails.
+        """Return a URL that plays ``source`` until Unix time ``expires``; never fail.
 
-        ``source`` is a path below the private video folder; an ``https://`` URL is
-        somebody else's to protect and stays as it is. While the bucket's settings make
-        no sense nobody can sign what lies there: it gets an address here, where it is
-        not found.
+        ``source`` is a path below the private video folder. An ``https://`` URL belongs
+        to another host and is returned unchanged. While the bucket's settings are
+        invalid, its videos cannot be signed: the URL then leads to this server, which
+        answers 404.
         """
         try:
             return self.sign_where_it_lies(source, expires)
@@ -176,10 +179,10 @@ class VideoSigner:
             return video_url(source, expires=expires, current=self._current)
 
     def sign_where_it_lies(self, source: str, expires: int) -> str:
-        """As `sign`, for who has a URL to lose.
+        """As `sign`, but raise an error instead of returning a URL that fails.
 
         Raises:
-            DistributionError, SecretsError: the bucket's settings make no sense.
+            DistributionError, SecretsError: the bucket's settings are invalid.
         """
         if source.startswith(FOREIGN):
             return source
@@ -195,24 +198,24 @@ class VideoSigner:
 
 
 def video_key(source: str) -> str:
-    """A video's name in the private bucket."""
+    """Return a video's key in the private bucket."""
     return f"videos/{source}"
 
 
 def spellings(source: str) -> list[str]:
-    """A video's name as it is written, and in Unicode NFC and NFD, each once.
+    """Return a video's name as written, in Unicode NFC and in NFD, without duplicates.
 
-    Files that a Mac copied here are named in NFD, and editors type NFC.
+    Files copied from a Mac have names in NFD; editors type NFC.
     """
     forms = [unicodedata.normalize(form, source) for form in ("NFC", "NFD")]
     return list(dict.fromkeys([source, *forms]))
 
 
 def name_here(source: str) -> str | None:
-    """The name of a video in this server's private folder.
+    """Return the name of a video in this server's private folder.
 
     Returns:
-        One of its `spellings`; None where it does not lie here, or not here alone.
+        One of its `spellings`; None if it is not here, or is also in the bucket.
     """
     for name in spellings(source):
         here = os.path.join(settings.VIDEO_ROOT, name)
@@ -222,21 +225,21 @@ def name_here(source: str) -> str | None:
 
 
 def mark_of_copy(source: str) -> Path:
-    """The file that says that the private bucket has a video, too: it is moving."""
+    """Return the path of the marker of a video that is also in the private bucket."""
     here = Path(settings.VIDEO_ROOT, source)
     return here.with_name(f".{here.name}.moving")
 
 
 def video_signer(current: PublishingSettings | None = None) -> VideoSigner:
-    """The signer for these settings, or for those in force."""
+    """Return the signer for these settings, by default the current ones."""
     return VideoSigner(current or PublishingSettings.get_solo())
 
 
 def private_bucket(current: PublishingSettings) -> "Bucket | None":
-    """The bucket nobody reads without a signature; None where this server serves.
+    """Return the bucket that requires a signature; None if this server serves.
 
     Raises:
-        DistributionError, SecretsError: the CDN's settings make no sense.
+        DistributionError, SecretsError: the CDN's settings are invalid.
     """
     if not current.cdn_enabled or current.local_fallback_mode:
         return None
@@ -244,11 +247,11 @@ def private_bucket(current: PublishingSettings) -> "Bucket | None":
 
 
 def _named_bucket(current: PublishingSettings) -> "Bucket | None":
-    """The private bucket the settings name, in use or not."""
+    """Return the private bucket named in the settings, whether in use or not."""
     keys = current.cdn_access_key and current.cdn_secret_key
     if not current.cdn_private_bucket or not keys or not storage_is_the_bucket():
         return None
-    from publishing.cdn.backends import s3  # boto3 is slow to import, and seldom needed
+    from publishing.cdn.backends import s3  # boto3 is slow to import, rarely needed
 
     return s3.private_bucket(current)
 
@@ -261,16 +264,16 @@ def private_lesson_url(
     player_id: int,
     current: PublishingSettings,
 ) -> str:
-    """A URL that reads a gated lesson's file until Unix time ``expires``.
+    """Return a URL that reads a gated lesson's file until Unix time ``expires``.
 
-    In the private bucket where that has the file as it is now, else here.
+    It leads to the private bucket if that has the current file, else to this server.
     """
     path = locations.lesson(lesson_id)
     try:
         bucket = private_bucket(current)
         if bucket is not None and _is_uploaded(bucket.id, path):
             return bucket.signed_url(path, seconds=expires - now)
-    except MemoraError as error:  # this server has the file in any case
+    except MemoraError as error:  # this server always has the file
         log.warning("private_bucket_unusable", code=error.code)
     return lesson_url(lesson_id, expires=expires, player_id=player_id, current=current)
 

@@ -1,9 +1,9 @@
-"""Signing published videos again before their signatures expire (DESIGN 4).
+"""Sign published videos again before their signatures expire.
 
-A signature is no content: only the lesson files that hold one due are rewritten, and
-of them nothing but the signature; versions, topics and ``.prev`` files stay. The work
-is level-triggered (``PublishedDocument.signed_until``) and may be done twice, or die
-anywhere: what is not done stays due.
+A signature is not content: only lesson files with an expiring signature are rewritten,
+and in them only the signature; versions, topics and ``.prev`` files stay. The work is
+level-triggered (``PublishedDocument.signed_until``). It may run twice or stop at any
+point: what is not done stays due.
 """
 
 import time
@@ -35,23 +35,26 @@ SIGNED_WITH = frozenset(
         "cdn_secret_key",
     }
 )
-"""The publishing settings that make a signature what it is (`signed.signing`)."""
+"""The publishing settings on which signatures depend (`publishing.signing.links`)."""
 _BATCH = 200
-"""Files rewritten under one hold of the switch lock."""
+"""Number of files rewritten each time the switch lock is held."""
 
 
 def renew_signatures(now: int) -> int:
-    """Sign again, for a whole life, what has little more than half of its life left.
+    """Renew signatures that have little more than half of their lifetime left.
 
-    Called every `settings.SIGNATURE_RENEW_SECONDS`: two calls may fail before half of a life
-    has passed.
+    Called every `settings.SIGNATURE_RENEW_SECONDS`: two calls may fail before half of
+    the lifetime has passed.
+
+    Args:
+        now: Unix time.
 
     Returns:
-        How many files were rewritten.
+        The number of files rewritten.
     """
     current = PublishingSettings.get_solo()
     if not current.embed_signed_urls:
-        return 0  # the next build takes them out
+        return 0  # the next build removes the signatures
     signer = links.video_signer(current)
     started = time.monotonic()
     renewed = failed = 0
@@ -78,7 +81,7 @@ def renew_signatures(now: int) -> int:
 
 
 def forget_signatures() -> None:
-    """Sign everything again soon: the settings that signatures follow have changed."""
+    """Mark all signatures as due, after a change of settings that they depend on."""
     _signed().update(signed_until=0)
 
 
@@ -101,10 +104,10 @@ def _batches(
 def _made(
     rows: Sequence[PublishedDocument], signer: VideoSigner, *, expires: int
 ) -> Iterator[tuple[str, bytes]]:
-    """Each file with new signatures.
+    """Yield the path and new bytes of each file with renewed signatures.
 
-    One that is not what its record says is left for the health check; one whose video
-    cannot be signed now keeps the signature it has.
+    A file that differs from its record is left to the health check. A file whose video
+    cannot be signed now keeps its signature.
     """
     for row in rows:
         try:
@@ -119,6 +122,6 @@ def _made(
                 expires=expires,
                 sign=lambda source: signer.sign_where_it_lies(source, expires),
             )
-        except MemoraError:  # the bucket's settings; every upload says it in words
+        except MemoraError:  # invalid bucket settings; every upload reports them
             continue
         yield row.path, signed

@@ -1,7 +1,7 @@
-"""Editors' videos: kept where nobody reads without a signature (DESIGN 4).
+"""Store editors' videos where they can be read only with a signature.
 
-They go to ``STORAGES["videos"]``, or to the private bucket where the CDN has one:
-never to the public content root, never to ``/media/``.
+They are stored in ``STORAGES["videos"]``, or in the private bucket when the CDN has
+one: never in the public content root or in ``/media/``.
 """
 
 import os
@@ -31,19 +31,19 @@ log = structlog.get_logger(__name__)
 
 _HEAD = 64
 _TYPES = {"mp4": ("mp4", "m4v"), "webm": ("webm",)}
-"""What a file is by its first bytes, to the endings it may have."""
+"""File type, detected by the first bytes, to the allowed file extensions."""
 _KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
 _STEM = 60
 
 
 class InvalidVideoError(MemoraError):
-    """The file is not a video students' devices play, or it is too large."""
+    """The file is not a video that students' devices can play, or is too large."""
 
     code = "INVALID_VIDEO"
 
 
 class VideoFolder(FileSystemStorage):
-    """The private video folder, ``settings.VIDEO_ROOT``; it gives no URLs."""
+    """The private video folder, ``settings.VIDEO_ROOT``; it has no URLs."""
 
     def __init__(self) -> None:
         super().__init__(file_permissions_mode=0o640, directory_permissions_mode=0o750)
@@ -57,7 +57,7 @@ class VideoFolder(FileSystemStorage):
         return os.path.abspath(self.base_location)
 
     def url(self, _name: str | None) -> str:
-        """Nothing: `publishing.signing.links` makes the URLs, which expire.
+        """Refuse: `publishing.signing.links` makes the URLs, which expire.
 
         Raises:
             ValueError: always.
@@ -66,15 +66,15 @@ class VideoFolder(FileSystemStorage):
 
 
 def store_video(file: "File[Any]", *, now: datetime) -> str:
-    """Keep an uploaded video.
+    """Store an uploaded video.
 
     Returns:
-        What goes into a Video stage's ``source``.
+        The value for a Video stage's ``source``.
 
     Raises:
-        InvalidVideoError: its type or size; nothing was kept.
-        DistributionError, SecretsError: the private bucket refused.
-        OSError: the storage refused.
+        InvalidVideoError: wrong type or size; nothing was stored.
+        DistributionError, SecretsError: the private bucket failed.
+        OSError: the storage failed.
     """
     kind = _kind_of(file)
     if file.size > settings.VIDEO_MAX_BYTES:
@@ -87,7 +87,7 @@ def store_video(file: "File[Any]", *, now: datetime) -> str:
             details={"max_bytes": settings.VIDEO_MAX_BYTES},
         )
     stem = slugify(PurePath(file.name or "").stem, allow_unicode=True)[:_STEM]
-    # The random part keeps names apart, and one name from leading to another.
+    # The random part makes names unique and impossible to guess from one another.
     name = f"{now:%Y/%m}/{stem or 'video'}-{get_random_string(12)}.{kind}"
     bucket = links.private_bucket(PublishingSettings.get_solo())
     if bucket is not None:
@@ -104,21 +104,22 @@ def store_video(file: "File[Any]", *, now: datetime) -> str:
 def move_to_bucket(
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> int:
-    """Move the videos that lie here into the private bucket.
+    """Move the videos on this server into the private bucket.
 
-    Each is copied and looked at there, then signed there, in the published files, too;
-    only then it is deleted here: its links play all the time. A call that was
-    interrupted is continued by the next.
+    Each is copied and verified in the bucket. Then its links, also those in published
+    files, are signed for the bucket, and only then is it deleted here: its links work
+    all the time. The next call continues an interrupted one.
 
     Args:
-        progress: told how many are copied, and of how many.
+        progress: called with the number copied and the total.
 
     Returns:
-        How many were moved.
+        The number of videos moved.
 
     Raises:
         InvalidVideoError: there is no private bucket.
-        DistributionError: it refused, or has something else; none was deleted here.
+        DistributionError: the bucket failed, or holds another file under the name;
+            no video was deleted here.
     """
     bucket = links.private_bucket(PublishingSettings.get_solo())
     if bucket is None:
@@ -135,7 +136,7 @@ def move_to_bucket(
         progress(done, len(paths))
         source = path.relative_to(root).as_posix()
         kind = _KINDS.get(path.suffix.lower(), "application/octet-stream")
-        # A bucket has no other spelling of a name: stages may have any of them.
+        # A bucket matches names exactly, and a stage may have any of the spellings.
         for name in links.spellings(source):
             with path.open("rb") as file:
                 bucket.put_video(links.video_key(name), file, content_type=kind)
@@ -152,7 +153,7 @@ def move_to_bucket(
 
 
 def _kind_of(file: "File[Any]") -> str:
-    """``mp4`` or ``webm``, by its first bytes; its name must agree."""
+    """Return ``mp4`` or ``webm`` by the first bytes; the file name must agree."""
     file.seek(0)
     head: bytes = file.read(_HEAD)
     file.seek(0)
@@ -173,9 +174,9 @@ def _kind_of(file: "File[Any]") -> str:
 def signed_urls(
     lesson_id: str, *, expires: int, signer: links.VideoSigner
 ) -> dict[str, str]:
-    """Fresh URLs of a published lesson's videos, by stage id; no query.
+    """Return new URLs of a published lesson's videos, by stage id; no query.
 
-    Another host's videos are its own to protect, and left out.
+    Videos on other hosts are left out.
     """
     data = file_store.read(lesson_path(lesson_id)) or b""
     return {

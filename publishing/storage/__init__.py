@@ -1,1 +1,1 @@
-"""The content root on this machine's disk, and the one lock under which it changes."""
+"""The content root on the local disk, and the lock under which it changes."""

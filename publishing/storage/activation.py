@@ -1,9 +1,10 @@
-"""Putting a release in front of readers.
+"""Switch readers to a new release.
 
-Everything here that changes what readers see happens under one lock, in the order that
-keeps every link whole: lessons first, then the plan's directory by one rename, then the
-tables. Each change is numbered, on the disk before it begins and in the tables with
-it, so a death in between is seen by whoever comes next (`publishing.storage.recovery`).
+Every change of what readers see happens under one lock, in an order that keeps every
+link valid: lessons first, then the plan's directory by one rename, then the tables.
+Each change has a number, written to disk before it begins and to the tables with it. A
+process that stops in between is therefore detected later
+(`publishing.storage.recovery`). See docs/architecture.md, "Releases".
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -33,16 +34,16 @@ _AT_ONCE = 500
 
 
 class SupersededError(Exception):
-    """A newer build has claimed the plan; it will do the work."""
+    """A newer build has claimed the plan and will publish its sources."""
 
 
 class StaleSnapshotError(Exception):
-    """Another plan's build changed shared lessons meanwhile: read again."""
+    """Shared lessons changed since the snapshot was read: read a new snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a build did; ``generation`` is the one readers now see."""
+    """What a build did; ``generation`` is the one that readers now see."""
 
     generation: int | None
     written: int
@@ -52,12 +53,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a build wants readers to have.
+    """The release that a build has made.
 
-    ``documents`` are all those it made, ``to_write`` those that differ from the disk,
-    ``confirmed`` those that do not but were made of something newer, ``kept`` the paths
-    of plan files that stay as they are, ``gone`` of those that do not. ``offers`` are
-    the plan's lessons, id to "offered openly"; None: as before.
+    ``documents`` are all documents made, ``to_write`` those that differ from the disk,
+    and ``confirmed`` unchanged lessons whose record has changed. ``kept`` are the paths
+    of plan files that stay, ``gone`` of those to remove. ``offers`` are the plan's
+    lessons, id to "offered openly"; None: unchanged.
     """
 
     plan_id: str
@@ -74,10 +75,10 @@ class Release:
 def stage_and_switch(
     publication: Publication, release: Release, *, now: datetime
 ) -> Outcome:
-    """Write beside the release, then replace it in one step under the switch lock.
+    """Write a generation beside the current one, then switch under the switch lock.
 
     Raises:
-        SupersededError, StaleSnapshotError, OSError: readers still have the old one.
+        SupersededError, StaleSnapshotError, OSError: readers still see the old release.
     """
     plan_id, number = release.plan_id, publication.fence
     plan_changes: dict[str, BuiltDocument] = {}
@@ -126,7 +127,7 @@ def stage_and_switch(
         raise
     if flipped:
         reconcile_open_lessons_quietly(flipped)
-    with suppress(OSError):  # it waits for `publishing.storage.cleanup`
+    with suppress(OSError):  # `publishing.storage.cleanup` removes it later
         file_store.drop_prepared(lesson_changes.keys() - replaced.keys(), token)
     return Outcome(
         generation=publication.generation,
@@ -141,8 +142,8 @@ def _drop_unfinished(
 ) -> None:
     """Remove what a failed build wrote: a full disk needs the space.
 
-    What cannot be removed waits for `publishing.storage.cleanup`; the failure's own
-    reason comes first.
+    `publishing.storage.cleanup` removes later what cannot be removed now. The error of
+    the build itself is the one reported.
     """
     plan_id, number = publication.plan_public_id, publication.fence
     with suppress(OSError):
@@ -151,24 +152,24 @@ def _drop_unfinished(
 
 
 def take_switch_lock() -> SwitchLock:
-    """Be the only one who changes what readers see, until the transaction ends."""
+    """Take the lock on changes of what readers see, until the transaction ends."""
     SwitchLock.objects.get_or_create(pk=SwitchLock.ROW)
     return SwitchLock.objects.select_for_update().get(pk=SwitchLock.ROW)
 
 
 def has_incomplete_switch(lock: SwitchLock) -> bool:
-    """Whether somebody died between changing the disk and writing it down.
+    """Return whether a process stopped between changing the disk and the commit.
 
-    Only who holds the lock can tell: else somebody may be at it.
+    Only the holder of the lock can tell; without it, a switch may be in progress.
     """
     return file_store.switches() != lock.switches
 
 
 def begin_switch(lock: SwitchLock) -> None:
-    """Say, on the disk first, that what readers see is about to change.
+    """Record a change of what readers see before it begins, on disk first.
 
-    The tables say so with the caller's commit. Whatever ends the caller in between is
-    seen by `has_incomplete_switch`.
+    The tables record it with the caller's commit. If the caller stops in between,
+    `has_incomplete_switch` detects it.
     """
     lock.switches += 1
     file_store.begin_switch(lock.switches)
@@ -176,12 +177,12 @@ def begin_switch(lock: SwitchLock) -> None:
 
 
 def _lock_for_switch(publication: Publication, release: Release) -> SwitchLock:
-    """Be the only one who switches, and still the newest builder of this plan.
+    """Take the switch lock, and check that this is still the plan's newest build.
 
     Raises:
         SupersededError: a newer build has claimed the plan, or it was withdrawn.
-        StaleSnapshotError: lesson files were deleted since the snapshot, or somebody
-            died while changing what it saw.
+        StaleSnapshotError: lesson files were deleted since the snapshot, or a switch
+            is incomplete.
     """
     lock = take_switch_lock()
     current = Publication.objects.select_for_update().filter(pk=publication.pk).first()
@@ -200,13 +201,13 @@ def _lock_for_switch(publication: Publication, release: Release) -> SwitchLock:
 
 
 def _still_newest(changes_of: Mapping[str, BuiltDocument]) -> dict[str, BuiltDocument]:
-    """The lessons to replace: not those another plan's build has renewed meanwhile.
+    """Return the lessons to replace, without those another plan's build has renewed.
 
     A topic may name an older version than the lesson file has, never a newer one, and
     a file's version only grows.
 
     Raises:
-        StaleSnapshotError: neither can be kept with what this build made.
+        StaleSnapshotError: neither version is compatible with this build's documents.
     """
     rows = _lesson_rows(list(changes_of))
     replaced = {}
@@ -227,19 +228,19 @@ def _still_newest(changes_of: Mapping[str, BuiltDocument]) -> dict[str, BuiltDoc
 
 
 class _LessonRow(NamedTuple):
-    """What the tables say of a lesson's file, as far as two builds can differ on it."""
+    """The fields of a lesson file's record in which two builds can differ."""
 
     fingerprint: str
     version: int
     source_revision: int
 
     def is_of(self, record: Record) -> bool:
-        """Whether nobody has renewed it since ``record`` was read."""
+        """Return whether the file has not been renewed since ``record`` was read."""
         return self == (record.fingerprint, record.version, record.source_revision)
 
 
 def _lesson_rows(paths: Sequence[str]) -> dict[str, _LessonRow]:
-    """Those of these lessons that are published; a query per 500."""
+    """Return the records of these lessons, by path; one query per 500 paths."""
     found = {}
     for start in range(0, len(paths), _AT_ONCE):
         rows = PublishedDocument.objects.filter(
@@ -257,7 +258,7 @@ def _record_release(
     *,
     now: datetime,
 ) -> set[str]:
-    """Write down what readers now see, in the transaction that holds the locks.
+    """Record what readers now see, in the transaction that holds the locks.
 
     Returns:
         As `record_offers`.
@@ -285,7 +286,7 @@ def _record_release(
 
 
 class DocumentRow(NamedTuple):
-    """A row of `PublishedDocument`, without the cost of an instance."""
+    """A row of `PublishedDocument`, without the cost of a model instance."""
 
     path: str
     lesson_id: str
@@ -314,16 +315,16 @@ def _row(
 
 
 def upsert_documents(rows: Iterable[DocumentRow]) -> None:
-    """Write down these files as they are now."""
+    """Insert or update the records of these files."""
     upsert(PublishedDocument, DocumentRow._fields, rows, key=("path",))
 
 
 def record_offers(publication: Publication, offers: Mapping[str, bool]) -> set[str]:
-    """Replace the plan's offers. Lessons that become gated are so from here on.
+    """Replace the plan's offers. Lessons that become gated are closed on disk at once.
 
     Returns:
-        The lessons that thereby became gated or stopped being so, for other plans to
-        know and for `reconcile_open_lessons` after the commit.
+        The lessons that became gated or open by this. Plans that offer them need a
+        build, and `reconcile_open_lessons` opens the open ones after the commit.
     """
     before = dict(publication.lesson_offers.values_list("lesson_id", "is_open"))
     differing = {
@@ -358,16 +359,16 @@ def record_offers(publication: Publication, offers: Mapping[str, bool]) -> set[s
 
 
 def reconcile_open_lessons(among: Collection[str] | None = None) -> tuple[int, int]:
-    """Make the disk say of lessons what the tables say: open, or gated.
+    """Set the open lessons on disk to those in the tables.
 
-    Called after the commit that opened some, and every minute for all: whoever died in
-    between left a lesson that asks for a token it no longer needs.
+    Called after a commit that opened lessons, and every minute for all: a process that
+    stopped in between left an open lesson that still requires a token.
 
     Args:
-        among: look at these lessons only; None looks at all.
+        among: the lessons to check; None checks all.
 
     Returns:
-        How many were opened and how many shut.
+        The number of lessons opened and the number closed.
     """
     with transaction.atomic():
         lock = take_switch_lock()
@@ -375,7 +376,7 @@ def reconcile_open_lessons(among: Collection[str] | None = None) -> tuple[int, i
         there = open_lessons.opened()
         if among is not None:
             there &= set(among)
-        # Of a release the tables do not know yet, nothing is opened.
+        # Nothing is opened for a release that the tables do not record yet.
         late = set() if has_incomplete_switch(lock) else offered - there
         open_lessons.close_lesson(there - offered)
         open_lessons.open_lesson(late)
@@ -383,7 +384,7 @@ def reconcile_open_lessons(among: Collection[str] | None = None) -> tuple[int, i
 
 
 def reconcile_open_lessons_quietly(among: Collection[str] | None = None) -> None:
-    """`reconcile_open_lessons`, where the work it follows is done whatever becomes of it."""
+    """Call `reconcile_open_lessons`; log a failure, as the caller's work is done."""
     try:
         reconcile_open_lessons(among)
     except (OSError, DatabaseError) as error:
@@ -397,16 +398,16 @@ def resign_lessons(
     signed_until: int,
     token: str,
 ) -> int:
-    """Replace lesson files by the same ones with new signatures, by path.
+    """Replace lesson files with the same files with new signatures, by path.
 
     Versions, times and ``.prev`` files stay. A file that a build has replaced since it
-    was ``read`` is left alone.
+    was ``read`` is not touched.
 
     Args:
-        token: the caller's own, as for `staging.prepare_lessons`.
+        token: unique to the caller, as for `file_store.prepare_lessons`.
 
     Returns:
-        How many were replaced.
+        The number of files replaced.
     """
     try:
         file_store.prepare_lessons(made, token)
@@ -437,9 +438,9 @@ def resign_lessons(
 
 
 def distrust(publication_pks: Collection[int]) -> None:
-    """Have these plans rebuilt in full, every file compared with the disk.
+    """Mark these plans for a full build that compares every file with the disk.
 
-    A build under way gives up: what it read may be what is wrong.
+    A build in progress gives up: it may have read the damaged files.
     """
     with transaction.atomic():
         publications = Publication.objects.select_for_update().order_by("pk")
@@ -451,7 +452,7 @@ def distrust(publication_pks: Collection[int]) -> None:
 
 
 def end_rollback(plan_pk: int) -> None:
-    """Let a plan that was rolled back be built again: somebody publishes it."""
+    """Let a plan that was rolled back be built again, when a user publishes it."""
     Publication.objects.filter(plan_id=plan_pk, rolled_back_at__isnull=False).update(
         built_from={}
     )

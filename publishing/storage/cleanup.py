@@ -1,8 +1,8 @@
-"""Deleting what nobody needs any more; never in the path of a build.
+"""Delete files that are no longer needed; never during a build.
 
-A lesson's file is needed while a release offers it, and, shut, while a generation that
-could be made current again names it (docs/adr/0009). The file of a lesson that was
-deleted for good goes at once.
+A lesson's file is needed while a release offers it. It is also needed, gated, while a
+generation that could be made current again names it (docs/adr/0009). The file of a
+permanently deleted lesson is removed at once.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -31,8 +31,8 @@ log = structlog.get_logger(__name__)
 class Collected:
     """What `collect` deleted.
 
-    ``generations`` by plan id; ``lessons`` how many; ``left`` how many folders and
-    leftovers the disk would not let go.
+    ``generations``: numbers by plan id. ``lessons``: their number. ``left``: number of
+    folders and leftovers that could not be deleted.
     """
 
     generations: dict[str, list[int]] = field(default_factory=dict)
@@ -43,16 +43,16 @@ class Collected:
 def collect(
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Collected:
-    """Delete old generations, leftovers of dead builds, and lessons nobody needs.
+    """Delete old generations, leftovers of crashed builds and unneeded lessons.
 
-    What cannot be deleted now is logged and left to the next call.
+    A failed deletion is logged; the next call tries again.
 
     Args:
-        progress: told how many of the plans on the disk are done.
+        progress: called with the number of plans done and the number on disk.
     """
     keep = PublishingSettings.get_solo().kept_generations
     collected = Collected()
-    # Looked for first: a plan is in the tables before anything of it is on the disk.
+    # Read the disk first: a plan has a row before it has files on disk.
     there = file_store.plans_on_disk()
     known = plans_to_keep(there)
     for done, plan_id in enumerate(sorted(there)):
@@ -79,9 +79,10 @@ def collect(
 
 
 def plans_to_keep(plan_ids: Iterable[str]) -> set[str]:
-    """Those with a publication, or without one because the database was restored.
+    """Return those that have a publication or are published.
 
-    The latter are built anew.
+    A published plan has no publication after the database was restored; it is then
+    built again.
     """
     known = Publication.objects.filter(plan_public_id__in=plan_ids)
     published = AcademicPlan.objects.filter(public_id__in=plan_ids, is_published=True)
@@ -92,12 +93,12 @@ def plans_to_keep(plan_ids: Iterable[str]) -> set[str]:
 
 
 def _collect_plan(plan_id: str, *, keep: int) -> list[int]:
-    """Take away a plan's old generations, or all of a plan that is gone.
+    """Discard a plan's old generations, or all files of a plan that does not exist.
 
-    Decided and done while nobody can make one of them current.
+    Runs under the switch lock, so that no rollback can make one of them current.
 
     Returns:
-        The generations taken from a plan that stays.
+        The generations discarded from a plan that stays.
     """
     with transaction.atomic():
         activation.take_switch_lock()
@@ -114,20 +115,20 @@ def _collect_plan(plan_id: str, *, keep: int) -> list[int]:
 
 
 def remove_unneeded_lessons(among: Collection[str] | None = None) -> int:
-    """Delete the files of lessons that nobody needs.
+    """Delete the files of lessons that are not needed.
 
     Args:
-        among: look at these lessons only; None looks at all.
+        among: the lessons to check; None checks all.
 
     Returns:
-        How many were deleted. A death halfway leaves the record of those still there,
-        and the next call goes on.
+        The number of lessons deleted. If the process stops halfway, the rows of the
+        remaining files stay, and the next call continues.
     """
     return _remove(unneeded_lessons(among))
 
 
 def remove_deleted_lessons() -> int:
-    """Delete the files of lessons that were deleted for good; how many."""
+    """Delete the files of permanently deleted lessons; return how many."""
     unoffered = unoffered_lessons().exclude(
         Exists(Node.objects.filter(public_id=OuterRef("lesson_id")))
     )
@@ -135,7 +136,7 @@ def remove_deleted_lessons() -> int:
 
 
 def unneeded_lessons(among: Collection[str] | None = None) -> set[str]:
-    """The lessons, by id, that have a file and are not needed."""
+    """Return the ids of the lessons that have a file and are not needed."""
     unoffered = unoffered_lessons()
     if among is not None:
         unoffered = unoffered.filter(lesson_id__in=among)
@@ -148,19 +149,19 @@ def unneeded_lessons(among: Collection[str] | None = None) -> set[str]:
 
 
 def unoffered_lessons() -> QuerySet[PublishedDocument]:
-    """The files of lessons that no release offers."""
+    """Return the records of lessons that no release offers."""
     return PublishedDocument.objects.filter(lesson_id__gt="").exclude(
         Exists(LessonOffer.objects.filter(lesson_id=OuterRef("lesson_id")))
     )
 
 
 def _named_by_generations() -> set[str]:
-    """The lessons that any generation on this disk names.
+    """Return the ids of the lessons that any generation on this disk names.
 
-    A file that cannot be read names none: such a generation cannot be made current.
+    An unreadable file names none: its generation cannot be made current.
     """
     found: set[str] = set()
-    seen: set[int] = set()  # unchanged files are one file in many generations
+    seen: set[int] = set()  # generations share unchanged files as hard links
     for plan_id in file_store.plans_on_disk():
         for number in file_store.kept_generations(plan_id):
             for bitmap in file_store.generation_folder(plan_id, number).glob(
@@ -175,13 +176,13 @@ def _named_by_generations() -> set[str]:
 
 
 def _remove(lesson_ids: Collection[str]) -> int:
-    """Delete these lessons' files, those that still nobody offers; how many."""
+    """Delete the files of those lessons that are still not offered; return how many."""
     if not lesson_ids:
         return 0
     with transaction.atomic():
         lock = activation.take_switch_lock()
         if activation.has_incomplete_switch(lock):
-            # The tables do not know yet what some release offers.
+            # The tables do not record yet which lessons some release offers.
             return 0
         rows = unoffered_lessons().filter(lesson_id__in=lesson_ids)
         doomed = dict(rows.values_list("pk", "path"))

@@ -1,8 +1,9 @@
-"""The disk guard: publishing pauses below a line, and goes on by itself above it.
+"""Pause publishing below a limit of free disk space, and resume it above.
 
-A build that finds too little space says how much it wanted (``SyncLog.disk_needed``).
-The watch looks every minute; the alert is over when the disk is free enough for every
-build that waits, so that a build too large for what was freed raises no second one.
+A build that finds too little space records how much it needed
+(``SyncLog.disk_needed``). `watch` checks every minute. The alert is resolved only when
+the space is enough for every paused build, so that a large build does not raise the
+alert again.
 """
 
 import structlog
@@ -18,10 +19,10 @@ log = structlog.get_logger(__name__)
 
 
 def watch() -> bool:
-    """Open or close the alert, as the disk is now.
+    """Raise or resolve the alert according to the free space now.
 
     Returns:
-        Whether there is space again for builds that waited for it: build them now.
+        Whether there is space again for paused builds: build them now.
     """
     least = PublishingSettings.get_solo().min_free_disk_percent
     paused = SyncLog.objects.filter(
@@ -33,12 +34,12 @@ def watch() -> bool:
         return False
     if alerts.resolve(kind=AlertKind.DISK_LOW, key=""):
         log.info("publishing_resumes", free_percent=round(file_store.free_percent(), 1))
-    # Each would otherwise rest until its own next look.
+    # Otherwise each would rest until its own next attempt.
     return bool(paused.update(next_attempt_at=timezone.now()))
 
 
 def raise_low(*, least: int, needed: int) -> None:
-    """Alert that publishing pauses."""
+    """Raise the alert that publishing is paused."""
     alerts.raise_alert(
         kind=AlertKind.DISK_LOW,
         key="",

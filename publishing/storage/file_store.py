@@ -1,12 +1,12 @@
-"""The content root on local disk: whole releases, switched by one rename.
+"""The content root on local disk: complete releases, switched by one rename.
 
-A plan's release is a directory ``.generations/{plan}/{number}/``, which has that name
-from the moment it is shown; ``plans/{plan}`` is a symlink to the current one. Lessons,
-shared by plans, are single files, each replaced atomically with the old one kept as
-``.prev``. Whatever fails at whatever line, a reader sees the old release or the new
-one, whole: unfinished work lies in names that start with a dot, which nobody serves,
-and what is not wanted any more goes to ``.discarded`` by one rename.
-`publishing.storage.cleanup` removes both.
+A plan's release is a directory ``.generations/{plan}/{number}/``; it gets this name
+when readers first see it. ``plans/{plan}`` is a symlink to the current release. Lessons
+are shared by plans. They are single files, each replaced atomically; the old file is
+kept as ``.prev``. If any operation fails at any point, a reader sees the complete old
+release or the complete new one: unfinished work has names that start with a dot, which
+are not served. A directory that is no longer wanted moves to ``.discarded`` by one
+rename. `publishing.storage.cleanup` removes both. See docs/architecture.md, "Releases".
 """
 
 import ctypes
@@ -31,24 +31,24 @@ from publishing.format import locations
 log = structlog.get_logger(__name__)
 
 PACKED_FROM = 8 * 1024
-"""A release's files of so many bytes and more lie there compressed, too (ADR 12)."""
+"""Files of a release with at least this many bytes get a compressed copy (ADR 12)."""
 _PACKED = ".gz"
 _SWITCHES = ".switches"
 _DISCARDED = ".discarded"
 _SYNCED_ONE_BY_ONE = 32
 _libc = ctypes.CDLL(None, use_errno=True)
 _STALE_SECONDS = 6 * 3600
-"""Temporary work older than this belongs to no living build."""
+"""Age in seconds above which temporary work cannot belong to a running build."""
 
 
 class StagingError(Exception):
-    """The local disk refused; the message says what and where."""
+    """The local disk failed; the message names the reason and the path."""
 
 
 class DiskLowError(StagingError):
     """Too little free space to publish safely; publishing resumes by itself.
 
-    ``needed`` is how many bytes were to be written.
+    ``needed`` is the number of bytes to be written.
     """
 
     def __init__(self, message: str, *, needed: int = 0) -> None:
@@ -57,30 +57,32 @@ class DiskLowError(StagingError):
 
 
 class NoLinkError(StagingError, OSError):
-    """What should be the link to a plan's current release is something else."""
+    """The path of the link to a plan's current release is not a link."""
 
 
 def root() -> Path:
-    """The content root."""
+    """Return the content root."""
     return Path(settings.CONTENT_ROOT)
 
 
 def generation_folder(plan_id: str, number: int) -> Path:
-    """Where a plan's release of that number lies."""
+    """Return the directory of a plan's release."""
     locations.plan_folder(plan_id)  # refuses an unsafe id
     return root() / locations.GENERATIONS / plan_id / str(number)
 
 
 def _unshown_folder(plan_id: str, number: int) -> Path:
-    """Where it lies until `switch` shows it."""
+    """Return the release's directory until `switch` first shows it."""
     return generation_folder(plan_id, number).with_name(f".{number}")
 
 
 def current_generation(plan_id: str) -> int | None:
-    """The number of the release readers see, from the symlink itself.
+    """Return the number of the current release, read from its symlink.
+
+    None if there is no link.
 
     Raises:
-        NoLinkError: it is no symlink, as after a copy that followed them.
+        NoLinkError: it is not a symlink, as after a copy that followed links.
         OSError: it cannot be read.
     """
     link = root() / locations.plan_folder(plan_id)
@@ -104,7 +106,7 @@ def current_generation(plan_id: str) -> int | None:
 
 
 def require_space(*, needed: int, min_free_percent: int) -> None:
-    """Refuse to start writing ``needed`` bytes onto a nearly full disk.
+    """Check that ``needed`` bytes can be written without filling the disk.
 
     Raises:
         DiskLowError: less than ``min_free_percent`` would stay free.
@@ -122,7 +124,7 @@ def require_space(*, needed: int, min_free_percent: int) -> None:
 
 
 def free_percent(*, after: int = 0) -> float:
-    """How much of the content root's disk is free once ``after`` bytes are written."""
+    """Return the free space of the root's disk, in %, after writing ``after`` bytes."""
     root().mkdir(parents=True, exist_ok=True)
     usage = shutil.disk_usage(root())
     return (usage.free - after) * 100 / usage.total
@@ -137,18 +139,18 @@ def write_generation(
     kept: Collection[str],
     previous: int | None,
 ) -> None:
-    """Make a complete release directory that no reader sees yet.
+    """Write a complete release directory that readers do not see yet.
 
-    A large file has a compressed copy beside it, which nginx serves instead.
+    A large file gets a compressed copy beside it, which nginx serves instead.
 
     Args:
-        written: content path to bytes of the files that changed.
-        versions: content path to version, of at least those (`changed_time`).
-        kept: content paths of the files that did not; linked from ``previous``.
+        written: content path to bytes of the changed files.
+        versions: content path to version, at least of those (`changed_time`).
+        kept: content paths of the unchanged files; linked from ``previous``.
         previous: the generation to link from and to keep as ``.prev``.
 
     Raises:
-        OSError: the disk refused, or a kept file is missing; nothing visible changed.
+        OSError: the disk failed, or a kept file is missing; nothing visible changed.
     """
     building = _unshown_folder(plan_id, number)
     shutil.rmtree(building, ignore_errors=True)
@@ -176,7 +178,7 @@ def write_generation(
                 with suppress(FileNotFoundError, PermissionError):
                     os.link(f"{old}{name}{_PACKED}", f"{new}{name}{_PACKED}")
         for name in names:
-            # Without one where the old file is gone, or not ours to link.
+            # No ``.prev`` if the old file is missing or may not be linked.
             with suppress(FileNotFoundError, PermissionError):
                 os.link(old + name, f"{new}{name}.prev")
     for folder in (*folders, ""):
@@ -184,9 +186,9 @@ def write_generation(
 
 
 def switches() -> int:
-    """The number of the last change of what readers see that was begun here.
+    """Return the number of the last switch that was begun on this disk.
 
-    0 where none was; -1 where it cannot be read.
+    0 if there was none; -1 if the file does not hold a number.
     """
     try:
         return int((root() / _SWITCHES).read_bytes())
@@ -197,9 +199,10 @@ def switches() -> int:
 
 
 def begin_switch(number: int) -> None:
-    """Number the change that is about to begin, durably.
+    """Record the number of the switch that is about to begin, durably.
 
-    Overwritten in place: cut short, it is a number that nobody counts on.
+    The file is overwritten in place: a partial write gives a number that matches no
+    recorded switch.
     """
     make_folder(root())
     handle = os.open(root() / _SWITCHES, os.O_WRONLY | os.O_CREAT, 0o644)
@@ -211,13 +214,13 @@ def begin_switch(number: int) -> None:
 
 
 def switch(plan_id: str, number: int) -> None:
-    """Show readers the release ``number``: one rename of one symlink.
+    """Make the release ``number`` current: rename one symlink.
 
     Raises:
         FileNotFoundError: there is no such release on this disk.
     """
     final = generation_folder(plan_id, number)
-    with suppress(FileNotFoundError):  # it was shown before
+    with suppress(FileNotFoundError):  # it was current before
         os.rename(_unshown_folder(plan_id, number), final)
         sync_folder(final.parent)
     if not final.is_dir():
@@ -232,10 +235,10 @@ def switch(plan_id: str, number: int) -> None:
 
 
 def prepare_lessons(files: Mapping[str, bytes], token: str) -> None:
-    """Write lessons' new bytes beside their files, where no reader looks.
+    """Write the new bytes of lessons beside their files, under names not served.
 
-    Durable on return. ``token`` is the build's own, so that two builds cannot meet in
-    one name.
+    The bytes are durable on return. ``token`` is unique to the build, so that two
+    builds never use the same name.
     """
     if not files:
         return
@@ -247,12 +250,12 @@ def prepare_lessons(files: Mapping[str, bytes], token: str) -> None:
 def replace_lessons(
     versions: Mapping[str, int], token: str, *, keep_previous: bool = True
 ) -> None:
-    """Put prepared bytes in place, durably; each old file becomes ``.prev``.
+    """Move prepared bytes into place, durably; each old file becomes ``.prev``.
 
-    Without ``keep_previous`` the ``.prev`` there is stays.
+    Without ``keep_previous``, an existing ``.prev`` stays.
 
     Args:
-        versions: content path to the version of what was prepared (`changed_time`).
+        versions: content path to the version of the prepared bytes (`changed_time`).
     """
     base = str(root())
     for path, version in versions.items():
@@ -269,7 +272,7 @@ def replace_lessons(
 
 
 def drop_prepared(paths: Collection[str], token: str) -> None:
-    """Forget bytes that are not wanted any more; fine when there are none."""
+    """Delete prepared bytes that are not needed; missing files are ignored."""
     base = str(root())
     for path in paths:
         temporary = _temporary(base, path, token)
@@ -279,14 +282,14 @@ def drop_prepared(paths: Collection[str], token: str) -> None:
 
 
 def drop_generation(plan_id: str, number: int) -> None:
-    """Remove a release that no reader was shown, finished or not, as far as it goes."""
+    """Remove a release that was never current, complete or not; ignore errors."""
     shutil.rmtree(_unshown_folder(plan_id, number), ignore_errors=True)
     if current_generation(plan_id) != number:
         shutil.rmtree(generation_folder(plan_id, number), ignore_errors=True)
 
 
 def remove_lesson(path: str) -> None:
-    """Delete a lesson's file and its ``.prev``; fine when they are gone."""
+    """Delete a lesson's file and its ``.prev``; missing files are ignored."""
     final = root() / path
     final.unlink(missing_ok=True)
     final.with_name(f"{final.name}.prev").unlink(missing_ok=True)
@@ -298,10 +301,10 @@ def _unless_gone(error: OSError) -> None:
 
 
 def files_of(plan_id: str, number: int | None) -> set[str]:
-    """A release's files, relative to it, without ``.prev`` ones and copies.
+    """Return a release's files, relative to it, without ``.prev`` files and copies.
 
     Raises:
-        OSError: they cannot be listed; that is not to have none.
+        OSError: they cannot be listed; a missing release has no files.
     """
     return set() if number is None else _names_of(plan_id, number, ending=".json")
 
@@ -317,7 +320,7 @@ def _names_of(plan_id: str, number: int, *, ending: str) -> set[str]:
 
 
 def lesson_files() -> set[str]:
-    """The content paths of all lesson files."""
+    """Return the content paths of all lesson files."""
     folder = root() / "lessons"
     if not folder.is_dir():
         return set()
@@ -330,12 +333,12 @@ def lesson_files() -> set[str]:
 
 
 def exists(path: str) -> bool:
-    """Whether a published file is there."""
+    """Return whether a published file exists."""
     return os.path.exists(f"{root()}/{path}")
 
 
 def read(path: str) -> bytes | None:
-    """A published file's bytes, or None where there is none."""
+    """Return a published file's bytes; None if it does not exist."""
     try:
         return (root() / path).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -343,7 +346,7 @@ def read(path: str) -> bytes | None:
 
 
 def is_packed_rightly(path: str, data: bytes) -> bool:
-    """Whether the compressed copy beside a published file, if any, holds ``data``.
+    """Return whether the compressed copy of a published file, if any, holds ``data``.
 
     Raises:
         OSError: the copy cannot be read.
@@ -359,18 +362,18 @@ def is_packed_rightly(path: str, data: bytes) -> bool:
 
 
 def withdraw_plan(plan_id: str) -> None:
-    """Take all of a plan's releases away; fine when they are gone."""
+    """Discard all of a plan's releases; does nothing if there are none."""
     (root() / locations.plan_folder(plan_id)).unlink(missing_ok=True)
     _discard(root() / locations.GENERATIONS / plan_id)
 
 
 def discard_generation(plan_id: str, number: int) -> None:
-    """Take one release away; fine when it is gone."""
+    """Discard one release; does nothing if it does not exist."""
     _discard(generation_folder(plan_id, number))
 
 
 def _discard(folder: Path) -> None:
-    """Out of everybody's sight by one rename, durably, whatever lies in it."""
+    """Move a folder to ``.discarded`` by one rename, durably, whatever it contains."""
     discarded = root() / _DISCARDED
     make_folder(discarded)
     with suppress(FileNotFoundError):
@@ -380,7 +383,7 @@ def _discard(folder: Path) -> None:
 
 
 def empty_discarded() -> int:
-    """Delete what was taken away; how many releases, or plans', would not go."""
+    """Delete what was discarded; return how many entries could not be deleted."""
     folder = root() / _DISCARDED
     if not folder.is_dir():
         return 0
@@ -390,7 +393,7 @@ def empty_discarded() -> int:
 
 
 def kept_generations(plan_id: str) -> list[int]:
-    """The numbers of the plan's releases that readers had, oldest first."""
+    """Return the numbers of the plan's switched releases on disk, oldest first."""
     folder = root() / locations.GENERATIONS / plan_id
     if not folder.is_dir():
         return []
@@ -398,27 +401,27 @@ def kept_generations(plan_id: str) -> list[int]:
 
 
 def old_generations(plan_id: str, *, keep: int) -> list[int]:
-    """The plan's releases besides the ``keep`` newest and the current one."""
+    """Return the plan's releases without the ``keep`` newest and the current one."""
     current = current_generation(plan_id)
     return [n for n in kept_generations(plan_id)[:-keep] if n != current]
 
 
 def drop_unfinished(plan_id: str) -> int:
-    """Remove the releases of a plan that builds which died long ago left half done.
+    """Remove a plan's unfinished releases that crashed builds left long ago.
 
     Returns:
-        How many would not go; the log says why.
+        The number that could not be removed; the log has the reasons.
     """
     return _drop_stale(root() / locations.GENERATIONS / plan_id)
 
 
 def drop_unfinished_links() -> int:
-    """Remove prepared lesson bytes and links that such builds left; as the above."""
+    """Remove old prepared lesson bytes and links, as `drop_unfinished` does."""
     return _drop_stale(root() / "lessons") + _drop_stale(root() / "plans")
 
 
 def plans_on_disk() -> set[str]:
-    """The ids of the plans that have a release here, or had one."""
+    """Return the ids of the plans that have, or had, a release on this disk."""
     found: set[str] = set()
     for folder in (root() / "plans", root() / locations.GENERATIONS):
         if folder.is_dir():
@@ -427,7 +430,7 @@ def plans_on_disk() -> set[str]:
 
 
 def place_of(plan_id: str) -> str:
-    """What there is of a plan, relative to the root: its link, else its releases."""
+    """Return the path of a plan relative to the root: its link, else its releases."""
     link = locations.plan_folder(plan_id)
     if (root() / link).is_symlink():
         return link
@@ -435,7 +438,7 @@ def place_of(plan_id: str) -> str:
 
 
 def lesson_backups() -> set[str]:
-    """The content paths of the lessons that have a ``.prev`` file."""
+    """Return the content paths of the lessons that have a ``.prev`` file."""
     folder = root() / "lessons"
     if not folder.is_dir():
         return set()
@@ -447,9 +450,9 @@ def lesson_backups() -> set[str]:
 
 
 def remove_orphan(path: str) -> None:
-    """Delete a file no reader has, or all releases of a plan that is gone.
+    """Delete a file that no release has, or all releases of a deleted plan.
 
-    ``path`` is relative to the content root; fine when it is gone.
+    ``path`` is relative to the content root; a missing file is ignored.
     """
     if locations.lesson_id_of(path):
         remove_lesson(path)
@@ -461,9 +464,9 @@ def remove_orphan(path: str) -> None:
 
 
 def is_older(path: str, *, than: float) -> bool:
-    """Whether the file or folder was last changed before that Unix time.
+    """Return whether the file or folder was last changed before that Unix time.
 
-    One that is gone counts as young: there is nothing to do about it.
+    A missing one is not older: there is nothing to delete.
     """
     try:
         return (root() / path).lstat().st_mtime < than
@@ -497,7 +500,7 @@ def _temporary(base: str, path: str, token: str) -> str:
 
 
 def _with_packed(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """These files, and compressed copies of the large ones."""
+    """Return these files and compressed copies of the large ones."""
     return {
         **files,
         **{
@@ -509,14 +512,14 @@ def _with_packed(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def changed_time(version: int, replaced: str | None) -> int:
-    """The modification time of a new file, in Unix seconds.
+    """Return the modification time for a new file, in Unix seconds.
 
-    nginx makes its ``ETag`` of a file's time and size, so the time of new bytes differs
-    from that of the bytes they replace: it is the document's version, or later where
-    bytes change under one version (a signature made anew, a damaged file repaired).
+    nginx makes its ``ETag`` from a file's time and size, so new bytes need another time
+    than the bytes they replace. The time is the document's version, or later where the
+    bytes change under one version (a renewed signature, a repaired file).
 
     Args:
-        replaced: the file that readers have until now, if there is one.
+        replaced: the path of the file that readers have until now, if any.
     """
     if replaced is None:
         return version
@@ -529,11 +532,11 @@ def changed_time(version: int, replaced: str | None) -> int:
 def _write_new(
     files: Mapping[str, bytes], times: Mapping[str, int] | None = None
 ) -> None:
-    """New files by absolute path, durable before anyone gives them their name.
+    """Write new files by absolute path; they are durable on return.
 
     Args:
-        times: their modification times, a compressed copy's under the plain file's
-            name; None: now.
+        times: their modification times; a compressed copy takes the plain file's
+            entry. None: now.
     """
     one_by_one = len(files) <= _SYNCED_ONE_BY_ONE
     for path, data in files.items():
@@ -554,10 +557,10 @@ def _write_new(
 
 
 def _sync_file_system(folder: Path) -> None:
-    """One call for many files: thousands of ``fsync`` would cost seconds.
+    """Sync many files with one call: thousands of ``fsync`` calls take seconds.
 
     Raises:
-        OSError: what was written may not be on the disk.
+        OSError: the written bytes may not be on the disk.
     """
     if not hasattr(_libc, "syncfs"):  # not Linux
         os.sync()
@@ -572,7 +575,7 @@ def _sync_file_system(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """The folder, and those above it, with their names safe on the disk."""
+    """Create the folder and its missing parents, with durable names."""
     missing = []
     while not folder.is_dir():
         missing.append(folder)
@@ -583,7 +586,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """The names in a folder are safe on the disk when this returns."""
+    """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

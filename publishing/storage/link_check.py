@@ -1,7 +1,7 @@
-"""A release on disk, followed through its own links: is it whole, what does it need.
+"""Follow the links of a release on disk: check that it is complete, list its lessons.
 
-Starts at a generation's manifest and reads nothing but what a link reaches, as a
-student's app does. Files no link reaches are not the closure's business.
+Starts at a generation's manifest and reads only files that a link reaches, as a
+student's app does. Files that no link reaches are ignored.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,14 +16,14 @@ from publishing.format import encoding, locations
 from publishing.storage import file_store
 
 Fault = tuple[str, str]
-"""A content path, and what is wrong with it in words."""
+"""A content path and a description of its fault."""
 
 _OPEN = {level.value for level in OPEN_LEVELS}
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A plan's own file as it lies there; ``fingerprint`` as in PublishedDocument."""
+    """A plan's file on disk; ``fingerprint`` as in `PublishedDocument`."""
 
     version: int
     sha256: str
@@ -33,7 +33,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class LessonLink:
-    """What a topic says of a lesson."""
+    """A topic's entry of a lesson."""
 
     id: str
     path: str
@@ -44,7 +44,7 @@ class LessonLink:
 
 @dataclass(slots=True)
 class Closure:
-    """All that a release's manifest leads to."""
+    """Everything that a release's manifest links to, directly or not."""
 
     plan_id: str
     number: int
@@ -53,9 +53,9 @@ class Closure:
     faults: list[Fault] = field(default_factory=list)
 
     def lesson_faults(self, versions: Mapping[str, int]) -> Iterator[Fault]:
-        """Lessons that are gone or older than a topic names.
+        """Yield lessons that are missing or older than the version in their topic.
 
-        ``versions`` are the lesson files there are, by path.
+        ``versions`` are the versions of the existing lesson files, by path.
         """
         for lesson in self.lessons.values():
             version = versions.get(lesson.path)
@@ -70,7 +70,7 @@ class Closure:
 
 
 def follow(plan_id: str, number: int) -> Closure:
-    """Read a generation from its manifest on; whatever is wrong is in ``faults``."""
+    """Read a generation from its manifest; all faults are in ``faults``."""
     closure = Closure(plan_id, number)
     reader = _Reader(closure)
     try:
@@ -107,23 +107,23 @@ def _lesson_link(entry: Mapping[str, Any]) -> LessonLink:
 
 
 class _Reader:
-    """Reads one generation's files, by content path, and keeps what is wrong."""
+    """Reads one generation's files by content path and records their faults."""
 
     def __init__(self, closure: Closure) -> None:
         self._closure = closure
         self._folder = file_store.generation_folder(closure.plan_id, closure.number)
         self._prefix = f"{locations.plan_folder(closure.plan_id)}/"
         self.last = ""
-        """The path read last."""
+        """The last path read."""
 
     def linked(self, holder: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """The document that ``holder``'s link names; {} when it cannot be read."""
+        """Return the document that ``holder`` links to; {} when it cannot be read."""
         if f"{name}_path" not in holder:
-            return {}  # the holder itself could not be read, and is a fault already
+            return {}  # the holder could not be read and is a fault already
         return self.read(holder[f"{name}_path"], holder[f"{name}_hash"])
 
     def read(self, path: str, expected: str | None) -> dict[str, Any]:
-        """A document whose bytes should have the hash ``expected``."""
+        """Read a document whose bytes should have the hash ``expected``."""
         self.last = path
         try:
             data = (self._folder / path.removeprefix(self._prefix)).read_bytes()
@@ -149,13 +149,13 @@ class _Reader:
         return document
 
     def fault(self, path: str, reason: str) -> dict[str, Any]:
-        """Keep what is wrong with ``path``; {} stands for it."""
+        """Record a fault of ``path``; return {} in place of the document."""
         self._closure.faults.append((path, reason))
         return {}
 
 
 def fingerprint_of(data: bytes) -> str:
-    """The fingerprint of a published file without signatures; "" for no document."""
+    """Return a published file's fingerprint without signatures; "" if not JSON."""
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -166,7 +166,7 @@ def fingerprint_of(data: bytes) -> str:
 
 
 def _unstamped(data: bytes, document: Mapping[str, Any]) -> bytes:
-    """The bytes from which `encoding.stamped` made ``data``."""
+    """Return the bytes from which `encoding.stamped` made ``data``."""
     version = document.get("version")
     if not isinstance(version, int):
         return data

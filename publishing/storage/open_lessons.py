@@ -1,13 +1,14 @@
-"""Which lesson files anyone may read (DESIGN 4).
+"""The lesson files that anyone may read, marked by links on disk.
 
 A lesson that no release offers as ``public`` or ``free_preview`` is gated. The tables
-decide (`publishing.models.LessonOffer`), and the disk repeats it for whoever serves
-files: an open lesson has a link of its name in ``.open/``. Both web servers look for
-that link and ask for a content token where there is none. So reading a lesson costs no
-query, an open one is served while the application is down, and whatever is lost or
-late shuts a lesson instead of opening it.
+decide (`publishing.models.LessonOffer`), and the disk repeats the decision for the web
+servers: an open lesson has a link with its name in ``.open/``. Both web servers check
+for that link and require a content token when it is missing. Therefore reading a lesson
+costs no query, an open lesson is served while the application is down, and a missing
+link closes a lesson instead of opening it.
 
-`publishing.storage.activation` keeps the links: it shuts before its commit, opens after it.
+`publishing.storage.activation` maintains the links: it closes lessons before its commit
+and opens them after it. See docs/architecture.md, "Open and gated lessons".
 """
 
 import os
@@ -20,16 +21,16 @@ from publishing.models import LessonOffer
 from publishing.storage import file_store
 
 OPEN = ".open"
-"""The folder of links to open lessons, hidden from readers."""
+"""The folder of links to open lessons; it is not served."""
 
 
 def is_gated(lesson_id: str) -> bool:
-    """Whether reading the lesson's file needs a token. One look at the disk."""
+    """Return whether reading the lesson's file needs a token; checks the disk once."""
     return not os.path.lexists(_link(lesson_id))
 
 
 def offered_openly(among: Iterable[str] | None = None) -> set[str]:
-    """The lessons some release offers openly, as the tables say; one query."""
+    """Return the lessons that a release offers openly, from the tables; one query."""
     offers = LessonOffer.objects.filter(is_open=True)
     if among is not None:
         offers = offers.filter(lesson_id__in=among)
@@ -37,7 +38,7 @@ def offered_openly(among: Iterable[str] | None = None) -> set[str]:
 
 
 def opened() -> set[str]:
-    """The lessons that are open on this disk."""
+    """Return the lessons that are open on this disk."""
     try:
         return {name for name in os.listdir(_folder()) if not name.startswith(".")}
     except FileNotFoundError:
@@ -45,7 +46,7 @@ def opened() -> set[str]:
 
 
 def close_lesson(lesson_ids: Iterable[str]) -> None:
-    """Ask for a token from now on, durably; fine where that is so already."""
+    """Require a token for these lessons, durably; closed lessons stay closed."""
     gone = False
     for lesson_id in lesson_ids:
         with suppress(FileNotFoundError):
@@ -56,7 +57,7 @@ def close_lesson(lesson_ids: Iterable[str]) -> None:
 
 
 def open_lesson(lesson_ids: Iterable[str]) -> None:
-    """Let anyone read these lessons; fine where that is so already."""
+    """Let anyone read these lessons; open lessons stay open."""
     file_store.make_folder(_folder())
     for lesson_id in lesson_ids:
         with suppress(FileExistsError):

@@ -1,12 +1,13 @@
-"""After a death between the disk and the tables: the tables learn what the disk has.
+"""Update the tables from the files on disk after an incomplete switch.
 
-A build that dies with its files in place and its transaction open leaves a release, or
-only some lessons, that readers see and no table knows. Whoever finds the disk's count of
-switches ahead of the tables' (`publishing.storage.activation.has_incomplete_switch`) calls `recover` before
-anything else: a build would compare with what is no longer there, and a clean-up could
-take a lesson that the unknown release needs.
+A build that stops after its files are in place and before its commit leaves a release,
+or only some lessons, that readers see and the tables do not record. When the number of
+switches on disk is ahead of the tables'
+(`publishing.storage.activation.has_incomplete_switch`), `recover` must run before
+anything else: a build would compare with files that are no longer there, and a clean-up
+could delete a lesson that the unrecorded release needs.
 
-The same happens after the database was restored from a backup, or the disk was lost.
+The same is needed after the database was restored from a backup or the disk was lost.
 """
 
 import structlog
@@ -22,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 def recover_if_incomplete() -> None:
-    """`recover`, if it looks as if there were anything to do. One query."""
+    """Call `recover` if the numbers of switches differ. One query."""
     rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
     counted = rows.values_list("switches", flat=True).first() or 0
     if counted != file_store.switches():
@@ -30,10 +31,10 @@ def recover_if_incomplete() -> None:
 
 
 def recover() -> None:
-    """Make the tables say what readers see; nothing to do while all is well.
+    """Set the tables to what readers see; do nothing when no switch is incomplete.
 
-    Waits for whoever is at it. Every plan whose release is another than the tables
-    said is pending afterwards, and builds under way read again.
+    Waits for a switch in progress. Afterwards every plan whose current release differs
+    from the recorded one is pending, and builds in progress read a new snapshot.
     """
     with transaction.atomic():
         lock = activation.take_switch_lock()
@@ -54,9 +55,9 @@ def recover() -> None:
 
 
 def _recover_plan(publication: Publication) -> bool:
-    """Record the release readers have of a plan, if it is not the recorded one.
+    """Record a plan's current release; return whether it differed from the tables.
 
-    Where the disk does not tell which that is, the plan is built in full once it does.
+    When the release cannot be read from disk, the plan is marked for a full build.
     """
     try:
         number = file_store.current_generation(publication.plan_public_id)
@@ -82,10 +83,11 @@ def _recover_plan(publication: Publication) -> bool:
 
 
 def record_files(publication: Publication, closure: Closure) -> tuple[int, int]:
-    """Make the tables say what a generation's files are.
+    """Set the tables to a generation's files.
 
     Returns:
-        How many differ from the release before, and how many it had more.
+        How many files differ from the previous release, and how many of its files are
+        gone.
     """
     rows = {row.path: row for row in publication.documents.all()}
     changed = []
@@ -98,7 +100,7 @@ def record_files(publication: Publication, closure: Closure) -> tuple[int, int]:
             PublishedDocument(
                 path=path,
                 publication=publication,
-                # The next build must not keep a version that was exceeded already.
+                # The next build must not keep a version that was already exceeded.
                 fingerprint="" if highest > file.version else file.fingerprint,
                 version=highest,
                 sha256=file.sha256,
@@ -113,7 +115,7 @@ def record_files(publication: Publication, closure: Closure) -> tuple[int, int]:
 
 
 def _recover_lessons() -> int:
-    """Record every lesson file that is not what its record says; how many."""
+    """Record every lesson file that differs from its record; return how many."""
     rows = PublishedDocument.objects.filter(lesson_id__gt="")
     known = {row.path: row for row in rows}
     wrong = []
@@ -121,7 +123,7 @@ def _recover_lessons() -> int:
         try:
             data, row = file_store.read(path), known.get(path)
         except OSError:
-            continue  # a fault of its own, which the health check finds
+            continue  # the health check reports it
         if data is None or (row and row.sha256 == encoding.sha256(data)):
             continue
         version = encoding.version_of(data)
