@@ -1,4 +1,4 @@
-"""The suite's world: a real Redis of its own, real files, the recurring cast.
+"""Setup of the suite: an own Redis, real files, shared fixtures.
 
 ``TEST_REDIS_URL`` names a Redis to use instead of the bundled one; its databases
 9 and up (one per parallel worker) are emptied.
@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, settings as hypothesis_settings
 
 from memora_site import embedded_redis
 
-# A busy machine takes its time: how long an example takes is nobody's fault. The same
-# examples every time: what a run finds, the next one finds again.
+# No deadline: on a busy machine an example may be slow. Derandomised, so that a
+# failure can be repeated.
 hypothesis_settings.register_profile(
     "suite",
     deadline=None,
@@ -28,7 +28,7 @@ hypothesis_settings.load_profile("suite")
 
 
 def _start_redis() -> str:
-    """This test process's own Redis, its URL."""
+    """Start this test process's own Redis and return its URL."""
     if url := os.environ.get("TEST_REDIS_URL"):
         worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
         return f"{url.rstrip('/')}/{9 + int(worker) % 7}"
@@ -43,12 +43,12 @@ _running: list = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before any connection is made: point everything at the suite's Redis."""
+    """Point every setting at the suite's Redis before any connection is made."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         url = _start_redis()
         settings.REDIS_URL = url
         settings.CACHES["default"]["LOCATION"] = url
-    # Tasks run where they are called; what they do is real.
+    # Tasks run in the calling process, with their real effects.
     settings.CELERY_TASK_ALWAYS_EAGER = True
     settings.CELERY_TASK_EAGER_PROPAGATES = True
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -69,14 +69,14 @@ def redis_client() -> Iterator[redis.Redis]:
 
 @pytest.fixture(autouse=True)
 def _fresh_world(redis_client: redis.Redis, tmp_path: Path, settings) -> None:
-    """Every test starts with an empty Redis, its own files and English messages."""
+    """Start every test with an empty Redis, its own files and English messages."""
     redis_client.flushdb()
     settings.CONTENT_ROOT = tmp_path / "memora_content"
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.LANGUAGE_CODE = "en"
-    # Whatever a demo of this checkout has left in its state.
+    # Ignore the address that a demo in this checkout may have stored.
     settings.SITE_URL = "http://127.0.0.1:8000"
-    # No test's request looks whether a worker runs, unless the test is about that.
+    # Requests check for a silent worker only in the tests of that check.
     settings.HEALTH_WATCH_SECONDS = 0
-    # The servers that stand for a CDN listen here.
+    # The fake CDN servers listen on this address.
     settings.PRIVATE_HOSTS = ["127.0.0.1"]

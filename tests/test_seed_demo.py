@@ -1,4 +1,4 @@
-"""The demo school: whole, publishable, and the same however often it is made."""
+"""The demo school: complete, publishable, and the same after every run."""
 
 import json
 from io import StringIO

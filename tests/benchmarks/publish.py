@@ -38,7 +38,7 @@ SIZES = (100, 1_000, 10_000)
 STAGES = 5
 STAGE_BYTES = 800
 GOALS = {"full": 1.6, "again": 1.8, "noop": 0.4, "edit": 1.5}
-"""What 10,000 lessons are to reach, as multiples of their floors."""
+"""Targets for 10,000 lessons, as multiples of their floors."""
 
 
 def main() -> None:
@@ -103,7 +103,7 @@ def report(lessons: int, found: dict[str, Any]) -> None:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder, a database and a Redis of our own; all gone afterwards."""
+    """Create an own folder, database and Redis; remove them afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="memora-bench-"))
     os.environ["MEMORA_STATE_DIR"] = str(folder / "state")
     os.environ["MEMORA_CONTENT_ROOT"] = str(folder / "content")
@@ -122,7 +122,7 @@ def scratch() -> Iterator[Path]:
     )
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
-        # A real file, as in use; tests would put it into memory.
+        # A database file, as in production; Django's tests would use memory.
         database.setdefault("TEST", {})["NAME"] = str(folder / "bench.sqlite3")
     databases = setup_databases(verbosity=0, interactive=False)
     try:
@@ -158,10 +158,10 @@ def measure(lessons: int, rounds: int, folder: Path) -> dict[str, Any]:
     assert stage is not None
 
     def forget(number: int) -> None:
-        """As if nothing had ever been published.
+        """Reset the state to "never published".
 
         Nothing is deleted from the disk before the end: ext4 takes five times as long
-        to make files where as many were freed a moment ago.
+        to create files where as many have just been freed.
         """
         settings.CONTENT_ROOT = folder / f"content-{number}"
         for model in (LessonOffer, PublishedDocument, Publication, SwitchLock):
@@ -217,7 +217,7 @@ def measure(lessons: int, rounds: int, folder: Path) -> dict[str, Any]:
 
 
 def make_plan(lessons: int) -> Any:
-    """A published plan of one subject of that size."""
+    """Create a published plan of one subject with this many lessons."""
     from content.curriculum import import_curriculum
     from content.models import Node
     from plans.models import AcademicPlan
@@ -277,7 +277,7 @@ def curriculum(lessons: int) -> dict[str, Any]:
 
 
 def publish(plan_pk: int) -> dict[str, float]:
-    """One build: seconds on the clock and of CPU, and files written."""
+    """Run one build; return wall-clock and CPU seconds, and the files written."""
     from publishing.building import builds
 
     before = forget_peak()
@@ -294,20 +294,20 @@ def publish(plan_pk: int) -> dict[str, float]:
 
 
 def forget_peak() -> int:
-    """Begin to look for the most memory from here on; what there is now, in MiB."""
+    """Reset the process's peak memory; return the current memory in MiB."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
     return peak_mib()
 
 
 def peak_mib() -> int:
-    """The most memory this process has had since `forget_peak`, in MiB."""
+    """Peak memory of this process since `forget_peak`, in MiB."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 def checking_over_dumping(plan_pk: int) -> float:
-    """How long checking every document takes, against dumping them."""
+    """Time to validate every document, as a multiple of the time to dump it."""
     import orjson
     from django.utils import timezone
 
@@ -339,7 +339,7 @@ def count_queries(plan_pk: int) -> int:
 
 
 def release_bytes(content: Path) -> list[Any]:
-    """Every published document, parsed: what the floor dumps again."""
+    """Every published document, parsed, as input of the floor."""
     import orjson
 
     folders = [content / "lessons", content / "plans" / "PLAN-BENCH"]
@@ -370,7 +370,7 @@ def write_floor(documents: list[Any], folder: Path) -> float:
 
 
 def naive_build(folder: Path) -> float:
-    """Seconds the plain way takes for the lessons and topics of a first build."""
+    """Seconds of the plain way for the lessons and topics of a first build."""
     from jsonschema import Draft202012Validator
 
     from content.models import Node

@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def publish(stack: Stack, lessons: int) -> None:
-    """A plan of which every second lesson is open to all."""
+    """Publish a plan in which every second lesson is open."""
     book = stack.folder / "spool" / "book.json"
     from tests.benchmarks.publish import curriculum
 
@@ -131,7 +131,7 @@ def uris(stack: Stack) -> dict[str, list[str]]:
 
 
 def load(stack: Stack, name: str, asked: list[str], *, seconds: int) -> dict[str, int]:
-    """What wrk found; every answer must be a good one."""
+    """Return what wrk measured; every answer must be a success."""
     assert stack.ask(asked[0]).status == 200, asked[0]
     listed = stack.folder / "spool" / f"{name}.txt"
     listed.write_text("\n".join(asked) + "\n")
@@ -157,7 +157,7 @@ def load(stack: Stack, name: str, asked: list[str], *, seconds: int) -> dict[str
 
 
 def cpu_seconds(stack: Stack) -> float:
-    """What nginx and Granian have used until now, in all their processes."""
+    """CPU seconds used so far by all nginx and Granian processes."""
     ticks = 0
     ours = {process.pid for process in stack.processes}
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -165,7 +165,7 @@ def cpu_seconds(stack: Stack) -> float:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(fields[2]) in ours:  # the process group is its leader's
+        if int(fields[2]) in ours:  # a process group has the id of its leader
             ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 

@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def prepare() -> None:
-    """Django with a database in memory and nothing of this machine's own state."""
+    """Set up Django with a database in memory, independent of this machine's state."""
     folder = tempfile.mkdtemp(prefix="memora-bench-")
     os.environ.update(
         DJANGO_SETTINGS_MODULE="memora_site.settings",
@@ -55,7 +55,7 @@ def prepare() -> None:
 
 
 def grow(lessons: int):
-    """A subject of that many lessons, in units and topics; in bulk, as an import."""
+    """Create a subject with that many lessons in bulk, as an import does."""
     from content import services
     from content.kinds import Kind
     from content.models import LessonStage, Node

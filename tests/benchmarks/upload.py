@@ -37,7 +37,7 @@ from tests.benchmarks.publish import make_plan, scratch
 BUCKET = "bench"
 SECRET = "benchmark"
 GOALS = {"over_ceiling": 0.65, "again": 0, "edit": 4}
-"""Of the ceiling at least; PUTs of an unchanged release and of one edit, exactly."""
+"""At least this share of the ceiling; exactly these PUTs, unchanged and one edit."""
 
 
 def main() -> None:
@@ -140,7 +140,7 @@ def measure(
 
 
 def lessons_for(files: int) -> int:
-    """How many lessons make a release of about so many files: ten to a topic."""
+    """The number of lessons, ten to a topic, whose release has about so many files."""
     return max(10, (files - 4) * 10 // 11 // 10 * 10)
 
 
@@ -191,7 +191,10 @@ def timed(server: "Server", work: Any) -> dict[str, float]:
 
 
 def client_alone(server: "Server") -> tuple[float, float]:
-    """PUT/s, and CPU seconds for all, of the same bytes by the same client, with nothing known or verified."""
+    """Return PUT/s and CPU seconds of the bare client for the same bytes.
+
+    No state is recorded and nothing is verified.
+    """
     from django.conf import settings
 
     from publishing.cdn import desired_state
@@ -221,7 +224,7 @@ def client_alone(server: "Server") -> tuple[float, float]:
 
 
 class Server:
-    """The bucket's address, and what it was asked."""
+    """The bucket's address and its request counts."""
 
     def __init__(self, url: str, pipe: Any) -> None:
         self.url = url
@@ -258,7 +261,7 @@ def run_bucket(latency: float, pipe: Any) -> None:
 
 
 class _Bucket:
-    """PUT, HEAD, GET, LIST and multi-object delete of S3, as much as is asked here."""
+    """The part of S3 used here: PUT, HEAD, GET, LIST and multi-object delete."""
 
     def __init__(self, latency: float) -> None:
         self.latency = latency

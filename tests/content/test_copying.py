@@ -1,4 +1,4 @@
-"""Copying a branch: everything again, with ids, bits and stages of its own."""
+"""Copies of a branch get new ids, bits and stages."""
 
 import pytest
 from django.db import connection

@@ -1,4 +1,4 @@
-"""The doors on the command line: clear errors, exit code 1, no traceback."""
+"""The import and export commands: clear errors, exit code 1, no traceback."""
 
 import json
 from io import StringIO

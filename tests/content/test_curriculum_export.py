@@ -1,4 +1,4 @@
-"""Exporting a subject, and getting the same back."""
+"""Export of a subject; importing the file again changes nothing."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Importing curriculum files: what they become, and what they may not say."""
+"""Import of curriculum files: the result, and the files that are refused."""
 
 import json
 import tracemalloc
@@ -119,7 +119,7 @@ def test_a_lesson_s_title_of_invisible_characters_is_an_empty_one():
     assert len(report.notes) == 1
 
 
-# --- Making a subject -------------------------------------------------------
+# --- Creating a subject -----------------------------------------------------
 
 
 def test_a_file_becomes_a_subject():
@@ -182,7 +182,7 @@ def test_an_import_says_what_it_does_not_keep(dry_run):
     file = document()
     topic_of(file)["lessons"][0]["stages"][0]["config"] = HTML
     assert load(file, dry_run=dry_run).notes == (BODY,)
-    assert load(file).notes == (BODY,)  # the file has it still
+    assert load(file).notes == (BODY,)  # the file still contains the text
     exported = json.loads(export_curriculum("SUBJ-1"))
     assert load(exported).notes == ()
 
@@ -196,7 +196,7 @@ def test_an_import_that_would_keep_nothing_of_a_text_is_refused():
 
 
 def of_bytes(count: int) -> list[dict]:
-    """Stages whose configs have so many bytes, and a few more, together."""
+    """Stages whose configs have this many bytes together, or a few more."""
     stages = []
     while count > 0:
         body = "a" * min(count, 200_000)
@@ -291,8 +291,8 @@ def test_an_import_that_changes_nothing_takes_six_queries_whatever_the_size(
         for n in range(60)
     ]
     load(file)
-    # savepoint; which node has the subject's id; lock its state; its nodes; its
-    # stages; release the savepoint
+    # Savepoint; the node with the subject's id; its state under lock; its nodes; its
+    # stages; release of the savepoint.
     with django_assert_num_queries(6):
         load(file)
 
@@ -734,7 +734,7 @@ def test_a_file_full_of_faults_costs_a_few_times_its_size(wrong):
         "The curriculum file has 1000 faults or more"
     )
     assert len(caught.value.faults) == 50
-    # A parsed object takes some 200 bytes, a specification 1,000; an error took 3,000.
+    # A parsed object takes about 200 bytes, a specification 1,000, an error 3,000.
     assert peak < 2_000 * 40_000
 
 

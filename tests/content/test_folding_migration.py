@@ -1,4 +1,4 @@
-"""Stored folded columns after the rules of the fold changed."""
+"""Recomputing stored folded columns after the folding rules changed."""
 
 from importlib import import_module
 from types import SimpleNamespace

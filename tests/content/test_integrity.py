@@ -1,4 +1,4 @@
-"""Finding and mending what should never happen to a tree."""
+"""Finding and repairing faults of a tree that should never occur."""
 
 import json
 from io import StringIO

@@ -1,4 +1,4 @@
-"""How much JSON is read."""
+"""Limits on the JSON that is read."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Sheets of lessons that other programs have saved: nothing is lost without a word."""
+"""Lesson sheets saved by other programs: every loss of data is reported."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ def lessons(maths):
 
 
 def give(lesson, **values):
-    """Store what no form would: an import of a curriculum may have."""
+    """Store values that no form accepts, but an import may have stored."""
     Node.objects.filter(pk=lesson.pk).update(**values)
 
 
@@ -50,7 +50,7 @@ def as_csv(*lines):
 
 
 def changes(report):
-    """Column by column: what would be written."""
+    """Return what would be written, column by column."""
     assert report.faults == []
     return {
         name: (old, new)
@@ -139,7 +139,7 @@ def test_a_text_that_a_spreadsheet_would_cut_is_not_exported(maths, kind):
         lesson_sheet.export_lessons(maths.subject, kind)
 
 
-# --- Cells that are no text --------------------------------------------------------
+# --- Cells that are not text ---------------------------------------------------------
 
 
 def test_merged_cells_free_no_lesson(lessons):
@@ -229,7 +229,7 @@ def test_cells_beside_the_columns_may_hold_anything(lessons):
     assert report.ignored_columns == ["note"]
 
 
-# --- What programs make of a text --------------------------------------------------
+# --- What programs change in a text ------------------------------------------------
 
 LOSSES = [
     ("007", "7"),

@@ -1,4 +1,4 @@
-"""Nested intervals, computed and compared; no database."""
+"""Computing and comparing nested intervals; no database."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -34,7 +34,7 @@ def test_a_tree_is_numbered_from_left_to_right():
 
 
 def _naive(node, children, edge, level):
-    """Place by place, the way the definition reads."""
+    """Compute the intervals recursively, as the definition states them."""
     places = {}
     start = edge
     edge += 1
@@ -92,10 +92,10 @@ def test_rows_in_tree_order_become_children_in_order():
 
 @st.composite
 def forests(draw):
-    """Trees of leaves below roots, and some of the leaves with where they go.
+    """Trees of leaves below roots, and moves of some of the leaves.
 
-    As ``{root: [leaf, …]}``, and ``(leaf, root, place)`` or ``(leaf, None, 0)`` for one
-    that is deleted; ``place`` counts among the leaves that stay.
+    ``{root: [leaf, …]}``, and ``(leaf, root, place)``, or ``(leaf, None, 0)`` for a
+    deleted leaf; ``place`` counts among the leaves that stay.
     """
     sizes = draw(st.lists(st.integers(0, 6), min_size=1, max_size=3))
     names = iter(range(100))
@@ -164,7 +164,7 @@ def test_a_branch_that_goes_nowhere_changes_nothing():
 
 
 def test_neighbours_that_move_together_are_one_run():
-    # 2-3 and 4-5 go behind 6-7.
+    # 2-3 and 4-5 move after 6-7.
     moves = [Move(1, 2, 3, (1, 8)), Move(1, 4, 5, (1, 8))]
     assert compute_shifts(moves) == [
         IntervalShift(1, 2, 5, 2),

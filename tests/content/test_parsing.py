@@ -1,4 +1,4 @@
-"""Reading numbers and times of clients."""
+"""Parsing numbers and times sent by clients."""
 
 from datetime import UTC, datetime
 

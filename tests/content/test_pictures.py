@@ -1,4 +1,4 @@
-"""What is accepted as a picture, and what is stored of it."""
+"""Which pictures are accepted, and what is stored of them."""
 
 import io
 import struct
@@ -38,7 +38,7 @@ def animation(frames: int, kind: str = "GIF", **options) -> bytes:
 
 
 def bomb(side: int = 13_000) -> bytes:
-    """A PNG of one colour: 169 megapixels in some 20 KB."""
+    """A PNG of one colour: 169 megapixels in about 20 KB."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(name + data))
@@ -234,7 +234,7 @@ def test_an_animation_keeps_its_frames_and_their_times(kind):
     assert stored.info["loop"] == 2
 
 
-# --- Every door ---------------------------------------------------------------------
+# --- Every entry point --------------------------------------------------------------
 
 
 def file_fields() -> list[FileField]:

@@ -1,4 +1,4 @@
-"""Every way to write content counts as an edit of its subject, or of none."""
+"""Every write of content raises its subject's revision, or no revision."""
 
 import pytest
 from django.db import transaction
@@ -167,7 +167,7 @@ def test_a_bulk_update_that_takes_stages_to_another_subject_counts_for_both(
 def test_a_subject_that_takes_in_a_lesson_counts_on_from_where_it_was(
     branch, bystander
 ):
-    """Else what is edited there looks older than what was published before."""
+    """Otherwise an edit there would look older than the published version."""
     for number in range(20):
         LessonStage.objects.update(weight=number)
     before = revision_of(branch.subject)

@@ -1,4 +1,4 @@
-"""HTML of editors: what is kept, what is said of the rest, and how much is taken."""
+"""HTML of editors: what is kept, what is reported as lost, and the limits."""
 
 import random
 import sys
@@ -88,7 +88,7 @@ def test_what_nobody_would_miss_is_not_mentioned(html):
         ("<style>a", "&lt;style&gt;a"),
         ('a<b "c> d', 'a&lt;b "c&gt; d'),
         ("<سؤال>", "&lt;سؤال&gt;"),
-        ("a<text>b", "a&lt;text&gt;b"),  # an element of drawings alone
+        ("a<text>b", "a&lt;text&gt;b"),  # an SVG element
         ("<mn>1</mn>", "&lt;mn&gt;1&lt;/mn&gt;"),
         ("<plaintext>a", "&lt;plaintext&gt;a"),
     ],
@@ -172,12 +172,12 @@ def test_no_word_is_lost_without_a_note(seed):
     assert is_said is any(count > 0 for count in had.values())
 
 
-# --- How much is taken ----------------------------------------------------------------
+# --- Limits ---------------------------------------------------------------------------
 
 
 @pytest.fixture
 def parsed(monkeypatch):
-    """The lengths of what nh3 was given."""
+    """The lengths of the texts passed to nh3."""
     lengths: list[int] = []
 
     class Counted:
@@ -196,11 +196,11 @@ def parsed(monkeypatch):
         ("<div>" * 101, Excess.DEPTH),
         ("<p>a</p>" * 10_001, Excess.ELEMENTS),
         ("a" * 1_000_001, Excess.CHARACTERS),
-        # Left open, formatting is opened again in each block after it.
+        # A parser repeats unclosed formatting elements in each following block.
         ("".join(f"<p><b title={n}></p>" for n in range(200)), Excess.ELEMENTS),
         ("<p><i>" * 60 + "</p>" * 60 + "<p>a</p>" * 500, Excess.ELEMENTS),
         ("<b>" * 90 + "</div>" + "<p>a</p>" * 200, None),
-        ("<!-->" + "<div>" * 101 + "-->", None),  # a comment here; a parser's is empty
+        ("<!-->" + "<div>" * 101 + "-->", None),  # a parser ends the comment at <!-->
         ("<div>" * 100, None),
         ("<p>a</p>" * 10_000, None),
         ("<p>a" * 5_000, None),
@@ -223,13 +223,13 @@ def test_a_parser_makes_no_more_than_was_counted(seed):
     )
     bound = size(found)
     count = sum(bool(t.name) and not t.is_end for t in tokens(made))
-    # A parser adds the <tbody> and <tr> of a table itself.
+    # A parser adds a table's <tbody> and <tr>.
     added = 2 * sum(t.name in ("td", "table") for t in found)
     assert count <= bound.elements + added
 
 
 def steps_of(function, *given) -> int:
-    """How many lines of Python ran."""
+    """Return how many lines of Python ran."""
     count = 0
 
     def trace(_frame, _event, _argument):

@@ -1,4 +1,4 @@
-"""Structure changes: where things may lie, and the bits they keep."""
+"""Structure changes: allowed places of nodes, and the bits they keep."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -424,11 +424,11 @@ def test_times_of_trashing_are_aware():
     assert timezone.is_aware(trashed.trashed_at)
 
 
-# --- Many at once -------------------------------------------------------------
+# --- Bulk changes -------------------------------------------------------------
 
 
 def scattered(count):
-    """Every third lesson of two topics in two subjects; and those two, and a third."""
+    """Every third lesson of two topics; their two branches; and a third branch."""
     one = make_branch("One", lessons=3 * count)
     two = make_branch("Two", lessons=3 * count)
     chosen = [*one.lessons[::3], *two.lessons[::3]]
@@ -481,7 +481,7 @@ def test_forty_take_as_many_queries_as_two(what):
 
 
 def test_five_hundred_here_and_there_are_few_enough():
-    """As many as the tree's page may choose."""
+    """500 is the most that the tree page can select."""
     branch, other = make_branch(lessons=50), make_branch("Physics")
     for _copy in range(19):
         copy_node(node=branch.topic)
@@ -511,7 +511,7 @@ def test_many_move_in_the_order_they_are_given_wherever_they_were():
     assert titles(one.topic) == [f"Lesson {n}" for n in (2, 3, 5, 6)]
     moved = Node.objects.filter(pk__in=[node.pk for node in chosen])
     assert {node.subject_id for node in moved} == {three.subject.pk}
-    # In tree order, whatever the order they are put in.
+    # Tree order, whatever the order of the arguments.
     bits = {node.pk: node.bit_index for node in moved}
     assert [bits[node.pk] for node in chosen] == [2, 3, 4, 5]
 

@@ -1,4 +1,4 @@
-"""Reading sheets of other programs: what is text, what is not, and what is refused."""
+"""Reading sheets of other programs: text, other cells, and refused files."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def cells(data, name="lessons.xlsx"):
 
 
 def one_cell(cell, **parts):
-    """What a workbook's B2 is read as."""
+    """Return the value read from a workbook's B2."""
     data = workbook(worksheet(rows(HEADER, ("L1", cell))), **parts)
     return read(data).lines[0].cells.get("title", "")
 
@@ -239,7 +239,7 @@ def test_a_file_with_a_password_is_told_so():
 
 @pytest.fixture
 def limits(monkeypatch):
-    """Sets limits low, so that a test need not make a large file."""
+    """Return a function that lowers the limits, so that tests need no large files."""
 
     def low(**values):
         for name, value in values.items():
@@ -254,7 +254,7 @@ def refused_as_too_big(data):
 
 
 def packed_as(data, method):
-    """The same members, compressed in another way."""
+    """The same members, compressed with another method."""
     out = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(data)) as old,
@@ -272,7 +272,7 @@ def test_a_cell_in_the_last_column_costs_one_cell():
 
 
 def peak_of(data, name):
-    """The most memory that reading takes, in bytes."""
+    """Peak memory of reading the file, in bytes."""
     tracemalloc.start()
     try:
         with suppress(SheetError):
@@ -443,7 +443,7 @@ def test_a_row_is_read_no_further_than_the_limit(data):
         csv_cells(data)
 
 
-# --- Writing, and reading that again ---------------------------------------------
+# --- Writing and reading again ----------------------------------------------------
 
 TEXTS = st.text(
     st.one_of(

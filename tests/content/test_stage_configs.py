@@ -1,4 +1,4 @@
-"""What a stage's config may be, and what saving makes of it."""
+"""Valid stage configs, and how saving normalises them."""
 
 import json
 
@@ -473,7 +473,7 @@ def test_a_video_s_page_without_its_scheme_gets_one():
 def test_a_page_that_cannot_be_played_is_refused(source, reason):
     config = {"source": source}
     assert faults_of("Video", config) == [f"config.source: {reason}"]
-    # Stored before this was checked, it must not keep a plan from being published.
+    # A source stored before this check existed must not block publishing.
     assert find_faults("Video", config, published=True) == []
 
 

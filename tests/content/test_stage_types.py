@@ -1,4 +1,4 @@
-"""Each stage type's schema file: complete, in two languages, and safe to walk."""
+"""Each stage type's schema file is complete, in two languages, and safe to walk."""
 
 import jsonschema
 import pytest
@@ -17,8 +17,8 @@ TYPES = [
     "Video",
 ]
 
-# What `content.stage_configs` understands when it looks for HTML and item ids. A
-# schema that used, say, oneOf could hide an HTML field from the sanitiser.
+# The keywords that `content.stage_configs` follows to find HTML and item ids. With
+# another keyword, such as oneOf, the sanitiser could miss an HTML field.
 KEYWORDS = {
     *("$schema", "$id", "title", "description", "type", "properties", "items"),
     *("required", "additionalProperties", "enum", "const", "pattern", "if", "then"),

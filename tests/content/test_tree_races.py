@@ -1,8 +1,8 @@
-"""Several editors at once, on a database where they really are at once.
+"""Concurrent editors on a database that runs them in parallel.
 
-django-mptt corrupts a tree that two writers change; the locks of `content.services`
-are what stands between. SQLite lets one writer in at a time, so this says something
-only on MariaDB.
+Concurrent writers corrupt a django-mptt tree; the locks of `content.services`
+prevent it. SQLite admits one writer at a time, so these tests are meaningful only
+on MariaDB.
 """
 
 import random
@@ -35,11 +35,11 @@ THREADS = 8
 STEPS = 25
 SUBJECTS = 3
 ROUNDS = 10
-"""How often eight editors without locks may be lucky."""
+"""Rounds in which eight editors without locks may happen to do no damage."""
 
 
 def at_once(*works):
-    """Run each of ``works`` in a thread and connection of its own, started together."""
+    """Run each of ``works`` in its own thread and connection, started together."""
     barrier = threading.Barrier(len(works))
 
     def run(work):
@@ -58,7 +58,7 @@ def random_of(chance, **wanted):
 
 
 def edit_at_random(seed):
-    """An editor who moves, adds, copies and deletes; a refusal is an answer, too."""
+    """Move, add, copy and delete at random; a refusal is a valid outcome."""
     chance = random.Random(seed)
     for step in range(STEPS):
         try:
@@ -66,7 +66,7 @@ def edit_at_random(seed):
         except StructureError:
             continue
         except OperationalError as error:
-            # Who saves what is moved away at that moment may have to give way.
+            # Saving a node that is moved at the same moment may be the loser of a race.
             if not locks.is_lost_race(error):
                 raise
 
@@ -146,7 +146,7 @@ def some_of(chance, **wanted):
 
 
 def rename(lesson, title):
-    """Save a lesson that may be gone by now."""
+    """Save a lesson that may have been deleted meanwhile."""
     lesson.title = title
     try:
         lesson.save()
@@ -156,7 +156,7 @@ def rename(lesson, title):
 
 
 def add_stage(lesson):
-    """Add a stage to a lesson that may be gone by now."""
+    """Add a stage to a lesson that may have been deleted meanwhile."""
     with suppress(IntegrityError, ValidationError):
         make_stage(lesson)
 
@@ -169,7 +169,7 @@ def test_editors_at_once_leave_whole_trees():
 
 
 def test_the_same_editors_without_the_locks_corrupt_the_trees(monkeypatch):
-    """So the test before this one can fail."""
+    """Show that the test before this one can fail."""
     monkeypatch.setattr(locks, "lock_roots", lambda: None)
     monkeypatch.setattr(
         locks,
@@ -180,7 +180,7 @@ def test_the_same_editors_without_the_locks_corrupt_the_trees(monkeypatch):
         make_branch(str(name), lessons=4)
 
     def edit(seed):
-        # What they trip over in each other's ruins is no matter here.
+        # Errors caused by the corrupt tree are irrelevant here.
         with suppress(Exception):
             edit_at_random(seed)
 

@@ -1,4 +1,4 @@
-"""Undo: the inverse of a move or a trashing, or a polite no."""
+"""Undo: the inverse of a move or of trashing, or a clear refusal."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def _trees_stay_whole():
 
 
 def moved(nodes, target, position):
-    """Move, and the record of it."""
+    """Move the nodes and return the record of the move."""
     _moved, record = undo.move(nodes=nodes, target=target, position=position)
     return record
 

@@ -1,4 +1,4 @@
-"""Which addresses are pages with a video, and what a frame shows of them."""
+"""Which URLs are video pages, and what an iframe shows of them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What of a text can be seen: what is required is there, and what looks the same is."""
+"""Visible text: required text can be seen, and look-alikes compare equal."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_something_can_be_seen(text):
         "ن\u200bعم",
         "\ufeffنعم",
         "\u202bنعم\u202c",
-        "\ufee7\ufecc\ufee2",  # presentation forms, as PDFs give them
+        "\ufee7\ufecc\ufee2",  # presentation forms, as PDFs contain them
     ],
 )
 def test_what_looks_the_same_is_the_same(other):
@@ -66,7 +66,7 @@ def test_normalisation_forms_are_the_same(one, other):
         ("كتب", "كَتَبَ"),
         ("علي", "على"),
         ("٣", "3"),
-        ("🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🏴󠁧󠁢󠁳󠁣󠁴󠁿"),  # two flags that differ by tags alone
+        ("🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🏴󠁧󠁢󠁳󠁣󠁴󠁿"),  # two flags that differ only by tags
     ],
 )
 def test_what_a_reader_tells_apart_differs(one, other):

@@ -1,4 +1,4 @@
-"""XLSX files made by hand: what other programs write and openpyxl does not."""
+"""XLSX files made by hand, as other programs write them and openpyxl does not."""
 
 import io
 import zipfile
@@ -10,7 +10,7 @@ PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
 
 
 def text(reference, value):
-    """A cell of text, written into the cell itself."""
+    """A cell with inline text."""
     return (
         f'<c r="{reference}" t="inlineStr"><is><t xml:space="preserve">'
         f"{escape(value)}</t></is></c>"
@@ -22,7 +22,7 @@ def row(number, *cells):
 
 
 def rows(*lines):
-    """Lines of texts from A1 on; a line may hold cells as XML instead."""
+    """Rows of texts from A1 on; a row may hold cells as XML instead."""
     made = []
     for number, line in enumerate(lines, start=1):
         cells = [
@@ -45,7 +45,7 @@ def worksheet(data, *, merged=(), root="worksheet", namespace=MAIN):
 
 
 def styles(*codes):
-    """Style 0 is General; style n shows numbers as the n-th code says."""
+    """A style sheet: style 0 is General, style n has the n-th number format."""
     formats = "".join(
         f'<numFmt numFmtId="{164 + at}" formatCode={quoteattr(code)}/>'
         for at, code in enumerate(codes)
@@ -60,18 +60,18 @@ def styles(*codes):
 
 
 def strings(*items):
-    """A table of shared strings, each ``<si>`` as XML."""
+    """A table of shared strings, each an ``<si>`` element as XML."""
     inner = "".join(f"<si>{item}</si>" for item in items)
     return f'<sst xmlns="{MAIN}">{inner}</sst>'
 
 
 def workbook(sheets, *, shared=None, style=None, parts=(), prolog=""):
-    """A file's bytes.
+    """Return the bytes of an XLSX file.
 
     Args:
         sheets: (title, state, worksheet XML) each; or one worksheet's XML.
         parts: more members, (name, content) each.
-        prolog: stands before the worksheets.
+        prolog: XML before the worksheet elements.
     """
     if isinstance(sheets, str):
         sheets = [("Lessons", "visible", sheets)]
@@ -106,7 +106,7 @@ def workbook(sheets, *, shared=None, style=None, parts=(), prolog=""):
 
 
 def _types(count, shared, style):
-    """What each part is. Memora does not read it; other programs want it."""
+    """The content types of the parts. Memora ignores them; other programs need them."""
     main = "application/vnd.openxmlformats-officedocument.spreadsheetml"
     parts = [("workbook", "sheet.main")]
     parts += [("sharedStrings", "sharedStrings")] if shared is not None else []
