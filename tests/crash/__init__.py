@@ -1,1 +1,1 @@
-"""Builds that die at every step, and readers that must not notice."""
+"""Builds killed at every step must not affect readers."""

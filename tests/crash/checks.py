@@ -1,4 +1,4 @@
-"""What must hold after the next builds: everything as if nothing had happened."""
+"""The state required after the next builds: as if no fault had occurred."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def log_entries() -> list[tuple[str, str, str]]:
 
 
 def from_nothing() -> dict[str, Any]:
-    """In a child with an empty content root: what full builds of these sources say."""
+    """In a child with an empty content root: return the results of full builds."""
     SyncLog.objects.all().delete()
     PublishedDocument.objects.all().delete()
     Publication.objects.all().delete()
@@ -46,10 +46,10 @@ def from_nothing() -> dict[str, Any]:
 
 
 def converge() -> list[str]:
-    """In a child: build until nothing is left, collect, and say what is not right."""
+    """In a child: build until nothing is pending, clean up, and return the problems."""
     rest_between_attempts()
     build_all()
-    sync_log.close_stale()  # as the watch over the queue does every half minute
+    sync_log.close_stale()  # beat does this every 30 s
     collect()
     problems = []
     if left := staleness.pending():
@@ -74,11 +74,11 @@ def converge() -> list[str]:
 
 
 def _tables() -> list[str]:
-    """Where the tables say something else than the disk."""
+    """Return where the tables differ from the disk."""
     root, problems = file_store.root(), []
     recorded = dict(PublishedDocument.objects.values_list("path", "sha256"))
     on_disk: dict[str, str] = {}
-    # Lessons that no release offers are nowhere; their files wait for a rollback.
+    # No walk reaches lessons that no release offers; their files wait for a rollback.
     waiting = cleanup.unoffered_lessons().values_list("path", flat=True)
     on_disk |= {path: encoding.sha256((root / path).read_bytes()) for path in waiting}
     for found in releases(root).values():
@@ -108,7 +108,7 @@ def _inodes(root: Path) -> dict[str, int]:
 
 
 def leftovers(root: Path, found: dict[str, reader.Walk], *, keep: int = 3) -> list[str]:
-    """Files that nobody needs and nothing would ever remove."""
+    """Return files that nothing uses and nothing would ever remove."""
     problems = []
     live = {plan_id: walk for plan_id, walk in found.items() if walk.generation}
     lessons = {

@@ -1,8 +1,8 @@
-"""Dying or failing at the n-th thing a process does to the disk or the database.
+"""Kill the process, or make a call fail, at the n-th access to disk or database.
 
-`Faults` stands between the code and `os`: it counts every call that changes or reads
-the disk, and every commit, and at one of them kills the process or makes the call fail.
-A run with no fault records the calls; the driver then makes one run for each.
+`Faults` wraps the functions of `os`: it counts every call that changes or reads the
+disk, and every commit; at the chosen one it kills the process or makes the call fail.
+A run without a fault records the calls; the driver then makes one run for each.
 """
 
 import ctypes
@@ -38,15 +38,15 @@ CALLS = (
     "rmdir",
 )
 READS = ("listdir", "scandir", "readlink", "stat", "lstat", "read")
-"""``read`` is a file opened for reading. To be killed at one of these is to be killed
-before the next change; but they can fail."""
+"""``read`` is a file opened for reading. A kill at one of these calls equals a kill
+before the next change, so they are only made to fail."""
 _AUDITED = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 COMMIT = "commit"
 
 
 class Kind(StrEnum):
-    """What happens at the chosen call."""
+    """The effect of a fault at the chosen call."""
 
     KILL_BEFORE = "killed before"
     KILL_AFTER = "killed after"
@@ -71,7 +71,7 @@ _NEVER_FULL = {"unlink", "remove", "rmdir"}
 
 
 def kinds_at(call: str) -> list[Kind]:
-    """What can happen at a call: a permission is never missing in `write`."""
+    """The faults possible at a call; for example, `write` never fails with EACCES."""
     if call in READS:
         return [Kind.EIO, Kind.EACCES]
     kinds = [Kind.KILL_BEFORE, Kind.KILL_AFTER]
@@ -87,7 +87,7 @@ def kinds_at(call: str) -> list[Kind]:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens, and at which call, counted from 0."""
+    """A kind of fault and the number of the call, counted from 0."""
 
     kind: Kind
     at: int
@@ -95,7 +95,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call on the path of a build: its name and the paths it was about."""
+    """One call of a build: its name and its paths."""
 
     name: str
     paths: tuple[str, ...]
@@ -105,7 +105,7 @@ class Call:
 
 
 class Faults:
-    """Counts the calls of this thread while active; ``fault`` comes true at one."""
+    """Count the calls of this thread while active; apply ``fault`` at its call."""
 
     def __init__(self, root: Path, fault: Fault | None = None) -> None:
         self.root = str(root)
@@ -123,9 +123,9 @@ class Faults:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Stand in the way; the process ends afterwards, so one time is enough."""
+        """Wrap the functions; use it once, because the process ends afterwards."""
         watched = [name for name in (*CALLS, *READS) if hasattr(os, name)]
-        watched.remove("read")  # of a file that is open
+        watched.remove("read")  # reads of an open file are not faulted
         real = {name: getattr(os, name) for name in watched}
         real_open = io.open
         io.open = self._watch_reading(real_open)
@@ -160,7 +160,7 @@ class Faults:
         return watched
 
     def _watch_reading(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`io.open` as `pathlib` calls it; what opens for writing passes `os.open`."""
+        """Wrap `io.open` as `pathlib` calls it; writes go through `os.open`."""
         watched = self._watch("read", function)
 
         def opened(path: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
@@ -173,7 +173,7 @@ class Faults:
     def pass_through(
         self, call: Call, act: Callable[[], Any], args: tuple[Any, ...] = ()
     ) -> Any:
-        """Do it, unless it is the call at which something happens."""
+        """Make the call, unless the fault replaces it."""
         mine = self.fault is not None and self.fault.at == len(self.calls)
         kind = self.fault.kind if self.fault and mine else None
         self.calls.append(call)
@@ -201,7 +201,7 @@ class Faults:
             os.kill(os.getpid(), signal.SIGKILL)
         if kind is Kind.LOST_AFTER:
             raise OperationalError("(2013, 'Lost connection to server during query')")
-        if kind in _ERRNO:  # Linux closes the file and then says what went wrong
+        if kind in _ERRNO:  # Linux closes the file even when close() fails
             self._fail(kind, call)
         return result
 
@@ -234,7 +234,7 @@ class Faults:
     def _statement(
         self, execute: Any, sql: str, params: Any, many: bool, context: Any
     ) -> Any:
-        """A write outside a transaction is its own commit."""
+        """Treat a write outside a transaction as a commit of its own."""
         verb = sql.lstrip().split(" ", 1)[0].upper()
         writes = verb in ("INSERT", "UPDATE", "DELETE", "REPLACE")
         if not writes or connection.in_atomic_block:
@@ -245,7 +245,7 @@ class Faults:
         )
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
-        """Notice what changes the disk without passing here: the list has a gap."""
+        """Fail when a change of the disk bypasses the wrappers: one is missing."""
         if self._inside or threading.get_ident() != self._thread:
             return
         if event in _AUDITED or (event == "open" and (args[2] or 0) & _WRITING):
@@ -274,10 +274,10 @@ class _Libc:
 
 
 def undurable(calls: list[Call]) -> list[str]:
-    """What a power cut could take away although a commit or a rename relies on it.
+    """Return what a power cut could lose although a commit or a rename relies on it.
 
-    A file's bytes must be on the disk before it gets the name readers use, and a
-    renamed name before the tables say that it is there.
+    A file's bytes must be on the disk before the file gets its public name, and a
+    renamed name before the tables record it.
     """
     faults = []
     bytes_at_risk: set[str] = set()
@@ -301,7 +301,7 @@ def undurable(calls: list[Call]) -> list[str]:
                 ]
                 names_at_risk.add(_folder(target))
             case "mkdir" if call.paths == (".",):
-                pass  # its name stands in a folder that is not ours
+                pass  # its name is in a folder outside the content root
             case "mkdir" | "link":
                 names_at_risk.add(_folder(call.paths[-1]))
             case "commit":

@@ -57,7 +57,7 @@ from tests.crash.scenarios import SCENARIOS, Scenario
 
 TWO_DEATHS = "killed twice"
 POWER_CUT = "power cut"
-"""Not tried but read from the order of the calls: `tests.crash.faults.undurable`."""
+"""Not run, but derived from the order of the calls: `tests.crash.faults.undurable`."""
 
 
 _CHANGING_NAMES = {"rename", "replace", "link", "symlink", "unlink", COMMIT}
@@ -65,7 +65,7 @@ _CHANGING_NAMES = {"rename", "replace", "link", "symlink", "unlink", COMMIT}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One run: what happens where, what editors do then, where the next build dies."""
+    """One run: a fault, the edits after it, perhaps a fault in the next build."""
 
     scenario: str
     fault: Fault
@@ -84,7 +84,7 @@ class Case:
 
 @dataclass(slots=True)
 class Result:
-    """What one worker found."""
+    """The results of one worker."""
 
     points: Counter[tuple[str, str]] = field(default_factory=Counter)
     faulty: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -95,10 +95,10 @@ class Result:
 
 @dataclass(slots=True)
 class Ready:
-    """A scenario whose world is kept, with what its undisturbed run showed.
+    """A scenario whose world is saved, with the results of its undisturbed run.
 
-    ``expected`` is what each interlude must end in; ``on_the_way`` what each plan's
-    release may say after a death.
+    ``expected`` is the final state for each interlude; ``on_the_way`` the contents that
+    each plan's release may have after a kill.
     """
 
     scenario: Scenario
@@ -124,7 +124,7 @@ class Driver:
         self.world.close()
 
     def prepare(self, scenario: Scenario) -> Ready:
-        """Make the scenario's world, and see what an undisturbed run does."""
+        """Create the scenario's world and record an undisturbed run."""
         world = self.world
         self.client.flushdb()
         world.root = world.folder / "prepared"
@@ -148,7 +148,7 @@ class Driver:
         return Ready(scenario, calls, expected, on_the_way, at_first)
 
     def violated(self, name: str, column: str, call: str, problems: list[str]) -> None:
-        """Count a violation, and tell."""
+        """Count and print a violation."""
         scenario = name.split(":")[0]
         self.result.faulty[scenario, column] += 1
         self.result.violations.append((name, call, problems))
@@ -161,7 +161,7 @@ class Driver:
         self.world.restore(name)
 
     def run(self, ready: Ready, case: Case) -> list[str]:
-        """One case from beginning to end; what is wrong, in words."""
+        """Run one case; return the problems in words."""
         self._restore("case")
         scenario, root = ready.scenario, self.world.root
         goes_back = scenario.act is scenarios.go_back
@@ -178,7 +178,7 @@ class Driver:
             self.client.flushdb()
             self.world.in_child(lambda: _faulted(scenario, case.second))
             problems += self._look(history)
-        self.client.flushdb()  # the dead builder's lock has run out
+        self.client.flushdb()  # the killed builder's lock has expired
         final = self.world.in_child(checks.converge)
         problems += final.value or []
         if final.error or final.signal:
@@ -219,7 +219,7 @@ class Driver:
 
 
 def _failure_problems(scenario: Scenario, case: Case, ended: Ended) -> list[str]:
-    """A failed build ends, and says in the sync log what went wrong."""
+    """A failed build must end and record its error in the sync log."""
     lost = case.fault.kind in (Kind.LOST_BEFORE, Kind.LOST_AFTER)
     if ended.signal:
         return [f"died of signal {ended.signal}"]
@@ -238,7 +238,7 @@ def _failure_problems(scenario: Scenario, case: Case, ended: Ended) -> list[str]
 
 
 def _emptied() -> None:
-    """In a child: no plans, no content, nothing published."""
+    """In a child: delete all plans, content and published files."""
     from content.models import Node
     from plans.models import AcademicPlan
     from publishing.models import (
@@ -258,7 +258,7 @@ def _emptied() -> None:
 
 
 def _everything_once() -> None:
-    """In the worker itself, once: what children then need not import or compile."""
+    """In the worker itself: run once what children need not import or compile again."""
     logging.disable()
     try:
         scenarios.a_published_school()
@@ -278,7 +278,7 @@ def _set_up(scenario: Scenario) -> None:
 
 
 def _faulted(scenario: Scenario, fault: Fault) -> tuple[bool, list[Any]]:
-    """In a child: run the scenario's action with a fault in its way."""
+    """In a child: run the scenario's action with a fault."""
     _set_up(scenario)
     faults = Faults(file_store.root(), fault)
     with faults.active():
@@ -289,8 +289,8 @@ def _faulted(scenario: Scenario, fault: Fault) -> tuple[bool, list[Any]]:
 def _recorded(
     scenario: Scenario,
 ) -> tuple[list[Call], dict[str, list[Any]], list[str]]:
-    """In a child: the calls of an undisturbed run, the releases it goes through, and
-    what a power cut could take from it."""
+    """In a child: return the calls of an undisturbed run, the releases it passes
+    through, and what a power cut could lose."""
     _set_up(scenario)
     root = file_store.root()
     seen: dict[str, list[Any]] = {plan_id: [] for plan_id in checks.PLANS}
@@ -340,11 +340,10 @@ def _start_reader() -> tuple[Connection, Any]:
 
 
 def cases_of(ready: Ready, options: Any) -> Iterator[Case]:
-    """Every call with a death before it, one after it and every failure of it.
+    """Yield every call with a kill before it, a kill after it and each failure of it.
 
-    The interludes take turns. A death after a call that
-    changes no name is the one before the next call. With ``thorough``, everything
-    meets everything.
+    The interludes take turns. A kill after a call that changes no name equals the kill
+    before the next call, so it is left out. With ``thorough``, all combinations run.
     """
     name, count = ready.scenario.name, len(ready.scenario.interludes)
     for at, call in enumerate(ready.calls):
@@ -367,7 +366,7 @@ def cases_of(ready: Ready, options: Any) -> Iterator[Case]:
 
 
 def work(number: int, options: Any, redis_url: str, now: int) -> Result:
-    """One worker: its share of the cases of every scenario."""
+    """Run one worker's share of the cases of every scenario."""
     file_store.PACKED_FROM = 1_000  # the scenarios' files are small
     folder = Path(options.folder) / f"worker-{number}"
     client = redis.Redis.from_url(f"{redis_url}?db={number}")
@@ -406,7 +405,7 @@ def work(number: int, options: Any, redis_url: str, now: int) -> Result:
 
 
 def _named(text: str) -> Case:
-    """The case that `str` wrote as ``text``."""
+    """Parse the case that `str` wrote as ``text``."""
     name, kind, at, interlude, *second = text.split(":")
     death = Fault(Kind.KILL_BEFORE, int(second[0])) if second else None
     return Case(name, Fault(Kind[kind], int(at)), int(interlude), death)
@@ -435,7 +434,7 @@ def _own_redis(folder: Path) -> Iterator[str]:
 
 
 def run(options: Any) -> list[Result]:
-    """All workers' results."""
+    """Run all workers and return their results."""
     shared = Path("/dev/shm")  # noqa: S108 - memory: nothing here outlives the run
     home = options.folder or (shared if os.access(shared, os.W_OK) else None)
     options.folder = tempfile.mkdtemp(prefix="memora-crash-", dir=home)
@@ -454,7 +453,7 @@ def run(options: Any) -> list[Result]:
                 worker.start()
             try:
                 results = [queue.get() for _worker in workers]
-            except BaseException:  # stopped: so are they
+            except BaseException:  # interrupted: stop the workers as well
                 for worker in workers:
                     worker.terminate()
                 raise
@@ -478,7 +477,7 @@ def _worker(number: int, options: Any, url: str, now: int, queue: Any) -> None:
 
 
 def report(results: list[Result], seconds: float) -> dict[str, Any]:
-    """Print the table; return what the JSON line says."""
+    """Print the table; return the content of the JSON line."""
     points: Counter[tuple[str, str]] = Counter()
     faulty: Counter[tuple[str, str]] = Counter()
     for result in results:
@@ -513,7 +512,7 @@ def report(results: list[Result], seconds: float) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run it; 1 when anything was violated or nothing was tried."""
+    """Run everything; return 1 after a violation or when no case ran."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenario", default="", help="those whose name has this")
     parser.add_argument(

@@ -1,7 +1,7 @@
-"""A student's app, reading a release while builders die.
+"""Read a release as a student's app does, while builders are killed.
 
 Plain files only: no database, no Django models. A walk resolves a plan's release once
-and must then find all of it, whole and of one piece.
+and must then find all of its files, complete and consistent.
 """
 
 import gzip
@@ -31,7 +31,7 @@ def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
 
 @dataclass(slots=True)
 class Walk:
-    """What one walk found; ``files`` by content path, ``problems`` in words.
+    """The results of one walk; ``files`` by content path, ``problems`` in words.
 
     ``generation`` is None when the plan has no release.
     """
@@ -57,10 +57,10 @@ class _Walker:
         self.problems: list[str] = []
 
     def read(self, path: str, schema: str) -> dict[str, Any]:
-        """A document, parsed and checked.
+        """Return a document, parsed and validated.
 
         Raises:
-            _MissingError: it is not there.
+            _MissingError: the file does not exist.
         """
         if path.startswith(self.prefix):
             place = self.folder / path.removeprefix(self.prefix)
@@ -85,7 +85,7 @@ class _Walker:
         return document
 
     def follow(self, holder: dict[str, Any], name: str, schema: str) -> dict[str, Any]:
-        """The document a link names, whose bytes must be the ones it names."""
+        """Return the linked document, whose bytes must match the hash in the link."""
         path = holder[f"{name}_path"]
         document = self.read(path, schema)
         if encoding.sha256(self.files[path]) != holder[f"{name}_hash"]:
@@ -106,7 +106,7 @@ class _Walker:
                 self.problems.append(f"the compressed copy of {path} is another")
 
     def is_packed_rightly(self, path: str, data: bytes) -> bool:
-        """Whether the compressed copy holds the same; there need not be one."""
+        """Whether the compressed copy, if there is one, has the same content."""
         try:
             packed = (self.folder / f"{path.removeprefix(self.prefix)}.gz").read_bytes()
         except FileNotFoundError:
@@ -117,7 +117,7 @@ class _Walker:
             return False
 
     def there(self) -> set[str]:
-        """The release's files; none of one that is being deleted."""
+        """The release's files; the empty set while the release is being deleted."""
         try:
             return {
                 self.prefix + str(path.relative_to(self.folder))
@@ -165,9 +165,9 @@ def _current(root: Path, plan_id: str) -> str | None:
 
 
 def walk(root: Path, plan_id: str) -> Walk:
-    """Read the whole release of a plan, as it is when the walk begins.
+    """Read the whole release of a plan that is current when the walk begins.
 
-    What is missing is no problem when the release was replaced meanwhile: an app that
+    A missing file is no problem when the release was replaced meanwhile: an app that
     holds an old manifest starts again.
     """
     generation = _current(root, plan_id)
@@ -184,12 +184,12 @@ def walk(root: Path, plan_id: str) -> Walk:
 
 
 def essence(found: Walk) -> dict[str, Any]:
-    """What a release says, without versions, times, hashes and signatures."""
+    """The content of a release, without versions, times, hashes and signatures."""
     return {path: _still(json.loads(data)) for path, data in found.files.items()}
 
 
 def plan_essence(found: Walk) -> dict[str, Any]:
-    """The same of the plan's own files: lessons are newer before their topics are."""
+    """`essence` of the plan's own files: lessons are replaced before their topics."""
     said = essence(found)
     return {path: said[path] for path in said if path.startswith("plans/")}
 
@@ -207,10 +207,10 @@ def _still(value: Any) -> Any:
 
 
 class History:
-    """Every version of every file that anybody has seen; versions only grow.
+    """Every version of every file that a walk has seen; versions only grow.
 
-    Where somebody ``goes_back``, an earlier one may come back; what is written after
-    that exceeds all the same whatever was seen.
+    With ``goes_back``, an earlier version may return after a rollback; versions
+    written after that still exceed all seen before.
     """
 
     def __init__(self, *, goes_back: bool = False) -> None:
@@ -218,7 +218,7 @@ class History:
         self._seen: dict[str, tuple[int, bytes, Any]] = {}
 
     def add(self, found: Walk) -> list[str]:
-        """Remember a walk; say where a version went back, or hides two contents."""
+        """Add a walk; return versions that decreased or that stand for two contents."""
         problems = []
         for path, data in found.files.items():
             before = self._seen.get(path)
@@ -254,7 +254,7 @@ def _unsigned(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a reader is to read: plans of one content root.
+    """The plans of one content root that a reader is to read.
 
     ``lasting`` are the plans that are published throughout; ``goes_back`` as in
     `History`.
@@ -267,7 +267,7 @@ class Watch:
 
 
 def keep_reading(pipe: Connection) -> None:
-    """The reader process: walk what ``pipe`` says until it says stop.
+    """The reader process: walk the plans that ``pipe`` names until it is told to stop.
 
     Receives a `Watch`, then None to stop; answers (number of walks, problems).
     Ends when the pipe is closed.

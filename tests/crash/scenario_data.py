@@ -1,6 +1,6 @@
-"""A database and a content root that can be put back to one moment again and again.
+"""A database and a content root that can be reset to a saved state.
 
-The process that drives never opens a Django connection: everything that does runs in
+The driving process never opens a Django connection: all code that does runs in
 a forked child (`in_child`), so that each child starts as a fresh process would, but
 with Django already imported.
 """
@@ -26,7 +26,7 @@ from publishing import queue, tasks
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a child ended: by a signal, or with a value or an error of its own."""
+    """The end of a child: a signal, or a value or an error."""
 
     signal: int
     value: Any = None
@@ -45,17 +45,17 @@ class World:
         folder.mkdir(parents=True, exist_ok=True)
 
     def enter(self) -> None:
-        """In a child: point Django at this world."""
+        """In a child: configure Django for this world."""
         settings.REDIS_URL = self.redis_url
         settings.CACHES["default"]["LOCATION"] = self.redis_url
         settings.CONTENT_ROOT = self.root
         settings.CELERY_TASK_ALWAYS_EAGER = True
-        # Edits start no worker: the scenario says when something is built.
+        # Edits start no worker: the scenario decides when a build runs.
         tasks.process_pending.delay = lambda: None
         queue._client_for.cache_clear()
 
     def in_child(self, action: Callable[[], Any]) -> Ended:
-        """Run ``action`` in a process of its own, at this world's (standing) time."""
+        """Run ``action`` in a child, with the clock stopped at this world's time."""
         receiving, sending = os.pipe()
         child = os.fork()
         if child == 0:
@@ -88,7 +88,7 @@ class World:
         os._exit(0)
 
     def warm_up(self, action: Callable[[], Any]) -> None:
-        """Run ``action`` here, so that children find everything imported and compiled."""
+        """Run ``action`` here, so that children need not import and compile."""
         self.root = self.folder / "warm"
         self.enter()
         with time_machine.travel(self.now, tick=False):
@@ -96,28 +96,28 @@ class World:
         connections.close_all()
         queue._client_for.cache_clear()
         gc.collect()
-        gc.freeze()  # shared with every child, and never copied to be looked through
+        gc.freeze()  # children share these pages; a collection would copy them
 
     def must(self, action: Callable[[], Any]) -> Any:
-        """`in_child`, where anything but a value is a fault of the test itself."""
+        """Call `in_child`; a signal or an error means that the test itself is wrong."""
         ended = self.in_child(action)
         if ended.signal or ended.error:
             raise RuntimeError(f"signal {ended.signal}\n{ended.error}")
         return ended.value
 
     def migrate(self) -> None:
-        """Make the database."""
+        """Create the database."""
         self.must(lambda: call_command("migrate", verbosity=0))
 
     def keep(self) -> None:
-        """Remember this moment of database and files."""
+        """Save the current state of database and files."""
         shutil.rmtree(self.folder / "kept", ignore_errors=True)
         if self.root.exists():
             shutil.copytree(self.root, self.folder / "kept", symlinks=True)
         self.keep_database()
 
     def restore(self, name: str) -> None:
-        """Go back to the moment of `keep`, with the files in a folder ``name``."""
+        """Reset to the state saved by `keep`, with the files in a folder ``name``."""
         self.root = self.folder / name
         shutil.rmtree(self.root, ignore_errors=True)
         if (self.folder / "kept").exists():
@@ -131,7 +131,7 @@ class World:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all resources."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -158,7 +158,7 @@ class SqliteWorld(World):
 
 
 class MariadbWorld(World):
-    """A database of its own on the server of ``DATABASE_URL``, and a copy beside it."""
+    """Its own database on the server of ``DATABASE_URL``, and a copy beside it."""
 
     def __init__(self, folder: Path, *, redis_url: str, now: int, name: str) -> None:
         super().__init__(folder, redis_url=redis_url, now=now)

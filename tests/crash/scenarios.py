@@ -1,7 +1,7 @@
-"""What was published, what an editor did then, and what the dying process was to do.
+"""What was published, what an editor did then, and what the killed process ran.
 
-Every scenario starts from two plans over one subject and a second subject of one's
-own, published unless it says otherwise. Each function runs in a child of its own.
+Every scenario starts from two plans that share one subject; plan B has a second
+one. Both are published unless stated otherwise. Each function runs in its own child.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def nothing() -> None:
 
 
 def build_all() -> None:
-    """What the worker does, until nothing is left to do."""
+    """Run the worker's builds until nothing is pending."""
     for _round in range(5):
         builds.process_pending(limit=10)
         if not staleness.pending() and not staleness.to_withdraw():
@@ -35,12 +35,12 @@ def build_all() -> None:
 
 
 def work() -> None:
-    """One turn of the worker: the process that dies."""
+    """One turn of the worker: the process that is killed."""
     builds.process_pending(limit=10)
 
 
 def collect() -> None:
-    """Clean up, as if everything unfinished were old."""
+    """Clean up, as if every unfinished file were old."""
     file_store._STALE_SECONDS = -(10**9)
     cleanup.collect()
 
@@ -50,7 +50,7 @@ def plan(public_id: str) -> AcademicPlan:
 
 
 def a_school() -> None:
-    """Two subjects; both plans have the first, plan B also the second."""
+    """Create two subjects; both plans have the first, plan B also the second."""
     shared, own = make_subject("MATH"), make_subject("ART", units=1, lessons=1)
     LessonStage.objects.create(
         public_id="STG-VIDEO",
@@ -60,7 +60,7 @@ def a_school() -> None:
         title="Watch",
         config={"source": "unit-1/intro.mp4"},
     )
-    # Free of charge and open in plan A, closed in plan B unless A has it.
+    # Public, so open in plan A; plan B overrides its level (`a_published_school`).
     Node.objects.filter(public_id="LES-MATH-1-0").update(is_public=True)
     for public_id, subjects in ((A, [shared]), (B, [shared, own])):
         made = AcademicPlan.objects.create(
@@ -103,7 +103,7 @@ def undo_edit() -> None:
 
 
 def undo_edit_and_hide_it_in_a() -> None:
-    """Plan A no longer has the lesson whose new bytes it may have put in place."""
+    """Plan A no longer has the lesson whose new bytes may already be in place."""
     undo_edit()
     set_override(plan=plan(A), target=node("UNIT-MATH-0"), action="hide")
 
@@ -113,7 +113,7 @@ def edit_again() -> None:
 
 
 def add_and_hide() -> None:
-    """A unit more, a unit less, another lesson renamed, one lesson gone."""
+    """Add one unit, hide another, rename a lesson and delete one."""
     track = node("TRK-MATH")
     unit = services.create_node(
         kind=Kind.UNIT,
@@ -150,13 +150,13 @@ def add_and_hide() -> None:
 
 
 def take_it_back() -> None:
-    """The new unit is trashed and the hidden one shown again."""
+    """Trash the new unit and show the hidden one again."""
     services.trash_node(node=node("UNIT-NEW"))
     PlanOverride.objects.get(plan__public_id=A, action="hide").delete()
 
 
 def withdraw_b() -> None:
-    """Plan B's own lessons go; the shared ones stay."""
+    """Unpublish plan B: its own lessons are removed, the shared ones stay."""
     AcademicPlan.objects.filter(public_id=B).update(is_published=False)
     edit_lesson()
 
@@ -170,7 +170,7 @@ def delete_b() -> None:
 
 
 def close_a_lesson() -> None:
-    """What plan A offered openly it now does not: gated in both plans' topics."""
+    """Gate a lesson that plan A offered openly: the topics of both plans change."""
     lesson = node("LES-MATH-1-0")
     lesson.is_public = False
     lesson.save()
@@ -183,7 +183,7 @@ def open_it_again() -> None:
 
 
 def many_generations() -> None:
-    """Five releases of plan A, and what killed builds left behind."""
+    """Five releases of plan A, and leftovers of killed builds."""
     a_published_school()
     for number in range(4):
         write_stage("LES-MATH-0-1", f"Text {number}")
@@ -197,14 +197,14 @@ def many_generations() -> None:
 
 
 def hidden_by_mistake() -> None:
-    """Plan A lost a unit, and that is published."""
+    """Hide a unit of plan A and publish it."""
     a_published_school()
     set_override(plan=plan(A), target=node("UNIT-MATH-0"), action="hide")
     build_all()
 
 
 def go_back() -> None:
-    """Somebody makes plan A's first generation current again."""
+    """Make plan A's first generation current again."""
     rollback.make_current(A, 1)
 
 
@@ -213,18 +213,18 @@ def publish_a_now() -> None:
 
 
 def rest_between_attempts() -> None:
-    """The time until every next attempt has passed."""
+    """Advance the clock past every pending retry."""
     waiting = SyncLog.objects.filter(status=SyncStatus.QUEUED)
     waiting.update(next_attempt_at=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A story with a death in it.
+    """A scenario with a kill.
 
     ``lasting`` are the plans students must be able to read at every moment.
-    ``interludes`` are what editors may do between the death and the next build. With
-    ``one_sync`` the build syncs its files with one call, as large builds do.
+    ``interludes`` are edits between the kill and the next build. With ``one_sync`` the
+    build syncs its files with one call, as large builds do.
     """
 
     name: str

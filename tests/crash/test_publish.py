@@ -1,4 +1,4 @@
-"""The crash test in small; `make crash-publish` is the whole."""
+"""A small crash test; `make crash-publish` runs all of it."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_builds_that_die_here_and_there_harm_no_reader():
-    """Every ninth step of one story, on databases of its own."""
+    """Kill at every ninth step of one scenario, on its own databases."""
     command = [sys.executable, "-m", "tests.crash.publish", "--jobs", "1"]
     command += ["--scenario", "units added and hidden"]
     command += ["--every", "9", "--two-deaths", "3"]

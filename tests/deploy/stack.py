@@ -1,9 +1,9 @@
 """A whole Memora as ``deploy/`` runs it: nginx, Granian, worker, beat, database, Redis.
 
-Ordinary processes in a folder of their own, on a free port; the configuration is the
-one in ``deploy/nginx`` with only paths, port, certificate and the rates of sign-ins
-replaced, the commands are those of the units in ``deploy/systemd``. The database is a scratch one on the server of
-``DATABASE_URL`` where that is MariaDB, else SQLite; Redis is database 15 of
+Ordinary processes in an own folder, on a free port. The configuration is that of
+``deploy/nginx`` with other paths, port, certificate and sign-in rates; the commands
+are those of the units in ``deploy/systemd``. The database is a scratch one on the
+server of ``DATABASE_URL`` if that is MariaDB, else SQLite; Redis is database 15 of
 ``TEST_REDIS_URL``, else the bundled server.
 """
 
@@ -35,15 +35,15 @@ _PATIENCE = 120.0
 
 
 def nginx() -> str | None:
-    """Where nginx is, if it is installed."""
+    """The path of nginx, or None when it is not installed."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 def _thread_states(group: int) -> set[str]:
-    """The states of all threads in a process group, as ``/proc`` has them."""
+    """The states of all threads in a process group, from ``/proc``."""
     states = set()
     for stat in glob("/proc/[0-9]*/task/[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
+        with contextlib.suppress(OSError):  # the thread may have ended
             state, _parent, its_group, *_rest = (
                 Path(stat).read_text().rpartition(")")[2].split()
             )
@@ -54,7 +54,7 @@ def _thread_states(group: int) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said, whole."""
+    """The complete response of the server."""
 
     status: int
     headers: Mapping[str, str]
@@ -63,7 +63,7 @@ class Answer:
 
 @dataclass
 class Stack:
-    """The running processes, and where everything lies."""
+    """The running processes and their paths."""
 
     folder: Path
     port: int
@@ -86,7 +86,7 @@ class Stack:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Answer:
-        """The answer to ``uri``, sent exactly as it is written; a URL is ours."""
+        """Return the answer to ``uri``, sent unchanged; a URL must name this stack."""
         if uri.startswith("http"):
             parts = urlsplit(uri)
             assert f"{parts.scheme}://{parts.netloc}" == self.site
@@ -104,9 +104,10 @@ class Stack:
             connection.close()
 
     def manage(self, *arguments: str, production: bool = False) -> str:
-        """What ``manage.py`` prints; it must succeed.
+        """Run ``manage.py``, which must succeed, and return its output.
 
-        Not as in production, whose checks refuse an http address and SQLite.
+        Runs as a development server unless ``production``: the checks of production
+        refuse an http address and SQLite.
         """
         environment = self.environment
         if not production:
@@ -122,19 +123,19 @@ class Stack:
         return done.stdout
 
     def run(self, code: str) -> str:
-        """What ``code`` prints inside Django."""
+        """Run ``code`` inside Django and return its output."""
         return self.manage("shell", "--no-imports", "--command", code).strip()
 
     def logs(self) -> str:
-        """All that was logged until now, by nginx and by us."""
-        self.processes[-1].send_signal(signal.SIGUSR1)  # nginx writes its buffers
+        """All log lines so far, of nginx and of Memora."""
+        self.processes[-1].send_signal(signal.SIGUSR1)  # nginx flushes its buffers
         time.sleep(0.5)
         return "\n".join(
             path.read_text(errors="replace") for path in self.folder.glob("log/*")
         )
 
     def start_unit(self, name: str) -> None:
-        """What ``deploy/systemd`` starts, with only its paths replaced."""
+        """Start a unit of ``deploy/systemd``, with only its paths replaced."""
         unit = (UNITS / f"memora-{name}.service").read_text().replace("\\\n", " ")
         for old, new in {
             "/srv/memora/app/.venv/bin/": f"{Path(sys.executable).parent}/",
@@ -162,12 +163,12 @@ class Stack:
 
     @contextlib.contextmanager
     def without_the_application(self) -> Iterator[None]:
-        """Granian and its workers stand still."""
+        """Stop Granian and its workers with SIGSTOP; continue them afterwards."""
         group = self.processes[0].pid
         os.killpg(group, signal.SIGSTOP)
         try:
-            # One thread of each process takes the signal and stops the others: until it
-            # has its turn on the processor, those go on answering.
+            # One thread of each process receives the signal and stops the others, which
+            # go on answering until it runs.
             deadline = time.monotonic() + _PATIENCE
             while _thread_states(group) != {"T"}:
                 assert time.monotonic() < deadline
@@ -178,7 +179,7 @@ class Stack:
 
     @contextlib.contextmanager
     def after_the_application_died(self) -> Iterator[None]:
-        """Nobody listens any more; it is started again afterwards."""
+        """Kill the application; start it again afterwards."""
         os.killpg(self.processes[0].pid, signal.SIGKILL)
         self.processes.pop(0).wait()
         try:
@@ -195,7 +196,7 @@ class Stack:
         for process in reversed(self.processes):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
-            # The group outlives its leader where a child of it stayed behind.
+            # A child may still run in the group when its leader has ended.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -214,11 +215,12 @@ class Stack:
 
 @contextlib.contextmanager
 def running(*, seed: bool = True, worker: bool = True) -> Iterator[Stack]:
-    """A Memora of our own; with ``seed``, the demo school is published in it.
+    """Run a Memora; with ``seed``, publish the demo school in it.
 
-    Without ``worker``, nothing but requests is under way in it. Its nginx answers ``/bench-floor`` with nothing but 200.
+    Without ``worker``, it runs nothing but requests. Its nginx answers
+    ``/bench-floor`` with an empty 200.
     """
-    # Not below pytest's folder: a Unix socket's path has 107 bytes.
+    # Not in pytest's folder: the path of a Unix socket is limited to 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="memora-deploy-"))
     for name in ("content", "state", "run", "log", "cache", "spool"):
         (folder / name).mkdir()
@@ -271,7 +273,7 @@ def running(*, seed: bool = True, worker: bool = True) -> Iterator[Stack]:
 
 
 def _main_config(folder: Path, port: int) -> str:
-    """Debian's ``nginx.conf`` in short, around ours."""
+    """A short version of Debian's ``nginx.conf`` that includes Memora's."""
     user = "user root;" if os.getuid() == 0 else ""
     temporary = "\n".join(
         f"{name}_temp_path {folder}/spool/{name};"
@@ -297,9 +299,9 @@ def _main_config(folder: Path, port: int) -> str:
 
 
 def site_config(folder: Path, port: int) -> str:
-    """``deploy/nginx/memora.conf`` for this folder.
+    """Return ``deploy/nginx/memora.conf`` for this folder.
 
-    Without the TLS nobody has here, and with sign-ins limited to their burst.
+    Without TLS, and with sign-ins limited to their burst.
     """
     config = (CONFIG / "memora.conf").read_text()
     plain, _listen80, rest = config.partition("server {\n    listen 80;")
@@ -314,7 +316,7 @@ def site_config(folder: Path, port: int) -> str:
         "/var/log/nginx": f"{folder}/log",
         "/etc/nginx/memora/": f"{folder}/",
         "/srv/memora/": f"{folder}/",
-        # So slow that a test need not be fast to reach a limit.
+        # Rates so low that a slow test still reaches the limit.
         "rate=5r/s": "rate=1r/m",
         "rate=30r/m": "rate=1r/m",
         "    # --- Published files": (
@@ -366,7 +368,7 @@ def _redis(folder: Path) -> Iterator[str]:
     if url := os.environ.get("TEST_REDIS_URL"):
         import redis
 
-        # Two workers of the suite may each run a stack of their own.
+        # Two workers of the suite may each run their own stack.
         worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
         url = f"{url.rstrip('/')}/{15 - int(worker) % 7}"
         client = redis.Redis.from_url(url)

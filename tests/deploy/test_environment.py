@@ -1,6 +1,6 @@
-"""What ``deploy/`` and its pages say, against a shell and the application.
+"""Check ``deploy/`` and its documentation against a shell and the application.
 
-The shell is the one in which docs/deploy.md reads ``/etc/memora/memora.env``.
+The shell reads ``/etc/memora/memora.env`` as docs/deploy.md describes.
 """
 
 import json
@@ -31,7 +31,7 @@ def test_the_documented_storage_reaches_the_commands_as_it_reaches_the_services(
     (line,) = re.findall(r"^MEMORA_CDN_STORAGES=.+$", page, re.M)
     value = sourced(line, "MEMORA_CDN_STORAGES")
     assert json.loads(value)["cdn"]["OPTIONS"]["bucket_name"] == "memora"
-    # systemd takes the quotes off, too, and nothing else.
+    # systemd also removes the quotes, and changes nothing else.
     assert line == f"MEMORA_CDN_STORAGES={shlex.quote(value)}"
 
 
@@ -40,11 +40,11 @@ def test_the_example_is_sourced_without_a_complaint():
     assert sourced(example, "MEMORA_SITE_URL") == "https://api.example.org"
 
 
-# --- What nginx takes -----------------------------------------------------------------
+# --- Body sizes in nginx --------------------------------------------------------------
 
 
 def sizes() -> dict[str, int]:
-    """How many bytes each location of the admin takes, by its pattern."""
+    """The largest body, in bytes, of each location of the admin, by its pattern."""
     config = (CONFIG / "memora.conf").read_text()
     found = re.findall(
         r"location (?:[~=] )?(\S+) \{\s+client_max_body_size (\d+)m;", config

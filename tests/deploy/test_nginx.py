@@ -1,6 +1,6 @@
-"""Memora behind nginx as ``deploy/`` has it: what is served, to whom, and what is not.
+"""Memora behind nginx as ``deploy/`` configures it: what is served, and to whom.
 
-One stack for all of these tests; they run in the order they stand.
+All tests share one stack and run in the order of this file.
 """
 
 import gzip
@@ -34,7 +34,7 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def gated_entry(stack) -> dict[str, Any]:
-    """A topic's entry of a lesson that needs a token."""
+    """A topic's entry of a gated lesson."""
     return next(entry for entry in _entries(stack) if entry.get("gated"))
 
 
@@ -55,7 +55,7 @@ def _entries(stack: Stack) -> list[dict[str, Any]]:
 
 
 def token(stack: Stack, lesson_id: str, *, seconds: int = 600) -> str:
-    """A URI that reads the lesson, with a token nobody has used."""
+    """A URI that reads the lesson, with a token that was not used before."""
     url = stack.run(
         "import time; from publishing.signing import signing; print(signing.lesson_url("
         f"{lesson_id!r}, expires=int(time.time()) + {seconds}, "
@@ -65,7 +65,7 @@ def token(stack: Stack, lesson_id: str, *, seconds: int = 600) -> str:
 
 
 def until(ask: Callable[[], Any], wanted: Any, *, seconds: float = 30) -> Any:
-    """What ``ask`` says as soon as that is ``wanted``, or what it says in the end."""
+    """Call ``ask`` until it returns ``wanted``; return its last value."""
     deadline = time.monotonic() + seconds
     while (said := ask()) != wanted and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -321,7 +321,7 @@ def test_switching_a_lesson_s_access_moves_it_at_once(stack, gated_entry):
     )
     path = BASE + gated_entry["lesson_path"]
     assert stack.ask(path).status == 403
-    # The worker may be faster than `process_pending`, which then finds nothing to do.
+    # The worker may build first; `process_pending` then has nothing to do.
     stack.run(
         switch + f"set_override(plan=AcademicPlan.objects.get(public_id={PLAN!r}), "
         "target=lesson, action='set_free'); "
@@ -339,7 +339,7 @@ def test_switching_a_lesson_s_access_moves_it_at_once(stack, gated_entry):
 
 @pytest.fixture(scope="module")
 def video(stack) -> str:
-    """The URI of a video an editor stored."""
+    """The URI of a video that an editor stored."""
     path = stack.folder / "spool" / "درس.mp4"
     path.write_bytes(MP4)
     url = stack.run(
@@ -390,7 +390,7 @@ def test_the_admin_has_its_files_and_its_headers(stack):
 
 @pytest.fixture(scope="module")
 def editor(stack) -> dict[str, str]:
-    """What the browser of a signed-in editor sends with a script's request."""
+    """The headers of a signed-in editor's script request."""
     session = stack.run(
         "from django.test import Client; from players.models import User; "
         "client = Client(); "
@@ -402,7 +402,7 @@ def editor(stack) -> dict[str, str]:
 
 
 def said_before_a_body(stack, uri: str, **headers: str) -> tuple[int, str]:
-    """Status and `Location` of an answer to 40 MB that are announced and never sent."""
+    """The status and `Location` sent when 40 MB are announced but not sent."""
     connection = HTTPConnection("127.0.0.1", stack.port, timeout=20)
     try:
         connection.request(
@@ -474,7 +474,7 @@ def test_one_address_cannot_keep_the_admin_busy(stack):
     waiting: list[HTTPConnection] = []
 
     def waited_for() -> HTTPConnection:
-        """A request whose body does not come."""
+        """A request whose body is never sent."""
         connection = HTTPConnection("127.0.0.1", stack.port, timeout=20)
         connection.putrequest("POST", "/admin/login/")
         connection.putheader("Content-Length", "1000")
@@ -482,7 +482,8 @@ def test_one_address_cannot_keep_the_admin_busy(stack):
         return connection
 
     def status_of_the_next() -> int:
-        # One that is answered already came while a request from before still counted.
+        # A waiting request that has an answer was refused because an earlier one still
+        # counted: replace it.
         for place, connection in enumerate(waiting):
             if select.select([connection.sock], [], [], 0)[0]:
                 connection.close()
@@ -561,7 +562,7 @@ APP_LOGIN, ADMIN_LOGIN = "/api/v1/auth/login/", "/admin/login/"
 
 
 def post(stack, uri: str, address: str) -> Answer:
-    """The answer to an empty sign-in from ``address``; no password is hashed."""
+    """Send an empty sign-in from ``address``; the server hashes no password for it."""
     return stack.ask(uri, method="POST", body=b"", headers={"X-Test-Client": address})
 
 
@@ -595,7 +596,7 @@ def test_a_staff_room_signs_in_at_once_and_a_flood_of_sign_ins_does_not(stack, u
     assert "Too many requests at once" in refused.body.decode()
     assert post(stack, uri, "198.51.100.99").status in (302, 403)
     page = stack.ask(ADMIN_LOGIN, headers={"X-Test-Client": address})
-    assert page.status == 200  # looking at the form is no attempt
+    assert page.status == 200  # a GET of the form does not count
 
 
 def test_an_ipv6_network_has_one_limit(stack):
@@ -681,7 +682,7 @@ def test_no_token_is_in_any_log_and_whose_link_it_was_is(stack, gated_entry, vid
     stack.ask(uri.replace(gated_entry["id"], "LES-NONE"))
     player = re.search(r"player=(\d+)", uri)
     assert player is not None
-    # nginx writes its buffers when its workers come to it.
+    # nginx flushes its buffers when its workers process the signal.
     assert until(lambda: f'player="{player[1]}"' in stack.logs(), True)
     logs = stack.logs()
     assert f'GET {BASE}{gated_entry["lesson_path"]}"' in logs

@@ -1,4 +1,4 @@
-"""The units of ``deploy/systemd`` as systemd itself judges them."""
+"""The units of ``deploy/systemd``, checked with `systemd-analyze`."""
 
 import re
 import shutil

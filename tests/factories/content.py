@@ -1,4 +1,4 @@
-"""Content for tests, made the way editors make it: through the services."""
+"""Test content, made through the services, as editors make it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from content.nested_sets import compute_intervals
 
 @dataclass
 class Branch:
-    """One of each kind, with as many lessons as were asked for."""
+    """A subject, track, unit and topic, with lessons."""
 
     subject: Node
     track: Node
@@ -28,7 +28,7 @@ class Branch:
 def make_branch(
     title: str = "Mathematics", *, lessons: int = 0, is_published: bool = True
 ) -> Branch:
-    """A subject with one track, unit and topic; ``lessons`` titled “Lesson 1” on."""
+    """Create a subject, track, unit and topic with lessons “Lesson 1”, “Lesson 2”, …"""
 
     def make(kind: Kind, parent: Node | None, name: str) -> Node:
         return services.create_node(
@@ -53,7 +53,7 @@ _PREFIX = {
 
 
 def reading(place: str) -> dict[str, Any]:
-    """The stage of the lesson at ``place``, ``MATH-0-1``: a text that says where."""
+    """The stage of the lesson at ``place``, as ``MATH-0-1``: a text that names it."""
     _name, unit, number = place.rsplit("-", 2)
     body = f"اقرأ {unit}.{number}"
     return {
@@ -71,11 +71,11 @@ def make_subject(
     is_linear: bool = False,
     stage: Callable[[str], dict[str, Any]] = reading,
 ) -> Node:
-    """A published subject with one topic per unit, its ids telling the places.
+    """Create a published subject with one topic per unit; its ids name the places.
 
     ``SUBJ-{name}``, ``UNIT-{name}-{unit}``, ``LES-{name}-{unit}-{lesson}``, counted
-    from 0. ``lessons`` in each unit, or one number for each; ``stage`` gives every
-    lesson's one stage. ``is_linear`` makes all above the lessons linear.
+    from 0. ``lessons`` is the number in each unit, or one number per unit; ``stage``
+    is the one stage of every lesson. ``is_linear`` makes all containers linear.
     """
 
     def make(kind: Kind, parent: Node | None, title: str, place: str) -> Node:
@@ -104,7 +104,7 @@ def make_subject(
 
 
 def make_stage(lesson: Node, **fields: Any) -> LessonStage:
-    """A stage in ``lesson``; a short text unless ``type`` and ``config`` say else."""
+    """Create a stage in ``lesson``; a short text unless ``type`` is given."""
     values = {
         "type": "Text",
         "title": "Reading",
@@ -119,7 +119,7 @@ def make_stage(lesson: Node, **fields: Any) -> LessonStage:
 
 
 def fresh(node: Node) -> Node:
-    """The node as the database has it now."""
+    """The node, read again from the database."""
     return Node.objects.get(pk=node.pk)
 
 
@@ -129,9 +129,9 @@ def titles(parent: Node) -> list[str]:
 
 
 def plant(*names: str, lessons: int = 2) -> None:
-    """Published subjects of two topics, every lesson with a stage; ids tell places.
+    """Create published subjects of two topics, each lesson with a stage.
 
-    In bulk, in a few queries, whatever their number.
+    The ids name the places. In bulk: the number of queries does not depend on the number of lessons.
     """
     pks = numbers_from((Node.objects.aggregate(last=Max("pk"))["last"] or 0) + 1)
     rows: list[Node] = []
