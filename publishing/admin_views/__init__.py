@@ -1,1 +1,1 @@
-"""Publishing's pages in the admin."""
+"""Admin pages of publishing."""

@@ -1,7 +1,8 @@
-"""The publishing dashboard in the admin: the page, what refreshes it, Retry.
+"""The publishing dashboard in the admin: the page, its refresh, and "Retry".
 
-The page holds one fragment, which the browser asks for again every few seconds; its
-ETag says when nothing changed. Buttons are plain forms, so all works without a script.
+The page contains one fragment that the browser requests again every few seconds; the
+fragment's ETag shows whether anything changed. Buttons are plain forms, so everything
+works without JavaScript.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ _BAR_GAP = 4
 
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
-    """The dashboard's pages, below the admin's own address."""
+    """Return the dashboard's URL patterns, below the admin's own URL."""
     return [
         path(f"publishing/dashboard/{route}", site.admin_view(view), name=name)
         for route, view, name in (
@@ -49,16 +50,16 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
 
 
 def can_view(request: HttpRequest) -> bool:
-    """Whether somebody may see how publishing goes."""
+    """Whether the user may view the publishing status."""
     return request.user.has_perm("publishing.view_synclog")
 
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """The whole page.
+    """Render the whole page.
 
     Raises:
-        PermissionDenied: this person may not see how publishing goes.
+        PermissionDenied: the user may not view the publishing status.
     """
     body = _render(request)
     context = {
@@ -73,10 +74,10 @@ def page(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def fragment(request: HttpRequest) -> HttpResponse:
-    """What changes on the page; 304 where it did not.
+    """Render the part of the page that changes; 304 if it has not changed.
 
     Raises:
-        PermissionDenied: this person may not see how publishing goes.
+        PermissionDenied: the user may not view the publishing status.
     """
     body = _render(request)
     etag = _etag(body)
@@ -87,7 +88,7 @@ def fragment(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def retry(request: HttpRequest) -> HttpResponse:
-    """Try one failed or dead run again, now."""
+    """Retry one failed run or dead letter now."""
     _require_retry(request)
     pk = request.POST.get("entry", "")
     entry = get_object_or_404(SyncLog, pk=as_key(pk))
@@ -100,7 +101,7 @@ def retry(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def retry_all(request: HttpRequest) -> HttpResponse:
-    """Try every dead letter and failed upload again, now."""
+    """Retry every dead letter and failed upload now."""
     _require_retry(request)
     count = sync_log.retry_all()
     if enqueue(request, process_pending):
@@ -113,12 +114,12 @@ def _require_retry(request: HttpRequest) -> None:
         raise PermissionDenied
 
 
-# --- What the fragment shows ----------------------------------------------------------
+# --- Content of the fragment ----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a bar: pixels from the top, and what it stands for."""
+    """A part of a bar; positions in pixels from the top."""
 
     outcome: str
     y: int
@@ -127,7 +128,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An hour in the chart."""
+    """One hour in the chart."""
 
     hour: Hour
     x: int
@@ -136,9 +137,9 @@ class Bar:
 
 
 def bars(hours: tuple[Hour, ...]) -> list[Bar]:
-    """The hours as bars of a chart of ``CHART_WIDTH`` by ``CHART_HEIGHT``.
+    """Return the bars of a chart of ``CHART_WIDTH`` by ``CHART_HEIGHT`` pixels.
 
-    What failed lies on top, and is never too small to be seen.
+    Failed runs are on top. A part is never too small to be visible.
     """
     most = max((hour.total for hour in hours), default=0)
     slot = CHART_WIDTH // max(len(hours), 1)
@@ -184,7 +185,7 @@ def _render(request: HttpRequest) -> str:
 
 
 def _etag(body: str) -> str:
-    """Of what is shown, so that nothing seen is ever out of date."""
+    """Return an ETag of the rendered text, so that no stale text stays on the page."""
     text = f"{get_language()}:{body}"
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
@@ -197,7 +198,7 @@ def _outcomes(found: Dashboard) -> dict[str, int]:
 
 
 def headlines(found: Dashboard) -> list[dict[str, Any]]:
-    """What to know at one glance, the worst first; each with shape, tone and words."""
+    """Return the summary lines, the worst first: shape, tone and text of each."""
     lines = []
     if found.fault is not None:
         lines.append(("!", "failed", fault_in_words(found.fault)))

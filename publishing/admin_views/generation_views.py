@@ -1,4 +1,4 @@
-"""A plan's kept generations, and the button that makes one of them current again."""
+"""The page with a plan's kept generations, and its rollback button."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from publishing.building.rollback import RollbackError
 
 
 def link_to(plan_pk: int) -> SafeString:
-    """The way to a plan's generations."""
+    """Return a link to the page with a plan's generations."""
     url = reverse("admin:publishing_generations", args=[plan_pk])
     return format_html('<a href="{}">{}</a>', url, _("Kept generations"))
 
@@ -31,14 +31,14 @@ def page(
     *,
     may_change: bool,
 ) -> HttpResponse:
-    """The list; a POST with ``generation`` makes that one current.
+    """List the kept generations; a POST with ``generation`` makes that one current.
 
     Args:
-        context: what every page of the admin needs.
-        may_change: whether this person may decide what students read.
+        context: the context of every admin page.
+        may_change: whether the user may change what students read.
 
     Raises:
-        PermissionDenied: a POST by somebody who may not.
+        PermissionDenied: a POST by a user without that right.
     """
     if request.method == "POST":
         if not may_change:

@@ -1,4 +1,4 @@
-"""Runs and releases in words, for the pages of the admin."""
+"""Texts and badges for runs and releases on admin pages."""
 
 from django.template.defaultfilters import filesizeformat
 from django.utils.functional import Promise
@@ -46,18 +46,18 @@ _FAULTS: dict[Fault, Promise] = {
 
 
 def fault_in_words(fault: Fault | None) -> str:
-    """Why what waits is not published by itself; "" where nothing is wrong."""
+    """Describe why changes are not published automatically; "" if there is no fault."""
     return "" if fault is None else str(_FAULTS[fault])
 
 
 def asked_by(entry: SyncLog) -> str:
-    """Who or what asked for a run, in words."""
+    """Describe the trigger of a run, with the user if there is one."""
     what = str(_TRIGGERS.get(entry.trigger, entry.trigger))
     return f"{what} · {entry.started_by}" if entry.started_by else what
 
 
 def uploaded_by(entry: SyncLog) -> str:
-    """What a run put onto the CDN, how much that is and how long it took; "" for none."""
+    """Describe what a run uploaded: files, size and duration; "" for nothing."""
     if not entry.files_uploaded:
         return ""
     said = ngettext(
@@ -73,7 +73,7 @@ def uploaded_by(entry: SyncLog) -> str:
 
 
 def place_of(entry: SyncLog) -> SafeString | str:
-    """The document and JSON path an error names, each left to right; "" for none."""
+    """Format the document and JSON path of an error, left to right; "" for none."""
     places = [text for text in (entry.error_document, entry.error_json_path) if text]
     return format_html_join(
         mark_safe("<br>"),
@@ -83,7 +83,7 @@ def place_of(entry: SyncLog) -> SafeString | str:
 
 
 def failure_of(entry: SyncLog) -> SafeString | str:
-    """An error's first line and its place, for a list; "" for none."""
+    """Format an error's first line and its place for a list; "" for no error."""
     if not entry.error:
         return ""
     first_line = entry.error.partition("\n")[0]
@@ -93,7 +93,7 @@ def failure_of(entry: SyncLog) -> SafeString | str:
 
 
 def status_badge(entry: SyncLog) -> SafeString:
-    """A log entry's status as shape, word and colour; with its step in an upload."""
+    """Format a log entry's status as a badge; during an upload, with its step."""
     shape, tone = _LOOKS.get(entry.status, ("·", "quiet"))
     words = [entry.get_status_display()]
     if entry.step == SyncStep.UPLOAD and entry.status in _STEPS_TOLD:

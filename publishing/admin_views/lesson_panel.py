@@ -1,4 +1,4 @@
-"""What publishing says on a lesson's page: which plans have it, and what waits."""
+"""The panel on a lesson's page that shows its state in each plan."""
 
 from collections.abc import Container
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from publishing.models import LessonOffer
 
 @dataclass(frozen=True, slots=True)
 class InPlan:
-    """A plan with the lesson's subject, and how the lesson stands there."""
+    """A plan that contains the lesson's subject, and the lesson's state there."""
 
     title: str
     url: str
@@ -27,7 +27,10 @@ class InPlan:
 
 
 def in_plans(request: HttpRequest, lesson: Node) -> SafeString:
-    """The plans with this lesson's subject; six queries, whatever their number."""
+    """Render the plans with this lesson's subject. Six queries for any number of plans.
+
+    Returns an empty string if the user may not view plans.
+    """
     if not request.user.has_perm("plans.view_academicplan"):
         return SafeString("")
     plans = list(
@@ -77,8 +80,10 @@ def _state(
 
 
 def _stages_wait(plan: AcademicPlan, lesson: Node) -> bool:
-    """Whether the lesson's stages changed since the plan's release was made, or may
-    have: it has come from another subject since."""
+    """Whether the lesson's stages may have changed since the plan's release was built.
+
+    True also if the lesson has moved here from another subject since then.
+    """
     publication = getattr(plan, "publication", None)
     built = dict(publication.built_from.get("subjects", ())) if publication else {}
     return int(lesson.stages_revision) > int(built.get(lesson.subject_pk, -1))

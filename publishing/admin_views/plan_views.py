@@ -1,6 +1,6 @@
-"""A plan's page as publishing sees it: its state, "Publish now", what will change.
+"""The publishing part of a plan's admin page: state, "Publish now", upcoming changes.
 
-Plans themselves know nothing of releases; `publishing.admin` adds this to their admin.
+The plans app knows no releases; `publishing.admin` adds these pages to its admin.
 """
 
 import math
@@ -40,10 +40,10 @@ _UNFINISHED = (
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How a plan's release stands.
+    """The state of a plan's release.
 
-    ``edits`` counts people's and jobs' edits since the release was made, None where
-    nobody can tell; ``sources`` names what differs: subjects, and the plan itself.
+    ``edits`` is the number of edits by users and jobs since the release was built, None
+    if unknown. ``sources`` names what differs: subjects, or the plan itself.
     """
 
     plan: AcademicPlan
@@ -52,9 +52,9 @@ class State:
     edits: int | None
     sources: list[str]
     run: SyncLog | None
-    """The last run, where it is under way or did not succeed."""
+    """The last run, if it is unfinished or has failed."""
     made: SyncLog | None
-    """The last run that made a release."""
+    """The last run that built a release."""
 
     @property
     def is_out(self) -> bool:
@@ -62,7 +62,7 @@ class State:
 
     @property
     def is_rolled_back(self) -> bool:
-        """Whether readers have an earlier generation, until an edit or a publish."""
+        """Whether readers get an earlier generation, until an edit or a publish."""
         return _is_rolled_back(self.publication)
 
     @property
@@ -75,7 +75,7 @@ class State:
 
     @property
     def build_seconds(self) -> float | None:
-        """How long the build of what students read took, where that is known."""
+        """The build duration of the current release in seconds, None if unknown."""
         if self.made is None or self.publication is None:
             return None
         is_out = self.made.generation == self.publication.generation
@@ -83,7 +83,7 @@ class State:
 
 
 def state_of(plan: AcademicPlan) -> State:
-    """The plan's state. Fourteen queries at most."""
+    """Return the plan's state. At most 14 queries."""
     publication = Publication.objects.filter(plan=plan).first()
     sources = staleness.pending([plan.pk]).get(plan.pk)
     last = SyncLog.objects.filter(plan=plan).order_by("-pk").first()
@@ -103,7 +103,7 @@ def _is_rolled_back(publication: Publication | None) -> bool:
 
 
 def _differing(built: staleness.Sources, now: staleness.Sources) -> list[str]:
-    """What is not as it was when the release was made, by name."""
+    """Return the names of the sources that have changed since the release was built."""
     before = dict(built.get("subjects") or ())
     moved = [pk for pk, revision in now["subjects"] if before.get(pk) != revision]
     titles = dict(Node.objects.filter(pk__in=moved).values_list("pk", "title"))
@@ -123,13 +123,13 @@ def _differing(built: staleness.Sources, now: staleness.Sources) -> list[str]:
 
 
 def _made(plan: AcademicPlan) -> SyncLog | None:
-    """The last run that made a release, uploaded or not."""
+    """Return the last run that built a release, uploaded or not."""
     runs = SyncLog.objects.filter(plan=plan, built_at__isnull=False)
     return runs.order_by("-pk").first()
 
 
 def _edits_since(plan: AcademicPlan, since: datetime) -> int:
-    """How many edits of the plan and its subjects there were. Five queries."""
+    """Return the number of edits of the plan and its subjects. Five queries."""
     subjects = list(plan.subjects.values_list("pk", flat=True))
     found = set()
     for rows in (
@@ -147,10 +147,10 @@ def _edits_since(plan: AcademicPlan, since: datetime) -> int:
 def head(
     request: HttpRequest, plan: AcademicPlan, *, here: str, may_publish: bool
 ) -> SafeString:
-    """What stands at the top of every page of a plan: state, buttons, tabs.
+    """Render the top of every page of a plan: state, buttons, tabs.
 
     Args:
-        here: the page's own tab.
+        here: the name of the page's own tab.
     """
     user: Any = request.user
     now = timezone.now()
@@ -176,7 +176,7 @@ def _preview_url(plan: AcademicPlan) -> str:
 
 
 class ReleasePages:
-    """For the plans' `ModelAdmin`: "Publish now", and what it will change."""
+    """Mixin for the `ModelAdmin` of plans: "Publish now" and the upcoming changes."""
 
     def get_urls(self) -> list[URLPattern]:
         parent: Any = super()
@@ -194,13 +194,13 @@ class ReleasePages:
     def plan_head(
         self, request: HttpRequest, plan: AcademicPlan, here: str
     ) -> SafeString:
-        """`head`, as this person may see it."""
+        """Call `head` with the user's permissions."""
         admin: Any = self
         may_publish = admin.has_publish_permission(request)
         return head(request, plan, here=here, may_publish=may_publish)
 
     def upcoming_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
-        """The files the next publish adds, changes and removes; and how."""
+        """Show the files that the next publish adds, changes and removes."""
         admin: Any = self
         plan = get_object_or_404(AcademicPlan, pk=plan_pk)
         if not admin.has_view_permission(request, plan):
@@ -224,7 +224,7 @@ class ReleasePages:
         return TemplateResponse(request, "admin/plans/upcoming.html", context)
 
     def publish_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
-        """POST hands the plan to a worker, now."""
+        """On POST, enqueue the build of the plan."""
         admin: Any = self
         plan = get_object_or_404(AcademicPlan, pk=plan_pk)
         if not admin.has_publish_permission(request):
@@ -245,9 +245,9 @@ class ReleasePages:
 
 
 def builds_nothing(plan: AcademicPlan) -> bool:
-    """Whether publishing now would find nothing to do.
+    """Whether publishing now would have nothing to do.
 
-    After a rollback it does, though the sweep has nothing to build.
+    After a rollback there is something to do, although no source has changed.
     """
     if _is_rolled_back(Publication.objects.filter(plan=plan).first()):
         return False
@@ -255,7 +255,7 @@ def builds_nothing(plan: AcademicPlan) -> bool:
 
 
 def _sorts(found: release_diff.ReleaseDiff) -> list[dict[str, Any]]:
-    """What happens to files, with how many and which."""
+    """Return the kinds of file changes, each with the number and the files."""
     return [
         {
             "what": what,

@@ -1,9 +1,9 @@
-"""The student's view of a lesson, a topic or a plan, draft or published.
+"""Previews of a lesson, a topic or a plan as students see it, draft or published.
 
-Each preview is two pages: one for the admin, with the choices, and in a frame of a
-phone's or a desk's width the one that shows the documents as the app would. What it
-shows was written by editors, so it runs no script but ours (`policy`) and nobody but
-our own pages may frame it.
+Each preview is two pages: an admin page with the choices, and in its frame, as wide as
+a phone or a desktop, a page that shows the documents as the app would. Editors wrote
+the content, so the page runs only our own scripts (`policy`) and only our own pages may
+frame it.
 """
 
 import json
@@ -58,11 +58,11 @@ View = Callable[..., HttpResponse]
 
 _MOST_STAGES = 500
 _MOST_BYTES = 2 * MAX_LESSON_BYTES
-"""With titles, and what of the configs will not be kept."""
+"""Twice a lesson's limit: titles, and parts of configs that saving would remove."""
 
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
-    """The preview's pages, below the admin's own address."""
+    """Return the preview's URL patterns, below the admin's own URL."""
     pages: list[tuple[str, View, str]] = [
         ("live/", live, "preview_live"),
         ("blank/", blank, "preview_blank"),
@@ -78,14 +78,14 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
     ]
 
 
-# --- Who may look, and what their browser runs ------------------------------------
+# --- Permissions and security headers -------------------------------------------------
 
 
 def require_view(request: HttpRequest, *, plan: bool = False) -> None:
-    """Refuse who may not read what is previewed.
+    """Check that the user may view the previewed content.
 
     Raises:
-        PermissionDenied: they may not view content, or plans.
+        PermissionDenied: the user may not view content, or with ``plan``, plans.
     """
     wanted = ["content.view_node", *(["plans.view_academicplan"] if plan else [])]
     if not request.user.has_perms(wanted):
@@ -93,7 +93,7 @@ def require_view(request: HttpRequest, *, plan: bool = False) -> None:
 
 
 def guarded(view: View) -> View:
-    """``view`` with the headers that keep what editors wrote from running anything."""
+    """Wrap ``view``: add headers that stop content written by editors from running."""
 
     @wraps(view)
     def safely(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -107,7 +107,7 @@ def guarded(view: View) -> View:
 
 
 def policy() -> str:
-    """The Content-Security-Policy of every preview page."""
+    """Return the Content-Security-Policy of every preview page."""
     current = PublishingSettings.get_solo()
     ours = {
         "{0.scheme}://{0.netloc}".format(urlsplit(base))
@@ -131,12 +131,12 @@ def policy() -> str:
     )
 
 
-# --- What is chosen ---------------------------------------------------------------
+# --- The choice of plan and state -----------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which plan's view, of what is published or of what would be."""
+    """The choice of plan, and of its published or its draft content."""
 
     plan: AcademicPlan | None
     plans: tuple[AcademicPlan, ...]
@@ -144,7 +144,7 @@ class Choice:
 
     @property
     def plan_id(self) -> str:
-        """The plan in the documents' paths."""
+        """The plan's id in the paths of documents."""
         return self.plan.public_id if self.plan else draft_documents.NO_PLAN.id
 
     @property
@@ -161,9 +161,9 @@ class Choice:
 
 
 def _choice(request: HttpRequest, node: Node) -> Choice:
-    """The plan asked for, by either id; else the first that students have.
+    """Return the choice in the request's query; ``plan`` is a public id or a key.
 
-    Of those with this content.
+    Without a valid plan: the first plan with this content, published plans first.
     """
     plans: tuple[AcademicPlan, ...] = ()
     if request.user.has_perm("plans.view_academicplan"):
@@ -189,11 +189,11 @@ def _node(kind: str, public_id: str) -> Node:
 def _chosen(
     request: HttpRequest, kind: str, public_id: str
 ) -> tuple[Node | AcademicPlan, Choice]:
-    """What is previewed, and how.
+    """Return the previewed object and the choice.
 
     Raises:
-        Http404: there is no such thing.
-        PermissionDenied: not for this person.
+        Http404: the object does not exist.
+        PermissionDenied: the user may not view it.
     """
     require_view(request, plan=kind == "plan")
     if kind == "plan":
@@ -204,14 +204,14 @@ def _chosen(
     return node, _choice(request, node)
 
 
-# --- The page around ---------------------------------------------------------------
+# --- The outer page -------------------------------------------------------------------
 
 
 def _around(kind: str) -> View:
     @require_safe
     @guarded
     def page(request: HttpRequest, public_id: str) -> HttpResponse:
-        """The admin's page: the choices, and the frame."""
+        """Render the admin page with the choices and the frame."""
         shown, choice = _chosen(request, kind, public_id)
         inside = reverse(f"admin:app_{kind}", args=[public_id])
         context = {
@@ -235,7 +235,7 @@ def _edit_url(request: HttpRequest, shown: Node | AcademicPlan) -> str:
     return reverse(name, args=[shown.pk])
 
 
-# --- The page inside ---------------------------------------------------------------
+# --- The inner page -------------------------------------------------------------------
 
 
 Screen = Callable[[HttpRequest, Any, Choice], tuple[str, dict[str, Any]]]
@@ -246,7 +246,7 @@ def _inside(kind: str, screen: Screen) -> View:
     @xframe_options_sameorigin
     @guarded
     def page(request: HttpRequest, public_id: str) -> HttpResponse:
-        """What the app would show."""
+        """Render the content as the app would."""
         shown, choice = _chosen(request, kind, public_id)
         template, context = screen(request, shown, choice)
         base = {"title": shown.title, "query": choice.query, "choice": choice}
@@ -316,7 +316,7 @@ def _lesson(
 def _branch(
     _request: HttpRequest, node: Node, choice: Choice
 ) -> tuple[str, dict[str, Any]]:
-    """A subject, or what of it lies above and below a track or a unit."""
+    """Show a subject, or the part of it above and below a track or a unit."""
     subject = node.get_root()
     path = locations.hierarchy(choice.plan_id, subject.public_id)
     document, notice = _document(path, node, choice)
@@ -333,7 +333,7 @@ def _branch(
 
 
 def _keep_branch(hierarchy: Document, node: Node) -> None:
-    """Leave only what lies above and below a track or a unit."""
+    """Remove from ``hierarchy`` all but the branch of a track or a unit."""
     if node.kind == Kind.UNIT:
         for track in hierarchy["tracks"]:
             units = track["units"]
@@ -347,7 +347,11 @@ def _keep_branch(hierarchy: Document, node: Node) -> None:
 
 
 def _document(path: str, node: Node, choice: Choice) -> tuple[Document | None, str]:
-    """What students of the plan get; else what they would, and why they do not yet."""
+    """Return the document and a notice.
+
+    If students would not get the draft, return the document as it will be once all of
+    it is published; the notice gives the reason.
+    """
     if choice.published:
         return PublishedDocuments().read(path), ""
     made = DraftDocuments(choice.plan, node)
@@ -387,11 +391,11 @@ _SCREENS: dict[str, Screen] = {
 }
 
 
-# --- How entries are shown -----------------------------------------------------------
+# --- Presentation of entries ----------------------------------------------------------
 
 
 def access_badge(access: Document) -> SafeString:
-    """What a document says of who may open something."""
+    """Format the access level of a document as a badge."""
     match access["access_level"]:
         case "public":
             return badge("◇", _("Public"), "action")
@@ -409,7 +413,7 @@ def _entry(entry: Document) -> Document:
 
 
 def _in_turn(entries: list[Document], *, linear: bool) -> list[Document]:
-    """The entries with their badges; in order, each but the first waits for one."""
+    """Return entries with badges; if linear, each with the entry that unlocks it."""
     shown, before = [], ""
     for entry in entries:
         opens_after = before if linear else ""
@@ -419,7 +423,7 @@ def _in_turn(entries: list[Document], *, linear: bool) -> list[Document]:
 
 
 def _hierarchy(document: Document) -> list[Document]:
-    """The tracks of a subject's hierarchy, ready to show."""
+    """Return the tracks of a subject's hierarchy for the template."""
     tracks = _in_turn(document["tracks"], linear=document["is_linear"])
     for track in tracks:
         track["units"] = _in_turn(track["units"], linear=track["is_linear"])
@@ -432,7 +436,7 @@ _RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"
 
 
 def _direction(node: Node) -> dict[str, str]:
-    """The content's language and direction: the subject's, else as its title reads."""
+    """Return the subject's language and direction; default: the title's direction."""
     state = SubjectState.objects.filter(pk=node.subject_pk).first()
     language = state.language if state else ""
     if language:
@@ -443,7 +447,7 @@ def _direction(node: Node) -> dict[str, str]:
 
 
 def direction_of(text: str) -> str:
-    """``rtl`` or ``ltr``, as the first letter that has a direction says."""
+    """Return ``rtl`` or ``ltr`` by the first letter that has a direction."""
     for character in text:
         match unicodedata.bidirectional(character):
             case "R" | "AL":
@@ -453,14 +457,14 @@ def direction_of(text: str) -> str:
     return "ltr"
 
 
-# --- While somebody types --------------------------------------------------------------
+# --- Live preview while editing -------------------------------------------------------
 
 
 @require_safe
 @xframe_options_sameorigin
 @guarded
 def blank(request: HttpRequest) -> HttpResponse:
-    """The inside page without a lesson: its parent sends one when something is typed."""
+    """Render the inner page without a lesson; the outer page sends it while editing."""
     require_view(request)
     context = {"title": "", "document": None, "words": words(), "is_live": True}
     return TemplateResponse(request, "preview/lesson.html", context)
@@ -468,17 +472,18 @@ def blank(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def live(request: HttpRequest) -> HttpResponse:
-    """The document that a form, as it is typed now, would publish.
+    """Return the document that the form would publish in its present state.
 
     Takes ``{"lesson": pk or null, "title", "description", "stages": [{"type",
-    "title", "config", "weight", "target_time", "is_skippable"}]}``; answers
+    "title", "config", "weight", "target_time", "is_skippable"}]}``; returns
     ``{"document", "direction", "faults", "losses", "size_fault"}``. ``faults`` has one
-    list of ``[path, reason]`` per stage, and so has ``losses`` for what saving would
-    not keep. A stage with faults stands in the document as ``{"unfinished": true}``.
-    ``size_fault`` says why so large a lesson cannot be saved, or is "".
+    list of ``[path, reason]`` per stage; ``losses`` likewise, for parts that saving
+    would remove. A stage with faults is ``{"unfinished": true}`` in the document.
+    ``size_fault`` is the reason why the lesson is too large to save, or "". A body that
+    is too large or malformed gets 400 with ``{"message"}``.
 
     Raises:
-        PermissionDenied: this person may not view content.
+        PermissionDenied: the user may not view content.
     """
     require_view(request)
     try:
@@ -538,10 +543,10 @@ def _refused(message: str) -> JsonResponse:
 
 
 def _from_form(body: bytes) -> dict[str, Any] | None:
-    """The body's JSON where it has the form we send.
+    """Parse the body; return None if it does not have the expected form.
 
     Raises:
-        JSONLimitError: it is larger or deeper than any lesson.
+        JSONLimitError: the body is larger or nested deeper than any lesson.
     """
     try:
         typed = json_limits.loads(body, max_bytes=_MOST_BYTES)
@@ -556,7 +561,7 @@ def _from_form(body: bytes) -> dict[str, Any] | None:
 
 
 def _lesson_from_form(typed: dict[str, Any]) -> Node:
-    """The lesson with what was typed; a saved one keeps its picture. Not saved."""
+    """Return the lesson with the form's values and its stored picture. Not saved."""
     pk = typed.get("lesson")
     found = None
     if isinstance(pk, int) and 0 < pk < 2**63:
@@ -587,7 +592,7 @@ def _whole(value: Any, otherwise: int) -> int:
 
 
 def words() -> dict[str, str]:
-    """What the app's screens say themselves, for the script that draws them."""
+    """Return the texts of the app's screens for the script that draws them."""
     return {
         "stage": _("%(place)s of %(count)s"),
         "next": _("Continue"),

@@ -1,5 +1,8 @@
-"""The page of the publishing settings: secrets that only go in, "Test connection", and
-no CDN in use that has not passed that test."""
+"""The admin page of the publishing settings.
+
+Secrets can be entered but not read. Settings that use the CDN in a new way are saved
+only if the CDN passes the connection test.
+"""
 
 from typing import Any
 
@@ -21,7 +24,7 @@ from publishing.secrets import SecretsError
 
 
 class SecretField(forms.CharField):
-    """A secret that can be entered and never read again; left empty, it stays."""
+    """A secret that can be entered but not read; left empty, it is kept."""
 
     def __init__(self, *, label: Any, help_text: Any = "") -> None:
         super().__init__(
@@ -35,15 +38,15 @@ class SecretField(forms.CharField):
         )
 
     def has_changed(self, _initial: Any, data: Any) -> bool:
-        """The field is drawn empty, whatever is stored: only an entry is a change."""
+        """Whether a value was entered; the field is always shown empty."""
         return bool(data)
 
 
 class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Every setting; a secret is entered, kept or forgotten, and never shown."""
+    """All settings; secrets can be entered, kept or removed, and are never shown."""
 
     tested: connection.Result | None = None
-    """What came of a test of these settings; None where none was needed."""
+    """The result of testing these settings; None if no test was needed."""
 
     cdn_access_key = SecretField(label=gettext_lazy("Access key id"))
     cdn_secret_key = SecretField(label=gettext_lazy("Secret access key"))
@@ -66,7 +69,7 @@ class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
                 )
 
     def clean(self) -> dict[str, Any]:
-        """Put each secret's stored form where the model expects it."""
+        """Validate, and replace each secret by its encrypted form for the model."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         forgets = cleaned.get("forget_secrets")
         for name in PublishingSettings.SECRETS:
@@ -84,7 +87,7 @@ class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def _refusal(tested: connection.Result) -> list[str]:
-    """Why the settings are not saved, and each step that failed."""
+    """Return the reason why nothing was saved, and each failed step."""
     return [
         _(
             "The CDN did not pass the test, so nothing was saved. Correct what is "
@@ -151,10 +154,10 @@ class PublishingSettingsAdmin(SingletonModelAdmin):
 
     @method_decorator(sensitive_post_parameters(*PublishingSettings.SECRETS))
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """The page; what it is sent is tested first where that is needed.
+        """Show or save the settings; test submitted ones first if `needs_test`.
 
-        The test asks other servers, so it comes before Django's transaction, which
-        would keep every other writer waiting.
+        The test calls other servers, so it runs before Django's transaction, which
+        would otherwise block all other writers.
         """
         if request.method == "POST" and self.has_change_permission(request):
             request.tested_cdn = self._tested(request)  # type: ignore[attr-defined]
@@ -178,10 +181,10 @@ class PublishingSettingsAdmin(SingletonModelAdmin):
             messages.success(request, _("The CDN passed the test of its connection."))
 
     def test_connection(self, request: HttpRequest) -> HttpResponse:
-        """Try the stored settings, and say step by step what came of it.
+        """Test the stored settings and show the result of each step.
 
         Raises:
-            PermissionDenied: this person may not change the settings.
+            PermissionDenied: the user may not change the settings.
         """
         if not self.has_change_permission(request):
             raise PermissionDenied

@@ -1,4 +1,4 @@
-"""Asking a worker from a page."""
+"""Enqueue tasks from an admin page, with messages to the user."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from publishing.tasks import distribute, publish_plan
 
 
 def enqueue(request: HttpRequest, task: Any, *args: object) -> bool:
-    """Hand a task to a worker; whether one can be reached, else with a message."""
+    """Enqueue a task; if Redis does not answer, add a message and return False."""
     try:
         task.delay(*args)
     except OperationalError:
@@ -32,7 +32,7 @@ def enqueue(request: HttpRequest, task: Any, *args: object) -> bool:
 
 
 def enqueue_retry(request: HttpRequest, entry: SyncLog) -> bool:
-    """Have a worker try a run again: its build, or only its upload."""
+    """Enqueue the retry of a run: of its build, or only of its upload."""
     sync_log.retry(entry)
     if entry.step == SyncStep.UPLOAD:
         return enqueue(request, distribute)
@@ -40,7 +40,7 @@ def enqueue_retry(request: HttpRequest, entry: SyncLog) -> bool:
 
 
 def say_publishing(request: HttpRequest, count: int) -> None:
-    """Say that so many plans were handed to a worker, or that no worker is there."""
+    """Add a message that plans were enqueued, or that no worker runs."""
     said = ngettext(
         "Publishing %(count)d plan. The sync log shows how it goes.",
         "Publishing %(count)d plans. The sync log shows how they go.",
@@ -56,7 +56,7 @@ def say_publishing(request: HttpRequest, count: int) -> None:
 
 
 def say_trying(request: HttpRequest, count: int) -> None:
-    """Say that so many runs were handed to a worker, or that no worker is there."""
+    """Add a message that retries were enqueued, or that no worker runs."""
     said = ngettext(
         "Trying %(count)d run again.", "Trying %(count)d runs again.", count
     )

@@ -1,7 +1,7 @@
-"""Uploading pictures and videos from the stage editor.
+"""Uploads of pictures and videos from the stage editor.
 
-A picture goes to the uploads (an open folder: published content links to it), a video
-to the private folder, from where only signed URLs lead.
+Pictures are stored in the public uploads folder, because published content links to
+them. Videos are stored in the private folder, which only signed URLs can read.
 """
 
 from http import HTTPStatus
@@ -27,7 +27,7 @@ MOST_RECENT = 60
 
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
-    """The uploads' addresses, below the admin's own."""
+    """Return the URL patterns of the uploads, below the admin's own URL."""
     return [
         path("upload/image/", site.admin_view(upload_image), name="upload_image"),
         path(
@@ -45,10 +45,10 @@ def _require_author(request: HttpRequest) -> None:
 
 @require_POST
 def upload_image(request: HttpRequest) -> HttpResponse:
-    """Keep the picture ``file``; answers ``{"url"}``, or 400 and ``{"message"}``.
+    """Store the picture ``file``; return ``{"url"}``, or 400 with ``{"message"}``.
 
     Raises:
-        PermissionDenied: this person writes no content.
+        PermissionDenied: the user may not edit content.
     """
     _require_author(request)
     file = request.FILES.get("file")
@@ -58,7 +58,7 @@ def upload_image(request: HttpRequest) -> HttpResponse:
         picture = pictures.clean(file)
     except ValidationError as refusal:
         return _refusal(refusal)
-    # In the order of their names they are in the order of their time.
+    # The name begins with the time, so that sorting by name sorts by time.
     instant = f"{int(timezone.now().timestamp()):08x}"
     suffix = PurePosixPath(picture.name or "").suffix
     name = f"{IMAGES}/{instant}{get_random_string(12)}{suffix}"
@@ -68,15 +68,15 @@ def upload_image(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def recent_images(request: HttpRequest) -> HttpResponse:
-    """The pictures kept last, newest first: ``{"images": [url]}``.
+    """Return the URLs of the latest pictures, newest first: ``{"images": [url]}``.
 
     Raises:
-        PermissionDenied: this person writes no content.
+        PermissionDenied: the user may not edit content.
     """
     _require_author(request)
     try:
         _folders, names = default_storage.listdir(IMAGES)
-    except FileNotFoundError:  # before the first one
+    except FileNotFoundError:  # no picture has been uploaded yet
         names = []
     newest = sorted(names, reverse=True)[:MOST_RECENT]
     urls = [default_storage.url(f"{IMAGES}/{name}") for name in newest]
@@ -85,10 +85,10 @@ def recent_images(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def upload_video(request: HttpRequest) -> HttpResponse:
-    """Keep the video ``file``; answers ``{"source"}``, or 400 and ``{"message"}``.
+    """Store the video ``file``; return ``{"source"}``, or 400 with ``{"message"}``.
 
     Raises:
-        PermissionDenied: this person writes no content.
+        PermissionDenied: the user may not edit content.
     """
     _require_author(request)
     file = request.FILES.get("file")
@@ -108,10 +108,11 @@ def _refusal(error: ValidationError) -> JsonResponse:
 
 @require_safe
 def watch_video(request: HttpRequest) -> HttpResponse:
-    """To a signed URL of ``?source=``, for the editor's own player.
+    """Redirect to a signed URL of ``?source=``, for the editor's video player.
 
     Raises:
-        PermissionDenied: this person may not view content.
+        PermissionDenied: the user may not view content, or the source is a foreign URL
+            or leaves the video folder.
     """
     if not request.user.has_perm("content.view_node"):
         raise PermissionDenied

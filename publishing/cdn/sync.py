@@ -343,7 +343,7 @@ class Distributor:
         if sending.failure is not None:
             raise sending.failure
 
-    # --- The cache --------------------------------------------------------------------
+    # --- Purging ----------------------------------------------------------------------
 
     def _purge(self, paths: Collection[str]) -> None:
         """Purge the given paths where an older object was replaced.
@@ -377,7 +377,7 @@ class Distributor:
         # Created on first use: an unreadable token must not stop an upload.
         return purging.purger_of(self._settings)
 
-    # --- Afterwards -------------------------------------------------------------------
+    # --- Recheck and deletion ---------------------------------------------------------
 
     def recheck(self) -> None:
         """Check objects again that another distributor's upload may have replaced."""

@@ -1,1 +1,1 @@
-"""How publishing is: status, health, figures for people and for Prometheus."""
+"""Status, health checks and metrics of publishing."""

@@ -1,8 +1,7 @@
-"""What a health check looks at: files, releases, and what nobody reads.
+"""The checks of a health check: files, releases and orphaned files.
 
-The tables are compared with the disk without stopping anybody. What looks wrong is
-looked at again under the lock that every switch takes, so that a release switched in
-meanwhile is no fault.
+The tables are compared with the disk without a lock. Suspected faults are checked again
+under the switch lock, so that a release switched in during the check is not reported.
 """
 
 import random
@@ -25,16 +24,16 @@ from publishing.storage.link_check import Fault, follow
 log = structlog.get_logger(__name__)
 
 Progress = Callable[[int, int], None]
-"""Told how many files are done, of how many."""
+"""Called with the number of finished files and the total."""
 
 UNDER_LOCK = 200
-"""How many files are looked at again while nobody can switch."""
+"""How many files are checked again while switches are blocked."""
 _AT_ONCE = 500
 
 
 @dataclass(slots=True)
 class Found:
-    """One fault: of what, why, and the plans whose build would mend it."""
+    """One fault: its object, its reason, and the plans whose build would repair it."""
 
     kind: FaultKind
     what: str
@@ -45,7 +44,7 @@ class Found:
 
 @dataclass(slots=True)
 class Check:
-    """One check under way."""
+    """The input and the results of one running check."""
 
     full: bool
     plans: frozenset[str]
@@ -64,11 +63,11 @@ class Check:
         return not self.plans
 
 
-# --- The disk against the tables, in one number ---------------------------------------
+# --- Incomplete switches --------------------------------------------------------------
 
 
 def check_switch(current: Check) -> None:
-    """Whether a change of what readers see was begun and never written down."""
+    """Check for a switch that changed the disk but was never recorded."""
     with transaction.atomic():
         if activation.has_incomplete_switch(activation.take_switch_lock()):
             why = _("a build died between changing the disk and writing it down")
@@ -98,7 +97,7 @@ def check_files(current: Check) -> None:
 
 
 def faulty(paths: Sequence[str]) -> list[tuple[PublishedDocument, FaultKind, str]]:
-    """Those of the recorded files that are not as recorded. One query."""
+    """Return those recorded files that differ from their record. One query."""
     found = []
     for row in PublishedDocument.objects.filter(path__in=paths).order_by("path"):
         fault = _file_fault(row.path, row.sha256)
@@ -108,10 +107,10 @@ def faulty(paths: Sequence[str]) -> list[tuple[PublishedDocument, FaultKind, str
 
 
 def _documents(current: Check) -> Sequence[tuple[str, str]]:
-    """The path and hash of every file to look at.
+    """Return the path and hash of every file to check.
 
-    Not of plans about to be withdrawn, for theirs may go at any moment, and not of
-    lessons that nobody can read: going back looks at those.
+    Files of plans to withdraw are left out because they may be deleted at any moment.
+    Lessons that no plan offers are left out too: a rollback checks them.
     """
     rows = PublishedDocument.objects.exclude(publication__in=staleness.to_withdraw())
     rows = rows.exclude(pk__in=cleanup.unoffered_lessons())
@@ -124,7 +123,7 @@ def _documents(current: Check) -> Sequence[tuple[str, str]]:
             | Q(lesson_id__in=offered.values("lesson_id"))
         )
     if not current.full:
-        # A random set of keys, then their rows: the database need not sort them all.
+        # Sample the keys first, so that the database need not sort all rows.
         keys = list(rows.values_list("pk", flat=True))
         chosen = random.sample(keys, min(settings.HEALTH_SAMPLE_FILES, len(keys)))
         rows = PublishedDocument.objects.filter(pk__in=chosen)
@@ -151,7 +150,7 @@ def _unreadable(error: OSError) -> str:
 
 
 def _builders_of(rows: Sequence[PublishedDocument]) -> dict[str, set[int]]:
-    """The publications whose build writes each of these files, by path. One query."""
+    """Return by path the publications whose build writes the file. One query."""
     lessons = {row.lesson_id: row.path for row in rows if row.lesson_id}
     builders = {row.path: {row.publication_id} - {None} for row in rows}
     offers = LessonOffer.objects.filter(lesson_id__in=lessons)
@@ -192,7 +191,7 @@ def _publications(current: Check) -> list[Publication]:
 
 
 def lesson_versions() -> dict[str, int]:
-    """The version of every lesson's file, by path."""
+    """Return the version of every lesson's file, by path."""
     rows = PublishedDocument.objects.filter(lesson_id__gt="")
     return dict(rows.values_list("path", "version"))
 
@@ -200,10 +199,11 @@ def lesson_versions() -> dict[str, int]:
 def release_faults(
     publication: Publication, versions: dict[str, int] | None = None
 ) -> Iterator[tuple[FaultKind, str, str]]:
-    """What is wrong with a release as a whole.
+    """Yield the faults of a release as a whole.
 
     Args:
-        versions: as `lesson_versions`; None asks for the release's own lessons.
+        versions: the result of `lesson_versions`; None: query only this release's
+        lessons.
     """
     plan_id = publication.plan_public_id
     try:
@@ -240,18 +240,18 @@ def _versions_of(paths: Sequence[str]) -> dict[str, int]:
 
 
 def check_orphans(current: Check) -> None:
-    """Files nobody has a record of, and records of lessons nobody offers."""
+    """Find files without a record, and records of lessons that no plan offers."""
     with transaction.atomic():
         lock = activation.take_switch_lock()
         if activation.has_incomplete_switch(lock):
-            # What a dead builder put in place has no record yet, and may have readers.
+            # Files of an interrupted switch have no record yet, and may have readers.
             return
         for path, why in orphans().items():
             current.add(FaultKind.ORPHANED, path, why)
 
 
 def orphans() -> dict[str, str]:
-    """Content paths of files and folders without a reader, each with the reason."""
+    """Return content paths of files and folders without a reader, with the reason."""
     return {
         **dict.fromkeys(_orphaned_lessons(), _("no release offers this lesson")),
         **dict.fromkeys(_orphaned_plan_files(), _("no release has this file")),
@@ -263,7 +263,7 @@ def orphans() -> dict[str, str]:
 
 
 def _orphaned_lessons() -> list[str]:
-    """Lesson files without record, or that nobody needs."""
+    """Return lesson files that have no record or are not needed."""
     there = file_store.lesson_files() | file_store.lesson_backups()
     recorded = set(
         PublishedDocument.objects.filter(lesson_id__gt="").values_list(
@@ -282,11 +282,11 @@ def _orphaned_plan_files() -> list[str]:
         plan_id = publication.plan_public_id
         try:
             if file_store.current_generation(plan_id) != publication.generation:
-                continue  # a fault of its own; the tables are about another generation
+                continue  # reported elsewhere; the records are of another generation
             names = file_store.files_of(plan_id, publication.generation)
         except OSError:
             log.exception("release_not_listed", plan=plan_id)
-            continue  # one of the link is a fault of its own, too
+            continue  # a broken link is reported elsewhere, too
         folder = locations.plan_folder(plan_id)
         there = {f"{folder}/{name}" for name in names}
         found += sorted(

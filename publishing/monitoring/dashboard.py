@@ -1,8 +1,8 @@
-"""How publishing is, in one value: for the dashboard and for the metrics.
+"""The state of publishing in one value, for the dashboard and the metrics.
 
-The queue itself is `publishing.monitoring.status`'s; here stand beside it what a plan's
-release weighs and took, the last day's runs, the disk, the last check and the open
-alerts.
+`publishing.monitoring.status` gives the queue. This module adds the size and build time
+of each plan's release, the last day's runs, the disk, the last health check and the
+open alerts.
 """
 
 import re
@@ -41,7 +41,7 @@ _STRUCTURE = re.compile(r"_[hb]\Z")
 
 
 class PlanState(StrEnum):
-    """How a plan's release stands; what needs people comes first."""
+    """The state of a plan's release; states that need a person come first."""
 
     DEAD_LETTER = "dead_letter"
     UPLOAD_FAILED = "upload_failed"
@@ -59,7 +59,7 @@ _URGENCY = {state: place for place, state in enumerate(PlanState)}
 
 
 class CdnState(StrEnum):
-    """How a plan's release stands on the CDN; what needs people comes first."""
+    """The state of a plan's release on the CDN; those that need a person come first."""
 
     FAILED = "failed"
     RETRYING = "retrying"
@@ -70,7 +70,7 @@ class CdnState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Published files and their bytes."""
+    """A number of published files and their size in bytes."""
 
     files: int = 0
     bytes: int = 0
@@ -78,7 +78,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A plan in a builder's hands, or a distributor's."""
+    """A plan that is being built or uploaded."""
 
     plan: str
     title: str
@@ -87,15 +87,15 @@ class Running:
     attempt: int
     is_upload: bool
     sent: Size
-    """What an upload has put onto the CDN so far."""
+    """The files and bytes that an upload has sent so far."""
     is_alive: bool | None
-    """Whether the builder still holds its lock; None for an upload, and when Redis
-    cannot say."""
+    """Whether the builder still holds its lock; None for an upload, or if Redis is
+    away."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureLocation:
-    """A node in the content tree: where a failure can be corrected."""
+    """The node in the content tree where a failure can be corrected."""
 
     pk: int
     title: str
@@ -104,7 +104,7 @@ class FailureLocation:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A run that failed: what, where, and what happens next."""
+    """A failed run: the error, its place, and the next attempt."""
 
     entry: int
     plan: str
@@ -119,13 +119,13 @@ class Failure:
     next_attempt_at: datetime | None
     is_upload: bool
     is_paused: bool
-    """It waits for space on the disk: nobody's fault."""
+    """The build waits for disk space; it has no error."""
     can_retry: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """One hour's builds, by how they stand now."""
+    """The builds of one hour, by their present state."""
 
     start: datetime
     published: int = 0
@@ -139,7 +139,7 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class PlanRelease:
-    """A plan that is published, or whose files are still here."""
+    """A plan that is published, or whose files are still on disk."""
 
     pk: int | None
     plan: str
@@ -149,16 +149,16 @@ class PlanRelease:
     published_at: datetime | None
     last_build: datetime | None
     seconds: float | None
-    """How long the last build that succeeded took."""
+    """The duration of the last successful build."""
     size: Size
-    """Of the plan's own files; lessons are shared."""
+    """Of the plan's own files; lessons are shared by plans and not counted."""
     cdn: CdnState | None
-    """None while the CDN is off, and before the first release."""
+    """None if the CDN is off, and before the first release."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What was put onto the CDN, and how long that took."""
+    """Files uploaded to the CDN and the duration."""
 
     files: int
     bytes: int
@@ -167,12 +167,12 @@ class Uploaded:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The content root's disk, in bytes and percents."""
+    """The disk of the content root; sizes in bytes."""
 
     free: int
     total: int
     least_percent: int
-    """Below this much free, publishing pauses."""
+    """Publishing pauses while less than this percentage is free."""
 
     @property
     def free_percent(self) -> float:
@@ -185,34 +185,34 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """Everything at one moment."""
+    """All facts at one moment."""
 
     now: datetime
     queue: QueueStatus
     running: tuple[Running, ...]
-    """Builds, then uploads."""
+    """Builds first, then uploads."""
     dead_letters: tuple[Failure, ...]
     failed_uploads: tuple[Failure, ...]
-    """Like dead letters, they wait for a Retry."""
+    """Like dead letters, they stay until somebody presses "Retry"."""
     failures: tuple[Failure, ...]
-    """Those that are tried again by themselves."""
+    """Runs that will be retried automatically."""
     hours: tuple[Hour, ...]
-    """The last 24, oldest first."""
+    """The last 24 hours, oldest first."""
     plans: tuple[PlanRelease, ...]
-    """What needs people first, then by title."""
+    """Sorted by urgency, then by title."""
     lessons: Size
     disk: Disk | None
-    """None when the disk cannot be read."""
+    """None if the disk cannot be read."""
     base_url: str
-    """Where students read."""
+    """The URL that students read from."""
     is_on_cdn: bool
-    """Whether that is the CDN."""
+    """Whether `base_url` leads to the CDN."""
     uploaded: Uploaded | None
-    """In the last 24 hours; None while the CDN is off."""
+    """In the last 24 hours; None if the CDN is off."""
     health: HealthReport | None
     alerts: tuple[Alert, ...]
     fault: silence.Fault | None
-    """Why what waits is not published by itself."""
+    """Why pending changes are not published automatically."""
 
     @property
     def redis_answers(self) -> bool:
@@ -220,20 +220,22 @@ class Dashboard:
 
     @property
     def oldest_wait(self) -> datetime | None:
-        """Since when the plan waits that waits longest, as far as the watch saw it."""
+        """Since when the longest-waiting plan waits, as recorded by `note_waiting`."""
         return min((w.since for w in self.queue.pending if w.since), default=None)
 
     @property
     def on_cdn(self) -> Counter[CdnState]:
-        """How many plans stand how on the CDN; none while it is off."""
+        """Return the number of plans in each CDN state; empty while the CDN is off."""
         return Counter(row.cdn for row in self.plans if row.cdn is not None)
 
 
 def load(now: datetime | None = None) -> Dashboard:
-    """The facts as they are; ten queries beside those of `queue_status`, at any size.
+    """Return the current state. Ten queries besides those of `queue_status`.
+
+    Redis and the disk may be unavailable.
 
     Raises:
-        django.db.Error: the database does not answer. Redis and the disk may be away.
+        django.db.Error: the database is unavailable.
     """
     now = now or timezone.now()
     current = PublishingSettings.get_solo()
@@ -270,7 +272,7 @@ def load(now: datetime | None = None) -> Dashboard:
 
 
 def _entries(runs: Iterable[Run]) -> dict[int, SyncLog]:
-    """The log entries of these runs with their plans. One query."""
+    """Return the sync log entries of these runs with their plans. One query."""
     return SyncLog.objects.select_related("plan").in_bulk([run.entry for run in runs])
 
 
@@ -311,7 +313,7 @@ def _title(entry: SyncLog) -> str:
 
 
 def _node_id(document: str) -> str:
-    """The id of the node a document is about; "" where it is about a whole plan."""
+    """Return the public id of a document's node; "" if it concerns a whole plan."""
     path = PurePosixPath(document)
     if path.name in ("", "manifest.json", "search_index.json"):
         return ""
@@ -319,7 +321,7 @@ def _node_id(document: str) -> str:
 
 
 def _failure_locations(documents: Iterable[str]) -> dict[str, FailureLocation]:
-    """By public id, the nodes that documents are about. One query."""
+    """Return the nodes that these documents concern, by public id. One query."""
     ids = {_node_id(document) for document in documents} - {""}
     rows = Node.objects.filter(public_id__in=ids).order_by()
     return {
@@ -331,14 +333,14 @@ def _failure_locations(documents: Iterable[str]) -> dict[str, FailureLocation]:
 
 
 def _hours(now: datetime) -> tuple[Hour, ...]:
-    """The last day's builds, hour by hour; empty hours too. One query."""
+    """Return the last day's builds per hour, including empty hours. One query."""
     this = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     starts = [this - timedelta(hours=back) for back in reversed(range(HOURS))]
     unbuilt = Q(built_at__isnull=True, finished_at__gte=starts[0])
     rows = (
         SyncLog.objects.filter(Q(built_at__gte=starts[0]) | unbuilt)
         .exclude(trigger__in=[SyncLog.ROLLBACK, SyncLog.WITHDRAWAL])
-        # Hours of UTC need no time zone tables, which MariaDB has only if loaded.
+        # UTC hours need no time zone tables, which MariaDB has only if loaded.
         .annotate(hour=TruncHour(Coalesce("built_at", "finished_at"), tzinfo=UTC))
         .order_by()
         .values_list("hour")
@@ -358,7 +360,7 @@ def _hours(now: datetime) -> tuple[Hour, ...]:
 def _states(
     queued: QueueStatus, failures: Mapping[int, Failure]
 ) -> dict[str, PlanState]:
-    """By plan id, the most urgent of what its runs say; a living build says most."""
+    """Return each plan's most urgent state, by plan id; a running build overrides."""
     said = [(plan.plan, PlanState.WAITING) for plan in queued.pending]
     uploads = queued.uploading + queued.waiting_uploads
     said += [(run.plan, PlanState.UPLOADING) for run in uploads]
@@ -373,7 +375,7 @@ def _states(
 
 
 def _on_cdn(queued: QueueStatus) -> dict[str, CdnState]:
-    """By plan id, what is not up to date on the CDN."""
+    """Return by plan id the state of plans that are not up to date on the CDN."""
     retries = [run for run in queued.retries if run.step == SyncStep.UPLOAD]
     return (
         {run.plan: CdnState.WAITING for run in queued.waiting_uploads}
@@ -388,10 +390,10 @@ def _plans(
     on_cdn: Mapping[str, CdnState] | None,
     sizes: Mapping[int | None, Size],
 ) -> tuple[PlanRelease, ...]:
-    """Every plan with a release or due to have one. Three queries.
+    """Return every plan that has a release or should have one. Three queries.
 
     Args:
-        on_cdn: None while the CDN is off.
+        on_cdn: None if the CDN is off.
     """
     builds = _last_builds()
     published = Q(is_published=True) | Q(publication__isnull=False)
@@ -439,7 +441,7 @@ def _release(
 
 
 def _last_builds() -> dict[str, SyncLog]:
-    """By plan id, the last build that succeeded; going back is none. One query."""
+    """Return each plan's last successful build, without rollbacks. One query."""
     builds = SyncLog.objects.filter(status.BUILT)
     newest = builds.order_by().values("plan_public_id").annotate(newest=Max("pk"))
     rows = SyncLog.objects.filter(pk__in=newest.values("newest"))
@@ -447,14 +449,14 @@ def _last_builds() -> dict[str, SyncLog]:
 
 
 def _sizes() -> dict[int | None, Size]:
-    """By publication, what its own files weigh; under None the lessons. One query."""
+    """Return file sizes by publication; the key None is for lessons. One query."""
     rows = PublishedDocument.objects.order_by().values_list("publication")
     counted = rows.annotate(files=Count("pk"), weight=Sum("size"))
     return {pk: Size(files, int(weight)) for pk, files, weight in counted}
 
 
 def _uploaded(now: datetime) -> Uploaded:
-    """What the runs that ended in the last 24 hours uploaded. One query."""
+    """Return what the runs that ended in the last 24 hours uploaded. One query."""
     runs = SyncLog.objects.filter(finished_at__gte=now - timedelta(hours=HOURS))
     found = runs.aggregate(
         files=Sum("files_uploaded", default=0),
@@ -468,7 +470,7 @@ def _uploaded(now: datetime) -> Uploaded:
 
 
 def _disk(least_percent: int) -> Disk | None:
-    """The disk the content root is on, or will be."""
+    """Return the disk that the content root is on, or would be on."""
     folder = file_store.root()
     try:
         while not folder.exists() and folder != folder.parent:

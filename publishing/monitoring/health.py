@@ -1,7 +1,7 @@
-"""Is what students read what was published: the check, its report, and mending it.
+"""The health check: whether students read what was published. It reports and repairs.
 
-Mending is always the same: what is wrong is not believed any more, and the plan is
-built anew (`release.distrust`).
+A repair discards the recorded state of the faulty releases (`activation.distrust`) and
+builds their plans again.
 """
 
 from collections import defaultdict
@@ -37,7 +37,7 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LISTED = 100
 _KEPT = timedelta(days=30)
 _HOUR = timedelta(minutes=50)
-"""How long after a check began the next hour's may begin."""
+"""The least time between the starts of two checks of the same hour."""
 _FILE_KINDS = frozenset(
     {
         FaultKind.MISSING,
@@ -67,12 +67,12 @@ _MESSAGES = {
         "verify_cdn --repair” uploads what is missing and deletes what is not ours."
     ),
 }
-"""What an alert about files, the service, or files on the CDN says."""
+"""The texts of the alerts about files, the service, and files on the CDN."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was measured; seconds, percents and shares of one."""
+    """Measured values; times in seconds, ``failure_rate`` from 0 to 1."""
 
     queue_depth: int
     oldest_seconds: float | None
@@ -92,13 +92,13 @@ def check(
     repair: bool = False,
     progress: monitoring_checks.Progress | None = None,
 ) -> HealthReport:
-    """Look, mend when asked, and store a report.
+    """Run the checks, repair if requested, and store a report.
 
     Args:
-        full: every file and every release; otherwise a sample of both.
-        plans: ids of the plans to look at; None looks at all, and at the service too.
-        repair: build anew what is wrong and delete orphans that are old enough.
-        progress: told how far it is.
+        full: check every file and every release; otherwise a sample of both.
+        plans: ids of the plans to check; None: all plans and the service.
+        repair: build again what is wrong, and delete orphans that are old enough.
+        progress: called with the number of checked files and the total.
     """
     current = monitoring_checks.Check(
         full=full,
@@ -131,14 +131,13 @@ def check(
 
 
 def due(now: datetime) -> bool | None:
-    """Whether a check is due in this hour: True a full one, False a sample, None none.
+    """Return whether a check is due in this hour: True full, False a sample, None none.
 
-    One in an hour is enough: where tasks have piled up, or somebody has just looked,
-    there is none.
-
-    Full in the night's hour, and whenever the last is older than a day and a bit (the
-    machine was off that night); a sample in each business hour. Hours and weekdays are
-    the settings', in their time zone.
+    A full check is due in the hour ``HEALTH_NIGHT_HOUR``, and at any time if the last
+    one is older than 26 hours (for example, the machine was off that night). A sample
+    is due in each business hour. One check per hour is enough: none is due if one ran
+    within the last 50 minutes, even if tasks have piled up. The settings give hours and
+    weekdays, in ``HEALTH_TIME_ZONE``.
     """
     local = now.astimezone(ZoneInfo(settings.HEALTH_TIME_ZONE))
     checks = HealthReport.objects.filter(plans=[])
@@ -226,7 +225,7 @@ def _check_service(
 
 
 def _check_cdn(current: monitoring_checks.Check, *, repair: bool) -> None:
-    """Whether the CDN answers; in a full check, whether it has what is published."""
+    """Check that the CDN answers; in a full check, also compare its files."""
     if not PublishingSettings.get_solo().cdn_enabled:
         return
     try:
@@ -244,14 +243,14 @@ def _check_cdn(current: monitoring_checks.Check, *, repair: bool) -> None:
         current.found[-1].repaired = found not in left
 
 
-# --- Mending --------------------------------------------------------------------------
+# --- Repair ---------------------------------------------------------------------------
 
 
 def _repair(current: monitoring_checks.Check) -> None:
-    """Build anew what is wrong, delete orphans, and see what that mended."""
+    """Build again what is wrong, delete orphans, and mark the repaired faults."""
     recovery.recover_if_incomplete()
     wanted = {pk for found in current.found for pk in found.plans}
-    # Building would undo a rollback: its plan waits for somebody to publish it.
+    # A build would undo a rollback, so a plan that was rolled back is left out.
     publications = list(
         Publication.objects.filter(pk__in=wanted, rolled_back_at__isnull=True)
     )
@@ -259,7 +258,7 @@ def _repair(current: monitoring_checks.Check) -> None:
         activation.distrust([publication.pk for publication in publications])
     for publication in publications:
         if publication.plan_id is not None:
-            # Found again below, and by the next check.
+            # If another builder is at work, the check below reports what remains.
             with suppress(builds.BuildingElsewhereError):
                 builds.publish_plan(
                     publication.plan_id, trigger="repair", patience=builds.PATIENCE
@@ -286,7 +285,7 @@ def _release_faults_left(publications: Collection[int]) -> set[tuple[FaultKind, 
 
 
 def _still_damaged(current: monitoring_checks.Check) -> set[str]:
-    """Those of the missing and corrupt files that are so still."""
+    """Return those missing and corrupt files that are still so."""
     paths = sorted({found.what for found in current.found if found.kind in _DAMAGE})
     return {
         row.path
@@ -296,10 +295,12 @@ def _still_damaged(current: monitoring_checks.Check) -> set[str]:
 
 
 def _remove_orphans(current: monitoring_checks.Check) -> set[str]:
-    """Delete those found that still are orphans and belong to no living build.
+    """Delete the found orphans that are still orphans and past the grace period.
+
+    The grace period (``HEALTH_ORPHAN_GRACE``) protects the files of a running build.
 
     Returns:
-        What was deleted, named as it was found.
+        The deleted paths, as named in the faults.
     """
     found = {item.what for item in current.found if item.kind is FaultKind.ORPHANED}
     if not found:
@@ -323,7 +324,7 @@ def _remove_orphans(current: monitoring_checks.Check) -> set[str]:
 
 
 def _store(current: monitoring_checks.Check, facts: Facts) -> HealthReport:
-    """Write the report down, and forget those that are too old."""
+    """Store the report and delete reports older than 30 days."""
     by_kind: dict[str, list[monitoring_checks.Found]] = defaultdict(list)
     for found in current.found:
         by_kind[found.kind.value].append(found)
@@ -351,9 +352,10 @@ def _store(current: monitoring_checks.Check, facts: Facts) -> HealthReport:
 
 
 def _alert(current: monitoring_checks.Check, report: HealthReport) -> None:
-    """Raise or resolve, as far as this check can tell.
+    """Raise or resolve alerts, as far as this check covers them.
 
-    Orphans harm nobody, and `_WITH_OWN_ALERT` and dead letters have alerts of their own.
+    Orphans are harmless and raise none. `_WITH_OWN_ALERT` and dead letters have their
+    own alerts.
     """
     left = [found for found in current.found if not found.repaired]
     files = [

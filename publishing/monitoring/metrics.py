@@ -1,7 +1,8 @@
-"""The dashboard's facts as Prometheus metrics.
+"""Export the dashboard's facts as Prometheus metrics.
 
-One scrape looks once (`publishing.monitoring.dashboard.load`). What cannot be read is left
-out, and ``memora_up`` says of which service: a scrape never fails for it.
+One scrape calls `publishing.monitoring.dashboard.load` once. A value that cannot be
+read is left out, and ``memora_up`` shows which service is down: the scrape itself does
+not fail.
 """
 
 from collections import Counter
@@ -31,7 +32,7 @@ Sample = tuple[list[str], float | None]
 
 
 class PublishingCollector(Collector):
-    """Reads the facts anew at each scrape."""
+    """Load the facts at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         try:
@@ -55,7 +56,7 @@ class PublishingCollector(Collector):
             yield from _disk(found.disk)
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering must not ask the database."""
+        """Return nothing, so that registering the collector runs no query."""
         return []
 
 
@@ -238,7 +239,7 @@ def _disk(disk: Disk) -> Iterator[Metric]:
 
 
 def _plain(**metrics: tuple[str, float | None]) -> Iterator[Metric]:
-    """Metrics without labels; those without a value are left out."""
+    """Yield metrics without labels; skip those without a value."""
     for name, (words, value) in metrics.items():
         if value is not None:
             yield GaugeMetricFamily(name, words, value=value)

@@ -1,4 +1,4 @@
-"""When what waits is published next."""
+"""The time of the next scheduled publishing run."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from django.conf import settings
 
 
 def next_run(now: datetime) -> datetime:
-    """When beat next sends a worker to what waits."""
+    """Return when beat next sends the task that builds waiting plans."""
     entry: Any = settings.CELERY_BEAT_SCHEDULE["process-pending-plans"]
     last, until_next, _now = entry["schedule"].remaining_delta(now)
     due: datetime = last + until_next

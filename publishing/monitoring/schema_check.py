@@ -1,8 +1,8 @@
-"""The database's schema against the models: what is missing, what is too much.
+"""Compare the database's schema with the models.
 
-Reads the database's own catalogue, on SQLite and MariaDB, and changes nothing. Indexes
-and constraints are compared by what they cover, not by name: each database names some
-by itself.
+Reads the database's catalogue on SQLite and MariaDB, and changes nothing. Indexes and
+constraints are compared by their columns, not by name: each database generates some
+names itself.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,13 +17,13 @@ from django.db.utils import IntegrityError
 from django.utils.translation import gettext as _
 
 Progress = Callable[[int, int], None]
-"""Told how much is done, and of how much."""
+"""Called with the number of finished steps and the total."""
 _NOT_OURS = {"sqlite_sequence"}
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaFault:
-    """One difference; ``code`` for programs, ``what`` names it, ``why`` in words."""
+    """One difference: a code for programs, the object's name, and a description."""
 
     code: str
     table: str
@@ -39,24 +39,24 @@ class _Column:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """What the database says of one table."""
+    """A table as the database's catalogue describes it."""
 
     columns: dict[str, _Column]
     unique: set[frozenset[str]]
     indexed: set[tuple[str, ...]]
     references: dict[str, tuple[str, str]]
     names: set[str]
-    """Of its constraints and indexes."""
+    """The names of its constraints and indexes."""
 
 
 def find_faults(
     *, rows: bool = False, progress: Progress = lambda _done, _of: None
 ) -> list[SchemaFault]:
-    """Every difference between the database and the models, tables in order.
+    """Return every difference between the database and the models, tables in order.
 
     Args:
-        rows: also look for rows whose foreign key leads nowhere; reads all tables.
-        progress: told how many of the tables are done.
+        rows: also find rows with a dangling foreign key; this reads all tables.
+        progress: called with the number of finished steps and the total.
     """
     with connection.cursor() as cursor:
         listed = connection.introspection.get_table_list(cursor)
@@ -174,7 +174,7 @@ def _column_faults(model: type[models.Model], table: _Table) -> Iterator[SchemaF
     for column in sorted(fields.keys() & table.columns.keys()):
         field = fields[column]
         if field.primary_key or field.generated:
-            continue  # a computed column may be NULL as the database likes
+            continue  # the database chooses whether a generated column may be NULL
         if table.columns[column].nullable != field.null:
             why = (
                 _("the column may not be NULL, the model's field may")

@@ -1,9 +1,9 @@
-"""Whether worker and beat report, and the alert while they do not.
+"""Check the heartbeats of worker and beat, and raise an alert when they stop.
 
-A silent worker can send no mail. So every process that answers requests looks, after an
-answer and at most once a minute among all of them (`look_now_and_then`), and the worker
-looks with each heartbeat. Where no request comes at all, nobody looks: `/readyz` is asked
-by whatever watches the server from outside.
+A worker that has stopped cannot send mail. So every process that serves requests checks
+the heartbeats after a response, at most once a minute in all processes together
+(`look_now_and_then`). The worker checks them with each heartbeat. Without any request
+there is no check, so an external monitor should poll `/readyz`.
 """
 
 import time
@@ -22,13 +22,13 @@ log = structlog.get_logger(__name__)
 
 
 class Fault(StrEnum):
-    """Why changes are not published by themselves."""
+    """Why changes are not published automatically."""
 
     REDIS = "redis"
-    """Redis does not answer: nothing is started, and nobody knows who lives."""
+    """Redis does not answer: no task starts, and the heartbeats are unknown."""
     WORKER = "worker"
     BEAT = "beat"
-    """The worker runs what it is asked to; nobody asks it regularly."""
+    """Beat is silent: the worker runs tasks, but no scheduled ones are sent."""
 
 
 _MESSAGES = {
@@ -46,7 +46,7 @@ _MESSAGES = {
 
 
 def fault(now: datetime) -> Fault | None:
-    """What keeps changes from being published; None: nothing does. One round trip.
+    """Return what prevents automatic publishing, or None. One round trip to Redis.
 
     A worker or beat that has never reported counts as silent.
     """
@@ -59,20 +59,20 @@ def fault(now: datetime) -> Fault | None:
 
 
 def is_recent(sign: float | None, now: datetime) -> bool:
-    """Whether a sign of life (Unix time) is younger than ``HEARTBEAT_TIMEOUT_SECONDS``."""
+    """Whether a heartbeat (Unix time) is newer than ``HEARTBEAT_TIMEOUT_SECONDS``."""
     return (
         sign is not None and now.timestamp() - sign < settings.HEARTBEAT_TIMEOUT_SECONDS
     )
 
 
 def look(now: datetime) -> None:
-    """Raise the alert of a silent worker or beat, or resolve it. At most a few queries.
+    """Raise or resolve the alert about a silent worker or beat. At most a few queries.
 
-    Nothing is done while Redis does not answer. A mail that fails is sent by a later
-    call, and by the worker.
+    Does nothing while Redis does not answer. If the alert's mail fails, a later call or
+    the worker sends it.
 
     Raises:
-        django.db.Error: the database does not answer.
+        django.db.Error: the database is unavailable.
     """
     signs = queue.watched_signs(now.timestamp())
     if signs is None:
@@ -91,13 +91,13 @@ def look(now: datetime) -> None:
 
 
 _next_look = 0.0
-"""On the monotonic clock of this process."""
+"""Monotonic time of this process."""
 
 
 def look_now_and_then() -> None:
-    """`look`, at most every ``HEALTH_WATCH_SECONDS`` among all processes; never raises.
+    """Call `look` at most every ``HEALTH_WATCH_SECONDS`` in all processes together.
 
-    Between its looks a process asks neither Redis nor the database.
+    Never raises. Between its checks a process queries neither Redis nor the database.
     """
     global _next_look
     seconds = settings.HEALTH_WATCH_SECONDS

@@ -1,4 +1,4 @@
-"""How publishing stands: what waits, what runs, what failed. For API, command, admin."""
+"""The status of publishing: waiting plans, running and failed runs."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -16,24 +16,24 @@ from publishing.models import Publication, SyncLog, SyncStatus, SyncStep, Waitin
 _RECENT = timedelta(hours=24)
 _MOST_FAILURES = 20
 BUILT = Q(built_at__isnull=False) & ~Q(trigger=SyncLog.ROLLBACK)
-"""Builds whose release readers here have, whatever became of the upload."""
+"""Builds whose release is on the local disk, whatever the state of its upload."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A plan whose release differs from what it would be now, or should be gone."""
+    """A plan whose release is out of date, or should be withdrawn."""
 
     plan: str
     title: str
     since: datetime | None
-    """None until the watch has seen it, which takes up to half a minute."""
+    """None until `note_waiting` has recorded it, which takes up to half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A sync log entry that is not over, or ended badly.
+    """A sync log entry that is unfinished or has failed.
 
-    ``at`` is when it began, is tried again or failed; ``step`` a `SyncStep`.
+    ``at`` is when it started, is retried or failed; ``step`` is a `SyncStep`.
     """
 
     entry: int
@@ -46,12 +46,12 @@ class Run:
     document: str
     json_path: str
     is_alive: bool | None = None
-    """For a running build: whether its builder still holds the lock; None unknown."""
+    """For a running build: whether its builder still holds the lock; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanState:
-    """A published plan's last release."""
+    """The last release of a published plan."""
 
     plan: str
     generation: int | None
@@ -62,27 +62,27 @@ class PlanState:
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """Everything `get_queue_status` of spec 4 tells, and more."""
+    """The state of the publishing queue and the last release of each plan."""
 
     now: datetime
     pending: list[Waiting]
     withdrawing: list[Waiting]
-    """Plans no longer offered whose files are still here."""
+    """Plans to withdraw whose files are still on disk."""
     building: list[Run]
     uploading: list[Run]
     waiting_uploads: list[Run]
-    """They wait for their first attempt."""
+    """Uploads that wait for their first attempt."""
     retries: list[Run]
-    """Builds and uploads that failed and are tried again by themselves."""
+    """Failed builds and uploads that will be retried automatically."""
     dead_letters: list[Run]
     failed_uploads: list[Run]
     recent_failures: list[Run]
     plans: list[PlanState]
     last_processed: datetime | None
     worker_seen: datetime | None
-    """When a worker last gave a sign of life."""
+    """The time of a worker's last heartbeat."""
     beat_seen: datetime | None
-    """When a worker last did what beat had told it to."""
+    """When a worker last ran a task sent by beat."""
 
     @property
     def worker_is_alive(self) -> bool:
@@ -90,7 +90,7 @@ class QueueStatus:
 
     @property
     def beat_is_alive(self) -> bool:
-        """False, too, where it cannot be known: no worker does what it says."""
+        """False also if it is unknown because no worker runs the tasks of beat."""
         return self._is_recent(self.beat_seen)
 
     def _is_recent(self, seen: datetime | None) -> bool:
@@ -99,22 +99,22 @@ class QueueStatus:
 
     @property
     def oldest_seconds(self) -> float | None:
-        """How long the plan has waited that waits longest; None when none does."""
+        """How long the longest-waiting plan has waited; None if no plan waits."""
         since = [plan.since for plan in self.pending if plan.since is not None]
         return (self.now - min(since)).total_seconds() if since else None
 
     def overdue(self, plans: Iterable[Waiting]) -> list[Waiting]:
-        """Those of these plans that have waited longer than they should."""
+        """Return the plans that have waited longer than ``HEALTH_STALE_MINUTES``."""
         limit = timedelta(minutes=settings.HEALTH_STALE_MINUTES)
         return [p for p in plans if p.since is not None and self.now - p.since > limit]
 
     @property
     def needs_somebody(self) -> bool:
-        """Something will not go on by itself."""
+        """Whether something will not continue without a person."""
         return bool(self.dead_letters or self.failed_uploads)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: the lists, their sizes and the oldest age in seconds."""
+        """Return the lists, their sizes and the oldest age in seconds, for JSON."""
         return {
             "pending_plans": len(self.pending),
             "oldest_seconds": self.oldest_seconds,
@@ -125,7 +125,7 @@ class QueueStatus:
 
 
 def queue_status(now: datetime | None = None) -> QueueStatus:
-    """The state of the queue; 11 queries, however many plans there are."""
+    """Return the state of the queue. 11 queries for any number of plans."""
     now = now or timezone.now()
     unfinished = SyncLog.objects.filter(
         status__in=[SyncStatus.PROCESSING, SyncStatus.QUEUED, SyncStatus.DEAD_LETTER]
@@ -168,16 +168,16 @@ def _moment(unix_time: float | None, now: datetime) -> datetime | None:
 FAILED = Q(status__in=[SyncStatus.FAILED, SyncStatus.DEAD_LETTER]) | (
     Q(status=SyncStatus.QUEUED) & ~Q(error="") & Q(disk_needed__isnull=True)
 )
-"""Entries whose last attempt failed; waiting for disk space is no failure."""
+"""Entries whose last attempt failed; waiting for disk space does not count."""
 
 
 def is_out(run: SyncLog) -> bool:
-    """Whether readers here have a run's release, and no upload of it has failed."""
+    """Whether a run's release is on the local disk and no upload of it has failed."""
     return run.built_at is not None and not run.error
 
 
 def failure_rate(now: datetime) -> tuple[int, int]:
-    """How many of the last 24 hours' runs failed, and how many there were."""
+    """Return the number of failed runs and of all runs in the last 24 hours."""
     runs = SyncLog.objects.filter(finished_at__gt=now - _RECENT).exclude(
         status=SyncStatus.SUPERSEDED
     )
@@ -185,17 +185,16 @@ def failure_rate(now: datetime) -> tuple[int, int]:
 
 
 def ready(now: datetime) -> list[int]:
-    """The plans that could be built now: those that differ and do not rest."""
+    """Return the plans to build now: out of date and not waiting for a retry."""
     resting = sync_log.backing_off(now)
     return [pk for pk, found in staleness.pending().items() if resting.get(pk) != found]
 
 
 def note_waiting(now: datetime) -> None:
-    """Write down since when each plan waits to be built, or withdrawn.
+    """Record since when each plan waits to be built or withdrawn.
 
-    The watch calls it every half minute.
-
-    A plan that was built since and differs again waits from that build on.
+    Called every half minute. A plan that was built since and is out of date again waits
+    since that build.
     """
     pending = staleness.pending().keys()
     noted = {row.plan_id: row for row in WaitingPlan.objects.all()}
@@ -223,7 +222,7 @@ def note_waiting(now: datetime) -> None:
 
 
 def _leaving(publication: Publication) -> Waiting | None:
-    """A release that should be gone, as `changes.to_withdraw` finds it."""
+    """Return a release that should be withdrawn (see `staleness.to_withdraw`)."""
     plan = publication.plan
     if plan is not None and plan.is_published:
         return None
@@ -285,7 +284,7 @@ def _is_upload(entry: SyncLog) -> bool:
 
 
 def _is_building(entry: SyncLog) -> bool:
-    """Whether a builder is at it, or died there; uploads have a lock of their own."""
+    """Whether a builder runs, or crashed, in this entry; uploads have another lock."""
     return entry.status == SyncStatus.PROCESSING and not _is_upload(entry)
 
 
