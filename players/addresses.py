@@ -1,13 +1,13 @@
-"""IP addresses as they are recorded and counted. Plain rules: no Django here."""
+"""IP addresses in the form that is recorded and counted. No Django imports."""
 
 from ipaddress import IPv6Address, ip_address
 
 
 def parse(text: str) -> str | None:
-    """The address that ``text`` spells, in its shortest form; None when it is none.
+    """Return the address in ``text`` in its shortest form, or None if it is invalid.
 
-    An IPv4 address mapped into IPv6 is the IPv4 address; an interface's name
-    (``%eth0``) is dropped.
+    An IPv4-mapped IPv6 address becomes the IPv4 address. A zone id (``%eth0``) is
+    dropped.
     """
     try:
         found = ip_address(text.strip())
@@ -19,10 +19,10 @@ def parse(text: str) -> str | None:
 
 
 def network_of(address: str) -> str:
-    """What a parsed address is counted as: itself, or the /64 of an IPv6 address.
+    """Return the network that a parsed address is counted as.
 
-    A /64 is the smallest network that a subscriber gets; its owner may use any
-    address of it.
+    This is the address itself for IPv4 and its /64 for IPv6: a subscriber gets at
+    least a /64 and may use any address in it.
     """
     found = ip_address(address)
     if isinstance(found, IPv6Address):

@@ -1,4 +1,4 @@
-"""Accounts and players in the admin: a door to `players.services`."""
+"""The admin of accounts and players; it calls `players.services`."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ from players.store import StoreUnavailableError
 
 
 class RedisMayBeAway:
-    """For an admin whose saving asks Redis: where that is away, a message says so."""
+    """Admin mixin: shows a message when a save fails because Redis is away."""
 
     def changeform_view(
         self,
@@ -107,7 +107,7 @@ class UserAdmin(FoldedSearch, RedisMayBeAway, DjangoUserAdmin):  # type: ignore[
     def get_readonly_fields(
         self, request: HttpRequest, obj: User | None = None
     ) -> tuple[str, ...]:
-        """Only superusers make superusers; nobody changes their own rights."""
+        """Make rights read-only: only superusers grant all; none edits their own."""
         fixed: tuple[str, ...] = ("last_login", "date_joined")
         if not request.user.is_superuser:
             fixed = (*fixed, "is_superuser", "user_permissions")
@@ -123,7 +123,7 @@ class UserAdmin(FoldedSearch, RedisMayBeAway, DjangoUserAdmin):  # type: ignore[
     def has_delete_permission(
         self, request: HttpRequest, obj: User | None = None
     ) -> bool:
-        """A student's account goes with the student: `PrivacyActions`."""
+        """Refuse for a student's account: `PrivacyActions` erases it."""
         return (
             super().has_delete_permission(request, obj)
             and _may_touch(request, obj)
@@ -131,18 +131,21 @@ class UserAdmin(FoldedSearch, RedisMayBeAway, DjangoUserAdmin):  # type: ignore[
         )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without the empty accounts of erased students."""
+        """Leave out the empty accounts of erased students."""
         accounts: QuerySet[Any] = super().get_queryset(request)
         return accounts.exclude(player__erased_at__isnull=False)
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:
-    """Superusers are changed by superusers only: a new password is the account."""
+    """Return whether the request may change this account.
+
+    Only a superuser may change a superuser: a new password gives the whole account.
+    """
     return user is None or not user.is_superuser or request.user.is_superuser
 
 
 class DeviceInline(admin.TabularInline):  # type: ignore[type-arg]
-    """Added and removed through `devices`; never changed."""
+    """The player's devices: added and removed through `devices`, never changed."""
 
     model = Device
     form = DeviceForm
@@ -233,7 +236,7 @@ class PlayerAdmin(
     save_on_top = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without the rows that only hold the ledger of an erased student."""
+        """Leave out rows that only hold the ledger of an erased student."""
         players: QuerySet[Any] = super().get_queryset(request)
         return players.filter(erased_at=None)
 
@@ -276,7 +279,7 @@ class PlayerAdmin(
 
     @admin.display(description=gettext_lazy("wallet"))
     def wallet_line(self, player: PlayerProfile) -> str:
-        """As it is now; the ledger's own table shows how it came about."""
+        """Return the current wallet as text."""
         now = wallet.current(player.pk, now=timezone.now())
         streak = ngettext(
             "a streak of %(days)s day", "a streak of %(days)s days", now.current_streak
@@ -287,7 +290,7 @@ class PlayerAdmin(
             parts.append(_("last played %(when)s") % {"when": played})
         return " · ".join(parts)
 
-    # --- Adding: one form, one service --------------------------------------
+    # --- Adding a player ----------------------------------------------------
 
     def get_form(
         self,
@@ -327,7 +330,7 @@ class PlayerAdmin(
             grade=given["grade"],
             plan=given["plan"],
         )
-        # The admin goes on with ``obj``: its log entry and its redirect.
+        # The admin uses ``obj`` afterwards, for its log entry and its redirect.
         obj.__dict__.update(created.__dict__)
 
     def save_formset(
@@ -439,7 +442,7 @@ class SecurityEventAdmin(ReadOnlyAdmin):
 
 @admin.register(Erasure)
 class ErasureAdmin(ReadOnlyAdmin):
-    """Whom staff erased, by number, and whether anything remains."""
+    """The erased students by number, with the steps that remain."""
 
     list_display = ("erased_at", "player_number", "state", "actor")
     list_select_related = ("actor",)

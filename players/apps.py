@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class PlayersConfig(AppConfig):
-    """Players: who students are: accounts, devices, sessions, wallets."""
+    """Students: their accounts, devices, sessions and wallets."""
 
     name = "players"
     verbose_name = _("Players")

@@ -1,7 +1,7 @@
-"""The audit trail: who signed in, was refused, gained or lost what (DESIGN 6).
+"""The audit trail: sign-ins, refusals, and changes of rights and access.
 
-Lines are added, never changed: `SecurityEvent` refuses it. They hold ids, never an
-e-mail address, a password or a token.
+Rows are added and never changed; `SecurityEvent` refuses changes. They hold ids, never
+an e-mail address, a password or a token.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ _request: ContextVar[HttpRequest | None] = ContextVar("audited_request", default
 
 @contextmanager
 def during(request: HttpRequest) -> Iterator[None]:
-    """Name the request's address and member of staff in every line written inside."""
+    """Use the request's address and member of staff for every row recorded inside."""
     token = _request.set(request)
     try:
         yield
@@ -34,7 +34,7 @@ def during(request: HttpRequest) -> Iterator[None]:
 def _actor_id() -> int | None:
     request = _request.get()
     user = getattr(request, "user", None)
-    # A player's request has a `Player` here, a visitor's an AnonymousUser.
+    # For a player's request ``user`` is a `Player`, for a visitor's an AnonymousUser.
     return user.pk if isinstance(user, User) else None
 
 
@@ -52,14 +52,14 @@ def record(
     ip_address: str | None = None,
     **details: Any,
 ) -> None:
-    """Add one line, in the caller's transaction.
+    """Add one row, in the caller's transaction.
 
     Args:
-        user_id: whom it is about; None when nobody known.
-        actor_id: the member of staff who did it; without one, whose request it is.
-            None for a command or a task.
-        ip_address: without one, that of the request.
-        details: JSON values; never a token, password or address typed by a guest.
+        user_id: the account that the event is about; None if it is unknown.
+        actor_id: the member of staff who acted. The default is the current request's
+            user; None for a command or a task.
+        ip_address: the default is the address of the current request.
+        details: JSON values; never a token, a password or an address typed by a guest.
     """
     _line(event, user_id, details, actor_id, device_id, ip_address).save()
 
@@ -72,7 +72,7 @@ def record_each(
     device_id: UUID | None = None,
     ip_address: str | None = None,
 ) -> None:
-    """`record` for many at once: one line for each user id and its details."""
+    """Add one row, as `record` does, for each pair of user id and details."""
     rows = [
         _line(event, user_id, details, actor_id, device_id, ip_address)
         for user_id, details in lines

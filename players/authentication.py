@@ -1,4 +1,4 @@
-"""Who sends a request: a player by token and device, or staff by the admin's session."""
+"""Authentication: players by token and device, staff by the admin's session."""
 
 from typing import Any
 
@@ -21,17 +21,18 @@ DEVICE_HEADER = "X-Device-ID"
 
 
 class PlayerAuthentication(BaseAuthentication):
-    """``Authorization: Bearer {token}`` with ``X-Device-ID``.
+    """Read ``Authorization: Bearer {token}`` and ``X-Device-ID``.
 
-    Sets ``request.user`` to a `Player` and ``request.auth`` to its `Token`. The same
-    round trip to Redis counts the request; `players.throttling` judges the count.
+    Sets ``request.user`` to a `Player` and ``request.auth`` to its `Token`. The round
+    trip to Redis that checks the session also counts the request;
+    `players.throttling` compares the count with the limit.
     """
 
     def authenticate(self, request: Request) -> tuple[Player, Token] | None:
-        """The player and their token; None when no token was sent.
+        """Return the player and the token, or None if no token was sent.
 
         Raises:
-            NotAuthenticatedError: what was sent is no token.
+            NotAuthenticatedError: the header is not "Bearer" with a well-formed token.
             InvalidDeviceIdError: the device id is missing or malformed.
             MemoraError: see `sessions.check`.
         """
@@ -74,7 +75,7 @@ class StaffAuthentication(SessionAuthentication):
 
 
 class PlayerAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Both headers, as the API's schema names them."""
+    """Both headers in the OpenAPI schema."""
 
     target_class = "players.authentication.PlayerAuthentication"
     name = ["token", "device"]
@@ -96,7 +97,7 @@ class PlayerAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignor
 
 
 class StaffAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """The admin's session cookie."""
+    """The admin's session cookie in the OpenAPI schema."""
 
     target_class = "players.authentication.StaffAuthentication"
     name = "staff"

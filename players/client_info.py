@@ -1,4 +1,4 @@
-"""What the API knows of a caller before asking who it is."""
+"""Data about the sender of a request: address, endpoint, rate limit usage."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from django.http import HttpRequest
 
 from players import addresses
 
-if TYPE_CHECKING:  # a service, and services record what callers do
+if TYPE_CHECKING:  # rates is a service, and the services import this module
     from players.services.rates import Usage
 
 
 def address_of(request: HttpRequest) -> str | None:
-    """The client's IP address, or None when there is none (a Unix socket).
+    """Return the client's IP address, or None if there is none (a Unix socket).
 
-    Only what trusted proxies wrote counts: of ``X-Forwarded-For`` the entry that
-    the outermost of our ``MEMORA_TRUSTED_PROXIES`` proxies added. With 0 of them the
-    header is the client's own claim and is not looked at.
+    With n ``MEMORA_TRUSTED_PROXIES`` this is the n-th entry of ``X-Forwarded-For`` from
+    the right, which the outermost trusted proxy added. With 0 the header is ignored,
+    because the client can send any value.
     """
     proxies: int = settings.TRUSTED_PROXIES
     entry = request.META.get("REMOTE_ADDR", "")
@@ -30,34 +30,34 @@ def address_of(request: HttpRequest) -> str | None:
 
 
 def network_of(request: HttpRequest) -> str | None:
-    """What the client's address is counted as, or None when there is none."""
+    """Return the network that the client's address is counted as, or None."""
     address = address_of(request)
     return None if address is None else addresses.network_of(address)
 
 
 def endpoint_of(request: HttpRequest) -> str:
-    """The endpoint a request is counted for: its URL's name."""
+    """Return the URL name of the request, under which it is counted."""
     match = request.resolver_match
     return (match.url_name if match else None) or "unnamed"
 
 
 def remember_usage(request: HttpRequest, usage: Usage | None) -> None:
-    """Keep what is left of the caller's limit, for the answer's headers."""
+    """Store the caller's rate limit usage for the response headers."""
     request.rate_usage = usage  # type: ignore[attr-defined]
 
 
 def usage_of(request: HttpRequest) -> Usage | None:
-    """What `remember_usage` kept."""
+    """Return the usage stored by `remember_usage`."""
     usage: Usage | None = getattr(request, "rate_usage", None)
     return usage
 
 
 def remember_refused_player(request: HttpRequest, player_id: int) -> None:
-    """Keep whose token was good but refused all the same, for the audit trail."""
+    """Store the player whose valid token was refused, for the audit trail."""
     request.refused_player_id = player_id  # type: ignore[attr-defined]
 
 
 def refused_player_of(request: HttpRequest) -> int | None:
-    """What `remember_refused_player` kept."""
+    """Return the player id stored by `remember_refused_player`."""
     player_id: int | None = getattr(request, "refused_player_id", None)
     return player_id

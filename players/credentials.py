@@ -1,19 +1,20 @@
-"""The canonical form of e-mail addresses and passwords. Plain rules: no Django here.
+"""The canonical form of e-mail addresses and passwords. No Django imports.
 
-Two spellings of one address name one account; two Unicode forms of one password are
-one password. Everything that stores, looks up, counts or compares either uses these
-functions, so that no database collation decides.
+Two spellings of one address identify one account; two Unicode forms of one password are
+one password. All code that stores, looks up, counts or compares either uses these
+functions, so the result does not depend on a database collation.
 """
 
 import unicodedata
 
 PASSWORD_MAX_LENGTH = 1000
-"""Characters. Longer ones are refused before they cost normalising or hashing."""
+"""Characters. Longer passwords are refused before they are normalised or hashed."""
 _EMAIL_MAX_LENGTH = 1000
-"""Typed characters, invisible ones included; an address itself has 254."""
+"""Characters of the raw input, invisible ones included. An address has at most 254."""
 
-# Default_Ignorable_Code_Point without the format characters (Cf), which go anyway:
-# grapheme joiner, Hangul fillers, Khmer inherent vowels, variation selectors.
+# Default_Ignorable_Code_Point without format characters (Cf), which `_visible` removes
+# by category: grapheme joiner, Hangul fillers, Khmer inherent vowels, variation
+# selectors.
 _IGNORABLE = frozenset(
     chr(code)
     for first, last in (
@@ -31,14 +32,15 @@ _IGNORABLE = frozenset(
 
 
 def canonical_email(text: str) -> str:
-    """The one spelling of an address: NFKC, case-folded, without invisible characters.
+    """Return the canonical address: NFKC, case-folded, without invisible characters.
 
-    White space around it, bidi controls, zero-width and other format characters go.
-    Accents stay: another letter is another account. Applying it twice changes nothing.
+    Surrounding white space, bidi controls, zero-width and other format characters are
+    removed. Accents stay, because another letter is another account. The function is
+    idempotent.
 
     Returns:
-        "" for a text of more than 1,000 characters; whether the result is an address
-        is `is_plausible_email`'s and the field's to say.
+        "" for a text of more than 1,000 characters. Whether the result is a valid
+        address is checked by `is_plausible_email` and the field.
     """
     if len(text) > _EMAIL_MAX_LENGTH:
         return ""
@@ -57,19 +59,19 @@ def _visible(text: str) -> str:
 
 
 def is_plausible_email(canonical: str) -> bool:
-    """Whether a canonical address has letters and signs only.
+    """Return whether a canonical address has only letters, digits, marks and symbols.
 
     White space, control characters, private-use and unassigned code points and
-    surrogates mean nothing in an address.
+    surrogates have no meaning in an address.
     """
     return not any(unicodedata.category(char)[0] in "CZ" for char in canonical)
 
 
 def canonical_password(text: str) -> str:
-    """The form of a password that is hashed: NFKC.
+    """Return the form of a password that is hashed: NFKC.
 
-    NIST SP 800-63B asks for NFKC or NFKD before hashing; NFKC is what browsers and
-    Django's user names use. One of more than 1,000 characters stays as it is.
+    NIST SP 800-63B requires NFKC or NFKD before hashing; browsers and Django's user
+    names use NFKC. A password of more than 1,000 characters is returned unchanged.
     """
     if len(text) > PASSWORD_MAX_LENGTH or text.isascii():
         return text
@@ -77,18 +79,18 @@ def canonical_password(text: str) -> str:
 
 
 def password_forms(text: str) -> tuple[str, ...]:
-    """The forms to try: the canonical one; then, where it differs, the typed one.
+    """Return the forms to check: the canonical one, then the raw one if it differs.
 
-    Hashes made before passwords were normalised are of the typed form.
+    Hashes made before passwords were normalised are of the raw form.
     """
     canonical = canonical_password(text)
     return (canonical,) if canonical == text else (canonical, text)
 
 
 def has_only_assigned_characters(text: str) -> bool:
-    """Whether every character has a meaning in this version of Unicode.
+    """Return whether every character is assigned in this version of Unicode.
 
-    Only their normal form never changes (Unicode Standard Annex 15, 12.1), as NIST
-    SP 800-63B presupposes.
+    Only the normal form of assigned characters never changes (Unicode Standard
+    Annex 15, 12.1), which NIST SP 800-63B relies on.
     """
     return all(unicodedata.category(char) not in ("Cn", "Cs") for char in text)

@@ -12,7 +12,7 @@ from players.models import Enrollment
 
 @deletion_warnings.warns_before_deleting(Node)
 def students_that_lose(nodes: Sequence[Node]) -> str:
-    """How many students are enrolled in a plan that offers any of it. One query."""
+    """Warn with the number of students enrolled in plans that offer it. One query."""
     subjects = {node.subject_pk for node in nodes}
     rows = Enrollment.objects.filter(plan__plan_subjects__subject_id__in=subjects)
     count = rows.order_by().values("player_id").distinct().count()
@@ -27,7 +27,7 @@ def students_that_lose(nodes: Sequence[Node]) -> str:
 
 @deletion_warnings.warns_before_deleting(AcademicPlan)
 def students_without_it(plans: Sequence[AcademicPlan]) -> str:
-    """How many students are enrolled. One query."""
+    """Warn with the number of enrolled students. One query."""
     rows = Enrollment.objects.filter(plan__in=plans)
     count = rows.order_by().values("player_id").distinct().count()
     if not count:

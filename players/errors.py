@@ -1,4 +1,4 @@
-"""What players are refused for; ``memora_site.api_errors`` gives each its status."""
+"""The players' domain errors; `memora_site.api_errors` maps each to an HTTP status."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -11,110 +11,110 @@ CHALLENGE = 'Bearer realm="Memora"'
 
 
 class NotAuthenticatedError(MemoraError):
-    """No usable token came with the request."""
+    """The request has no usable token."""
 
     code = "NOT_AUTHENTICATED"
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": CHALLENGE}
 
 
 class SessionUnknownError(NotAuthenticatedError):
-    """The token belongs to no session that is kept: never, or long ago."""
+    """The token belongs to no recorded session: it never did, or it ended long ago."""
 
     code = "SESSION_UNKNOWN"
 
 
 class SessionReplacedError(NotAuthenticatedError):
-    """The player has signed in again, perhaps elsewhere."""
+    """The session ended because the player signed in again."""
 
     code = "SESSION_REPLACED"
 
 
 class SessionSignedOutError(NotAuthenticatedError):
-    """The player has signed out."""
+    """The player signed out."""
 
     code = "SESSION_SIGNED_OUT"
 
 
 class SessionExpiredError(NotAuthenticatedError):
-    """The session was not used for too long, or its sign-in is too long ago."""
+    """The session was idle for too long, or the sign-in is too long ago."""
 
     code = "SESSION_EXPIRED"
 
 
 class SessionEndedByStaffError(NotAuthenticatedError):
-    """Staff have ended the session; the player may sign in again."""
+    """Staff ended the session; the player may sign in again."""
 
     code = "SESSION_ENDED_BY_STAFF"
 
 
 class DeviceRemovedError(NotAuthenticatedError):
-    """Staff have removed the session's device; it cannot sign in again."""
+    """Staff removed the session's device; the player cannot sign in again on it."""
 
     code = "DEVICE_REMOVED"
 
 
 class PasswordChangedError(NotAuthenticatedError):
-    """The password was changed or reset since the sign-in."""
+    """The password was changed or reset after the sign-in."""
 
     code = "PASSWORD_CHANGED"
 
 
 class InvalidCredentialsError(NotAuthenticatedError):
-    """E-mail or password is wrong; which one is not told."""
+    """E-mail or password is wrong; the response does not tell which."""
 
     code = "INVALID_CREDENTIALS"
 
 
 class AccountInactiveError(MemoraError):
-    """The right password or token, for an account that is switched off."""
+    """The password or token is right, but the account is switched off."""
 
     code = "ACCOUNT_INACTIVE"
 
 
 class NotAPlayerError(MemoraError):
-    """The right password, for an account that is no student's."""
+    """The password is right, but the account is not a student's."""
 
     code = "NOT_A_PLAYER"
 
 
 class InvalidDeviceIdError(MemoraError):
-    """A device id that is missing or no UUID v4."""
+    """The device id is missing or not a UUID v4."""
 
     code = "INVALID_DEVICE_ID"
 
 
 class DeviceNotAuthorizedError(MemoraError):
-    """The right password, on a device that is not one of the player's."""
+    """The password is right, but the device is not one of the player's."""
 
     code = "DEVICE_NOT_AUTHORIZED"
 
 
 class DeviceMismatchError(MemoraError):
-    """The right token, from another device than the one it was given to."""
+    """The token is right, but it was issued to another device."""
 
     code = "DEVICE_MISMATCH"
 
 
 class DeviceLimitError(MemoraError):
-    """Both of the player's device slots are taken."""
+    """Both of the player's device slots are in use."""
 
     code = "DEVICE_LIMIT"
 
 
 class DeviceExistsError(MemoraError):
-    """The player has this device already."""
+    """The player already has this device."""
 
     code = "DEVICE_EXISTS"
 
 
 class PlayerNotFoundError(MemoraError):
-    """There is no such player, or no such thing of the player's."""
+    """The player, or an object of the player, does not exist."""
 
     code = "NOT_FOUND"
 
 
 class StaffAccountError(MemoraError):
-    """The account also works in the admin, so it is not erased as a student's."""
+    """The account also has admin rights, so it cannot be erased as a student's."""
 
     code = "STAFF_ACCOUNT"
 
@@ -132,13 +132,13 @@ class InvalidLessonError(MemoraError):
 
 
 class NotEntitledError(MemoraError):
-    """The lesson is sold, and the player does not have it."""
+    """The lesson is paid, and the player has no entitlement to its product."""
 
     code = "NOT_ENTITLED"
 
 
 class RateLimitedError(MemoraError):
-    """Too many requests; ``retry_after`` whole seconds remain."""
+    """Too many requests; ``retry_after`` is the wait in whole seconds."""
 
     code = "RATE_LIMITED"
 
@@ -152,7 +152,7 @@ class RateLimitedError(MemoraError):
 
 
 class StoreAwayError(MemoraError):
-    """Redis does not answer, and without it the change would not be safe."""
+    """Redis does not answer, and the change would be unsafe without it."""
 
     code = "SERVICE_UNAVAILABLE"
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}

@@ -1,4 +1,4 @@
-"""The field of an account's e-mail address."""
+"""Form and model fields for an account's e-mail address."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from players.credentials import canonical_email, is_plausible_email
 
 
 def validate_canonical_email(value: str) -> None:
-    """Refuse what is no address in its canonical form.
+    """Refuse an address that is invalid in its canonical form.
 
     Raises:
-        ValidationError: with Django's message and code of an invalid address.
+        ValidationError: with the message and code of Django's e-mail validator.
     """
     validate_email(value)
     if not is_plausible_email(value):
@@ -26,7 +26,7 @@ def validate_canonical_email(value: str) -> None:
 
 
 class CanonicalEmailFormField(forms.EmailField):
-    """An address as typed, read in its canonical form."""
+    """An e-mail form field that converts its input to the canonical form."""
 
     default_validators = [validate_canonical_email]
 
@@ -35,9 +35,9 @@ class CanonicalEmailFormField(forms.EmailField):
 
 
 class CanonicalEmailField(ExactCharField, models.EmailField):  # type: ignore[type-arg]
-    """An address in its canonical form: in every write, and in every look-up.
+    """An e-mail field that stores and looks up the canonical form.
 
-    The column compares code points on every database, so `canonical_email` alone
+    The column compares code points on every database, so only `canonical_email`
     decides which spellings are one address.
     """
 
@@ -60,7 +60,7 @@ class CanonicalEmailField(ExactCharField, models.EmailField):  # type: ignore[ty
         )
 
 
-# Searches by a part of an address. An exact column compares case, too, on MariaDB.
+# Search by a part of an address. On MariaDB an exact column also compares case.
 
 
 @CanonicalEmailField.register_lookup

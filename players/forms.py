@@ -53,13 +53,13 @@ class UserChangeForm(DjangoUserChangeForm):  # type: ignore[type-arg]
 
 
 class StaffSignInForm(AdminAuthenticationForm):
-    """The admin's sign-in; who has the right password and is no staff is audited."""
+    """The admin's sign-in; the refusal of a non-staff account is audited."""
 
     def confirm_login_allowed(self, user: Any) -> None:
         """Refuse an account that may not use the admin.
 
         Raises:
-            ValidationError: with the message of a wrong password.
+            ValidationError: with the same message as for a wrong password.
         """
         try:
             super().confirm_login_allowed(user)
@@ -71,13 +71,13 @@ class StaffSignInForm(AdminAuthenticationForm):
 
 
 class OwnPasswordForm(AdminPasswordChangeForm):
-    """A member of staff's new password; the old one cannot be guessed here."""
+    """Change the user's own password; attempts to guess the old one are limited."""
 
     def clean_old_password(self) -> str:
-        """The old password, if it is right.
+        """Return the old password if it is right.
 
         Raises:
-            ValidationError: it is wrong, or it was wrong too often.
+            ValidationError: it is wrong, or there were too many wrong attempts.
         """
         attempt = rates.take(password_change=f"staff-{self.user.pk}")
         if attempt.usage is not None and not attempt.usage.is_allowed:
@@ -90,7 +90,7 @@ class OwnPasswordForm(AdminPasswordChangeForm):
 
 
 class NewPlayerForm(forms.ModelForm):  # type: ignore[type-arg]
-    """All that a new player needs: `players.services.accounts.create_player`."""
+    """A new player, for `players.services.accounts.create_player`."""
 
     email = CanonicalEmailFormField(
         label=gettext_lazy("e-mail"), widget=forms.EmailInput(attrs={"dir": "ltr"})
@@ -119,7 +119,7 @@ class NewPlayerForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("grade",)
 
     def clean_email(self) -> str:
-        """The address in its canonical form, if nobody has it."""
+        """Return the canonical address if no account has it."""
         email: str = self.cleaned_data["email"]
         if User.objects.filter(email=email).exists():
             raise ValidationError(_("Someone has this e-mail address already."))
@@ -137,7 +137,7 @@ class NewPlayerForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class DeviceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A device to authorise, by the id its owner reads out."""
+    """A device to authorise, by the id that the app shows to its owner."""
 
     device_id = forms.CharField(
         label=gettext_lazy("device id"),
@@ -150,7 +150,7 @@ class DeviceForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("device_id", "name")
 
     def clean_device_id(self) -> UUID:
-        """The id, as a UUID of version 4."""
+        """Return the id as a UUID of version 4."""
         try:
             return devices.parse_device_id(self.cleaned_data["device_id"].strip())
         except InvalidDeviceIdError as refusal:
@@ -158,7 +158,7 @@ class DeviceForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class DeviceFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
-    """Two slots; who wants a third device removes one first."""
+    """A player's devices: at most two."""
 
     def clean(self) -> None:
         super().clean()
@@ -176,11 +176,11 @@ class DeviceFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
             seen.add(device_id)
 
     def validate_unique(self) -> None:
-        """Said by `clean`, at the row."""
+        """Do nothing: `clean` adds the error to the row."""
 
 
 class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A right to something sold, until a time that every time zone has."""
+    """An entitlement; its end must be a time that exists in every time zone."""
 
     class Meta:
         model = Entitlement
@@ -195,7 +195,7 @@ class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class EnrollmentForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A plan of a player. One that is theirs stays that one: another is another row."""
+    """A player's plan; the plan of a saved enrolment cannot be changed."""
 
     class Meta:
         model = Enrollment
@@ -227,7 +227,7 @@ class EnrollmentFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
 
 
 def _kept(formset: Any) -> list[Any]:
-    """The rows that are filled in and not being removed."""
+    """Return the forms that are filled in and not marked for deletion."""
     return [
         form
         for form in formset.forms

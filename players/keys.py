@@ -1,8 +1,7 @@
-"""The names of the players' keys in Redis (spec 4, Redis Keys).
+"""Names of the players' keys in Redis. No Django imports.
 
-The player id stands in literal braces, Redis Cluster's hash tag, so that all keys
-of one player share a slot and one script may touch several. Plain rules: no Django
-here.
+The player id is in literal braces, the hash tag of Redis Cluster: all keys of one
+player are in one slot, so one script may use several of them.
 """
 
 PENDING_WALLETS = "pending_wallet_sync"
@@ -13,17 +12,17 @@ CLAIMED_WALLETS = "{pending_wallet_sync}:claimed"
 
 
 def devices(player_id: int) -> str:
-    """Set: the ids of the devices the player may sign in from."""
+    """Set: the ids of the devices that the player may sign in from."""
     return f"player:{{{player_id}}}:devices"
 
 
 def active_session(player_id: int) -> str:
-    """String: the player's session; `players.store` says how it is spelled."""
+    """String: the player's session; `players.store` defines its format."""
     return f"active_session:{{{player_id}}}"
 
 
 def session_lease(player_id: int) -> str:
-    """String: who may fill `active_session` and `devices` from the database."""
+    """String: the lease to fill `active_session` and `devices` from the database."""
     return f"active_session:{{{player_id}}}:lease"
 
 
@@ -33,7 +32,7 @@ def access(player_id: int) -> str:
 
 
 def access_lease(player_id: int) -> str:
-    """String: who may fill `access` from the database."""
+    """String: the lease to fill `access` from the database."""
     return f"access:{{{player_id}}}:lease"
 
 
@@ -43,26 +42,26 @@ def wallet(player_id: int) -> str:
 
 
 def wallet_lease(player_id: int) -> str:
-    """String: who may fill `wallet` from the ledger."""
+    """String: the lease to fill `wallet` from the ledger."""
     return f"wallet:{{{player_id}}}:lease"
 
 
 def in_flight(player_id: int) -> str:
-    """Sorted set: writes of the player's ledger under way, marked by progress.
+    """Sorted set: the player's pending writes to the ledger, marked by progress.
 
-    While there is one, ledger and wallet may differ by what it is about to add.
+    While it has a member, the ledger and the wallet may differ by that write.
     """
     return f"in_flight:{{{player_id}}}"
 
 
 def rate_limit(who: str, endpoint: str) -> str:
-    """String: requests of ``who`` to ``endpoint`` in the current window.
+    """String: the number of requests of ``who`` to ``endpoint`` in the current window.
 
-    ``who`` is a player's id, or another caller's prefixed one (``staff-7``).
+    ``who`` is a player's id, or a prefixed id of another caller (``staff-7``).
     """
     return f"rate_limit:{{{who}}}:{endpoint}"
 
 
 def attempts(who: str, scope: str) -> str:
-    """Hash: attempts of ``who`` in the current window, ``spent`` and ``refused``."""
+    """Hash: attempts of ``who`` in the current window, as ``spent`` and ``refused``."""
     return f"rate_limit:{{{who}}}:{scope}:attempts"

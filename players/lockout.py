@@ -1,9 +1,9 @@
-"""django-axes, as Memora uses it for the admin's sign-in.
+"""django-axes settings and handlers for the admin's sign-in.
 
-Wrong passwords are counted for each account and address together: whoever guesses
-locks the account for their own address only. The account is counted in its canonical
-form, an IPv6 address as its /64. While Redis does not answer nobody is locked out, as
-with every other limit (`players.services.rates`).
+Wrong passwords are counted per account and address together, so an attacker locks the
+account only for their own address. The account is counted in its canonical form, an
+IPv6 address as its /64. While Redis does not answer, no account is locked, like every
+other limit (`players.services.rates`).
 """
 
 from collections.abc import Mapping
@@ -26,26 +26,27 @@ USERNAME_FIELD = "username"
 
 
 def account_of(request: HttpRequest, given: Mapping[str, Any] | None = None) -> str:
-    """``AXES_USERNAME_CALLABLE``: the account whose failures count together, hashed.
+    """Return the hashed account under which failures count.
 
-    A hash also keeps account and address apart: axes joins them without a separator.
+    The value of ``AXES_USERNAME_CALLABLE``. A hash has a fixed length: axes joins
+    account and address without a separator.
     """
     found = (request.POST if given is None else given).get(USERNAME_FIELD) or ""
     return rates.account_key(str(found))
 
 
 def network_of(request: HttpRequest) -> str | None:
-    """``AXES_CLIENT_IP_CALLABLE``: the network whose failures count together."""
+    """Return the network under which failures count: ``AXES_CLIENT_IP_CALLABLE``."""
     return client_info.network_of(request)
 
 
 class LockoutHandler(AxesCacheHandler):
-    """Counts failures in Redis, through Django's cache."""
+    """Count failures in Redis, through Django's cache."""
 
     def get_failures(
         self, request: HttpRequest, credentials: dict[str, Any] | None = None
     ) -> int:
-        """Failures so far; 0 while Redis does not answer."""
+        """Return the failures so far; 0 while Redis does not answer."""
         try:
             return int(super().get_failures(request, credentials))
         except StoreUnavailableError as error:
@@ -59,7 +60,7 @@ class LockoutHandler(AxesCacheHandler):
         request: HttpRequest | None = None,
         **kwargs: Any,
     ) -> None:
-        """Count a failure; nothing while Redis does not answer."""
+        """Count a failure; do nothing while Redis does not answer."""
         try:
             super().user_login_failed(sender, credentials, request, **kwargs)
         except StoreUnavailableError as error:
@@ -67,7 +68,7 @@ class LockoutHandler(AxesCacheHandler):
 
 
 class LockoutBackend(AxesStandaloneBackend):
-    """Refuses a locked account before any password is hashed."""
+    """Refuse a locked account before a password is hashed."""
 
     def authenticate(
         self,
@@ -76,11 +77,12 @@ class LockoutBackend(AxesStandaloneBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """None: Django's own backend goes on.
+        """Return None, so that Django's own backend runs next.
 
-        For an unknown account that one hashes the password once; for a known one
-        `User.check_password` tries every form of it. The rest is hashed here, so that
-        the time does not tell which accounts exist.
+        For an unknown account Django's backend hashes the password once; for a known
+        one `User.check_password` hashes every form of it. This method hashes the other
+        forms for an unknown account, so the response time does not show which
+        accounts exist.
 
         Raises:
             PermissionDenied: the account is locked for this address.

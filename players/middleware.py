@@ -1,4 +1,4 @@
-"""What every request does for the audit trail."""
+"""Middleware for the audit trail."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,9 +16,9 @@ log = structlog.get_logger(__name__)
 
 
 class AuditMiddleware:
-    """Tells audit lines whose request wrote them, and records refusals (403).
+    """Attach the request to its audit rows, and record refusals (403).
 
-    It stands after the middleware that sets ``request.user``.
+    It must follow the middleware that sets ``request.user``.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -47,5 +47,5 @@ def _record_refusal(request: HttpRequest, response: HttpResponse) -> None:
             device_id=user.device_id if isinstance(user, Player) else None,
         )
     except DatabaseError as error:
-        # The refusal stands; only its line is missing.
+        # The response stays a refusal; only its audit row is missing.
         log.error("refusal_not_recorded", error=type(error).__name__)

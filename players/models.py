@@ -1,4 +1,4 @@
-"""Accounts, and what a player has: devices, a session, plans, items, a wallet."""
+"""Accounts, and a player's devices, session, plans, entitlements and wallet."""
 
 import secrets
 from collections.abc import Iterable
@@ -52,7 +52,7 @@ def _tell_changes(before: dict[int, Any], after: dict[int, Any]) -> None:
 
 
 class UserQuerySet(FoldingQuerySet):
-    """Users; changing many at once is audited and ends sessions as `User.save` does."""
+    """Users; `update` is audited and ends sessions, as `User.save` does."""
 
     def update(self, **kwargs: Any) -> int:
         names = [name for name in WATCHED if name in kwargs]
@@ -71,7 +71,7 @@ class UserQuerySet(FoldingQuerySet):
         """Add accounts.
 
         Raises:
-            ValueError: ``update_conflicts`` would change accounts unnoticed.
+            ValueError: with ``update_conflicts``, whose changes would not be audited.
         """
         if kwargs.get("update_conflicts"):
             raise ValueError("accounts are changed by save() or update()")
@@ -79,7 +79,7 @@ class UserQuerySet(FoldingQuerySet):
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users by e-mail address."""
+    """Create users by e-mail address."""
 
     def get_queryset(self) -> UserQuerySet:
         return UserQuerySet(self.model, using=self._db)
@@ -87,10 +87,10 @@ class UserManager(BaseUserManager["User"]):
     def create_user(
         self, email: str, password: str | None = None, **fields: Any
     ) -> "User":
-        """A new user; the address is stored in its canonical form.
+        """Create a user; the address is stored in its canonical form.
 
         Raises:
-            ValueError: no e-mail address was given.
+            ValueError: the e-mail address is empty.
         """
         if not email:
             raise ValueError("an e-mail address is required")
@@ -100,28 +100,28 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str, **fields: Any) -> "User":
-        """A user who may do everything."""
+        """Create a user with all rights."""
         return self.create_user(
             email, password, is_staff=True, is_superuser=True, **fields
         )
 
     @classmethod
     def normalize_email(cls, email: str | None) -> str:
-        """The address in its canonical form (`players.credentials`)."""
+        """Return the address in its canonical form (`players.credentials`)."""
         return credentials.canonical_email(email or "")
 
 
 _NEW_ACCOUNT = {"is_active": True, "is_staff": False, "is_superuser": False}
-"""What a new account is compared with: rights that it starts with are a change."""
+"""The base that a new account is compared with: initial extra rights are a change."""
 
 
 class User(FoldingModel, AbstractBaseUser, PermissionsMixin):
-    """An account: a student's, or a member of staff's."""
+    """An account of a student or of a member of staff."""
 
     email = CanonicalEmailField(_("e-mail"), unique=True)
     full_name = models.CharField(_("name"), max_length=150, blank=True)
     full_name_folded = FoldedField("full_name")
-    """What searches compare with (`core.folding`)."""
+    """The column that searches use (`core.folding`)."""
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("Switch off instead of deleting.")
     )
@@ -145,9 +145,9 @@ class User(FoldingModel, AbstractBaseUser, PermissionsMixin):
     _is_upgrading_hash = False
 
     def save(self, **kwargs: Any) -> None:
-        """Save; a change of a `WATCHED` column is announced in the same transaction.
+        """Save, and announce changes of `WATCHED` columns in the same transaction.
 
-        Every change of a password passes here or through `UserQuerySet.update`.
+        Every change of a password uses this method or `UserQuerySet.update`.
 
         Raises:
             StoreAwayError: the change ends a session and Redis does not answer;
@@ -174,10 +174,10 @@ class User(FoldingModel, AbstractBaseUser, PermissionsMixin):
         super().set_password(raw_password)
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Whether the password is right, in its canonical form or as it was typed.
+        """Return whether the password is right, in its canonical or its raw form.
 
-        The typed form costs a second hash, and only where it differs. A hash of it is
-        replaced by one of the canonical form, which is no change of password.
+        The raw form costs a second hash, only where it differs. A hash of the raw form
+        is replaced by one of the canonical form; this is not a change of password.
         """
         self._is_upgrading_hash = True
         try:
@@ -209,7 +209,7 @@ class User(FoldingModel, AbstractBaseUser, PermissionsMixin):
 
 
 class PlayerPartQuerySet(models.QuerySet[Any]):
-    """Bulk writes of what Redis holds a copy of, for which Django sends no signal."""
+    """Bulk writes of rows that Redis caches: send the signal that Django does not."""
 
     changed: ClassVar[Signal] = signals.access_changed
     player_path: ClassVar[str] = "player_id"
@@ -239,7 +239,7 @@ class PlayerPartQuerySet(models.QuerySet[Any]):
 
 
 class AccessQuerySet(PlayerPartQuerySet):
-    """Plans and products of players; bulk writes are audited like single ones."""
+    """Players' plans and entitlements; bulk writes are audited like single ones."""
 
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
@@ -271,16 +271,16 @@ class SignInQuerySet(PlayerPartQuerySet):
 
 
 def photo_name(_player: Any, filename: str) -> str:
-    """A name for a photo that tells nothing of its player and cannot be guessed.
+    """Return a random name for a photo, which does not identify its player.
 
     Args:
-        filename: its suffix is kept; a `PictureField` made it.
+        filename: its suffix is kept; `PictureField` generated it.
     """
     return f"photos/{secrets.token_hex(16)}{PurePath(filename).suffix}"
 
 
 class PlayerProfile(models.Model):
-    """A student as a player; made with its wallet by ``players.services.accounts``."""
+    """A student as a player; `players.services.accounts` creates it with its wallet."""
 
     user = models.OneToOneField(
         User, models.CASCADE, related_name="player", verbose_name=_("user")
@@ -305,10 +305,10 @@ class PlayerProfile(models.Model):
     )
     photo = PictureField(_("photo"), upload_to=photo_name, blank=True)
     first_signed_in_at = models.DateTimeField(null=True, editable=False)
-    """When a device was authorised by signing in; staff authorise all later ones."""
+    """When a sign-in authorised the first device; staff authorise all later ones."""
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     erased_at = models.DateTimeField(null=True, editable=False)
-    """Set: the student is erased, and the row only holds a pseudonymous ledger."""
+    """If set, the student is erased and the row only holds a pseudonymous ledger."""
 
     objects = PlayerQuerySet.as_manager()
 
@@ -325,7 +325,7 @@ class PlayerProfile(models.Model):
 
 
 class PlayerWallet(models.Model):
-    """XP and streak as last written back; the ledger is the truth (DESIGN 7)."""
+    """A snapshot of XP and streak; see docs/architecture.md, "Ledger"."""
 
     player = models.OneToOneField(
         PlayerProfile, models.CASCADE, primary_key=True, related_name="wallet"
@@ -339,7 +339,7 @@ class PlayerWallet(models.Model):
         verbose_name = _("wallet")
         verbose_name_plural = _("wallets")
         constraints = [
-            # XP and streak never go below zero (spec 4).
+            # XP and streak are never negative.
             models.CheckConstraint(
                 condition=Q(total_xp__gte=0, current_streak__gte=0),
                 name="players_wallet_not_negative",
@@ -354,7 +354,7 @@ DEVICE_SLOTS = (1, 2)
 
 
 class Device(models.Model):
-    """A device a player may sign in from; it holds one of two slots."""
+    """A device that a player may sign in from, in one of two slots."""
 
     player = models.ForeignKey(PlayerProfile, models.CASCADE, related_name="devices")
     slot = models.PositiveSmallIntegerField(
@@ -371,7 +371,7 @@ class Device(models.Model):
         verbose_name_plural = _("devices")
         ordering = ["slot"]
         constraints = [
-            # At most two devices, whatever races: there are two slots.
+            # Two slots: concurrent requests cannot add a third device.
             models.CheckConstraint(
                 condition=Q(slot__in=DEVICE_SLOTS), name="players_two_device_slots"
             ),
@@ -392,13 +392,13 @@ class Device(models.Model):
 
 
 class Session(models.Model):
-    """A player's one session; the copy that outlives Redis.
+    """A player's only session, in the database; Redis holds a copy.
 
-    The token itself is never stored: ``token_sha256`` is 64 hexadecimal digits.
+    The token itself is never stored. ``token_sha256`` is 64 hexadecimal digits.
     """
 
     player = models.OneToOneField(
-        # One session per player: the last sign-in replaces the row.
+        # One session per player: a new sign-in replaces the row.
         PlayerProfile,
         models.CASCADE,
         primary_key=True,
@@ -408,10 +408,10 @@ class Session(models.Model):
     device = models.ForeignKey(Device, models.CASCADE, related_name="+")
     created_at = models.DateTimeField(_("since"))
     last_used_at = models.DateTimeField(_("last used"), default=timezone.now)
-    """To the hour: `players.services.sessions` writes it while the session is used."""
+    """Accurate to one hour: `players.services.sessions` writes it once an hour."""
 
     end_reason = ""
-    """Set it before `delete()`: a `SessionEndReason`. Not a column."""
+    """A `SessionEndReason` to set before `delete()`. Not a column."""
 
     objects = SignInQuerySet.as_manager()
 
@@ -424,7 +424,7 @@ class Session(models.Model):
 
 
 class SessionEndReason(models.TextChoices):
-    """Why a session ended; each has an error code of the API."""
+    """Why a session ended; each reason has an error code in the API."""
 
     REPLACED = "replaced", _("another sign-in")
     SIGNED_OUT = "signed_out", _("signed out")
@@ -437,7 +437,7 @@ class SessionEndReason(models.TextChoices):
 
 
 class EndedSession(models.Model):
-    """A token that was good once, and why it is not any more."""
+    """A token of an ended session, with the reason."""
 
     token_sha256 = models.CharField(max_length=64, primary_key=True)
     player = models.ForeignKey(PlayerProfile, models.CASCADE, related_name="+")
@@ -454,7 +454,7 @@ class EndedSession(models.Model):
 
 
 class Enrollment(models.Model):
-    """A player's right to a plan."""
+    """A player's membership in a plan."""
 
     player = models.ForeignKey(
         PlayerProfile, models.CASCADE, related_name="enrollments"
@@ -485,7 +485,7 @@ class Enrollment(models.Model):
 
 
 class Entitlement(models.Model):
-    """A player's right to something sold, by its product code."""
+    """A player's right to a product, by its code."""
 
     player = models.ForeignKey(
         PlayerProfile, models.CASCADE, related_name="entitlements"
@@ -544,10 +544,10 @@ class SecurityEventType(models.TextChoices):
 
 
 class SecurityEventQuerySet(AppendOnlyQuerySet):
-    """Lines are added and read; `expire` is the one way to delete some."""
+    """Rows are added and read; only `expire` deletes them."""
 
     def expire(self, *, before: datetime) -> int:
-        """Delete these lines where they are older than ``before``, for retention.
+        """Delete those of these rows that are older than ``before``.
 
         Returns:
             How many were deleted.
@@ -560,7 +560,7 @@ class SecurityEventQuerySet(AppendOnlyQuerySet):
 
 
 class SecurityEvent(AppendOnlyModel):
-    """One line of the audit trail; written, never changed."""
+    """One row of the audit trail; it is never changed."""
 
     type = models.CharField(_("what"), max_length=20, choices=SecurityEventType.choices)
     user = models.ForeignKey(
@@ -611,12 +611,12 @@ class Erasure(models.Model):
     )
     keeps_ledger = models.BooleanField(_("ledger kept under a number"))
     photo = models.CharField(max_length=100, blank=True, editable=False)
-    """The file to delete; "" once it is deleted."""
+    """The file to delete; "" after its deletion."""
     subject_ids = models.JSONField(default=list, editable=False)
     """Subjects whose progress Redis may hold."""
     erased_at = models.DateTimeField(_("when"))
     remaining = models.JSONField(_("remains"), default=list)
-    """The steps of `players.services.erasure` that have failed."""
+    """Names of the steps of `players.services.erasure` that have failed."""
     finished_at = models.DateTimeField(_("finished"), null=True, db_index=True)
 
     class Meta:

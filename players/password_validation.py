@@ -1,4 +1,4 @@
-"""Django's password validators, on the form of a password that is hashed."""
+"""Django's password validators, applied to the canonical form that is hashed."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ from players.credentials import (
 
 
 class _Canonical:
-    """Django's `validate`, given the canonical form."""
+    """Pass the canonical form of the password to Django's ``validate``."""
 
     def validate(self, password: str, user: Any = None) -> None:
         """Refuse a weak password.
 
         Raises:
-            ValidationError: says what is wrong with it.
+            ValidationError: with the reason.
         """
         django_s: Any = super()
         django_s.validate(canonical_password(password), user)
@@ -29,27 +29,27 @@ class _Canonical:
 class UserAttributeSimilarityValidator(
     _Canonical, password_validation.UserAttributeSimilarityValidator
 ):
-    """Not like the account's address."""
+    """Refuse a password that is similar to the account's attributes."""
 
 
 class CommonPasswordValidator(_Canonical, password_validation.CommonPasswordValidator):
-    """None that everybody uses."""
+    """Refuse a common password."""
 
 
 class NumericPasswordValidator(
     _Canonical, password_validation.NumericPasswordValidator
 ):
-    """Not digits alone."""
+    """Refuse a password of digits only."""
 
 
 class LengthValidator(password_validation.MinimumLengthValidator):
-    """Neither too short nor too long, of characters that Unicode knows."""
+    """Refuse passwords that are too short, too long or have unassigned characters."""
 
     def validate(self, password: str, user: Any = None) -> None:
         """Refuse a password that cannot be hashed safely.
 
         Raises:
-            ValidationError: says what is wrong with it.
+            ValidationError: with the reason.
         """
         if len(password) > PASSWORD_MAX_LENGTH:
             raise ValidationError(
@@ -62,5 +62,5 @@ class LengthValidator(password_validation.MinimumLengthValidator):
                 _("This password has a character that not every device can write."),
                 code="password_unassigned",
             )
-        # One ligature may become eighteen letters, and two letters one.
+        # NFKC can turn one ligature into 18 letters, and two letters into one.
         super().validate(min(password, canonical_password(password), key=len), user)

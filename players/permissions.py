@@ -1,4 +1,4 @@
-"""Who may ask."""
+"""Permissions of the API."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from players.services.sessions import Player
 
 
 class IsPlayer(BasePermission):
-    """A player with a session: what every endpoint asks unless it says otherwise."""
+    """Allow a player with a session. The API's default permission."""
 
     def has_permission(self, request: Request, _view: Any) -> bool:
         return isinstance(request.user, Player)
 
 
 class StaffPermission(BasePermission):
-    """A member of staff with the permission the view names for this action.
+    """Allow a member of staff who has the view's permission for this action.
 
     The view's ``staff_permissions`` maps each action (or lower-case method, for a
-    plain view) to a permission such as ``players.add_device``; what it does not
-    name nobody may do.
+    plain view) to a permission such as ``players.add_device``. An action that it
+    does not contain is refused.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Erasing and exporting students from their list in the admin."""
+"""Admin actions that export and erase students."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ from players.services import erasure, export
 
 
 class PrivacyActions:
-    """For the admin of players: two actions, each with a permission of its own.
+    """Mixin for the admin of players: two actions, each with its own permission.
 
-    Django's own deletion is off: it knows nothing of files, of Redis and of names in
+    Django's own deletion is off, because it does not cover files, Redis and names in
     other tables.
     """
 
@@ -41,7 +41,7 @@ class PrivacyActions:
     def export_chosen(
         self, request: HttpRequest, queryset: QuerySet[PlayerProfile]
     ) -> HttpResponse | None:
-        """A JSON file: of one player the document, of several a list of documents."""
+        """Return a JSON file: the document of one player, or a list for several."""
         try:
             documents = [
                 export.export_player(player_id=pk, now=timezone.now(), **_by(request))
@@ -70,7 +70,7 @@ class PrivacyActions:
     def erase_chosen(
         self, request: HttpRequest, queryset: QuerySet[PlayerProfile]
     ) -> HttpResponse | None:
-        """Ask first; then erase one after the other."""
+        """Show a confirmation page; once confirmed, erase the players one by one."""
         players = queryset.select_related("user").order_by("pk")
         if "confirmed" in request.POST:
             self._erase(request, list(players))

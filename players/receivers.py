@@ -1,4 +1,4 @@
-"""What follows from a changed row of players, whoever changed it."""
+"""Receivers that keep caches, sessions and the audit trail in step with the rows."""
 
 from functools import partial
 from typing import Any
@@ -52,7 +52,7 @@ log = structlog.get_logger(__name__)
 @receiver([post_save, post_delete], sender=Device)
 @receiver([post_save, post_delete], sender=Session)
 def _player_sign_in_changed(instance: Device | Session, **_kwargs: Any) -> None:
-    """Deleting a device deletes a session on it, so this ends that session too."""
+    """Deleting a device also deletes and ends a session on it, by cascade."""
     sign_in_state.changing(instance.player_id)
 
 
@@ -64,7 +64,7 @@ def _players_sign_in_changed(player_ids: list[int], **_kwargs: Any) -> None:
 
 @receiver(post_delete, sender=Session)
 def _session_deleted(instance: Session, origin: Any, **_kwargs: Any) -> None:
-    """Keep why it ended, whoever deletes it: a service, a cascade, a query set."""
+    """Record why the session ended, for services, cascades and query sets alike."""
     if _is_of_player_deletion(origin):
         return
     by_device = _origin_model(origin) is Device
@@ -77,13 +77,13 @@ def _session_deleted(instance: Session, origin: Any, **_kwargs: Any) -> None:
 
 
 def _origin_model(origin: Any) -> type[Model]:
-    """The model of what a deletion began with: an instance or a query set."""
+    """Return the model of the instance or query set that was deleted first."""
     model: type[Model] = origin.model if isinstance(origin, QuerySet) else type(origin)
     return model
 
 
 def _is_of_player_deletion(origin: Any) -> bool:
-    """Whether the player goes too, so that nothing can refer to them any more."""
+    """Return whether the player is deleted too, so that no row can refer to it."""
     return _origin_model(origin) in (User, PlayerProfile)
 
 
@@ -107,7 +107,11 @@ def _access_saved(
 def _access_deleted(
     instance: Enrollment | Entitlement, origin: Any, **_kwargs: Any
 ) -> None:
-    """A plan's enrolments are recorded with the plan, a deleted player's not at all."""
+    """Record a direct deletion.
+
+    The enrolments of a deleted plan are recorded with the plan, those of a deleted
+    player not at all.
+    """
     if _origin_model(origin) is type(instance):
         access_changes.record([instance], change="removed")
 
@@ -186,11 +190,11 @@ def _rights_change(
     pk_set: set[int] | None,
     **_kwargs: Any,
 ) -> None:
-    """From either side: a user's groups, or a group's users."""
+    """Handle both sides: the groups of a user and the users of a group."""
     if action not in _M2M_CHANGES:
         return
     column = "groups" if sender is User.groups.through else "permissions"
-    if pk_set is None:  # all of them are taken away
+    if pk_set is None:  # clear(): all of them are removed
         pk_set = set(_members(sender, instance, reverse))
     users, others = (pk_set, {instance.pk}) if reverse else ({instance.pk}, pk_set)
     if pk_set:
@@ -199,7 +203,7 @@ def _rights_change(
 
 
 def _members(through: Any, instance: Any, reverse: bool) -> QuerySet[Any, Any]:
-    """The keys of the other side of a many-to-many table."""
+    """Return the keys of the other side of a many-to-many table."""
     other = "group" if through is User.groups.through else "permission"
     mine, theirs = (other, "user") if reverse else ("user", other)
     rows = through._default_manager.filter(**{f"{mine}_id": instance.pk})
@@ -227,14 +231,14 @@ def _group_goes(instance: Group, **_kwargs: Any) -> None:
     staff_changes.record_group(instance, deleted=True)
 
 
-# --- Ends ---------------------------------------------------------------------
+# --- Deleted players ------------------------------------------------------------
 
 
 @receiver(post_delete, sender=PlayerProfile)
 def _player_deleted(instance: PlayerProfile, **_kwargs: Any) -> None:
     if photo := instance.photo.name:
         transaction.on_commit(partial(photos.delete, photo))
-    # Django empties instance.pk once the deletion is done: keep the number.
+    # Django sets instance.pk to None after the deletion: keep the number.
     transaction.on_commit(partial(_forget, instance.pk))
 
 
@@ -249,6 +253,6 @@ def _forget(player_id: int) -> None:
 def _after_migrate(
     sender: Any, using: str, apps: Any = installed_apps, **_kwargs: Any
 ) -> None:
-    """``flush`` sends this signal too, without ``apps``."""
+    """Update the roles; ``flush`` also sends this signal, without ``apps``."""
     if sender.name == "players":
         roles.ensure(using=using, apps=apps)

@@ -1,7 +1,7 @@
-"""The roles of staff, as groups with the permissions each needs and no more.
+"""The roles of staff: groups, each with exactly the permissions it needs.
 
-Made and brought up to date after every ``migrate``. A permission given to one of
-these groups by hand is taken away again by the next: make a group of your own for it.
+Every ``migrate`` creates and updates them, and removes permissions that were added to
+these groups by hand: create your own group for those.
 """
 
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ SUPPORT = "Support"
 _ALL = ("view", "add", "change", "delete")
 _VIEW = ("view",)
 
-# The audit trail and the ledger refuse to be changed; nobody is offered it.
+# The audit trail and the ledger are append-only: no role may change them.
 _APPEND_ONLY = {
     ("players", "securityevent"),
     ("players", "erasure"),
     ("progress", "interactionlog"),
 }
 _STANDS_FOR = {"erase": "delete", "export": "delete"}
-"""Permissions of a model's own that need more than changing its rows."""
+"""Custom permissions that need a stronger one than "change" on the model."""
 
 # Role -> (app, model or "*" for all of the app, actions).
 _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
@@ -41,8 +41,8 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     ],
     SUPPORT: [
         ("players", "*", _VIEW),
-        # The player's page holds devices, enrolments and entitlements, and the
-        # admin saves them only for who may change the page.
+        # The player's page contains devices, enrolments and entitlements, and the
+        # admin saves them only if the user may change the page.
         ("players", "playerprofile", ("change",)),
         ("players", "device", _ALL),
         ("players", "enrollment", _ALL),
@@ -54,12 +54,12 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
 
 
 def ensure(*, using: str, apps: Any) -> None:
-    """Make the groups, each with exactly its permissions.
+    """Create the groups, each with exactly its permissions.
 
     Args:
-        using: the database just migrated.
-        apps: the app registry as of that migration; where users or permissions are
-            not migrated yet, nothing happens.
+        using: the database that was just migrated.
+        apps: the app registry of that migration; if users or permissions are not
+            migrated yet, nothing happens.
     """
     try:
         group_model = apps.get_model("auth", "Group")
@@ -68,8 +68,8 @@ def ensure(*, using: str, apps: Any) -> None:
             apps.get_app_config(app)
     except LookupError:
         return
-    # Django makes an app's permissions when that app's turn comes, which for some
-    # of ours is after this one's.
+    # Django creates an app's permissions after that app's migrations, so for some of
+    # these apps after this call.
     for app in _apps():
         config = installed.get_app_config(app)
         create_permissions(
@@ -90,10 +90,10 @@ def ensure(*, using: str, apps: Any) -> None:
 
 
 def _give(group: Any, granted: set[int], using: str) -> None:
-    """Make these the group's permissions, by its table's own rows.
+    """Replace the group's permissions in the through table.
 
-    ``permissions.set()`` would put a line about rights in the audit trail, as if
-    staff had changed them.
+    ``permissions.set()`` would add an audit row about rights, as if staff had changed
+    them.
     """
     rows = group.permissions.through.objects.using(using).filter(group_id=group.pk)
     held = set(rows.values_list("permission_id", flat=True))
@@ -111,10 +111,10 @@ def _granted(
     grants: Iterable[tuple[str, str, tuple[str, ...]]],
     known: Iterable[tuple[int, str, str, str]],
 ) -> list[int]:
-    """The primary keys of the permissions these grants give.
+    """Return the primary keys of the permissions in these grants.
 
-    A permission of a model's own (``publish_…``) goes to who may change the model,
-    unless `_STANDS_FOR` says otherwise.
+    A custom permission of a model (``publish_…``) is granted with "change" on the
+    model, unless `_STANDS_FOR` names another action.
     """
     granted = []
     for pk, app, model, codename in known:

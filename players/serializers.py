@@ -1,7 +1,7 @@
-"""The bodies of requests and answers.
+"""Serializers of requests and responses.
 
-What a request may not say is refused by name: unknown fields, and values of another
-type than the field's.
+Request serializers report unknown fields and values of a wrong JSON type by the name of
+the field.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from players.credentials import PASSWORD_MAX_LENGTH
 from players.models import Device, PlayerProfile
 from players.services import photos
 
-# --- What requests are made of ------------------------------------------------
+# --- Requests -------------------------------------------------------------------
 
 
 class TextField(serializers.CharField):
-    """A string, where DRF would also take a number for one."""
+    """A JSON string; DRF's field would also accept a number."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -29,7 +29,7 @@ class TextField(serializers.CharField):
 
 
 class WholeNumberField(serializers.IntegerField):
-    """A JSON integer, where DRF would also take ``"7"``, ``7.0`` and ``true``."""
+    """A JSON integer; DRF's field would also accept ``"7"``, ``7.0`` and ``true``."""
 
     def to_internal_value(self, data: Any) -> int:
         if not isinstance(data, int) or isinstance(data, bool):
@@ -38,7 +38,7 @@ class WholeNumberField(serializers.IntegerField):
 
 
 class FlagField(serializers.BooleanField):
-    """``true`` or ``false``, where DRF would also take ``"yes"`` and 1."""
+    """``true`` or ``false``; DRF's field would also accept ``"yes"`` and 1."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
@@ -47,7 +47,7 @@ class FlagField(serializers.BooleanField):
 
 
 class Body(serializers.Serializer[Any]):
-    """A request's body, complete and with nothing else in it."""
+    """A request body; unknown fields are errors."""
 
     def to_internal_value(self, data: Any) -> Any:
         unknown: list[str] = []
@@ -70,7 +70,7 @@ class Body(serializers.Serializer[Any]):
 
 
 class LoginBody(Body):
-    """``password`` may be long, but not so long that hashing it is work."""
+    """``password`` is limited in length, because hashing a long text is expensive."""
 
     email = TextField(max_length=254)
     password = TextField(max_length=PASSWORD_MAX_LENGTH, trim_whitespace=False)
@@ -84,7 +84,7 @@ class DeviceBody(Body):
 
 
 class CorrectionBody(Body):
-    """1–1000 XP at once (spec 4), and why."""
+    """1–1000 XP in one correction, and its reason."""
 
     xp = WholeNumberField(min_value=1, max_value=1000)
     reason = TextField(max_length=200)
@@ -95,7 +95,7 @@ class SyncBody(Body):
 
 
 class QueryNumberField(serializers.IntegerField):
-    """A whole number in a query: ASCII digits, where DRF would take ``" ٣.0"``."""
+    """An integer of ASCII digits in a query; DRF's field would accept ``" ٣.0"``."""
 
     def to_internal_value(self, data: Any) -> int:
         number = whole_number(data) if isinstance(data, str) else None
@@ -108,7 +108,7 @@ class DeviceQuery(serializers.Serializer[Any]):
     player_id = QueryNumberField(min_value=1)
 
 
-# --- What answers are made of ---------------------------------------------------
+# --- Responses --------------------------------------------------------------------
 
 
 class PlanSerializer(serializers.Serializer[Any]):
@@ -123,7 +123,7 @@ class PlayerSerializer(serializers.Serializer[Any]):
 
 
 class SignedInSerializer(serializers.Serializer[Any]):
-    """``token`` is shown this once."""
+    """``token`` appears only in this response."""
 
     token = serializers.CharField(source="token.text")
     player = PlayerSerializer(source="profile")
@@ -140,7 +140,7 @@ class MeSerializer(PlayerSerializer):
     plan = PlanSerializer(source="active_plan", allow_null=True)
 
     def get_photo_url(self, profile: PlayerProfile) -> str | None:
-        """A URL of the photo that lasts some minutes."""
+        """Return a URL of the photo that is valid for some minutes, or None."""
         uri = photos.signed_uri(profile, now=self.context["now"])
         return uri and self.context["request"].build_absolute_uri(uri)
 
@@ -220,7 +220,7 @@ class SyncedSerializer(serializers.Serializer[Any]):
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
-    """Every refusal, with the HTTP status of its code."""
+    """The body of every error response; the code determines the HTTP status."""
 
     error_code = serializers.CharField()
     message = serializers.CharField()

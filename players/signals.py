@@ -1,4 +1,4 @@
-"""What players' tables tell when many rows change at once.
+"""Signals for bulk writes of the players' tables.
 
 Django sends no signal for ``QuerySet.update()`` and ``bulk_create()``.
 """
@@ -6,15 +6,16 @@ Django sends no signal for ``QuerySet.update()`` and ``bulk_create()``.
 from django.dispatch import Signal
 
 access_changed = Signal()
-"""Sent inside the transaction, with ``player_ids: list[int]``: plans or products."""
+"""Plans or entitlements changed. Sent in the transaction; ``player_ids: list[int]``."""
 
 sign_in_changed = Signal()
-"""Sent inside the transaction, with ``player_ids: list[int]``: devices or session."""
+"""Devices or sessions changed. Sent in the transaction; ``player_ids: list[int]``."""
 
 access_rows_written = Signal()
-"""Sent inside the transaction, with ``rows: list``, enrolments or entitlements written
-in bulk, and ``created: bool``."""
+"""Enrolments or entitlements were written in bulk. Sent in the transaction, with
+``rows: list`` and ``created: bool``."""
 
 users_changed = Signal()
-"""Sent inside the transaction, with ``changes: dict[int, dict[str, Any]]``: by user id,
-the new values of the `players.models.WATCHED` columns that changed."""
+"""Accounts changed. Sent in the transaction, with ``changes``, a
+``dict[int, dict[str, Any]]``: the new values of the changed `players.models.WATCHED`
+columns, by user id."""

@@ -1,17 +1,17 @@
-"""Players in Redis: the one module of this app that knows its commands.
+"""Players in Redis: the only module of this app that uses its commands.
 
-Everything here is a copy that can be made again: sign-in state, plans and products
-from the database, wallets from the ledger. Only request counts live here alone.
+Everything here except the request counts is a copy that can be rebuilt: sign-in state,
+plans and products from the database, wallets from the ledger.
 
-Who fills a missing copy takes a **lease** first, then reads the truth, then writes
-with ``put_…``, which does nothing when the lease is gone. Whatever changes the truth
-deletes the lease, and losing Redis loses it too: a slow reader can never put back
-what it read before a change.
+To fill a missing copy, a reader takes a **lease**, reads the source, and writes with
+``put_…``, which does nothing if the lease is gone. A change of the source deletes the
+lease, and so does a loss of Redis: a slow reader can never store a value that it read
+before a change.
 
-Sign-in state must not be believed for a moment after its change is committed, even
-when Redis cannot be reached at that moment. So whoever changes it first writes
-`block_sign_in_state` inside its transaction (an unreachable Redis fails the change),
-and readers ask the database until the block is lifted, or for a minute.
+Sign-in state must not be used after its change is committed, even if Redis cannot be
+reached at that moment. So the transaction that changes it first calls
+`block_sign_in_state` (the change fails if Redis does not answer). Readers use the
+database until the block is removed, or for a minute.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""Players' periodic work."""
+"""The players' periodic tasks."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -9,29 +9,29 @@ from players.services import erasure, photos, retention, sessions
 
 @shared_task(name="players.tasks.sync_pending_wallets", ignore_result=True)
 def sync_pending_wallets() -> None:
-    """Write changed wallets back; every 15 minutes, and safe to run twice."""
+    """Write changed wallets to the database. Every 15 minutes; safe to run twice."""
     wallet_sync.sync_pending_wallets()
 
 
 @shared_task(name="players.tasks.tidy_photos", ignore_result=True)
 def tidy_photos() -> None:
-    """Delete photos that no player has any more; every hour, and safe to run twice."""
+    """Delete photos without a player. Every hour; safe to run twice."""
     photos.tidy(now=timezone.now())
 
 
 @shared_task(name="players.tasks.end_expired_sessions", ignore_result=True)
 def end_expired_sessions() -> None:
-    """End sessions that have passed a limit of age; every hour, and safe to run twice."""
+    """End sessions that have passed an age limit. Every hour; safe to run twice."""
     sessions.end_expired(timezone.now())
 
 
 @shared_task(name="players.tasks.finish_erasures", ignore_result=True)
 def finish_erasures() -> None:
-    """Remove what remains of erased students; every 5 minutes, safe to run twice."""
+    """Remove what remains of erased students. Every 5 minutes; safe to run twice."""
     erasure.finish_all(now=timezone.now())
 
 
 @shared_task(name="players.tasks.apply_retention", ignore_result=True)
 def apply_retention() -> None:
-    """Delete what is older than its time; every hour, and safe to run twice."""
+    """Delete data whose retention time has passed. Every hour; safe to run twice."""
     retention.apply(now=timezone.now())

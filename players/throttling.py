@@ -1,4 +1,4 @@
-"""Rate limits at the door: the count is `players.services.rates`'s."""
+"""Rate limits of the API; `players.services.rates` counts the requests."""
 
 import time
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from players.services.sessions import Player
 
 
 class CallerThrottle(BaseThrottle):
-    """So many requests per caller and endpoint (``RATE_LIMITS``).
+    """Limit the requests per caller and endpoint (``RATE_LIMITS``).
 
-    A player's request was counted when its session was checked; a member of staff's
-    is counted here. Who is neither is counted by the view (sign-in) or refused.
+    The session check has already counted a player's request; a member of staff's is
+    counted here. Other callers are counted by the sign-in view or refused.
     """
 
     def allow_request(self, request: Request, _view: Any) -> bool:
-        """True, or the refusal.
+        """Return True.
 
         Raises:
-            RateLimitedError: too many; says how long to wait.
+            RateLimitedError: too many requests; with the time to wait.
         """
         usage = client_info.usage_of(request._request)
         if isinstance(request.user, User):
@@ -60,7 +60,7 @@ def _record(request: Request) -> None:
 
 
 class RateLimitHeadersMiddleware:
-    """Tells each caller what is left: ``X-RateLimit-Limit``, ``-Remaining``, ``-Reset``.
+    """Add ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` to responses.
 
     ``-Reset`` is the Unix time at which the window ends.
     """

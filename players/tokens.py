@@ -1,10 +1,11 @@
-"""Session tokens: ``{player id}.{tag}.{secret}``; only a hash of the secret is kept.
+"""Session tokens: ``{player id}.{tag}.{secret}``; only a hash of the secret is stored.
 
-The tag is made with a key of this server. Whether a token was ever made here can so be
-told without asking anybody: made-up tokens cost no query. Tokens of before the tag, or
-of another key, are good, too: the secret alone opens the session.
+The tag is a MAC with a key of this server. It shows without a query whether this server
+issued the token, so forged tokens cost no query. Tokens without a tag (of an earlier
+version) or with a tag of another key are also valid: the secret alone identifies the
+session.
 
-Plain rules: no Django here.
+No Django imports.
 """
 
 import base64
@@ -24,7 +25,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A session token; printing one shows no secret."""
+    """A session token; its ``repr`` shows no secret."""
 
     player_id: int
     secret: str = field(repr=False)
@@ -32,19 +33,19 @@ class Token:
 
     @property
     def text(self) -> str:
-        """What the client keeps and sends."""
+        """The token as the client stores and sends it."""
         return ".".join(
             part for part in (str(self.player_id), self.tag, self.secret) if part
         )
 
     def is_made_with(self, key: str) -> bool:
-        """Whether `new` made it with this key; its session may have ended since."""
+        """Return whether `new` made it with this key; its session may have ended."""
         expected = _tag(self.player_id, self.secret, key)
         return hmac.compare_digest(self.tag.encode(), expected.encode())
 
     @property
     def sha256(self) -> str:
-        """What we keep: 64 hexadecimal digits.
+        """The stored form: 64 hexadecimal digits.
 
         The secret has 256 random bits, so a fast hash without salt is enough.
         """
@@ -52,7 +53,7 @@ class Token:
 
 
 def new(player_id: int, *, key: str) -> Token:
-    """A token nobody can guess, with a tag of ``key``."""
+    """Return a random token, with a tag of ``key``."""
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     return Token(player_id, secret, _tag(player_id, secret, key))
 
@@ -64,6 +65,6 @@ def _tag(player_id: int, secret: str, key: str) -> str:
 
 
 def parse(text: str) -> Token | None:
-    """The token ``text`` spells, or None when it spells none."""
+    """Return the token in ``text``, or None if it is malformed."""
     match = _TOKEN.fullmatch(text)
     return Token(int(match[1]), match[3], match[2] or "") if match else None

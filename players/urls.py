@@ -1,4 +1,4 @@
-"""The URLs of players; each name is also the endpoint of its rate limit."""
+"""URLs of the players' API; each name is also the endpoint of its rate limit."""
 
 from django.urls import URLPattern, URLResolver
 from rest_framework.routers import SimpleRouter

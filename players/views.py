@@ -1,6 +1,6 @@
-"""The students' API for sign-in, content and wallet; the staff's for their devices.
+"""The API of students for sign-in, content and wallet, and of staff for devices and XP.
 
-Doors: each parses, calls one service, renders.
+Each view parses the request, calls one service and renders its result.
 """
 
 from dataclasses import asdict
@@ -63,10 +63,10 @@ def _staff(request: Request) -> User:
 
 
 def _body(serializer: Any) -> dict[str, Any]:
-    """A request's validated body.
+    """Return a request's validated body.
 
     Raises:
-        ValidationError: names each field that is wrong.
+        ValidationError: with the errors of each field.
     """
     serializer.is_valid(raise_exception=True)
     validated: dict[str, Any] = serializer.validated_data
@@ -148,14 +148,14 @@ class DevicesViewSet(ViewSet):
     )
     @action(detail=False, methods=["get"])
     def check(self, request: Request) -> Response:
-        # Another device was refused before it came here.
+        # Authentication has already refused any other device.
         return Response(
             {"authorized": True, "device_count": devices.count(_player(request).id)}
         )
 
 
 class MeViewSet(ViewSet):
-    """The player themselves."""
+    """The player's own profile."""
 
     @extend_schema(
         summary="The player's profile", operation_id="me", responses=MeSerializer
@@ -183,7 +183,7 @@ class WalletViewSet(ViewSet):
 
 
 class ContentViewSet(ViewSet):
-    """Where the player's content lies."""
+    """URLs of the player's content."""
 
     @extend_schema(
         summary="The player's plan: its manifest and base URLs",
@@ -231,7 +231,7 @@ class ContentViewSet(ViewSet):
 
 
 class StaffViewSet(ViewSet):
-    """What staff do with the admin's session and a permission for each action."""
+    """Views for staff: the admin's session, and a permission for each action."""
 
     authentication_classes = (StaffAuthentication,)
     permission_classes = (StaffPermission,)
@@ -240,7 +240,7 @@ class StaffViewSet(ViewSet):
 
 
 class StaffDevicesViewSet(StaffViewSet):
-    """Players' devices; two at most."""
+    """Players' devices; at most two each."""
 
     staff_permissions: ClassVar[dict[str, str]] = {
         "list": "players.view_device",

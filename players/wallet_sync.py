@@ -1,7 +1,7 @@
-"""Writing wallets back from Redis to the database, many at a time (spec 4).
+"""Writing wallets from Redis to the database, in chunks.
 
-The database's wallets are snapshots for lists and reports; the ledger is the truth,
-so nothing depends on a run of this.
+The database's wallets are snapshots for lists and reports. The ledger is the truth, so
+nothing else depends on a run of this.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""What a player may open: plans they are enrolled in, products they have (DESIGN 6)."""
+"""What a player may open: see docs/architecture.md, "Access"."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PlayerAccess:
-    """A player's plans and products.
+    """A player's plans and entitlements.
 
-    ``active_plan_id`` is a public id, or "" without one; ``items`` gives each
-    product code its expiry in Unix seconds, None for good.
+    ``active_plan_id`` is a public id, or "" without one. ``items`` maps each product
+    code to its expiry in Unix seconds, None for no end.
     """
 
     active_plan_id: str
@@ -30,7 +30,7 @@ class PlayerAccess:
     items: Mapping[str, float | None]
 
     def is_entitled(self, item: str, now: float) -> bool:
-        """Whether the player has product ``item`` at Unix time ``now``."""
+        """Return whether the player has product ``item`` at Unix time ``now``."""
         if item not in self.items:
             return False
         expiry = self.items[item]
@@ -38,9 +38,10 @@ class PlayerAccess:
 
 
 def of_player(player_id: int) -> PlayerAccess:
-    """The player's access, from Redis when it is there, else from three queries.
+    """Return the player's access, from Redis if it is cached, else with three queries.
 
-    A player who does not exist has access to nothing.
+    The access of a player that does not exist is empty. When Redis does not answer, the
+    database is read.
     """
     try:
         held, lease = store.read_access(player_id)
@@ -87,9 +88,9 @@ def _decode(held: str) -> PlayerAccess:
 
 
 def forget(player_ids: list[int]) -> None:
-    """These players' plans or products have changed (call it after the commit).
+    """Delete the cached access of these players; call it after the commit.
 
-    When Redis does not answer, the old copy is believed for five minutes at most.
+    When Redis does not answer, the old copy stays in use for at most five minutes.
     """
     try:
         store.drop_access(player_ids)
@@ -98,10 +99,10 @@ def forget(player_ids: list[int]) -> None:
 
 
 def require_enrolled(player_access: PlayerAccess) -> str:
-    """The public id of the plan the player learns in.
+    """Return the public id of the player's active plan.
 
     Raises:
-        NotEnrolledError: none is active, or they are not enrolled in it.
+        NotEnrolledError: no plan is active, or the player is not enrolled in it.
     """
     plan_id = player_access.active_plan_id
     if not plan_id or plan_id not in player_access.enrolled_plan_ids:
@@ -112,13 +113,13 @@ def require_enrolled(player_access: PlayerAccess) -> str:
 
 
 def require_lesson(player_id: int, lesson_id: str, now: float) -> LessonEntry:
-    """The lesson in the player's plan, if they may open it at Unix time ``now``.
+    """Return the lesson in the player's plan if they may open it at Unix time ``now``.
 
     Raises:
-        NotEnrolledError: they have no plan.
-        NotPublishedError: their plan has no release.
+        NotEnrolledError: the player has no plan.
+        NotPublishedError: the plan has no release.
         InvalidLessonError: the plan's release has no such lesson.
-        NotEntitledError: it is sold, and they do not have it (any more).
+        NotEntitledError: it is paid, and the player has no current entitlement to it.
     """
     player_access = of_player(player_id)
     plan_id = require_enrolled(player_access)
@@ -132,10 +133,10 @@ def require_lesson(player_id: int, lesson_id: str, now: float) -> LessonEntry:
 def require_entitled(
     player_access: PlayerAccess, entry: LessonEntry, now: float
 ) -> None:
-    """Refuse a sold lesson to who does not have it.
+    """Refuse a paid lesson without an entitlement at Unix time ``now``.
 
     Raises:
-        NotEntitledError: names the product.
+        NotEntitledError: with the product code in ``details``.
     """
     if entry.access_level != Level.PAID:
         return

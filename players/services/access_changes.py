@@ -1,4 +1,4 @@
-"""The audit lines of changed enrolments and entitlements."""
+"""Audit rows of changed enrolments and entitlements."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ _EVENTS = {
 
 
 def record(rows: Sequence[Enrollment | Entitlement], *, change: str) -> None:
-    """Record that these rows, all of one model, were changed. Two queries.
+    """Record that these rows, all of one model, changed. Two queries.
 
     Args:
         change: ``added``, ``changed`` or ``removed``.
@@ -45,7 +45,7 @@ def _details(row: Enrollment | Entitlement) -> dict[str, Any]:
 
 
 def record_plan_deleted(plan: AcademicPlan) -> None:
-    """Record that a plan goes with all its enrolments, in one line. Call it before."""
+    """Record in one row that a plan is deleted with its enrolments; call it before."""
     count = Enrollment.objects.filter(plan=plan).count()
     if count:
         audit.record(

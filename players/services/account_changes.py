@@ -1,4 +1,4 @@
-"""What follows from a changed account: audit lines, and the end of its session."""
+"""Effects of a changed account: audit rows, and the end of its session."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,17 +11,17 @@ _RIGHTS = ("is_staff", "is_superuser")
 
 
 def follow(changes: Mapping[int, Mapping[str, Any]]) -> None:
-    """Record the changes, and end sessions, in the transaction that makes them.
+    """Record the changes and end sessions, in the transaction that makes them.
 
-    A changed password ends the player's session; Django ends the admin's other
-    sessions of the account itself, which carry a hash of the password.
+    A changed password ends the player's session. Django ends the account's other admin
+    sessions by itself, because they hold a hash of the password.
 
     Args:
-        changes: by user id, the new values of the columns that changed.
+        changes: the new values of the changed columns, by user id.
 
     Raises:
-        StoreAwayError: a session must end and Redis does not answer; the change
-            must not happen.
+        StoreAwayError: a session must end and Redis does not answer; the caller's
+            transaction must roll back.
     """
     switched_off = []
     new_password = []

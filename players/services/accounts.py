@@ -1,4 +1,4 @@
-"""Making players: an account, a profile, a wallet, a plan."""
+"""Creating players: an account, a profile, a wallet, a plan."""
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -16,14 +16,14 @@ def create_player(
     grade: Grade | None = None,
     plan: AcademicPlan | None = None,
 ) -> PlayerProfile:
-    """A student who can sign in, with an empty wallet.
+    """Create a student who can sign in, with an empty wallet.
 
     Args:
         plan: enrol the player in it and make it the active one.
 
     Raises:
-        ValidationError: the address is no address or taken, or the password is
-            too weak; the messages say which field.
+        ValidationError: the address is invalid or taken, or the password is too weak;
+            the messages are by field.
     """
     user = User(email=User.objects.normalize_email(email), full_name=full_name)
     _require_good_password(password, user)
@@ -46,9 +46,9 @@ def _require_good_password(password: str, user: User) -> None:
 
 @transaction.atomic
 def enroll(profile: PlayerProfile, plan: AcademicPlan) -> Enrollment:
-    """Give the player ``plan``; it becomes active if they had no active plan.
+    """Enrol the player in ``plan``; it becomes active if they had no active plan.
 
-    No change when they have it already.
+    An existing enrolment stays as it is.
     """
     enrollment: Enrollment
     enrollment, _created = Enrollment.objects.get_or_create(player=profile, plan=plan)

@@ -1,4 +1,4 @@
-"""Where a player's content lies: their plan's manifest, and a lesson's file."""
+"""URLs of a player's content: their plan's manifest, and a lesson's file."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ from publishing import api
 from publishing.api import LessonLink
 
 LESSON_URL_SECONDS = 15 * 60
-"""How long the URL of a lesson that is not open to all stays good."""
+"""How long the URL of a gated lesson is valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanContent:
     """A plan's release, for the app to read.
 
-    ``base_url`` is what paths are appended to now, the CDN's once it has the plan;
-    ``local_base_url`` is where this server itself has them, should that fail.
+    Paths are appended to ``base_url``: the CDN's once it has the plan.
+    ``local_base_url`` is this server's, for when the CDN fails.
     """
 
     plan_id: str
@@ -28,11 +28,11 @@ class PlanContent:
 
 
 def plan_of(player_id: int) -> PlanContent:
-    """The player's plan. Three queries at most beside their access.
+    """Return the player's plan. At most three queries beside those of their access.
 
     Raises:
-        NotEnrolledError: they have none.
-        NotPublishedError: it has no release.
+        NotEnrolledError: the player has no plan.
+        NotPublishedError: the plan has no release.
     """
     plan_id = access.require_enrolled(access.of_player(player_id))
     links = api.plan_links(plan_id)
@@ -48,14 +48,14 @@ def plan_of(player_id: int) -> PlanContent:
 
 
 def lesson_of(player_id: int, lesson_id: str, now: float) -> LessonLink:
-    """Fresh URLs of the lesson's file and videos for a player who may open it.
+    """Return new URLs of the lesson's file and videos if the player may open it.
 
-    Two queries at most, beside the player's access: the settings, and whether the CDN
-    has the file. ``now`` is Unix time.
+    At most two queries beside those of the player's access: the settings, and whether
+    the CDN has the file. ``now`` is Unix time.
 
     Raises:
-        NotEnrolledError, NotPublishedError, InvalidLessonError, NotEntitledError: as
-            `access.require_lesson` says.
+        NotEnrolledError, NotPublishedError, InvalidLessonError, NotEntitledError: see
+            `access.require_lesson`.
     """
     lesson = access.require_lesson(player_id, lesson_id, now)
     return api.lesson_link(

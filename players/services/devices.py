@@ -1,4 +1,4 @@
-"""The devices a player may sign in from: two, added and removed by staff (DESIGN 6)."""
+"""A player's devices: at most two; see docs/architecture.md, "Players"."""
 
 import re
 from functools import partial
@@ -31,10 +31,10 @@ _UUID4 = re.compile(
 
 
 def parse_device_id(text: str | None) -> UUID:
-    """The device id a client sent.
+    """Parse the device id that a client sent.
 
     Raises:
-        InvalidDeviceIdError: it is missing, or no UUID v4 in its usual spelling.
+        InvalidDeviceIdError: it is missing, or not a hyphenated UUID v4.
     """
     if not text:
         raise InvalidDeviceIdError(
@@ -51,14 +51,13 @@ def parse_device_id(text: str | None) -> UUID:
 
 
 def lock_player(player_id: int) -> PlayerProfile:
-    """Wait for the right to change the player's devices and session, to the end.
+    """Lock the player's devices and session until the transaction ends.
 
-    The lock is the user's row: switching the account off writes that row first, so
-    everybody takes it first and nobody waits in a circle. Call it inside a
-    transaction.
+    The lock is on the user's row. Switching the account off writes that row first, so
+    all writers lock it first and cannot deadlock. Call it inside a transaction.
 
     Returns:
-        The profile, its ``user`` as it is under the lock.
+        The profile; its ``user`` is read under the lock.
 
     Raises:
         PlayerNotFoundError: there is no such player.
@@ -74,11 +73,11 @@ def lock_player(player_id: int) -> PlayerProfile:
 
 
 def claim_slot(player: PlayerProfile, *, device_id: UUID, name: str) -> Device:
-    """Authorise a device for a player locked by the caller.
+    """Authorise a device for a player whose lock the caller holds.
 
     Raises:
-        DeviceExistsError: the player has it already.
-        DeviceLimitError: both slots are taken.
+        DeviceExistsError: the player already has it.
+        DeviceLimitError: both slots are in use.
     """
     held = list(Device.objects.filter(player=player))
     if any(device.device_id == device_id for device in held):
@@ -90,13 +89,13 @@ def claim_slot(player: PlayerProfile, *, device_id: UUID, name: str) -> Device:
             details={"devices": [str(device.device_id) for device in held]},
         )
     try:
-        # A savepoint: the caller's transaction survives the refusal.
+        # A savepoint: the caller's transaction stays usable after the error.
         with transaction.atomic():
             return Device.objects.create(
                 player=player, slot=min(free), device_id=device_id, name=name
             )
     except IntegrityError:
-        # Written by someone who did not take the lock; the slots still held.
+        # A writer without the lock added a device; the constraints of the slots held.
         raise DeviceLimitError(
             _("The player's devices have just been changed. Look again.")
         ) from None
@@ -111,10 +110,12 @@ def add(
     actor_id: int | None = None,
     ip_address: str | None = None,
 ) -> Device:
-    """Authorise a device; for staff.
+    """Authorise a device, on behalf of staff.
 
     Raises:
-        PlayerNotFoundError, DeviceExistsError, DeviceLimitError: see their names.
+        PlayerNotFoundError: there is no such player.
+        DeviceExistsError: the player already has it.
+        DeviceLimitError: both slots are in use.
     """
     player = lock_player(player_id)
     device = claim_slot(player, device_id=device_id, name=name)
@@ -136,17 +137,17 @@ def remove(
     actor_id: int | None = None,
     ip_address: str | None = None,
 ) -> None:
-    """Take a device from a player; a session on it ends with it. For staff.
+    """Remove a player's device and end a session on it, on behalf of staff.
 
     Raises:
-        PlayerNotFoundError: there is no such player, or they lack this device.
+        PlayerNotFoundError: there is no such player, or they do not have this device.
     """
     player = lock_player(player_id)
     device = Device.objects.filter(player=player, device_id=device_id).first()
     if device is None:
         raise PlayerNotFoundError(_("The player does not have this device."))
     ended = Session.objects.filter(player=player, device=device).exists()
-    device.delete()  # and its session, by cascade: `players.receivers` keeps the reason
+    device.delete()  # cascades to its session; `players.receivers` records the reason
     note = partial(
         audit.record,
         user_id=player.user_id,
@@ -162,10 +163,10 @@ def remove(
 def remove_by_pk(
     device_pk: int, *, actor_id: int | None = None, ip_address: str | None = None
 ) -> None:
-    """`remove` a device known by its row's primary key.
+    """Remove a device by the primary key of its row.
 
     Raises:
-        PlayerNotFoundError: it is gone.
+        PlayerNotFoundError: there is no such device.
     """
     device: Device | None = Device.objects.filter(pk=device_pk).first()
     if device is None:
@@ -179,7 +180,7 @@ def remove_by_pk(
 
 
 def count(player_id: int) -> int:
-    """How many devices the player has: Redis's set first, else the database."""
+    """Return the player's number of devices, from Redis, else from the database."""
     try:
         if known := store.count_devices(player_id):
             return known

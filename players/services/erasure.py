@@ -1,15 +1,13 @@
-"""Erasing a student, whoever asks for it.
+"""Erasing a student.
 
-All rows of the database change in one transaction: a process that dies leaves them as
-they were, or erased. The same transaction writes an `Erasure`, which names what lies
-outside the database: the photo's file, and keys in Redis. `finish` removes these and
-can be called any number of times; where the disk or Redis does not answer, the
-`Erasure` says what remains.
+All rows in the database change in one transaction: a crash leaves them unchanged or
+erased. The same transaction adds an `Erasure`, which records the data outside the
+database: the photo's file, and keys in Redis. `finish` removes these and is idempotent.
+Where the disk or Redis does not answer, the `Erasure` records the remaining steps.
 
-A request of the student that was under way may still write afterwards. Rows cannot
-come back when the player's row is gone, because a foreign key refuses them. For what
-has no such key (Redis, and a ledger that is kept) `finish` runs once more when
-`LATE_WRITES` has passed.
+A request of the student that was in progress may still write afterwards. Where the
+player's row is gone, a foreign key refuses new rows. Redis and a kept ledger have no
+such key, so `finish` runs once more after `LATE_WRITES`.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,34 +46,34 @@ from players.services.devices import lock_player
 log = structlog.get_logger(__name__)
 
 LATE_WRITES = timedelta(minutes=10)
-"""Longer than any request, and than any write in Redis, stays under way."""
+"""Longer than any request or write to Redis takes."""
 LEDGERS = ("delete", "pseudonymise")
-"""What ``MEMORA_ERASED_LEDGER`` may be."""
+"""The valid values of ``MEMORA_ERASED_LEDGER``."""
 
 
 class Fate(Enum):
-    """What erasing a student does to the rows of one relation."""
+    """What an erasure does to the rows of one relation."""
 
     DELETED = "deleted"
     EMPTIED = "emptied"
     """The row stays, without the reference and without personal columns."""
     UNLINKED = "unlinked"
-    """The reference becomes NULL; nothing else in the row is about the student."""
+    """The reference becomes NULL; the row has no other data about the student."""
     KEPT = "kept"
-    """Work of an account that was staff's once; the account stays, without a name."""
+    """Work of a former staff account; the account stays, without a name."""
     LEDGER = "ledger"
     """Deleted, or kept under the player's number: ``MEMORA_ERASED_LEDGER``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Rows about a student, by the relation that leads to them.
+    """A relation from rows about a student to the student.
 
     Args:
         relation: ``app.Model.field``.
-        fate: what erasing does to them.
-        name: their key in an export; "" leaves them out.
-        withheld: columns that an export leaves out: secrets, and who else acted.
+        fate: what an erasure does to the rows.
+        name: their key in an export; "" excludes them.
+        withheld: columns that an export excludes: secrets, and other people's ids.
         also: columns of related rows that an export adds.
     """
 
@@ -94,7 +92,7 @@ class Holding:
         return self.model._meta.get_field(self.relation.rpartition(".")[2])
 
     def rows(self, profile: PlayerProfile) -> "QuerySet[Any]":
-        """The rows about this player, past any manager that hides or guards some."""
+        """Return the rows about this player, without the filters of the manager."""
         is_account = self.field.related_model is User
         key = profile.user_id if is_account else profile.pk
         return QuerySet(self.model).filter(**{self.field.attname: key})
@@ -110,7 +108,7 @@ HOLDINGS = (
         withheld=frozenset({"token_sha256"}),
     ),
     Holding("players.Device.player", Fate.DELETED, "devices"),
-    # After the sessions, whose deletion writes them.
+    # After the sessions: their deletion adds ended sessions.
     Holding(
         "players.EndedSession.player",
         Fate.DELETED,
@@ -145,14 +143,14 @@ HOLDINGS = (
 
 
 class Holder(Protocol):
-    """An app that holds something of students beside this one."""
+    """Another app that stores data about students."""
 
     @property
     def HOLDINGS(self) -> Sequence[Holding]:  # noqa: N802 - a module's constant
-        """Every relation of its models that leads to rows about a student."""
+        """All relations from its models' rows to a student."""
 
     def subject_ids(self, player_id: int) -> list[str]:
-        """The subjects whose progress Redis may hold."""
+        """Return the subjects whose progress Redis may hold."""
 
     def erase_rows(self, player_id: int, *, keep_ledger: bool) -> None:
         """Erase the player's rows, in the caller's transaction."""
@@ -169,28 +167,28 @@ _holders: list[Holder] = []
 
 
 def add_holder(holder: Holder) -> None:
-    """Name an app that holds something of students; it does so when it starts."""
+    """Register an app that stores data about students; it calls this at start-up."""
     if holder not in _holders:
         _holders.append(holder)
 
 
 def holdings() -> list[Holding]:
-    """Every relation that leads to rows about a student."""
+    """Return all relations from rows about a student, of all apps."""
     return [*HOLDINGS, *(held for holder in _holders for held in holder.HOLDINGS)]
 
 
 def keeps_ledger() -> bool:
-    """Whether an erased student's ledger is kept under their number."""
+    """Return whether an erased student's ledger is kept under their number."""
     return bool(settings.ERASED_LEDGER == "pseudonymise")
 
 
 def find_player(text: str) -> int:
-    """The number of the player named by ``text``: a number or an e-mail address.
+    """Return the number of a player given as a number or an e-mail address.
 
-    The number of an erased player is taken, too, so that an erasure can be finished.
+    The number of an erased player is also accepted, so that an erasure can be finished.
 
     Raises:
-        PlayerNotFoundError: there is none.
+        PlayerNotFoundError: there is no such player.
     """
     players = PlayerProfile.objects.filter(erased_at=None)
     if text.isascii() and text.isdecimal() and len(text) < 19:
@@ -220,9 +218,9 @@ def erase(
     ip_address: str | None = None,
     now: datetime,
 ) -> Erasure:
-    """Erase a student. For good.
+    """Erase a student. This cannot be undone.
 
-    Called again for the same player it goes on where it was interrupted.
+    A second call for the same player continues where the first one was interrupted.
 
     Args:
         actor_id: the member of staff who does it.
@@ -233,7 +231,7 @@ def erase(
 
     Raises:
         PlayerNotFoundError: there is no such player.
-        StaffAccountError: the account also works in the admin.
+        StaffAccountError: the account also has admin rights.
         StoreAwayError: Redis does not answer and the player may be signed in; nothing
             has changed.
         DatabaseError: the database does not answer; nothing has changed.
@@ -281,7 +279,7 @@ def _erase_rows(
         for holding in HOLDINGS:
             if holding.fate is Fate.DELETED and holding.model is not PlayerProfile:
                 holding.rows(profile).delete()
-    # After what is deleted above, for that writes events of its own.
+    # After the deletions above, because they add audit rows.
     _empty_events(Q(user_id=user.pk) | Q(user=None, device_id__in=device_ids))
     _empty_admin_log(profile)
     if erasure.keeps_ledger:
@@ -303,7 +301,7 @@ def _erase_rows(
 
 
 def _lock(player_id: int) -> PlayerProfile:
-    """The player, whose devices, session and ledger nobody else changes from here on.
+    """Lock the player's devices, session and ledger until the transaction ends.
 
     Every new row of the ledger locks the profile's row for its foreign key.
     """
@@ -314,7 +312,7 @@ def _lock(player_id: int) -> PlayerProfile:
 
 
 def _forget_sign_in_attempts(email: str) -> None:
-    """Empty axes' rows; its signals of deletion need another handler than ours."""
+    """Clear axes' rows; `delete()` sends signals that need another axes handler."""
     empty = {"username": "", "ip_address": None, "user_agent": ""}
     for model in (AccessAttempt, AccessFailureLog, AccessLog):
         model.objects.filter(username=email).update(**empty)
@@ -327,7 +325,7 @@ def _empty_events(about: Q) -> None:
 
 
 def _empty_admin_log(profile: PlayerProfile) -> None:
-    """Take the names out of what the admin has logged about the student."""
+    """Remove the names from the admin's log entries about the student."""
     for model, pk in ((PlayerProfile, profile.pk), (User, profile.user_id)):
         LogEntry.objects.filter(
             content_type=ContentType.objects.get_for_model(model), object_id=str(pk)
@@ -335,7 +333,7 @@ def _empty_admin_log(profile: PlayerProfile) -> None:
 
 
 def _empty_profile(profile: PlayerProfile, now: datetime) -> None:
-    """Leave of the player the number that the ledger's rows name."""
+    """Clear the profile; its number stays, because the ledger's rows refer to it."""
     empty = {
         field.attname: None
         for field in PlayerProfile._meta.concrete_fields
@@ -348,7 +346,7 @@ def _empty_profile(profile: PlayerProfile, now: datetime) -> None:
 
 
 def _empty_account(user: User, now: datetime) -> None:
-    """Leave of the account a number that nobody signs in with."""
+    """Clear the account; its row stays, without a usable password."""
     for rights in (User.groups.through, User.user_permissions.through):
         QuerySet(rights).filter(user_id=user.pk).delete()
     FoldingQuerySet(User).filter(pk=user.pk).update(
@@ -361,11 +359,11 @@ def _empty_account(user: User, now: datetime) -> None:
     )
 
 
-# --- What lies outside the database ---------------------------------------------
+# --- Data outside the database --------------------------------------------------
 
 
 def finish(erasure: Erasure, *, now: datetime) -> None:
-    """Remove what remains; a step that fails is logged and stays in ``remaining``.
+    """Run all steps; a step that fails is logged and stays in ``remaining``.
 
     Raises:
         DatabaseError: the database does not answer; call it again.
@@ -389,7 +387,7 @@ def finish(erasure: Erasure, *, now: datetime) -> None:
 
 
 def finish_all(*, now: datetime) -> int:
-    """Finish every erasure that is not; how many are still not finished.
+    """Finish every unfinished erasure; return how many are still unfinished.
 
     Raises:
         DatabaseError: the database does not answer.
@@ -403,7 +401,7 @@ def finish_all(*, now: datetime) -> int:
 
 @transaction.atomic
 def _erase_late_rows(erasure: Erasure, _now: datetime) -> None:
-    """Of a kept ledger: what a request that was under way has added since."""
+    """Erase what a request in progress has added to a kept ledger since."""
     if not erasure.keeps_ledger:
         return
     late: set[str] = set(erasure.subject_ids)
@@ -415,7 +413,7 @@ def _erase_late_rows(erasure: Erasure, _now: datetime) -> None:
 
 
 def _delete_files(erasure: Erasure, now: datetime) -> None:
-    """The photo, and replaced ones that are still on the disk."""
+    """Delete the photo, and replaced photos that are still on the disk."""
     if erasure.photo:
         if not photos.delete(erasure.photo):
             raise OSError("the photo's file is still there")

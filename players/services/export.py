@@ -1,4 +1,4 @@
-"""Everything that is held of a student, as one document for them."""
+"""All data about a student, as one document for them."""
 
 import base64
 import json
@@ -29,10 +29,10 @@ def export_player(
     ip_address: str | None = None,
     now: datetime,
 ) -> dict[str, Any]:
-    """Everything held of a student, and a line of the audit trail that says so.
+    """Return all data about a student, and record the export in the audit trail.
 
-    Secrets (the password's and the session's hash) and the names of other people are
-    left out. The number of queries depends on the tables only.
+    Secrets (the hashes of the password and the session token) and the names of other
+    people are left out. The number of queries depends only on the number of tables.
 
     Args:
         actor_id: the member of staff who does it.
@@ -74,7 +74,7 @@ def export_player(
 
 
 def as_json(document: Any) -> str:
-    """An exported document as text, indented, in UTF-8 as it is."""
+    """Return an exported document as indented JSON, without ASCII escapes."""
     return json.dumps(document, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2)
 
 
@@ -135,7 +135,7 @@ def _rows(held: Holding, profile: PlayerProfile) -> list[dict[str, Any]]:
 
 
 def _admin_log(profile: PlayerProfile) -> list[dict[str, Any]]:
-    """What staff did to the student in the admin; not who."""
+    """Return what staff did to the student in the admin, without their names."""
     found: list[dict[str, Any]] = []
     for model, pk in ((PlayerProfile, profile.pk), (User, profile.user_id)):
         entries = LogEntry.objects.filter(

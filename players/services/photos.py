@@ -1,7 +1,7 @@
-"""Players' photos: their URLs, and the files that no player has any more.
+"""Players' photos: their URLs, and the deletion of files without a player.
 
-A file is deleted after the commit that replaced it. Where a process dies in between, or
-the disk refuses, `tidy` finds the file later.
+A file is deleted after the commit that replaced it. After a crash in between, or if the
+disk refuses, `tidy` deletes the file later.
 """
 
 import re
@@ -22,18 +22,18 @@ from publishing import api
 log = structlog.get_logger(__name__)
 
 URL_SECONDS = 15 * 60
-"""How long the URL of a photo stays good."""
+"""How long the URL of a photo is valid."""
 FOLDER = "photos"
 ORPHAN_AGE = timedelta(hours=1)
-"""A file without a row may belong to a request that has yet to commit."""
+"""A file without a row may belong to a request that has not committed yet."""
 _NAME = re.compile(r"photos/[0-9a-f]{32}\.[a-z]{3,4}")
 
 
 @dataclass(frozen=True, slots=True)
 class TidyResult:
-    """What a run did: photos given a random name, and files deleted.
+    """Numbers of one run: photos given a random name, and files deleted.
 
-    ``damaged`` counts renamed files that are no picture; they are kept as they are.
+    ``damaged`` counts renamed files that are not pictures; their bytes are unchanged.
     """
 
     renamed: int
@@ -42,7 +42,7 @@ class TidyResult:
 
 
 def signed_uri(profile: PlayerProfile, *, now: datetime) -> str | None:
-    """Path and query that read the player's photo for `URL_SECONDS`; None without one."""
+    """Return path and query of the photo, valid for `URL_SECONDS`; None without one."""
     name = profile.photo.name
     if not name:
         return None
@@ -54,9 +54,9 @@ def signed_uri(profile: PlayerProfile, *, now: datetime) -> str | None:
 
 
 def delete(name: str) -> bool:
-    """Delete a photo's file; whether it is gone. One that is gone already is no error.
+    """Delete a photo's file; return whether it is gone. A missing file is no error.
 
-    Where the disk refuses, this is logged; `tidy` tries again.
+    A refusal of the disk is logged; `tidy` tries again.
     """
     try:
         default_storage.delete(name)
@@ -67,9 +67,9 @@ def delete(name: str) -> bool:
 
 
 def tidy(*, now: datetime) -> TidyResult:
-    """Give photos of earlier versions a random name; delete files of no player.
+    """Give photos of earlier versions a random name; delete files without a player.
 
-    It may run at any time, in several processes, and again after it was interrupted.
+    It may run at any time, in several processes, and again after an interruption.
 
     Raises:
         OSError: the disk refuses.
@@ -92,11 +92,11 @@ def tidy(*, now: datetime) -> TidyResult:
 
 
 def _rename(player_id: int, name: str) -> bool | None:
-    """Store a photo anew, without its metadata, under a random name.
+    """Store a copy of a photo, without its metadata, under a random name.
 
     Returns:
-        Whether it is a picture; None when nothing was renamed: the file is missing, or
-        the player has another photo by now.
+        Whether it is a picture; None if nothing was renamed, because the file is
+        missing or the player has another photo by now.
     """
     try:
         with default_storage.open(name) as old:
@@ -120,16 +120,16 @@ def _cleaned(old: "File[bytes]") -> tuple["File[bytes]", bool]:
 
 
 def delete_orphans(*, now: datetime) -> int:
-    """Delete files of no player that are older than `ORPHAN_AGE`; how many.
+    """Delete files without a player that are older than `ORPHAN_AGE`; return how many.
 
     Raises:
         OSError: the disk refuses.
     """
     try:
         _folders, names = default_storage.listdir(FOLDER)
-    except FileNotFoundError:  # before the first photo
+    except FileNotFoundError:  # no photo was stored yet
         return 0
-    # Read after the folder: a file of the list that has no row now never gets one.
+    # Read after the folder: a listed file that has no row now never gets one.
     held = set(PlayerProfile.objects.exclude(photo="").values_list("photo", flat=True))
     deleted = 0
     for path in (f"{FOLDER}/{name}" for name in names):

@@ -1,7 +1,7 @@
-"""How often one caller may ask (DESIGN 6): fixed windows counted in Redis.
+"""Rate limits per caller: fixed windows counted in Redis.
 
-While Redis does not answer nobody is counted and everybody is let through: a school
-that cannot learn is worse than a limit that pauses.
+While Redis does not answer, requests are not counted and all are allowed: students who
+cannot learn are worse than a limit that pauses.
 """
 
 import hashlib
@@ -61,18 +61,18 @@ class Usage:
 
 
 def rule_for(scope: str) -> Rule:
-    """The rule ``RATE_LIMITS`` gives ``scope``, else its ``default``."""
+    """Return the rule for ``scope`` in ``RATE_LIMITS``, or its ``default``."""
     limits = settings.RATE_LIMITS
     return Rule(*limits.get(scope, limits["default"]))
 
 
 def usage_of(rule: Rule, count: store.Count) -> Usage:
-    """What a count means under ``rule``."""
+    """Return the usage that a count means under ``rule``."""
     return Usage(rule, count.requests, max(1, math.ceil(count.window_rest_ms / 1000)))
 
 
 def spend(*, who: str, scope: str) -> Usage | None:
-    """Count one request of ``who``; None while Redis does not answer."""
+    """Count one request of ``who``; return None while Redis does not answer."""
     rule = rule_for(scope)
     try:
         count = store.count_request(who=who, endpoint=scope, window_ms=rule.window_ms)
@@ -84,18 +84,18 @@ def spend(*, who: str, scope: str) -> Usage | None:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt, spent before it is made so that a race cannot exceed a limit.
+    """One attempt, counted before it is made so that a race cannot exceed a limit.
 
-    ``usage`` is that of its tightest budget; None while Redis does not answer.
+    ``usage`` is that of its tightest budget, or None while Redis does not answer.
     """
 
     budgets: tuple[store.Budget, ...]
     usage: Usage | None
 
     def give_back(self, *scopes: str) -> None:
-        """Do not count this attempt; with ``scopes``, not in these budgets.
+        """Refund this attempt to all its budgets, or only to those of ``scopes``.
 
-        While Redis does not answer the attempt stays spent.
+        While Redis does not answer, the attempt stays counted.
         """
         budgets = [
             budget for budget in self.budgets if not scopes or budget.scope in scopes
@@ -109,10 +109,10 @@ class Attempt:
 
 
 def take(**who_by_scope: str) -> Attempt:
-    """Spend one attempt of each budget, or of none when one of them is used up.
+    """Count one attempt in each budget, or in none if one of them is used up.
 
     Args:
-        who_by_scope: whose budget of each scope; ``RATE_LIMITS`` has the scopes.
+        who_by_scope: the owner of the budget, by scope; ``RATE_LIMITS`` has the scopes.
     """
     rules = {scope: rule_for(scope) for scope in who_by_scope}
     budgets = tuple(
@@ -141,9 +141,10 @@ def _attempts_usage(rule: Rule, attempts: store.Attempts, *, taken: bool) -> Usa
 
 
 def account_key(email: str) -> str:
-    """Whose attempts those of a typed address are: of its account, in any spelling.
+    """Return the hashed account under which attempts with this address count.
 
-    Hashed, because keys show up in logs and dumps.
+    All spellings of an address have one key. It is hashed because keys appear in logs
+    and dumps.
     """
     canonical = canonical_email(email)
     return hashlib.sha256(canonical.encode(errors="replace")).hexdigest()[:32]
@@ -152,11 +153,11 @@ def account_key(email: str) -> str:
 def take_login(
     *, email: str, device_id: UUID, is_own_device: bool, ip_address: str | None
 ) -> Attempt:
-    """Spend an attempt to sign in, before any password is hashed.
+    """Count a sign-in attempt, before a password is hashed.
 
-    A device that the account has authorised has a budget of its own, so that nobody
-    else can use up its owner's attempts. Others share the account's budget and, where
-    the address is known, that of their network.
+    A device that the account has authorised has its own budget, so others cannot use up
+    its owner's attempts. Other devices share the account's budget and, if the address
+    is known, that of their network.
     """
     account = account_key(email)
     if is_own_device:
@@ -168,19 +169,19 @@ def take_login(
 
 
 def network_key(ip_address: str) -> str:
-    """Whose attempts those from an address are: of its network."""
+    """Return the key of the network under which attempts from an address count."""
     return f"ip-{network_of(ip_address)}"
 
 
 def require_allowed(usage: Usage | None, *, note: Callable[[], None]) -> None:
-    """Refuse a request that is too many.
+    """Refuse a request that exceeds its limit.
 
     Args:
-        note: writes the audit line; called for the first refusal of a window only,
-            so that a flood of requests is no flood of rows.
+        note: writes the audit row; called only for the first refusal of a window, so
+            that many requests do not add many rows.
 
     Raises:
-        RateLimitedError: says how long to wait.
+        RateLimitedError: with the time to wait.
     """
     if usage is None or usage.is_allowed:
         return
@@ -190,7 +191,7 @@ def require_allowed(usage: Usage | None, *, note: Callable[[], None]) -> None:
 
 
 def refusal(usage: Usage) -> RateLimitedError:
-    """What to raise for a request that is too many."""
+    """Return the error for a request that exceeds its limit."""
     return RateLimitedError(
         retry_after=usage.reset_seconds,
         details={

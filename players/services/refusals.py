@@ -1,4 +1,4 @@
-"""Refused requests of people who are signed in, in the audit trail."""
+"""Audit rows of refused requests of signed-in callers."""
 
 from uuid import UUID
 
@@ -17,11 +17,11 @@ def note(
 ) -> None:
     """Record that this caller was refused with ``code``, once an hour for each code.
 
-    A flood of refused requests is one line. Without a known caller, and while Redis
-    does not answer, nothing is recorded.
+    Many refused requests add one row. Nothing is recorded for an unknown caller, or
+    while Redis does not answer.
 
     Args:
-        code: the answer's ``error_code``.
+        code: the response's ``error_code``.
         endpoint: the URL's name.
     """
     who = f"player-{player_id}" if player_id is not None else f"staff-{staff_id}"

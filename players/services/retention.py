@@ -1,4 +1,4 @@
-"""Deleting what has been kept for long enough."""
+"""Deleting data whose retention time has passed."""
 
 from datetime import datetime, timedelta
 
@@ -12,11 +12,11 @@ log = structlog.get_logger(__name__)
 
 
 def apply(*, now: datetime) -> None:
-    """Delete security events older than ``SECURITY_EVENT_DAYS``, and the admin's expired
-    sessions.
+    """Delete old security events and the admin's expired sessions.
 
-    0 days keep security events for good. Ended sessions of students have a limit of
-    their own (`players.services.sessions.end_expired`).
+    ``SECURITY_EVENT_DAYS`` is the age limit of security events; 0 keeps them for good.
+    Ended sessions of students have their own limit
+    (`players.services.sessions.end_expired`).
 
     Raises:
         DatabaseError: the database does not answer; run it again.

@@ -1,4 +1,4 @@
-"""Why sessions ended, kept so that a token that comes later is told exactly."""
+"""Why sessions ended, so that a later request with the token gets the reason."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -54,23 +54,23 @@ _REFUSALS: dict[str, _Refusal] = {
 
 
 def inactive() -> AccountInactiveError:
-    """The refusal of an account that is switched off."""
+    """Return the error for an account that is switched off."""
     return AccountInactiveError(
         gettext("This account is switched off. Please ask your school.")
     )
 
 
 def keep(session: Session, reason: str) -> None:
-    """Remember why the session's token is good no more, in the same transaction."""
+    """Record why the session's token is no longer valid, in the same transaction."""
     EndedSession.objects.create(
         token_sha256=session.token_sha256, player_id=session.player_id, reason=reason
     )
 
 
 def refusal_of(token: Token) -> MemoraError:
-    """Why this token is refused. One query.
+    """Return the error for a token that is not the one of its player's session.
 
-    The token is not, or not any more, the one of its player's session.
+    One query.
     """
     found = (
         EndedSession.objects.filter(
@@ -87,12 +87,12 @@ def refusal_of(token: Token) -> MemoraError:
     if reason == SessionEndReason.DEACTIVATED:
         if not is_active:
             return inactive()
-        reason = SessionEndReason.ENDED_BY_STAFF  # and switched on again since
+        reason = SessionEndReason.ENDED_BY_STAFF  # the account is active again
     return refusal_for(reason)
 
 
 def refusal_for(reason: str) -> MemoraError:
-    """What a token is told whose session ended for this reason."""
+    """Return the error for a token whose session ended for this reason."""
     error, message = _REFUSALS[reason]
     return error(str(message))
 
@@ -103,7 +103,7 @@ def refusal_for(reason: str) -> MemoraError:
 def limit_passed(
     *, created_at: datetime, last_used_at: datetime, now: datetime
 ) -> SessionEndReason | None:
-    """Which limit a session has passed (``SESSION_IDLE_DAYS``, ``SESSION_MAX_DAYS``)."""
+    """Return the limit that is passed: ``SESSION_MAX_DAYS``, ``SESSION_IDLE_DAYS``."""
     if now - created_at >= timedelta(days=settings.SESSION_MAX_DAYS):
         return SessionEndReason.TOO_OLD
     if now - last_used_at >= timedelta(days=settings.SESSION_IDLE_DAYS):
@@ -112,7 +112,7 @@ def limit_passed(
 
 
 def forget_old(now: datetime) -> int:
-    """Delete ended sessions that no token can come from any more; how many."""
+    """Delete ended sessions whose tokens are too old to be used; return how many."""
     before = now - timedelta(days=settings.SESSION_MAX_DAYS)
     deleted, _per_model = EndedSession.objects.filter(ended_at__lt=before).delete()
     return deleted

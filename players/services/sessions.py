@@ -1,4 +1,4 @@
-"""Signing in and out: one session per player, and the last sign-in wins (DESIGN 6)."""
+"""Signing in and out, and checking sessions; docs/architecture.md, "Players"."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,12 +38,12 @@ from players.tokens import Token
 log = structlog.get_logger(__name__)
 
 _USE_NOTED_EVERY = timedelta(hours=1)
-"""A session's use is written so often at most: most requests write nothing."""
+"""How often the use of a session is written at most: most requests write nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """Who sends a request: a player, signed in on a device of theirs."""
+    """The user of a request: a player signed in on one of their devices."""
 
     id: int
     device_id: UUID
@@ -53,7 +53,7 @@ class Player:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """What a sign-in gives; ``token`` is shown this once."""
+    """The result of a sign-in; ``token`` is not stored and cannot be read again."""
 
     token: Token
     profile: PlayerProfile
@@ -74,19 +74,19 @@ def sign_in(
     now: datetime,
     report: Callable[[Usage | None], None] = lambda _usage: None,
 ) -> SignedIn:
-    """Start the player's session on this device, ending any other.
+    """Start the player's session on this device and end any other.
 
-    The very first sign-in authorises its device; after that only staff do. Wrong
-    passwords are limited (`rates.take_login`); a refusal costs no hash.
+    The first sign-in authorises its device; later ones are authorised by staff. Wrong
+    passwords are limited (`rates.take_login`), before a password is hashed.
 
     Args:
-        report: told what is left of the limit, None while Redis does not answer.
+        report: called with the usage of the limit, None while Redis does not answer.
 
     Raises:
-        RateLimitedError: too many refused sign-ins; says how long to wait.
+        RateLimitedError: too many refused sign-ins; with the time to wait.
         InvalidCredentialsError: e-mail or password is wrong.
-        AccountInactiveError, NotAPlayerError: the password is right, but the
-            account is switched off, or no student's.
+        AccountInactiveError: the password is right, but the account is switched off.
+        NotAPlayerError: the password is right, but the account is not a student's.
         DeviceNotAuthorizedError: the device is not one of the player's.
         StoreAwayError: Redis does not answer; nothing has changed.
     """
@@ -123,7 +123,7 @@ def sign_in(
         if isinstance(refusal, StoreAwayError):
             attempt.give_back()
         elif not isinstance(refusal, InvalidCredentialsError):
-            # The right password: no guess, but hashing it is limited by account.
+            # The right password is not a guess, but its hashing is limited by account.
             attempt.give_back("login_ip")
         raise
     except Exception:
@@ -134,8 +134,14 @@ def sign_in(
 
 
 def _require_player(user: User | None, password: str) -> tuple[int, str]:
-    """The player's id and the password's hash, if it is right and they may play."""
-    # An unknown address costs the same hashes: the time must not tell which exist.
+    """Return the player's id and the password's hash if the password is right.
+
+    Raises:
+        InvalidCredentialsError: e-mail or password is wrong.
+        AccountInactiveError: the account is switched off.
+        NotAPlayerError: the account is not a student's.
+    """
+    # An unknown address costs the same hashes, so the time does not show which exist.
     if not (user or _nobody()).check_password(password) or user is None:
         raise _wrong_credentials()
     if not user.is_active:
@@ -151,7 +157,7 @@ def _require_player(user: User | None, password: str) -> tuple[int, str]:
 
 
 def _nobody() -> User:
-    """An account that no password opens."""
+    """Return an account that no password matches."""
     user = User()
     user.set_unusable_password()
     return user
@@ -171,11 +177,11 @@ def _start(
     ip_address: str | None,
     now: datetime,
 ) -> SignedIn:
-    """Start the session; ``checked`` is the hash that the password was right for."""
+    """Start the session; ``checked`` is the hash that the password matched."""
     profile = lock_player(player_id)
     user = profile.user
-    # Both may have changed since the password was checked. Another hash may be that of
-    # the same password: two sign-ins at once both replace a hash of an old kind.
+    # Both may have changed since the password was checked. A different hash may be of
+    # the same password: two concurrent sign-ins both upgrade an old hash.
     if user.password != checked and not user.check_password(password):
         raise _wrong_credentials()
     if not user.is_active:
@@ -230,7 +236,7 @@ def _start(
 
 @transaction.atomic
 def sign_out(*, token: Token, ip_address: str | None = None) -> None:
-    """End this token's session; one that has replaced it meanwhile goes on.
+    """End this token's session; a session that has replaced it is not affected.
 
     Raises:
         StoreAwayError: Redis does not answer; nothing has changed.
@@ -260,15 +266,15 @@ def end_session(
     *,
     only_if: Callable[[Session], bool] = lambda _session: True,
 ) -> bool:
-    """End the player's session, if there is one, for all to see after the commit.
+    """End the player's session if there is one; effective after the commit.
 
     Args:
-        reason: what a later request with its token is told.
+        reason: determines the error of later requests with the token.
         actor: the member of staff who does it.
-        only_if: is asked about the session under the player's lock.
+        only_if: called with the session, under the player's lock.
 
     Returns:
-        Whether one was ended.
+        Whether a session was ended.
 
     Raises:
         PlayerNotFoundError: there is no such player.
@@ -291,7 +297,7 @@ def end_session(
 
 
 def end_sessions_of_users(user_ids: list[int], reason: SessionEndReason) -> None:
-    """End the sessions of accounts that were changed in this transaction."""
+    """End the sessions of accounts that this transaction changed."""
     players = Session.objects.filter(player__user_id__in=user_ids)
     for player_id in players.values_list("player_id", flat=True):
         end_session(player_id, reason)
@@ -304,9 +310,9 @@ def _limit_passed(session: Session, now: datetime) -> SessionEndReason | None:
 
 
 def end_expired(now: datetime) -> int:
-    """End every session that has passed a limit of age, and forget old ends.
+    """End every session that has passed an age limit, and delete old ended sessions.
 
-    Such a session is refused anyway; this writes the audit lines and keeps the tables
+    Such a session is refused anyway; this adds the audit rows and keeps the tables
     small. Safe to run twice.
 
     Returns:
@@ -328,7 +334,7 @@ def end_expired(now: datetime) -> int:
     ):
         players = Session.objects.filter(old).values_list("player_id", flat=True)
         for player_id in list(players):
-            # It may have been replaced since it was listed.
+            # A sign-in may have replaced the session since the query.
             ended += end_session(
                 player_id,
                 reason,
@@ -338,7 +344,7 @@ def end_expired(now: datetime) -> int:
     return ended
 
 
-# --- Checking a session, at every request --------------------------------------
+# --- Checking a session, in every request ---------------------------------------
 
 
 def check(
@@ -350,21 +356,24 @@ def check(
     now: datetime,
     ip_address: str | None = None,
 ) -> tuple[Player, Usage | None]:
-    """The player behind a request, and what is left of their rate limit.
+    """Return the player who sends a request, and the usage of their rate limit.
 
-    One round trip to Redis for a good session; when Redis has lost the state or does
-    not answer, the database decides, and Redis learns it again. Why a session ended is
-    in the database. Tokens that this server may not have made are limited for each
-    network before the database is asked, ended ones each; while Redis does not answer
-    they are not.
+    A valid session takes one round trip to Redis. If Redis has lost the state or does
+    not answer, the database is read, and Redis gets the state again. The reason why a
+    session ended is in the database. Before the database is read, requests with tokens
+    that this server may not have issued are limited per network, and those with tokens
+    of ended sessions per token; while Redis does not answer they are not limited.
+
+    Returns:
+        The usage is None while Redis does not answer.
 
     Raises:
-        RateLimitedError: too many bad tokens came from this address, or this one came
-            too often since its session ended.
-        NotAuthenticatedError: the session has ended; its class says why.
+        RateLimitedError: too many invalid tokens from this network, or too many
+            requests with this token since its session ended.
+        NotAuthenticatedError: the session has ended; the subclass gives the reason.
         AccountInactiveError: it ended because the account was switched off.
-        DeviceMismatchError: the session is another device's.
-        DatabaseError: the database does not answer, and Redis alone cannot tell.
+        DeviceMismatchError: the session belongs to another device.
+        DatabaseError: the database does not answer, and Redis has no valid state.
     """
     try:
         found = store.check_session(
@@ -395,10 +404,10 @@ def check(
 
 
 def _limit_ended(token: Token, ip_address: str | None) -> None:
-    """Count a request with a token whose session has ended: as many as of a good one.
+    """Count a request with the token of an ended session, in a budget per token.
 
     Raises:
-        RateLimitedError: the app goes on sending it.
+        RateLimitedError: too many requests with it.
     """
     usage = rates.spend(who=f"token-{token.sha256[:32]}", scope="ended_token")
     rates.require_allowed(
@@ -413,13 +422,13 @@ def _limit_ended(token: Token, ip_address: str | None) -> None:
 
 
 def _take_guess(token: Token, ip_address: str | None) -> rates.Attempt:
-    """Count a token that may be made up, until it is known to be good.
+    """Count a possibly forged token until it is known to be valid.
 
-    Tokens of ours are not counted: whoever else sends bad ones from the same address
-    cannot have them refused.
+    Tokens that this server issued are not counted, so invalid tokens from the same
+    address cannot block them.
 
     Raises:
-        RateLimitedError: too many bad tokens came from this network.
+        RateLimitedError: too many invalid tokens from this network.
     """
     if ip_address is None or token.is_made_with(settings.SECRET_KEY):
         return rates.take()
@@ -446,7 +455,7 @@ def _warm(player_id: int, lease: str, state: sign_in_state.SignInState) -> None:
 def _require_good(
     token: Token, device_id: UUID, state: sign_in_state.SignInState, now: datetime
 ) -> None:
-    """Refuse what the database's state does not allow; note that it is used."""
+    """Refuse a token that the state does not allow; record that the session is used."""
     if state.token_sha256 != token.sha256:
         raise session_ends.refusal_of(token)
     if state.limit_passed is not None:
@@ -455,7 +464,7 @@ def _require_good(
         raise _device_mismatch()
     assert state.last_used_at is not None
     if now - state.last_used_at >= _USE_NOTED_EVERY:
-        # Not through the manager: the sign-in state that Redis holds stays as it is.
+        # Not through the manager: the copy in Redis does not need to change.
         Session._base_manager.filter(
             player_id=token.player_id, token_sha256=token.sha256
         ).update(last_used_at=now)

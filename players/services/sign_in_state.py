@@ -1,7 +1,7 @@
 """A player's session and devices: the database's rows, and Redis's copy of them.
 
-`changing` is called by whatever writes those rows (``players.receivers``), so the
-copy follows services, the admin, cascades and bulk writes alike.
+`players.receivers` calls `changing` for every write of those rows, so the copy follows
+services, the admin, cascades and bulk writes alike.
 """
 
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SignInState:
-    """Who may act as a player: no session when signed out or switched off.
+    """A player's session and devices; no session if signed out or switched off.
 
-    A session that has passed a limit of age is there, with ``limit_passed``.
+    A session that has passed an age limit is included, with ``limit_passed``.
     """
 
     token_sha256: str | None = None
@@ -37,7 +37,7 @@ class SignInState:
 
 
 def read(player_id: int) -> SignInState:
-    """The state as committed. One query, so session and devices fit together."""
+    """Return the committed state. One query, so session and devices are consistent."""
     rows = list(
         PlayerProfile.objects.filter(pk=player_id, user__is_active=True).values_list(
             "session__token_sha256",
@@ -60,13 +60,13 @@ def read(player_id: int) -> SignInState:
 
 
 def changing(player_id: int) -> None:
-    """The player's session or devices change in the current transaction.
+    """Announce that the current transaction changes the player's session or devices.
 
-    From here on nobody believes Redis's copy; after the commit it is made anew.
+    From now on readers ignore Redis's copy; after the commit it is written again.
 
     Raises:
-        StoreAwayError: Redis does not answer; the change must not happen, for a
-            Redis that comes back would still tell the old state.
+        StoreAwayError: Redis does not answer. The caller's transaction must roll back,
+            because Redis would return the old state once it answers again.
     """
     try:
         block = store.block_sign_in_state(player_id)
@@ -83,12 +83,12 @@ def _settle(player_id: int, block: str) -> None:
         if lease := store.unblock_sign_in_state(player_id, block):
             put(player_id, lease=lease, state=read(player_id))
     except store.StoreUnavailableError as error:
-        # The block stands: readers ask the database until it ends by itself.
+        # The block stays: readers use the database until it expires.
         log.warning("sign_in_state_not_renewed", error=type(error).__name__)
 
 
 def put(player_id: int, *, lease: str, state: SignInState) -> None:
-    """Keep ``state`` in Redis, unless it changed since the lease was taken.
+    """Store ``state`` in Redis, unless it changed since the lease was taken.
 
     Raises:
         StoreUnavailableError: Redis does not answer.

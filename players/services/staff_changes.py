@@ -1,4 +1,4 @@
-"""The audit lines of staff: their sign-ins, their groups and permissions."""
+"""Audit rows of staff: their sign-ins, their groups and permissions."""
 
 import hashlib
 from collections.abc import Iterable
@@ -12,12 +12,12 @@ from players.services import rates
 
 
 def record_sign_in_failed(*, username: str, ip_address: str | None) -> None:
-    """Record a failed sign-in to the admin: whose account, never what was typed.
+    """Record a failed sign-in to the admin: the account, but never the typed text.
 
-    Of one network at most as many an hour as ``RATE_LIMITS["staff_login_failed"]``
-    says; none while Redis does not answer.
+    At most ``RATE_LIMITS["staff_login_failed"]`` are recorded per network; none while
+    Redis does not answer.
     """
-    # Hashed, as axes does: no address of a sign-in to the admin stands in Redis.
+    # Hashed, as axes does, so that Redis holds no addresses of sign-ins to the admin.
     network = rates.network_key(ip_address) if ip_address else ""
     who = hashlib.sha256(network.encode()).hexdigest()
     usage = rates.spend(who=who[:32], scope="staff_login_failed")
@@ -29,12 +29,12 @@ def record_sign_in_failed(*, username: str, ip_address: str | None) -> None:
 
 
 def record_rights(user_ids: Iterable[int], **details: Any) -> None:
-    """Record that these accounts' rights were changed; details hold ids."""
+    """Record that these accounts' rights changed; ``details`` hold ids."""
     audit.record_each(
         SecurityEventType.RIGHTS_CHANGED, [(pk, details) for pk in sorted(user_ids)]
     )
 
 
 def record_group(group: Group, **details: Any) -> None:
-    """Record that what a group may do was changed, or that it is deleted."""
+    """Record that a group's permissions changed, or that it is deleted."""
     audit.record(SecurityEventType.RIGHTS_CHANGED, group=group.pk, **details)

@@ -1,7 +1,7 @@
-"""A player's wallet: XP and streak (DESIGN 7).
+"""A player's wallet: XP and streak; see docs/architecture.md, "Ledger".
 
-The ledger is the truth, and progress keeps it. What stands in Redis is read first
-and made again from the ledger whenever it is missing.
+``progress`` keeps the ledger. The copy in Redis is read first and rebuilt from the
+ledger when it is missing.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WalletState:
-    """What a wallet holds; a new one holds nothing.
+    """The contents of a wallet; the defaults are those of a new one.
 
-    ``current_streak`` is as of ``last_success_date``; `current` says what it is now.
+    ``current_streak`` is as of ``last_success_date``; `current` returns it as of now.
     """
 
     total_xp: int = 0
@@ -36,7 +36,7 @@ class WalletState:
 class CurrentStreak:
     """A streak at one moment; it ends at ``ends_at`` unless a lesson is completed.
 
-    ``ends_at`` is None where there is none.
+    ``ends_at`` is None if there is no streak.
     """
 
     days: int = 0
@@ -45,7 +45,7 @@ class CurrentStreak:
 
 @dataclass(frozen=True, slots=True)
 class CurrentWallet:
-    """A wallet at one moment: the streak is 0 once a day was missed."""
+    """A wallet at one moment: the streak is 0 after a missed day."""
 
     total_xp: int
     current_streak: int
@@ -55,20 +55,20 @@ class CurrentWallet:
 
 
 class Ledger(Protocol):
-    """What the wallet needs of who keeps the ledger."""
+    """The interface of the ledger that the wallet needs."""
 
     def wallet_of(self, player_id: int) -> WalletState:
-        """The wallet, computed from everything the player did."""
+        """Return the wallet, computed from the player's rows in the ledger."""
 
     def streak_at(self, state: WalletState, now: datetime) -> CurrentStreak:
-        """The streak of that wallet at that aware time."""
+        """Return the streak of that wallet at that aware time."""
 
     def add_correction(
         self, *, player_id: int, xp: int, reason: str, actor_id: int, now: datetime
     ) -> WalletState:
-        """Enter XP that staff give, and answer the wallet with it.
+        """Add XP that staff give, and return the wallet with it.
 
-        Part of the caller's transaction; Redis's copy follows after the commit.
+        Part of the caller's transaction; Redis's copy is updated after the commit.
         """
 
 
@@ -76,15 +76,15 @@ _ledgers: list[Ledger] = []
 
 
 def register_ledger(ledger: Ledger) -> None:
-    """Name the ledger; progress does when it starts."""
+    """Set the ledger; ``progress`` calls this at start-up."""
     _ledgers[:] = [ledger]
 
 
 def get_ledger() -> Ledger:
-    """The ledger named by `register_ledger`.
+    """Return the ledger set by `register_ledger`.
 
     Raises:
-        RuntimeError: none was: ``progress`` is not among the installed apps.
+        RuntimeError: no ledger is set: ``progress`` is not in ``INSTALLED_APPS``.
     """
     if not _ledgers:
         raise RuntimeError("no ledger: is progress in INSTALLED_APPS?")
@@ -92,7 +92,7 @@ def get_ledger() -> Ledger:
 
 
 def get(player_id: int) -> WalletState:
-    """The wallet, from Redis when it is there, else from the ledger."""
+    """Return the wallet, from Redis if it is there, else from the ledger."""
     try:
         fields, lease = store.read_wallet(player_id)
     except store.StoreUnavailableError as error:
@@ -107,7 +107,7 @@ def get(player_id: int) -> WalletState:
 
 
 def current(player_id: int, *, now: datetime) -> CurrentWallet:
-    """The wallet at that aware time, for people to see. Read as `get` reads it."""
+    """Return the wallet at that aware time; the state is read as by `get`."""
     state = get(player_id)
     streak = get_ledger().streak_at(state, now)
     return CurrentWallet(
@@ -127,9 +127,9 @@ def _keep(player_id: int, lease: str, state: WalletState) -> None:
 
 
 def to_fields(state: WalletState) -> dict[str, str | int]:
-    """The wallet as Redis's hash spells it (spec 4); "" is none.
+    """Return the wallet as the fields of Redis's hash; "" is None.
 
-    Times are UTC texts of one length, so that they compare as texts.
+    Times are UTC texts of equal length, so comparing the texts compares the times.
     """
     day, played = state.last_success_date, state.last_played_at
     return {
@@ -143,7 +143,7 @@ def to_fields(state: WalletState) -> dict[str, str | int]:
 
 
 def from_fields(fields: Mapping[str, str]) -> WalletState:
-    """The wallet that `to_fields` spelled; a field that is missing is none."""
+    """Return the wallet of fields made by `to_fields`; a missing field is None or 0."""
     day, played = fields.get("last_success_date"), fields.get("last_played_at")
     return WalletState(
         total_xp=int(fields.get("total_xp") or 0),
@@ -163,7 +163,7 @@ def correct(
     ip_address: str | None = None,
     now: datetime,
 ) -> WalletState:
-    """Give a player XP by hand, on the record.
+    """Give a player ``xp`` points by hand, with an audit row.
 
     Raises:
         PlayerNotFoundError: there is no such player.

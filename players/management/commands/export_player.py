@@ -57,7 +57,12 @@ class Command(ReportingCommand):
 
 
 def _write(name: str, text: str) -> None:
-    """Make the file; one that is there is left alone."""
+    """Create the file for its owner only.
+
+    Raises:
+        FileExistsError: it exists; it is not overwritten.
+        OSError: it cannot be written.
+    """
     handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
