@@ -131,7 +131,8 @@ def titles(parent: Node) -> list[str]:
 def plant(*names: str, lessons: int = 2) -> None:
     """Create published subjects of two topics, each lesson with a stage.
 
-    The ids name the places. In bulk: the number of queries does not depend on the number of lessons.
+    The ids name the places. Rows are created in bulk: the number of queries does not
+    depend on the number of lessons.
     """
     pks = numbers_from((Node.objects.aggregate(last=Max("pk"))["last"] or 0) + 1)
     rows: list[Node] = []

@@ -1,4 +1,4 @@
-"""A school over real HTTP: a server, a small plan, a student, an editor's browser."""
+"""Tests over real HTTP: a server, a small plan, a student, an editor's browser."""
 
 import shutil
 
@@ -36,7 +36,7 @@ def refusal(call, *args, **kwargs) -> tuple[int, str]:
 
 @pytest.fixture
 def server(live_server, settings) -> str:
-    """A server's address; published files link to it."""
+    """A server's address, which published files link to."""
     settings.SITE_URL = live_server.url
     return live_server.url
 
@@ -49,7 +49,7 @@ def arabic(server, transactional_db) -> Node:
 
 @pytest.fixture
 def plan(arabic: Node) -> AcademicPlan:
-    """A published plan of the subject; its first lesson is open to all."""
+    """A published plan of the subject; its first lesson is open."""
     plan = AcademicPlan.objects.create(
         public_id="PLAN-1", title="الصف الخامس", is_published=True
     )
@@ -77,7 +77,7 @@ EDITOR = "editor@example.org"
 
 
 def sign_in(page) -> None:
-    """On the admin's login page: as the editor, whom ``open_page`` made."""
+    """Sign in on the admin's login page as the editor that ``open_page`` created."""
     page.fill("[name=username]", EDITOR)
     page.fill("[name=password]", PASSWORD)
     page.press("[name=password]", "Enter")
@@ -93,10 +93,10 @@ def chromium():
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("needs Chromium on this machine")
-    # Playwright keeps an event loop running; Django must not mistake it for its own.
+    # Playwright keeps an event loop running, in which Django would refuse queries.
     with pytest.MonkeyPatch.context() as patch, playwright.sync_playwright() as started:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        # As long as for all that is waited for otherwise: a busy machine takes its time.
+        # The same timeout as for all other waits: the machine may be busy.
         playwright.expect.set_options(timeout=30_000)
         browser = started.chromium.launch(
             executable_path=chromium, args=["--no-sandbox"]
@@ -107,16 +107,16 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium, server, transactional_db):
-    """Makes an editor who may do everything; gives pages where she is signed in.
+    """Create an editor with all permissions; return a function that opens her pages.
 
     A script's error, an error in the browser's console and an unexpected dialog fail
-    the test; so does a tree that is not whole when it ends.
+    the test, and so does a corrupt tree at its end.
     """
     User.objects.create_superuser(EDITOR, PASSWORD)
     contexts, errors = [], []
 
     def heard(message):
-        # An answer that refuses is the test's own affair.
+        # The test itself checks refused requests.
         if message.type == "error" and "Failed to load resource" not in message.text:
             errors.append(message.text)
 

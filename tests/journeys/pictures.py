@@ -3,8 +3,8 @@
     make pictures
     make pictures ARGS="--all /tmp/pictures --only tree plan"
 
-The demo school in a state of its own, with a few edits waiting and one build that
-failed; no worker, so that nothing changes meanwhile. `SHOWN` go to docs/images.
+The demo school in its own state folder, with some pending edits and one failed
+build. No worker runs, so the state does not change. `SHOWN` go to docs/images.
 """
 
 import argparse
@@ -45,7 +45,7 @@ SHOWN = [
     ("dashboard", "ar", "light", "desktop"),
     ("dashboard", "en", "dark", "desktop"),
 ]
-"""What docs/ shows, of ``page × language × scheme × size``."""
+"""The pictures used in docs/, as ``page × language × scheme × size``."""
 LESSON, UNIT = "LES-DEMO-MATH-01", "UNIT-DEMO-MATH-01"
 SHEET = """id,title,is_free_preview
 LES-DEMO-MATH-02,البسط فوق المقام,yes
@@ -70,7 +70,7 @@ def main() -> None:
 
 @contextmanager
 def a_school() -> Iterator[str]:
-    """The demo school behind a web server; its address."""
+    """Serve the demo school and yield its address."""
     with ExitStack() as ends:
         folder = ends.enter_context(tempfile.TemporaryDirectory(prefix="memora-"))
         with socket.socket() as free:
@@ -110,7 +110,7 @@ def a_school() -> Iterator[str]:
 
 
 def furnish() -> None:
-    """The demo school, published; then edits that wait, and a build that fails."""
+    """Create and publish the demo school; then add pending edits and a failed build."""
     from django.conf import settings
     from django.core.management import call_command
     from simple_history.models import HistoricalRecords
@@ -140,7 +140,7 @@ def furnish() -> None:
     school = AcademicPlan.objects.get(public_id="PLAN-DEMO-SCHOOL")
     hidden = Node.objects.get(public_id="LES-DEMO-PHYS-02")
     set_override(plan=school, target=hidden, action="hide")
-    # Only the other plan has this one: the school hides its unit.
+    # Only the other plan offers this unit: the school hides it.
     of_the_other = Node.objects.get(public_id="UNIT-DEMO-MATH-04").get_descendants()
     spoilt = LessonStage.objects.filter(lesson__in=of_the_other).first()
     LessonStage.objects.filter(pk=spoilt.pk).update(title="")
@@ -168,7 +168,7 @@ def tree(page: Any) -> None:
     first = _node(LESSON)
     page.goto(f"{_url('content_node_changelist')}?at={first}")
     page.wait_for_selector("#tree[data-ready]")
-    if page.viewport_size["width"] > 1000:  # it is shown whole
+    if page.viewport_size["width"] > 1000:  # the page fits without scrolling
         page.evaluate("scrollTo(0, 0)")
 
 
@@ -184,7 +184,7 @@ def lesson(page: Any) -> None:
 
 def plan(page: Any) -> None:
     page.goto(f"{_url('plans_academicplan_change', _plan())}?at={_node(UNIT)}")
-    page.wait_for_timeout(500)  # the row it opens at comes into view
+    page.wait_for_timeout(500)  # the page scrolls to the row
     page.locator(".plan-content").evaluate("it => it.scrollIntoView()")
 
 
@@ -288,7 +288,7 @@ def _plan() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a page is seen."""
+    """How a page is rendered."""
 
     language: str
     scheme: str
@@ -296,10 +296,10 @@ class Look:
 
 
 def take(address: str, options: Any) -> Iterator[tuple[str, str, str, str]]:
-    """Take every picture wanted: all of them where a folder is given."""
+    """Take every selected picture: all of them when a folder is given."""
     from playwright.sync_api import sync_playwright
 
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # its loop is not ours
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # the event loop is Playwright's
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as started:
         browser = started.chromium.launch(
@@ -323,7 +323,7 @@ def take(address: str, options: Any) -> Iterator[tuple[str, str, str, str]]:
 
 
 def file_name(name: str, language: str, scheme: str, size: str) -> str:
-    """``tree-ar.png``; what is not light or not a desktop is said."""
+    """``tree-ar.png``; a scheme other than light and a size other than desktop follow."""
     said = [name, language]
     said += [scheme] if scheme != "light" else []
     said += [size] if size != "desktop" else []
@@ -331,7 +331,7 @@ def file_name(name: str, language: str, scheme: str, size: str) -> str:
 
 
 def smaller(data: bytes) -> bytes:
-    """The same picture with a palette of its own."""
+    """The same picture with its own palette."""
     from PIL import Image
 
     out = BytesIO()

@@ -1,6 +1,6 @@
-"""The publishing dashboard in a real browser: it follows by itself, and keeps its place.
+"""The publishing dashboard in a real browser: it refreshes and keeps its position.
 
-What happens meanwhile is done here, behind the browser's back.
+The tests make the changes directly, without the browser.
 """
 
 import pytest
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def board(open_page, monkeypatch):
-    """The dashboard, open, asking every second."""
+    """The open dashboard, refreshed every second."""
     monkeypatch.setattr(dashboard_views, "REFRESH_SECONDS", 1)
     page = open_page()
     page.goto(reverse("admin:publishing_dashboard"))
@@ -29,7 +29,7 @@ def board(open_page, monkeypatch):
 
 @pytest.fixture
 def plan(transactional_db):
-    """A published plan that waits for its first build; the queue is asleep."""
+    """A published plan that waits for its first build."""
     branch = make_branch("Physics", lessons=2)
     for lesson in branch.lessons:
         make_stage(lesson)
@@ -43,7 +43,7 @@ def is_the_same_page(page) -> bool:
 
 
 def shows(page, part: str, words: str) -> None:
-    """Waits until a part of the page says these words."""
+    """Wait until a part of the page shows these words."""
     page.locator(part).get_by_text(words).first.wait_for()
 
 

@@ -1,4 +1,4 @@
-"""From an empty database to a lesson its students play, by clicking and dragging."""
+"""From an empty database to a lesson that students play, by clicking and dragging."""
 
 import pytest
 from django.urls import reverse
@@ -46,7 +46,7 @@ def row(page, title):
 
 
 def choose(page, title, words):
-    """A line of the menu of the row with this title."""
+    """Choose an entry in the menu of the row with this title."""
     row(page, title).locator(".menu-button").click()
     page.locator(".row-menu").get_by_role("menuitem", name=words, exact=True).click()
 
@@ -57,7 +57,7 @@ def add_inside(page, parent, kind, *names):
 
 
 def write_titles(page, *names):
-    """In the line that asks for a title; then away from it, with a click elsewhere."""
+    """Type titles into the title field; leave it with a click elsewhere."""
     for name in names:
         page.locator(".adding input").fill(name)
         page.keyboard.press("Enter")
@@ -88,7 +88,7 @@ def test_from_nothing_to_a_lesson_students_play(open_page, language):
         direction = {"ar": "rtl", "en": "ltr"}[language]
         playwright.expect(page.locator("html")).to_have_attribute("dir", direction)
         playwright.expect(page.locator(".first-steps")).to_be_visible()
-        page.wait_for_load_state()  # the button does nothing before
+        page.wait_for_load_state()  # the button works only after the script has loaded
         page.click("#add-root")
         write_titles(page, written[Kind.SUBJECT])
         add_inside(page, written[Kind.SUBJECT], Kind.TRACK, written[Kind.TRACK])
@@ -119,7 +119,7 @@ def test_from_nothing_to_a_lesson_students_play(open_page, language):
 
 
 def write_a_stage(page, lesson, written):
-    """Open the lesson, write its one stage, save, and be back at the tree."""
+    """Open the lesson, write its one stage, save, and return to the tree."""
     row(page, lesson).locator("a").click()
     page.click(".add-stage-open")
     page.click(".stage-type[data-type=Text]")
@@ -136,7 +136,7 @@ def write_a_stage(page, lesson, written):
 
 
 def make_the_plan(page, written):
-    """From the list of pages at the side to a saved plan with the subject in it."""
+    """From the page list in the sidebar to a saved plan with the subject in it."""
     page.locator("#site-name a").click()
     page.locator(f"a[href='{reverse('admin:plans_academicplan_add')}']").first.click()
     page.fill("[name=title]", written["plan"])
@@ -151,7 +151,7 @@ def make_the_plan(page, written):
 
 
 def publish_it(page):
-    """See what would change, publish, and see that it is done."""
+    """View the pending changes, publish, and check that publishing succeeded."""
     page.locator(".plan-tabs a[href$='/upcoming/']").click()
     playwright.expect(page.locator(".totals .badge-done")).to_be_visible()
     assert page.locator(".files .file").count() > 3
@@ -161,7 +161,7 @@ def publish_it(page):
 
 
 def look_at_it(page, written):
-    """As a student of the plan, what is published: from the plan to the stage."""
+    """View the published content as a student: from the plan to the stage."""
     page.locator(".plan-head a.quiet-button").click()
     page.check("[name=state][value=published]")
     page.locator(".preview-choices button").click()

@@ -1,4 +1,4 @@
-"""Importing in a real browser: a click counts once, though nothing happens for a while."""
+"""Import in a real browser: repeated clicks during a slow request count once."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""An editor's lesson in a real browser: every type of stage written, saved, played."""
+"""An editor's lesson in a real browser: every stage type written, saved, played."""
 
 import json
 
@@ -141,7 +141,7 @@ def test_a_lesson_of_every_type_is_written_saved_previewed_and_played(
 
 
 def play(app):
-    """Every stage, wrong first where one can be wrong."""
+    """Play every stage, first with a wrong answer where one is possible."""
     onward = app.locator(".onward")
     playwright.expect(app.locator(".stage")).to_contain_text("Some words")
     onward.click()
@@ -279,7 +279,7 @@ def test_what_is_wrong_stands_at_its_field_and_the_card_turns_amber(open_page, b
     page = open_page()
     open_lesson(page, branch.lessons[0])
     card = add_stage(page, "Quiz", "Unfinished")
-    # Nobody is told off for what they have not come to yet.
+    # Fields that the editor has not visited yet show no faults.
     playwright.expect(card.locator(".stage-mend")).to_be_visible()
     playwright.expect(card.locator(".fault")).to_have_count(0)
 
@@ -328,7 +328,7 @@ def test_an_upload_after_signing_out_takes_nothing_away(open_page, branch):
     choose_film(card)
     playwright.expect(card.locator(".media-state a")).to_have_text("Sign in")
     assert card.locator(".media-choose input[dir=ltr]").input_value() == "grade-5/a.mp4"
-    # The phone has not heard of it before something is typed.
+    # The phone preview notices the sign-out at its next update.
     card.locator("[name$=-title]").fill("Typed while signed out")
     playwright.expect(page.locator(".live-state a")).to_be_visible()
     page.click("[name=_continue]")
@@ -673,7 +673,7 @@ def test_the_phone_turns_light_or_dark_with_the_admins_switch(open_page, branch)
     root = phone.locator("html")
     playwright.expect(root).to_have_css("background-color", "rgb(255, 253, 249)")
     dark = "rgb(23, 22, 19)"
-    page.evaluate("localStorage.setItem('theme', 'dark')")  # as the switch does
+    page.evaluate("localStorage.setItem('theme', 'dark')")  # as the theme switch does
     playwright.expect(root).to_have_css("background-color", dark)
     page.goto(reverse("admin:preview_lesson", args=[branch.lessons[0].public_id]))
     frame = page.frame_locator(".preview-frame").locator("html")

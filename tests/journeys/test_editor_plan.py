@@ -1,4 +1,4 @@
-"""A plan in a real browser: from nothing to published, changed, undone; both ways."""
+"""A plan in a real browser: create, change, undo; in both text directions."""
 
 import re
 
@@ -78,7 +78,7 @@ def test_a_plans_subjects_are_put_in_order_with_the_keyboard(open_page, plan, la
     page.goto(change_url(plan))
     page.wait_for_load_state("load")
     group = page.locator("#plan_subjects-group")
-    # From the field before the subjects, by Tab alone.
+    # Tab alone leads from the field before the subjects to the first handle.
     page.focus("[name=is_published]")
     page.keyboard.press("Tab")
     handle = page.locator(".subject-grip:focus")
@@ -86,7 +86,7 @@ def test_a_plans_subjects_are_put_in_order_with_the_keyboard(open_page, plan, la
     page.keyboard.press("ArrowDown")
     assert "2" in group.locator("[role=status]").inner_text()
     page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowDown")  # it is the last already
+    page.keyboard.press("ArrowDown")  # it is last already
     assert "Physics" in handle.get_attribute("aria-label")
     page.focus("tr:has-text('Biology') .move-begin")
     page.keyboard.press("Enter")
@@ -143,7 +143,7 @@ def test_an_override_is_set_and_taken_back_in_place(open_page, plan, branch, lan
     page.locator(".plan-flash.shown").wait_for()
     page.locator(f"#node-{branch.unit.pk}.is-absent").wait_for()
     assert PlanOverride.objects.get(plan=plan).action == "hide"
-    # What is open stays open, and keeps the keyboard's place.
+    # Expanded rows stay expanded, and the focused row keeps the focus.
     assert row(page, branch.unit).evaluate("row => row === document.activeElement")
     row(page, branch.unit).locator(".override-link").click()
     page.locator("dialog[open] button[name=remove]").click()
@@ -169,14 +169,14 @@ def test_enter_in_a_value_means_that_value_and_refusals_stay_in_the_dialog(
 
 
 def renaming(page, plan, node, title):
-    """The dialog of ``node``, with another title typed and not sent."""
+    """Open the dialog of ``node`` and type another title without sending it."""
     page.goto(change_url(plan))
     row(page, node).locator(".override-link").click()
     page.fill("dialog[open] #value_rename", title)
 
 
 def rename_now(page, plan, title):
-    """Send it again, from the same dialog."""
+    """Send it again from the same dialog."""
     assert page.input_value("dialog[open] #value_rename") == title
     page.click("dialog[open] button[value=rename]")
     page.locator(".plan-flash.shown:not(.is-failed)", has_text=title).wait_for()
@@ -236,7 +236,7 @@ def test_signed_in_again_elsewhere_the_plan_page_goes_on(open_page, plan, branch
     other.goto(reverse("admin:login"))
     sign_in(other)
     rename_now(page, plan, "Motion")
-    # So does the plan's own form, with the token of then.
+    # The plan's own form is saved too, although its CSRF token is an old one.
     page.fill("[name=title]", "Grade 12, new")
     page.click("[name=_continue]")
     page.locator(".messagelist .success").wait_for()
@@ -330,7 +330,7 @@ def test_a_lesson_is_brought_back_with_one_click(open_page, plan, branch):
     lesson.save()
     page = open_page("ar", width=390)
     page.goto(reverse("admin:content_node_history", args=[lesson.pk]))
-    # Its first edit added the lesson, the second its stage, the third spoilt it.
+    # Edit 1 added the lesson, edit 2 its stage, edit 3 the wrong title.
     page.locator(".edits > li").nth(1).locator("button").click()
     page.locator(".messagelist .success").wait_for()
     lesson.refresh_from_db()

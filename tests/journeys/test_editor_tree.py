@@ -1,4 +1,4 @@
-"""An editor's tree in a real browser: from nothing to a subject, by keys and by mouse."""
+"""An editor's tree in a real browser: build a subject by keyboard and by mouse."""
 
 import time
 
@@ -19,7 +19,7 @@ LANGUAGES = ["en", "ar"]
 
 @pytest.fixture
 def open_tree(open_page):
-    """Signs the editor in and opens the tree."""
+    """Return a function that signs the editor in and opens the tree."""
 
     def opened(language="en", **options):
         page = open_page(language, **options)
@@ -41,9 +41,9 @@ def open_all(page, *nodes):
 
 
 def drag(page, node, onto, part=0.5, until_open=False):
-    """With a real mouse: from a row's handle to a height within another row.
+    """Drag a row's handle with a real mouse to a relative height within another row.
 
-    With ``until_open`` it is held there until that row's branch has opened.
+    With ``until_open``, hold it there until that row's branch has expanded.
     """
     grip = item(page, node).locator("> .row .grip").bounding_box()
     row = item(page, onto).locator("> .row").bounding_box()
@@ -110,10 +110,10 @@ def test_typing_goes_on_past_the_rows_that_are_shown(open_tree):
     page.wait_for_selector("#tree a bdi:text-is('Three')")
     assert titles(branch.topic)[100:] == ["One", "Two", "Three"]
     assert Node.objects.filter(kind="subject").count() == 1
-    # The line goes on right below.
+    # The title field moves directly below the new row.
     line = page.locator(f"#n{branch.topic.pk} > [role=group] > li").last
     assert line.get_attribute("class") == "adding"
-    # And where the end of a long branch is not shown, too.
+    # The same when the end of a long branch is not shown.
     page.keyboard.press("Escape")
     make_more(branch.topic, 60)
     page.reload()
@@ -124,7 +124,7 @@ def test_typing_goes_on_past_the_rows_that_are_shown(open_tree):
         page.keyboard.type(title)
         page.keyboard.press("Enter")
         page.wait_for_selector(f".toast:has-text('{title}')")
-        # The page goes down to it, and the line on below it.
+        # The page scrolls to the new row, with the title field below it.
         page.wait_for_selector(f"li:has(a bdi:text-is('{title}')) + .adding")
     assert titles(branch.topic)[-2:] == ["Four", "Five"]
     assert Node.objects.filter(kind="subject").count() == 1
@@ -133,7 +133,7 @@ def test_typing_goes_on_past_the_rows_that_are_shown(open_tree):
 
 
 def focused(page):
-    """The title of the row that has the focus; it is in sight."""
+    """The title of the focused row, which must be in view."""
     row = page.locator("[role=treeitem]:focus")
     row.wait_for()
     assert 0 <= row.locator("> .row").bounding_box()["y"] < 900
@@ -141,7 +141,7 @@ def focused(page):
 
 
 def long_and_short(open_tree, language):
-    """A page where a topic of 130 lessons shows 100, and one of another track two."""
+    """A page with a topic of 130 lessons, 100 of them shown, and one of two lessons."""
     long = make_branch("Long", lessons=130)
     short = make_branch("Short", lessons=2)
     page = open_tree(language)
@@ -168,7 +168,7 @@ def test_a_row_goes_on_past_the_last_that_is_shown(open_tree, language):
 def test_what_goes_to_a_long_branch_is_seen_where_it_is(open_tree, name):
     page, long, short = long_and_short(open_tree, "en")
     item(page, short.lessons[0]).focus()
-    # What scrolls away from beside its row closes the menu: this has scrolled by now.
+    # The page scrolls first: scrolling away from the row closes its menu.
     page.locator("#tree-path button", has_text="Long topic").wait_for()
     page.keyboard.press("Shift+F10")
     page.click(f".row-menu [data-name={name}]")
@@ -197,7 +197,7 @@ def make_more(topic, count):
 
 
 def slow(page, address, wait=0.4):
-    """Have every answer from this address come late."""
+    """Delay every answer from this address."""
 
     def later(route):
         time.sleep(wait)
@@ -219,7 +219,7 @@ def test_enter_held_down_or_pressed_again_adds_once(open_tree):
     page.keyboard.down("Enter")  # as a key that is held
     page.keyboard.up("Enter")
     page.keyboard.press("Enter")
-    page.keyboard.type("Two")  # while the first is still on its way
+    page.keyboard.type("Two")  # while the first request is pending
     held[0].continue_()
     page.wait_for_selector("#tree a bdi:text-is('One')")
     assert titles(branch.topic) == ["One"]

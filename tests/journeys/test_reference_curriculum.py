@@ -39,14 +39,14 @@ def units(book: Node) -> list[Node]:
 
 @pytest.fixture
 def hidden(units: list[Node]) -> set[str]:
-    """The ids of the unit the plan hides and of all below it."""
+    """The ids of the unit that the plan hides and of all nodes below it."""
     below = units[2].get_descendants(include_self=True)
     return set(below.values_list("public_id", flat=True))
 
 
 @pytest.fixture
 def plan(book: Node, units: list[Node], hidden: set[str]) -> AcademicPlan:
-    """The book with its third unit hidden and its second set free, published."""
+    """A published plan of the book with its third unit hidden and its second free."""
     plan = AcademicPlan.objects.create(
         public_id="PLAN-BOOK", title="Python", is_published=True
     )
@@ -111,7 +111,7 @@ def test_publishing_again_writes_no_file(plan: AcademicPlan, settings):
     before = files()
 
     assert builds.publish_plan(plan.pk, trigger="test") is None
-    # An edit that changes nothing the files say:
+    # An edit that does not affect the published files:
     AcademicPlan.objects.get(pk=plan.pk).save()
     entry = builds.publish_plan(plan.pk, trigger="test")
 

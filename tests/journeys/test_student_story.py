@@ -26,7 +26,7 @@ def test_the_story_can_be_told_again_when_all_is_done(phone: StudentApp):
         told = list(play(phone, email=EMAIL, password=PASSWORD))
 
     assert "The whole subject is done." in told
-    # Three first completions and a lesson played again without a record.
+    # Three first completions and a repeated lesson without a record.
     assert told[-1] == f"The wallet holds {3 * 35 + 20} XP."
 
 

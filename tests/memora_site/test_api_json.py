@@ -1,4 +1,4 @@
-"""How much of a request's body the API reads."""
+"""The limit on a request body of the API."""
 
 import io
 

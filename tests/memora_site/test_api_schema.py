@@ -1,4 +1,4 @@
-"""The API's schema and the page to read it: whole, and from this server alone."""
+"""The API's schema and its page: complete, and loaded from this server alone."""
 
 import re
 

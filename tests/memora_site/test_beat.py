@@ -1,4 +1,4 @@
-"""What beat sends, how often, and that none of it piles up."""
+"""What beat sends and how often; messages expire before the next one is due."""
 
 import pytest
 from celery.schedules import crontab
@@ -24,7 +24,7 @@ EVERY = {
     "players.tasks.apply_retention": 3600,
     "progress.tasks.sync_pending_bitmaps": 30,
 }
-"""Seconds between two runs (spec 4, and the promises of the dashboard)."""
+"""Seconds between two runs, as documented and as the dashboard promises."""
 
 
 def seconds(entry) -> float:

@@ -1,4 +1,4 @@
-"""The cache holds JSON: who can write to Redis can run no code here."""
+"""The cache holds JSON, so that write access to Redis does not allow code execution."""
 
 import os
 import pickle
@@ -17,7 +17,7 @@ from content import pending_uploads
 
 
 class Payload:
-    """What an attacker stores: unpickling it makes a folder."""
+    """An attacker's payload: unpickling it creates a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = str(folder)

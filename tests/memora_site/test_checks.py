@@ -1,4 +1,4 @@
-"""``manage.py check`` refuses a production configuration that is unsafe."""
+"""``manage.py check`` refuses an unsafe production configuration."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ SOUND_KEY = "kX9fQ2mV7bT4wZ1nR8sL5dJ0hG3cY6pAaEeUuIiOo_-BqWvNzMxCrTt"
 
 @pytest.fixture
 def sound(monkeypatch, tmp_path: Path) -> SimpleNamespace:
-    """A production configuration with nothing to object to."""
+    """A production configuration without faults."""
     content, static = tmp_path / "content", tmp_path / "static"
     state = tmp_path / "state"
     content.mkdir()

@@ -1,4 +1,4 @@
-"""Every command of ours explains itself."""
+"""Every management command of Memora has help texts."""
 
 import pytest
 from django.core.management import get_commands, load_command_class

@@ -38,7 +38,7 @@ def preflight(client: Client, origin: str, *, method: str = "POST"):
 
 @pytest.fixture
 def production(settings) -> None:
-    """As production answers: without the origins of this machine."""
+    """Answer as in production: no local origins are allowed."""
     settings.CORS_ALLOWED_ORIGIN_REGEXES = []
 
 

@@ -1,4 +1,4 @@
-"""What the demo command decides before it starts anything."""
+"""The demo command's choices before it starts any process."""
 
 import os
 import socket
@@ -114,7 +114,7 @@ def test_a_host_that_no_client_can_use_is_refused(free_port):
 
 
 def in_another_process(code: str, **environment: str) -> str:
-    """What ``code`` prints in a process with these settings."""
+    """Run ``code`` in a process with these settings and return its output."""
     inherited = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     done = subprocess.run(
         [sys.executable, "-c", f"from memora_site import settings; {code}"],

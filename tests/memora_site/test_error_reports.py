@@ -1,4 +1,4 @@
-"""Sentry learns where and why something failed, and nothing about a person."""
+"""Sentry receives where and why something failed, and no personal data."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ TOKEN = f"42.{SECRET}{'x' * 36}"
 
 
 class Captured(Transport):
-    """A transport that keeps what would be sent."""
+    """A transport that records what would be sent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Captured(Transport):
 
 @pytest.fixture
 def sent():
-    """What Sentry would receive while the test runs."""
+    """Record what Sentry would receive while the test runs."""
     transport = Captured()
     error_reports.init(
         f"https://{SECRET}@sentry.example/1",
@@ -83,9 +83,9 @@ urlpatterns = [path("boom/", boom)]
 
 
 def serve(environ: dict[str, Any]) -> str:
-    """The status with which the WSGI application, as a server runs it, answers."""
+    """Run the WSGI application as a server does and return the status of its answer."""
     statuses: list[str] = []
-    # The connection is the test's own.
+    # These handlers would close the test's connection.
     signals.request_finished.disconnect(close_old_connections)
     signals.request_started.disconnect(close_old_connections)
     try:
@@ -120,7 +120,7 @@ def test_an_error_is_reported_without_anything_of_the_person(sent: Captured):
     for private in (SECRET, NAME, "7d0b3c1e", "203.0.113.9", "sessionid"):
         assert private not in everything, private
     event = next(found for found in sent.events if found.get("exception"))
-    # ... and is still of use.
+    # The report is still useful.
     [error] = event["exception"]["values"]
     assert error["type"] == "ValueError"
     assert error["value"] == "cannot mail [removed] with [removed]"

@@ -1,4 +1,4 @@
-"""Answers where no view answered: JSON for the API, pages for people."""
+"""Errors outside of views: JSON for the API, HTML pages for people."""
 
 from collections.abc import Callable
 from typing import Any
@@ -151,7 +151,7 @@ FAULTS = [
 
 
 class Failing(ViewSet):
-    """Raises what it is given."""
+    """Raise the configured error."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -164,7 +164,7 @@ class Failing(ViewSet):
 
 @pytest.fixture
 def failing(broken: Client, monkeypatch) -> Callable[[Exception], Any]:
-    """The API's answer where the database or Redis raises this error."""
+    """Return a function that returns the API's answer to an error in a view."""
     view = Failing.as_view({"get": "list"})
     monkeypatch.setattr(
         Broken, "urlpatterns", [path("api/v1/failing/", view), *Broken.urlpatterns]
@@ -212,13 +212,13 @@ PAGES = {
     "/admin/content/node/do/": (405, "This address only takes what a page sends"),
     "/admin/content/node/1/change/": (403, "You have signed in again since"),
 }
-"""Where it goes wrong: the status, and how the page's words begin."""
+"""The failing URLs: the status, and the beginning of the page's text."""
 HTML = {"Accept": "text/html,*/*;q=0.8"}
 
 
 @pytest.fixture
 def staff(broken: Client, db) -> Client:
-    """The browser of somebody who may do everything, who sends tokens that are wrong."""
+    """A superuser's browser that checks CSRF tokens."""
     user = User.objects.create_superuser("root@example.com", "root-password-1")
     strict = Client(raise_request_exception=False, enforce_csrf_checks=True)
     strict.force_login(user)

@@ -1,4 +1,4 @@
-"""``/healthz`` and ``/readyz``: honest, quick, without secrets."""
+"""``/healthz`` and ``/readyz``: correct, fast, without secrets."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ NOWHERE = "redis://127.0.0.1:1/0"
 
 @pytest.fixture
 def ready(settings) -> None:
-    """Everything the server needs is there."""
+    """Everything that the server needs is available."""
     Path(settings.CONTENT_ROOT).mkdir()
     settings.CELERY_BROKER_URL = settings.REDIS_URL
     if settings.REDIS_URL.startswith("unix://"):
@@ -27,7 +27,7 @@ def ready(settings) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch) -> None:
-    """The deadline comes at once."""
+    """Set the deadline of the checks to 50 ms."""
     monkeypatch.setattr(health, "DEADLINE_SECONDS", 0.05)
 
 
@@ -63,7 +63,7 @@ def test_readyz_is_ok_when_every_check_passes(client: Client, ready):
 
 
 def failed(client: Client) -> dict[str, str]:
-    """Which checks fail, and why, of a server that is not ready."""
+    """The failed checks and their errors, of a server that is not ready."""
     response = client.get("/readyz")
     assert response.status_code == 503
     assert response.json()["ok"] is False
@@ -86,7 +86,7 @@ def test_a_redis_that_is_down_is_a_503_in_words(client: Client, ready, settings)
 def test_a_silent_worker_is_said_and_fails_nothing(
     client: Client, ready, redis_client, is_beat
 ):
-    """Students read and learn without it: a load balancer must not take us out."""
+    """Students can read and learn without a worker: load balancers must keep us."""
     redis_client.flushdb()
     if is_beat:
         queue.record_worker_heartbeat(time.time())
@@ -109,7 +109,7 @@ def test_a_broker_that_is_down_is_a_503(client: Client, ready, settings):
 
 
 def test_a_database_that_does_not_answer_is_a_503(client: Client, ready):
-    # No database mark: pytest-django refuses every query, as a dead server would.
+    # Without the database mark, pytest-django refuses every query, like a dead server.
     assert failed(client) == {"database": "The database does not answer."}
 
 

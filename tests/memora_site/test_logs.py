@@ -1,4 +1,4 @@
-"""Logs are structured and tell no secrets."""
+"""Logs are structured and contain no secrets."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from memora_site import logs
 
 @pytest.fixture
 def lines(settings):
-    """What the site logs in production while the test runs, parsed, on call."""
+    """Log as in production; return a function that returns the parsed lines."""
     config = logs.logging_config(json=True, level="INFO")
     written = io.StringIO()
     config["handlers"]["stderr"]["stream"] = written
@@ -89,7 +89,7 @@ def test_no_part_of_a_secret_is_left(text: str):
 
 
 class _Message:
-    """What an exception's arguments, a lazy translation or a URL object is."""
+    """Any object that becomes text only in ``str()``, such as a lazy translation."""
 
     def __str__(self) -> str:
         return "no user hunter2@example.org"
@@ -155,7 +155,7 @@ WORST = {
 
 
 def _work(text: str) -> float:
-    """Processor time for ``text``, the least of several runs."""
+    """Processor time for ``text``: the minimum of several runs."""
     times = []
     for _run in range(7):
         start = time.process_time()
@@ -167,7 +167,7 @@ def _work(text: str) -> float:
 
 @pytest.mark.parametrize("unit", WORST.values(), ids=WORST)
 def test_the_work_grows_with_the_length_of_the_text_not_its_square(unit: str):
-    """Eight times the text is eight times the work; a square would be 64 times."""
+    """8 times the text takes 8 times the work; quadratic work would be 64 times."""
     short, long = 4_096, 32_768
     ratio = _work(unit * (long // len(unit))) / _work(unit * (short // len(unit)))
     assert ratio < 24

@@ -1,4 +1,4 @@
-"""The palette: every text on its ground has the contrast of WCAG's AA, in both schemes."""
+"""Every pair of text and background colour meets WCAG AA contrast, in both schemes."""
 
 import re
 from itertools import product
@@ -6,9 +6,9 @@ from itertools import product
 import pytest
 from django.contrib.staticfiles import finders
 
-AA = 4.5  # for text that is not large
+AA = 4.5  # for text of normal size
 SCHEMES = ["light", "dark"]
-# What Django's own sheets give where ours says nothing.
+# Django's own style sheets apply where ours set nothing.
 ADMIN = ["admin/css/base.css", "admin/css/dark_mode.css", "memora/admin.css"]
 _RULE = re.compile(r"--(?P<name>[a-z-]+):\s*(?P<value>(?:\([^)]*\)|[^;(])+);")
 _BOTH = re.compile(r"light-dark\((?P<light>[^,]+), (?P<dark>[^)]+)\)")
@@ -62,7 +62,7 @@ PREVIEW_PAIRS = [
 
 
 def palette(sheets: list[str], scheme: str) -> dict[str, str]:
-    """The custom properties of these sheets in one scheme, the last word first."""
+    """The custom properties of these style sheets in one scheme; later ones win."""
     found: dict[str, str] = {}
     for sheet in sheets:
         path = finders.find(sheet)
@@ -77,7 +77,7 @@ def palette(sheets: list[str], scheme: str) -> dict[str, str]:
 
 
 def colour(colours: dict[str, str], name: str) -> str:
-    """``#rrggbb``, also of one that is named after another."""
+    """Return the six hex digits; a property that refers to another one is resolved."""
     value = colours[name].strip()
     if other := re.fullmatch(r"var\(--([a-z-]+)\)", value):
         return colour(colours, other[1])
@@ -87,7 +87,7 @@ def colour(colours: dict[str, str], name: str) -> str:
 
 
 def luminance(digits: str) -> float:
-    """Relative luminance, as WCAG 2 defines it."""
+    """Relative luminance, as defined by WCAG 2."""
     channels = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
     linear = [
         channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4

@@ -1,8 +1,8 @@
-"""No regular expression does more work than its text is long.
+"""Every regular expression takes time linear in the length of its text.
 
-Strangers and editors write the texts. A pattern is safe when every unlimited quantifier
-is possessive, so that nothing is tried twice, and when it begins with an anchor or a
-lookbehind, so that it is not tried again at every character of a run.
+The texts are untrusted. A pattern is safe when every unlimited quantifier is
+possessive, so that it never backtracks, and when it begins with an anchor or a
+lookbehind, so that it does not start again at every character of a run.
 """
 
 import ast
@@ -31,11 +31,11 @@ SOURCES = {
 }
 BACKTRACKING = (op.MAX_REPEAT, op.MIN_REPEAT)
 ENDLESS = 1_000
-"""A quantifier that may repeat so often counts as unlimited."""
+"""A quantifier with this maximum or a higher one counts as unlimited."""
 
 
 def calls(tree: ast.AST, of: str) -> Iterator[ast.Call]:
-    """The calls of ``of`` or of ``anything.of``, or of all of ``of.…``."""
+    """Yield the calls of ``of``, of ``anything.of`` and of ``of.anything``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
@@ -75,7 +75,7 @@ def patterns_of(path: Path) -> list["re.Pattern[str]"]:
 
 
 def faults(pattern: "re.Pattern[str]") -> list[str]:
-    """What of the two rules it breaks."""
+    """The rules that the pattern breaks."""
     parsed = parser.parse(pattern.pattern, pattern.flags)
     found = []
     if any(True for _ in unlimited(parsed, BACKTRACKING)):
@@ -108,7 +108,7 @@ def is_anchored(parsed: Any) -> bool:
     if operation is op.BRANCH:
         return all(is_anchored(branch) for branch in arguments[1])
     if operation in (op.ASSERT, op.ASSERT_NOT):
-        return arguments[0] == -1  # it looks behind
+        return arguments[0] == -1  # a lookbehind
     return operation is op.AT and arguments is op.AT_BEGINNING_STRING
 
 
@@ -152,7 +152,7 @@ def test_patterns_are_constants_that_follow_the_rules(path: Path):
 
 
 def test_schemas_are_checked_by_an_engine_that_never_backtracks():
-    """It knows no lookaround and no back-references, and says so."""
+    """The engine refuses lookaround and back-references with an error."""
     with pytest.raises(jsonschema_rs.ValidationError):
         make_validator({"type": "string", "pattern": r"^(a+)\1$"})
     for path, tree in SOURCES.items():
@@ -166,7 +166,7 @@ def test_schemas_are_checked_by_an_engine_that_never_backtracks():
     ids=lambda path: path.name,
 )
 def test_no_schema_repeats_the_same_characters_twice_in_a_row(path: Path):
-    """Apps may check with an engine that backtracks: ``[ab]+[abc]*$`` tries every cut."""
+    """Apps may use an engine that backtracks: ``[ab]+[abc]*$`` tries every split."""
     for pattern in schema_patterns(json.loads(path.read_text())):
         parsed = parser.parse(pattern)
         assert not list(neighbours(parsed)), pattern
@@ -184,7 +184,7 @@ def schema_patterns(place: Any) -> Iterator[str]:
 
 
 def begins_with_a_letter(parsed: Any) -> bool:
-    """Whether it is no set of characters: such as the slash before each folder."""
+    """Whether it begins with a literal, such as the slash before each folder."""
     operation, arguments = parsed[0]
     if operation is op.SUBPATTERN:
         return begins_with_a_letter(arguments[-1])
@@ -192,7 +192,7 @@ def begins_with_a_letter(parsed: Any) -> bool:
 
 
 def neighbours(parsed: Any) -> Iterator[Any]:
-    """Unlimited quantifiers that stand directly after another one."""
+    """Yield unlimited quantifiers that directly follow another one."""
     before = False
     for operation, arguments in parsed:
         now = operation in BACKTRACKING and arguments[1] >= ENDLESS

@@ -1,4 +1,4 @@
-"""The demo's processes: none is left behind, and a death is told."""
+"""The demo's processes: all are stopped together, and a crash is reported."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def family(tmp_path: Path) -> Iterator[ProcessGroup]:
 
 @pytest.fixture
 def run(family: ProcessGroup, tmp_path: Path):
-    """Start Python source as a member of the family."""
+    """Return a function that runs Python source as a process of the group."""
 
     def run(name: str, source: str) -> None:
         (tmp_path / f"{name}_program.py").write_text(source)
@@ -39,7 +39,7 @@ def run(family: ProcessGroup, tmp_path: Path):
 
 
 def first_line(family: ProcessGroup, name: str) -> str:
-    """What the process says first; waits for it."""
+    """Wait for the first line that the process writes; return it."""
     for _attempt in range(1000):
         if line := family.log_of(name).read_text():
             return line.strip()
@@ -48,7 +48,7 @@ def first_line(family: ProcessGroup, name: str) -> str:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process still runs; one that only waits to be buried does not."""
+    """Whether a process still runs; a zombie does not count."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:

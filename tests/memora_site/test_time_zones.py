@@ -1,4 +1,4 @@
-"""Nothing needs the database's own time-zone tables, which MariaDB may lack."""
+"""No query needs the database's own time-zone tables, which MariaDB may lack."""
 
 import ast
 
@@ -15,7 +15,7 @@ from publishing.models import SyncLog
 from tests.memora_site.test_patterns import SOURCES
 
 CONVERTED = ("Trunc", "Extract")
-"""How the names of the functions begin that convert times in the database."""
+"""Prefixes of the names of functions that convert times in the database."""
 
 
 def test_no_list_of_the_admin_groups_rows_by_local_dates():
@@ -34,7 +34,7 @@ def test_no_query_converts_times_to_a_zone_but_utc():
 
 
 def conversions(call: ast.Call) -> list[str]:
-    """What of a call the database answers by converting times to the local zone."""
+    """The parts of a call for which the database converts times to the local zone."""
     name = ast.unparse(call.func).rpartition(".")[2]
     words = {word.arg or "": ast.unparse(word.value) for word in call.keywords}
     found = [word for word in words if word.endswith(("__date", "__day", "__month"))]

@@ -1,4 +1,4 @@
-"""The rules of access as a truth table; no database."""
+"""The access rules as a truth table; no database."""
 
 import itertools
 
@@ -13,7 +13,7 @@ _pks = itertools.count(1)
 
 
 def node(kind=Kind.LESSON, *children, **fields):
-    """A published node; its id says its kind and key."""
+    """A published node; its id is made of its kind and key."""
     pk = next(_pks)
     values = {
         "pk": pk,
@@ -37,7 +37,7 @@ def node(kind=Kind.LESSON, *children, **fields):
 
 
 def branch(*lessons, **subject_fields):
-    """A subject with one of each kind, down to these lessons."""
+    """A subject with one track, unit and topic, down to these lessons."""
     below = lessons
     for kind in (Kind.TOPIC, Kind.UNIT, Kind.TRACK):
         below = (node(kind, *below),)
@@ -45,7 +45,7 @@ def branch(*lessons, **subject_fields):
 
 
 def lesson_of(subject, overrides=None):
-    """The one lesson a plan offers of ``subject``, or None."""
+    """The only lesson of ``subject`` that a plan offers, or None."""
     tree = plan_tree(subject, overrides or {})
     return next(access.lessons(tree), None) if tree else None
 
@@ -59,18 +59,18 @@ SIGNED_IN = Access(Level.AUTHENTICATED, "", Rule.DEFAULT, "above")
 @pytest.mark.parametrize(
     ("fields", "override", "parent", "level", "item", "rule"),
     [
-        # 6: nothing said
+        # 6: the default
         ({}, {}, None, "authenticated", "", "default"),
         ({}, {}, SIGNED_IN, "authenticated", "", "default"),
-        # 5: public, unless something above says more
+        # 5: public, unless the parent's level is inherited
         ({"is_public": True}, {}, SIGNED_IN, "public", "", "public"),
         ({"is_public": True}, {}, PAID, "paid", "PARENT-ITEM", "inherited"),
         ({"is_public": True}, {}, FREE, "free_preview", "", "inherited"),
-        # 4: what is above goes on below
+        # 4: the parent's level is inherited
         ({}, {}, PAID, "paid", "PARENT-ITEM", "inherited"),
         ({}, {}, FREE, "free_preview", "", "inherited"),
         ({}, {}, PUBLIC, "public", "", "inherited"),
-        # 3: an own product beats what is above, free previews included
+        # 3: the node's own product takes precedence over any parent's level
         ({"required_item": "OWN"}, {}, PAID, "paid", "OWN", "required_item"),
         ({"required_item": "OWN"}, {}, FREE, "paid", "OWN", "required_item"),
         ({"required_item": "OWN"}, {}, PUBLIC, "paid", "OWN", "required_item"),
@@ -82,7 +82,7 @@ SIGNED_IN = Access(Level.AUTHENTICATED, "", Rule.DEFAULT, "above")
             "OWN",
             "required_item",
         ),
-        # 2: a free preview pierces a paid parent, and its own product
+        # 2: a free preview pierces a paid parent and the node's own product
         ({"is_free_preview": True}, {}, PAID, "free_preview", "", "free_preview"),
         (
             {"is_free_preview": True, "required_item": "OWN"},
@@ -92,7 +92,7 @@ SIGNED_IN = Access(Level.AUTHENTICATED, "", Rule.DEFAULT, "above")
             "",
             "free_preview",
         ),
-        # 1: the plan's word is the last
+        # 1: the plan's override takes precedence
         ({"required_item": "OWN"}, {"level": "public"}, PAID, "public", "", "override"),
         (
             {"is_free_preview": True},

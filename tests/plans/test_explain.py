@@ -1,4 +1,4 @@
-"""What the plan page says of a node is what a build makes of it."""
+"""The plan page's explanation of a node agrees with the build."""
 
 from hypothesis import given, settings, strategies as st
 
@@ -53,13 +53,13 @@ def _walk(found: PlanNode | None) -> list[PlanNode]:
 
 
 def _trails(node: ContentNode, above: tuple = ()) -> list[tuple[ContentNode, ...]]:
-    """Every node at or below ``node``, each with all it lies in."""
+    """Every node at or below ``node``, each after its ancestors."""
     trail = (*above, node)
     return [trail, *(t for child in node.children for t in _trails(child, trail))]
 
 
 def _explain(subject, said):
-    """Every node of ``subject`` by key."""
+    """The explanation of every node of ``subject``, by key."""
     seen = {found.source.pk: found for found in _walk(plan_tree(subject, said))}
     counts = {pk: len(list(lessons(found))) for pk, found in seen.items()}
     return {

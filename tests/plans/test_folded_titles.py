@@ -1,4 +1,4 @@
-"""Labels and plans are found, and told apart, however they are spelled."""
+"""Labels and plans are found and distinguished in any spelling."""
 
 from importlib import import_module
 from types import SimpleNamespace

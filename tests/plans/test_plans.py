@@ -1,4 +1,4 @@
-"""Plans and their overrides: what may be said, and what counts as an edit."""
+"""Plans and their overrides: which values are valid, and which writes are edits."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ def revision(plan):
     return AcademicPlan.objects.values_list("revision", flat=True).get(pk=plan.pk)
 
 
-# --- What an override may say ---------------------------------------------------
+# --- Valid overrides ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_overrides_are_read_in_one_query(plan, maths, django_assert_num_queries)
         assert len(load_overrides(plan.pk)) == 3
 
 
-# --- What the database itself refuses -------------------------------------------
+# --- Database constraints -------------------------------------------------------
 
 
 @pytest.mark.parametrize("action", OverrideAction.values)
@@ -204,11 +204,11 @@ def test_the_plans_of_a_subject_are_found(plan, maths, physics):
     assert plans_of_subjects([maths["subject"].pk]) == [plan.pk]
 
 
-# --- Every write counts (DESIGN 5) ----------------------------------------------
+# --- Every write raises the revision ---------------------------------------------
 
 
 def _writes():
-    """``name: change(plan, maths, physics)`` of every way to change a plan."""
+    """``name: change(plan, maths, physics)`` for every way to change a plan."""
     return {
         "saving the plan": lambda plan, *_: plan.save(),
         "updating plans": lambda plan, *_: AcademicPlan.objects.update(title="X"),

@@ -1,4 +1,4 @@
-"""The rows of a page are what a build makes of them, without reading it all."""
+"""The annotated rows of a page agree with the build, without reading the whole tree."""
 
 import random
 
@@ -20,7 +20,7 @@ CHILDREN = {Kind.SUBJECT: 3, Kind.TRACK: 2, Kind.UNIT: 2, Kind.TOPIC: 3}
 
 
 def grow(chance, parent=None, kind=Kind.SUBJECT):
-    """A subject whose nodes are drafts, free, sold, public or trashed by chance."""
+    """Create a subject with random draft, free, paid, public and trashed nodes."""
     node = services.create_node(
         kind=kind,
         parent=parent,
