@@ -1,7 +1,7 @@
 """Conditional and range requests for files (RFC 9110, sections 13 and 14).
 
-nginx does this for published files; these functions do the same where no web server
-stands in front.
+nginx does this for published files. These functions do the same when there is no web
+server in front.
 """
 
 import re
@@ -13,25 +13,25 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import http_date
 
 RANGE_BYTES = 4 * 1024 * 1024
-"""The most one answer to a range holds; the client asks for the rest."""
+"""Maximum size of one range response; the client requests the rest."""
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)", re.IGNORECASE)
 _MOST_DIGITS = 18
 
 
 class RangeNotSatisfiableError(Exception):
-    """The range begins past the end of the file, or asks for none of its bytes."""
+    """The range begins past the end of the file, or covers none of its bytes."""
 
 
 def unchanged(
     request: HttpRequest, *, etag: str, modified: int
 ) -> HttpResponseBase | None:
-    """304, or 412, where the request's conditions say so; None: send the file.
+    """Return 304 or 412 if the request's conditions require it; None: send the file.
 
     Args:
         etag: a strong validator, with its quotes.
-        modified: the file's Unix time. As in nginx, only this very time in
-            ``If-Modified-Since`` means that the client has the file: a rollback brings
-            back an older one.
+        modified: the file's modification time in Unix seconds. As in nginx, only this
+            exact time in ``If-Modified-Since`` gives 304: a rollback brings back an
+            older file.
     """
     since = request.headers.get("If-Modified-Since")
     is_other = since is not None and since != http_date(modified)
@@ -44,13 +44,13 @@ def unchanged(
 def wanted_range(
     request: HttpRequest, *, size: int, etag: str, modified: int
 ) -> tuple[int, int] | None:
-    """The first and last byte to send, at most `RANGE_BYTES`; None: the whole file.
+    """Return the first and last byte to send, at most `RANGE_BYTES`; None: all.
 
-    The whole file is the answer, too, to several ranges at once, to a malformed range,
-    and where ``If-Range`` names another version of the file.
+    The whole file is also sent for several ranges, for a malformed range, and when
+    ``If-Range`` names another version of the file.
 
     Raises:
-        RangeNotSatisfiableError: see there.
+        RangeNotSatisfiableError: the range has no byte of the file.
     """
     match = _RANGE.fullmatch(request.headers.get("Range", ""))
     if match is None or request.method != "GET":
@@ -72,7 +72,7 @@ def wanted_range(
 
 
 def not_satisfiable(size: int) -> HttpResponse:
-    """The answer to `RangeNotSatisfiableError`: 416 with the file's size."""
+    """Return the response to `RangeNotSatisfiableError`: 416 with the file's size."""
     return HttpResponse(
         status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
         headers={"Content-Range": f"bytes */{size}"},
@@ -80,5 +80,5 @@ def not_satisfiable(size: int) -> HttpResponse:
 
 
 def _position(digits: str) -> int:
-    """A position of any length: past the end of every file is far enough."""
+    """Parse a position of any length; cap it at a value past the end of every file."""
     return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS

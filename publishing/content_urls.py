@@ -1,4 +1,4 @@
-"""Where clients find published files: the one place that decides (DESIGN 5)."""
+"""The URLs at which clients find published files."""
 
 from urllib.parse import urlsplit
 
@@ -10,17 +10,17 @@ from publishing.models import Publication, PublishingSettings, UploadedDocument
 
 
 def local_base_url(current: PublishingSettings | None = None) -> str:
-    """Where this server itself serves content paths, ending in ``/``."""
+    """Return the base URL of content on this server, ending in ``/``."""
     current = current or PublishingSettings.get_solo()
     domain = (current.local_domain or settings.SITE_URL).rstrip("/")
     return f"{domain}{settings.CONTENT_URL}"
 
 
 def content_base_url(current: PublishingSettings | None = None) -> str:
-    """What a content path is appended to, ending in ``/``.
+    """Return the base URL of content for clients, ending in ``/``.
 
-    Reads the settings row anew, so that a change is followed at once by every
-    process; a caller with many URLs to make passes the row it has read.
+    Without ``current`` the settings row is read again, so that every process follows a
+    change at once. A caller that makes many URLs passes the row that it has read.
     """
     current = current or PublishingSettings.get_solo()
     if current.local_fallback_mode or not current.cdn_enabled:
@@ -29,10 +29,10 @@ def content_base_url(current: PublishingSettings | None = None) -> str:
 
 
 def release_base_url(current: PublishingSettings, cdn_place: str) -> str:
-    """What the links of a plan's documents begin with, ending in ``/``.
+    """Return the base URL of the links in a plan's documents, ending in ``/``.
 
-    The CDN's base only where the CDN has had the plan's whole release: a CDN that is
-    new, or that cannot be written, is named by no document (ADR 17).
+    It is the CDN's only when the CDN has received a complete release of the plan: no
+    document links to a CDN that is new or cannot be written (ADR 17).
 
     Args:
         cdn_place: the plan's `Publication.cdn_place`.
@@ -43,7 +43,7 @@ def release_base_url(current: PublishingSettings, cdn_place: str) -> str:
 
 
 def plan_base_url(plan_id: str, current: PublishingSettings) -> str:
-    """`release_base_url` of a plan by its public id; one query where the CDN is used."""
+    """As `release_base_url`, for a plan's public id; one query if the CDN is used."""
     base_url = content_base_url(current)
     if base_url == local_base_url(current):
         return base_url
@@ -53,10 +53,10 @@ def plan_base_url(plan_id: str, current: PublishingSettings) -> str:
 
 
 def base_url_of(path: str, current: PublishingSettings) -> str:
-    """What to append ``path`` to now, ending in ``/``; one query where the CDN is used.
+    """Return the base URL for ``path`` now, ending in ``/``; one query with the CDN.
 
-    The CDN's base only once it has the file, if need be of an older release: a CDN that
-    is new is filled before anybody is sent there.
+    It is the CDN's only when the CDN has the file, possibly of an older release: a new
+    CDN is filled before clients use it.
     """
     base_url = content_base_url(current)
     if base_url == local_base_url(current):
@@ -71,16 +71,16 @@ def base_url_of(path: str, current: PublishingSettings) -> str:
 
 
 def cdn_base_url(current: PublishingSettings) -> str:
-    """Where the CDN serves content paths, ending in ``/``; whether it is used or not.
+    """Return the CDN's base URL of content, ending in ``/``, whether in use or not.
 
-    Without a base URL of its own, the public bucket's own address (spec 4).
+    Without a configured base URL, it is the public bucket's own URL.
     """
     base = current.cdn_base_url.rstrip("/") or bucket_url(current, current.cdn_bucket)
     return f"{base}/"
 
 
 def bucket_url(current: PublishingSettings, bucket: str) -> str:
-    """A bucket's own address at the settings' server."""
+    """Return a bucket's own URL on the configured server."""
     if not current.cdn_endpoint:
         return f"https://{bucket}.s3.{current.cdn_region}.amazonaws.com"
     endpoint = urlsplit(current.cdn_endpoint)
@@ -91,12 +91,12 @@ def bucket_url(current: PublishingSettings, bucket: str) -> str:
 
 
 def get_content_url(path: str) -> str:
-    """The absolute URL of a content path such as ``plans/PLAN-1/manifest.json``."""
+    """Return the absolute URL of a content path such as ``plans/P-1/manifest.json``."""
     return content_base_url() + path
 
 
 def gated_lesson_url(lesson_id: str, current: PublishingSettings | None = None) -> str:
-    """The API's address for a lesson that needs an entitlement check."""
+    """Return the API's URL of a lesson that needs an entitlement check."""
     current = current or PublishingSettings.get_solo()
     domain = (current.local_domain or settings.SITE_URL).rstrip("/")
     locations.lesson(lesson_id)

@@ -1,4 +1,4 @@
-"""The gate before everything else: it needs neither session nor language nor log."""
+"""Answer `gate` before other middleware: it needs no session, language or log."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ _GATE = "/files/gate"
 def gate_middleware(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Answer the web server's question at a tenth of what a whole request costs."""
+    """Answer the web server's token check at a tenth of a full request's cost."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         return gate(request) if request.path == _GATE else get_response(request)

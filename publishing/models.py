@@ -1,4 +1,4 @@
-"""What publishing remembers: settings, each plan's release, every file, every run."""
+"""The tables of publishing: settings, releases, files, uploads, runs and alerts."""
 
 import re
 from datetime import datetime, timedelta
@@ -33,12 +33,12 @@ _PARTS_OF_ADDRESSES = {
     "cdn_region": _REGION,
     "cloudflare_zone": _ZONE,
 }
-"""What becomes a part of an address, and may not become another host or path."""
+"""Values that become part of a URL and must not change its host or path."""
 
 
 class SettingsQuerySet(models.QuerySet[Any]):
     def update(self, **kwargs: Any) -> int:
-        """Change the row, and tell it as `PublishingSettings.save` does."""
+        """Update the row and send the signal that `PublishingSettings.save` sends."""
         with transaction.atomic(using=self.db):
             count = super().update(**kwargs)
             signals.settings_changed.send(sender=self.model, fields=frozenset(kwargs))
@@ -48,7 +48,7 @@ class SettingsQuerySet(models.QuerySet[Any]):
 
 
 class PublishingSettings(SingletonModel):
-    """The one row of settings operators change while everything runs."""
+    """The single row of settings that operators change at run time."""
 
     local_domain = models.URLField(
         _("local domain"),
@@ -132,7 +132,7 @@ class PublishingSettings(SingletonModel):
     )
     cdn_access_key = models.TextField(_("access key id"), blank=True)
     cdn_secret_key = models.TextField(_("secret access key"), blank=True)
-    """Both encrypted: `secret` reads them, `set_secret` writes them."""
+    """Both are encrypted: `secret` reads them, `set_secret` writes them."""
     cdn_gzip = models.BooleanField(
         _("store files compressed"),
         default=False,
@@ -148,7 +148,7 @@ class PublishingSettings(SingletonModel):
         help_text=_("With a token, changed files are purged from Cloudflare's cache."),
     )
     cloudflare_token = models.TextField(_("Cloudflare API token"), blank=True)
-    """Encrypted, like the secret key; it needs the permission “Cache Purge” alone."""
+    """Encrypted like the secret key; needs only the permission “Cache Purge”."""
 
     SECRETS = ("cdn_access_key", "cdn_secret_key", "cloudflare_token")
 
@@ -161,15 +161,15 @@ class PublishingSettings(SingletonModel):
         return str(_("Publishing settings"))
 
     def secret(self, name: str) -> str:
-        """One of `SECRETS` in the clear; "" when there is none.
+        """Return one of `SECRETS` decrypted; "" when it is empty.
 
         Raises:
-            SecretsError: it cannot be read with the keys there are.
+            SecretsError: it cannot be decrypted with the available keys.
         """
         return secrets.decrypt(getattr(self, name))
 
     def set_secret(self, name: str, plain: str) -> None:
-        """Put one of `SECRETS` into this row, encrypted; `save` keeps it.
+        """Set one of `SECRETS` on this instance, encrypted; `save` stores it.
 
         Raises:
             SecretsError: there is no key to encrypt with.
@@ -177,7 +177,7 @@ class PublishingSettings(SingletonModel):
         setattr(self, name, secrets.encrypt(plain))
 
     def clean(self) -> None:
-        """Refuse a CDN that cannot work, and addresses with passwords in them."""
+        """Refuse CDN settings that cannot work and URLs that hold a password."""
         faults: dict[str, Any] = {}
         for name in ("cdn_base_url", "cdn_endpoint", "local_domain"):
             address = urlsplit(getattr(self, name))
@@ -220,10 +220,10 @@ class PublishingSettings(SingletonModel):
             raise ValidationError(faults)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save, and tell what has changed. Saving what is stored already changes nothing.
+        """Save; send `signals.settings_changed` if any field has changed.
 
         Raises:
-            ValueError: a secret would be stored as it is; use `set_secret`.
+            ValueError: a secret is not encrypted; use `set_secret`.
         """
         for name in self.SECRETS:
             if not secrets.is_encrypted(getattr(self, name)):
@@ -241,14 +241,14 @@ class PublishingSettings(SingletonModel):
 
 
 def storage_is_the_bucket() -> bool:
-    """Whether the CDN is the bucket these settings name, not a storage of its own."""
+    """Return whether ``STORAGES["cdn"]`` is the bucket named in these settings."""
     return bool(settings.STORAGES["cdn"]["BACKEND"] == BUCKET_STORAGE)
 
 
 class Publication(models.Model):
     """A plan's current release, and what it was built from.
 
-    It outlives its plan until the plan's files are gone.
+    The row is kept after its plan is deleted, until the plan's files are removed.
     """
 
     plan = models.OneToOneField(
@@ -260,26 +260,26 @@ class Publication(models.Model):
     )
     plan_public_id = ExactCharField(_("plan id"), max_length=ID_MAX_LENGTH, unique=True)
     fence = models.PositiveBigIntegerField(default=0)
-    """The number of the newest build that claimed this plan; older ones give up."""
+    """The number of the newest build that claimed this plan; older builds stop."""
     generation = models.PositiveBigIntegerField(_("generation"), null=True, blank=True)
-    """The build whose directory students read; NULL before the first release."""
+    """The number of the release that students read; NULL before the first release."""
     switching = models.PositiveBigIntegerField(null=True, blank=True)
-    """Set while the files are not to be trusted: by a health check that found them
-    wrong, and during a rollback. Until it is NULL again a build reads everything and
-    compares it with the disk."""
+    """Set while the files are not trusted: after a health check found a fault, and
+    during a rollback. Until it is NULL again, a build reads everything and compares it
+    with the disk."""
     built_from = models.JSONField(default=dict)
-    """What the release was made of: `publishing.staleness.sources`."""
+    """The sources of the release: `publishing.staleness.sources`."""
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
     rolled_back_at = models.DateTimeField(_("rolled back"), null=True, blank=True)
-    """When an earlier generation was made current; NULL again with the next build.
-    Until somebody edits or publishes, the sweep leaves it alone."""
+    """When an earlier generation was made current; the next build sets it to NULL.
+    The sweep does not build the plan until an edit or a publish request."""
     cdn_place = models.CharField(max_length=16, blank=True, default="", editable=False)
-    """The public place (`publishing.destinations`) that has had a release of this plan
-    whole; "" for none. Links in the plan's documents lead there. Forgotten when the CDN
-    is turned on or off or becomes another place: one not in use falls behind."""
+    """The public place (`publishing.destinations`) that has received a complete release
+    of this plan; "" for none. Links in the plan's documents lead there. Cleared when
+    the CDN is turned on or off or its place changes: an unused place is outdated."""
     leaving_since = models.DateTimeField(null=True, editable=False)
-    """Since when its files should be gone, as the watch saw it: the plan is deleted or
-    no longer published."""
+    """The time since which its files should be gone, as found by the periodic check:
+    the plan is deleted or no longer published."""
 
     class Meta:
         verbose_name = _("publication")
@@ -290,7 +290,7 @@ class Publication(models.Model):
 
 
 class PublishedDocument(models.Model):
-    """A file as published: what decides whether it must be written again."""
+    """The record of a published file, used to decide whether to write it again."""
 
     path = ExactCharField(_("path"), max_length=CONTENT_PATH_LENGTH, unique=True)
     lesson_id = ExactCharField(
@@ -302,21 +302,21 @@ class PublishedDocument(models.Model):
     )
     """NULL for a lesson: lessons are shared by plans."""
     fingerprint = models.CharField(max_length=64)
-    """SHA-256 of the content without version, time and signatures; "" for a file that
-    the next build must write whatever it finds."""
+    """SHA-256 of the content without version, time and signatures; "" if the next build
+    must write the file in any case."""
     version = models.PositiveBigIntegerField(_("version"))
-    """The highest ever published under this path; after a rollback the file itself
-    has an earlier one."""
+    """The highest version ever published under this path; after a rollback the file
+    itself has an earlier one."""
     sha256 = models.CharField(max_length=64)
     size = models.PositiveIntegerField(_("bytes"))
     source_revision = models.PositiveBigIntegerField(default=0)
-    """For a lesson: its subject's revision when it was read, so that an older
-    snapshot never overwrites a newer one."""
+    """For a lesson: its subject's revision when it was read, so that an older snapshot
+    never overwrites a newer one."""
     source = models.CharField(max_length=32, blank=True, default="", editable=False)
-    """For a lesson: what else it was made of (`documents.LessonSources`); "" where the
-    next build must find out."""
+    """For a lesson: digest of its other sources (`documents.LessonSources`); "" if
+    unknown, and the next build computes it."""
     signed_until = models.PositiveBigIntegerField(null=True, blank=True)
-    """Unix time at which the earliest signature inside expires."""
+    """The Unix time when the first signature in the file expires."""
 
     class Meta:
         verbose_name = _("published file")
@@ -327,38 +327,39 @@ class PublishedDocument(models.Model):
 
 
 class UploadedDocument(models.Model):
-    """What the CDN has under a path, or may have.
+    """The state of a path on the CDN, as far as it is known.
 
-    Written before an object is touched and again when it was verified, so that a death
-    in between is seen: what is not known for certain is uploaded again.
+    Written before an object is changed and again after it is verified, so that a
+    process that stops in between is detected: an object in an unknown state is uploaded
+    again.
     """
 
     target = models.CharField(max_length=16)
-    """Which bucket, of which server (`cdn.targets`); another one starts empty."""
+    """Fingerprint of the server and bucket (`destinations.bucket_place`)."""
     path = ExactCharField(_("path"), max_length=CONTENT_PATH_LENGTH)
     sha256 = models.CharField(max_length=64, blank=True)
-    """Of the content as verified there; "" while that is not known."""
+    """Hash of the content verified there; "" while it is unknown."""
     packed = models.BooleanField(default=False)
-    """Stored compressed: after a change of that setting it must be stored anew."""
+    """Stored compressed; after a change of that setting it must be uploaded again."""
     size = models.PositiveIntegerField(_("bytes"), default=0)
     edition = models.PositiveBigIntegerField(default=0)
-    """`SwitchLock.switches` of the release it was last touched for: a distributor with
-    an older one keeps off."""
+    """`SwitchLock.switches` of the release for which it was last changed; a distributor
+    with an older number does not change it."""
     claim = models.CharField(max_length=32, blank=True)
-    """The distributor that is at it; whoever finds another's name here after its
-    own upload leaves it to that one."""
+    """The distributor that is changing the object. A distributor that finds another
+    name here after its own upload leaves the object to the other."""
     recheck_at = models.DateTimeField(null=True, editable=False)
-    """When to look again, because another's upload may have arrived late."""
+    """When to verify it again, because another upload may have arrived late."""
     purge = models.BooleanField(default=False)
     """The CDN's cache may hold other bytes than the bucket."""
     leaving_since = models.DateTimeField(null=True, editable=False)
-    """Since when it should not be there any more."""
+    """The time since which it should not be there any more."""
 
     class Meta:
         verbose_name = _("uploaded file")
         verbose_name_plural = _("uploaded files")
         constraints = [
-            # Two distributors cannot both believe that they were the first.
+            # Two distributors must not both create the row of a path.
             models.UniqueConstraint(
                 fields=["target", "path"], name="publishing_one_upload"
             )
@@ -369,10 +370,10 @@ class UploadedDocument(models.Model):
 
 
 class LessonOffer(models.Model):
-    """That a plan's current release has a lesson, and whether openly.
+    """A lesson in a plan's current release, and whether the plan offers it openly.
 
-    A lesson with no open offer is gated (DESIGN 4); one with no offer at all has
-    no file.
+    A lesson without an open offer is gated; one without any offer is not needed by a
+    current release. See docs/architecture.md, "Open and gated lessons".
     """
 
     publication = models.ForeignKey(
@@ -398,27 +399,27 @@ class LessonOffer(models.Model):
 
 
 class SwitchLock(models.Model):
-    """One row that a build holds while it puts its files in place.
+    """One row that a build locks while it puts its files in place.
 
-    Lessons are shared by plans: two switches at once could put an older lesson over
-    a newer one.
+    Lessons are shared by plans: two switches at the same time could replace a newer
+    lesson with an older one.
     """
 
     ROW = 1
 
     removals = models.PositiveBigIntegerField(default=0)
-    """Grows when lesson files are deleted; a build that saw an older number may have
-    counted on one of them."""
+    """Grows when lesson files are deleted; a build that read an older number may depend
+    on one of them."""
     newest_version = models.PositiveBigIntegerField(default=0)
-    """The highest version ever published: a file that comes back under the path of one
-    long removed must have a higher one than that had."""
+    """The highest version ever published: a file that is created again under the path
+    of a removed one must have a higher version."""
     switches = models.PositiveBigIntegerField(default=0)
-    """How often what readers see was changed. The disk has the number of the change
-    begun last (`staging.switches`): where they differ, one was begun and its tables
-    never written (`publishing.storage.recovery`)."""
+    """The number of switches so far. The disk has the number of the switch begun last
+    (`file_store.switches`). When they differ, a switch was begun and its tables were
+    not written (`publishing.storage.recovery`)."""
     newest_withdrawn_number = models.PositiveBigIntegerField(default=0)
-    """The highest build number of the plans withdrawn so far. One published again goes
-    on from there: who remembers a number must not find another release under it
+    """The highest build number of the plans withdrawn so far. A plan that is published
+    again continues above it, so that a cached number never names another release
     (`publishing.published_content`)."""
 
     class Meta:
@@ -446,9 +447,10 @@ class SyncStep(models.TextChoices):
 
 class SyncLogQuerySet(models.QuerySet["SyncLog"]):
     def update(self, **kwargs: Any) -> int:
-        """Several write the log at once, and find its rows by different indexes.
+        """Update rows, and retry on a conflict.
 
-        MariaDB then ends one of them to let the others go on; that one tries again.
+        Concurrent writers find the rows by different indexes, so MariaDB may abort one
+        of them to resolve a deadlock.
         """
         return retry_on_conflict(partial(super().update, **kwargs))
 
@@ -456,12 +458,12 @@ class SyncLogQuerySet(models.QuerySet["SyncLog"]):
 
 
 class SyncLog(models.Model):
-    """One run of publishing a plan, with its retries; or of going back or away."""
+    """One run of publishing a plan, with its retries; or a rollback or a withdrawal."""
 
     ROLLBACK = "rollback"
-    """The trigger of an entry that says an earlier generation was made current."""
+    """The trigger of a rollback's entry."""
     WITHDRAWAL = "withdrawal"
-    """The trigger of one that says the release was taken away."""
+    """The trigger of a withdrawal's entry."""
 
     plan = models.ForeignKey(
         AcademicPlan,
@@ -477,8 +479,8 @@ class SyncLog(models.Model):
     step = models.CharField(
         _("step"), max_length=6, choices=SyncStep.choices, default=SyncStep.BUILD
     )
-    """What is being done, or was done last. In ``UPLOAD`` readers here have the release
-    already; attempts are counted anew."""
+    """The current or last step. In ``UPLOAD``, readers on this server already have the
+    release, and attempts are counted from the start."""
     trigger = models.CharField(_("started by"), max_length=20)
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -489,13 +491,13 @@ class SyncLog(models.Model):
         verbose_name=_("by whom"),
     )
     sources = models.JSONField(default=dict, editable=False)
-    """What the attempt was made of: when that changes, it need not wait."""
+    """The sources of the attempt; when they change, the plan is built at once."""
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
     failing_since = models.DateTimeField(null=True, editable=False)
     """When the first attempt to upload failed."""
     disk_needed = models.PositiveBigIntegerField(null=True, editable=False)
-    """The bytes the build wanted to write when it paused for a full disk."""
+    """The number of bytes that the build needed when it paused for a full disk."""
     generation = models.PositiveBigIntegerField(_("generation"), null=True, blank=True)
     files_written = models.PositiveIntegerField(_("files written"), default=0)
     files_unchanged = models.PositiveIntegerField(_("files unchanged"), default=0)
@@ -511,7 +513,7 @@ class SyncLog(models.Model):
     created_at = models.DateTimeField(_("queued"))
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     built_at = models.DateTimeField(_("built"), null=True, blank=True)
-    """When readers here had the release; an upload may have followed, or follow."""
+    """When readers on this server got the release, before any upload."""
     build_seconds = models.FloatField(_("seconds to build"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
 
@@ -523,8 +525,8 @@ class SyncLog(models.Model):
         ordering = ["-created_at", "-pk"]
         indexes = [
             models.Index(fields=["plan", "status"], name="publishing_log_of_plan"),
-            # Each plan's last build, and the last day's runs: the dashboard asks every
-            # few seconds.
+            # For each plan's last build and the last day's runs, which the dashboard
+            # queries every few seconds.
             models.Index(
                 fields=["plan_public_id", "built_at"], name="publishing_log_of_builds"
             ),
@@ -537,7 +539,7 @@ class SyncLog(models.Model):
 
     @property
     def duration_seconds(self) -> float | None:
-        """How long the build took, or its last attempt; None while that runs."""
+        """The seconds of the build, else of the last attempt; None while it runs."""
         if self.build_seconds is not None:
             return self.build_seconds
         if self.started_at is None or self.finished_at is None:
@@ -546,20 +548,20 @@ class SyncLog(models.Model):
 
     @property
     def read_at(self) -> datetime | None:
-        """When the build read what its release is made of; None before there is one."""
+        """When the build read its sources; None before the build has finished."""
         if self.built_at is None:
             return None
         return self.built_at - timedelta(seconds=self.build_seconds or 0)
 
 
-# --- Watching: who waits, what was found, who must know ------------------------------
+# --- Monitoring: waiting plans, health reports, alerts --------------------------------
 
 
 class WaitingPlan(models.Model):
-    """Since when a plan waits to be built, as the watch saw it (to the minute).
+    """The time since which a plan needs a build, as found by the periodic check.
 
-    What waits is decided by revisions alone (`publishing.staleness`); this only says
-    for how long.
+    Accurate to the minute. Revisions alone decide which plans need a build
+    (`publishing.staleness`); this row holds only the time.
     """
 
     plan = models.OneToOneField(
@@ -580,7 +582,7 @@ class WaitingPlan(models.Model):
 
 
 class FaultKind(models.TextChoices):
-    """What a health check can find."""
+    """The kinds of fault that a health check finds."""
 
     MISSING = "missing", _("Missing file")
     CORRUPT = "corrupt", _("Corrupt file")
@@ -597,24 +599,24 @@ class FaultKind(models.TextChoices):
 
 
 class HealthReport(models.Model):
-    """What one health check found, and what it mended."""
+    """The result of one health check, and what it repaired."""
 
     is_full = models.BooleanField(_("full"))
-    """Every file, or a sample."""
+    """Whether every file was checked, or a sample."""
     plans = models.JSONField(_("plans"), default=list)
-    """The ids of the plans looked at; empty for all."""
+    """The ids of the plans checked; empty for all."""
     started_at = models.DateTimeField(_("started"), db_index=True)
     finished_at = models.DateTimeField(_("finished"))
     files_checked = models.PositiveIntegerField(_("files checked"), default=0)
     faults = models.PositiveIntegerField(_("faults"), default=0)
-    """How many are left after what was mended."""
+    """The number of faults left after the repair."""
     repaired = models.PositiveIntegerField(_("mended"), default=0)
     counts = models.JSONField(_("counts"), default=dict)
-    """`FaultKind` to how many were found, the mended ones among them."""
+    """`FaultKind` to the number found, including the repaired ones."""
     findings = models.JSONField(_("findings"), default=dict)
     """`FaultKind` to the first hundred: ``{"what", "why", "repaired"}``."""
     facts = models.JSONField(_("facts"), default=dict)
-    """Queue, failures, disk and heartbeat as measured: `health.Facts`."""
+    """The measured queue, failures, disk and heartbeats: `health.Facts`."""
 
     class Meta:
         verbose_name = _("health report")
@@ -626,7 +628,7 @@ class HealthReport(models.Model):
 
     @property
     def is_sound(self) -> bool:
-        """Nothing is wrong, or nothing any more."""
+        """Whether no fault is left."""
         return self.faults == 0
 
 
@@ -639,11 +641,11 @@ class AlertKind(models.TextChoices):
 
 
 class Alert(models.Model):
-    """Something that System Managers must know, once, until it is over."""
+    """A problem that System Managers are notified of once, until it is resolved."""
 
     kind = models.CharField(_("kind"), max_length=20, choices=AlertKind.choices)
     key = ExactCharField(_("about"), max_length=ID_MAX_LENGTH, blank=True)
-    """Which one of its kind: a plan's id; "" where there is only one."""
+    """The object of the alert: a plan's id; "" where the kind has only one."""
     open_key = ExactCharField(max_length=100, null=True, editable=False)
     """``kind:key`` while the alert is open, NULL afterwards."""
     message = models.TextField(_("message"))
@@ -651,17 +653,18 @@ class Alert(models.Model):
     seen_at = models.DateTimeField(_("last seen"))
     resolved_at = models.DateTimeField(_("resolved"), null=True, blank=True)
     sent_at = models.DateTimeField(_("sent by e-mail"), null=True, blank=True)
-    """NULL until the mail has gone; every sweep tries again."""
+    """NULL until the e-mail is sent; every sweep tries again."""
     sending_until = models.DateTimeField(null=True, editable=False)
-    """Somebody is sending it; should he die, it may be tried again after this."""
+    """The e-mail is claimed until then. If the worker stops, the claim expires and the
+    e-mail is sent again."""
 
     class Meta:
         verbose_name = _("alert")
         verbose_name_plural = _("alerts")
         ordering = ["-raised_at", "-pk"]
         constraints = [
-            # Two builds that find the disk full at once raise one alert. A unique
-            # column with NULLs says "one open" on every database.
+            # Two builds that find the disk full at the same time raise one alert. A
+            # unique nullable column allows one open alert on every database.
             models.UniqueConstraint(
                 fields=["open_key"], name="publishing_one_open_alert"
             )

@@ -1,8 +1,8 @@
-"""A published subject as progress needs it, read from the plan's own files.
+"""Read a plan's published structure from its files, for progress.
 
-Reads ``{subject}_h.json`` and ``{subject}_b.json`` of one generation, together, so
-that a release switched in between cannot mix two (DESIGN 4, 7). No content table is
-read. Parsed once per process and release.
+Reads ``manifest.json``, ``{subject}_h.json`` and ``{subject}_b.json`` of one generation
+together, so that a switch in between cannot mix two releases. No content table is read.
+Each release is parsed once per process. See docs/architecture.md, "Releases".
 """
 
 import os
@@ -22,14 +22,14 @@ from publishing.format import locations
 
 
 class NotPublishedError(MemoraError):
-    """The plan has no release, or its release lacks what was asked for."""
+    """The plan has no release, or its release lacks the requested subject."""
 
     code = "NOT_PUBLISHED"
 
 
 @dataclass(frozen=True, slots=True)
 class LessonEntry:
-    """A lesson in the plan's bitmap mapping."""
+    """A lesson's entry in the bitmap."""
 
     id: str
     subject_id: str
@@ -63,7 +63,7 @@ class SubjectStructure:
 
 @dataclass(frozen=True, slots=True)
 class PlanStructure:
-    """All lessons of one release."""
+    """All subjects (by id) and lessons (by id) of one release."""
 
     plan_id: str
     generation: str
@@ -72,12 +72,12 @@ class PlanStructure:
 
 
 def load_plan(plan_id: str) -> PlanStructure:
-    """The plan's current release, cached until the next.
+    """Return the plan's current release, cached until the next switch.
 
-    One ``readlink`` when nothing changed.
+    Costs one ``readlink`` while the release is the same.
 
     Raises:
-        NotPublishedError: the plan has no release.
+        NotPublishedError: the plan has no release, or it cannot be read.
     """
     link = Path(settings.CONTENT_ROOT) / locations.plan_folder(plan_id)
     for _attempt in range(3):
@@ -85,14 +85,14 @@ def load_plan(plan_id: str) -> PlanStructure:
             generation = os.readlink(link)
             return _read_plan(str(link.parent), generation, plan_id)
         except FileNotFoundError:
-            continue  # switched and collected between the two: look again
+            continue  # switched and collected after the readlink: read it again
         except OSError:
             break
     raise NotPublishedError(_("This plan has not been published yet."))
 
 
 def load_subject(plan_id: str, subject_id: str) -> SubjectStructure:
-    """One subject of the plan's current release.
+    """Return one subject of the plan's current release.
 
     Raises:
         NotPublishedError: the plan has no release, or it lacks the subject.
@@ -104,7 +104,7 @@ def load_subject(plan_id: str, subject_id: str) -> SubjectStructure:
 
 
 def find_lesson(plan_id: str, lesson_id: str) -> LessonEntry | None:
-    """The lesson in the plan's current release, or None.
+    """Return the lesson in the plan's current release, or None.
 
     Raises:
         NotPublishedError: the plan has no release.

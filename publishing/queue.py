@@ -1,8 +1,8 @@
-"""The Redis side of publishing: who waits, and who builds.
+"""Redis for publishing: the set of waiting plans, build locks and heartbeats.
 
-Redis only saves work and time here. Losing it loses nothing: what must be built is
-read from the database (``publishing.staleness``), and what protects a release is its
-fence (``publishing.building.builds``).
+Redis only saves work and time here, and its data can be lost: the plans to build are
+read from the database (``publishing.staleness``), and the build number protects a
+release (``publishing.building.builds``).
 """
 
 import threading
@@ -38,10 +38,11 @@ def _client_for(url: str) -> Redis:
 
 
 def add(plan_ids: Iterable[int]) -> int:
-    """Put plans among the waiting, once each.
+    """Add plans to the set of waiting plans.
 
     Returns:
-        How many wait now; 0 when Redis is away (the periodic sweep will find them).
+        The number of waiting plans; 0 when Redis is away (the periodic sweep then finds
+        the plans).
     """
     members = [str(plan_id) for plan_id in plan_ids]
     if not members:
@@ -57,7 +58,7 @@ def add(plan_ids: Iterable[int]) -> int:
 
 
 def waiting() -> set[int]:
-    """The plans that wait; none when Redis is away."""
+    """Return the waiting plans; empty when Redis is away."""
     try:
         return {int(member) for member in _client().smembers(PENDING_KEY)}
     except RedisError as error:
@@ -66,7 +67,7 @@ def waiting() -> set[int]:
 
 
 def remove(plan_ids: Iterable[int]) -> None:
-    """Take plans out of the waiting."""
+    """Remove plans from the set of waiting plans; only log when Redis is away."""
     members = [str(plan_id) for plan_id in plan_ids]
     try:
         if members:
@@ -76,7 +77,7 @@ def remove(plan_ids: Iterable[int]) -> None:
 
 
 def is_reachable() -> bool:
-    """Whether Redis does."""
+    """Return whether Redis answers."""
     try:
         return bool(_client().ping())
     except RedisError as error:
@@ -85,9 +86,9 @@ def is_reachable() -> bool:
 
 
 class Heartbeats(NamedTuple):
-    """The last signs of life, as Unix times; None where there is none to be read.
+    """The last heartbeats as Unix times; None where there is none.
 
-    Beat's is that a worker did what beat had told it to.
+    Beat's heartbeat means that a worker ran a task that beat had sent.
     """
 
     worker: float | None
@@ -95,12 +96,12 @@ class Heartbeats(NamedTuple):
 
 
 def record_worker_heartbeat(unix_time: float) -> None:
-    """Say that a worker lives, whatever beat does."""
+    """Record that a worker runs, independently of beat."""
     _record_heartbeat({WORKER_KEY: unix_time})
 
 
 def record_beat_heartbeat(unix_time: float) -> None:
-    """Say that beat lives, and the worker that was told so."""
+    """Record that beat sends tasks and a worker runs them."""
     _record_heartbeat({WORKER_KEY: unix_time, HEARTBEAT_KEY: unix_time})
 
 
@@ -112,12 +113,12 @@ def _record_heartbeat(times: dict[str, float]) -> None:
 
 
 def last_heartbeats() -> Heartbeats:
-    """When worker and beat were last heard of. One round trip."""
+    """Return the last heartbeats; None for both when Redis is away. One round trip."""
     return read_signs() or Heartbeats(None, None)
 
 
 def read_signs() -> Heartbeats | None:
-    """As `last_heartbeats`; None when Redis does not answer. One round trip."""
+    """As `last_heartbeats`, but return None when Redis is away. One round trip."""
     try:
         return _signs(_client().mget(WORKER_KEY, HEARTBEAT_KEY))
     except RedisError as error:
@@ -126,10 +127,10 @@ def read_signs() -> Heartbeats | None:
 
 
 def watched_signs(unix_time: float) -> Heartbeats | None:
-    """As `read_signs`, but a sign that is missing counts from the first time of asking.
+    """As `read_signs`, but a missing heartbeat counts from the first call.
 
-    A Redis that has lost its keys has lost the signs, too; worker and beat then have as
-    long to report as one whose last sign was just now. None when Redis does not answer.
+    When Redis has lost its keys, the heartbeats are lost, too; worker and beat then
+    have as long to report as after a heartbeat just now. None when Redis is away.
     """
     pipeline = _client().pipeline(transaction=False)
     pipeline.set(WATCHED_SINCE_KEY, repr(unix_time), nx=True)
@@ -144,7 +145,7 @@ def watched_signs(unix_time: float) -> Heartbeats | None:
 
 
 def take_watch_turn(seconds: int) -> bool:
-    """Whether nobody has taken this turn in the last ``seconds``; False without Redis."""
+    """Claim the check for ``seconds``; False if it is claimed or Redis is away."""
     try:
         return bool(_client().set(WATCH_TURN_KEY, "1", nx=True, ex=seconds))
     except RedisError as error:
@@ -157,7 +158,7 @@ def _signs(found: Iterable[bytes | str | None]) -> Heartbeats:
 
 
 def being_built(plan_ids: Iterable[int]) -> set[int] | None:
-    """Those of the plans that a living builder has locked; None without Redis."""
+    """Return those of the plans whose build lock is held; None when Redis is away."""
     ids = list(plan_ids)
     try:
         pipeline = _client().pipeline(transaction=False)
@@ -179,13 +180,13 @@ def _lock_name(plan_id: int) -> str:
 
 @contextmanager
 def build_lock(plan_id: int, *, patience: float = 0) -> Iterator[bool]:
-    """Hold the right to build a plan; yields False when another builder has it.
+    """Hold the lock to build a plan; yield False when another builder holds it.
+
+    When Redis is away it yields True: two builders may then do the same work, and the
+    build number lets only one of them switch.
 
     Args:
-        patience: for how many seconds to wait for that one.
-
-    Without Redis it yields True: two builders then do the same work twice, and the
-    fence lets one of them finish.
+        patience: how many seconds to wait for the other builder.
     """
     with _held(_lock_name(plan_id), patience=patience) as held:
         yield held
@@ -193,10 +194,10 @@ def build_lock(plan_id: int, *, patience: float = 0) -> Iterator[bool]:
 
 @contextmanager
 def distribution_lock() -> Iterator[bool]:
-    """Hold the right to change what the CDN has; False when somebody else is at it.
+    """Hold the lock to change the CDN; yield False when another distributor holds it.
 
-    Without Redis it yields True: two distributors find out by their claims
-    (`publishing.cdn.sync`).
+    When Redis is away it yields True: two distributors then detect each other by their
+    claims (`publishing.cdn.sync`).
     """
     with _held(DISTRIBUTION_LOCK) as held:
         yield held
@@ -204,9 +205,9 @@ def distribution_lock() -> Iterator[bool]:
 
 @contextmanager
 def _held(name: str, *, patience: float = 0) -> Iterator[bool]:
-    """A lock that names its owner and is renewed while held.
+    """Hold a lock that has a unique owner and is renewed while held.
 
-    It runs out a minute after its owner died.
+    The lock expires one minute after its owner has stopped.
     """
     lock = _client().lock(
         name,

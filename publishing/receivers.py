@@ -1,4 +1,4 @@
-"""From an edit to a woken worker; only after the edit is committed.
+"""Wake a worker after an edit is committed.
 
 A lost wake-up costs minutes, never a change: the sweep reads the database.
 """
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Wake:
-    """One call after commit for all edits of a transaction."""
+    """One call after the commit for all edits of a transaction."""
 
     def __init__(
         self, plans_of: Callable[[list[int]], list[int]], ids: list[int], at_once: bool
@@ -35,7 +35,7 @@ class _Wake:
         self.plans_of = plans_of
         self.ids = set(ids)
         self.at_once = at_once
-        # By which Django's log names it, should it fail.
+        # Django logs this name when the call fails.
         self.__qualname__ = f"{type(self).__name__} for {plans_of.__name__}"
 
     def __call__(self) -> None:
@@ -45,9 +45,9 @@ class _Wake:
 def _after_commit(
     plans_of: Callable[[list[int]], list[int]], ids: list[int], *, at_once: bool
 ) -> None:
-    # Django drops a waiting call when a savepoint around it is rolled back, and such a
-    # savepoint is around this edit too. So one call can serve all; at worst it wakes
-    # for an edit that an inner savepoint took back.
+    # Django drops a registered call when a savepoint around it is rolled back, and such
+    # a savepoint also surrounds this edit. Therefore one call can serve all edits; at
+    # worst it wakes for an edit that an inner savepoint rolled back.
     for _savepoints, waiting, _robust in transaction.get_connection().run_on_commit:
         if isinstance(waiting, _Wake) and waiting.plans_of is plans_of:
             waiting.ids.update(ids)
@@ -76,11 +76,11 @@ def _plans_changed(plan_ids: list[int], at_once: bool, **_kwargs: Any) -> None:
 
 @receiver(settings_changed)
 def _settings_changed(fields: frozenset[str], **_kwargs: Any) -> None:
-    """Links and signatures inside published files follow the settings."""
+    """Renew signatures, clear CDN places and wake plans that depend on the settings."""
     if fields & renewal.SIGNED_WITH:
         renewal.forget_signatures()
     if fields & {"cdn_enabled", "cdn_endpoint", "cdn_bucket"}:
-        # A place that is not in use falls behind; the next distribution finds out.
+        # An unused place becomes outdated; the next distribution sets it again.
         Publication.objects.exclude(cdn_place="").update(cdn_place="")
     published = AcademicPlan.objects.filter(is_published=True)
     plan_ids = list(published.values_list("pk", flat=True))
@@ -89,21 +89,24 @@ def _settings_changed(fields: frozenset[str], **_kwargs: Any) -> None:
 
 @receiver(plans_on_cdn)
 def _plans_on_cdn(plan_ids: list[int], **_kwargs: Any) -> None:
-    """Their links may lead to the CDN now."""
+    """Build these plans again, so that their links lead to the CDN."""
     _after_commit(_themselves, plan_ids, at_once=True)
 
 
 @receiver(request_finished)
 def _request_finished(**_kwargs: Any) -> None:
-    """The client has its answer: look whether the worker lives."""
+    """Check the worker's heartbeat after the response has been sent."""
     silence.look_now_and_then()
 
 
 def wake(plan_ids: list[int], *, at_once: bool = False) -> None:
-    """Queue these plans; start a worker at once when the edit or the settings say so.
+    """Queue these plans; start a worker at once if needed.
+
+    A worker is started at once for an urgent edit, in local fallback mode, or when
+    ``batch_threshold`` plans wait.
 
     Args:
-        at_once: as in `content.signals`.
+        at_once: the edit is urgent, as in `content.signals`.
     """
     if not plan_ids:
         return

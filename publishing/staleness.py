@@ -1,9 +1,9 @@
-"""What must be built: a plan whose sources differ from what it was built from.
+"""Find the plans that need a build: their sources differ from `built_from`.
 
-Nothing is remembered per edit. Every edit moves a revision (of a subject or a plan) in
-its own transaction, and a publication records the revisions its build read, with the
-settings that documents depend on; a plan needs a build exactly when they differ
-(DESIGN 5).
+Edits are not queued. Every edit raises a revision (of a subject or a plan) in its own
+transaction. A publication records the revisions that its build read, with the settings
+that documents depend on. A plan needs a build exactly when they differ. See
+docs/architecture.md, "Builds".
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ from publishing.models import Publication, PublishingSettings
 log = structlog.get_logger(__name__)
 
 Sources = dict[str, Any]
-"""The revisions and settings a release is made of, as a publication keeps them."""
+"""The revisions and settings a release is made of, as stored in a publication."""
 
 
 def sources(
@@ -32,10 +32,12 @@ def sources(
     cdn_place: str,
     subjects: dict[int, int],
 ) -> Sources:
-    """Revisions in the form that is kept; subjects by key, in plan order.
+    """Return revisions and settings in their stored form; subjects in plan order.
 
     Args:
+        plan: the plan's revision.
         cdn_place: the plan's `Publication.cdn_place`; "" before its first release.
+        subjects: primary key to revision.
     """
     return {
         "plan": plan,
@@ -51,10 +53,10 @@ def sources(
 
 
 def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
-    """The published plans that need a build, with their sources now; four queries.
+    """Return the published plans that need a build, with their sources; four queries.
 
     Args:
-        plan_pks: look at these plans only.
+        plan_pks: check these plans only; None checks all.
     """
     settings = PublishingSettings.get_solo()
     plans = AcademicPlan.objects.filter(is_published=True).order_by("pk")
@@ -100,7 +102,7 @@ def _is_current(built: Sources, is_rolled_back: bool, now: Sources) -> bool:
 
 
 def to_withdraw() -> list[int]:
-    """Publications whose plan is deleted or no longer published. One query."""
+    """Return the publications of deleted or unpublished plans. One query."""
     return list(
         Publication.objects.exclude(plan__is_published=True)
         .order_by("pk")
@@ -109,11 +111,11 @@ def to_withdraw() -> list[int]:
 
 
 def lessons_flipped(lesson_ids: Collection[str], *, besides: Publication) -> None:
-    """Have the other plans that offer any of these lessons built anew, at once.
+    """Mark the other plans that offer any of these lessons for an immediate build.
 
-    Whether a lesson is gated stands in the topics of every plan that has it. A plan
-    that was rolled back keeps those its readers have: no edit of another plan ends a
-    rollback. In the transaction that flips them.
+    The topics of every plan that has a lesson contain whether it is gated. A plan that
+    was rolled back keeps its topics: no edit of another plan ends a rollback. Runs in
+    the transaction that changes whether the lessons are gated.
     """
     if not lesson_ids:
         return
@@ -127,10 +129,10 @@ def lessons_flipped(lesson_ids: Collection[str], *, besides: Publication) -> Non
 
 
 def _count_as_seen(plan_pks: Collection[int]) -> None:
-    """Let these rolled back plans, touched just now, wait for no build because of it.
+    """Record the new revision of rolled back plans, so that it needs no build.
 
-    A build that reads older sources meanwhile, for an edit or for "Publish now", still
-    leaves its plan pending.
+    A build that reads older sources in the meantime, for an edit or for "Publish now",
+    still leaves its plan pending.
     """
     touched = dict(
         AcademicPlan.objects.filter(pk__in=plan_pks).values_list("pk", "revision")
@@ -144,13 +146,13 @@ def _count_as_seen(plan_pks: Collection[int]) -> None:
         if built.get("plan") == now - 1:
             publication.built_from = {**built, "plan": now}
             publication.save(update_fields=["built_from"])
-            # Where the lesson became gated, its readers' links lack the token now.
+            # If the lesson became gated, the links in this release lack a token now.
             log.warning("rolled_back_links_kept", plan=publication.plan_public_id)
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectRevisions:
-    """A subject's id and how far its edits have come (`content.models`)."""
+    """A subject's id and its current revisions."""
 
     public_id: str
     revision: int
@@ -158,7 +160,7 @@ class SubjectRevisions:
 
 
 def subject_states(subject_pks: Collection[int]) -> dict[int, SubjectRevisions]:
-    """How far the edits of each of these subjects have come. One query."""
+    """Return the current revisions of these subjects, by primary key. One query."""
     rows = SubjectState.objects.filter(pk__in=subject_pks)
     return {
         pk: SubjectRevisions(public_id, revision, tree_revision)

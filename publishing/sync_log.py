@@ -1,4 +1,4 @@
-"""The sync log: each run of a plan, its failures, and when to try again."""
+"""The sync log: each run of a plan, its failures and the time of its next attempt."""
 
 import errno
 from collections import defaultdict
@@ -57,17 +57,17 @@ _ENDING = (
     "error_json_path",
     "finished_at",
 )
-"""What the end of an attempt decides. Not the plan: it may be deleted by then."""
+"""Fields set at the end of an attempt. Not the plan, which may be deleted by then."""
 
 
 def open_entry(
     plan: AcademicPlan, sources: Sources, *, trigger: str, now: datetime
 ) -> SyncLog:
-    """The entry of a build that begins; the plan's unfinished one goes on, if any.
+    """Return the entry of a build that begins: the plan's unfinished one, or a new one.
 
-    Who asked for it first stays its trigger. One left in Processing is a dead
-    builder's. Attempts count from the start when the sources have changed since the
-    last. An upload that waits is an earlier build's.
+    An unfinished entry keeps its first trigger. One in Processing belongs to a builder
+    that stopped. Attempts are counted from the start when the sources have changed. An
+    entry waiting for its upload belongs to an earlier build and is not reused.
     """
     unfinished = SyncLog.objects.filter(
         plan=plan,
@@ -89,12 +89,12 @@ def open_entry(
 
 
 def note_request(plan_pk: int, *, trigger: str, by: int) -> None:
-    """Write down who asks for a plan to be built: the run that follows is theirs.
+    """Record the user who requests a build of a plan; the next run gets their name.
 
-    Nothing is written where there is nothing to build.
+    Nothing is recorded when the plan needs no build.
 
     Args:
-        by: the user's key.
+        by: the user's primary key.
     """
     if plan_pk not in staleness.pending([plan_pk]):
         return
@@ -117,16 +117,16 @@ def note_request(plan_pk: int, *, trigger: str, by: int) -> None:
 
 
 def _close(entry: SyncLog) -> None:
-    """Write down how this attempt ended; not over a later one.
+    """Record the end of this attempt, unless a later attempt has begun.
 
-    A builder that was overtaken shares the entry with the one that overtook it.
+    A builder that was superseded shares the entry with the newer builder.
     """
     mine = SyncLog.objects.filter(pk=entry.pk, started_at=entry.started_at)
     mine.update(**{name: getattr(entry, name) for name in _ENDING})
 
 
 def after_switch(now: datetime) -> dict[str, Any]:
-    """How an entry goes on once readers here have the release: done, or the CDN."""
+    """Return an entry's fields after the switch: finished, or queued for the upload."""
     if not PublishingSettings.get_solo().cdn_enabled:
         return {"built_at": now, "status": SyncStatus.LOCAL_ONLY}
     return {
@@ -139,7 +139,7 @@ def after_switch(now: datetime) -> dict[str, Any]:
 
 
 def record_success(entry: SyncLog, outcome: Outcome) -> None:
-    """Write down that readers here have the release; an upload may be next."""
+    """Record that readers on this server have the release; an upload may follow."""
     entry.generation = outcome.generation
     entry.files_written = outcome.written
     entry.files_unchanged = outcome.unchanged
@@ -165,12 +165,12 @@ def record_success(entry: SyncLog, outcome: Outcome) -> None:
 def record_withdrawal(
     plan_public_id: str, plan: AcademicPlan | None, *, files: int, began: datetime
 ) -> None:
-    """Write down that readers here have nothing of the plan any more.
+    """Record that readers on this server have no file of the plan any more.
 
-    What the CDN has of it leaves with the next distribution.
+    The next distribution deletes the plan's files on the CDN.
 
     Args:
-        plan: None where it is deleted.
+        plan: None if it is deleted.
     """
     has_cdn = PublishingSettings.get_solo().cdn_enabled
     SyncLog.objects.create(
@@ -187,7 +187,7 @@ def record_withdrawal(
 
 
 def record_failure(entry: SyncLog, error: Exception) -> None:
-    """Write the failure down, with when to try again (spec 4's schedule)."""
+    """Record the failure and the time of the next attempt."""
     now = timezone.now()
     entry.error = str(error) or type(error).__name__
     if isinstance(error, InvalidDocumentError):
@@ -197,7 +197,7 @@ def record_failure(entry: SyncLog, error: Exception) -> None:
     if isinstance(error, SupersededError):
         entry.status = SyncStatus.SUPERSEDED
     elif (needed := _disk_needed(error)) is not None:
-        # Not the build's fault: it waits as long as it takes.
+        # A full disk is not counted as a failed attempt.
         entry.status, entry.attempts = SyncStatus.QUEUED, entry.attempts - 1
         entry.next_attempt_at = now + _DISK_RECHECK
         entry.disk_needed = needed
@@ -224,9 +224,9 @@ def record_failure(entry: SyncLog, error: Exception) -> None:
 
 
 def _disk_needed(error: Exception) -> int | None:
-    """The bytes a build wanted that the disk had no room for; None for other faults.
+    """Return the bytes for which a build lacked disk space; None for other errors.
 
-    0 where nobody knows: the disk, or somebody's share of it, was full in the middle.
+    0 if unknown: the disk, or a quota on it, became full during the build.
     """
     if isinstance(error, DiskLowError):
         return error.needed
@@ -252,7 +252,7 @@ def _raise_dead_letter(entry: SyncLog) -> None:
 
 
 def backing_off(now: datetime) -> dict[int, Sources]:
-    """Plans that may not be tried yet, with the sources their failure was made of."""
+    """Return plans that must not be tried yet, with the sources of their failure."""
     waiting = Q(status=SyncStatus.QUEUED, next_attempt_at__gt=now)
     return dict(
         SyncLog.objects.filter(
@@ -266,7 +266,7 @@ def backing_off(now: datetime) -> dict[int, Sources]:
 
 
 def due(now: datetime) -> list[int]:
-    """The plans whose next attempt has come; those short of disk wait for the watch."""
+    """Return plans whose next attempt is due; not those paused for a full disk."""
     return list(
         SyncLog.objects.filter(
             status=SyncStatus.QUEUED,
@@ -282,12 +282,12 @@ def due(now: datetime) -> list[int]:
 
 
 def retry(entry: SyncLog) -> None:
-    """Let a failed or dead entry be tried again at once, with all its attempts."""
+    """Queue an entry for an immediate attempt, with all attempts available again."""
     _again(SyncLog.objects.filter(pk=entry.pk))
 
 
 def retry_all() -> int:
-    """Let every dead letter and failed upload be tried again; how many there were."""
+    """Queue every Dead Letter and failed upload again; return how many."""
     failed_uploads = Q(pk__in=[entry.pk for entry in upload_log.failures()])
     return _again(
         SyncLog.objects.filter(Q(status=SyncStatus.DEAD_LETTER) | failed_uploads)
@@ -295,7 +295,7 @@ def retry_all() -> int:
 
 
 def can_retry(entry: SyncLog) -> bool:
-    """Whether `retry` would do anything for this entry."""
+    """Return whether `retry` would change this entry."""
     waits = entry.status in (SyncStatus.QUEUED, SyncStatus.DEAD_LETTER)
     failed = entry.status == SyncStatus.FAILED and entry.step == SyncStep.UPLOAD
     return entry.plan_id is not None and (waits or failed)
@@ -309,9 +309,10 @@ def _again(entries: QuerySet[SyncLog]) -> int:
 
 
 def _close_abandoned() -> None:
-    """Close the entries of builders that died with their work done, or taken away.
+    """Close entries of stopped builders whose plan no longer needs a build.
 
-    A living one whose plan is built already is about to write the same, and more.
+    A running builder whose plan is already built is about to record the same result, in
+    more detail.
     """
     abandoned = SyncLog.objects.filter(
         status=SyncStatus.PROCESSING, step=SyncStep.BUILD
@@ -324,7 +325,7 @@ def _close_abandoned() -> None:
     now = timezone.now()
     for entry in entries:
         if entry.plan_id in pending:
-            continue  # the next build goes on with it
+            continue  # the next build reuses it
         publication = made.get(entry.plan_id)
         built = publication is not None and publication.built_from == entry.sources
         abandoned.filter(pk=entry.pk, attempts=entry.attempts).update(
@@ -338,10 +339,10 @@ def _close_abandoned() -> None:
 
 
 def prune(now: datetime) -> int:
-    """Delete the runs that ended long ago; how many.
+    """Delete runs that ended long ago; return how many.
 
-    Each plan's last build stays, and those that made the generations still here. So do
-    all runs of a plan whose folder cannot be read now.
+    Each plan's last build stays, and so do the builds of the generations on disk. All
+    runs of a plan stay while its folder cannot be read.
     """
     builds = SyncLog.objects.filter(built_at__isnull=False).order_by()
     newest = builds.values_list("plan_public_id").annotate(Max("pk"))
@@ -362,17 +363,17 @@ def prune(now: datetime) -> int:
 
 
 def close_stale() -> None:
-    """Close what nobody waits for any more.
+    """Close entries and alerts that need no further attempt.
 
-    An entry whose plan is up to date, a draft or gone needs no further attempt, and a
-    dead letter's alert ends with the dead letter.
+    An entry is closed when its plan is up to date, unpublished or deleted. An alert
+    about a Dead Letter is resolved when no such entry is left for the plan.
     """
     _close_abandoned()
     open_entries = SyncLog.objects.filter(
         status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER], step=SyncStep.BUILD
     )
     if open_entries.exists():
-        # Read before what is pending: an entry opened since is not looked at.
+        # Read before the pending plans, so that an entry opened since is not closed.
         pks = list(open_entries.values_list("pk", flat=True))
         open_entries.filter(pk__in=pks).exclude(plan__in=staleness.pending()).update(
             status=SyncStatus.SUPERSEDED, next_attempt_at=None, disk_needed=None

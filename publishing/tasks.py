@@ -1,4 +1,4 @@
-"""What the worker does for publishing. Every task can run twice."""
+"""Celery tasks of publishing. Every task may run twice."""
 
 import time
 
@@ -16,9 +16,9 @@ from publishing.storage import activation, cleanup, disk
 
 @shared_task
 def process_pending() -> None:
-    """Build what differs, a batch at a time; beat calls it every five minutes."""
+    """Build one batch of pending plans; beat sends it every five minutes."""
     left = builds.process_pending(limit=settings.PUBLISH_BATCH_SIZE)
-    # A task of its own: an upload may take hours, and the next batch need not wait.
+    # A separate task: an upload may take hours, and the next batch must not wait.
     distribute.delay()
     if left:
         process_pending.delay()
@@ -29,7 +29,7 @@ def publish_plan(plan_pk: int, trigger: str, by: int | None = None) -> None:
     """Build one plan now ("Publish now"), even one that was rolled back.
 
     Args:
-        by: the key of the user who asked.
+        by: primary key of the user who requested it.
     """
     activation.end_rollback(plan_pk)
     if by is not None:
@@ -40,33 +40,33 @@ def publish_plan(plan_pk: int, trigger: str, by: int | None = None) -> None:
 
 @shared_task
 def prune_generations() -> None:
-    """Delete old generations, leftovers, and what the sync log need not keep."""
+    """Delete old generations, leftovers and old sync log entries."""
     cleanup.collect()
     sync_log.prune(timezone.now())
 
 
 @shared_task
 def renew_signatures() -> None:
-    """Sign videos again before half the life of a signature has passed."""
+    """Sign videos again before half the lifetime of a signature has passed."""
     renewal.renew_signatures(int(time.time()))
 
 
 @shared_task
 def reconcile_open_lessons() -> None:
-    """Open and shut what somebody who died left undone; every minute."""
+    """Complete opening and closing lessons after a process stopped; every minute."""
     activation.reconcile_open_lessons()
 
 
 @shared_task
 def heartbeat() -> None:
-    """Say that beat sends work and a worker does it; every minute."""
+    """Record that beat sends tasks and a worker runs them; every minute."""
     queue.record_beat_heartbeat(time.time())
     silence.look(timezone.now())
 
 
 @shared_task
 def watch_disk() -> None:
-    """Pause and resume publishing with the disk; send what mail failed. Every minute."""
+    """Pause or resume publishing by free disk space; resend e-mails. Every minute."""
     alerts.send_unsent()
     if disk.watch():
         process_pending.delay()
@@ -74,7 +74,7 @@ def watch_disk() -> None:
 
 @shared_task
 def watch_queue() -> None:
-    """Try again what is due, and note who waits; every half minute."""
+    """Retry due builds and record the waiting plans; every half minute."""
     now = timezone.now()
     sync_log.close_stale()
     status.note_waiting(now)
@@ -83,13 +83,13 @@ def watch_queue() -> None:
 
 @shared_task
 def distribute() -> None:
-    """Upload what the CDN lacks, delete what left it, try again; every half minute."""
+    """Upload, delete and retry whatever the CDN needs; every half minute."""
     sync.distribute()
 
 
 @shared_task
 def check_health() -> None:
-    """The hourly sample or the nightly full check, if this hour has one."""
+    """Run the hourly sample or the nightly full check, if one is due this hour."""
     full = health.due(timezone.now())
     if full is not None:
         health.check(full=full, repair=full and settings.HEALTH_REPAIR)

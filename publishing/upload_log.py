@@ -1,10 +1,10 @@
 """The sync log of uploads: the second step of a run, with its own attempts.
 
-A run whose release is switched in here waits in ``Queued`` with the step ``Upload``; it
-ends in Success. Failures follow the steps of builds, go on to about an hour, and end in
-Failed with an alert until somebody chooses Retry or publishes something new. A new run
-begins with all its attempts; the alert then comes when the plan's uploads, whosever run
-they were, have failed for an hour.
+After the switch on this server, a run waits in ``Queued`` with the step ``Upload``; it
+ends in Success. A failed upload is retried with the delays of builds, continued to
+about an hour. Then its status is Failed and an alert is raised, until a user chooses
+Retry or a new release is published. A new run has all attempts again; its alert is
+then raised when all uploads of the plan, of any run, have failed for an hour.
 """
 
 from collections.abc import Callable, Collection
@@ -30,13 +30,13 @@ from publishing.models import (
 log = structlog.get_logger(__name__)
 
 TRIGGER = "cdn"
-"""Of an upload that no build here asked for: a repair, a lesson signed again."""
+"""The trigger of an upload without a build: a repair or a renewed signature."""
 _OPEN = (SyncStatus.QUEUED, SyncStatus.PROCESSING)
 _TOO_LONG = timedelta(hours=1)
 
 
 def open_entry(publication: Publication, *, now: datetime) -> SyncLog:
-    """The entry of an upload that begins: the one that waits for it, or a new one."""
+    """Return the entry of an upload that begins: the waiting one, or a new one."""
     waiting = SyncLog.objects.filter(
         plan_public_id=publication.plan_public_id,
         step=SyncStep.UPLOAD,
@@ -60,12 +60,12 @@ def open_entry(publication: Publication, *, now: datetime) -> SyncLog:
 
 
 def _take(entry: SyncLog, now: datetime) -> bool:
-    """Go on with this entry; False when a build has taken it meanwhile."""
+    """Claim this entry; return False when a build has changed it in the meantime."""
     same = SyncLog.objects.filter(
         pk=entry.pk, step=SyncStep.UPLOAD, started_at=entry.started_at
     )
     entry.attempts += 1
-    if entry.attempts > 1:  # the first belongs to the build: they are timed together
+    if entry.attempts > 1:  # the first attempt is timed together with the build
         entry.started_at = now
     entry.status, entry.next_attempt_at = SyncStatus.PROCESSING, None
     entry.finished_at = None
@@ -81,7 +81,7 @@ def _take(entry: SyncLog, now: datetime) -> bool:
 
 
 def note_progress(entry: SyncLog, *, files: int, size: int) -> None:
-    """Write down how much this attempt has sent so far; `close` has the last word."""
+    """Record how much this attempt has sent so far; `close` records the final count."""
     SyncLog.objects.filter(
         pk=entry.pk, status=SyncStatus.PROCESSING, started_at=entry.started_at
     ).update(
@@ -98,7 +98,11 @@ def close(
     size: int,
     seconds: float,
 ) -> None:
-    """Write down how the upload ended, with when to try again; not over a later run."""
+    """Record the result and the next attempt, unless a later run has begun.
+
+    Args:
+        size: bytes sent in this attempt.
+    """
     now = timezone.now()
     entry.files_uploaded += files
     entry.bytes_uploaded += size
@@ -133,12 +137,12 @@ def close(
 
 
 def hand_over(entry: SyncLog, *, files: int, size: int, seconds: float) -> None:
-    """Note that another distributor goes on with this upload: it was no attempt."""
+    """Record that another distributor continues this upload: it is not an attempt."""
     running = SyncLog.objects.filter(
         pk=entry.pk, step=SyncStep.UPLOAD, status=SyncStatus.PROCESSING
     )
     running.filter(attempts__gt=0).update(attempts=F("attempts") - 1)
-    # Where the other one did not take this entry it waits, and is closed with that one's.
+    # If the other distributor did not claim this entry, it waits and is closed later.
     now = timezone.now()
     running.filter(started_at=entry.started_at).update(
         status=SyncStatus.QUEUED,
@@ -152,9 +156,9 @@ def hand_over(entry: SyncLog, *, files: int, size: int, seconds: float) -> None:
 
 
 def supersede(entry: SyncLog) -> None:
-    """Close the plan's earlier uploads that wait: this run's takes their files along.
+    """Close the plan's earlier waiting uploads: this run uploads their files, too.
 
-    One that is running ends by itself.
+    A running upload is not changed; it ends by itself.
     """
     SyncLog.objects.filter(
         plan_public_id=entry.plan_public_id,
@@ -165,13 +169,13 @@ def supersede(entry: SyncLog) -> None:
 
 
 def running_uploads() -> bool:
-    """Whether an upload runs or waits for its next attempt: more of it will come."""
+    """Return whether any upload is running or waiting for its next attempt."""
     entries = SyncLog.objects.filter(step=SyncStep.UPLOAD, status__in=_OPEN)
     return entries.exists()
 
 
 def failures() -> list[SyncLog]:
-    """The failed uploads that wait for somebody: no release came after them."""
+    """Return the failed uploads that need a user: no later release of their plan."""
     failed = SyncLog.objects.filter(
         step=SyncStep.UPLOAD, status=SyncStatus.FAILED, plan__isnull=False
     )
@@ -204,7 +208,7 @@ def _alert(entry: SyncLog, failure: Exception | None, files: int) -> None:
 
 
 def _failing_since(entry: SyncLog) -> datetime:
-    """When the first of the plan's uploads failed after which none succeeded."""
+    """Return when the first upload failed since the plan's last successful run."""
     runs = SyncLog.objects.filter(plan_public_id=entry.plan_public_id).order_by()
     good = runs.filter(status__in=[SyncStatus.SUCCESS, SyncStatus.LOCAL_ONLY])
     last = good.aggregate(last=Max("finished_at"))["last"]
@@ -214,7 +218,7 @@ def _failing_since(entry: SyncLog) -> datetime:
 
 
 def describe_failure(failure: Exception) -> str:
-    """Why it failed; of an error nobody foresaw only its name, for it may quote keys."""
+    """Return the reason; only the class of unexpected errors, which may quote keys."""
     if isinstance(failure, MemoraError):
         return failure.message
     if isinstance(failure, OSError) and failure.strerror:
@@ -257,10 +261,9 @@ def _raise_failing(entry: SyncLog) -> None:
 
 
 def backing_off(now: datetime, plans: Collection[str]) -> set[str]:
-    """Those of these plans, by id, that may not be uploaded yet.
+    """Return those of these plans, by id, that must not be uploaded yet.
 
-    They wait for their next attempt, or, when the last run ended in Failed, for
-    somebody's Retry.
+    They wait for their next attempt or, when the last run ended in Failed, for a Retry.
     """
     entries = SyncLog.objects.filter(step=SyncStep.UPLOAD, plan_public_id__in=plans)
     newest = entries.values("plan_public_id").annotate(last=Max("pk"))
@@ -276,13 +279,13 @@ def backing_off(now: datetime, plans: Collection[str]) -> set[str]:
 
 
 def close_stale(find_behind: Callable[[], Collection[int] | None]) -> None:
-    """Close what nobody waits for any more.
+    """Close entries and alerts that need no further attempt.
 
     Args:
-        find_behind: finds the publications the CDN does not have whole; None: it is
-            off.
+        find_behind: returns the publications that the CDN does not have completely;
+            None when the CDN is off.
     """
-    # Read first: an entry opened since is not looked at.
+    # Read first, so that an entry opened since is not closed.
     entries = list(SyncLog.objects.filter(step=SyncStep.UPLOAD, status__in=_OPEN))
     entries += failures()
     told = Alert.objects.filter(kind=AlertKind.UPLOAD_FAILED, open_key__isnull=False)
@@ -308,6 +311,6 @@ def close_stale(find_behind: Callable[[], Collection[int] | None]) -> None:
         )
     over = told.exclude(key__in=late_plans)
     if behind is not None:
-        over = over.exclude(key="")  # what should leave: `publishing.cdn.sync`
+        over = over.exclude(key="")  # obsolete files: see `publishing.cdn.sync`
     for key in list(over.values_list("key", flat=True)):
         alerts.resolve(kind=AlertKind.UPLOAD_FAILED, key=key)

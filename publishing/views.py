@@ -1,8 +1,8 @@
-"""Serving published files where no web server in front does it (the embedded default).
+"""Serve published files when there is no web server in front (the embedded default).
 
-The rules are those of ``deploy/``'s web server: only finished ``.json`` files, never
-hidden names or ``.prev``; a gated lesson only with a content token; videos only with a
-signature.
+The rules are those of the web server in ``deploy/``: only finished ``.json`` files,
+never hidden names or ``.prev``; a gated lesson only with a content token; a video only
+with a signature.
 """
 
 import mimetypes
@@ -37,16 +37,16 @@ _PREFLIGHT = {
     "Access-Control-Max-Age": "86400",
 }
 _GATE_SECONDS = 60
-"""How long the web server may keep a yes of `gate`, and use it while it asks again."""
+"""How long nginx may cache a 204 of `gate`, and then use it while revalidating."""
 
 
 View = Callable[[HttpRequest, str], HttpResponseBase]
 
 
 def _open_to_all_origins(view: View) -> View:
-    """``view`` for web apps of every origin, which ask first with OPTIONS.
+    """Allow ``view`` for web apps of every origin, which send OPTIONS first.
 
-    The files need no credentials: a signed URL is all that opens one.
+    The files need no credentials; a signed URL alone opens one.
     """
 
     @wraps(view)
@@ -66,7 +66,10 @@ def _open_to_all_origins(view: View) -> View:
 
 @_open_to_all_origins
 def content_file(request: HttpRequest, path: str) -> HttpResponseBase:
-    """A published file, with its caching headers; 404 for any other name."""
+    """Serve a published file with its caching headers; 404 for any other path.
+
+    403 for a gated lesson without a valid content token.
+    """
     file = _published_file(path)
     if file is None:
         return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("There is nothing here."))
@@ -94,10 +97,11 @@ def content_file(request: HttpRequest, path: str) -> HttpResponseBase:
 
 @require_safe
 def gate(request: HttpRequest) -> HttpResponse:
-    """Whether a token opens what the web server was asked for: 204 or 403; no query.
+    """Check the token of a request to the web server: 204 or 403; no query.
 
-    nginx asks here before it serves a gated lesson or a video (``deploy/``), with the
-    URI it was sent in ``X-Original-URI``, and keeps the answer for seconds.
+    nginx sends this subrequest before it serves a gated lesson or a video
+    (``deploy/``). ``X-Original-URI`` holds the requested URI. nginx caches the answer
+    for seconds.
     """
     left = links.seconds_left(
         request.headers.get("X-Original-URI", ""), now=int(timezone.now().timestamp())
@@ -107,7 +111,7 @@ def gate(request: HttpRequest) -> HttpResponse:
             status=HTTPStatus.FORBIDDEN, headers={"Cache-Control": "no-store"}
         )
     fresh = min(left, _GATE_SECONDS)
-    # No answer is used, stale ones included, after its token has expired.
+    # No answer, not even a stale one, may be used after its token has expired.
     stale = min(left - fresh, _GATE_SECONDS)
     return HttpResponse(
         status=HTTPStatus.NO_CONTENT,
@@ -118,7 +122,7 @@ def gate(request: HttpRequest) -> HttpResponse:
 
 
 def _published_file(path: str) -> Path | None:
-    """The file a reader means, if readers may name it."""
+    """Return the file at this path, or None if it does not exist or is not public."""
     if not path.endswith(".json"):
         return None
     if not all(_SEGMENT.match(part) for part in path.removesuffix(".json").split("/")):
@@ -129,7 +133,10 @@ def _published_file(path: str) -> Path | None:
 
 @_open_to_all_origins
 def video_file(request: HttpRequest, path: str) -> HttpResponseBase:
-    """A video kept on this server, whole or one byte range, for a signed URL."""
+    """Serve a video on this server, whole or one byte range, for a signed URL.
+
+    403 without a valid signature, 404 if there is no such video.
+    """
     root = Path(settings.VIDEO_ROOT).resolve()
     file = (root / path).resolve()
     if not _signed(request, purpose=links.VIDEO, path=path):
