@@ -1,7 +1,7 @@
-"""The file ``memora-curriculum/1``: one JSON file is one subject (import and export).
+"""Parse the format ``memora-curriculum/1``: one JSON file holds one subject.
 
-Here a file becomes specifications, and everything that can be said against it
-without looking at the database is said. `content.curriculum` does the rest.
+This module turns a file into specifications and reports every fault that can be found
+without the database. `content.curriculum` does the rest.
 """
 
 import json
@@ -30,12 +30,12 @@ from core.folding import visible_text
 FORMAT = "memora-curriculum/1"
 MAX_BYTES = 50 * 1024 * 1024
 MAX_VALUES = 2_000_000
-"""Opening brackets, braces and commas: so many values at most, known before parsing."""
+"""The most opening brackets, braces and commas, counted before parsing."""
 MAX_NODES = 100_000
 MAX_STAGES = 500_000
 MAX_FAULTS = 50
 MAX_COUNTED = 1_000
-"""So many faults are looked for; `MAX_FAULTS` of them are shown."""
+"""The most faults that are collected; `MAX_FAULTS` of them are shown."""
 HEAD = ("language", "attribution", "license")
 CHILDREN_KEY = {
     Kind.SUBJECT: "tracks",
@@ -65,9 +65,9 @@ STAGE_DEFAULTS: dict[str, Any] = {
 
 @dataclass(eq=False, slots=True)
 class StageSpec:
-    """A stage as the file says it; ``id`` is "" where the file gives none.
+    """A stage in the file; ``id`` is "" if the file gives none.
 
-    ``losses`` are what its config, made ready to store, has not kept.
+    ``losses`` holds what cleaning removed from its config.
     """
 
     path: Path
@@ -78,9 +78,9 @@ class StageSpec:
 
 @dataclass(eq=False, slots=True)
 class NodeSpec:
-    """A node as the file says it, with all below it, in order.
+    """A node in the file with its descendants, in order.
 
-    ``fields`` has every column the file decides: what it leaves out has its default.
+    ``fields`` holds every column that a file sets; missing fields have their defaults.
     """
 
     path: Path
@@ -93,14 +93,14 @@ class NodeSpec:
 
 
 def walk(spec: NodeSpec) -> Iterator[NodeSpec]:
-    """The node and all below it, parents first, in file order."""
+    """Yield the node and its descendants, parents first, in file order."""
     yield spec
     for child in spec.children:
         yield from walk(child)
 
 
 def refused(faults: list[Fault], document: Any = None) -> CurriculumError:
-    """The refusal that lists ``faults`` in file order, at most `MAX_FAULTS`."""
+    """Return an error that lists ``faults`` in file order, at most `MAX_FAULTS`."""
     keys: _KeyPlaces = {}
     ordered = sorted(faults, key=lambda fault: _place_in_file(document, fault[0], keys))
     if len(faults) < MAX_COUNTED:
@@ -120,11 +120,11 @@ def refused(faults: list[Fault], document: Any = None) -> CurriculumError:
 
 
 _KeyPlaces = dict[int, dict[str, int]]
-"""Where each key stands in an object, by the object's ``id()``."""
+"""The index of each key in an object, by the object's ``id()``."""
 
 
 def _place_in_file(document: Any, path: Path, keys: _KeyPlaces) -> tuple[int, ...]:
-    """A key that sorts paths as they stand in the file; what is missing comes last."""
+    """Return a key that sorts paths in file order; missing keys are last."""
     place: list[int] = []
     for step in path:
         if isinstance(document, dict):
@@ -146,11 +146,11 @@ def _place_in_file(document: Any, path: Path, keys: _KeyPlaces) -> tuple[int, ..
 
 
 def parse(data: bytes) -> Any:
-    """The JSON value in ``data``.
+    """Return the JSON value in ``data``.
 
     Raises:
-        CurriculumError: too big, too many values or nodes, not UTF-8, not JSON, too
-            deep, or a key stands twice.
+        CurriculumError: it is too large, has too many values or nodes, is not UTF-8 or
+            not JSON, is nested too deeply, or repeats a key in an object.
     """
     if len(data) > MAX_BYTES:
         raise refused(
@@ -175,7 +175,7 @@ def parse(data: bytes) -> Any:
             [((), _("has the key “%(key)s” twice in one object") % {"key": error.key})]
         ) from error
     except orjson.JSONDecodeError as error:
-        if "depth limit" in error.msg:  # so orjson calls it
+        if "depth limit" in error.msg:  # part of orjson's message
             raise refused([((), _("is nested too deeply"))]) from error
         raise refused(
             [
@@ -197,7 +197,7 @@ def parse(data: bytes) -> Any:
 
 
 def _refuse_too_many(document: Any) -> None:
-    """Refuse more nodes or stages than an import takes, before work on any of them."""
+    """Refuse too many nodes or stages before they are processed."""
     level = [document.get("subject")] if isinstance(document, dict) else []
     nodes = len(level)
     for kind, key in CHILDREN_KEY.items():
@@ -228,7 +228,7 @@ class _RepeatedKeyError(Exception):
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> None:
-    """Refuse a key that stands twice: JSON would silently keep the last."""
+    """Refuse a repeated key; otherwise the last one would silently win."""
     seen = set()
     for key, _value in pairs:
         if key in seen:
@@ -246,7 +246,7 @@ _TITLE = {
     "x-hint": gettext_lazy("must not be empty"),
 }
 _LESSON_TITLE = {"title": "Title", "type": "string", "maxLength": 255}
-"""A lesson's may be empty: see `_read_node`."""
+"""A lesson's title may be empty: see `_read_node`."""
 _FLAG = {"type": "boolean"}
 _TEXT = {"type": "string"}
 _ID = {"type": "string", "minLength": 1}
@@ -331,10 +331,10 @@ FILE_SCHEMA: dict[str, Any] = {
 
 
 class _Part:
-    """A schema without what lies below: it checks one object at a time.
+    """A schema without the nested objects; it checks one object at a time.
 
-    jsonschema makes all errors of a value before it gives the first, some kilobytes
-    each: of a whole file of 1.6 MB they took 1 GB.
+    The validator creates all errors of a value, some kilobytes each, before it returns
+    the first one. For a whole file of 1.6 MB they took 1 GB.
     """
 
     def __init__(self, schema: Mapping[str, Any], inner: str, empty: Any) -> None:
@@ -346,7 +346,7 @@ class _Part:
         self._empty = empty
 
     def faults(self, value: Any, path: Path) -> Iterator[Fault]:
-        """What is wrong with ``value``, which stands at ``path``, itself."""
+        """Yield the faults of ``value``, which is at ``path``."""
         if isinstance(value, dict) and isinstance(
             value.get(self._inner), type(self._empty)
         ):
@@ -366,13 +366,13 @@ _STAGE_PART = _Part(_STAGE_SCHEMA, "config", {})
 
 
 def file_faults(document: Any) -> list[Fault]:
-    """What is wrong with the file's own structure, stage configs left aside.
+    """Return the faults of the file's structure, except in stage configs.
 
     At most `MAX_COUNTED` faults.
     """
     try:
         is_valid = _VALIDATOR.is_valid(document)
-    except ValueError:  # jsonschema_rs says so of some 250 levels
+    except ValueError:  # jsonschema_rs raises it above about 250 levels
         return [((), _("is nested too deeply"))]
     found = chain(
         () if is_valid else _faults_of_parts(document), _unstorable_text(document)
@@ -417,9 +417,9 @@ def _unstorable_text(value: Any, path: Path = ()) -> Iterator[Fault]:
 
 
 def read(document: Any) -> NodeSpec | None:
-    """The subject in ``document``, as far as it can be read.
+    """Return the subject in ``document``, as far as it can be read.
 
-    What does not have the right shape is left out: `file_faults` names it.
+    Parts of the wrong type are left out; `file_faults` reports them.
     """
     subject = document.get("subject") if isinstance(document, dict) else None
     if not isinstance(subject, dict):
@@ -430,10 +430,10 @@ def read(document: Any) -> NodeSpec | None:
 def _read_node(
     found: dict[str, Any], kind: Kind, path: Path, topic_title: str = ""
 ) -> NodeSpec:
-    """The node, with all below it.
+    """Return the node with its descendants.
 
-    Books have sections without a heading, so a lesson whose title is "" is named
-    after its topic; `NodeSpec.is_named_after_topic` tells.
+    Books have sections without a heading. A lesson whose title is empty therefore gets
+    the title of its topic, and `NodeSpec.is_named_after_topic` is set.
     """
     below = kinds.child_kind(kind)
     defaults = LESSON_DEFAULTS if kind is Kind.LESSON else NODE_DEFAULTS
@@ -475,7 +475,7 @@ def _read_stage(found: dict[str, Any], path: Path) -> StageSpec:
 
 def _with(defaults: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     said = {key: found.get(key, default) for key, default in defaults.items()}
-    # JSON Schema takes 10.0 for a whole number; the database should hold 10.
+    # JSON Schema accepts 10.0 as an integer; the database should store 10.
     return {
         key: int(value) if isinstance(value, float) and value.is_integer() else value
         for key, value in said.items()
@@ -487,7 +487,10 @@ def _text(value: Any) -> str:
 
 
 def title_faults(root: NodeSpec) -> Iterator[Fault]:
-    """Titles in which nothing can be seen; `file_faults` names those of spaces."""
+    """Yield a fault for each title without visible characters.
+
+    `file_faults` reports titles that consist of spaces.
+    """
     for spec in walk(root):
         titles = [(spec.path, spec.fields["title"])]
         titles += [(stage.path, stage.fields["title"]) for stage in spec.stages]
@@ -497,7 +500,7 @@ def title_faults(root: NodeSpec) -> Iterator[Fault]:
 
 
 def id_faults(root: NodeSpec) -> Iterator[Fault]:
-    """Ids that could not name a file, and ids that stand twice."""
+    """Yield a fault for each id that is not valid as a file name or is repeated."""
     nodes: dict[str, Path] = {}
     stages: dict[str, Path] = {}
     for spec in walk(root):

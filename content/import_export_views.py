@@ -1,6 +1,7 @@
-"""Import and export in the admin: curriculum files, and lessons as spreadsheets.
+"""Import and export in the admin: curriculum files and lesson spreadsheets.
 
-An upload is first tried out; what it would do is shown, and a second click does it.
+An upload is first run as a dry run. The page shows its result, and a second click
+imports the file.
 """
 
 import hashlib
@@ -38,7 +39,7 @@ _MOST_NOTED = 10
 
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
-    """The pages, below the admin's own address."""
+    """Return the URLs of the pages, relative to the admin."""
     views: list[tuple[str, str, Callable[..., HttpResponse]]] = [
         ("", "exchange", require_safe(page)),
         ("curriculum/", "import_curriculum", require_POST(curriculum)),
@@ -52,12 +53,12 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
 
 
 def can_view(request: HttpRequest) -> bool:
-    """Whether somebody may read content, and so export it."""
+    """Return whether the user may read content, and so export it."""
     return request.user.has_perm("content.view_node")
 
 
 def can_import(request: HttpRequest, what: str) -> bool:
-    """Whether somebody may write what such a file writes."""
+    """Return whether the user may write everything that such a file can change."""
     wanted = ["content.change_node"]
     if what == CURRICULUM:
         wanted += ["content.add_node", "content.add_lessonstage"]
@@ -66,7 +67,7 @@ def can_import(request: HttpRequest, what: str) -> bool:
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """Both uploads, and every subject with its files."""
+    """Show both upload forms, and every subject with its export links."""
     return _page(request)
 
 
@@ -90,9 +91,9 @@ def _page(
 
 
 def export(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
-    """A subject's curriculum file (``json``), or its lessons (``xlsx``, ``csv``).
+    """Return a subject's curriculum file (``json``) or its lessons (``xlsx``, ``csv``).
 
-    Lessons that a spreadsheet cannot hold are refused in words (400).
+    Lessons that do not fit a spreadsheet give an error message with status 400.
     """
     if not can_view(request):
         raise PermissionDenied
@@ -118,12 +119,12 @@ def export(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
 
 
 def curriculum(request: HttpRequest) -> HttpResponse:
-    """Try an uploaded curriculum file out, or import the one that was tried."""
+    """Run an uploaded curriculum file as a dry run, or import a confirmed one."""
     return _import(request, CURRICULUM)
 
 
 def sheet(request: HttpRequest) -> HttpResponse:
-    """Try an uploaded sheet of lessons out, or import the one that was tried."""
+    """Run an uploaded sheet of lessons as a dry run, or import a confirmed one."""
     return _import(request, SHEET)
 
 
@@ -144,10 +145,10 @@ def _import(request: HttpRequest, what: str) -> HttpResponse:
 
 
 def _file(request: HttpRequest, what: str) -> tuple[str, bytes]:
-    """What was uploaded just now, or an hour ago at most.
+    """Return the name and data of the new upload, or of the one to confirm.
 
     Raises:
-        MemoraError: nothing, or too much of it.
+        MemoraError: there is no file, it is too large, or it has expired.
     """
     owner: Any = request.user
     if token := request.POST.get("upload"):
@@ -172,7 +173,7 @@ def _run(
 
 
 def _tried(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
-    """What the file would do; with the button that does it, where it does anything."""
+    """Show the result of a dry run, with a confirm button if it changes anything."""
     report = _run(what, name, data, dry_run=True)
     owner: Any = request.user
     token = ""
@@ -191,7 +192,11 @@ def _tried(request: HttpRequest, what: str, name: str, data: bytes) -> HttpRespo
 
 
 def _confirmed(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
-    """Import, once; unless that is no longer what was shown, which is shown again."""
+    """Import the file once.
+
+    If the result differs from the one shown, nothing is imported and the new result is
+    shown.
+    """
     owner: Any = request.user
     token = request.POST["upload"]
     before = pending_uploads.claim(owner=owner.pk, token=token)
@@ -224,7 +229,7 @@ def _confirmed(request: HttpRequest, what: str, name: str, data: bytes) -> HttpR
 
 
 def _noted(report: ImportReport | SheetReport) -> str:
-    """What an import did not take as it was: its first notes, each a line."""
+    """Return the first notes of an import, one per line."""
     notes = [] if isinstance(report, SheetReport) else report.notes
     if not notes:
         return ""
@@ -239,7 +244,7 @@ def _noted(report: ImportReport | SheetReport) -> str:
 
 
 def _confirmed_before(request: HttpRequest, said: str) -> HttpResponse:
-    """The answer to a second click: the first one's, or that it is still to come."""
+    """Answer a second click: the result of the first, or that it is still running."""
     if said:
         messages.success(request, said)
     else:
@@ -261,7 +266,7 @@ def _does_something(report: ImportReport | SheetReport) -> bool:
 
 
 def _fingerprint(report: ImportReport | SheetReport) -> str:
-    """What was promised, in no language, short enough for a form."""
+    """Return a hash of the shown result, independent of the language."""
     promised: tuple[object, ...]
     if isinstance(report, SheetReport):
         promised = (report.changes, bool(report.faults))
@@ -271,7 +276,7 @@ def _fingerprint(report: ImportReport | SheetReport) -> str:
 
 
 def _kinds(report: ImportReport | SheetReport) -> list[tuple[str, Any]]:
-    """Counts by kind, in words; stages last."""
+    """Return the counts by kind with labels; stages are last."""
     if isinstance(report, SheetReport):
         return []
     labels = dict(NodeKind.choices)

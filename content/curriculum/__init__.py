@@ -1,15 +1,17 @@
-"""Importing and exporting a subject as one file, ``memora-curriculum/1``.
+"""Import and export a subject as one file, ``memora-curriculum/1``.
 
-An import is one transaction under the subject's lock: the whole file or nothing.
-It reads the subject in a fixed number of queries, compares in memory, and writes
-only what differs; new branches get their places computed and are inserted in bulk.
+An import is one transaction under the subject's lock: all or nothing. It reads the
+subject in a fixed number of queries, compares it in memory and writes only the
+differences. The intervals of new branches are computed and the nodes are inserted in
+bulk.
 
-A file describes the nodes it names completely: what it leaves out of a node has its
-default. Nodes and stages it does not name stay as they are, after those it names.
-A named node that lay in the trash comes back from it.
+A file describes its nodes completely: a missing field gets its default. Nodes and
+stages that are not in the file are not changed; they follow those in the file. A node
+in the file that is in the trash is restored.
 
-`content.curriculum_format` knows the file, `stored` the database; `checking` says what
-the one has against the other, `planning` what differs, `writing` writes that.
+`content.curriculum_format` parses the file and `loading` reads the database.
+`validation` checks the file against the database, `planning` finds the differences and
+`writing` stores them.
 """
 
 from content.curriculum.exporting import SubjectNotFoundError, export_curriculum

@@ -1,4 +1,4 @@
-"""How much one statement carries."""
+"""The batch size of queries and bulk writes."""
 
 from collections.abc import Iterator
 from typing import TypeVar
@@ -9,6 +9,6 @@ SIZE = 500
 
 
 def batches(values: list[Value]) -> Iterator[list[Value]]:
-    """``values`` in parts that one query can name."""
+    """Yield ``values`` in lists of at most `SIZE`."""
     for start in range(0, len(values), SIZE):
         yield values[start : start + SIZE]

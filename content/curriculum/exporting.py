@@ -1,4 +1,4 @@
-"""A subject's file, from what is stored."""
+"""Export a subject as a curriculum file."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ class SubjectNotFoundError(MemoraError):
 
 
 def export_curriculum(subject_id: str) -> bytes:
-    """The subject's file: everything but what is in the trash. Indented UTF-8 JSON.
+    """Return the subject's curriculum file, without trash, as indented UTF-8 JSON.
 
     Raises:
-        SubjectNotFoundError: there is no such subject, or it is in the trash.
+        SubjectNotFoundError: no subject has this id, or it is in the trash.
     """
     subject = Node.objects.subjects().filter(public_id=subject_id).first()
     if subject is None:

@@ -1,4 +1,4 @@
-"""An import, from the file's bytes to the report."""
+"""Import a curriculum file: from its bytes to the report."""
 
 from itertools import chain, islice
 from typing import Any
@@ -24,14 +24,14 @@ log = structlog.get_logger(__name__)
 
 
 def import_curriculum(data: bytes, *, dry_run: bool = False) -> ImportReport:
-    """Make a subject what the file says; all of it or nothing.
+    """Change a subject to match the file; all or nothing.
 
     Args:
         data: the file.
-        dry_run: do everything, say what it came to, and undo it.
+        dry_run: do everything, return the report, and roll back.
 
     Raises:
-        CurriculumError: with every fault of the file and its JSON path, first 50.
+        CurriculumError: with the first 50 faults of the file and their JSON paths.
     """
     document = curriculum_format.parse(data)
     faults = curriculum_format.file_faults(document)
@@ -62,7 +62,7 @@ def import_curriculum(data: bytes, *, dry_run: bool = False) -> ImportReport:
 def _imported(
     document: Any, root: NodeSpec, faults: list[Fault], *, dry_run: bool
 ) -> ImportReport:
-    """Lock, check, compare, write: inside a transaction."""
+    """Lock, validate, compare and write; call it inside a transaction."""
     specs = list(curriculum_format.walk(root))
     state, stored = _lock_and_load(document, root)
     all_faults = chain(
@@ -87,13 +87,13 @@ def _imported(
 def _lock_and_load(
     document: Any, root: NodeSpec
 ) -> tuple[SubjectState | None, StoredSubject]:
-    """Hold the subject and read it; or, without one, the right to make one."""
+    """Lock and load the subject; lock the list of subjects if it does not exist."""
     found = Node.objects.filter(public_id=root.id).first() if root.id else None
     if found is None:
         locks.lock_roots()
         return None, StoredSubject()
     if found.kind != NodeKind.SUBJECT:
-        return None, StoredSubject()  # `checking.id_faults` says whose id it is
+        return None, StoredSubject()  # `validation.id_faults` reports it
     state = locks.lock_subjects([found.pk]).get(found.pk)
     if state is None:
         raise refused([(("subject", "id"), _no_state(found))], document)
@@ -108,7 +108,7 @@ def _no_state(subject: Node) -> str:
 
 
 def _created(document: Any, root: NodeSpec) -> tuple[SubjectState, StoredSubject]:
-    """Make the subject; the rest of it is written as into any other."""
+    """Create the subject; its contents are written like those of any other subject."""
     try:
         subject = services.create_node(
             kind=Kind.SUBJECT, public_id=root.id, **root.fields

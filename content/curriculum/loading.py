@@ -1,4 +1,4 @@
-"""A subject as the database has it, to be exported or compared with a file."""
+"""Load a subject from the database, to export it or to compare it with a file."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ STAGE_FIELDS = ("type", "title", "config", "weight", "target_time", "is_skippabl
 
 @dataclass(slots=True)
 class StoredNode:
-    """A node's row; ``fields`` has the columns a file decides."""
+    """A row of a node; ``fields`` holds the columns that a file sets."""
 
     pk: int
     id: str
@@ -28,7 +28,7 @@ class StoredNode:
 
 @dataclass(slots=True)
 class StoredStage:
-    """A stage's row; ``lesson`` is a primary key."""
+    """A row of a stage; ``lesson`` is a primary key."""
 
     pk: int
     id: str
@@ -39,7 +39,7 @@ class StoredStage:
 
 @dataclass(slots=True)
 class StoredSubject:
-    """All of a subject: by id, and in order below each primary key."""
+    """A whole subject: nodes and stages by id, and in order by their parent's key."""
 
     nodes: dict[str, StoredNode] = field(default_factory=dict)
     stages: dict[str, StoredStage] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class StoredSubject:
 
 
 def load(subject_pk: int) -> StoredSubject:
-    """Everything of one subject, in tree order. Two queries."""
+    """Load everything of one subject, in tree order. Two queries."""
     columns = tuple(LESSON_DEFAULTS)
     stored = StoredSubject()
     own = Node.objects.filter(Q(pk=subject_pk) | Q(subject_id=subject_pk))

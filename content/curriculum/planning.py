@@ -1,6 +1,6 @@
-"""What an import changes: a file's specifications compared with what is stored.
+"""Compute what an import changes, from the file's nodes and the stored ones.
 
-Nothing is read or written here.
+This module does not access the database.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from content.kinds import Kind
 from content.nested_sets import Interval
 
 Key = int | NodeSpec
-"""A stored node's primary key, or a new one's specification."""
+"""A stored node's primary key, or a new node's specification."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeEdit:
-    """All fields of a stored node as they shall be, and the columns that differ."""
+    """The new values of a stored node, and the names of the columns that differ."""
 
     pk: int
     fields: dict[str, Any]
@@ -28,7 +28,7 @@ class NodeEdit:
 
 @dataclass(frozen=True, slots=True)
 class PlacedStage:
-    """A stage as it shall be stored; a new one has no ``pk``, and perhaps no id."""
+    """A stage to store; a new one has no ``pk``, and ``id`` may be ""."""
 
     pk: int | None
     id: str
@@ -39,9 +39,10 @@ class PlacedStage:
 
 @dataclass(slots=True)
 class Plan:
-    """What differs, and whom a report counts as changed.
+    """The differences to write, and the nodes and stages to report as changed.
 
-    ``places`` are everybody's, ``moved`` those that change parents, by the new one.
+    ``places`` holds the intervals of all nodes. ``moved`` holds the nodes that get
+    another parent, by the new parent.
     """
 
     key_of: dict[NodeSpec, Key]
@@ -67,13 +68,13 @@ def plan(
     document: Mapping[str, Any],
     head: Mapping[str, str],
 ) -> Plan:
-    """What to write.
+    """Compute what to write.
 
     Args:
         specs: the file's nodes, parents first; the first is the subject.
-        stored: the subject; at least its own node is there.
-        document: the file, for its own words about the whole: language, licence …
-        head: those words as they are stored.
+        stored: the subject; at least its own node exists.
+        document: the file, for the fields of its header (`HEAD`).
+        head: the stored values of those fields.
     """
     found = Plan(
         {
@@ -95,7 +96,7 @@ def plan(
 def _wanted_children(
     specs: Sequence[NodeSpec], stored: StoredSubject, found: Plan
 ) -> dict[Key, list[Key]]:
-    """Everybody's children as they shall be; notes who changes parent or place."""
+    """Return the new children of each node; record moved and reordered nodes."""
     key_of = found.key_of
     by_pk = stored.by_pk()
     children: dict[Key, list[Key]] = {
@@ -132,7 +133,10 @@ def _in_the_files_order(
     named: set[int],
     by_pk: Mapping[int, StoredNode],
 ) -> list[Key] | None:
-    """The named, then those that stay, the trashed last; None where they lie so."""
+    """Return the new order of children; None if the order is already right.
+
+    The file's children come first, then the others, then those in the trash.
+    """
     kept = [pk for pk in before if isinstance(pk, int) and pk not in named]
     live = [pk for pk in kept if not by_pk[pk].is_trashed]
     trashed = [pk for pk in kept if by_pk[pk].is_trashed]
@@ -145,7 +149,7 @@ def _in_the_files_order(
 def _compare_fields(
     specs: Sequence[NodeSpec], stored: StoredSubject, found: Plan
 ) -> None:
-    """The fields that differ, and what comes back from the trash."""
+    """Record the fields that differ and the nodes to restore from the trash."""
     for spec in specs:
         node = stored.nodes.get(spec.id)
         if node is None:
@@ -164,7 +168,7 @@ def _compare_fields(
 def _place_stages(
     specs: Sequence[NodeSpec], stored: StoredSubject, found: Plan
 ) -> None:
-    """The stages of every lesson in the file: made, changed, moved and in order."""
+    """Record the stages of the file's lessons to create, change, move or reorder."""
     named = {stage.id for spec in specs for stage in spec.stages if stage.id}
     for spec in specs:
         if spec.kind is Kind.LESSON and spec.stages:
@@ -183,7 +187,7 @@ def _place_stages_of(
     now_there = [stage.id for stage in before if stage.id in named]
     here = set(now_there)
     staying = [stage.id for stage in spec.stages if stage.id in here]
-    # Of those that are here, some may go to another lesson: they are counted there.
+    # A stage of this lesson that moves to another lesson is counted there.
     pairs = zip(staying, now_there, strict=False)
     displaced = {stage for stage, other in pairs if stage != other}
     is_in_order = [stage.id for stage in order] == [stage.id for stage in before]

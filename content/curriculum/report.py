@@ -1,4 +1,4 @@
-"""What an import came to, in numbers."""
+"""The report of an import."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from content.kinds import Kind
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many were made, changed, or found as the file has them."""
+    """How many nodes or stages were created, updated or already equal."""
 
     created: int = 0
     updated: int = 0
@@ -24,12 +24,11 @@ class Counts:
 class ImportReport:
     """What an import did, or with ``dry_run`` would do.
 
-    ``revision`` is the subject's before it, 0 of a new one: as long as it stays, so does
-    what an import of the file comes to.
-    ``notes`` are ``(json_path, remark)``: what an editor may want to look at, such as
-    what a text's HTML has lost.
-    ``kinds`` parts ``nodes`` by `Kind`, in the tree's order; kinds without any are left
-    out.
+    ``revision`` is the subject's revision before the import, 0 for a new subject. While
+    it stays the same, importing the file has the same result. ``notes`` are
+    ``(json_path, remark)`` pairs for the editor, such as HTML that was removed from a
+    text. ``kinds`` divides ``nodes`` by `Kind`, in the order of the tree; kinds without
+    nodes are left out.
     """
 
     subject_id: str
@@ -50,10 +49,10 @@ def report_of(
     revision: int,
     dry_run: bool,
 ) -> ImportReport:
-    """The report of a plan that was written.
+    """Return the report of a plan that was written.
 
     Args:
-        is_new: the subject itself was made, which the plan takes for stored.
+        is_new: the subject itself was created; the plan contains it as stored.
     """
     new = {*plan.new_nodes, *(specs[:1] if is_new else ())}
     changed = {

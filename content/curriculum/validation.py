@@ -1,6 +1,6 @@
-"""What the database has against a file: ids of others, configs that cannot be stored.
+"""Validate a file against the database: ids in use and stage configs.
 
-`content.curriculum_format` has said before what can be said of the file alone.
+`content.curriculum_format` reports the faults that need no database.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ from content.stage_types import SCHEMAS
 
 
 def id_faults(specs: Sequence[NodeSpec], stored: StoredSubject) -> Iterator[Fault]:
-    """An id is this kind's and this subject's, or nobody's."""
+    """Yield a fault for each id that another kind, subject or lesson uses."""
     labels = dict(NodeKind.choices)
     unknown: dict[str, NodeSpec] = {}
     for spec in specs:
@@ -74,9 +74,10 @@ def _taken_by(node: Node, labels: dict[str, Any]) -> str:
 
 
 def clean_configs(specs: Sequence[NodeSpec], stored: StoredSubject) -> Iterator[Fault]:
-    """Make every stage's config ready to store; what is stored is clean already.
+    """Clean the config of every stage and yield the faults.
 
-    A stage's ``losses`` say what of its config was not kept.
+    An unchanged config is not cleaned again. ``losses`` of a stage receives what
+    cleaning removed.
     """
     for spec in specs:
         faults = [fault for stage in spec.stages for fault in _clean(stage, stored)]
@@ -88,7 +89,7 @@ def clean_configs(specs: Sequence[NodeSpec], stored: StoredSubject) -> Iterator[
 def _clean(stage: StageSpec, stored: StoredSubject) -> Iterator[Fault]:
     fields = stage.fields
     if fields["type"] not in SCHEMAS or not isinstance(fields["config"], dict):
-        return  # said by `curriculum_format.file_faults`
+        return  # reported by `curriculum_format.file_faults`
     found = stored.stages.get(stage.id)
     same = found is not None and found.fields["type"] == fields["type"]
     previous = found.fields["config"] if found is not None and same else None
@@ -107,9 +108,9 @@ def _clean(stage: StageSpec, stored: StoredSubject) -> Iterator[Fault]:
 
 
 def _size_faults(spec: NodeSpec, stored: StoredSubject) -> Iterator[Fault]:
-    """Whether the lesson could be saved on its page.
+    """Yield a fault if the lesson is too large to be saved on its page.
 
-    One that is stored so large already, and does not grow, is let be.
+    A stored lesson that is too large already and does not grow is accepted.
     """
     if not spec.stages:
         return
@@ -125,7 +126,7 @@ def _size_faults(spec: NodeSpec, stored: StoredSubject) -> Iterator[Fault]:
 
 
 def _size(stages: Iterable[dict[str, Any]]) -> int:
-    # The others are refused by `curriculum_format.file_faults`.
+    # `curriculum_format.file_faults` reports the others.
     known = (stage for stage in stages if stage["type"] in SCHEMAS)
     return sum(
         byte_size(stage["config"])

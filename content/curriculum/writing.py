@@ -1,4 +1,4 @@
-"""Writing what an import changes, in bulk, while the subject is locked."""
+"""Write the changes of an import in bulk, while the subject is locked."""
 
 from django.utils import timezone
 
@@ -13,10 +13,10 @@ from content.queries import primary_keys
 
 
 def write(plan: Plan, stored: StoredSubject, state: SubjectState) -> None:
-    """Make the subject what the plan says.
+    """Write the plan to the subject.
 
     Args:
-        state: the subject's, locked.
+        state: the subject's state, locked.
     """
     _write_head(plan.head, state)
     pk_of: dict[Key, int] = {key: key for key in plan.places if isinstance(key, int)}
@@ -31,7 +31,7 @@ def write(plan: Plan, stored: StoredSubject, state: SubjectState) -> None:
     _update_nodes(plan.edits)
     _write_stages(plan, pk_of)
     if plan.head or plan.is_reordered or plan.changed_nodes:
-        # Places are written without a word; stages speak for themselves.
+        # Writing places records no edit. Writing stages records its own.
         SubjectState.touch({state.pk})
 
 
@@ -45,7 +45,7 @@ def _write_head(head: dict[str, str], state: SubjectState) -> None:
 def _insert_nodes(
     plan: Plan, stored: StoredSubject, state: SubjectState, pk_of: dict[Key, int]
 ) -> None:
-    """Insert the new nodes, level by level, each where it belongs; notes their keys."""
+    """Insert the new nodes level by level and add their keys to ``pk_of``."""
     now = timezone.now()
     new = plan.new_nodes
     lessons = sum(spec.kind is Kind.LESSON for spec in new)
@@ -80,7 +80,7 @@ def _insert_nodes(
 
 
 def _update_nodes(edits: list[NodeEdit]) -> None:
-    """Write the fields that differ; what lay in the trash comes back."""
+    """Write the fields that differ; also restores the nodes from the trash."""
     now = timezone.now()
     columns = {name for edit in edits for name in edit.differing}
     if edits:

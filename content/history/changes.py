@@ -1,7 +1,8 @@
-"""Reading the history: edits in words, newest first.
+"""Read the history as a list of edits, newest first.
 
-An edit is all that one request or job wrote (`content.history.recording.Recorded.change`) to one
-thing and its parts: a lesson with its stages, a plan with its subjects and overrides.
+An edit is everything that one request or job wrote
+(`content.history.recording.Recorded.change`) to one object and its parts: a lesson with
+its stages, a plan with its subjects and overrides.
 """
 
 from collections import defaultdict
@@ -23,16 +24,16 @@ from content.json_diff import Difference
 from content.models import LessonStage, Node, NodeKind
 
 MOST_ROWS = 1000
-"""How far back a page looks, in rows of one table."""
+"""How many rows of each history table are read."""
 _IGNORED_FIELDS = frozenset(
     {"id", "created_at", "updated_at", "lesson", "plan", "public_id"}
 )
-"""Fields that never change, or whose change says nothing."""
+"""Fields that never change, or whose changes are not interesting."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """A field in words, before and after; JSON as its differences."""
+    """A changed field as text, before and after; for JSON, the differences."""
 
     label: str
     old: str
@@ -42,19 +43,19 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """What happened to one row: `CREATED`, `CHANGED` or `DELETED`."""
+    """A change of one row: `CREATED`, `CHANGED` or `DELETED`."""
 
     what: str
     title: str
     how: str
     fields: tuple[FieldChange, ...] = ()
     is_first_known: bool = False
-    """It was there before the history begins."""
+    """Whether the row existed before its history begins."""
 
 
 @dataclass(slots=True)
 class Edit:
-    """What one request or job changed."""
+    """The changes of one request or job."""
 
     id: UUID
     at: datetime
@@ -65,9 +66,9 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Rows of one history table that belong to the thing.
+    """Rows of one history table that belong to the object.
 
-    ``what`` and ``title`` name a row for people.
+    ``what`` and ``title`` return the display name of a row's kind and of the row.
     """
 
     rows: QuerySet[Any]
@@ -76,7 +77,10 @@ class Source:
 
 
 def node_edits(node: Node) -> list[Edit]:
-    """A node's edits; a lesson's with those of its stages. At most four queries."""
+    """Return the edits of a node; for a lesson, also of its stages.
+
+    At most four queries.
+    """
     labels = dict(NodeKind.choices)
     own = Source(
         Node.history.filter(id=node.pk),
@@ -89,7 +93,7 @@ def node_edits(node: Node) -> list[Edit]:
 
 
 def stage_rows(lesson: Node) -> Source:
-    """The stages that are, or once were, in a lesson."""
+    """Return the history of stages that are or were in the lesson."""
     past = LessonStage.history
     ever = past.filter(lesson_id=lesson.pk).values("id")
     return Source(
@@ -100,7 +104,10 @@ def stage_rows(lesson: Node) -> Source:
 
 
 def collect_edits(sources: Sequence[Source]) -> list[Edit]:
-    """What the sources' rows say, newest first. A query each, and two for names."""
+    """Return the edits in the rows of ``sources``, newest first.
+
+    One query for each source and for each table of names.
+    """
     read = [
         (source, list(source.rows.order_by("-history_date", "-history_id")[:MOST_ROWS]))
         for source in sources
@@ -131,7 +138,7 @@ def collect_edits(sources: Sequence[Source]) -> list[Edit]:
 def _row_change(
     source: Source, before: Any, row: Any, names: "Names"
 ) -> RowChange | None:
-    """What this row says beyond the one before it; None for nothing."""
+    """Return how a row differs from the one before it; None if it does not."""
     how = row.history_type
     what, title = source.what(row), source.title(row, names)
     if how != CHANGED:
@@ -143,9 +150,9 @@ def _row_change(
 
 
 def field_changes(before: Any, after: Any, names: "Names") -> Iterable[FieldChange]:
-    """The fields that differ, in words.
+    """Yield the fields that differ, as text.
 
-    ``before`` and ``after`` are rows of a history, or of its model.
+    ``before`` and ``after`` are rows of a history table or of its model.
     """
     history: Any = before if hasattr(before, "tracked_fields") else after
     for tracked in history.tracked_fields:
@@ -165,7 +172,7 @@ def field_changes(before: Any, after: Any, names: "Names") -> Iterable[FieldChan
 
 
 class Names:
-    """Rows' people, nodes and labels by key. A query per table."""
+    """The names of users and related rows by key. One query per table."""
 
     def __init__(self, rows: Iterable[Any]) -> None:
         wanted: dict[type[Any], set[int]] = defaultdict(set)
@@ -191,12 +198,12 @@ class Names:
         return str(user.get_full_name() or user.get_username())
 
     def of(self, name: str, row: Any) -> str:
-        """What a row's field of that name says."""
+        """Return the value of the row's field ``name`` as text."""
         tracked = next(found for found in row.tracked_fields if found.name == name)
         return self.of_value(tracked, getattr(row, tracked.attname))
 
     def of_value(self, tracked: Any, value: Any) -> str:
-        """A field's value as people say it."""
+        """Return the value of a field as text for editors."""
         if value is None or value == "":
             return "–"
         if isinstance(tracked, models.ForeignKey):

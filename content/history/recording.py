@@ -1,12 +1,12 @@
-"""Who changed what, and when: a copy of each row after every change of it.
+"""Record who changed what and when: a copy of each row after every change.
 
-django-simple-history gives the tables; this module fills them, for its own way knows
-only ``save()`` of one instance, and believes that instance. Here a row is copied by
-the database itself, after it was written and in the same transaction: what stands in
-the history is what was stored, one statement copies any number of rows, and bulk
-writes (imports, ``update()``, ``bulk_create()``) leave their trace like all others.
+django-simple-history provides the tables; this module fills them. The library records
+only ``save()`` of one instance, and copies the instance's values. Here the database
+copies the row itself, after the write and in the same transaction. The history
+therefore holds what was stored, one statement copies many rows, and bulk writes
+(imports, ``update()``, ``bulk_create()``) are recorded too.
 
-Where a node lies among its siblings is no part of it: moving to another parent is.
+The order of siblings is not recorded; a change of the parent is.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,15 +25,15 @@ from content.fields import PublicIdField
 
 CREATED, CHANGED, DELETED = "+", "~", "-"
 IMPORTED, REVERTED, SHEET = "imported", "reverted", "sheet"
-"""Reasons: how a change came about, where it was not somebody's form."""
+"""The reason of a change that was not made in a form."""
 _BATCH = 500
 
 
 class Recorded(models.Model):
-    """What a history's row has beside django-simple-history's own fields."""
+    """The columns of a history row besides those of django-simple-history."""
 
     change = models.UUIDField(editable=False)
-    """The same in all rows, of whatever table, that one request or job wrote."""
+    """The same in all rows, of any table, that one request or job wrote."""
 
     class Meta:
         abstract = True
@@ -41,7 +41,7 @@ class Recorded(models.Model):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What belongs together in the history, and its `reason`."""
+    """The id and reason that the history rows of one change share."""
 
     id: UUID
     reason: str = ""
@@ -55,7 +55,7 @@ _deleted_together: ContextVar[frozenset[type[models.Model]]] = ContextVar(
 
 @contextmanager
 def one_change(reason: str = "") -> Iterator[None]:
-    """All that is written meanwhile is one change in the history."""
+    """Record everything that is written inside as one change."""
     token = _current.set(Change(_current_id(), reason))
     try:
         yield
@@ -65,9 +65,10 @@ def one_change(reason: str = "") -> Iterator[None]:
 
 @contextmanager
 def deleting(*rows: models.QuerySet[Any]) -> Iterator[None]:
-    """Record these rows as deleted, in one statement each; then they may be deleted.
+    """Record these rows as deleted, then run the block that deletes them.
 
-    Meanwhile single rows of their models are not recorded: those deleted with them.
+    One statement per table. Inside the block, deletions of single rows of these models
+    are not recorded again.
     """
     for queryset in rows:
         record(queryset.model, queryset.values_list("pk", flat=True), DELETED)
@@ -80,11 +81,11 @@ def deleting(*rows: models.QuerySet[Any]) -> Iterator[None]:
 
 
 def record(model: type[models.Model], keys: Iterable[int], kind: str) -> None:
-    """Copy these rows, as they are stored now, into the history of ``model``.
+    """Copy these rows, as they are stored now, to the history of ``model``.
 
     Args:
-        keys: primary keys; read before anything is written.
-        kind: `CREATED`, `CHANGED` or `DELETED` (then: before they are deleted).
+        keys: primary keys; evaluated before anything is written.
+        kind: `CREATED`, `CHANGED` or `DELETED` (call it before the deletion).
     """
     pks = list(keys)
     if not pks:
@@ -111,7 +112,7 @@ def record(model: type[models.Model], keys: Iterable[int], kind: str) -> None:
     told = [quote(fields[name].column) for name in facts]
     for start in range(0, len(pks), _BATCH):
         batch = pks[start : start + _BATCH]
-        # Names come from the models' own tables and columns; values are parameters.
+        # Names are those of the models' own tables and columns; values are parameters.
         statement = (
             f"INSERT INTO {quote(past._meta.db_table)} ({', '.join(copied + told)}) "  # noqa: S608
             f"SELECT {', '.join(copied)}, {', '.join(['%s'] * len(told))} "
@@ -123,11 +124,11 @@ def record(model: type[models.Model], keys: Iterable[int], kind: str) -> None:
 
 
 def record_created(made: Sequence[Any]) -> None:
-    """Record what `bulk_create` made."""
+    """Record the rows that ``bulk_create()`` inserted."""
     if not made:
         return
     pks = [row.pk for row in made]
-    if None in pks:  # a database that does not tell; content has ids of its own
+    if None in pks:  # not every database returns the keys
         named = [row.public_id for row in made]
         stored = type(made[0])._base_manager.filter(public_id__in=named)
         pks = list(stored.values_list("pk", flat=True))
@@ -139,7 +140,7 @@ def _request() -> Any:
 
 
 def _current_id() -> UUID:
-    """The change under way: the request's, or a job's; else one of its own."""
+    """Return the id of the current change, of the request or job; else a new one."""
     change = _current.get()
     if change is not None:
         return change.id
@@ -159,22 +160,22 @@ def _user_pk() -> int | None:
 
 
 class Records(HistoricalRecords):
-    """A model's history, filled as this module says."""
+    """The history of a model, filled by this module."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
             bases=[Recorded],
             history_id_field=models.BigAutoField(),
-            # Writing history waits for nobody's row: no key that the database checks.
+            # Without a constraint, writing history takes no lock on the user's row.
             user_db_constraint=False,
             **options,
         )
 
     def copy_fields(self, model: Any) -> dict[str, Any]:
-        """The columns, without what only the model's own rows need."""
+        """Return the columns, without constraints that only the model itself needs."""
         fields: dict[str, Any] = super().copy_fields(model)
         for name, field in fields.items():
-            if isinstance(field, PublicIdField):  # unique by its class
+            if isinstance(field, PublicIdField):  # its class makes it unique
                 plain = models.CharField(
                     field.verbose_name, max_length=field.max_length
                 )
@@ -183,14 +184,14 @@ class Records(HistoricalRecords):
         return fields
 
     def get_meta_options(self, model: Any) -> dict[str, Any]:
-        """No permissions of its own: who may see a row may see its past."""
+        """Add no permissions: whoever may view a row may view its history."""
         options: dict[str, Any] = super().get_meta_options(model)
         return {**options, "default_permissions": ()}
 
     def finalize(self, sender: Any, **kwargs: Any) -> None:
         super().finalize(sender, **kwargs)
         if sender is self.cls:
-            # Ours alone, for each kind of signal: below.
+            # Only the receivers below, for the model and its proxies.
             signals.post_delete.disconnect(self.post_delete, sender=sender)
         elif issubclass(sender, self.cls) and sender._meta.proxy:
             signals.post_save.connect(self.post_save, sender=sender, weak=False)

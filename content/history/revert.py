@@ -1,8 +1,7 @@
-"""Taking a lesson, with its stages, back to what it said at an earlier moment.
+"""Revert a lesson and its stages to an earlier version.
 
-It is an edit like any other: it counts for publishing, stands in the history, and can
-itself be taken back. What it never touches: where the lesson lies, its id, its bit and
-whether it is in the trash.
+A revert is an edit like any other: it is published, recorded in the history, and can be
+reverted too. It does not change the lesson's place, id, bit or trash state.
 """
 
 from dataclasses import dataclass
@@ -47,14 +46,14 @@ STAGE_FIELDS = (
 
 
 class RevertError(MemoraError):
-    """The lesson cannot become what it was; nothing has changed."""
+    """The lesson cannot be reverted; nothing was changed."""
 
     code = "REVERT_REFUSED"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A lesson as it was: rows of the history."""
+    """A lesson and its stages at some moment, as rows of the history."""
 
     lesson: Any
     stages: list[Any]
@@ -62,7 +61,7 @@ class Version:
 
 
 def version_at(lesson: Node, moment: datetime) -> Version | None:
-    """The lesson and its stages as of ``moment``; None when it was not there yet.
+    """Return the lesson and its stages at ``moment``; None if it did not exist.
 
     Two queries.
     """
@@ -90,17 +89,17 @@ def version_at(lesson: Node, moment: datetime) -> Version | None:
 
 @transaction.atomic
 def revert_lesson(*, lesson: Node, moment: datetime) -> bool:
-    """Give ``lesson`` and its stages back what they said at ``moment``.
+    """Restore the fields and stages that ``lesson`` had at ``moment``.
 
-    A stage deleted since comes back with its id, so that students' reviews of its
-    items go on; one added since is deleted.
+    A stage deleted since then is restored with its id, so that students' reviews of its
+    items continue. A stage added since then is deleted.
 
     Returns:
         Whether anything changed.
 
     Raises:
-        RevertError: why it cannot be.
-        StructureError: the lesson was deleted or moved meanwhile.
+        RevertError: the lesson cannot be reverted; the message states the reason.
+        StructureError: the lesson was deleted or moved by another request.
     """
     _states, [lesson] = locks.lock_nodes(lesson)
     if lesson.kind != NodeKind.LESSON:
@@ -121,17 +120,18 @@ def revert_lesson(*, lesson: Node, moment: datetime) -> bool:
         fields = _changed_fields(lesson, then)
         changed = _write_stages(lesson, stages) or bool(fields)
         if changed:
-            # Also where only stages changed: whoever has the lesson open is told.
+            # Also when only stages changed: an open form of the lesson then detects the
+            # edit.
             lesson.save(update_fields=[*fields, "updated_at"])
     log.info("lesson_reverted", lesson_id=lesson.public_id, changed=changed)
     return changed
 
 
 def _stages(lesson: Node, then: Version) -> list[LessonStage]:
-    """The stages to have, checked against what they may be today.
+    """Return the stages to store, validated by today's rules.
 
     Raises:
-        RevertError: names the stage, and why it cannot come back.
+        RevertError: a stage cannot be restored; the message names it and the reason.
     """
     now = {stage.pk: stage for stage in LessonStage.objects.filter(lesson=lesson)}
     elsewhere = LessonStage.objects.exclude(lesson=lesson).select_related("lesson")
@@ -174,7 +174,11 @@ def _require_valid(stage: LessonStage) -> None:
 
 
 def _changed_fields(lesson: Node, then: Version) -> list[str]:
-    """Give the lesson its fields back, unsaved; the names of those that differ."""
+    """Set the old values on the lesson, unsaved; return the names that differ.
+
+    Raises:
+        RevertError: an old value is not valid today.
+    """
     changed = []
     for name in LESSON_FIELDS:
         old = getattr(then.lesson, name)

@@ -1,4 +1,4 @@
-"""The history of a thing in the admin: who changed what, when; and the way back."""
+"""The history pages of the admin, and the revert of lessons."""
 
 from typing import Any
 from uuid import UUID
@@ -26,14 +26,14 @@ _STAGE_RIGHTS = ("add", "change", "delete")
 
 
 class HistoryPages:
-    """For a `ModelAdmin`: its history page shows `edits_of`."""
+    """Mixin for a ``ModelAdmin``: its history page shows `edits_of`."""
 
     def edits_of(self, obj: Any) -> list[Edit]:
-        """The edits to show, newest first."""
+        """Return the edits to show, newest first."""
         raise NotImplementedError
 
     def can_go_back(self, request: HttpRequest, obj: Any) -> bool:
-        """Whether this person may bring an earlier version back."""
+        """Return whether the user may revert to an earlier version."""
         return False
 
     def history_view(
@@ -42,7 +42,11 @@ class HistoryPages:
         object_id: str,
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Instead of Django's, which knows only what the admin itself did."""
+        """Replace Django's page, which shows only changes made in the admin.
+
+        Raises:
+            PermissionDenied: the user may not view the object.
+        """
         admin: Any = self
         obj = get_object_or_404(admin.model, pk=as_key(object_id))
         if not admin.has_view_permission(request, obj):
@@ -64,7 +68,7 @@ class HistoryPages:
 
 
 class NodeHistory(HistoryPages):
-    """The history of content; a lesson's offers the way back."""
+    """The history of nodes; users can revert lessons there."""
 
     def edits_of(self, obj: Node) -> list[Edit]:
         return changes.node_edits(obj)
@@ -89,11 +93,11 @@ class NodeHistory(HistoryPages):
         return [revert, *parent.get_urls()]
 
     def revert_view(self, request: HttpRequest, pk: int, change: UUID) -> HttpResponse:
-        """POST brings back the lesson as it was after that edit.
+        """POST: revert the lesson to its version after that edit.
 
         Raises:
-            PermissionDenied: not to this person.
-            Http404: there is no such lesson or edit.
+            PermissionDenied: the user may not revert it.
+            Http404: the lesson or the edit does not exist.
         """
         lesson = get_object_or_404(Node, pk=pk)
         if not self.can_go_back(request, lesson):
