@@ -1,7 +1,7 @@
-"""The cells of a sheet: what is no plain text, and how text is written so that it stays.
+"""Cell values of spreadsheets, and escaping of text for XLSX and CSV.
 
-A cell of text is a ``str``. Anything else in a workbook is an `OddCell`: a spreadsheet
-may have made it of a text, and the text is gone.
+A text cell is a ``str``. Any other cell of a workbook is an `OddCell`: the spreadsheet
+program may have converted a text to it, and the original text is lost.
 """
 
 import re
@@ -12,12 +12,15 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _, gettext_lazy
 
 MAX_CHARACTERS = 32_765
-"""UTF-16 units a cell of ours may hold. Excel cuts at 32,767, and drops one more where
-the cut halves a pair: a cell that is longer than ours may have lost its end."""
+"""The most UTF-16 units in an exported cell.
+
+Excel truncates at 32,767, and removes one more where that splits a surrogate pair. A
+longer cell may therefore have lost its end.
+"""
 
 
 class Content(Enum):
-    """What a cell of a workbook holds instead of text."""
+    """The types of workbook cells that are not text."""
 
     NUMBER = "number"
     FORMATTED = "formatted"
@@ -45,10 +48,10 @@ _WORDS: dict[Content, Promise] = {
 
 @dataclass(frozen=True, slots=True)
 class OddCell:
-    """A cell of a workbook that is no text.
+    """A workbook cell that is not text.
 
-    ``text`` is a number's digits, a truth value's ``TRUE`` or ``FALSE``, an error's
-    name; ``place`` is its address (``C2``).
+    ``text`` is the digits of a number, ``TRUE`` or ``FALSE``, or the name of an error.
+    ``place`` is the address of the cell (``C2``).
     """
 
     content: Content
@@ -58,7 +61,7 @@ class OddCell:
 
     @property
     def reason(self) -> str:
-        """Why it is refused, where it stands and what to do."""
+        """A translated message: why the cell is refused, where it is and what to do."""
         at = {"cell": self.place, "sheet": self.sheet}
         match self.content:
             case Content.FORMULA:
@@ -78,16 +81,16 @@ class OddCell:
 
 
 Cell = str | OddCell | None
-"""None where a CSV row ends before its column."""
+"""None if a CSV row ends before the column."""
 
 
 def length(text: str) -> int:
-    """How long spreadsheets count a text: in UTF-16 units."""
+    """Return the length of a text in UTF-16 units, as spreadsheets count it."""
     return len(text) + sum(char > "\uffff" for char in text)
 
 
 def with_line_feeds(text: str) -> str:
-    """``text`` with every line ending as LF: spreadsheets keep no other apart."""
+    """Return ``text`` with LF line endings; spreadsheets do not preserve others."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -103,16 +106,16 @@ _BUILT_IN = {
     ),
     **dict.fromkeys(range(71, 82), Content.DATE),
 }
-"""ECMA-376 part 1, 18.8.30; the dates of East Asian and Thai Excel included."""
+"""ECMA-376 part 1, 18.8.30, including the dates of East Asian and Thai Excel."""
 _ELAPSED = re.compile(r"\[(?:h+|m+|s+)\]")
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
 
 
 def shown_as(number: int, code: str | None) -> Content:
-    """What a number looks like in the number format of this id.
+    """Return how a number is displayed in the number format with this id.
 
     Args:
-        code: the workbook's own format code; None where the id is built in.
+        code: the workbook's own format code; None for a built-in id.
     """
     if code is None:
         return _BUILT_IN.get(number, Content.FORMATTED)
@@ -139,19 +142,19 @@ _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
 def escape_xml(text: str) -> str:
-    """``text`` as a workbook writes it: what XML cannot hold becomes ``_x001F_``.
+    """Escape ``text`` for a workbook: a character that XML forbids becomes ``_x001F_``.
 
-    ECMA-376 part 1, 22.9.2.19 (ST_Xstring). Text that looks like such an escape has its
-    first underscore escaped.
+    ECMA-376 part 1, 22.9.2.19 (ST_Xstring). In text that looks like such an escape, the
+    first underscore is escaped.
     """
     return _UNWRITABLE.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
 
 
 def unescape_xml(text: str) -> str:
-    """The reverse of `escape_xml`.
+    """Reverse `escape_xml`.
 
     Raises:
-        ValueError: it holds half of a surrogate pair.
+        ValueError: the text contains half of a surrogate pair.
     """
     if "_x" not in text:
         return text
@@ -171,19 +174,20 @@ _GUARDED = re.compile(rf"{_CELL_START}'(?={_FORMULA})")
 
 
 def guard_formulas(text: str) -> str:
-    """``text`` for a CSV cell, with an apostrophe before whatever could run as a formula.
+    """Escape ``text`` for a CSV cell: an apostrophe is put before possible formulas.
 
-    A program may split a CSV file at another separator than it was written with, and so
-    begin a cell after any comma, semicolon, bar, tab or line break. It may skip quotes,
-    white space and invisible characters before ``=``, ``+``, ``-``, ``@`` or their wide
-    forms. Every CSV export of the project passes its cells through here.
+    A program may split a CSV file at another separator than the file's. A cell may then
+    start after any comma, semicolon, bar, tab or line break. The program may skip
+    quotes, white space and invisible characters before ``=``, ``+``, ``-``, ``@`` or
+    their wide forms. Every CSV export of the project uses this function.
     """
     return _BARE.sub("'", text)
 
 
 def unguard_formulas(text: str) -> str:
-    """The reverse of `guard_formulas`: it takes one apostrophe away at each place.
+    """Reverse `guard_formulas`: remove one apostrophe at each place.
 
-    An apostrophe counts as invisible there, so one of the text's own gets another.
+    `guard_formulas` treats an apostrophe as invisible, so a text's own apostrophe gets
+    another one.
     """
     return _GUARDED.sub("", text)

@@ -1,7 +1,7 @@
-"""Spreadsheet files: rows of text as XLSX or CSV, and back.
+"""Read and write rows of text as XLSX or CSV.
 
-An export is read back to the same rows, line endings aside: the formats keep no two
-kinds of them apart. What no format holds is refused, never dropped or cut.
+Reading an export returns the same rows, except for line endings, which the formats do
+not preserve. Values that a format cannot hold are refused, never dropped or truncated.
 """
 
 import csv
@@ -37,7 +37,7 @@ MAX_BYTES = 10 * 1024 * 1024
 MAX_ROWS = 20_000
 MAX_COLUMNS = 200
 MAX_TEXT = 64 * 1024 * 1024
-"""Characters in all cells that are kept; a workbook may name one long text often."""
+"""The most characters in all cells; a workbook may repeat one long shared text."""
 _MAX_RECORD = 1024 * 1024
 _MAX_NAME = 50
 _SEPARATORS = ",;\t|"
@@ -53,7 +53,7 @@ class SheetError(MemoraError):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row that is not empty: its number as spreadsheets count, its known cells."""
+    """A row that is not empty: its number in the spreadsheet, its known cells."""
 
     number: int
     cells: dict[str, Cell]
@@ -61,11 +61,11 @@ class Line:
 
 @dataclass(slots=True)
 class Sheet:
-    """What a file holds for whoever knows its columns.
+    """The contents of a file in terms of the known columns.
 
-    ``columns`` are the known ones, in the file's order; ``ignored`` the others that
-    hold anything, by name or letter. ``faults`` are rows that cannot be read for
-    sure: (row, column or "", reason).
+    ``columns`` holds the known columns in the file's order. ``ignored`` holds the other
+    columns that have values, by name or letter. ``faults`` holds ambiguous rows: (row
+    number, column or "", reason).
     """
 
     columns: list[str]
@@ -78,10 +78,14 @@ class Sheet:
 
 
 def _refuse_long(rows: list[list[str]]) -> None:
-    """Refuse what a spreadsheet would cut off without a word.
+    """Refuse texts that a spreadsheet would truncate silently.
 
     Args:
-        rows: the first names the columns, the first cell of the others the row.
+        rows: the first row holds the column names, the first cell of each other row its
+            name.
+
+    Raises:
+        SheetError: a cell is too long.
     """
     for row in rows:
         for column, text in enumerate(row):
@@ -98,10 +102,10 @@ def _refuse_long(rows: list[list[str]]) -> None:
 
 
 def as_csv(rows: list[list[str]]) -> bytes:
-    """With the mark that makes a spreadsheet read it as UTF-8, and no formulas.
+    """Return the rows as CSV with a UTF-8 byte order mark and escaped formulas.
 
     Raises:
-        SheetError: a cell is longer than spreadsheets hold.
+        SheetError: a cell is too long for a spreadsheet.
     """
     _refuse_long(rows)
     out = io.StringIO()
@@ -112,12 +116,12 @@ def as_csv(rows: list[list[str]]) -> bytes:
 
 
 def as_xlsx(rows: list[list[str]]) -> bytes:
-    """With a first row that stays in sight, from the right where people read so.
+    """Return the rows as XLSX with a fixed header row, right to left for Arabic.
 
-    Every cell is text and formatted as text: what somebody writes there stays text.
+    Every cell is text and formatted as text, so edited cells stay text.
 
     Raises:
-        SheetError: a cell is longer than spreadsheets hold; openpyxl would cut it.
+        SheetError: a cell is too long for a spreadsheet; openpyxl would truncate it.
     """
     _refuse_long(rows)
     book = openpyxl.Workbook()
@@ -129,7 +133,7 @@ def as_xlsx(rows: list[list[str]]) -> bytes:
         for column, text in enumerate(row, start=1):
             cell = page.cell(number, column)
             cell.value = escape_xml(with_line_feeds(text))
-            cell.data_type = "s"  # text: nothing in it is a formula
+            cell.data_type = "s"  # text, so it is not run as a formula
             cell.number_format = _TEXT_FORMAT
             if number == 1:
                 cell.font = Font(bold=True)
@@ -143,21 +147,21 @@ def as_xlsx(rows: list[list[str]]) -> bytes:
 # --- Reading ------------------------------------------------------------------
 
 Known = Callable[[str], str | None]
-"""The column a header names, or None."""
+"""Returns the column that a header names, or None."""
 
 
 def read(data: bytes, name: str, *, known: Known, required: str) -> Sheet:
-    """The rows that are not empty, each with its cells in known columns.
+    """Return the rows that are not empty, with their cells in known columns.
 
-    Limits are checked before the memory is taken that they limit.
+    Each limit is checked before the memory is allocated.
 
     Args:
-        name: the file's name, whose ending says what it is.
-        known: says which column a header names.
-        required: a column there must be.
+        name: the file's name; its suffix determines the format.
+        known: returns the column that a header names, or None.
+        required: a column that must exist.
 
     Raises:
-        SheetError: not such a file, too big, or without that column.
+        SheetError: the file is not valid, is too large, or lacks that column.
     """
     if len(data) > MAX_BYTES:
         raise SheetError(
@@ -178,11 +182,11 @@ class _Columns:
     required: str
 
     def of(self, header: Row | None) -> dict[int, str]:
-        """The known columns by their numbers, as a header row names them.
+        """Return the known columns of a header row, by their numbers.
 
         Raises:
-            SheetError: the required one is missing, one stands twice, or there are too
-                many.
+            SheetError: the required column is missing, a column is repeated, or there
+                are too many.
         """
         if header is not None and len(header.cells) > MAX_COLUMNS:
             raise _too_many_columns()
@@ -200,7 +204,7 @@ class _Columns:
         return named
 
     def are_in(self, header: Row | None) -> bool:
-        """Whether a row has the required one."""
+        """Return whether a row contains the required column."""
         return self.required in self._named(header).values()
 
     def _named(self, header: Row | None) -> dict[int, str]:
@@ -220,10 +224,10 @@ def _too_many_columns() -> SheetError:
 
 
 def _sheet(header: Row, rows: Iterable[Row], named: dict[int, str]) -> Sheet:
-    """The rows below a header.
+    """Read the rows below a header.
 
     Raises:
-        SheetError: too many, or too much text in them.
+        SheetError: there are too many rows, or too much text.
     """
     sheet = Sheet([*named.values()])
     others: set[int] = set()
@@ -254,7 +258,7 @@ def _is_blank(cell: Cell) -> bool:
 
 
 def _name(header: Row, number: int) -> str:
-    """A column's name, or its letter where it has none."""
+    """Return the name of a column, or its letter if it has no name."""
     cell = header.cells.get(number)
     name = cell.strip()[:_MAX_NAME] if isinstance(cell, str) else ""
     return name or column_letters(number)
@@ -289,10 +293,10 @@ def _read_workbook(data: bytes, columns: _Columns) -> Sheet:
 
 
 def _only_sheet(book: Workbook, columns: _Columns) -> Worksheet:
-    """The visible sheet that names the columns; the first one where none does.
+    """Return the visible sheet that names the columns; the first one if none does.
 
     Raises:
-        SheetError: two do, so that one's edits would be lost.
+        SheetError: two sheets do, so the edits in one of them would be lost.
         WorkbookError: there is no visible sheet.
     """
     found = [
@@ -318,7 +322,7 @@ def _only_sheet(book: Workbook, columns: _Columns) -> Worksheet:
 def _add_merged(
     sheet: Sheet, worksheet: Worksheet, named: dict[int, str], header: Row
 ) -> None:
-    """A fault for every merged range in what is read: it empties all cells but one."""
+    """Add a fault for every merged range: merging empties all cells but the first."""
     for top, left, bottom, right in worksheet.merged:
         covered = [number for number in named if left <= number <= right]
         if not covered or bottom < header.number or (top, left) == (bottom, right):
@@ -355,7 +359,7 @@ def _read_csv(data: bytes, columns: _Columns) -> Sheet:
 
 
 def _decoded(data: bytes) -> str:
-    """A file's text: UTF-8, or UTF-16 that says so."""
+    """Decode a file: UTF-8, or UTF-16 with a byte order mark."""
     is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
         text = data.decode("utf-16" if is_utf16 else "utf-8")
@@ -373,7 +377,7 @@ def _no_utf8() -> SheetError:
 
 
 def _without_hint(text: str) -> tuple[str, str]:
-    """The text without a first line ``sep=;``, and the separator it names or ""."""
+    """Return the text without a first line ``sep=;``, and its separator or ""."""
     first, _break, rest = text.partition("\n")
     hint = first.strip('"\r ')
     if len(hint) == len("sep=;") and hint.lower().startswith("sep="):
@@ -382,9 +386,9 @@ def _without_hint(text: str) -> tuple[str, str]:
 
 
 def _separator(text: str, columns: _Columns) -> str:
-    """The separator that makes the first row name the columns.
+    """Return the separator with which the first row names the columns.
 
-    Where none does, the one that stands in the first line most often.
+    If there is none, the most frequent separator in the first line.
     """
     first = text.lstrip().partition("\n")[0]
     likely = sorted(_SEPARATORS, key=first.count, reverse=True)
@@ -399,7 +403,7 @@ def _separator(text: str, columns: _Columns) -> str:
 
 
 class _Records:
-    """The lines of a text, as long as those of one record stay below a limit."""
+    """The lines of a text; raises `TooBigError` when a record is too long."""
 
     def __init__(self, text: str) -> None:
         self._lines = io.StringIO(text, newline="")
@@ -418,16 +422,16 @@ class _Records:
         return line
 
     def begin(self) -> None:
-        """The next line begins a record."""
+        """Start a new record at the next line."""
         self._size = 0
 
 
 def _csv_rows(text: str, separator: str) -> Iterator[Row]:
-    """Every row that is not blank; numbers count as spreadsheets do.
+    """Yield every row that is not blank, with row numbers as in a spreadsheet.
 
     Raises:
-        SheetError: a quotation mark is out of place, a cell or row is too long, or a
-            row has too many cells.
+        SheetError: a quotation mark is misplaced, a cell or row is too long, or a row
+            has too many cells.
     """
     records = _Records(text)
     reader = csv.reader(records, delimiter=separator, strict=True)
@@ -463,7 +467,10 @@ def _csv_rows(text: str, separator: str) -> Iterator[Row]:
 def _aligned(
     rows: Iterable[Row], width: int, faults: list[tuple[int, str, str]]
 ) -> Iterator[Row]:
-    """The rows as wide as the header; what is missing is None, what is beyond a fault."""
+    """Yield the rows with the width of the header.
+
+    Missing cells are None; extra cells are added to ``faults``.
+    """
     for row in rows:
         beyond = [row.cells.pop(number) for number in [*row.cells] if number > width]
         if any(beyond):

@@ -1,8 +1,8 @@
-"""Lessons as a spreadsheet: XLSX or CSV, a row per lesson, only its flat fields.
+"""Lessons as a spreadsheet (XLSX or CSV): one row per lesson, only its flat fields.
 
-An import changes lessons that exist and makes none; it is all or nothing, and one edit
-per lesson that differs. django-import-export reads and checks the rows; they are
-written under the locks every edit of content takes.
+An import changes existing lessons and creates none. It is all or nothing, and records
+one edit for each lesson that differs. django-import-export reads and validates the
+rows; they are written under the locks of `content.locks`.
 """
 
 import copy
@@ -60,7 +60,7 @@ EDITABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A lesson the sheet changes: columns with the old value and the new."""
+    """The changes of one lesson: column names with the old and the new value."""
 
     row: int
     id: str
@@ -69,7 +69,7 @@ class Change:
 
     @property
     def fields(self) -> list[tuple[str, str, str]]:
-        """Labels with the old and the new, in words."""
+        """Labels with the old and the new value, as text."""
         return [
             (
                 label(name),
@@ -82,7 +82,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class SheetFault:
-    """Why a row cannot be imported; ``row`` counts as the spreadsheet does."""
+    """Why a row cannot be imported; ``row`` is its number in the spreadsheet."""
 
     row: int
     column: str
@@ -91,7 +91,10 @@ class SheetFault:
 
 @dataclass(frozen=True, slots=True)
 class SheetReport:
-    """What an import did, or with ``dry_run`` would do; nothing where it has faults."""
+    """What an import did, or with ``dry_run`` would do.
+
+    An import with faults changes nothing.
+    """
 
     rows: int
     changes: list[Change]
@@ -101,14 +104,14 @@ class SheetReport:
 
     @property
     def unchanged(self) -> int:
-        """How many rows say what their lesson says."""
+        """How many rows are equal to their lesson."""
         rows = {change.row for change in self.changes}
         rows |= {fault.row for fault in self.faults}
         return max(0, self.rows - len(rows))
 
     @property
     def unsold(self) -> int:
-        """How many lessons lose the product code that students need for them."""
+        """How many lessons lose the product code that restricts access to them."""
         return sum(
             name == "required_item" and new == ""
             for change in self.changes
@@ -120,13 +123,13 @@ class SheetReport:
 
 
 class Text(widgets.Widget):
-    """Text as it stands; a whole number a spreadsheet made of it is its digits."""
+    """Text; a whole number that a spreadsheet made of it is accepted."""
 
     def clean(self, value: Any, row: Any = None, **_kwargs: Any) -> str:
-        """The text, edges included.
+        """Return the text, including white space at its ends.
 
         Raises:
-            ValueError: the cell holds something else, or a character no text has.
+            ValueError: the cell is not text, or contains U+0000.
         """
         if isinstance(value, OddCell):
             if value.content is not Content.NUMBER or not value.text.isdigit():
@@ -142,7 +145,7 @@ class Text(widgets.Widget):
 
 
 class YesNo(widgets.Widget):
-    """Yes or no, in the language of whoever exports; read in either."""
+    """Yes or no, exported in the active language and read in both."""
 
     def clean(self, value: Any, row: Any = None, **_kwargs: Any) -> bool:
         if isinstance(value, OddCell):
@@ -178,10 +181,10 @@ class Whole(widgets.Widget):
 
 
 def _text_of(value: Any) -> str:
-    """A cell's text.
+    """Return the text of a cell.
 
     Raises:
-        ValueError: the row ends before it.
+        ValueError: the row ends before the cell.
     """
     if value is None:
         raise ValueError(_("The row ends before this column. Write it again in full."))
@@ -189,7 +192,7 @@ def _text_of(value: Any) -> str:
 
 
 class LessonSheet(resources.ModelResource):
-    """The columns; collects what would change and writes nothing itself."""
+    """The columns; it collects the changes and does not write them."""
 
     id = fields.Field("public_id", "id", Text())
     title = fields.Field("title", "title", Text())
@@ -210,10 +213,11 @@ class LessonSheet(resources.ModelResource):
         use_bulk = True  # no savepoint per row
 
     def __init__(self, lessons: dict[str, Node], numbers: list[int]) -> None:
-        """
+        """Set the lessons and row numbers of the sheet.
+
         Args:
-            lessons: those the sheet names, by id.
-            numbers: where each row of the dataset stands in the file.
+            lessons: the sheet's lessons, by id.
+            numbers: the row number in the file of each row of the dataset.
         """
         super().__init__()
         self.lessons = lessons
@@ -222,10 +226,10 @@ class LessonSheet(resources.ModelResource):
         self.changed: list[tuple[int, Node, Node]] = []
 
     def get_or_init_instance(self, instance_loader: Any, row: Any) -> Any:
-        """The lesson the row names; never a new one.
+        """Return a copy of the row's lesson; never a new lesson.
 
         Raises:
-            ValidationError: there is none, or a row before named it.
+            ValidationError: there is none, or an earlier row has the same id.
         """
         try:
             named = _id_in(row.get("id"))
@@ -257,7 +261,7 @@ class LessonSheet(resources.ModelResource):
         is_m2m: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Take a cell over; one that says what the lesson says leaves it untouched.
+        """Set the value of a cell on the lesson, unless the lesson has that value.
 
         Raises:
             ValueError: it cannot be read, or a spreadsheet program has changed it.
@@ -271,8 +275,8 @@ class LessonSheet(resources.ModelResource):
         after = field.widget.clean(cell, row)
         if isinstance(after, str):
             known = with_line_feeds(before)
-            # A program that saves CSV as XLSX, or the reverse, leaves the apostrophes
-            # of an export in the text, or has none of its own to take away.
+            # A program that converts between CSV and XLSX keeps the apostrophes of a
+            # CSV export in the text, or adds none.
             if after in (known, guard_formulas(known), unguard_formulas(known)):
                 return
             after = after.strip()
@@ -287,7 +291,7 @@ class LessonSheet(resources.ModelResource):
         row: Any,
         import_validation_errors: Any = None,
     ) -> bool:
-        """A row that says what the lesson says is none to write."""
+        """Skip a row that is equal to its lesson."""
         before = self.lessons[instance.public_id]
         return not import_validation_errors and all(
             getattr(before, name) == getattr(instance, name) for name in EDITABLE
@@ -299,7 +303,7 @@ class LessonSheet(resources.ModelResource):
         import_validation_errors: Any = None,
         validate_unique: bool = True,
     ) -> None:
-        """Only what the sheet can change is checked."""
+        """Validate only the fields that the sheet can change."""
         errors = dict(import_validation_errors or {})
         others = {found.name for found in Node._meta.fields} - {*EDITABLE}
         try:
@@ -317,16 +321,16 @@ class LessonSheet(resources.ModelResource):
 
 
 def _id_in(cell: Any) -> str:
-    """The lesson's id in a cell.
+    """Return the lesson's id in a cell.
 
     Raises:
-        ValueError: the cell holds something else than text.
+        ValueError: the cell is not text.
     """
     return Text().clean(cell).strip()
 
 
 def _ids_in(sheet: Sheet) -> list[str]:
-    """The ids that can be read; of the others the import says what is wrong."""
+    """Return the ids that can be read; the import reports the others."""
     ids = []
     for line in sheet.lines:
         with suppress(ValueError):
@@ -335,7 +339,7 @@ def _ids_in(sheet: Sheet) -> list[str]:
 
 
 def column_of(header: str) -> str | None:
-    """The column a header names: by its name, or by its label in any language."""
+    """Return the column that a header names, by name or by label in any language."""
     return None if len(header) > _MAX_HEADER else _columns().get(_header_key(header))
 
 
@@ -356,13 +360,13 @@ def _header_key(header: str) -> str:
 
 
 def export_lessons(subject: Node, kind: str) -> bytes:
-    """A subject's lessons that are not in the trash, in tree order. Two queries.
+    """Export a subject's lessons that are not in the trash, in tree order. Two queries.
 
     Args:
         kind: `XLSX` or `CSV`.
 
     Raises:
-        SheetError: a text is longer than a spreadsheet's cell holds.
+        SheetError: a text is too long for a spreadsheet's cell.
     """
     headers = ["id", "where", *EDITABLE]
     rows = [headers]
@@ -390,14 +394,18 @@ def export_lessons(subject: Node, kind: str) -> bytes:
 
 
 def import_lessons(data: bytes, name: str, *, dry_run: bool = False) -> SheetReport:
-    """Give lessons what the sheet says; all of it or nothing.
+    """Change lessons to match the sheet; all or nothing.
 
     Args:
         data: the file.
-        name: its name, whose ending says what it is.
+        name: its name; the suffix determines the format.
+        dry_run: return the report without writing anything.
+
+    Returns:
+        The report. Nothing was written if it has faults.
 
     Raises:
-        SheetError: it is no sheet of lessons.
+        SheetError: the file is not a sheet of lessons.
     """
     sheet = files.read(data, name, known=column_of, required="id")
     ids = _ids_in(sheet)
@@ -433,7 +441,7 @@ def import_lessons(data: bytes, name: str, *, dry_run: bool = False) -> SheetRep
 
 
 def _dataset(sheet: Sheet) -> tablib.Dataset:
-    """The sheet as import-export takes it; an empty cell of a workbook is ""."""
+    """Convert the sheet for django-import-export; an empty cell of a workbook is ""."""
     dataset = tablib.Dataset(headers=sheet.columns)
     for line in sheet.lines:
         dataset.append([line.cells.get(column, "") for column in sheet.columns])
@@ -449,7 +457,7 @@ def _subjects_of(ids: list[str]) -> set[int]:
 
 
 def _lessons(ids: list[str]) -> dict[str, Node]:
-    """The lessons by id that an editor can see, as they are now."""
+    """Return the untrashed lessons by id, as they are now."""
     found: dict[str, Node] = {}
     for batch in _batches(ids):
         rows = Node.objects.untrashed().filter(
@@ -471,14 +479,14 @@ def _change(row: int, before: Node, after: Node) -> Change:
 
 
 def label(name: str) -> str:
-    """A column in words."""
+    """Return the label of a column."""
     if name == "id":
         return "id"
     return str(capfirst(str(Node._meta.get_field(name).verbose_name)))
 
 
 def describe_change(name: str, value: Any) -> str:
-    """A column's value as the sheet says it."""
+    """Return the value of a column as text in the sheet."""
     return str(LessonSheet.fields[name].widget.render(value))
 
 
@@ -488,7 +496,11 @@ def _sheet_faults(sheet: Sheet) -> Iterable[SheetFault]:
 
 
 def _faults(result: Any, numbers: list[int]) -> Iterable[SheetFault]:
-    """What import-export refused, in words; a row number as spreadsheets count."""
+    """Yield the errors of django-import-export, with row numbers of the spreadsheet.
+
+    Raises:
+        SheetError: an error that does not belong to a row.
+    """
     for error in result.base_errors:
         raise SheetError(str(error.error))
     for invalid in result.invalid_rows:

@@ -1,8 +1,8 @@
-"""What a spreadsheet program does to a text without being asked, seen from the result.
+"""Detect values that a spreadsheet program changed by itself.
 
-CSV has no types, and a cell of a workbook may have been changed before it was formatted
-as text: only what the text was before tells. Each rule would be wrong about some edit
-that is meant; that one is made on the lesson's own page.
+CSV has no types, and a workbook's cell may have been converted before it was formatted
+as text. Only a comparison with the old text shows it. Each rule also refuses a few
+intended edits; those can be made on the lesson's page.
 """
 
 import math
@@ -35,7 +35,7 @@ _DIGITS = re.compile("[0-9]+")
 
 
 def loss(before: str, after: str) -> str | None:
-    """Why ``after`` is no edit of ``before`` but something a program made; or None."""
+    """Return why ``after`` was made by a program and is not an edit; None if it is."""
     if after == before:
         return None
     if length(after) > MAX_CHARACTERS:
@@ -61,7 +61,7 @@ def loss(before: str, after: str) -> str | None:
 
 
 def _has_lost_letters(before: str, after: str) -> bool:
-    """Whether a character set without Arabic lies between the two."""
+    """Return whether the text was saved in a character set without Arabic."""
     if _LOST_LETTER in after and _LOST_LETTER not in before:
         return True
     if before.isascii() or "?" not in after:
@@ -79,7 +79,7 @@ def _has_lost_letters(before: str, after: str) -> bool:
 
 
 def _is_converted(before: str, after: str) -> bool:
-    """Whether a program took ``before`` for a number, a day, a time or a truth value."""
+    """Return whether ``before`` was converted to a number, date, time or boolean."""
     if not before or max(len(before), len(after)) > _MAX_NUMBER:
         return False
     if before.lower() in ("true", "false") and after.lower() == before.lower():
@@ -95,7 +95,7 @@ def _is_converted(before: str, after: str) -> bool:
 
 
 def _number(text: str) -> float | None:
-    """The number that a spreadsheet takes a text for, a percentage or fraction too."""
+    """Return the number that a spreadsheet reads; percentages and fractions count."""
     bare = text.replace(",", "").strip()
     if bare.endswith("%"):
         hundreds = _number(bare[:-1])
@@ -111,13 +111,16 @@ def _number(text: str) -> float | None:
 
 
 def _is_close(was: float, number: float, shown: str) -> bool:
-    """Equal, as far as a spreadsheet keeps or shows digits."""
+    """Return whether two numbers are equal in the digits that a spreadsheet keeps."""
     tolerance = 1e-2 if "e" in shown.lower() else 1e-14
     return math.isclose(was, number, rel_tol=tolerance) or (was == number)
 
 
 def _is_of_the_same_form(before: str, after: str) -> bool:
-    """Whether only digits differ, and not just by a zero before them: an edit."""
+    """Return whether the texts have one form but different numbers, as after an edit.
+
+    Leading zeros and the order of the numbers do not count as different.
+    """
     if _DIGITS.sub("0", before) != _DIGITS.sub("0", after):
         return False
     was, now = (

@@ -1,13 +1,13 @@
-"""Reading XLSX workbooks, by the file format itself (ECMA-376) and in bounded memory.
+"""Read XLSX workbooks (ECMA-376) in bounded memory.
 
-openpyxl reads values only: in its streaming mode it says nothing of merged cells and
-fills rows up to the last column used, in the other it keeps an object for every cell of
-a merged range. Both parse whole parts before any limit can be checked. Here a part is
-streamed through expat, limits are checked before memory is taken, and a cell says
-whether it is text.
+openpyxl's streaming mode does not report merged cells and fills rows up to the last
+used column. Its other mode keeps an object for every cell of a merged range. Both parse
+whole parts before any limit can be checked. This module streams each part through
+expat, checks limits before it allocates memory, and distinguishes text cells from
+others.
 
-Elements are known by their local names: "Strict" workbooks and report generators use
-other namespaces or prefixes than Excel.
+Elements are matched by local name: "Strict" workbooks and report generators use other
+namespaces or prefixes than Excel.
 """
 
 import io
@@ -44,16 +44,16 @@ _DIRECTORY_ENTRY = b"PK\x01\x02"
 
 
 class WorkbookError(Exception):
-    """The file is damaged, encrypted, or no workbook."""
+    """The file is damaged, encrypted, or not a workbook."""
 
 
 class TooBigError(Exception):
-    """Reading it would take more memory or time than a sheet of lessons needs."""
+    """Reading the file would take too much memory or time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The cells of a row that are not empty, by column; both count from 1."""
+    """The non-empty cells of a row by column; rows and columns count from 1."""
 
     number: int
     cells: dict[int, Cell]
@@ -96,7 +96,7 @@ class Workbook:
         self.sheets = self._sheets()
 
     def rows(self, sheet: Worksheet) -> Iterator[Row]:
-        """The sheet's rows that are not empty, top down."""
+        """Yield the sheet's rows that are not empty, from top to bottom."""
         sheet.merged.clear()
         reader = _Rows(sheet, self._strings, self._formats)
         for _chunk in self._parse(sheet.part, reader):
@@ -104,7 +104,7 @@ class Workbook:
                 yield reader.rows.popleft()
 
     def _sheets(self) -> list[Worksheet]:
-        """The visible sheets in order. Shared strings and formats are read with them."""
+        """Return the visible sheets in order; also read shared strings and formats."""
         roots = self._relations("")
         book = next(
             (target for kind, target in roots.values() if kind == "officeDocument"),
@@ -130,7 +130,7 @@ class Workbook:
         ]
 
     def _relations(self, part: str) -> dict[str, tuple[str, str]]:
-        """What a part is related to: (kind, part) by id."""
+        """Return the relations of a part: (kind, part) by id."""
         folder, _slash, name = part.rpartition("/")
         listed = f"{folder}/_rels/{name}.rels".lstrip("/")
         if listed not in self._members:
@@ -143,9 +143,9 @@ class Workbook:
         deque(self._parse(part, reader), maxlen=0)
 
     def _parse(self, part: str, reader: "_Reader") -> Iterator[None]:
-        """Pass a part's elements to ``reader``, a chunk at a time."""
+        """Parse a part and pass its elements to ``reader``, one chunk at a time."""
         member = self._members.get(part)
-        # Other methods than these reserve as much memory as the file tells them to.
+        # Other compression methods allocate as much memory as the file requests.
         if member is None or member.compress_type not in (
             zipfile.ZIP_STORED,
             zipfile.ZIP_DEFLATED,
@@ -164,7 +164,7 @@ class Workbook:
             expat.ExpatError,
             EOFError,
             OSError,
-            RuntimeError,  # zipfile's word for a password
+            RuntimeError,  # raised by zipfile for a password
             ValueError,
             LookupError,
         ) as error:
@@ -173,7 +173,7 @@ class Workbook:
 
 
 def _part_name(name: str) -> str:
-    """A part's name as it is compared: some writers use backslashes or other case."""
+    """Normalise a part's name: some writers use backslashes or another case."""
     return name.replace("\\", "/").lstrip("/").lower()
 
 
@@ -182,27 +182,27 @@ def _part_name(name: str) -> str:
 
 @dataclass(slots=True)
 class _Limits:
-    """What a workbook may still cost; its parts share it."""
+    """The remaining budget of a workbook, shared by its parts."""
 
     elements: int = field(default_factory=lambda: _MAX_ELEMENTS)
     unpacked: int = field(default_factory=lambda: MAX_UNPACKED)
 
 
 class _Reader:
-    """Takes a part's elements by local name."""
+    """Receives the elements of a part, by local name."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """An element begins; ``attributes`` by local name."""
+        """Handle the start of an element; ``attributes`` are by local name."""
 
     def text(self, text: str) -> None:
-        """Text between two tags, perhaps in pieces."""
+        """Handle text between two tags, possibly in pieces."""
 
     def end(self, name: str) -> None:
-        """An element ends."""
+        """Handle the end of an element."""
 
 
 class _Elements:
-    """An expat parser that refuses document types, and parts that cost too much."""
+    """An expat parser that refuses document types and enforces the limits."""
 
     def __init__(self, reader: _Reader, limits: _Limits) -> None:
         self._reader = reader
@@ -222,7 +222,7 @@ class _Elements:
             raise TooBigError
         self._fed += len(chunk)
         self._parser.Parse(chunk, False)
-        # Expat keeps a tag or a comment until its end has come.
+        # Expat buffers a tag or a comment until its end.
         if self._fed - self._parser.CurrentByteIndex > _MAX_TOKEN + _CHUNK:
             raise TooBigError
 
@@ -244,7 +244,7 @@ class _Elements:
         self._reader.end(name.rpartition(" ")[2])
 
     def _refuse_document_type(self, *_declared: object) -> None:
-        """Without a document type there is no entity, and so no entity bomb."""
+        """Refuse document types: without them there are no entities to expand."""
         raise WorkbookError
 
 
@@ -277,7 +277,7 @@ class _Relations(_Reader):
 
 
 class _Sheets(_Reader):
-    """``workbook.xml``: the titles and relation ids of the sheets that are visible."""
+    """``workbook.xml``: the titles and relation ids of the visible sheets."""
 
     def __init__(self) -> None:
         self.visible: list[tuple[str, str]] = []
@@ -290,9 +290,9 @@ class _Sheets(_Reader):
 
 
 class _Text(_Reader):
-    """Collects the text of ``t`` elements, runs of rich text together.
+    """Collects the text of ``t`` elements and joins the runs of rich text.
 
-    How a word is read aloud (``rPh``) is no part of it.
+    Phonetic text (``rPh``) is ignored.
     """
 
     def __init__(self) -> None:
@@ -321,7 +321,7 @@ class _Text(_Reader):
 
 
 class _Strings(_Text):
-    """``sharedStrings.xml``: the texts that cells name by number."""
+    """``sharedStrings.xml``: the texts that cells refer to by index."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -359,7 +359,7 @@ class _Styles(_Reader):
             self._list = ""
 
     def formats(self) -> list[Content]:
-        """What a number looks like in each style."""
+        """Return how a number is displayed in each cell style."""
         known = {
             number: shown_as(number, self._codes.get(number))
             for number in {*self._of_style}
@@ -387,7 +387,7 @@ def _column_number(letters: str) -> int:
 
 
 def column_letters(number: int) -> str:
-    """A column's name in a spreadsheet: 1 is A, 27 is AA."""
+    """Return the letters of a column: 1 is A, 27 is AA."""
     letters = ""
     while number:
         number, place = divmod(number - 1, 26)
@@ -396,7 +396,7 @@ def column_letters(number: int) -> str:
 
 
 class _Rows(_Text):
-    """A worksheet: its rows as they are complete, and its merged ranges."""
+    """A worksheet: its completed rows and its merged ranges."""
 
     def __init__(
         self, sheet: Worksheet, strings: list[str], formats: list[Content]
@@ -468,7 +468,7 @@ class _Rows(_Text):
             raise TooBigError
 
     def _value(self, cell: dict[str, str], text: str) -> Cell:
-        """What a cell holds; "" where it is empty."""
+        """Return the value of a cell; "" if it is empty."""
         kind = cell.get("t", "n")
         if self._is_formula:
             return self._odd(Content.FORMULA, "")
