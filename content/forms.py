@@ -1,4 +1,4 @@
-"""The admin's forms for content."""
+"""Admin forms of nodes and stages."""
 
 import json
 from typing import Any
@@ -31,13 +31,13 @@ NODE_FIELDS = (
 
 
 class SeenForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A form that never writes over what somebody else saved since the page was opened.
+    """A form that does not overwrite edits saved after the page was opened.
 
-    A subclass says how the row is known again (`version`), and how to lock it.
+    A subclass defines the `version` of a row and how to `lock` it.
     """
 
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
-    """How the row was when the page was opened."""
+    """The version of the row when the page was opened."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,17 +46,17 @@ class SeenForm(forms.ModelForm):  # type: ignore[type-arg]
 
     @staticmethod
     def version(row: Any) -> str:
-        """Changes when what the page shows of ``row`` does."""
+        """Return a text that changes whenever the shown values of ``row`` change."""
         raise NotImplementedError
 
     def lock(self) -> Any:
-        """The stored row, or None; two who save at once come here one by one."""
+        """Lock and return the stored row, or None; so concurrent saves run in turn."""
         raise NotImplementedError
 
     def clean_seen(self) -> str:
         """Refuse a page that is older than the row.
 
-        The refusal, code ``stale``, is the page's own: the field is hidden.
+        The error, with code ``stale``, is added to the whole form: the field is hidden.
         """
         seen: str = self.cleaned_data["seen"]
         if not seen or self.instance.pk is None:
@@ -76,7 +76,7 @@ class SeenForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class NodeForm(SeenForm):
-    """A node's own fields. Where it lies is not among them: nodes move by dragging."""
+    """A node's own fields. Its place is not included: nodes are moved in the tree."""
 
     class Meta:
         model = Node
@@ -93,7 +93,7 @@ class NodeForm(SeenForm):
         }
 
     kind: Kind = Kind.SUBJECT
-    """What is being added; the admin sets it, nobody chooses it."""
+    """The kind of a new node; the admin sets it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -107,17 +107,17 @@ class NodeForm(SeenForm):
             )
 
     def clean_public_id(self) -> str:
-        """The id that was written, or a new one."""
+        """Return the entered id, or a new one."""
         written: str = self.cleaned_data["public_id"]
         return written or kinds.new_id(kinds.ID_PREFIXES[Kind(self.instance.kind)])
 
     @staticmethod
     def version(row: Node) -> str:
-        """Changes when the node's own fields or its stages do."""
+        """Return a text that changes with the node's own fields and stages."""
         return f"{row.updated_at.isoformat()}/{row.stages_revision}"
 
     def lock(self) -> Node | None:
-        # The subject's row first, as every edit takes it (`TrackedQuerySet`).
+        # Lock the subject's row first, as every edit does (see `TrackedQuerySet`).
         subject = SubjectState.objects.filter(pk=self.instance.subject_pk)
         list(subject.select_for_update())
         known = Node.objects.only("updated_at", "stages_revision")
@@ -130,13 +130,14 @@ def _refuse_constant(name: str) -> None:
 
 
 class ReadableJSONField(forms.JSONField):
-    """JSON as people edit it: indented, in its own script."""
+    """A JSON field for editors: indented, without escaped characters."""
 
     def to_python(self, value: Any) -> Any:
-        """The value, or where the text stops being JSON.
+        """Return the value.
 
         Raises:
-            ValidationError: it is not JSON, or cannot be stored as UTF-8.
+            ValidationError: it is not JSON (the message states the place), is nested
+                too deeply, or cannot be stored as UTF-8.
         """
         if not isinstance(value, str) or value in self.empty_values:
             return super().to_python(value)
@@ -164,7 +165,7 @@ class ReadableJSONField(forms.JSONField):
         return parsed
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        """What was typed, as it was typed: a refused text is shown again unchanged."""
+        """Return the text as it was typed; a refused text is shown unchanged."""
         return initial if self.disabled else data
 
     def prepare_value(self, value: Any) -> Any:
@@ -174,7 +175,7 @@ class ReadableJSONField(forms.JSONField):
 
 
 class StageForm(forms.ModelForm):  # type: ignore[type-arg]
-    """One stage; ``LessonStage.clean`` checks its content against its type's schema."""
+    """One stage; ``LessonStage.clean`` validates its config by the type's schema."""
 
     config = ReadableJSONField(
         label=capfirst(LessonStage._meta.get_field("config").verbose_name),
@@ -193,10 +194,10 @@ class StageForm(forms.ModelForm):  # type: ignore[type-arg]
 
     @property
     def config_faults(self) -> list[Fault]:
-        """Where in the posted content its errors are, for the form made of it."""
+        """The errors in the posted config by path, for the generated form."""
         refusals = self.errors.as_data().get("config", []) if self.is_bound else []
         if not refusals or any(refusal.code == "invalid" for refusal in refusals):
-            return []  # all is well, or it is no JSON at all
+            return []  # it is valid, or not JSON at all
         try:
             clean_config(self.instance.type, self.instance.config)
         except ConfigError as error:
@@ -205,13 +206,13 @@ class StageForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class StageFormSet(CustomInlineFormSet):
-    """A lesson's stages; together they are no larger than a lesson may be."""
+    """A lesson's stages, limited in their total size."""
 
     def clean(self) -> None:
         """Refuse a lesson that is too large, unless it was larger before.
 
         Raises:
-            ValidationError: says how large it is, and what is allowed.
+            ValidationError: the message states the size and the limit.
         """
         super().clean()
         if any(self.errors):

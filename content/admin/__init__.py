@@ -1,4 +1,4 @@
-"""The content tree in the admin."""
+"""Admin pages of the content tree."""
 
 from content.admin.lesson import StageInline
 from content.admin.tree import NodeAdmin

@@ -1,4 +1,4 @@
-"""The values that the tree page gives to many nodes at once, and what it asks before."""
+"""Bulk edits of the tree page and their confirmation questions."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,11 @@ from content.models import Node
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One value for a field of many nodes, and what the history says of it.
+    """A value to set in one field of many nodes, with its note for the history.
 
-    ``value`` None: the request brings it. ``goes_inside``: for all that lies in the
-    chosen, too; then ``asks`` first, with the number.
+    With ``value`` None, the request sends the value. With ``goes_inside``, the
+    descendants of the chosen nodes are changed too, and ``asks`` returns the question
+    to confirm for a number of nodes.
     """
 
     note: Any
@@ -97,7 +98,11 @@ CHANGES = {
 def question_of(
     change: Change, chosen: Sequence[Node], changed: Sequence[Node], value: Any
 ) -> dict[str, str] | None:
-    """Asked where more happens than the editor has looked at."""
+    """Return the question to confirm, or None.
+
+    A change of nodes that were not chosen and the replacement of different product
+    codes are confirmed.
+    """
     if change.asks is not None:
         own = {node.pk for node in chosen}
         return change.asks(len(changed)) if {n.pk for n in changed} - own else None

@@ -1,4 +1,7 @@
-"""The page of one node, and of a lesson's stages: a door to `content.services`."""
+"""The admin page of one node and of a lesson's stages.
+
+It writes through `content.services`.
+"""
 
 from typing import Any
 
@@ -34,7 +37,7 @@ _MOST_LOSSES = 10
 
 
 class StageInline(SortableStackedInline):
-    """A lesson's stages as cards; without a script, as the forms the cards are made of."""
+    """A lesson's stages, shown as cards; without JavaScript, as plain forms."""
 
     model = LessonStage
     form = StageForm
@@ -56,19 +59,19 @@ class StageInline(SortableStackedInline):
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Ours, with the hidden position the drag writes."""
+        """Return our fieldsets with the hidden position field that dragging sets."""
         name, options = self.fieldsets[0]
         return ((name, {"fields": (*options["fields"], self.default_order_field)}),)
 
     def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
-        """Empty stages to fill in where no script adds them: ``?stages=2``."""
+        """Return how many empty forms to show without JavaScript: ``?stages=2``."""
         asked = request.GET.get("stages", "")
         stages = whole_number(asked)
         return self.extra if stages is None else min(stages, _MOST_EMPTY_STAGES)
 
     @property
     def media(self) -> Media:
-        """Ours alone: the cards are sorted by our script."""
+        """Only our scripts; they also sort the cards."""
         scripts: list[Any] = [
             Script("vendor/json-editor/jsoneditor.js"),
             Script("memora/html.js"),
@@ -78,7 +81,7 @@ class StageInline(SortableStackedInline):
 
 
 class Script:
-    """A script that waits for the page, in a form's media."""
+    """A deferred script, for the media of a form."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -94,14 +97,14 @@ class Script:
 
 
 class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
-    """Adding and changing one node of the tree."""
+    """The page to add and change one node of the tree."""
 
     form = NodeForm
     inlines = (StageInline,)
     save_on_top = True
 
     def _kind(self, request: HttpRequest, obj: Node | None) -> Kind:
-        """The kind of the node on the page; of a new one: what fits its parent."""
+        """Return the kind of the node; for a new node, the kind below its parent."""
         if obj is not None:
             return Kind(obj.kind)
         parent = self._parent(request)
@@ -109,10 +112,10 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
         return child or Kind.LESSON
 
     def _parent(self, request: HttpRequest) -> Node | None:
-        """The node a new one goes into, from ``?parent=``; None for a subject.
+        """Return the parent of a new node, from ``?parent=``; None for a subject.
 
         Raises:
-            StructureError: there is no such node, or nothing goes inside it.
+            StructureError: there is no such node, or it is a lesson.
         """
         if not hasattr(request, "parent_node"):
             asked = request.GET.get("parent", "")
@@ -178,7 +181,7 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @staticmethod
     def _next_page(request: HttpRequest, obj: Node) -> HttpResponse | None:
-        """Where the button that was pressed leads; None where Django knows."""
+        """Return the redirect for the pressed button; None for Django's default."""
         if "_preview" in request.POST:
             url = reverse("admin:preview_lesson", args=[obj.public_id])
             return HttpResponseRedirect(url)
@@ -235,7 +238,7 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
         created = services.create_node(
             kind=self._kind(request, None), parent=self._parent(request), **values
         )
-        # The admin goes on with ``obj``: its log entry, its stages.
+        # The admin continues with ``obj``: it logs it and saves its stages.
         obj.__dict__.update(created.__dict__)
 
     def save_formset(
@@ -253,7 +256,7 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 def _losses(formset: Any) -> list[str]:
-    """What of the stages as they were sent was not kept; the first of it."""
+    """Return messages for what was removed from the sent stages, at most ten."""
     changed = [form.instance for form in formset.forms if form.has_changed()]
     said = [
         f"“{stage.title}”, {path_text(path)}: {what}"
@@ -268,7 +271,7 @@ _LESSON_PAGE = "admin/content/node/lesson_form.html"
 
 
 def _lesson_context(request: HttpRequest, lesson: Node | None) -> dict[str, Any]:
-    """What a lesson's page shows beside the form."""
+    """Return the context of a lesson's page besides the form."""
     saved = lesson is not None and lesson.pk is not None
     return {
         "stage_types": stage_editor.type_choices(),

@@ -1,7 +1,8 @@
-"""The tree page, and the pages of single nodes: a door to `content.services`.
+"""The tree page of the admin, and the pages of single nodes.
 
-The page is rows in HTML; `memora/tree.js` opens branches (`rows_view`), and asks for
-changes (`content.admin.tree_views`), which answer with what happened in words.
+The page is rendered as HTML rows. `memora/tree.js` loads branches (`rows_view`) and
+posts changes (`content.admin.tree_views`); the answers hold messages for the editor.
+Changes are written through `content.services`.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,7 +48,7 @@ _PLACES = 30
 class NodeAdmin(NodeHistory, TreeChanges):
     """Subjects, tracks, units, topics and lessons, as one tree."""
 
-    # Other pages' choosers look here.
+    # Used by the autocomplete fields of other pages.
     search_fields = ("title", "^public_id")
     actions = ("delete_selected",)
     delete_confirmation_template = "admin/content/node/delete_one.html"
@@ -70,12 +71,12 @@ class NodeAdmin(NodeHistory, TreeChanges):
         ]
         return [*ours, *super().get_urls()]
 
-    # --- Looking --------------------------------------------------------------
+    # --- Viewing --------------------------------------------------------------
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The tree, or what was searched for; a POST deletes for good, and asks first."""
+        """Show the tree or search results; a POST asks, then deletes permanently."""
         if request.method == "POST":
             posted: HttpResponse = super().changelist_view(request, extra_context)
             return posted
@@ -92,8 +93,10 @@ class NodeAdmin(NodeHistory, TreeChanges):
         return TemplateResponse(request, "admin/content/node/tree.html", context)
 
     def _page(self, request: HttpRequest, search: Search) -> dict[str, Any]:
-        """What the page has beside the rows. Two queries: subjects, and plans; two more
-        where ``?at=`` names a row."""
+        """Return the context besides the rows.
+
+        Two queries, for subjects and plans; two more when ``?at=`` names a row.
+        """
         subjects = Node.objects.subjects().untrashed().order_by("tree_id")
         views = tree_annotations.choices()
         view = one_of(request.GET.get("view"), [value for value, _l in views])
@@ -139,7 +142,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
         }
 
     def _found(self, request: HttpRequest, search: Search) -> dict[str, Any]:
-        """One page of what was found."""
+        """Return the context of one page of search results."""
         nodes = search.nodes()
         total = nodes.count()
         asked = request.GET.get("p", "")
@@ -158,14 +161,14 @@ class NodeAdmin(NodeHistory, TreeChanges):
         }
 
     def _dress(self, request: HttpRequest, rows: Sequence[Row]) -> None:
-        """Give each row its ``cells``: what it says, in words and badges."""
+        """Set the ``cells`` of each row: its texts and badges."""
         view = request.GET.get("view", "")
         sights = tree_annotations.annotate(view, rows) if view and rows else {}
         for row in rows:
             row.cells = cells_of(row, sights.get(row.node.pk))
 
     def rows_view(self, request: HttpRequest) -> HttpResponse:
-        """The whole tree as the browser had it: ``open=12,15:300`` and ``roots=100``."""
+        """Return the tree as the browser shows it, for ``open=12,15:300&roots=100``."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         roots = request.GET.get("roots", "")
@@ -176,7 +179,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
         return self._branch(request, top)
 
     def branch_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """What lies right inside one node, from ``start`` on."""
+        """Return the child rows of one node, from ``start``."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         node = get_object_or_404(
@@ -195,7 +198,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
         )
 
     def places_view(self, request: HttpRequest) -> HttpResponse:
-        """Where nodes of a kind could go: ``kind``, and ``q`` to search. One query."""
+        """Return possible parents for a ``kind`` as JSON; ``q`` searches. One query."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         asked = one_of(request.GET.get("kind"), NodeKind.values)
@@ -224,7 +227,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponse:
-        """The page before a deletion; it offers the trash first."""
+        """Confirm a deletion; the page also offers to move the node to the trash."""
         if request.method == "POST" and "trash" in request.POST:
             node = self.get_object(request, unquote(object_id))
             if node is not None:
@@ -240,13 +243,13 @@ class NodeAdmin(NodeHistory, TreeChanges):
         return HttpResponseRedirect(f"{tree}?at={node.parent_id or ''}")
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        """As `TreeChanges._log`."""
+        """Log the first nodes only, like `TreeChanges._log`."""
         return super().log_deletions(request, queryset[:MOST_LOGGED])
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
-        """What a deletion takes, in a fixed number of queries: counts, not lists."""
+        """Return what a deletion removes, as counts, in a fixed number of queries."""
         nodes = list(objs)
         lessons = count_lessons(nodes)
         counts = {
@@ -270,13 +273,15 @@ class NodeAdmin(NodeHistory, TreeChanges):
         )
         return [node.title for node in nodes], counts, refused, []
 
-    # --- Choosing content elsewhere -------------------------------------------
+    # --- Autocomplete of other pages ------------------------------------------
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """For other pages' choosers: without the trash, and with ``?subjects=1,2`` only
-        what lies in these."""
+        """Search for the autocomplete of other pages, without trashed nodes.
+
+        ``?subjects=1,2`` limits it to these subjects.
+        """
         found = queryset.filter(matching(search_term)) if search_term else queryset
         if request.path == reverse("admin:autocomplete"):
             found = found.filter(trashed_at__isnull=True).select_related("parent")
@@ -287,13 +292,13 @@ class NodeAdmin(NodeHistory, TreeChanges):
         return found, False
 
     def autocomplete_label(self, node: Node) -> str:
-        """A choice in another page's chooser; titles alone repeat."""
+        """Return the label of a choice; titles alone are not unique."""
         label = f"{node.get_kind_display()}: {node.title}"
         return f"{label} ‹ {node.parent.title}" if node.parent else label
 
 
 def _expanded_path(asked: str) -> dict[str, Any] | None:
-    """What the script opens to show the row of this key; None: there is none."""
+    """Return what the script opens to show the row with this key; None if missing."""
     if not is_key(asked):
         return None
     way = expanded_path([int(asked)])

@@ -1,4 +1,4 @@
-"""What the tree page says: the words of its rows, its menu and its script."""
+"""Texts of the tree page: its rows, its menu and its script."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,21 +18,24 @@ from core.badges import LOCK, badge, paid_with
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """A row's words: its title where a plan gives it another, and its badges."""
+    """The texts and badges of a row.
+
+    ``title`` is the plan's title if the plan renames the node.
+    """
 
     title: str
     own_title: str
-    """The content's own title, where the shown one is a plan's."""
+    """The node's own title, if the plan renames it."""
     state: SafeString
     access: SafeString | str
     contents: SafeString | str
     is_hidden: bool
     child: str
-    """The kind of what goes inside, or ""."""
+    """The kind of its children, or ""."""
 
 
 def cells_of(row: Row, sight: RowAnnotation | None) -> Cells:
-    """What ``row`` says; through a lens, where there is one."""
+    """Return the cells of ``row``, with the annotation if there is one."""
     node = row.node
     child = kinds.child_kind(Kind(node.kind))
     renamed = sight.title if sight is not None else ""
@@ -153,11 +156,11 @@ MENU_WORDS: dict[str, Any] = {
 
 
 _PLURALS = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
-"""A number of each form that a language can have, as `Intl.PluralRules` names them."""
+"""A number for each plural form of a language, as `Intl.PluralRules` names them."""
 
 
 def script_words() -> dict[str, Any]:
-    """What `memora/tree.js` says."""
+    """Return the texts of `memora/tree.js`."""
     goes_inside = {
         kind: placement_rule(kind)
         for kind in (Kind.TRACK, Kind.UNIT, Kind.TOPIC, Kind.LESSON)

@@ -1,4 +1,4 @@
-"""What the tree page is asked to find, and to show open."""
+"""Search conditions and open branches of the tree page."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ STATES = (
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What the page is asked to show instead of the tree."""
+    """A search of the tree page."""
 
     words: str = ""
     kind: str = ""
@@ -34,7 +34,7 @@ class Search:
 
     @classmethod
     def of(cls, request: HttpRequest) -> "Search":
-        """What the address says; what it says wrongly is left out."""
+        """Read the search from the query string; invalid values are ignored."""
         asked = request.GET
         subject = asked.get("subject", "")
         return cls(
@@ -53,7 +53,7 @@ class Search:
         return self.state == "trash"
 
     def nodes(self) -> QuerySet[Any]:
-        """What fits all of it, in tree order, with what it lies in."""
+        """Return the nodes that match all conditions, in tree order, with ancestors."""
         found = tree_rows.with_ancestors(Node.objects.order_by("tree_id", "lft"))
         if self.wants_trash:
             found = found.filter(trashed_at__isnull=False)
@@ -77,7 +77,10 @@ class Search:
 
 
 def matching(words: str) -> Q:
-    """Titles with all of these words, however they are spelled; or an id's start."""
+    """Return a condition for titles with all words, or for an id prefix.
+
+    The words match in any spelling (`core.folding`).
+    """
     titled = Q()
     for word in fold(words).split():
         titled &= Q(title_folded__contains=word)
@@ -89,26 +92,27 @@ def one_of(asked: str | None, known: Sequence[str]) -> str:
 
 
 def expanded_path(pks: Collection[int]) -> list[list[Any]] | None:
-    """What the script opens, and how far, for the last of these nodes to show.
+    """Return the branches to open, so that the last of these nodes is visible.
 
-    Pairs of a branch's key ("" is the subjects) and how many rows of it. Two queries.
+    Pairs of a branch's key ("" for the subjects) and the number of its rows. Two
+    queries.
 
     Returns:
-        None where there is none outside the trash.
+        None if all of them are in the trash or deleted.
     """
     nodes = tree_rows.with_ancestors(Node.objects.filter(tree_rows.outside_trash()))
     node = nodes.filter(pk__in=pks).order_by("tree_id", "lft").last()
     if node is None:
         return None
     return [
-        # Past what a page can hold, more rows would not show it.
+        # Beyond the maximum of a page, more rows would not show the node.
         [str(pk or ""), place if place <= tree_rows.MOST_ROWS else tree_rows.PAGE]
         for pk, place in tree_rows.path_to(node)
     ]
 
 
 def expanded_nodes(asked: str) -> dict[int, int]:
-    """``12,15:300`` as the open branches, and how many rows of each are shown."""
+    """Parse ``12,15:300``: the keys of open branches and the number of their rows."""
     opened = {}
     for part in asked.split(",")[:_MOST_OPEN]:
         pk, _colon, shown = part.partition(":")

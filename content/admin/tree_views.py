@@ -1,5 +1,8 @@
-"""The doors of the tree page: each parses, asks `content.services` for one change, and
-answers with what happened in words, and with the way to what is elsewhere or new."""
+"""The POST views of the tree page.
+
+Each view parses the request, calls a service of `content` for one change, and returns
+JSON: a message, and where moved or new nodes are in the tree.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -28,25 +31,27 @@ MOST_CHOSEN = 500
 """How many rows one request may change."""
 
 MOST_LOGGED = 5
-"""Of what one request changes, how many stand in "what you worked on last"."""
+"""How many of one request's nodes are added to the admin's list of recent actions."""
 
 _POSITIONS = ("first-child", "last-child", "left", "right")
 
 
 class BadRequest(Exception):
-    """The page would never ask this."""
+    """A request that the page never sends."""
 
 
 class TreeChanges(NodePage):
-    """What the tree page can be asked to do."""
+    """The changes that the tree page can make."""
 
     def _answer(
         self, request: HttpRequest, right: str, work: Callable[[], dict[str, Any]]
     ) -> HttpResponse:
-        """What ``work`` says, or why it was refused, for the page's script.
+        """Call ``work`` and return its result as JSON, or why it was refused (409).
 
         Raises:
-            StructureError: the tree's rules refuse it (`memora_site.conflict_retry`).
+            PermissionDenied: the user lacks the permission ``right``.
+            StructureError: the rules of the tree refuse it
+                (`memora_site.conflict_retry`).
         """
         if not getattr(self, f"has_{right}_permission")(request):
             raise PermissionDenied
@@ -60,9 +65,10 @@ class TreeChanges(NodePage):
         return JsonResponse({"refused": said}, status=409)
 
     def quick_add_view(self, request: HttpRequest) -> HttpResponse:
-        """A new draft of ``title``: last in ``parent``, or on a ``side`` of ``beside``.
+        """Create a draft with ``title``, last in ``parent`` or beside a node.
 
-        ``kind`` says what the editor believes to add: it must be what goes there.
+        ``beside`` and ``side`` name a sibling. ``kind`` is the kind that the editor
+        sees; it must match the place.
         """
         return self._answer(request, "add", lambda: self._quick_add(request))
 
@@ -93,7 +99,10 @@ class TreeChanges(NodePage):
         return {"said": said, "pk": node.pk, "way": expanded_path([node.pk])}
 
     def move_view(self, request: HttpRequest) -> HttpResponse:
-        """Put ``nodes`` to a ``position`` at ``target``; asks where progress is lost."""
+        """Move ``nodes`` to a ``position`` at ``target``.
+
+        A move that loses students' progress is confirmed first.
+        """
         return self._answer(request, "change", lambda: self._move(request))
 
     def _move(self, request: HttpRequest) -> dict[str, Any]:
@@ -133,7 +142,10 @@ class TreeChanges(NodePage):
     def _question_of_move(
         self, request: HttpRequest, nodes: Sequence[Node], target: Node
     ) -> dict[str, Any] | None:
-        """New bits in another subject: students' progress stays behind. Ask first."""
+        """Return a question when lessons get new bits in another subject.
+
+        Students' progress stays in the old subject.
+        """
         leaving = [node for node in nodes if node.subject_pk != target.subject_pk]
         leaving = [node for node in leaving if node.kind != NodeKind.SUBJECT]
         lessons = count_lessons(leaving)
@@ -159,7 +171,7 @@ class TreeChanges(NodePage):
         }
 
     def copy_view(self, request: HttpRequest) -> HttpResponse:
-        """Copy ``nodes``, each right after itself, or into ``target``."""
+        """Copy ``nodes``, each after its original, or into ``target``."""
         return self._answer(request, "add", lambda: self._copy(request))
 
     def _copy(self, request: HttpRequest) -> dict[str, Any]:
@@ -190,7 +202,7 @@ class TreeChanges(NodePage):
         }
 
     def do_view(self, request: HttpRequest) -> HttpResponse:
-        """Change ``nodes``: what is done to them is named by ``do``."""
+        """Change ``nodes``; ``do`` names the change."""
         return self._answer(request, "change", lambda: self._do(request))
 
     def _do(self, request: HttpRequest) -> dict[str, Any]:
@@ -241,7 +253,7 @@ class TreeChanges(NodePage):
     def _change(
         self, request: HttpRequest, nodes: Sequence[Node], change: Change
     ) -> dict[str, Any]:
-        """One value for all of ``nodes``, and what lies in them where that is meant."""
+        """Set one value on ``nodes``, and on their descendants if ``goes_inside``."""
         _states, chosen = locks.lock_nodes(*nodes)
         name, value = change.field, change.value
         if value is None:
@@ -267,7 +279,7 @@ class TreeChanges(NodePage):
         return {"said": said, "undo": record}
 
     def undo_view(self, request: HttpRequest) -> HttpResponse:
-        """Take back what the signed ``record`` tells (`content.undo`)."""
+        """Undo the change in the signed ``record`` (`content.undo`)."""
         return self._answer(request, "change", lambda: self._undo(request))
 
     def _undo(self, request: HttpRequest) -> dict[str, Any]:
@@ -282,10 +294,10 @@ class TreeChanges(NodePage):
         note: str,
         flag: int = CHANGE,
     ) -> None:
-        """Remember what this person worked on.
+        """Log the change in the admin's list of recent actions.
 
-        Of many changed at once a few stand for all: what happened to each is in its
-        history (`content.history.recording`).
+        Of many nodes only the first ones are logged; the history of each node holds the
+        details (`content.history.recording`).
         """
         if nodes:
             LogEntry.objects.log_actions(
@@ -306,11 +318,11 @@ def _said_of(nodes: Sequence[Node], of_one: str, of_many: str, **values: str) ->
 
 
 def _chosen(request: HttpRequest) -> list[Node]:
-    """The nodes a request names, in tree order.
+    """Return the nodes of a request, in tree order.
 
     Raises:
-        BadRequest: it names none, too many, or what is no node.
-        StructureError: one has been deleted.
+        BadRequest: there are none, or a key is not valid.
+        StructureError: there are too many, or one was deleted.
     """
     keys = request.POST.getlist("nodes")
     if not keys:

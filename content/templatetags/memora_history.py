@@ -1,4 +1,4 @@
-"""Differences and moments as the history's pages write them."""
+"""Template filters for differences and times in the history pages."""
 
 import json
 from datetime import datetime
@@ -20,7 +20,7 @@ _LONGEST = 1500
 
 @register.filter
 def when(moment: datetime) -> SafeString:
-    """How long ago; the exact time on hover."""
+    """Render how long ago it was, with the exact time on hover."""
     exact = localize(timezone.localtime(moment))
     iso = moment.isoformat(timespec="seconds")
     said = naturaltime(moment)
@@ -29,7 +29,7 @@ def when(moment: datetime) -> SafeString:
 
 @register.filter
 def said(value: Any) -> str:
-    """A JSON value as people read it; a list or an object as a block of its own."""
+    """Render a JSON value as text; a list or an object as a block."""
     match value:
         case None:
             return "–"
@@ -45,7 +45,7 @@ def said(value: Any) -> str:
 
 @register.simple_tag
 def before_and_after(old: Any, new: Any) -> SafeString:
-    """Two values side by side; of long texts, what differs and a little around it."""
+    """Render two values side by side; long texts are reduced to the difference."""
     before, after = said(old), said(new)
     if isinstance(old, str) and isinstance(new, str):
         before, after = _around(old, new)
@@ -58,7 +58,7 @@ def before_and_after(old: Any, new: Any) -> SafeString:
 
 
 def _around(old: str, new: str) -> tuple[str, str]:
-    """The texts without the beginning and end they share, but for some context."""
+    """Remove the common start and end of two texts, except for some context."""
     same = 0
     while same < min(len(old), len(new)) and old[same] == new[same]:
         same += 1
@@ -72,7 +72,7 @@ def _around(old: str, new: str) -> tuple[str, str]:
 
 
 def _part(text: str, start: int, end: int) -> str:
-    """``text`` without its first ``start`` and last ``end`` characters."""
+    """Return ``text`` without its first ``start`` and last ``end`` characters."""
     cut = text[start : len(text) - end].strip()
     return _cut(("… " if start else "") + cut + (" …" if end else ""))
 

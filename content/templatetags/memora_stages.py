@@ -1,4 +1,4 @@
-"""What the stage cards' templates need."""
+"""Template tags of the stage cards."""
 
 import json
 
@@ -43,7 +43,7 @@ _ANY = '<rect x="4" y="4" width="24" height="24" rx="4"/>'
 
 @register.simple_tag
 def stage_icon(type_name: str) -> SafeString:
-    """A stage type's picture; a plain square for a type that has none."""
+    """Render the icon of a stage type; a plain square for an unknown type."""
     drawn = mark_safe(_ICONS.get(type_name, _ANY))  # noqa: S308 - constants above
     return format_html(
         '<svg class="stage-icon" viewBox="0 0 32 32" aria-hidden="true">{}</svg>', drawn
@@ -52,6 +52,6 @@ def stage_icon(type_name: str) -> SafeString:
 
 @register.filter
 def faults_json(form: StageForm) -> str:
-    """Where in a posted content the errors are, for the script: ``[[path, why]]``."""
+    """Return the errors in the posted config for the script: ``[[path, why]]``."""
     found = [[list(path), why] for path, why in form.config_faults]
     return json.dumps(found, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Where a node lies, as the pages about it write it."""
+"""Breadcrumbs of a node."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ register = template.Library()
 
 @register.inclusion_tag("admin/content/node/crumbs.html")
 def node_crumbs(node: Node | None, here: str = "") -> dict[str, Any]:
-    """The way from the tree's top to ``node``'s page, or to the page ``here`` below it.
+    """Render the breadcrumbs of ``node``'s page, or of the page ``here`` below it.
 
-    One query. Without a node the page is right below the tree.
+    One query. Without a node, the page is directly below the tree.
     """
     if node is None:
         return {"here": here}

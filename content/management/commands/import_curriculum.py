@@ -55,7 +55,7 @@ class Command(BaseCommand):
 
 
 def _read(name: str) -> bytes:
-    """The file, and one byte more than is allowed at most."""
+    """Read the file, up to one byte more than the limit."""
     if name == "-":
         return sys.stdin.buffer.read(MAX_BYTES + 1)
     with Path(name).open("rb") as file:
