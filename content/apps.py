@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ContentConfig(AppConfig):
-    """Content: what editors write: the tree of subjects and its lessons."""
+    """The content tree: subjects, their lessons and stages."""
 
     name = "content"
     verbose_name = _("Content")

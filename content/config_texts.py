@@ -1,6 +1,6 @@
-"""The texts within a stage's config: sanitised, limited, and given to readers.
+"""The texts in a stage's config: sanitise them, limit them, prepare them for readers.
 
-The type's schema says which texts are HTML, addresses or required.
+The type's schema marks which texts are HTML, URLs or required.
 """
 
 import json
@@ -18,11 +18,11 @@ from core.fields import CanonicalJSONEncoder
 from core.folding import visible_text
 
 Absolute = Callable[[str], str]
-"""What gives a path on this site, such as ``/media/a.png``, its host."""
+"""Makes an absolute URL of a path on this site, such as ``/media/a.png``."""
 
 
 def sanitise(type_name: str, config: dict[str, Any]) -> dict[str, Any]:
-    """``config`` with every HTML field sanitised; nothing else changes. Idempotent.
+    """Return ``config`` with its HTML fields sanitised. Idempotent.
 
     Raises:
         KeyError: there is no such type.
@@ -31,12 +31,12 @@ def sanitise(type_name: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def for_readers(type_name: str, text: str, absolute: Absolute) -> str:
-    """A stored config's text as students' devices may be given it.
+    """Return the text of a stored config as it is published.
 
-    Its HTML is sanitised once more, by today's rules. Addresses on this site, in
-    picture fields and in HTML, become ``absolute``: a reader has the document from
-    somewhere else. A video's page on another site gets its ``player_url``. Text with
-    none of these stays what it is, unread.
+    HTML is sanitised again, by today's rules. Paths on this site, in picture fields and
+    in HTML, become absolute URLs, because readers get the document from another host. A
+    video's page on another site gets its ``player_url``. A text with none of these is
+    returned without being parsed.
     """
     is_plain = "<" not in text and '"/' not in text
     has_page = type_name == "Video" and video_pages.may_have_player(text)
@@ -62,7 +62,7 @@ def for_readers(type_name: str, text: str, absolute: Absolute) -> str:
 def _conditions(
     schema: Any,
 ) -> Iterator[tuple[int, jsonschema_rs.Draft202012Validator]]:
-    """Every ``if`` within ``schema``, compiled, by the identity of what holds it."""
+    """Yield every ``if`` in ``schema``, compiled, with the ``id()`` of its parent."""
     if isinstance(schema, dict):
         if "if" in schema:
             yield id(schema), make_validator(schema["if"])
@@ -73,13 +73,13 @@ def _conditions(
 _CONDITIONS = dict(_conditions(dict(SCHEMAS)))
 
 Change = Callable[[Path, Mapping[str, Any], str], str]
-"""What a text becomes: by its path, its place in the schema, and what it was."""
+"""Returns the new text, from its path, its place in the schema and the old text."""
 
 
 def _changed(
     schema: Mapping[str, Any], value: Any, change: Change, path: Path = ()
 ) -> Any:
-    """A copy of ``value``, as deep as the schema goes, with every text changed."""
+    """Return a copy of ``value`` with each text changed, as deep as the schema."""
     if isinstance(value, str):
         return change(path, schema, value)
     if isinstance(value, list) and "items" in schema:
@@ -110,7 +110,10 @@ def _sanitised(_path: Path, place: Mapping[str, Any], text: str) -> str:
 def clean(
     schema: Mapping[str, Any], config: Any
 ) -> tuple[Any, list[Fault], list[Fault]]:
-    """A copy with its texts as they are stored; what was too much, and what was lost."""
+    """Return a copy with its texts ready to store, the excesses and the losses.
+
+    An excess is a fault for a text above a limit; a loss states what was removed.
+    """
     excesses: list[Fault] = []
     losses: list[Fault] = []
 
@@ -122,7 +125,7 @@ def clean(
         if not _is_html(place):
             return text
         cleaned = rich_text.clean(text, embed=bool(place.get("x-embed")))
-        # Of too many characters the schema speaks: it allows fewer.
+        # The schema reports too many characters: its limits are lower.
         if cleaned.excess in _EXCESS_REASONS:
             excesses.append((path, _EXCESS_REASONS[cleaned.excess]()))
         elif cleaned.lost:
@@ -145,7 +148,7 @@ _EXCESS_REASONS: dict[Excess | None, Callable[[], str]] = {
 
 
 def blank_faults(schema: Mapping[str, Any], config: Any) -> list[Fault]:
-    """Texts that must not be empty, and look it."""
+    """Return a fault for each required text that displays nothing."""
     found: list[Fault] = []
 
     def look(path: Path, place: Mapping[str, Any], text: str) -> str:
@@ -160,7 +163,7 @@ def blank_faults(schema: Mapping[str, Any], config: Any) -> list[Fault]:
 
 
 def _properties(schema: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    """The schema's properties, with what its ``then`` says where its ``if`` holds."""
+    """Return the schema's properties, merged with its ``then`` if its ``if`` holds."""
     properties: dict[str, Any] = schema.get("properties", {})
     condition = _CONDITIONS.get(id(schema))
     if condition is not None and condition.is_valid(value):

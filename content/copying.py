@@ -1,11 +1,11 @@
-"""Copying a branch of the tree: everything in it again, as something new.
+"""Copy a branch of the tree.
 
-The copy has ids, bits and stages of its own: no student has any progress on it, and
-no review card follows it. It starts as a draft; what lies inside keeps its states, so
-that one click publishes all of it. What is in the trash is not copied.
+The copy has new ids, bits and stages, so students have no progress and no review cards
+on it. Its top node is a draft. The nodes inside keep their state, so publishing the top
+node publishes all of it. Trashed nodes are not copied.
 
-Plain insertions, level by level, at places computed beforehand: the number of queries
-depends on the levels and, by 500 rows, on the size.
+Rows are inserted level by level, with intervals computed beforehand. The number of
+queries depends on the levels and, per 500 rows, on the size.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,22 +50,23 @@ _HEAD = ("language", "attribution", "license")
 
 @transaction.atomic
 def copy_node(*, node: Node, parent: Node | None = None) -> Node:
-    """A copy of ``node`` with all below it, as a draft.
+    """Copy ``node`` and its descendants as a draft.
 
     Args:
-        parent: what to put it into, as the last entry. None: right after the
-            original, with a title that says it is a copy; a subject goes last.
+        parent: the node to copy into, as the last child. None: directly after the
+            original, with a title that marks it as a copy. A subject becomes the last
+            subject.
 
     Raises:
-        StructureError: it does not go there, is in the trash, or one of the two has
-            been deleted or moved meanwhile.
+        StructureError: it is not allowed there, is in the trash, or one of the two was
+            deleted or moved by another request.
     """
     return _copy_subject(node) if node.kind == NodeKind.SUBJECT else _copy(node, parent)
 
 
 @transaction.atomic
 def copy_nodes(*, nodes: Sequence[Node], parent: Node | None = None) -> list[Node]:
-    """`copy_node` of each, under all locks at once."""
+    """Call `copy_node` for each node, after locking everything at once."""
     if any(node.kind == NodeKind.SUBJECT for node in nodes):
         locks.lock_roots()
     locks.lock_nodes(*nodes, *([parent] if parent else []))
@@ -91,7 +92,7 @@ def _copy_subject(node: Node) -> Node:
 def _copy(node: Node, parent: Node | None) -> Node:
     beside = parent is None
     states, [node, into] = locks.lock_nodes(node, parent or node)
-    # Waiting for the lock, somebody may have moved the original: beside where it is.
+    # The original may have been moved while this waited for the lock.
     parent = into if parent is not None else (node.parent or node)
     services.require_fits(Kind(node.kind), parent)
     services.require_not_trashed(parent)
@@ -106,14 +107,14 @@ def _copy(node: Node, parent: Node | None) -> Node:
 
 
 def _make_room(tree_id: int, edge: int, width: int) -> None:
-    """Shift what lies at ``edge`` and after it; a node that holds it grows."""
+    """Shift the edges from ``edge`` on by ``width``; ancestors grow."""
     tree = Node.objects.filter(tree_id=tree_id)
     tree.filter(lft__gte=edge).update(lft=F("lft") + width)
     tree.filter(rght__gte=edge).update(rght=F("rght") + width)
 
 
 class _Copies:
-    """The originals, and the copies as they are made, kind by kind."""
+    """The originals and their copies, which are inserted kind by kind."""
 
     def __init__(
         self,
@@ -129,7 +130,7 @@ class _Copies:
         self.parent = parent
         self.tree_id = tree_id
         self.shift = shift
-        """From places in a tree of the branch alone to places in the new tree."""
+        """Added to intervals within the branch to get those in the new tree."""
         self.title = _copied_title(top.title) if rename else top.title
         self.originals = dict(_untrashed(top))
         rows = ((pk, node.parent_id) for pk, node in self.originals.items())
@@ -137,7 +138,7 @@ class _Copies:
         self.copy_of: dict[int, int] = {}
 
     def insert_all(self, state: SubjectState) -> None:
-        """All that is not there yet, with bits of ``state``'s subject, and the stages."""
+        """Insert the remaining nodes and the stages, with bits of ``state``."""
         lessons = [pk for pk, n in self.originals.items() if n.kind == Kind.LESSON]
         bits = count(services.allocate_bits(state, len(lessons)))
         kind: Kind | None = Kind(self.top.kind)
@@ -150,7 +151,7 @@ class _Copies:
     def insert(
         self, kind: Kind, subject_pk: int | None = None, bits: Iterable[int] = ()
     ) -> None:
-        """The copies of one kind; those they lie in must be there."""
+        """Insert the copies of one kind; their parents must exist."""
         originals = [node for node in self.originals.values() if node.kind == kind]
         rows = [self._row(node, subject_pk) for node in originals]
         if kind is Kind.LESSON:
@@ -206,7 +207,7 @@ class _Copies:
 
 
 def _untrashed(top: Node) -> Iterator[tuple[int, Node]]:
-    """``top`` and what lies in it, by key in tree order, without what is trashed."""
+    """Yield ``top`` and its untrashed descendants by key, in tree order."""
     trashed_until = 0
     for node in top.get_descendants(include_self=True).order_by("lft"):
         if node.rght < trashed_until:

@@ -1,7 +1,7 @@
-"""What a deletion does elsewhere: what apps to the right can say of it.
+"""Warnings of other apps before a deletion.
 
-Content knows no plans, plans know no students. An app that does registers here when it
-starts, and the page that asks before a deletion shows what each says.
+``content`` does not know plans, and ``plans`` does not know students. An app that does
+registers a function at start-up, and the confirmation page shows its warnings.
 """
 
 from collections import defaultdict
@@ -11,8 +11,10 @@ from typing import Any
 from django.db.models import Model
 
 WarningProvider = Callable[[Sequence[Any]], str]
-"""Says in a sentence what deleting these rows does, or "" where it does nothing; in a
-fixed number of queries."""
+"""Returns a sentence about the effects of deleting these rows, or "".
+
+It uses a fixed number of queries.
+"""
 
 _providers: dict[type[Model], list[WarningProvider]] = defaultdict(list)
 
@@ -20,7 +22,7 @@ _providers: dict[type[Model], list[WarningProvider]] = defaultdict(list)
 def warns_before_deleting(
     model: type[Model],
 ) -> Callable[[WarningProvider], WarningProvider]:
-    """Ask the decorated function, too, before rows of ``model`` are deleted."""
+    """Register the decorated function for deletions of rows of ``model``."""
 
     def register(teller: WarningProvider) -> WarningProvider:
         _providers[model].append(teller)
@@ -30,6 +32,6 @@ def warns_before_deleting(
 
 
 def deletion_warnings(rows: Sequence[Model]) -> Iterator[str]:
-    """What they say of these rows, which are of one model."""
+    """Yield the warnings for these rows, which are all of one model."""
     tellers = _providers[type(rows[0])] if rows else []
     return (said for teller in tellers if (said := teller(rows)))

@@ -1,4 +1,4 @@
-"""Model fields and validators of content: ids, colours, product codes."""
+"""Model fields and validators of ``content``: ids, colours, product codes."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ _ID_MESSAGES = {
 
 
 def validate_public_id(value: str) -> None:
-    """Refuse an id that could not safely name a published file.
+    """Refuse an id that is not safe as the name of a published file.
 
     Raises:
         ValidationError: with code ``malformed`` or ``reserved``.
@@ -46,7 +46,7 @@ def validate_public_id(value: str) -> None:
 
 
 class PublicIdField(ExactCharField):
-    """An immutable, URL-safe id that clients see and published files are named by."""
+    """An immutable, URL-safe id for clients and for the names of published files."""
 
     default_validators = [validate_public_id]
 

@@ -1,8 +1,8 @@
-"""HTML as a sequence of tags and text, read in one pass. Plain rules: no Django here.
+"""Split HTML into tags and text in one pass. Plain Python: no Django here.
 
-Stricter than a browser: a ``<`` that begins no complete tag of a known element is text
-(``$x<y$``), where a browser drops what follows it. So nothing that an author wrote
-disappears, and each element that a parser makes of `well_formed` was counted before.
+It is stricter than a browser: a ``<`` that does not start a complete tag of a known
+element is text (``$x<y$``), where a browser drops what follows. So no text of an author
+is lost, and every element that a parser creates from `well_formed` has been counted.
 """
 
 import re
@@ -38,34 +38,34 @@ _SVG = (
 
 
 def names(text: str) -> frozenset[str]:
-    """The names in ``text``, which spaces part."""
+    """Return the names in ``text``, separated by spaces."""
     return frozenset(text.split())
 
 
 _HTML_NAMES = names(_HTML)
 _FOREIGN_NAMES = names(f"{_MATHML} {_SVG}")
-"""Elements within ``<math>`` and ``<svg>`` alone."""
+"""Elements that exist only inside ``<math>`` and ``<svg>``."""
 _VOID = names(
     "area base basefont br col embed frame hr image img input link meta param source "
     "track wbr"
 )
 _UNREAD = frozenset({"script", "style", "iframe"})
-"""What stands in these is no content: it is left out."""
+"""The content of these is not displayed text, so it is dropped."""
 _VERBATIM = frozenset({"textarea", "title", "xmp", "noembed", "noframes", "noscript"})
-"""What stands in these is text, tags included."""
+"""The content of these is text, including tags."""
 _NOT_PARSED = ((_UNREAD | _VERBATIM) - {"iframe"}) | {"select", "frameset"}
-"""Their tags are kept from the parser: it reads what stands in them in other ways."""
+"""Tags that are not passed to the parser, which reads their content differently."""
 _END_IMPLIED = names(
     "p li dt dd tr td th tbody thead tfoot colgroup caption option optgroup rb rp rt rtc"
 )
 _FORMATTING = names("a b big code em font i nobr s small strike strong tt u")
-"""Left open at the end of a block, a parser opens these again in the next one."""
+"""Formatting that is open at the end of a block; a parser reopens it in the next."""
 _ALONE = frozenset({"a", "nobr"})
-"""One of these ends the one it stands in."""
+"""A start tag of one of these closes an open one of the same name."""
 _MOST_COPIES = 8 * 4
-"""What a parser may add when it takes formatting apart, by its own limits."""
+"""The most elements that a parser adds when it splits formatting, by its own limits."""
 
-# Possessive, so that no place of the text is read twice.
+# Possessive quantifiers, so that no part of the text is read twice.
 _NAME = r"[A-Za-z](?:[A-Za-z0-9]|[:-](?=[A-Za-z0-9]))*+(?=[\s/>])"
 _VALUE = r"""(?:"[^"]*+"|'[^']*+'|[^\s"'<>=][^\s<>]*+|(?=>))"""
 _ATTRIBUTE = rf"""[^\s"'<>/=]++(?:\s*+=\s*+{_VALUE})?+"""
@@ -79,7 +79,7 @@ _ATTRIBUTES = re.compile(
     r"""(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'<>=][^\s<>]*+)|(?=>|\Z)))?+""",
     re.ASCII,
 )
-# What a browser takes for a comment and shows nowhere; Word writes some of these.
+# Browsers treat these as comments and do not display them; Word writes some of them.
 _DECLARATION = re.compile(
     r"(?<=<)(?:!doctype\b|\?xml\b|!\[(?:if|endif)\b)[^<>]*+>",
     re.ASCII | re.IGNORECASE,
@@ -90,7 +90,7 @@ _CLOSING = re.compile(
 
 
 class Token(NamedTuple):
-    """A piece of HTML: text (``name`` is ""), or a start or an end tag."""
+    """A piece of HTML: text (``name`` is ""), a start tag or an end tag."""
 
     source: str
     name: str = ""
@@ -98,7 +98,7 @@ class Token(NamedTuple):
     is_end: bool = False
 
     def attribute_values(self) -> list[tuple[str, str]]:
-        """The attributes in order, names in lower case, values as they are written."""
+        """Return the attributes in order: names in lower case, values as written."""
         if not self.attributes:
             return []
         return [
@@ -108,7 +108,7 @@ class Token(NamedTuple):
 
 
 class _Ends:
-    """Where something next ends in a text; each is looked for once."""
+    """The next positions of end markers in a text; each is searched once."""
 
     def __init__(self, html: str) -> None:
         self.html = html
@@ -116,9 +116,9 @@ class _Ends:
         self.closings: dict[str, list[int]] | None = None
 
     def after(self, start: int, what: str) -> int:
-        """The place of ``what`` from ``start`` on; -1 where there is none.
+        """Return the position of ``what`` at or after ``start``; -1 if there is none.
 
-        ``start`` never goes back.
+        ``start`` must not decrease between calls.
         """
         known = self.known.get(what, 0)
         if 0 <= known < start or what not in self.known:
@@ -126,7 +126,7 @@ class _Ends:
         return known
 
     def closing(self, start: int, name: str) -> int:
-        """As `after`, for the end tag of an element whose content is not parsed."""
+        """Like `after`, for the end tag of an element whose content is not parsed."""
         if self.closings is None:
             self.closings = {}
             for found in _CLOSING.finditer(self.html):
@@ -138,17 +138,17 @@ class _Ends:
 
 
 def tokens(html: str) -> Iterator[Token]:
-    """The tags and texts of ``html`` in order, without its comments.
+    """Yield the tags and texts of ``html`` in order, without comments.
 
-    A text's ``source`` is HTML: character references as they are written, ``<`` as
-    one. Takes time in proportion to the length.
+    The ``source`` of a text is HTML: character references are unchanged and ``<`` is
+    escaped. The time is linear in the length.
     """
     ends = _Ends(html)
     foreign = 0
     at = text_from = 0
     while (at := html.find("<", at)) >= 0:
         following, found = _markup(html, at, ends, is_foreign=foreign > 0)
-        if following == at:  # no markup: text
+        if following == at:  # not markup, so it is text
             at += 1
             continue
         if text_from < at:
@@ -165,9 +165,9 @@ def tokens(html: str) -> Iterator[Token]:
 def _markup(
     html: str, at: int, ends: _Ends, *, is_foreign: bool
 ) -> tuple[int, list[Token]]:
-    """What begins at the ``<`` at ``at``, and where the text goes on.
+    """Return the tokens that start at the ``<`` at ``at``, and the position after them.
 
-    That is ``at`` itself where it is text.
+    The position is ``at`` if it is text.
     """
     if html.startswith("<!--", at):
         end = ends.after(at + 4, "-->")
@@ -181,7 +181,7 @@ def _markup(
 def _element(
     html: str, at: int, ends: _Ends, *, is_foreign: bool
 ) -> tuple[int, list[Token]]:
-    """As `_markup`; an element whose content is not read as HTML comes whole."""
+    """Like `_markup`; returns an element whose content is not HTML as a whole."""
     tag = _TAG.match(html, at + 1)
     if tag is None:
         return at, []
@@ -197,7 +197,7 @@ def _element(
     end = ends.closing(tag.end(), name)
     close = ends.after(end, ">") if end >= 0 else -1
     if close < 0:
-        return at, []  # it would take all that follows
+        return at, []  # without an end tag it would include all that follows
     inside = html[tag.end() : end] if name in _VERBATIM else ""
     text = [Token(_escaped(inside))] if inside else []
     return close + 1, [opened, *text, Token(f"</{name}>", name, is_end=True)]
@@ -208,12 +208,12 @@ def _is_known(name: str, *, is_foreign: bool) -> bool:
         name in _HTML_NAMES
         or (is_foreign and name in _FOREIGN_NAMES)
         or "-" in name  # a custom element
-        or ":" in name  # Word's and other programs' own
+        or ":" in name  # from Word and other programs
     )
 
 
 def is_part_of_a_drawing(name: str) -> bool:
-    """Whether an element of this name stands within ``<math>`` or ``<svg>`` alone."""
+    """Return whether the element exists only inside ``<math>`` or ``<svg>``."""
     return name in _FOREIGN_NAMES
 
 
@@ -222,31 +222,31 @@ def _escaped(text: str) -> str:
 
 
 def well_formed(found: Iterable[Token]) -> str:
-    """``found`` as HTML of which a parser makes these tokens and no others.
+    """Return HTML from which a parser creates exactly these tokens.
 
-    Without scripts and style sheets, and without the tags of elements whose content a
-    parser would read in another way.
+    Scripts, style sheets and the tags of elements whose content a parser reads
+    differently are left out.
     """
     return "".join([token.source for token in found if token.name not in _NOT_PARSED])
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many elements a parser makes, and how deep they lie in each other."""
+    """The number of elements that a parser creates, and their depth."""
 
     elements: int
     depth: int
 
 
 def size(found: Iterable[Token]) -> Size:
-    """An upper bound for what a parser makes of ``found``.
+    """Return an upper bound for what a parser creates from ``found``.
 
-    Elements that are left open count as open until their end tag; formatting that a
-    block leaves open counts again in each element after it. Formatting that ends within
-    another element is taken apart there (HTML's “adoption agency”).
+    Elements that are left open count as open until the end tag of an enclosing element.
+    Formatting that a block leaves open counts again in each later element. Formatting
+    that ends within another element is split there (HTML's “adoption agency”).
     """
     is_open: list[str] = []
-    count: Counter[str] = Counter()  # of the names in it
+    count: Counter[str] = Counter()  # of the names in ``is_open``
     left_open: Counter[str] = Counter()
     left = elements = depth = 0
     for token in found:
@@ -282,7 +282,7 @@ def size(found: Iterable[Token]) -> Size:
 
 
 def _close_implied(name: str, is_open: list[str], count: Counter[str]) -> None:
-    """Close the ``<li>`` before this one, and the ``<p>`` in it."""
+    """Close an open sibling such as ``<li>``, and the ``<p>`` in it."""
     first = len(is_open)
     while first and is_open[first - 1] in _END_IMPLIED:
         first -= 1

@@ -1,8 +1,8 @@
-"""Checking the stored trees against the rules they live by, and mending them.
+"""Check the stored trees for consistency, and repair them.
 
-The truth is in the parent links; places, levels, subjects, bits and states follow
-from them and can be computed again. A node whose own parent link is wrong (it lies
-in the wrong kind, in itself, or in nothing) is named and left to a person.
+The parent links are the truth; intervals, levels, subjects, bits and states are
+computed from them. A node with a wrong parent link (a parent of the wrong kind, a cycle
+or no parent) is reported and must be corrected by hand.
 """
 
 from collections import Counter, defaultdict
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TreeFault:
-    """One thing wrong: where (a node's id), which rule, and the particulars."""
+    """An inconsistency: the node's id, the code of the rule, and a message."""
 
     node_id: str
     code: str
@@ -51,13 +51,13 @@ class _Row(NamedTuple):
 
 
 def _rows() -> dict[int, _Row]:
-    """Every node, in tree order."""
+    """Return every node by primary key, in tree order."""
     rows = Node.objects.order_by("tree_id", "lft", "pk").values_list(*_Row._fields)
     return {row[0]: _Row(*row) for row in rows}
 
 
 class _Forest:
-    """All trees as their parent links say, in stored sibling order."""
+    """All trees as defined by the parent links, in stored sibling order."""
 
     def __init__(self, rows: dict[int, _Row]) -> None:
         self.rows = rows
@@ -78,9 +78,9 @@ class _Forest:
 
 
 def find_faults() -> list[TreeFault]:
-    """Everything wrong with the trees; empty when all is well. Reads, never writes.
+    """Return all faults of the trees; empty if there are none. Writes nothing.
 
-    Two queries, whatever the size.
+    Two queries for any size.
     """
     forest = _Forest(_rows())
     next_bits = dict(SubjectState.objects.values_list("pk", "next_bit_index"))
@@ -202,19 +202,19 @@ def _state_faults(forest: _Forest, next_bits: dict[int, int]) -> Iterator[TreeFa
 
 @transaction.atomic
 def repair() -> list[TreeFault]:
-    """Mend what the parent links decide, under all locks.
+    """Repair everything that the parent links determine, under all locks.
 
-    Sibling order stays as it is stored. Of two lessons on one bit the first in tree
-    order keeps it and the other gets a new one: which of the two a student had
-    completed cannot be told.
+    The stored order of siblings is kept. When two lessons have the same bit, the first
+    in tree order keeps it and the other gets a new one: it is unknown which of the two
+    a student had completed.
 
     Returns:
-        What was wrong and has been mended. `find_faults` tells what is left.
+        The faults that were repaired. `find_faults` returns the remaining ones.
     """
     locks.lock_roots()
     before = find_faults()
-    # Of a lost state nobody knows how far it had come, and what is published was made
-    # from it: by the clock, the new one is further than edits can have counted.
+    # The revision of a lost state is unknown, and releases were built from it. The
+    # current Unix time is higher than any count of edits.
     later = int(timezone.now().timestamp())
     for pk in Node.objects.subjects().values_list("pk", flat=True):
         SubjectState.objects.get_or_create(
@@ -255,7 +255,7 @@ def _repair_trees() -> None:
     for (root, tree_id), pks in wrong.items():
         inside = Node.objects.filter(pk__in=pks)
         inside.update(tree_id=tree_id)
-        # A bit may be taken in the right subject: `_repair_bits` gives a new one.
+        # The bit may be in use in the right subject, so the lesson gets a new one.
         for row in (forest.rows[pk] for pk in pks if pk != root):
             if row.subject_id != root:
                 _enter_subject(row, root)
@@ -267,7 +267,7 @@ def _enter_subject(row: _Row, subject_pk: int) -> None:
         state = SubjectState.objects.get(pk=subject_pk)
         _keep_bits_ahead(state)
         changes["bit_index"] = services.allocate_bits(state, 1)
-        # Its edits were counted elsewhere, or not at all: to be read again.
+        # The old subject counted its edits, or none did: builds must read it again.
         changes["stages_revision"] = state.revision + 1
     Node.objects.filter(pk=row.pk).update(**changes)
 
@@ -287,7 +287,7 @@ def _repair_bits(states: dict[int, SubjectState]) -> None:
 
 
 def _keep_bits_ahead(state: SubjectState) -> None:
-    """The next bit is above every bit in use."""
+    """Raise the next bit above every bit in use."""
     highest = max(
         Node.objects.filter(subject_id=state.pk, bit_index__isnull=False).values_list(
             "bit_index", flat=True

@@ -1,7 +1,7 @@
-"""What differs between two JSON values, for people to read.
+"""Compute the differences between two JSON values, for display.
 
-Lists are compared as people see them: entries with ids by their ids, others by what
-they say. Plain rules: no Django here.
+List entries with ids are matched by id, others by their content. Plain Python: no
+Django here.
 """
 
 import difflib
@@ -17,7 +17,7 @@ Ignored = Callable[[str], bool]
 
 
 class How(StrEnum):
-    """What happened to a place in a document."""
+    """The kind of a difference."""
 
     CHANGED = "changed"
     ADDED = "added"
@@ -27,7 +27,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place that differs; ``old`` and ``new`` are None where there is nothing."""
+    """A place that differs; ``old`` and ``new`` are None where there is no value."""
 
     path: Path
     how: How
@@ -43,10 +43,10 @@ class Difference:
 def differences(
     old: Any, new: Any, *, ignored: Ignored = lambda _key: False, path: Path = ()
 ) -> Iterator[Difference]:
-    """Every difference, in the order of the documents.
+    """Yield every difference, in document order.
 
     Args:
-        ignored: keys of objects that are not looked at.
+        ignored: returns whether a key of an object is skipped.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         yield from _of_objects(old, new, ignored, path)
@@ -76,7 +76,7 @@ def _of_objects(
 
 
 def _names(entries: list[Any]) -> dict[str, Any] | None:
-    """The entries by id; None where one has none, or two have the same."""
+    """Return the entries by id; None if an id is missing or repeated."""
     if not all(isinstance(entry, dict) and "id" in entry for entry in entries):
         return None
     found = {str(entry["id"]): entry for entry in entries}

@@ -1,7 +1,7 @@
-"""What is wrong with a JSON value, said so that an editor can find and mend it.
+"""Translate the errors of a JSON Schema into messages that help editors fix them.
 
-JSON Schema decides; the reasons are ours, translated, and the place is a JSON path
-such as ``config.pairs[0].left``.
+The schema decides; the messages are translated, and the place is a JSON path such as
+``config.pairs[0].left``.
 """
 
 import json
@@ -16,16 +16,16 @@ from content.stage_types import words
 
 Path = tuple[str | int, ...]
 Fault = tuple[Path, str]
-"""Where, from the root of the value, and why."""
+"""The path from the root of the value, and the reason."""
 
 MAX_LISTED = 10_000
 _PATTERNS = jsonschema_rs.RegexOptions()
-"""Patterns are checked in linear time; there is no lookaround and no back-reference."""
+"""Patterns are matched in linear time, without lookaround and back-references."""
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 
 
 def path_text(path: Sequence[str | int]) -> str:
-    """A path as people read it: ``subject.tracks[0].title``."""
+    """Return a path as text: ``subject.tracks[0].title``."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -38,7 +38,7 @@ def path_text(path: Sequence[str | int]) -> str:
 
 
 def make_validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
-    """A validator whose patterns take time linear in the text they check.
+    """Return a validator whose patterns take time linear in the text.
 
     Raises:
         jsonschema_rs.ValidationError: the schema, or a pattern in it, is not valid.
@@ -49,16 +49,16 @@ def make_validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator
 def schema_faults(
     validator: jsonschema_rs.Draft202012Validator, schema: Mapping[str, Any], value: Any
 ) -> Iterator[Fault]:
-    """Everything ``schema`` refuses in ``value``; nothing when it is valid.
+    """Yield every fault of ``value`` against ``schema``.
 
-    Of a value with more than `MAX_LISTED` values in it only the first: jsonschema
-    makes all errors at once, some kilobytes each.
+    If it contains more than `MAX_LISTED` values, only the first fault: the validator
+    creates all errors at once, some kilobytes each.
     """
     try:
         if validator.is_valid(value):
             return
         errors = _errors(validator, value)
-    except ValueError:  # jsonschema_rs says so of some 250 levels
+    except ValueError:  # jsonschema_rs raises it above about 250 levels
         yield (), _("is nested too deeply")
         return
     for error in errors:
@@ -89,7 +89,7 @@ def _errors(
 
 
 def _holds_more_than(limit: int, value: Any) -> bool:
-    """Whether there are more values inside a JSON value. Stops where there are."""
+    """Return whether a JSON value contains more than ``limit`` values; stop there."""
     waiting = [value]
     count = 0
     while waiting:

@@ -1,6 +1,6 @@
-"""The kinds of content node, what fits inside what, and what an id may be.
+"""The kinds of nodes, their nesting, and the format of ids.
 
-Plain rules: no Django here.
+Plain Python: no Django here.
 """
 
 import re
@@ -33,23 +33,26 @@ STAGE_PREFIX = "STG"
 
 ID_MAX_LENGTH = 64
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
-_ID_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no 0/O, 1/I/L, U
+_ID_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # without 0/O, 1/I/L and U
 _RESERVED_IDS = frozenset({"manifest", "search_index", "search"})
 _RESERVED_ENDINGS = ("_h", "_b")
 
 
 def parent_kind(kind: Kind) -> Kind | None:
-    """The only kind a ``kind`` node may lie in; None for a subject."""
+    """Return the only kind that a ``kind`` node may be inside; None for a subject."""
     return _PARENT.get(kind)
 
 
 def child_kind(kind: Kind) -> Kind | None:
-    """The only kind a ``kind`` node may hold; None for a lesson."""
+    """Return the only kind that a ``kind`` node may contain; None for a lesson."""
     return _CHILD.get(kind)
 
 
 def new_id(prefix: str) -> str:
-    """A fresh public id such as ``LES-7K3M9QX2VB``: 10 characters, 49 random bits."""
+    """Return a new public id such as ``LES-7K3M9QX2VB``.
+
+    Its 10 characters hold 49 random bits.
+    """
     return f"{prefix}-{''.join(secrets.choice(_ID_ALPHABET) for _ in range(10))}"
 
 
@@ -61,11 +64,12 @@ class IdProblem(StrEnum):
 
 
 def id_problem(public_id: str) -> IdProblem | None:
-    """What is wrong with ``public_id``, or None.
+    """Return why ``public_id`` is not valid, or None.
 
-    Ids name files (``{topic_id}.json`` beside ``manifest.json``, ``{subject}_h.json``
-    and ``{subject}_b.json``), so those names are reserved and no character that
-    means something to a path or a URL is allowed (DESIGN 2).
+    Ids are file names (``{topic_id}.json`` beside ``manifest.json``,
+    ``{subject}_h.json`` and ``{subject}_b.json``), so those names are reserved.
+    Characters with a meaning in paths or URLs are not allowed. See
+    docs/architecture.md, "Published files".
     """
     if not _ID.match(public_id):
         return IdProblem.MALFORMED

@@ -1,4 +1,4 @@
-"""What other apps say of a lesson on its page; content knows none of them."""
+"""Panels of other apps on a lesson's page; ``content`` does not import these apps."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,11 @@ _providers: list[PanelProvider] = []
 
 
 def register(note: PanelProvider) -> None:
-    """Let ``note`` speak on every lesson's page; for an app's ``ready()``."""
+    """Show the panel ``note`` on every lesson's page; for ``AppConfig.ready()``."""
     if note not in _providers:
         _providers.append(note)
 
 
 def panels_of(request: HttpRequest, lesson: Node) -> list[SafeString]:
-    """What there is to say of this lesson, without what is empty."""
+    """Return the panels of this lesson that are not empty."""
     return [said for note in _providers if (said := note(request, lesson))]

@@ -1,7 +1,7 @@
-"""Uploads that wait for their uploader's yes: in the cache, for an hour.
+"""Uploads that wait for confirmation, in the cache for an hour.
 
-A yes counts once, however often it is clicked: the first click claims the file, the
-others are given what came of it.
+Each upload is imported once, however often it is confirmed: the first request claims
+it, later ones get its result.
 """
 
 import base64
@@ -21,13 +21,13 @@ SECONDS = 3600
 
 
 class UploadGoneError(MemoraError):
-    """What was uploaded is not there any more, or could not be kept."""
+    """The upload has expired, or could not be stored."""
 
     code = "UPLOAD_GONE"
 
 
 def store(*, owner: int, name: str, data: bytes) -> str:
-    """Keep a file for its owner; the token that gives it back.
+    """Store a file for its owner and return its token.
 
     Raises:
         UploadGoneError: Redis does not answer.
@@ -44,11 +44,11 @@ def store(*, owner: int, name: str, data: bytes) -> str:
 
 
 def read(*, owner: int, token: str) -> tuple[str, bytes]:
-    """The kept file's name and bytes. It stays, so that a second click finds it.
+    """Return the name and bytes of a stored file. It stays, for a second click.
 
     Raises:
-        UploadGoneError: it was kept too long ago, by somebody else, or never; or Redis
-            does not answer.
+        UploadGoneError: it has expired, belongs to another user or does not exist, or
+            Redis does not answer.
     """
     try:
         found = cache.get(_key(owner, token))
@@ -63,9 +63,11 @@ def read(*, owner: int, token: str) -> tuple[str, bytes]:
 
 
 def claim(*, owner: int, token: str) -> str | None:
-    """Ask to be the one who imports a kept file: None says yes, and `answer` must follow.
+    """Claim the import of a stored file.
 
-    Otherwise somebody was first: what came of it, empty while it is under way.
+    Returns:
+        None if this request has the claim; it must then call `answer`. Otherwise the
+            result of the first request, "" while that is running.
 
     Raises:
         UploadGoneError: Redis does not answer.
@@ -78,9 +80,9 @@ def claim(*, owner: int, token: str) -> str | None:
 
 
 def answer(*, owner: int, token: str, said: str) -> None:
-    """Say what came of a claim; an empty ``said`` gives the claim back.
+    """Store the result of a claimed import; an empty ``said`` releases the claim.
 
-    Without Redis it stays under way: the file is never imported twice.
+    Without Redis the claim stays until it expires, so the file is not imported twice.
     """
     key = _answer_key(owner, token)
     try:

@@ -1,6 +1,7 @@
-"""What is created and deleted counts as an edit of its subject.
+"""Signal receivers that record creations and deletions as edits of the subject.
 
-Before the rows go, as `content.models.TrackedQuerySet` says why.
+Deletions are recorded before the rows are deleted; see
+`content.models.TrackedQuerySet`.
 """
 
 from contextlib import suppress
@@ -29,7 +30,7 @@ _NODE_MODELS = (Node, Subject, Track, Unit, Topic, Lesson)
 
 def _node_saved(instance: Node, created: bool, raw: bool, **_kwargs: Any) -> None:
     if not created:
-        return  # `Node.save` has said it
+        return  # `Node.save` has recorded it
     if instance.kind == kinds.Kind.SUBJECT:
         SubjectState.objects.get_or_create(subject_id=instance.pk)
     if not raw:
@@ -42,10 +43,10 @@ def _node_deleted(instance: Node, origin: Any = None, **_kwargs: Any) -> None:
 
 
 def _goes_with_others(instance: Node | LessonStage, origin: Any) -> bool:
-    """Whether ``instance`` is deleted with the node it lies in, or with a whole query.
+    """Return whether ``instance`` is deleted as part of a node or of a queryset.
 
-    That node is in the same subject and counts for all, and so does the query; a
-    subject with thousands of lessons is one edit.
+    That node or queryset records one edit for everything, even for a subject with
+    thousands of lessons.
     """
     if isinstance(origin, Node):
         return origin is not instance
@@ -67,12 +68,12 @@ def _stage_deleted(instance: LessonStage, origin: Any = None, **_kwargs: Any) ->
 def _make_roots_lock(
     sender: Any, using: str, apps: Any = installed, **_kwargs: Any
 ) -> None:
-    """The row that `content.locks.lock_roots` waits for.
+    """Create the row that `content.locks.lock_roots` locks.
 
-    ``flush`` sends no ``apps``: then it is the code of now.
+    ``flush`` sends no ``apps``; then the current models are used.
     """
     if sender.name != "content":
         return
-    with suppress(LookupError):  # migrated back to nothing
+    with suppress(LookupError):  # the app was migrated to zero
         lock = apps.get_model("content", "TreeLock")
         lock.objects.using(using).get_or_create(pk=TreeLock.ROOTS)

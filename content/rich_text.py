@@ -1,8 +1,8 @@
-"""HTML that editors write: what may stand in it, how much of it, and what is not kept.
+"""Sanitise the HTML that editors write: what is allowed, how much, and what is lost.
 
-Plain rules: no Django here. nh3 decides what is safe; `content.html_tokens` reads the
-text before it, so that nh3 never parses more than the limits allow and what it drops is
-known.
+Plain Python: no Django here. nh3 decides what is safe. `content.html_tokens` reads the
+text first, so that nh3 never parses more than the limits allow and the removed parts
+are known.
 """
 
 import html as references
@@ -28,11 +28,13 @@ from content.video_pages import frame_address
 from core.folding import visible_text
 
 MAX_CHARACTERS = 1_000_000
-"""As it is written. A schema's ``maxLength`` limits what is kept."""
+"""For the text as written. A schema's ``maxLength`` limits the cleaned text."""
 MAX_ELEMENTS = 10_000
 MAX_DEPTH = 100
-"""An HTML parser takes time in proportion to elements times depth: nh3 needs 3 s for
-40,000 ``<div>`` in each other, 0.1 s for the most that is taken here."""
+"""The time of an HTML parser is proportional to elements times depth.
+
+nh3 takes 3 s for 40,000 nested ``<div>``, and 0.1 s for the most that is allowed here.
+"""
 
 _EVERYWHERE = {"dir", "lang", "title"}
 _ALLOWED: dict[str, Any] = {
@@ -47,14 +49,16 @@ _REFERRER_POLICIES = {
     "strict-origin",
     "strict-origin-when-cross-origin",
 }
-"""Those that tell another site no more than this one's host; some, YouTube's player
-among them, refuse to work without it."""
+"""Policies that send another site no more than this site's origin.
+
+Some players, such as YouTube's, do not work without a referrer.
+"""
 
 
 def _in_a_frame(element: str, attribute: str, value: str) -> str | None:
-    """An attribute's value in a text with frames; None leaves the attribute out.
+    """Return an attribute's value in a text with frames; None removes the attribute.
 
-    A video's page, which no frame shows, becomes its player.
+    The page of a video, which cannot be framed, is replaced by its player.
     """
     if element == "iframe" and attribute == "src":
         value = frame_address(value)
@@ -76,7 +80,7 @@ _EMBED_CLEANER = nh3.Cleaner(**_ALLOWED_TO_EMBED)
 
 
 class Excess(StrEnum):
-    """Which limit a text exceeds."""
+    """The limit that a text exceeds."""
 
     CHARACTERS = "characters"
     ELEMENTS = "elements"
@@ -85,28 +89,28 @@ class Excess(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What is kept of a text, and what is not: ``<math>``, ``style (3)`` …"""
+    """The cleaned text, and names of what was removed: ``<math>``, ``style (3)`` …"""
 
     html: str
     lost: tuple[str, ...] = ()
     excess: Excess | None = None
-    """The limit it exceeds; it was not read then, and ``html`` is as it was given."""
+    """The exceeded limit; the text was then not read, and ``html`` is unchanged."""
 
 
 def clean(html: str, *, embed: bool = False) -> Cleaned:
-    """What of ``html`` may be stored. Idempotent; linear in the length.
+    """Return the part of ``html`` that may be stored. Idempotent; linear in the length.
 
     Args:
-        embed: it may hold ``<iframe>``.
+        embed: allow ``<iframe>``.
     """
     if len(html) > MAX_CHARACTERS:
         return Cleaned(html, excess=Excess.CHARACTERS)
     if html.count("<") <= MAX_DEPTH and sanitise(html, embed=embed) == html:
-        return Cleaned(html)  # the usual case: it was cleaned before
+        return Cleaned(html)  # the usual case: it is already clean
     before = list(tokens(html))
     if excess := _excess(size(before)):
         return Cleaned(html, excess=excess)
-    # Twice: misnested elements, as a parser writes them, it may read in another way.
+    # Twice: the parser may read its own output of misnested elements differently.
     kept = sanitise(sanitise(well_formed(before), embed=embed), embed=embed)
     return Cleaned(kept, tuple(_find_lost(before, list(tokens(kept)))))
 
@@ -120,10 +124,10 @@ def _excess(found: Size) -> Excess | None:
 def sanitise(
     html: str, *, embed: bool = False, absolute: Callable[[str], str] | None = None
 ) -> str:
-    """``html`` without what is not safe; for a text that `clean` gave once.
+    """Return ``html`` without unsafe parts; for a text that `clean` returned before.
 
     Args:
-        absolute: what makes an address of a path on this site; None leaves paths.
+        absolute: makes a URL of a path on this site; None keeps the paths.
     """
     clean = (_EMBED_CLEANER if embed else _CLEANER).clean(html)
     if absolute is None or '="/' not in clean:
@@ -136,7 +140,7 @@ def sanitise(
 
 
 def is_here(url: str) -> bool:
-    """Whether an address is a path on this site."""
+    """Return whether a URL is a path on this site."""
     return url.startswith("/") and not url.startswith("//")
 
 
@@ -144,7 +148,7 @@ _SEEN_WITHOUT_TEXT = frozenset({"img", "hr", "iframe"})
 
 
 def has_content(html: str) -> bool:
-    """Whether a reader sees anything of a sanitised text."""
+    """Return whether a sanitised text shows anything."""
     found = list(tokens(html))
     return bool(visible_text(_text(found))) or any(
         token.name in _SEEN_WITHOUT_TEXT for token in found
@@ -155,22 +159,22 @@ def _text(found: Iterable[Token]) -> str:
     return references.unescape("".join(t.source for t in found if not t.name))
 
 
-# --- What is not kept -------------------------------------------------------------
+# --- Removed parts ----------------------------------------------------------------
 
 _NO_EFFECT = names(
     "html head body meta link base title section main search label tbody o:p"
 )
-"""Elements that show nothing of their own; what stands in them is kept."""
+"""Elements that display nothing themselves; their content is kept."""
 _NO_EFFECT_ATTRIBUTE = re.compile(
     r"class\Z|id\Z|rel\Z|target\Z|role\Z|tabindex\Z|contenteditable\Z|spellcheck\Z"
     r"|draggable\Z|xmlns|data-|aria-"
 )
-"""Attributes for scripts and style sheets that are not here, or for editors."""
+"""Attributes for scripts, style sheets or editors, which have no effect here."""
 _MOST_NAMED = 12
 
 
 def _find_lost(before: Sequence[Token], after: Sequence[Token]) -> list[str]:
-    """What ``before`` has and ``after`` has not: elements, then attributes, then text."""
+    """Return what ``after`` lacks: elements, then attributes, then text."""
     had, has = _elements(before), _elements(after)
     elements = {
         name: had[name] - has[name]
@@ -203,7 +207,7 @@ def _elements(found: Iterable[Token]) -> Counter[str]:
 
 
 def _attributes(found: Sequence[Token]) -> Counter[tuple[str, str, str]]:
-    """How often each attribute stands in each kind of element, by the scheme of URLs."""
+    """Count the attributes by element, and by the scheme of URLs."""
     targets = {
         value[1:]
         for token in found
@@ -240,11 +244,11 @@ def _attribute_words(element: str, attribute: str, scheme: str) -> str:
 
 _MOST_TEXT = 60
 _WHOLE = frozenset({"math", "svg", "template"})
-"""What stands in these goes with them; of other elements it stays."""
+"""The content of these is removed with them; that of other elements is kept."""
 
 
 def _lost_text(before: Sequence[Token], after: Sequence[Token]) -> str:
-    """The beginning of the text that is gone; "" where all is there."""
+    """Return the start of the removed text; "" if none was removed."""
     letters = Counter(visible_text(_text(before)).replace(" ", ""))
     letters.subtract(visible_text(_text(after)).replace(" ", ""))
     if max(letters.values(), default=0) <= 0:

@@ -1,8 +1,11 @@
-"""What content tells the apps to its right, which it does not know."""
+"""Signals for the apps that depend on ``content``."""
 
 from django.dispatch import Signal
 
 subjects_changed = Signal()
-"""Sent inside the transaction of an edit, with ``subject_ids: list[int]`` and
-``at_once: bool``: readers are not to wait for the next batch, for something was
-deleted, or who may read it has changed (DESIGN 5)."""
+"""Sent inside the transaction of an edit.
+
+Arguments: ``subject_ids: list[int]`` and ``at_once: bool``. ``at_once`` marks an urgent
+edit, which is built without waiting for the next batch: something was deleted, or
+access to it has changed. See docs/architecture.md, "Edits".
+"""

@@ -1,7 +1,7 @@
-"""What a stage's ``config`` must be, and making one ready to store.
+"""Validate a stage's ``config`` and prepare it for storage.
 
-The schemas of `content.stage_types` say most of it; the few rules between fields
-that a schema cannot say stand below, one function per type.
+The schemas of `content.stage_types` define most rules. The few rules between fields
+that a schema cannot express are below, one function per type.
 """
 
 import json
@@ -25,16 +25,18 @@ Config = dict[str, Any]
 
 ITEM_PREFIX = "ITEM"
 RESERVED_KEYS = frozenset({"signed_url", "expires_at", "player_url"})
-"""Publishing writes these into a video's config; editors never do (DESIGN 4)."""
+"""Publishing writes these keys to a video's config; editors must not."""
 MAX_LESSON_BYTES = 1_000_000
-"""The most that the configs of a lesson's stages may have together, as `byte_size`
-counts. Django must take a page with so much: ``DATA_UPLOAD_MAX_MEMORY_SIZE``."""
+"""The most bytes of the configs of a lesson's stages together, as in `byte_size`.
+
+Django must accept a form of this size: ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
+"""
 
 
 class ConfigError(ValueError):
     """A config that cannot be stored; ``faults`` lists every reason.
 
-    Each is ``(path, reason)``, the path from the config itself.
+    Each fault is ``(path, reason)``, with the path from the root of the config.
     """
 
     def __init__(self, faults: list[Fault]) -> None:
@@ -51,9 +53,9 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class CleanConfig:
-    """A config ready to store, and what of the one that was given is not in it.
+    """A config ready to store, and what was removed from the given one.
 
-    ``losses`` has a remark for each HTML text that lost something: ``(path, what)``.
+    ``losses`` holds a remark for each HTML text that lost something: ``(path, what)``.
     """
 
     config: Config
@@ -63,14 +65,15 @@ class CleanConfig:
 def clean(
     type_name: str, config: Any, *, previous: Config | None = None
 ) -> CleanConfig:
-    """``config`` ready to store: item ids complete, HTML sanitised, and valid.
+    """Return ``config`` ready to store: with item ids, sanitised HTML, and valid.
 
     Args:
-        previous: the config stored so far. An item that has no id but is otherwise
-            the same keeps the id it had there.
+        previous: the stored config. An item without an id that is otherwise equal keeps
+            its id from there.
 
     Raises:
-        ConfigError: with every fault, unless the type itself is unknown.
+        ConfigError: with every fault; with only one if the type is unknown or the
+            config is nested too deeply.
     """
     if type_name not in SCHEMAS:
         raise ConfigError([((), _("there is no stage type “%s”") % type_name)])
@@ -89,16 +92,17 @@ def clean(
 def clean_config(
     type_name: str, config: Any, *, previous: Config | None = None
 ) -> Config:
-    """As `clean`, for those who do not ask what was lost."""
+    """Like `clean`, but returns only the config."""
     return clean(type_name, config, previous=previous).config
 
 
 def find_faults(type_name: str, config: Any, *, published: bool = False) -> list[Fault]:
-    """Why ``config`` may not be stored as it is; empty when it may.
+    """Return why ``config`` may not be stored as it is; empty if it may.
 
     Args:
-        published: as a document has it (`config_texts.for_readers`). How a text looks is no reason
-            then: it may have been stored before that was checked.
+        published: check it as a published document (`config_texts.for_readers`). Texts
+            are then not compared by their look, because they may have been stored
+            before that rule existed.
 
     Raises:
         KeyError: there is no such type.
@@ -114,7 +118,7 @@ def find_faults(type_name: str, config: Any, *, published: bool = False) -> list
 
 
 def _with_losses(faults: list[Fault], losses: list[Fault]) -> list[Fault]:
-    """The faults; at a text that lost something, with what it was."""
+    """Return the faults; for a text that lost something, with what was lost."""
     lost = dict(losses)
     return [
         (path, f"{reason} ({lost[path]})" if path in lost else reason)
@@ -123,12 +127,12 @@ def _with_losses(faults: list[Fault], losses: list[Fault]) -> list[Fault]:
 
 
 def byte_size(config: Config) -> int:
-    """How many bytes a valid config has as JSON, in UTF-8 and without spaces."""
+    """Return the size of a valid config in bytes, as UTF-8 JSON without spaces."""
     return len(orjson.dumps(config))
 
 
 def lesson_size_fault(size: int) -> str:
-    """Why a lesson whose configs have ``size`` bytes cannot be stored; "" if it can."""
+    """Return why configs of ``size`` bytes are too large for a lesson; "" if not."""
     if size <= MAX_LESSON_BYTES:
         return ""
     return _(
@@ -138,7 +142,7 @@ def lesson_size_fault(size: int) -> str:
 
 
 def with_new_ids(type_name: str, config: Config) -> Config:
-    """A copy of a stored config whose items are new ones: no card follows them."""
+    """Copy a stored config with new item ids, so that no review card belongs to it."""
     copied: Config = json.loads(json.dumps(config))
     for _path, item in _items(SCHEMAS.get(type_name, {}), copied):
         item["id"] = kinds.new_id(ITEM_PREFIX)
@@ -146,7 +150,7 @@ def with_new_ids(type_name: str, config: Config) -> Config:
 
 
 def reviewable_items(type_name: str, config: Config) -> list[str]:
-    """The ids of what can be reviewed in a stored config, in order."""
+    """Return the ids of the reviewable items in a stored config, in order."""
     schema = SCHEMAS.get(type_name, {})
     return [item["id"] for _path, item in _items(schema, config) if item.get("id")]
 
@@ -155,7 +159,7 @@ def reviewable_items(type_name: str, config: Config) -> list[str]:
 
 
 _PUBLISHED_PICTURE = r"^https?://[^\s\\<>\"]+$"
-"""Absolute; a development server's own address has no TLS."""
+"""An absolute URL; ``http`` too, for development servers."""
 
 
 @cache
@@ -190,13 +194,13 @@ def _schema_faults(type_name: str, config: Any, *, published: bool) -> Iterator[
             yield path, reason
 
 
-# --- Items that can be reviewed ---------------------------------------------
+# --- Reviewable items -------------------------------------------------------
 
 
 def _items(
     schema: Mapping[str, Any], value: Any, path: Path = ()
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The objects in ``value`` that the schema gives an item id, in order."""
+    """Yield the objects in ``value`` whose schema has an item id, in order."""
     if isinstance(value, list):
         for index, element in enumerate(value):
             yield from _items(schema.get("items", {}), element, (*path, index))
@@ -215,7 +219,7 @@ def _without_id(item: dict[str, Any]) -> str:
 
 
 def _known_ids(schema: Mapping[str, Any], previous: Any) -> dict[str, list[str]]:
-    """The ids ``previous`` gave, by the content of their items, first one last."""
+    """Return the ids in ``previous`` by the content of their items, last id first."""
     known: dict[str, list[str]] = {}
     for _path, item in _items(schema, previous):
         if isinstance(item.get("id"), str):
@@ -260,7 +264,7 @@ def _id_faults(type_name: str, config: Config) -> Iterator[Fault]:
 
 
 Face = Callable[[str], str]
-"""What two texts are compared by."""
+"""Returns the form of a text that is compared."""
 
 
 def _rule_faults(type_name: str, config: Config, face: Face) -> Iterator[Fault]:
@@ -304,7 +308,7 @@ def _matching_faults(config: Config, face: Face) -> Iterator[Fault]:
 
 
 def _page_faults(type_name: str, config: Config) -> Iterator[Fault]:
-    """Pages of sites with videos that show none, or for which there is no player."""
+    """Yield a fault for a page that shows no single video or has no player."""
     is_video = type_name == "Video"
     key = "source" if is_video else "url"
     page = video_pages.find_video_page(config[key]) if key in config else None
@@ -364,7 +368,7 @@ def _interactive_faults(config: Config, _face: Face) -> Iterator[Fault]:
 
 
 def _repeats(values: list[Any]) -> Iterator[int]:
-    """The places of values that came before."""
+    """Yield the indexes of repeated values."""
     seen = set()
     for index, value in enumerate(values):
         if value in seen:

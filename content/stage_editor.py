@@ -1,4 +1,4 @@
-"""What the stage editor in the browser is told: its types, its words, its addresses."""
+"""The settings of the stage editor in the browser: types, texts and URLs."""
 
 from typing import Any
 
@@ -12,10 +12,9 @@ SCRIPTS = ("stage-fields", "stage-text", "stage-media", "stage-forms", "stages")
 
 
 def settings_of(lesson_pk: int | None) -> dict[str, Any]:
-    """The editor's settings, as JSON can hold them, in the reader's language.
+    """Return the editor's settings as JSON values, in the active language.
 
-    The preview and the uploads are pages of apps that content does not know; it
-    names their addresses only.
+    The preview and the uploads are pages of other apps, so they are named only by URL.
     """
     language = get_language() or "en"
     return {
@@ -35,14 +34,14 @@ def settings_of(lesson_pk: int | None) -> dict[str, Any]:
 
 
 def type_choices() -> list[tuple[str, dict[str, str]]]:
-    """Every stage type with its title and description, in the reader's language."""
+    """Return the stage types, with title and description in the active language."""
     language = get_language() or "en"
     return [(name, words(schema, language)) for name, schema in SCHEMAS.items()]
 
 
 def _words() -> dict[str, str]:
     return {
-        # What json-editor says itself.
+        # The texts of json-editor.
         "button_add_row_title": _("Add: {{0}}"),
         "button_delete_row_title": _("Remove: {{0}}"),
         "button_delete_row_title_short": _("Remove"),
@@ -63,7 +62,7 @@ def _words() -> dict[str, str]:
         "button_cancel": _("Cancel"),
         "button_add": _("Add"),
         "default_array_item_title": _("entry"),
-        # What our own fields say.
+        # The texts of our own fields.
         "right": _("Right answer"),
         "mark_right": _("Mark as the right answer"),
         "remove": _("Remove"),
@@ -114,7 +113,7 @@ def _words() -> dict[str, str]:
         "cue_hint": _(
             "One caption per paragraph, with its time above it; or paste a WebVTT file."
         ),
-        # The cards.
+        # The texts of the cards.
         "new_stage": _("New stage"),
         "removed": _("“%(title)s” goes when you save."),
         "undo": _("Undo"),

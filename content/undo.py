@@ -1,9 +1,8 @@
-"""Taking back a move, a trashing or a change of values, as long as nobody has built
-upon it.
+"""Undo a move, a move to the trash or a change of values.
 
-What was done is told to the browser as a signed record and comes back with "Undo".
-The inverse is an ordinary change through `content.services`; where what was done is not
-as it was left, it is refused, with the reason.
+The browser gets a signed record of the change and sends it back with "Undo". The
+inverse is an ordinary change through `content.services`. It is refused, with the
+reason, if the nodes were changed again in the meantime.
 """
 
 from collections import defaultdict
@@ -25,7 +24,7 @@ _MAX_AGE_SECONDS = 60 * 60
 
 
 def spots(nodes: Sequence[Node]) -> dict[int, TreePosition]:
-    """Where each of ``nodes`` lies now, by key in tree order. Two queries."""
+    """Return the positions of ``nodes`` by key, in tree order. Two queries."""
     wanted = {node.pk for node in nodes}
     parents = list(
         Node.objects.filter(pk__in=wanted).values_list("parent_id", flat=True)
@@ -47,7 +46,11 @@ def spots(nodes: Sequence[Node]) -> dict[int, TreePosition]:
 def move(
     *, nodes: Sequence[Node], target: Node, position: services.Position
 ) -> tuple[list[Node], str]:
-    """`services.move_nodes`, with the record of it; "" where nothing changed place."""
+    """Call `services.move_nodes` and record the move.
+
+    Returns:
+        The nodes, and the record; "" if no position changed.
+    """
     services.lock_for_move(nodes, target)
     before = spots(nodes)
     moved = services.move_nodes(nodes=nodes, target=target, position=position)
@@ -56,12 +59,12 @@ def move(
 
 
 def of_move(before: dict[int, TreePosition], after: dict[int, TreePosition]) -> str:
-    """A record of a move: ``spots`` before and after it."""
+    """Return a record of a move, from the `spots` before and after it."""
     return _sign({"move": [[pk, *spot, *after[pk]] for pk, spot in before.items()]})
 
 
 def of_trash(nodes: Sequence[Node]) -> str:
-    """A record of what was put into the trash; "" where nothing was."""
+    """Return a record of nodes moved to the trash; "" if there are none."""
     stamps = [
         [node.pk, node.trashed_at and node.trashed_at.isoformat()] for node in nodes
     ]
@@ -69,8 +72,10 @@ def of_trash(nodes: Sequence[Node]) -> str:
 
 
 def of_change(field: str, now: Any, nodes: Sequence[Node]) -> str:
-    """A record of ``nodes``, as they were before all of them got one value; "" where
-    there are none."""
+    """Return a record of ``nodes``, read before all of them got one value.
+
+    "" if there are none.
+    """
     was: dict[Any, list[int]] = defaultdict(list)
     for node in nodes:
         was[getattr(node, field)].append(node.pk)
@@ -84,13 +89,13 @@ def _sign(record: dict[str, Any]) -> str:
 
 @transaction.atomic
 def undo(record: str) -> list[Node]:
-    """Take back what ``record`` tells.
+    """Undo the change in ``record``.
 
     Returns:
-        The nodes, as they now are.
+        The nodes, read again.
 
     Raises:
-        StructureError: it cannot be taken back any more, and why.
+        StructureError: it cannot be undone any more; the message states the reason.
     """
     try:
         told = signing.loads(record, salt=_SALT, max_age=_MAX_AGE_SECONDS)
@@ -134,7 +139,7 @@ def _move_back(told: list[list[Any]]) -> list[Node]:
 def _lock(
     nodes: Sequence[Node], parent_pks: set[int | None]
 ) -> tuple[Mapping[int, SubjectState], set[int]]:
-    """All that the moves back will need, at once; and which of the parents are left."""
+    """Lock everything that moving back needs; also return the existing parents."""
     if None in parent_pks:
         return locks.lock_order(), set()
     parents = Node.objects.filter(pk__in=parent_pks)

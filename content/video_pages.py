@@ -1,7 +1,7 @@
-"""Pages on which other sites show a video, and the players they have for frames.
+"""Video pages of other sites, and the URLs of their embeddable players.
 
-Such a page (``https://www.youtube.com/watch?v=…``) is no file that a player could load,
-and it refuses to be shown in a frame. Plain rules: no Django here.
+A player cannot load such a page (``https://www.youtube.com/watch?v=…``) as a file, and
+the page cannot be framed. Plain Python: no Django here.
 """
 
 import re
@@ -41,16 +41,16 @@ _TIME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class VideoPage:
-    """A page of ``site``; ``player_url`` is "" where there is no player for it."""
+    """A page of ``site``; ``player_url`` is "" if it has no player."""
 
     site: str
     player_url: str = ""
 
 
 def complete_address(text: str) -> str:
-    """``text`` with ``https://`` where it names a site with players without it.
+    """Add ``https://`` to a URL of a site with players, if it has no scheme.
 
-    ``youtu.be/…`` would be taken for a file of ours.
+    ``youtu.be/…`` would otherwise be read as a path on this site.
     """
     stripped = text.strip()
     found = _WITHOUT_SCHEME.match(stripped)
@@ -58,7 +58,7 @@ def complete_address(text: str) -> str:
 
 
 def find_video_page(url: str) -> VideoPage | None:
-    """The page at ``url``; None where it is none of a site that is known."""
+    """Return the page at ``url``; None if its site is not known."""
     try:
         address = urlsplit(complete_address(url))
         host = (address.hostname or "").removesuffix(".")
@@ -80,13 +80,13 @@ def find_video_page(url: str) -> VideoPage | None:
 
 
 def frame_address(url: str) -> str:
-    """``url`` as a frame shows it: the player, where it is the page of a video."""
+    """Return the URL to show in a frame: the player, if ``url`` is a video's page."""
     page = find_video_page(url)
     return page.player_url if page and page.player_url else complete_address(url)
 
 
 def may_have_player(text: str) -> bool:
-    """Whether ``text`` may hold an address that `find_video_page` has a player for."""
+    """Return whether ``text`` may contain a URL with a player (`find_video_page`)."""
     return "youtu" in text or "vimeo" in text
 
 
@@ -136,7 +136,7 @@ def _vimeo_player(address: SplitResult) -> str:
     places = [at for at, part in enumerate(parts) if _VIMEO_ID.match(part)]
     if not places:
         return ""
-    # The last number: those before it are of a showcase or an album.
+    # The last number is the video's; earlier ones are of a showcase or an album.
     at = places[-1]
     rest = parts[at + 1 :]
     key = dict(parse_qsl(address.query)).get("h", "") or (rest[0] if rest else "")
@@ -148,7 +148,7 @@ def _vimeo_player(address: SplitResult) -> str:
 
 
 def _seconds(text: str) -> int:
-    """``90``, ``90s`` or ``1h2m3s`` in seconds; 0 for anything else."""
+    """Convert ``90``, ``90s`` or ``1h2m3s`` to seconds; 0 for anything else."""
     found = _TIME.match(text)
     if not found:
         return 0

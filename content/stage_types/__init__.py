@@ -1,24 +1,22 @@
-"""What a stage may be: one JSON Schema (draft 2020-12) per type, beside this file.
+"""The stage types: one JSON Schema (draft 2020-12) per type, beside this file.
 
-``Quiz.schema.json`` makes ``Quiz`` a type; adding a type is adding a file. A schema
-describes the stage's ``config`` and drives the admin's form, so it has titles and
-descriptions. Beside JSON Schema's own words it may say:
+``Quiz.schema.json`` defines the type ``Quiz``; to add a type, add a file. A schema
+describes the stage's ``config`` and generates the admin's form, so it has titles and
+descriptions. Besides the keywords of JSON Schema it may have:
 
-- ``"x-ar"``: the Arabic ``title``, ``description``, ``x-hint`` and ``x-titles`` of this
-  place;
-- ``"x-hint"``: what to write where ``pattern`` refuses;
-- ``"x-item-id": true``: the stable id of something that can be reviewed; it is made
-  where it is missing;
-- ``"contentMediaType": "text/html"``: HTML, sanitised on save; with
-  ``"x-embed": true`` it may hold an ``<iframe>``;
-- ``"x-widget"``: a nicer field than the type's own in the admin's form (``image``,
-  ``video``, ``text``, ``options``, ``pairs``, ``tokens``, ``order``, ``cues``);
-- ``"x-frame": true``: the address of what a frame shows; a video's page becomes its
+- ``"x-ar"``: the Arabic ``title``, ``description``, ``x-hint`` and ``x-titles``;
+- ``"x-hint"``: the message when ``pattern`` does not match;
+- ``"x-item-id": true``: the permanent id of a reviewable item; created if missing;
+- ``"contentMediaType": "text/html"``: HTML, sanitised on save; with ``"x-embed": true``
+  it may contain an ``<iframe>``;
+- ``"x-widget"``: a special field in the admin's form (``image``, ``video``, ``text``,
+  ``options``, ``pairs``, ``tokens``, ``order``, ``cues``);
+- ``"x-frame": true``: the URL of a page in a frame; a video's page is replaced by its
   player;
-- ``"x-titles"``: what people read instead of an ``enum``'s values;
-- ``"default"``: what the form starts a new stage with.
+- ``"x-titles"``: the labels of the values of an ``enum``;
+- ``"default"``: the initial value in the form of a new stage.
 
-Plain values: no Django here.
+Plain Python: no Django here.
 """
 
 import json
@@ -37,13 +35,13 @@ def _load() -> dict[str, dict[str, Any]]:
 
 
 SCHEMAS: Mapping[str, dict[str, Any]] = _load()
-"""Every type's schema by the type's name, in alphabetical order."""
+"""The schema of every type by name, in alphabetical order."""
 
 
 def words(schema: Mapping[str, Any], language: str) -> dict[str, str]:
-    """The ``title``, ``description`` and ``x-hint`` of one place, in ``language``.
+    """Return the ``title``, ``description`` and ``x-hint`` of a schema in ``language``.
 
-    English where there is no translation.
+    English if there is no translation.
     """
     found = {
         key: schema[key] for key in ("title", "description", "x-hint") if key in schema
@@ -53,7 +51,7 @@ def words(schema: Mapping[str, Any], language: str) -> dict[str, str]:
 
 
 def schema_in(type_name: str, language: str) -> dict[str, Any]:
-    """A type's schema with its words in ``language``; for forms.
+    """Return a type's schema with its texts in ``language``, for forms.
 
     Raises:
         KeyError: there is no such type.
