@@ -34,7 +34,7 @@ def watch() -> bool:
         return False
     if alerts.resolve(kind=AlertKind.DISK_LOW, key=""):
         log.info("publishing_resumes", free_percent=round(file_store.free_percent(), 1))
-    # Otherwise each would rest until its own next attempt.
+    # Otherwise each build would wait until its own next attempt.
     return bool(paused.update(next_attempt_at=timezone.now()))
 
 
