@@ -1,4 +1,4 @@
-"""Publishing in the admin: settings, releases, the log; and "Publish now" on plans."""
+"""Admin of publishing: settings, releases, the sync log, and "Publish now" on plans."""
 
 from typing import Any
 
@@ -103,7 +103,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
 
     @admin.action(description=gettext_lazy("Retry"), permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Try queued and dead entries and failed uploads again, now."""
+        """Retry queued runs, dead letters and failed uploads now."""
         entries = [entry for entry in queryset if sync_log.can_retry(entry)]
         for entry in entries:
             if not enqueue_retry(request, entry):
@@ -248,7 +248,7 @@ class AlertAdmin(ReadOnlyAdmin):
 
 
 class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
-    """A plan's last runs."""
+    """The last five runs of a plan."""
 
     model = SyncLog
     fields = (
@@ -293,7 +293,7 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
 
 class ReleaseChangeList(ChangeList):
-    """Plans, each with whether its release is what it would be now."""
+    """The list of plans; marks those whose release is out of date."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -309,7 +309,7 @@ admin.site.unregister(AcademicPlan)
 
 @admin.register(AcademicPlan)
 class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
-    """Plans, with their releases: plans themselves know nothing of publishing."""
+    """Plans with their releases; the plans app itself knows no publishing."""
 
     list_display = (*AcademicPlanAdmin.list_display, "release")
     list_select_related = (*AcademicPlanAdmin.list_select_related, "publication")
@@ -319,7 +319,7 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
     def render_change_form(  # type: ignore[override]
         self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
     ) -> Any:
-        """With the release's state at the top."""
+        """Add the release's state to the top of the page."""
         if plan := kwargs.get("obj"):
             context["plan_head"] = self.plan_head(request, plan, "plan")
         return super().render_change_form(request, context, **kwargs)
@@ -342,7 +342,7 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
         return ReleaseChangeList
 
     def get_urls(self) -> list[Any]:
-        """With the plan's kept generations, where an earlier one is made current."""
+        """Add the page of the plan's kept generations."""
         own = path(
             "<int:plan_pk>/generations/",
             self.admin_site.admin_view(self.generations),
@@ -351,7 +351,11 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
         return [own, *super().get_urls()]
 
     def generations(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
-        """The page of a plan's kept generations."""
+        """Show the plan's kept generations.
+
+        Raises:
+            PermissionDenied: the user may not view the plan or its releases.
+        """
         plan = get_object_or_404(AcademicPlan, pk=plan_pk)
         if not (
             self.has_view_permission(request, plan)
@@ -382,7 +386,7 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
 
     @admin.action(description=gettext_lazy("Publish now"), permissions=["publish"])
     def publish_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """A build of each chosen plan, now; drafts are named and left out."""
+        """Enqueue a build of each chosen plan; name drafts and skip them."""
         started = 0
         for plan in queryset:
             if not plan.is_published:

@@ -1,7 +1,8 @@
-"""What System Managers must know: one open alert for each thing, mailed once.
+"""Alerts for System Managers: one open alert per problem, one mail per alert.
 
-The database holds that there is one. The mail goes after commit; a mail server that
-fails stops no build, and `send_unsent` tries again every minute.
+A unique column ensures that at most one alert per problem is open. The mail is sent
+after the commit, so a failing mail server stops no build; `send_unsent` retries every
+minute.
 """
 
 from collections.abc import Mapping
@@ -24,9 +25,9 @@ from publishing.models import Alert, AlertKind
 log = structlog.get_logger(__name__)
 
 RECIPIENTS = "System Managers"
-"""The group that is told; without active members, superusers are."""
+"""The group that gets the mails; if it has no active members, superusers get them."""
 _QUIET = timedelta(minutes=15)
-"""What comes back this soon after it was over is the same thing, not a new mail."""
+"""A problem that returns this soon reopens its alert and sends no new mail."""
 _SENDING = timedelta(minutes=5)
 
 
@@ -37,13 +38,14 @@ def raise_alert(
     message: str | Promise,
     values: Mapping[str, object] | None = None,
 ) -> Alert:
-    """Open an alert, or note that the open one still holds.
+    """Open an alert, or update the one already open.
 
     Args:
-        key: which one of its kind, such as a plan's id; "" where there is only one.
-        message: what happened and what to do, with ``%(name)s`` places; a lazy text
-            is said in the site's own language.
-        values: what goes into the places.
+        key: identifies the problem within its kind, such as a plan's id; "" if there is
+            only one.
+        message: what happened and what to do, with ``%(name)s`` placeholders; a lazy
+            text is translated to ``LANGUAGE_CODE``.
+        values: the values of the placeholders.
     """
     with translation.override(settings.LANGUAGE_CODE):
         text = str(message) % values if values else str(message)
@@ -71,7 +73,7 @@ def raise_alert(
 
 
 def resolve(*, kind: AlertKind, key: str) -> bool:
-    """Close the alert; False when none was open."""
+    """Close the alert; return False if none was open."""
     closed = Alert.objects.filter(open_key=_open_key(kind, key)).update(
         open_key=None, resolved_at=timezone.now()
     )
@@ -81,13 +83,13 @@ def resolve(*, kind: AlertKind, key: str) -> bool:
 
 
 def send_unsent() -> int:
-    """Mail the open alerts whose mail has not gone; how many went."""
+    """Mail the open alerts not mailed yet; return how many were sent."""
     unsent = Alert.objects.filter(open_key__isnull=False, sent_at__isnull=True)
     return sum(_send(pk) for pk in unsent.order_by("pk").values_list("pk", flat=True))
 
 
 def recipients() -> list[str]:
-    """The addresses alerts go to. One query, or two when the group is empty."""
+    """Return the addresses for alerts. One query, or two if the group is empty."""
     active = get_user_model()._default_manager.filter(is_active=True).order_by("pk")
     members = active.filter(groups__name=RECIPIENTS).values_list("email", flat=True)
     return list(members) or list(
@@ -100,15 +102,15 @@ def _open_key(kind: AlertKind, key: str) -> str:
 
 
 def _come_back(kind: AlertKind, key: str, now: datetime) -> Alert | None:
-    """The alert that was over only just now, open again; None when there is none."""
+    """Reopen and return the alert if it was closed a short time ago, else None."""
     open_key = _open_key(kind, key)
     last = (
         Alert.objects.filter(kind=kind, key=key).order_by("-raised_at", "-pk").first()
     )
     if last is None or last.resolved_at is None or last.resolved_at < now - _QUIET:
         return None
-    # Two who see it come back at once: the unique column lets one of them reopen it,
-    # and this row's lock makes the other one wait and find it open.
+    # Two processes may reopen it at once. The row lock makes the second one wait and
+    # then find the alert open; the unique column permits only one open alert.
     last = Alert.objects.select_for_update().get(pk=last.pk)
     if last.open_key is None:
         last.open_key, last.resolved_at = open_key, None
@@ -118,9 +120,10 @@ def _come_back(kind: AlertKind, key: str, now: datetime) -> Alert | None:
 
 
 def _send(alert_pk: int) -> bool:
-    """Mail one alert, unless it has gone or somebody else is at it.
+    """Mail one alert, unless it was sent or another process is sending it.
 
-    Never raises for the mail's sake: an alert unsent is tried again.
+    A failure of the mail is logged and not raised; the alert stays unsent and is
+    retried.
     """
     now = timezone.now()
     free = Q(sending_until__isnull=True) | Q(sending_until__lt=now)
@@ -153,5 +156,5 @@ def _mail(alert: Alert, to: list[str]) -> None:
             "message": alert.message,
             "url": settings.SITE_URL + reverse("admin:index"),
         }
-    # Recipients are hidden from each other: they may be outside people.
+    # BCC hides the recipients from each other: they may belong to other organisations.
     EmailMessage(subject=subject, body=body, bcc=to).send()

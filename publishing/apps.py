@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class PublishingConfig(AppConfig):
-    """Publishing: from content and plans to files students read."""
+    """Publishing: builds content and plans into the files that students read."""
 
     name = "publishing"
     verbose_name = _("Publishing")

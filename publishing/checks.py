@@ -1,4 +1,4 @@
-"""What ``manage.py check`` refuses of publishing's settings."""
+"""System checks of publishing's settings."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from publishing.monitoring.health import WEEKDAYS
 
 @register()
 def check_secrets_keys(**_kwargs: Any) -> list[CheckMessage]:
-    """Each key for the secrets in the database is one."""
+    """Check that each key in ``SECRETS_KEYS`` is a Fernet key."""
     for position, key in enumerate(settings.SECRETS_KEYS, start=1):
         try:
             Fernet(key)
@@ -32,7 +32,7 @@ def check_secrets_keys(**_kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_private_hosts(**_kwargs: Any) -> list[CheckMessage]:
-    """Each host of the operator's own network is named as one."""
+    """Check that each entry of ``PRIVATE_HOSTS`` is a host or ``host:port``."""
     for entry in settings.PRIVATE_HOSTS:
         try:
             private_hosts.parse(entry)
@@ -50,7 +50,7 @@ def check_private_hosts(**_kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_health_hours(**_kwargs: Any) -> list[CheckMessage]:
-    """The hours of the health checks make sense."""
+    """Check the time zone, weekdays and hours of the health checks."""
     return [*_zone(), *_weekdays(), *_hours()]
 
 

@@ -1,4 +1,4 @@
-"""What deleting a plan does to what is published (`content.deletion_warnings`)."""
+"""Warnings about published files before a plan is deleted."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from publishing.models import Publication
 
 @deletion_warnings.warns_before_deleting(AcademicPlan)
 def releases_that_go(plans: Sequence[AcademicPlan]) -> str:
-    """How many of them students can read now. One query."""
+    """Return how many of these plans students can read now. One query."""
     out = Publication.objects.filter(plan__in=plans, generation__isnull=False)
     count = out.count()
     if not count:

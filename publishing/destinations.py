@@ -1,7 +1,7 @@
-"""The places that published files are uploaded to, by name.
+"""Ids of the places that published files are uploaded to.
 
-What is known of a place's files (`publishing.models.UploadedDocument`) bears its id, so
-another bucket starts empty and new keys of the same one do not.
+Each `publishing.models.UploadedDocument` holds the id of its place. So a different
+bucket starts without records, and new credentials for the same bucket keep them.
 """
 
 import hashlib
@@ -16,19 +16,19 @@ _SECRET_WORDS = ("key", "secret", "token", "password", "credential", "sas")
 
 
 def public_place(current: PublishingSettings) -> str:
-    """The id of the place that these settings upload open files to; asks for no key."""
+    """Return the id of the place for open files. Reads no credentials."""
     if storage_is_the_bucket():
         return bucket_place(current.cdn_endpoint, current.cdn_bucket)
     return storage_place("cdn")
 
 
 def bucket_place(endpoint: str, name: str) -> str:
-    """The id of a bucket, whatever keys open it."""
+    """Return the id of a bucket, independent of its credentials."""
     return _fingerprint("s3", endpoint.rstrip("/"), name)
 
 
 def storage_place(alias: str) -> str:
-    """The id of a storage of ``STORAGES``."""
+    """Return the id of a storage in ``STORAGES``."""
     return _fingerprint("storage", alias, _description(alias))
 
 
@@ -37,7 +37,7 @@ def _fingerprint(*parts: str) -> str:
 
 
 def _description(alias: str) -> str:
-    """A storage's settings without its secrets: new keys are no new place."""
+    """Describe a storage without its secrets, so that new keys keep the id."""
     entry: dict[str, Any] = settings.STORAGES[alias]
     options = {
         name: str(value)

@@ -1,7 +1,7 @@
-"""The hosts of the operator's own network that the server may connect to.
+"""Hosts in the operator's own network that the server may connect to.
 
-Everything else that somebody types into the publishing settings must be a public
-address, reached by https (`publishing.cdn.outbound`).
+Every other host in the publishing settings must have a public address and use https
+(`publishing.cdn.outbound`).
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from django.conf import settings
 
 
 def is_named(host: str, port: int | None) -> bool:
-    """Whether ``PRIVATE_HOSTS`` has this host, or this host with this port.
+    """Whether ``PRIVATE_HOSTS`` contains this host, alone or with this port.
 
     Args:
-        host: as in an address: a name in any case, an IP address, with or without the
-            brackets of IPv6.
+        host: a name in any case, or an IP address, with or without the brackets of
+            IPv6.
     """
     wanted = _canonical(host)
     return any(
@@ -24,9 +24,10 @@ def is_named(host: str, port: int | None) -> bool:
 
 
 def is_permitted(url: str) -> bool:
-    """Whether the server may ask ``url``, as far as its text tells: https, or named.
+    """Whether the server may connect to ``url``: it uses https, or its host is named.
 
-    What a host name leads to is checked when the connection is made.
+    Only the text is checked. `publishing.cdn.outbound` checks the resolved address when
+    it connects.
     """
     try:
         parts = urlsplit(url)
@@ -42,10 +43,10 @@ def is_permitted(url: str) -> bool:
 
 
 def parse(entry: str) -> tuple[str, int | None]:
-    """The host and port of one entry of ``PRIVATE_HOSTS``; None: any port.
+    """Parse one entry of ``PRIVATE_HOSTS`` into host and port (None: any port).
 
     Raises:
-        ValueError: it is neither ``host`` nor ``host:port``.
+        ValueError: the entry is neither ``host`` nor ``host:port``.
     """
     parts = urlsplit(f"//{entry}")
     if not parts.hostname or parts.netloc != entry or "@" in entry or "*" in entry:
@@ -57,7 +58,7 @@ def _named() -> Iterator[tuple[str, int | None]]:
     for entry in settings.PRIVATE_HOSTS:
         try:
             yield parse(entry)
-        except ValueError:  # `manage.py check` says so
+        except ValueError:  # `manage.py check` reports it
             continue
 
 

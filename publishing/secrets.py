@@ -1,9 +1,9 @@
-"""Secrets in the database: encrypted there, readable only with the environment's keys.
+"""Encrypt secrets for the database with keys from the environment.
 
-``MEMORA_SECRETS_KEYS`` holds Fernet keys, the newest first: what is stored is written
-with the first and read with any, so a key is changed by putting a new one in front
-(`docs/runbooks/cdn-credentials.md`). On the embedded default a key is derived from
-``SECRET_KEY``; production must be given one before it can store a secret.
+``MEMORA_SECRETS_KEYS`` holds Fernet keys, the newest first. The first key encrypts; all
+keys decrypt. To rotate, put a new key in front (`docs/runbooks/cdn-credentials.md`).
+Outside production a key is derived from ``SECRET_KEY``; production cannot store a
+secret until it has a key.
 """
 
 import base64
@@ -15,29 +15,29 @@ from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
 
-_TOKEN_PREFIX = "gAAAA"  # noqa: S105 - how every Fernet token begins
+_TOKEN_PREFIX = "gAAAA"  # noqa: S105 - every Fernet token begins with this
 
 
 class SecretsError(MemoraError):
-    """A secret cannot be stored or read; the message says why, and never what."""
+    """A secret cannot be stored or read; the message never contains the secret."""
 
     code = "SECRET_UNREADABLE"
 
 
 def encrypt(plain: str) -> str:
-    """What to store for ``plain``; "" for "".
+    """Return the encrypted form of ``plain``; "" for "".
 
     Raises:
-        SecretsError: there is no key to encrypt with.
+        SecretsError: there is no valid key.
     """
     return _fernet().encrypt(plain.encode()).decode() if plain else ""
 
 
 def decrypt(stored: str) -> str:
-    """What was encrypted; "" for "".
+    """Return the decrypted form of ``stored``; "" for "".
 
     Raises:
-        SecretsError: none of the keys fits, or it is no encrypted secret at all.
+        SecretsError: no key fits, there is no key, or ``stored`` is not encrypted.
     """
     if not stored:
         return ""
@@ -53,7 +53,7 @@ def decrypt(stored: str) -> str:
 
 
 def is_encrypted(stored: str) -> bool:
-    """Whether this has the form `encrypt` gives; "" counts as encrypted."""
+    """Whether ``stored`` has the form that `encrypt` returns, or is ""."""
     return not stored or stored.startswith(_TOKEN_PREFIX)
 
 

@@ -1,4 +1,4 @@
-"""Answers of the staff's publishing API."""
+"""Responses of the staff API for publishing."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 
 class WaitingSerializer(serializers.Serializer[Any]):
-    """A plan that waits to be built, or withdrawn."""
+    """A plan that waits to be built or withdrawn."""
 
     plan = serializers.CharField()
     title = serializers.CharField()
@@ -14,9 +14,9 @@ class WaitingSerializer(serializers.Serializer[Any]):
 
 
 class RunSerializer(serializers.Serializer[Any]):
-    """A run that is not over, or ended badly.
+    """A run that is unfinished or has failed.
 
-    ``at`` is when it began, is tried again or failed.
+    ``at`` is when it started, is retried or failed.
     """
 
     entry = serializers.IntegerField()
@@ -42,7 +42,7 @@ class PlanStateSerializer(serializers.Serializer[Any]):
 
 
 class QueueStatusSerializer(serializers.Serializer[Any]):
-    """How publishing stands, as ``manage.py queue_status --json`` prints it."""
+    """The publishing status, as ``manage.py queue_status --json`` prints it."""
 
     pending_plans = serializers.IntegerField()
     oldest_seconds = serializers.FloatField(allow_null=True)
@@ -65,7 +65,7 @@ class QueueStatusSerializer(serializers.Serializer[Any]):
 
 
 class StepSerializer(serializers.Serializer[Any]):
-    """One thing that was tried on the CDN, and what came of it."""
+    """One step of the CDN test and its result."""
 
     name = serializers.CharField()
     ok = serializers.BooleanField()
@@ -73,7 +73,7 @@ class StepSerializer(serializers.Serializer[Any]):
 
 
 class ConnectionSerializer(serializers.Serializer[Any]):
-    """Whether the CDN does what publishing needs; ``manage.py check_cdn --json``."""
+    """The result of the CDN test, as ``manage.py check_cdn --json`` prints it."""
 
     ok = serializers.BooleanField()
     steps = StepSerializer(many=True)

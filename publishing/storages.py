@@ -1,15 +1,18 @@
-"""The two ends of distribution in ``STORAGES``: this disk, and the CDN's bucket."""
+"""The storages of ``STORAGES`` for published files: the local disk and the CDN."""
 
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, Storage
 
 
 class StagingStorage(FileSystemStorage):
-    """The published files on this disk, as readers see them. Builds alone write."""
+    """The current published files on the local disk; only builds write to it."""
 
     def __init__(self) -> None:
         super().__init__(location=settings.CONTENT_ROOT, base_url=settings.CONTENT_URL)
 
 
 class BucketStorage(Storage):
-    """Says that the CDN is the bucket of the publishing settings (`cdn.s3`)."""
+    """Marker for ``STORAGES["cdn"]``: use the bucket of the publishing settings.
+
+    `publishing.cdn.backends.s3` implements the upload; this class has no methods.
+    """

@@ -1,4 +1,4 @@
-"""Published files, below ``/files/``."""
+"""URLs of published files and videos, below ``/files/``."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""States and moments as the publishing pages write them."""
+"""Template filters for states, times and durations on the publishing pages."""
 
 from datetime import datetime, timedelta
 
@@ -40,14 +40,14 @@ _ON_CDN: dict[CdnState, tuple[str, Tone, object]] = {
 
 @register.filter
 def plan_state(state: PlanState) -> SafeString:
-    """A plan's state as shape, word and colour."""
+    """Format a plan's state as a badge."""
     shape, tone, word = _STATES[state]
     return badge(shape, word, tone)
 
 
 @register.filter
 def cdn_state(state: CdnState | None) -> SafeString | str:
-    """A plan's state on the CDN; a dash where there is none."""
+    """Format a plan's state on the CDN as a badge; a dash for None."""
     if state is None:
         return "–"
     shape, tone, word = _ON_CDN[state]
@@ -56,19 +56,19 @@ def cdn_state(state: CdnState | None) -> SafeString | str:
 
 @register.simple_tag(name="badge")
 def badge_tag(shape: str, tone: Tone, word: object) -> SafeString:
-    """Any state as shape, word and colour."""
+    """Format any state as a badge: shape, word and colour."""
     return badge(shape, word, tone)
 
 
 @register.filter
 def kind_name(kind: str) -> str:
-    """What a node is, in words."""
+    """Return the name of a node's kind."""
     return str(NodeKind(kind).label)
 
 
 @register.filter
 def moment(when: datetime | None) -> SafeString | str:
-    """How long ago or how soon, to the minute; the exact time on hover."""
+    """Format a time relative to now, to the minute; the exact time is the tooltip."""
     if when is None:
         return "–"
     until = when - timezone.now()
@@ -83,7 +83,7 @@ def moment(when: datetime | None) -> SafeString | str:
 
 @register.filter
 def due(when: datetime | None) -> SafeString | str:
-    """When something is tried next; what is overdue is due now."""
+    """Format the time of the next attempt; a past time is shown as "now"."""
     if when is not None and when <= timezone.now():
         return _time(when, _("now"))
     return moment(when)
@@ -102,7 +102,7 @@ def _time(when: datetime, said: str) -> SafeString:
 
 @register.filter
 def seconds(value: float | None) -> str:
-    """A duration with its unit."""
+    """Format a duration in seconds, with its unit."""
     if value is None:
         return "–"
     if value < 90:
@@ -113,5 +113,5 @@ def seconds(value: float | None) -> str:
 
 @register.filter
 def first_line(text: str) -> str:
-    """A long error's first line."""
+    """Return the first line of a text, such as a long error."""
     return text.partition("\n")[0]

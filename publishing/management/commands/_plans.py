@@ -1,4 +1,4 @@
-"""Plans named on a command line."""
+"""Parse plan ids given on a command line."""
 
 from django.utils.translation import gettext as _
 
@@ -7,7 +7,7 @@ from plans.models import AcademicPlan
 
 
 def published_plans(command: ReportingCommand, ids: list[str]) -> list[AcademicPlan]:
-    """The published plans with these ids, in the same order; all plans for no id.
+    """Return the published plans with these ids, in order; all of them for no ids.
 
     Raises:
         CommandError: a plan is unknown or a draft.

@@ -21,7 +21,7 @@ class Command(ReportingCommand):
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        builds.process_pending(limit=0)  # withdrawals alone
+        builds.process_pending(limit=0)  # only the withdrawals
         ready = status.ready(timezone.now())
         names = dict(
             AcademicPlan.objects.filter(pk__in=ready).values_list("pk", "public_id")
@@ -41,13 +41,13 @@ class Command(ReportingCommand):
                 self.step(f"{names[plan_pk]}: {error}")
                 continue
             if entry is None:
-                continue  # somebody else built it meanwhile
+                continue  # another builder has built it since
             ok = status.is_out(entry)
             results.append({"plan": names[plan_pk], "ok": ok, "error": entry.error})
             if not ok:
                 self.step(f"{names[plan_pk]}: {entry.error}")
         self.progress(len(ready), len(ready))
-        sync.distribute()  # what was withdrawn leaves the CDN
+        sync.distribute()  # delete withdrawn files from the CDN
         failed = sum(not result["ok"] for result in results)
         self.answer({"ok": not failed, "plans": results})
         built = len(results) - failed

@@ -1,4 +1,4 @@
-"""``manage.py upload_videos``: from this server's folder to the private bucket."""
+"""``manage.py upload_videos``: move local videos to the CDN's private bucket."""
 
 from typing import Any
 
