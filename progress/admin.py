@@ -1,4 +1,4 @@
-"""What players did, to read; corrections go through services, which ask for a reason."""
+"""Read-only admin of the ledger, snapshots and cards; services make corrections."""
 
 from django.contrib import admin
 from django.utils.safestring import SafeString

@@ -1,4 +1,4 @@
-"""What the API's description says of progress (drf-spectacular)."""
+"""OpenAPI schemas of the progress endpoints (drf-spectacular)."""
 
 from typing import Any
 

@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ProgressConfig(AppConfig):
-    """Progress: what students have done, and what opens next."""
+    """Progress: the ledger, completions, unlocking and reviews."""
 
     name = "progress"
     verbose_name = _("Progress")

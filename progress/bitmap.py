@@ -1,8 +1,8 @@
-"""Which lessons are passed, and with how many hearts, as packed bytes.
+"""Passed lessons and best hearts as packed bytes. No Django imports.
 
-Bits stand in Redis's own order (SETBIT: bit 0 is the highest bit of the first byte),
-so Python and Redis read the same bytes. Hearts are a byte per lesson, at the offset of
-its bit. Plain rules: no Django here.
+Bits are in the order of Redis's SETBIT (bit 0 is the highest bit of the first byte), so
+Python and Redis use the same bytes. Hearts are one byte per lesson, at the offset of
+its bit.
 """
 
 import base64
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SubjectProgress:
-    """What a player has done in one subject."""
+    """A player's progress in one subject, in the bytes that Redis holds."""
 
     bitmap: bytes = b""
     hearts: bytes = b""
@@ -21,18 +21,18 @@ class SubjectProgress:
 
     @property
     def passed(self) -> int:
-        """How many lessons were ever passed, whatever is published now."""
+        """The number of lessons ever passed, published now or not."""
         return int.from_bytes(self.bitmap, "big").bit_count()
 
 
 def is_set(bitmap: bytes, index: int) -> bool:
-    """Whether bit ``index`` is set, as GETBIT says: beyond the end nothing is."""
+    """Return whether bit ``index`` is set; bits beyond the end are 0, as in GETBIT."""
     byte = index >> 3
     return byte < len(bitmap) and bool(bitmap[byte] & (0x80 >> (index & 7)))
 
 
 def with_bit(bitmap: bytes, index: int) -> bytes:
-    """``bitmap`` with bit ``index`` set, as SETBIT does: grown with zeros."""
+    """Return ``bitmap`` with bit ``index`` set, padded with zeros as by SETBIT."""
     byte = index >> 3
     grown = bytearray(bitmap.ljust(byte + 1, b"\0"))
     grown[byte] |= 0x80 >> (index & 7)
@@ -40,12 +40,12 @@ def with_bit(bitmap: bytes, index: int) -> bytes:
 
 
 def hearts_at(hearts: bytes, index: int) -> int:
-    """The best hearts of the lesson on bit ``index``; 0 when never passed."""
+    """Return the best hearts of the lesson on bit ``index``; 0 if it is not passed."""
     return hearts[index] if index < len(hearts) else 0
 
 
 def pack(best: Mapping[int, int], *, xp: int = 0) -> SubjectProgress:
-    """Progress from the best hearts of each passed lesson, by bit."""
+    """Pack the best hearts of each passed lesson, by bit."""
     if not best:
         return SubjectProgress(xp=xp)
     last = max(best)
@@ -58,17 +58,17 @@ def pack(best: Mapping[int, int], *, xp: int = 0) -> SubjectProgress:
 
 
 def unpack_hearts(hearts: bytes) -> dict[int, int]:
-    """The best hearts by bit, without the lessons that have none."""
+    """Return the best hearts by bit, without lessons that have none."""
     return {index: most for index, most in enumerate(hearts) if most}
 
 
 def encode(bitmap: bytes) -> str:
-    """Base64, as the snapshot in the database keeps it."""
+    """Return the Base64 text that the snapshot in the database stores."""
     return base64.b64encode(bitmap).decode("ascii")
 
 
 def decode(text: str) -> bytes:
-    """The bytes of a snapshot; none for an empty text.
+    """Return the bytes of a snapshot's Base64 text; b"" for an empty text.
 
     Raises:
         ValueError: the text is not Base64.

@@ -1,10 +1,10 @@
-"""What progress refuses; ``memora_site.api_errors`` gives each its status."""
+"""Progress's domain errors; `memora_site.api_errors` maps each to an HTTP status."""
 
 from core.errors import MemoraError
 
 
 class InvalidBodyError(MemoraError):
-    """The request says something it cannot; ``details`` names the field."""
+    """The request has an invalid value; ``details`` names the field."""
 
     code = "INVALID_BODY"
 
@@ -19,24 +19,24 @@ class InvalidSubjectError(MemoraError):
 
 
 class NotUnlockedError(MemoraError):
-    """The lesson is still locked; ``details`` names what comes first."""
+    """The lesson is still locked; ``details`` names the lesson to complete next."""
 
     code = "NOT_UNLOCKED"
 
 
 class NoHeartsError(MemoraError):
-    """The attempt ended without hearts, so it completes nothing."""
+    """The attempt ended without hearts, so the lesson is not completed."""
 
     code = "NO_HEARTS"
 
 
 class IdempotencyConflictError(MemoraError):
-    """The idempotency key was used for something else before."""
+    """The idempotency key was used before, for another request."""
 
     code = "IDEMPOTENCY_CONFLICT"
 
 
 class InvalidCorrectionError(MemoraError):
-    """An XP correction that cannot be made."""
+    """An invalid XP correction."""
 
     code = "INVALID_BODY"

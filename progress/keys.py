@@ -1,27 +1,26 @@
-"""The names of progress's keys in Redis (spec 4, Redis Keys).
+"""Names of progress's keys in Redis. No Django imports.
 
-The player id stands in literal braces, Redis Cluster's hash tag, so that all keys
-of one player share a slot and one script may touch several. Plain rules: no Django
-here.
+The player id is in literal braces, the hash tag of Redis Cluster: all keys of one
+player are in one slot, so one script may use several of them.
 """
 
 PENDING_BITMAPS = "pending_bitmap_sync"
-"""Set: ``{player id}:{subject id}`` changed since it was last written back."""
+"""Set: ``{player id}:{subject id}`` that changed since it was last written back."""
 
 TAKEN_BITMAPS = "{pending_bitmap_sync}:taken"
 """Set: members being written back. Same slot as `PENDING_BITMAPS`."""
 
 BITMAP_SYNC_LOCK = "{pending_bitmap_sync}:lock"
-"""String: the write-back that runs now."""
+"""String: the lock of the write-back; its value is the token of the current run."""
 
 
 def bitmap(player_id: int, subject_id: str) -> str:
-    """String: a bit per lesson of the subject, set when it is passed."""
+    """String: one bit per lesson of the subject, set when it is passed."""
     return f"user_prog:{{{player_id}}}:{subject_id}"
 
 
 def best_hearts(player_id: int, subject_id: str) -> str:
-    """String: a byte per lesson of the subject, the most hearts it was passed with."""
+    """String: one byte per lesson of the subject, its best hearts."""
     return f"best_hearts:{{{player_id}}}:{subject_id}"
 
 
@@ -31,16 +30,16 @@ def subject_xp(player_id: int, subject_id: str) -> str:
 
 
 def rebuilding(player_id: int) -> str:
-    """Set: claims of who is reading the ledger to rebuild what Redis lost."""
+    """Set: tokens of the readers that are rebuilding projections from the ledger."""
     return f"rebuilding:{{{player_id}}}"
 
 
 def pending(player_id: int, subject_id: str) -> str:
-    """A member of `PENDING_BITMAPS`."""
+    """Return the member of `PENDING_BITMAPS` for a player and a subject."""
     return f"{player_id}:{subject_id}"
 
 
 def read_pending(member: str) -> tuple[int, str]:
-    """The player and subject a member of `PENDING_BITMAPS` names."""
+    """Return the player and subject of a member of `PENDING_BITMAPS`."""
     player_id, _sep, subject_id = member.partition(":")
     return int(player_id), subject_id

@@ -1,4 +1,4 @@
-"""The ledger of what players did, and the snapshots and cards kept beside it."""
+"""The ledger of what players did, and its snapshots and review cards."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -19,9 +19,9 @@ class InteractionType(models.TextChoices):
 
 
 class InteractionLog(AppendOnlyModel):
-    """One thing a player did: the append-only truth of XP and progress (DESIGN 7).
+    """One row of the ledger; see docs/architecture.md, "Ledger".
 
-    Ids are public ids, not foreign keys: content may go, what was done stays.
+    Ids are public ids, not foreign keys: rows stay when their content is deleted.
     """
 
     player = models.ForeignKey(
@@ -56,21 +56,21 @@ class InteractionLog(AppendOnlyModel):
         null=True,
         blank=True,
     )
-    """Hashed: a database may compare text without case, and keys are exact."""
+    """Hashed, because keys are exact and a database may compare text without case."""
     first_of = ExactCharField(
         max_length=ID_MAX_LENGTH,
         null=True,
         blank=True,
         editable=False,
     )
-    """The lesson's id when this was its first completion, else NULL."""
+    """The lesson's id if this was its first completion, else NULL."""
     record_of = ExactCharField(
         max_length=ID_MAX_LENGTH + 2,
         null=True,
         blank=True,
         editable=False,
     )
-    """``{lesson_id}:{hearts}`` when this was a new record, else NULL."""
+    """``{lesson_id}:{hearts}`` if this was a new record, else NULL."""
     created_at = models.DateTimeField(_("when"))
 
     class Meta(AppendOnlyModel.Meta):
@@ -78,16 +78,16 @@ class InteractionLog(AppendOnlyModel):
         verbose_name_plural = _("interactions")
         ordering = ["-created_at", "-pk"]
         constraints = [
-            # A repeated request answers what the first one did.
+            # A repeated request is recorded once.
             models.UniqueConstraint(
                 fields=["player", "idempotency_key"],
                 name="progress_idempotency_key_once",
             ),
-            # Two racing requests are not both the first completion ...
+            # Two concurrent requests are not both the first completion ...
             models.UniqueConstraint(
                 fields=["player", "first_of"], name="progress_first_completion_once"
             ),
-            # ... and no record is paid twice.
+            # ... and a record earns XP once.
             models.UniqueConstraint(
                 fields=["player", "record_of"], name="progress_record_once"
             ),
@@ -108,7 +108,7 @@ class InteractionLog(AppendOnlyModel):
 
 
 class StructureProgress(models.Model):
-    """A player's progress in a subject, as last written back from Redis."""
+    """A snapshot of a player's progress in a subject, as last written from Redis."""
 
     player = models.ForeignKey(
         PlayerProfile,
@@ -145,7 +145,7 @@ class StructureProgress(models.Model):
 
 
 class ReviewCard(models.Model):
-    """An item a player has met, with its memory state (FSRS)."""
+    """An item that a player has met, with its FSRS memory state."""
 
     player = models.ForeignKey(
         PlayerProfile,
@@ -164,7 +164,7 @@ class ReviewCard(models.Model):
         verbose_name = _("review card")
         verbose_name_plural = _("review cards")
         constraints = [
-            # Meeting an item again does not start its memory anew.
+            # Meeting an item again does not reset its memory.
             models.UniqueConstraint(
                 fields=["player", "lesson_id", "item_id"], name="progress_one_card"
             )

@@ -1,4 +1,4 @@
-"""What follows when a player goes."""
+"""Receivers that delete a player's progress in Redis with the player."""
 
 from functools import partial
 from typing import Any

@@ -1,6 +1,6 @@
-"""Reading what requests to progress say, by hand: the paths students wait on.
+"""Parsing the requests to progress, without DRF serializers for speed.
 
-Each function returns the value or raises `InvalidBodyError`, naming the field.
+Each function returns the value or raises `InvalidBodyError` with the field's name.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,10 @@ DUE_LIMIT, DUE_MOST = 20, 100
 
 
 def idempotency_key(headers: Mapping[str, str]) -> str | None:
-    """The client's name for this request: 1 to 100 printable characters, or none."""
+    """Return the client's name for this request: 1 to 100 printable ASCII characters.
+
+    None if the header is missing.
+    """
     key = headers.get(KEY_HEADER)
     if key is None:
         return None
@@ -40,13 +43,13 @@ def idempotency_key(headers: Mapping[str, str]) -> str | None:
 
 
 def hearts(body: Any) -> int:
-    """The hearts of ``{"hearts": 0–5}``."""
+    """Return the hearts of ``{"hearts": 0–5}``."""
     found = _object(body, {"hearts"}, field="")
     return _whole(found, "hearts", 0, MAX_HEARTS, field="hearts")
 
 
 def ratings(body: Any) -> list[Rating]:
-    """The ratings of ``{"reviews": [{item_id, lesson_id, rating, reviewed_at?}]}``."""
+    """Parse ``{"reviews": [{item_id, lesson_id, rating, reviewed_at?}]}``."""
     entries = _object(body, {"reviews"}, field="").get("reviews")
     if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_REVIEWS:
         raise InvalidBodyError(
@@ -58,7 +61,7 @@ def ratings(body: Any) -> list[Rating]:
 
 
 def due_limit(query: Mapping[str, str]) -> int:
-    """The ``limit`` of a query, 1 to 100; 20 when it says none."""
+    """Return the ``limit`` of a query, 1 to 100; the default is 20."""
     limit = whole_number(query.get("limit", str(DUE_LIMIT)), least=1, most=DUE_MOST)
     if limit is None:
         raise InvalidBodyError(
@@ -106,7 +109,7 @@ def _whole(
     found: Mapping[str, Any], name: str, least: int, most: int, *, field: str
 ) -> int:
     value = found.get(name)
-    # True is an int to Python, but no number to the client.
+    # In Python True is an int, but in JSON it is not a number.
     if type(value) is not int or not least <= value <= most:
         raise InvalidBodyError(
             _("“%(field)s” must be a whole number from %(least)d to %(most)d.")

@@ -1,6 +1,6 @@
-"""The memory of one item: FSRS, behind plain dictionaries.
+"""The memory of one item, scheduled by FSRS. No Django imports.
 
-Plain rules: no Django here. A state is JSON; times are aware datetimes in UTC.
+A state is a JSON object. Times are aware datetimes; returned ones are in UTC.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from fsrs import Card, Rating, Scheduler
 RATINGS = range(1, 5)
 """1 again, 2 hard, 3 good, 4 easy."""
 
-# Without fuzz the same history always gives the same due time.
+# Without fuzz the same history always results in the same due time.
 _scheduler = Scheduler(enable_fuzzing=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is remembered of an item, and when it should be asked again."""
+    """A player's memory of an item, with the time of the next review."""
 
     state: dict[str, Any]
     due_at: datetime
@@ -26,15 +26,15 @@ class Memory:
 
 
 def met(at: datetime) -> Memory:
-    """The memory of an item first met at that time: due at once."""
-    # The library would wait a millisecond to make an id unique; ours is the row's.
+    """Return the memory of an item first met at that time: due immediately."""
+    # A fixed id: without one the library sleeps a millisecond to generate it.
     return _memory(Card(card_id=0, due=at.astimezone(UTC)))
 
 
 def review(state: dict[str, Any], *, rating: int, at: datetime) -> Memory:
-    """The memory after an answer rated 1 to 4.
+    """Return the memory after an answer rated 1 to 4.
 
-    A time before the last review counts as the time of the last review.
+    A time before the last review is replaced by the time of the last review.
 
     Raises:
         ValueError: the rating is not one of `RATINGS`.

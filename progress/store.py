@@ -1,21 +1,21 @@
-"""Progress in Redis: the one module of this app that knows its commands.
+"""Progress in Redis: the only module of this app that uses its commands.
 
 Everything here is a projection of the ledger (`progress.services.ledger`): the wallet
 hash (`players.keys`), and per subject the bitmap, the best hearts and the XP.
 
-How it stays equal to the ledger, whatever fails when:
+How the projections stay equal to the ledger after any failure:
 
-- A write **begins** with a mark in ``in_flight`` and gives all it will touch a life of
-  `MARK_MS`. After the ledger's commit it is **applied**, which takes the mark away and
-  makes the rest permanent again. A writer that dies in between leaves projections that
-  vanish by themselves; whoever misses one rebuilds it from the ledger.
-- While a mark is there readers ask the ledger, nothing another writer touched becomes
-  permanent, and nothing rebuilt is stored.
-- A writer whose mark is gone (Redis lost it, or it took too long) drops what it would
-  have changed.
-- Who rebuilds **claims** first, reads the ledger, then **stores**; every apply voids all
-  claims, so what was read before a commit is never stored after it. ``players`` fills
-  the wallet under a lease of its own, which apply voids, too.
+- A write **begins** with a mark in ``in_flight`` and gives all keys it will change an
+  expiry of `MARK_MS`. After the ledger's commit it is **applied**: this removes the
+  mark and makes the keys permanent again. If the writer crashes in between, the keys
+  expire, and the next reader rebuilds them from the ledger.
+- While a mark exists, readers use the ledger, keys changed by other writers stay
+  temporary, and no rebuilt value is stored.
+- A writer whose mark is missing (Redis lost it, or the writer took too long) deletes
+  the keys that it would have changed.
+- To rebuild, a reader **claims** first, reads the ledger, then **stores**. Every apply
+  deletes all claims, so a value read before a commit is never stored after it.
+  ``players`` fills the wallet under its own lease, which apply also deletes.
 """
 
 import hashlib

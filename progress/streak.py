@@ -1,6 +1,6 @@
-"""How many days in a row a player has completed a lesson (DESIGN 7).
+"""The streak: days in a row with a completed lesson. No Django imports.
 
-Plain rules: no Django here. A day is a date on the server's calendar.
+See docs/architecture.md, "Streak". A day is a date on the server's calendar.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What a completion did to the streak."""
+    """The effect of a completion on the streak."""
 
     STARTED = "started"
     EXTENDED = "extended"
@@ -20,16 +20,16 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """Days in a row, and the last of them."""
+    """The number of days in a row, and the last of them."""
 
     days: int = 0
     last: date | None = None
 
 
 def after_success(streak: Streak, today: date) -> tuple[Streak, Action]:
-    """The streak once a lesson was completed on ``today``, and what happened to it.
+    """Return the streak after a completion on ``today``, and the effect on it.
 
-    A last day in the future (the clock was set back) leaves all as it was.
+    If the last day is in the future (the clock was set back), nothing changes.
     """
     if streak.last is None:
         return Streak(1, today), Action.STARTED
@@ -41,9 +41,9 @@ def after_success(streak: Streak, today: date) -> tuple[Streak, Action]:
 
 
 def as_of(streak: Streak, today: date) -> Streak:
-    """The streak as it stands on ``today``: none once a whole day was missed.
+    """Return the streak as of ``today``: empty after a whole missed day.
 
-    The day after the last one is still its day to go on.
+    On the day after the last one it can still be extended.
     """
     if streak.last is None or today - streak.last > timedelta(days=1):
         return Streak()
@@ -51,15 +51,15 @@ def as_of(streak: Streak, today: date) -> Streak:
 
 
 def first_day_too_late(streak: Streak) -> date | None:
-    """The day whose beginning ends the streak, unless a lesson is completed before.
+    """Return the day at whose start the streak ends unless a lesson is completed.
 
-    None where there is no streak.
+    None if there is no streak.
     """
     return None if streak.last is None else streak.last + timedelta(days=2)
 
 
 def of_days(days: Iterable[date]) -> Streak:
-    """The streak that completions on these days made, in the order they happened."""
+    """Return the streak of completions on these days, in the order they happened."""
     streak = Streak()
     for day in days:
         streak, _action = after_success(streak, day)

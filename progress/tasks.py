@@ -1,4 +1,4 @@
-"""Progress's periodic work."""
+"""Progress's periodic tasks."""
 
 from celery import shared_task
 
@@ -7,5 +7,5 @@ from progress.services import snapshots
 
 @shared_task(name="progress.tasks.sync_pending_bitmaps", ignore_result=True)
 def sync_pending_bitmaps() -> None:
-    """Write changed progress back; every 30 seconds, and safe to run twice."""
+    """Write changed progress to the database. Every 30 seconds; safe to run twice."""
     snapshots.sync_pending()

@@ -1,14 +1,14 @@
-"""What is locked, unlocked and passed in a subject, and what comes next.
+"""Which nodes of a subject are locked, unlocked or passed, and the next lesson.
 
-A lesson is passed when its bit is set, a container when all its lessons are (one
-without lessons is, so that it blocks nothing). A subject without lessons is unlocked:
-nobody has passed it. Children open with their parent; in a linear parent each opens
-when the one before it is passed. The rules mix per level (DESIGN 7; spec 4, Unlock
-Calculator).
+A lesson is passed when its bit is set, a container when all its lessons are. A
+container without lessons is passed, so that it blocks nothing; a subject without
+lessons is unlocked. Children unlock with their parent; in a linear parent each one
+unlocks when the one before it is passed. The rules mix per level
+(docs/architecture.md, "Unlocking").
 
-Plain rules: no Django here. A tree is compiled once per release into an `StructureOutline`,
-where the lessons below a node are one big integer, so that asking whether any node is
-passed is one ``&``.
+No Django imports. A tree is compiled once per release into a `StructureOutline`. It
+stores the lessons below each node as one big integer, so a node is checked with one
+``&``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from typing import Protocol
 
 
 class Status(StrEnum):
-    """Where a player stands with a node."""
+    """A player's status in a node."""
 
     LOCKED = "locked"
     UNLOCKED = "unlocked"
@@ -26,7 +26,7 @@ class Status(StrEnum):
 
 
 class Lesson(Protocol):
-    """The part of a lesson that progress is about."""
+    """The part of a lesson that this module uses."""
 
     @property
     def bit_index(self) -> int: ...
@@ -49,7 +49,7 @@ class Node(Protocol):
 
 @dataclass(slots=True, eq=False)
 class OutlineNode:
-    """A node in an outline, with its neighbours."""
+    """A node of an outline, with its siblings before and after."""
 
     id: str
     kind: str
@@ -63,11 +63,11 @@ class OutlineNode:
     """The bits of all lessons below, or of the lesson itself."""
 
     def is_passed(self, bits: int) -> bool:
-        """Whether every lesson here is passed."""
+        """Return whether every lesson of the node is passed."""
         return bits & self.mask == self.mask
 
     def is_open(self, bits: int) -> bool:
-        """Whether the way here is free: this node and all above it are."""
+        """Return whether this node and all its ancestors are unlocked."""
         place = self
         while place.parent is not None:
             if not place.opens_in_open_parent(bits):
@@ -76,7 +76,7 @@ class OutlineNode:
         return True
 
     def opens_in_open_parent(self, bits: int) -> bool:
-        """Whether this node opens, given that its parent is open."""
+        """Return whether this node is unlocked if its parent is."""
         return (
             self.parent is None
             or not self.parent.is_linear
@@ -85,7 +85,7 @@ class OutlineNode:
         )
 
     def status(self, bits: int, *, is_open: bool) -> Status:
-        """The node's status, given whether the way to it is free."""
+        """Return the node's status; ``is_open``: it and its ancestors are unlocked."""
         is_empty_subject = self.parent is None and not self.mask
         if self.is_passed(bits) and not is_empty_subject:
             return Status.PASSED
@@ -93,9 +93,9 @@ class OutlineNode:
 
 
 class StructureOutline:
-    """A published subject, ready to be asked about any player's progress.
+    """A compiled published subject, for the progress of any player.
 
-    ``bits`` below is what `bits` makes of a bitmap; it belongs to this outline.
+    The ``bits`` arguments are results of `bits` of the same outline.
     """
 
     def __init__(self, root: Node) -> None:
@@ -123,17 +123,17 @@ class StructureOutline:
         return place
 
     def bits(self, bitmap: bytes) -> int:
-        """A bitmap in Redis's order as the integer the places are asked with."""
+        """Return a bitmap in Redis's order as an integer for this outline."""
         return int.from_bytes(
             bitmap[: self._width].ljust(self._width, b"\0"), byteorder="big"
         )
 
     def passed_lessons(self, bits: int) -> int:
-        """How many of the published lessons are passed."""
+        """Return how many of the published lessons are passed."""
         return (bits & self.root.mask).bit_count()
 
     def percentage(self, bits: int) -> float:
-        """Passed lessons of all, 0 to 100 with two decimals; 0 when there are none.
+        """Return the percentage of passed lessons, to two decimals; 0 without lessons.
 
         Rounded down, so that 100 means every lesson.
         """
@@ -142,10 +142,10 @@ class StructureOutline:
         return 10_000 * self.passed_lessons(bits) // self.total_lessons / 100
 
     def next_lesson(self, bits: int) -> str | None:
-        """The first lesson in tree order that is unlocked and not passed.
+        """Return the first lesson in tree order that is unlocked and not passed.
 
-        The first child that is not passed is always open in an open parent: those
-        before it are passed. So one way down finds it.
+        In an unlocked parent the first child that is not passed is always unlocked,
+        because those before it are passed. So one path down the tree finds it.
         """
         place = self.root
         if place.is_passed(bits):
@@ -155,10 +155,10 @@ class StructureOutline:
         return place.id
 
     def opened_by(self, lesson_id: str, bits: int) -> list[str]:
-        """What passing this lesson unlocks: ids of nodes, in tree order.
+        """Return the ids of the nodes that passing this lesson unlocks, in tree order.
 
         Args:
-            bits: as they were before; the lesson was unlocked and not passed.
+            bits: those before; the lesson must be unlocked and not passed.
         """
         place: OutlineNode | None = self.lessons[lesson_id]
         assert place is not None
@@ -172,7 +172,7 @@ class StructureOutline:
 
 
 def statuses(outline: StructureOutline, bits: int) -> dict[str, Status]:
-    """The status of every node, by id, in tree order."""
+    """Return the status of every node, by id, in tree order."""
     return dict(_statuses(outline.root, bits, is_open=True))
 
 
@@ -187,7 +187,7 @@ def _statuses(
 
 
 def _opening(place: OutlineNode, bits: int) -> Iterator[str]:
-    """``place``, which has just opened, and all that opens with it."""
+    """Yield ``place``, which is newly unlocked, and all that unlock with it."""
     if place.is_passed(bits):
         return
     yield place.id

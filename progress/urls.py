@@ -1,4 +1,4 @@
-"""The URLs of progress, under ``/api/v1/``."""
+"""URLs of the progress API, under ``/api/v1/``."""
 
 from django.urls import URLPattern, URLResolver
 from rest_framework.routers import SimpleRouter

@@ -1,4 +1,4 @@
-"""The doors of progress: parse, call one service, render."""
+"""The progress API: views parse the request, call one service and render its result."""
 
 from typing import cast
 
@@ -19,7 +19,7 @@ def _player_id(request: Request) -> int:
 
 
 class LessonViewSet(ViewSet):
-    """What a player does with a lesson."""
+    """A player's lessons."""
 
     lookup_url_kwarg = "lesson_id"
     lookup_value_regex = "[^/]+"
@@ -50,7 +50,7 @@ class LessonViewSet(ViewSet):
 
 
 class ProgressViewSet(ViewSet):
-    """Where a player stands in a subject."""
+    """A player's progress in a subject."""
 
     lookup_url_kwarg = "subject_id"
     lookup_value_regex = "[^/]+"
@@ -72,7 +72,7 @@ class ProgressViewSet(ViewSet):
 
 
 class ReviewViewSet(ViewSet):
-    """The items a player has met, and when to see them again."""
+    """A player's items to review."""
 
     @extend_schema(
         summary="How many items are due",

@@ -1,6 +1,6 @@
-"""What completing a lesson earns (DESIGN 7; spec 4, XP Calculator).
+"""The XP of a completion; see docs/architecture.md, "XP". No Django imports.
 
-Plain rules: no Django here; the numbers come from the settings.
+The caller passes the numbers from the settings.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ MAX_HEARTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The numbers of the formula."""
+    """The numbers of the XP formula."""
 
     per_heart: int
     first_completion: int
@@ -18,14 +18,14 @@ class Rates:
 
 
 def is_record(*, hearts: int, best_hearts: int) -> bool:
-    """More hearts than ever before on this lesson; the first success is one."""
+    """Return whether this is a new record: more hearts than ever on this lesson."""
     return hearts > best_hearts
 
 
 def earned(
     *, base_xp: int, hearts: int, is_first: bool, is_record: bool, rates: Rates
 ) -> int:
-    """XP of one completion: base + hearts, + first, + record."""
+    """Return the XP of one completion: base, hearts, first completion and record."""
     total = base_xp + rates.per_heart * hearts
     if is_first:
         total += rates.first_completion

@@ -1,7 +1,8 @@
-"""Completing a lesson: the one write that students wait for (DESIGN 7).
+"""Completing a lesson; see docs/architecture.md, "Completing a lesson".
 
-The story: a mark and the state from Redis, the rules, one committed row of the ledger,
-and Redis follows. `progress.store` says why nothing is lost or paid twice in between.
+The steps: read the state from Redis and leave a mark, apply the rules, commit one row
+of the ledger, update Redis. `progress.store` explains why no step loses XP or pays it
+twice.
 """
 
 from dataclasses import asdict, dataclass
@@ -33,13 +34,13 @@ from publishing.api import LessonEntry
 log = structlog.get_logger(__name__)
 
 _TRIES = 5
-"""Each lost race was won by another request of the same player for one of the six
-things that are paid once per lesson."""
+"""Each lost race means that another request of the same player recorded one of the six
+things that are paid once per lesson: the first completion and five records."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreakChange:
-    """What a completion did to the streak; ``last_success_date`` is ISO 8601."""
+    """The effect of a completion on the streak; ``last_success_date`` is ISO 8601."""
 
     old: int
     new: int
@@ -49,7 +50,7 @@ class StreakChange:
 
 @dataclass(frozen=True, slots=True)
 class CompletionResult:
-    """The answer to a completion; kept in the ledger for a repeated request."""
+    """The response to a completion; the ledger stores it for repeated requests."""
 
     success: bool
     xp_earned: int
@@ -58,16 +59,16 @@ class CompletionResult:
     is_new_record: bool
     streak: StreakChange
     unlocked: list[str]
-    """What this completion opened: ids of lessons and containers, in tree order."""
+    """Ids of the lessons and containers that this unlocked, in tree order."""
     next_lesson_id: str | None
 
     def as_answer(self) -> dict[str, Any]:
-        """The body of the response: the same bytes whenever it is asked for."""
+        """Return the body of the response; its order of keys is fixed."""
         return asdict(self)
 
     @classmethod
     def from_answer(cls, answer: dict[str, Any]) -> Self:
-        """What `as_answer` was made of."""
+        """Return the result that `as_answer` was made of."""
         return cls(**{**answer, "streak": StreakChange(**answer["streak"])})
 
 
@@ -92,22 +93,22 @@ def complete(
     idempotency_key: str | None,
     now: datetime,
 ) -> CompletionResult:
-    """Record that a player finished a lesson with so many hearts (0 to 5).
+    """Record that a player finished a lesson with ``hearts`` (0 to 5).
 
-    Call it outside a transaction: what it records, it commits.
+    Call it outside a transaction: it commits its row.
 
     Args:
-        idempotency_key: the client's name for this request. A repeat is answered as
-            the first one was, whatever has changed since.
+        idempotency_key: the client's name for this request. A repeat gets the first
+            response, whatever has changed since.
 
     Raises:
         NotEnrolledError, InvalidLessonError, NotEntitledError, NotPublishedError: the
-            lesson is not the player's to open.
-        NotUnlockedError: something comes first.
+            player may not open the lesson.
+        NotUnlockedError: an earlier lesson must be completed first.
         NoHeartsError: no hearts were left; the failed attempt is recorded.
-        IdempotencyConflictError: the key named another request.
-        StoreUnavailableError, DatabaseError: a service is away; nothing happened, or
-            the ledger has it and Redis will follow.
+        IdempotencyConflictError: the key was used for another request.
+        StoreUnavailableError, DatabaseError: a service is away. Either nothing was
+            recorded, or the ledger has the row and Redis is updated later.
     """
     attempt = _Attempt(player_id, lesson_id, hearts, idempotency_key, now)
     try:
@@ -116,7 +117,7 @@ def complete(
     except (NoHeartsError, IdempotencyConflictError):
         raise
     except MemoraError:
-        # Refused now, but perhaps this is the repeat of what was accepted.
+        # Refused now, but this may be the repeat of a request that was accepted.
         first = _first_answer(attempt)
         if first is None:
             raise
@@ -148,7 +149,7 @@ def _record(
         except IntegrityError:
             if (repeated := _first_answer_or_cancel(attempt, begun)) is not None:
                 return repeated
-            # Another request won the race: what it recorded, only the ledger knows.
+            # Another request won the race; only the ledger has what it recorded.
             contested = True
             state = projections.ledger_state(begun)
             history = ledger.lesson_history(attempt.player_id, lesson.id)
@@ -168,7 +169,7 @@ def _unlocked_state(
     if _is_unlocked(state, lesson, outline):
         return state
     if begun.others_in_flight:
-        # Perhaps what opens this lesson is committed, and Redis has yet to follow.
+        # The unlocking completion may be committed, but not yet applied to Redis.
         state = projections.ledger_state(begun)
         if _is_unlocked(state, lesson, outline):
             return state
@@ -187,7 +188,7 @@ def _is_unlocked(state: State, lesson: LessonEntry, outline: StructureOutline) -
 
 
 def _history_from(state: State, lesson: LessonEntry) -> tuple[bool, int]:
-    """Whether the lesson was completed before, and its best hearts."""
+    """Return whether the lesson was completed before, and its best hearts."""
     return (
         bitmap.is_set(state.subject.bitmap, lesson.bit_index),
         bitmap.hearts_at(state.subject.hearts, lesson.bit_index),
@@ -201,7 +202,7 @@ def _decide(
     state: State,
     history: tuple[bool, int],
 ) -> tuple[InteractionLog, Change, CompletionResult | None]:
-    """The row to record, what Redis makes of it, and the answer (None: failed)."""
+    """Return the row, the change of the projections, and the result (None: failed)."""
     if attempt.hearts == 0:
         return _failure(attempt, lesson, state)
     completed, best = history
@@ -298,14 +299,14 @@ def _rates() -> xp.Rates:
 
 
 def _follow(begun: PendingWrite, change: Change, *, contested: bool) -> None:
-    """Let Redis follow what is committed. From here on the answer is a success.
+    """Update Redis after the commit; from here on the response is a success.
 
-    When Redis fails now, the mark it still holds, or its emptiness, has the ledger
-    asked again.
+    If Redis fails now, its mark stays or its keys are missing, and the next reader
+    uses the ledger.
     """
     try:
         if contested:
-            # Redis did not know what the ledger refused: it may lack more.
+            # Redis lacked a row that the ledger had; it may lack others.
             store.discard(begun.mark)
         else:
             store.apply(begun.mark, change)
@@ -331,11 +332,11 @@ def _first_answer_or_cancel(
 
 
 def _first_answer(attempt: _Attempt) -> CompletionResult | None:
-    """How the request with this key was answered first, None when there was none.
+    """Return the first response to this idempotency key, or None.
 
     Raises:
-        NoHeartsError: so.
-        IdempotencyConflictError: it was about something else.
+        NoHeartsError: the first request had no hearts left.
+        IdempotencyConflictError: the key was used for another request.
     """
     if attempt.idempotency_key is None:
         return None
@@ -356,7 +357,7 @@ def _no_hearts() -> NoHeartsError:
 
 
 def key_conflict() -> IdempotencyConflictError:
-    """The refusal of a key that named another request."""
+    """Return the error for a key that was used for another request."""
     return IdempotencyConflictError(
         _("This Idempotency-Key was used for another request: send a new one.")
     )

@@ -1,4 +1,4 @@
-"""What progress holds of a student, and how it is erased (`players.services.erasure`)."""
+"""Progress's data about a student, and its erasure (`players.services.erasure`)."""
 
 from collections.abc import Sequence
 from datetime import UTC
@@ -24,7 +24,7 @@ HOLDINGS = (
 
 
 def subject_ids(player_id: int) -> list[str]:
-    """The subjects whose progress Redis may hold. Two queries."""
+    """Return the subjects whose progress Redis may hold. Two queries."""
     found: set[str] = set()
     for model in (InteractionLog, StructureProgress):
         rows: QuerySet[Any] = QuerySet(model).filter(player_id=player_id).order_by()
@@ -36,9 +36,9 @@ def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
     """Erase the player's rows, in the caller's transaction.
 
     Args:
-        keep_ledger: leave the ledger's rows where they are, under the player's number:
-            what was completed, on which day and for how much XP. Details, the time of
-            day and the client's keys go.
+        keep_ledger: keep the ledger's rows under the player's number, with what was
+            completed, the day and the XP. Details, the time of day and the client's
+            keys are removed.
     """
     for model in (ReviewCard, StructureProgress):
         QuerySet(model).filter(player_id=player_id).delete()
@@ -54,7 +54,7 @@ def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
 
 
 def forget(player_id: int, subject_ids: Sequence[str]) -> None:
-    """Delete the player's progress in Redis, and what waits to be written back.
+    """Delete the player's progress in Redis, and its entries in the write-back sets.
 
     Raises:
         StoreUnavailableError: Redis does not answer.

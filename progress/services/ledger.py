@@ -1,8 +1,7 @@
-"""The truth of XP and progress: reading it, and adding to it.
+"""Reading the ledger, and adding rows; see docs/architecture.md, "Ledger".
 
-Rows are only ever added (`progress.models.InteractionLog`), each committed before
-anything else learns of it. Redis holds projections of this and asks here when it has
-lost them.
+Rows are only added (`progress.models.InteractionLog`). Each is committed before Redis's
+projections are updated. A missing projection is rebuilt with the functions here.
 """
 
 import hashlib
@@ -31,7 +30,7 @@ _DEADLOCK_RETRIES = 2
 
 
 def wallet_of(player_id: int) -> WalletState:
-    """The player's wallet as the ledger has it. One query."""
+    """Return the player's wallet, computed from the ledger. One query."""
     rows = list(
         InteractionLog.objects.filter(player_id=player_id)
         .order_by()
@@ -54,7 +53,7 @@ def wallet_of(player_id: int) -> WalletState:
 
 
 def streak_at(state: WalletState, now: datetime) -> CurrentStreak:
-    """The wallet's streak as it stands at that aware time (`progress.streak`)."""
+    """Return the wallet's streak at that aware time (`progress.streak`)."""
     held = streak.as_of(
         Streak(state.current_streak, state.last_success_date), calendar.day_of(now)
     )
@@ -66,7 +65,7 @@ def streak_at(state: WalletState, now: datetime) -> CurrentStreak:
 
 
 def subject_of(player_id: int, subject_id: str) -> SubjectProgress:
-    """The player's progress in a subject as the ledger has it. One query."""
+    """Return the player's progress in a subject from the ledger. One query."""
     rows = list(
         InteractionLog.objects.filter(
             player_id=player_id,
@@ -84,10 +83,10 @@ def subject_of(player_id: int, subject_id: str) -> SubjectProgress:
 
 
 def lesson_history(player_id: int, lesson_id: str) -> tuple[bool, int]:
-    """Whether a first completion was ever paid, and the best hearts. One query.
+    """Return whether a first completion was paid, and the best hearts. One query.
 
-    By the lesson itself, not its bit: a lesson that moved to another subject starts
-    there anew, but its first completion and its records are paid once.
+    By the lesson, not its bit: in another subject a moved lesson has a new bit without
+    progress, but its first completion and its records are paid once.
     """
     records = [f"{lesson_id}:{hearts}" for hearts in range(1, MAX_HEARTS + 1)]
     rows = InteractionLog.objects.filter(player_id=player_id)
@@ -102,21 +101,21 @@ def lesson_history(player_id: int, lesson_id: str) -> tuple[bool, int]:
 
 
 def key_hash(idempotency_key: str) -> str:
-    """What the ledger keeps of a client's key."""
+    """Return the hash of a client's key that the ledger stores."""
     return hashlib.sha256(idempotency_key.encode()).hexdigest()
 
 
 def first_with_key(player_id: int, idempotency_key: str) -> InteractionLog | None:
-    """What the player's request with that key recorded, if one did. One query."""
+    """Return the row that the player's request with that key recorded. One query."""
     return InteractionLog.objects.filter(
         player_id=player_id, idempotency_key=key_hash(idempotency_key)
     ).first()
 
 
 def connect() -> None:
-    """Make sure that the database answers, before anything is touched.
+    """Check that the database answers, before Redis is changed.
 
-    No statement when the connection is known to be good.
+    No statement if the connection is known to be good.
 
     Raises:
         DatabaseError: it does not answer.
@@ -129,16 +128,16 @@ def append(row: InteractionLog) -> None:
     """Commit one row. One statement.
 
     Raises:
-        IntegrityError: it was recorded before: the same idempotency key, or the same
-            first completion or record.
-        RuntimeError: a transaction is open. Its rollback would take the row back
-            after Redis has followed it.
+        IntegrityError: a row with the same idempotency key, first completion or record
+            exists.
+        RuntimeError: a transaction is open. Its rollback would remove the row after
+            Redis was updated.
     """
     for _retry in range(_DEADLOCK_RETRIES):
         try:
             _insert(row)
         except OperationalError as error:
-            # MariaDB refuses one of several rows that race for a key.
+            # MariaDB ends one of several concurrent inserts of a key as a deadlock.
             if error.args[:1] != (_DEADLOCK,):
                 raise
         else:
@@ -155,7 +154,7 @@ def _insert(row: InteractionLog) -> None:
 
 
 def append_all(rows: Sequence[InteractionLog]) -> None:
-    """Add rows in the caller's transaction. One statement per thousand.
+    """Add rows in the caller's transaction. One statement per thousand rows.
 
     Raises:
         IntegrityError: an idempotency key was used before.
@@ -166,17 +165,18 @@ def append_all(rows: Sequence[InteractionLog]) -> None:
 def add_correction(
     *, player_id: int, xp: int, reason: str, actor_id: int, now: datetime
 ) -> WalletState:
-    """Enter XP that a member of staff gives, or (negative) takes back.
+    """Record XP that a member of staff gives, or (negative) takes away.
 
-    Part of the caller's transaction, which holds the player's row locked; Redis
-    follows after the commit, and by itself when nobody is left to tell it.
+    Part of the caller's transaction, which holds the lock on the player. After the
+    commit the wallet in Redis is deleted; after a crash in between, its mark expires
+    with it. The next reader rebuilds it.
 
     Returns:
-        The wallet with it.
+        The wallet with the correction.
 
     Raises:
-        InvalidCorrectionError: nothing to correct, no reason, or more XP taken than
-            there is.
+        InvalidCorrectionError: ``xp`` is 0, the reason is empty, or more XP is taken
+            than the player has.
         StoreUnavailableError: Redis does not answer; nothing was recorded.
     """
     if not xp:

@@ -1,4 +1,4 @@
-"""A player's progress in a subject, as the app shows it (DESIGN 7)."""
+"""A player's progress in a subject; see docs/architecture.md, "Reading progress"."""
 
 from typing import Any
 
@@ -14,14 +14,15 @@ from publishing.api import PlanStructure, SubjectStructure
 
 
 def of_subject(*, player_id: int, subject_id: str) -> dict[str, Any]:
-    """The progress tree of one subject of the player's plan, and its sums.
+    """Return the progress tree of a subject in the player's plan, and its totals.
 
-    Every node has id, type, status, bit_index and best_hearts (null for what is no
-    lesson) and children. Hidden and unpublished lessons count nowhere.
+    Every node has id, type, status, bit_index, best_hearts and children; bit_index and
+    best_hearts are null except for lessons. Hidden and unpublished lessons are not
+    counted.
 
     Raises:
-        NotEnrolledError, NotPublishedError: the player has no plan to read.
-        InvalidSubjectError: the subject is not in it.
+        NotEnrolledError, NotPublishedError: the player has no published plan.
+        InvalidSubjectError: the subject is not in the plan.
         StoreUnavailableError: Redis does not answer.
     """
     plan = api.load_plan(
@@ -42,10 +43,10 @@ def of_subject(*, player_id: int, subject_id: str) -> dict[str, Any]:
 
 
 def require_subject(plan: PlanStructure, subject_id: str) -> SubjectStructure:
-    """The subject in a plan's release.
+    """Return the subject in a plan's release.
 
     Raises:
-        InvalidSubjectError: it is not there.
+        InvalidSubjectError: the release has no such subject.
     """
     found = plan.subjects.get(subject_id)
     if found is None:

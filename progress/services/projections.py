@@ -1,4 +1,4 @@
-"""Progress from Redis where it is there, else from the ledger, put back on the way."""
+"""Reading progress from Redis; missing projections are rebuilt from the ledger."""
 
 import structlog
 

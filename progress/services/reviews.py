@@ -1,8 +1,8 @@
-"""Reviews: the items a player has met come back when they would be forgotten.
+"""Reviews of items a player has met; see docs/architecture.md, "Reviews".
 
-A card stands for an item the player has met: a reviewable item of a lesson they have
-completed. Which those are is the ledger's to say, so cards follow from it when they
-are asked for (`_meet`), and completing a lesson writes nothing but its own row.
+A card is a reviewable item of a lesson that the player has completed. The ledger
+records the completed lessons, so cards are created from it on the next request
+(`_meet`), and a completion writes only its own row.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""Writing progress back from Redis to the database, many at a time (spec 4).
+"""Writing progress from Redis to the database, in batches.
 
-Snapshots are for lists and reports; the ledger is the truth, so nothing depends on a
-run of this.
+Snapshots are for lists and reports. The ledger is the truth, so nothing else depends on
+a run of this.
 """
 
 from collections.abc import Iterator, Sequence

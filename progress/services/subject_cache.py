@@ -1,4 +1,4 @@
-"""The published subjects, compiled for `progress.unlock` once per release."""
+"""A cache of published subjects, compiled for `progress.unlock` once per release."""
 
 from progress.unlock import StructureOutline
 from publishing.api import SubjectStructure
@@ -8,9 +8,9 @@ _compiled: dict[tuple[str, str], tuple[SubjectStructure, StructureOutline]] = {}
 
 
 def of_subject(subject: SubjectStructure) -> StructureOutline:
-    """The outline of one subject of one release.
+    """Return the outline of one subject of one release.
 
-    Kept while ``publishing.published_content`` gives the same object for it.
+    It is cached while `publishing.published_content` returns the same object for it.
     """
     key = (subject.plan_id, subject.root.id)
     held = _compiled.get(key)
