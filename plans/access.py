@@ -1,20 +1,20 @@
-"""Who may open a node in a plan, and in what order: explained once, here (DESIGN 3).
+"""The access rules of a plan (docs/architecture.md, "Access").
 
-Access level of a node, first match wins:
+The access level of a node is the first of these that applies:
 
-1. the plan's override: Hide (the node and all below it vanish), Set Access Level,
-   Set Free, Set Sold Separately;
-2. ``is_free_preview`` gives ``free_preview``: it pierces a paid parent;
-3. ``required_item`` gives ``paid`` with that item;
-4. the parent's level where that is not ``authenticated`` (with its item when paid);
-5. ``is_public`` gives ``public``;
+1. an override of the plan on this node: Hide removes it and everything below it; Set
+   Access Level, Set Free and Set Sold Separately set its level;
+2. ``is_free_preview``: ``free_preview``, also below a paid parent (piercing);
+3. ``required_item``: ``paid``, with that product;
+4. the parent's level, unless it is ``authenticated`` (with its product if paid);
+5. ``is_public``: ``public``;
 6. ``authenticated``.
 
-Linear mode: the plan's Set Linear, else the node's ``is_linear``.
-Unpublished or trashed nodes vanish with all below them; a container left without
-lessons vanishes too (a subject stays, empty).
+A node is linear if the plan's Set Linear override says so, else if its ``is_linear`` is
+set. Unpublished and trashed nodes are removed with everything below them. A container
+without lessons is removed too, except a subject.
 
-Plain rules: no Django here.
+Plain Python rules, without Django.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ from content.tree import ContentNode
 
 
 class Level(StrEnum):
-    """Who may open something."""
+    """The access level of a node: which students may open it."""
 
     PUBLIC = "public"
     AUTHENTICATED = "authenticated"
@@ -35,11 +35,11 @@ class Level(StrEnum):
 
 
 OPEN_LEVELS = frozenset({Level.PUBLIC, Level.FREE_PREVIEW})
-"""Levels whose files anyone may read; the other lessons are gated (DESIGN 4)."""
+"""Levels of open lessons (docs/architecture.md, "Open and gated lessons")."""
 
 
 class Rule(StrEnum):
-    """Which rule decided a level; for the editor's "why"."""
+    """The rule that decided an access level, shown to editors as the reason."""
 
     OVERRIDE = "override"
     FREE_PREVIEW = "free_preview"
@@ -51,7 +51,7 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What one plan says of one node; at most one access action among them."""
+    """All overrides of one plan on one node, with at most one for access."""
 
     hide: bool = False
     level: Level | None = None
@@ -62,11 +62,11 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A node's effective access, and why.
+    """The effective access of a node and the reason.
 
-    ``item`` is the product code when ``level`` is paid ("" when none is known: then
-    nobody is entitled). ``decided_at`` is the id of the node whose field or override
-    decided.
+    ``item`` is the product code if ``level`` is paid. "" means that no product is
+    named: then no student can open the node. ``decided_at`` is the id of the node whose
+    field or override decided.
     """
 
     level: Level
@@ -77,7 +77,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class PlanNode:
-    """A node as one plan's students get it."""
+    """A node as the students of one plan see it."""
 
     source: ContentNode
     title: str
@@ -100,7 +100,11 @@ _NO_OVERRIDE = Override()
 def resolve_access(
     node: ContentNode, *, parent: Access | None, override: Override = _NO_OVERRIDE
 ) -> Access:
-    """The effective access of a visible ``node`` below ``parent``'s (rules 1-6)."""
+    """Return the access of ``node``, assuming that it is visible (rules 1-6).
+
+    Args:
+        parent: the access of the parent; None for a subject.
+    """
     own_item = node.required_item
     if override.level is not None:
         item = ""
@@ -122,9 +126,9 @@ def resolve_access(
 def plan_tree(
     subject: ContentNode, overrides: Mapping[int, Override]
 ) -> PlanNode | None:
-    """``subject`` as a plan with these ``overrides`` (by node pk) offers it.
+    """Return ``subject`` as a plan with these ``overrides`` (by node pk) offers it.
 
-    None when the subject itself is hidden, unpublished or in the trash.
+    None if the subject itself is hidden, unpublished or in the trash.
     """
     return _plan_node(subject, None, overrides)
 
@@ -154,7 +158,7 @@ def _plan_node(
 
 
 def lessons(node: PlanNode) -> Iterator[PlanNode]:
-    """The lessons at or below ``node``, in tree order."""
+    """Yield the lessons at or below ``node``, in tree order."""
     waiting = [node]
     while waiting:
         found = waiting.pop()

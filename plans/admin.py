@@ -1,4 +1,4 @@
-"""Plans in the admin: their subjects in order, and what they say otherwise."""
+"""Admin of plans: their fields, their subjects in order, and their content."""
 
 from typing import Any, ClassVar
 
@@ -92,21 +92,21 @@ class AcademicPlanAdmin(
         return count
 
     def get_fields(self, request: HttpRequest, obj: AcademicPlan | None = None) -> Any:
-        """With what the page has seen, for those who can save it."""
+        """Add ``seen`` (the version that the page showed) if the user may save."""
         may_save = obj is not None and self.has_change_permission(request, obj)
         return (*super().get_fields(request, obj), *(["seen"] if may_save else []))
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: AcademicPlan | None = None
     ) -> Any:
-        """The id names published files: it is chosen once."""
+        """Make the id read-only after creation, because published files contain it."""
         fixed = () if obj is None else ("public_id",)
         return (*super().get_readonly_fields(request, obj), *fixed)
 
     def render_change_form(  # type: ignore[override]
         self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
     ) -> Any:
-        """With the plan's content below the form."""
+        """Add the plan's content below the form."""
         plan = kwargs.get("obj")
         if plan is not None:
             context |= self.content_context(request, plan)
@@ -115,14 +115,17 @@ class AcademicPlanAdmin(
     def response_post_save_add(
         self, request: HttpRequest, obj: AcademicPlan
     ) -> HttpResponseRedirect:
-        """On to the new plan's own page: its content shows there, once it is saved."""
+        """Redirect to the new plan's own page, where its content is now shown."""
         page = reverse("admin:plans_academicplan_change", args=[obj.pk])
         return HttpResponseRedirect(page)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
-        """What a deletion does, in a fixed number of queries: sentences, not lists."""
+        """Describe a deletion in sentences, with a fixed number of queries.
+
+        Django's default would list every related object.
+        """
         plans = list(objs)
         said = list(deletion_warnings.deletion_warnings(plans))
         request.deletion_consequences = said  # type: ignore[attr-defined]
@@ -133,7 +136,7 @@ class AcademicPlanAdmin(
     def save_model(
         self, request: HttpRequest, obj: AcademicPlan, form: Any, change: bool
     ) -> None:
-        """Only what was changed here: the rest of the row may be newer than ours."""
+        """Save only the fields changed in the form: others may be newer in the row."""
         if not change:
             obj.save()
         elif changed := [name for name in form.changed_data if name in PLAN_FIELDS]:
@@ -142,7 +145,7 @@ class AcademicPlanAdmin(
     def save_formset(
         self, request: HttpRequest, form: Any, formset: Any, change: bool
     ) -> None:
-        """Removed rows go first: a changed row may take what a removed one had."""
+        """Delete removed rows first: a changed row may reuse a removed one's values."""
         rows = formset.save(commit=False)
         for removed in formset.deleted_objects:
             removed.delete()

@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class PlansConfig(AppConfig):
-    """Plans: which subjects a group of students gets, and how they differ."""
+    """Plans: the subjects and overrides of each group of students."""
 
     name = "plans"
     verbose_name = _("Plans")

@@ -1,4 +1,4 @@
-"""What deleting content does to plans, and what goes with a plan."""
+"""Warnings about plans before content or a plan is deleted."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from plans.models import AcademicPlan, PlanOverride, PlanSubject
 
 @deletion_warnings.warns_before_deleting(Node)
 def plans_that_lose(nodes: Sequence[Node]) -> str:
-    """How many plans offer any of it. One query."""
+    """Return how many plans offer any of these nodes. One query."""
     subjects = {node.subject_pk for node in nodes}
     rows = PlanSubject.objects.filter(subject_id__in=subjects)
     count = rows.order_by().values("plan_id").distinct().count()
@@ -27,7 +27,7 @@ def plans_that_lose(nodes: Sequence[Node]) -> str:
 
 @deletion_warnings.warns_before_deleting(Node)
 def overrides_that_go(nodes: Sequence[Node]) -> str:
-    """How many overrides go with it. One query."""
+    """Return how many overrides are deleted with these nodes. One query."""
     inside = Q()
     for node in nodes:
         inside |= Q(
@@ -47,7 +47,7 @@ def overrides_that_go(nodes: Sequence[Node]) -> str:
 
 @deletion_warnings.warns_before_deleting(AcademicPlan)
 def overrides_that_go_with_a_plan(plans: Sequence[AcademicPlan]) -> str:
-    """How much the plans say of their content. One query."""
+    """Return how many overrides are deleted with these plans. One query."""
     count = PlanOverride.objects.filter(plan__in=plans).count()
     if not count:
         return _("The content stays as it is, in the tree and in other plans.")

@@ -1,8 +1,8 @@
-"""What one plan makes of a node, and why: for the editor's eyes.
+"""Explain to editors how a plan shows a node, and why.
 
-`plans.access.plan_tree` says what students get; this says of every node, those students
-do not get included, what decided. A test holds the two together. Plain rules: no
-Django here.
+`plans.access.plan_tree` returns only the nodes that students see. This module explains
+every node, including those that students do not see. A test checks that both agree.
+Plain Python rules, without Django.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,17 +23,17 @@ class Absence(StrEnum):
     DRAFT = "draft"
     HIDDEN = "hidden"
     EMPTY = "empty"
-    """It is there, but nothing in it is."""
+    """The node is visible, but it contains no visible lesson."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
     """A node in one plan.
 
-    ``access`` is what it has, or would have if it were seen. ``absent`` says why it is
-    not, ``absent_at`` the id of the node that is the reason (itself, or one above).
-    ``lessons`` counts those that students see at or below it, ``total`` those that are
-    not in the trash.
+    ``access`` is the access it has, or would have if it were visible. ``absent`` is the
+    reason why it is not visible; ``absent_at`` is the id of the node that causes it
+    (this node or an ancestor). ``lessons`` is the number of visible lessons at or below
+    it; ``total`` is the number of those not in the trash.
     """
 
     node: ContentNode
@@ -54,12 +54,12 @@ def explain(
     lessons: int,
     total: int,
 ) -> Explained:
-    """The last node of ``trail``, which holds it and all it lies in, outermost first.
+    """Explain the last node of ``trail``, which starts with the subject.
 
     Args:
-        overrides: what the plan says, by the nodes' keys.
-        lessons: how many that students see lie inside; of a lesson any number.
-        total: how many that are not in the trash.
+        overrides: the plan's overrides, by node pk.
+        lessons: the number of visible lessons inside the node; ignored for a lesson.
+        total: the number of lessons inside that are not in the trash.
     """
     *_above, node = trail
     access: Access | None = None
@@ -90,7 +90,7 @@ def explain(
 
 
 def own_absence(node: ContentNode, override: Override) -> tuple[Absence, str] | None:
-    """Why ``node`` itself is absent; what takes more to undo comes first."""
+    """Return why ``node`` itself is absent, the reason hardest to undo first."""
     if node.is_trashed:
         return Absence.TRASH, node.id
     if not node.is_published:

@@ -1,4 +1,4 @@
-"""The plan page's forms: rules that need the whole page at once."""
+"""Forms of the plan page, with the rules that need the whole page."""
 
 import hashlib
 from collections import Counter
@@ -23,7 +23,7 @@ PLAN_FIELDS = ("title", "public_id", "season", "grade", "stream", "is_published"
 
 
 class PlanForm(SeenForm):
-    """A plan's own fields."""
+    """The plan's own fields."""
 
     class Meta:
         model = AcademicPlan
@@ -31,9 +31,9 @@ class PlanForm(SeenForm):
 
     @staticmethod
     def version(row: AcademicPlan) -> str:
-        """What this page writes: the plan's own fields, and its subjects in order.
+        """Hash what this page writes: the plan's fields, and its subjects in order.
 
-        Not what the plan says of its content: that is said on the same page, at once.
+        Overrides are left out: the same page saves them at once, one by one.
         """
         subjects = row.plan_subjects.values_list("subject_id", flat=True)
         shown = repr((model_to_dict(row, PLAN_FIELDS), list(subjects)))
@@ -44,7 +44,7 @@ class PlanForm(SeenForm):
 
 
 class SubjectForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A subject's row. One in the plan stays that one: another is another row."""
+    """A row with a subject. A saved row cannot change to another subject."""
 
     class Meta:
         model = PlanSubject
@@ -60,10 +60,10 @@ class SubjectForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class SubjectFormSet(CustomInlineFormSet):
-    """A plan's subjects; says at the row when one stands twice or cannot go."""
+    """A plan's subjects; reports duplicates and refused removals at their row."""
 
     def add_fields(self, form: Any, index: int | None) -> None:
-        """The box that takes a subject out says which, not only its column's head."""
+        """Name the subject in the label of its delete checkbox, for screen readers."""
         super().add_fields(form, index)
         if form.instance.pk is not None and "DELETE" in form.fields:
             named = _("Take “%(title)s” out of this plan")
@@ -91,12 +91,12 @@ class SubjectFormSet(CustomInlineFormSet):
             self._require_unspoken(gone)
 
     def _require_unspoken(self, leaving: list[int]) -> None:
-        """Refuse to take subjects out while the plan says something of them.
+        """Refuse to remove subjects while the plan has overrides in them.
 
-        The overrides would be left without their subject, or go with it unseen.
+        Otherwise overrides would remain without their subject, or be deleted unnoticed.
 
         Raises:
-            ValidationError: a message per subject.
+            ValidationError: one message per subject.
         """
         rows = PlanOverride.objects.filter(plan=self.instance).annotate(
             subject_pk=Coalesce("target__subject_id", "target_id")
@@ -120,4 +120,4 @@ class SubjectFormSet(CustomInlineFormSet):
             raise ValidationError(refusals)
 
     def validate_unique(self) -> None:
-        """Said by `clean`, at the row and in words."""
+        """Do nothing: `clean` reports duplicates, at the row and in plain words."""

@@ -10,7 +10,10 @@ from plans.models import AcademicPlan, PlanOverride, PlanSubject
 
 
 def plan_edits(plan: AcademicPlan) -> list[Edit]:
-    """The plan's edits, newest first. Three queries, and one per table of names."""
+    """Return the plan's edits, newest first.
+
+    Three queries, and one per table of names.
+    """
     return collect_edits(
         [
             Source(
@@ -33,7 +36,7 @@ def plan_edits(plan: AcademicPlan) -> list[Edit]:
 
 
 def _override(row: Any, names: Names) -> str:
-    """What an override says, and of what."""
+    """Describe an override and its node."""
     said = labels.action_text(row.action, row.value)
-    # Each in its own direction: titles are often Arabic where the words are not.
+    # Isolate the text direction of each: titles are often Arabic, actions are not.
     return f"\u2068{names.of('target', row)}\u2069 — \u2068{said}\u2069"

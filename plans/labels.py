@@ -1,4 +1,4 @@
-"""What a plan makes of its content, in words."""
+"""Texts and badges for a plan's content on admin pages."""
 
 from collections.abc import Mapping
 
@@ -27,7 +27,7 @@ LEVEL_MEANINGS = {
 
 
 def access_badge(access: Access) -> SafeString:
-    """Who may open it, as shape, word and colour."""
+    """Format an access level as a badge."""
     match access.level:
         case Level.PAID if access.item:
             return badge(LOCK, paid_with(access.item), "waiting")
@@ -42,13 +42,13 @@ def access_badge(access: Access) -> SafeString:
 
 
 def access_text(access: Access) -> str:
-    """Who may open it, without a badge."""
+    """Format an access level as text."""
     word = str(LEVELS[access.level])
     return f"{word} · {access.item}" if access.item else word
 
 
 def absence_badge(said: Explained) -> SafeString:
-    """Why students do not see it, in a word or two."""
+    """Format the reason why students do not see a node as a badge."""
     itself = said.absent_at == said.node.id
     match said.absent:
         case Absence.HIDDEN:
@@ -65,11 +65,11 @@ def absence_badge(said: Explained) -> SafeString:
 def why(
     said: Explained, titles: Mapping[str, str], overridden: Mapping[str, Override]
 ) -> str:
-    """The reason of what students get: which rule, and which node decided.
+    """Describe why students get a node like this: the rule and the deciding node.
 
     Args:
-        titles: of the node and those above it, by id.
-        overridden: what the plan says of those it speaks of, by id.
+        titles: the titles of the node and its ancestors, by id.
+        overridden: the overrides on them, by id.
     """
     if said.absent is not None:
         return _why_absent(said, titles)
@@ -110,7 +110,7 @@ def _why_absent(said: Explained, titles: Mapping[str, str]) -> str:
 
 
 def action_text(action: str, value: str) -> str:
-    """An override as a short phrase."""
+    """Describe an override as a short phrase."""
     match action:
         case OverrideAction.HIDE:
             return _("Hidden")
@@ -127,7 +127,7 @@ def action_text(action: str, value: str) -> str:
 
 
 def script_words() -> dict[str, str]:
-    """What `memora/plan.js` and `memora/plan-subjects.js` say."""
+    """Return the texts of `memora/plan.js` and `memora/plan-subjects.js`."""
     return {
         "failed": _("The server does not answer. Try again in a moment."),
         "forbidden": _("You may not do this. Ask a System Manager."),
@@ -144,7 +144,7 @@ def script_words() -> dict[str, str]:
 
 
 def lesson_count_text(seen: int, total: int) -> SafeString:
-    """How many lessons; where students do not see all of them, how many they do."""
+    """Format the number of lessons, and of visible ones if students do not see all."""
     count = ngettext("%(count)d lesson", "%(count)d lessons", total)
     if seen == total:
         return format_html("{}", count % {"count": total})

@@ -1,4 +1,4 @@
-"""Academic plans: which subjects a group of students gets, and how they differ."""
+"""Academic plans: the subjects and overrides of each group of students."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -27,12 +27,12 @@ PLAN_PREFIX = "PLAN"
 
 
 def new_plan_id() -> str:
-    """A fresh plan id, such as ``PLAN-7K3M9QX2VB``."""
+    """Return a new random plan id, such as ``PLAN-7K3M9QX2VB``."""
     return new_id(PLAN_PREFIX)
 
 
 class LabelQuerySet(FoldingQuerySet):
-    """Bulk renames still count as edits of the plans that show the label."""
+    """Records a bulk rename as an edit of the plans that show the label."""
 
     def _shown_by(self) -> list[int]:
         column = self.model._meta.model_name
@@ -49,7 +49,7 @@ class LabelQuerySet(FoldingQuerySet):
     update.alters_data = True  # type: ignore[attr-defined]
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Among them may be labels that are there already: an upsert renames those."""
+        """Create labels; an upsert that renames existing ones counts as an edit."""
         with transaction.atomic(using=self.db):
             created = super().bulk_create(objs, *args, **kwargs)
             written = self.filter(pk__in=[made.pk for made in created])
@@ -61,7 +61,7 @@ class Label(FoldingModel, models.Model):
     """A named choice that plans and players share."""
 
     title = TitleField(_("title"), max_length=100)
-    # Two spellings of one grade («الصف ١», «الصف 1») would divide its students.
+    # Two spellings of one grade («الصف ١», «الصف 1») would split its students.
     title_folded = FoldedKeyField("title")
     position = models.PositiveIntegerField(_("order"), default=0)
 
@@ -75,7 +75,7 @@ class Label(FoldingModel, models.Model):
         return self.title
 
     def clean(self) -> None:
-        """Refuse a title that another has, however it is spelled."""
+        """Refuse a title that another label has, also in another spelling."""
         field: Any = self._meta.get_field("title_folded")
         self.title_folded = field.folded(self.title)
         others = type(self)._default_manager.exclude(pk=self.pk)
@@ -104,7 +104,10 @@ class Stream(Label):
 
 
 class PlanPartQuerySet(FoldingQuerySet):
-    """Bulk writes of plans and their parts still count as edits (DESIGN 5)."""
+    """Records bulk writes of plans and their parts as edits.
+
+    See docs/architecture.md, "Edits".
+    """
 
     plan_path = "plan_id"
 
@@ -112,7 +115,7 @@ class PlanPartQuerySet(FoldingQuerySet):
         return set(self.order_by().values_list(self.plan_path, flat=True).distinct())
 
     def _changes_access(self, changes: dict[str, Any]) -> bool:
-        """Whether writing this into these rows changes who may read something."""
+        """Whether ``changes`` to these rows change who may read something."""
         return bool({"plan", "plan_id", "subject", "subject_id"} & changes.keys())
 
     def update(self, **kwargs: Any) -> int:
@@ -153,12 +156,12 @@ class OverrideQuerySet(PlanPartQuerySet):
 
 
 class AcademicPlan(FoldingModel, models.Model):
-    """A plan: an ordered choice of subjects, with its own overrides."""
+    """A plan: an ordered list of subjects, with its own overrides."""
 
     public_id = PublicIdField(default=new_plan_id)
     title = TitleField(_("title"), max_length=255)
     title_folded = FoldedField("title")
-    """What searches compare with (`core.folding`)."""
+    """The form that searches compare with (`core.folding`)."""
     season = models.ForeignKey(
         Season, models.PROTECT, null=True, blank=True, verbose_name=_("season")
     )
@@ -177,7 +180,7 @@ class AcademicPlan(FoldingModel, models.Model):
         Node, through="PlanSubject", related_name="plans", verbose_name=_("subjects")
     )
     revision = models.PositiveBigIntegerField(default=1, editable=False)
-    """Grows in the transaction of every edit of the plan (DESIGN 5)."""
+    """Grows in the transaction of every edit (docs/architecture.md, "Edits")."""
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
@@ -191,14 +194,15 @@ class AcademicPlan(FoldingModel, models.Model):
         verbose_name = _("plan")
         verbose_name_plural = _("plans")
         ordering = ["title"]
-        # What ``season.academicplan_set.add()`` updates through: it counts as an edit.
+        # `season.academicplan_set.add()` updates through this manager, so that it
+        # counts as an edit.
         base_manager_name = "objects"
 
     def __str__(self) -> str:
         return self.title
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save all but ``revision``: ours may be old, and it must never go back."""
+        """Save all fields but ``revision``: this instance may hold an older value."""
         if not self._state.adding and kwargs.get("update_fields") is None:
             kwargs["update_fields"] = [
                 field.name
@@ -209,10 +213,10 @@ class AcademicPlan(FoldingModel, models.Model):
 
     @classmethod
     def touch(cls, plan_ids: Iterable[int], *, at_once: bool = False) -> None:
-        """Record that these plans changed, and tell who listens.
+        """Raise the revision of these plans and send ``plans_changed``.
 
-        ``at_once`` as in `content.signals`. Part of the caller's transaction: a
-        rolled-back edit leaves no trace.
+        ``at_once`` as in `content.signals`. Runs in the caller's transaction: an edit
+        that is rolled back changes no revision.
         """
         touched = sorted(set(plan_ids))
         if not touched:
@@ -222,19 +226,19 @@ class AcademicPlan(FoldingModel, models.Model):
 
 
 class PlanPart(models.Model):
-    """A row of a plan."""
+    """Base class of the rows that belong to a plan."""
 
     class Meta:
         abstract = True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """In one transaction with what it changes in the plan it leaves, if any."""
+        """Save in one transaction with the revision of the plan it leaves, if any."""
         with transaction.atomic(using=kwargs.get("using")):
             super().save(*args, **kwargs)
 
 
 class PlanSubject(PlanPart):
-    """A subject's place in a plan."""
+    """A subject in a plan, with its position."""
 
     plan = models.ForeignKey(AcademicPlan, models.CASCADE, related_name="plan_subjects")
     subject = models.ForeignKey(
@@ -255,7 +259,7 @@ class PlanSubject(PlanPart):
         ordering = ["position", "pk"]
         base_manager_name = "objects"
         constraints = [
-            # A subject twice in a plan would write its files twice.
+            # The same subject twice in a plan would write its files twice.
             models.UniqueConstraint(
                 fields=["plan", "subject"],
                 name="plans_subject_once_per_plan",
@@ -276,7 +280,7 @@ class PlanSubject(PlanPart):
 
 
 class OverrideAction(models.TextChoices):
-    """What a plan may say of a node."""
+    """What an override changes."""
 
     HIDE = "hide", _("hide")
     SET_FREE = "set_free", _("set free")
@@ -287,7 +291,7 @@ class OverrideAction(models.TextChoices):
 
 
 class OverrideAspect(models.TextChoices):
-    """What an override is about; a plan says one thing of each per node."""
+    """What an override is about; a plan has at most one per node and aspect."""
 
     ACCESS = "access", _("access")
     LINEAR = "linear", _("order")
@@ -295,7 +299,7 @@ class OverrideAspect(models.TextChoices):
 
 
 def aspect_of(action: str) -> str:
-    """The `OverrideAspect` of an action; ``PlanOverride.aspect`` says it in SQL."""
+    """Return the `OverrideAspect` of an action, as ``PlanOverride.aspect`` in SQL."""
     match action:
         case OverrideAction.SET_LINEAR:
             return OverrideAspect.LINEAR.value
@@ -308,7 +312,7 @@ LINEAR_VALUES = {"true": True, "false": False}
 
 
 class PlanOverride(PlanPart):
-    """One exception of one plan for one node."""
+    """One override of a plan on a node."""
 
     plan = models.ForeignKey(AcademicPlan, models.CASCADE, related_name="overrides")
     target = models.ForeignKey(
@@ -347,7 +351,7 @@ class PlanOverride(PlanPart):
         ordering = ["pk"]
         base_manager_name = "objects"
         constraints = [
-            # Two access actions on one node would leave its level to chance.
+            # With two access actions on one node, its level would be undefined.
             models.UniqueConstraint(
                 fields=["plan", "target", "aspect"],
                 name="plans_one_override_per_aspect",
@@ -367,8 +371,7 @@ class PlanOverride(PlanPart):
     def clean(self) -> None:
         """Refuse a value that does not fit the action.
 
-        That the target lies in one of the plan's subjects is checked where both are
-        known together: `plans.services` and the admin's formset.
+        `plans.services` checks that the target is inside one of the plan's subjects.
         """
         problem = override_value_problem(
             action=self.action,
@@ -380,7 +383,7 @@ class PlanOverride(PlanPart):
 
 
 def is_about_access(row: Any) -> bool:
-    """Whether it is an override that decides who may read something."""
+    """Whether ``row`` is an override that decides who may read something."""
     return (
         isinstance(row, PlanOverride)
         and aspect_of(row.action) == OverrideAspect.ACCESS.value
@@ -388,7 +391,7 @@ def is_about_access(row: Any) -> bool:
 
 
 def override_value_problem(*, action: str, value: str, node_item: str) -> Any:
-    """Why ``value`` cannot go with ``action``, translated, or None."""
+    """Return why ``value`` does not fit ``action``, translated, or None."""
     match action:
         case OverrideAction.HIDE | OverrideAction.SET_FREE if value:
             return _("This action takes no value.")

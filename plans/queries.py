@@ -1,4 +1,4 @@
-"""What a build needs to know of a plan."""
+"""Queries for the plan data that a build needs."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from plans.models import LINEAR_VALUES, AcademicPlan, OverrideAction, PlanOverri
 
 
 def load_overrides(plan_pk: int) -> dict[int, Override]:
-    """A plan's overrides, joined into one value per node pk. One query."""
+    """Return a plan's overrides, merged into one value per node pk. One query."""
     fields: dict[int, dict[str, object]] = {}
     rows = PlanOverride.objects.filter(plan_id=plan_pk).order_by("pk")
     for target, action, value in rows.values_list("target_id", "action", "value"):
@@ -33,7 +33,7 @@ def _meaning(action: str, value: str) -> Mapping[str, object]:
 
 
 def subject_pks(plan_pk: int) -> list[int]:
-    """The plan's subjects, in the plan's order. One query."""
+    """Return the keys of the plan's subjects, in the plan's order. One query."""
     return list(
         AcademicPlan.subjects.through.objects.filter(plan_id=plan_pk)
         .order_by("position", "pk")
@@ -42,7 +42,7 @@ def subject_pks(plan_pk: int) -> list[int]:
 
 
 def plans_of_subjects(subject_ids: list[int]) -> list[int]:
-    """The plans any of these subjects is in. One query."""
+    """Return the keys of the plans that contain any of these subjects. One query."""
     return list(
         AcademicPlan.subjects.through.objects.filter(subject_id__in=subject_ids)
         .values_list("plan_id", flat=True)

@@ -1,4 +1,4 @@
-"""Ordinary saves and deletes of plans and their parts count as edits."""
+"""Record ordinary saves and deletions of plans and their parts as edits."""
 
 from typing import Any
 
@@ -31,9 +31,10 @@ def _plan_deleted(instance: AcademicPlan, **_kwargs: Any) -> None:
 @receiver(pre_save, sender=PlanSubject)
 @receiver(pre_save, sender=PlanOverride)
 def _part_moves(sender: type[Any], instance: Any, **_kwargs: Any) -> None:
-    """A part taken to another plan changes the plan it left, too.
+    """Record an edit of the old plan when a part moves to another plan.
 
-    And what an override said before may have been about access.
+    Also when the part's subject or aspect changes: the old value may have affected
+    access, so ``at_once`` is set.
     """
     if instance.pk is None:
         return
@@ -55,7 +56,7 @@ def _part_saved(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
 @receiver(post_delete, sender=PlanSubject)
 @receiver(post_delete, sender=PlanOverride)
 def _part_deleted(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
-    """Without its row, a subject is gone from the plan; an override may be."""
+    """Removing a subject always affects access; removing an override may."""
     gone = isinstance(instance, PlanSubject)
     AcademicPlan.touch([instance.plan_id], at_once=gone or is_about_access(instance))
 
@@ -64,7 +65,7 @@ def _part_deleted(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
 @receiver(post_save, sender=Grade)
 @receiver(post_save, sender=Stream)
 def _label_renamed(sender: type[Any], instance: Any, **_kwargs: Any) -> None:
-    """A manifest names the plan's season, grade and stream."""
+    """A plan's manifest contains the titles of its season, grade and stream."""
     AcademicPlan.touch(
         AcademicPlan.objects.filter(**{sender._meta.model_name: instance}).values_list(
             "pk", flat=True

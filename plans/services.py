@@ -1,4 +1,4 @@
-"""Changing a plan: the rules that need more than one row."""
+"""Services that change a plan, with the rules that involve several rows."""
 
 import hashlib
 from collections.abc import Iterable
@@ -12,10 +12,11 @@ from plans.models import AcademicPlan, PlanOverride, PlanSubject, aspect_of
 
 
 def lock(plan: AcademicPlan) -> AcademicPlan | None:
-    """The plan as it is stored; its row is taken before a part of it refers to it.
+    """Lock and return the stored plan, or None. Call it before writing a part of it.
 
-    The other way round, MariaDB locks it twice, the second time more strongly, and a
-    build that waits in between ends one of the two.
+    Otherwise MariaDB locks the row twice: first for the part's foreign key, then more
+    strongly for the plan's revision. A build that waits for the row in between causes a
+    deadlock, and MariaDB aborts one of the two transactions.
     """
     found: AcademicPlan | None = (
         AcademicPlan.objects.select_for_update().filter(pk=plan.pk).first()
@@ -25,7 +26,7 @@ def lock(plan: AcademicPlan) -> AcademicPlan | None:
 
 @transaction.atomic
 def add_subject(*, plan: AcademicPlan, subject: Node) -> PlanSubject:
-    """Put ``subject`` last in ``plan``; no change if it is there already.
+    """Append ``subject`` to ``plan``; do nothing if the plan already has it.
 
     Raises:
         ValidationError: ``subject`` is not a subject.
@@ -49,15 +50,14 @@ def add_subject(*, plan: AcademicPlan, subject: Node) -> PlanSubject:
 def set_override(
     *, plan: AcademicPlan, target: Node, action: str, value: str = "", seen: str = ""
 ) -> PlanOverride:
-    """Say one thing of ``target`` in ``plan``, replacing what was said of that aspect.
+    """Set an override on ``target``, replacing the one of the same aspect, if any.
 
     Args:
-        seen: the `version_of` what the plan said where this was asked for; "" where
-            nobody looked.
+        seen: the `version_of` the overrides that the editor saw; "" to skip the check.
 
     Raises:
-        ValidationError: the target lies outside the plan's subjects, the value does
-            not fit the action, or the plan says something else by now (``stale``).
+        ValidationError: the target is outside the plan's subjects, the value does not
+            fit the action, or the overrides have changed since (code ``stale``).
     """
     lock(plan)
     require_inside(plan=plan, targets=[target])
@@ -75,16 +75,16 @@ def set_override(
 def remove_override(
     *, plan: AcademicPlan, target: Node, aspect: str, seen: str = ""
 ) -> PlanOverride | None:
-    """Take back what ``plan`` says of that `OverrideAspect` of ``target``.
+    """Remove the override of ``target`` with this `OverrideAspect`.
 
     Args:
         seen: as in `set_override`.
 
     Returns:
-        What it said; None: nothing.
+        The removed override, or None if there was none.
 
     Raises:
-        ValidationError: the plan says something else by now (``stale``).
+        ValidationError: the overrides have changed since (code ``stale``).
     """
     lock(plan)
     for said in _said_as_seen(plan, target, seen):
@@ -95,15 +95,16 @@ def remove_override(
 
 
 def version_of(said: Iterable[tuple[str, str]]) -> str:
-    """Changes when what a plan says of a node does: its actions and their values."""
+    """Return a hash of the overrides on a node, as (action, value) pairs."""
     return hashlib.sha256(repr(sorted(said)).encode()).hexdigest()
 
 
 def _said_as_seen(plan: AcademicPlan, target: Node, seen: str) -> list[PlanOverride]:
-    """What ``plan``, which is locked, says of ``target``.
+    """Return the overrides on ``target``; the plan must be locked.
 
-    Two publishers may look at the same: the second would replace what the first said
-    without having read it.
+    Raises:
+        ValidationError: they differ from ``seen`` (code ``stale``). Otherwise an editor
+            could replace another editor's override without having seen it.
     """
     found = list(PlanOverride.objects.filter(plan=plan, target=target))
     if seen and seen != version_of((row.action, row.value) for row in found):
@@ -118,10 +119,10 @@ def _said_as_seen(plan: AcademicPlan, target: Node, seen: str) -> list[PlanOverr
 
 
 def require_inside(*, plan: AcademicPlan, targets: list[Node]) -> None:
-    """Refuse targets outside the plan's subjects, naming each.
+    """Check that all targets are inside the plan's subjects.
 
     Raises:
-        ValidationError: one message per such target, code ``outside_plan``.
+        ValidationError: one message per outside target, code ``outside_plan``.
     """
     inside = set(
         PlanSubject.objects.filter(plan=plan).values_list("subject_id", flat=True)
@@ -130,7 +131,7 @@ def require_inside(*, plan: AcademicPlan, targets: list[Node]) -> None:
 
 
 def raise_outside(outside: list[Node]) -> None:
-    """Refuse these targets, if there are any.
+    """Raise an error for these targets, if there are any.
 
     Raises:
         ValidationError: one message per target, code ``outside_plan``.

@@ -1,7 +1,7 @@
-"""What plans tell the apps to their right."""
+"""Signals of plans for the apps to their right."""
 
 from django.dispatch import Signal
 
 plans_changed = Signal()
 """Sent inside the transaction of an edit, with ``plan_ids: list[int]`` and
-``at_once: bool``: as `content.signals.subjects_changed`."""
+``at_once: bool`` (as in `content.signals.subjects_changed`)."""

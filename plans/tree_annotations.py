@@ -1,7 +1,7 @@
-"""The rows of a page as a plan's students get them: on the plan's own page, and as
-"View as" on the content tree.
+"""Show rows of the content tree as a plan's students see them.
 
-Only the rows that are on the page are read, however much there is around them.
+Used on the plan's own page, and on the content tree as "View as". Only the rows on the
+page are read, whatever the size of the tree.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,15 +23,18 @@ from plans.models import AcademicPlan
 
 
 class PlanAnnotator:
-    """A `content.tree_annotations.TreeAnnotator`: each plan is a choice."""
+    """A `content.tree_annotations.TreeAnnotator` with one choice per plan."""
 
     def choices(self) -> Sequence[tuple[str, str]]:
-        """The plans by title. One query."""
+        """Return the plans as (key, title), sorted by title. One query."""
         rows = AcademicPlan.objects.order_by("title").values_list("pk", "title")
         return [(str(pk), title) for pk, title in rows]
 
     def see(self, choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
-        """Five queries."""
+        """Return the annotation of each row, by node pk. Five queries.
+
+        Returns nothing if the plan does not exist.
+        """
         plan_pk = as_key(choice)
         if not AcademicPlan.objects.filter(pk=plan_pk).exists():
             return {}
@@ -52,7 +55,7 @@ class PlanAnnotator:
 def explain_rows(
     rows: Sequence[Row], overrides: Mapping[int, Override]
 ) -> dict[int, Explained]:
-    """What a plan makes of each row's node, by key. Two queries."""
+    """Explain each row's node in the plan, by node pk. Two queries."""
     hidden = [pk for pk, said in overrides.items() if said.hide]
     lessons = count_visible(
         rows,
@@ -72,7 +75,7 @@ def explain_rows(
 
 
 def why(row: Row, said: Explained, overrides: Mapping[int, Override]) -> str:
-    """`wording.why` of a row: what it lies in is called as the plan calls it."""
+    """Return `labels.why` for a row, with ancestors named as the plan renames them."""
     spoken_of = {
         node.public_id: overrides[node.pk] for node in row.trail if node.pk in overrides
     }
@@ -102,7 +105,7 @@ def _annotation(
 
 
 def _as_content(node: Node) -> ContentNode:
-    """``node`` alone, as the rules of `plans.access` take it."""
+    """Convert ``node``, without children, for the rules of `plans.access`."""
     return ContentNode(
         pk=node.pk,
         id=node.public_id,

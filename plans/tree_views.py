@@ -1,8 +1,8 @@
-"""A plan's content in the admin: what its students get, why, and what the plan may say.
+"""A plan's content in the admin: what students get, why, and the plan's overrides.
 
-The tree is a table of the branches somebody opened; each row leads to a small page
-where the plan's word on that node is set or taken back. A script, where there is one,
-opens branches and that page in place (`plan.js`); without it both are plain links.
+The tree is a table of the expanded branches. Each row links to a small page where the
+overrides on that node are set or removed. With JavaScript (`plan.js`), branches and
+that page open in place; without it they are plain links.
 """
 
 from collections import Counter, defaultdict
@@ -34,12 +34,12 @@ from plans.models import AcademicPlan, OverrideAction, OverrideAspect, PlanOverr
 _KINDS = dict(NodeKind.choices)
 
 Opened = Mapping[int, int]
-"""How many rows are shown of each open branch, by its node's key."""
+"""The number of shown rows of each expanded branch, by its node's pk."""
 
 
 @dataclass(frozen=True, slots=True)
 class OverrideRow:
-    """One thing the plan says of a node, and where that lies."""
+    """One override, with the ancestors of its node."""
 
     target: int
     title: str
@@ -54,7 +54,7 @@ class OverrideRow:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A node as the table shows it."""
+    """A node as a row of the table."""
 
     said: Explained
     level: int
@@ -65,11 +65,11 @@ class Row:
     lessons: SafeString | str
     overrides: list[OverrideRow]
     inside: int
-    """How many nodes inside it the plan speaks of."""
+    """The number of nodes inside it that have overrides."""
     is_open: bool | None
-    """None where nothing lies inside."""
+    """None if the node has no children."""
     toggle: str
-    """The query that opens it, or closes it."""
+    """The query string that expands or collapses it."""
 
     @property
     def pk(self) -> int:
@@ -78,19 +78,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class More:
-    """Stands after the shown rows of a branch that has ``left`` more."""
+    """Follows the shown rows of a branch that has ``left`` more."""
 
     level: int
     after: int
-    """The last of the shown rows, by its node's key."""
+    """The node pk of the last shown row."""
     left: int
     query: str
-    """Shows the next of them; "" where a page holds no more."""
+    """Shows the next rows; "" if the page cannot hold more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What the plan's page shows of its content."""
+    """The plan's content as its page shows it."""
 
     rows: list[Row | More]
     said: list[OverrideRow]
@@ -100,8 +100,10 @@ class Tree:
 
 
 def opened(request: HttpRequest) -> dict[int, int]:
-    """The branches to show: ``?open=1,2:200``, and the way to ``at=3``. One query
-    or two where somewhere is to be led to."""
+    """Parse the expanded branches from ``?open=1,2:200``, plus the path to ``at=3``.
+
+    One or two queries if ``at`` is given, otherwise none.
+    """
     found = expanded_nodes(request.GET.get("open", ""))
     at = request.GET.get("at", "")
     if is_key(at):
@@ -115,7 +117,7 @@ def opened(request: HttpRequest) -> dict[int, int]:
 
 
 def _as_text(opened: Opened) -> str:
-    """As `opened` reads it."""
+    """Format ``opened`` for the query; `opened` is the inverse."""
     return ",".join(
         f"{pk}:{shown}" if shown > tree_rows.PAGE else str(pk)
         for pk, shown in sorted(opened.items())
@@ -127,7 +129,7 @@ def _query(opened: Opened) -> str:
 
 
 def tree(plan: AcademicPlan, opened: Opened) -> Tree:
-    """The table. Ten queries, however much is open and lies inside."""
+    """Build the table. Ten queries for any number of expanded branches."""
     subjects = queries.subject_pks(plan.pk)
     top = tree_rows.outline(opened, roots=tree_rows.MOST_ROWS, subjects=subjects)
     top.rows.sort(key=lambda row: subjects.index(row.node.pk))
@@ -155,7 +157,7 @@ _ABOVE = [f"target{'__parent' * steps}" for steps in range(1, 5)]
 
 
 def _override_rows(plan: AcademicPlan) -> list[OverrideRow]:
-    """Everything the plan says, in tree order. One query."""
+    """Return all overrides of the plan, in tree order. One query."""
     rows = PlanOverride.objects.filter(plan=plan).order_by(
         "target__tree_id", "target__lft", "pk"
     )
@@ -194,14 +196,14 @@ def _by_target(said: Sequence[OverrideRow]) -> dict[int, list[OverrideRow]]:
 
 
 def _inside(said: Sequence[OverrideRow]) -> Counter[int]:
-    """Of how many nodes inside each node the plan speaks."""
+    """Count the nodes with overrides inside each node, by pk."""
     targets = {one.target: one for one in said if not one.is_in_trash}
     return Counter(pk for target in targets.values() for pk in target.above)
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """What the rows are made of."""
+    """The data that the rows are built from."""
 
     found: Mapping[int, Explained]
     overrides: Mapping[int, Override]
@@ -210,7 +212,7 @@ class _Table:
     opened: Opened
 
     def rows(self, branch: Branch, level: int) -> Iterator[Row | More]:
-        """The rows of ``branch`` and of the open ones in it, in order."""
+        """Yield the rows of ``branch`` and of expanded branches inside it, in order."""
         for row in branch.rows:
             yield self._row(row, level)
             if row.branch is not None:
@@ -249,11 +251,11 @@ class _Table:
         )
 
 
-# --- The pages --------------------------------------------------------------
+# --- Pages ----------------------------------------------------------------------------
 
 
 class ContentPages:
-    """For the plans' `ModelAdmin`: the tree, and what the plan says of a node."""
+    """Mixin for the `ModelAdmin` of plans: the content tree and the override pages."""
 
     def get_urls(self) -> list[URLPattern]:
         parent: Any = super()
@@ -269,7 +271,7 @@ class ContentPages:
         return [*pages, *parent.get_urls()]
 
     def may_override(self, request: HttpRequest, plan: AcademicPlan) -> bool:
-        """Whether this person may change what the plan says of its content."""
+        """Whether the user may change the plan's overrides."""
         admin: Any = self
         user: Any = request.user
         return admin.has_change_permission(request, plan) and all(
@@ -280,7 +282,7 @@ class ContentPages:
     def content_context(
         self, request: HttpRequest, plan: AcademicPlan
     ) -> dict[str, Any]:
-        """What the tree's template needs."""
+        """Return the template context of the tree."""
         return {
             "plan": plan,
             "tree": tree(plan, opened(request)),
@@ -289,7 +291,7 @@ class ContentPages:
         }
 
     def content_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
-        """The tree alone, for the script."""
+        """Render the tree alone, for the script."""
         admin: Any = self
         plan = get_object_or_404(AcademicPlan, pk=plan_pk)
         if not admin.has_view_permission(request, plan):
@@ -300,11 +302,11 @@ class ContentPages:
     def override_view(
         self, request: HttpRequest, plan_pk: int, node_pk: int
     ) -> HttpResponse:
-        """What the plan says of a node: a page, or a part of one for the script.
+        """Show or change the overrides on a node: a page, or a part for the script.
 
-        A POST says something (``action`` and its value) or takes it back (``remove``,
-        an aspect); ``seen`` is what the page showed (`services.version_of`), and what
-        somebody else said since is neither replaced nor taken back.
+        A POST sets an override (``action`` and its value) or removes one (``remove``,
+        an aspect). ``seen`` is the `services.version_of` what the page showed: if
+        another editor has changed the overrides since, nothing is changed.
         """
         plan = get_object_or_404(AcademicPlan, pk=plan_pk)
         if not self.may_override(request, plan):
@@ -369,7 +371,7 @@ class ContentPages:
 def _explained(
     plan: AcademicPlan, node: Node
 ) -> tuple[tree_rows.Row, Explained, dict[int, Override]]:
-    """What the plan makes of ``node``. Seven queries."""
+    """Explain ``node`` in the plan; return its row and the overrides. Seven queries."""
     [row] = tree_rows.rows_of([node])
     overrides = queries.load_overrides(plan.pk)
     return row, tree_annotations.explain_rows([row], overrides)[node.pk], overrides
@@ -380,10 +382,10 @@ def _is_script(request: HttpRequest) -> bool:
 
 
 def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
-    """Do what was asked; what it comes to, in words.
+    """Apply the posted change; return a message about its effect.
 
     Raises:
-        ValidationError: why not.
+        ValidationError: the change is refused; the message gives the reason.
     """
     seen = posted.get("seen", "")
     if aspect := posted.get("remove"):
@@ -404,7 +406,7 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
 
 
 def _effect_of_taking_back(plan: AcademicPlan, node: Node, taken: PlanOverride) -> str:
-    """What students get without it, and what the plan says all the same."""
+    """Describe what students get without the override, and the remaining overrides."""
     was = labels.action_text(taken.action, taken.value)
     said = [_("Taken back: %(what)s.") % {"what": was}]
     if taken.aspect == OverrideAspect.TITLE:
@@ -422,7 +424,7 @@ def _effect_of_taking_back(plan: AcademicPlan, node: Node, taken: PlanOverride) 
 
 
 def _effect(plan: AcademicPlan, node: Node, action: str, value: str = "") -> str:
-    """What students will get, so that a slip is seen at once."""
+    """Describe the effect for students, so that a mistake is noticed at once."""
     title = {"title": node.title}
     _row, said, _overrides = _explained(plan, node)
     match action:
