@@ -323,7 +323,7 @@ def take(address: str, options: Any) -> Iterator[tuple[str, str, str, str]]:
 
 
 def file_name(name: str, language: str, scheme: str, size: str) -> str:
-    """``tree-ar.png``; a scheme other than light and a size other than desktop follow."""
+    """``tree-ar.png``; a scheme but light and a size but desktop are appended."""
     said = [name, language]
     said += [scheme] if scheme != "light" else []
     said += [size] if size != "desktop" else []

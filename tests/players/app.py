@@ -10,7 +10,7 @@ PASSWORD = "correct horse 7"
 
 
 class App:
-    """The app on one device; signed in, it sends its token with every request."""
+    """The app on one device; when signed in, it sends its token with every request."""
 
     def __init__(self, device_id: str = "") -> None:
         self.device_id = device_id or str(uuid.uuid4())

@@ -1,4 +1,4 @@
-"""The cast: a plan, a student with an app, staff."""
+"""Shared fixtures: a plan, a student with an app, staff."""
 
 import pytest
 from django.contrib.auth.models import Group
@@ -51,7 +51,7 @@ def manager(db):
 
 @pytest.fixture
 def as_staff():
-    """A client with the admin's session of a member of staff."""
+    """Return a function that returns a staff user's client with an admin session."""
 
     def sign_in(user):
         client = APIClient()
@@ -63,7 +63,7 @@ def as_staff():
 
 @pytest.fixture
 def round_trips(monkeypatch):
-    """Counts what is sent to Redis: one entry per round trip."""
+    """Record the commands sent to Redis: one entry per round trip."""
     from redis.connection import AbstractConnection
 
     sent = []

@@ -1,4 +1,4 @@
-"""What a player may open, and the URLs they get for it."""
+"""What a player may open, and the URLs the player gets for it."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ NOW = 1_800_000_000.0
 
 @pytest.fixture
 def lessons(plan):
-    """The plan's published lessons: one for every player, a free one, a sold one."""
+    """The plan's published lessons: an authenticated, a free and a paid one."""
     branch = make_branch(lessons=3)
     for lesson in branch.lessons:
         make_stage(lesson)

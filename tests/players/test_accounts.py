@@ -1,4 +1,4 @@
-"""Making players."""
+"""Creating players."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -51,7 +51,7 @@ def test_the_first_plan_becomes_active_and_a_second_one_does_not(student, plan):
 
 
 def test_the_app_reads_its_player(signed_in, student, django_assert_num_queries):
-    with django_assert_num_queries(1):  # the profile with all it names
+    with django_assert_num_queries(1):  # the profile with all related labels
         body = signed_in.get("me/").json()
     assert body == {
         "id": student.pk,

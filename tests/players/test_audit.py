@@ -1,4 +1,4 @@
-"""The audit trail is written, never changed."""
+"""Rows of the audit trail are added, never changed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -98,7 +98,7 @@ def test_asynchronous_methods_refuse_too(event, change):
 
 
 def test_every_append_only_model_has_the_guarding_base_manager():
-    """A Meta class that forgets to inherit loses it silently."""
+    """A Meta class that does not inherit the base one loses the manager silently."""
     models = AppendOnlyModel.__subclasses__()
     assert {model.__name__ for model in models} == {"SecurityEvent", "InteractionLog"}
     for model in models:

@@ -1,4 +1,4 @@
-"""What the audit trail tells: of staff, of accounts, of access, of refusals."""
+"""Events of the audit trail: staff, accounts, access, refusals."""
 
 import uuid
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def behind_socket(settings):
 
 @pytest.fixture
 def told():
-    """The lines written since the test began, of the given kinds."""
+    """Return a function that returns the events recorded since the test began."""
     last = SecurityEvent.objects.order_by("pk").last()
     start = last.pk if last else 0
 
@@ -249,7 +249,7 @@ def test_deleting_an_account_with_all_it_has_works(signed_in, student):
     assert not Entitlement.objects.exists()
 
 
-# --- Whose request it was -------------------------------------------------------
+# --- User and address of a request -------------------------------------------------
 
 
 def test_the_admins_device_changes_name_the_address_behind_the_socket(

@@ -1,4 +1,4 @@
-"""Who a request is from: the token, the device, and what Redis remembers."""
+"""Authenticating a request: the token, the device, and the copy in Redis."""
 
 import uuid
 
@@ -16,7 +16,7 @@ EMAIL = "lina@school.example"
 
 @pytest.fixture
 def warm(signed_in):
-    """Signed in, and seen by Redis: nothing is left to load, not even scripts."""
+    """A signed-in app after its first request: state and scripts are in Redis."""
     assert signed_in.get("auth/session/").status_code == 200
     return signed_in
 
@@ -30,7 +30,7 @@ def refusal(answer):
     return answer.status_code, answer.json()["error_code"]
 
 
-# --- What it costs ------------------------------------------------------------
+# --- Costs --------------------------------------------------------------------
 
 
 def test_a_warm_request_is_one_round_trip_and_no_query(
@@ -54,7 +54,7 @@ def test_the_token_of_an_ended_session_costs_two_queries(
     round_trips.clear()
     with django_assert_num_queries(2):  # the state; why the token's session ended
         assert refusal(warm.get("wallet/")) == (401, "SESSION_SIGNED_OUT")
-    assert len(round_trips) == 2  # the check; how often it came since
+    assert len(round_trips) == 2  # the check; the count of requests with this token
 
 
 # --- Losing Redis ---------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_a_slow_reader_cannot_do_so_after_redis_was_lost_either(
 def test_an_end_that_redis_never_heard_of_is_believed_from_the_block_on(
     warm, student, django_assert_num_queries
 ):
-    """The commit happened, the call to Redis after it did not."""
+    """The process stopped after the commit and before the call to Redis."""
     sessions.end_session(
         student.pk, SessionEndReason.ENDED_BY_STAFF
     )  # its after-commit work never runs

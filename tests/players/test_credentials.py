@@ -39,7 +39,7 @@ NFD = unicodedata.normalize("NFD", NFC)
 
 @pytest.fixture
 def hashed(monkeypatch):
-    """The passwords that are hashed from here on."""
+    """Record the passwords that are hashed from now on."""
     seen = []
     encode = MD5PasswordHasher.encode
 
@@ -74,7 +74,7 @@ def test_every_spelling_of_an_address_is_one_account(student, spelling):
 def test_an_address_with_another_letter_is_another_account(student, other):
     assert not User.objects.filter(email=other).exists()
     assert App().sign_in(other).status_code == 401
-    User.objects.create(email=other)  # no database takes it for the same
+    User.objects.create(email=other)  # no database considers it equal
 
 
 @pytest.mark.django_db
@@ -159,11 +159,11 @@ def test_the_admin_finds_an_address_in_any_spelling(client, student, asked):
         assert [str(row) for row in found.context["cl"].result_list] == ["Lina"]
 
 
-# --- Addresses of before ------------------------------------------------------------
+# --- Addresses stored by earlier versions --------------------------------------------
 
 
 def _insert(*addresses: str) -> list[int]:
-    """Accounts as older versions stored them."""
+    """Create accounts as older versions stored them; return their ids."""
     made = []
     for number, address in enumerate(addresses):
         user = User.objects.create(email=f"old{number}@x.example")

@@ -44,7 +44,7 @@ def test_removing_what_is_not_there_says_so(student):
 
 
 def test_a_slot_taken_without_the_lock_is_a_refusal_not_a_failure(student, monkeypatch):
-    """The database's constraint decides, whatever was read before."""
+    """The database constraint decides, whatever was read before."""
     Device.objects.create(player=student, slot=1, device_id=uuid.uuid4())
     monkeypatch.setattr(Device.objects, "filter", lambda **_kwargs: [])
     with pytest.raises(DeviceLimitError):

@@ -1,4 +1,4 @@
-"""Erasing a student: nothing of them remains anywhere, whatever fails when."""
+"""Erasing a student leaves no data anywhere, whichever step fails."""
 
 import base64
 import io
@@ -82,7 +82,7 @@ def manager(db):
 
 @pytest.fixture
 def make_student(plan, manager, redis_client):
-    """Makes a student with a row, a key or a file in every place that can hold one."""
+    """Return a function that creates a student with data in every possible place."""
 
     def make() -> PlayerProfile:
         player = accounts.create_player(
@@ -161,7 +161,7 @@ def make_student(plan, manager, redis_client):
                 user_agent="Zubaydah's phone",
                 **extra,
             )
-            model.objects.bulk_create([row])  # no signals: axes counts elsewhere
+            model.objects.bulk_create([row])  # without signals: axes would count it
         fill_redis(redis_client, player.pk)
         return player
 
@@ -245,7 +245,7 @@ def assert_nothing_remains(redis_client, player_id: int) -> None:
     assert names == []
 
 
-# --- Every place --------------------------------------------------------------------
+# --- Every place that holds data ------------------------------------------------------
 
 
 def test_nothing_of_a_student_remains(student, way, redis_client):
@@ -258,7 +258,7 @@ def test_nothing_of_a_student_remains(student, way, redis_client):
 
 
 def labels_of(*starts: type[models.Model]) -> set[str]:
-    """Every relation that leads to one of these models, hidden ones included."""
+    """Return every relation that leads to one of these models, hidden ones included."""
     return {
         f"{found.related_model._meta.label}.{found.field.name}"
         for start in starts
@@ -302,8 +302,8 @@ PERSONAL = {
         for column in ("username", "ip_address", "user_agent")
     ),
 }
-"""Columns that name a person without a foreign key; `test_nothing_of_a_student_remains`
-fills each of them."""
+"""Columns that name a person without a foreign key; `make_student` fills each of
+them."""
 WORDS = (
     *("email", "full_name", "username", "ip_address", "user_agent", "device_id"),
     *("photo", "object_repr", "player_number", "user_number", "phone", "birth"),
@@ -442,7 +442,7 @@ def test_there_is_nobody_to_erase(db):
         erase(12345)
 
 
-# --- What fails, and when -----------------------------------------------------------
+# --- Failures -------------------------------------------------------------------------
 
 
 def test_without_redis_a_signed_in_student_is_not_touched(student, settings, tmp_path):
@@ -495,11 +495,11 @@ def test_a_replaced_photo_that_is_still_on_the_disk_goes_too(student, redis_clie
 
 
 class ProcessDies(BaseException):
-    """Nothing catches it, as nothing catches a SIGKILL."""
+    """Not caught by any code, like SIGKILL."""
 
 
 def die_at(count: int):
-    """A tracer that ends the process at the n-th line of the code that erases."""
+    """Return a tracer that ends the process at the n-th line of the erasing code."""
     ours = {
         str(Path(module.__file__))
         for module in (erasure, progress_erasure, photos, store, progress_store)
@@ -542,7 +542,7 @@ def test_a_process_that_dies_at_any_line_leaves_an_erasure_that_can_be_finished(
     assert line > 60
 
 
-# --- What runs at the same time -----------------------------------------------------
+# --- Concurrent requests ------------------------------------------------------------
 
 
 def test_a_completion_under_way_brings_nothing_back(
@@ -570,7 +570,7 @@ def test_a_completion_under_way_brings_nothing_back(
     else:
         ledger.append(row)
         progress_store.discard(mark)
-    # One that read the access before, and begins afterwards.
+    # A request that read the access before the erasure and begins its write after it.
     late = progress_store.begin(student.pk, SUBJECT)
     progress_store.store(
         late.mark,
@@ -764,7 +764,7 @@ def test_the_command_prints_an_export(student, capsys):
 
 @pytest.fixture
 def old_and_new(db):
-    """Security events and sessions of the admin, on both sides of the border."""
+    """Security events and admin sessions, older and newer than the retention limit."""
     for days in (9, 11):
         audit.record(SecurityEventType.LOGIN, days=days)
         event = SecurityEvent.objects.get(details={"days": days})

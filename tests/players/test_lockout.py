@@ -1,4 +1,4 @@
-"""The admin's sign-in: so many wrong passwords of an account from an address."""
+"""The admin's sign-in: limits on wrong passwords per account and address."""
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
@@ -27,7 +27,7 @@ def lina(db):
 
 
 def sign_in(username=EMAIL, password=PASSWORD, address=HERE):
-    """The status of a sign-in that came through nginx and its Unix socket."""
+    """Return the status of a sign-in that came through nginx and its Unix socket."""
     answer = Client(headers={"X-Forwarded-For": address}, REMOTE_ADDR="").post(
         reverse("admin:login"), {"username": username, "password": password}
     )
@@ -127,7 +127,7 @@ def test_without_redis_staff_sign_in_and_a_wrong_password_is_refused(lina, monke
     assert sign_in() == 302
 
 
-# --- The other door that takes a password of staff -------------------------------
+# --- The other view that takes a staff password --------------------------------------
 
 
 def change(client, old_password):

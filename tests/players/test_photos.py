@@ -1,4 +1,4 @@
-"""Players' photos: their names, who reads them, and when their files go."""
+"""Players' photos: file names, who may read them, and when files are deleted."""
 
 import io
 import json
@@ -58,7 +58,7 @@ def photo(student):
 
 @pytest.fixture
 def old_photo(student, settings):
-    """A photo as earlier versions kept it: under the name it was uploaded with."""
+    """A photo as earlier versions stored it: under its original file name."""
     file = Path(settings.MEDIA_ROOT, "photos", "Lina Haddad.jpg")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(jpeg())
@@ -90,7 +90,7 @@ def test_staff_read_photos_only_with_the_permission_to_see_players(
 def test_the_player_reads_their_photo_by_the_url_of_the_api(
     signed_in, student, photo, django_assert_num_queries
 ):
-    with django_assert_num_queries(1):  # the profile; the URL costs none
+    with django_assert_num_queries(1):  # the profile; the URL needs no query
         url = signed_in.get("me/").json()["photo_url"]
     answer = Client().get(path_of(url))
     assert answer.status_code == 200
@@ -116,7 +116,7 @@ def test_the_url_of_a_photo_ends_and_opens_nothing_else(signed_in, student, phot
         assert status_of(client.get(url)) == 403
 
 
-# --- Files that nobody has any more -------------------------------------------------
+# --- Unused files ---------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)

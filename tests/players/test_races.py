@@ -1,7 +1,7 @@
-"""Real threads on real connections: what must hold whoever comes first.
+"""Real threads on real connections: invariants that hold in every order.
 
-On MariaDB only: SQLite in memory cannot be written by several connections at once,
-and with one there is no race.
+On MariaDB only: several connections cannot write to SQLite in memory, and with one
+connection there is no race.
 """
 
 import threading
@@ -36,7 +36,7 @@ def player(db):
 
 
 def race(*runners: Callable[[], Any]) -> list[Any]:
-    """What each runner returned, or the refusal it met; all start at once."""
+    """Start all runners together; return each one's result or its refusal."""
     start = threading.Barrier(len(runners))
     outcomes: list[Any] = [None] * len(runners)
 

@@ -1,4 +1,4 @@
-"""Rate limits: who is counted, what is answered, and what happens without Redis."""
+"""Rate limits: what is counted, what is answered, and what happens without Redis."""
 
 import threading
 import time

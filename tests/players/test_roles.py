@@ -1,4 +1,4 @@
-"""Roles of staff: what each may do, and no more."""
+"""Roles of staff: the exact permissions of each."""
 
 import pytest
 from django.apps import apps

@@ -1,4 +1,4 @@
-"""Students are found by name and address, however they are spelled."""
+"""Students are found by name and address, in any spelling."""
 
 from importlib import import_module
 from types import SimpleNamespace

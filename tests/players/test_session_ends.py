@@ -1,4 +1,4 @@
-"""How sessions end, and that each reason has a code of its own."""
+"""How sessions end; each reason has its own error code."""
 
 import re
 import uuid
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def committed(django_capture_on_commit_callbacks):
-    """Runs what follows a commit, as after a request."""
+    """Return a context manager that runs on-commit callbacks, as after a request."""
     return lambda: django_capture_on_commit_callbacks(execute=True)
 
 
@@ -102,7 +102,7 @@ def test_every_reason_is_tried_here_and_has_a_status():
     assert ENDS.keys() == set(SessionEndReason)
     codes = [code for _end, _status, code in ENDS.values()]
     assert {STATUS_OF_CODE[code] for code in codes} == {401, 403}
-    # Idle and too old are one case for an app: it signs in again.
+    # "Idle" and "too old" share a code: in both cases the app signs in again.
     assert len(set(codes)) == len(codes) - 1
 
 
@@ -115,7 +115,7 @@ def test_the_guide_for_apps_names_each_code_once_with_its_status():
         code
         for code in STATUS_OF_CODE
         if code.startswith(("SESSION_", "DEVICE_", "PASSWORD_", "ACCOUNT_"))
-    } - {"DEVICE_LIMIT", "DEVICE_EXISTS"}  # of the staff's API
+    } - {"DEVICE_LIMIT", "DEVICE_EXISTS"}  # only in the staff's API
     assert ours <= documented.keys()
     assert documented.items() <= STATUS_OF_CODE.items()
 
@@ -340,7 +340,7 @@ def test_a_stronger_hash_of_the_same_password_is_no_change(
 def test_a_password_changed_after_it_was_checked_starts_no_session(
     student, app, monkeypatch
 ):
-    """Between the check and the lock of the account the password changes."""
+    """The password changes between its check and the lock of the account."""
     lock = sessions.lock_player
 
     def change_first(player_id):
@@ -392,7 +392,7 @@ def test_accounts_are_not_overwritten_in_bulk(student):
         )
 
 
-# --- Limits of age --------------------------------------------------------------
+# --- Age limits -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_use_is_noted_by_the_hour(warm, student, redis_client, committed):
     with committed():
         age("last_used_at", 89)(warm, student)
     assert warm.get("wallet/").status_code == 200
-    # Redis still vouched for the session; the database is asked when that is gone.
+    # Redis still holds the session; without that copy, the database is read.
     redis_client.flushdb()
     assert warm.get("wallet/").status_code == 200
     noted = Session.objects.get().last_used_at
@@ -429,7 +429,7 @@ def test_noting_the_use_leaves_what_redis_holds(
     with committed():
         age("last_used_at", 2)(warm, student)
     redis_client.flushdb()
-    with django_assert_num_queries(2):  # the state; its use
+    with django_assert_num_queries(2):  # the state; its time of use
         assert warm.get("auth/session/").status_code == 200
     with django_assert_num_queries(0):
         assert warm.get("auth/session/").status_code == 200
@@ -497,7 +497,7 @@ def test_who_signed_in_to_the_admin_first_still_gets_a_first_device(
 def test_the_admin_gives_no_second_first_device(
     signed_in, student, client, committed, root
 ):
-    """A sign-in to the admin must not make the app's first sign-in come again."""
+    """A sign-in to the admin must not allow the app's first sign-in a second time."""
     User.objects.filter(pk=student.user_id).update(is_staff=True, last_login=None)
     with committed():
         remove_device(signed_in, student)
@@ -505,7 +505,7 @@ def test_the_admin_gives_no_second_first_device(
 
 
 def test_players_of_before_keep_their_first_sign_in(student, manager, plan):
-    """The migration marks who has signed in to the app, not who did to the admin."""
+    """The migration marks players who signed in to the app, not only to the admin."""
     from importlib import import_module
 
     from django.apps import apps

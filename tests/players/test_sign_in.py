@@ -1,4 +1,4 @@
-"""Signing in: who may, from which device, and what refusals tell."""
+"""Signing in: who may, from which device, and what refusals reveal."""
 
 import uuid
 from datetime import UTC, datetime
@@ -57,7 +57,7 @@ def test_a_device_that_staff_added_signs_in(signed_in, student):
 
 
 def test_once_signed_in_no_device_is_authorised_by_itself_again(signed_in, student):
-    """A stolen phone that staff removed must not come back by signing in."""
+    """A stolen phone that staff removed must not be authorised again by a sign-in."""
     devices.remove(player_id=student.pk, device_id=uuid.UUID(signed_in.device_id))
     assert signed_in.sign_in(EMAIL).json()["error_code"] == "DEVICE_NOT_AUTHORIZED"
 
@@ -132,9 +132,9 @@ def test_signing_in_counts_its_queries(student, django_assert_num_queries):
         device_id=uuid.UUID("7d0b3c1e-5a4f-4c1b-9e0d-2f6a8b1c3d5e"),
         now=datetime(2026, 1, 1, tzinfo=UTC),
     )
-    # the user by address, the player's id; then between two for the savepoint: profile,
-    # user under lock, devices, session; why the old one ended, audit line, session,
-    # last sign-in, audit line.
+    # The user by address; the player's id; then, between two for the savepoint:
+    # profile, user under lock, devices, session; why the old one ended, audit event,
+    # session, last sign-in, audit event.
     with django_assert_num_queries(13):
         sessions.sign_in(
             email=EMAIL,

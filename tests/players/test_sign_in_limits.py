@@ -1,4 +1,4 @@
-"""Wrong passwords and bad tokens: who is counted together, and who is not locked out."""
+"""Limits on wrong passwords and bad tokens: which requests are counted together."""
 
 import threading
 import uuid
@@ -49,7 +49,7 @@ def no_hash(monkeypatch):
     return forbid
 
 
-# --- Of an account ------------------------------------------------------------------
+# --- Per account ----------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -143,12 +143,12 @@ def test_a_race_gets_no_more_attempts_than_the_limit(student, settings):
     assert SecurityEvent.objects.filter(type="rate_limited").count() == 1
 
 
-# --- Of an address ------------------------------------------------------------------
+# --- Per address ----------------------------------------------------------------------
 
 
 @pytest.mark.django_db
 def test_a_class_of_forty_behind_one_address_signs_in(plan):
-    """With the limits as they are; every student is wrong once."""
+    """With the default limits; every student mistypes once."""
     for number in range(40):
         email = f"s{number}@school.example"
         accounts.create_player(email, PASSWORD, plan=plan)
@@ -158,7 +158,7 @@ def test_a_class_of_forty_behind_one_address_signs_in(plan):
 
 @pytest.mark.django_db
 def test_a_school_of_800_behind_one_address_signs_in(monkeypatch, student):
-    """With the limits as they are; every fifth student is wrong once."""
+    """With the default limits; every fifth student mistypes once."""
     for number in range(800):
         who = {"device_id": uuid.uuid4(), "is_own_device": False}
         email = f"s{number}@school.example"
@@ -240,7 +240,7 @@ def test_bad_tokens_are_refused_before_any_query(
     with django_assert_num_queries(0):
         answer = app_at(token=made_up(9)).get("wallet/")
     assert answer.json()["error_code"] == "RATE_LIMITED"
-    assert len(round_trips) == 2  # the session's copy, the attempts
+    assert len(round_trips) == 2  # the session's copy; the attempts
     event = SecurityEvent.objects.get()
     assert (event.type, event.ip_address) == ("rate_limited", SCHOOL)
     assert event.details == {"endpoint": "bad_token"}
@@ -282,7 +282,7 @@ def test_a_token_of_ours_costs_no_more_round_trips_than_before(
     redis_client.delete(*redis_client.scan_iter("active_session:*"))
     round_trips.clear()
     signed_in.get("auth/session/")
-    # this test's scan; the session's copy, its renewal, the request's count
+    # This test's scan; the session's copy; its renewal; the request's count.
     assert len([sent for sent in round_trips if b"EVALSHA" in b"".join(sent)]) == 3
 
 
@@ -319,7 +319,7 @@ def test_an_attempt_that_is_given_back_frees_its_place(settings):
     first = rates.take(one="a", two="a")
     assert first.usage.is_allowed
     assert not rates.take(one="a", two="a").usage.is_allowed
-    assert rates.take(two="a").usage.remaining == 0  # the refusal took nothing of it
+    assert rates.take(two="a").usage.remaining == 0  # the refusal used none of it
     first.give_back("one")
     again = rates.take(one="a")
     assert again.usage.is_allowed

@@ -1,4 +1,4 @@
-"""The staff's endpoints: who may, from where, and what they refuse."""
+"""The staff's endpoints: who may call them, from where, and what they refuse."""
 
 import uuid
 
@@ -87,7 +87,7 @@ def test_a_staff_session_is_no_player(support, as_staff):
 
 
 def test_a_permission_is_asked_for_each_action(student, support, as_staff):
-    """Support changes devices, not wallets."""
+    """Support may change devices, not wallets."""
     client = as_staff(support)
     answer = client.post(
         f"/api/v1/admin/wallets/{student.pk}/xp/",

@@ -22,7 +22,7 @@ FULL = WalletState(150, 4, date(2026, 3, 2), NOON)
 
 
 def put(redis_client, player_id, state):
-    """A wallet as a completed lesson leaves it in Redis."""
+    """Store a wallet in Redis as a completed lesson does."""
     redis_client.hset(keys.wallet(player_id), mapping=wallet.to_fields(state))
     redis_client.sadd(keys.PENDING_WALLETS, player_id)
 
@@ -36,7 +36,7 @@ def in_database(player_id):
 
 @pytest.fixture
 def at() -> Iterator[Callable[[datetime], None]]:
-    """Stops the clock at a time."""
+    """Return a function that stops the clock at a time."""
     with contextlib.ExitStack() as stack:
         yield lambda now: stack.enter_context(time_machine.travel(now, tick=False))
 
@@ -217,8 +217,8 @@ def test_a_chunk_costs_the_same_however_many_players_it_has(
     monkeypatch.setattr(wallet_sync, "CHUNK", 5)
     for player in players:
         put(redis_client, player.pk, FULL)
-    # Two chunks, each: savepoint, profiles without a wallet, rows under lock, one
-    # update for all, release.
+    # Two chunks, each: savepoint, players that exist, rows under lock, one update for
+    # all, release of the savepoint.
     with django_assert_num_queries(10):
         assert wallet_sync.sync_pending_wallets().synced == 7
     assert {in_database(player.pk) for player in players} == {FULL}

@@ -1,4 +1,4 @@
-"""The cast: a subject with linear units, a plan, and a student who learns in it."""
+"""Shared fixtures: a subject with linear units, a plan, and an enrolled student."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,7 +21,7 @@ MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def asking(place: str) -> dict[str, Any]:
-    """A quiz of two questions; their ids tell the place."""
+    """A quiz of two questions; their ids name the place."""
     return {
         "type": "Quiz",
         "title": "Ask",
@@ -91,7 +91,7 @@ on_mariadb = pytest.mark.skipif(
 
 @pytest.fixture
 def count_redis(monkeypatch):
-    """Count round trips to Redis: each batch of commands sent is one."""
+    """Count round trips to Redis: each batch of commands is one."""
     from redis.connection import Connection, UnixDomainSocketConnection
 
     trips: list[bytes] = []
@@ -126,7 +126,7 @@ class Phone:
         )
 
     def send_bytes(self, path: str, body: bytes) -> Any:
-        """The answer to a body as it is."""
+        """Send a raw body and return the answer."""
         return self._client.generic(
             "POST",
             f"/api/v1/{path}",

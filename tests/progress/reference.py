@@ -1,4 +1,4 @@
-"""The rules of unlocking, as naively as they can be said, to compare with."""
+"""A naive implementation of the unlocking rules, to compare with."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ class Lesson:
 
 @dataclass
 class Node:
-    """A node of a published tree, as `progress.unlock` wants one."""
+    """A node of a published tree, as `progress.unlock` takes it."""
 
     id: str
     kind: str = "topic"

@@ -132,7 +132,7 @@ def test_a_completion_over_http_is_one_insert(
     # INSERT INTO progress_interactionlog
     with django_assert_num_queries(1):
         assert phone.post(COMPLETE, {"hearts": 5}).status_code == 200
-    # who asks; plans and products; state and mark; apply
+    # session check; plans and products; state and mark; apply
     assert len(count_redis) == 4
 
 
@@ -176,7 +176,7 @@ GOOD = {"item_id": "Q1-MATH-0-0", "lesson_id": "LES-MATH-0-0", "rating": 3}
             "reviews[0].reviewed_at",
         ),
         ({"reviews": [GOOD | {"grade": 5}]}, "reviews[0].grade"),
-        ({"reviews": [GOOD]}, "reviews[0].item_id"),  # never met
+        ({"reviews": [GOOD]}, "reviews[0].item_id"),  # an item without a card
     ],
 )
 def test_a_wrong_batch_is_refused_and_names_the_field(phone, body, field):

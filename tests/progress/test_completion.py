@@ -1,4 +1,4 @@
-"""Completing lessons: what is answered, what is recorded, what is refused."""
+"""Completing lessons: the answer, the record, and the refusals."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -216,7 +216,7 @@ def test_a_key_used_for_another_lesson_is_a_conflict(finish):
     with pytest.raises(IdempotencyConflictError):
         finish("0-1", key="one")
     with pytest.raises(IdempotencyConflictError):
-        finish("1-1", key="one")  # locked, but the key says more
+        finish("1-1", key="one")  # locked, but the used key is checked first
 
 
 def test_keys_are_a_player_s_own_and_compared_exactly(plan, finish):
@@ -315,7 +315,7 @@ def test_a_lesson_moved_to_another_subject_starts_anew_but_is_not_paid_first_aga
     assert finish("0-0", 4).xp_earned == 18
 
 
-# --- Losing Redis, losing the database --------------------------------------
+# --- Losing Redis or the database -------------------------------------------
 
 
 def truth(student: PlayerProfile):
@@ -340,7 +340,7 @@ def test_redis_always_shows_what_the_ledger_has(student, finish):
 def test_emptying_redis_between_every_step_loses_nothing(
     student, finish, redis_client, monkeypatch
 ):
-    """Before, and between each of the four steps of every completion."""
+    """Redis is emptied before, and between each of the four steps of, a completion."""
 
     plays = [("0-0", 2, 0), ("0-0", 4, 0), ("0-1", 5, 1), ("0-1", 5, 2), ("1-0", 1, 4)]
     total = 0
@@ -389,8 +389,8 @@ def test_a_writer_that_dies_between_commit_and_apply_is_repaired(
         patched.setattr(store, "apply", die)
         with pytest.raises(Killed):
             finish("0-1", 5, day=1)
-    # Committed, and Redis does not know: readers ask the ledger at once, and what
-    # Redis shows does not live long.
+    # Committed, but not applied in Redis: readers use the ledger at once, and the
+    # projections in Redis expire soon.
     assert redis_client.hget(f"wallet:{{{student.pk}}}", "total_xp") == b"31"
     assert shown(student) == truth(student)
     for name in (f"wallet:{{{student.pk}}}", f"user_prog:{{{student.pk}}}:SUBJ-MATH"):
@@ -403,7 +403,7 @@ def test_a_writer_that_dies_between_commit_and_apply_is_repaired(
 
 
 def age_marks(redis_client, student: PlayerProfile) -> None:
-    """Let all marks be older than a write may take."""
+    """Make all marks older than the longest time a write may take."""
     name = f"in_flight:{{{student.pk}}}"
     for token in redis_client.zrange(name, 0, -1):
         redis_client.zincrby(name, -store.MARK_MS - 1, token)
@@ -414,7 +414,7 @@ def test_a_dead_writer_s_projections_go_though_others_write_meanwhile(
 ):
     finish("0-0", 3)
     dead = store.begin(student.pk, "SUBJ-MATH").mark
-    finish("0-0", 4)  # its mark is young: this write neither stores nor settles
+    finish("0-0", 4)  # the mark is young: this write neither stores nor removes it
     for name in (f"wallet:{{{student.pk}}}", f"user_prog:{{{student.pk}}}:SUBJ-MATH"):
         assert redis_client.pttl(name) > 0
     age_marks(redis_client, student)
@@ -433,7 +433,7 @@ def test_a_lesson_that_redis_does_not_yet_know_to_be_open_is_open(
     with monkeypatch.context() as patched:
         patched.setattr(store, "apply", lambda *_args: None)
         finish("0-1")
-    # The mark is young; the ledger is asked before anybody is refused.
+    # The mark is young: the ledger is read before a completion is refused.
     assert finish("1-0").is_first_completion
 
 
@@ -482,7 +482,7 @@ def test_without_the_database_nothing_happens_and_redis_is_as_it_was(
 def test_a_database_lost_at_the_commit_leaves_redis_to_be_rebuilt(
     student, finish, redis_client
 ):
-    """Nobody knows whether the row is there: so Redis must ask."""
+    """The outcome of the commit is unknown, so Redis must be rebuilt."""
     finish("0-0")
     before = shown(student)
 
@@ -514,7 +514,7 @@ def test_a_deadlock_that_mariadb_resolves_against_us_is_tried_again(student, fin
     assert shown(student) == truth(student)
 
 
-# --- What it costs ----------------------------------------------------------
+# --- Costs ------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,4 +1,4 @@
-"""The same player on two devices' worth of threads: real connections, real races."""
+"""One player on several threads: real connections, real races."""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +22,7 @@ pytestmark = [
 
 
 def at_once(*actions: Callable[[], object]) -> list[object]:
-    """Run all in threads of their own that start together; results or errors."""
+    """Run all actions in threads started together; return results or errors."""
     start = threading.Barrier(len(actions))
     results: list[object] = [None] * len(actions)
 
@@ -130,7 +130,7 @@ def test_completing_many_lessons_while_redis_is_emptied_again_and_again(
 
 
 def test_readers_that_rebuild_never_undo_a_write(student, finish, redis_client):
-    """Readers miss what a write is about to add, and want to store what they read."""
+    """Readers read the ledger before a write adds its row, and store it afterwards."""
     finish("0-0", 1)
 
     def forget_and_look() -> None:

@@ -1,4 +1,4 @@
-"""A student who learns while they are erased: real connections, real races."""
+"""A student completes lessons while being erased: real connections, real races."""
 
 import pytest
 from django.db import connection, models  # noqa: F401 - asked by the mark

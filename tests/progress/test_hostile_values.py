@@ -1,4 +1,4 @@
-"""Values that no app sends: each is refused with 400 or 404, none is our error."""
+"""Values that no app sends: each is refused with 400 or 404, never a server error."""
 
 from urllib.parse import quote
 

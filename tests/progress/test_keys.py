@@ -1,4 +1,4 @@
-"""The keys of Redis, as a Redis Cluster would spread them (docs/adr/0011)."""
+"""The keys of Redis and their slots in a Redis Cluster (docs/adr/0011)."""
 
 import pytest
 from redis.crc import key_slot
@@ -24,7 +24,7 @@ OF_ONE_PLAYER = [
     *(
         name(42, subject)
         for name in (progress.bitmap, progress.best_hearts, progress.subject_xp)
-        # The scripts make names of other subjects from the bare prefix.
+        # The scripts build the names of other subjects' keys from the bare prefix.
         for subject in ("SUBJ-MATH", "SUBJ-ARABIC", "")
     ),
     players.rate_limit("42", "api"),

@@ -1,6 +1,6 @@
-"""Any history of a player, with Redis emptied and writers dying anywhere in it.
+"""Random histories of a player, with Redis emptied and writers killed anywhere.
 
-Beside it a model that only counts; whatever happened, both always say the same.
+A simple model counts along; it must always agree with the code.
 """
 
 import random
@@ -27,7 +27,7 @@ class Died(BaseException):
 
 @dataclass
 class Model:
-    """What a player has, counted on fingers."""
+    """The expected XP, hearts and streak of a player, computed naively."""
 
     best: dict[str, int] = field(default_factory=dict)
     xp: int = 0

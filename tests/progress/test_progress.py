@@ -1,4 +1,4 @@
-"""What a student sees of a subject."""
+"""A student's view of a subject."""
 
 import pytest
 

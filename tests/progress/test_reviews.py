@@ -1,4 +1,4 @@
-"""Cards follow from completions; answers move them."""
+"""Completions create cards; answers reschedule them."""
 
 from datetime import timedelta
 
@@ -173,7 +173,7 @@ def test_reviews_cost_the_same_however_many_are_due(
     for place in ("0-0", "0-1", "1-0", "1-1")[:lessons]:
         finish(place)
     reviews.overview(player_id=student.pk, now=MONDAY)
-    # lessons completed without cards; cards by lesson
+    # Lessons completed without cards; cards by lesson.
     with django_assert_num_queries(2):
         reviews.overview(player_id=student.pk, now=MONDAY)
     with django_assert_num_queries(2):

@@ -1,4 +1,4 @@
-"""XP, streak, bitmap and memory: values in, values out."""
+"""XP, streak, bitmap and memory: pure functions."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -49,7 +49,7 @@ def test_a_record_is_more_hearts_than_ever_before(hearts, best, record):
         (Streak(3, MONDAY), 1, Streak(4, MONDAY + timedelta(1)), Action.EXTENDED),
         (Streak(3, MONDAY), 2, Streak(1, MONDAY + timedelta(2)), Action.RESET),
         (Streak(3, MONDAY), 400, Streak(1, MONDAY + timedelta(400)), Action.RESET),
-        # The clock was set back: the last day lies in the future.
+        # The clock was set back: the last day is in the future.
         (Streak(3, MONDAY), -1, Streak(3, MONDAY), Action.UNCHANGED),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_streak_of_many_days_is_one_day_after_the_other(days):
     for day in days:
         expected, _action = streak.after_success(expected, day)
     assert streak.of_days(days) == expected
-    # How often a day was played makes no difference.
+    # The number of completions on a day makes no difference.
     assert streak.of_days(dict.fromkeys(days)) == expected
 
 

@@ -1,4 +1,4 @@
-"""Writing progress back: what changed, all of it, and nothing twice."""
+"""Writing progress back: every change, once."""
 
 import pytest
 from django.db import OperationalError
@@ -129,7 +129,7 @@ def test_a_hundred_players_are_two_statements(
     for one in made:
         claimed = store.claim(one.pk, "SUBJ-MATH")
         store.store(claimed, wallet=None, subject=bitmap.pack({3: 4}, xp=28))
-    # Of each hundred: who is there; INSERT ... ON CONFLICT (or ON DUPLICATE KEY).
+    # For each hundred: existing players; INSERT ... ON CONFLICT (or ON DUPLICATE KEY).
     with django_assert_num_queries(2 * -(-players // 100)):
         assert snapshots.sync_pending().synced == players
     assert StructureProgress.objects.filter(passed_lessons=1).count() == players

@@ -1,4 +1,4 @@
-"""What is locked, unlocked and passed: truth tables, and properties on any tree."""
+"""Locked, unlocked and passed: truth tables, and properties of any tree."""
 
 import itertools
 
@@ -45,7 +45,7 @@ def course(*, units_linear: bool, lessons_linear: bool):
         (True, False, {1}, "uuuplll"),
         (True, True, {0, 1, 2}, "upppupu"),
         (True, True, {0, 1, 2, 3}, "ppppppp"),
-        # Passed stays passed, even where the way is closed.
+        # A passed node stays passed, even behind a locked one.
         (True, True, {3}, "uuulllp"),
         (True, True, {2, 3}, "uuulppp"),
         (False, True, {1}, "uuupuul"),
@@ -103,7 +103,7 @@ def test_passing_the_last_lesson_of_a_unit_opens_the_next_unit_and_its_first_les
 
 @st.composite
 def trees(draw):
-    """A tree of up to four levels with up to some dozens of lessons, on any bits."""
+    """Trees of up to four levels with up to some dozens of lessons, on any bits."""
     numbers = itertools.count()
     spare = draw(st.permutations(range(60)))
     names = itertools.count()
