@@ -1,7 +1,7 @@
 """Warnings of other apps before a deletion.
 
-``content`` does not know plans, and ``plans`` does not know students. An app that does
-registers a function at start-up, and the confirmation page shows its warnings.
+``content`` must not import plans, and ``plans`` must not import students. An app with a
+warning registers a function at start-up, and the confirmation page shows its warnings.
 """
 
 from collections import defaultdict

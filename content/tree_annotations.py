@@ -1,7 +1,7 @@
 """Annotations of the tree page's rows by other apps.
 
-``content`` does not know plans. An app that does registers an annotator at start-up,
-and the tree page offers its choices as "View as".
+``content`` must not import plans. An app that has annotations registers an annotator at
+start-up, and the tree page offers its choices as "View as".
 """
 
 from collections.abc import Mapping, Sequence

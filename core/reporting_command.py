@@ -1,7 +1,7 @@
-"""The base of management commands: ``--json``, progress and exit codes.
+"""The base class of management commands: ``--json``, progress and exit codes.
 
-0: done, and nothing wrong. 1: something failed or needs somebody; the output says what.
-2: the command line itself is not right.
+Exit code 0: success. 1: something failed or needs an administrator; the output states
+what. 2: the command line is not valid.
 """
 
 import json
@@ -16,7 +16,7 @@ _CLEAR_LINE = "\r\033[K"
 
 
 class ReportingCommand(BaseCommand):
-    """A command that answers people in lines, and programs with one JSON object."""
+    """A command that prints lines for people, or one JSON object for programs."""
 
     as_json = False
     _shows_progress = False
@@ -33,21 +33,22 @@ class ReportingCommand(BaseCommand):
         return super().execute(*args, **options)
 
     def say(self, line: str) -> None:
-        """A line for people; nothing where a program reads."""
+        """Print a line for people; nothing with ``--json``."""
         if not self.as_json:
             self._clear_progress()
             self.stdout.write(line)
 
     def answer(self, value: dict[str, Any]) -> None:
-        """The object for programs; nothing where people read."""
+        """Print the JSON object; nothing without ``--json``."""
         if self.as_json:
             text = json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
             self.stdout.write(text)
 
     def progress(self, done: int, of: int) -> None:
-        """How far long work is: on a terminal, in one line that is written over.
+        """Show the progress of long work in one line that is overwritten, on a
+        terminal.
 
-        The line is gone when the work is done, and before anything else is said.
+        The line is cleared when the work is done and before other output.
         """
         if not self.stderr.isatty():
             return
@@ -63,12 +64,12 @@ class ReportingCommand(BaseCommand):
             self._shows_progress = False
 
     def step(self, line: str) -> None:
-        """What is begun now; on standard error, so that it mixes into no answer."""
+        """Announce the next step on standard error, separate from the JSON object."""
         self._clear_progress()
         self.stderr.write(line)
 
     def fail(self, message: str) -> NoReturn:
-        """End with exit code 1; with ``--json`` the object has said it already."""
+        """Exit with code 1; with ``--json``, print the object before."""
         self._clear_progress()
         raise CommandError(message, returncode=FAILED)
 

@@ -76,7 +76,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the tree or search results; a POST asks, then deletes permanently."""
+        """Show the tree or search results; a POST confirms and deletes permanently."""
         if request.method == "POST":
             posted: HttpResponse = super().changelist_view(request, extra_context)
             return posted
