@@ -12,8 +12,8 @@ def consistent_read() -> Iterator[None]:
     """A transaction whose reads all use one snapshot and do not block writers.
 
     MariaDB: REPEATABLE READ for this one transaction. SQLite: a deferred transaction
-    reads from one WAL snapshot. Inside another transaction (such as a test's) nothing
-    is changed.
+    reads from one WAL snapshot. Inside another transaction (such as a test's) the reads
+    use that transaction.
     """
     if connection.in_atomic_block:
         yield

@@ -45,8 +45,7 @@ class ReportingCommand(BaseCommand):
             self.stdout.write(text)
 
     def progress(self, done: int, of: int) -> None:
-        """Show the progress of long work in one line that is overwritten, on a
-        terminal.
+        """Show the progress of long work on one overwritten line of a terminal.
 
         The line is cleared when the work is done and before other output.
         """
