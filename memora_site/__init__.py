@@ -1,4 +1,4 @@
-"""The site: settings, URLs, Celery, health; what joins the apps."""
+"""The site: settings, URLs, Celery, health, and code that needs several apps."""
 
 from memora_site.celery import app as celery_app
 

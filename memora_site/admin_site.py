@@ -1,4 +1,4 @@
-"""The admin, as ours: its name, its templates, its choosers."""
+"""Memora's admin site: its name, its order of apps, its own pages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ _APP_ORDER = ("content", "plans", "publishing", "players", "progress")
 
 
 class LabelledAutocompleteView(AutocompleteJsonView):
-    """A chooser's entries, worded by the model's admin (``autocomplete_label``)."""
+    """Autocomplete results, labelled by the model admin's ``autocomplete_label``."""
 
     def serialize_result(self, obj: Model, to_field_name: str) -> dict[str, str]:
         entry: dict[str, str] = super().serialize_result(obj, to_field_name)
@@ -36,7 +36,7 @@ class LabelledAutocompleteView(AutocompleteJsonView):
 def delete_selected(
     model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]
 ) -> HttpResponse | None:
-    """Django's, but all of them or none."""
+    """Django's action in one transaction: all objects are deleted or none."""
     with transaction.atomic():
         page: HttpResponse | None = actions.delete_selected(
             model_admin, request, queryset
@@ -45,11 +45,11 @@ def delete_selected(
 
 
 class CheckedFilters(ChangeList):
-    """A list whose filters may hold any value.
+    """A change list that ignores invalid filter values.
 
-    Django lets a number that no column holds (``?created_at__year=-1``) reach the
-    database; here it is answered as every other wrong filter is, by the list without
-    it.
+    Django passes a number that no column can hold (``?created_at__year=-1``) to the
+    database. Here it is handled like any other invalid filter: the list is shown
+    without it.
     """
 
     def get_filters(self, request: HttpRequest) -> Any:
@@ -62,7 +62,7 @@ class CheckedFilters(ChangeList):
 
 
 class CheckedLists:
-    """For a `ModelAdmin`: its list has `CheckedFilters`."""
+    """`ModelAdmin` mixin: the change list is a `CheckedFilters`."""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         found = super().get_changelist(request, **kwargs)  # type: ignore[misc]
@@ -78,7 +78,7 @@ def _as_wrong_filter() -> Iterator[None]:
 
 
 class MemoraAdminSite(admin.AdminSite):
-    """Django's admin under Memora's name."""
+    """Django's admin with Memora's name and pages."""
 
     site_header = _("Memora")
     site_title = _("Memora")
@@ -92,15 +92,15 @@ class MemoraAdminSite(admin.AdminSite):
     def register(
         self, model_or_iterable: Any, admin_class: Any = None, **options: Any
     ) -> None:
-        """As Django's, with `CheckedFilters` in the lists of every model."""
+        """Register models with `CheckedFilters` in their lists."""
         base = admin_class or admin.ModelAdmin
         checked = type(base.__name__, (CheckedLists, base), {})
         checked.__module__ = base.__module__
         super().register(model_or_iterable, checked, **options)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Every page and door goes through here: a lost race is run again, and a
-        method that it does not take is refused in words."""
+        """Wrap every admin view: retry it after a write conflict, and explain a refused
+        method."""
         from memora_site.conflict_retry import retry_on_conflict
         from memora_site.error_views import explain_method_not_allowed
 
@@ -111,7 +111,7 @@ class MemoraAdminSite(admin.AdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Django's page, on which refused accounts are audited."""
+        """Django's page with a form that audits refused accounts."""
         from players.forms import StaffSignInForm
 
         self.login_form = StaffSignInForm
@@ -120,7 +120,7 @@ class MemoraAdminSite(admin.AdminSite):
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        """Django's page, on which wrong old passwords are limited."""
+        """Django's page with a form that limits wrong old passwords."""
         from django.contrib.auth.views import PasswordChangeView
 
         from players.forms import OwnPasswordForm
@@ -137,7 +137,7 @@ class MemoraAdminSite(admin.AdminSite):
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None
     ) -> list[dict[str, Any]]:
-        """The apps in the order work flows through them; the framework's own last."""
+        """Return the apps in the order of the work; Django's own apps come last."""
         apps: list[dict[str, Any]] = super().get_app_list(request, app_label)
         for app in apps:
             if app["app_label"] == "publishing":
@@ -148,7 +148,7 @@ class MemoraAdminSite(admin.AdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        """The first page, with what this person's role looks for (`home`)."""
+        """The home page, with the parts for the user's role (`home`)."""
         from memora_site import home
 
         return super().index(
@@ -156,8 +156,8 @@ class MemoraAdminSite(admin.AdminSite):
         )
 
     def get_urls(self) -> list[Any]:
-        """With the pages that belong to no model."""
-        # Pages know models, which are not there yet when this module is read.
+        """Add the pages that belong to no model."""
+        # Imported here: they import models, which this module is loaded before.
         from content import import_export_views
         from publishing.admin_views import dashboard_views, preview_views, upload_views
 
@@ -166,7 +166,7 @@ class MemoraAdminSite(admin.AdminSite):
         return [*own, *super().get_urls()]
 
     def _dashboard_entry(self, request: HttpRequest) -> list[dict[str, Any]]:
-        """The publishing dashboard as an app list names its models."""
+        """Return the publishing dashboard as an entry of the app list."""
         from publishing.admin_views import dashboard_views
 
         if not dashboard_views.can_view(request):

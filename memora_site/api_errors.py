@@ -1,6 +1,6 @@
-"""The one table from a refusal to an HTTP answer.
+"""The table from error codes to HTTP statuses, and the API's exception handler.
 
-Every error body is ``{"error_code", "message", "details"?}`` (DESIGN 8).
+Every error body is ``{"error_code", "message", "details"?}``.
 """
 
 from typing import Any
@@ -81,7 +81,7 @@ _REDIS_AWAY = (
 
 
 def _is_unavailable(error: Exception) -> bool:
-    """Whether the database or Redis cannot answer now; any other error is a fault."""
+    """Return whether the database or Redis is away; any other error is a bug."""
     return (
         is_unavailable(error)
         or isinstance(error, _REDIS_AWAY)
@@ -93,7 +93,7 @@ def _is_unavailable(error: Exception) -> bool:
 def error_body(
     code: str, message: str, details: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The shape of every error answer."""
+    """Return the body of an error response."""
     body: dict[str, Any] = {"error_code": code, "message": message}
     if details:
         body["details"] = details
@@ -101,11 +101,11 @@ def error_body(
 
 
 def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | None:
-    """DRF's hook: the answer to ``error``.
+    """DRF's ``EXCEPTION_HANDLER``: return the response for ``error``.
 
-    Only a database or Redis that cannot be reached is 503, "try again". None for an
-    unknown error, also one of the database's others (data it refuses, a wrong query):
-    Django then answers 500 and logs the traceback.
+    The status is 503 ("try again") only if the database or Redis cannot be reached.
+    None for an unknown error, including other database errors (invalid data, a wrong
+    query): Django then responds with 500 and logs the traceback.
     """
     headers: dict[str, str] = {}
     match error:

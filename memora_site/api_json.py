@@ -1,4 +1,4 @@
-"""JSON for the API, by orjson: three times cheaper than the standard library."""
+"""JSON for the API, by orjson: a third of the cost of the standard library."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -12,11 +12,11 @@ from rest_framework.renderers import JSONRenderer
 from core import json_limits
 
 MAX_BODY_BYTES = 100_000
-"""Four times what a request with the most reviews has."""
+"""Four times the size of a request with the maximum number of reviews."""
 
 
 class OrjsonRenderer(JSONRenderer):
-    """Answers in UTF-8 JSON."""
+    """Render responses as UTF-8 JSON."""
 
     def render(
         self,
@@ -30,7 +30,7 @@ class OrjsonRenderer(JSONRenderer):
 
 
 class OrjsonParser(JSONParser):
-    """Reads a JSON body of at most `MAX_BODY_BYTES` and `json_limits.MAX_DEPTH`.
+    """Parse a JSON body of at most `MAX_BODY_BYTES` and `json_limits.MAX_DEPTH`.
 
     Raises:
         ParseError: it is larger, deeper, or not JSON (400, never a 500).

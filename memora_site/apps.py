@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class SiteConfig(AppConfig):
-    """The site: what joins the apps."""
+    """The site: code that needs several apps."""
 
     name = "memora_site"
     verbose_name = _("Memora")

@@ -1,4 +1,4 @@
-"""The Celery application: worker and beat start here (``-A memora_site``)."""
+"""The Celery application of worker and beat (``-A memora_site``)."""
 
 import logging.config
 import os
@@ -18,7 +18,7 @@ app.steps["worker"].add(DjangoStructLogInitStep)
 
 
 class WorkerHeartbeat(bootsteps.StartStopStep):
-    """The worker's own, every half minute, while it is connected to the broker."""
+    """Record the worker's heartbeat every 30 s while the broker is connected."""
 
     requires = ("celery.worker.consumer.connection:Connection",)
     timer = None
@@ -43,7 +43,7 @@ app.steps["consumer"].add(WorkerHeartbeat)
 
 @setup_logging.connect
 def _log_as_the_site_does(**_kwargs: Any) -> None:
-    """Worker and beat write the same structured lines as the web server."""
+    """Make worker and beat log in the same structured format as the web server."""
     from django.conf import settings
 
     logging.config.dictConfig(settings.LOGGING)

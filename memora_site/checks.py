@@ -1,7 +1,7 @@
-"""What ``manage.py check`` refuses (DESIGN 1): a configuration that would be unsafe.
+"""System checks: ``manage.py check`` refuses unsafe configurations.
 
-The checks of production run only where ``MEMORA_ENVIRONMENT=production``; the
-embedded default is meant to run with nothing configured.
+The production checks run only with ``MEMORA_ENVIRONMENT=production``. The embedded
+default needs no configuration.
 """
 
 import os
@@ -33,7 +33,7 @@ NOT_SENDING = ("console", "dummy", "locmem", "filebased")
 
 @register(Tags.security)
 def check_environment(**_kwargs: Any) -> list[CheckMessage]:
-    """Settings that must make sense anywhere."""
+    """Check settings that must be valid in every environment."""
     return [
         *_environment_name(),
         *_streak_time_zone(),
@@ -44,7 +44,7 @@ def check_environment(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_production(**_kwargs: Any) -> list[CheckMessage]:
-    """What production must not run with; nothing is checked elsewhere."""
+    """Run the production checks; none in other environments."""
     if not settings.PRODUCTION:
         return []
     return [message for check in PRODUCTION_CHECKS for message in check()]
@@ -54,9 +54,9 @@ def check_production(**_kwargs: Any) -> list[CheckMessage]:
 def check_database_time_zones(
     *, databases: Collection[str] | None = None, **_kwargs: Any
 ) -> list[CheckMessage]:
-    """MariaDB can compute local dates. No page of Memora needs it to.
+    """Warn if MariaDB cannot convert to the local time zone; only filters need it.
 
-    Runs with ``check --database default`` and at every ``migrate``.
+    Runs with ``check --database default`` and in every ``migrate``.
 
     Raises:
         OperationalError: the database is away.
@@ -219,11 +219,11 @@ def _redis() -> Iterator[CheckMessage]:
             "redis://:password@host:6379/0. A Unix socket needs no password.",
             id="memora.E015",
         )
-        return  # the broker is the same Redis unless it is set apart
+        return  # by default the broker is the same Redis
 
 
 def _needs_password(url: str) -> bool:
-    """Whether it is a Redis over TCP whose URL has no password."""
+    """Return whether it is a Redis over TCP whose URL has no password."""
     parts = urlsplit(url)
     return parts.scheme in ("redis", "rediss") and not parts.password
 
@@ -250,7 +250,7 @@ def _secrets_keys() -> Iterator[CheckMessage]:
 
 
 def _nested_folders() -> Iterator[CheckMessage]:
-    """A folder that others read must hold no private one, and none may hold another
+    """Check that no public folder holds a private one, and that no folder holds another
     whose files it would serve, collect or delete as its own."""
     content = ("MEMORA_CONTENT_ROOT", settings.CONTENT_ROOT)
     static = ("MEMORA_STATIC_ROOT", settings.STATIC_ROOT)

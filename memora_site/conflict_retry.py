@@ -1,9 +1,9 @@
-"""The admin's doors when somebody else got there first.
+"""Retrying admin requests that conflict with a concurrent write.
 
-Two who change the same at once can make the database end one of the two, or refuse the
-second by a constraint. Run again, that door sees what the other saved, and most often
-simply succeeds; or its form says what is wrong at the field. Every door is one
-transaction, so nothing of the lost run is left.
+When two requests change the same rows, the database can end one of them, or refuse the
+second by a constraint. A retry reads what the other request saved: most often it
+succeeds, else its form shows the error at the field. Every admin view is one
+transaction, so nothing of the failed run remains.
 """
 
 import time
@@ -26,17 +26,20 @@ log = structlog.get_logger(__name__)
 
 _RUNS = 3
 _PATIENCE = 10.0
-"""Seconds after which a request is not run again: a lock can be waited for much longer,
-and who waits for the page wants to know."""
+"""Seconds after which a request is not retried: one wait for a lock can take much
+longer, and the user needs a response."""
 _NEVER_SENT_BACK = ("token", "password", "secret", "access_key")
-"""Fields that a page does not repeat, by what their names hold."""
+"""Parts of field names whose values the page does not send back."""
 
 View = Callable[..., HttpResponse]
 
 
 def retry_on_conflict(view: View) -> View:
-    """``view``, run at most twice again after a lost race; then, and when the content's
-    rules refuse, a page or JSON (409) that says why and keeps what was typed."""
+    """Wrap ``view`` so that it runs at most three times while it loses write conflicts.
+
+    After the last one, and when a content rule refuses the request, the response is a
+    page or JSON (409) that gives the reason and keeps the user's input.
+    """
 
     @wraps(view)
     def door(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -50,7 +53,7 @@ def retry_on_conflict(view: View) -> View:
                 if isinstance(error, OperationalError) and not is_conflict(error):
                     raise
                 is_early = time.monotonic() - started < _PATIENCE
-                # A file that was sent has been read, and may have been moved.
+                # An uploaded file has already been read, and may have been moved.
                 if left and is_early and not request.FILES:
                     continue
                 log.warning("admin_race_lost", exc_info=True)
@@ -69,7 +72,7 @@ def _error_text(error: Exception) -> str:
 
 
 def _refused(request: HttpRequest, said: str) -> HttpResponse:
-    """Scripts get JSON; people a page with what they sent, to be sent again."""
+    """Return JSON for scripts, or a page that repeats the user's input."""
     if "text/html" not in request.headers.get("Accept", ""):
         return JsonResponse({"refused": said}, status=409)
     context = {

@@ -1,7 +1,7 @@
-"""One student's story over HTTP: what the app on a phone does, in its order.
+"""A student's app over HTTP: its requests, in order.
 
-The demo plays it against a running server and the journeys test it; nothing but the
-standard library, because a client has nothing else of ours.
+The demo runs it against a running server, and the journey tests use it. It uses only
+the standard library, because a real client has no code of this project.
 """
 
 import json
@@ -18,12 +18,12 @@ TIMEOUT_SECONDS = 20
 PAID = "paid"
 LOCKED = "locked"
 
-# The server is this machine's own: no proxy of the environment stands between.
+# The server is on this machine: ignore proxies from the environment.
 _opener = build_opener(ProxyHandler({}))
 
 
 class AnswerError(Exception):
-    """The server refused or failed: its status, and its body where that is JSON."""
+    """The server refused or failed; with its status, and its body if that is JSON."""
 
     def __init__(self, method: str, path: str, status: int, body: Any) -> None:
         super().__init__(f"{method} {path}: {status} {body}")
@@ -32,19 +32,19 @@ class AnswerError(Exception):
 
 
 class StoryError(Exception):
-    """The server answered, but not what the story needs."""
+    """A response does not fit the steps."""
 
 
 class StudentApp:
-    """A student's app on one device: the smallest client of the API.
+    """A student's app on one device: a minimal client of the API.
 
-    It follows links as the guide says: ``base_url`` and a link's path, and
-    ``lesson_url`` for a gated lesson.
+    It follows links as docs/app-guide.md describes: ``base_url`` plus a link's path,
+    and ``lesson_url`` for a gated lesson.
 
     Args:
-        server: where the API is.
-        public_url: how other clients reach the same server, where that differs: an
-            emulator knows this machine under another address.
+        server: the URL of the server.
+        public_url: the URL by which other clients reach the same server, if it
+            differs: an emulator uses another address for this machine.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class StudentApp:
         self.token = ""
 
     def get(self, path: str) -> Any:
-        """The API's answer to ``path``."""
+        """Return the API's response to ``path``."""
         return send("GET", self.api + path, headers=self._credentials())
 
     def post(
@@ -74,33 +74,33 @@ class StudentApp:
         *,
         idempotency_key: str = "",
     ) -> Any:
-        """The API's answer to ``body`` sent to ``path``."""
+        """Send ``body`` to ``path`` of the API and return the response."""
         headers = self._credentials()
         if idempotency_key:
             headers["Idempotency-Key"] = idempotency_key
         return send("POST", self.api + path, body=body or {}, headers=headers)
 
     def open_plan(self) -> Any:
-        """The student's plan: where its files lie."""
+        """Return the URLs of the student's plan, and remember its base URL."""
         content = self.get("content/")
         self.base_url = content["base_url"]
         return content
 
     def file(self, path: str) -> Any:
-        """The published file at a link's path; opens the plan first."""
+        """Return the published file at a link's path; opens the plan first."""
         if not self.base_url:
             self.open_plan()
         return self.read(self.base_url + path)
 
     def read(self, url: str) -> Any:
-        """What an absolute URL leads to; credentials go only to the API."""
+        """Return the content of an absolute URL; only the API gets credentials."""
         if self.public_url and url.startswith(f"{self.public_url}/"):
             url = self.server + url.removeprefix(self.public_url)
         own = url.startswith(self.api)
         return send("GET", url, headers=self._credentials() if own else {})
 
     def sign_in(self, email: str, password: str) -> Any:
-        """Sign in on this device; later calls carry the token."""
+        """Sign in on this device; later calls send the token."""
         answer = self.post("auth/login/", {"email": email, "password": password})
         self.token = answer["token"]
         return answer
@@ -111,7 +111,7 @@ class StudentApp:
         self.token = ""
 
     def complete(self, lesson_id: str, *, hearts: int) -> Any:
-        """Complete a lesson with ``hearts`` left of five."""
+        """Complete a lesson with ``hearts``, 0 to 5."""
         return self.post(
             f"lessons/{lesson_id}/complete/",
             {"hearts": hearts},
@@ -119,7 +119,7 @@ class StudentApp:
         )
 
     def lesson(self, entry: Mapping[str, Any]) -> Any:
-        """The lesson a topic's entry leads to; a gated one through its signed URL."""
+        """Return the lesson of a topic's entry; a gated one through its signed URL."""
         if not entry.get("gated"):
             return self.file(entry["lesson_path"])
         return self.read(self.read(entry["lesson_url"])["url"])
@@ -138,11 +138,11 @@ def send(
     headers: Mapping[str, str] | None = None,
     body: Mapping[str, Any] | None = None,
 ) -> Any:
-    """One request and the JSON of its answer.
+    """Send one request and return the JSON of its response.
 
     Raises:
-        AnswerError: any status but 2xx.
-        OSError: nobody answered.
+        AnswerError: the status is not 2xx.
+        OSError: the server does not answer.
     """
     data = None if body is None else json.dumps(body).encode()
     request = Request(url, data=data, method=method, headers=dict(headers or {}))  # noqa: S310 - the server's own links
@@ -153,7 +153,7 @@ def send(
             content = response.read()
     except HTTPError as error:
         with error:
-            path = url.partition("?")[0]  # what follows may be a signature
+            path = url.partition("?")[0]  # the query may contain a signature
             raise AnswerError(method, path, error.code, _body(error)) from None
     return json.loads(content) if content else None
 
@@ -167,11 +167,11 @@ def _body(error: HTTPError) -> Any:
 
 
 def play(app: StudentApp, *, email: str, password: str) -> Iterator[str]:
-    """The story, a sentence for each step as it happens.
+    """Run the steps, and yield a sentence after each.
 
     Raises:
         AnswerError: a step was refused.
-        StoryError: an answer does not fit the one before.
+        StoryError: a response does not fit an earlier one.
         OSError: the server does not answer.
     """
     app.sign_in(email, password)
@@ -259,7 +259,7 @@ def play(app: StudentApp, *, email: str, password: str) -> Iterator[str]:
 def _first_subject(
     app: StudentApp, manifest: Mapping[str, Any]
 ) -> tuple[Any, Any, Mapping[str, Any]]:
-    """The first subject with a lesson: its entry, hierarchy and lesson mappings."""
+    """Return the first subject with a lesson: its entry, hierarchy and mappings."""
     for subject in manifest["subjects"]:
         bitmap = app.file(subject["bitmap_path"])
         if bitmap["total_lessons"]:
@@ -268,7 +268,7 @@ def _first_subject(
 
 
 def _lessons(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The lessons of a progress tree, in tree order."""
+    """Yield the lessons of a progress tree, in tree order."""
     if node["type"] == "lesson":
         yield node
     for child in node.get("children", ()):
@@ -278,7 +278,7 @@ def _lessons(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _next_lesson(
     progress: Mapping[str, Any], mappings: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """The suggested lesson, else one that may be played again; none that is sold."""
+    """Return the suggested lesson, else another unlocked one; never a paid one."""
     playable = [
         node["id"] for node in _lessons(progress["root"]) if node["status"] != LOCKED
     ]

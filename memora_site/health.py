@@ -1,8 +1,8 @@
-"""Whether this server lives (``/healthz``) and can serve students (``/readyz``).
+"""Liveness (``/healthz``) and readiness (``/readyz``).
 
-Each check answers within ``DEADLINE_SECONDS`` or counts as failed, whatever it
-waits for: it runs in a thread of its own, and while one hangs, later requests wait
-for the same one instead of starting another.
+A check that does not finish within ``DEADLINE_SECONDS`` counts as failed. Each check
+runs in its own thread. While one hangs, later requests use the same run instead of
+starting another.
 """
 
 import os
@@ -33,14 +33,14 @@ from publishing.monitoring import silence
 log = structlog.get_logger(__name__)
 
 DEADLINE_SECONDS = 3.0
-"""All checks together; a load balancer's own patience is seldom less."""
+"""For all checks together; shorter than most load balancers' timeouts."""
 CONNECT_SECONDS = 1.0
 
 
 class NotReady(Exception):
-    """A check failed; ``why`` says it in words, without secrets.
+    """A check failed; ``why`` is the reason as text, without secrets.
 
-    It stays lazy until the request's own thread, which knows the language, reads it.
+    The text stays lazy until the request's thread reads it in its language.
     """
 
     def __init__(self, why: str | Promise, **values: float) -> None:
@@ -56,17 +56,17 @@ class NotReady(Exception):
 @never_cache
 @require_safe
 def healthz(_request: HttpRequest) -> JsonResponse:
-    """The process answers; nothing else is asked."""
+    """Return 200: the process answers. Nothing else is checked."""
     return JsonResponse({"ok": True})
 
 
 @never_cache
 @require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """200 when every check passes, else 503; each with ``ok`` and ``why``.
+    """Return 200 if every check passes, else 503; each check with ``ok`` and ``why``.
 
-    What `ADVICE` finds is said, too, and fails nothing: this server can serve students
-    without it.
+    The results of `ADVICE` are included, but do not change the status: this server can
+    serve students without them.
     """
     results = run(CHECKS | ADVICE)
     ok = all(results[name] is None for name in CHECKS)
@@ -81,7 +81,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
 
 
 def run(checks: dict[str, Callable[[], None]]) -> dict[str, str | None]:
-    """Why each check failed, None where it passed; within ``DEADLINE_SECONDS``."""
+    """Return why each check failed, or None; within ``DEADLINE_SECONDS``."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     started = {name: _start(name, check) for name, check in checks.items()}
     return {
@@ -112,7 +112,7 @@ _running_lock = threading.Lock()
 
 
 def _start(name: str, check: Callable[[], None]) -> Future[None]:
-    """``check`` under way in a thread; the one that still runs, if one does."""
+    """Start ``check`` in a thread, or return its run that has not finished."""
     with _running_lock:
         if (unfinished := _running.get(name)) is not None and not unfinished.done():
             return unfinished
@@ -121,7 +121,7 @@ def _start(name: str, check: Callable[[], None]) -> Future[None]:
     def finish() -> None:
         try:
             check()
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+        except Exception as error:  # noqa: BLE001 - raised again by `result()`
             future.set_exception(error)
         else:
             future.set_result(None)
@@ -130,11 +130,11 @@ def _start(name: str, check: Callable[[], None]) -> Future[None]:
     return future
 
 
-# --- The checks: each returns, or raises NotReady ---------------------------
+# --- Checks: each returns, or raises NotReady -------------------------------
 
 
 def check_database() -> None:
-    """A new connection can be made and answers."""
+    """The database accepts a new connection and answers."""
     connection = connections["default"]
     try:
         with connection.cursor() as cursor:
@@ -164,7 +164,7 @@ def check_redis() -> None:
 
 
 def check_broker() -> None:
-    """The broker, through which work reaches the workers, answers."""
+    """The Celery broker answers."""
     connection = celery_app.connection_for_write(
         settings.CELERY_BROKER_URL, connect_timeout=CONNECT_SECONDS
     )
@@ -182,7 +182,7 @@ def check_broker() -> None:
 
 
 def check_disk() -> None:
-    """The published files' disk is freer than the line where publishing pauses."""
+    """The disk of the published files has more space than the limit for builds."""
     folder = Path(settings.CONTENT_ROOT)
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -200,7 +200,7 @@ def check_disk() -> None:
 
 
 def check_publishing() -> None:
-    """The content root is there and can be written."""
+    """The content root exists and is writable."""
     root = Path(settings.CONTENT_ROOT)
     if not root.is_dir():
         raise NotReady(gettext_lazy("The content root does not exist."))
@@ -209,7 +209,7 @@ def check_publishing() -> None:
 
 
 def check_workers() -> None:
-    """A worker reports, and does what beat sends."""
+    """A worker sends heartbeats and runs the tasks of beat."""
     found = silence.fault(timezone.now())
     if found is not None:
         raise NotReady(_SILENT[found])
@@ -223,7 +223,7 @@ _SILENT = {
 
 
 def _least_free_percent() -> int:
-    """The operators' line; the default where the database cannot say."""
+    """Return the limit in the settings; its default if the database does not answer."""
     field = PublishingSettings._meta.get_field("min_free_disk_percent")
     connection = connections["default"]
     try:

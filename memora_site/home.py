@@ -1,8 +1,8 @@
-"""The admin's first page: what each role looks for first.
+"""The admin's home page, with parts for each role.
 
-Who may change content sees their own last work, what waits and what failed; who
-changes plans sees these; who helps students finds them; who runs the place sees its
-health. A person with several rights sees several parts.
+Content editors see their last edits, pending builds and failures; plan editors see
+these and the plans; support can search students; administrators see the health checks.
+A user with several permissions sees several parts.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ from publishing.monitoring import dashboard, schedule
 
 _RECENT = 8
 _RECENT_ENTRIES = 60
-"""How far back in a person's own history their last nodes are looked for."""
+"""How many entries of a user's admin log are searched for their last nodes."""
 _MOST_PLANS = 12
 _MOST_FOUND = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """A node somebody worked on, and when."""
+    """A node that the user changed, and when."""
 
     node: Node
     trail: tuple[Node, ...]
@@ -43,7 +43,7 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found: the first nodes, each with what it lies in, and plans."""
+    """Search results: the first nodes, each with its ancestors, and plans."""
 
     words: str
     nodes: list[tuple[Node, tuple[Node, ...]]]
@@ -52,7 +52,7 @@ class Found:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """What the page shows this person; 29 queries at most, whatever there is."""
+    """Return the page's context for this user. At most 29 queries, for any data."""
     user = request.user
     writes = user.has_perm("content.change_node")
     plans = user.has_perm("plans.change_academicplan")
@@ -84,7 +84,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 
 def _search(request: HttpRequest) -> Found | None:
-    """What ``?q=`` finds of what this person may see; None when nothing is asked.
+    """Return the results of ``?q=`` that the user may see; None without a query.
 
     Two queries.
     """
@@ -102,14 +102,14 @@ def _search(request: HttpRequest) -> Found | None:
 
 
 def _plans(words: str) -> list[AcademicPlan]:
-    """Plans with all of these words in title or id, spelled as the tree finds them."""
+    """Return plans with all of these words in title or id, folded as in the tree."""
     wanted = has_words(words, folded="title_folded", exact=("public_id",))
     plans = AcademicPlan.objects.filter(wanted).order_by("title")
     return list(plans.only("title", "public_id")[:_MOST_FOUND])
 
 
 def recent(user_pk: Any) -> list[Recent]:
-    """The nodes this person changed last, newest first. Three queries at most."""
+    """Return the nodes this user changed last, newest first. At most three queries."""
     own = LogEntry.objects.filter(
         user_id=user_pk, content_type=ContentType.objects.get_for_model(Node)
     )
@@ -128,7 +128,7 @@ def recent(user_pk: Any) -> list[Recent]:
 
 
 def _checks() -> list[tuple[str, str | None]]:
-    """What the readiness checks say, each by its name in words."""
+    """Return the results of the readiness checks by their translated names."""
     words = {
         "database": _("Database"),
         "redis": _("Redis"),

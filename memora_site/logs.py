@@ -1,6 +1,6 @@
-"""How the site logs: structured events, JSON in production, no secrets.
+"""Logging: structured events, JSON in production, without secrets.
 
-Plain rules and configuration: no Django here, because the settings use it.
+No Django imports, because the settings import this module.
 """
 
 import re
@@ -11,10 +11,10 @@ import structlog
 
 REMOVED = "[removed]"
 MAX_TEXT = 32_768
-"""Characters of a text that are logged at most."""
+"""Maximum number of characters of a text that are logged."""
 MARGIN = 1_024
-"""Characters beyond `MAX_TEXT` that are searched: longer than an address or a URL's
-user part, so that cutting leaves no part of one."""
+"""Characters beyond `MAX_TEXT` that are searched: longer than an e-mail address or a
+URL's user part, so that cutting does not leave a part of one."""
 
 _SENSITIVE = (
     r"token|passw(?:or)?d|passphrase|pwd|secret|signature|credential|csrf|sessionid"
@@ -31,25 +31,25 @@ _QUOTED = (
 
 
 def _word_with(names: str) -> str:
-    """A pattern for a whole word that has one of ``names`` in it."""
+    """Return a pattern for a whole word that contains one of ``names``."""
     return rf"(?:(?!{names})[\w-])*+(?:{names})[\w-]*+"
 
 
-# A stranger writes the text, so the work must grow with its length only: every
-# unlimited quantifier is possessive (``*+``, ``++``), and a pattern that begins with a
-# run of characters matches at the run's beginning only (``(?<!…)``).
+# The text is untrusted, so matching must take linear time: every unlimited quantifier
+# is possessive (``*+``, ``++``), and a pattern that begins with a run of characters
+# matches only at the start of the run (``(?<!…)``).
 SECRET_TEXT = (
     # "Bearer 42.abcdef", "Basic …"
     (
         re.compile(r"(?<!\w)(Bearer|Basic)\s++[^\s\"',;]++", re.IGNORECASE),
         rf"\1 {REMOVED}",
     ),
-    # A session token (`players.tokens`), wherever it stands
+    # A session token (`players.tokens`), anywhere
     (
         re.compile(r"(?<![\w.-])[1-9][0-9]{0,17}\.[A-Za-z0-9_-]{43}(?![\w-])"),
         REMOVED,
     ),
-    # "Authorization: …", "Cookie: a=b; c=d": to the end of the line or the quotation
+    # "Authorization: …", "Cookie: a=b; c=d": to the end of the line or of the quotes
     (
         re.compile(
             rf"(?<![\w-])({_word_with('authorization|cookie')}{_SEPARATOR}\\*+[\"']?+)"
@@ -67,7 +67,7 @@ SECRET_TEXT = (
         ),
         rf"\1{REMOVED}",
     ),
-    # ?q=…: the admin searches for students by name
+    # ?q=…: searches in the admin contain students' names
     (re.compile(r"(?<=[?&])(q=)[^\s&\"']++"), rf"\1{REMOVED}"),
     # redis://user:password@host
     (re.compile(r"(?<!\w)(\w++://)(?:[^\s/@]*+@)++"), rf"\1{REMOVED}@"),
@@ -82,10 +82,10 @@ SECRET_TEXT = (
 
 
 def redact(value: Any) -> Any:
-    """``value`` with every secret and e-mail address in it taken out.
+    """Return ``value`` with all secrets and e-mail addresses removed.
 
-    Looks into mappings, lists, tuples and sets, at keys and inside texts. Numbers and
-    None stay; anything else becomes a text. Texts longer than `MAX_TEXT` are cut.
+    Checks keys and texts in mappings, lists, tuples and sets. Numbers and None stay;
+    any other value becomes a text. Texts longer than `MAX_TEXT` are cut.
     """
     if value is None or isinstance(value, int | float):
         return value
@@ -108,14 +108,14 @@ def _clean(text: str) -> str:
         clean = pattern.sub(replacement, clean)
     if not is_long:
         return clean
-    # What stands at the cut may be part of a secret that no pattern recognises.
+    # The text at the cut may be part of a secret that no pattern matches.
     return f"{clean[:-MARGIN]}… [{len(text)} characters]"
 
 
 def redact_event(
     _logger: Any, _method: str, event: structlog.types.EventDict
 ) -> structlog.types.EventDict:
-    """structlog's hook for ``redact``; the last step before rendering."""
+    """structlog processor for `redact`; the last step before rendering."""
     cleaned: structlog.types.EventDict = redact(event)
     return cleaned
 
@@ -127,11 +127,11 @@ _SHARED: list[structlog.types.Processor] = [
     structlog.stdlib.ExtraAdder(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
-"""What every event gets, ours and other libraries'."""
+"""Processors of every event, of this project and of libraries."""
 
 
 def configure_structlog() -> None:
-    """Hand structlog's events to the standard library, which writes them."""
+    """Pass structlog's events to the standard library, which writes them."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -147,9 +147,9 @@ def configure_structlog() -> None:
 
 
 def logging_config(*, json: bool, level: str) -> dict[str, Any]:
-    """Django's ``LOGGING``: one handler on standard error.
+    """Return Django's ``LOGGING``: one handler on standard error.
 
-    ``json`` writes one JSON object a line; else lines for people.
+    ``json`` writes one JSON object per line; else lines for a terminal.
     """
     render: list[structlog.types.Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -175,15 +175,15 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # Django's own handlers (console when debugging, mail to ADMINS) go.
+            # Remove Django's handlers (console with DEBUG, mail to ADMINS).
             "django": {"handlers": [], "level": "INFO", "propagate": True},
             "django.server": {"handlers": [], "level": "INFO", "propagate": True},
-            # django-structlog says the same of every request, with its id.
+            # django-structlog already logs every request, with its id ...
             "django.request": {"handlers": [], "level": "CRITICAL"},
-            # ... and of every task.
+            # ... and every task.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
-            # Strangers asking for other hosts are answered 400, not reported.
+            # Requests for other hosts get a 400 and are not logged.
             "django.security.DisallowedHost": {"handlers": [], "level": "CRITICAL"},
         },
     }

@@ -1,7 +1,7 @@
-"""``/metrics`` for Prometheus: never for the public.
+"""``/metrics`` for Prometheus; never public.
 
-With ``MEMORA_METRICS_TOKEN`` every scrape must carry it; without, only this machine
-may ask, and directly: through a proxy everybody would seem to come from here.
+With ``MEMORA_METRICS_TOKEN`` every request must send it. Without it, only direct
+requests from this machine are allowed: behind a proxy all requests seem local.
 """
 
 from ipaddress import ip_address
@@ -23,13 +23,13 @@ _FORWARDED = (
     "HTTP_X_FORWARDED_PROTO",
     "HTTP_X_REAL_IP",
 )
-"""What a proxy adds; one is enough to know that there is one."""
+"""Headers that proxies add; any of them means that there is a proxy."""
 
 
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The facts; 401 or 403 for who may not have them."""
+    """Return the metrics; 401 or 403 if the request may not read them."""
     if settings.METRICS_TOKEN:
         if not _has_token(request):
             return _refusal(401, "The metrics need a bearer token.")

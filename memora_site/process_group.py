@@ -1,7 +1,7 @@
-"""The child processes of ``manage.py demo``: started, watched, stopped.
+"""The child processes of ``manage.py demo``: start, watch, stop.
 
-Each runs in a session of its own, so that Ctrl-C in a terminal reaches the demo
-alone, which then stops them in order, with whatever they started themselves.
+Each has its own session. So Ctrl-C in a terminal reaches only the demo, which then
+stops them in order, with the processes that they started.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from pathlib import Path
 from memora_site.embedded_redis import end_with_parent
 
 STOP_SECONDS = 6.0
-"""How long a process may take to end by itself."""
+"""How long a process may take to end after SIGTERM."""
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running process, its name for people and where it writes."""
+    """A running process, its name in messages, and its log."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -30,7 +30,7 @@ class Child:
 
 
 class ChildExitedError(Exception):
-    """One of the processes ended though nobody stopped it."""
+    """One of the processes ended unexpectedly."""
 
     def __init__(self, child: Child) -> None:
         super().__init__(child.name)
@@ -38,7 +38,7 @@ class ChildExitedError(Exception):
 
 
 class ProcessGroup:
-    """The processes of one demo, in the order they were started."""
+    """The processes of one demo, in the order of their start."""
 
     def __init__(self, *, log_dir: Path, working_dir: Path) -> None:
         self._log_dir = log_dir
@@ -48,14 +48,14 @@ class ProcessGroup:
         self._interrupted = False
 
     def log_of(self, name: str) -> Path:
-        """The log file of the process ``name``; its folder is made."""
+        """Return the log file of the process ``name``; creates its folder."""
         self._log_dir.mkdir(parents=True, exist_ok=True)
         return self._log_dir / f"{name}.log"
 
     def start(
         self, name: str, arguments: Sequence[str], *, environment: Mapping[str, str]
     ) -> None:
-        """Run ``python -m`` with ``arguments``; its output goes to its log."""
+        """Run ``python -m`` with ``arguments``; the output is written to its log."""
         log = self.log_of(name)
         with self.unbroken(), log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and words
@@ -66,15 +66,15 @@ class ProcessGroup:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=end_with_parent,  # nothing outlives a killed demo
+                preexec_fn=end_with_parent,  # ends even if the demo is killed
             )
             self._children.append(Child(name, process, log))
 
     def interrupt(self, *_signal: object) -> None:
-        """The signal handler that asks the demo to end.
+        """Handle a signal that ends the demo.
 
         Raises:
-            KeyboardInterrupt: at once, or after an ``unbroken`` part.
+            KeyboardInterrupt: immediately, or after an ``unbroken`` block.
         """
         self._interrupted = True
         if not self._unbroken:
@@ -82,7 +82,7 @@ class ProcessGroup:
 
     @contextlib.contextmanager
     def unbroken(self) -> Iterator[None]:
-        """A part no signal cuts in two: a process is started and known, or neither."""
+        """Delay signals for a block: a process is started and recorded, or neither."""
         self._unbroken = True
         try:
             yield
@@ -92,14 +92,14 @@ class ProcessGroup:
             raise KeyboardInterrupt
 
     def adopt(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        """Watch and stop a process that was started elsewhere, a session leader."""
+        """Watch and stop a process started elsewhere; it must lead its session."""
         self._children.append(Child(name, process, self.log_of(name)))
 
     def require_alive(self) -> None:
-        """Raise when one of the processes has ended.
+        """Check that all processes are running.
 
         Raises:
-            ChildDiedError: the first that ended.
+            ChildExitedError: for the first that has ended.
         """
         for child in self._children:
             if child.process.poll() is not None:
@@ -109,16 +109,16 @@ class ProcessGroup:
         """Wait until one of the processes ends.
 
         Raises:
-            ChildDiedError: it did.
+            ChildExitedError: one has ended.
         """
         while True:
             self.require_alive()
             time.sleep(0.5)
 
     def stop(self) -> None:
-        """End all: those that use Redis first and together, then the oldest.
+        """Stop all: first together those that use Redis, then Redis, the oldest.
 
-        Whoever has not ended in ``STOP_SECONDS`` is killed with its own children.
+        A process that has not ended within `STOP_SECONDS` is killed with its children.
         """
         for generation in (self._children[1:], self._children[:1]):
             for child in generation:
@@ -128,14 +128,14 @@ class ProcessGroup:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.process.wait(timeout=max(deadline - time.monotonic(), 0))
             for child in generation:
-                # The group outlives its leader where a grandchild stayed behind.
+                # The process group still exists if the process left children.
                 _signal(child, signal.SIGKILL, whole_group=True)
                 child.process.wait()
         self._children.clear()
 
 
 def _signal(child: Child, number: int, *, whole_group: bool = False) -> None:
-    """Send a signal; a process that is gone already needs none."""
+    """Send a signal; a process that has already ended is ignored."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if whole_group:
             os.killpg(child.process.pid, number)

@@ -1,10 +1,9 @@
-"""Memora's settings: one file, in sections, read from the environment.
+"""Memora's settings, in sections, read from the environment.
 
-With nothing configured the project runs on its embedded default: SQLite, a
-bundled Redis reached through a Unix socket, and local disk under ``var/`` and
-``public/``. ``MEMORA_ENVIRONMENT=production`` asks for the real thing, and
-``manage.py check`` then refuses what would be unsafe (``memora_site/checks.py``).
-Every variable is listed in ``docs/develop.md``.
+Without configuration the project runs on the embedded default: SQLite, a bundled Redis
+on a Unix socket, and local files in ``var/`` and ``public/``. With
+``MEMORA_ENVIRONMENT=production``, ``manage.py check`` refuses unsafe values
+(``memora_site/checks.py``). ``docs/develop.md`` lists every variable.
 """
 
 import hashlib
@@ -29,20 +28,20 @@ env = environ.Env()
 if (BASE_DIR / ".env").is_file():
     env.read_env(str(BASE_DIR / ".env"))
 
-# --- Where we are -----------------------------------------------------------
+# --- Environment ------------------------------------------------------------
 
 ENVIRONMENT: str = env("MEMORA_ENVIRONMENT", default="local")
 PRODUCTION: bool = ENVIRONMENT == "production"
 DEBUG: bool = env.bool("DEBUG", default=False)
 
 STATE_DIR = Path(env("MEMORA_STATE_DIR", default=str(BASE_DIR / "var")))
-"""What the embedded default keeps: database, Redis data, uploads, secret key."""
+"""Data of the embedded default: database, Redis data, uploads, secret key."""
 
 
 def _local_secret_key() -> str:
-    """This checkout's own key, made at first use and readable by its owner only.
+    """Return this checkout's key; it is created once, readable by its owner only.
 
-    Production never comes here: there ``SECRET_KEY`` must be given.
+    Not used in production, where ``SECRET_KEY`` must be set.
     """
     path = STATE_DIR / "secret_key"
     STATE_DIR.mkdir(parents=True, exist_ok=True)
@@ -59,7 +58,7 @@ SECRET_KEY: str = env("SECRET_KEY", default="") or (
     "" if PRODUCTION else _local_secret_key()
 )
 SITE_URL_FILE = STATE_DIR / "site_url"
-"""Where the demo writes its address: a process beside it must publish the same URLs."""
+"""The demo's address: other processes on this data must publish the same URLs."""
 
 
 def _local_site_url() -> str:
@@ -73,8 +72,8 @@ SITE_URL: str = (
     env("MEMORA_SITE_URL", default="")
     or ("http://127.0.0.1:8000" if PRODUCTION else _local_site_url())
 ).rstrip("/")
-"""How clients reach this server; the local domain of content URLs."""
-# 10.0.2.2 is this machine as an Android emulator sees it.
+"""How clients reach this server; the base of the local content URLs."""
+# 10.0.2.2 is the address of this machine in an Android emulator.
 _LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]", "10.0.2.2"]
 ALLOWED_HOSTS: list[str] = env.list(
     "ALLOWED_HOSTS",
@@ -150,23 +149,23 @@ TEMPLATES = [
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Database: the truth ----------------------------------------------------
+# --- Database ---------------------------------------------------------------
 
 DATABASES = {
     "default": env.db("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'db.sqlite3'}")
 }
 _database = DATABASES["default"]
 if _database["ENGINE"].endswith("sqlite3"):
-    # IMMEDIATE makes two writers queue for the file instead of failing halfway
-    # with "database is locked"; WAL lets readers go on meanwhile.
+    # With IMMEDIATE, concurrent writers queue for the file instead of failing during a
+    # transaction with "database is locked". With WAL, readers are not blocked.
     _database.setdefault("OPTIONS", {}).update(
         transaction_mode="IMMEDIATE",
         timeout=20,
         init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     )
 elif _database["ENGINE"].endswith("mysql"):
-    # READ COMMITTED: a lock taken late in a transaction must not be followed by
-    # reads of an older snapshot (content.services relies on it).
+    # READ COMMITTED: reads after a lock must not use a snapshot from before the lock
+    # (`content.services` relies on it).
     _database.setdefault("OPTIONS", {}).update(
         charset="utf8mb4",
         isolation_level="read committed",
@@ -176,10 +175,10 @@ elif _database["ENGINE"].endswith("mysql"):
     _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
     _database["CONN_HEALTH_CHECKS"] = True
 
-# --- Redis: the fast side ---------------------------------------------------
+# --- Redis ------------------------------------------------------------------
 
-# A Unix socket in the temporary folder: its path stays under the 107 bytes a
-# socket path may have, wherever the checkout lies, and no port can clash.
+# A Unix socket in the temporary folder: its path is below the limit of 107 bytes
+# wherever the checkout is, and it needs no port.
 EMBEDDED_REDIS_DIR = Path(tempfile.gettempdir()) / (
     f"memora-{os.getuid()}-{hashlib.sha256(str(STATE_DIR).encode()).hexdigest()[:12]}"
 )
@@ -195,7 +194,7 @@ CACHES = {
             "CLIENT_CLASS": "django_redis.client.DefaultClient",
             "SOCKET_CONNECT_TIMEOUT": 2,
             "SOCKET_TIMEOUT": 5,
-            # Not pickle: who can write to Redis could run code here.
+            # Not pickle: with it, write access to Redis would allow code execution.
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
         },
         "KEY_PREFIX": "cache",
@@ -203,11 +202,11 @@ CACHES = {
     }
 }
 
-# --- Celery: what happens later ---------------------------------------------
+# --- Celery -----------------------------------------------------------------
 
 
 def broker_url(redis_url: str) -> str:
-    """Celery's spelling of a Redis URL: Unix sockets are ``redis+socket://``."""
+    """Return Celery's form of a Redis URL: Unix sockets are ``redis+socket://``."""
     if redis_url.startswith("unix://"):
         path, _sep, query = redis_url.removeprefix("unix://").partition("?")
         database = dict(p.split("=") for p in query.split("&") if p).get("db", "0")
@@ -222,27 +221,27 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Longer than any build: Redis hands an unacknowledged task out again after it.
+    # Longer than any build: then Redis delivers an unacknowledged task again.
     "visibility_timeout": 6 * 3600,
-    # A request that only wakes a worker must not hang when the broker is away, or is
-    # there and does not answer; the sweep does later what the worker would have done.
+    # A request that wakes a worker must not hang while the broker is away or does not
+    # answer. The periodic task does the work later.
     "max_retries": 0,
     "socket_connect_timeout": 2,
     "socket_timeout": 5,
 }
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# Beside the state where that was moved: two states must not share one beat's file.
+# In the state folder if it was moved: two states must not share a schedule file.
 CELERY_BEAT_SCHEDULE_FILENAME = str(
     (STATE_DIR if "MEMORA_STATE_DIR" in os.environ else BASE_DIR)
     / "celerybeat-schedule"
 )
 SIGNATURE_RENEW_SECONDS = 300
-"""How often published videos are looked through for signatures to renew."""
+"""How often published videos are searched for signatures to renew."""
 
 
 def _each(seconds: int, task: str) -> dict[str, object]:
-    """A task that beat sends; while no worker runs, only the latest counts."""
+    """Return a beat entry; while no worker runs, only the latest task stays valid."""
     return {
         "task": task,
         "schedule": float(seconds),
@@ -251,7 +250,7 @@ def _each(seconds: int, task: str) -> dict[str, object]:
 
 
 CELERY_BEAT_SCHEDULE = {
-    # By the clock: pages say when the next run is (`publishing.monitoring.schedule`).
+    # At fixed times: pages show the next run (`publishing.monitoring.schedule`).
     "process-pending-plans": _each(300, "publishing.tasks.process_pending")
     | {"schedule": crontab(minute="*/5")},
     "renew-signatures": _each(
@@ -263,7 +262,7 @@ CELERY_BEAT_SCHEDULE = {
     "watch-disk": _each(60, "publishing.tasks.watch_disk"),
     "watch-queue": _each(30, "publishing.tasks.watch_queue"),
     "distribute": _each(30, "publishing.tasks.distribute"),
-    # Whether it is a business hour or the night's, the task decides (HEALTH_…).
+    # The task decides whether this is a business hour or the night hour (HEALTH_…).
     "check-health": _each(3600, "publishing.tasks.check_health")
     | {"schedule": crontab(minute="17")},
     "sync-pending-wallets": _each(900, "players.tasks.sync_pending_wallets"),
@@ -274,89 +273,89 @@ CELERY_BEAT_SCHEDULE = {
     "sync-pending-bitmaps": _each(30, "progress.tasks.sync_pending_bitmaps"),
 }
 
-# --- Content: where the published files live --------------------------------
+# --- Content ----------------------------------------------------------------
 
 CONTENT_ROOT = Path(
     env("MEMORA_CONTENT_ROOT", default=str(BASE_DIR / "public" / "memora_content"))
 )
 CONTENT_URL = "/files/memora_content/"
 VIDEO_ROOT = Path(env("MEMORA_VIDEO_ROOT", default=str(STATE_DIR / "videos")))
-"""The private video folder: read only through signed URLs."""
+"""The private video folder; videos are served only for signed URLs."""
 VIDEO_MAX_BYTES: int = env.int("MEMORA_VIDEO_MAX_BYTES", default=2 * 1024**3)
 """The largest video an editor may upload."""
 PICTURE_MAX_BYTES: int = env.int("MEMORA_PICTURE_MAX_BYTES", default=10 * 1024**2)
-"""The largest picture anybody may upload (`core.pictures`), and its pixels:"""
+"""The largest picture of any upload (`core.pictures`), and its limit in pixels:"""
 PICTURE_MAX_PIXELS: int = env.int("MEMORA_PICTURE_MAX_PIXELS", default=40_000_000)
 PICTURE_MAX_FRAMES = 200
 PUBLISH_BATCH_SIZE = 10
 PUBLISH_RETRY_DELAYS = (30, 60, 120, 300, 900)
-"""Seconds before each retry of a failed build; then Dead Letter (spec 4)."""
+"""Seconds before each retry of a failed build; after the last one, Dead Letter."""
 UPLOAD_RETRY_DELAYS = (*PUBLISH_RETRY_DELAYS, 900, 900)
-"""The same for uploads, on to about an hour; then Failed (DESIGN 5)."""
+"""The same for uploads, over about an hour; after the last one, Failed."""
 UPLOAD_CONCURRENCY = 16
 UPLOAD_CONNECT_TIMEOUT = 5
 UPLOAD_READ_TIMEOUT = 30
-"""Seconds a bucket may take to answer."""
+"""Seconds to wait for a response of the bucket."""
 CDN_TEST_SECONDS = 40
-"""How long a test of the CDN's settings may take: nginx waits a minute for its page."""
+"""Time limit of a CDN connection test; nginx waits 60 s for its page."""
 UPLOAD_ATTEMPTS = 3
-"""How often a request is sent before the upload fails and waits for its retry."""
+"""How often a request is sent before the upload fails and is retried later."""
 CDN_PURGE_BACKEND = "publishing.cdn.purging.CloudflarePurger"
-"""What empties the CDN's cache; without a zone and a token nothing does."""
+"""The class that purges the CDN's cache; it does nothing without a zone and token."""
 CLOUDFLARE_API_URL = "https://api.cloudflare.com/client/v4"
 PRIVATE_HOSTS: list[str] = env.list("MEMORA_PRIVATE_HOSTS", default=[])
-"""Hosts, or ``host:port``, in the operator's own network that the CDN's settings may
-name; every other host must have public addresses and be asked by https."""
+"""Hosts, or ``host:port``, in the operator's network that the CDN's settings may use.
+All other hosts must have public addresses and use https."""
 SECRETS_KEYS: list[str] = env.list("MEMORA_SECRETS_KEYS", default=[])
 """Fernet keys for the secrets in the database, the newest first."""
 HEALTH_TIME_ZONE: str = env(
     "MEMORA_HEALTH_TIME_ZONE", default=env("TIME_ZONE", default="UTC")
 )
-"""The zone of the hours below."""
+"""The time zone of the hours below."""
 HEALTH_FIRST_HOUR: int = env.int("MEMORA_HEALTH_FIRST_HOUR", default=8)
 HEALTH_LAST_HOUR: int = env.int("MEMORA_HEALTH_LAST_HOUR", default=17)
 HEALTH_WEEKDAYS: list[str] = env.list(
     "MEMORA_HEALTH_WEEKDAYS", default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 )
-"""Business hours: a sample is checked in each of them."""
+"""Business hours: a sample is checked every hour."""
 HEALTH_NIGHT_HOUR: int = env.int("MEMORA_HEALTH_NIGHT_HOUR", default=3)
 """The hour of the full check."""
 HEALTH_REPAIR: bool = env.bool("MEMORA_HEALTH_REPAIR", default=True)
-"""Whether the nightly check mends what it finds."""
+"""Whether the nightly check repairs what it finds."""
 HEALTH_SAMPLE_FILES = 300
-"""Files in an hourly sample; and releases followed through their links:"""
+"""Files in an hourly sample; and releases whose links are checked:"""
 HEALTH_SAMPLE_PLANS = 3
 HEALTH_STALE_MINUTES = 30
-"""A plan that waits longer is overdue."""
+"""A plan that waits longer for its build is overdue."""
 HEALTH_FAILURE_RATE = 0.2
-"""The share of failed runs that is too much, from so many failures on:"""
+"""The highest accepted share of failed runs; and the failures needed to apply it:"""
 HEALTH_MIN_FAILURES = 3
 HEARTBEAT_TIMEOUT_SECONDS = 180
-"""A worker that has not reported for so long is silent."""
+"""A worker without a heartbeat for this time counts as silent."""
 HEALTH_WATCH_SECONDS = 60
-"""How often the web servers look whether worker and beat report; 0: never."""
+"""How often the web servers check the heartbeats of worker and beat; 0: never."""
 HEALTH_ORPHAN_GRACE = 6 * 3600
-"""Seconds before a file without a reader may be deleted: longer than any build."""
+"""Seconds before an unreferenced file may be deleted: longer than any build."""
 
 # --- Players, progress ------------------------------------------------------
 
 AUTH_USER_MODEL = "players.User"
 STREAK_TIME_ZONE: str = env("MEMORA_STREAK_TIME_ZONE", default="UTC")
-"""The zone whose midnight ends a streak day."""
-# A lesson says its own base, 10 unless an editor changes it.
+"""The time zone whose midnight ends a streak day."""
+# Each lesson has its own base XP, 10 by default.
 XP_PER_HEART = 2
 XP_FIRST_COMPLETION = 5
 XP_NEW_RECORD = 10
 ERASED_LEDGER: str = env("MEMORA_ERASED_LEDGER", default="delete")
-"""What erasing a student does to their ledger: ``delete`` or ``pseudonymise``."""
+"""What an erasure does to the student's ledger: ``delete`` or ``pseudonymise``."""
 SECURITY_EVENT_DAYS: int = env.int("MEMORA_SECURITY_EVENT_DAYS", default=365)
 """How long security events are kept; 0 keeps them for good."""
 TRUSTED_PROXIES: int = env.int("MEMORA_TRUSTED_PROXIES", default=0)
-"""How many proxies of ours stand before this server and write X-Forwarded-For."""
+"""How many trusted proxies before this server add to X-Forwarded-For."""
 
 
 def _limit(variable: str, default: str) -> tuple[int, int]:
-    """``attempts/seconds`` from the environment.
+    """Return ``attempts/seconds`` from the environment as two numbers.
 
     Raises:
         ImproperlyConfigured: it is not two whole numbers from 1.
@@ -373,28 +372,28 @@ def _limit(variable: str, default: str) -> tuple[int, int]:
 
 
 ADMIN_LOGIN_LIMIT = _limit("MEMORA_ADMIN_LOGIN_LIMIT", "10/3600")
-"""Wrong passwords of one account from one address, and how long it is then locked."""
+"""Wrong passwords of one account from one address; and the seconds it is locked."""
 RATE_LIMITS = {
-    # endpoint (its URL's name): (requests, seconds)
+    # endpoint (its URL name): (requests, seconds)
     "default": (100, 60),
-    # Wrong passwords from one address: of a school of 800, every third student's.
+    # Wrong passwords from one address: for a school of 800, those of every third.
     "login_ip": _limit("MEMORA_LOGIN_ADDRESS_LIMIT", "300/300"),
-    # Refused sign-ins of one account from devices that it has not authorised.
+    # Refused sign-ins to one account from devices that it has not authorised.
     "login_account": _limit("MEMORA_LOGIN_ACCOUNT_LIMIT", "10/300"),
-    # Sign-ins of one account from one device that it has authorised.
+    # Sign-ins to one account from one device that it has authorised.
     "login_device": _limit("MEMORA_LOGIN_DEVICE_LIMIT", "10/60"),
-    # Tokens from one address that this server may not have made.
+    # Tokens from one address that this server may not have issued.
     "bad_token": _limit("MEMORA_BAD_TOKEN_LIMIT", "60/60"),
-    # Wrong old passwords of one member of staff who changes their password.
+    # Wrong old passwords of a member of staff who changes their password.
     "password_change": ADMIN_LOGIN_LIMIT,
-    # What the audit trail keeps of a flood; nobody is refused by these.
+    # Limits of audit rows; they refuse no requests.
     "refused": (1, 3600),
     "staff_login_failed": (30, 3600),
 }
 SESSION_IDLE_DAYS: int = env.int("MEMORA_SESSION_IDLE_DAYS", default=90)
-"""A player's session ends when it has not been used for so long,"""
+"""A player's session ends after this time without use,"""
 SESSION_MAX_DAYS: int = env.int("MEMORA_SESSION_MAX_DAYS", default=400)
-"""and so long after its sign-in at the latest. A token that ended is known as long."""
+"""and this time after its sign-in at the latest. Ended tokens are kept as long."""
 
 # --- Sign-in and security ---------------------------------------------------
 
@@ -422,28 +421,28 @@ AXES_USERNAME_CALLABLE = "players.lockout.account_of"
 AXES_CLIENT_IP_CALLABLE = "players.lockout.network_of"
 AXES_LOCKOUT_CALLABLE = "memora_site.error_views.locked_out"
 AXES_VERBOSE = False
-AXES_ENABLE_ADMIN = False  # its tables stay empty: the cache counts attempts
+AXES_ENABLE_ADMIN = False  # its tables are empty: attempts are counted in the cache
 
 CSRF_FAILURE_VIEW = "memora_site.error_views.csrf_failure"
 # A lesson of 500 stages has some 5,000 fields.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 6_000
-# A lesson's page posts its stages as indented JSON: up to 5 times the bytes that
-# `content.stage_configs.MAX_LESSON_BYTES` allows, and the other fields.
+# The lesson page posts its stages as indented JSON: up to 5 times the bytes of
+# `content.stage_configs.MAX_LESSON_BYTES`, plus the other fields.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 6_000_000
 SESSION_COOKIE_AGE = 12 * 3600
-"""Seconds after which staff sign in to the admin again; students have tokens."""
+"""Seconds until staff must sign in to the admin again; students have tokens."""
 SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
-    # Previews show what editors wrote and send a stricter policy of their own
+    # Previews show editors' HTML and have their own, stricter policy
     # (publishing.admin_views.preview_views).
     "DIRECTIVES": {
         "default-src": [csp.SELF],
         "script-src": [csp.SELF],
-        # Django's admin and json-editor set styles inline; a style runs no code.
+        # Django's admin and json-editor use inline styles; styles run no code.
         "style-src": [csp.SELF, csp.UNSAFE_INLINE],
-        # Lessons show pictures, sound and videos from any https address.
+        # Lessons show pictures, sound and videos of any https address.
         "img-src": [csp.SELF, "data:", "blob:", "https:"],
         "media-src": [csp.SELF, "blob:", "https:"],
         "object-src": [csp.NONE],
@@ -452,7 +451,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [csp.NONE],
     }
 }
-"""What a page of this site may load and run: only scripts from this server."""
+"""What pages of this site may load and run: scripts only from this server."""
 if PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
@@ -473,9 +472,9 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "memora_site.api_errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
-# Web apps of other origins may call the API, with a token and without cookies. None may
-# until its origin is named; outside production those of this machine may. Published
-# files are open to every origin (`publishing.views`).
+# Web apps of other origins may call the API, with a token and without cookies, if their
+# origin is listed; outside production also those of this machine. Published files are
+# open to every origin (`publishing.views`).
 CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_ALLOWED_ORIGIN_REGEXES = (
@@ -504,7 +503,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "The students' API: sign in, content, progress, wallet.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
-    # The reading page comes whole from this server: no CDN, no validator service.
+    # The docs page loads everything from this server: no CDN, no validator service.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
@@ -523,7 +522,7 @@ USE_I18N = USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env("MEMORA_STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))
-if not PRODUCTION:  # where nothing is collected, WhiteNoise still wants the folder
+if not PRODUCTION:  # WhiteNoise needs the folder, even without collected files
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEBUG
@@ -539,8 +538,8 @@ STORAGES = {
             else "django.contrib.staticfiles.storage.StaticFilesStorage"
         )
     },
-    # The published files on this disk, and where they are uploaded to. "cdn" can be
-    # any back end of django-storages; this one takes its bucket from the publishing
+    # "staging" is the published files on this disk, "cdn" their upload target. "cdn"
+    # can be any django-storages back end; this one uses the bucket of the publishing
     # settings.
     "staging": {"BACKEND": "publishing.storages.StagingStorage"},
     "cdn": {"BACKEND": "publishing.storages.BucketStorage"},
@@ -554,14 +553,14 @@ LOGGING = logs.logging_config(
     json=PRODUCTION, level=env("MEMORA_LOG_LEVEL", default="INFO").upper()
 )
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
-DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # personal data; the audit trail has it
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # personal data; it is in the audit trail
 
 METRICS_TOKEN: str = env("MEMORA_METRICS_TOKEN", default="")
-"""What a scrape of ``/metrics`` must carry; "" lets this machine alone ask."""
+"""The token that requests to ``/metrics`` need; "" allows only this machine."""
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
-EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not hold up a build
+EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not delay a build
 DEFAULT_FROM_EMAIL: str = env("DEFAULT_FROM_EMAIL", default="memora@localhost")
 if SENTRY_DSN := env("SENTRY_DSN", default=""):
     error_reports.init(SENTRY_DSN, ENVIRONMENT)

@@ -1,6 +1,6 @@
-"""The staff's API of apps that know no accounts.
+"""The staff's API for apps to the left of ``players``.
 
-Publishing lies before players, so the door of its queue stands here, where both meet.
+``publishing`` may not import ``players``, which has the staff's authentication.
 """
 
 from typing import ClassVar
@@ -19,7 +19,7 @@ from publishing.serializers import ConnectionSerializer, QueueStatusSerializer
 
 
 class PublishingQueueViewSet(StaffViewSet):
-    """What waits to be published, what runs and what failed."""
+    """Pending, running and failed builds and uploads."""
 
     staff_permissions: ClassVar[dict[str, str]] = {"list": "publishing.view_synclog"}
 
@@ -38,7 +38,7 @@ class PublishingQueueViewSet(StaffViewSet):
 
 
 class PublishingConnectionViewSet(StaffViewSet):
-    """Whether the CDN of the settings works."""
+    """The CDN connection of the publishing settings."""
 
     staff_permissions: ClassVar[dict[str, str]] = {
         "test_connection": "publishing.change_publishingsettings"

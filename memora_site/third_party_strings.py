@@ -1,7 +1,7 @@
-"""What libraries say without an Arabic of their own, for our catalogue.
+"""Messages of libraries that have no Arabic translation of their own.
 
-``makemessages`` reads this file; nothing imports it. The libraries ask for the same
-English texts and find our translation.
+``makemessages`` reads this file; no code imports it. The libraries look up the same
+English texts and get the translations of this project.
 """
 
 from django.utils.translation import gettext_noop, ngettext_lazy, npgettext_lazy
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop, ngettext_lazy, npgettext_lazy
 gettext_noop("Move to first position")
 gettext_noop("Move to last position")
 
-# Django itself, where its Arabic lags behind, or knows one gender only
+# Django itself, where its Arabic is missing, outdated or has one gender only
 gettext_noop("Add another %(verbose_name)s")
 gettext_noop("Add %s")
 gettext_noop("0 of %(cnt)s selected")

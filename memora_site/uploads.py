@@ -1,6 +1,7 @@
-"""Uploaded files, and who may send them.
+"""Uploaded files, and the check before a large upload.
 
-nginx serves the open ones itself, and asks before it takes large ones (``deploy/``).
+nginx serves the public ones itself, and calls `can_upload` before it accepts a large
+body (``deploy/``).
 """
 
 from http import HTTPStatus
@@ -23,16 +24,16 @@ from django.views.static import serve
 from publishing.signing import links
 
 OPEN_FOLDER = "images"
-"""What published content links to."""
+"""Public: published content links to it."""
 PHOTO_FOLDER = "photos"
-"""Players' photos: for staff who may see players."""
+"""Players' photos: only for staff who may view players."""
 
 
 def upload(request: HttpRequest, path: str) -> HttpResponseBase:
-    """The uploaded file at ``path``.
+    """Serve the uploaded file at ``path``.
 
     Raises:
-        Http404: there is none, or it is not for this visitor.
+        Http404: it does not exist, or the visitor may not read it.
     """
     parts = PurePosixPath(path).parts
     folder = parts[0] if parts and ".." not in parts else ""
@@ -43,7 +44,7 @@ def upload(request: HttpRequest, path: str) -> HttpResponseBase:
         answer = _serve(request, path)
         if folder == PHOTO_FOLDER:
             answer.headers["Cache-Control"] = "private, no-store"
-        else:  # web apps draw pictures of lessons on their canvas
+        else:  # web apps draw pictures of lessons on a canvas
             answer.headers["Access-Control-Allow-Origin"] = "*"
         return answer
     raise Http404(_("There is nothing here."))
@@ -51,10 +52,10 @@ def upload(request: HttpRequest, path: str) -> HttpResponseBase:
 
 @require_safe
 def photo(request: HttpRequest, name: str) -> HttpResponseBase:
-    """A player's photo, for a signed URL; the API's ``me/`` gives it to the player.
+    """Serve a player's photo for a signed URL, which the API's ``me/`` returns.
 
     Raises:
-        Http404: it has been replaced or deleted.
+        Http404: the photo was replaced or deleted.
     """
     if not links.seconds_left(
         request.get_full_path(), now=int(timezone.now().timestamp())
@@ -75,17 +76,17 @@ def photo(request: HttpRequest, name: str) -> HttpResponseBase:
 def _serve(request: HttpRequest, path: str) -> HttpResponseBase:
     try:
         answer = serve(request, path, document_root=str(settings.MEDIA_ROOT))
-    except (OSError, ValueError) as error:  # a name no file system takes
+    except (OSError, ValueError) as error:  # an invalid file name
         raise Http404(_("There is nothing here.")) from error
-    # An upload opened as a page of this site runs nothing.
+    # Opened as a page, an uploaded file must not run scripts on this site.
     answer.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return answer
 
 
 def can_upload(request: HttpRequest) -> HttpResponse:
-    """Whether nginx may take a large body for the admin: 204 for staff, else 401.
+    """Tell nginx whether to accept a large body for the admin: 204 for staff, else 401.
 
-    It costs two queries, and none without a session.
+    Two queries; none without a session.
     """
     is_staff = getattr(request.user, "is_staff", False)
     return HttpResponse(

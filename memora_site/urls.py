@@ -1,4 +1,4 @@
-"""Every URL of the site."""
+"""All URLs of the site."""
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, reverse_lazy
@@ -24,7 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path(
         "api/v1/docs/",
-        # The split view keeps its script in a file: the policy allows no inline script.
+        # The split view has its script in a file: the CSP allows no inline scripts.
         SpectacularSwaggerSplitView.as_view(url_name="api-schema", **_open_to_all),
         name="api-docs",
     ),

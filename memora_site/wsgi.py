@@ -1,4 +1,4 @@
-"""The web server's entry (Granian or gunicorn)."""
+"""WSGI entry point (Granian or gunicorn)."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""How Arabic pages write dates: Django's own formats leave some of them in English."""
+"""Arabic date formats: Django's own are incomplete."""
 
 DATE_FORMAT = "j F Y"
 DATETIME_FORMAT = "j F Y، H:i"

@@ -1,4 +1,4 @@
-"""``manage.py demo``: a whole Memora on this machine, in one command."""
+"""``manage.py demo``: run all of Memora on this machine with one command."""
 
 import fcntl
 import io
@@ -62,7 +62,7 @@ class Command(BaseCommand):
     ) -> None:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                # Seen as it happens, in a file too, on any terminal.
+                # Flush every line, also to a file, and accept any encoding.
                 stream.reconfigure(line_buffering=True, errors="replace")
         with translation.override(_terminal_language()), _only_demo():
             address = (
@@ -75,7 +75,7 @@ class Command(BaseCommand):
             self._run(smoke=smoke, address=address)
 
     def _run(self, *, smoke: bool, address: "Address") -> None:
-        """Everything, and its end whatever happens."""
+        """Run the demo and stop its processes in every case."""
         family = ProcessGroup(
             log_dir=settings.STATE_DIR / "log", working_dir=settings.BASE_DIR
         )
@@ -98,13 +98,13 @@ class Command(BaseCommand):
                 % {"error": error, "logs": settings.STATE_DIR / "log"}
             ) from None
         finally:
-            for number in STOP_SIGNALS:  # a second Ctrl-C must not leave orphans
+            for number in STOP_SIGNALS:  # a second Ctrl-C must not leave processes
                 signal.signal(number, signal.SIG_IGN)
             family.stop()
             self._say(_("Everything is stopped."))
 
     def _tell(self, family: ProcessGroup, address: "Address") -> None:
-        """Prepare, start and play the story."""
+        """Prepare the data, start the processes and run the student's steps."""
         self._say(_("Preparing the database, Redis and the demo school …"))
         _quiet_logs()
         _start_redis(family)
@@ -149,14 +149,14 @@ class Command(BaseCommand):
 
 
 def _quiet_logs() -> None:
-    """What this command does itself, it says itself; the children have their logs."""
+    """Log warnings only: this command prints its steps; processes have log files."""
     import logging
 
     logging.getLogger().setLevel(logging.WARNING)
 
 
 def _start_redis(family: ProcessGroup) -> None:
-    """The bundled Redis on its socket, unless ``REDIS_URL`` names another."""
+    """Start the bundled Redis on its socket, unless ``REDIS_URL`` is set."""
     if not settings.EMBEDDED_REDIS:
         return
     with family.unbroken():
@@ -171,13 +171,13 @@ def _start_redis(family: ProcessGroup) -> None:
 
 
 def _prepare(site_url: str) -> None:
-    """Database, demo school and its release; what is there already stays.
+    """Prepare the database, the demo school and its releases; existing data stays.
 
     Raises:
-        CommandError: a plan could not be published, and why.
+        CommandError: a plan could not be published; with the reason.
     """
-    # The children are told by their environment, processes beside them by the file;
-    # published links are made here, too.
+    # The child processes get the URL from the environment, other processes from the
+    # file. This process also publishes links.
     settings.SITE_URL = site_url
     settings.SITE_URL_FILE.write_text(site_url)
     call_command("migrate", interactive=False, verbosity=0)
@@ -193,7 +193,7 @@ def _prepare(site_url: str) -> None:
 
 
 def _start_site(family: ProcessGroup, address: "Address") -> None:
-    """The web server, the worker and beat."""
+    """Start the web server, the worker and beat."""
     environment = {"MEMORA_SITE_URL": address.site_url, "PYTHONUNBUFFERED": "1"}
     web = ["granian", "--interface", "wsgi", "--host", address.bind]
     web += ["--port", str(address.port)]
@@ -208,11 +208,11 @@ def _start_site(family: ProcessGroup, address: "Address") -> None:
 
 
 def _wait_until_ready(family: ProcessGroup, server: str) -> None:
-    """Until ``/readyz`` says so.
+    """Wait until ``/readyz`` responds with 200.
 
     Raises:
-        ChildDiedError: a process ended first.
-        CommandError: a minute passed; what is missing.
+        ChildExitedError: a process ended.
+        CommandError: `READY_SECONDS` have passed; with the failed checks.
     """
     deadline = time.monotonic() + READY_SECONDS
     why: object = ""
@@ -231,11 +231,11 @@ def _wait_until_ready(family: ProcessGroup, server: str) -> None:
 
 
 def _wait_for_worker(family: ProcessGroup) -> None:
-    """Until a worker answers through the broker.
+    """Wait until a worker answers through the broker.
 
     Raises:
-        ChildDiedError: a process ended first.
-        CommandError: a minute passed.
+        ChildExitedError: a process ended.
+        CommandError: `READY_SECONDS` have passed.
     """
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
@@ -246,7 +246,7 @@ def _wait_for_worker(family: ProcessGroup) -> None:
 
 
 def _of_death(death: ChildExitedError) -> str:
-    """Which process ended, with the end of its log."""
+    """Return which process ended, with the end of its log."""
     child = death.child
     lines = child.log.read_text(errors="replace").splitlines()[-5:]
     return _("The process “%(name)s” ended; its log is %(log)s:\n%(end)s") % {
@@ -261,27 +261,27 @@ def _of_death(death: ChildExitedError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the demo's web server listens, and how clients reach it."""
+    """Where the demo's web server listens, and its URL for clients."""
 
     bind: str
     port: int
     site_url: str
-    """Without a slash at its end; published files link to it."""
+    """Without a trailing slash; published files link to it."""
 
     @property
     def server(self) -> str:
-        """How this machine reaches it, whatever ``site_url`` is."""
+        """The URL of the server on this machine, independent of ``site_url``."""
         return f"http://{HOST}:{self.port}"
 
 
 def _address(*, port: int | None, host: str | None, site_url: str) -> Address:
-    """What to listen on, and the address that clients use.
+    """Return where to listen, and the URL for clients.
 
     Args:
-        port: the one that was asked for; None: that of ``site_url``, else 8000. One
-            that is taken is replaced by a free one, unless ``site_url`` names it.
-        host: an address of this machine on its network; None: this machine alone.
-        site_url: what ``MEMORA_SITE_URL`` says; "": the host and the port.
+        port: the requested port; None: that of ``site_url``, else 8000. A port in use
+            is replaced by a free one, unless it is the one in ``site_url``.
+        host: an address of this machine in its network; None: only this machine.
+        site_url: the value of ``MEMORA_SITE_URL``; "": made from host and port.
 
     Raises:
         CommandError: no client can use the address.
@@ -303,11 +303,11 @@ def _address(*, port: int | None, host: str | None, site_url: str) -> Address:
     return Address(bind, found, f"http://{host or HOST}:{found}")
 
 
-# --- Surroundings -----------------------------------------------------------
+# --- Environment ------------------------------------------------------------
 
 
 def _terminal_language() -> str:
-    """Arabic where the terminal's locale is Arabic, else English."""
+    """Return "ar" if the terminal's locale is Arabic, else "en"."""
     spoken = next(
         filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), ""
     )
@@ -316,10 +316,10 @@ def _terminal_language() -> str:
 
 @contextmanager
 def _only_demo() -> Iterator[None]:
-    """Two demos on one database and one Redis would end each other's.
+    """Hold the lock of the demo: two demos would stop each other's processes.
 
     Raises:
-        CommandError: another one runs.
+        CommandError: another demo is running on the same database and Redis.
     """
     lock: Path = settings.STATE_DIR / "demo.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -342,7 +342,7 @@ def _take(file: IO[str]) -> None:
 
 
 def _usable_port(wanted: int) -> int:
-    """``wanted`` if nobody listens there, else a free one."""
+    """Return ``wanted`` if it is free, else a free port."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

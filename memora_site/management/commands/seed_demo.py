@@ -1,4 +1,4 @@
-"""``manage.py seed_demo``: the demo school, made where it is missing."""
+"""``manage.py seed_demo``: create what is missing of the demo school."""
 
 import contextlib
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Command(BaseCommand):
 
 @contextlib.contextmanager
 def _redis() -> Iterator[None]:
-    """The bundled Redis, for as long as this takes, where none answers yet."""
+    """Run the bundled Redis for the duration of the command, if none is running."""
     process = None
     try:
         if settings.EMBEDDED_REDIS:
