@@ -10,9 +10,9 @@ The access level of a node is the first of these that applies:
 5. ``is_public``: ``public``;
 6. ``authenticated``.
 
-A node is linear if the plan's Set Linear override says so, else if its ``is_linear`` is
-set. Unpublished and trashed nodes are removed with everything below them. A container
-without lessons is removed too, except a subject.
+A node is linear if the plan's Set Linear override sets it so; without that override, if
+its ``is_linear`` is set. Unpublished and trashed nodes are removed with everything
+below them. A container without lessons is removed too, except a subject.
 
 Plain Python rules, without Django.
 """

@@ -309,7 +309,7 @@ admin.site.unregister(AcademicPlan)
 
 @admin.register(AcademicPlan)
 class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
-    """Plans with their releases; the plans app itself knows no publishing."""
+    """Plans with their releases; the plans app must not import publishing."""
 
     list_display = (*AcademicPlanAdmin.list_display, "release")
     list_select_related = (*AcademicPlanAdmin.list_select_related, "publication")

@@ -1,6 +1,7 @@
 """The publishing part of a plan's admin page: state, "Publish now", upcoming changes.
 
-The plans app knows no releases; `publishing.admin` adds these pages to its admin.
+The plans app must not import publishing; `publishing.admin` adds these pages to its
+admin.
 """
 
 import math

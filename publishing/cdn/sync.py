@@ -13,8 +13,8 @@ to it. A lesson that became gated is deleted from the public target at once
 
 One distributor runs at a time (a Redis lock). Correctness does not depend on the lock:
 claims show when two distributors worked on the same object, and the one that lost its
-claim leaves the object to the other. An upload can take hours, so every part takes the
-time again. Nothing here runs inside a transaction or under the switch lock: an upload
+claim leaves the object to the other. An upload can take hours, so each part reads the
+clock again. Nothing here runs inside a transaction or under the switch lock: an upload
 that fails or hangs delays no build and reverts no release.
 """
 

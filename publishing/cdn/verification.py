@@ -1,10 +1,10 @@
 """Compare every object on the CDN with the local bytes, in both directions.
 
 A listing gives the size and MD5 of what is really stored; where it has no MD5, the
-object is read. A record that an object is there is not relied on. A record that an
-object is not there yet, or not deleted yet, is: while an upload runs or waits, such
-files are not differences. They count as `Report.under_way`, and the sync log reports
-their failures.
+object is read. The comparison ignores records that an object was uploaded. It uses the
+records of unfinished work: while an upload runs or waits, files that it is yet to send
+or delete are not differences. They count as `Report.under_way`, and the sync log
+reports their failures.
 """
 
 from collections.abc import Callable, Collection, Iterator
