@@ -1,4 +1,4 @@
-"""A small school: two subjects with a few lessons, and one plan."""
+"""Shared fixtures: two subjects with a few lessons, and one plan."""
 
 from contextlib import contextmanager
 
@@ -32,13 +32,13 @@ def plan(math) -> AcademicPlan:
 
 @pytest.fixture
 def worker_starts(monkeypatch) -> list[bool]:
-    """Grows when an edit starts a worker; the test does that one's work itself."""
+    """Grows when an edit starts a worker; the test does the worker's work itself."""
     found: list[bool] = []
     monkeypatch.setattr(receivers.process_pending, "delay", lambda: found.append(True))
     return found
 
 
-# --- The other side of distribution ---------------------------------------------------
+# --- Fake CDN services ----------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,8 @@ def _wire(_s3_server):
 def s3(_s3_server, settings) -> S3Server:
     """An S3 server with an empty public and an empty private bucket.
 
-    It answers in time however busy the machine is; `impatient` is for what hangs.
+    It answers within the timeout even on a busy machine; `impatient` shortens the
+    timeout for requests that hang.
     """
     settings.UPLOAD_CONNECT_TIMEOUT = settings.UPLOAD_READ_TIMEOUT = 60
     settings.UPLOAD_ATTEMPTS, settings.CDN_TEST_SECONDS = 1, 600
@@ -67,7 +68,7 @@ def s3(_s3_server, settings) -> S3Server:
 
 @pytest.fixture
 def impatient(settings):
-    """While it is entered, an answer may take a second and a half."""
+    """Return a context manager that limits the wait for an answer to 1.5 s."""
 
     @contextmanager
     def waiting_not_long():
@@ -82,14 +83,14 @@ def impatient(settings):
 
 @pytest.fixture
 def wire(s3, _wire) -> Wire:
-    """The way to it, where faults can be put."""
+    """A proxy before the S3 server that can inject faults."""
     _wire.reset()
     return _wire
 
 
 @pytest.fixture
 def purges(settings):
-    """Cloudflare's purge API, as far as it concerns us."""
+    """A fake of Cloudflare's purge API."""
     with running(PurgeApi()) as api:
         settings.CLOUDFLARE_API_URL = api.url
         yield api

@@ -1,5 +1,7 @@
-"""The other side of distribution, for tests: an S3 server, a wire with faults, a purge
-API that enforces Cloudflare's limits. All of them real, over HTTP, on this machine."""
+"""Fake CDN services for tests, real over HTTP on this machine.
+
+An S3 server, a proxy with faults, and a purge API with Cloudflare's limits.
+"""
 
 import json
 import logging
@@ -27,7 +29,7 @@ BASE_URL = "https://cdn.example.org/book"
 
 
 class S3Server:
-    """moto's S3 over HTTP, with two empty buckets at each `reset`."""
+    """moto's S3 over HTTP, with two empty buckets after each `reset`."""
 
     def __init__(self) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -76,10 +78,10 @@ class S3Server:
 class Wire:
     """A proxy before the S3 server: counts requests in order, and injects faults.
 
-    ``fault`` is asked for each request (method, path) and names what happens to it:
-    ``"500"``, ``"reset"`` (before it arrives), ``"cut"`` (it arrives, the answer does
-    not), ``"hang"``, ``"flip"`` (a byte of the body is changed), ``"lie"`` (200, and
-    nothing is stored), ``"late"`` (it is delivered when `deliver` is called; the sender
+    ``fault`` is called for each request (method, path) and returns the fault:
+    ``"500"``, ``"reset"`` (before the request arrives), ``"cut"`` (the request arrives,
+    the answer does not), ``"hang"``, ``"flip"`` (a byte of the body is changed), ``"lie"`` (200,
+    but nothing is stored), ``"late"`` (delivered when `deliver` is called; the sender
     sees a broken connection), or None.
     """
 
@@ -121,7 +123,7 @@ class Wire:
         self._server.server_close()
 
     def counts(self) -> Counter[str]:
-        """How many requests of each method; listings are LIST, deletes DELETE."""
+        """The number of requests by method; listings are LIST, deletes DELETE."""
         return Counter(_verb(method, path) for method, path in self.requests)
 
     def paths(self, method: str) -> list[str]:
@@ -136,7 +138,7 @@ class Wire:
         self.fault = self.before = lambda _method, _path: None
 
     def deliver(self) -> None:
-        """Let what was held back arrive now."""
+        """Deliver the requests that were held back."""
         for method, path, body, headers in self._late:
             self._forward(method, path, body, headers)
         self._late.clear()
@@ -155,7 +157,7 @@ class Wire:
         self.sent[method] = body, headers
         if fault == "reset":
             return self._break(request)
-        if fault == "hang":  # until nobody waits any more
+        if fault == "hang":  # until the client closes the connection
             request.connection.settimeout(30)
             with suppress(OSError):
                 request.connection.recv(1)
@@ -189,7 +191,7 @@ class Wire:
 
     def _break(self, request: Any) -> None:
         request.close_connection = True
-        # RST, as from a server that died.
+        # RST, as from a server that crashed.
         linger = b"\x01\0\0\0\0\0\0\0"
         request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         request.connection.close()
@@ -267,7 +269,7 @@ class PurgeApi:
         self._server.server_close()
 
     def fields(self) -> dict[str, str]:
-        """The settings that lead here."""
+        """The settings that lead to this API."""
         return {"cloudflare_zone": ZONE, "cloudflare_token": secrets.encrypt(TOKEN)}
 
     def urls(self) -> list[str]:
@@ -309,7 +311,7 @@ def running(server: Any) -> Iterator[Any]:
 
 
 def turn_on(endpoint: str, **fields: Any) -> PublishingSettings:
-    """The CDN on, as an operator would set it up; ``fields`` say what is different."""
+    """Turn the CDN on as an operator does; ``fields`` replace settings."""
     current = PublishingSettings.get_solo()
     values = {
         "cdn_enabled": True,

@@ -1,8 +1,8 @@
-"""A process of its own that says where content is read: by URL, by API and on a page.
+"""A process that returns where content is read: by URL, by API and on a page.
 
-``python -m tests.publishing.reader_process EMAIL`` answers each line of its input with a
-line of JSON: ``read``, ``set FIELD JSON`` (of the publishing settings), and, once for all
-processes of a database, ``begin``.
+``python -m tests.publishing.reader_process EMAIL`` answers each line of its input with
+a line of JSON: ``read``, ``set FIELD JSON`` (of the publishing settings), and, once for
+all processes of a database, ``begin``.
 """
 
 import json
@@ -19,7 +19,7 @@ _MANIFEST = "plans/PLAN-P/manifest.json"
 
 
 def begin() -> None:
-    """A published plan that the CDN has, its two players, and one of the staff."""
+    """Create a published plan that is on the CDN, its two players, and a staff user."""
     from plans.models import AcademicPlan
     from players.models import User
     from players.services import accounts
@@ -45,7 +45,7 @@ def begin() -> None:
 
 
 class Reader:
-    """Reads as a player and as one of the staff, both signed in before."""
+    """Reads as a player and as a staff user, both signed in beforehand."""
 
     def __init__(self, email: str) -> None:
         from django.test import Client

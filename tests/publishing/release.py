@@ -1,4 +1,4 @@
-"""Reading a release as an app would, and checking that it is whole."""
+"""Read a release as an app does, and check that it is complete."""
 
 import hashlib
 from pathlib import Path
@@ -24,7 +24,7 @@ def sha256(path: str) -> str:
 
 
 def everything() -> dict[str, bytes]:
-    """Every file of every release, its lessons included, by path."""
+    """Every file of every release, including its lessons, by path."""
     found = {}
     for folder in (root() / "plans").iterdir():
         if folder.is_dir() and not folder.name.startswith("."):
@@ -39,7 +39,7 @@ def everything() -> dict[str, bytes]:
 
 
 def lessons() -> set[str]:
-    """The lessons that have a file, by id."""
+    """The ids of the lessons that have a file."""
     return {path.stem for path in (root() / "lessons").glob("*.json")}
 
 
@@ -49,10 +49,10 @@ def check(schema: str, document: dict[str, Any]) -> None:
 
 
 def walk(plan_id: str) -> dict[str, dict[str, Any]]:
-    """Every document of the plan's release by path, reached through its links.
+    """Return every document of the plan's release by path, following its links.
 
-    Checks on the way: each against its schema, every hash against its target's bytes,
-    every ``lesson_version``, and that nothing lies there that no link reaches.
+    Checks each document against its schema, every hash against its target's bytes,
+    every ``lesson_version``, and that every file of the release is linked.
     """
     found: dict[str, dict[str, Any]] = {}
 

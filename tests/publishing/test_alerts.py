@@ -1,4 +1,4 @@
-"""System Managers are told once of what needs them, and when it is over."""
+"""System Managers get one mail about each problem, and one when it is over."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ class BrokenBackend(EmailBackend):
 
 @pytest.fixture(autouse=True)
 def _mail_goes_at_once(monkeypatch):
-    """What goes after commit goes where the test stands: it commits nothing."""
+    """Run on-commit callbacks immediately: the test's transaction never commits."""
     monkeypatch.setattr(
         transaction, "on_commit", lambda function, using=None, robust=False: function()
     )
@@ -185,7 +185,7 @@ def test_publishing_pauses_and_goes_on_when_there_is_space(plan, manager, disk):
 
 
 def test_too_little_for_the_build_that_waits_keeps_its_one_alert(plan, manager, disk):
-    """The line is not crossed yet, but the next release would cross it."""
+    """The limit is not reached yet, but the next release would exceed it."""
     disk.free = 100_500
     builds.process_pending(limit=10)
     for _minute in range(3):

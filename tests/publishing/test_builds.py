@@ -121,7 +121,7 @@ def test_what_is_hidden_is_nowhere(plan, how):
     everything = b"".join(release.everything().values())
     for gone in (b"UNIT-MATH-0", b"TOP-MATH-0", b"LES-MATH-0-0", b"LES-MATH-0-1"):
         assert gone not in everything
-    # Their files wait, shut, in case that was a mistake: docs/adr/0009.
+    # Their files are kept, gated, for a rollback: docs/adr/0009.
     assert open_lessons.is_gated("LES-MATH-0-0")
 
 
@@ -411,7 +411,7 @@ def test_a_lost_file_is_written_again(plan, math):
 
 
 def test_a_plan_made_again_under_its_id_has_nothing_of_the_deleted_one(plan, math):
-    """Published before anybody came to take the old one's files away."""
+    """The new plan is published before the old one's files are removed."""
     publish(plan)
     set_override(plan=plan, target=node("UNIT-MATH-0"), action="hide")
     publish(plan)
@@ -493,7 +493,7 @@ def test_what_cannot_be_collected_is_counted_and_keeps_nothing_else(
         patch.setattr(file_store.shutil, "rmtree", lambda *_args, **_kwargs: None)
         forbidden(".generations/PLAN-A")
         collected = cleanup.collect()
-    # One plan nobody may look into, two generations the disk did not let go.
+    # One plan's folder cannot be read; two generations could not be deleted.
     assert (collected.generations, collected.left) == ({"PLAN-B": [1, 2]}, 3)
     assert file_store.kept_generations("PLAN-B") == [3, 4, 5]
     assert cleanup.collect().left == 1
@@ -551,7 +551,7 @@ def test_a_video_is_signed_and_a_rebuild_keeps_the_signature(plan, math):
 
 
 def test_a_release_the_tables_do_not_know_of_is_corrected(plan, monkeypatch):
-    """A builder dies after the rename and before the commit."""
+    """A builder crashes after the rename and before the commit."""
     with time_machine.travel(1_800_000_000, tick=False):
         publish(plan)
     stage = LessonStage.objects.filter(public_id="STG-MATH-0-0")
@@ -599,7 +599,7 @@ def test_pending_is_what_differs(plan, math):
 
 @pytest.fixture
 def forbidden(monkeypatch):
-    """Forbids to look into a folder of the content root, as another user's umask."""
+    """Return a function that makes a folder of the content root unreadable."""
 
     def forbid(folder: str) -> None:
         iterdir = Path.iterdir
@@ -666,7 +666,7 @@ def test_a_plan_published_again_uses_no_number_twice(plan):
     services.trash_node(node=node("UNIT-MATH-0"))
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=True)
     assert publish(plan).generation == 2
-    # Students' progress follows the new tree, in every process that had read the old.
+    # Progress follows the new tree, also in processes that had cached the old one.
     assert list(load_plan("PLAN-A").lessons) == ["LES-MATH-1-0", "LES-MATH-1-1"]
 
 

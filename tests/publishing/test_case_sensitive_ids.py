@@ -1,4 +1,4 @@
-"""Ids that differ by case alone name two things, on every database."""
+"""Ids that differ only by case are different ids, on every database."""
 
 import pytest
 from django.utils import timezone

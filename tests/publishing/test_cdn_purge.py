@@ -10,7 +10,7 @@ from tests.publishing.fake_s3 import TOKEN, ZONE
 
 @pytest.fixture
 def naps(monkeypatch) -> list[float]:
-    """How long it would have waited."""
+    """The durations of the waits, which are skipped."""
     waited: list[float] = []
     monkeypatch.setattr(purging.time, "sleep", waited.append)
     return waited
@@ -118,7 +118,7 @@ def test_without_zone_and_token_nothing_is_purged(purges, settings):
 
 
 class OtherPurger(purging.NullPurger):
-    """Another CDN's: one small class."""
+    """A purger for another CDN: one small class."""
 
     @classmethod
     def from_settings(cls, current: PublishingSettings) -> "OtherPurger":

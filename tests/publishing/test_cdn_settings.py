@@ -1,4 +1,4 @@
-"""The CDN in the admin and the staff's API: secrets go in and never out."""
+"""The CDN in the admin and the staff's API: secrets can be set but never read."""
 
 import json
 import logging
@@ -246,7 +246,7 @@ def test_it_says_when_the_answer_takes_too_long(wire, reachable, settings):
 
 
 def test_a_server_that_does_not_answer_is_asked_once(wire, reachable, settings):
-    """Who asked waits, and nginx waits a minute for the API."""
+    """The request blocks its sender, and nginx waits one minute for the API."""
     settings.UPLOAD_READ_TIMEOUT, settings.UPLOAD_ATTEMPTS = 1, 3
     wire.fault = lambda _method, _path: "hang"
     found = connection.check()
@@ -356,7 +356,7 @@ def test_it_says_when_cloudflare_keeps_no_copies(edge):
     assert "Cloudflare keeps no copies" in said()
 
 
-# --- Nowhere a secret -----------------------------------------------------------------
+# --- No secret in any output ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", ["500", "reset", "lie", "flip"])
@@ -414,7 +414,7 @@ def test_an_access_key_from_before_is_encrypted_and_comes_back():
 
 @pytest.fixture
 def sound(s3, wire):
-    """What to fill in for a CDN that passes the test."""
+    """The form values of a CDN that passes the test."""
     s3.client.put_bucket_policy(Bucket=PUBLIC, Policy=_policy(PUBLIC))
     yield {
         "cdn_enabled": "on",
@@ -431,7 +431,7 @@ def sound(s3, wire):
 
 
 def save(manager, without=(), **changes):
-    """Send the page with these changes, and without these ticks."""
+    """Send the page with these changes, and with these checkboxes cleared."""
     sent = form(manager.get(PAGE), **changes)
     return manager.post(PAGE, {k: v for k, v in sent.items() if k not in without})
 
@@ -513,7 +513,7 @@ def test_students_are_not_led_back_to_a_dead_cdn(manager, reachable, wire):
 
 @pytest.mark.django_db(transaction=True)
 def test_no_transaction_waits_for_the_cdn(manager, sound, monkeypatch):
-    """It would keep every other writer of an SQLite database waiting."""
+    """A waiting transaction would block every other writer of an SQLite database."""
     inside = []
     check = connection.check
 

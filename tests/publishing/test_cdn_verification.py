@@ -1,4 +1,4 @@
-"""Comparing the CDN with what is published here, and mending it."""
+"""Comparing the CDN with the published files, and repairing it."""
 
 import json
 from io import StringIO
@@ -46,7 +46,7 @@ def on(wire, plan, math):
 
 
 def damage(s3) -> set[tuple[str, str, str]]:
-    """Everything that can be wrong; what should be found."""
+    """Cause every kind of fault; return the expected findings."""
     s3.client.delete_object(Bucket=PUBLIC, Key=TOPIC)
     s3.put(MANIFEST, b"{}")
     size = len(s3.objects()[LESSON])
@@ -132,7 +132,7 @@ def test_the_command_says_when_the_cdn_is_off_or_away(on, wire):
 
 @pytest.fixture
 def without_md5(monkeypatch):
-    """As in buckets encrypted with a key of one's own."""
+    """Without MD5 ETags, as in buckets encrypted with a customer's key."""
     listed = buckets.Bucket.list
 
     def names_only(self, prefix):
@@ -161,7 +161,7 @@ def edit() -> None:
 
 @pytest.fixture
 def uploading(s3, on, plan):
-    """Another worker is at a long upload that has not come to the last edit yet."""
+    """Another worker runs a long upload that has not reached the last edit yet."""
     node("LES-MATH-1-0").delete()
     edit()
     with queue.distribution_lock() as held:

@@ -1,4 +1,4 @@
-"""Modification times of published files: nginx makes its ETags of time and size."""
+"""Modification times of published files: nginx makes ETags from time and size."""
 
 import os
 
@@ -21,7 +21,7 @@ LESSON = "lessons/LES-MATH-0-0.json"
 
 @pytest.fixture
 def second():
-    """Everything happens within one second."""
+    """Stop the clock within one second."""
     with time_machine.travel(NOON, tick=False):
         yield
 
@@ -39,7 +39,7 @@ def rename(title: str) -> None:
 
 
 def validators() -> dict[str, tuple[int, int]]:
-    """What nginx's ETag is made of, by path; of every file that readers have."""
+    """The parts of nginx's ETag by path, for every file that readers can request."""
     root = file_store.root()
     found = {}
     for folder in ("lessons", "plans/PLAN-A"):

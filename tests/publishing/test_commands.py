@@ -1,4 +1,4 @@
-"""The commands of publishing: what they print, and how they exit."""
+"""The publishing commands: their output and exit codes."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 def run(*words: str) -> str:
-    """What the command prints; its refusal is raised."""
+    """Return the command's output; raises its errors."""
     out = StringIO()
     call_command(*words, stdout=out, stderr=StringIO())
     return out.getvalue()
@@ -165,7 +165,7 @@ def test_publish_waits_for_a_builder_that_is_done_soon(plan, monkeypatch):
     acquire = Lock.acquire
 
     def acquire_late(self, **kwargs):
-        holder.__exit__(None, None, None)  # while we wait, that one is done
+        holder.__exit__(None, None, None)  # the other builder ends during the wait
         return acquire(self, **kwargs)
 
     holder = queue.build_lock(plan.pk)
@@ -199,7 +199,7 @@ def test_process_pending_exits_with_1_when_a_plan_fails(plan):
     edit("")
     answer, code = run_json("process_pending")
     assert (code, answer["plans"][0]["ok"]) == (1, False)
-    # It rests until its next attempt now.
+    # The plan is not due before its next attempt.
     assert run_json("process_pending") == ({"ok": True, "plans": []}, 0)
 
 
@@ -411,7 +411,7 @@ class Terminal(StringIO):
 
 
 def told(*words: str) -> list[str]:
-    """How far the command says it is, on a terminal: what stands after each wiping."""
+    """Return the progress lines that the command shows on a terminal, one by one."""
     terminal = Terminal()
     call_command(*words, stdout=StringIO(), stderr=terminal, no_color=True)
     assert terminal.getvalue().endswith("\r\033[K"), "the line is gone at the end"

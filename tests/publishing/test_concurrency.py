@@ -1,6 +1,6 @@
-"""Editors, builders and readers at the same time, on real connections.
+"""Concurrent editors, builders and readers, on real connections.
 
-Every thread has a database connection of its own: on MariaDB as always, on SQLite to a
+Every thread has its own database connection: to MariaDB as usual, with SQLite to a
 file copied from the suite's database in memory.
 """
 
@@ -33,14 +33,14 @@ pytestmark = [
 ]
 
 PATIENCE = 60
-"""Seconds until a story that hangs is given up."""
+"""Seconds after which a blocked test fails."""
 _ENDED = {SyncStatus.LOCAL_ONLY, SyncStatus.SUPERSEDED}
 _OWN_NAMES = {".generations", ".switches", ".discarded"}
 
 
 @pytest.fixture(autouse=True)
 def side_by_side(transactional_db: None, tmp_path: Path) -> Iterator[None]:
-    """Connections that truly run side by side."""
+    """Give every thread a connection that runs in parallel."""
     if connection.vendor != "sqlite":
         yield
         return
@@ -61,7 +61,7 @@ def side_by_side(transactional_db: None, tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def second_plan(math: Node, plan: AcademicPlan) -> AcademicPlan:
-    """Another plan with the same subject, and one more."""
+    """Another plan with the same subject and a second one."""
     other = AcademicPlan.objects.create(
         public_id="PLAN-B", title="Grade 6", is_published=True
     )
@@ -71,7 +71,7 @@ def second_plan(math: Node, plan: AcademicPlan) -> AcademicPlan:
 
 
 class Actor(threading.Thread):
-    """Somebody at work on a connection of his own; his errors are the test's."""
+    """A thread with its own connection; its errors fail the test."""
 
     def __init__(self, action: Callable[[], object]) -> None:
         super().__init__(daemon=True)
@@ -97,7 +97,7 @@ class Actor(threading.Thread):
 
 
 class Pause:
-    """Holds up the first who comes by, until somebody lets him go."""
+    """Blocks the first caller until the test releases it."""
 
     def __init__(self) -> None:
         self._reached, self._go = threading.Event(), threading.Event()
@@ -118,7 +118,7 @@ class Pause:
 def paused_after(
     monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> Iterator[Pause]:
-    """The first call of ``owner.name`` returns only when it is let go."""
+    """The first call of ``owner.name`` returns only after the test releases it."""
     pause, real = Pause(), getattr(owner, name)
 
     def pausing(*args, **kwargs):
@@ -140,14 +140,14 @@ def rename(title: str) -> None:
 
 
 def sweep() -> None:
-    """What beat and the watch over the queue do."""
+    """Run the periodic tasks of beat."""
     SyncLog.objects.filter(status=SyncStatus.QUEUED).update(next_attempt_at=None)
     builds.process_pending(limit=10)
     sync_log.close_stale()
 
 
 def assert_settled() -> None:
-    """Nothing waits, every run has ended, and the tables say what the disk has."""
+    """Nothing is pending, every run has ended, and the tables match the disk."""
     assert not staleness.pending()
     assert not staleness.to_withdraw()
     assert set(SyncLog.objects.values_list("status", flat=True)) <= _ENDED
@@ -162,13 +162,13 @@ def assert_settled() -> None:
 
 
 def assert_nothing_of(plan_id: str) -> None:
-    """Not even hidden."""
+    """No file of the plan remains, not even a hidden one."""
     assert not [path for path in release.root().rglob("*") if plan_id in path.name]
 
 
 @contextmanager
 def reading(*plan_ids: str) -> Iterator[None]:
-    """A student's app walks these plans' releases all the while."""
+    """Walk these plans' releases in a thread, as a student's app, all the while."""
     stop = threading.Event()
 
     def keep_reading() -> list[str]:
@@ -191,7 +191,7 @@ def reading(*plan_ids: str) -> Iterator[None]:
 
 @pytest.fixture(params=["with Redis", "without Redis"])
 def with_or_without_redis(request, settings) -> None:
-    """Without it both builders think that they are alone."""
+    """Without Redis, both builders believe that they hold the lock."""
     if request.param == "without Redis":
         settings.REDIS_URL = "unix:///nowhere/redis.sock"
 
@@ -212,7 +212,7 @@ def test_an_edit_during_a_build_builds_again(plan, monkeypatch):
         rename("Later")
     builder.done()
     made = SyncLog.objects.order_by("pk").values_list("generation", flat=True)
-    assert list(made) == [1, 2]  # not in the build that had read before it
+    assert list(made) == [1, 2]  # the first build had read before the edit
     assert release.read("lessons/LES-MATH-0-0.json")["title"] == "Later"
     assert_settled()
 
@@ -253,7 +253,7 @@ def test_a_builder_paused_past_its_lock_is_overtaken(
         with paused_after(monkeypatch, file_store, after) as pause:
             slow = Actor(lambda: builds.publish_plan(plan.pk))
             pause.wait_until_reached()
-            redis_client.flushdb()  # its lock ran out
+            redis_client.flushdb()  # the lock has expired
             rename("What the fast one read")
             fast = builds.publish_plan(plan.pk)
             done = release.everything()
@@ -320,7 +320,7 @@ def test_plans_that_share_lessons_are_built_at_once_while_editors_edit(
         stop.set()
         for builder in builders:
             builder.done()
-        for _turn in range(3):  # a flipped gate is another plan's next build
+        for _turn in range(3):  # a lesson gated or opened makes other plans pending
             sweep()
     for plan_id in ("PLAN-A", "PLAN-B"):
         release.walk(plan_id)

@@ -1,4 +1,4 @@
-"""The publishing dashboard: what it knows, who may see it, and its buttons."""
+"""The publishing dashboard: its data, its permissions, and its buttons."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ def person(role: str) -> User:
 
 
 def watcher() -> User:
-    """Somebody who may see how publishing goes and nothing else."""
+    """A user who may view publishing and nothing else."""
     user = User.objects.create_user("watch@example.com", "p", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_synclog"))
     return user
@@ -98,7 +98,7 @@ def messages_of(answer) -> list[str]:
     return [str(message) for message in answer.context["messages"]]
 
 
-# --- The facts ------------------------------------------------------------------------
+# --- The data -------------------------------------------------------------------------
 
 
 def test_a_plan_that_is_published_is_up_to_date(plan):
@@ -217,7 +217,7 @@ def test_the_hours_count_builds_as_they_stand(plan):
     run(SyncStatus.QUEUED, ago=timedelta(minutes=20), error="No.")
     run(SyncStatus.DEAD_LETTER, ago=timedelta(hours=1), error="No.")
     run(SyncStatus.FAILED, ago=timedelta(hours=23), error="No.")
-    # Neither a build nor of this day:
+    # Either not a build, or older than a day:
     built(SyncStatus.LOCAL_ONLY, ago=timedelta(0), trigger=SyncLog.ROLLBACK)
     run(SyncStatus.SUPERSEDED, ago=timedelta(0))
     run(SyncStatus.SUCCESS, ago=timedelta(0), step=SyncStep.UPLOAD, trigger="cdn")
@@ -290,7 +290,7 @@ def test_the_disk_before_anything_is_published_is_the_one_it_will_be_on(plan, se
 
 def test_the_facts_take_ten_queries_beside_the_queues_however_much_there_is(dead):
     # The settings; the entries with their plans, the nodes to link to, sizes, hours,
-    # last builds, plans, publications whose plan is gone, the last check, open alerts.
+    # last builds, plans, publications of deleted plans, the last check, open alerts.
     def queries_of(action) -> int:
         with CaptureQueriesContext(connection) as captured:
             action()
@@ -391,7 +391,7 @@ def test_a_stranger_is_sent_to_sign_in(client):
 
 @pytest.fixture
 def still(monkeypatch):
-    """Neither the clock goes on nor the disk fills: both stand on the page."""
+    """Stop the clock and fix the free disk space, because the page shows both."""
     usage = type("Usage", (), {"total": 1_000_000_000, "free": 500_000_000})
     monkeypatch.setattr(file_store.shutil, "disk_usage", lambda _path: usage)
     with time_machine.travel(1_800_000_000, tick=False):

@@ -1,4 +1,4 @@
-"""From a release here to the same bytes on the CDN: order, verification, what left."""
+"""From a local release to the same bytes on the CDN: order, checks, deletions."""
 
 import gzip
 import hashlib
@@ -45,7 +45,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def open_math(math):
-    """All of mathematics is free for everybody."""
+    """All of mathematics is a free preview."""
     math.is_public = True
     math.save()
     return math
@@ -64,7 +64,7 @@ def publish(plan) -> SyncLog:
 
 
 def publish_linked(plan) -> None:
-    """Publish, and once more when the CDN has the plan: its links lead there then."""
+    """Publish twice: the second release links to the CDN, which has the first."""
     publish(plan)
     publish(plan)
 
@@ -77,7 +77,7 @@ def local() -> dict[str, bytes]:
     return release.everything()
 
 
-# --- A release there ------------------------------------------------------------------
+# --- A release on the CDN -------------------------------------------------------------
 
 
 def test_a_release_is_uploaded_byte_for_byte(s3, on, plan, open_math):
@@ -189,7 +189,7 @@ def test_without_a_cdn_the_release_stays_here(s3, wire, plan):
 
 
 def linked_to_the_cdn() -> set[str]:
-    """The published files with a link to the CDN in them."""
+    """The published files that contain a link to the CDN."""
     return {path for path, data in local().items() if BASE_URL.encode() in data}
 
 
@@ -384,7 +384,7 @@ def test_a_rollback_reaches_the_cdn(s3, on, plan, open_math):
     assert s3.objects() == local()
 
 
-# --- What leaves ----------------------------------------------------------------------
+# --- Deletions ------------------------------------------------------------------------
 
 
 def test_a_trashed_lesson_leaves_the_cdn(s3, on, plan, open_math):
@@ -495,7 +495,7 @@ def test_a_lesson_that_becomes_gated_leaves_even_if_uploads_fail(
 
 @pytest.fixture
 def in_twos(monkeypatch):
-    """Two files a part, one address a purge: a small school is as a large one."""
+    """Upload two files and purge one URL at a time: a small plan takes several."""
     monkeypatch.setattr(sync, "_AT_ONCE", 2)
     monkeypatch.setattr(purging.CloudflarePurger, "at_once", 1)
 
@@ -724,7 +724,7 @@ def test_a_bucket_that_fails_is_not_asked_for_every_plan(wire, on, plan, other):
     assert [entry.plan_public_id for entry in tried] == ["PLAN-A"]
 
 
-# --- Where it must not run ------------------------------------------------------------
+# --- Where uploads must not run -------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,4 +1,4 @@
-"""The network at its worst: what fails is tried again, and nobody meets a broken link."""
+"""Network faults: failed uploads are retried, and no reader meets a broken link."""
 
 import hashlib
 import threading
@@ -69,7 +69,7 @@ def edit(title: str = "Edited") -> None:
 
 
 def rewrite() -> None:
-    """An edit of everything: each file of the plan changes."""
+    """Edit everything: each file of the plan changes."""
     for lesson in Node.objects.filter(kind=Kind.LESSON):
         lesson.title = f"New {lesson.title}"
         lesson.save()
@@ -84,9 +84,9 @@ def try_again() -> SyncLog:
 
 
 def assert_closed(objects: dict[str, bytes]) -> None:
-    """Every link of what the bucket serves leads to a file, no lesson older than named.
+    """Every link in the bucket leads to a file; no lesson is older than linked.
 
-    Hashes may differ while files of one name are replaced: that is how an app sees it.
+    Hashes may differ while files of one name are replaced: apps expect that.
     """
     manifest = orjson.loads(objects[MANIFEST])
     assert manifest["search_index_path"] in objects
@@ -151,7 +151,7 @@ def test_a_verification_that_fails_is_no_success(s3, wire, on, plan, impatient, 
 
 @pytest.fixture
 def many_lessons(open_math) -> None:
-    """So many that their upload is verified by a listing."""
+    """So many lessons that their upload is verified by a listing."""
     for number in range(40):
         services.create_node(
             kind=Kind.LESSON,
@@ -222,7 +222,7 @@ def test_what_cannot_be_deleted_for_an_hour_alerts_until_it_can(s3, wire, on, pl
         assert not Alert.objects.get().is_open
 
 
-# --- A partition half-way -------------------------------------------------------------
+# --- A connection lost half-way -------------------------------------------------------
 
 
 @pytest.mark.parametrize("after", range(10))
@@ -278,7 +278,7 @@ def test_after_a_kill_only_what_did_not_arrive_is_sent(s3, wire, on, plan, monke
     rewrite()
 
     def die(*_args, **_kwargs):
-        raise KeyboardInterrupt  # nothing is written down any more
+        raise KeyboardInterrupt  # nothing is recorded after this
 
     with monkeypatch.context() as dying:
         dying.setattr(remote_state, "record", die)
@@ -345,7 +345,7 @@ def test_failures_follow_the_steps_to_about_an_hour_then_wait_for_retry(
 def test_uploads_that_fail_for_an_hour_alert_though_edits_go_on(
     s3, wire, on, plan, django_capture_on_commit_callbacks
 ):
-    """Each edit begins a run with attempts of its own; the hour is the plan's."""
+    """Each edit starts a run with its own attempts; the hour is counted per plan."""
     User.objects.create_superuser("root@example.com", "root-password-1")
     wire.fault = lambda method, _path: "500" if method == "PUT" else None
     begin = timezone.now()
@@ -466,7 +466,7 @@ def test_a_worker_that_died_leaves_an_upload_for_the_next(s3, wire, on, plan):
     assert_whole(s3.objects())
 
 
-# --- Two at once ----------------------------------------------------------------------
+# --- Two distributors -----------------------------------------------------------------
 
 
 def test_one_distributor_at_a_time(on, wire, plan):
@@ -480,7 +480,7 @@ def test_one_distributor_at_a_time(on, wire, plan):
 
 
 def test_an_older_upload_that_arrives_late_does_not_stay(s3, wire, on, plan):
-    """The first distributor's request is held up; the second one overtakes it."""
+    """The first distributor's request is delayed; the second one overtakes it."""
     with time_machine.travel(NOON, tick=False) as clock:
         edit("Old")
         wire.fault = lambda method, path: (
@@ -493,14 +493,14 @@ def test_an_older_upload_that_arrives_late_does_not_stay(s3, wire, on, plan):
         wire.deliver()
         assert b"Old" in s3.objects()[LESSON], "the race was lost"
         clock.shift(timedelta(minutes=6))
-        sync.distribute()  # looks again, and does not believe it any more
+        sync.distribute()  # checks the object again: its record is in doubt
         sync.distribute()
     assert_whole(s3.objects())
     assert b"New" in s3.objects()[LESSON]
 
 
 def test_an_upload_that_arrives_after_the_delete_does_not_stay(s3, wire, on, plan):
-    """A gated lesson must not come back by a request that was held up."""
+    """A delayed request must not bring a gated lesson back."""
     with time_machine.travel(NOON, tick=False) as clock:
         edit("Old")
         wire.fault = lambda method, path: (
@@ -524,7 +524,7 @@ def test_an_upload_that_arrives_after_the_delete_does_not_stay(s3, wire, on, pla
 
 @pytest.fixture
 def overtaken(on, plan, monkeypatch):
-    """Makes another distributor claim the lesson before this one's record."""
+    """Let another distributor claim the lesson before this one records it."""
     record = remote_state.record
 
     def record_too_late(target, *args, **kwargs):
@@ -543,7 +543,7 @@ def claim(target: str, path: str, *, token: str) -> None:
 
 
 def test_who_was_overtaken_leaves_it_to_the_other(s3, on, plan, overtaken):
-    """Without the lock, two are at one object: the later claim's record counts."""
+    """Without the lock, two upload one object: the record of the later claim counts."""
     target = targets_of(on).public.id
     edit()
     builds.build_plan(plan.pk)
@@ -609,7 +609,7 @@ def test_what_a_distributor_has_claimed_stays_its_own(on):
 def test_a_late_claim_is_looked_at_again_five_minutes_after_it_was_made(
     s3, wire, on, plan
 ):
-    """Not five minutes after the upload began, which may have been hours ago."""
+    """Not five minutes after the start of the upload, which may be hours ago."""
     rewrite()
     with time_machine.travel(NOON, tick=False) as clock:
         builds.build_plan(plan.pk)

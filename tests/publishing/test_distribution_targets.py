@@ -1,4 +1,4 @@
-"""Other places than a bucket, a server that checks signatures, and other processes."""
+"""Targets other than a bucket, a server that checks signatures, other processes."""
 
 import base64
 import gzip
@@ -51,7 +51,7 @@ def open_math(math):
     return math
 
 
-# --- Any storage of Django's ----------------------------------------------------------
+# --- Any Django storage ---------------------------------------------------------------
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_any_storage_can_be_the_cdn(folders, plan, math):
 
 
 class Overwriting(InMemoryStorage):
-    """Replaces in place, as an object store does; it may refuse one file."""
+    """Replaces files in place, as an object store does; it may refuse one file."""
 
     refuses = ""
     deleted: ClassVar[list[str]] = []
@@ -117,7 +117,7 @@ class Overwriting(InMemoryStorage):
 
 
 class Renaming(Overwriting):
-    """Gives another name to what would collide, as Django's own storages do."""
+    """Renames files that would collide, as Django's own storages do."""
 
     def get_available_name(self, name, max_length=None):
         return InMemoryStorage.get_available_name(self, name, max_length)
@@ -150,7 +150,7 @@ def test_a_storage_that_refuses_a_file_keeps_the_one_it_has(
 
 
 def stored() -> dict[str, bytes]:
-    """What the storage has of the files published here."""
+    """The storage's contents of the files published here."""
     storage = storages["cdn"]
     paths = filter(storage.exists, release.everything())
     return {path: storage.open(path).read() for path in paths}
@@ -160,7 +160,7 @@ def stored() -> dict[str, bytes]:
 
 
 def _rclone() -> str | None:
-    """The wheel's, beside this Python, or the system's."""
+    """The path of rclone beside this Python, or the system's."""
     places = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return shutil.which("rclone", path=places)
 
@@ -234,7 +234,7 @@ def test_what_leaves_and_what_is_compressed_is_signed_too(
 
 @pytest.fixture
 def signed(strict_s3, plan, settings, tmp_path) -> dict[str, bytes]:
-    """The presigned URLs of a gated lesson and of a video, and what they should give."""
+    """The presigned URLs of a gated lesson and of a video, with the expected bytes."""
     settings.VIDEO_ROOT = tmp_path / "videos"
     current = turn_on(strict_s3[0])
     source = videos.store_video(ContentFile(MP4, name="a.mp4"), now=timezone.now())
@@ -372,8 +372,8 @@ def test_without_a_base_url_links_lead_to_the_bucket(endpoint, path_style, base)
 def shared(tmp_path, request) -> dict[str, str]:
     """The environment of processes that share a database, files and Redis.
 
-    The suite's own database where it is a server, else a file: a database in memory is
-    one process's alone.
+    The suite's own database if it is a server, else a file: a database in memory
+    belongs to one process.
     """
     environment = {
         **os.environ,
@@ -395,7 +395,7 @@ def shared(tmp_path, request) -> dict[str, str]:
 
 
 class Process:
-    """`tests.publishing.reader_process`, alive until it is closed."""
+    """`tests.publishing.reader_process`, running until it is closed."""
 
     def __init__(self, environment: dict[str, str], email: str) -> None:
         self._process = subprocess.Popen(
@@ -421,7 +421,7 @@ class Process:
 
 
 def test_every_process_follows_the_switch_with_its_next_answer(shared):
-    """In its URLs, its API and its pages."""
+    """The switch is effective in its URLs, its API and its pages."""
     with ExitStack() as stack:
         processes = [Process(shared, email) for email in reader_process.PLAYERS]
         for process in processes:
