@@ -80,9 +80,9 @@ class Wire:
 
     ``fault`` is called for each request (method, path) and returns the fault:
     ``"500"``, ``"reset"`` (before the request arrives), ``"cut"`` (the request arrives,
-    the answer does not), ``"hang"``, ``"flip"`` (a byte of the body is changed), ``"lie"`` (200,
-    but nothing is stored), ``"late"`` (delivered when `deliver` is called; the sender
-    sees a broken connection), or None.
+    the answer does not), ``"hang"``, ``"flip"`` (a byte of the body is changed),
+    ``"lie"`` (200, but nothing is stored), ``"late"`` (delivered when `deliver` is
+    called; the sender sees a broken connection), or None.
     """
 
     def __init__(self, upstream_port: int) -> None:

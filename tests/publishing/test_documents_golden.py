@@ -1,7 +1,7 @@
-"""Small trees, and the exact documents they become: ``golden/*.json``.
+"""Small trees and the exact documents built from them: ``golden/*.json``.
 
-A change of the documents' form shows in these files' diff. To write them anew after
-such a change, and then read the diff::
+A change of the document format shows in the diff of these files. To write them again
+after such a change, and then review the diff::
 
     MEMORA_WRITE_GOLDEN=1 .venv/bin/python -m pytest tests/publishing/test_documents_golden.py
 """
@@ -36,7 +36,7 @@ Documents = dict[str, Sealed]
 
 
 def access() -> Documents:
-    """Every rule of the access table, and everything that makes a node vanish."""
+    """Every rule of the access table, and every reason why a node vanishes."""
     return build(
         [
             subject(
@@ -128,7 +128,7 @@ def rename() -> Documents:
 
 
 def linear() -> Documents:
-    """Order at each level: the node's own word, and the plan's against it."""
+    """Linear and free order at each level: the node's own, and the plan's override."""
     return build(
         [
             subject(
@@ -155,7 +155,7 @@ def linear() -> Documents:
 
 
 def gated() -> Documents:
-    """A gated lesson, one open here, and one that another plan opens."""
+    """A gated lesson, one that is open here, and one that another plan opens."""
     return build(
         [
             subject(
@@ -215,12 +215,12 @@ def _film() -> list:
 
 
 def video() -> Documents:
-    """A video of ours is signed for four hours; another host's is its own affair."""
+    """A video of ours is signed for four hours; a URL of another host is not signed."""
     return build(_film())
 
 
 def arabic() -> Documents:
-    """Arabic titles as they are, and folded where the app searches."""
+    """Arabic titles unchanged, and folded in the search index."""
     return build(
         [
             subject(
@@ -370,7 +370,7 @@ def _one_stage_of_each_type() -> list:
 
 
 def pictures() -> Documents:
-    """Uploads named by stages are found from wherever the document was read."""
+    """The URLs of uploads in stages are absolute, whatever server has the document."""
     poster = "/media/images/stages/poster.png"
     return build(
         [
@@ -520,7 +520,7 @@ CASES: dict[str, Callable[[], Documents]] = {
 
 
 def shown(documents: Documents) -> str:
-    """The documents as they stand in a golden file: keys in their published order."""
+    """The documents as in a golden file: keys in their published order."""
     return json.dumps(contents(documents), ensure_ascii=False, indent=2) + "\n"
 
 

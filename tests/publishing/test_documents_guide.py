@@ -1,6 +1,6 @@
-"""``docs/content-format.md`` says what is true: its tables, examples and rules.
+"""Check the tables, examples and rules of ``docs/content-format.md``.
 
-``MEMORA_WRITE_GOLDEN=1`` writes its examples anew, as it does the golden files.
+``MEMORA_WRITE_GOLDEN=1`` writes its examples again, as it does the golden files.
 """
 
 import json
@@ -48,14 +48,14 @@ def guide() -> str:
 
 
 def section(title: str) -> str:
-    """The page below a heading, up to the next."""
+    """The text between a heading and the next one."""
     found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", guide(), re.DOTALL | re.M)
     assert found is not None, title
     return found[1]
 
 
 def rows(title: str) -> list[list[str]]:
-    """The cells of a section's tables, without their heads."""
+    """The cells of a section's tables, without the header rows."""
     lines = [line for line in section(title).splitlines() if line.startswith("|")]
     found = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     heads = {index - 1 for index, row in enumerate(found) if set(row[0]) == {"-"}}
@@ -71,7 +71,7 @@ def codes(cell: str) -> list[str]:
 
 
 def fields(schema: dict[str, Any], defs: Any, prefix: str = "") -> Iterator[str]:
-    """Every field a schema knows, optional ones with ``?``; not inside ``access``."""
+    """Yield the fields of a schema, optional ones with ``?``; not inside ``access``."""
     required = schema.get("required", [])
     for name, said in schema.get("properties", {}).items():
         yield f"{prefix}{name}{'' if name in required else '?'}"

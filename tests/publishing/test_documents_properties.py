@@ -1,6 +1,6 @@
-"""Whatever the tree and the overrides: the documents obey DESIGN 3 and 4.
+"""Any tree and overrides: the documents obey docs/architecture.md, "Access".
 
-The access table is written a second time here, naively: by looking at a node's whole
+The access rules are implemented a second time here, naively: from a node's whole
 line of ancestors for every question.
 """
 
@@ -62,7 +62,7 @@ _says = st.one_of(
 
 @dataclass(frozen=True)
 class World:
-    """A plan's subjects and what the plan says of their nodes."""
+    """A plan's subjects and its overrides of their nodes."""
 
     subjects: tuple[ContentNode, ...]
     overrides: Mapping[str, list[tuple[str, str]]]
@@ -107,7 +107,7 @@ def worlds(draw: Any) -> World:
             "description": draw(st.sampled_from(["", "What it is about"])),
             **draw(st.sampled_from(_LOOKS)),
         }
-        # Ids of one width: none is part of another.
+        # Ids of equal length: none is contained in another.
         public_id = f"{kind.value.upper()}-{next(numbers):04}"
         if kind is Kind.LESSON:
             return trees.lesson(public_id, bits.pop(), *stages(), **fields)
@@ -131,7 +131,7 @@ def worlds(draw: Any) -> World:
     )
 
 
-# --- The rules, naively -----------------------------------------------------
+# --- The rules, implemented naively -----------------------------------------
 
 Line = tuple[ContentNode, ...]
 """A node after its ancestors, the subject first."""
@@ -145,7 +145,7 @@ def lines(node: ContentNode, above: Line = ()) -> Iterator[Line]:
 
 @dataclass(frozen=True)
 class Reference:
-    """What DESIGN 3 says of each node of a world."""
+    """The rules of docs/architecture.md, "Access", for each node of a world."""
 
     world: World
 
@@ -159,7 +159,7 @@ class Reference:
         return found[0] if found else None
 
     def is_offered(self, line: Line) -> bool:
-        """Neither it nor anything above it is a draft, in the trash or hidden."""
+        """Whether neither the node nor an ancestor is a draft, trashed or hidden."""
         return all(
             node.is_published
             and not node.is_trashed
@@ -178,7 +178,7 @@ class Reference:
         )
 
     def access(self, line: Line) -> tuple[str, str]:
-        """The node's level and, when paid, its item."""
+        """The node's level and, when paid, its product."""
         *above, node = line
         inherited = self.access(tuple(above)) if above else ("authenticated", "")
         item = node.required_item or inherited[1]
@@ -212,7 +212,7 @@ class Reference:
         ]
 
     def entry(self, line: Line) -> dict[str, Any]:
-        """What every document says alike of a node."""
+        """The fields that every document contains for a node."""
         level, item = self.access(line)
         return {
             "id": line[-1].id,
@@ -456,7 +456,7 @@ def test_a_stage_edit_changes_its_lesson_and_what_leads_to_it_only(world, data):
         return
     root, _track, _unit, topic, lesson = data.draw(st.sampled_from(visible))
     edited = (*lesson.stages[1:], trees.text("STG-NEW", "New words"))
-    if len(edited) != len(lesson.stages):  # a stage more is the topic's business too
+    if len(edited) != len(lesson.stages):  # the topic contains the number of stages
         edited = (trees.text("STG-NEW", "New words"),)
     subjects = tuple(with_stages(node, lesson.id, edited) for node in world.subjects)
     after = replace(world, subjects=subjects).build(previous=trees.records(first))
@@ -468,7 +468,7 @@ def test_a_stage_edit_changes_its_lesson_and_what_leads_to_it_only(world, data):
         "plans/PLAN-1/manifest.json",
     }
     for path, document in after.items():
-        # Within one second, too: a changed document has a version of its own.
+        # A changed document gets a new version even within one second.
         grown = 1 if path in changed else 0
         assert document.record.version == first[path].record.version + grown
         assert (document.data == first[path].data) is (path not in changed)
@@ -488,7 +488,7 @@ def test_versions_only_grow_from_one_tree_to_any_other(before, after):
 
 
 def test_the_random_worlds_have_what_the_rules_are_about():
-    """The properties above would hold of nothing, too."""
+    """Without such worlds, the properties above would hold trivially."""
     seen: set[str] = set()
 
     @settings(deadline=None, max_examples=200, database=None, derandomize=True)

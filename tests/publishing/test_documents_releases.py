@@ -1,4 +1,4 @@
-"""Random histories of edits, each published: what no history may break.
+"""Random sequences of edits, each published: what must hold after every sequence.
 
 After every edit all plans are built, and the releases are read as an app reads them.
 """
@@ -37,7 +37,7 @@ TEXT = {"format": "markdown", "body": "Other words."}
 START = 1_800_000_000
 
 Pick = Callable[[Any], Any]
-"""Chooses one of a query's rows; None of none."""
+"""Chooses one of a query's rows; None when there is none."""
 
 
 def nodes(*kinds: Kind) -> Any:
@@ -57,7 +57,7 @@ OVERRIDES = [
 ]
 
 
-# --- Edits; each does what it can with what is there ------------------------
+# --- Edits; each does what is possible in the current tree ------------------
 
 
 def create(pick: Pick) -> None:
@@ -220,7 +220,7 @@ EDITS = [
 
 @dataclass
 class Reader:
-    """Reads every release after every edit, and remembers what it must not unlearn."""
+    """Reads every release after every edit, and remembers what must not change."""
 
     clock: time_machine.Traveller
     files: dict[str, bytes] = field(default_factory=dict)
@@ -240,7 +240,7 @@ class Reader:
         self.files = files
 
     def nothing_more_to_do(self) -> None:
-        """Building again what did not change writes nothing."""
+        """Building again without changes writes nothing."""
         assert not staleness.pending()
         inodes = _inodes()
         AcademicPlan.touch(AcademicPlan.objects.values_list("pk", flat=True))
@@ -252,7 +252,7 @@ class Reader:
         assert _inodes() == inodes
 
     def _publish(self) -> None:
-        # A lesson that opens or closes in one plan is news to the others, once.
+        # A lesson that opens or closes in one plan makes the other plans pending, once.
         for _round in range(3):
             for pk in staleness.pending():
                 entry = builds.publish_plan(pk)
@@ -263,7 +263,7 @@ class Reader:
     def _versions_only_grow(self, files: dict[str, bytes]) -> None:
         for path, data in files.items():
             version = orjson.loads(data)["version"]
-            # A lesson that was away for a while may come back as it was.
+            # A lesson that was removed for a while may return unchanged.
             if self.seen.get(path) == data:
                 assert version == self.versions[path]
             else:
@@ -281,13 +281,13 @@ class Reader:
                 bit = said["bit_index"]
                 assert self.lesson_of.setdefault((subject, bit), lesson) == lesson
                 if self.bit_of.setdefault((subject, lesson), bit) != bit:
-                    # It was in another subject meanwhile: a bit it never had.
+                    # It was in another subject meanwhile, so it has a new bit.
                     assert bit > self.bit_of[subject, lesson]
                     self.bit_of[subject, lesson] = bit
 
 
 def _inodes() -> dict[str, tuple[int, int]]:
-    """Which file each path is, and when it was written."""
+    """The inode and modification time of each path."""
     found = {}
     for path in release.everything():
         stat = (release.root() / path).stat()
@@ -297,7 +297,7 @@ def _inodes() -> dict[str, tuple[int, int]]:
 
 @contextmanager
 def fresh_school(folder: Path, settings: Any) -> Iterator[Reader]:
-    """Two subjects and two plans that share one, published; gone afterwards."""
+    """Publish two subjects and two plans that share one; roll back afterwards."""
     settings.CONTENT_ROOT = folder
     with transaction.atomic(), time_machine.travel(START, tick=False) as clock:
         for name in ("MATH", "PHYS"):
@@ -344,7 +344,7 @@ def test_no_history_of_edits_breaks_a_release(tmp_path, settings):
 
 
 def _digits(seed: int) -> Iterator[int]:
-    """Numbers to choose with, from one that shrinks well."""
+    """Digits for choices, from one integer that shrinks well."""
     while True:
         yield seed % 17
         seed = seed // 17 + seed % 17

@@ -1,4 +1,4 @@
-"""The compressed copies beside a release's large files (ADR 12)."""
+"""The compressed copies beside a release's large files (docs/adr/0012)."""
 
 import gzip
 
@@ -33,13 +33,13 @@ def rename(public_id: str, title: str) -> None:
 
 
 def of_plan() -> dict[str, bytes]:
-    """The files that lie in the release itself."""
+    """The files in the release itself."""
     found = release.everything()
     return {path: data for path, data in found.items() if path.startswith(PLAN)}
 
 
 def copies() -> dict[str, bytes]:
-    """What the compressed copies hold, by the file they are of."""
+    """The contents of the compressed copies, by the path of the original."""
     folder = release.root() / PLAN
     return {
         f"{PLAN}/{path.relative_to(folder).with_suffix('')}": gzip.decompress(
@@ -51,7 +51,7 @@ def copies() -> dict[str, bytes]:
 
 @pytest.fixture
 def packed_from(monkeypatch):
-    """Sets from how many bytes on files are packed; from one on at first."""
+    """Return a function that sets the size from which files are compressed; first 1."""
 
     def set_to(size: int) -> None:
         monkeypatch.setattr(file_store, "PACKED_FROM", size)

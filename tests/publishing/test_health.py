@@ -1,4 +1,4 @@
-"""The health check finds what is wrong with the files, and mends it when asked."""
+"""The health check finds faults of the files, and repairs them on request."""
 
 import errno
 import os
@@ -46,7 +46,7 @@ OLD = 1_000_000_000
 
 @pytest.fixture
 def published(plan):
-    """The plan's release, and a worker that lives."""
+    """The plan's release, and a running worker."""
     tasks.heartbeat()
     builds.publish_plan(plan.pk)
     return plan
@@ -68,13 +68,13 @@ def spoil(path: str) -> None:
 
 
 def unneeded(lesson_id: str) -> None:
-    """A lesson that was deleted, and whose file is still there."""
+    """Delete a lesson whose file remains."""
     LessonOffer.objects.filter(lesson_id=lesson_id).delete()
     Node.objects.filter(public_id=lesson_id).delete()
 
 
 def write(path: str, *, age: bool = True) -> None:
-    """A file nobody published; old enough to be deleted unless ``age`` is False."""
+    """Write an unpublished file; old enough to be deleted unless ``age`` is False."""
     file = release.root() / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("{}")
@@ -86,7 +86,7 @@ def found(report: HealthReport, kind: FaultKind) -> set[str]:
     return {fault["what"] for fault in report.findings.get(kind, [])}
 
 
-# --- What it finds --------------------------------------------------------------------
+# --- Findings -------------------------------------------------------------------------
 
 
 def test_a_whole_release_has_no_faults(published):
@@ -105,7 +105,7 @@ def test_every_missing_and_corrupt_file_is_named(published):
         "lessons/LES-MATH-1-1.json",
         "plans/PLAN-A/search_index.json",
     }
-    # The manifest's link to the index no longer holds either.
+    # The manifest's link to the index is broken as well.
     assert found(report, FaultKind.BROKEN_LINK) == {"plans/PLAN-A/search_index.json"}
     assert not report.is_sound
 
@@ -128,7 +128,7 @@ def test_a_link_to_another_generation_than_the_tables_say_is_found(published):
 
 @pytest.fixture
 def unreadable_link(published, other, monkeypatch):
-    """The disk does not tell which generation of PLAN-A is current."""
+    """Reading the symlink of PLAN-A fails, so its current generation is unknown."""
     real = os.readlink
 
     def readlink(path):
@@ -278,7 +278,7 @@ def test_a_plan_that_cannot_be_withdrawn_is_stale_and_raises_an_alert(
         status.note_waiting(datetime.now(UTC))
         assert health.check(full=False).counts == {}
         clock.shift(60 * settings.HEALTH_STALE_MINUTES + 1)
-        status.note_waiting(datetime.now(UTC))  # it counts from the first time
+        status.note_waiting(datetime.now(UTC))  # the time counts from the first call
         tasks.heartbeat()
         report = health.check(full=False)
         headlines = dashboard_views.headlines(dashboard.load())
@@ -346,7 +346,7 @@ def test_many_failures_are_found(published):
 def test_the_queues_status_takes_the_same_queries_for_more_plans(
     other, django_assert_num_queries
 ):
-    # Settings, plans' publications, their subjects, plans; waiting plans; unfinished
+    # Settings, plans' publications, their subjects, plans; pending plans; unfinished
     # runs, failed uploads, failures; last successes, publications; the last run.
     LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="New")
     with django_assert_num_queries(11):
@@ -354,7 +354,7 @@ def test_the_queues_status_takes_the_same_queries_for_more_plans(
     assert [waiting.plan for waiting in found.pending] == ["PLAN-A", "PLAN-B"]
 
 
-# --- Mending --------------------------------------------------------------------------
+# --- Repair ---------------------------------------------------------------------------
 
 
 def test_repair_brings_back_what_is_missing_and_corrupt(published):
@@ -366,7 +366,7 @@ def test_repair_brings_back_what_is_missing_and_corrupt(published):
     assert report.is_sound
     assert report.repaired == 4  # the files, and the link to the topic
     release.walk("PLAN-A")
-    # What was missing came back as it was; a client has it under that version.
+    # A missing file returns unchanged: clients have it under that version.
     assert release.everything()[LESSON] == before[LESSON]
     assert health.check(full=True).counts == {}
 
@@ -383,13 +383,13 @@ FILES = [
 
 @pytest.fixture(params=["cut", "empty", "a list", "unreadable"])
 def damage(request, monkeypatch):
-    """Damages a published file in one of these ways."""
+    """Damage a published file in one of these ways."""
 
     def cut(path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-20])
 
     def make_unreadable(path: Path) -> None:
-        """As if it belonged to somebody else, until another file takes its place."""
+        """Make a file unreadable, as if another user owned it, until it is replaced."""
         foreign = path.stat().st_ino
         read, link = Path.read_bytes, os.link
 
@@ -418,7 +418,7 @@ def damage(request, monkeypatch):
 def test_repair_takes_no_plan_that_a_restored_database_knows_only_as_published(
     published, settings
 ):
-    """It was published for the first time after the backup was taken."""
+    """The plan was first published after the backup was taken."""
     settings.HEALTH_ORPHAN_GRACE = 0
     for table in (PublishedDocument, LessonOffer, Publication, SwitchLock, SyncLog):
         table.objects.all().delete()
@@ -542,7 +542,7 @@ def test_reports_older_than_a_month_are_deleted(published):
 
 @pytest.fixture
 def hours(settings):
-    """Sunday to Thursday, 8 to 17 o'clock in Riyadh (UTC+3); nights at 3."""
+    """Sunday to Thursday, 8:00 to 17:00 in Riyadh (UTC+3); nightly check at 3:00."""
     settings.HEALTH_TIME_ZONE = "Asia/Riyadh"
     settings.HEALTH_WEEKDAYS = ["sun", "mon", "tue", "wed", "thu"]
     settings.HEALTH_FIRST_HOUR, settings.HEALTH_LAST_HOUR = 8, 17

@@ -1,4 +1,4 @@
-"""A build that keeps what did not change gives what a full build would give."""
+"""A build that keeps unchanged files gives the result of a full build."""
 
 import pytest
 from django.utils import timezone
@@ -29,7 +29,7 @@ def two_subjects(request, plan):
 
 
 def publish_in_part(plan) -> snapshot.Snapshot:
-    """Publish, and check against a full build that the release is the right one."""
+    """Publish, and compare the release with a full build."""
     taken = snapshot.take(plan.pk)
     assert not taken.is_full
     entry = builds.publish_plan(plan.pk)
@@ -129,7 +129,7 @@ def test_a_subject_vanishes_and_returns(two_subjects):
 
 @pytest.fixture
 def beside_a_new_tree(two_subjects):
-    """The next build reads one subject whole; of the other, edited lessons only."""
+    """The next build reads one subject in full; of the other, edited lessons only."""
     LessonStage.objects.filter(public_id="STG-PHYS-0-0").update(title="Then")
     builds.publish_plan(two_subjects.pk)
     Node.objects.filter(public_id="LES-MATH-0-0").update(title="Renamed")

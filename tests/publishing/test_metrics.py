@@ -1,4 +1,4 @@
-"""What Prometheus is told, and that nobody else is."""
+"""The metrics for Prometheus, and who may read them."""
 
 import pytest
 from django.db import OperationalError, connection
@@ -80,7 +80,7 @@ def test_a_scrape_asks_the_same_however_many_plans_there_are(client, plan):
         scrape(client)
     with CaptureQueriesContext(connection) as looked:
         dashboard.load()
-    # One look, and nothing else: no session, no user.
+    # The data of the metrics only: no session, no user.
     assert len(one) == len(many) == len(looked)
 
 
@@ -114,7 +114,7 @@ def test_a_disk_that_cannot_be_read_is_down(client, plan, monkeypatch):
     assert ("memora_publishing_disk_free_bytes",) not in found
 
 
-# --- Who may ask ----------------------------------------------------------------------
+# --- Permissions ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1"])

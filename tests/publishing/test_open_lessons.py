@@ -1,4 +1,4 @@
-"""Open and gated: the tables decide, the disk repeats it, and failure shuts."""
+"""Open and gated: the tables decide, the disk follows, and a failure gates."""
 
 import pytest
 from django.db import DatabaseError, transaction
@@ -111,7 +111,7 @@ def test_a_gate_that_shuts_is_shut_before_the_tables_say_so(published, monkeypat
     builds.publish_plan(published.pk)
     assert seen == [True]
     assert LessonOffer.objects.get(lesson_id=FREE).is_open
-    # Nothing is opened again before the tables know what is on the disk.
+    # No lesson is opened before the tables match the disk.
     activation.reconcile_open_lessons()
     assert open_lessons.is_gated(FREE)
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""What the server may connect to when somebody types an address into the settings."""
+"""Which addresses the server may connect to when a user enters one in the settings."""
 
 import gzip
 import socket
@@ -44,7 +44,7 @@ def write_error(current: PublishingSettings) -> str:
 
 
 class Site:
-    """A web server on this machine; ``answer`` writes what a GET gets."""
+    """A web server on this machine; ``answer`` writes the response to a GET."""
 
     def __init__(self, answer) -> None:
         self.asked: list[str] = []
@@ -83,7 +83,7 @@ def site():
 
 
 def endlessly(sent: list[int]):
-    """An answer without an end; ``sent`` counts its bytes."""
+    """A response without an end; ``sent`` counts its bytes."""
 
     def answer(handler) -> None:
         handler.send_response(200)
@@ -217,7 +217,7 @@ def test_an_entry_that_is_no_host_is_refused_at_start(entry, settings):
 
 @pytest.fixture
 def resolver(monkeypatch):
-    """Names to their addresses; others resolve as ever."""
+    """Resolve chosen names to given addresses, and other names as usual."""
     names: dict[str, list[str]] = {}
     real = socket.getaddrinfo
 
@@ -235,7 +235,7 @@ def resolver(monkeypatch):
 
 @pytest.fixture
 def connections(monkeypatch) -> list[tuple[str, int]]:
-    """The addresses that would have been connected to; nobody answers there."""
+    """Record the addresses of connections; none is made."""
     made: list[tuple[str, int]] = []
 
     def create_connection(address, *_args, **_kwargs):
@@ -253,7 +253,7 @@ def client() -> outbound.Client:
 
 
 def test_the_address_that_was_checked_is_connected_to(connections, monkeypatch):
-    """A name that resolves to a public address first, and to this machine then."""
+    """DNS rebinding: the name first resolves to a public address, then to this host."""
     answers = iter([PUBLIC_ADDRESS, "127.0.0.1", "127.0.0.1"])
     real = socket.getaddrinfo
 
@@ -325,7 +325,7 @@ def test_a_packed_answer_counts_by_what_it_unpacks_to(site):
 
 
 def test_an_answer_that_takes_too_long_is_given_up(site, monkeypatch):
-    """However often a byte arrives."""
+    """Even when bytes keep arriving."""
     clock = count(step=10)
     monkeypatch.setattr(outbound.time, "monotonic", lambda: float(next(clock)))
     endless = site(endlessly([]))
@@ -359,7 +359,7 @@ def test_a_named_host_is_asked_at_its_port_alone(wire, settings):
 
 @pytest.fixture
 def listener():
-    """An open port of this machine; `accept` fails where nobody has connected."""
+    """An open port of this machine; `accept` fails when there was no connection."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         found.setblocking(False)
         yield found

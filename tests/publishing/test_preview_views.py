@@ -1,4 +1,4 @@
-"""The student's view in the admin: what it shows, to whom, and what it never runs."""
+"""The student preview in the admin: its content, its permissions, and no scripts."""
 
 import io
 import json
@@ -51,7 +51,7 @@ def plan(branch) -> AcademicPlan:
 
 @pytest.fixture
 def browser_of():
-    """The browser of a member of staff with one role; of a superuser with none."""
+    """Return a staff user's browser with one role; without a role, a superuser's."""
 
     def sign_in(role: str = "") -> Client:
         user = User.objects.create_user(
@@ -81,7 +81,7 @@ def app(kind, thing, **query) -> str:
 
 
 def document_on(page) -> dict:
-    """The document the page's script draws."""
+    """The document that the page's script renders."""
     found = re.search(
         r'<script id="lesson-document" type="application/json">(.*?)</script>',
         page.content.decode(),
@@ -261,7 +261,7 @@ def test_the_tree_may_name_the_plan_by_its_key(browser, branch, plan):
 def test_a_plan_that_cannot_be_built_says_why(browser, branch, plan):
     stage = LessonStage.objects.get()
     LessonStage.objects.filter(pk=stage.pk).update(config={"format": "html"})
-    # Shown as it is: only publishing refuses it.
+    # The preview shows it; only publishing refuses it.
     assert browser.get(app("lesson", branch.lessons[0])).status_code == 200
     assert browser.get(app("plan", plan)).status_code == 200
 
@@ -317,7 +317,7 @@ def test_a_draft_reads_only_its_own_branch(
         browser.get(app(kind, node))
 
 
-# --- Who may look --------------------------------------------------------------------
+# --- Permissions ---------------------------------------------------------------------
 
 
 PAGES = [f"{page}_{kind}" for kind in [*KINDS, "plan"] for page in ("preview", "app")]
@@ -364,7 +364,7 @@ def test_support_may_neither_type_nor_upload(browser_of):
     assert browser.get(reverse("admin:preview_blank")).status_code == 403
 
 
-# --- What it never runs --------------------------------------------------------------
+# --- Attacks that must not run -------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [*PAGES, "preview_blank"])
@@ -391,7 +391,7 @@ def test_no_page_runs_what_is_not_ours(browser, branch, plan, name):
 
 
 def poisoned(schema: dict) -> object:
-    """A config of this schema with the attack in every text that may hold one."""
+    """A config of this schema with the attack in every text field."""
     if "enum" in schema:
         return schema["enum"][0]
     match schema["type"]:
@@ -415,7 +415,7 @@ _attacks = (f"{number}{EVIL}" for number in range(100_000))
 
 
 def harmless_addresses(value):
-    """The config with its addresses, which no pattern lets hold an attack, mended."""
+    """The config with valid URLs: their patterns refuse an attack."""
     if isinstance(value, dict):
         return {key: harmless_addresses(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -424,7 +424,7 @@ def harmless_addresses(value):
 
 
 def completed(name: str, config: dict) -> dict:
-    """What the rules between fields want besides."""
+    """The config, changed to satisfy the rules between its fields."""
     match name:
         case "Text":
             config["format"] = "html"
@@ -505,7 +505,7 @@ def test_a_published_file_from_before_a_rule_is_sanitised_again(
     assert "onerror" not in body
 
 
-# --- While somebody types ------------------------------------------------------------
+# --- Live preview --------------------------------------------------------------------
 
 
 def test_typing_answers_the_document_and_what_is_wrong_where(browser):
@@ -595,7 +595,7 @@ def test_typing_needs_the_forms_token(branch):
 
 
 def status_of(browser, url) -> int:
-    """How a file is answered; its handle is closed as a server would."""
+    """The status of the answer; its file is closed, as a server does."""
     answer = browser.get(url)
     answer.close()
     return answer.status_code
@@ -617,7 +617,7 @@ def test_a_picture_is_kept_under_a_name_nobody_chose(browser):
     url = answer.json()["url"]
     assert re.fullmatch(r"/media/images/stages/\w{20}\.png", url)
     assert default_storage.exists(url.removeprefix("/media/"))
-    assert status_of(Client(), url) == 200  # students' apps are not signed in here
+    assert status_of(Client(), url) == 200  # apps read uploads without signing in
 
 
 def test_the_pictures_kept_last_can_be_chosen_again(

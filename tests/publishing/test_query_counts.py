@@ -1,4 +1,4 @@
-"""A build asks the database a fixed number of questions, whatever the plan's size."""
+"""A build takes a fixed number of queries, whatever the plan's size."""
 
 import pytest
 from django.db import connection
@@ -67,7 +67,7 @@ def test_a_first_build_does_not_ask_more_for_more_lessons():
 
 
 def test_a_one_lesson_edit_asks_the_same_at_any_size():
-    """Large enough for whatever asks in batches of five hundred to show itself."""
+    """600 lessons, so that queries in batches of 500 would show."""
     counts = set()
     for name, lessons in (("SMALL", 2), ("LARGE", 600)):
         plant(name, lessons=lessons)

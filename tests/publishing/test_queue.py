@@ -1,4 +1,4 @@
-"""From an edit to a woken worker."""
+"""From an edit to a started worker."""
 
 import socket
 import threading
@@ -91,9 +91,9 @@ def test_without_redis_the_sweep_still_finds_the_edit(plan, settings):
 
 @pytest.fixture
 def silent_broker(settings, monkeypatch):
-    """A broker that accepts and never answers, asked with a fiftieth of the patience.
+    """A broker that accepts connections and never answers; timeouts are 1/50 of usual.
 
-    Called, it tells whether it had to hang up on a caller that would wait for ever.
+    Returns a function: whether it had to close a connection that would wait for ever.
     """
     server = socket.create_server(("127.0.0.1", 0))
     settings.CELERY_TASK_ALWAYS_EAGER = False
@@ -137,7 +137,7 @@ def test_a_worker_who_finds_the_plan_busy_leaves_its_edit_to_the_builder(
     real = builds.take
 
     def take_and_sell(plan_pk):
-        """After the snapshot somebody sells a lesson, which starts a worker."""
+        """After the snapshot, make a lesson paid, which starts a worker."""
         monkeypatch.setattr(builds, "take", real)
         snapshot = real(plan_pk)
         lesson = node("LES-MATH-0-0")
@@ -205,7 +205,7 @@ def test_a_lock_that_another_took_meanwhile_is_neither_renewed_nor_released(
 
 @pytest.fixture
 def uploads(monkeypatch) -> list[str]:
-    """Grows when an upload is asked for; none is made."""
+    """Grows when an upload is started; none is made."""
     asked: list[str] = []
 
     def refuse() -> None:

@@ -1,6 +1,6 @@
-"""Whatever editors do, in whatever order: a release is what a full build would make.
+"""After any sequence of edits, the release equals that of a full build.
 
-The edits are drawn with fixed seeds, so every run sees the same ones.
+The edits are drawn with fixed seeds, so every run makes the same ones.
 """
 
 import random
@@ -30,24 +30,24 @@ pytestmark = pytest.mark.django_db
 
 SEEDS = range(8)
 ROUNDS = 8
-"""In each, a few edits; then what waits is published."""
+"""Each round makes a few edits and publishes all pending plans."""
 
 PLANS = {"PLAN-A": ("MATH", "PHYS"), "PLAN-B": ("MATH", "PHYS", "CHEM")}
 
 
 class NothingThereError(Exception):
-    """There is nothing to do this to."""
+    """No row exists for this edit."""
 
 
 class Draw:
-    """What one seed draws."""
+    """The random choices of one seed."""
 
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
         self.written = 0
 
     def one_of(self, rows: Iterable[Any]) -> Any:
-        """One of these, the rows of a query by their keys.
+        """Choose one of a query's rows, ordered by primary key.
 
         Raises:
             NothingThereError: there is none.
@@ -58,7 +58,7 @@ class Draw:
         return self.dice.choice(found)
 
     def node(self, *kinds: str) -> Node:
-        """One that is not in the trash; of any kind where none is named."""
+        """Choose a node that is not in the trash; of any kind when none is given."""
         nodes = Node.objects.untrashed()
         return self.one_of(nodes.filter(kind__in=kinds) if kinds else nodes)
 
@@ -73,7 +73,7 @@ class Draw:
         return f"Words {self.written}"
 
 
-# --- What editors do ------------------------------------------------------------------
+# --- Edits ----------------------------------------------------------------------------
 
 
 def edit_a_stage(draw: Draw) -> None:
@@ -217,12 +217,12 @@ EDITS: list[Callable[[Draw], None]] = [
 ]
 
 
-# --- What must be true after each publish ---------------------------------------------
+# --- What must hold after each publish ------------------------------------------------
 
 
 @pytest.fixture
 def school(db) -> None:
-    """Two plans that share subjects, one of which has been edited for long."""
+    """Two plans that share subjects, one of them with many revisions."""
     plant("MATH", "PHYS", "CHEM")
     SubjectState.objects.filter(subject__public_id="SUBJ-MATH").update(
         revision=1000, tree_revision=1000
@@ -236,7 +236,7 @@ def school(db) -> None:
 
 
 def publish_all() -> None:
-    """As the sweeps do; a plan may open or gate another's lessons, so more than once."""
+    """Build until nothing is pending: a plan may open or gate another one's lessons."""
     for _sweep in range(5):
         builds.process_pending(limit=10)
         if not staleness.pending():
@@ -245,7 +245,7 @@ def publish_all() -> None:
 
 
 def check(plan: AcademicPlan) -> None:
-    """The plan's release is whole, and what a full build makes of the same edits."""
+    """The plan's release is complete and equals a full build."""
     release.walk(plan.public_id)
     full = builds.make_release(snapshot.take(plan.pk, full=True), now=timezone.now())
     assert sorted(full.to_write) == []
@@ -255,7 +255,7 @@ def check(plan: AcademicPlan) -> None:
 
 
 def lesson_files() -> dict[str, tuple[dict[str, Any], bytes]]:
-    """By id: what each lesson's file says, and its bytes."""
+    """The content and the bytes of each lesson's file, by id."""
     found = {}
     for lesson_id in release.lessons():
         path = f"lessons/{lesson_id}.json"
@@ -269,7 +269,7 @@ def require_nothing_rewritten(
     before: dict[str, tuple[dict[str, Any], bytes]],
     after: dict[str, tuple[dict[str, Any], bytes]],
 ) -> None:
-    """A lesson that says what it said is the very same file."""
+    """A lesson with unchanged content has an unchanged file."""
     for lesson_id in before.keys() & after.keys():
         said, data = before[lesson_id]
         if after[lesson_id][0] == said:
@@ -289,7 +289,7 @@ def test_a_release_after_random_edits_is_what_a_full_build_makes(school, seed):
             with suppress(ValidationError, MemoraError, NothingThereError):
                 edit(draw)
         if staleness.to_withdraw():
-            before = {}  # what goes with a plan may come back with another
+            before = {}  # files removed with a plan may return with another version
         publish_all()
         require_nothing_rewritten(before, lesson_files())
         released = Publication.objects.filter(

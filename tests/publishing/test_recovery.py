@@ -1,7 +1,7 @@
-"""A builder dies between the disk and the tables; what the next ones make of it.
+"""A builder crashes between the disk and the tables; the next builds recover.
 
-`make crash-publish` kills real processes at every step; here are the stories in which
-that once went wrong.
+`make crash-publish` kills real processes at every step; these are scenarios in which
+recovery was wrong once.
 """
 
 import pytest
@@ -26,7 +26,7 @@ pytestmark = [
 
 
 class DiedError(BaseException):
-    """As after `kill -9`: nobody catches it."""
+    """As after `kill -9`: no code catches it."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def other(math, plan) -> AcademicPlan:
 
 @pytest.fixture
 def die(monkeypatch):
-    """Build a plan, and die with all files in place and nothing committed."""
+    """Crash a build with all files in place and nothing committed."""
 
     def build_and_die(plan: AcademicPlan) -> None:
         def died(*_args, **_kwargs):
@@ -134,7 +134,7 @@ def test_a_build_that_read_before_another_died_reads_again(
     def made_while_another_dies(*args, **kwargs):
         made = real(*args, **kwargs)
         monkeypatch.setattr(builds, "make_release", real)
-        with time_machine.travel(2_000_000_000):  # a newer version than ours
+        with time_machine.travel(2_000_000_000):  # a version newer than ours
             die(plan)
         return made
 

@@ -1,4 +1,4 @@
-"""Going back to a kept generation, and forward again."""
+"""Making a kept generation current, and returning to a newer one."""
 
 import errno
 import threading
@@ -65,7 +65,7 @@ def tables_match_the_disk() -> bool:
 
 @pytest.fixture
 def two_generations(plan):
-    """Generation 1 calls the lesson "Lesson 0.0", generation 2 "Renamed"."""
+    """Generation 1 has the title "Lesson 0.0", generation 2 "Renamed"."""
     with time_machine.travel(1_800_000_000):
         publish(plan)
     first = plan_files()
@@ -111,7 +111,7 @@ def test_an_edit_builds_a_new_generation_with_everything_in_it(plan, two_generat
         publish(plan)
     release.walk("PLAN-A")
     assert file_store.current_generation("PLAN-A") > 2
-    # Not built upon the rolled back files: the first edit is there as well.
+    # Not built upon the files of the rollback: the first edit is there as well.
     assert release.read(TOPIC)["lessons"][0]["title"] == "Renamed"
     assert Publication.objects.get().rolled_back_at is None
 
@@ -138,7 +138,7 @@ def test_versions_after_a_rollback_exceed_everything_published(plan, two_generat
 
 
 class Copy:
-    """An app's copy of a plan, kept in step as the guide says: by bytes and hashes."""
+    """An app's copy of a plan, updated as the guide describes: by bytes and hashes."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -168,7 +168,7 @@ class Copy:
 
 
 def linked(value: object) -> Iterator[tuple[str, str]]:
-    """The paths and hashes of what a document links to."""
+    """Yield the paths and hashes of the documents that a document links to."""
     if isinstance(value, list):
         for item in value:
             yield from linked(item)
@@ -304,13 +304,13 @@ def test_a_lesson_that_is_gone_refuses_the_rollback(plan):
     with pytest.raises(RollbackError, match=r"LES-MATH-0-0\.json: .*gone"):
         rollback.make_current("PLAN-A", 1)
     assert release.everything() == before
-    # Nothing of the attempt is left but a number.
+    # Only a used number remains of the attempt.
     assert {**Publication.objects.values().get(), "fence": 0} == {**was, "fence": 0}
     assert not staleness.pending()
 
 
 def test_a_damaged_generation_is_refused(two_generations):
-    # Both generations share no manifest; this one is generation 1's alone.
+    # The generations have different manifests; this topic is only in generation 1.
     path = release.root() / ".generations/PLAN-A/1/TOP-MATH-0.json"
     path.write_bytes(b"{}")
     with pytest.raises(RollbackError, match="TOP-MATH-0"):
@@ -337,7 +337,7 @@ def test_offers_follow_the_rollback(plan, math):
     assert "gated" not in release.read("plans/PLAN-B/TOP-MATH-0.json")["lessons"][0]
     rollback.make_current("PLAN-A", 1)
     assert not LessonOffer.objects.filter(is_open=True).exists()
-    # The other plan's link must go through the gate again.
+    # The other plan's link must lead through the gate again.
     assert list(staleness.pending()) == [other.pk]
     publish(other)
     assert release.read("plans/PLAN-B/TOP-MATH-0.json")["lessons"][0]["gated"] is True
@@ -345,7 +345,7 @@ def test_offers_follow_the_rollback(plan, math):
 
 @pytest.fixture
 def other(plan, math):
-    """A second plan with the same lessons, which once offered one of them to all."""
+    """A second plan with the same lessons, which once opened one of them."""
     other = AcademicPlan.objects.create(
         public_id="PLAN-B", title="Other", is_published=True
     )
@@ -393,7 +393,7 @@ def test_what_is_done_to_another_plan_undoes_no_rollback(plan, other, act):
 def test_a_lesson_gated_while_a_rollback_is_ended_is_gated_in_that_build(
     plan, other, monkeypatch
 ):
-    """The build that has read what was before is not the last word."""
+    """A build with an older snapshot must not have the final effect."""
     rename("Renamed")
     publish(plan)
     rollback.make_current("PLAN-A", file_store.kept_generations("PLAN-A")[-2])
@@ -513,7 +513,7 @@ def test_the_rows_of_a_rolled_back_file_have_its_hash(two_generations):
     reason="needs connections that truly run side by side: MariaDB",
 )
 def test_builds_and_rollbacks_side_by_side_leave_a_whole_release(plan, monkeypatch):
-    """Without the builders' lock, as when Redis is away: the fence alone decides."""
+    """Without the build lock, as when Redis is away: only the fence decides."""
     monkeypatch.setattr(queue, "build_lock", lambda _plan, **_: nullcontext(True))
     publish(plan)
     stop = threading.Event()

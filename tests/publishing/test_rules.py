@@ -63,7 +63,7 @@ def test_spellings_that_searches_do_not_tell_apart(one, other):
         ("cafe\u0301", "caf\u00e9"),
         ("\u200b\u2800\u3164 \u00ad", ""),
         ("a\x00b", "ab"),
-        # What a reader tells apart stays apart.
+        # Texts that readers distinguish stay different.
         ("كَتَبَ", "كَتَبَ"),
         ("أ", "أ"),
         ("x²", "x²"),

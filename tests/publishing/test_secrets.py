@@ -1,4 +1,4 @@
-"""Secrets in the database: encrypted, readable with any of the keys, never in silence."""
+"""Secrets in the database: encrypted, readable with any key, errors are reported."""
 
 import pytest
 from cryptography.fernet import Fernet

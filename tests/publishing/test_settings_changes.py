@@ -1,4 +1,4 @@
-"""What a change of the publishing settings makes anew: what depends on it, no more."""
+"""A change of the publishing settings rebuilds exactly what depends on it."""
 
 import pytest
 from django.contrib.auth.models import Group
@@ -28,7 +28,7 @@ SIGNED = 2_000_000_000
 
 @pytest.fixture
 def published(plan) -> AcademicPlan:
-    """A plan that is up to date, as if one of its lessons had a signed video."""
+    """An up-to-date plan, as if one of its lessons had a signed video."""
     PublishingSettings.get_solo()
     builds.publish_plan(plan.pk)
     lesson = PublishedDocument.objects.filter(lesson_id="LES-MATH-0-0")
@@ -76,7 +76,7 @@ def test_the_form_saved_as_it_was_makes_nothing_anew(published, commit):
         {"kept_generations": 9},
         {"min_free_disk_percent": 3},
         {"cdn_gzip": True},
-        {"cdn_base_url": "https://cdn.example.org"},  # it is not in use
+        {"cdn_base_url": "https://cdn.example.org"},  # not in use
         {"cloudflare_zone": "z"},
     ],
     ids=lambda value: next(iter(value)),
@@ -157,7 +157,7 @@ def test_a_value_that_came_back_makes_nothing_anew(published):
 
 
 def test_no_change_is_lost_however_it_was_written(published):
-    # As two saves at once would: nothing counts, nothing tells.
+    # As in a race of two saves: no revision is raised, no signal is sent.
     models.QuerySet(PublishingSettings).update(search_shard_threshold=1)
     assert set(staleness.pending()) == {published.pk}
 

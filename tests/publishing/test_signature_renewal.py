@@ -1,4 +1,4 @@
-"""Signing again: in time, only what is due, and nothing but the signature."""
+"""Renewing signatures: in time, only those that are due, and nothing else."""
 
 from datetime import UTC, datetime
 
@@ -123,8 +123,8 @@ def test_it_costs_the_same_queries_for_one_lesson_as_for_many(
         add_video(lesson, f"v{number}.mp4")
     with at(NOON + 60):
         builds.publish_plan(plan.pk)
-    # Settings; what is due; a savepoint; the switch lock's row, then locked; the rows as
-    # they are now; the count of switches; one update; the savepoint's release.
+    # Settings; due documents; a savepoint; the switch lock's row, then locked; the
+    # current rows; the number of switches; one update; the savepoint's release.
     with django_assert_num_queries(9):
         assert renewal.renew_signatures(NOON + 3 * HOUR) == 4
 
@@ -159,7 +159,7 @@ def test_a_death_between_disk_and_tables_is_mended_and_stays_signed(
         renewal.renew_signatures(now)
     monkeypatch.undo()
     assert record().sha256 == old.sha256 != reading.sha256(PATH)
-    assert renewal.renew_signatures(now) == 0  # torn: nobody writes before mending
+    assert renewal.renew_signatures(now) == 0  # an incomplete switch: recovery is first
     recovery.recover_if_incomplete()
     mended = record()
     assert mended.sha256 == reading.sha256(PATH)

@@ -1,4 +1,4 @@
-"""Tokens: what each opens, for whom, and until when."""
+"""Tokens: which lesson each opens, for which player, and until when."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Signed URLs of the private bucket, read over HTTP; and when this server serves."""
+"""Signed URLs of the private bucket, read over HTTP; fallback to this server."""
 
 import time
 from pathlib import Path
@@ -96,7 +96,7 @@ def test_without_a_usable_private_bucket_this_server_serves_it(s3, on, plan, wit
 
 
 def watch(source: str, lesson_id: str = LESSON) -> None:
-    """Put a stage that shows this video into a lesson."""
+    """Add a stage with this video to a lesson."""
     LessonStage.objects.create(
         public_id=f"STG-v-{lesson_id}",
         lesson=node(lesson_id),
@@ -153,7 +153,7 @@ def test_a_video_in_the_bucket_plays_though_students_read_from_here(
 
 
 def play_time_url(source: str) -> str:
-    """What the API answers when a student is about to play it."""
+    """The URL that the API returns before a student plays the video."""
     return links.video_signer().sign(source, int(time.time()) + 60)
 
 
@@ -195,7 +195,7 @@ def test_videos_that_lie_here_play_from_here_until_they_are_moved(
 
 @pytest.fixture
 def two_here(wire, plan, settings, tmp_path) -> list[str]:
-    """Two published videos that lie here, and a private bucket that is new."""
+    """Two published videos on this server, and a new private bucket."""
     settings.VIDEO_ROOT = tmp_path / "videos"
     sources = [videos.store_video(video(), now=timezone.now()) for _ in range(2)]
     for source, lesson_id in zip(sorted(sources), (LESSON, OTHER), strict=True):

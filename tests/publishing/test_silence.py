@@ -1,4 +1,4 @@
-"""A worker or beat that does not report: who notices, and what is said."""
+"""A silent worker or beat: which requests detect it, and the alert."""
 
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ START = 1_800_000_000
 
 @pytest.fixture
 def clock(settings):
-    """A clock that stands still, and is moved by `shift`."""
+    """A stopped clock, moved by `shift`."""
     User.objects.create_superuser("root@example.com", "root-password-1")
     with time_machine.travel(START, tick=False) as found:
         yield found
@@ -39,7 +39,7 @@ def look(django_capture_on_commit_callbacks):
 
 @pytest.fixture
 def watching(settings, monkeypatch, django_capture_on_commit_callbacks):
-    """Requests look as they do in production. Gives a GET of a page without a query."""
+    """Check for silence as in production. Returns a GET that needs no query."""
     settings.HEALTH_WATCH_SECONDS = 60
     monkeypatch.setattr(silence, "_next_look", 0.0)
 
@@ -55,7 +55,7 @@ def opened() -> Alert | None:
 
 
 def next_process(monkeypatch) -> None:
-    """Another process of the web server, which has not looked yet."""
+    """Act as another web server process, which has not checked yet."""
     monkeypatch.setattr(silence, "_next_look", 0.0)
 
 
@@ -187,7 +187,7 @@ def test_a_health_check_by_hand_raises_the_same_alert(
     assert Alert.objects.count() == len(mail.outbox) == 1
 
 
-# --- Who looks ------------------------------------------------------------------------
+# --- Which requests check -------------------------------------------------------------
 
 
 def test_a_request_notices_that_the_worker_is_silent(clock, settings, watching):

@@ -1,7 +1,7 @@
-"""Every write counts, for exactly the plans it concerns (DESIGN 5).
+"""Every write makes exactly the plans it affects pending.
 
 The world: MATH is in the plans A and B, PHYS in B and C, LONE in none; D is empty.
-All are published and up to date.
+All are published and up to date. The rules: docs/architecture.md, "Edits".
 """
 
 import json
@@ -39,7 +39,7 @@ EVERY = {"A", "B", "C", "D"}
 
 @dataclass(frozen=True)
 class Branch:
-    """One subject's parts, read anew each time: a write may have changed them."""
+    """One subject's parts, read again each time: a write may have changed them."""
 
     name: str
 
@@ -112,7 +112,7 @@ def world(db) -> None:
 
 
 def settle() -> None:
-    """As if every plan had just been built: its release is made of what is there."""
+    """Act as if every plan had just been built from the current rows."""
     differing = staleness.pending()
     Publication.objects.filter(plan__in=differing).delete()
     Publication.objects.bulk_create(
@@ -121,7 +121,7 @@ def settle() -> None:
         )
         for row in AcademicPlan.objects.filter(pk__in=differing)
     )
-    # The test's own transaction never ends: what waits for earlier commits is done.
+    # The test's transaction never commits, so drop the callbacks of earlier writes.
     connection.run_on_commit.clear()
 
 
@@ -152,7 +152,7 @@ def bulk(rows: Any, *fields: str, **values: Any) -> None:
     type(found[0]).objects.bulk_update(found, fields or list(values))
 
 
-# --- The admin's doors ------------------------------------------------------
+# --- Writes through the admin -----------------------------------------------
 
 
 def admin() -> Client:
@@ -165,21 +165,21 @@ def admin() -> Client:
 
 
 def act(what: str, *nodes: Node, **extra: Any) -> None:
-    """What the tree page does to the nodes that are chosen there."""
+    """Apply an action of the tree page to the selected nodes."""
     data = {"do": what, "nodes": [row.pk for row in nodes], **extra}
     response = admin().post(reverse("admin:content_node_do"), data)
     assert response.status_code == 200, response.content
 
 
 def delete_chosen(*nodes: Node) -> None:
-    """The tree page's deletion of the nodes that are chosen there."""
+    """Delete the selected nodes on the tree page."""
     chosen = {"action": "delete_selected", "_selected_action": [n.pk for n in nodes]}
     response = admin().post(TREE, {**chosen, "post": "yes"})
     assert response.status_code == 302, response.content
 
 
 def drag(moved: Node, onto: Node, position: str) -> None:
-    """A drop in the tree page, and the yes it may ask for."""
+    """Drop a node on the tree page, and confirm if the page asks."""
     move = {"nodes": [moved.pk], "target": onto.pk, "position": position}
     response = admin().post(
         reverse("admin:content_node_move"), {**move, "confirmed": "yes"}
@@ -189,7 +189,7 @@ def drag(moved: Node, onto: Node, position: str) -> None:
 
 
 def submit(page: str, row: Any = None, **changed: Any) -> None:
-    """Fill in an admin form as it stands, with these fields changed, and save it."""
+    """Fill in an admin form as it is shown, with these fields changed, and save it."""
     args = [] if row is None else [row.pk]
     query = changed.pop("query", "")
     url = reverse(f"admin:{page}", args=args) + query
@@ -211,13 +211,13 @@ def submit(page: str, row: Any = None, **changed: Any) -> None:
     assert response.status_code == 302, response.context["errors"]
 
 
-# --- What is written --------------------------------------------------------
+# --- The writes -------------------------------------------------------------
 
 
 def imported(
     branch: Branch, change: Callable[[dict[str, Any]], None], *, dry_run: bool = False
 ) -> None:
-    """The subject's own file, edited and imported."""
+    """Edit the subject's exported file and import it."""
     document = json.loads(export_curriculum(branch.subject.public_id))
     change(document["subject"])
     import_curriculum(json.dumps(document).encode(), dry_run=dry_run)
@@ -265,13 +265,13 @@ def published_again(branch: Branch, publish: Callable[[Node], Any]) -> None:
 
 
 def sell(node: Node) -> None:
-    """As one who names what he saves."""
+    """Save with ``update_fields``."""
     node.required_item = "BOOK-1"
     node.save(update_fields=["title", "required_item"])
 
 
 def new_node(branch: Branch) -> Node:
-    """A track that lies last in the subject, not saved yet."""
+    """An unsaved last track of the subject."""
     root = branch.subject
     return Node(
         public_id="TRK-NEW",
@@ -318,7 +318,7 @@ CONTENT: dict[str, Callable[[Branch], Any]] = {
     "deleting an instance": lambda b: b.lesson.delete(),
     "trashing": lambda b: services.trash_node(node=b.unit),
     "restoring": lambda b: restored(b, lambda n: services.restore_node(node=n)),
-    # Places.
+    # Moves.
     "moving within its parent": lambda b: services.move_node(
         node=b.next_lesson, target=b.lesson, position="left"
     ),
@@ -405,7 +405,7 @@ AT_ONCE = {
     "the tree page's free preview",
     "importing other access",
 }
-"""What is deleted, and who may read something: no reader waits for the batch."""
+"""Deletions and access changes: they are built at once, not with the next batch."""
 
 ACROSS: dict[str, Write] = {
     "moving a lesson": lambda: services.move_node(
@@ -439,7 +439,7 @@ def first(model: Any, letter: str) -> Any:
 
 
 def swap_subjects(letter: str) -> None:
-    """The plan's two subjects change places, as a drag on its page does it."""
+    """Swap the plan's two subjects, as a drag on its page does."""
     rows = list(plan(letter).plan_subjects.order_by("position"))
     save(rows[0], position=1)
     save(rows[1], position=0)
@@ -450,14 +450,14 @@ def clear_overrides(letter: str) -> None:
 
 
 def say(plan: AcademicPlan, target: Node, **posted: str) -> None:
-    """What the plan's page does with one of its content's rows."""
+    """Post an override on the plan's page."""
     url = reverse("admin:plans_override", args=[plan.pk, target.pk])
     response = admin().post(url, posted)
     assert response.status_code == 302, response.content
 
 
 def retitled(letter: str) -> PlanOverride:
-    """The plan has another title for a unit, and that is published."""
+    """Rename a unit in the plan, and publish that."""
     row = set_override(plan=plan(letter), target=MATH.unit, action="rename", value="X")
     settle()
     return row
@@ -613,7 +613,7 @@ PLANS: dict[str, tuple[Write, str]] = {
         lambda: bulk(PlanOverride.objects.all(), plan=plan("B")),
         "AB",
     ),
-    # What the manifest names.
+    # Labels in the manifest.
     "renaming a season": (lambda: save(Season.objects.get(), title="X"), "AC"),
     "renaming a grade": (lambda: save(Grade.objects.get(), title="X"), "AC"),
     "renaming a stream": (lambda: save(Stream.objects.get(), title="X"), "AC"),
@@ -623,7 +623,7 @@ PLANS: dict[str, tuple[Write, str]] = {
         lambda: submit("plans_stream_change", Stream.objects.get(), title="X"),
         "AC",
     ),
-    # Content that plans hold on to.
+    # Content that plans refer to.
     "deleting a subject": (lambda: services.delete_node(node=MATH.subject), "AB"),
     # Settings.
     "saving the settings": (
@@ -673,12 +673,12 @@ PLANS_AT_ONCE = {
 }
 
 
-# --- Each write, for exactly its plans --------------------------------------
+# --- Each write makes exactly its plans pending -----------------------------
 
 
 @pytest.fixture
 def commit(django_capture_on_commit_callbacks):
-    """Does a write and commits it: what waits for the commit happens."""
+    """Return a function that makes a write and runs its on-commit callbacks."""
 
     def run(write: Write) -> None:
         with django_capture_on_commit_callbacks(execute=True):
@@ -728,12 +728,12 @@ def test_a_site_url_that_the_settings_override_concerns_nobody(settings):
     assert pending() == set()
 
 
-# --- What counts for nobody -------------------------------------------------
+# --- Writes that affect no plan ---------------------------------------------
 
 
 @contextmanager
 def undone() -> Iterator[None]:
-    """What happens inside is rolled back."""
+    """Roll back everything inside."""
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
@@ -815,7 +815,7 @@ def test_a_move_out_of_a_subject_without_plans_counts_for_the_side_it_came_to():
     assert pending() == {"B", "C"}
 
 
-# --- Plans that come and go -------------------------------------------------
+# --- Plans created and deleted ----------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -876,7 +876,7 @@ def test_an_edit_after_the_build_read_its_snapshot_stays_pending(monkeypatch):
     assert pending() == {"A", "B"}
 
 
-# --- What touching costs ----------------------------------------------------
+# --- Costs of touching ------------------------------------------------------
 
 
 def queries_of(write: Write) -> list[str]:
@@ -887,7 +887,7 @@ def queries_of(write: Write) -> list[str]:
 
 def test_touching_any_number_of_subjects_is_one_query(django_assert_num_queries):
     subjects = [MATH.subject.pk, PHYS.subject.pk, LONE.subject.pk]
-    with django_assert_num_queries(1):  # the revisions; who listens asks on commit
+    with django_assert_num_queries(1):  # the revisions; receivers run after it
         SubjectState.touch(subjects)
     with django_assert_num_queries(0):
         SubjectState.touch([])
@@ -977,7 +977,7 @@ def test_a_bulk_write_asks_the_same_for_any_number_of_rows(write):
     ids=["a branch", "stages", "lessons", "a subject"],
 )
 def test_deleting_much_is_few_touches(write):
-    """A subject with thousands of lessons is one edit."""
+    """Deleting a subject with thousands of lessons is one edit."""
     plant("LARGE", lessons=40)
     touches = [
         sum('UPDATE "content_subjectstate"' in sql for sql in queries_of(run))

@@ -1,4 +1,4 @@
-"""The sync log: who asked for a run, and what is kept of it."""
+"""The sync log: who started a run, and which rows are kept."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -39,7 +39,7 @@ def mend() -> None:
     LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="Read")
 
 
-# --- Two who write at once ------------------------------------------------------------
+# --- Two writers at once --------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
@@ -58,7 +58,7 @@ def test_the_end_of_a_build_is_written_down_though_another_writer_goes_first(pla
     assert SyncLog.objects.get().status == SyncStatus.LOCAL_ONLY
 
 
-# --- Who asked ------------------------------------------------------------------------
+# --- Who started a run ----------------------------------------------------------------
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_that_a_deleted_plan_was_withdrawn_stands_in_the_log_by_its_id(plan):
     assert (gone.plan, gone.plan_public_id) == (None, "PLAN-A")
 
 
-# --- What is kept ---------------------------------------------------------------------
+# --- Retention ------------------------------------------------------------------------
 
 
 def run(plan: AcademicPlan, **fields) -> SyncLog:

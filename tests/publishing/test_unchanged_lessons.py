@@ -1,4 +1,4 @@
-"""A published lesson whose sources are as they were is neither read nor made again."""
+"""A published lesson with unchanged sources is neither read nor built again."""
 
 import json
 
@@ -32,7 +32,7 @@ def published(plan) -> AcademicPlan:
 
 
 def publish(plan: AcademicPlan) -> tuple[SyncLog, set[str]]:
-    """Publish, and check against a full build that the release is the right one.
+    """Publish, and compare the release with a full build.
 
     Returns:
         The entry, and the lessons whose stages were read for it.
@@ -68,7 +68,7 @@ def test_an_override_reads_no_stage(published):
     set_override(plan=published, target=node("UNIT-MATH-0"), action="set_free")
     entry, read = publish(published)
     assert read == set()
-    # The topic, the hierarchy, the bitmap, the search and the manifest.
+    # The topic, the hierarchy, the bitmap, the search index and the manifest.
     assert entry.files_written == 5
 
 
@@ -131,7 +131,7 @@ def test_a_draft_is_not_read(published):
 
 
 def test_a_lesson_made_again_under_its_id_is_read(published):
-    """Its revisions begin anew; those of the published file mean nothing to it."""
+    """Its revisions start again, so those of the published file do not apply."""
     document = json.loads(export_curriculum("SUBJ-MATH"))
     for _edit in range(5):
         LessonStage.objects.filter(public_id="STG-MATH-1-1").update(weight=3)
@@ -146,7 +146,7 @@ def test_a_lesson_made_again_under_its_id_is_read(published):
 
 
 def test_a_lesson_that_moved_to_a_younger_subject_can_be_edited_there(published):
-    """Revisions are counted per subject: those of two say nothing of each other."""
+    """Revisions are counted per subject: those of two subjects are not comparable."""
     young = make_subject("PHYS")
     for _edit in range(50):
         LessonStage.objects.filter(public_id="STG-MATH-0-0").update(weight=2)
@@ -166,7 +166,7 @@ def test_a_lesson_that_moved_to_a_younger_subject_can_be_edited_there(published)
 
 @pytest.fixture
 def draft_subject(published):
-    """A young subject in no plan, beside one that has been edited often."""
+    """A new subject in no plan, beside one that has been edited often."""
     for number in range(50):
         LessonStage.objects.filter(public_id="STG-MATH-0-0").update(weight=number)
     publish(published)
@@ -211,7 +211,7 @@ def test_a_lesson_edited_before_its_move_was_undone_is_read(published, draft_sub
 def test_a_lesson_brought_home_by_a_repair_and_edited_there_is_read(
     published, draft_subject
 ):
-    """Filed under another subject by mistake, edited, and put right."""
+    """The lesson was in another subject by mistake, was edited, and is moved back."""
     add_subject(plan=published, subject=draft_subject)
     stray = models.QuerySet(Node).filter(public_id="LES-DRAFT-0-0")
     stray.update(subject=node("SUBJ-MATH"), bit_index=99)
@@ -236,7 +236,7 @@ def test_a_moved_lesson_is_read_once(published, draft_subject):
 
 @pytest.fixture
 def after_a_lost_state(published, draft_subject):
-    """The subject's state was lost since the last publish, and made again."""
+    """The subject's state was lost after the last publish, and created again."""
     SubjectState.objects.filter(subject__public_id="SUBJ-MATH").delete()
     integrity.repair()
     return published
@@ -284,7 +284,7 @@ def test_a_setting_that_lessons_depend_on_has_them_made_again(
 
 
 def test_lessons_made_in_another_manner_are_made_again_once(published, monkeypatch):
-    """A new Memora makes files otherwise: where that changes nothing, it is noted."""
+    """A new lesson format rebuilds every lesson once, even if no file changes."""
     monkeypatch.setattr(
         documents, "_LESSON_FORMAT_VERSION", documents._LESSON_FORMAT_VERSION + 1
     )

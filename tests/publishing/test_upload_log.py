@@ -1,4 +1,4 @@
-"""Uploads in the sync log: what the dashboard, the command and the metrics say."""
+"""Uploads in the sync log, on the dashboard, in the command and in the metrics."""
 
 import html
 import json
@@ -38,14 +38,14 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def _one_hour() -> Iterator[None]:
-    """The clock goes on, but comes to the end of no hour."""
+    """A running clock that starts well before the end of an hour."""
     with time_machine.travel(1_800_000_000):
         yield
 
 
 @pytest.fixture
 def built(_one_hour, plan) -> AcademicPlan:
-    """A plan that is published here, and waits for its first upload."""
+    """A plan that is published locally and waits for its first upload."""
     turn_on("https://s3.example.org")
     builds.build_plan(plan.pk)
     return plan
@@ -58,7 +58,7 @@ def edit(title: str) -> None:
 
 
 def begin(now: datetime | None = None) -> SyncLog:
-    """A distributor takes the upload up."""
+    """Start an upload as a distributor does."""
     return upload_log.open_entry(Publication.objects.get(), now=now or timezone.now())
 
 
@@ -67,7 +67,7 @@ def end(entry: SyncLog, failure: Exception | None = None) -> None:
 
 
 def refuse() -> None:
-    """The CDN refuses one attempt."""
+    """Let one attempt fail at the CDN."""
     end(begin(), DistributionError("The bucket is away."))
 
 
@@ -87,7 +87,7 @@ def headlines() -> list[str]:
     return [line["words"] for line in dashboard_views.headlines(dashboard.load())]
 
 
-# --- What the dashboard says ----------------------------------------------------------
+# --- The dashboard --------------------------------------------------------------------
 
 
 def test_a_build_that_waits_for_its_upload_has_not_failed(built):
@@ -137,7 +137,7 @@ def test_an_upload_that_runs_says_how_far_it_is_and_counts_nothing_twice(built):
     end(entry)
     entry.refresh_from_db()
     assert (entry.files_uploaded, entry.bytes_uploaded) == (6, 1400)
-    upload_log.note_progress(entry, files=9, size=900)  # a late word
+    upload_log.note_progress(entry, files=9, size=900)  # after the run has ended
     entry.refresh_from_db()
     assert entry.files_uploaded == 6
 
@@ -294,7 +294,7 @@ def test_publishing_succeeds_while_a_worker_is_at_the_uploads(plan):
         assert found["ok"], found
 
 
-# --- A build while an upload waits ----------------------------------------------------
+# --- A build while an upload is pending -----------------------------------------------
 
 
 def test_each_of_two_builds_before_an_upload_keeps_its_run(built):

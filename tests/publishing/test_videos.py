@@ -1,4 +1,4 @@
-"""Editors' videos: what is taken, and where it lies."""
+"""Editors' videos: which files are accepted, and where they are stored."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Who may read what over HTTP."""
+"""Who may read which files over HTTP."""
 
 import io
 import logging.config
@@ -62,7 +62,7 @@ def test_only_the_file_s_own_time_means_that_the_client_has_it(client, published
     modified = client.get(MANIFEST)["Last-Modified"]
     for since, status in (
         (modified, 304),
-        ("Fri, 01 Jan 2100 00:00:00 GMT", 200),  # a rollback may bring an older file
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 200),  # a rollback may restore an older file
         ("Thu, 01 Jan 1970 00:00:00 GMT", 200),
         ("nonsense", 200),
     ):

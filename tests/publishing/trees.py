@@ -1,6 +1,6 @@
-"""Hand-written trees, and their documents without a database.
+"""Hand-written trees and their documents, without a database.
 
-`build` is the only place here that knows how an `Assembly` is made.
+Only `build` depends on how an `Assembly` is made.
 """
 
 import zlib
@@ -24,7 +24,7 @@ API_URL = "https://learn.example/api/v1/content/lessons/"
 
 
 def pk_of(public_id: str) -> int:
-    """The primary key a hand-written node has: overrides name it."""
+    """The primary key of a hand-written node; overrides refer to it."""
     return zlib.crc32(public_id.encode())
 
 
@@ -81,7 +81,7 @@ def lesson(public_id: str, bit: int, *stages: Stage, **fields: Any) -> ContentNo
 
 
 def stage(public_id: str, type_name: str, title: str, **config: Any) -> Stage:
-    """A stage as it is stored; ``weight`` and the like are the defaults."""
+    """A stage as stored, with default values for ``weight`` and the other fields."""
     return Stage(
         id=public_id,
         type=type_name,
@@ -98,7 +98,7 @@ def text(public_id: str, body: str = "Read this.") -> Stage:
 
 
 def override(*said: tuple[str, str]) -> Override:
-    """What ``(action, value)`` pairs of one plan say of one node, by DESIGN 3."""
+    """The override of one node for a plan's ``(action, value)`` pairs."""
     values: dict[str, Any] = {}
     for action, value in said:
         match action:
@@ -133,7 +133,7 @@ class Links:
 
 
 class FrozenSigner:
-    """Signs with a word in place of an HMAC."""
+    """A signer with a fixed word in place of an HMAC."""
 
     lifetime = 4 * 3600
 
@@ -144,7 +144,7 @@ class FrozenSigner:
 
 
 class NoRelease:
-    """There is nothing to build upon."""
+    """No release exists to build upon."""
 
     def read(self, path: str) -> dict[str, Any]:
         raise AssertionError(path)
@@ -161,11 +161,11 @@ def build(
     shard_threshold: int = 500,
     revision: int = 1,
 ) -> dict[str, BuiltDocument]:
-    """Every document of one plan, by path.
+    """Return every document of one plan, by path.
 
     Args:
-        overrides: what the plan says, by the node's public id.
-        open_elsewhere: whether another plan offers a lesson to all.
+        overrides: the plan's overrides, by the node's public id.
+        open_elsewhere: whether another plan opens a lesson.
     """
     said = {pk_of(node): override(*pairs) for node, pairs in (overrides or {}).items()}
     trees = [plan_tree(source, said) for source in subjects]
@@ -184,12 +184,12 @@ def build(
 
 
 def records(documents: Mapping[str, BuiltDocument]) -> dict[str, Record]:
-    """What the next build finds published."""
+    """The published records that the next build would find."""
     return {path: document.record for path, document in documents.items()}
 
 
 def contents(documents: Mapping[str, BuiltDocument]) -> dict[str, Any]:
-    """Each document's JSON by path, in the order an app meets them."""
+    """Each document's JSON by path, in the order in which an app reads them."""
     order = (
         "manifest",
         "search_index",
