@@ -13,8 +13,8 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import http_date
 
 RANGE_BYTES = 4 * 1024 * 1024
-"""Maximum size of one range response; the client requests the rest."""
-_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)", re.IGNORECASE)
+"""The most one answer to a range holds; the client asks for the rest."""
+_RANGE = re.compile(r"\Abytes=([0-9]*+)-([0-9]*+)", re.IGNORECASE)
 _MOST_DIGITS = 18
 
 

@@ -107,8 +107,9 @@ _BUILT_IN = {
     **dict.fromkeys(range(71, 82), Content.DATE),
 }
 """ECMA-376 part 1, 18.8.30, including the dates of East Asian and Thai Excel."""
-_ELAPSED = re.compile(r"\[(?:h+|m+|s+)\]")
-_LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
+_ELAPSED = re.compile(r"\[(?:h{1,255}|m{1,255}|s{1,255})\]")
+_DATE_LETTER = re.compile("[ymdhs]")
+_LITERAL = re.compile(r'"[^"]{0,255}"|\\.|_.|\*.|\[[^\]]{0,255}\]')
 
 
 def shown_as(number: int, code: str | None) -> Content:
@@ -128,7 +129,7 @@ def shown_as(number: int, code: str | None) -> Content:
     bare = bare.replace("general", "")
     if "e+" in bare or "e-" in bare:
         return Content.SCIENTIFIC
-    if re.search("[ymdhs]", bare):
+    if _DATE_LETTER.search(bare):
         return Content.DATE
     if "%" in bare:
         return Content.PERCENT
@@ -167,7 +168,7 @@ def unescape_xml(text: str) -> str:
 _UNSEEN = (
     r"\s\x00-\x1f\"'\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 )
-_FORMULA = rf"[{_UNSEEN}]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
+_FORMULA = rf"[{_UNSEEN}]*+[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
 _CELL_START = r"(?:\A|(?<=[;,|\t\n\r]))"
 _BARE = re.compile(rf"{_CELL_START}(?={_FORMULA})")
 _GUARDED = re.compile(rf"{_CELL_START}'(?={_FORMULA})")

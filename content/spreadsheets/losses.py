@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 from content.spreadsheets.cells import MAX_CHARACTERS, length
 
 _ERROR = re.compile(
-    r"#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|FIELD!|BLOCKED!"
-    r"|CONNECT!|BUSY!|UNKNOWN!|GETTING_DATA|PYTHON!|#+)\Z|Err:[0-9]{3}\Z"
+    r"\A(?:#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|FIELD!|BLOCKED!"
+    r"|CONNECT!|BUSY!|UNKNOWN!|GETTING_DATA|PYTHON!|#++)\Z|Err:[0-9]{3}\Z)"
 )
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
+_NUMBER = re.compile(r"\A[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?\Z")
 _ASKS = "???"
 _LOST_LETTER = "\ufffd"
 _MAX_NUMBER = 60
@@ -31,7 +31,7 @@ _SHOWN_DAY_OR_TIME = re.compile(
     r"|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4}\Z|[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}"
     r"|[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?[AaPp][Mm]| ?[صم])?\Z|[0-9]{5}\Z"
 )
-_DIGITS = re.compile("[0-9]+")
+_DIGITS = re.compile("(?<![0-9])[0-9]++")
 
 
 def loss(before: str, after: str) -> str | None:

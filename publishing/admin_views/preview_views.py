@@ -57,7 +57,7 @@ from publishing.models import PublishingSettings
 View = Callable[..., HttpResponse]
 
 _MOST_STAGES = 500
-_MOST_BYTES = 2 * MAX_LESSON_BYTES
+MOST_BYTES = 2 * MAX_LESSON_BYTES
 """Twice a lesson's limit: titles, and parts of configs that saving would remove."""
 
 
@@ -549,7 +549,7 @@ def _from_form(body: bytes) -> dict[str, Any] | None:
         JSONLimitError: the body is larger or nested deeper than any lesson.
     """
     try:
-        typed = json_limits.loads(body, max_bytes=_MOST_BYTES)
+        typed = json_limits.loads(body, max_bytes=MOST_BYTES)
     except orjson.JSONDecodeError:
         return None
     if not isinstance(typed, dict):

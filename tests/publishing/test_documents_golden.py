@@ -14,8 +14,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from publishing.format.documents import PlanFacts, Sealed
+from publishing.format.documents import PlanFacts
 from publishing.format.validation import require_valid
+from publishing.format.versioning import BuiltDocument
 from tests.publishing.trees import (
     NOON,
     build,
@@ -32,7 +33,7 @@ from tests.publishing.trees import (
 
 GOLDEN = Path(__file__).parent / "golden"
 
-Documents = dict[str, Sealed]
+Documents = dict[str, BuiltDocument]
 
 
 def access() -> Documents:

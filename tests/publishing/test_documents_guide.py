@@ -22,8 +22,8 @@ from plans.access import Level
 from players.serializers import LessonLinkSerializer, PlanContentSerializer
 from players.services.content import LESSON_URL_SECONDS
 from publishing import views
-from publishing.format.documents import Sealed
 from publishing.format.validation import SCHEMA_FOLDER
+from publishing.format.versioning import BuiltDocument
 from tests.publishing.test_documents_golden import CASES
 from tests.publishing.trees import build, contents, lesson, subject, topic, track, unit
 
@@ -126,7 +126,7 @@ def test_the_examples_are_what_the_builder_makes():
 
 
 def schema_of(case: str, path: str) -> str:
-    found: Sealed = CASES[case]()[path]
+    found: BuiltDocument = CASES[case]()[path]
     return found.schema
 
 
