@@ -3,8 +3,8 @@
     make bench-tree
     make bench-tree ARGS="--lessons 500 20000 --repeat 5"
 
-A database of its own, in memory; the requests go through all middleware, without a
-network. Times are medians of this process's own seconds, whatever else runs.
+The database is in memory; the requests pass all middleware, but no network. Times
+are medians of this process's CPU seconds, so that other load does not count.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.upload [--files 2000] [--latency 0.02] [--rounds 3]``
 (``make bench-upload``). The bucket is a small S3 server in a process of its own that
-answers each request after ``latency`` seconds and counts what it was asked. Measured, in
-the same rounds and by medians:
+answers each request after ``latency`` seconds and counts what it was asked. Measured,
+in the same rounds and by medians:
 
 - **first**: every file of a release, uploaded and verified;
 - **again**: the same release once more: nothing is sent;

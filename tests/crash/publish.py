@@ -3,9 +3,10 @@
 A real build, on a real database and content root, dies by SIGKILL before and after
 every call that changes the disk and every commit, one run for each; then each of those
 calls, and each that reads, fails with a full disk, an I/O error and a missing
-permission, and each commit with a lost connection. All the while a reader walks the releases. Then editors may change
-their minds, perhaps the next build dies as well, and at last a build in a fresh process
-must bring everything to where an undisturbed one would have.
+permission, and each commit with a lost connection. All the while a reader walks the
+releases. Then editors may change their minds, perhaps the next build dies as well, and
+at last a build in a fresh process must bring everything to where an undisturbed one
+would have.
 
 ``DATABASE_URL`` chooses the database (MariaDB: databases of its own beside it); without
 it, a SQLite file. The last line is JSON; the exit status is 1 after any violation.

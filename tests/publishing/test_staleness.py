@@ -887,7 +887,7 @@ def queries_of(write: Write) -> list[str]:
 
 def test_touching_any_number_of_subjects_is_one_query(django_assert_num_queries):
     subjects = [MATH.subject.pk, PHYS.subject.pk, LONE.subject.pk]
-    with django_assert_num_queries(1):  # the revisions; receivers run after it
+    with django_assert_num_queries(1):  # the revisions; receivers run on commit
         SubjectState.touch(subjects)
     with django_assert_num_queries(0):
         SubjectState.touch([])
