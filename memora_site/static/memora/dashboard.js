@@ -1,5 +1,5 @@
-// Keeps the publishing dashboard up to date: asks for the same fragment again, and
-// replaces the parts that differ, so that focus, open details and reading are kept.
+// Polls the publishing dashboard: fetches the same fragment again and replaces the parts
+// that differ, so focus, open details and the scroll position stay.
 
 const board = document.getElementById("dashboard");
 const liveness = document.getElementById("liveness");
@@ -16,7 +16,7 @@ function say(words) {
   if (liveness.textContent !== words) liveness.textContent = words;
 }
 
-/** The direct children of the board and of its grid, by id. */
+/** Return the direct children of the board and of its grid, by id. */
 function parts(root) {
   return [...root.querySelectorAll("[id^='part-']")];
 }
@@ -62,7 +62,7 @@ async function ask() {
       signal: AbortSignal.timeout(20_000),
     });
     if (answer.type === "opaqueredirect" || answer.status === 403) {
-      location.reload(); // signed out, or no longer allowed: the page says so
+      location.reload(); // signed out, or no permission: the page shows it
       return;
     }
     if (answer.ok) {

@@ -1,4 +1,4 @@
-/* A form is sent once: while the server works on it, its button does nothing. */
+/* Send a form once: its button is disabled until the server responds. */
 
 const enable = (within, yes) => {
   for (const button of within.querySelectorAll("[type=submit]")) button.disabled = !yes;
@@ -6,5 +6,5 @@ const enable = (within, yes) => {
 const page = document.querySelector(".exchange");
 
 page.addEventListener("submit", (event) => enable(event.target, false));
-// A browser may show the page again as it was left.
+// The back button may restore the page with the button disabled.
 window.addEventListener("pageshow", () => enable(page, true));

@@ -1,16 +1,16 @@
-/* HTML that people wrote, made harmless before it is shown: known tags, known attributes. */
+/* Sanitise users' HTML before it is shown: only known tags and attributes. */
 "use strict";
 window.Memora = window.Memora || {};
 
 (() => {
-  // As the server keeps (nh3's own list): what is not here the rich text editor would drop.
+  // The tags that the server keeps (nh3's defaults); the rich text editor removes others.
   const KEPT = new Set(
     ("A ABBR ACRONYM AREA ARTICLE ASIDE B BDI BDO BLOCKQUOTE BR CAPTION CENTER CITE CODE COL COLGROUP " +
       "DATA DD DEL DETAILS DFN DIV DL DT EM FIGCAPTION FIGURE FOOTER H1 H2 H3 H4 H5 H6 HEADER HGROUP HR " +
       "I IMG INS KBD LI MAP MARK NAV OL P PRE Q RP RT RTC RUBY S SAMP SMALL SPAN STRIKE STRONG SUB " +
       "SUMMARY SUP TABLE TBODY TD TFOOT TH THEAD TIME TR TT U UL VAR WBR").split(" "),
   );
-  // What is left out with all it holds; of other unknown tags what they hold stays.
+  // Tags removed with their content; the content of other unknown tags stays.
   const DROPPED = new Set(
     ("SCRIPT STYLE TEMPLATE IFRAME OBJECT EMBED NOSCRIPT SVG MATH FORM INPUT BUTTON SELECT " +
       "TEXTAREA LINK META BASE TITLE AUDIO VIDEO CANVAS FRAMESET FRAME").split(" "),
@@ -67,8 +67,8 @@ window.Memora = window.Memora || {};
     }
   }
 
-  /* The harmless content of some HTML, as nodes. The text is parsed where nothing runs.
-   * `frame` makes of an <iframe> the nodes that stand for it; without it there are none. */
+  /* Return the sanitised content of some HTML, as nodes. It is parsed in an inert document.
+   * `frame` returns the nodes that replace an <iframe>; without it, iframes are removed. */
   Memora.safeHtml = (html, { frame = null } = {}) => {
     const parsed = new DOMParser().parseFromString(String(html ?? ""), "text/html");
     const fragment = document.createDocumentFragment();
@@ -76,7 +76,7 @@ window.Memora = window.Memora || {};
     return fragment;
   };
 
-  /* An element; `set` gives its attributes, and what is on its properties `class`, `text`, `on`. */
+  /* Create an element with the attributes in `set`; `class`, `text` and `on` are special. */
   Memora.element = (tag, set = {}, ...children) => {
     const made = document.createElement(tag);
     for (const [name, value] of Object.entries(set)) {
@@ -91,7 +91,7 @@ window.Memora = window.Memora || {};
     return made;
   };
 
-  /* An icon drawn by one path, 24 by 24. */
+  /* Create an icon from one SVG path, 24 by 24. */
   Memora.icon = (path) => {
     const [svg, line] = ["svg", "path"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
     svg.setAttribute("class", "drawn-icon");
@@ -101,7 +101,7 @@ window.Memora = window.Memora || {};
     return svg;
   };
 
-  /* A text with its places filled: `%(name)s`. */
+  /* Replace the placeholders `%(name)s` of a text. */
   Memora.fill = (text, values) =>
     text.replace(/%\((\w+)\)s/g, (place, name) => (name in values ? values[name] : place));
 })();

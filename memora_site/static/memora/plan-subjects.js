@@ -1,5 +1,5 @@
-/* A plan's subjects in order without a mouse: the arrow keys move the row whose handle has
-   the focus, and the arrows to both ends are reached by Tab. Dragging is adminsortable2's. */
+/* Sort a plan's subjects by keyboard: the arrow keys move the row whose handle has the
+   focus, and Tab reaches the buttons to both ends. adminsortable2 does the dragging. */
 
 const subjects = document.querySelector("#plan_subjects-group fieldset.sortable");
 const subjectWords = document.getElementById("plan-words");
@@ -18,7 +18,7 @@ function orderByKeys(fieldset, words) {
   fieldset.append(said);
 
   for (const row of rows()) {
-    // No <button>: Firefox does not let one be dragged.
+    // Not a <button>: Firefox does not allow dragging one.
     const grip = document.createElement("span");
     grip.className = "subject-grip";
     grip.tabIndex = 0;
@@ -32,7 +32,7 @@ function orderByKeys(fieldset, words) {
     }
   }
 
-  /** Say where the row is now; what moved it keeps the focus. */
+  /** Announce the row's new position; the button that moved it keeps the focus. */
   function moved(row, button) {
     button.focus();
     const values = { title: titleOf(row), place: rows().indexOf(row) + 1 };
@@ -56,7 +56,7 @@ function orderByKeys(fieldset, words) {
       event.target.click();
     }
   });
-  // adminsortable2 has heard the click before, and moved the row.
+  // adminsortable2's listener runs first and has moved the row.
   fieldset.addEventListener("click", (event) => {
     const end = event.target.closest(".sort [role=button]");
     if (end) moved(end.closest("tr"), end);

@@ -1,8 +1,8 @@
-/* A plan's page: branches and overrides in place. Without it they are plain links. */
+/* Open branches and edit overrides on the plan page. Without scripts they are links. */
 
 const section = document.getElementById("content-tree");
 if (section) planTree(section);
-// Whoever signed in again in another tab has another token by now.
+// A new sign-in in another tab has replaced the CSRF token.
 document.addEventListener("submit", (event) => {
   const field = event.target.querySelector("[name=csrfmiddlewaretoken]");
   if (field) field.value = cookieToken() || field.value;
@@ -27,12 +27,12 @@ function planTree(section) {
   const rowOf = (pk) => document.getElementById(`node-${pk}`);
   const openNow = () => holder.querySelector(".plan-tree")?.dataset.open ?? "";
 
-  // One after the other: what an answer opens, the next question knows.
+  // One request at a time: each one needs the branches that the previous one opened.
   let busy = Promise.resolve();
   const load = (query, found) =>
     (busy = busy.then(() => fetchTree(query(), found)).catch(() => say([words.failed], true)));
 
-  /** Show the tree as `query` asks; then `found` names the row to go to. */
+  /** Fetch and show the tree for `query`; then focus the row that `found` returns. */
   async function fetchTree(query, found) {
     if (query === undefined) return;
     const answer = await fetch(`${section.dataset.url}?${query}`, {
@@ -51,7 +51,7 @@ function planTree(section) {
     flash.classList.toggle("is-failed", failed);
   }
 
-  /** Why nothing came of it: words, and what helps. */
+  /** Return the reason for a failed request, with a link if one helps. */
   function problem(answer) {
     if (answer.redirected || (answer.status === 403 && !cookieToken())) {
       const link = document.createElement("a");
@@ -61,7 +61,7 @@ function planTree(section) {
     return [{ 403: words.forbidden, 404: words.gone }[answer.status] ?? words.failed];
   }
 
-  /** Say it where one is looking: in the dialog, which keeps what was typed. */
+  /** Show the message in the open dialog, which keeps its input, else on the page. */
   function refuse(told) {
     if (!dialog.open) return say(told, true);
     const note = document.createElement("p");
@@ -98,7 +98,7 @@ function planTree(section) {
   async function send(form, button) {
     const body = new FormData(form, button);
     body.set("csrfmiddlewaretoken", cookieToken() || body.get("csrfmiddlewaretoken"));
-    const address = form.getAttribute("action"); // its buttons are called "action", too
+    const address = form.getAttribute("action"); // its buttons are also named "action"
     const answer = await fetch(address, {
       method: "POST",
       body,
@@ -147,7 +147,7 @@ function planTree(section) {
     const more = event.target.closest("a.more");
     if (more) {
       event.preventDefault();
-      // Where the link stands now, the first of the new rows will be.
+      // The first new row replaces the link at this index.
       const place = [...holder.querySelectorAll("tbody tr")].indexOf(more.closest("tr"));
       load(() => more.search.slice(1), () => holder.querySelectorAll("tbody tr")[place]);
     }
@@ -185,7 +185,7 @@ function planTree(section) {
       dialog.close();
     }
   });
-  let isSending = false; // a second click asks for nothing more
+  let isSending = false; // ignore a second click
   dialog.addEventListener("submit", (event) => {
     event.preventDefault();
     if (isSending) return;

@@ -1,4 +1,4 @@
-/* The page around a preview: its width, and the choices following what the frame shows. */
+/* The page around a preview: sets its width, and keeps its options on the shown lesson. */
 "use strict";
 
 (() => {
@@ -15,7 +15,7 @@
   for (const button of buttons) button.addEventListener("click", () => size(button.dataset.size));
   size(sessionStorage.getItem("memora-preview-size") === "desk" ? "desk" : "phone");
 
-  // Somebody went on to another lesson inside: the choices stay on what is seen.
+  // The frame may have opened another lesson: the options and the URL follow it.
   frame.addEventListener("load", () => {
     const inside = new URL(frame.contentWindow.location.href);
     if (inside.origin !== location.origin || !inside.pathname.endsWith("/app/")) return;

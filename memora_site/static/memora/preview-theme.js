@@ -1,4 +1,4 @@
-/* The preview is as light or dark as the admin's switch says, from the moment it is turned. */
+/* Apply the admin's light or dark theme to the preview, also when it changes. */
 "use strict";
 
 (() => {

@@ -1,5 +1,5 @@
-/* A lesson as the app shows it, from the JSON the app reads: the seven types of stage, each
- * to be played. What editors wrote goes into the page as text, or through `Memora.safeHtml`. */
+/* Show a lesson as the app does, from the published JSON: seven interactive types of stage.
+ * Editors' content is inserted as text, or through `Memora.safeHtml`. */
 "use strict";
 
 (() => {
@@ -9,7 +9,7 @@
   const isLive = player.hasAttribute("data-live");
   let lesson = JSON.parse(document.getElementById("lesson-document").textContent);
   let place = 0;
-  let faces = []; // what each stage on screen was made of
+  let faces = []; // the source of each shown stage
 
   const text = (value, tag = "span", set = {}) => el(tag, { dir: "auto", ...set, text: value ?? "" });
   const html = (value, set = {}) => el("div", { class: "html", dir: "auto", ...set }, safeHtml(value));
@@ -35,7 +35,7 @@
     };
   }
 
-  /* The same order for the same things every time: a preview that jumps is hard to judge. */
+  /* Shuffle deterministically, so that the order stays while the lesson is edited. */
   function mixed(items, salt) {
     const weight = (index) => {
       let hash = 2166136261;
@@ -47,10 +47,10 @@
     return (same && order.length > 1 ? [...order.slice(1), order[0]] : order).map((index) => items[index]);
   }
 
-  /* --- Markdown, with raw HTML off: a tag is shown as it is written --- */
+  /* --- Markdown without raw HTML: tags are shown as text --- */
 
-  /* No quantifier is unlimited: what an opening mark begins is looked for nearby only, so
-   * that a text full of opening marks takes time linear in its length. */
+  /* All quantifiers are limited, so a text with many opening marks takes time linear in its
+   * length. */
   const INLINE =
     /(`{1,3})(.{1,999}?)\1|!\[([^\]]{0,999})\]\(([^\s)]{1,2048})\)|\[([^\]]{1,999})\]\(([^\s)]{1,2048})\)|\*\*(.{1,999}?)\*\*|__(.{1,999}?)__|\*(.{1,999}?)\*|_(.{1,999}?)_|~~(.{1,999}?)~~|\\([\\`*_{}[\]()#+\-.!~>])/;
 
@@ -167,10 +167,11 @@
     return box;
   }
 
-  /* --- The types --- */
+  /* --- Stage types --- */
 
-  /* A page of another site. It keeps its own origin, which players need, and is told this
-   * site's host, without which some refuse to play; a page of this site keeps no origin. */
+  /* Create a frame of another site. It keeps its own origin, which players need, and gets
+   * this site's host as referrer, which some players require. A page of this site gets an
+   * opaque origin. */
   function frame(src, set = {}) {
     const isOurs = new URL(src, location.href).origin === location.origin;
     return el("iframe", {
@@ -196,7 +197,7 @@
 
   function video(config, done) {
     if (/^https:\/\//.test(config.player_url || "")) {
-      setTimeout(done); // another site's player does not say how far it is
+      setTimeout(done); // another site's player reports no progress
       return el("div", { class: "video" }, frame(config.player_url));
     }
     const url = config.signed_url || config.source;
@@ -223,7 +224,7 @@
     return box;
   }
 
-  /* A caption's own tags (<b>, <v …>) are not for editors: what they write is text. */
+  /* Escape WebVTT tags (<b>, <v …>) in a caption: editors write plain text. */
   function plain(said) {
     return String(said).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   }
@@ -453,7 +454,7 @@
     return el("div", {}, el("p", { text: words.stage_of_type }), el("pre", { dir: "ltr", text: JSON.stringify(stage.config, null, 2) }));
   }
 
-  /* --- The lesson --- */
+  /* --- Lesson --- */
 
   function screens() {
     return lesson?.stages || [];
@@ -506,7 +507,7 @@
     window.scrollTo(0, 0);
   }
 
-  /* --- While somebody types beside it --- */
+  /* --- Live preview beside the form --- */
 
   function faceOf(stage) {
     return JSON.stringify(stage, (key, value) => (["id", "signed_url", "expires_at"].includes(key) ? undefined : value));

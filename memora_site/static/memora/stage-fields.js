@@ -1,6 +1,6 @@
-/* The fields a stage's form is made of, on json-editor: it keeps the structure (objects,
- * lists, what may be added), these show each value. Whether a value is right is decided by
- * the server alone, which answers with the same messages while typing and on saving. */
+/* The fields of a stage's form. json-editor manages the structure (objects, lists, optional
+ * parts); these classes show the values. Only the server validates them, with the same
+ * messages during input and on saving. */
 "use strict";
 
 (() => {
@@ -10,14 +10,14 @@
   const words = settings.words;
   Memora.stageSettings = settings;
 
-  /* --- With the server --- */
+  /* --- Server --- */
 
-  /* The token of whoever is signed in by now, perhaps in another tab since. */
+  /* Return the current CSRF token; a sign-in in another tab may have replaced it. */
   Memora.token = () =>
     document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ||
     document.querySelector("[name=csrfmiddlewaretoken]").value;
 
-  /* What to do when a door answered with the page to sign in. */
+  /* Show a link to sign in, after a request was redirected to the login page. */
   Memora.saySignedOut = (holder) => {
     const link = el("a", { href: settings.urls.sign_in, target: "_blank", text: words.sign_in });
     holder.replaceChildren(`${words.signed_out} `, link);
@@ -28,7 +28,7 @@
     return el("button", { type: "button", class: "field-remove", title: what, "aria-label": what, text: "✕", on: { click } });
   }
 
-  /* --- One value --- */
+  /* --- Single values --- */
 
   let ids = 0;
 
@@ -78,7 +78,7 @@
       this.notify();
     }
 
-    /* What somebody typed. */
+    /* Store the user's input. */
     typed(value) {
       this.value = value === "" ? undefined : value;
       this.is_dirty = true;
@@ -95,7 +95,7 @@
     show() {}
   }
 
-  /* An item's id: kept as it is, shown to nobody. */
+  /* An item's id: hidden and never changed. */
   class Keep extends Field {
     build() {}
   }
@@ -184,7 +184,7 @@
     }
   }
 
-  /* The right answer, marked by clicking it. */
+  /* Marks the right answer by a click. */
   class Mark extends Field {
     makeLabel() {
       return null;
@@ -216,7 +216,7 @@
     }
   }
 
-  /* --- Words of a sentence --- */
+  /* --- Tokens of a sentence --- */
 
   function chip(text, title, click) {
     return el("button", { type: "button", class: "chip", dir: "auto", title, text, on: { click } });
@@ -275,7 +275,7 @@
     }
   }
 
-  /* Tokens put in order by clicking them. */
+  /* Puts tokens in order by clicks. */
   class Order extends Tokens {
     makeLabel() {
       return el("span", { class: "field-label" }, el("b", { text: this.schema.title || "" }));
@@ -313,7 +313,7 @@
     }
   }
 
-  /* --- Captions, as WebVTT writes them --- */
+  /* --- Captions in WebVTT format --- */
 
   const TIMES = /^\s*([\d:.,]+)\s*-->\s*([\d:.,]+)/;
 

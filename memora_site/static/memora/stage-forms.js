@@ -1,5 +1,5 @@
-/* A stage's form out of its type's JSON Schema: json-editor, with a field of ours at every
- * place. */
+/* Build a stage's form from the JSON Schema of its type: json-editor with the fields of
+ * stage-fields.js. */
 "use strict";
 
 (() => {
@@ -14,7 +14,7 @@
     (schema) => typeof schema.format === "string" && schema.format.startsWith("memora-") && schema.format,
   );
 
-  /* --- The form's schema: the type's, and which field stands where --- */
+  /* --- The form's schema: the type's schema plus the field class of each value --- */
 
   function formatOf(schema, inOptions) {
     if (schema["x-item-id"]) return "keep";
@@ -53,7 +53,7 @@
       made.properties = Object.fromEntries(
         properties.map(([key, inner], place) => [key, formSchema(inner, { order: place, inOptions })]),
       );
-      // A switch always stands there: off is what leaving it out means.
+      // A checkbox is always shown: a missing value means off.
       const switches = properties.filter(([, inner]) => inner.type === "boolean").map(([key]) => key);
       made.required = [...(schema.required || []), ...switches];
       made.really_required = schema.required || [];
@@ -73,7 +73,7 @@
     return typeof value === "object" && Object.values(value).every(isEmpty);
   }
 
-  /* A line after `place` that says what was taken out, and puts it back. */
+  /* Show a line after `place` that names the removed part and offers to restore it. */
   function offerUndo(place, title, putBack) {
     const undo = () => {
       line.remove();
@@ -124,7 +124,7 @@
       made?.querySelector("input:not([type=file]), textarea, select, [contenteditable]")?.focus();
     }
 
-    // The server says what is wrong (`Memora.stages.showFaults`).
+    // Errors come from the server (`Memora.stages.showFaults`).
     showValidationErrors() {}
 
     removeOptional(key) {
@@ -142,7 +142,7 @@
       });
     }
 
-    /* What a value leaves out is taken out of the form, but for what must be there. */
+    /* Remove optional parts that the value lacks from the form. */
     setValue(value, initial) {
       super.setValue(value, initial);
       if (!this.adds) return;
@@ -167,7 +167,7 @@
     _createDeleteButton(place, holder) {
       const button = super._createDeleteButton(place, holder);
       let before;
-      // json-editor's own listener, which takes the row away, runs between these two.
+      // json-editor's listener, which removes the row, runs between these two.
       button.addEventListener("click", () => (before = this.getValue()), true);
       button.addEventListener("click", () => this.removed(before, Number(button.dataset.i)));
       return button;
@@ -195,7 +195,7 @@
 
   Object.assign(editors, { "memora-object": ObjectField, "memora-array": ListField });
 
-  /* A form in `holder` for a config of `type`; null where the type has no schema. */
+  /* Create a form in `holder` for a config of `type`; null if the type has no schema. */
   Memora.stageForm = (holder, type, config) => {
     const schema = settings.types[type];
     if (!schema) return null;

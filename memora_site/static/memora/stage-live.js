@@ -1,5 +1,5 @@
-/* The phone beside a lesson's form: what is typed is sent to the server, which checks it as
- * saving would and answers with the document students would get. */
+/* The live preview beside a lesson's form: sends the input to the server, which validates it
+ * as on saving and returns the lesson's document. */
 "use strict";
 
 (() => {
@@ -9,7 +9,7 @@
   const form = aside.closest("form");
   const frame = aside.querySelector(".live-frame");
   const state = aside.querySelector(".live-state");
-  const WAIT = 500; // milliseconds without a key
+  const WAIT = 500; // milliseconds after the last input
   let timer = null;
   let sent = "";
   let running = null;
@@ -75,7 +75,7 @@
     if (event.origin !== location.origin || event.source !== frame.contentWindow) return;
     if (event.data?.memora === "ready") show();
   });
-  // Back from signing in elsewhere.
+  // The user may have signed in again in another tab.
   window.addEventListener("focus", () => Memora.isSignedOut && soon());
   form.addEventListener("input", soon);
   form.addEventListener("change", soon);

@@ -1,4 +1,4 @@
-/* Pictures and videos in a stage's form: uploaded, chosen again, or named by their address. */
+/* Pictures and videos in a stage's form: upload, choose a recent one, or enter a URL. */
 "use strict";
 
 (() => {
@@ -13,14 +13,14 @@
   };
   const running = new Set();
 
-  /* Whether an upload keeps the form from being saved; if so, it says so. */
+  /* Return whether a running upload blocks saving; if so, show a message. */
   Memora.holdForUploads = () => {
     for (const upload of running) upload.hold();
     return running.size > 0;
   };
 
-  /* A button that uploads a file, and the line that says how far it is.
-   * `done(address, file)` is called with what the server calls it. */
+  /* A button that uploads a file, with a progress line. `done(address, file)` is called with
+   * the address from the server. */
   class Upload {
     constructor(kind, done) {
       this.kind = kind;
@@ -79,7 +79,7 @@
       try {
         answer = JSON.parse(request.responseText);
       } catch {
-        // a page, not ours: what is said below is enough
+        // not JSON: the general message below is enough
       }
       const made = answer.source || answer.url;
       if (request.status === 200 && made) {
@@ -115,8 +115,8 @@
     }
   }
 
-  /* A dialog of the pictures uploaded last, and of uploading another. The address of the one
-   * chosen and what it shows, where that is asked for; nothing when it is closed. */
+  /* Show a dialog to choose a recently uploaded picture or to upload one. Resolves with its
+   * address and, if `described`, its description; with nothing if the dialog is closed. */
   Memora.choosePicture = ({ described = false } = {}) =>
     new Promise((resolve) => {
       let chosen;
@@ -234,13 +234,13 @@
     }
 
     picture(source) {
-      if (VIDEO_PAGE.test(source)) return ""; // no file; the preview shows its player
+      if (VIDEO_PAGE.test(source)) return ""; // not a file; the preview shows its player
       const foreign = source.startsWith("https://");
       const url = foreign ? source : `${urls.watch}?source=${encodeURIComponent(source)}`;
       return el("video", { src: url, controls: true, preload: "metadata" });
     }
 
-    /* The length is known from the file; nobody needs to write it. */
+    /* Set the length from the file, so that the editor does not enter it. */
     keep(file) {
       const probe = document.createElement("video");
       probe.preload = "metadata";

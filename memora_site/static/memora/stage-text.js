@@ -1,5 +1,5 @@
-/* Formatted text in a stage's form: Tiptap, as django-prose-editor bundles it, under tools of
- * ours; or Markdown, or the HTML itself. What may stand in it the server decides, as ever. */
+/* Formatted text in a stage's form: Tiptap, from django-prose-editor's bundle, with a
+ * toolbar; or Markdown, or the HTML source. The server decides what is allowed. */
 "use strict";
 
 (() => {
@@ -7,11 +7,11 @@
   if (!settings) return;
   const { Field } = Memora.stageFields;
   const { words } = settings;
-  let library = null; // once, when the first text is shown
+  let library = null; // loaded when the first text is shown
 
-  /* --- What the editor knows --- */
+  /* --- Editor extensions --- */
 
-  // Inline tags that no tool writes, but that a text from elsewhere may have.
+  // Inline tags without a tool, which imported texts may have.
   const KEPT = ["abbr", "bdi", "cite", "ins", "kbd", "mark", "q", "samp", "small", "sub", "sup", "var"];
 
   const NOT_PASTED =
@@ -50,7 +50,7 @@
     ];
   }
 
-  /* What a text is made of, but for what the editor writes in another way. */
+  /* Return the parts of a text, without those that the editor writes differently. */
   function parts(html) {
     const same = { B: "STRONG", I: "EM", DEL: "S" };
     const box = el("div", {}, safeHtml(html));
@@ -61,7 +61,7 @@
     return new Set(found.filter((part) => !["P", "BR", "DIV", "SPAN", "THEAD", "TBODY"].includes(part)));
   }
 
-  /* --- The tools: name, what it does, where it is pressed --- */
+  /* --- Tools: name, action, when it is pressed --- */
 
   const FACES = { bold: "B", italic: "I", underline: "U", heading: "H", numbers: "1.", quote: "❝", source: words.source };
   const ICONS = {
@@ -102,7 +102,7 @@
   function tool(name, set) {
     const said = { type: "button", class: `tool tool-${name}`, title: words[name], "aria-label": words[name] };
     const made = el("button", { ...said, ...set }, FACES[name] || icon(ICONS[name]));
-    made.addEventListener("mousedown", (event) => event.preventDefault()); // the selection stays
+    made.addEventListener("mousedown", (event) => event.preventDefault()); // keep the selection
     return made;
   }
 
@@ -158,7 +158,7 @@
       this.show();
     }
 
-    /* What of a pasted text no lesson can hold: the editor leaves it out by itself. */
+    /* Name the parts of a pasted text that the editor removed, because lessons cannot hold them. */
     sayNotPasted(html) {
       const pasted = new DOMParser().parseFromString(html || "", "text/html");
       const left = [...pasted.querySelectorAll(NOT_PASTED)].map((part) => {
@@ -177,7 +177,7 @@
 
     written() {
       const box = el("div", {}, safeHtml(this.editor.getHTML()));
-      // Tiptap writes the widths of a table's columns, which nobody set.
+      // Remove the column widths that Tiptap adds to tables.
       box.querySelectorAll("colgroup:not(:has([span]))").forEach((group) => group.remove());
       const empty = !box.textContent.trim() && !box.querySelector("img, hr");
       return empty ? undefined : box.innerHTML;
@@ -199,7 +199,7 @@
       }
     }
 
-    /* The text as HTML, which is how it stays while it has what the editor does not know. */
+    /* Show the HTML source. It stays while the text has parts that the editor does not support. */
     showSource(wanted) {
       const had = parts(this.value);
       this.editor.commands.setContent(this.value ?? "", { emitUpdate: false });
@@ -223,7 +223,7 @@
     }
   }
 
-  /* Formatted or Markdown, as the format beside it says. */
+  /* Formatted text or Markdown, by the format field beside it. */
   class Text extends Rich {
     makeControl() {
       const rich = super.makeControl();
@@ -246,7 +246,7 @@
       this.rich.hidden = !isRich;
       this.plain.hidden = isRich;
       if (this.plain.value !== (this.value ?? "")) this.plain.value = this.value ?? "";
-      if (isRich) super.show(); // Markdown is no HTML to be parsed
+      if (isRich) super.show(); // Markdown must not be parsed as HTML
     }
   }
 

@@ -1,5 +1,5 @@
-/* A lesson's stages as cards: open, sort, add, remove. What is posted is the same form that
- * works without this script: each card's JSON stands in its text area. */
+/* A lesson's stages as cards: open, sort, add, remove. The posted form is the same as without
+ * this script: each card's JSON is in its text area. */
 "use strict";
 
 (() => {
@@ -13,8 +13,8 @@
   const said = section.querySelector(".stages-said");
   const form = section.closest("form");
   const states = new WeakMap();
-  const lost = new WeakMap(); // what saving would not keep of each card
-  const EDGE = 70; // pixels from the window's edge where a drag scrolls
+  const lost = new WeakMap(); // the parts of each card that saving would drop
+  const EDGE = 70; // pixels from the window's edge within which a drag scrolls
 
   section.classList.add("is-scripted");
 
@@ -42,7 +42,7 @@
     form.dispatchEvent(new CustomEvent("memora:changed"));
   }
 
-  /* --- The head of a card --- */
+  /* --- Card headers --- */
 
   function showHead(card) {
     const type = field(card, "type").value;
@@ -75,7 +75,7 @@
     section.classList.toggle("is-empty", living().length === 0);
   }
 
-  /* --- Opening: the form comes when it is wanted --- */
+  /* --- Opening: the form is created when the card is opened --- */
 
   function isOpen(card) {
     return card.classList.contains("is-open");
@@ -117,7 +117,7 @@
     holder.replaceChildren();
     state.editor = Memora.stageForm(holder, field(card, "type").value, config);
     state.editor.on("ready", () => {
-      // A new stage is written as its form starts, so that what is missing has its place.
+      // A new stage's JSON is written immediately, so errors about missing values have a field.
       state.baseline = isNew(card) ? "" : JSON.stringify(state.editor.getValue());
       if (state.faults || lost.has(card)) showFaults(card, state.faults || []);
       holder.addEventListener("focusout", (event) => touch(card, event.target));
@@ -125,18 +125,18 @@
     state.editor.on("change", () => formChanged(card, state));
   }
 
-  /* Only what somebody changed is written: opening a stage changes nothing of it. */
+  /* Write the JSON only after a change by the user: opening a stage does not change it. */
   function formChanged(card, state) {
     if (state.baseline === null || card.classList.contains("is-source")) return;
     const value = state.editor.getValue();
     const text = JSON.stringify(value) === state.baseline ? state.original : JSON.stringify(value, null, 2);
     if (field(card, "config").value === text) return;
     field(card, "config").value = text;
-    state.faults = null; // those of before; the next answer brings those of now
+    state.faults = null; // outdated; the next response has the current ones
     changed();
   }
 
-  /* A form tells of a change with the next frame only: what is typed by now is written. */
+  /* Write the latest input: the form announces a change only in the next frame. */
   function flush(card) {
     const state = states.get(card);
     if (state?.editor?.ready) formChanged(card, state);
@@ -169,7 +169,7 @@
     }
   }
 
-  /* --- What is wrong, at its field --- */
+  /* --- Errors at their fields --- */
 
   function touch(card, target) {
     const state = states.get(card);
@@ -184,8 +184,8 @@
     card.querySelectorAll(".has-fault").forEach((place) => place.classList.remove("has-fault"));
   }
 
-  /* What comes between pressing and letting go would move the button from under the
-   * pointer, and the click would be lost: leaving a field is what shows its faults. */
+  /* Leaving a field shows its errors. Between pointerdown and pointerup this would move the
+   * button away from the pointer, and the click would be lost; so it waits for pointerup. */
   let isPressed = false;
   const waiting = [];
   document.addEventListener("pointerdown", () => (isPressed = true), true);
@@ -195,7 +195,7 @@
 
   function letGo() {
     isPressed = false;
-    // Once the click has been told.
+    // After the click event.
     setTimeout(() => waiting.splice(0).forEach((work) => work()));
   }
 
@@ -204,13 +204,13 @@
     else work();
   }
 
-  /* Faults: [path, reason]. All of them after saving; while typing those of fields that
-   * were left, so that nobody is told off for what they have not come to yet. */
+  /* Show faults, as [path, reason]: all of them after saving; during input only those of
+   * fields that the user has left. */
   function showFaults(card, faults, options) {
     whenLetGo(() => sayFaults(card, faults, options));
   }
 
-  /* The field at a path, or the nearest around it that there is. */
+  /* Return the field at a path, or its nearest existing ancestor. */
   function placeOf(editor, path) {
     const names = ["root", ...path.map(String)];
     let place = null;
@@ -218,7 +218,7 @@
     return [place, names.join(".")];
   }
 
-  /* `losses`: [path, what] of what saving would not keep; said as soon as it is known. */
+  /* `losses`: [path, what] of parts that saving would drop; always shown. */
   function sayFaults(card, faults, { all = false, losses = null } = {}) {
     const state = states.get(card);
     if (state) {
@@ -246,7 +246,7 @@
     }
   }
 
-  /* --- Sorting: by hand, and by the arrow keys --- */
+  /* --- Sorting: by dragging and by the arrow keys --- */
 
   function moved(card) {
     cards().forEach((other, place) => {
@@ -276,7 +276,7 @@
       nowY = event.clientY;
       place();
     };
-    // Near the window's edge the page goes on by itself.
+    // Near the window's edge the page scrolls by itself.
     const scroll = setInterval(() => {
       const by = Math.min(0, nowY - EDGE) + Math.max(0, nowY - (innerHeight - EDGE));
       if (!by) return;
@@ -290,7 +290,7 @@
       document.removeEventListener("pointermove", move);
       if (cards().indexOf(card) !== before) moved(card);
     };
-    // On the document: the card, and its handle with it, leaves its place while it is dragged.
+    // On the document, because the card and its handle move while dragged.
     document.addEventListener("pointermove", move);
     for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, end);
   }
@@ -328,7 +328,7 @@
     changed();
   }
 
-  /* The new card says what another does, but for ids: its items are items of their own. */
+  /* Copy the content of another card without its item ids: the new items get their own. */
   function fillAs(card, other) {
     flush(other);
     const withoutIds = (key, value) => (key === "id" ? undefined : value);
@@ -375,7 +375,7 @@
     grip.textContent = "⠿";
     grip.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
-      event.preventDefault(); // no text is selected on the way
+      event.preventDefault(); // do not select text
       grip.focus();
       drag(card);
     });
@@ -392,7 +392,7 @@
     else if (isRemoved(card)) remove(card);
   }
 
-  /* --- The whole --- */
+  /* --- All cards --- */
 
   function collect() {
     return living().map((card) => ({
@@ -411,7 +411,7 @@
       living().forEach((card, place) => showFaults(card, faults[place] || [], { losses: losses[place] || [] })),
   };
 
-  // As they were saved or posted: their order is that of their positions.
+  // Sort the saved or posted cards by their positions.
   cards()
     .sort((one, other) => Number(field(one, "position").value || 1e9) - Number(field(other, "position").value || 1e9))
     .forEach((card) => list.append(card));
@@ -447,7 +447,7 @@
     opener.focus();
   });
 
-  // What is typed and not saved is not lost by a slip.
+  // Warn before leaving the page with unsaved input.
   let dirty = false;
   form.addEventListener("memora:changed", () => (dirty = true));
   form.addEventListener("input", () => (dirty = true));

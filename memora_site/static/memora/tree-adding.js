@@ -1,15 +1,15 @@
-/* Adding to the content tree in place: a line to write a title in. Enter adds it, and
-the line goes on below it; Escape leaves.
+/* Adding nodes in the content tree: an input line for titles. Enter adds a node and moves
+the line below it; Escape closes the line.
 
-The line names its place by keys, not by rows: the rows are fetched again after every
-change, and the line is put back among them with what is written in it. */
+The line stores its place as keys, not as rows: the rows are fetched again after every
+change, and the line is inserted again with its input. */
 
 import { byPk, current, focus, groupOf, kindWords, parentOf, settings } from "./tree-page.js";
 
 let line = null;
 
-/** Offer a line for a `kind`: on a side of `beside`, last in `parent`, or at the end of
-    the subjects. `add(line)` asks for it. */
+/** Show a line for a `kind`: on a side of `beside`, last in `parent`, or after the last
+    subject. `add(line)` sends the request. */
 export function startAdding(kind, { parent = null, beside = null, side = "right" }, add) {
   if (!settings.add || settings.flat) return;
   line?.element.remove();
@@ -46,7 +46,7 @@ export function startAdding(kind, { parent = null, beside = null, side = "right"
     waiting += 1;
     input.value = "";
     const told = await add({
-      // Asked when its turn has come: below what was added before it.
+      // Called when its request starts: the place is below the node added before.
       values: () =>
         mine.beside
           ? { title, kind, beside: mine.beside, side: mine.side }
@@ -67,7 +67,7 @@ export function startAdding(kind, { parent = null, beside = null, side = "right"
     if (title) send(title);
     else if (!waiting) leave();
   });
-  // Later: a line that is put back among new rows has lost the focus for a moment.
+  // Delayed: inserting the line among new rows removes the focus for a moment.
   input.addEventListener("blur", () =>
     setTimeout(() => {
       if (line !== mine || waiting || input.value.trim() || document.activeElement === input) return;
@@ -87,11 +87,11 @@ function put() {
     group.querySelector(":scope > .nothing")?.remove();
     group.append(element);
   } else {
-    line = null; // what it was to go into is gone
+    line = null; // its parent was deleted
   }
 }
 
-/** Do `work`, which replaces the rows; the line stays, as it is. */
+/** Call `work`, which replaces the rows, and insert the line again with its input. */
 export function keepingLine(work) {
   const held = line && document.activeElement === line.input;
   work();

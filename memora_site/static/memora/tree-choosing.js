@@ -1,11 +1,11 @@
-/* Choosing rows of the content tree, to change many at once. */
+/* Selecting rows of the content tree, to change several at once. */
 
 import { byPk, countOfChosen, rowsOf, settings, tree } from "./tree-page.js";
 
 const chosen = new Set();
 let lastChosen = null;
 
-/** Choose a row, or no longer; with `range`, all of its kind from the last one on. */
+/** Select or deselect a row; with `range`, all of its kind since the last selected one. */
 export function choose(item, wanted = !chosen.has(item.dataset.pk), range = false) {
   if (!settings.change) return;
   const rows = rowsOf();
@@ -26,7 +26,7 @@ export function chooseNone() {
   markChosen();
 }
 
-/** Show on the rows there are which of them are chosen. */
+/** Mark the selected rows in the tree. */
 export function markChosen() {
   for (const pk of chosen) if (!byPk(pk)) chosen.delete(pk);
   for (const item of tree.querySelectorAll("[role=treeitem][aria-selected]")) {
@@ -39,7 +39,7 @@ export function markChosen() {
   document.getElementById("chosen-count").textContent = countOfChosen(chosen.size);
 }
 
-/** The chosen rows when `item` is one of them, else it alone; in the tree's order. */
+/** Return the selected rows if `item` is one of them, else only it; in tree order. */
 export function withChosen(item) {
   if (!chosen.has(item.dataset.pk)) return [item];
   return [...tree.querySelectorAll("[role=treeitem]")].filter((one) =>

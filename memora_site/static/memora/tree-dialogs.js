@@ -1,4 +1,4 @@
-/* The questions of the content tree. Each function gives the answer, or null for none. */
+/* Dialogs of the content tree. Each function resolves with the answer, or null. */
 
 function dialog(title) {
   const element = document.createElement("dialog");
@@ -29,7 +29,7 @@ function buttons(yes, no) {
   return line;
 }
 
-/** Show it; resolves with what `answer` gives when it was agreed to. */
+/** Show a dialog; resolves with the result of `answer` if the user confirms. */
 function run(element, answer) {
   return new Promise((resolve) => {
     element.addEventListener("close", () => {
@@ -41,14 +41,14 @@ function run(element, answer) {
   });
 }
 
-/** Whether it is wanted: what the server asks before it does something grave. */
+/** Ask for confirmation before a change with serious effects. */
 export async function confirmed({ title, ask, yes, no }) {
   const { element, form } = dialog(title);
   form.append(paragraph(ask, "consequence"), buttons(yes, no));
   return (await run(element, () => true)) === true;
 }
 
-/** A line of text. */
+/** Ask for a line of text. */
 export function askFor(title, help, value, words) {
   const { element, form } = dialog(title);
   const input = Object.assign(document.createElement("input"), {
@@ -65,7 +65,7 @@ export function askFor(title, help, value, words) {
   return answered;
 }
 
-/** The key of a place found by searching. */
+/** Ask for a place by searching; resolves with its key. */
 export function choosePlace({ title, help, words, find }) {
   const { element, form } = dialog(title);
   const input = Object.assign(document.createElement("input"), {

@@ -1,13 +1,13 @@
-/* Dragging rows of the content tree by their handle, with mouse, pen or finger. */
+/* Dragging rows of the content tree by their handle, with mouse, pen or touch. */
 
 import { childOf, countOfChosen, depth, itemOf, titleOf, tree, words } from "./tree-page.js";
 
 const STARTS_AFTER = 4; // pixels
 const OPENS_AFTER = 600; // milliseconds over a closed branch
-const EDGE = 70; // pixels from the window's edge where it scrolls
+const EDGE = 70; // pixels from the window's edge within which it scrolls
 
-/** Let rows be dragged. `drop(items, target, position)` is called where they may go,
-    `refuse(why)` where not. */
+/** Make rows draggable. `drop(items, target, position)` is called for an allowed place,
+    `refuse(why)` for any other. */
 export function startDragging({ withChosen, open, refuse, drop }) {
   let drag = null;
 
@@ -54,14 +54,14 @@ export function startDragging({ withChosen, open, refuse, drop }) {
     look();
   }
 
-  /** Find and show where a drop would go. */
+  /** Find and show the target of a drop. */
   function look() {
     const { ghost, nowX: x, nowY: y } = drag;
     const width = ghost.offsetWidth;
     ghost.style.left = `${Math.max(0, Math.min(x + 14, window.innerWidth - width - 4))}px`;
     ghost.style.top = `${y + 14}px`;
     const box = tree.getBoundingClientRect();
-    // Whatever the pointer's column, the row beside it is meant.
+    // Only the pointer's height selects the row.
     const inside = Math.max(box.left + 20, Math.min(x, box.right - 20));
     const under = document.elementFromPoint(inside, y);
     const item = under && tree.contains(under) ? itemOf(under) : null;

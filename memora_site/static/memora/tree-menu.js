@@ -1,10 +1,10 @@
-/* The menu of a row of the content tree. */
+/* The context menu of a row of the content tree. */
 
 import { childOf, focus, isRtl, kindWords, menuWords, settings, titleOf } from "./tree-page.js";
 
 let menu = null;
 
-/** Close the menu; the focus goes back to its row, unless it is to stay where it is. */
+/** Close the menu; the focus returns to its row unless `back` is false. */
 export function closeMenu({ back = true } = {}) {
   if (!menu) return;
   const { element, item } = menu;
@@ -15,15 +15,15 @@ export function closeMenu({ back = true } = {}) {
 
 export const isMenuOf = (item) => menu?.item === item;
 
-/** The tree, opened where this row lies. */
+/** Return the URL of the tree, opened at this row. */
 function addressOf(pk) {
   const query = new URLSearchParams({ at: pk });
   if (settings.view) query.set("view", settings.view);
   return `${settings.base}?${query}`;
 }
 
-/** Each line is its name and where it leads: an address; a function; or nothing, for a
-    change of that name. */
+/** Return the menu's entries: a name and a URL, a function, or nothing for a change of that
+    name. */
 function entries(item, start) {
   const { kind, id, pk } = item.dataset;
   const page = `${settings.base}${pk}/`;
@@ -62,7 +62,7 @@ function entries(item, start) {
   return list;
 }
 
-/** Open the menu of `item`. `act(name, items)` does a change, `start` begins adding. */
+/** Open the menu of `item`. `act(name, items)` makes a change, `start` begins adding. */
 export function openMenu(item, { act, start }) {
   closeMenu({ back: false });
   const element = document.createElement("div");
@@ -125,7 +125,7 @@ function keys(event) {
 document.addEventListener("click", (event) => {
   if (menu && !menu.element.contains(event.target)) closeMenu({ back: false });
 });
-// It stays where it is on the screen: gone when its row has gone from beside it. What
-// was scrolled just before it opened is told after.
+// The menu has a fixed position: close it when its row has scrolled away. Scroll events
+// from just before it opened may arrive later.
 const moved = () => menu && Math.abs(window.scrollY - menu.top) > 8;
 window.addEventListener("scroll", () => moved() && closeMenu({ back: false }), { passive: true });

@@ -1,5 +1,4 @@
-/* What the parts of the content tree share: the page's words and settings, its rows,
-and its toasts. */
+/* Shared parts of the content tree: the page's texts and settings, its rows, its toasts. */
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
@@ -12,13 +11,13 @@ export const isRtl = document.documentElement.dir === "rtl";
 
 /* --- Kinds and numbers --------------------------------------------------------------- */
 
-/** How deep a kind lies, from 0. */
+/** Return the depth of a kind, from 0. */
 export const depth = (kind) => settings.kinds.indexOf(kind);
 export const childOf = (kind) => settings.kinds[depth(kind) + 1];
 
 const plurals = new Intl.PluralRules(document.documentElement.lang);
 
-/** "3 chosen", in the form the language has for that number. */
+/** Return "3 chosen" in the plural form of the language. */
 export const countOfChosen = (count) =>
   words.chosen[plurals.select(count)].replace("%(count)s", count);
 
@@ -32,10 +31,10 @@ export const parentOf = (item) => itemOf(item.parentElement);
 export const titleOf = (item) => item.querySelector("a bdi").textContent;
 export const pks = (items) => items.map((item) => item.dataset.pk);
 export const isOpen = (item) => item.getAttribute("aria-expanded") === "true";
-/** The row that Tab reaches. */
+/** Return the row that Tab reaches. */
 export const current = () => tree.querySelector("[role=treeitem][tabindex='0']");
 
-/** Give a row the focus. */
+/** Focus a row. */
 export function focus(item, { scroll = true } = {}) {
   if (!item) return;
   item.tabIndex = 0;
@@ -43,14 +42,14 @@ export function focus(item, { scroll = true } = {}) {
   if (scroll) item.querySelector(".row").scrollIntoView({ block: "nearest" });
 }
 
-/** The rows right inside `item`; without one, the subjects. */
+/** Return the group of the direct children of `item`; without it, of the subjects. */
 export const groupOf = (item) => (item || tree).querySelector(":scope > [role=group]");
 export const countIn = (group) => group.querySelectorAll(":scope > [role=treeitem]").length;
 
 /* --- Toasts -------------------------------------------------------------------------- */
 
-/** Say what happened, and give what closes it. With `undo`, a button offers to take it
-    back. */
+/** Show a message and return the function that closes it. With `undo`, it has an undo
+    button. */
 export function toast(said, { undo = null, failed = false } = {}) {
   const box = document.createElement("div");
   box.className = failed ? "toast is-failed" : "toast";
@@ -81,7 +80,7 @@ export function toast(said, { undo = null, failed = false } = {}) {
   while (toasts.children.length > 2) toasts.firstChild.remove();
   toasts.append(box);
   const wait = failed || undo ? 15000 : 6000;
-  // Nothing goes away under the pointer, or under a keyboard's focus.
+  // Do not close a toast under the pointer or with the focus.
   const closeAfter = (ms) => setTimeout(() => box.matches(":hover, :focus-within") || close(), ms);
   let timer = closeAfter(wait);
   for (const [here, gone] of [["pointerenter", "pointerleave"], ["focusin", "focusout"]]) {

@@ -1,4 +1,4 @@
-/* The path of the row below the content tree's bar, in view while one scrolls. */
+/* The path of the topmost row, shown in the content tree's bar while the page scrolls. */
 
 import { byPk, focus, itemOf, parentOf, pks, settings, titleOf, tree } from "./tree-page.js";
 
@@ -6,7 +6,7 @@ const bar = document.querySelector(".tree-bar");
 const pathLine = document.getElementById("tree-path");
 let pathShown = "";
 
-/** The path of the first row below the bar. */
+/** Show the path of the first row below the bar. */
 export function showPath() {
   if (settings.flat) return;
   const edge = bar.getBoundingClientRect().bottom;

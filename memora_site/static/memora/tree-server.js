@@ -1,13 +1,13 @@
-/* Asking the server of the content tree. */
+/* Requests of the content tree to the server. */
 
 import { settings, words } from "./tree-page.js";
 
-/* The token of whoever is signed in by now, perhaps in another tab since. */
+/* Return the current CSRF token; a sign-in in another tab may have replaced it. */
 const csrf = () =>
   document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ||
   document.querySelector("#tree-csrf input").value;
 
-/** What a page of the tree answers; an `Error` says in words why it did not. */
+/** Fetch a page of the tree; throws an `Error` with the reason as text. */
 export async function get(path, values = {}) {
   const query = new URLSearchParams(values);
   if (settings.view) query.set("view", settings.view);
@@ -21,7 +21,7 @@ function problem(answer) {
   return answer.status === 403 ? words.forbidden : words.failed;
 }
 
-/** What a door tells; `refused` says in words why nothing was done. */
+/** Send a change and return the JSON response; `refused` is the reason of a refusal. */
 export async function post(path, values) {
   const body = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) {
@@ -39,11 +39,11 @@ export async function post(path, values) {
   }
   if (answer.redirected) return { refused: words.signed_out };
   const told = await answer.json().catch(() => null);
-  // Whoever refuses says why; else it was not our server that answered.
+  // Without a reason the response is not from the application.
   return told && (answer.ok || told.refused) ? told : { refused: problem(answer) };
 }
 
-/** Leave for the page that asks before these are deleted for good. */
+/** Open the page that asks for confirmation before these are deleted for good. */
 export function deleteForGood(keys) {
   const form = document.createElement("form");
   form.method = "post";

@@ -1,7 +1,7 @@
-/* The content tree: opening branches, choosing, keys, and asking for changes.
+/* The content tree: opening branches, selection, keyboard, and changes.
 
-The server writes the rows; this script fetches them, and after every change fetches
-what is open again, so that what is on the page is what is stored. */
+The server renders the rows. This script fetches them, and after every change fetches the
+open branches again, so that the page shows the stored state. */
 
 import { keepingLine, startAdding } from "./tree-adding.js";
 import { askFor, choosePlace, confirmed } from "./tree-dialogs.js";
@@ -30,7 +30,7 @@ import {
 import { showPath } from "./tree-path.js";
 import { deleteForGood, get, post } from "./tree-server.js";
 
-/* --- What is open, for this tab ------------------------------------------- */
+/* --- Open branches, stored per tab ----------------------------------------- */
 
 const STORE = "memora.tree";
 const stored = JSON.parse(sessionStorage.getItem(STORE) || "{}");
@@ -44,27 +44,28 @@ function remember() {
   );
 }
 
-/** Have at least so many rows of a branch fetched; "" is the subjects. */
+/** Fetch at least `shown` rows of a branch; "" is the list of subjects. */
 function widen(pk, shown) {
   if (!pk) roots = Math.max(roots, shown);
   else opened.set(pk, Math.max(opened.get(pk) || settings.page, shown));
 }
 
-/* --- Asking for a change ----------------------------------------------------- */
+/* --- Requests ---------------------------------------------------------------- */
 
 let busy = Promise.resolve();
 
-/** Do `work` when what was asked before is done, so that no two changes overlap. */
+/** Run `work` after all earlier requests, so that changes do not overlap. */
 function inTurn(work) {
   const done = busy.then(work);
   busy = done.catch(() => {});
   return done;
 }
 
-/** Ask for a change; say what came of it, and show the tree as it is then.
+/** Request a change, show the result, and fetch the tree again.
 
-`values` are what is sent, or a function that gives (or promises) them when their turn has
-come, or null for nothing to do; `done` sees the answer before the rows are fetched again. */
+`values` is the data, or a function called when the request starts that returns (or
+resolves with) the data, or null for no request. `done` gets the response before the rows
+are fetched again. */
 function change(path, values, done = () => {}) {
   return inTurn(async () => {
     const asked = typeof values === "function" ? await values() : values;
@@ -91,11 +92,11 @@ function change(path, values, done = () => {}) {
   });
 }
 
-/* --- Taking back ------------------------------------------------------------------ */
+/* --- Undo ------------------------------------------------------------------------- */
 
 const undoable = [];
 
-/** Say what was done; it can be taken back, there or with Ctrl+Z. */
+/** Show what was done; it can be undone by the button or Ctrl+Z. */
 function say(told) {
   if (!told.undo) {
     toast(told.said);
@@ -114,7 +115,7 @@ function takeBack(last) {
 
 /* --- Rows ---------------------------------------------------------------------- */
 
-/** Whichever way a row got the focus, Tab leads to it, and so does the way back here. */
+/** Make the focused row the one that Tab reaches, and remember it for the next visit. */
 tree.addEventListener("focusin", (event) => {
   const item = itemOf(event.target);
   if (!item) return;
@@ -180,7 +181,7 @@ async function refresh() {
   } catch (error) {
     toast(error.message, { failed: true });
   }
-  // What was opened or folded while the rows were on their way.
+  // Apply branches opened or closed while the rows were being fetched.
   for (const item of tree.querySelectorAll("[aria-expanded]")) {
     const { pk } = item.dataset;
     if (isOpen(item) && !opened.has(pk)) item.setAttribute("aria-expanded", "false");
@@ -192,7 +193,7 @@ async function refresh() {
   showPath();
 }
 
-/** One row is always reached by Tab. */
+/** Ensure that Tab reaches one row. */
 function makeReachable() {
   if (!current()) {
     const wanted = stored.focus && byPk(stored.focus);
@@ -201,7 +202,7 @@ function makeReachable() {
   }
 }
 
-/** Fetch more rows of the branch the button ends; gives the first of them. */
+/** Fetch more rows of the button's branch; resolves with the first new one. */
 async function showMore(button) {
   const group = button.closest("[role=group]");
   const pk = group.dataset.parent;
@@ -289,7 +290,7 @@ async function shift(item, step) {
   const { pk } = item.dataset;
   const towards = step < 0 ? "previousElementSibling" : "nextElementSibling";
   const told = await change("move", async () => {
-    // Past the last row that is shown there may be more.
+    // There may be more rows after the last one shown.
     const more = byPk(pk)?.[towards]?.querySelector(":scope > .show-more");
     if (more) await showMore(more);
     const beside = byPk(pk)?.[towards]?.dataset.pk;
@@ -298,7 +299,7 @@ async function shift(item, step) {
   if (told) focus(byPk(pk));
 }
 
-/** A line to write titles in: at `place` as `startAdding` says. */
+/** Show an input line for titles at `place`; see `startAdding`. */
 async function start(kind, place = {}) {
   if (place.parent) await open(place.parent);
   startAdding(kind, place, ({ values, added }) =>
@@ -306,14 +307,14 @@ async function start(kind, place = {}) {
   );
 }
 
-/** What N does: adds inside; below a lesson, which holds none. */
+/** Add a child (key N); beside a lesson, because lessons have no children. */
 function addFrom(item) {
   const child = childOf(item.dataset.kind);
   if (child) start(child, { parent: item });
   else start(item.dataset.kind, { beside: item });
 }
 
-/* --- Pointer and keys ---------------------------------------------------------------- */
+/* --- Pointer and keyboard ------------------------------------------------------------- */
 
 const doors = { act, start };
 
@@ -381,7 +382,7 @@ tree.addEventListener("keydown", (event) => {
         focus(rows[rows.length - 1]);
         return true;
       case "Enter":
-        if (event.repeat) return true; // held down since something else
+        if (event.repeat) return true; // the key is still held down
         location.assign(item.querySelector("a").href);
         return true;
       case " ":
@@ -400,7 +401,7 @@ tree.addEventListener("keydown", (event) => {
         chooseNone();
         return true;
     }
-    // Letters by their key: an Arabic keyboard writes others.
+    // By physical key: an Arabic keyboard layout produces other letters.
     if (event.altKey || event.shiftKey) return false;
     switch (event.code) {
       case "KeyN":
@@ -462,14 +463,14 @@ if (settings.change && !settings.flat) {
   });
 }
 
-/* --- Begin ------------------------------------------------------------------------------ */
+/* --- Start ------------------------------------------------------------------------------ */
 
 const said = sessionStorage.getItem("memora.tree.said");
 if (said) {
   sessionStorage.removeItem("memora.tree.said");
   say(JSON.parse(said));
 }
-// Where the address says to look, or else where one was.
+// Focus the row in the URL, or else the last focused one.
 const at = settings.at;
 if (at) {
   for (const [pk, shown] of at.way) widen(pk, shown);
