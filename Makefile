@@ -1,6 +1,6 @@
-# Everything a developer types. `make` lists it; docs/develop.md explains it.
+# All commands for developers. `make` lists them; docs/develop.md explains them.
 #
-# `make demo` and `make test` need Python 3.11 or newer and make, nothing else.
+# `make demo` and `make test` need only Python 3.11 or newer and make.
 
 .SHELLFLAGS := -ec
 .DEFAULT_GOAL := help
@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 CODE := core content memora_site plans players progress publishing tests manage.py
-# The first Python that is new enough; PYTHON=… chooses another.
+# The first Python on PATH from 3.11; PYTHON=… sets another one.
 PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { command -v "$$name"; break; }; done)
@@ -18,23 +18,23 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python; d
 ##@ Start here
 
 .PHONY: help
-help: ## This list
+help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	/^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
-setup: $(VENV)/.dev ## Make the environment (.venv); a second run is instant
+setup: $(VENV)/.dev ## Create the environment (.venv); a second run is instant
 	@echo "The environment is ready: $(VENV)"
 
 .PHONY: demo
-demo: $(VENV)/.base ## A whole Memora here: database, Redis, web, worker, a student's story
+demo: $(VENV)/.base ## Run all of Memora: database, Redis, web, worker, a student's requests
 	@exec $(BIN)/python manage.py demo $(if $(PORT),--port $(PORT)) $(DEMO_HOST)
 
-# Only as an argument of make: some shells have a variable of this name.
+# Only as an argument of make: some shells set an environment variable HOST.
 DEMO_HOST = $(if $(filter command,$(firstword $(origin HOST))),--host $(HOST))
 
-# A state of its own, so that it never meets a demo that runs.
+# In a separate state folder, so that it cannot conflict with a running demo.
 .PHONY: smoke
 smoke: $(VENV)/.base ## The same, then stop everything; exits 0 or 1
 	@export MEMORA_STATE_DIR="$(CURDIR)/var/smoke"; \
@@ -50,7 +50,7 @@ test: $(VENV)/.dev ## All tests on the embedded default (ARGS=… for pytest)
 
 WORKERS ?= 2
 
-# CI_DATABASE_URL: a server and a name; Django makes test_<name> and drops it.
+# CI_DATABASE_URL: a server and a name; Django creates test_<name> and drops it.
 CI_DATABASE_URL ?= mysql://root@127.0.0.1:3306/memora_make
 CI_REDIS_URL ?= redis://127.0.0.1:6379
 .PHONY: test-mariadb
@@ -60,11 +60,11 @@ test-mariadb: $(VENV)/.mariadb ## All tests on MariaDB and Redis (CI_DATABASE_UR
 
 # On MariaDB: DATABASE_URL=mysql://root@127.0.0.1:3306/memora make crash-publish
 .PHONY: crash-publish
-crash-publish: $(VENV)/.dev ## Kill and fail builds at every step, readers watching (ARGS=--thorough for all)
+crash-publish: $(VENV)/.dev ## Kill and fail builds at every step while readers check (ARGS=--thorough for all)
 	@exec $(BIN)/python -m tests.crash.publish $(ARGS)
 
 .PHONY: check
-check: lint types layers dead migrations messages-check deploy-check ## Everything short of the tests
+check: lint types layers dead migrations messages-check deploy-check ## All checks except the tests
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Format and lint of code and templates
@@ -85,36 +85,36 @@ dead: $(VENV)/.dev ## Classes and functions that nothing calls (the list of exce
 	@! $(BIN)/vulture | grep -E "unused (class|function|method|property|import)|unreachable"
 
 .PHONY: migrations
-migrations: $(VENV)/.dev ## No model has changed without a migration
+migrations: $(VENV)/.dev ## Check that every model change has a migration
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 .PHONY: messages-check
-messages-check: $(VENV)/.base ## The Arabic is complete and compiled (needs gettext)
+messages-check: $(VENV)/.base ## Check that the Arabic translation is complete and compiled (needs gettext)
 	@.ci/check-messages $(BIN)/python
 
 .PHONY: deploy-check
-deploy-check: $(VENV)/.base ## `check --deploy` is silent for a sound production
+deploy-check: $(VENV)/.base ## Check that `check --deploy` accepts a correct production environment
 	@.ci/check-deploy $(BIN)/python
 
-##@ Measures
+##@ Benchmarks
 
 .PHONY: bench-publish
-bench-publish: $(VENV)/.dev ## What publishing costs against the disk alone (ARGS=…)
+bench-publish: $(VENV)/.dev ## Measure publishing against the time of the disk alone (ARGS=…)
 	@exec $(BIN)/python -m tests.benchmarks.publish $(ARGS)
 
 .PHONY: bench-upload
-bench-upload: $(VENV)/.dev ## What uploading costs: requests, and time against a floor (ARGS=…)
+bench-upload: $(VENV)/.dev ## Measure uploads: requests, and time against the minimum (ARGS=…)
 	@exec $(BIN)/python -m tests.benchmarks.upload $(ARGS)
 
 .PHONY: bench-tree
-bench-tree: $(VENV)/.dev ## The tree page's weight and server time, small and large (ARGS=…)
+bench-tree: $(VENV)/.dev ## Measure the tree page's size and server time, small and large (ARGS=…)
 	@exec $(BIN)/python -m tests.benchmarks.tree_page $(ARGS)
 
 .PHONY: bench-static
-bench-static: $(VENV)/.dev ## What nginx serves, open and gated, to 1,000 connections (needs nginx, wrk)
+bench-static: $(VENV)/.dev ## Measure nginx with 1,000 connections, open and gated (needs nginx, wrk)
 	@exec $(BIN)/python -m tests.benchmarks.static $(ARGS)
 
-##@ Now and then
+##@ Maintenance
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code
@@ -129,11 +129,11 @@ messages: $(VENV)/.base ## Collect and compile the translations (needs gettext)
 COMPILE := ../$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras \
 	--generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 .PHONY: roles
-roles: $(VENV)/.dev ## Write the table of who may do what (docs/roles.md) anew
+roles: $(VENV)/.dev ## Write the table of roles and permissions (docs/roles.md)
 	MEMORA_WRITE_ROLES=1 $(BIN)/python -m pytest -q tests/admin/test_roles.py
 
 .PHONY: pictures
-pictures: $(VENV)/.dev ## Take docs/images anew (needs Chromium; ARGS="--all FOLDER" for every page)
+pictures: $(VENV)/.dev ## Take the screenshots in docs/images (needs Chromium; ARGS="--all FOLDER" for every page)
 	@exec $(BIN)/python -m tests.journeys.pictures $(ARGS)
 
 .PHONY: requirements
@@ -141,20 +141,20 @@ requirements: $(VENV)/.dev ## Pin requirements/*.in into *.txt (ARGS=--upgrade f
 	cd requirements && for name in base dev mariadb; do \
 	$(COMPILE) $(ARGS) --output-file=$$name.txt $$name.in; done
 
-# Exits with an error when the database of vulnerabilities does not answer: a run that
-# looked nothing up must not pass for a clean one.
+# Fails if the vulnerability database does not answer: a run without a lookup must not
+# count as clean.
 .PHONY: audit
 audit: $(VENV)/.dev ## Known vulnerabilities in requirements/*.txt (needs network)
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip \
 	-r requirements/base.txt -r requirements/mariadb.txt -r requirements/dev.txt
 
 .PHONY: clean
-clean: ## Remove the environment, the demo's state and everything made here
+clean: ## Remove the environment, the demo's state and all generated files
 	rm -rf $(VENV) var public staticfiles celerybeat-schedule* \
 	.pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# --- The environment, in stamps: each says what was installed last -----------
+# --- The environment; a stamp file records each installation -----------------
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Memora needs Python 3.11 or newer on PATH." >&2; exit 1; }
