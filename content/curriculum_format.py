@@ -99,7 +99,7 @@ def walk(spec: NodeSpec) -> Iterator[NodeSpec]:
         yield from walk(child)
 
 
-def refused(faults: list[Fault], document: Any = None) -> CurriculumError:
+def curriculum_error(faults: list[Fault], document: Any = None) -> CurriculumError:
     """Return an error that lists ``faults`` in file order, at most `MAX_FAULTS`."""
     keys: _KeyPlaces = {}
     ordered = sorted(faults, key=lambda fault: _place_in_file(document, fault[0], keys))
@@ -153,31 +153,31 @@ def parse(data: bytes) -> Any:
             not JSON, is nested too deeply, or repeats a key in an object.
     """
     if len(data) > MAX_BYTES:
-        raise refused(
+        raise curriculum_error(
             [((), _("is larger than %(limit)d MB") % {"limit": MAX_BYTES >> 20})]
         )
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise refused(
+        raise curriculum_error(
             [((), _("is not UTF-8 text, from byte %(at)d on") % {"at": error.start})]
         ) from error
     if sum(data.count(mark) for mark in (b"{", b"[", b",")) > MAX_VALUES:
-        raise refused(
+        raise curriculum_error(
             [((), _("holds more than %(limit)d values") % {"limit": MAX_VALUES})]
         )
     try:
         document = orjson.loads(data)
         json.loads(data, object_pairs_hook=_without_repeats)
     except _RepeatedKeyError as error:
-        raise refused(
+        raise curriculum_error(
             [((), _("has the key “%(key)s” twice in one object") % {"key": error.key})]
         ) from error
     except orjson.JSONDecodeError as error:
         if "depth limit" in error.msg:  # part of orjson's message
-            raise refused([((), _("is nested too deeply"))]) from error
-        raise refused(
+            raise curriculum_error([((), _("is nested too deeply"))]) from error
+        raise curriculum_error(
             [
                 (
                     (),
@@ -191,7 +191,7 @@ def parse(data: bytes) -> Any:
             ]
         ) from error
     except RecursionError as error:
-        raise refused([((), _("is nested too deeply"))]) from error
+        raise curriculum_error([((), _("is nested too deeply"))]) from error
     _refuse_too_many(document)
     return document
 
@@ -206,7 +206,7 @@ def _refuse_too_many(document: Any) -> None:
         if kind is not Kind.LESSON:
             nodes += len(level)
     if nodes > MAX_NODES:
-        raise refused(
+        raise curriculum_error(
             [
                 (
                     (),
@@ -216,7 +216,7 @@ def _refuse_too_many(document: Any) -> None:
             ]
         )
     if len(level) > MAX_STAGES:
-        raise refused(
+        raise curriculum_error(
             [((), _("has more than %(limit)d stages") % {"limit": MAX_STAGES})]
         )
 

@@ -30,7 +30,7 @@ NODE_FIELDS = (
 )
 
 
-class SeenForm(forms.ModelForm):  # type: ignore[type-arg]
+class OptimisticLockForm(forms.ModelForm):  # type: ignore[type-arg]
     """A form that does not overwrite edits saved after the page was opened.
 
     A subclass defines the `version` of a row and how to `lock` it.
@@ -75,7 +75,7 @@ class SeenForm(forms.ModelForm):  # type: ignore[type-arg]
         return seen
 
 
-class NodeForm(SeenForm):
+class NodeForm(OptimisticLockForm):
     """A node's own fields. Its place is not included: nodes are moved in the tree."""
 
     class Meta:

@@ -22,7 +22,7 @@ from content import pending_uploads
 from content.curriculum import ImportReport, export_curriculum, import_curriculum
 from content.curriculum_format import MAX_BYTES
 from content.models import Node, NodeKind
-from content.pending_uploads import UploadGoneError
+from content.pending_uploads import UploadExpiredError
 from content.spreadsheets import files, lesson_sheet
 from content.spreadsheets.files import CSV, XLSX, SheetError
 from content.spreadsheets.lesson_sheet import SheetReport
@@ -34,7 +34,7 @@ _TYPES = {
     XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     CSV: "text/csv; charset=utf-8",
 }
-_MOST_SHOWN = 200
+_MAX_SHOWN = 200
 _MOST_NOTED = 10
 
 
@@ -134,8 +134,8 @@ def _import(request: HttpRequest, what: str) -> HttpResponse:
     try:
         name, data = _file(request, what)
         if request.POST.get("upload"):
-            return _confirmed(request, what, name, data)
-        return _tried(request, what, name, data)
+            return _confirm(request, what, name, data)
+        return _preview(request, what, name, data)
     except CurriculumError as refusal:
         return _page(
             request, status=400, refused=what, refusal=refusal, faults=refusal.faults
@@ -155,10 +155,10 @@ def _file(request: HttpRequest, what: str) -> tuple[str, bytes]:
         return pending_uploads.read(owner=owner.pk, token=token)
     uploaded = request.FILES.get("file")
     if uploaded is None:
-        raise UploadGoneError(_("Choose a file first."))
+        raise UploadExpiredError(_("Choose a file first."))
     limit = MAX_BYTES if what == CURRICULUM else files.MAX_BYTES
     if (uploaded.size or 0) > limit:
-        raise UploadGoneError(
+        raise UploadExpiredError(
             _("The file is larger than %(limit)d MB.") % {"limit": limit >> 20}
         )
     return uploaded.name or "", uploaded.read()
@@ -172,7 +172,7 @@ def _run(
     return lesson_sheet.import_lessons(data, name, dry_run=dry_run)
 
 
-def _tried(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
+def _preview(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
     """Show the result of a dry run, with a confirm button if it changes anything."""
     report = _run(what, name, data, dry_run=True)
     owner: Any = request.user
@@ -184,14 +184,14 @@ def _tried(request: HttpRequest, what: str, name: str, data: bytes) -> HttpRespo
         tried=what,
         name=name,
         report=report,
-        fingerprint=_fingerprint(report),
+        fingerprint=_result_hash(report),
         token=token,
-        most=_MOST_SHOWN,
+        most=_MAX_SHOWN,
         kinds=_kinds(report),
     )
 
 
-def _confirmed(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
+def _confirm(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
     """Import the file once.
 
     If the result differs from the one shown, nothing is imported and the new result is
@@ -201,18 +201,18 @@ def _confirmed(request: HttpRequest, what: str, name: str, data: bytes) -> HttpR
     token = request.POST["upload"]
     before = pending_uploads.claim(owner=owner.pk, token=token)
     if before is not None:
-        return _confirmed_before(request, before)
+        return _confirm_again(request, before)
     said = ""
     try:
         with transaction.atomic():
             report = _run(what, name, data, dry_run=False)
-            is_as_shown = request.POST.get("shown") == _fingerprint(report)
+            is_as_shown = request.POST.get("shown") == _result_hash(report)
             if not is_as_shown:
                 transaction.set_rollback(True)
         if is_as_shown:
             said = _said(report)
     finally:
-        pending_uploads.answer(owner=owner.pk, token=token, said=said)
+        pending_uploads.store_result(owner=owner.pk, token=token, said=said)
     if said:
         messages.success(request, said)
         if noted := _noted(report):
@@ -225,7 +225,7 @@ def _confirmed(request: HttpRequest, what: str, name: str, data: bytes) -> HttpR
             "what the file does now."
         ),
     )
-    return _tried(request, what, name, data)
+    return _preview(request, what, name, data)
 
 
 def _noted(report: ImportReport | SheetReport) -> str:
@@ -243,7 +243,7 @@ def _noted(report: ImportReport | SheetReport) -> str:
     return "\n".join([head, *lines, *rest])
 
 
-def _confirmed_before(request: HttpRequest, said: str) -> HttpResponse:
+def _confirm_again(request: HttpRequest, said: str) -> HttpResponse:
     """Answer a second click: the result of the first, or that it is still running."""
     if said:
         messages.success(request, said)
@@ -265,7 +265,7 @@ def _does_something(report: ImportReport | SheetReport) -> bool:
     return any(count.created or count.updated for count in counts)
 
 
-def _fingerprint(report: ImportReport | SheetReport) -> str:
+def _result_hash(report: ImportReport | SheetReport) -> str:
     """Return a hash of the shown result, independent of the language."""
     promised: tuple[object, ...]
     if isinstance(report, SheetReport):

@@ -16,7 +16,7 @@ Path = tuple[str | int, ...]
 Ignored = Callable[[str], bool]
 
 
-class How(StrEnum):
+class DifferenceKind(StrEnum):
     """The kind of a difference."""
 
     CHANGED = "changed"
@@ -30,7 +30,7 @@ class Difference:
     """A place that differs; ``old`` and ``new`` are None where there is no value."""
 
     path: Path
-    how: How
+    how: DifferenceKind
     old: Any = None
     new: Any = None
 
@@ -57,7 +57,7 @@ def differences(
         else:
             yield from _of_lists(old, new, ignored, path)
     elif type(old) is not type(new) or old != new:
-        yield Difference(path, How.CHANGED, old, new)
+        yield Difference(path, DifferenceKind.CHANGED, old, new)
 
 
 def _of_objects(
@@ -68,9 +68,9 @@ def _of_objects(
             continue
         place = (*path, key)
         if key not in new:
-            yield Difference(place, How.REMOVED, old=old[key])
+            yield Difference(place, DifferenceKind.REMOVED, old=old[key])
         elif key not in old:
-            yield Difference(place, How.ADDED, new=new[key])
+            yield Difference(place, DifferenceKind.ADDED, new=new[key])
         else:
             yield from differences(old[key], new[key], ignored=ignored, path=place)
 
@@ -90,9 +90,9 @@ def _of_named(
         entry = new.get(key, old.get(key))
         place = (*path, _name_of(entry, key))
         if key not in new:
-            yield Difference(place, How.REMOVED, old=old[key])
+            yield Difference(place, DifferenceKind.REMOVED, old=old[key])
         elif key not in old:
-            yield Difference(place, How.ADDED, new=new[key])
+            yield Difference(place, DifferenceKind.ADDED, new=new[key])
         else:
             yield from differences(old[key], new[key], ignored=ignored, path=place)
     before = [key for key in old if key in new]
@@ -100,7 +100,7 @@ def _of_named(
     if before != after:
         yield Difference(
             path,
-            How.REORDERED,
+            DifferenceKind.REORDERED,
             old=[_name_of(old[key], key) for key in before],
             new=[_name_of(new[key], key) for key in after],
         )
@@ -126,9 +126,9 @@ def _of_lists(
                 old[i + step], new[j + step], ignored=ignored, path=place
             )
         for index in range(i + both, to_i):
-            yield Difference((*path, index + 1), How.REMOVED, old=old[index])
+            yield Difference((*path, index + 1), DifferenceKind.REMOVED, old=old[index])
         for index in range(j + both, to_j):
-            yield Difference((*path, index + 1), How.ADDED, new=new[index])
+            yield Difference((*path, index + 1), DifferenceKind.ADDED, new=new[index])
 
 
 def _text(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema_rs
 from django.utils.translation import get_language, gettext as _, gettext_lazy
 
-from content.stage_types import words
+from content.stage_types import translated_texts
 
 Path = tuple[str | int, ...]
 Fault = tuple[Path, str]
@@ -112,7 +112,7 @@ def _schema_at(schema: Mapping[str, Any], path: Sequence[str | int]) -> dict[str
 
 
 def _words(place: Mapping[str, Any]) -> dict[str, str]:
-    return words(place, get_language() or "en")
+    return translated_texts(place, get_language() or "en")
 
 
 def _unknown_key(place: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ def lock_subjects(subject_pks: Iterable[int]) -> dict[int, SubjectState]:
     return {state.pk: state for state in states.filter(pk__in=set(subject_pks))}
 
 
-def lock_order() -> dict[int, SubjectState]:
+def lock_all_subjects() -> dict[int, SubjectState]:
     """Call `lock_roots` and lock every subject: reordering renumbers other trees.
 
     Returns:
@@ -62,12 +62,12 @@ def lock_nodes(*nodes: Node) -> tuple[dict[int, SubjectState], list[Node]]:
         StructureError: a node was deleted, or moved to a subject that is not locked.
     """
     states = lock_subjects(node.subject_pk for node in nodes)
-    fresh = reread(*nodes)
+    fresh = reload_nodes(*nodes)
     require_locked(fresh, states)
     return states, fresh
 
 
-def reread(*nodes: Node) -> list[Node]:
+def reload_nodes(*nodes: Node) -> list[Node]:
     """Return ``nodes`` as they are in the database now, in the same order.
 
     Raises:
@@ -94,7 +94,7 @@ def require_locked(nodes: Iterable[Node], states: Mapping[int, SubjectState]) ->
             raise StructureError(_not_locked(node))
 
 
-def lost_state(subject: Node) -> str:
+def missing_state_message(subject: Node) -> str:
     """Return the message for a subject without `SubjectState`.
 
     It names the repair command.
@@ -107,7 +107,7 @@ def lost_state(subject: Node) -> str:
 
 def _not_locked(node: Node) -> str:
     if not SubjectState.objects.filter(pk=node.subject_pk).exists():
-        return lost_state(node.subject or node)
+        return missing_state_message(node.subject or node)
     # Locking that subject now, out of order, could deadlock with another editor.
     return _("“%(title)s” has been moved meanwhile. Reload the page.") % {
         "title": node.title

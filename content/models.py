@@ -23,7 +23,7 @@ from content.fields import PublicIdField, validate_color_code, validate_item_cod
 from content.history import recording
 from content.json_errors import Fault
 from content.stage_configs import ConfigError, clean
-from content.stage_types import SCHEMAS, words
+from content.stage_types import SCHEMAS, translated_texts
 from core.fields import (
     CanonicalJSONEncoder,
     FoldedField,
@@ -516,7 +516,8 @@ def stage_type_choices() -> list[tuple[str, str]]:
     """
     language = get_language() or "en"
     return [
-        (name, words(schema, language)["title"]) for name, schema in SCHEMAS.items()
+        (name, translated_texts(schema, language)["title"])
+        for name, schema in SCHEMAS.items()
     ]
 
 

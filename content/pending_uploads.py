@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 SECONDS = 3600
 
 
-class UploadGoneError(MemoraError):
+class UploadExpiredError(MemoraError):
     """The upload has expired, or could not be stored."""
 
     code = "UPLOAD_GONE"
@@ -37,7 +37,7 @@ def store(*, owner: int, name: str, data: bytes) -> str:
         packed = base64.b64encode(zlib.compress(data, 1)).decode()
         cache.set(_key(owner, token), [name, packed], SECONDS)
     except RedisError as error:
-        raise UploadGoneError(
+        raise UploadExpiredError(
             _("The file cannot be kept (Redis does not answer). Try again later.")
         ) from error
     return token
@@ -55,7 +55,7 @@ def read(*, owner: int, token: str) -> tuple[str, bytes]:
     except RedisError as error:
         raise _out_of_reach() from error
     if found is None:
-        raise UploadGoneError(
+        raise UploadExpiredError(
             _("The file is not kept any more. Upload it again to import it.")
         )
     name, packed = found
@@ -66,7 +66,7 @@ def claim(*, owner: int, token: str) -> str | None:
     """Claim the import of a stored file.
 
     Returns:
-        None if this request has the claim; it must then call `answer`. Otherwise the
+        None if this request has the claim; it must then call `store_result`. Otherwise the
             result of the first request, "" while that is running.
 
     Raises:
@@ -79,7 +79,7 @@ def claim(*, owner: int, token: str) -> str | None:
         raise _out_of_reach() from error
 
 
-def answer(*, owner: int, token: str, said: str) -> None:
+def store_result(*, owner: int, token: str, said: str) -> None:
     """Store the result of a claimed import; an empty ``said`` releases the claim.
 
     Without Redis the claim stays until it expires, so the file is not imported twice.
@@ -94,8 +94,8 @@ def answer(*, owner: int, token: str, said: str) -> None:
         log.warning("upload_answer_not_kept", exc_info=True)
 
 
-def _out_of_reach() -> UploadGoneError:
-    return UploadGoneError(
+def _out_of_reach() -> UploadExpiredError:
+    return UploadExpiredError(
         _(
             "The file cannot be fetched (Redis does not answer). Nothing was imported: "
             "try again later."

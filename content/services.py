@@ -117,8 +117,8 @@ def create_node(
     if beside is not None:
         target, position = beside
         if target.kind == NodeKind.SUBJECT:
-            states = locks.lock_order()
-            [target] = locks.reread(target)
+            states = locks.lock_all_subjects()
+            [target] = locks.reload_nodes(target)
         else:
             states, [target] = locks.lock_nodes(target)
         parent = target.parent
@@ -203,7 +203,7 @@ def move_nodes(
         spots[pk] = TreePosition(parent, after)
         after = pk
     place_nodes(spots, states)
-    return locks.reread(*moving)
+    return locks.reload_nodes(*moving)
 
 
 def lock_for_move(
@@ -215,8 +215,8 @@ def lock_for_move(
         The locked states, the nodes and the target, both read again.
     """
     if any(node.kind == NodeKind.SUBJECT for node in nodes):
-        states = locks.lock_order()
-        *moving, target = locks.reread(*nodes, target)
+        states = locks.lock_all_subjects()
+        *moving, target = locks.reload_nodes(*nodes, target)
         return states, moving, target
     states, [*moving, target] = locks.lock_nodes(*nodes, target)
     return states, moving, target
@@ -412,7 +412,9 @@ def delete_nodes(*, nodes: Sequence[Node]) -> None:
 
 def _delete_rows(tops: Sequence[Node]) -> None:
     inside = tree_updates.subtrees_of(tops)
-    with recording.deleting(LessonStage.objects.filter(lesson__in=inside), inside):
+    with recording.record_deletions(
+        LessonStage.objects.filter(lesson__in=inside), inside
+    ):
         # Deepest level first: MariaDB checks foreign keys row by row. Django would set
         # the references to NULL first, which the table's constraints forbid.
         for level in range(len(Kind) - 1, min(node.level for node in tops) - 1, -1):
@@ -434,13 +436,13 @@ def _outermost(nodes: Iterable[Node]) -> list[Node]:
 def trash_node(*, node: Node) -> Node:
     """Call `trash_nodes` for one node and return it, read again."""
     trash_nodes(nodes=[node])
-    return locks.reread(node)[0]
+    return locks.reload_nodes(node)[0]
 
 
 def restore_node(*, node: Node) -> Node:
     """Call `restore_nodes` for one node and return it, read again."""
     restore_nodes(nodes=[node])
-    return locks.reread(node)[0]
+    return locks.reload_nodes(node)[0]
 
 
 def delete_node(*, node: Node) -> None:

@@ -6,7 +6,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import get_language, gettext as _
 
-from content.stage_types import SCHEMAS, schema_in, words
+from content.stage_types import SCHEMAS, schema_in, translated_texts
 
 SCRIPTS = ("stage-fields", "stage-text", "stage-media", "stage-forms", "stages")
 
@@ -36,7 +36,9 @@ def settings_of(lesson_pk: int | None) -> dict[str, Any]:
 def type_choices() -> list[tuple[str, dict[str, str]]]:
     """Return the stage types, with title and description in the active language."""
     language = get_language() or "en"
-    return [(name, words(schema, language)) for name, schema in SCHEMAS.items()]
+    return [
+        (name, translated_texts(schema, language)) for name, schema in SCHEMAS.items()
+    ]
 
 
 def _words() -> dict[str, str]:

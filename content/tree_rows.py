@@ -26,7 +26,7 @@ from content.models import LessonStage, Node
 
 PAGE = 100
 """How many rows of a branch, or of search results, are shown at once."""
-MOST_ROWS = 2000
+MAX_ROWS = 2000
 """How many rows of one branch a page can show."""
 
 _COLUMNS = (
@@ -116,7 +116,7 @@ def visible_rows(branch: Branch) -> Iterable[Row]:
             yield from visible_rows(row.branch)
 
 
-def outline(
+def tree_page_rows(
     opened: Mapping[int, int],
     *,
     roots: int = PAGE,
@@ -134,7 +134,7 @@ def outline(
     shown: dict[int | None, int] = {None: roots, **dict(opened.items())}
     tops = Q(parent_id=None) if subjects is None else Q(pk__in=subjects)
     inside = Q(parent_id__in=opened) | tops
-    for node in _numbered(inside, most=min(max(shown.values()), MOST_ROWS)):
+    for node in _numbered(inside, most=min(max(shown.values()), MAX_ROWS)):
         branch = branches.get(node.parent_id)
         if branch is None or node.place > shown[node.parent_id]:
             continue  # inside a closed node, or after the last shown row

@@ -133,7 +133,7 @@ def _move_back(told: list[list[Any]]) -> list[Node]:
                 % {"title": node.title}
             )
     services.place_nodes({pk: before for pk, (before, _after) in moved.items()}, states)
-    return locks.reread(*nodes)
+    return locks.reload_nodes(*nodes)
 
 
 def _lock(
@@ -141,7 +141,7 @@ def _lock(
 ) -> tuple[Mapping[int, SubjectState], set[int]]:
     """Lock everything that moving back needs; also return the existing parents."""
     if None in parent_pks:
-        return locks.lock_order(), set()
+        return locks.lock_all_subjects(), set()
     parents = Node.objects.filter(pk__in=parent_pks)
     states, fresh = locks.lock_nodes(*nodes, *parents)
     return states, {node.pk for node in fresh}

@@ -31,7 +31,7 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
 
 
-class PlainChoices:
+class NoRelatedButtons:
     """Mixin for an admin or an inline: removes the related-object buttons."""
 
     def formfield_for_dbfield(self, *args: Any, **kwargs: Any) -> Any:

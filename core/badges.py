@@ -32,7 +32,7 @@ def badge(shape: str, word: object, tone: Tone, *, why: object = "") -> SafeStri
     )
 
 
-def paid_with(item: str) -> SafeString:
+def paid_label(item: str) -> SafeString:
     """Render “Paid” with the product code, if there is one."""
     if not item:
         return format_html("{}", _("Paid"))

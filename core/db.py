@@ -50,7 +50,7 @@ def is_conflict(error: OperationalError) -> bool:
     return code in _CONFLICTS or "database is locked" in str(error)
 
 
-_AWAY = frozenset(
+_UNAVAILABLE_CODES = frozenset(
     {
         # Too many connections.
         *(1040, 1203, 1226),
@@ -66,7 +66,11 @@ _AWAY = frozenset(
 """MariaDB's errors for a server that is unreachable or temporarily unavailable."""
 
 
-_AWAY_WORDS = ("database is locked", "table is locked", "unable to open database file")
+_UNAVAILABLE_MESSAGES = (
+    "database is locked",
+    "table is locked",
+    "unable to open database file",
+)
 """The messages of SQLite's errors of the same kind."""
 
 
@@ -83,8 +87,8 @@ def is_unavailable(error: Exception) -> bool:
     code = error.args[0] if error.args else None
     return (
         code in _CONFLICTS
-        or code in _AWAY
-        or any(words in str(error) for words in _AWAY_WORDS)
+        or code in _UNAVAILABLE_CODES
+        or any(words in str(error) for words in _UNAVAILABLE_MESSAGES)
     )
 
 

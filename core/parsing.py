@@ -42,7 +42,7 @@ def as_key(text: str) -> int:
     return whole_number(text) or 0
 
 
-def instant(value: object) -> datetime | None:
+def parse_time(value: object) -> datetime | None:
     """Return the time that ``value`` holds in ISO 8601 with an offset, in UTC.
 
     Returns:

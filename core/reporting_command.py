@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.translation import gettext as _
 
-FAILED, MISUSED = 1, 2
+FAILED, USAGE_ERROR = 1, 2
 _CLEAR_LINE = "\r\033[K"
 
 
@@ -73,4 +73,4 @@ class ReportingCommand(BaseCommand):
         raise CommandError(message, returncode=FAILED)
 
     def misused(self, message: str) -> NoReturn:
-        raise CommandError(message, returncode=MISUSED)
+        raise CommandError(message, returncode=USAGE_ERROR)

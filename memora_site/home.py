@@ -22,7 +22,7 @@ from core.searching import has_words
 from memora_site import health
 from plans.models import AcademicPlan
 from publishing.admin_views.dashboard_views import headlines
-from publishing.admin_views.labels import fault_in_words
+from publishing.admin_views.labels import fault_message
 from publishing.monitoring import dashboard, schedule
 
 _RECENT = 8
@@ -72,7 +72,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "recent": recent(user.pk) if writes else [],
         "facts": facts,
         "next_run": schedule.next_run(facts.now) if facts else None,
-        "fault": fault_in_words(facts.fault) if facts else "",
+        "fault": fault_message(facts.fault) if facts else "",
         "failures": [*facts.dead_letters, *facts.failed_uploads, *facts.failures]
         if facts
         else [],

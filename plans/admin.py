@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from content import deletion_warnings
 from content.history.changes import Edit
 from content.history.views import HistoryPages
-from core.admin_mixins import PlainChoices
+from core.admin_mixins import NoRelatedButtons
 from core.badges import badge
 from core.searching import FoldedSearch
 from plans.forms import PLAN_FIELDS, PlanForm, SubjectForm, SubjectFormSet
@@ -28,7 +28,7 @@ from plans.models import (
 from plans.tree_views import ContentPages
 
 
-class SubjectInline(PlainChoices, SortableTabularInline):
+class SubjectInline(NoRelatedButtons, SortableTabularInline):
     model = PlanSubject
     form = SubjectForm
     formset = SubjectFormSet
@@ -46,7 +46,7 @@ class SubjectInline(PlainChoices, SortableTabularInline):
 class AcademicPlanAdmin(
     ContentPages,
     HistoryPages,
-    PlainChoices,
+    NoRelatedButtons,
     FoldedSearch,
     SortableAdminBase,
     admin.ModelAdmin,  # type: ignore[type-arg]

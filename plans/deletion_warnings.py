@@ -11,7 +11,7 @@ from plans.models import AcademicPlan, PlanOverride, PlanSubject
 
 
 @deletion_warnings.warns_before_deleting(Node)
-def plans_that_lose(nodes: Sequence[Node]) -> str:
+def affected_plans_warning(nodes: Sequence[Node]) -> str:
     """Return how many plans offer any of these nodes. One query."""
     subjects = {node.subject_pk for node in nodes}
     rows = PlanSubject.objects.filter(subject_id__in=subjects)
@@ -26,7 +26,7 @@ def plans_that_lose(nodes: Sequence[Node]) -> str:
 
 
 @deletion_warnings.warns_before_deleting(Node)
-def overrides_that_go(nodes: Sequence[Node]) -> str:
+def node_overrides_warning(nodes: Sequence[Node]) -> str:
     """Return how many overrides are deleted with these nodes. One query."""
     inside = Q()
     for node in nodes:
@@ -46,7 +46,7 @@ def overrides_that_go(nodes: Sequence[Node]) -> str:
 
 
 @deletion_warnings.warns_before_deleting(AcademicPlan)
-def overrides_that_go_with_a_plan(plans: Sequence[AcademicPlan]) -> str:
+def plan_overrides_warning(plans: Sequence[AcademicPlan]) -> str:
     """Return how many overrides are deleted with these plans. One query."""
     count = PlanOverride.objects.filter(plan__in=plans).count()
     if not count:

@@ -16,7 +16,7 @@ from plans.access import Access, Override, resolve_access
 _NOTHING = Override()
 
 
-class Absence(StrEnum):
+class HiddenReason(StrEnum):
     """Why students of a plan do not see a node."""
 
     TRASH = "trash"
@@ -27,7 +27,7 @@ class Absence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class NodeExplanation:
     """A node in one plan.
 
     ``access`` is the access it has, or would have if it were visible. ``absent`` is the
@@ -41,7 +41,7 @@ class Explained:
     access: Access
     is_linear: bool
     override: Override
-    absent: Absence | None
+    absent: HiddenReason | None
     absent_at: str
     lessons: int
     total: int
@@ -53,7 +53,7 @@ def explain(
     *,
     lessons: int,
     total: int,
-) -> Explained:
+) -> NodeExplanation:
     """Explain the last node of ``trail``, which starts with the subject.
 
     Args:
@@ -63,18 +63,18 @@ def explain(
     """
     *_above, node = trail
     access: Access | None = None
-    absence: tuple[Absence, str] | None = None
+    absence: tuple[HiddenReason, str] | None = None
     for step in trail:
         override = overrides.get(step.pk, _NOTHING)
         access = resolve_access(step, parent=access, override=override)
-        absence = absence or own_absence(step, override)
+        absence = absence or own_hidden_reason(step, override)
     if access is None:
         raise ValueError("a trail holds its node")
     if node.kind is Kind.LESSON:
         lessons, total = int(absence is None), 1
     elif absence is None and not lessons and node.kind is not Kind.SUBJECT:
-        absence = (Absence.EMPTY, node.id)
-    return Explained(
+        absence = (HiddenReason.EMPTY, node.id)
+    return NodeExplanation(
         node=node,
         title=override.title or node.title,
         access=access,
@@ -89,12 +89,14 @@ def explain(
     )
 
 
-def own_absence(node: ContentNode, override: Override) -> tuple[Absence, str] | None:
+def own_hidden_reason(
+    node: ContentNode, override: Override
+) -> tuple[HiddenReason, str] | None:
     """Return why ``node`` itself is absent, the reason hardest to undo first."""
     if node.is_trashed:
-        return Absence.TRASH, node.id
+        return HiddenReason.TRASH, node.id
     if not node.is_published:
-        return Absence.DRAFT, node.id
+        return HiddenReason.DRAFT, node.id
     if override.hide:
-        return Absence.HIDDEN, node.id
+        return HiddenReason.HIDDEN, node.id
     return None

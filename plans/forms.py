@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _, ngettext
 
-from content.forms import SeenForm
+from content.forms import OptimisticLockForm
 from content.models import Node
 from core.admin_mixins import ReadOnlyChoice
 from plans import services
@@ -22,7 +22,7 @@ from plans.models import AcademicPlan, PlanOverride, PlanSubject
 PLAN_FIELDS = ("title", "public_id", "season", "grade", "stream", "is_published")
 
 
-class PlanForm(SeenForm):
+class PlanForm(OptimisticLockForm):
     """The plan's own fields."""
 
     class Meta:

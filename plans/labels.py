@@ -7,9 +7,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
-from core.badges import LOCK, badge, paid_with
+from core.badges import LOCK, badge, paid_label
 from plans.access import Access, Level, Override, Rule
-from plans.explain import Absence, Explained
+from plans.explain import HiddenReason, NodeExplanation
 from plans.models import LINEAR_VALUES, OverrideAction
 
 LEVELS = {
@@ -30,7 +30,7 @@ def access_badge(access: Access) -> SafeString:
     """Format an access level as a badge."""
     match access.level:
         case Level.PAID if access.item:
-            return badge(LOCK, paid_with(access.item), "waiting")
+            return badge(LOCK, paid_label(access.item), "waiting")
         case Level.PAID:
             why = _("No product is named, so nobody can open it: name one.")
             return badge(LOCK, _("Paid, without a product"), "failed", why=why)
@@ -47,23 +47,23 @@ def access_text(access: Access) -> str:
     return f"{word} · {access.item}" if access.item else word
 
 
-def absence_badge(said: Explained) -> SafeString:
+def absence_badge(said: NodeExplanation) -> SafeString:
     """Format the reason why students do not see a node as a badge."""
     itself = said.absent_at == said.node.id
     match said.absent:
-        case Absence.HIDDEN:
+        case HiddenReason.HIDDEN:
             return badge(
                 "⊘", _("Hidden here") if itself else _("Hidden above"), "quiet"
             )
-        case Absence.DRAFT:
+        case HiddenReason.DRAFT:
             return badge("◌", _("Draft") if itself else _("Inside a draft"), "quiet")
-        case Absence.TRASH:
+        case HiddenReason.TRASH:
             return badge("✕", _("In the trash"), "quiet")
     return badge("◌", _("Empty, not seen"), "quiet")
 
 
 def why(
-    said: Explained, titles: Mapping[str, str], overridden: Mapping[str, Override]
+    said: NodeExplanation, titles: Mapping[str, str], overridden: Mapping[str, Override]
 ) -> str:
     """Describe why students get a node like this: the rule and the deciding node.
 
@@ -94,14 +94,14 @@ def why(
     return _("nothing says otherwise")
 
 
-def _why_absent(said: Explained, titles: Mapping[str, str]) -> str:
-    if said.absent is Absence.EMPTY:
+def _why_absent(said: NodeExplanation, titles: Mapping[str, str]) -> str:
+    if said.absent is HiddenReason.EMPTY:
         return _("no lesson inside is published for this plan")
     if said.absent_at == said.node.id:
         match said.absent:
-            case Absence.HIDDEN:
+            case HiddenReason.HIDDEN:
                 return _("override on this plan")
-            case Absence.DRAFT:
+            case HiddenReason.DRAFT:
                 return _("not published, in any plan")
         return _("in no plan until it is restored")
     return _("because of “%(title)s”") % {

@@ -64,7 +64,7 @@ def set_override(
     row = PlanOverride(plan=plan, target=target, action=action, value=value)
     row.clean_fields()
     row.clean()
-    for said in _said_as_seen(plan, target, seen):
+    for said in _overrides_if_current(plan, target, seen):
         if said.aspect == aspect_of(action):
             said.delete()
     row.save()
@@ -87,7 +87,7 @@ def remove_override(
         ValidationError: the overrides have changed since (code ``stale``).
     """
     lock(plan)
-    for said in _said_as_seen(plan, target, seen):
+    for said in _overrides_if_current(plan, target, seen):
         if said.aspect == aspect:
             said.delete()
             return said
@@ -99,7 +99,9 @@ def version_of(said: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(repr(sorted(said)).encode()).hexdigest()
 
 
-def _said_as_seen(plan: AcademicPlan, target: Node, seen: str) -> list[PlanOverride]:
+def _overrides_if_current(
+    plan: AcademicPlan, target: Node, seen: str
+) -> list[PlanOverride]:
     """Return the overrides on ``target``; the plan must be locked.
 
     Raises:

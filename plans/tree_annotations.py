@@ -18,7 +18,7 @@ from content.tree_rows import Row, count_visible
 from core.parsing import as_key
 from plans import labels, queries
 from plans.access import Override
-from plans.explain import Explained, explain
+from plans.explain import NodeExplanation, explain
 from plans.models import AcademicPlan
 
 
@@ -54,7 +54,7 @@ class PlanAnnotator:
 
 def explain_rows(
     rows: Sequence[Row], overrides: Mapping[int, Override]
-) -> dict[int, Explained]:
+) -> dict[int, NodeExplanation]:
     """Explain each row's node in the plan, by node pk. Two queries."""
     hidden = [pk for pk, said in overrides.items() if said.hide]
     lessons = count_visible(
@@ -74,7 +74,7 @@ def explain_rows(
     }
 
 
-def why(row: Row, said: Explained, overrides: Mapping[int, Override]) -> str:
+def why(row: Row, said: NodeExplanation, overrides: Mapping[int, Override]) -> str:
     """Return `labels.why` for a row, with ancestors named as the plan renames them."""
     spoken_of = {
         node.public_id: overrides[node.pk] for node in row.trail if node.pk in overrides
@@ -88,7 +88,7 @@ def why(row: Row, said: Explained, overrides: Mapping[int, Override]) -> str:
 
 
 def _annotation(
-    row: Row, said: Explained, overrides: Mapping[int, Override]
+    row: Row, said: NodeExplanation, overrides: Mapping[int, Override]
 ) -> RowAnnotation:
     shown = (
         labels.access_badge(said.access)

@@ -28,7 +28,7 @@ from content.tree_rows import Branch
 from core.parsing import is_key
 from plans import labels, queries, services, tree_annotations
 from plans.access import Override
-from plans.explain import Absence, Explained
+from plans.explain import HiddenReason, NodeExplanation
 from plans.models import AcademicPlan, OverrideAction, OverrideAspect, PlanOverride
 
 _KINDS = dict(NodeKind.choices)
@@ -56,7 +56,7 @@ class OverrideRow:
 class Row:
     """A node as a row of the table."""
 
-    said: Explained
+    said: NodeExplanation
     level: int
     kind: str
     access: SafeString
@@ -77,7 +77,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class More:
+class MoreRows:
     """Follows the shown rows of a branch that has ``left`` more."""
 
     level: int
@@ -92,7 +92,7 @@ class More:
 class Tree:
     """The plan's content as its page shows it."""
 
-    rows: list[Row | More]
+    rows: list[Row | MoreRows]
     said: list[OverrideRow]
     opened: str
     has_subjects: bool
@@ -112,7 +112,7 @@ def opened(request: HttpRequest) -> dict[int, int]:
         for parent, place in tree_rows.path_to(node) if node is not None else ():
             if parent is not None:
                 shown = max(found.get(parent, tree_rows.PAGE), place)
-                found[parent] = min(shown, tree_rows.MOST_ROWS)
+                found[parent] = min(shown, tree_rows.MAX_ROWS)
     return found
 
 
@@ -131,7 +131,7 @@ def _query(opened: Opened) -> str:
 def tree(plan: AcademicPlan, opened: Opened) -> Tree:
     """Build the table. Ten queries for any number of expanded branches."""
     subjects = queries.subject_pks(plan.pk)
-    top = tree_rows.outline(opened, roots=tree_rows.MOST_ROWS, subjects=subjects)
+    top = tree_rows.tree_page_rows(opened, roots=tree_rows.MAX_ROWS, subjects=subjects)
     top.rows.sort(key=lambda row: subjects.index(row.node.pk))
     said = _override_rows(plan)
     overrides = queries.load_overrides(plan.pk)
@@ -205,13 +205,13 @@ def _inside(said: Sequence[OverrideRow]) -> Counter[int]:
 class _Table:
     """The data that the rows are built from."""
 
-    found: Mapping[int, Explained]
+    found: Mapping[int, NodeExplanation]
     overrides: Mapping[int, Override]
     said: Mapping[int, list[OverrideRow]]
     inside: Mapping[int, int]
     opened: Opened
 
-    def rows(self, branch: Branch, level: int) -> Iterator[Row | More]:
+    def rows(self, branch: Branch, level: int) -> Iterator[Row | MoreRows]:
         """Yield the rows of ``branch`` and of expanded branches inside it, in order."""
         for row in branch.rows:
             yield self._row(row, level)
@@ -220,11 +220,11 @@ class _Table:
         if branch.left > 0 and branch.parent is not None:
             shown = len(branch.rows)
             more = _query({**self.opened, branch.parent.pk: shown + tree_rows.PAGE})
-            yield More(
+            yield MoreRows(
                 level=level,
                 after=branch.rows[-1].node.pk,
                 left=branch.left,
-                query=more if shown < tree_rows.MOST_ROWS else "",
+                query=more if shown < tree_rows.MAX_ROWS else "",
             )
 
     def _row(self, row: tree_rows.Row, level: int) -> Row:
@@ -370,7 +370,7 @@ class ContentPages:
 
 def _explained(
     plan: AcademicPlan, node: Node
-) -> tuple[tree_rows.Row, Explained, dict[int, Override]]:
+) -> tuple[tree_rows.Row, NodeExplanation, dict[int, Override]]:
     """Explain ``node`` in the plan; return its row and the overrides. Seven queries."""
     [row] = tree_rows.rows_of([node])
     overrides = queries.load_overrides(plan.pk)
@@ -396,7 +396,7 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
         )
         if taken is None:
             return _("Nothing to change: it is so already.")
-        return _effect_of_taking_back(plan, node, taken)
+        return _removal_effect(plan, node, taken)
     action = posted.get("action", "")
     if action not in OverrideAction.values:
         raise ValidationError(_("Choose what this plan should say."))
@@ -405,7 +405,7 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
     return _effect(plan, node, action, value)
 
 
-def _effect_of_taking_back(plan: AcademicPlan, node: Node, taken: PlanOverride) -> str:
+def _removal_effect(plan: AcademicPlan, node: Node, taken: PlanOverride) -> str:
     """Describe what students get without the override, and the remaining overrides."""
     was = labels.action_text(taken.action, taken.value)
     said = [_("Taken back: %(what)s.") % {"what": was}]
@@ -448,7 +448,7 @@ def _effect(plan: AcademicPlan, node: Node, action: str, value: str = "") -> str
                 **title,
                 "new": value,
             }
-    if said.absent not in (None, Absence.EMPTY):
+    if said.absent not in (None, HiddenReason.EMPTY):
         return _("Saved. Students do not see “%(title)s” for another reason.") % title
     effect = _("“%(title)s” is now: %(access)s.")
     return effect % {**title, "access": labels.access_text(said.access)}

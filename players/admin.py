@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
-from core.admin_mixins import PlainChoices, ReadOnly, ReadOnlyAdmin, readable_json
+from core.admin_mixins import NoRelatedButtons, ReadOnly, ReadOnlyAdmin, readable_json
 from core.badges import badge
 from core.errors import MemoraError
 from core.searching import FoldedSearch
@@ -177,7 +177,7 @@ class SessionInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
         return str(session.device)
 
 
-class EnrollmentInline(PlainChoices, admin.TabularInline):  # type: ignore[type-arg]
+class EnrollmentInline(NoRelatedButtons, admin.TabularInline):  # type: ignore[type-arg]
     model = Enrollment
     form = EnrollmentForm
     formset = EnrollmentFormSet
@@ -204,7 +204,7 @@ class PlayerAdmin(
     PrivacyActions,
     FoldedSearch,
     RedisMayBeAway,
-    PlainChoices,
+    NoRelatedButtons,
     admin.ModelAdmin,  # type: ignore[type-arg]
 ):
     list_display = ("name", "email", "state", "active_plan", "grade", "created_at")

@@ -11,7 +11,7 @@ from players.models import Enrollment
 
 
 @deletion_warnings.warns_before_deleting(Node)
-def students_that_lose(nodes: Sequence[Node]) -> str:
+def affected_students_warning(nodes: Sequence[Node]) -> str:
     """Warn with the number of students enrolled in plans that offer it. One query."""
     subjects = {node.subject_pk for node in nodes}
     rows = Enrollment.objects.filter(plan__plan_subjects__subject_id__in=subjects)
@@ -26,7 +26,7 @@ def students_that_lose(nodes: Sequence[Node]) -> str:
 
 
 @deletion_warnings.warns_before_deleting(AcademicPlan)
-def students_without_it(plans: Sequence[AcademicPlan]) -> str:
+def enrolled_students_warning(plans: Sequence[AcademicPlan]) -> str:
     """Warn with the number of enrolled students. One query."""
     rows = Enrollment.objects.filter(plan__in=plans)
     count = rows.order_by().values("player_id").distinct().count()

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from content.kinds import IdProblem, id_problem
-from core.parsing import instant, whole_number
+from core.parsing import parse_time, whole_number
 from progress.errors import InvalidBodyError
 from progress.scheduler import RATINGS
 from progress.services.reviews import Rating
@@ -133,7 +133,7 @@ def _instant(found: Mapping[str, Any], field: str) -> datetime | None:
     value = found.get("reviewed_at")
     if value is None:
         return None
-    moment = instant(value)
+    moment = parse_time(value)
     if moment is None:
         raise InvalidBodyError(
             _(

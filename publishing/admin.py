@@ -21,10 +21,10 @@ from plans.models import AcademicPlan
 from publishing import staleness, sync_log
 from publishing.admin_views import generation_views
 from publishing.admin_views.labels import (
-    asked_by,
+    error_location,
     failure_of,
-    place_of,
     status_badge,
+    triggered_by,
     uploaded_by,
 )
 from publishing.admin_views.plan_views import ReleasePages
@@ -123,7 +123,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("started by"), ordering="trigger")
     def asked_by(self, entry: SyncLog) -> str:
-        return asked_by(entry)
+        return triggered_by(entry)
 
     @admin.display(description=gettext_lazy("files"))
     def files(self, entry: SyncLog) -> SafeString:
@@ -157,7 +157,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("in the file, at"))
     def error_place(self, entry: SyncLog) -> SafeString | str:
-        return place_of(entry) or "–"
+        return error_location(entry) or "–"
 
 
 @admin.register(Publication)
@@ -281,7 +281,7 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
     @admin.display(description=gettext_lazy("started by"))
     def asked_by(self, entry: SyncLog) -> str:
-        return asked_by(entry)
+        return triggered_by(entry)
 
     @admin.display(description=gettext_lazy("took"))
     def duration(self, entry: SyncLog) -> str:

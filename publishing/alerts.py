@@ -26,9 +26,9 @@ log = structlog.get_logger(__name__)
 
 RECIPIENTS = "System Managers"
 """The group that gets the mails; if it has no active members, superusers get them."""
-_QUIET = timedelta(minutes=15)
+_REOPEN_WINDOW = timedelta(minutes=15)
 """A problem that returns this soon reopens its alert and sends no new mail."""
-_SENDING = timedelta(minutes=5)
+_SENDING_LEASE = timedelta(minutes=5)
 
 
 def raise_alert(
@@ -51,7 +51,7 @@ def raise_alert(
         text = str(message) % values if values else str(message)
     now = timezone.now()
     with transaction.atomic():
-        alert = _come_back(kind, key, now)
+        alert = _reopen(kind, key, now)
         if alert is None:
             alert, opened = Alert.objects.get_or_create(
                 open_key=_open_key(kind, key),
@@ -101,13 +101,17 @@ def _open_key(kind: AlertKind, key: str) -> str:
     return f"{kind.value}:{key}"
 
 
-def _come_back(kind: AlertKind, key: str, now: datetime) -> Alert | None:
+def _reopen(kind: AlertKind, key: str, now: datetime) -> Alert | None:
     """Reopen and return the alert if it was closed a short time ago, else None."""
     open_key = _open_key(kind, key)
     last = (
         Alert.objects.filter(kind=kind, key=key).order_by("-raised_at", "-pk").first()
     )
-    if last is None or last.resolved_at is None or last.resolved_at < now - _QUIET:
+    if (
+        last is None
+        or last.resolved_at is None
+        or last.resolved_at < now - _REOPEN_WINDOW
+    ):
         return None
     # Two processes may reopen it at once. The row lock makes the second one wait and
     # then find the alert open; the unique column permits only one open alert.
@@ -130,7 +134,7 @@ def _send(alert_pk: int) -> bool:
     unsent = Alert.objects.filter(
         free, pk=alert_pk, sent_at__isnull=True, open_key__isnull=False
     )
-    if not unsent.update(sending_until=now + _SENDING):
+    if not unsent.update(sending_until=now + _SENDING_LEASE):
         return False
     alert = Alert.objects.get(pk=alert_pk)
     to = recipients()

@@ -15,14 +15,14 @@ from django.utils.http import http_date
 RANGE_BYTES = 4 * 1024 * 1024
 """The most one answer to a range holds; the client asks for the rest."""
 _RANGE = re.compile(r"\Abytes=([0-9]*+)-([0-9]*+)", re.IGNORECASE)
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 
 
 class RangeNotSatisfiableError(Exception):
     """The range begins past the end of the file, or covers none of its bytes."""
 
 
-def unchanged(
+def conditional_response(
     request: HttpRequest, *, etag: str, modified: int
 ) -> HttpResponseBase | None:
     """Return 304 or 412 if the request's conditions require it; None: send the file.
@@ -81,4 +81,4 @@ def not_satisfiable(size: int) -> HttpResponse:
 
 def _position(digits: str) -> int:
     """Parse a position of any length; cap it at a value past the end of every file."""
-    return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
+    return int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS

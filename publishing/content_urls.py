@@ -37,7 +37,7 @@ def release_base_url(current: PublishingSettings, cdn_place: str) -> str:
     Args:
         cdn_place: the plan's `Publication.cdn_place`.
     """
-    if cdn_place != destinations.public_place(current):
+    if cdn_place != destinations.public_destination_id(current):
         return local_base_url(current)
     return content_base_url(current)
 
@@ -62,7 +62,7 @@ def base_url_of(path: str, current: PublishingSettings) -> str:
     if base_url == local_base_url(current):
         return base_url
     there = UploadedDocument.objects.filter(
-        target=destinations.public_place(current),
+        target=destinations.public_destination_id(current),
         path=path,
         sha256__gt="",
         leaving_since__isnull=True,

@@ -10,7 +10,7 @@ from publishing.models import Publication
 
 
 @deletion_warnings.warns_before_deleting(AcademicPlan)
-def releases_that_go(plans: Sequence[AcademicPlan]) -> str:
+def published_plans_warning(plans: Sequence[AcademicPlan]) -> str:
     """Return how many of these plans students can read now. One query."""
     out = Publication.objects.filter(plan__in=plans, generation__isnull=False)
     count = out.count()

@@ -15,19 +15,19 @@ from publishing.models import PublishingSettings, storage_is_the_bucket
 _SECRET_WORDS = ("key", "secret", "token", "password", "credential", "sas")
 
 
-def public_place(current: PublishingSettings) -> str:
+def public_destination_id(current: PublishingSettings) -> str:
     """Return the id of the place for open files. Reads no credentials."""
     if storage_is_the_bucket():
-        return bucket_place(current.cdn_endpoint, current.cdn_bucket)
-    return storage_place("cdn")
+        return bucket_destination_id(current.cdn_endpoint, current.cdn_bucket)
+    return storage_destination_id("cdn")
 
 
-def bucket_place(endpoint: str, name: str) -> str:
+def bucket_destination_id(endpoint: str, name: str) -> str:
     """Return the id of a bucket, independent of its credentials."""
     return _fingerprint("s3", endpoint.rstrip("/"), name)
 
 
-def storage_place(alias: str) -> str:
+def storage_destination_id(alias: str) -> str:
     """Return the id of a storage in ``STORAGES``."""
     return _fingerprint("storage", alias, _description(alias))
 

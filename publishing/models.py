@@ -335,7 +335,7 @@ class UploadedDocument(models.Model):
     """
 
     target = models.CharField(max_length=16)
-    """Fingerprint of the server and bucket (`destinations.bucket_place`)."""
+    """Fingerprint of the server and bucket (`destinations.bucket_destination_id`)."""
     path = ExactCharField(_("path"), max_length=CONTENT_PATH_LENGTH)
     sha256 = models.CharField(max_length=64, blank=True)
     """Hash of the content verified there; "" while it is unknown."""

@@ -57,7 +57,7 @@ def add(plan_ids: Iterable[int]) -> int:
         return 0
 
 
-def waiting() -> set[int]:
+def pending_plans() -> set[int]:
     """Return the waiting plans; empty when Redis is away."""
     try:
         return {int(member) for member in _client().smembers(PENDING_KEY)}
@@ -114,20 +114,20 @@ def _record_heartbeat(times: dict[str, float]) -> None:
 
 def last_heartbeats() -> Heartbeats:
     """Return the last heartbeats; None for both when Redis is away. One round trip."""
-    return read_signs() or Heartbeats(None, None)
+    return read_heartbeats() or Heartbeats(None, None)
 
 
-def read_signs() -> Heartbeats | None:
+def read_heartbeats() -> Heartbeats | None:
     """As `last_heartbeats`, but return None when Redis is away. One round trip."""
     try:
-        return _signs(_client().mget(WORKER_KEY, HEARTBEAT_KEY))
+        return _heartbeats(_client().mget(WORKER_KEY, HEARTBEAT_KEY))
     except RedisError as error:
         log.warning("heartbeat_unread", error=type(error).__name__)
         return None
 
 
-def watched_signs(unix_time: float) -> Heartbeats | None:
-    """As `read_signs`, but a missing heartbeat counts from the first call.
+def heartbeats_since_first_check(unix_time: float) -> Heartbeats | None:
+    """As `read_heartbeats`, but a missing heartbeat counts from the first call.
 
     When Redis has lost its keys, the heartbeats are lost, too; worker and beat then
     have as long to report as after a heartbeat just now. None when Redis is away.
@@ -140,11 +140,11 @@ def watched_signs(unix_time: float) -> Heartbeats | None:
     except RedisError as error:
         log.warning("heartbeat_unread", error=type(error).__name__)
         return None
-    signs = _signs(found)
+    signs = _heartbeats(found)
     return Heartbeats(*(float(since) if sign is None else sign for sign in signs))
 
 
-def take_watch_turn(seconds: int) -> bool:
+def claim_check(seconds: int) -> bool:
     """Claim the check for ``seconds``; False if it is claimed or Redis is away."""
     try:
         return bool(_client().set(WATCH_TURN_KEY, "1", nx=True, ex=seconds))
@@ -153,11 +153,11 @@ def take_watch_turn(seconds: int) -> bool:
         return False
 
 
-def _signs(found: Iterable[bytes | str | None]) -> Heartbeats:
+def _heartbeats(found: Iterable[bytes | str | None]) -> Heartbeats:
     return Heartbeats(*(float(time) if time else None for time in found))
 
 
-def being_built(plan_ids: Iterable[int]) -> set[int] | None:
+def locked_plans(plan_ids: Iterable[int]) -> set[int] | None:
     """Return those of the plans whose build lock is held; None when Redis is away."""
     ids = list(plan_ids)
     try:

@@ -26,7 +26,7 @@ from publishing.tasks import process_pending
 log = structlog.get_logger(__name__)
 
 
-class _Wake:
+class _WakeWorker:
     """One call after the commit for all edits of a transaction."""
 
     def __init__(
@@ -49,18 +49,18 @@ def _after_commit(
     # a savepoint also surrounds this edit. Therefore one call can serve all edits; at
     # worst it wakes for an edit that an inner savepoint rolled back.
     for _savepoints, waiting, _robust in transaction.get_connection().run_on_commit:
-        if isinstance(waiting, _Wake) and waiting.plans_of is plans_of:
+        if isinstance(waiting, _WakeWorker) and waiting.plans_of is plans_of:
             waiting.ids.update(ids)
             waiting.at_once |= at_once
             return
-    transaction.on_commit(_Wake(plans_of, ids, at_once), robust=True)
+    transaction.on_commit(_WakeWorker(plans_of, ids, at_once), robust=True)
 
 
-def _themselves(plan_ids: list[int]) -> list[int]:
+def _same_ids(plan_ids: list[int]) -> list[int]:
     return plan_ids
 
 
-def _that_differ(plan_ids: list[int]) -> list[int]:
+def _pending_only(plan_ids: list[int]) -> list[int]:
     return list(staleness.pending(plan_ids))
 
 
@@ -71,32 +71,32 @@ def _subjects_changed(subject_ids: list[int], at_once: bool, **_kwargs: Any) -> 
 
 @receiver(plans_changed)
 def _plans_changed(plan_ids: list[int], at_once: bool, **_kwargs: Any) -> None:
-    _after_commit(_themselves, plan_ids, at_once=at_once)
+    _after_commit(_same_ids, plan_ids, at_once=at_once)
 
 
 @receiver(settings_changed)
 def _settings_changed(fields: frozenset[str], **_kwargs: Any) -> None:
     """Renew signatures, clear CDN places and wake plans that depend on the settings."""
-    if fields & renewal.SIGNED_WITH:
-        renewal.forget_signatures()
+    if fields & renewal.SIGNATURE_SETTINGS:
+        renewal.expire_signatures()
     if fields & {"cdn_enabled", "cdn_endpoint", "cdn_bucket"}:
         # An unused place becomes outdated; the next distribution sets it again.
         Publication.objects.exclude(cdn_place="").update(cdn_place="")
     published = AcademicPlan.objects.filter(is_published=True)
     plan_ids = list(published.values_list("pk", flat=True))
-    _after_commit(_that_differ, plan_ids, at_once=False)
+    _after_commit(_pending_only, plan_ids, at_once=False)
 
 
 @receiver(plans_on_cdn)
 def _plans_on_cdn(plan_ids: list[int], **_kwargs: Any) -> None:
     """Build these plans again, so that their links lead to the CDN."""
-    _after_commit(_themselves, plan_ids, at_once=True)
+    _after_commit(_same_ids, plan_ids, at_once=True)
 
 
 @receiver(request_finished)
 def _request_finished(**_kwargs: Any) -> None:
     """Check the worker's heartbeat after the response has been sent."""
-    silence.look_now_and_then()
+    silence.check_periodically()
 
 
 def wake(plan_ids: list[int], *, at_once: bool = False) -> None:

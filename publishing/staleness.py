@@ -110,7 +110,9 @@ def to_withdraw() -> list[int]:
     )
 
 
-def lessons_flipped(lesson_ids: Collection[str], *, besides: Publication) -> None:
+def mark_plans_for_rebuild(
+    lesson_ids: Collection[str], *, besides: Publication
+) -> None:
     """Mark the other plans that offer any of these lessons for an immediate build.
 
     The topics of every plan that has a lesson contain whether it is gated. A plan that
@@ -125,10 +127,10 @@ def lessons_flipped(lesson_ids: Collection[str], *, besides: Publication) -> Non
     plans = dict(others.values_list("plan_id", "rolled_back_at"))
     AcademicPlan.touch(plans, at_once=True)
     if rolled_back := [pk for pk, since in plans.items() if since is not None]:
-        _count_as_seen(rolled_back)
+        _acknowledge_revision(rolled_back)
 
 
-def _count_as_seen(plan_pks: Collection[int]) -> None:
+def _acknowledge_revision(plan_pks: Collection[int]) -> None:
     """Record the new revision of rolled back plans, so that it needs no build.
 
     A build that reads older sources in the meantime, for an edit or for "Publish now",

@@ -32,15 +32,15 @@ from publishing.storage.file_store import DiskLowError, StagingError
 log = structlog.get_logger(__name__)
 
 _DISK_RECHECK = timedelta(minutes=1)
-_KEPT = timedelta(days=90)
+_RETENTION = timedelta(days=90)
 _AT_ONCE = 500
-_OVER = (
+_FINISHED = (
     SyncStatus.SUCCESS,
     SyncStatus.LOCAL_ONLY,
     SyncStatus.FAILED,
     SyncStatus.SUPERSEDED,
 )
-_ENDING = (
+_RESULT_FIELDS = (
     "status",
     "step",
     "attempts",
@@ -88,7 +88,7 @@ def open_entry(
     return entry
 
 
-def note_request(plan_pk: int, *, trigger: str, by: int) -> None:
+def record_request(plan_pk: int, *, trigger: str, by: int) -> None:
     """Record the user who requests a build of a plan; the next run gets their name.
 
     Nothing is recorded when the plan needs no build.
@@ -122,7 +122,7 @@ def _close(entry: SyncLog) -> None:
     A builder that was superseded shares the entry with the newer builder.
     """
     mine = SyncLog.objects.filter(pk=entry.pk, started_at=entry.started_at)
-    mine.update(**{name: getattr(entry, name) for name in _ENDING})
+    mine.update(**{name: getattr(entry, name) for name in _RESULT_FIELDS})
 
 
 def after_switch(now: datetime) -> dict[str, Any]:
@@ -251,7 +251,7 @@ def _raise_dead_letter(entry: SyncLog) -> None:
     )
 
 
-def backing_off(now: datetime) -> dict[int, Sources]:
+def plans_in_backoff(now: datetime) -> dict[int, Sources]:
     """Return plans that must not be tried yet, with the sources of their failure."""
     waiting = Q(status=SyncStatus.QUEUED, next_attempt_at__gt=now)
     return dict(
@@ -265,7 +265,7 @@ def backing_off(now: datetime) -> dict[int, Sources]:
     )
 
 
-def due(now: datetime) -> list[int]:
+def plans_due(now: datetime) -> list[int]:
     """Return plans whose next attempt is due; not those paused for a full disk."""
     return list(
         SyncLog.objects.filter(
@@ -283,13 +283,13 @@ def due(now: datetime) -> list[int]:
 
 def retry(entry: SyncLog) -> None:
     """Queue an entry for an immediate attempt, with all attempts available again."""
-    _again(SyncLog.objects.filter(pk=entry.pk))
+    _requeue(SyncLog.objects.filter(pk=entry.pk))
 
 
 def retry_all() -> int:
     """Queue every Dead Letter and failed upload again; return how many."""
     failed_uploads = Q(pk__in=[entry.pk for entry in upload_log.failures()])
-    return _again(
+    return _requeue(
         SyncLog.objects.filter(Q(status=SyncStatus.DEAD_LETTER) | failed_uploads)
     )
 
@@ -301,7 +301,7 @@ def can_retry(entry: SyncLog) -> bool:
     return entry.plan_id is not None and (waits or failed)
 
 
-def _again(entries: QuerySet[SyncLog]) -> int:
+def _requeue(entries: QuerySet[SyncLog]) -> int:
     return entries.filter(
         Q(status__in=[SyncStatus.QUEUED, SyncStatus.DEAD_LETTER])
         | Q(status=SyncStatus.FAILED, step=SyncStep.UPLOAD)
@@ -348,7 +348,7 @@ def prune(now: datetime) -> int:
     newest = builds.values_list("plan_public_id").annotate(Max("pk"))
     kept = {pk for _plan_id, pk in newest}
     kept |= {entry.pk for entry in upload_log.failures()}
-    old = SyncLog.objects.filter(created_at__lt=now - _KEPT, status__in=_OVER)
+    old = SyncLog.objects.filter(created_at__lt=now - _RETENTION, status__in=_FINISHED)
     runs: dict[str, dict[int, int | None]] = defaultdict(dict)
     for pk, plan_id, number in old.values_list("pk", "plan_public_id", "generation"):
         runs[plan_id][pk] = number

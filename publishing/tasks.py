@@ -33,7 +33,7 @@ def publish_plan(plan_pk: int, trigger: str, by: int | None = None) -> None:
     """
     activation.end_rollback(plan_pk)
     if by is not None:
-        sync_log.note_request(plan_pk, trigger=trigger, by=by)
+        sync_log.record_request(plan_pk, trigger=trigger, by=by)
     builds.build_plan(plan_pk, trigger=trigger)
     distribute.delay()
 
@@ -61,7 +61,7 @@ def reconcile_open_lessons() -> None:
 def heartbeat() -> None:
     """Record that beat sends tasks and a worker runs them; every minute."""
     queue.record_beat_heartbeat(time.time())
-    silence.look(timezone.now())
+    silence.check_heartbeats(timezone.now())
 
 
 @shared_task
@@ -77,8 +77,8 @@ def watch_queue() -> None:
     """Retry due builds and record the waiting plans; every half minute."""
     now = timezone.now()
     sync_log.close_stale()
-    status.note_waiting(now)
-    builds.build_plans(sync_log.due(now), trigger="retry")
+    status.record_pending_since(now)
+    builds.build_plans(sync_log.plans_due(now), trigger="retry")
 
 
 @shared_task

@@ -86,7 +86,7 @@ def content_file(request: HttpRequest, path: str) -> HttpResponseBase:
     except OSError:
         return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("There is nothing here."))
     etag = f'"{encoding.sha256(data)[:32]}"'
-    response = conditional.unchanged(
+    response = conditional.conditional_response(
         request, etag=etag, modified=modified
     ) or HttpResponse(data, content_type="application/json; charset=utf-8")
     response["ETag"] = etag
@@ -147,7 +147,7 @@ def video_file(request: HttpRequest, path: str) -> HttpResponseBase:
         return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("There is nothing here."))
     found = file.stat()
     etag, modified = f'"{found.st_mtime_ns:x}-{found.st_size:x}"', int(found.st_mtime)
-    response = conditional.unchanged(
+    response = conditional.conditional_response(
         request, etag=etag, modified=modified
     ) or _whole_or_part(request, file, size=found.st_size, etag=etag, modified=modified)
     response["ETag"] = etag

@@ -95,7 +95,7 @@ CHANGES = {
 }
 
 
-def question_of(
+def confirmation_for(
     change: Change, chosen: Sequence[Node], changed: Sequence[Node], value: Any
 ) -> dict[str, str] | None:
     """Return the question to confirm, or None.

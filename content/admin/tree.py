@@ -34,7 +34,7 @@ from content.admin.tree_search import (
     matching,
     one_of,
 )
-from content.admin.tree_views import MOST_LOGGED, TreeChanges, count_lessons
+from content.admin.tree_views import MAX_LOGGED, TreeChanges, count_lessons
 from content.history.views import NodeHistory
 from content.kinds import Kind
 from content.models import Node, NodeKind
@@ -87,7 +87,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
         if search.is_asked:
             context |= self._found(request, search)
         else:
-            top = tree_rows.outline({}, roots=tree_rows.PAGE)
+            top = tree_rows.tree_page_rows({}, roots=tree_rows.PAGE)
             context |= {"branch": top, "is_empty": not top.rows}
             self._dress(request, [*tree_rows.visible_rows(top)])
         return TemplateResponse(request, "admin/content/node/tree.html", context)
@@ -172,7 +172,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         roots = request.GET.get("roots", "")
-        top = tree_rows.outline(
+        top = tree_rows.tree_page_rows(
             expanded_nodes(request.GET.get("open", "")),
             roots=max(int(roots), tree_rows.PAGE) if is_key(roots) else tree_rows.PAGE,
         )
@@ -244,7 +244,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         """Log the first nodes only, like `TreeChanges._log`."""
-        return super().log_deletions(request, queryset[:MOST_LOGGED])
+        return super().log_deletions(request, queryset[:MAX_LOGGED])
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest

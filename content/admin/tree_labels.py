@@ -13,7 +13,7 @@ from content.models import NodeKind
 from content.services import placement_rule
 from content.tree_annotations import RowAnnotation
 from content.tree_rows import Row
-from core.badges import LOCK, badge, paid_with
+from core.badges import LOCK, badge, paid_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _access(row: Row) -> SafeString | str:
         return badge("★", _("Free preview"), "done")
     if node.required_item:
         why = _("Students need the product %(item)s.") % {"item": node.required_item}
-        return badge(LOCK, paid_with(node.required_item), "waiting", why=why)
+        return badge(LOCK, paid_label(node.required_item), "waiting", why=why)
     if node.is_public:
         return badge("◇", _("Public"), "action")
     return ""

@@ -106,7 +106,7 @@ def expanded_path(pks: Collection[int]) -> list[list[Any]] | None:
         return None
     return [
         # Beyond the maximum of a page, more rows would not show the node.
-        [str(pk or ""), place if place <= tree_rows.MOST_ROWS else tree_rows.PAGE]
+        [str(pk or ""), place if place <= tree_rows.MAX_ROWS else tree_rows.PAGE]
         for pk, place in tree_rows.path_to(node)
     ]
 
@@ -118,5 +118,5 @@ def expanded_nodes(asked: str) -> dict[int, int]:
         pk, _colon, shown = part.partition(":")
         if is_key(pk):
             most = int(shown) if is_key(shown) else tree_rows.PAGE
-            opened[int(pk)] = min(max(most, tree_rows.PAGE), tree_rows.MOST_ROWS)
+            opened[int(pk)] = min(max(most, tree_rows.PAGE), tree_rows.MAX_ROWS)
     return opened

@@ -19,7 +19,7 @@ from django.http import (
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from content import copying, kinds, locks, services, tree_updates, undo
-from content.admin.bulk_edits import CHANGES, Change, question_of
+from content.admin.bulk_edits import CHANGES, Change, confirmation_for
 from content.admin.lesson import NodePage
 from content.admin.tree_search import expanded_path
 from content.kinds import Kind
@@ -27,10 +27,10 @@ from content.models import Node, NodeKind
 from core.errors import StructureError
 from core.parsing import is_key
 
-MOST_CHOSEN = 500
+MAX_CHOSEN = 500
 """How many rows one request may change."""
 
-MOST_LOGGED = 5
+MAX_LOGGED = 5
 """How many of one request's nodes are added to the admin's list of recent actions."""
 
 _POSITIONS = ("first-child", "last-child", "left", "right")
@@ -125,7 +125,7 @@ class TreeChanges(NodePage):
         place = parent.title if parent else _("the top of the tree")
         self._log(request, moved, _("Moved to “%(parent)s”") % {"parent": place})
         return {
-            "said": _said_of(
+            "said": _message_for(
                 nodes,
                 _("“%(title)s” now lies in “%(parent)s”."),
                 ngettext(
@@ -180,7 +180,7 @@ class TreeChanges(NodePage):
         copies = copying.copy_nodes(nodes=_chosen(request), parent=parent)
         self._log(request, copies, _("Made as a copy"), flag=ADDITION)
         lessons = count_lessons(copies)
-        said = _said_of(
+        said = _message_for(
             copies,
             _("“%(title)s” is there, as a draft."),
             ngettext(
@@ -222,7 +222,7 @@ class TreeChanges(NodePage):
         if not done:
             return {"said": str(_SO_ALREADY)}
         self._log(request, done, _("To the trash"))
-        said = _said_of(
+        said = _message_for(
             done,
             _("“%(title)s” is in the trash now."),
             ngettext(
@@ -263,7 +263,7 @@ class TreeChanges(NodePage):
             others = list(inside.exclude(**{name: value}).only("title", name))
         else:
             others = [node for node in chosen if getattr(node, name) != value]
-        question = question_of(change, chosen, others, value)
+        question = confirmation_for(change, chosen, others, value)
         if question and "confirmed" not in request.POST:
             return question
         record = undo.of_change(name, value, others)
@@ -302,7 +302,7 @@ class TreeChanges(NodePage):
         if nodes:
             LogEntry.objects.log_actions(
                 user_id=cast(int, request.user.pk),
-                queryset=nodes[:MOST_LOGGED],
+                queryset=nodes[:MAX_LOGGED],
                 action_flag=flag,
                 change_message=note,
             )
@@ -311,7 +311,9 @@ class TreeChanges(NodePage):
 _SO_ALREADY = gettext_lazy("Nothing to change: it is so already.")
 
 
-def _said_of(nodes: Sequence[Node], of_one: str, of_many: str, **values: str) -> str:
+def _message_for(
+    nodes: Sequence[Node], of_one: str, of_many: str, **values: str
+) -> str:
     if len(nodes) == 1:
         return of_one % {"title": nodes[0].title, **values}
     return of_many % {"count": len(nodes), **values}
@@ -327,9 +329,9 @@ def _chosen(request: HttpRequest) -> list[Node]:
     keys = request.POST.getlist("nodes")
     if not keys:
         raise BadRequest
-    if len(keys) > MOST_CHOSEN:
+    if len(keys) > MAX_CHOSEN:
         raise StructureError(
-            _("Choose at most %(count)d entries at a time.") % {"count": MOST_CHOSEN}
+            _("Choose at most %(count)d entries at a time.") % {"count": MAX_CHOSEN}
         )
     return _nodes(keys)
 

@@ -14,7 +14,7 @@ from content.curriculum.loading import StoredSubject, load
 from content.curriculum.planning import plan
 from content.curriculum.report import ImportReport, report_of
 from content.curriculum.writing import write
-from content.curriculum_format import HEAD, MAX_COUNTED, NodeSpec, refused
+from content.curriculum_format import HEAD, MAX_COUNTED, NodeSpec, curriculum_error
 from content.history import recording
 from content.json_errors import Fault
 from content.kinds import Kind
@@ -37,14 +37,14 @@ def import_curriculum(data: bytes, *, dry_run: bool = False) -> ImportReport:
     faults = curriculum_format.file_faults(document)
     root = curriculum_format.read(document)
     if root is None:
-        raise refused(faults, document)
+        raise curriculum_error(faults, document)
     try:
-        with transaction.atomic(), recording.one_change(recording.IMPORTED):
+        with transaction.atomic(), recording.group_changes(recording.IMPORTED):
             report = _imported(document, root, faults, dry_run=dry_run)
             if dry_run:
                 transaction.set_rollback(True)
     except IntegrityError as error:
-        raise refused(
+        raise curriculum_error(
             [((), _("Somebody has just taken one of its ids. Import it again."))]
         ) from error
     log.info(
@@ -73,7 +73,7 @@ def _imported(
         validation.clean_configs(specs, stored),
     )
     if faults := list(islice(all_faults, MAX_COUNTED)):
-        raise refused(faults, document)
+        raise curriculum_error(faults, document)
     revision = state.revision if state else 0
     is_new = state is None
     if state is None:
@@ -96,7 +96,7 @@ def _lock_and_load(
         return None, StoredSubject()  # `validation.id_faults` reports it
     state = locks.lock_subjects([found.pk]).get(found.pk)
     if state is None:
-        raise refused([(("subject", "id"), _no_state(found))], document)
+        raise curriculum_error([(("subject", "id"), _no_state(found))], document)
     return state, load(found.pk)
 
 
@@ -115,6 +115,6 @@ def _created(document: Any, root: NodeSpec) -> tuple[SubjectState, StoredSubject
         )
     except ValidationError as error:
         reasons = " ".join(error.messages)
-        raise refused([(("subject",), reasons)], document) from error
+        raise curriculum_error([(("subject",), reasons)], document) from error
     root.id = subject.public_id
     return locks.lock_subjects([subject.pk])[subject.pk], load(subject.pk)

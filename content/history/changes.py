@@ -23,7 +23,7 @@ from content.history.recording import CHANGED, CREATED, DELETED
 from content.json_diff import Difference
 from content.models import LessonStage, Node, NodeKind
 
-MOST_ROWS = 1000
+MAX_ROWS = 1000
 """How many rows of each history table are read."""
 _IGNORED_FIELDS = frozenset(
     {"id", "created_at", "updated_at", "lesson", "plan", "public_id"}
@@ -109,7 +109,7 @@ def collect_edits(sources: Sequence[Source]) -> list[Edit]:
     One query for each source and for each table of names.
     """
     read = [
-        (source, list(source.rows.order_by("-history_date", "-history_id")[:MOST_ROWS]))
+        (source, list(source.rows.order_by("-history_date", "-history_id")[:MAX_ROWS]))
         for source in sources
     ]
     every = [row for _source, rows in read for row in rows]

@@ -54,7 +54,7 @@ _deleted_together: ContextVar[frozenset[type[models.Model]]] = ContextVar(
 
 
 @contextmanager
-def one_change(reason: str = "") -> Iterator[None]:
+def group_changes(reason: str = "") -> Iterator[None]:
     """Record everything that is written inside as one change."""
     token = _current.set(Change(_current_id(), reason))
     try:
@@ -64,7 +64,7 @@ def one_change(reason: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def deleting(*rows: models.QuerySet[Any]) -> Iterator[None]:
+def record_deletions(*rows: models.QuerySet[Any]) -> Iterator[None]:
     """Record these rows as deleted, then run the block that deletes them.
 
     One statement per table. Inside the block, deletions of single rows of these models

@@ -116,7 +116,7 @@ def revert_lesson(*, lesson: Node, moment: datetime) -> bool:
             % {"title": lesson.title}
         )
     stages = _stages(lesson, then)
-    with recording.one_change(recording.REVERTED):
+    with recording.group_changes(recording.REVERTED):
         fields = _changed_fields(lesson, then)
         changed = _write_stages(lesson, stages) or bool(fields)
         if changed:

@@ -1,6 +1,6 @@
 """Cell values of spreadsheets, and escaping of text for XLSX and CSV.
 
-A text cell is a ``str``. Any other cell of a workbook is an `OddCell`: the spreadsheet
+A text cell is a ``str``. Any other cell of a workbook is an `NonTextCell`: the spreadsheet
 program may have converted a text to it, and the original text is lost.
 """
 
@@ -19,7 +19,7 @@ longer cell may therefore have lost its end.
 """
 
 
-class Content(Enum):
+class CellType(Enum):
     """The types of workbook cells that are not text."""
 
     NUMBER = "number"
@@ -34,27 +34,27 @@ class Content(Enum):
     UNKNOWN = "unknown"
 
 
-_WORDS: dict[Content, Promise] = {
-    Content.NUMBER: gettext_lazy("a number"),
-    Content.FORMATTED: gettext_lazy("a number in a format of its own"),
-    Content.SCIENTIFIC: gettext_lazy("a number in scientific notation"),
-    Content.PERCENT: gettext_lazy("a percentage"),
-    Content.FRACTION: gettext_lazy("a fraction"),
-    Content.DATE: gettext_lazy("a date or a time"),
-    Content.BOOLEAN: gettext_lazy("a truth value"),
-    Content.UNKNOWN: gettext_lazy("something that is no text"),
+_WORDS: dict[CellType, Promise] = {
+    CellType.NUMBER: gettext_lazy("a number"),
+    CellType.FORMATTED: gettext_lazy("a number in a format of its own"),
+    CellType.SCIENTIFIC: gettext_lazy("a number in scientific notation"),
+    CellType.PERCENT: gettext_lazy("a percentage"),
+    CellType.FRACTION: gettext_lazy("a fraction"),
+    CellType.DATE: gettext_lazy("a date or a time"),
+    CellType.BOOLEAN: gettext_lazy("a truth value"),
+    CellType.UNKNOWN: gettext_lazy("something that is no text"),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class OddCell:
+class NonTextCell:
     """A workbook cell that is not text.
 
     ``text`` is the digits of a number, ``TRUE`` or ``FALSE``, or the name of an error.
     ``place`` is the address of the cell (``C2``).
     """
 
-    content: Content
+    content: CellType
     text: str
     sheet: str
     place: str
@@ -64,12 +64,12 @@ class OddCell:
         """A translated message: why the cell is refused, where it is and what to do."""
         at = {"cell": self.place, "sheet": self.sheet}
         match self.content:
-            case Content.FORMULA:
+            case CellType.FORMULA:
                 return _(
                     "Cell %(cell)s of the sheet “%(sheet)s” is a formula. Copy the "
                     "cell and paste its value only."
                 ) % {**at}
-            case Content.ERROR:
+            case CellType.ERROR:
                 return _(
                     "Cell %(cell)s of the sheet “%(sheet)s” shows the error %(error)s. "
                     "Write what belongs there."
@@ -80,7 +80,7 @@ class OddCell:
         ) % {**at, "content": _WORDS[self.content]}
 
 
-Cell = str | OddCell | None
+Cell = str | NonTextCell | None
 """None if a CSV row ends before the column."""
 
 
@@ -97,14 +97,14 @@ def with_line_feeds(text: str) -> str:
 # --- Number formats -----------------------------------------------------------
 
 _BUILT_IN = {
-    **dict.fromkeys((0, 1, 49), Content.NUMBER),
-    **dict.fromkeys((9, 10), Content.PERCENT),
-    **dict.fromkeys((11, 48), Content.SCIENTIFIC),
-    **dict.fromkeys((12, 13), Content.FRACTION),
+    **dict.fromkeys((0, 1, 49), CellType.NUMBER),
+    **dict.fromkeys((9, 10), CellType.PERCENT),
+    **dict.fromkeys((11, 48), CellType.SCIENTIFIC),
+    **dict.fromkeys((12, 13), CellType.FRACTION),
     **dict.fromkeys(
-        (*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)), Content.DATE
+        (*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)), CellType.DATE
     ),
-    **dict.fromkeys(range(71, 82), Content.DATE),
+    **dict.fromkeys(range(71, 82), CellType.DATE),
 }
 """ECMA-376 part 1, 18.8.30, including the dates of East Asian and Thai Excel."""
 _ELAPSED = re.compile(r"\[(?:h{1,255}|m{1,255}|s{1,255})\]")
@@ -112,28 +112,28 @@ _DATE_LETTER = re.compile("[ymdhs]")
 _LITERAL = re.compile(r'"[^"]{0,255}"|\\.|_.|\*.|\[[^\]]{0,255}\]')
 
 
-def shown_as(number: int, code: str | None) -> Content:
+def display_type(number: int, code: str | None) -> CellType:
     """Return how a number is displayed in the number format with this id.
 
     Args:
         code: the workbook's own format code; None for a built-in id.
     """
     if code is None:
-        return _BUILT_IN.get(number, Content.FORMATTED)
+        return _BUILT_IN.get(number, CellType.FORMATTED)
     code = code.lower()
     if _ELAPSED.search(code):
-        return Content.DATE
+        return CellType.DATE
     bare = _LITERAL.sub("", code)
     if code.strip() in ("general", "0", "#", "@", ""):
-        return Content.NUMBER
+        return CellType.NUMBER
     bare = bare.replace("general", "")
     if "e+" in bare or "e-" in bare:
-        return Content.SCIENTIFIC
+        return CellType.SCIENTIFIC
     if _DATE_LETTER.search(bare):
-        return Content.DATE
+        return CellType.DATE
     if "%" in bare:
-        return Content.PERCENT
-    return Content.FRACTION if "/" in bare else Content.FORMATTED
+        return CellType.PERCENT
+    return CellType.FRACTION if "/" in bare else CellType.FORMATTED
 
 
 # --- Text in XML --------------------------------------------------------------

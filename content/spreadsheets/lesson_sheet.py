@@ -28,8 +28,8 @@ from content.history import recording
 from content.models import Node, NodeKind
 from content.spreadsheets import files
 from content.spreadsheets.cells import (
-    Content,
-    OddCell,
+    CellType,
+    NonTextCell,
     guard_formulas,
     unguard_formulas,
     with_line_feeds,
@@ -45,7 +45,7 @@ _MAX_HEADER = 100
 _YES = {"yes", "true", "1", "y", "نعم", "صواب", "صح"}
 _NO = {"no", "false", "0", "n", "لا", "خطأ"}
 _WHOLE = re.compile(r"[0-9\u0660-\u0669\u06f0-\u06f9]{1,9}(\.0{1,9})?\Z")
-_NUMERIC = {Content.NUMBER, Content.FORMATTED}
+_NUMERIC = {CellType.NUMBER, CellType.FORMATTED}
 EDITABLE = (
     "title",
     "description",
@@ -131,8 +131,8 @@ class Text(widgets.Widget):
         Raises:
             ValueError: the cell is not text, or contains U+0000.
         """
-        if isinstance(value, OddCell):
-            if value.content is not Content.NUMBER or not value.text.isdigit():
+        if isinstance(value, NonTextCell):
+            if value.content is not CellType.NUMBER or not value.text.isdigit():
                 raise ValueError(value.reason)
             return value.text
         text = _text_of(value)
@@ -148,8 +148,8 @@ class YesNo(widgets.Widget):
     """Yes or no, exported in the active language and read in both."""
 
     def clean(self, value: Any, row: Any = None, **_kwargs: Any) -> bool:
-        if isinstance(value, OddCell):
-            if value.content not in {*_NUMERIC, Content.BOOLEAN}:
+        if isinstance(value, NonTextCell):
+            if value.content not in {*_NUMERIC, CellType.BOOLEAN}:
                 raise ValueError(value.reason)
             value = value.text
         word = _text_of(value).strip().lower()
@@ -167,7 +167,7 @@ class Whole(widgets.Widget):
     """A whole number."""
 
     def clean(self, value: Any, row: Any = None, **_kwargs: Any) -> int:
-        if isinstance(value, OddCell):
+        if isinstance(value, NonTextCell):
             if value.content not in _NUMERIC:
                 raise ValueError(value.reason)
             value = value.text
@@ -409,7 +409,7 @@ def import_lessons(data: bytes, name: str, *, dry_run: bool = False) -> SheetRep
     """
     sheet = files.read(data, name, known=column_of, required="id")
     ids = _ids_in(sheet)
-    with transaction.atomic(), recording.one_change(recording.SHEET):
+    with transaction.atomic(), recording.group_changes(recording.SHEET):
         if not dry_run:
             locks.lock_subjects(_subjects_of(ids))
         numbers = [line.number for line in sheet.lines]

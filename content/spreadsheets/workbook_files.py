@@ -21,9 +21,9 @@ from xml.parsers import expat
 
 from content.spreadsheets.cells import (
     Cell,
-    Content,
-    OddCell,
-    shown_as,
+    CellType,
+    NonTextCell,
+    display_type,
     unescape_xml,
     with_line_feeds,
 )
@@ -92,7 +92,7 @@ class Workbook:
             self._members[name] = member
         self._limits = _Limits()
         self._strings: list[str] = []
-        self._formats: list[Content] = []
+        self._formats: list[CellType] = []
         self.sheets = self._sheets()
 
     def rows(self, sheet: Worksheet) -> Iterator[Row]:
@@ -358,10 +358,10 @@ class _Styles(_Reader):
         if name == self._list:
             self._list = ""
 
-    def formats(self) -> list[Content]:
+    def formats(self) -> list[CellType]:
         """Return how a number is displayed in each cell style."""
         known = {
-            number: shown_as(number, self._codes.get(number))
+            number: display_type(number, self._codes.get(number))
             for number in {*self._of_style}
         }
         return [known[number] for number in self._of_style]
@@ -399,7 +399,7 @@ class _Rows(_Text):
     """A worksheet: its completed rows and its merged ranges."""
 
     def __init__(
-        self, sheet: Worksheet, strings: list[str], formats: list[Content]
+        self, sheet: Worksheet, strings: list[str], formats: list[CellType]
     ) -> None:
         super().__init__()
         self.rows: deque[Row] = deque()
@@ -471,7 +471,7 @@ class _Rows(_Text):
         """Return the value of a cell; "" if it is empty."""
         kind = cell.get("t", "n")
         if self._is_formula:
-            return self._odd(Content.FORMULA, "")
+            return self._odd(CellType.FORMULA, "")
         match kind:
             case "s":
                 return self._strings[_index(text)] if text else ""
@@ -482,22 +482,22 @@ class _Rows(_Text):
             case "n":
                 return self._number(cell, float(text))
             case "b":
-                return self._odd(Content.BOOLEAN, "TRUE" if text == "1" else "FALSE")
+                return self._odd(CellType.BOOLEAN, "TRUE" if text == "1" else "FALSE")
             case "e":
-                return self._odd(Content.ERROR, text[:20])
+                return self._odd(CellType.ERROR, text[:20])
             case "d":
-                return self._odd(Content.DATE, "")
-        return self._odd(Content.UNKNOWN, "")
+                return self._odd(CellType.DATE, "")
+        return self._odd(CellType.UNKNOWN, "")
 
-    def _number(self, cell: dict[str, str], number: float) -> OddCell:
+    def _number(self, cell: dict[str, str], number: float) -> NonTextCell:
         style = int(cell.get("s", 0))
-        content = Content.NUMBER
+        content = CellType.NUMBER
         if 0 <= style < len(self._formats):
             content = self._formats[style]
         is_exact = abs(number) < 10**_MOST_DIGITS and number.is_integer()
         return self._odd(content, str(int(number)) if is_exact else repr(number))
 
-    def _odd(self, content: Content, text: str) -> OddCell:
+    def _odd(self, content: CellType, text: str) -> NonTextCell:
         assert self._row is not None
         place = f"{column_letters(self._column)}{self._row.number}"
-        return OddCell(content, text, self._sheet.title, place)
+        return NonTextCell(content, text, self._sheet.title, place)

@@ -38,7 +38,7 @@ SCHEMAS: Mapping[str, dict[str, Any]] = _load()
 """The schema of every type by name, in alphabetical order."""
 
 
-def words(schema: Mapping[str, Any], language: str) -> dict[str, str]:
+def translated_texts(schema: Mapping[str, Any], language: str) -> dict[str, str]:
     """Return the ``title``, ``description`` and ``x-hint`` of a schema in ``language``.
 
     English if there is no translation.
@@ -66,5 +66,7 @@ def _in_language(value: Any, language: str) -> Any:
     if not isinstance(value, dict):
         return value
     said = {key: _in_language(item, language) for key, item in value.items()}
-    said.update(words(value, language) if isinstance(value.get("title"), str) else {})
+    said.update(
+        translated_texts(value, language) if isinstance(value.get("title"), str) else {}
+    )
     return said

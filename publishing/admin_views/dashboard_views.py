@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from core.parsing import as_key
 from publishing import sync_log
-from publishing.admin_views.labels import fault_in_words
+from publishing.admin_views.labels import fault_message
 from publishing.admin_views.task_dispatch import enqueue, enqueue_retry, say_trying
 from publishing.models import SyncLog
 from publishing.monitoring import dashboard
@@ -201,7 +201,7 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
     """Return the summary lines, the worst first: shape, tone and text of each."""
     lines = []
     if found.fault is not None:
-        lines.append(("!", "failed", fault_in_words(found.fault)))
+        lines.append(("!", "failed", fault_message(found.fault)))
     if found.disk is not None and found.disk.is_low:
         lines.append(("!", "failed", _("The disk is nearly full: publishing pauses.")))
     if count := len(found.dead_letters):

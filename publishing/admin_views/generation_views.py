@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from core.parsing import whole_number
 from plans.models import AcademicPlan
-from publishing.admin_views.labels import asked_by
+from publishing.admin_views.labels import triggered_by
 from publishing.building import rollback
 from publishing.building.rollback import RollbackError
 
@@ -48,7 +48,7 @@ def page(
     rows: list[dict[str, Any]] | None = None
     try:
         rows = [
-            {"kept": kept, "asked_by": asked_by(kept.log) if kept.log else ""}
+            {"kept": kept, "asked_by": triggered_by(kept.log) if kept.log else ""}
             for kept in rollback.kept_releases(plan.public_id)
         ]
     except OSError as error:

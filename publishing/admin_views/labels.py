@@ -45,12 +45,12 @@ _FAULTS: dict[Fault, Promise] = {
 }
 
 
-def fault_in_words(fault: Fault | None) -> str:
+def fault_message(fault: Fault | None) -> str:
     """Describe why changes are not published automatically; "" if there is no fault."""
     return "" if fault is None else str(_FAULTS[fault])
 
 
-def asked_by(entry: SyncLog) -> str:
+def triggered_by(entry: SyncLog) -> str:
     """Describe the trigger of a run, with the user if there is one."""
     what = str(_TRIGGERS.get(entry.trigger, entry.trigger))
     return f"{what} · {entry.started_by}" if entry.started_by else what
@@ -72,7 +72,7 @@ def uploaded_by(entry: SyncLog) -> str:
     }
 
 
-def place_of(entry: SyncLog) -> SafeString | str:
+def error_location(entry: SyncLog) -> SafeString | str:
     """Format the document and JSON path of an error, left to right; "" for none."""
     places = [text for text in (entry.error_document, entry.error_json_path) if text]
     return format_html_join(
@@ -88,7 +88,7 @@ def failure_of(entry: SyncLog) -> SafeString | str:
         return ""
     first_line = entry.error.partition("\n")[0]
     return format_html(
-        '<div class="failure">{}<br>{}</div>', first_line, place_of(entry)
+        '<div class="failure">{}<br>{}</div>', first_line, error_location(entry)
     )
 
 

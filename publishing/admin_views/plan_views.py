@@ -25,7 +25,7 @@ from content.models import LessonStage, Node
 from core.errors import StructureError
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 from publishing import staleness
-from publishing.admin_views.labels import fault_in_words
+from publishing.admin_views.labels import fault_message
 from publishing.building import release_diff
 from publishing.format.validation import InvalidDocumentError
 from publishing.models import Publication, SyncLog, SyncStatus
@@ -162,7 +162,7 @@ def head(
         "may_publish": may_publish,
         "may_see_releases": user.has_perm("publishing.view_publication"),
         "may_see_log": user.has_perm("publishing.view_synclog"),
-        "fault": fault_in_words(silence.fault(now)),
+        "fault": fault_message(silence.fault(now)),
         "minutes": math.ceil((schedule.next_run(now) - now) / timedelta(minutes=1)),
         "preview_url": _preview_url(plan),
     }

@@ -2,7 +2,7 @@
 
 Each preview is two pages: an admin page with the choices, and in its frame, as wide as
 a phone or a desktop, a page that shows the documents as the app would. Editors wrote
-the content, so the page runs only our own scripts (`policy`) and only our own pages may
+the content, so the page runs only our own scripts (`content_security_policy`) and only our own pages may
 frame it.
 """
 
@@ -56,8 +56,8 @@ from publishing.models import PublishingSettings
 
 View = Callable[..., HttpResponse]
 
-_MOST_STAGES = 500
-MOST_BYTES = 2 * MAX_LESSON_BYTES
+_MAX_STAGES = 500
+MAX_BYTES = 2 * MAX_LESSON_BYTES
 """Twice a lesson's limit: titles, and parts of configs that saving would remove."""
 
 
@@ -69,8 +69,8 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
     ]
     for kind, screen in _SCREENS.items():
         pages += [
-            (f"{kind}/<str:public_id>/", _around(kind), f"preview_{kind}"),
-            (f"{kind}/<str:public_id>/app/", _inside(kind, screen), f"app_{kind}"),
+            (f"{kind}/<str:public_id>/", _outer_page(kind), f"preview_{kind}"),
+            (f"{kind}/<str:public_id>/app/", _inner_page(kind, screen), f"app_{kind}"),
         ]
     return [
         path(f"preview/{route}", site.admin_view(view), name=name)
@@ -92,13 +92,13 @@ def require_view(request: HttpRequest, *, plan: bool = False) -> None:
         raise PermissionDenied
 
 
-def guarded(view: View) -> View:
+def with_security_headers(view: View) -> View:
     """Wrap ``view``: add headers that stop content written by editors from running."""
 
     @wraps(view)
     def safely(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = view(request, *args, **kwargs)
-        response.headers["Content-Security-Policy"] = policy()
+        response.headers["Content-Security-Policy"] = content_security_policy()
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -106,7 +106,7 @@ def guarded(view: View) -> View:
     return safely
 
 
-def policy() -> str:
+def content_security_policy() -> str:
     """Return the Content-Security-Policy of every preview page."""
     current = PublishingSettings.get_solo()
     ours = {
@@ -207,9 +207,9 @@ def _chosen(
 # --- The outer page -------------------------------------------------------------------
 
 
-def _around(kind: str) -> View:
+def _outer_page(kind: str) -> View:
     @require_safe
-    @guarded
+    @with_security_headers
     def page(request: HttpRequest, public_id: str) -> HttpResponse:
         """Render the admin page with the choices and the frame."""
         shown, choice = _chosen(request, kind, public_id)
@@ -241,10 +241,10 @@ def _edit_url(request: HttpRequest, shown: Node | AcademicPlan) -> str:
 Screen = Callable[[HttpRequest, Any, Choice], tuple[str, dict[str, Any]]]
 
 
-def _inside(kind: str, screen: Screen) -> View:
+def _inner_page(kind: str, screen: Screen) -> View:
     @require_safe
     @xframe_options_sameorigin
-    @guarded
+    @with_security_headers
     def page(request: HttpRequest, public_id: str) -> HttpResponse:
         """Render the content as the app would."""
         shown, choice = _chosen(request, kind, public_id)
@@ -281,7 +281,7 @@ def _topic(
         "topic": document,
         "notice": notice,
         "badge": access_badge(document["access"]),
-        "lessons": _in_turn(document["lessons"], linear=document["is_linear"]),
+        "lessons": _with_unlocks(document["lessons"], linear=document["is_linear"]),
         **_direction(topic),
     }
 
@@ -305,7 +305,7 @@ def _lesson(
     entry = found[0] if found else None
     return "preview/lesson.html", {
         "document": document,
-        "words": words(),
+        "words": ui_texts(),
         "badge": access_badge(entry["access"]) if entry else "",
         "is_hidden": choice.plan is not None and entry is None,
         "topic": lesson.parent,
@@ -412,7 +412,7 @@ def _entry(entry: Document) -> Document:
     return {**entry, "badge": access_badge(entry["access"])}
 
 
-def _in_turn(entries: list[Document], *, linear: bool) -> list[Document]:
+def _with_unlocks(entries: list[Document], *, linear: bool) -> list[Document]:
     """Return entries with badges; if linear, each with the entry that unlocks it."""
     shown, before = [], ""
     for entry in entries:
@@ -424,11 +424,11 @@ def _in_turn(entries: list[Document], *, linear: bool) -> list[Document]:
 
 def _hierarchy(document: Document) -> list[Document]:
     """Return the tracks of a subject's hierarchy for the template."""
-    tracks = _in_turn(document["tracks"], linear=document["is_linear"])
+    tracks = _with_unlocks(document["tracks"], linear=document["is_linear"])
     for track in tracks:
-        track["units"] = _in_turn(track["units"], linear=track["is_linear"])
+        track["units"] = _with_unlocks(track["units"], linear=track["is_linear"])
         for unit in track["units"]:
-            unit["topics"] = _in_turn(unit["topics"], linear=unit["is_linear"])
+            unit["topics"] = _with_unlocks(unit["topics"], linear=unit["is_linear"])
     return tracks
 
 
@@ -462,11 +462,11 @@ def direction_of(text: str) -> str:
 
 @require_safe
 @xframe_options_sameorigin
-@guarded
+@with_security_headers
 def blank(request: HttpRequest) -> HttpResponse:
     """Render the inner page without a lesson; the outer page sends it while editing."""
     require_view(request)
-    context = {"title": "", "document": None, "words": words(), "is_live": True}
+    context = {"title": "", "document": None, "words": ui_texts(), "is_live": True}
     return TemplateResponse(request, "preview/lesson.html", context)
 
 
@@ -549,13 +549,13 @@ def _from_form(body: bytes) -> dict[str, Any] | None:
         JSONLimitError: the body is larger or nested deeper than any lesson.
     """
     try:
-        typed = json_limits.loads(body, max_bytes=MOST_BYTES)
+        typed = json_limits.loads(body, max_bytes=MAX_BYTES)
     except orjson.JSONDecodeError:
         return None
     if not isinstance(typed, dict):
         return None
     stages = typed.get("stages")
-    if not isinstance(stages, list) or len(stages) > _MOST_STAGES:
+    if not isinstance(stages, list) or len(stages) > _MAX_STAGES:
         return None
     return typed if all(isinstance(stage, dict) for stage in stages) else None
 
@@ -591,7 +591,7 @@ def _whole(value: Any, otherwise: int) -> int:
     return otherwise if found is None else found
 
 
-def words() -> dict[str, str]:
+def ui_texts() -> dict[str, str]:
     """Return the texts of the app's screens for the script that draws them."""
     return {
         "stage": _("%(place)s of %(count)s"),

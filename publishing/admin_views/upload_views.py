@@ -117,7 +117,10 @@ def watch_video(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm("content.view_node"):
         raise PermissionDenied
     source = request.GET.get("source", "")
-    if source.startswith(links.FOREIGN) or ".." in PurePosixPath(source).parts:
+    if (
+        source.startswith(links.EXTERNAL_PREFIXES)
+        or ".." in PurePosixPath(source).parts
+    ):
         raise PermissionDenied
     signer = links.video_signer(PublishingSettings.get_solo())
     expires = int(timezone.now().timestamp()) + signer.lifetime

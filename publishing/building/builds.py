@@ -33,11 +33,11 @@ from publishing.content_urls import (
 from publishing.format import locations
 from publishing.format.documents import DocumentMaker
 from publishing.format.incremental import (
-    Assembly,
     ChangedSubject,
+    ReleaseAssembler,
     UnreadableReleaseError,
 )
-from publishing.format.validation import require_sound_bits, require_valid
+from publishing.format.validation import validate_documents, validate_progress_bits
 from publishing.format.versioning import BuiltDocument, DocumentVersioner
 from publishing.models import Publication, PublishingSettings, SyncLog
 from publishing.signing import links
@@ -52,12 +52,12 @@ from publishing.storage.activation import (
 log = structlog.get_logger(__name__)
 
 _SNAPSHOT_ATTEMPTS = 3
-_TURNS = 10
-PATIENCE = 90.0
+_MAX_BUILDS = 10
+LOCK_WAIT_SECONDS = 90.0
 """Seconds after which a crashed builder's lock has expired and a live one is done."""
 
 
-class BuildingElsewhereError(Exception):
+class BuildInProgressError(Exception):
     """Another builder holds the plan's lock, and did so for the whole wait."""
 
 
@@ -89,14 +89,14 @@ def build_plan(
 ) -> SyncLog | None:
     """As `publish_plan`, but leave the upload to `publishing.cdn.sync.distribute`."""
     entry = None
-    for _turn in range(_TURNS):
+    for _turn in range(_MAX_BUILDS):
         with queue.build_lock(plan_pk, patience=patience or 0) as held:
             if held:
                 made = _build_once(plan_pk, trigger=trigger)
                 entry = made or entry
         if not held:
             if patience is not None:
-                raise BuildingElsewhereError(_("It is being built elsewhere."))
+                raise BuildInProgressError(_("It is being built elsewhere."))
             return entry
         # Checked after the lock is free: a builder that found the lock held has
         # returned, and its edit must be built by this run.
@@ -120,9 +120,9 @@ def _build_once(plan_pk: int, *, trigger: str) -> SyncLog | None:
         return None
     publication, entry = claim
     try:
-        _pass_numbers_on_disk(publication)
+        _skip_numbers_on_disk(publication)
         with _no_garbage_collection():
-            outcome = _build_fresh(publication, now=now)
+            outcome = _build_with_retries(publication, now=now)
     except Exception as error:  # noqa: BLE001 - every failure becomes a log entry
         sync_log.record_failure(entry, error)
     else:
@@ -145,9 +145,9 @@ def process_pending(*, limit: int) -> int:
     _recover()
     _unpublish_all()
     work = staleness.pending()
-    resting = sync_log.backing_off(timezone.now())
+    resting = sync_log.plans_in_backoff(timezone.now())
     ready = [pk for pk, now in work.items() if resting.get(pk) != now]
-    queue.remove(queue.waiting() - work.keys())
+    queue.remove(queue.pending_plans() - work.keys())
     build_plans(ready[:limit])
     _remove_deleted_lessons()
     return max(len(ready) - limit, 0)
@@ -246,7 +246,7 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _pass_numbers_on_disk(publication: Publication) -> None:
+def _skip_numbers_on_disk(publication: Publication) -> None:
     """Skip the numbers of generations on disk that a lost database had claimed.
 
     Raises:
@@ -262,7 +262,7 @@ def _pass_numbers_on_disk(publication: Publication) -> None:
     publication.fence = on_disk + 1
 
 
-def _build_fresh(publication: Publication, *, now: datetime) -> Outcome:
+def _build_with_retries(publication: Publication, *, now: datetime) -> Outcome:
     """Build, and try again when another plan's build made the snapshot stale.
 
     Raises:
@@ -292,7 +292,7 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
         # Damaged files are written again by a full build.
         snapshot = replace(take(publication.plan_id, full=True), torn=True)
         made = make_release(snapshot, now=now)
-    require_valid(made.to_write.values())
+    validate_documents(made.to_write.values())
     file_store.require_space(
         needed=sum(len(document.data) for document in made.to_write.values()),
         min_free_percent=snapshot.settings.min_free_disk_percent,
@@ -309,7 +309,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
             damaged.
     """
     old = published_state.ReleaseReader(snapshot.previous)
-    _require_sound_bits(snapshot, old)
+    _validate_progress_bits(snapshot, old)
     plan_id, current = snapshot.plan.id, snapshot.settings
     sealer = DocumentVersioner(
         previous=published_state.verified_records(snapshot),
@@ -326,7 +326,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
         lesson_sources=snapshot.lesson_sources,
     )
-    fresh = Assembly(maker, old, current.search_shard_threshold).build(
+    fresh = ReleaseAssembler(maker, old, current.search_shard_threshold).build(
         snapshot.subjects, same_trees=not (snapshot.is_full or snapshot.whole)
     )
     documents = sealer.sealed
@@ -386,7 +386,9 @@ def _confirmed(
     }
 
 
-def _require_sound_bits(snapshot: Snapshot, old: published_state.ReleaseReader) -> None:
+def _validate_progress_bits(
+    snapshot: Snapshot, old: published_state.ReleaseReader
+) -> None:
     """Refuse a progress bit that two lessons share, now or over time.
 
     See docs/architecture.md, "Progress bits".
@@ -399,7 +401,7 @@ def _require_sound_bits(snapshot: Snapshot, old: published_state.ReleaseReader) 
             continue
         root = subject.root
         path = locations.bitmap(snapshot.plan.id, root.id)
-        require_sound_bits(path, root, published_state.published_bits(path, old))
+        validate_progress_bits(path, root, published_state.published_bits(path, old))
 
 
 class SettingsLinks:

@@ -25,7 +25,7 @@ from plans.queries import load_overrides, subject_pks
 from publishing.building import builds, snapshot
 from publishing.content_urls import local_base_url
 from publishing.format import locations
-from publishing.format.documents import DocumentMaker, PlanFacts
+from publishing.format.documents import DocumentMaker, PlanFields
 from publishing.format.versioning import BuiltDocument, DocumentVersioner
 from publishing.models import PublishingSettings
 from publishing.signing import links
@@ -33,7 +33,7 @@ from publishing.storage import file_store
 
 Document = dict[str, Any]
 
-NO_PLAN = PlanFacts(id="NO-PLAN", title="")
+NO_PLAN = PlanFields(id="NO-PLAN", title="")
 """Facts for previews without a plan; the id appears in their paths."""
 
 
@@ -90,7 +90,7 @@ class DraftDocuments:
     def _made(self) -> tuple[Set[str], Mapping[str, BuiltDocument]]:
         """The ids of the nodes that students see, and the documents by path."""
         plan = self._plan
-        maker = _maker(NO_PLAN if plan is None else snapshot.facts_of(plan))
+        maker = _maker(NO_PLAN if plan is None else snapshot.plan_fields(plan))
         overrides = {} if plan is None else load_overrides(plan.pk)
         offered: set[str] = set()
         entries = []
@@ -128,7 +128,7 @@ def _published(node: ContentNode) -> ContentNode:
     return replace(node, is_published=True, children=children)
 
 
-def _maker(facts: PlanFacts) -> DocumentMaker:
+def _maker(facts: PlanFields) -> DocumentMaker:
     current = PublishingSettings.get_solo()
     return DocumentMaker(
         plan=facts,

@@ -8,7 +8,7 @@ from publishing.building import builds, snapshot
 from publishing.building.snapshot import Snapshot
 from publishing.format.incremental import UnreadableReleaseError
 from publishing.format.locations import lesson
-from publishing.format.validation import require_valid
+from publishing.format.validation import validate_documents
 from publishing.models import LessonOffer
 from publishing.storage.activation import Release
 
@@ -52,7 +52,7 @@ def run(plan_pk: int, *, full: bool = False) -> tuple[DryRun, Release]:
     except UnreadableReleaseError:
         taken = snapshot.take(plan_pk, full=True)
         made = builds.make_release(taken, now=now)
-    require_valid(made.to_write.values())
+    validate_documents(made.to_write.values())
     return count_difference(taken, made, dropped=_dropped(plan_pk, made)), made
 
 

@@ -39,7 +39,9 @@ def verified_records(snapshot: Snapshot) -> Mapping[str, Record]:
         unread = record.version if record else snapshot.newest_version
         try:
             data = file_store.read(path)
-            is_packed_rightly = data is None or file_store.is_packed_rightly(path, data)
+            is_packed_rightly = data is None or file_store.has_valid_compressed_copy(
+                path, data
+            )
         except OSError:
             believed[path] = Record("", unread, "", 0)
             continue

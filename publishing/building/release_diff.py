@@ -18,11 +18,11 @@ from publishing.models import Publication, PublishedDocument
 from publishing.storage import file_store
 from publishing.storage.activation import Release
 
-MOST_DIFFS = 40
+MAX_COMPARED = 40
 """Maximum number of changed files that are compared."""
-MOST_NAMED = 200
+MAX_LISTED = 200
 """Maximum number of files listed in each group."""
-MOST_DIFFERENCES = 100
+MAX_DIFFERENCES = 100
 """Maximum number of differences shown for one file."""
 
 _IGNORED_FIELDS = frozenset(
@@ -93,16 +93,16 @@ def of_plan(plan: AcademicPlan) -> ReleaseDiff:
     return ReleaseDiff(
         preview=found,
         added=[titles.file(made, path) for path in _in_order(made, found.added)][
-            :MOST_NAMED
+            :MAX_LISTED
         ],
         changed=[
-            titles.file(made, path, tell=number < MOST_DIFFS)
-            for number, path in enumerate(changed[:MOST_NAMED])
+            titles.file(made, path, tell=number < MAX_COMPARED)
+            for number, path in enumerate(changed[:MAX_LISTED])
         ],
         rewritten=[
             titles.file(made, path) for path in _in_order(made, found.rewritten)
-        ][:MOST_NAMED],
-        removed=[_removed(path) for path in found.removed[:MOST_NAMED]],
+        ][:MAX_LISTED],
+        removed=[_removed(path) for path in found.removed[:MAX_LISTED]],
     )
 
 
@@ -113,7 +113,7 @@ def _withdrawal(plan: AcademicPlan) -> ReleaseDiff:
         files = PublishedDocument.objects.filter(publication=publication)
         paths = sorted(files.values_list("path", flat=True))
     found = DryRun(added=[], changed=[], rewritten=[], removed=paths, size=0)
-    return ReleaseDiff(found, removed=[_removed(path) for path in paths[:MOST_NAMED]])
+    return ReleaseDiff(found, removed=[_removed(path) for path in paths[:MAX_LISTED]])
 
 
 def _in_order(made: Release, paths: Sequence[str]) -> list[str]:
@@ -148,8 +148,8 @@ class _Titles:
             kind=str(_KINDS[document.schema]),
             title=title,
             size=len(document.data),
-            found=tuple(found[:MOST_DIFFERENCES]),
-            more=max(len(found) - MOST_DIFFERENCES, 0),
+            found=tuple(found[:MAX_DIFFERENCES]),
+            more=max(len(found) - MAX_DIFFERENCES, 0),
             is_told=tell is not False,
         )
 

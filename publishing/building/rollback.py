@@ -41,7 +41,7 @@ from publishing.models import (
     SyncStatus,
 )
 from publishing.storage import activation, cleanup, file_store, recovery
-from publishing.storage.link_check import Closure, follow
+from publishing.storage.link_check import ReleaseContents, read_release
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -125,13 +125,13 @@ def make_current(
             )
         recovery.recover_if_incomplete()
         _require_kept(plan_id, generation)
-        publication, before = _announce(plan_id)
+        publication, before = _mark_started(plan_id)
         try:
-            entry = _switch_patiently(publication, before, generation, by)
+            entry = _switch_with_retries(publication, before, generation, by)
         except BaseException:
             if _is_shown(before):
                 # Readers see no change, so the publication is restored.
-                _withdraw_announcement(publication, before)
+                _restore_publication(publication, before)
             raise
     activation.reconcile_open_lessons_quietly()
     queue.remove([plan.pk])
@@ -161,7 +161,7 @@ def _require_kept(plan_id: str, generation: int) -> None:
         )
 
 
-def _announce(plan_id: str) -> tuple[Publication, Publication]:
+def _mark_started(plan_id: str) -> tuple[Publication, Publication]:
     """Mark the disk as possibly newer than the tables; builds in progress then stop.
 
     If this process stops after this, the next sweep builds the plan again.
@@ -190,7 +190,7 @@ def _is_shown(publication: Publication) -> bool:
     return current == publication.generation
 
 
-def _withdraw_announcement(publication: Publication, before: Publication) -> None:
+def _restore_publication(publication: Publication, before: Publication) -> None:
     mine = Publication.objects.filter(pk=publication.pk, fence=publication.fence)
     try:
         mine.update(switching=before.switching, built_from=before.built_from)
@@ -199,7 +199,7 @@ def _withdraw_announcement(publication: Publication, before: Publication) -> Non
         log.exception("rollback_not_withdrawn", plan=publication.plan_public_id)
 
 
-def _switch_patiently(
+def _switch_with_retries(
     publication: Publication,
     before: Publication,
     generation: int,
@@ -239,7 +239,7 @@ def _switch(
             _("A build of the plan %(plan)s began meanwhile. Try again.")
             % {"plan": publication.plan_public_id}
         )
-    closure = follow(publication.plan_public_id, generation)
+    closure = read_release(publication.plan_public_id, generation)
     _require_whole(closure)
     activation.begin_switch(lock)
     file_store.switch(publication.plan_public_id, generation)
@@ -254,12 +254,12 @@ def _switch(
     current.built_from = next(iter(staleness.pending(plan_pks).values()), {})
     current.published_at = current.rolled_back_at = now
     current.save()
-    return _write_down(
+    return _create_log_entry(
         current, now, by, changed, removed, unchanged=len(closure.files) - changed
     )
 
 
-def _require_whole(closure: Closure) -> None:
+def _require_whole(closure: ReleaseContents) -> None:
     """Refuse a generation with a damaged file or a missing lesson.
 
     Raises:
@@ -283,7 +283,7 @@ def _require_whole(closure: Closure) -> None:
         )
 
 
-def _lesson_versions(closure: Closure) -> dict[str, int]:
+def _lesson_versions(closure: ReleaseContents) -> dict[str, int]:
     """Return the versions of the lessons that exist on disk, by path.
 
     No health check covers lessons that no plan offers: their files are read here.
@@ -307,13 +307,13 @@ def _lesson_versions(closure: Closure) -> dict[str, int]:
     return versions
 
 
-def _record_lessons(publication: Publication, closure: Closure) -> None:
+def _record_lessons(publication: Publication, closure: ReleaseContents) -> None:
     """Record the generation's lesson offers, and mark plans whose links change."""
     offers: Mapping[str, bool] = {
         lesson.id: lesson.is_open for lesson in closure.lessons.values()
     }
     flipped = activation.record_offers(publication, offers)
-    staleness.lessons_flipped(flipped, besides=publication)
+    staleness.mark_plans_for_rebuild(flipped, besides=publication)
     ungated = {lesson.id for lesson in closure.lessons.values() if not lesson.gated}
     open_now = LessonOffer.objects.filter(is_open=True, lesson_id__in=ungated)
     if shut := ungated - set(open_now.values_list("lesson_id", flat=True)):
@@ -325,7 +325,7 @@ def _record_lessons(publication: Publication, closure: Closure) -> None:
         )
 
 
-def _write_down(
+def _create_log_entry(
     publication: Publication,
     now: datetime,
     by: "AbstractBaseUser | None",

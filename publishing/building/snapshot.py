@@ -23,7 +23,7 @@ from plans.queries import load_overrides, subject_pks
 from publishing import staleness
 from publishing.content_urls import local_base_url
 from publishing.format import locations
-from publishing.format.documents import LessonSources, PlanFacts
+from publishing.format.documents import LessonSources, PlanFields
 from publishing.format.incremental import ChangedSubject, EditedLesson, UnchangedSubject
 from publishing.format.versioning import Record, is_long_signed
 from publishing.models import (
@@ -46,7 +46,7 @@ class Snapshot:
     a switch was incomplete, and the plan's files may be newer than ``previous``.
     """
 
-    plan: PlanFacts
+    plan: PlanFields
     settings: PublishingSettings
     lesson_sources: LessonSources
     subjects: tuple[ChangedSubject | UnchangedSubject, ...]
@@ -126,7 +126,7 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
             if unread := patched - previous.keys():
                 previous |= _records(Q(path__in=list(unread)))
         return Snapshot(
-            plan=facts_of(plan),
+            plan=plan_fields(plan),
             settings=settings,
             lesson_sources=sources,
             subjects=tuple(subjects),
@@ -151,7 +151,7 @@ def _states_of(subject_pks: Collection[int]) -> dict[int, staleness.SubjectRevis
     states = staleness.subject_states(subject_pks)
     lost = Node.objects.filter(pk__in=set(subject_pks) - states.keys()).first()
     if lost is not None:
-        raise StructureError(locks.lost_state(lost))
+        raise StructureError(locks.missing_state_message(lost))
     return states
 
 
@@ -177,9 +177,9 @@ def _built_upon(
     return built
 
 
-def facts_of(plan: AcademicPlan) -> PlanFacts:
+def plan_fields(plan: AcademicPlan) -> PlanFields:
     """Return the plan's own fields as they appear in its documents."""
-    return PlanFacts(
+    return PlanFields(
         id=plan.public_id,
         title=plan.title,
         season=plan.season.title if plan.season else "",

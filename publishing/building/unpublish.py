@@ -39,7 +39,7 @@ def unpublish(publication_pk: int) -> None:
         lessons = publication.lesson_offers.values_list("lesson_id", flat=True)
         dropped = set(lessons)
         flipped = activation.record_offers(publication, {})
-        staleness.lessons_flipped(flipped, besides=publication)
+        staleness.mark_plans_for_rebuild(flipped, besides=publication)
         if not activation.has_incomplete_switch(lock):
             activation.begin_switch(lock)
         file_store.withdraw_plan(publication.plan_public_id)
@@ -53,7 +53,7 @@ def unpublish(publication_pk: int) -> None:
             publication.plan_public_id, plan, files=files, began=began
         )
     removed = cleanup.remove_unneeded_lessons(dropped)
-    file_store.empty_discarded()
+    file_store.delete_discarded()
     log.info("plan_withdrawn", plan=publication.plan_public_id, lessons_removed=removed)
 
 

@@ -132,7 +132,7 @@ def record(
         raise StateChangedError(lost[0])
 
 
-def forget(target: str, paths: Collection[str], *, token: str) -> None:
+def remove_records(target: str, paths: Collection[str], *, token: str) -> None:
     """Remove the records of deleted objects.
 
     An object that another distributor's upload may still restore keeps its record, with

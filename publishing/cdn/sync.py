@@ -43,7 +43,7 @@ from publishing import (
     upload_log,
 )
 from publishing.cdn import desired_state, purging, remote_state
-from publishing.cdn.backends.base import DistributionError, Held, Target
+from publishing.cdn.backends.base import DistributionError, ListedObject, Target
 from publishing.cdn.backends.storage import Targets, targets_of
 from publishing.cdn.desired_state import DesiredFile, DesiredFiles
 from publishing.cdn.remote_state import ClaimLostError, StateChangedError
@@ -64,7 +64,7 @@ _AT_ONCE = 1000
 _LISTED_FROM = 20
 """Verify by listing if there are at least this many uploads per page of the listing."""
 _ROUNDS = 3
-_TOO_LONG = timedelta(hours=1)
+_STUCK_AFTER = timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -111,18 +111,18 @@ def distribute(*, even_resting: bool = False) -> bool:
             if failure is not None:
                 failed.add(publication.pk)
         upload_log.close_stale(_out_of_sync)
-    _note_whole_plans()
+    _record_plans_on_cdn()
     return True
 
 
-def _note_whole_plans() -> None:
+def _record_plans_on_cdn() -> None:
     """Make the links of plans that are complete on the CDN lead to the CDN.
 
     The release of a plan that was rolled back keeps its links until the next build. One
     query if no plan needs this.
     """
     current = PublishingSettings.get_solo()
-    place = destinations.public_place(current)
+    place = destinations.public_destination_id(current)
     published = Publication.objects.filter(
         plan__is_published=True, generation__isnull=False, rolled_back_at__isnull=True
     )
@@ -189,7 +189,7 @@ def _upload_release(publication: Publication) -> Exception | None:
     began = time.monotonic()
     failure: Exception | None = None
     try:
-        distributor = Distributor.of(PublishingSettings.get_solo())
+        distributor = Uploader.of(PublishingSettings.get_solo())
         _retry_while_changing(lambda: distributor.upload(publication.pk, sent))
     except Exception as error:  # noqa: BLE001 - every failure becomes a log entry
         failure = error
@@ -231,7 +231,7 @@ def _retry_while_changing(work: Callable[[], None]) -> None:
 def _delete_obsolete() -> None:
     """Recheck doubtful paths and delete obsolete files; log failures for a retry."""
     try:
-        distributor = Distributor.of(PublishingSettings.get_solo())
+        distributor = Uploader.of(PublishingSettings.get_solo())
         distributor.recheck()
         distributor.remove_what_left()
     except Exception as error:  # noqa: BLE001 - any failure; the next run tries again
@@ -244,7 +244,7 @@ def _delete_obsolete() -> None:
 
 def _alert_if_stuck(reason: str) -> None:
     """Raise an alert if a file should have left the CDN more than an hour ago."""
-    an_hour_ago = timezone.now() - _TOO_LONG
+    an_hour_ago = timezone.now() - _STUCK_AFTER
     if UploadedDocument.objects.filter(leaving_since__lt=an_hour_ago).exists():
         alerts.raise_alert(
             kind=AlertKind.UPLOAD_FAILED,
@@ -261,7 +261,7 @@ class PlanUploadError(DistributionError):
     """One plan's upload or a purge failed; the bucket itself works."""
 
 
-class Distributor:
+class Uploader:
     """One run with one set of settings."""
 
     def __init__(self, targets: Targets, current: PublishingSettings) -> None:
@@ -271,7 +271,7 @@ class Distributor:
         """Identifies this run in claims."""
 
     @classmethod
-    def of(cls, current: PublishingSettings) -> "Distributor":
+    def of(cls, current: PublishingSettings) -> "Uploader":
         """Create a distributor for these settings.
 
         Raises:
@@ -416,7 +416,7 @@ class Distributor:
             log.info("cdn_files_removed", files=len(paths))
         for target, paths in left.paths:
             if target.id != self._targets.public.id:  # the private target has no cache
-                remote_state.forget(target.id, paths, token=self._token)
+                remote_state.remove_records(target.id, paths, token=self._token)
         for target, paths in left.paths:
             if target.id == self._targets.public.id:
                 self._forget_public(paths)
@@ -430,7 +430,7 @@ class Distributor:
         public, rest = self._targets.public.id, set(paths)
         try:
             for few in self._purging(paths):
-                remote_state.forget(public, few, token=self._token)
+                remote_state.remove_records(public, few, token=self._token)
                 rest -= set(few)
         except PlanUploadError:
             # The deletion was confirmed, so release the claims: no request of this run
@@ -521,7 +521,7 @@ class _Uploader:
         self, put: dict[DesiredFile, bytes], pool: ThreadPoolExecutor
     ) -> dict[DesiredFile, bytes]:
         try:
-            held: dict[str, Held] = {}
+            held: dict[str, ListedObject] = {}
             for folder in sorted({_folder(file.path) for file in put}):
                 held |= self._target.list(folder)
         except Exception as error:  # noqa: BLE001 - raised again by the caller

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from publishing import upload_log
 from publishing.cdn import desired_state, remote_state, sync
-from publishing.cdn.backends.base import Held, Target
+from publishing.cdn.backends.base import ListedObject, Target
 from publishing.cdn.backends.storage import Targets, targets_of
 from publishing.cdn.desired_state import DesiredFile
 from publishing.format import encoding, locations
@@ -98,7 +98,7 @@ def verify(*, repair: bool = False, progress: Progress | None = None) -> Report:
     return replace(after, repaired=len(set(found.findings) - set(after.findings)))
 
 
-def reach() -> None:
+def ping() -> None:
     """Check that the CDN answers, whatever the answer is.
 
     Raises:
@@ -127,7 +127,7 @@ def _compare(
     found = suspects + list(_extra(targets, should, held))
     if not found:
         return Report(len(should.files), ())
-    now = _Now(
+    now = _CurrentState(
         targets, should, is_uploading=is_uploading or upload_log.running_uploads()
     )
     found = [item for item in found if now.is_the_same(item)]
@@ -137,7 +137,7 @@ def _compare(
     return Report(len(should.files), left, under_way=len(waiting))
 
 
-class _Now:
+class _CurrentState:
     """The tables' state after the comparison, which may have taken hours."""
 
     def __init__(
@@ -182,7 +182,7 @@ def _by_place(files: desired_state.DesiredFiles) -> dict[tuple[str, str], Desire
 def _suspects(
     targets: Targets,
     files: list[DesiredFile],
-    held: dict[str, dict[str, Held]],
+    held: dict[str, dict[str, ListedObject]],
     progress: Progress,
 ) -> Iterator[Finding]:
     with ThreadPoolExecutor(settings.UPLOAD_CONCURRENCY) as pool:
@@ -197,7 +197,9 @@ def _suspects(
                 yield Finding(kind, _name(targets, file.target), file.path, why)
 
 
-def _fault(file: DesiredFile, listed: Held | None) -> tuple[Difference, str] | None:
+def _fault(
+    file: DesiredFile, listed: ListedObject | None
+) -> tuple[Difference, str] | None:
     data = file_store.read(file.source)
     if data is None or encoding.sha256(data) != file.sha256:
         # Replaced since, or damaged on the local disk, which `check_content` detects.
@@ -215,7 +217,7 @@ def _fault(file: DesiredFile, listed: Held | None) -> tuple[Difference, str] | N
 def _extra(
     targets: Targets,
     should: desired_state.DesiredFiles,
-    held: dict[str, dict[str, Held]],
+    held: dict[str, dict[str, ListedObject]],
 ) -> Iterator[Finding]:
     ours = {(file.target.id, file.path) for file in should.files}
     gated = desired_state.gated_paths()

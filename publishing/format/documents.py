@@ -45,7 +45,7 @@ class Signer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PlanFacts:
+class PlanFields:
     """The plan's own fields; empty ones are omitted from the manifest."""
 
     id: str
@@ -93,7 +93,7 @@ class DocumentMaker:
     ``is_gated(lesson_id)``: whether no *other* plan offers the lesson openly.
     """
 
-    plan: PlanFacts
+    plan: PlanFields
     links: Links
     sealer: DocumentVersioner
     signer: Signer | None
@@ -159,7 +159,7 @@ class DocumentMaker:
         self, number: int, stage: Stage, signature: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         text = config_texts.for_readers(stage.type, stage.config, self.links.upload)
-        config: Any = encoding.spliced(text)
+        config: Any = encoding.raw_json(text)
         if signature is not None:
             config = {**orjson.loads(text), **signature}
         return {

@@ -16,7 +16,7 @@ def canonical(value: Any) -> bytes:
     return orjson.dumps(value)
 
 
-def spliced(text: str) -> orjson.Fragment:
+def raw_json(text: str) -> orjson.Fragment:
     """Wrap JSON text (a stored stage config) to be copied into a document unchanged."""
     return orjson.Fragment(text)
 
@@ -31,7 +31,7 @@ def iso_instant(unix_time: int) -> str:
     return datetime.fromtimestamp(unix_time, UTC).isoformat()
 
 
-def stamped(body: bytes, version: int) -> bytes:
+def add_version(body: bytes, version: int) -> bytes:
     """Insert version and time at the front of a non-empty object's canonical bytes."""
     head = f'{{"version":{version},"generated_at":"{iso_instant(version)}",'
     return head.encode() + body[1:]

@@ -62,7 +62,7 @@ class UnreadableReleaseError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Assembly:
+class ReleaseAssembler:
     """One build of one plan's release that reuses ``old``."""
 
     maker: DocumentMaker

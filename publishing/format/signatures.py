@@ -37,7 +37,7 @@ def videos(data: bytes) -> list[tuple[str, dict[str, Any]]]:
         return []
 
 
-def renewed(data: bytes, *, expires: int, sign: Callable[[str], str]) -> bytes:
+def renew(data: bytes, *, expires: int, sign: Callable[[str], str]) -> bytes:
     """Return the file with every signature renewed, valid until Unix time ``expires``.
 
     ``sign(source)`` returns the URL of a video.
@@ -46,7 +46,7 @@ def renewed(data: bytes, *, expires: int, sign: Callable[[str], str]) -> bytes:
     return _replaced(data, lambda config: _pair(sign(config["source"]), until))
 
 
-def without(data: bytes) -> bytes:
+def remove(data: bytes) -> bytes:
     """Return the file without signatures."""
     return _replaced(data, lambda _config: b"")
 

@@ -37,7 +37,7 @@ def _compiled(name: str) -> tuple[jsonschema_rs.Draft202012Validator, dict[str, 
     return make_validator(schema), schema
 
 
-def require_valid(documents: Iterable[BuiltDocument]) -> None:
+def validate_documents(documents: Iterable[BuiltDocument]) -> None:
     """Validate the bytes that will be written; stop at the first fault.
 
     Raises:
@@ -83,7 +83,9 @@ class BitConflictError(InvalidDocumentError):
     """Two lessons share a progress bit, or one has an earlier lesson's bit."""
 
 
-def require_sound_bits(path: str, root: PlanNode, owners: Mapping[int, str]) -> None:
+def validate_progress_bits(
+    path: str, root: PlanNode, owners: Mapping[int, str]
+) -> None:
     """Refuse a lesson without a bit, or with another lesson's bit.
 
     ``owners`` are the lessons of the bits in the current release.

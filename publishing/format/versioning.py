@@ -88,7 +88,7 @@ class DocumentVersioner:
         if signed is not None:
             signed_until = self._expiry(before if same else None, signature_life)
             content = encoding.canonical(signed(signed_until))
-        data = encoding.stamped(content, version)
+        data = encoding.add_version(content, version)
         unchanged = same and before is not None and before.signed_until == signed_until
         digest = before.sha256 if unchanged and before else encoding.sha256(data)
         document = BuiltDocument(

@@ -8,7 +8,7 @@ def note_plans_on_cdn(apps, _schema_editor):
     current = apps.get_model('publishing', 'PublishingSettings').objects.first()
     if current is None or not current.cdn_enabled or current.local_fallback_mode:
         return
-    place = destinations.public_place(current)
+    place = destinations.public_destination_id(current)
     uploaded = apps.get_model('publishing', 'UploadedDocument').objects.filter(
         target=place, path__endswith='/manifest.json', leaving_since__isnull=True
     ).exclude(sha256='')

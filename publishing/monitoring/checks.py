@@ -19,7 +19,7 @@ from publishing import staleness
 from publishing.format import encoding, locations
 from publishing.models import FaultKind, LessonOffer, Publication, PublishedDocument
 from publishing.storage import activation, cleanup, file_store
-from publishing.storage.link_check import Fault, follow
+from publishing.storage.link_check import Fault, read_release
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +133,9 @@ def _documents(current: Check) -> Sequence[tuple[str, str]]:
 def _file_fault(path: str, digest: str) -> tuple[FaultKind, str] | None:
     try:
         data = file_store.read(path)
-        is_packed_rightly = data is None or file_store.is_packed_rightly(path, data)
+        is_packed_rightly = data is None or file_store.has_valid_compressed_copy(
+            path, data
+        )
     except OSError as error:
         return FaultKind.CORRUPT, _unreadable(error)
     if data is None:
@@ -220,7 +222,7 @@ def release_faults(
         )
     if number is None:
         return
-    closure = follow(plan_id, number)
+    closure = read_release(plan_id, number)
     if versions is None:
         versions = _versions_of([lesson.path for lesson in closure.lessons.values()])
     faults: list[Fault] = [*closure.faults, *closure.lesson_faults(versions)]
@@ -256,7 +258,7 @@ def orphans() -> dict[str, str]:
         **dict.fromkeys(_orphaned_lessons(), _("no release offers this lesson")),
         **dict.fromkeys(_orphaned_plan_files(), _("no release has this file")),
         **dict.fromkeys(
-            (file_store.place_of(plan_id) for plan_id in _orphaned_plans()),
+            (file_store.plan_path(plan_id) for plan_id in _orphaned_plans()),
             _("there is no such plan any more"),
         ),
     }

@@ -1,6 +1,6 @@
 """The health check: whether students read what was published. It reports and repairs.
 
-A repair discards the recorded state of the faulty releases (`activation.distrust`) and
+A repair discards the recorded state of the faulty releases (`activation.mark_for_full_build`) and
 builds their plans again.
 """
 
@@ -230,7 +230,7 @@ def _check_cdn(current: monitoring_checks.Check, *, repair: bool) -> None:
         return
     try:
         if not current.full:
-            verification.reach()
+            verification.ping()
             return
         before = verification.verify()
         after = verification.verify(repair=True) if repair and not before.ok else before
@@ -255,13 +255,15 @@ def _repair(current: monitoring_checks.Check) -> None:
         Publication.objects.filter(pk__in=wanted, rolled_back_at__isnull=True)
     )
     if publications:
-        activation.distrust([publication.pk for publication in publications])
+        activation.mark_for_full_build([publication.pk for publication in publications])
     for publication in publications:
         if publication.plan_id is not None:
             # If another builder is at work, the check below reports what remains.
-            with suppress(builds.BuildingElsewhereError):
+            with suppress(builds.BuildInProgressError):
                 builds.publish_plan(
-                    publication.plan_id, trigger="repair", patience=builds.PATIENCE
+                    publication.plan_id,
+                    trigger="repair",
+                    patience=builds.LOCK_WAIT_SECONDS,
                 )
     removed = _remove_orphans(current)
     left = _release_faults_left(wanted)
@@ -316,7 +318,7 @@ def _remove_orphans(current: monitoring_checks.Check) -> set[str]:
             if file_store.is_older(path, than=limit):
                 file_store.remove_orphan(path)
                 removed.add(path)
-    file_store.empty_discarded()
+    file_store.delete_discarded()
     return removed | (found - still)
 
 
@@ -371,7 +373,7 @@ def _alert(current: monitoring_checks.Check, report: HealthReport) -> None:
     on_cdn = [found for found in left if found.kind is FaultKind.CDN_DIFFERS]
     everything = current.is_about_everything
     if everything:
-        silence.look(current.now)
+        silence.check_heartbeats(current.now)
     _raise_or_resolve(_FILES, files, may_resolve=everything and current.full)
     _raise_or_resolve(_SERVICE, service, may_resolve=everything)
     _raise_or_resolve(_CDN, on_cdn, may_resolve=everything and current.full)

@@ -2,7 +2,7 @@
 
 A worker that has stopped cannot send mail. So every process that serves requests checks
 the heartbeats after a response, at most once a minute in all processes together
-(`look_now_and_then`). The worker checks them with each heartbeat. Without any request
+(`check_periodically`). The worker checks them with each heartbeat. Without any request
 there is no check, so an external monitor should poll `/readyz`.
 """
 
@@ -50,7 +50,7 @@ def fault(now: datetime) -> Fault | None:
 
     A worker or beat that has never reported counts as silent.
     """
-    signs = queue.read_signs()
+    signs = queue.read_heartbeats()
     if signs is None:
         return Fault.REDIS
     if not is_recent(signs.worker, now):
@@ -65,7 +65,7 @@ def is_recent(sign: float | None, now: datetime) -> bool:
     )
 
 
-def look(now: datetime) -> None:
+def check_heartbeats(now: datetime) -> None:
     """Raise or resolve the alert about a silent worker or beat. At most a few queries.
 
     Does nothing while Redis does not answer. If the alert's mail fails, a later call or
@@ -74,7 +74,7 @@ def look(now: datetime) -> None:
     Raises:
         django.db.Error: the database is unavailable.
     """
-    signs = queue.watched_signs(now.timestamp())
+    signs = queue.heartbeats_since_first_check(now.timestamp())
     if signs is None:
         return
     for found, sign in ((Fault.WORKER, signs.worker), (Fault.BEAT, signs.beat)):
@@ -94,8 +94,8 @@ _next_look = 0.0
 """Monotonic time of this process."""
 
 
-def look_now_and_then() -> None:
-    """Call `look` at most every ``HEALTH_WATCH_SECONDS`` in all processes together.
+def check_periodically() -> None:
+    """Call `check_heartbeats` at most every ``HEALTH_WATCH_SECONDS`` in all processes together.
 
     Never raises. Between its checks a process queries neither Redis nor the database.
     """
@@ -104,9 +104,9 @@ def look_now_and_then() -> None:
     if not seconds or time.monotonic() < _next_look:
         return
     _next_look = time.monotonic() + seconds
-    if not queue.take_watch_turn(seconds):
+    if not queue.claim_check(seconds):
         return
     try:
-        look(timezone.now())
+        check_heartbeats(timezone.now())
     except Exception:
         log.exception("silence_not_watched")

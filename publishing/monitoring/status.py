@@ -20,13 +20,13 @@ BUILT = Q(built_at__isnull=False) & ~Q(trigger=SyncLog.ROLLBACK)
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingPlan:
     """A plan whose release is out of date, or should be withdrawn."""
 
     plan: str
     title: str
     since: datetime | None
-    """None until `note_waiting` has recorded it, which takes up to half a minute."""
+    """None until `record_pending_since` has recorded it, which takes up to half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class QueueStatus:
     """The state of the publishing queue and the last release of each plan."""
 
     now: datetime
-    pending: list[Waiting]
-    withdrawing: list[Waiting]
+    pending: list[PendingPlan]
+    withdrawing: list[PendingPlan]
     """Plans to withdraw whose files are still on disk."""
     building: list[Run]
     uploading: list[Run]
@@ -103,7 +103,7 @@ class QueueStatus:
         since = [plan.since for plan in self.pending if plan.since is not None]
         return (self.now - min(since)).total_seconds() if since else None
 
-    def overdue(self, plans: Iterable[Waiting]) -> list[Waiting]:
+    def overdue(self, plans: Iterable[PendingPlan]) -> list[PendingPlan]:
         """Return the plans that have waited longer than ``HEALTH_STALE_MINUTES``."""
         limit = timedelta(minutes=settings.HEALTH_STALE_MINUTES)
         return [p for p in plans if p.since is not None and self.now - p.since > limit]
@@ -144,7 +144,9 @@ def queue_status(now: datetime | None = None) -> QueueStatus:
     return QueueStatus(
         now=now,
         pending=_pending(),
-        withdrawing=[found for found in map(_leaving, publications) if found],
+        withdrawing=[
+            found for found in map(_pending_withdrawal, publications) if found
+        ],
         building=_runs([e for e in running if not _is_upload(e)], "started_at"),
         uploading=_runs([e for e in running if _is_upload(e)], "started_at"),
         waiting_uploads=_runs(
@@ -186,11 +188,11 @@ def failure_rate(now: datetime) -> tuple[int, int]:
 
 def ready(now: datetime) -> list[int]:
     """Return the plans to build now: out of date and not waiting for a retry."""
-    resting = sync_log.backing_off(now)
+    resting = sync_log.plans_in_backoff(now)
     return [pk for pk, found in staleness.pending().items() if resting.get(pk) != found]
 
 
-def note_waiting(now: datetime) -> None:
+def record_pending_since(now: datetime) -> None:
     """Record since when each plan waits to be built or withdrawn.
 
     Called every half minute. A plan that was built since and is out of date again waits
@@ -221,25 +223,25 @@ def note_waiting(now: datetime) -> None:
     )
 
 
-def _leaving(publication: Publication) -> Waiting | None:
+def _pending_withdrawal(publication: Publication) -> PendingPlan | None:
     """Return a release that should be withdrawn (see `staleness.to_withdraw`)."""
     plan = publication.plan
     if plan is not None and plan.is_published:
         return None
-    return Waiting(
+    return PendingPlan(
         plan=publication.plan_public_id,
         title=plan.title if plan is not None else publication.plan_public_id,
         since=publication.leaving_since,
     )
 
 
-def _pending() -> list[Waiting]:
+def _pending() -> list[PendingPlan]:
     plans = AcademicPlan.objects.filter(pk__in=staleness.pending()).select_related(
         "waiting"
     )
     return sorted(
         (
-            Waiting(
+            PendingPlan(
                 plan=plan.public_id,
                 title=plan.title,
                 since=plan.waiting.since if hasattr(plan, "waiting") else None,
@@ -257,7 +259,7 @@ def _runs(entries: Iterable[SyncLog], moment: str) -> list[Run]:
         for entry in entries
         if _is_building(entry) and entry.plan_id is not None
     ]
-    alive = queue.being_built(running) if running else set()
+    alive = queue.locked_plans(running) if running else set()
     return [
         Run(
             entry=entry.pk,

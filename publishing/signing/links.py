@@ -39,7 +39,7 @@ VIDEO = "video"
 VIDEO_URL = "/files/videos/"
 PHOTO = "photo"
 PHOTO_URL = "/files/photos/"
-FOREIGN = ("https://", "http://")
+EXTERNAL_PREFIXES = ("https://", "http://")
 
 
 _QUERY = re.compile(
@@ -184,7 +184,7 @@ class VideoSigner:
         Raises:
             DistributionError, SecretsError: the bucket's settings are invalid.
         """
-        if source.startswith(FOREIGN):
+        if source.startswith(EXTERNAL_PREFIXES):
             return source
         here = name_here(source)
         if here is not None or self._bucket is None:
@@ -219,12 +219,12 @@ def name_here(source: str) -> str | None:
     """
     for name in spellings(source):
         here = os.path.join(settings.VIDEO_ROOT, name)
-        if os.path.isfile(here) and not mark_of_copy(name).exists():
+        if os.path.isfile(here) and not copied_marker_path(name).exists():
             return name
     return None
 
 
-def mark_of_copy(source: str) -> Path:
+def copied_marker_path(source: str) -> Path:
     """Return the path of the marker of a video that is also in the private bucket."""
     here = Path(settings.VIDEO_ROOT, source)
     return here.with_name(f".{here.name}.moving")

@@ -23,7 +23,7 @@ from publishing.storage import activation, file_store
 
 log = structlog.get_logger(__name__)
 
-SIGNED_WITH = frozenset(
+SIGNATURE_SETTINGS = frozenset(
     {
         "local_domain",
         "signed_url_hours",
@@ -63,7 +63,7 @@ def renew_signatures(now: int) -> int:
         made = dict(_made(batch, signer, expires=now + signer.lifetime))
         failed += len(batch) - len(made)
         if made:
-            renewed += activation.resign_lessons(
+            renewed += activation.replace_signatures(
                 made,
                 {row.path: row for row in batch},
                 signed_until=now + signer.lifetime,
@@ -80,7 +80,7 @@ def renew_signatures(now: int) -> int:
     return renewed
 
 
-def forget_signatures() -> None:
+def expire_signatures() -> None:
     """Mark all signatures as due, after a change of settings that they depend on."""
     _signed().update(signed_until=0)
 
@@ -117,7 +117,7 @@ def _made(
         if data is None or encoding.sha256(data) != row.sha256:
             continue
         try:
-            signed = signatures.renewed(
+            signed = signatures.renew(
                 data,
                 expires=expires,
                 sign=lambda source: signer.sign_where_it_lies(source, expires),

@@ -140,14 +140,14 @@ def move_to_bucket(
         for name in links.spellings(source):
             with path.open("rb") as file:
                 bucket.put_video(links.video_key(name), file, content_type=kind)
-        links.mark_of_copy(source).touch()
+        links.copied_marker_path(source).touch()
     progress(len(paths), len(paths))
     if paths:
-        renewal.forget_signatures()
+        renewal.expire_signatures()
         renewal.renew_signatures(int(time.time()))
     for path in paths:
         path.unlink()
-        links.mark_of_copy(path.relative_to(root).as_posix()).unlink()
+        links.copied_marker_path(path.relative_to(root).as_posix()).unlink()
     log.info("videos_moved_to_bucket", moved=len(paths))
     return len(paths)
 
@@ -182,5 +182,5 @@ def signed_urls(
     return {
         stage_id: signer.sign(config["source"], expires)
         for stage_id, config in signatures.videos(data)
-        if not config["source"].startswith(links.FOREIGN)
+        if not config["source"].startswith(links.EXTERNAL_PREFIXES)
     }

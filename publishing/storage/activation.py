@@ -128,7 +128,7 @@ def stage_and_switch(
     if flipped:
         reconcile_open_lessons_quietly(flipped)
     with suppress(OSError):  # `publishing.storage.cleanup` removes it later
-        file_store.drop_prepared(lesson_changes.keys() - replaced.keys(), token)
+        file_store.delete_prepared(lesson_changes.keys() - replaced.keys(), token)
     return Outcome(
         generation=publication.generation,
         written=len(written),
@@ -147,8 +147,8 @@ def _drop_unfinished(
     """
     plan_id, number = publication.plan_public_id, publication.fence
     with suppress(OSError):
-        file_store.drop_prepared(lessons, token)
-        file_store.drop_generation(plan_id, number)
+        file_store.delete_prepared(lessons, token)
+        file_store.delete_generation(plan_id, number)
 
 
 def take_switch_lock() -> SwitchLock:
@@ -281,7 +281,7 @@ def _record_release(
             "rolled_back_at",
         ]
     )
-    staleness.lessons_flipped(flipped, besides=publication)
+    staleness.mark_plans_for_rebuild(flipped, besides=publication)
     return flipped
 
 
@@ -391,7 +391,7 @@ def reconcile_open_lessons_quietly(among: Collection[str] | None = None) -> None
         log.warning("gates_left_to_watch", error=str(error))
 
 
-def resign_lessons(
+def replace_signatures(
     made: Mapping[str, bytes],
     read: Mapping[str, PublishedDocument],
     *,
@@ -434,10 +434,10 @@ def resign_lessons(
         return len(replaced)
     finally:
         with suppress(OSError):
-            file_store.drop_prepared(made, token)
+            file_store.delete_prepared(made, token)
 
 
-def distrust(publication_pks: Collection[int]) -> None:
+def mark_for_full_build(publication_pks: Collection[int]) -> None:
     """Mark these plans for a full build that compares every file with the disk.
 
     A build in progress gives up: it may have read the damaged files.

@@ -63,17 +63,17 @@ def collect(
                 taken := _collect_plan(plan_id, keep=keep)
             ):
                 collected.generations[plan_id] = taken
-            collected.left += file_store.drop_unfinished(plan_id)
+            collected.left += file_store.delete_unfinished(plan_id)
         except OSError:
             log.exception("collection_failed", plan=plan_id)
             collected.left += 1
-    collected.left += file_store.drop_unfinished_links()
+    collected.left += file_store.delete_unfinished_links()
     try:
         collected.lessons = remove_unneeded_lessons()
     except OSError:
         log.exception("lessons_left_to_next_collection")
         collected.left += 1
-    collected.left += file_store.empty_discarded()
+    collected.left += file_store.delete_discarded()
     progress(len(there), len(there))
     return collected
 

@@ -30,9 +30,9 @@ from publishing.format import locations
 
 log = structlog.get_logger(__name__)
 
-PACKED_FROM = 8 * 1024
+COMPRESS_FROM_BYTES = 8 * 1024
 """Files of a release with at least this many bytes get a compressed copy (ADR 12)."""
-_PACKED = ".gz"
+_GZIP_SUFFIX = ".gz"
 _SWITCHES = ".switches"
 _DISCARDED = ".discarded"
 _SYNCED_ONE_BY_ONE = 32
@@ -71,7 +71,7 @@ def generation_folder(plan_id: str, number: int) -> Path:
     return root() / locations.GENERATIONS / plan_id / str(number)
 
 
-def _unshown_folder(plan_id: str, number: int) -> Path:
+def _staging_folder(plan_id: str, number: int) -> Path:
     """Return the release's directory until `switch` first shows it."""
     return generation_folder(plan_id, number).with_name(f".{number}")
 
@@ -152,7 +152,7 @@ def write_generation(
     Raises:
         OSError: the disk failed, or a kept file is missing; nothing visible changed.
     """
-    building = _unshown_folder(plan_id, number)
+    building = _staging_folder(plan_id, number)
     shutil.rmtree(building, ignore_errors=True)
     make_folder(building.parent)
     building.mkdir()
@@ -170,13 +170,13 @@ def write_generation(
         times[new + name] = changed_time(versions[path], old and old + name)
     _write_new(_with_packed(files), times)
     if old is not None and previous is not None:
-        packed = _names_of(plan_id, previous, ending=f".json{_PACKED}")
+        packed = _names_of(plan_id, previous, ending=f".json{_GZIP_SUFFIX}")
         for path in kept:
             name = path[prefix:]
             os.link(old + name, new + name)
-            if f"{name}{_PACKED}" in packed:
+            if f"{name}{_GZIP_SUFFIX}" in packed:
                 with suppress(FileNotFoundError, PermissionError):
-                    os.link(f"{old}{name}{_PACKED}", f"{new}{name}{_PACKED}")
+                    os.link(f"{old}{name}{_GZIP_SUFFIX}", f"{new}{name}{_GZIP_SUFFIX}")
         for name in names:
             # No ``.prev`` if the old file is missing or may not be linked.
             with suppress(FileNotFoundError, PermissionError):
@@ -221,7 +221,7 @@ def switch(plan_id: str, number: int) -> None:
     """
     final = generation_folder(plan_id, number)
     with suppress(FileNotFoundError):  # it was current before
-        os.rename(_unshown_folder(plan_id, number), final)
+        os.rename(_staging_folder(plan_id, number), final)
         sync_folder(final.parent)
     if not final.is_dir():
         raise FileNotFoundError(final)
@@ -271,7 +271,7 @@ def replace_lessons(
         sync_folder(root() / "lessons")
 
 
-def drop_prepared(paths: Collection[str], token: str) -> None:
+def delete_prepared(paths: Collection[str], token: str) -> None:
     """Delete prepared bytes that are not needed; missing files are ignored."""
     base = str(root())
     for path in paths:
@@ -281,9 +281,9 @@ def drop_prepared(paths: Collection[str], token: str) -> None:
                 os.unlink(name)
 
 
-def drop_generation(plan_id: str, number: int) -> None:
+def delete_generation(plan_id: str, number: int) -> None:
     """Remove a release that was never current, complete or not; ignore errors."""
-    shutil.rmtree(_unshown_folder(plan_id, number), ignore_errors=True)
+    shutil.rmtree(_staging_folder(plan_id, number), ignore_errors=True)
     if current_generation(plan_id) != number:
         shutil.rmtree(generation_folder(plan_id, number), ignore_errors=True)
 
@@ -345,14 +345,14 @@ def read(path: str) -> bytes | None:
         return None
 
 
-def is_packed_rightly(path: str, data: bytes) -> bool:
+def has_valid_compressed_copy(path: str, data: bytes) -> bool:
     """Return whether the compressed copy of a published file, if any, holds ``data``.
 
     Raises:
         OSError: the copy cannot be read.
     """
     try:
-        packed = (root() / f"{path}{_PACKED}").read_bytes()
+        packed = (root() / f"{path}{_GZIP_SUFFIX}").read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return True
     try:
@@ -382,7 +382,7 @@ def _discard(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
-def empty_discarded() -> int:
+def delete_discarded() -> int:
     """Delete what was discarded; return how many entries could not be deleted."""
     folder = root() / _DISCARDED
     if not folder.is_dir():
@@ -406,7 +406,7 @@ def old_generations(plan_id: str, *, keep: int) -> list[int]:
     return [n for n in kept_generations(plan_id)[:-keep] if n != current]
 
 
-def drop_unfinished(plan_id: str) -> int:
+def delete_unfinished(plan_id: str) -> int:
     """Remove a plan's unfinished releases that crashed builds left long ago.
 
     Returns:
@@ -415,8 +415,8 @@ def drop_unfinished(plan_id: str) -> int:
     return _drop_stale(root() / locations.GENERATIONS / plan_id)
 
 
-def drop_unfinished_links() -> int:
-    """Remove old prepared lesson bytes and links, as `drop_unfinished` does."""
+def delete_unfinished_links() -> int:
+    """Remove old prepared lesson bytes and links, as `delete_unfinished` does."""
     return _drop_stale(root() / "lessons") + _drop_stale(root() / "plans")
 
 
@@ -429,7 +429,7 @@ def plans_on_disk() -> set[str]:
     return found
 
 
-def place_of(plan_id: str) -> str:
+def plan_path(plan_id: str) -> str:
     """Return the path of a plan relative to the root: its link, else its releases."""
     link = locations.plan_folder(plan_id)
     if (root() / link).is_symlink():
@@ -460,7 +460,7 @@ def remove_orphan(path: str) -> None:
         withdraw_plan(path.partition("/")[2])
     else:
         (root() / path).unlink(missing_ok=True)
-        (root() / f"{path}{_PACKED}").unlink(missing_ok=True)
+        (root() / f"{path}{_GZIP_SUFFIX}").unlink(missing_ok=True)
 
 
 def is_older(path: str, *, than: float) -> bool:
@@ -504,9 +504,9 @@ def _with_packed(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {
         **files,
         **{
-            f"{path}{_PACKED}": gzip.compress(data, 6, mtime=0)
+            f"{path}{_GZIP_SUFFIX}": gzip.compress(data, 6, mtime=0)
             for path, data in files.items()
-            if len(data) >= PACKED_FROM
+            if len(data) >= COMPRESS_FROM_BYTES
         },
     }
 
@@ -546,7 +546,7 @@ def _write_new(
             while written < len(data):
                 written += os.write(handle, data[written:])
             if times is not None:
-                changed = times[path.removesuffix(_PACKED)]
+                changed = times[path.removesuffix(_GZIP_SUFFIX)]
                 os.utime(handle, (changed, changed))
             if one_by_one:
                 os.fsync(handle)

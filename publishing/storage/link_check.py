@@ -22,7 +22,7 @@ _OPEN = {level.value for level in OPEN_LEVELS}
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class ReleaseFile:
     """A plan's file on disk; ``fingerprint`` as in `PublishedDocument`."""
 
     version: int
@@ -43,12 +43,12 @@ class LessonLink:
 
 
 @dataclass(slots=True)
-class Closure:
+class ReleaseContents:
     """Everything that a release's manifest links to, directly or not."""
 
     plan_id: str
     number: int
-    files: dict[str, File] = field(default_factory=dict)
+    files: dict[str, ReleaseFile] = field(default_factory=dict)
     lessons: dict[str, LessonLink] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
@@ -69,18 +69,18 @@ class Closure:
                 )
 
 
-def follow(plan_id: str, number: int) -> Closure:
+def read_release(plan_id: str, number: int) -> ReleaseContents:
     """Read a generation from its manifest; all faults are in ``faults``."""
-    closure = Closure(plan_id, number)
+    closure = ReleaseContents(plan_id, number)
     reader = _Reader(closure)
     try:
-        _follow(reader, closure)
+        _read_release(reader, closure)
     except (KeyError, TypeError, AttributeError):
         reader.fault(reader.last, _("the file is not the document it should be"))
     return closure
 
 
-def _follow(reader: "_Reader", closure: Closure) -> None:
+def _read_release(reader: "_Reader", closure: ReleaseContents) -> None:
     manifest = reader.read(locations.manifest(closure.plan_id), None)
     index = reader.linked(manifest, "search_index")
     for shard in index.get("shards", []):
@@ -109,7 +109,7 @@ def _lesson_link(entry: Mapping[str, Any]) -> LessonLink:
 class _Reader:
     """Reads one generation's files by content path and records their faults."""
 
-    def __init__(self, closure: Closure) -> None:
+    def __init__(self, closure: ReleaseContents) -> None:
         self._closure = closure
         self._folder = file_store.generation_folder(closure.plan_id, closure.number)
         self._prefix = f"{locations.plan_folder(closure.plan_id)}/"
@@ -140,11 +140,11 @@ class _Reader:
         digest = encoding.sha256(data)
         if expected is not None and digest != expected:
             return self.fault(path, _("its bytes are not those its link names"))
-        self._closure.files[path] = File(
+        self._closure.files[path] = ReleaseFile(
             version=encoding.version_of(data),
             sha256=digest,
             size=len(data),
-            fingerprint=encoding.sha256(_unstamped(data, document)),
+            fingerprint=encoding.sha256(_remove_version(data, document)),
         )
         return document
 
@@ -162,13 +162,13 @@ def fingerprint_of(data: bytes) -> str:
         return ""
     if not isinstance(document, dict):
         return ""
-    return encoding.sha256(_unstamped(data, document))
+    return encoding.sha256(_remove_version(data, document))
 
 
-def _unstamped(data: bytes, document: Mapping[str, Any]) -> bytes:
-    """Return the bytes from which `encoding.stamped` made ``data``."""
+def _remove_version(data: bytes, document: Mapping[str, Any]) -> bytes:
+    """Return the bytes from which `encoding.add_version` made ``data``."""
     version = document.get("version")
     if not isinstance(version, int):
         return data
-    head = encoding.stamped(b"{", version)
+    head = encoding.add_version(b"{", version)
     return b"{" + data[len(head) :] if data.startswith(head) else data

@@ -17,7 +17,7 @@ from publishing import staleness
 from publishing.format import encoding, locations, signatures
 from publishing.models import Publication, PublishedDocument, SwitchLock
 from publishing.storage import activation, file_store
-from publishing.storage.link_check import Closure, fingerprint_of, follow
+from publishing.storage.link_check import ReleaseContents, fingerprint_of, read_release
 
 log = structlog.get_logger(__name__)
 
@@ -69,20 +69,20 @@ def _recover_plan(publication: Publication) -> bool:
     if number == publication.generation:
         return False
     if number is not None:
-        closure = follow(publication.plan_public_id, number)
+        closure = read_release(publication.plan_public_id, number)
         record_files(publication, closure)
         flipped = activation.record_offers(
             publication,
             {lesson.id: lesson.is_open for lesson in closure.lessons.values()},
         )
-        staleness.lessons_flipped(flipped, besides=publication)
+        staleness.mark_plans_for_rebuild(flipped, besides=publication)
         publication.generation = number
     publication.built_from = {}
     publication.save(update_fields=["generation", "built_from"])
     return True
 
 
-def record_files(publication: Publication, closure: Closure) -> tuple[int, int]:
+def record_files(publication: Publication, closure: ReleaseContents) -> tuple[int, int]:
     """Set the tables to a generation's files.
 
     Returns:
@@ -134,9 +134,7 @@ def _recover_lessons() -> int:
                 lesson_id=locations.lesson_id_of(path) or "",
                 publication_id=None,
                 fingerprint=(
-                    ""
-                    if highest > version
-                    else fingerprint_of(signatures.without(data))
+                    "" if highest > version else fingerprint_of(signatures.remove(data))
                 ),
                 version=highest,
                 sha256=encoding.sha256(data),

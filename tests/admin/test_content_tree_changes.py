@@ -150,11 +150,11 @@ def place_of(told, topic):
     return dict(told["way"])[str(topic.pk)]
 
 
-@pytest.mark.parametrize("far", [3, tree_rows.MOST_ROWS])
+@pytest.mark.parametrize("far", [3, tree_rows.MAX_ROWS])
 def test_the_page_is_told_how_far_down_what_was_added_lies(
     browser, maths, monkeypatch, far
 ):
-    monkeypatch.setattr(tree_rows, "MOST_ROWS", far)
+    monkeypatch.setattr(tree_rows, "MAX_ROWS", far)
     told = add(browser, "lesson", title="Third", parent=maths["topic"].pk).json()
     above = [maths[kind] for kind in ("subject", "track", "unit")]
     assert told["way"][:-1] == [["", 1], *([str(node.pk), 1] for node in above)]

@@ -45,11 +45,11 @@ def test_a_number_outside_its_bounds_is_none():
 
 
 def test_a_time_is_read_in_utc():
-    assert parsing.instant("2026-01-31T08:00:00+03:00") == datetime(
+    assert parsing.parse_time("2026-01-31T08:00:00+03:00") == datetime(
         2026, 1, 31, 5, tzinfo=UTC
     )
-    assert parsing.instant("0002-01-01T00:00:00Z") == parsing.EARLIEST
-    assert parsing.instant("9998-12-31T23:59:59Z") == parsing.LATEST
+    assert parsing.parse_time("0002-01-01T00:00:00Z") == parsing.EARLIEST
+    assert parsing.parse_time("9998-12-31T23:59:59Z") == parsing.LATEST
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_a_time_is_read_in_utc():
     ],
 )
 def test_anything_else_is_no_time(value: object):
-    assert parsing.instant(value) is None
+    assert parsing.parse_time(value) is None

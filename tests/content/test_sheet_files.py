@@ -12,11 +12,11 @@ from hypothesis import given, strategies as st
 
 from content.spreadsheets import files, workbook_files
 from content.spreadsheets.cells import (
-    Content,
-    OddCell,
+    CellType,
+    NonTextCell,
+    display_type,
     escape_xml,
     guard_formulas,
-    shown_as,
     unescape_xml,
     unguard_formulas,
     with_line_feeds,
@@ -56,19 +56,19 @@ def csv_cells(text, encoding="utf-8"):
 @pytest.mark.parametrize(
     ("cell", "content"),
     [
-        ('<c r="B2"><f>A2</f></c>', Content.FORMULA),
-        ('<c r="B2" t="str"><f>A2&amp;1</f><v>kept</v></c>', Content.FORMULA),
-        ('<c r="B2"><f t="shared" si="0"/><v>0</v></c>', Content.FORMULA),
-        ('<c r="B2" t="e"><v>#N/A</v></c>', Content.ERROR),
-        ('<c r="B2" t="b"><v>1</v></c>', Content.BOOLEAN),
-        ('<c r="B2" t="d"><v>2024-01-02</v></c>', Content.DATE),
-        ('<c r="B2" t="x"><v>1</v></c>', Content.UNKNOWN),
-        ('<c r="B2"><v>7</v></c>', Content.NUMBER),
+        ('<c r="B2"><f>A2</f></c>', CellType.FORMULA),
+        ('<c r="B2" t="str"><f>A2&amp;1</f><v>kept</v></c>', CellType.FORMULA),
+        ('<c r="B2"><f t="shared" si="0"/><v>0</v></c>', CellType.FORMULA),
+        ('<c r="B2" t="e"><v>#N/A</v></c>', CellType.ERROR),
+        ('<c r="B2" t="b"><v>1</v></c>', CellType.BOOLEAN),
+        ('<c r="B2" t="d"><v>2024-01-02</v></c>', CellType.DATE),
+        ('<c r="B2" t="x"><v>1</v></c>', CellType.UNKNOWN),
+        ('<c r="B2"><v>7</v></c>', CellType.NUMBER),
     ],
 )
 def test_a_cell_that_is_no_text_says_what_it_is_and_where(cell, content):
     found = one_cell(cell)
-    assert isinstance(found, OddCell)
+    assert isinstance(found, NonTextCell)
     assert found.content is content
     assert (found.sheet, found.place) == ("Lessons", "B2")
     assert "B2" in found.reason
@@ -78,19 +78,19 @@ def test_a_cell_that_is_no_text_says_what_it_is_and_where(cell, content):
 @pytest.mark.parametrize(
     ("code", "content"),
     [
-        ("dd/mm/yyyy", Content.DATE),
-        ('[$-2060401]dddd, d mmmm yyyy;@"ar"', Content.DATE),
-        ("[h]:mm", Content.DATE),
-        ("0.00%", Content.PERCENT),
-        ("# ?/?", Content.FRACTION),
-        ("0.00E+00", Content.SCIENTIFIC),
-        ("0000", Content.FORMATTED),
-        ("#,##0", Content.FORMATTED),
-        ('0 "days"', Content.FORMATTED),
-        ("[Red]0.0", Content.FORMATTED),
-        ("General", Content.NUMBER),
-        ("@", Content.NUMBER),
-        ("0", Content.NUMBER),
+        ("dd/mm/yyyy", CellType.DATE),
+        ('[$-2060401]dddd, d mmmm yyyy;@"ar"', CellType.DATE),
+        ("[h]:mm", CellType.DATE),
+        ("0.00%", CellType.PERCENT),
+        ("# ?/?", CellType.FRACTION),
+        ("0.00E+00", CellType.SCIENTIFIC),
+        ("0000", CellType.FORMATTED),
+        ("#,##0", CellType.FORMATTED),
+        ('0 "days"', CellType.FORMATTED),
+        ("[Red]0.0", CellType.FORMATTED),
+        ("General", CellType.NUMBER),
+        ("@", CellType.NUMBER),
+        ("0", CellType.NUMBER),
     ],
 )
 def test_a_number_is_what_its_format_makes_of_it(code, content):
@@ -102,19 +102,19 @@ def test_a_number_is_what_its_format_makes_of_it(code, content):
 @pytest.mark.parametrize(
     ("number", "content"),
     [
-        (0, Content.NUMBER),
-        (9, Content.PERCENT),
-        (13, Content.FRACTION),
-        (14, Content.DATE),
-        (22, Content.DATE),
-        (30, Content.DATE),
-        (46, Content.DATE),
-        (48, Content.SCIENTIFIC),
-        (3, Content.FORMATTED),
+        (0, CellType.NUMBER),
+        (9, CellType.PERCENT),
+        (13, CellType.FRACTION),
+        (14, CellType.DATE),
+        (22, CellType.DATE),
+        (30, CellType.DATE),
+        (46, CellType.DATE),
+        (48, CellType.SCIENTIFIC),
+        (3, CellType.FORMATTED),
     ],
 )
 def test_built_in_formats_are_known(number, content):
-    assert shown_as(number, None) is content
+    assert display_type(number, None) is content
 
 
 def test_a_number_of_more_digits_than_a_spreadsheet_keeps_is_no_whole_number():

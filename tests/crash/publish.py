@@ -368,7 +368,7 @@ def cases_of(ready: Ready, options: Any) -> Iterator[Case]:
 
 def work(number: int, options: Any, redis_url: str, now: int) -> Result:
     """Run one worker's share of the cases of every scenario."""
-    file_store.PACKED_FROM = 1_000  # the scenarios' files are small
+    file_store.COMPRESS_FROM_BYTES = 1_000  # the scenarios' files are small
     folder = Path(options.folder) / f"worker-{number}"
     client = redis.Redis.from_url(f"{redis_url}?db={number}")
     world = _world(folder, f"{redis_url}?db={number}", number, now)

@@ -47,7 +47,7 @@ def test_a_kept_upload_comes_back_byte_for_byte():
 
 @pytest.mark.parametrize("said", ["12", "نعم", "null"])
 def test_the_answer_of_a_claim_stays_a_text(said):
-    pending_uploads.answer(owner=1, token="t", said=said)
+    pending_uploads.store_result(owner=1, token="t", said=said)
     assert pending_uploads.claim(owner=1, token="t") == said
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from content.kinds import Kind, child_kind
 from content.tree import ContentNode, walk as walk_content
 from plans.access import Level, Override, PlanNode, lessons, plan_tree
-from plans.explain import Absence, explain
+from plans.explain import HiddenReason, explain
 
 from .test_access import node
 
@@ -96,4 +96,4 @@ def test_the_reason_is_the_first_node_above_that_decides():
     track = node(Kind.TRACK, unit)
     subject = node(Kind.SUBJECT, track)
     said = _explain(subject, {topic.pk: Override(hide=True)})[lesson.pk]
-    assert (said.absent, said.absent_at) == (Absence.DRAFT, unit.id)
+    assert (said.absent, said.absent_at) == (HiddenReason.DRAFT, unit.id)

@@ -14,7 +14,7 @@ from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledErro
 from players.models import Enrollment, Entitlement, PlayerProfile
 from players.services import access, accounts
 from publishing.building import builds
-from publishing.destinations import public_place
+from publishing.destinations import public_destination_id
 from publishing.models import Publication, PublishingSettings, UploadedDocument
 from publishing.published_content import NotPublishedError
 from publishing.signing import links
@@ -209,11 +209,11 @@ def test_the_app_is_sent_to_the_cdn_once_that_has_the_file(signed_in, lessons):
 
     assert found() == (here, here + manifest, here + lesson)
     UploadedDocument.objects.create(
-        target=public_place(current), path=lesson, sha256="a" * 64
+        target=public_destination_id(current), path=lesson, sha256="a" * 64
     )
     there = f"{BASE_URL}/"
     assert found() == (here, here + manifest, there + lesson)
-    Publication.objects.update(cdn_place=public_place(current))
+    Publication.objects.update(cdn_place=public_destination_id(current))
     assert found() == (there, there + manifest, there + lesson)
 
 

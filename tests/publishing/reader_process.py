@@ -25,7 +25,7 @@ def begin() -> None:
     from players.services import accounts
     from publishing import secrets
     from publishing.building import builds
-    from publishing.destinations import public_place
+    from publishing.destinations import public_destination_id
     from publishing.models import Publication, PublishingSettings
     from tests.players.app import PASSWORD
 
@@ -38,7 +38,7 @@ def begin() -> None:
     current.cdn_access_key = current.cdn_secret_key = secrets.encrypt("any")
     current.save()
     builds.build_plan(plan.pk)
-    Publication.objects.update(cdn_place=public_place(current))
+    Publication.objects.update(cdn_place=public_destination_id(current))
     for email in PLAYERS:
         accounts.create_player(email, PASSWORD, plan=plan)
     User.objects.create_superuser(STAFF, PASSWORD)

@@ -56,7 +56,7 @@ def contents() -> dict[str, bytes]:
 
 
 def test_a_file_s_time_is_its_version(plan, second, monkeypatch):
-    monkeypatch.setattr(file_store, "PACKED_FROM", 1)
+    monkeypatch.setattr(file_store, "COMPRESS_FROM_BYTES", 1)
     publish(plan)
     versions = dict(PublishedDocument.objects.values_list("path", "version"))
     found = validators()
@@ -69,7 +69,7 @@ def test_a_file_s_time_is_its_version(plan, second, monkeypatch):
 def test_releases_within_a_second_differ_for_every_changed_file(
     plan, second, monkeypatch
 ):
-    monkeypatch.setattr(file_store, "PACKED_FROM", 1)
+    monkeypatch.setattr(file_store, "COMPRESS_FROM_BYTES", 1)
     known: dict[tuple[str, int, int], bytes] = {}
     for title in ("Title A", "Title B", "Title C", "Title A"):
         rename(title)
@@ -120,7 +120,7 @@ def test_a_damaged_file_that_is_repaired_has_another_time(plan, second):
     good, time = path.read_bytes(), int(path.stat().st_mtime)
     path.write_bytes(b"x" * len(good))
     os.utime(path, (time, time))
-    local_release.distrust([plan.publication.pk])
+    local_release.mark_for_full_build([plan.publication.pk])
     publish(plan)
     assert path.read_bytes() != b"x" * len(good)
     assert (int(path.stat().st_mtime), path.stat().st_size) == (time + 1, len(good))

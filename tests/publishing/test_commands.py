@@ -176,7 +176,7 @@ def test_publish_waits_for_a_builder_that_is_done_soon(plan, monkeypatch):
 
 @pytest.mark.parametrize("command", [["publish", "PLAN-A"], ["process_pending"]])
 def test_a_plan_that_is_built_elsewhere_is_no_success(plan, monkeypatch, command):
-    monkeypatch.setattr(builds, "PATIENCE", 0.2)
+    monkeypatch.setattr(builds, "LOCK_WAIT_SECONDS", 0.2)
     with queue.build_lock(plan.pk):
         answer, code = run_json(*command)
     assert (code, answer["ok"]) == (1, False)

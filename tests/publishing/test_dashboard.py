@@ -122,7 +122,7 @@ def test_an_edit_makes_its_plan_wait_since_the_watch_saw_it(plan):
     builds.publish_plan(plan.pk)
     node("LES-MATH-0-0").save()
     moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    status.note_waiting(moment)
+    status.record_pending_since(moment)
     found = dashboard.load()
     assert [waiting.plan for waiting in found.queue.pending] == ["PLAN-A"]
     assert found.oldest_wait == moment

@@ -547,7 +547,7 @@ def test_who_was_overtaken_leaves_it_to_the_other(s3, on, plan, overtaken):
     target = targets_of(on).public.id
     edit()
     builds.build_plan(plan.pk)
-    distributor = sync.Distributor.of(on)
+    distributor = sync.Uploader.of(on)
     with pytest.raises(remote_state.ClaimLostError):
         distributor.upload(plan.publication.pk, sync.Sent())
     overtaken.undo()
@@ -600,7 +600,7 @@ def test_what_a_distributor_has_claimed_stays_its_own(on):
     target = targets_of(on).public.id
     claim(target, LESSON, token="at it")
     remote_state.mark_unknown(target, [LESSON, TOPIC])
-    remote_state.forget(target, [LESSON], token="another")
+    remote_state.remove_records(target, [LESSON], token="another")
     rows = UploadedDocument.objects.filter(path__in=[LESSON, TOPIC])
     assert dict(rows.values_list("path", "claim")) == {LESSON: "at it", TOPIC: ""}
     assert set(rows.values_list("sha256", flat=True)) == {""}

@@ -14,8 +14,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from publishing.format.documents import PlanFacts
-from publishing.format.validation import require_valid
+from publishing.format.documents import PlanFields
+from publishing.format.validation import validate_documents
 from publishing.format.versioning import BuiltDocument
 from tests.publishing.trees import (
     NOON,
@@ -255,7 +255,7 @@ def arabic() -> Documents:
                 color_code="#0B7A75",
             )
         ],
-        plan=PlanFacts(
+        plan=PlanFields(
             id="PLAN-1",
             title="الصف الخامس",
             season="٢٠٢٦/٢٠٢٧",
@@ -494,7 +494,7 @@ def guide() -> Documents:
                 color_code="#0B7A75",
             )
         ],
-        plan=PlanFacts(
+        plan=PlanFields(
             id="PLAN-G5",
             title="الصف الخامس",
             season="2026/2027",
@@ -537,7 +537,7 @@ def test_documents_are_exactly_the_golden_ones(name):
 @pytest.mark.parametrize("name", CASES)
 def test_golden_documents_are_what_would_be_published(name):
     documents = CASES[name]()
-    require_valid(documents.values())
+    validate_documents(documents.values())
     for document in documents.values():
         assert document.data == orjson.dumps(orjson.loads(document.data)), "compact"
         assert document.record.size == len(document.data)

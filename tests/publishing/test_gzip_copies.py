@@ -54,7 +54,7 @@ def packed_from(monkeypatch):
     """Return a function that sets the size from which files are compressed; first 1."""
 
     def set_to(size: int) -> None:
-        monkeypatch.setattr(file_store, "PACKED_FROM", size)
+        monkeypatch.setattr(file_store, "COMPRESS_FROM_BYTES", size)
 
     set_to(1)
     return set_to
@@ -72,7 +72,7 @@ def test_large_files_have_a_copy_and_others_have_none(plan, packed_from):
     large = {
         path: data
         for path, data in written.items()
-        if len(data) >= file_store.PACKED_FROM
+        if len(data) >= file_store.COMPRESS_FROM_BYTES
     }
     assert HIERARCHY in large.keys() < written.keys()
     assert copies() == large

@@ -260,7 +260,7 @@ def test_an_overdue_plan_is_stale(published, settings):
     with time_machine.travel(1_800_000_000, tick=False) as clock:
         LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="New")
         tasks.heartbeat()
-        status.note_waiting(datetime.now(UTC))
+        status.record_pending_since(datetime.now(UTC))
         assert health.check(full=True).counts == {}
         clock.shift(60 * settings.HEALTH_STALE_MINUTES + 1)
         tasks.heartbeat()
@@ -275,10 +275,12 @@ def test_a_plan_that_cannot_be_withdrawn_is_stale_and_raises_an_alert(
     with time_machine.travel(1_800_000_000, tick=False) as clock:
         AcademicPlan.objects.filter(pk=published.pk).delete()
         tasks.heartbeat()
-        status.note_waiting(datetime.now(UTC))
+        status.record_pending_since(datetime.now(UTC))
         assert health.check(full=False).counts == {}
         clock.shift(60 * settings.HEALTH_STALE_MINUTES + 1)
-        status.note_waiting(datetime.now(UTC))  # the time counts from the first call
+        status.record_pending_since(
+            datetime.now(UTC)
+        )  # the time counts from the first call
         tasks.heartbeat()
         report = health.check(full=False)
         headlines = dashboard_views.headlines(dashboard.load())
@@ -290,9 +292,9 @@ def test_a_plan_that_cannot_be_withdrawn_is_stale_and_raises_an_alert(
 def test_a_plan_that_is_offered_again_no_longer_leaves(published):
     offered = AcademicPlan.objects.filter(pk=published.pk)
     offered.update(is_published=False)
-    status.note_waiting(datetime.now(UTC))
+    status.record_pending_since(datetime.now(UTC))
     offered.update(is_published=True)
-    status.note_waiting(datetime.now(UTC))
+    status.record_pending_since(datetime.now(UTC))
     assert Publication.objects.get().leaving_since is None
     assert status.queue_status().withdrawing == []
 
@@ -300,7 +302,7 @@ def test_a_plan_that_is_offered_again_no_longer_leaves(published):
 def test_a_plan_edited_again_after_a_build_waits_from_that_build_on(published):
     def edit_and_note(title: str) -> None:
         LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title=title)
-        status.note_waiting(datetime.now(UTC))
+        status.record_pending_since(datetime.now(UTC))
 
     with time_machine.travel(1_900_000_000, tick=False) as clock:
         edit_and_note("One")
@@ -311,7 +313,7 @@ def test_a_plan_edited_again_after_a_build_waits_from_that_build_on(published):
         waiting = WaitingPlan.objects.get()
         assert waiting.since == datetime.now(UTC) - timedelta(seconds=10)
         builds.publish_plan(published.pk)
-        status.note_waiting(datetime.now(UTC))
+        status.record_pending_since(datetime.now(UTC))
     assert not WaitingPlan.objects.exists()
 
 

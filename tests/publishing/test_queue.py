@@ -24,7 +24,7 @@ from tests.publishing.conftest import node
 def test_an_edit_queues_the_plans_that_have_it_once(plan, monkeypatch):
     other = AcademicPlan.objects.create(title="Other", is_published=True)
     other.plan_subjects.create(subject=make_subject("PHYS"))
-    queue.remove(queue.waiting())
+    queue.remove(queue.pending_plans())
     woken = []
     monkeypatch.setattr(receivers, "wake", lambda pks, at_once: woken.append(pks))
     with transaction.atomic():
@@ -55,7 +55,7 @@ def test_a_rolled_back_edit_queues_nothing(plan):
 
     with pytest.raises(RuntimeError):
         edit_and_fail()
-    assert queue.waiting() == set()
+    assert queue.pending_plans() == set()
     assert builds.publish_plan(plan.pk) is None
 
 
@@ -68,7 +68,7 @@ def test_local_fallback_mode_publishes_at_once(plan):
     lesson.title = "Now"
     lesson.save()
     assert release.read("lessons/LES-MATH-0-0.json")["title"] == "Now"
-    assert queue.waiting() == set()
+    assert queue.pending_plans() == set()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -149,7 +149,7 @@ def test_a_worker_who_finds_the_plan_busy_leaves_its_edit_to_the_builder(
     builds.publish_plan(plan.pk)
     topic = release.read("plans/PLAN-A/TOP-MATH-0.json")
     assert topic["lessons"][0]["access"]["required_item"] == "BOOK-1"
-    assert queue.waiting() == set()
+    assert queue.pending_plans() == set()
 
 
 @pytest.mark.django_db

@@ -496,7 +496,7 @@ def test_collecting_keeps_the_rolled_back_generation(plan, two_generations):
 def test_following_a_release_finds_the_bytes_a_link_does_not_name(two_generations):
     path = release.root() / ".generations/PLAN-A/2/SUBJ-MATH_h.json"
     path.write_bytes(path.read_bytes() + b" ")
-    faults = link_check.follow("PLAN-A", 2).faults
+    faults = link_check.read_release("PLAN-A", 2).faults
     assert [fault[0] for fault in faults] == ["plans/PLAN-A/SUBJ-MATH_h.json"]
 
 

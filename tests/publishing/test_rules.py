@@ -87,7 +87,7 @@ def test_an_unsafe_id_makes_no_path(bad):
 
 
 def test_a_stamped_document_is_one_json_object():
-    assert encoding.stamped(b'{"id":"A"}', 1_800_000_000) == (
+    assert encoding.add_version(b'{"id":"A"}', 1_800_000_000) == (
         b'{"version":1800000000,"generated_at":"2027-01-15T08:00:00+00:00","id":"A"}'
     )
 

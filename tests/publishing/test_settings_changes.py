@@ -33,7 +33,7 @@ def published(plan) -> AcademicPlan:
     builds.publish_plan(plan.pk)
     lesson = PublishedDocument.objects.filter(lesson_id="LES-MATH-0-0")
     lesson.update(signed_until=SIGNED)
-    queue.remove(queue.waiting())
+    queue.remove(queue.pending_plans())
     return plan
 
 
@@ -65,7 +65,7 @@ def test_the_form_saved_as_it_was_makes_nothing_anew(published, commit):
     sent = form(browser.get(PAGE))
     commit(lambda: browser.post(PAGE, sent))
     assert staleness.pending() == {}
-    assert queue.waiting() == set()
+    assert queue.pending_plans() == set()
     assert signed_until() == SIGNED
 
 
@@ -85,7 +85,7 @@ def test_what_no_document_depends_on_makes_nothing_anew(published, commit, value
     commit(lambda: save(**value))
     commit(lambda: PublishingSettings.objects.update(**value))
     assert staleness.pending() == {}
-    assert queue.waiting() == set()
+    assert queue.pending_plans() == set()
     assert signed_until() == SIGNED
 
 
@@ -102,7 +102,7 @@ def test_what_documents_depend_on_makes_every_plan_wait(
     published, commit, value, signs_anew
 ):
     commit(lambda: save(**value))
-    assert set(staleness.pending()) == queue.waiting() == {published.pk}
+    assert set(staleness.pending()) == queue.pending_plans() == {published.pk}
     assert signed_until() == (0 if signs_anew else SIGNED)
 
 
@@ -139,13 +139,13 @@ def test_what_signatures_depend_on_signs_anew_and_builds_nothing(published, valu
 def test_every_value_that_signs_is_a_setting():
     assert {
         field.attname for field in PublishingSettings._meta.concrete_fields
-    } >= renewal.SIGNED_WITH
+    } >= renewal.SIGNATURE_SETTINGS
 
 
 def test_turning_the_cdn_on_makes_no_plan_wait_before_it_has_one(published):
     current = turn_on("https://s3.example.org")
     assert staleness.pending() == {}
-    Publication.objects.update(cdn_place=destinations.public_place(current))
+    Publication.objects.update(cdn_place=destinations.public_destination_id(current))
     assert set(staleness.pending()) == {published.pk}
 
 

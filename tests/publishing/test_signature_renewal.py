@@ -74,7 +74,7 @@ def test_what_is_due_is_signed_before_half_its_life_has_passed(published):
     after, new = reading.everything(), record()
     assert {path for path in before if before[path] != after[path]} == {PATH}
     assert before.keys() == after.keys()
-    assert signatures.without(after[PATH]) == signatures.without(before[PATH])
+    assert signatures.remove(after[PATH]) == signatures.remove(before[PATH])
     assert (new.version, new.fingerprint) == (old.version, old.fingerprint)
     assert new.sha256 == encoding.sha256(after[PATH])
     assert (new.size, new.signed_until) == (len(after[PATH]), now + 4 * HOUR)
@@ -214,5 +214,5 @@ def test_text_that_looks_like_a_signature_is_no_signature(plan):
 
 def test_a_file_that_is_no_lesson_has_no_signatures():
     for data in (b"", b"[]", b"{}", b'{"stages":[{"type":"Video"}]}'):
-        assert signatures.without(data) == data
+        assert signatures.remove(data) == data
         assert signatures.signed_until(data) is None

@@ -275,7 +275,7 @@ def test_what_is_signed_again_is_uploaded_again(s3, on, plan):
     source = videos.store_video(video(), now=timezone.now())
     watch(source)
     builds.publish_plan(plan.pk)
-    renewal.forget_signatures()
+    renewal.expire_signatures()
     assert renewal.renew_signatures(int(time.time()) + 3600) == 1
     assert s3.objects(PRIVATE)[PATH] != file_store.read(PATH)
     sync.distribute()

@@ -32,7 +32,7 @@ def clock(settings):
 def look(django_capture_on_commit_callbacks):
     def at_once() -> None:
         with django_capture_on_commit_callbacks(execute=True):
-            silence.look(datetime.now(UTC))
+            silence.check_heartbeats(datetime.now(UTC))
 
     return at_once
 
@@ -200,7 +200,7 @@ def test_a_request_notices_that_the_worker_is_silent(clock, settings, watching):
 
 def test_a_process_looks_once_a_minute(watching, monkeypatch):
     turns = []
-    monkeypatch.setattr(queue, "take_watch_turn", lambda _s: turns.append(1) or False)
+    monkeypatch.setattr(queue, "claim_check", lambda _s: turns.append(1) or False)
     for _request in range(3):
         watching()
     assert len(turns) == 1
@@ -212,7 +212,7 @@ def test_a_process_looks_once_a_minute(watching, monkeypatch):
 
 def test_one_of_all_processes_looks_in_a_minute(clock, watching, monkeypatch):
     looks = []
-    monkeypatch.setattr(silence, "look", looks.append)
+    monkeypatch.setattr(silence, "check_heartbeats", looks.append)
     watching()
     next_process(monkeypatch)
     watching()
@@ -223,20 +223,20 @@ def test_a_look_that_fails_harms_no_request(clock, watching, monkeypatch, caplog
     def fail(_now) -> None:
         raise OperationalError("away")
 
-    monkeypatch.setattr(silence, "look", fail)
+    monkeypatch.setattr(silence, "check_heartbeats", fail)
     watching()
     assert "silence_not_watched" in caplog.text
 
 
 def test_without_redis_no_request_looks(clock, watching, settings, monkeypatch):
     looks = []
-    monkeypatch.setattr(silence, "look", looks.append)
+    monkeypatch.setattr(silence, "check_heartbeats", looks.append)
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     watching()
     assert looks == []
 
 
 def test_a_turn_ends_by_itself(redis_client: redis.Redis):
-    assert queue.take_watch_turn(60)
-    assert not queue.take_watch_turn(60)
+    assert queue.claim_check(60)
+    assert not queue.claim_check(60)
     assert 0 < redis_client.ttl(queue.WATCH_TURN_KEY) <= 60

@@ -693,7 +693,7 @@ def test_a_write_of_content_counts_for_the_plans_that_have_it(
 ):
     commit(lambda: CONTENT[name](MATH))
     assert pending() == {"A", "B"}
-    assert titles(queue.waiting()) == {"A", "B"}
+    assert titles(queue.pending_plans()) == {"A", "B"}
     assert bool(worker_starts) == (name in AT_ONCE)
 
 
@@ -703,7 +703,7 @@ def test_a_write_across_subjects_counts_for_the_plans_of_both(
 ):
     commit(write)
     assert pending() == {"A", "B", "C"}
-    assert titles(queue.waiting()) == {"A", "B", "C"}
+    assert titles(queue.pending_plans()) == {"A", "B", "C"}
     assert not worker_starts
 
 
@@ -712,7 +712,7 @@ def test_a_write_of_plans_counts_for_those(name, commit, worker_starts):
     write, expected = PLANS[name]
     commit(write)
     assert pending() == set(expected)
-    assert titles(queue.waiting()) == set(expected)
+    assert titles(queue.pending_plans()) == set(expected)
     assert bool(worker_starts) == (name in PLANS_AT_ONCE)
 
 

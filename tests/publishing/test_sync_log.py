@@ -120,7 +120,7 @@ def test_asking_while_a_build_runs_does_not_name_it(publisher, plan):
     break_lesson()
     builds.publish_plan(plan.pk)
     SyncLog.objects.update(status=SyncStatus.PROCESSING)
-    sync_log.note_request(plan.pk, trigger="admin", by=publisher.pk)
+    sync_log.record_request(plan.pk, trigger="admin", by=publisher.pk)
     asked, running = SyncLog.objects.all()
     assert (running.status, running.started_by) == (SyncStatus.PROCESSING, None)
     assert (asked.status, asked.started_by) == (SyncStatus.QUEUED, publisher)
@@ -139,7 +139,7 @@ def test_that_a_plan_was_withdrawn_stands_in_the_log_once(plan):
     lessons = 4
     assert gone.files_removed == publish_files - lessons
     assert gone.finished_at >= gone.started_at
-    assert labels.asked_by(gone) == "deleted or unpublished"
+    assert labels.triggered_by(gone) == "deleted or unpublished"
 
 
 def test_that_a_deleted_plan_was_withdrawn_stands_in_the_log_by_its_id(plan):

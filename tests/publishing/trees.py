@@ -13,8 +13,8 @@ import orjson
 from content.kinds import Kind
 from content.tree import ContentNode, Stage
 from plans.access import Level, Override, plan_tree
-from publishing.format.documents import DocumentMaker, PlanFacts
-from publishing.format.incremental import Assembly, ChangedSubject
+from publishing.format.documents import DocumentMaker, PlanFields
+from publishing.format.incremental import ChangedSubject, ReleaseAssembler
 from publishing.format.versioning import BuiltDocument, DocumentVersioner, Record
 
 NOON = 1_800_000_000 - 1_800_000_000 % 86_400 + 43_200
@@ -154,7 +154,7 @@ def build(
     subjects: Sequence[ContentNode],
     *,
     overrides: Mapping[str, Sequence[tuple[str, str]]] | None = None,
-    plan: PlanFacts | None = None,
+    plan: PlanFields | None = None,
     previous: Mapping[str, Record] | None = None,
     now: int = NOON,
     open_elsewhere: Callable[[str], bool] = lambda _lesson_id: False,
@@ -171,14 +171,14 @@ def build(
     trees = [plan_tree(source, said) for source in subjects]
     sealer = DocumentVersioner(previous=previous or {}, now=now)
     maker = DocumentMaker(
-        plan=plan or PlanFacts(id="PLAN-1", title="Grade 5"),
+        plan=plan or PlanFields(id="PLAN-1", title="Grade 5"),
         links=Links(),
         sealer=sealer,
         signer=FrozenSigner(),
         is_gated=lambda lesson_id: not open_elsewhere(lesson_id),
     )
     fresh = [ChangedSubject(tree, revision) for tree in trees if tree]
-    assembly = Assembly(maker, NoRelease(), shard_threshold)
+    assembly = ReleaseAssembler(maker, NoRelease(), shard_threshold)
     assembly.build(fresh, same_trees=False)
     return sealer.sealed
 

@@ -18,7 +18,7 @@ class CdnTimeoutError(DistributionError):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ListedObject:
     """An object in a listing; ``etag`` is "" if the target has no ETags."""
 
     size: int
@@ -42,7 +42,7 @@ class Target(Protocol):
     def has(self, path: str, data: bytes, *, sha256: str) -> bool:
         """Check with the target whether ``path`` holds exactly ``data``."""
 
-    def holds(self, held: Held, data: bytes) -> bool | None:
+    def holds(self, held: ListedObject, data: bytes) -> bool | None:
         """Whether a listing entry matches ``data``; None if it cannot be determined."""
 
     def claims(self, path: str, sha256: str) -> bool:
@@ -51,7 +51,7 @@ class Target(Protocol):
     def read(self, path: str) -> bytes | None:
         """Return the content, or None if there is no object."""
 
-    def list(self, prefix: str) -> dict[str, Held]:
+    def list(self, prefix: str) -> dict[str, ListedObject]:
         """Return all objects below ``prefix`` (which ends in ``/``), by path."""
 
     def delete(self, paths: Collection[str]) -> None:

@@ -31,17 +31,21 @@ from botocore.exceptions import (
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_lazy
 
-from publishing.cdn.backends.base import CdnTimeoutError, DistributionError, Held
+from publishing.cdn.backends.base import (
+    CdnTimeoutError,
+    DistributionError,
+    ListedObject,
+)
 from publishing.cdn.s3_session import LARGEST_ANSWER, GuardedSession
-from publishing.destinations import bucket_place
+from publishing.destinations import bucket_destination_id
 from publishing.models import PublishingSettings
 
 DELETED_AT_ONCE = 1000
 """The most objects that one DeleteObjects request may name."""
-_HURRIED_READ = 10
+_INTERACTIVE_READ_TIMEOUT = 10
 """Read timeout in seconds when a user is waiting for the result."""
 _GONE = {"404", "NoSuchKey", "NotFound"}
-_WORDS = {
+_ERROR_MESSAGES = {
     "NoSuchBucket": gettext_lazy("there is no bucket of that name"),
     "InvalidBucketName": gettext_lazy("that is no name a bucket can have"),
     "PermanentRedirect": gettext_lazy(
@@ -77,7 +81,7 @@ class Bucket:
         self._name = name
         self.packs = packs
         self._cache = cache
-        self.id = bucket_place(endpoint, name)
+        self.id = bucket_destination_id(endpoint, name)
 
     def put(self, path: str, data: bytes, *, sha256: str) -> None:
         """Store ``data`` as JSON.
@@ -146,7 +150,7 @@ class Bucket:
             return False
         return self._may_be(head["ContentLength"], body) and self.read(path) == data
 
-    def holds(self, held: Held, data: bytes) -> bool | None:
+    def holds(self, held: ListedObject, data: bytes) -> bool | None:
         """Whether an entry of `list` matches ``data``; None if undetermined."""
         body, _headers = self._stored(data)
         if held.etag == _md5(body).hexdigest():
@@ -191,15 +195,15 @@ class Bucket:
             data: bytes = answer["Body"].read()
         return _unpacked(data) if answer.get("ContentEncoding") == "gzip" else data
 
-    def list(self, prefix: str) -> dict[str, Held]:
+    def list(self, prefix: str) -> dict[str, ListedObject]:
         """Return the objects below ``prefix``, by path; 1,000 per request."""
-        found: dict[str, Held] = {}
+        found: dict[str, ListedObject] = {}
         pages = self._client.get_paginator("list_objects_v2")
         with self._words():
             for page in pages.paginate(Bucket=self._name, Prefix=prefix):
                 for entry in page.get("Contents", ()):
                     etag = entry.get("ETag", "").strip('"')
-                    found[entry["Key"]] = Held(size=entry["Size"], etag=etag)
+                    found[entry["Key"]] = ListedObject(size=entry["Size"], etag=etag)
         return found
 
     def delete(self, paths: Collection[str]) -> None:
@@ -222,7 +226,7 @@ class Bucket:
                         % {
                             "bucket": self._name,
                             "path": refused.get("Key", ""),
-                            "why": _words_of(refused.get("Code", "")),
+                            "why": _message_for_code(refused.get("Code", "")),
                         }
                     )
 
@@ -248,11 +252,11 @@ class Bucket:
         try:
             yield
         except (Boto3Error, ClientError, BotoCoreError, HTTPClientError) as error:
-            kind = CdnTimeoutError if _is_silence(error) else DistributionError
+            kind = CdnTimeoutError if _is_connection_error(error) else DistributionError
             # "from None": a botocore error may contain the request and its signature.
             raise kind(
                 _("The bucket %(bucket)s: %(why)s.")
-                % {"bucket": self._name, "why": why(error)}
+                % {"bucket": self._name, "why": describe_error(error)}
             ) from None
 
 
@@ -275,14 +279,14 @@ def _claim_of(head: dict[str, Any]) -> str:
     return {name.lower(): value for name, value in metadata.items()}.get("sha256", "")
 
 
-def _is_silence(error: Exception) -> bool:
+def _is_connection_error(error: Exception) -> bool:
     return isinstance(error, BotoConnectionError | HTTPClientError)
 
 
-def why(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Describe the error without keys or signatures."""
     if isinstance(error, ClientError):
-        return _words_of(_code(error))
+        return _message_for_code(_code(error))
     if isinstance(error, EndpointConnectionError):
         return _(
             "nobody answers at the endpoint; a server without a public address and "
@@ -292,16 +296,16 @@ def why(error: Exception) -> str:
         return _("the endpoint's certificate is not to be trusted")
     if isinstance(error, ParamValidationError):
         return _("that is no name a bucket can have")
-    if _is_silence(error):
+    if _is_connection_error(error):
         return _("the connection broke, or took too long (%(kind)s)") % {
             "kind": type(error).__name__
         }
     return type(error).__name__
 
 
-def _words_of(code: str) -> str:
-    if code in _WORDS:
-        return str(_WORDS[code])
+def _message_for_code(code: str) -> str:
+    if code in _ERROR_MESSAGES:
+        return str(_ERROR_MESSAGES[code])
     return _("it answered “%(code)s”") % {"code": code or "?"}
 
 
@@ -326,7 +330,7 @@ def client_of(current: PublishingSettings, *, in_a_hurry: bool = False) -> Any:
     """
     read, attempts = settings.UPLOAD_READ_TIMEOUT, settings.UPLOAD_ATTEMPTS
     if in_a_hurry:
-        read, attempts = min(read, _HURRIED_READ), 1
+        read, attempts = min(read, _INTERACTIVE_READ_TIMEOUT), 1
     try:
         return _client(
             current.cdn_endpoint,

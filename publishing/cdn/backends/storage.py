@@ -12,8 +12,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
 from django.utils.translation import gettext as _
 
-from publishing.cdn.backends.base import DistributionError, Held, Target
-from publishing.destinations import storage_place
+from publishing.cdn.backends.base import DistributionError, ListedObject, Target
+from publishing.destinations import storage_destination_id
 from publishing.format import encoding
 from publishing.models import PublishingSettings, storage_is_the_bucket
 
@@ -62,7 +62,7 @@ class StorageTarget:
     def __init__(self, alias: str) -> None:
         self._alias = alias
         self._storage: Storage = storages[alias]
-        self.id = storage_place(alias)
+        self.id = storage_destination_id(alias)
         self.packs = False
 
     def put(self, path: str, data: bytes, *, sha256: str) -> None:
@@ -85,7 +85,7 @@ class StorageTarget:
         del sha256
         return self.read(path) == data
 
-    def holds(self, held: Held, data: bytes) -> bool | None:
+    def holds(self, held: ListedObject, data: bytes) -> bool | None:
         return None if held.size == len(data) else False
 
     def claims(self, path: str, sha256: str) -> bool:
@@ -103,8 +103,8 @@ class StorageTarget:
             except FileNotFoundError:
                 return None
 
-    def list(self, prefix: str) -> dict[str, Held]:
-        found: dict[str, Held] = {}
+    def list(self, prefix: str) -> dict[str, ListedObject]:
+        found: dict[str, ListedObject] = {}
         folders = [prefix.rstrip("/")]
         with _describe_error(self._alias):
             while folders:
@@ -116,7 +116,7 @@ class StorageTarget:
                 folders += [f"{folder}/{name}" for name in inner]
                 for name in names:
                     path = f"{folder}/{name}"
-                    found[path] = Held(size=self._storage.size(path))
+                    found[path] = ListedObject(size=self._storage.size(path))
         return found
 
     def delete(self, paths: Collection[str]) -> None:

@@ -32,9 +32,9 @@ class Command(ReportingCommand):
             self.progress(done, len(ready))
             try:
                 entry = builds.publish_plan(
-                    plan_pk, trigger="command", patience=builds.PATIENCE
+                    plan_pk, trigger="command", patience=builds.LOCK_WAIT_SECONDS
                 )
-            except builds.BuildingElsewhereError as error:
+            except builds.BuildInProgressError as error:
                 results.append(
                     {"plan": names[plan_pk], "ok": False, "error": str(error)}
                 )

@@ -69,14 +69,14 @@ class Command(ReportingCommand):
     def _publish(self, plan: AcademicPlan, *, full: bool) -> dict[str, Any]:
         activation.end_rollback(plan.pk)
         if full:
-            activation.distrust(
+            activation.mark_for_full_build(
                 Publication.objects.filter(plan=plan).values_list("pk", flat=True)
             )
         try:
             entry = builds.publish_plan(
-                plan.pk, trigger="command", patience=builds.PATIENCE
+                plan.pk, trigger="command", patience=builds.LOCK_WAIT_SECONDS
             )
-        except builds.BuildingElsewhereError as error:
+        except builds.BuildInProgressError as error:
             self.step(f"{plan.public_id}: {error}")
             return {
                 "plan": plan.public_id,

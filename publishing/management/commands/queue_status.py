@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from core.reporting_command import ReportingCommand
 from publishing.monitoring import status
-from publishing.monitoring.status import QueueStatus, Run, Waiting
+from publishing.monitoring.status import PendingPlan, QueueStatus, Run
 
 
 class Command(ReportingCommand):
@@ -47,7 +47,7 @@ class Command(ReportingCommand):
         self.say(_("Worker last seen: %(when)s") % {"when": _moment(found.worker_seen)})
         self.say(_("Beat last seen: %(when)s") % {"when": _moment(found.beat_seen)})
 
-    def _say_waiting(self, title: str, plans: list[Waiting], now: datetime) -> None:
+    def _say_waiting(self, title: str, plans: list[PendingPlan], now: datetime) -> None:
         self.say(f"{title}: {len(plans)}")
         for plan in plans:
             age = timesince(plan.since, now) if plan.since else _("just now")
