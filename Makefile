@@ -123,7 +123,7 @@ format: $(VENV)/.dev ## Format the code
 
 .PHONY: messages
 messages: $(VENV)/.base ## Collect and compile the translations (needs gettext)
-	$(BIN)/python manage.py makemessages --locale ar --no-location --ignore .venv
+	$(BIN)/python manage.py makemessages --locale ar --no-location --no-obsolete --ignore .venv
 	$(BIN)/python manage.py compilemessages --locale ar --ignore .venv
 
 COMPILE := ../$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras \

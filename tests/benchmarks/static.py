@@ -106,9 +106,9 @@ def uris(stack: Stack) -> dict[str, list[str]]:
     assert len(opened) - len(gated) in (0, 1)
     folder = stack.content / "plans" / PLAN
     tokens = stack.run(
-        "import time; from publishing.signing import signing; "
+        "import time; from publishing.signing import links; "
         "end = int(time.time()) + 3600; "
-        f"[print(signing.lesson_url(lesson, expires=end, player_id=n)) "
+        f"[print(links.lesson_url(lesson, expires=end, player_id=n)) "
         f"for n, lesson in enumerate({gated!r})]"
     )
     opened_uris = [f"{base}lessons/{lesson}.json" for lesson in opened]

@@ -317,7 +317,7 @@ def _recorded(
     faults = Faults(root)
     look()
     builds.publish_plan = looked_after(builds.publish_plan)
-    builds.withdrawal.withdraw = looked_after(builds.withdrawal.withdraw)
+    builds.unpublish.unpublish = looked_after(builds.unpublish.unpublish)
     with faults.active():
         scenario.act()
     look()

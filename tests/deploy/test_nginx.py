@@ -57,7 +57,7 @@ def _entries(stack: Stack) -> list[dict[str, Any]]:
 def token(stack: Stack, lesson_id: str, *, seconds: int = 600) -> str:
     """A URI that reads the lesson, with a token that was not used before."""
     url = stack.run(
-        "import time; from publishing.signing import signing; print(signing.lesson_url("
+        "import time; from publishing.signing import links; print(links.lesson_url("
         f"{lesson_id!r}, expires=int(time.time()) + {seconds}, "
         f"player_id={secrets.randbelow(10**9)}))"
     )
@@ -344,10 +344,10 @@ def video(stack) -> str:
     path.write_bytes(MP4)
     url = stack.run(
         "import time; from django.core.files import File; "
-        "from django.utils import timezone; from publishing.signing import signing, videos; "
+        "from django.utils import timezone; from publishing.signing import links, videos; "
         f"file = File(open({str(path)!r}, 'rb'), name='درس.mp4'); "
         "source = videos.store_video(file, now=timezone.now()); file.close(); "
-        "print(signing.video_url(source, expires=int(time.time()) + 600))"
+        "print(links.video_url(source, expires=int(time.time()) + 600))"
     )
     return url.removeprefix(stack.site)
 
@@ -518,8 +518,8 @@ def test_a_photo_is_served_for_a_signed_link_and_never_without(stack):
     (folder / "0a1b.jpg").write_bytes(b"\xff\xd8\xff")
     (folder / "other.jpg").write_bytes(b"\xff\xd8\xff")
     link = stack.run(
-        "import time; from publishing.signing import signing; "
-        "print(signing.photo_uri('0a1b.jpg', expires=int(time.time()) + 60, "
+        "import time; from publishing.signing import links; "
+        "print(links.photo_uri('0a1b.jpg', expires=int(time.time()) + 60, "
         "player_id=7))"
     )
     photo = stack.ask(link)

@@ -100,7 +100,7 @@ def test_each_object_says_what_it_is(s3, on, plan, open_math):
 
 def test_leaves_go_first_and_the_manifest_last(wire, on, plan, open_math):
     publish(plan)
-    layers = [sync.wanted.layer_of(path) for path in wire.paths("PUT")]
+    layers = [sync.desired_state.layer_of(path) for path in wire.paths("PUT")]
     assert layers == sorted(layers)
     assert wire.paths("PUT")[-1] == MANIFEST
     assert wire.paths("PUT")[0].startswith("lessons/")

@@ -464,7 +464,7 @@ def test_a_disk_that_refuses_leaves_an_earlier_rollback_alone(
 def test_a_rollback_that_loses_a_race_is_made_again(
     plan, two_generations, monkeypatch, lost
 ):
-    real, turns = rollback.release.take_switch_lock, []
+    real, turns = rollback.activation.take_switch_lock, []
 
     def lose():
         turns.append(1)
@@ -472,7 +472,7 @@ def test_a_rollback_that_loses_a_race_is_made_again(
             raise OperationalError(1205, "Lock wait timeout exceeded")
         return real()
 
-    monkeypatch.setattr(rollback.release, "take_switch_lock", lose)
+    monkeypatch.setattr(rollback.activation, "take_switch_lock", lose)
     if lost == 1:
         rollback.make_current("PLAN-A", 1)
         assert file_store.current_generation("PLAN-A") == 1
