@@ -695,7 +695,7 @@ def test_beat_sends_work_and_the_worker_does_it_and_gives_signs_of_its_own(stack
     signs = (
         "import time; from publishing import queue; end = time.time() + 120\n"
         "def seen():\n"
-        "    worker, beat = queue.last_signs()\n"
+        "    worker, beat = queue.last_heartbeats()\n"
         "    return bool(worker and beat and worker > beat)\n"
         "while not seen() and time.time() < end: time.sleep(1)\n"
         "print(seen())"
