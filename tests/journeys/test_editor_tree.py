@@ -471,7 +471,7 @@ def test_a_drag_to_the_edge_scrolls_on(open_tree):
     last = item(page, branch.lessons[59])
     last.locator("> .row").wait_for()
     page.wait_for_function(
-        "scrollY + innerHeight >= document.documentElement.scrollHeight - 1"
+        "() => scrollY + innerHeight >= document.documentElement.scrollHeight - 1"
     )
     row = last.locator("> .row").bounding_box()
     page.mouse.move(600, row["y"] + row["height"] * 0.8, steps=3)
