@@ -48,6 +48,11 @@ test: $(VENV)/.dev ## All tests on the embedded default (ARGS=… for pytest)
 	@exec env -u DATABASE_URL -u REDIS_URL -u TEST_REDIS_URL \
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
+.PHONY: test-fast
+test-fast: $(VENV)/.dev ## The tests of the inner loop: no browser, no process of their own
+	@exec env -u DATABASE_URL -u REDIS_URL -u TEST_REDIS_URL \
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not browser and not slow" $(ARGS)
+
 WORKERS ?= 2
 
 # CI_DATABASE_URL: a server and a name; Django creates test_<name> and drops it.

@@ -54,6 +54,16 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what the inner loop leaves out (`make test-fast`)."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+        if folder in ("crash", "deploy", "journeys"):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_unconfigure() -> None:
     for process in _running:
         embedded_redis.stop(process)
