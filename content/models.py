@@ -66,14 +66,14 @@ class TrackedQuerySet(FoldingQuerySet):
         """
         raise NotImplementedError
 
-    def _touch(self, changed: Iterable[int], *, at_once: bool = False) -> None:
-        """Record that these keys changed; ``at_once`` is that of `content.signals`."""
+    def _touch(self, changed: Iterable[int], *, urgent: bool = False) -> None:
+        """Record that these keys changed; ``urgent`` is that of `content.signals`."""
         raise NotImplementedError
 
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
             before = self._changed()
-            self._touch(before, at_once=not kwargs.keys().isdisjoint(ACCESS_FIELDS))
+            self._touch(before, urgent=not kwargs.keys().isdisjoint(ACCESS_FIELDS))
             primary_keys = list(self.values_list("pk", flat=True))
             count = super().update(**kwargs)
             if self._moves(kwargs):
@@ -105,7 +105,7 @@ class TrackedQuerySet(FoldingQuerySet):
         `content.receivers` does not record the deletions again.
         """
         with transaction.atomic(using=self.db):
-            self._touch(self._changed(), at_once=True)
+            self._touch(self._changed(), urgent=True)
             return super().delete()
 
     delete.alters_data = True  # type: ignore[attr-defined]
@@ -129,8 +129,8 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
         own = self.order_by().annotate(own_subject=Coalesce("subject_id", "pk"))
         return set(own.values_list("own_subject", flat=True).distinct())
 
-    def _touch(self, changed: Iterable[int], *, at_once: bool = False) -> None:
-        SubjectState.touch(changed, at_once=at_once)
+    def _touch(self, changed: Iterable[int], *, urgent: bool = False) -> None:
+        SubjectState.touch(changed, urgent=urgent)
 
     def update(self, **kwargs: Any) -> int:
         if kwargs.keys() <= _PLACE:
@@ -353,8 +353,8 @@ class Node(FoldingModel, MPTTModel):
             found = list(stored.values_list(Coalesce("subject_id", "pk"), *written))
             touched = {subject_pk for subject_pk, *_access in found}
             access = [getattr(self, name) for name in written]
-            at_once = any(access != then for _subject_pk, *then in found)
-            SubjectState.touch(touched, at_once=at_once)
+            urgent = any(access != then for _subject_pk, *then in found)
+            SubjectState.touch(touched, urgent=urgent)
             super().save(*args, **kwargs)
             # The node may have been moved while this transaction waited for the lock.
             SubjectState.touch(stored.all()._changed() - touched)
@@ -459,10 +459,10 @@ class SubjectState(models.Model):
         return f"{self.subject_id}@{self.revision}"
 
     @classmethod
-    def touch(cls, subject_ids: Iterable[int], *, at_once: bool = False) -> None:
+    def touch(cls, subject_ids: Iterable[int], *, urgent: bool = False) -> None:
         """Raise the revisions of these subjects and send ``subjects_changed``.
 
-        ``at_once`` is that of the signal. This is part of the caller's transaction: a
+        ``urgent`` is that of the signal. This is part of the caller's transaction: a
         rollback also undoes it.
         """
         touched = sorted(set(subject_ids))
@@ -473,7 +473,7 @@ class SubjectState(models.Model):
         cls.objects.filter(pk__in=touched).update(
             tree_revision=models.F("revision") + 1, revision=models.F("revision") + 1
         )
-        signals.subjects_changed.send(sender=cls, subject_ids=touched, at_once=at_once)
+        signals.subjects_changed.send(sender=cls, subject_ids=touched, urgent=urgent)
 
     @classmethod
     def touch_stages(cls, lesson_ids: Iterable[int]) -> None:
@@ -492,7 +492,7 @@ class SubjectState(models.Model):
         # `NodeQuerySet.update` would record an edit of the tree.
         models.QuerySet.update(lessons, stages_revision=models.Subquery(newest))
         signals.subjects_changed.send(
-            sender=cls, subject_ids=sorted(touched), at_once=False
+            sender=cls, subject_ids=sorted(touched), urgent=False
         )
 
 
@@ -530,8 +530,8 @@ class StageQuerySet(TrackedQuerySet):
     def _changed(self) -> set[int]:
         return set(self.order_by().values_list("lesson_id", flat=True).distinct())
 
-    def _touch(self, changed: Iterable[int], *, at_once: bool = False) -> None:
-        # Stages do not change access, so ``at_once`` is not passed on.
+    def _touch(self, changed: Iterable[int], *, urgent: bool = False) -> None:
+        # Stages do not change access, so ``urgent`` is not passed on.
         SubjectState.touch_stages(changed)
 
 

@@ -39,7 +39,7 @@ def _node_saved(instance: Node, created: bool, raw: bool, **_kwargs: Any) -> Non
 
 def _node_deleted(instance: Node, origin: Any = None, **_kwargs: Any) -> None:
     if not _goes_with_others(instance, origin):
-        SubjectState.touch({instance.subject_pk}, at_once=True)
+        SubjectState.touch({instance.subject_pk}, urgent=True)
 
 
 def _goes_with_others(instance: Node | LessonStage, origin: Any) -> bool:

@@ -400,7 +400,7 @@ def delete_nodes(*, nodes: Sequence[Node]) -> None:
     tops = _outermost(found)
     if not tops:
         return
-    SubjectState.touch({node.subject_pk for node in tops}, at_once=True)
+    SubjectState.touch({node.subject_pk for node in tops}, urgent=True)
     for start in range(0, len(tops), _BRANCHES_PER_QUERY):
         _delete_rows(tops[start : start + _BRANCHES_PER_QUERY])
     tree_updates.shift_intervals(

@@ -35,7 +35,7 @@ class TreeAnnotator(Protocol):
         """Return the choices, as value and label."""
         ...
 
-    def see(self, choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
+    def annotate(self, choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
         """Return the annotation of each row for ``choice``, by the node's key.
 
         In a fixed number of queries; empty when the choice does not exist (any more).
@@ -62,6 +62,6 @@ def annotate(choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
     Empty when no annotator has it.
     """
     for lens in _annotators:
-        if sights := lens.see(choice, rows):
+        if sights := lens.annotate(choice, rows):
             return sights
     return {}

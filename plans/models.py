@@ -123,11 +123,11 @@ class PlanPartQuerySet(FoldingQuerySet):
             before = self._plan_ids()
             rows = list(self.values_list("pk", flat=True))
             moved = rows if {"plan", "plan_id"} & kwargs.keys() else []
-            at_once = self._changes_access(kwargs)
+            urgent = self._changes_access(kwargs)
             count = super().update(**kwargs)
             there = type(self)(self.model, using=self.db).filter(pk__in=moved)
             after = there._plan_ids() if moved else set()
-            AcademicPlan.touch(before | after, at_once=at_once)
+            AcademicPlan.touch(before | after, urgent=urgent)
             recording.record(self.model, rows, recording.CHANGED)
         return count
 
@@ -137,7 +137,7 @@ class PlanPartQuerySet(FoldingQuerySet):
         with transaction.atomic(using=self.db):
             created = super().bulk_create(objs, *args, **kwargs)
             plan_ids = {getattr(made, self.plan_path) for made in created}
-            AcademicPlan.touch(plan_ids, at_once=any(map(is_about_access, created)))
+            AcademicPlan.touch(plan_ids, urgent=any(map(is_about_access, created)))
             recording.record_created(created)
         return created
 
@@ -212,17 +212,17 @@ class AcademicPlan(FoldingModel, models.Model):
         super().save(*args, **kwargs)
 
     @classmethod
-    def touch(cls, plan_ids: Iterable[int], *, at_once: bool = False) -> None:
+    def touch(cls, plan_ids: Iterable[int], *, urgent: bool = False) -> None:
         """Raise the revision of these plans and send ``plans_changed``.
 
-        ``at_once`` as in `content.signals`. Runs in the caller's transaction: an edit
+        ``urgent`` as in `content.signals`. Runs in the caller's transaction: an edit
         that is rolled back changes no revision.
         """
         touched = sorted(set(plan_ids))
         if not touched:
             return
         models.QuerySet(cls).filter(pk__in=touched).update(revision=F("revision") + 1)
-        signals.plans_changed.send(sender=cls, plan_ids=touched, at_once=at_once)
+        signals.plans_changed.send(sender=cls, plan_ids=touched, urgent=urgent)
 
 
 class PlanPart(models.Model):

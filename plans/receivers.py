@@ -20,12 +20,12 @@ from plans.models import (
 
 @receiver(post_save, sender=AcademicPlan)
 def _plan_saved(instance: AcademicPlan, **_kwargs: Any) -> None:
-    AcademicPlan.touch([instance.pk], at_once=not instance.is_published)
+    AcademicPlan.touch([instance.pk], urgent=not instance.is_published)
 
 
 @receiver(post_delete, sender=AcademicPlan)
 def _plan_deleted(instance: AcademicPlan, **_kwargs: Any) -> None:
-    AcademicPlan.touch([instance.pk], at_once=True)
+    AcademicPlan.touch([instance.pk], urgent=True)
 
 
 @receiver(pre_save, sender=PlanSubject)
@@ -34,7 +34,7 @@ def _part_moves(sender: type[Any], instance: Any, **_kwargs: Any) -> None:
     """Record an edit of the old plan when a part moves to another plan.
 
     Also when the part's subject or aspect changes: the old value may have affected
-    access, so ``at_once`` is set.
+    access, so ``urgent`` is set.
     """
     if instance.pk is None:
         return
@@ -44,13 +44,13 @@ def _part_moves(sender: type[Any], instance: Any, **_kwargs: Any) -> None:
     else:
         same &= Q(subject=instance.subject_id)
     left = sender.objects.filter(pk=instance.pk).exclude(same)
-    AcademicPlan.touch(left.values_list("plan_id", flat=True), at_once=True)
+    AcademicPlan.touch(left.values_list("plan_id", flat=True), urgent=True)
 
 
 @receiver(post_save, sender=PlanSubject)
 @receiver(post_save, sender=PlanOverride)
 def _part_saved(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
-    AcademicPlan.touch([instance.plan_id], at_once=is_about_access(instance))
+    AcademicPlan.touch([instance.plan_id], urgent=is_about_access(instance))
 
 
 @receiver(post_delete, sender=PlanSubject)
@@ -58,7 +58,7 @@ def _part_saved(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
 def _part_deleted(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
     """Removing a subject always affects access; removing an override may."""
     gone = isinstance(instance, PlanSubject)
-    AcademicPlan.touch([instance.plan_id], at_once=gone or is_about_access(instance))
+    AcademicPlan.touch([instance.plan_id], urgent=gone or is_about_access(instance))
 
 
 @receiver(post_save, sender=Season)

@@ -4,4 +4,4 @@ from django.dispatch import Signal
 
 plans_changed = Signal()
 """Sent inside the transaction of an edit, with ``plan_ids: list[int]`` and
-``at_once: bool`` (as in `content.signals.subjects_changed`)."""
+``urgent: bool`` (as in `content.signals.subjects_changed`)."""

@@ -30,7 +30,7 @@ class PlanAnnotator:
         rows = AcademicPlan.objects.order_by("title").values_list("pk", "title")
         return [(str(pk), title) for pk, title in rows]
 
-    def see(self, choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
+    def annotate(self, choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
         """Return the annotation of each row, by node pk. Five queries.
 
         Returns nothing if the plan does not exist.

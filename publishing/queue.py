@@ -179,16 +179,16 @@ def _lock_name(plan_id: int) -> str:
 
 
 @contextmanager
-def build_lock(plan_id: int, *, patience: float = 0) -> Iterator[bool]:
+def build_lock(plan_id: int, *, wait_seconds: float = 0) -> Iterator[bool]:
     """Hold the lock to build a plan; yield False when another builder holds it.
 
     When Redis is away it yields True: two builders may then do the same work, and the
     build number lets only one of them switch.
 
     Args:
-        patience: how many seconds to wait for the other builder.
+        wait_seconds: how many seconds to wait for the other builder.
     """
-    with _held(_lock_name(plan_id), patience=patience) as held:
+    with _held(_lock_name(plan_id), wait_seconds=wait_seconds) as held:
         yield held
 
 
@@ -204,7 +204,7 @@ def distribution_lock() -> Iterator[bool]:
 
 
 @contextmanager
-def _held(name: str, *, patience: float = 0) -> Iterator[bool]:
+def _held(name: str, *, wait_seconds: float = 0) -> Iterator[bool]:
     """Hold a lock that has a unique owner and is renewed while held.
 
     The lock expires one minute after its owner has stopped.
@@ -216,7 +216,9 @@ def _held(name: str, *, patience: float = 0) -> Iterator[bool]:
         thread_local=False,
     )
     try:
-        if not lock.acquire(blocking=patience > 0, blocking_timeout=patience or None):
+        if not lock.acquire(
+            blocking=wait_seconds > 0, blocking_timeout=wait_seconds or None
+        ):
             yield False
             return
     except RedisError as error:

@@ -30,20 +30,20 @@ class _WakeWorker:
     """One call after the commit for all edits of a transaction."""
 
     def __init__(
-        self, plans_of: Callable[[list[int]], list[int]], ids: list[int], at_once: bool
+        self, plans_of: Callable[[list[int]], list[int]], ids: list[int], urgent: bool
     ) -> None:
         self.plans_of = plans_of
         self.ids = set(ids)
-        self.at_once = at_once
+        self.urgent = urgent
         # Django logs this name when the call fails.
         self.__qualname__ = f"{type(self).__name__} for {plans_of.__name__}"
 
     def __call__(self) -> None:
-        wake(self.plans_of(sorted(self.ids)), at_once=self.at_once)
+        wake(self.plans_of(sorted(self.ids)), urgent=self.urgent)
 
 
 def _after_commit(
-    plans_of: Callable[[list[int]], list[int]], ids: list[int], *, at_once: bool
+    plans_of: Callable[[list[int]], list[int]], ids: list[int], *, urgent: bool
 ) -> None:
     # Django drops a registered call when a savepoint around it is rolled back, and such
     # a savepoint also surrounds this edit. Therefore one call can serve all edits; at
@@ -51,9 +51,9 @@ def _after_commit(
     for _savepoints, waiting, _robust in transaction.get_connection().run_on_commit:
         if isinstance(waiting, _WakeWorker) and waiting.plans_of is plans_of:
             waiting.ids.update(ids)
-            waiting.at_once |= at_once
+            waiting.urgent |= urgent
             return
-    transaction.on_commit(_WakeWorker(plans_of, ids, at_once), robust=True)
+    transaction.on_commit(_WakeWorker(plans_of, ids, urgent), robust=True)
 
 
 def _same_ids(plan_ids: list[int]) -> list[int]:
@@ -65,13 +65,13 @@ def _pending_only(plan_ids: list[int]) -> list[int]:
 
 
 @receiver(subjects_changed)
-def _subjects_changed(subject_ids: list[int], at_once: bool, **_kwargs: Any) -> None:
-    _after_commit(plans_of_subjects, subject_ids, at_once=at_once)
+def _subjects_changed(subject_ids: list[int], urgent: bool, **_kwargs: Any) -> None:
+    _after_commit(plans_of_subjects, subject_ids, urgent=urgent)
 
 
 @receiver(plans_changed)
-def _plans_changed(plan_ids: list[int], at_once: bool, **_kwargs: Any) -> None:
-    _after_commit(_same_ids, plan_ids, at_once=at_once)
+def _plans_changed(plan_ids: list[int], urgent: bool, **_kwargs: Any) -> None:
+    _after_commit(_same_ids, plan_ids, urgent=urgent)
 
 
 @receiver(settings_changed)
@@ -84,13 +84,13 @@ def _settings_changed(fields: frozenset[str], **_kwargs: Any) -> None:
         Publication.objects.exclude(cdn_place="").update(cdn_place="")
     published = AcademicPlan.objects.filter(is_published=True)
     plan_ids = list(published.values_list("pk", flat=True))
-    _after_commit(_pending_only, plan_ids, at_once=False)
+    _after_commit(_pending_only, plan_ids, urgent=False)
 
 
 @receiver(plans_on_cdn)
 def _plans_on_cdn(plan_ids: list[int], **_kwargs: Any) -> None:
     """Build these plans again, so that their links lead to the CDN."""
-    _after_commit(_same_ids, plan_ids, at_once=True)
+    _after_commit(_same_ids, plan_ids, urgent=True)
 
 
 @receiver(request_finished)
@@ -99,20 +99,20 @@ def _request_finished(**_kwargs: Any) -> None:
     silence.check_periodically()
 
 
-def wake(plan_ids: list[int], *, at_once: bool = False) -> None:
+def wake(plan_ids: list[int], *, urgent: bool = False) -> None:
     """Queue these plans; start a worker at once if needed.
 
     A worker is started at once for an urgent edit, in local fallback mode, or when
     ``batch_threshold`` plans wait.
 
     Args:
-        at_once: the edit is urgent, as in `content.signals`.
+        urgent: the edit is urgent, as in `content.signals`.
     """
     if not plan_ids:
         return
     waiting = queue.add(plan_ids)
     current = PublishingSettings.get_solo()
-    if at_once or current.local_fallback_mode or waiting >= current.batch_threshold:
+    if urgent or current.local_fallback_mode or waiting >= current.batch_threshold:
         try:
             process_pending.delay()
         except OperationalError as error:

@@ -62,12 +62,12 @@ class BuildInProgressError(Exception):
 
 
 def publish_plan(
-    plan_pk: int, *, trigger: str = "queue", patience: float | None = None
+    plan_pk: int, *, trigger: str = "queue", wait_seconds: float | None = None
 ) -> SyncLog | None:
     """Build a plan if it is published and differs from its release; then upload it.
 
     Args:
-        patience: how many seconds to wait for another builder of the plan. None: do not
+        wait_seconds: how many seconds to wait for another builder of the plan. None: do not
             wait; the other builder also builds what changed in the meantime.
 
     Returns:
@@ -76,26 +76,26 @@ def publish_plan(
         and the time of the next attempt, and the published release is unchanged.
 
     Raises:
-        BuildingElsewhereError: the other builder took longer than ``patience``.
+        BuildInProgressError: the other builder took longer than ``wait_seconds``.
     """
-    entry = build_plan(plan_pk, trigger=trigger, patience=patience)
+    entry = build_plan(plan_pk, trigger=trigger, wait_seconds=wait_seconds)
     if sync.distribute() and entry is not None:
         entry.refresh_from_db()
     return entry
 
 
 def build_plan(
-    plan_pk: int, *, trigger: str = "queue", patience: float | None = None
+    plan_pk: int, *, trigger: str = "queue", wait_seconds: float | None = None
 ) -> SyncLog | None:
     """As `publish_plan`, but leave the upload to `publishing.cdn.sync.distribute`."""
     entry = None
     for _turn in range(_MAX_BUILDS):
-        with queue.build_lock(plan_pk, patience=patience or 0) as held:
+        with queue.build_lock(plan_pk, wait_seconds=wait_seconds or 0) as held:
             if held:
                 made = _build_once(plan_pk, trigger=trigger)
                 entry = made or entry
         if not held:
-            if patience is not None:
+            if wait_seconds is not None:
                 raise BuildInProgressError(_("It is being built elsewhere."))
             return entry
         # Checked after the lock is free: a builder that found the lock held has
@@ -290,7 +290,7 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
         made = make_release(snapshot, now=now)
     except UnreadableReleaseError:
         # Damaged files are written again by a full build.
-        snapshot = replace(take(publication.plan_id, full=True), torn=True)
+        snapshot = replace(take(publication.plan_id, full=True), is_incomplete=True)
         made = make_release(snapshot, now=now)
     validate_documents(made.to_write.values())
     file_store.require_space(
@@ -311,7 +311,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
     old = published_state.ReleaseReader(snapshot.previous)
     _validate_progress_bits(snapshot, old)
     plan_id, current = snapshot.plan.id, snapshot.settings
-    sealer = DocumentVersioner(
+    versioner = DocumentVersioner(
         previous=published_state.verified_records(snapshot),
         now=int(now.timestamp()),
         newest_version=snapshot.newest_version,
@@ -321,7 +321,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         links=SettingsLinks(
             current, base_url=snapshot.built_from["settings"]["base_url"]
         ),
-        sealer=sealer,
+        versioner=versioner,
         signer=links.video_signer(current) if current.embed_signed_urls else None,
         is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
         lesson_sources=snapshot.lesson_sources,
@@ -329,7 +329,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
     fresh = ReleaseAssembler(maker, old, current.search_shard_threshold).build(
         snapshot.subjects, same_trees=not (snapshot.is_full or snapshot.whole)
     )
-    documents = sealer.sealed
+    documents = versioner.documents
     there = published_state.plan_files(plan_id)
     mine = {path for path, made in documents.items() if made.schema != "lesson"}
     offers: Mapping[str, bool] | None = fresh
@@ -345,14 +345,14 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         offers = published_state.offers_with(fresh, plan_id=plan_id, replaced=replaced)
     else:
         gone, kept, offers = set(), there | mine, None
-    standing = {
+    reusable = {
         locations.lesson(lesson_id)
         for subject in snapshot.subjects
         if isinstance(subject, ChangedSubject)
-        for lesson_id in subject.standing & fresh.keys()
+        for lesson_id in subject.reusable & fresh.keys()
     }
-    lost = published_state.missing(documents.keys() | standing, there)
-    if lost & standing:
+    lost = published_state.missing(documents.keys() | reusable, there)
+    if lost & reusable:
         raise UnreadableReleaseError(min(lost))
     to_write = {
         path: document

@@ -102,7 +102,7 @@ class DraftDocuments:
                     maker.lesson(lesson.source, revision=0)
                 entries.append(maker.subject(tree))
         maker.manifest(entries, {})
-        return offered, maker.sealer.sealed
+        return offered, maker.versioner.documents
 
     def _roots(self) -> Iterator[ContentNode]:
         branches = self._subjects() if self._branch is None else [self._branch]
@@ -133,7 +133,7 @@ def _maker(facts: PlanFields) -> DocumentMaker:
     return DocumentMaker(
         plan=facts,
         links=builds.SettingsLinks(current, base_url=local_base_url(current)),
-        sealer=DocumentVersioner(previous={}, now=int(timezone.now().timestamp())),
+        versioner=DocumentVersioner(previous={}, now=int(timezone.now().timestamp())),
         # When files hold no signature, the app requests one before it plays a video.
         signer=links.video_signer(current),
         is_gated=lambda _lesson_id: True,

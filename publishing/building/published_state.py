@@ -23,7 +23,7 @@ def verified_records(snapshot: Snapshot) -> Mapping[str, Record]:
     A file that differs from its record, or cannot be read, counts as changed, and its
     version counts as used.
     """
-    if not snapshot.torn:
+    if not snapshot.is_incomplete:
         return snapshot.previous
     plan_id = snapshot.plan.id
     paths = set(snapshot.previous)

@@ -42,7 +42,7 @@ class Snapshot:
 
     ``subjects`` are those the plan does not hide, in order. ``whole`` holds the ids of
     those read whole, including hidden ones. ``is_full``: no file of the plan itself is
-    reused. ``built_from`` is recorded by a publication made of this snapshot. ``torn``:
+    reused. ``built_from`` is recorded by a publication made of this snapshot. ``is_incomplete``:
     a switch was incomplete, and the plan's files may be newer than ``previous``.
     """
 
@@ -58,7 +58,7 @@ class Snapshot:
     removals: int
     switches: int
     newest_version: int
-    torn: bool
+    is_incomplete: bool
 
 
 def take(plan_pk: int, *, full: bool = False) -> Snapshot:
@@ -85,10 +85,10 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
             cdn_place=publication.cdn_place if publication is not None else "",
             subjects={pk: states[pk].revision for pk in pks},
         )
-        torn = publication is not None and publication.switching is not None
+        is_incomplete = publication is not None and publication.switching is not None
         removals, switches, newest_version = _counters()
         built = None
-        if publication is not None and not (full or torn):
+        if publication is not None and not (full or is_incomplete):
             built = _built_upon(publication, built_from)
         whole = [
             pk for pk in pks if built is None or states[pk].tree_revision > built[pk]
@@ -110,17 +110,17 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
                     )
                 )
                 continue
-            standing: set[str] = set()
+            reusable: set[str] = set()
             content = load_subject(
                 pk,
                 is_known=(
                     None
-                    if full or torn
-                    else _finder(previous, sources, settings, standing)
+                    if full or is_incomplete
+                    else _finder(previous, sources, settings, reusable)
                 ),
             )
             if (tree := plan_tree(content, overrides)) is not None:
-                subjects.append(ChangedSubject(tree, revision, frozenset(standing)))
+                subjects.append(ChangedSubject(tree, revision, frozenset(reusable)))
         if built is not None:
             patched = set(_patched_paths(plan.public_id, subjects))
             if unread := patched - previous.keys():
@@ -138,7 +138,7 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
             removals=removals,
             switches=switches,
             newest_version=newest_version,
-            torn=torn,
+            is_incomplete=is_incomplete,
         )
 
 
@@ -216,9 +216,9 @@ def _finder(
     previous: Mapping[str, Record],
     sources: LessonSources,
     settings: PublishingSettings,
-    standing: set[str],
+    reusable: set[str],
 ) -> Callable[[LessonHeader], bool]:
-    """Return a test for lessons with valid files; it adds them to ``standing``."""
+    """Return a test for lessons with valid files; it adds them to ``reusable``."""
     now, life = int(timezone.now().timestamp()), settings.signed_url_hours * 3600
 
     def is_known(lesson: LessonHeader) -> bool:
@@ -236,7 +236,7 @@ def _finder(
             image=lesson.image,
         )
         if stands:
-            standing.add(lesson.id)
+            reusable.add(lesson.id)
         return stands
 
     return is_known

@@ -185,7 +185,7 @@ def _targets(current: PublishingSettings) -> tuple[Targets | None, Step]:
     except ValidationError as error:
         return None, Step(name, ok=False, said=" ".join(error.messages))
     try:
-        targets = targets_of(current, in_a_hurry=True)
+        targets = targets_of(current, interactive=True)
     except MemoraError as error:
         return None, Step(name, ok=False, said=error.message)
     return targets, Step(name, ok=True, said=_("complete"))

@@ -129,12 +129,12 @@ def _fill(
             source = f"{locations.GENERATIONS}/{plan_id}/{generation}/{name}"
         if target is not None:
             found.files.append(DesiredFile(path, digest, source, target))
-    packs = {target.id: target.packs for target in targets.all()}
-    held = UploadedDocument.objects.filter(under, target__in=list(packs))
+    compresses = {target.id: target.compresses for target in targets.all()}
+    held = UploadedDocument.objects.filter(under, target__in=list(compresses))
     for place, path, digest, packed in held.values_list(
         "target", "path", "sha256", "packed"
     ):
-        as_it_should = not digest or packed == packs[place]
+        as_it_should = not digest or packed == compresses[place]
         found.held[place, path] = digest if as_it_should else _OTHER_ENCODING
 
 
@@ -183,7 +183,7 @@ def _uploaded(target: Target, *, is_cached: bool = True) -> Exists:
         target=target.id,
         path=OuterRef("path"),
         sha256=OuterRef("sha256"),
-        packed=target.packs,
+        packed=target.compresses,
     )
     return Exists(rows.filter(purge=False) if is_cached else rows)
 

@@ -37,7 +37,7 @@ class Purger(Protocol):
     """Interface of the classes that purge URLs from a CDN's cache."""
 
     @property
-    def at_once(self) -> int:
+    def batch_size(self) -> int:
         """The most URLs that one request may name."""
 
     def purge(self, urls: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ class Purger(Protocol):
 class NullPurger:
     """Does nothing: for a CDN without a cache, or whose cached copies may expire."""
 
-    at_once = 1000
+    batch_size = 1000
 
     def purge(self, urls: Sequence[str]) -> None:
         """Do nothing."""
@@ -65,7 +65,7 @@ class CloudflarePurger:
     limit ends.
     """
 
-    at_once = URLS_AT_ONCE
+    batch_size = URLS_AT_ONCE
 
     def __init__(self, *, zone: str, token: str) -> None:
         self._not_before = 0.0

@@ -338,7 +338,7 @@ class Uploader:
             target.id,
             {file.path: (file.sha256, size) for file, size in done.items()},
             token=self._token,
-            packed=target.packs,
+            packed=target.compresses,
         )
         if sending.failure is not None:
             raise sending.failure
@@ -366,7 +366,7 @@ class Uploader:
             return
         base_url = content_urls.cdn_base_url(self._settings)
         try:
-            for few in _parts(paths, self._purger.at_once):
+            for few in _parts(paths, self._purger.batch_size):
                 self._purger.purge([base_url + path for path in few])
                 yield few
         except MemoraError as error:

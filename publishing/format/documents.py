@@ -95,7 +95,7 @@ class DocumentMaker:
 
     plan: PlanFields
     links: Links
-    sealer: DocumentVersioner
+    versioner: DocumentVersioner
     signer: Signer | None
     is_gated: Callable[[str], bool]
     lesson_sources: LessonSources = LessonSources()
@@ -139,7 +139,7 @@ class DocumentMaker:
                 }
             )
 
-        return self.sealer.seal(
+        return self.versioner.finalize(
             locations.lesson(lesson.id),
             "lesson",
             body({}),
@@ -211,7 +211,7 @@ class DocumentMaker:
         ]
         units = [unit for track in root.children for unit in track.children]
         source = root.source
-        return self.sealer.seal(
+        return self.versioner.finalize(
             locations.hierarchy(self.plan.id, root.id),
             "hierarchy",
             {
@@ -248,7 +248,7 @@ class DocumentMaker:
     def _topic_entry(
         self, subject: PlanNode, track: PlanNode, unit: PlanNode, topic: PlanNode
     ) -> dict[str, Any]:
-        document = self.sealer.seal(
+        document = self.versioner.finalize(
             locations.topic(self.plan.id, topic.id),
             "topic",
             {
@@ -292,7 +292,7 @@ class DocumentMaker:
                 else self.links.content(path)
             ),
             "lesson_path": path,
-            "lesson_version": self.sealer.version_at(path),
+            "lesson_version": self.versioner.version_at(path),
             **({"gated": True} if gated else {}),
             "access": _access(lesson.access),
             "stage_count": lesson.source.stage_count,
@@ -316,7 +316,7 @@ class DocumentMaker:
             for topic in unit.children
             for lesson in topic.children
         }
-        return self.sealer.seal(
+        return self.versioner.finalize(
             locations.bitmap(self.plan.id, root.id),
             "bitmap",
             {
@@ -330,7 +330,7 @@ class DocumentMaker:
         self, subjects: Sequence[Mapping[str, Any]], search_link: Mapping[str, str]
     ) -> BuiltDocument:
         """Make the manifest from the subjects' entries and the link to the search."""
-        return self.sealer.seal(
+        return self.versioner.finalize(
             locations.manifest(self.plan.id),
             "manifest",
             {
@@ -365,12 +365,12 @@ class DocumentMaker:
             ]
         else:
             body["items"] = [item for items in found.values() for item in items]
-        return self.sealer.seal(
+        return self.versioner.finalize(
             locations.search_index(self.plan.id), "search_index", body
         )
 
     def _shard(self, subject_id: str, items: list[dict[str, Any]]) -> BuiltDocument:
-        return self.sealer.seal(
+        return self.versioner.finalize(
             locations.search_shard(self.plan.id, subject_id),
             "search_shard",
             {

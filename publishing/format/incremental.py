@@ -27,13 +27,13 @@ class EditedLesson:
 class ChangedSubject:
     """A subject to make again, and the revision at which its tree was read.
 
-    ``standing`` are the ids of lessons whose published files are still valid; their
+    ``reusable`` are the ids of lessons whose published files are still valid; their
     stages were not read.
     """
 
     root: PlanNode
     revision: int
-    standing: Set[str] = frozenset()
+    reusable: Set[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ReleaseAssembler:
     ) -> dict[str, bool]:
         """Seal every document that may differ from the current release.
 
-        A changed subject is made whole, except its standing lessons. Of an unchanged
+        A changed subject is made whole, except its reusable lessons. Of an unchanged
         subject only the lessons with edited stages are made, and the documents that
         name them. ``old`` is read only where something is kept. ``same_trees``: nothing
         but stages has changed since ``old``.
@@ -91,7 +91,7 @@ class ReleaseAssembler:
             if isinstance(subject, ChangedSubject):
                 for lesson in lessons(subject.root):
                     offers[lesson.id] = is_open(lesson)
-                    if lesson.id not in subject.standing:
+                    if lesson.id not in subject.reusable:
                         self.maker.lesson(
                             lesson.source,
                             subject_pk=subject.root.source.pk,
@@ -138,7 +138,9 @@ class ReleaseAssembler:
             if document is not None:
                 topics[topic_id] |= self.maker.link("topic", document)
                 patched = True
-        return self.maker.sealer.seal(path, "hierarchy", body) if patched else None
+        return (
+            self.maker.versioner.finalize(path, "hierarchy", body) if patched else None
+        )
 
     def _patched_topic(
         self,
@@ -157,7 +159,7 @@ class ReleaseAssembler:
             )
             entry["lesson_version"] = document.record.version
             entry["stage_count"] = lesson.stage_count
-        return self.maker.sealer.seal(path, "topic", body) if entries else None
+        return self.maker.versioner.finalize(path, "topic", body) if entries else None
 
     def _search_link(
         self,

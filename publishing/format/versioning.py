@@ -49,15 +49,15 @@ def is_long_signed(until: int, now: int, life: int) -> bool:
 
 @dataclass(slots=True)
 class DocumentVersioner:
-    """Gives documents their version, and keeps the sealed documents by path."""
+    """Gives documents their version, and keeps the finished documents by path."""
 
     previous: Mapping[str, Record]
     now: int
     newest_version: int = 0
     """The highest version published so far: an unused path may have had it before."""
-    sealed: dict[str, BuiltDocument] = field(default_factory=dict)
+    documents: dict[str, BuiltDocument] = field(default_factory=dict)
 
-    def seal(
+    def finalize(
         self,
         path: str,
         schema: str,
@@ -102,12 +102,12 @@ class DocumentVersioner:
             changed=not unchanged,
             before=before,
         )
-        self.sealed[path] = document
+        self.documents[path] = document
         return document
 
     def version_at(self, path: str) -> int:
         """Return the version of the document at ``path``, sealed or published."""
-        made = self.sealed.get(path)
+        made = self.documents.get(path)
         return (made.record if made else self.previous[path]).version
 
     def _expiry(self, before: Record | None, life: int) -> int:

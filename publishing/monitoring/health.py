@@ -263,7 +263,7 @@ def _repair(current: monitoring_checks.Check) -> None:
                 builds.publish_plan(
                     publication.plan_id,
                     trigger="repair",
-                    patience=builds.LOCK_WAIT_SECONDS,
+                    wait_seconds=builds.LOCK_WAIT_SECONDS,
                 )
     removed = _remove_orphans(current)
     left = _release_faults_left(wanted)

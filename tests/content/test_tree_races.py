@@ -38,7 +38,7 @@ ROUNDS = 10
 """Rounds in which eight editors without locks may happen to do no damage."""
 
 
-def at_once(*works):
+def urgent(*works):
     """Run each of ``works`` in its own thread and connection, started together."""
     barrier = threading.Barrier(len(works))
 
@@ -164,7 +164,7 @@ def add_stage(lesson):
 def test_editors_at_once_leave_whole_trees():
     for name in range(SUBJECTS):
         make_branch(str(name), lessons=4)
-    at_once(*(lambda seed=seed: edit_at_random(seed) for seed in range(THREADS)))
+    urgent(*(lambda seed=seed: edit_at_random(seed) for seed in range(THREADS)))
     assert find_faults() == []
 
 
@@ -186,7 +186,7 @@ def test_the_same_editors_without_the_locks_corrupt_the_trees(monkeypatch):
 
     for turn in range(ROUNDS):
         seeds = range(THREADS * turn, THREADS * (turn + 1))
-        at_once(*(lambda seed=seed: edit(seed) for seed in seeds))
+        urgent(*(lambda seed=seed: edit(seed) for seed in seeds))
         if find_faults():
             return
     pytest.fail("eight editors at once did no harm: the locks are not what is tested")
@@ -199,7 +199,7 @@ def test_lessons_added_at_once_each_get_a_bit_of_their_own():
         for number in range(10):
             services.create_node(kind=Kind.LESSON, parent=topic, title=str(number))
 
-    at_once(*[add] * THREADS)
+    urgent(*[add] * THREADS)
     bits = Node.objects.filter(kind="lesson").values_list("bit_index", flat=True)
     assert sorted(bits) == list(range(10 * THREADS))
     assert SubjectState.objects.get().next_bit_index == 10 * THREADS
@@ -207,7 +207,7 @@ def test_lessons_added_at_once_each_get_a_bit_of_their_own():
 
 
 def test_subjects_made_at_once_each_get_a_tree_of_their_own():
-    at_once(*(lambda n=n: make_branch(str(n), lessons=2) for n in range(THREADS)))
+    urgent(*(lambda n=n: make_branch(str(n), lessons=2) for n in range(THREADS)))
     assert Node.objects.filter(kind="subject").count() == THREADS
     assert find_faults() == []
 
@@ -226,7 +226,7 @@ def test_branches_that_swap_subjects_at_once_do_not_wait_for_each_other_for_ever
             except StructureError:
                 continue
 
-    at_once(
+    urgent(
         lambda: swap(one.topic, two.unit),
         lambda: swap(two.topic, one.unit),
         lambda: swap(one.topic, one.unit),
@@ -237,7 +237,7 @@ def test_branches_that_swap_subjects_at_once_do_not_wait_for_each_other_for_ever
 def test_an_import_and_an_editor_at_once_leave_a_whole_tree():
     branch = make_branch(lessons=5)
     data = export_curriculum(branch.subject.public_id)
-    at_once(
+    urgent(
         lambda: [import_curriculum(data) for _step in range(8)],
         lambda: edit_at_random(1),
         lambda: edit_at_random(2),
@@ -257,6 +257,6 @@ def test_an_id_two_editors_want_at_once_goes_to_one_of_them():
             return "refused"
         return "made"
 
-    answers = at_once(lambda: add(one.topic), lambda: add(two.topic))
+    answers = urgent(lambda: add(one.topic), lambda: add(two.topic))
     assert sorted(answers) == ["made", "refused"]
     assert find_faults() == []

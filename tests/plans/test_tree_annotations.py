@@ -79,4 +79,4 @@ def test_every_row_is_explained_as_the_whole_subject_is_built(seed):
 
 
 def test_a_plan_that_is_gone_sees_nothing():
-    assert PlanAnnotator().see("987654", []) == {}
+    assert PlanAnnotator().annotate("987654", []) == {}

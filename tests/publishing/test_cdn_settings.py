@@ -264,10 +264,10 @@ def test_a_server_that_refuses_is_tried_with_the_other_bucket_too(reachable):
 def test_a_bucket_has_less_time_while_somebody_waits(reachable, settings):
     settings.UPLOAD_READ_TIMEOUT = 30
     read = {
-        in_a_hurry: s3_buckets.client_of(
-            reachable, in_a_hurry=in_a_hurry
+        interactive: s3_buckets.client_of(
+            reachable, interactive=interactive
         ).meta.config.read_timeout
-        for in_a_hurry in (True, False)
+        for interactive in (True, False)
     }
     assert read == {True: 10, False: 30}
 

@@ -338,19 +338,19 @@ def test_compressed_objects_hold_the_same_content(s3, on, plan, open_math):
     assert s3.get(MANIFEST)["ContentEncoding"] == "gzip"
 
 
-@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize("compresses", [True, False])
 def test_storing_compressed_or_not_any_more_stores_all_anew(
-    s3, wire, on, plan, open_math, packs
+    s3, wire, on, plan, open_math, compresses
 ):
-    on.cdn_gzip = not packs
+    on.cdn_gzip = not compresses
     on.save()
     publish(plan)
-    on.cdn_gzip = packs
+    on.cdn_gzip = compresses
     on.save()
     wire.reset()
     tasks.distribute()
     assert sorted(wire.paths("PUT")) == sorted(local())
-    unpack = gzip.decompress if packs else bytes
+    unpack = gzip.decompress if compresses else bytes
     assert {path: unpack(d) for path, d in s3.objects().items()} == local()
     assert verification.verify().ok
     wire.reset()
@@ -358,12 +358,12 @@ def test_storing_compressed_or_not_any_more_stores_all_anew(
     assert wire.counts() == {}
 
 
-@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize("compresses", [True, False])
 def test_what_was_uploaded_before_is_known_to_be_as_the_settings_say(
-    wire, plan, open_math, packs
+    wire, plan, open_math, compresses
 ):
     migration = import_module("publishing.migrations.0009_uploads_packed_and_failing")
-    turn_on(wire.url, cdn_gzip=packs)
+    turn_on(wire.url, cdn_gzip=compresses)
     publish(plan)
     UploadedDocument.objects.update(packed=False)
     migration.say_what_is_packed(apps, None)
@@ -497,7 +497,7 @@ def test_a_lesson_that_becomes_gated_leaves_even_if_uploads_fail(
 def in_twos(monkeypatch):
     """Upload two files and purge one URL at a time: a small plan takes several."""
     monkeypatch.setattr(sync, "_AT_ONCE", 2)
-    monkeypatch.setattr(purging.CloudflarePurger, "at_once", 1)
+    monkeypatch.setattr(purging.CloudflarePurger, "batch_size", 1)
 
 
 def test_lessons_that_become_gated_leave_whatever_the_cache_says(

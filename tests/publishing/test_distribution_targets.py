@@ -213,13 +213,13 @@ def test_requests_are_signed_as_a_server_checks_it(strict_s3, plan, open_math):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("packs", [False, True])
+@pytest.mark.parametrize("compresses", [False, True])
 def test_what_leaves_and_what_is_compressed_is_signed_too(
-    strict_s3, plan, open_math, packs
+    strict_s3, plan, open_math, compresses
 ):
     url, folder = strict_s3
-    turn_on(url, cdn_gzip=packs)
-    unpack = gzip.decompress if packs else bytes
+    turn_on(url, cdn_gzip=compresses)
+    unpack = gzip.decompress if compresses else bytes
     for _with_the_lesson_and_without in range(2):
         entry = builds.publish_plan(plan.pk)
         assert entry.status == SyncStatus.SUCCESS, entry.error

@@ -39,7 +39,7 @@ def settings_row(**fields) -> PublishingSettings:
 
 def write_error(current: PublishingSettings) -> str:
     with pytest.raises(DistributionError) as refused:
-        targets_of(current, in_a_hurry=True).public.put("a", b"a", sha256="")
+        targets_of(current, interactive=True).public.put("a", b"a", sha256="")
     return refused.value.message
 
 
@@ -419,9 +419,9 @@ def test_a_bucket_that_answers_without_end_is_given_up(site, monkeypatch):
     endless = site(endlessly([]))
     current = settings_row(cdn_endpoint=endless.url)
     with pytest.raises(DistributionError):
-        targets_of(current, in_a_hurry=True).public.read("plans/a.json")
+        targets_of(current, interactive=True).public.read("plans/a.json")
     with pytest.raises(DistributionError):
-        targets_of(current, in_a_hurry=True).public.list("plans/")
+        targets_of(current, interactive=True).public.list("plans/")
 
 
 @pytest.mark.django_db

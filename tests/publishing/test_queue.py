@@ -26,7 +26,7 @@ def test_an_edit_queues_the_plans_that_have_it_once(plan, monkeypatch):
     other.plan_subjects.create(subject=make_subject("PHYS"))
     queue.remove(queue.pending_plans())
     woken = []
-    monkeypatch.setattr(receivers, "wake", lambda pks, at_once: woken.append(pks))
+    monkeypatch.setattr(receivers, "wake", lambda pks, urgent: woken.append(pks))
     with transaction.atomic():
         for number in range(3):
             Node.objects.filter(public_id="LES-MATH-0-0").update(title=f"T{number}")
@@ -114,7 +114,7 @@ def silent_broker(settings, monkeypatch):
 @pytest.mark.django_db
 def test_an_edit_does_not_wait_for_a_broker_that_never_answers(plan, silent_broker):
     with capture_logs() as said:
-        receivers.wake([plan.pk], at_once=True)
+        receivers.wake([plan.pk], urgent=True)
     assert [line["event"] for line in said] == ["publish_wakeup_lost"]
     assert not silent_broker()
 

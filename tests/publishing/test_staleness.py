@@ -904,7 +904,7 @@ def test_a_transaction_of_many_edits_wakes_once(
 ):
     woken: list[set[str]] = []
     monkeypatch.setattr(
-        receivers, "wake", lambda pks, at_once: woken.append(titles(pks))
+        receivers, "wake", lambda pks, urgent: woken.append(titles(pks))
     )
     with django_capture_on_commit_callbacks(execute=True):
         for lesson in Lesson.objects.exclude(subject=LONE.subject):
@@ -918,13 +918,13 @@ def test_a_transaction_of_many_edits_wakes_once(
 def test_a_wake_that_fails_is_logged_and_breaks_no_edit(
     monkeypatch, caplog, django_capture_on_commit_callbacks
 ):
-    def fail(_pks, at_once):
+    def fail(_pks, urgent):
         raise RuntimeError("no worker")
 
     monkeypatch.setattr(receivers, "wake", fail)
     with django_capture_on_commit_callbacks(execute=True):
         save(MATH.lesson, title="Saved")
-    assert "_Wake for plans_of_subjects" in caplog.text
+    assert "_WakeWorker for plans_of_subjects" in caplog.text
     assert pending() == {"A", "B"}
 
 

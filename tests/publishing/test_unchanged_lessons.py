@@ -60,7 +60,7 @@ def read_in(taken: snapshot.Snapshot) -> set[str]:
             if part.source.stages:
                 found.add(part.id)
             elif part.source.stage_count:
-                assert part.id in subject.standing
+                assert part.id in subject.reusable
     return found
 
 

@@ -169,18 +169,18 @@ def build(
     """
     said = {pk_of(node): override(*pairs) for node, pairs in (overrides or {}).items()}
     trees = [plan_tree(source, said) for source in subjects]
-    sealer = DocumentVersioner(previous=previous or {}, now=now)
+    versioner = DocumentVersioner(previous=previous or {}, now=now)
     maker = DocumentMaker(
         plan=plan or PlanFields(id="PLAN-1", title="Grade 5"),
         links=Links(),
-        sealer=sealer,
+        versioner=versioner,
         signer=FrozenSigner(),
         is_gated=lambda lesson_id: not open_elsewhere(lesson_id),
     )
     fresh = [ChangedSubject(tree, revision) for tree in trees if tree]
     assembly = ReleaseAssembler(maker, NoRelease(), shard_threshold)
     assembly.build(fresh, same_trees=False)
-    return sealer.sealed
+    return versioner.documents
 
 
 def records(documents: Mapping[str, BuiltDocument]) -> dict[str, Record]:

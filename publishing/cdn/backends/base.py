@@ -33,7 +33,7 @@ class Target(Protocol):
 
     id: str
     """Identifies the place, independent of the credentials used to reach it."""
-    packs: bool
+    compresses: bool
     """Whether the target stores files compressed with gzip."""
 
     def put(self, path: str, data: bytes, *, sha256: str) -> None:

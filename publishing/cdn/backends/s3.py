@@ -75,11 +75,11 @@ class Bucket:
     """One bucket with one set of keys. Safe to use from many threads."""
 
     def __init__(
-        self, client: Any, name: str, *, endpoint: str, packs: bool, cache: str
+        self, client: Any, name: str, *, endpoint: str, compresses: bool, cache: str
     ) -> None:
         self._client = client
         self._name = name
-        self.packs = packs
+        self.compresses = compresses
         self._cache = cache
         self.id = bucket_destination_id(endpoint, name)
 
@@ -163,7 +163,7 @@ class Bucket:
         With compression every size is: two machines may compress the same content
         differently.
         """
-        return self.packs or size == len(body)
+        return self.compresses or size == len(body)
 
     def claims(self, path: str, sha256: str) -> bool:
         """Whether the object's metadata holds this hash."""
@@ -242,7 +242,7 @@ class Bucket:
 
     def _stored(self, data: bytes) -> tuple[bytes, dict[str, str]]:
         """Return the bytes to store and their headers; equal for equal content."""
-        if not self.packs:
+        if not self.compresses:
             return data, {}
         return gzip.compress(data, 6, mtime=0), {"ContentEncoding": "gzip"}
 
@@ -318,18 +318,18 @@ def _md5(data: bytes) -> Any:
     return hashlib.md5(data, usedforsecurity=False)
 
 
-def client_of(current: PublishingSettings, *, in_a_hurry: bool = False) -> Any:
+def client_of(current: PublishingSettings, *, interactive: bool = False) -> Any:
     """Return the client for these settings; all threads of the process share it.
 
     Args:
-        in_a_hurry: make one attempt with a read timeout of at most 10 seconds.
+        interactive: make one attempt with a read timeout of at most 10 seconds.
 
     Raises:
         SecretsError: the keys cannot be decrypted.
         DistributionError: the endpoint or the region is not valid.
     """
     read, attempts = settings.UPLOAD_READ_TIMEOUT, settings.UPLOAD_ATTEMPTS
-    if in_a_hurry:
+    if interactive:
         read, attempts = min(read, _INTERACTIVE_READ_TIMEOUT), 1
     try:
         return _client(
@@ -395,27 +395,27 @@ def _add_md5(request: Any, **_kwargs: Any) -> None:
     request.headers["Content-MD5"] = digest
 
 
-def public_bucket(current: PublishingSettings, *, in_a_hurry: bool = False) -> Bucket:
+def public_bucket(current: PublishingSettings, *, interactive: bool = False) -> Bucket:
     """Return the bucket for files that anyone may read."""
     return Bucket(
-        client_of(current, in_a_hurry=in_a_hurry),
+        client_of(current, interactive=interactive),
         current.cdn_bucket,
         endpoint=current.cdn_endpoint,
-        packs=current.cdn_gzip,
+        compresses=current.cdn_gzip,
         cache="public, max-age=300",
     )
 
 
 def private_bucket(
-    current: PublishingSettings, *, in_a_hurry: bool = False
+    current: PublishingSettings, *, interactive: bool = False
 ) -> Bucket | None:
     """Return the bucket for gated lessons, or None if none is configured."""
     if not current.cdn_private_bucket:
         return None
     return Bucket(
-        client_of(current, in_a_hurry=in_a_hurry),
+        client_of(current, interactive=interactive),
         current.cdn_private_bucket,
         endpoint=current.cdn_endpoint,
-        packs=current.cdn_gzip,
+        compresses=current.cdn_gzip,
         cache="private, no-store",
     )

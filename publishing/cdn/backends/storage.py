@@ -29,11 +29,11 @@ class Targets:
         return [self.public, *([self.private] if self.private else [])]
 
 
-def targets_of(current: PublishingSettings, *, in_a_hurry: bool = False) -> Targets:
+def targets_of(current: PublishingSettings, *, interactive: bool = False) -> Targets:
     """Return the upload targets of these settings.
 
     Args:
-        in_a_hurry: a user waits for the result: make one attempt per request, with a
+        interactive: a user waits for the result: make one attempt per request, with a
             read timeout of at most 10 seconds.
 
     Raises:
@@ -44,8 +44,8 @@ def targets_of(current: PublishingSettings, *, in_a_hurry: bool = False) -> Targ
         from publishing.cdn.backends import s3  # boto3 is slow to import
 
         return Targets(
-            s3.public_bucket(current, in_a_hurry=in_a_hurry),
-            s3.private_bucket(current, in_a_hurry=in_a_hurry),
+            s3.public_bucket(current, interactive=interactive),
+            s3.private_bucket(current, interactive=interactive),
         )
     return Targets(StorageTarget("cdn"), private=None)
 
@@ -63,7 +63,7 @@ class StorageTarget:
         self._alias = alias
         self._storage: Storage = storages[alias]
         self.id = storage_destination_id(alias)
-        self.packs = False
+        self.compresses = False
 
     def put(self, path: str, data: bytes, *, sha256: str) -> None:
         del sha256  # the Storage API has no metadata

@@ -32,7 +32,7 @@ class Command(ReportingCommand):
             self.progress(done, len(ready))
             try:
                 entry = builds.publish_plan(
-                    plan_pk, trigger="command", patience=builds.LOCK_WAIT_SECONDS
+                    plan_pk, trigger="command", wait_seconds=builds.LOCK_WAIT_SECONDS
                 )
             except builds.BuildInProgressError as error:
                 results.append(

@@ -74,7 +74,7 @@ class Command(ReportingCommand):
             )
         try:
             entry = builds.publish_plan(
-                plan.pk, trigger="command", patience=builds.LOCK_WAIT_SECONDS
+                plan.pk, trigger="command", wait_seconds=builds.LOCK_WAIT_SECONDS
             )
         except builds.BuildInProgressError as error:
             self.step(f"{plan.public_id}: {error}")
