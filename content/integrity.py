@@ -98,7 +98,7 @@ def _link_faults(forest: _Forest) -> Iterator[TreeFault]:
     for row in forest.rows.values():
         if row.pk not in forest.root_of:
             yield TreeFault(
-                row.public_id, "loose", _("lies in itself, or in nothing"), False
+                row.public_id, "loose", _("is inside itself, or has no parent"), False
             )
             continue
         parent = forest.rows[row.parent_id] if row.parent_id is not None else None
@@ -160,7 +160,7 @@ def _subject_faults(forest: _Forest) -> Iterator[TreeFault]:
             yield TreeFault(
                 row.public_id,
                 "subject",
-                _("names another subject than the one it lies in"),
+                _("names another subject than the one it is in"),
                 True,
             )
 

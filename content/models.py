@@ -215,7 +215,7 @@ class Node(FoldingModel, MPTTModel):
         editable=False,
         related_name="+",
         verbose_name=_("subject"),
-        help_text=_("The subject this node lies in; empty for a subject."),
+        help_text=_("The subject that contains this node; empty for a subject."),
     )
     title = TitleField(_("title"), max_length=255)
     title_folded = FoldedField("title")

@@ -55,7 +55,7 @@ def _words() -> dict[str, str]:
         "button_move_down_title": _("Move down"),
         "button_collapse": _("Close"),
         "button_expand": _("Open"),
-        "button_delete_node_warning": _("Remove this for good?"),
+        "button_delete_node_warning": _("Remove this permanently?"),
         "button_properties": _("Fields"),
         "button_object_properties": _("Fields"),
         "button_edit_json": _("Edit JSON"),
@@ -117,7 +117,7 @@ def _words() -> dict[str, str]:
         ),
         # The texts of the cards.
         "new_stage": _("New stage"),
-        "removed": _("“%(title)s” goes when you save."),
+        "removed": _("“%(title)s” is removed when you save."),
         "undo": _("Undo"),
         "moved": _("“%(title)s” is number %(place)s now."),
         "drag": _("Move “%(title)s”: drag, or press the arrow keys"),

@@ -25,7 +25,7 @@ class ReportingCommand(BaseCommand):
         parser.add_argument(
             "--json",
             action="store_true",
-            help=_("print one JSON object; how far it is, only a terminal is told"),
+            help=_("print one JSON object; progress is shown only on a terminal"),
         )
 
     def execute(self, *args: Any, **options: Any) -> str | None:

@@ -103,7 +103,7 @@ def _why(name: str, future: Future[None], seconds: float) -> str | None:
         }
     except Exception as error:  # noqa: BLE001 - any failure is an answer here
         log.warning("readiness_check_failed", check=name, error=type(error).__name__)
-        return _("The check itself failed; the log says how.")
+        return _("The check itself failed; see the log.")
     return None
 
 

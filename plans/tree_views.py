@@ -390,7 +390,7 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
     seen = posted.get("seen", "")
     if aspect := posted.get("remove"):
         if aspect not in OverrideAspect.values:
-            raise ValidationError(_("Choose what this plan should say."))
+            raise ValidationError(_("Choose an override."))
         taken = services.remove_override(
             plan=plan, target=node, aspect=aspect, seen=seen
         )
@@ -399,7 +399,7 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
         return _removal_effect(plan, node, taken)
     action = posted.get("action", "")
     if action not in OverrideAction.values:
-        raise ValidationError(_("Choose what this plan should say."))
+        raise ValidationError(_("Choose an override."))
     value = posted.get(f"value_{action}", "").strip()
     services.set_override(plan=plan, target=node, action=action, value=value, seen=seen)
     return _effect(plan, node, action, value)

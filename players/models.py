@@ -494,7 +494,7 @@ class Entitlement(models.Model):
         _("product code"), max_length=64, validators=[validate_item_code]
     )
     valid_until = models.DateTimeField(
-        _("until"), null=True, blank=True, help_text=_("Empty: for good.")
+        _("until"), null=True, blank=True, help_text=_("Empty: without an end.")
     )
     created_at = models.DateTimeField(_("since"), auto_now_add=True)
 

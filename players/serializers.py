@@ -194,7 +194,7 @@ class LessonLinkSerializer(serializers.Serializer[Any]):
     lesson_id = serializers.CharField()
     url = serializers.CharField()
     expires_at = serializers.CharField(
-        allow_null=True, help_text=gettext_lazy("ISO 8601; empty: for good.")
+        allow_null=True, help_text=gettext_lazy("ISO 8601; empty: without an end.")
     )
     videos = serializers.DictField(
         child=VideoLinkSerializer(),

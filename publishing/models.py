@@ -593,9 +593,9 @@ class FaultKind(models.TextChoices):
     STALE = "stale", _("Overdue plan")
     FAILING = "failing", _("Many failures")
     DISK_LOW = "disk_low", _("Disk nearly full")
-    SILENT = "silent", _("Silent worker or beat")
+    SILENT = "silent", _("Worker or scheduler not running")
     CDN_DIFFERS = "cdn_differs", _("Difference on the CDN")
-    CDN_SILENT = "cdn_silent", _("Silent CDN")
+    CDN_SILENT = "cdn_silent", _("CDN does not answer")
 
 
 class HealthReport(models.Model):
@@ -610,7 +610,7 @@ class HealthReport(models.Model):
     files_checked = models.PositiveIntegerField(_("files checked"), default=0)
     faults = models.PositiveIntegerField(_("faults"), default=0)
     """The number of faults left after the repair."""
-    repaired = models.PositiveIntegerField(_("mended"), default=0)
+    repaired = models.PositiveIntegerField(_("repaired"), default=0)
     counts = models.JSONField(_("counts"), default=dict)
     """`FaultKind` to the number found, including the repaired ones."""
     findings = models.JSONField(_("findings"), default=dict)
@@ -637,7 +637,7 @@ class AlertKind(models.TextChoices):
     DEAD_LETTER = "dead_letter", _("Dead letter")
     UPLOAD_FAILED = "upload_failed", _("Upload failed")
     HEALTH_FAULT = "health_fault", _("Health check")
-    SILENT = "silent", _("Silent worker or beat")
+    SILENT = "silent", _("Worker or scheduler not running")
 
 
 class Alert(models.Model):

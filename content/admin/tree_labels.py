@@ -151,7 +151,7 @@ MENU_WORDS: dict[str, Any] = {
     "history": gettext_lazy("History"),
     "trash": gettext_lazy("Move to the trash"),
     "restore": gettext_lazy("Restore from the trash"),
-    "delete": gettext_lazy("Delete for good…"),
+    "delete": gettext_lazy("Delete permanently…"),
 }
 
 

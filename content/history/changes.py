@@ -194,7 +194,7 @@ class Names:
             return ""
         user = self._found.get(get_user_model(), {}).get(pk)
         if user is None:
-            return str(_("somebody who is gone"))
+            return str(_("a deleted user"))
         return str(user.get_full_name() or user.get_username())
 
     def of(self, name: str, row: Any) -> str:

@@ -112,7 +112,7 @@ def revert_lesson(*, lesson: Node, moment: datetime) -> bool:
     then = version_at(lesson, moment)
     if then is None:
         raise RevertError(
-            _("The history does not know “%(title)s” at that moment.")
+            _("The history has no version of “%(title)s” at that time.")
             % {"title": lesson.title}
         )
     stages = _stages(lesson, then)

@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                 ('tree_id', models.PositiveIntegerField(db_index=True, editable=False)),
                 ('level', models.PositiveIntegerField(editable=False)),
                 ('parent', mptt.fields.TreeForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='children', to='content.node', verbose_name='parent')),
-                ('subject', models.ForeignKey(blank=True, editable=False, help_text='The subject this node lies in; empty for a subject.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='content.node', verbose_name='subject')),
+                ('subject', models.ForeignKey(blank=True, editable=False, help_text='The subject that contains this node; empty for a subject.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='content.node', verbose_name='subject')),
             ],
             options={
                 'verbose_name': 'content',
@@ -128,7 +128,7 @@ class Migration(migrations.Migration):
                 ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
                 ('history_user', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('parent', mptt.fields.TreeForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='content.node', verbose_name='parent')),
-                ('subject', models.ForeignKey(blank=True, db_constraint=False, db_index=False, editable=False, help_text='The subject this node lies in; empty for a subject.', null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='content.node', verbose_name='subject')),
+                ('subject', models.ForeignKey(blank=True, db_constraint=False, db_index=False, editable=False, help_text='The subject that contains this node; empty for a subject.', null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='content.node', verbose_name='subject')),
             ],
             options={
                 'verbose_name': 'historical content',

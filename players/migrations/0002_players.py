@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('item', models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\Z', 'A product code has letters, digits, dots, dashes and underscores only.')], verbose_name='product code')),
-                ('valid_until', models.DateTimeField(blank=True, help_text='Empty: for good.', null=True, verbose_name='until')),
+                ('valid_until', models.DateTimeField(blank=True, help_text='Empty: without an end.', null=True, verbose_name='until')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='since')),
                 ('player', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entitlements', to='players.playerprofile')),
             ],

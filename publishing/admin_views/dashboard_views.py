@@ -206,8 +206,8 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
         lines.append(("!", "failed", _("The disk is nearly full: publishing pauses.")))
     if count := len(found.dead_letters):
         said = ngettext(
-            "%(count)d plan failed for good and needs somebody.",
-            "%(count)d plans failed for good and need somebody.",
+            "%(count)d plan failed permanently and needs attention.",
+            "%(count)d plans failed permanently and need attention.",
             count,
         )
         lines.append(("✕", "failed", said % {"count": count}))
@@ -220,8 +220,8 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
         lines.append(("!", "failed", said % {"count": count}))
     if count := len(found.failed_uploads):
         said = ngettext(
-            "%(count)d upload failed for good: the CDN has an older release.",
-            "%(count)d uploads failed for good: the CDN has older releases.",
+            "%(count)d upload failed permanently: the CDN has an older release.",
+            "%(count)d uploads failed permanently: the CDN has older releases.",
             count,
         )
         lines.append(("✕", "failed", said % {"count": count}))
@@ -234,7 +234,7 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
         lines.append(("!", "waiting", said % {"count": count}))
     if not lines:
         if found.queue.pending or found.queue.withdrawing:
-            lines.append(("⟳", "waiting", _("Changes wait for the next run.")))
+            lines.append(("⟳", "waiting", _("Changes are queued for the next run.")))
         elif found.queue.uploading or found.queue.waiting_uploads:
             said = _("Everything is published here; the CDN follows.")
             lines.append(("▸", "action", said))

@@ -55,7 +55,7 @@ class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text=gettext_lazy("With the permission “Cache Purge” for the zone alone."),
     )
     forget_secrets = forms.BooleanField(
-        label=gettext_lazy("Forget the stored secrets that are not entered anew"),
+        label=gettext_lazy("Delete the stored secrets that are not entered again"),
         required=False,
     )
 

@@ -243,7 +243,7 @@ def _read_publicly(current: PublishingSettings, path: str, data: bytes) -> str:
     kind = headers.get("Content-Type", "")
     if not status:
         return _(
-            "Nobody answers at %(url)s; a server without a public address and https "
+            "%(url)s does not answer; a server without a public address and https "
             "must be named in MEMORA_PRIVATE_HOSTS."
         ) % {"url": cdn_base_url(current)}
     if status != HTTPStatus.OK:

@@ -174,7 +174,7 @@ def _describe_error(status: int, data: bytes) -> str:
             "this zone."
         )
     if status == HTTPStatus.NOT_FOUND:
-        return _("Cloudflare knows no zone of that id.")
+        return _("Cloudflare has no zone with that id.")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return _("Cloudflare accepts no more purges for the moment.")
     codes = ", ".join(

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(verbose_name='finished')),
                 ('files_checked', models.PositiveIntegerField(default=0, verbose_name='files checked')),
                 ('faults', models.PositiveIntegerField(default=0, verbose_name='faults')),
-                ('repaired', models.PositiveIntegerField(default=0, verbose_name='mended')),
+                ('repaired', models.PositiveIntegerField(default=0, verbose_name='repaired')),
                 ('counts', models.JSONField(default=dict, verbose_name='counts')),
                 ('findings', models.JSONField(default=dict, verbose_name='findings')),
                 ('facts', models.JSONField(default=dict, verbose_name='facts')),

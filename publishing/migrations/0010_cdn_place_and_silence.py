@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='alert',
             name='kind',
-            field=models.CharField(choices=[('disk_low', 'Disk nearly full'), ('dead_letter', 'Dead letter'), ('upload_failed', 'Upload failed'), ('health_fault', 'Health check'), ('silent', 'Silent worker or beat')], max_length=20, verbose_name='kind'),
+            field=models.CharField(choices=[('disk_low', 'Disk nearly full'), ('dead_letter', 'Dead letter'), ('upload_failed', 'Upload failed'), ('health_fault', 'Health check'), ('silent', 'Worker or scheduler not running')], max_length=20, verbose_name='kind'),
         ),
         migrations.AlterField(
             model_name='publishingsettings',

@@ -70,7 +70,10 @@ def check_switch(current: Check) -> None:
     """Check for a switch that changed the disk but was never recorded."""
     with transaction.atomic():
         if activation.has_incomplete_switch(activation.take_switch_lock()):
-            why = _("a build died between changing the disk and writing it down")
+            why = _(
+                "a build stopped after it changed the disk and before it "
+                "recorded the change"
+            )
             current.add(FaultKind.TORN, "", why)
 
 

@@ -55,12 +55,14 @@ _WITH_OWN_ALERT = frozenset(
 _FILES, _SERVICE, _CDN = "files", "service", "cdn"
 _MESSAGES = {
     _FILES: gettext_lazy(
-        "The health check found: %(faults)s\nIts report lists them all. “manage.py "
-        "check_content --full --repair” builds anew what is missing or corrupt."
+        "The health check found: %(faults)s\n"
+        "Its report lists them all. “manage.py check_content --full --repair” "
+        "rebuilds what is missing or corrupt."
     ),
     _SERVICE: gettext_lazy(
-        "The health check found: %(faults)s\nIts report lists them all, and “manage.py "
-        "queue_status” says how publishing stands."
+        "The health check found: %(faults)s\n"
+        "Its report lists them all, and “manage.py queue_status” shows the state of "
+        "publishing."
     ),
     _CDN: gettext_lazy(
         "The health check found: %(faults)s\nIts report lists them all. “manage.py "

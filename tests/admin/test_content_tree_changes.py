@@ -411,7 +411,7 @@ def test_restoring_inside_the_trash_says_what_still_hides_it(browser, maths):
 def test_the_page_before_a_deletion_offers_the_trash_first(browser, maths):
     url = reverse("admin:content_node_delete", args=[maths["topic"].pk])
     page = browser.get(url).content.decode()
-    assert page.index('name="trash"') < page.index("Delete for good")
+    assert page.index('name="trash"') < page.index("Delete permanently")
     answer = browser.post(url, {"post": "yes", "trash": ""}, follow=True)
     assert answer.redirect_chain == [(f"{TREE}?at={maths['unit'].pk}", 302)]
     assert "is in the trash now" in answer.content.decode()

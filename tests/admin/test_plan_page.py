@@ -371,7 +371,7 @@ def test_taking_back_what_the_plan_does_not_say_changes_nothing_and_says_so(
     assert messages_of(page) == ["Nothing to change: it is so already."]
     page = take_back(browser, plan, maths["unit"], "price")
     assert page.status_code == 400
-    assert "Choose what this plan should say." in text_of(page)
+    assert "Choose an override." in text_of(page)
     assert plan.overrides.get().action == "hide"
 
 

@@ -200,7 +200,7 @@ def test_the_command_fails_and_names_each_fault(branch):
 def test_the_command_mends_and_says_what(branch):
     sql("UPDATE content_node SET level = 9 WHERE kind = 'unit'")
     said = run("--repair")
-    assert f"mended: {branch.unit.public_id} is stored at" in said
+    assert f"repaired: {branch.unit.public_id} is stored at" in said
     assert "The content trees are whole." in said
 
 

@@ -60,13 +60,13 @@ def test_a_build_appears_without_a_reload(plan, board):
     shows(board, "#part-plans", "Waiting to publish")
     builds.publish_plan(plan.pk)
     shows(board, "#part-plans", "Up to date")
-    shows(board, "#part-queue", "Nothing waits.")
+    shows(board, "#part-queue", "Nothing is queued.")
     assert is_the_same_page(board)
 
 
 def test_what_changed_is_read_out_once(plan, board):
     queue.record_beat_heartbeat(2_000_000_000)
-    shows(board, "#news", "Changes wait for the next run.")
+    shows(board, "#news", "Changes are queued for the next run.")
     builds.publish_plan(plan.pk)
     shows(board, "#news", "Everything is published.")
 
@@ -89,7 +89,7 @@ def test_what_did_not_change_is_not_touched(plan, board):
         asked_again(board)
     board.evaluate("document.getElementById('part-worker').isTheSame = true")
     queue.record_beat_heartbeat(2_000_000_000)
-    shows(board, "#part-worker", "Alive")
+    shows(board, "#part-worker", "Running")
     same = "id => document.getElementById(id).isTheSame === true"
     assert [board.evaluate(same, f"part-{part}") for part in ("plans", "queue")] == [
         True,

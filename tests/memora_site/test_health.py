@@ -174,7 +174,7 @@ def test_a_check_with_a_bug_is_a_failure_not_an_error_page():
         raise ZeroDivisionError
 
     assert health.run({"broken": broken}) == {
-        "broken": "The check itself failed; the log says how."
+        "broken": "The check itself failed; see the log."
     }
 
 

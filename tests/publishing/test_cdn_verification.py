@@ -113,7 +113,7 @@ def test_the_command_prints_findings_and_fails(s3, on):
     assert (body["ok"], body["repaired"], len(body["findings"])) == (False, 0, 7)
     out = StringIO()
     call_command("verify_cdn", "--repair", stdout=out)
-    assert "7 differences mended." in out.getvalue()
+    assert "7 differences repaired." in out.getvalue()
 
 
 def test_the_command_says_when_the_cdn_is_off_or_away(on, wire):

@@ -18,7 +18,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--repair",
             action="store_true",
-            help=_("mend what the parent links decide, under the trees' locks"),
+            help=_(
+                "repair what follows from the parent links, under the locks of "
+                "the trees"
+            ),
         )
         parser.add_argument(
             "--json", action="store_true", help=_("print one JSON object")
@@ -44,7 +47,7 @@ class Command(BaseCommand):
     def _say(self, faults: list[TreeFault], repaired: list[TreeFault]) -> None:
         for fault in repaired:
             self.stdout.write(
-                _("mended: %(id)s %(what)s")
+                _("repaired: %(id)s %(what)s")
                 % {"id": fault.node_id, "what": fault.message}
             )
         for fault in faults:
@@ -52,7 +55,7 @@ class Command(BaseCommand):
         if not faults:
             self.stdout.write(_("The content trees are whole."))
         elif any(fault.is_repairable for fault in faults):
-            self.stdout.write(_("Run “manage.py check_tree --repair” to mend them."))
+            self.stdout.write(_("Run “manage.py check_tree --repair” to repair them."))
 
 
 def _as_json(faults: list[TreeFault], repaired: list[TreeFault]) -> str:

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help=_("check the file and say what would change; change nothing"),
+            help=_("check the file and list what would change; change nothing"),
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:

@@ -66,7 +66,7 @@ _ERROR_MESSAGES = {
     "RequestTimeTooSkewed": gettext_lazy("this machine's clock is wrong"),
     "ExpiredToken": gettext_lazy("the keys have expired"),
     "BadDigest": gettext_lazy("the bytes were changed on their way"),
-    "SlowDown": gettext_lazy("it asks for fewer requests"),
+    "SlowDown": gettext_lazy("it limits the number of requests"),
     "404": gettext_lazy("there is nothing there"),
 }
 
@@ -289,7 +289,7 @@ def describe_error(error: Exception) -> str:
         return _message_for_code(_code(error))
     if isinstance(error, EndpointConnectionError):
         return _(
-            "nobody answers at the endpoint; a server without a public address and "
+            "the endpoint does not answer; a server without a public address and "
             "https must be named in MEMORA_PRIVATE_HOSTS"
         )
     if isinstance(error, SSLError):

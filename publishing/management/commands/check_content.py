@@ -28,7 +28,7 @@ class Command(ReportingCommand):
         parser.add_argument(
             "--repair",
             action="store_true",
-            help=_("build anew what is wrong; delete files nobody reads"),
+            help=_("rebuild what is wrong; delete files that nothing uses"),
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -59,10 +59,10 @@ class Command(ReportingCommand):
         for kind, found in report.findings.items():
             self.say(f"{FaultKind(kind).label}: {report.counts[kind]}")
             for fault in found:
-                mended = _("mended: ") if fault["repaired"] else ""
+                mended = _("repaired: ") if fault["repaired"] else ""
                 self.say(f"  {mended}{fault['what']} {fault['why']}")
         if not report.counts:
-            self.say(_("Everything is as it was published."))
+            self.say(_("Everything matches what was published."))
 
 
 def _as_dict(report: HealthReport) -> dict[str, Any]:

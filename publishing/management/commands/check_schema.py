@@ -35,4 +35,4 @@ class Command(ReportingCommand):
                 "%(count)d difference.", "%(count)d differences.", len(faults)
             )
             self.fail(said % {"count": len(faults)})
-        self.say(_("The database is what the models say."))
+        self.say(_("The database matches the models."))

@@ -61,6 +61,6 @@ class Command(ReportingCommand):
 
     def _not_withdrawn(self, publication: Publication) -> dict[str, Any]:
         plan_id = publication.plan_public_id
-        why = _("it could not be withdrawn; the log says why")
+        why = _("it could not be withdrawn; see the log")
         self.step(f"{plan_id}: {why}")
         return {"plan": plan_id, "ok": False, "error": why}

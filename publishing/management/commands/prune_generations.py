@@ -50,4 +50,4 @@ class Command(ReportingCommand):
         )
         self.say(said % {"count": runs})
         if found.left:
-            self.fail(_("The disk let not all of it go; the log says why."))
+            self.fail(_("Not everything could be deleted; see the log."))

@@ -32,19 +32,19 @@ class Command(ReportingCommand):
             "--full",
             action="store_true",
             help=_(
-                "build everything anew and compare every file with the disk, even when "
-                "nothing differs; equal files stay as they are"
+                "rebuild everything and compare every file with the disk, even when "
+                "nothing differs; equal files are not rewritten"
             ),
         )
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help=_("say which files would be written and removed; write nothing"),
+            help=_("list the files that would be written and removed; write nothing"),
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         if bool(options["plans"]) == options["all"]:
-            self.misused(_("Name plans by their ids, or say --all."))
+            self.misused(_("Name plans by their ids, or use --all."))
         plans = published_plans(self, options["plans"])
         results = []
         for done, plan in enumerate(plans):

@@ -24,7 +24,7 @@ class Command(ReportingCommand):
         self.answer(found.as_dict())
         self._say_all(found)
         if found.needs_somebody:
-            self.fail(_("Dead letters or failed uploads wait for somebody."))
+            self.fail(_("Dead letters or failed uploads need attention."))
 
     def _say_all(self, found: QueueStatus) -> None:
         self._say_waiting(_("Waiting"), found.pending, found.now)
@@ -56,7 +56,7 @@ class Command(ReportingCommand):
     def _say_runs(self, title: str, runs: list[Run]) -> None:
         self.say(f"{title}: {len(runs)}")
         for run in runs:
-            lost = _("its builder is gone") if run.is_alive is False else ""
+            lost = _("its builder has stopped") if run.is_alive is False else ""
             attempt = _("attempt %(number)d") % {"number": run.attempts}
             where = " ".join(filter(None, [run.document, run.json_path]))
             words = [run.plan, attempt, _moment(run.at), lost, where, run.error]

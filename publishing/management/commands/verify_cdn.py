@@ -62,8 +62,8 @@ class Command(ReportingCommand):
             self.say(f"{found.kind} ({found.place}): {found.path}: {found.why}")
         if report.repaired:
             said = ngettext(
-                "%(count)d difference mended.",
-                "%(count)d differences mended.",
+                "%(count)d difference repaired.",
+                "%(count)d differences repaired.",
                 report.repaired,
             )
             self.say(said % {"count": report.repaired})
