@@ -140,7 +140,7 @@ def test_a_publisher_sees_each_plans_state(client_of, publisher, plan):
     builds.publish_plan(plan.pk, trigger="test")
     page = home_of(client_of, publisher)
     assert "Up to date" in page
-    assert "Nothing waits" in page
+    assert "Nothing is queued" in page
 
 
 def test_a_manager_sees_open_alerts(client_of, staff, plan):

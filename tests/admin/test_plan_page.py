@@ -428,7 +428,7 @@ def test_what_is_said_of_other_content_makes_a_form_no_older(browser, plan, math
         ("rename", " ", "Write the title"),
         ("set_sold_separately", "", "Write the product code"),
         ("set_sold_separately", "a b", "A product code has"),
-        ("explode", "", "Choose what this plan should say"),
+        ("explode", "", "Choose an override"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_in_words(

@@ -91,7 +91,7 @@ def test_a_server_in_trouble_is_asked_again_and_ever_more_slowly(purges, purger,
 
 @pytest.mark.parametrize(
     ("zone", "token", "words"),
-    [(ZONE, "wrong", "refuses the token"), ("0" * 32, TOKEN, "no zone of that id")],
+    [(ZONE, "wrong", "refuses the token"), ("0" * 32, TOKEN, "no zone with that id")],
 )
 def test_a_refusal_is_said_at_once_and_without_the_token(
     purges, naps, zone, token, words

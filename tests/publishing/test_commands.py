@@ -276,7 +276,7 @@ def test_content_health_exits_with_1_until_it_is_repaired(published):
     assert (code, answer["counts"]) == (1, {"missing": 1})
     answer, code = run_json("check_content", "--full", "--repair")
     assert (code, answer["repaired"]) == (0, 1)
-    assert "as it was published" in run("check_content", "--full")
+    assert "matches what was published" in run("check_content", "--full")
 
 
 def test_content_health_looks_at_named_plans(published):

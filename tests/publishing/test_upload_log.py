@@ -177,7 +177,7 @@ def test_an_upload_that_failed_for_good_waits_for_somebody_however_long(
     assert found.failures == ()
     assert shown() == (PlanState.UPLOAD_FAILED, CdnState.FAILED)
     assert headlines()[-1] == (
-        "1 upload failed for good: the CDN has an older release."
+        "1 upload failed permanently: the CDN has an older release."
     )
 
 
