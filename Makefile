@@ -49,7 +49,7 @@ test: $(VENV)/.dev ## All tests on the embedded default (ARGS=… for pytest)
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: test-fast
-test-fast: $(VENV)/.dev ## The tests of the inner loop: no browser, no process of their own
+test-fast: $(VENV)/.dev ## Tests without browser, crash, deploy and journeys
 	@exec env -u DATABASE_URL -u REDIS_URL -u TEST_REDIS_URL \
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not browser and not slow" $(ARGS)
 
