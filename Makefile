@@ -135,7 +135,7 @@ COMPILE := ../$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras \
 	--generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 .PHONY: roles
 roles: $(VENV)/.dev ## Write the table of roles and permissions (docs/roles.md)
-	MEMORA_WRITE_ROLES=1 $(BIN)/python -m pytest -q tests/admin/test_roles.py
+	MEMORA_WRITE_ROLES=1 $(BIN)/python -m pytest -q tests/memora_site/admin/test_roles.py
 
 .PHONY: pictures
 pictures: $(VENV)/.dev ## Take the screenshots in docs/images (needs Chromium; ARGS="--all FOLDER" for every page)

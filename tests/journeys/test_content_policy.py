@@ -9,8 +9,8 @@ from django.contrib import admin
 from django.urls import reverse
 
 from plans.models import AcademicPlan
-from tests.admin.test_every_page import url, world  # noqa: F401
 from tests.factories.content import make_branch, make_stage
+from tests.memora_site.admin.test_every_page import url, world  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,7 +13,7 @@ from publishing.cdn.backends.base import DistributionError
 from publishing.signing import videos
 from tests.factories.content import make_branch, make_stage
 from tests.journeys.conftest import sign_in
-from tests.publishing.test_preview_views import (
+from tests.publishing.admin_views.test_preview_views import (
     EVIL,
     completed,
     harmless_addresses,

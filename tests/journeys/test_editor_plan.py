@@ -12,8 +12,7 @@ from players.models import User
 from publishing.building import builds
 from publishing.models import Publication
 from tests.factories.content import make_branch, make_stage
-
-from .conftest import EDITOR, sign_in
+from tests.journeys.conftest import EDITOR, sign_in
 
 
 @pytest.fixture

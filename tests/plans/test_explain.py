@@ -6,8 +6,7 @@ from content.kinds import Kind, child_kind
 from content.tree import ContentNode, walk as walk_content
 from plans.access import Level, Override, PlanNode, lessons, plan_tree
 from plans.explain import HiddenReason, explain
-
-from .test_access import node
+from tests.plans.test_access import node
 
 _overrides = st.builds(
     Override,

@@ -31,7 +31,7 @@ from publishing.monitoring import dashboard, status
 from publishing.monitoring.dashboard import CdnState, PlanState, Uploaded
 from tests.publishing.conftest import node
 from tests.publishing.fake_s3 import turn_on
-from tests.publishing.test_metrics import scrape
+from tests.publishing.monitoring.test_metrics import scrape
 
 pytestmark = pytest.mark.django_db
 

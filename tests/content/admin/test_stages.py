@@ -1,0 +1,356 @@
+"""A lesson's page: its stages, their faults, its buttons, and the plans it names."""
+
+import json
+import re
+
+import pytest
+from django.urls import reverse
+
+from content import services
+from content.curriculum import export_curriculum, import_curriculum
+from content.forms import ReadableJSONField
+from content.models import LessonStage, Node
+from content.stage_configs import byte_size
+from content.stage_types import SCHEMAS
+from plans.services import add_subject
+from publishing.building import builds
+from tests.admin_fixtures import TEXT, messages_of
+from tests.content.admin.test_forms import change_url, errors_of, stages
+from tests.factories.content import make_stage
+
+pytestmark = pytest.mark.django_db
+
+ADD = reverse("admin:content_node_add")
+QUIZ = {
+    "questions": [
+        {
+            "prompt": "<p>2 + 2?</p>",
+            "options": [{"text": "4", "correct": True}, {"text": "5"}],
+        }
+    ]
+}
+
+
+def post(browser, lesson, rows=(), initial=0, **fields):
+    data = {"title": lesson.title, "base_xp": 10, "is_published": "on"}
+    return browser.post(
+        change_url(lesson), {**data, **stages(rows, initial), **fields}, follow=True
+    )
+
+
+def settings_on(page) -> dict:
+    """The settings that the page passes to its stage editor."""
+    found = re.search(
+        r'<script id="stage-editor" type="application/json">(.*?)</script>',
+        page.content.decode(),
+        re.DOTALL,
+    )
+    return json.loads(found[1])
+
+
+def faults_on(page) -> list:
+    """The faults of each card, as its script reads them."""
+    formsets = page.context["inline_admin_formsets"]
+    return [form.config_faults for formset in formsets for form in formset.formset]
+
+
+def test_the_editor_is_told_every_type_in_the_readers_language(browser, maths):
+    browser.cookies["django_language"] = "ar"
+    told = settings_on(browser.get(change_url(maths["lesson"])))
+    assert told["types"].keys() == SCHEMAS.keys()
+    assert told["types"]["Quiz"]["title"] == "اختبار"
+    assert told["lesson"] == maths["lesson"].pk
+    assert told["urls"]["live"] == reverse("admin:preview_live")
+
+
+def test_every_type_is_offered_with_a_line_and_a_picture(browser, maths):
+    page = browser.get(change_url(maths["lesson"])).content.decode()
+    for name, schema in SCHEMAS.items():
+        assert f'data-type="{name}"' in page
+        assert schema["description"] in page
+    assert page.count('class="stage-icon"') == len(SCHEMAS)
+
+
+def test_without_a_script_the_json_is_there_and_empty_stages_can_be_asked_for(
+    browser, maths, stage
+):
+    page = browser.get(change_url(maths["lesson"]), {"stages": "2"})
+    text = page.content.decode()
+    assert 'name="stages-0-config"' in text
+    assert "&quot;format&quot;: &quot;markdown&quot;" in text
+    assert 'name="stages-2-config"' in text
+    assert 'name="stages-3-config"' not in text
+
+
+@pytest.mark.parametrize("asked", ["x", "-1", "9" * 30, "1.5"])
+def test_a_strange_number_of_stages_is_ignored(browser, maths, asked):
+    page = browser.get(change_url(maths["lesson"]), {"stages": asked})
+    assert 'name="stages-0-config"' not in page.content.decode()
+
+
+def test_what_is_wrong_is_said_at_its_place_inside_the_stage(browser, maths):
+    wrong = json.loads(json.dumps(QUIZ))
+    wrong["questions"][0]["options"][1]["text"] = ""
+    page = post(
+        browser, maths["lesson"], [{"type": "Quiz", "config": json.dumps(wrong)}]
+    )
+    (faults,) = faults_on(page)
+    assert faults == [(("questions", 0, "options", 1, "text"), "must not be empty")]
+    assert "has-faults" in page.content.decode()
+    assert "config.questions[0].options[1].text" in errors_of(page)["config"][0]
+
+
+def test_a_text_that_is_no_json_has_no_places(browser, maths):
+    page = post(browser, maths["lesson"], [{"config": "{"}])
+    assert faults_on(page) == [[]]
+
+
+def test_a_refused_stage_is_shown_again_as_it_was_typed(browser, maths):
+    typed = '{"format": "html", "body": "</textarea><script>alert(1)</script>", "x": 1}'
+    page = post(browser, maths["lesson"], [{"config": typed}]).content.decode()
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_html_is_sanitised_on_saving(browser, maths):
+    config = {"format": "html", "body": '<p onclick="x()">a<script>b()</script></p>'}
+    post(browser, maths["lesson"], [{"config": json.dumps(config)}])
+    saved = LessonStage.objects.get()
+    assert saved.config["body"] == "<p>a</p>"
+
+
+def test_what_was_not_kept_is_said_once_and_saved_all_the_same(browser, maths):
+    lesson = maths["lesson"]
+    config = {"format": "html", "body": "<p>x<y <math><mn>2</mn></math></p>"}
+    page = post(browser, lesson, [{"config": json.dumps(config)}], _continue="1")
+    assert "“Intro”, body: not kept: <math>, “2”" in messages_of(page)
+    stage = LessonStage.objects.get()
+    assert stage.config["body"] == "<p>x&lt;y </p>"
+    row = {"id": stage.pk, "lesson": lesson.pk, "title": "Other"}
+    page = post(browser, lesson, [row | {"config": json.dumps(stage.config)}], 1)
+    assert not any("not kept" in said for said in messages_of(page))
+
+
+def test_of_many_losses_the_first_are_said(browser, maths):
+    config = {"format": "html", "body": "<p>a<audio></audio></p>"}
+    rows = [{"config": json.dumps(config)}] * 12
+    said = messages_of(post(browser, maths["lesson"], rows, _continue="1"))
+    assert len([one for one in said if "not kept" in one]) == 10
+    assert "…" in said
+
+
+@pytest.mark.parametrize("levels", [33, 300, 900, 5_000])
+def test_json_that_nests_too_deeply_is_an_error_at_its_field(browser, maths, levels):
+    config = '{"format": "html", "body": ' + "[" * levels + "]" * levels + "}"
+    page = post(browser, maths["lesson"], [{"config": config}])
+    assert page.status_code == 200
+    assert "nests too deeply" in errors_of(page)["config"][0]
+
+
+def test_deep_html_is_an_error_at_its_field(browser, maths):
+    config = {"format": "html", "body": "<div>" * 40_000}
+    page = post(browser, maths["lesson"], [{"config": json.dumps(config)}])
+    assert faults_on(page) == [[(("body",), "has more than 10000 HTML elements")]]
+
+
+# --- Large lessons -------------------------------------------------------------------
+
+
+def a_large_stage(letter: str) -> dict:
+    """A stage whose indented JSON, as the page posts it, is four times as long."""
+    words = [letter] * 40
+    sentence = {"tokens": words, "answer": words, "also_accepted": [words] * 10}
+    return {"sentences": [sentence] * 50}
+
+
+def test_the_largest_lesson_that_is_imported_can_be_saved_on_its_page(browser, maths):
+    lesson = maths["lesson"]
+    made = []
+    while sum(byte_size(stage.config) for stage in made) < 850_000:
+        made.append(
+            make_stage(
+                lesson,
+                type="SentenceBuilder",
+                config=a_large_stage("a"),
+                position=len(made) + 1,
+            )
+        )
+    file = json.loads(export_curriculum(maths["subject"].public_id))
+    topic = file["subject"]["tracks"][0]["units"][0]["topics"][0]
+    topic["lessons"][0]["stages"][0]["title"] = "Imported"
+    import_curriculum(json.dumps(file).encode())
+
+    def row(stage, title: str) -> dict:
+        # Browsers post line ends as CRLF.
+        shown = ReadableJSONField().prepare_value(stage.config)
+        sent = shown.replace("\n", "\r\n")
+        own = {"id": stage.pk, "lesson": lesson.pk, "type": stage.type}
+        return {**own, "title": title, "config": sent}
+
+    rows = [row(stage, "Saved") for stage in made]
+    assert sum(len(row["config"].encode()) for row in rows) > 3_500_000
+    page = post(browser, lesson, rows, len(rows), _continue="1")
+    assert page.status_code == 200
+    titles = set(lesson.stages.values_list("title", flat=True))
+    assert titles == {"Saved"}
+
+
+def test_a_lesson_that_is_too_large_is_refused_in_words(browser, maths):
+    config = json.dumps({"format": "markdown", "body": "a" * 199_000})
+    page = post(browser, maths["lesson"], [{"config": config}] * 6)
+    (formset,) = page.context["inline_admin_formsets"]
+    assert formset.formset.non_form_errors() == [
+        "This lesson cannot be saved: its stages have 1195 KB together, and a lesson "
+        "has at most 1000 KB: divide it into several."
+    ]
+    assert not LessonStage.objects.exists()
+    page = post(browser, maths["lesson"], [{"config": config}] * 5)
+    assert LessonStage.objects.count() == 5
+
+
+def test_a_lesson_that_was_too_large_before_may_be_made_smaller(browser, maths):
+    lesson = maths["lesson"]
+    config = {"format": "markdown", "body": "a" * 199_000}
+    made = [make_stage(lesson, config=config, position=n) for n in range(1, 8)]
+    rows = [
+        {"id": stage.pk, "lesson": lesson.pk, "config": json.dumps(config)}
+        for stage in made
+    ]
+    rows[0]["DELETE"] = "on"
+    post(browser, lesson, rows, len(rows))
+    assert lesson.stages.count() == 6
+
+
+# --- Two editors ---------------------------------------------------------------------
+
+
+def seen_on(page) -> str:
+    return page.context["adminform"].form.initial["seen"]
+
+
+def test_the_second_of_two_editors_is_told(browser, maths, stage):
+    lesson = maths["lesson"]
+    seen = seen_on(browser.get(change_url(lesson)))
+    row = {"id": stage.pk, "lesson": lesson.pk, "title": "Theirs"}
+    post(browser, lesson, [row], 1, seen=seen)
+
+    page = post(browser, lesson, [{**row, "title": "Mine"}], 1, seen=seen)
+
+    assert any("Somebody else saved" in text for text in errors_of(page)["__all__"])
+    assert "Somebody else saved" in page.content.decode()
+    stage.refresh_from_db()
+    assert stage.title == "Theirs"
+
+
+def test_who_opened_the_page_after_the_last_change_saves(browser, maths):
+    lesson = maths["lesson"]
+    for title in ("One", "Two"):
+        seen = seen_on(browser.get(change_url(lesson)))
+        post(browser, lesson, seen=seen, title=title)
+        assert Node.objects.get(pk=lesson.pk).title == title
+
+
+# --- Buttons -------------------------------------------------------------------------
+
+
+def test_save_stays_on_the_lesson(browser, maths):
+    page = post(browser, maths["lesson"], _continue="1")
+    assert page.redirect_chain == [(change_url(maths["lesson"]), 302)]
+
+
+def test_save_and_preview_leads_to_the_preview(browser, maths, plan):
+    lesson = maths["lesson"]
+    page = post(browser, lesson, _preview="1")
+    assert page.redirect_chain[-1][0] == reverse(
+        "admin:preview_lesson", args=[lesson.public_id]
+    )
+    assert page.status_code == 200
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_save_and_add_another_adds_to_the_same_topic(browser, maths, existing):
+    topic = maths["topic"]
+    target = change_url(maths["lesson"]) if existing else f"{ADD}?parent={topic.pk}"
+    data = {"title": "L", "base_xp": 10, "_addanother": "1", **stages()}
+    page = browser.post(target, data, follow=True)
+    assert page.redirect_chain[-1][0] == f"{ADD}?parent={topic.pk}"
+    assert messages_of(page)
+    assert "New lesson" in page.content.decode()
+
+
+def test_a_reader_sees_the_stages_and_no_buttons(client_of, publisher, maths, stage):
+    page = client_of(publisher).get(change_url(maths["lesson"])).content.decode()
+    assert "Intro" in page
+    assert 'name="_continue"' not in page
+    assert 'class="add-stage"' not in page
+
+
+# --- Plans that offer the lesson -----------------------------------------------------
+
+
+def test_a_lesson_says_that_no_plan_has_it(browser, maths):
+    page = browser.get(change_url(maths["lesson"])).content.decode()
+    assert "No plan has this subject yet" in page
+
+
+def test_a_lesson_says_what_its_plans_have_of_it(browser, maths, plan, stage):
+    url = change_url(maths["lesson"])
+    page = browser.get(url).content.decode()
+    assert "Grade 12" in page
+    assert "Waits to be published" in page
+
+    builds.publish_plan(plan.pk)
+    assert "badge-done" in browser.get(url).content.decode()
+
+    stage.title = "Changed"
+    stage.save()
+    assert "Waits to be published" in browser.get(url).content.decode()
+
+    other = LessonStage.objects.create(
+        lesson=maths["lessons"][1], position=1, type="Text", title="S", config=TEXT
+    )
+    builds.publish_plan(plan.pk)
+    other.title = "Another lesson's"
+    other.save()
+    assert "Changes around it wait" in browser.get(url).content.decode()
+
+
+def test_a_published_lesson_that_came_from_another_subject_does_not_wait(
+    browser, maths, physics, plan, stage
+):
+    add_subject(plan=plan, subject=physics["subject"])
+    for number in range(30):
+        LessonStage.objects.filter(pk=stage.pk).update(weight=number)
+    builds.publish_plan(plan.pk)
+    services.move_node(
+        node=maths["lesson"], target=physics["topic"], position="last-child"
+    )
+    builds.publish_plan(plan.pk)
+    make_stage(physics["lesson"])
+    page = browser.get(change_url(maths["lesson"])).content.decode()
+    assert "Changes around it wait" in page
+
+
+def test_a_hidden_lesson_is_said_not_to_be_shown(browser, maths, plan):
+    builds.publish_plan(plan.pk)
+    lesson = maths["lesson"]
+    Node.objects.filter(pk=lesson.pk).update(is_published=False)
+    builds.publish_plan(plan.pk)
+    assert "Not shown" in browser.get(change_url(lesson)).content.decode()
+
+
+def test_a_lesson_of_very_many_stages_is_saved(browser, maths):
+    rows = [{"title": f"Part {number}"} for number in range(170)]
+    page = post(browser, maths["lesson"], rows)  # 1,020 stage fields
+    assert page.status_code == 200
+    assert maths["lesson"].stages.count() == 170
+
+
+def test_the_most_fields_that_are_taken_are_those_of_500_stages(
+    browser, maths, settings
+):
+    page = browser.get(change_url(maths["lesson"]))
+    (formset,) = [one.formset for one in page.context["inline_admin_formsets"]]
+    around = {**page.context["adminform"].form.fields, **formset.management_form.fields}
+    sent = 500 * len(formset.empty_form.fields) + len(around) + 10  # buttons, the token
+    assert sent <= settings.DATA_UPLOAD_MAX_NUMBER_FIELDS

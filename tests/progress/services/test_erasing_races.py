@@ -1,0 +1,48 @@
+"""A student completes lessons while being erased: real connections, real races."""
+
+import pytest
+from django.db import connection, models  # noqa: F401 - asked by the mark
+from django.utils import timezone
+
+from players import wallet_sync
+from players.models import Erasure, PlayerProfile, PlayerWallet
+from players.services import erasure
+from progress.models import InteractionLog, ReviewCard, StructureProgress
+from progress.services import snapshots
+from tests.progress.conftest import on_mariadb
+from tests.progress.services.test_concurrency import at_once
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.mariadb,
+    on_mariadb,
+]
+
+
+@pytest.mark.parametrize("way", erasure.LEDGERS)
+@pytest.mark.parametrize("place", ["0-0", "0-1"])
+def test_what_is_learnt_meanwhile_does_not_come_back(
+    student, finish, settings, redis_client, way, place
+):
+    settings.ERASED_LEDGER = way
+    finish("0-0")
+    now = timezone.now()
+    *_others, result = at_once(
+        *[lambda: finish(place)] * 4,
+        wallet_sync.sync_pending_wallets,
+        snapshots.sync_pending,
+        lambda: erasure.erase(player_id=student.pk, now=now),
+    )
+    assert isinstance(result, Erasure), result
+    assert erasure.finish_all(now=now + erasure.LATE_WRITES) == 0
+    wallet_sync.sync_pending_wallets()
+    snapshots.sync_pending()
+    for model in (PlayerWallet, StructureProgress, ReviewCard):
+        assert not models.QuerySet(model).filter(player_id=student.pk).exists()
+    tag = f"{{{student.pk}}}".encode()
+    assert [key for key in redis_client.scan_iter() if tag in key] == []
+    rows = InteractionLog.objects.filter(player_id=student.pk)
+    if way == "delete":
+        assert not PlayerProfile.objects.filter(pk=student.pk).exists()
+        assert not rows.exists()
+    assert not rows.exclude(data={}).exists()
