@@ -13,21 +13,21 @@ from django.db.models import Model
 
 def upsert(
     model: type[Model],
-    columns: Sequence[str],
+    fields: Sequence[str],
     rows: Iterable[Sequence[Any]],
     *,
     key: Sequence[str],
 ) -> None:
-    """Insert ``rows``; where ``key`` exists, update the other columns.
+    """Insert ``rows``; where ``key`` exists, update the other fields.
 
     No signals are sent and no ``save()`` is called. It runs in the caller's
     transaction.
 
     Args:
-        columns: the table's column names (``publication_id``, not ``publication``).
-        rows: one value per column, in a type of the database (str, int, None,
+        fields: names of fields (``publication_id``, not ``publication``).
+        rows: one value per field, in a type of the database (str, int, None,
             datetime).
-        key: the columns of a unique constraint, all among ``columns``.
+        key: the fields of a unique constraint, all among ``fields``.
 
     Raises:
         IntegrityError: another constraint refuses a row.
@@ -36,12 +36,15 @@ def upsert(
     if not values:
         return
     quote = connection.ops.quote_name
-    written = [column for column in columns if column not in key]
+    column_of = {name: _column(model, name) for name in fields}
+    columns = list(column_of.values())
+    unique = [column_of[name] for name in key]
+    written = [column for column in columns if column not in unique]
     if connection.vendor == "mysql":
         changes = ", ".join(f"{quote(c)} = VALUES({quote(c)})" for c in written)
         conflict = f"ON DUPLICATE KEY UPDATE {changes}"
     else:
-        target = ", ".join(map(quote, key))
+        target = ", ".join(map(quote, unique))
         changes = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in written)
         conflict = f"ON CONFLICT ({target}) DO UPDATE SET {changes}"
     statement = (
@@ -51,3 +54,9 @@ def upsert(
     )
     with connection.cursor() as cursor:
         cursor.executemany(statement, values)
+
+
+def _column(model: type[Model], field: str) -> str:
+    column = model._meta.get_field(field).column  # type: ignore[union-attr]
+    assert isinstance(column, str)
+    return column
