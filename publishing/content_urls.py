@@ -65,7 +65,7 @@ def base_url_of(path: str, current: PublishingSettings) -> str:
         target=destinations.public_destination_id(current),
         path=path,
         sha256__gt="",
-        leaving_since__isnull=True,
+        obsolete_since__isnull=True,
     )
     return base_url if there.exists() else local_base_url(current)
 

@@ -259,14 +259,16 @@ class Publication(models.Model):
         verbose_name=_("plan"),
     )
     plan_public_id = ExactCharField(_("plan id"), max_length=ID_MAX_LENGTH, unique=True)
-    fence = models.PositiveBigIntegerField(default=0)
+    build_number = models.PositiveBigIntegerField(default=0, db_column="fence")
     """The number of the newest build that claimed this plan; older builds stop."""
     generation = models.PositiveBigIntegerField(_("generation"), null=True, blank=True)
     """The number of the release that students read; NULL before the first release."""
-    switching = models.PositiveBigIntegerField(null=True, blank=True)
-    """Set while the files are not trusted: after a health check found a fault, and
-    during a rollback. Until it is NULL again, a build reads everything and compares it
-    with the disk."""
+    needs_full_build_since = models.PositiveBigIntegerField(
+        null=True, blank=True, db_column="switching"
+    )
+    """The build number since which the files are not trusted: a health check found a
+    fault, or a rollback is in progress. Until it is NULL again, a build reads
+    everything and compares it with the disk."""
     built_from = models.JSONField(default=dict)
     """The sources of the release: `publishing.staleness.sources`."""
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
@@ -277,7 +279,9 @@ class Publication(models.Model):
     """The public place (`publishing.destinations`) that has received a complete release
     of this plan; "" for none. Links in the plan's documents lead there. Cleared when
     the CDN is turned on or off or its place changes: an unused place is outdated."""
-    leaving_since = models.DateTimeField(null=True, editable=False)
+    withdrawal_due_since = models.DateTimeField(
+        null=True, editable=False, db_column="leaving_since"
+    )
     """The time since which its files should be gone, as found by the periodic check:
     the plan is deleted or no longer published."""
 
@@ -339,12 +343,12 @@ class UploadedDocument(models.Model):
     path = ExactCharField(_("path"), max_length=CONTENT_PATH_LENGTH)
     sha256 = models.CharField(max_length=64, blank=True)
     """Hash of the content verified there; "" while it is unknown."""
-    packed = models.BooleanField(default=False)
+    gzipped = models.BooleanField(default=False, db_column="packed")
     """Stored compressed; after a change of that setting it must be uploaded again."""
     size = models.PositiveIntegerField(_("bytes"), default=0)
-    edition = models.PositiveBigIntegerField(default=0)
-    """`SwitchLock.switches` of the release for which it was last changed; a distributor
-    with an older number does not change it."""
+    switch_number = models.PositiveBigIntegerField(default=0, db_column="edition")
+    """`ReleaseCounters.switches` of the release for which it was last changed; a
+    distributor with an older number does not change it."""
     claim = models.CharField(max_length=32, blank=True)
     """The distributor that is changing the object. A distributor that finds another
     name here after its own upload leaves the object to the other."""
@@ -352,7 +356,9 @@ class UploadedDocument(models.Model):
     """When to verify it again, because another upload may have arrived late."""
     purge = models.BooleanField(default=False)
     """The CDN's cache may hold other bytes than the bucket."""
-    leaving_since = models.DateTimeField(null=True, editable=False)
+    obsolete_since = models.DateTimeField(
+        null=True, editable=False, db_column="leaving_since"
+    )
     """The time since which it should not be there any more."""
 
     class Meta:
@@ -369,22 +375,23 @@ class UploadedDocument(models.Model):
         return str(self.path)
 
 
-class LessonOffer(models.Model):
+class PlanLesson(models.Model):
     """A lesson in a plan's current release, and whether the plan offers it openly.
 
-    A lesson without an open offer is gated; one without any offer is not needed by a
-    current release. See docs/architecture.md, "Open and gated lessons".
+    A lesson that no plan offers openly is gated; one without any row is not needed by
+    a current release. See docs/architecture.md, "Open and gated lessons".
     """
 
     publication = models.ForeignKey(
-        Publication, models.CASCADE, related_name="lesson_offers"
+        Publication, models.CASCADE, related_name="plan_lessons"
     )
     lesson_id = ExactCharField(max_length=ID_MAX_LENGTH)
     is_open = models.BooleanField()
 
     class Meta:
-        verbose_name = _("lesson offer")
-        verbose_name_plural = _("lesson offers")
+        verbose_name = _("plan lesson")
+        verbose_name_plural = _("plan lessons")
+        db_table = "publishing_lessonoffer"
         constraints = [
             models.UniqueConstraint(
                 fields=["publication", "lesson_id"], name="publishing_one_offer"
@@ -398,11 +405,11 @@ class LessonOffer(models.Model):
         return str(self.lesson_id)
 
 
-class SwitchLock(models.Model):
-    """One row that a build locks while it puts its files in place.
+class ReleaseCounters(models.Model):
+    """One row with the counters of all releases; its lock is the switch lock.
 
-    Lessons are shared by plans: two switches at the same time could replace a newer
-    lesson with an older one.
+    A build locks the row while it puts its files in place. Lessons are shared by plans:
+    two switches at the same time could replace a newer lesson with an older one.
     """
 
     ROW = 1
@@ -423,8 +430,9 @@ class SwitchLock(models.Model):
     (`publishing.published_content`)."""
 
     class Meta:
-        verbose_name = _("switch lock")
-        verbose_name_plural = _("switch locks")
+        verbose_name = _("release counters")
+        verbose_name_plural = _("release counters")
+        db_table = "publishing_switchlock"
 
     def __str__(self) -> str:
         return str(self.pk)
@@ -588,7 +596,7 @@ class FaultKind(models.TextChoices):
     CORRUPT = "corrupt", _("Corrupt file")
     BROKEN_LINK = "broken_link", _("Broken link")
     WRONG_GENERATION = "wrong_generation", _("Wrong generation")
-    TORN = "torn", _("Unfinished switch")
+    INCOMPLETE_SWITCH = "incomplete_switch", _("Unfinished switch")
     ORPHANED = "orphaned", _("Orphaned file")
     STALE = "stale", _("Overdue plan")
     FAILING = "failing", _("Many failures")

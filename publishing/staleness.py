@@ -122,7 +122,7 @@ def mark_plans_for_rebuild(
     if not lesson_ids:
         return
     others = Publication.objects.filter(
-        lesson_offers__lesson_id__in=lesson_ids, plan__isnull=False
+        plan_lessons__lesson_id__in=lesson_ids, plan__isnull=False
     ).exclude(pk=besides.pk)
     plans = dict(others.values_list("plan_id", "rolled_back_at"))
     AcademicPlan.touch(plans, urgent=True)

@@ -13,7 +13,7 @@ from content.models import Node
 from core.badges import badge
 from plans.models import AcademicPlan
 from publishing import staleness
-from publishing.models import LessonOffer
+from publishing.models import PlanLesson
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ def in_plans(request: HttpRequest, lesson: Node) -> SafeString:
     if not plans:
         return _said([])
     pending = staleness.pending([plan.pk for plan in plans])
-    offers = LessonOffer.objects.filter(lesson_id=lesson.public_id)
-    offered = set(offers.values_list("publication__plan_id", flat=True))
+    plan_lessons = PlanLesson.objects.filter(lesson_id=lesson.public_id)
+    offered = set(plan_lessons.values_list("publication__plan_id", flat=True))
     look = reverse("admin:preview_lesson", args=[lesson.public_id])
     rows = [
         InPlan(

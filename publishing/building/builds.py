@@ -2,7 +2,7 @@
 
 A build reads one snapshot and records the revisions in it. An edit made during the
 build leaves the plan pending, and the same builder runs again. Each build claims a
-number (the fence) and stops when a newer build has claimed the plan. Wherever a process
+number (a fencing token) and stops when a newer build has claimed the plan. Wherever a process
 stops, readers keep a complete release and the next build continues
 (`publishing.storage.activation`). See docs/architecture.md, "Builds".
 """
@@ -219,13 +219,13 @@ def _claim_once(
         if publication is None:
             publication = Publication.objects.create(
                 plan_public_id=plan.public_id,
-                fence=unpublish.newest_withdrawn_number(),
+                build_number=unpublish.newest_withdrawn_number(),
             )
         if publication.plan_id != plan.pk:
             # The release belongs to a deleted plan; its revisions do not apply here.
             publication.plan, publication.built_from = plan, {}
-        publication.fence += 1
-        publication.save(update_fields=["plan", "fence", "built_from"])
+        publication.build_number += 1
+        publication.save(update_fields=["plan", "build_number", "built_from"])
         entry = sync_log.open_entry(plan, sources, trigger=trigger, now=now)
     return publication, entry
 
@@ -254,12 +254,14 @@ def _skip_numbers_on_disk(publication: Publication) -> None:
         OSError: the disk cannot be read.
     """
     on_disk = max(file_store.kept_generations(publication.plan_public_id), default=0)
-    if on_disk < publication.fence:
+    if on_disk < publication.build_number:
         return
-    mine = Publication.objects.filter(pk=publication.pk, fence=publication.fence)
-    if not mine.update(fence=on_disk + 1):
+    mine = Publication.objects.filter(
+        pk=publication.pk, build_number=publication.build_number
+    )
+    if not mine.update(build_number=on_disk + 1):
         raise SupersededError("a newer build has claimed the plan")
-    publication.fence = on_disk + 1
+    publication.build_number = on_disk + 1
 
 
 def _build_with_retries(publication: Publication, *, now: datetime) -> Outcome:
@@ -332,7 +334,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
     documents = versioner.documents
     there = published_state.plan_files(plan_id)
     mine = {path for path, made in documents.items() if made.schema != "lesson"}
-    offers: Mapping[str, bool] | None = fresh
+    plan_lessons: Mapping[str, bool] | None = fresh
     gone: Set[str]
     kept: Set[str]
     if snapshot.is_full:
@@ -342,9 +344,11 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         replaced = published_state.replaced(snapshot, old)
         gone = (replaced.paths & there) - mine
         kept = (there | mine) - gone
-        offers = published_state.offers_with(fresh, plan_id=plan_id, replaced=replaced)
+        plan_lessons = published_state.plan_lessons_with(
+            fresh, plan_id=plan_id, replaced=replaced
+        )
     else:
-        gone, kept, offers = set(), there | mine, None
+        gone, kept, plan_lessons = set(), there | mine, None
     reusable = {
         locations.lesson(lesson_id)
         for subject in snapshot.subjects
@@ -366,7 +370,7 @@ def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
         confirmed=_confirmed(documents, to_write),
         kept=[path for path in kept if path not in to_write],
         gone=gone,
-        offers=offers,
+        plan_lessons=plan_lessons,
         built_from=snapshot.built_from,
         removals=snapshot.removals,
     )

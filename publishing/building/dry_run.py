@@ -9,7 +9,7 @@ from publishing.building.snapshot import Snapshot
 from publishing.format.incremental import UnreadableReleaseError
 from publishing.format.locations import lesson
 from publishing.format.validation import validate_documents
-from publishing.models import LessonOffer
+from publishing.models import PlanLesson
 from publishing.storage.activation import Release
 
 
@@ -81,16 +81,18 @@ def count_difference(taken: Snapshot, made: Release, *, dropped: set[str]) -> Dr
 
 def _dropped(plan_pk: int, made: Release) -> set[str]:
     """Return the lesson files that readers lose: no other plan offers them."""
-    if made.offers is None:
+    if made.plan_lessons is None:
         return set()
-    offers = LessonOffer.objects
+    plan_lessons = PlanLesson.objects
     mine = set(
-        offers.filter(publication__plan=plan_pk).values_list("lesson_id", flat=True)
+        plan_lessons.filter(publication__plan=plan_pk).values_list(
+            "lesson_id", flat=True
+        )
     )
-    leaving = mine - made.offers.keys()
+    removed = mine - made.plan_lessons.keys()
     elsewhere = set(
-        offers.filter(lesson_id__in=leaving)
+        plan_lessons.filter(lesson_id__in=removed)
         .exclude(publication__plan=plan_pk)
         .values_list("lesson_id", flat=True)
     )
-    return {lesson(lesson_id) for lesson_id in leaving - elsewhere}
+    return {lesson(lesson_id) for lesson_id in removed - elsewhere}

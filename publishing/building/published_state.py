@@ -10,7 +10,7 @@ from publishing.building.snapshot import Snapshot
 from publishing.format import encoding, locations
 from publishing.format.incremental import UnreadableReleaseError
 from publishing.format.versioning import Record
-from publishing.models import LessonOffer
+from publishing.models import PlanLesson
 from publishing.storage import file_store
 
 _LISTED_FROM = 100
@@ -135,16 +135,16 @@ def replaced(snapshot: Snapshot, old: ReleaseReader) -> Replaced:
     return Replaced(frozenset(paths), frozenset(lessons))
 
 
-def offers_with(
+def plan_lessons_with(
     fresh: Mapping[str, bool], *, plan_id: str, replaced: Replaced
 ) -> dict[str, bool]:
-    """Return the plan's offers with those of the replaced subjects set to ``fresh``."""
-    rows = LessonOffer.objects.filter(publication__plan_public_id=plan_id)
-    offers = dict(rows.values_list("lesson_id", "is_open"))
+    """Return the plan's lessons with those of the replaced subjects set to ``fresh``."""
+    rows = PlanLesson.objects.filter(publication__plan_public_id=plan_id)
+    plan_lessons = dict(rows.values_list("lesson_id", "is_open"))
     return {
         **{
             key: is_open
-            for key, is_open in offers.items()
+            for key, is_open in plan_lessons.items()
             if key not in replaced.lessons
         },
         **fresh,

@@ -34,7 +34,7 @@ from publishing import alerts, queue, staleness, sync_log
 from publishing.format import encoding
 from publishing.models import (
     AlertKind,
-    LessonOffer,
+    PlanLesson,
     Publication,
     PublishedDocument,
     SyncLog,
@@ -174,10 +174,12 @@ def _mark_started(plan_id: str) -> tuple[Publication, Publication]:
             plan_public_id=plan_id
         )
         before = Publication.objects.get(pk=publication.pk)
-        publication.fence += 1
-        publication.switching = publication.fence
+        publication.build_number += 1
+        publication.needs_full_build_since = publication.build_number
         publication.built_from = {}
-        publication.save(update_fields=["fence", "switching", "built_from"])
+        publication.save(
+            update_fields=["build_number", "needs_full_build_since", "built_from"]
+        )
     return publication, before
 
 
@@ -191,9 +193,14 @@ def _is_shown(publication: Publication) -> bool:
 
 
 def _restore_publication(publication: Publication, before: Publication) -> None:
-    mine = Publication.objects.filter(pk=publication.pk, fence=publication.fence)
+    mine = Publication.objects.filter(
+        pk=publication.pk, build_number=publication.build_number
+    )
     try:
-        mine.update(switching=before.switching, built_from=before.built_from)
+        mine.update(
+            needs_full_build_since=before.needs_full_build_since,
+            built_from=before.built_from,
+        )
     except DatabaseError:
         # The next sweep publishes the plan's current sources.
         log.exception("rollback_not_withdrawn", plan=publication.plan_public_id)
@@ -228,27 +235,30 @@ def _switch(
 ) -> SyncLog:
     """Rename, and record what readers see; runs in the caller's transaction."""
     now = timezone.now()
-    lock = activation.take_switch_lock()
+    counters = activation.take_switch_lock()
     # Lock the plan before its publication, in the order of a build's claim: the log
     # entry below needs the plan's row, too.
     plans = AcademicPlan.objects.select_for_update().filter(pk=publication.plan_id)
     plan_pks = list(plans.values_list("pk", flat=True))
     current = Publication.objects.select_for_update().get(pk=publication.pk)
-    if current.fence != publication.fence or activation.has_incomplete_switch(lock):
+    if (
+        current.build_number != publication.build_number
+        or activation.has_incomplete_switch(counters)
+    ):
         raise RollbackError(
             _("A build of the plan %(plan)s began meanwhile. Try again.")
             % {"plan": publication.plan_public_id}
         )
     closure = read_release(publication.plan_public_id, generation)
     _require_whole(closure)
-    activation.begin_switch(lock)
+    activation.begin_switch(counters)
     file_store.switch(publication.plan_public_id, generation)
     changed, removed = recovery.record_files(current, closure)
     _record_lessons(current, closure)
     current.generation = generation
     # A build that stopped during an earlier switch may have left newer lessons than the
     # tables record: its mark stays for the next build.
-    current.switching = before.switching
+    current.needs_full_build_since = before.needs_full_build_since
     # Read only now, so that changes requested by another plan's switch count as
     # published. A plan unpublished in the meantime has none; it is withdrawn later.
     current.built_from = next(iter(staleness.pending(plan_pks).values()), {})
@@ -308,14 +318,14 @@ def _lesson_versions(closure: ReleaseContents) -> dict[str, int]:
 
 
 def _record_lessons(publication: Publication, closure: ReleaseContents) -> None:
-    """Record the generation's lesson offers, and mark plans whose links change."""
-    offers: Mapping[str, bool] = {
+    """Record the generation's lessons, and mark plans whose links change."""
+    plan_lessons: Mapping[str, bool] = {
         lesson.id: lesson.is_open for lesson in closure.lessons.values()
     }
-    flipped = activation.record_offers(publication, offers)
+    flipped = activation.record_plan_lessons(publication, plan_lessons)
     staleness.mark_plans_for_rebuild(flipped, besides=publication)
     ungated = {lesson.id for lesson in closure.lessons.values() if not lesson.gated}
-    open_now = LessonOffer.objects.filter(is_open=True, lesson_id__in=ungated)
+    open_now = PlanLesson.objects.filter(is_open=True, lesson_id__in=ungated)
     if shut := ungated - set(open_now.values_list("lesson_id", flat=True)):
         # Their links lead to files that need a token now; the next build corrects them.
         log.warning(

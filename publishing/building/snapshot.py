@@ -27,11 +27,11 @@ from publishing.format.documents import LessonSources, PlanFields
 from publishing.format.incremental import ChangedSubject, EditedLesson, UnchangedSubject
 from publishing.format.versioning import Record, is_long_signed
 from publishing.models import (
-    LessonOffer,
+    PlanLesson,
     Publication,
     PublishedDocument,
     PublishingSettings,
-    SwitchLock,
+    ReleaseCounters,
 )
 from publishing.storage import file_store
 
@@ -85,7 +85,9 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
             cdn_place=publication.cdn_place if publication is not None else "",
             subjects={pk: states[pk].revision for pk in pks},
         )
-        is_incomplete = publication is not None and publication.switching is not None
+        is_incomplete = (
+            publication is not None and publication.needs_full_build_since is not None
+        )
         removals, switches, newest_version = _counters()
         built = None
         if publication is not None and not (full or is_incomplete):
@@ -192,7 +194,7 @@ def _open_elsewhere(plan_pk: int, subject_pks: Collection[int]) -> frozenset[str
     """Return the lessons of these subjects that another plan offers openly."""
     inside = Node.objects.filter(subject_id__in=subject_pks).order_by()
     return frozenset(
-        LessonOffer.objects.filter(
+        PlanLesson.objects.filter(
             is_open=True, lesson_id__in=inside.values("public_id")
         )
         .exclude(publication__plan_id=plan_pk)
@@ -202,8 +204,8 @@ def _open_elsewhere(plan_pk: int, subject_pks: Collection[int]) -> frozenset[str
 
 
 def _counters() -> tuple[int, int, int]:
-    """Return removals, switches and the newest version from `SwitchLock`."""
-    rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
+    """Return removals, switches and the newest version from `ReleaseCounters`."""
+    rows = ReleaseCounters.objects.filter(pk=ReleaseCounters.ROW)
     found = rows.values_list("removals", "switches", "newest_version").first()
     return found or (0, 0, 0)
 

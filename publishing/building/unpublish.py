@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from plans.models import AcademicPlan
 from publishing import staleness, sync_log
-from publishing.models import Publication, SwitchLock
+from publishing.models import Publication, ReleaseCounters
 from publishing.storage import activation, cleanup, file_store
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ def unpublish(publication_pk: int) -> None:
     """
     began = timezone.now()
     with transaction.atomic():
-        lock = activation.take_switch_lock()
+        counters = activation.take_switch_lock()
         # Lock the plan before its publication, in the order of a build's claim: the log
         # entry needs the plan's row, too.
         plans = AcademicPlan.objects.select_for_update()
@@ -36,17 +36,17 @@ def unpublish(publication_pk: int) -> None:
         )
         if publication is None:
             return
-        lessons = publication.lesson_offers.values_list("lesson_id", flat=True)
+        lessons = publication.plan_lessons.values_list("lesson_id", flat=True)
         dropped = set(lessons)
-        flipped = activation.record_offers(publication, {})
+        flipped = activation.record_plan_lessons(publication, {})
         staleness.mark_plans_for_rebuild(flipped, besides=publication)
-        if not activation.has_incomplete_switch(lock):
-            activation.begin_switch(lock)
+        if not activation.has_incomplete_switch(counters):
+            activation.begin_switch(counters)
         file_store.withdraw_plan(publication.plan_public_id)
-        lock.newest_withdrawn_number = max(
-            lock.newest_withdrawn_number, publication.fence
+        counters.newest_withdrawn_number = max(
+            counters.newest_withdrawn_number, publication.build_number
         )
-        lock.save(update_fields=["newest_withdrawn_number"])
+        counters.save(update_fields=["newest_withdrawn_number"])
         files = publication.documents.count()
         publication.delete()
         sync_log.record_withdrawal(
@@ -59,5 +59,5 @@ def unpublish(publication_pk: int) -> None:
 
 def newest_withdrawn_number() -> int:
     """Return the number above which a plan published (again) starts counting."""
-    rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
+    rows = ReleaseCounters.objects.filter(pk=ReleaseCounters.ROW)
     return rows.values_list("newest_withdrawn_number", flat=True).first() or 0

@@ -16,10 +16,10 @@ from publishing.cdn.backends.base import Target
 from publishing.cdn.backends.storage import Targets
 from publishing.format import locations
 from publishing.models import (
-    LessonOffer,
+    PlanLesson,
     Publication,
     PublishedDocument,
-    SwitchLock,
+    ReleaseCounters,
     UploadedDocument,
 )
 
@@ -53,12 +53,12 @@ class DesiredFile:
 class DesiredFiles:
     """The files the CDN should have at one moment, and the recorded state of each.
 
-    ``edition`` is the number of switches up to that moment. ``held`` maps target id and
+    ``switch_number`` is the number of switches up to that moment. ``held`` maps target id and
     path to the recorded hash: "" if the outcome of an upload is unknown,
     `_OTHER_ENCODING` if the file is compressed and should not be, or the reverse.
     """
 
-    edition: int
+    switch_number: int
     files: list[DesiredFile] = field(default_factory=list)
     held: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -84,9 +84,10 @@ def of_release(publication_pk: int, targets: Targets) -> DesiredFiles:
         found = DesiredFiles(_switch_number())
         if publication is None or publication.generation is None:
             return found
-        offers = LessonOffer.objects.filter(publication=publication)
+        plan_lessons = PlanLesson.objects.filter(publication=publication)
         rows = PublishedDocument.objects.filter(
-            Q(publication=publication) | Q(lesson_id__in=offers.values("lesson_id"))
+            Q(publication=publication)
+            | Q(lesson_id__in=plan_lessons.values("lesson_id"))
         )
         folder = f"{locations.plan_folder(publication.plan_public_id)}/"
         under = Q(path__startswith=folder) | Q(path__startswith="lessons/")
@@ -98,9 +99,9 @@ def of_everything(targets: Targets) -> DesiredFiles:
     """Return every file of every release."""
     with consistent_read():
         found = DesiredFiles(_switch_number())
-        offers = LessonOffer.objects.values("lesson_id")
+        plan_lessons = PlanLesson.objects.values("lesson_id")
         rows = PublishedDocument.objects.filter(
-            Q(lesson_id="") | Q(lesson_id__in=offers)
+            Q(lesson_id="") | Q(lesson_id__in=plan_lessons)
         )
         _fill(found, rows, Q(), targets)
     return found
@@ -131,27 +132,27 @@ def _fill(
             found.files.append(DesiredFile(path, digest, source, target))
     compresses = {target.id: target.compresses for target in targets.all()}
     held = UploadedDocument.objects.filter(under, target__in=list(compresses))
-    for place, path, digest, packed in held.values_list(
-        "target", "path", "sha256", "packed"
+    for place, path, digest, gzipped in held.values_list(
+        "target", "path", "sha256", "gzipped"
     ):
-        as_it_should = not digest or packed == compresses[place]
+        as_it_should = not digest or gzipped == compresses[place]
         found.held[place, path] = digest if as_it_should else _OTHER_ENCODING
 
 
 def _switch_number() -> int:
-    rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
+    rows = ReleaseCounters.objects.filter(pk=ReleaseCounters.ROW)
     return rows.values_list("switches", flat=True).first() or 0
 
 
 def _open_lessons() -> set[str]:
-    offers = LessonOffer.objects.filter(is_open=True)
-    return set(offers.values_list("lesson_id", flat=True).distinct())
+    plan_lessons = PlanLesson.objects.filter(is_open=True)
+    return set(plan_lessons.values_list("lesson_id", flat=True).distinct())
 
 
 def gated_paths() -> set[str]:
     """Return the paths of offered lessons that no plan offers openly."""
     rows = PublishedDocument.objects.filter(lesson_id__gt="")
-    opened = LessonOffer.objects.filter(is_open=True).values("lesson_id")
+    opened = PlanLesson.objects.filter(is_open=True).values("lesson_id")
     return set(rows.exclude(lesson_id__in=opened).values_list("path", flat=True))
 
 
@@ -163,13 +164,13 @@ def out_of_sync(targets: Targets) -> set[int]:
     ).exclude(_uploaded(targets.public))
     found |= set(plan_files.values_list("publication_id", flat=True).distinct())
     lessons = PublishedDocument.objects.filter(lesson_id__gt="")
-    opened = LessonOffer.objects.filter(is_open=True).values("lesson_id")
+    opened = PlanLesson.objects.filter(is_open=True).values("lesson_id")
     lacking = [lessons.filter(lesson_id__in=opened).exclude(_uploaded(targets.public))]
     if targets.private is not None:
         gated = lessons.exclude(lesson_id__in=opened)
         lacking.append(gated.exclude(_uploaded(targets.private, is_cached=False)))
     for rows in lacking:
-        offering = LessonOffer.objects.filter(lesson_id__in=rows.values("lesson_id"))
+        offering = PlanLesson.objects.filter(lesson_id__in=rows.values("lesson_id"))
         found |= set(offering.values_list("publication_id", flat=True).distinct())
     return found
 
@@ -183,16 +184,16 @@ def _uploaded(target: Target, *, is_cached: bool = True) -> Exists:
         target=target.id,
         path=OuterRef("path"),
         sha256=OuterRef("sha256"),
-        packed=target.compresses,
+        gzipped=target.compresses,
     )
     return Exists(rows.filter(purge=False) if is_cached else rows)
 
 
 @dataclass(frozen=True, slots=True)
 class ObsoleteFiles:
-    """Files to delete from the CDN, as of one edition; manifests first."""
+    """Files to delete from the CDN, as of one switch number; manifests first."""
 
-    edition: int
+    switch_number: int
     paths: list[tuple[Target, list[str]]]
 
 
@@ -206,7 +207,7 @@ def to_delete(targets: Targets) -> ObsoleteFiles:
     - A lesson that became gated: from the public target at once, whatever else fails.
     """
     with consistent_read():
-        edition = _switch_number()
+        switch_number = _switch_number()
         late = out_of_sync(targets)
         late_plans = set(
             Publication.objects.filter(pk__in=late).values_list(
@@ -224,7 +225,7 @@ def to_delete(targets: Targets) -> ObsoleteFiles:
             doomed.sort(key=lambda path: (-layer_of(path), path))
             if doomed:
                 paths.append((target, doomed))
-    return ObsoleteFiles(edition, paths)
+    return ObsoleteFiles(switch_number, paths)
 
 
 def _plan_files_left(target: Target) -> list[str]:
@@ -237,11 +238,11 @@ def _lessons_left(targets: Targets, target: Target, *, all_whole: bool) -> list[
     there = UploadedDocument.objects.filter(
         target=target.id, path__startswith="lessons/"
     )
-    offers: Any = LessonOffer.objects.values("lesson_id")
-    opened: Any = LessonOffer.objects.filter(is_open=True).values("lesson_id")
+    plan_lessons: Any = PlanLesson.objects.values("lesson_id")
+    opened: Any = PlanLesson.objects.filter(is_open=True).values("lesson_id")
     document = PublishedDocument.objects.filter(path=OuterRef("path"))
     is_open = Exists(document.filter(lesson_id__in=opened))
-    is_offered = Exists(document.filter(lesson_id__in=offers))
+    is_offered = Exists(document.filter(lesson_id__in=plan_lessons))
     if target.id == targets.public.id:
         unwanted = there.exclude(is_open)
         if not all_whole:

@@ -25,13 +25,13 @@ _COLUMNS = (
     "target",
     "path",
     "sha256",
-    "packed",
+    "gzipped",
     "size",
-    "edition",
+    "switch_number",
     "claim",
     "recheck_at",
     "purge",
-    "leaving_since",
+    "obsolete_since",
 )
 
 
@@ -48,46 +48,51 @@ def claim(
     paths: Collection[str],
     *,
     token: str,
-    edition: int,
+    switch_number: int,
     now: datetime,
-    leaving: bool = False,
+    deleting: bool = False,
 ) -> None:
     """Claim objects before changing them; their state is unknown until recorded.
 
     Args:
-        edition: the number of the switch that the caller's data is based on.
-        leaving: the objects are about to be deleted.
+        switch_number: the number of the switch that the caller's data is based on.
+        deleting: the objects are about to be deleted.
 
     Raises:
-        StateChangedError: a path was claimed for a newer edition; nothing is claimed.
+        StateChangedError: a path was claimed for a newer switch; nothing is claimed.
     """
     with transaction.atomic():
         rows = _locked(target, paths)
         for row in rows.values():
-            if row.edition > edition:
+            if row.switch_number > switch_number:
                 raise StateChangedError(row.path)
         _write(
             _claimed(
                 rows.get(path) or UploadedDocument(target=target, path=path),
                 token=token,
-                edition=edition,
+                switch_number=switch_number,
                 now=now,
-                leaving=leaving,
+                deleting=deleting,
             )
             for path in paths
         )
 
 
 def _claimed(
-    row: UploadedDocument, *, token: str, edition: int, now: datetime, leaving: bool
+    row: UploadedDocument,
+    *,
+    token: str,
+    switch_number: int,
+    now: datetime,
+    deleting: bool,
 ) -> UploadedDocument:
     if row.claim and row.claim != token:
         # The other distributor's request may arrive after ours.
         row.recheck_at = now + _LATE
     row.purge = row.pk is not None
     row.sha256, row.size = "", 0
-    row.claim, row.edition = token, edition
-    row.leaving_since = (row.leaving_since or now) if leaving else None
+    row.claim, row.switch_number = token, switch_number
+    row.obsolete_since = (row.obsolete_since or now) if deleting else None
     return row
 
 
@@ -96,12 +101,12 @@ def record(
     done: Mapping[str, tuple[str, int]],
     *,
     token: str,
-    packed: bool = False,
+    gzipped: bool = False,
 ) -> None:
     """Record verified objects: path to hash and size in bytes.
 
     Args:
-        packed: the objects are stored compressed.
+        gzipped: the objects are stored compressed.
 
     Raises:
         ClaimLostError: another distributor has claimed some of them; the rest is saved.
@@ -118,11 +123,11 @@ def record(
             if row is None:
                 lost.append(path)
             elif row.claim == token:
-                row.sha256, row.packed, row.size, row.claim = sha256, packed, size, ""
+                row.sha256, row.gzipped, row.size, row.claim = sha256, gzipped, size, ""
                 recorded.append(row)
             elif row.claim:
                 overtaken.append(path)
-            elif (row.sha256, row.packed) != (sha256, packed):
+            elif (row.sha256, row.gzipped) != (sha256, gzipped):
                 lost.append(path)
         _write(recorded)
         _write(_unknown(target, path, rows.get(path)) for path in lost)
@@ -211,13 +216,13 @@ def _write(rows: Iterable[UploadedDocument]) -> None:
                 row.target,
                 row.path,
                 row.sha256,
-                row.packed,
+                row.gzipped,
                 row.size,
-                row.edition,
+                row.switch_number,
                 row.claim,
                 adapt(row.recheck_at),
                 row.purge,
-                adapt(row.leaving_since),
+                adapt(row.obsolete_since),
             )
             for row in rows
         ],

@@ -245,7 +245,7 @@ def _delete_obsolete() -> None:
 def _alert_if_stuck(reason: str) -> None:
     """Raise an alert if a file should have left the CDN more than an hour ago."""
     an_hour_ago = timezone.now() - _STUCK_AFTER
-    if UploadedDocument.objects.filter(leaving_since__lt=an_hour_ago).exists():
+    if UploadedDocument.objects.filter(obsolete_since__lt=an_hour_ago).exists():
         alerts.raise_alert(
             kind=AlertKind.UPLOAD_FAILED,
             key="",
@@ -326,7 +326,7 @@ class Uploader:
             target.id,
             [file.path for file in files],
             token=self._token,
-            edition=release.edition,
+            switch_number=release.switch_number,
             now=timezone.now(),
         )
         sending = _Uploader(target, release)
@@ -338,7 +338,7 @@ class Uploader:
             target.id,
             {file.path: (file.sha256, size) for file, size in done.items()},
             token=self._token,
-            packed=target.compresses,
+            gzipped=target.compresses,
         )
         if sending.failure is not None:
             raise sending.failure
@@ -408,9 +408,9 @@ class Uploader:
                     target.id,
                     part,
                     token=self._token,
-                    edition=left.edition,
+                    switch_number=left.switch_number,
                     now=timezone.now(),
-                    leaving=True,
+                    deleting=True,
                 )
                 target.delete(part)
             log.info("cdn_files_removed", files=len(paths))

@@ -85,12 +85,12 @@ class ReleaseAssembler:
         Raises:
             UnreadableReleaseError: a document to keep is missing or damaged.
         """
-        offers: dict[str, bool] = {}
+        plan_lessons: dict[str, bool] = {}
         entries = []
         for subject in subjects:
             if isinstance(subject, ChangedSubject):
                 for lesson in lessons(subject.root):
-                    offers[lesson.id] = is_open(lesson)
+                    plan_lessons[lesson.id] = is_open(lesson)
                     if lesson.id not in subject.reusable:
                         self.maker.lesson(
                             lesson.source,
@@ -101,7 +101,7 @@ class ReleaseAssembler:
             elif (entry := self._kept_entry(subject)) is not None:
                 entries.append(entry)
         self.maker.manifest(entries, self._search_link(subjects, same_trees=same_trees))
-        return offers
+        return plan_lessons
 
     def _kept_entry(self, subject: UnchangedSubject) -> dict[str, Any] | None:
         """Return a kept subject's manifest entry; None where the plan hides it."""

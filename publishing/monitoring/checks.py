@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from publishing import staleness
 from publishing.format import encoding, locations
-from publishing.models import FaultKind, LessonOffer, Publication, PublishedDocument
+from publishing.models import FaultKind, PlanLesson, Publication, PublishedDocument
 from publishing.storage import activation, cleanup, file_store
 from publishing.storage.link_check import Fault, read_release
 
@@ -74,7 +74,7 @@ def check_switch(current: Check) -> None:
                 "a build stopped after it changed the disk and before it "
                 "recorded the change"
             )
-            current.add(FaultKind.TORN, "", why)
+            current.add(FaultKind.INCOMPLETE_SWITCH, "", why)
 
 
 # --- Files against their records ------------------------------------------------------
@@ -118,7 +118,7 @@ def _documents(current: Check) -> Sequence[tuple[str, str]]:
     rows = PublishedDocument.objects.exclude(publication__in=staleness.to_withdraw())
     rows = rows.exclude(pk__in=cleanup.unoffered_lessons())
     if current.plans:
-        offered = LessonOffer.objects.filter(
+        offered = PlanLesson.objects.filter(
             publication__plan_public_id__in=current.plans
         )
         rows = rows.filter(
@@ -158,8 +158,10 @@ def _builders_of(rows: Sequence[PublishedDocument]) -> dict[str, set[int]]:
     """Return by path the publications whose build writes the file. One query."""
     lessons = {row.lesson_id: row.path for row in rows if row.lesson_id}
     builders = {row.path: {row.publication_id} - {None} for row in rows}
-    offers = LessonOffer.objects.filter(lesson_id__in=lessons)
-    for lesson_id, publication_pk in offers.values_list("lesson_id", "publication_id"):
+    plan_lessons = PlanLesson.objects.filter(lesson_id__in=lessons)
+    for lesson_id, publication_pk in plan_lessons.values_list(
+        "lesson_id", "publication_id"
+    ):
         builders[lessons[lesson_id]].add(publication_pk)
     return {path: {pk for pk in found if pk} for path, found in builders.items()}
 
@@ -247,8 +249,8 @@ def _versions_of(paths: Sequence[str]) -> dict[str, int]:
 def check_orphans(current: Check) -> None:
     """Find files without a record, and records of lessons that no plan offers."""
     with transaction.atomic():
-        lock = activation.take_switch_lock()
-        if activation.has_incomplete_switch(lock):
+        counters = activation.take_switch_lock()
+        if activation.has_incomplete_switch(counters):
             # Files of an interrupted switch have no record yet, and may have readers.
             return
         for path, why in orphans().items():
@@ -282,7 +284,7 @@ def _orphaned_lessons() -> list[str]:
 def _orphaned_plan_files() -> list[str]:
     found: list[str] = []
     for publication in Publication.objects.filter(
-        switching__isnull=True, generation__isnull=False
+        needs_full_build_since__isnull=True, generation__isnull=False
     ).order_by("pk"):
         plan_id = publication.plan_public_id
         try:

@@ -44,7 +44,7 @@ _FILE_KINDS = frozenset(
         FaultKind.CORRUPT,
         FaultKind.BROKEN_LINK,
         FaultKind.WRONG_GENERATION,
-        FaultKind.TORN,
+        FaultKind.INCOMPLETE_SWITCH,
         FaultKind.ORPHANED,
     }
 )

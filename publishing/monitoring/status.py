@@ -215,11 +215,11 @@ def record_pending_since(now: datetime) -> None:
         [WaitingPlan(plan_id=pk, since=now) for pk in pending if pk not in noted],
         ignore_conflicts=True,
     )
-    leaving = staleness.to_withdraw()
-    noted_leaving = Publication.objects.filter(leaving_since__isnull=False)
-    noted_leaving.exclude(pk__in=leaving).update(leaving_since=None)
-    Publication.objects.filter(pk__in=leaving, leaving_since__isnull=True).update(
-        leaving_since=now
+    due = staleness.to_withdraw()
+    noted_due = Publication.objects.filter(withdrawal_due_since__isnull=False)
+    noted_due.exclude(pk__in=due).update(withdrawal_due_since=None)
+    Publication.objects.filter(pk__in=due, withdrawal_due_since__isnull=True).update(
+        withdrawal_due_since=now
     )
 
 
@@ -231,7 +231,7 @@ def _pending_withdrawal(publication: Publication) -> PendingPlan | None:
     return PendingPlan(
         plan=publication.plan_public_id,
         title=plan.title if plan is not None else publication.plan_public_id,
-        since=publication.leaving_since,
+        since=publication.withdrawal_due_since,
     )
 
 

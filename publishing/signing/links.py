@@ -281,5 +281,5 @@ def private_lesson_url(
 def _is_uploaded(target: str, path: str) -> bool:
     published = PublishedDocument.objects.filter(path=path).values("sha256")
     return UploadedDocument.objects.filter(
-        target=target, path=path, sha256__in=published, leaving_since__isnull=True
+        target=target, path=path, sha256__in=published, obsolete_since__isnull=True
     ).exists()

@@ -21,10 +21,10 @@ from publishing import staleness
 from publishing.format import encoding, locations
 from publishing.format.versioning import BuiltDocument, Record
 from publishing.models import (
-    LessonOffer,
+    PlanLesson,
     Publication,
     PublishedDocument,
-    SwitchLock,
+    ReleaseCounters,
 )
 from publishing.storage import file_store, open_lessons
 
@@ -57,7 +57,7 @@ class Release:
 
     ``documents`` are all documents made, ``to_write`` those that differ from the disk,
     and ``confirmed`` unchanged lessons whose record has changed. ``kept`` are the paths
-    of plan files that stay, ``gone`` of those to remove. ``offers`` are the plan's
+    of plan files that stay, ``gone`` of those to remove. ``plan_lessons`` are the
     lessons, id to "offered openly"; None: unchanged.
     """
 
@@ -67,7 +67,7 @@ class Release:
     confirmed: Mapping[str, BuiltDocument]
     kept: Collection[str]
     gone: Collection[str]
-    offers: Mapping[str, bool] | None
+    plan_lessons: Mapping[str, bool] | None
     built_from: staleness.Sources
     removals: int
 
@@ -80,7 +80,7 @@ def stage_and_switch(
     Raises:
         SupersededError, StaleSnapshotError, OSError: readers still see the old release.
     """
-    plan_id, number = release.plan_id, publication.fence
+    plan_id, number = release.plan_id, publication.build_number
     plan_changes: dict[str, BuiltDocument] = {}
     lesson_changes: dict[str, BuiltDocument] = {}
     for path, document in release.to_write.items():
@@ -101,7 +101,7 @@ def stage_and_switch(
                 previous=file_store.current_generation(plan_id),
             )
         with transaction.atomic():
-            lock = _lock_for_switch(publication, release)
+            counters = _lock_for_switch(publication, release)
             newest = _still_newest({**lesson_changes, **release.confirmed})
             replaced = {
                 path: document
@@ -111,8 +111,8 @@ def stage_and_switch(
             confirmed = [newest[path] for path in newest.keys() - replaced.keys()]
             if release.to_write or release.gone:
                 versions = [doc.record.version for doc in release.to_write.values()]
-                lock.newest_version = max([lock.newest_version, *versions])
-                begin_switch(lock)
+                counters.newest_version = max([counters.newest_version, *versions])
+                begin_switch(counters)
             file_store.replace_lessons(
                 {path: doc.record.version for path, doc in replaced.items()}, token
             )
@@ -145,38 +145,42 @@ def _drop_unfinished(
     `publishing.storage.cleanup` removes later what cannot be removed now. The error of
     the build itself is the one reported.
     """
-    plan_id, number = publication.plan_public_id, publication.fence
+    plan_id, number = publication.plan_public_id, publication.build_number
     with suppress(OSError):
         file_store.delete_prepared(lessons, token)
         file_store.delete_generation(plan_id, number)
 
 
-def take_switch_lock() -> SwitchLock:
-    """Take the lock on changes of what readers see, until the transaction ends."""
-    SwitchLock.objects.get_or_create(pk=SwitchLock.ROW)
-    return SwitchLock.objects.select_for_update().get(pk=SwitchLock.ROW)
+def take_switch_lock() -> ReleaseCounters:
+    """Take the lock on changes of what readers see, until the transaction ends.
+
+    Returns:
+        The locked row.
+    """
+    ReleaseCounters.objects.get_or_create(pk=ReleaseCounters.ROW)
+    return ReleaseCounters.objects.select_for_update().get(pk=ReleaseCounters.ROW)
 
 
-def has_incomplete_switch(lock: SwitchLock) -> bool:
+def has_incomplete_switch(counters: ReleaseCounters) -> bool:
     """Return whether a process stopped between changing the disk and the commit.
 
-    Only the holder of the lock can tell; without it, a switch may be in progress.
+    Only the holder of the switch lock can tell; without it, a switch may be in progress.
     """
-    return file_store.switches() != lock.switches
+    return file_store.switches() != counters.switches
 
 
-def begin_switch(lock: SwitchLock) -> None:
+def begin_switch(counters: ReleaseCounters) -> None:
     """Record a change of what readers see before it begins, on disk first.
 
     The tables record it with the caller's commit. If the caller stops in between,
     `has_incomplete_switch` detects it.
     """
-    lock.switches += 1
-    file_store.begin_switch(lock.switches)
-    lock.save(update_fields=["switches", "newest_version"])
+    counters.switches += 1
+    file_store.begin_switch(counters.switches)
+    counters.save(update_fields=["switches", "newest_version"])
 
 
-def _lock_for_switch(publication: Publication, release: Release) -> SwitchLock:
+def _lock_for_switch(publication: Publication, release: Release) -> ReleaseCounters:
     """Take the switch lock, and check that this is still the plan's newest build.
 
     Raises:
@@ -184,20 +188,20 @@ def _lock_for_switch(publication: Publication, release: Release) -> SwitchLock:
         StaleSnapshotError: lesson files were deleted since the snapshot, or a switch
             is incomplete.
     """
-    lock = take_switch_lock()
+    counters = take_switch_lock()
     current = Publication.objects.select_for_update().filter(pk=publication.pk).first()
     if current is None:
         raise SupersededError("the plan was withdrawn")
-    if current.fence != publication.fence:
+    if current.build_number != publication.build_number:
         raise SupersededError(
-            f"build {current.fence} is newer than {publication.fence}"
+            f"build {current.build_number} is newer than {publication.build_number}"
         )
-    if lock.removals != release.removals:
+    if counters.removals != release.removals:
         raise StaleSnapshotError("lesson files were deleted meanwhile")
-    if has_incomplete_switch(lock):
+    if has_incomplete_switch(counters):
         raise StaleSnapshotError("a build died while it put its files in place")
     publication.generation = current.generation
-    return lock
+    return counters
 
 
 def _still_newest(changes_of: Mapping[str, BuiltDocument]) -> dict[str, BuiltDocument]:
@@ -261,21 +265,21 @@ def _record_release(
     """Record what readers now see, in the transaction that holds the locks.
 
     Returns:
-        As `record_offers`.
+        As `record_plan_lessons`.
     """
     PublishedDocument.objects.filter(path__in=release.gone).delete()
     upsert_documents(_row(document, publication) for document in written)
     flipped: set[str] = set()
-    if release.offers is not None:
-        flipped = record_offers(publication, release.offers)
+    if release.plan_lessons is not None:
+        flipped = record_plan_lessons(publication, release.plan_lessons)
     publication.built_from = release.built_from
-    publication.switching = publication.rolled_back_at = None
+    publication.needs_full_build_since = publication.rolled_back_at = None
     if written or release.gone:
         publication.published_at = now
     publication.save(
         update_fields=[
             "generation",
-            "switching",
+            "needs_full_build_since",
             "built_from",
             "published_at",
             "rolled_back_at",
@@ -319,41 +323,43 @@ def upsert_documents(rows: Iterable[DocumentRow]) -> None:
     upsert(PublishedDocument, DocumentRow._fields, rows, key=("path",))
 
 
-def record_offers(publication: Publication, offers: Mapping[str, bool]) -> set[str]:
-    """Replace the plan's offers. Lessons that become gated are closed on disk at once.
+def record_plan_lessons(
+    publication: Publication, lessons: Mapping[str, bool]
+) -> set[str]:
+    """Replace the plan's lessons. Those that become gated are closed on disk at once.
 
     Returns:
         The lessons that became gated or open by this. Plans that offer them need a
         build, and `reconcile_open_lessons` opens the open ones after the commit.
     """
-    before = dict(publication.lesson_offers.values_list("lesson_id", "is_open"))
+    before = dict(publication.plan_lessons.values_list("lesson_id", "is_open"))
     differing = {
         lesson_id
-        for lesson_id in before.keys() | offers.keys()
-        if before.get(lesson_id) != offers.get(lesson_id)
+        for lesson_id in before.keys() | lessons.keys()
+        if before.get(lesson_id) != lessons.get(lesson_id)
     }
     if not differing:
         return set()
-    publication.lesson_offers.filter(lesson_id__in=before.keys() - offers).delete()
+    publication.plan_lessons.filter(lesson_id__in=before.keys() - lessons).delete()
     upsert(
-        LessonOffer,
+        PlanLesson,
         ("publication_id", "lesson_id", "is_open"),
-        [(publication.pk, key, offers[key]) for key in offers if key in differing],
+        [(publication.pk, key, lessons[key]) for key in lessons if key in differing],
         key=("publication_id", "lesson_id"),
     )
     turned = {
         lesson_id
         for lesson_id in differing
-        if before.get(lesson_id, False) != offers.get(lesson_id, False)
+        if before.get(lesson_id, False) != lessons.get(lesson_id, False)
     }
     open_elsewhere = set(
-        LessonOffer.objects.filter(lesson_id__in=turned, is_open=True)
+        PlanLesson.objects.filter(lesson_id__in=turned, is_open=True)
         .exclude(publication=publication)
         .values_list("lesson_id", flat=True)
     )
     flipped = turned - open_elsewhere
     open_lessons.close_lesson(
-        lesson_id for lesson_id in flipped if not offers.get(lesson_id)
+        lesson_id for lesson_id in flipped if not lessons.get(lesson_id)
     )
     return flipped
 
@@ -371,13 +377,13 @@ def reconcile_open_lessons(among: Collection[str] | None = None) -> tuple[int, i
         The number of lessons opened and the number closed.
     """
     with transaction.atomic():
-        lock = take_switch_lock()
+        counters = take_switch_lock()
         offered = open_lessons.offered_openly(among)
         there = open_lessons.opened()
         if among is not None:
             there &= set(among)
         # Nothing is opened for a release that the tables do not record yet.
-        late = set() if has_incomplete_switch(lock) else offered - there
+        late = set() if has_incomplete_switch(counters) else offered - there
         open_lessons.close_lesson(there - offered)
         open_lessons.open_lesson(late)
     return len(late), len(there - offered)
@@ -412,8 +418,8 @@ def replace_signatures(
     try:
         file_store.prepare_lessons(made, token)
         with transaction.atomic():
-            lock = take_switch_lock()
-            if has_incomplete_switch(lock):
+            counters = take_switch_lock()
+            if has_incomplete_switch(counters):
                 return 0
             rows = PublishedDocument.objects.in_bulk(list(made), field_name="path")
             replaced = [
@@ -421,7 +427,7 @@ def replace_signatures(
             ]
             if not replaced:
                 return 0
-            begin_switch(lock)
+            begin_switch(counters)
             versions = {row.path: row.version for row in replaced}
             file_store.replace_lessons(versions, token, keep_previous=False)
             for row in replaced:
@@ -445,10 +451,12 @@ def mark_for_full_build(publication_pks: Collection[int]) -> None:
     with transaction.atomic():
         publications = Publication.objects.select_for_update().order_by("pk")
         for publication in publications.filter(pk__in=publication_pks):
-            publication.fence += 1
-            publication.switching = publication.fence
+            publication.build_number += 1
+            publication.needs_full_build_since = publication.build_number
             publication.built_from = {}
-            publication.save(update_fields=["fence", "switching", "built_from"])
+            publication.save(
+                update_fields=["build_number", "needs_full_build_since", "built_from"]
+            )
 
 
 def end_rollback(plan_pk: int) -> None:

@@ -17,7 +17,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from content.models import Node
 from plans.models import AcademicPlan
 from publishing.models import (
-    LessonOffer,
+    PlanLesson,
     Publication,
     PublishedDocument,
     PublishingSettings,
@@ -151,7 +151,7 @@ def unneeded_lessons(among: Collection[str] | None = None) -> set[str]:
 def unoffered_lessons() -> QuerySet[PublishedDocument]:
     """Return the records of lessons that no release offers."""
     return PublishedDocument.objects.filter(lesson_id__gt="").exclude(
-        Exists(LessonOffer.objects.filter(lesson_id=OuterRef("lesson_id")))
+        Exists(PlanLesson.objects.filter(lesson_id=OuterRef("lesson_id")))
     )
 
 
@@ -180,16 +180,16 @@ def _remove(lesson_ids: Collection[str]) -> int:
     if not lesson_ids:
         return 0
     with transaction.atomic():
-        lock = activation.take_switch_lock()
-        if activation.has_incomplete_switch(lock):
+        counters = activation.take_switch_lock()
+        if activation.has_incomplete_switch(counters):
             # The tables do not record yet which lessons some release offers.
             return 0
         rows = unoffered_lessons().filter(lesson_id__in=lesson_ids)
         doomed = dict(rows.values_list("pk", "path"))
         if doomed:
-            activation.begin_switch(lock)
-            lock.removals += 1
-            lock.save(update_fields=["removals"])
+            activation.begin_switch(counters)
+            counters.removals += 1
+            counters.save(update_fields=["removals"])
         for path in doomed.values():
             file_store.remove_lesson(path)
         PublishedDocument.objects.filter(pk__in=doomed).delete()

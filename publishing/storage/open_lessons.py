@@ -1,7 +1,7 @@
 """The lesson files that anyone may read, marked by links on disk.
 
 A lesson that no release offers as ``public`` or ``free_preview`` is gated. The tables
-decide (`publishing.models.LessonOffer`), and the disk repeats the decision for the web
+decide (`publishing.models.PlanLesson`), and the disk repeats the decision for the web
 servers: an open lesson has a link with its name in ``.open/``. Both web servers check
 for that link and require a content token when it is missing. Therefore reading a lesson
 costs no query, an open lesson is served while the application is down, and a missing
@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from publishing.format import locations
-from publishing.models import LessonOffer
+from publishing.models import PlanLesson
 from publishing.storage import file_store
 
 OPEN = ".open"
@@ -31,10 +31,10 @@ def is_gated(lesson_id: str) -> bool:
 
 def offered_openly(among: Iterable[str] | None = None) -> set[str]:
     """Return the lessons that a release offers openly, from the tables; one query."""
-    offers = LessonOffer.objects.filter(is_open=True)
+    plan_lessons = PlanLesson.objects.filter(is_open=True)
     if among is not None:
-        offers = offers.filter(lesson_id__in=among)
-    return set(offers.values_list("lesson_id", flat=True).distinct())
+        plan_lessons = plan_lessons.filter(lesson_id__in=among)
+    return set(plan_lessons.values_list("lesson_id", flat=True).distinct())
 
 
 def opened() -> set[str]:

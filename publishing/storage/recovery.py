@@ -15,7 +15,7 @@ from django.db import transaction
 
 from publishing import staleness
 from publishing.format import encoding, locations, signatures
-from publishing.models import Publication, PublishedDocument, SwitchLock
+from publishing.models import Publication, PublishedDocument, ReleaseCounters
 from publishing.storage import activation, file_store
 from publishing.storage.link_check import ReleaseContents, fingerprint_of, read_release
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 def recover_if_incomplete() -> None:
     """Call `recover` if the numbers of switches differ. One query."""
-    rows = SwitchLock.objects.filter(pk=SwitchLock.ROW)
+    rows = ReleaseCounters.objects.filter(pk=ReleaseCounters.ROW)
     counted = rows.values_list("switches", flat=True).first() or 0
     if counted != file_store.switches():
         recover()
@@ -37,8 +37,8 @@ def recover() -> None:
     from the recorded one is pending, and builds in progress read a new snapshot.
     """
     with transaction.atomic():
-        lock = activation.take_switch_lock()
-        if not activation.has_incomplete_switch(lock):
+        counters = activation.take_switch_lock()
+        if not activation.has_incomplete_switch(counters):
             return
         plans = [
             publication.plan_public_id
@@ -46,10 +46,10 @@ def recover() -> None:
             if _recover_plan(publication)
         ]
         lessons = _recover_lessons()
-        lock.switches = max(lock.switches, file_store.switches())
-        lock.removals += 1
-        lock.save(update_fields=["removals"])
-        activation.begin_switch(lock)
+        counters.switches = max(counters.switches, file_store.switches())
+        counters.removals += 1
+        counters.save(update_fields=["removals"])
+        activation.begin_switch(counters)
     activation.reconcile_open_lessons_quietly()
     log.warning("torn_release_mended", plans=plans, lessons=lessons)
 
@@ -63,15 +63,18 @@ def _recover_plan(publication: Publication) -> bool:
         number = file_store.current_generation(publication.plan_public_id)
     except OSError:
         log.exception("release_not_known", plan=publication.plan_public_id)
-        publication.switching, publication.built_from = publication.fence, {}
-        publication.save(update_fields=["switching", "built_from"])
+        publication.needs_full_build_since, publication.built_from = (
+            publication.build_number,
+            {},
+        )
+        publication.save(update_fields=["needs_full_build_since", "built_from"])
         return True
     if number == publication.generation:
         return False
     if number is not None:
         closure = read_release(publication.plan_public_id, number)
         record_files(publication, closure)
-        flipped = activation.record_offers(
+        flipped = activation.record_plan_lessons(
             publication,
             {lesson.id: lesson.is_open for lesson in closure.lessons.values()},
         )

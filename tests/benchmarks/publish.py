@@ -147,10 +147,10 @@ def measure(lessons: int, rounds: int, folder: Path) -> dict[str, Any]:
     from content.models import LessonStage
     from plans.models import AcademicPlan
     from publishing.models import (
-        LessonOffer,
+        PlanLesson,
         Publication,
         PublishedDocument,
-        SwitchLock,
+        ReleaseCounters,
     )
 
     plan = make_plan(lessons)
@@ -164,7 +164,7 @@ def measure(lessons: int, rounds: int, folder: Path) -> dict[str, Any]:
         to create files where as many have just been freed.
         """
         settings.CONTENT_ROOT = folder / f"content-{number}"
-        for model in (LessonOffer, PublishedDocument, Publication, SwitchLock):
+        for model in (PlanLesson, PublishedDocument, Publication, ReleaseCounters):
             model.objects.all().delete()
 
     def change_all(number: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from publishing import staleness, sync_log
 from publishing.format import encoding
 from publishing.models import (
-    LessonOffer,
+    PlanLesson,
     Publication,
     PublishedDocument,
     SyncLog,
@@ -84,9 +84,11 @@ def _tables() -> list[str]:
     for found in releases(root).values():
         on_disk |= {path: encoding.sha256(data) for path, data in found.files.items()}
         lessons = {Path(p).stem for p in found.files if p.startswith("lessons/")}
-        offered = LessonOffer.objects.filter(publication__plan_public_id=found.plan_id)
+        offered = PlanLesson.objects.filter(publication__plan_public_id=found.plan_id)
         if lessons != set(offered.values_list("lesson_id", flat=True)):
-            problems.append(f"the offers of {found.plan_id} are not its lessons")
+            problems.append(
+                f"the recorded lessons of {found.plan_id} are not its lessons"
+            )
     problems += [
         f"the tables and the disk differ: {path}"
         for path in sorted(recorded.keys() | on_disk.keys())

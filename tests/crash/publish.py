@@ -245,14 +245,14 @@ def _emptied() -> None:
     from publishing.models import (
         Publication,
         PublishedDocument,
-        SwitchLock,
+        ReleaseCounters,
         SyncLog,
     )
 
     SyncLog.objects.all().delete()
     PublishedDocument.objects.all().delete()
     Publication.objects.all().delete()
-    SwitchLock.objects.all().delete()
+    ReleaseCounters.objects.all().delete()
     AcademicPlan.objects.all().delete()
     for kind in ("lesson", "topic", "unit", "track", "subject"):
         Node.objects.filter(kind=kind).delete()

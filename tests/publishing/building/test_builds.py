@@ -579,7 +579,7 @@ def test_an_older_builder_gives_up_at_the_switch(plan, monkeypatch):
 
     def overtaken(plan_pk):
         snapshot = real(plan_pk)
-        Publication.objects.update(fence=99)
+        Publication.objects.update(build_number=99)
         return snapshot
 
     monkeypatch.setattr(builds, "take", overtaken)

@@ -9,7 +9,7 @@ from plans.services import add_subject
 from players.models import Entitlement, PlayerProfile, User
 from progress.models import StructureProgress
 from publishing.building import builds
-from publishing.models import LessonOffer, Publication, SyncStatus
+from publishing.models import PlanLesson, Publication, SyncStatus
 from publishing.monitoring import health
 from publishing.storage import open_lessons
 from tests.publishing import release
@@ -23,9 +23,9 @@ def test_a_free_lesson_opens_no_paid_one_whose_id_differs_by_case(plan):
         public_id="LES-math-0-0", is_free_preview=True
     )
     builds.publish_plan(plan.pk)
-    offers = dict(LessonOffer.objects.values_list("lesson_id", "is_open"))
-    assert offers["LES-MATH-0-0"] is False
-    assert offers["LES-math-0-0"] is True
+    plan_lessons = dict(PlanLesson.objects.values_list("lesson_id", "is_open"))
+    assert plan_lessons["LES-MATH-0-0"] is False
+    assert plan_lessons["LES-math-0-0"] is True
     assert "LES-MATH-0-0" not in open_lessons.opened()
     assert "LES-math-0-0" in open_lessons.opened()
     release.walk("PLAN-A")

@@ -10,7 +10,7 @@ from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing.building import builds, dry_run, snapshot
 from publishing.format.incremental import ChangedSubject, UnchangedSubject
-from publishing.models import LessonOffer, PublishingSettings
+from publishing.models import PlanLesson, PublishingSettings
 from tests.factories.content import make_subject
 from tests.publishing import release
 from tests.publishing.conftest import node
@@ -38,8 +38,8 @@ def publish_in_part(plan) -> snapshot.Snapshot:
     whole = builds.make_release(snapshot.take(plan.pk, full=True), now=timezone.now())
     assert dict(whole.to_write) == {}
     assert set(whole.gone) == set()
-    stored = LessonOffer.objects.filter(publication__plan=plan)
-    assert dict(stored.values_list("lesson_id", "is_open")) == whole.offers
+    stored = PlanLesson.objects.filter(publication__plan=plan)
+    assert dict(stored.values_list("lesson_id", "is_open")) == whole.plan_lessons
     return taken
 
 

@@ -21,7 +21,7 @@ from plans.models import AcademicPlan, PlanOverride, PlanSubject
 from plans.services import add_subject, set_override
 from publishing import staleness
 from publishing.building import builds, rollback, snapshot
-from publishing.models import LessonOffer, Publication, PublishingSettings
+from publishing.models import PlanLesson, Publication, PublishingSettings
 from publishing.storage import cleanup, open_lessons
 from tests.factories.content import fresh, make_stage, plant
 from tests.publishing import release
@@ -250,8 +250,8 @@ def check(plan: AcademicPlan) -> None:
     full = builds.make_release(snapshot.take(plan.pk, full=True), now=timezone.now())
     assert sorted(full.to_write) == []
     assert set(full.gone) == set()
-    offers = LessonOffer.objects.filter(publication__plan=plan)
-    assert dict(offers.values_list("lesson_id", "is_open")) == full.offers
+    plan_lessons = PlanLesson.objects.filter(publication__plan=plan)
+    assert dict(plan_lessons.values_list("lesson_id", "is_open")) == full.plan_lessons
 
 
 def lesson_files() -> dict[str, tuple[dict[str, Any], bytes]]:

@@ -21,7 +21,7 @@ from publishing.building import builds, rollback
 from publishing.building.rollback import RollbackError
 from publishing.format import encoding
 from publishing.models import (
-    LessonOffer,
+    PlanLesson,
     Publication,
     PublishedDocument,
     PublishingSettings,
@@ -305,7 +305,10 @@ def test_a_lesson_that_is_gone_refuses_the_rollback(plan):
         rollback.make_current("PLAN-A", 1)
     assert release.everything() == before
     # Only a used number remains of the attempt.
-    assert {**Publication.objects.values().get(), "fence": 0} == {**was, "fence": 0}
+    assert {**Publication.objects.values().get(), "build_number": 0} == {
+        **was,
+        "build_number": 0,
+    }
     assert not staleness.pending()
 
 
@@ -336,7 +339,7 @@ def test_offers_follow_the_rollback(plan, math):
     publish(other)
     assert "gated" not in release.read("plans/PLAN-B/TOP-MATH-0.json")["lessons"][0]
     rollback.make_current("PLAN-A", 1)
-    assert not LessonOffer.objects.filter(is_open=True).exists()
+    assert not PlanLesson.objects.filter(is_open=True).exists()
     # The other plan's link must lead through the gate again.
     assert list(staleness.pending()) == [other.pk]
     publish(other)
@@ -457,7 +460,7 @@ def test_a_disk_that_refuses_leaves_an_earlier_rollback_alone(
         builds.process_pending(limit=10)
         assert file_store.current_generation("PLAN-A") == 2
         now = Publication.objects.values().get()
-        assert {**now, "fence": 0} == {**was, "fence": 0}
+        assert {**now, "build_number": 0} == {**was, "build_number": 0}
 
 
 @pytest.mark.parametrize("lost", [1, rollback._ATTEMPTS])

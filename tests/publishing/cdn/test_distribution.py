@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from importlib import import_module
 
 import pytest
-from django.apps import apps
+from django.apps.registry import Apps
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 
 from content import services
 from content.kinds import Kind
@@ -71,6 +72,12 @@ def publish_linked(plan) -> None:
 
 def edit(title: str = "Edited") -> None:
     LessonStage.objects.filter(lesson__public_id="LES-MATH-0-0").update(title=title)
+
+
+def apps_after(migration: str) -> Apps:
+    """Return the models as they were after a migration of publishing."""
+    state = MigrationLoader(connection).project_state(("publishing", migration))
+    return state.apps
 
 
 def local() -> dict[str, bytes]:
@@ -305,8 +312,10 @@ def test_an_upgrade_keeps_the_links_of_plans_the_cdn_has(on, plan, other, open_m
     publish_linked(plan)
     Publication.objects.update(cdn_place="")
     assert set(staleness.pending()) == {plan.pk, other.pk}
-    upgrade = import_module("publishing.migrations.0010_cdn_place_and_silence")
-    upgrade.note_plans_on_cdn(apps, None)
+    name = "0010_cdn_place_and_silence"
+    import_module(f"publishing.migrations.{name}").note_plans_on_cdn(
+        apps_after(name), None
+    )
     assert set(staleness.pending()) == {other.pk}
 
 
@@ -362,11 +371,13 @@ def test_storing_compressed_or_not_any_more_stores_all_anew(
 def test_what_was_uploaded_before_is_known_to_be_as_the_settings_say(
     wire, plan, open_math, compresses
 ):
-    migration = import_module("publishing.migrations.0009_uploads_packed_and_failing")
     turn_on(wire.url, cdn_gzip=compresses)
     publish(plan)
-    UploadedDocument.objects.update(packed=False)
-    migration.say_what_is_packed(apps, None)
+    UploadedDocument.objects.update(gzipped=False)
+    name = "0009_uploads_packed_and_failing"
+    import_module(f"publishing.migrations.{name}").say_what_is_packed(
+        apps_after(name), None
+    )
     wire.reset()
     tasks.distribute()
     assert wire.counts() == {}
@@ -514,7 +525,7 @@ def test_lessons_that_become_gated_leave_whatever_the_cache_says(
     purges.fail_with = 0
     sync.distribute()
     assert {f"{BASE_URL}/{path}" for path in lesson_paths(local())} <= {*purges.urls()}
-    assert not UploadedDocument.objects.filter(leaving_since__isnull=False).exists()
+    assert not UploadedDocument.objects.filter(obsolete_since__isnull=False).exists()
 
 
 def test_what_was_purged_before_the_cache_refused_is_not_purged_again(

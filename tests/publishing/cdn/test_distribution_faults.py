@@ -537,9 +537,11 @@ def overtaken(on, plan, monkeypatch):
 
 
 def claim(target: str, path: str, *, token: str) -> None:
-    edition = UploadedDocument.objects.get(path=path).edition
+    switch_number = UploadedDocument.objects.get(path=path).switch_number
     now = timezone.now()
-    remote_state.claim(target, [path], token=token, edition=edition, now=now)
+    remote_state.claim(
+        target, [path], token=token, switch_number=switch_number, now=now
+    )
 
 
 def test_who_was_overtaken_leaves_it_to_the_other(s3, on, plan, overtaken):
@@ -627,10 +629,12 @@ def test_a_late_claim_is_looked_at_again_five_minutes_after_it_was_made(
 
 def test_an_older_edition_keeps_off_what_a_newer_one_has_touched(on, plan):
     target = targets_of(on).public.id
-    remote_state.claim(target, [LESSON], token="new", edition=10**6, now=timezone.now())
+    remote_state.claim(
+        target, [LESSON], token="new", switch_number=10**6, now=timezone.now()
+    )
     with pytest.raises(remote_state.StateChangedError):
         remote_state.claim(
-            target, [TOPIC, LESSON], token="old", edition=1, now=timezone.now()
+            target, [TOPIC, LESSON], token="old", switch_number=1, now=timezone.now()
         )
     assert UploadedDocument.objects.get(path=LESSON).claim == "new"
     assert UploadedDocument.objects.get(path=TOPIC).claim == ""

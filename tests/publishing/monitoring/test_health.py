@@ -24,10 +24,10 @@ from publishing.models import (
     Alert,
     FaultKind,
     HealthReport,
-    LessonOffer,
+    PlanLesson,
     Publication,
     PublishedDocument,
-    SwitchLock,
+    ReleaseCounters,
     SyncLog,
     SyncStatus,
     WaitingPlan,
@@ -69,7 +69,7 @@ def spoil(path: str) -> None:
 
 def unneeded(lesson_id: str) -> None:
     """Delete a lesson whose file remains."""
-    LessonOffer.objects.filter(lesson_id=lesson_id).delete()
+    PlanLesson.objects.filter(lesson_id=lesson_id).delete()
     Node.objects.filter(public_id=lesson_id).delete()
 
 
@@ -185,7 +185,7 @@ def test_a_folder_in_place_of_the_link_is_named_in_words(published):
 def test_a_change_that_was_begun_and_never_written_down_is_found(published):
     file_store.begin_switch(99)
     report = health.check(full=True, repair=True)
-    assert found(report, FaultKind.TORN) == {""}
+    assert found(report, FaultKind.INCOMPLETE_SWITCH) == {""}
     assert report.is_sound
     assert health.check(full=True).counts == {}
 
@@ -295,7 +295,7 @@ def test_a_plan_that_is_offered_again_no_longer_leaves(published):
     status.record_pending_since(datetime.now(UTC))
     offered.update(is_published=True)
     status.record_pending_since(datetime.now(UTC))
-    assert Publication.objects.get().leaving_since is None
+    assert Publication.objects.get().withdrawal_due_since is None
     assert status.queue_status().withdrawing == []
 
 
@@ -422,7 +422,7 @@ def test_repair_takes_no_plan_that_a_restored_database_knows_only_as_published(
 ):
     """The plan was first published after the backup was taken."""
     settings.HEALTH_ORPHAN_GRACE = 0
-    for table in (PublishedDocument, LessonOffer, Publication, SwitchLock, SyncLog):
+    for table in (PublishedDocument, PlanLesson, Publication, ReleaseCounters, SyncLog):
         table.objects.all().delete()
     before = release.everything()
     for _time in range(2):

@@ -8,7 +8,7 @@ from plans.models import AcademicPlan
 from plans.services import add_subject, remove_override, set_override
 from publishing import staleness
 from publishing.building import builds
-from publishing.models import LessonOffer
+from publishing.models import PlanLesson
 from publishing.storage import activation, file_store, open_lessons, recovery
 from tests.publishing.conftest import node
 
@@ -110,7 +110,7 @@ def test_a_gate_that_shuts_is_shut_before_the_tables_say_so(published, monkeypat
     monkeypatch.setattr(AcademicPlan, "touch", touch)
     builds.publish_plan(published.pk)
     assert seen == [True]
-    assert LessonOffer.objects.get(lesson_id=FREE).is_open
+    assert PlanLesson.objects.get(lesson_id=FREE).is_open
     # No lesson is opened before the tables match the disk.
     activation.reconcile_open_lessons()
     assert open_lessons.is_gated(FREE)

@@ -14,8 +14,8 @@ from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing import staleness, sync_log
 from publishing.building import builds
-from publishing.models import LessonOffer, Publication, SyncLog, SyncStatus
-from publishing.storage import activation as switching, cleanup, file_store, recovery
+from publishing.models import PlanLesson, Publication, SyncLog, SyncStatus
+from publishing.storage import activation, cleanup, file_store, recovery
 from tests.publishing import release
 from tests.publishing.conftest import node
 
@@ -49,8 +49,8 @@ def die(monkeypatch):
             raise DiedError
 
         with monkeypatch.context() as patch:
-            patch.setattr(switching, "_record_release", died)
-            patch.setattr(switching, "_drop_unfinished", lambda *_: None)
+            patch.setattr(activation, "_record_release", died)
+            patch.setattr(activation, "_drop_unfinished", lambda *_: None)
             with pytest.raises(DiedError):
                 builds.publish_plan(plan.pk)
 
@@ -107,7 +107,7 @@ def test_cleaning_up_spares_the_lessons_of_a_release_no_table_knows(plan, die):
     recovery.recover()
     cleanup.remove_unneeded_lessons()
     release.walk("PLAN-A")
-    assert LessonOffer.objects.filter(lesson_id="LES-NEW").exists()
+    assert PlanLesson.objects.filter(lesson_id="LES-NEW").exists()
 
 
 def test_mending_records_what_readers_see_and_leaves_the_plan_pending(plan, die):
