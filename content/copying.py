@@ -17,6 +17,7 @@ from django.db.models import F, Max
 from django.utils.translation import gettext as _
 
 from content import kinds, locks, services
+from content.field_lists import NodeFields, StageFields, SubjectStateFields
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind, SubjectState
 from content.nested_sets import Interval, children_by_parent, compute_intervals
@@ -24,28 +25,6 @@ from content.queries import primary_keys
 from content.stage_configs import with_new_ids
 
 _BATCH = 500
-_COPIED = (
-    "title",
-    "description",
-    "image",
-    "color_code",
-    "is_published",
-    "is_linear",
-    "is_public",
-    "is_free_preview",
-    "required_item",
-    "base_xp",
-)
-_STAGE_COPIED = (
-    "position",
-    "type",
-    "title",
-    "config",
-    "weight",
-    "target_time",
-    "is_skippable",
-)
-_HEAD = ("language", "attribution", "license")
 
 
 @transaction.atomic
@@ -81,9 +60,9 @@ def _copy_subject(node: Node) -> Node:
     copies.insert(Kind.SUBJECT)
     copied = copies.copy_of[node.pk]
     state = locks.lock_subjects([copied])[copied]
-    for field in _HEAD:
+    for field in SubjectStateFields.HEADER:
         setattr(state, field, getattr(states[node.pk], field))
-    state.save(update_fields=_HEAD)
+    state.save(update_fields=SubjectStateFields.HEADER)
     copies.insert_all(state)
     made: Node = Node.objects.get(pk=copied)
     return made
@@ -163,7 +142,7 @@ class _Copies:
 
     def _row(self, node: Node, subject_pk: int | None) -> Node:
         place = self.places[node.pk]
-        values: dict[str, Any] = {name: getattr(node, name) for name in _COPIED}
+        values = {name: getattr(node, name) for name in NodeFields.CONTENT}
         if node.pk == self.top.pk:
             values |= {"title": self.title, "is_published": False}
             parent_pk = self.parent.pk if self.parent else None
@@ -190,7 +169,7 @@ class _Copies:
             LessonStage.objects.bulk_create(
                 [
                     self._stage(**values)
-                    for values in rows.values("lesson_id", *_STAGE_COPIED)
+                    for values in rows.values("lesson_id", *StageFields.ORDERED)
                 ],
                 batch_size=_BATCH,
             )

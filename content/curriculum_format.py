@@ -36,30 +36,12 @@ MAX_STAGES = 500_000
 MAX_FAULTS = 50
 MAX_COUNTED = 1_000
 """The most faults that are collected; `MAX_FAULTS` of them are shown."""
-HEAD = ("language", "attribution", "license")
 CHILDREN_KEY = {
     Kind.SUBJECT: "tracks",
     Kind.TRACK: "units",
     Kind.UNIT: "topics",
     Kind.TOPIC: "lessons",
     Kind.LESSON: "stages",
-}
-
-NODE_DEFAULTS: dict[str, Any] = {
-    "description": "",
-    "image": "",
-    "color_code": "",
-    "is_published": True,
-    "is_linear": False,
-    "is_public": False,
-    "is_free_preview": False,
-    "required_item": "",
-}
-LESSON_DEFAULTS: dict[str, Any] = {**NODE_DEFAULTS, "base_xp": 10}
-STAGE_DEFAULTS: dict[str, Any] = {
-    "weight": 1,
-    "target_time": 60,
-    "is_skippable": False,
 }
 
 
@@ -247,15 +229,16 @@ _TITLE = {
 }
 _LESSON_TITLE = {"title": "Title", "type": "string", "maxLength": 255}
 """A lesson's title may be empty: see `_read_node`."""
-_FLAG = {"type": "boolean"}
+_FLAG = {"type": "boolean", "default": False}
 _TEXT = {"type": "string"}
+_OPTIONAL_TEXT = {**_TEXT, "default": ""}
 _ID = {"type": "string", "minLength": 1}
 _NODE_PROPERTIES: dict[str, Any] = {
     "id": _ID,
     "title": _TITLE,
-    "description": _TEXT,
+    "description": _OPTIONAL_TEXT,
     "image": {
-        "type": "string",
+        **_OPTIONAL_TEXT,
         "maxLength": 255,
         "pattern": r"^(|https?://[^\s]+|[^\s./\\:][^/\\:]*(/[^\s./\\:][^/\\:]*)*)$",
         "x-hint": gettext_lazy(
@@ -264,43 +247,65 @@ _NODE_PROPERTIES: dict[str, Any] = {
         ),
     },
     "color_code": {
-        "type": "string",
+        **_OPTIONAL_TEXT,
         "pattern": r"^(|#[0-9A-Fa-f]{6})$",
         "x-hint": validate_color_code.message,
     },
-    "is_published": _FLAG,
+    "is_published": {"type": "boolean", "default": True},
     "is_linear": _FLAG,
     "is_public": _FLAG,
     "is_free_preview": _FLAG,
     "required_item": {
-        "type": "string",
+        **_OPTIONAL_TEXT,
         "pattern": r"^(|[A-Za-z0-9][A-Za-z0-9._-]{0,63})$",
         "x-hint": validate_item_code.message,
     },
+}
+_LESSON_PROPERTIES: dict[str, Any] = {
+    **_NODE_PROPERTIES,
+    "title": _LESSON_TITLE,
+    "base_xp": {"type": "integer", "minimum": 0, "maximum": 1000, "default": 10},
+    "bit_index": {"type": "integer", "minimum": 0},
+}
+_STAGE_PROPERTIES: dict[str, Any] = {
+    "id": _ID,
+    "type": {"type": "string", "enum": list(SCHEMAS)},
+    "title": _TITLE,
+    "weight": {"type": "integer", "minimum": 0, "maximum": 100, "default": 1},
+    "target_time": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 86_400,
+        "default": 60,
+    },
+    "is_skippable": _FLAG,
+    "config": {"type": "object"},
 }
 _STAGE_SCHEMA = {
     "type": "object",
     "additionalProperties": False,
     "required": ["type", "title", "config"],
-    "properties": {
-        "id": _ID,
-        "type": {"type": "string", "enum": list(SCHEMAS)},
-        "title": _TITLE,
-        "weight": {"type": "integer", "minimum": 0, "maximum": 100},
-        "target_time": {"type": "integer", "minimum": 0, "maximum": 86_400},
-        "is_skippable": _FLAG,
-        "config": {"type": "object"},
-    },
+    "properties": _STAGE_PROPERTIES,
 }
+
+
+def _defaults(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of the properties that a file may leave out."""
+    return {
+        name: schema["default"]
+        for name, schema in properties.items()
+        if "default" in schema
+    }
+
+
+NODE_DEFAULTS = _defaults(_NODE_PROPERTIES)
+LESSON_DEFAULTS = _defaults(_LESSON_PROPERTIES)
+STAGE_DEFAULTS = _defaults(_STAGE_PROPERTIES)
 
 
 def _node_schema(kind: Kind) -> dict[str, Any]:
     below = kinds.child_kind(kind)
-    properties = dict(_NODE_PROPERTIES)
-    if below is None:
-        properties["title"] = _LESSON_TITLE
-        properties["base_xp"] = {"type": "integer", "minimum": 0, "maximum": 1000}
-        properties["bit_index"] = {"type": "integer", "minimum": 0}
+    properties = dict(_LESSON_PROPERTIES if below is None else _NODE_PROPERTIES)
     inner = _STAGE_SCHEMA if below is None else _node_schema(below)
     properties[CHILDREN_KEY[kind]] = {"type": "array", "items": inner}
     return {

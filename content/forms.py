@@ -9,9 +9,10 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from content import kinds
+from content.field_lists import NodeFields, StageFields
 from content.json_errors import Fault
 from content.kinds import Kind
-from content.models import ACCESS_FIELDS, LessonStage, Node, SubjectState
+from content.models import LessonStage, Node, SubjectState
 from content.stage_configs import (
     ConfigError,
     byte_size,
@@ -19,15 +20,6 @@ from content.stage_configs import (
     lesson_size_fault,
 )
 from core.json_limits import is_too_deep
-
-COMMON_FIELDS = ("title", "public_id", "description", "image", "color_code")
-NODE_FIELDS = (
-    *COMMON_FIELDS,
-    "is_published",
-    "is_linear",
-    *ACCESS_FIELDS,
-    "base_xp",
-)
 
 
 class OptimisticLockForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -80,7 +72,7 @@ class NodeForm(OptimisticLockForm):
 
     class Meta:
         model = Node
-        fields = NODE_FIELDS
+        fields = NodeFields.FORM
         widgets = {
             "description": forms.Textarea(attrs={"rows": 3}),
             "color_code": forms.TextInput(
@@ -187,7 +179,7 @@ class StageForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = LessonStage
-        fields = ("type", "title", "config", "target_time", "weight", "is_skippable")
+        fields = StageFields.CONTENT
         widgets = {
             "title": forms.TextInput(attrs={"dir": "auto", "class": "vTextField"})
         }

@@ -19,6 +19,7 @@ from mptt.models import MPTTModel, TreeForeignKey
 from mptt.querysets import TreeQuerySet
 
 from content import kinds, signals
+from content.field_lists import NodeFields
 from content.fields import PublicIdField, validate_color_code, validate_item_code
 from content.history import recording
 from content.json_errors import Fault
@@ -44,13 +45,6 @@ class NodeKind(models.TextChoices):
     LESSON = kinds.Kind.LESSON.value, _("lesson")
 
 
-ACCESS_FIELDS = ("is_public", "is_free_preview", "required_item")
-"""The fields that decide who may read a node and its descendants.
-
-The rules are in docs/architecture.md, "Access".
-"""
-
-
 class TrackedQuerySet(FoldingQuerySet):
     """A queryset whose bulk writes count as edits, although Django sends no signals.
 
@@ -73,7 +67,8 @@ class TrackedQuerySet(FoldingQuerySet):
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
             before = self._changed()
-            self._touch(before, urgent=not kwargs.keys().isdisjoint(ACCESS_FIELDS))
+            urgent = not kwargs.keys().isdisjoint(NodeFields.ACCESS)
+            self._touch(before, urgent=urgent)
             primary_keys = list(self.values_list("pk", flat=True))
             count = super().update(**kwargs)
             if self._moves(kwargs):
@@ -112,8 +107,8 @@ class TrackedQuerySet(FoldingQuerySet):
     delete.queryset_only = True  # type: ignore[attr-defined]
 
 
-_PLACE = frozenset({"parent", "parent_id", "lft", "rght", "tree_id", "level"})
-"""The fields that hold a node's place; only `content.services` writes them."""
+_MOVED = frozenset({"parent", "parent_id", *NodeFields.INTERVAL})
+"""The columns that a move within a subject writes."""
 
 
 class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
@@ -133,7 +128,7 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
         SubjectState.touch(changed, urgent=urgent)
 
     def update(self, **kwargs: Any) -> int:
-        if kwargs.keys() <= _PLACE:
+        if kwargs.keys() <= _MOVED:
             # These fields are the bookkeeping of a move. `content.services` records the
             # move as an edit. A changed parent is still copied to the history.
             primary_keys = (
@@ -173,25 +168,6 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
 
 class NodeManager(TreeManager.from_queryset(NodeQuerySet)):  # type: ignore[misc]
     """Nodes in tree order."""
-
-
-_OWN_FIELDS = frozenset(
-    {
-        "title",
-        "title_folded",
-        "description",
-        "image",
-        "color_code",
-        "is_published",
-        "is_linear",
-        "is_public",
-        "is_free_preview",
-        "required_item",
-        "base_xp",
-        "updated_at",
-    }
-)
-"""The fields that editing a node in place can change."""
 
 
 class Node(FoldingModel, MPTTModel):
@@ -279,10 +255,7 @@ class Node(FoldingModel, MPTTModel):
 
     objects = NodeManager()
     history = recording.Records(
-        excluded_fields=[
-            *("lft", "rght", "tree_id", "level"),
-            *("stages_revision", "title_folded"),
-        ],
+        excluded_fields=[*NodeFields.UNRECORDED],
         no_db_index=["parent", "subject"],
     )
 
@@ -343,10 +316,10 @@ class Node(FoldingModel, MPTTModel):
         if self.parent_id != self._mptt_cached_fields["parent"]:
             raise ValueError("content.services.move_node moves nodes, not save()")
         if kwargs.get("update_fields") is None:
-            kwargs["update_fields"] = _OWN_FIELDS
+            kwargs["update_fields"] = NodeFields.SAVED
         with transaction.atomic(using=kwargs.get("using")):
             stored = Node.objects.filter(pk=self.pk)
-            written = [f for f in ACCESS_FIELDS if f in kwargs["update_fields"]]
+            written = [f for f in NodeFields.ACCESS if f in kwargs["update_fields"]]
             # Read the node's current subject: this instance may be out of date. Locking
             # a different subject first, and the right one after the row, could
             # deadlock. The state is updated before the row (see `TrackedQuerySet`).
@@ -449,7 +422,6 @@ class SubjectState(models.Model):
     language = models.CharField(_("language"), max_length=35, blank=True)
     attribution = models.TextField(_("attribution"), blank=True)
     license = models.CharField(_("licence"), max_length=500, blank=True)
-    """Language, attribution and license are in the header of the curriculum file."""
 
     class Meta:
         verbose_name = _("subject state")

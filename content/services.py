@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from content import kinds, locks, tree_updates
+from content.field_lists import NodeFields
 from content.history import recording
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind, SubjectState
@@ -138,7 +139,7 @@ def create_node(
         node.subject_id = parent.subject_pk
         if kind is Kind.LESSON:
             node.bit_index = allocate_bits(states[parent.subject_pk], 1)
-    node.clean_fields(exclude=["parent", "subject", "lft", "rght", "tree_id", "level"])
+    node.clean_fields(exclude=NodeFields.PLACE)
     node.validate_unique(exclude=["parent"])
     try:
         node.insert_at(target, position=position, save=True)

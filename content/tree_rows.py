@@ -21,6 +21,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, RowNumber
 
+from content.field_lists import NodeFields
 from content.kinds import Kind
 from content.models import LessonStage, Node
 
@@ -29,26 +30,6 @@ PAGE = 100
 MAX_ROWS = 2000
 """How many rows of one branch a page can show."""
 
-_COLUMNS = (
-    "id",
-    "public_id",
-    "kind",
-    "parent_id",
-    "subject_id",
-    "title",
-    "is_published",
-    "is_linear",
-    "is_public",
-    "is_free_preview",
-    "required_item",
-    "bit_index",
-    "base_xp",
-    "trashed_at",
-    "tree_id",
-    "lft",
-    "rght",
-    "level",
-)
 _ANCESTORS = ("parent", "parent__parent", "parent__parent__parent")
 _ALL_ANCESTORS = (*_ANCESTORS, "parent__parent__parent__parent")
 
@@ -153,7 +134,9 @@ def _numbered(inside: Q, *, most: int, after: int = 0) -> QuerySet[Any]:
 
     ``place`` starts at 1; ``among`` is the number of siblings. Parents come first.
     """
-    siblings = Node.objects.filter(inside, trashed_at__isnull=True).only(*_COLUMNS)
+    siblings = Node.objects.filter(inside, trashed_at__isnull=True).only(
+        *NodeFields.TREE_ROW
+    )
     order = ("tree_id", "lft")
     numbered: QuerySet[Any] = (
         siblings.annotate(
@@ -195,9 +178,9 @@ def branch_of(parent: Node, *, start: int = 0, most: int = PAGE) -> Branch:
 
 def with_ancestors(nodes: QuerySet[Any]) -> QuerySet[Any]:
     """Return ``nodes`` with all their ancestors, in the same query."""
-    paths = [*_COLUMNS]
+    paths = [*NodeFields.TREE_ROW]
     for path in _ALL_ANCESTORS:
-        paths += [f"{path}__{column}" for column in _COLUMNS]
+        paths += [f"{path}__{column}" for column in NodeFields.TREE_ROW]
     joined: QuerySet[Any] = nodes.select_related(*_ALL_ANCESTORS).only(*paths)
     return joined
 

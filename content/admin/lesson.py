@@ -18,17 +18,12 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _, gettext_lazy
 
 from content import kinds, services, stage_editor
-from content.forms import (
-    COMMON_FIELDS,
-    NODE_FIELDS,
-    NodeForm,
-    StageForm,
-    StageFormSet,
-)
+from content.field_lists import NodeFields
+from content.forms import NodeForm, StageForm, StageFormSet
 from content.json_errors import path_text
 from content.kinds import Kind
 from content.lesson_panels import panels_of
-from content.models import ACCESS_FIELDS, LessonStage, Node
+from content.models import LessonStage, Node
 from core.errors import StructureError
 from core.parsing import is_key, whole_number
 
@@ -198,7 +193,8 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_fieldsets(self, request: HttpRequest, obj: Node | None = None) -> Any:
         kind = self._kind(request, obj)
-        own: list[Any] = list(COMMON_FIELDS)
+        title, *others = NodeFields.PRESENTATION
+        own = [title, "public_id", *others]
         if obj is not None and self.has_change_permission(request, obj):
             own.append("seen")
         visibility = ["is_published"]
@@ -208,7 +204,7 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
             visibility.append("is_linear")
         return [
             (None, {"fields": own}),
-            (_("For students"), {"fields": [*visibility, *ACCESS_FIELDS]}),
+            (_("For students"), {"fields": [*visibility, *NodeFields.ACCESS]}),
         ]
 
     def get_readonly_fields(
@@ -227,13 +223,13 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, obj: Node, form: Any, change: bool
     ) -> None:
         if change:
-            changed = [name for name in form.changed_data if name in NODE_FIELDS]
+            changed = [name for name in form.changed_data if name in NodeFields.FORM]
             obj.save(update_fields=[*changed, "updated_at"])
             return
         values = {
             name: value
             for name, value in form.cleaned_data.items()
-            if name in NODE_FIELDS
+            if name in NodeFields.FORM
         }
         created = services.create_node(
             kind=self._kind(request, None), parent=self._parent(request), **values

@@ -6,7 +6,8 @@ import orjson
 from django.utils.translation import gettext as _
 
 from content.curriculum.loading import StoredNode, StoredSubject, load
-from content.curriculum_format import CHILDREN_KEY, FORMAT, HEAD, NODE_DEFAULTS
+from content.curriculum_format import CHILDREN_KEY, FORMAT, NODE_DEFAULTS
+from content.field_lists import SubjectStateFields
 from content.kinds import Kind
 from content.models import Node, SubjectState
 from core.errors import MemoraError
@@ -33,7 +34,8 @@ def export_curriculum(subject_id: str) -> bytes:
         )
     stored = load(subject.pk)
     by_pk = stored.by_pk()
-    head = SubjectState.objects.filter(pk=subject.pk).values(*HEAD).first() or {}
+    states = SubjectState.objects.filter(pk=subject.pk)
+    head = states.values(*SubjectStateFields.HEADER).first() or {}
     document = {
         "format": FORMAT,
         **{key: value for key, value in head.items() if value},

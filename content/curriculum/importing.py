@@ -14,7 +14,8 @@ from content.curriculum.loading import StoredSubject, load
 from content.curriculum.planning import plan
 from content.curriculum.report import ImportReport, report_of
 from content.curriculum.writing import write
-from content.curriculum_format import HEAD, MAX_COUNTED, NodeSpec, curriculum_error
+from content.curriculum_format import MAX_COUNTED, NodeSpec, curriculum_error
+from content.field_lists import SubjectStateFields
 from content.history import recording
 from content.json_errors import Fault
 from content.kinds import Kind
@@ -78,7 +79,7 @@ def _imported(
     is_new = state is None
     if state is None:
         state, stored = _created(document, root)
-    head = {name: getattr(state, name) for name in HEAD}
+    head = {name: getattr(state, name) for name in SubjectStateFields.HEADER}
     found = plan(specs, stored, document=document, head=head)
     write(found, stored, state)
     return report_of(found, specs, is_new=is_new, revision=revision, dry_run=dry_run)

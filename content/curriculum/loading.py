@@ -5,11 +5,9 @@ from typing import Any
 
 from django.db.models import Q
 
-from content.curriculum_format import LESSON_DEFAULTS
+from content.field_lists import NodeFields, StageFields
 from content.models import LessonStage, Node, NodeKind
 from content.nested_sets import Interval
-
-STAGE_FIELDS = ("type", "title", "config", "weight", "target_time", "is_skippable")
 
 
 @dataclass(slots=True)
@@ -54,15 +52,14 @@ class StoredSubject:
 
 def load(subject_pk: int) -> StoredSubject:
     """Load everything of one subject, in tree order. Two queries."""
-    columns = tuple(LESSON_DEFAULTS)
     stored = StoredSubject()
     own = Node.objects.filter(Q(pk=subject_pk) | Q(subject_id=subject_pk))
     for pk, public_id, kind, parent, *rest in own.order_by("lft").values_list(
         *("pk", "public_id", "kind", "parent_id", "lft", "rght", "level"),
-        *("tree_id", "trashed_at", "bit_index", "title", *columns),
+        *("tree_id", "trashed_at", "bit_index", *NodeFields.CONTENT),
     ):
-        lft, rght, level, tree_id, trashed_at, bit_index, title, *values = rest
-        fields = {"title": title, **dict(zip(columns, values, strict=True))}
+        lft, rght, level, tree_id, trashed_at, bit_index, *values = rest
+        fields = dict(zip(NodeFields.CONTENT, values, strict=True))
         if kind != NodeKind.LESSON:
             del fields["base_xp"]
         place = Interval(lft, rght, level)
@@ -82,8 +79,8 @@ def load(subject_pk: int) -> StoredSubject:
     stages = LessonStage.objects.filter(lesson__subject_id=subject_pk)
     for pk, public_id, lesson, position, *values in stages.order_by(
         "lesson_id", "position", "pk"
-    ).values_list("pk", "public_id", "lesson_id", "position", *STAGE_FIELDS):
-        fields = dict(zip(STAGE_FIELDS, values, strict=True))
+    ).values_list("pk", "public_id", "lesson_id", "position", *StageFields.CONTENT):
+        fields = dict(zip(StageFields.CONTENT, values, strict=True))
         stage = StoredStage(pk, public_id, lesson, position, fields)
         stored.stages[public_id] = stage
         stored.stages_of.setdefault(lesson, []).append(stage)

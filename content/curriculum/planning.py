@@ -9,7 +9,8 @@ from typing import Any
 
 from content import nested_sets
 from content.curriculum.loading import StoredNode, StoredStage, StoredSubject
-from content.curriculum_format import HEAD, NodeSpec, StageSpec
+from content.curriculum_format import NodeSpec, StageSpec
+from content.field_lists import SubjectStateFields
 from content.kinds import Kind
 from content.nested_sets import Interval
 
@@ -73,7 +74,7 @@ def plan(
     Args:
         specs: the file's nodes, parents first; the first is the subject.
         stored: the subject; at least its own node exists.
-        document: the file, for the fields of its header (`HEAD`).
+        document: the file, for the fields of its header (`SubjectStateFields.HEADER`).
         head: the stored values of those fields.
     """
     found = Plan(
@@ -82,7 +83,7 @@ def plan(
             for spec in specs
         }
     )
-    wanted = {name: document.get(name, "") for name in HEAD}
+    wanted = {name: document.get(name, "") for name in SubjectStateFields.HEADER}
     found.head = {name: text for name, text in wanted.items() if head[name] != text}
     if found.head:
         found.changed_nodes.add(stored.nodes[specs[0].id].pk)

@@ -4,9 +4,10 @@ from django.utils import timezone
 
 from content import kinds, services, tree_updates
 from content.curriculum.batches import SIZE, batches
-from content.curriculum.loading import STAGE_FIELDS, StoredSubject
+from content.curriculum.loading import StoredSubject
 from content.curriculum.planning import Key, NodeEdit, PlacedStage, Plan
 from content.curriculum_format import NodeSpec
+from content.field_lists import StageFields
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
 from content.queries import primary_keys
@@ -98,7 +99,7 @@ def _write_stages(plan: Plan, pk_of: dict[Key, int]) -> None:
     if plan.stages:
         LessonStage.objects.bulk_update(
             [_stage_row(stage, pk_of) for stage in plan.stages],
-            ["lesson", "position", *STAGE_FIELDS],
+            [*StageFields.PLACE, *StageFields.CONTENT],
             SIZE,
         )
     if plan.new_stages:

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from content import locks
+from content.field_lists import NodeFields, StageFields
 from content.history import recording
 from content.history.recording import DELETED
 from content.models import LessonStage, Node, NodeKind
@@ -21,28 +22,6 @@ from content.stage_types import SCHEMAS
 from core.errors import MemoraError
 
 log = structlog.get_logger(__name__)
-
-LESSON_FIELDS = (
-    "title",
-    "description",
-    "image",
-    "color_code",
-    "is_published",
-    "is_linear",
-    "is_public",
-    "is_free_preview",
-    "required_item",
-    "base_xp",
-)
-STAGE_FIELDS = (
-    "position",
-    "type",
-    "title",
-    "config",
-    "weight",
-    "target_time",
-    "is_skippable",
-)
 
 
 class RevertError(MemoraError):
@@ -151,7 +130,7 @@ def _stages(lesson: Node, then: Version) -> list[LessonStage]:
         if stage is None:
             stage = LessonStage(pk=row.id, public_id=row.public_id, lesson=lesson)
             stage._stored_config = row.config
-        for name in STAGE_FIELDS:
+        for name in StageFields.ORDERED:
             setattr(stage, name, getattr(row, name))
         _require_valid(stage)
         wanted.append(stage)
@@ -180,7 +159,7 @@ def _changed_fields(lesson: Node, then: Version) -> list[str]:
         RevertError: an old value is not valid today.
     """
     changed = []
-    for name in LESSON_FIELDS:
+    for name in NodeFields.CONTENT:
         old = getattr(then.lesson, name)
         if str(getattr(lesson, name)) != str(old):
             setattr(lesson, name, old)
@@ -205,7 +184,7 @@ def _write_stages(lesson: Node, wanted: list[LessonStage]) -> bool:
             changed = True
         elif names := [
             name
-            for name in STAGE_FIELDS
+            for name in StageFields.ORDERED
             if getattr(stored, name) != getattr(stage, name)
         ]:
             stage.save(update_fields=names)

@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from import_export import fields, resources, widgets
 
 from content import locks
+from content.field_lists import NodeFields
 from content.history import recording
 from content.models import Node, NodeKind
 from content.spreadsheets import files
@@ -46,16 +47,6 @@ _YES = {"yes", "true", "1", "y", "نعم", "صواب", "صح"}
 _NO = {"no", "false", "0", "n", "لا", "خطأ"}
 _WHOLE = re.compile(r"[0-9\u0660-\u0669\u06f0-\u06f9]{1,9}(\.0{1,9})?\Z")
 _NUMERIC = {CellType.NUMBER, CellType.FORMATTED}
-EDITABLE = (
-    "title",
-    "description",
-    "color_code",
-    "is_published",
-    "is_public",
-    "is_free_preview",
-    "required_item",
-    "base_xp",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +197,7 @@ class LessonSheet(resources.ModelResource):
 
     class Meta:
         model = Node
-        fields = ("id", *EDITABLE)
+        fields = ("id", *NodeFields.SHEET)
         import_order = export_order = fields
         import_id_fields = ("id",)
         skip_diff = True
@@ -294,7 +285,8 @@ class LessonSheet(resources.ModelResource):
         """Skip a row that is equal to its lesson."""
         before = self.lessons[instance.public_id]
         return not import_validation_errors and all(
-            getattr(before, name) == getattr(instance, name) for name in EDITABLE
+            getattr(before, name) == getattr(instance, name)
+            for name in NodeFields.SHEET
         )
 
     def validate_instance(
@@ -305,7 +297,7 @@ class LessonSheet(resources.ModelResource):
     ) -> None:
         """Validate only the fields that the sheet can change."""
         errors = dict(import_validation_errors or {})
-        others = {found.name for found in Node._meta.fields} - {*EDITABLE}
+        others = {found.name for found in Node._meta.fields} - {*NodeFields.SHEET}
         try:
             instance.clean_fields(exclude=others | errors.keys())
         except ValidationError as error:
@@ -348,8 +340,8 @@ def _columns() -> dict[str, str]:
     found = {}
     for code, _name in settings.LANGUAGES:
         with translation.override(code):
-            found.update({_header_key(label(name)): name for name in EDITABLE})
-    return found | {_header_key(name): name for name in ("id", *EDITABLE)}
+            found.update({_header_key(label(name)): name for name in NodeFields.SHEET})
+    return found | {_header_key(name): name for name in ("id", *NodeFields.SHEET)}
 
 
 def _header_key(header: str) -> str:
@@ -368,7 +360,7 @@ def export_lessons(subject: Node, kind: str) -> bytes:
     Raises:
         SheetError: a text is too long for a spreadsheet's cell.
     """
-    headers = ["id", "where", *EDITABLE]
+    headers = ["id", "where", *NodeFields.SHEET]
     rows = [headers]
     nodes = Node.objects.filter(subject_id=subject.pk).order_by("lft")
     trail: list[tuple[int, str]] = [(subject.rght, subject.title)]
@@ -384,7 +376,9 @@ def export_lessons(subject: Node, kind: str) -> bytes:
         if node.kind != NodeKind.LESSON:
             trail.append((node.rght, node.title))
             continue
-        cells = [describe_change(name, getattr(node, name)) for name in EDITABLE]
+        cells = [
+            describe_change(name, getattr(node, name)) for name in NodeFields.SHEET
+        ]
         where = " › ".join(title for _right, title in trail)
         rows.append([node.public_id, where, *cells])
     return as_xlsx(rows) if kind == XLSX else as_csv(rows)
@@ -473,7 +467,9 @@ def _batches(values: list[Any]) -> Iterable[list[Any]]:
 
 
 def _change(row: int, before: Node, after: Node) -> Change:
-    values = ((name, getattr(before, name), getattr(after, name)) for name in EDITABLE)
+    values = (
+        (name, getattr(before, name), getattr(after, name)) for name in NodeFields.SHEET
+    )
     differing = tuple(found for found in values if found[1] != found[2])
     return Change(row, after.public_id, before.title, differing)
 
@@ -519,4 +515,6 @@ def _write(lessons: list[Node]) -> None:
     for lesson in lessons:
         lesson.updated_at = now
     if lessons:
-        Node.objects.bulk_update(lessons, [*EDITABLE, "updated_at"], batch_size=_BATCH)
+        Node.objects.bulk_update(
+            lessons, [*NodeFields.SHEET, "updated_at"], batch_size=_BATCH
+        )

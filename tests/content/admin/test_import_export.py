@@ -14,9 +14,9 @@ from django.urls import reverse
 
 from content import import_export_views, services
 from content.curriculum import export_curriculum
+from content.field_lists import NodeFields
 from content.history import changes as history_changes
 from content.models import LessonStage, Node, SubjectState
-from content.spreadsheets import lesson_sheet
 from publishing import staleness
 from publishing.building import builds
 from tests.admin_fixtures import messages_of
@@ -384,7 +384,7 @@ def test_a_sheet_has_every_flat_field_of_a_lessons_form(browser, maths):
     lesson = maths["lesson"]
     page = browser.get(reverse("admin:content_node_change", args=[lesson.pk]))
     form = set(page.context["adminform"].form.fields)
-    assert set(lesson_sheet.EDITABLE) == form - {"public_id", "image", "seen"}
+    assert set(NodeFields.SHEET) == form - {"public_id", "image", "seen"}
     header = ("id", "is_public", "color_code")
     data = sheet([lesson.public_id, "yes", "#0b7a75"], header=header)
     confirm(browser, SHEET, upload(browser, SHEET, data, "lessons.csv"))

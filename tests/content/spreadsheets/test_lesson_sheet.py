@@ -7,6 +7,7 @@ import pytest
 from django.utils import translation
 from hypothesis import HealthCheck, given, settings
 
+from content.field_lists import NodeFields
 from content.models import Node
 from content.spreadsheets import lesson_sheet
 from content.spreadsheets.cells import guard_formulas
@@ -322,7 +323,7 @@ def labels():
     """Every column's label, by language."""
     for code in ("en", "ar"):
         with translation.override(code):
-            yield from ((lesson_sheet.label(n), n) for n in lesson_sheet.EDITABLE)
+            yield from ((lesson_sheet.label(n), n) for n in NodeFields.SHEET)
 
 
 def test_columns_are_known_by_label_case_and_invisible_marks():
