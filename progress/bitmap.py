@@ -31,14 +31,6 @@ def is_set(bitmap: bytes, index: int) -> bool:
     return byte < len(bitmap) and bool(bitmap[byte] & (0x80 >> (index & 7)))
 
 
-def with_bit(bitmap: bytes, index: int) -> bytes:
-    """Return ``bitmap`` with bit ``index`` set, padded with zeros as by SETBIT."""
-    byte = index >> 3
-    grown = bytearray(bitmap.ljust(byte + 1, b"\0"))
-    grown[byte] |= 0x80 >> (index & 7)
-    return bytes(grown)
-
-
 def hearts_at(hearts: bytes, index: int) -> int:
     """Return the best hearts of the lesson on bit ``index``; 0 if it is not passed."""
     return hearts[index] if index < len(hearts) else 0

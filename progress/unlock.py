@@ -171,21 +171,6 @@ class StructureOutline:
         return opened
 
 
-def statuses(outline: StructureOutline, bits: int) -> dict[str, Status]:
-    """Return the status of every node, by id, in tree order."""
-    return dict(_statuses(outline.root, bits, is_open=True))
-
-
-def _statuses(
-    place: OutlineNode, bits: int, *, is_open: bool
-) -> Iterator[tuple[str, Status]]:
-    yield place.id, place.status(bits, is_open=is_open)
-    for child in place.children:
-        yield from _statuses(
-            child, bits, is_open=is_open and child.opens_in_open_parent(bits)
-        )
-
-
 def _opening(place: OutlineNode, bits: int) -> Iterator[str]:
     """Yield ``place``, which is newly unlocked, and all that unlock with it."""
     if place.is_passed(bits):

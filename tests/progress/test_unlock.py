@@ -6,13 +6,25 @@ import pytest
 from hypothesis import given, strategies as st
 
 from progress.bitmap import pack
-from progress.unlock import Status, StructureOutline, statuses
+from progress.unlock import OutlineNode, Status, StructureOutline
 from tests.progress import reference
 from tests.progress.reference import container, lesson
 
 
 def bits(outline: StructureOutline, done: set[int]) -> int:
     return outline.bits(pack(dict.fromkeys(done, 1)).bitmap)
+
+
+def statuses(outline: StructureOutline, bits: int) -> dict[str, Status]:
+    """The status of every node, by id, in tree order."""
+
+    def below(place: OutlineNode, is_open: bool) -> dict[str, Status]:
+        found = {place.id: place.status(bits, is_open=is_open)}
+        for child in place.children:
+            found |= below(child, is_open and child.opens_in_open_parent(bits))
+        return found
+
+    return below(outline.root, True)
 
 
 def shown(root, done: set[int]) -> dict[str, str]:
