@@ -306,7 +306,7 @@ class Node(FoldingModel, MPTTModel):
         node since this instance was read.
 
         Raises:
-            ValueError: ``parent`` was changed; `content.services.move_node` moves
+            ValueError: ``parent`` was changed; `content.services.move_nodes` moves
                 nodes.
         """
         if self._state.adding:
@@ -314,7 +314,7 @@ class Node(FoldingModel, MPTTModel):
                 super().save(*args, **kwargs)
             return
         if self.parent_id != self._mptt_cached_fields["parent"]:
-            raise ValueError("content.services.move_node moves nodes, not save()")
+            raise ValueError("content.services.move_nodes moves nodes, not save()")
         if kwargs.get("update_fields") is None:
             kwargs["update_fields"] = NodeFields.SAVED
         with transaction.atomic(using=kwargs.get("using")):

@@ -161,29 +161,21 @@ def allocate_bits(state: SubjectState, count: int) -> int:
 # --- Moving -------------------------------------------------------------------
 
 
-def move_node(*, node: Node, target: Node, position: Position) -> Node:
-    """Move ``node`` and its descendants into or beside ``target``.
-
-    Lessons that move to another subject get new bits there, in tree order. Students'
-    progress on them stays with the old subject.
-
-    Returns:
-        The node, read again.
-
-    Raises:
-        StructureError: the node is not allowed there, or one of the two was deleted.
-    """
-    [moved] = move_nodes(nodes=[node], target=target, position=position)
-    return moved
-
-
 @transaction.atomic
 def move_nodes(
     *, nodes: Sequence[Node], target: Node, position: Position
 ) -> list[Node]:
-    """Move ``nodes`` into or beside ``target``, in this order; all or none.
+    """Move ``nodes`` and their descendants into or beside ``target``; all or none.
 
-    Like `move_node`.
+    They keep their order. Lessons that move to another subject get new bits there, in
+    tree order. Students' progress on them stays with the old subject.
+
+    Returns:
+        The nodes, read again.
+
+    Raises:
+        StructureError: a node is not allowed there, or one of them or ``target`` was
+            deleted.
     """
     states, moving, target = lock_for_move(nodes, target)
     inside = position in ("first-child", "last-child")
@@ -432,18 +424,6 @@ def _outermost(nodes: Iterable[Node]) -> list[Node]:
         if last is None or (node.tree_id, node.rght) > (last.tree_id, last.rght):
             tops.append(node)
     return tops
-
-
-def trash_node(*, node: Node) -> Node:
-    """Call `trash_nodes` for one node and return it, read again."""
-    trash_nodes(nodes=[node])
-    return locks.reload_nodes(node)[0]
-
-
-def restore_node(*, node: Node) -> Node:
-    """Call `restore_nodes` for one node and return it, read again."""
-    restore_nodes(nodes=[node])
-    return locks.reload_nodes(node)[0]
 
 
 def delete_node(*, node: Node) -> None:

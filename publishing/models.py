@@ -132,7 +132,7 @@ class PublishingSettings(SingletonModel):
     )
     cdn_access_key = models.TextField(_("access key id"), blank=True)
     cdn_secret_key = models.TextField(_("secret access key"), blank=True)
-    """Both are encrypted: `secret` reads them, `set_secret` writes them."""
+    """Both are stored encrypted (`secrets.encrypt`); `secret` reads them."""
     cdn_gzip = models.BooleanField(
         _("store files compressed"),
         default=False,
@@ -167,14 +167,6 @@ class PublishingSettings(SingletonModel):
             SecretsError: it cannot be decrypted with the available keys.
         """
         return secrets.decrypt(getattr(self, name))
-
-    def set_secret(self, name: str, plain: str) -> None:
-        """Set one of `SECRETS` on this instance, encrypted; `save` stores it.
-
-        Raises:
-            SecretsError: there is no key to encrypt with.
-        """
-        setattr(self, name, secrets.encrypt(plain))
 
     def clean(self) -> None:
         """Refuse CDN settings that cannot work and URLs that hold a password."""
@@ -223,7 +215,7 @@ class PublishingSettings(SingletonModel):
         """Save; send `signals.settings_changed` if any field has changed.
 
         Raises:
-            ValueError: a secret is not encrypted; use `set_secret`.
+            ValueError: a secret is not encrypted with `secrets.encrypt`.
         """
         for name in self.SECRETS:
             if not secrets.is_encrypted(getattr(self, name)):

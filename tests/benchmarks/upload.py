@@ -155,6 +155,7 @@ def make_all_open() -> None:
 def turn_on(url: str) -> None:
     from django.conf import settings
 
+    from publishing import secrets
     from publishing.models import PublishingSettings
 
     settings.PRIVATE_HOSTS = ["127.0.0.1"]
@@ -162,8 +163,8 @@ def turn_on(url: str) -> None:
     current.cdn_enabled, current.cdn_base_url = True, "https://cdn.example.org"
     current.cdn_endpoint, current.cdn_region = url, "us-east-1"
     current.cdn_bucket = BUCKET
-    current.set_secret("cdn_access_key", "bench")
-    current.set_secret("cdn_secret_key", SECRET)
+    current.cdn_access_key = secrets.encrypt("bench")
+    current.cdn_secret_key = secrets.encrypt(SECRET)
     current.full_clean()
     current.save()
 

@@ -10,7 +10,14 @@ from content.integrity import find_faults
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
 from core.errors import StructureError
-from tests.factories.content import fresh, make_branch, make_stage, titles
+from tests.factories.content import (
+    fresh,
+    make_branch,
+    make_stage,
+    move_node,
+    titles,
+    trash_node,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -104,10 +111,10 @@ def test_a_whole_subject_is_copied_as_a_new_one_with_its_head():
 
 def test_what_is_in_the_trash_is_not_copied():
     branch = make_branch(lessons=2)
-    services.trash_node(node=branch.lessons[0])
+    trash_node(node=branch.lessons[0])
     copied = copy_node(node=branch.unit)
     assert [node.title for node in below(copied)] == ["Mathematics topic", "Lesson 2"]
-    services.trash_node(node=branch.track)
+    trash_node(node=branch.track)
     with pytest.raises(StructureError, match="is in the trash"):
         copy_node(node=branch.unit)
 
@@ -158,6 +165,6 @@ def test_a_copy_beside_what_is_moved_meanwhile_stands_beside_it_there():
     branch = make_branch("A", lessons=1)
     other = services.create_node(kind=Kind.TOPIC, parent=branch.unit, title="Other")
     stale = Node.objects.select_related("parent").get(pk=branch.lessons[0].pk)
-    services.move_node(node=branch.lessons[0], target=other, position="last-child")
+    move_node(node=branch.lessons[0], target=other, position="last-child")
     copied = copy_node(node=stale)
     assert copied.parent_id == other.pk

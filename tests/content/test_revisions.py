@@ -6,7 +6,13 @@ from django.db import transaction
 from content import services, signals
 from content.kinds import Kind
 from content.models import Lesson, LessonStage, Node, SubjectState
-from tests.factories.content import fresh, make_branch, make_stage
+from tests.factories.content import (
+    fresh,
+    make_branch,
+    make_stage,
+    move_node,
+    trash_node,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -73,13 +79,13 @@ WRITES = {
     "creating": lambda b: services.create_node(
         kind=Kind.LESSON, parent=b.topic, title="New"
     ),
-    "moving": lambda b: services.move_node(
+    "moving": lambda b: move_node(
         node=b.lessons[1], target=b.lessons[0], position="left"
     ),
     "reordering": lambda b: services.move_nodes(
         nodes=b.lessons[::-1], target=b.topic, position="first-child"
     ),
-    "trashing": lambda b: services.trash_node(node=b.topic),
+    "trashing": lambda b: trash_node(node=b.topic),
     "deleting a node": lambda b: services.delete_node(node=b.lessons[0]),
     "deleting nodes in bulk": lambda b: Lesson.objects.filter(parent=b.topic).delete(),
     "creating a stage": lambda b: make_stage(b.lessons[1]),
@@ -172,9 +178,7 @@ def test_a_subject_that_takes_in_a_lesson_counts_on_from_where_it_was(
         LessonStage.objects.update(weight=number)
     before = revision_of(branch.subject)
     assert revision_of(bystander.subject) < before
-    services.move_node(
-        node=branch.lessons[0], target=bystander.topic, position="last-child"
-    )
+    move_node(node=branch.lessons[0], target=bystander.topic, position="last-child")
     assert revision_of(bystander.subject) > before
 
 

@@ -12,7 +12,15 @@ from content.integrity import find_faults
 from content.kinds import Kind
 from content.models import Lesson, LessonStage, Node, Subject, SubjectState
 from core.errors import StructureError
-from tests.factories.content import fresh, make_branch, make_stage, titles
+from tests.factories.content import (
+    fresh,
+    make_branch,
+    make_stage,
+    move_node,
+    restore_node,
+    titles,
+    trash_node,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -91,14 +99,14 @@ def test_creating_in_what_was_deleted_meanwhile_is_refused():
 def test_creating_in_what_moved_to_another_subject_meanwhile_is_refused():
     stale = make_branch().topic
     other = make_branch("Physics")
-    services.move_node(node=stale, target=other.unit, position="last-child")
+    move_node(node=stale, target=other.unit, position="last-child")
     with pytest.raises(StructureError, match="moved meanwhile"):
         add(stale, "Lesson")
 
 
 def test_creating_inside_the_trash_is_refused():
     branch = make_branch()
-    services.trash_node(node=branch.unit)
+    trash_node(node=branch.unit)
     with pytest.raises(StructureError, match="“Mathematics unit” is in the trash"):
         add(branch.topic, "Lesson")
 
@@ -106,13 +114,11 @@ def test_creating_inside_the_trash_is_refused():
 def test_moving_into_the_trash_is_refused_and_out_of_it_is_not():
     branch = make_branch(lessons=1)
     topic = add(branch.unit, "Elsewhere", Kind.TOPIC)
-    services.trash_node(node=branch.topic)
-    moved = services.move_node(
-        node=branch.lessons[0], target=topic, position="last-child"
-    )
+    trash_node(node=branch.topic)
+    moved = move_node(node=branch.lessons[0], target=topic, position="last-child")
     assert moved.parent_id == topic.pk
     with pytest.raises(StructureError, match="is in the trash"):
-        services.move_node(node=moved, target=branch.topic, position="last-child")
+        move_node(node=moved, target=branch.topic, position="last-child")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +130,7 @@ def test_moving_into_the_trash_is_refused_and_out_of_it_is_not():
 )
 def test_a_node_moves_to_either_end_of_its_parent(position, order):
     branch = make_branch(lessons=3)
-    services.move_node(node=branch.lessons[2], target=branch.topic, position=position)
+    move_node(node=branch.lessons[2], target=branch.topic, position=position)
     assert titles(branch.topic) == order
 
 
@@ -137,15 +143,13 @@ def test_a_node_moves_to_either_end_of_its_parent(position, order):
 )
 def test_a_node_moves_beside_another(position, order):
     first, _second, third = (branch := make_branch(lessons=3)).lessons
-    services.move_node(node=third, target=first, position=position)
+    move_node(node=third, target=first, position=position)
     assert titles(branch.topic) == order
 
 
 def test_moving_a_node_beside_itself_changes_nothing():
     branch = make_branch(lessons=2)
-    services.move_node(
-        node=branch.lessons[0], target=branch.lessons[0], position="right"
-    )
+    move_node(node=branch.lessons[0], target=branch.lessons[0], position="right")
     assert titles(branch.topic) == ["Lesson 1", "Lesson 2"]
 
 
@@ -153,8 +157,8 @@ def test_moving_uses_places_as_they_are_and_not_as_they_were_read():
     branch = make_branch(lessons=3)
     stale = [fresh(lesson) for lesson in branch.lessons]
     for lesson in stale:
-        services.move_node(node=lesson, target=stale[0], position="left")
-        services.move_node(node=lesson, target=branch.topic, position="first-child")
+        move_node(node=lesson, target=stale[0], position="left")
+        move_node(node=lesson, target=branch.topic, position="first-child")
     assert titles(branch.topic) == ["Lesson 3", "Lesson 2", "Lesson 1"]
 
 
@@ -162,38 +166,32 @@ def test_a_topic_does_not_move_into_a_topic():
     branch = make_branch()
     other = add(branch.unit, "Other", Kind.TOPIC)
     with pytest.raises(StructureError, match="goes only inside a unit"):
-        services.move_node(node=branch.topic, target=other, position="last-child")
+        move_node(node=branch.topic, target=other, position="last-child")
 
 
 def test_a_unit_does_not_become_a_subject():
     branch = make_branch()
     with pytest.raises(StructureError, match="goes only inside"):
-        services.move_node(node=branch.unit, target=branch.subject, position="left")
+        move_node(node=branch.unit, target=branch.subject, position="left")
 
 
 def test_a_subject_does_not_move_into_another():
     branch, other = make_branch(), make_branch("Physics")
     with pytest.raises(StructureError, match="goes at the top"):
-        services.move_node(
-            node=branch.subject, target=other.subject, position="last-child"
-        )
+        move_node(node=branch.subject, target=other.subject, position="last-child")
 
 
 def test_moving_keeps_bits_within_a_subject():
     branch = make_branch(lessons=2)
     topic = add(branch.unit, "Other", Kind.TOPIC)
-    moved = services.move_node(
-        node=branch.lessons[0], target=topic, position="last-child"
-    )
+    moved = move_node(node=branch.lessons[0], target=topic, position="last-child")
     assert moved.bit_index == 0
 
 
 def test_a_branch_that_moves_to_another_subject_gets_bits_there_in_tree_order():
     branch, other = make_branch(lessons=3), make_branch("Physics", lessons=2)
-    services.move_node(
-        node=branch.lessons[2], target=branch.topic, position="first-child"
-    )
-    services.move_node(node=branch.topic, target=other.unit, position="first-child")
+    move_node(node=branch.lessons[2], target=branch.topic, position="first-child")
+    move_node(node=branch.topic, target=other.unit, position="first-child")
     moved = Lesson.objects.filter(parent=branch.topic).order_by("lft")
     assert [(m.title, m.subject_id, m.bit_index) for m in moved] == [
         ("Lesson 3", other.subject.pk, 2),
@@ -204,10 +202,10 @@ def test_a_branch_that_moves_to_another_subject_gets_bits_there_in_tree_order():
 
 def test_a_lesson_that_moves_away_and_back_gets_a_bit_nobody_had():
     branch, other = make_branch(lessons=1), make_branch("Physics")
-    lesson = services.move_node(
+    lesson = move_node(
         node=branch.lessons[0], target=other.topic, position="last-child"
     )
-    back = services.move_node(node=lesson, target=branch.topic, position="last-child")
+    back = move_node(node=lesson, target=branch.topic, position="last-child")
     assert (back.subject_id, back.bit_index) == (branch.subject.pk, 1)
 
 
@@ -216,9 +214,7 @@ def test_moving_between_subjects_counts_for_both(lower_first):
     one, two = make_branch(lessons=1), make_branch("Physics", lessons=1)
     source, target = (one, two) if lower_first else (two, one)
     before = dict(SubjectState.objects.values_list("pk", "revision"))
-    services.move_node(
-        node=source.lessons[0], target=target.topic, position="last-child"
-    )
+    move_node(node=source.lessons[0], target=target.topic, position="last-child")
     after = dict(SubjectState.objects.values_list("pk", "revision"))
     assert all(after[pk] > before[pk] for pk in before)
 
@@ -226,9 +222,9 @@ def test_moving_between_subjects_counts_for_both(lower_first):
 def test_subjects_change_places():
     names = ["A", "B", "C"]
     subjects = [make_branch(name, lessons=1).subject for name in names]
-    services.move_node(node=subjects[2], target=subjects[0], position="left")
+    move_node(node=subjects[2], target=subjects[0], position="left")
     assert [s.title for s in Subject.objects.order_by("tree_id")] == ["C", "A", "B"]
-    services.move_node(node=subjects[2], target=subjects[0], position="right")
+    move_node(node=subjects[2], target=subjects[0], position="right")
     assert [s.title for s in Subject.objects.order_by("tree_id")] == ["A", "C", "B"]
 
 
@@ -236,9 +232,7 @@ def test_moving_what_was_deleted_is_refused():
     branch = make_branch(lessons=2)
     services.delete_node(node=branch.lessons[0])
     with pytest.raises(StructureError, match="“Lesson 1” has been deleted meanwhile"):
-        services.move_node(
-            node=branch.lessons[0], target=branch.topic, position="last-child"
-        )
+        move_node(node=branch.lessons[0], target=branch.topic, position="last-child")
 
 
 def test_children_take_the_order_they_are_given():
@@ -284,9 +278,9 @@ def test_reordering_counts_as_an_edit_only_when_it_changes_something():
 def test_trash_and_restore_keep_place_id_and_bit():
     branch = make_branch(lessons=2)
     lesson = branch.lessons[0]
-    trashed = services.trash_node(node=lesson)
+    trashed = trash_node(node=lesson)
     assert trashed.trashed_at is not None
-    restored = services.restore_node(node=trashed)
+    restored = restore_node(node=trashed)
     assert restored.trashed_at is None
     assert (restored.public_id, restored.bit_index) == (lesson.public_id, 0)
     assert titles(branch.topic) == ["Lesson 1", "Lesson 2"]
@@ -294,8 +288,8 @@ def test_trash_and_restore_keep_place_id_and_bit():
 
 def test_trashing_twice_keeps_the_first_time():
     branch = make_branch()
-    first = services.trash_node(node=branch.unit)
-    assert services.trash_node(node=branch.unit).trashed_at == first.trashed_at
+    first = trash_node(node=branch.unit)
+    assert trash_node(node=branch.unit).trashed_at == first.trashed_at
 
 
 def test_deleting_takes_everything_below_and_leaves_no_gap():
@@ -326,7 +320,7 @@ def test_a_deleted_lesson_s_bit_is_not_given_out_again():
 def test_deleting_a_subject_leaves_the_others_whole():
     one, two, three = (make_branch(name, lessons=1) for name in "ABC")
     services.delete_node(node=two.subject)
-    services.move_node(node=three.subject, target=one.subject, position="left")
+    move_node(node=three.subject, target=one.subject, position="left")
     assert [s.title for s in Subject.objects.order_by("tree_id")] == ["C", "A"]
     assert set(SubjectState.objects.values_list("pk", flat=True)) == {
         one.subject.pk,
@@ -346,7 +340,7 @@ def test_deleting_a_branch_is_one_edit_whatever_its_size():
 def test_saving_a_node_read_before_a_move_does_not_move_it_back():
     branch, other = make_branch(lessons=1), make_branch("Physics")
     stale = fresh(branch.lessons[0])
-    services.move_node(node=stale, target=other.topic, position="last-child")
+    move_node(node=stale, target=other.topic, position="last-child")
     stale = branch.lessons[0]
     stale.title = "Renamed"
     stale.save()
@@ -361,7 +355,7 @@ def test_saving_a_node_read_before_a_move_does_not_move_it_back():
 
 def test_saving_a_node_read_before_it_was_trashed_leaves_it_in_the_trash():
     stale = make_branch().unit
-    services.trash_node(node=stale)
+    trash_node(node=stale)
     stale.title = "Renamed"
     stale.save()
     assert fresh(stale).trashed_at is not None
@@ -416,11 +410,11 @@ def test_moving_a_branch_takes_as_many_queries_as_moving_a_lesson_s_worth(
 
 def _move_into_the_other_unit(branch):
     other = Node.objects.get(parent=branch.track, title="Other")
-    services.move_node(node=branch.topic, target=other, position="last-child")
+    move_node(node=branch.topic, target=other, position="last-child")
 
 
 def test_times_of_trashing_are_aware():
-    trashed = services.trash_node(node=make_branch().unit)
+    trashed = trash_node(node=make_branch().unit)
     assert timezone.is_aware(trashed.trashed_at)
 
 
@@ -545,7 +539,7 @@ def test_deleting_subjects_with_lessons_of_others_leaves_the_rest_whole():
 
 def test_trashing_says_which_were_not_there_already():
     branch = make_branch(lessons=3)
-    services.trash_node(node=branch.lessons[1])
+    trash_node(node=branch.lessons[1])
     trashed = services.trash_nodes(nodes=branch.lessons)
     assert [node.title for node in trashed] == ["Lesson 1", "Lesson 3"]
     restored = services.restore_nodes(nodes=branch.lessons)
@@ -565,7 +559,7 @@ def test_a_subject_is_made_beside_another(side, place):
 def test_what_is_made_beside_a_node_that_moved_goes_where_it_is_now():
     branch = make_branch(lessons=1)
     other = add(branch.unit, "Other", Kind.TOPIC)
-    services.move_node(node=branch.lessons[0], target=other, position="last-child")
+    move_node(node=branch.lessons[0], target=other, position="last-child")
     services.create_node(
         kind=Kind.LESSON,
         parent=branch.topic,

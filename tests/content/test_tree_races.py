@@ -21,7 +21,7 @@ from content.integrity import find_faults
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
 from core.errors import StructureError
-from tests.factories.content import make_branch, make_stage
+from tests.factories.content import make_branch, make_stage, move_node
 
 pytestmark = [
     pytest.mark.mariadb,
@@ -83,14 +83,14 @@ def one_edit(chance, title):
         case 0:
             services.create_node(kind=Kind.LESSON, parent=topic, title=title)
         case 1 if lesson:
-            services.move_node(node=lesson, target=topic, position="first-child")
+            move_node(node=lesson, target=topic, position="first-child")
         case 2 if lesson:
             beside = random_of(chance, kind="lesson")
-            services.move_node(node=lesson, target=beside, position="right")
+            move_node(node=lesson, target=beside, position="right")
         case 3 if lesson:
             services.delete_nodes(nodes=some_of(chance, kind="lesson"))
         case 4:
-            services.move_node(node=topic, target=unit, position="last-child")
+            move_node(node=topic, target=unit, position="last-child")
         case 5:
             children = list(topic.get_children())
             chance.shuffle(children)
@@ -137,7 +137,7 @@ def one_edit(chance, title):
                 services.delete_node(node=subject)
         case _:
             other = random_of(chance, kind="subject")
-            services.move_node(node=subject, target=other, position="left")
+            move_node(node=subject, target=other, position="left")
 
 
 def some_of(chance, **wanted):
@@ -218,7 +218,7 @@ def test_branches_that_swap_subjects_at_once_do_not_wait_for_each_other_for_ever
     def swap(node, target):
         for _step in range(10):
             try:
-                services.move_node(
+                move_node(
                     node=Node.objects.get(pk=node.pk),
                     target=Node.objects.get(pk=target.pk),
                     position="last-child",

@@ -6,7 +6,7 @@ from content import services, undo
 from content.integrity import find_faults
 from content.models import Node
 from core.errors import StructureError
-from tests.factories.content import fresh, make_branch, titles
+from tests.factories.content import fresh, make_branch, move_node, titles, trash_node
 
 pytestmark = pytest.mark.django_db
 
@@ -53,9 +53,7 @@ def test_reordered_subjects_go_back():
 def test_what_was_moved_again_meanwhile_stays_and_the_reason_is_said():
     branch = make_branch(lessons=3)
     record = moved([branch.lessons[0]], branch.lessons[2], "right")
-    services.move_node(
-        node=branch.lessons[0], target=branch.lessons[1], position="left"
-    )
+    move_node(node=branch.lessons[0], target=branch.lessons[1], position="left")
     with pytest.raises(StructureError, match="moved again meanwhile"):
         undo.undo(record)
 
@@ -78,7 +76,7 @@ def test_a_lost_parent_is_a_polite_no():
 
 
 def test_trashing_is_taken_back_once():
-    lesson = services.trash_node(node=make_branch(lessons=1).lessons[0])
+    lesson = trash_node(node=make_branch(lessons=1).lessons[0])
     record = undo.of_trash([lesson])
     undo.undo(record)
     assert fresh(lesson).trashed_at is None

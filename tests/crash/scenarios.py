@@ -16,7 +16,7 @@ from publishing import staleness
 from publishing.building import builds, rollback
 from publishing.models import SyncLog, SyncStatus
 from publishing.storage import activation, cleanup, file_store
-from tests.factories.content import make_subject
+from tests.factories.content import make_subject, trash_node
 from tests.publishing.conftest import node
 
 A, B = "PLAN-A", "PLAN-B"
@@ -151,7 +151,7 @@ def add_and_hide() -> None:
 
 def take_it_back() -> None:
     """Trash the new unit and show the hidden one again."""
-    services.trash_node(node=node("UNIT-NEW"))
+    trash_node(node=node("UNIT-NEW"))
     PlanOverride.objects.get(plan__public_id=A, action="hide").delete()
 
 

@@ -12,6 +12,7 @@ from content import services
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
 from content.nested_sets import compute_intervals
+from content.services import Position
 
 
 @dataclass
@@ -116,6 +117,24 @@ def make_stage(lesson: Node, **fields: Any) -> LessonStage:
     stage.full_clean()
     stage.save()
     return stage
+
+
+def move_node(*, node: Node, target: Node, position: Position) -> Node:
+    """Move one node and return it, read again."""
+    [moved] = services.move_nodes(nodes=[node], target=target, position=position)
+    return moved
+
+
+def trash_node(*, node: Node) -> Node:
+    """Move one node to the trash and return it, read again."""
+    services.trash_nodes(nodes=[node])
+    return fresh(node)
+
+
+def restore_node(*, node: Node) -> Node:
+    """Restore one node from the trash and return it, read again."""
+    services.restore_nodes(nodes=[node])
+    return fresh(node)
 
 
 def fresh(node: Node) -> Node:

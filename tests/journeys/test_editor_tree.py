@@ -8,7 +8,7 @@ from django.urls import reverse
 from content import services
 from content.kinds import Kind
 from content.models import Node
-from tests.factories.content import make_branch, titles
+from tests.factories.content import make_branch, move_node, titles, trash_node
 from tests.journeys.conftest import sign_in
 
 TREE = reverse("admin:content_node_changelist")
@@ -235,7 +235,7 @@ def test_a_title_that_is_refused_comes_back_into_the_line(open_tree):
     open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
     item(page, branch.topic).focus()
     page.keyboard.press("n")
-    services.trash_node(node=branch.topic)
+    trash_node(node=branch.topic)
     page.keyboard.type("One")
     page.keyboard.press("Enter")
     page.wait_for_selector(".toast.is-failed")
@@ -421,7 +421,7 @@ def test_a_move_undone_too_late_says_so(open_tree):
     open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
     drag(page, branch.lessons[2], branch.lessons[0], part=0.2)
     page.wait_for_selector(".toast .undo")
-    services.move_node(
+    move_node(
         node=Node.objects.get(pk=branch.lessons[2].pk),
         target=Node.objects.get(pk=branch.lessons[1].pk),
         position="right",

@@ -325,7 +325,7 @@ def turn_on(endpoint: str, **fields: Any) -> PublishingSettings:
     }
     for name, value in values.items():
         setattr(current, name, value)
-    current.set_secret("cdn_secret_key", SECRET)
+    current.cdn_secret_key = secrets.encrypt(SECRET)
     current.full_clean()
     current.save()
     return current

@@ -27,7 +27,7 @@ from players.models import User
 from publishing import queue, receivers, staleness
 from publishing.building import builds
 from publishing.models import Publication, PublishingSettings
-from tests.factories.content import plant
+from tests.factories.content import move_node, plant, restore_node, trash_node
 from tests.publishing.conftest import node
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("worker_starts")]
@@ -247,13 +247,13 @@ def reverse_in_file(subject: dict[str, Any]) -> None:
 
 def restore_by_file(branch: Branch) -> None:
     file = export_curriculum(branch.subject.public_id)
-    services.trash_node(node=branch.unit)
+    trash_node(node=branch.unit)
     settle()
     import_curriculum(file)
 
 
 def restored(branch: Branch, restore: Callable[[Node], Any]) -> None:
-    services.trash_node(node=branch.unit)
+    trash_node(node=branch.unit)
     settle()
     restore(branch.unit)
 
@@ -316,13 +316,13 @@ CONTENT: dict[str, Callable[[Branch], Any]] = {
     "deleting a lesson": lambda b: services.delete_node(node=b.lesson),
     "deleting a branch": lambda b: services.delete_node(node=b.unit),
     "deleting an instance": lambda b: b.lesson.delete(),
-    "trashing": lambda b: services.trash_node(node=b.unit),
-    "restoring": lambda b: restored(b, lambda n: services.restore_node(node=n)),
+    "trashing": lambda b: trash_node(node=b.unit),
+    "restoring": lambda b: restored(b, lambda n: restore_node(node=n)),
     # Moves.
-    "moving within its parent": lambda b: services.move_node(
+    "moving within its parent": lambda b: move_node(
         node=b.next_lesson, target=b.lesson, position="left"
     ),
-    "moving to another parent": lambda b: services.move_node(
+    "moving to another parent": lambda b: move_node(
         node=b.lesson, target=b.other_topic, position="last-child"
     ),
     "reordering children": lambda b: services.move_nodes(
@@ -408,10 +408,10 @@ AT_ONCE = {
 """Deletions and access changes: they are built at once, not with the next batch."""
 
 ACROSS: dict[str, Write] = {
-    "moving a lesson": lambda: services.move_node(
+    "moving a lesson": lambda: move_node(
         node=MATH.lesson, target=PHYS.topic, position="last-child"
     ),
-    "moving a branch": lambda: services.move_node(
+    "moving a branch": lambda: move_node(
         node=MATH.track, target=PHYS.track, position="left"
     ),
     "dragging": lambda: drag(MATH.unit, PHYS.track, "last-child"),
@@ -778,9 +778,9 @@ NOTHING: dict[str, Write] = {
         position="first-child",
     ),
     "trashing twice": lambda: [
-        services.trash_node(node=MATH.unit),
+        trash_node(node=MATH.unit),
         settle(),
-        services.trash_node(node=MATH.unit),
+        trash_node(node=MATH.unit),
     ],
     "an update of no row": lambda: Lesson.objects.filter(title="?").update(base_xp=1),
     "a deletion of no row": lambda: Lesson.objects.filter(title="?").delete(),
@@ -806,12 +806,12 @@ def test_what_changes_nothing_published_counts_for_none(write):
 
 
 def test_a_move_into_a_subject_without_plans_counts_for_the_side_it_left():
-    services.move_node(node=MATH.lesson, target=LONE.topic, position="last-child")
+    move_node(node=MATH.lesson, target=LONE.topic, position="last-child")
     assert pending() == {"A", "B"}
 
 
 def test_a_move_out_of_a_subject_without_plans_counts_for_the_side_it_came_to():
-    services.move_node(node=LONE.lesson, target=PHYS.topic, position="last-child")
+    move_node(node=LONE.lesson, target=PHYS.topic, position="last-child")
     assert pending() == {"B", "C"}
 
 

@@ -12,7 +12,7 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from content import import_export_views, services
+from content import import_export_views
 from content.curriculum import export_curriculum
 from content.field_lists import NodeFields
 from content.history import changes as history_changes
@@ -20,6 +20,7 @@ from content.models import LessonStage, Node, SubjectState
 from publishing import staleness
 from publishing.building import builds
 from tests.admin_fixtures import messages_of
+from tests.factories.content import trash_node
 
 pytestmark = pytest.mark.django_db
 
@@ -304,7 +305,7 @@ def test_an_exported_sheet_says_where_each_lesson_lies(browser, maths):
 
 
 def test_what_is_in_the_trash_is_not_exported(browser, maths):
-    services.trash_node(node=maths["lesson"])
+    trash_node(node=maths["lesson"])
     data = exported(browser, maths["subject"], "csv").decode()
     assert maths["lesson"].public_id not in data
     assert maths["lessons"][1].public_id in data
@@ -426,7 +427,7 @@ def test_a_wrong_cell_is_named_and_nothing_is_imported(
 
 
 def test_a_sheet_makes_no_lesson_and_knows_lessons_only(browser, maths):
-    services.trash_node(node=maths["lessons"][1])
+    trash_node(node=maths["lessons"][1])
     page = upload(
         browser,
         SHEET,

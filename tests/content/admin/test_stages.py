@@ -6,7 +6,6 @@ import re
 import pytest
 from django.urls import reverse
 
-from content import services
 from content.curriculum import export_curriculum, import_curriculum
 from content.forms import ReadableJSONField
 from content.models import LessonStage, Node
@@ -16,7 +15,7 @@ from plans.services import add_subject
 from publishing.building import builds
 from tests.admin_fixtures import TEXT, messages_of
 from tests.content.admin.test_forms import change_url, errors_of, stages
-from tests.factories.content import make_stage
+from tests.factories.content import make_stage, move_node
 
 pytestmark = pytest.mark.django_db
 
@@ -322,9 +321,7 @@ def test_a_published_lesson_that_came_from_another_subject_does_not_wait(
     for number in range(30):
         LessonStage.objects.filter(pk=stage.pk).update(weight=number)
     builds.publish_plan(plan.pk)
-    services.move_node(
-        node=maths["lesson"], target=physics["topic"], position="last-child"
-    )
+    move_node(node=maths["lesson"], target=physics["topic"], position="last-child")
     builds.publish_plan(plan.pk)
     make_stage(physics["lesson"])
     page = browser.get(change_url(maths["lesson"])).content.decode()

@@ -13,6 +13,7 @@ from content.models import LessonStage, Node
 from plans import services as plan_services
 from players.models import User
 from tests.admin_fixtures import TEXT
+from tests.factories.content import trash_node
 
 pytestmark = pytest.mark.django_db
 
@@ -170,9 +171,9 @@ def test_a_published_lesson_without_stages_is_pointed_out(browser, maths, stage)
 
 
 def test_what_is_in_the_trash_neither_shows_nor_counts(browser, maths):
-    services.trash_node(node=maths["lessons"][1])
+    trash_node(node=maths["lessons"][1])
     assert "1 lesson<" in row_of(browser.get(TREE), maths["subject"])
-    services.trash_node(node=maths["topic"])
+    trash_node(node=maths["topic"])
     page = opened(browser, maths["subject"], maths["track"], maths["unit"])
     assert maths["topic"].pk not in shown(page)
     assert "0 lessons" in row_of(page, maths["subject"])
@@ -350,7 +351,7 @@ def test_a_nodes_pages_say_where_it_lies_and_lead_there(browser, maths):
 
 
 def test_the_page_of_what_is_in_the_trash_leads_to_the_trash(browser, maths):
-    services.trash_node(node=maths["topic"])
+    trash_node(node=maths["topic"])
     page = browser.get(reverse("admin:content_node_change", args=[maths["lesson"].pk]))
     links, _last = crumbs(page)
     assert links[2:] == [(f"{TREE}?state=trash", "In the trash")]
@@ -366,7 +367,7 @@ def test_the_tree_opens_the_way_to_a_node_as_far_down_as_it_lies(
     browser, maths, physics
 ):
     fill(physics["topic"], 150)
-    services.trash_node(node=maths["subject"])
+    trash_node(node=maths["subject"])
     last = Node.objects.get(title="More 149")
     path = [physics[kind] for kind in ("subject", "track", "unit", "topic")]
     assert at(browser, last) == {
@@ -386,7 +387,7 @@ def test_a_place_nobody_has_opens_nothing(browser, maths, asked):
 
 
 def test_what_lies_in_the_trash_is_not_looked_for_in_the_tree(browser, maths):
-    services.trash_node(node=maths["topic"])
+    trash_node(node=maths["topic"])
     assert at(browser, maths["lesson"]) is None
 
 

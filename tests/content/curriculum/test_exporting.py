@@ -12,7 +12,7 @@ from content.curriculum import (
     import_curriculum,
 )
 from content.models import LessonStage, Node, SubjectState
-from tests.factories.content import make_branch, make_stage
+from tests.factories.content import make_branch, make_stage, trash_node
 
 pytestmark = pytest.mark.django_db
 
@@ -90,12 +90,12 @@ def test_an_export_names_ids_and_bits_and_only_what_differs_from_the_default(bra
 
 
 def test_what_lies_in_the_trash_is_left_out_with_all_it_holds(branch):
-    services.trash_node(node=branch.topic)
+    trash_node(node=branch.topic)
     assert exported(branch)["subject"]["tracks"][0]["units"][0]["topics"] == []
 
 
 def test_a_subject_in_the_trash_is_not_exported(branch):
-    services.trash_node(node=branch.subject)
+    trash_node(node=branch.subject)
     with pytest.raises(SubjectNotFoundError, match="in the trash"):
         export_curriculum(branch.subject.public_id)
 

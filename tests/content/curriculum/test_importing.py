@@ -16,7 +16,14 @@ from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
 from content.stage_configs import reviewable_items
 from core.errors import CurriculumError
-from tests.factories.content import fresh, make_branch, make_stage, titles
+from tests.factories.content import (
+    fresh,
+    make_branch,
+    make_stage,
+    move_node,
+    titles,
+    trash_node,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -373,7 +380,7 @@ def test_a_new_order_alone_counts_as_an_edit():
 def test_what_the_file_does_not_name_stays_behind_what_it_names():
     load(document())
     services.create_node(kind=Kind.LESSON, parent=node("TOP-1"), title="Mine")
-    services.move_node(
+    move_node(
         node=Node.objects.get(title="Mine"),
         target=node("TOP-1"),
         position="first-child",
@@ -385,7 +392,7 @@ def test_what_the_file_does_not_name_stays_behind_what_it_names():
 
 def test_what_lies_in_the_trash_does_not_stand_in_the_way_of_an_order():
     branch = make_branch(lessons=3)
-    services.trash_node(node=branch.lessons[1])
+    trash_node(node=branch.lessons[1])
     data = export_curriculum(branch.subject.public_id)
     before = SubjectState.objects.get().revision
     import_curriculum(data)
@@ -395,7 +402,7 @@ def test_what_lies_in_the_trash_does_not_stand_in_the_way_of_an_order():
 
 def test_a_node_the_file_names_comes_back_from_the_trash():
     load(document())
-    services.trash_node(node=node("UNIT-1"))
+    trash_node(node=node("UNIT-1"))
     report = load(document())
     assert node("UNIT-1").trashed_at is None
     assert report.nodes == Counts(updated=1, unchanged=5)

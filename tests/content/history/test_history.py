@@ -17,7 +17,7 @@ from plans.models import AcademicPlan, PlanOverride
 from publishing import staleness
 from publishing.building import builds
 from tests.admin_fixtures import TEXT, messages_of
-from tests.factories.content import make_branch, make_stage
+from tests.factories.content import make_branch, make_stage, move_node, trash_node
 
 pytestmark = pytest.mark.django_db
 
@@ -97,9 +97,9 @@ def test_a_save_that_changes_nothing_is_not_told(maths):
 def test_moving_to_another_parent_is_told_and_reordering_is_not(maths):
     topic = services.create_node(kind=Kind.TOPIC, parent=maths["unit"], title="Other")
     first, second = maths["lessons"]
-    services.move_node(node=second, target=first, position="left")
+    move_node(node=second, target=first, position="left")
     assert len(edits(second)) == 1
-    services.move_node(node=second, target=topic, position="last-child")
+    move_node(node=second, target=topic, position="last-child")
     assert told(second)[0] == [
         (
             "lesson",
@@ -240,7 +240,7 @@ def test_going_back_touches_no_place_id_or_bit(maths):
     lesson = maths["lesson"]
     then = edits(lesson)[0]
     topic = services.create_node(kind=Kind.TOPIC, parent=maths["unit"], title="Other")
-    services.move_node(node=lesson, target=topic, position="last-child")
+    move_node(node=lesson, target=topic, position="last-child")
     rename(lesson, "Renamed")
     before = Node.objects.get(pk=lesson.pk)
     history_revert.revert_lesson(lesson=lesson, moment=then.at)
@@ -269,7 +269,7 @@ def test_going_back_to_what_is_changes_nothing(browser, maths):
 def test_what_lies_in_the_trash_does_not_go_back(browser, maths):
     then = edits(maths["lesson"])[0]
     rename(maths["lesson"], "Renamed")
-    services.trash_node(node=maths["lesson"])
+    trash_node(node=maths["lesson"])
     page = revert(browser, maths["lesson"], then)
     assert "is in the trash. Restore it first." in messages_of(page)[0]
 

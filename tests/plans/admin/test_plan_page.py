@@ -21,7 +21,7 @@ from publishing.building import builds, release_diff, rollback
 from publishing.models import Publication, SyncLog
 from publishing.monitoring import schedule
 from tests.admin_fixtures import TEXT, messages_of
-from tests.factories.content import make_branch, make_stage
+from tests.factories.content import make_branch, make_stage, trash_node
 
 pytestmark = pytest.mark.django_db
 
@@ -127,7 +127,7 @@ def test_drafts_and_empty_branches_say_so(plan, maths, branch):
 
 
 def test_what_is_in_the_trash_is_not_shown(plan, maths, branch):
-    services.trash_node(node=maths["lesson"])
+    trash_node(node=maths["lesson"])
     assert maths["lesson"].pk not in rows(plan, *branch)
 
 
@@ -152,7 +152,7 @@ def test_an_override_of_what_is_in_the_trash_can_still_be_taken_back(
     browser, plan, maths
 ):
     plan_services.set_override(plan=plan, target=maths["lesson"], action="hide")
-    services.trash_node(node=maths["unit"])
+    trash_node(node=maths["unit"])
     page = browser.get(content_url(plan)).content.decode()
     assert "In the trash" in page
     assert "override inside" not in page

@@ -23,6 +23,7 @@ from progress.errors import (
 )
 from progress.models import InteractionLog, InteractionType
 from progress.services import completion, ledger, projections
+from tests.factories.content import move_node
 from tests.progress.conftest import MONDAY, enrolled, make_subject, publish
 
 pytestmark = pytest.mark.django_db
@@ -302,7 +303,7 @@ def test_a_lesson_moved_to_another_subject_starts_anew_but_is_not_paid_first_aga
 ):
     finish("0-0", 3)
     add_subject(plan=plan, subject=make_subject("ART", is_linear=False))
-    services.move_node(
+    move_node(
         node=Node.objects.get(public_id="LES-MATH-0-0"),
         target=Node.objects.get(public_id="TOP-ART-0"),
         position="last-child",

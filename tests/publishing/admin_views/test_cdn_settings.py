@@ -305,7 +305,7 @@ def test_it_says_when_the_secret_cannot_be_read(reachable, settings):
 
 def test_it_says_when_cloudflare_refuses_the_token(reachable, purges):
     reachable.cloudflare_zone = purges.fields()["cloudflare_zone"]
-    reachable.set_secret("cloudflare_token", "another-token")
+    reachable.cloudflare_token = secrets.encrypt("another-token")
     reachable.save()
     assert "Cloudflare refuses the token" in said()
 

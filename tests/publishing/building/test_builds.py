@@ -25,6 +25,7 @@ from publishing.models import (
 )
 from publishing.published_content import load_plan
 from publishing.storage import cleanup, file_store, open_lessons
+from tests.factories.content import trash_node
 from tests.publishing import release
 from tests.publishing.conftest import node
 
@@ -115,7 +116,7 @@ def test_what_is_hidden_is_nowhere(plan, how):
     elif how == "unpublish":
         Node.objects.filter(pk=unit.pk).update(is_published=False)
     else:
-        services.trash_node(node=unit)
+        trash_node(node=unit)
     publish(plan)
     release.walk("PLAN-A")
     everything = b"".join(release.everything().values())
@@ -140,7 +141,7 @@ def test_a_lesson_file_stays_while_another_plan_offers_it(plan, math):
 
 def test_an_empty_subject_stays_in_the_manifest(plan):
     for unit in ("UNIT-MATH-0", "UNIT-MATH-1"):
-        services.trash_node(node=node(unit))
+        trash_node(node=node(unit))
     publish(plan)
     manifest = release.read("plans/PLAN-A/manifest.json")
     assert [subject["id"] for subject in manifest["subjects"]] == ["SUBJ-MATH"]
@@ -352,7 +353,7 @@ def test_a_deleted_subject_s_files_are_gone_with_the_commit(plan, math):
 @pytest.mark.django_db(transaction=True)
 def test_the_file_of_a_lesson_deleted_out_of_the_trash_is_gone_with_the_commit(plan):
     publish(plan)
-    services.trash_node(node=node("LES-MATH-0-0"))
+    trash_node(node=node("LES-MATH-0-0"))
     publish(plan)
     assert "LES-MATH-0-0" in release.lessons()
     services.delete_node(node=node("LES-MATH-0-0"))
@@ -501,7 +502,7 @@ def test_what_cannot_be_collected_is_counted_and_keeps_nothing_else(
 
 def test_a_leftover_that_cannot_be_deleted_keeps_nothing_else(plan, monkeypatch):
     builds.publish_plan(plan.pk)
-    services.trash_node(node=node("LES-MATH-0-0"))
+    trash_node(node=node("LES-MATH-0-0"))
     builds.publish_plan(plan.pk)
     PublishingSettings.objects.update_or_create(defaults={"kept_generations": 1})
     leftovers = [
@@ -663,7 +664,7 @@ def test_a_plan_published_again_uses_no_number_twice(plan):
     ]
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
     builds.process_pending(limit=10)
-    services.trash_node(node=node("UNIT-MATH-0"))
+    trash_node(node=node("UNIT-MATH-0"))
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=True)
     assert publish(plan).generation == 2
     # Progress follows the new tree, also in processes that had cached the old one.

@@ -11,7 +11,7 @@ from plans.services import add_subject, set_override
 from publishing.building import builds, dry_run, snapshot
 from publishing.format.incremental import ChangedSubject, UnchangedSubject
 from publishing.models import PlanLesson, PublishingSettings
-from tests.factories.content import make_subject
+from tests.factories.content import make_subject, move_node, trash_node
 from tests.publishing import release
 from tests.publishing.conftest import node
 
@@ -99,7 +99,7 @@ def test_lessons_come_and_go(two_subjects):
         is_published=True,
     )
     publish_in_part(two_subjects)
-    services.trash_node(node=node("UNIT-PHYS-1"))
+    trash_node(node=node("UNIT-PHYS-1"))
     publish_in_part(two_subjects)
     found = release.everything()
     assert "lessons/LES-PHYS-1-0.json" not in found
@@ -107,7 +107,7 @@ def test_lessons_come_and_go(two_subjects):
 
 
 def test_a_lesson_moves_to_the_other_subject(two_subjects):
-    services.move_node(
+    move_node(
         node=node("LES-MATH-0-0"), target=node("TOP-PHYS-0"), position="first-child"
     )
     publish_in_part(two_subjects)
@@ -188,7 +188,7 @@ def test_growing_past_the_threshold_splits_the_search(two_subjects):
     )
     publish_in_part(two_subjects)
     assert release.read("plans/PLAN-A/search_index.json")["is_sharded"]
-    services.trash_node(node=node("UNIT-PHYS-0"))
+    trash_node(node=node("UNIT-PHYS-0"))
     publish_in_part(two_subjects)
     assert not (release.root() / "plans/PLAN-A/search").exists()
 

@@ -23,7 +23,14 @@ from publishing import staleness
 from publishing.building import builds, rollback, snapshot
 from publishing.models import PlanLesson, Publication, PublishingSettings
 from publishing.storage import cleanup, open_lessons
-from tests.factories.content import fresh, make_stage, plant
+from tests.factories.content import (
+    fresh,
+    make_stage,
+    move_node,
+    plant,
+    restore_node,
+    trash_node,
+)
 from tests.publishing import release
 
 pytestmark = pytest.mark.django_db
@@ -117,20 +124,16 @@ def move_a_node(draw: Draw) -> None:
     kind, parent = draw.dice.choice(
         [("lesson", "topic"), ("topic", "unit"), ("unit", "track")]
     )
-    services.move_node(
-        node=draw.node(kind), target=draw.node(parent), position="first-child"
-    )
+    move_node(node=draw.node(kind), target=draw.node(parent), position="first-child")
 
 
 def edit_a_lesson_while_it_lies_elsewhere(draw: Draw) -> None:
     stage = draw.stage()
     lesson, topic = stage.lesson, stage.lesson.parent
-    moved = services.move_node(
-        node=lesson, target=draw.node("topic"), position="last-child"
-    )
+    moved = move_node(node=lesson, target=draw.node("topic"), position="last-child")
     stage.title = draw.words()
     stage.save()
-    services.move_node(node=moved, target=fresh(topic), position="last-child")
+    move_node(node=moved, target=fresh(topic), position="last-child")
 
 
 def create_a_lesson(draw: Draw) -> None:
@@ -148,11 +151,11 @@ def delete_a_node(draw: Draw) -> None:
 
 
 def trash_a_node(draw: Draw) -> None:
-    services.trash_node(node=draw.node("lesson", "topic", "unit"))
+    trash_node(node=draw.node("lesson", "topic", "unit"))
 
 
 def restore_a_node(draw: Draw) -> None:
-    services.restore_node(node=draw.one_of(Node.objects.exclude(trashed_at=None)))
+    restore_node(node=draw.one_of(Node.objects.exclude(trashed_at=None)))
 
 
 def make_an_override(draw: Draw) -> None:

@@ -28,7 +28,7 @@ from plans.services import add_subject, set_override
 from publishing import staleness
 from publishing.building import builds
 from publishing.models import PublishingSettings, SyncStatus
-from tests.factories.content import make_subject
+from tests.factories.content import make_subject, move_node, restore_node, trash_node
 from tests.publishing import release
 
 pytestmark = pytest.mark.django_db
@@ -93,12 +93,12 @@ def publish_all(_pick: Pick) -> None:
 
 
 def trash(pick: Pick) -> None:
-    services.trash_node(node=pick(nodes(*BELOW)))
+    trash_node(node=pick(nodes(*BELOW)))
 
 
 def restore(pick: Pick) -> None:
     if node := pick(Node.objects.exclude(trashed_at=None)):
-        services.restore_node(node=node)
+        restore_node(node=node)
 
 
 def delete(pick: Pick) -> None:
@@ -110,7 +110,7 @@ def move(pick: Pick) -> None:
     if siblings := nodes(Kind(node.kind)).exclude(pk=node.pk):
         target = pick(siblings.filter(trashed_at=None, parent__trashed_at=None))
         if target and not _is_in_trash(target):
-            services.move_node(node=node, target=target, position="left")
+            move_node(node=node, target=target, position="left")
 
 
 def _is_in_trash(node: Node) -> bool:

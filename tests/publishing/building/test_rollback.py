@@ -30,6 +30,7 @@ from publishing.models import (
 )
 from publishing.monitoring import health
 from publishing.storage import cleanup, file_store, link_check, open_lessons
+from tests.factories.content import trash_node
 from tests.publishing import release
 from tests.publishing.conftest import node
 
@@ -237,7 +238,7 @@ MISTAKES = {
     "unpublished": lambda plan, unit: Node.objects.filter(pk=unit.pk).update(
         is_published=False
     ),
-    "trashed": lambda plan, unit: services.trash_node(node=unit),
+    "trashed": lambda plan, unit: trash_node(node=unit),
 }
 
 
@@ -261,7 +262,7 @@ def test_what_was_taken_away_by_mistake_is_back(plan, mistake):
 
 def test_a_lesson_goes_with_the_last_generation_that_names_it(plan):
     publish(plan)
-    services.trash_node(node=node("LES-MATH-0-0"))
+    trash_node(node=node("LES-MATH-0-0"))
     for title in ("Second", "Third", "Fourth"):
         assert "LES-MATH-0-0" in release.lessons()
         AcademicPlan.objects.filter(pk=plan.pk).update(title=title)
@@ -289,7 +290,7 @@ def test_new_lessons_are_there_to_go_forward_to(plan):
 
 def test_a_kept_lesson_that_is_damaged_refuses_the_rollback(plan):
     publish(plan)
-    services.trash_node(node=node("LES-MATH-0-0"))
+    trash_node(node=node("LES-MATH-0-0"))
     publish(plan)
     (release.root() / "lessons/LES-MATH-0-0.json").write_bytes(b"{}")
     with pytest.raises(RollbackError, match=r"LES-MATH-0-0"):

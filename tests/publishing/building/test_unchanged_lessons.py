@@ -15,7 +15,7 @@ from publishing.building import builds, snapshot
 from publishing.format import documents
 from publishing.format.incremental import ChangedSubject
 from publishing.models import PublishedDocument, PublishingSettings, SyncLog
-from tests.factories.content import make_subject
+from tests.factories.content import make_subject, move_node
 from tests.publishing import release
 from tests.publishing.conftest import node
 
@@ -152,7 +152,7 @@ def test_a_lesson_that_moved_to_a_younger_subject_can_be_edited_there(published)
         LessonStage.objects.filter(public_id="STG-MATH-0-0").update(weight=2)
     add_subject(plan=published, subject=young)
     publish(published)
-    services.move_node(
+    move_node(
         node=node("LES-MATH-0-0"), target=node("TOP-PHYS-0"), position="first-child"
     )
     LessonStage.objects.filter(public_id="STG-MATH-0-0").update(title="Moved")
@@ -174,7 +174,7 @@ def draft_subject(published):
 
 
 def move(public_id: str, *, into: str) -> None:
-    services.move_node(node=node(public_id), target=node(into), position="first-child")
+    move_node(node=node(public_id), target=node(into), position="first-child")
 
 
 @pytest.mark.parametrize("is_published_between", [True, False])

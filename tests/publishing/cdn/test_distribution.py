@@ -12,12 +12,11 @@ from django.apps.registry import Apps
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-from content import services
 from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan, OverrideAction
 from plans.services import add_subject, set_override
-from publishing import content_urls, staleness, tasks
+from publishing import content_urls, secrets, staleness, tasks
 from publishing.building import builds, rollback
 from publishing.cdn import purging, sync, verification
 from publishing.content_urls import get_content_url
@@ -32,6 +31,7 @@ from publishing.models import (
     UploadedDocument,
 )
 from publishing.storage import file_store
+from tests.factories.content import trash_node
 from tests.publishing import release
 from tests.publishing.conftest import node
 from tests.publishing.fake_s3 import BASE_URL, PRIVATE, PUBLIC, turn_on
@@ -183,7 +183,7 @@ def test_nobody_is_sent_to_the_cdn_before_it_has_the_plan(wire, plan, open_math)
 def test_a_plan_that_leaves_the_cdn_is_not_looked_for_there(on, wire, plan, open_math):
     publish(plan)
     assert leads_to_the_cdn(LESSON)
-    services.trash_node(node=node("LES-MATH-0-0"))
+    trash_node(node=node("LES-MATH-0-0"))
     wire.fault = lambda method, _path: "500" if method == "POST" else None
     publish(plan)
     assert not leads_to_the_cdn(LESSON)
@@ -270,7 +270,7 @@ def test_a_cdn_that_was_off_is_caught_up_before_it_is_named(wire, on, plan, open
 def test_keys_that_fail_later_leave_links_where_the_plan_is(wire, on, plan, open_math):
     publish_linked(plan)
     wire.fault = lambda _method, _path: "500"
-    on.set_secret("cdn_secret_key", "another")
+    on.cdn_secret_key = secrets.encrypt("another")
     on.save()
     edit()
     publish(plan)
@@ -400,7 +400,7 @@ def test_a_rollback_reaches_the_cdn(s3, on, plan, open_math):
 
 def test_a_trashed_lesson_leaves_the_cdn(s3, on, plan, open_math):
     publish(plan)
-    services.trash_node(node=node("LES-MATH-0-0"))
+    trash_node(node=node("LES-MATH-0-0"))
     publish(plan)
     assert LESSON not in s3.objects()
     assert s3.objects() == local()
@@ -426,7 +426,7 @@ def test_a_lesson_stays_while_an_older_release_out_there_names_it(
     add_subject(plan=other, subject=open_math)
     publish(plan)
     publish(other)
-    services.trash_node(node=node("LES-MATH-0-0"))
+    trash_node(node=node("LES-MATH-0-0"))
     wire.fault = lambda method, path: (
         "500" if method == "PUT" and "PLAN-B" in path else None
     )
@@ -445,7 +445,7 @@ def test_a_topic_that_left_is_deleted_after_the_manifest_went_up(
 ):
     publish(plan)
     wire.reset()
-    services.trash_node(node=node("UNIT-MATH-0"))
+    trash_node(node=node("UNIT-MATH-0"))
     publish(plan)
     verbs = [method for method, _path in wire.requests if method in ("PUT", "POST")]
     assert verbs == ["PUT"] * (len(verbs) - 1) + ["POST"]

@@ -29,6 +29,7 @@ from publishing.models import (
     UploadedDocument,
 )
 from publishing.storage import file_store
+from tests.factories.content import trash_node
 from tests.publishing import release
 from tests.publishing.conftest import node
 from tests.publishing.fake_s3 import turn_on
@@ -197,7 +198,7 @@ def test_a_listing_shows_what_was_stored_wrongly(s3, wire, plan, many_lessons):
 
 
 def test_a_delete_that_fails_is_tried_again(s3, wire, on, plan):
-    services.trash_node(node=node("LES-MATH-0-0"))
+    trash_node(node=node("LES-MATH-0-0"))
     wire.fault = lambda method, _path: "500" if method == "POST" else None
     entry = publish(plan)
     assert entry.status == SyncStatus.SUCCESS, "students have the release"
@@ -209,7 +210,7 @@ def test_a_delete_that_fails_is_tried_again(s3, wire, on, plan):
 
 def test_what_cannot_be_deleted_for_an_hour_alerts_until_it_can(s3, wire, on, plan):
     with time_machine.travel(NOON, tick=False) as clock:
-        services.trash_node(node=node("LES-MATH-0-0"))
+        trash_node(node=node("LES-MATH-0-0"))
         wire.fault = lambda method, _path: "500" if method == "POST" else None
         publish(plan)
         assert not Alert.objects.exists()
@@ -228,7 +229,7 @@ def test_what_cannot_be_deleted_for_an_hour_alerts_until_it_can(s3, wire, on, pl
 @pytest.mark.parametrize("after", range(10))
 def test_a_partition_half_way_leaves_no_broken_link(s3, wire, on, plan, after):
     rewrite()
-    services.trash_node(node=node("LES-MATH-1-0"))
+    trash_node(node=node("LES-MATH-1-0"))
     services.create_node(
         kind=Kind.LESSON,
         parent=node("TOP-MATH-0"),
@@ -508,7 +509,7 @@ def test_an_upload_that_arrives_after_the_delete_does_not_stay(s3, wire, on, pla
         )
         publish(plan)
         wire.fault = lambda _method, _path: None
-        services.trash_node(node=node("LES-MATH-0-0"))
+        trash_node(node=node("LES-MATH-0-0"))
         publish(plan)
         assert LESSON not in s3.objects()
         wire.deliver()

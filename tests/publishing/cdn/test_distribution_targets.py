@@ -24,8 +24,8 @@ from django.core.files.storage import InMemoryStorage, storages
 from django.db import connection as db
 from django.utils import timezone
 
-from content import services
 from content.models import LessonStage
+from publishing import secrets
 from publishing.building import builds
 from publishing.cdn import connection, sync, verification
 from publishing.cdn.backends import s3
@@ -35,6 +35,7 @@ from publishing.format import encoding
 from publishing.models import PublishingSettings, SyncStatus
 from publishing.signing import links, videos
 from publishing.storage import file_store
+from tests.factories.content import trash_node
 from tests.publishing import release
 from tests.publishing.cdn import reader_process
 from tests.publishing.conftest import node
@@ -207,7 +208,7 @@ def test_requests_are_signed_as_a_server_checks_it(strict_s3, plan, open_math):
     entry = builds.publish_plan(plan.pk)
     assert entry.status == SyncStatus.SUCCESS, entry.error
     assert files(folder / PUBLIC) == release.everything()
-    current.set_secret("cdn_secret_key", "another-secret")
+    current.cdn_secret_key = secrets.encrypt("another-secret")
     current.save()
     steps = connection.check().steps
     assert "secret access key does not fit" in steps[1].said
@@ -228,7 +229,7 @@ def test_what_leaves_and_what_is_compressed_is_signed_too(
         assert {path: unpack(data) for path, data in found.items()} == (
             release.everything()
         )
-        services.trash_node(node=node("LES-MATH-0-0"))
+        trash_node(node=node("LES-MATH-0-0"))
     assert not (folder / PUBLIC / LESSON).exists()
     assert verification.verify().ok
 
@@ -281,7 +282,7 @@ def test_a_presigned_url_ends_with_its_time_and_with_its_key(strict_s3, signed):
     status, body = get(expired)
     assert status in (400, 403), "Amazon says 403, rclone 400"
     assert b"<Code>AccessDenied</Code>" in body
-    current.set_secret("cdn_secret_key", "another-secret")
+    current.cdn_secret_key = secrets.encrypt("another-secret")
     foreign = s3.private_bucket(current).signed_url(LESSON, seconds=60)
     assert get(foreign)[0] == 403
 

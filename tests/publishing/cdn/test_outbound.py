@@ -11,7 +11,7 @@ import urllib3
 from django.core.checks import run_checks
 from django.core.exceptions import ValidationError
 
-from publishing import private_hosts
+from publishing import private_hosts, secrets
 from publishing.cdn import connection, outbound, s3_session
 from publishing.cdn.backends import s3 as s3_buckets
 from publishing.cdn.backends.base import DistributionError
@@ -30,8 +30,8 @@ def settings_row(**fields) -> PublishingSettings:
         cdn_bucket=PUBLIC,
         cdn_base_url="https://cdn.example.org",
     )
-    current.set_secret("cdn_access_key", "id")
-    current.set_secret("cdn_secret_key", "secret")
+    current.cdn_access_key = secrets.encrypt("id")
+    current.cdn_secret_key = secrets.encrypt("secret")
     for name, value in fields.items():
         setattr(current, name, value)
     return current
