@@ -16,7 +16,6 @@ longer is right.
 import hashlib
 import os
 import threading
-import time
 from collections.abc import Sequence
 from functools import lru_cache
 from types import TracebackType
@@ -33,35 +32,21 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
+from core.pause import Pause
+
 TIMEOUT_SECONDS = 1.0
 PAUSE_SECONDS = 1.0
 
 
-class _Pause:
-    """Fails calls at once for a while after a call failed (a circuit breaker).
+class _Guard(Pause):
+    """A context manager around each call of one Redis."""
 
-    Used as a context manager around each call; shared by all threads. Its times are
-    those of the monotonic clock.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._until = 0.0
-        self._error: type[Exception] = RedisConnectionError
+    _error: type[Exception] = RedisConnectionError
 
     def __enter__(self) -> Self:
-        if self._until:
-            self._require_turn()
+        if not self.is_over(try_seconds=TIMEOUT_SECONDS + PAUSE_SECONDS):
+            raise self._error("Redis did not answer a moment ago")
         return self
-
-    def _require_turn(self) -> None:
-        with self._lock:
-            now = time.monotonic()
-            if now < self._until:
-                raise self._error("Redis did not answer a moment ago")
-            if self._until:
-                # This call tries; it ends the pause, or starts the next one.
-                self._until = now + TIMEOUT_SECONDS + PAUSE_SECONDS
 
     def __exit__(
         self,
@@ -70,52 +55,47 @@ class _Pause:
         _traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, RedisConnectionError | RedisTimeoutError):
-            with self._lock:
-                self._error = (
-                    RedisTimeoutError
-                    if isinstance(error, RedisTimeoutError)
-                    else RedisConnectionError
-                )
-                self._until = time.monotonic() + PAUSE_SECONDS
-        elif self._until and (kind is None or issubclass(kind, Exception)):
+            self._error = (
+                RedisTimeoutError
+                if isinstance(error, RedisTimeoutError)
+                else RedisConnectionError
+            )
+            self.begin(PAUSE_SECONDS)
+        elif kind is None or issubclass(kind, Exception):
             self.end()
-
-    def end(self) -> None:
-        with self._lock:
-            self._until = 0.0
 
 
 @lru_cache(maxsize=8)
-def _pause_for(_url: str) -> _Pause:
-    return _Pause()
+def _guard_for(_url: str) -> _Guard:
+    return _Guard()
 
 
 class _ThreadClient(Redis):
     """A client with one connection; used by the thread that made it only."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self.pause: _Pause | None = None
+        self.guard: _Guard | None = None
         super().__init__(*args, **options)
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        assert self.pause is not None
-        with self.pause:
+        assert self.guard is not None
+        with self.guard:
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
         pipeline = _ThreadPipeline(
             self.connection_pool, self.response_callbacks, transaction, shard_hint
         )
-        pipeline.pause = self.pause
+        pipeline.guard = self.guard
         return pipeline
 
 
 class _ThreadPipeline(Pipeline):
-    pause: _Pause | None = None
+    guard: _Guard | None = None
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
-        assert self.pause is not None
-        with self.pause:
+        assert self.guard is not None
+        with self.guard:
             return super().execute(raise_on_error)
 
 
@@ -144,13 +124,13 @@ def _thread_client() -> _ThreadClient:
     url = settings.REDIS_URL
     # After a fork the child must not use the socket of its parent.
     if _local.url != url or _local.pid != os.getpid():
-        with _pause_for(url) as pause:
-            _local.client = _connected(url, pause)
+        with _guard_for(url) as guard:
+            _local.client = _connected(url, guard)
         _local.url, _local.pid = url, os.getpid()
     return _local.client
 
 
-def _connected(url: str, pause: _Pause) -> _ThreadClient:
+def _connected(url: str, guard: _Guard) -> _ThreadClient:
     ours = _ThreadClient.from_url(
         url,
         single_connection_client=True,
@@ -162,7 +142,7 @@ def _connected(url: str, pause: _Pause) -> _ThreadClient:
         driver_info=None,
     )
     assert isinstance(ours, _ThreadClient)
-    ours.pause = pause
+    ours.guard = guard
     return ours
 
 
@@ -185,8 +165,8 @@ def run_script(
         redis.ResponseError: the script failed, or Redis refuses writes.
     """
     ours = _thread_client()
-    assert ours.pause is not None
-    with ours.pause:
+    assert ours.guard is not None
+    with ours.guard:
         # The connection is used directly: redis-py's `evalsha` costs half as much again.
         try:
             return _send(ours, "EVALSHA", _sha1(source), keys, args)
@@ -209,4 +189,4 @@ def _send(
 
 def end_pause() -> None:
     """Ask Redis again at once, in spite of a failure a moment ago (for tests)."""
-    _pause_for(settings.REDIS_URL).end()
+    _guard_for(settings.REDIS_URL).end()

@@ -1,8 +1,6 @@
 """The students' client of Redis: one round trip, short waits, one wait at a time."""
 
 import os
-import signal
-import subprocess
 import tempfile
 import threading
 import time
@@ -14,41 +12,17 @@ import pytest
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
 from core import redis_client
-from memora_site import embedded_redis
+from tests.servers import PrivateRedis
 
 ECHO = "return {KEYS[1], ARGV[1], tonumber(ARGV[2])}"
 COUNT = "return redis.call('INCR', KEYS[1])"
 
 
-class Server:
-    """A private Redis that the test stops, continues and restarts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.socket = folder / "redis.sock"
-        self.url = f"unix://{self.socket}?db=2"
-        self.start()
-
-    def start(self) -> None:
-        process = embedded_redis.start(self.socket, data_dir=None)
-        assert process is not None
-        self.process: subprocess.Popen[bytes] = process
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def pause(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-
-
 @pytest.fixture
-def server(settings) -> Iterator[Server]:
+def server(settings) -> Iterator[PrivateRedis]:
     # A short path: a socket's may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="memora-redis-") as folder:
-        server = Server(Path(folder))
+        server = PrivateRedis(Path(folder))
         settings.REDIS_URL = server.url
         yield server
         server.resume()
@@ -61,7 +35,7 @@ def short_pause(monkeypatch) -> None:
     monkeypatch.setattr(redis_client, "TIMEOUT_SECONDS", 0.2)
 
 
-def commands_of(server: Server) -> int:
+def commands_of(server: PrivateRedis) -> int:
     found = redis_client.client().info("commandstats")
     return sum(
         stat["calls"]
@@ -238,7 +212,7 @@ def test_another_redis_is_not_affected(server, settings):
     with pytest.raises(ConnectionError):
         redis_client.run_script(COUNT, ["n"], [])
     with tempfile.TemporaryDirectory(prefix="memora-redis-") as folder:
-        other = Server(Path(folder))
+        other = PrivateRedis(Path(folder))
         settings.REDIS_URL = other.url
         assert redis_client.run_script(COUNT, ["n"], []) == 1
         other.kill()
