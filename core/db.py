@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from core import db_limits
+
 
 @contextmanager
 def consistent_read() -> Iterator[None]:
@@ -96,7 +98,8 @@ def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Wri
     """Call ``write`` and return its result; call it again after a conflict.
 
     ``write`` must be the whole transaction. Inside an outer transaction it is called
-    only once: the conflict has rolled back what the outer transaction did before.
+    only once: the conflict has rolled back what the outer transaction did before. In a
+    student's request it is not called again after it has waited for a lock in vain.
 
     Raises:
         OperationalError: it failed ``attempts`` times, or with another error.
@@ -107,6 +110,6 @@ def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Wri
         try:
             return write()
         except OperationalError as error:
-            if not is_conflict(error):
+            if not is_conflict(error) or db_limits.is_out_of_time():
                 raise
     return write()

@@ -155,6 +155,10 @@ DATABASES = {
     "default": env.db("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'db.sqlite3'}")
 }
 _database = DATABASES["default"]
+# Django's own backends, with limits for requests of students (`core.db_limits`).
+_database["ENGINE"] = _database["ENGINE"].replace(
+    "django.db.backends", "core.db_backends"
+)
 if _database["ENGINE"].endswith("sqlite3"):
     # With IMMEDIATE, concurrent writers queue for the file instead of failing during a
     # transaction with "database is locked". With WAL, readers are not blocked.
@@ -170,6 +174,7 @@ elif _database["ENGINE"].endswith("mysql"):
         charset="utf8mb4",
         isolation_level="read committed",
         init_command="SET sql_mode='STRICT_TRANS_TABLES'",
+        connect_timeout=10,
     )
     _database["TEST"] = {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_unicode_ci"}
     _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)

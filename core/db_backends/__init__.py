@@ -1,0 +1,1 @@
+"""Django's database backends, with the limits of `core.db_limits`."""
