@@ -61,7 +61,7 @@ for _model in _NODE_MODELS:
 @receiver(pre_delete, sender=LessonStage)
 def _stage_deleted(instance: LessonStage, origin: Any = None, **_kwargs: Any) -> None:
     if not _goes_with_others(instance, origin):
-        SubjectState.touch_stages([instance.lesson_id])
+        LessonStage.touch([instance.lesson_id])
 
 
 @receiver(post_migrate)

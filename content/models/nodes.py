@@ -1,38 +1,28 @@
-"""The content tree and the stages of its lessons.
+"""The content tree.
 
 Only ``content.services`` writes structure (parents, order and intervals). It holds a
 lock, because concurrent writers corrupt a django-mptt tree.
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any, Self
 
-from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
-from django.utils.translation import get_language, gettext_lazy as _
+from django.utils.translation import gettext_lazy as _
 from mptt.managers import TreeManager
 from mptt.models import MPTTModel, TreeForeignKey
 from mptt.querysets import TreeQuerySet
 
-from content import kinds, signals
+from content import kinds
 from content.field_lists import NodeFields
 from content.fields import PublicIdField, validate_color_code, validate_item_code
 from content.history import recording
-from content.json_errors import Fault
-from content.stage_configs import ConfigError, clean
-from content.stage_types import SCHEMAS, translated_texts
-from core.fields import (
-    CanonicalJSONEncoder,
-    FoldedField,
-    FoldingModel,
-    FoldingQuerySet,
-    PictureField,
-    TitleField,
-)
+from content.models.subject_state import SubjectState
+from content.models.tracking import TrackedQuerySet
+from core.fields import FoldedField, FoldingModel, PictureField, TitleField
 
 
 class NodeKind(models.TextChoices):
@@ -43,68 +33,6 @@ class NodeKind(models.TextChoices):
     UNIT = kinds.Kind.UNIT.value, _("unit")
     TOPIC = kinds.Kind.TOPIC.value, _("topic")
     LESSON = kinds.Kind.LESSON.value, _("lesson")
-
-
-class TrackedQuerySet(FoldingQuerySet):
-    """A queryset whose bulk writes count as edits, although Django sends no signals.
-
-    Every edit updates the subject's state first and the rows second. The state's row is
-    the lock of the tree, so all writers lock the same row first and cannot deadlock
-    (docs/architecture.md, "Edits").
-    """
-
-    def _changed(self) -> set[int]:
-        """Return the keys that an edit of these rows changes.
-
-        Primary keys of subjects for nodes, of lessons for stages.
-        """
-        raise NotImplementedError
-
-    def _touch(self, changed: Iterable[int], *, urgent: bool = False) -> None:
-        """Record that these keys changed; ``urgent`` is that of `content.signals`."""
-        raise NotImplementedError
-
-    def update(self, **kwargs: Any) -> int:
-        with transaction.atomic(using=self.db):
-            before = self._changed()
-            urgent = not kwargs.keys().isdisjoint(NodeFields.ACCESS)
-            self._touch(before, urgent=urgent)
-            primary_keys = list(self.values_list("pk", flat=True))
-            count = super().update(**kwargs)
-            if self._moves(kwargs):
-                written = type(self)(self.model, using=self.db)
-                after = written.filter(pk__in=primary_keys)._changed()
-                self._touch(after - before)
-            recording.record(self.model, primary_keys, recording.CHANGED)
-        return count
-
-    update.alters_data = True  # type: ignore[attr-defined]
-
-    def _moves(self, changes: dict[str, Any]) -> bool:
-        """Return whether these changes can move a row to another subject or lesson."""
-        return bool({"subject", "subject_id", "lesson", "lesson_id"} & changes.keys())
-
-    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        rows = list(objs)
-        with transaction.atomic(using=self.db):
-            before = {row.changes for row in rows} - {None}
-            self._touch(before)
-            created = super().bulk_create(rows, *args, **kwargs)
-            self._touch({made.changes for made in created} - before)
-            recording.record_created(created)
-        return created
-
-    def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete the rows as one edit.
-
-        `content.receivers` does not record the deletions again.
-        """
-        with transaction.atomic(using=self.db):
-            self._touch(self._changed(), urgent=True)
-            return super().delete()
-
-    delete.alters_data = True  # type: ignore[attr-defined]
-    delete.queryset_only = True  # type: ignore[attr-defined]
 
 
 _MOVED = frozenset({"parent", "parent_id", *NodeFields.INTERVAL})
@@ -395,228 +323,3 @@ class Lesson(Node):
         proxy = True
         verbose_name = _("lesson")
         verbose_name_plural = _("lessons")
-
-
-class SubjectState(models.Model):
-    """The revisions, bit counter and file header of a subject.
-
-    The row is the lock of the subject's tree.
-    """
-
-    subject = models.OneToOneField(
-        Node, on_delete=models.CASCADE, primary_key=True, related_name="state"
-    )
-    next_bit_index = models.PositiveIntegerField(default=0)
-    """The bit of the next lesson. It only grows, so no bit is reused."""
-    revision = models.PositiveBigIntegerField(default=1)
-    """Grows in the transaction of every edit of the subject.
-
-    See docs/architecture.md, "Edits".
-    """
-    tree_revision = models.PositiveBigIntegerField(default=1)
-    """The revision of the last edit of anything other than lessons' stages.
-
-    A release built at or after it still has the current tree (see
-    `Node.stages_revision`).
-    """
-    language = models.CharField(_("language"), max_length=35, blank=True)
-    attribution = models.TextField(_("attribution"), blank=True)
-    license = models.CharField(_("licence"), max_length=500, blank=True)
-
-    class Meta:
-        verbose_name = _("subject state")
-        verbose_name_plural = _("subject states")
-
-    def __str__(self) -> str:
-        return f"{self.subject_id}@{self.revision}"
-
-    @classmethod
-    def touch(cls, subject_ids: Iterable[int], *, urgent: bool = False) -> None:
-        """Raise the revisions of these subjects and send ``subjects_changed``.
-
-        ``urgent`` is that of the signal. This is part of the caller's transaction: a
-        rollback also undoes it.
-        """
-        touched = sorted(set(subject_ids))
-        if not touched:
-            return
-        # The order matters: MariaDB assigns from left to right, so the second
-        # assignment uses the new value of the first.
-        cls.objects.filter(pk__in=touched).update(
-            tree_revision=models.F("revision") + 1, revision=models.F("revision") + 1
-        )
-        signals.subjects_changed.send(sender=cls, subject_ids=touched, urgent=urgent)
-
-    @classmethod
-    def touch_stages(cls, lesson_ids: Iterable[int]) -> None:
-        """Record that only the stages of these lessons changed; like `touch`."""
-        lessons = Node.objects.filter(pk__in=set(lesson_ids), subject__isnull=False)
-        subjects = lessons.order_by().values_list("subject_id", flat=True)
-        touched: set[int] = set()
-        # A lesson may be moved to another subject while this waits for the lock.
-        while found := set(subjects.all()) - touched:
-            rows = cls.objects.filter(pk__in=found)
-            rows.update(revision=models.F("revision") + 1)
-            touched |= found
-        if not touched:
-            return
-        newest = cls.objects.filter(pk=models.OuterRef("subject_id")).values("revision")
-        # `NodeQuerySet.update` would record an edit of the tree.
-        models.QuerySet.update(lessons, stages_revision=models.Subquery(newest))
-        signals.subjects_changed.send(
-            sender=cls, subject_ids=sorted(touched), urgent=False
-        )
-
-
-class TreeLock(models.Model):
-    """A row to lock when there is no subject to lock."""
-
-    ROOTS = 1
-
-    class Meta:
-        verbose_name = _("tree lock")
-        verbose_name_plural = _("tree locks")
-
-    def __str__(self) -> str:
-        return str(self.pk)
-
-
-def stage_type_choices() -> list[tuple[str, str]]:
-    """Return the stage types and their labels.
-
-    A callable, so that a new type needs no migration.
-    """
-    language = get_language() or "en"
-    return [
-        (name, translated_texts(schema, language)["title"])
-        for name, schema in SCHEMAS.items()
-    ]
-
-
-def new_stage_id() -> str:
-    """Return a new stage id, such as ``STG-7K3M9QX2VB``."""
-    return kinds.new_id(kinds.STAGE_PREFIX)
-
-
-class StageQuerySet(TrackedQuerySet):
-    def _changed(self) -> set[int]:
-        return set(self.order_by().values_list("lesson_id", flat=True).distinct())
-
-    def _touch(self, changed: Iterable[int], *, urgent: bool = False) -> None:
-        # Stages do not change access, so ``urgent`` is not passed on.
-        SubjectState.touch_stages(changed)
-
-
-class LessonStage(models.Model):
-    """One step of a lesson. `content.stage_configs` validates it on every save."""
-
-    public_id = PublicIdField(default=new_stage_id)
-    lesson = models.ForeignKey(
-        Node,
-        on_delete=models.CASCADE,
-        related_name="stages",
-        limit_choices_to={"kind": kinds.Kind.LESSON.value},
-        verbose_name=_("lesson"),
-    )
-    position = models.PositiveIntegerField(_("order"), default=0)
-    type = models.CharField(_("type"), max_length=20, choices=stage_type_choices)
-    title = TitleField(_("title"), max_length=255)
-    config = models.JSONField(_("content"), default=dict, encoder=CanonicalJSONEncoder)
-    weight = models.PositiveSmallIntegerField(
-        _("weight"), default=1, validators=[MaxValueValidator(100)]
-    )
-    target_time = models.PositiveIntegerField(
-        _("seconds"), default=60, validators=[MaxValueValidator(86_400)]
-    )
-    is_skippable = models.BooleanField(_("may be skipped"), default=False)
-
-    objects = StageQuerySet.as_manager()
-    history = recording.Records()
-
-    _stored_config: dict[str, Any] | None = None
-    losses: tuple[Fault, ...] = ()
-    """The parts of the given config that were dropped.
-
-    Filled by `full_clean` and `save`.
-    """
-
-    class Meta:
-        verbose_name = _("stage")
-        verbose_name_plural = _("stages")
-        ordering = ["position", "pk"]
-        # ``lesson.stages.add()`` updates through the base manager; it also counts as an
-        # edit.
-        base_manager_name = "objects"
-        indexes = [
-            models.Index(fields=["lesson", "position"], name="content_stage_order")
-        ]
-
-    def __str__(self) -> str:
-        return self.title
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store the stage.
-
-        Raises:
-            ValidationError: the config is not valid for the type.
-        """
-        written = kwargs.get("update_fields")
-        if written is None or {"config", "type"} & set(written):
-            self._clean_config()
-        lessons = {self.lesson_id}
-        with transaction.atomic(using=kwargs.get("using")):
-            if not self._state.adding:  # its lesson may be changed
-                lessons |= LessonStage.objects.filter(pk=self.pk)._changed()
-            SubjectState.touch_stages(lessons)  # before the row, see `TrackedQuerySet`
-            super().save(*args, **kwargs)
-        self._stored_config = self.config
-
-    @classmethod
-    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
-        stage = super().from_db(*args, **kwargs)
-        stage._stored_config = stage.__dict__.get("config")
-        return stage
-
-    def clean(self) -> None:
-        """Complete and sanitise the config.
-
-        Raises:
-            ValidationError: on ``config`` when it is not valid, on ``lesson`` when the
-                node is not a lesson.
-        """
-        with suppress(Node.DoesNotExist):  # a new lesson's stage has no lesson yet
-            self._clean_lesson(self.lesson)
-        self._clean_config()
-
-    @staticmethod
-    def _clean_lesson(lesson: Node) -> None:
-        if lesson.kind != NodeKind.LESSON:
-            raise ValidationError(
-                {
-                    "lesson": ValidationError(
-                        _("“%(title)s” is a %(kind)s: stages belong to lessons."),
-                        params={
-                            "title": lesson.title,
-                            "kind": lesson.get_kind_display(),
-                        },
-                    )
-                }
-            )
-
-    def _clean_config(self) -> None:
-        try:
-            cleaned = clean(self.type, self.config, previous=self._stored_config)
-        except ConfigError as error:
-            raise ValidationError({"config": error.messages}) from error
-        self.config = cleaned.config
-        self.losses = cleaned.losses or self.losses  # empty if it was clean
-
-    @property
-    def stored_config(self) -> dict[str, Any] | None:
-        """The config as it was read from the database; None for a new stage."""
-        return self._stored_config
-
-    @property
-    def changes(self) -> int:
-        """The key that saving this row changes: its lesson (see `StageQuerySet`)."""
-        return self.lesson_id

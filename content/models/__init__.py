@@ -1,0 +1,36 @@
+"""The tables of content: the tree, the state of its subjects, the lessons' stages."""
+
+from content.models.nodes import (
+    Lesson,
+    Node,
+    NodeKind,
+    Subject,
+    Topic,
+    Track,
+    Unit,
+)
+from content.models.stages import (
+    LessonStage,
+    StageQuerySet,
+    new_stage_id,
+    stage_type_choices,
+)
+from content.models.subject_state import SubjectState, TreeLock
+from content.models.tracking import TrackedQuerySet
+
+__all__ = [
+    "Lesson",
+    "LessonStage",
+    "Node",
+    "NodeKind",
+    "StageQuerySet",
+    "Subject",
+    "SubjectState",
+    "Topic",
+    "Track",
+    "TrackedQuerySet",
+    "TreeLock",
+    "Unit",
+    "new_stage_id",
+    "stage_type_choices",
+]
