@@ -91,6 +91,11 @@ PROGRESS_RESPONSE = _object(
                     "type": "string",
                     "enum": ["locked", "unlocked", "passed"],
                 },
+                "locked_reason": {
+                    "type": "string",
+                    "enum": ["previous", "not_entitled", None],
+                    "nullable": True,
+                },
                 "bit_index": {"type": "integer", "nullable": True},
                 "best_hearts": {"type": "integer", "nullable": True},
                 "children": _list({"type": "object"}),
@@ -100,6 +105,7 @@ PROGRESS_RESPONSE = _object(
         "total_xp_earned": _WHOLE,
         "suggested_next_lesson_id": _MAYBE_STRING,
         "total_lessons": _WHOLE,
+        "entitled_lessons": _WHOLE,
         "passed_lessons": _WHOLE,
     }
 )

@@ -67,7 +67,11 @@ class ProgressViewSet(ViewSet):
     )
     def retrieve(self, request: Request, subject_id: str) -> Response:
         return Response(
-            progress.of_subject(player_id=_player_id(request), subject_id=subject_id)
+            progress.of_subject(
+                player_id=_player_id(request),
+                subject_id=subject_id,
+                now=timezone.now().timestamp(),
+            )
         )
 
 

@@ -36,6 +36,10 @@ class PlayerAccess:
         expiry = self.items[item]
         return expiry is None or now < expiry
 
+    def current_items(self, now: float) -> frozenset[str]:
+        """Return the codes of the products that the player has at Unix time ``now``."""
+        return frozenset(item for item in self.items if self.is_entitled(item, now))
+
 
 def of_player(player_id: int) -> PlayerAccess:
     """Return the player's access, from Redis if it is cached, else with three queries.

@@ -5,8 +5,10 @@ of the ledger, update Redis. `progress.store` explains why no step loses XP or p
 twice.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Self
 
 import structlog
@@ -27,11 +29,14 @@ from progress.models import InteractionLog, InteractionType
 from progress.services import calendar, ledger, projections, subject_cache
 from progress.store import Change, PendingWrite, State
 from progress.streak import Streak
-from progress.unlock import StructureOutline
+from progress.unlock import PlayerOutline
 from publishing import api
 from publishing.api import LessonEntry
 
 log = structlog.get_logger(__name__)
+
+_OutlineAt = Callable[[bytes], PlayerOutline]
+"""Gives the player's outline of the lesson's subject at a bitmap."""
 
 _TRIES = 5
 """Each lost race means that another request of the same player recorded one of the six
@@ -112,8 +117,8 @@ def complete(
     """
     attempt = _Attempt(player_id, lesson_id, hearts, idempotency_key, now)
     try:
-        lesson, outline = _open_lesson(attempt)
-        return _record(attempt, lesson, outline)
+        lesson, outline_at = _open_lesson(attempt)
+        return _record(attempt, lesson, outline_at)
     except (NoHeartsError, IdempotencyConflictError):
         raise
     except MemoraError:
@@ -124,26 +129,28 @@ def complete(
         return first
 
 
-def _open_lesson(attempt: _Attempt) -> tuple[LessonEntry, StructureOutline]:
+def _open_lesson(attempt: _Attempt) -> tuple[LessonEntry, _OutlineAt]:
     player_access = access.of_player(attempt.player_id)
     plan = api.load_plan(access.require_enrolled(player_access))
     lesson = plan.lessons.get(attempt.lesson_id)
     if lesson is None:
         raise InvalidLessonError(_("This lesson is not in your plan."))
-    access.require_entitled(player_access, lesson, attempt.now.timestamp())
-    return lesson, subject_cache.of_subject(plan.subjects[lesson.subject_id])
+    now = attempt.now.timestamp()
+    access.require_entitled(player_access, lesson, now)
+    outline = subject_cache.of_subject(plan.subjects[lesson.subject_id])
+    return lesson, partial(outline.for_player, items=player_access.current_items(now))
 
 
 def _record(
-    attempt: _Attempt, lesson: LessonEntry, outline: StructureOutline
+    attempt: _Attempt, lesson: LessonEntry, outline_at: _OutlineAt
 ) -> CompletionResult:
     ledger.connect()
     begun = store.begin(attempt.player_id, lesson.subject_id)
-    state = _unlocked_state(begun, lesson, outline)
+    state = _unlocked_state(begun, lesson, outline_at)
     history = _history_from(state, lesson)
     contested = False
     for _try in range(_TRIES):
-        row, change, result = _decide(attempt, lesson, outline, state, history)
+        row, change, result = _decide(attempt, lesson, outline_at, state, history)
         try:
             ledger.append(row)
         except IntegrityError:
@@ -163,28 +170,26 @@ def _record(
 
 
 def _unlocked_state(
-    begun: PendingWrite, lesson: LessonEntry, outline: StructureOutline
+    begun: PendingWrite, lesson: LessonEntry, outline_at: _OutlineAt
 ) -> State:
     state = projections.state(begun)
-    if _is_unlocked(state, lesson, outline):
+    if _is_unlocked(state, lesson, outline_at):
         return state
     if begun.others_in_flight:
         # The unlocking completion may be committed, but not yet applied to Redis.
         state = projections.ledger_state(begun)
-        if _is_unlocked(state, lesson, outline):
+        if _is_unlocked(state, lesson, outline_at):
             return state
     store.cancel(begun.mark)
-    following = outline.next_lesson(outline.bits(state.subject.bitmap))
+    following = outline_at(state.subject.bitmap).next_lesson()
     raise NotUnlockedError(
         _("This lesson is still locked: complete the lessons before it first."),
         details={"next_lesson_id": following},
     )
 
 
-def _is_unlocked(state: State, lesson: LessonEntry, outline: StructureOutline) -> bool:
-    bits = outline.bits(state.subject.bitmap)
-    place = outline.lessons[lesson.id]
-    return place.is_passed(bits) or place.is_open(bits)
+def _is_unlocked(state: State, lesson: LessonEntry, outline_at: _OutlineAt) -> bool:
+    return outline_at(state.subject.bitmap).is_unlocked(lesson.id)
 
 
 def _history_from(state: State, lesson: LessonEntry) -> tuple[bool, int]:
@@ -198,7 +203,7 @@ def _history_from(state: State, lesson: LessonEntry) -> tuple[bool, int]:
 def _decide(
     attempt: _Attempt,
     lesson: LessonEntry,
-    outline: StructureOutline,
+    outline_at: _OutlineAt,
     state: State,
     history: tuple[bool, int],
 ) -> tuple[InteractionLog, Change, CompletionResult | None]:
@@ -216,13 +221,7 @@ def _decide(
         rates=_rates(),
     )
     after, action = streak.after_success(state.streak, attempt.day)
-    before_bits = outline.bits(state.subject.bitmap)
-    place = outline.lessons[lesson.id]
-    opened = (
-        []
-        if place.is_passed(before_bits)
-        else outline.opened_by(lesson.id, before_bits)
-    )
+    outline = outline_at(state.subject.bitmap)
     result = CompletionResult(
         success=True,
         xp_earned=earned,
@@ -230,8 +229,8 @@ def _decide(
         is_first_completion=is_first,
         is_new_record=is_record,
         streak=_streak_change(state.streak, after, action),
-        unlocked=opened,
-        next_lesson_id=outline.next_lesson(before_bits | place.mask),
+        unlocked=outline.opened_by(lesson.id),
+        next_lesson_id=outline.passing(lesson.id).next_lesson(),
     )
     row = _row(attempt, lesson, InteractionType.LESSON_COMPLETED)
     row.xp = earned

@@ -1,11 +1,19 @@
-"""A naive implementation of the unlocking rules, to compare with."""
+"""A naive implementation of the unlocking rules, to compare with.
+
+A player is ``done``, the bits that are set, and ``owned``, the product codes.
+"""
 
 from dataclasses import dataclass, field
+
+State = tuple[str, str | None]
+"""Status, and the reason of a locked node."""
 
 
 @dataclass
 class Lesson:
     bit_index: int
+    access_level: str = "authenticated"
+    required_item: str = ""
 
 
 @dataclass
@@ -23,6 +31,10 @@ def lesson(bit: int) -> Node:
     return Node(f"L{bit}", "lesson", lesson=Lesson(bit))
 
 
+def paid(bit: int, item: str = "X") -> Node:
+    return Node(f"L{bit}", "lesson", lesson=Lesson(bit, "paid", item))
+
+
 def container(name: str, *children: Node, linear: bool = False) -> Node:
     return Node(name, "container", linear, list(children))
 
@@ -33,30 +45,66 @@ def lessons(node: Node) -> list[Node]:
     return [found for child in node.children for found in lessons(child)]
 
 
+def is_entitled(node: Node, owned: set[str]) -> bool:
+    """Whether the player is entitled to a lesson."""
+    return node.lesson.access_level != "paid" or node.lesson.required_item in owned
+
+
 def is_passed(node: Node, done: set[int]) -> bool:
     return all(found.lesson.bit_index in done for found in lessons(node))
 
 
-def statuses(
-    node: Node, done: set[int], *, is_open: bool = True, is_root: bool = True
-) -> dict[str, str]:
-    own = "passed" if is_passed(node, done) else "unlocked" if is_open else "locked"
+def is_not_entitled(node: Node, done: set[int], owned: set[str]) -> bool:
+    """Whether the player lacks a product for every lesson, and passed not all."""
+    return not is_passed(node, done) and not any(
+        is_entitled(found, owned) for found in lessons(node)
+    )
+
+
+def is_passed_over(node: Node, done: set[int], owned: set[str]) -> bool:
+    return not any(
+        is_entitled(found, owned) or is_passed(found, done) for found in lessons(node)
+    )
+
+
+def lets_through(node: Node, done: set[int], owned: set[str]) -> bool:
+    return all(
+        is_passed(found, done) for found in lessons(node) if is_entitled(found, owned)
+    )
+
+
+def states(
+    node: Node,
+    done: set[int],
+    owned: set[str],
+    *,
+    is_open: bool = True,
+    is_root: bool = True,
+) -> dict[str, State]:
+    """The state of every node, by id, in tree order."""
+    if is_passed(node, done) and not (is_root and not lessons(node)):
+        own: State = ("passed", None)
+    elif is_not_entitled(node, done, owned):
+        own = ("locked", "not_entitled")
+    elif is_open:
+        own = ("unlocked", None)
+    else:
+        own = ("locked", "previous")
     found = {node.id: own}
-    if is_root and not lessons(node):
-        found[node.id] = "unlocked"
-    before = None
+    opens = True
     for child in node.children:
-        opens = not node.is_linear or before is None or is_passed(before, done)
-        found |= statuses(child, done, is_open=is_open and opens, is_root=False)
-        before = child
+        child_is_open = is_open and (opens or not node.is_linear)
+        found |= states(child, done, owned, is_open=child_is_open, is_root=False)
+        if not is_passed_over(child, done, owned):
+            opens = lets_through(child, done, owned)
     return found
 
 
-def next_lesson(node: Node, done: set[int]) -> str | None:
-    status = statuses(node, done)
-    for found in lessons(node):
-        if status[found.id] == "unlocked":
-            return found.id
+def next_lesson(node: Node, done: set[int], owned: set[str]) -> str | None:
+    found = states(node, done, owned)
+    for one in lessons(node):
+        if found[one.id] == ("unlocked", None):
+            return one.id
     return None
 
 

@@ -1,21 +1,30 @@
 """A student's view of a subject."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from content import services
 from content.kinds import Kind
 from content.models import Node
 from plans.services import add_subject, set_override
+from players.models import Entitlement
+from players.services import access
 from progress.errors import InvalidSubjectError
 from progress.services import progress
-from tests.progress.conftest import make_subject, publish
+from tests.progress.conftest import MONDAY, make_subject, publish
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def shown(student):
-    return lambda: progress.of_subject(player_id=student.pk, subject_id="SUBJ-MATH")
+    def shown(subject_id: str = "SUBJ-MATH", *, at: datetime = MONDAY):
+        return progress.of_subject(
+            player_id=student.pk, subject_id=subject_id, now=at.timestamp()
+        )
+
+    return shown
 
 
 def statuses(node: dict) -> dict[str, str]:
@@ -64,6 +73,7 @@ def test_every_node_has_the_same_keys_and_lessons_their_bit_and_hearts(shown, fi
             "id": "LES-MATH-0-0",
             "type": "lesson",
             "status": "passed",
+            "locked_reason": None,
             "bit_index": 0,
             "best_hearts": 3,
             "children": [],
@@ -72,6 +82,7 @@ def test_every_node_has_the_same_keys_and_lessons_their_bit_and_hearts(shown, fi
             "id": "LES-MATH-0-1",
             "type": "lesson",
             "status": "unlocked",
+            "locked_reason": None,
             "bit_index": 1,
             "best_hearts": 0,
             "children": [],
@@ -118,18 +129,18 @@ def test_a_deleted_lesson_leaves_the_others_on_their_bits(plan, shown, finish):
     assert shown()["suggested_next_lesson_id"] == "LES-NEW"
 
 
-def test_an_empty_subject_is_open_and_not_passed(plan, student):
+def test_an_empty_subject_is_open_and_not_passed(plan, shown):
     add_subject(plan=plan, subject=make_subject("EMPTY", units=0))
     publish(plan)
-    answer = progress.of_subject(player_id=student.pk, subject_id="SUBJ-EMPTY")
+    answer = shown("SUBJ-EMPTY")
     assert sums(answer) == (0, 0, 0.0, 0, None)
     assert answer["root"]["status"] == "unlocked"
 
 
-def test_a_subject_outside_the_plan_is_refused(student):
+def test_a_subject_outside_the_plan_is_refused(shown):
     make_subject("OTHER")
     with pytest.raises(InvalidSubjectError):
-        progress.of_subject(player_id=student.pk, subject_id="SUBJ-OTHER")
+        shown("SUBJ-OTHER")
 
 
 def test_progress_is_two_round_trips_and_no_query(
@@ -141,3 +152,102 @@ def test_progress_is_two_round_trips_and_no_query(
     with django_assert_num_queries(0):
         shown()
     assert len(count_redis) == 2  # plans and products; the three projections
+
+
+# --- Lessons that the student has not bought ---------------------------------
+
+
+@pytest.fixture
+def sell(plan):
+    """Sell nodes separately, as the product ITEM-1, and publish."""
+
+    def sell(*node_ids: str) -> None:
+        for node_id in node_ids:
+            set_override(
+                plan=plan,
+                target=Node.objects.get(public_id=node_id),
+                action="set_sold_separately",
+                value="ITEM-1",
+            )
+        publish(plan)
+
+    return sell
+
+
+@pytest.fixture
+def buy(student):
+    """Give the student the product ITEM-1, until a time if there is one."""
+
+    def buy(until: datetime | None = None) -> None:
+        Entitlement.objects.create(player=student, item="ITEM-1", valid_until=until)
+        access.forget([student.pk])
+
+    return buy
+
+
+def reasons(node: dict) -> dict[str, str]:
+    """Locked nodes with their reason."""
+    own = {node["id"]: node["locked_reason"]} if node["status"] == "locked" else {}
+    for child in node["children"]:
+        own |= reasons(child)
+    return own
+
+
+def test_an_unbought_lesson_does_not_block_the_linear_path(sell, shown, finish):
+    sell("LES-MATH-0-1")
+    assert statuses(shown()["root"])["UNIT-MATH-1"] == "locked"
+    finish("0-0")
+    found = statuses(shown()["root"])
+    assert found["LES-MATH-0-1"] == "locked"
+    assert found["LES-MATH-1-0"] == "unlocked"
+    assert finish("1-0").next_lesson_id == "LES-MATH-1-1"
+
+
+def test_an_unbought_lesson_is_never_suggested(sell, shown, finish):
+    sell("UNIT-MATH-0")
+    assert shown()["suggested_next_lesson_id"] == "LES-MATH-1-0"
+    assert finish("1-0").next_lesson_id == "LES-MATH-1-1"
+    assert finish("1-1").next_lesson_id is None
+    assert shown()["suggested_next_lesson_id"] is None
+
+
+def test_an_unbought_lesson_does_not_count_as_unlocked(sell, shown, finish):
+    sell("LES-MATH-0-1")
+    assert finish("0-0").unlocked == ["UNIT-MATH-1", "TOP-MATH-1", "LES-MATH-1-0"]
+    assert statuses(shown()["root"])["LES-MATH-0-1"] == "locked"
+
+
+def test_a_locked_node_names_its_reason(sell, shown):
+    sell("UNIT-MATH-0")
+    assert reasons(shown()["root"]) == {
+        "UNIT-MATH-0": "not_entitled",
+        "TOP-MATH-0": "not_entitled",
+        "LES-MATH-0-0": "not_entitled",
+        "LES-MATH-0-1": "not_entitled",
+        "LES-MATH-1-1": "previous",
+    }
+
+
+def test_a_bought_lesson_takes_its_place_until_the_product_expires(
+    sell, buy, shown, finish
+):
+    sell("LES-MATH-0-1")
+    finish("0-0")
+    buy(until=MONDAY + timedelta(days=1))
+    assert shown()["suggested_next_lesson_id"] == "LES-MATH-0-1"
+    assert shown()["entitled_lessons"] == shown()["total_lessons"] == 4
+    after = shown(at=MONDAY + timedelta(days=1))
+    assert after["suggested_next_lesson_id"] == "LES-MATH-1-0"
+    assert (after["entitled_lessons"], after["total_lessons"]) == (3, 4)
+
+
+def test_a_passed_lesson_stays_passed_when_its_product_expires(
+    sell, buy, shown, finish
+):
+    sell("LES-MATH-0-0")
+    buy(until=MONDAY + timedelta(days=1))
+    finish("0-0")
+    after = shown(at=MONDAY + timedelta(days=1))
+    assert statuses(after["root"])["LES-MATH-0-0"] == "passed"
+    assert (after["passed_lessons"], after["entitled_lessons"]) == (1, 3)
+    assert after["suggested_next_lesson_id"] == "LES-MATH-0-1"
