@@ -8,12 +8,10 @@ stops, readers keep a complete release and the next build continues
 """
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from urllib.parse import urljoin
 
 import structlog
 from django.db import DatabaseError, transaction
@@ -23,28 +21,14 @@ from django.utils.translation import gettext as _
 from core.db import retry_on_conflict
 from plans.models import AcademicPlan
 from publishing import queue, staleness, sync_log
-from publishing.building import published_state, unpublish
-from publishing.building.snapshot import Snapshot, take
+from publishing.building import releases, snapshot, unpublish
 from publishing.cdn import sync
-from publishing.content_urls import (
-    gated_lesson_url,
-    local_base_url,
-)
-from publishing.format import locations
-from publishing.format.documents import DocumentMaker
-from publishing.format.incremental import (
-    ChangedSubject,
-    ReleaseAssembler,
-    UnreadableReleaseError,
-)
-from publishing.format.validation import validate_documents, validate_progress_bits
-from publishing.format.versioning import BuiltDocument, DocumentVersioner
-from publishing.models import Publication, PublishingSettings, SyncLog
-from publishing.signing import links
+from publishing.format.incremental import UnreadableReleaseError
+from publishing.format.validation import validate_documents
+from publishing.models import Publication, SyncLog
 from publishing.storage import activation, cleanup, file_store, recovery
 from publishing.storage.activation import (
     Outcome,
-    Release,
     StaleSnapshotError,
     SupersededError,
 )
@@ -284,145 +268,19 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
         StaleSnapshotError: the build failed; readers see no change.
     """
     assert publication.plan_id is not None
-    snapshot = take(publication.plan_id)
-    if snapshot.switches != file_store.switches():
+    taken = snapshot.take(publication.plan_id)
+    if taken.switches != file_store.switches():
         recovery.recover()
-        snapshot = take(publication.plan_id)
+        taken = snapshot.take(publication.plan_id)
     try:
-        made = make_release(snapshot, now=now)
+        made = releases.make(taken, now=now)
     except UnreadableReleaseError:
         # Damaged files are written again by a full build.
-        snapshot = replace(take(publication.plan_id, full=True), is_incomplete=True)
-        made = make_release(snapshot, now=now)
+        taken = snapshot.take(publication.plan_id, full=True)
+        made = releases.make(taken, now=now)
     validate_documents(made.to_write.values())
     file_store.require_space(
         needed=sum(len(document.data) for document in made.to_write.values()),
-        min_free_percent=snapshot.settings.min_free_disk_percent,
+        min_free_percent=taken.settings.min_free_disk_percent,
     )
     return activation.stage_and_switch(publication, made, now=now)
-
-
-def make_release(snapshot: Snapshot, *, now: datetime) -> Release:
-    """Make the release of this snapshot in memory; nothing is written.
-
-    Raises:
-        BitConflictError: two lessons share a progress bit.
-        UnreadableReleaseError: a file that the release would reuse is missing or
-            damaged.
-    """
-    old = published_state.ReleaseReader(snapshot.previous)
-    _validate_progress_bits(snapshot, old)
-    plan_id, current = snapshot.plan.id, snapshot.settings
-    versioner = DocumentVersioner(
-        previous=published_state.verified_records(snapshot),
-        now=int(now.timestamp()),
-        newest_version=snapshot.newest_version,
-    )
-    maker = DocumentMaker(
-        plan=snapshot.plan,
-        links=SettingsLinks(
-            current, base_url=snapshot.built_from["settings"]["base_url"]
-        ),
-        versioner=versioner,
-        signer=links.video_signer(current) if current.embed_signed_urls else None,
-        is_gated=lambda lesson_id: lesson_id not in snapshot.open_elsewhere,
-        lesson_sources=snapshot.lesson_sources,
-    )
-    fresh = ReleaseAssembler(maker, old, current.search_shard_threshold).build(
-        snapshot.subjects, same_trees=not (snapshot.is_full or snapshot.whole)
-    )
-    documents = versioner.documents
-    there = published_state.plan_files(plan_id)
-    mine = {path for path, made in documents.items() if made.schema != "lesson"}
-    plan_lessons: Mapping[str, bool] | None = fresh
-    gone: Set[str]
-    kept: Set[str]
-    if snapshot.is_full:
-        known = {p for p in snapshot.previous if locations.lesson_id_of(p) is None}
-        gone, kept = known - mine, mine
-    elif snapshot.whole:
-        replaced = published_state.replaced(snapshot, old)
-        gone = (replaced.paths & there) - mine
-        kept = (there | mine) - gone
-        plan_lessons = published_state.plan_lessons_with(
-            fresh, plan_id=plan_id, replaced=replaced
-        )
-    else:
-        gone, kept, plan_lessons = set(), there | mine, None
-    reusable = {
-        locations.lesson(lesson_id)
-        for subject in snapshot.subjects
-        if isinstance(subject, ChangedSubject)
-        for lesson_id in subject.reusable & fresh.keys()
-    }
-    lost = published_state.missing(documents.keys() | reusable, there)
-    if lost & reusable:
-        raise UnreadableReleaseError(min(lost))
-    to_write = {
-        path: document
-        for path, document in documents.items()
-        if document.changed or path in lost
-    }
-    return Release(
-        plan_id=plan_id,
-        documents=documents,
-        to_write=to_write,
-        confirmed=_confirmed(documents, to_write),
-        kept=[path for path in kept if path not in to_write],
-        gone=gone,
-        plan_lessons=plan_lessons,
-        built_from=snapshot.built_from,
-        removals=snapshot.removals,
-    )
-
-
-def _confirmed(
-    documents: Mapping[str, BuiltDocument], to_write: Mapping[str, BuiltDocument]
-) -> dict[str, BuiltDocument]:
-    """Return unchanged lessons whose record (revision, source digest) has changed."""
-    return {
-        path: document
-        for path, document in documents.items()
-        if path not in to_write
-        and document.before is not None
-        and document.record.source
-        and document.record != document.before
-    }
-
-
-def _validate_progress_bits(
-    snapshot: Snapshot, old: published_state.ReleaseReader
-) -> None:
-    """Refuse a progress bit that two lessons share, now or over time.
-
-    See docs/architecture.md, "Progress bits".
-
-    Raises:
-        BitConflictError: names the subject's bitmap and both lessons.
-    """
-    for subject in snapshot.subjects:
-        if not isinstance(subject, ChangedSubject):
-            continue
-        root = subject.root
-        path = locations.bitmap(snapshot.plan.id, root.id)
-        validate_progress_bits(path, root, published_state.published_bits(path, old))
-
-
-class SettingsLinks:
-    """Make links from the settings of one snapshot.
-
-    ``base_url`` is the prefix of links to content; it ends in ``/``.
-    """
-
-    def __init__(self, current: PublishingSettings, *, base_url: str) -> None:
-        self._current = current
-        self._base = base_url
-
-    def content(self, path: str) -> str:
-        return self._base + path
-
-    def upload(self, url: str) -> str:
-        return urljoin(local_base_url(self._current), url)
-
-    def gated_lesson(self, lesson_id: str) -> str:
-        return gated_lesson_url(lesson_id, self._current)

@@ -22,7 +22,7 @@ from core.fields import CanonicalJSONEncoder
 from plans.access import PlanNode, lessons, plan_tree
 from plans.models import AcademicPlan
 from plans.queries import load_overrides, subject_pks
-from publishing.building import builds, snapshot
+from publishing.building import releases, snapshot
 from publishing.content_urls import local_base_url
 from publishing.format import locations
 from publishing.format.documents import DocumentMaker, PlanFields
@@ -132,7 +132,7 @@ def _maker(facts: PlanFields) -> DocumentMaker:
     current = PublishingSettings.get_solo()
     return DocumentMaker(
         plan=facts,
-        links=builds.SettingsLinks(current, base_url=local_base_url(current)),
+        links=releases.SettingsLinks(current, base_url=local_base_url(current)),
         versioner=DocumentVersioner(previous={}, now=int(timezone.now().timestamp())),
         # When files hold no signature, the app requests one before it plays a video.
         signer=links.video_signer(current),

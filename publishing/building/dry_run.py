@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from publishing.building import builds, snapshot
+from publishing.building import releases, snapshot
 from publishing.building.snapshot import Snapshot
 from publishing.format.incremental import UnreadableReleaseError
 from publishing.format.locations import lesson
@@ -48,10 +48,10 @@ def run(plan_pk: int, *, full: bool = False) -> tuple[DryRun, Release]:
     now = timezone.now()
     try:
         taken = snapshot.take(plan_pk, full=full)
-        made = builds.make_release(taken, now=now)
+        made = releases.make(taken, now=now)
     except UnreadableReleaseError:
         taken = snapshot.take(plan_pk, full=True)
-        made = builds.make_release(taken, now=now)
+        made = releases.make(taken, now=now)
     validate_documents(made.to_write.values())
     return count_difference(taken, made, dropped=_dropped(plan_pk, made)), made
 

@@ -1,12 +1,12 @@
 """Read everything that a build needs, as of one moment.
 
-When the release is intact and only subjects changed, only a part is read: the changed
-subjects whole, or just the lessons whose stages were edited. Everything else keeps its
-documents. In a subject read whole, the stages of lessons whose published files are
-still valid are not read: they are most of the data.
+The mode of the build (`publishing.building.modes`) decides which subjects are read
+whole. Of the others only the lessons are read whose stages were edited. In a subject
+read whole, the stages of lessons whose published files are still valid are not read:
+they are most of the data.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q
@@ -15,12 +15,15 @@ from django.utils import timezone
 from content import locks
 from content.models import Node
 from content.queries import LessonHeader, load_edited_lessons, load_subject
+from content.tree import ContentNode
 from core.db import consistent_read
 from core.errors import StructureError
 from plans.access import plan_tree
 from plans.models import AcademicPlan
 from plans.queries import load_overrides, subject_pks
 from publishing import staleness
+from publishing.building import modes
+from publishing.building.modes import BuildMode
 from publishing.content_urls import local_base_url
 from publishing.format import locations
 from publishing.format.documents import LessonSources, PlanFields
@@ -33,32 +36,32 @@ from publishing.models import (
     PublishingSettings,
     ReleaseCounters,
 )
-from publishing.storage import file_store
+from publishing.staleness import SubjectRevisions
+
+Subject = ChangedSubject | UnchangedSubject
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A plan's sources, and what is published of it.
 
-    ``subjects`` are those the plan does not hide, in order. ``whole`` holds the ids of
-    those read whole, including hidden ones. ``is_full``: no file of the plan itself is
-    reused. ``built_from`` is recorded by a publication made of this snapshot. ``is_incomplete``:
-    a switch was incomplete, and the plan's files may be newer than ``previous``.
+    ``subjects`` are those the plan does not hide, in order. ``built_from`` is recorded
+    by a publication made of this snapshot. ``previous`` are the records of the files
+    that it may replace. ``open_elsewhere`` are the lessons, of the subjects read whole,
+    that another plan offers openly.
     """
 
     plan: PlanFields
     settings: PublishingSettings
     lesson_sources: LessonSources
-    subjects: tuple[ChangedSubject | UnchangedSubject, ...]
-    whole: frozenset[str]
-    is_full: bool
+    mode: BuildMode
+    subjects: tuple[Subject, ...]
     built_from: staleness.Sources
     previous: dict[str, Record]
     open_elsewhere: frozenset[str]
     removals: int
     switches: int
     newest_version: int
-    is_incomplete: bool
 
 
 def take(plan_pk: int, *, full: bool = False) -> Snapshot:
@@ -76,76 +79,35 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
             pk=plan_pk
         )
         settings = PublishingSettings.get_solo()
-        pks = subject_pks(plan_pk)
-        states = _states_of(pks)
+        revisions = _revisions(subject_pks(plan_pk))
         publication = Publication.objects.filter(plan=plan_pk).first()
-        built_from = staleness.sources(
-            plan=plan.revision,
-            settings=settings,
-            cdn_place=publication.cdn_place if publication is not None else "",
-            subjects={pk: states[pk].revision for pk in pks},
-        )
-        is_incomplete = (
-            publication is not None and publication.needs_full_build_since is not None
-        )
-        removals, switches, newest_version = _counters()
-        built = None
-        if publication is not None and not (full or is_incomplete):
-            built = _built_upon(publication, built_from)
-        whole = [
-            pk for pk in pks if built is None or states[pk].tree_revision > built[pk]
-        ]
-        overrides = load_overrides(plan_pk) if whole else {}
+        built_from = _sources(plan, settings, publication, revisions)
+        mode = modes.choose(publication, built_from, revisions, full=full)
+        unchanged = _unchanged_subjects(mode, revisions)
+        previous = _previous(plan.public_id, mode, unchanged.values())
         sources = _lesson_sources(settings)
-        previous = _published(plan.public_id, whole) if whole or built is None else {}
-        subjects: list[ChangedSubject | UnchangedSubject] = []
-        for pk in pks:
-            revision = states[pk].revision
-            if built is not None and pk not in whole:
-                edited = load_edited_lessons(pk, since=built[pk])
-                subjects.append(
-                    UnchangedSubject(
-                        pk,
-                        states[pk].public_id,
-                        revision,
-                        tuple(EditedLesson(*found) for found in edited),
-                    )
-                )
-                continue
-            reusable: set[str] = set()
-            content = load_subject(
-                pk,
-                is_known=(
-                    None
-                    if full or is_incomplete
-                    else _finder(previous, sources, settings, reusable)
-                ),
-            )
-            if (tree := plan_tree(content, overrides)) is not None:
-                subjects.append(ChangedSubject(tree, revision, frozenset(reusable)))
-        if built is not None:
-            patched = set(_patched_paths(plan.public_id, subjects))
-            if unread := patched - previous.keys():
-                previous |= _records(Q(path__in=list(unread)))
+        is_reusable = _reuse_test(mode, previous, sources, settings)
+        subjects = unchanged | _changed_subjects(plan_pk, mode, revisions, is_reusable)
+        removals, switches, newest_version = _counters()
         return Snapshot(
             plan=plan_fields(plan),
             settings=settings,
             lesson_sources=sources,
-            subjects=tuple(subjects),
-            whole=frozenset(states[pk].public_id for pk in whole),
-            is_full=built is None,
+            mode=mode,
+            subjects=tuple(subjects[pk] for pk in revisions if pk in subjects),
             built_from=built_from,
             previous=previous,
-            open_elsewhere=_open_elsewhere(plan_pk, whole) if whole else frozenset(),
+            open_elsewhere=_open_elsewhere(plan_pk, mode.whole),
             removals=removals,
             switches=switches,
             newest_version=newest_version,
-            is_incomplete=is_incomplete,
         )
 
 
-def _states_of(subject_pks: Collection[int]) -> dict[int, staleness.SubjectRevisions]:
-    """Return the revisions of each of these subjects.
+def _revisions(
+    subject_pks: Sequence[int],
+) -> dict[int, SubjectRevisions]:
+    """Return the revisions of each of these subjects, in their order.
 
     Raises:
         StructureError: a subject has no state; the message names the remedy.
@@ -154,29 +116,65 @@ def _states_of(subject_pks: Collection[int]) -> dict[int, staleness.SubjectRevis
     lost = Node.objects.filter(pk__in=set(subject_pks) - states.keys()).first()
     if lost is not None:
         raise StructureError(locks.missing_state_message(lost))
-    return states
+    return {pk: states[pk] for pk in subject_pks}
 
 
-def _built_upon(
-    publication: Publication, now: staleness.Sources
-) -> dict[int, int] | None:
-    """Return each subject's revision in a reusable release; None if not reusable.
+def _sources(
+    plan: AcademicPlan,
+    settings: PublishingSettings,
+    publication: Publication | None,
+    revisions: Mapping[int, SubjectRevisions],
+) -> staleness.Sources:
+    return staleness.sources(
+        plan=plan.revision,
+        settings=settings,
+        cdn_place=publication.cdn_place if publication is not None else "",
+        subjects={pk: found.revision for pk, found in revisions.items()},
+    )
 
-    A release is reusable when only subjects' revisions differ from it, and readers see
-    the generation that the tables record.
-    """
-    if publication.rolled_back_at is not None or not publication.built_from:
-        return None
-    then = publication.built_from
-    if {**then, "subjects": None} != {**now, "subjects": None}:
-        return None
-    built = dict(then["subjects"])
-    if list(built) != [pk for pk, _revision in now["subjects"]]:
-        return None
-    current = file_store.current_generation(publication.plan_public_id)
-    if current != publication.generation:
-        return None
-    return built
+
+def _unchanged_subjects(
+    mode: BuildMode, revisions: Mapping[int, SubjectRevisions]
+) -> dict[int, Subject]:
+    """Read the edited lessons of the subjects that are not read whole."""
+    found: dict[int, Subject] = {}
+    for pk, since in mode.since.items():
+        lessons = load_edited_lessons(pk, since=since)
+        edited = tuple(EditedLesson(*lesson) for lesson in lessons)
+        state = revisions[pk]
+        found[pk] = UnchangedSubject(pk, state.public_id, state.revision, edited)
+    return found
+
+
+def _changed_subjects(
+    plan_pk: int,
+    mode: BuildMode,
+    revisions: Mapping[int, SubjectRevisions],
+    is_reusable: Callable[[LessonHeader], bool],
+) -> dict[int, Subject]:
+    """Read the other subjects whole, without those that the plan hides."""
+    overrides = load_overrides(plan_pk) if mode.whole else {}
+    found: dict[int, Subject] = {}
+    for pk in mode.whole:
+        content, reusable = _load_subject(pk, is_reusable)
+        if (tree := plan_tree(content, overrides)) is not None:
+            found[pk] = ChangedSubject(tree, revisions[pk].revision, reusable)
+    return found
+
+
+def _load_subject(
+    pk: int, is_reusable: Callable[[LessonHeader], bool]
+) -> tuple[ContentNode, frozenset[str]]:
+    """Return a subject, and the ids of its reusable lessons, which have no stages."""
+    reusable: set[str] = set()
+
+    def is_known(lesson: LessonHeader) -> bool:
+        if not is_reusable(lesson):
+            return False
+        reusable.add(lesson.id)
+        return True
+
+    return load_subject(pk, is_known=is_known), frozenset(reusable)
 
 
 def plan_fields(plan: AcademicPlan) -> PlanFields:
@@ -214,40 +212,53 @@ def _lesson_sources(settings: PublishingSettings) -> LessonSources:
     return LessonSources(f"{local_base_url(settings)} {settings.embed_signed_urls}")
 
 
-def _finder(
+def _reuse_test(
+    mode: BuildMode,
     previous: Mapping[str, Record],
     sources: LessonSources,
     settings: PublishingSettings,
-    reusable: set[str],
 ) -> Callable[[LessonHeader], bool]:
-    """Return a test for lessons with valid files; it adds them to ``reusable``."""
+    """Return a test for lessons whose published files are still valid."""
     now, life = int(timezone.now().timestamp()), settings.signed_url_hours * 3600
+    known = {} if mode.compares_with_disk else previous
 
-    def is_known(lesson: LessonHeader) -> bool:
-        record = previous.get(locations.lesson(lesson.id))
+    def is_reusable(lesson: LessonHeader) -> bool:
+        record = known.get(locations.lesson(lesson.id))
         if record is None or record.source_revision < lesson.stages_revision:
             return False
         until = record.signed_until
         if until is not None and not is_long_signed(until, now, life):
             return False
-        stands = record.source == sources.of(
+        return record.source == sources.of(
             pk=lesson.pk,
             subject_pk=lesson.subject_pk,
             title=lesson.title,
             description=lesson.description,
             image=lesson.image,
         )
-        if stands:
-            reusable.add(lesson.id)
-        return stands
 
-    return is_known
+    return is_reusable
 
 
-def _published(plan_id: str, subjects: Collection[int]) -> dict[str, Record]:
-    """Return the published records of a plan and of the lessons of these subjects."""
-    lessons = Node.objects.filter(subject_id__in=subjects).values("public_id")
-    return _records(Q(publication__plan_public_id=plan_id) | Q(lesson_id__in=lessons))
+def _previous(
+    plan_id: str, mode: BuildMode, unchanged: Iterable[Subject]
+) -> dict[str, Record]:
+    """Return the records of the files that the build may replace, by path.
+
+    Where trees changed: all files of the plan, and the lessons of the subjects read
+    whole. Also those that edits of stages change (`_patched_paths`).
+    """
+    found: dict[str, Record] = {}
+    if mode.changes_trees:
+        lessons = Node.objects.filter(subject_id__in=list(mode.whole))
+        found = _records(
+            Q(publication__plan_public_id=plan_id)
+            | Q(lesson_id__in=lessons.values("public_id"))
+        )
+    if mode.since:
+        unread = set(_patched_paths(plan_id, unchanged)) - found.keys()
+        found |= _records(Q(path__in=list(unread)))
+    return found
 
 
 _RECORD = (
@@ -266,9 +277,7 @@ def _records(wanted: Q) -> dict[str, Record]:
     return {path: Record(*fields) for path, *fields in rows}
 
 
-def _patched_paths(
-    plan_id: str, subjects: Collection[ChangedSubject | UnchangedSubject]
-) -> Iterator[str]:
+def _patched_paths(plan_id: str, subjects: Iterable[Subject]) -> Iterator[str]:
     """Yield the paths of the release that edits of stages alone can change."""
     yield locations.manifest(plan_id)
     for subject in subjects:

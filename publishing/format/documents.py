@@ -21,7 +21,7 @@ from publishing.format.versioning import BuiltDocument, DocumentVersioner
 
 
 class Links(Protocol):
-    """Makes the URLs in documents; see `publishing.building.builds.SettingsLinks`."""
+    """Makes the URLs in documents; see `publishing.building.releases.SettingsLinks`."""
 
     def content(self, path: str) -> str:
         """Return the absolute URL of a content path."""

@@ -311,10 +311,10 @@ def checking_over_dumping(plan_pk: int) -> float:
     import orjson
     from django.utils import timezone
 
-    from publishing.building import builds, snapshot
+    from publishing.building import releases, snapshot
     from publishing.format.validation import validate_documents
 
-    made = builds.make_release(
+    made = releases.make(
         snapshot.take(plan_pk, full=True), now=timezone.now()
     ).documents.values()
     contents = [orjson.loads(document.data) for document in made]

@@ -25,7 +25,7 @@ from plans.models import AcademicPlan, Grade, PlanOverride, PlanSubject, Season,
 from plans.services import add_subject, set_override
 from players.models import User
 from publishing import queue, receivers, staleness
-from publishing.building import builds
+from publishing.building import builds, snapshot
 from publishing.models import Publication, PublishingSettings
 from tests.factories.content import move_node, plant, restore_node, trash_node
 from tests.publishing.conftest import node
@@ -862,16 +862,16 @@ def test_real_builds_settle_every_plan():
 
 
 def test_an_edit_after_the_build_read_its_snapshot_stays_pending(monkeypatch):
-    real = builds.take
+    real = snapshot.take
 
-    def edited_meanwhile(plan_pk):
-        snapshot = real(plan_pk)
+    def edited_meanwhile(plan_pk, **kwargs):
+        taken = real(plan_pk, **kwargs)
         save(MATH.lesson, title=f"Meanwhile {plan_pk}")
-        return snapshot
+        return taken
 
     save(plan("A"), title="Start")
     with monkeypatch.context() as patch:
-        patch.setattr(builds, "take", edited_meanwhile)
+        patch.setattr(snapshot, "take", edited_meanwhile)
         builds.publish_plan(plan("A").pk)
     assert pending() == {"A", "B"}
 

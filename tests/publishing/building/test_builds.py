@@ -15,7 +15,7 @@ from content.models import LessonStage, Node, SubjectState
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject, set_override
 from publishing import staleness
-from publishing.building import builds, rollback
+from publishing.building import builds, rollback, snapshot
 from publishing.models import (
     Publication,
     PublishedDocument,
@@ -576,14 +576,14 @@ def test_a_release_the_tables_do_not_know_of_is_corrected(plan, monkeypatch):
 
 
 def test_an_older_builder_gives_up_at_the_switch(plan, monkeypatch):
-    real = builds.take
+    real = snapshot.take
 
-    def overtaken(plan_pk):
-        snapshot = real(plan_pk)
+    def overtaken(plan_pk, **kwargs):
+        taken = real(plan_pk, **kwargs)
         Publication.objects.update(build_number=99)
-        return snapshot
+        return taken
 
-    monkeypatch.setattr(builds, "take", overtaken)
+    monkeypatch.setattr(snapshot, "take", overtaken)
     entry = builds.publish_plan(plan.pk)
     assert entry.status == SyncStatus.SUPERSEDED
     assert release.everything() == {} if (release.root() / "plans").exists() else True

@@ -18,7 +18,7 @@ from core.db import consistent_read
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing import queue, staleness, sync_log
-from publishing.building import builds
+from publishing.building import builds, releases, snapshot
 from publishing.models import Publication, PublishedDocument, SyncLog, SyncStatus
 from publishing.storage import cleanup, file_store
 from tests.crash import reader
@@ -206,7 +206,7 @@ def test_a_snapshot_sees_one_moment(plan):
 
 
 def test_an_edit_during_a_build_builds_again(plan, monkeypatch):
-    with paused_after(monkeypatch, builds, "take") as pause:
+    with paused_after(monkeypatch, snapshot, "take") as pause:
         builder = Actor(lambda: builds.publish_plan(plan.pk))
         pause.wait_until_reached()
         rename("Later")
@@ -338,12 +338,15 @@ def end(plan: AcademicPlan, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["deleted", "unpublished"])
 @pytest.mark.parametrize("swept", ["swept meanwhile", "swept afterwards"])
-@pytest.mark.parametrize("when", ["take", "make_release", "write_generation"])
+@pytest.mark.parametrize(
+    ("owner", "when"),
+    [(snapshot, "take"), (releases, "make"), (file_store, "write_generation")],
+    ids=lambda value: value if isinstance(value, str) else "after",
+)
 def test_a_plan_that_ends_while_it_builds_leaves_nothing(
-    plan, second_plan, monkeypatch, how, swept, when
+    plan, second_plan, monkeypatch, how, swept, owner, when
 ):
     builds.publish_plan(second_plan.pk)
-    owner = file_store if when == "write_generation" else builds
     with paused_after(monkeypatch, owner, when) as pause:
         builder = Actor(lambda: builds.publish_plan(plan.pk))
         pause.wait_until_reached()

@@ -8,7 +8,8 @@ from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
-from publishing.building import builds, dry_run, snapshot
+from publishing.building import builds, dry_run, releases, snapshot
+from publishing.building.modes import FullBuild
 from publishing.format.incremental import ChangedSubject, UnchangedSubject
 from publishing.models import PlanLesson, PublishingSettings
 from tests.factories.content import make_subject, move_node, trash_node
@@ -31,11 +32,11 @@ def two_subjects(request, plan):
 def publish_in_part(plan) -> snapshot.Snapshot:
     """Publish, and compare the release with a full build."""
     taken = snapshot.take(plan.pk)
-    assert not taken.is_full
+    assert not isinstance(taken.mode, FullBuild)
     entry = builds.publish_plan(plan.pk)
     assert not entry.error
     release.walk("PLAN-A")
-    whole = builds.make_release(snapshot.take(plan.pk, full=True), now=timezone.now())
+    whole = releases.make(snapshot.take(plan.pk, full=True), now=timezone.now())
     assert dict(whole.to_write) == {}
     assert set(whole.gone) == set()
     stored = PlanLesson.objects.filter(publication__plan=plan)
@@ -195,7 +196,7 @@ def test_growing_past_the_threshold_splits_the_search(two_subjects):
 
 def test_a_changed_plan_is_read_whole(two_subjects):
     set_override(plan=two_subjects, target=node("LES-MATH-0-0"), action="set_free")
-    assert snapshot.take(two_subjects.pk).is_full
+    assert isinstance(snapshot.take(two_subjects.pk).mode, FullBuild)
 
 
 def test_a_release_that_was_tampered_with_is_built_whole(two_subjects):

@@ -20,7 +20,7 @@ from core.errors import MemoraError
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 from plans.services import add_subject, set_override
 from publishing import staleness
-from publishing.building import builds, rollback, snapshot
+from publishing.building import builds, releases, rollback, snapshot
 from publishing.models import PlanLesson, Publication, PublishingSettings
 from publishing.storage import cleanup, open_lessons
 from tests.factories.content import (
@@ -250,7 +250,7 @@ def publish_all() -> None:
 def check(plan: AcademicPlan) -> None:
     """The plan's release is complete and equals a full build."""
     release.walk(plan.public_id)
-    full = builds.make_release(snapshot.take(plan.pk, full=True), now=timezone.now())
+    full = releases.make(snapshot.take(plan.pk, full=True), now=timezone.now())
     assert sorted(full.to_write) == []
     assert set(full.gone) == set()
     plan_lessons = PlanLesson.objects.filter(publication__plan=plan)

@@ -17,7 +17,7 @@ from core import folding
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing import queue, staleness, tasks
-from publishing.building import builds, rollback
+from publishing.building import builds, releases, rollback
 from publishing.building.rollback import RollbackError
 from publishing.format import encoding
 from publishing.models import (
@@ -401,16 +401,16 @@ def test_a_lesson_gated_while_a_rollback_is_ended_is_gated_in_that_build(
     rename("Renamed")
     publish(plan)
     rollback.make_current("PLAN-A", file_store.kept_generations("PLAN-A")[-2])
-    real = builds.make_release
+    real = releases.make
 
     def gated_meanwhile(snapshot, *, now):
-        monkeypatch.setattr(builds, "make_release", real)
+        monkeypatch.setattr(releases, "make", real)
         made = real(snapshot, now=now)
         WHAT_OTHERS_DO["edit"](other)
         publish(other)
         return made
 
-    monkeypatch.setattr(builds, "make_release", gated_meanwhile)
+    monkeypatch.setattr(releases, "make", gated_meanwhile)
     tasks.publish_plan(plan.pk, "admin")
     assert open_lessons.opened() == set()
     assert release.read("plans/PLAN-A/TOP-MATH-1.json")["lessons"][0]["gated"] is True

@@ -11,7 +11,7 @@ from content.curriculum import export_curriculum, import_curriculum
 from content.models import LessonStage, Node, SubjectState
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
-from publishing.building import builds, snapshot
+from publishing.building import builds, releases, snapshot
 from publishing.format import documents
 from publishing.format.incremental import ChangedSubject
 from publishing.models import PublishedDocument, PublishingSettings, SyncLog
@@ -42,7 +42,7 @@ def publish(plan: AcademicPlan) -> tuple[SyncLog, set[str]]:
     assert entry is not None
     assert not entry.error
     release.walk(plan.public_id)
-    whole = builds.make_release(snapshot.take(plan.pk, full=True), now=timezone.now())
+    whole = releases.make(snapshot.take(plan.pk, full=True), now=timezone.now())
     assert dict(whole.to_write) == {}
     return entry, read_in(taken)
 

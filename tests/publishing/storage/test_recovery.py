@@ -13,7 +13,7 @@ from content.models import LessonStage
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing import staleness, sync_log
-from publishing.building import builds
+from publishing.building import builds, releases
 from publishing.models import PlanLesson, Publication, SyncLog, SyncStatus
 from publishing.storage import activation, cleanup, file_store, recovery
 from tests.publishing import release
@@ -129,16 +129,16 @@ def test_a_build_that_read_before_another_died_reads_again(
     plan, other, die, monkeypatch
 ):
     write_stage("Read by both")
-    real = builds.make_release
+    real = releases.make
 
     def made_while_another_dies(*args, **kwargs):
         made = real(*args, **kwargs)
-        monkeypatch.setattr(builds, "make_release", real)
+        monkeypatch.setattr(releases, "make", real)
         with time_machine.travel(2_000_000_000):  # a version newer than ours
             die(plan)
         return made
 
-    monkeypatch.setattr(builds, "make_release", made_while_another_dies)
+    monkeypatch.setattr(releases, "make", made_while_another_dies)
     assert builds.publish_plan(other.pk).status == SyncStatus.LOCAL_ONLY
     release.walk("PLAN-A")
     release.walk("PLAN-B")
