@@ -150,7 +150,7 @@ class _Copies:
             parent_pk = self.copy_of[node.parent_id]
         return Node(
             kind=node.kind,
-            public_id=kinds.new_id(kinds.ID_PREFIXES[Kind(node.kind)]),
+            public_id=kinds.new_node_id(Kind(node.kind)),
             parent_id=parent_pk,
             subject_id=subject_pk,
             tree_id=self.tree_id,

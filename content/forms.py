@@ -101,7 +101,7 @@ class NodeForm(OptimisticLockForm):
     def clean_public_id(self) -> str:
         """Return the entered id, or a new one."""
         written: str = self.cleaned_data["public_id"]
-        return written or kinds.new_id(kinds.ID_PREFIXES[Kind(self.instance.kind)])
+        return written or kinds.new_node_id(Kind(self.instance.kind))
 
     @staticmethod
     def version(row: Node) -> str:

@@ -279,9 +279,8 @@ def _kinds(report: ImportReport | SheetReport) -> list[tuple[str, Any]]:
     """Return the counts by kind with labels; stages are last."""
     if isinstance(report, SheetReport):
         return []
-    labels = dict(NodeKind.choices)
     return [
-        *((str(labels[kind.value]), counts) for kind, counts in report.kinds),
+        *((str(NodeKind(kind).label), counts) for kind, counts in report.kinds),
         (_("stage"), report.stages),
     ]
 

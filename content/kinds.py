@@ -22,7 +22,7 @@ _ORDER = tuple(Kind)
 _PARENT = dict(zip(_ORDER[1:], _ORDER, strict=False))
 _CHILD = {parent: child for child, parent in _PARENT.items()}
 
-ID_PREFIXES = {
+_ID_PREFIXES = {
     Kind.SUBJECT: "SUBJ",
     Kind.TRACK: "TRK",
     Kind.UNIT: "UNIT",
@@ -54,6 +54,11 @@ def new_id(prefix: str) -> str:
     Its 10 characters hold 49 random bits.
     """
     return f"{prefix}-{''.join(secrets.choice(_ID_ALPHABET) for _ in range(10))}"
+
+
+def new_node_id(kind: Kind) -> str:
+    """Return a new public id for a node of ``kind`` (see `new_id`)."""
+    return new_id(_ID_PREFIXES[kind])
 
 
 class IdProblem(StrEnum):

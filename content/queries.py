@@ -9,34 +9,19 @@ from django.db import connection
 from django.db.models import Count, Q, TextField
 from django.db.models.functions import Cast
 
+from content.field_lists import NodeFields, StageFields
 from content.kinds import Kind
 from content.models import LessonStage, Node, StageQuerySet
 from content.tree import ContentNode, Stage
 
-_FIELDS = (
-    "pk",
-    "parent_id",
-    "public_id",
-    "kind",
-    "title",
-    "description",
-    "image",
-    "color_code",
-    "is_published",
-    "trashed_at",
-    "is_linear",
-    "is_public",
-    "is_free_preview",
-    "required_item",
-    "base_xp",
-    "bit_index",
-    "stages_revision",
-)
-
-
+_NODE = ("public_id", "kind", "trashed_at", "bit_index", *NodeFields.CONTENT)
+"""The columns that a `ContentNode` is made of, besides its key."""
+_ROW = ("pk", "parent_id", "stages_revision", *_NODE)
+_STAGE = tuple("text" if name == "config" else name for name in StageFields.CONTENT)
 _BATCH = 500
 
-_KINDS = {kind.value: kind for kind in Kind}
+_Values = Mapping[str, Any]
+"""The columns `_ROW` of a node, by name."""
 
 
 class LessonHeader(NamedTuple):
@@ -70,17 +55,17 @@ def load_subject(
         Node.DoesNotExist: no subject has this primary key.
     """
     root = Node.objects.filter(pk=subject_pk, kind=Kind.SUBJECT.value)
-    row = root.values_list(*_FIELDS).get()
+    row = root.values(*_ROW).get()
     below = Node.objects.filter(subject_id=subject_pk).order_by("lft")
-    rows = [row, *below.values_list(*_FIELDS)]
+    rows = [row, *below.values(*_ROW)]
     wanted = LessonStage.objects.filter(lesson__subject_id=subject_pk)
     if is_known is None:
         return _assembled(rows, _load_stages(wanted))
     counted = wanted.order_by().values_list("lesson_id").annotate(Count("pk"))
     unknown = [
-        fields[0]
-        for fields in rows
-        if _may_be_shown(fields) and not is_known(_header(subject_pk, fields))
+        row["pk"]
+        for row in rows
+        if _may_be_shown(row) and not is_known(_header(subject_pk, row))
     ]
     if len(unknown) <= _BATCH:
         wanted = LessonStage.objects.filter(lesson_id__in=unknown)
@@ -102,11 +87,11 @@ def load_branch(node: Node, *, with_stages: bool) -> ContentNode:
         lesson__rght__lte=node.rght,
     )
     found = _load_stages(stages) if with_stages else {}
-    return _assembled(list(nodes.values_list(*_FIELDS)), found)
+    return _assembled(list(nodes.values(*_ROW)), found)
 
 
 def _assembled(
-    rows: Sequence[Sequence[Any]],
+    rows: Sequence[_Values],
     stages: Mapping[int, Sequence[Stage]],
     counts: Mapping[int, int] | None = None,
 ) -> ContentNode:
@@ -116,24 +101,33 @@ def _assembled(
     """
     # In reverse order, so that a node's children are built before the node.
     children: dict[int, list[ContentNode]] = defaultdict(list)
-    for fields in reversed(rows[1:]):
-        pk, parent_pk = fields[0], fields[1]
+    for row in reversed(rows[1:]):
+        pk = row["pk"]
         found = stages.get(pk, ())
         unread = counts.get(pk, 0) - len(found) if counts else 0
-        node = _node(fields, children.pop(pk, ()), found, unread)
-        children[parent_pk].append(node)
-    return _node(rows[0], children.pop(rows[0][0], ()), ())
+        below = reversed(children.pop(pk, ()))
+        node = _content_node(row, children=below, stages=found, unread_stages=unread)
+        children[row["parent_id"]].append(node)
+    root = rows[0]
+    return _content_node(root, children=reversed(children.pop(root["pk"], ())))
 
 
-def _may_be_shown(fields: Sequence[Any]) -> bool:
+def _may_be_shown(row: _Values) -> bool:
     """Return whether the row is a published lesson that is not in the trash."""
-    return bool(fields[3] == Kind.LESSON.value and fields[8] and fields[9] is None)
+    is_lesson: bool = row["kind"] == Kind.LESSON.value
+    return is_lesson and row["is_published"] and row["trashed_at"] is None
 
 
-def _header(subject_pk: int, fields: Sequence[Any]) -> LessonHeader:
-    (pk, _parent, public_id, _kind, title, description, image, *_rest) = fields
-    url = image_url(image)
-    return LessonHeader(pk, subject_pk, public_id, title, description, url, fields[-1])
+def _header(subject_pk: int, row: _Values) -> LessonHeader:
+    return LessonHeader(
+        pk=row["pk"],
+        subject_pk=subject_pk,
+        id=row["public_id"],
+        title=row["title"],
+        description=row["description"],
+        image=image_url(row["image"]),
+        stages_revision=row["stages_revision"],
+    )
 
 
 def load_edited_lessons(
@@ -145,45 +139,51 @@ def load_edited_lessons(
     lessons.
     """
     edited = Node.objects.filter(subject_id=subject_pk, stages_revision__gt=since)
-    rows = list(edited.order_by("lft").values_list(*_FIELDS, "parent__public_id"))
+    rows = list(edited.order_by("lft").values(*_ROW, "parent__public_id"))
     if not rows:
         return []
-    pks = [row[0] for row in rows]
+    pks = [row["pk"] for row in rows]
     stages = _load_stages(LessonStage.objects.filter(lesson_id__in=pks))
     return [
-        (_node(fields, (), stages.get(fields[0], ())), topic_id)
-        for *fields, topic_id in rows
+        (_content_node(row, stages=stages.get(row["pk"], ())), row["parent__public_id"])
+        for row in rows
     ]
 
 
-def _node(
-    fields: Sequence[Any],
-    children: Sequence[ContentNode],
-    stages: Sequence[Stage],
+def load_lesson(lesson: Node) -> ContentNode:
+    """Return the lesson with its stored stages. One query."""
+    stages = _load_stages(LessonStage.objects.filter(lesson=lesson))
+    return content_node(lesson, stages=stages.get(lesson.pk, ()))
+
+
+def content_node(node: Node, *, stages: Iterable[Stage] = ()) -> ContentNode:
+    """Return ``node``, which need not be saved, without its children. No query.
+
+    Texts that a query deferred are empty (`NodeFields.TREE_ROW`).
+    """
+    unread = node.get_deferred_fields().difference(NodeFields.TREE_ROW)
+    row = {name: "" if name in unread else getattr(node, name) for name in _NODE}
+    return _content_node({"pk": node.pk or 0, **row}, stages=stages)
+
+
+def _content_node(
+    row: _Values,
+    *,
+    children: Iterable[ContentNode] = (),
+    stages: Iterable[Stage] = (),
     unread_stages: int = 0,
 ) -> ContentNode:
-    """Build a node from a row; ``children`` are in reverse order."""
-    (pk, _parent, public_id, kind, title, description, image, *rest) = fields
-    (color, published, trashed, linear, public, free, item, xp, bit, _revision) = rest
+    content = {name: row[name] for name in NodeFields.CONTENT}
     return ContentNode(
-        pk=pk,
-        id=public_id,
-        kind=_KINDS[kind],
-        title=title,
-        description=description,
-        image=image_url(image),
-        color_code=color,
-        is_published=published,
-        is_trashed=trashed is not None,
-        is_linear=linear,
-        is_public=public,
-        is_free_preview=free,
-        required_item=item,
-        base_xp=xp,
-        bit_index=bit,
-        children=tuple(reversed(children)),
+        pk=row["pk"],
+        id=row["public_id"],
+        kind=Kind(row["kind"]),
+        is_trashed=row["trashed_at"] is not None,
+        bit_index=row["bit_index"],
+        children=tuple(children),
         stages=tuple(stages),
         unread_stages=unread_stages,
+        **{**content, "image": image_url(str(content["image"]))},
     )
 
 
@@ -196,24 +196,13 @@ def _load_stages(stages: StageQuerySet) -> dict[int, list[Stage]]:
     query = (
         stages.order_by("lesson_id", "position", "pk")
         .annotate(text=Cast("config", TextField()))
-        .values_list(
-            "lesson_id",
-            "public_id",
-            "type",
-            "title",
-            "text",
-            "weight",
-            "target_time",
-            "is_skippable",
-        )
+        .values_list("lesson_id", "public_id", *_STAGE)
     )
     found: dict[int, list[Stage]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(*query.query.sql_with_params())
-        for pk, stage_id, kind, title, text, weight, seconds, skippable in cursor:
-            found[pk].append(
-                Stage(stage_id, kind, title, text, weight, seconds, bool(skippable))
-            )
+        for pk, *values, is_skippable in cursor:
+            found[pk].append(Stage._make([*values, bool(is_skippable)]))
     return found
 
 

@@ -12,20 +12,7 @@ from django.db.models.signals import post_migrate, post_save, pre_delete
 from django.dispatch import receiver
 
 from content import kinds
-from content.models import (
-    Lesson,
-    LessonStage,
-    Node,
-    Subject,
-    SubjectState,
-    Topic,
-    Track,
-    TrackedQuerySet,
-    TreeLock,
-    Unit,
-)
-
-_NODE_MODELS = (Node, Subject, Track, Unit, Topic, Lesson)
+from content.models import LessonStage, Node, SubjectState, TrackedQuerySet, TreeLock
 
 
 def _node_saved(instance: Node, created: bool, raw: bool, **_kwargs: Any) -> None:
@@ -53,7 +40,7 @@ def _goes_with_others(instance: Node | LessonStage, origin: Any) -> bool:
     return isinstance(origin, TrackedQuerySet)
 
 
-for _model in _NODE_MODELS:
+for _model in (Node, *Node.__subclasses__()):
     post_save.connect(_node_saved, sender=_model, dispatch_uid=f"saved{_model}")
     pre_delete.connect(_node_deleted, sender=_model, dispatch_uid=f"deleted{_model}")
 

@@ -79,12 +79,11 @@ def require_fits(kind: Kind, parent: Node | None) -> None:
         return
     message = placement_rule(kind)
     if parent is not None:
-        labels = dict(NodeKind.choices)
         message += " " + _(
             "“%(parent)s” is not the right place: it is a %(found)s."
         ) % {
             "parent": parent,
-            "found": labels[Kind(parent.kind)],
+            "found": parent.get_kind_display(),
         }
     raise StructureError(message)
 
@@ -131,7 +130,7 @@ def create_node(
     require_fits(kind, parent)
     node = Node(
         kind=kind.value,
-        public_id=public_id or kinds.new_id(kinds.ID_PREFIXES[kind]),
+        public_id=public_id or kinds.new_node_id(kind),
         **fields,
     )
     if parent is not None:

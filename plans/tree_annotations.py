@@ -10,9 +10,7 @@ from django.db.models import Q
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from content.kinds import Kind
-from content.models import Node
-from content.tree import ContentNode
+from content.queries import content_node
 from content.tree_annotations import RowAnnotation
 from content.tree_rows import Row, count_visible
 from core.parsing import as_key
@@ -65,7 +63,7 @@ def explain_rows(
     )
     return {
         row.node.pk: explain(
-            [_as_content(node) for node in row.trail],
+            [content_node(node) for node in row.trail],
             overrides,
             lessons=lessons.get(row.node.pk, 0),
             total=row.lessons,
@@ -101,25 +99,4 @@ def _annotation(
         title=said.title,
         is_hidden=said.absent is not None,
         lessons=said.lessons,
-    )
-
-
-def _as_content(node: Node) -> ContentNode:
-    """Convert ``node``, without children, for the rules of `plans.access`."""
-    return ContentNode(
-        pk=node.pk,
-        id=node.public_id,
-        kind=Kind(node.kind),
-        title=node.title,
-        description="",
-        image="",
-        color_code="",
-        is_published=node.is_published,
-        is_trashed=node.trashed_at is not None,
-        is_linear=node.is_linear,
-        is_public=node.is_public,
-        is_free_preview=node.is_free_preview,
-        required_item=node.required_item,
-        base_xp=node.base_xp,
-        bit_index=node.bit_index,
     )

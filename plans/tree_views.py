@@ -31,8 +31,6 @@ from plans.access import Override
 from plans.explain import HiddenReason, NodeExplanation
 from plans.models import AcademicPlan, OverrideAction, OverrideAspect, PlanOverride
 
-_KINDS = dict(NodeKind.choices)
-
 Opened = Mapping[int, int]
 """The number of shown rows of each expanded branch, by its node's pk."""
 
@@ -176,7 +174,7 @@ def _override_rows(plan: AcademicPlan) -> list[OverrideRow]:
         OverrideRow(
             target=target,
             title=title,
-            kind=str(_KINDS[kind]),
+            kind=str(NodeKind(kind).label),
             aspect=aspect,
             action=action,
             value=value,
@@ -235,7 +233,7 @@ class _Table:
         return Row(
             said=said,
             level=level,
-            kind=str(_KINDS[row.node.kind]),
+            kind=row.node.get_kind_display(),
             access=labels.access_badge(said.access),
             absence=labels.absence_badge(said) if said.absent else None,
             why=tree_annotations.why(row, said, self.overrides),

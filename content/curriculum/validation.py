@@ -24,7 +24,6 @@ from content.stage_types import SCHEMAS
 
 def id_faults(specs: Sequence[NodeSpec], stored: StoredSubject) -> Iterator[Fault]:
     """Yield a fault for each id that another kind, subject or lesson uses."""
-    labels = dict(NodeKind.choices)
     unknown: dict[str, NodeSpec] = {}
     for spec in specs:
         found = stored.nodes.get(spec.id)
@@ -32,12 +31,12 @@ def id_faults(specs: Sequence[NodeSpec], stored: StoredSubject) -> Iterator[Faul
             if spec.id:
                 unknown.setdefault(spec.id, spec)
         elif found.kind != spec.kind:
-            kind = labels[found.kind]
+            kind = NodeKind(found.kind).label
             yield _at_id(spec, _("is the id of a %(kind)s") % {"kind": kind})
     for batch in batches(list(unknown)):
         elsewhere = Node.objects.filter(public_id__in=batch)
         for node in elsewhere.select_related("subject"):
-            yield _at_id(unknown[node.public_id], _taken_by(node, labels))
+            yield _at_id(unknown[node.public_id], _taken_by(node))
     yield from _stage_id_faults(specs, stored)
 
 
@@ -64,11 +63,11 @@ def _at_id(spec: NodeSpec | StageSpec, reason: str) -> Fault:
     return (*spec.path, "id"), reason
 
 
-def _taken_by(node: Node, labels: dict[str, Any]) -> str:
+def _taken_by(node: Node) -> str:
     if node.subject is None:
         return _("is the id of the subject “%(title)s”") % {"title": node.title}
     return _("is the id of a %(kind)s in the subject “%(subject)s”") % {
-        "kind": labels[node.kind],
+        "kind": node.get_kind_display(),
         "subject": node.subject.title,
     }
 

@@ -56,7 +56,7 @@ def _insert_nodes(
     }
     rows: dict[Kind, list[tuple[NodeSpec, Node]]] = {}
     for spec in new:
-        spec.id = spec.id or kinds.new_id(kinds.ID_PREFIXES[spec.kind])
+        spec.id = spec.id or kinds.new_node_id(spec.kind)
         node = Node(
             public_id=spec.id,
             kind=spec.kind.value,

@@ -81,10 +81,9 @@ def node_edits(node: Node) -> list[Edit]:
 
     At most four queries.
     """
-    labels = dict(NodeKind.choices)
     own = Source(
         Node.history.filter(id=node.pk),
-        what=lambda row: str(labels[row.kind]),
+        what=lambda row: str(NodeKind(row.kind).label),
         title=lambda row, _names: str(row.title),
     )
     return collect_edits(

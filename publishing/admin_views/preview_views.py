@@ -30,6 +30,7 @@ from django.views.decorators.http import require_POST, require_safe
 from content.json_errors import Fault
 from content.kinds import Kind
 from content.models import Node, SubjectState
+from content.queries import content_node, load_lesson
 from content.stage_configs import (
     MAX_LESSON_BYTES,
     ConfigError,
@@ -292,10 +293,7 @@ def _lesson(
     if choice.published:
         document = draft_documents.published_lesson(lesson.public_id)
     else:
-        made = draft_documents.lesson_node(
-            lesson, draft_documents.stored_stages(lesson)
-        )
-        document = draft_documents.lesson_document(made)
+        document = draft_documents.lesson_document(load_lesson(lesson))
     if document is None:
         return _missing(choice)
     assert lesson.parent is not None
@@ -512,7 +510,7 @@ def live(request: HttpRequest) -> HttpResponse:
             size += byte_size(cleaned.config)
             good[number] = _stage_from_form(number, kind, stage, cleaned.config)
     document = draft_documents.lesson_document(
-        draft_documents.lesson_node(lesson, good.values())
+        content_node(lesson, stages=good.values())
     )
     made = dict(zip(good, document["stages"], strict=True))
     document["stages"] = [

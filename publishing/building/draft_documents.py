@@ -3,8 +3,7 @@
 Nothing is written. Published documents are read as the app reads them.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -14,11 +13,10 @@ from django.utils import timezone
 
 from content import config_texts
 from content.kinds import Kind
-from content.models import LessonStage, Node
-from content.queries import image_url, load_branch
+from content.models import Node
+from content.queries import load_branch
 from content.stage_types import SCHEMAS
-from content.tree import ContentNode, Stage
-from core.fields import CanonicalJSONEncoder
+from content.tree import ContentNode
 from plans.access import PlanNode, lessons, plan_tree
 from plans.models import AcademicPlan
 from plans.queries import load_overrides, subject_pks
@@ -145,44 +143,6 @@ def lesson_document(lesson: ContentNode) -> Document:
     maker = _maker(NO_PLAN)
     made: Document = orjson.loads(maker.lesson(lesson, revision=0).data)
     return made
-
-
-def lesson_node(lesson: Node, stages: Iterable[Stage]) -> ContentNode:
-    """Return a lesson with these stages, as a source for documents."""
-    return ContentNode(
-        pk=lesson.pk or 0,
-        id=lesson.public_id,
-        kind=Kind.LESSON,
-        title=lesson.title,
-        description=lesson.description,
-        image=image_url(lesson.image.name or ""),
-        color_code=lesson.color_code,
-        is_published=lesson.is_published,
-        is_trashed=lesson.trashed_at is not None,
-        is_linear=lesson.is_linear,
-        is_public=lesson.is_public,
-        is_free_preview=lesson.is_free_preview,
-        required_item=lesson.required_item,
-        base_xp=lesson.base_xp,
-        bit_index=lesson.bit_index,
-        stages=tuple(stages),
-    )
-
-
-def stored_stages(lesson: Node) -> list[Stage]:
-    """Return the lesson's stages as saved, in order. One query."""
-    return [
-        Stage(
-            id=stage.public_id,
-            type=stage.type,
-            title=stage.title,
-            config=json.dumps(stage.config, cls=CanonicalJSONEncoder),
-            weight=stage.weight,
-            target_time=stage.target_time,
-            is_skippable=stage.is_skippable,
-        )
-        for stage in LessonStage.objects.filter(lesson=lesson)
-    ]
 
 
 def published_lesson(lesson_id: str) -> Document | None:
