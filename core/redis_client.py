@@ -131,7 +131,7 @@ def _thread_client() -> _ThreadClient:
 
 
 def _connected(url: str, guard: _Guard) -> _ThreadClient:
-    ours = _ThreadClient.from_url(
+    client = _ThreadClient.from_url(
         url,
         single_connection_client=True,
         socket_connect_timeout=TIMEOUT_SECONDS,
@@ -141,9 +141,9 @@ def _connected(url: str, guard: _Guard) -> _ThreadClient:
         protocol=2,
         driver_info=None,
     )
-    assert isinstance(ours, _ThreadClient)
-    ours.guard = guard
-    return ours
+    assert isinstance(client, _ThreadClient)
+    client.guard = guard
+    return client
 
 
 @lru_cache(maxsize=128)
@@ -164,20 +164,20 @@ def run_script(
             a moment ago.
         redis.ResponseError: the script failed, or Redis refuses writes.
     """
-    ours = _thread_client()
-    assert ours.guard is not None
-    with ours.guard:
+    client = _thread_client()
+    assert client.guard is not None
+    with client.guard:
         # The connection is used directly: redis-py's `evalsha` costs half as much again.
         try:
-            return _send(ours, "EVALSHA", _sha1(source), keys, args)
+            return _send(client, "EVALSHA", _sha1(source), keys, args)
         except NoScriptError:
-            return _send(ours, "EVAL", source, keys, args)
+            return _send(client, "EVAL", source, keys, args)
 
 
 def _send(
-    ours: _ThreadClient, command: str, script: str, keys: Sequence[Any], args: Any
+    client: _ThreadClient, command: str, script: str, keys: Sequence[Any], args: Any
 ) -> Any:
-    connection: Any = ours.connection
+    connection: Any = client.connection
     try:
         connection.send_command(command, script, len(keys), *keys, *args)
         return connection.read_response()
