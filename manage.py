@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command-line door to Memora."""
+"""Run Django's management commands for Memora."""
 
 import os
 import sys

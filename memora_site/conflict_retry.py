@@ -42,7 +42,7 @@ def retry_on_conflict(view: View) -> View:
     """
 
     @wraps(view)
-    def door(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         started = time.monotonic()
         for left in reversed(range(_RUNS)):
             try:
@@ -60,7 +60,7 @@ def retry_on_conflict(view: View) -> View:
                 return _refused(request, _error_text(error))
         raise AssertionError("a run answers, or raises")
 
-    return door
+    return wrapper
 
 
 def _error_text(error: Exception) -> str:

@@ -170,7 +170,7 @@ def explain_method_not_allowed(
     """Wrap ``view`` so that its 405 responses have a page with an explanation."""
 
     @wraps(view)
-    def door(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         answer = view(request, *args, **kwargs)
         if answer.status_code != HTTPStatus.METHOD_NOT_ALLOWED or answer.content:
             return answer
@@ -178,4 +178,4 @@ def explain_method_not_allowed(
         worded.headers["Allow"] = answer.headers["Allow"]
         return worded
 
-    return door
+    return wrapper

@@ -91,7 +91,7 @@ class ProcessGroup:
         if self._interrupted:
             raise KeyboardInterrupt
 
-    def adopt(self, name: str, process: subprocess.Popen[bytes]) -> None:
+    def add(self, name: str, process: subprocess.Popen[bytes]) -> None:
         """Watch and stop a process started elsewhere; it must lead its session."""
         self._children.append(Child(name, process, self.log_of(name)))
 

@@ -21,27 +21,27 @@ MORTAL = "raise SystemExit('no database')"
 
 
 @pytest.fixture
-def family(tmp_path: Path) -> Iterator[ProcessGroup]:
-    family = ProcessGroup(log_dir=tmp_path / "log", working_dir=tmp_path)
-    yield family
-    family.stop()
+def processes(tmp_path: Path) -> Iterator[ProcessGroup]:
+    processes = ProcessGroup(log_dir=tmp_path / "log", working_dir=tmp_path)
+    yield processes
+    processes.stop()
 
 
 @pytest.fixture
-def run(family: ProcessGroup, tmp_path: Path):
+def run(processes: ProcessGroup, tmp_path: Path):
     """Return a function that runs Python source as a process of the group."""
 
     def run(name: str, source: str) -> None:
         (tmp_path / f"{name}_program.py").write_text(source)
-        family.start(name, [f"{name}_program"], environment={"PYTHONPATH": "."})
+        processes.start(name, [f"{name}_program"], environment={"PYTHONPATH": "."})
 
     return run
 
 
-def first_line(family: ProcessGroup, name: str) -> str:
+def first_line(processes: ProcessGroup, name: str) -> str:
     """Wait for the first line that the process writes; return it."""
     for _attempt in range(1000):
-        if line := family.log_of(name).read_text():
+        if line := processes.log_of(name).read_text():
             return line.strip()
         time.sleep(0.01)
     raise AssertionError(f"{name} said nothing")
@@ -64,44 +64,46 @@ def wait_until_gone(pid: int) -> bool:
     return False
 
 
-def test_stopping_ends_a_process_and_what_it_started(family: ProcessGroup, run):
+def test_stopping_ends_a_process_and_what_it_started(processes: ProcessGroup, run):
     run("web", PARENT)
-    grandchild = int(first_line(family, "web"))
+    grandchild = int(first_line(processes, "web"))
     assert is_running(grandchild)
 
-    family.stop()
+    processes.stop()
 
     assert wait_until_gone(grandchild)
 
 
-def test_a_process_that_will_not_end_is_killed(family: ProcessGroup, run, monkeypatch):
+def test_a_process_that_will_not_end_is_killed(
+    processes: ProcessGroup, run, monkeypatch
+):
     monkeypatch.setattr("memora_site.process_group.STOP_SECONDS", 0.1)
     run("worker", STUBBORN)
-    first_line(family, "worker")
-    [child] = family._children
+    first_line(processes, "worker")
+    [child] = processes._children
 
-    family.stop()
+    processes.stop()
 
     assert child.process.returncode == -signal.SIGKILL
 
 
-def test_a_process_that_died_is_named_with_its_log(family: ProcessGroup, run):
+def test_a_process_that_died_is_named_with_its_log(processes: ProcessGroup, run):
     run("web", SLEEPER)
     run("worker", MORTAL)
 
     with pytest.raises(ChildExitedError) as death:
-        family.watch()
+        processes.watch()
 
     assert death.value.child.name == "worker"
     assert "no database" in death.value.child.log.read_text()
 
 
 def test_a_signal_while_a_process_starts_waits_until_it_is_known(
-    family: ProcessGroup, run
+    processes: ProcessGroup, run
 ):
     def interrupted() -> None:
-        with family.unbroken():
-            family.interrupt(signal.SIGTERM, None)
+        with processes.unbroken():
+            processes.interrupt(signal.SIGTERM, None)
             run_later.append("the rest ran")
 
     run_later: list[str] = []
@@ -111,14 +113,14 @@ def test_a_signal_while_a_process_starts_waits_until_it_is_known(
     assert run_later == ["the rest ran"]
 
 
-def test_a_signal_at_any_other_time_interrupts_at_once(family: ProcessGroup):
+def test_a_signal_at_any_other_time_interrupts_at_once(processes: ProcessGroup):
     with pytest.raises(KeyboardInterrupt):
-        family.interrupt(signal.SIGINT, None)
+        processes.interrupt(signal.SIGINT, None)
 
 
-def test_processes_do_not_share_the_terminals_group(family: ProcessGroup, run):
+def test_processes_do_not_share_the_terminals_group(processes: ProcessGroup, run):
     run("web", SLEEPER)
-    first_line(family, "web")
-    [child] = family._children
+    first_line(processes, "web")
+    [child] = processes._children
 
     assert os.getpgid(child.process.pid) != os.getpgrp()

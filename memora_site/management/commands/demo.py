@@ -76,16 +76,16 @@ class Command(BaseCommand):
 
     def _run(self, *, smoke: bool, address: "Address") -> None:
         """Run the demo and stop its processes in every case."""
-        family = ProcessGroup(
+        processes = ProcessGroup(
             log_dir=settings.STATE_DIR / "log", working_dir=settings.BASE_DIR
         )
         for number in STOP_SIGNALS:
-            signal.signal(number, family.interrupt)
+            signal.signal(number, processes.interrupt)
         try:
-            self._tell(family, address)
+            self._tell(processes, address)
             if not smoke:
                 self._say_where(address.site_url)
-                family.watch()
+                processes.watch()
         except KeyboardInterrupt:
             self.stdout.write("")
             if smoke:
@@ -100,18 +100,18 @@ class Command(BaseCommand):
         finally:
             for number in STOP_SIGNALS:  # a second Ctrl-C must not leave processes
                 signal.signal(number, signal.SIG_IGN)
-            family.stop()
+            processes.stop()
             self._say(_("Everything is stopped."))
 
-    def _tell(self, family: ProcessGroup, address: "Address") -> None:
+    def _tell(self, processes: ProcessGroup, address: "Address") -> None:
         """Prepare the data, start the processes and run the student's steps."""
         self._say(_("Preparing the database, Redis and the demo school …"))
         _quiet_logs()
-        _start_redis(family)
+        _start_redis(processes)
         _prepare(address.site_url)
         self._say(_("Starting the web server, the worker and the scheduler …"))
-        _start_site(family, address)
-        _wait_until_ready(family, address.server)
+        _start_site(processes, address)
+        _wait_until_ready(processes, address.server)
         self._say(_("The site is ready: %(url)s") % {"url": address.site_url})
         self._say(_("A student's story, over HTTP:"))
         app = demo_client.StudentApp(
@@ -123,8 +123,8 @@ class Command(BaseCommand):
         story = demo_client.play(app, email=STORY_EMAIL, password=PASSWORD)
         for number, sentence in enumerate(story, start=1):
             self._say(f"  {number:2}. {sentence}")
-        _wait_for_worker(family)
-        family.require_alive()
+        _wait_for_worker(processes)
+        processes.require_alive()
         self._say(_("The worker answers. Everything works."))
 
     def _say_where(self, site_url: str) -> None:
@@ -155,19 +155,19 @@ def _quiet_logs() -> None:
     logging.getLogger().setLevel(logging.WARNING)
 
 
-def _start_redis(family: ProcessGroup) -> None:
+def _start_redis(processes: ProcessGroup) -> None:
     """Start the bundled Redis on its socket, unless ``REDIS_URL`` is set."""
     if not settings.EMBEDDED_REDIS:
         return
-    with family.unbroken():
+    with processes.unbroken():
         process = embedded_redis.start(
             settings.EMBEDDED_REDIS_SOCKET,
             data_dir=settings.STATE_DIR / "redis",
-            log=family.log_of("redis"),
+            log=processes.log_of("redis"),
             ends_with_us=True,
         )
         if process is not None:
-            family.adopt("redis", process)
+            processes.add("redis", process)
 
 
 def _prepare(site_url: str) -> None:
@@ -192,7 +192,7 @@ def _prepare(site_url: str) -> None:
             )
 
 
-def _start_site(family: ProcessGroup, address: "Address") -> None:
+def _start_site(processes: ProcessGroup, address: "Address") -> None:
     """Start the web server, the worker and beat."""
     environment = {"MEMORA_SITE_URL": address.site_url, "PYTHONUNBUFFERED": "1"}
     web = ["granian", "--interface", "wsgi", "--host", address.bind]
@@ -202,12 +202,12 @@ def _start_site(family: ProcessGroup, address: "Address") -> None:
     worker = ["worker", "--pool", "threads", "--concurrency", "2", "--loglevel", "INFO"]
     worker += ["--without-mingle", "--without-gossip"]  # there is no other worker
     beat = ["beat", "--pidfile=", "--loglevel", "INFO"]
-    family.start("web", web, environment=environment)
-    family.start("worker", celery + worker, environment=environment)
-    family.start("beat", celery + beat, environment=environment)
+    processes.start("web", web, environment=environment)
+    processes.start("worker", celery + worker, environment=environment)
+    processes.start("beat", celery + beat, environment=environment)
 
 
-def _wait_until_ready(family: ProcessGroup, server: str) -> None:
+def _wait_until_ready(processes: ProcessGroup, server: str) -> None:
     """Wait until ``/readyz`` responds with 200.
 
     Raises:
@@ -217,7 +217,7 @@ def _wait_until_ready(family: ProcessGroup, server: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     why: object = ""
     while time.monotonic() < deadline:
-        family.require_alive()
+        processes.require_alive()
         try:
             demo_client.send("GET", f"{server}/readyz")
         except demo_client.AnswerError as error:
@@ -230,7 +230,7 @@ def _wait_until_ready(family: ProcessGroup, server: str) -> None:
     raise CommandError(_("The site is not ready: %(why)s") % {"why": why})
 
 
-def _wait_for_worker(family: ProcessGroup) -> None:
+def _wait_for_worker(processes: ProcessGroup) -> None:
     """Wait until a worker answers through the broker.
 
     Raises:
@@ -239,7 +239,7 @@ def _wait_for_worker(family: ProcessGroup) -> None:
     """
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
-        family.require_alive()
+        processes.require_alive()
         if celery_app.control.ping(timeout=0.5):
             return
     raise CommandError(_("The worker does not answer."))
