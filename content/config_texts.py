@@ -151,14 +151,14 @@ def blank_faults(schema: Mapping[str, Any], config: Any) -> list[Fault]:
     """Return a fault for each required text that displays nothing."""
     found: list[Fault] = []
 
-    def look(path: Path, place: Mapping[str, Any], text: str) -> str:
+    def visit(path: Path, place: Mapping[str, Any], text: str) -> str:
         if place.get("minLength") and "pattern" not in place:
             seen = rich_text.has_content if _is_html(place) else visible_text
             if not seen(text):
                 found.append((path, _("must not be empty")))
         return text
 
-    _changed(schema, config, look)
+    _changed(schema, config, visit)
     return found
 
 

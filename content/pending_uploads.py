@@ -34,8 +34,8 @@ def store(*, owner: int, name: str, data: bytes) -> str:
     """
     token = secrets.token_urlsafe(16)
     try:
-        packed = base64.b64encode(zlib.compress(data, 1)).decode()
-        cache.set(_key(owner, token), [name, packed], SECONDS)
+        compressed = base64.b64encode(zlib.compress(data, 1)).decode()
+        cache.set(_key(owner, token), [name, compressed], SECONDS)
     except RedisError as error:
         raise UploadExpiredError(
             _("The file cannot be kept (Redis does not answer). Try again later.")
@@ -58,8 +58,8 @@ def read(*, owner: int, token: str) -> tuple[str, bytes]:
         raise UploadExpiredError(
             _("The file is not kept any more. Upload it again to import it.")
         )
-    name, packed = found
-    return name, zlib.decompress(base64.b64decode(packed))
+    name, compressed = found
+    return name, zlib.decompress(base64.b64decode(compressed))
 
 
 def claim(*, owner: int, token: str) -> str | None:

@@ -190,11 +190,11 @@ def move_nodes(
             )
         last = others.order_by("-tree_id", "-lft").first()
         after = last.pk if last else None
-    spots: dict[int, TreePosition] = {}
+    positions: dict[int, TreePosition] = {}
     for pk in wanted:
-        spots[pk] = TreePosition(parent, after)
+        positions[pk] = TreePosition(parent, after)
         after = pk
-    place_nodes(spots, states)
+    place_nodes(positions, states)
     return locks.reload_nodes(*moving)
 
 
@@ -215,13 +215,13 @@ def lock_for_move(
 
 
 def place_nodes(
-    spots: Mapping[int, TreePosition], states: Mapping[int, SubjectState]
+    positions: Mapping[int, TreePosition], states: Mapping[int, SubjectState]
 ) -> None:
     """Move each of these nodes, by primary key, to its position.
 
     The caller holds the locks. A node that is named as ``after`` may be moved itself;
-    it must then be earlier in ``spots``. When that node has another parent by now, the
-    moved node becomes the first child of its parent.
+    it must then be earlier in ``positions``. When that node has another parent by now,
+    the moved node becomes the first child of its parent.
 
     Args:
         states: the states of all subjects that nodes leave or enter.
@@ -229,21 +229,21 @@ def place_nodes(
     Raises:
         StructureError: a node is not allowed at its position.
     """
-    keys = {pk for spot in spots.values() for pk in spot if pk is not None}
-    found: dict[int | None, Node] = Node.objects.in_bulk(keys | spots.keys())
+    keys = {pk for position in positions.values() for pk in position if pk is not None}
+    found: dict[int | None, Node] = Node.objects.in_bulk(keys | positions.keys())
     entered: dict[int, list[Node]] = defaultdict(list)
-    for pk, spot in spots.items():
-        node, parent = found[pk], found.get(spot.parent)
+    for pk, position in positions.items():
+        node, parent = found[pk], found.get(position.parent)
         require_fits(Kind(node.kind), parent)
         if parent is not None and parent.pk != node.parent_id:
             entered[parent.pk].append(node)
     if entered:
         require_not_trashed(*(found[pk] for pk in entered))
-    if all(spot.parent is None for spot in spots.values()):
-        if tree_updates.order_subjects(spots):
-            SubjectState.touch(spots)
+    if all(position.parent is None for position in positions.values()):
+        if tree_updates.order_subjects(positions):
+            SubjectState.touch(positions)
         return
-    runs = compute_shifts(_moves(spots, found))
+    runs = compute_shifts(_moves(positions, found))
     if not runs:
         return
     coming: dict[tuple[int, int], list[Node]] = defaultdict(list)
@@ -261,15 +261,15 @@ def place_nodes(
         tree_updates.set_tree_id(subject_pk, tree_id)
     if entered:
         tree_updates.set_parents(entered)
-    left = {found[pk].subject_pk for pk in spots}
+    left = {found[pk].subject_pk for pk in positions}
     SubjectState.touch(left | {subject_pk for subject_pk, _tree_id in coming})
 
 
 def _moves(
-    spots: Mapping[int, TreePosition], found: Mapping[int | None, Node]
+    positions: Mapping[int, TreePosition], found: Mapping[int | None, Node]
 ) -> list[Move]:
     goals: dict[int | None, tuple[int, int]] = {}
-    for pk, (parent_pk, after_pk) in spots.items():
+    for pk, (parent_pk, after_pk) in positions.items():
         parent, after = found[parent_pk], found.get(after_pk)
         if after_pk in goals:
             goals[pk] = goals[after_pk]
@@ -279,7 +279,7 @@ def _moves(
             goals[pk] = (parent.tree_id, parent.lft + 1)
     return [
         Move(found[pk].tree_id, found[pk].lft, found[pk].rght, goals[pk])
-        for pk in spots
+        for pk in positions
     ]
 
 
@@ -293,8 +293,8 @@ def _advance_revisions(
     there would look older than it is.
     """
     newest = max(state.revision for state in states.values())
-    behind = SubjectState.objects.filter(pk__in=subject_pks, revision__lt=newest)
-    behind.update(revision=newest)
+    outdated = SubjectState.objects.filter(pk__in=subject_pks, revision__lt=newest)
+    outdated.update(revision=newest)
 
 
 def _reassign_subject(nodes: Iterable[Node], state: SubjectState) -> None:

@@ -127,7 +127,7 @@ def _words() -> dict[str, str]:
         "json": _("JSON source"),
         "form": _("Back to the form"),
         "not_json": _("This is not JSON yet, so there is no form to show."),
-        "to_mend": _("Not finished"),
+        "not_finished": _("Not finished"),
         "seconds": _("%(seconds)s s"),
         "skippable": _("may be skipped"),
         "unknown_type": _("This type has no form; write its content as JSON."),

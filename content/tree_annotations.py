@@ -46,14 +46,14 @@ class TreeAnnotator(Protocol):
 _annotators: list[TreeAnnotator] = []
 
 
-def register(lens: TreeAnnotator) -> None:
-    """Offer the choices of ``lens`` on the tree page."""
-    _annotators.append(lens)
+def register(annotator: TreeAnnotator) -> None:
+    """Offer the choices of ``annotator`` on the tree page."""
+    _annotators.append(annotator)
 
 
 def choices() -> list[tuple[str, str]]:
     """Return the choices of all annotators."""
-    return [choice for lens in _annotators for choice in lens.choices()]
+    return [choice for annotator in _annotators for choice in annotator.choices()]
 
 
 def annotate(choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
@@ -61,7 +61,7 @@ def annotate(choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
 
     Empty when no annotator has it.
     """
-    for lens in _annotators:
-        if sights := lens.annotate(choice, rows):
-            return sights
+    for annotator in _annotators:
+        if annotations := annotator.annotate(choice, rows):
+            return annotations
     return {}

@@ -61,7 +61,7 @@ def set_parents(children: Mapping[int, Sequence[Node]]) -> None:
     )
 
 
-def order_subjects(spots: Mapping[int, TreePosition]) -> bool:
+def order_subjects(positions: Mapping[int, TreePosition]) -> bool:
     """Give the subjects' trees the numbers of their new order.
 
     Returns:
@@ -69,9 +69,9 @@ def order_subjects(spots: Mapping[int, TreePosition]) -> bool:
     """
     subjects = Node.objects.subjects().order_by("tree_id")
     trees = dict(subjects.values_list("pk", "tree_id"))
-    order = [pk for pk in trees if pk not in spots]
-    for pk, spot in spots.items():
-        place = order.index(spot.after) + 1 if spot.after in order else 0
+    order = [pk for pk in trees if pk not in positions]
+    for pk, position in positions.items():
+        place = order.index(position.after) + 1 if position.after in order else 0
         order.insert(place, pk)
     wanted = zip(order, trees.values(), strict=True)
     changed = {trees[pk]: tree for pk, tree in wanted if trees[pk] != tree}

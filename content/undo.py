@@ -23,7 +23,7 @@ _SALT = "content.undo"
 _MAX_AGE_SECONDS = 60 * 60
 
 
-def spots(nodes: Sequence[Node]) -> dict[int, TreePosition]:
+def positions(nodes: Sequence[Node]) -> dict[int, TreePosition]:
     """Return the positions of ``nodes`` by key, in tree order. Two queries."""
     wanted = {node.pk for node in nodes}
     parents = list(
@@ -52,15 +52,17 @@ def move(
         The nodes, and the record; "" if no position changed.
     """
     services.lock_for_move(nodes, target)
-    before = spots(nodes)
+    before = positions(nodes)
     moved = services.move_nodes(nodes=nodes, target=target, position=position)
-    after = spots(nodes)
+    after = positions(nodes)
     return moved, "" if before == after else of_move(before, after)
 
 
 def of_move(before: dict[int, TreePosition], after: dict[int, TreePosition]) -> str:
-    """Return a record of a move, from the `spots` before and after it."""
-    return _sign({"move": [[pk, *spot, *after[pk]] for pk, spot in before.items()]})
+    """Return a record of a move, from the `positions` before and after it."""
+    return _sign(
+        {"move": [[pk, *position, *after[pk]] for pk, position in before.items()]}
+    )
 
 
 def of_trash(nodes: Sequence[Node]) -> str:
@@ -116,7 +118,7 @@ def _move_back(told: list[list[Any]]) -> list[Node]:
     }
     nodes = _still_there(list(moved))
     states, parents = _lock(nodes, {before.parent for before, _after in moved.values()})
-    now = spots(nodes)
+    now = positions(nodes)
     for node in nodes:
         before, after = moved[node.pk]
         if now[node.pk] != after:

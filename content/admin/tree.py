@@ -163,9 +163,9 @@ class NodeAdmin(NodeHistory, TreeChanges):
     def _dress(self, request: HttpRequest, rows: Sequence[Row]) -> None:
         """Set the ``cells`` of each row: its texts and badges."""
         view = request.GET.get("view", "")
-        sights = tree_annotations.annotate(view, rows) if view and rows else {}
+        annotations = tree_annotations.annotate(view, rows) if view and rows else {}
         for row in rows:
-            row.cells = cells_of(row, sights.get(row.node.pk))
+            row.cells = cells_of(row, annotations.get(row.node.pk))
 
     def rows_view(self, request: HttpRequest) -> HttpResponse:
         """Return the tree as the browser shows it, for ``open=12,15:300&roots=100``."""

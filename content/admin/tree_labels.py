@@ -34,19 +34,19 @@ class Cells:
     """The kind of its children, or ""."""
 
 
-def cells_of(row: Row, sight: RowAnnotation | None) -> Cells:
+def cells_of(row: Row, annotation: RowAnnotation | None) -> Cells:
     """Return the cells of ``row``, with the annotation if there is one."""
     node = row.node
     child = kinds.child_kind(Kind(node.kind))
-    renamed = sight.title if sight is not None else ""
-    seen = sight.lessons if sight is not None else None
+    renamed = annotation.title if annotation is not None else ""
+    seen = annotation.lessons if annotation is not None else None
     return Cells(
         title=renamed or node.title,
         own_title=node.title if renamed and renamed != node.title else "",
         state=_state(row),
-        access=sight.access if sight is not None else _access(row),
+        access=annotation.access if annotation is not None else _access(row),
         contents=_contents(row, seen),
-        is_hidden=sight is not None and sight.is_hidden,
+        is_hidden=annotation is not None and annotation.is_hidden,
         child=child.value if child else "",
     )
 

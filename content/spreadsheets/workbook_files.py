@@ -153,8 +153,8 @@ class Workbook:
             raise WorkbookError
         elements = _Elements(reader, self._limits)
         try:
-            with self._zip.open(member) as packed:
-                while chunk := packed.read(_CHUNK):
+            with self._zip.open(member) as stream:
+                while chunk := stream.read(_CHUNK):
                     elements.feed(chunk)
                     yield
             elements.close()

@@ -280,7 +280,7 @@ def test_what_is_wrong_stands_at_its_field_and_the_card_turns_amber(open_page, b
     open_lesson(page, branch.lessons[0])
     card = add_stage(page, "Quiz", "Unfinished")
     # Fields that the editor has not visited yet show no faults.
-    playwright.expect(card.locator(".stage-mend")).to_be_visible()
+    playwright.expect(card.locator(".stage-faults")).to_be_visible()
     playwright.expect(card.locator(".fault")).to_have_count(0)
 
     save(page)
@@ -306,7 +306,7 @@ def test_a_message_at_the_field_that_is_left_moves_no_button_from_under_the_poin
     page = open_page("ar")
     open_lesson(page, branch.lessons[0])
     card = add_stage(page, "Text", "Read")
-    card.locator(".stage-mend:not([hidden])").wait_for()
+    card.locator(".stage-faults:not([hidden])").wait_for()
     card.locator(".rich-text").click()
     opener = page.locator(".add-stage-open")
     opener.scroll_into_view_if_needed()

@@ -227,9 +227,9 @@
     }
     if (losses) lost.set(card, losses);
     card.classList.toggle("has-faults", faults.length > 0);
-    const mend = card.querySelector(".stage-mend");
-    mend.hidden = faults.length === 0;
-    mend.textContent = faults.length ? `! ${words.to_mend} (${faults.length})` : "";
+    const badge = card.querySelector(".stage-faults");
+    badge.hidden = faults.length === 0;
+    badge.textContent = faults.length ? `! ${words.not_finished} (${faults.length})` : "";
     clearFaults(card);
     const editor = state?.editor;
     if (!editor?.ready) return;
