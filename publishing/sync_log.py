@@ -352,14 +352,14 @@ def prune(now: datetime) -> int:
     runs: dict[str, dict[int, int | None]] = defaultdict(dict)
     for pk, plan_id, number in old.values_list("pk", "plan_public_id", "generation"):
         runs[plan_id][pk] = number
-    doomed: list[int] = []
+    expired: list[int] = []
     for plan_id, made in runs.items():
         with suppress(OSError):
             here = file_store.kept_generations(plan_id)
-            doomed += [pk for pk in made if pk not in kept and made[pk] not in here]
-    for start in range(0, len(doomed), _AT_ONCE):
-        SyncLog.objects.filter(pk__in=doomed[start : start + _AT_ONCE]).delete()
-    return len(doomed)
+            expired += [pk for pk in made if pk not in kept and made[pk] not in here]
+    for start in range(0, len(expired), _AT_ONCE):
+        SyncLog.objects.filter(pk__in=expired[start : start + _AT_ONCE]).delete()
+    return len(expired)
 
 
 def close_stale() -> None:

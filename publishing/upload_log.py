@@ -278,12 +278,12 @@ def backing_off(now: datetime, plans: Collection[str]) -> set[str]:
     return rest - set(due.values_list("plan_public_id", flat=True))
 
 
-def close_stale(find_behind: Callable[[], Collection[int] | None]) -> None:
+def close_stale(find_out_of_sync: Callable[[], Collection[int] | None]) -> None:
     """Close entries and alerts that need no further attempt.
 
     Args:
-        find_behind: returns the publications that the CDN does not have completely;
-            None when the CDN is off.
+        find_out_of_sync: returns the publications that the CDN does not have
+            completely; None when the CDN is off.
     """
     # Read first, so that an entry opened since is not closed.
     entries = list(SyncLog.objects.filter(step=SyncStep.UPLOAD, status__in=_OPEN))
@@ -291,8 +291,8 @@ def close_stale(find_behind: Callable[[], Collection[int] | None]) -> None:
     told = Alert.objects.filter(kind=AlertKind.UPLOAD_FAILED, open_key__isnull=False)
     if not entries and not told.exists():
         return
-    behind = find_behind()
-    late = Publication.objects.filter(pk__in=behind or ())
+    out_of_sync = find_out_of_sync()
+    late = Publication.objects.filter(pk__in=out_of_sync or ())
     late_plans = set(late.values_list("plan_public_id", flat=True))
     known = set(Publication.objects.values_list("plan_public_id", flat=True))
     for entry in entries:
@@ -300,7 +300,7 @@ def close_stale(find_behind: Callable[[], Collection[int] | None]) -> None:
             continue
         if entry.plan_public_id not in known:
             status = SyncStatus.SUPERSEDED
-        elif behind is None:
+        elif out_of_sync is None:
             status = SyncStatus.LOCAL_ONLY
         else:
             status = SyncStatus.SUCCESS
@@ -310,7 +310,7 @@ def close_stale(find_behind: Callable[[], Collection[int] | None]) -> None:
             status=status, error="", next_attempt_at=None, finished_at=timezone.now()
         )
     over = told.exclude(key__in=late_plans)
-    if behind is not None:
+    if out_of_sync is not None:
         over = over.exclude(key="")  # obsolete files: see `publishing.cdn.sync`
     for key in list(over.values_list("key", flat=True)):
         alerts.resolve(kind=AlertKind.UPLOAD_FAILED, key=key)

@@ -50,7 +50,7 @@ def _open_to_all_origins(view: View) -> View:
     """
 
     @wraps(view)
-    def door(request: HttpRequest, path: str) -> HttpResponseBase:
+    def wrapper(request: HttpRequest, path: str) -> HttpResponseBase:
         if request.method == "OPTIONS":
             answer: HttpResponseBase = HttpResponse(
                 status=HTTPStatus.NO_CONTENT, headers=_PREFLIGHT
@@ -61,7 +61,7 @@ def _open_to_all_origins(view: View) -> View:
         answer["Access-Control-Allow-Origin"] = "*"
         return answer
 
-    return require_http_methods(["GET", "HEAD", "OPTIONS"])(door)
+    return require_http_methods(["GET", "HEAD", "OPTIONS"])(wrapper)
 
 
 @_open_to_all_origins

@@ -43,12 +43,12 @@ def in_plans(request: HttpRequest, lesson: Node) -> SafeString:
     pending = staleness.pending([plan.pk for plan in plans])
     plan_lessons = PlanLesson.objects.filter(lesson_id=lesson.public_id)
     offered = set(plan_lessons.values_list("publication__plan_id", flat=True))
-    look = reverse("admin:preview_lesson", args=[lesson.public_id])
+    preview = reverse("admin:preview_lesson", args=[lesson.public_id])
     rows = [
         InPlan(
             title=plan.title,
             url=reverse("admin:plans_academicplan_change", args=[plan.pk]),
-            preview_url=f"{look}?plan={plan.public_id}",
+            preview_url=f"{preview}?plan={plan.public_id}",
             state=_state(plan, lesson, pending=plan.pk in pending, offered=offered),
         )
         for plan in plans

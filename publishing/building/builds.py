@@ -129,8 +129,8 @@ def process_pending(*, limit: int) -> int:
     _recover()
     _unpublish_all()
     work = staleness.pending()
-    resting = sync_log.plans_in_backoff(timezone.now())
-    ready = [pk for pk, now in work.items() if resting.get(pk) != now]
+    in_backoff = sync_log.plans_in_backoff(timezone.now())
+    ready = [pk for pk, now in work.items() if in_backoff.get(pk) != now]
     queue.remove(queue.pending_plans() - work.keys())
     build_plans(ready[:limit])
     _remove_deleted_lessons()

@@ -88,14 +88,14 @@ class CurrentRelease:
         record = self.records.get(path)
         try:
             data = file_store.read(path)
-            is_packed_rightly = data is None or file_store.has_valid_compressed_copy(
+            has_valid_copy = data is None or file_store.has_valid_compressed_copy(
                 path, data
             )
         except OSError:
             return Record("", record.version if record else newest_version, "", 0)
         if data is None:
             return record
-        if record and record.sha256 == encoding.sha256(data) and is_packed_rightly:
+        if record and record.sha256 == encoding.sha256(data) and has_valid_copy:
             return record
         version = max(encoding.version_of(data), record.version if record else 0)
         return Record("", version, "", 0)

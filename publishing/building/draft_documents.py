@@ -81,8 +81,8 @@ class DraftDocuments:
     def read(self, path: str) -> Document | None:
         """As `Documents.read`."""
         _offered, documents = self._made
-        sealed = documents.get(path)
-        return None if sealed is None else orjson.loads(sealed.data)
+        built = documents.get(path)
+        return None if built is None else orjson.loads(built.data)
 
     @cached_property
     def _made(self) -> tuple[Set[str], Mapping[str, BuiltDocument]]:

@@ -51,7 +51,7 @@ class File:
     found: tuple[Difference, ...] = ()
     more: int = 0
     """Number of differences beyond those in ``found``."""
-    is_told: bool = True
+    is_compared: bool = True
     """Whether the file was compared."""
 
 
@@ -68,12 +68,12 @@ class ReleaseDiff:
     @property
     def links_only(self) -> list[File]:
         """Changed files with equal content; only the hashes of linked files differ."""
-        return [file for file in self.changed if file.is_told and not file.found]
+        return [file for file in self.changed if file.is_compared and not file.found]
 
     @property
     def content(self) -> list[File]:
         """Changed files whose content differs, or that were not compared."""
-        return [file for file in self.changed if not file.is_told or file.found]
+        return [file for file in self.changed if not file.is_compared or file.found]
 
 
 def of_plan(plan: AcademicPlan) -> ReleaseDiff:
@@ -96,7 +96,7 @@ def of_plan(plan: AcademicPlan) -> ReleaseDiff:
             :MAX_LISTED
         ],
         changed=[
-            titles.file(made, path, tell=number < MAX_COMPARED)
+            titles.file(made, path, compare=number < MAX_COMPARED)
             for number, path in enumerate(changed[:MAX_LISTED])
         ],
         rewritten=[
@@ -135,13 +135,13 @@ class _Titles:
         rows = Node.objects.filter(public_id__in=ids)
         self._subjects = dict(rows.values_list("public_id", "title"))
 
-    def file(self, made: Release, path: str, *, tell: bool | None = None) -> File:
-        """Describe the file; with ``tell``, include its differences."""
+    def file(self, made: Release, path: str, *, compare: bool | None = None) -> File:
+        """Describe the file; with ``compare``, include its differences."""
         document = made.to_write[path]
         content = orjson.loads(document.data)
         title = content.get("title") or self._subjects.get(_subject_of(path), "")
         found: list[Difference] = []
-        if tell:
+        if compare:
             found = list(_differences(document, content))
         return File(
             path=path,
@@ -150,7 +150,7 @@ class _Titles:
             size=len(document.data),
             found=tuple(found[:MAX_DIFFERENCES]),
             more=max(len(found) - MAX_DIFFERENCES, 0),
-            is_told=tell is not False,
+            is_compared=compare is not False,
         )
 
 

@@ -326,12 +326,12 @@ def _record_lessons(publication: Publication, closure: ReleaseContents) -> None:
     staleness.mark_plans_for_rebuild(flipped, besides=publication)
     ungated = {lesson.id for lesson in closure.lessons.values() if not lesson.gated}
     open_now = PlanLesson.objects.filter(is_open=True, lesson_id__in=ungated)
-    if shut := ungated - set(open_now.values_list("lesson_id", flat=True)):
+    if now_gated := ungated - set(open_now.values_list("lesson_id", flat=True)):
         # Their links lead to files that need a token now; the next build corrects them.
         log.warning(
             "rolled_back_links_are_gated",
             plan=publication.plan_public_id,
-            lessons=len(shut),
+            lessons=len(now_gated),
         )
 
 

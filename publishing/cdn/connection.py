@@ -211,14 +211,14 @@ def _try_target(place: str, target: Target, path: str, data: bytes) -> Iterator[
             return "" if target.read(path) == data else _("It has other bytes there.")
         return _("It said that it stored the probe, but has something else there.")
 
-    def look() -> str:
+    def list_probes() -> str:
         found = target.list(f"{_PROBES}/")
         return "" if path in found else _("Its listing lacks what was just stored.")
 
     for name, work in (
         (_("%(place)s bucket: write"), write),
         (_("%(place)s bucket: read back and compare"), compare),
-        (_("%(place)s bucket: list"), look),
+        (_("%(place)s bucket: list"), list_probes),
     ):
         step = _attempt(name % {"place": place}, work)
         yield step

@@ -135,8 +135,8 @@ def _fill(
     for place, path, digest, gzipped in held.values_list(
         "target", "path", "sha256", "gzipped"
     ):
-        as_it_should = not digest or gzipped == compresses[place]
-        found.held[place, path] = digest if as_it_should else _OTHER_ENCODING
+        is_as_desired = not digest or gzipped == compresses[place]
+        found.held[place, path] = digest if is_as_desired else _OTHER_ENCODING
 
 
 def _switch_number() -> int:
@@ -165,11 +165,13 @@ def out_of_sync(targets: Targets) -> set[int]:
     found |= set(plan_files.values_list("publication_id", flat=True).distinct())
     lessons = PublishedDocument.objects.filter(lesson_id__gt="")
     opened = PlanLesson.objects.filter(is_open=True).values("lesson_id")
-    lacking = [lessons.filter(lesson_id__in=opened).exclude(_uploaded(targets.public))]
+    incomplete = [
+        lessons.filter(lesson_id__in=opened).exclude(_uploaded(targets.public))
+    ]
     if targets.private is not None:
         gated = lessons.exclude(lesson_id__in=opened)
-        lacking.append(gated.exclude(_uploaded(targets.private, is_cached=False)))
-    for rows in lacking:
+        incomplete.append(gated.exclude(_uploaded(targets.private, is_cached=False)))
+    for rows in incomplete:
         offering = PlanLesson.objects.filter(lesson_id__in=rows.values("lesson_id"))
         found |= set(offering.values_list("publication_id", flat=True).distinct())
     return found
@@ -216,15 +218,15 @@ def to_delete(targets: Targets) -> ObsoleteFiles:
         )
         paths = []
         for target in targets.all():
-            doomed = [
+            obsolete = [
                 path
                 for path in _plan_files_left(target)
                 if path.split("/")[1] not in late_plans
             ]
-            doomed += _lessons_left(targets, target, all_whole=not late)
-            doomed.sort(key=lambda path: (-layer_of(path), path))
-            if doomed:
-                paths.append((target, doomed))
+            obsolete += _lessons_left(targets, target, all_complete=not late)
+            obsolete.sort(key=lambda path: (-layer_of(path), path))
+            if obsolete:
+                paths.append((target, obsolete))
     return ObsoleteFiles(switch_number, paths)
 
 
@@ -234,7 +236,7 @@ def _plan_files_left(target: Target) -> list[str]:
     return list(there.exclude(Exists(wanted)).values_list("path", flat=True))
 
 
-def _lessons_left(targets: Targets, target: Target, *, all_whole: bool) -> list[str]:
+def _lessons_left(targets: Targets, target: Target, *, all_complete: bool) -> list[str]:
     there = UploadedDocument.objects.filter(
         target=target.id, path__startswith="lessons/"
     )
@@ -244,9 +246,9 @@ def _lessons_left(targets: Targets, target: Target, *, all_whole: bool) -> list[
     is_open = Exists(document.filter(lesson_id__in=opened))
     is_offered = Exists(document.filter(lesson_id__in=plan_lessons))
     if target.id == targets.public.id:
-        unwanted = there.exclude(is_open)
-        if not all_whole:
-            unwanted = unwanted.filter(is_offered)
+        obsolete = there.exclude(is_open)
+        if not all_complete:
+            obsolete = obsolete.filter(is_offered)
     else:
-        unwanted = there.filter(is_open | ~is_offered) if all_whole else there.none()
-    return list(unwanted.values_list("path", flat=True))
+        obsolete = there.filter(is_open | ~is_offered) if all_complete else there.none()
+    return list(obsolete.values_list("path", flat=True))

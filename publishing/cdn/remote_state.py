@@ -113,7 +113,7 @@ def record(
         StateChangedError: another distributor had claimed some and recorded other
             content; those are unknown now.
     """
-    lost, overtaken = [], []
+    changed, claim_lost = [], []
     with transaction.atomic():
         rows = _locked(target, done)
         recorded = []
@@ -121,20 +121,20 @@ def record(
             row = rows.get(path)
             sha256, size = done[path]
             if row is None:
-                lost.append(path)
+                changed.append(path)
             elif row.claim == token:
                 row.sha256, row.gzipped, row.size, row.claim = sha256, gzipped, size, ""
                 recorded.append(row)
             elif row.claim:
-                overtaken.append(path)
+                claim_lost.append(path)
             elif (row.sha256, row.gzipped) != (sha256, gzipped):
-                lost.append(path)
+                changed.append(path)
         _write(recorded)
-        _write(_unknown(target, path, rows.get(path)) for path in lost)
-    if overtaken:
-        raise ClaimLostError(overtaken[0])
-    if lost:
-        raise StateChangedError(lost[0])
+        _write(_unknown(target, path, rows.get(path)) for path in changed)
+    if claim_lost:
+        raise ClaimLostError(claim_lost[0])
+    if changed:
+        raise StateChangedError(changed[0])
 
 
 def remove_records(target: str, paths: Collection[str], *, token: str) -> None:

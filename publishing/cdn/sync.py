@@ -69,14 +69,14 @@ _STUCK_AFTER = timedelta(hours=1)
 
 @dataclass(slots=True)
 class Sent:
-    """Progress of one upload; ``tell`` is called after each part."""
+    """Progress of one upload; ``on_progress`` is called after each part."""
 
     files: int = 0
     bytes: int = 0
-    tell: Callable[["Sent"], None] = lambda _sent: None
+    on_progress: Callable[["Sent"], None] = lambda _sent: None
 
 
-def distribute(*, even_resting: bool = False) -> bool:
+def distribute(*, ignore_backoff: bool = False) -> bool:
     """Upload, delete and purge until the CDN is up to date, as far as retries permit.
 
     Every failure is recorded in the sync log with the time of the next attempt. The run
@@ -85,7 +85,7 @@ def distribute(*, even_resting: bool = False) -> bool:
     other plans.
 
     Args:
-        even_resting: include plans that wait for their next attempt or for a Retry.
+        ignore_backoff: include plans that wait for their next attempt or for a Retry.
 
     Returns:
         False if the CDN is off or another distributor runs, otherwise True.
@@ -102,7 +102,7 @@ def distribute(*, even_resting: bool = False) -> bool:
             _delete_obsolete()
             # Loop until no plan is left: calls made during this run found the lock
             # held and did nothing.
-            publication = _next_due(even_resting, failed)
+            publication = _next_due(ignore_backoff, failed)
             if publication is None:
                 break
             failure = _upload_release(publication)
@@ -127,10 +127,10 @@ def _record_plans_on_cdn() -> None:
         plan__is_published=True, generation__isnull=False, rolled_back_at__isnull=True
     )
     plans = dict(published.exclude(cdn_place=place).values_list("pk", "plan_id"))
-    behind = _out_of_sync() if plans else None
-    if behind is None:
+    out_of_sync = _out_of_sync() if plans else None
+    if out_of_sync is None:
         return
-    whole = {pk: plan_id for pk, plan_id in plans.items() if pk not in behind}
+    whole = {pk: plan_id for pk, plan_id in plans.items() if pk not in out_of_sync}
     # Filter again: a rollback started since then must not be undone by a build.
     rows = Publication.objects.filter(pk__in=whole, rolled_back_at__isnull=True)
     if rows.update(cdn_place=place):
@@ -156,19 +156,21 @@ def _is_bucket_failure(failure: Exception | None) -> bool:
     return isinstance(failure, MemoraError) and not isinstance(failure, PlanUploadError)
 
 
-def _next_due(even_resting: bool, failed: Collection[int]) -> Publication | None:
+def _next_due(ignore_backoff: bool, failed: Collection[int]) -> Publication | None:
     """Return a release that is incomplete on the CDN and may be tried now, or None.
 
     Releases in ``failed`` are left out.
     """
-    behind = set(_out_of_sync() or ()).difference(failed)
-    if not behind:
+    out_of_sync = set(_out_of_sync() or ()).difference(failed)
+    if not out_of_sync:
         return None
-    publications = list(Publication.objects.filter(pk__in=behind).order_by("pk"))
+    publications = list(Publication.objects.filter(pk__in=out_of_sync).order_by("pk"))
     ids = [publication.plan_public_id for publication in publications]
-    resting = set() if even_resting else upload_log.backing_off(timezone.now(), ids)
+    in_backoff = (
+        set() if ignore_backoff else upload_log.backing_off(timezone.now(), ids)
+    )
     for publication in publications:
-        if publication.plan_public_id not in resting:
+        if publication.plan_public_id not in in_backoff:
             return publication
     return None
 
@@ -182,7 +184,7 @@ def _upload_release(publication: Publication) -> Exception | None:
     """
     entry = upload_log.open_entry(publication, now=timezone.now())
     sent = Sent(
-        tell=lambda so_far: upload_log.note_progress(
+        on_progress=lambda so_far: upload_log.note_progress(
             entry, files=so_far.files, size=so_far.bytes
         )
     )
@@ -298,12 +300,12 @@ class Uploader:
         not_purged: PlanUploadError | None = None
         for layer in release.layers():
             for target in self._targets.all():
-                lacking = [
+                missing = [
                     file
                     for file in layer
                     if file.target.id == target.id and not release.is_there(file)
                 ]
-                for number, part in enumerate(_parts(lacking, _AT_ONCE)):
+                for number, part in enumerate(_parts(missing, _AT_ONCE)):
                     if number:  # in a long upload, newly gated lessons leave in between
                         _delete_obsolete()
                     self._upload_part(target, part, release, sent)
@@ -333,7 +335,7 @@ class Uploader:
         done = sending.send(files)
         sent.files += sending.files
         sent.bytes += sending.bytes
-        sent.tell(sent)
+        sent.on_progress(sent)
         remote_state.record(
             target.id,
             {file.path: (file.sha256, size) for file, size in done.items()},

@@ -93,7 +93,7 @@ def verify(*, repair: bool = False, progress: Progress | None = None) -> Report:
         foreign = {path for path in here if len(path) > CONTENT_PATH_LENGTH}
         target.delete(foreign)
         remote_state.mark_unknown(target.id, here - foreign)
-    sync.distribute(even_resting=True)
+    sync.distribute(ignore_backoff=True)
     after = _compare(targets, progress, before=found.findings)
     return replace(after, repaired=len(set(found.findings) - set(after.findings)))
 
@@ -132,7 +132,7 @@ def _compare(
     )
     found = [item for item in found if now.is_the_same(item)]
     seen = set(before)
-    waiting = {item for item in found if item not in seen and now.will_mend(item)}
+    waiting = {item for item in found if item not in seen and now.is_pending(item)}
     left = tuple(item for item in found if item not in waiting)
     return Report(len(should.files), left, under_way=len(waiting))
 
@@ -158,7 +158,7 @@ class _CurrentState:
         then, now = (files.get(self._key(found)) for files in (self._then, self._files))
         return (then and then.sha256) == (now and now.sha256)
 
-    def will_mend(self, found: Finding) -> bool:
+    def is_pending(self, found: Finding) -> bool:
         """Whether an upload is yet to send or delete this file.
 
         False if the plan's upload has failed for good. A gated lesson in the public

@@ -3,7 +3,7 @@
 See docs/content-format.md. Documents are made leaves first, because a document holds
 the hashes of the documents that it links to: lessons, topics and bitmap, hierarchy,
 search, manifest. `publishing.format.incremental` calls in that order. Each document is
-sealed as it is made.
+finalized as it is made.
 """
 
 import hashlib
@@ -88,7 +88,7 @@ class LessonSources:
 
 @dataclass(frozen=True, slots=True)
 class DocumentMaker:
-    """Makes and seals the documents of one plan.
+    """Makes and finalizes the documents of one plan.
 
     ``is_gated(lesson_id)``: whether no *other* plan offers the lesson openly.
     """

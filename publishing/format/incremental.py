@@ -72,7 +72,7 @@ class ReleaseAssembler:
     def build(
         self, subjects: Sequence[ChangedSubject | UnchangedSubject], *, same_trees: bool
     ) -> dict[str, bool]:
-        """Seal every document that may differ from the current release.
+        """Finalize every document that may differ from the current release.
 
         A changed subject is made whole, except its reusable lessons. Of an unchanged
         subject only the lessons with edited stages are made, and the documents that

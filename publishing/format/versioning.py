@@ -106,7 +106,7 @@ class DocumentVersioner:
         return document
 
     def version_at(self, path: str) -> int:
-        """Return the version of the document at ``path``, sealed or published."""
+        """Return the version of the document at ``path``, finalized or published."""
         made = self.documents.get(path)
         return (made.record if made else self.previous[path]).version
 

@@ -136,7 +136,7 @@ def _documents(current: Check) -> Sequence[tuple[str, str]]:
 def _file_fault(path: str, digest: str) -> tuple[FaultKind, str] | None:
     try:
         data = file_store.read(path)
-        is_packed_rightly = data is None or file_store.has_valid_compressed_copy(
+        has_valid_copy = data is None or file_store.has_valid_compressed_copy(
             path, data
         )
     except OSError as error:
@@ -145,7 +145,7 @@ def _file_fault(path: str, digest: str) -> tuple[FaultKind, str] | None:
         return FaultKind.MISSING, _("there is no such file")
     if encoding.sha256(data) != digest:
         return FaultKind.CORRUPT, _("its bytes are not those that were published")
-    if not is_packed_rightly:
+    if not has_valid_copy:
         return FaultKind.CORRUPT, _("its compressed copy holds something else")
     return None
 

@@ -184,7 +184,7 @@ def _service(found: Dashboard) -> Iterator[Metric]:
             _unix(report.finished_at) if report else None,
         ),
         memora_publishing_health_faults=(
-            "Faults that the last health check found and did not mend.",
+            "Faults that the last health check found and did not repair.",
             report.faults if report else None,
         ),
     )

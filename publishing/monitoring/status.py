@@ -188,8 +188,10 @@ def failure_rate(now: datetime) -> tuple[int, int]:
 
 def ready(now: datetime) -> list[int]:
     """Return the plans to build now: out of date and not waiting for a retry."""
-    resting = sync_log.plans_in_backoff(now)
-    return [pk for pk, found in staleness.pending().items() if resting.get(pk) != found]
+    in_backoff = sync_log.plans_in_backoff(now)
+    return [
+        pk for pk, found in staleness.pending().items() if in_backoff.get(pk) != found
+    ]
 
 
 def record_pending_since(now: datetime) -> None:
@@ -216,8 +218,8 @@ def record_pending_since(now: datetime) -> None:
         ignore_conflicts=True,
     )
     due = staleness.to_withdraw()
-    noted_due = Publication.objects.filter(withdrawal_due_since__isnull=False)
-    noted_due.exclude(pk__in=due).update(withdrawal_due_since=None)
+    recorded = Publication.objects.filter(withdrawal_due_since__isnull=False)
+    recorded.exclude(pk__in=due).update(withdrawal_due_since=None)
     Publication.objects.filter(pk__in=due, withdrawal_due_since__isnull=True).update(
         withdrawal_due_since=now
     )

@@ -216,16 +216,16 @@ def _still_newest(changes_of: Mapping[str, BuiltDocument]) -> dict[str, BuiltDoc
     rows = _lesson_rows(list(changes_of))
     replaced = {}
     for path, document in changes_of.items():
-        ours, before, theirs = document.record, document.before, rows.get(path)
-        if theirs is not None and (before is None or not theirs.is_of(before)):
-            same = theirs.fingerprint == ours.fingerprint
-            if theirs.source_revision > ours.source_revision and not same:
-                if theirs.version < ours.version:
+        built, before, stored = document.record, document.before, rows.get(path)
+        if stored is not None and (before is None or not stored.is_of(before)):
+            same = stored.fingerprint == built.fingerprint
+            if stored.source_revision > built.source_revision and not same:
+                if stored.version < built.version:
                     raise StaleSnapshotError(path)
                 continue
-            if not same and theirs.version >= ours.version:
+            if not same and stored.version >= built.version:
                 raise StaleSnapshotError(path)
-            if same and theirs.version > ours.version:
+            if same and stored.version > built.version:
                 continue
         replaced[path] = document
     return replaced

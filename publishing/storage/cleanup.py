@@ -105,10 +105,10 @@ def _collect_plan(plan_id: str, *, keep: int) -> list[int]:
         if not plans_to_keep([plan_id]):
             file_store.withdraw_plan(plan_id)
             return []
-        doomed = file_store.old_generations(plan_id, keep=keep)
-        for number in doomed:
+        old = file_store.old_generations(plan_id, keep=keep)
+        for number in old:
             file_store.discard_generation(plan_id, number)
-    return doomed
+    return old
 
 
 # --- Lessons --------------------------------------------------------------------------
@@ -185,12 +185,12 @@ def _remove(lesson_ids: Collection[str]) -> int:
             # The tables do not record yet which lessons some release offers.
             return 0
         rows = unoffered_lessons().filter(lesson_id__in=lesson_ids)
-        doomed = dict(rows.values_list("pk", "path"))
-        if doomed:
+        unneeded = dict(rows.values_list("pk", "path"))
+        if unneeded:
             activation.begin_switch(counters)
             counters.removals += 1
             counters.save(update_fields=["removals"])
-        for path in doomed.values():
+        for path in unneeded.values():
             file_store.remove_lesson(path)
-        PublishedDocument.objects.filter(pk__in=doomed).delete()
-    return len(doomed)
+        PublishedDocument.objects.filter(pk__in=unneeded).delete()
+    return len(unneeded)

@@ -168,13 +168,13 @@ def write_generation(
         name = path[prefix:]
         files[new + name] = data
         times[new + name] = changed_time(versions[path], old and old + name)
-    _write_new(_with_packed(files), times)
+    _write_new(_with_compressed(files), times)
     if old is not None and previous is not None:
-        packed = _names_of(plan_id, previous, ending=f".json{_GZIP_SUFFIX}")
+        compressed = _names_of(plan_id, previous, ending=f".json{_GZIP_SUFFIX}")
         for path in kept:
             name = path[prefix:]
             os.link(old + name, new + name)
-            if f"{name}{_GZIP_SUFFIX}" in packed:
+            if f"{name}{_GZIP_SUFFIX}" in compressed:
                 with suppress(FileNotFoundError, PermissionError):
                     os.link(f"{old}{name}{_GZIP_SUFFIX}", f"{new}{name}{_GZIP_SUFFIX}")
         for name in names:
@@ -352,11 +352,11 @@ def has_valid_compressed_copy(path: str, data: bytes) -> bool:
         OSError: the copy cannot be read.
     """
     try:
-        packed = (root() / f"{path}{_GZIP_SUFFIX}").read_bytes()
+        compressed = (root() / f"{path}{_GZIP_SUFFIX}").read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return True
     try:
-        return gzip.decompress(packed) == data
+        return gzip.decompress(compressed) == data
     except (gzip.BadGzipFile, EOFError, zlib.error):
         return False
 
@@ -499,7 +499,7 @@ def _temporary(base: str, path: str, token: str) -> str:
     return f"{base}/{folder}/.{name}.{token}"
 
 
-def _with_packed(files: Mapping[str, bytes]) -> dict[str, bytes]:
+def _with_compressed(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return these files and compressed copies of the large ones."""
     return {
         **files,

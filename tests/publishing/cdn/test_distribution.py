@@ -169,7 +169,7 @@ def test_nobody_is_sent_to_the_cdn_before_it_has_the_plan(wire, plan, open_math)
     assert not leads_to_the_cdn()
     assert leads_to_the_cdn(LESSON), "each file counts for itself"
     wire.reset()
-    sync.distribute(even_resting=True)
+    sync.distribute(ignore_backoff=True)
     assert leads_to_the_cdn()
     edit()
     wire.fault = lambda _method, _path: "500"
@@ -233,7 +233,7 @@ def test_a_cdn_that_lacks_one_file_is_named_by_none(wire, plan, open_math):
     publish(plan)
     assert staleness.pending() == {}
     wire.reset()
-    sync.distribute(even_resting=True)
+    sync.distribute(ignore_backoff=True)
     assert set(staleness.pending()) == {plan.pk}
 
 
@@ -247,7 +247,7 @@ def test_another_bucket_is_named_by_no_file_before_it_has_all(
     publish(plan)
     assert linked_to_the_cdn() == set()
     wire.reset()
-    sync.distribute(even_resting=True)
+    sync.distribute(ignore_backoff=True)
     publish(plan)
     assert MANIFEST in linked_to_the_cdn()
     assert s3.objects(PRIVATE) == local()

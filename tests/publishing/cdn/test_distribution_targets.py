@@ -146,7 +146,7 @@ def test_a_storage_that_refuses_a_file_keeps_the_one_it_has(
     assert stored().keys() == before.keys()
     assert stored()[refused] == before[refused]
     monkeypatch.setattr(Overwriting, "refuses", "")
-    sync.distribute(even_resting=True)
+    sync.distribute(ignore_backoff=True)
     assert stored() == release.everything() != before
     assert bool(Overwriting.deleted) is (kind is Renaming), "replaced in place"
 
