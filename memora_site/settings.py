@@ -167,6 +167,8 @@ if _database["ENGINE"].endswith("sqlite3"):
         timeout=20,
         init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     )
+    # Django's default; pytest-django knows it only for Django's own backend.
+    _database["TEST"] = {"NAME": ":memory:"}
 elif _database["ENGINE"].endswith("mysql"):
     # READ COMMITTED: reads after a lock must not use a snapshot from before the lock
     # (`content.services` relies on it).
