@@ -2,7 +2,7 @@
 
 Redis only saves work and time here, and its data can be lost: the plans to build are
 read from the database (``publishing.staleness``), and the build number protects a
-release (``publishing.building.builds``).
+release (``publishing.building.claims``).
 """
 
 import threading

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from publishing import alerts, queue, sync_log
-from publishing.building import builds
+from publishing.building import builds, sweep
 from publishing.cdn import sync
 from publishing.monitoring import health, silence, status
 from publishing.signing import renewal
@@ -17,7 +17,7 @@ from publishing.storage import activation, cleanup, disk
 @shared_task
 def process_pending() -> None:
     """Build one batch of pending plans; beat sends it every five minutes."""
-    left = builds.process_pending(limit=settings.PUBLISH_BATCH_SIZE)
+    left = sweep.process_pending(limit=settings.PUBLISH_BATCH_SIZE)
     # A separate task: an upload may take hours, and the next batch must not wait.
     distribute.delay()
     if left:
@@ -78,7 +78,7 @@ def watch_queue() -> None:
     now = timezone.now()
     sync_log.close_stale()
     status.record_pending_since(now)
-    builds.build_plans(sync_log.plans_due(now), trigger="retry")
+    sweep.build_plans(sync_log.plans_due(now), trigger="retry")
 
 
 @shared_task

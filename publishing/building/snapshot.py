@@ -60,7 +60,6 @@ class Snapshot:
     previous: dict[str, Record]
     open_elsewhere: frozenset[str]
     removals: int
-    switches: int
     newest_version: int
 
 
@@ -88,7 +87,7 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
         sources = _lesson_sources(settings)
         is_reusable = _reuse_test(mode, previous, sources, settings)
         subjects = unchanged | _changed_subjects(plan_pk, mode, revisions, is_reusable)
-        removals, switches, newest_version = _counters()
+        removals, newest_version = _counters()
         return Snapshot(
             plan=plan_fields(plan),
             settings=settings,
@@ -99,7 +98,6 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
             previous=previous,
             open_elsewhere=_open_elsewhere(plan_pk, mode.whole),
             removals=removals,
-            switches=switches,
             newest_version=newest_version,
         )
 
@@ -201,11 +199,10 @@ def _open_elsewhere(plan_pk: int, subject_pks: Collection[int]) -> frozenset[str
     )
 
 
-def _counters() -> tuple[int, int, int]:
-    """Return removals, switches and the newest version from `ReleaseCounters`."""
+def _counters() -> tuple[int, int]:
+    """Return the number of removals and the newest version from `ReleaseCounters`."""
     rows = ReleaseCounters.objects.filter(pk=ReleaseCounters.ROW)
-    found = rows.values_list("removals", "switches", "newest_version").first()
-    return found or (0, 0, 0)
+    return rows.values_list("removals", "newest_version").first() or (0, 0)
 
 
 def _lesson_sources(settings: PublishingSettings) -> LessonSources:

@@ -41,7 +41,7 @@ import redis
 from django.conf import settings
 
 from memora_site import embedded_redis
-from publishing.building import builds
+from publishing.building import builds, unpublish
 from publishing.storage import file_store
 from tests.crash import checks, reader, scenarios
 from tests.crash.faults import (
@@ -317,7 +317,7 @@ def _recorded(
     faults = Faults(root)
     look()
     builds.publish_plan = looked_after(builds.publish_plan)
-    builds.unpublish.unpublish = looked_after(builds.unpublish.unpublish)
+    unpublish.unpublish = looked_after(unpublish.unpublish)
     with faults.active():
         scenario.act()
     look()

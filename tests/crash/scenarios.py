@@ -13,7 +13,7 @@ from content.models import LessonStage, Node
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject, set_override
 from publishing import staleness
-from publishing.building import builds, rollback
+from publishing.building import rollback, sweep
 from publishing.models import SyncLog, SyncStatus
 from publishing.storage import activation, cleanup, file_store
 from tests.factories.content import make_subject, trash_node
@@ -29,14 +29,14 @@ def nothing() -> None:
 def build_all() -> None:
     """Run the worker's builds until nothing is pending."""
     for _round in range(5):
-        builds.process_pending(limit=10)
+        sweep.process_pending(limit=10)
         if not staleness.pending() and not staleness.to_withdraw():
             return
 
 
 def work() -> None:
     """One turn of the worker: the process that is killed."""
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
 
 
 def collect() -> None:

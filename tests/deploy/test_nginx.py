@@ -316,7 +316,7 @@ def test_switching_a_lesson_s_access_moves_it_at_once(stack, gated_entry):
     switch = (
         "from content.models import Node; from plans.models import AcademicPlan; "
         "from plans.services import set_override; "
-        "from publishing.building import builds; "
+        "from publishing.building import sweep; "
         f"lesson = Node.objects.get(public_id={gated_entry['id']!r}); "
     )
     path = BASE + gated_entry["lesson_path"]
@@ -325,13 +325,13 @@ def test_switching_a_lesson_s_access_moves_it_at_once(stack, gated_entry):
     stack.run(
         switch + f"set_override(plan=AcademicPlan.objects.get(public_id={PLAN!r}), "
         "target=lesson, action='set_free'); "
-        "builds.process_pending(limit=10)"
+        "sweep.process_pending(limit=10)"
     )
     assert until(lambda: stack.ask(path).status, 200) == 200
     stack.run(
         switch + "from plans.models import PlanOverride; "
         "PlanOverride.objects.filter(target=lesson, action='set_free').delete(); "
-        "builds.process_pending(limit=10)"
+        "sweep.process_pending(limit=10)"
     )
     assert until(lambda: stack.ask(path).status, 403) == 403
     assert refused(stack.ask(path)) == (403, "NOT_ENTITLED")

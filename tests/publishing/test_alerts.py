@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from content.models import LessonStage
 from players.roles import SYSTEM_MANAGERS
 from publishing import alerts, sync_log, tasks
-from publishing.building import builds
+from publishing.building import builds, sweep
 from publishing.models import Alert, AlertKind, SyncLog, SyncStatus
 from publishing.storage import file_store
 from tests.publishing import release
@@ -171,7 +171,7 @@ def test_a_full_disk_is_told_within_a_minute_and_over_by_itself(manager, disk):
 
 def test_publishing_pauses_and_goes_on_when_there_is_space(plan, manager, disk):
     disk.free = 100_000
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     entry = SyncLog.objects.get()
     assert (entry.status, entry.attempts) == (SyncStatus.QUEUED, 0)
     assert not release.root().joinpath("plans/PLAN-A").exists()
@@ -187,7 +187,7 @@ def test_publishing_pauses_and_goes_on_when_there_is_space(plan, manager, disk):
 def test_too_little_for_the_build_that_waits_keeps_its_one_alert(plan, manager, disk):
     """The limit is not reached yet, but the next release would exceed it."""
     disk.free = 100_500
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     for _minute in range(3):
         tasks.watch_disk()
         tasks.watch_queue()

@@ -13,7 +13,7 @@ from content.models import LessonStage, SubjectState
 from plans.models import AcademicPlan
 from plans.services import set_override
 from publishing import queue, sync_log, tasks
-from publishing.building import builds
+from publishing.building import builds, sweep
 from publishing.models import SyncLog, SyncStatus
 from publishing.monitoring import schema_check
 from publishing.storage import file_store
@@ -445,7 +445,7 @@ def test_diagnose_counts_tables(db):
 
 def test_collecting_counts_the_plans_on_the_disk(published):
     AcademicPlan.objects.create(title="Second", is_published=True)
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert told("prune_generations") == ["0 / 2", "1 / 2"]
 
 

@@ -12,7 +12,7 @@ from content.models import LessonStage, Node
 from memora_site.celery import app
 from plans.models import AcademicPlan
 from publishing import queue, receivers, tasks
-from publishing.building import builds
+from publishing.building import builds, snapshot, sweep
 from publishing.cdn import sync
 from publishing.models import PublishingSettings, SyncLog
 from tests.factories.content import make_subject
@@ -38,7 +38,7 @@ def test_an_edit_queues_the_plans_that_have_it_once(plan, monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_what_waits_stands_in_the_redis_set(plan, redis_client):
     assert redis_client.smembers("cdn_export:pending_plans") == {b"%d" % plan.pk}
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert redis_client.smembers("cdn_export:pending_plans") == set()
 
 
@@ -85,7 +85,7 @@ def test_many_pending_plans_publish_at_once(plan):
 def test_without_redis_the_sweep_still_finds_the_edit(plan, settings):
     settings.REDIS_URL = "unix:///nonexistent/redis.sock"
     assert queue.add([plan.pk]) == 0
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     release.walk("PLAN-A")
 
 
@@ -134,18 +134,18 @@ def test_a_worker_who_finds_the_plan_busy_leaves_its_edit_to_the_builder(
 ):
     builds.publish_plan(plan.pk)
     node("LES-MATH-0-0").save()
-    real = builds.take
+    real = snapshot.take
 
-    def take_and_sell(plan_pk):
+    def take_and_sell(plan_pk, **kwargs):
         """After the snapshot, make a lesson paid, which starts a worker."""
-        monkeypatch.setattr(builds, "take", real)
-        snapshot = real(plan_pk)
+        monkeypatch.setattr(snapshot, "take", real)
+        taken = real(plan_pk, **kwargs)
         lesson = node("LES-MATH-0-0")
         lesson.required_item = "BOOK-1"
         lesson.save()
-        return snapshot
+        return taken
 
-    monkeypatch.setattr(builds, "take", take_and_sell)
+    monkeypatch.setattr(snapshot, "take", take_and_sell)
     builds.publish_plan(plan.pk)
     topic = release.read("plans/PLAN-A/TOP-MATH-0.json")
     assert topic["lessons"][0]["access"]["required_item"] == "BOOK-1"
@@ -156,8 +156,8 @@ def test_a_worker_who_finds_the_plan_busy_leaves_its_edit_to_the_builder(
 def test_a_batch_has_a_limit_and_says_what_is_left(plan):
     for number in range(3):
         AcademicPlan.objects.create(title=f"P{number}", is_published=True)
-    assert builds.process_pending(limit=3) == 1
-    assert builds.process_pending(limit=3) == 0
+    assert sweep.process_pending(limit=3) == 1
+    assert sweep.process_pending(limit=3) == 0
 
 
 # --- The lock -------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from plans.models import AcademicPlan, Grade, PlanOverride, PlanSubject, Season,
 from plans.services import add_subject, set_override
 from players.models import User
 from publishing import queue, receivers, staleness
-from publishing.building import builds, snapshot
+from publishing.building import builds, snapshot, sweep
 from publishing.models import Publication, PublishingSettings
 from tests.factories.content import move_node, plant, restore_node, trash_node
 from tests.publishing.conftest import node
@@ -857,7 +857,7 @@ def test_real_builds_settle_every_plan():
     save(MATH.lesson, title="Other")
     AcademicPlan.objects.update(title="All")
     assert pending() == EVERY
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert pending() == set()
 
 

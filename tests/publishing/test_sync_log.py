@@ -14,7 +14,7 @@ from players import roles
 from players.models import User
 from publishing import sync_log, tasks
 from publishing.admin_views import labels
-from publishing.building import builds
+from publishing.building import builds, sweep
 from publishing.models import Publication, SyncLog, SyncStatus, SyncStep
 from publishing.storage import file_store
 from tests.publishing.conftest import node
@@ -133,7 +133,7 @@ def test_that_a_plan_was_withdrawn_stands_in_the_log_once(plan):
     publish_files = builds.publish_plan(plan.pk).files_written
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
     for _sweep in range(2):
-        builds.process_pending(limit=10)
+        sweep.process_pending(limit=10)
     gone = SyncLog.objects.get(trigger=SyncLog.WITHDRAWAL)
     assert (gone.plan, gone.status) == (plan, SyncStatus.LOCAL_ONLY)
     lessons = 4
@@ -145,7 +145,7 @@ def test_that_a_plan_was_withdrawn_stands_in_the_log_once(plan):
 def test_that_a_deleted_plan_was_withdrawn_stands_in_the_log_by_its_id(plan):
     builds.publish_plan(plan.pk)
     plan.delete()
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     gone = SyncLog.objects.get(trigger=SyncLog.WITHDRAWAL)
     assert (gone.plan, gone.plan_public_id) == (None, "PLAN-A")
 

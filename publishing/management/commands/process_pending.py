@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _, ngettext
 from core.reporting_command import ReportingCommand
 from plans.models import AcademicPlan
 from publishing import staleness
-from publishing.building import builds
+from publishing.building import builds, sweep
 from publishing.cdn import sync
 from publishing.models import Publication
 from publishing.monitoring import status
@@ -21,7 +21,7 @@ class Command(ReportingCommand):
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        builds.process_pending(limit=0)  # only the withdrawals
+        sweep.process_pending(limit=0)  # only the withdrawals
         ready = status.ready(timezone.now())
         names = dict(
             AcademicPlan.objects.filter(pk__in=ready).values_list("pk", "public_id")

@@ -15,7 +15,7 @@ from content.models import LessonStage, Node, SubjectState
 from plans.models import AcademicPlan, PlanOverride
 from plans.services import add_subject, set_override
 from publishing import staleness
-from publishing.building import builds, rollback, snapshot
+from publishing.building import builds, claims, rollback, snapshot, sweep
 from publishing.models import (
     Publication,
     PublishedDocument,
@@ -192,7 +192,7 @@ def test_a_lesson_another_plan_opens_stops_being_gated_here(plan, math):
     lesson = release.read("plans/PLAN-A/TOP-MATH-0.json")["lessons"][0]
     assert "gated" not in lesson
     AcademicPlan.objects.filter(pk=other.pk).update(is_published=False)
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     lesson = release.read("plans/PLAN-A/TOP-MATH-0.json")["lessons"][0]
     assert lesson["gated"] is True
 
@@ -276,11 +276,11 @@ def test_failures_end_in_dead_letter_and_an_edit_tries_again(plan, settings):
     for _attempt in range(len(settings.PUBLISH_RETRY_DELAYS) + 1):
         entry = builds.publish_plan(plan.pk)
     assert entry.status == SyncStatus.DEAD_LETTER
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert SyncLog.objects.count() == 1
     assert SyncLog.objects.get().status == SyncStatus.DEAD_LETTER
     stage.update(title="Read")
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert SyncLog.objects.get().status == SyncStatus.LOCAL_ONLY
 
 
@@ -288,18 +288,18 @@ def test_a_failed_plan_waits_for_its_next_attempt(plan):
     stage = LessonStage.objects.filter(public_id="STG-MATH-0-0")
     stage.update(title="")
     with time_machine.travel(1_800_000_000, tick=False) as clock:
-        builds.process_pending(limit=10)
-        builds.process_pending(limit=10)
+        sweep.process_pending(limit=10)
+        sweep.process_pending(limit=10)
         assert SyncLog.objects.get().attempts == 1
         clock.shift(31)
-        builds.process_pending(limit=10)
+        sweep.process_pending(limit=10)
         assert SyncLog.objects.get().attempts == 2
 
 
 def test_an_unpublished_plan_is_withdrawn(plan):
     publish(plan)
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert (release.everything(), release.lessons()) == ({}, set())
     assert PublishedDocument.objects.count() == 0
 
@@ -307,7 +307,7 @@ def test_an_unpublished_plan_is_withdrawn(plan):
 def test_a_deleted_plan_is_withdrawn(plan):
     publish(plan)
     plan.delete()
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert (release.everything(), release.lessons()) == ({}, set())
 
 
@@ -363,7 +363,7 @@ def test_the_file_of_a_lesson_deleted_out_of_the_trash_is_gone_with_the_commit(p
 def test_a_deleted_subject_leaves_its_plans(plan, math):
     publish(plan)
     services.delete_node(node=math)
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert release.read("plans/PLAN-A/manifest.json")["subjects"] == []
     assert not list((release.root() / "lessons").glob("*"))
 
@@ -489,7 +489,7 @@ def test_what_cannot_be_collected_is_counted_and_keeps_nothing_else(
     add_subject(plan=other, subject=math)
     for number in range(5):
         AcademicPlan.objects.update(title=f"Title {number}")
-        builds.process_pending(limit=10)
+        sweep.process_pending(limit=10)
     with monkeypatch.context() as patch:
         patch.setattr(file_store.shutil, "rmtree", lambda *_args, **_kwargs: None)
         forbidden(".generations/PLAN-A")
@@ -624,7 +624,7 @@ def test_a_plan_whose_folder_is_forbidden_holds_up_no_other(plan, math, forbidde
     math.title = "Renamed"
     math.save()
     forbidden(".generations/PLAN-A")
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     release.walk("PLAN-B")
     failed = SyncLog.objects.get(plan=plan, status=SyncStatus.QUEUED)
     assert "Permission denied" in failed.error
@@ -637,15 +637,15 @@ def test_a_plan_that_cannot_be_claimed_holds_up_no_other(plan, math, monkeypatch
         public_id="PLAN-B", title="Other", is_published=True
     )
     add_subject(plan=other, subject=math)
-    real = builds.sync_log.open_entry
+    real = claims.sync_log.open_entry
 
     def refuse(claimed, *args, **kwargs):
         if claimed == plan:
             raise DatabaseError("no room for the entry")
         return real(claimed, *args, **kwargs)
 
-    monkeypatch.setattr(builds.sync_log, "open_entry", refuse)
-    builds.process_pending(limit=10)
+    monkeypatch.setattr(claims.sync_log, "open_entry", refuse)
+    sweep.process_pending(limit=10)
     release.walk("PLAN-B")
     assert list(staleness.pending()) == [plan.pk]
 
@@ -663,7 +663,7 @@ def test_a_plan_published_again_uses_no_number_twice(plan):
         f"LES-MATH-{unit}-{n}" for unit in (0, 1) for n in (0, 1)
     ]
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     trash_node(node=node("UNIT-MATH-0"))
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=True)
     assert publish(plan).generation == 2
@@ -673,7 +673,7 @@ def test_a_plan_published_again_uses_no_number_twice(plan):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_claim_that_loses_a_race_is_made_again(plan, monkeypatch):
-    real, lost = builds._claim_once, []
+    real, lost = claims.claim, []
 
     def lose_twice(*args, **kwargs):
         if len(lost) < 2:
@@ -681,7 +681,7 @@ def test_a_claim_that_loses_a_race_is_made_again(plan, monkeypatch):
             raise OperationalError(1213, "Deadlock found when trying to get lock")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(builds, "_claim_once", lose_twice)
+    monkeypatch.setattr(claims, "claim", lose_twice)
     publish(plan)
     assert len(lost) == 2
     release.walk("PLAN-A")

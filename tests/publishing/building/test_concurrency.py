@@ -18,7 +18,7 @@ from core.db import consistent_read
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing import queue, staleness, sync_log
-from publishing.building import builds, releases, snapshot
+from publishing.building import builds, releases, snapshot, sweep
 from publishing.models import Publication, PublishedDocument, SyncLog, SyncStatus
 from publishing.storage import cleanup, file_store
 from tests.crash import reader
@@ -139,10 +139,10 @@ def rename(title: str) -> None:
     lesson.save()
 
 
-def sweep() -> None:
+def beat() -> None:
     """Run the periodic tasks of beat."""
     SyncLog.objects.filter(status=SyncStatus.QUEUED).update(next_attempt_at=None)
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     sync_log.close_stale()
 
 
@@ -237,7 +237,7 @@ def test_two_builders_of_one_plan_make_one_release(plan):
             both = [Actor(lambda: builds.publish_plan(plan.pk)) for _ in range(2)]
             for builder in both:
                 builder.done()
-    sweep()
+    beat()
     release.walk("PLAN-A")
     assert release.read("lessons/LES-MATH-0-0.json")["title"] == "Title 5"
     assert_settled()
@@ -270,7 +270,7 @@ def test_a_builder_paused_past_its_lock_is_overtaken(
 def test_a_builder_paused_past_its_lock_overwrites_no_shared_lesson(
     plan, second_plan, monkeypatch
 ):
-    sweep()
+    beat()
     rename("What the slow one read")
     with paused_after(monkeypatch, file_store, "prepare_lessons") as pause:
         slow = Actor(lambda: builds.publish_plan(plan.pk))
@@ -280,7 +280,7 @@ def test_a_builder_paused_past_its_lock_overwrites_no_shared_lesson(
     slow.done()
     lesson = release.read("lessons/LES-MATH-0-0.json")
     assert lesson["title"] == "What the other plan read"
-    sweep()
+    beat()
     assert release.read("lessons/LES-MATH-0-0.json") == lesson
     release.walk("PLAN-A")
     release.walk("PLAN-B")
@@ -291,7 +291,7 @@ def test_a_builder_paused_past_its_lock_overwrites_no_shared_lesson(
 def test_plans_that_share_lessons_are_built_at_once_while_editors_edit(
     plan, second_plan
 ):
-    sweep()
+    beat()
     stop = threading.Event()
 
     def keep_building(plan_pk: int) -> None:
@@ -321,7 +321,7 @@ def test_plans_that_share_lessons_are_built_at_once_while_editors_edit(
         for builder in builders:
             builder.done()
         for _turn in range(3):  # a lesson gated or opened makes other plans pending
-            sweep()
+            beat()
     for plan_id in ("PLAN-A", "PLAN-B"):
         release.walk(plan_id)
     assert release.read("lessons/LES-MATH-0-0.json")["title"] == "Title 11"
@@ -352,9 +352,9 @@ def test_a_plan_that_ends_while_it_builds_leaves_nothing(
         pause.wait_until_reached()
         end(plan, how)
         if swept == "swept meanwhile":
-            sweep()
+            beat()
     builder.done()
-    sweep()
+    beat()
     cleanup.collect()
     assert_nothing_of("PLAN-A")
     assert not Publication.objects.filter(plan_public_id="PLAN-A").exists()
@@ -371,7 +371,7 @@ def test_a_plan_that_ends_just_before_it_is_claimed_is_no_failure(
         pause.wait_until_reached()
         end(plan, how)
     builder.done()
-    sweep()
+    beat()
     cleanup.collect()
     assert_nothing_of("PLAN-A")
     assert_settled()
@@ -384,14 +384,14 @@ def test_a_plan_published_again_while_its_old_build_sleeps_is_not_disturbed(
         sleeper = Actor(lambda: builds.publish_plan(plan.pk))
         pause.wait_until_reached()
         end(plan, "unpublished")
-        sweep()
+        beat()
         AcademicPlan.objects.filter(pk=plan.pk).update(is_published=True)
         monkeypatch.setattr(queue, "build_lock", _no_lock)
         builds.publish_plan(plan.pk)
         done = release.everything()
     sleeper.done()
     assert release.everything() == done
-    sweep()
+    beat()
     release.walk("PLAN-A")
     assert_settled()
 

@@ -8,7 +8,7 @@ from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from plans.services import add_subject
 from publishing import staleness
-from publishing.building import builds, snapshot
+from publishing.building import builds, snapshot, sweep
 from publishing.models import PublishingSettings
 from tests.factories.content import make_subject, plant
 
@@ -48,7 +48,7 @@ def test_a_build_reads_nothing_of_plans_that_have_other_subjects():
     for subject in mine.subjects.all():
         add_subject(plan=sharing, subject=subject)
     Node.objects.update(is_public=True)
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     open_elsewhere = snapshot.take(mine.pk, full=True).open_elsewhere
     assert open_elsewhere == {"LES-MINE-0-0", "LES-MINE-1-0"}
     with CaptureQueriesContext(connection) as captured:

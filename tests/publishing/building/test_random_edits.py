@@ -20,7 +20,7 @@ from core.errors import MemoraError
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 from plans.services import add_subject, set_override
 from publishing import staleness
-from publishing.building import builds, releases, rollback, snapshot
+from publishing.building import releases, rollback, snapshot, sweep
 from publishing.models import PlanLesson, Publication, PublishingSettings
 from publishing.storage import cleanup, open_lessons
 from tests.factories.content import (
@@ -241,7 +241,7 @@ def school(db) -> None:
 def publish_all() -> None:
     """Build until nothing is pending: a plan may open or gate another one's lessons."""
     for _sweep in range(5):
-        builds.process_pending(limit=10)
+        sweep.process_pending(limit=10)
         if not staleness.pending():
             return
     raise AssertionError("the plans do not settle")

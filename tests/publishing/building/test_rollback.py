@@ -17,7 +17,7 @@ from core import folding
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing import queue, staleness, tasks
-from publishing.building import builds, releases, rollback
+from publishing.building import builds, releases, rollback, sweep
 from publishing.building.rollback import RollbackError
 from publishing.format import encoding
 from publishing.models import (
@@ -88,14 +88,14 @@ def test_an_earlier_generation_is_current_again(two_generations):
 def test_the_sweep_leaves_a_rollback_alone(plan, two_generations):
     rollback.make_current("PLAN-A", 1)
     assert not staleness.pending()
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert file_store.current_generation("PLAN-A") == 1
 
 
 def test_what_waited_at_the_rollback_does_not_undo_it(plan, two_generations):
     rename("Not yet published")
     rollback.make_current("PLAN-A", 1)
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert file_store.current_generation("PLAN-A") == 1
 
 
@@ -300,7 +300,7 @@ def test_a_kept_lesson_that_is_damaged_refuses_the_rollback(plan):
 def test_a_lesson_that_is_gone_refuses_the_rollback(plan):
     publish(plan)
     services.delete_node(node=node("LES-MATH-0-0"))
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     before, was = release.everything(), Publication.objects.values().get()
     with pytest.raises(RollbackError, match=r"LES-MATH-0-0\.json: .*gone"):
         rollback.make_current("PLAN-A", 1)
@@ -388,7 +388,7 @@ def test_what_is_done_to_another_plan_undoes_no_rollback(plan, other, act):
     before = open_lessons.opened()
     act(other)
     for _sweep in range(2):
-        builds.process_pending(limit=10)
+        sweep.process_pending(limit=10)
     assert open_lessons.opened() != before
     assert file_store.current_generation("PLAN-A") == number
     assert not staleness.pending()
@@ -436,7 +436,7 @@ def test_a_rollback_that_dies_after_the_rename_is_put_right(
         with pytest.raises(SystemExit):
             rollback.make_current("PLAN-A", 1)
     assert file_store.current_generation("PLAN-A") == 1
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     release.walk("PLAN-A")
     assert release.read(TOPIC)["lessons"][0]["title"] == "Renamed"
     assert tables_match_the_disk()
@@ -458,7 +458,7 @@ def test_a_disk_that_refuses_leaves_an_earlier_rollback_alone(
             patch.setattr(file_store, name, refuse)
             with pytest.raises(OSError, match="No space"):
                 rollback.make_current("PLAN-A", 1)
-        builds.process_pending(limit=10)
+        sweep.process_pending(limit=10)
         assert file_store.current_generation("PLAN-A") == 2
         now = Publication.objects.values().get()
         assert {**now, "build_number": 0} == {**was, "build_number": 0}

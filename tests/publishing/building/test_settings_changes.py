@@ -12,7 +12,7 @@ from players import roles
 from players.models import User
 from publishing import destinations, queue, staleness
 from publishing.admin_views import plan_views
-from publishing.building import builds, rollback
+from publishing.building import builds, rollback, sweep
 from publishing.format import search
 from publishing.models import Publication, PublishedDocument, PublishingSettings
 from publishing.signing import renewal
@@ -110,7 +110,7 @@ def test_new_folding_rules_make_the_search_of_every_plan_anew(published, monkeyp
     monkeypatch.setattr(folding, "VERSION", folding.VERSION + 1)
     monkeypatch.setattr(search, "fold", str.upper)
     assert set(staleness.pending()) == {published.pk}
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     index = release.read(f"plans/{published.public_id}/search_index.json")
     assert {item["text"] for item in index["items"]} == {
         f"{item['title']} {item.get('description', '')}".upper()

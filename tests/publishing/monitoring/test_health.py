@@ -19,7 +19,7 @@ from plans.models import AcademicPlan
 from plans.services import add_subject
 from publishing import checks, queue, staleness, tasks
 from publishing.admin_views import dashboard_views
-from publishing.building import builds, rollback
+from publishing.building import builds, rollback, sweep
 from publishing.models import (
     Alert,
     FaultKind,
@@ -158,7 +158,7 @@ def test_what_cannot_be_read_of_a_plan_keeps_no_other_from_repair(unreadable_lin
 
 def test_a_plan_is_built_anew_once_its_link_can_be_read(unreadable_link, monkeypatch):
     file_store.begin_switch(99)
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     monkeypatch.undo()
     for entry in SyncLog.objects.filter(status=SyncStatus.QUEUED):
         builds.publish_plan(entry.plan_id)
@@ -428,7 +428,7 @@ def test_repair_takes_no_plan_that_a_restored_database_knows_only_as_published(
     for _time in range(2):
         health.check(full=True, repair=True)
     assert release.everything() == before
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     release.walk("PLAN-A")
 
 

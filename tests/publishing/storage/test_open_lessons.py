@@ -7,7 +7,7 @@ from content.models import Node
 from plans.models import AcademicPlan
 from plans.services import add_subject, remove_override, set_override
 from publishing import staleness
-from publishing.building import builds
+from publishing.building import builds, sweep
 from publishing.models import PlanLesson
 from publishing.storage import activation, file_store, open_lessons, recovery
 from tests.publishing.conftest import node
@@ -93,7 +93,7 @@ def test_a_lesson_stays_open_while_another_plan_offers_it_to_all(published, math
 def test_a_withdrawn_plan_s_lessons_are_shut(published):
     published.is_published = False
     published.save()
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert open_lessons.opened() == set()
 
 

@@ -13,7 +13,7 @@ from content.models import LessonStage
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing import staleness, sync_log
-from publishing.building import builds, releases
+from publishing.building import builds, releases, sweep
 from publishing.models import PlanLesson, Publication, SyncLog, SyncStatus
 from publishing.storage import activation, cleanup, file_store, recovery
 from tests.publishing import release
@@ -36,7 +36,7 @@ def other(math, plan) -> AcademicPlan:
         public_id="PLAN-B", title="Other", is_published=True
     )
     add_subject(plan=other, subject=math)
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     return other
 
 
@@ -150,7 +150,7 @@ def test_a_lost_content_root_is_built_anew(plan, other):
             path.rmdir()
         else:
             path.unlink()
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     release.walk("PLAN-A")
     release.walk("PLAN-B")
 
@@ -177,10 +177,10 @@ def test_a_withdrawal_that_fails_holds_up_no_build(plan, other, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(file_store, "withdraw_plan", refused)
-        builds.process_pending(limit=10)
+        sweep.process_pending(limit=10)
     lesson = release.read("lessons/LES-MATH-0-0.json")
     assert lesson["stages"][0]["config"]["body"] == "New"
-    builds.process_pending(limit=10)
+    sweep.process_pending(limit=10)
     assert not (release.root() / "plans/PLAN-B").exists()
 
 
@@ -197,7 +197,7 @@ def test_what_a_withdrawal_could_not_delete_is_collected(plan, other, monkeypatc
     AcademicPlan.objects.filter(pk=other.pk).update(is_published=False)
     with monkeypatch.context() as patch:
         patch.setattr(file_store.shutil, "rmtree", lambda *_args, **_kwargs: None)
-        builds.process_pending(limit=10)
+        sweep.process_pending(limit=10)
     assert not file_store.kept_generations("PLAN-B")
     assert list((release.root() / ".discarded").iterdir())
     cleanup.collect()
