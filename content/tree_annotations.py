@@ -1,6 +1,6 @@
 """Annotations of the tree page's rows by other apps.
 
-``content`` must not import plans. An app that has annotations registers an annotator at
+``content`` must not import plans. An app that has annotations adds an annotator at
 start-up, and the tree page offers its choices as "View as".
 """
 
@@ -11,6 +11,7 @@ from typing import Protocol
 from django.utils.safestring import SafeString
 
 from content.tree_rows import Row
+from core.hooks import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,13 @@ class TreeAnnotator(Protocol):
         ...
 
 
-_annotators: list[TreeAnnotator] = []
-
-
-def register(annotator: TreeAnnotator) -> None:
-    """Offer the choices of ``annotator`` on the tree page."""
-    _annotators.append(annotator)
+annotators: Registry[TreeAnnotator] = Registry()
+"""The annotators; the tree page offers their choices."""
 
 
 def choices() -> list[tuple[str, str]]:
     """Return the choices of all annotators."""
-    return [choice for annotator in _annotators for choice in annotator.choices()]
+    return [choice for annotator in annotators for choice in annotator.choices()]
 
 
 def annotate(choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
@@ -61,7 +58,7 @@ def annotate(choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
 
     Empty when no annotator has it.
     """
-    for annotator in _annotators:
+    for annotator in annotators:
         if annotations := annotator.annotate(choice, rows):
             return annotations
     return {}

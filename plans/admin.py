@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
-from content import deletion_warnings
 from content.history.changes import Edit
 from content.history.views import HistoryPages
 from core.admin_mixins import NoRelatedButtons
@@ -18,6 +17,7 @@ from core.badges import badge
 from core.searching import FoldedSearch
 from plans.forms import PLAN_FIELDS, PlanForm, SubjectForm, SubjectFormSet
 from plans.history import plan_edits
+from plans.hooks import plan_deletion_warnings
 from plans.models import (
     AcademicPlan,
     Grade,
@@ -127,8 +127,7 @@ class AcademicPlanAdmin(
         Django's default would list every related object.
         """
         plans = list(objs)
-        said = list(deletion_warnings.deletion_warnings(plans))
-        request.deletion_consequences = said  # type: ignore[attr-defined]
+        request.deletion_consequences = plan_deletion_warnings(plans)  # type: ignore[attr-defined]
         may = self.has_delete_permission(request)
         refused = set() if may else {str(self.opts.verbose_name)}
         return [plan.title for plan in plans], {}, refused, []

@@ -13,4 +13,4 @@ class PlansConfig(AppConfig):
         from plans import deletion_warnings, receivers  # noqa: F401
         from plans.tree_annotations import PlanAnnotator
 
-        tree_annotations.register(PlanAnnotator())
+        tree_annotations.annotators.add(PlanAnnotator())

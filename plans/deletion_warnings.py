@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from django.db.models import Q
 from django.utils.translation import gettext as _, ngettext
 
-from content import deletion_warnings
+from content.hooks import node_deletion_warnings
 from content.models import Node
+from plans.hooks import plan_deletion_warnings
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 
 
-@deletion_warnings.warns_before_deleting(Node)
+@node_deletion_warnings.add
 def affected_plans_warning(nodes: Sequence[Node]) -> str:
     """Return how many plans offer any of these nodes. One query."""
     subjects = {node.subject_pk for node in nodes}
@@ -25,7 +26,7 @@ def affected_plans_warning(nodes: Sequence[Node]) -> str:
     ) % {"count": count}
 
 
-@deletion_warnings.warns_before_deleting(Node)
+@node_deletion_warnings.add
 def node_overrides_warning(nodes: Sequence[Node]) -> str:
     """Return how many overrides are deleted with these nodes. One query."""
     inside = Q()
@@ -45,7 +46,7 @@ def node_overrides_warning(nodes: Sequence[Node]) -> str:
     ) % {"count": count}
 
 
-@deletion_warnings.warns_before_deleting(AcademicPlan)
+@plan_deletion_warnings.add
 def plan_overrides_warning(plans: Sequence[AcademicPlan]) -> str:
     """Return how many overrides are deleted with these plans. One query."""
     count = PlanOverride.objects.filter(plan__in=plans).count()

@@ -1,16 +1,17 @@
-"""What deleting content or a plan does to students (`content.deletion_warnings`)."""
+"""What deleting content or a plan does to students."""
 
 from collections.abc import Sequence
 
 from django.utils.translation import ngettext
 
-from content import deletion_warnings
+from content.hooks import node_deletion_warnings
 from content.models import Node
+from plans.hooks import plan_deletion_warnings
 from plans.models import AcademicPlan
 from players.models import Enrollment
 
 
-@deletion_warnings.warns_before_deleting(Node)
+@node_deletion_warnings.add
 def affected_students_warning(nodes: Sequence[Node]) -> str:
     """Warn with the number of students enrolled in plans that offer it. One query."""
     subjects = {node.subject_pk for node in nodes}
@@ -25,7 +26,7 @@ def affected_students_warning(nodes: Sequence[Node]) -> str:
     ) % {"count": count}
 
 
-@deletion_warnings.warns_before_deleting(AcademicPlan)
+@plan_deletion_warnings.add
 def enrolled_students_warning(plans: Sequence[AcademicPlan]) -> str:
     """Warn with the number of enrolled students. One query."""
     rows = Enrollment.objects.filter(plan__in=plans)

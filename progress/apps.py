@@ -13,5 +13,5 @@ class ProgressConfig(AppConfig):
         from progress import receivers  # noqa: F401 - connects them
         from progress.services import erasure, ledger
 
-        wallet.register_ledger(ledger)
-        students.add_holder(erasure)
+        wallet.ledger.add(ledger)
+        students.holders.add(erasure)

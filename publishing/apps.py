@@ -9,8 +9,5 @@ class PublishingConfig(AppConfig):
     verbose_name = _("Publishing")
 
     def ready(self) -> None:
-        from content import lesson_panels
         from publishing import checks, deletion_warnings, receivers  # noqa: F401
-        from publishing.admin_views import lesson_panel
-
-        lesson_panels.register(lesson_panel.in_plans)
+        from publishing.admin_views import lesson_panel  # noqa: F401

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from django.utils.translation import ngettext
 
-from content import deletion_warnings
+from plans.hooks import plan_deletion_warnings
 from plans.models import AcademicPlan
 from publishing.models import Publication
 
 
-@deletion_warnings.warns_before_deleting(AcademicPlan)
+@plan_deletion_warnings.add
 def published_plans_warning(plans: Sequence[AcademicPlan]) -> str:
     """Return how many of these plans students can read now. One query."""
     out = Publication.objects.filter(plan__in=plans, generation__isnull=False)

@@ -20,9 +20,9 @@ from django.utils.translation import gettext as _, gettext_lazy
 from content import kinds, services, stage_editor
 from content.field_lists import NodeFields
 from content.forms import NodeForm, StageForm, StageFormSet
+from content.hooks import lesson_panels
 from content.json_errors import path_text
 from content.kinds import Kind
-from content.lesson_panels import panels_of
 from content.models import LessonStage, Node
 from core.errors import StructureError
 from core.parsing import is_key, whole_number
@@ -274,7 +274,7 @@ def _lesson_context(request: HttpRequest, lesson: Node | None) -> dict[str, Any]
         "stage_editor": stage_editor.settings_of(
             lesson.pk if saved and lesson else None
         ),
-        "notes": panels_of(request, lesson) if saved and lesson else [],
+        "notes": lesson_panels(request, lesson) if saved and lesson else [],
     }
 
 

@@ -24,7 +24,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
-from content import deletion_warnings, kinds, tree_annotations, tree_rows, tree_updates
+from content import kinds, tree_annotations, tree_rows, tree_updates
 from content.admin.tree_labels import KIND_WORDS, MENU_WORDS, cells_of, script_words
 from content.admin.tree_search import (
     STATES,
@@ -36,6 +36,7 @@ from content.admin.tree_search import (
 )
 from content.admin.tree_views import MAX_LOGGED, TreeChanges, count_lessons
 from content.history.views import NodeHistory
+from content.hooks import node_deletion_warnings
 from content.kinds import Kind
 from content.models import Node, NodeKind
 from content.tree_rows import Branch, Row
@@ -264,7 +265,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
                 lessons,
             )
             said.append(words % {"count": lessons})
-        said += deletion_warnings.deletion_warnings(nodes)
+        said += node_deletion_warnings(nodes)
         request.deletion_consequences = said  # type: ignore[attr-defined]
         refused = (
             set()

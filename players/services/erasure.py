@@ -29,6 +29,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from core.fields import FoldingQuerySet
+from core.hooks import Registry
 from players import audit, store
 from players.errors import PlayerNotFoundError, StaffAccountError
 from players.models import (
@@ -163,18 +164,13 @@ class Holder(Protocol):
         """
 
 
-_holders: list[Holder] = []
-
-
-def add_holder(holder: Holder) -> None:
-    """Register an app that stores data about students; it calls this at start-up."""
-    if holder not in _holders:
-        _holders.append(holder)
+holders: Registry[Holder] = Registry()
+"""The apps that store data about students; they add themselves at start-up."""
 
 
 def holdings() -> list[Holding]:
     """Return all relations from rows about a student, of all apps."""
-    return [*HOLDINGS, *(held for holder in _holders for held in holder.HOLDINGS)]
+    return [*HOLDINGS, *(held for holder in holders for held in holder.HOLDINGS)]
 
 
 def keeps_ledger() -> bool:
@@ -264,7 +260,7 @@ def _erase_rows(
         keeps_ledger=keeps_ledger(),
         photo=profile.photo.name or "",
         subject_ids=sorted(
-            {found for holder in _holders for found in holder.subject_ids(profile.pk)}
+            {found for holder in holders for found in holder.subject_ids(profile.pk)}
         ),
         erased_at=now,
         remaining=[name for name, _step in _STEPS],
@@ -273,7 +269,7 @@ def _erase_rows(
         Device.objects.filter(player=profile).values_list("device_id", flat=True)
     )
     _forget_sign_in_attempts(user.email)
-    for holder in _holders:
+    for holder in holders:
         holder.erase_rows(profile.pk, keep_ledger=erasure.keeps_ledger)
     if erasure.keeps_ledger:
         for holding in HOLDINGS:
@@ -405,7 +401,7 @@ def _erase_late_rows(erasure: Erasure, _now: datetime) -> None:
     if not erasure.keeps_ledger:
         return
     late: set[str] = set(erasure.subject_ids)
-    for holder in _holders:
+    for holder in holders:
         late.update(holder.subject_ids(erasure.player_number))
         holder.erase_rows(erasure.player_number, keep_ledger=True)
     erasure.subject_ids = sorted(late)
@@ -423,7 +419,7 @@ def _delete_files(erasure: Erasure, now: datetime) -> None:
 
 def _forget_in_redis(erasure: Erasure, _now: datetime) -> None:
     store.forget_player(erasure.player_number)
-    for holder in _holders:
+    for holder in holders:
         holder.forget(erasure.player_number, erasure.subject_ids)
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 from django.db import transaction
 
+from core.hooks import Registry
 from players import audit, store
 from players.models import SecurityEventType
 from players.services.devices import lock_player
@@ -72,23 +73,8 @@ class Ledger(Protocol):
         """
 
 
-_ledgers: list[Ledger] = []
-
-
-def register_ledger(ledger: Ledger) -> None:
-    """Set the ledger; ``progress`` calls this at start-up."""
-    _ledgers[:] = [ledger]
-
-
-def get_ledger() -> Ledger:
-    """Return the ledger set by `register_ledger`.
-
-    Raises:
-        RuntimeError: no ledger is set: ``progress`` is not in ``INSTALLED_APPS``.
-    """
-    if not _ledgers:
-        raise RuntimeError("no ledger: is progress in INSTALLED_APPS?")
-    return _ledgers[0]
+ledger: Registry[Ledger] = Registry(single=True)
+"""The ledger, which ``progress`` adds at start-up."""
 
 
 def get(player_id: int) -> WalletState:
@@ -97,10 +83,10 @@ def get(player_id: int) -> WalletState:
         fields, lease = store.read_wallet(player_id)
     except store.StoreUnavailableError as error:
         log.warning("wallet_read_from_ledger", error=type(error).__name__)
-        return get_ledger().wallet_of(player_id)
+        return ledger.only.wallet_of(player_id)
     if fields is not None:
         return from_fields(fields)
-    state = get_ledger().wallet_of(player_id)
+    state = ledger.only.wallet_of(player_id)
     if lease:
         _keep(player_id, lease, state)
     return state
@@ -109,7 +95,7 @@ def get(player_id: int) -> WalletState:
 def current(player_id: int, *, now: datetime) -> CurrentWallet:
     """Return the wallet at that aware time; the state is read as by `get`."""
     state = get(player_id)
-    streak = get_ledger().streak_at(state, now)
+    streak = ledger.only.streak_at(state, now)
     return CurrentWallet(
         total_xp=state.total_xp,
         current_streak=streak.days,
@@ -169,7 +155,7 @@ def correct(
         PlayerNotFoundError: there is no such player.
     """
     profile = lock_player(player_id)
-    state = get_ledger().add_correction(
+    state = ledger.only.add_correction(
         player_id=player_id, xp=xp, reason=reason, actor_id=actor_id, now=now
     )
     audit.record(

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from content.hooks import lesson_panels
 from content.models import Node
 from core.badges import badge
 from plans.models import AcademicPlan
@@ -26,6 +27,7 @@ class InPlan:
     state: SafeString
 
 
+@lesson_panels.add
 def in_plans(request: HttpRequest, lesson: Node) -> SafeString:
     """Render the plans with this lesson's subject. Six queries for any number of plans.
 
