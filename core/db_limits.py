@@ -1,9 +1,9 @@
 """How long a student's request may wait for the database.
 
-A request of the students' API runs inside `STUDENT_REQUEST`, every other request inside
-`OTHER_REQUEST`; workers and commands inside neither. Limits belong to a connection and
-are set when it is opened (`core.db_backends`), so a thread that changes between the
-kinds opens a new connection, and one that does not pays nothing.
+Requests of the students' API run inside `STUDENT_REQUEST`; other requests, workers and
+commands do not. Limits belong to a connection and are set when it is opened: the
+backends (`core.db_backends`) replace a connection that was opened for the other kind
+at its next query. A thread that serves only one kind pays nothing.
 
 The limits of a student's request, so that it answers 503 within five seconds whatever
 the database does:
@@ -21,8 +21,6 @@ After a connection could not be opened, requests of students do not try again fo
 import threading
 import time
 from types import TracebackType
-
-from django.db import connections
 
 from core.pause import Pause
 
@@ -42,26 +40,18 @@ unreachable = Pause()
 
 class _Thread(threading.local):
     is_limited = False
-    """Whether the running request has the limits,"""
-    opened_limited: bool | None = None
-    """and whether the open connection has them; None: there was none yet."""
     started = 0.0
 
 
 _thread = _Thread()
 
 
-class _Request:
-    """A context manager; the same object serves all threads."""
-
-    def __init__(self, *, is_limited: bool) -> None:
-        self._is_limited = is_limited
+class _StudentRequest:
+    """A context manager without state of its own: it serves all threads."""
 
     def __enter__(self) -> None:
-        _thread.is_limited = self._is_limited
+        _thread.is_limited = True
         _thread.started = time.monotonic()
-        if _thread.opened_limited is (not self._is_limited):
-            _close()
 
     def __exit__(
         self,
@@ -72,15 +62,7 @@ class _Request:
         _thread.is_limited = False
 
 
-def _close() -> None:
-    connection = connections["default"]
-    if not connection.in_atomic_block:  # that of a test, around the request
-        connection.close()
-        _thread.opened_limited = None
-
-
-STUDENT_REQUEST = _Request(is_limited=True)
-OTHER_REQUEST = _Request(is_limited=False)
+STUDENT_REQUEST = _StudentRequest()
 
 
 def is_limited() -> bool:
@@ -91,8 +73,3 @@ def is_limited() -> bool:
 def is_out_of_time() -> bool:
     """Return whether a student's request has waited too long to begin anything new."""
     return _thread.is_limited and time.monotonic() - _thread.started > PATIENCE_SECONDS
-
-
-def note_opened(*, limited: bool) -> None:
-    """Remember what this thread's connection was opened with (for the backends)."""
-    _thread.opened_limited = limited

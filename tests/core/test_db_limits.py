@@ -12,7 +12,7 @@ from environ import Env
 
 from core import db_limits
 from core.db import is_unavailable, retry_on_conflict
-from core.db_limits import OTHER_REQUEST, STUDENT_REQUEST
+from core.db_limits import STUDENT_REQUEST
 from tests.servers import PrivateMariaDB
 
 OPTIONS = {
@@ -67,17 +67,15 @@ class Database:
 
 
 @pytest.fixture
-def fresh(monkeypatch, django_db_blocker):
-    """Return a function that makes a `Database` the default one."""
+def fresh(django_db_blocker):
+    """Return a function that makes a `Database` and closes it after the test."""
     made = []
 
     def use(config: dict) -> Database:
         database = Database(config)
-        monkeypatch.setattr(db_limits, "connections", database.handler)
         made.append(database)
         return database
 
-    monkeypatch.setattr(db_limits._thread, "opened_limited", None)
     db_limits.unreachable.end()
     with django_db_blocker.unblock():
         yield use
@@ -109,8 +107,7 @@ def test_students_have_limits_and_others_have_not(maria):
     )
     with STUDENT_REQUEST:
         assert maria.ask(limits) == "3 3.500000 STRICT_TRANS_TABLES READ-COMMITTED"
-    with OTHER_REQUEST:
-        assert maria.ask(limits) == "50 0.000000 STRICT_TRANS_TABLES READ-COMMITTED"
+    assert maria.ask(limits) == "50 0.000000 STRICT_TRANS_TABLES READ-COMMITTED"
     with STUDENT_REQUEST:
         assert maria.ask(limits) == "3 3.500000 STRICT_TRANS_TABLES READ-COMMITTED"
 
@@ -122,8 +119,7 @@ def test_requests_of_one_kind_share_a_connection(maria):
             found.append(maria.ask())
         maria.end_request()
     assert len(set(found)) == 1
-    with OTHER_REQUEST:
-        assert maria.ask() != found[0]
+    assert maria.ask() != found[0]
 
 
 def test_a_transaction_keeps_its_connection(maria):
@@ -131,8 +127,7 @@ def test_a_transaction_keeps_its_connection(maria):
     with STUDENT_REQUEST:
         before = maria.ask()
     maria.connection.in_atomic_block = True
-    with OTHER_REQUEST:
-        assert maria.ask() == before
+    assert maria.ask() == before
     maria.connection.in_atomic_block = False
 
 
@@ -141,8 +136,7 @@ def test_a_long_statement_is_stopped_by_the_server(maria):
         seconds, error = maria.refused("SELECT SLEEP(10)")
     assert error.args[0] == 1969
     assert 3.3 < seconds < 4.0
-    with OTHER_REQUEST:
-        assert maria.ask("SELECT SLEEP(0.1)") == 0
+    assert maria.ask("SELECT SLEEP(0.1)") == 0
 
 
 def test_a_lock_is_waited_for_three_seconds_and_once(maria, mariadb):
@@ -260,8 +254,7 @@ def test_on_sqlite_students_wait_four_seconds_and_others_twenty(lite):
     waits = "PRAGMA busy_timeout"
     with STUDENT_REQUEST:
         assert lite.ask(waits) == 4000
-    with OTHER_REQUEST:
-        assert lite.ask(waits) == 20000
+    assert lite.ask(waits) == 20000
     with STUDENT_REQUEST:
         assert lite.ask(waits) == 4000
     lite.connection.close()

@@ -7,18 +7,15 @@ from typing import Any
 from django.db.backends.mysql import base
 
 from core import db_limits
+from core.db_backends.connection import LimitedConnection
 
 _CR_CONN_HOST_ERROR = 2003
 
 
-class DatabaseWrapper(base.DatabaseWrapper):
-    is_limited = False
-    """Whether the open connection has the limits of `core.db_limits`."""
-
+class DatabaseWrapper(LimitedConnection, base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
         self.is_limited = db_limits.is_limited()
-        db_limits.note_opened(limited=self.is_limited)
         if self.is_limited:
             params["connect_timeout"] = db_limits.CONNECT_SECONDS
             params["read_timeout"] = params["write_timeout"] = db_limits.READ_SECONDS

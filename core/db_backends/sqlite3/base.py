@@ -5,13 +5,13 @@ from typing import Any
 from django.db.backends.sqlite3 import base
 
 from core import db_limits
+from core.db_backends.connection import LimitedConnection
 
 
-class DatabaseWrapper(base.DatabaseWrapper):
+class DatabaseWrapper(LimitedConnection, base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
-        limited = db_limits.is_limited()
-        db_limits.note_opened(limited=limited)
-        if limited:
+        self.is_limited = db_limits.is_limited()
+        if self.is_limited:
             params["timeout"] = db_limits.SQLITE_LOCK_SECONDS
         return params
