@@ -72,6 +72,9 @@ _CODE_OF_STATUS = {
 }
 
 
+RETRY_SECONDS = "5"
+"""The ``Retry-After`` of a 503 response."""
+
 _REDIS_AWAY = (
     redis_errors.ConnectionError,
     redis_errors.TimeoutError,
@@ -80,7 +83,7 @@ _REDIS_AWAY = (
 )
 
 
-def _is_unavailable(error: Exception) -> bool:
+def is_away(error: Exception) -> bool:
     """Return whether the database or Redis is away; any other error is a bug."""
     return (
         is_unavailable(error)
@@ -98,6 +101,14 @@ def error_body(
     if details:
         body["details"] = details
     return body
+
+
+def unavailable_body() -> dict[str, Any]:
+    """Return the body of a 503 response."""
+    return error_body(
+        "SERVICE_UNAVAILABLE",
+        _("We cannot answer right now. Please try again in a moment."),
+    )
 
 
 def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | None:
@@ -135,14 +146,11 @@ def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | 
                 headers["Retry-After"] = str(int(wait) or 1)
             if challenge := getattr(error, "auth_header", None):
                 headers["WWW-Authenticate"] = challenge
-        case _ if _is_unavailable(error):
+        case _ if is_away(error):
             log.error("api_dependency_unavailable", error=type(error).__name__)
             status = 503
-            body = error_body(
-                "SERVICE_UNAVAILABLE",
-                _("We cannot answer right now. Please try again in a moment."),
-            )
-            headers["Retry-After"] = "5"
+            body = unavailable_body()
+            headers["Retry-After"] = RETRY_SECONDS
         case _:
             return None
     return Response(body, status=status, headers=headers)

@@ -4,6 +4,7 @@ JSON under ``/api/`` and for the admin's scripts, else HTML pages.
 """
 
 import math
+import sys
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
@@ -19,12 +20,17 @@ from django.core.exceptions import (
 )
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext as _, ngettext
 from django.views import defaults
 
-from memora_site.api_errors import error_body
+from memora_site.api_errors import (
+    RETRY_SECONDS,
+    error_body,
+    is_away,
+    unavailable_body,
+)
 
 _TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
@@ -34,14 +40,23 @@ def _is_api(request: HttpRequest) -> bool:
 
 
 def _answer(
-    request: HttpRequest, status: HTTPStatus, *, title: str, said: str
+    request: HttpRequest,
+    status: HTTPStatus,
+    *,
+    title: str,
+    said: str,
+    is_known: bool = True,
 ) -> HttpResponse:
-    """Return an error page, or ``{"refused": said}`` for a script of the admin."""
+    """Return an error page, or ``{"refused": said}`` for a script of the admin.
+
+    Args:
+        is_known: whether the session may be read, to show the visitor's name.
+    """
     wants_page = "text/html" in request.headers.get("Accept", "")
     if request.path_info.startswith("/admin/") and not wants_page:
         return JsonResponse({"refused": said}, status=status)
     # The error may occur before the middleware has set the user.
-    is_staff = getattr(getattr(request, "user", None), "is_staff", False)
+    is_staff = is_known and getattr(getattr(request, "user", None), "is_staff", False)
     around = admin.site.each_context(request) if is_staff else {}
     context = {
         "site_title": admin.site.site_title,
@@ -51,7 +66,10 @@ def _answer(
         "said": said,
         "is_staff": is_staff,
     }
-    return render(request, "admin/error_page.html", context, status=status)
+    page = render_to_string(
+        "admin/error_page.html", context, request if is_known else None
+    )
+    return HttpResponse(page, status=status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
@@ -154,7 +172,13 @@ def locked_out(
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """500: an unexpected error; the log has the traceback, the response does not."""
+    """500: an unexpected error; the log has the traceback, the response does not.
+
+    503 if the database or Redis is away.
+    """
+    error = sys.exception()  # Django calls this while it handles the exception
+    if isinstance(error, Exception) and is_away(error):
+        return _unavailable(request)
     if _is_api(request):
         body = error_body(
             "INTERNAL_ERROR", _("Something went wrong on our side. It has been noted.")
@@ -162,6 +186,28 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
         return JsonResponse(body, status=HTTPStatus.INTERNAL_SERVER_ERROR)
     # A bilingual static template: the part that failed may fail again here.
     return defaults.server_error(request)
+
+
+def _unavailable(request: HttpRequest) -> HttpResponse:
+    """503: the session cannot be read, so the page is that of a visitor."""
+    if _is_api(request):
+        answer: HttpResponse = JsonResponse(
+            unavailable_body(), status=HTTPStatus.SERVICE_UNAVAILABLE
+        )
+    else:
+        with translation.override(translation.get_language_from_request(request)):
+            answer = _answer(
+                request,
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                title=_("The site cannot answer right now"),
+                said=_(
+                    "The database or Redis does not answer. Try again in a moment, "
+                    "and check whether what you sent was saved."
+                ),
+                is_known=False,
+            )
+    answer["Retry-After"] = RETRY_SECONDS
+    return answer
 
 
 def explain_method_not_allowed(

@@ -3,10 +3,12 @@
 No Django imports, because the settings import this module.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import structlog
 
 REMOVED = "[removed]"
@@ -130,6 +132,19 @@ _SHARED: list[structlog.types.Processor] = [
 """Processors of every event, of this project and of libraries."""
 
 
+REQUESTS = "memora_site.requests"
+"""The logger of `memora_site.request_log`; its events contain no secrets."""
+
+
+class JSONFormatter(structlog.stdlib.ProcessorFormatter):
+    """One JSON object per line; an event of `REQUESTS` needs no processing."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name == REQUESTS and isinstance(record.msg, dict):
+            return orjson.dumps(record.msg, default=str).decode()
+        return super().format(record)
+
+
 def configure_structlog() -> None:
     """Pass structlog's events to the standard library, which writes them."""
     structlog.configure(
@@ -165,7 +180,7 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {
             "structured": {
-                "()": structlog.stdlib.ProcessorFormatter,
+                "()": JSONFormatter if json else structlog.stdlib.ProcessorFormatter,
                 "processors": render,
                 "foreign_pre_chain": _SHARED,
             }

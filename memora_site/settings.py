@@ -114,9 +114,11 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "publishing.middleware.gate_middleware",
+    # Answers the students' API alone; the others are for pages and staff.
+    "memora_site.student_api.StudentApiMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "memora_site.request_log.RequestLogMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -475,6 +477,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["players.throttling.CallerThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["memora_site.api_json.OrjsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["memora_site.api_json.OrjsonParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "memora_site.api_json.JSONNegotiation",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "memora_site.api_errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
