@@ -141,6 +141,10 @@ class StructureOutline:
                 entitled |= lessons
         return PlayerOutline(self, self._order.lesson_set(bitmap), entitled)
 
+    def in_tree_order(self, values: bytes) -> bytes:
+        """Return one byte per lesson, in tree order, of bytes by bit; 0 if missing."""
+        return self._order.values(values)
+
 
 class PlayerOutline:
     """A subject as one player sees it; see `StructureOutline.for_player`.
@@ -294,7 +298,8 @@ class _TreeOrder:
 
     def __init__(self, bits: Sequence[int]) -> None:
         self._length = len(bits)
-        self._bytes = (max(bits, default=-1) + 8) // 8
+        self._width = max(bits, default=-1) + 1
+        self._bytes = (self._width + 7) // 8
         self._runs = _runs(bits)
         picks = [run.start if len(run) == 1 else _slice(run) for run in self._runs]
         self._pick = itemgetter(slice(0, 0), *picks)  # of two or more: a tuple
@@ -310,6 +315,13 @@ class _TreeOrder:
         bits = int.from_bytes(bitmap.ljust(self._bytes, b"\0"), "big")
         digits = "".join(self._pick(format(bits, f"0{8 * self._bytes}b")))
         return int(digits[::-1], 2)
+
+    def values(self, by_bit: bytes) -> bytes:
+        """Return the bytes at the lessons' bits in the order of the tree."""
+        by_bit = by_bit[: self._width].ljust(self._width, b"\0")
+        if len(self._runs) == 1:
+            return by_bit[self._runs[0].start :]
+        return "".join(self._pick(by_bit.decode("latin-1"))).encode("latin-1")
 
 
 _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

@@ -114,3 +114,36 @@ def parents(node: Node) -> dict[str, str]:
         found[child.id] = node.id
         found |= parents(child)
     return found
+
+
+def answer(node: Node, best: dict[int, int], owned: set[str], xp: int) -> dict:
+    """The answer to a player with these best hearts by bit of the passed lessons."""
+    done = set(best)
+    found = states(node, done, owned)
+    all_lessons = lessons(node)
+    passed = [one for one in all_lessons if is_passed(one, done)]
+    total = len(all_lessons)
+    return {
+        "subject_id": node.id,
+        "root": tree(node, best, found),
+        "completion_percentage": 10_000 * len(passed) // total / 100 if total else 0.0,
+        "total_xp_earned": xp,
+        "suggested_next_lesson_id": next_lesson(node, done, owned),
+        "total_lessons": total,
+        "entitled_lessons": sum(is_entitled(one, owned) for one in all_lessons),
+        "passed_lessons": len(passed),
+    }
+
+
+def tree(node: Node, best: dict[int, int], found: dict[str, State]) -> dict:
+    status, locked_reason = found[node.id]
+    bit = None if node.lesson is None else node.lesson.bit_index
+    return {
+        "id": node.id,
+        "type": node.kind,
+        "status": status,
+        "locked_reason": locked_reason,
+        "bit_index": bit,
+        "best_hearts": None if bit is None else best.get(bit, 0),
+        "children": [tree(child, best, found) for child in node.children],
+    }
