@@ -3,7 +3,7 @@
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 Schema = dict[str, Any]
 
@@ -42,6 +42,19 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 LESSON_ID = OpenApiParameter("lesson_id", OpenApiTypes.STR, OpenApiParameter.PATH)
 SUBJECT_ID = OpenApiParameter("subject_id", OpenApiTypes.STR, OpenApiParameter.PATH)
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of the copy that the client has.",
+)
+ETAG = OpenApiParameter(
+    "ETag",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="Changes with the progress, the products and the release.",
+    response=[200, 304],
+)
 DUE_SUBJECT = OpenApiParameter("subject", OpenApiTypes.STR, OpenApiParameter.QUERY)
 DUE_LIMIT = OpenApiParameter(
     "limit", OpenApiTypes.INT, OpenApiParameter.QUERY, description="1 to 100; else 20."
@@ -77,6 +90,7 @@ COMPLETE_RESPONSE = _object(
         "next_lesson_id": _MAYBE_STRING,
     }
 )
+NOT_MODIFIED = OpenApiResponse(description="The client's copy is current.")
 PROGRESS_RESPONSE = _object(
     {
         "subject_id": _STRING,

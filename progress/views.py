@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from django.http import HttpResponse, HttpResponseNotModified
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -57,21 +58,31 @@ class ProgressViewSet(ViewSet):
 
     @extend_schema(
         summary="Progress in a subject",
-        parameters=[api_schema.SUBJECT_ID],
+        parameters=[
+            api_schema.SUBJECT_ID,
+            api_schema.IF_NONE_MATCH,
+            api_schema.ETAG,
+        ],
         responses={
             200: api_schema.PROGRESS_RESPONSE,
+            304: api_schema.NOT_MODIFIED,
             403: api_schema.ERROR,
             404: api_schema.ERROR,
             503: api_schema.ERROR,
         },
     )
-    def retrieve(self, request: Request, subject_id: str) -> Response:
-        return Response(
-            progress.of_subject(
-                player_id=_player_id(request),
-                subject_id=subject_id,
-                now=timezone.now().timestamp(),
-            )
+    def retrieve(self, request: Request, subject_id: str) -> HttpResponse:
+        answer = progress.of_subject(
+            player_id=_player_id(request),
+            subject_id=subject_id,
+            now=timezone.now().timestamp(),
+            if_none_match=request.headers.get("If-None-Match"),
+        )
+        headers = {"ETag": answer.etag, "Cache-Control": "private, no-cache"}
+        if answer.body is None:
+            return HttpResponseNotModified(headers=headers)
+        return HttpResponse(
+            answer.body, content_type="application/json", headers=headers
         )
 
 

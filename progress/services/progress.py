@@ -1,27 +1,41 @@
 """A player's progress in a subject; see docs/architecture.md, "Reading progress"."""
 
-from typing import Any
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 
+import orjson
+from django.utils.http import parse_etags
 from django.utils.translation import gettext as _
 
 from players.services import access
-from progress import bitmap
+from players.services.access import PlayerAccess
+from progress.bitmap import SubjectProgress
 from progress.errors import InvalidSubjectError
 from progress.services import projections, subject_cache
-from progress.unlock import OutlineNode, PlayerOutline
 from publishing import api
 from publishing.api import PlanStructure, SubjectStructure
 
+_FORMAT = 1
+"""The version of the answer's format. Raise it whenever the same progress is answered
+with other JSON: it is part of the ETag."""
 
-def of_subject(*, player_id: int, subject_id: str, now: float) -> dict[str, Any]:
-    """Return the progress tree of a subject in the player's plan, and its totals.
 
-    Every node has id, type, status, locked_reason, bit_index, best_hearts and children;
-    locked_reason is null unless the node is locked; bit_index and best_hearts are null
-    except for lessons. Hidden and unpublished lessons are not counted.
+@dataclass(frozen=True, slots=True)
+class ProgressAnswer:
+    """The JSON of a player's progress, with its strong ETag in quotes.
 
-    Args:
-        now: Unix time; products that have expired then do not count.
+    ``body`` is None when the client's copy is current.
+    """
+
+    etag: str
+    body: bytes | None
+
+
+def of_subject(
+    *, player_id: int, subject_id: str, now: float, if_none_match: str | None = None
+) -> ProgressAnswer:
+    """Return the player's progress in a subject of their plan; see `answer`.
 
     Raises:
         NotEnrolledError, NotPublishedError: the player has no published plan.
@@ -30,19 +44,53 @@ def of_subject(*, player_id: int, subject_id: str, now: float) -> dict[str, Any]
     """
     player_access = access.of_player(player_id)
     plan = api.load_plan(access.require_enrolled(player_access))
-    outline = subject_cache.of_subject(require_subject(plan, subject_id))
-    progress = projections.subject(player_id, subject_id)
-    player = outline.for_player(progress.bitmap, player_access.current_items(now))
-    return {
-        "subject_id": subject_id,
-        "root": _node(outline.root, player, progress.hearts),
-        "completion_percentage": player.percentage,
-        "total_xp_earned": progress.xp,
-        "suggested_next_lesson_id": player.next_lesson(),
-        "total_lessons": outline.total_lessons,
-        "entitled_lessons": player.entitled_lessons,
-        "passed_lessons": player.passed_lessons,
-    }
+    require_subject(plan, subject_id)
+    return answer(
+        plan=plan,
+        subject_id=subject_id,
+        progress=projections.subject(player_id, subject_id),
+        player_access=player_access,
+        seq=0,  # not known here; the progress itself is part of the ETag
+        now=now,
+        if_none_match=if_none_match,
+    )
+
+
+def answer(
+    *,
+    plan: PlanStructure,
+    subject_id: str,
+    progress: SubjectProgress,
+    player_access: PlayerAccess,
+    seq: int,
+    now: float,
+    if_none_match: str | None,
+) -> ProgressAnswer:
+    """Return the progress tree of a subject and its totals. No query, no Redis.
+
+    Every node has id, type, status, locked_reason, bit_index, best_hearts and children;
+    locked_reason is null unless the node is locked; bit_index and best_hearts are null
+    except for lessons. Hidden and unpublished lessons are not counted.
+
+    Args:
+        progress: the player's progress at position ``seq`` of the ledger.
+        now: Unix time; products that have expired then do not count.
+        if_none_match: the request's header. Whether the client's copy is current is
+            decided before anything is built.
+
+    Raises:
+        InvalidSubjectError: the subject is not in the plan.
+    """
+    subject = require_subject(plan, subject_id)
+    required = subject_cache.of_subject(subject).items
+    items = [item for item in required if player_access.is_entitled(item, now)]
+    etag = _etag(subject, progress, seq=seq, items=items)
+    if _matches(etag, if_none_match):
+        return ProgressAnswer(etag, None)
+    renderer = subject_cache.renderer_of(subject)
+    player = renderer.outline.for_player(progress.bitmap, items)
+    body = renderer.render(player, hearts=progress.hearts, xp=progress.xp)
+    return ProgressAnswer(etag, body)
 
 
 def require_subject(plan: PlanStructure, subject_id: str) -> SubjectStructure:
@@ -57,15 +105,39 @@ def require_subject(plan: PlanStructure, subject_id: str) -> SubjectStructure:
     return found
 
 
-def _node(place: OutlineNode, player: PlayerOutline, hearts: bytes) -> dict[str, Any]:
-    bit = place.bit_index
-    status, locked_reason = player.state(place)
-    return {
-        "id": place.id,
-        "type": place.kind,
-        "status": status.value,
-        "locked_reason": None if locked_reason is None else locked_reason.value,
-        "bit_index": bit,
-        "best_hearts": None if bit is None else bitmap.hearts_at(hearts, bit),
-        "children": [_node(child, player, hearts) for child in place.children],
-    }
+def _etag(
+    subject: SubjectStructure,
+    progress: SubjectProgress,
+    *,
+    seq: int,
+    items: Iterable[str],
+) -> str:
+    """Return the ETag of everything that an answer is made of.
+
+    The progress is part of it because the URL is the same for all players, and two of
+    them can be at the same ``seq``, on one device after another.
+    """
+    sources = orjson.dumps(
+        [
+            _FORMAT,
+            subject.plan_id,
+            subject.generation,
+            subject.root.id,
+            seq,
+            sorted(items),
+            progress.xp,
+            len(progress.bitmap),
+        ]
+    )
+    digest = hashlib.blake2b(sources, digest_size=16)
+    digest.update(progress.bitmap)
+    digest.update(progress.hearts)
+    return f'"{digest.hexdigest()}"'
+
+
+def _matches(etag: str, if_none_match: str | None) -> bool:
+    """Return whether a client has this version (RFC 9110, 13.1.2: weak comparison)."""
+    if if_none_match is None:
+        return False
+    held = parse_etags(if_none_match)
+    return held == ["*"] or etag in (one.removeprefix("W/") for one in held)

@@ -116,8 +116,11 @@ class Phone:
         assert answer.status_code == 200, answer.json()
         self._headers["Authorization"] = f"Bearer {answer.json()['token']}"
 
-    def get(self, path: str) -> Any:
-        return self._client.get(f"/api/v1/{path}", headers=self._headers)
+    def get(self, path: str, *, if_none_match: str | None = None) -> Any:
+        headers = dict(self._headers)
+        if if_none_match is not None:
+            headers["If-None-Match"] = if_none_match
+        return self._client.get(f"/api/v1/{path}", headers=headers)
 
     def post(self, path: str, body: Any = None, *, key: str | None = None) -> Any:
         headers = self._headers | ({"Idempotency-Key": key} if key is not None else {})

@@ -29,6 +29,23 @@ def test_a_student_completes_a_lesson_and_sees_it(phone):
     assert phone.get("wallet/").json()["total_xp"] == 35
 
 
+def test_progress_that_the_app_has_is_not_sent_again(phone):
+    first = phone.get("progress/SUBJ-MATH/")
+    assert first["Content-Type"] == "application/json"
+    assert first["Cache-Control"] == "private, no-cache"
+    again = phone.get("progress/SUBJ-MATH/", if_none_match=first["ETag"])
+    assert (again.status_code, again.content) == (304, b"")
+    assert (again["ETag"], again["Cache-Control"]) == (
+        first["ETag"],
+        first["Cache-Control"],
+    )
+    assert "Content-Type" not in again
+    phone.post(COMPLETE, {"hearts": 5})
+    changed = phone.get("progress/SUBJ-MATH/", if_none_match=first["ETag"])
+    assert changed.status_code == 200
+    assert changed["ETag"] != first["ETag"]
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+import orjson
 import pytest
 
 from players.services import wallet
@@ -112,7 +113,11 @@ def _assert_agree(player_id: int, model: Model) -> None:
     )
     shown = projections.subject(player_id, "SUBJ-MATH")
     assert shown == ledger.subject_of(player_id, "SUBJ-MATH")
-    answer = progress.of_subject(player_id=player_id, subject_id="SUBJ-MATH")
+    asked = progress.of_subject(
+        player_id=player_id, subject_id="SUBJ-MATH", now=MONDAY.timestamp()
+    )
+    assert asked.body is not None
+    answer = orjson.loads(asked.body)
     assert answer["total_xp_earned"] == model.xp
     assert answer["passed_lessons"] == len(model.best)
     assert answer["completion_percentage"] == 25.0 * len(model.best)

@@ -1,7 +1,9 @@
 """A student's view of a subject."""
 
+import re
 from datetime import datetime, timedelta
 
+import orjson
 import pytest
 
 from content import services
@@ -10,9 +12,12 @@ from content.models import Node
 from plans.services import add_subject, set_override
 from players.models import Entitlement
 from players.services import access
+from progress.bitmap import SubjectProgress
 from progress.errors import InvalidSubjectError
-from progress.services import progress
-from tests.progress.conftest import MONDAY, make_subject, publish
+from progress.rendering import SubjectRenderer
+from progress.services import completion, progress
+from publishing import api
+from tests.progress.conftest import MONDAY, enrolled, make_subject, publish
 
 pytestmark = pytest.mark.django_db
 
@@ -20,9 +25,11 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def shown(student):
     def shown(subject_id: str = "SUBJ-MATH", *, at: datetime = MONDAY):
-        return progress.of_subject(
+        answer = progress.of_subject(
             player_id=student.pk, subject_id=subject_id, now=at.timestamp()
         )
+        assert answer.body is not None
+        return orjson.loads(answer.body)
 
     return shown
 
@@ -251,3 +258,116 @@ def test_a_passed_lesson_stays_passed_when_its_product_expires(
     assert statuses(after["root"])["LES-MATH-0-0"] == "passed"
     assert (after["passed_lessons"], after["entitled_lessons"]) == (1, 3)
     assert after["suggested_next_lesson_id"] == "LES-MATH-0-1"
+
+
+# --- Conditional requests -----------------------------------------------------
+
+
+@pytest.fixture
+def ask(student):
+    """Ask with an If-None-Match header."""
+
+    def ask(if_none_match: str | None = None, *, at: datetime = MONDAY):
+        return progress.of_subject(
+            player_id=student.pk,
+            subject_id="SUBJ-MATH",
+            now=at.timestamp(),
+            if_none_match=if_none_match,
+        )
+
+    return ask
+
+
+def test_the_etag_is_strong_and_stays_while_nothing_changes(ask):
+    etag = ask().etag
+    assert re.fullmatch(r'"[0-9a-f]{32}"', etag)
+    assert ask().etag == etag
+
+
+@pytest.mark.parametrize(
+    "header", ["{}", "W/{}", '"other", {}', 'W/"other",{} , "third"', "*", " * "]
+)
+def test_a_current_copy_is_not_sent_again(ask, header):
+    etag = ask().etag
+    answer = ask(header.format(etag))
+    assert (answer.etag, answer.body) == (etag, None)
+
+
+@pytest.mark.parametrize(
+    "header", ["", '""', '"other"', 'W/"other"', "no quotes", '"*"', "{bare}", "{open}"]
+)
+def test_another_copy_is_answered_in_full(ask, header):
+    etag = ask().etag
+    header = header.format(bare=etag.strip('"'), open=etag[:-1])
+    assert ask(header).body is not None
+
+
+def test_a_current_copy_is_known_before_anything_is_built(ask, monkeypatch):
+    etag = ask().etag
+    monkeypatch.delattr(SubjectRenderer, "render")
+    assert ask(etag).body is None
+
+
+def test_the_etag_changes_with_the_progress(ask, finish):
+    before = ask()
+    finish("0-0", 3)
+    after = ask(before.etag)
+    assert after.body is not None
+    finish("0-0", 4)
+    assert ask(after.etag).body is not None
+
+
+def test_the_etag_changes_with_the_release(plan, ask):
+    etag = ask().etag
+    set_override(
+        plan=plan, target=Node.objects.get(public_id="UNIT-MATH-1"), action="hide"
+    )
+    publish(plan)
+    assert ask(etag).body is not None
+
+
+def test_the_etag_changes_with_the_products_of_the_subject(sell, buy, ask, student):
+    sell("LES-MATH-0-1")
+    etag = ask().etag
+    Entitlement.objects.create(player=student, item="ITEM-OF-ANOTHER-SUBJECT")
+    access.forget([student.pk])
+    assert ask(etag).body is None
+    tomorrow = MONDAY + timedelta(days=1)
+    buy(until=tomorrow)
+    bought = ask(etag)
+    assert bought.body is not None
+    assert ask(bought.etag, at=tomorrow - timedelta(seconds=1)).body is None
+    expired = ask(bought.etag, at=tomorrow)
+    assert (expired.etag, expired.body is None) == (etag, False)
+
+
+def test_the_copy_of_another_player_is_not_current(plan, ask, finish):
+    """One device, one player after the other, at the same position of the ledger."""
+    finish("0-0")
+    other = enrolled(plan, "badr@example.com")
+    completion.complete(
+        player_id=other.pk,
+        lesson_id="LES-MATH-0-0",
+        hearts=2,
+        idempotency_key=None,
+        now=MONDAY,
+    )
+    theirs = progress.of_subject(
+        player_id=other.pk, subject_id="SUBJ-MATH", now=MONDAY.timestamp()
+    )
+    assert ask(theirs.etag).body is not None
+
+
+def test_the_etag_follows_the_position_in_the_ledger(plan, student):
+    def etag(seq: int) -> str:
+        return progress.answer(
+            plan=api.load_plan(plan.public_id),
+            subject_id="SUBJ-MATH",
+            progress=SubjectProgress(),
+            player_access=access.of_player(student.pk),
+            seq=seq,
+            now=0,
+            if_none_match=None,
+        ).etag
+
+    assert etag(1) == etag(1) != etag(2)
