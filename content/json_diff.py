@@ -63,10 +63,22 @@ def differences(
 def _of_objects(
     old: dict[str, Any], new: dict[str, Any], ignored: Ignored, path: Path
 ) -> Iterator[Difference]:
+    before = {key: value for key, value in old.items() if not ignored(key)}
+    after = {key: value for key, value in new.items() if not ignored(key)}
+    yield from _of_values(before, after, ignored, path, name=lambda key: key)
+
+
+def _of_values(
+    old: dict[str, Any],
+    new: dict[str, Any],
+    ignored: Ignored,
+    path: Path,
+    *,
+    name: Callable[[str], str],
+) -> Iterator[Difference]:
+    """Yield the differences of the values by key; ``name`` is a key's step in paths."""
     for key in [*old, *(key for key in new if key not in old)]:
-        if ignored(key):
-            continue
-        place = (*path, key)
+        place = (*path, name(key))
         if key not in new:
             yield Difference(place, DifferenceKind.REMOVED, old=old[key])
         elif key not in old:
@@ -86,15 +98,10 @@ def _names(entries: list[Any]) -> dict[str, Any] | None:
 def _of_named(
     old: dict[str, Any], new: dict[str, Any], ignored: Ignored, path: Path
 ) -> Iterator[Difference]:
-    for key in [*old, *(key for key in new if key not in old)]:
-        entry = new.get(key, old.get(key))
-        place = (*path, _name_of(entry, key))
-        if key not in new:
-            yield Difference(place, DifferenceKind.REMOVED, old=old[key])
-        elif key not in old:
-            yield Difference(place, DifferenceKind.ADDED, new=new[key])
-        else:
-            yield from differences(old[key], new[key], ignored=ignored, path=place)
+    entries = {**old, **new}
+    yield from _of_values(
+        old, new, ignored, path, name=lambda key: _name_of(entries[key], key)
+    )
     before = [key for key in old if key in new]
     after = [key for key in new if key in old]
     if before != after:
