@@ -8,7 +8,7 @@ Rows are inserted level by level, with intervals computed beforehand. The number
 queries depends on the levels and, per 500 rows, on the size.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -20,7 +20,12 @@ from content import kinds, locks, services
 from content.field_lists import NodeFields, StageFields, SubjectStateFields
 from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind, SubjectState
-from content.nested_sets import Interval, children_by_parent, compute_intervals
+from content.nested_sets import (
+    Interval,
+    children_by_parent,
+    compute_intervals,
+    outside_trash,
+)
 from content.queries import primary_keys
 from content.stage_configs import with_new_ids
 
@@ -111,7 +116,8 @@ class _Copies:
         self.shift = shift
         """Added to intervals within the branch to get those in the new tree."""
         self.title = _copied_title(top.title) if rename else top.title
-        self.originals = dict(_untrashed(top))
+        branch = top.get_descendants(include_self=True).order_by("lft")
+        self.originals = {node.pk: node for node in outside_trash(branch)}
         rows = ((pk, node.parent_id) for pk, node in self.originals.items())
         self.places = compute_intervals(top.pk, children_by_parent(rows))
         self.copy_of: dict[int, int] = {}
@@ -183,18 +189,6 @@ class _Copies:
             config=with_new_ids(type, config),
             **values,
         )
-
-
-def _untrashed(top: Node) -> Iterator[tuple[int, Node]]:
-    """Yield ``top`` and its untrashed descendants by key, in tree order."""
-    trashed_until = 0
-    for node in top.get_descendants(include_self=True).order_by("lft"):
-        if node.rght < trashed_until:
-            continue
-        if node.trashed_at is not None:
-            trashed_until = node.rght
-            continue
-        yield node.pk, node
 
 
 def _copied_title(title: str) -> str:

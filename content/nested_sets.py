@@ -5,7 +5,8 @@ Plain Python: no Django here.
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from datetime import datetime
+from typing import NamedTuple, Protocol, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -42,6 +43,35 @@ def compute_intervals(
         below = reversed(children.get(key, ()))
         steps.extend((child, level + 1, False) for child in below)
     return places
+
+
+class TreeNode(Protocol):
+    """A node as django-mptt stores it, which may be in the trash."""
+
+    @property
+    def rght(self) -> int: ...
+
+    @property
+    def trashed_at(self) -> datetime | None: ...
+
+
+Placed = TypeVar("Placed", bound=TreeNode)
+
+
+def outside_trash(nodes: Iterable[Placed]) -> Iterator[Placed]:
+    """Yield the nodes of one tree that are not in the trash, nor any ancestor.
+
+    Args:
+        nodes: whole branches, in tree order.
+    """
+    trashed_until = 0
+    for node in nodes:
+        if node.rght < trashed_until:
+            continue
+        if node.trashed_at is not None:
+            trashed_until = node.rght
+            continue
+        yield node
 
 
 def group_by_shift(

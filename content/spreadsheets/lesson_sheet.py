@@ -27,6 +27,7 @@ from content import locks
 from content.field_lists import NodeFields
 from content.history import recording
 from content.models import Node, NodeKind
+from content.nested_sets import outside_trash
 from content.spreadsheets import files
 from content.spreadsheets.cells import (
     CellType,
@@ -364,15 +365,9 @@ def export_lessons(subject: Node, kind: str) -> bytes:
     rows = [headers]
     nodes = Node.objects.filter(subject_id=subject.pk).order_by("lft")
     trail: list[tuple[int, str]] = [(subject.rght, subject.title)]
-    hidden_until = 0
-    for node in nodes:
+    for node in outside_trash(nodes):
         while trail and trail[-1][0] < node.rght:
             trail.pop()
-        if node.rght < hidden_until:
-            continue
-        if node.trashed_at is not None:
-            hidden_until = node.rght
-            continue
         if node.kind != NodeKind.LESSON:
             trail.append((node.rght, node.title))
             continue
