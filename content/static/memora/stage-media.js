@@ -129,7 +129,7 @@
       const grid = el("div", { class: "picture-grid" });
       const dialog = el(
         "dialog",
-        { class: "picture-dialog", "aria-label": words.choose_picture },
+        { class: "admin-dialog picture-dialog", "aria-label": words.choose_picture },
         el("h2", { text: words.choose_picture }),
         alt && el("p", {}, el("label", { for: "picture-alt", text: words.picture_alt }), alt),
         el("p", { class: "media-choose" }, upload.button, upload.file, upload.line),

@@ -2,7 +2,7 @@
 
 function dialog(title) {
   const element = document.createElement("dialog");
-  element.className = "tree-dialog";
+  element.className = "admin-dialog tree-dialog";
   const form = document.createElement("form");
   form.method = "dialog";
   const head = document.createElement("h2");
