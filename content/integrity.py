@@ -226,7 +226,7 @@ def repair() -> list[TreeFault]:
     left = set(find_faults())
     mended = [fault for fault in before if fault not in left]
     if mended:
-        SubjectState.touch(states)
+        SubjectState.mark_changed(states)
         log.warning("content_tree_repaired", mended=len(mended), left=len(left))
     return mended
 

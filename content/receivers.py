@@ -21,12 +21,12 @@ def _node_saved(instance: Node, created: bool, raw: bool, **_kwargs: Any) -> Non
     if instance.kind == kinds.Kind.SUBJECT:
         SubjectState.objects.get_or_create(subject_id=instance.pk)
     if not raw:
-        SubjectState.touch({instance.subject_pk})
+        SubjectState.mark_changed({instance.subject_pk})
 
 
 def _node_deleted(instance: Node, origin: Any = None, **_kwargs: Any) -> None:
     if not _goes_with_others(instance, origin):
-        SubjectState.touch({instance.subject_pk}, urgent=True)
+        SubjectState.mark_changed({instance.subject_pk}, urgent=True)
 
 
 def _goes_with_others(instance: Node | LessonStage, origin: Any) -> bool:
@@ -48,7 +48,7 @@ for _model in (Node, *Node.__subclasses__()):
 @receiver(pre_delete, sender=LessonStage)
 def _stage_deleted(instance: LessonStage, origin: Any = None, **_kwargs: Any) -> None:
     if not _goes_with_others(instance, origin):
-        LessonStage.touch([instance.lesson_id])
+        LessonStage.mark_changed([instance.lesson_id])
 
 
 @receiver(post_migrate)

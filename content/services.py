@@ -241,7 +241,7 @@ def place_nodes(
         require_not_trashed(*(found[pk] for pk in entered))
     if all(position.parent is None for position in positions.values()):
         if tree_updates.order_subjects(positions):
-            SubjectState.touch(positions)
+            SubjectState.mark_changed(positions)
         return
     runs = compute_shifts(_moves(positions, found))
     if not runs:
@@ -262,7 +262,7 @@ def place_nodes(
     if entered:
         tree_updates.set_parents(entered)
     left = {found[pk].subject_pk for pk in positions}
-    SubjectState.touch(left | {subject_pk for subject_pk, _tree_id in coming})
+    SubjectState.mark_changed(left | {subject_pk for subject_pk, _tree_id in coming})
 
 
 def _moves(
@@ -392,7 +392,7 @@ def delete_nodes(*, nodes: Sequence[Node]) -> None:
     tops = _outermost(found)
     if not tops:
         return
-    SubjectState.touch({node.subject_pk for node in tops}, urgent=True)
+    SubjectState.mark_changed({node.subject_pk for node in tops}, urgent=True)
     for start in range(0, len(tops), _BRANCHES_PER_QUERY):
         _delete_rows(tops[start : start + _BRANCHES_PER_QUERY])
     tree_updates.shift_intervals(

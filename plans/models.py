@@ -43,7 +43,7 @@ class LabelQuerySet(FoldingQuerySet):
         with transaction.atomic(using=self.db):
             plan_ids = self._shown_by()
             count = super().update(**kwargs)
-            AcademicPlan.touch(plan_ids)
+            AcademicPlan.mark_changed(plan_ids)
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -53,7 +53,7 @@ class LabelQuerySet(FoldingQuerySet):
         with transaction.atomic(using=self.db):
             created = super().bulk_create(objs, *args, **kwargs)
             written = self.filter(pk__in=[made.pk for made in created])
-            AcademicPlan.touch(written._shown_by())
+            AcademicPlan.mark_changed(written._shown_by())
         return created
 
 
@@ -127,7 +127,7 @@ class PlanPartQuerySet(FoldingQuerySet):
             count = super().update(**kwargs)
             there = type(self)(self.model, using=self.db).filter(pk__in=moved)
             after = there._plan_ids() if moved else set()
-            AcademicPlan.touch(before | after, urgent=urgent)
+            AcademicPlan.mark_changed(before | after, urgent=urgent)
             recording.record(self.model, rows, recording.CHANGED)
         return count
 
@@ -137,7 +137,9 @@ class PlanPartQuerySet(FoldingQuerySet):
         with transaction.atomic(using=self.db):
             created = super().bulk_create(objs, *args, **kwargs)
             plan_ids = {getattr(made, self.plan_path) for made in created}
-            AcademicPlan.touch(plan_ids, urgent=any(map(is_about_access, created)))
+            AcademicPlan.mark_changed(
+                plan_ids, urgent=any(map(is_about_access, created))
+            )
             recording.record_created(created)
         return created
 
@@ -212,17 +214,17 @@ class AcademicPlan(FoldingModel, models.Model):
         super().save(*args, **kwargs)
 
     @classmethod
-    def touch(cls, plan_ids: Iterable[int], *, urgent: bool = False) -> None:
+    def mark_changed(cls, plan_ids: Iterable[int], *, urgent: bool = False) -> None:
         """Raise the revision of these plans and send ``plans_changed``.
 
         ``urgent`` as in `content.signals`. Runs in the caller's transaction: an edit
         that is rolled back changes no revision.
         """
-        touched = sorted(set(plan_ids))
-        if not touched:
+        changed = sorted(set(plan_ids))
+        if not changed:
             return
-        models.QuerySet(cls).filter(pk__in=touched).update(revision=F("revision") + 1)
-        signals.plans_changed.send(sender=cls, plan_ids=touched, urgent=urgent)
+        models.QuerySet(cls).filter(pk__in=changed).update(revision=F("revision") + 1)
+        signals.plans_changed.send(sender=cls, plan_ids=changed, urgent=urgent)
 
 
 class PlanPart(models.Model):

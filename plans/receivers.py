@@ -20,12 +20,12 @@ from plans.models import (
 
 @receiver(post_save, sender=AcademicPlan)
 def _plan_saved(instance: AcademicPlan, **_kwargs: Any) -> None:
-    AcademicPlan.touch([instance.pk], urgent=not instance.is_published)
+    AcademicPlan.mark_changed([instance.pk], urgent=not instance.is_published)
 
 
 @receiver(post_delete, sender=AcademicPlan)
 def _plan_deleted(instance: AcademicPlan, **_kwargs: Any) -> None:
-    AcademicPlan.touch([instance.pk], urgent=True)
+    AcademicPlan.mark_changed([instance.pk], urgent=True)
 
 
 @receiver(pre_save, sender=PlanSubject)
@@ -44,13 +44,13 @@ def _part_moves(sender: type[Any], instance: Any, **_kwargs: Any) -> None:
     else:
         same &= Q(subject=instance.subject_id)
     left = sender.objects.filter(pk=instance.pk).exclude(same)
-    AcademicPlan.touch(left.values_list("plan_id", flat=True), urgent=True)
+    AcademicPlan.mark_changed(left.values_list("plan_id", flat=True), urgent=True)
 
 
 @receiver(post_save, sender=PlanSubject)
 @receiver(post_save, sender=PlanOverride)
 def _part_saved(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
-    AcademicPlan.touch([instance.plan_id], urgent=is_about_access(instance))
+    AcademicPlan.mark_changed([instance.plan_id], urgent=is_about_access(instance))
 
 
 @receiver(post_delete, sender=PlanSubject)
@@ -58,7 +58,9 @@ def _part_saved(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
 def _part_deleted(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
     """Removing a subject always affects access; removing an override may."""
     gone = isinstance(instance, PlanSubject)
-    AcademicPlan.touch([instance.plan_id], urgent=gone or is_about_access(instance))
+    AcademicPlan.mark_changed(
+        [instance.plan_id], urgent=gone or is_about_access(instance)
+    )
 
 
 @receiver(post_save, sender=Season)
@@ -66,7 +68,7 @@ def _part_deleted(instance: PlanSubject | PlanOverride, **_kwargs: Any) -> None:
 @receiver(post_save, sender=Stream)
 def _label_renamed(sender: type[Any], instance: Any, **_kwargs: Any) -> None:
     """A plan's manifest contains the titles of its season, grade and stream."""
-    AcademicPlan.touch(
+    AcademicPlan.mark_changed(
         AcademicPlan.objects.filter(**{sender._meta.model_name: instance}).values_list(
             "pk", flat=True
         )

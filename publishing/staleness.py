@@ -125,7 +125,7 @@ def mark_plans_for_rebuild(
         plan_lessons__lesson_id__in=lesson_ids, plan__isnull=False
     ).exclude(pk=besides.pk)
     plans = dict(others.values_list("plan_id", "rolled_back_at"))
-    AcademicPlan.touch(plans, urgent=True)
+    AcademicPlan.mark_changed(plans, urgent=True)
     if rolled_back := [pk for pk, since in plans.items() if since is not None]:
         _acknowledge_revision(rolled_back)
 

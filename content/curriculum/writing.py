@@ -33,7 +33,7 @@ def write(plan: Plan, stored: StoredSubject, state: SubjectState) -> None:
     _write_stages(plan, pk_of)
     if plan.head or plan.is_reordered or plan.changed_nodes:
         # Writing places records no edit. Writing stages records its own.
-        SubjectState.touch({state.pk})
+        SubjectState.mark_changed({state.pk})
 
 
 def _write_head(head: dict[str, str], state: SubjectState) -> None:

@@ -48,12 +48,12 @@ class NodeQuerySet(TrackedQuerySet, TreeQuerySet):
     The deletion of the branch is already recorded as one edit.
     """
 
-    def _changed(self) -> set[int]:
+    def _affected_pks(self) -> set[int]:
         own = self.order_by().annotate(own_subject=Coalesce("subject_id", "pk"))
         return set(own.values_list("own_subject", flat=True).distinct())
 
-    def _touch(self, changed: Iterable[int], *, urgent: bool = False) -> None:
-        SubjectState.touch(changed, urgent=urgent)
+    def _mark_changed(self, changed: Iterable[int], *, urgent: bool = False) -> None:
+        SubjectState.mark_changed(changed, urgent=urgent)
 
     def update(self, **kwargs: Any) -> int:
         if kwargs.keys() <= _MOVED:
@@ -252,13 +252,13 @@ class Node(FoldingModel, MPTTModel):
             # a different subject first, and the right one after the row, could
             # deadlock. The state is updated before the row (see `TrackedQuerySet`).
             found = list(stored.values_list(Coalesce("subject_id", "pk"), *written))
-            touched = {subject_pk for subject_pk, *_access in found}
+            changed = {subject_pk for subject_pk, *_access in found}
             access = [getattr(self, name) for name in written]
             urgent = any(access != then for _subject_pk, *then in found)
-            SubjectState.touch(touched, urgent=urgent)
+            SubjectState.mark_changed(changed, urgent=urgent)
             super().save(*args, **kwargs)
             # The node may have been moved while this transaction waited for the lock.
-            SubjectState.touch(stored.all()._changed() - touched)
+            SubjectState.mark_changed(stored.all()._affected_pks() - changed)
 
     @property
     def subject_pk(self) -> int:
@@ -266,7 +266,7 @@ class Node(FoldingModel, MPTTModel):
         own: int = self.pk if self.subject_id is None else self.subject_id
         return own
 
-    changes = subject_pk
+    affected_pk = subject_pk
     """The key that saving this row changes: its subject (see `NodeQuerySet`)."""
 
 

@@ -39,12 +39,12 @@ def new_stage_id() -> str:
 
 
 class StageQuerySet(TrackedQuerySet):
-    def _changed(self) -> set[int]:
+    def _affected_pks(self) -> set[int]:
         return set(self.order_by().values_list("lesson_id", flat=True).distinct())
 
-    def _touch(self, changed: Iterable[int], *, urgent: bool = False) -> None:
+    def _mark_changed(self, changed: Iterable[int], *, urgent: bool = False) -> None:
         # Stages do not change access, so ``urgent`` is not passed on.
-        LessonStage.touch(changed)
+        LessonStage.mark_changed(changed)
 
 
 class LessonStage(models.Model):
@@ -106,26 +106,26 @@ class LessonStage(models.Model):
         lessons = {self.lesson_id}
         with transaction.atomic(using=kwargs.get("using")):
             if not self._state.adding:  # its lesson may be changed
-                lessons |= LessonStage.objects.filter(pk=self.pk)._changed()
-            LessonStage.touch(lessons)  # before the row, see `TrackedQuerySet`
+                lessons |= LessonStage.objects.filter(pk=self.pk)._affected_pks()
+            LessonStage.mark_changed(lessons)  # before the row, see `TrackedQuerySet`
             super().save(*args, **kwargs)
         self._stored_config = self.config
 
     @classmethod
-    def touch(cls, lesson_ids: Iterable[int]) -> None:
+    def mark_changed(cls, lesson_ids: Iterable[int]) -> None:
         """Record that only the stages of these lessons changed.
 
-        Like `SubjectState.touch`, but the tree's revision stays.
+        Like `SubjectState.mark_changed`, but the tree's revision stays.
         """
         lessons = Node.objects.filter(pk__in=set(lesson_ids), subject__isnull=False)
         subjects = lessons.order_by().values_list("subject_id", flat=True)
-        touched: set[int] = set()
+        changed: set[int] = set()
         # A lesson may be moved to another subject while this waits for the lock.
-        while found := set(subjects.all()) - touched:
+        while found := set(subjects.all()) - changed:
             rows = SubjectState.objects.filter(pk__in=found)
             rows.update(revision=models.F("revision") + 1)
-            touched |= found
-        if not touched:
+            changed |= found
+        if not changed:
             return
         newest = SubjectState.objects.filter(pk=models.OuterRef("subject_id"))
         # `NodeQuerySet.update` would record an edit of the tree.
@@ -133,7 +133,7 @@ class LessonStage(models.Model):
             lessons, stages_revision=models.Subquery(newest.values("revision"))
         )
         signals.subjects_changed.send(
-            sender=SubjectState, subject_ids=sorted(touched), urgent=False
+            sender=SubjectState, subject_ids=sorted(changed), urgent=False
         )
 
     @classmethod
@@ -182,6 +182,6 @@ class LessonStage(models.Model):
         return self._stored_config
 
     @property
-    def changes(self) -> int:
+    def affected_pk(self) -> int:
         """The key that saving this row changes: its lesson (see `StageQuerySet`)."""
         return self.lesson_id

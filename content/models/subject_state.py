@@ -45,21 +45,21 @@ class SubjectState(models.Model):
         return f"{self.subject_id}@{self.revision}"
 
     @classmethod
-    def touch(cls, subject_ids: Iterable[int], *, urgent: bool = False) -> None:
+    def mark_changed(cls, subject_ids: Iterable[int], *, urgent: bool = False) -> None:
         """Raise the revisions of these subjects and send ``subjects_changed``.
 
         ``urgent`` is that of the signal. This is part of the caller's transaction: a
         rollback also undoes it.
         """
-        touched = sorted(set(subject_ids))
-        if not touched:
+        changed = sorted(set(subject_ids))
+        if not changed:
             return
         # The order matters: MariaDB assigns from left to right, so the second
         # assignment uses the new value of the first.
-        cls.objects.filter(pk__in=touched).update(
+        cls.objects.filter(pk__in=changed).update(
             tree_revision=models.F("revision") + 1, revision=models.F("revision") + 1
         )
-        signals.subjects_changed.send(sender=cls, subject_ids=touched, urgent=urgent)
+        signals.subjects_changed.send(sender=cls, subject_ids=changed, urgent=urgent)
 
 
 class TreeLock(models.Model):

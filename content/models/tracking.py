@@ -18,28 +18,28 @@ class TrackedQuerySet(FoldingQuerySet):
     (docs/architecture.md, "Edits").
     """
 
-    def _changed(self) -> set[int]:
+    def _affected_pks(self) -> set[int]:
         """Return the keys that an edit of these rows changes.
 
         Primary keys of subjects for nodes, of lessons for stages.
         """
         raise NotImplementedError
 
-    def _touch(self, changed: Iterable[int], *, urgent: bool = False) -> None:
+    def _mark_changed(self, changed: Iterable[int], *, urgent: bool = False) -> None:
         """Record that these keys changed; ``urgent`` is that of `content.signals`."""
         raise NotImplementedError
 
     def update(self, **kwargs: Any) -> int:
         with transaction.atomic(using=self.db):
-            before = self._changed()
+            before = self._affected_pks()
             urgent = not kwargs.keys().isdisjoint(NodeFields.ACCESS)
-            self._touch(before, urgent=urgent)
+            self._mark_changed(before, urgent=urgent)
             primary_keys = list(self.values_list("pk", flat=True))
             count = super().update(**kwargs)
             if self._moves(kwargs):
                 written = type(self)(self.model, using=self.db)
-                after = written.filter(pk__in=primary_keys)._changed()
-                self._touch(after - before)
+                after = written.filter(pk__in=primary_keys)._affected_pks()
+                self._mark_changed(after - before)
             recording.record(self.model, primary_keys, recording.CHANGED)
         return count
 
@@ -52,10 +52,10 @@ class TrackedQuerySet(FoldingQuerySet):
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         rows = list(objs)
         with transaction.atomic(using=self.db):
-            before = {row.changes for row in rows} - {None}
-            self._touch(before)
+            before = {row.affected_pk for row in rows} - {None}
+            self._mark_changed(before)
             created = super().bulk_create(rows, *args, **kwargs)
-            self._touch({made.changes for made in created} - before)
+            self._mark_changed({made.affected_pk for made in created} - before)
             recording.record_created(created)
         return created
 
@@ -65,7 +65,7 @@ class TrackedQuerySet(FoldingQuerySet):
         `content.receivers` does not record the deletions again.
         """
         with transaction.atomic(using=self.db):
-            self._touch(self._changed(), urgent=True)
+            self._mark_changed(self._affected_pks(), urgent=True)
             return super().delete()
 
     delete.alters_data = True  # type: ignore[attr-defined]

@@ -169,7 +169,7 @@ def measure(lessons: int, rounds: int, folder: Path) -> dict[str, Any]:
 
     def change_all(number: int) -> None:
         LessonStage.objects.update(title=f"Round {number}")
-        AcademicPlan.touch([plan.pk])
+        AcademicPlan.mark_changed([plan.pk])
 
     def edit(number: int) -> None:
         LessonStage.objects.filter(pk=stage.pk).update(title=f"Edit {number}")
@@ -177,7 +177,7 @@ def measure(lessons: int, rounds: int, folder: Path) -> dict[str, Any]:
     prepare: dict[str, Callable[[int], object]] = {
         "full": forget,
         "again": change_all,
-        "noop": lambda _number: AcademicPlan.touch([plan.pk]),
+        "noop": lambda _number: AcademicPlan.mark_changed([plan.pk]),
         "edit": edit,
     }
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in prepare}

@@ -888,15 +888,15 @@ def queries_of(write: Write) -> list[str]:
 def test_touching_any_number_of_subjects_is_one_query(django_assert_num_queries):
     subjects = [MATH.subject.pk, PHYS.subject.pk, LONE.subject.pk]
     with django_assert_num_queries(1):  # the revisions; receivers run on commit
-        SubjectState.touch(subjects)
+        SubjectState.mark_changed(subjects)
     with django_assert_num_queries(0):
-        SubjectState.touch([])
+        SubjectState.mark_changed([])
 
 
 def test_touching_any_number_of_plans_is_one_query(django_assert_num_queries):
     plans = list(AcademicPlan.objects.values_list("pk", flat=True))
     with django_assert_num_queries(1):  # the revisions
-        AcademicPlan.touch(plans)
+        AcademicPlan.mark_changed(plans)
 
 
 def test_a_transaction_of_many_edits_wakes_once(

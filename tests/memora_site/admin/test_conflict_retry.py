@@ -172,7 +172,7 @@ def test_of_several_to_delete_all_go_or_none_and_nothing_is_logged(
 def test_an_override_that_lost_its_race_is_said_all_the_same(
     browser, plan, maths, losing
 ):
-    losing(AcademicPlan, "touch", times=1)
+    losing(AcademicPlan, "mark_changed", times=1)
     url = reverse("admin:plans_override", args=[plan.pk, maths["unit"].pk])
     answer = post(browser, url, {"action": "hide"})
     assert answer.status_code == 302

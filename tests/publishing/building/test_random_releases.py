@@ -243,7 +243,7 @@ class Reader:
         """Building again without changes writes nothing."""
         assert not staleness.pending()
         inodes = _inodes()
-        AcademicPlan.touch(AcademicPlan.objects.values_list("pk", flat=True))
+        AcademicPlan.mark_changed(AcademicPlan.objects.values_list("pk", flat=True))
         for plan in AcademicPlan.objects.order_by("pk"):
             entry = builds.publish_plan(plan.pk)
             assert entry is not None

@@ -116,7 +116,7 @@ def test_a_lesson_that_was_hidden_so_far_is_read(plan):
     set_override(plan=plan, target=node("UNIT-MATH-0"), action="hide")
     builds.publish_plan(plan.pk)
     plan.overrides.all().delete()
-    AcademicPlan.touch([plan.pk])
+    AcademicPlan.mark_changed([plan.pk])
     _entry, read = publish(plan)
     assert read == {"LES-MATH-0-0", "LES-MATH-0-1"}
 
@@ -288,16 +288,16 @@ def test_lessons_made_in_another_manner_are_made_again_once(published, monkeypat
     monkeypatch.setattr(
         documents, "_LESSON_FORMAT_VERSION", documents._LESSON_FORMAT_VERSION + 1
     )
-    AcademicPlan.touch([published.pk])
+    AcademicPlan.mark_changed([published.pk])
     entry, read = publish(published)
     assert (entry.files_written, read) == (0, ALL)
-    AcademicPlan.touch([published.pk])
+    AcademicPlan.mark_changed([published.pk])
     _entry, read = publish(published)
     assert read == set()
 
 
 def test_a_file_whose_sources_are_not_known_is_made_again(published):
     PublishedDocument.objects.filter(path=FIRST).update(source="")
-    AcademicPlan.touch([published.pk])
+    AcademicPlan.mark_changed([published.pk])
     _entry, read = publish(published)
     assert read == {"LES-MATH-0-0"}

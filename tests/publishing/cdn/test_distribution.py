@@ -116,7 +116,7 @@ def test_leaves_go_first_and_the_manifest_last(wire, on, plan, open_math):
 def test_what_has_not_changed_is_not_sent_again(wire, on, plan, open_math):
     publish_linked(plan)
     wire.reset()
-    AcademicPlan.touch([plan.pk])
+    AcademicPlan.mark_changed([plan.pk])
     entry = publish(plan)
     assert entry.status == SyncStatus.SUCCESS
     assert wire.counts() == {}

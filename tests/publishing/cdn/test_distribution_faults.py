@@ -628,7 +628,7 @@ def test_a_late_claim_is_looked_at_again_five_minutes_after_it_was_made(
         assert row.recheck_at == NOON + timedelta(minutes=25)
 
 
-def test_an_older_edition_keeps_off_what_a_newer_one_has_touched(on, plan):
+def test_an_older_switch_does_not_change_what_a_newer_one_has_claimed(on, plan):
     target = targets_of(on).public.id
     remote_state.claim(
         target, [LESSON], token="new", switch_number=10**6, now=timezone.now()

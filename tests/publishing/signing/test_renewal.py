@@ -101,7 +101,7 @@ def test_a_rebuild_keeps_the_new_signature_and_the_bytes(published):
     now = NOON + 3 * HOUR
     renewal.renew_signatures(now)
     before = reading.everything()
-    published.touch([published.pk])
+    published.mark_changed([published.pk])
     with at(now + 60):
         entry = builds.publish_plan(published.pk)
     assert entry.files_written == 0

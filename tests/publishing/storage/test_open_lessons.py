@@ -103,11 +103,11 @@ def test_a_gate_that_shuts_is_shut_before_the_tables_say_so(published, monkeypat
     )
     seen = []
 
-    def touch(_pks, **_how):
+    def mark_changed(_pks, **_how):
         seen.append(open_lessons.is_gated(FREE))
         raise DatabaseError("the server has gone away")
 
-    monkeypatch.setattr(AcademicPlan, "touch", touch)
+    monkeypatch.setattr(AcademicPlan, "mark_changed", mark_changed)
     builds.publish_plan(published.pk)
     assert seen == [True]
     assert PlanLesson.objects.get(lesson_id=FREE).is_open
