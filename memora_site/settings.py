@@ -410,6 +410,11 @@ AUTHENTICATION_BACKENDS = [
     "players.lockout.LockoutBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
+# The first one hashes; a hash of another one is replaced at the next sign-in.
+PASSWORD_HASHERS = [
+    "players.hashers.Argon2idHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"players.password_validation.{name}"}
     for name in (
