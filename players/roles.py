@@ -18,11 +18,13 @@ SUPPORT = "Support"
 _ALL = ("view", "add", "change", "delete")
 _VIEW = ("view",)
 
-# The audit trail and the ledger are append-only: no role may change them.
+# The audit trail, the ledger and the log of ratings are append-only: no role may change
+# them.
 _APPEND_ONLY = {
     ("players", "securityevent"),
     ("players", "erasure"),
     ("progress", "interactionlog"),
+    ("progress", "reviewrating"),
 }
 _STANDS_FOR = {"erase": "delete", "export": "delete"}
 """Custom permissions that need a stronger one than "change" on the model."""

@@ -1,11 +1,16 @@
-"""Read-only admin of the ledger, snapshots and cards; services make corrections."""
+"""Read-only admin of ledger, snapshots, cards and ratings; services correct them."""
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from core.admin_mixins import ReadOnlyAdmin, readable_json
-from progress.models import InteractionLog, ReviewCard, StructureProgress
+from progress.models import (
+    InteractionLog,
+    ReviewCard,
+    ReviewRating,
+    StructureProgress,
+)
 
 
 @admin.register(InteractionLog)
@@ -63,7 +68,14 @@ class StructureProgressAdmin(ReadOnlyAdmin):
 
 @admin.register(ReviewCard)
 class ReviewCardAdmin(ReadOnlyAdmin):
-    list_display = ("item_id", "player", "lesson_id", "due_at", "last_reviewed_at")
+    list_display = (
+        "item_id",
+        "player",
+        "lesson_id",
+        "is_active",
+        "due_at",
+        "last_reviewed_at",
+    )
     list_select_related = ("player__user",)
     ordering = ("due_at",)
     search_fields = ("=item_id", "=lesson_id", "player__user__email")
@@ -73,6 +85,8 @@ class ReviewCardAdmin(ReadOnlyAdmin):
         "player",
         "lesson_id",
         "subject_id",
+        "is_active",
+        "met_at",
         "due_at",
         "last_reviewed_at",
         "memory",
@@ -81,3 +95,27 @@ class ReviewCardAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("memory"))
     def memory(self, card: ReviewCard) -> SafeString:
         return readable_json(card.state)
+
+
+@admin.register(ReviewRating)
+class ReviewRatingAdmin(ReadOnlyAdmin):
+    list_display = ("received_at", "player", "item_id", "rating", "reviewed_at")
+    list_select_related = ("player__user",)
+    search_fields = ("=item_id", "=lesson_id", "player__user__email")
+    search_help_text = gettext_lazy("Search by item id, lesson id or e-mail")
+    fields = (
+        "received_at",
+        "player",
+        "position",
+        "item_id",
+        "lesson_id",
+        "subject_id",
+        "rating",
+        "reviewed_at",
+        "idempotency_key",
+        "answer",
+    )
+
+    @admin.display(description=gettext_lazy("batch"))
+    def answer(self, rating: ReviewRating) -> SafeString:
+        return readable_json(rating.batch)

@@ -3,6 +3,7 @@
 A state is a JSON object. Times are aware datetimes; returned ones are in UTC.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -45,6 +46,21 @@ def review(state: dict[str, Any], *, rating: int, at: datetime) -> Memory:
         at = max(at, card.last_review)
     reviewed, _log = _scheduler.review_card(card, Rating(rating), at)
     return _memory(reviewed)
+
+
+def replay(met_at: datetime, ratings: Iterable[tuple[datetime, int]]) -> Memory:
+    """Return the memory of an item met at that time, after all answers to it.
+
+    Args:
+        ratings: of each answer, its time and its rating of 1 to 4, in time order.
+
+    Raises:
+        ValueError: a rating is not one of `RATINGS`.
+    """
+    memory = met(met_at)
+    for at, rating in ratings:
+        memory = review(memory.state, rating=rating, at=at)
+    return memory
 
 
 def _memory(card: Card) -> Memory:

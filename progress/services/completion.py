@@ -26,7 +26,13 @@ from progress.errors import (
     NotUnlockedError,
 )
 from progress.models import InteractionLog, InteractionType
-from progress.services import calendar, ledger, projections, subject_cache
+from progress.services import (
+    calendar,
+    ledger,
+    projections,
+    review_ratings,
+    subject_cache,
+)
 from progress.store import Change, PendingWrite, State
 from progress.streak import Streak
 from progress.unlock import PlayerOutline
@@ -341,6 +347,9 @@ def _first_answer(attempt: _Attempt) -> CompletionResult | None:
         return None
     first = ledger.first_with_key(attempt.player_id, attempt.idempotency_key)
     if first is None:
+        key_hash = ledger.key_hash(attempt.idempotency_key)
+        if review_ratings.has_key(attempt.player_id, key_hash):
+            raise key_conflict()
         return None
     if first.reference_id != attempt.lesson_id:
         raise key_conflict()

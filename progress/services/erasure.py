@@ -9,7 +9,13 @@ from django.db.models.functions import TruncDay
 
 from players.services.erasure import Fate, Holding
 from progress import store
-from progress.models import InteractionLog, ReviewCard, StructureProgress
+from progress.models import (
+    InteractionLog,
+    ReviewCard,
+    ReviewRating,
+    ReviewWatermark,
+    StructureProgress,
+)
 
 HOLDINGS = (
     Holding(
@@ -19,7 +25,14 @@ HOLDINGS = (
         withheld=frozenset({"idempotency_key"}),
     ),
     Holding("progress.StructureProgress.player", Fate.DELETED, "subject_progress"),
+    Holding(
+        "progress.ReviewRating.player",
+        Fate.DELETED,
+        "review_ratings",
+        withheld=frozenset({"idempotency_key"}),
+    ),
     Holding("progress.ReviewCard.player", Fate.DELETED, "review_cards"),
+    Holding("progress.ReviewWatermark.player", Fate.DELETED, "review_watermark"),
 )
 
 
@@ -40,7 +53,8 @@ def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
             completed, the day and the XP. Details, the time of day and the client's
             keys are removed.
     """
-    for model in (ReviewCard, StructureProgress):
+    # Ratings refer to their cards, so they go first.
+    for model in (ReviewRating, ReviewCard, ReviewWatermark, StructureProgress):
         QuerySet(model).filter(player_id=player_id).delete()
     ledger: QuerySet[Any] = QuerySet(InteractionLog).filter(player_id=player_id)
     if keep_ledger:

@@ -5,12 +5,13 @@ projections are updated. A missing projection is rebuilt with the functions here
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import date, datetime
 from functools import partial
+from typing import Any
 
 import structlog
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Max, Min, Sum
 from django.utils.translation import gettext as _
 
@@ -18,7 +19,7 @@ from players.services.wallet import CurrentStreak, WalletState
 from progress import bitmap, store, streak
 from progress.bitmap import SubjectProgress
 from progress.errors import InvalidCorrectionError
-from progress.models import InteractionLog, InteractionType
+from progress.models import InteractionLog, InteractionType, ReviewRating
 from progress.services import calendar
 from progress.streak import Streak
 from progress.xp import MAX_HEARTS
@@ -30,7 +31,7 @@ _DEADLOCK_RETRIES = 2
 
 
 def wallet_of(player_id: int) -> WalletState:
-    """Return the player's wallet, computed from the ledger. One query."""
+    """Return the player's wallet, computed from ledger and ratings. Two queries."""
     rows = list(
         InteractionLog.objects.filter(player_id=player_id)
         .order_by()
@@ -44,6 +45,9 @@ def wallet_of(player_id: int) -> WalletState:
     )
     held = streak.of_days(day for _first, day in successes)
     played = [last for _kind, day, _first, _xp, last in rows if day is not None]
+    # Answering reviews is playing, but earns nothing.
+    ratings = ReviewRating.objects.filter(player_id=player_id).order_by("-position")
+    played += ratings.values_list("received_at", flat=True)[:1]
     return WalletState(
         total_xp=max(0, sum(int(xp) for _kind, _day, _first, xp, _last in rows)),
         current_streak=held.days,
@@ -112,6 +116,18 @@ def first_with_key(player_id: int, idempotency_key: str) -> InteractionLog | Non
     ).first()
 
 
+def has_key(player_id: int, key_hash: str) -> bool:
+    """Return whether a row has that hash of an idempotency key. One query."""
+    rows = InteractionLog.objects.filter(player_id=player_id)
+    return bool(rows.filter(idempotency_key=key_hash).exists())
+
+
+def completed_of(player_id: int, lesson_ids: Collection[str]) -> set[str]:
+    """Return those of the lessons that the player has completed. One query."""
+    rows = InteractionLog.objects.filter(player_id=player_id)
+    return set(rows.filter(first_of__in=lesson_ids).values_list("first_of", flat=True))
+
+
 def connect() -> None:
     """Check that the database answers, before Redis is changed.
 
@@ -129,7 +145,7 @@ def append(row: InteractionLog) -> None:
 
     Raises:
         IntegrityError: a row with the same idempotency key, first completion or record
-            exists.
+            exists, or a batch of ratings with this key.
         RuntimeError: a transaction is open. Its rollback would remove the row after
             Redis was updated.
     """
@@ -148,18 +164,32 @@ def append(row: InteractionLog) -> None:
 def _insert(row: InteractionLog) -> None:
     if connection.in_atomic_block:
         with transaction.atomic(durable=True):
-            row.save()
+            _insert_unless_key_of_ratings(row)
     else:
-        row.save()
+        _insert_unless_key_of_ratings(row)
 
 
-def append_all(rows: Sequence[InteractionLog]) -> None:
-    """Add rows in the caller's transaction. One statement per thousand rows.
-
-    Raises:
-        IntegrityError: an idempotency key was used before.
-    """
-    InteractionLog.objects.bulk_create(rows, batch_size=1000)
+def _insert_unless_key_of_ratings(row: InteractionLog) -> None:
+    """Insert the row, and look for its key in the log of ratings, in one statement."""
+    fields: list[Any] = [
+        field for field in InteractionLog._meta.concrete_fields if not field.primary_key
+    ]
+    quote = connection.ops.quote_name
+    statement = (
+        f"INSERT INTO {quote(InteractionLog._meta.db_table)} "  # noqa: S608 - own names
+        f"({', '.join(quote(field.column) for field in fields)}) "
+        f"SELECT {', '.join(['%s'] * len(fields))} FROM (SELECT 1) AS one "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {quote(ReviewRating._meta.db_table)} "
+        "WHERE player_id = %s AND idempotency_key = %s)"
+    )
+    values = [
+        field.get_db_prep_save(getattr(row, field.attname), connection)
+        for field in fields
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*values, row.player_id, row.idempotency_key])
+        if not cursor.rowcount:
+            raise IntegrityError("a batch of ratings has this key")
 
 
 def add_correction(

@@ -1,36 +1,41 @@
 """Reviews of items a player has met; see docs/architecture.md, "Reviews".
 
-A card is a reviewable item of a lesson that the player has completed. The ledger
-records the completed lessons, so cards are created from it on the next request
-(`_meet`), and a completion writes only its own row.
+A card is a reviewable item of a lesson that the player has completed. The ledger records
+the completed lessons; cards follow it on the next request (`review_cards`), so that a
+completion writes only its own row.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.db.models import Count, Min, Q
 from django.utils.translation import gettext as _
 
+from core.db import retry_on_conflict
 from core.errors import MemoraError
-from players.errors import NotEntitledError
 from players.services import access
-from progress import scheduler, store
+from players.services.access import PlayerAccess
+from progress import store
 from progress.errors import InvalidBodyError
-from progress.models import InteractionLog, InteractionType, ReviewCard
-from progress.scheduler import Memory
-from progress.services import calendar, ledger
+from progress.models import ReviewCard
+from progress.services import ledger, review_cards, review_items, review_ratings
 from progress.services.completion import key_conflict
 from progress.services.progress import require_subject
+from progress.services.review_ratings import Answer, Batch
 from publishing import api
-from publishing.api import LessonEntry, PlanStructure
+from publishing.api import PlanStructure
 
 log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,154 +51,125 @@ class Rating:
 # --- What is due ------------------------------------------------------------
 
 
-def overview(*, player_id: int, now: datetime) -> dict[str, Any]:
-    """How many items the player has met and how many are due, by subject.
+def overview(
+    *, player_id: int, now: datetime, player_access: PlayerAccess | None = None
+) -> dict[str, Any]:
+    """Return how many items the player has met and how many are due, by subject.
 
-    Only lessons of the plan's release that the player may open count.
+    Only items of the plan's release in lessons that the player may open count.
+
+    Args:
+        player_access: None: read it.
 
     Raises:
         NotEnrolledError, NotPublishedError: the player has no plan to read.
     """
-    plan, lessons = _open_lessons(player_id, now)
-    _meet(player_id, set(lessons))
-    subjects = {subject_id: _Sum() for subject_id in plan.subjects}
-    everything = _Sum()
-    cards = (
-        ReviewCard.objects.filter(player_id=player_id)
+    plan = _plan_with_cards(player_id, player_access, now, subject_id=None)
+    found = (
+        ReviewCard.objects.filter(player_id=player_id, is_active=True)
         .order_by()
-        .values_list("lesson_id")
+        .values_list("subject_id")
         .annotate(
             total=Count("pk"),
             due=Count("pk", filter=Q(due_at__lte=now)),
             soonest=Min("due_at"),
         )
     )
-    for lesson_id, total, due, soonest in cards:
-        if lesson_id in lessons:
-            for summed in (subjects[lessons[lesson_id].subject_id], everything):
-                summed.add(total, due, soonest)
+    numbers = {subject_id: counted for subject_id, *counted in found}
+    subjects = {
+        subject_id: numbers.get(subject_id, [0, 0, None])
+        for subject_id in plan.subjects
+    }
+    soonest = [next_due for _total, _due, next_due in subjects.values() if next_due]
     return {
-        **everything.as_answer(),
+        "total": sum(total for total, _due, _next in subjects.values()),
+        "due": sum(due for _total, due, _next in subjects.values()),
+        "next_due_at": _text(min(soonest, default=None)),
         "subjects": [
-            {"subject_id": subject_id, **summed.as_answer()}
-            for subject_id, summed in subjects.items()
+            {
+                "subject_id": subject_id,
+                "total": total,
+                "due": due,
+                "next_due_at": _text(next_due),
+            }
+            for subject_id, (total, due, next_due) in subjects.items()
         ],
     }
 
 
-@dataclass(slots=True)
-class _Sum:
-    total: int = 0
-    due: int = 0
-    next_due_at: datetime | None = None
-
-    def add(self, total: int, due: int, soonest: datetime) -> None:
-        self.total += total
-        self.due += due
-        self.next_due_at = min(self.next_due_at or soonest, soonest)
-
-    def as_answer(self) -> dict[str, Any]:
-        return {
-            "total": self.total,
-            "due": self.due,
-            "next_due_at": _text(self.next_due_at),
-        }
-
-
 def due(
-    *, player_id: int, subject_id: str | None, limit: int, now: datetime
+    *,
+    player_id: int,
+    subject_id: str | None,
+    limit: int,
+    now: datetime,
+    player_access: PlayerAccess | None = None,
 ) -> dict[str, Any]:
-    """The items to review now, longest due first, at most ``limit``.
+    """Return the items to review now, longest due first, at most ``limit``.
 
     Args:
         subject_id: only of this subject; None: of all.
+        player_access: None: read it.
 
     Raises:
         NotEnrolledError, NotPublishedError: the player has no plan to read.
         InvalidSubjectError: the subject is not in it.
     """
-    plan, lessons = _open_lessons(player_id, now)
+    _plan_with_cards(player_id, player_access, now, subject_id=subject_id)
+    cards = ReviewCard.objects.filter(
+        player_id=player_id, is_active=True, due_at__lte=now
+    )
+    if subject_id is not None:
+        cards = cards.filter(subject_id=subject_id)
+    rows = cards.order_by("due_at", "pk").values_list(
+        "item_id", "lesson_id", "subject_id", "due_at", "last_reviewed_at"
+    )
+    return {
+        "items": [
+            {
+                "item_id": item_id,
+                "lesson_id": lesson_id,
+                "subject_id": subject,
+                "due_at": _text(due_at),
+                "last_reviewed_at": _text(last),
+            }
+            for item_id, lesson_id, subject, due_at, last in rows[:limit]
+        ]
+    }
+
+
+def _plan_with_cards(
+    player_id: int,
+    player_access: PlayerAccess | None,
+    now: datetime,
+    *,
+    subject_id: str | None,
+) -> PlanStructure:
+    """Return the player's plan; their cards are those of its release."""
+    if player_access is None:
+        player_access = access.of_player(player_id)
+    plan = api.load_plan(access.require_enrolled(player_access))
     if subject_id is not None:
         require_subject(plan, subject_id)
-        lessons = {
-            lesson.id: lesson
-            for lesson in lessons.values()
-            if lesson.subject_id == subject_id
-        }
-    _meet(player_id, set(lessons))
-    found: list[dict[str, Any]] = []
-    cards = ReviewCard.objects.filter(player_id=player_id, due_at__lte=now)
-    rows = cards.order_by("due_at", "pk").values_list(
-        "item_id", "lesson_id", "due_at", "last_reviewed_at"
-    )
-    for item_id, lesson_id, due_at, last in rows.iterator(chunk_size=500):
-        if len(found) == limit:
-            break
-        if lesson_id in lessons:
-            found.append(
-                {
-                    "item_id": item_id,
-                    "lesson_id": lesson_id,
-                    "subject_id": lessons[lesson_id].subject_id,
-                    "due_at": _text(due_at),
-                    "last_reviewed_at": _text(last),
-                }
-            )
-    return {"items": found}
-
-
-def _open_lessons(
-    player_id: int, now: datetime
-) -> tuple[PlanStructure, Mapping[str, LessonEntry]]:
-    player_access = access.of_player(player_id)
-    plan = api.load_plan(access.require_enrolled(player_access))
-    lessons = {}
-    for lesson in plan.lessons.values():
-        try:
-            access.require_entitled(player_access, lesson, now.timestamp())
-        except NotEntitledError:
-            continue
-        lessons[lesson.id] = lesson
-    return plan, lessons
-
-
-def _meet(player_id: int, lesson_ids: set[str]) -> None:
-    """Make the cards of lessons completed since cards were last asked for."""
-    cards = ReviewCard.objects.filter(
-        player_id=player_id, lesson_id=OuterRef("first_of")
-    )
-    completed = (
-        InteractionLog.objects.filter(player_id=player_id, first_of__isnull=False)
-        .exclude(Exists(cards))
-        .order_by("pk")
-        .values_list("first_of", "subject_id", "created_at")
-    )
-    fresh = [
-        _card(player_id, item_id, lesson_id, subject_id, scheduler.met(at))
-        for lesson_id, subject_id, at in completed
-        if lesson_id is not None and lesson_id in lesson_ids
-        for item_id in api.reviewable_items(lesson_id)
-    ]
-    if fresh:
-        # Two requests may make them at once; the first one's stay.
-        ReviewCard.objects.bulk_create(fresh, ignore_conflicts=True, batch_size=500)
-
-
-def _card(
-    player_id: int, item_id: str, lesson_id: str, subject_id: str, held: Memory
-) -> ReviewCard:
-    return ReviewCard(
-        player_id=player_id,
-        item_id=item_id,
-        lesson_id=lesson_id,
-        subject_id=subject_id,
-        state=held.state,
-        due_at=held.due_at,
-        last_reviewed_at=held.last_reviewed_at,
-    )
+    items = review_items.of_player(plan, player_access, now.timestamp())
+    review_cards.follow(player_id, items)
+    return plan
 
 
 # --- Answers ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    player_id: int
+    ratings: Sequence[Rating]
+    key_hash: str | None
+    now: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        body = orjson.dumps([asdict(rated) for rated in self.ratings])
+        return hashlib.sha256(body).hexdigest()
 
 
 def submit(
@@ -202,131 +178,169 @@ def submit(
     ratings: Sequence[Rating],
     idempotency_key: str | None,
     now: datetime,
+    player_access: PlayerAccess | None = None,
 ) -> dict[str, Any]:
     """Record a batch of answers: all of them or none.
+
+    Batches may come in any order: a card is scheduled as if all its answers had come in
+    the order of their times. An answer from before the item was met counts as given when
+    it was met; one from the future counts as given now.
 
     Args:
         idempotency_key: the client's name for this batch; a repeat changes nothing
             and is answered as the first one was.
+        player_access: None: read it.
 
     Raises:
         NotEnrolledError, NotPublishedError: the player has no plan to read.
         InvalidBodyError: an item the player has not met; names which.
         IdempotencyConflictError: the key named another request.
+        SessionUnknownError: the player has been deleted.
+        OperationalError, IntegrityError: the database does not answer, or other batches
+            of this player were faster five times. Nothing was recorded.
     """
-    fingerprint = _fingerprint(ratings)
+    key_hash = None if idempotency_key is None else ledger.key_hash(idempotency_key)
+    request = _Request(player_id, ratings, key_hash, now)
     try:
-        _plan, lessons = _open_lessons(player_id, now)
-        _meet(player_id, {rated.lesson_id for rated in ratings} & set(lessons))
-        with transaction.atomic():
-            answer = _record(player_id, ratings, idempotency_key, fingerprint, now)
-    except (MemoraError, IntegrityError):
+        _plan_with_cards(player_id, player_access, now, subject_id=None)
+        response = _record_once(request)
+    except MemoraError:
         # Refused now, but perhaps this is the repeat of what was accepted.
-        first = _first_answer(player_id, idempotency_key, fingerprint)
+        first = _first_response(request)
         if first is None:
             raise
         return first
     _note_played(player_id, now)
-    return answer
+    return response
 
 
-def _record(
-    player_id: int,
-    ratings: Sequence[Rating],
-    idempotency_key: str | None,
-    fingerprint: str,
-    now: datetime,
-) -> dict[str, Any]:
-    cards = _locked_cards(player_id, ratings)
-    for index, rated in enumerate(ratings):
-        card = cards.get((rated.lesson_id, rated.item_id))
+def _record_once(request: _Request) -> dict[str, Any]:
+    attempts = _ATTEMPTS
+    while True:
+        try:
+            return retry_on_conflict(partial(_record, request))
+        except IntegrityError:
+            # Another batch took the position, or this one was recorded before.
+            if (first := _first_response(request)) is not None:
+                return first
+            attempts -= 1
+            if not attempts:
+                raise
+
+
+@transaction.atomic
+def _record(request: _Request) -> dict[str, Any]:
+    review_cards.lock(request.player_id)
+    if request.key_hash and ledger.has_key(request.player_id, request.key_hash):
+        raise key_conflict()
+    position = review_ratings.last_position(request.player_id)
+    cards = _answered_cards(request)
+    answers = _in_time_order(request, cards)
+    review_ratings.remember(answers)
+    response = {
+        "accepted": len(request.ratings),
+        "reviews": [
+            {
+                "item_id": rated.item_id,
+                "lesson_id": rated.lesson_id,
+                "due_at": _text(card.due_at),
+            }
+            for card, rated in _first_of_each(cards, request.ratings)
+        ],
+    }
+    batch = None
+    if request.key_hash is not None:
+        batch = Batch(request.key_hash, request.fingerprint, response)
+    review_ratings.append(
+        request.player_id, answers, after=position, batch=batch, now=request.now
+    )
+    review_ratings.save_memories({card.pk: card for card in cards}.values())
+    return response
+
+
+def _answered_cards(request: _Request) -> list[ReviewCard]:
+    """Return the card of each rating.
+
+    An item that has moved to another lesson is also found by the lesson that it was met
+    in: the app may have an older release.
+    """
+    found: dict[str, dict[str, ReviewCard]] = defaultdict(dict)
+    rows = ReviewCard.objects.filter(
+        player_id=request.player_id,
+        item_id__in={rated.item_id for rated in request.ratings},
+    )
+    for row in rows:
+        found[row.item_id][row.lesson_id] = row
+    elsewhere = {
+        rated.lesson_id
+        for rated in request.ratings
+        if rated.lesson_id not in found[rated.item_id]
+        and len(found[rated.item_id]) == 1
+    }
+    completed = ledger.completed_of(request.player_id, elsewhere) if elsewhere else ()
+    cards = []
+    card: ReviewCard | None
+    for index, rated in enumerate(request.ratings):
+        card = found[rated.item_id].get(rated.lesson_id)
+        if card is None and rated.lesson_id in completed:
+            card = next(iter(found[rated.item_id].values()), None)
         if card is None:
             raise InvalidBodyError(
                 _("You have not met this item yet: complete its lesson first."),
                 field=f"reviews[{index}].item_id",
             )
-        # A client whose clock runs ahead reviews now, not in the future.
-        at = min(rated.reviewed_at or now, now)
-        held = scheduler.review(card.state, rating=rated.rating, at=at)
-        card.state, card.due_at = held.state, held.due_at
-        card.last_reviewed_at = held.last_reviewed_at
-    answer = {
-        "accepted": len(ratings),
-        "reviews": [
-            {"item_id": item_id, "lesson_id": lesson_id, "due_at": _text(card.due_at)}
-            for (lesson_id, item_id), card in cards.items()
-        ],
-    }
-    rows = [_row(player_id, rated, cards, now) for rated in ratings]
-    if idempotency_key is not None:
-        rows[0].idempotency_key = ledger.key_hash(idempotency_key)
-        rows[0].data |= {"answer": answer, "fingerprint": fingerprint}
-    ledger.append_all(rows)
-    ReviewCard.objects.bulk_update(
-        cards.values(), ["state", "due_at", "last_reviewed_at"]
-    )
-    return answer
+        cards.append(card)
+    return cards
 
 
-def _locked_cards(
-    player_id: int, ratings: Sequence[Rating]
-) -> dict[tuple[str, str], ReviewCard]:
-    """The rated cards, locked, in the order they were first rated."""
-    wanted = dict.fromkeys((rated.lesson_id, rated.item_id) for rated in ratings)
-    rows = ReviewCard.objects.select_for_update().filter(
-        player_id=player_id,
-        lesson_id__in={lesson_id for lesson_id, _item in wanted},
-        item_id__in={item_id for _lesson, item_id in wanted},
-    )
-    found = {(card.lesson_id, card.item_id): card for card in rows.order_by("pk")}
-    return {key: found[key] for key in wanted if key in found}
+def _in_time_order(request: _Request, cards: Sequence[ReviewCard]) -> list[Answer]:
+    """Return the answers, their times within those that are possible, oldest first."""
+    times = [rated.reviewed_at or request.now for rated in request.ratings]
+    order = sorted(range(len(times)), key=lambda index: times[index])
+    answers = [
+        Answer(
+            card=cards[index],
+            lesson_id=request.ratings[index].lesson_id,
+            rating=request.ratings[index].rating,
+            # A client whose clock runs ahead answers now, not in the future.
+            reviewed_at=max(cards[index].met_at, min(times[index], request.now)),
+        )
+        for index in order
+    ]
+    return sorted(answers, key=lambda answer: answer.reviewed_at)
 
 
-def _row(
-    player_id: int,
-    rated: Rating,
-    cards: Mapping[tuple[str, str], ReviewCard],
-    now: datetime,
-) -> InteractionLog:
-    return InteractionLog(
-        player_id=player_id,
-        type=InteractionType.REVIEW,
-        reference_id=rated.item_id,
-        subject_id=cards[rated.lesson_id, rated.item_id].subject_id,
-        data={
-            "lesson_id": rated.lesson_id,
-            "rating": rated.rating,
-            "reviewed_at": _text(rated.reviewed_at),
-        },
-        day=calendar.day_of(now),
-        created_at=now,
-    )
+def _first_of_each(
+    cards: Sequence[ReviewCard], ratings: Sequence[Rating]
+) -> Iterable[tuple[ReviewCard, Rating]]:
+    """Return each card once, with the rating that named it first, in that order."""
+    first: dict[int, tuple[ReviewCard, Rating]] = {}
+    for card, rated in zip(cards, ratings, strict=True):
+        first.setdefault(card.pk, (card, rated))
+    return first.values()
 
 
-def _first_answer(
-    player_id: int, idempotency_key: str | None, fingerprint: str
-) -> dict[str, Any] | None:
-    if idempotency_key is None:
+def _first_response(request: _Request) -> dict[str, Any] | None:
+    """Return the response to the first request with this key, or None.
+
+    Raises:
+        IdempotencyConflictError: the key named another request.
+    """
+    if request.key_hash is None:
         return None
-    first = ledger.first_with_key(player_id, idempotency_key)
-    if first is None:
+    batch = review_ratings.find_batch(request.player_id, request.key_hash)
+    if batch is None:
         return None
-    if first.data.get("fingerprint") != fingerprint:
+    if batch.fingerprint != request.fingerprint:
         raise key_conflict()
-    answer = first.data["answer"]
     # A database may keep JSON's keys in an order of its own.
     return {
-        "accepted": answer["accepted"],
+        "accepted": batch.response["accepted"],
         "reviews": [
             {key: review[key] for key in ("item_id", "lesson_id", "due_at")}
-            for review in answer["reviews"]
+            for review in batch.response["reviews"]
         ],
     }
-
-
-def _fingerprint(ratings: Sequence[Rating]) -> str:
-    body = orjson.dumps([asdict(rated) for rated in ratings])
-    return hashlib.sha256(body).hexdigest()
 
 
 def _note_played(player_id: int, now: datetime) -> None:

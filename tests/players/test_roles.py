@@ -35,6 +35,7 @@ def test_system_managers_may_do_everything_in_our_apps_but_rewrite_history():
             ("players", "securityevent"),
             ("players", "erasure"),
             ("progress", "interactionlog"),
+            ("progress", "reviewrating"),
         )
         for model in (
             f"{app}.{action}_{name}" for action in ("add", "change", "delete")

@@ -11,7 +11,12 @@ from plans.models import AcademicPlan, Grade, Season, Stream
 from players import audit
 from players.models import Erasure, SecurityEvent, SecurityEventType, User
 from players.services import devices
-from progress.models import InteractionLog, ReviewCard, StructureProgress
+from progress.models import (
+    InteractionLog,
+    ReviewCard,
+    ReviewRating,
+    StructureProgress,
+)
 from publishing.models import (
     Alert,
     HealthReport,
@@ -20,6 +25,7 @@ from publishing.models import (
     SyncLog,
     SyncStatus,
 )
+from tests.factories.progress import make_card, make_rating
 
 pytestmark = pytest.mark.django_db
 
@@ -47,14 +53,7 @@ def world(player, plan, stage):
     StructureProgress.objects.create(
         player=player, subject_id="SUBJ-1", last_synced_at=NOW
     )
-    ReviewCard.objects.create(
-        player=player,
-        item_id="I",
-        lesson_id="L",
-        subject_id="S",
-        state={"stability": 2},
-        due_at=NOW,
-    )
+    make_rating(make_card(player))
     audit.record(SecurityEventType.LOGIN, user_id=player.user_id)
     Erasure.objects.create(
         player_number=7, user_number=8, keeps_ledger=False, erased_at=NOW
@@ -133,6 +132,7 @@ def test_a_failed_run_is_told_in_words_with_its_place(browser, world):
         InteractionLog,
         StructureProgress,
         ReviewCard,
+        ReviewRating,
         HealthReport,
         Alert,
     ],

@@ -21,7 +21,7 @@ from players.models import (
     User,
 )
 from players.services import accounts
-from progress.models import InteractionLog, ReviewCard, StructureProgress
+from progress.models import InteractionLog, StructureProgress
 from publishing.models import (
     Alert,
     HealthReport,
@@ -31,6 +31,7 @@ from publishing.models import (
 )
 from tests.admin_fixtures import TEXT
 from tests.factories.content import make_branch, plant
+from tests.factories.progress import make_card, make_rating
 from tests.memora_site.admin.test_every_page import NOW, world  # noqa: F401 - a fixture
 from tests.memora_site.admin.test_roles import ARGUMENT, addresses, example_of
 
@@ -96,14 +97,7 @@ def grow_school(plan, player, numbers):
             StructureProgress.objects.create(
                 player=who, subject_id=f"SUBJ-M{number}", last_synced_at=NOW
             )
-            ReviewCard.objects.create(
-                player=who,
-                item_id=f"I{number}",
-                lesson_id="L",
-                subject_id="S",
-                state={"stability": 2},
-                due_at=NOW,
-            )
+            make_rating(make_card(who, f"I{number}"), position=number + 100)
             audit.record(SecurityEventType.LOGIN, user_id=who.user_id)
 
 

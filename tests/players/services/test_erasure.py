@@ -57,10 +57,11 @@ from progress import keys as progress_keys, store as progress_store
 from progress.models import (
     InteractionLog,
     InteractionType,
-    ReviewCard,
+    ReviewWatermark,
     StructureProgress,
 )
 from progress.services import erasure as progress_erasure, ledger, snapshots
+from tests.factories.progress import make_card, make_rating
 from tests.players.app import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -131,14 +132,13 @@ def make_student(plan, manager, redis_client):
         StructureProgress.objects.create(
             player=player, subject_id=SUBJECT, last_synced_at=NOON
         )
-        ReviewCard.objects.create(
-            player=player,
-            item_id="I",
-            lesson_id="LES-1",
-            subject_id=SUBJECT,
-            state={"stability": 2},
-            due_at=NOON,
+        card = make_card(player, subject_id=SUBJECT)
+        make_rating(
+            card,
+            idempotency_key=ledger.key_hash("KEY-OF-HERS"),
+            batch={"response": "her answer"},
         )
+        ReviewWatermark.objects.create(player=player)
         audit.record(
             SecurityEventType.RATE_LIMITED, device_id=DEVICE, ip_address="203.0.113.77"
         )
@@ -380,7 +380,7 @@ def test_others_lose_nothing(student, way, plan):
     other = accounts.create_player("lina@school.example", PASSWORD, "Lina", plan=plan)
     audit.record(SecurityEventType.LOGIN, user_id=other.user_id, ip_address="10.0.0.1")
     InteractionLog.objects.create(
-        player=other, type="review", data={"x": 1}, created_at=NOON
+        player=other, type="lesson_failed", data={"x": 1}, created_at=NOON
     )
     before = {
         model: list(models.QuerySet(model).filter(**{path: other.pk}).values())

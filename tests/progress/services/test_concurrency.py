@@ -2,15 +2,16 @@
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.db.models import Sum
 
 from players.services import wallet
-from progress import store
-from progress.models import InteractionLog, InteractionType, ReviewCard
-from progress.services import completion, ledger, projections, reviews
+from progress import scheduler, store
+from progress.models import InteractionLog, ReviewCard, ReviewRating
+from progress.services import completion, ledger, projections, review_cards, reviews
 from progress.services.reviews import Rating
 from tests.progress.conftest import MONDAY, on_mariadb
 
@@ -168,18 +169,105 @@ def test_a_correction_and_completions_at_once_all_count(student, finish):
     assert wallet.get(student.pk) == ledger.wallet_of(student.pk)
 
 
+def answer(
+    student, *items: str, key: str | None = None, minutes: int = 0, rating: int = 3
+) -> object:
+    return reviews.submit(
+        player_id=student.pk,
+        ratings=[
+            Rating(
+                item,
+                f"LES-MATH-{item[-3:]}",
+                rating,
+                reviewed_at=MONDAY + timedelta(minutes=minutes),
+            )
+            for item in items
+        ],
+        idempotency_key=key,
+        now=MONDAY + timedelta(days=1),
+    )
+
+
 def test_a_race_of_one_batch_of_reviews_counts_once(student, finish):
     finish("0-0")
-
-    def answer() -> object:
-        return reviews.submit(
-            player_id=student.pk,
-            ratings=[Rating("Q1-MATH-0-0", "LES-MATH-0-0", 3)],
-            idempotency_key="one",
-            now=MONDAY,
-        )
-
-    results = completed(at_once(*[answer] * 4))
+    results = completed(
+        at_once(*[lambda: answer(student, "Q1-MATH-0-0", key="one")] * 4)
+    )
     assert len({repr(result) for result in results}) == 1
     assert ReviewCard.objects.count() == 2
-    assert InteractionLog.objects.filter(type=InteractionType.REVIEW).count() == 1
+    assert ReviewRating.objects.count() == 1
+
+
+def test_overlapping_batches_of_one_player_are_all_recorded(student, finish):
+    """As from a phone that was offline: many batches, each with the same cards."""
+    finish("0-0")
+    finish("0-1")
+    items = ["Q1-MATH-0-0", "Q2-MATH-0-0", "Q1-MATH-0-1", "Q2-MATH-0-1"]
+
+    def send(number: int) -> None:
+        for again in range(12):
+            mixed = items[number % 4 :] + items[: number % 4]
+            answer(
+                student,
+                *mixed[:3],
+                key=f"{number}-{again}",
+                minutes=1 + 13 * again + number,
+                rating=1 + (number + again) % 4,
+            )
+
+    completed(at_once(*[lambda n=n: send(n) for n in range(8)]))
+    positions = ReviewRating.objects.order_by("position")
+    assert list(positions.values_list("position", flat=True)) == list(
+        range(1, 8 * 12 * 3 + 1)
+    )
+    for card in ReviewCard.objects.all():
+        history = card.ratings.order_by("reviewed_at", "position")
+        expected = scheduler.replay(
+            card.met_at,
+            history.values_list("reviewed_at", "rating"),
+        )
+        assert (card.state, card.due_at) == (expected.state, expected.due_at)
+
+
+def test_batches_completions_and_readers_of_one_player_at_once(student, finish):
+    finish("0-0")
+
+    def read() -> None:
+        for _time in range(10):
+            reviews.overview(player_id=student.pk, now=MONDAY)
+
+    def send(number: int) -> None:
+        for again in range(10):
+            answer(student, "Q1-MATH-0-0", minutes=100 * number + again)
+
+    completed(
+        at_once(
+            *[lambda n=n: send(n) for n in range(3)],
+            *[lambda p=p: finish(p) for p in ("0-0", "0-0")],
+            read,
+            read,
+        )
+    )
+    finish("0-1")
+    assert reviews.overview(player_id=student.pk, now=MONDAY)["total"] == 4
+    assert ReviewRating.objects.count() == 30
+
+
+def test_a_position_taken_meanwhile_is_decided_again(student, finish, monkeypatch):
+    """Without the lock on the player, the log itself refuses the second batch."""
+    finish("0-0")
+    answer(student, "Q1-MATH-0-0")
+    monkeypatch.setattr(review_cards, "lock", lambda _player_id: None)
+    completed(
+        at_once(
+            *[
+                lambda n=n: answer(student, "Q1-MATH-0-0", key=str(n), minutes=n)
+                for n in range(4)
+            ]
+        )
+    )
+    assert set(ReviewRating.objects.values_list("position", flat=True)) == {
+        *range(1, 6)
+    }
+    card = ReviewCard.objects.get(item_id="Q1-MATH-0-0")
+    assert card.last_reviewed_at == MONDAY + timedelta(minutes=3)

@@ -1,6 +1,6 @@
 """Completions create cards; answers reschedule them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -8,43 +8,14 @@ from content.models import LessonStage, Node
 from plans.services import set_override
 from players.models import Entitlement
 from players.services import access, wallet
+from progress import scheduler
 from progress.errors import IdempotencyConflictError, InvalidBodyError
-from progress.models import InteractionLog, InteractionType, ReviewCard
+from progress.models import InteractionLog, ReviewCard, ReviewRating
 from progress.services import reviews
 from progress.services.reviews import Rating
 from tests.progress.conftest import MONDAY, publish
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def rate(student):
-    def rate(*rated: tuple[str, int], day: int = 0, key: str | None = None, at=None):
-        return reviews.submit(
-            player_id=student.pk,
-            ratings=[
-                Rating(item, f"LES-MATH-{item[-3:]}", rating, reviewed_at=at)
-                for item, rating in rated
-            ],
-            idempotency_key=key,
-            now=MONDAY + timedelta(days=day),
-        )
-
-    return rate
-
-
-@pytest.fixture
-def due(student):
-    def due(*, day: int = 0, limit: int = 100, subject: str | None = None):
-        answer = reviews.due(
-            player_id=student.pk,
-            subject_id=subject,
-            limit=limit,
-            now=MONDAY + timedelta(days=day),
-        )
-        return [item["item_id"] for item in answer["items"]]
-
-    return due
 
 
 def test_nothing_is_due_before_a_lesson_is_completed(student, due):
@@ -97,7 +68,10 @@ def test_an_item_rated_twice_in_a_batch_is_reviewed_twice(finish, rate):
     finish("0-0")
     answer = rate(("Q1-MATH-0-0", 1), ("Q1-MATH-0-0", 4))
     assert (answer["accepted"], len(answer["reviews"])) == (2, 1)
-    assert InteractionLog.objects.filter(type=InteractionType.REVIEW).count() == 2
+    assert list(
+        ReviewRating.objects.order_by("position").values_list("position", "rating")
+    ) == [(1, 1), (2, 4)]
+    assert InteractionLog.objects.count() == 1  # the completion
 
 
 def test_a_clock_that_runs_ahead_does_not_review_in_the_future(finish, rate):
@@ -131,7 +105,7 @@ def test_one_unknown_item_refuses_the_whole_batch(finish, rate, due):
     with pytest.raises(InvalidBodyError) as refused:
         rate(("Q1-MATH-0-0", 4), ("Q1-MATH-0-1", 4))
     assert refused.value.details == {"field": "reviews[1].item_id"}
-    assert not InteractionLog.objects.filter(type=InteractionType.REVIEW).exists()
+    assert not ReviewRating.objects.exists()
     assert len(due()) == 2
 
 
@@ -166,6 +140,15 @@ def test_reviewing_is_playing_but_earns_nothing(student, finish, rate):
     assert finish("0-1", day=1).streak.new == 2
 
 
+def test_a_wallet_rebuilt_from_the_ledger_knows_the_last_review(
+    student, finish, rate, redis_client
+):
+    finish("0-0")
+    rate(("Q1-MATH-0-0", 3), day=3)
+    redis_client.flushdb()
+    assert wallet.get(student.pk).last_played_at == MONDAY + timedelta(days=3)
+
+
 @pytest.mark.parametrize("lessons", [1, 4])
 def test_reviews_cost_the_same_however_many_are_due(
     student, finish, django_assert_num_queries, lessons
@@ -173,8 +156,95 @@ def test_reviews_cost_the_same_however_many_are_due(
     for place in ("0-0", "0-1", "1-0", "1-1")[:lessons]:
         finish(place)
     reviews.overview(player_id=student.pk, now=MONDAY)
-    # Lessons completed without cards; cards by lesson.
+    # The watermark with the end of the ledger; the cards by subject.
     with django_assert_num_queries(2):
         reviews.overview(player_id=student.pk, now=MONDAY)
+    # The watermark with the end of the ledger; the due cards.
     with django_assert_num_queries(2):
         reviews.due(player_id=student.pk, subject_id=None, limit=20, now=MONDAY)
+
+
+def test_completed_lessons_without_items_are_looked_at_once(
+    plan, student, finish, due, django_assert_num_queries
+):
+    LessonStage.objects.all().delete()
+    publish(plan)
+    finish("0-0")
+    assert due() == []
+    # The watermark with the end of the ledger; the due cards.
+    with django_assert_num_queries(2):
+        due()
+    finish("0-1")
+    # The watermark; BEGIN; the player's lock, the watermark, the end of the ledger and
+    # the completions after the watermark; the watermark again; COMMIT; the due cards.
+    with django_assert_num_queries(9):
+        due()
+    with django_assert_num_queries(2):
+        due()
+
+
+def test_a_batch_costs_the_same_however_large(
+    student, finish, rate, django_assert_num_queries
+):
+    finish("0-0")
+    finish("0-1")
+    rate(("Q1-MATH-0-0", 3))
+    # The watermark; SAVEPOINT; the player's lock, the key in the ledger, the last
+    # position, the cards, the ratings, the cards' memory; RELEASE.
+    with django_assert_num_queries(9):
+        rate(("Q1-MATH-0-0", 3), key="one", day=1)
+    with django_assert_num_queries(9):
+        rate(
+            *[("Q1-MATH-0-0", 3), ("Q2-MATH-0-0", 1), ("Q1-MATH-0-1", 2)],
+            key="two",
+            day=2,
+        )
+    # The history of those whose answer is late, too.
+    with django_assert_num_queries(10):
+        rate(("Q1-MATH-0-0", 3), ("Q2-MATH-0-0", 1), key="three", day=1)
+
+
+# --- The time of an answer ----------------------------------------------------------
+
+
+def test_an_answer_from_before_the_item_was_met_counts_from_then(finish, rate):
+    finish("0-0")
+    rate(("Q1-MATH-0-0", 3), at=datetime(1970, 1, 1, tzinfo=UTC))
+    answer = rate(("Q1-MATH-0-0", 3), day=1)
+    card = ReviewCard.objects.get(item_id="Q1-MATH-0-0")
+    assert list(
+        ReviewRating.objects.order_by("position").values_list("reviewed_at", flat=True)
+    ) == [MONDAY, MONDAY + timedelta(days=1)]
+    assert card.due_at - card.last_reviewed_at < timedelta(days=10)
+    assert answer["reviews"][0]["due_at"] == card.due_at.isoformat()
+
+
+def test_an_older_answer_that_comes_later_is_applied_in_its_place(
+    student, finish, rate
+):
+    finish("0-0")
+    rate(("Q1-MATH-0-0", 1), day=9, at=MONDAY + timedelta(days=8))
+    rate(("Q1-MATH-0-0", 4), day=9, at=MONDAY + timedelta(days=1))
+    card = ReviewCard.objects.get(item_id="Q1-MATH-0-0")
+    assert card.last_reviewed_at == MONDAY + timedelta(days=8)
+    in_order = scheduler.replay(
+        MONDAY,
+        [(MONDAY + timedelta(days=1), 4), (MONDAY + timedelta(days=8), 1)],
+    )
+    assert (card.state, card.due_at) == (in_order.state, in_order.due_at)
+
+
+def test_answers_clamped_to_one_time_keep_their_order(student, finish):
+    finish("0-0")
+    early = datetime(1980, 1, 1, tzinfo=UTC)
+    reviews.submit(
+        player_id=student.pk,
+        ratings=[
+            Rating("Q1-MATH-0-0", "LES-MATH-0-0", 4, early + timedelta(days=1)),
+            Rating("Q1-MATH-0-0", "LES-MATH-0-0", 1, early),
+        ],
+        idempotency_key=None,
+        now=MONDAY + timedelta(days=1),
+    )
+    log = ReviewRating.objects.order_by("position")
+    assert list(log.values_list("rating", flat=True)) == [1, 4]

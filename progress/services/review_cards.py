@@ -1,0 +1,218 @@
+"""Cards follow the ledger and the published items; see docs/architecture.md, "Reviews".
+
+A player's `ReviewWatermark` says how far they have followed: the last position of the
+ledger whose completions have cards, and the version of the items that ``is_active`` was
+set by. While neither has moved, a request reads the watermark and nothing else.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+from django.db import transaction
+from django.db.models import OuterRef, Subquery
+from django.utils.translation import gettext as _
+
+from core.db import retry_on_conflict
+from players.errors import SessionUnknownError
+from players.models import PlayerProfile
+from progress import scheduler
+from progress.models import InteractionLog, ReviewCard, ReviewWatermark
+from progress.services.review_items import OpenItems
+
+_POSITION = "pk"
+"""The column of the ledger that orders the rows of a player."""
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a card says about its item, without the memory."""
+
+    pk: int
+    item_id: str
+    lesson_id: str
+    subject_id: str
+    is_active: bool
+
+
+def follow(player_id: int, items: OpenItems) -> None:
+    """Create, move, and switch on and off the player's cards as they should be now.
+
+    One query if nothing has changed since the last call.
+
+    Raises:
+        SessionUnknownError: the player has been deleted.
+        OperationalError: the database does not answer.
+    """
+    held = (
+        ReviewWatermark.objects.filter(player_id=player_id)
+        .values_list("ledger_position", "items_version", _last_position())
+        .first()
+    )
+    if held is None or held != (held[2] or 0, items.version, held[2]):
+        retry_on_conflict(partial(_follow, player_id, items))
+
+
+def lock(player_id: int) -> None:
+    """Let no other request change the player's cards until the transaction ends.
+
+    The lock is on the profile's row. An erasure locks it first, too, and every row that
+    refers to the player needs it, so the two cannot deadlock.
+
+    Raises:
+        SessionUnknownError: the player has been deleted.
+    """
+    profiles = PlayerProfile.objects.select_for_update().order_by()
+    if not profiles.filter(pk=player_id, erased_at=None).values_list("pk").first():
+        raise SessionUnknownError(_("This session is not known. Please sign in again."))
+
+
+def _last_position() -> Subquery:
+    rows = InteractionLog.objects.filter(player_id=OuterRef("player_id"))
+    return Subquery(rows.order_by(f"-{_POSITION}").values(_POSITION)[:1])
+
+
+@transaction.atomic
+def _follow(player_id: int, items: OpenItems) -> None:
+    lock(player_id)
+    mark = ReviewWatermark.objects.filter(player_id=player_id).first()
+    mark = mark or ReviewWatermark(player_id=player_id)
+    completed, position = _completed_after(player_id, mark, items)
+    if mark.items_version == items.version:
+        coming = {i for lesson in completed for i in items.published.items[lesson]}
+        cards = _places(player_id, coming)
+    else:
+        cards = _places(player_id, None)
+    _create_and_move(player_id, completed, cards, items)
+    mark.ledger_position, mark.items_version = position, items.version
+    mark.save(force_insert=mark._state.adding)
+
+
+def _completed_after(
+    player_id: int, mark: ReviewWatermark, items: OpenItems
+) -> tuple[dict[str, datetime], int]:
+    """Return the lessons with items that were completed for the first time, and when.
+
+    Those after the watermark; all of them if the items have changed. Also the last
+    position of the ledger.
+    """
+    rows = InteractionLog.objects.filter(player_id=player_id)
+    last = rows.order_by(f"-{_POSITION}").values_list(_POSITION, flat=True).first() or 0
+    rows = rows.filter(first_of__isnull=False, **{f"{_POSITION}__lte": last})
+    if mark.items_version == items.version and mark.ledger_position <= last:
+        rows = rows.filter(**{f"{_POSITION}__gt": mark.ledger_position})
+    found = rows.order_by(_POSITION).values_list("first_of", "created_at")
+    completed = {
+        lesson_id: at for lesson_id, at in found if lesson_id in items.published.items
+    }
+    return completed, last
+
+
+def _places(player_id: int, item_ids: Iterable[str] | None) -> list[_Place]:
+    """Return the player's cards; of these items, or all."""
+    cards = ReviewCard.objects.filter(player_id=player_id).order_by("pk")
+    rows = cards.values_list("pk", "item_id", "lesson_id", "subject_id", "is_active")
+    if item_ids is None:
+        return [_Place(*row) for row in rows]
+    return [
+        _Place(*row)
+        for batch in _batches(item_ids)
+        for row in rows.filter(item_id__in=batch)
+    ]
+
+
+def _create_and_move(
+    player_id: int,
+    completed: Mapping[str, datetime],
+    cards: list[_Place],
+    items: OpenItems,
+) -> None:
+    published = items.published
+    place_of = {(card.item_id, card.lesson_id): card for card in cards}
+    gone: dict[str, _Place] = {
+        card.item_id: card
+        for card in reversed(cards)
+        if not published.is_published(card.lesson_id, card.item_id)
+    }
+    new: list[ReviewCard] = []
+    moved: dict[int, _Place] = {}
+    for lesson_id, at in completed.items():
+        subject_id = published.lessons[lesson_id].subject_id
+        for item_id in published.items[lesson_id]:
+            if (item_id, lesson_id) in place_of:
+                continue
+            is_here = published.is_only_published_at(lesson_id, item_id)
+            card = gone.pop(item_id, None) if is_here else None
+            if card is None:
+                is_active = items.is_active(lesson_id, item_id)
+                new.append(
+                    _card(player_id, item_id, lesson_id, subject_id, at, is_active)
+                )
+            else:
+                moved[card.pk] = replace(card, lesson_id=lesson_id)
+    ReviewCard.objects.bulk_create(new, batch_size=_BATCH)
+    _write_places(
+        {card.pk: card for card in cards},
+        {card.pk: _as_published(moved.get(card.pk, card), items) for card in cards},
+    )
+
+
+def _as_published(card: _Place, items: OpenItems) -> _Place:
+    is_active = items.is_active(card.lesson_id, card.item_id)
+    lesson = items.published.lessons.get(card.lesson_id)
+    return replace(
+        card,
+        is_active=is_active,
+        subject_id=card.subject_id if lesson is None else lesson.subject_id,
+    )
+
+
+def _write_places(before: Mapping[int, _Place], after: Mapping[int, _Place]) -> None:
+    alike: dict[tuple[str, str | None, bool], list[int]] = defaultdict(list)
+    for pk, place in after.items():
+        if place == before[pk]:
+            continue
+        is_moved = place.lesson_id != before[pk].lesson_id
+        lesson_id = place.lesson_id if is_moved else None
+        alike[place.subject_id, lesson_id, place.is_active].append(pk)
+    for (subject_id, lesson_id, is_active), pks in alike.items():
+        values: dict[str, Any] = {"subject_id": subject_id, "is_active": is_active}
+        if lesson_id is not None:
+            values["lesson_id"] = lesson_id
+        for batch in _batches(pks):
+            ReviewCard.objects.filter(pk__in=batch).update(**values)
+
+
+def _card(
+    player_id: int,
+    item_id: str,
+    lesson_id: str,
+    subject_id: str,
+    met_at: datetime,
+    is_active: bool,
+) -> ReviewCard:
+    memory = scheduler.met(met_at)
+    return ReviewCard(
+        player_id=player_id,
+        item_id=item_id,
+        lesson_id=lesson_id,
+        subject_id=subject_id,
+        is_active=is_active,
+        met_at=met_at,
+        state=memory.state,
+        due_at=memory.due_at,
+    )
+
+
+_Value = TypeVar("_Value")
+
+
+def _batches(values: Iterable[_Value]) -> Iterator[list[_Value]]:
+    rest = iter(values)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch

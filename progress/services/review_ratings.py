@@ -1,0 +1,173 @@
+"""The log of ratings, and the memory of cards; see docs/architecture.md, "Reviews".
+
+The ratings of a player have positions 1, 2, 3 …. A batch is decided on the cards as they
+are at one position, and its ratings are inserted after it in the same transaction. The
+database refuses them if another batch was first.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import Max
+
+from core.upsert import upsert
+from progress import scheduler
+from progress.models import ReviewCard, ReviewRating
+from progress.scheduler import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer to a card, rated 1 to 4, at an aware time not before it was met.
+
+    ``lesson_id`` is the app's; the card may have moved since.
+    """
+
+    card: ReviewCard
+    lesson_id: str
+    rating: int
+    reviewed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A request with an idempotency key: the key's hash, and what a repeat gets."""
+
+    key_hash: str
+    fingerprint: str
+    response: dict[str, Any]
+
+
+def find_batch(player_id: int, key_hash: str) -> Batch | None:
+    """Return the batch that was recorded with that key. One query."""
+    rows = ReviewRating.objects.filter(player_id=player_id, idempotency_key=key_hash)
+    found = rows.values_list("batch", flat=True).first()
+    if found is None:
+        return None
+    return Batch(key_hash, found["fingerprint"], found["response"])
+
+
+def has_key(player_id: int, key_hash: str) -> bool:
+    """Return whether a batch was recorded with that key. One query."""
+    rows = ReviewRating.objects.filter(player_id=player_id, idempotency_key=key_hash)
+    return bool(rows.exists())
+
+
+def last_position(player_id: int) -> int:
+    """Return the last position of the player's log; 0 without ratings. One query.
+
+    Read it before the cards: they are then not older than the log at this position, and
+    `append` fails if they are newer.
+    """
+    log = ReviewRating.objects.filter(player_id=player_id)
+    return log.aggregate(last=Max("position"))["last"] or 0
+
+
+def remember(answers: Sequence[Answer]) -> None:
+    """Change the memory of the answered cards, which are not saved.
+
+    A memory is the one of the card's ratings in the order of their times, those of equal
+    times in the order of their positions. One query if an answer is older than another
+    one that its card has had already.
+
+    Args:
+        answers: in the order of their times.
+    """
+    fresh: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
+    cards = {answer.card.pk: answer.card for answer in answers}
+    for answer in answers:
+        fresh[answer.card.pk].append((answer.reviewed_at, answer.rating))
+    late = [
+        pk
+        for pk, card in cards.items()
+        if card.last_reviewed_at is not None and fresh[pk][0][0] < card.last_reviewed_at
+    ]
+    history = _history(late)
+    for pk, card in cards.items():
+        if pk in history:
+            ratings = sorted(history[pk] + fresh[pk], key=lambda rated: rated[0])
+            _set_memory(card, scheduler.replay(card.met_at, ratings))
+            continue
+        for at, rating in fresh[pk]:
+            _set_memory(card, scheduler.review(card.state, rating=rating, at=at))
+
+
+def _set_memory(card: ReviewCard, memory: Memory) -> None:
+    card.state, card.due_at = memory.state, memory.due_at
+    card.last_reviewed_at = memory.last_reviewed_at
+
+
+def _history(card_pks: Collection[int]) -> dict[int, list[tuple[datetime, int]]]:
+    found: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
+    if card_pks:
+        rows = ReviewRating.objects.filter(card__in=card_pks)
+        for pk, at, rating in rows.order_by(
+            "card", "reviewed_at", "position"
+        ).values_list("card", "reviewed_at", "rating"):
+            found[pk].append((at, rating))
+    return found
+
+
+def append(
+    player_id: int,
+    answers: Sequence[Answer],
+    *,
+    after: int,
+    batch: Batch | None,
+    now: datetime,
+) -> None:
+    """Add answers to the log, in this order, in the caller's transaction. One query.
+
+    Args:
+        after: the position that the answers' cards were read at (`last_position`).
+
+    Raises:
+        IntegrityError: another batch was added meanwhile, or the batch's key was used
+            before.
+    """
+    rows = [
+        ReviewRating(
+            player_id=player_id,
+            position=position,
+            card_id=answer.card.pk,
+            item_id=answer.card.item_id,
+            lesson_id=answer.lesson_id,
+            subject_id=answer.card.subject_id,
+            rating=answer.rating,
+            reviewed_at=answer.reviewed_at,
+            received_at=now,
+        )
+        for position, answer in enumerate(answers, start=after + 1)
+    ]
+    if batch is not None:
+        rows[0].idempotency_key = batch.key_hash
+        rows[0].batch = {
+            "fingerprint": batch.fingerprint,
+            "response": batch.response,
+        }
+    ReviewRating.objects.bulk_create(rows)
+
+
+_WRITTEN = (
+    *("player_id", "item_id", "lesson_id", "subject_id", "is_active", "met_at"),
+    *("state", "due_at", "last_reviewed_at"),
+)
+
+
+def save_memories(cards: Collection[ReviewCard]) -> None:
+    """Save the memory of cards that exist. One statement; `bulk_update` takes longer."""
+    upsert(
+        ReviewCard,
+        _WRITTEN,
+        [tuple(_column(card, name) for name in _WRITTEN) for card in cards],
+        key=("player_id", "item_id", "lesson_id"),
+    )
+
+
+def _column(card: ReviewCard, name: str) -> Any:
+    field: Any = ReviewCard._meta.get_field(name)
+    return field.get_db_prep_save(getattr(card, name), connection)
