@@ -14,7 +14,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMessage
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.functional import Promise
@@ -80,6 +80,17 @@ def resolve(*, kind: AlertKind, key: str) -> bool:
     if closed:
         log.info("alert_resolved", kind=kind, key=key)
     return bool(closed)
+
+
+def open_alerts(kind: AlertKind) -> QuerySet[Alert]:
+    """Return the open alerts of a kind."""
+    return Alert.objects.filter(kind=kind, open_key__isnull=False)
+
+
+def resolve_all(alerts: QuerySet[Alert]) -> None:
+    """Close these open alerts."""
+    for kind, key in list(alerts.values_list("kind", "key")):
+        resolve(kind=AlertKind(kind), key=key)
 
 
 def send_unsent() -> int:

@@ -13,10 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from plans.models import AcademicPlan
-from publishing import alerts, staleness, upload_log
+from publishing import alerts, attempts, staleness, upload_log
 from publishing.format.validation import InvalidDocumentError
 from publishing.models import (
-    Alert,
     AlertKind,
     Publication,
     PublishingSettings,
@@ -60,6 +59,13 @@ _RESULT_FIELDS = (
 """Fields set at the end of an attempt. Not the plan, which may be deleted by then."""
 
 
+_DEAD_LETTER = gettext_lazy(
+    "Publishing the plan %(plan)s failed %(attempts)d times and is not tried again: "
+    "%(error)s\nStudents keep reading its last release. Correct what is wrong (that "
+    "alone builds it again), or choose Retry in the sync log."
+)
+
+
 def open_entry(
     plan: AcademicPlan, sources: Sources, *, trigger: str, now: datetime
 ) -> SyncLog:
@@ -70,9 +76,7 @@ def open_entry(
     entry waiting for its upload belongs to an earlier build and is not reused.
     """
     unfinished = SyncLog.objects.filter(
-        plan=plan,
-        step=SyncStep.BUILD,
-        status__in=[SyncStatus.QUEUED, SyncStatus.PROCESSING, SyncStatus.DEAD_LETTER],
+        plan=plan, step=SyncStep.BUILD, status__in=attempts.UNFINISHED
     )
     entry = unfinished.order_by("-pk").first() or SyncLog(
         plan=plan, plan_public_id=plan.public_id, trigger=trigger, created_at=now
@@ -80,10 +84,7 @@ def open_entry(
     if entry.sources != sources:
         entry.attempts = 0
     entry.sources = sources
-    entry.status = SyncStatus.PROCESSING
-    entry.attempts += 1
-    entry.started_at, entry.finished_at = now, None
-    entry.next_attempt_at = entry.disk_needed = None
+    attempts.begin(entry, now)
     entry.save()
     return entry
 
@@ -116,15 +117,6 @@ def record_request(plan_pk: int, *, trigger: str, by: int) -> None:
         )
 
 
-def _close(entry: SyncLog) -> None:
-    """Record the end of this attempt, unless a later attempt has begun.
-
-    A builder that was superseded shares the entry with the newer builder.
-    """
-    mine = SyncLog.objects.filter(pk=entry.pk, started_at=entry.started_at)
-    mine.update(**{name: getattr(entry, name) for name in _RESULT_FIELDS})
-
-
 def after_switch(now: datetime) -> dict[str, Any]:
     """Return an entry's fields after the switch: finished, or queued for the upload."""
     if not PublishingSettings.get_solo().cdn_enabled:
@@ -149,7 +141,7 @@ def record_success(entry: SyncLog, outcome: Outcome) -> None:
     entry.build_seconds = entry.duration_seconds
     for name, value in after_switch(entry.finished_at).items():
         setattr(entry, name, value)
-    _close(entry)
+    attempts.save(entry, _RESULT_FIELDS)
     upload_log.supersede(entry)
     alerts.resolve(kind=AlertKind.DEAD_LETTER, key=entry.plan_public_id)
     log.info(
@@ -193,7 +185,6 @@ def record_failure(entry: SyncLog, error: Exception) -> None:
     if isinstance(error, InvalidDocumentError):
         entry.error_document = error.document
         entry.error_json_path = error.json_path[:255]
-    delays = settings.PUBLISH_RETRY_DELAYS
     if isinstance(error, SupersededError):
         entry.status = SyncStatus.SUPERSEDED
     elif (needed := _disk_needed(error)) is not None:
@@ -201,13 +192,15 @@ def record_failure(entry: SyncLog, error: Exception) -> None:
         entry.status, entry.attempts = SyncStatus.QUEUED, entry.attempts - 1
         entry.next_attempt_at = now + _DISK_RECHECK
         entry.disk_needed = needed
-    elif entry.attempts > len(delays):
-        entry.status = SyncStatus.DEAD_LETTER
     else:
-        entry.status = SyncStatus.QUEUED
-        entry.next_attempt_at = now + timedelta(seconds=delays[entry.attempts - 1])
+        attempts.fail(
+            entry,
+            now,
+            delays=settings.PUBLISH_RETRY_DELAYS,
+            exhausted=SyncStatus.DEAD_LETTER,
+        )
     entry.finished_at = now
-    _close(entry)
+    attempts.save(entry, _RESULT_FIELDS)
     log.error(
         "plan_publish_failed",
         plan=entry.plan_public_id,
@@ -220,7 +213,7 @@ def record_failure(entry: SyncLog, error: Exception) -> None:
         least = PublishingSettings.get_solo().min_free_disk_percent
         disk.raise_low(least=least, needed=entry.disk_needed)
     elif entry.status == SyncStatus.DEAD_LETTER:
-        _raise_dead_letter(entry)
+        attempts.raise_alert(entry, AlertKind.DEAD_LETTER, _DEAD_LETTER)
 
 
 def _disk_needed(error: Exception) -> int | None:
@@ -234,29 +227,11 @@ def _disk_needed(error: Exception) -> int | None:
     return 0 if full else None
 
 
-def _raise_dead_letter(entry: SyncLog) -> None:
-    alerts.raise_alert(
-        kind=AlertKind.DEAD_LETTER,
-        key=entry.plan_public_id,
-        message=gettext_lazy(
-            "Publishing the plan %(plan)s failed %(attempts)d times and is not tried "
-            "again: %(error)s\nStudents keep reading its last release. Correct what is "
-            "wrong (that alone builds it again), or choose Retry in the sync log."
-        ),
-        values={
-            "plan": entry.plan_public_id,
-            "attempts": entry.attempts,
-            "error": entry.error,
-        },
-    )
-
-
 def plans_in_backoff(now: datetime) -> dict[int, Sources]:
     """Return plans that must not be tried yet, with the sources of their failure."""
-    waiting = Q(status=SyncStatus.QUEUED, next_attempt_at__gt=now)
     return dict(
         SyncLog.objects.filter(
-            waiting | Q(status=SyncStatus.DEAD_LETTER),
+            attempts.waiting(now) | Q(status=SyncStatus.DEAD_LETTER),
             step=SyncStep.BUILD,
             plan__isnull=False,
         )
@@ -269,9 +244,8 @@ def plans_due(now: datetime) -> list[int]:
     """Return plans whose next attempt is due; not those paused for a full disk."""
     return list(
         SyncLog.objects.filter(
-            status=SyncStatus.QUEUED,
+            attempts.due(now),
             step=SyncStep.BUILD,
-            next_attempt_at__lte=now,
             disk_needed__isnull=True,
             plan__isnull=False,
         )
@@ -375,12 +349,9 @@ def close_stale() -> None:
     if open_entries.exists():
         # Read before the pending plans, so that an entry opened since is not closed.
         pks = list(open_entries.values_list("pk", flat=True))
-        open_entries.filter(pk__in=pks).exclude(plan__in=staleness.pending()).update(
-            status=SyncStatus.SUPERSEDED, next_attempt_at=None, disk_needed=None
+        attempts.supersede(
+            open_entries.filter(pk__in=pks).exclude(plan__in=staleness.pending())
         )
     dead = SyncLog.objects.filter(status=SyncStatus.DEAD_LETTER)
-    over = Alert.objects.filter(
-        kind=AlertKind.DEAD_LETTER, open_key__isnull=False
-    ).exclude(key__in=dead.values("plan_public_id"))
-    for key in list(over.values_list("key", flat=True)):
-        alerts.resolve(kind=AlertKind.DEAD_LETTER, key=key)
+    told = alerts.open_alerts(AlertKind.DEAD_LETTER)
+    alerts.resolve_all(told.exclude(key__in=dead.values("plan_public_id")))

@@ -17,9 +17,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from core.errors import MemoraError
-from publishing import alerts
+from publishing import alerts, attempts
 from publishing.models import (
-    Alert,
     AlertKind,
     Publication,
     SyncLog,
@@ -33,6 +32,31 @@ TRIGGER = "cdn"
 """The trigger of an upload without a build: a repair or a renewed signature."""
 _OPEN = (SyncStatus.QUEUED, SyncStatus.PROCESSING)
 _TOO_LONG = timedelta(hours=1)
+_RESULT_FIELDS = (
+    "status",
+    "error",
+    "next_attempt_at",
+    "failing_since",
+    "finished_at",
+    "files_uploaded",
+    "bytes_uploaded",
+    "upload_seconds",
+)
+"""Fields set at the end of an attempt."""
+
+
+_ALL_FAILED = gettext_lazy(
+    "Uploading the plan %(plan)s to the CDN failed %(attempts)d times and is not tried "
+    "again: %(error)s\nThis server has the new release; students who read from the CDN "
+    "keep an older one. “Test connection” in the publishing settings says more. Then "
+    "choose Retry in the sync log, or turn on local fallback mode."
+)
+_STILL_FAILING = gettext_lazy(
+    "Every upload of the plan %(plan)s to the CDN has failed for more than an hour: "
+    "%(error)s\nIt is still tried again. This server has the new release; students who "
+    "read from the CDN keep an older one. “Test connection” in the publishing settings "
+    "says more. If the CDN stays away, turn on local fallback mode."
+)
 
 
 def open_entry(publication: Publication, *, now: datetime) -> SyncLog:
@@ -43,48 +67,26 @@ def open_entry(publication: Publication, *, now: datetime) -> SyncLog:
         status__in=_OPEN,
     )
     entry = waiting.order_by("-pk").first()
-    if entry is not None and _take(entry, now):
+    # The first attempt is timed together with the build.
+    if entry and attempts.claim(entry, now if entry.attempts else entry.started_at):
         return entry
-    return SyncLog.objects.create(
+    entry = SyncLog(
         plan_id=publication.plan_id,
         plan_public_id=publication.plan_public_id,
-        status=SyncStatus.PROCESSING,
         step=SyncStep.UPLOAD,
         trigger=TRIGGER,
         sources=publication.built_from,
         generation=publication.generation,
-        attempts=1,
         created_at=now,
-        started_at=now,
     )
-
-
-def _take(entry: SyncLog, now: datetime) -> bool:
-    """Claim this entry; return False when a build has changed it in the meantime."""
-    same = SyncLog.objects.filter(
-        pk=entry.pk, step=SyncStep.UPLOAD, started_at=entry.started_at
-    )
-    entry.attempts += 1
-    if entry.attempts > 1:  # the first attempt is timed together with the build
-        entry.started_at = now
-    entry.status, entry.next_attempt_at = SyncStatus.PROCESSING, None
-    entry.finished_at = None
-    return bool(
-        same.update(
-            attempts=entry.attempts,
-            started_at=entry.started_at,
-            status=entry.status,
-            next_attempt_at=None,
-            finished_at=None,
-        )
-    )
+    attempts.begin(entry, now)
+    entry.save()
+    return entry
 
 
 def note_progress(entry: SyncLog, *, files: int, size: int) -> None:
     """Record how much this attempt has sent so far; `close` records the final count."""
-    SyncLog.objects.filter(
-        pk=entry.pk, status=SyncStatus.PROCESSING, started_at=entry.started_at
-    ).update(
+    attempts.row_of(entry).filter(status=SyncStatus.PROCESSING).update(
         files_uploaded=entry.files_uploaded + files,
         bytes_uploaded=entry.bytes_uploaded + size,
     )
@@ -108,31 +110,18 @@ def close(
     entry.bytes_uploaded += size
     entry.upload_seconds += seconds
     entry.finished_at = now
-    entry.next_attempt_at = None
     if failure is None:
-        entry.status, entry.error = SyncStatus.SUCCESS, ""
+        entry.status, entry.error, entry.next_attempt_at = SyncStatus.SUCCESS, "", None
     else:
         entry.error = describe_failure(failure)
         entry.failing_since = entry.failing_since or now
-        delays = settings.UPLOAD_RETRY_DELAYS
-        if entry.attempts > len(delays):
-            entry.status = SyncStatus.FAILED
-        else:
-            entry.status = SyncStatus.QUEUED
-            delay = timedelta(seconds=delays[entry.attempts - 1])
-            entry.next_attempt_at = now + delay
-    SyncLog.objects.filter(
-        pk=entry.pk, step=SyncStep.UPLOAD, started_at=entry.started_at
-    ).update(
-        status=entry.status,
-        error=entry.error,
-        next_attempt_at=entry.next_attempt_at,
-        failing_since=entry.failing_since,
-        finished_at=now,
-        files_uploaded=entry.files_uploaded,
-        bytes_uploaded=entry.bytes_uploaded,
-        upload_seconds=entry.upload_seconds,
-    )
+        attempts.fail(
+            entry,
+            now,
+            delays=settings.UPLOAD_RETRY_DELAYS,
+            exhausted=SyncStatus.FAILED,
+        )
+    attempts.save(entry, _RESULT_FIELDS)
     _alert(entry, failure, files)
 
 
@@ -160,12 +149,14 @@ def supersede(entry: SyncLog) -> None:
 
     A running upload is not changed; it ends by itself.
     """
-    SyncLog.objects.filter(
-        plan_public_id=entry.plan_public_id,
-        step=SyncStep.UPLOAD,
-        status=SyncStatus.QUEUED,
-        pk__lt=entry.pk,
-    ).update(status=SyncStatus.SUPERSEDED, next_attempt_at=None)
+    attempts.supersede(
+        SyncLog.objects.filter(
+            plan_public_id=entry.plan_public_id,
+            step=SyncStep.UPLOAD,
+            status=SyncStatus.QUEUED,
+            pk__lt=entry.pk,
+        )
+    )
 
 
 def running_uploads() -> bool:
@@ -202,9 +193,9 @@ def _alert(entry: SyncLog, failure: Exception | None, files: int) -> None:
         exc_info=None if isinstance(failure, MemoraError) else failure,
     )
     if entry.status == SyncStatus.FAILED:
-        _raise_failed(entry)
+        attempts.raise_alert(entry, AlertKind.UPLOAD_FAILED, _ALL_FAILED)
     elif _failing_since(entry) < timezone.now() - _TOO_LONG:
-        _raise_failing(entry)
+        attempts.raise_alert(entry, AlertKind.UPLOAD_FAILED, _STILL_FAILING)
 
 
 def _failing_since(entry: SyncLog) -> datetime:
@@ -226,40 +217,6 @@ def describe_failure(failure: Exception) -> str:
     return type(failure).__name__
 
 
-def _raise_failed(entry: SyncLog) -> None:
-    alerts.raise_alert(
-        kind=AlertKind.UPLOAD_FAILED,
-        key=entry.plan_public_id,
-        message=gettext_lazy(
-            "Uploading the plan %(plan)s to the CDN failed %(attempts)d times and is "
-            "not tried again: %(error)s\nThis server has the new release; students who "
-            "read from the CDN keep an older one. “Test connection” in the publishing "
-            "settings says more. Then choose Retry in the sync log, or turn on local "
-            "fallback mode."
-        ),
-        values={
-            "plan": entry.plan_public_id,
-            "attempts": entry.attempts,
-            "error": entry.error,
-        },
-    )
-
-
-def _raise_failing(entry: SyncLog) -> None:
-    alerts.raise_alert(
-        kind=AlertKind.UPLOAD_FAILED,
-        key=entry.plan_public_id,
-        message=gettext_lazy(
-            "Every upload of the plan %(plan)s to the CDN has failed for more than an "
-            "hour: %(error)s\nIt is still tried again. This server has the new release; "
-            "students who read from the CDN keep an older one. “Test connection” in the "
-            "publishing settings says more. If the CDN stays away, turn on local "
-            "fallback mode."
-        ),
-        values={"plan": entry.plan_public_id, "error": entry.error},
-    )
-
-
 def backing_off(now: datetime, plans: Collection[str]) -> set[str]:
     """Return those of these plans, by id, that must not be uploaded yet.
 
@@ -271,9 +228,10 @@ def backing_off(now: datetime, plans: Collection[str]) -> set[str]:
     rest = set(
         failed.filter(status=SyncStatus.FAILED).values_list("plan_public_id", flat=True)
     )
-    queued = entries.filter(status=SyncStatus.QUEUED)
-    waiting = queued.filter(next_attempt_at__gt=now)
-    due = queued.filter(next_attempt_at__lte=now)
+    waiting, due = (
+        entries.filter(attempts.waiting(now)),
+        entries.filter(attempts.due(now)),
+    )
     rest |= set(waiting.values_list("plan_public_id", flat=True))
     return rest - set(due.values_list("plan_public_id", flat=True))
 
@@ -288,7 +246,7 @@ def close_stale(find_out_of_sync: Callable[[], Collection[int] | None]) -> None:
     # Read first, so that an entry opened since is not closed.
     entries = list(SyncLog.objects.filter(step=SyncStep.UPLOAD, status__in=_OPEN))
     entries += failures()
-    told = Alert.objects.filter(kind=AlertKind.UPLOAD_FAILED, open_key__isnull=False)
+    told = alerts.open_alerts(AlertKind.UPLOAD_FAILED)
     if not entries and not told.exists():
         return
     out_of_sync = find_out_of_sync()
@@ -304,13 +262,10 @@ def close_stale(find_out_of_sync: Callable[[], Collection[int] | None]) -> None:
             status = SyncStatus.LOCAL_ONLY
         else:
             status = SyncStatus.SUCCESS
-        SyncLog.objects.filter(
-            pk=entry.pk, step=SyncStep.UPLOAD, started_at=entry.started_at
-        ).filter(status=entry.status).update(
+        attempts.row_of(entry).filter(status=entry.status).update(
             status=status, error="", next_attempt_at=None, finished_at=timezone.now()
         )
     over = told.exclude(key__in=late_plans)
     if out_of_sync is not None:
         over = over.exclude(key="")  # obsolete files: see `publishing.cdn.sync`
-    for key in list(over.values_list("key", flat=True)):
-        alerts.resolve(kind=AlertKind.UPLOAD_FAILED, key=key)
+    alerts.resolve_all(over)

@@ -30,7 +30,7 @@ from django.utils.translation import gettext as _
 from core.db import is_conflict
 from core.errors import MemoraError
 from plans.models import AcademicPlan
-from publishing import alerts, queue, staleness, sync_log
+from publishing import alerts, attempts, queue, staleness, sync_log
 from publishing.format import encoding
 from publishing.models import (
     AlertKind,
@@ -38,7 +38,6 @@ from publishing.models import (
     Publication,
     PublishedDocument,
     SyncLog,
-    SyncStatus,
 )
 from publishing.storage import activation, cleanup, file_store, recovery
 from publishing.storage.link_check import ReleaseContents, read_release
@@ -345,10 +344,12 @@ def _create_log_entry(
     unchanged: int,
 ) -> SyncLog:
     """Create the log entry, and close all unfinished runs of the plan."""
-    SyncLog.objects.filter(
-        plan_public_id=publication.plan_public_id,
-        status__in=[SyncStatus.QUEUED, SyncStatus.PROCESSING, SyncStatus.DEAD_LETTER],
-    ).update(status=SyncStatus.SUPERSEDED, next_attempt_at=None, disk_needed=None)
+    attempts.supersede(
+        SyncLog.objects.filter(
+            plan_public_id=publication.plan_public_id,
+            status__in=attempts.UNFINISHED,
+        )
+    )
     alerts.resolve(kind=AlertKind.DEAD_LETTER, key=publication.plan_public_id)
     return SyncLog.objects.create(
         plan_id=publication.plan_id,

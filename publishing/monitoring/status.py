@@ -10,7 +10,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from plans.models import AcademicPlan
-from publishing import queue, staleness, sync_log, upload_log
+from publishing import attempts, queue, staleness, sync_log, upload_log
 from publishing.models import Publication, SyncLog, SyncStatus, SyncStep, WaitingPlan
 
 _RECENT = timedelta(hours=24)
@@ -127,9 +127,7 @@ class QueueStatus:
 def queue_status(now: datetime | None = None) -> QueueStatus:
     """Return the state of the queue. 11 queries for any number of plans."""
     now = now or timezone.now()
-    unfinished = SyncLog.objects.filter(
-        status__in=[SyncStatus.PROCESSING, SyncStatus.QUEUED, SyncStatus.DEAD_LETTER]
-    )
+    unfinished = SyncLog.objects.filter(status__in=attempts.UNFINISHED)
     entries = list(unfinished.order_by("next_attempt_at", "pk"))
     running = [entry for entry in entries if entry.status == SyncStatus.PROCESSING]
     queued = [entry for entry in entries if entry.status == SyncStatus.QUEUED]
