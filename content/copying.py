@@ -28,8 +28,7 @@ from content.nested_sets import (
 )
 from content.queries import primary_keys
 from content.stage_configs import with_new_ids
-
-_BATCH = 500
+from core.batches import BATCH_SIZE, batches
 
 
 @transaction.atomic
@@ -142,7 +141,7 @@ class _Copies:
         if kind is Kind.LESSON:
             for row, bit in zip(rows, bits, strict=False):
                 row.bit_index = bit
-        pks = primary_keys(Node.objects.bulk_create(rows, batch_size=_BATCH))
+        pks = primary_keys(Node.objects.bulk_create(rows, batch_size=BATCH_SIZE))
         for node, row in zip(originals, rows, strict=True):
             self.copy_of[node.pk] = pks[row.public_id]
 
@@ -167,17 +166,15 @@ class _Copies:
         )
 
     def _insert_stages(self, lessons: list[int]) -> None:
-        for start in range(0, len(lessons), _BATCH):
-            found = LessonStage.objects.filter(
-                lesson_id__in=lessons[start : start + _BATCH]
-            )
+        for batch in batches(lessons):
+            found = LessonStage.objects.filter(lesson_id__in=batch)
             rows = found.order_by("lesson_id", "position", "pk")
             LessonStage.objects.bulk_create(
                 [
                     self._stage(**values)
                     for values in rows.values("lesson_id", *StageFields.ORDERED)
                 ],
-                batch_size=_BATCH,
+                batch_size=BATCH_SIZE,
             )
 
     def _stage(

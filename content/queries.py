@@ -13,12 +13,12 @@ from content.field_lists import NodeFields, StageFields
 from content.kinds import Kind
 from content.models import LessonStage, Node, StageQuerySet
 from content.tree import ContentNode, Stage
+from core.batches import BATCH_SIZE, batches
 
 _NODE = ("public_id", "kind", "trashed_at", "bit_index", *NodeFields.CONTENT)
 """The columns that a `ContentNode` is made of, besides its key."""
 _ROW = ("pk", "parent_id", "stages_revision", *_NODE)
 _STAGE = tuple("text" if name == "config" else name for name in StageFields.CONTENT)
-_BATCH = 500
 
 _Values = Mapping[str, Any]
 """The columns `_ROW` of a node, by name."""
@@ -67,7 +67,7 @@ def load_subject(
         for row in rows
         if _may_be_shown(row) and not is_known(_header(subject_pk, row))
     ]
-    if len(unknown) <= _BATCH:
+    if len(unknown) <= BATCH_SIZE:
         wanted = LessonStage.objects.filter(lesson_id__in=unknown)
     stages = _load_stages(wanted) if unknown else {}
     return _assembled(rows, stages, dict(counted))
@@ -220,7 +220,7 @@ def primary_keys(made: Iterable[Node]) -> dict[str, int]:
     """
     found = {node.public_id: node.pk for node in made}
     missing = [public_id for public_id, pk in found.items() if pk is None]
-    for start in range(0, len(missing), _BATCH):
-        rows = Node.objects.filter(public_id__in=missing[start : start + _BATCH])
+    for batch in batches(missing):
+        rows = Node.objects.filter(public_id__in=batch)
         found.update(rows.values_list("public_id", "pk"))
     return found

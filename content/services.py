@@ -22,9 +22,9 @@ from content.kinds import Kind
 from content.models import LessonStage, Node, NodeKind, SubjectState
 from content.nested_sets import Move, compute_shifts
 from content.tree_updates import TreePosition
+from core.batches import BATCH_SIZE, batches
 from core.errors import StructureError
 
-_ROWS_PER_UPDATE = 500
 _BRANCHES_PER_QUERY = 100
 """SQLite limits the depth of a condition: 100 nested parts work, 500 do not."""
 
@@ -306,9 +306,7 @@ def _reassign_subject(nodes: Iterable[Node], state: SubjectState) -> None:
         found.subject_id = state.pk
     for offset, lesson in enumerate(lessons):
         lesson.bit_index = bit + offset
-    Node.objects.bulk_update(
-        branch, ["subject", "bit_index"], batch_size=_ROWS_PER_UPDATE
-    )
+    Node.objects.bulk_update(branch, ["subject", "bit_index"], batch_size=BATCH_SIZE)
 
 
 # --- Changing, trashing, deleting ---------------------------------------------
@@ -333,8 +331,8 @@ def change_nodes(*, nodes: Iterable[Node], **fields: Any) -> list[Node]:
         for node in nodes
         if any(getattr(node, name) != value for name, value in cleaned.items())
     ]
-    for start in range(0, len(changed), _ROWS_PER_UPDATE):
-        pks = [node.pk for node in changed[start : start + _ROWS_PER_UPDATE]]
+    for batch in batches(changed):
+        pks = [node.pk for node in batch]
         Node.objects.filter(pk__in=pks).update(updated_at=timezone.now(), **cleaned)
     return changed
 
@@ -393,8 +391,8 @@ def delete_nodes(*, nodes: Sequence[Node]) -> None:
     if not tops:
         return
     SubjectState.mark_changed({node.subject_pk for node in tops}, urgent=True)
-    for start in range(0, len(tops), _BRANCHES_PER_QUERY):
-        _delete_rows(tops[start : start + _BRANCHES_PER_QUERY])
+    for batch in batches(tops, _BRANCHES_PER_QUERY):
+        _delete_rows(batch)
     tree_updates.shift_intervals(
         compute_shifts(
             [Move(node.tree_id, node.lft, node.rght) for node in tops if node.level]

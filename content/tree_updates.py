@@ -11,8 +11,7 @@ from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 
 from content.models import Node
 from content.nested_sets import Interval, IntervalShift, group_by_shift
-
-_ROWS_PER_UPDATE = 500
+from core.batches import batches
 
 
 class TreePosition(NamedTuple):
@@ -115,8 +114,8 @@ def write_intervals(
     rows instead of one per row.
     """
     for delta, pks in group_by_shift(current, wanted).items():
-        for start in range(0, len(pks), _ROWS_PER_UPDATE):
-            Node.objects.filter(pk__in=pks[start : start + _ROWS_PER_UPDATE]).update(
+        for batch in batches(pks):
+            Node.objects.filter(pk__in=batch).update(
                 lft=F("lft") + delta.lft,
                 rght=F("rght") + delta.rght,
                 level=F("level") + delta.level,

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from content.curriculum.batches import batches
 from content.curriculum.loading import StoredSubject
 from content.curriculum_format import NodeSpec, StageSpec
 from content.json_errors import Fault
@@ -20,6 +19,7 @@ from content.stage_configs import (
     lesson_size_fault,
 )
 from content.stage_types import SCHEMAS
+from core.batches import batches
 
 
 def id_faults(specs: Sequence[NodeSpec], stored: StoredSubject) -> Iterator[Fault]:

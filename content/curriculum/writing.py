@@ -3,7 +3,6 @@
 from django.utils import timezone
 
 from content import kinds, services, tree_updates
-from content.curriculum.batches import SIZE, batches
 from content.curriculum.loading import StoredSubject
 from content.curriculum.planning import Key, NodeEdit, PlacedStage, Plan
 from content.curriculum_format import NodeSpec
@@ -11,6 +10,7 @@ from content.field_lists import StageFields
 from content.kinds import Kind
 from content.models import LessonStage, Node, SubjectState
 from content.queries import primary_keys
+from core.batches import BATCH_SIZE, batches
 
 
 def write(plan: Plan, stored: StoredSubject, state: SubjectState) -> None:
@@ -74,7 +74,7 @@ def _insert_nodes(
         for spec, node in rows[kind]:
             node.parent_id = pk_of[parent_of[spec]]
         made = Node.objects.bulk_create(
-            [node for _spec, node in rows[kind]], batch_size=SIZE
+            [node for _spec, node in rows[kind]], batch_size=BATCH_SIZE
         )
         pks = primary_keys(made)
         pk_of.update((spec, pks[spec.id]) for spec, _node in rows[kind])
@@ -91,7 +91,7 @@ def _update_nodes(edits: list[NodeEdit]) -> None:
                 for edit in edits
             ],
             sorted(columns | {"updated_at"}),
-            batch_size=SIZE,
+            batch_size=BATCH_SIZE,
         )
 
 
@@ -100,11 +100,12 @@ def _write_stages(plan: Plan, pk_of: dict[Key, int]) -> None:
         LessonStage.objects.bulk_update(
             [_stage_row(stage, pk_of) for stage in plan.stages],
             [*StageFields.PLACE, *StageFields.CONTENT],
-            SIZE,
+            BATCH_SIZE,
         )
     if plan.new_stages:
         LessonStage.objects.bulk_create(
-            [_stage_row(stage, pk_of) for stage in plan.new_stages], batch_size=SIZE
+            [_stage_row(stage, pk_of) for stage in plan.new_stages],
+            batch_size=BATCH_SIZE,
         )
 
 

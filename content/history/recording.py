@@ -22,11 +22,11 @@ from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
 from content.fields import PublicIdField
+from core.batches import batches
 
 CREATED, CHANGED, DELETED = "+", "~", "-"
 IMPORTED, REVERTED, SHEET = "imported", "reverted", "sheet"
 """The reason of a change that was not made in a form."""
-_BATCH = 500
 
 
 class Recorded(models.Model):
@@ -110,8 +110,7 @@ def record(model: type[models.Model], keys: Iterable[int], kind: str) -> None:
     quote = connection.ops.quote_name
     copied = [quote(field.column) for field in past.tracked_fields]
     told = [quote(fields[name].column) for name in facts]
-    for start in range(0, len(pks), _BATCH):
-        batch = pks[start : start + _BATCH]
+    for batch in batches(pks):
         # Names are those of the models' own tables and columns; values are parameters.
         statement = (
             f"INSERT INTO {quote(past._meta.db_table)} ({', '.join(copied + told)}) "  # noqa: S608

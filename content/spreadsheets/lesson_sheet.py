@@ -38,11 +38,11 @@ from content.spreadsheets.cells import (
 )
 from content.spreadsheets.files import XLSX, Sheet, SheetError, as_csv, as_xlsx
 from content.spreadsheets.losses import loss
+from core.batches import BATCH_SIZE, batches
 from core.folding import fold
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 500
 _MAX_HEADER = 100
 _YES = {"yes", "true", "1", "y", "نعم", "صواب", "صح"}
 _NO = {"no", "false", "0", "n", "لا", "خطأ"}
@@ -439,7 +439,7 @@ def _dataset(sheet: Sheet) -> tablib.Dataset:
 
 def _subjects_of(ids: list[str]) -> set[int]:
     subjects: set[int] = set()
-    for batch in _batches(ids):
+    for batch in batches(ids):
         found = Node.objects.filter(public_id__in=batch, subject__isnull=False)
         subjects.update(found.order_by().values_list("subject_id", flat=True))
     return subjects
@@ -448,17 +448,12 @@ def _subjects_of(ids: list[str]) -> set[int]:
 def _lessons(ids: list[str]) -> dict[str, Node]:
     """Return the untrashed lessons by id, as they are now."""
     found: dict[str, Node] = {}
-    for batch in _batches(ids):
+    for batch in batches(ids):
         rows = Node.objects.untrashed().filter(
             kind=NodeKind.LESSON, public_id__in=batch
         )
         found.update({node.public_id: node for node in rows})
     return found
-
-
-def _batches(values: list[Any]) -> Iterable[list[Any]]:
-    for start in range(0, len(values), _BATCH):
-        yield values[start : start + _BATCH]
 
 
 def _change(row: int, before: Node, after: Node) -> Change:
@@ -511,5 +506,5 @@ def _write(lessons: list[Node]) -> None:
         lesson.updated_at = now
     if lessons:
         Node.objects.bulk_update(
-            lessons, [*NodeFields.SHEET, "updated_at"], batch_size=_BATCH
+            lessons, [*NodeFields.SHEET, "updated_at"], batch_size=BATCH_SIZE
         )

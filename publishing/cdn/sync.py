@@ -26,13 +26,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from threading import Event, Lock
-from typing import TypeVar
 
 import structlog
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
+from core.batches import batches
 from core.errors import MemoraError
 from publishing import (
     alerts,
@@ -58,7 +58,6 @@ from publishing.storage import file_store
 
 log = structlog.get_logger(__name__)
 
-_Item = TypeVar("_Item")
 _AT_ONCE = 1000
 """The number of paths claimed, sent and recorded together."""
 _LISTED_FROM = 20
@@ -305,7 +304,7 @@ class Uploader:
                     for file in layer
                     if file.target.id == target.id and not release.is_there(file)
                 ]
-                for number, part in enumerate(_parts(missing, _AT_ONCE)):
+                for number, part in enumerate(batches(missing, _AT_ONCE)):
                     if number:  # in a long upload, newly gated lessons leave in between
                         _delete_obsolete()
                     self._upload_part(target, part, release, sent)
@@ -368,7 +367,7 @@ class Uploader:
             return
         base_url = content_urls.cdn_base_url(self._settings)
         try:
-            for few in _parts(paths, self._purger.batch_size):
+            for few in batches(paths, self._purger.batch_size):
                 self._purger.purge([base_url + path for path in few])
                 yield few
         except MemoraError as error:
@@ -405,7 +404,7 @@ class Uploader:
         """
         left = desired_state.to_delete(self._targets)
         for target, paths in left.paths:
-            for part in _parts(paths, _AT_ONCE):
+            for part in batches(paths, _AT_ONCE):
                 remote_state.claim(
                     target.id,
                     part,
@@ -575,8 +574,3 @@ def _folder(path: str) -> str:
     """Return the folder to list: ``plans/{plan}/`` or ``lessons/``."""
     parts = path.split("/")
     return "/".join(parts[:2] if parts[0] == "plans" else parts[:1]) + "/"
-
-
-def _parts(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from core.batches import batches
 from publishing import staleness
 from publishing.format import encoding, locations
 from publishing.models import FaultKind, PlanLesson, Publication, PublishedDocument
@@ -90,7 +91,7 @@ def check_files(current: Check) -> None:
         if number % 100 == 0 or number == total:
             current.progress(number, total)
     current.files_checked = total
-    for chunk in chunks(suspects, UNDER_LOCK):
+    for chunk in batches(suspects, UNDER_LOCK):
         with transaction.atomic():
             activation.take_switch_lock()
             faults = faulty(chunk)
@@ -237,7 +238,7 @@ def release_faults(
 
 def _versions_of(paths: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for chunk in chunks(paths, _AT_ONCE):
+    for chunk in batches(paths, _AT_ONCE):
         rows = PublishedDocument.objects.filter(path__in=chunk)
         found |= dict(rows.values_list("path", "version"))
     return found
@@ -305,8 +306,3 @@ def _orphaned_plan_files() -> list[str]:
 def _orphaned_plans() -> list[str]:
     there = file_store.plans_on_disk()
     return sorted(there - cleanup.plans_to_keep(there))
-
-
-def chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

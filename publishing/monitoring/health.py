@@ -17,6 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
+from core.batches import batches
 from core.errors import MemoraError
 from publishing import alerts
 from publishing.building import builds
@@ -293,7 +294,7 @@ def _still_damaged(current: monitoring_checks.Check) -> set[str]:
     paths = sorted({found.what for found in current.found if found.kind in _DAMAGE})
     return {
         row.path
-        for chunk in monitoring_checks.chunks(paths, monitoring_checks.UNDER_LOCK)
+        for chunk in batches(paths, monitoring_checks.UNDER_LOCK)
         for row, _kind, _why in monitoring_checks.faulty(chunk)
     }
 
