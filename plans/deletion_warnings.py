@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from django.db.models import Q
 from django.utils.translation import gettext as _, ngettext
 
 from content.hooks import node_deletion_warnings
 from content.models import Node
+from content.tree_updates import subtrees_of
 from plans.hooks import plan_deletion_warnings
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 
@@ -29,14 +29,7 @@ def affected_plans_warning(nodes: Sequence[Node]) -> str:
 @node_deletion_warnings.add
 def node_overrides_warning(nodes: Sequence[Node]) -> str:
     """Return how many overrides are deleted with these nodes. One query."""
-    inside = Q()
-    for node in nodes:
-        inside |= Q(
-            target__tree_id=node.tree_id,
-            target__lft__gte=node.lft,
-            target__rght__lte=node.rght,
-        )
-    count = PlanOverride.objects.filter(inside).count() if nodes else 0
+    count = PlanOverride.objects.filter(target__in=subtrees_of(nodes)).count()
     if not count:
         return ""
     return ngettext(
