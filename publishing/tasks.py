@@ -6,12 +6,12 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from publishing import alerts, queue, sync_log
+from publishing import alerts, queue
 from publishing.building import builds, sweep
 from publishing.cdn import sync
 from publishing.monitoring import health, silence, status
 from publishing.signing import renewal
-from publishing.storage import activation, cleanup, disk
+from publishing.storage import activation, disk
 
 
 @shared_task
@@ -31,18 +31,14 @@ def publish_plan(plan_pk: int, trigger: str, by: int | None = None) -> None:
     Args:
         by: primary key of the user who requested it.
     """
-    activation.end_rollback(plan_pk)
-    if by is not None:
-        sync_log.record_request(plan_pk, trigger=trigger, by=by)
-    builds.build_plan(plan_pk, trigger=trigger)
+    builds.publish_now(plan_pk, trigger=trigger, by=by, upload=False)
     distribute.delay()
 
 
 @shared_task
 def prune_generations() -> None:
     """Delete old generations, leftovers and old sync log entries."""
-    cleanup.collect()
-    sync_log.prune(timezone.now())
+    sweep.prune(timezone.now())
 
 
 @shared_task
@@ -76,9 +72,8 @@ def watch_disk() -> None:
 def watch_queue() -> None:
     """Retry due builds and record the waiting plans; every half minute."""
     now = timezone.now()
-    sync_log.close_stale()
     status.record_pending_since(now)
-    sweep.build_plans(sync_log.plans_due(now), trigger="retry")
+    sweep.retry_due(now)
 
 
 @shared_task
@@ -90,6 +85,4 @@ def distribute() -> None:
 @shared_task
 def check_health() -> None:
     """Run the hourly sample or the nightly full check, if one is due this hour."""
-    full = health.due(timezone.now())
-    if full is not None:
-        health.check(full=full, repair=full and settings.HEALTH_REPAIR)
+    health.check_if_due(timezone.now())

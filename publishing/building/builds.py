@@ -62,6 +62,34 @@ def publish_plan(
     return entry
 
 
+def publish_now(
+    plan_pk: int,
+    *,
+    trigger: str,
+    by: int | None = None,
+    full: bool = False,
+    wait_seconds: float | None = None,
+    upload: bool = True,
+) -> SyncLog | None:
+    """Publish a plan because a user requests it, even one that was rolled back.
+
+    Args:
+        by: primary key of the user; the run gets their name.
+        full: compare every file with the disk, even if nothing differs.
+        upload: False leaves the upload to `publishing.cdn.sync.distribute`.
+
+    Otherwise as `publish_plan`.
+    """
+    activation.end_rollback(plan_pk)
+    if full:
+        publications = Publication.objects.filter(plan=plan_pk)
+        activation.mark_for_full_build(publications.values_list("pk", flat=True))
+    if by is not None:
+        sync_log.record_request(plan_pk, trigger=trigger, by=by)
+    publish = publish_plan if upload else build_plan
+    return publish(plan_pk, trigger=trigger, wait_seconds=wait_seconds)
+
+
 def build_plan(
     plan_pk: int, *, trigger: str = "queue", wait_seconds: float | None = None
 ) -> SyncLog | None:

@@ -155,6 +155,14 @@ def due(now: datetime) -> bool | None:
     return False if in_hours and on_day and not recent.exists() else None
 
 
+def check_if_due(now: datetime) -> HealthReport | None:
+    """Run the check that is due (`due`); a full one repairs with ``HEALTH_REPAIR``."""
+    full = due(now)
+    if full is None:
+        return None
+    return check(full=full, repair=full and settings.HEALTH_REPAIR)
+
+
 # --- The service ----------------------------------------------------------------------
 
 

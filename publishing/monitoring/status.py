@@ -10,7 +10,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from plans.models import AcademicPlan
-from publishing import attempts, queue, staleness, sync_log, upload_log
+from publishing import attempts, queue, staleness, upload_log
 from publishing.models import Publication, SyncLog, SyncStatus, SyncStep, WaitingPlan
 
 _RECENT = timedelta(hours=24)
@@ -182,14 +182,6 @@ def failure_rate(now: datetime) -> tuple[int, int]:
         status=SyncStatus.SUPERSEDED
     )
     return runs.filter(FAILED).count(), runs.count()
-
-
-def ready(now: datetime) -> list[int]:
-    """Return the plans to build now: out of date and not waiting for a retry."""
-    in_backoff = sync_log.plans_in_backoff(now)
-    return [
-        pk for pk, found in staleness.pending().items() if in_backoff.get(pk) != found
-    ]
 
 
 def record_pending_since(now: datetime) -> None:

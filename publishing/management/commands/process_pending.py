@@ -2,15 +2,10 @@
 
 from typing import Any
 
-from django.utils import timezone
-from django.utils.translation import gettext as _, ngettext
+from django.utils.translation import ngettext
 
 from core.reporting_command import ReportingCommand
-from plans.models import AcademicPlan
-from publishing import staleness
-from publishing.building import builds, sweep
-from publishing.cdn import sync
-from publishing.models import Publication
+from publishing.building import sweep
 from publishing.monitoring import status
 
 
@@ -21,33 +16,12 @@ class Command(ReportingCommand):
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        sweep.process_pending(limit=0)  # only the withdrawals
-        ready = status.ready(timezone.now())
-        names = dict(
-            AcademicPlan.objects.filter(pk__in=ready).values_list("pk", "public_id")
-        )
-        stuck = Publication.objects.filter(pk__in=staleness.to_withdraw())
-        results = [self._not_withdrawn(publication) for publication in stuck]
-        for done, plan_pk in enumerate(ready):
-            self.progress(done, len(ready))
-            try:
-                entry = builds.publish_plan(
-                    plan_pk, trigger="command", wait_seconds=builds.LOCK_WAIT_SECONDS
-                )
-            except builds.BuildInProgressError as error:
-                results.append(
-                    {"plan": names[plan_pk], "ok": False, "error": str(error)}
-                )
-                self.step(f"{names[plan_pk]}: {error}")
-                continue
-            if entry is None:
-                continue  # another builder has built it since
-            ok = status.is_out(entry)
-            results.append({"plan": names[plan_pk], "ok": ok, "error": entry.error})
+        results = []
+        for run in sweep.publish_pending(trigger="command", progress=self.progress):
+            ok = run.entry is not None and status.is_out(run.entry)
+            results.append({"plan": run.plan_id, "ok": ok, "error": run.error})
             if not ok:
-                self.step(f"{names[plan_pk]}: {entry.error}")
-        self.progress(len(ready), len(ready))
-        sync.distribute()  # delete withdrawn files from the CDN
+                self.step(f"{run.plan_id}: {run.error}")
         failed = sum(not result["ok"] for result in results)
         self.answer({"ok": not failed, "plans": results})
         built = len(results) - failed
@@ -58,9 +32,3 @@ class Command(ReportingCommand):
         if failed:
             said = ngettext("%(count)d plan failed.", "%(count)d plans failed.", failed)
             self.fail(said % {"count": failed})
-
-    def _not_withdrawn(self, publication: Publication) -> dict[str, Any]:
-        plan_id = publication.plan_public_id
-        why = _("it could not be withdrawn; see the log")
-        self.step(f"{plan_id}: {why}")
-        return {"plan": plan_id, "ok": False, "error": why}

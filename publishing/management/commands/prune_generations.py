@@ -6,8 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
 from core.reporting_command import ReportingCommand
-from publishing import sync_log
-from publishing.storage import cleanup
+from publishing.building import sweep
 
 
 class Command(ReportingCommand):
@@ -18,8 +17,7 @@ class Command(ReportingCommand):
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        found = cleanup.collect(progress=self.progress)
-        runs = sync_log.prune(timezone.now())
+        found, runs = sweep.prune(timezone.now(), progress=self.progress)
         collected = found.generations
         self.answer(
             {

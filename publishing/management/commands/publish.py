@@ -12,9 +12,8 @@ from plans.models import AcademicPlan
 from publishing.building import builds, dry_run
 from publishing.format.validation import InvalidDocumentError
 from publishing.management.commands._plans import published_plans
-from publishing.models import Publication, SyncLog
+from publishing.models import SyncLog
 from publishing.monitoring import status
-from publishing.storage import activation
 
 
 class Command(ReportingCommand):
@@ -67,14 +66,12 @@ class Command(ReportingCommand):
             )
 
     def _publish(self, plan: AcademicPlan, *, full: bool) -> dict[str, Any]:
-        activation.end_rollback(plan.pk)
-        if full:
-            activation.mark_for_full_build(
-                Publication.objects.filter(plan=plan).values_list("pk", flat=True)
-            )
         try:
-            entry = builds.publish_plan(
-                plan.pk, trigger="command", wait_seconds=builds.LOCK_WAIT_SECONDS
+            entry = builds.publish_now(
+                plan.pk,
+                trigger="command",
+                full=full,
+                wait_seconds=builds.LOCK_WAIT_SECONDS,
             )
         except builds.BuildInProgressError as error:
             self.step(f"{plan.public_id}: {error}")
