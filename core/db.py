@@ -4,7 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
 
 from core import db_limits
 
@@ -92,6 +98,31 @@ def is_unavailable(error: Exception) -> bool:
         or code in _UNAVAILABLE_CODES
         or any(words in str(error) for words in _UNAVAILABLE_MESSAGES)
     )
+
+
+_LOST_CODES = frozenset({2006, 2013, 2055, 4031, 1927})
+"""MariaDB's errors for a connection that broke during a statement."""
+
+
+def is_connection_lost(error: Exception) -> bool:
+    """Return whether the connection broke, so that the statement may have run."""
+    code = error.args[0] if error.args else None
+    return isinstance(error, InterfaceError) or code in _LOST_CODES
+
+
+_DUPLICATE, _NO_PARENT = 1062, 1452
+
+
+def is_duplicate_error(error: IntegrityError) -> bool:
+    """Return whether a row with the same unique key exists."""
+    code = error.args[0] if error.args else None
+    return code == _DUPLICATE or "UNIQUE" in str(error)
+
+
+def is_foreign_key_error(error: IntegrityError) -> bool:
+    """Return whether a row refers to a row that does not exist."""
+    code = error.args[0] if error.args else None
+    return code == _NO_PARENT or "FOREIGN KEY" in str(error)
 
 
 def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Written:

@@ -17,6 +17,7 @@ def upsert(
     rows: Iterable[Sequence[Any]],
     *,
     key: Sequence[str],
+    version: str = "",
 ) -> None:
     """Insert ``rows``; where ``key`` exists, update the other fields.
 
@@ -28,6 +29,7 @@ def upsert(
         rows: one value per field, in a type of the database (str, int, None,
             datetime).
         key: the fields of a unique constraint, all among ``fields``.
+        version: a field of numbers; a row with a lower number changes nothing.
 
     Raises:
         IntegrityError: another constraint refuses a row.
@@ -41,12 +43,23 @@ def upsert(
     unique = [column_of[name] for name in key]
     written = [column for column in columns if column not in unique]
     if connection.vendor == "mysql":
-        changes = ", ".join(f"{quote(c)} = VALUES({quote(c)})" for c in written)
+        new = {c: f"VALUES({quote(c)})" for c in written}
+        if version:
+            # MariaDB assigns in this order, and the conditions need the old version.
+            last = column_of[version]
+            written = [c for c in written if c != last] + [last]
+            is_newer = f"{new[last]} >= {quote(last)}"
+            new = {c: f"IF({is_newer}, {new[c]}, {quote(c)})" for c in written}
+        changes = ", ".join(f"{quote(c)} = {new[c]}" for c in written)
         conflict = f"ON DUPLICATE KEY UPDATE {changes}"
     else:
         target = ", ".join(map(quote, unique))
         changes = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in written)
         conflict = f"ON CONFLICT ({target}) DO UPDATE SET {changes}"
+        if version:
+            column = quote(column_of[version])
+            table = quote(model._meta.db_table)
+            conflict += f" WHERE excluded.{column} >= {table}.{column}"
     statement = (
         f"INSERT INTO {quote(model._meta.db_table)} "  # noqa: S608 - names of our own
         f"({', '.join(map(quote, columns))}) "

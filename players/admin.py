@@ -42,8 +42,8 @@ from players.models import (
     User,
 )
 from players.privacy_actions import PrivacyActions
+from players.records import StoreUnavailableError
 from players.services import accounts, devices, sessions, wallet
-from players.store import StoreUnavailableError
 
 
 class RedisMayBeAway:

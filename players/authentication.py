@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from players import client_info, tokens
 from players.errors import CHALLENGE, DeviceMismatchError, NotAuthenticatedError
+from players.records import NOTHING
 from players.services import devices, rates, sessions
 from players.services.sessions import Player
 from players.tokens import Token
@@ -24,8 +25,9 @@ class PlayerAuthentication(BaseAuthentication):
     """Read ``Authorization: Bearer {token}`` and ``X-Device-ID``.
 
     Sets ``request.user`` to a `Player` and ``request.auth`` to its `Token`. The round
-    trip to Redis that checks the session also counts the request;
-    `players.throttling` compares the count with the limit.
+    trip to Redis that checks the session also counts the request
+    (`players.throttling` compares the count with the limit) and reads the records that
+    the view's ``wanted(request)`` names.
     """
 
     def authenticate(self, request: Request) -> tuple[Player, Token] | None:
@@ -47,6 +49,7 @@ class PlayerAuthentication(BaseAuthentication):
             )
         device_id = devices.parse_device_id(request.headers.get(DEVICE_HEADER))
         scope = client_info.endpoint_of(request._request)
+        wanted = getattr(request.parser_context["view"], "wanted", None)
         try:
             player, usage = sessions.check(
                 token=token,
@@ -55,6 +58,7 @@ class PlayerAuthentication(BaseAuthentication):
                 rule=rates.rule_for(scope),
                 ip_address=client_info.address_of(request._request),
                 now=timezone.now(),
+                wanted=wanted(request) if wanted else NOTHING,
             )
         except DeviceMismatchError:
             client_info.remember_refused_player(request._request, token.player_id)

@@ -4,11 +4,8 @@ The player id is in literal braces, the hash tag of Redis Cluster: all keys of o
 player are in one slot, so one script may use several of them.
 """
 
-PENDING_WALLETS = "pending_wallet_sync"
-"""Set: ids of players whose wallet changed since it was last written back."""
-
-CLAIMED_WALLETS = "{pending_wallet_sync}:claimed"
-"""Set: ids being written back. Same slot as `PENDING_WALLETS`: ids move atomically."""
+RECONCILED_RUN = "reconciled_run_id"
+"""String: the run id of the Redis server that `progress.services.reconciliation` saw."""
 
 
 def devices(player_id: int) -> str:
@@ -17,41 +14,33 @@ def devices(player_id: int) -> str:
 
 
 def active_session(player_id: int) -> str:
-    """String: the player's session; `players.store` defines its format."""
+    """Versioned copy (`players.records`): ``{token SHA-256}:{device id}``, or none."""
     return f"active_session:{{{player_id}}}"
 
 
-def session_lease(player_id: int) -> str:
-    """String: the lease to fill `active_session` and `devices` from the database."""
-    return f"active_session:{{{player_id}}}:lease"
-
-
 def access(player_id: int) -> str:
-    """String: the player's plans and products, as JSON."""
+    """Versioned copy (`players.records`): the player's plans and products, as JSON."""
     return f"access:{{{player_id}}}"
 
 
-def access_lease(player_id: int) -> str:
-    """String: the lease to fill `access` from the database."""
-    return f"access:{{{player_id}}}:lease"
-
-
 def wallet(player_id: int) -> str:
-    """Hash: total_xp, current_streak, last_success_date, last_played_at."""
+    """Hash: the wallet record (`players.records`)."""
     return f"wallet:{{{player_id}}}"
 
 
-def wallet_lease(player_id: int) -> str:
-    """String: the lease to fill `wallet` from the ledger."""
-    return f"wallet:{{{player_id}}}:lease"
+def subject(player_id: int, subject_id: str) -> list[str]:
+    """Return the names of a subject's record, in the order that scripts expect.
 
-
-def in_flight(player_id: int) -> str:
-    """Sorted set: the player's pending writes to the ledger, marked by progress.
-
-    While it has a member, the ledger and the wallet may differ by that write.
+    Strings: a bit per lesson, set when it is passed; a byte per lesson, its best
+    hearts; the XP earned in the subject; and the stamp, the incarnation of the wallet
+    record that the other three belong to.
     """
-    return f"in_flight:{{{player_id}}}"
+    return [
+        f"user_prog:{{{player_id}}}:{subject_id}",
+        f"best_hearts:{{{player_id}}}:{subject_id}",
+        f"subject_xp:{{{player_id}}}:{subject_id}",
+        f"subject_stamp:{{{player_id}}}:{subject_id}",
+    ]
 
 
 def rate_limit(who: str, endpoint: str) -> str:

@@ -17,8 +17,8 @@ from django.http import HttpRequest
 
 from players import client_info, credentials
 from players.models import User
+from players.records import StoreUnavailableError
 from players.services import rates
-from players.store import StoreUnavailableError
 
 log = structlog.get_logger(__name__)
 

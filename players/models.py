@@ -234,7 +234,9 @@ class PlayerPartQuerySet(models.QuerySet[Any]):
         with transaction.atomic(using=self.db):
             created = super().bulk_create(objs, *args, **kwargs)
             players = {getattr(made, self.player_path) for made in created} - {None}
-            self.changed.send(sender=self.model, player_ids=sorted(players))
+            self.changed.send(
+                sender=self.model, player_ids=sorted(players), revokes=False
+            )
         return created
 
 
@@ -309,6 +311,10 @@ class PlayerProfile(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     erased_at = models.DateTimeField(null=True, editable=False)
     """If set, the student is erased and the row only holds a pseudonymous ledger."""
+    sign_in_version = models.PositiveBigIntegerField(default=0, editable=False)
+    """Raised with every change of session or devices; copies in Redis are stamped
+    with it (`players.records`). The same for plans and products:"""
+    access_version = models.PositiveBigIntegerField(default=0, editable=False)
 
     objects = PlayerQuerySet.as_manager()
 
@@ -334,6 +340,9 @@ class PlayerWallet(models.Model):
     current_streak = models.PositiveIntegerField(_("streak (days)"), default=0)
     last_success_date = models.DateField(_("last success"), null=True, blank=True)
     last_played_at = models.DateTimeField(_("last played"), null=True, blank=True)
+    seq = models.PositiveBigIntegerField(
+        _("position"), default=0, help_text=_("In the player's ledger.")
+    )
 
     class Meta:
         verbose_name = _("wallet")
@@ -348,6 +357,17 @@ class PlayerWallet(models.Model):
 
     def __str__(self) -> str:
         return f"{self.total_xp} XP"
+
+
+class WriteBackRun(models.Model):
+    """When snapshots of one kind were last written in full; see `players.write_back`."""
+
+    kind = models.CharField(max_length=20, primary_key=True)
+    complete_until = models.DateTimeField()
+    """Every change that was received before this time is in the snapshots."""
+
+    def __str__(self) -> str:
+        return str(self.kind)
 
 
 DEVICE_SLOTS = (1, 2)

@@ -25,7 +25,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from plans.models import AcademicPlan
-from players import audit, client_info, roles, signals, store
+from players import audit, client_info, records, roles, signals
 from players.models import (
     Device,
     Enrollment,
@@ -53,13 +53,12 @@ log = structlog.get_logger(__name__)
 @receiver([post_save, post_delete], sender=Session)
 def _player_sign_in_changed(instance: Device | Session, **_kwargs: Any) -> None:
     """Deleting a device also deletes and ends a session on it, by cascade."""
-    sign_in_state.changing(instance.player_id)
+    sign_in_state.changing([instance.player_id])
 
 
 @receiver(signals.sign_in_changed)
 def _players_sign_in_changed(player_ids: list[int], **_kwargs: Any) -> None:
-    for player_id in player_ids:
-        sign_in_state.changing(player_id)
+    sign_in_state.changing(player_ids)
 
 
 @receiver(post_delete, sender=Session)
@@ -89,8 +88,10 @@ def _is_of_player_deletion(origin: Any) -> bool:
 
 @receiver([post_save, post_delete], sender=Enrollment)
 @receiver([post_save, post_delete], sender=Entitlement)
-def _player_access_changed(instance: Enrollment | Entitlement, **_kwargs: Any) -> None:
-    transaction.on_commit(partial(access.forget, [instance.player_id]))
+def _player_access_changed(
+    instance: Enrollment | Entitlement, created: bool = False, **_kwargs: Any
+) -> None:
+    access.changing([instance.player_id], revokes=not created)
 
 
 @receiver(post_save, sender=Enrollment)
@@ -127,8 +128,12 @@ def _access_rows_written(rows: list[Any], created: bool, **_kwargs: Any) -> None
 
 
 @receiver(post_save, sender=PlayerProfile)
-def _profile_changes(instance: PlayerProfile, **_kwargs: Any) -> None:
-    transaction.on_commit(partial(access.forget, [instance.pk]))
+def _profile_changes(
+    instance: PlayerProfile, created: bool, update_fields: Any = None, **_kwargs: Any
+) -> None:
+    if created or (update_fields and "active_plan" not in update_fields):
+        return
+    access.changing([instance.pk], revokes=False)
 
 
 @receiver(pre_save, sender=PlayerProfile)
@@ -144,8 +149,10 @@ def _photo_replaced(
 
 
 @receiver(signals.access_changed)
-def _players_access_changed(player_ids: list[int], **_kwargs: Any) -> None:
-    transaction.on_commit(partial(access.forget, list(player_ids)))
+def _players_access_changed(
+    player_ids: list[int], revokes: bool = True, **_kwargs: Any
+) -> None:
+    access.changing(player_ids, revokes=revokes)
 
 
 @receiver(signals.users_changed)
@@ -244,8 +251,8 @@ def _player_deleted(instance: PlayerProfile, **_kwargs: Any) -> None:
 
 def _forget(player_id: int) -> None:
     try:
-        store.forget_player(player_id)
-    except store.StoreUnavailableError as error:
+        records.forget_player(player_id)
+    except records.StoreUnavailableError as error:
         log.warning("player_not_forgotten", error=type(error).__name__)
 
 

@@ -24,6 +24,7 @@ from players import audit, client_info, wallet_sync
 from players.authentication import DEVICE_HEADER, Player, StaffAuthentication
 from players.models import Device, PlayerProfile, SecurityEventType, User
 from players.permissions import StaffPermission
+from players.records import Wanted
 from players.serializers import (
     CorrectedSerializer,
     CorrectionBody,
@@ -171,19 +172,26 @@ class MeViewSet(ViewSet):
 class WalletViewSet(ViewSet):
     """The player's XP and streak."""
 
+    def wanted(self, _request: Request) -> Wanted:
+        return Wanted(wallet=True)
+
     @extend_schema(
         summary="The player's XP and streak",
         operation_id="wallet",
         responses=WalletSerializer,
     )
     def list(self, request: Request) -> Response:
-        held = wallet.current(_player(request).id, now=timezone.now())
+        player = _player(request)
+        held = wallet.current(player.id, now=timezone.now(), found=player.found)
         answer = asdict(held) | {"streak_time_zone": settings.STREAK_TIME_ZONE}
         return Response(WalletSerializer(answer).data)
 
 
 class ContentViewSet(ViewSet):
     """URLs of the player's content."""
+
+    def wanted(self, _request: Request) -> Wanted:
+        return Wanted(access=True)
 
     @extend_schema(
         summary="The player's plan: its manifest and base URLs",
@@ -196,7 +204,9 @@ class ContentViewSet(ViewSet):
     )
     def list(self, request: Request) -> Response:
         return Response(
-            PlanContentSerializer(content.plan_of(_player(request).id)).data
+            PlanContentSerializer(
+                content.plan_of(_player(request).id, _player(request).found)
+            ).data
         )
 
     @extend_schema(
@@ -212,7 +222,10 @@ class ContentViewSet(ViewSet):
     @action(detail=False, methods=["get"], url_path=r"lessons/(?P<lesson_id>[^/]+)")
     def lesson(self, request: Request, lesson_id: str) -> Response:
         link = content.lesson_of(
-            _player(request).id, lesson_id, timezone.now().timestamp()
+            _player(request).id,
+            lesson_id,
+            timezone.now().timestamp(),
+            _player(request).found,
         )
         return Response(
             {

@@ -1,130 +1,107 @@
-"""Writing wallets from Redis to the database, in chunks.
+"""Writing wallets from Redis or the ledger to the database (`players.write_back`)."""
 
-The database's wallets are snapshots for lists and reports. The ledger is the truth, so
-nothing else depends on a run of this.
-"""
-
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import transaction
 
-from players import store
+from core.upsert import upsert
+from players import records, write_back
 from players.models import PlayerProfile, PlayerWallet
-from players.services import wallet
-from players.services.wallet import WalletState
+from players.player_state import WalletState
+from players.records import StoreUnavailableError
+from players.services.wallet import ledger
+from players.write_back import SyncResult
 
 log = structlog.get_logger(__name__)
 
+KIND = "wallets"
 CHUNK = 500
+_FIELDS = (
+    *("player_id", "total_xp", "current_streak"),
+    *("last_success_date", "last_played_at", "seq"),
+)
+
+Change = tuple[int, int]
+"""A player, and the last position of their ledger."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyncResult:
-    """What a run did: players written, players left for the next run, seconds."""
+def sync_pending_wallets(
+    *,
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> SyncResult:
+    """Write every wallet that is behind the ledger. Safe to run twice.
 
-    synced: int
-    errors: int
-    duration: float
-
-
-def sync_pending_wallets(*, force: bool = False) -> SyncResult:
-    """Write back every wallet that changed since it was last written back.
-
-    A chunk that fails stays claimed and is tried again by the next run.
+    Where Redis does not answer or lacks a wallet, the ledger is read.
 
     Args:
-        force: every player's wallet, changed or not (after Redis was lost).
-
-    Raises:
-        StoreUnavailableError: Redis does not answer; what was claimed stays so.
+        force: every player's, also those that are not behind.
+        progress: called after each chunk with how many are done, of how many.
     """
-    started = time.monotonic()
-    synced = errors = 0
-    for player_ids in _everybody() if force else _waiting():
-        try:
-            synced += _write_back(player_ids)
-            store.mark_wallets_written(player_ids)
-        except DatabaseError as error:
-            errors += len(player_ids)
-            log.error("wallet_chunk_failed", error=str(error), players=len(player_ids))
-    result = SyncResult(synced, errors, round(time.monotonic() - started, 3))
-    log.info("wallets_synced", synced=synced, errors=errors, seconds=result.duration)
-    return result
+    return write_back.run(
+        KIND,
+        changes=_behind,
+        write=_write,
+        chunk=CHUNK,
+        force=force,
+        progress=progress,
+    )
 
 
-def _waiting() -> Iterator[list[int]]:
-    """Chunks of players to write back: first those of a run that did not end.
-
-    No more than waited when the run began: while school is on, there are always more.
-    """
-    left_behind = store.claimed_wallets()
-    for start in range(0, len(left_behind), CHUNK):
-        yield left_behind[start : start + CHUNK]
-    left = store.count_waiting_wallets()
-    while left > 0 and (claimed := store.claim_wallets(min(CHUNK, left))):
-        left -= len(claimed)
-        yield sorted(claimed)
-
-
-def _everybody() -> Iterator[list[int]]:
-    last = 0
-    while True:
-        players = PlayerProfile.objects.filter(pk__gt=last, erased_at=None)
-        players = players.order_by("pk")
-        chunk = list(players.values_list("pk", flat=True)[:CHUNK])
-        if not chunk:
-            return
-        yield chunk
-        last = chunk[-1]
+def _behind(since: datetime | None) -> list[Change]:
+    """Return the players whose snapshot is behind, in the order of their numbers."""
+    heads = ledger.only.heads(since)
+    if since is None:
+        # A player without rows has a wallet, too, also one whom the admin made.
+        everyone = PlayerProfile.objects.filter(erased_at=None)
+        heads = dict.fromkeys(everyone.values_list("pk", flat=True), 0) | heads
+    written = dict(PlayerWallet.objects.values_list("pk", "seq"))
+    return sorted(
+        (player_id, head)
+        for player_id, head in heads.items()
+        if since is None or written.get(player_id, -1) < head
+    )
 
 
 @transaction.atomic
-def _write_back(player_ids: list[int]) -> int:
-    """Copy these players' wallets; a player who is gone is passed over.
-
-    Two runs may meet: the rows are locked before Redis is read, so whoever writes
-    last has read last.
-    """
-    _make_missing(player_ids)
-    rows = list(
-        PlayerWallet.objects.select_for_update()
-        .filter(pk__in=player_ids)
-        .order_by("pk")
+def _write(changes: Sequence[Change]) -> int:
+    players = write_back.lock_players(player_id for player_id, _head in changes)
+    states = _current([change for change in changes if change[0] in players])
+    upsert(
+        PlayerWallet,
+        _FIELDS,
+        [
+            (
+                player_id,
+                max(0, state.total_xp),
+                state.current_streak,
+                state.last_success_date,
+                state.last_played_at,
+                state.seq,
+            )
+            for player_id, state in states.items()
+        ],
+        key=["player_id"],
+        version="seq",
     )
-    states = _current([row.pk for row in rows])
-    for row in rows:
-        state = states[row.pk]
-        row.total_xp = max(0, state.total_xp)
-        row.current_streak = state.current_streak
-        row.last_success_date = state.last_success_date
-        row.last_played_at = state.last_played_at
-    PlayerWallet.objects.bulk_update(
-        rows,
-        ["total_xp", "current_streak", "last_success_date", "last_played_at"],
-        batch_size=CHUNK,
-    )
-    return len(rows)
+    return len(states)
 
 
-def _make_missing(player_ids: list[int]) -> None:
-    """Every player has a wallet row, also one whose profile the admin made."""
-    without = PlayerProfile.objects.filter(
-        pk__in=player_ids, wallet__isnull=True, erased_at=None
-    )
-    PlayerWallet.objects.bulk_create(
-        [PlayerWallet(player=profile) for profile in without], ignore_conflicts=True
-    )
-
-
-def _current(player_ids: list[int]) -> dict[int, WalletState]:
-    """These wallets as they are now: Redis in one round trip, else the ledger."""
-    held = store.read_wallets(player_ids)
-    return {
-        player_id: wallet.from_fields(held[player_id])
-        if player_id in held
-        else wallet.get(player_id)
-        for player_id in player_ids
+def _current(changes: Sequence[Change]) -> dict[int, WalletState]:
+    """Return the wallets, each at the head of its ledger or later."""
+    player_ids = [player_id for player_id, _head in changes]
+    try:
+        held = records.read_wallets(player_ids)
+    except StoreUnavailableError as error:
+        log.warning("wallets_read_from_ledger", error=type(error).__name__)
+        held = {}
+    current = {
+        player_id: held[player_id]
+        for player_id, head in changes
+        if player_id in held and held[player_id].seq >= head
     }
+    return current | ledger.only.wallets_of(
+        [player_id for player_id in player_ids if player_id not in current]
+    )

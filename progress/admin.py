@@ -15,21 +15,33 @@ from progress.models import (
 
 @admin.register(InteractionLog)
 class InteractionLogAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "player", "type", "reference_id", "hearts", "xp")
-    list_filter = ("type", "created_at")
+    list_display = (
+        "seq",
+        "received_at",
+        "player",
+        "type",
+        "reference_id",
+        "hearts",
+        "xp",
+    )
+    list_filter = ("type", "received_at")
     list_select_related = ("player__user",)
     search_fields = ("=reference_id", "=subject_id", "player__user__email")
     search_help_text = gettext_lazy("Search by lesson id, subject id or e-mail")
     fields = (
-        "created_at",
         "player",
+        "seq",
+        "occurred_at",
+        "received_at",
         "type",
         "reference_id",
         "subject_id",
         "bit_index",
         "hearts",
         "xp",
-        "idempotency_key",
+        "event_id",
+        "device_id",
+        "device_seq",
         "details",
     )
 

@@ -11,7 +11,7 @@ class ProgressConfig(AppConfig):
     def ready(self) -> None:
         from players.services import erasure as students, wallet
         from progress import receivers  # noqa: F401 - connects them
-        from progress.services import erasure, ledger
+        from progress.services import erasure, wallets
 
-        wallet.ledger.add(ledger)
+        wallet.ledger.add(wallets)
         students.holders.add(erasure)

@@ -8,27 +8,29 @@ its bit.
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class SubjectProgress:
-    """A player's progress in one subject, in the bytes that Redis holds."""
-
-    bitmap: bytes = b""
-    hearts: bytes = b""
-    xp: int = 0
-
-    @property
-    def passed(self) -> int:
-        """The number of lessons ever passed, published now or not."""
-        return int.from_bytes(self.bitmap, "big").bit_count()
+from players.player_state import SubjectProgress
 
 
 def is_set(bitmap: bytes, index: int) -> bool:
     """Return whether bit ``index`` is set; bits beyond the end are 0, as in GETBIT."""
     byte = index >> 3
     return byte < len(bitmap) and bool(bitmap[byte] & (0x80 >> (index & 7)))
+
+
+def with_completion(
+    progress: SubjectProgress, index: int, *, best_hearts: int, xp: int
+) -> SubjectProgress:
+    """Return the progress after the lesson on bit ``index`` was passed.
+
+    Both byte strings are padded with zeros, as by SETBIT and SETRANGE.
+    """
+    byte = index >> 3
+    bits = bytearray(progress.bitmap.ljust(byte + 1, b"\0"))
+    bits[byte] |= 0x80 >> (index & 7)
+    hearts = bytearray(progress.hearts.ljust(index + 1, b"\0"))
+    hearts[index] = best_hearts
+    return SubjectProgress(bytes(bits), bytes(hearts), progress.xp + xp)
 
 
 def hearts_at(hearts: bytes, index: int) -> int:

@@ -28,6 +28,10 @@ class InteractionLog(AppendOnlyModel):
         models.CASCADE,
         related_name="interactions",
         verbose_name=_("player"),
+        db_index=False,  # the constraint on the position is its index
+    )
+    seq = models.PositiveBigIntegerField(
+        _("position"), help_text=_("1, 2, 3 … in the player's ledger.")
     )
     type = models.CharField(_("what"), max_length=20, choices=InteractionType.choices)
     reference_id = ExactCharField(
@@ -47,15 +51,24 @@ class InteractionLog(AppendOnlyModel):
         _("streak day"),
         null=True,
         blank=True,
-        help_text=_("The server's date when it was done; a correction has none."),
+        help_text=_("The date when it was done; a correction has none."),
     )
-    idempotency_key = models.CharField(  # noqa: DJ001 - NULL is never a duplicate
-        _("idempotency key (SHA-256)"),
+    event_id = models.CharField(
+        _("event id"),
         max_length=64,
-        null=True,
-        blank=True,
+        help_text=_("The SHA-256 of the client's key, or the server's own id."),
     )
     """Hashed, because keys are exact and a database may compare text without case."""
+    device_id = models.UUIDField(_("device"), null=True, blank=True)
+    device_seq = models.PositiveBigIntegerField(
+        _("position on the device"), null=True, blank=True
+    )
+    best_hearts = models.PositiveSmallIntegerField(
+        _("best hearts"),
+        null=True,
+        blank=True,
+        help_text=_("Of this lesson in all subjects, with this row."),
+    )
     first_of = ExactCharField(
         max_length=ID_MAX_LENGTH,
         null=True,
@@ -63,32 +76,28 @@ class InteractionLog(AppendOnlyModel):
         editable=False,
     )
     """The lesson's id if this was its first completion, else NULL."""
-    record_of = ExactCharField(
-        max_length=ID_MAX_LENGTH + 2,
-        null=True,
-        blank=True,
-        editable=False,
+    occurred_at = models.DateTimeField(
+        _("when"), help_text=_("The corrected time of the device.")
     )
-    """``{lesson_id}:{hearts}`` if this was a new record, else NULL."""
-    created_at = models.DateTimeField(_("when"))
+    received_at = models.DateTimeField(_("received"))
 
     class Meta(AppendOnlyModel.Meta):
         verbose_name = _("interaction")
         verbose_name_plural = _("interactions")
-        ordering = ["-created_at", "-pk"]
+        ordering = ["-received_at", "-pk"]
         constraints = [
+            # A row is decided on exactly the rows before it.
+            models.UniqueConstraint(
+                fields=["player", "seq"], name="progress_position_once"
+            ),
             # A repeated request is recorded once.
             models.UniqueConstraint(
-                fields=["player", "idempotency_key"],
-                name="progress_idempotency_key_once",
+                fields=["player", "event_id"], name="progress_event_once"
             ),
-            # Two concurrent requests are not both the first completion ...
+            # A lesson that moved to another subject, where it has a new bit without
+            # progress, is not paid as a first completion again.
             models.UniqueConstraint(
                 fields=["player", "first_of"], name="progress_first_completion_once"
-            ),
-            # ... and a record earns XP once.
-            models.UniqueConstraint(
-                fields=["player", "record_of"], name="progress_record_once"
             ),
             models.CheckConstraint(
                 condition=Q(hearts__isnull=True) | Q(hearts__lte=5),
@@ -96,10 +105,8 @@ class InteractionLog(AppendOnlyModel):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["player", "subject_id"], name="progress_player_subject"
-            ),
-            models.Index(fields=["player", "created_at"], name="progress_player_time"),
+            # Who has played lately: reconciliation and write-back.
+            models.Index(fields=["received_at"], name="progress_received"),
         ]
 
     def __str__(self) -> str:
@@ -127,6 +134,9 @@ class StructureProgress(models.Model):
     )
     total_xp_earned = models.PositiveBigIntegerField(_("XP"), default=0)
     passed_lessons = models.PositiveIntegerField(_("lessons passed"), default=0)
+    seq = models.PositiveBigIntegerField(
+        _("position"), default=0, help_text=_("In the player's ledger.")
+    )
     last_synced_at = models.DateTimeField(_("written back"))
 
     class Meta:

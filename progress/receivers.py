@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models.signals import pre_delete
 from django.dispatch import receiver
 
+from players import records
 from players.models import PlayerProfile
-from progress import store
 from progress.models import InteractionLog
 
 log = structlog.get_logger(__name__)
@@ -29,6 +29,6 @@ def _player_goes(instance: PlayerProfile, **_kwargs: Any) -> None:
 
 def _forget(player_id: int, subject_ids: list[str]) -> None:
     try:
-        store.forget_player(player_id, subject_ids)
-    except store.StoreUnavailableError as error:
+        records.forget_player(player_id, subject_ids)
+    except records.StoreUnavailableError as error:
         log.warning("player_not_forgotten", error=type(error).__name__)

@@ -6,21 +6,45 @@ from django.http import HttpResponse, HttpResponseNotModified
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from players.authentication import Player
+from players.records import Wanted
 from progress import api_schema, request_parsing
+from progress.errors import InvalidBodyError
 from progress.services import completion, progress, reviews
+from publishing import api
+
+
+def _player(request: Request) -> Player:
+    return cast("Player", request.user)
 
 
 def _player_id(request: Request) -> int:
-    return cast("Player", request.user).id
+    return _player(request).id
 
 
 class LessonViewSet(ViewSet):
     """A player's lessons."""
+
+    refusal: Exception | None = None
+    """Why the body was refused, before the session was checked."""
+
+    def wanted(self, request: Request) -> Wanted:
+        """Begin the completion with the session check if the body is valid."""
+        try:
+            self.hearts = request_parsing.hearts(request.data)
+            self.idempotency_key = request_parsing.idempotency_key(request.headers)
+        except (InvalidBodyError, APIException) as error:
+            self.refusal = error
+            return Wanted()
+        subject_id = api.subject_of_lesson(self.kwargs["lesson_id"])
+        if subject_id is None:
+            return Wanted(access=True)
+        return Wanted(access=True, wallet=True, subject_id=subject_id, begin=True)
 
     lookup_url_kwarg = "lesson_id"
     lookup_value_regex = "[^/]+"
@@ -40,12 +64,16 @@ class LessonViewSet(ViewSet):
     )
     @action(detail=True, methods=["post"])
     def complete(self, request: Request, lesson_id: str) -> Response:
+        if self.refusal is not None:
+            raise self.refusal
+        player = _player(request)
         result = completion.complete(
-            player_id=_player_id(request),
+            player_id=player.id,
             lesson_id=lesson_id,
-            hearts=request_parsing.hearts(request.data),
-            idempotency_key=request_parsing.idempotency_key(request.headers),
+            hearts=self.hearts,
+            idempotency_key=self.idempotency_key,
             now=timezone.now(),
+            found=player.found,
         )
         return Response(result.as_answer())
 
@@ -55,6 +83,9 @@ class ProgressViewSet(ViewSet):
 
     lookup_url_kwarg = "subject_id"
     lookup_value_regex = "[^/]+"
+
+    def wanted(self, _request: Request) -> Wanted:
+        return Wanted(access=True, wallet=True, subject_id=self.kwargs["subject_id"])
 
     @extend_schema(
         summary="Progress in a subject",
@@ -72,11 +103,13 @@ class ProgressViewSet(ViewSet):
         },
     )
     def retrieve(self, request: Request, subject_id: str) -> HttpResponse:
+        player = _player(request)
         answer = progress.of_subject(
-            player_id=_player_id(request),
+            player_id=player.id,
             subject_id=subject_id,
             now=timezone.now().timestamp(),
             if_none_match=request.headers.get("If-None-Match"),
+            found=player.found,
         )
         headers = {"ETag": answer.etag, "Cache-Control": "private, no-cache"}
         if answer.body is None:
@@ -88,6 +121,9 @@ class ProgressViewSet(ViewSet):
 
 class ReviewViewSet(ViewSet):
     """A player's items to review."""
+
+    def wanted(self, _request: Request) -> Wanted:
+        return Wanted(access=True)
 
     @extend_schema(
         summary="How many items are due",

@@ -20,6 +20,7 @@ from publishing.published_content import (
     load_plan,
     load_subject,
     reviewable_items,
+    subject_of_lesson,
 )
 from publishing.signing import links, videos
 from publishing.signing.links import photo_uri
@@ -41,6 +42,7 @@ __all__ = [
     "photo_uri",
     "plan_links",
     "reviewable_items",
+    "subject_of_lesson",
 ]
 
 

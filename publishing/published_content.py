@@ -91,6 +91,19 @@ def load_plan(plan_id: str) -> PlanStructure:
     raise NotPublishedError(_("This plan has not been published yet."))
 
 
+_MAX_LESSONS = 1_000_000
+_subjects: dict[str, str] = {}
+
+
+def subject_of_lesson(lesson_id: str) -> str | None:
+    """Return a lesson's subject as this process read it last; no file is read.
+
+    None if no release with the lesson was read. A moved lesson may be in another
+    subject by now: compare it with the plan.
+    """
+    return _subjects.get(lesson_id)
+
+
 def load_subject(plan_id: str, subject_id: str) -> SubjectStructure:
     """Return one subject of the plan's current release.
 
@@ -139,15 +152,14 @@ def _read_plan(folder: str, generation: str, plan_id: str) -> PlanStructure:
             root=_tree(hierarchy, lessons),
             lessons=lessons,
         )
+    by_id = {
+        lesson.id: lesson for subject in subjects.values() for lesson in subject.lessons
+    }
+    if len(_subjects) > _MAX_LESSONS:
+        _subjects.clear()
+    _subjects.update({lesson.id: lesson.subject_id for lesson in by_id.values()})
     return PlanStructure(
-        plan_id=plan_id,
-        generation=generation,
-        subjects=subjects,
-        lessons={
-            lesson.id: lesson
-            for subject in subjects.values()
-            for lesson in subject.lessons
-        },
+        plan_id=plan_id, generation=generation, subjects=subjects, lessons=by_id
     )
 
 

@@ -1,6 +1,6 @@
 """What a player may open: see docs/architecture.md, "Access"."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -8,9 +8,11 @@ import structlog
 from django.utils.translation import gettext as _
 
 from plans.access import Level
-from players import store
+from players import records
 from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledError
 from players.models import Enrollment, Entitlement, PlayerProfile
+from players.records import Found, StoreUnavailableError, Wanted
+from players.services import versions
 from publishing import api
 from publishing.api import LessonEntry
 
@@ -37,40 +39,51 @@ class PlayerAccess:
         return expiry is None or now < expiry
 
     def current_items(self, now: float) -> frozenset[str]:
-        """Return the codes of the products that the player has at Unix time ``now``."""
-        return frozenset(item for item in self.items if self.is_entitled(item, now))
+        """Return the products that the player has at Unix time ``now``."""
+        return frozenset(
+            item
+            for item, expiry in self.items.items()
+            if expiry is None or now < expiry
+        )
 
 
-def of_player(player_id: int) -> PlayerAccess:
+def of_player(player_id: int, found: Found | None = None) -> PlayerAccess:
     """Return the player's access, from Redis if it is cached, else with three queries.
 
     The access of a player that does not exist is empty. When Redis does not answer, the
     database is read.
+
+    Args:
+        found: what the request's session check read; None: ask Redis now.
     """
-    try:
-        held, lease = store.read_access(player_id)
-    except store.StoreUnavailableError as error:
-        log.warning("access_read_from_database", error=type(error).__name__)
-        return _read(player_id)
-    if held is not None:
-        return _decode(held)
-    found = _read(player_id)
-    try:
-        store.put_access(player_id, lease=lease, value=_encode(found))
-    except store.StoreUnavailableError as error:
-        log.warning("access_not_kept", error=type(error).__name__)
-    return found
+    if found is None or not found.wanted.access:
+        try:
+            found = records.look(player_id, Wanted(access=True))
+        except StoreUnavailableError as error:
+            log.warning("access_read_from_database", error=type(error).__name__)
+            return _read(player_id)[1]
+    if found.access is not None:
+        return _decode(found.access)
+    version, player_access = _read(player_id)
+    if found.may_fill_access:
+        try:
+            value = _encode(player_access)
+            records.fill_access(found, version=version, value=value)
+        except StoreUnavailableError as error:
+            log.warning("access_not_kept", error=type(error).__name__)
+    return player_access
 
 
-def _read(player_id: int) -> PlayerAccess:
-    active = (
+def _read(player_id: int) -> tuple[int, PlayerAccess]:
+    """Return the version and the access; the version is read first."""
+    version, active = (
         PlayerProfile.objects.filter(pk=player_id)
-        .values_list("active_plan__public_id", flat=True)
+        .values_list("access_version", "active_plan__public_id")
         .first()
-    )
+    ) or (0, None)
     enrolled = Enrollment.objects.filter(player_id=player_id)
     items = Entitlement.objects.filter(player_id=player_id)
-    return PlayerAccess(
+    return version, PlayerAccess(
         active_plan_id=active or "",
         enrolled_plan_ids=frozenset(enrolled.values_list("plan__public_id", flat=True)),
         items={
@@ -80,26 +93,31 @@ def _read(player_id: int) -> PlayerAccess:
     )
 
 
-def _encode(found: PlayerAccess) -> str:
+def _encode(player_access: PlayerAccess) -> bytes:
     return orjson.dumps(
-        [found.active_plan_id, sorted(found.enrolled_plan_ids), dict(found.items)]
-    ).decode()
+        [
+            player_access.active_plan_id,
+            sorted(player_access.enrolled_plan_ids),
+            dict(player_access.items),
+        ]
+    )
 
 
-def _decode(held: str) -> PlayerAccess:
+def _decode(held: bytes) -> PlayerAccess:
     active, enrolled, items = orjson.loads(held)
     return PlayerAccess(active, frozenset(enrolled), items)
 
 
-def forget(player_ids: list[int]) -> None:
-    """Delete the cached access of these players; call it after the commit.
+def changing(player_ids: Collection[int], *, revokes: bool = True) -> None:
+    """Announce that the current transaction changes these players' plans or products.
 
-    When Redis does not answer, the old copy stays in use for at most five minutes.
+    Args:
+        revokes: whether the change may take something away.
+
+    Raises:
+        StoreAwayError: see `versions.changing`.
     """
-    try:
-        store.drop_access(player_ids)
-    except store.StoreUnavailableError as error:
-        log.warning("access_not_dropped", error=type(error).__name__)
+    versions.changing(versions.ACCESS, player_ids, revokes=revokes)
 
 
 def require_enrolled(player_access: PlayerAccess) -> str:
@@ -116,7 +134,9 @@ def require_enrolled(player_access: PlayerAccess) -> str:
     return plan_id
 
 
-def require_lesson(player_id: int, lesson_id: str, now: float) -> LessonEntry:
+def require_lesson(
+    player_id: int, lesson_id: str, now: float, found: Found | None = None
+) -> LessonEntry:
     """Return the lesson in the player's plan if they may open it at Unix time ``now``.
 
     Raises:
@@ -125,7 +145,7 @@ def require_lesson(player_id: int, lesson_id: str, now: float) -> LessonEntry:
         InvalidLessonError: the plan's release has no such lesson.
         NotEntitledError: it is paid, and the player has no current entitlement to it.
     """
-    player_access = of_player(player_id)
+    player_access = of_player(player_id, found)
     plan_id = require_enrolled(player_access)
     entry = api.find_lesson(plan_id, lesson_id)
     if entry is None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from plans.models import AcademicPlan
+from players.records import Found
 from players.services import access
 from publishing import api
 from publishing.api import LessonLink
@@ -27,14 +28,14 @@ class PlanContent:
     local_base_url: str
 
 
-def plan_of(player_id: int) -> PlanContent:
+def plan_of(player_id: int, found: Found | None = None) -> PlanContent:
     """Return the player's plan. At most three queries beside those of their access.
 
     Raises:
         NotEnrolledError: the player has no plan.
         NotPublishedError: the plan has no release.
     """
-    plan_id = access.require_enrolled(access.of_player(player_id))
+    plan_id = access.require_enrolled(access.of_player(player_id, found))
     links = api.plan_links(plan_id)
     title = AcademicPlan.objects.values_list("title", flat=True).get(public_id=plan_id)
     return PlanContent(
@@ -47,7 +48,9 @@ def plan_of(player_id: int) -> PlanContent:
     )
 
 
-def lesson_of(player_id: int, lesson_id: str, now: float) -> LessonLink:
+def lesson_of(
+    player_id: int, lesson_id: str, now: float, found: Found | None = None
+) -> LessonLink:
     """Return new URLs of the lesson's file and videos if the player may open it.
 
     At most two queries beside those of the player's access: the settings, and whether
@@ -57,7 +60,7 @@ def lesson_of(player_id: int, lesson_id: str, now: float) -> LessonLink:
         NotEnrolledError, NotPublishedError, InvalidLessonError, NotEntitledError: see
             `access.require_lesson`.
     """
-    lesson = access.require_lesson(player_id, lesson_id, now)
+    lesson = access.require_lesson(player_id, lesson_id, now, found)
     return api.lesson_link(
         lesson.id, player_id=player_id, now=int(now), seconds=LESSON_URL_SECONDS
     )

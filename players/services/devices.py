@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from players import audit, store
+from players import audit, records
 from players.errors import (
     DeviceExistsError,
     DeviceLimitError,
@@ -182,8 +182,8 @@ def remove_by_pk(
 def count(player_id: int) -> int:
     """Return the player's number of devices, from Redis, else from the database."""
     try:
-        if known := store.count_devices(player_id):
+        if known := records.count_devices(player_id):
             return known
-    except store.StoreUnavailableError:
+    except records.StoreUnavailableError:
         pass
     return Device.objects.filter(player_id=player_id).count()

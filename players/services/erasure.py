@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -30,7 +29,7 @@ from django.utils.translation import gettext as _
 
 from core.fields import FoldingQuerySet
 from core.hooks import Registry
-from players import audit, store
+from players import audit, records
 from players.errors import PlayerNotFoundError, StaffAccountError
 from players.models import (
     Device,
@@ -338,7 +337,7 @@ def _empty_profile(profile: PlayerProfile, now: datetime) -> None:
     QuerySet(PlayerProfile).filter(pk=profile.pk).update(
         **empty | {"photo": "", "created_at": now, "erased_at": now}
     )
-    transaction.on_commit(partial(access.forget, [profile.pk]))
+    access.changing([profile.pk], revokes=False)
 
 
 def _empty_account(user: User, now: datetime) -> None:
@@ -368,7 +367,7 @@ def finish(erasure: Erasure, *, now: datetime) -> None:
     for name, step in _STEPS:
         try:
             step(erasure, now)
-        except (store.StoreUnavailableError, OSError, DatabaseError) as error:
+        except (records.StoreUnavailableError, OSError, DatabaseError) as error:
             remaining.append(name)
             log.warning(
                 "erasure_step_failed",
@@ -418,7 +417,7 @@ def _delete_files(erasure: Erasure, now: datetime) -> None:
 
 
 def _forget_in_redis(erasure: Erasure, _now: datetime) -> None:
-    store.forget_player(erasure.player_number)
+    records.forget_player(erasure.player_number)
     for holder in holders:
         holder.forget(erasure.player_number, erasure.subject_ids)
 

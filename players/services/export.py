@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -120,7 +121,7 @@ def _photo(profile: PlayerProfile) -> dict[str, Any] | None:
 
 
 def _wallet(player_id: int) -> dict[str, Any]:
-    return wallet.to_fields(wallet.get(player_id))
+    return asdict(wallet.get(player_id))
 
 
 def _rows(held: Holding, profile: PlayerProfile) -> list[dict[str, Any]]:

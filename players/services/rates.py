@@ -13,10 +13,11 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 
-from players import store
+from players import request_counts
 from players.addresses import network_of
 from players.credentials import canonical_email
 from players.errors import RateLimitedError
+from players.records import Count, StoreUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +67,7 @@ def rule_for(scope: str) -> Rule:
     return Rule(*limits.get(scope, limits["default"]))
 
 
-def usage_of(rule: Rule, count: store.Count) -> Usage:
+def usage_of(rule: Rule, count: Count) -> Usage:
     """Return the usage that a count means under ``rule``."""
     return Usage(rule, count.requests, max(1, math.ceil(count.window_rest_ms / 1000)))
 
@@ -75,8 +76,10 @@ def spend(*, who: str, scope: str) -> Usage | None:
     """Count one request of ``who``; return None while Redis does not answer."""
     rule = rule_for(scope)
     try:
-        count = store.count_request(who=who, endpoint=scope, window_ms=rule.window_ms)
-    except store.StoreUnavailableError as error:
+        count = request_counts.count_request(
+            who=who, endpoint=scope, window_ms=rule.window_ms
+        )
+    except StoreUnavailableError as error:
         log.warning("rate_limit_not_counted", error=type(error).__name__)
         return None
     return usage_of(rule, count)
@@ -89,7 +92,7 @@ class Attempt:
     ``usage`` is that of its tightest budget, or None while Redis does not answer.
     """
 
-    budgets: tuple[store.Budget, ...]
+    budgets: tuple[request_counts.Budget, ...]
     usage: Usage | None
 
     def give_back(self, *scopes: str) -> None:
@@ -103,8 +106,8 @@ class Attempt:
         if self.usage is None or not budgets:
             return
         try:
-            store.give_attempt_back(budgets)
-        except store.StoreUnavailableError as error:
+            request_counts.give_attempt_back(budgets)
+        except StoreUnavailableError as error:
             log.warning("attempt_not_given_back", error=type(error).__name__)
 
 
@@ -116,14 +119,14 @@ def take(**who_by_scope: str) -> Attempt:
     """
     rules = {scope: rule_for(scope) for scope in who_by_scope}
     budgets = tuple(
-        store.Budget(who, scope, rules[scope].requests, rules[scope].window_ms)
+        request_counts.Budget(who, scope, rules[scope].requests, rules[scope].window_ms)
         for scope, who in who_by_scope.items()
     )
     if not budgets:
         return Attempt((), None)
     try:
-        taken, found = store.take_attempt(budgets)
-    except store.StoreUnavailableError as error:
+        taken, found = request_counts.take_attempt(budgets)
+    except StoreUnavailableError as error:
         log.warning("attempt_not_counted", error=type(error).__name__)
         return Attempt(budgets, None)
     usages = [
@@ -133,7 +136,9 @@ def take(**who_by_scope: str) -> Attempt:
     return Attempt(budgets, min(usages, key=lambda usage: usage.margin))
 
 
-def _attempts_usage(rule: Rule, attempts: store.Attempts, *, taken: bool) -> Usage:
+def _attempts_usage(
+    rule: Rule, attempts: request_counts.Attempts, *, taken: bool
+) -> Usage:
     requests = attempts.spent
     if not taken and requests >= rule.requests:
         requests = rule.requests + attempts.refused

@@ -1,7 +1,7 @@
 """Signing in and out, and checking sessions; docs/architecture.md, "Players"."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import ClassVar
@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
-from players import audit, store, tokens
+from players import audit, records, tokens
 from players.errors import (
     DeviceMismatchError,
     DeviceNotAuthorizedError,
@@ -30,6 +30,13 @@ from players.models import (
     SessionEndReason,
     User,
 )
+from players.records import (
+    NOTHING,
+    Found,
+    SessionStatus,
+    StoreUnavailableError,
+    Wanted,
+)
 from players.services import rates, session_ends, sign_in_state
 from players.services.devices import claim_slot, lock_player
 from players.services.rates import Rule, Usage
@@ -43,10 +50,15 @@ _USE_NOTED_EVERY = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """The user of a request: a player signed in on one of their devices."""
+    """The user of a request: a player signed in on one of their devices.
+
+    ``found`` has the records that the session check read in the same round trip; None
+    while Redis does not answer.
+    """
 
     id: int
     device_id: UUID
+    found: Found | None = field(default=None, repr=False, compare=False)
     is_authenticated: ClassVar[bool] = True
     is_active: ClassVar[bool] = True
 
@@ -355,14 +367,16 @@ def check(
     rule: Rule,
     now: datetime,
     ip_address: str | None = None,
+    wanted: Wanted = NOTHING,
 ) -> tuple[Player, Usage | None]:
     """Return the player who sends a request, and the usage of their rate limit.
 
-    A valid session takes one round trip to Redis. If Redis has lost the state or does
-    not answer, the database is read, and Redis gets the state again. The reason why a
-    session ended is in the database. Before the database is read, requests with tokens
-    that this server may not have issued are limited per network, and those with tokens
-    of ended sessions per token; while Redis does not answer they are not limited.
+    A valid session takes one round trip to Redis, which also reads the records that the
+    request needs. If Redis has no copy of the session or does not answer, the database
+    is read, and Redis gets the copy again. The reason why a session ended is in the
+    database. Before the database is read, requests with tokens that this server may not
+    have issued are limited per network, and those with tokens of ended sessions per
+    token; while Redis does not answer they are not limited.
 
     Returns:
         The usage is None while Redis does not answer.
@@ -375,32 +389,45 @@ def check(
         DeviceMismatchError: the session belongs to another device.
         DatabaseError: the database does not answer, and Redis has no valid state.
     """
+    enter = partial(
+        records.enter,
+        player_id=token.player_id,
+        device_id=str(device_id),
+        endpoint=endpoint,
+        window_ms=rule.window_ms,
+        limit=rule.requests,
+        wanted=wanted,
+    )
     try:
-        found = store.check_session(
-            player_id=token.player_id,
-            sha256=token.sha256,
-            device_id=str(device_id),
-            endpoint=endpoint,
-            window_ms=rule.window_ms,
-        )
-    except store.StoreUnavailableError as error:
+        found = enter(sha256=token.sha256)
+    except StoreUnavailableError as error:
         log.warning("session_checked_in_database", error=type(error).__name__)
         _require_good(token, device_id, sign_in_state.read(token.player_id), now)
         return Player(token.player_id, device_id), None
-    if found.count is not None:
-        return Player(token.player_id, device_id), rates.usage_of(rule, found.count)
-    if found.seen is store.SessionStatus.OTHER_DEVICE:
-        raise _device_mismatch()
-    if found.seen is store.SessionStatus.ENDED:
-        _limit_ended(token, ip_address)
+    match found.status:
+        case SessionStatus.GOOD:
+            return _counted(device_id, rule, found)
+        case SessionStatus.OTHER_DEVICE:
+            raise _device_mismatch()
+        case SessionStatus.ENDED:
+            _limit_ended(token, ip_address)
     attempt = _take_guess(token, ip_address)
     state = sign_in_state.read(token.player_id)
-    if found.lease:
-        _warm(token.player_id, found.lease, state)
+    if found.may_fill_session:
+        sign_in_state.fill(found, state)
     _require_good(token, device_id, state, now)
     attempt.give_back()
-    usage = rates.spend(who=str(token.player_id), scope=endpoint)
-    return Player(token.player_id, device_id), usage
+    try:
+        return _counted(device_id, rule, enter(sha256=""))
+    except StoreUnavailableError as error:
+        log.warning("rate_limit_not_counted", error=type(error).__name__)
+        return Player(token.player_id, device_id), None
+
+
+def _counted(device_id: UUID, rule: Rule, found: Found) -> tuple[Player, Usage]:
+    assert found.count is not None
+    player = Player(found.player_id, device_id, found)
+    return player, rates.usage_of(rule, found.count)
 
 
 def _limit_ended(token: Token, ip_address: str | None) -> None:
@@ -443,13 +470,6 @@ def _take_guess(token: Token, ip_address: str | None) -> rates.Attempt:
         ),
     )
     return attempt
-
-
-def _warm(player_id: int, lease: str, state: sign_in_state.SignInState) -> None:
-    try:
-        sign_in_state.put(player_id, lease=lease, state=state)
-    except store.StoreUnavailableError as error:
-        log.warning("sign_in_state_not_renewed", error=type(error).__name__)
 
 
 def _require_good(

@@ -4,20 +4,18 @@
 services, the admin, cascades and bulk writes alike.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
 import structlog
-from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from players import store
-from players.errors import StoreAwayError
+from players import records
 from players.models import PlayerProfile, SessionEndReason
-from players.services import session_ends
+from players.records import Found, StoreUnavailableError
+from players.services import session_ends, versions
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +27,7 @@ class SignInState:
     A session that has passed an age limit is included, with ``limit_passed``.
     """
 
+    version: int = 0
     token_sha256: str | None = None
     session_device: UUID | None = None
     devices: frozenset[UUID] = frozenset()
@@ -40,6 +39,7 @@ def read(player_id: int) -> SignInState:
     """Return the committed state. One query, so session and devices are consistent."""
     rows = list(
         PlayerProfile.objects.filter(pk=player_id, user__is_active=True).values_list(
+            "sign_in_version",
             "session__token_sha256",
             "session__device__device_id",
             "session__created_at",
@@ -49,56 +49,41 @@ def read(player_id: int) -> SignInState:
     )
     if not rows:
         return SignInState()
-    token_sha256, session_device, created_at, last_used_at, _device = rows[0]
+    version, token_sha256, session_device, created_at, last_used_at, _device = rows[0]
     devices = frozenset(device for *_rest, device in rows if device is not None)
     if token_sha256 is None:
-        return SignInState(devices=devices)
+        return SignInState(version, devices=devices)
     passed = session_ends.limit_passed(
         created_at=created_at, last_used_at=last_used_at, now=timezone.now()
     )
-    return SignInState(token_sha256, session_device, devices, last_used_at, passed)
+    return SignInState(
+        version, token_sha256, session_device, devices, last_used_at, passed
+    )
 
 
-def changing(player_id: int) -> None:
-    """Announce that the current transaction changes the player's session or devices.
-
-    From now on readers ignore Redis's copy; after the commit it is written again.
+def changing(player_ids: Collection[int]) -> None:
+    """Announce that the current transaction changes these players' sessions or devices.
 
     Raises:
-        StoreAwayError: Redis does not answer. The caller's transaction must roll back,
-            because Redis would return the old state once it answers again.
+        StoreAwayError: see `versions.changing`.
     """
-    try:
-        block = store.block_sign_in_state(player_id)
-    except store.StoreUnavailableError as error:
-        log.error("sign_in_state_not_blocked", error=type(error).__name__)
-        raise StoreAwayError(
-            _("Sessions and devices cannot be changed right now. Please try again.")
-        ) from error
-    transaction.on_commit(partial(_settle, player_id, block))
+    versions.changing(versions.SIGN_IN, player_ids)
 
 
-def _settle(player_id: int, block: str) -> None:
-    try:
-        if lease := store.unblock_sign_in_state(player_id, block):
-            put(player_id, lease=lease, state=read(player_id))
-    except store.StoreUnavailableError as error:
-        # The block stays: readers use the database until it expires.
-        log.warning("sign_in_state_not_renewed", error=type(error).__name__)
+def fill(found: Found, state: SignInState) -> None:
+    """Store ``state``, which was read after ``found``, in Redis.
 
-
-def put(player_id: int, *, lease: str, state: SignInState) -> None:
-    """Store ``state`` in Redis, unless it changed since the lease was taken.
-
-    Raises:
-        StoreUnavailableError: Redis does not answer.
+    Does nothing if the state has changed in between, or Redis does not answer.
     """
     signed_in = state.token_sha256 is not None and state.limit_passed is None
-    store.put_sign_in_state(
-        player_id,
-        lease=lease,
-        session=(state.token_sha256 or "", str(state.session_device))
-        if signed_in
-        else None,
-        devices=sorted(str(device) for device in state.devices),
-    )
+    try:
+        records.fill_sign_in(
+            found,
+            version=state.version,
+            session=(state.token_sha256 or "", str(state.session_device))
+            if signed_in
+            else None,
+            devices=sorted(str(device) for device in state.devices),
+        )
+    except StoreUnavailableError as error:
+        log.warning("sign_in_state_not_renewed", error=type(error).__name__)

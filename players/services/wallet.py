@@ -4,33 +4,22 @@
 ledger when it is missing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Protocol
 
 import structlog
 from django.db import transaction
 
 from core.hooks import Registry
-from players import audit, store
+from players import audit, records
 from players.models import SecurityEventType
+from players.player_state import WalletState
+from players.records import Found, StoreUnavailableError, Wanted
 from players.services.devices import lock_player
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WalletState:
-    """The contents of a wallet; the defaults are those of a new one.
-
-    ``current_streak`` is as of ``last_success_date``; `current` returns it as of now.
-    """
-
-    total_xp: int = 0
-    current_streak: int = 0
-    last_success_date: date | None = None
-    last_played_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +50,16 @@ class Ledger(Protocol):
     def wallet_of(self, player_id: int) -> WalletState:
         """Return the wallet, computed from the player's rows in the ledger."""
 
+    def heads(self, since: datetime | None) -> dict[int, int]:
+        """Return the last position of each player with rows received since a time.
+
+        Args:
+            since: None: of all players with rows.
+        """
+
+    def wallets_of(self, player_ids: Sequence[int]) -> dict[int, WalletState]:
+        """Return the wallets of these players. Two queries."""
+
     def streak_at(self, state: WalletState, now: datetime) -> CurrentStreak:
         """Return the streak of that wallet at that aware time."""
 
@@ -77,24 +76,33 @@ ledger: Registry[Ledger] = Registry(single=True)
 """The ledger, which ``progress`` adds at start-up."""
 
 
-def get(player_id: int) -> WalletState:
-    """Return the wallet, from Redis if it is there, else from the ledger."""
-    try:
-        fields, lease = store.read_wallet(player_id)
-    except store.StoreUnavailableError as error:
-        log.warning("wallet_read_from_ledger", error=type(error).__name__)
-        return ledger.only.wallet_of(player_id)
-    if fields is not None:
-        return from_fields(fields)
+def get(player_id: int, found: Found | None = None) -> WalletState:
+    """Return the wallet, from Redis if it is there, else from the ledger.
+
+    Args:
+        found: what the request's session check read; None: ask Redis now.
+    """
+    if found is None or not found.wanted.wallet:
+        try:
+            found = records.look(player_id, Wanted(wallet=True))
+        except StoreUnavailableError as error:
+            log.warning("wallet_read_from_ledger", error=type(error).__name__)
+            return ledger.only.wallet_of(player_id)
+    if found.wallet is not None:
+        return found.wallet
     state = ledger.only.wallet_of(player_id)
-    if lease:
-        _keep(player_id, lease, state)
+    try:
+        records.fill(found, wallet=state)
+    except StoreUnavailableError as error:
+        log.warning("wallet_not_kept", error=type(error).__name__)
     return state
 
 
-def current(player_id: int, *, now: datetime) -> CurrentWallet:
+def current(
+    player_id: int, *, now: datetime, found: Found | None = None
+) -> CurrentWallet:
     """Return the wallet at that aware time; the state is read as by `get`."""
-    state = get(player_id)
+    state = get(player_id, found)
     streak = ledger.only.streak_at(state, now)
     return CurrentWallet(
         total_xp=state.total_xp,
@@ -102,40 +110,6 @@ def current(player_id: int, *, now: datetime) -> CurrentWallet:
         streak_ends_at=streak.ends_at,
         last_success_date=state.last_success_date,
         last_played_at=state.last_played_at,
-    )
-
-
-def _keep(player_id: int, lease: str, state: WalletState) -> None:
-    try:
-        store.put_wallet(player_id, lease=lease, fields=to_fields(state))
-    except store.StoreUnavailableError as error:
-        log.warning("wallet_not_kept", error=type(error).__name__)
-
-
-def to_fields(state: WalletState) -> dict[str, str | int]:
-    """Return the wallet as the fields of Redis's hash; "" is None.
-
-    Times are UTC texts of equal length, so comparing the texts compares the times.
-    """
-    day, played = state.last_success_date, state.last_played_at
-    return {
-        "total_xp": state.total_xp,
-        "current_streak": state.current_streak,
-        "last_success_date": day.isoformat() if day else "",
-        "last_played_at": (
-            played.astimezone(UTC).isoformat(timespec="microseconds") if played else ""
-        ),
-    }
-
-
-def from_fields(fields: Mapping[str, str]) -> WalletState:
-    """Return the wallet of fields made by `to_fields`; a missing field is None or 0."""
-    day, played = fields.get("last_success_date"), fields.get("last_played_at")
-    return WalletState(
-        total_xp=int(fields.get("total_xp") or 0),
-        current_streak=int(fields.get("current_streak") or 0),
-        last_success_date=date.fromisoformat(day) if day else None,
-        last_played_at=datetime.fromisoformat(played) if played else None,
     )
 
 

@@ -1,52 +1,40 @@
 """Completing a lesson; see docs/architecture.md, "Completing a lesson".
 
-The steps: read the state from Redis and leave a mark, apply the rules, commit one row
-of the ledger, update Redis. `progress.store` explains why no step loses XP or pays it
-twice.
+The steps: read the state, apply the rules, commit one row of the ledger at the position
+after that state, store the new state in Redis. The ledger refuses a row that was decided
+on another state (`players.records`).
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
-from functools import partial
 from typing import Any, Self
 
-import structlog
 from django.conf import settings
-from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
-from players.errors import InvalidLessonError
+from players.errors import InvalidLessonError, SessionUnknownError
+from players.player_state import SubjectProgress, WalletState
+from players.records import Found
 from players.services import access
-from progress import bitmap, store, streak, xp
+from progress import bitmap, streak, xp
 from progress.errors import (
     IdempotencyConflictError,
     NoHeartsError,
     NotUnlockedError,
 )
 from progress.models import InteractionLog, InteractionType
-from progress.services import (
-    calendar,
-    ledger,
-    projections,
-    review_ratings,
-    subject_cache,
-)
-from progress.store import Change, PendingWrite, State
+from progress.services import calendar, ledger, subject_cache, writing
+from progress.services.ledger import PlayerDeletedError, PositionTakenError
+from progress.services.writing import Start
 from progress.streak import Streak
 from progress.unlock import PlayerOutline
 from publishing import api
 from publishing.api import LessonEntry
 
-log = structlog.get_logger(__name__)
-
-_OutlineAt = Callable[[bytes], PlayerOutline]
-"""Gives the player's outline of the lesson's subject at a bitmap."""
-
-_TRIES = 5
-"""Each lost race means that another request of the same player recorded one of the six
-things that are paid once per lesson: the first completion and five records."""
+_ATTEMPTS = 20
+"""Each lost attempt means that another request of the same player was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +73,29 @@ class CompletionResult:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
+    """A request, and what it is about in the player's plan."""
+
     player_id: int
-    lesson_id: str
+    lesson: LessonEntry
     hearts: int
-    idempotency_key: str | None
+    event_id: str
     now: datetime
+    outline: Callable[[SubjectProgress], PlayerOutline]
+    """The outline of the lesson's subject, for a player with that progress."""
 
     @property
     def day(self) -> date:
         return calendar.day_of(self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """The row to insert, and the state after it; ``result`` is None for a failure."""
+
+    row: InteractionLog
+    wallet: WalletState
+    subject: SubjectProgress | None = None
+    result: CompletionResult | None = None
 
 
 def complete(
@@ -103,14 +105,18 @@ def complete(
     hearts: int,
     idempotency_key: str | None,
     now: datetime,
+    found: Found | None = None,
 ) -> CompletionResult:
     """Record that a player finished a lesson with ``hearts`` (0 to 5).
 
-    Call it outside a transaction: it commits its row.
+    Call it outside a transaction: it commits its row. One insert, and one round trip to
+    Redis after it; one more before it unless the session check has begun the write.
+    While Redis does not answer, the ledger is read instead.
 
     Args:
         idempotency_key: the client's name for this request. A repeat gets the first
             response, whatever has changed since.
+        found: what the request's session check read and began.
 
     Raises:
         NotEnrolledError, InvalidLessonError, NotEntitledError, NotPublishedError: the
@@ -118,168 +124,201 @@ def complete(
         NotUnlockedError: an earlier lesson must be completed first.
         NoHeartsError: no hearts were left; the failed attempt is recorded.
         IdempotencyConflictError: the key was used for another request.
-        StoreUnavailableError, DatabaseError: a service is away. Either nothing was
-            recorded, or the ledger has the row and Redis is updated later.
+        SessionUnknownError: the player has been deleted.
+        DatabaseError: the database is away. Nothing was recorded, unless the connection
+            broke during the commit and could not be made again.
     """
-    attempt = _Attempt(player_id, lesson_id, hearts, idempotency_key, now)
+    event_id = (
+        ledger.server_event()
+        if idempotency_key is None
+        else ledger.client_event(idempotency_key)
+    )
     try:
-        lesson, outline_at = _open_lesson(attempt)
-        return _record(attempt, lesson, outline_at)
+        attempt = _attempt(player_id, lesson_id, hearts, event_id, now, found)
+        return _record(
+            attempt, writing.begin(player_id, attempt.lesson.subject_id, found)
+        )
     except (NoHeartsError, IdempotencyConflictError):
         raise
     except MemoraError:
         # Refused now, but this may be the repeat of a request that was accepted.
-        first = _first_answer(attempt)
+        if idempotency_key is None:
+            raise
+        first = _first_answer(player_id, event_id, lesson_id, hearts)
         if first is None:
             raise
         return first
 
 
-def _open_lesson(attempt: _Attempt) -> tuple[LessonEntry, _OutlineAt]:
-    player_access = access.of_player(attempt.player_id)
+def _attempt(
+    player_id: int,
+    lesson_id: str,
+    hearts: int,
+    event_id: str,
+    now: datetime,
+    found: Found | None,
+) -> _Attempt:
+    player_access = access.of_player(player_id, found)
     plan = api.load_plan(access.require_enrolled(player_access))
-    lesson = plan.lessons.get(attempt.lesson_id)
+    lesson = plan.lessons.get(lesson_id)
     if lesson is None:
         raise InvalidLessonError(_("This lesson is not in your plan."))
-    now = attempt.now.timestamp()
-    access.require_entitled(player_access, lesson, now)
+    moment = now.timestamp()
+    access.require_entitled(player_access, lesson, moment)
     outline = subject_cache.of_subject(plan.subjects[lesson.subject_id])
-    return lesson, partial(outline.for_player, items=player_access.current_items(now))
-
-
-def _record(
-    attempt: _Attempt, lesson: LessonEntry, outline_at: _OutlineAt
-) -> CompletionResult:
-    ledger.connect()
-    begun = store.begin(attempt.player_id, lesson.subject_id)
-    state = _unlocked_state(begun, lesson, outline_at)
-    history = _history_from(state, lesson)
-    contested = False
-    for _try in range(_TRIES):
-        row, change, result = _decide(attempt, lesson, outline_at, state, history)
-        try:
-            ledger.append(row)
-        except IntegrityError:
-            if (repeated := _first_answer_or_cancel(attempt, begun)) is not None:
-                return repeated
-            # Another request won the race; only the ledger has what it recorded.
-            contested = True
-            state = projections.ledger_state(begun)
-            history = ledger.lesson_history(attempt.player_id, lesson.id)
-        else:
-            _follow(begun, change, contested=contested)
-            if result is None:
-                raise _no_hearts()
-            return result
-    store.cancel(begun.mark)
-    raise IntegrityError("the ledger refuses this completion")
-
-
-def _unlocked_state(
-    begun: PendingWrite, lesson: LessonEntry, outline_at: _OutlineAt
-) -> State:
-    state = projections.state(begun)
-    if _is_unlocked(state, lesson, outline_at):
-        return state
-    if begun.others_in_flight:
-        # The unlocking completion may be committed, but not yet applied to Redis.
-        state = projections.ledger_state(begun)
-        if _is_unlocked(state, lesson, outline_at):
-            return state
-    store.cancel(begun.mark)
-    following = outline_at(state.subject.bitmap).next_lesson()
-    raise NotUnlockedError(
-        _("This lesson is still locked: complete the lessons before it first."),
-        details={"next_lesson_id": following},
+    items = player_access.current_items(moment)
+    return _Attempt(
+        player_id,
+        lesson,
+        hearts,
+        event_id,
+        now,
+        lambda progress: outline.for_player(progress.bitmap, items),
     )
 
 
-def _is_unlocked(state: State, lesson: LessonEntry, outline_at: _OutlineAt) -> bool:
-    return outline_at(state.subject.bitmap).is_unlocked(lesson.id)
+def _record(attempt: _Attempt, start: Start) -> CompletionResult:
+    """Decide and insert until the row is decided on the state that it follows."""
+    paid: tuple[bool, int] | None = None
+    for _lost in range(_ATTEMPTS):
+        start, outline = _unlocked(attempt, start)
+        decision = _decide(attempt, start, outline, paid)
+        if start.is_too_old:
+            start = writing.begin(attempt.player_id, attempt.lesson.subject_id)
+            continue
+        try:
+            ledger.append(decision.row)
+        except PositionTakenError:
+            first = _first_answer(
+                attempt.player_id, attempt.event_id, attempt.lesson.id, attempt.hearts
+            )
+            if first is not None:
+                return first
+            start = writing.from_ledger(attempt.player_id, attempt.lesson.subject_id)
+            # Or its first completion was in another subject.
+            paid = ledger.lesson_history(attempt.player_id, attempt.lesson.id)
+        except PlayerDeletedError:
+            raise SessionUnknownError(
+                _("This session is not known. Please sign in again.")
+            ) from None
+        else:
+            writing.finish(start, decision.wallet, decision.subject)
+            if decision.result is None:
+                raise _no_hearts()
+            return decision.result
+    raise PositionTakenError
 
 
-def _history_from(state: State, lesson: LessonEntry) -> tuple[bool, int]:
-    """Return whether the lesson was completed before, and its best hearts."""
-    return (
-        bitmap.is_set(state.subject.bitmap, lesson.bit_index),
-        bitmap.hearts_at(state.subject.hearts, lesson.bit_index),
+def _unlocked(attempt: _Attempt, start: Start) -> tuple[Start, PlayerOutline]:
+    """Return the state in which the lesson is unlocked.
+
+    Before a refusal the state is compared with the ledger: Redis may come back with
+    older data.
+
+    Raises:
+        NotUnlockedError: the lesson is locked.
+    """
+    outline = attempt.outline(start.subject)
+    if outline.is_unlocked(attempt.lesson.id):
+        return start, outline
+    if ledger.head(attempt.player_id) != start.wallet.seq:
+        start = writing.from_ledger(attempt.player_id, attempt.lesson.subject_id)
+        outline = attempt.outline(start.subject)
+        if outline.is_unlocked(attempt.lesson.id):
+            return start, outline
+    raise NotUnlockedError(
+        _("This lesson is still locked: complete the lessons before it first."),
+        details={"next_lesson_id": outline.next_lesson()},
     )
 
 
 def _decide(
     attempt: _Attempt,
-    lesson: LessonEntry,
-    outline_at: _OutlineAt,
-    state: State,
-    history: tuple[bool, int],
-) -> tuple[InteractionLog, Change, CompletionResult | None]:
-    """Return the row, the change of the projections, and the result (None: failed)."""
+    start: Start,
+    outline: PlayerOutline,
+    paid: tuple[bool, int] | None,
+) -> _Decision:
+    """Decide on a completion.
+
+    Args:
+        paid: whether the lesson's first completion was paid, and its best hearts, in
+            any subject; None: what this subject has.
+    """
     if attempt.hearts == 0:
-        return _failure(attempt, lesson, state)
-    completed, best = history
-    is_first = not completed
+        return _failure(attempt, start)
+    lesson = attempt.lesson
+    completed, best = paid or (
+        outline.is_passed(lesson.id),
+        bitmap.hearts_at(start.subject.hearts, lesson.bit_index),
+    )
     is_record = xp.is_record(hearts=attempt.hearts, best_hearts=best)
     earned = xp.earned(
         base_xp=lesson.base_xp,
         hearts=attempt.hearts,
-        is_first=is_first,
+        is_first=not completed,
         is_record=is_record,
         rates=_rates(),
     )
-    after, action = streak.after_success(state.streak, attempt.day)
-    outline = outline_at(state.subject.bitmap)
+    before = Streak(start.wallet.current_streak, start.wallet.last_success_date)
+    after, action = streak.after_success(before, attempt.day)
+    row = _row(attempt, start, InteractionType.LESSON_COMPLETED)
     result = CompletionResult(
         success=True,
         xp_earned=earned,
-        new_total_xp=state.total_xp + earned,
-        is_first_completion=is_first,
+        new_total_xp=start.wallet.total_xp + earned,
+        is_first_completion=not completed,
         is_new_record=is_record,
-        streak=_streak_change(state.streak, after, action),
+        streak=_streak_change(before, after, action),
         unlocked=outline.opened_by(lesson.id),
         next_lesson_id=outline.passing(lesson.id).next_lesson(),
     )
-    row = _row(attempt, lesson, InteractionType.LESSON_COMPLETED)
     row.xp = earned
-    row.first_of = lesson.id if is_first else None
-    row.record_of = f"{lesson.id}:{attempt.hearts}" if is_record else None
+    row.best_hearts = max(best, attempt.hearts)
+    row.first_of = None if completed else lesson.id
     row.data = {"answer": result.as_answer()}
-    change = Change(
-        xp=earned,
-        streak_before=state.streak,
-        streak=after,
-        played_at=attempt.now,
-        bit_index=lesson.bit_index,
-        hearts=attempt.hearts,
+    return _Decision(
+        row,
+        wallet=_wallet(
+            attempt,
+            row,
+            start,
+            total_xp=result.new_total_xp,
+            current_streak=after.days,
+            last_success_date=after.last,
+        ),
+        subject=bitmap.with_completion(
+            start.subject, lesson.bit_index, best_hearts=row.best_hearts, xp=earned
+        ),
+        result=result,
     )
-    return row, change, result
 
 
-def _failure(
-    attempt: _Attempt, lesson: LessonEntry, state: State
-) -> tuple[InteractionLog, Change, None]:
-    change = Change(
-        xp=0,
-        streak_before=state.streak,
-        streak=state.streak,
-        played_at=attempt.now,
-    )
-    return _row(attempt, lesson, InteractionType.LESSON_FAILED), change, None
+def _failure(attempt: _Attempt, start: Start) -> _Decision:
+    row = _row(attempt, start, InteractionType.LESSON_FAILED)
+    return _Decision(row, wallet=_wallet(attempt, row, start))
 
 
-def _row(
-    attempt: _Attempt, lesson: LessonEntry, kind: InteractionType
-) -> InteractionLog:
-    key = attempt.idempotency_key
+def _wallet(
+    attempt: _Attempt, row: InteractionLog, start: Start, **changes: Any
+) -> WalletState:
+    """Return the wallet after the row."""
+    played = max(start.wallet.last_played_at or attempt.now, attempt.now)
+    return replace(start.wallet, seq=row.seq, last_played_at=played, **changes)
+
+
+def _row(attempt: _Attempt, start: Start, kind: InteractionType) -> InteractionLog:
     return InteractionLog(
         player_id=attempt.player_id,
+        seq=start.next_seq,
+        event_id=attempt.event_id,
         type=kind,
-        reference_id=lesson.id,
-        subject_id=lesson.subject_id,
-        bit_index=lesson.bit_index,
+        reference_id=attempt.lesson.id,
+        subject_id=attempt.lesson.subject_id,
+        bit_index=attempt.lesson.bit_index,
         hearts=attempt.hearts,
         day=attempt.day,
-        idempotency_key=None if key is None else ledger.key_hash(key),
-        created_at=attempt.now,
+        occurred_at=attempt.now,
+        received_at=attempt.now,
     )
 
 
@@ -303,60 +342,22 @@ def _rates() -> xp.Rates:
     )
 
 
-def _follow(begun: PendingWrite, change: Change, *, contested: bool) -> None:
-    """Update Redis after the commit; from here on the response is a success.
-
-    If Redis fails now, its mark stays or its keys are missing, and the next reader
-    uses the ledger.
-    """
-    try:
-        if contested:
-            # Redis lacked a row that the ledger had; it may lack others.
-            store.discard(begun.mark)
-        else:
-            store.apply(begun.mark, change)
-    except store.StoreUnavailableError as error:
-        log.warning(
-            "projection_not_updated",
-            player=begun.mark.player_id,
-            error=type(error).__name__,
-        )
-
-
-def _first_answer_or_cancel(
-    attempt: _Attempt, begun: PendingWrite
+def _first_answer(
+    player_id: int, event_id: str, lesson_id: str, hearts: int
 ) -> CompletionResult | None:
-    try:
-        found = _first_answer(attempt)
-    except MemoraError:
-        store.cancel(begun.mark)
-        raise
-    if found is not None:
-        store.cancel(begun.mark)
-    return found
-
-
-def _first_answer(attempt: _Attempt) -> CompletionResult | None:
-    """Return the first response to this idempotency key, or None.
+    """Return the first response to this event, or None.
 
     Raises:
         NoHeartsError: the first request had no hearts left.
         IdempotencyConflictError: the key was used for another request.
     """
-    if attempt.idempotency_key is None:
-        return None
-    first = ledger.first_with_key(attempt.player_id, attempt.idempotency_key)
+    first = ledger.event(player_id, event_id)
     if first is None:
-        key_hash = ledger.key_hash(attempt.idempotency_key)
-        if review_ratings.has_key(attempt.player_id, key_hash):
-            raise key_conflict()
         return None
-    if first.reference_id != attempt.lesson_id:
+    if (first.reference_id, first.hearts) != (lesson_id, hearts):
         raise key_conflict()
     if first.type == InteractionType.LESSON_FAILED:
         raise _no_hearts()
-    if first.type != InteractionType.LESSON_COMPLETED:
-        raise key_conflict()
     return CompletionResult.from_answer(first.data["answer"])
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
-from django.db.models import QuerySet
-from django.db.models.functions import TruncDay
+from django.db.models import CharField, QuerySet, Value
+from django.db.models.functions import Cast, Concat, TruncDay
 
+from players import records
 from players.services.erasure import Fate, Holding
-from progress import store
 from progress.models import (
     InteractionLog,
     ReviewCard,
@@ -22,7 +22,7 @@ HOLDINGS = (
         "progress.InteractionLog.player",
         Fate.LEDGER,
         "ledger",
-        withheld=frozenset({"idempotency_key"}),
+        withheld=frozenset({"event_id"}),
     ),
     Holding("progress.StructureProgress.player", Fate.DELETED, "subject_progress"),
     Holding(
@@ -60,18 +60,20 @@ def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
     if keep_ledger:
         ledger.update(
             data={},
-            idempotency_key=None,
-            created_at=TruncDay("created_at", tzinfo=UTC),
+            event_id=Concat(Value("erased-"), Cast("pk", CharField())),
+            device_id=None,
+            device_seq=None,
+            occurred_at=TruncDay("occurred_at", tzinfo=UTC),
+            received_at=TruncDay("received_at", tzinfo=UTC),
         )
     else:
         ledger.delete()
 
 
 def forget(player_id: int, subject_ids: Sequence[str]) -> None:
-    """Delete the player's progress in Redis, and its entries in the write-back sets.
+    """Delete the player's progress in Redis.
 
     Raises:
         StoreUnavailableError: Redis does not answer.
     """
-    store.forget_player(player_id, subject_ids)
-    store.mark_bitmaps_written([(player_id, subject_id) for subject_id in subject_ids])
+    records.forget_player(player_id, subject_ids)

@@ -1,89 +1,152 @@
 """Reading the ledger, and adding rows; see docs/architecture.md, "Ledger".
 
-Rows are only added (`progress.models.InteractionLog`). Each is committed before Redis's
-projections are updated. A missing projection is rebuilt with the functions here.
+Rows are only added (`progress.models.InteractionLog`). Their positions are 1, 2, 3 … for
+each player: a row is inserted at the position after the state that it was decided on,
+and the database refuses it if another row is there. Every read takes the last position
+first and reads no later rows, so its result is the state at that position.
 """
 
 import hashlib
-from collections.abc import Collection
+import secrets
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from functools import partial
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-import structlog
-from django.db import IntegrityError, OperationalError, connection, transaction
-from django.db.models import Max, Min, Sum
-from django.utils.translation import gettext as _
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
+from django.db.models import Field, Max, Min, Q, Sum
 
-from players.services.wallet import CurrentStreak, WalletState
-from progress import bitmap, store, streak
-from progress.bitmap import SubjectProgress
-from progress.errors import InvalidCorrectionError
-from progress.models import InteractionLog, InteractionType, ReviewRating
-from progress.services import calendar
-from progress.streak import Streak
-from progress.xp import MAX_HEARTS
-
-log = structlog.get_logger(__name__)
+from core.db import is_connection_lost, is_duplicate_error, is_foreign_key_error
+from players.player_state import SubjectProgress, WalletState
+from progress import bitmap, streak
+from progress.models import InteractionLog, InteractionType
 
 _DEADLOCK = 1213
 _DEADLOCK_RETRIES = 2
 
 
+class PositionTakenError(Exception):
+    """A row with this position, event id or first completion exists."""
+
+
+class PlayerDeletedError(Exception):
+    """The player has been deleted."""
+
+
+def head(player_id: int) -> int:
+    """Return the last position of the player's ledger; 0 without rows. One query."""
+    rows = InteractionLog.objects.filter(player_id=player_id)
+    return rows.aggregate(head=Max("seq"))["head"] or 0
+
+
+def heads(since: datetime | None) -> dict[int, int]:
+    """Return the last position of each player with rows received since a time.
+
+    Args:
+        since: None: of all players with rows.
+    """
+    rows = InteractionLog.objects.all()
+    if since is not None:
+        rows = rows.filter(received_at__gte=since)
+    return dict(
+        rows.order_by().values_list("player_id").annotate(head=Max("seq")).iterator()
+    )
+
+
 def wallet_of(player_id: int) -> WalletState:
-    """Return the player's wallet, computed from ledger and ratings. Two queries."""
-    rows = list(
-        InteractionLog.objects.filter(player_id=player_id)
-        .order_by()
-        .values_list("type", "day")
-        .annotate(first=Min("pk"), xp=Sum("xp"), last=Max("created_at"))
+    """Return the player's wallet, computed from the ledger. Two queries."""
+    return wallets_of([player_id])[player_id]
+
+
+def wallets_of(player_ids: Sequence[int]) -> dict[int, WalletState]:
+    """Return the wallets of these players, computed from the ledger. Two queries."""
+    ledger = InteractionLog.objects.filter(player_id__in=player_ids).order_by()
+    seqs = dict(ledger.values_list("player_id").annotate(head=Max("seq")))
+    of_player: dict[int, list[_Sum]] = {player_id: [] for player_id in player_ids}
+    if seqs:
+        rows = (
+            ledger.filter(_up_to(seqs))
+            .values_list("player_id", "type", "day")
+            .annotate(first=Min("seq"), xp=Sum("xp"), last=Max("occurred_at"))
+        )
+        for player_id, *row in rows:
+            of_player[player_id].append(_Sum(*row))
+    return {
+        player_id: _wallet(seqs.get(player_id, 0), sums)
+        for player_id, sums in of_player.items()
+    }
+
+
+class _Sum(NamedTuple):
+    """A player's rows of one type on one day."""
+
+    type: str
+    day: date | None
+    first: int
+    xp: int
+    last: datetime
+
+
+def _up_to(seqs: Mapping[int, int]) -> Q:
+    """Return the condition for each player's rows up to a position."""
+    condition = Q()
+    for player_id, seq in seqs.items():
+        condition |= Q(player_id=player_id, seq__lte=seq)
+    return condition
+
+
+def _wallet(seq: int, sums: Sequence[_Sum]) -> WalletState:
+    successes = sorted(
+        (found.first, found.day)
+        for found in sums
+        if found.type == InteractionType.LESSON_COMPLETED and found.day is not None
     )
-    successes: list[tuple[int, date]] = sorted(
-        (first, day)
-        for kind, day, first, _xp, _last in rows
-        if kind == InteractionType.LESSON_COMPLETED and day is not None
-    )
-    held = streak.of_days(day for _first, day in successes)
-    played = [last for _kind, day, _first, _xp, last in rows if day is not None]
-    # Answering reviews is playing, but earns nothing.
-    ratings = ReviewRating.objects.filter(player_id=player_id).order_by("-position")
-    played += ratings.values_list("received_at", flat=True)[:1]
+    current = streak.of_days(day for _first, day in successes)
+    played = [found.last for found in sums if found.day is not None]
     return WalletState(
-        total_xp=max(0, sum(int(xp) for _kind, _day, _first, xp, _last in rows)),
-        current_streak=held.days,
-        last_success_date=held.last,
+        seq=seq,
+        total_xp=max(0, sum(int(found.xp) for found in sums)),
+        current_streak=current.days,
+        last_success_date=current.last,
         last_played_at=max(played, default=None),
     )
 
 
-def streak_at(state: WalletState, now: datetime) -> CurrentStreak:
-    """Return the wallet's streak at that aware time (`progress.streak`)."""
-    held = streak.as_of(
-        Streak(state.current_streak, state.last_success_date), calendar.day_of(now)
-    )
-    too_late = streak.first_day_too_late(held)
-    return CurrentStreak(
-        days=held.days,
-        ends_at=None if too_late is None else calendar.beginning_of(too_late),
-    )
+def subject_of(player_id: int, subject_id: str, seq: int) -> SubjectProgress:
+    """Return the player's progress in a subject at a position. One query."""
+    return subjects_of([(player_id, subject_id, seq)])[player_id, subject_id]
 
 
-def subject_of(player_id: int, subject_id: str) -> SubjectProgress:
-    """Return the player's progress in a subject from the ledger. One query."""
-    rows = list(
-        InteractionLog.objects.filter(
-            player_id=player_id,
-            subject_id=subject_id,
-            type=InteractionType.LESSON_COMPLETED,
-        )
+def subjects_of(
+    wanted: Sequence[tuple[int, str, int]],
+) -> dict[tuple[int, str], SubjectProgress]:
+    """Return the progress of players in subjects, each at a position. One query.
+
+    Args:
+        wanted: player, subject and position of each.
+    """
+    lessons: dict[tuple[int, str], dict[int, int]] = {one[:2]: {} for one in wanted}
+    earned = dict.fromkeys(lessons, 0)
+    condition = Q()
+    for player_id, subject_id, seq in wanted:
+        condition |= Q(player_id=player_id, seq__lte=seq, subject_id=subject_id)
+    rows = (
+        InteractionLog.objects.filter(condition, type=InteractionType.LESSON_COMPLETED)
         .order_by()
-        .values_list("bit_index")
-        .annotate(best=Max("hearts"), earned=Sum("xp"))
+        .values_list("player_id", "subject_id", "bit_index")
+        .annotate(best=Max("best_hearts"), earned=Sum("xp"))
     )
-    return bitmap.pack(
-        {bit: best for bit, best, _xp in rows if bit is not None},
-        xp=sum(int(earned) for _bit, _best, earned in rows),
-    )
+    for player_id, subject_id, bit, best, xp in rows if wanted else ():
+        earned[player_id, subject_id] += int(xp)
+        if bit is not None:
+            lessons[player_id, subject_id][bit] = best
+    return {key: bitmap.pack(best, xp=earned[key]) for key, best in lessons.items()}
 
 
 def lesson_history(player_id: int, lesson_id: str) -> tuple[bool, int]:
@@ -92,34 +155,23 @@ def lesson_history(player_id: int, lesson_id: str) -> tuple[bool, int]:
     By the lesson, not its bit: in another subject a moved lesson has a new bit without
     progress, but its first completion and its records are paid once.
     """
-    records = [f"{lesson_id}:{hearts}" for hearts in range(1, MAX_HEARTS + 1)]
-    rows = InteractionLog.objects.filter(player_id=player_id)
-    paid = (
-        rows.filter(first_of=lesson_id) | rows.filter(record_of__in=records)
-    ).values_list("first_of", "hearts")
-    found = list(paid)
-    return (
-        any(first is not None for first, _hearts in found),
-        max((hearts or 0 for _first, hearts in found), default=0),
+    rows = InteractionLog.objects.filter(
+        player_id=player_id,
+        reference_id=lesson_id,
+        type=InteractionType.LESSON_COMPLETED,
     )
+    best: int | None = rows.aggregate(best=Max("best_hearts"))["best"]
+    return best is not None, best or 0
 
 
-def key_hash(idempotency_key: str) -> str:
-    """Return the hash of a client's key that the ledger stores."""
+def client_event(idempotency_key: str) -> str:
+    """Return the event id of a request with the client's key."""
     return hashlib.sha256(idempotency_key.encode()).hexdigest()
 
 
-def first_with_key(player_id: int, idempotency_key: str) -> InteractionLog | None:
-    """Return the row that the player's request with that key recorded. One query."""
-    return InteractionLog.objects.filter(
-        player_id=player_id, idempotency_key=key_hash(idempotency_key)
-    ).first()
-
-
-def has_key(player_id: int, key_hash: str) -> bool:
-    """Return whether a row has that hash of an idempotency key. One query."""
-    rows = InteractionLog.objects.filter(player_id=player_id)
-    return bool(rows.filter(idempotency_key=key_hash).exists())
+def server_event() -> str:
+    """Return the event id of a request without a key."""
+    return secrets.token_hex(32)
 
 
 def completed_of(player_id: int, lesson_ids: Collection[str]) -> set[str]:
@@ -128,116 +180,92 @@ def completed_of(player_id: int, lesson_ids: Collection[str]) -> set[str]:
     return set(rows.filter(first_of__in=lesson_ids).values_list("first_of", flat=True))
 
 
-def connect() -> None:
-    """Check that the database answers, before Redis is changed.
+def event(player_id: int, event_id: str) -> InteractionLog | None:
+    """Return the row that the player's event recorded. One query."""
+    return InteractionLog.objects.filter(player_id=player_id, event_id=event_id).first()
 
-    No statement if the connection is known to be good.
 
-    Raises:
-        DatabaseError: it does not answer.
-    """
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
+# --- Adding rows ------------------------------------------------------------
 
 
 def append(row: InteractionLog) -> None:
-    """Commit one row. One statement.
+    """Commit one row at its position. One statement.
+
+    When the connection breaks during the commit, the row is looked up by its event id.
 
     Raises:
-        IntegrityError: a row with the same idempotency key, first completion or record
-            exists, or a batch of ratings with this key.
+        PositionTakenError: another row has its position, event id or first completion.
+        PlayerDeletedError: the player has been deleted.
+        OperationalError, InterfaceError: the database is away. The row may be
+            committed only if the look-up failed, too.
         RuntimeError: a transaction is open. Its rollback would remove the row after
             Redis was updated.
     """
-    for _retry in range(_DEADLOCK_RETRIES):
+    for attempt in range(_DEADLOCK_RETRIES + 1):
         try:
-            _insert(row)
-        except OperationalError as error:
+            if connection.in_atomic_block:
+                with transaction.atomic(durable=True):
+                    _insert(row)
+            else:
+                _insert(row)
+        except IntegrityError as error:
+            raise _conflict(error) from error
+        except (OperationalError, InterfaceError) as error:
+            if is_connection_lost(error):
+                connection.close()
+                if event(row.player_id, row.event_id) is None:
+                    raise
+                return
             # MariaDB ends one of several concurrent inserts of a key as a deadlock.
-            if error.args[:1] != (_DEADLOCK,):
+            if error.args[:1] != (_DEADLOCK,) or attempt == _DEADLOCK_RETRIES:
                 raise
         else:
             return
-    _insert(row)
+
+
+def append_in_transaction(row: InteractionLog) -> None:
+    """Add one row at its position, as part of the caller's transaction.
+
+    Raises:
+        PositionTakenError, PlayerDeletedError: see `append`; the caller's transaction
+            is still usable.
+    """
+    try:
+        with transaction.atomic():
+            _insert(row)
+    except IntegrityError as error:
+        raise _conflict(error) from error
+
+
+def _conflict(error: IntegrityError) -> Exception:
+    if is_duplicate_error(error):
+        return PositionTakenError()
+    if is_foreign_key_error(error):
+        return PlayerDeletedError()
+    return error
 
 
 def _insert(row: InteractionLog) -> None:
-    if connection.in_atomic_block:
-        with transaction.atomic(durable=True):
-            _insert_unless_key_of_ratings(row)
-    else:
-        _insert_unless_key_of_ratings(row)
-
-
-def _insert_unless_key_of_ratings(row: InteractionLog) -> None:
-    """Insert the row, and look for its key in the log of ratings, in one statement."""
-    fields: list[Any] = [
-        field for field in InteractionLog._meta.concrete_fields if not field.primary_key
-    ]
-    quote = connection.ops.quote_name
-    statement = (
-        f"INSERT INTO {quote(InteractionLog._meta.db_table)} "  # noqa: S608 - own names
-        f"({', '.join(quote(field.column) for field in fields)}) "
-        f"SELECT {', '.join(['%s'] * len(fields))} FROM (SELECT 1) AS one "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {quote(ReviewRating._meta.db_table)} "
-        "WHERE player_id = %s AND idempotency_key = %s)"
-    )
+    """Insert with one statement: half the cost of ``Model.save``."""
     values = [
         field.get_db_prep_save(getattr(row, field.attname), connection)
-        for field in fields
+        for field in _columns()
     ]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*values, row.player_id, row.idempotency_key])
-        if not cursor.rowcount:
-            raise IntegrityError("a batch of ratings has this key")
+        cursor.execute(_statement(connection.vendor), values)
 
 
-def add_correction(
-    *, player_id: int, xp: int, reason: str, actor_id: int, now: datetime
-) -> WalletState:
-    """Record XP that a member of staff gives, or (negative) takes away.
-
-    Part of the caller's transaction, which holds the lock on the player. After the
-    commit the wallet in Redis is deleted; after a crash in between, its mark expires
-    with it. The next reader rebuilds it.
-
-    Returns:
-        The wallet with the correction.
-
-    Raises:
-        InvalidCorrectionError: ``xp`` is 0, the reason is empty, or more XP is taken
-            than the player has.
-        StoreUnavailableError: Redis does not answer; nothing was recorded.
-    """
-    if not xp:
-        raise InvalidCorrectionError(_("Write how much XP to give."))
-    if not reason.strip():
-        raise InvalidCorrectionError(_("Write why the XP is corrected."))
-    total = wallet_of(player_id).total_xp
-    if total + xp < 0:
-        raise InvalidCorrectionError(
-            _("The player has %(total)d XP: you cannot take %(taken)d.")
-            % {"total": total, "taken": -xp}
-        )
-    mark = store.begin(player_id, "").mark
-    InteractionLog(
-        player_id=player_id,
-        type=InteractionType.XP_CORRECTED,
-        reference_id="wallet",
-        xp=xp,
-        data={"reason": reason.strip(), "actor_id": actor_id},
-        created_at=now,
-    ).save()
-    transaction.on_commit(partial(_drop_wallet, mark))
-    return wallet_of(player_id)
+@lru_cache(maxsize=1)
+def _columns() -> "list[Field[Any, Any]]":
+    return [
+        field for field in InteractionLog._meta.concrete_fields if not field.primary_key
+    ]
 
 
-def _drop_wallet(mark: store.WriteTicket) -> None:
-    try:
-        store.discard(mark)
-    except store.StoreUnavailableError as error:
-        log.warning(
-            "projection_not_updated",
-            player=mark.player_id,
-            error=type(error).__name__,
-        )
+@lru_cache(maxsize=4)
+def _statement(_vendor: str) -> str:
+    quote = connection.ops.quote_name
+    names = ", ".join(quote(field.column or "") for field in _columns())
+    marks = ", ".join(["%s"] * len(_columns()))
+    table = quote(InteractionLog._meta.db_table)
+    return f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - own names

@@ -8,11 +8,12 @@ import orjson
 from django.utils.http import parse_etags
 from django.utils.translation import gettext as _
 
+from players.player_state import SubjectProgress
+from players.records import Found
 from players.services import access
 from players.services.access import PlayerAccess
-from progress.bitmap import SubjectProgress
 from progress.errors import InvalidSubjectError
-from progress.services import projections, subject_cache
+from progress.services import subject_cache, writing
 from publishing import api
 from publishing.api import PlanStructure, SubjectStructure
 
@@ -33,24 +34,32 @@ class ProgressAnswer:
 
 
 def of_subject(
-    *, player_id: int, subject_id: str, now: float, if_none_match: str | None = None
+    *,
+    player_id: int,
+    subject_id: str,
+    now: float,
+    if_none_match: str | None = None,
+    found: Found | None = None,
 ) -> ProgressAnswer:
     """Return the player's progress in a subject of their plan; see `answer`.
+
+    Args:
+        found: what the request's session check read; None: ask Redis now.
 
     Raises:
         NotEnrolledError, NotPublishedError: the player has no published plan.
         InvalidSubjectError: the subject is not in the plan.
-        StoreUnavailableError: Redis does not answer.
     """
-    player_access = access.of_player(player_id)
+    player_access = access.of_player(player_id, found)
     plan = api.load_plan(access.require_enrolled(player_access))
     require_subject(plan, subject_id)
+    seq, progress = writing.read_subject(player_id, subject_id, found)
     return answer(
         plan=plan,
         subject_id=subject_id,
-        progress=projections.subject(player_id, subject_id),
+        progress=progress,
         player_access=player_access,
-        seq=0,  # not known here; the progress itself is part of the ETag
+        seq=seq,
         now=now,
         if_none_match=if_none_match,
     )

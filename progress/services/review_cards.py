@@ -24,8 +24,6 @@ from progress import scheduler
 from progress.models import InteractionLog, ReviewCard, ReviewWatermark
 from progress.services.review_items import OpenItems
 
-_POSITION = "pk"
-"""The column of the ledger that orders the rows of a player."""
 _BATCH = 500
 
 
@@ -74,7 +72,7 @@ def lock(player_id: int) -> None:
 
 def _last_position() -> Subquery:
     rows = InteractionLog.objects.filter(player_id=OuterRef("player_id"))
-    return Subquery(rows.order_by(f"-{_POSITION}").values(_POSITION)[:1])
+    return Subquery(rows.order_by("-seq").values("seq")[:1])
 
 
 @transaction.atomic
@@ -102,11 +100,11 @@ def _completed_after(
     position of the ledger.
     """
     rows = InteractionLog.objects.filter(player_id=player_id)
-    last = rows.order_by(f"-{_POSITION}").values_list(_POSITION, flat=True).first() or 0
-    rows = rows.filter(first_of__isnull=False, **{f"{_POSITION}__lte": last})
+    last = rows.order_by("-seq").values_list("seq", flat=True).first() or 0
+    rows = rows.filter(first_of__isnull=False, seq__lte=last)
     if mark.items_version == items.version and mark.ledger_position <= last:
-        rows = rows.filter(**{f"{_POSITION}__gt": mark.ledger_position})
-    found = rows.order_by(_POSITION).values_list("first_of", "created_at")
+        rows = rows.filter(seq__gt=mark.ledger_position)
+    found = rows.order_by("seq").values_list("first_of", "occurred_at")
     completed = {
         lesson_id: at for lesson_id, at in found if lesson_id in items.published.items
     }

@@ -51,12 +51,6 @@ def find_batch(player_id: int, key_hash: str) -> Batch | None:
     return Batch(key_hash, found["fingerprint"], found["response"])
 
 
-def has_key(player_id: int, key_hash: str) -> bool:
-    """Return whether a batch was recorded with that key. One query."""
-    rows = ReviewRating.objects.filter(player_id=player_id, idempotency_key=key_hash)
-    return bool(rows.exists())
-
-
 def last_position(player_id: int) -> int:
     """Return the last position of the player's log; 0 without ratings. One query.
 

@@ -23,7 +23,6 @@ from core.db import retry_on_conflict
 from core.errors import MemoraError
 from players.services import access
 from players.services.access import PlayerAccess
-from progress import store
 from progress.errors import InvalidBodyError
 from progress.models import ReviewCard
 from progress.services import ledger, review_cards, review_items, review_ratings
@@ -199,7 +198,7 @@ def submit(
         OperationalError, IntegrityError: the database does not answer, or other batches
             of this player were faster five times. Nothing was recorded.
     """
-    key_hash = None if idempotency_key is None else ledger.key_hash(idempotency_key)
+    key_hash = None if idempotency_key is None else ledger.client_event(idempotency_key)
     request = _Request(player_id, ratings, key_hash, now)
     try:
         _plan_with_cards(player_id, player_access, now, subject_id=None)
@@ -210,7 +209,6 @@ def submit(
         if first is None:
             raise
         return first
-    _note_played(player_id, now)
     return response
 
 
@@ -231,8 +229,6 @@ def _record_once(request: _Request) -> dict[str, Any]:
 @transaction.atomic
 def _record(request: _Request) -> dict[str, Any]:
     review_cards.lock(request.player_id)
-    if request.key_hash and ledger.has_key(request.player_id, request.key_hash):
-        raise key_conflict()
     position = review_ratings.last_position(request.player_id)
     cards = _answered_cards(request)
     answers = _in_time_order(request, cards)
@@ -341,13 +337,6 @@ def _first_response(request: _Request) -> dict[str, Any] | None:
             for review in batch.response["reviews"]
         ],
     }
-
-
-def _note_played(player_id: int, now: datetime) -> None:
-    try:
-        store.note_played(player_id, now)
-    except store.StoreUnavailableError as error:
-        log.warning("wallet_not_updated", player=player_id, error=type(error).__name__)
 
 
 def _text(at: datetime | None) -> str | None:

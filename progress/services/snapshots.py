@@ -1,136 +1,133 @@
-"""Writing progress from Redis to the database, in batches.
+"""Writing subjects' progress to the database (`players.write_back`)."""
 
-Snapshots are for lists and reports. The ledger is the truth, so nothing else depends on
-a run of this.
-"""
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
+import orjson
 import structlog
-from django.db import DatabaseError, connection
+from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
-from players.models import PlayerProfile
-from progress import bitmap, store
-from progress.bitmap import SubjectProgress
-from progress.models import StructureProgress
+from core.upsert import upsert
+from players import records, write_back
+from players.player_state import SubjectProgress
+from players.records import StoreUnavailableError
+from players.write_back import SyncResult
+from progress import bitmap
+from progress.models import InteractionLog, InteractionType, StructureProgress
 from progress.services import ledger
 
 log = structlog.get_logger(__name__)
 
-BATCH = 100
-_WRITTEN = [
-    "progress_bitmap",
-    "best_hearts",
-    "total_xp_earned",
-    "passed_lessons",
-    "last_synced_at",
-]
-
-Pair = tuple[int, str]
-"""A player and a subject."""
+KIND = "subjects"
+CHUNK = 500
+_FIELDS = (
+    *("player_id", "subject_id", "progress_bitmap", "best_hearts"),
+    *("total_xp_earned", "passed_lessons", "last_synced_at", "seq"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class SyncResult:
-    """What a run did: snapshots written, and left for the next run."""
+class Change(NamedTuple):
+    """A subject of a player, and the position of its last completion."""
 
-    synced: int
-    errors: int
+    player_id: int
+    subject_id: str
+    seq: int
 
 
-def sync_pending() -> SyncResult:
-    """Write back all progress that changed since it was last written back.
+def sync_pending(
+    *,
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> SyncResult:
+    """Write every subject's progress that is behind the ledger. Safe to run twice.
 
-    One run at a time. A batch that fails stays taken and is tried again by the next
-    run; progress that changes while it is written waits again.
+    Where Redis does not answer or lacks a subject, the ledger is read.
 
-    Raises:
-        StoreUnavailableError: Redis does not answer; what was taken stays so.
+    Args:
+        force: every player's, also those that are not behind.
+        progress: called after each chunk with how many are done, of how many.
     """
-    token = store.sync_lock()
-    if not token:
-        return SyncResult(0, 0)
-    synced = errors = 0
-    try:
-        for batch in _waiting():
-            if not store.extend_sync_lock(token):
-                break
-            try:
-                synced += _write_back(batch, now=timezone.now())
-            except DatabaseError as error:
-                errors += len(batch)
-                log.error("progress_batch_failed", error=type(error).__name__)
-            else:
-                store.mark_bitmaps_written(batch)
-    finally:
-        store.release_sync_lock(token)
-    if synced or errors:
-        log.info("progress_synced", synced=synced, errors=errors)
-    return SyncResult(synced, errors)
-
-
-def _waiting() -> Iterator[list[Pair]]:
-    """Batches to write back: first those of a run that did not end.
-
-    Only as many as wait now: a school that plays on is the next run's.
-    """
-    left_behind = store.taken_pending()
-    waiting = store.count_pending()
-    for start in range(0, len(left_behind), BATCH):
-        yield left_behind[start : start + BATCH]
-    for _start in range(0, waiting, BATCH):
-        if taken := store.take_pending(BATCH):
-            yield taken
-
-
-def _write_back(batch: Sequence[Pair], *, now: datetime) -> int:
-    """Copy this progress; a player who is gone is passed over. Two statements."""
-    players = set(
-        PlayerProfile.objects.filter(
-            pk__in={pair[0] for pair in batch}, erased_at=None
-        ).values_list("pk", flat=True)
+    return write_back.run(
+        KIND,
+        changes=_behind,
+        write=_write,
+        chunk=CHUNK,
+        force=force,
+        progress=progress,
     )
-    living = [pair for pair in batch if pair[0] in players]
-    rows = [
-        _snapshot(pair, progress, now=now)
-        for pair, progress in zip(living, _current(living), strict=True)
-    ]
-    StructureProgress.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        update_fields=_WRITTEN,
-        # MariaDB looks at every unique key by itself and takes no target.
-        unique_fields=(
-            ["player", "subject_id"]
-            if connection.features.supports_update_conflicts_with_target
-            else None
-        ),
+
+
+def _behind(since: datetime | None) -> list[Change]:
+    """Return the subjects whose snapshot is behind, in the order of the key."""
+    rows = InteractionLog.objects.filter(type=InteractionType.LESSON_COMPLETED)
+    if since is not None:
+        rows = rows.filter(received_at__gte=since)
+    last = rows.order_by().values_list("player_id", "subject_id")
+    changes = [Change(*row) for row in last.annotate(last=Max("seq")).iterator()]
+    snapshots = StructureProgress.objects.order_by()
+    if since is not None:
+        players = {change.player_id for change in changes}
+        snapshots = snapshots.filter(player_id__in=players)
+    written = {
+        (player_id, subject_id): seq
+        for player_id, subject_id, seq in snapshots.values_list(
+            "player_id", "subject_id", "seq"
+        )
+    }
+    return sorted(
+        change
+        for change in changes
+        if since is None or written.get(change[:2], -1) < change.seq
     )
-    return len(rows)
 
 
-def _current(pairs: Sequence[Pair]) -> list[SubjectProgress]:
-    """This progress as it is now: Redis in one round trip, else the ledger."""
-    return [
-        held if held is not None else ledger.subject_of(*pair)
-        for pair, held in zip(pairs, store.read_subjects(pairs), strict=True)
-    ]
+@transaction.atomic
+def _write(changes: Sequence[Change]) -> int:
+    players = write_back.lock_players(change.player_id for change in changes)
+    living = [change for change in changes if change.player_id in players]
+    now = timezone.now()
+    upsert(
+        StructureProgress,
+        _FIELDS,
+        [
+            (change.player_id, change.subject_id, *_values(progress), now, seq)
+            for change, (seq, progress) in zip(living, _current(living), strict=True)
+        ],
+        key=["player_id", "subject_id"],
+        version="seq",
+    )
+    return len(living)
 
 
-def _snapshot(
-    pair: Pair, progress: SubjectProgress, *, now: datetime
-) -> StructureProgress:
-    player_id, subject_id = pair
+def _values(progress: SubjectProgress) -> tuple[str, str, int, int]:
     hearts = bitmap.unpack_hearts(progress.hearts)
-    return StructureProgress(
-        player_id=player_id,
-        subject_id=subject_id,
-        progress_bitmap=bitmap.encode(progress.bitmap),
-        best_hearts={str(bit): most for bit, most in hearts.items()},
-        total_xp_earned=max(0, progress.xp),
-        passed_lessons=progress.passed,
-        last_synced_at=now,
+    return (
+        bitmap.encode(progress.bitmap),
+        orjson.dumps({str(bit): most for bit, most in hearts.items()}).decode(),
+        max(0, progress.xp),
+        progress.passed,
     )
+
+
+def _current(changes: Sequence[Change]) -> list[tuple[int, SubjectProgress]]:
+    """Return each subject's progress, and the position that it is complete up to."""
+    try:
+        held = records.read_subjects([change[:2] for change in changes])
+    except StoreUnavailableError as error:
+        log.warning("subjects_read_from_ledger", error=type(error).__name__)
+        held = [None] * len(changes)
+    missing = [
+        change
+        for change, found in zip(changes, held, strict=True)
+        if found is None or found[0] < change.seq
+    ]
+    from_ledger = ledger.subjects_of(missing)
+    return [
+        found
+        if found is not None and found[0] >= change.seq
+        else (change.seq, from_ledger[change[:2]])
+        for change, found in zip(changes, held, strict=True)
+    ]

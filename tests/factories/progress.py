@@ -5,9 +5,23 @@ from typing import Any
 
 from players.models import PlayerProfile
 from progress import scheduler
-from progress.models import ReviewCard, ReviewRating
+from progress.models import InteractionLog, ReviewCard, ReviewRating
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def make_interaction(
+    player: PlayerProfile, *, seq: int = 1, **fields: Any
+) -> InteractionLog:
+    """Create a row of the ledger: the completion of LES-1 at noon."""
+    values = {
+        "event_id": f"event-{seq}",
+        "type": "lesson_completed",
+        "reference_id": "LES-1",
+        "occurred_at": NOON,
+        "received_at": NOON,
+    }
+    return InteractionLog.objects.create(player=player, seq=seq, **values | fields)
 
 
 def make_card(

@@ -18,8 +18,11 @@ def plan(db):
 
 
 @pytest.fixture
-def student(plan):
-    return accounts.create_player("lina@school.example", PASSWORD, "Lina", plan=plan)
+def student(plan, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        return accounts.create_player(
+            "lina@school.example", PASSWORD, "Lina", plan=plan
+        )
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.db import OperationalError
 
-from players import keys, store
+from players import keys, records
 from players.models import Device, Session, SessionEndReason, User
 from players.services import devices, sessions, sign_in_state
 from tests.players.app import App
@@ -112,17 +112,20 @@ def test_a_slow_reader_cannot_put_back_a_session_that_ended(
     warm, student, redis_client, django_capture_on_commit_callbacks
 ):
     redis_client.flushdb()
-    found = store.check_session(
+    found = records.enter(
         player_id=student.pk,
         sha256="0" * 64,
         device_id=warm.device_id,
         endpoint="test",
         window_ms=1000,
+        limit=10,
+        wanted=records.NOTHING,
     )
+    assert found.may_fill_session
     old = sign_in_state.read(student.pk)
     with django_capture_on_commit_callbacks(execute=True):
         sessions.end_session(student.pk, SessionEndReason.ENDED_BY_STAFF)
-    sign_in_state.put(student.pk, lease=found.lease, state=old)
+    sign_in_state.fill(found, old)
     assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED_BY_STAFF")
 
 
@@ -130,18 +133,21 @@ def test_a_slow_reader_cannot_do_so_after_redis_was_lost_either(
     warm, student, redis_client, django_capture_on_commit_callbacks
 ):
     redis_client.flushdb()
-    found = store.check_session(
+    found = records.enter(
         player_id=student.pk,
         sha256="0" * 64,
         device_id=warm.device_id,
         endpoint="test",
         window_ms=1000,
+        limit=10,
+        wanted=records.NOTHING,
     )
+    assert found.may_fill_session
     old = sign_in_state.read(student.pk)
     with django_capture_on_commit_callbacks(execute=True):
         sessions.end_session(student.pk, SessionEndReason.ENDED_BY_STAFF)
     redis_client.flushdb()
-    sign_in_state.put(student.pk, lease=found.lease, state=old)
+    sign_in_state.fill(found, old)
     assert refusal(warm.get("wallet/")) == (401, "SESSION_ENDED_BY_STAFF")
 
 
@@ -330,5 +336,5 @@ def test_deleting_the_account_ends_the_session_and_leaves_nothing_in_redis(
         if not name.startswith(b"rate_limit:")
     }
     assert left == {keys.active_session(student.pk)}
-    assert redis_client.get(keys.active_session(student.pk)) == b"none"
+    assert redis_client.get(keys.active_session(student.pk)) == b"v0|none"
     assert redis_client.ttl(keys.active_session(student.pk)) > 0

@@ -63,8 +63,9 @@ def enrolled(plan: AcademicPlan, email: str = "amal@example.com") -> PlayerProfi
 
 
 @pytest.fixture
-def student(plan) -> PlayerProfile:
-    return enrolled(plan)
+def student(plan, django_capture_on_commit_callbacks) -> PlayerProfile:
+    with django_capture_on_commit_callbacks(execute=True):
+        return enrolled(plan)
 
 
 @pytest.fixture

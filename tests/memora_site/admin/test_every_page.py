@@ -25,7 +25,7 @@ from publishing.models import (
     SyncLog,
     SyncStatus,
 )
-from tests.factories.progress import make_card, make_rating
+from tests.factories.progress import make_card, make_interaction, make_rating
 
 pytestmark = pytest.mark.django_db
 
@@ -47,9 +47,7 @@ def world(player, plan, stage):
         model.objects.create(title=f"A {model.__name__}")
     User.objects.create_user("aide@example.com", "staff-password-1", is_staff=True)
     devices.add(player_id=player.pk, device_id=uuid.uuid4())
-    InteractionLog.objects.create(
-        player=player, type="lesson_completed", reference_id="LES-1", created_at=NOW
-    )
+    make_interaction(player)
     StructureProgress.objects.create(
         player=player, subject_id="SUBJ-1", last_synced_at=NOW
     )

@@ -21,7 +21,7 @@ from players.models import (
     User,
 )
 from players.services import accounts
-from progress.models import InteractionLog, StructureProgress
+from progress.models import StructureProgress
 from publishing.models import (
     Alert,
     HealthReport,
@@ -31,7 +31,7 @@ from publishing.models import (
 )
 from tests.admin_fixtures import TEXT
 from tests.factories.content import make_branch, plant
-from tests.factories.progress import make_card, make_rating
+from tests.factories.progress import make_card, make_interaction, make_rating
 from tests.memora_site.admin.test_every_page import NOW, world  # noqa: F401 - a fixture
 from tests.memora_site.admin.test_roles import ARGUMENT, addresses, example_of
 
@@ -88,12 +88,7 @@ def grow_school(plan, player, numbers):
         Enrollment.objects.create(player=player, plan=more)
         Entitlement.objects.create(player=player, item=f"ITEM-{number}")
         for who in (player, other):
-            InteractionLog.objects.create(
-                player=who,
-                type="lesson_completed",
-                reference_id=f"LES-{number}",
-                created_at=NOW,
-            )
+            make_interaction(who, seq=number + 100, reference_id=f"LES-{number}")
             StructureProgress.objects.create(
                 player=who, subject_id=f"SUBJ-M{number}", last_synced_at=NOW
             )

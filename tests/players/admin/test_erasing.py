@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from redis.exceptions import RedisError
 
-from players import roles, store
+from players import records, roles
 from players.models import Erasure, PlayerProfile, SecurityEvent, User
 from progress.models import InteractionLog
 from tests.admin_fixtures import messages_of
@@ -23,7 +23,10 @@ def learned(player):
         player=player,
         type="lesson_completed",
         reference_id="LES-1",
-        created_at=player.created_at,
+        seq=1,
+        event_id="1",
+        occurred_at=player.created_at,
+        received_at=player.created_at,
     )
     return player
 
@@ -70,7 +73,7 @@ def test_what_remains_is_said(browser, learned, monkeypatch):
     def away(*_args):
         raise RedisError("away")
 
-    monkeypatch.setattr(store, "forget_player", away)
+    monkeypatch.setattr(records, "forget_player", away)
     page = ask(browser, "erase_chosen", learned, confirmed="yes")
     assert "tried again" in messages_of(page)[1]
     rows = browser.get(reverse("admin:players_erasure_changelist"))

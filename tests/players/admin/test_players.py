@@ -5,6 +5,7 @@ import uuid
 import pytest
 from django.urls import reverse
 
+from players import records
 from players.models import (
     Device,
     Entitlement,
@@ -13,7 +14,7 @@ from players.models import (
     Session,
     User,
 )
-from players.services import devices, sessions
+from players.services import devices
 from tests.admin_fixtures import messages_of
 
 pytestmark = pytest.mark.django_db
@@ -198,7 +199,7 @@ def test_staff_end_a_session_from_the_list(browser, player):
 
 def test_redis_away_is_a_message_and_nothing_is_half_done(browser, player, monkeypatch):
     def refuse(*_args, **_kwargs):
-        raise sessions.store.StoreUnavailableError("away")
+        raise records.StoreUnavailableError("away")
 
     monkeypatch.setattr("players.admin.devices.add", refuse)
     page = save(

@@ -9,9 +9,10 @@ import pytest
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan, OverrideAction
 from plans.services import add_subject, set_override
-from players import keys, store
+from players import keys, records
 from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledError
 from players.models import Enrollment, Entitlement, PlayerProfile
+from players.records import Wanted
 from players.services import access, accounts
 from publishing.building import builds
 from publishing.destinations import public_destination_id
@@ -124,10 +125,11 @@ def test_every_change_drops_the_copy(
 def test_a_slow_reader_cannot_put_back_what_was_taken(
     student, django_capture_on_commit_callbacks
 ):
-    _held, lease = store.read_access(student.pk)
+    found = records.look(student.pk, Wanted(access=True))
+    assert found.may_fill_access
     with django_capture_on_commit_callbacks(execute=True):
         Enrollment.objects.all().delete()
-    store.put_access(student.pk, lease=lease, value='["PLAN-5",["PLAN-5"],{}]')
+    assert not records.fill_access(found, version=0, value=b'["PLAN-5",["PLAN-5"],{}]')
     assert access.of_player(student.pk).enrolled_plan_ids == frozenset()
 
 

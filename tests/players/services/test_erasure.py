@@ -7,6 +7,7 @@ import os
 import sys
 import uuid
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,12 +20,12 @@ from django.contrib.sessions.models import Session as AdminSession
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, models
+from django.db import models
 from PIL import Image
 from redis.exceptions import RedisError
 
 from memora_site import checks
-from players import audit, keys, store, wallet_sync
+from players import audit, keys, records, wallet_sync
 from players.errors import (
     PlayerNotFoundError,
     StaffAccountError,
@@ -42,6 +43,7 @@ from players.models import (
     Session,
     User,
 )
+from players.player_state import SubjectProgress, WalletState
 from players.services import (
     accounts,
     devices,
@@ -53,14 +55,13 @@ from players.services import (
 )
 from players.services.erasure import Fate
 from players.tasks import apply_retention, finish_erasures
-from progress import keys as progress_keys, store as progress_store
 from progress.models import (
     InteractionLog,
     InteractionType,
     ReviewWatermark,
     StructureProgress,
 )
-from progress.services import erasure as progress_erasure, ledger, snapshots
+from progress.services import erasure as progress_erasure, ledger, snapshots, writing
 from tests.factories.progress import make_card, make_rating
 from tests.players.app import PASSWORD
 
@@ -116,10 +117,13 @@ def make_student(plan, manager, redis_client):
             xp=23,
             data={"answer": "her answer"},
             day=NOON.date(),
-            idempotency_key=ledger.key_hash("KEY-OF-HERS"),
+            seq=1,
+            event_id=ledger.client_event("KEY-OF-HERS"),
+            device_id=DEVICE,
+            best_hearts=4,
             first_of="LES-1",
-            record_of="LES-1:4",
-            created_at=NOON,
+            occurred_at=NOON,
+            received_at=NOON,
         )
         wallet.correct(
             player_id=player.pk,
@@ -169,24 +173,10 @@ def make_student(plan, manager, redis_client):
 
 
 def fill_redis(redis_client, player_id: int) -> None:
-    for name in (
-        keys.wallet_lease(player_id),
-        keys.session_lease(player_id),
-        keys.access(player_id),
-        keys.access_lease(player_id),
-        progress_keys.bitmap(player_id, SUBJECT),
-        progress_keys.best_hearts(player_id, SUBJECT),
-        progress_keys.subject_xp(player_id, SUBJECT),
-    ):
-        redis_client.set(name, "28")
-    redis_client.hset(
-        keys.wallet(player_id), mapping={"total_xp": 28, "current_streak": 1}
-    )
-    redis_client.sadd(progress_keys.rebuilding(player_id), "x")
-    redis_client.sadd(keys.PENDING_WALLETS, player_id)
-    redis_client.sadd(keys.CLAIMED_WALLETS, player_id)
-    for pending in (progress_keys.PENDING_BITMAPS, progress_keys.TAKEN_BITMAPS):
-        redis_client.sadd(pending, progress_keys.pending(player_id, SUBJECT))
+    subject = SubjectProgress(b"\x80", b"\x04", 23)
+    state = WalletState(seq=2, total_xp=28, current_streak=1)
+    assert records.create(player_id, wallet=state, subject_id=SUBJECT, subject=subject)
+    redis_client.set(keys.access(player_id), b"v1|[]")
 
 
 @pytest.fixture
@@ -234,13 +224,6 @@ def assert_nothing_remains(redis_client, player_id: int) -> None:
         assert needle not in str(held)
     tag = f"{{{player_id}}}".encode()
     assert [key for key in held if tag in key] == []
-    waiting = (
-        redis_client.smembers(keys.PENDING_WALLETS)
-        | redis_client.smembers(keys.CLAIMED_WALLETS)
-        | redis_client.smembers(progress_keys.PENDING_BITMAPS)
-        | redis_client.smembers(progress_keys.TAKEN_BITMAPS)
-    )
-    assert waiting == set()
     _folders, names = default_storage.listdir("photos")
     assert names == []
 
@@ -294,6 +277,7 @@ PERSONAL = {
     "players.Erasure.user_number",
     "players.Device.device_id",
     "players.SecurityEvent.device_id",
+    "progress.InteractionLog.device_id",
     "players.SecurityEvent.ip_address",
     "admin.LogEntry.object_repr",
     *(
@@ -340,8 +324,9 @@ def test_a_kept_ledger_stays_under_its_own_player_without_details(student, setti
         *("LES-1", 4, 23),
         NOON.date(),
     )
-    assert row.created_at == datetime(2026, 3, 2, tzinfo=UTC)
-    assert (row.data, row.idempotency_key) == ({}, None)
+    midnight = datetime(2026, 3, 2, tzinfo=UTC)
+    assert row.occurred_at == row.received_at == midnight
+    assert (row.data, row.event_id, row.device_id) == ({}, f"erased-{row.pk}", None)
     assert ledger.wallet_of(student.pk).total_xp == 28
 
 
@@ -380,7 +365,13 @@ def test_others_lose_nothing(student, way, plan):
     other = accounts.create_player("lina@school.example", PASSWORD, "Lina", plan=plan)
     audit.record(SecurityEventType.LOGIN, user_id=other.user_id, ip_address="10.0.0.1")
     InteractionLog.objects.create(
-        player=other, type="lesson_failed", data={"x": 1}, created_at=NOON
+        player=other,
+        seq=1,
+        event_id="1",
+        type="lesson_failed",
+        data={"x": 1},
+        occurred_at=NOON,
+        received_at=NOON,
     )
     before = {
         model: list(models.QuerySet(model).filter(**{path: other.pk}).values())
@@ -463,8 +454,7 @@ def test_a_redis_that_goes_away_is_named_and_cleaned_later(
         raise RedisError("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "forget_player", away)
-        patch.setattr(progress_store, "forget_player", away)
+        patch.setattr(records, "forget_player", away)
         assert erase(student.pk).remaining == ["redis"]
         assert erase(student.pk).remaining == ["redis"]
     finish_erasures()
@@ -502,7 +492,7 @@ def die_at(count: int):
     """Return a tracer that ends the process at the n-th line of the erasing code."""
     ours = {
         str(Path(module.__file__))
-        for module in (erasure, progress_erasure, photos, store, progress_store)
+        for module in (erasure, progress_erasure, photos, records)
     }
     left = count
 
@@ -545,39 +535,33 @@ def test_a_process_that_dies_at_any_line_leaves_an_erasure_that_can_be_finished(
 # --- Concurrent requests ------------------------------------------------------------
 
 
-def test_a_completion_under_way_brings_nothing_back(
-    student, way, redis_client, settings
-):
-    mark = progress_store.begin(student.pk, SUBJECT).mark
+def test_a_completion_under_way_brings_nothing_back(student, way, redis_client):
+    start = writing.begin(student.pk, SUBJECT)
     erase(student.pk)
     row = InteractionLog(
         player_id=student.pk,
+        seq=start.next_seq,
         type=InteractionType.LESSON_COMPLETED,
         reference_id="LES-2",
         subject_id=SUBJECT,
         bit_index=1,
         hearts=5,
+        best_hearts=5,
         xp=30,
         data={"answer": "her answer"},
         day=NOON.date(),
-        idempotency_key=ledger.key_hash("KEY-OF-HERS"),
-        created_at=NOON,
+        event_id=ledger.client_event("KEY-OF-HERS"),
+        occurred_at=NOON,
+        received_at=NOON,
     )
     if way == "delete":
-        with pytest.raises(IntegrityError):
+        with pytest.raises(ledger.PlayerDeletedError):
             ledger.append(row)
-        progress_store.cancel(mark)
     else:
         ledger.append(row)
-        progress_store.discard(mark)
+        writing.finish(start, replace(start.wallet, seq=row.seq), start.subject)
     # A request that read the access before the erasure and begins its write after it.
-    late = progress_store.begin(student.pk, SUBJECT)
-    progress_store.store(
-        late.mark,
-        wallet=ledger.wallet_of(student.pk),
-        subject=ledger.subject_of(student.pk, SUBJECT),
-    )
-    progress_store.cancel(late.mark)
+    writing.from_ledger(student.pk, SUBJECT)
     erasure.finish_all(now=NOON + timedelta(minutes=1))
     assert Erasure.objects.get().finished_at is None
     assert erasure.finish_all(now=LATER) == 0
@@ -585,12 +569,8 @@ def test_a_completion_under_way_brings_nothing_back(
     assert_nothing_remains(redis_client, student.pk)
 
 
-def test_wallets_that_wait_or_are_claimed_are_not_written_back(
-    student, way, redis_client
-):
+def test_an_erased_student_s_wallet_is_not_written_back(student, way, redis_client):
     erase(student.pk)
-    redis_client.sadd(keys.PENDING_WALLETS, student.pk)
-    redis_client.sadd(keys.CLAIMED_WALLETS, student.pk)
     wallet_sync.sync_pending_wallets()
     wallet_sync.sync_pending_wallets(force=True)
     assert not PlayerWallet.objects.filter(pk=student.pk).exists()
@@ -600,26 +580,23 @@ def test_wallets_that_wait_or_are_claimed_are_not_written_back(
 def test_a_write_back_that_has_begun_brings_no_wallet_back(
     student, way, redis_client, monkeypatch
 ):
-    claim = store.claim_wallets
+    behind = wallet_sync._behind
 
-    def erased_after_the_claim(count):
-        claimed = claim(count)
-        if claimed:
-            erase(student.pk)
-        return claimed
+    def erased_afterwards(since):
+        changes = behind(since)
+        assert changes
+        erase(student.pk)
+        return changes
 
-    redis_client.delete(keys.CLAIMED_WALLETS)
-    monkeypatch.setattr(store, "claim_wallets", erased_after_the_claim)
+    monkeypatch.setattr(wallet_sync, "_behind", erased_afterwards)
     wallet_sync.sync_pending_wallets()
     assert not PlayerWallet.objects.filter(pk=student.pk).exists()
     assert_nothing_remains(redis_client, student.pk)
 
 
-def test_progress_that_waits_is_not_written_back(student, way, redis_client):
+def test_an_erased_student_s_progress_is_not_written_back(student, way):
     erase(student.pk)
-    for pending in (progress_keys.PENDING_BITMAPS, progress_keys.TAKEN_BITMAPS):
-        redis_client.sadd(pending, progress_keys.pending(student.pk, SUBJECT))
-    snapshots.sync_pending()
+    snapshots.sync_pending(force=True)
     assert not StructureProgress.objects.filter(player_id=student.pk).exists()
 
 
@@ -720,7 +697,7 @@ def test_the_command_says_what_remains_and_finishes_by_number(
         raise RedisError("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "forget_player", away)
+        patch.setattr(records, "forget_player", away)
         with pytest.raises(CommandError, match="redis") as refusal:
             call_command("erase_player", str(student.pk), "--yes", "--json")
         assert refusal.value.returncode == 1

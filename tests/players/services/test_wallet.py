@@ -2,35 +2,58 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import time_machine
 from django.db import DatabaseError
+from django.utils import timezone
 
-from players import keys, store, wallet_sync
+from players import keys, records, wallet_sync
 from players.models import PlayerProfile, PlayerWallet, SecurityEvent, User
+from players.player_state import WalletState
+from players.records import Wanted
 from players.services import accounts, wallet
-from players.services.wallet import WalletState
 from players.tasks import sync_pending_wallets
 from progress.models import InteractionLog, InteractionType
 from tests.players.app import PASSWORD
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-FULL = WalletState(150, 4, date(2026, 3, 2), NOON)
+FULL = WalletState(4, 150, 4, date(2026, 3, 2), NOON)
+"""After four days with a lesson each."""
 
 
-def put(redis_client, player_id, state):
-    """Store a wallet in Redis as a completed lesson does."""
-    redis_client.hset(keys.wallet(player_id), mapping=wallet.to_fields(state))
-    redis_client.sadd(keys.PENDING_WALLETS, player_id)
+def play(player_id: int) -> None:
+    """Add the rows of `FULL` to the ledger: four days, 150 XP."""
+    for seq, xp in enumerate((40, 40, 40, 30), start=1):
+        at = NOON - timedelta(days=4 - seq)
+        InteractionLog.objects.create(
+            player_id=player_id,
+            seq=seq,
+            event_id=str(seq),
+            type=InteractionType.LESSON_COMPLETED,
+            reference_id=f"LES-{seq}",
+            subject_id="SUBJ-1",
+            bit_index=seq,
+            hearts=5,
+            best_hearts=5,
+            xp=xp,
+            day=at.date(),
+            occurred_at=at,
+            received_at=timezone.now(),
+        )
 
 
 def in_database(player_id):
     row = PlayerWallet.objects.get(pk=player_id)
     return WalletState(
-        row.total_xp, row.current_streak, row.last_success_date, row.last_played_at
+        row.seq,
+        row.total_xp,
+        row.current_streak,
+        row.last_success_date,
+        row.last_played_at,
     )
 
 
@@ -45,45 +68,41 @@ def at() -> Iterator[Callable[[datetime], None]]:
 
 
 @pytest.mark.parametrize("state", [FULL, WalletState()])
-def test_a_wallet_reads_back_from_redis_as_it_was_put(student, redis_client, state):
-    put(redis_client, student.pk, state)
+def test_a_wallet_reads_back_from_redis_as_it_was_stored(student, state):
+    assert records.create(student.pk, wallet=state)
     assert wallet.get(student.pk) == state
 
 
 def test_a_wallet_in_redis_costs_one_round_trip_and_no_query(
     student, redis_client, round_trips, django_assert_num_queries
 ):
+    play(student.pk)
     wallet.get(student.pk)
-    put(redis_client, student.pk, FULL)
     round_trips.clear()
     with django_assert_num_queries(0):
         assert wallet.get(student.pk) == FULL
     assert len(round_trips) == 1
 
 
-def test_a_missing_wallet_is_rebuilt_from_the_ledger_and_kept(student, redis_client):
-    InteractionLog.objects.create(
-        player=student,
-        type=InteractionType.XP_CORRECTED,
-        reference_id="wallet",
-        xp=70,
-        created_at=NOON,
-    )
-    assert wallet.get(student.pk).total_xp == 70
-    assert redis_client.hget(keys.wallet(student.pk), "total_xp") == b"70"
-
-
-def test_while_the_ledger_is_written_nothing_rebuilt_is_kept(student, redis_client):
-    redis_client.zadd(keys.in_flight(student.pk), {"someone": 1})
-    assert wallet.get(student.pk) == WalletState()
-    assert not redis_client.exists(keys.wallet(student.pk))
-
-
-def test_a_slow_reader_does_not_put_an_old_wallet_over_a_new_one(student, redis_client):
-    _fields, lease = store.read_wallet(student.pk)
-    redis_client.hset(keys.wallet(student.pk), mapping=wallet.to_fields(FULL))
-    store.put_wallet(student.pk, lease=lease, fields=wallet.to_fields(WalletState()))
+def test_a_missing_wallet_is_read_from_the_ledger_and_kept(student, redis_client):
+    play(student.pk)
     assert wallet.get(student.pk) == FULL
+    assert redis_client.hget(keys.wallet(student.pk), "total_xp") == b"150"
+    assert redis_client.pttl(keys.wallet(student.pk)) > 0
+
+
+def test_a_slow_reader_does_not_replace_a_newer_wallet(student):
+    slow = records.look(student.pk, Wanted(wallet=True))
+    play(student.pk)
+    assert wallet.get(student.pk) == FULL
+    assert not records.fill(slow, wallet=WalletState())
+    assert wallet.get(student.pk) == FULL
+
+
+def test_a_wallet_of_an_older_version_of_this_program_is_ignored(student, redis_client):
+    redis_client.hset(keys.wallet(student.pk), mapping={"total_xp": 7})
+    assert wallet.get(student.pk) == WalletState()
+    assert redis_client.pttl(keys.wallet(student.pk)) > 0
 
 
 def test_without_redis_the_ledger_tells(student, settings, tmp_path):
@@ -92,7 +111,7 @@ def test_without_redis_the_ledger_tells(student, settings, tmp_path):
 
 
 def test_the_app_reads_the_wallet(signed_in, student, redis_client, at):
-    put(redis_client, student.pk, FULL)
+    play(student.pk)
     at(NOON)
     assert signed_in.get("wallet/").json() == {
         "total_xp": 150,
@@ -121,7 +140,7 @@ def test_a_streak_ends_when_a_whole_day_was_missed(
     signed_in, student, redis_client, at, settings, zone, now, days, ends
 ):
     settings.STREAK_TIME_ZONE = zone
-    put(redis_client, student.pk, FULL)
+    play(student.pk)
     at(datetime.fromisoformat(now))
     answer = signed_in.get("wallet/").json()
     assert (answer["current_streak"], answer["streak_ends_at"]) == (days, ends)
@@ -132,94 +151,89 @@ def test_a_streak_ends_when_a_whole_day_was_missed(
 # --- Writing back -------------------------------------------------------------------
 
 
-def test_changed_wallets_are_written_back_once(student, redis_client):
-    put(redis_client, student.pk, FULL)
+def test_changed_wallets_are_written_back_once(student):
+    play(student.pk)
     assert wallet_sync.sync_pending_wallets().synced == 1
     assert in_database(student.pk) == FULL
     assert wallet_sync.sync_pending_wallets().synced == 0
 
 
-def test_the_task_writes_back(student, redis_client):
-    put(redis_client, student.pk, FULL)
+def test_the_task_writes_back(student):
+    play(student.pk)
     sync_pending_wallets.delay()
     assert in_database(student.pk) == FULL
 
 
-def test_a_write_during_the_sync_waits_for_the_next(student, redis_client, monkeypatch):
-    put(redis_client, student.pk, WalletState(total_xp=10))
-    read = store.read_wallets
+def test_a_chunk_that_fails_is_tried_again(student, monkeypatch):
+    play(student.pk)
 
-    def read_then_someone_plays(player_ids):
-        found = read(player_ids)
-        put(redis_client, student.pk, FULL)
-        return found
-
-    monkeypatch.setattr(store, "read_wallets", read_then_someone_plays)
-    wallet_sync.sync_pending_wallets()
-    assert in_database(student.pk).total_xp == 10
-    monkeypatch.setattr(store, "read_wallets", read)
-    wallet_sync.sync_pending_wallets()
-    assert in_database(student.pk) == FULL
-    assert not redis_client.exists(keys.PENDING_WALLETS, keys.CLAIMED_WALLETS)
-
-
-def test_a_chunk_that_fails_is_tried_again(student, redis_client, monkeypatch):
-    put(redis_client, student.pk, FULL)
-
-    def fail(_player_ids):
+    def fail(_changes):
         raise DatabaseError("deadlock")
 
     with monkeypatch.context() as broken:
-        broken.setattr(wallet_sync, "_write_back", fail)
+        broken.setattr(wallet_sync, "_write", fail)
         result = wallet_sync.sync_pending_wallets()
     assert (result.synced, result.errors) == (0, 1)
-    assert redis_client.smembers(keys.CLAIMED_WALLETS) == {str(student.pk).encode()}
     assert wallet_sync.sync_pending_wallets().synced == 1
     assert in_database(student.pk) == FULL
 
 
-def test_a_wallet_that_redis_lost_is_written_back_from_the_ledger(
-    student, redis_client
-):
-    PlayerWallet.objects.filter(pk=student.pk).update(total_xp=999)
-    redis_client.sadd(keys.PENDING_WALLETS, student.pk)
+@pytest.mark.parametrize("seq", [1, 4, 9])
+def test_a_wallet_in_redis_is_written_back_if_it_is_not_behind(student, seq):
+    play(student.pk)
+    state = replace(FULL, seq=seq, total_xp=7)
+    assert records.create(student.pk, wallet=state)
     wallet_sync.sync_pending_wallets()
-    assert in_database(student.pk) == WalletState()
+    assert in_database(student.pk) == (FULL if seq < 4 else state)
 
 
-def test_a_player_who_is_gone_is_passed_over(student, redis_client):
-    put(redis_client, student.pk, FULL)
-    redis_client.sadd(keys.PENDING_WALLETS, 10**15)
+def test_a_snapshot_is_never_replaced_by_an_older_one(student, monkeypatch):
+    play(student.pk)
+    PlayerWallet.objects.update(seq=5, total_xp=200)
+    wallet_sync._write([(student.pk, 4)])
+    assert PlayerWallet.objects.get().total_xp == 200
+
+
+def test_without_redis_wallets_are_written_back_from_the_ledger(
+    student, settings, tmp_path
+):
+    play(student.pk)
+    settings.REDIS_URL = f"unix://{tmp_path / 'nobody.sock'}"
     assert wallet_sync.sync_pending_wallets().synced == 1
-    assert not redis_client.exists(keys.PENDING_WALLETS, keys.CLAIMED_WALLETS)
+    assert in_database(student.pk) == FULL
 
 
-def test_a_profile_without_a_wallet_gets_one(db, redis_client):
+def test_a_profile_without_a_wallet_gets_one(db):
     user = User.objects.create_user("x@school.example", PASSWORD)
     player = PlayerProfile.objects.create(user=user)
-    put(redis_client, player.pk, FULL)
+    play(player.pk)
     wallet_sync.sync_pending_wallets()
     assert in_database(player.pk) == FULL
 
 
-def test_everybody_is_written_back_when_forced(student, redis_client):
+def test_every_wallet_is_written_back_when_forced(student):
+    play(student.pk)
+    wallet_sync.sync_pending_wallets()
     PlayerWallet.objects.update(total_xp=999)
+    assert wallet_sync.sync_pending_wallets().synced == 0
     assert wallet_sync.sync_pending_wallets(force=True).synced == 1
-    assert in_database(student.pk) == WalletState()
+    assert in_database(student.pk) == FULL
 
 
 def test_a_chunk_costs_the_same_however_many_players_it_has(
-    db, redis_client, monkeypatch, django_assert_num_queries
+    db, monkeypatch, django_assert_num_queries
 ):
     players = [
         accounts.create_player(f"p{n}@school.example", PASSWORD) for n in range(7)
     ]
+    wallet_sync.sync_pending_wallets()
     monkeypatch.setattr(wallet_sync, "CHUNK", 5)
     for player in players:
-        put(redis_client, player.pk, FULL)
-    # Two chunks, each: savepoint, players that exist, rows under lock, one update for
-    # all, release of the savepoint.
-    with django_assert_num_queries(10):
+        play(player.pk)
+    # The last run; who played; what is written of them. Two chunks, each: savepoint,
+    # players under lock, the ledger's positions and rows, INSERT … ON CONFLICT, release
+    # of the savepoint. The run's time: read, update, in two savepoints.
+    with django_assert_num_queries(3 + 2 * 6 + 4):
         assert wallet_sync.sync_pending_wallets().synced == 7
     assert {in_database(player.pk) for player in players} == {FULL}
 
@@ -278,7 +292,7 @@ def test_a_correction_is_1_to_1000_xp_and_a_reason(
 
 
 def test_staff_start_a_write_back(student, redis_client, manager, as_staff):
-    put(redis_client, student.pk, FULL)
+    play(student.pk)
     body = (
         as_staff(manager)
         .post("/api/v1/admin/wallets/sync/", {"force": False}, format="json")

@@ -12,17 +12,22 @@ from content.kinds import Kind
 from content.models import Node
 from core.append_only import AppendOnlyError
 from plans.services import add_subject, set_override
-from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledError
+from players import records
+from players.errors import (
+    InvalidLessonError,
+    NotEnrolledError,
+    NotEntitledError,
+    SessionUnknownError,
+)
 from players.models import Entitlement, PlayerProfile
 from players.services import access, wallet
-from progress import store
 from progress.errors import (
     IdempotencyConflictError,
     NoHeartsError,
     NotUnlockedError,
 )
 from progress.models import InteractionLog, InteractionType
-from progress.services import completion, ledger, projections
+from progress.services import completion, ledger, writing
 from tests.factories.content import move_node
 from tests.progress.conftest import MONDAY, enrolled, make_subject, publish
 
@@ -144,7 +149,6 @@ def test_a_locked_lesson_is_refused_before_its_hearts_are_counted(finish):
 
 def test_who_is_not_enrolled_completes_nothing(plan, finish, student):
     student.enrollments.all().delete()
-    access.forget([student.pk])
     with pytest.raises(NotEnrolledError):
         finish("0-0")
 
@@ -174,7 +178,6 @@ def test_a_paid_lesson_needs_its_product(plan, student, finish):
     Entitlement.objects.create(
         player=student, item="ITEM-1", valid_until=MONDAY + timedelta(days=1)
     )
-    access.forget([student.pk])
     assert finish("0-0").success
     with pytest.raises(NotEntitledError):
         finish("0-0", day=2)
@@ -191,23 +194,29 @@ def test_a_repeated_request_is_answered_byte_for_byte(finish):
     first = finish("0-0", 3, key="one")
     finish("0-1", 5)
     assert as_bytes(finish("0-0", 3, key="one")) == as_bytes(first)
-    assert as_bytes(finish("0-0", 5, day=3, key="one")) == as_bytes(first)
+    assert as_bytes(finish("0-0", 3, day=3, key="one")) == as_bytes(first)
     assert InteractionLog.objects.count() == 2
+
+
+def test_a_key_used_with_another_body_is_a_conflict(finish):
+    finish("0-0", 3, key="one")
+    with pytest.raises(IdempotencyConflictError):
+        finish("0-0", 5, key="one")
+    assert InteractionLog.objects.count() == 1
 
 
 def test_a_repeat_is_answered_even_when_the_lesson_is_gone(plan, student, finish):
     first = finish("0-0", key="one")
     student.enrollments.all().delete()
-    access.forget([student.pk])
     assert as_bytes(finish("0-0", key="one")) == as_bytes(first)
     with pytest.raises(NotEnrolledError):
         finish("0-0", key="two")
 
 
 def test_a_repeated_failure_is_refused_again_and_recorded_once(finish):
-    for hearts in (0, 0, 5):
+    for _time in range(3):
         with pytest.raises(NoHeartsError):
-            finish("0-0", hearts, key="one")
+            finish("0-0", 0, key="one")
     assert InteractionLog.objects.count() == 1
 
 
@@ -250,7 +259,7 @@ def test_the_ledger_is_append_only(student, finish):
         lambda: InteractionLog.objects.update_or_create(pk=row.pk, defaults={"xp": 1}),
         lambda: InteractionLog.objects.bulk_create([row], update_conflicts=True),
         lambda: InteractionLog.objects.bulk_create([row], ignore_conflicts=True),
-        lambda: InteractionLog(pk=row.pk, player=row.player, created_at=MONDAY).save(),
+        lambda: InteractionLog(pk=row.pk, player=row.player, received_at=MONDAY).save(),
         lambda: InteractionLog._base_manager.update(xp=1),
         lambda: row.player.interactions.update(xp=1),
     ):
@@ -309,22 +318,35 @@ def test_a_lesson_moved_to_another_subject_starts_anew_but_is_not_paid_first_aga
         position="last-child",
     )
     publish(plan)
-    assert projections.subject(student.pk, "SUBJ-ART").passed == 0
+    assert progress_in(student, "SUBJ-ART").passed == 0
     again = finish("0-0", 4)
     assert (again.is_first_completion, again.is_new_record) == (False, True)
-    assert projections.subject(student.pk, "SUBJ-ART").passed == 1
+    assert progress_in(student, "SUBJ-ART").passed == 1
     assert finish("0-0", 4).xp_earned == 18
 
 
 # --- Losing Redis or the database -------------------------------------------
 
 
+def progress_in(student: PlayerProfile, subject_id: str = "SUBJ-MATH"):
+    _seq, progress = writing.read_subject(student.pk, subject_id)
+    return progress
+
+
 def truth(student: PlayerProfile):
-    return ledger.wallet_of(student.pk), ledger.subject_of(student.pk, "SUBJ-MATH")
+    held = ledger.wallet_of(student.pk)
+    return held, ledger.subject_of(student.pk, "SUBJ-MATH", held.seq)
 
 
 def shown(student: PlayerProfile):
-    return wallet.get(student.pk), projections.subject(student.pk, "SUBJ-MATH")
+    return wallet.get(student.pk), progress_in(student)
+
+
+def expire_writes(redis_client) -> None:
+    """Let the records expire that a write has begun and not finished."""
+    for name in redis_client.keys("wallet:*"):
+        if redis_client.pttl(name) <= records.WRITE_MS:
+            redis_client.delete(name)
 
 
 def test_redis_always_shows_what_the_ledger_has(student, finish):
@@ -338,10 +360,20 @@ def test_redis_always_shows_what_the_ledger_has(student, finish):
         assert shown(student) == truth(student)
 
 
+def test_positions_are_numbered_without_gaps(student, finish):
+    for place in ("0-0", "0-1", "1-0"):
+        finish(place)
+    with pytest.raises(NoHeartsError):
+        finish("1-1", 0)
+    positions = InteractionLog.objects.order_by("pk").values_list("seq", flat=True)
+    assert list(positions) == [1, 2, 3, 4]
+    assert wallet.get(student.pk).seq == 4
+
+
 def test_emptying_redis_between_every_step_loses_nothing(
     student, finish, redis_client, monkeypatch
 ):
-    """Redis is emptied before, and between each of the four steps of, a completion."""
+    """Redis is emptied before, and between each of the steps of, a completion."""
 
     plays = [("0-0", 2, 0), ("0-0", 4, 0), ("0-1", 5, 1), ("0-1", 5, 2), ("1-0", 1, 4)]
     total = 0
@@ -350,10 +382,10 @@ def test_emptying_redis_between_every_step_loses_nothing(
             for index, (module, name) in enumerate(
                 [
                     (access, "of_player"),
-                    (store, "begin"),
+                    (writing, "begin"),
                     (ledger, "subject_of"),
                     (ledger, "append"),
-                    (store, "apply"),
+                    (records, "put"),
                 ]
             ):
                 if step in (index, 4):
@@ -375,56 +407,50 @@ def test_emptying_redis_between_every_step_loses_nothing(
     assert progress.hearts == b"\x04\x05\x01"
 
 
-def test_a_writer_that_dies_between_commit_and_apply_is_repaired(
+class Killed(BaseException):
+    """The process was killed."""
+
+
+def die(*_args, **_kwargs):
+    raise Killed
+
+
+def test_a_writer_killed_after_its_commit_is_repaired_when_its_record_expires(
     student, finish, redis_client, monkeypatch
 ):
     finish("0-0", 3)
-
-    class Killed(BaseException):
-        pass
-
-    def die(*_args, **_kwargs):
-        raise Killed
-
     with monkeypatch.context() as patched:
-        patched.setattr(store, "apply", die)
+        patched.setattr(records, "put", die)
         with pytest.raises(Killed):
             finish("0-1", 5, day=1)
-    # Committed, but not applied in Redis: readers use the ledger at once, and the
-    # projections in Redis expire soon.
-    assert redis_client.hget(f"wallet:{{{student.pk}}}", "total_xp") == b"31"
+    name = f"wallet:{{{student.pk}}}"
+    assert redis_client.hget(name, "total_xp") == b"31"
+    assert 0 < redis_client.pttl(name) <= records.WRITE_MS
+    expire_writes(redis_client)
     assert shown(student) == truth(student)
-    for name in (f"wallet:{{{student.pk}}}", f"user_prog:{{{student.pk}}}:SUBJ-MATH"):
-        assert 0 < redis_client.pttl(name) <= store.MARK_MS
-    age_marks(redis_client, student)
     assert finish("1-0", day=1).new_total_xp == 31 + 35 + 35
     assert shown(student) == truth(student)
-    for name in redis_client.keys(f"*{{{student.pk}}}*SUBJ*"):
-        assert redis_client.pttl(name) == -1
 
 
-def age_marks(redis_client, student: PlayerProfile) -> None:
-    """Make all marks older than the longest time a write may take."""
-    name = f"in_flight:{{{student.pk}}}"
-    for token in redis_client.zrange(name, 0, -1):
-        redis_client.zincrby(name, -store.MARK_MS - 1, token)
-
-
-def test_a_dead_writer_s_projections_go_though_others_write_meanwhile(
+def test_a_writer_after_a_killed_one_decides_on_the_ledger(
     student, finish, redis_client, monkeypatch
 ):
     finish("0-0", 3)
-    dead = store.begin(student.pk, "SUBJ-MATH").mark
-    finish("0-0", 4)  # the mark is young: this write neither stores nor removes it
-    for name in (f"wallet:{{{student.pk}}}", f"user_prog:{{{student.pk}}}:SUBJ-MATH"):
-        assert redis_client.pttl(name) > 0
-    age_marks(redis_client, student)
-    other = store.begin(student.pk, "SUBJ-OTHER")
-    assert other.state is None
-    assert not redis_client.exists(f"user_prog:{{{student.pk}}}:SUBJ-MATH")
-    store.cancel(other.mark)
-    store.cancel(dead)
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "put", die)
+        with pytest.raises(Killed):
+            finish("0-0", 5)
+    again = finish("0-0", 5)
+    assert (again.is_first_completion, again.is_new_record) == (False, False)
     assert shown(student) == truth(student)
+    assert redis_client.pttl(f"wallet:{{{student.pk}}}") > records.WRITE_MS
+
+
+def test_every_record_of_a_player_has_a_life(student, finish, redis_client):
+    finish("0-0")
+    names = redis_client.keys(f"*{{{student.pk}}}*")
+    assert names
+    assert all(redis_client.pttl(name) > 0 for name in names)
 
 
 def test_a_lesson_that_redis_does_not_yet_know_to_be_open_is_open(
@@ -432,72 +458,89 @@ def test_a_lesson_that_redis_does_not_yet_know_to_be_open_is_open(
 ):
     finish("0-0")
     with monkeypatch.context() as patched:
-        patched.setattr(store, "apply", lambda *_args: None)
+        patched.setattr(records, "put", lambda *_args, **_kwargs: None)
         finish("0-1")
-    # The mark is young: the ledger is read before a completion is refused.
+    # The ledger's last position is compared before a completion is refused.
     assert finish("1-0").is_first_completion
 
 
-def test_an_answer_committed_is_an_answer_given_though_redis_dies_then(
+def test_a_redis_that_comes_back_with_older_data_pays_nothing_twice(
+    student, finish, redis_client
+):
+    finish("0-0", 3)
+    older = {name: redis_client.dump(name) for name in redis_client.keys("*")}
+    finish("0-0", 5)
+    finish("0-1", 5)
+    redis_client.flushdb()
+    for name, dumped in older.items():
+        redis_client.restore(name, 3_600_000, dumped)
+    assert finish("0-0", 5).xp_earned == 20
+    assert finish("0-1", 5).xp_earned == 20
+    assert shown(student) == truth(student)
+
+
+def test_a_committed_answer_is_given_though_redis_is_lost_then(
     student, finish, monkeypatch
 ):
     def gone(*_args, **_kwargs):
         raise RedisConnectionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "apply", gone)
+        patched.setattr(records, "put", gone)
         assert finish("0-0", key="one").xp_earned == 35
     assert finish("0-0", key="one").xp_earned == 35
     assert InteractionLog.objects.count() == 1
 
 
-def test_without_redis_nothing_happens(finish, settings):
+def test_without_redis_a_completion_is_decided_on_the_ledger(student, finish, settings):
+    finish("0-0", 3)
+    reachable = settings.REDIS_URL
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
-    with pytest.raises(RedisConnectionError):
-        finish("0-0")
-    assert not InteractionLog.objects.exists()
-
-
-def redis_contents(redis_client) -> dict:
-    dumped = {name: redis_client.dump(name) for name in redis_client.keys("*{*}*")}
-    return dumped | {name: redis_client.pttl(name) == -1 for name in dumped}
-
-
-def test_without_the_database_nothing_happens_and_redis_is_as_it_was(
-    student, finish, redis_client, monkeypatch
-):
-    finish("0-0")
-    before = redis_contents(redis_client)
-
-    def away():
-        raise OperationalError(2002, "cannot connect")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(connection, "ensure_connection", away)
-        with pytest.raises(OperationalError):
-            finish("0-1")
-    assert redis_contents(redis_client) == before
+    assert finish("0-0", 5).xp_earned == 30
+    assert finish("0-1").is_first_completion
+    with pytest.raises(NotUnlockedError):
+        finish("1-1")
+    assert shown(student) == truth(student)
+    settings.REDIS_URL = reachable
+    # Redis was away for all writers: the next one finds the position taken.
+    assert finish("0-1").xp_earned == 20
     assert shown(student) == truth(student)
 
 
-def test_a_database_lost_at_the_commit_leaves_redis_to_be_rebuilt(
-    student, finish, redis_client
-):
-    """The outcome of the commit is unknown, so Redis must be rebuilt."""
+def test_without_the_database_nothing_happens(student, finish, redis_client):
     finish("0-0")
-    before = shown(student)
 
-    def lost(execute, sql, *rest):
-        if sql.startswith("INSERT INTO"):
-            raise OperationalError(2013, "lost connection during query")
-        return execute(sql, *rest)
+    def away(_execute, _sql, *_rest):
+        raise OperationalError(2002, "cannot connect")
 
-    with connection.execute_wrapper(lost), pytest.raises(DatabaseError):
+    with connection.execute_wrapper(away), pytest.raises(OperationalError):
         finish("0-1")
-    assert shown(student) == before
-    assert 0 < redis_client.pttl(f"wallet:{{{student.pk}}}") <= store.MARK_MS
-    age_marks(redis_client, student)
+    assert shown(student) == truth(student)
     assert finish("0-1").new_total_xp == 70
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_lost_at_the_commit_is_looked_up_by_the_event(
+    student, finish, is_committed
+):
+    finish("0-0")
+    lost = [OperationalError(2013, "lost connection during query")]
+
+    def break_at_insert(execute, sql, *rest):
+        if not sql.startswith("INSERT INTO") or not lost:
+            return execute(sql, *rest)
+        if is_committed:
+            execute(sql, *rest)
+        raise lost.pop()
+
+    with connection.execute_wrapper(break_at_insert):
+        if is_committed:
+            assert finish("0-1").new_total_xp == 70
+        else:
+            with pytest.raises(DatabaseError):
+                finish("0-1")
+    assert InteractionLog.objects.count() == 1 + is_committed
     assert shown(student) == truth(student)
 
 
@@ -513,6 +556,38 @@ def test_a_deadlock_that_mariadb_resolves_against_us_is_tried_again(student, fin
         assert finish("0-0").xp_earned == 35
     assert refusals == []
     assert shown(student) == truth(student)
+
+
+def test_a_write_that_took_too_long_begins_again(student, finish, monkeypatch):
+    finish("0-0")
+    slow = [True]
+
+    def is_too_old(_start) -> bool:
+        return bool(slow and slow.pop())
+
+    monkeypatch.setattr(writing.Start, "is_too_old", property(is_too_old))
+    assert finish("0-1").new_total_xp == 70
+    assert slow == []
+    assert InteractionLog.objects.count() == 2
+    assert shown(student) == truth(student)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_completing_for_a_player_deleted_in_between_is_refused(
+    student, finish, monkeypatch
+):
+    """Their session is not known: 401, and no key is left."""
+    finish("0-0")
+    real = ledger.append
+
+    def deleted_first(row):
+        student.user.delete()
+        real(row)
+
+    monkeypatch.setattr(ledger, "append", deleted_first)
+    with pytest.raises(SessionUnknownError):
+        finish("0-1")
+    assert not InteractionLog.objects.exists()
 
 
 # --- Costs ------------------------------------------------------------------
@@ -544,5 +619,6 @@ def test_a_completion_is_one_insert_whatever_the_size_of_the_subject(
         with django_assert_num_queries(1) as queries:
             finish(number, hearts, key)
         assert queries.captured_queries[0]["sql"].startswith("INSERT INTO")
-        # plans and products; state and mark; apply
+        # plans and products; state and begin; put. The API reads the first two with
+        # the session (test_costs).
         assert len(count_redis) == 3

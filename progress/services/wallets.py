@@ -1,0 +1,89 @@
+"""The ledger's part of a wallet (`players.services.wallet.Ledger`)."""
+
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from players.player_state import WalletState
+from players.services.wallet import CurrentStreak
+from progress import streak
+from progress.errors import InvalidCorrectionError
+from progress.models import InteractionLog, InteractionType
+from progress.services import calendar, ledger, writing
+from progress.services.ledger import (
+    PositionTakenError,
+    heads,
+    wallet_of,
+    wallets_of,
+)
+from progress.streak import Streak
+
+__all__ = ["add_correction", "heads", "streak_at", "wallet_of", "wallets_of"]
+
+_ATTEMPTS = 5
+
+
+def streak_at(state: WalletState, now: datetime) -> CurrentStreak:
+    """Return the wallet's streak at that aware time (`progress.streak`)."""
+    held = streak.as_of(
+        Streak(state.current_streak, state.last_success_date), calendar.day_of(now)
+    )
+    too_late = streak.first_day_too_late(held)
+    return CurrentStreak(
+        days=held.days,
+        ends_at=None if too_late is None else calendar.beginning_of(too_late),
+    )
+
+
+def add_correction(
+    *, player_id: int, xp: int, reason: str, actor_id: int, now: datetime
+) -> WalletState:
+    """Record XP that a member of staff gives, or (negative) takes away.
+
+    Part of the caller's transaction, which holds the lock on the player. The wallet in
+    Redis follows after the commit; after a crash in between, it expires.
+
+    Returns:
+        The wallet with the correction.
+
+    Raises:
+        InvalidCorrectionError: ``xp`` is 0, the reason is empty, or more XP is taken
+            than the player has.
+        PositionTakenError: the player completed lessons at the same moment, five times.
+    """
+    if not xp:
+        raise InvalidCorrectionError(_("Write how much XP to give."))
+    if not reason.strip():
+        raise InvalidCorrectionError(_("Write why the XP is corrected."))
+    for left in reversed(range(_ATTEMPTS)):
+        start = writing.from_ledger(player_id)
+        total = start.wallet.total_xp
+        if total + xp < 0:
+            raise InvalidCorrectionError(
+                _("The player has %(total)d XP: you cannot take %(taken)d.")
+                % {"total": total, "taken": -xp}
+            )
+        row = InteractionLog(
+            player_id=player_id,
+            seq=start.next_seq,
+            event_id=ledger.server_event(),
+            type=InteractionType.XP_CORRECTED,
+            reference_id="wallet",
+            xp=xp,
+            data={"reason": reason.strip(), "actor_id": actor_id},
+            occurred_at=now,
+            received_at=now,
+        )
+        try:
+            ledger.append_in_transaction(row)
+        except PositionTakenError:
+            if not left:
+                raise
+        else:
+            break
+    after = replace(start.wallet, seq=row.seq, total_xp=total + xp)
+    transaction.on_commit(partial(writing.finish, start, after))
+    return after

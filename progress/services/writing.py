@@ -1,0 +1,176 @@
+"""Beginning and finishing a write to the ledger; `players.records` has the rule.
+
+A write starts from the state at one position, as Redis or the ledger has it, inserts its
+rows at the positions after it, and stores the new state in Redis.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from players import records
+from players.player_state import SubjectProgress, WalletState
+from players.records import Found, StoreUnavailableError, Wanted
+from progress.services import ledger
+
+log = structlog.get_logger(__name__)
+
+INSERT_WITHIN_SECONDS = 2.0
+"""An insert starts within this time of its start, else the write begins again: with the
+longest wait for a lock (4 s) it ends before `records.WRITE_MS`."""
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The state that a write is decided on: the rows up to ``wallet.seq``.
+
+    ``inc`` is the wallet's record in Redis; b"" while Redis does not answer.
+    """
+
+    player_id: int
+    subject_id: str
+    wallet: WalletState
+    subject: SubjectProgress
+    inc: bytes
+    began_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def next_seq(self) -> int:
+        return self.wallet.seq + 1
+
+    @property
+    def is_too_old(self) -> bool:
+        """Whether the write must begin again before it inserts."""
+        return time.monotonic() - self.began_at > INSERT_WITHIN_SECONDS
+
+
+def begin(player_id: int, subject_id: str, found: Found | None = None) -> Start:
+    """Begin a write to this subject.
+
+    One round trip, or none where the session check has begun it. Where Redis lacks the
+    wallet or the subject, or does not answer, the ledger is read.
+
+    Args:
+        found: what the request's session check read and began.
+    """
+    if found is None or not found.wanted.begin or found.wanted.subject_id != subject_id:
+        wanted = Wanted(wallet=True, subject_id=subject_id, begin=True)
+        try:
+            found = records.look(player_id, wanted)
+        except StoreUnavailableError:
+            return from_ledger(player_id, subject_id)
+    if found.wallet is None:
+        return from_ledger(player_id, subject_id)
+    subject = found.subject or _load(found, found.wallet)
+    if subject is None:
+        return from_ledger(player_id, subject_id)
+    return Start(player_id, subject_id, found.wallet, subject, found.inc)
+
+
+def _load(found: Found, wallet: WalletState) -> SubjectProgress | None:
+    """Read the subject that Redis lacks; None: the wallet is not at the ledger's end."""
+    player_id, subject_id = found.player_id, found.wanted.subject_id
+    seq = ledger.head(player_id)
+    if seq != wallet.seq:
+        return None
+    subject = ledger.subject_of(player_id, subject_id, seq)
+    try:
+        is_stored = records.load(
+            player_id, inc=found.inc, seq=seq, subject_id=subject_id, subject=subject
+        )
+    except StoreUnavailableError:
+        return None
+    return subject if is_stored else None
+
+
+def from_ledger(player_id: int, subject_id: str = "") -> Start:
+    """Begin a write from what the ledger says, whatever Redis has.
+
+    Args:
+        subject_id: "" for a write that changes the wallet only.
+    """
+    for _attempt in range(_ATTEMPTS):
+        wallet = ledger.wallet_of(player_id)
+        subject = SubjectProgress()
+        if subject_id:
+            subject = ledger.subject_of(player_id, subject_id, wallet.seq)
+        try:
+            inc = records.create(
+                player_id,
+                wallet=wallet,
+                subject_id=subject_id,
+                subject=subject if subject_id else None,
+            )
+        except StoreUnavailableError as error:
+            log.warning("write_begun_without_redis", error=type(error).__name__)
+            return Start(player_id, subject_id, wallet, subject, b"")
+        if inc is not None:
+            return Start(player_id, subject_id, wallet, subject, inc)
+        # Redis is further: a row was committed after the ledger was read.
+    # It still is: the database lost rows, such as by a restored backup.
+    log.error("record_ahead_of_ledger", player=player_id, seq=wallet.seq)
+    records.forget_player(player_id, [subject_id] if subject_id else [])
+    return Start(player_id, subject_id, wallet, subject, b"")
+
+
+def finish(
+    start: Start, wallet: WalletState, subject: SubjectProgress | None = None
+) -> None:
+    """Store the state after the commit; from here on the response is a success.
+
+    When Redis does not answer, its record expires, and the next reader uses the ledger.
+
+    Args:
+        wallet: with the position of the last row of this write.
+        subject: None: the write did not change it.
+    """
+    try:
+        if not start.inc:
+            records.drop_older({start.player_id: wallet.seq})
+            return
+        records.put(
+            start.player_id,
+            inc=start.inc,
+            first=start.next_seq,
+            wallet=wallet,
+            subject_id=start.subject_id,
+            subject=subject,
+        )
+    except StoreUnavailableError as error:
+        log.warning(
+            "record_not_updated",
+            player=start.player_id,
+            error=type(error).__name__,
+        )
+
+
+def read_subject(
+    player_id: int, subject_id: str, found: Found | None = None
+) -> tuple[int, SubjectProgress]:
+    """Return a player's progress in a subject, and the position it is complete up to.
+
+    From Redis, else from the ledger; then Redis gets it, too.
+
+    Args:
+        found: what the request's session check read; None: ask Redis now.
+    """
+    if found is None or found.wanted.subject_id != subject_id:
+        try:
+            found = records.look(player_id, Wanted(wallet=True, subject_id=subject_id))
+        except StoreUnavailableError:
+            seq = ledger.head(player_id)
+            return seq, ledger.subject_of(player_id, subject_id, seq)
+    if found.wallet is not None and found.subject is not None:
+        return found.wallet.seq, found.subject
+    if found.wallet is None:
+        wallet = ledger.wallet_of(player_id)
+    else:
+        wallet = WalletState(seq=ledger.head(player_id))
+    subject = ledger.subject_of(player_id, subject_id, wallet.seq)
+    try:
+        records.fill(found, wallet=wallet, subject=subject)
+    except StoreUnavailableError as error:
+        log.warning("record_not_kept", error=type(error).__name__)
+    return wallet.seq, subject
