@@ -119,6 +119,18 @@ bench-tree: $(VENV)/.dev ## Measure the tree page's size and server time, small 
 bench-static: $(VENV)/.dev ## Measure nginx with 1,000 connections, open and gated (needs nginx, wrk)
 	@exec $(BIN)/python -m tests.benchmarks.static $(ARGS)
 
+.PHONY: bench-players
+bench-players: $(VENV)/.dev ## Measure session, wallet, profile, content, sign-in and the sync of wallets (needs wrk, MariaDB)
+	@exec $(BIN)/python -m tests.benchmarks.players $(ARGS)
+
+.PHONY: bench-progress
+bench-progress: $(VENV)/.dev ## Measure completions, progress, reviews and snapshots (needs wrk, MariaDB)
+	@exec $(BIN)/python -m tests.benchmarks.progress $(ARGS)
+
+.PHONY: load
+load: $(VENV)/.dev ## 10,000 students at work on this machine: latencies, errors, idle CPU (ARGS=…)
+	@exec $(BIN)/python -m tests.benchmarks.students $(ARGS)
+
 ##@ Maintenance
 
 .PHONY: format

@@ -30,7 +30,7 @@ BASE = Path(__file__).resolve().parents[2]
 CONNECTIONS = 8
 _PATIENCE = 60.0
 _SCRIPT = r"""
-local number, requests = math.random(%(last)d), {}
+local number, requests = 0, {}
 init = function(_arguments)  -- wrk knows the Host header only now
     for line in io.lines("%(requests)s") do
         local method, path, headers, body =
@@ -221,9 +221,9 @@ def _set_up_django() -> None:
     from tests.benchmarks.floor.urls import CREATE_TABLE
 
     call_command("migrate", verbosity=0)
-    if connection.vendor == "mysql":
-        with connection.cursor() as cursor:
-            cursor.execute(CREATE_TABLE)
+    with connection.cursor() as cursor:
+        for statement in CREATE_TABLE[connection.vendor]:
+            cursor.execute(statement)
 
 
 def cpu_seconds(groups: Iterable[int]) -> float:
@@ -251,7 +251,7 @@ def load(
     listed = bench.folder / "requests.txt"
     listed.write_text("".join(f"{ask.line()}\n" for ask in asks))
     script = bench.folder / "load.lua"
-    script.write_text(_SCRIPT % {"requests": listed, "last": len(asks)})
+    script.write_text(_SCRIPT % {"requests": listed})
     before = server.cpu_seconds()
     done = subprocess.run(
         [
@@ -298,3 +298,70 @@ def row(name: str, found: dict[str, Any], against: str = "") -> str:
         f"p99 {found['p99_ms']:8.2f} ms  {found['cpu_us']:8,.1f} µs CPU  "
         f"{found['errors']} errors{against}"
     )
+
+
+@dataclass
+class Measure:
+    """Something to load: its server, and its requests for each round."""
+
+    name: str
+    server: Server
+    rounds: Sequence[Sequence[Ask]]
+
+    def asks(self, round_number: int) -> Sequence[Ask]:
+        return self.rounds[round_number % len(self.rounds)]
+
+
+def interleaved(
+    bench: Bench, measures: Sequence[Measure], *, rounds: int, seconds: int
+) -> dict[str, dict[str, Any]]:
+    """Load each measure once a round, so that all meet the same machine.
+
+    The first requests of each are sent once before, and must succeed.
+    """
+    for measure in measures:
+        for ask in list(measure.asks(0))[:CONNECTIONS]:
+            status, _headers, body = measure.server.ask(ask)
+            assert status in (200, 304), (measure.name, status, body[:500])
+    runs: dict[str, list[dict[str, float]]] = {one.name: [] for one in measures}
+    for number in range(rounds):
+        for measure in measures:
+            asks = measure.asks(number + 1)
+            runs[measure.name].append(
+                load(bench, measure.server, asks, seconds=seconds)
+            )
+    return {name: summary(found) for name, found in runs.items()}
+
+
+def floors(server: Server) -> list[Measure]:
+    """F0, F1, F2 (`tests.benchmarks.floor.urls`)."""
+    return [Measure(name, server, [[Ask(f"/{name}")]]) for name in ("f0", "f1", "f2")]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a figure should reach: at least, or at most, ``goal``."""
+
+    name: str
+    value: float
+    goal: float
+    at_most: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        return self.value <= self.goal if self.at_most else self.value >= self.goal
+
+    def row(self) -> str:
+        sign = "≤" if self.at_most else "≥"
+        mark = "met" if self.is_met else "MISSED"
+        return f"  {self.name:<44} {self.value:8.2f}  ({sign} {self.goal}: {mark})"
+
+
+def print_reaches(reaches: Sequence[Reach]) -> dict[str, Any]:
+    """Print each, and return them for the last line."""
+    for reach in reaches:
+        print(reach.row())
+    return {
+        "reach": {reach.name: round(reach.value, 3) for reach in reaches},
+        "missed": [reach.name for reach in reaches if not reach.is_met],
+    }

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 from django.urls import path
+from django.utils import timezone
 from redis import Redis
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,11 +14,18 @@ from rest_framework.views import APIView
 
 KEY = "bench:floor"
 TABLE = "bench_floor"
-CREATE_TABLE = (
-    f"CREATE TABLE IF NOT EXISTS {TABLE} (id BIGINT AUTO_INCREMENT PRIMARY KEY, "
-    "player_id BIGINT NOT NULL, xp INT NOT NULL, created_at DATETIME(6) NOT NULL, "
-    f"KEY {TABLE}_player (player_id)) ENGINE=InnoDB"
-)
+CREATE_TABLE = {
+    "mysql": [
+        f"CREATE TABLE {TABLE} (id BIGINT AUTO_INCREMENT PRIMARY KEY, "
+        "player_id BIGINT NOT NULL, xp INT NOT NULL, created_at DATETIME(6) NOT NULL, "
+        f"KEY {TABLE}_player (player_id)) ENGINE=InnoDB"
+    ],
+    "sqlite": [
+        f"CREATE TABLE {TABLE} (id INTEGER PRIMARY KEY AUTOINCREMENT, "
+        "player_id BIGINT NOT NULL, xp INT NOT NULL, created_at DATETIME NOT NULL)",
+        f"CREATE INDEX {TABLE}_player ON {TABLE} (player_id)",
+    ],
+}
 _local = threading.local()
 
 
@@ -50,8 +58,8 @@ class OneInsert(APIView):
         with connection.cursor() as cursor:
             cursor.execute(
                 f"INSERT INTO {TABLE} (player_id, xp, created_at) "  # noqa: S608
-                "VALUES (%s, %s, UTC_TIMESTAMP(6))",
-                [7, 10],
+                "VALUES (%s, %s, %s)",
+                [7, 10, timezone.now()],
             )
         return Response({"ok": True})
 
