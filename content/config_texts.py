@@ -129,7 +129,9 @@ def clean(
         if cleaned.excess in _EXCESS_REASONS:
             excesses.append((path, _EXCESS_REASONS[cleaned.excess]()))
         elif cleaned.lost:
-            what = _("not kept: %(what)s") % {"what": ", ".join(cleaned.lost)}
+            what = _("removed (not supported): %(what)s") % {
+                "what": ", ".join(cleaned.lost)
+            }
             losses.append((path, what))
         return cleaned.html
 

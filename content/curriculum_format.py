@@ -87,13 +87,13 @@ def curriculum_error(faults: list[Fault], document: Any = None) -> CurriculumErr
     ordered = sorted(faults, key=lambda fault: _place_in_file(document, fault[0], keys))
     if len(faults) < MAX_COUNTED:
         message = ngettext(
-            "The curriculum file has %(count)d fault. Nothing was imported.",
-            "The curriculum file has %(count)d faults. Nothing was imported.",
+            "The curriculum file has %(count)d error. Nothing was imported.",
+            "The curriculum file has %(count)d errors. Nothing was imported.",
             len(faults),
         ) % {"count": len(faults)}
     else:
         message = _(
-            "The curriculum file has %(count)d faults or more. Nothing was imported."
+            "The curriculum file has %(count)d errors or more. Nothing was imported."
         ) % {"count": MAX_COUNTED}
     return CurriculumError(
         message,
@@ -143,11 +143,11 @@ def parse(data: bytes) -> Any:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise curriculum_error(
-            [((), _("is not UTF-8 text, from byte %(at)d on") % {"at": error.start})]
+            [((), _("is not valid UTF-8 at byte %(at)d") % {"at": error.start})]
         ) from error
     if sum(data.count(mark) for mark in (b"{", b"[", b",")) > MAX_VALUES:
         raise curriculum_error(
-            [((), _("holds more than %(limit)d values") % {"limit": MAX_VALUES})]
+            [((), _("contains more than %(limit)d values") % {"limit": MAX_VALUES})]
         )
     try:
         document = orjson.loads(data)
@@ -242,7 +242,7 @@ _NODE_PROPERTIES: dict[str, Any] = {
         "maxLength": 255,
         "pattern": r"^(|https?://[^\s]+|[^\s./\\:][^/\\:]*(/[^\s./\\:][^/\\:]*)*)$",
         "x-hint": gettext_lazy(
-            "write an https:// address, or a path below the uploads such as "
+            "enter an https:// address or a path in the uploads folder, such as "
             "images/cell.png"
         ),
     },
@@ -326,7 +326,7 @@ FILE_SCHEMA: dict[str, Any] = {
             "type": "string",
             "maxLength": 35,
             "pattern": r"^(|[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)$",
-            "x-hint": gettext_lazy("write a language code such as ar or en-GB"),
+            "x-hint": gettext_lazy("enter a language code such as ar or en-GB"),
         },
         "attribution": _TEXT,
         "license": {"type": "string", "maxLength": 500},
@@ -526,4 +526,4 @@ def _one_id_faults(
         yield path, " ".join(error.messages)
     first = seen.setdefault(spec.id, path)
     if first != path:
-        yield path, _("stands at %(place)s already") % {"place": path_text(first)}
+        yield path, _("is already used at %(place)s") % {"place": path_text(first)}

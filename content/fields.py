@@ -10,24 +10,27 @@ from content.kinds import ID_MAX_LENGTH, IdProblem, id_problem
 from core.fields import ExactCharField
 
 validate_color_code = RegexValidator(
-    r"\A#[0-9A-Fa-f]{6}\Z", _("Write the colour as # and six hexadecimal digits.")
+    r"\A#[0-9A-Fa-f]{6}\Z", _("Enter the colour as # and six hexadecimal digits.")
 )
 
 
 validate_item_code = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
-    _("A product code has letters, digits, dots, dashes and underscores only."),
+    _(
+        "A product code can contain only letters, digits, dots, hyphens and "
+        "underscores."
+    ),
 )
 
 
 _ID_MESSAGES = {
     IdProblem.MALFORMED: _(
-        "“%(value)s” cannot be an id: use 1 to 64 letters, digits, dashes and "
-        "underscores, the first a letter or digit."
+        "“%(value)s” is not a valid id: use 1 to 64 letters, digits, hyphens and "
+        "underscores, and start with a letter or digit."
     ),
     IdProblem.RESERVED: _(
-        "“%(value)s” is reserved for a published file: an id is not “manifest”, "
-        "“search” or “search_index” and does not end in “_h” or “_b”."
+        "“%(value)s” is reserved for published files: an id cannot be “manifest”, "
+        "“search” or “search_index”, and cannot end in “_h” or “_b”."
     ),
 }
 

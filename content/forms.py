@@ -57,9 +57,9 @@ class OptimisticLockForm(forms.ModelForm):  # type: ignore[type-arg]
         if stored is None or seen != self.version(stored):
             refusal = forms.ValidationError(
                 _(
-                    "Somebody else saved this page after you opened it. Nothing of "
-                    "yours was saved: copy what you wrote, reload the page to see "
-                    "theirs, and add yours again."
+                    "Another user saved this page after you opened it. Your changes "
+                    "were not saved: copy your text, reload the page to see the other "
+                    "changes, and make yours again."
                 ),
                 code="stale",
             )
@@ -94,8 +94,8 @@ class NodeForm(OptimisticLockForm):
         if "public_id" in self.fields:
             self.fields["public_id"].required = False
             self.fields["public_id"].help_text = _(
-                "Leave it empty and one is made. It names published files and can "
-                "never change."
+                "Leave it empty to create an id automatically. Published file names "
+                "contain the id, and it cannot be changed."
             )
 
     def clean_public_id(self) -> str:
@@ -140,17 +140,15 @@ class ReadableJSONField(forms.JSONField):
             json.dumps(parsed, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
             raise forms.ValidationError(
-                _(
-                    "This is not JSON: something is wrong at line %(line)s, column %(column)s."
-                ),
+                _("This is not valid JSON: error at line %(line)s, column %(column)s."),
                 code="invalid",
                 params={"line": error.lineno, "column": error.colno},
             ) from error
         except (ValueError, RecursionError) as error:
             raise forms.ValidationError(
                 _(
-                    "This JSON cannot be stored: it nests too deeply, or holds a number "
-                    "or a character that does not exist."
+                    "This JSON cannot be stored: it is nested too deeply, or contains "
+                    "an invalid number or character."
                 ),
                 code="invalid",
             ) from error

@@ -221,8 +221,8 @@ def _confirm(request: HttpRequest, what: str, name: str, data: bytes) -> HttpRes
     messages.warning(
         request,
         _(
-            "The content has changed since you looked. Nothing was imported: see "
-            "what the file does now."
+            "The content has changed since you checked the file. Nothing was "
+            "imported: check the file again."
         ),
     )
     return _preview(request, what, name, data)
@@ -234,8 +234,8 @@ def _noted(report: ImportReport | SheetReport) -> str:
     if not notes:
         return ""
     head = ngettext(
-        "%(count)d place is worth a look:",
-        "%(count)d places are worth a look:",
+        "%(count)d place needs review:",
+        "%(count)d places need review:",
         len(notes),
     ) % {"count": len(notes)}
     lines = [f"{place}: {remark}" for place, remark in notes[:_MOST_NOTED]]
@@ -251,8 +251,8 @@ def _confirm_again(request: HttpRequest, said: str) -> HttpResponse:
         messages.info(
             request,
             _(
-                "The file is being imported already: you clicked before. Look into the "
-                "content tree in a moment."
+                "This file is already being imported. Check the content tree in a "
+                "moment."
             ),
         )
     return HttpResponseRedirect(reverse("admin:exchange"))
@@ -288,14 +288,16 @@ def _kinds(report: ImportReport | SheetReport) -> list[tuple[str, Any]]:
 def _said(report: ImportReport | SheetReport) -> str:
     if isinstance(report, SheetReport):
         said = ngettext(
-            "%(count)d lesson changed. Students see it from the next publish on.",
-            "%(count)d lessons changed. Students see them from the next publish on.",
+            "%(count)d lesson was changed. Students will see it after the next "
+            "publish.",
+            "%(count)d lessons were changed. Students will see them after the next "
+            "publish.",
             len(report.changes),
         )
         return said % {"count": len(report.changes)}
     return _(
-        "“%(title)s” is imported: %(created)d created, %(updated)d changed, stages "
-        "included. Students see it from the next publish on."
+        "“%(title)s” was imported: %(created)d created, %(updated)d changed, "
+        "including stages. Students will see it after the next publish."
     ) % {
         "title": report.title,
         "created": report.nodes.created + report.stages.created,

@@ -98,7 +98,7 @@ def _link_faults(forest: _Forest) -> Iterator[TreeFault]:
     for row in forest.rows.values():
         if row.pk not in forest.root_of:
             yield TreeFault(
-                row.public_id, "loose", _("is inside itself, or has no parent"), False
+                row.public_id, "loose", _("is inside itself or has no parent"), False
             )
             continue
         parent = forest.rows[row.parent_id] if row.parent_id is not None else None
@@ -108,7 +108,7 @@ def _link_faults(forest: _Forest) -> Iterator[TreeFault]:
             yield TreeFault(
                 row.public_id,
                 "kind",
-                _("is a %(kind)s but lies in: %(found)s")
+                _("is a %(kind)s but is inside: %(found)s")
                 % {"kind": row.kind, "found": found or _("nothing")},
                 False,
             )
@@ -120,7 +120,10 @@ def _place_faults(forest: _Forest) -> Iterator[TreeFault]:
             yield TreeFault(
                 row.public_id,
                 "place",
-                _("is stored at %(found)s; its parents say %(wanted)s")
+                _(
+                    "is stored at %(found)s but should be at %(wanted)s according to "
+                    "its parents"
+                )
                 % {"found": _written(row.place), "wanted": _written(place)},
                 True,
             )
@@ -137,7 +140,7 @@ def _tree_id_faults(forest: _Forest) -> Iterator[TreeFault]:
             yield TreeFault(
                 subject.public_id,
                 "tree_id",
-                _("shares its tree number %(tree)d with another subject")
+                _("has the same tree number as another subject: %(tree)d")
                 % {"tree": subject.tree_id},
                 True,
             )
@@ -160,7 +163,7 @@ def _subject_faults(forest: _Forest) -> Iterator[TreeFault]:
             yield TreeFault(
                 row.public_id,
                 "subject",
-                _("names another subject than the one it is in"),
+                _("refers to a subject that does not contain it"),
                 True,
             )
 
@@ -171,7 +174,10 @@ def _bit_faults(forest: _Forest, next_bits: dict[int, int]) -> Iterator[TreeFaul
         row = forest.rows[pk]
         if (row.kind == Kind.LESSON) != (row.bit_index is not None):
             yield TreeFault(
-                row.public_id, "bit", _("has no bit, or one it must not have"), True
+                row.public_id,
+                "bit",
+                _("is a lesson without a progress bit, or another node with one"),
+                True,
             )
         if row.bit_index is None:
             continue
@@ -180,7 +186,7 @@ def _bit_faults(forest: _Forest, next_bits: dict[int, int]) -> Iterator[TreeFaul
             yield TreeFault(
                 row.public_id,
                 "bit",
-                _("has the bit %(bit)d of %(other)s")
+                _("has the same progress bit as %(other)s: %(bit)d")
                 % {"bit": row.bit_index, "other": first},
                 True,
             )
@@ -188,7 +194,7 @@ def _bit_faults(forest: _Forest, next_bits: dict[int, int]) -> Iterator[TreeFaul
             yield TreeFault(
                 row.public_id,
                 "next_bit",
-                _("has the bit %(bit)d, which would be given out again")
+                _("has the progress bit %(bit)d, which could be allocated again")
                 % {"bit": row.bit_index},
                 True,
             )

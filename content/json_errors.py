@@ -117,7 +117,7 @@ def _words(place: Mapping[str, Any]) -> dict[str, str]:
 
 def _unknown_key(place: Mapping[str, Any]) -> str:
     known = ", ".join(place.get("properties", ()))
-    return _("is not known here; known are: %(known)s") % {"known": known}
+    return _("is not allowed here; allowed: %(known)s") % {"known": known}
 
 
 _TYPES = {
@@ -139,12 +139,15 @@ def _too_few(least: int, place: Mapping[str, Any]) -> str:
     if least == 1:
         return _("must not be empty")
     what = _words(place).get("title", "").lower()
-    return _("must hold at least %(count)d %(what)s") % {"count": least, "what": what}
+    return _("must contain at least %(count)d %(what)s") % {
+        "count": least,
+        "what": what,
+    }
 
 
 def _too_many(most: int, place: Mapping[str, Any]) -> str:
     what = _words(place).get("title", "").lower()
-    return _("must hold at most %(count)d %(what)s") % {"count": most, "what": what}
+    return _("must contain at most %(count)d %(what)s") % {"count": most, "what": what}
 
 
 def _too_short(least: int, _place: Mapping[str, Any]) -> str:
@@ -158,7 +161,7 @@ def _too_long(most: int, _place: Mapping[str, Any]) -> str:
 
 
 def _pattern(_regex: str, place: Mapping[str, Any]) -> str:
-    return str(_words(place).get("x-hint") or _("is not written in the expected form"))
+    return str(_words(place).get("x-hint") or _("does not have the expected format"))
 
 
 def _enum(options: list[Any], _place: Mapping[str, Any]) -> str:

@@ -77,7 +77,7 @@ def reload_nodes(*nodes: Node) -> list[Node]:
     for node in nodes:
         if node.pk not in found:
             raise StructureError(
-                _("“%(title)s” has been deleted meanwhile. Reload the page.")
+                _("“%(title)s” has been deleted. Reload the page.")
                 % {"title": node.title}
             )
     return [found[node.pk] for node in nodes]
@@ -100,8 +100,8 @@ def missing_state_message(subject: Node) -> str:
     It names the repair command.
     """
     return _(
-        "The subject “%(title)s” has lost its state. An administrator can run "
-        "“manage.py check_tree --repair”."
+        "The state row of the subject “%(title)s” is missing. An administrator can "
+        "run “manage.py check_tree --repair”."
     ) % {"title": subject.title}
 
 
@@ -109,6 +109,4 @@ def _not_locked(node: Node) -> str:
     if not SubjectState.objects.filter(pk=node.subject_pk).exists():
         return missing_state_message(node.subject or node)
     # Locking that subject now, out of order, could deadlock with another editor.
-    return _("“%(title)s” has been moved meanwhile. Reload the page.") % {
-        "title": node.title
-    }
+    return _("“%(title)s” has been moved. Reload the page.") % {"title": node.title}

@@ -38,7 +38,7 @@ def store(*, owner: int, name: str, data: bytes) -> str:
         cache.set(_key(owner, token), [name, compressed], SECONDS)
     except RedisError as error:
         raise UploadExpiredError(
-            _("The file cannot be kept (Redis does not answer). Try again later.")
+            _("The file cannot be stored (Redis does not answer). Try again later.")
         ) from error
     return token
 
@@ -56,7 +56,7 @@ def read(*, owner: int, token: str) -> tuple[str, bytes]:
         raise _out_of_reach() from error
     if found is None:
         raise UploadExpiredError(
-            _("The file is not kept any more. Upload it again to import it.")
+            _("The uploaded file has expired. Upload it again to import it.")
         )
     name, compressed = found
     return name, zlib.decompress(base64.b64decode(compressed))
@@ -97,7 +97,7 @@ def store_result(*, owner: int, token: str, said: str) -> None:
 def _out_of_reach() -> UploadExpiredError:
     return UploadExpiredError(
         _(
-            "The file cannot be fetched (Redis does not answer). Nothing was imported: "
+            "The file cannot be read (Redis does not answer). Nothing was imported: "
             "try again later."
         )
     )

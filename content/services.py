@@ -58,11 +58,11 @@ def placement_rule(kind: Kind) -> str:
     sentences.
     """
     return {
-        Kind.SUBJECT: _("A subject goes at the top, not inside anything."),
-        Kind.TRACK: _("A track goes only inside a subject."),
-        Kind.UNIT: _("A unit goes only inside a track."),
-        Kind.TOPIC: _("A topic goes only inside a unit."),
-        Kind.LESSON: _("A lesson goes only inside a topic."),
+        Kind.SUBJECT: _("A subject must be at the top of the tree."),
+        Kind.TRACK: _("A track must be inside a subject."),
+        Kind.UNIT: _("A unit must be inside a track."),
+        Kind.TOPIC: _("A topic must be inside a unit."),
+        Kind.LESSON: _("A lesson must be inside a topic."),
     }[kind]
 
 
@@ -79,9 +79,7 @@ def require_fits(kind: Kind, parent: Node | None) -> None:
         return
     message = placement_rule(kind)
     if parent is not None:
-        message += " " + _(
-            "“%(parent)s” is not the right place: it is a %(found)s."
-        ) % {
+        message += " " + _("“%(parent)s” is a %(found)s.") % {
             "parent": parent,
             "found": parent.get_kind_display(),
         }
@@ -144,7 +142,7 @@ def create_node(
         node.insert_at(target, position=position, save=True)
     except IntegrityError as error:
         raise ValidationError(
-            {"public_id": _("Somebody has just taken this id. Choose another.")}
+            {"public_id": _("Another user has just used this id. Choose another one.")}
         ) from error
     return node
 

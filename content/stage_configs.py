@@ -136,8 +136,8 @@ def lesson_size_fault(size: int) -> str:
     if size <= MAX_LESSON_BYTES:
         return ""
     return _(
-        "its stages have %(size)d KB together, and a lesson has at most %(limit)d KB: "
-        "divide it into several"
+        "its stages have %(size)d KB in total, but a lesson can have at most "
+        "%(limit)d KB: divide it into several lessons"
     ) % {"size": -(-size // 1000), "limit": MAX_LESSON_BYTES // 1000}
 
 
@@ -189,7 +189,7 @@ def _schema_faults(type_name: str, config: Any, *, published: bool) -> Iterator[
     schema = _schema(type_name, published=published)
     for path, reason in schema_faults(validator, schema, config):
         if len(path) == 1 and path[0] in RESERVED_KEYS:
-            yield path, _("is written when publishing: leave it out")
+            yield path, _("is added when publishing: remove it")
         else:
             yield path, reason
 
@@ -255,7 +255,7 @@ def _id_faults(type_name: str, config: Config) -> Iterator[Fault]:
         if first != path:
             yield (
                 (*path, "id"),
-                _("is the id of %(other)s already")
+                _("is already the id of %(other)s")
                 % {"other": path_text(("config", *first))},
             )
 
@@ -277,7 +277,7 @@ def _video_faults(config: Config, _face: Face) -> Iterator[Fault]:
     for index, track in enumerate(config.get("captions", ())):
         path: Path = ("captions", index)
         if ("url" in track) == ("cues" in track):
-            yield path, _("needs either url or cues, and not both")
+            yield path, _("must have either url or cues, not both")
         for number, cue in enumerate(track.get("cues", ())):
             if cue["end"] <= cue["start"]:
                 yield (*path, "cues", number, "end"), _("must be later than start")
@@ -291,7 +291,7 @@ def _quiz_faults(config: Config, face: Face) -> Iterator[Fault]:
             yield path, _("must have a correct option")
         faces = [(face(option["text"]), option.get("image", "")) for option in options]
         for number in _repeats(faces):
-            yield (*path, number, "text"), _("is the same as an option before it")
+            yield (*path, number, "text"), _("is the same as an earlier option")
 
 
 def _matching_faults(config: Config, face: Face) -> Iterator[Fault]:
@@ -302,7 +302,8 @@ def _matching_faults(config: Config, face: Face) -> Iterator[Fault]:
             yield (
                 ("pairs", number, side),
                 _(
-                    "is the same as in a pair before it, so nobody could tell them apart"
+                    "is the same as in an earlier pair, so students cannot tell them "
+                    "apart"
                 ),
             )
 
@@ -318,8 +319,8 @@ def _page_faults(type_name: str, config: Config) -> Iterator[Fault]:
         yield (
             (key,),
             _(
-                "is a page of %(site)s that shows no single video: open the video there "
-                "and copy its address"
+                "is a page of %(site)s that does not show a single video: open the "
+                "video there and copy its address"
             )
             % {"site": page.site},
         )
@@ -327,7 +328,7 @@ def _page_faults(type_name: str, config: Config) -> Iterator[Fault]:
         yield (
             (key,),
             _(
-                "is a page of %(site)s and no video file: upload the file, or use "
+                "is a page of %(site)s, not a video file: upload the file, or use "
                 "YouTube or Vimeo"
             )
             % {"site": page.site},
@@ -358,12 +359,12 @@ def _answer_faults(
 
 def _interactive_faults(config: Config, _face: Face) -> Iterator[Fault]:
     if ("url" in config) == ("html" in config):
-        yield (), _("needs either url or html, and not both")
+        yield (), _("must have either url or html, not both")
     completion = config.get("completion", {"rule": "opened"})
     if (completion["rule"] == "time") != ("seconds" in completion):
         yield (
             ("completion", "seconds"),
-            _("goes with the rule “time”, and only with it"),
+            _("is required with the rule “time” and not allowed with others"),
         )
 
 

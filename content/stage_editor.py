@@ -53,8 +53,8 @@ def _words() -> dict[str, str]:
         "button_delete_last_title": _("Remove the last: {{0}}"),
         "button_move_up_title": _("Move up"),
         "button_move_down_title": _("Move down"),
-        "button_collapse": _("Close"),
-        "button_expand": _("Open"),
+        "button_collapse": _("Collapse"),
+        "button_expand": _("Expand"),
         "button_delete_node_warning": _("Remove this permanently?"),
         "button_properties": _("Fields"),
         "button_object_properties": _("Fields"),
@@ -76,18 +76,20 @@ def _words() -> dict[str, str]:
         "or_address": _("or its address"),
         "recent": _("Recent pictures"),
         "choose_picture": _("Choose a picture"),
-        "picture_alt": _("What it shows, for those who cannot see it"),
-        "no_pictures": _("No picture was uploaded yet."),
+        "picture_alt": _("Alternative text for people who cannot see the picture"),
+        "no_pictures": _("No pictures have been uploaded yet."),
         "pasted_without": _("Not pasted: %(what)s"),
         "no_answer": _("The server did not answer. Try again."),
         "uploading": _("Uploading: %(share)s"),
         "cancel": _("Cancel"),
-        "upload_failed": _("The upload did not succeed. Try again."),
+        "upload_failed": _("The upload failed. Try again."),
         "too_large": _("The file is too large for this server."),
-        "wait_for_upload": _("Still uploading: wait until it is done, or cancel it."),
+        "wait_for_upload": _(
+            "The upload is still running: wait until it is complete, or cancel it."
+        ),
         "signed_out": _(
-            "You are signed out. What you wrote is safe here: sign in again in another "
-            "tab, then go on."
+            "You are signed out. Your text is kept on this page: sign in in another "
+            "tab, then continue."
         ),
         "sign_in": _("Sign in"),
         "bold": _("Bold"),
@@ -103,12 +105,12 @@ def _words() -> dict[str, str]:
         "plain": _("Remove formatting"),
         "source": _("HTML"),
         "only_html": _(
-            "This text has HTML that no tool here writes. Change it as HTML, so that "
-            "nothing of it is lost."
+            "This text contains HTML that the toolbar does not support. Edit it as "
+            "HTML to keep all of it."
         ),
-        "token_hint": _("Write a word and press Enter"),
+        "token_hint": _("Type a word and press Enter"),
         "token_add": _("Add word"),
-        "order_hint": _("Click the words in their right order"),
+        "order_hint": _("Click the words in the correct order"),
         "order_clear": _("Start again"),
         "order_all": _("All, in the order above"),
         "order_empty": _("Add words above first."),
@@ -117,22 +119,22 @@ def _words() -> dict[str, str]:
         ),
         # The texts of the cards.
         "new_stage": _("New stage"),
-        "removed": _("“%(title)s” is removed when you save."),
+        "removed": _("“%(title)s” will be removed when you save."),
         "undo": _("Undo"),
-        "moved": _("“%(title)s” is number %(place)s now."),
+        "moved": _("“%(title)s” is now number %(place)s."),
         "drag": _("Move “%(title)s”: drag, or press the arrow keys"),
-        "copy_stage": _("Copy “%(title)s” below itself"),
-        "open": _("Open"),
-        "close": _("Close"),
+        "copy_stage": _("Copy “%(title)s” and insert the copy below it"),
+        "open": _("Expand"),
+        "close": _("Collapse"),
         "json": _("JSON source"),
         "form": _("Back to the form"),
-        "not_json": _("This is not JSON yet, so there is no form to show."),
+        "not_json": _("This is not valid JSON, so the form cannot be shown."),
         "not_finished": _("Not finished"),
         "seconds": _("%(seconds)s s"),
         "skippable": _("may be skipped"),
-        "unknown_type": _("This type has no form; write its content as JSON."),
+        "unknown_type": _("This type has no form. Enter its content as JSON."),
         "preview_failed": _(
-            "The preview could not be refreshed. Your text is safe here."
+            "The preview could not be refreshed. Your text is kept on this page."
         ),
-        "leave": _("You have changes that are not saved."),
+        "leave": _("You have unsaved changes."),
     }

@@ -103,7 +103,7 @@ def undo(record: str) -> list[Node]:
         told = signing.loads(record, salt=_SALT, max_age=_MAX_AGE_SECONDS)
     except signing.BadSignature as error:
         raise StructureError(
-            _("This can no longer be undone. The history of each entry has it.")
+            _("This can no longer be undone. See the history of each entry.")
         ) from error
     if "move" in told:
         return _move_back(told["move"])
@@ -123,14 +123,14 @@ def _move_back(told: list[list[Any]]) -> list[Node]:
         before, after = moved[node.pk]
         if now[node.pk] != after:
             raise StructureError(
-                _("“%(title)s” has been moved again meanwhile. Nothing was undone.")
+                _("“%(title)s” has been moved again. Nothing was undone.")
                 % {"title": node.title}
             )
         if before.parent is not None and before.parent not in parents:
             raise StructureError(
                 _(
-                    "What “%(title)s” lay in has been deleted meanwhile. Nothing was "
-                    "undone."
+                    "The entry that contained “%(title)s” has been deleted. Nothing "
+                    "was undone."
                 )
                 % {"title": node.title}
             )
@@ -156,7 +156,7 @@ def _change_back(field: str, now: Any, was: list[tuple[Any, list[int]]]) -> list
     for node in nodes.values():
         if getattr(node, field) != now:
             raise StructureError(
-                _("“%(title)s” has been changed again meanwhile. Nothing was undone.")
+                _("“%(title)s” has been changed again. Nothing was undone.")
                 % {"title": node.title}
             )
     for value, some in was:
@@ -170,7 +170,10 @@ def _restore(told: list[list[Any]]) -> list[Node]:
     for node in nodes:
         if node.trashed_at is None or node.trashed_at.isoformat() != stamps[node.pk]:
             raise StructureError(
-                _("“%(title)s” has been restored or trashed again meanwhile.")
+                _(
+                    "“%(title)s” has been restored or moved to the trash again. "
+                    "Nothing was undone."
+                )
                 % {"title": node.title}
             )
     return services.restore_nodes(nodes=nodes)
@@ -179,5 +182,5 @@ def _restore(told: list[list[Any]]) -> list[Node]:
 def _still_there(pks: Sequence[int]) -> list[Node]:
     found: dict[int, Node] = Node.objects.in_bulk(pks)
     if len(found) < len(pks):
-        raise StructureError(_("It has been deleted meanwhile. Nothing was undone."))
+        raise StructureError(_("It has been deleted. Nothing was undone."))
     return [found[pk] for pk in pks]

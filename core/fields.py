@@ -23,7 +23,7 @@ def validate_visible(value: str) -> None:
     """
     if not visible_text(value):
         raise ValidationError(
-            _("Write something that can be seen: these characters are invisible."),
+            _("Enter at least one visible character."),
             code="invisible",
         )
 

@@ -74,7 +74,8 @@ def clean(file: "File[Any]") -> CleanPicture:
         raise
     except UnidentifiedImageError as error:
         raise ValidationError(
-            _("Pictures are %(kinds)s files.") % {"kinds": ", ".join(FORMATS)}
+            _("Upload a picture in one of these formats: %(kinds)s.")
+            % {"kinds": ", ".join(FORMATS)}
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels() from error
@@ -116,8 +117,8 @@ def _decode(picture: Image.Image) -> list[int]:
 def _too_many_pixels() -> ValidationError:
     return ValidationError(
         _(
-            "The picture has more than %(count)d megapixels, all frames of an animation "
-            "together. Make it smaller first."
+            "The picture has more than %(count)d megapixels (in all frames of an "
+            "animation together). Make it smaller first."
         )
         % {"count": settings.PICTURE_MAX_PIXELS // 1_000_000}
     )

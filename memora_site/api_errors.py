@@ -107,7 +107,7 @@ def unavailable_body() -> dict[str, Any]:
     """Return the body of a 503 response."""
     return error_body(
         "SERVICE_UNAVAILABLE",
-        _("We cannot answer right now. Please try again in a moment."),
+        _("The service is not available at the moment. Please try again shortly."),
     )
 
 
@@ -131,14 +131,16 @@ def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | 
             status = 400
             body = error_body(
                 "INVALID_BODY",
-                _("Something in the request is not right."),
+                _("The request is not valid."),
                 {"faults": error.messages},
             )
         case Http404() | exceptions.NotFound():
-            status, body = 404, error_body("NOT_FOUND", _("There is nothing here."))
+            status, body = 404, error_body("NOT_FOUND", _("Not found."))
         case PermissionDenied():
             status = 403
-            body = error_body("PERMISSION_DENIED", _("You may not do this."))
+            body = error_body(
+                "PERMISSION_DENIED", _("You do not have permission to do this.")
+            )
         case exceptions.APIException():
             status = error.status_code
             body = _from_drf(error)
@@ -161,7 +163,7 @@ def _from_drf(error: exceptions.APIException) -> dict[str, Any]:
     if isinstance(error, exceptions.ValidationError):
         return error_body(
             code,
-            _("Something in the request is not right."),
+            _("The request is not valid."),
             {"fields": error.detail},
         )
     return error_body(code, str(error.detail))

@@ -71,7 +71,7 @@ class OrjsonParser(JSONParser):
             return json_limits.loads(data, max_bytes=MAX_BODY_BYTES)
         except json_limits.JSONLimitError:
             raise ParseError(
-                _("The body has more than %(limit)d KB, or nests too deeply.")
+                _("The body is larger than %(limit)d KB or nested too deeply.")
                 % {"limit": MAX_BODY_BYTES // 1000}
             ) from None
         except orjson.JSONDecodeError as error:

@@ -76,7 +76,7 @@ def check_database_time_zones(
             found.append(
                 CheckWarning(
                     f"The database does not know the time zone {settings.TIME_ZONE}: "
-                    "filters by day or month find nothing.",
+                    "filters by day or month return no results.",
                     hint="Load the zones as root of the database: "
                     "mariadb-tzinfo-to-sql /usr/share/zoneinfo | mariadb mysql",
                     id="memora.W004",
@@ -89,7 +89,7 @@ def _environment_name() -> Iterator[CheckMessage]:
     if settings.ENVIRONMENT not in ENVIRONMENTS:
         yield Error(
             f"MEMORA_ENVIRONMENT is {settings.ENVIRONMENT!r}.",
-            hint="Set it to “local” or “production”; nothing else has a meaning.",
+            hint="Set it to “local” or “production”; other values are not allowed.",
             id="memora.E001",
         )
 
@@ -99,7 +99,8 @@ def _session_limits() -> Iterator[CheckMessage]:
         yield Error(
             f"MEMORA_SESSION_IDLE_DAYS is {settings.SESSION_IDLE_DAYS}, "
             f"MEMORA_SESSION_MAX_DAYS is {settings.SESSION_MAX_DAYS}.",
-            hint="Both count days: the first is 1 or more, the second not less.",
+            hint="Both are in days. The first must be at least 1, and the second at least "
+            "the first.",
             id="memora.E020",
         )
 
@@ -110,7 +111,7 @@ def _streak_time_zone() -> Iterator[CheckMessage]:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         yield Error(
             f"MEMORA_STREAK_TIME_ZONE is {settings.STREAK_TIME_ZONE!r}, "
-            "which is no time zone.",
+            "which is not a time zone.",
             hint="Use a name of the IANA database such as UTC or Asia/Riyadh.",
             id="memora.E002",
         )
@@ -120,7 +121,7 @@ def _erased_ledger() -> Iterator[CheckMessage]:
     if settings.ERASED_LEDGER not in LEDGERS:
         yield Error(
             f"MEMORA_ERASED_LEDGER is {settings.ERASED_LEDGER!r}.",
-            hint="Set it to “delete” or “pseudonymise”; nothing else has a meaning.",
+            hint="Set it to “delete” or “pseudonymise”; other values are not allowed.",
             id="memora.E040",
         )
 
@@ -133,7 +134,7 @@ def _secret_key() -> Iterator[CheckMessage]:
     if not key:
         yield Error(
             "SECRET_KEY is not set.",
-            hint="Give production a random key of its own: python -c "
+            hint="Create a random key for production only: python -c "
             "'import secrets; print(secrets.token_urlsafe(50))'",
             id="memora.E003",
         )
@@ -144,8 +145,8 @@ def _secret_key() -> Iterator[CheckMessage]:
     ):
         yield Error(
             f"SECRET_KEY is easy to guess: shorter than {SECRET_KEY_LENGTH} "
-            "characters, of few different ones, or an example's.",
-            hint="Every signature and session rests on it: python -c "
+            "characters, with few different characters, or taken from an example.",
+            hint="It protects all signatures and sessions: python -c "
             "'import secrets; print(secrets.token_urlsafe(50))'",
             id="memora.E004",
         )
@@ -155,7 +156,7 @@ def _debug() -> Iterator[CheckMessage]:
     if settings.DEBUG:
         yield Error(
             "DEBUG is on in production.",
-            hint="Unset DEBUG: its error pages show settings and code to anyone.",
+            hint="Unset DEBUG: its error pages show settings and code to everyone.",
             id="memora.E005",
         )
 
@@ -163,14 +164,14 @@ def _debug() -> Iterator[CheckMessage]:
 def _allowed_hosts() -> Iterator[CheckMessage]:
     if not settings.ALLOWED_HOSTS:
         yield Error(
-            "ALLOWED_HOSTS is empty: every request would be refused.",
-            hint="Name the hosts, separated by commas: ALLOWED_HOSTS=api.example.org",
+            "ALLOWED_HOSTS is empty: all requests would be refused.",
+            hint="List the hosts, separated by commas: ALLOWED_HOSTS=api.example.org",
             id="memora.E006",
         )
     elif "*" in settings.ALLOWED_HOSTS:
         yield Error(
             "ALLOWED_HOSTS allows any host.",
-            hint="Name the hosts: a forged Host header gets into links otherwise.",
+            hint="List the hosts; otherwise a forged Host header can get into links.",
             id="memora.E007",
         )
 
@@ -191,7 +192,7 @@ def _database_user() -> Iterator[CheckMessage]:
     if database.get("USER") == "root":
         yield Error(
             "Memora connects to the database as root.",
-            hint="Give it a user that has one database: CREATE USER memora@localhost "
+            hint="Use a user with access to one database: CREATE USER memora@localhost "
             "IDENTIFIED BY '…'; GRANT ALL ON memora.* TO memora@localhost; then set "
             "DATABASE_URL=mysql://memora:…@host:3306/memora",
             id="memora.E014",
@@ -201,7 +202,7 @@ def _database_user() -> Iterator[CheckMessage]:
 def _redis() -> Iterator[CheckMessage]:
     if settings.EMBEDDED_REDIS:
         yield Error(
-            "REDIS_URL is not set: the bundled Redis serves one machine only.",
+            "REDIS_URL is not set: the bundled Redis serves only one machine.",
             hint="Set REDIS_URL, for example redis://:password@host:6379/0",
             id="memora.E009",
         )
@@ -213,8 +214,8 @@ def _redis() -> Iterator[CheckMessage]:
         if not _needs_password(url):
             continue
         yield Error(
-            f"{variable} has no password: who reaches that Redis can run tasks and "
-            "change what students earned.",
+            f"{variable} has no password: anyone who can connect to this Redis can "
+            "run tasks and change students' progress.",
             hint="Set requirepass in redis.conf, and the URL to "
             "redis://:password@host:6379/0. A Unix socket needs no password.",
             id="memora.E015",
@@ -231,10 +232,10 @@ def _needs_password(url: str) -> bool:
 def _proxies() -> Iterator[CheckMessage]:
     if settings.TRUSTED_PROXIES < 1:
         yield Error(
-            "MEMORA_TRUSTED_PROXIES is 0, but production stands behind nginx: all "
-            "clients would share one address and its limits.",
-            hint="Set it to the number of proxies of yours that write "
-            "X-Forwarded-For: 1 for nginx alone.",
+            "MEMORA_TRUSTED_PROXIES is 0, but production runs behind nginx: all clients "
+            "would share one address and its limits.",
+            hint="Set it to the number of your proxies that write X-Forwarded-For: 1 "
+            "for nginx alone.",
             id="memora.E016",
         )
 
@@ -242,8 +243,8 @@ def _proxies() -> Iterator[CheckMessage]:
 def _secrets_keys() -> Iterator[CheckMessage]:
     if not settings.SECRETS_KEYS:
         yield CheckWarning(
-            "MEMORA_SECRETS_KEYS is not set: the keys of a CDN cannot be stored.",
-            hint="Make one: python -c 'from cryptography.fernet import Fernet; "
+            "MEMORA_SECRETS_KEYS is not set: CDN keys cannot be stored.",
+            hint="Create one: python -c 'from cryptography.fernet import Fernet; "
             "print(Fernet.generate_key().decode())'",
             id="memora.W003",
         )
@@ -274,8 +275,8 @@ def _nested_folders() -> Iterator[CheckMessage]:
         inner, outer = Path(inner).resolve(), Path(outer).resolve()
         if inner.is_relative_to(outer):
             yield Error(
-                f"{inner_name} ({inner}) lies in {outer_name} ({outer}).",
-                hint="Give each a folder of its own, such as /srv/memora/content, "
+                f"{inner_name} ({inner}) is inside {outer_name} ({outer}).",
+                hint="Use a separate folder for each, such as /srv/memora/content, "
                 "/srv/memora/static, /srv/memora/state and /srv/memora/state/videos.",
                 id="memora.E017",
             )
@@ -296,7 +297,7 @@ def _email() -> Iterator[CheckMessage]:
     backend = settings.EMAIL_BACKEND.rsplit(".", 2)
     if len(backend) > 1 and backend[-2] in NOT_SENDING:
         yield Error(
-            f"E-mail goes nowhere: the backend is {settings.EMAIL_BACKEND}.",
+            f"E-mail is not sent: the backend is {settings.EMAIL_BACKEND}.",
             hint="Alerts are sent by e-mail: set EMAIL_URL, for example "
             "smtp+tls://user:password@host:587",
             id="memora.E011",
@@ -305,7 +306,7 @@ def _email() -> Iterator[CheckMessage]:
     if address.rpartition("@")[2] in ("", "localhost"):
         yield CheckWarning(
             f"E-mail is sent from {settings.DEFAULT_FROM_EMAIL!r}, "
-            "which other servers refuse.",
+            "which other servers reject.",
             hint="Set DEFAULT_FROM_EMAIL=memora@example.org",
             id="memora.W001",
         )
@@ -316,13 +317,13 @@ def _content_root() -> Iterator[CheckMessage]:
     if not root.is_dir():
         yield Error(
             f"The content root {root} does not exist.",
-            hint="Make the folder, or set MEMORA_CONTENT_ROOT.",
+            hint="Create the folder, or set MEMORA_CONTENT_ROOT.",
             id="memora.E012",
         )
     elif not os.access(root, os.W_OK | os.X_OK):
         yield Error(
-            f"The content root {root} cannot be written by this user.",
-            hint="Give the folder to the user the workers run as.",
+            f"This user cannot write to the content root {root}.",
+            hint="Change the owner of the folder to the user of the workers.",
             id="memora.E013",
         )
 
@@ -330,8 +331,8 @@ def _content_root() -> Iterator[CheckMessage]:
 def _static_files() -> Iterator[CheckMessage]:
     if not (Path(settings.STATIC_ROOT) / "staticfiles.json").is_file():
         yield CheckWarning(
-            f"No collected static files in {settings.STATIC_ROOT}: "
-            "the admin would answer errors.",
+            f"{settings.STATIC_ROOT} has no collected static files: admin pages would "
+            "fail.",
             hint="Run manage.py collectstatic --noinput after every update.",
             id="memora.W002",
         )

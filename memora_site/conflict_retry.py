@@ -67,7 +67,8 @@ def _error_text(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return " ".join(error.messages)
     return _(
-        "Somebody else changed the same at this moment. Nothing was saved: try again."
+        "Another user changed the same data at the same time. Nothing was saved: try "
+        "again."
     )
 
 

@@ -250,10 +250,10 @@ def play(app: StudentApp, *, email: str, password: str) -> Iterator[str]:
     wallet = app.get("wallet/")
     if wallet["total_xp"] < done["new_total_xp"]:
         raise StoryError(
-            _("The wallet holds %(found)d XP, not the %(expected)d it should.")
+            _("The wallet has %(found)d XP instead of %(expected)d.")
             % {"found": wallet["total_xp"], "expected": done["new_total_xp"]}
         )
-    yield _("The wallet holds %(xp)d XP.") % {"xp": wallet["total_xp"]}
+    yield _("The wallet has %(xp)d XP.") % {"xp": wallet["total_xp"]}
 
 
 def _first_subject(
@@ -264,7 +264,7 @@ def _first_subject(
         bitmap = app.file(subject["bitmap_path"])
         if bitmap["total_lessons"]:
             return subject, app.file(subject["hierarchy_path"]), bitmap["mappings"]
-    raise StoryError(_("The plan has no lesson."))
+    raise StoryError(_("The plan has no lessons."))
 
 
 def _lessons(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -295,7 +295,7 @@ def _topic_path(hierarchy: Mapping[str, Any], topic_id: str) -> str:
                 if topic["id"] == topic_id:
                     return str(topic["topic_path"])
     raise StoryError(
-        _("The hierarchy lacks the topic %(topic)s.") % {"topic": topic_id}
+        _("The topic %(topic)s is missing in the hierarchy.") % {"topic": topic_id}
     )
 
 

@@ -145,7 +145,7 @@ STAFF = (
     _Staff("support@demo.memora", "Demo Support", roles.SUPPORT),
 )
 _ROLE_WORDS = {
-    "": gettext_lazy("superuser, may do everything in the admin"),
+    "": gettext_lazy("superuser, has all permissions in the admin"),
     roles.SYSTEM_MANAGERS: gettext_lazy("admin: system manager"),
     roles.CONTENT_EDITORS: gettext_lazy("admin: content editor"),
     roles.PUBLISHERS: gettext_lazy("admin: publisher"),
@@ -192,7 +192,10 @@ def seed(*, now: datetime | None = None) -> Iterator[str]:
     """
     if settings.PRODUCTION:
         raise DemoError(
-            _("This is production: the demo's passwords are known to everybody.")
+            _(
+                "The demo school must not be created in production: its passwords are "
+                "public."
+            )
         )
     now = now or timezone.now()
     yield from _videos()
@@ -247,7 +250,7 @@ def _plans() -> Iterator[str]:
         if AcademicPlan.objects.filter(public_id=wanted.id).exists():
             continue
         plan = _make_plan(wanted)
-        yield _("Made the plan “%(title)s”.") % {"title": plan.title}
+        yield _("Created the plan “%(title)s”.") % {"title": plan.title}
 
 
 def _staff() -> Iterator[str]:
@@ -256,7 +259,7 @@ def _staff() -> Iterator[str]:
             continue
         with transaction.atomic():
             _make_staff(person)
-        yield _("Made %(email)s: %(who)s.") % {
+        yield _("Created %(email)s: %(who)s.") % {
             "email": person.email,
             "who": _ROLE_WORDS[person.role],
         }
@@ -278,7 +281,7 @@ def _students() -> Iterator[str]:
             continue
         with transaction.atomic():
             _make_student(student)
-        yield _("Made the student %(email)s.") % {"email": student.email}
+        yield _("Created the student %(email)s.") % {"email": student.email}
 
 
 def _make_student(student: _Student) -> None:
@@ -322,7 +325,7 @@ def _history(now: datetime) -> Iterator[str]:
                 idempotency_key=f"demo-{number}",
                 now=now - timedelta(days=days_ago, minutes=-number),
             )
-        yield _("Let %(email)s complete lessons on earlier days: %(count)d.") % {
+        yield _("Recorded lessons of %(email)s on earlier days: %(count)d.") % {
             "email": student.email,
             "count": len(student.history),
         }

@@ -79,11 +79,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
         return JsonResponse(body, status=HTTPStatus.BAD_REQUEST)
     # A request for another host is refused before the language is set.
     with translation.override(translation.get_language_from_request(request)):
-        said = _("What your browser sent cannot be read. Nothing was saved.")
+        said = _("The data from your browser cannot be read. Nothing was saved.")
         if isinstance(exception, _TOO_MUCH):
             said = _(
-                "This is more than can be sent at once. Nothing was saved: go back and "
-                "send it in smaller parts."
+                "The request is too large. Nothing was saved: go back and send the "
+                "data in smaller parts."
             )
         title = _("The request is malformed")
         return _answer(request, HTTPStatus.BAD_REQUEST, title=title, said=said)
@@ -94,13 +94,15 @@ def permission_denied(
 ) -> HttpResponseBase:
     """403: the user may not do this."""
     if _is_api(request):
-        body = error_body("PERMISSION_DENIED", _("You may not do this."))
+        body = error_body(
+            "PERMISSION_DENIED", _("You do not have permission to do this.")
+        )
         return JsonResponse(body, status=HTTPStatus.FORBIDDEN)
     return _answer(
         request,
         HTTPStatus.FORBIDDEN,
         title=_("No permission"),
-        said=_("You may not do this. Ask a System Manager."),
+        said=_("You do not have permission to do this. Ask a System Manager."),
     )
 
 
@@ -108,13 +110,14 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403: the form was not sent by a page of this site, or by an outdated one."""
     if reason == REASON_NO_CSRF_COOKIE:
         said = _(
-            "Your browser sends no cookies of this site. Nothing was saved: allow them, "
-            "reload the page and send it again."
+            "Your browser does not send cookies for this site. Nothing was saved: "
+            "allow cookies, reload the page and send it again."
         )
     else:
         said = _(
-            "You have signed in again since this page was opened, or it is not one of "
-            "ours. Nothing was saved: go back, reload the page and send it again."
+            "You signed in again after this page was opened, or the form came from "
+            "another site. Nothing was saved: go back, reload the page and send it "
+            "again."
         )
     title = _("Not saved")
     return _answer(request, HTTPStatus.FORBIDDEN, title=title, said=said)
@@ -123,15 +126,13 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """404."""
     if _is_api(request):
-        body = error_body("NOT_FOUND", _("There is nothing here."))
+        body = error_body("NOT_FOUND", _("Not found."))
         return JsonResponse(body, status=HTTPStatus.NOT_FOUND)
     return _answer(
         request,
         HTTPStatus.NOT_FOUND,
-        title=_("There is nothing here"),
-        said=_(
-            "The address is not right, or what it led to has been deleted or moved."
-        ),
+        title=_("Page not found"),
+        said=_("The address is wrong, or the page has been deleted or moved."),
     )
 
 
@@ -140,10 +141,10 @@ def method_not_allowed(request: HttpRequest) -> HttpResponse:
     return _answer(
         request,
         HTTPStatus.METHOD_NOT_ALLOWED,
-        title=_("No page to look at"),
+        title=_("This page cannot be opened directly"),
         said=_(
-            "This address only takes what a page sends to it. Nothing was changed: go "
-            "to the page you want from the home page."
+            "This address accepts only form submissions. Nothing was changed. Open "
+            "the page that you need from the home page."
         ),
     )
 
@@ -181,7 +182,7 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
         return _unavailable(request)
     if _is_api(request):
         body = error_body(
-            "INTERNAL_ERROR", _("Something went wrong on our side. It has been noted.")
+            "INTERNAL_ERROR", _("An error occurred on the server. It has been logged.")
         )
         return JsonResponse(body, status=HTTPStatus.INTERNAL_SERVER_ERROR)
     # A bilingual static template: the part that failed may fail again here.

@@ -47,7 +47,7 @@ def upload(request: HttpRequest, path: str) -> HttpResponseBase:
         else:  # web apps draw pictures of lessons on a canvas
             answer.headers["Access-Control-Allow-Origin"] = "*"
         return answer
-    raise Http404(_("There is nothing here."))
+    raise Http404(_("Not found."))
 
 
 @require_safe
@@ -77,7 +77,7 @@ def _serve(request: HttpRequest, path: str) -> HttpResponseBase:
     try:
         answer = serve(request, path, document_root=str(settings.MEDIA_ROOT))
     except (OSError, ValueError) as error:  # an invalid file name
-        raise Http404(_("There is nothing here.")) from error
+        raise Http404(_("Not found.")) from error
     # Opened as a page, an uploaded file must not run scripts on this site.
     answer.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return answer

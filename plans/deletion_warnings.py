@@ -20,8 +20,8 @@ def affected_plans_warning(nodes: Sequence[Node]) -> str:
     if not count:
         return ""
     return ngettext(
-        "%(count)d plan offers it: its students lose it at the next publish.",
-        "%(count)d plans offer it: their students lose it at the next publish.",
+        "%(count)d plan contains it: its students will lose it at the next publish.",
+        "%(count)d plans contain it: their students will lose it at the next publish.",
         count,
     ) % {"count": count}
 
@@ -33,8 +33,8 @@ def node_overrides_warning(nodes: Sequence[Node]) -> str:
     if not count:
         return ""
     return ngettext(
-        "%(count)d override of plans is deleted with it.",
-        "%(count)d overrides of plans are deleted with it.",
+        "%(count)d override in plans will be deleted with it.",
+        "%(count)d overrides in plans will be deleted with it.",
         count,
     ) % {"count": count}
 
@@ -44,9 +44,9 @@ def plan_overrides_warning(plans: Sequence[AcademicPlan]) -> str:
     """Return how many overrides are deleted with these plans. One query."""
     count = PlanOverride.objects.filter(plan__in=plans).count()
     if not count:
-        return _("The content stays as it is, in the tree and in other plans.")
+        return _("The content stays unchanged, in the tree and in other plans.")
     return ngettext(
-        "The content stays as it is; %(count)d override of it goes.",
-        "The content stays as it is; %(count)d overrides of it go.",
+        "The content stays unchanged; %(count)d override of it will be deleted.",
+        "The content stays unchanged; %(count)d overrides of it will be deleted.",
         count,
     ) % {"count": count}

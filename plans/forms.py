@@ -66,7 +66,7 @@ class SubjectFormSet(CustomInlineFormSet):
         """Name the subject in the label of its delete checkbox, for screen readers."""
         super().add_fields(form, index)
         if form.instance.pk is not None and "DELETE" in form.fields:
-            named = _("Take “%(title)s” out of this plan")
+            named = _("Remove “%(title)s” from this plan")
             named %= {"title": form.instance.subject.title}
             form.fields["DELETE"].widget.attrs["aria-label"] = named
 
@@ -108,10 +108,10 @@ class SubjectFormSet(CustomInlineFormSet):
         refusals = []
         for pk, title in titles if spoken else ():
             said = ngettext(
-                "“%(title)s” stays: this plan has %(count)d override in it. Remove it "
-                "below first, then take the subject out.",
-                "“%(title)s” stays: this plan has %(count)d overrides in it. Remove "
-                "them below first, then take the subject out.",
+                "“%(title)s” was not removed: this plan has %(count)d override in it. "
+                "Remove the override below first, then the subject.",
+                "“%(title)s” was not removed: this plan has %(count)d overrides in "
+                "it. Remove the overrides below first, then the subject.",
                 spoken[pk],
             )
             params = {"title": title, "count": spoken[pk]}

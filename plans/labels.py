@@ -19,9 +19,9 @@ LEVELS = {
     Level.PAID: gettext_lazy("Paid"),
 }
 LEVEL_MEANINGS = {
-    Level.PUBLIC: gettext_lazy("anybody, without signing in"),
+    Level.PUBLIC: gettext_lazy("anyone, without signing in"),
     Level.AUTHENTICATED: gettext_lazy("every student of this plan"),
-    Level.FREE_PREVIEW: gettext_lazy("anybody, even inside something sold"),
+    Level.FREE_PREVIEW: gettext_lazy("anyone, even inside paid content"),
     Level.PAID: gettext_lazy("students who have the product"),
 }
 
@@ -32,7 +32,7 @@ def access_badge(access: Access) -> SafeString:
         case Level.PAID if access.item:
             return badge(LOCK, paid_label(access.item), "waiting")
         case Level.PAID:
-            why = _("No product is named, so nobody can open it: name one.")
+            why = _("No product is set, so no student can open it. Set a product.")
             return badge(LOCK, _("Paid, without a product"), "failed", why=why)
         case Level.FREE_PREVIEW:
             return badge("★", _("Free preview"), "done")
@@ -53,13 +53,15 @@ def absence_badge(said: NodeExplanation) -> SafeString:
     match said.absent:
         case HiddenReason.HIDDEN:
             return badge(
-                "⊘", _("Hidden here") if itself else _("Hidden above"), "quiet"
+                "⊘",
+                _("Hidden in this plan") if itself else _("Hidden by a parent"),
+                "quiet",
             )
         case HiddenReason.DRAFT:
             return badge("◌", _("Draft") if itself else _("Inside a draft"), "quiet")
         case HiddenReason.TRASH:
             return badge("✕", _("In the trash"), "quiet")
-    return badge("◌", _("Empty, not seen"), "quiet")
+    return badge("◌", _("Empty, not shown"), "quiet")
 
 
 def why(
@@ -88,10 +90,10 @@ def why(
         case Rule.FREE_PREVIEW:
             return _("marked as a free preview, in every plan")
         case Rule.REQUIRED_ITEM:
-            return _("has a product of its own, in every plan")
+            return _("has its own product code, in every plan")
         case Rule.PUBLIC:
             return _("marked as public, in every plan")
-    return _("nothing says otherwise")
+    return _("by default")
 
 
 def _why_absent(said: NodeExplanation, titles: Mapping[str, str]) -> str:
@@ -102,8 +104,8 @@ def _why_absent(said: NodeExplanation, titles: Mapping[str, str]) -> str:
             case HiddenReason.HIDDEN:
                 return _("override on this plan")
             case HiddenReason.DRAFT:
-                return _("not published, in any plan")
-        return _("in no plan until it is restored")
+                return _("not published in any plan")
+        return _("not in any plan until it is restored")
     return _("because of “%(title)s”") % {
         "title": titles.get(said.absent_at, said.absent_at)
     }
@@ -130,16 +132,16 @@ def script_words() -> dict[str, str]:
     """Return the texts of `memora/plan.js` and `memora/plan-subjects.js`."""
     return {
         "failed": _("The server does not answer. Try again in a moment."),
-        "forbidden": _("You may not do this. Ask a System Manager."),
-        "gone": _("The content has been deleted meanwhile. Reload the page."),
+        "forbidden": _("You do not have permission to do this. Ask a System Manager."),
+        "gone": _("This content has been deleted. Reload the page."),
         "signed_out": _(
-            "You are signed out. What you wrote is safe here: sign in again in another "
-            "tab, then go on."
+            "You are signed out. Your text is kept on this page: sign in in another "
+            "tab, then continue."
         ),
         "sign_in": _("Sign in"),
         "sign_in_url": reverse("admin:login"),
         "drag": _("Move “%(title)s”: drag, or press the arrow keys"),
-        "moved": _("“%(title)s” is number %(place)s now."),
+        "moved": _("“%(title)s” is now number %(place)s."),
     }
 
 

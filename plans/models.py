@@ -81,7 +81,7 @@ class Label(FoldingModel, models.Model):
         others = type(self)._default_manager.exclude(pk=self.pk)
         same = others.filter(title_folded=self.title_folded).first()
         if same is not None:
-            said = _("“%(title)s” is there already: it is read as the same.")
+            said = _("“%(title)s” already exists and looks the same.")
             raise ValidationError({"title": said % {"title": same.title}})
 
 
@@ -176,7 +176,7 @@ class AcademicPlan(FoldingModel, models.Model):
     is_published = models.BooleanField(
         _("published"),
         default=False,
-        help_text=_("An unpublished plan's files are withdrawn."),
+        help_text=_("The files of an unpublished plan are withdrawn."),
     )
     subjects = models.ManyToManyField(
         Node, through="PlanSubject", related_name="plans", verbose_name=_("subjects")
@@ -274,7 +274,7 @@ class PlanSubject(PlanPart):
 
     def clean(self) -> None:
         if self.subject_id and self.subject.kind != Kind.SUBJECT.value:
-            said = _("“%(title)s” is a %(kind)s: a plan takes subjects.")
+            said = _("“%(title)s” is a %(kind)s. A plan can contain only subjects.")
             kind = self.subject.get_kind_display()
             raise ValidationError(
                 {"subject": said % {"title": self.subject.title, "kind": kind}}
@@ -329,8 +329,8 @@ class PlanOverride(PlanPart):
         blank=True,
         help_text=_(
             "A product code (sell separately), a level (set access level: public, "
-            "authenticated, free_preview or paid), true or false (set order), or "
-            "a title (rename). Hide and set free take none."
+            "authenticated, free_preview or paid), true or false (set order), or a "
+            "title (rename). Hide and set free have no value."
         ),
     )
     aspect = models.GeneratedField(
@@ -396,16 +396,16 @@ def override_value_problem(*, action: str, value: str, node_item: str) -> Any:
     """Return why ``value`` does not fit ``action``, translated, or None."""
     match action:
         case OverrideAction.HIDE | OverrideAction.SET_FREE if value:
-            return _("This action takes no value.")
+            return _("This action has no value.")
         case OverrideAction.SET_ACCESS_LEVEL if value not in list(Level):
-            return _("Write public, authenticated, free_preview or paid.")
+            return _("Enter public, authenticated, free_preview or paid.")
         case OverrideAction.SET_LINEAR if value not in LINEAR_VALUES:
-            return _("Write true or false.")
+            return _("Enter true or false.")
         case OverrideAction.RENAME if not visible_text(value):
-            return _("Write the title this plan's students see.")
+            return _("Enter the title that this plan's students see.")
         case OverrideAction.SET_SOLD_SEPARATELY:
             if not value and not node_item:
-                return _("Write the product code: this content has none of its own.")
+                return _("Enter a product code: this content does not have its own.")
             if value:
                 try:
                     validate_item_code(value)

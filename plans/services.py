@@ -112,8 +112,9 @@ def _overrides_if_current(
     if seen and seen != version_of((row.action, row.value) for row in found):
         raise ValidationError(
             _(
-                "Somebody else changed what this plan says of it after you opened it. "
-                "Nothing of yours was saved: see what it says now, then choose again."
+                "Another user changed this plan's overrides of this content after you "
+                "opened them. Your change was not saved: check the overrides, then "
+                "choose again."
             ),
             code="stale",
         )

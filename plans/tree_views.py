@@ -393,7 +393,7 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
             plan=plan, target=node, aspect=aspect, seen=seen
         )
         if taken is None:
-            return _("Nothing to change: it is so already.")
+            return _("Nothing to change: this is already set.")
         return _removal_effect(plan, node, taken)
     action = posted.get("action", "")
     if action not in OverrideAction.values:
@@ -406,9 +406,9 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
 def _removal_effect(plan: AcademicPlan, node: Node, taken: PlanOverride) -> str:
     """Describe what students get without the override, and the remaining overrides."""
     was = labels.action_text(taken.action, taken.value)
-    said = [_("Taken back: %(what)s.") % {"what": was}]
+    said = [_("Override removed: %(what)s.") % {"what": was}]
     if taken.aspect == OverrideAspect.TITLE:
-        again = _("This plan's students read “%(title)s” again.")
+        again = _("This plan's students see “%(title)s” again.")
         said.append(again % {"title": node.title})
     elif taken.aspect == OverrideAspect.LINEAR:
         said.append(_effect(plan, node, OverrideAction.SET_LINEAR))
@@ -416,7 +416,7 @@ def _removal_effect(plan: AcademicPlan, node: Node, taken: PlanOverride) -> str:
         said.append(_effect(plan, node, OverrideAction.SET_ACCESS_LEVEL))
     left = PlanOverride.objects.filter(plan=plan, target=node)
     if others := [labels.action_text(row.action, row.value) for row in left]:
-        still = _("This plan still says of it: %(words)s.")
+        still = _("This plan still has these overrides of it: %(words)s.")
         said.append(still % {"words": pgettext("list", ", ").join(others)})
     return " ".join(said)
 
@@ -428,25 +428,32 @@ def _effect(plan: AcademicPlan, node: Node, action: str, value: str = "") -> str
     match action:
         case OverrideAction.HIDE:
             effect = ngettext(
-                "“%(title)s” is hidden: %(count)d lesson leaves this plan at the next "
-                "publish.",
-                "“%(title)s” is hidden: %(count)d lessons leave this plan at the next "
-                "publish.",
+                "“%(title)s” is hidden: %(count)d lesson will leave this plan at the "
+                "next publish.",
+                "“%(title)s” is hidden: %(count)d lessons will leave this plan at the "
+                "next publish.",
                 said.total,
             )
             return effect % {**title, "count": said.total}
         case OverrideAction.SET_LINEAR:
             return (
-                _("What lies in “%(title)s” now opens one after another.")
+                _("The entries inside “%(title)s” now open one after another.")
                 if said.is_linear
-                else _("What lies in “%(title)s” now opens in any order.")
+                else _("The entries inside “%(title)s” now open in any order.")
             ) % title
         case OverrideAction.RENAME:
-            return _("This plan's students now read “%(new)s” for “%(title)s”.") % {
+            return _(
+                "This plan's students now see “%(new)s” instead of “%(title)s”."
+            ) % {
                 **title,
                 "new": value,
             }
     if said.absent not in (None, HiddenReason.EMPTY):
-        return _("Saved. Students do not see “%(title)s” for another reason.") % title
+        return (
+            _(
+                "Saved. “%(title)s” is still not visible to students, for another reason."
+            )
+            % title
+        )
     effect = _("“%(title)s” is now: %(access)s.")
     return effect % {**title, "access": labels.access_text(said.access)}

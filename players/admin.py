@@ -75,7 +75,7 @@ class UserAdmin(FoldedSearch, RedisMayBeAway, DjangoUserAdmin):  # type: ignore[
     fieldsets = (
         (None, {"fields": ("email", "full_name", "password")}),
         (
-            gettext_lazy("What they may do"),
+            gettext_lazy("Permissions"),
             {
                 "fields": (
                     "is_active",
@@ -163,7 +163,7 @@ class DeviceInline(admin.TabularInline):  # type: ignore[type-arg]
 class WalletInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = PlayerWallet
     extra = 0
-    verbose_name = gettext_lazy("wallet, as last written back")
+    verbose_name = gettext_lazy("wallet (as last saved in the database)")
     fields = ("total_xp", "current_streak", "last_success_date", "last_played_at")
 
 
@@ -461,5 +461,7 @@ class ErasureAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("state"))
     def state(self, entry: Erasure) -> SafeString:
         if entry.remaining:
-            return badge("⟳", _("Remains: %s") % ", ".join(entry.remaining), "waiting")
+            return badge(
+                "⟳", _("Remaining: %s") % ", ".join(entry.remaining), "waiting"
+            )
         return badge("●", _("Erased"), "done")

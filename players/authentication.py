@@ -45,7 +45,10 @@ class PlayerAuthentication(BaseAuthentication):
         token = tokens.parse(credentials.strip())
         if scheme.lower() != "bearer" or token is None:
             raise NotAuthenticatedError(
-                _("The Authorization header must be “Bearer” and a token of sign-in.")
+                _(
+                    "The Authorization header must be “Bearer” followed by a sign-in "
+                    "token."
+                )
             )
         device_id = devices.parse_device_id(request.headers.get(DEVICE_HEADER))
         scope = client_info.endpoint_of(request._request)

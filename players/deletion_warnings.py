@@ -20,8 +20,9 @@ def affected_students_warning(nodes: Sequence[Node]) -> str:
     if not count:
         return ""
     return ngettext(
-        "%(count)d student learns from it: progress on it counts no more.",
-        "%(count)d students learn from it: their progress on it counts no more.",
+        "%(count)d student has it in a plan: progress on it will no longer count.",
+        "%(count)d students have it in a plan: their progress on it will no longer "
+        "count.",
         count,
     ) % {"count": count}
 
@@ -34,9 +35,9 @@ def enrolled_students_warning(plans: Sequence[AcademicPlan]) -> str:
     if not count:
         return ""
     return ngettext(
-        "%(count)d student is enrolled and loses access for good: a new plan does not "
-        "bring the enrolment back.",
-        "%(count)d students are enrolled and lose access for good: a new plan does not "
-        "bring the enrolments back.",
+        "%(count)d student is enrolled and will lose access permanently: a new plan "
+        "does not restore the enrolment.",
+        "%(count)d students are enrolled and will lose access permanently: a new plan "
+        "does not restore the enrolments.",
         count,
     ) % {"count": count}

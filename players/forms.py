@@ -111,7 +111,9 @@ class NewPlayerForm(forms.ModelForm):  # type: ignore[type-arg]
         AcademicPlan.objects.all(),
         label=gettext_lazy("plan"),
         required=False,
-        help_text=gettext_lazy("The player is enrolled in it, and the app shows it."),
+        help_text=gettext_lazy(
+            "The player is enrolled in this plan, and the app shows it."
+        ),
     )
 
     class Meta:
@@ -122,7 +124,7 @@ class NewPlayerForm(forms.ModelForm):  # type: ignore[type-arg]
         """Return the canonical address if no account has it."""
         email: str = self.cleaned_data["email"]
         if User.objects.filter(email=email).exists():
-            raise ValidationError(_("Someone has this e-mail address already."))
+            raise ValidationError(_("This e-mail address is already in use."))
         return email
 
     def clean(self) -> dict[str, Any]:
@@ -165,7 +167,7 @@ class DeviceFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         kept = _kept(self)
         if len(kept) > len(DEVICE_SLOTS):
             raise ValidationError(
-                _("A player has at most two devices. Remove one to add another."),
+                _("A player can have at most two devices. Remove one to add another."),
                 code="device_limit",
             )
         seen: set[UUID] = set()

@@ -323,7 +323,7 @@ class PlayerProfile(models.Model):
         verbose_name_plural = _("players")
         permissions = [
             ("erase_playerprofile", _("Can erase a player")),
-            ("export_playerprofile", _("Can export everything held of a player")),
+            ("export_playerprofile", _("Can export all data of a player")),
         ]
 
     def __str__(self) -> str:
@@ -514,7 +514,7 @@ class Entitlement(models.Model):
         _("product code"), max_length=64, validators=[validate_item_code]
     )
     valid_until = models.DateTimeField(
-        _("until"), null=True, blank=True, help_text=_("Empty: without an end.")
+        _("until"), null=True, blank=True, help_text=_("Empty: no end date.")
     )
     created_at = models.DateTimeField(_("since"), auto_now_add=True)
 
@@ -538,7 +538,7 @@ class Entitlement(models.Model):
 class SecurityEventType(models.TextChoices):
     LOGIN = "login", _("signed in")
     LOGOUT = "logout", _("signed out")
-    REFUSED = "refused", _("refused")
+    REFUSED = "refused", _("sign-in refused")
     SESSION_ENDED = "session_ended", _("session ended")
     DEVICE_ADDED = "device_added", _("device added")
     DEVICE_REMOVED = "device_removed", _("device removed")
@@ -558,7 +558,7 @@ class SecurityEventType(models.TextChoices):
     ENTITLEMENT_CHANGED = "entitlement_changed", _("entitlement changed")
     ENTITLEMENT_REMOVED = "entitlement_removed", _("entitlement removed")
     WALLET_CORRECTED = "wallet_corrected", _("XP corrected")
-    WALLETS_SYNCED = "wallets_synced", _("wallets written back")
+    WALLETS_SYNCED = "wallets_synced", _("wallets saved")
     PLAYER_ERASED = "player_erased", _("student erased")
     PLAYER_EXPORTED = "player_exported", _("student exported")
 
@@ -629,13 +629,13 @@ class Erasure(models.Model):
         related_name="+",
         verbose_name=_("done by"),
     )
-    keeps_ledger = models.BooleanField(_("ledger kept under a number"))
+    keeps_ledger = models.BooleanField(_("ledger pseudonymised"))
     photo = models.CharField(max_length=100, blank=True, editable=False)
     """The file to delete; "" after its deletion."""
     subject_ids = models.JSONField(default=list, editable=False)
     """Subjects whose progress Redis may hold."""
     erased_at = models.DateTimeField(_("when"))
-    remaining = models.JSONField(_("remains"), default=list)
+    remaining = models.JSONField(_("remaining steps"), default=list)
     """Names of the steps of `players.services.erasure` that have failed."""
     finished_at = models.DateTimeField(_("finished"), null=True, db_index=True)
 

@@ -59,7 +59,10 @@ class LengthValidator(password_validation.MinimumLengthValidator):
             )
         if not has_only_assigned_characters(password):
             raise ValidationError(
-                _("This password has a character that not every device can write."),
+                _(
+                    "This password contains a character that cannot be typed on every "
+                    "device."
+                ),
                 code="password_unassigned",
             )
         # NFKC can turn one ligature into 18 letters, and two letters into one.

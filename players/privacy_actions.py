@@ -35,7 +35,7 @@ class PrivacyActions:
         return request.user.has_perm("players.export_playerprofile")
 
     @admin.action(
-        description=gettext_lazy("Export everything held of them"),
+        description=gettext_lazy("Export all data of the selected students"),
         permissions=["export"],
     )
     def export_chosen(
@@ -104,10 +104,10 @@ class PrivacyActions:
             messages.success(request, said % {"count": done})
         if waiting:
             said = ngettext(
-                "Of %(count)d of them, files or copies in Redis remain: this is tried "
-                "again every five minutes.",
-                "Of %(count)d of them, files or copies in Redis remain: this is tried "
-                "again every five minutes.",
+                "Files or copies in Redis of %(count)d student remain; their "
+                "deletion is retried every five minutes.",
+                "Files or copies in Redis of %(count)d students remain; their "
+                "deletion is retried every five minutes.",
                 waiting,
             )
             messages.warning(request, said % {"count": waiting})

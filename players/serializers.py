@@ -56,7 +56,7 @@ class Body(serializers.Serializer[Any]):
                 str(name)[:100] for name in data.keys() - self.fields.keys()
             )
         faults: dict[str, Any] = {
-            name: [ErrorDetail(_("There is no such field here."), code="unknown")]
+            name: [ErrorDetail(_("Unknown field."), code="unknown")]
             for name in unknown[:20]
         }
         try:
@@ -166,7 +166,7 @@ class WalletSerializer(serializers.Serializer[Any]):
     streak_ends_at = serializers.DateTimeField(
         allow_null=True,
         help_text=gettext_lazy(
-            "The streak becomes 0 at this time unless a lesson is completed before it."
+            "The streak becomes 0 at this time unless a lesson is completed before."
         ),
     )
     streak_time_zone = serializers.CharField(
@@ -194,11 +194,13 @@ class LessonLinkSerializer(serializers.Serializer[Any]):
     lesson_id = serializers.CharField()
     url = serializers.CharField()
     expires_at = serializers.CharField(
-        allow_null=True, help_text=gettext_lazy("ISO 8601; empty: without an end.")
+        allow_null=True, help_text=gettext_lazy("ISO 8601; empty: no end date.")
     )
     videos = serializers.DictField(
         child=VideoLinkSerializer(),
-        help_text=gettext_lazy("Fresh URLs of the lesson's videos, by stage id."),
+        help_text=gettext_lazy(
+            "Newly signed URLs of the lesson's videos, by stage id."
+        ),
     )
 
 

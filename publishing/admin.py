@@ -80,11 +80,11 @@ class SyncLogAdmin(ReadOnlyAdmin):
             },
         ),
         (
-            gettext_lazy("What failed"),
+            gettext_lazy("Error"),
             {"fields": ("error_text", "error_place")},
         ),
         (
-            gettext_lazy("What was done"),
+            gettext_lazy("Result"),
             {
                 "fields": (
                     "created_at",
@@ -137,7 +137,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
         lines = [str(words) % {"count": count} for count, words in parts]
         return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
 
-    @admin.display(description=gettext_lazy("the build took"))
+    @admin.display(description=gettext_lazy("build time"))
     def duration(self, entry: SyncLog) -> str:
         return seconds(entry.duration_seconds)
 
@@ -145,7 +145,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
     def uploaded(self, entry: SyncLog) -> str:
         return uploaded_by(entry) or "–"
 
-    @admin.display(description=gettext_lazy("what failed"), empty_value="")
+    @admin.display(description=gettext_lazy("error"), empty_value="")
     def what_failed(self, entry: SyncLog) -> SafeString | str:
         return failure_of(entry)
 
@@ -155,7 +155,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
             return "–"
         return format_html('<pre class="readable" dir="auto">{}</pre>', entry.error)
 
-    @admin.display(description=gettext_lazy("in the file, at"))
+    @admin.display(description=gettext_lazy("location of the error"))
     def error_place(self, entry: SyncLog) -> SafeString | str:
         return error_location(entry) or "–"
 
@@ -181,7 +181,7 @@ class PublicationAdmin(ReadOnlyAdmin):
         plan_pk = publication.plan_id
         return "–" if plan_pk is None else generation_views.link_to(plan_pk)
 
-    @admin.display(description=gettext_lazy("made from these revisions"))
+    @admin.display(description=gettext_lazy("built from these revisions"))
     def made_from(self, publication: Publication) -> SafeString:
         return readable_json(publication.built_from)
 
@@ -213,13 +213,13 @@ class HealthReportAdmin(ReadOnlyAdmin):
     def state(self, report: HealthReport) -> SafeString:
         if report.is_sound:
             return badge("●", _("Sound"), "done")
-        return badge("!", _("Faults left"), "failed")
+        return badge("!", _("Faults remaining"), "failed")
 
-    @admin.display(description=gettext_lazy("what was found"))
+    @admin.display(description=gettext_lazy("findings"))
     def what_was_found(self, report: HealthReport) -> SafeString:
         return readable_json(report.findings)
 
-    @admin.display(description=gettext_lazy("what was measured"))
+    @admin.display(description=gettext_lazy("measurements"))
     def what_was_measured(self, report: HealthReport) -> SafeString:
         return readable_json(report.facts)
 
@@ -244,7 +244,7 @@ class AlertAdmin(ReadOnlyAdmin):
     def state(self, alert: Alert) -> SafeString:
         if alert.is_open:
             return badge("!", _("Open"), "failed")
-        return badge("●", _("Over"), "done")
+        return badge("●", _("Resolved"), "done")
 
 
 class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
@@ -283,11 +283,11 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     def asked_by(self, entry: SyncLog) -> str:
         return triggered_by(entry)
 
-    @admin.display(description=gettext_lazy("took"))
+    @admin.display(description=gettext_lazy("duration"))
     def duration(self, entry: SyncLog) -> str:
         return seconds(entry.duration_seconds)
 
-    @admin.display(description=gettext_lazy("what failed"))
+    @admin.display(description=gettext_lazy("error"))
     def what_failed(self, entry: SyncLog) -> SafeString | str:
         return failure_of(entry)
 

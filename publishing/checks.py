@@ -21,8 +21,8 @@ def check_secrets_keys(**_kwargs: Any) -> list[CheckMessage]:
         except ValueError:
             return [
                 Error(
-                    f"Key {position} in MEMORA_SECRETS_KEYS is no Fernet key.",
-                    hint="Make one: python -c 'from cryptography.fernet import Fernet; "
+                    f"Key {position} in MEMORA_SECRETS_KEYS is not a Fernet key.",
+                    hint="Create one: python -c 'from cryptography.fernet import Fernet; "
                     "print(Fernet.generate_key().decode())'",
                     id="publishing.E004",
                 )
@@ -39,8 +39,8 @@ def check_private_hosts(**_kwargs: Any) -> list[CheckMessage]:
         except ValueError:
             return [
                 Error(
-                    f"MEMORA_PRIVATE_HOSTS has {entry!r}, which is no host.",
-                    hint="Name hosts as minio.school.lan or 10.0.0.5:9000, without a "
+                    f"MEMORA_PRIVATE_HOSTS has {entry!r}, which is not a host.",
+                    hint="List hosts such as minio.school.lan or 10.0.0.5:9000, without a "
                     "scheme, path or wildcard, separated by commas.",
                     id="publishing.E005",
                 )
@@ -60,7 +60,7 @@ def _zone() -> Iterator[CheckMessage]:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         yield Error(
             f"MEMORA_HEALTH_TIME_ZONE is {settings.HEALTH_TIME_ZONE!r}, "
-            "which is no time zone.",
+            "which is not a time zone.",
             hint="Use a name of the IANA database such as UTC or Asia/Riyadh.",
             id="publishing.E001",
         )
@@ -69,8 +69,8 @@ def _zone() -> Iterator[CheckMessage]:
 def _weekdays() -> Iterator[CheckMessage]:
     if unknown := set(settings.HEALTH_WEEKDAYS) - set(WEEKDAYS):
         yield Error(
-            f"MEMORA_HEALTH_WEEKDAYS names {', '.join(sorted(unknown))}.",
-            hint=f"Name weekdays as {','.join(WEEKDAYS)}.",
+            f"MEMORA_HEALTH_WEEKDAYS has unknown days: {', '.join(sorted(unknown))}.",
+            hint=f"Use the weekdays {','.join(WEEKDAYS)}.",
             id="publishing.E002",
         )
 
@@ -80,6 +80,6 @@ def _hours() -> Iterator[CheckMessage]:
         if not 0 <= (hour := getattr(settings, f"HEALTH_{name}")) <= 23:
             yield Error(
                 f"MEMORA_HEALTH_{name} is {hour}.",
-                hint="Hours go from 0 to 23.",
+                hint="Hours must be from 0 to 23.",
                 id="publishing.E003",
             )

@@ -47,7 +47,7 @@ def decrypt(stored: str) -> str:
         raise SecretsError(
             _(
                 "A stored secret cannot be read with the keys in MEMORA_SECRETS_KEYS. "
-                "Bring back the key it was stored with, or enter the secret again."
+                "Add the key that encrypted it, or enter the secret again."
             )
         ) from None
 
@@ -67,8 +67,8 @@ def _fernet() -> MultiFernet:
     except ValueError:  # no key, or not 32 bytes in URL-safe base64
         raise SecretsError(
             _(
-                "MEMORA_SECRETS_KEYS must hold at least one key before secrets can be "
-                "stored or read. Make one: python -c 'from cryptography.fernet import "
+                "MEMORA_SECRETS_KEYS must contain at least one key to store or read "
+                "secrets. Create one: python -c 'from cryptography.fernet import "
                 "Fernet; print(Fernet.generate_key().decode())'"
             )
         ) from None

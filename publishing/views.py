@@ -72,19 +72,22 @@ def content_file(request: HttpRequest, path: str) -> HttpResponseBase:
     """
     file = _published_file(path)
     if file is None:
-        return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("There is nothing here."))
+        return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("Not found."))
     lesson_id = locations.lesson_id_of(path)
     gated = lesson_id is not None and open_lessons.is_gated(lesson_id)
     if gated and not _signed(request, purpose=links.LESSON, path=path):
         return _refusal(
             HTTPStatus.FORBIDDEN,
             "NOT_ENTITLED",
-            _("This lesson needs a link from the app; links last a few minutes."),
+            _(
+                "This lesson needs a link from the app. Links expire after a few "
+                "minutes."
+            ),
         )
     try:
         data, modified = file.read_bytes(), int(file.stat().st_mtime)
     except OSError:
-        return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("There is nothing here."))
+        return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("Not found."))
     etag = f'"{encoding.sha256(data)[:32]}"'
     response = conditional.conditional_response(
         request, etag=etag, modified=modified
@@ -144,7 +147,7 @@ def video_file(request: HttpRequest, path: str) -> HttpResponseBase:
             HTTPStatus.FORBIDDEN, "NOT_ENTITLED", _("This video's link has expired.")
         )
     if not file.is_relative_to(root) or not file.is_file():
-        return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("There is nothing here."))
+        return _refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", _("Not found."))
     found = file.stat()
     etag, modified = f'"{found.st_mtime_ns:x}-{found.st_size:x}"', int(found.st_mtime)
     response = conditional.conditional_response(

@@ -27,46 +27,49 @@ class Change:
 
 def _asks_to_publish(count: int) -> dict[str, str]:
     return {
-        "title": _("Publish with all inside?"),
+        "title": _("Publish with everything inside?"),
         "ask": ngettext(
-            "%(count)d entry becomes published. Students whose plan has it see it from "
-            "the next publish on.",
-            "%(count)d entries become published. Students whose plan has them see them "
-            "from the next publish on.",
+            "%(count)d entry will be marked as published. Students whose plan has it "
+            "will see it after the next publish.",
+            "%(count)d entries will be marked as published. Students whose plans have "
+            "them will see them after the next publish.",
             count,
         )
         % {"count": count},
         "yes": _("Publish"),
-        "no": _("Leave it as it is"),
+        "no": _("Leave unchanged"),
     }
 
 
 def _asks_to_unpublish(count: int) -> dict[str, str]:
     return {
-        "title": _("Make a draft of all inside, too?"),
+        "title": _("Change everything inside to draft, too?"),
         "ask": ngettext(
-            "%(count)d entry becomes a draft. Students no longer see it from the next "
-            "publish on.",
-            "%(count)d entries become drafts. Students no longer see them from the next "
-            "publish on.",
+            "%(count)d entry will be changed to draft. Students will not see it after "
+            "the next publish.",
+            "%(count)d entries will be changed to draft. Students will not see them "
+            "after the next publish.",
             count,
         )
         % {"count": count},
-        "yes": _("Make a draft"),
-        "no": _("Leave it as it is"),
+        "yes": _("Change to draft"),
+        "no": _("Leave unchanged"),
     }
 
 
 def _asks_to_replace(codes: Collection[str], value: str) -> dict[str, str]:
     return {
         "title": _("Replace different product codes?"),
-        "ask": _("The chosen have %(codes)s. All of them get %(value)s instead.")
+        "ask": _(
+            "The selected entries have these product codes: %(codes)s. All will be "
+            "changed to: %(value)s."
+        )
         % {
             "codes": ", ".join(f"“{code}”" for code in sorted(codes)),
             "value": f"“{value}”" if value else _("no product code"),
         },
         "yes": _("Replace them"),
-        "no": _("Leave it as it is"),
+        "no": _("Leave unchanged"),
     }
 
 
@@ -79,18 +82,16 @@ CHANGES = {
         goes_inside=True,
         asks=_asks_to_publish,
     ),
-    "unpublish": Change(gettext_lazy("Made a draft"), "is_published", False),
+    "unpublish": Change(gettext_lazy("Changed to draft"), "is_published", False),
     "unpublish_inside": Change(
-        gettext_lazy("Made a draft"),
+        gettext_lazy("Changed to draft"),
         "is_published",
         False,
         goes_inside=True,
         asks=_asks_to_unpublish,
     ),
     "free": Change(gettext_lazy("Free preview"), "is_free_preview", True),
-    "not_free": Change(
-        gettext_lazy("No longer a free preview"), "is_free_preview", False
-    ),
+    "not_free": Change(gettext_lazy("Free preview removed"), "is_free_preview", False),
     "item": Change(gettext_lazy("Product code"), "required_item"),
 }
 

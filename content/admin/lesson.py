@@ -126,11 +126,11 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
         )
         if parent is None:
             raise StructureError(
-                _("What you wanted to add to is gone. Choose another place.")
+                _("The entry to add to no longer exists. Choose another place.")
             )
         if kinds.child_kind(Kind(parent.kind)) is None:
             raise StructureError(
-                _("“%(title)s” is a lesson: it holds stages, and no other content.")
+                _("“%(title)s” is a lesson. A lesson can contain only stages.")
                 % {"title": parent.title}
             )
         return parent

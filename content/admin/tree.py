@@ -260,8 +260,8 @@ class NodeAdmin(NodeHistory, TreeChanges):
         said = []
         if lessons:
             words = ngettext(
-                "%(count)d lesson goes with its stages, for good.",
-                "%(count)d lessons go with their stages, for good.",
+                "%(count)d lesson and its stages will be deleted permanently.",
+                "%(count)d lessons and their stages will be deleted permanently.",
                 lessons,
             )
             said.append(words % {"count": lessons})

@@ -90,7 +90,7 @@ def _contents(row: Row, seen: int | None) -> SafeString | str:
         return words
     return format_html(
         '<span title="{}">{} / {}</span>',
-        _("Of these, this plan's students see the first number."),
+        _("The first number counts the lessons that this plan's students see."),
         seen,
         words,
     )
@@ -142,11 +142,11 @@ MENU_WORDS: dict[str, Any] = {
     "copy_to": gettext_lazy("Copy to…"),
     "move_to": gettext_lazy("Move to…"),
     "publish": gettext_lazy("Publish"),
-    "publish_inside": gettext_lazy("Publish with all inside"),
-    "unpublish": gettext_lazy("Make a draft"),
-    "unpublish_inside": gettext_lazy("Make a draft of all inside, too"),
-    "free": gettext_lazy("Set free to preview"),
-    "not_free": gettext_lazy("End the free preview"),
+    "publish_inside": gettext_lazy("Publish with everything inside"),
+    "unpublish": gettext_lazy("Change to draft"),
+    "unpublish_inside": gettext_lazy("Change to draft with everything inside"),
+    "free": gettext_lazy("Mark as free preview"),
+    "not_free": gettext_lazy("Remove free preview"),
     "item": gettext_lazy("Product code…"),
     "history": gettext_lazy("History"),
     "trash": gettext_lazy("Move to the trash"),
@@ -171,27 +171,27 @@ def script_words() -> dict[str, Any]:
         "cancel": _("Cancel"),
         "save": _("Save"),
         "chosen": {
-            form: ngettext("%(count)s chosen", "%(count)s chosen", number)
+            form: ngettext("%(count)s selected", "%(count)s selected", number)
             for form, number in _PLURALS.items()
         },
         "failed": _("The server did not answer. Nothing was changed: try again."),
-        "forbidden": _("You may not do this. Ask a System Manager."),
+        "forbidden": _("You do not have permission to do this. Ask a System Manager."),
         "signed_out": _("You are signed out. Reload the page and sign in."),
         "move_to": _("Move to…"),
         "copy_to": _("Copy to…"),
         "search_places": _("Search by title or id"),
-        "no_places": _("Nothing found. Try another word of its title."),
+        "no_places": _("No results. Try another word of the title."),
         "item_title": _("Product code"),
         "item_help": _(
-            "Students need this product to open it and all below it. Leave it empty "
-            "to ask for none."
+            "Students need this product to open this entry and everything inside it. "
+            "Leave it empty if no product is needed."
         ),
         "copy_help": _(
-            "The copy starts as a draft, with ids of its own: no student has any "
-            "progress on it. What lies inside keeps its state."
+            "The copy is a draft with new ids, so students have no progress in it. "
+            "The entries inside keep their state."
         ),
-        "mixed_kinds": _("Choose entries of one kind to move them together."),
-        "into_itself": _("Nothing can move into itself."),
+        "mixed_kinds": _("Select entries of one kind to move them together."),
+        "into_itself": _("An entry cannot be moved into itself."),
         "subject_top": placement_rule(Kind.SUBJECT),
         **{f"goes_inside_{kind.value}": words for kind, words in goes_inside.items()},
     }

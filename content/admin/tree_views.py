@@ -95,7 +95,7 @@ class TreeChanges(NodePage):
             beside=cast(Any, beside),
         )
         self._log(request, [node], _("Added in the tree"), flag=ADDITION)
-        said = _("“%(title)s” is there, as a draft.") % {"title": title}
+        said = _("“%(title)s” was added as a draft.") % {"title": title}
         return {"said": said, "pk": node.pk, "way": expanded_path([node.pk])}
 
     def move_view(self, request: HttpRequest) -> HttpResponse:
@@ -127,10 +127,10 @@ class TreeChanges(NodePage):
         return {
             "said": _message_for(
                 nodes,
-                _("“%(title)s” now lies in “%(parent)s”."),
+                _("“%(title)s” is now in “%(parent)s”."),
                 ngettext(
-                    "%(count)d entry now lies in “%(parent)s”.",
-                    "%(count)d entries now lie in “%(parent)s”.",
+                    "%(count)d entry is now in “%(parent)s”.",
+                    "%(count)d entries are now in “%(parent)s”.",
                     len(nodes),
                 ),
                 parent=place,
@@ -155,19 +155,19 @@ class TreeChanges(NodePage):
             return None
         old, new = leaving[0].subject, Node.objects.get(pk=target.subject_pk)
         said = ngettext(
-            "%(count)d lesson goes from “%(old)s” to “%(new)s”. Students' progress on "
-            "it stays in the old subject: in the new one they start it again, even if "
-            "you move it back.",
-            "%(count)d lessons go from “%(old)s” to “%(new)s”. Students' progress on "
-            "them stays in the old subject: in the new one they start them again, even "
-            "if you move them back.",
+            "%(count)d lesson will move from “%(old)s” to “%(new)s”. Students' "
+            "progress on it stays in the old subject. They start it again in the new "
+            "subject, even if you move it back.",
+            "%(count)d lessons will move from “%(old)s” to “%(new)s”. Students' "
+            "progress on them stays in the old subject. They start them again in the "
+            "new subject, even if you move them back.",
             lessons,
         )
         return {
             "ask": said % {"count": lessons, "old": old, "new": new},
             "title": _("Move to another subject?"),
-            "yes": _("Move it"),
-            "no": _("Leave it where it is"),
+            "yes": _("Move"),
+            "no": _("Do not move"),
         }
 
     def copy_view(self, request: HttpRequest) -> HttpResponse:
@@ -178,14 +178,14 @@ class TreeChanges(NodePage):
         into = request.POST.get("target", "")
         parent = _nodes([into])[0] if into else None
         copies = copying.copy_nodes(nodes=_chosen(request), parent=parent)
-        self._log(request, copies, _("Made as a copy"), flag=ADDITION)
+        self._log(request, copies, _("Created as a copy"), flag=ADDITION)
         lessons = count_lessons(copies)
         said = _message_for(
             copies,
-            _("“%(title)s” is there, as a draft."),
+            _("“%(title)s” was added as a draft."),
             ngettext(
-                "%(count)d copy is there, as a draft.",
-                "%(count)d copies are there, as drafts.",
+                "%(count)d copy was added as a draft.",
+                "%(count)d copies were added as drafts.",
                 len(copies),
             ),
         )
@@ -221,13 +221,14 @@ class TreeChanges(NodePage):
         done = services.trash_nodes(nodes=nodes)
         if not done:
             return {"said": str(_SO_ALREADY)}
-        self._log(request, done, _("To the trash"))
+        self._log(request, done, _("Moved to the trash"))
         said = _message_for(
             done,
-            _("“%(title)s” is in the trash now."),
+            _("“%(title)s” was moved to the trash."),
             ngettext(
-                "%(count)d is in the trash now. Restore it there.",
-                "%(count)d are in the trash now. Restore them there.",
+                "%(count)d entry was moved to the trash. You can restore it there.",
+                "%(count)d entries were moved to the trash. You can restore them "
+                "there.",
                 len(done),
             ),
         )
@@ -238,14 +239,18 @@ class TreeChanges(NodePage):
         if not done:
             return {"said": str(_SO_ALREADY)}
         self._log(request, done, _("Restored"))
-        said = ngettext("%(count)d restored.", "%(count)d restored.", len(done))
+        said = ngettext(
+            "%(count)d entry was restored.",
+            "%(count)d entries were restored.",
+            len(done),
+        )
         said %= {"count": len(done)}
         hiding = (
             tree_updates.ancestors_of(done).filter(trashed_at__isnull=False).first()
         )
         if hiding is not None:
             why = _(
-                "What lies in “%(title)s” stays unseen until that is restored, too."
+                "The entries inside “%(title)s” stay hidden until it is restored, too."
             )
             said += " " + why % {"title": hiding.title}
         return {"said": said}
@@ -284,8 +289,8 @@ class TreeChanges(NodePage):
 
     def _undo(self, request: HttpRequest) -> dict[str, Any]:
         nodes = undo.undo(request.POST.get("record", ""))
-        self._log(request, nodes, _("Undone"))
-        return {"said": _("It is as it was before.")}
+        self._log(request, nodes, _("Change undone"))
+        return {"said": _("The change was undone.")}
 
     def _log(
         self,
@@ -308,7 +313,7 @@ class TreeChanges(NodePage):
             )
 
 
-_SO_ALREADY = gettext_lazy("Nothing to change: it is so already.")
+_SO_ALREADY = gettext_lazy("Nothing to change: this is already set.")
 
 
 def _message_for(
@@ -331,7 +336,7 @@ def _chosen(request: HttpRequest) -> list[Node]:
         raise BadRequest
     if len(keys) > MAX_CHOSEN:
         raise StructureError(
-            _("Choose at most %(count)d entries at a time.") % {"count": MAX_CHOSEN}
+            _("Select at most %(count)d entries at a time.") % {"count": MAX_CHOSEN}
         )
     return _nodes(keys)
 
@@ -342,9 +347,7 @@ def _nodes(keys: Sequence[str]) -> list[Node]:
     found = Node.objects.filter(pk__in=set(keys)).select_related("parent", "subject")
     nodes = list(found.order_by("tree_id", "lft"))
     if len(nodes) < len(set(keys)):
-        raise StructureError(
-            _("The content has been deleted meanwhile. Reload the page.")
-        )
+        raise StructureError(_("This content has been deleted. Reload the page."))
     return nodes
 
 

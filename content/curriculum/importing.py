@@ -46,7 +46,15 @@ def import_curriculum(data: bytes, *, dry_run: bool = False) -> ImportReport:
                 transaction.set_rollback(True)
     except IntegrityError as error:
         raise curriculum_error(
-            [((), _("Somebody has just taken one of its ids. Import it again."))]
+            [
+                (
+                    (),
+                    _(
+                        "Another user has just used one of the ids of this file. Import it "
+                        "again."
+                    ),
+                )
+            ]
         ) from error
     log.info(
         "curriculum_imported",
@@ -103,8 +111,8 @@ def _lock_and_load(
 
 def _no_state(subject: Node) -> str:
     return _(
-        "“%(title)s” has been deleted meanwhile, or has lost its state "
-        "(manage.py check_tree --repair)"
+        "“%(title)s” was deleted, or its state row is missing (manage.py check_tree "
+        "--repair)"
     ) % {"title": subject.title}
 
 

@@ -90,9 +90,9 @@ def _counted(
 def _notes(specs: Sequence[NodeSpec]) -> Iterator[tuple[str, str]]:
     for spec in specs:
         if spec.is_named_after_topic:
-            remark = _("is empty; the lesson is named after its topic, “%(title)s”") % {
-                "title": spec.fields["title"]
-            }
+            remark = _(
+                "is empty; the lesson gets the title of its topic, “%(title)s”"
+            ) % {"title": spec.fields["title"]}
             yield path_text((*spec.path, "title")), remark
         for stage in spec.stages:
             for path, what in stage.losses:

@@ -32,7 +32,7 @@ def id_faults(specs: Sequence[NodeSpec], stored: StoredSubject) -> Iterator[Faul
                 unknown.setdefault(spec.id, spec)
         elif found.kind != spec.kind:
             kind = NodeKind(found.kind).label
-            yield _at_id(spec, _("is the id of a %(kind)s") % {"kind": kind})
+            yield _at_id(spec, _("is already the id of a %(kind)s") % {"kind": kind})
     for batch in batches(list(unknown)):
         elsewhere = Node.objects.filter(public_id__in=batch)
         for node in elsewhere.select_related("subject"):
@@ -54,7 +54,7 @@ def _stage_id_faults(
         for stage in elsewhere.select_related("lesson"):
             yield _at_id(
                 unknown[stage.public_id],
-                _("is the id of a stage of the lesson “%(lesson)s” elsewhere")
+                _("is already the id of a stage in the lesson “%(lesson)s”")
                 % {"lesson": stage.lesson.title},
             )
 
@@ -65,8 +65,8 @@ def _at_id(spec: NodeSpec | StageSpec, reason: str) -> Fault:
 
 def _taken_by(node: Node) -> str:
     if node.subject is None:
-        return _("is the id of the subject “%(title)s”") % {"title": node.title}
-    return _("is the id of a %(kind)s in the subject “%(subject)s”") % {
+        return _("is already the id of the subject “%(title)s”") % {"title": node.title}
+    return _("is already the id of a %(kind)s in the subject “%(subject)s”") % {
         "kind": node.get_kind_display(),
         "subject": node.subject.title,
     }

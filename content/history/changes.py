@@ -207,7 +207,7 @@ class Names:
             return "–"
         if isinstance(tracked, models.ForeignKey):
             named = self._found.get(tracked.related_model, {}).get(value)
-            return str(_("something deleted")) if named is None else str(named)
+            return str(_("a deleted object")) if named is None else str(named)
         if isinstance(value, bool):
             return str(_("yes") if value else _("no"))
         if tracked.choices:

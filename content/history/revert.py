@@ -82,7 +82,7 @@ def revert_lesson(*, lesson: Node, moment: datetime) -> bool:
     """
     _states, [lesson] = locks.lock_nodes(lesson)
     if lesson.kind != NodeKind.LESSON:
-        raise RevertError(_("Only lessons go back to an earlier version."))
+        raise RevertError(_("Only lessons can be restored to an earlier version."))
     if lesson.trashed_at is not None:
         raise RevertError(
             _("“%(title)s” is in the trash. Restore it first.")
@@ -121,8 +121,8 @@ def _stages(lesson: Node, then: Version) -> list[LessonStage]:
         if other := taken.get(row.public_id):
             raise RevertError(
                 _(
-                    "The stage “%(stage)s” is in the lesson “%(lesson)s” today. Move "
-                    "it back first."
+                    "The stage “%(stage)s” is now in the lesson “%(lesson)s”. Move it "
+                    "back first."
                 )
                 % {"stage": row.title, "lesson": other.lesson.title}
             )
@@ -140,14 +140,14 @@ def _stages(lesson: Node, then: Version) -> list[LessonStage]:
 def _require_valid(stage: LessonStage) -> None:
     if stage.type not in SCHEMAS:
         raise RevertError(
-            _("There are no stages of the type “%(type)s” any more (“%(stage)s”).")
+            _("The stage type “%(type)s” no longer exists (stage “%(stage)s”).")
             % {"type": stage.type, "stage": stage.title}
         )
     try:
         stage.clean()
     except ValidationError as error:
         raise RevertError(
-            _("The stage “%(stage)s” is not valid as it was: %(why)s")
+            _("The earlier version of the stage “%(stage)s” is not valid: %(why)s")
             % {"stage": stage.title, "why": " ".join(error.messages)}
         ) from error
 
@@ -168,7 +168,7 @@ def _changed_fields(lesson: Node, then: Version) -> list[str]:
         lesson.clean_fields(exclude={f.name for f in Node._meta.fields} - {*changed})
     except ValidationError as error:
         raise RevertError(
-            _("“%(title)s” is not valid as it was: %(why)s")
+            _("The earlier version of “%(title)s” is not valid: %(why)s")
             % {"title": lesson.title, "why": " ".join(error.messages)}
         ) from error
     return changed

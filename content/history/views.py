@@ -112,9 +112,9 @@ class NodeHistory(HistoryPages):
             messages.error(request, refusal.message)
         else:
             said = (
-                _("The lesson and its stages are again what they were on %(when)s.")
+                _("The lesson and its stages were restored to their state on %(when)s.")
                 if changed
-                else _("The lesson is what it was on %(when)s: nothing to bring back.")
+                else _("The lesson is the same as on %(when)s. Nothing was restored.")
             )
             messages.success(request, said % {"when": when})
         return HttpResponseRedirect(reverse("admin:content_node_history", args=[pk]))

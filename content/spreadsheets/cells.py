@@ -36,13 +36,13 @@ class CellType(Enum):
 
 _WORDS: dict[CellType, Promise] = {
     CellType.NUMBER: gettext_lazy("a number"),
-    CellType.FORMATTED: gettext_lazy("a number in a format of its own"),
+    CellType.FORMATTED: gettext_lazy("a number in a custom format"),
     CellType.SCIENTIFIC: gettext_lazy("a number in scientific notation"),
     CellType.PERCENT: gettext_lazy("a percentage"),
     CellType.FRACTION: gettext_lazy("a fraction"),
     CellType.DATE: gettext_lazy("a date or a time"),
-    CellType.BOOLEAN: gettext_lazy("a truth value"),
-    CellType.UNKNOWN: gettext_lazy("something that is no text"),
+    CellType.BOOLEAN: gettext_lazy("a boolean value"),
+    CellType.UNKNOWN: gettext_lazy("a value that is not text"),
 }
 
 
@@ -71,12 +71,12 @@ class NonTextCell:
                 ) % {**at}
             case CellType.ERROR:
                 return _(
-                    "Cell %(cell)s of the sheet “%(sheet)s” shows the error %(error)s. "
-                    "Write what belongs there."
+                    "Cell %(cell)s of the sheet “%(sheet)s” shows the error "
+                    "%(error)s. Enter the correct value."
                 ) % {**at, "error": self.text}
         return _(
-            "Cell %(cell)s of the sheet “%(sheet)s” holds %(content)s. Format the cell "
-            "as text, then write its content again."
+            "Cell %(cell)s of the sheet “%(sheet)s” contains %(content)s. Format the "
+            "cell as text, then enter its content again."
         ) % {**at, "content": _WORDS[self.content]}
 
 

@@ -94,8 +94,8 @@ def _refuse_long(rows: list[list[str]]) -> None:
             ):
                 raise SheetError(
                     _(
-                        "“%(column)s” of %(row)s is too long for a spreadsheet, which "
-                        "would cut it off. Export the curriculum file instead."
+                        "“%(column)s” of %(row)s is too long for a spreadsheet cell. "
+                        "Export the curriculum file instead."
                     )
                     % {"column": rows[0][column], "row": row[0]}
                 )
@@ -194,7 +194,7 @@ class _Columns:
         if self.required not in named.values():
             raise SheetError(
                 _(
-                    "The first row must name the columns, and one of them must be "
+                    "The first row must contain the column names, including "
                     "“%(required)s”."
                 )
                 % {"required": self.required}
@@ -247,7 +247,7 @@ def _sheet(header: Row, rows: Iterable[Row], named: dict[int, str]) -> Sheet:
                 _("The file has more than %(limit)d rows.") % {"limit": MAX_ROWS}
             )
         if size > MAX_TEXT:
-            raise SheetError(_("The file is too big once it is unpacked."))
+            raise SheetError(_("The uncompressed file is too large."))
     others |= header.cells.keys() - named.keys()
     sheet.ignored = [_name(header, number) for number in sorted(others)]
     return sheet
@@ -277,17 +277,17 @@ def _read_workbook(data: bytes, columns: _Columns) -> Sheet:
         sheet = _sheet(header or Row(1, {}), rows, named)
         _add_merged(sheet, worksheet, named, header or Row(1, {}))
     except TooBigError as error:
-        raise SheetError(_("The file is too big once it is unpacked.")) from error
+        raise SheetError(_("The uncompressed file is too large.")) from error
     except WorkbookError as error:
         if data.startswith(_OLE):
             raise SheetError(
                 _(
-                    "The file has a password, or is no .xlsx inside. Save it as .xlsx "
-                    "without a password."
+                    "The file is protected by a password or is not a real .xlsx file. "
+                    "Save it as .xlsx without a password."
                 )
             ) from error
         raise SheetError(
-            _("This is no spreadsheet that can be read. Save it again as .xlsx.")
+            _("This spreadsheet cannot be read. Save it again as .xlsx.")
         ) from error
     return sheet
 
@@ -305,7 +305,7 @@ def _only_sheet(book: Workbook, columns: _Columns) -> Worksheet:
     if len(found) > 1:
         raise SheetError(
             _(
-                "The sheets “%(first)s” and “%(second)s” both name the column "
+                "The sheets “%(first)s” and “%(second)s” both have the column "
                 "“%(required)s”. Delete or hide all but one of them."
             )
             % {
@@ -333,9 +333,8 @@ def _add_merged(
                 max(top, header.number),
                 named[min(covered)],
                 _(
-                    "The cells %(cells)s of the sheet “%(sheet)s” are merged, which "
-                    "empties all of them but the first. Unmerge them and write into "
-                    "each."
+                    "The cells %(cells)s of the sheet “%(sheet)s” are merged, so only "
+                    "the first one has a value. Unmerge them and fill in each cell."
                 )
                 % {"cells": place, "sheet": worksheet.title},
             )
@@ -372,7 +371,7 @@ def _decoded(data: bytes) -> str:
 
 def _no_utf8() -> SheetError:
     return SheetError(
-        _("The file is not UTF-8 text. Save it as “CSV UTF-8”, or as .xlsx.")
+        _("The file is not UTF-8 text. Save it as “CSV UTF-8” or as .xlsx.")
     )
 
 
@@ -457,7 +456,7 @@ def _csv_rows(text: str, separator: str) -> Iterator[Row]:
     except csv.Error as error:
         raise SheetError(
             _(
-                "Line %(line)d is no CSV that can be read: a quotation mark is out of "
+                "Line %(line)d is not valid CSV: a quotation mark is in the wrong "
                 "place, or a cell is longer than %(limit)d characters."
             )
             % {"line": line, "limit": csv.field_size_limit()}
@@ -479,8 +478,8 @@ def _aligned(
                     row.number,
                     "",
                     _(
-                        "The row has more cells than there are columns: put a text "
-                        "with a separator in it into quotation marks."
+                        "The row has more cells than columns. Put text that contains "
+                        "a separator in quotation marks."
                     ),
                 )
             )

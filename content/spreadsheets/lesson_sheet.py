@@ -149,7 +149,7 @@ class YesNo(widgets.Widget):
             return True
         if word in _NO or word == str(_("no")):
             return False
-        raise ValueError(_("Write yes or no."))
+        raise ValueError(_("Enter yes or no."))
 
     def render(self, value: Any, obj: Any = None, **_kwargs: Any) -> str:
         return str(_("yes") if value else _("no"))
@@ -165,7 +165,7 @@ class Whole(widgets.Widget):
             value = value.text
         text = _text_of(value).strip()
         if not _WHOLE.match(text):
-            raise ValueError(_("Write a whole number."))
+            raise ValueError(_("Enter a whole number."))
         return int(text.partition(".")[0])
 
     def render(self, value: Any, obj: Any = None, **_kwargs: Any) -> str:
@@ -179,7 +179,7 @@ def _text_of(value: Any) -> str:
         ValueError: the row ends before the cell.
     """
     if value is None:
-        raise ValueError(_("The row ends before this column. Write it again in full."))
+        raise ValueError(_("The row ends before this column. Enter the complete row."))
     return str(value)
 
 
@@ -228,20 +228,20 @@ class LessonSheet(resources.ModelResource):
         except ValueError as error:
             raise ValidationError({"id": str(error)}) from error
         if not named:
-            raise ValidationError({"id": _("Write the lesson's id.")})
+            raise ValidationError({"id": _("Enter the id of the lesson.")})
         lesson = self.lessons.get(named)
         if lesson is None:
             raise ValidationError(
                 {
                     "id": _(
                         "There is no lesson “%(id)s”, or it is in the trash. A sheet "
-                        "changes lessons; it makes none."
+                        "can change lessons but not create them."
                     )
                     % {"id": named}
                 }
             )
         if named in self.seen:
-            raise ValidationError({"id": _("This lesson has a row above already.")})
+            raise ValidationError({"id": _("An earlier row is for the same lesson.")})
         self.seen.add(named)
         return copy.copy(lesson), False
 

@@ -40,22 +40,23 @@ def loss(before: str, after: str) -> str | None:
         return None
     if length(after) > MAX_CHARACTERS:
         return _(
-            "The text is as long as a spreadsheet's cell can be: its end may be cut "
-            "off. Change it on the lesson's page."
+            "The text has the maximum length of a spreadsheet cell, so its end may be "
+            "missing. Change it on the lesson's page."
         )
     if _ERROR.match(after):
-        return _("“%(error)s” is a spreadsheet's error. Write what belongs there.") % {
+        return _("“%(error)s” is a spreadsheet error. Enter the correct value.") % {
             "error": after[:20]
         }
     if _has_lost_letters(before, after):
         return _(
-            "Letters were lost when the file was saved. Save it as “CSV UTF-8”, or as "
-            ".xlsx."
+            "Characters were lost when the file was saved. Save it as “CSV UTF-8” or "
+            "as .xlsx."
         )
     if _is_converted(before, after):
         return _(
-            "A spreadsheet has made “%(after)s” of “%(before)s”. Format the cell as "
-            "text and write it again, or change it on the lesson's page."
+            "The spreadsheet program changed “%(before)s” to “%(after)s”. Format the "
+            "cell as text and enter the value again, or change it on the lesson's "
+            "page."
         ) % {"after": after, "before": before}
     return None
 

@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
             name='SecurityEvent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('type', models.CharField(choices=[('login', 'signed in'), ('logout', 'signed out'), ('refused', 'refused'), ('session_ended', 'session ended'), ('device_added', 'device added'), ('device_removed', 'device removed'), ('rate_limited', 'too many requests'), ('wallet_corrected', 'XP corrected'), ('wallets_synced', 'wallets written back')], max_length=20, verbose_name='what')),
+                ('type', models.CharField(choices=[('login', 'signed in'), ('logout', 'signed out'), ('refused', 'sign-in refused'), ('session_ended', 'session ended'), ('device_added', 'device added'), ('device_removed', 'device removed'), ('rate_limited', 'too many requests'), ('wallet_corrected', 'XP corrected'), ('wallets_synced', 'wallets saved')], max_length=20, verbose_name='what')),
                 ('device_id', models.UUIDField(blank=True, null=True, verbose_name='device id')),
                 ('ip_address', models.GenericIPAddressField(blank=True, null=True, verbose_name='address')),
                 ('details', models.JSONField(blank=True, default=dict, verbose_name='details')),
@@ -97,8 +97,8 @@ class Migration(migrations.Migration):
             name='Entitlement',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('item', models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\Z', 'A product code has letters, digits, dots, dashes and underscores only.')], verbose_name='product code')),
-                ('valid_until', models.DateTimeField(blank=True, help_text='Empty: without an end.', null=True, verbose_name='until')),
+                ('item', models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\Z', 'A product code can contain only letters, digits, dots, hyphens and underscores.')], verbose_name='product code')),
+                ('valid_until', models.DateTimeField(blank=True, help_text='Empty: no end date.', null=True, verbose_name='until')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='since')),
                 ('player', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entitlements', to='players.playerprofile')),
             ],

@@ -16,6 +16,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='entitlement',
             name='item',
-            field=core.fields.ExactCharField(max_length=64, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\Z', 'A product code has letters, digits, dots, dashes and underscores only.')], verbose_name='product code'),
+            field=core.fields.ExactCharField(max_length=64, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\Z', 'A product code can contain only letters, digits, dots, hyphens and underscores.')], verbose_name='product code'),
         ),
     ]

@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AlterModelOptions(
             name='playerprofile',
-            options={'permissions': [('erase_playerprofile', 'Can erase a player'), ('export_playerprofile', 'Can export everything held of a player')], 'verbose_name': 'player', 'verbose_name_plural': 'players'},
+            options={'permissions': [('erase_playerprofile', 'Can erase a player'), ('export_playerprofile', 'Can export all data of a player')], 'verbose_name': 'player', 'verbose_name_plural': 'players'},
         ),
         migrations.AddField(
             model_name='playerprofile',
@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='securityevent',
             name='type',
-            field=models.CharField(choices=[('login', 'signed in'), ('logout', 'signed out'), ('refused', 'refused'), ('session_ended', 'session ended'), ('device_added', 'device added'), ('device_removed', 'device removed'), ('rate_limited', 'too many requests'), ('staff_login', 'signed in to the admin'), ('staff_login_failed', 'sign-in to the admin failed'), ('staff_logout', 'signed out of the admin'), ('account_activated', 'account switched on'), ('account_deactivated', 'account switched off'), ('password_changed', 'password changed'), ('email_changed', 'e-mail changed'), ('rights_changed', 'rights changed'), ('enrollment_added', 'enrolment added'), ('enrollment_changed', 'enrolment changed'), ('enrollment_removed', 'enrolment removed'), ('entitlement_added', 'entitlement added'), ('entitlement_changed', 'entitlement changed'), ('entitlement_removed', 'entitlement removed'), ('wallet_corrected', 'XP corrected'), ('wallets_synced', 'wallets written back'), ('player_erased', 'student erased'), ('player_exported', 'student exported')], max_length=20, verbose_name='what'),
+            field=models.CharField(choices=[('login', 'signed in'), ('logout', 'signed out'), ('refused', 'sign-in refused'), ('session_ended', 'session ended'), ('device_added', 'device added'), ('device_removed', 'device removed'), ('rate_limited', 'too many requests'), ('staff_login', 'signed in to the admin'), ('staff_login_failed', 'sign-in to the admin failed'), ('staff_logout', 'signed out of the admin'), ('account_activated', 'account switched on'), ('account_deactivated', 'account switched off'), ('password_changed', 'password changed'), ('email_changed', 'e-mail changed'), ('rights_changed', 'rights changed'), ('enrollment_added', 'enrolment added'), ('enrollment_changed', 'enrolment changed'), ('enrollment_removed', 'enrolment removed'), ('entitlement_added', 'entitlement added'), ('entitlement_changed', 'entitlement changed'), ('entitlement_removed', 'entitlement removed'), ('wallet_corrected', 'XP corrected'), ('wallets_synced', 'wallets saved'), ('player_erased', 'student erased'), ('player_exported', 'student exported')], max_length=20, verbose_name='what'),
         ),
         migrations.CreateModel(
             name='Erasure',
@@ -32,11 +32,11 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('player_number', models.PositiveBigIntegerField(unique=True, verbose_name='player number')),
                 ('user_number', models.PositiveBigIntegerField(verbose_name='account number')),
-                ('keeps_ledger', models.BooleanField(verbose_name='ledger kept under a number')),
+                ('keeps_ledger', models.BooleanField(verbose_name='ledger pseudonymised')),
                 ('photo', models.CharField(blank=True, editable=False, max_length=100)),
                 ('subject_ids', models.JSONField(default=list, editable=False)),
                 ('erased_at', models.DateTimeField(verbose_name='when')),
-                ('remaining', models.JSONField(default=list, verbose_name='remains')),
+                ('remaining', models.JSONField(default=list, verbose_name='remaining steps')),
                 ('finished_at', models.DateTimeField(db_index=True, null=True, verbose_name='finished')),
                 ('actor', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='done by')),
             ],

@@ -213,8 +213,9 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
         lines.append(("✕", "failed", said % {"count": count}))
     if count := len(found.queue.overdue(found.queue.withdrawing)):
         said = ngettext(
-            "%(count)d plan cannot be withdrawn: its files are still here.",
-            "%(count)d plans cannot be withdrawn: their files are still here.",
+            "%(count)d plan cannot be withdrawn: its files are still on this server.",
+            "%(count)d plans cannot be withdrawn: their files are still on this "
+            "server.",
             count,
         )
         lines.append(("!", "failed", said % {"count": count}))
@@ -227,8 +228,8 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
         lines.append(("✕", "failed", said % {"count": count}))
     if count := len([f for f in found.failures if not f.is_paused]):
         said = ngettext(
-            "%(count)d plan failed and is tried again.",
-            "%(count)d plans failed and are tried again.",
+            "%(count)d plan failed and will be retried.",
+            "%(count)d plans failed and will be retried.",
             count,
         )
         lines.append(("!", "waiting", said % {"count": count}))
@@ -236,7 +237,10 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
         if found.queue.pending or found.queue.withdrawing:
             lines.append(("⟳", "waiting", _("Changes are queued for the next run.")))
         elif found.queue.uploading or found.queue.waiting_uploads:
-            said = _("Everything is published here; the CDN follows.")
+            said = _(
+                "Everything is published on this server. The upload to the CDN is not "
+                "complete yet."
+            )
             lines.append(("▸", "action", said))
         else:
             lines.append(("●", "done", _("Everything is published.")))

@@ -66,7 +66,7 @@ def page(
 def _make_current(request: HttpRequest, plan: AcademicPlan) -> None:
     number = whole_number(request.POST.get("generation", ""))
     if number is None:
-        messages.error(request, _("Choose a generation of the list."))
+        messages.error(request, _("Choose a generation from the list."))
         return
     try:
         rollback.make_current(plan.public_id, number, by=_person(request))
@@ -75,13 +75,16 @@ def _make_current(request: HttpRequest, plan: AcademicPlan) -> None:
     except OSError as error:
         messages.error(
             request,
-            _("The disk refused: %(why)s. Students read what they read before.")
+            _(
+                "The generation could not be made current: %(why)s. Students keep the "
+                "current release."
+            )
             % {"why": error.strerror or error},
         )
     else:
         said = _(
-            "Students read generation %(generation)s now, until somebody edits this "
-            "plan or its subjects, or chooses “Publish now”."
+            "Generation %(generation)s is now current. It stays current until the "
+            "plan or its subjects are edited or “Publish now” is chosen."
         )
         messages.success(request, said % {"generation": number})
 

@@ -22,14 +22,14 @@ _LOOKS: dict[str, tuple[str, Tone]] = {
 }
 _STEPS_TOLD = (SyncStatus.QUEUED, SyncStatus.PROCESSING, SyncStatus.FAILED)
 _TRIGGERS = {
-    "cdn": gettext_lazy("what the CDN lacked"),
+    "cdn": gettext_lazy("missing on the CDN"),
     "admin": gettext_lazy("“Publish now”"),
     "command": gettext_lazy("a command"),
     "demo": gettext_lazy("the demo"),
     "queue": gettext_lazy("a change"),
     "retry": gettext_lazy("a retry"),
     "repair": gettext_lazy("a health check"),
-    SyncLog.ROLLBACK: gettext_lazy("going back"),
+    SyncLog.ROLLBACK: gettext_lazy("rollback"),
     SyncLog.WITHDRAWAL: gettext_lazy("deleted or unpublished"),
 }
 
@@ -37,10 +37,10 @@ _TRIGGERS = {
 _FAULTS: dict[Fault, Promise] = {
     Fault.REDIS: gettext_lazy("Redis does not answer: nothing is started."),
     Fault.WORKER: gettext_lazy(
-        "No worker is running: what waits is published once one runs."
+        "No worker is running: waiting plans are published when a worker starts."
     ),
     Fault.BEAT: gettext_lazy(
-        "Beat is not running: what waits is published only by “Publish now”."
+        "Beat is not running: waiting plans are published only by “Publish now”."
     ),
 }
 

@@ -67,17 +67,23 @@ def _state(
     plan: AcademicPlan, lesson: Node, *, pending: bool, offered: Container[int | None]
 ) -> SafeString:
     if not plan.is_published:
-        why = _("The plan is a draft: it has no students yet.")
+        why = _("The plan is a draft and has no students yet.")
         return badge("○", _("Draft plan"), "quiet", why=why)
     if pending and _stages_wait(plan, lesson):
-        why = _("The next publish brings students this lesson as it is now.")
-        return badge("⟳", _("Waits to be published"), "waiting", why=why)
+        why = _(
+            "Students will get the current version of this lesson at the next publish."
+        )
+        return badge("⟳", _("Waiting to publish"), "waiting", why=why)
     if pending:
-        why = _("The subject or the plan has changes that the next publish brings.")
-        return badge("⟳", _("Changes around it wait"), "waiting", why=why)
+        why = _(
+            "The subject or the plan has other changes that will be published next."
+        )
+        return badge("⟳", _("Other changes waiting"), "waiting", why=why)
     if plan.pk in offered:
         return badge("●", _("Published"), "done")
-    why = _("It is a draft or hidden in this plan, or lies inside something that is.")
+    why = _(
+        "This lesson, or an entry that contains it, is a draft or hidden in this plan."
+    )
     return badge("⊘", _("Not shown"), "quiet", why=why)
 
 

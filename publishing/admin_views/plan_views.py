@@ -116,10 +116,12 @@ def _differing(built: staleness.Sources, now: staleness.Sources) -> list[str]:
     if then != now["settings"]:
         only_base = {**then, "base_url": now["settings"]["base_url"]} == now["settings"]
         named.append(
-            _("where students read it") if only_base else _("the publishing settings")
+            _("the base URL of the files")
+            if only_base
+            else _("the publishing settings")
         )
     if built.get("search_folding") != now["search_folding"]:
-        named.append(_("the rules of the search"))
+        named.append(_("the search rules"))
     return named
 
 
@@ -214,7 +216,7 @@ class ReleasePages:
             fault = error
         context = {
             **admin.admin_site.each_context(request),
-            "title": _("What will change in “%(plan)s”") % {"plan": plan.title},
+            "title": _("Upcoming changes of “%(plan)s”") % {"plan": plan.title},
             "opts": admin.opts,
             "plan": plan,
             "plan_head": self.plan_head(request, plan, "upcoming"),
@@ -269,7 +271,7 @@ def _sorts(found: release_diff.ReleaseDiff) -> list[dict[str, Any]]:
             ("added", _("Added"), found.added, len(found.preview.added)),
             (
                 "rewritten",
-                _("Lost from the disk, written again"),
+                _("Missing on the disk, will be written again"),
                 found.rewritten,
                 len(found.preview.rewritten),
             ),

@@ -359,22 +359,26 @@ def _document(path: str, node: Node, choice: Choice) -> tuple[Document | None, s
     if not made.offers(node):
         return None, ""
     if choice.plan is None:
-        notice = _("No plan has this subject yet. So it would look in one.")
+        notice = _(
+            "This subject is not in any plan yet. The preview shows how it would look "
+            "in a plan."
+        )
     else:
         notice = _(
-            "Students of “%(plan)s” do not see this yet: it is a draft, or what lies "
-            "above or inside it is. So it will look once all of it is published."
+            "Students of “%(plan)s” do not see this yet: it, or an entry above or "
+            "inside it, is a draft. The preview shows how it looks when everything is "
+            "published."
         ) % {"plan": choice.plan.title}
     return made.read(path), notice
 
 
 def _missing(choice: Choice) -> tuple[str, dict[str, Any]]:
     if choice.published:
-        why = _("This has not been published in this plan. Look at the draft.")
+        why = _("This is not published in this plan yet. Show the draft instead.")
     else:
         why = _(
-            "Students of this plan will not see this: it is hidden or in the trash, "
-            "lies inside something that is, or holds no lesson."
+            "Students of this plan will not see this: it contains no lessons, or it "
+            "or an entry above it is hidden or in the trash."
         )
     return "preview/cannot.html", {"why": why}
 
@@ -488,10 +492,15 @@ def live(request: HttpRequest) -> HttpResponse:
         typed = _from_form(request.body)
     except json_limits.JSONLimitError:
         return _refused(
-            _("The lesson is too large for a preview, or its JSON nests too deeply.")
+            _(
+                "The lesson is too large for a preview, or its JSON is nested too "
+                "deeply."
+            )
         )
     if typed is None:
-        return _refused(_("The preview did not understand the page. Reload it."))
+        return _refused(
+            _("The preview cannot read the data of this page. Reload the page.")
+        )
     lesson = _lesson_from_form(typed)
     good: dict[int, Stage] = {}
     faults: list[list[Any]] = []

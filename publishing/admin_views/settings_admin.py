@@ -52,7 +52,7 @@ class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     cdn_secret_key = SecretField(label=gettext_lazy("Secret access key"))
     cloudflare_token = SecretField(
         label=gettext_lazy("Cloudflare API token"),
-        help_text=gettext_lazy("With the permission “Cache Purge” for the zone alone."),
+        help_text=gettext_lazy("With the permission “Cache Purge” for this zone only."),
     )
     forget_secrets = forms.BooleanField(
         label=gettext_lazy("Delete the stored secrets that are not entered again"),
@@ -90,9 +90,9 @@ def _refusal(tested: connection.Result) -> list[str]:
     """Return the reason why nothing was saved, and each failed step."""
     return [
         _(
-            "The CDN did not pass the test, so nothing was saved. Correct what is "
-            "named here and enter new keys again; or turn off “use the CDN” to save "
-            "the settings for later."
+            "The CDN test failed, so nothing was saved. Correct the settings listed "
+            "here and enter new keys again, or turn off “use the CDN” to save the "
+            "settings for later."
         ),
         *(f"{step.name}: {step.said}" for step in tested.steps if not step.ok),
     ]
@@ -104,7 +104,7 @@ class PublishingSettingsAdmin(SingletonModelAdmin):
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     fieldsets = (
         (
-            gettext_lazy("Where students read"),
+            gettext_lazy("Delivery to students"),
             {"fields": ("local_domain", "local_fallback_mode")},
         ),
         (
@@ -128,7 +128,7 @@ class PublishingSettingsAdmin(SingletonModelAdmin):
             },
         ),
         (
-            gettext_lazy("When and how to publish"),
+            gettext_lazy("Publishing"),
             {
                 "fields": (
                     "batch_threshold",
@@ -178,7 +178,7 @@ class PublishingSettingsAdmin(SingletonModelAdmin):
     def save_model(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().save_model(request, *args, **kwargs)
         if getattr(request, "tested_cdn", None) is not None:
-            messages.success(request, _("The CDN passed the test of its connection."))
+            messages.success(request, _("The CDN connection test succeeded."))
 
     def test_connection(self, request: HttpRequest) -> HttpResponse:
         """Test the stored settings and show the result of each step.

@@ -42,14 +42,15 @@ def enqueue_retry(request: HttpRequest, entry: SyncLog) -> bool:
 def say_publishing(request: HttpRequest, count: int) -> None:
     """Add a message that plans were enqueued, or that no worker runs."""
     said = ngettext(
-        "Publishing %(count)d plan. The sync log shows how it goes.",
-        "Publishing %(count)d plans. The sync log shows how they go.",
+        "Publishing %(count)d plan. The sync log shows the progress.",
+        "Publishing %(count)d plans. The sync log shows the progress.",
         count,
     )
     queued = ngettext(
-        "%(count)d plan is queued. No worker is running: it is published once one runs.",
-        "%(count)d plans are queued. No worker is running: they are published once one "
-        "runs.",
+        "%(count)d plan is queued. No worker is running: it will be published when a "
+        "worker starts.",
+        "%(count)d plans are queued. No worker is running: they will be published "
+        "when a worker starts.",
         count,
     )
     _say(request, said % {"count": count}, queued % {"count": count})
@@ -57,13 +58,12 @@ def say_publishing(request: HttpRequest, count: int) -> None:
 
 def say_trying(request: HttpRequest, count: int) -> None:
     """Add a message that retries were enqueued, or that no worker runs."""
-    said = ngettext(
-        "Trying %(count)d run again.", "Trying %(count)d runs again.", count
-    )
+    said = ngettext("Retrying %(count)d run.", "Retrying %(count)d runs.", count)
     queued = ngettext(
-        "%(count)d run is queued. No worker is running: it is tried again once one runs.",
-        "%(count)d runs are queued. No worker is running: they are tried again once one "
-        "runs.",
+        "%(count)d run is queued. No worker is running: it will be retried when a "
+        "worker starts.",
+        "%(count)d runs are queued. No worker is running: they will be retried when a "
+        "worker starts.",
         count,
     )
     _say(request, said % {"count": count}, queued % {"count": count})

@@ -106,7 +106,7 @@ def build_plan(
                 entry = made or entry
         if not held:
             if wait_seconds is not None:
-                raise BuildInProgressError(_("It is being built elsewhere."))
+                raise BuildInProgressError(_("Another process is building this plan."))
             return entry
         # Checked after the lock is free: a builder that found the lock held has
         # returned, and its edit must be built by this run.

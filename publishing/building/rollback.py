@@ -149,8 +149,8 @@ def _require_kept(plan_id: str, generation: int) -> None:
     if generation not in numbers:
         raise RollbackError(
             _(
-                "There is no generation %(generation)d of the plan %(plan)s. Kept are: "
-                "%(kept)s."
+                "There is no generation %(generation)d of the plan %(plan)s. Kept "
+                "generations: %(kept)s."
             )
             % {
                 "generation": generation,
@@ -245,7 +245,7 @@ def _switch(
         or activation.has_incomplete_switch(counters)
     ):
         raise RollbackError(
-            _("A build of the plan %(plan)s began meanwhile. Try again.")
+            _("A build of the plan %(plan)s has just started. Try again.")
             % {"plan": publication.plan_public_id}
         )
     closure = read_release(publication.plan_public_id, generation)
@@ -279,8 +279,8 @@ def _require_whole(closure: ReleaseContents) -> None:
         first = "; ".join(f"{path}: {reason}" for path, reason in faults[:_NAMED])
         raise RollbackError(
             _(
-                "Generation %(generation)d of the plan %(plan)s cannot be made current, "
-                "for students would meet broken links (%(count)d in all): %(first)s"
+                "Generation %(generation)d of the plan %(plan)s cannot be made "
+                "current because it has broken links (%(count)d): %(first)s"
             )
             % {
                 "generation": closure.number,

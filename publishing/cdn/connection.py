@@ -129,7 +129,7 @@ def _in_time(current: PublishingSettings) -> list[Step]:
     try:
         done.result(timeout=settings.CDN_TEST_SECONDS)
     except NotInTime:
-        said = _("The server answers too slowly: the test ended after %(seconds)d s.")
+        said = _("The server answers too slowly: the test stopped after %(seconds)d s.")
         late = Step(
             _("time"), ok=False, said=said % {"seconds": settings.CDN_TEST_SECONDS}
         )
@@ -208,12 +208,21 @@ def _try_target(place: str, target: Target, path: str, data: bytes) -> Iterator[
 
     def compare() -> str:
         if target.has(path, data, sha256=encoding.sha256(data)):
-            return "" if target.read(path) == data else _("It has other bytes there.")
-        return _("It said that it stored the probe, but has something else there.")
+            return (
+                "" if target.read(path) == data else _("The stored data is different.")
+            )
+        return _(
+            "The service confirmed that it stored the probe, but the stored data is "
+            "different."
+        )
 
     def list_probes() -> str:
         found = target.list(f"{_PROBES}/")
-        return "" if path in found else _("Its listing lacks what was just stored.")
+        return (
+            ""
+            if path in found
+            else _("The list does not contain the probe that was just stored.")
+        )
 
     for name, work in (
         (_("%(place)s bucket: write"), write),
@@ -233,7 +242,11 @@ def _remove(place: str, target: Target, path: str, steps: list[Step]) -> Iterato
 
     def delete() -> str:
         target.delete([path])
-        return "" if target.read(path) is None else _("It is still there.")
+        return (
+            ""
+            if target.read(path) is None
+            else _("The probe still exists after the deletion.")
+        )
 
     yield _attempt(_("%(place)s bucket: delete") % {"place": place}, delete)
 
@@ -252,13 +265,13 @@ def _read_publicly(current: PublishingSettings, path: str, data: bytes) -> str:
             "bucket, and may anyone read it?"
         ) % {"url": cdn_base_url(current) + path, "status": status}
     if body != data:
-        return _("The base URL leads to something else than the public bucket.")
+        return _("The base URL does not lead to the public bucket.")
     if not kind.startswith("application/json"):
         return _("Files arrive as “%(kind)s” instead of JSON.") % {"kind": kind}
     if current.cloudflare_zone and headers.get("CF-Cache-Status") == "DYNAMIC":
         return _(
-            "Cloudflare keeps no copies of files: every read goes to the bucket. A cache "
-            "rule for this address is missing (docs/runbooks/cdn-setup.md)."
+            "Cloudflare does not cache files: every request reaches the bucket. A "
+            "cache rule for this address is missing (docs/runbooks/cdn-setup.md)."
         )
     return ""
 

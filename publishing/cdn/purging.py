@@ -176,7 +176,7 @@ def _describe_error(status: int, data: bytes) -> str:
     if status == HTTPStatus.NOT_FOUND:
         return _("Cloudflare has no zone with that id.")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _("Cloudflare accepts no more purges for the moment.")
+        return _("Cloudflare does not accept more purge requests at the moment.")
     codes = ", ".join(
         str(error.get("code", "?"))
         for error in _body(data).get("errors", ())

@@ -222,8 +222,8 @@ def _retry_while_changing(work: Callable[[], None]) -> None:
             path = str(error)
     raise PlanUploadError(
         _(
-            "%(path)s changed while it was uploaded, or is not what was published. If "
-            "this stays, run “manage.py check_content --full --repair”."
+            "%(path)s changed during the upload or does not match the published file. "
+            "If this happens again, run “manage.py check_content --full --repair”."
         )
         % {"path": path}
     )
@@ -565,7 +565,10 @@ def _read(file: DesiredFile) -> bytes:
 
 def _not_there(path: str) -> DistributionError:
     return DistributionError(
-        _("The CDN said that it stored %(path)s, but has something else there.")
+        _(
+            "The CDN confirmed that it stored %(path)s, but the stored data is "
+            "different."
+        )
         % {"path": path}
     )
 

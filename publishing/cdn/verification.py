@@ -211,7 +211,7 @@ def _fault(
         return None
     if file.target.read(file.path) is None:
         return Difference.MISSING, _("it is not on the CDN")
-    return Difference.DIFFERENT, _("its bytes or its hash there are others")
+    return Difference.DIFFERENT, _("its content or hash on the CDN is different")
 
 
 def _extra(
@@ -228,7 +228,7 @@ def _extra(
             if target.id == targets.public.id and path in gated:
                 kind, why = Difference.EXPOSED, _("the lesson needs an entitlement")
             else:
-                kind, why = Difference.EXTRA, _("no release has it")
+                kind, why = Difference.EXTRA, _("no release contains it")
             yield Finding(kind, _name(targets, target), path, why)
 
 

@@ -145,9 +145,9 @@ def _file_fault(path: str, digest: str) -> tuple[FaultKind, str] | None:
     if data is None:
         return FaultKind.MISSING, _("there is no such file")
     if encoding.sha256(data) != digest:
-        return FaultKind.CORRUPT, _("its bytes are not those that were published")
+        return FaultKind.CORRUPT, _("its content does not match what was published")
     if not has_valid_copy:
-        return FaultKind.CORRUPT, _("its compressed copy holds something else")
+        return FaultKind.CORRUPT, _("its compressed copy has different content")
     return None
 
 
@@ -223,7 +223,10 @@ def release_faults(
         yield (
             FaultKind.WRONG_GENERATION,
             plan_id,
-            _("readers see generation %(there)s, the tables say %(recorded)s")
+            _(
+                "generation %(there)s is current on the disk, but the tables have "
+                "%(recorded)s"
+            )
             % {"there": number, "recorded": publication.generation},
         )
     if number is None:
@@ -261,11 +264,11 @@ def check_orphans(current: Check) -> None:
 def orphans() -> dict[str, str]:
     """Return content paths of files and folders without a reader, with the reason."""
     return {
-        **dict.fromkeys(_orphaned_lessons(), _("no release offers this lesson")),
-        **dict.fromkeys(_orphaned_plan_files(), _("no release has this file")),
+        **dict.fromkeys(_orphaned_lessons(), _("no release contains this lesson")),
+        **dict.fromkeys(_orphaned_plan_files(), _("no release contains this file")),
         **dict.fromkeys(
             (file_store.plan_path(plan_id) for plan_id in _orphaned_plans()),
-            _("there is no such plan any more"),
+            _("this plan no longer exists"),
         ),
     }
 

@@ -58,7 +58,7 @@ _MESSAGES = {
     _FILES: gettext_lazy(
         "The health check found: %(faults)s\n"
         "Its report lists them all. “manage.py check_content --full --repair” "
-        "rebuilds what is missing or corrupt."
+        "rebuilds missing and corrupt files."
     ),
     _SERVICE: gettext_lazy(
         "The health check found: %(faults)s\n"
@@ -66,8 +66,9 @@ _MESSAGES = {
         "publishing."
     ),
     _CDN: gettext_lazy(
-        "The health check found: %(faults)s\nIts report lists them all. “manage.py "
-        "verify_cdn --repair” uploads what is missing and deletes what is not ours."
+        "The health check found: %(faults)s\n"
+        "Its report lists them all. “manage.py verify_cdn --repair” uploads missing "
+        "files and deletes unknown files."
     ),
 }
 """The texts of the alerts about files, the service, and files on the CDN."""
@@ -219,17 +220,17 @@ def _check_service(
         )
     if not queued.worker_is_alive:
         why = (
-            _("no worker has ever reported; does one run?")
+            _("no worker has reported yet; is a worker running?")
             if facts.worker_silent_seconds is None
-            else _("the worker's last sign of life is %(seconds)d seconds old")
+            else _("the worker's last heartbeat was %(seconds)d seconds ago")
             % {"seconds": facts.worker_silent_seconds}
         )
         current.add(FaultKind.SILENT, "", why)
     elif not queued.beat_is_alive:
         why = (
-            _("beat has never sent anything; does it run?")
+            _("beat has not sent anything yet; is it running?")
             if facts.beat_silent_seconds is None
-            else _("beat's last sign of life is %(seconds)d seconds old")
+            else _("beat's last heartbeat was %(seconds)d seconds ago")
             % {"seconds": facts.beat_silent_seconds}
         )
         current.add(FaultKind.SILENT, "", why)

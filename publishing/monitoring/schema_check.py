@@ -177,9 +177,9 @@ def _column_faults(model: type[models.Model], table: _Table) -> Iterator[SchemaF
             continue  # the database chooses whether a generated column may be NULL
         if table.columns[column].nullable != field.null:
             why = (
-                _("the column may not be NULL, the model's field may")
+                _("the column does not allow NULL, but the model's field does")
                 if field.null
-                else _("the column may be NULL, the model's field may not")
+                else _("the column allows NULL, but the model's field does not")
             )
             yield SchemaFault("wrong_null", name, column, why)
 
@@ -220,7 +220,7 @@ def _missing_unique(
     model: type[models.Model], name: str, columns: tuple[str, ...]
 ) -> SchemaFault:
     listed = ", ".join(columns)
-    why = _("nothing holds that %(columns)s are unique") % {"columns": listed}
+    why = _("the unique constraint over %(columns)s is missing") % {"columns": listed}
     return SchemaFault("missing_unique", model._meta.db_table, name or listed, why)
 
 

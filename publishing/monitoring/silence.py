@@ -33,14 +33,14 @@ class Fault(StrEnum):
 
 _MESSAGES = {
     Fault.WORKER: gettext_lazy(
-        "No worker has reported for %(minutes)d minutes. Nothing is published, uploaded "
-        "or withdrawn until one runs; students read the last release. Start the worker: "
-        "docs/runbooks/worker-silent.md."
+        "No worker has reported for %(minutes)d minutes. Nothing is published, "
+        "uploaded or withdrawn until a worker runs; students read the last release. "
+        "Start the worker: docs/runbooks/worker-silent.md."
     ),
     Fault.BEAT: gettext_lazy(
-        "Beat has sent nothing for %(minutes)d minutes. Changes are published only when "
-        "somebody chooses “Publish now”, and nothing is checked, retried or cleaned up. "
-        "Start beat: docs/runbooks/worker-silent.md."
+        "Beat has sent nothing for %(minutes)d minutes. Changes are published only by "
+        "“Publish now”, and nothing is checked, retried or cleaned up. Start beat: "
+        "docs/runbooks/worker-silent.md."
     ),
 }
 

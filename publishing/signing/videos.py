@@ -79,7 +79,7 @@ def store_video(file: "File[Any]", *, now: datetime) -> str:
     kind = _kind_of(file)
     if file.size > settings.VIDEO_MAX_BYTES:
         raise InvalidVideoError(
-            _("The video has %(size)s; the largest allowed has %(largest)s.")
+            _("The video is %(size)s; the maximum is %(largest)s.")
             % {
                 "size": filesizeformat(file.size),
                 "largest": filesizeformat(settings.VIDEO_MAX_BYTES),
@@ -124,7 +124,7 @@ def move_to_bucket(
     bucket = links.private_bucket(PublishingSettings.get_solo())
     if bucket is None:
         raise InvalidVideoError(
-            _("Turn the CDN on and name a private bucket in the publishing settings.")
+            _("Turn the CDN on and set a private bucket in the publishing settings.")
         )
     root = Path(settings.VIDEO_ROOT)
     paths = [
@@ -165,7 +165,7 @@ def _kind_of(file: "File[Any]") -> str:
     ending = PurePath(file.name or "").suffix.lower().removeprefix(".")
     if kind is None or ending not in _TYPES[kind]:
         raise InvalidVideoError(
-            _("“%(name)s” is no MP4 or WebM video. Convert it to MP4 (H.264, AAC).")
+            _("“%(name)s” is not an MP4 or WebM video. Convert it to MP4 (H.264, AAC).")
             % {"name": PurePath(file.name or "").name}
         )
     return kind

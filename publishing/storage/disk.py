@@ -47,7 +47,7 @@ def raise_low(*, least: int, needed: int) -> None:
             "Publishing pauses: %(free).1f %% of the disk at %(root)s is free and the "
             "next release needs %(megabytes).1f MB, but %(least)d %% must stay free. "
             "Students keep reading the current release. Free some space; publishing "
-            "then goes on by itself."
+            "then continues automatically."
         ),
         values={
             "free": file_store.free_percent(),

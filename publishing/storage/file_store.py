@@ -95,9 +95,9 @@ def current_generation(plan_id: str) -> int | None:
             raise
         raise NoLinkError(
             _(
-                "%(place)s is no link to a release, as after a copy that followed "
-                "links. Move it out of the content root, then run “manage.py publish "
-                "%(plan)s --full”."
+                "%(place)s is not a symbolic link to a release. A copy that follows "
+                "links causes this. Move it out of the content root, then run "
+                "“manage.py publish %(plan)s --full”."
             )
             % {"place": link, "plan": plan_id}
         ) from error

@@ -60,11 +60,11 @@ class ReleaseContents:
         for lesson in self.lessons.values():
             version = versions.get(lesson.path)
             if version is None:
-                yield lesson.path, _("the lesson's file is gone")
+                yield lesson.path, _("the lesson's file is missing")
             elif version < lesson.version:
                 yield (
                     lesson.path,
-                    _("version %(there)d is older than the %(named)d its topic names")
+                    _("version %(there)d is older than version %(named)d in its topic")
                     % {"there": version, "named": lesson.version},
                 )
 
@@ -76,7 +76,7 @@ def read_release(plan_id: str, number: int) -> ReleaseContents:
     try:
         _read_release(reader, closure)
     except (KeyError, TypeError, AttributeError):
-        reader.fault(reader.last, _("the file is not the document it should be"))
+        reader.fault(reader.last, _("the file is not the expected document"))
     return closure
 
 
@@ -129,17 +129,17 @@ class _Reader:
             data = (self._folder / path.removeprefix(self._prefix)).read_bytes()
             document = orjson.loads(data)
         except FileNotFoundError:
-            return self.fault(path, _("the file is gone"))
+            return self.fault(path, _("the file is missing"))
         except OSError as error:
             reason = _("the file cannot be read: %(why)s") % {"why": error.strerror}
             return self.fault(path, reason)
         except orjson.JSONDecodeError:
-            return self.fault(path, _("the file is no JSON"))
+            return self.fault(path, _("the file is not JSON"))
         if not isinstance(document, dict):
-            return self.fault(path, _("the file is no JSON object"))
+            return self.fault(path, _("the file is not a JSON object"))
         digest = encoding.sha256(data)
         if expected is not None and digest != expected:
-            return self.fault(path, _("its bytes are not those its link names"))
+            return self.fault(path, _("its content does not match the link to it"))
         self._closure.files[path] = ReleaseFile(
             version=encoding.version_of(data),
             sha256=digest,

@@ -20,18 +20,18 @@ _MINUTE = timedelta(minutes=1)
 _STATES: dict[PlanState, tuple[str, Tone, object]] = {
     PlanState.DEAD_LETTER: ("✕", "failed", gettext_lazy("Dead Letter")),
     PlanState.UPLOAD_FAILED: ("✕", "failed", gettext_lazy("Upload failed")),
-    PlanState.RETRYING: ("!", "failed", gettext_lazy("Failed, tried again")),
-    PlanState.PAUSED: ("‖", "waiting", gettext_lazy("Waits for disk space")),
+    PlanState.RETRYING: ("!", "failed", gettext_lazy("Failed, retrying")),
+    PlanState.PAUSED: ("‖", "waiting", gettext_lazy("Waiting for disk space")),
     PlanState.BUILDING: ("▸", "action", gettext_lazy("Building")),
     PlanState.WITHDRAWING: ("⟳", "waiting", gettext_lazy("Waiting to be withdrawn")),
     PlanState.WAITING: ("⟳", "waiting", gettext_lazy("Waiting to publish")),
-    PlanState.UPLOADING: ("▸", "action", gettext_lazy("On its way to the CDN")),
+    PlanState.UPLOADING: ("▸", "action", gettext_lazy("Not yet on the CDN")),
     PlanState.ROLLED_BACK: ("↶", "action", gettext_lazy("Earlier generation")),
     PlanState.UP_TO_DATE: ("●", "done", gettext_lazy("Up to date")),
 }
 _ON_CDN: dict[CdnState, tuple[str, Tone, object]] = {
     CdnState.FAILED: ("✕", "failed", gettext_lazy("Upload failed")),
-    CdnState.RETRYING: ("!", "failed", gettext_lazy("Failed, tried again")),
+    CdnState.RETRYING: ("!", "failed", gettext_lazy("Failed, retrying")),
     CdnState.UPLOADING: ("▸", "action", gettext_lazy("Uploading")),
     CdnState.WAITING: ("⟳", "waiting", gettext_lazy("Waiting to be uploaded")),
     CdnState.UP_TO_DATE: ("●", "done", gettext_lazy("Up to date")),

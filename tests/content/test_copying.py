@@ -121,7 +121,7 @@ def test_what_is_in_the_trash_is_not_copied():
 
 def test_a_copy_goes_where_its_kind_goes_and_nowhere_else():
     branch = make_branch(lessons=1)
-    with pytest.raises(StructureError, match="goes only inside a topic"):
+    with pytest.raises(StructureError, match="must be inside a topic"):
         copy_node(node=branch.lessons[0], parent=branch.unit)
     assert Node.objects.count() == 5
 

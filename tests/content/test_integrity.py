@@ -187,7 +187,7 @@ def run(*options):
 
 
 def test_the_command_says_that_all_is_well(branch):
-    assert run() == "The content trees are whole.\n"
+    assert run() == "The content trees have no faults.\n"
 
 
 def test_the_command_fails_and_names_each_fault(branch):
@@ -201,7 +201,7 @@ def test_the_command_mends_and_says_what(branch):
     sql("UPDATE content_node SET level = 9 WHERE kind = 'unit'")
     said = run("--repair")
     assert f"repaired: {branch.unit.public_id} is stored at" in said
-    assert "The content trees are whole." in said
+    assert "The content trees have no faults." in said
 
 
 def test_the_command_speaks_json(branch):

@@ -80,7 +80,7 @@ def test_a_good_config_stays_as_it_is(type_name, config):
         (
             "Matching",
             {"pairs": PAIRS["pairs"][:1]},
-            ["config.pairs: must hold at least 2 pairs"],
+            ["config.pairs: must contain at least 2 pairs"],
         ),
         ("Quiz", {"questions": []}, ["config.questions: must not be empty"]),
         ("Quiz", {}, ["config.questions: is missing"]),
@@ -100,14 +100,14 @@ def test_a_good_config_stays_as_it_is(type_name, config):
                     }
                 ]
             },
-            ["config.questions[0].options[1].text: is the same as an option before it"],
+            ["config.questions[0].options[1].text: is the same as an earlier option"],
         ),
         (
             "Matching",
             {"pairs": [{"left": "a", "right": "x"}, {"left": "b", "right": "x"}]},
             [
-                "config.pairs[1].right: is the same as in a pair before it, "
-                "so nobody could tell them apart"
+                "config.pairs[1].right: is the same as in an earlier pair, so "
+                "students cannot tell them apart"
             ],
         ),
         (
@@ -126,22 +126,25 @@ def test_a_good_config_stays_as_it_is(type_name, config):
         (
             "Text",
             {"format": "markdown", "body": "x", "color": "red"},
-            ["config.color: is not known here; known are: format, body"],
+            ["config.color: is not allowed here; allowed: format, body"],
         ),
         (
             "Video",
             {"source": "a.mp4", "signed_url": "https://x.example"},
-            ["config.signed_url: is written when publishing: leave it out"],
+            ["config.signed_url: is added when publishing: remove it"],
         ),
         (
             "Interactive",
             {"height": 300},
-            ["config: needs either url or html, and not both"],
+            ["config: must have either url or html, not both"],
         ),
         (
             "Interactive",
             {"url": "https://x.example", "height": 300, "completion": {"rule": "time"}},
-            ["config.completion.seconds: goes with the rule “time”, and only with it"],
+            [
+                "config.completion.seconds: is required with the rule “time” and not "
+                "allowed with others"
+            ],
         ),
         ("Poem", {}, ["config: there is no stage type “Poem”"]),
     ],
@@ -191,7 +194,7 @@ LOOKS_THE_SAME = ["نعم ", "\u200fنعم", "ن\u200bعم", "\ufee7\ufecc\ufee2
 def test_options_that_look_the_same_are_refused(other):
     options = [{"text": "نعم", "correct": True}, {"text": other}]
     assert faults_of("Quiz", {"questions": [{"prompt": "?", "options": options}]}) == [
-        "config.questions[0].options[1].text: is the same as an option before it"
+        "config.questions[0].options[1].text: is the same as an earlier option"
     ]
 
 
@@ -201,7 +204,9 @@ def test_sides_of_pairs_that_look_the_same_are_refused(side, other):
     pairs = [{"left": "a", "right": "x"}, {"left": "b", "right": "y"}]
     pairs[0][side], pairs[1][side] = "نعم", other
     [message] = faults_of("Matching", {"pairs": pairs})
-    assert message.startswith(f"config.pairs[1].{side}: is the same as in a pair")
+    assert message.startswith(
+        f"config.pairs[1].{side}: is the same as in an earlier pair"
+    )
 
 
 def test_options_with_the_same_text_and_other_pictures_differ():
@@ -325,7 +330,7 @@ def test_an_edited_item_without_an_id_is_another_item():
 def test_an_item_id_stands_once_in_a_stage():
     question = QUIZ["questions"][0]
     assert faults_of("Quiz", {"questions": [question, question]}) == [
-        "config.questions[1].id: is the id of config.questions[0] already"
+        "config.questions[1].id: is already the id of config.questions[0]"
     ]
 
 
@@ -377,7 +382,9 @@ def test_what_is_lost_is_said_with_its_place():
             ]
         },
     )
-    assert cleaned.losses == ((("questions", 0, "prompt"), "not kept: <math>, “2”"),)
+    assert cleaned.losses == (
+        (("questions", 0, "prompt"), "removed (not supported): <math>, “2”"),
+    )
     question = cleaned.config["questions"][0]
     assert question["prompt"] == "<p>كم ؟</p>"
     assert question["explanation"] == "<p>x&lt;y</p>"
@@ -388,7 +395,7 @@ def test_what_is_lost_is_said_with_its_place():
 def test_a_text_that_would_be_lost_entirely_is_refused_with_what_it_was():
     config = {"format": "html", "body": "<math><mn>2</mn></math>"}
     assert faults_of("Text", config) == [
-        "config.body: must not be empty (not kept: <math>, “2”)"
+        "config.body: must not be empty (removed (not supported): <math>, “2”)"
     ]
 
 
@@ -460,12 +467,12 @@ def test_a_video_s_page_without_its_scheme_gets_one():
     [
         (
             "https://www.youtube.com/@school",
-            "is a page of YouTube that shows no single video: open the video there "
-            "and copy its address",
+            "is a page of YouTube that does not show a single video: open the video "
+            "there and copy its address",
         ),
         (
             "https://drive.google.com/file/d/1/view",
-            "is a page of Google Drive and no video file: upload the file, or use "
+            "is a page of Google Drive, not a video file: upload the file, or use "
             "YouTube or Vimeo",
         ),
     ],
@@ -490,7 +497,7 @@ def test_a_frame_shows_a_video_s_player_and_any_other_page():
 def test_nobody_but_publishing_writes_a_player():
     config = {"source": WATCH, "player_url": "https://evil.example"}
     assert faults_of("Video", config) == [
-        "config.player_url: is written when publishing: leave it out"
+        "config.player_url: is added when publishing: remove it"
     ]
 
 
@@ -519,7 +526,7 @@ def test_an_embed_keeps_an_https_frame_and_nothing_that_runs():
 def test_html_that_sanitises_to_nothing_is_refused():
     config = {"format": "html", "body": "<script>x()</script>"}
     assert faults_of("Text", config) == [
-        "config.body: must not be empty (not kept: <script>)"
+        "config.body: must not be empty (removed (not supported): <script>)"
     ]
 
 
@@ -582,7 +589,7 @@ def test_a_bad_config_is_an_error_on_the_field_config():
     with pytest.raises(ValidationError) as caught:
         stage.full_clean()
     assert caught.value.message_dict == {
-        "config": ["config.pairs: must hold at least 2 pairs"]
+        "config": ["config.pairs: must contain at least 2 pairs"]
     }
 
 

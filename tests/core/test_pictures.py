@@ -80,7 +80,9 @@ HTML = b"<!doctype html><script>alert(1)</script>"
     ids=["eps", "pdf", "svg", "html", "empty", "bmp", "tiff", "ico"],
 )
 def test_another_kind_of_file_is_no_picture_whatever_its_name(data):
-    assert refused(data) == "Pictures are JPEG, PNG, WEBP, GIF files."
+    assert refused(data) == (
+        "Upload a picture in one of these formats: JPEG, PNG, WEBP, GIF."
+    )
 
 
 @pytest.mark.parametrize("kind", SUFFIXES)

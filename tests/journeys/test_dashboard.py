@@ -103,7 +103,7 @@ def test_a_failure_appears_and_its_retry_works(plan, board):
     builds.publish_plan(plan.pk)
     spoil()
     builds.publish_plan(plan.pk)
-    shows(board, "#part-failures", "Failed, tried again")
+    shows(board, "#part-failures", "Failed, retrying")
     SyncLog.objects.filter(status=SyncStatus.QUEUED).update(
         status=SyncStatus.DEAD_LETTER, next_attempt_at=None
     )
@@ -111,7 +111,7 @@ def test_a_failure_appears_and_its_retry_works(plan, board):
     assert is_the_same_page(board)
     LessonStage.objects.update(title="Read")
     board.get_by_role("button", name="Retry: Grade 12").click()
-    shows(board, ".messagelist", "Trying 1 run again.")
+    shows(board, ".messagelist", "Retrying 1 run.")
     shows(board, "#part-plans", "Up to date")
     assert board.locator("#part-dead").count() == 0
 
@@ -122,7 +122,7 @@ def test_a_lost_server_is_said_and_found_again(plan, board):
     builds.publish_plan(plan.pk)
     board.context.set_offline(False)
     shows(board, "#part-plans", "Up to date")
-    shows(board, "#liveness", "This page follows by itself.")
+    shows(board, "#liveness", "This page updates automatically.")
     assert is_the_same_page(board)
 
 

@@ -22,8 +22,8 @@ def test_a_file_is_sent_once_while_the_server_works_on_it(open_page):
     page.locator("input[accept*=json]").set_input_files(
         {**file, "buffer": json.dumps(NEW).encode()}
     )
-    page.get_by_role("button", name="See what it would do").first.click()
-    confirmed = page.get_by_role("button", name="Import it")
+    page.get_by_role("button", name="Preview import").first.click()
+    confirmed = page.get_by_role("button", name="Import", exact=True)
     confirmed.wait_for()
     page.evaluate(COUNT)
     confirmed.evaluate("(button) => { button.click(); button.click(); }")

@@ -353,7 +353,9 @@ def test_saving_waits_for_an_upload(open_page, branch):
     choose_film(card)
     playwright.expect(card.locator(".media-cancel")).to_be_visible()
     page.click("[name=_continue]")
-    playwright.expect(card.locator(".media-state")).to_contain_text("Still uploading")
+    playwright.expect(card.locator(".media-state")).to_contain_text(
+        "The upload is still running"
+    )
     playwright.expect(card.locator(".media-cancel")).to_be_focused()
     held[0].continue_()
     playwright.expect(card.locator(".media-cancel")).to_be_hidden()
@@ -511,7 +513,7 @@ def test_html_the_editor_does_not_know_is_changed_as_html_alone(open_page, branc
     card = open_stage(page)
     source = card.locator(".rich-source")
     playwright.expect(source).to_have_value(body)
-    playwright.expect(card.locator(".rich-note")).to_contain_text("Change it as HTML")
+    playwright.expect(card.locator(".rich-note")).to_contain_text("Edit it as HTML")
     card.locator(".tool-source").click()
     playwright.expect(card.locator(".rich-text")).to_be_hidden()
     source.fill(body.replace("peace", "peace, rest"))
@@ -536,7 +538,7 @@ def test_opening_a_text_loses_nothing_the_server_keeps(open_page, branch, body):
     page = open_page()
     open_lesson(page, branch.lessons[0])
     card = open_stage(page)
-    playwright.expect(card.locator(".rich-note")).to_contain_text("Change it as HTML")
+    playwright.expect(card.locator(".rich-note")).to_contain_text("Edit it as HTML")
     source = card.locator(".rich-source")
     source.press("End")
     source.press_sequentially("<p>more</p>")

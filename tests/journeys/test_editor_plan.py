@@ -54,10 +54,10 @@ def test_a_plan_from_nothing_to_published(open_page, branch):
     page.locator(".select2-search__field").fill("Physics")
     page.locator(".select2-results__option", has_text="Physics").first.click()
     page.locator("[name=_save]").click()
-    page.get_by_text("What this plan's students get").wait_for()
+    page.get_by_text("Content for this plan's students").wait_for()
     plan = AcademicPlan.objects.get(title="Grade 11")
     row(page, branch.subject).wait_for()
-    page.get_by_role("link", name="What will change").click()
+    page.get_by_role("link", name="Upcoming changes").click()
     page.get_by_text(re.compile(r"\d+ files added")).wait_for()
     page.get_by_role("button", name="Publish now").click()
     page.get_by_text("Up to date").wait_for()
@@ -249,7 +249,9 @@ def test_without_the_right_any_more_the_dialog_says_so(open_page, plan, branch):
     editor = User.objects.get(email=EDITOR)
     User.objects.filter(pk=editor.pk).update(is_superuser=False)
     page.press("#value_rename", "Enter")
-    page.locator("dialog[open] .errornote", has_text="You may not do this").wait_for()
+    page.locator(
+        "dialog[open] .errornote", has_text="You do not have permission"
+    ).wait_for()
     assert not PlanOverride.objects.exists()
 
 
@@ -308,7 +310,7 @@ def test_all_of_it_works_without_a_script(open_page, plan, branch):
         row(page, node).locator("a.twist").click()
     row(page, branch.unit).locator(".override-link").click()
     page.locator("button[value=hide]").click()
-    page.get_by_text("is hidden: 2 lessons leave this plan").wait_for()
+    page.get_by_text("is hidden: 2 lessons will leave this plan").wait_for()
     row(page, branch.unit).wait_for()
     assert PlanOverride.objects.get(plan=plan).target_id == branch.unit.pk
 
@@ -318,7 +320,7 @@ def test_enter_means_its_own_field_without_a_script_too(open_page, plan, branch)
     page.goto(reverse("admin:plans_override", args=[plan.pk, branch.unit.pk]))
     page.fill("#value_rename", "Motion")
     page.press("#value_rename", "Enter")
-    page.get_by_text("This plan's students now read “Motion”").wait_for()
+    page.get_by_text("This plan's students now see “Motion”").wait_for()
     override = PlanOverride.objects.get(plan=plan)
     assert (override.action, override.value) == ("rename", "Motion")
 

@@ -520,7 +520,7 @@ def test_a_page_that_may_not_send_any_more_is_no_missing_permission(open_tree):
     page.context.clear_cookies(name="csrftoken")
     to_the_trash(page, branch.lessons[0])
     said = page.locator(".toast.is-failed").text_content()
-    assert "sends no cookies" in said
+    assert "does not send cookies" in said
     assert "System Manager" not in said
 
 
@@ -541,5 +541,5 @@ def test_more_rows_than_may_be_chosen_are_refused_in_words(open_tree):
               .map(({ name }) => name).find((name) => name.includes("tree-server"))"""
         ),
     )
-    assert said[0] == "Choose at most 500 entries at a time."
-    assert said[1].startswith("This is more than can be sent at once.")
+    assert said[0] == "Select at most 500 entries at a time."
+    assert said[1].startswith("The request is too large.")

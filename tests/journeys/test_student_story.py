@@ -15,7 +15,7 @@ def test_the_whole_story_is_told_step_by_step(phone: StudentApp):
 
     assert told[0] == "Signed in as sara@example.org on this device."
     assert "/files/memora_content/plans/PLAN-1/manifest.json" in told[1]
-    assert told[-1] == "The wallet holds 35 XP."  # 10 + 2 * 5 + 5 + 10
+    assert told[-1] == "The wallet has 35 XP."  # 10 + 2 * 5 + 5 + 10
     assert any("so far: 0 of 3 " in sentence for sentence in told)
     assert any("now: 1 of 3 " in sentence for sentence in told)
 
@@ -27,7 +27,7 @@ def test_the_story_can_be_told_again_when_all_is_done(phone: StudentApp):
 
     assert "The whole subject is done." in told
     # Three first completions and a repeated lesson without a record.
-    assert told[-1] == f"The wallet holds {3 * 35 + 20} XP."
+    assert told[-1] == f"The wallet has {3 * 35 + 20} XP."
 
 
 def test_a_plan_without_lessons_ends_the_story_in_words(phone: StudentApp, plan):

@@ -44,7 +44,7 @@ def test_a_second_demo_on_the_same_state_is_refused(settings, tmp_path):
 
     with (
         demo._only_demo(),
-        pytest.raises(CommandError, match="Another demo runs"),
+        pytest.raises(CommandError, match="Another demo is running"),
         demo._only_demo(),
     ):
         pass
@@ -109,7 +109,7 @@ def test_a_taken_port_of_the_site_url_is_refused(taken_port):
 
 
 def test_a_host_that_no_client_can_use_is_refused(free_port):
-    with pytest.raises(CommandError, match="Name the address that phones use"):
+    with pytest.raises(CommandError, match="Specify the address that phones use"):
         demo._address(port=free_port, host=demo.EVERY_ADDRESS, site_url="")
 
 

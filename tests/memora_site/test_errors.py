@@ -64,7 +64,7 @@ def test_an_unknown_api_path_is_json(client: Client):
     assert response.status_code == 404
     assert response.json() == {
         "error_code": "NOT_FOUND",
-        "message": "There is nothing here.",
+        "message": "Not found.",
     }
 
 
@@ -205,12 +205,15 @@ def test_any_other_error_of_a_service_is_500_and_logged_with_its_traceback(
 # --- Pages for people -----------------------------------------------------------------
 
 PAGES = {
-    "/too-much/": (400, "What your browser sent cannot be read"),
-    "/forbidden/": (403, "You may not do this. Ask a System Manager."),
-    "/nothing/here/": (404, "The address is not right"),
-    "/admin/nothing/here/": (404, "The address is not right"),
-    "/admin/content/node/do/": (405, "This address only takes what a page sends"),
-    "/admin/content/node/1/change/": (403, "You have signed in again since"),
+    "/too-much/": (400, "The data from your browser cannot be read"),
+    "/forbidden/": (
+        403,
+        "You do not have permission to do this. Ask a System Manager.",
+    ),
+    "/nothing/here/": (404, "The address is wrong"),
+    "/admin/nothing/here/": (404, "The address is wrong"),
+    "/admin/content/node/do/": (405, "This address accepts only form submissions"),
+    "/admin/content/node/1/change/": (403, "You signed in again after"),
 }
 """The failing URLs: the status, and the beginning of the page's text."""
 HTML = {"Accept": "text/html,*/*;q=0.8"}
@@ -271,8 +274,8 @@ def test_an_error_of_ours_is_told_in_both_languages(broken):
     page = answer.content.decode()
 
     assert answer.status_code == 500
-    assert "حدث خطأ من جهتنا" in page
-    assert "Something went wrong on our side" in page
+    assert "حدث خطأ في الخادم" in page
+    assert "An error occurred on the server" in page
 
 
 def test_another_host_is_refused_in_the_visitors_language_whoever_came_before(client):
@@ -284,7 +287,7 @@ def test_another_host_is_refused_in_the_visitors_language_whoever_came_before(cl
 
 def test_who_sends_no_cookies_is_told_to_allow_them(staff):
     answer = staff.post("/admin/content/node/1/change/", headers=HTML)
-    assert "allow them" in answer.content.decode()
+    assert "allow cookies" in answer.content.decode()
 
 
 def test_more_fields_than_are_taken_are_refused_in_words(staff, settings):
@@ -293,7 +296,7 @@ def test_more_fields_than_are_taken_are_refused_in_words(staff, settings):
     fields = dict.fromkeys("abc", "")
     answer = staff.post("/admin/content/node/1/change/", fields, headers=HTML)
     assert answer.status_code == 400
-    assert "send it in smaller parts" in answer.content.decode()
+    assert "send the data in smaller parts" in answer.content.decode()
 
 
 def test_the_admins_scripts_get_the_words_alone(staff, settings):
@@ -303,7 +306,7 @@ def test_the_admins_scripts_get_the_words_alone(staff, settings):
     assert "Nothing was saved" in refused.json()["refused"]
     missing = staff.get("/admin/nothing/here/")
     assert missing.status_code == 404
-    assert missing.json()["refused"].startswith("The address is not right")
+    assert missing.json()["refused"].startswith("The address is wrong")
     other = staff.get(doors)
     assert (other.status_code, other.headers["Allow"]) == (405, "POST")
-    assert other.json()["refused"].startswith("This address only takes")
+    assert other.json()["refused"].startswith("This address accepts only")

@@ -194,7 +194,9 @@ def test_subjects_keep_the_order_they_were_added_in(plan, maths, physics):
 
 
 def test_a_plan_takes_subjects_only(plan, maths):
-    with pytest.raises(ValidationError, match=r"“.+” is a \w+: a plan takes subjects"):
+    with pytest.raises(
+        ValidationError, match=r"“.+” is a \w+. A plan can contain only subjects"
+    ):
         services.add_subject(plan=plan, subject=maths["unit"])
 
 

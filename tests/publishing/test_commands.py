@@ -180,7 +180,7 @@ def test_a_plan_that_is_built_elsewhere_is_no_success(plan, monkeypatch, command
     with queue.build_lock(plan.pk):
         answer, code = run_json(*command)
     assert (code, answer["ok"]) == (1, False)
-    assert "built elsewhere" in answer["plans"][0]["error"]
+    assert "Another process is building" in answer["plans"][0]["error"]
 
 
 # --- process_pending, queue_status ----------------------------------------------------
@@ -289,7 +289,9 @@ def test_rollback_lists_and_makes_current(published):
     run("publish", "PLAN-A")
     answer, _code = run_json("rollback", "PLAN-A")
     assert [g["number"] for g in answer["generations"]] == [2, 1]
-    assert "now read generation 1" in run("rollback", "PLAN-A", "1")
+    assert "Generation 1 of the plan PLAN-A is now current" in run(
+        "rollback", "PLAN-A", "1"
+    )
     assert run("rollback", "PLAN-A").splitlines()[1].startswith("*      1")
 
 
@@ -317,7 +319,7 @@ def test_generations_that_cannot_be_read_are_answered(published):
     (file_store.root() / "plans/PLAN-A").mkdir()
     answer, code = run_json("rollback", "PLAN-A")
     assert (code, answer["ok"]) == (1, False)
-    assert "is no link to a release" in answer["error"]
+    assert "is not a symbolic link to a release" in answer["error"]
 
 
 def test_collect_generations_says_when_something_is_left(published, monkeypatch):

@@ -96,7 +96,10 @@ def test_a_build_that_waits_for_its_upload_has_not_failed(built):
     assert shown() == (PlanState.UPLOADING, CdnState.WAITING)
     assert found.queue.retries == []
     assert [run.plan for run in found.queue.waiting_uploads] == ["PLAN-A"]
-    assert headlines()[-1] == "Everything is published here; the CDN follows."
+    assert headlines()[-1] == (
+        "Everything is published on this server. The upload to the CDN is not "
+        "complete yet."
+    )
 
 
 def test_a_release_is_the_last_build_before_it_is_uploaded(built):
@@ -162,7 +165,7 @@ def test_an_upload_that_is_tried_again_is_a_failure_that_goes_on(built):
     assert failure.is_upload
     assert failure.error == "The bucket is away."
     assert shown() == (PlanState.RETRYING, CdnState.RETRYING)
-    assert headlines()[-1] == "1 plan failed and is tried again."
+    assert headlines()[-1] == "1 plan failed and will be retried."
 
 
 def test_an_upload_that_failed_for_good_waits_for_somebody_however_long(

@@ -12,15 +12,15 @@ from content.integrity import TreeFault
 
 
 class Command(BaseCommand):
-    help = "Check that the content trees are whole. Exit code 1 when they are not."
+    help = "Check the content trees for faults. Exit code 1 if there are any."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--repair",
             action="store_true",
             help=_(
-                "repair what follows from the parent links, under the locks of "
-                "the trees"
+                "repair everything that the parent links determine, with the trees "
+                "locked"
             ),
         )
         parser.add_argument(
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         for fault in faults:
             self.stdout.write(f"{fault.node_id} {fault.message} [{fault.code}]")
         if not faults:
-            self.stdout.write(_("The content trees are whole."))
+            self.stdout.write(_("The content trees have no faults."))
         elif any(fault.is_repairable for fault in faults):
             self.stdout.write(_("Run “manage.py check_tree --repair” to repair them."))
 

@@ -15,7 +15,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("subject_id", metavar="SUBJECT_ID")
         parser.add_argument(
-            "--output", metavar="FILE", help=_("where to write; else standard output")
+            "--output",
+            metavar="FILE",
+            help=_("the output file; default: standard output"),
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:

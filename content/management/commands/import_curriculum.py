@@ -14,18 +14,18 @@ from core.errors import CurriculumError
 
 class Command(BaseCommand):
     help = (
-        "Import a curriculum file (memora-curriculum/1): one subject, whole or not "
-        "at all."
+        "Import a curriculum file (memora-curriculum/1): one subject, in one "
+        "transaction."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "file", metavar="FILE", help=_("the file; - reads standard input")
+            "file", metavar="FILE", help=_("the file, or - for standard input")
         )
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help=_("check the file and list what would change; change nothing"),
+            help=_("check the file and list the changes without making them"),
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -43,7 +43,7 @@ class Command(BaseCommand):
 
     def _say(self, report: ImportReport) -> None:
         if report.dry_run:
-            self.stdout.write(_("Nothing was written; this is what would happen."))
+            self.stdout.write(_("Dry run: nothing was written."))
         self.stdout.write(
             _("Subject “%(title)s” (%(id)s)")
             % {"title": report.title, "id": report.subject_id}

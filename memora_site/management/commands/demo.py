@@ -39,7 +39,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Command(BaseCommand):
-    help = "Prepare, start and show a whole Memora on this machine; Ctrl-C stops it."
+    help = "Prepare and start a complete Memora on this machine; Ctrl-C stops it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -94,7 +94,7 @@ class Command(BaseCommand):
             raise CommandError(_of_death(death)) from None
         except (demo_client.AnswerError, demo_client.StoryError, OSError) as error:
             raise CommandError(
-                _("The story stopped: %(error)s\nThe logs are in %(logs)s.")
+                _("The demo stopped: %(error)s\nThe logs are in %(logs)s.")
                 % {"error": error, "logs": settings.STATE_DIR / "log"}
             ) from None
         finally:
@@ -113,7 +113,7 @@ class Command(BaseCommand):
         _start_site(processes, address)
         _wait_until_ready(processes, address.server)
         self._say(_("The site is ready: %(url)s") % {"url": address.site_url})
-        self._say(_("A student's story, over HTTP:"))
+        self._say(_("A student's session over HTTP:"))
         app = demo_client.StudentApp(
             address.server,
             public_url=address.site_url,
@@ -133,9 +133,7 @@ class Command(BaseCommand):
         self._say(_("API:     %(url)s") % {"url": site_url + reverse("api-docs")})
         self._say(_("Files:   %(folder)s") % {"folder": settings.CONTENT_ROOT})
         self._say(_("Logs:    %(folder)s") % {"folder": settings.STATE_DIR / "log"})
-        self._say(
-            _("Who may sign in (password: %(password)s):") % {"password": PASSWORD}
-        )
+        self._say(_("Accounts (password: %(password)s):") % {"password": PASSWORD})
         for email, who in accounts():
             self._say(f"  {email:28} {who}")
         self._say("")
@@ -292,12 +290,12 @@ def _address(*, port: int | None, host: str | None, site_url: str) -> Address:
         found = _usable_port(wanted)
         if port is None and found != wanted:
             raise CommandError(
-                _("Port %(port)d of MEMORA_SITE_URL is taken.") % {"port": wanted}
+                _("Port %(port)d of MEMORA_SITE_URL is in use.") % {"port": wanted}
             )
         return Address(bind, found, site_url.rstrip("/"))
     if host == EVERY_ADDRESS:
         raise CommandError(
-            _("Name the address that phones use, such as --host 192.168.1.20.")
+            _("Specify the address that phones use, such as --host 192.168.1.20.")
         )
     found = _usable_port(PORT if port is None else port)
     return Address(bind, found, f"http://{host or HOST}:{found}")
@@ -334,8 +332,8 @@ def _take(file: IO[str]) -> None:
     except BlockingIOError:
         raise CommandError(
             _(
-                "Another demo runs on %(folder)s. Stop it, or set MEMORA_STATE_DIR "
-                "and MEMORA_CONTENT_ROOT to other folders."
+                "Another demo is running in %(folder)s. Stop it, or set "
+                "MEMORA_STATE_DIR and MEMORA_CONTENT_ROOT to other folders."
             )
             % {"folder": settings.STATE_DIR}
         ) from None

@@ -13,8 +13,8 @@ from memora_site import demo_school, embedded_redis, health
 
 class Command(BaseCommand):
     help = (
-        "Make the demo school: subjects, plans, staff and students with a past. "
-        "Safe to run again; never in production."
+        "Create the demo school: subjects, plans, staff and students with history. "
+        "Can be run again; never in production."
     )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -32,8 +32,7 @@ class Command(BaseCommand):
     def _say_accounts(self) -> None:
         self.stdout.write(_("The demo school is complete."))
         self.stdout.write(
-            _("Who may sign in (password: %(password)s):")
-            % {"password": demo_school.PASSWORD}
+            _("Accounts (password: %(password)s):") % {"password": demo_school.PASSWORD}
         )
         for email, who in demo_school.accounts():
             self.stdout.write(f"  {email:24} {who}")

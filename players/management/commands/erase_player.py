@@ -16,9 +16,10 @@ from players.services import erasure
 
 class Command(ReportingCommand):
     help = (
-        "Erase everything held of a student, for good. Where the disk or Redis does not "
-        "answer it says what remains; run it again with the player's number, or leave it "
-        "to beat. Exit code 1 when something remains, 2 when there is no such player."
+        "Erase all data of a student permanently. If the disk or Redis does not "
+        "answer, the command lists the remaining steps; run it again with the "
+        "player's number, or wait for beat to retry. Exit code 1 if steps remain, 2 "
+        "if there is no such player."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,7 +28,9 @@ class Command(ReportingCommand):
             "player", metavar="PLAYER", help=_("the player's number or e-mail address")
         )
         parser.add_argument(
-            "--yes", action="store_true", help=_("do it: it cannot be undone")
+            "--yes",
+            action="store_true",
+            help=_("confirm the erasure; it cannot be undone"),
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -64,8 +67,9 @@ class Command(ReportingCommand):
         if result.remaining:
             self.fail(
                 _(
-                    "Player %(id)d is erased from the database. Remains: %(steps)s. Run "
-                    "this again with the number, or leave it to beat."
+                    "Player %(id)d is erased from the database. Remaining: %(steps)s. "
+                    "Run this command again with the number, or wait for beat to "
+                    "retry."
                 )
                 % {
                     "id": result.player_number,

@@ -15,8 +15,8 @@ from players.services import erasure, export
 
 class Command(ReportingCommand):
     help = (
-        "Print everything held of a student as JSON, or write it to a new file that only "
-        "its owner may read. Exit code 1 when it cannot be written, 2 when there is no "
+        "Print all data of a student as JSON, or write it to a new file that only its "
+        "owner can read. Exit code 1 if the file cannot be written, 2 if there is no "
         "such player."
     )
 
@@ -25,7 +25,7 @@ class Command(ReportingCommand):
         parser.add_argument(
             "player", metavar="PLAYER", help=_("the player's number or e-mail address")
         )
-        parser.add_argument("--output", metavar="FILE", help=_("a file to make"))
+        parser.add_argument("--output", metavar="FILE", help=_("the output file"))
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:

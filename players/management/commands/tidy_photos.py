@@ -12,8 +12,9 @@ from players.services import photos
 
 class Command(ReportingCommand):
     help = (
-        "Give photos of earlier versions a random name, and delete files that no player "
-        "has. Beat does the same every hour. Exit code 1 when the disk refuses."
+        "Give photos of earlier versions a random name, and delete files that no "
+        "player uses. Beat does the same every hour. Exit code 1 if a file cannot be "
+        "changed."
     )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -29,6 +30,6 @@ class Command(ReportingCommand):
         )
         if result.damaged:
             self.say(
-                _("%(count)d of the renamed files are no picture; kept as they are.")
+                _("%(count)d of the renamed files are not pictures; they were kept.")
                 % {"count": result.damaged}
             )

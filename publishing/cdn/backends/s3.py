@@ -46,28 +46,32 @@ _INTERACTIVE_READ_TIMEOUT = 10
 """Read timeout in seconds when a user is waiting for the result."""
 _GONE = {"404", "NoSuchKey", "NotFound"}
 _ERROR_MESSAGES = {
-    "NoSuchBucket": gettext_lazy("there is no bucket of that name"),
-    "InvalidBucketName": gettext_lazy("that is no name a bucket can have"),
+    "NoSuchBucket": gettext_lazy("there is no bucket with this name"),
+    "InvalidBucketName": gettext_lazy("this is not a valid bucket name"),
     "PermanentRedirect": gettext_lazy(
-        "the bucket lies in another region, or the endpoint is another's"
+        "the bucket is in another region, or the endpoint belongs to another service"
     ),
-    "AuthorizationHeaderMalformed": gettext_lazy("the region is not the bucket's"),
-    "InvalidAccessKeyId": gettext_lazy("the access key id is unknown there"),
+    "AuthorizationHeaderMalformed": gettext_lazy(
+        "the region does not match the bucket"
+    ),
+    "InvalidAccessKeyId": gettext_lazy("the access key id is unknown"),
     "SignatureDoesNotMatch": gettext_lazy(
-        "the secret access key does not fit the access key id"
+        "the secret access key does not match the access key id"
     ),
     "Unauthorized": gettext_lazy("the keys are not accepted"),
     "AccessDenied": gettext_lazy(
-        "the keys do not permit this; they need to list, read, write and delete objects"
+        "the keys do not allow this; they need permission to list, read, write and "
+        "delete objects"
     ),
     "403": gettext_lazy(
-        "the keys do not permit this; they need to list, read, write and delete objects"
+        "the keys do not allow this; they need permission to list, read, write and "
+        "delete objects"
     ),
     "RequestTimeTooSkewed": gettext_lazy("this machine's clock is wrong"),
     "ExpiredToken": gettext_lazy("the keys have expired"),
-    "BadDigest": gettext_lazy("the bytes were changed on their way"),
-    "SlowDown": gettext_lazy("it limits the number of requests"),
-    "404": gettext_lazy("there is nothing there"),
+    "BadDigest": gettext_lazy("the data was corrupted in transit"),
+    "SlowDown": gettext_lazy("the service limits the number of requests"),
+    "404": gettext_lazy("the object does not exist"),
 }
 
 
@@ -124,7 +128,8 @@ class Bucket:
         if self._size(path) != size:
             raise DistributionError(
                 _(
-                    "The bucket %(bucket)s: it said that it stored %(path)s, but has not."
+                    "The bucket %(bucket)s confirmed that it stored %(path)s, but the "
+                    "object does not exist."
                 )
                 % {"bucket": self._name, "path": path}
             )
@@ -293,11 +298,11 @@ def describe_error(error: Exception) -> str:
             "https must be named in MEMORA_PRIVATE_HOSTS"
         )
     if isinstance(error, SSLError):
-        return _("the endpoint's certificate is not to be trusted")
+        return _("the endpoint's certificate is not trusted")
     if isinstance(error, ParamValidationError):
-        return _("that is no name a bucket can have")
+        return _("this is not a valid bucket name")
     if _is_connection_error(error):
-        return _("the connection broke, or took too long (%(kind)s)") % {
+        return _("the connection failed or timed out (%(kind)s)") % {
             "kind": type(error).__name__
         }
     return type(error).__name__
@@ -306,7 +311,7 @@ def describe_error(error: Exception) -> str:
 def _message_for_code(code: str) -> str:
     if code in _ERROR_MESSAGES:
         return str(_ERROR_MESSAGES[code])
-    return _("it answered “%(code)s”") % {"code": code or "?"}
+    return _("the service answered “%(code)s”") % {"code": code or "?"}
 
 
 def _code(error: ClientError) -> str:

@@ -77,7 +77,7 @@ class StorageTarget:
                 self._storage.delete(saved)
         if saved != path:
             raise DistributionError(
-                _("The storage “%(name)s” keeps %(path)s under another name.")
+                _("The storage “%(name)s” stores %(path)s under another name.")
                 % {"name": self._alias, "path": path}
             )
 

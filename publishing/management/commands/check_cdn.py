@@ -10,8 +10,8 @@ from publishing.cdn import connection
 
 class Command(ReportingCommand):
     help = (
-        "Write, read, compare and delete a probe on the CDN of the publishing settings. "
-        "Exit code 1 when something does not work."
+        "Write, read, compare and delete a probe on the CDN of the publishing "
+        "settings. Exit code 1 if a step fails."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
@@ -20,4 +20,4 @@ class Command(ReportingCommand):
         for step in result.steps:
             self.say(f"{'✓' if step.ok else '✗'} {step.name}: {step.said}")
         if not result.ok:
-            self.fail(_("The CDN does not do what publishing needs."))
+            self.fail(_("The CDN test failed."))

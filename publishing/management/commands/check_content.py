@@ -13,22 +13,24 @@ from publishing.monitoring import health
 
 class Command(ReportingCommand):
     help = (
-        "Compare what students read with what was published, and store a report. Exit "
-        "code 1 when faults are left."
+        "Compare the files on the disk with what was published, and store a report. "
+        "Exit code 1 if faults remain."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "plans", nargs="*", metavar="PLAN", help=_("look at these plans only")
+            "plans", nargs="*", metavar="PLAN", help=_("check only these plans")
         )
         parser.add_argument(
-            "--full", action="store_true", help=_("every file instead of a sample")
+            "--full",
+            action="store_true",
+            help=_("check every file instead of a sample"),
         )
         parser.add_argument(
             "--repair",
             action="store_true",
-            help=_("rebuild what is wrong; delete files that nothing uses"),
+            help=_("rebuild faulty files and delete unused files"),
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -43,7 +45,7 @@ class Command(ReportingCommand):
         self._say_all(report)
         if not report.is_sound:
             said = ngettext(
-                "%(count)d fault is left.", "%(count)d faults are left.", report.faults
+                "%(count)d fault remains.", "%(count)d faults remain.", report.faults
             )
             self.fail(said % {"count": report.faults})
 

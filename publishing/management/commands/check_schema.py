@@ -13,7 +13,7 @@ from publishing.monitoring import schema_check
 class Command(ReportingCommand):
     help = (
         "Compare the database's tables, columns, foreign keys and indexes with the "
-        "models; change nothing. Exit code 1 when they differ."
+        "models, without changes. Exit code 1 if they differ."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -21,7 +21,7 @@ class Command(ReportingCommand):
         parser.add_argument(
             "--rows",
             action="store_true",
-            help=_("also look for rows whose foreign key leads nowhere (slow)"),
+            help=_("also find rows whose foreign key has no target (slow)"),
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:

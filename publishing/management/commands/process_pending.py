@@ -11,8 +11,8 @@ from publishing.monitoring import status
 
 class Command(ReportingCommand):
     help = (
-        "Build every plan that waits and may be tried now, and withdraw those no longer "
-        "published. Exit code 1 when one fails."
+        "Build every pending plan that can be tried now, and withdraw plans that are "
+        "no longer published. Exit code 1 if one fails."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:

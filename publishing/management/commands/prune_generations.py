@@ -11,9 +11,9 @@ from publishing.building import sweep
 
 class Command(ReportingCommand):
     help = (
-        "Delete generations beyond those kept, leftovers of dead builds, and lessons "
-        "that none of them has; and from the sync log what ended 90 days ago. Exit "
-        "code 1 when the disk keeps something."
+        "Delete old generations, leftovers of stopped builds, unused lesson files, "
+        "and entries of the sync log that ended more than 90 days ago. Exit code 1 if "
+        "a file cannot be deleted."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:

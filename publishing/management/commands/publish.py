@@ -17,9 +17,7 @@ from publishing.monitoring import status
 
 
 class Command(ReportingCommand):
-    help = (
-        "Publish plans that differ from their release, now. Exit code 1 when one fails."
-    )
+    help = "Publish plans that differ from their release now. Exit code 1 if one fails."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -31,19 +29,19 @@ class Command(ReportingCommand):
             "--full",
             action="store_true",
             help=_(
-                "rebuild everything and compare every file with the disk, even when "
-                "nothing differs; equal files are not rewritten"
+                "rebuild everything and compare every file with the disk, even if "
+                "nothing has changed; identical files are not rewritten"
             ),
         )
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help=_("list the files that would be written and removed; write nothing"),
+            help=_("list the files that would be written or removed, without writing"),
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         if bool(options["plans"]) == options["all"]:
-            self.misused(_("Name plans by their ids, or use --all."))
+            self.misused(_("Pass ids of plans, or use --all."))
         plans = published_plans(self, options["plans"])
         results = []
         for done, plan in enumerate(plans):

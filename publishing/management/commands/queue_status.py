@@ -15,8 +15,8 @@ from publishing.monitoring.status import PendingPlan, QueueStatus, Run
 
 class Command(ReportingCommand):
     help = (
-        "Say what waits to be published, what runs, what failed. Exit code 1 when a "
-        "dead letter or a failed upload waits for somebody."
+        "Show waiting, running and failed plans. Exit code 1 if there are dead "
+        "letters or failed uploads."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
@@ -32,7 +32,7 @@ class Command(ReportingCommand):
         self._say_runs(_("Building"), found.building)
         self._say_runs(_("Uploading"), found.uploading)
         self._say_runs(_("Waiting to be uploaded"), found.waiting_uploads)
-        self._say_runs(_("Tried again"), found.retries)
+        self._say_runs(_("Retrying"), found.retries)
         self._say_runs(_("Dead letters"), found.dead_letters)
         self._say_runs(_("Failed uploads"), found.failed_uploads)
         self.say(_("Last success:"))
@@ -56,7 +56,7 @@ class Command(ReportingCommand):
     def _say_runs(self, title: str, runs: list[Run]) -> None:
         self.say(f"{title}: {len(runs)}")
         for run in runs:
-            lost = _("its builder has stopped") if run.is_alive is False else ""
+            lost = _("the build process has stopped") if run.is_alive is False else ""
             attempt = _("attempt %(number)d") % {"number": run.attempts}
             where = " ".join(filter(None, [run.document, run.json_path]))
             words = [run.plan, attempt, _moment(run.at), lost, where, run.error]

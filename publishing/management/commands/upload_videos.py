@@ -11,8 +11,8 @@ from publishing.signing import videos
 
 class Command(ReportingCommand):
     help = (
-        "Move the videos in MEMORA_VIDEO_ROOT into the CDN's private bucket and sign "
-        "them there. May be interrupted and run again. Exit code 1 when refused."
+        "Move the videos in MEMORA_VIDEO_ROOT to the CDN's private bucket and sign "
+        "them there. Can be interrupted and run again. Exit code 1 if refused."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:

@@ -13,9 +13,9 @@ from publishing.models import PublishingSettings
 
 class Command(ReportingCommand):
     help = (
-        "Compare every file on the CDN with what is published here, by hash, and name "
-        "what is missing, different, unknown or exposed. Exit code 1 when anything is "
-        "left."
+        "Compare every file on the CDN with the published files by hash, and list "
+        "missing, different, unknown and exposed files. Exit code 1 if differences "
+        "remain."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -23,7 +23,7 @@ class Command(ReportingCommand):
         parser.add_argument(
             "--repair",
             action="store_true",
-            help=_("upload what is missing or different, delete what is not ours"),
+            help=_("upload missing and different files, delete unknown files"),
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -49,7 +49,7 @@ class Command(ReportingCommand):
         if not report.ok:
             left = len(report.findings)
             said = ngettext(
-                "%(count)d difference is left.", "%(count)d differences are left.", left
+                "%(count)d difference remains.", "%(count)d differences remain.", left
             )
             self.fail(said % {"count": left})
 
@@ -69,10 +69,10 @@ class Command(ReportingCommand):
             self.say(said % {"count": report.repaired})
         if report.under_way:
             said = ngettext(
-                "An upload has yet to bring or take away %(count)d file.",
-                "An upload has yet to bring or take away %(count)d files.",
+                "%(count)d file is still waiting to be uploaded or deleted.",
+                "%(count)d files are still waiting to be uploaded or deleted.",
                 report.under_way,
             )
             self.say(said % {"count": report.under_way})
         elif report.ok:
-            self.say(_("The CDN has what is published here, and nothing else."))
+            self.say(_("The files on the CDN match the published files."))

@@ -103,7 +103,7 @@ def test_adding_where_nothing_goes_is_a_message(browser, maths, parent):
     ("public_id", "why"),
     [
         ("manifest", "reserved"),
-        ("../etc", "cannot be an id"),
+        ("../etc", "is not a valid id"),
         ("X_h", "reserved"),
         ("TAKEN-1", "already exists"),
     ],

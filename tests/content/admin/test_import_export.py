@@ -87,7 +87,7 @@ def test_a_curriculum_file_is_tried_out_then_imported(browser, maths, file):
     assert (said["unit"].created, said["unit"].unchanged) == (0, 1)
     assert not Node.objects.filter(title__in=["Fractions", "Decimals"]).exists()
     page = confirm(browser, CURRICULUM, page)
-    assert "“Mathematics” is imported: 1 created, 1 changed" in messages_of(page)[0]
+    assert "“Mathematics” was imported: 1 created, 1 changed" in messages_of(page)[0]
     assert Node.objects.filter(title__in=["Fractions", "Decimals"]).count() == 2
 
 
@@ -95,13 +95,13 @@ def test_what_is_not_kept_is_shown_before_and_said_after(browser, maths, file):
     stage = lesson_in(file)["stages"][0]
     stage["config"] = {"format": "html", "body": "<p>a <audio></audio></p>"}
     page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
-    said = "stages[0].config.body</code> not kept: &lt;audio&gt;"
+    said = "stages[0].config.body</code> removed (not supported): &lt;audio&gt;"
     assert said in page.content.decode()
     page = confirm(browser, CURRICULUM, page)
     done, noted = messages_of(page)
-    assert "is imported" in done
-    assert noted.startswith("1 place is worth a look:\nsubject.tracks[0]")
-    assert noted.endswith("stages[0].config.body: not kept: <audio>")
+    assert "was imported" in done
+    assert noted.startswith("1 place needs review:\nsubject.tracks[0]")
+    assert noted.endswith("stages[0].config.body: removed (not supported): <audio>")
 
 
 def test_a_file_that_changes_nothing_offers_nothing_to_do(browser, maths, file):
@@ -127,7 +127,7 @@ def test_what_changed_since_the_trial_is_shown_again_first(browser, maths, file)
     page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
     Node.objects.filter(pk=maths["lesson"].pk).update(title="Fractions")
     page = confirm(browser, CURRICULUM, page)
-    assert "The content has changed since you looked" in messages_of(page)[0]
+    assert "The content has changed since you checked" in messages_of(page)[0]
     assert page.context["token"] == ""
 
 
@@ -138,7 +138,7 @@ def test_an_edit_since_the_trial_is_shown_though_the_counts_are_the_same(
     page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
     Node.objects.filter(pk=maths["lesson"].pk).update(title="Written meanwhile")
     page = confirm(browser, CURRICULUM, page)
-    assert "The content has changed since you looked" in messages_of(page)[0]
+    assert "The content has changed since you checked" in messages_of(page)[0]
     assert Node.objects.get(pk=maths["lesson"].pk).title == "Written meanwhile"
     confirm(browser, CURRICULUM, page)
     assert Node.objects.get(pk=maths["lesson"].pk).title == "Fractions"
@@ -157,7 +157,7 @@ def test_a_second_click_imports_nothing_and_gets_the_first_ones_answer(browser):
     first = confirm(browser, CURRICULUM, page)
     second = confirm(browser, CURRICULUM, page)
     assert messages_of(second) == messages_of(first)
-    assert "“Made” is imported" in messages_of(second)[0]
+    assert "“Made” was imported" in messages_of(second)[0]
     assert subjects_made() == 1
 
 
@@ -166,7 +166,7 @@ def test_a_second_click_on_a_sheet_gets_the_first_ones_answer(browser, maths):
     page = upload(browser, SHEET, data, "lessons.csv")
     confirm(browser, SHEET, page)
     assert messages_of(confirm(browser, SHEET, page)) == [
-        "1 lesson changed. Students see it from the next publish on."
+        "1 lesson was changed. Students will see it after the next publish."
     ]
 
 
@@ -183,7 +183,7 @@ def test_a_click_during_the_import_is_told_that_it_is_under_way(browser, monkeyp
     monkeypatch.setattr(import_export_views, "import_curriculum", while_clicking_again)
     confirm(browser, CURRICULUM, page)
     assert len(said) == 1
-    assert "being imported already" in said[0]
+    assert "already being imported" in said[0]
     assert subjects_made() == 1
 
 
@@ -209,7 +209,7 @@ def test_an_import_that_lost_its_races_is_sent_again_by_its_page(browser, monkey
     assert page.status_code == 409
     assert lost.call_count == 3
     page = browser.post(CURRICULUM, dict(page.context["typed"]), follow=True)
-    assert "“Made” is imported" in messages_of(page)[0]
+    assert "“Made” was imported" in messages_of(page)[0]
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_when_redis_goes_during_the_import_it_is_imported_all_the_same(
     page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
     monkeypatch.setattr(import_export_views, "import_curriculum", losing_redis)
     page = confirm(browser, CURRICULUM, page)
-    assert "“Made” is imported" in messages_of(page)[0]
+    assert "“Made” was imported" in messages_of(page)[0]
     assert subjects_made() == 1
 
 
@@ -261,7 +261,7 @@ def test_a_token_is_its_uploaders_alone(browser, client_of, editor, maths, file)
     posted = {"upload": page.context["token"], "shown": page.context["fingerprint"]}
     page = client_of(editor).post(CURRICULUM, posted)
     assert page.status_code == 400
-    assert "not kept any more" in page.content.decode()
+    assert "The uploaded file has expired" in page.content.decode()
     assert not Node.objects.filter(title="Fractions").exists()
 
 
@@ -344,7 +344,7 @@ def test_a_sheet_is_tried_out_then_changes_lessons(browser, superuser, plan, mat
     ]
     assert not Node.objects.filter(title="Fractions").exists()
     page = confirm(browser, SHEET, page)
-    assert "1 lesson changed." in messages_of(page)[0]
+    assert "1 lesson was changed." in messages_of(page)[0]
     first.refresh_from_db()
     assert (first.title, first.is_published, first.base_xp) == ("Fractions", False, 25)
     assert bits_ids_and_places(maths) == before
@@ -362,7 +362,7 @@ def test_a_lesson_changed_since_the_trial_is_shown_again_before_a_sheet_writes_i
     page = upload(browser, SHEET, data, "lessons.csv")
     Node.objects.filter(pk=lesson.pk).update(title="Written meanwhile")
     page = confirm(browser, SHEET, page)
-    assert "The content has changed since you looked" in messages_of(page)[0]
+    assert "The content has changed since you checked" in messages_of(page)[0]
     [change] = page.context["report"].changes
     assert change.fields == [("Title", "Written meanwhile", "Fractions")]
     lesson.refresh_from_db()
@@ -397,14 +397,14 @@ def test_a_sheet_has_every_flat_field_of_a_lessons_form(browser, maths):
     ("column", "value", "label", "reason"),
     [
         ("title", "", "Title", "This field cannot be blank."),
-        ("is_published", "perhaps", "Published", "Write yes or no."),
-        ("is_published", "", "Published", "Write yes or no."),
-        ("is_public", "2", "Public", "Write yes or no."),
+        ("is_published", "perhaps", "Published", "Enter yes or no."),
+        ("is_published", "", "Published", "Enter yes or no."),
+        ("is_public", "2", "Public", "Enter yes or no."),
         ("color_code", "teal", "Colour", "#"),
-        ("base_xp", "many", "XP", "Write a whole number."),
-        ("base_xp", "10.5", "XP", "Write a whole number."),
+        ("base_xp", "many", "XP", "Enter a whole number."),
+        ("base_xp", "10.5", "XP", "Enter a whole number."),
         ("base_xp", "1001", "XP", "less than or equal to 1000"),
-        ("required_item", "a b", "Product code", "A product code has"),
+        ("required_item", "a b", "Product code", "A product code can contain"),
     ],
 )
 def test_a_wrong_cell_is_named_and_nothing_is_imported(
@@ -483,13 +483,13 @@ def test_numbers_a_spreadsheet_made_of_text_are_read_as_text(browser, maths):
     ("name", "data", "why"),
     [
         ("lessons.txt", b"id", "Upload an .xlsx or a .csv file."),
-        ("lessons.csv", b"title\nx", "one of them must be"),
-        ("lessons.csv", b"", "one of them must be"),
+        ("lessons.csv", b"title\nx", "must contain the column names"),
+        ("lessons.csv", b"", "must contain the column names"),
         ("lessons.csv", b"id,id\n1,2", "Two columns have the same name."),
         ("lessons.csv", b"id\n\xff\xfe", "The file is not UTF-8 text."),
-        ("lessons.csv", b'id\n1\n"2', "Line 3 is no CSV that can be read"),
-        ("lessons.csv", b"id\n" + b"1" * 200_000, "Line 2 is no CSV that can be read"),
-        ("lessons.xlsx", b"not a zip", "This is no spreadsheet that can be read."),
+        ("lessons.csv", b'id\n1\n"2', "Line 3 is not valid CSV"),
+        ("lessons.csv", b"id\n" + b"1" * 200_000, "Line 2 is not valid CSV"),
+        ("lessons.xlsx", b"not a zip", "This spreadsheet cannot be read."),
     ],
 )
 def test_a_file_that_is_no_sheet_is_refused_in_words(browser, name, data, why):
@@ -534,7 +534,7 @@ def test_a_workbook_that_cannot_be_read_is_refused_in_words(browser, maths, spoi
     data = spoil(exported(browser, maths["subject"], "xlsx"))
     page = upload(browser, SHEET, data, "lessons.xlsx")
     assert page.status_code == 400
-    assert "This is no spreadsheet that can be read." in page.context["refusal"].message
+    assert "This spreadsheet cannot be read." in page.context["refusal"].message
 
 
 def test_a_text_that_no_cell_holds_is_refused_before_the_export(browser, maths):
@@ -553,7 +553,7 @@ def test_lessons_that_are_no_longer_sold_are_told_before_they_are_written(
     Node.objects.filter(pk=maths["lesson"].pk).update(required_item="MATH-12")
     data = sheet([maths["lesson"].public_id, ""], header=("id", "required_item"))
     page = upload(browser, SHEET, data, "lessons.csv")
-    assert "1 lesson loses its product code" in page.content.decode()
+    assert "1 lesson will lose its product code" in page.content.decode()
 
 
 def test_an_import_costs_the_same_queries_however_many_rows(browser, grow):
@@ -592,7 +592,7 @@ def test_only_editors_import_and_readers_export(
 
 
 def test_the_page_without_subjects_says_what_to_do_first(browser):
-    assert "There is no subject yet." in browser.get(PAGE).content.decode()
+    assert "There are no subjects yet." in browser.get(PAGE).content.decode()
 
 
 def test_an_export_of_nothing_is_not_found(browser, maths):

@@ -122,19 +122,19 @@ def test_what_was_not_kept_is_said_once_and_saved_all_the_same(browser, maths):
     lesson = maths["lesson"]
     config = {"format": "html", "body": "<p>x<y <math><mn>2</mn></math></p>"}
     page = post(browser, lesson, [{"config": json.dumps(config)}], _continue="1")
-    assert "“Intro”, body: not kept: <math>, “2”" in messages_of(page)
+    assert "“Intro”, body: removed (not supported): <math>, “2”" in messages_of(page)
     stage = LessonStage.objects.get()
     assert stage.config["body"] == "<p>x&lt;y </p>"
     row = {"id": stage.pk, "lesson": lesson.pk, "title": "Other"}
     page = post(browser, lesson, [row | {"config": json.dumps(stage.config)}], 1)
-    assert not any("not kept" in said for said in messages_of(page))
+    assert not any("not supported" in said for said in messages_of(page))
 
 
 def test_of_many_losses_the_first_are_said(browser, maths):
     config = {"format": "html", "body": "<p>a<audio></audio></p>"}
     rows = [{"config": json.dumps(config)}] * 12
     said = messages_of(post(browser, maths["lesson"], rows, _continue="1"))
-    assert len([one for one in said if "not kept" in one]) == 10
+    assert len([one for one in said if "not supported" in one]) == 10
     assert "…" in said
 
 
@@ -143,7 +143,7 @@ def test_json_that_nests_too_deeply_is_an_error_at_its_field(browser, maths, lev
     config = '{"format": "html", "body": ' + "[" * levels + "]" * levels + "}"
     page = post(browser, maths["lesson"], [{"config": config}])
     assert page.status_code == 200
-    assert "nests too deeply" in errors_of(page)["config"][0]
+    assert "nested too deeply" in errors_of(page)["config"][0]
 
 
 def test_deep_html_is_an_error_at_its_field(browser, maths):
@@ -199,8 +199,8 @@ def test_a_lesson_that_is_too_large_is_refused_in_words(browser, maths):
     page = post(browser, maths["lesson"], [{"config": config}] * 6)
     (formset,) = page.context["inline_admin_formsets"]
     assert formset.formset.non_form_errors() == [
-        "This lesson cannot be saved: its stages have 1195 KB together, and a lesson "
-        "has at most 1000 KB: divide it into several."
+        "This lesson cannot be saved: its stages have 1195 KB in total, but a lesson "
+        "can have at most 1000 KB: divide it into several lessons."
     ]
     assert not LessonStage.objects.exists()
     page = post(browser, maths["lesson"], [{"config": config}] * 5)
@@ -235,8 +235,8 @@ def test_the_second_of_two_editors_is_told(browser, maths, stage):
 
     page = post(browser, lesson, [{**row, "title": "Mine"}], 1, seen=seen)
 
-    assert any("Somebody else saved" in text for text in errors_of(page)["__all__"])
-    assert "Somebody else saved" in page.content.decode()
+    assert any("Another user saved" in text for text in errors_of(page)["__all__"])
+    assert "Another user saved" in page.content.decode()
     stage.refresh_from_db()
     assert stage.title == "Theirs"
 
@@ -289,21 +289,21 @@ def test_a_reader_sees_the_stages_and_no_buttons(client_of, publisher, maths, st
 
 def test_a_lesson_says_that_no_plan_has_it(browser, maths):
     page = browser.get(change_url(maths["lesson"])).content.decode()
-    assert "No plan has this subject yet" in page
+    assert "This subject is not in any plan yet" in page
 
 
 def test_a_lesson_says_what_its_plans_have_of_it(browser, maths, plan, stage):
     url = change_url(maths["lesson"])
     page = browser.get(url).content.decode()
     assert "Grade 12" in page
-    assert "Waits to be published" in page
+    assert "Waiting to publish" in page
 
     builds.publish_plan(plan.pk)
     assert "badge-done" in browser.get(url).content.decode()
 
     stage.title = "Changed"
     stage.save()
-    assert "Waits to be published" in browser.get(url).content.decode()
+    assert "Waiting to publish" in browser.get(url).content.decode()
 
     other = LessonStage.objects.create(
         lesson=maths["lessons"][1], position=1, type="Text", title="S", config=TEXT
@@ -311,7 +311,7 @@ def test_a_lesson_says_what_its_plans_have_of_it(browser, maths, plan, stage):
     builds.publish_plan(plan.pk)
     other.title = "Another lesson's"
     other.save()
-    assert "Changes around it wait" in browser.get(url).content.decode()
+    assert "Other changes waiting" in browser.get(url).content.decode()
 
 
 def test_a_published_lesson_that_came_from_another_subject_does_not_wait(
@@ -325,7 +325,7 @@ def test_a_published_lesson_that_came_from_another_subject_does_not_wait(
     builds.publish_plan(plan.pk)
     make_stage(physics["lesson"])
     page = browser.get(change_url(maths["lesson"])).content.decode()
-    assert "Changes around it wait" in page
+    assert "Other changes waiting" in page
 
 
 def test_a_hidden_lesson_is_said_not_to_be_shown(browser, maths, plan):

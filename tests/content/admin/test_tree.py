@@ -208,9 +208,9 @@ def test_viewing_as_a_plan_tells_what_it_hides(browser, maths, physics, plan):
     plan_services.set_override(plan=plan, target=maths["topic"], action="hide")
     path = [maths[kind] for kind in ("subject", "track", "unit", "topic")]
     page = opened(browser, *path, view=plan.pk)
-    assert "Hidden here" in row_of(page, maths["topic"])
+    assert "Hidden in this plan" in row_of(page, maths["topic"])
     assert "because of “Mathematics&#x27;s topic”" in row_of(page, maths["lesson"])
-    assert "Empty, not seen" in row_of(page, maths["unit"])
+    assert "Empty, not shown" in row_of(page, maths["unit"])
     assert "0 / 2 lessons" in row_of(page, maths["subject"])
     assert "Not in this plan" in row_of(page, physics["subject"])
 

@@ -56,7 +56,7 @@ def test_dragging_reorders_and_counts_as_an_edit(browser, maths):
     first, second = maths["lessons"]
     before = revision(maths["subject"])
     told = move(browser, second, first, "left").json()
-    assert "now lies in “Mathematics's topic”" in told["said"]
+    assert "is now in “Mathematics's topic”" in told["said"]
     assert inside(maths["topic"]) == [second.title, first.title]
     assert revision(maths["subject"]) > before
     assert LogEntry.objects.get(object_id=second.pk).action_flag == 2
@@ -75,7 +75,7 @@ def test_many_move_together_in_their_order(browser, grow):
 def test_a_drop_that_does_not_fit_says_why_and_moves_none(browser, maths):
     answer = move(browser, [maths["lessons"][1], maths["unit"]], maths["topic"])
     assert answer.status_code == 409
-    assert "A unit goes only inside a track" in answer.json()["refused"]
+    assert "A unit must be inside a track" in answer.json()["refused"]
     assert inside(maths["topic"]) == [lesson.title for lesson in maths["lessons"]]
 
 
@@ -99,7 +99,7 @@ def test_moving_what_is_gone_is_a_message(browser, maths):
     services.delete_node(node=gone)
     gone.pk = 987654
     answer = move(browser, gone, maths["lesson"], "left")
-    assert "deleted meanwhile" in answer.json()["refused"]
+    assert "has been deleted" in answer.json()["refused"]
 
 
 def test_dropping_a_node_on_itself_changes_nothing(browser, maths):
@@ -121,7 +121,7 @@ def test_leaving_a_subject_asks_first_because_progress_stays(browser, maths, phy
     assert "progress on it stays in the old subject" in asked["ask"]
     assert fresh(lesson).subject_id == maths["subject"].pk
     told = move(browser, lesson, physics["topic"], confirmed="yes").json()
-    assert "now lies in" in told["said"]
+    assert "is now in" in told["said"]
     assert fresh(lesson).parent_id == physics["topic"].pk
     assert fresh(lesson).subject_id == physics["subject"].pk
 
@@ -132,7 +132,7 @@ def test_a_move_is_undone_once_and_not_over_somebody_elses(browser, maths):
     assert ask(browser, "undo", record=record).status_code == 200
     assert inside(maths["topic"]) == [first.title, second.title]
     again = ask(browser, "undo", record=record)
-    assert "moved again meanwhile" in again.json()["refused"]
+    assert "moved again" in again.json()["refused"]
 
 
 # --- Adding and copying ---------------------------------------------------------------
@@ -211,7 +211,7 @@ def test_a_title_that_is_none_is_refused_in_words(browser, maths, title):
 
 def test_nothing_is_added_inside_a_lesson(browser, maths):
     answer = add(browser, "lesson", title="New", parent=maths["lesson"].pk)
-    assert "holds stages" in answer.json()["refused"]
+    assert "can contain only stages" in answer.json()["refused"]
 
 
 @pytest.mark.parametrize("place", ["", "parent", "beside"])
@@ -261,7 +261,7 @@ def test_unpublishing_with_all_inside(browser, maths):
 def test_what_is_so_already_is_no_edit(browser, maths):
     before = revision(maths["subject"])
     told = do(browser, "publish", maths["lesson"]).json()
-    assert "so already" in told["said"]
+    assert "already set" in told["said"]
     assert revision(maths["subject"]) == before
 
 
@@ -285,7 +285,7 @@ def test_what_reaches_further_than_the_chosen_asks_with_the_number(
     Node.objects.update(is_published=name == "unpublish_inside")
     before = list(Node.objects.values("is_published", "updated_at"))
     asked = do(browser, name, maths["unit"]).json()
-    assert "4 entries become" in asked["ask"]
+    assert "4 entries will be" in asked["ask"]
     assert list(Node.objects.values("is_published", "updated_at")) == before
 
 
@@ -325,7 +325,7 @@ def test_a_change_is_not_taken_back_over_somebody_elses(browser, maths):
     services.change_nodes(nodes=[maths["lesson"]], is_published=False)
     before = list(Node.objects.values("pk", "is_published"))
     refused = ask(browser, "undo", record=told["undo"]).json()["refused"]
-    assert "changed again meanwhile" in refused
+    assert "changed again" in refused
     assert list(Node.objects.values("pk", "is_published")) == before
 
 
@@ -390,22 +390,22 @@ def test_trashing_is_undone_from_its_toast(browser, maths):
 def test_trash_and_restore_many(browser, maths):
     do(browser, "trash", *maths["lessons"])
     told = do(browser, "restore", *maths["lessons"]).json()
-    assert told["said"] == "2 restored."
+    assert told["said"] == "2 entries were restored."
     assert not Node.objects.exclude(trashed_at=None).exists()
 
 
 def test_trashing_what_is_in_the_trash_already_is_not_offered_to_undo(browser, maths):
     do(browser, "trash", maths["lesson"])
     told = do(browser, "trash", maths["lesson"]).json()
-    assert told == {"said": "Nothing to change: it is so already."}
+    assert told == {"said": "Nothing to change: this is already set."}
 
 
 def test_restoring_inside_the_trash_says_what_still_hides_it(browser, maths):
     do(browser, "trash", maths["lesson"])
     do(browser, "trash", maths["unit"])
     said = do(browser, "restore", maths["lesson"]).json()["said"]
-    assert "in “Mathematics's unit” stays unseen" in said
-    assert "stays unseen" not in do(browser, "restore", maths["unit"]).json()["said"]
+    assert "inside “Mathematics's unit” stay hidden" in said
+    assert "stay hidden" not in do(browser, "restore", maths["unit"]).json()["said"]
 
 
 def test_the_page_before_a_deletion_offers_the_trash_first(browser, maths):
@@ -414,7 +414,7 @@ def test_the_page_before_a_deletion_offers_the_trash_first(browser, maths):
     assert page.index('name="trash"') < page.index("Delete permanently")
     answer = browser.post(url, {"post": "yes", "trash": ""}, follow=True)
     assert answer.redirect_chain == [(f"{TREE}?at={maths['unit'].pk}", 302)]
-    assert "is in the trash now" in answer.content.decode()
+    assert "was moved to the trash" in answer.content.decode()
     assert fresh(maths["topic"]).trashed_at is not None
     # A node in the trash can only be deleted for good.
     assert 'name="trash"' not in browser.get(url).content.decode()
@@ -428,7 +428,7 @@ def test_deleting_a_node_and_what_lies_in_it_at_once(browser, maths):
         "_selected_action": [maths["topic"].pk, maths["lesson"].pk],
     }
     question = browser.post(TREE, chosen).content.decode()
-    assert "2 lessons go with their stages" in question
+    assert "2 lessons and their stages will be deleted" in question
     browser.post(TREE, {**chosen, "post": "yes"})
     kinds = set(Node.objects.values_list("kind", flat=True))
     assert kinds == {"subject", "track", "unit"}
@@ -443,10 +443,10 @@ def test_deleting_names_the_lessons_plans_and_students(
     # ancestors.
     with django_assert_num_queries(9):
         page = browser.get(url).content.decode()
-    assert "2 lessons go with their stages, for good" in page
-    assert "1 plan offers it" in page
-    assert "1 override of plans is deleted with it" in page
-    assert "1 student learns from it" in page
+    assert "2 lessons and their stages will be deleted permanently" in page
+    assert "1 plan contains it" in page
+    assert "1 override in plans will be deleted with it" in page
+    assert "1 student has it in a plan" in page
     browser.post(url, {"post": "yes"})
     assert not Node.objects.filter(kind__in=["topic", "lesson"]).exists()
 
@@ -454,8 +454,8 @@ def test_deleting_names_the_lessons_plans_and_students(
 def test_deleting_what_nobody_offers_says_so_by_saying_nothing(browser, physics):
     url = reverse("admin:content_node_delete", args=[physics["lesson"].pk])
     page = browser.get(url).content.decode()
-    assert "1 lesson goes with its stages" in page
-    assert "plan offers it" not in page
+    assert "1 lesson and its stages" in page
+    assert "plan contains it" not in page
 
 
 # --- Write permissions ----------------------------------------------------------------

@@ -46,13 +46,13 @@ def test_importing_says_what_is_not_kept(file, options):
     file.write_text(json.dumps(FILE | {"subject": {"title": "M", "tracks": [track]}}))
     assert run("import_curriculum", str(file), *options).splitlines()[-1] == (
         "subject.tracks[0].units[0].topics[0].lessons[0].stages[0].config.body: "
-        "not kept: <audio>"
+        "removed (not supported): <audio>"
     )
 
 
 def test_a_dry_run_writes_nothing_and_says_so(file):
     said = run("import_curriculum", str(file), "--dry-run")
-    assert said.startswith("Nothing was written")
+    assert said.startswith("Dry run: nothing was written")
     assert not Node.objects.exists()
 
 
@@ -61,8 +61,8 @@ def test_every_fault_is_a_line(file):
     with pytest.raises(CommandError) as caught:
         run("import_curriculum", str(file))
     assert str(caught.value).splitlines() == [
-        "The curriculum file has 2 faults. Nothing was imported.",
-        "subject.titel: is not known here; known are: id, title, description, image, "
+        "The curriculum file has 2 errors. Nothing was imported.",
+        "subject.titel: is not allowed here; allowed: id, title, description, image, "
         "color_code, is_published, is_linear, is_public, is_free_preview, "
         "required_item, tracks",
         "subject.title: is missing",

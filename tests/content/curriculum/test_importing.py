@@ -172,7 +172,7 @@ def test_an_import_says_which_lessons_it_named_after_their_topic():
     assert report.notes == (
         (
             "subject.tracks[0].units[0].topics[0].lessons[1].title",
-            "is empty; the lesson is named after its topic, “Topic”",
+            "is empty; the lesson gets the title of its topic, “Topic”",
         ),
     )
 
@@ -180,7 +180,7 @@ def test_an_import_says_which_lessons_it_named_after_their_topic():
 HTML = {"format": "html", "body": "<p>x<y <math><mn>2</mn></math></p>"}
 BODY = (
     "subject.tracks[0].units[0].topics[0].lessons[0].stages[0].config.body",
-    "not kept: <math>, “2”",
+    "removed (not supported): <math>, “2”",
 )
 
 
@@ -199,7 +199,9 @@ def test_an_import_that_would_keep_nothing_of_a_text_is_refused():
     config = {"format": "html", "body": "<math><mn>2</mn></math>"}
     topic_of(file)["lessons"][0]["stages"][0]["config"] = config
     place, _what = BODY
-    assert faults_of(file) == [(place, "must not be empty (not kept: <math>, “2”)")]
+    assert faults_of(file) == [
+        (place, "must not be empty (removed (not supported): <math>, “2”)")
+    ]
 
 
 def of_bytes(count: int) -> list[dict]:
@@ -221,8 +223,8 @@ def test_a_lesson_that_its_page_could_not_save_is_refused():
     assert faults_of(file) == [
         (
             "subject.tracks[0].units[0].topics[0].lessons[0].stages",
-            "its stages have 1001 KB together, and a lesson has at most 1000 KB: "
-            "divide it into several",
+            "its stages have 1001 KB in total, but a lesson can have at most 1000 KB: "
+            "divide it into several lessons",
         )
     ]
     lesson["stages"] = of_bytes(999_000)
@@ -238,7 +240,7 @@ def test_stages_that_the_file_does_not_name_count_too():
         {**stage, "id": f"O-{stage['id']}"} for stage in lesson["stages"]
     ]
     [(_place, reason)] = faults_of(file)
-    assert reason.startswith("its stages have 1201 KB together")
+    assert reason.startswith("its stages have 1201 KB in total")
 
 
 def test_a_lesson_that_was_too_large_before_may_stay_and_shrink():
@@ -527,7 +529,7 @@ LESSON = "subject.tracks[0].units[0].topics[0].lessons[0]"
                 (f"{LESSON}.base_xp", "must be at most 1000"),
                 (
                     f"{LESSON}.color_code",
-                    "Write the colour as # and six hexadecimal digits.",
+                    "Enter the colour as # and six hexadecimal digits.",
                 ),
             ],
         ),
@@ -537,8 +539,8 @@ LESSON = "subject.tracks[0].units[0].topics[0].lessons[0]"
             [
                 (
                     f"{LESSON}.image",
-                    "write an https:// address, or a path below the uploads such as "
-                    "images/cell.png",
+                    "enter an https:// address or a path in the uploads folder, such "
+                    "as images/cell.png",
                 )
             ],
         ),
@@ -564,7 +566,7 @@ LESSON = "subject.tracks[0].units[0].topics[0].lessons[0]"
                     },
                 ]
             },
-            [(f"{LESSON}.stages[1].config.pairs", "must hold at least 2 pairs")],
+            [(f"{LESSON}.stages[1].config.pairs", "must contain at least 2 pairs")],
         ),
         (
             {"stages": [{"title": "No type", "config": {}}]},
@@ -609,7 +611,7 @@ def test_all_faults_are_named_in_file_order():
 def test_at_most_fifty_faults_are_listed_and_all_are_counted():
     file = document()
     topic_of(file)["lessons"] = [{"title": "x", "base_xp": -1} for _n in range(70)]
-    with pytest.raises(CurriculumError, match="70 faults") as caught:
+    with pytest.raises(CurriculumError, match="70 errors") as caught:
         load(file)
     assert len(caught.value.faults) == 50
     assert caught.value.details["faults"][0]["path"] == f"{LESSON}.base_xp"
@@ -621,8 +623,8 @@ def test_an_id_stands_once_in_a_file():
     topic_of(file)["lessons"][1]["stages"] = [{"id": "STG-1", **TEXT}]
     place = "subject.tracks[0].units[0].topics[0].lessons[1]"
     assert faults_of(file) == [
-        (f"{place}.id", f"stands at {LESSON}.id already"),
-        (f"{place}.stages[0].id", f"stands at {LESSON}.stages[0].id already"),
+        (f"{place}.id", f"is already used at {LESSON}.id"),
+        (f"{place}.stages[0].id", f"is already used at {LESSON}.stages[0].id"),
     ]
 
 
@@ -632,10 +634,10 @@ def test_an_id_of_another_subject_is_a_fault():
     file["subject"]["id"] = "SUBJ-2"
     reasons = dict(faults_of(file))
     assert reasons["subject.tracks[0].id"] == (
-        "is the id of a track in the subject “Mathematics”"
+        "is already the id of a track in the subject “Mathematics”"
     )
     assert reasons[f"{LESSON}.stages[0].id"] == (
-        "is the id of a stage of the lesson “One” elsewhere"
+        "is already the id of a stage in the lesson “One”"
     )
     assert Node.objects.filter(kind="subject").count() == 1
 
@@ -645,14 +647,15 @@ def test_an_id_of_another_kind_is_a_fault():
     file = document()
     topic_of(file)["lessons"][0]["id"] = "UNIT-1"
     unit_of(file)["id"] = "UNIT-2"
-    assert (f"{LESSON}.id", "is the id of a unit") in faults_of(file)
+    assert (f"{LESSON}.id", "is already the id of a unit") in faults_of(file)
 
 
 def test_a_subject_s_id_cannot_be_a_unit_s():
     load(document())
-    assert ("subject.id", "is the id of a unit in the subject “Mathematics”") in (
-        faults_of(document(id="UNIT-1"))
-    )
+    assert (
+        "subject.id",
+        "is already the id of a unit in the subject “Mathematics”",
+    ) in (faults_of(document(id="UNIT-1")))
 
 
 @pytest.mark.parametrize(
@@ -661,7 +664,7 @@ def test_a_subject_s_id_cannot_be_a_unit_s():
         (b"", "is not JSON: line 1, column 1"),
         (b'{"format": ', "is not JSON: line 1"),
         (b'{"format": NaN}', "is not JSON"),
-        (b"\xff\xfe{}", "is not UTF-8 text, from byte 0 on"),
+        (b"\xff\xfe{}", "is not valid UTF-8 at byte 0"),
         (b'{"a": 1, "a": 2}', "has the key “a” twice in one object"),
         (b'"\\ud800"', "is not JSON"),
         (b"[" * 100_000, "is nested too deeply"),
@@ -706,7 +709,7 @@ def test_no_depth_is_an_error_of_the_server(levels):
 @pytest.mark.parametrize(
     ("limit", "value", "reason"),
     [
-        ("MAX_VALUES", 20, "holds more than 20 values"),
+        ("MAX_VALUES", 20, "contains more than 20 values"),
         ("MAX_NODES", 5, "has more than 5 tracks, units, topics and lessons"),
         ("MAX_STAGES", 0, "has more than 0 stages"),
     ],
@@ -722,7 +725,7 @@ def test_a_file_of_too_many_parts_is_refused_before_it_is_checked(
 def test_values_are_counted_before_they_are_parsed(monkeypatch):
     monkeypatch.setattr("content.curriculum_format.MAX_VALUES", 20)
     monkeypatch.setattr("content.curriculum_format.orjson.loads", pytest.fail)
-    assert faults_of(b"[" * 21) == [("", "holds more than 20 values")]
+    assert faults_of(b"[" * 21) == [("", "contains more than 20 values")]
 
 
 @pytest.mark.parametrize("wrong", [{"titel": "x"}, 1, {"title": "x", "base_xp": "1"}])
@@ -738,7 +741,7 @@ def test_a_file_full_of_faults_costs_a_few_times_its_size(wrong):
     finally:
         tracemalloc.stop()
     assert caught.value.message.startswith(
-        "The curriculum file has 1000 faults or more"
+        "The curriculum file has 1000 errors or more"
     )
     assert len(caught.value.faults) == 50
     # A parsed object takes about 200 bytes, a specification 1,000, an error 3,000.

@@ -219,7 +219,7 @@ def test_a_lesson_goes_back_with_its_stages(browser, maths, stage):
     rename(lesson, "Spoilt")
     make_stage(lesson, title="Added since")
     page = revert(browser, lesson, good)
-    assert "are again what they were" in messages_of(page)[0]
+    assert "were restored to their state" in messages_of(page)[0]
     lesson.refresh_from_db()
     assert lesson.title == "Mathematics's lesson 1"
     [stage] = LessonStage.objects.filter(lesson=lesson)
@@ -262,7 +262,7 @@ def test_going_back_counts_as_an_edit(maths, plan):
 def test_going_back_to_what_is_changes_nothing(browser, maths):
     rows = Node.history.count()
     page = revert(browser, maths["lesson"], edits(maths["lesson"])[0])
-    assert "nothing to bring back" in messages_of(page)[0]
+    assert "Nothing was restored" in messages_of(page)[0]
     assert Node.history.count() == rows
 
 
@@ -280,7 +280,7 @@ def test_a_stage_that_is_elsewhere_today_is_named(browser, maths, stage):
     stage.save()
     page = revert(browser, maths["lesson"], then)
     assert (
-        "The stage “Intro” is in the lesson “Mathematics's lesson 2”"
+        "The stage “Intro” is now in the lesson “Mathematics's lesson 2”"
         in (messages_of(page)[0])
     )
     stage.refresh_from_db()
@@ -292,7 +292,9 @@ def test_a_stage_no_longer_valid_is_named(browser, maths, stage):
     then = edits(maths["lesson"])[0]
     stage.delete()
     page = revert(browser, maths["lesson"], then)
-    assert "The stage “Intro” is not valid as it was" in messages_of(page)[0]
+    assert (
+        "The earlier version of the stage “Intro” is not valid" in messages_of(page)[0]
+    )
     assert not LessonStage.objects.filter(lesson=maths["lesson"]).exists()
 
 
@@ -318,7 +320,7 @@ def test_containers_have_a_history_but_no_way_back(browser, maths):
     rename(maths["unit"], "Renamed")
     page = browser.get(history_url(maths["unit"])).content.decode()
     assert "Renamed" in page
-    assert "Bring this version back" not in page
+    assert "Restore this version" not in page
     revert(browser, maths["unit"], edits(maths["unit"])[-1])
     maths["unit"].refresh_from_db()
     assert maths["unit"].title == "Renamed"

@@ -218,7 +218,7 @@ def test_numbers_and_truth_values_are_read_where_they_belong(
 @pytest.mark.parametrize("value", ["1_0", "1e1", "nan", "inf", "10.5", "1,0", "", "-1"])
 def test_only_digits_are_a_whole_number(lessons, value):
     data = as_csv(["id", "base_xp"], [lessons[0].public_id, value])
-    assert "Write a whole number." in only_reason(tried(data, CSV))
+    assert "Enter a whole number." in only_reason(tried(data, CSV))
 
 
 def test_cells_beside_the_columns_may_hold_anything(lessons):
@@ -313,7 +313,7 @@ def test_a_row_that_ends_early_empties_nothing(lessons):
 def test_a_text_with_an_unquoted_separator_shifts_nothing(lessons):
     data = f"id,title,is_public\n{lessons[0].public_id},A, B,yes\n"
     reasons = [fault.reason for fault in tried(data, CSV).faults]
-    assert any("more cells than there are columns" in reason for reason in reasons)
+    assert any("more cells than columns" in reason for reason in reasons)
 
 
 # --- Headers -----------------------------------------------------------------------

@@ -68,7 +68,7 @@ def test_a_race_lost_thrice_keeps_what_was_typed(browser, maths, losing):
     answer = post(browser, page_of(maths["unit"]), data)
     assert (answer.status_code, len(runs)) == (409, 3)
     page = answer.content.decode()
-    assert "Somebody else changed the same" in page
+    assert "Another user changed the same data" in page
     kept = typed(page)
     assert kept["title"] == "Limits &amp; &quot;more&quot;"
     assert kept["_continue"] == "yes"

@@ -19,9 +19,9 @@ HOME = reverse("admin:index")
 
 FINDS_STUDENTS = "Find a student"
 FINDS_CONTENT = "Search by title or id"
-RECENT = "What you worked on last"
+RECENT = "Your recent work"
 WAITING = "Waiting to publish"
-FAILED = "What failed"
+FAILED = "Failures"
 PLANS = 'id="plan-states"'
 HEALTH = 'id="health"'
 ALL = {FINDS_STUDENTS, FINDS_CONTENT, RECENT, WAITING, FAILED, PLANS, HEALTH}
@@ -83,7 +83,7 @@ def test_the_search_shows_the_first_and_leads_to_all(client_of, editor, grow):
 def test_a_search_without_a_find_says_so(client_of, editor, maths):
     links, panel = found(client_of, editor, "<Chemistry>")
     assert links == []
-    assert "Nothing has these words" in panel
+    assert "No title contains these words" in panel
     assert "&lt;Chemistry&gt;" in panel
 
 

@@ -88,7 +88,7 @@ def test_each_node_says_who_may_open_it_and_why(plan, maths, branch):
     )
     assert ("MATH-12" in subject.access, subject.why) == (
         True,
-        "has a product of its own, in every plan",
+        "has its own product code, in every plan",
     )
     assert ("MATH-12" in unit.access, unit.why) == (
         True,
@@ -110,8 +110,8 @@ def test_what_an_override_passes_on_is_said_below_it(plan, maths, branch):
 def test_what_is_hidden_stays_in_sight_with_all_inside_it(plan, maths, branch):
     plan_services.set_override(plan=plan, target=maths["unit"], action="hide")
     found = rows(plan, *branch)
-    assert "Hidden here" in found[maths["unit"].pk].absence
-    assert "Hidden above" in found[maths["lesson"].pk].absence
+    assert "Hidden in this plan" in found[maths["unit"].pk].absence
+    assert "Hidden by a parent" in found[maths["lesson"].pk].absence
     assert found[maths["lesson"].pk].why == "because of “Mathematics's unit”"
     assert str(found[maths["subject"].pk].lessons) == "0 of 2 lessons"
 
@@ -123,7 +123,7 @@ def test_drafts_and_empty_branches_say_so(plan, maths, branch):
     Node.objects.filter(pk=maths["lessons"][1].pk).update(is_published=False)
     found = rows(plan, *branch)
     assert "Draft" in found[maths["lessons"][1].pk].absence
-    assert "Empty, not seen" in found[empty.pk].absence
+    assert "Empty, not shown" in found[empty.pk].absence
 
 
 def test_what_is_in_the_trash_is_not_shown(plan, maths, branch):
@@ -245,11 +245,11 @@ def test_a_long_branch_shows_a_page_and_more_when_asked(browser, plan, maths, br
     opened = ",".join(str(node.pk) for node in branch)
     page = browser.get(content_url(plan), {"open": opened}).content.decode()
     assert len(re.findall(r'<tr id="node-', page)) == 4 + tree_rows.PAGE
-    assert "Show more: 152 are left" in page
+    assert "Show 152 more" in page
     [more] = re.findall(r'class="more" href="\?([^"#]*)#', page)
     page = browser.get(f"{content_url(plan)}?{more}").content.decode()
     assert len(re.findall(r'<tr id="node-', page)) == 4 + 2 * tree_rows.PAGE
-    assert "Show more: 52 are left" in page
+    assert "Show 52 more" in page
 
 
 def test_being_led_to_a_row_far_down_shows_it(browser, plan, maths):
@@ -283,13 +283,13 @@ def test_the_page_of_a_plan_reads_the_same_queries_however_much_it_has(
 @pytest.mark.parametrize(
     ("action", "value", "said"),
     [
-        ("hide", "", "is hidden: 2 lessons leave this plan at the next publish."),
+        ("hide", "", "is hidden: 2 lessons will leave this plan at the next publish."),
         ("set_free", "", "is now: Free preview."),
         ("set_sold_separately", "MATH-12", "is now: Paid · MATH-12."),
         ("set_access_level", "public", "is now: Public."),
-        ("set_linear", "true", "now opens one after another."),
-        ("set_linear", "false", "now opens in any order."),
-        ("rename", "Chapter", "students now read “Chapter”"),
+        ("set_linear", "true", "now open one after another."),
+        ("set_linear", "false", "now open in any order."),
+        ("rename", "Chapter", "students now see “Chapter”"),
     ],
 )
 def test_each_action_is_saved_and_its_effect_said(
@@ -317,18 +317,25 @@ def test_different_aspects_go_together(browser, plan, maths):
 @pytest.mark.parametrize(
     ("action", "value", "aspect", "said"),
     [
-        ("hide", "", "access", "Taken back: Hidden. “{title}” is now: Signed in."),
+        (
+            "hide",
+            "",
+            "access",
+            "Override removed: Hidden. “{title}” is now: Signed in.",
+        ),
         (
             "set_linear",
             "true",
             "linear",
-            "Taken back: In order. What lies in “{title}” now opens in any order.",
+            "Override removed: In order. The entries inside “{title}” now open in any "
+            "order.",
         ),
         (
             "rename",
             "Chapter",
             "title",
-            "Taken back: Renamed “Chapter”. This plan's students read “{title}” again.",
+            "Override removed: Renamed “Chapter”. This plan's students see “{title}” "
+            "again.",
         ),
     ],
 )
@@ -349,7 +356,8 @@ def test_what_the_plan_still_says_is_said_when_one_thing_is_taken_back(
     say(browser, plan, maths["unit"], "rename", "Chapter")
     page = take_back(browser, plan, maths["unit"], "title")
     assert messages_of(page)[0].endswith(
-        "read “Mathematics's unit” again. This plan still says of it: Made free, In order."
+        "read “Mathematics's unit” again. This plan still has these overrides of it: "
+        "Made free, In order."
     )
 
 
@@ -367,7 +375,7 @@ def test_taking_back_what_the_plan_does_not_say_changes_nothing_and_says_so(
 ):
     say(browser, plan, maths["unit"], "hide")
     page = take_back(browser, plan, maths["unit"], "title")
-    assert messages_of(page) == ["Nothing to change: it is so already."]
+    assert messages_of(page) == ["Nothing to change: this is already set."]
     page = take_back(browser, plan, maths["unit"], "price")
     assert page.status_code == 400
     assert "Choose an override." in text_of(page)
@@ -388,7 +396,7 @@ def test_what_somebody_else_said_meanwhile_is_not_replaced_unseen(browser, plan,
         browser, plan, maths["unit"], "set_sold_separately", "MATH-12", seen=seen
     )
     assert page.status_code == 400
-    assert "Somebody else changed what this plan says of it" in text_of(page)
+    assert "Another user changed this plan's overrides" in text_of(page)
     assert plan.overrides.get().action == "hide"
     # The page shows the other editor's value and keeps the typed one; posting it again
     # saves it.
@@ -422,11 +430,11 @@ def test_what_is_said_of_other_content_makes_a_form_no_older(browser, plan, math
 @pytest.mark.parametrize(
     ("action", "value", "why"),
     [
-        ("set_access_level", "gold", "Write public, authenticated"),
-        ("set_linear", "maybe", "Write true or false"),
-        ("rename", " ", "Write the title"),
-        ("set_sold_separately", "", "Write the product code"),
-        ("set_sold_separately", "a b", "A product code has"),
+        ("set_access_level", "gold", "Enter public, authenticated"),
+        ("set_linear", "maybe", "Enter true or false"),
+        ("rename", " ", "Enter the title"),
+        ("set_sold_separately", "", "Enter a product code"),
+        ("set_sold_separately", "a b", "A product code can contain"),
         ("explode", "", "Choose an override"),
     ],
 )
@@ -473,13 +481,13 @@ def test_who_may_not_see_plans_sees_nothing(client_of, support, plan):
 
 def test_an_empty_plan_says_what_to_do_first(browser):
     plan = AcademicPlan.objects.create(title="New")
-    assert "This plan has no subject yet." in text_of(browser.get(change_url(plan)))
+    assert "This plan has no subjects yet." in text_of(browser.get(change_url(plan)))
 
 
 def test_a_subject_without_lessons_is_named(browser, plan):
     empty = services.create_node(kind=Kind.SUBJECT, title="Art", is_published=True)
     plan_services.add_subject(plan=plan, subject=empty)
-    assert "“Art” has no lesson yet" in text_of(browser.get(change_url(plan)))
+    assert "“Art” has no lessons yet" in text_of(browser.get(change_url(plan)))
 
 
 # --- The state line ---------------------------------------------------------
@@ -500,13 +508,16 @@ def test_the_state_line_counts_what_waits_and_names_where(
     assert state.sources == ["Mathematics", "this plan"]
     assert state.edits == 3
     page = text_of(browser.get(change_url(plan)))
-    assert "3 changes wait" in page
+    assert "3 changes waiting" in page
     assert re.search(r"next run within [1-5] minute", page)
 
 
 def test_without_a_worker_the_page_promises_no_run(browser, plan):
     page = text_of(browser.get(change_url(plan)))
-    assert "No worker is running: what waits is published once one runs." in page
+    assert (
+        "No worker is running: waiting plans are published when a worker starts."
+        in page
+    )
     assert "next run" not in page
 
 
@@ -530,7 +541,8 @@ def test_without_a_worker_publish_now_says_that_the_plan_is_queued(
     monkeypatch.setattr("publishing.tasks.publish_plan.delay", lambda *_args: None)
     url = reverse("admin:publishing_publish_plan", args=[plan.pk])
     assert messages_of(browser.post(url, follow=True)) == [
-        "1 plan is queued. No worker is running: it is published once one runs."
+        "1 plan is queued. No worker is running: it will be published when a worker "
+        "starts."
     ]
 
 
@@ -603,7 +615,7 @@ def test_publish_now_is_not_for_everybody_nor_for_drafts(
     assert not Publication.objects.exists()
 
 
-# --- What will change -------------------------------------------------------
+# --- Upcoming changes -------------------------------------------------------
 
 
 def told(plan):
@@ -639,7 +651,7 @@ def test_an_edit_shows_as_what_it_changes_in_each_file(browser, plan, stage):
     }
     page = text_of(browser.get(upcoming_url(plan)))
     assert "Read it twice." in page
-    assert "files say the same; only links in them change" in page
+    assert "files only links change" in page
     builds.publish_plan(plan.pk)
     assert not told(plan)
 
@@ -648,7 +660,7 @@ def test_what_keeps_the_next_publish_from_being_made_is_said(browser, plan, math
     SubjectState.objects.filter(pk=maths["subject"].pk).delete()
     page = text_of(browser.get(upcoming_url(plan)))
     assert "The next publish would fail" in page
-    assert "“Mathematics” has lost its state" in page
+    assert "The state row of the subject “Mathematics” is missing" in page
 
 
 def test_looking_writes_nothing(browser, plan, stage, settings):
@@ -677,9 +689,7 @@ def test_unpublishing_a_plan_is_shown_as_what_it_takes_away(browser, plan, stage
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
     plan.refresh_from_db()
     assert len(release_diff.of_plan(plan).removed) > 3
-    assert "the next run takes its files away" in text_of(
-        browser.get(upcoming_url(plan))
-    )
+    assert "the next run removes its files" in text_of(browser.get(upcoming_url(plan)))
 
 
 def test_what_is_shown_is_what_publishing_does(plan, maths, physics, stage):

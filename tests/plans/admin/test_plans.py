@@ -94,7 +94,7 @@ def test_the_second_of_two_publishers_is_told_and_publishes_no_withdrawn_plan(
 
     page = save(browser, plan, title="Mine", season="", seen=seen)
 
-    assert "Somebody else saved this page" in page.content.decode()
+    assert "Another user saved this page" in page.content.decode()
     assert 'value="Mine"' in page.content.decode()
     plan.refresh_from_db()
     assert (plan.title, plan.is_published) == ("Theirs", False)
@@ -106,7 +106,7 @@ def test_subjects_in_another_order_make_an_older_page_old(browser, plan, physics
     first, second = plan.plan_subjects.all()
     PlanSubject.objects.filter(pk=first.pk).update(position=second.position + 1)
     page = save(browser, plan, title="Mine", seen=seen)
-    assert "Somebody else saved this page" in page.content.decode()
+    assert "Another user saved this page" in page.content.decode()
 
 
 def test_what_is_overridden_on_the_page_meanwhile_makes_it_no_older(
@@ -156,7 +156,7 @@ def test_a_subject_the_plan_speaks_of_is_not_removed_silently(browser, plan, mat
         if found.formset.prefix == "plan_subjects"
     ]
     [said] = formset.non_form_errors()
-    assert "“Mathematics” stays: this plan has 2 overrides in it." in said
+    assert "“Mathematics” was not removed: this plan has 2 overrides in it." in said
     assert plan.plan_subjects.count() == 1
     PlanOverride.objects.all().delete()
     assert save(browser, plan, subjects=without(plan, "Mathematics")).status_code == 302
@@ -221,7 +221,7 @@ def test_a_dead_letter_is_tried_again_by_who_may(
     chosen = {"action": "retry", "_selected_action": [entry.pk]}
     assert client_of(support).post(log, chosen).status_code == 403
     page = browser.post(log, chosen, follow=True)
-    assert messages_of(page) == ["Trying 1 run again."]
+    assert messages_of(page) == ["Retrying 1 run."]
     assert Publication.objects.get(plan=plan).generation is not None
     assert not SyncLog.objects.filter(status=SyncStatus.DEAD_LETTER).exists()
 
@@ -269,7 +269,7 @@ def test_deleting_a_plan_counts_its_students_and_names_what_goes(
     # Session, user; plan with number of subjects; overrides; students; releases.
     with django_assert_num_queries(6):
         page = browser.get(url).content.decode()
-    assert "1 student is enrolled and loses access for good" in page
+    assert "1 student is enrolled and will lose access permanently" in page
     assert "2 overrides of it go" in page
     assert "published files are removed at the next run" in page
     enrol(5)

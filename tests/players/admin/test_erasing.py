@@ -55,7 +55,7 @@ def test_the_page_says_what_happens_to_the_ledger(browser, learned, settings):
     assert "deleted, too" in ask(browser, "erase_chosen", learned).content.decode()
     settings.ERASED_LEDGER = "pseudonymise"
     kept = ask(browser, "erase_chosen", learned).content.decode()
-    assert "stays under a number" in kept
+    assert "stay recorded under a number" in kept
 
 
 def test_who_is_erased_stands_in_no_list(browser, learned, settings):
@@ -75,9 +75,9 @@ def test_what_remains_is_said(browser, learned, monkeypatch):
 
     monkeypatch.setattr(records, "forget_player", away)
     page = ask(browser, "erase_chosen", learned, confirmed="yes")
-    assert "tried again" in messages_of(page)[1]
+    assert "is retried every five minutes" in messages_of(page)[1]
     rows = browser.get(reverse("admin:players_erasure_changelist"))
-    assert "Remains: redis" in rows.content.decode()
+    assert "Remaining: redis" in rows.content.decode()
 
 
 def test_a_refusal_is_said_and_stops_no_other(browser, learned, player, plan):

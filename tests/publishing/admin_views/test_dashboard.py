@@ -252,8 +252,8 @@ def test_the_page_tells_a_silent_beat_from_a_silent_worker(publisher):
     assert "Start the worker: changes wait" in publisher.get(PAGE).content.decode()
     queue.record_worker_heartbeat(time.time())
     page = publisher.get(PAGE).content.decode()
-    assert "Start beat: nothing is done by the clock" in page
-    assert "Beat is not running: what waits is published only by" in page
+    assert "Start beat: scheduled tasks do not run" in page
+    assert "Beat is not running: waiting plans are published only by" in page
     queue.record_beat_heartbeat(time.time())
     page = publisher.get(PAGE).content.decode()
     assert "Start the worker" not in page
@@ -328,7 +328,7 @@ def test_the_page_shows_a_failure_with_its_place_and_buttons(
 def test_an_empty_school_has_a_page_too(publisher):
     page = publisher.get(PAGE).content.decode()
     assert "No plan is published." in page
-    assert "No check so far." in page
+    assert "No checks yet." in page
 
 
 def test_the_page_shows_alerts_the_last_check_and_dead_letters(publisher, dead):
@@ -344,7 +344,7 @@ def test_the_page_shows_alerts_the_last_check_and_dead_letters(publisher, dead):
         seen_at=now,
     )
     page = publisher.get(PAGE).content.decode()
-    assert "3 faults left" in page
+    assert "3 faults remaining" in page
     assert "2 % are free." in page
     assert "Retry all" in page
 
@@ -434,7 +434,7 @@ def test_retry_builds_a_dead_plan_again(publisher, dead, plan):
     mend()
     PublishingSettings.get_solo()
     answer = publisher.post(f"{PAGE}retry/", {"entry": dead.pk}, follow=True)
-    assert messages_of(answer) == ["Trying 1 run again."]
+    assert messages_of(answer) == ["Retrying 1 run."]
     assert state_of(plan) == PlanState.UP_TO_DATE
 
 
@@ -442,7 +442,8 @@ def test_retry_says_that_no_worker_is_running(publisher, dead, plan, monkeypatch
     monkeypatch.setattr("publishing.tasks.publish_plan.delay", lambda *_args: None)
     answer = publisher.post(f"{PAGE}retry/", {"entry": dead.pk}, follow=True)
     assert messages_of(answer) == [
-        "1 run is queued. No worker is running: it is tried again once one runs."
+        "1 run is queued. No worker is running: it will be retried when a worker "
+        "starts."
     ]
 
 
@@ -450,7 +451,7 @@ def test_retry_all_builds_every_dead_plan_again(publisher, dead, plan):
     queue.record_beat_heartbeat(time.time())
     mend()
     answer = publisher.post(f"{PAGE}retry-all/", follow=True)
-    assert messages_of(answer) == ["Trying 1 run again."]
+    assert messages_of(answer) == ["Retrying 1 run."]
     assert state_of(plan) == PlanState.UP_TO_DATE
 
 
@@ -521,7 +522,7 @@ def test_an_earlier_generation_is_made_current(publisher, two_generations):
     url = generations_of(two_generations)
     assert b"Make current" in publisher.get(url).content
     answer = publisher.post(url, {"generation": "1"}, follow=True)
-    assert "generation 1 now" in messages_of(answer)[0]
+    assert "Generation 1 is now current" in messages_of(answer)[0]
     assert file_store.current_generation("PLAN-A") == 1
     assert state_of(two_generations) == PlanState.ROLLED_BACK
     entry = SyncLog.objects.get(trigger=SyncLog.ROLLBACK)
@@ -546,10 +547,13 @@ def test_generations_that_cannot_be_read_are_said_so_in_words(
     link.unlink()
     link.mkdir()
     answer = publisher.get(generations_of(two_generations))
-    assert "is no link to a release" in messages_of(answer)[0]
-    assert "Nothing of this plan is published" not in answer.content.decode()
+    assert "is not a symbolic link to a release" in messages_of(answer)[0]
+    assert "This plan has no generation" not in answer.content.decode()
     upcoming = reverse("admin:publishing_upcoming", args=[two_generations.pk])
-    assert "is no link to a release" in publisher.get(upcoming).content.decode()
+    assert (
+        "is not a symbolic link to a release"
+        in publisher.get(upcoming).content.decode()
+    )
 
 
 def test_an_editor_sees_and_changes_no_generation(two_generations):

@@ -202,7 +202,7 @@ def of_kind(branch, kind) -> Node:
 def test_what_is_not_published_yet_is_explained(browser, branch, plan, kind):
     page = browser.get(app(kind, of_kind(branch, kind), state="published"))
     assert page.status_code == 200
-    assert "has not been published" in page.content.decode()
+    assert "is not published in this plan yet" in page.content.decode()
 
 
 @pytest.mark.parametrize("draft", KINDS[:-1])
@@ -238,7 +238,7 @@ def test_what_no_plan_has_yet_is_shown_all_the_same(browser, branch, kind):
     if kind == "lesson":
         assert document_on(page)["stages"][0]["title"] == "First step"
     else:
-        assert "No plan has this subject yet." in text
+        assert "This subject is not in any plan yet." in text
         assert ("Lesson 1" if kind == "topic" else "Physics topic") in text
     assert "Signed in" in text
 
@@ -528,7 +528,9 @@ def test_typing_answers_what_would_not_be_kept(browser):
     config = {"format": "html", "body": "<p>a <math><mn>1</mn></math></p>"}
     answer = type_live(browser, {"type": "Text", "title": "A", "config": config})
     assert answer.json()["faults"] == [[]]
-    assert answer.json()["losses"] == [[[["body"], "not kept: <math>, “1”"]]]
+    assert answer.json()["losses"] == [
+        [[["body"], "removed (not supported): <math>, “1”"]]
+    ]
 
 
 def test_typing_answers_that_a_lesson_is_too_large_to_be_saved(browser):

@@ -266,7 +266,7 @@ def test_a_subject_without_its_state_fails_the_build_and_says_what_to_do(plan, m
     publish(plan)
     SubjectState.objects.filter(pk=math.pk).delete()
     entry = builds.publish_plan(plan.pk)
-    assert "“MATH” has lost its state" in entry.error
+    assert "The state row of the subject “MATH” is missing" in entry.error
     assert "check_tree --repair" in entry.error
 
 

@@ -218,7 +218,7 @@ def test_back_and_forward_again(two_generations):
 
 
 def test_a_generation_that_is_not_kept_is_refused(two_generations):
-    with pytest.raises(RollbackError, match=r"no generation 7.*Kept are: 1, 2"):
+    with pytest.raises(RollbackError, match=r"no generation 7.*Kept generations: 1, 2"):
         rollback.make_current("PLAN-A", 7)
 
 

@@ -122,7 +122,7 @@ def test_new_folding_rules_make_the_search_of_every_plan_anew(published, monkeyp
 def test_the_plan_page_names_new_folding_rules(published, monkeypatch):
     monkeypatch.setattr(folding, "VERSION", folding.VERSION + 1)
     with translation.override("en"):
-        assert plan_views.state_of(published).sources == ["the rules of the search"]
+        assert plan_views.state_of(published).sources == ["the search rules"]
 
 
 @pytest.mark.parametrize(

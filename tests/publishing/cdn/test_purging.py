@@ -46,7 +46,7 @@ def test_a_rate_limit_is_waited_out_as_long_as_it_says(purges, purger, naps):
 
 def test_a_rate_limit_without_end_is_given_up_in_words(purges, purger, naps):
     purges.limit_next = 100
-    with pytest.raises(DistributionError, match="no more purges for the moment"):
+    with pytest.raises(DistributionError, match="does not accept more purge requests"):
         purger.purge(urls(1))
     assert len(naps) == 3
 
@@ -57,7 +57,9 @@ def test_a_longer_limit_is_given_up_and_nobody_asks_before_it_is_over(
     monkeypatch.setattr(purging.time, "monotonic", clock := SteppedClock())
     purges.limit_next, purges.retry_after = 100, 300
     for _again in range(3):
-        with pytest.raises(DistributionError, match="no more purges for the moment"):
+        with pytest.raises(
+            DistributionError, match="does not accept more purge requests"
+        ):
             purger.purge(urls(1))
     assert (naps, len(purges.refused)) == ([], 1)
     purges.limit_next, clock.now = 0, 301
@@ -77,7 +79,9 @@ def test_all_runs_of_a_process_know_of_a_limit(purges, naps):
     current = PublishingSettings(**purges.fields())
     purges.limit_next, purges.retry_after = 1, 300
     for _run in range(2):
-        with pytest.raises(DistributionError, match="no more purges for the moment"):
+        with pytest.raises(
+            DistributionError, match="does not accept more purge requests"
+        ):
             purging.purger_of(current).purge(urls(1))
     assert len(purges.refused) == 1
 

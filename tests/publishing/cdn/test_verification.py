@@ -230,8 +230,8 @@ def test_what_is_published_and_uploaded_meanwhile_is_no_difference(
 def test_the_command_says_what_is_under_way(uploading):
     out = StringIO()
     call_command("verify_cdn", stdout=out)
-    assert "An upload has yet to bring or take away 7 files." in out.getvalue()
-    assert "and nothing else" not in out.getvalue()
+    assert "7 files are still waiting to be uploaded or deleted." in out.getvalue()
+    assert "match the published files" not in out.getvalue()
     out = StringIO()
     call_command("verify_cdn", "--json", stdout=out)
     answer = json.loads(out.getvalue())

@@ -174,7 +174,7 @@ def test_a_folder_in_place_of_the_link_is_named_in_words(published):
     shutil.copytree(generation, link)
     report = health.check(full=True, repair=True)
     [fault] = report.findings[FaultKind.WRONG_GENERATION]
-    assert "plans/PLAN-A is no link to a release" in fault["why"]
+    assert "plans/PLAN-A is not a symbolic link to a release" in fault["why"]
     assert SyncLog.objects.order_by("-pk")[0].error in fault["why"]
     shutil.move(link, release.root().parent / "moved out")
     call_command("publish", "PLAN-A", "--full")

@@ -84,14 +84,14 @@ def test_two_of_one_name_are_two(video_root):
     ],
 )
 def test_what_is_no_video_is_refused(name, data, video_root):
-    with pytest.raises(videos.InvalidVideoError, match="no MP4 or WebM"):
+    with pytest.raises(videos.InvalidVideoError, match="not an MP4 or WebM"):
         videos.store_video(ContentFile(data, name=name), now=NOW)
     assert not video_root.exists()
 
 
 def test_what_is_too_large_is_refused(settings, video_root):
     settings.VIDEO_MAX_BYTES = 100
-    with pytest.raises(videos.InvalidVideoError, match="the largest allowed has 100"):
+    with pytest.raises(videos.InvalidVideoError, match="the maximum is 100"):
         videos.store_video(ContentFile(MP4, name="a.mp4"), now=NOW)
     assert not video_root.exists()
 
