@@ -86,7 +86,7 @@ def _page(
         **context,
     }
     return TemplateResponse(
-        request, "admin/content/exchange.html", shown, status=status
+        request, "admin/content/import_export.html", shown, status=status
     )
 
 

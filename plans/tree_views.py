@@ -295,7 +295,7 @@ class ContentPages:
         if not admin.has_view_permission(request, plan):
             raise PermissionDenied
         context = self.content_context(request, plan)
-        return TemplateResponse(request, "admin/plans/content.html", context)
+        return TemplateResponse(request, "admin/plans/content_tree.html", context)
 
     def override_view(
         self, request: HttpRequest, plan_pk: int, node_pk: int

@@ -52,8 +52,8 @@ class NodeAdmin(NodeHistory, TreeChanges):
     # Used by the autocomplete fields of other pages.
     search_fields = ("title", "^public_id")
     actions = ("delete_selected",)
-    delete_confirmation_template = "admin/content/node/delete_one.html"
-    delete_selected_confirmation_template = "admin/content/node/delete_many.html"
+    delete_confirmation_template = "admin/content/node/delete_confirmation.html"
+    delete_selected_confirmation_template = "admin/content/node/delete_selected_confirmation.html"
 
     def get_urls(self) -> list[URLPattern]:
         views: list[tuple[str, str, Callable[..., HttpResponse]]] = [

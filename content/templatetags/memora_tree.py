@@ -10,7 +10,7 @@ from content.models import Node
 register = template.Library()
 
 
-@register.inclusion_tag("admin/content/node/crumbs.html")
+@register.inclusion_tag("admin/content/node/breadcrumbs.html")
 def node_crumbs(node: Node | None, here: str = "") -> dict[str, Any]:
     """Render the breadcrumbs of ``node``'s page, or of the page ``here`` below it.
 

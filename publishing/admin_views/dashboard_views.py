@@ -181,7 +181,7 @@ def _render(request: HttpRequest) -> str:
         "may_see_health": request.user.has_perm("publishing.view_healthreport"),
         "may_see_alerts": request.user.has_perm("publishing.view_alert"),
     }
-    return render_to_string("admin/publishing/dashboard_now.html", context)
+    return render_to_string("admin/publishing/dashboard_fragment.html", context)
 
 
 def _etag(body: str) -> str:

@@ -168,7 +168,7 @@ def head(
         "minutes": math.ceil((schedule.next_run(now) - now) / timedelta(minutes=1)),
         "preview_url": _preview_url(plan),
     }
-    return render_to_string("admin/plans/head.html", context, request)
+    return render_to_string("admin/plans/plan_header.html", context, request)
 
 
 def _preview_url(plan: AcademicPlan) -> str:
@@ -224,7 +224,7 @@ class ReleasePages:
             "fault": fault,
             "sorts": _sorts(found) if found is not None else [],
         }
-        return TemplateResponse(request, "admin/plans/upcoming.html", context)
+        return TemplateResponse(request, "admin/plans/upcoming_changes.html", context)
 
     def publish_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
         """On POST, enqueue the build of the plan."""

@@ -223,7 +223,7 @@ def _outer_page(kind: str) -> View:
             "frame": f"{inside}?{choice.query}",
             "edit_url": _edit_url(request, shown),
         }
-        return TemplateResponse(request, "preview/around.html", context)
+        return TemplateResponse(request, "preview/shell.html", context)
 
     return page
 
@@ -380,7 +380,7 @@ def _missing(choice: Choice) -> tuple[str, dict[str, Any]]:
             "Students of this plan will not see this: it contains no lessons, or it "
             "or an entry above it is hidden or in the trash."
         )
-    return "preview/cannot.html", {"why": why}
+    return "preview/unavailable.html", {"why": why}
 
 
 _SCREENS: dict[str, Screen] = {

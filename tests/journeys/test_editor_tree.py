@@ -538,7 +538,7 @@ def test_more_rows_than_may_be_chosen_are_refused_in_words(open_tree):
         }""",
         page.evaluate(
             """() => performance.getEntriesByType("resource")
-              .map(({ name }) => name).find((name) => name.includes("tree-server"))"""
+              .map(({ name }) => name).find((name) => name.includes("tree-api"))"""
         ),
     )
     assert said[0] == "Select at most 500 entries at a time."

@@ -3,9 +3,9 @@
 The server renders the rows. This script fetches them, and after every change fetches the
 open branches again, so that the page shows the stored state. */
 
-import { keepingLine, startAdding } from "./tree-adding.js";
+import { keepingLine, startAdding } from "./tree-quick-add.js";
 import { askFor, choosePlace, confirmed } from "./tree-dialogs.js";
-import { choose, chooseNone, markChosen, withChosen } from "./tree-choosing.js";
+import { choose, chooseNone, markChosen, withChosen } from "./tree-selection.js";
 import { startDragging } from "./tree-drag.js";
 import { closeMenu, isMenuOf, openMenu } from "./tree-menu.js";
 import {
@@ -28,7 +28,7 @@ import {
   words,
 } from "./tree-page.js";
 import { showPath } from "./tree-path.js";
-import { deleteForGood, get, post } from "./tree-server.js";
+import { deleteForGood, get, post } from "./tree-api.js";
 
 /* --- Open branches, stored per tab ----------------------------------------- */
 
