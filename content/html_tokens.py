@@ -62,7 +62,7 @@ _FORMATTING = names("a b big code em font i nobr s small strike strong tt u")
 """Formatting that is open at the end of a block; a parser reopens it in the next."""
 _ALONE = frozenset({"a", "nobr"})
 """A start tag of one of these closes an open one of the same name."""
-_MOST_COPIES = 8 * 4
+_MAX_COPIES = 8 * 4
 """The most elements that a parser adds when it splits formatting, by its own limits."""
 
 # Possessive quantifiers, so that no part of the text is read twice.
@@ -256,7 +256,7 @@ def size(found: Iterable[Token]) -> Size:
         if name in _FORMATTING and (
             is_open[-1:] != [name] if token.is_end else name in _ALONE and count[name]
         ):
-            elements += _MOST_COPIES
+            elements += _MAX_COPIES
         if token.is_end:
             if not count[name]:
                 if left_open[name]:

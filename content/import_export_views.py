@@ -35,7 +35,7 @@ _TYPES = {
     CSV: "text/csv; charset=utf-8",
 }
 _MAX_SHOWN = 200
-_MOST_NOTED = 10
+_MAX_NOTES = 10
 
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
@@ -238,8 +238,8 @@ def _noted(report: ImportReport | SheetReport) -> str:
         "%(count)d places need review:",
         len(notes),
     ) % {"count": len(notes)}
-    lines = [f"{place}: {remark}" for place, remark in notes[:_MOST_NOTED]]
-    rest = ["…"] if len(notes) > _MOST_NOTED else []
+    lines = [f"{place}: {remark}" for place, remark in notes[:_MAX_NOTES]]
+    rest = ["…"] if len(notes) > _MAX_NOTES else []
     return "\n".join([head, *lines, *rest])
 
 

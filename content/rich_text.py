@@ -144,14 +144,14 @@ def is_here(url: str) -> bool:
     return url.startswith("/") and not url.startswith("//")
 
 
-_SEEN_WITHOUT_TEXT = frozenset({"img", "hr", "iframe"})
+_VISIBLE_WITHOUT_TEXT = frozenset({"img", "hr", "iframe"})
 
 
 def has_content(html: str) -> bool:
     """Return whether a sanitised text shows anything."""
     found = list(tokens(html))
     return bool(visible_text(_text(found))) or any(
-        token.name in _SEEN_WITHOUT_TEXT for token in found
+        token.name in _VISIBLE_WITHOUT_TEXT for token in found
     )
 
 
@@ -170,7 +170,7 @@ _NO_EFFECT_ATTRIBUTE = re.compile(
     r"|draggable\Z|xmlns|data-|aria-"
 )
 """Attributes for scripts, style sheets or editors, which have no effect here."""
-_MOST_NAMED = 12
+_MAX_NAMED = 12
 
 
 def _find_lost(before: Sequence[Token], after: Sequence[Token]) -> list[str]:
@@ -196,8 +196,8 @@ def _find_lost(before: Sequence[Token], after: Sequence[Token]) -> list[str]:
         )
         if count > 0
     ]
-    if len(lost) > _MOST_NAMED:
-        lost = [*lost[:_MOST_NAMED], "…"]
+    if len(lost) > _MAX_NAMED:
+        lost = [*lost[:_MAX_NAMED], "…"]
     text = _lost_text(before, after)
     return [*lost, f"“{text}”"] if text else lost
 
@@ -242,7 +242,7 @@ def _attribute_words(element: str, attribute: str, scheme: str) -> str:
     return f"<{element} {attribute}>"
 
 
-_MOST_TEXT = 60
+_MAX_TEXT = 60
 _WHOLE = frozenset({"math", "svg", "template"})
 """The content of these is removed with them; that of other elements is kept."""
 
@@ -261,4 +261,4 @@ def _lost_text(before: Sequence[Token], after: Sequence[Token]) -> str:
         elif inside:
             gone.append(token)
     said = visible_text(_text(gone)) or "…"
-    return said if len(said) <= _MOST_TEXT else f"{said[: _MOST_TEXT - 1]}…"
+    return said if len(said) <= _MAX_TEXT else f"{said[: _MAX_TEXT - 1]}…"

@@ -8,7 +8,7 @@ later calculation.
 import re
 from datetime import UTC, datetime
 
-MOST_KEY = 10**18 - 1
+MAX_KEY = 10**18 - 1
 """The largest primary key that is looked up.
 
 Eighteen digits fit a BIGINT, also after the length of a page is added.
@@ -19,7 +19,7 @@ LATEST = datetime(9998, 12, 31, 23, 59, 59, tzinfo=UTC)
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
-def whole_number(text: str, *, least: int = 0, most: int = MOST_KEY) -> int | None:
+def whole_number(text: str, *, least: int = 0, most: int = MAX_KEY) -> int | None:
     """Return the number that ``text`` holds in ASCII digits.
 
     Returns:

@@ -28,7 +28,7 @@ _RUNS = 3
 _PATIENCE = 10.0
 """Seconds after which a request is not retried: one wait for a lock can take much
 longer, and the user needs a response."""
-_NEVER_SENT_BACK = ("token", "password", "secret", "access_key")
+_SECRET_FIELDS = ("token", "password", "secret", "access_key")
 """Parts of field names whose values the page does not send back."""
 
 View = Callable[..., HttpResponse]
@@ -85,7 +85,7 @@ def _refused(request: HttpRequest, said: str) -> HttpResponse:
             (name, value)
             for name, values in request.POST.lists()
             for value in values
-            if not any(part in name.lower() for part in _NEVER_SENT_BACK)
+            if not any(part in name.lower() for part in _SECRET_FIELDS)
         ],
         "files": request.FILES,
     }

@@ -144,7 +144,7 @@ STAFF = (
     _Staff("publisher@demo.memora", "Demo Publisher", roles.PUBLISHERS),
     _Staff("support@demo.memora", "Demo Support", roles.SUPPORT),
 )
-_ROLE_WORDS = {
+_ROLE_TEXTS = {
     "": gettext_lazy("superuser, has all permissions in the admin"),
     roles.SYSTEM_MANAGERS: gettext_lazy("admin: system manager"),
     roles.CONTENT_EDITORS: gettext_lazy("admin: content editor"),
@@ -160,7 +160,7 @@ def accounts() -> list[tuple[str, str]]:
     as a student without devices, or on the student's device. One query.
     """
     titles = {plan.id: plan.title for plan in PLANS}
-    staff = [(person.email, str(_ROLE_WORDS[person.role])) for person in STAFF]
+    staff = [(person.email, str(_ROLE_TEXTS[person.role])) for person in STAFF]
     taken = dict(
         PlayerProfile.objects.filter(user__email__in=[s.email for s in STUDENTS])
         .values_list("user__email")
@@ -261,7 +261,7 @@ def _staff() -> Iterator[str]:
             _make_staff(person)
         yield _("Created %(email)s: %(who)s.") % {
             "email": person.email,
-            "who": _ROLE_WORDS[person.role],
+            "who": _ROLE_TEXTS[person.role],
         }
 
 

@@ -14,7 +14,7 @@ SENT_HEADERS = frozenset(
     | {"user-agent", "x-request-id"}
 )
 """Request headers that are sent, in lower case. All others are removed."""
-_LEFT_OUT_OF_BREADCRUMBS = frozenset(
+_EXCLUDED_BREADCRUMBS = frozenset(
     {"redis.key", "db.params", "http.query", "http.fragment"}
 )
 
@@ -75,7 +75,7 @@ def clean_breadcrumb(crumb: Any, _hint: Any) -> Any:
     if crumb.get("category") == "redis":
         crumb["message"] = data.get("redis.command", "")
     crumb["data"] = {
-        key: value for key, value in data.items() if key not in _LEFT_OUT_OF_BREADCRUMBS
+        key: value for key, value in data.items() if key not in _EXCLUDED_BREADCRUMBS
     }
     if crumb.get("category") == "query":
         # A query's text has placeholders only, and there are many queries. The event

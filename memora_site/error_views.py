@@ -32,7 +32,7 @@ from memora_site.api_errors import (
     unavailable_body,
 )
 
-_TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
+_TOO_LARGE = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
 
 def _is_api(request: HttpRequest) -> bool:
@@ -80,7 +80,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     # A request for another host is refused before the language is set.
     with translation.override(translation.get_language_from_request(request)):
         said = _("The data from your browser cannot be read. Nothing was saved.")
-        if isinstance(exception, _TOO_MUCH):
+        if isinstance(exception, _TOO_LARGE):
             said = _(
                 "The request is too large. Nothing was saved: go back and send the "
                 "data in smaller parts."

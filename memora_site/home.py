@@ -28,8 +28,8 @@ from publishing.monitoring import dashboard, schedule
 _RECENT = 8
 _RECENT_ENTRIES = 60
 """How many entries of a user's admin log are searched for their last nodes."""
-_MOST_PLANS = 12
-_MOST_FOUND = 10
+_MAX_PLANS = 12
+_MAX_RESULTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "failures": [*facts.dead_letters, *facts.failed_uploads, *facts.failures]
         if facts
         else [],
-        "plan_rows": facts.plans[:_MOST_PLANS] if facts and plans else [],
-        "plans_more": max(0, len(facts.plans) - _MOST_PLANS) if facts else 0,
+        "plan_rows": facts.plans[:_MAX_PLANS] if facts and plans else [],
+        "plans_more": max(0, len(facts.plans) - _MAX_PLANS) if facts else 0,
         "headlines": headlines(facts) if facts and runs else [],
         "checks": _checks() if runs else [],
     }
@@ -92,11 +92,11 @@ def _search(request: HttpRequest) -> Found | None:
     user = request.user
     if not asked.is_asked or not user.has_perm("content.view_node"):
         return None
-    nodes = list(asked.nodes()[: _MOST_FOUND + 1])
+    nodes = list(asked.nodes()[: _MAX_RESULTS + 1])
     return Found(
         words=asked.words,
-        nodes=[(node, tree_rows.ancestors_of(node)) for node in nodes[:_MOST_FOUND]],
-        has_more=len(nodes) > _MOST_FOUND,
+        nodes=[(node, tree_rows.ancestors_of(node)) for node in nodes[:_MAX_RESULTS]],
+        has_more=len(nodes) > _MAX_RESULTS,
         plans=_plans(asked.words) if user.has_perm("plans.view_academicplan") else [],
     )
 
@@ -105,7 +105,7 @@ def _plans(words: str) -> list[AcademicPlan]:
     """Return plans with all of these words in title or id, folded as in the tree."""
     wanted = has_words(words, folded="title_folded", exact=("public_id",))
     plans = AcademicPlan.objects.filter(wanted).order_by("title")
-    return list(plans.only("title", "public_id")[:_MOST_FOUND])
+    return list(plans.only("title", "public_id")[:_MAX_RESULTS])
 
 
 def recent(user_pk: Any) -> list[Recent]:

@@ -13,7 +13,7 @@ from content.kinds import Kind
 from content.tree import ContentNode
 from plans.access import Access, Override, resolve_access
 
-_NOTHING = Override()
+_NO_OVERRIDE = Override()
 
 
 class HiddenReason(StrEnum):
@@ -65,7 +65,7 @@ def explain(
     access: Access | None = None
     absence: tuple[HiddenReason, str] | None = None
     for step in trail:
-        override = overrides.get(step.pk, _NOTHING)
+        override = overrides.get(step.pk, _NO_OVERRIDE)
         access = resolve_access(step, parent=access, override=override)
         absence = absence or own_hidden_reason(step, override)
     if access is None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from core.parsing import MOST_KEY, whole_number
+from core.parsing import MAX_KEY, whole_number
 from players.credentials import PASSWORD_MAX_LENGTH
 from players.models import Device, PlayerProfile
 from players.services import photos
@@ -78,7 +78,7 @@ class LoginBody(Body):
 
 
 class DeviceBody(Body):
-    player_id = WholeNumberField(min_value=1, max_value=MOST_KEY)
+    player_id = WholeNumberField(min_value=1, max_value=MAX_KEY)
     device_id = TextField(max_length=100)
     device_name = TextField(max_length=100, required=False, allow_blank=True)
 

@@ -27,8 +27,8 @@ from content.models import LessonStage, Node
 from core.errors import StructureError
 from core.parsing import is_key, whole_number
 
-_MOST_EMPTY_STAGES = 10
-_MOST_LOSSES = 10
+_MAX_EMPTY_STAGES = 10
+_MAX_LOSSES = 10
 
 
 class StageInline(SortableStackedInline):
@@ -62,7 +62,7 @@ class StageInline(SortableStackedInline):
         """Return how many empty forms to show without JavaScript: ``?stages=2``."""
         asked = request.GET.get("stages", "")
         stages = whole_number(asked)
-        return self.extra if stages is None else min(stages, _MOST_EMPTY_STAGES)
+        return self.extra if stages is None else min(stages, _MAX_EMPTY_STAGES)
 
     @property
     def media(self) -> Media:
@@ -260,7 +260,7 @@ def _losses(formset: Any) -> list[str]:
         if isinstance(stage, LessonStage)
         for path, what in stage.losses
     ]
-    return said if len(said) <= _MOST_LOSSES else [*said[:_MOST_LOSSES], "…"]
+    return said if len(said) <= _MAX_LOSSES else [*said[:_MAX_LOSSES], "…"]
 
 
 _LESSON_PAGE = "admin/content/node/lesson_form.html"

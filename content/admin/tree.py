@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from content import kinds, tree_annotations, tree_rows, tree_updates
-from content.admin.tree_labels import KIND_WORDS, MENU_WORDS, cells_of, script_words
+from content.admin.tree_labels import KIND_TEXTS, MENU_TEXTS, cells_of, script_words
 from content.admin.tree_search import (
     STATES,
     Search,
@@ -53,7 +53,9 @@ class NodeAdmin(NodeHistory, TreeChanges):
     search_fields = ("title", "^public_id")
     actions = ("delete_selected",)
     delete_confirmation_template = "admin/content/node/delete_confirmation.html"
-    delete_selected_confirmation_template = "admin/content/node/delete_selected_confirmation.html"
+    delete_selected_confirmation_template = (
+        "admin/content/node/delete_selected_confirmation.html"
+    )
 
     def get_urls(self) -> list[URLPattern]:
         views: list[tuple[str, str, Callable[..., HttpResponse]]] = [
@@ -128,10 +130,10 @@ class NodeAdmin(NodeHistory, TreeChanges):
                 },
             },
             "words": script_words(),
-            "menu_words": MENU_WORDS,
+            "menu_words": MENU_TEXTS,
             "kind_words": {
                 kind: {name: str(word) for name, word in words.items()}
-                for kind, words in KIND_WORDS.items()
+                for kind, words in KIND_TEXTS.items()
             },
         }
 
@@ -255,7 +257,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
         lessons = count_lessons(nodes)
         counts = {
             str(model_ngettext(self.opts, 2)): tree_updates.subtrees_of(nodes).count(),
-            str(KIND_WORDS["lesson"]["many"]): lessons,
+            str(KIND_TEXTS["lesson"]["many"]): lessons,
         }
         said = []
         if lessons:

@@ -96,7 +96,7 @@ def _contents(row: Row, seen: int | None) -> SafeString | str:
     )
 
 
-KIND_WORDS: dict[str, dict[str, Any]] = {
+KIND_TEXTS: dict[str, dict[str, Any]] = {
     Kind.SUBJECT.value: {
         "inside": gettext_lazy("Add a subject"),
         "above": gettext_lazy("Add a subject above"),
@@ -134,7 +134,7 @@ KIND_WORDS: dict[str, dict[str, Any]] = {
     },
 }
 
-MENU_WORDS: dict[str, Any] = {
+MENU_TEXTS: dict[str, Any] = {
     "open": gettext_lazy("Open the page"),
     "preview": gettext_lazy("Preview"),
     "show": gettext_lazy("Show in the tree"),

@@ -14,7 +14,7 @@ from content.models import LessonStage, Node, NodeKind
 from core.folding import fold
 from core.parsing import is_key
 
-_MOST_OPEN = 500
+_MAX_OPEN = 500
 STATES = (
     ("published", gettext_lazy("Published")),
     ("draft", gettext_lazy("Draft")),
@@ -114,7 +114,7 @@ def expanded_path(pks: Collection[int]) -> list[list[Any]] | None:
 def expanded_nodes(asked: str) -> dict[int, int]:
     """Parse ``12,15:300``: the keys of open branches and the number of their rows."""
     opened = {}
-    for part in asked.split(",")[:_MOST_OPEN]:
+    for part in asked.split(",")[:_MAX_OPEN]:
         pk, _colon, shown = part.partition(":")
         if is_key(pk):
             most = int(shown) if is_key(shown) else tree_rows.PAGE

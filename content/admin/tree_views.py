@@ -220,7 +220,7 @@ class TreeChanges(NodePage):
     def _trash(self, request: HttpRequest, nodes: Sequence[Node]) -> dict[str, Any]:
         done = services.trash_nodes(nodes=nodes)
         if not done:
-            return {"said": str(_SO_ALREADY)}
+            return {"said": str(_NO_CHANGE)}
         self._log(request, done, _("Moved to the trash"))
         said = _message_for(
             done,
@@ -237,7 +237,7 @@ class TreeChanges(NodePage):
     def _restore(self, request: HttpRequest, nodes: Sequence[Node]) -> dict[str, Any]:
         done = services.restore_nodes(nodes=nodes)
         if not done:
-            return {"said": str(_SO_ALREADY)}
+            return {"said": str(_NO_CHANGE)}
         self._log(request, done, _("Restored"))
         said = ngettext(
             "%(count)d entry was restored.",
@@ -274,7 +274,7 @@ class TreeChanges(NodePage):
         record = undo.of_change(name, value, others)
         changed = services.change_nodes(nodes=others, **{name: value})
         if not changed:
-            return {"said": str(_SO_ALREADY)}
+            return {"said": str(_NO_CHANGE)}
         worked_on = chosen if change.goes_inside else changed
         self._log(request, worked_on, str(change.note))
         said = ngettext(
@@ -313,7 +313,7 @@ class TreeChanges(NodePage):
             )
 
 
-_SO_ALREADY = gettext_lazy("Nothing to change: this is already set.")
+_NO_CHANGE = gettext_lazy("Nothing to change: this is already set.")
 
 
 def _message_for(

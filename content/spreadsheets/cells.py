@@ -34,7 +34,7 @@ class CellType(Enum):
     UNKNOWN = "unknown"
 
 
-_WORDS: dict[CellType, Promise] = {
+_CELL_TYPE_TEXTS: dict[CellType, Promise] = {
     CellType.NUMBER: gettext_lazy("a number"),
     CellType.FORMATTED: gettext_lazy("a number in a custom format"),
     CellType.SCIENTIFIC: gettext_lazy("a number in scientific notation"),
@@ -77,7 +77,7 @@ class NonTextCell:
         return _(
             "Cell %(cell)s of the sheet “%(sheet)s” contains %(content)s. Format the "
             "cell as text, then enter its content again."
-        ) % {**at, "content": _WORDS[self.content]}
+        ) % {**at, "content": _CELL_TYPE_TEXTS[self.content]}
 
 
 Cell = str | NonTextCell | None
@@ -165,10 +165,10 @@ def unescape_xml(text: str) -> str:
 
 # --- Text in CSV --------------------------------------------------------------
 
-_UNSEEN = (
+_INVISIBLE = (
     r"\s\x00-\x1f\"'\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
 )
-_FORMULA = rf"[{_UNSEEN}]*+[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
+_FORMULA = rf"[{_INVISIBLE}]*+[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
 _CELL_START = r"(?:\A|(?<=[;,|\t\n\r]))"
 _BARE = re.compile(rf"{_CELL_START}(?={_FORMULA})")
 _GUARDED = re.compile(rf"{_CELL_START}'(?={_FORMULA})")

@@ -38,7 +38,7 @@ _MAX_ENTRIES = 70_000  # of one kind in styles, workbook or relations; Excel: 65
 _LAST_COLUMN = 16_384
 _LAST_ROW = 1_048_576
 _CHUNK = 64 * 1024
-_MOST_DIGITS = 15
+_MAX_DIGITS = 15
 
 _DIRECTORY_ENTRY = b"PK\x01\x02"
 
@@ -494,7 +494,7 @@ class _Rows(_Text):
         content = CellType.NUMBER
         if 0 <= style < len(self._formats):
             content = self._formats[style]
-        is_exact = abs(number) < 10**_MOST_DIGITS and number.is_integer()
+        is_exact = abs(number) < 10**_MAX_DIGITS and number.is_integer()
         return self._odd(content, str(int(number)) if is_exact else repr(number))
 
     def _odd(self, content: CellType, text: str) -> NonTextCell:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 register = template.Library()
 
 _CONTEXT = 60
-_LONGEST = 1500
+_MAX_LENGTH = 1500
 
 
 @register.filter
@@ -78,4 +78,4 @@ def _part(text: str, start: int, end: int) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]} …"

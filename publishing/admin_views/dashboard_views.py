@@ -31,8 +31,8 @@ from publishing.tasks import process_pending
 
 REFRESH_SECONDS = 5
 CHART_WIDTH, CHART_HEIGHT = 480, 96
-_MOST_PLANS = 50
-_MOST_NAMES = 5
+_MAX_PLANS = 50
+_MAX_NAMES = 5
 _BAR_GAP = 4
 
 
@@ -166,15 +166,15 @@ def _render(request: HttpRequest) -> str:
     context = {
         "facts": found,
         "headlines": headlines(found),
-        "waiting": found.queue.pending[:_MOST_NAMES],
-        "waiting_more": max(len(found.queue.pending) - _MOST_NAMES, 0),
+        "waiting": found.queue.pending[:_MAX_NAMES],
+        "waiting_more": max(len(found.queue.pending) - _MAX_NAMES, 0),
         "bars": bars(found.hours),
         "chart_width": CHART_WIDTH,
         "chart_height": CHART_HEIGHT,
         "most_per_hour": max(hour.total for hour in found.hours),
         "outcomes": _outcomes(found),
-        "plans": found.plans[:_MOST_PLANS],
-        "plans_more": max(len(found.plans) - _MOST_PLANS, 0),
+        "plans": found.plans[:_MAX_PLANS],
+        "plans_more": max(len(found.plans) - _MAX_PLANS, 0),
         "may_retry": request.user.has_perm("publishing.change_synclog"),
         "may_see_content": request.user.has_perm("content.view_node"),
         "may_see_plans": request.user.has_perm("plans.view_academicplan"),

@@ -11,7 +11,7 @@ from publishing.models import SyncLog, SyncStatus, SyncStep
 from publishing.monitoring.silence import Fault
 from publishing.templatetags.publishing import seconds
 
-_LOOKS: dict[str, tuple[str, Tone]] = {
+_STATUS_BADGES: dict[str, tuple[str, Tone]] = {
     SyncStatus.QUEUED: ("⟳", "waiting"),
     SyncStatus.PROCESSING: ("▸", "action"),
     SyncStatus.SUCCESS: ("●", "done"),
@@ -20,7 +20,7 @@ _LOOKS: dict[str, tuple[str, Tone]] = {
     SyncStatus.DEAD_LETTER: ("✕", "failed"),
     SyncStatus.SUPERSEDED: ("→", "quiet"),
 }
-_STEPS_TOLD = (SyncStatus.QUEUED, SyncStatus.PROCESSING, SyncStatus.FAILED)
+_STATUSES_WITH_STEP = (SyncStatus.QUEUED, SyncStatus.PROCESSING, SyncStatus.FAILED)
 _TRIGGERS = {
     "cdn": gettext_lazy("missing on the CDN"),
     "admin": gettext_lazy("“Publish now”"),
@@ -94,8 +94,8 @@ def failure_of(entry: SyncLog) -> SafeString | str:
 
 def status_badge(entry: SyncLog) -> SafeString:
     """Format a log entry's status as a badge; during an upload, with its step."""
-    shape, tone = _LOOKS.get(entry.status, ("·", "quiet"))
+    shape, tone = _STATUS_BADGES.get(entry.status, ("·", "quiet"))
     words = [entry.get_status_display()]
-    if entry.step == SyncStep.UPLOAD and entry.status in _STEPS_TOLD:
+    if entry.step == SyncStep.UPLOAD and entry.status in _STATUSES_WITH_STEP:
         words.append(entry.get_step_display())
     return badge(shape, " · ".join(words), tone)

@@ -23,7 +23,7 @@ from publishing.models import PublishingSettings
 from publishing.signing import links, videos
 
 IMAGES = "images/stages"
-MOST_RECENT = 60
+MAX_RECENT = 60
 
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
@@ -78,7 +78,7 @@ def recent_images(request: HttpRequest) -> HttpResponse:
         _folders, names = default_storage.listdir(IMAGES)
     except FileNotFoundError:  # no picture has been uploaded yet
         names = []
-    newest = sorted(names, reverse=True)[:MOST_RECENT]
+    newest = sorted(names, reverse=True)[:MAX_RECENT]
     urls = [default_storage.url(f"{IMAGES}/{name}") for name in newest]
     return JsonResponse({"images": urls})
 

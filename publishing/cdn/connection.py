@@ -35,7 +35,7 @@ from publishing.models import PublishingSettings
 log = structlog.get_logger(__name__)
 
 _PROBES = "memora-probe"
-_LARGEST_ANSWER = 64 * 1024
+_MAX_ANSWER_BYTES = 64 * 1024
 """In bytes; a probe has about fifty."""
 
 
@@ -292,7 +292,7 @@ def _fetch(url: str) -> tuple[int, bytes, Mapping[str, str]]:
     """Return status, body and headers as a student's app gets them; 0: no answer."""
     # A new query each time, so that no cache answers instead of the bucket.
     address = f"{url}?probe={secrets.token_hex(4)}"
-    client = outbound.Client(connect=5, read=10, most=_LARGEST_ANSWER, seconds=10)
+    client = outbound.Client(connect=5, read=10, most=_MAX_ANSWER_BYTES, seconds=10)
     try:
         return client.request("GET", address)
     except urllib3.exceptions.HTTPError:

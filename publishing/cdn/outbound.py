@@ -22,7 +22,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from publishing import private_hosts
 
-_MOST_ADDRESSES = 4
+_MAX_ADDRESSES = 4
 """How many addresses of one name are tried; each may take a full connect timeout."""
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -63,11 +63,11 @@ def permitted_addresses(host: str, port: int, *, encrypted: bool) -> list[str]:
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
     if private_hosts.is_named(host, port):
-        return addresses[:_MOST_ADDRESSES]
+        return addresses[:_MAX_ADDRESSES]
     # A private address among public ones indicates DNS rebinding: refuse them all.
     if not encrypted or not all(map(is_public, addresses)):
         raise OSError("not a permitted target")
-    return addresses[:_MOST_ADDRESSES]
+    return addresses[:_MAX_ADDRESSES]
 
 
 if TYPE_CHECKING:

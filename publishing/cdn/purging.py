@@ -24,12 +24,12 @@ from publishing.models import PublishingSettings
 
 log = structlog.get_logger(__name__)
 
-URLS_AT_ONCE = 30
+URLS_PER_REQUEST = 30
 """The most URLs that Cloudflare accepts in one request."""
 _ATTEMPTS = 4
-_LONGEST_WAIT = 30.0
-_FIRST_WAIT = 1.0
-_LARGEST_ANSWER = 256 * 1024
+_MAX_WAIT = 30.0
+_INITIAL_WAIT = 1.0
+_MAX_ANSWER_BYTES = 256 * 1024
 """In bytes; a response names at most the thirty requested URLs."""
 
 
@@ -65,7 +65,7 @@ class CloudflarePurger:
     limit ends.
     """
 
-    batch_size = URLS_AT_ONCE
+    batch_size = URLS_PER_REQUEST
 
     def __init__(self, *, zone: str, token: str) -> None:
         self._not_before = 0.0
@@ -73,7 +73,7 @@ class CloudflarePurger:
         self._zone = zone
         self._token = token
         self._client = outbound.Client(
-            connect=5, read=15, most=_LARGEST_ANSWER, seconds=15
+            connect=5, read=15, most=_MAX_ANSWER_BYTES, seconds=15
         )
 
     @classmethod
@@ -89,25 +89,25 @@ class CloudflarePurger:
         return _cloudflare(settings.CLOUDFLARE_API_URL, current.cloudflare_zone, token)
 
     def purge(self, urls: Sequence[str]) -> None:
-        for start in range(0, len(urls), URLS_AT_ONCE):
-            self._purge_few(urls[start : start + URLS_AT_ONCE])
+        for start in range(0, len(urls), URLS_PER_REQUEST):
+            self._purge_few(urls[start : start + URLS_PER_REQUEST])
 
     def _purge_few(self, urls: Sequence[str]) -> None:
         if time.monotonic() < self._not_before:
             raise DistributionError(_describe_error(HTTPStatus.TOO_MANY_REQUESTS, b""))
-        wait = _FIRST_WAIT
+        wait = _INITIAL_WAIT
         for attempt in range(1, _ATTEMPTS + 1):
             status, body, headers = self._ask(urls)
             if status == HTTPStatus.OK and _says_success(body):
                 return
             pause = _retry_after(headers) or wait
-            is_over = attempt == _ATTEMPTS or pause > _LONGEST_WAIT
+            is_over = attempt == _ATTEMPTS or pause > _MAX_WAIT
             if is_over or not _is_temporary(status):
                 break
             time.sleep(pause)
             wait *= 2
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            self._not_before = time.monotonic() + max(pause, _LONGEST_WAIT)
+            self._not_before = time.monotonic() + max(pause, _MAX_WAIT)
         log.warning("purge_refused", status=status, urls=len(urls))
         raise DistributionError(_describe_error(status, body))
 

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from core.upsert import upsert
 from publishing.models import UploadedDocument
 
-_LATE = timedelta(minutes=5)
+_RECHECK_DELAY = timedelta(minutes=5)
 """After this time, a request sent by any distributor has arrived or never will."""
 _COLUMNS = (
     "target",
@@ -88,7 +88,7 @@ def _claimed(
 ) -> UploadedDocument:
     if row.claim and row.claim != token:
         # The other distributor's request may arrive after ours.
-        row.recheck_at = now + _LATE
+        row.recheck_at = now + _RECHECK_DELAY
     row.purge = row.pk is not None
     row.sha256, row.size = "", 0
     row.claim, row.switch_number = token, switch_number

@@ -25,7 +25,7 @@ from botocore.httpsession import URLLib3Session
 
 from publishing.cdn import outbound
 
-LARGEST_ANSWER = 64 * 1024**2
+MAX_ANSWER_BYTES = 64 * 1024**2
 """In bytes; several times the largest published file."""
 _SECONDS = 120
 """The longest time for reading a response body."""
@@ -74,7 +74,7 @@ class GuardedSession(URLLib3Session):
         request.stream_output = True  # the session must not read the body itself
         response = super().send(request)
         try:
-            body = outbound.read(response.raw, most=LARGEST_ANSWER, seconds=_SECONDS)
+            body = outbound.read(response.raw, most=MAX_ANSWER_BYTES, seconds=_SECONDS)
         except urllib3.exceptions.ReadTimeoutError as error:
             raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
         except urllib3.exceptions.ProtocolError as error:

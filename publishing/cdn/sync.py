@@ -58,7 +58,7 @@ from publishing.storage import file_store
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE = 1000
+_BATCH_SIZE = 1000
 """The number of paths claimed, sent and recorded together."""
 _LISTED_FROM = 20
 """Verify by listing if there are at least this many uploads per page of the listing."""
@@ -304,7 +304,7 @@ class Uploader:
                     for file in layer
                     if file.target.id == target.id and not release.is_there(file)
                 ]
-                for number, part in enumerate(batches(missing, _AT_ONCE)):
+                for number, part in enumerate(batches(missing, _BATCH_SIZE)):
                     if number:  # in a long upload, newly gated lessons leave in between
                         _delete_obsolete()
                     self._upload_part(target, part, release, sent)
@@ -386,7 +386,7 @@ class Uploader:
             due = UploadedDocument.objects.filter(
                 target=target.id, claim="", recheck_at__lte=timezone.now()
             )
-            rows = list(due.order_by("recheck_at")[:_AT_ONCE])
+            rows = list(due.order_by("recheck_at")[:_BATCH_SIZE])
             wrong = [
                 row.path
                 for row in rows
@@ -404,7 +404,7 @@ class Uploader:
         """
         left = desired_state.to_delete(self._targets)
         for target, paths in left.paths:
-            for part in batches(paths, _AT_ONCE):
+            for part in batches(paths, _BATCH_SIZE):
                 remote_state.claim(
                     target.id,
                     part,

@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 UNDER_LOCK = 200
 """How many files are checked again while switches are blocked."""
-_AT_ONCE = 500
+_BATCH_SIZE = 500
 
 
 @dataclass(slots=True)
@@ -241,7 +241,7 @@ def release_faults(
 
 def _versions_of(paths: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for chunk in batches(paths, _AT_ONCE):
+    for chunk in batches(paths, _BATCH_SIZE):
         rows = PublishedDocument.objects.filter(path__in=chunk)
         found |= dict(rows.values_list("path", "version"))
     return found

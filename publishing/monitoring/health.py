@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LISTED = 100
-_KEPT = timedelta(days=30)
+_RETENTION = timedelta(days=30)
 _HOUR = timedelta(minutes=50)
 """The least time between the starts of two checks of the same hour."""
 _FILE_KINDS = frozenset(
@@ -361,7 +361,7 @@ def _store(current: monitoring_checks.Check, facts: Facts) -> HealthReport:
         },
         facts=asdict(facts),
     )
-    HealthReport.objects.filter(started_at__lt=current.now - _KEPT).delete()
+    HealthReport.objects.filter(started_at__lt=current.now - _RETENTION).delete()
     return report
 
 

@@ -14,7 +14,7 @@ from publishing import attempts, queue, staleness, upload_log
 from publishing.models import Publication, SyncLog, SyncStatus, SyncStep, WaitingPlan
 
 _RECENT = timedelta(hours=24)
-_MOST_FAILURES = 20
+_MAX_FAILURES = 20
 BUILT = Q(built_at__isnull=False) & ~Q(trigger=SyncLog.ROLLBACK)
 """Builds whose release is on the local disk, whatever the state of its upload."""
 
@@ -134,7 +134,7 @@ def queue_status(now: datetime | None = None) -> QueueStatus:
     dead = [entry for entry in entries if entry.status == SyncStatus.DEAD_LETTER]
     failed = SyncLog.objects.filter(FAILED, finished_at__gt=now - _RECENT).order_by(
         "-finished_at"
-    )[:_MOST_FAILURES]
+    )[:_MAX_FAILURES]
     signs = queue.last_heartbeats()
     publications = list(
         Publication.objects.select_related("plan").order_by("plan_public_id")

@@ -30,7 +30,7 @@ from publishing.storage import file_store, open_lessons
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE = 500
+_BATCH_SIZE = 500
 
 
 class SupersededError(Exception):
@@ -246,9 +246,9 @@ class _LessonRow(NamedTuple):
 def _lesson_rows(paths: Sequence[str]) -> dict[str, _LessonRow]:
     """Return the records of these lessons, by path; one query per 500 paths."""
     found = {}
-    for start in range(0, len(paths), _AT_ONCE):
+    for start in range(0, len(paths), _BATCH_SIZE):
         rows = PublishedDocument.objects.filter(
-            path__in=paths[start : start + _AT_ONCE]
+            path__in=paths[start : start + _BATCH_SIZE]
         )
         for path, *fields in rows.values_list("path", *_LessonRow._fields):
             found[path] = _LessonRow._make(fields)

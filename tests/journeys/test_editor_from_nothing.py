@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 from django.utils import translation
 
-from content.admin.tree_labels import KIND_WORDS, MENU_WORDS
+from content.admin.tree_labels import KIND_TEXTS, MENU_TEXTS
 from content.kinds import Kind
 from content.models import LessonStage, Node
 from plans.models import AcademicPlan
@@ -52,7 +52,7 @@ def choose(page, title, words):
 
 
 def add_inside(page, parent, kind, *names):
-    choose(page, parent, str(KIND_WORDS[kind]["inside"]))
+    choose(page, parent, str(KIND_TEXTS[kind]["inside"]))
     write_titles(page, *names)
 
 
@@ -105,7 +105,7 @@ def test_from_nothing_to_a_lesson_students_play(open_page, language):
         write_a_stage(page, lessons[1], written)
         assert written["text"] in LessonStage.objects.get().config["body"]
 
-        choose(page, written[Kind.SUBJECT], str(MENU_WORDS["publish_inside"]))
+        choose(page, written[Kind.SUBJECT], str(MENU_TEXTS["publish_inside"]))
         page.click("dialog[open] button[value=yes]")
         page.locator("#tree .badge-quiet").first.wait_for(state="detached")
         assert not Node.objects.exclude(is_published=True).exists()

@@ -83,7 +83,7 @@ def test_with_a_host_it_serves_the_network_and_publishes_that_address(free_port)
     found = demo._address(port=free_port, host="192.168.1.20", site_url="")
 
     assert (found.bind, found.site_url) == (
-        demo.EVERY_ADDRESS,
+        demo.ALL_ADDRESSES,
         f"http://192.168.1.20:{free_port}",
     )
     assert found.server == f"http://127.0.0.1:{free_port}"
@@ -110,7 +110,7 @@ def test_a_taken_port_of_the_site_url_is_refused(taken_port):
 
 def test_a_host_that_no_client_can_use_is_refused(free_port):
     with pytest.raises(CommandError, match="Specify the address that phones use"):
-        demo._address(port=free_port, host=demo.EVERY_ADDRESS, site_url="")
+        demo._address(port=free_port, host=demo.ALL_ADDRESSES, site_url="")
 
 
 def in_another_process(code: str, **environment: str) -> str:

@@ -391,7 +391,7 @@ CONTENT: dict[str, Callable[[Branch], Any]] = {
     "importing what was in the trash": restore_by_file,
 }
 
-AT_ONCE = {
+IMMEDIATE_EDITS = {
     "deleting a lesson",
     "deleting a branch",
     "deleting an instance",
@@ -645,7 +645,7 @@ PLANS: dict[str, tuple[Write, str]] = {
 }
 
 
-PLANS_AT_ONCE = {
+IMMEDIATE_PLAN_EDITS = {
     "setting many-to-many",
     "removing a subject",
     "removing many-to-many",
@@ -694,7 +694,7 @@ def test_a_write_of_content_counts_for_the_plans_that_have_it(
     commit(lambda: CONTENT[name](MATH))
     assert pending() == {"A", "B"}
     assert titles(queue.pending_plans()) == {"A", "B"}
-    assert bool(worker_starts) == (name in AT_ONCE)
+    assert bool(worker_starts) == (name in IMMEDIATE_EDITS)
 
 
 @pytest.mark.parametrize("write", ACROSS.values(), ids=list(ACROSS))
@@ -713,7 +713,7 @@ def test_a_write_of_plans_counts_for_those(name, commit, worker_starts):
     commit(write)
     assert pending() == set(expected)
     assert titles(queue.pending_plans()) == set(expected)
-    assert bool(worker_starts) == (name in PLANS_AT_ONCE)
+    assert bool(worker_starts) == (name in IMMEDIATE_PLAN_EDITS)
 
 
 def test_another_site_url_concerns_every_plan(settings):

@@ -150,7 +150,7 @@ def test_the_distributor_tells_as_it_goes(plan, s3, wire, monkeypatch):
     monkeypatch.setattr(
         upload_log, "note_progress", lambda _entry, **sent: told.append(sent["files"])
     )
-    monkeypatch.setattr(sync, "_AT_ONCE", 2)
+    monkeypatch.setattr(sync, "_BATCH_SIZE", 2)
     turn_on(wire.url)
     entry = builds.publish_plan(plan.pk)
     assert told == sorted(told)

@@ -31,7 +31,7 @@ from publishing.building import builds
 from publishing.models import SyncStatus
 
 HOST = "127.0.0.1"
-EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - only where --host asks for it
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - only where --host asks for it
 PORT = 8000
 READY_SECONDS = 60.0
 RELEASED = (SyncStatus.SUCCESS, SyncStatus.LOCAL_ONLY)
@@ -284,7 +284,7 @@ def _address(*, port: int | None, host: str | None, site_url: str) -> Address:
     Raises:
         CommandError: no client can use the address.
     """
-    bind = HOST if host in (None, HOST, "localhost") else EVERY_ADDRESS
+    bind = HOST if host in (None, HOST, "localhost") else ALL_ADDRESSES
     if site_url:
         wanted = port or urlsplit(site_url).port or PORT
         found = _usable_port(wanted)
@@ -293,7 +293,7 @@ def _address(*, port: int | None, host: str | None, site_url: str) -> Address:
                 _("Port %(port)d of MEMORA_SITE_URL is in use.") % {"port": wanted}
             )
         return Address(bind, found, site_url.rstrip("/"))
-    if host == EVERY_ADDRESS:
+    if host == ALL_ADDRESSES:
         raise CommandError(
             _("Specify the address that phones use, such as --host 192.168.1.20.")
         )

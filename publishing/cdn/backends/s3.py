@@ -36,15 +36,15 @@ from publishing.cdn.backends.base import (
     DistributionError,
     ListedObject,
 )
-from publishing.cdn.s3_session import LARGEST_ANSWER, GuardedSession
+from publishing.cdn.s3_session import MAX_ANSWER_BYTES, GuardedSession
 from publishing.destinations import bucket_destination_id
 from publishing.models import PublishingSettings
 
-DELETED_AT_ONCE = 1000
+DELETE_BATCH_SIZE = 1000
 """The most objects that one DeleteObjects request may name."""
 _INTERACTIVE_READ_TIMEOUT = 10
 """Read timeout in seconds when a user is waiting for the result."""
-_GONE = {"404", "NoSuchKey", "NotFound"}
+_NOT_FOUND_CODES = {"404", "NoSuchKey", "NotFound"}
 _ERROR_MESSAGES = {
     "NoSuchBucket": gettext_lazy("there is no bucket with this name"),
     "InvalidBucketName": gettext_lazy("this is not a valid bucket name"),
@@ -183,7 +183,7 @@ class Bucket:
                     Bucket=self._name, Key=path
                 )
             except ClientError as error:
-                if _code(error) in _GONE:
+                if _code(error) in _NOT_FOUND_CODES:
                     return None
                 raise
         return head
@@ -194,7 +194,7 @@ class Bucket:
             try:
                 answer = self._client.get_object(Bucket=self._name, Key=path)
             except ClientError as error:
-                if _code(error) in _GONE:
+                if _code(error) in _NOT_FOUND_CODES:
                     return None
                 raise
             data: bytes = answer["Body"].read()
@@ -218,14 +218,16 @@ class Bucket:
             DistributionError: at least one object was not deleted.
         """
         names = list(paths)
-        for start in range(0, len(names), DELETED_AT_ONCE):
-            objects = [{"Key": path} for path in names[start : start + DELETED_AT_ONCE]]
+        for start in range(0, len(names), DELETE_BATCH_SIZE):
+            objects = [
+                {"Key": path} for path in names[start : start + DELETE_BATCH_SIZE]
+            ]
             with self._words():
                 answer = self._client.delete_objects(
                     Bucket=self._name, Delete={"Objects": objects, "Quiet": True}
                 )
             for refused in answer.get("Errors", ()):
-                if refused.get("Code") not in _GONE:
+                if refused.get("Code") not in _NOT_FOUND_CODES:
                     raise DistributionError(
                         _("The bucket %(bucket)s did not delete %(path)s: %(why)s.")
                         % {
@@ -266,10 +268,10 @@ class Bucket:
 
 
 def _unpacked(data: bytes) -> bytes:
-    """Decompress gzip; return b"" if invalid or larger than `LARGEST_ANSWER`."""
+    """Decompress gzip; return b"" if invalid or larger than `MAX_ANSWER_BYTES`."""
     unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
-        content = unpacking.decompress(data, LARGEST_ANSWER)
+        content = unpacking.decompress(data, MAX_ANSWER_BYTES)
     except zlib.error:
         return b""
     return content if unpacking.eof else b""

@@ -628,7 +628,7 @@ def test_the_pictures_kept_last_can_be_chosen_again(
     settings.MEDIA_ROOT = tmp_path
     recent = reverse("admin:recent_images")
     assert browser.get(recent).json() == {"images": []}
-    monkeypatch.setattr(upload_views, "MOST_RECENT", 2)
+    monkeypatch.setattr(upload_views, "MAX_RECENT", 2)
     kept = []
     for minute in range(3):
         with time_machine.travel(datetime(2026, 11, 20, 12, minute, tzinfo=UTC)):

@@ -507,7 +507,7 @@ def test_a_lesson_that_becomes_gated_leaves_even_if_uploads_fail(
 @pytest.fixture
 def in_twos(monkeypatch):
     """Upload two files and purge one URL at a time: a small plan takes several."""
-    monkeypatch.setattr(sync, "_AT_ONCE", 2)
+    monkeypatch.setattr(sync, "_BATCH_SIZE", 2)
     monkeypatch.setattr(purging.CloudflarePurger, "batch_size", 1)
 
 

@@ -415,7 +415,7 @@ def test_a_base_url_that_nobody_may_ask_reads_like_one_where_nobody_is(
 
 @pytest.mark.django_db
 def test_a_bucket_that_answers_without_end_is_given_up(site, monkeypatch):
-    monkeypatch.setattr(s3_session, "LARGEST_ANSWER", 100_000)
+    monkeypatch.setattr(s3_session, "MAX_ANSWER_BYTES", 100_000)
     endless = site(endlessly([]))
     current = settings_row(cdn_endpoint=endless.url)
     with pytest.raises(DistributionError):
@@ -435,7 +435,7 @@ def test_a_packed_object_is_unpacked_to_a_limit(s3, monkeypatch):
     )
     bucket = targets_of(current).public
     assert bucket.read("plans/a.json") == b"0" * 200_000
-    monkeypatch.setattr(s3_buckets, "LARGEST_ANSWER", 100_000)
+    monkeypatch.setattr(s3_buckets, "MAX_ANSWER_BYTES", 100_000)
     assert bucket.read("plans/a.json") == b""
 
 
