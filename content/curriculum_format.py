@@ -479,11 +479,11 @@ def _read_stage(found: dict[str, Any], path: Path) -> StageSpec:
 
 
 def _with(defaults: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    said = {key: found.get(key, default) for key, default in defaults.items()}
+    values = {key: found.get(key, default) for key, default in defaults.items()}
     # JSON Schema accepts 10.0 as an integer; the database should store 10.
     return {
         key: int(value) if isinstance(value, float) and value.is_integer() else value
-        for key, value in said.items()
+        for key, value in values.items()
     }
 
 

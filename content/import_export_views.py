@@ -202,7 +202,7 @@ def _confirm(request: HttpRequest, what: str, name: str, data: bytes) -> HttpRes
     before = pending_uploads.claim(owner=owner.pk, token=token)
     if before is not None:
         return _confirm_again(request, before)
-    said = ""
+    success = ""
     try:
         with transaction.atomic():
             report = _run(what, name, data, dry_run=False)
@@ -210,11 +210,11 @@ def _confirm(request: HttpRequest, what: str, name: str, data: bytes) -> HttpRes
             if not is_as_shown:
                 transaction.set_rollback(True)
         if is_as_shown:
-            said = _said(report)
+            success = _success_message(report)
     finally:
-        pending_uploads.store_result(owner=owner.pk, token=token, said=said)
-    if said:
-        messages.success(request, said)
+        pending_uploads.store_result(owner=owner.pk, token=token, message=success)
+    if success:
+        messages.success(request, success)
         if noted := _noted(report):
             messages.warning(request, noted)
         return HttpResponseRedirect(reverse("admin:exchange"))
@@ -243,10 +243,10 @@ def _noted(report: ImportReport | SheetReport) -> str:
     return "\n".join([head, *lines, *rest])
 
 
-def _confirm_again(request: HttpRequest, said: str) -> HttpResponse:
+def _confirm_again(request: HttpRequest, message: str) -> HttpResponse:
     """Answer a second click: the result of the first, or that it is still running."""
-    if said:
-        messages.success(request, said)
+    if message:
+        messages.success(request, message)
     else:
         messages.info(
             request,
@@ -285,16 +285,16 @@ def _kinds(report: ImportReport | SheetReport) -> list[tuple[str, Any]]:
     ]
 
 
-def _said(report: ImportReport | SheetReport) -> str:
+def _success_message(report: ImportReport | SheetReport) -> str:
     if isinstance(report, SheetReport):
-        said = ngettext(
+        message = ngettext(
             "%(count)d lesson was changed. Students will see it after the next "
             "publish.",
             "%(count)d lessons were changed. Students will see them after the next "
             "publish.",
             len(report.changes),
         )
-        return said % {"count": len(report.changes)}
+        return message % {"count": len(report.changes)}
     return _(
         "“%(title)s” was imported: %(created)d created, %(updated)d changed, "
         "including stages. Students will see it after the next publish."

@@ -132,9 +132,9 @@ def compute_shifts(moves: Sequence[Move]) -> list[IntervalShift]:
             tree, edge = move.to
             events[tree].append((edge, False, order))
     runs: list[IntervalShift] = []
-    for tree, told in events.items():
+    for tree, edges in events.items():
         first, delta = 1, 0
-        for edge, leaves, order in sorted(told):
+        for edge, leaves, order in sorted(edges):
             if edge < first:
                 raise ValueError("a branch goes into one that moves")
             move = moves[order]

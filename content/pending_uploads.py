@@ -79,15 +79,15 @@ def claim(*, owner: int, token: str) -> str | None:
         raise _out_of_reach() from error
 
 
-def store_result(*, owner: int, token: str, said: str) -> None:
-    """Store the result of a claimed import; an empty ``said`` releases the claim.
+def store_result(*, owner: int, token: str, message: str) -> None:
+    """Store the result of a claimed import; an empty ``message`` releases the claim.
 
     Without Redis the claim stays until it expires, so the file is not imported twice.
     """
     key = _answer_key(owner, token)
     try:
-        if said:
-            cache.set(key, said, SECONDS)
+        if message:
+            cache.set(key, message, SECONDS)
         else:
             cache.delete(key)
     except RedisError:

@@ -181,16 +181,16 @@ def _find_lost(before: Sequence[Token], after: Sequence[Token]) -> list[str]:
         for name in had
         if name not in _NO_EFFECT and not is_part_of_a_drawing(name)
     }
-    gone = {name for name in had if not has[name]}
+    removed = {name for name in had if not has[name]}
     had_attributes, has_attributes = _attributes(before), _attributes(after)
     attributes = {
         _attribute_words(*key): count - has_attributes[key]
         for key, count in had_attributes.items()
-        if key[0] not in gone
+        if key[0] not in removed
     }
     lost = [
-        f"{said} ({count})" if count > 1 else said
-        for said, count in (
+        f"{label} ({count})" if count > 1 else label
+        for label, count in (
             *((f"<{name}>", count) for name, count in elements.items()),
             *attributes.items(),
         )
@@ -254,11 +254,11 @@ def _lost_text(before: Sequence[Token], after: Sequence[Token]) -> str:
     if max(letters.values(), default=0) <= 0:
         return ""
     inside = 0
-    gone = []
+    removed = []
     for token in before:
         if token.name in _WHOLE:
             inside = max(0, inside + (-1 if token.is_end else 1))
         elif inside:
-            gone.append(token)
-    said = visible_text(_text(gone)) or "…"
-    return said if len(said) <= _MAX_TEXT else f"{said[: _MAX_TEXT - 1]}…"
+            removed.append(token)
+    name = visible_text(_text(removed)) or "…"
+    return name if len(name) <= _MAX_TEXT else f"{name[: _MAX_TEXT - 1]}…"

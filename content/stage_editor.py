@@ -19,7 +19,7 @@ def settings_of(lesson_pk: int | None) -> dict[str, Any]:
     language = get_language() or "en"
     return {
         "types": {name: schema_in(name, language) for name in SCHEMAS},
-        "words": _words(),
+        "texts": _texts(),
         "lesson": lesson_pk,
         "urls": {
             "live": reverse("admin:preview_live"),
@@ -41,7 +41,7 @@ def type_choices() -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-def _words() -> dict[str, str]:
+def _texts() -> dict[str, str]:
     return {
         # The texts of json-editor.
         "button_add_row_title": _("Add: {{0}}"),

@@ -81,8 +81,8 @@ def of_change(field: str, now: Any, nodes: Sequence[Node]) -> str:
     was: dict[Any, list[int]] = defaultdict(list)
     for node in nodes:
         was[getattr(node, field)].append(node.pk)
-    told = {"field": field, "now": now, "was": list(was.items())}
-    return _sign({"change": told}) if nodes else ""
+    data = {"field": field, "now": now, "was": list(was.items())}
+    return _sign({"change": data}) if nodes else ""
 
 
 def _sign(record: dict[str, Any]) -> str:
@@ -100,21 +100,21 @@ def undo(record: str) -> list[Node]:
         StructureError: it cannot be undone any more; the message states the reason.
     """
     try:
-        told = signing.loads(record, salt=_SALT, max_age=_MAX_AGE_SECONDS)
+        data = signing.loads(record, salt=_SALT, max_age=_MAX_AGE_SECONDS)
     except signing.BadSignature as error:
         raise StructureError(
             _("This can no longer be undone. See the history of each entry.")
         ) from error
-    if "move" in told:
-        return _move_back(told["move"])
-    if "change" in told:
-        return _change_back(**told["change"])
-    return _restore(told["trash"])
+    if "move" in data:
+        return _move_back(data["move"])
+    if "change" in data:
+        return _change_back(**data["change"])
+    return _restore(data["trash"])
 
 
-def _move_back(told: list[list[Any]]) -> list[Node]:
+def _move_back(data: list[list[Any]]) -> list[Node]:
     moved = {
-        pk: (TreePosition(*rest[:2]), TreePosition(*rest[2:])) for pk, *rest in told
+        pk: (TreePosition(*rest[:2]), TreePosition(*rest[2:])) for pk, *rest in data
     }
     nodes = _still_there(list(moved))
     states, parents = _lock(nodes, {before.parent for before, _after in moved.values()})
@@ -164,8 +164,8 @@ def _change_back(field: str, now: Any, was: list[tuple[Any, list[int]]]) -> list
     return list(nodes.values())
 
 
-def _restore(told: list[list[Any]]) -> list[Node]:
-    stamps = dict(told)
+def _restore(data: list[list[Any]]) -> list[Node]:
+    stamps = dict(data)
     _states, nodes = locks.lock_nodes(*_still_there(list(stamps)))
     for node in nodes:
         if node.trashed_at is None or node.trashed_at.isoformat() != stamps[node.pk]:

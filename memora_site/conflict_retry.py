@@ -72,14 +72,14 @@ def _error_text(error: Exception) -> str:
     )
 
 
-def _refused(request: HttpRequest, said: str) -> HttpResponse:
+def _refused(request: HttpRequest, message: str) -> HttpResponse:
     """Return JSON for scripts, or a page that repeats the user's input."""
     if "text/html" not in request.headers.get("Accept", ""):
-        return JsonResponse({"refused": said}, status=409)
+        return JsonResponse({"error": message}, status=409)
     context = {
         **admin.site.each_context(request),
         "title": _("Not saved"),
-        "said": said,
+        "message": message,
         "is_sent": request.method == "POST",
         "typed": [
             (name, value)

@@ -44,17 +44,17 @@ def _answer(
     status: HTTPStatus,
     *,
     title: str,
-    said: str,
+    message: str,
     is_known: bool = True,
 ) -> HttpResponse:
-    """Return an error page, or ``{"refused": said}`` for a script of the admin.
+    """Return an error page, or ``{"error": message}`` for a script of the admin.
 
     Args:
         is_known: whether the session may be read, to show the visitor's name.
     """
     wants_page = "text/html" in request.headers.get("Accept", "")
     if request.path_info.startswith("/admin/") and not wants_page:
-        return JsonResponse({"refused": said}, status=status)
+        return JsonResponse({"error": message}, status=status)
     # The error may occur before the middleware has set the user.
     is_staff = is_known and getattr(getattr(request, "user", None), "is_staff", False)
     around = admin.site.each_context(request) if is_staff else {}
@@ -63,7 +63,7 @@ def _answer(
         "site_header": admin.site.site_header,
         **around,
         "title": title,
-        "said": said,
+        "message": message,
         "is_staff": is_staff,
     }
     page = render_to_string(
@@ -79,14 +79,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
         return JsonResponse(body, status=HTTPStatus.BAD_REQUEST)
     # A request for another host is refused before the language is set.
     with translation.override(translation.get_language_from_request(request)):
-        said = _("The data from your browser cannot be read. Nothing was saved.")
+        message = _("The data from your browser cannot be read. Nothing was saved.")
         if isinstance(exception, _TOO_LARGE):
-            said = _(
+            message = _(
                 "The request is too large. Nothing was saved: go back and send the "
                 "data in smaller parts."
             )
         title = _("The request is malformed")
-        return _answer(request, HTTPStatus.BAD_REQUEST, title=title, said=said)
+        return _answer(request, HTTPStatus.BAD_REQUEST, title=title, message=message)
 
 
 def permission_denied(
@@ -102,25 +102,25 @@ def permission_denied(
         request,
         HTTPStatus.FORBIDDEN,
         title=_("No permission"),
-        said=_("You do not have permission to do this. Ask a System Manager."),
+        message=_("You do not have permission to do this. Ask a System Manager."),
     )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403: the form was not sent by a page of this site, or by an outdated one."""
     if reason == REASON_NO_CSRF_COOKIE:
-        said = _(
+        message = _(
             "Your browser does not send cookies for this site. Nothing was saved: "
             "allow cookies, reload the page and send it again."
         )
     else:
-        said = _(
+        message = _(
             "You signed in again after this page was opened, or the form came from "
             "another site. Nothing was saved: go back, reload the page and send it "
             "again."
         )
     title = _("Not saved")
-    return _answer(request, HTTPStatus.FORBIDDEN, title=title, said=said)
+    return _answer(request, HTTPStatus.FORBIDDEN, title=title, message=message)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
@@ -132,7 +132,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBa
         request,
         HTTPStatus.NOT_FOUND,
         title=_("Page not found"),
-        said=_("The address is wrong, or the page has been deleted or moved."),
+        message=_("The address is wrong, or the page has been deleted or moved."),
     )
 
 
@@ -142,7 +142,7 @@ def method_not_allowed(request: HttpRequest) -> HttpResponse:
         request,
         HTTPStatus.METHOD_NOT_ALLOWED,
         title=_("This page cannot be opened directly"),
-        said=_(
+        message=_(
             "This address accepts only form submissions. Nothing was changed. Open "
             "the page that you need from the home page."
         ),
@@ -159,7 +159,7 @@ def locked_out(
         request,
         HTTPStatus.TOO_MANY_REQUESTS,
         title=_("Too many attempts"),
-        said=ngettext(
+        message=ngettext(
             "This account's password was wrong too often on your network. Try again "
             "in %(minutes)d minute.",
             "This account's password was wrong too often on your network. Try again "
@@ -201,7 +201,7 @@ def _unavailable(request: HttpRequest) -> HttpResponse:
                 request,
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 title=_("The site cannot answer right now"),
-                said=_(
+                message=_(
                     "The database or Redis does not answer. Try again in a moment, "
                     "and check whether what you sent was saved."
                 ),

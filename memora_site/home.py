@@ -45,7 +45,7 @@ class Recent:
 class Found:
     """Search results: the first nodes, each with its ancestors, and plans."""
 
-    words: str
+    query: str
     nodes: list[tuple[Node, tuple[Node, ...]]]
     has_more: bool
     plans: list[AcademicPlan]
@@ -88,16 +88,16 @@ def _search(request: HttpRequest) -> Found | None:
 
     Two queries.
     """
-    asked = Search(words=Search.of(request).words)
+    asked = Search(query=Search.of(request).query)
     user = request.user
     if not asked.is_asked or not user.has_perm("content.view_node"):
         return None
     nodes = list(asked.nodes()[: _MAX_RESULTS + 1])
     return Found(
-        words=asked.words,
+        query=asked.query,
         nodes=[(node, tree_rows.ancestors_of(node)) for node in nodes[:_MAX_RESULTS]],
         has_more=len(nodes) > _MAX_RESULTS,
-        plans=_plans(asked.words) if user.has_perm("plans.view_academicplan") else [],
+        plans=_plans(asked.query) if user.has_perm("plans.view_academicplan") else [],
     )
 
 

@@ -107,7 +107,7 @@ class SubjectFormSet(CustomInlineFormSet):
         titles = Node.objects.filter(pk__in=spoken).values_list("pk", "title")
         refusals = []
         for pk, title in titles if spoken else ():
-            said = ngettext(
+            message = ngettext(
                 "“%(title)s” was not removed: this plan has %(count)d override in it. "
                 "Remove the override below first, then the subject.",
                 "“%(title)s” was not removed: this plan has %(count)d overrides in "
@@ -115,7 +115,7 @@ class SubjectFormSet(CustomInlineFormSet):
                 spoken[pk],
             )
             params = {"title": title, "count": spoken[pk]}
-            refusals.append(ValidationError(said, code="overridden", params=params))
+            refusals.append(ValidationError(message, code="overridden", params=params))
         if refusals:
             raise ValidationError(refusals)
 

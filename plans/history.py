@@ -37,6 +37,6 @@ def plan_edits(plan: AcademicPlan) -> list[Edit]:
 
 def _override(row: Any, names: Names) -> str:
     """Describe an override and its node."""
-    said = labels.action_text(row.action, row.value)
+    text = labels.action_text(row.action, row.value)
     # Isolate the text direction of each: titles are often Arabic, actions are not.
-    return f"\u2068{names.of('target', row)}\u2069 — \u2068{said}\u2069"
+    return f"\u2068{names.of('target', row)}\u2069 — \u2068{text}\u2069"

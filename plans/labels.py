@@ -47,10 +47,10 @@ def access_text(access: Access) -> str:
     return f"{word} · {access.item}" if access.item else word
 
 
-def absence_badge(said: NodeExplanation) -> SafeString:
+def absence_badge(explanation: NodeExplanation) -> SafeString:
     """Format the reason why students do not see a node as a badge."""
-    itself = said.absent_at == said.node.id
-    match said.absent:
+    itself = explanation.absent_at == explanation.node.id
+    match explanation.absent:
         case HiddenReason.HIDDEN:
             return badge(
                 "⊘",
@@ -65,7 +65,9 @@ def absence_badge(said: NodeExplanation) -> SafeString:
 
 
 def why(
-    said: NodeExplanation, titles: Mapping[str, str], overridden: Mapping[str, Override]
+    explanation: NodeExplanation,
+    titles: Mapping[str, str],
+    overridden: Mapping[str, Override],
 ) -> str:
     """Describe why students get a node like this: the rule and the deciding node.
 
@@ -73,9 +75,9 @@ def why(
         titles: the titles of the node and its ancestors, by id.
         overridden: the overrides on them, by id.
     """
-    if said.absent is not None:
-        return _why_absent(said, titles)
-    access = said.access
+    if explanation.absent is not None:
+        return _why_absent(explanation, titles)
+    access = explanation.access
     decided_by = titles.get(access.decided_at, access.decided_at)
     if access.rule is Rule.INHERITED:
         above = overridden.get(access.decided_at)
@@ -96,18 +98,18 @@ def why(
     return _("by default")
 
 
-def _why_absent(said: NodeExplanation, titles: Mapping[str, str]) -> str:
-    if said.absent is HiddenReason.EMPTY:
+def _why_absent(explanation: NodeExplanation, titles: Mapping[str, str]) -> str:
+    if explanation.absent is HiddenReason.EMPTY:
         return _("no lesson inside is published for this plan")
-    if said.absent_at == said.node.id:
-        match said.absent:
+    if explanation.absent_at == explanation.node.id:
+        match explanation.absent:
             case HiddenReason.HIDDEN:
                 return _("override on this plan")
             case HiddenReason.DRAFT:
                 return _("not published in any plan")
         return _("not in any plan until it is restored")
     return _("because of “%(title)s”") % {
-        "title": titles.get(said.absent_at, said.absent_at)
+        "title": titles.get(explanation.absent_at, explanation.absent_at)
     }
 
 
@@ -128,12 +130,12 @@ def action_text(action: str, value: str) -> str:
     return _("Renamed “%(title)s”") % {"title": value}
 
 
-def script_words() -> dict[str, str]:
+def script_texts() -> dict[str, str]:
     """Return the texts of `memora/plan.js` and `memora/plan-subjects.js`."""
     return {
         "failed": _("The server does not answer. Try again in a moment."),
         "forbidden": _("You do not have permission to do this. Ask a System Manager."),
-        "gone": _("This content has been deleted. Reload the page."),
+        "not_found": _("This content has been deleted. Reload the page."),
         "signed_out": _(
             "You are signed out. Your text is kept on this page: sign in in another "
             "tab, then continue."

@@ -81,8 +81,8 @@ class Label(FoldingModel, models.Model):
         others = type(self)._default_manager.exclude(pk=self.pk)
         same = others.filter(title_folded=self.title_folded).first()
         if same is not None:
-            said = _("“%(title)s” already exists and looks the same.")
-            raise ValidationError({"title": said % {"title": same.title}})
+            message = _("“%(title)s” already exists and looks the same.")
+            raise ValidationError({"title": message % {"title": same.title}})
 
 
 class Season(Label):
@@ -274,10 +274,10 @@ class PlanSubject(PlanPart):
 
     def clean(self) -> None:
         if self.subject_id and self.subject.kind != Kind.SUBJECT.value:
-            said = _("“%(title)s” is a %(kind)s. A plan can contain only subjects.")
+            message = _("“%(title)s” is a %(kind)s. A plan can contain only subjects.")
             kind = self.subject.get_kind_display()
             raise ValidationError(
-                {"subject": said % {"title": self.subject.title, "kind": kind}}
+                {"subject": message % {"title": self.subject.title, "kind": kind}}
             )
 
 

@@ -12,7 +12,7 @@ def load_overrides(plan_pk: int) -> dict[int, Override]:
     rows = PlanOverride.objects.filter(plan_id=plan_pk).order_by("pk")
     for target, action, value in rows.values_list("target_id", "action", "value"):
         fields.setdefault(target, {}).update(_meaning(action, value))
-    return {target: Override(**said) for target, said in fields.items()}  # type: ignore[arg-type]
+    return {target: Override(**values) for target, values in fields.items()}  # type: ignore[arg-type]
 
 
 def _meaning(action: str, value: str) -> Mapping[str, object]:

@@ -64,9 +64,9 @@ def set_override(
     row = PlanOverride(plan=plan, target=target, action=action, value=value)
     row.clean_fields()
     row.clean()
-    for said in _overrides_if_current(plan, target, seen):
-        if said.aspect == aspect_of(action):
-            said.delete()
+    for override in _overrides_if_current(plan, target, seen):
+        if override.aspect == aspect_of(action):
+            override.delete()
     row.save()
     return row
 
@@ -87,16 +87,16 @@ def remove_override(
         ValidationError: the overrides have changed since (code ``stale``).
     """
     lock(plan)
-    for said in _overrides_if_current(plan, target, seen):
-        if said.aspect == aspect:
-            said.delete()
-            return said
+    for override in _overrides_if_current(plan, target, seen):
+        if override.aspect == aspect:
+            override.delete()
+            return override
     return None
 
 
-def version_of(said: Iterable[tuple[str, str]]) -> str:
+def version_of(overrides: Iterable[tuple[str, str]]) -> str:
     """Return a hash of the overrides on a node, as (action, value) pairs."""
-    return hashlib.sha256(repr(sorted(said)).encode()).hexdigest()
+    return hashlib.sha256(repr(sorted(overrides)).encode()).hexdigest()
 
 
 def _overrides_if_current(

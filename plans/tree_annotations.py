@@ -54,7 +54,7 @@ def explain_rows(
     rows: Sequence[Row], overrides: Mapping[int, Override]
 ) -> dict[int, NodeExplanation]:
     """Explain each row's node in the plan, by node pk. Two queries."""
-    hidden = [pk for pk, said in overrides.items() if said.hide]
+    hidden = [pk for pk, explanation in overrides.items() if explanation.hide]
     lessons = count_visible(
         rows,
         counted=Q(is_published=True, trashed_at__isnull=True),
@@ -72,7 +72,9 @@ def explain_rows(
     }
 
 
-def why(row: Row, said: NodeExplanation, overrides: Mapping[int, Override]) -> str:
+def why(
+    row: Row, explanation: NodeExplanation, overrides: Mapping[int, Override]
+) -> str:
     """Return `labels.why` for a row, with ancestors named as the plan renames them."""
     spoken_of = {
         node.public_id: overrides[node.pk] for node in row.trail if node.pk in overrides
@@ -82,21 +84,21 @@ def why(row: Row, said: NodeExplanation, overrides: Mapping[int, Override]) -> s
         for public_id, override in spoken_of.items()
         if override.title
     }
-    return labels.why(said, titles, spoken_of)
+    return labels.why(explanation, titles, spoken_of)
 
 
 def _annotation(
-    row: Row, said: NodeExplanation, overrides: Mapping[int, Override]
+    row: Row, explanation: NodeExplanation, overrides: Mapping[int, Override]
 ) -> RowAnnotation:
     shown = (
-        labels.access_badge(said.access)
-        if said.absent is None
-        else labels.absence_badge(said)
+        labels.access_badge(explanation.access)
+        if explanation.absent is None
+        else labels.absence_badge(explanation)
     )
-    reason = why(row, said, overrides)
+    reason = why(row, explanation, overrides)
     return RowAnnotation(
         access=format_html('<span title="{}">{}</span>', reason, shown),
-        title=said.title,
-        is_hidden=said.absent is not None,
-        lessons=said.lessons,
+        title=explanation.title,
+        is_hidden=explanation.absent is not None,
+        lessons=explanation.lessons,
     )

@@ -45,7 +45,7 @@ class OverrideRow:
     aspect: str
     action: str
     value: str
-    words: str
+    text: str
     above: tuple[int, ...]
     is_in_trash: bool
 
@@ -54,7 +54,7 @@ class OverrideRow:
 class Row:
     """A node as a row of the table."""
 
-    said: NodeExplanation
+    explanation: NodeExplanation
     level: int
     kind: str
     access: SafeString
@@ -71,7 +71,7 @@ class Row:
 
     @property
     def pk(self) -> int:
-        return self.said.node.pk
+        return self.explanation.node.pk
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Tree:
     """The plan's content as its page shows it."""
 
     rows: list[Row | MoreRows]
-    said: list[OverrideRow]
+    overrides: list[OverrideRow]
     opened: str
     has_subjects: bool
     empty_subjects: list[str]
@@ -131,20 +131,20 @@ def tree(plan: AcademicPlan, opened: Opened) -> Tree:
     subjects = queries.subject_pks(plan.pk)
     top = tree_rows.tree_page_rows(opened, roots=tree_rows.MAX_ROWS, subjects=subjects)
     top.rows.sort(key=lambda row: subjects.index(row.node.pk))
-    said = _override_rows(plan)
+    override_rows = _override_rows(plan)
     overrides = queries.load_overrides(plan.pk)
     table = _Table(
-        found=tree_annotations.explain_rows(
+        explanations=tree_annotations.explain_rows(
             list(tree_rows.visible_rows(top)), overrides
         ),
         overrides=overrides,
-        said=_by_target(said),
-        inside=_inside(said),
+        overrides_by_target=_by_target(override_rows),
+        inside=_inside(override_rows),
         opened=opened,
     )
     return Tree(
         rows=list(table.rows(top, 0)),
-        said=said,
+        overrides=override_rows,
         opened=_as_text(opened),
         has_subjects=bool(subjects),
         empty_subjects=[row.node.title for row in top.rows if not row.lessons],
@@ -178,7 +178,7 @@ def _override_rows(plan: AcademicPlan) -> list[OverrideRow]:
             aspect=aspect,
             action=action,
             value=value,
-            words=labels.action_text(action, value),
+            text=labels.action_text(action, value),
             above=tuple(pk for pk in rest[: len(_ABOVE)] if pk is not None),
             is_in_trash=trashed is not None or any(rest[len(_ABOVE) :]),
         )
@@ -186,16 +186,16 @@ def _override_rows(plan: AcademicPlan) -> list[OverrideRow]:
     ]
 
 
-def _by_target(said: Sequence[OverrideRow]) -> dict[int, list[OverrideRow]]:
+def _by_target(rows: Sequence[OverrideRow]) -> dict[int, list[OverrideRow]]:
     found: dict[int, list[OverrideRow]] = defaultdict(list)
-    for one in said:
+    for one in rows:
         found[one.target].append(one)
     return found
 
 
-def _inside(said: Sequence[OverrideRow]) -> Counter[int]:
+def _inside(rows: Sequence[OverrideRow]) -> Counter[int]:
     """Count the nodes with overrides inside each node, by pk."""
-    targets = {one.target: one for one in said if not one.is_in_trash}
+    targets = {one.target: one for one in rows if not one.is_in_trash}
     return Counter(pk for target in targets.values() for pk in target.above)
 
 
@@ -203,9 +203,9 @@ def _inside(said: Sequence[OverrideRow]) -> Counter[int]:
 class _Table:
     """The data that the rows are built from."""
 
-    found: Mapping[int, NodeExplanation]
+    explanations: Mapping[int, NodeExplanation]
     overrides: Mapping[int, Override]
-    said: Mapping[int, list[OverrideRow]]
+    overrides_by_target: Mapping[int, list[OverrideRow]]
     inside: Mapping[int, int]
     opened: Opened
 
@@ -226,23 +226,23 @@ class _Table:
             )
 
     def _row(self, row: tree_rows.Row, level: int) -> Row:
-        said = self.found[row.node.pk]
+        explanation = self.explanations[row.node.pk]
         is_open = row.branch is not None
         others = {pk: most for pk, most in self.opened.items() if pk != row.node.pk}
         toggled = others if is_open else {**others, row.node.pk: tree_rows.PAGE}
         return Row(
-            said=said,
+            explanation=explanation,
             level=level,
             kind=row.node.get_kind_display(),
-            access=labels.access_badge(said.access),
-            absence=labels.absence_badge(said) if said.absent else None,
-            why=tree_annotations.why(row, said, self.overrides),
+            access=labels.access_badge(explanation.access),
+            absence=labels.absence_badge(explanation) if explanation.absent else None,
+            why=tree_annotations.why(row, explanation, self.overrides),
             lessons=(
                 ""
                 if row.node.kind == NodeKind.LESSON
-                else labels.lesson_count_text(said.lessons, said.total)
+                else labels.lesson_count_text(explanation.lessons, explanation.total)
             ),
-            overrides=self.said.get(row.node.pk, []),
+            overrides=self.overrides_by_target.get(row.node.pk, []),
             inside=self.inside.get(row.node.pk, 0),
             is_open=is_open if row.is_holding else None,
             toggle=_query(toggled),
@@ -285,7 +285,7 @@ class ContentPages:
             "plan": plan,
             "tree": tree(plan, opened(request)),
             "may_override": self.may_override(request, plan),
-            "plan_words": labels.script_words(),
+            "plan_texts": labels.script_texts(),
         }
 
     def content_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
@@ -317,19 +317,19 @@ class ContentPages:
         refusal = ""
         if request.method == "POST":
             try:
-                said = _change(plan, node, request.POST)
+                message = _change(plan, node, request.POST)
             except ValidationError as error:
                 refusal = " ".join(error.messages)
             else:
-                return self._changed(request, plan, node, said)
+                return self._changed(request, plan, node, message)
         return self._override_page(request, plan, node, refusal)
 
     def _changed(
-        self, request: HttpRequest, plan: AcademicPlan, node: Node, said: str
+        self, request: HttpRequest, plan: AcademicPlan, node: Node, message: str
     ) -> HttpResponse:
         if _is_script(request):
-            return JsonResponse({"message": said})
-        messages.success(request, said)
+            return JsonResponse({"message": message})
+        messages.success(request, message)
         page = reverse("admin:plans_academicplan_change", args=[plan.pk])
         return HttpResponseRedirect(f"{page}?at={node.pk}#node-{node.pk}")
 
@@ -337,7 +337,7 @@ class ContentPages:
         self, request: HttpRequest, plan: AcademicPlan, node: Node, refusal: str
     ) -> HttpResponse:
         admin: Any = self
-        row, said, overrides = _explained(plan, node)
+        row, explanation, overrides = _explained(plan, node)
         own = _by_target(_override_rows(plan))[node.pk]
         context = {
             **admin.admin_site.each_context(request),
@@ -345,12 +345,14 @@ class ContentPages:
             "opts": admin.opts,
             "plan": plan,
             "node": node,
-            "said": said,
+            "explanation": explanation,
             "is_lesson": node.kind == NodeKind.LESSON,
-            "lessons": said.total,
-            "access": labels.access_badge(said.access),
-            "absence": labels.absence_badge(said) if said.absent else None,
-            "why": tree_annotations.why(row, said, overrides),
+            "lessons": explanation.total,
+            "access": labels.access_badge(explanation.access),
+            "absence": labels.absence_badge(explanation)
+            if explanation.absent
+            else None,
+            "why": tree_annotations.why(row, explanation, overrides),
             "overrides": own,
             "seen": services.version_of((one.action, one.value) for one in own),
             "levels": [
@@ -393,7 +395,7 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
             plan=plan, target=node, aspect=aspect, seen=seen
         )
         if taken is None:
-            return _("Nothing to change: this is already set.")
+            return _("Nothing to change.")
         return _removal_effect(plan, node, taken)
     action = posted.get("action", "")
     if action not in OverrideAction.values:
@@ -403,28 +405,28 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
     return _effect(plan, node, action, value)
 
 
-def _removal_effect(plan: AcademicPlan, node: Node, taken: PlanOverride) -> str:
+def _removal_effect(plan: AcademicPlan, node: Node, removed: PlanOverride) -> str:
     """Describe what students get without the override, and the remaining overrides."""
-    was = labels.action_text(taken.action, taken.value)
-    said = [_("Override removed: %(what)s.") % {"what": was}]
-    if taken.aspect == OverrideAspect.TITLE:
+    was = labels.action_text(removed.action, removed.value)
+    messages = [_("Override removed: %(what)s.") % {"what": was}]
+    if removed.aspect == OverrideAspect.TITLE:
         again = _("This plan's students see “%(title)s” again.")
-        said.append(again % {"title": node.title})
-    elif taken.aspect == OverrideAspect.LINEAR:
-        said.append(_effect(plan, node, OverrideAction.SET_LINEAR))
+        messages.append(again % {"title": node.title})
+    elif removed.aspect == OverrideAspect.LINEAR:
+        messages.append(_effect(plan, node, OverrideAction.SET_LINEAR))
     else:
-        said.append(_effect(plan, node, OverrideAction.SET_ACCESS_LEVEL))
-    left = PlanOverride.objects.filter(plan=plan, target=node)
-    if others := [labels.action_text(row.action, row.value) for row in left]:
+        messages.append(_effect(plan, node, OverrideAction.SET_ACCESS_LEVEL))
+    remaining = PlanOverride.objects.filter(plan=plan, target=node)
+    if others := [labels.action_text(row.action, row.value) for row in remaining]:
         still = _("This plan still has these overrides of it: %(words)s.")
-        said.append(still % {"words": pgettext("list", ", ").join(others)})
-    return " ".join(said)
+        messages.append(still % {"words": pgettext("list", ", ").join(others)})
+    return " ".join(messages)
 
 
 def _effect(plan: AcademicPlan, node: Node, action: str, value: str = "") -> str:
     """Describe the effect for students, so that a mistake is noticed at once."""
     title = {"title": node.title}
-    _row, said, _overrides = _explained(plan, node)
+    _row, explanation, _overrides = _explained(plan, node)
     match action:
         case OverrideAction.HIDE:
             effect = ngettext(
@@ -432,13 +434,13 @@ def _effect(plan: AcademicPlan, node: Node, action: str, value: str = "") -> str
                 "next publish.",
                 "“%(title)s” is hidden: %(count)d lessons will leave this plan at the "
                 "next publish.",
-                said.total,
+                explanation.total,
             )
-            return effect % {**title, "count": said.total}
+            return effect % {**title, "count": explanation.total}
         case OverrideAction.SET_LINEAR:
             return (
                 _("The entries inside “%(title)s” now open one after another.")
-                if said.is_linear
+                if explanation.is_linear
                 else _("The entries inside “%(title)s” now open in any order.")
             ) % title
         case OverrideAction.RENAME:
@@ -448,7 +450,7 @@ def _effect(plan: AcademicPlan, node: Node, action: str, value: str = "") -> str
                 **title,
                 "new": value,
             }
-    if said.absent not in (None, HiddenReason.EMPTY):
+    if explanation.absent not in (None, HiddenReason.EMPTY):
         return (
             _(
                 "Saved. “%(title)s” is still not visible to students, for another reason."
@@ -456,4 +458,4 @@ def _effect(plan: AcademicPlan, node: Node, action: str, value: str = "") -> str
             % title
         )
     effect = _("“%(title)s” is now: %(access)s.")
-    return effect % {**title, "access": labels.access_text(said.access)}
+    return effect % {**title, "access": labels.access_text(explanation.access)}

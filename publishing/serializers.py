@@ -69,7 +69,7 @@ class StepSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField()
     ok = serializers.BooleanField()
-    said = serializers.CharField()
+    message = serializers.CharField()
 
 
 class ConnectionSerializer(serializers.Serializer[Any]):

@@ -60,9 +60,10 @@ _RESULT_FIELDS = (
 
 
 _DEAD_LETTER = gettext_lazy(
-    "Publishing the plan %(plan)s failed %(attempts)d times and is not tried again: "
-    "%(error)s\nStudents keep reading its last release. Correct what is wrong (that "
-    "alone builds it again), or choose Retry in the sync log."
+    "Publishing the plan %(plan)s failed %(attempts)d times and is not retried: "
+    "%(error)s\n"
+    "Students keep reading its last release. Correct the error (this starts a new "
+    "build), or choose Retry in the sync log."
 )
 
 

@@ -46,16 +46,18 @@ _RESULT_FIELDS = (
 
 
 _ALL_FAILED = gettext_lazy(
-    "Uploading the plan %(plan)s to the CDN failed %(attempts)d times and is not tried "
-    "again: %(error)s\nThis server has the new release; students who read from the CDN "
-    "keep an older one. “Test connection” in the publishing settings says more. Then "
-    "choose Retry in the sync log, or turn on local fallback mode."
+    "Uploading the plan %(plan)s to the CDN failed %(attempts)d times and is not "
+    "retried: %(error)s\n"
+    "This server has the new release; students who read from the CDN keep an older "
+    "one. “Test connection” in the publishing settings shows the cause. Then choose "
+    "Retry in the sync log, or turn on local fallback mode."
 )
 _STILL_FAILING = gettext_lazy(
     "Every upload of the plan %(plan)s to the CDN has failed for more than an hour: "
-    "%(error)s\nIt is still tried again. This server has the new release; students who "
-    "read from the CDN keep an older one. “Test connection” in the publishing settings "
-    "says more. If the CDN stays away, turn on local fallback mode."
+    "%(error)s\n"
+    "Uploads are still retried. This server has the new release; students who read "
+    "from the CDN keep an older one. “Test connection” in the publishing settings "
+    "shows the cause. If the CDN stays unavailable, turn on local fallback mode."
 )
 
 

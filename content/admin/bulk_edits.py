@@ -28,7 +28,7 @@ class Change:
 def _asks_to_publish(count: int) -> dict[str, str]:
     return {
         "title": _("Publish with everything inside?"),
-        "ask": ngettext(
+        "question": ngettext(
             "%(count)d entry will be marked as published. Students whose plan has it "
             "will see it after the next publish.",
             "%(count)d entries will be marked as published. Students whose plans have "
@@ -36,15 +36,15 @@ def _asks_to_publish(count: int) -> dict[str, str]:
             count,
         )
         % {"count": count},
-        "yes": _("Publish"),
-        "no": _("Leave unchanged"),
+        "confirm_label": _("Publish"),
+        "cancel_label": _("Leave unchanged"),
     }
 
 
 def _asks_to_unpublish(count: int) -> dict[str, str]:
     return {
         "title": _("Change everything inside to draft, too?"),
-        "ask": ngettext(
+        "question": ngettext(
             "%(count)d entry will be changed to draft. Students will not see it after "
             "the next publish.",
             "%(count)d entries will be changed to draft. Students will not see them "
@@ -52,15 +52,15 @@ def _asks_to_unpublish(count: int) -> dict[str, str]:
             count,
         )
         % {"count": count},
-        "yes": _("Change to draft"),
-        "no": _("Leave unchanged"),
+        "confirm_label": _("Change to draft"),
+        "cancel_label": _("Leave unchanged"),
     }
 
 
 def _asks_to_replace(codes: Collection[str], value: str) -> dict[str, str]:
     return {
         "title": _("Replace different product codes?"),
-        "ask": _(
+        "question": _(
             "The selected entries have these product codes: %(codes)s. All will be "
             "changed to: %(value)s."
         )
@@ -68,8 +68,8 @@ def _asks_to_replace(codes: Collection[str], value: str) -> dict[str, str]:
             "codes": ", ".join(f"“{code}”" for code in sorted(codes)),
             "value": f"“{value}”" if value else _("no product code"),
         },
-        "yes": _("Replace them"),
-        "no": _("Leave unchanged"),
+        "confirm_label": _("Replace them"),
+        "cancel_label": _("Leave unchanged"),
     }
 
 

@@ -241,8 +241,8 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, form: Any, formset: Any, change: bool
     ) -> None:
         super().save_formset(request, form, formset, change)
-        for said in _losses(formset):
-            messages.warning(request, said)
+        for message in _losses(formset):
+            messages.warning(request, message)
 
     def delete_model(self, request: HttpRequest, obj: Node) -> None:
         services.delete_node(node=obj)
@@ -254,13 +254,13 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
 def _losses(formset: Any) -> list[str]:
     """Return messages for what was removed from the sent stages, at most ten."""
     changed = [form.instance for form in formset.forms if form.has_changed()]
-    said = [
+    messages = [
         f"“{stage.title}”, {path_text(path)}: {what}"
         for stage in changed
         if isinstance(stage, LessonStage)
         for path, what in stage.losses
     ]
-    return said if len(said) <= _MAX_LOSSES else [*said[:_MAX_LOSSES], "…"]
+    return messages if len(messages) <= _MAX_LOSSES else [*messages[:_MAX_LOSSES], "…"]
 
 
 _LESSON_PAGE = "admin/content/node/lesson_form.html"

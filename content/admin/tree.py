@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from content import kinds, tree_annotations, tree_rows, tree_updates
-from content.admin.tree_labels import KIND_TEXTS, MENU_TEXTS, cells_of, script_words
+from content.admin.tree_labels import KIND_TEXTS, MENU_TEXTS, cells_of, script_texts
 from content.admin.tree_search import (
     STATES,
     Search,
@@ -129,9 +129,9 @@ class NodeAdmin(NodeHistory, TreeChanges):
                     kind: reverse(f"admin:preview_{kind}", args=["ID"]) for kind in Kind
                 },
             },
-            "words": script_words(),
-            "menu_words": MENU_TEXTS,
-            "kind_words": {
+            "texts": script_texts(),
+            "menu_texts": MENU_TEXTS,
+            "kind_texts": {
                 kind: {name: str(word) for name, word in words.items()}
                 for kind, words in KIND_TEXTS.items()
             },
@@ -208,9 +208,9 @@ class NodeAdmin(NodeHistory, TreeChanges):
         wanted = kinds.parent_kind(Kind(asked)) if asked else None
         if wanted is None:
             return JsonResponse({"places": []})
-        found = Search(words=request.GET.get("q", "").strip()[:200], kind=wanted.value)
+        found = Search(query=request.GET.get("q", "").strip()[:200], kind=wanted.value)
         near = request.GET.get("near", "")
-        if not found.words and is_key(near):
+        if not found.query and is_key(near):
             found = Search(kind=wanted.value, subject=near)
         return JsonResponse(
             {
@@ -241,7 +241,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
     def _trash_instead(self, request: HttpRequest, node: Node) -> HttpResponse:
         if not self.has_change_permission(request, node):
             raise PermissionDenied
-        messages.success(request, self._trash(request, [node])["said"])
+        messages.success(request, self._trash(request, [node])["message"])
         tree = reverse("admin:content_node_changelist")
         return HttpResponseRedirect(f"{tree}?at={node.parent_id or ''}")
 
@@ -259,16 +259,16 @@ class NodeAdmin(NodeHistory, TreeChanges):
             str(model_ngettext(self.opts, 2)): tree_updates.subtrees_of(nodes).count(),
             str(KIND_TEXTS["lesson"]["many"]): lessons,
         }
-        said = []
+        consequences = []
         if lessons:
             words = ngettext(
                 "%(count)d lesson and its stages will be deleted permanently.",
                 "%(count)d lessons and their stages will be deleted permanently.",
                 lessons,
             )
-            said.append(words % {"count": lessons})
-        said += node_deletion_warnings(nodes)
-        request.deletion_consequences = said  # type: ignore[attr-defined]
+            consequences.append(words % {"count": lessons})
+        consequences += node_deletion_warnings(nodes)
+        request.deletion_consequences = consequences  # type: ignore[attr-defined]
         refused = (
             set()
             if self.has_delete_permission(request)
@@ -304,8 +304,10 @@ def _expanded_path(asked: str) -> dict[str, Any] | None:
     """Return what the script opens to show the row with this key; None if missing."""
     if not is_key(asked):
         return None
-    way = expanded_path([int(asked)])
-    return None if way is None else {"pk": int(asked), "way": way}
+    branches = expanded_path([int(asked)])
+    return (
+        {"pk": int(asked), "open_branches": branches} if branches is not None else None
+    )
 
 
 def _page_query(request: HttpRequest, page: int) -> str:

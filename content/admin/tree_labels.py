@@ -159,7 +159,7 @@ _PLURALS = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
 """A number for each plural form of a language, as `Intl.PluralRules` names them."""
 
 
-def script_words() -> dict[str, Any]:
+def script_texts() -> dict[str, Any]:
     """Return the texts of `memora/tree.js`."""
     goes_inside = {
         kind: placement_rule(kind)
@@ -170,7 +170,7 @@ def script_words() -> dict[str, Any]:
         "close": _("Close"),
         "cancel": _("Cancel"),
         "save": _("Save"),
-        "chosen": {
+        "selected": {
             form: ngettext("%(count)s selected", "%(count)s selected", number)
             for form, number in _PLURALS.items()
         },

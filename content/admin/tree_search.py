@@ -27,7 +27,7 @@ STATES = (
 class Search:
     """A search of the tree page."""
 
-    words: str = ""
+    query: str = ""
     kind: str = ""
     state: str = ""
     subject: str = ""
@@ -38,7 +38,7 @@ class Search:
         asked = request.GET
         subject = asked.get("subject", "")
         return cls(
-            words=asked.get("q", "").strip()[:200],
+            query=asked.get("q", "").strip()[:200],
             kind=one_of(asked.get("kind"), NodeKind.values),
             state=one_of(asked.get("state"), [value for value, _l in STATES]),
             subject=subject if is_key(subject) else "",
@@ -46,7 +46,7 @@ class Search:
 
     @property
     def is_asked(self) -> bool:
-        return bool(self.words or self.kind or self.state or self.subject)
+        return bool(self.query or self.kind or self.state or self.subject)
 
     @property
     def wants_trash(self) -> bool:
@@ -59,8 +59,8 @@ class Search:
             found = found.filter(trashed_at__isnull=False)
         else:
             found = found.filter(tree_rows.outside_trash())
-        if self.words:
-            found = found.filter(matching(self.words))
+        if self.query:
+            found = found.filter(matching(self.query))
         if self.kind:
             found = found.filter(kind=self.kind)
         if self.subject:

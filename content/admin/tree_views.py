@@ -59,10 +59,10 @@ class TreeChanges(NodePage):
             with transaction.atomic():
                 return JsonResponse(work())
         except ValidationError as error:
-            said = " ".join(error.messages)
+            message = " ".join(error.messages)
         except BadRequest:
             return HttpResponseBadRequest()
-        return JsonResponse({"refused": said}, status=409)
+        return JsonResponse({"error": message}, status=409)
 
     def quick_add_view(self, request: HttpRequest) -> HttpResponse:
         """Create a draft with ``title``, last in ``parent`` or beside a node.
@@ -79,9 +79,9 @@ class TreeChanges(NodePage):
             side = request.POST.get("side")
             if side not in ("left", "right"):
                 raise BadRequest
-            [found] = _nodes([neighbour])
-            beside = (found, side)
-            kind, parent = Kind(found.kind), found.parent
+            [sibling] = _nodes([neighbour])
+            beside = (sibling, side)
+            kind, parent = Kind(sibling.kind), sibling.parent
         else:
             parent = self._find_parent(request.POST.get("parent", ""))
             child = kinds.child_kind(Kind(parent.kind)) if parent else Kind.SUBJECT
@@ -95,8 +95,12 @@ class TreeChanges(NodePage):
             beside=cast(Any, beside),
         )
         self._log(request, [node], _("Added in the tree"), flag=ADDITION)
-        said = _("“%(title)s” was added as a draft.") % {"title": title}
-        return {"said": said, "pk": node.pk, "way": expanded_path([node.pk])}
+        message = _("“%(title)s” was added as a draft.") % {"title": title}
+        return {
+            "message": message,
+            "pk": node.pk,
+            "open_branches": expanded_path([node.pk]),
+        }
 
     def move_view(self, request: HttpRequest) -> HttpResponse:
         """Move ``nodes`` to a ``position`` at ``target``.
@@ -119,13 +123,13 @@ class TreeChanges(NodePage):
             position=cast(services.Position, position),
         )
         if not record:
-            return {"said": ""}
+            return {"message": ""}
         inside = position in ("first-child", "last-child")
         parent = target if inside else target.parent
         place = parent.title if parent else _("the top of the tree")
         self._log(request, moved, _("Moved to “%(parent)s”") % {"parent": place})
         return {
-            "said": _message_for(
+            "message": _message_for(
                 nodes,
                 _("“%(title)s” is now in “%(parent)s”."),
                 ngettext(
@@ -136,7 +140,7 @@ class TreeChanges(NodePage):
                 parent=place,
             ),
             "undo": record,
-            "way": expanded_path([node.pk for node in moved]),
+            "open_branches": expanded_path([node.pk for node in moved]),
         }
 
     def _question_of_move(
@@ -154,7 +158,7 @@ class TreeChanges(NodePage):
         if kinds.parent_kind(Kind(leaving[0].kind)) is None:
             return None
         old, new = leaving[0].subject, Node.objects.get(pk=target.subject_pk)
-        said = ngettext(
+        message = ngettext(
             "%(count)d lesson will move from “%(old)s” to “%(new)s”. Students' "
             "progress on it stays in the old subject. They start it again in the new "
             "subject, even if you move it back.",
@@ -164,10 +168,10 @@ class TreeChanges(NodePage):
             lessons,
         )
         return {
-            "ask": said % {"count": lessons, "old": old, "new": new},
+            "question": message % {"count": lessons, "old": old, "new": new},
             "title": _("Move to another subject?"),
-            "yes": _("Move"),
-            "no": _("Do not move"),
+            "confirm_label": _("Move"),
+            "cancel_label": _("Do not move"),
         }
 
     def copy_view(self, request: HttpRequest) -> HttpResponse:
@@ -180,7 +184,7 @@ class TreeChanges(NodePage):
         copies = copying.copy_nodes(nodes=_chosen(request), parent=parent)
         self._log(request, copies, _("Created as a copy"), flag=ADDITION)
         lessons = count_lessons(copies)
-        said = _message_for(
+        message = _message_for(
             copies,
             _("“%(title)s” was added as a draft."),
             ngettext(
@@ -190,15 +194,15 @@ class TreeChanges(NodePage):
             ),
         )
         if lessons:
-            said += " " + ngettext(
+            message += " " + ngettext(
                 "%(count)d lesson was copied with its stages.",
                 "%(count)d lessons were copied with their stages.",
                 lessons,
             ) % {"count": lessons}
         return {
-            "said": said,
+            "message": message,
             "pk": copies[0].pk,
-            "way": expanded_path([node.pk for node in copies]),
+            "open_branches": expanded_path([node.pk for node in copies]),
         }
 
     def do_view(self, request: HttpRequest) -> HttpResponse:
@@ -220,9 +224,9 @@ class TreeChanges(NodePage):
     def _trash(self, request: HttpRequest, nodes: Sequence[Node]) -> dict[str, Any]:
         done = services.trash_nodes(nodes=nodes)
         if not done:
-            return {"said": str(_NO_CHANGE)}
+            return {"message": str(_NO_CHANGE)}
         self._log(request, done, _("Moved to the trash"))
-        said = _message_for(
+        message = _message_for(
             done,
             _("“%(title)s” was moved to the trash."),
             ngettext(
@@ -232,28 +236,28 @@ class TreeChanges(NodePage):
                 len(done),
             ),
         )
-        return {"said": said, "undo": undo.of_trash(done)}
+        return {"message": message, "undo": undo.of_trash(done)}
 
     def _restore(self, request: HttpRequest, nodes: Sequence[Node]) -> dict[str, Any]:
         done = services.restore_nodes(nodes=nodes)
         if not done:
-            return {"said": str(_NO_CHANGE)}
+            return {"message": str(_NO_CHANGE)}
         self._log(request, done, _("Restored"))
-        said = ngettext(
+        message = ngettext(
             "%(count)d entry was restored.",
             "%(count)d entries were restored.",
             len(done),
         )
-        said %= {"count": len(done)}
+        message %= {"count": len(done)}
         hiding = (
             tree_updates.ancestors_of(done).filter(trashed_at__isnull=False).first()
         )
         if hiding is not None:
-            why = _(
+            reason = _(
                 "The entries inside “%(title)s” stay hidden until it is restored, too."
             )
-            said += " " + why % {"title": hiding.title}
-        return {"said": said}
+            message += " " + reason % {"title": hiding.title}
+        return {"message": message}
 
     def _change(
         self, request: HttpRequest, nodes: Sequence[Node], change: Change
@@ -274,14 +278,14 @@ class TreeChanges(NodePage):
         record = undo.of_change(name, value, others)
         changed = services.change_nodes(nodes=others, **{name: value})
         if not changed:
-            return {"said": str(_NO_CHANGE)}
+            return {"message": str(_NO_CHANGE)}
         worked_on = chosen if change.goes_inside else changed
         self._log(request, worked_on, str(change.note))
-        said = ngettext(
+        message = ngettext(
             "%(what)s: %(count)d entry.", "%(what)s: %(count)d entries.", len(changed)
         )
-        said %= {"what": change.note, "count": len(changed)}
-        return {"said": said, "undo": record}
+        message %= {"what": change.note, "count": len(changed)}
+        return {"message": message, "undo": record}
 
     def undo_view(self, request: HttpRequest) -> HttpResponse:
         """Undo the change in the signed ``record`` (`content.undo`)."""
@@ -290,7 +294,7 @@ class TreeChanges(NodePage):
     def _undo(self, request: HttpRequest) -> dict[str, Any]:
         nodes = undo.undo(request.POST.get("record", ""))
         self._log(request, nodes, _("Change undone"))
-        return {"said": _("The change was undone.")}
+        return {"message": _("The change was undone.")}
 
     def _log(
         self,
@@ -313,7 +317,7 @@ class TreeChanges(NodePage):
             )
 
 
-_NO_CHANGE = gettext_lazy("Nothing to change: this is already set.")
+_NO_CHANGE = gettext_lazy("Nothing to change.")
 
 
 def _message_for(
@@ -344,8 +348,8 @@ def _chosen(request: HttpRequest) -> list[Node]:
 def _nodes(keys: Sequence[str]) -> list[Node]:
     if not all(is_key(key) for key in keys):
         raise BadRequest
-    found = Node.objects.filter(pk__in=set(keys)).select_related("parent", "subject")
-    nodes = list(found.order_by("tree_id", "lft"))
+    sibling = Node.objects.filter(pk__in=set(keys)).select_related("parent", "subject")
+    nodes = list(sibling.order_by("tree_id", "lft"))
     if len(nodes) < len(set(keys)):
         raise StructureError(_("This content has been deleted. Reload the page."))
     return nodes

@@ -48,21 +48,21 @@ def _exported(
     node: StoredNode, stored: StoredSubject, by_pk: dict[int, StoredNode]
 ) -> dict[str, Any]:
     kind = Kind(node.kind)
-    said: dict[str, Any] = {"id": node.id, "title": node.fields["title"]}
+    data: dict[str, Any] = {"id": node.id, "title": node.fields["title"]}
     for key, default in NODE_DEFAULTS.items():
         if key == "is_published" or node.fields[key] != default:
-            said[key] = node.fields[key]
+            data[key] = node.fields[key]
     if kind is Kind.LESSON:
-        said["base_xp"] = node.fields["base_xp"]
-        said["bit_index"] = node.bit_index
-        said["stages"] = [
+        data["base_xp"] = node.fields["base_xp"]
+        data["bit_index"] = node.bit_index
+        data["stages"] = [
             {"id": stage.id, **stage.fields}
             for stage in stored.stages_of.get(node.pk, ())
         ]
-        return said
-    said[CHILDREN_KEY[kind]] = [
+        return data
+    data[CHILDREN_KEY[kind]] = [
         _exported(by_pk[pk], stored, by_pk)
         for pk in stored.children.get(node.pk, ())
         if not by_pk[pk].is_trashed
     ]
-    return said
+    return data

@@ -130,8 +130,8 @@ def collect_edits(sources: Sequence[Source]) -> list[Edit]:
             edit.at = max(edit.at, row.history_date)
             if changed is not None:
                 edit.rows.append(changed)
-    told = [edit for edit in found.values() if edit.rows]
-    return sorted(told, key=lambda edit: edit.at, reverse=True)
+    edits_with_changes = [edit for edit in found.values() if edit.rows]
+    return sorted(edits_with_changes, key=lambda edit: edit.at, reverse=True)
 
 
 def _row_change(

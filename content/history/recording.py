@@ -109,12 +109,12 @@ def record(model: type[models.Model], keys: Iterable[int], kind: str) -> None:
     ]
     quote = connection.ops.quote_name
     copied = [quote(field.column) for field in past.tracked_fields]
-    told = [quote(fields[name].column) for name in facts]
+    fact_columns = [quote(fields[name].column) for name in facts]
     for batch in batches(pks):
         # Names are those of the models' own tables and columns; values are parameters.
         statement = (
-            f"INSERT INTO {quote(past._meta.db_table)} ({', '.join(copied + told)}) "  # noqa: S608
-            f"SELECT {', '.join(copied)}, {', '.join(['%s'] * len(told))} "
+            f"INSERT INTO {quote(past._meta.db_table)} ({', '.join(copied + fact_columns)}) "  # noqa: S608
+            f"SELECT {', '.join(copied)}, {', '.join(['%s'] * len(fact_columns))} "
             f"FROM {quote(concrete._meta.db_table)} "
             f"WHERE {quote(concrete._meta.pk.column)} IN ({', '.join(['%s'] * len(batch))})"
         )

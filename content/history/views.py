@@ -111,10 +111,10 @@ class NodeHistory(HistoryPages):
         except MemoraError as refusal:
             messages.error(request, refusal.message)
         else:
-            said = (
+            message = (
                 _("The lesson and its stages were restored to their state on %(when)s.")
                 if changed
                 else _("The lesson is the same as on %(when)s. Nothing was restored.")
             )
-            messages.success(request, said % {"when": when})
+            messages.success(request, message % {"when": when})
         return HttpResponseRedirect(reverse("admin:content_node_history", args=[pk]))

@@ -65,8 +65,8 @@ def _in_language(value: Any, language: str) -> Any:
         return [_in_language(item, language) for item in value]
     if not isinstance(value, dict):
         return value
-    said = {key: _in_language(item, language) for key, item in value.items()}
-    said.update(
+    translated = {key: _in_language(item, language) for key, item in value.items()}
+    translated.update(
         translated_texts(value, language) if isinstance(value.get("title"), str) else {}
     )
-    return said
+    return translated

@@ -23,12 +23,12 @@ def when(moment: datetime) -> SafeString:
     """Render how long ago it was, with the exact time on hover."""
     exact = localize(timezone.localtime(moment))
     iso = moment.isoformat(timespec="seconds")
-    said = naturaltime(moment)
-    return format_html('<time datetime="{}" title="{}">{}</time>', iso, exact, said)
+    text = naturaltime(moment)
+    return format_html('<time datetime="{}" title="{}">{}</time>', iso, exact, text)
 
 
 @register.filter
-def said(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Render a JSON value as text; a list or an object as a block."""
     match value:
         case None:
@@ -46,7 +46,7 @@ def said(value: Any) -> str:
 @register.simple_tag
 def before_and_after(old: Any, new: Any) -> SafeString:
     """Render two values side by side; long texts are reduced to the difference."""
-    before, after = said(old), said(new)
+    before, after = as_text(old), as_text(new)
     if isinstance(old, str) and isinstance(new, str):
         before, after = _around(old, new)
     return format_html(

@@ -205,43 +205,43 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
     if found.disk is not None and found.disk.is_low:
         lines.append(("!", "failed", _("The disk is nearly full: publishing pauses.")))
     if count := len(found.dead_letters):
-        said = ngettext(
+        message = ngettext(
             "%(count)d plan failed permanently and needs attention.",
             "%(count)d plans failed permanently and need attention.",
             count,
         )
-        lines.append(("✕", "failed", said % {"count": count}))
+        lines.append(("✕", "failed", message % {"count": count}))
     if count := len(found.queue.overdue(found.queue.withdrawing)):
-        said = ngettext(
+        message = ngettext(
             "%(count)d plan cannot be withdrawn: its files are still on this server.",
             "%(count)d plans cannot be withdrawn: their files are still on this "
             "server.",
             count,
         )
-        lines.append(("!", "failed", said % {"count": count}))
+        lines.append(("!", "failed", message % {"count": count}))
     if count := len(found.failed_uploads):
-        said = ngettext(
+        message = ngettext(
             "%(count)d upload failed permanently: the CDN has an older release.",
             "%(count)d uploads failed permanently: the CDN has older releases.",
             count,
         )
-        lines.append(("✕", "failed", said % {"count": count}))
+        lines.append(("✕", "failed", message % {"count": count}))
     if count := len([f for f in found.failures if not f.is_paused]):
-        said = ngettext(
+        message = ngettext(
             "%(count)d plan failed and will be retried.",
             "%(count)d plans failed and will be retried.",
             count,
         )
-        lines.append(("!", "waiting", said % {"count": count}))
+        lines.append(("!", "waiting", message % {"count": count}))
     if not lines:
         if found.queue.pending or found.queue.withdrawing:
             lines.append(("⟳", "waiting", _("Changes are queued for the next run.")))
         elif found.queue.uploading or found.queue.waiting_uploads:
-            said = _(
+            message = _(
                 "Everything is published on this server. The upload to the CDN is not "
                 "complete yet."
             )
-            lines.append(("▸", "action", said))
+            lines.append(("▸", "action", message))
         else:
             lines.append(("●", "done", _("Everything is published.")))
-    return [{"shape": s, "tone": t, "words": words} for s, t, words in lines]
+    return [{"shape": s, "tone": t, "text": text} for s, t, text in lines]

@@ -52,8 +52,8 @@ def page(
             for kept in rollback.kept_releases(plan.public_id)
         ]
     except OSError as error:
-        said = _("The generations on the disk cannot be read: %(why)s")
-        messages.error(request, said % {"why": error.strerror or error})
+        message = _("The generations on the disk cannot be read: %(why)s")
+        messages.error(request, message % {"why": error.strerror or error})
     context |= {
         "title": _("Kept generations of “%(plan)s”") % {"plan": plan.title},
         "plan": plan,
@@ -82,11 +82,11 @@ def _make_current(request: HttpRequest, plan: AcademicPlan) -> None:
             % {"why": error.strerror or error},
         )
     else:
-        said = _(
+        message = _(
             "Generation %(generation)s is now current. It stays current until the "
             "plan or its subjects are edited or “Publish now” is chosen."
         )
-        messages.success(request, said % {"generation": number})
+        messages.success(request, message % {"generation": number})
 
 
 def _person(request: HttpRequest) -> Any:

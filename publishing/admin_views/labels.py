@@ -60,12 +60,12 @@ def uploaded_by(entry: SyncLog) -> str:
     """Describe what a run uploaded: files, size and duration; "" for nothing."""
     if not entry.files_uploaded:
         return ""
-    said = ngettext(
+    message = ngettext(
         "%(count)d uploaded (%(size)s in %(time)s)",
         "%(count)d uploaded (%(size)s in %(time)s)",
         entry.files_uploaded,
     )
-    return said % {
+    return message % {
         "count": entry.files_uploaded,
         "size": filesizeformat(entry.bytes_uploaded),
         "time": seconds(entry.upload_seconds),

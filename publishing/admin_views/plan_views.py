@@ -238,8 +238,8 @@ class ReleasePages:
         if request.method != "POST":
             return page
         if not plan.is_published:
-            said = _("“%(title)s” is a draft: tick “published” on its page first.")
-            messages.warning(request, said % {"title": plan.title})
+            message = _("“%(title)s” is a draft: tick “published” on its page first.")
+            messages.warning(request, message % {"title": plan.title})
         elif builds_nothing(plan):
             messages.info(request, _("Nothing has changed: the release is up to date."))
         else:

@@ -303,7 +303,7 @@ def _lesson(
     entry = found[0] if found else None
     return "preview/lesson.html", {
         "document": document,
-        "words": ui_texts(),
+        "texts": ui_texts(),
         "badge": access_badge(entry["access"]) if entry else "",
         "is_hidden": choice.plan is not None and entry is None,
         "topic": lesson.parent,
@@ -468,7 +468,7 @@ def direction_of(text: str) -> str:
 def blank(request: HttpRequest) -> HttpResponse:
     """Render the inner page without a lesson; the outer page sends it while editing."""
     require_view(request)
-    context = {"title": "", "document": None, "words": ui_texts(), "is_live": True}
+    context = {"title": "", "document": None, "texts": ui_texts(), "is_live": True}
     return TemplateResponse(request, "preview/lesson.html", context)
 
 
@@ -546,7 +546,7 @@ def _placed(found: Iterable[Fault]) -> list[Any]:
 
 
 def _refused(message: str) -> JsonResponse:
-    return JsonResponse({"message": message}, status=HTTPStatus.BAD_REQUEST)
+    return JsonResponse({"error": message}, status=HTTPStatus.BAD_REQUEST)
 
 
 def _from_form(body: bytes) -> dict[str, Any] | None:

@@ -94,7 +94,7 @@ def _refusal(tested: connection.Result) -> list[str]:
             "here and enter new keys again, or turn off “use the CDN” to save the "
             "settings for later."
         ),
-        *(f"{step.name}: {step.said}" for step in tested.steps if not step.ok),
+        *(f"{step.name}: {step.message}" for step in tested.steps if not step.ok),
     ]
 
 
@@ -191,7 +191,7 @@ class PublishingSettingsAdmin(SingletonModelAdmin):
         if request.method == "POST":
             for step in connection.check().steps:
                 level = messages.SUCCESS if step.ok else messages.ERROR
-                messages.add_message(request, level, f"{step.name}: {step.said}")
+                messages.add_message(request, level, f"{step.name}: {step.message}")
         return HttpResponseRedirect(
             reverse("admin:publishing_publishingsettings_change")
         )

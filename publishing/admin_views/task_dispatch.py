@@ -41,7 +41,7 @@ def enqueue_retry(request: HttpRequest, entry: SyncLog) -> bool:
 
 def say_publishing(request: HttpRequest, count: int) -> None:
     """Add a message that plans were enqueued, or that no worker runs."""
-    said = ngettext(
+    message = ngettext(
         "Publishing %(count)d plan. The sync log shows the progress.",
         "Publishing %(count)d plans. The sync log shows the progress.",
         count,
@@ -53,12 +53,12 @@ def say_publishing(request: HttpRequest, count: int) -> None:
         "when a worker starts.",
         count,
     )
-    _say(request, said % {"count": count}, queued % {"count": count})
+    _say(request, message % {"count": count}, queued % {"count": count})
 
 
 def say_trying(request: HttpRequest, count: int) -> None:
     """Add a message that retries were enqueued, or that no worker runs."""
-    said = ngettext("Retrying %(count)d run.", "Retrying %(count)d runs.", count)
+    message = ngettext("Retrying %(count)d run.", "Retrying %(count)d runs.", count)
     queued = ngettext(
         "%(count)d run is queued. No worker is running: it will be retried when a "
         "worker starts.",
@@ -66,7 +66,7 @@ def say_trying(request: HttpRequest, count: int) -> None:
         "worker starts.",
         count,
     )
-    _say(request, said % {"count": count}, queued % {"count": count})
+    _say(request, message % {"count": count}, queued % {"count": count})
 
 
 def _say(request: HttpRequest, started: str, queued: str) -> None:

@@ -102,8 +102,8 @@ def upload_video(request: HttpRequest) -> HttpResponse:
 
 
 def _refusal(error: ValidationError) -> JsonResponse:
-    said = " ".join(error.messages)
-    return JsonResponse({"message": said}, status=HTTPStatus.BAD_REQUEST)
+    message = " ".join(error.messages)
+    return JsonResponse({"error": message}, status=HTTPStatus.BAD_REQUEST)
 
 
 @require_safe

@@ -41,17 +41,17 @@ _MAX_ANSWER_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the test; ``said`` is the result in words."""
+    """One step of the test; ``message`` is the result as text."""
 
     name: str
     ok: bool
-    said: str
+    message: str
     is_silence: bool = False
     """The server did not answer."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the step as a dict for JSON."""
-        return {"name": self.name, "ok": self.ok, "said": self.said}
+        return {"name": self.name, "ok": self.ok, "message": self.message}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,13 @@ def _in_time(current: PublishingSettings) -> list[Step]:
     try:
         done.result(timeout=settings.CDN_TEST_SECONDS)
     except NotInTime:
-        said = _("The server answers too slowly: the test stopped after %(seconds)d s.")
+        message = _(
+            "The server answers too slowly: the test stopped after %(seconds)d s."
+        )
         late = Step(
-            _("time"), ok=False, said=said % {"seconds": settings.CDN_TEST_SECONDS}
+            _("time"),
+            ok=False,
+            message=message % {"seconds": settings.CDN_TEST_SECONDS},
         )
         return [*steps, late]
     return steps
@@ -183,12 +187,12 @@ def _targets(current: PublishingSettings) -> tuple[Targets | None, Step]:
     try:
         current.clean()
     except ValidationError as error:
-        return None, Step(name, ok=False, said=" ".join(error.messages))
+        return None, Step(name, ok=False, message=" ".join(error.messages))
     try:
         targets = targets_of(current, interactive=True)
     except MemoraError as error:
-        return None, Step(name, ok=False, said=error.message)
-    return targets, Step(name, ok=True, said=_("complete"))
+        return None, Step(name, ok=False, message=error.message)
+    return targets, Step(name, ok=True, message=_("complete"))
 
 
 def _attempt(name: str, work: Callable[[], str]) -> Step:
@@ -197,8 +201,8 @@ def _attempt(name: str, work: Callable[[], str]) -> Step:
         fault = work()
     except MemoraError as error:
         silent = isinstance(error, CdnTimeoutError)
-        return Step(name, ok=False, said=error.message, is_silence=silent)
-    return Step(name, ok=not fault, said=fault or _("works"))
+        return Step(name, ok=False, message=error.message, is_silence=silent)
+    return Step(name, ok=not fault, message=fault or _("works"))
 
 
 def _try_target(place: str, target: Target, path: str, data: bytes) -> Iterator[Step]:

@@ -361,17 +361,17 @@ def _states(
     queued: QueueStatus, failures: Mapping[int, Failure]
 ) -> dict[str, PlanState]:
     """Return each plan's most urgent state, by plan id; a running build overrides."""
-    said = [(plan.plan, PlanState.WAITING) for plan in queued.pending]
+    states = [(plan.plan, PlanState.WAITING) for plan in queued.pending]
     uploads = queued.uploading + queued.waiting_uploads
-    said += [(run.plan, PlanState.UPLOADING) for run in uploads]
-    said += [(run.plan, PlanState.UPLOAD_FAILED) for run in queued.failed_uploads]
-    said += [(run.plan, PlanState.DEAD_LETTER) for run in queued.dead_letters]
+    states += [(run.plan, PlanState.UPLOADING) for run in uploads]
+    states += [(run.plan, PlanState.UPLOAD_FAILED) for run in queued.failed_uploads]
+    states += [(run.plan, PlanState.DEAD_LETTER) for run in queued.dead_letters]
     for run in queued.retries:
         paused = failures[run.entry].is_paused
-        said.append((run.plan, PlanState.PAUSED if paused else PlanState.RETRYING))
-    said.sort(key=lambda pair: _URGENCY[pair[1]], reverse=True)
+        states.append((run.plan, PlanState.PAUSED if paused else PlanState.RETRYING))
+    states.sort(key=lambda pair: _URGENCY[pair[1]], reverse=True)
     alive = [run for run in queued.building if run.is_alive is not False]
-    return dict(said) | {run.plan: PlanState.BUILDING for run in alive}
+    return dict(states) | {run.plan: PlanState.BUILDING for run in alive}
 
 
 def _on_cdn(queued: QueueStatus) -> dict[str, CdnState]:

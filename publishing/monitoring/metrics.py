@@ -153,7 +153,7 @@ def _plans(plans: Iterable[PlanRelease]) -> Iterator[Metric]:
         yield _labelled(name, words, ["plan"], samples)
     yield _labelled(
         "memora_publishing_plan_state",
-        "The state each plan is in: 1.",
+        "The state of each plan: 1.",
         ["plan", "state"],
         [([row.plan, row.state.value], 1) for row in rows],
     )
@@ -172,11 +172,11 @@ def _service(found: Dashboard) -> Iterator[Metric]:
             found.lessons.bytes,
         ),
         memora_worker_heartbeat_timestamp_seconds=(
-            "When a worker last gave a sign of life.",
+            "Time of the last heartbeat of a worker.",
             _unix(found.queue.worker_seen),
         ),
         memora_beat_heartbeat_timestamp_seconds=(
-            "When a worker last did what beat had told it to.",
+            "Time at which a worker last executed beat's heartbeat.",
             _unix(found.queue.beat_seen),
         ),
         memora_publishing_health_check_timestamp_seconds=(
@@ -190,7 +190,7 @@ def _service(found: Dashboard) -> Iterator[Metric]:
     )
     yield _labelled(
         "memora_publishing_open_alerts",
-        "Alerts that are not over.",
+        "Open alerts.",
         ["kind"],
         [([kind.value], open_alerts[kind.value]) for kind in AlertKind],
     )
@@ -207,7 +207,7 @@ def _cdn(found: Dashboard) -> Iterator[Metric]:
         return
     yield _labelled(
         "memora_cdn_plans",
-        "Published plans by how they stand on the CDN.",
+        "Published plans by their state on the CDN.",
         ["state"],
         [([state.value], found.on_cdn[state]) for state in CdnState],
     )
@@ -217,11 +217,11 @@ def _cdn(found: Dashboard) -> Iterator[Metric]:
             found.uploaded.files,
         ),
         memora_cdn_uploaded_bytes_last_day=(
-            "Their size.",
+            "Bytes uploaded by these runs.",
             found.uploaded.bytes,
         ),
         memora_cdn_upload_seconds_last_day=(
-            "How long that took.",
+            "Duration of these uploads.",
             found.uploaded.seconds,
         ),
     )

@@ -73,12 +73,12 @@ def moment(when: datetime | None) -> SafeString | str:
         return "–"
     until = when - timezone.now()
     if abs(until) >= _MINUTE:
-        said = naturaltime(when)
+        text = naturaltime(when)
     elif until > timedelta(0):
-        said = _("in less than a minute")
+        text = _("in less than a minute")
     else:
-        said = _("less than a minute ago")
-    return _time(when, said)
+        text = _("less than a minute ago")
+    return _time(when, text)
 
 
 @register.filter
@@ -89,14 +89,14 @@ def due(when: datetime | None) -> SafeString | str:
     return moment(when)
 
 
-def _time(when: datetime, said: str) -> SafeString:
+def _time(when: datetime, text: str) -> SafeString:
     exact = localize(timezone.localtime(when))
     iso = when.isoformat(timespec="seconds")
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         iso,
         exact,
-        said,
+        text,
     )
 
 

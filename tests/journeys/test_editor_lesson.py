@@ -209,7 +209,7 @@ def test_stages_are_sorted_by_keys_and_by_hand_and_removed_with_a_way_back(
     grips = page.locator(".stage-grip")
     grips.nth(2).focus()
     grips.nth(2).press("ArrowUp")
-    playwright.expect(page.locator(".stages-said")).to_contain_text("Three")
+    playwright.expect(page.locator(".stages-status")).to_contain_text("Three")
     page.keyboard.press("ArrowUp")  # the focus stays with the stage
 
     page.locator(".stages").evaluate("stages => stages.scrollIntoView()")
@@ -332,9 +332,9 @@ def test_an_upload_after_signing_out_takes_nothing_away(open_page, branch):
     card.locator("[name$=-title]").fill("Typed while signed out")
     playwright.expect(page.locator(".live-state a")).to_be_visible()
     page.click("[name=_continue]")
-    playwright.expect(page.locator(".stages-said a")).to_be_focused()
+    playwright.expect(page.locator(".stages-status a")).to_be_focused()
     with page.expect_popup() as opened:
-        page.click(".stages-said a")
+        page.click(".stages-status a")
     sign_in(opened.value)
     page.bring_to_front()
     page.evaluate("window.dispatchEvent(new Event('focus'))")

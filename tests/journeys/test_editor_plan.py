@@ -40,7 +40,7 @@ def row(page, node):
 
 def open_down_to(page, *nodes):
     for node in nodes:
-        row(page, node).locator("a.twist").click()
+        row(page, node).locator("a.expander").click()
         page.locator(f"#node-{node.pk}[aria-expanded=true]").wait_for()
 
 
@@ -212,7 +212,7 @@ def test_a_branch_or_a_dialog_that_does_not_come_is_said(
     page.goto(change_url(plan))
     page.fill("[name=title]", "Not saved yet")
     page.route("**/content/**", happens)
-    for link in (".override-link", "a.twist"):
+    for link in (".override-link", "a.expander"):
         row(page, branch.subject).locator(link).click()
         page.locator(".plan-flash.is-failed", has_text="does not answer").wait_for()
     assert page.input_value("[name=title]") == "Not saved yet"
@@ -264,7 +264,7 @@ def test_the_second_of_two_publishers_reads_what_the_first_said(
     set_override(plan=plan, target=branch.subject, action="hide")
     page.press("#value_rename", "Enter")
     page.locator("dialog[open] .errornote").wait_for()
-    assert page.locator("dialog[open] .now-said li").count() == 1
+    assert page.locator("dialog[open] .override-list li").count() == 1
     assert page.evaluate("document.activeElement.id") == "value_rename"
     assert PlanOverride.objects.get(plan=plan).action == "hide"
     page.press("#value_rename", "Enter")
@@ -307,7 +307,7 @@ def test_all_of_it_works_without_a_script(open_page, plan, branch):
     page = open_page(scripts=False)
     page.goto(change_url(plan))
     for node in (branch.subject, branch.track):
-        row(page, node).locator("a.twist").click()
+        row(page, node).locator("a.expander").click()
     row(page, branch.unit).locator(".override-link").click()
     page.locator("button[value=hide]").click()
     page.get_by_text("is hidden: 2 lessons will leave this plan").wait_for()

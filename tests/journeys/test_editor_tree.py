@@ -36,7 +36,7 @@ def item(page, node):
 
 def open_all(page, *nodes):
     for node in nodes:
-        item(page, node).locator("> .row .twist").click()
+        item(page, node).locator("> .row .expander").click()
         item(page, node).locator("> [role=group]").wait_for()
 
 
@@ -184,7 +184,7 @@ def test_what_goes_to_a_long_branch_is_seen_where_it_is(open_tree, name):
 
 def test_what_is_dropped_on_a_long_branch_is_seen_where_it_is(open_tree):
     page, long, short = long_and_short(open_tree, "en")
-    item(page, long.topic).locator("> .row .twist").click()
+    item(page, long.topic).locator("> .row .expander").click()
     drag(page, short.lessons[1], long.topic)
     page.click("dialog button[value=yes]")
     page.locator(f"#n{long.topic.pk} [role=treeitem]:nth-of-type(131)").wait_for()
@@ -341,7 +341,7 @@ def test_many_are_chosen_and_go_to_the_trash_and_back(open_tree):
     page.keyboard.press("Space")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
-    page.click("#chosen-bar [data-do=trash]")
+    page.click("#selection-bar [data-do=trash]")
     above = ["M", "M track", "M unit", "M topic"]
     expect_rows(page, [*above, "Lesson 3"])
     page.click(".toast .undo")
@@ -411,7 +411,7 @@ def test_the_chosen_are_counted_as_the_language_counts(open_tree, language, want
     said = []
     for lesson in branch.lessons:
         item(page, lesson).locator(".pick").click()
-        said.append(page.inner_text("#chosen-count"))
+        said.append(page.inner_text("#selection-count"))
     assert said == wanted
 
 
@@ -534,7 +534,7 @@ def test_more_rows_than_may_be_chosen_are_refused_in_words(open_tree):
           const nodes = Array.from({ length: 1100 }, (_, place) => place + 1);
           const most = await post("do", { do: "publish", nodes });
           const more = await post("do", { do: "publish", nodes: Array(6100).fill(1) });
-          return [most.refused, more.refused];
+          return [most.error, more.error];
         }""",
         page.evaluate(
             """() => performance.getEntriesByType("resource")

@@ -303,10 +303,10 @@ def test_the_admins_scripts_get_the_words_alone(staff, settings):
     doors = reverse("admin:content_node_do")
     refused = staff.post(doors)
     assert refused.status_code == 403
-    assert "Nothing was saved" in refused.json()["refused"]
+    assert "Nothing was saved" in refused.json()["error"]
     missing = staff.get("/admin/nothing/here/")
     assert missing.status_code == 404
-    assert missing.json()["refused"].startswith("The address is wrong")
+    assert missing.json()["error"].startswith("The address is wrong")
     other = staff.get(doors)
     assert (other.status_code, other.headers["Allow"]) == (405, "POST")
-    assert other.json()["refused"].startswith("This address accepts only")
+    assert other.json()["error"].startswith("This address accepts only")

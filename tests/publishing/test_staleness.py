@@ -185,7 +185,7 @@ def drag(moved: Node, onto: Node, position: str) -> None:
         reverse("admin:content_node_move"), {**move, "confirmed": "yes"}
     )
     assert response.status_code == 200, response.content
-    assert "ask" not in response.json()
+    assert "question" not in response.json()
 
 
 def submit(page: str, row: Any = None, **changed: Any) -> None:

@@ -84,7 +84,7 @@ def shown() -> tuple[PlanState, CdnState | None]:
 
 def headlines() -> list[str]:
     queue.record_beat_heartbeat(time.time())
-    return [line["words"] for line in dashboard_views.headlines(dashboard.load())]
+    return [line["text"] for line in dashboard_views.headlines(dashboard.load())]
 
 
 # --- The dashboard --------------------------------------------------------------------

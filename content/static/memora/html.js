@@ -78,17 +78,17 @@ window.Memora = window.Memora || {};
 
   /* Create an element with the attributes in `set`; `class`, `text` and `on` are special. */
   Memora.element = (tag, set = {}, ...children) => {
-    const made = document.createElement(tag);
+    const node = document.createElement(tag);
     for (const [name, value] of Object.entries(set)) {
       if (value === undefined || value === null || value === false) continue;
-      if (name === "class") made.className = value;
-      else if (name === "text") made.textContent = value;
+      if (name === "class") node.className = value;
+      else if (name === "text") node.textContent = value;
       else if (name === "on") {
-        for (const [event, listener] of Object.entries(value)) made.addEventListener(event, listener);
-      } else made.setAttribute(name, value === true ? "" : value);
+        for (const [event, listener] of Object.entries(value)) node.addEventListener(event, listener);
+      } else node.setAttribute(name, value === true ? "" : value);
     }
-    made.append(...children.filter((child) => child !== null && child !== undefined));
-    return made;
+    node.append(...children.filter((child) => child !== null && child !== undefined));
+    return node;
   };
 
   /* Create an icon from one SVG path, 24 by 24. */

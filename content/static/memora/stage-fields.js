@@ -7,7 +7,7 @@
   const { element: el, fill } = Memora;
   const settings = JSON.parse(document.getElementById("stage-editor")?.textContent || "null");
   if (!settings || !window.JSONEditor) return;
-  const words = settings.words;
+  const texts = settings.texts;
   Memora.stageSettings = settings;
 
   /* --- Server --- */
@@ -18,13 +18,13 @@
     document.querySelector("[name=csrfmiddlewaretoken]").value;
 
   /* Show a link to sign in, after a request was redirected to the login page. */
-  Memora.saySignedOut = (holder) => {
-    const link = el("a", { href: settings.urls.sign_in, target: "_blank", text: words.sign_in });
-    holder.replaceChildren(`${words.signed_out} `, link);
+  Memora.showSignedOut = (holder) => {
+    const link = el("a", { href: settings.urls.sign_in, target: "_blank", text: texts.sign_in });
+    holder.replaceChildren(`${texts.signed_out} `, link);
   };
 
   function removeButton(editor, click) {
-    const what = fill(words.remove_what, { what: editor.schema.title || "" });
+    const what = fill(texts.remove_what, { what: editor.schema.title || "" });
     return el("button", { type: "button", class: "field-remove", title: what, "aria-label": what, text: "✕", on: { click } });
   }
 
@@ -33,12 +33,12 @@
   let ids = 0;
 
   class Field extends JSONEditor.AbstractEditor {
-    constructor(...given) {
-      super(...given);
+    constructor(...args) {
+      super(...args);
       this.no_link_holder = true;
     }
 
-    get said() {
+    get spec() {
       return this.schema.memora || {};
     }
 
@@ -52,8 +52,8 @@
       this.container.classList.add("field", `field-${this.schema.format.slice(7)}`);
       this.label = this.makeLabel();
       this.control = this.makeControl();
-      const help = this.said.description
-        ? el("p", { class: "field-help", id: `${this.fieldId}-help`, text: this.said.description })
+      const help = this.spec.description
+        ? el("p", { class: "field-help", id: `${this.fieldId}-help`, text: this.spec.description })
         : null;
       this.container.append(...[this.label, this.control, help].filter(Boolean));
       const input = this.container.querySelector(`#${this.fieldId}`);
@@ -79,7 +79,7 @@
     }
 
     /* Store the user's input. */
-    typed(value) {
+    onInput(value) {
       this.value = value === "" ? undefined : value;
       this.is_dirty = true;
       this.onChange(true);
@@ -102,15 +102,15 @@
 
   class Line extends Field {
     makeControl() {
-      const technical = Boolean(this.said.pattern);
-      const long = !technical && (this.said.maxLength || 0) > 100;
+      const technical = Boolean(this.spec.pattern);
+      const long = !technical && (this.spec.maxLength || 0) > 100;
       this.input = el(long ? "textarea" : "input", {
         id: this.fieldId,
         rows: long ? 1 : undefined,
         type: long ? undefined : "text",
         dir: technical ? "ltr" : "auto",
         autocomplete: "off",
-        on: { input: () => this.typed(this.input.value) },
+        on: { input: () => this.onInput(this.input.value) },
       });
       return this.input;
     }
@@ -126,10 +126,10 @@
         id: this.fieldId,
         type: "number",
         dir: "ltr",
-        min: this.said.minimum,
-        max: this.said.maximum,
-        step: this.said.type === "integer" ? "1" : "any",
-        on: { input: () => this.typed(this.input.value === "" ? undefined : Number(this.input.value)) },
+        min: this.spec.minimum,
+        max: this.spec.maximum,
+        step: this.spec.type === "integer" ? "1" : "any",
+        on: { input: () => this.onInput(this.input.value === "" ? undefined : Number(this.input.value)) },
       });
       return this.input;
     }
@@ -143,7 +143,7 @@
         dir: "ltr",
         class: "json-code",
         spellcheck: "false",
-        on: { input: () => this.typed(this.input.value) },
+        on: { input: () => this.onInput(this.input.value) },
       });
       return this.input;
     }
@@ -151,10 +151,10 @@
 
   class Choice extends Field {
     makeControl() {
-      const titles = this.said["x-titles"] || {};
+      const titles = this.spec["x-titles"] || {};
       this.input = el(
         "select",
-        { id: this.fieldId, on: { change: () => this.typed(this.input.value) } },
+        { id: this.fieldId, on: { change: () => this.onInput(this.input.value) } },
         ...this.schema.enum.map((value) => el("option", { value, text: titles[value] || value })),
       );
       return this.input;
@@ -174,7 +174,7 @@
       this.input = el("input", {
         id: this.fieldId,
         type: "checkbox",
-        on: { change: () => this.typed(this.input.checked) },
+        on: { change: () => this.onInput(this.input.checked) },
       });
       return el("label", { class: "field-switch-label" }, this.input, ` ${this.schema.title}`);
     }
@@ -197,7 +197,7 @@
         class: "mark",
         on: {
           click: () => {
-            this.typed(!this.value);
+            this.onInput(!this.value);
             this.show();
           },
         },
@@ -210,7 +210,7 @@
       const right = Boolean(this.value);
       this.input.setAttribute("aria-pressed", right);
       this.input.textContent = right ? "✓" : "";
-      this.input.title = right ? words.right : words.mark_right;
+      this.input.title = right ? texts.right : texts.mark_right;
       this.input.setAttribute("aria-label", this.input.title);
       this.container.parentElement?.closest(".field-object")?.classList.toggle("is-right", right);
     }
@@ -234,31 +234,31 @@
         type: "text",
         dir: "auto",
         autocomplete: "off",
-        placeholder: words.token_hint,
+        placeholder: texts.token_hint,
         on: {
           keydown: (event) => {
             if (event.key === "Enter") {
               event.preventDefault();
               this.add();
             } else if (event.key === "Backspace" && !this.input.value && this.value?.length) {
-              this.put(this.value.slice(0, -1));
+              this.setTokens(this.value.slice(0, -1));
             }
           },
           blur: () => this.add(),
         },
       });
-      const add = el("button", { type: "button", class: "chip-add", text: words.token_add, on: { click: () => this.add() } });
+      const add = el("button", { type: "button", class: "chip-add", text: texts.token_add, on: { click: () => this.add() } });
       return el("div", { class: "tokens" }, this.list, el("span", { class: "token-entry" }, this.input, add));
     }
 
     add() {
       const added = this.input.value.split(/[|\n]/).map((text) => text.trim()).filter(Boolean);
       this.input.value = "";
-      if (added.length) this.put([...(this.value || []), ...added]);
+      if (added.length) this.setTokens([...(this.value || []), ...added]);
     }
 
-    put(tokens) {
-      this.typed(tokens);
+    setTokens(tokens) {
+      this.onInput(tokens);
       this.show();
     }
 
@@ -266,10 +266,10 @@
       if (!this.list) return;
       this.list.replaceChildren(
         ...(this.value || []).map((text, place) => {
-          const title = fill(words.remove_what, { what: text });
-          const made = chip(text, title, () => this.put(this.value.filter((_token, other) => other !== place)));
-          made.append(el("span", { class: "chip-x", "aria-hidden": "true", text: "✕" }));
-          return made;
+          const title = fill(texts.remove_what, { what: text });
+          const token = chip(text, title, () => this.setTokens(this.value.filter((_token, other) => other !== place)));
+          token.append(el("span", { class: "chip-x", "aria-hidden": "true", text: "✕" }));
+          return token;
         }),
       );
     }
@@ -289,8 +289,8 @@
       this.list = el("span", { class: "chips answer-line" });
       this.bank = el("span", { class: "chips bank" });
       this.hint = el("span", { class: "field-help" });
-      const all = el("button", { type: "button", class: "chip-add", text: words.order_all, on: { click: () => this.put([...this.tokens]) } });
-      const clear = el("button", { type: "button", class: "chip-add", text: words.order_clear, on: { click: () => this.put([]) } });
+      const all = el("button", { type: "button", class: "chip-add", text: texts.order_all, on: { click: () => this.setTokens([...this.tokens]) } });
+      const clear = el("button", { type: "button", class: "chip-add", text: texts.order_clear, on: { click: () => this.setTokens([]) } });
       return el("div", { class: "order" }, this.list, this.bank, this.hint, el("span", { class: "order-tools" }, all, clear));
     }
 
@@ -301,15 +301,15 @@
     show() {
       if (!this.bank) return;
       super.show();
-      const left = [...this.tokens];
+      const remaining = [...this.tokens];
       for (const used of this.value || []) {
-        const place = left.indexOf(used);
-        if (place >= 0) left.splice(place, 1);
+        const place = remaining.indexOf(used);
+        if (place >= 0) remaining.splice(place, 1);
       }
       this.bank.replaceChildren(
-        ...left.map((text) => chip(text, text, () => this.put([...(this.value || []), text]))),
+        ...remaining.map((text) => chip(text, text, () => this.setTokens([...(this.value || []), text]))),
       );
-      this.hint.textContent = this.tokens.length ? (left.length ? words.order_hint : "") : words.order_empty;
+      this.hint.textContent = this.tokens.length ? (remaining.length ? texts.order_hint : "") : texts.order_empty;
     }
   }
 
@@ -350,8 +350,8 @@
         rows: 6,
         dir: "auto",
         class: "cues",
-        placeholder: `00:01.000 --> 00:04.000\n…\n\n${words.cue_hint}`,
-        on: { input: () => this.typed(parseCues(this.input.value)) },
+        placeholder: `00:01.000 --> 00:04.000\n…\n\n${texts.cue_hint}`,
+        on: { input: () => this.onInput(parseCues(this.input.value)) },
       });
       return this.input;
     }

@@ -6,9 +6,9 @@
   const { element: el, fill, stageSettings: settings } = Memora;
   if (!settings) return;
   const { removeButton } = Memora.stageFields;
-  const words = settings.words;
+  const texts = settings.texts;
   const editors = JSONEditor.defaults.editors;
-  JSONEditor.defaults.languages.memora = words;
+  JSONEditor.defaults.languages.memora = texts;
   JSONEditor.defaults.language = "memora";
   JSONEditor.defaults.resolvers.unshift(
     (schema) => typeof schema.format === "string" && schema.format.startsWith("memora-") && schema.format,
@@ -38,32 +38,32 @@
 
   function formSchema(schema, { order = 0, inOptions = false } = {}) {
     const format = formatOf(schema, inOptions);
-    const made = {
+    const result = {
       type: schema.type,
       format: `memora-${format}`,
       title: schema.title,
       propertyOrder: order,
       memora: schema,
     };
-    if (schema.default !== undefined) made.default = schema.default;
-    if (schema.enum) made.enum = schema.enum;
-    if (format === "keep") made.options = { hidden: true };
+    if (schema.default !== undefined) result.default = schema.default;
+    if (schema.enum) result.enum = schema.enum;
+    if (format === "keep") result.options = { hidden: true };
     if (format === "object") {
       const properties = Object.entries(schema.properties);
-      made.properties = Object.fromEntries(
+      result.properties = Object.fromEntries(
         properties.map(([key, inner], place) => [key, formSchema(inner, { order: place, inOptions })]),
       );
       // A checkbox is always shown: a missing value means off.
       const switches = properties.filter(([, inner]) => inner.type === "boolean").map(([key]) => key);
-      made.required = [...(schema.required || []), ...switches];
-      made.really_required = schema.required || [];
-      made.additionalProperties = false;
+      result.required = [...(schema.required || []), ...switches];
+      result.really_required = schema.required || [];
+      result.additionalProperties = false;
     }
     if (format === "array") {
-      made.items = formSchema(schema.items, { inOptions: schema["x-widget"] === "options" });
-      if (schema.minItems) made.minItems = schema.minItems;
+      result.items = formSchema(schema.items, { inOptions: schema["x-widget"] === "options" });
+      if (schema.minItems) result.minItems = schema.minItems;
     }
-    return made;
+    return result;
   }
 
   /* --- Objects and lists --- */
@@ -74,13 +74,13 @@
   }
 
   /* Show a line after `place` that names the removed part and offers to restore it. */
-  function offerUndo(place, title, putBack) {
+  function offerUndo(place, title, restore) {
     const undo = () => {
       line.remove();
-      putBack();
+      restore();
     };
-    const button = el("button", { type: "button", text: words.undo, on: { click: undo } });
-    const line = el("p", { class: "row-removed" }, el("span", { text: fill(words.removed, { title }) }), button);
+    const button = el("button", { type: "button", text: texts.undo, on: { click: undo } });
+    const line = el("p", { class: "row-removed" }, el("span", { text: fill(texts.removed, { title }) }), button);
     place.after(line);
     button.focus();
   }
@@ -120,8 +120,8 @@
     addOptional(key) {
       this.addObjectProperty(key);
       this.onChange(true);
-      const made = this.editors[key]?.container;
-      made?.querySelector("input:not([type=file]), textarea, select, [contenteditable]")?.focus();
+      const added = this.editors[key]?.container;
+      added?.querySelector("input:not([type=file]), textarea, select, [contenteditable]")?.focus();
     }
 
     // Errors come from the server (`Memora.stages.showFaults`).

@@ -5,16 +5,16 @@
   const { element: el, fill, stageSettings: settings } = Memora;
   if (!settings) return;
   const { Line } = Memora.stageFields;
-  const { words, urls } = settings;
+  const { texts, urls } = settings;
 
   const KINDS = {
-    image: { first: words.upload_image, accept: "image/png,image/jpeg,image/webp,image/gif" },
-    video: { first: words.upload_video, accept: "video/mp4,video/webm" },
+    image: { first: texts.upload_image, accept: "image/png,image/jpeg,image/webp,image/gif" },
+    video: { first: texts.upload_video, accept: "video/mp4,video/webm" },
   };
   const running = new Set();
 
   /* Return whether a running upload blocks saving; if so, show a message. */
-  Memora.holdForUploads = () => {
+  Memora.blockForUploads = () => {
     for (const upload of running) upload.hold();
     return running.size > 0;
   };
@@ -44,7 +44,7 @@
         type: "button",
         class: "media-cancel",
         hidden: true,
-        text: words.cancel,
+        text: texts.cancel,
         on: { click: () => this.cancel() },
       });
       this.line = el("span", { class: "media-progress" }, this.progress, this.state, this.stop);
@@ -63,10 +63,10 @@
         if (!event.lengthComputable) return;
         const share = Math.round((100 * event.loaded) / event.total);
         this.progress.value = share;
-        if (!this.isHolding) this.state.textContent = fill(words.uploading, { share: `${share}%` });
+        if (!this.isHolding) this.state.textContent = fill(texts.uploading, { share: `${share}%` });
       };
       request.onload = () => this.answered(request, file);
-      request.onerror = () => this.ended(words.upload_failed);
+      request.onerror = () => this.ended(texts.upload_failed);
       request.onabort = () => this.ended("");
       this.progress.value = 0;
       this.progress.hidden = this.stop.hidden = false;
@@ -81,24 +81,24 @@
       } catch {
         // not JSON: the general message below is enough
       }
-      const made = answer.source || answer.url;
-      if (request.status === 200 && made) {
+      const address = answer.source || answer.url;
+      if (request.status === 200 && address) {
         this.ended("");
-        this.done(made, file);
+        this.done(address, file);
       } else if (request.status === 401 || new URL(request.responseURL).pathname !== urls[this.kind]) {
         this.ended("");
-        Memora.saySignedOut(this.state);
+        Memora.showSignedOut(this.state);
       } else if (request.status === 413) {
-        this.ended(words.too_large);
+        this.ended(texts.too_large);
       } else {
-        this.ended(answer.message || answer.refused || words.upload_failed);
+        this.ended(answer.error || texts.upload_failed);
       }
     }
 
-    ended(said) {
+    ended(message) {
       this.progress.hidden = this.stop.hidden = true;
       this.button.disabled = false;
-      this.state.textContent = said;
+      this.state.textContent = message;
       this.file.value = "";
       this.request = null;
       running.delete(this);
@@ -110,7 +110,7 @@
 
     hold() {
       this.isHolding = true;
-      this.state.textContent = words.wait_for_upload;
+      this.state.textContent = texts.wait_for_upload;
       this.stop.focus();
     }
   }
@@ -129,12 +129,12 @@
       const grid = el("div", { class: "picture-grid" });
       const dialog = el(
         "dialog",
-        { class: "admin-dialog picture-dialog", "aria-label": words.choose_picture },
-        el("h2", { text: words.choose_picture }),
-        alt && el("p", {}, el("label", { for: "picture-alt", text: words.picture_alt }), alt),
+        { class: "admin-dialog picture-dialog", "aria-label": texts.choose_picture },
+        el("h2", { text: texts.choose_picture }),
+        alt && el("p", {}, el("label", { for: "picture-alt", text: texts.picture_alt }), alt),
         el("p", { class: "media-choose" }, upload.button, upload.file, upload.line),
         grid,
-        el("p", {}, el("button", { type: "button", text: words.cancel, on: { click: () => dialog.close() } })),
+        el("p", {}, el("button", { type: "button", text: texts.cancel, on: { click: () => dialog.close() } })),
       );
       dialog.addEventListener("close", () => {
         upload.cancel();
@@ -150,7 +150,7 @@
     try {
       const answer = await fetch(urls.recent_images);
       if (answer.redirected) {
-        Memora.saySignedOut(grid);
+        Memora.showSignedOut(grid);
         return;
       }
       const { images } = await answer.json();
@@ -158,14 +158,14 @@
         ...images.map((src) =>
           el(
             "button",
-            { type: "button", "aria-label": words.choose_picture, on: { click: () => choose(src) } },
+            { type: "button", "aria-label": texts.choose_picture, on: { click: () => choose(src) } },
             el("img", { src, alt: "", loading: "lazy" }),
           ),
         ),
       );
-      if (!images.length) grid.textContent = words.no_pictures;
+      if (!images.length) grid.textContent = texts.no_pictures;
     } catch {
-      grid.textContent = words.no_answer;
+      grid.textContent = texts.no_answer;
     }
   }
 
@@ -176,10 +176,10 @@
 
     makeControl() {
       const address = super.makeControl();
-      address.placeholder = words.or_address;
+      address.placeholder = texts.or_address;
       this.look = el("div", { class: "media-look" });
-      this.upload = new Upload(this.kind, (made, file) => {
-        this.typed(made);
+      this.upload = new Upload(this.kind, (address, file) => {
+        this.onInput(address);
         this.keep(file);
       });
       const { button, file, line } = this.upload;
@@ -195,20 +195,20 @@
     chooser() {
       const choose = async () => {
         const chosen = await Memora.choosePicture();
-        if (chosen) this.typed(chosen.src);
+        if (chosen) this.onInput(chosen.src);
       };
-      return el("button", { type: "button", class: "media-recent", text: words.recent, on: { click: choose } });
+      return el("button", { type: "button", class: "media-recent", text: texts.recent, on: { click: choose } });
     }
 
-    typed(value) {
-      super.typed(value);
+    onInput(value) {
+      super.onInput(value);
       this.show();
     }
 
     show() {
       super.show();
       if (!this.look) return;
-      this.upload.button.textContent = this.value ? words.replace : KINDS[this.kind].first;
+      this.upload.button.textContent = this.value ? texts.replace : KINDS[this.kind].first;
       if (this.look.dataset.shown === (this.value ?? "")) return;
       this.look.dataset.shown = this.value ?? "";
       this.look.replaceChildren(...(this.value ? [this.picture(this.value)] : []));

@@ -16,7 +16,7 @@
   let latest = null;
   let shown = null;
 
-  function typed() {
+  function requestBody() {
     const value = (name) => form.querySelector(`[name="${name}"]`)?.value || "";
     return JSON.stringify({
       lesson: settings.lesson,
@@ -31,7 +31,7 @@
   }
 
   async function refresh() {
-    const body = typed();
+    const body = requestBody();
     if (body === sent) return;
     running?.abort();
     running = new AbortController();
@@ -47,26 +47,26 @@
       });
       Memora.isSignedOut = answer.redirected;
       if (Memora.isSignedOut) {
-        Memora.saySignedOut(state);
+        Memora.showSignedOut(state);
         return;
       }
       if (!answer.ok) {
-        const refused = await answer.json().catch(() => ({}));
-        state.textContent = refused.message || refused.refused || settings.words.preview_failed;
+        const failure = await answer.json().catch(() => ({}));
+        state.textContent = failure.error || settings.texts.preview_failed;
         return;
       }
-      const { document: made, direction, faults, losses, size_fault: tooLarge } = await answer.json();
+      const { document: lesson, direction, faults, losses, size_fault: tooLarge } = await answer.json();
       sent = body;
-      latest = { document: made, direction };
+      latest = { document: lesson, direction };
       state.textContent = tooLarge;
       Memora.stages.showFaults(faults, losses);
       show();
     } catch (error) {
-      if (error.name !== "AbortError") state.textContent = settings.words.preview_failed;
+      if (error.name !== "AbortError") state.textContent = settings.texts.preview_failed;
     }
   }
 
-  function soon() {
+  function scheduleRefresh() {
     clearTimeout(timer);
     timer = setTimeout(refresh, WAIT);
   }
@@ -76,10 +76,10 @@
     if (event.data?.memora === "ready") show();
   });
   // The user may have signed in again in another tab.
-  window.addEventListener("focus", () => Memora.isSignedOut && soon());
-  form.addEventListener("input", soon);
-  form.addEventListener("change", soon);
-  form.addEventListener("memora:changed", soon);
+  window.addEventListener("focus", () => Memora.isSignedOut && scheduleRefresh());
+  form.addEventListener("input", scheduleRefresh);
+  form.addEventListener("change", scheduleRefresh);
+  form.addEventListener("memora:changed", scheduleRefresh);
   form.addEventListener("memora:opened", (event) => {
     shown = event.detail;
     show();

@@ -6,7 +6,7 @@
   const { element: el, fill, icon, safeHtml, stageSettings: settings } = Memora;
   if (!settings) return;
   const { Field } = Memora.stageFields;
-  const { words } = settings;
+  const { texts } = settings;
   let library = null; // loaded when the first text is shown
 
   /* --- Editor extensions --- */
@@ -27,25 +27,25 @@
 
   let extensions = null;
 
-  function extensionsOf(made) {
-    const spoken = Object.fromEntries(["dir", "lang", "title"].map((name) => [name, { default: null }]));
-    const kept = [...KEPT, "span"].map((name) =>
-      made.Mark.create({
+  function extensionsOf(tiptap) {
+    const attributes = Object.fromEntries(["dir", "lang", "title"].map((name) => [name, { default: null }]));
+    const inlineMarks = [...KEPT, "span"].map((name) =>
+      tiptap.Mark.create({
         name,
-        addAttributes: () => spoken,
+        addAttributes: () => attributes,
         parseHTML: () => [{ tag: name === "span" ? "span:is([dir], [lang], [title])" : name }],
         renderHTML: ({ HTMLAttributes }) => [name, HTMLAttributes, 0],
       }),
     );
-    const blocks = BLOCKS.map((name) => made[name]);
+    const blocks = BLOCKS.map((name) => tiptap[name]);
     return [
       ...blocks,
-      ...OTHERS.map((name) => made[name]),
-      made.Link.configure({ openOnClick: false, enableTarget: false }),
-      made.Image.configure({ inline: true }),
-      ...kept,
-      made.Extension.create({
-        addGlobalAttributes: () => [{ types: blocks.map((block) => block.name), attributes: spoken }],
+      ...OTHERS.map((name) => tiptap[name]),
+      tiptap.Link.configure({ openOnClick: false, enableTarget: false }),
+      tiptap.Image.configure({ inline: true }),
+      ...inlineMarks,
+      tiptap.Extension.create({
+        addGlobalAttributes: () => [{ types: blocks.map((block) => block.name), attributes }],
       }),
     ];
   }
@@ -63,7 +63,7 @@
 
   /* --- Tools: name, action, when it is pressed --- */
 
-  const FACES = { bold: "B", italic: "I", underline: "U", heading: "H", numbers: "1.", quote: "❝", source: words.source };
+  const FACES = { bold: "B", italic: "I", underline: "U", heading: "H", numbers: "1.", quote: "❝", source: texts.source };
   const ICONS = {
     bullets: "M9 6h11M9 12h11M9 18h11M4 6h.01M4 12h.01M4 18h.01",
     link: "M10 14a4 4 0 0 0 5.7 0l3-3a4 4 0 0 0-5.7-5.7l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3a4 4 0 0 0 5.7 5.7l1-1",
@@ -88,7 +88,7 @@
   }
 
   function link(editor) {
-    const href = window.prompt(words.link_address, editor.getAttributes("link").href || "https://");
+    const href = window.prompt(texts.link_address, editor.getAttributes("link").href || "https://");
     if (href === "") return within(editor).extendMarkRange("link").unsetLink();
     if (!href || !/^(https?:|mailto:|tel:)/i.test(href)) return null;
     return within(editor).extendMarkRange("link").setLink({ href });
@@ -100,10 +100,10 @@
   }
 
   function tool(name, set) {
-    const said = { type: "button", class: `tool tool-${name}`, title: words[name], "aria-label": words[name] };
-    const made = el("button", { ...said, ...set }, FACES[name] || icon(ICONS[name]));
-    made.addEventListener("mousedown", (event) => event.preventDefault()); // keep the selection
-    return made;
+    const attributes = { type: "button", class: `tool tool-${name}`, title: texts[name], "aria-label": texts[name] };
+    const button = el("button", { ...attributes, ...set }, FACES[name] || icon(ICONS[name]));
+    button.addEventListener("mousedown", (event) => event.preventDefault()); // keep the selection
+    return button;
   }
 
   class Rich extends Field {
@@ -112,10 +112,10 @@
         class: "json-code rich-source",
         dir: "ltr",
         rows: 5,
-        "aria-label": `${this.schema.title || ""}: ${words.source}`,
+        "aria-label": `${this.schema.title || ""}: ${texts.source}`,
         spellcheck: "false",
         hidden: true,
-        on: { input: () => this.typed(this.area.value) },
+        on: { input: () => this.onInput(this.area.value) },
       });
       this.page = el("div", { class: "rich-page" });
       this.note = el("p", { class: "field-help rich-note", role: "status" });
@@ -129,16 +129,16 @@
       const bar = el("span", { class: "rich-tools", role: "toolbar" }, ...this.tools, this.source);
       library ||= import(settings.urls.prose);
       library.then(
-        (made) => this.start(made),
+        (tiptap) => this.start(tiptap),
         () => (this.area.hidden = false),
       );
       return el("div", { class: "rich" }, bar, this.page, this.area, this.note);
     }
 
-    start(made) {
+    start(tiptap) {
       if (this.isDestroyed) return;
-      extensions ||= extensionsOf(made);
-      this.editor = new made.Editor({
+      extensions ||= extensionsOf(tiptap);
+      this.editor = new tiptap.Editor({
         element: this.page,
         extensions,
         editorProps: {
@@ -151,22 +151,22 @@
             dir: "auto",
           },
         },
-        onPaste: (event) => this.sayNotPasted(event.clipboardData?.getData("text/html")),
-        onUpdate: () => this.typed(this.written()),
+        onPaste: (event) => this.showNotPasted(event.clipboardData?.getData("text/html")),
+        onUpdate: () => this.onInput(this.written()),
         onTransaction: () => this.showTools(),
       });
       this.show();
     }
 
     /* Name the parts of a pasted text that the editor removed, because lessons cannot hold them. */
-    sayNotPasted(html) {
+    showNotPasted(html) {
       const pasted = new DOMParser().parseFromString(html || "", "text/html");
-      const left = [...pasted.querySelectorAll(NOT_PASTED)].map((part) => {
+      const removed = [...pasted.querySelectorAll(NOT_PASTED)].map((part) => {
         const address = /^(data|file|blob|cid):/i.exec(part.getAttribute("src") || "");
         return `<${part.localName}${address ? ` src="${address[0]}…"` : ""}>`;
       });
-      const what = [...new Set(left)].join(", ");
-      this.note.textContent = what ? fill(words.pasted_without, { what }) : "";
+      const what = [...new Set(removed)].join(", ");
+      this.note.textContent = what ? fill(texts.pasted_without, { what }) : "";
     }
 
     destroy() {
@@ -187,8 +187,8 @@
       (await act(this.editor))?.run();
     }
 
-    typed(value) {
-      super.typed(value);
+    onInput(value) {
+      super.onInput(value);
       this.shown = this.value;
     }
 
@@ -210,7 +210,7 @@
       this.page.hidden = this.isSource;
       this.area.hidden = !this.isSource;
       for (const tool of this.tools) tool.disabled = this.isSource;
-      this.note.textContent = lost.length ? words.only_html : "";
+      this.note.textContent = lost.length ? texts.only_html : "";
     }
 
     show() {
@@ -232,7 +232,7 @@
         rows: 8,
         dir: "auto",
         "aria-label": this.schema.title || "",
-        on: { input: () => this.typed(this.plain.value) },
+        on: { input: () => this.onInput(this.plain.value) },
       });
       this.rich = rich;
       this.formatPath = `${this.parent.path}.format`;

@@ -7,13 +7,13 @@
   const settings = Memora.stageSettings;
   if (!section || !settings || section.hasAttribute("data-read-only")) return;
   const { element: el, fill, icon } = Memora;
-  const { words, types } = settings;
+  const { texts, types } = settings;
   const prefix = section.dataset.prefix;
   const list = section.querySelector(".stage-list");
-  const said = section.querySelector(".stages-said");
+  const status = section.querySelector(".stages-status");
   const form = section.closest("form");
   const states = new WeakMap();
-  const lost = new WeakMap(); // the parts of each card that saving would drop
+  const lossesOf = new WeakMap(); // the parts of each card that saving would drop
   const EDGE = 70; // pixels from the window's edge within which a drag scrolls
 
   section.classList.add("is-scripted");
@@ -26,7 +26,7 @@
     return [...list.querySelectorAll(".stage-card")];
   }
 
-  function living() {
+  function activeCards() {
     return cards().filter((card) => !isRemoved(card));
   }
 
@@ -35,7 +35,7 @@
   }
 
   function titleOf(card) {
-    return field(card, "title").value.trim() || types[field(card, "type").value]?.title || words.new_stage;
+    return field(card, "title").value.trim() || types[field(card, "type").value]?.title || texts.new_stage;
   }
 
   function changed() {
@@ -50,29 +50,29 @@
     card.querySelector(".stage-title").textContent = title;
     const facts = [
       types[type]?.title || type,
-      fill(words.seconds, { seconds: field(card, "target_time").value || "0" }),
+      fill(texts.seconds, { seconds: field(card, "target_time").value || "0" }),
     ];
-    if (field(card, "is_skippable").checked) facts.push(words.skippable);
+    if (field(card, "is_skippable").checked) facts.push(texts.skippable);
     card.querySelector(".stage-facts").textContent = facts.join(" · ");
     const picture = section.querySelector(`.stage-type[data-type="${CSS.escape(type)}"] .stage-icon`);
     card.querySelector(".stage-picture").replaceChildren(...(picture ? [picture.cloneNode(true)] : []));
     const grip = card.querySelector(".stage-grip");
-    grip.title = fill(words.drag, { title });
+    grip.title = fill(texts.drag, { title });
     grip.setAttribute("aria-label", grip.title);
     const remove = card.querySelector(".stage-remove");
     remove.textContent = "✕";
-    remove.title = fill(words.remove_what, { what: title });
+    remove.title = fill(texts.remove_what, { what: title });
     remove.setAttribute("aria-label", remove.title);
     const copy = card.querySelector(".stage-copy");
-    copy.title = fill(words.copy_stage, { title });
+    copy.title = fill(texts.copy_stage, { title });
     copy.setAttribute("aria-label", copy.title);
   }
 
   function renumber() {
-    living().forEach((card, place) => {
+    activeCards().forEach((card, place) => {
       card.querySelector(".stage-number").textContent = place + 1;
     });
-    section.classList.toggle("is-empty", living().length === 0);
+    section.classList.toggle("is-empty", activeCards().length === 0);
   }
 
   /* --- Opening: the form is created when the card is opened --- */
@@ -85,9 +85,9 @@
     card.classList.toggle("is-open", wanted);
     const toggle = card.querySelector(".stage-toggle");
     toggle.setAttribute("aria-expanded", wanted);
-    toggle.title = wanted ? words.close : words.open;
+    toggle.title = wanted ? texts.close : texts.open;
     if (wanted && !states.get(card)) start(card);
-    if (wanted) form.dispatchEvent(new CustomEvent("memora:opened", { detail: living().indexOf(card) }));
+    if (wanted) form.dispatchEvent(new CustomEvent("memora:opened", { detail: activeCards().indexOf(card) }));
   }
 
   function parsed(card) {
@@ -110,7 +110,7 @@
     if (config === undefined || !types[field(card, "type").value]) {
       showSource(card, true);
       holder.replaceChildren(
-        el("p", { class: "quiet", text: config === undefined ? words.not_json : words.unknown_type }),
+        el("p", { class: "quiet", text: config === undefined ? texts.not_json : texts.unknown_type }),
       );
       return;
     }
@@ -119,7 +119,7 @@
     state.editor.on("ready", () => {
       // A new stage's JSON is written immediately, so errors about missing values have a field.
       state.baseline = isNew(card) ? "" : JSON.stringify(state.editor.getValue());
-      if (state.faults || lost.has(card)) showFaults(card, state.faults || []);
+      if (state.faults || lossesOf.has(card)) showFaults(card, state.faults || []);
       holder.addEventListener("focusout", (event) => touch(card, event.target));
     });
     state.editor.on("change", () => formChanged(card, state));
@@ -146,7 +146,7 @@
     card.classList.toggle("is-source", wanted);
     const button = card.querySelector(".stage-json");
     button.setAttribute("aria-pressed", wanted);
-    button.textContent = wanted ? words.form : words.json;
+    button.textContent = wanted ? texts.form : texts.json;
   }
 
   function toggleSource(card) {
@@ -156,7 +156,7 @@
     }
     const config = parsed(card);
     if (config === undefined) {
-      said.textContent = words.not_json;
+      status.textContent = texts.not_json;
       return;
     }
     showSource(card, false);
@@ -190,16 +190,16 @@
   const waiting = [];
   document.addEventListener("pointerdown", () => (isPressed = true), true);
   for (const end of ["pointerup", "pointercancel"]) {
-    document.addEventListener(end, letGo, true);
+    document.addEventListener(end, onPointerUp, true);
   }
 
-  function letGo() {
+  function onPointerUp() {
     isPressed = false;
     // After the click event.
     setTimeout(() => waiting.splice(0).forEach((work) => work()));
   }
 
-  function whenLetGo(work) {
+  function afterPointerUp(work) {
     if (isPressed) waiting.push(work);
     else work();
   }
@@ -207,7 +207,7 @@
   /* Show faults, as [path, reason]: all of them after saving; during input only those of
    * fields that the user has left. */
   function showFaults(card, faults, options) {
-    whenLetGo(() => sayFaults(card, faults, options));
+    afterPointerUp(() => renderFaults(card, faults, options));
   }
 
   /* Return the field at a path, or its nearest existing ancestor. */
@@ -219,21 +219,21 @@
   }
 
   /* `losses`: [path, what] of parts that saving would drop; always shown. */
-  function sayFaults(card, faults, { all = false, losses = null } = {}) {
+  function renderFaults(card, faults, { all = false, losses = null } = {}) {
     const state = states.get(card);
     if (state) {
       state.faults = faults;
       state.all ||= all;
     }
-    if (losses) lost.set(card, losses);
+    if (losses) lossesOf.set(card, losses);
     card.classList.toggle("has-faults", faults.length > 0);
     const badge = card.querySelector(".stage-faults");
     badge.hidden = faults.length === 0;
-    badge.textContent = faults.length ? `! ${words.not_finished} (${faults.length})` : "";
+    badge.textContent = faults.length ? `! ${texts.not_finished} (${faults.length})` : "";
     clearFaults(card);
     const editor = state?.editor;
     if (!editor?.ready) return;
-    for (const [path, what] of lost.get(card) || []) {
+    for (const [path, what] of lossesOf.get(card) || []) {
       const [place] = placeOf(editor, path);
       place?.container.append(el("p", { class: "loss", role: "status", text: what }));
     }
@@ -253,8 +253,8 @@
       field(other, "position").value = place + 1;
     });
     renumber();
-    const place = living().indexOf(card) + 1;
-    said.textContent = fill(words.moved, { title: titleOf(card), place });
+    const place = activeCards().indexOf(card) + 1;
+    status.textContent = fill(texts.moved, { title: titleOf(card), place });
     changed();
   }
 
@@ -276,7 +276,7 @@
       nowY = event.clientY;
       place();
     };
-    // Near the window's edge the page scrolls by itself.
+    // Near the window's edge the page scrolls automatically.
     const scroll = setInterval(() => {
       const by = Math.min(0, nowY - EDGE) + Math.max(0, nowY - (innerHeight - EDGE));
       if (!by) return;
@@ -295,11 +295,11 @@
     for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, end);
   }
 
-  function step(card, way) {
-    const order = living();
-    const other = order[order.indexOf(card) + way];
+  function step(card, direction) {
+    const order = activeCards();
+    const other = order[order.indexOf(card) + direction];
     if (!other) return;
-    if (way < 0) other.before(card);
+    if (direction < 0) other.before(card);
     else other.after(card);
     card.querySelector(".stage-grip").focus();
     moved(card);
@@ -319,7 +319,7 @@
     field(card, "position").value = last + 1;
     field(card, "type").value = type;
     field(card, "config").value = "{}";
-    if (after) fillAs(card, after);
+    if (after) copyFrom(card, after);
     prepare(card);
     renumber();
     open(card);
@@ -329,7 +329,7 @@
   }
 
   /* Copy the content of another card without its item ids: the new items get their own. */
-  function fillAs(card, other) {
+  function copyFrom(card, other) {
     flush(other);
     const withoutIds = (key, value) => (key === "id" ? undefined : value);
     field(card, "config").value = JSON.stringify(parsed(other) ?? {}, withoutIds, 2);
@@ -339,17 +339,17 @@
     cards().forEach((one, place) => (field(one, "position").value = place + 1));
   }
 
-  function remove(card, gone = true) {
-    field(card, "DELETE").checked = gone;
-    card.classList.toggle("is-removed", gone);
+  function remove(card, removed = true) {
+    field(card, "DELETE").checked = removed;
+    card.classList.toggle("is-removed", removed);
     const line = card.querySelector(".stage-removed");
-    line.hidden = !gone;
+    line.hidden = !removed;
     line.replaceChildren();
-    if (gone) {
+    if (removed) {
       open(card, false);
       line.append(
-        el("span", { text: fill(words.removed, { title: titleOf(card) }) }),
-        el("button", { type: "button", text: words.undo, on: { click: () => remove(card, false) } }),
+        el("span", { text: fill(texts.removed, { title: titleOf(card) }) }),
+        el("button", { type: "button", text: texts.undo, on: { click: () => remove(card, false) } }),
       );
       line.querySelector("button").focus();
     }
@@ -380,10 +380,10 @@
       drag(card);
     });
     grip.addEventListener("keydown", (event) => {
-      const way = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-      if (!way) return;
+      const direction = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+      if (!direction) return;
       event.preventDefault();
-      step(card, way);
+      step(card, direction);
     });
     card.addEventListener("input", (event) => {
       if (event.target.name) showHead(card);
@@ -395,7 +395,7 @@
   /* --- All cards --- */
 
   function collect() {
-    return living().map((card) => ({
+    return activeCards().map((card) => ({
       type: field(card, "type").value,
       title: field(card, "title").value,
       config: parsed(card) ?? null,
@@ -408,7 +408,7 @@
   Memora.stages = {
     collect,
     showFaults: (faults, losses) =>
-      living().forEach((card, place) => showFaults(card, faults[place] || [], { losses: losses[place] || [] })),
+      activeCards().forEach((card, place) => showFaults(card, faults[place] || [], { losses: losses[place] || [] })),
   };
 
   // Sort the saved or posted cards by their positions.
@@ -453,12 +453,12 @@
   form.addEventListener("input", () => (dirty = true));
   form.addEventListener("submit", (event) => {
     cards().forEach(flush);
-    if (Memora.holdForUploads()) {
+    if (Memora.blockForUploads()) {
       event.preventDefault();
     } else if (Memora.isSignedOut) {
       event.preventDefault();
-      Memora.saySignedOut(said);
-      said.querySelector("a").focus();
+      Memora.showSignedOut(status);
+      status.querySelector("a").focus();
     } else {
       form.querySelector("[name=csrfmiddlewaretoken]").value = Memora.token();
       dirty = false;
@@ -467,6 +467,6 @@
   window.addEventListener("beforeunload", (event) => {
     if (!dirty) return;
     event.preventDefault();
-    event.returnValue = words.leave;
+    event.returnValue = texts.leave;
   });
 })();

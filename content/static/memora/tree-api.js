@@ -1,6 +1,6 @@
 /* Requests of the content tree to the server. */
 
-import { settings, words } from "./tree-page.js";
+import { settings, texts } from "./tree-page.js";
 
 /* Return the current CSRF token; a sign-in in another tab may have replaced it. */
 const csrf = () =>
@@ -17,11 +17,11 @@ export async function get(path, values = {}) {
 }
 
 function problem(answer) {
-  if (answer.redirected) return words.signed_out;
-  return answer.status === 403 ? words.forbidden : words.failed;
+  if (answer.redirected) return texts.signed_out;
+  return answer.status === 403 ? texts.forbidden : texts.failed;
 }
 
-/** Send a change and return the JSON response; `refused` is the reason of a refusal. */
+/** Send a change and return the JSON response; `error` is the reason of a failure. */
 export async function post(path, values) {
   const body = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) {
@@ -35,16 +35,16 @@ export async function post(path, values) {
       body,
     });
   } catch {
-    return { refused: words.failed };
+    return { error: texts.failed };
   }
-  if (answer.redirected) return { refused: words.signed_out };
-  const told = await answer.json().catch(() => null);
+  if (answer.redirected) return { error: texts.signed_out };
+  const result = await answer.json().catch(() => null);
   // Without a reason the response is not from the application.
-  return told && (answer.ok || told.refused) ? told : { refused: problem(answer) };
+  return result && (answer.ok || result.error) ? result : { error: problem(answer) };
 }
 
 /** Open the page that asks for confirmation before these are deleted for good. */
-export function deleteForGood(keys) {
+export function deletePermanently(keys) {
   const form = document.createElement("form");
   form.method = "post";
   form.action = settings.base;

@@ -19,12 +19,12 @@ function paragraph(text, className = "") {
   return Object.assign(document.createElement("p"), { textContent: text, className });
 }
 
-function buttons(yes, no) {
+function buttons(confirm, cancel) {
   const line = document.createElement("p");
   line.className = "dialog-buttons";
   const make = (textContent, value, className) =>
     Object.assign(document.createElement("button"), { type: "submit", textContent, value, className });
-  line.append(make(yes, "yes", "button default"), make(no, "", "button cancel"));
+  line.append(make(confirm, "yes", "button default"), make(cancel, "", "button cancel"));
   line.lastChild.formNoValidate = true;
   return line;
 }
@@ -42,14 +42,14 @@ function run(element, answer) {
 }
 
 /** Ask for confirmation before a change with serious effects. */
-export async function confirmed({ title, ask, yes, no }) {
+export async function confirmed({ title, question, confirm_label: confirm, cancel_label: cancel }) {
   const { element, form } = dialog(title);
-  form.append(paragraph(ask, "consequence"), buttons(yes, no));
+  form.append(paragraph(question, "consequence"), buttons(confirm, cancel));
   return (await run(element, () => true)) === true;
 }
 
 /** Ask for a line of text. */
-export function askFor(title, help, value, words) {
+export function askFor(title, help, value, texts) {
   const { element, form } = dialog(title);
   const input = Object.assign(document.createElement("input"), {
     type: "text",
@@ -59,31 +59,31 @@ export function askFor(title, help, value, words) {
     className: "vTextField",
     ariaLabel: title,
   });
-  form.append(input, paragraph(help, "help"), buttons(words.save, words.cancel));
+  form.append(input, paragraph(help, "help"), buttons(texts.save, texts.cancel));
   const answered = run(element, () => input.value.trim());
   input.select();
   return answered;
 }
 
 /** Ask for a place by searching; resolves with its key. */
-export function choosePlace({ title, help, words, find }) {
+export function choosePlace({ title, help, texts, find }) {
   const { element, form } = dialog(title);
   const input = Object.assign(document.createElement("input"), {
     type: "search",
-    placeholder: words.search_places,
-    ariaLabel: words.search_places,
+    placeholder: texts.search_places,
+    ariaLabel: texts.search_places,
     dir: "auto",
     className: "vTextField",
   });
   const list = document.createElement("ul");
   list.className = "places";
-  const cancel = buttons("", words.cancel);
+  const cancel = buttons("", texts.cancel);
   cancel.firstChild.remove();
   form.append(paragraph(help, "help"), input, list, cancel);
-  let asked = 0;
+  let requests = 0;
 
-  async function look() {
-    const turn = ++asked;
+  async function search() {
+    const request = ++requests;
     let places;
     try {
       places = await find(input.value.trim());
@@ -91,12 +91,12 @@ export function choosePlace({ title, help, words, find }) {
       list.replaceChildren(Object.assign(document.createElement("li"), { textContent: error.message }));
       return;
     }
-    if (turn !== asked) return;
+    if (request !== requests) return;
     list.replaceChildren(...(places.length ? places.map(entry) : [nothing()]));
   }
 
   function nothing() {
-    return Object.assign(document.createElement("li"), { textContent: words.no_places, className: "quiet" });
+    return Object.assign(document.createElement("li"), { textContent: texts.no_places, className: "quiet" });
   }
 
   function entry({ pk, title: name, path }) {
@@ -116,7 +116,7 @@ export function choosePlace({ title, help, words, find }) {
   let timer = 0;
   input.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(look, 150);
+    timer = setTimeout(search, 150);
   });
   form.addEventListener("keydown", (event) => {
     const all = [input, ...list.querySelectorAll("button")];
@@ -131,6 +131,6 @@ export function choosePlace({ title, help, words, find }) {
     }
   });
   const answered = run(element, (value) => value);
-  look();
+  search();
   return answered;
 }

@@ -1,14 +1,14 @@
 /* Dragging rows of the content tree by their handle, with mouse, pen or touch. */
 
-import { childOf, countOfChosen, depth, itemOf, titleOf, tree, words } from "./tree-page.js";
+import { childOf, depth, itemOf, selectedCountText, texts, titleOf, tree } from "./tree-page.js";
 
 const STARTS_AFTER = 4; // pixels
 const OPENS_AFTER = 600; // milliseconds over a closed branch
 const EDGE = 70; // pixels from the window's edge within which it scrolls
 
 /** Make rows draggable. `drop(items, target, position)` is called for an allowed place,
-    `refuse(why)` for any other. */
-export function startDragging({ withChosen, open, refuse, drop }) {
+    `reject(why)` for any other. */
+export function startDragging({ withSelected, expand, reject, drop }) {
   let drag = null;
 
   tree.addEventListener("pointerdown", (event) => {
@@ -24,13 +24,13 @@ export function startDragging({ withChosen, open, refuse, drop }) {
   });
 
   function begin() {
-    drag.items = withChosen(drag.item);
+    drag.items = withSelected(drag.item);
     drag.kind = drag.item.dataset.kind;
     drag.ghost = document.createElement("div");
     drag.ghost.className = "drag-ghost";
     drag.label = document.createElement("bdi");
     const count = drag.items.length;
-    drag.label.textContent = count > 1 ? countOfChosen(count) : titleOf(drag.item);
+    drag.label.textContent = count > 1 ? selectedCountText(count) : titleOf(drag.item);
     drag.why = document.createElement("span");
     drag.why.className = "why";
     drag.ghost.append(drag.label, drag.why);
@@ -51,11 +51,11 @@ export function startDragging({ withChosen, open, refuse, drop }) {
       if (far < STARTS_AFTER) return;
       begin();
     }
-    look();
+    updateTarget();
   }
 
   /** Find and show the target of a drop. */
-  function look() {
+  function updateTarget() {
     const { ghost, nowX: x, nowY: y } = drag;
     const width = ghost.offsetWidth;
     ghost.style.left = `${Math.max(0, Math.min(x + 14, window.innerWidth - width - 4))}px`;
@@ -75,16 +75,16 @@ export function startDragging({ withChosen, open, refuse, drop }) {
     const row = item.querySelector(".row").getBoundingClientRect();
     const isLower = y > row.top + row.height / 2;
     if (drag.items.includes(item)) return { item };
-    if (drag.items.some((one) => one.contains(item))) return { item, why: words.into_itself };
+    if (drag.items.some((one) => one.contains(item))) return { item, why: texts.into_itself };
     if (drag.items.some((one) => one.dataset.kind !== drag.kind)) {
-      return { item, why: words.mixed_kinds };
+      return { item, why: texts.mixed_kinds };
     }
     if (kind === drag.kind) return { item, position: isLower ? "right" : "left" };
     if (childOf(kind) === drag.kind) {
       const isOpen = item.getAttribute("aria-expanded") === "true";
       return { item, position: isOpen ? "first-child" : "last-child" };
     }
-    const why = drag.kind === "subject" ? words.subject_top : words[`goes_inside_${drag.kind}`];
+    const why = drag.kind === "subject" ? texts.subject_top : texts[`goes_inside_${drag.kind}`];
     return { item, why };
   }
 
@@ -126,8 +126,8 @@ export function startDragging({ withChosen, open, refuse, drop }) {
     drag.waitsAt = closed ? item : null;
     if (!closed) return;
     drag.timer = setTimeout(async () => {
-      await open(item);
-      if (drag?.started) look();
+      await expand(item);
+      if (drag?.started) updateTarget();
     }, OPENS_AFTER);
   }
 
@@ -140,7 +140,7 @@ export function startDragging({ withChosen, open, refuse, drop }) {
     if (by) {
       const before = window.scrollY;
       window.scrollBy(0, Math.max(-24, Math.min(24, by / 3)));
-      if (window.scrollY !== before) look();
+      if (window.scrollY !== before) updateTarget();
     }
     requestAnimationFrame(scroll);
   }
@@ -156,7 +156,7 @@ export function startDragging({ withChosen, open, refuse, drop }) {
     const { started, place, items } = drag;
     stop();
     if (!started || !place) return;
-    if (place.why) refuse(place.why);
+    if (place.why) reject(place.why);
     else if (place.position) drop(items, place.item, place.position);
   }
 

@@ -1,6 +1,6 @@
 /* The context menu of a row of the content tree. */
 
-import { childOf, focus, isRtl, kindWords, menuWords, settings, titleOf } from "./tree-page.js";
+import { childOf, focus, isRtl, kindTexts, menuTexts, settings, titleOf } from "./tree-page.js";
 
 let menu = null;
 
@@ -41,9 +41,9 @@ function entries(item, start) {
   if (settings.add && !settings.flat) {
     list.push(null);
     const child = childOf(kind);
-    if (child) list.push(["inside", () => start(child, { parent: item }), kindWords[child].inside]);
+    if (child) list.push(["inside", () => start(child, { parent: item }), kindTexts[child].inside]);
     for (const [name, side] of [["above", "left"], ["below", "right"]]) {
-      list.push([name, () => start(kind, { beside: item, side }), kindWords[kind][name]]);
+      list.push([name, () => start(kind, { beside: item, side }), kindTexts[kind][name]]);
     }
   }
   if (settings.add) {
@@ -62,8 +62,8 @@ function entries(item, start) {
   return list;
 }
 
-/** Open the menu of `item`. `act(name, items)` makes a change, `start` begins adding. */
-export function openMenu(item, { act, start }) {
+/** Open the menu of `item`. `runAction(name, items)` makes a change, `start` begins adding. */
+export function openMenu(item, { runAction, start }) {
   closeMenu({ back: false });
   const element = document.createElement("div");
   element.className = "row-menu";
@@ -74,7 +74,7 @@ export function openMenu(item, { act, start }) {
       element.append(Object.assign(document.createElement("hr"), { role: "separator" }));
       continue;
     }
-    const [name, what, label = menuWords[name]] = entry;
+    const [name, what, label = menuTexts[name]] = entry;
     const line = document.createElement(typeof what === "string" ? "a" : "button");
     line.setAttribute("role", "menuitem");
     line.tabIndex = -1;
@@ -87,7 +87,7 @@ export function openMenu(item, { act, start }) {
       line.addEventListener("click", () => {
         closeMenu();
         if (what) what();
-        else act(name, [item]);
+        else runAction(name, [item]);
       });
     }
     element.append(line);

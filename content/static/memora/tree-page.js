@@ -2,9 +2,9 @@
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
-export const words = read("tree-words");
-export const menuWords = read("tree-menu-words");
-export const kindWords = read("tree-kind-words");
+export const texts = read("tree-texts");
+export const menuTexts = read("tree-menu-texts");
+export const kindTexts = read("tree-kind-texts");
 export const settings = read("tree-settings");
 export const tree = document.getElementById("tree");
 export const isRtl = document.documentElement.dir === "rtl";
@@ -17,9 +17,9 @@ export const childOf = (kind) => settings.kinds[depth(kind) + 1];
 
 const plurals = new Intl.PluralRules(document.documentElement.lang);
 
-/** Return "3 chosen" in the plural form of the language. */
-export const countOfChosen = (count) =>
-  words.chosen[plurals.select(count)].replace("%(count)s", count);
+/** Return "3 selected" in the plural form of the language. */
+export const selectedCountText = (count) =>
+  texts.selected[plurals.select(count)].replace("%(count)s", count);
 
 /* --- Rows ---------------------------------------------------------------------------- */
 
@@ -50,15 +50,15 @@ export const countIn = (group) => group.querySelectorAll(":scope > [role=treeite
 
 /** Show a message and return the function that closes it. With `undo`, it has an undo
     button. */
-export function toast(said, { undo = null, failed = false } = {}) {
+export function toast(message, { undo = null, failed = false } = {}) {
   const box = document.createElement("div");
   box.className = failed ? "toast is-failed" : "toast";
-  const text = Object.assign(document.createElement("span"), { textContent: said, dir: "auto" });
+  const text = Object.assign(document.createElement("span"), { textContent: message, dir: "auto" });
   box.append(text);
   const close = () => {
-    const held = box.contains(document.activeElement);
+    const hadFocus = box.contains(document.activeElement);
     box.remove();
-    if (held) current()?.focus();
+    if (hadFocus) current()?.focus();
   };
   const add = (className, textContent, click) => {
     const button = document.createElement("button");
@@ -71,11 +71,11 @@ export function toast(said, { undo = null, failed = false } = {}) {
     return button;
   };
   if (undo) {
-    const button = add("undo", words.undo, undo);
+    const button = add("undo", texts.undo, undo);
     button.title = "Ctrl+Z";
     button.setAttribute("aria-keyshortcuts", "Control+Z Meta+Z");
   }
-  add("close", "×").ariaLabel = words.close;
+  add("close", "×").ariaLabel = texts.close;
   const toasts = document.getElementById("toasts");
   while (toasts.children.length > 2) toasts.firstChild.remove();
   toasts.append(box);
@@ -83,9 +83,9 @@ export function toast(said, { undo = null, failed = false } = {}) {
   // Do not close a toast under the pointer or with the focus.
   const closeAfter = (ms) => setTimeout(() => box.matches(":hover, :focus-within") || close(), ms);
   let timer = closeAfter(wait);
-  for (const [here, gone] of [["pointerenter", "pointerleave"], ["focusin", "focusout"]]) {
-    box.addEventListener(here, () => clearTimeout(timer));
-    box.addEventListener(gone, () => {
+  for (const [enter, leave] of [["pointerenter", "pointerleave"], ["focusin", "focusout"]]) {
+    box.addEventListener(enter, () => clearTimeout(timer));
+    box.addEventListener(leave, () => {
       clearTimeout(timer);
       timer = closeAfter(wait / 2);
     });

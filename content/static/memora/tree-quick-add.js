@@ -4,13 +4,13 @@ the line below it; Escape closes the line.
 The line stores its place as keys, not as rows: the rows are fetched again after every
 change, and the line is inserted again with its input. */
 
-import { byPk, current, focus, groupOf, kindWords, parentOf, settings } from "./tree-page.js";
+import { byPk, current, focus, groupOf, kindTexts, parentOf, settings } from "./tree-page.js";
 
 let line = null;
 
 /** Show a line for a `kind`: on a side of `beside`, last in `parent`, or after the last
     subject. `add(line)` sends the request. */
-export function startAdding(kind, { parent = null, beside = null, side = "right" }, add) {
+export function startAdd(kind, { parent = null, beside = null, side = "right" }, add) {
   if (!settings.add || settings.flat) return;
   line?.element.remove();
   const element = document.createElement("li");
@@ -20,41 +20,41 @@ export function startAdding(kind, { parent = null, beside = null, side = "right"
     type: "text",
     maxLength: 255,
     dir: "auto",
-    placeholder: kindWords[kind].title,
-    ariaLabel: kindWords[kind].title,
+    placeholder: kindTexts[kind].title,
+    ariaLabel: kindTexts[kind].title,
   });
   element.append(input);
-  const mine = {
+  const newLine = {
     element,
     input,
     parent: (parent || (beside && parentOf(beside)))?.dataset.pk || "",
     beside: beside?.dataset.pk || "",
     side,
   };
-  line = mine;
-  put();
+  line = newLine;
+  placeLine();
   element.scrollIntoView({ block: "center" });
   input.focus();
 
   let waiting = 0;
   const leave = () => {
-    if (line === mine) line = null;
+    if (line === newLine) line = null;
     element.remove();
-    focus(byPk(mine.beside) || byPk(mine.parent) || current());
+    focus(byPk(newLine.beside) || byPk(newLine.parent) || current());
   };
   const send = async (title) => {
     waiting += 1;
     input.value = "";
-    const told = await add({
+    const result = await add({
       // Called when its request starts: the place is below the node added before.
       values: () =>
-        mine.beside
-          ? { title, kind, beside: mine.beside, side: mine.side }
-          : { title, kind, parent: mine.parent },
-      added: (pk) => Object.assign(mine, { beside: String(pk), side: "right" }),
+        newLine.beside
+          ? { title, kind, beside: newLine.beside, side: newLine.side }
+          : { title, kind, parent: newLine.parent },
+      added: (pk) => Object.assign(newLine, { beside: String(pk), side: "right" }),
     });
     waiting -= 1;
-    if (!told) input.value = [title, input.value].filter(Boolean).join(" ");
+    if (!result) input.value = [title, input.value].filter(Boolean).join(" ");
   };
   input.addEventListener("keydown", (event) => {
     event.stopPropagation();
@@ -70,14 +70,14 @@ export function startAdding(kind, { parent = null, beside = null, side = "right"
   // Delayed: inserting the line among new rows removes the focus for a moment.
   input.addEventListener("blur", () =>
     setTimeout(() => {
-      if (line !== mine || waiting || input.value.trim() || document.activeElement === input) return;
+      if (line !== newLine || waiting || input.value.trim() || document.activeElement === input) return;
       line = null;
       element.remove();
     }),
   );
 }
 
-function put() {
+function placeLine() {
   const { element, beside, parent, side } = line;
   const row = byPk(beside);
   const group = groupOf(byPk(parent));
@@ -92,10 +92,10 @@ function put() {
 }
 
 /** Call `work`, which replaces the rows, and insert the line again with its input. */
-export function keepingLine(work) {
-  const held = line && document.activeElement === line.input;
+export function preserveLine(work) {
+  const hadFocus = line && document.activeElement === line.input;
   work();
   if (!line) return;
-  put();
-  if (held) line?.input.focus();
+  placeLine();
+  if (hadFocus) line?.input.focus();
 }

@@ -3,9 +3,9 @@
 The server renders the rows. This script fetches them, and after every change fetches the
 open branches again, so that the page shows the stored state. */
 
-import { keepingLine, startAdding } from "./tree-quick-add.js";
+import { preserveLine, startAdd } from "./tree-quick-add.js";
 import { askFor, choosePlace, confirmed } from "./tree-dialogs.js";
-import { choose, chooseNone, markChosen, withChosen } from "./tree-selection.js";
+import { clearSelection, markSelected, select, withSelected } from "./tree-selection.js";
 import { startDragging } from "./tree-drag.js";
 import { closeMenu, isMenuOf, openMenu } from "./tree-menu.js";
 import {
@@ -23,12 +23,12 @@ import {
   pks,
   rowsOf,
   settings,
+  texts,
   toast,
   tree,
-  words,
 } from "./tree-page.js";
 import { showPath } from "./tree-path.js";
-import { deleteForGood, get, post } from "./tree-api.js";
+import { deletePermanently, get, post } from "./tree-api.js";
 
 /* --- Open branches, stored per tab ----------------------------------------- */
 
@@ -37,7 +37,7 @@ const stored = JSON.parse(sessionStorage.getItem(STORE) || "{}");
 const opened = new Map((stored.open || []).map(([pk, shown]) => [String(pk), shown]));
 let roots = stored.roots || settings.page;
 
-function remember() {
+function saveState() {
   sessionStorage.setItem(
     STORE,
     JSON.stringify({ open: [...opened], roots, focus: current()?.dataset.pk }),
@@ -45,7 +45,7 @@ function remember() {
 }
 
 /** Fetch at least `shown` rows of a branch; "" is the list of subjects. */
-function widen(pk, shown) {
+function ensureRows(pk, shown) {
   if (!pk) roots = Math.max(roots, shown);
   else opened.set(pk, Math.max(opened.get(pk) || settings.page, shown));
 }
@@ -55,40 +55,40 @@ function widen(pk, shown) {
 let busy = Promise.resolve();
 
 /** Run `work` after all earlier requests, so that changes do not overlap. */
-function inTurn(work) {
-  const done = busy.then(work);
-  busy = done.catch(() => {});
-  return done;
+function enqueue(work) {
+  const finished = busy.then(work);
+  busy = finished.catch(() => {});
+  return finished;
 }
 
 /** Request a change, show the result, and fetch the tree again.
 
 `values` is the data, or a function called when the request starts that returns (or
-resolves with) the data, or null for no request. `done` gets the response before the rows
+resolves with) the data, or null for no request. `onSuccess` gets the response before the rows
 are fetched again. */
-function change(path, values, done = () => {}) {
-  return inTurn(async () => {
-    const asked = typeof values === "function" ? await values() : values;
-    if (!asked) return null;
-    let told = await post(path, asked);
-    if (told.ask) {
-      if (!(await confirmed(told))) return null;
-      told = await post(path, { ...asked, confirmed: "yes" });
+function change(path, values, onSuccess = () => {}) {
+  return enqueue(async () => {
+    const data = typeof values === "function" ? await values() : values;
+    if (!data) return null;
+    let result = await post(path, data);
+    if (result.question) {
+      if (!(await confirmed(result))) return null;
+      result = await post(path, { ...data, confirmed: "yes" });
     }
-    if (told.refused) {
-      toast(told.refused, { failed: true });
+    if (result.error) {
+      toast(result.error, { failed: true });
       return null;
     }
-    for (const [pk, shown] of told.way || []) widen(pk, shown);
+    for (const [pk, shown] of result.open_branches || []) ensureRows(pk, shown);
     if (settings.flat) {
-      if (told.said) sessionStorage.setItem("memora.tree.said", JSON.stringify(told));
+      if (result.message) sessionStorage.setItem("memora.tree.message", JSON.stringify(result));
       location.reload();
-      return told;
+      return result;
     }
-    done(told);
+    onSuccess(result);
     await refresh();
-    if (told.said) say(told);
-    return told;
+    if (result.message) notify(result);
+    return result;
   });
 }
 
@@ -97,17 +97,17 @@ function change(path, values, done = () => {}) {
 const undoable = [];
 
 /** Show what was done; it can be undone by the button or Ctrl+Z. */
-function say(told) {
-  if (!told.undo) {
-    toast(told.said);
+function notify(result) {
+  if (!result.undo) {
+    toast(result.message);
     return;
   }
-  const last = { record: told.undo };
-  last.close = toast(told.said, { undo: () => takeBack(last) });
+  const last = { record: result.undo };
+  last.close = toast(result.message, { undo: () => undoChange(last) });
   undoable.push(last);
 }
 
-function takeBack(last) {
+function undoChange(last) {
   undoable.splice(undoable.indexOf(last), 1);
   last.close();
   change("undo", { record: last.record });
@@ -121,7 +121,7 @@ tree.addEventListener("focusin", (event) => {
   if (!item) return;
   for (const old of tree.querySelectorAll("[tabindex='0'][role=treeitem]")) old.tabIndex = -1;
   item.tabIndex = 0;
-  remember();
+  saveState();
 });
 
 const fragment = (html) => {
@@ -130,10 +130,10 @@ const fragment = (html) => {
   return template.content;
 };
 
-async function open(item) {
+async function expand(item) {
   if (item.getAttribute("aria-expanded") === null) return;
   const pk = item.dataset.pk;
-  widen(pk, settings.page);
+  ensureRows(pk, settings.page);
   item.setAttribute("aria-expanded", "true");
   if (!groupOf(item)) {
     item.setAttribute("aria-busy", "true");
@@ -146,28 +146,28 @@ async function open(item) {
       toast(error.message, { failed: true });
     }
     item.removeAttribute("aria-busy");
-    markChosen();
+    markSelected();
     for (const child of item.querySelectorAll("[role=treeitem]")) {
-      if (opened.has(child.dataset.pk)) await open(child);
+      if (opened.has(child.dataset.pk)) await expand(child);
     }
   }
-  remember();
+  saveState();
   showPath();
 }
 
-function fold(item) {
+function collapse(item) {
   item.setAttribute("aria-expanded", "false");
   opened.delete(item.dataset.pk);
   if (item.contains(document.activeElement)) focus(item);
-  remember();
+  saveState();
   showPath();
 }
 
-const toggle = (item) => (isOpen(item) ? fold(item) : open(item));
+const toggle = (item) => (isOpen(item) ? collapse(item) : expand(item));
 
 async function refresh() {
   const focused = itemOf(document.activeElement)?.dataset.pk;
-  const asked = new Set(opened.keys());
+  const requested = new Set(opened.keys());
   try {
     const answer = await get("rows/", {
       open: [...opened].map(([pk, shown]) => `${pk}:${shown}`).join(","),
@@ -175,7 +175,7 @@ async function refresh() {
     });
     const rows = fragment(await answer.text());
     tree.style.minHeight = `${tree.offsetHeight}px`;
-    keepingLine(() => groupOf(null).replaceWith(rows));
+    preserveLine(() => groupOf(null).replaceWith(rows));
     tree.querySelector(".first-steps")?.remove();
     tree.style.minHeight = "";
   } catch (error) {
@@ -185,9 +185,9 @@ async function refresh() {
   for (const item of tree.querySelectorAll("[aria-expanded]")) {
     const { pk } = item.dataset;
     if (isOpen(item) && !opened.has(pk)) item.setAttribute("aria-expanded", "false");
-    else if (!isOpen(item) && opened.has(pk) && !asked.has(pk)) open(item);
+    else if (!isOpen(item) && opened.has(pk) && !requested.has(pk)) expand(item);
   }
-  markChosen();
+  markSelected();
   makeReachable();
   if (focused && !document.activeElement.closest(".adding")) focus(byPk(focused), { scroll: false });
   showPath();
@@ -219,8 +219,8 @@ async function showMore(button) {
     button.closest("li").remove();
     const first = more.querySelector("[role=treeitem]");
     group.append(...more.children);
-    widen(pk, shown + settings.page);
-    remember();
+    ensureRows(pk, shown + settings.page);
+    saveState();
     return first;
   } catch (error) {
     button.disabled = false;
@@ -231,29 +231,29 @@ async function showMore(button) {
 
 /* --- Changes -------------------------------------------------------------------- */
 
-async function act(name, items) {
+async function runAction(name, items) {
   if (!items.length) return;
   switch (name) {
     case "none":
-      return chooseNone();
+      return clearSelection();
     case "move_to":
     case "copy_to":
-      return carry(name, items);
+      return moveOrCopyTo(name, items);
     case "copy":
-      return change("copy", { nodes: pks(items) }).then((told) => told && focus(byPk(told.pk)));
+      return change("copy", { nodes: pks(items) }).then((result) => result && focus(byPk(result.pk)));
     case "item": {
       const now = items.length === 1 ? items[0].dataset.item || "" : "";
-      const value = await askFor(words.item_title, words.item_help, now, words);
+      const value = await askFor(texts.item_title, texts.item_help, now, texts);
       if (value !== null) await change("do", { do: "item", nodes: pks(items), value });
       return;
     }
     case "delete":
-      return deleteForGood(pks(items));
+      return deletePermanently(pks(items));
     case "trash": {
       const { nextElementSibling: below, previousElementSibling: above } = items[0];
       const next = [below, above].find((one) => one?.dataset.pk) || parentOf(items[0]);
-      const told = await change("do", { do: "trash", nodes: pks(items) });
-      if (told && next) focus(byPk(next.dataset.pk));
+      const result = await change("do", { do: "trash", nodes: pks(items) });
+      if (result && next) focus(byPk(next.dataset.pk));
       return;
     }
     default:
@@ -261,18 +261,18 @@ async function act(name, items) {
   }
 }
 
-async function carry(name, items) {
+async function moveOrCopyTo(name, items) {
   const [first] = items;
   if (items.some((item) => item.dataset.kind !== first.dataset.kind)) {
-    return toast(words.mixed_kinds, { failed: true });
+    return toast(texts.mixed_kinds, { failed: true });
   }
   if (first.dataset.kind === "subject") {
-    return toast(words.subject_top, { failed: true });
+    return toast(texts.subject_top, { failed: true });
   }
   const place = await choosePlace({
-    title: words[name],
-    help: name === "copy_to" ? words.copy_help : words[`goes_inside_${first.dataset.kind}`],
-    words,
+    title: texts[name],
+    help: name === "copy_to" ? texts.copy_help : texts[`goes_inside_${first.dataset.kind}`],
+    texts,
     find: async (q) => {
       const values = { kind: first.dataset.kind, near: first.dataset.subject, q };
       return (await (await get("places/", values)).json()).places;
@@ -280,30 +280,30 @@ async function carry(name, items) {
   });
   if (place === null) return;
   const values = { nodes: pks(items), target: place };
-  const told = await (name === "copy_to"
+  const result = await (name === "copy_to"
     ? change("copy", values)
     : change("move", { ...values, position: "last-child" }));
-  if (told) focus(byPk(told.pk || first.dataset.pk));
+  if (result) focus(byPk(result.pk || first.dataset.pk));
 }
 
-async function shift(item, step) {
+async function moveByStep(item, step) {
   const { pk } = item.dataset;
   const towards = step < 0 ? "previousElementSibling" : "nextElementSibling";
-  const told = await change("move", async () => {
+  const result = await change("move", async () => {
     // There may be more rows after the last one shown.
     const more = byPk(pk)?.[towards]?.querySelector(":scope > .show-more");
     if (more) await showMore(more);
     const beside = byPk(pk)?.[towards]?.dataset.pk;
     return beside && { nodes: pk, target: beside, position: step < 0 ? "left" : "right" };
   });
-  if (told) focus(byPk(pk));
+  if (result) focus(byPk(pk));
 }
 
-/** Show an input line for titles at `place`; see `startAdding`. */
+/** Show an input line for titles at `place`; see `startAdd`. */
 async function start(kind, place = {}) {
-  if (place.parent) await open(place.parent);
-  startAdding(kind, place, ({ values, added }) =>
-    change("quick-add", values, (told) => added(told.pk)),
+  if (place.parent) await expand(place.parent);
+  startAdd(kind, place, ({ values, added }) =>
+    change("quick-add", values, (result) => added(result.pk)),
   );
 }
 
@@ -316,24 +316,24 @@ function addFrom(item) {
 
 /* --- Pointer and keyboard ------------------------------------------------------------- */
 
-const doors = { act, start };
+const actions = { runAction, start };
 
 tree.addEventListener("click", (event) => {
   const item = itemOf(event.target);
   const button = event.target.closest("button");
   if (button?.classList.contains("show-more")) {
-    return inTurn(() => showMore(button)).then((first) => focus(first, { scroll: false }));
+    return enqueue(() => showMore(button)).then((first) => focus(first, { scroll: false }));
   }
   if (!item) return;
-  if (button?.classList.contains("twist")) {
+  if (button?.classList.contains("expander")) {
     focus(item, { scroll: false });
     toggle(item);
   } else if (button?.classList.contains("menu-button")) {
     if (isMenuOf(item)) closeMenu();
-    else openMenu(item, doors);
+    else openMenu(item, actions);
     event.stopPropagation();
   } else if (event.target.classList.contains("pick")) {
-    choose(item, event.target.checked, event.shiftKey);
+    select(item, event.target.checked, event.shiftKey);
   } else if (!event.target.closest("a, button, input, .grip")) {
     focus(item, { scroll: false });
   }
@@ -359,20 +359,20 @@ tree.addEventListener("keydown", (event) => {
       case "ArrowUp": {
         const step = event.key === "ArrowDown" ? 1 : -1;
         if (event.altKey) {
-          if (settings.change && !settings.flat) shift(item, step);
+          if (settings.change && !settings.flat) moveByStep(item, step);
           return true;
         }
-        if (event.shiftKey) choose(item, true);
+        if (event.shiftKey) select(item, true);
         focus(rows[now + step]);
-        if (event.shiftKey && rows[now + step]) choose(rows[now + step], true);
+        if (event.shiftKey && rows[now + step]) select(rows[now + step], true);
         return true;
       }
       case inwards:
-        if (item.getAttribute("aria-expanded") === "false") open(item);
+        if (item.getAttribute("aria-expanded") === "false") expand(item);
         else if (isOpen(item)) focus(rows[now + 1]);
         return true;
       case outwards:
-        if (isOpen(item)) fold(item);
+        if (isOpen(item)) collapse(item);
         else focus(parentOf(item));
         return true;
       case "Home":
@@ -386,19 +386,19 @@ tree.addEventListener("keydown", (event) => {
         location.assign(item.querySelector("a").href);
         return true;
       case " ":
-        choose(item, undefined, event.shiftKey);
+        select(item, undefined, event.shiftKey);
         return true;
       case "Delete":
-        if (settings.change && !("trashed" in item.dataset)) act("trash", withChosen(item));
+        if (settings.change && !("trashed" in item.dataset)) runAction("trash", withSelected(item));
         return true;
       case "ContextMenu":
-        openMenu(item, doors);
+        openMenu(item, actions);
         return true;
       case "F10":
-        if (event.shiftKey) openMenu(item, doors);
+        if (event.shiftKey) openMenu(item, actions);
         return event.shiftKey;
       case "Escape":
-        chooseNone();
+        clearSelection();
         return true;
     }
     // By physical key: an Arabic keyboard layout produces other letters.
@@ -408,7 +408,7 @@ tree.addEventListener("keydown", (event) => {
         addFrom(item);
         return true;
       case "KeyM":
-        if (settings.change) act("move_to", withChosen(item));
+        if (settings.change) runAction("move_to", withSelected(item));
         return true;
     }
     return false;
@@ -422,7 +422,7 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey) {
     if (event.code !== "KeyZ" || event.shiftKey || !undoable.length) return;
     event.preventDefault();
-    if (!event.repeat) takeBack(undoable.at(-1));
+    if (!event.repeat) undoChange(undoable.at(-1));
     return;
   }
   if (event.key === "/" || event.code === "Slash") {
@@ -436,9 +436,9 @@ document.addEventListener("keydown", (event) => {
 
 document.getElementById("add-root")?.addEventListener("click", () => start("subject"));
 
-document.getElementById("chosen-bar").addEventListener("click", (event) => {
+document.getElementById("selection-bar").addEventListener("click", (event) => {
   const name = event.target.dataset.do;
-  if (name) act(name, [...tree.querySelectorAll("[aria-selected='true']")]);
+  if (name) runAction(name, [...tree.querySelectorAll("[aria-selected='true']")]);
 });
 
 document.querySelector(".tree-search").addEventListener("change", (event) => {
@@ -453,38 +453,38 @@ window.addEventListener("pageshow", () => {
 
 if (settings.change && !settings.flat) {
   startDragging({
-    withChosen,
-    open,
-    refuse: (said) => toast(said, { failed: true }),
+    withSelected,
+    expand,
+    reject: (message) => toast(message, { failed: true }),
     drop: (items, target, position) =>
       change("move", { nodes: pks(items), target: target.dataset.pk, position }).then(
-        (told) => told && focus(byPk(items[0].dataset.pk)),
+        (result) => result && focus(byPk(items[0].dataset.pk)),
       ),
   });
 }
 
 /* --- Start ------------------------------------------------------------------------------ */
 
-const said = sessionStorage.getItem("memora.tree.said");
-if (said) {
-  sessionStorage.removeItem("memora.tree.said");
-  say(JSON.parse(said));
+const pending = sessionStorage.getItem("memora.tree.message");
+if (pending) {
+  sessionStorage.removeItem("memora.tree.message");
+  notify(JSON.parse(pending));
 }
 // Focus the row in the URL, or else the last focused one.
 const at = settings.at;
 if (at) {
-  for (const [pk, shown] of at.way) widen(pk, shown);
+  for (const [pk, shown] of at.open_branches) ensureRows(pk, shown);
   const address = new URL(location.href);
   address.searchParams.delete("at");
   history.replaceState(null, "", address);
 }
-if (!settings.flat && (opened.size || roots > settings.page)) await inTurn(refresh);
+if (!settings.flat && (opened.size || roots > settings.page)) await enqueue(refresh);
 makeReachable();
 const row = settings.flat ? null : byPk(at ? at.pk : stored.focus);
 if (row && isShown(row)) {
   focus(row, { scroll: false });
   row.querySelector(".row").scrollIntoView({ block: "center" });
 }
-markChosen();
+markSelected();
 showPath();
 tree.dataset.ready = "";

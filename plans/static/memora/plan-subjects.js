@@ -2,20 +2,20 @@
    focus, and Tab reaches the buttons to both ends. adminsortable2 does the dragging. */
 
 const subjects = document.querySelector("#plan_subjects-group fieldset.sortable");
-const subjectWords = document.getElementById("plan-words");
-if (subjects && subjectWords) orderByKeys(subjects, JSON.parse(subjectWords.textContent));
+const subjectTexts = document.getElementById("plan-texts");
+if (subjects && subjectTexts) orderByKeys(subjects, JSON.parse(subjectTexts.textContent));
 
-function orderByKeys(fieldset, words) {
+function orderByKeys(fieldset, texts) {
   const rows = () =>
     [...fieldset.querySelectorAll("tr.has_original")].filter((row) => place(row));
   const place = (row) => row.querySelector("input._reorder_");
   const titleOf = (row) => row.querySelector(".field-subject bdi").textContent;
   const fill = (text, values) => text.replace(/%\((\w+)\)s/g, (_all, name) => values[name]);
 
-  const said = document.createElement("p");
-  said.className = "visually-hidden";
-  said.setAttribute("role", "status");
-  fieldset.append(said);
+  const status = document.createElement("p");
+  status.className = "visually-hidden";
+  status.setAttribute("role", "status");
+  fieldset.append(status);
 
   for (const row of rows()) {
     // Not a <button>: Firefox does not allow dragging one.
@@ -23,7 +23,7 @@ function orderByKeys(fieldset, words) {
     grip.className = "subject-grip";
     grip.tabIndex = 0;
     grip.setAttribute("role", "button");
-    grip.title = fill(words.drag, { title: titleOf(row) });
+    grip.title = fill(texts.drag, { title: titleOf(row) });
     grip.setAttribute("aria-label", grip.title);
     row.querySelector("td.original p").prepend(grip);
     for (const end of row.querySelectorAll(".sort [role=button]")) {
@@ -36,7 +36,7 @@ function orderByKeys(fieldset, words) {
   function moved(row, button) {
     button.focus();
     const values = { title: titleOf(row), place: rows().indexOf(row) + 1 };
-    said.textContent = fill(words.moved, values);
+    status.textContent = fill(texts.moved, values);
   }
 
   fieldset.addEventListener("keydown", (event) => {

@@ -18,7 +18,7 @@ function cookieToken() {
 }
 
 function planTree(section) {
-  const words = JSON.parse(document.getElementById("plan-words").textContent);
+  const texts = JSON.parse(document.getElementById("plan-texts").textContent);
   const holder = section.querySelector(".plan-tree-holder");
   const flash = section.querySelector(".plan-flash");
   const dialog = document.querySelector("dialog.override-dialog");
@@ -29,24 +29,24 @@ function planTree(section) {
 
   // One request at a time: each one needs the branches that the previous one opened.
   let busy = Promise.resolve();
-  const load = (query, found) =>
-    (busy = busy.then(() => fetchTree(query(), found)).catch(() => say([words.failed], true)));
+  const load = (query, rowToFocus) =>
+    (busy = busy.then(() => fetchTree(query(), rowToFocus)).catch(() => notify([texts.failed], true)));
 
-  /** Fetch and show the tree for `query`; then focus the row that `found` returns. */
-  async function fetchTree(query, found) {
+  /** Fetch and show the tree for `query`; then focus the row that `rowToFocus` returns. */
+  async function fetchTree(query, rowToFocus) {
     if (query === undefined) return;
     const answer = await fetch(`${section.dataset.url}?${query}`, {
       headers: { "X-Requested-With": "fetch" },
     });
-    if (!answer.ok || answer.redirected) return say(problem(answer), true);
+    if (!answer.ok || answer.redirected) return notify(problem(answer), true);
     holder.innerHTML = await answer.text();
     sessionStorage.setItem(store, openNow());
-    const row = found?.();
+    const row = rowToFocus?.();
     if (row) focusOn(row);
   }
 
-  function say(told, failed = false) {
-    flash.replaceChildren(...told);
+  function notify(nodes, failed = false) {
+    flash.replaceChildren(...nodes);
     flash.classList.add("shown");
     flash.classList.toggle("is-failed", failed);
   }
@@ -55,19 +55,19 @@ function planTree(section) {
   function problem(answer) {
     if (answer.redirected || (answer.status === 403 && !cookieToken())) {
       const link = document.createElement("a");
-      Object.assign(link, { href: words.sign_in_url, target: "_blank", textContent: words.sign_in });
-      return [`${words.signed_out} `, link];
+      Object.assign(link, { href: texts.sign_in_url, target: "_blank", textContent: texts.sign_in });
+      return [`${texts.signed_out} `, link];
     }
-    return [{ 403: words.forbidden, 404: words.gone }[answer.status] ?? words.failed];
+    return [{ 403: texts.forbidden, 404: texts.not_found }[answer.status] ?? texts.failed];
   }
 
   /** Show the message in the open dialog, which keeps its input, else on the page. */
-  function refuse(told) {
-    if (!dialog.open) return say(told, true);
+  function showError(nodes) {
+    if (!dialog.open) return notify(nodes, true);
     const note = document.createElement("p");
     note.className = "errornote";
     note.setAttribute("role", "alert");
-    note.append(...told);
+    note.append(...nodes);
     dialog.querySelector(".errornote")?.remove();
     dialog.querySelector(".now").after(note);
     note.scrollIntoView({ block: "nearest" });
@@ -83,13 +83,13 @@ function planTree(section) {
     const expanded = row.getAttribute("aria-expanded");
     if (expanded === null || (wanted !== undefined && expanded === String(wanted))) return false;
     const { pk } = row.dataset;
-    load(() => rowOf(pk)?.querySelector("a.twist")?.search.slice(1), () => rowOf(pk));
+    load(() => rowOf(pk)?.querySelector("a.expander")?.search.slice(1), () => rowOf(pk));
     return true;
   }
 
-  async function ask(url) {
+  async function openDialog(url) {
     const answer = await fetch(url, { headers: { "X-Requested-With": "fetch" } });
-    if (!answer.ok || answer.redirected) return say(problem(answer), true);
+    if (!answer.ok || answer.redirected) return notify(problem(answer), true);
     dialog.innerHTML = await answer.text();
     dialog.showModal();
     dialog.scrollTop = 0;
@@ -108,10 +108,10 @@ function planTree(section) {
     if (isJson && answer.ok) {
       const pk = address.match(/(\d+)\/$/)[1];
       dialog.close();
-      say([(await answer.json()).message]);
+      notify([(await answer.json()).message]);
       await load(() => new URLSearchParams({ open: openNow() }), () => rowOf(pk));
     } else if (isJson) {
-      refuse([(await answer.json()).refused]);
+      showError([(await answer.json()).error]);
     } else if (answer.status === 400) {
       const focused = document.activeElement?.id;
       dialog.innerHTML = await answer.text();
@@ -119,13 +119,13 @@ function planTree(section) {
       if (focused) document.getElementById(focused)?.focus();
       dialog.querySelector(".errornote")?.scrollIntoView({ block: "nearest" });
     } else {
-      refuse(problem(answer));
+      showError(problem(answer));
     }
   }
 
   holder.addEventListener("click", (event) => {
     const row = event.target.closest("tr[data-pk]");
-    if (event.target.closest("a.twist")) {
+    if (event.target.closest("a.expander")) {
       event.preventDefault();
       toggle(row);
       return;
@@ -134,13 +134,13 @@ function planTree(section) {
     if (override && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       if (row) focusOn(row);
-      ask(override.href).catch(() => say([words.failed], true));
+      openDialog(override.href).catch(() => notify([texts.failed], true));
       return;
     }
-    const way = event.target.closest("a[data-target]");
-    if (way) {
+    const link = event.target.closest("a[data-target]");
+    if (link) {
       event.preventDefault();
-      const { target } = way.dataset;
+      const { target } = link.dataset;
       load(() => new URLSearchParams({ open: openNow(), at: target }), () => rowOf(target));
       return;
     }
@@ -175,8 +175,8 @@ function planTree(section) {
     }[key];
     if (!next) return;
     event.preventDefault();
-    const found = next();
-    if (found) focusOn(found);
+    const target = next();
+    if (target) focusOn(target);
   });
 
   dialog.addEventListener("click", (event) => {
@@ -191,7 +191,7 @@ function planTree(section) {
     if (isSending) return;
     isSending = true;
     send(event.target, event.submitter)
-      .catch(() => refuse([words.failed]))
+      .catch(() => showError([texts.failed]))
       .finally(() => (isSending = false));
   });
 

@@ -94,7 +94,7 @@ class Bucket:
             DistributionError: the bucket refused it, or the outcome is unknown.
         """
         body, headers = self._stored(data)
-        with self._words():
+        with self._described_errors():
             self._client.put_object(
                 Bucket=self._name,
                 Key=path,
@@ -123,7 +123,7 @@ class Bucket:
             "ContentType": content_type,
             "CacheControl": "private, max-age=3600",
         }
-        with self._words():
+        with self._described_errors():
             self._client.upload_fileobj(file, self._name, path, ExtraArgs=headers)
         if self._size(path) != size:
             raise DistributionError(
@@ -177,7 +177,7 @@ class Bucket:
 
     def _head(self, path: str) -> dict[str, Any] | None:
         """Return the object's headers, or None if there is no object."""
-        with self._words():
+        with self._described_errors():
             try:
                 head: dict[str, Any] = self._client.head_object(
                     Bucket=self._name, Key=path
@@ -190,7 +190,7 @@ class Bucket:
 
     def read(self, path: str) -> bytes | None:
         """Return the uncompressed content, or None if there is no object."""
-        with self._words():
+        with self._described_errors():
             try:
                 answer = self._client.get_object(Bucket=self._name, Key=path)
             except ClientError as error:
@@ -204,7 +204,7 @@ class Bucket:
         """Return the objects below ``prefix``, by path; 1,000 per request."""
         found: dict[str, ListedObject] = {}
         pages = self._client.get_paginator("list_objects_v2")
-        with self._words():
+        with self._described_errors():
             for page in pages.paginate(Bucket=self._name, Prefix=prefix):
                 for entry in page.get("Contents", ()):
                     etag = entry.get("ETag", "").strip('"')
@@ -222,7 +222,7 @@ class Bucket:
             objects = [
                 {"Key": path} for path in names[start : start + DELETE_BATCH_SIZE]
             ]
-            with self._words():
+            with self._described_errors():
                 answer = self._client.delete_objects(
                     Bucket=self._name, Delete={"Objects": objects, "Quiet": True}
                 )
@@ -239,7 +239,7 @@ class Bucket:
 
     def signed_url(self, path: str, *, seconds: int) -> str:
         """Return a URL that lets anyone read ``path`` for ``seconds``; no request."""
-        with self._words():
+        with self._described_errors():
             url: str = self._client.generate_presigned_url(
                 "get_object",
                 Params={"Bucket": self._name, "Key": path},
@@ -254,7 +254,7 @@ class Bucket:
         return gzip.compress(data, 6, mtime=0), {"ContentEncoding": "gzip"}
 
     @contextmanager
-    def _words(self) -> Iterator[None]:
+    def _described_errors(self) -> Iterator[None]:
         """Convert errors of boto3 into a `DistributionError` that names the bucket."""
         try:
             yield

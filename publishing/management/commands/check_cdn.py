@@ -18,6 +18,6 @@ class Command(ReportingCommand):
         result = connection.check()
         self.answer(result.as_dict())
         for step in result.steps:
-            self.say(f"{'✓' if step.ok else '✗'} {step.name}: {step.said}")
+            self.say(f"{'✓' if step.ok else '✗'} {step.name}: {step.message}")
         if not result.ok:
             self.fail(_("The CDN test failed."))

@@ -44,10 +44,10 @@ class Command(ReportingCommand):
         self.answer(_as_dict(report))
         self._say_all(report)
         if not report.is_sound:
-            said = ngettext(
+            message = ngettext(
                 "%(count)d fault remains.", "%(count)d faults remain.", report.faults
             )
-            self.fail(said % {"count": report.faults})
+            self.fail(message % {"count": report.faults})
 
     def _say_all(self, report: HealthReport) -> None:
         self.say(

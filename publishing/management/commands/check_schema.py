@@ -31,8 +31,8 @@ class Command(ReportingCommand):
             place = ".".join(filter(None, [fault.table, fault.what]))
             self.say(f"{place}: {fault.why} [{fault.code}]")
         if faults:
-            said = ngettext(
+            message = ngettext(
                 "%(count)d difference.", "%(count)d differences.", len(faults)
             )
-            self.fail(said % {"count": len(faults)})
+            self.fail(message % {"count": len(faults)})
         self.say(_("The database matches the models."))

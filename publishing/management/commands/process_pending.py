@@ -25,10 +25,12 @@ class Command(ReportingCommand):
         failed = sum(not result["ok"] for result in results)
         self.answer({"ok": not failed, "plans": results})
         built = len(results) - failed
-        said = ngettext(
+        message = ngettext(
             "%(count)d plan published.", "%(count)d plans published.", built
         )
-        self.say(said % {"count": built})
+        self.say(message % {"count": built})
         if failed:
-            said = ngettext("%(count)d plan failed.", "%(count)d plans failed.", failed)
-            self.fail(said % {"count": failed})
+            message = ngettext(
+                "%(count)d plan failed.", "%(count)d plans failed.", failed
+            )
+            self.fail(message % {"count": failed})

@@ -33,19 +33,19 @@ class Command(ReportingCommand):
             listed = ", ".join(str(number) for number in numbers)
             self.say(line % {"plan": plan_id, "numbers": listed})
         count = sum(len(numbers) for numbers in collected.values())
-        said = ngettext(
+        message = ngettext(
             "%(count)d generation deleted.", "%(count)d generations deleted.", count
         )
-        self.say(said % {"count": count})
-        said = ngettext(
+        self.say(message % {"count": count})
+        message = ngettext(
             "%(count)d lesson deleted.", "%(count)d lessons deleted.", found.lessons
         )
-        self.say(said % {"count": found.lessons})
-        said = ngettext(
+        self.say(message % {"count": found.lessons})
+        message = ngettext(
             "%(count)d entry of the sync log deleted.",
             "%(count)d entries of the sync log deleted.",
             runs,
         )
-        self.say(said % {"count": runs})
+        self.say(message % {"count": runs})
         if found.left:
             self.fail(_("Not everything could be deleted; see the log."))

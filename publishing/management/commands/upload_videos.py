@@ -22,5 +22,5 @@ class Command(ReportingCommand):
             self.answer({"ok": False, "error": refusal.message})
             self.fail(refusal.message)
         self.answer({"ok": True, "moved": moved})
-        said = ngettext("%(count)d video moved.", "%(count)d videos moved.", moved)
-        self.say(said % {"count": moved})
+        message = ngettext("%(count)d video moved.", "%(count)d videos moved.", moved)
+        self.say(message % {"count": moved})

@@ -47,32 +47,34 @@ class Command(ReportingCommand):
         )
         self._say_all(report)
         if not report.ok:
-            left = len(report.findings)
-            said = ngettext(
-                "%(count)d difference remains.", "%(count)d differences remain.", left
+            remaining = len(report.findings)
+            message = ngettext(
+                "%(count)d difference remains.",
+                "%(count)d differences remain.",
+                remaining,
             )
-            self.fail(said % {"count": left})
+            self.fail(message % {"count": remaining})
 
     def _say_all(self, report: verification.Report) -> None:
-        said = ngettext(
+        message = ngettext(
             "%(count)d file compared.", "%(count)d files compared.", report.checked
         )
-        self.say(said % {"count": report.checked})
+        self.say(message % {"count": report.checked})
         for found in report.findings:
             self.say(f"{found.kind} ({found.place}): {found.path}: {found.why}")
         if report.repaired:
-            said = ngettext(
+            message = ngettext(
                 "%(count)d difference repaired.",
                 "%(count)d differences repaired.",
                 report.repaired,
             )
-            self.say(said % {"count": report.repaired})
+            self.say(message % {"count": report.repaired})
         if report.under_way:
-            said = ngettext(
+            message = ngettext(
                 "%(count)d file is still waiting to be uploaded or deleted.",
                 "%(count)d files are still waiting to be uploaded or deleted.",
                 report.under_way,
             )
-            self.say(said % {"count": report.under_way})
+            self.say(message % {"count": report.under_way})
         elif report.ok:
             self.say(_("The files on the CDN match the published files."))

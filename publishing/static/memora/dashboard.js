@@ -4,16 +4,16 @@
 const board = document.getElementById("dashboard");
 const liveness = document.getElementById("liveness");
 const news = document.getElementById("news");
-const PAUSE = Number(board.dataset.seconds) * 1000;
-const LONGEST = 60_000;
+const INTERVAL = Number(board.dataset.seconds) * 1000;
+const MAX_INTERVAL = 60_000;
 
 let etag = board.dataset.etag;
-let pause = PAUSE;
+let interval = INTERVAL;
 let timer = 0;
-let asking = false;
+let isFetching = false;
 
-function say(words) {
-  if (liveness.textContent !== words) liveness.textContent = words;
+function setLiveness(text) {
+  if (liveness.textContent !== text) liveness.textContent = text;
 }
 
 /** Return the direct children of the board and of its grid, by id. */
@@ -21,28 +21,28 @@ function parts(root) {
   return [...root.querySelectorAll("[id^='part-']")];
 }
 
-function keepOpen(old, fresh) {
+function keepOpen(old, updated) {
   for (const details of old.querySelectorAll("details[open][id]")) {
-    fresh.querySelector(`#${details.id}`)?.setAttribute("open", "");
+    updated.querySelector(`#${details.id}`)?.setAttribute("open", "");
   }
 }
 
 function replace(html) {
-  const fresh = document.createElement("div");
-  fresh.innerHTML = html;
+  const updated = document.createElement("div");
+  updated.innerHTML = html;
   const focused = document.activeElement?.id;
   const sameShape =
     parts(board).map((part) => part.id).join() ===
-    parts(fresh).map((part) => part.id).join();
+    parts(updated).map((part) => part.id).join();
   const before = board.querySelector("[data-news]")?.textContent.trim();
-  keepOpen(board, fresh);
+  keepOpen(board, updated);
   if (sameShape) {
-    for (const part of parts(fresh)) {
+    for (const part of parts(updated)) {
       const old = document.getElementById(part.id);
       if (old.outerHTML !== part.outerHTML) old.replaceWith(part);
     }
   } else {
-    board.replaceChildren(...fresh.childNodes);
+    board.replaceChildren(...updated.childNodes);
   }
   if (focused && document.activeElement?.id !== focused) {
     document.getElementById(focused)?.focus({ preventScroll: true });
@@ -51,9 +51,9 @@ function replace(html) {
   if (now !== before) news.textContent = now.replace(/\s+/g, " ");
 }
 
-async function ask() {
-  if (asking) return;
-  asking = true;
+async function poll() {
+  if (isFetching) return;
+  isFetching = true;
   try {
     const answer = await fetch(board.dataset.url, {
       headers: { "If-None-Match": etag },
@@ -71,26 +71,26 @@ async function ask() {
     } else if (answer.status !== 304) {
       throw new Error(`status ${answer.status}`);
     }
-    pause = PAUSE;
-    say(liveness.dataset.live);
+    interval = INTERVAL;
+    setLiveness(liveness.dataset.live);
   } catch {
-    pause = Math.min(pause * 2, LONGEST);
-    say(liveness.dataset.lost);
+    interval = Math.min(interval * 2, MAX_INTERVAL);
+    setLiveness(liveness.dataset.lost);
   } finally {
-    asking = false;
-    plan();
+    isFetching = false;
+    schedule();
   }
 }
 
-function plan() {
+function schedule() {
   clearTimeout(timer);
-  if (!document.hidden) timer = setTimeout(ask, pause);
+  if (!document.hidden) timer = setTimeout(poll, interval);
 }
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) clearTimeout(timer);
-  else ask();
+  else poll();
 });
 
-say(liveness.dataset.live);
-plan();
+setLiveness(liveness.dataset.live);
+schedule();

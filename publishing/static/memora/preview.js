@@ -4,7 +4,7 @@
 
 (() => {
   const { element: el, fill, safeHtml } = Memora;
-  const words = JSON.parse(document.getElementById("words").textContent);
+  const texts = JSON.parse(document.getElementById("texts").textContent);
   const player = document.querySelector(".player");
   const isLive = player.hasAttribute("data-live");
   let lesson = JSON.parse(document.getElementById("lesson-document").textContent);
@@ -13,7 +13,7 @@
 
   const text = (value, tag = "span", set = {}) => el(tag, { dir: "auto", ...set, text: value ?? "" });
   const html = (value, set = {}) => el("div", { class: "html", dir: "auto", ...set }, safeHtml(value));
-  const button = (said, click, set = {}) => el("button", { type: "button", text: said, ...set, on: { click } });
+  const button = (label, click, set = {}) => el("button", { type: "button", text: label, ...set, on: { click } });
 
   function picture(url, alt = "") {
     if (typeof url !== "string" || !/^(https?:\/\/|\/(?!\/))/.test(url)) return null;
@@ -24,9 +24,9 @@
     const line = el("p", { class: "feedback", role: "status" });
     return {
       line,
-      say(right, said = right ? words.right : words.wrong) {
+      show(right, message = right ? texts.right : texts.wrong) {
         line.className = `feedback ${right ? "is-right" : "is-wrong"}`;
-        line.textContent = `${right ? "✓" : "✗"} ${said}`;
+        line.textContent = `${right ? "✓" : "✗"} ${message}`;
       },
       clear() {
         line.className = "feedback";
@@ -36,7 +36,7 @@
   }
 
   /* Shuffle deterministically, so that the order stays while the lesson is edited. */
-  function mixed(items, salt) {
+  function shuffled(items, salt) {
     const weight = (index) => {
       let hash = 2166136261;
       for (const sign of `${salt}:${index}`) hash = Math.imul(hash ^ sign.codePointAt(0), 16777619);
@@ -60,7 +60,7 @@
       const found = INLINE.exec(rest);
       if (!found) break;
       into.append(rest.slice(0, found.index));
-      const [whole, , code, alt, src, label, href, strong, strong2, em, em2, gone, escaped] = found;
+      const [whole, , code, alt, src, label, href, strong, strong2, em, em2, struck, escaped] = found;
       if (code !== undefined) into.append(el("code", { text: code.trim() }));
       else if (src !== undefined) into.append(picture(src, alt) || whole);
       else if (href !== undefined) {
@@ -72,9 +72,9 @@
       } else if (escaped !== undefined) into.append(escaped);
       else {
         const tag = strong ?? strong2 ? "strong" : em ?? em2 ? "em" : "del";
-        const made = el(tag);
-        inline(strong ?? strong2 ?? em ?? em2 ?? gone, made);
-        into.append(made);
+        const element = el(tag);
+        inline(strong ?? strong2 ?? em ?? em2 ?? struck, element);
+        into.append(element);
       }
       rest = rest.slice(found.index + whole.length);
     }
@@ -114,9 +114,9 @@
     const box = el("div", { class: "html markdown", dir: "auto" });
     const rows = String(source).replace(/\r\n?/g, "\n").split("\n");
     const block = (tag, content) => {
-      const made = el(tag, { dir: "auto" });
-      lines(content, made);
-      return made;
+      const element = el(tag, { dir: "auto" });
+      lines(content, element);
+      return element;
     };
     let at = 0;
     while (at < rows.length) {
@@ -144,13 +144,13 @@
       } else if (/^\s*([-*+]|\d+[.)])\s+/.test(row)) {
         const ordered = /^\s*\d/.test(row);
         const mark = ordered ? /^\s*\d+[.)]\s+/ : /^\s*[-*+]\s+/;
-        const made = el(ordered ? "ol" : "ul", { dir: "auto" });
+        const element = el(ordered ? "ol" : "ul", { dir: "auto" });
         while (at < rows.length && mark.test(rows[at])) {
           let item = rows[at].replace(mark, "");
           for (at += 1; at < rows.length && /^\s{2,}\S/.test(rows[at]) && !mark.test(rows[at]); at += 1) item += `\n${rows[at].trim()}`;
-          made.append(block("li", item));
+          element.append(block("li", item));
         }
-        box.append(made);
+        box.append(element);
       } else if (row.includes("|") && /^\|?\s*:?-+:?(\s*\|\s*:?-+:?)*\s*\|?$/.test((rows[at + 1] || "").trim())) {
         const table = el("table", { dir: "auto" });
         const line = (tag, cells) => table.append(el("tr", {}, ...cells.map((cell) => block(tag, cell))));
@@ -176,7 +176,7 @@
     const isOurs = new URL(src, location.href).origin === location.origin;
     return el("iframe", {
       sandbox: `allow-scripts allow-forms allow-presentation${isOurs ? "" : " allow-same-origin"}`,
-      title: words.embedded,
+      title: texts.embedded,
       allow: "fullscreen; encrypted-media; picture-in-picture",
       allowfullscreen: true,
       referrerpolicy: "strict-origin-when-cross-origin",
@@ -203,13 +203,13 @@
     const url = config.signed_url || config.source;
     const box = el("div", { class: "video" });
     if (!/^https?:\/\//.test(url || "")) {
-      box.append(el("p", { class: "quiet", text: words.no_video }));
+      box.append(el("p", { class: "quiet", text: texts.no_video }));
       return box;
     }
     const screen = el("video", { src: url, controls: true, playsinline: true, preload: "metadata" });
     if (picture(config.poster)) screen.poster = config.poster;
     const failed = el("p", { class: "quiet", role: "status" });
-    screen.addEventListener("error", () => (failed.textContent = words.no_video));
+    screen.addEventListener("error", () => (failed.textContent = texts.no_video));
     screen.addEventListener("ended", done);
     for (const track of config.captions || []) {
       if (track.url) {
@@ -225,8 +225,8 @@
   }
 
   /* Escape WebVTT tags (<b>, <v …>) in a caption: editors write plain text. */
-  function plain(said) {
-    return String(said).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  function plain(text) {
+    return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   }
 
   function reading(config) {
@@ -247,27 +247,27 @@
     );
   }
 
-  function oneQuestion(question, shuffled, done) {
+  function oneQuestion(question, isShuffled, done) {
     const several = question.options.filter((option) => option.correct).length > 1;
-    const said = feedback();
-    const options = shuffled ? mixed(question.options, question.id) : question.options;
+    const result = feedback();
+    const options = isShuffled ? shuffled(question.options, question.id) : question.options;
     const explanation = question.explanation ? html(question.explanation, { class: "html explanation", hidden: true }) : null;
     const choices = options.map((option) => {
-      const made = el("button", { type: "button", class: "option", "aria-pressed": "false" }, picture(option.image), text(option.text));
-      made.addEventListener("click", () => {
-        if (several) made.setAttribute("aria-pressed", made.getAttribute("aria-pressed") !== "true");
-        else choices.forEach((other) => other.setAttribute("aria-pressed", other === made));
+      const element = el("button", { type: "button", class: "option", "aria-pressed": "false" }, picture(option.image), text(option.text));
+      element.addEventListener("click", () => {
+        if (several) element.setAttribute("aria-pressed", element.getAttribute("aria-pressed") !== "true");
+        else choices.forEach((other) => other.setAttribute("aria-pressed", other === element));
         choices.forEach((other) => other.classList.remove("is-wrong"));
-        said.clear();
+        result.clear();
         if (!several) check();
       });
-      return made;
+      return element;
     });
     function check() {
       const picked = choices.map((choice) => choice.getAttribute("aria-pressed") === "true");
       if (!picked.some(Boolean)) return;
       const right = options.every((option, at) => Boolean(option.correct) === picked[at]);
-      said.say(right);
+      result.show(right);
       choices.forEach((choice, at) => {
         if (picked[at] && !options[at].correct) choice.classList.add("is-wrong");
         if (right && options[at].correct) choice.classList.add("is-right");
@@ -281,34 +281,34 @@
       { class: "question" },
       html(question.prompt, { class: "html prompt" }),
       picture(question.image),
-      el("p", { class: "quiet", text: several ? words.choose_all : words.choose_one }),
+      el("p", { class: "quiet", text: several ? texts.choose_all : texts.choose_one }),
       el("div", { class: "options" }, ...choices),
-      several ? button(words.check, check, { class: "check" }) : null,
-      said.line,
+      several ? button(texts.check, check, { class: "check" }) : null,
+      result.line,
       explanation,
     );
   }
 
   function matching(config, done) {
-    const said = feedback();
+    const result = feedback();
     const left = [...config.pairs.keys()];
-    const right = mixed(left, config.pairs.map((pair) => pair.left).join("|"));
+    const right = shuffled(left, config.pairs.map((pair) => pair.left).join("|"));
     const chosen = { left: null, right: null };
     let found = 0;
     const face = (pair, side, number) => {
-      const made = el(
+      const element = el(
         "button",
         { type: "button", class: `pair-side side-${side}`, "aria-pressed": "false", "data-pair": number },
         picture(pair[`${side}_image`]),
         text(pair[side]),
       );
-      made.addEventListener("click", () => choose(side, made));
-      return made;
+      element.addEventListener("click", () => choose(side, element));
+      return element;
     };
-    function choose(side, made) {
+    function choose(side, element) {
       chosen[side]?.setAttribute("aria-pressed", "false");
-      chosen[side] = made;
-      made.setAttribute("aria-pressed", "true");
+      chosen[side] = element;
+      element.setAttribute("aria-pressed", "true");
       if (!chosen.left || !chosen.right) return;
       const both = [chosen.left, chosen.right];
       const match = both[0].dataset.pair === both[1].dataset.pair;
@@ -326,20 +326,20 @@
       }
       if (match) found += 1;
       const all = found === config.pairs.length;
-      said.say(match, all ? words.matched : undefined);
+      result.show(match, all ? texts.matched : undefined);
       if (all) done();
     }
     return el(
       "div",
       { class: "matching" },
-      text(config.prompt || words.match, "p", { class: "prompt" }),
+      text(config.prompt || texts.match, "p", { class: "prompt" }),
       el(
         "div",
         { class: "pairs" },
         el("div", {}, ...left.map((number) => face(config.pairs[number], "left", number))),
         el("div", {}, ...right.map((number) => face(config.pairs[number], "right", number))),
       ),
-      said.line,
+      result.line,
     );
   }
 
@@ -351,9 +351,9 @@
       config.prompt ? text(config.prompt, "p", { class: "prompt" }) : null,
       ...config.cards.map((card, number) => {
         const back = html(card.back, { class: "html back", hidden: true });
-        const turn = button(words.reveal, () => {
+        const turn = button(texts.reveal, () => {
           back.hidden = !back.hidden;
-          turn.textContent = back.hidden ? words.reveal : words.hide;
+          turn.textContent = back.hidden ? texts.reveal : texts.hide;
           turn.setAttribute("aria-expanded", !back.hidden);
           unseen.delete(number);
           if (!unseen.size) done();
@@ -379,25 +379,25 @@
   }
 
   function oneSentence(sentence, done) {
-    const said = feedback();
-    const line = el("div", { class: "line", dir: "auto", "aria-label": words.answer });
+    const result = feedback();
+    const line = el("div", { class: "line", dir: "auto", "aria-label": texts.answer });
     const bank = el("div", { class: "bank", dir: "auto" });
     const explanation = sentence.explanation ? html(sentence.explanation, { class: "html explanation", hidden: true }) : null;
     const token = (word) => {
-      const made = text(word, "button", { type: "button", class: "token" });
-      made.addEventListener("click", () => {
-        (made.parentElement === bank ? line : bank).append(made);
-        said.clear();
+      const element = text(word, "button", { type: "button", class: "token" });
+      element.addEventListener("click", () => {
+        (element.parentElement === bank ? line : bank).append(element);
+        result.clear();
       });
-      return made;
+      return element;
     };
-    bank.append(...mixed(sentence.tokens, sentence.answer.join(" ")).map(token));
+    bank.append(...shuffled(sentence.tokens, sentence.answer.join(" ")).map(token));
     const check = () => {
       const built = JSON.stringify([...line.children].map((child) => child.textContent));
       const right = [sentence.answer, ...(sentence.also_accepted || [])].some((answer) => JSON.stringify(answer) === built);
-      said.say(right);
+      result.show(right);
       if (!right) return;
-      for (const made of [...line.children, ...bank.children]) made.disabled = true;
+      for (const element of [...line.children, ...bank.children]) element.disabled = true;
       line.classList.add("is-right");
       if (explanation) explanation.hidden = false;
       done();
@@ -405,11 +405,11 @@
     return el(
       "section",
       { class: "sentence" },
-      text(sentence.prompt || words.build, "p", { class: "prompt" }),
+      text(sentence.prompt || texts.build, "p", { class: "prompt" }),
       line,
       bank,
-      el("p", { class: "sentence-tools" }, button(words.check, check, { class: "check" }), button(words.clear, () => bank.append(...line.children))),
-      said.line,
+      el("p", { class: "sentence-tools" }, button(texts.check, check, { class: "check" }), button(texts.clear, () => bank.append(...line.children))),
+      result.line,
       explanation,
     );
   }
@@ -429,9 +429,9 @@
     if (rule.rule === "time") setTimeout(done, 1000 * rule.seconds);
     if (rule.rule === "message") {
       window.addEventListener("message", (event) => {
-        const said = event.data?.type ?? event.data;
+        const message = event.data?.type ?? event.data;
         const isInside = [...box.querySelectorAll("iframe")].some((one) => one.contentWindow === event.source);
-        if (isInside && said === "memora:completed") done();
+        if (isInside && message === "memora:completed") done();
       });
     }
     return box;
@@ -448,10 +448,10 @@
   };
 
   function body(stage, done) {
-    if (stage.unfinished) return el("p", { class: "unfinished", text: `… ${words.unfinished}` });
+    if (stage.unfinished) return el("p", { class: "unfinished", text: `… ${texts.unfinished}` });
     const draw = TYPES[stage.type];
     if (draw) return draw(stage.config, done);
-    return el("div", {}, el("p", { text: words.stage_of_type }), el("pre", { dir: "ltr", text: JSON.stringify(stage.config, null, 2) }));
+    return el("div", {}, el("p", { text: texts.stage_of_type }), el("pre", { dir: "ltr", text: JSON.stringify(stage.config, null, 2) }));
   }
 
   /* --- Lesson --- */
@@ -466,23 +466,23 @@
     title.textContent = lesson?.title || "";
     document.title = lesson?.title || "";
     if (!stages.length) {
-      player.replaceChildren(el("p", { class: "empty", text: lesson ? words.empty : "" }));
+      player.replaceChildren(el("p", { class: "empty", text: lesson ? texts.empty : "" }));
       return;
     }
     place = Math.min(place, stages.length);
     if (place === stages.length) {
       player.replaceChildren(
-        el("div", { class: "the-end" }, el("p", { class: "big", text: "★" }), el("p", { role: "status", text: words.done }), button(words.restart, () => go(0))),
+        el("div", { class: "the-end" }, el("p", { class: "big", text: "★" }), el("p", { role: "status", text: texts.done }), button(texts.restart, () => go(0))),
       );
       return;
     }
     const stage = stages[place];
     const completed = el("span", { class: "completed", role: "status" });
-    const onward = button(place + 1 < stages.length ? words.next : words.finish, () => go(place + 1), { class: "onward" });
-    const facts = [fill(words.stage, { place: place + 1, count: stages.length })];
-    if (stage.target_time) facts.push(fill(words.seconds, { count: stage.target_time }));
+    const onward = button(place + 1 < stages.length ? texts.next : texts.finish, () => go(place + 1), { class: "onward" });
+    const facts = [fill(texts.stage, { place: place + 1, count: stages.length })];
+    if (stage.target_time) facts.push(fill(texts.seconds, { count: stage.target_time }));
     const done = () => {
-      completed.textContent = `✓ ${words.completed}`;
+      completed.textContent = `✓ ${texts.completed}`;
       onward.classList.add("is-ready");
     };
     player.replaceChildren(
@@ -493,9 +493,9 @@
       el(
         "p",
         { class: "moves", dir: document.documentElement.dir },
-        place ? button(words.back, () => go(place - 1)) : null,
+        place ? button(texts.back, () => go(place - 1)) : null,
         completed,
-        stage.is_skippable ? button(words.skip, () => go(place + 1), { class: "skip" }) : null,
+        stage.is_skippable ? button(texts.skip, () => go(place + 1), { class: "skip" }) : null,
         onward,
       ),
     );
@@ -517,11 +517,11 @@
     window.addEventListener("message", (event) => {
       if (event.origin !== location.origin || event.source !== window.parent) return;
       if (event.data?.memora !== "document") return;
-      const { document: made, direction, stage } = event.data;
+      const { document: updated, direction, stage } = event.data;
       const before = [lesson?.title, place, faces[place]].join();
       const moved = typeof stage === "number" && stage !== faces.asked;
-      faces = made.stages.map(faceOf);
-      lesson = made;
+      faces = updated.stages.map(faceOf);
+      lesson = updated;
       if (moved && stage >= 0) place = stage;
       faces.asked = stage;
       player.dir = direction || "auto";

@@ -372,13 +372,13 @@ def test_the_tree_opens_the_way_to_a_node_as_far_down_as_it_lies(
     path = [physics[kind] for kind in ("subject", "track", "unit", "topic")]
     assert at(browser, last) == {
         "pk": last.pk,
-        "way": [
+        "open_branches": [
             ["", 1],
             *([str(node.pk), 1] for node in path[:-1]),
             [str(path[-1].pk), 151],
         ],
     }
-    assert at(browser, physics["subject"])["way"] == [["", 1]]
+    assert at(browser, physics["subject"])["open_branches"] == [["", 1]]
 
 
 @pytest.mark.parametrize("asked", ["x", "987654", "9" * 30])

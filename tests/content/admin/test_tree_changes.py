@@ -56,7 +56,7 @@ def test_dragging_reorders_and_counts_as_an_edit(browser, maths):
     first, second = maths["lessons"]
     before = revision(maths["subject"])
     told = move(browser, second, first, "left").json()
-    assert "is now in “Mathematics's topic”" in told["said"]
+    assert "is now in “Mathematics's topic”" in told["message"]
     assert inside(maths["topic"]) == [second.title, first.title]
     assert revision(maths["subject"]) > before
     assert LogEntry.objects.get(object_id=second.pk).action_flag == 2
@@ -66,7 +66,7 @@ def test_many_move_together_in_their_order(browser, grow):
     nodes = grow("Mathematics", lessons=4)
     one, two, three, four = nodes["lessons"]
     told = move(browser, [four, two], one, "left").json()
-    assert "2 entries" in told["said"]
+    assert "2 entries" in told["message"]
     assert inside(nodes["topic"]) == [x.title for x in (two, four, one, three)]
     move(browser, [two, four], three, "right")
     assert inside(nodes["topic"]) == [x.title for x in (one, three, two, four)]
@@ -75,7 +75,7 @@ def test_many_move_together_in_their_order(browser, grow):
 def test_a_drop_that_does_not_fit_says_why_and_moves_none(browser, maths):
     answer = move(browser, [maths["lessons"][1], maths["unit"]], maths["topic"])
     assert answer.status_code == 409
-    assert "A unit must be inside a track" in answer.json()["refused"]
+    assert "A unit must be inside a track" in answer.json()["error"]
     assert inside(maths["topic"]) == [lesson.title for lesson in maths["lessons"]]
 
 
@@ -99,14 +99,14 @@ def test_moving_what_is_gone_is_a_message(browser, maths):
     services.delete_node(node=gone)
     gone.pk = 987654
     answer = move(browser, gone, maths["lesson"], "left")
-    assert "has been deleted" in answer.json()["refused"]
+    assert "has been deleted" in answer.json()["error"]
 
 
 def test_dropping_a_node_on_itself_changes_nothing(browser, maths):
     places = Node.objects.values_list("pk", "tree_id", "lft", "rght", "level")
     before = list(places)
     answer = move(browser, maths["lesson"], maths["lesson"], "left")
-    assert answer.json() == {"said": ""}
+    assert answer.json() == {"message": ""}
     assert list(places) == before
 
 
@@ -118,10 +118,10 @@ def test_subjects_are_reordered_at_the_top(browser, maths, physics):
 def test_leaving_a_subject_asks_first_because_progress_stays(browser, maths, physics):
     lesson = maths["lesson"]
     asked = move(browser, lesson, physics["topic"]).json()
-    assert "progress on it stays in the old subject" in asked["ask"]
+    assert "progress on it stays in the old subject" in asked["question"]
     assert fresh(lesson).subject_id == maths["subject"].pk
     told = move(browser, lesson, physics["topic"], confirmed="yes").json()
-    assert "is now in" in told["said"]
+    assert "is now in" in told["message"]
     assert fresh(lesson).parent_id == physics["topic"].pk
     assert fresh(lesson).subject_id == physics["subject"].pk
 
@@ -132,7 +132,7 @@ def test_a_move_is_undone_once_and_not_over_somebody_elses(browser, maths):
     assert ask(browser, "undo", record=record).status_code == 200
     assert inside(maths["topic"]) == [first.title, second.title]
     again = ask(browser, "undo", record=record)
-    assert "moved again" in again.json()["refused"]
+    assert "moved again" in again.json()["error"]
 
 
 # --- Adding and copying ---------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_a_title_alone_adds_a_draft_inside(browser, maths):
 
 def place_of(told, topic):
     """Return how many rows of ``topic`` the answer makes the page load."""
-    return dict(told["way"])[str(topic.pk)]
+    return dict(told["open_branches"])[str(topic.pk)]
 
 
 @pytest.mark.parametrize("far", [3, tree_rows.MAX_ROWS])
@@ -157,7 +157,10 @@ def test_the_page_is_told_how_far_down_what_was_added_lies(
     monkeypatch.setattr(tree_rows, "MAX_ROWS", far)
     told = add(browser, "lesson", title="Third", parent=maths["topic"].pk).json()
     above = [maths[kind] for kind in ("subject", "track", "unit")]
-    assert told["way"][:-1] == [["", 1], *([str(node.pk), 1] for node in above)]
+    assert told["open_branches"][:-1] == [
+        ["", 1],
+        *([str(node.pk), 1] for node in above),
+    ]
     assert place_of(told, maths["topic"]) == 3
     # The page shows at most this many rows, so it requests no more.
     told = add(browser, "lesson", title="Fourth", parent=maths["topic"].pk).json()
@@ -206,12 +209,12 @@ def test_a_subject_is_added_above_another(browser, maths, physics):
 def test_a_title_that_is_none_is_refused_in_words(browser, maths, title):
     answer = add(browser, "lesson", title=title, parent=maths["topic"].pk)
     assert answer.status_code == 409
-    assert answer.json()["refused"]
+    assert answer.json()["error"]
 
 
 def test_nothing_is_added_inside_a_lesson(browser, maths):
     answer = add(browser, "lesson", title="New", parent=maths["lesson"].pk)
-    assert "can contain only stages" in answer.json()["refused"]
+    assert "can contain only stages" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("place", ["", "parent", "beside"])
@@ -226,7 +229,7 @@ def test_what_does_not_go_there_is_never_added_as_something_else(browser, maths,
 def test_a_branch_is_copied_as_a_draft_beside_itself(browser, maths, stage):
     told = ask(browser, "copy", nodes=maths["topic"].pk).json()
     copied = Node.objects.get(pk=told["pk"])
-    assert "2 lessons were copied" in told["said"]
+    assert "2 lessons were copied" in told["message"]
     assert copied.title == "Mathematics's topic (copy)"
     assert not copied.is_published
     assert copied.get_children()[0].stages.get().title == stage.title
@@ -261,7 +264,7 @@ def test_unpublishing_with_all_inside(browser, maths):
 def test_what_is_so_already_is_no_edit(browser, maths):
     before = revision(maths["subject"])
     told = do(browser, "publish", maths["lesson"]).json()
-    assert "already set" in told["said"]
+    assert "Nothing to change" in told["message"]
     assert revision(maths["subject"]) == before
 
 
@@ -285,26 +288,26 @@ def test_what_reaches_further_than_the_chosen_asks_with_the_number(
     Node.objects.update(is_published=name == "unpublish_inside")
     before = list(Node.objects.values("is_published", "updated_at"))
     asked = do(browser, name, maths["unit"]).json()
-    assert "4 entries will be" in asked["ask"]
+    assert "4 entries will be" in asked["question"]
     assert list(Node.objects.values("is_published", "updated_at")) == before
 
 
 def test_what_changes_only_the_chosen_does_not_ask(browser, maths):
     services.change_nodes(nodes=[maths["topic"]], is_published=False)
     told = do(browser, "publish_inside", maths["topic"]).json()
-    assert told["said"] == "Published: 1 entry."
+    assert told["message"] == "Published: 1 entry."
 
 
 def test_different_product_codes_are_not_replaced_without_a_question(browser, maths):
     first, second = maths["lessons"]
     do(browser, "item", first, value="A")
-    assert "said" in do(browser, "item", first, second, value="B").json()
+    assert "message" in do(browser, "item", first, second, value="B").json()
     do(browser, "item", first, value="A")
     asked = do(browser, "item", first, second, value="C").json()
-    assert "“A”, “B”" in asked["ask"]
-    assert "“C”" in asked["ask"]
+    assert "“A”, “B”" in asked["question"]
+    assert "“C”" in asked["question"]
     told = do(browser, "item", first, second, value="C", confirmed="yes").json()
-    assert told["said"] == "Product code: 2 entries."
+    assert told["message"] == "Product code: 2 entries."
     ask(browser, "undo", record=told["undo"])
     assert [fresh(x).required_item for x in (first, second)] == ["A", "B"]
 
@@ -324,7 +327,7 @@ def test_a_change_is_not_taken_back_over_somebody_elses(browser, maths):
     told = do(browser, "publish_inside", maths["unit"], confirmed="yes").json()
     services.change_nodes(nodes=[maths["lesson"]], is_published=False)
     before = list(Node.objects.values("pk", "is_published"))
-    refused = ask(browser, "undo", record=told["undo"]).json()["refused"]
+    refused = ask(browser, "undo", record=told["undo"]).json()["error"]
     assert "changed again" in refused
     assert list(Node.objects.values("pk", "is_published")) == before
 
@@ -370,7 +373,7 @@ def test_a_door_takes_as_many_queries_for_forty_as_for_two(
 
 def test_a_product_code_that_is_none_is_refused_in_words(browser, maths):
     answer = do(browser, "item", maths["lesson"], value="a b")
-    assert "letters, digits" in answer.json()["refused"]
+    assert "letters, digits" in answer.json()["error"]
 
 
 def test_what_nobody_can_do_is_a_bad_request(browser, maths):
@@ -390,22 +393,22 @@ def test_trashing_is_undone_from_its_toast(browser, maths):
 def test_trash_and_restore_many(browser, maths):
     do(browser, "trash", *maths["lessons"])
     told = do(browser, "restore", *maths["lessons"]).json()
-    assert told["said"] == "2 entries were restored."
+    assert told["message"] == "2 entries were restored."
     assert not Node.objects.exclude(trashed_at=None).exists()
 
 
 def test_trashing_what_is_in_the_trash_already_is_not_offered_to_undo(browser, maths):
     do(browser, "trash", maths["lesson"])
     told = do(browser, "trash", maths["lesson"]).json()
-    assert told == {"said": "Nothing to change: this is already set."}
+    assert told == {"message": "Nothing to change."}
 
 
 def test_restoring_inside_the_trash_says_what_still_hides_it(browser, maths):
     do(browser, "trash", maths["lesson"])
     do(browser, "trash", maths["unit"])
-    said = do(browser, "restore", maths["lesson"]).json()["said"]
+    said = do(browser, "restore", maths["lesson"]).json()["message"]
     assert "inside “Mathematics's unit” stay hidden" in said
-    assert "stay hidden" not in do(browser, "restore", maths["unit"]).json()["said"]
+    assert "stay hidden" not in do(browser, "restore", maths["unit"]).json()["message"]
 
 
 def test_the_page_before_a_deletion_offers_the_trash_first(browser, maths):
@@ -479,7 +482,7 @@ def test_who_may_only_look_changes_nothing(client_of, publisher, maths, view):
 
 def test_more_than_a_request_can_change_is_refused_in_words(browser, maths):
     answer = ask(browser, "do", do="publish", nodes=list(range(1, 502)))
-    assert "at most 500" in answer.json()["refused"]
+    assert "at most 500" in answer.json()["error"]
 
 
 def test_a_node_is_made_beside_another_in_one_call(maths):

@@ -133,7 +133,7 @@ def test_a_script_is_told_as_a_script(browser, maths, losing):
     data = {"nodes": second.pk, "target": first.pk, "position": "left"}
     answer = browser.post(move, data)
     assert answer.status_code == 409
-    assert "try again" in answer.json()["refused"]
+    assert "try again" in answer.json()["error"]
 
 
 def test_another_failure_of_the_database_is_an_error(browser, maths, losing):

@@ -161,7 +161,7 @@ def _policy(bucket: str) -> str:
 def said() -> str:
     found = connection.check()
     assert not found.ok
-    return " | ".join(step.said for step in found.steps if not step.ok)
+    return " | ".join(step.message for step in found.steps if not step.ok)
 
 
 def test_a_sound_cdn_passes_and_keeps_no_probe(s3, reachable, purges):
@@ -206,7 +206,7 @@ def test_the_api_answers_the_same(manager, reachable):
     assert body["steps"][1] == {
         "name": "public bucket: write",
         "ok": True,
-        "said": "works",
+        "message": "works",
     }
 
 
@@ -371,7 +371,7 @@ def test_no_secret_reaches_logs_errors_files_or_pages(
     assert entry.error
     connection.check()
     purges.fail_with = 500
-    told = [entry.error, *(step.said for step in connection.check().steps)]
+    told = [entry.error, *(step.message for step in connection.check().steps)]
     pages = [
         manager.get(f"/admin/publishing/synclog/{entry.pk}/change/").content.decode(),
         manager.get("/admin/publishing/dashboard/").content.decode(),

@@ -577,7 +577,7 @@ def test_what_is_not_understood_is_refused_in_words(browser, body):
     url = reverse("admin:preview_live")
     answer = browser.post(url, body, content_type="application/json")
     assert answer.status_code == 400
-    assert answer.json()["message"]
+    assert answer.json()["error"]
 
 
 @pytest.mark.parametrize("stage", [{}, {"type": "None"}, {"type": "Text", "config": 3}])
@@ -649,7 +649,7 @@ def test_the_pictures_kept_last_can_be_chosen_again(
 def test_what_is_no_picture_is_refused(browser, content, why):
     answer = upload(browser, "a.png", content)
     assert answer.status_code == 400
-    assert why in answer.json()["message"] or answer.json()["message"]
+    assert why in answer.json()["error"]
     assert upload(browser, "a.png", picture()).status_code == 200
 
 
@@ -657,7 +657,7 @@ def test_a_picture_too_large_is_refused(browser, settings):
     settings.PICTURE_MAX_BYTES = 10
     answer = upload(browser, "a.png", picture())
     assert answer.status_code == 400
-    assert "larger" in answer.json()["message"]
+    assert "larger" in answer.json()["error"]
 
 
 def test_a_video_goes_to_the_private_folder_and_is_watched_signed(
@@ -680,7 +680,7 @@ def test_a_video_goes_to_the_private_folder_and_is_watched_signed(
 def test_what_is_no_video_is_refused(browser, content):
     answer = upload(browser, "a.mp4", content, "video")
     assert answer.status_code == 400
-    assert answer.json()["message"]
+    assert answer.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -695,7 +695,7 @@ def test_only_paths_below_the_private_folder_are_signed(browser, source):
 def test_an_upload_without_a_file_says_so(browser, name):
     answer = browser.post(reverse(f"admin:{name}"))
     assert answer.status_code == 400
-    assert answer.json()["message"] == "Choose a file."
+    assert answer.json()["error"] == "Choose a file."
 
 
 def test_text_has_the_direction_of_its_first_letter():

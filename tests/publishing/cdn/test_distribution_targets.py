@@ -211,7 +211,7 @@ def test_requests_are_signed_as_a_server_checks_it(strict_s3, plan, open_math):
     current.cdn_secret_key = secrets.encrypt("another-secret")
     current.save()
     steps = connection.check().steps
-    assert "secret access key does not match" in steps[1].said
+    assert "secret access key does not match" in steps[1].message
 
 
 @pytest.mark.django_db

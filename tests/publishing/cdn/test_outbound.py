@@ -408,7 +408,9 @@ def test_a_base_url_that_nobody_may_ask_reads_like_one_where_nobody_is(
     for host in (f"127.0.0.1:{opened}", f"127.0.0.1:{port}", "no-such-host.invalid"):
         url = f"https://{host}"
         current = settings_row(cdn_endpoint=s3.url, cdn_base_url=url)
-        failed = [step.said for step in connection.check(current).steps if not step.ok]
+        failed = [
+            step.message for step in connection.check(current).steps if not step.ok
+        ]
         texts.add(failed[0].replace(url, "URL"))
     assert len(texts) == 1
 

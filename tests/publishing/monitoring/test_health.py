@@ -286,7 +286,7 @@ def test_a_plan_that_cannot_be_withdrawn_is_stale_and_raises_an_alert(
         headlines = dashboard_views.headlines(dashboard.load())
     assert found(report, FaultKind.STALE) == {"PLAN-A"}
     assert "should have been withdrawn" in Alert.objects.get(key="service").message
-    assert headlines[0]["words"].startswith("1 plan cannot be withdrawn")
+    assert headlines[0]["text"].startswith("1 plan cannot be withdrawn")
 
 
 def test_a_plan_that_is_offered_again_no_longer_leaves(published):
