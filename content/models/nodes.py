@@ -133,41 +133,44 @@ class Node(FoldingModel, MPTTModel):
         _("published"),
         default=False,
         help_text=_(
-            "Students see it from the next publish on. A draft hides all below it."
+            "Students see it after the next publish. A draft hides everything inside "
+            "it."
         ),
     )
     is_linear = models.BooleanField(
         _("in order"),
         default=False,
-        help_text=_("What lies inside opens one after another."),
+        help_text=_("The entries inside open one after another."),
     )
     is_public = models.BooleanField(
-        _("public"), default=False, help_text=_("Readable without signing in.")
+        _("public"), default=False, help_text=_("Can be read without signing in.")
     )
     is_free_preview = models.BooleanField(
         _("free preview"),
         default=False,
-        help_text=_("Free to view, even inside something sold."),
+        help_text=_("Free to view, even inside paid content."),
     )
     required_item = models.CharField(
         _("product code"),
         max_length=64,
         blank=True,
         validators=[validate_item_code],
-        help_text=_("Students need this product to open it and all below it."),
+        help_text=_("Students need this product to open it and everything inside it."),
     )
     base_xp = models.PositiveSmallIntegerField(
         _("XP"),
         default=10,
         validators=[MinValueValidator(0), MaxValueValidator(1000)],
-        help_text=_("What completing the lesson earns before hearts and bonuses."),
+        help_text=_("XP for completing the lesson, before hearts and bonuses."),
     )
     bit_index = models.PositiveIntegerField(
         _("progress bit"),
         null=True,
         blank=True,
         editable=False,
-        help_text=_("The lesson's place in its subject's progress bitmap, for good."),
+        help_text=_(
+            "The lesson's permanent position in its subject's progress bitmap."
+        ),
     )
     stages_revision = models.PositiveBigIntegerField(default=0, editable=False)
     """The subject's revision at the last change of this lesson's stages.

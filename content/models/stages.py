@@ -159,7 +159,7 @@ class LessonStage(models.Model):
             raise ValidationError(
                 {
                     "lesson": ValidationError(
-                        _("“%(title)s” is a %(kind)s: stages belong to lessons."),
+                        _("“%(title)s” is a %(kind)s. Only lessons have stages."),
                         params={
                             "title": lesson.title,
                             "kind": lesson.get_kind_display(),

@@ -42,6 +42,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='publishingsettings',
             name='local_fallback_mode',
-            field=models.BooleanField(default=False, help_text='Students read from this server, and every change is published at once. Videos in the private bucket are still played from there.', verbose_name='local fallback mode'),
+            field=models.BooleanField(default=False, help_text='Students read from this server, and every change is published immediately. Videos in the private bucket are still played from there.', verbose_name='local fallback mode'),
         ),
     ]

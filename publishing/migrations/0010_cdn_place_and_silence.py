@@ -39,6 +39,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='publishingsettings',
             name='cdn_enabled',
-            field=models.BooleanField(default=False, help_text="Every release is uploaded. A plan's links lead to the CDN once the CDN has the whole plan. Videos in the private bucket stay there when this is turned off: leave its keys.", verbose_name='use the CDN'),
+            field=models.BooleanField(default=False, help_text="Every release is uploaded. A plan's links lead to the CDN when all its files are there. Videos stay in the private bucket when this is turned off, so keep its keys.", verbose_name='use the CDN'),
         ),
     ]

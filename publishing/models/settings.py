@@ -45,34 +45,37 @@ class PublishingSettings(SingletonModel):
     local_domain = models.URLField(
         _("local domain"),
         blank=True,
-        help_text=_("How students reach this server. Empty: the site's own address."),
+        help_text=_(
+            "The address at which students reach this server. Empty: the address of "
+            "the site."
+        ),
     )
     local_fallback_mode = models.BooleanField(
         _("local fallback mode"),
         default=False,
         help_text=_(
-            "Students read from this server, and every change is published at once. "
-            "Videos in the private bucket are still played from there."
+            "Students read from this server, and every change is published "
+            "immediately. Videos in the private bucket are still played from there."
         ),
     )
     batch_threshold = models.PositiveIntegerField(
-        _("pending plans that publish at once"),
+        _("number of pending plans that are published immediately"),
         default=50,
         validators=[MinValueValidator(1)],
     )
     search_shard_threshold = models.PositiveIntegerField(
-        _("lessons from which the search index is split"), default=500
+        _("number of lessons at which the search index is split"), default=500
     )
     kept_generations = models.PositiveIntegerField(
-        _("generations kept"), default=3, validators=[MinValueValidator(1)]
+        _("kept generations"), default=3, validators=[MinValueValidator(1)]
     )
     min_free_disk_percent = models.PositiveIntegerField(
-        _("free disk below which publishing pauses (%)"),
+        _("free disk space below which publishing pauses (%)"),
         default=10,
         validators=[MaxValueValidator(90)],
     )
     signed_url_hours = models.PositiveIntegerField(
-        _("hours a signed URL lasts"),
+        _("lifetime of signed URLs (hours)"),
         default=4,
         validators=[MinValueValidator(1), MaxValueValidator(168)],
     )
@@ -83,17 +86,17 @@ class PublishingSettings(SingletonModel):
         _("use the CDN"),
         default=False,
         help_text=_(
-            "Every release is uploaded. A plan's links lead to the CDN once the CDN has "
-            "the whole plan. Videos in the private bucket stay there when this is turned "
-            "off: leave its keys."
+            "Every release is uploaded. A plan's links lead to the CDN when all its "
+            "files are there. Videos stay in the private bucket when this is turned "
+            "off, so keep its keys."
         ),
     )
     cdn_base_url = models.URLField(
         _("CDN base URL"),
         blank=True,
         help_text=_(
-            "What students' apps put before a file's path, e.g. "
-            "https://cdn.example.org. Empty: the public bucket's own address."
+            "The URL that students' apps put before a file's path, such as "
+            "https://cdn.example.org. Empty: the address of the public bucket."
         ),
     )
     cdn_endpoint = models.URLField(
@@ -118,8 +121,8 @@ class PublishingSettings(SingletonModel):
         max_length=63,
         blank=True,
         help_text=_(
-            "For lessons that need an entitlement; nobody may read it without a "
-            "signature. Empty: this server alone serves them."
+            "For lessons that need an entitlement. It must not be readable without a "
+            "signature. Empty: only this server serves these lessons."
         ),
     )
     cdn_access_key = models.TextField(_("access key id"), blank=True)
@@ -129,8 +132,8 @@ class PublishingSettings(SingletonModel):
         _("store files compressed"),
         default=False,
         help_text=_(
-            "As gzip with Content-Encoding; only where the CDN unpacks for clients "
-            "that cannot, as Cloudflare does."
+            "As gzip with Content-Encoding. Only for a CDN that decompresses for "
+            "clients without gzip support, such as Cloudflare."
         ),
     )
     cloudflare_zone = models.CharField(
@@ -166,26 +169,26 @@ class PublishingSettings(SingletonModel):
         for name in ("cdn_base_url", "cdn_endpoint", "local_domain"):
             address = urlsplit(getattr(self, name))
             if address.username or address.password:
-                faults[name] = _("An address must not hold a user name or password.")
+                faults[name] = _("An address must not contain a user name or password.")
             elif address.query or address.fragment:
-                faults[name] = _("Only the address itself, without “?” or “#”.")
+                faults[name] = _("Enter only the address, without “?” or “#”.")
         for name in ("cdn_base_url", "cdn_endpoint"):
             typed = getattr(self, name)
             if typed and name not in faults and not private_hosts.is_permitted(typed):
                 faults[name] = _(
-                    "An https:// address is needed. Only a server that is named in "
-                    "MEMORA_PRIVATE_HOSTS may be used without https."
+                    "Enter an https:// address. A server without https must be listed "
+                    "in MEMORA_PRIVATE_HOSTS."
                 )
         for name, allowed in _PARTS_OF_ADDRESSES.items():
             if (typed := getattr(self, name)) and not allowed.match(typed):
-                faults[name] = _("There are characters in it that it cannot have.")
+                faults[name] = _("It contains characters that are not allowed.")
         if self.cdn_enabled:
             needed = ["cdn_base_url"]
             if storage_is_the_bucket():
                 needed = ["cdn_bucket", "cdn_access_key", "cdn_secret_key"]
             for name in needed:
                 if not getattr(self, name) and name not in faults:
-                    faults[name] = _("The CDN cannot be used without this.")
+                    faults[name] = _("This is required to use the CDN.")
         names_bucket = self.cdn_bucket or self.cdn_private_bucket
         is_amazon = storage_is_the_bucket() and not self.cdn_endpoint
         if names_bucket and is_amazon and self.cdn_region == "auto":
@@ -195,11 +198,11 @@ class PublishingSettings(SingletonModel):
             )
         if self.cdn_bucket and self.cdn_bucket == self.cdn_private_bucket:
             faults["cdn_private_bucket"] = _(
-                "The private bucket must be another than the public one."
+                "The private bucket must not be the public bucket."
             )
         if bool(self.cloudflare_zone) != bool(self.cloudflare_token):
             missing = "cloudflare_token" if self.cloudflare_zone else "cloudflare_zone"
-            faults[missing] = _("Zone and token are needed together.")
+            faults[missing] = _("Enter both the zone id and the token.")
         if faults:
             raise ValidationError(faults)
 

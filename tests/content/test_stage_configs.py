@@ -619,7 +619,7 @@ def test_a_stage_belongs_to_a_lesson():
     stage = LessonStage(
         lesson=topic, type="Text", title="T", config={"format": "markdown", "body": "x"}
     )
-    with pytest.raises(ValidationError, match="stages belong to lessons"):
+    with pytest.raises(ValidationError, match="Only lessons have stages"):
         stage.full_clean()
 
 
