@@ -400,7 +400,7 @@ def test_a_found_row_leads_to_its_place_in_the_tree(open_tree):
 @pytest.mark.parametrize(
     ("language", "wanted"),
     [
-        ("en", ["1 chosen", "2 chosen", "3 chosen"]),
+        ("en", ["1 selected", "2 selected", "3 selected"]),
         ("ar", ["عنصر واحد مختار", "عنصران مختاران", "3 عناصر مختارة"]),
     ],
 )

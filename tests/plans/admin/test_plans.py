@@ -270,7 +270,7 @@ def test_deleting_a_plan_counts_its_students_and_names_what_goes(
     with django_assert_num_queries(6):
         page = browser.get(url).content.decode()
     assert "1 student is enrolled and will lose access permanently" in page
-    assert "2 overrides of it go" in page
+    assert "2 overrides of it will be deleted" in page
     assert "published files are removed at the next run" in page
     enrol(5)
     with django_assert_num_queries(6):
