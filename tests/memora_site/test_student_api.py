@@ -390,7 +390,7 @@ def test_the_admins_scripts_are_told_as_json(database_away):
     client.cookies["sessionid"] = "a" * 32
     answer = client.get("/admin/content/node/")
     assert answer.status_code == 503
-    assert "Try again" in answer.json()["refused"]
+    assert "Try again" in answer.json()["error"]
 
 
 def test_staff_of_the_api_are_told_as_json(database_away):
