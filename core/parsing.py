@@ -59,3 +59,8 @@ def parse_time(value: object) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return moment if EARLIEST <= moment <= LATEST else None
+
+
+def time_text(at: datetime) -> str:
+    """Return an aware time in UTC as the API writes it: ``2026-01-31T08:00:00Z``."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -13,8 +13,7 @@ from rest_framework.exceptions import ErrorDetail
 
 from core.parsing import MAX_KEY, whole_number
 from players.credentials import PASSWORD_MAX_LENGTH
-from players.models import Device, PlayerProfile
-from players.services import photos
+from players.models import Device
 
 # --- Requests -------------------------------------------------------------------
 
@@ -136,13 +135,10 @@ class MeSerializer(PlayerSerializer):
     grade = serializers.CharField(source="grade.title", default=None)
     stream = serializers.CharField(source="stream.title", default=None)
     season = serializers.CharField(source="season.title", default=None)
-    photo_url = serializers.SerializerMethodField()
-    plan = PlanSerializer(source="active_plan", allow_null=True)
-
-    def get_photo_url(self, profile: PlayerProfile) -> str | None:
-        """Return a URL of the photo that is valid for some minutes, or None."""
-        uri = photos.signed_uri(profile, now=self.context["now"])
-        return uri and self.context["request"].build_absolute_uri(uri)
+    photo_url = serializers.CharField(
+        allow_null=True, help_text=gettext_lazy("Valid for some minutes.")
+    )
+    plan = PlanSerializer(allow_null=True)
 
 
 class MessageSerializer(serializers.Serializer[Any]):

@@ -20,9 +20,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from core.parsing import time_text
 from players import audit, client_info, wallet_sync
 from players.authentication import DEVICE_HEADER, Player, StaffAuthentication
-from players.models import Device, PlayerProfile, SecurityEventType, User
+from players.models import Device, SecurityEventType, User
 from players.permissions import StaffPermission
 from players.records import Wanted
 from players.serializers import (
@@ -44,7 +45,7 @@ from players.serializers import (
     SyncedSerializer,
     WalletSerializer,
 )
-from players.services import content, devices, sessions, wallet
+from players.services import content, devices, profile, sessions, wallet
 from players.tokens import Token
 from publishing.api import iso_instant
 
@@ -162,11 +163,20 @@ class MeViewSet(ViewSet):
         summary="The player's profile", operation_id="me", responses=MeSerializer
     )
     def list(self, request: Request) -> Response:
-        profile = PlayerProfile.objects.select_related(
-            "user", "grade", "stream", "season", "active_plan"
-        ).get(pk=_player(request).id)
-        context = {"request": request, "now": timezone.now()}
-        return Response(MeSerializer(profile, context=context).data)
+        own = profile.of_player(_player(request).id, now=timezone.now())
+        uri = own.photo_uri
+        return Response(
+            {
+                "id": own.id,
+                "name": own.name,
+                "email": own.email,
+                "grade": own.grade,
+                "stream": own.stream,
+                "season": own.season,
+                "photo_url": uri and request.build_absolute_uri(uri),
+                "plan": own.plan and {"id": own.plan[0], "title": own.plan[1]},
+            }
+        )
 
 
 class WalletViewSet(ViewSet):
@@ -183,8 +193,18 @@ class WalletViewSet(ViewSet):
     def list(self, request: Request) -> Response:
         player = _player(request)
         held = wallet.current(player.id, now=timezone.now(), found=player.found)
-        answer = asdict(held) | {"streak_time_zone": settings.STREAK_TIME_ZONE}
-        return Response(WalletSerializer(answer).data)
+        return Response(
+            {
+                "total_xp": held.total_xp,
+                "current_streak": held.current_streak,
+                "streak_ends_at": held.streak_ends_at
+                and time_text(held.streak_ends_at),
+                "streak_time_zone": settings.STREAK_TIME_ZONE,
+                "last_success_date": held.last_success_date,
+                "last_played_at": held.last_played_at
+                and time_text(held.last_played_at),
+            }
+        )
 
 
 class ContentViewSet(ViewSet):
@@ -203,11 +223,8 @@ class ContentViewSet(ViewSet):
         },
     )
     def list(self, request: Request) -> Response:
-        return Response(
-            PlanContentSerializer(
-                content.plan_of(_player(request).id, _player(request).found)
-            ).data
-        )
+        player = _player(request)
+        return Response(asdict(content.plan_of(player.id, player.found)))
 
     @extend_schema(
         summary="A lesson's URL, if the player may open it",

@@ -6,6 +6,9 @@ The published structure and items come from the files on disk, never from conten
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.conf import settings
+
+from core.timed_cache import TimedCache
 from publishing import content_urls
 from publishing.format import locations
 from publishing.format.encoding import iso_instant
@@ -54,6 +57,7 @@ class PlanLinks:
     plan. ``local_base_url`` is this server's, for when the CDN fails.
     """
 
+    title: str
     manifest_url: str
     manifest_path: str
     base_url: str
@@ -74,17 +78,41 @@ class LessonLink:
     videos_expire_at: int
 
 
+_settings = TimedCache[str, PublishingSettings]()
+_plans = TimedCache[tuple[str, str], PlanLinks]()
+
+
 def plan_links(plan_id: str) -> PlanLinks:
-    """Where to read a plan's current release. Two queries at most.
+    """Return where to read a plan's current release.
+
+    A new release is seen at once, changed settings after `LINK_SETTINGS_SECONDS`. Two
+    queries at most, none within that time.
 
     Raises:
         NotPublishedError: the plan has no release.
     """
-    load_plan(plan_id)
-    current = PublishingSettings.get_solo()
+    plan = load_plan(plan_id)
+    return _plans.get(
+        (plan_id, plan.generation),
+        lambda: _plan_links(plan),
+        seconds=settings.LINK_SETTINGS_SECONDS,
+    )
+
+
+def _publishing_settings() -> PublishingSettings:
+    return _settings.get(
+        "current",
+        PublishingSettings.get_solo,
+        seconds=settings.LINK_SETTINGS_SECONDS,
+    )
+
+
+def _plan_links(plan: PlanStructure) -> PlanLinks:
+    plan_id, current = plan.plan_id, _publishing_settings()
     path = locations.manifest(plan_id)
     base_url = content_urls.plan_base_url(plan_id, current)
     return PlanLinks(
+        title=plan.title,
         manifest_url=base_url + path,
         manifest_path=path,
         base_url=base_url,
@@ -95,7 +123,10 @@ def plan_links(plan_id: str) -> PlanLinks:
 def lesson_link(
     lesson_id: str, *, player_id: int, now: int, seconds: int
 ) -> LessonLink:
-    """Fresh URLs of a lesson's file and videos. Two queries at most.
+    """Return new URLs of a lesson's file and videos.
+
+    Changed settings are seen after `LINK_SETTINGS_SECONDS`; within that time the only
+    query is whether the CDN has the file of an open lesson.
 
     The caller has checked that the player may open the lesson.
 
@@ -103,7 +134,7 @@ def lesson_link(
         now: Unix time.
         seconds: how long the URL of a gated lesson is valid.
     """
-    current = PublishingSettings.get_solo()
+    current = _publishing_settings()
     path, expires = locations.lesson(lesson_id), None
     if not open_lessons.is_gated(lesson_id):
         url = content_urls.base_url_of(path, current) + path

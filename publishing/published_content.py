@@ -66,6 +66,7 @@ class PlanStructure:
     """All subjects (by id) and lessons (by id) of one release."""
 
     plan_id: str
+    title: str
     generation: str
     subjects: Mapping[str, SubjectStructure]
     lessons: Mapping[str, LessonEntry]
@@ -159,7 +160,11 @@ def _read_plan(folder: str, generation: str, plan_id: str) -> PlanStructure:
         _subjects.clear()
     _subjects.update({lesson.id: lesson.subject_id for lesson in by_id.values()})
     return PlanStructure(
-        plan_id=plan_id, generation=generation, subjects=subjects, lessons=by_id
+        plan_id=plan_id,
+        title=manifest["title"],
+        generation=generation,
+        subjects=subjects,
+        lessons=by_id,
     )
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from plans.models import AcademicPlan
 from players.records import Found
 from players.services import access
 from publishing import api
@@ -29,7 +28,7 @@ class PlanContent:
 
 
 def plan_of(player_id: int, found: Found | None = None) -> PlanContent:
-    """Return the player's plan. At most three queries beside those of their access.
+    """Return the player's plan; see `api.plan_links`.
 
     Raises:
         NotEnrolledError: the player has no plan.
@@ -37,10 +36,9 @@ def plan_of(player_id: int, found: Found | None = None) -> PlanContent:
     """
     plan_id = access.require_enrolled(access.of_player(player_id, found))
     links = api.plan_links(plan_id)
-    title = AcademicPlan.objects.values_list("title", flat=True).get(public_id=plan_id)
     return PlanContent(
         plan_id=plan_id,
-        title=title,
+        title=links.title,
         manifest_url=links.manifest_url,
         manifest_path=links.manifest_path,
         base_url=links.base_url,
@@ -53,8 +51,7 @@ def lesson_of(
 ) -> LessonLink:
     """Return new URLs of the lesson's file and videos if the player may open it.
 
-    At most two queries beside those of the player's access: the settings, and whether
-    the CDN has the file. ``now`` is Unix time.
+    See `api.lesson_link`. ``now`` is Unix time.
 
     Raises:
         NotEnrolledError, NotPublishedError, InvalidLessonError, NotEntitledError: see

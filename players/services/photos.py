@@ -41,15 +41,18 @@ class TidyResult:
     deleted: int
 
 
-def signed_uri(profile: PlayerProfile, *, now: datetime) -> str | None:
-    """Return path and query of the photo, valid for `URL_SECONDS`; None without one."""
-    name = profile.photo.name
+def signed_uri(name: str, *, player_id: int, now: datetime) -> str | None:
+    """Return path and query of a photo, valid for `URL_SECONDS`; None without one.
+
+    Args:
+        name: the photo's name in the storage; "" without one.
+    """
     if not name:
         return None
     return api.photo_uri(
         PurePath(name).name,
         expires=int(now.timestamp()) + URL_SECONDS,
-        player_id=profile.pk,
+        player_id=player_id,
     )
 
 

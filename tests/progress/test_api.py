@@ -157,8 +157,9 @@ def test_a_completion_over_http_is_one_insert(
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("path", ["auth/session/", "wallet/", "progress/SUBJ-MATH/"])
 def test_reading_is_one_round_trip_and_no_query(
-    phone, django_assert_num_queries, count_redis, path
+    phone, django_assert_num_queries, count_redis, settings, path
 ):
+    settings.LINK_SETTINGS_SECONDS = 5
     phone.post(COMPLETE, {"hearts": 5})
     phone.get(path)
     count_redis.clear()

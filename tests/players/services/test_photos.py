@@ -93,6 +93,7 @@ def test_staff_read_photos_only_with_the_permission_to_see_players(
 def test_the_player_reads_their_photo_by_the_url_of_the_api(
     signed_in, student, photo, django_assert_num_queries
 ):
+    signed_in.get("auth/session/")
     with django_assert_num_queries(1):  # the profile; the URL needs no query
         url = signed_in.get("me/").json()["photo_url"]
     answer = Client().get(path_of(url))
@@ -106,7 +107,9 @@ def test_the_player_reads_their_photo_by_the_url_of_the_api(
 
 def test_the_url_of_a_photo_ends_and_opens_nothing_else(signed_in, student, photo):
     with time_machine.travel(NOON, tick=False):
-        url = path_of(photos.signed_uri(student, now=NOON))
+        url = path_of(
+            photos.signed_uri(student.photo.name, player_id=student.pk, now=NOON)
+        )
         other = give_photo(student).removeprefix("photos/")
         name = photo.removeprefix("photos/")
         client = Client()
