@@ -68,25 +68,25 @@ def _copy_subject(node: Node) -> Node:
         setattr(state, field, getattr(states[node.pk], field))
     state.save(update_fields=SubjectStateFields.HEADER)
     copies.insert_all(state)
-    made: Node = Node.objects.get(pk=copied)
-    return made
+    copy_: Node = Node.objects.get(pk=copied)
+    return copy_
 
 
 def _copy(node: Node, parent: Node | None) -> Node:
-    beside = parent is None
+    beside_original = parent is None
     states, [node, into] = locks.lock_nodes(node, parent or node)
     # The original may have been moved while this waited for the lock.
     parent = into if parent is not None else (node.parent or node)
     services.require_fits(Kind(node.kind), parent)
     services.require_not_trashed(parent)
-    edge = node.rght + 1 if beside else parent.rght
+    edge = node.rght + 1 if beside_original else parent.rght
     shift = Interval(edge - 1, edge - 1, parent.level + 1)
     rename = parent.pk == node.parent_id
     copies = _Copies(node, parent, parent.tree_id, shift, rename=rename)
     _make_room(parent.tree_id, edge, 2 * len(copies.originals))
     copies.insert_all(states[parent.subject_pk])
-    made: Node = Node.objects.get(pk=copies.copy_of[node.pk])
-    return made
+    copy_: Node = Node.objects.get(pk=copies.copy_of[node.pk])
+    return copy_
 
 
 def _make_room(tree_id: int, edge: int, width: int) -> None:
@@ -191,5 +191,5 @@ class _Copies:
 def _copied_title(title: str) -> str:
     longest: int = Node._meta.get_field("title").max_length or 255
     words = str(_("%(title)s (copy)"))
-    room = longest - len(words % {"title": ""})
-    return words % {"title": title[:room]}
+    available = longest - len(words % {"title": ""})
+    return words % {"title": title[:available]}

@@ -208,8 +208,8 @@ class StageFormSet(CustomInlineFormSet):
         if any(self.errors):
             return
         stored = [form.instance.stored_config for form in self.initial_forms]
-        kept = [form for form in self.forms if not self._should_delete_form(form)]
-        size = sum(byte_size(form.instance.config) for form in kept)
+        remaining = [form for form in self.forms if not self._should_delete_form(form)]
+        size = sum(byte_size(form.instance.config) for form in remaining)
         reason = lesson_size_fault(size)
         if reason and size > sum(byte_size(config) for config in stored if config):
             raise forms.ValidationError(

@@ -57,13 +57,13 @@ def can_view(request: HttpRequest) -> bool:
     return request.user.has_perm("content.view_node")
 
 
-def can_import(request: HttpRequest, what: str) -> bool:
+def can_import(request: HttpRequest, kind: str) -> bool:
     """Return whether the user may write everything that such a file can change."""
-    wanted = ["content.change_node"]
-    if what == CURRICULUM:
-        wanted += ["content.add_node", "content.add_lessonstage"]
-        wanted += ["content.change_lessonstage"]
-    return request.user.has_perms(wanted)
+    permissions = ["content.change_node"]
+    if kind == CURRICULUM:
+        permissions += ["content.add_node", "content.add_lessonstage"]
+        permissions += ["content.change_lessonstage"]
+    return request.user.has_perms(permissions)
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -128,23 +128,23 @@ def sheet(request: HttpRequest) -> HttpResponse:
     return _import(request, SHEET)
 
 
-def _import(request: HttpRequest, what: str) -> HttpResponse:
-    if not can_import(request, what):
+def _import(request: HttpRequest, kind: str) -> HttpResponse:
+    if not can_import(request, kind):
         raise PermissionDenied
     try:
-        name, data = _file(request, what)
+        name, data = _file(request, kind)
         if request.POST.get("upload"):
-            return _confirm(request, what, name, data)
-        return _preview(request, what, name, data)
+            return _confirm(request, kind, name, data)
+        return _preview(request, kind, name, data)
     except CurriculumError as refusal:
         return _page(
-            request, status=400, refused=what, refusal=refusal, faults=refusal.faults
+            request, status=400, refused=kind, refusal=refusal, faults=refusal.faults
         )
     except MemoraError as refusal:
-        return _page(request, status=400, refused=what, refusal=refusal)
+        return _page(request, status=400, refused=kind, refusal=refusal)
 
 
-def _file(request: HttpRequest, what: str) -> tuple[str, bytes]:
+def _file(request: HttpRequest, kind: str) -> tuple[str, bytes]:
     """Return the name and data of the new upload, or of the one to confirm.
 
     Raises:
@@ -156,7 +156,7 @@ def _file(request: HttpRequest, what: str) -> tuple[str, bytes]:
     uploaded = request.FILES.get("file")
     if uploaded is None:
         raise UploadExpiredError(_("Choose a file first."))
-    limit = MAX_BYTES if what == CURRICULUM else files.MAX_BYTES
+    limit = MAX_BYTES if kind == CURRICULUM else files.MAX_BYTES
     if (uploaded.size or 0) > limit:
         raise UploadExpiredError(
             _("The file is larger than %(limit)d MB.") % {"limit": limit >> 20}
@@ -165,23 +165,23 @@ def _file(request: HttpRequest, what: str) -> tuple[str, bytes]:
 
 
 def _run(
-    what: str, name: str, data: bytes, *, dry_run: bool
+    kind: str, name: str, data: bytes, *, dry_run: bool
 ) -> ImportReport | SheetReport:
-    if what == CURRICULUM:
+    if kind == CURRICULUM:
         return import_curriculum(data, dry_run=dry_run)
     return lesson_sheet.import_lessons(data, name, dry_run=dry_run)
 
 
-def _preview(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
+def _preview(request: HttpRequest, kind: str, name: str, data: bytes) -> HttpResponse:
     """Show the result of a dry run, with a confirm button if it changes anything."""
-    report = _run(what, name, data, dry_run=True)
+    report = _run(kind, name, data, dry_run=True)
     owner: Any = request.user
     token = ""
     if _does_something(report):
         token = pending_uploads.store(owner=owner.pk, name=name, data=data)
     return _page(
         request,
-        tried=what,
+        tried=kind,
         name=name,
         report=report,
         fingerprint=_result_hash(report),
@@ -191,7 +191,7 @@ def _preview(request: HttpRequest, what: str, name: str, data: bytes) -> HttpRes
     )
 
 
-def _confirm(request: HttpRequest, what: str, name: str, data: bytes) -> HttpResponse:
+def _confirm(request: HttpRequest, kind: str, name: str, data: bytes) -> HttpResponse:
     """Import the file once.
 
     If the result differs from the one shown, nothing is imported and the new result is
@@ -205,7 +205,7 @@ def _confirm(request: HttpRequest, what: str, name: str, data: bytes) -> HttpRes
     success = ""
     try:
         with transaction.atomic():
-            report = _run(what, name, data, dry_run=False)
+            report = _run(kind, name, data, dry_run=False)
             is_as_shown = request.POST.get("shown") == _result_hash(report)
             if not is_as_shown:
                 transaction.set_rollback(True)
@@ -225,7 +225,7 @@ def _confirm(request: HttpRequest, what: str, name: str, data: bytes) -> HttpRes
             "imported: check the file again."
         ),
     )
-    return _preview(request, what, name, data)
+    return _preview(request, kind, name, data)
 
 
 def _noted(report: ImportReport | SheetReport) -> str:

@@ -102,14 +102,14 @@ def _link_faults(forest: _Forest) -> Iterator[TreeFault]:
             )
             continue
         parent = forest.rows[row.parent_id] if row.parent_id is not None else None
-        wanted = kinds.parent_kind(Kind(row.kind))
-        found = Kind(parent.kind) if parent is not None else None
-        if wanted is not found:
+        expected = kinds.parent_kind(Kind(row.kind))
+        actual = Kind(parent.kind) if parent is not None else None
+        if expected is not actual:
             yield TreeFault(
                 row.public_id,
                 "kind",
                 _("is a %(kind)s but is inside: %(found)s")
-                % {"kind": row.kind, "found": found or _("nothing")},
+                % {"kind": row.kind, "found": actual or _("nothing")},
                 False,
             )
 
@@ -243,20 +243,20 @@ def _repair_trees() -> None:
     tree_updates.write_intervals(
         current, {row.pk: place for row, place in forest.expected_places()}
     )
-    taken: set[int] = set()
+    used: set[int] = set()
     free = max((row.tree_id for row in forest.rows.values()), default=0) + 1
     wrong: dict[tuple[int, int], list[int]] = defaultdict(list)
     trees: dict[int, int] = {}
     for subject in forest.subjects:
         tree_id = subject.tree_id
-        if tree_id in taken:
+        if tree_id in used:
             tree_id, free = free, free + 1
-        taken.add(tree_id)
+        used.add(tree_id)
         trees[subject.pk] = tree_id
     for pk, root in forest.root_of.items():
         row = forest.rows[pk]
-        wanted = None if pk == root else root
-        if row.tree_id != trees[root] or row.subject_id != wanted:
+        subject_pk = None if pk == root else root
+        if row.tree_id != trees[root] or row.subject_id != subject_pk:
             wrong[root, trees[root]].append(pk)
     for (root, tree_id), pks in wrong.items():
         inside = Node.objects.filter(pk__in=pks)

@@ -51,9 +51,9 @@ def differences(
     if isinstance(old, dict) and isinstance(new, dict):
         yield from _of_objects(old, new, ignored, path)
     elif isinstance(old, list) and isinstance(new, list):
-        named = _names(old), _names(new)
-        if named[0] is not None and named[1] is not None:
-            yield from _of_named(named[0], named[1], ignored, path)
+        by_name = _names(old), _names(new)
+        if by_name[0] is not None and by_name[1] is not None:
+            yield from _of_named(by_name[0], by_name[1], ignored, path)
         else:
             yield from _of_lists(old, new, ignored, path)
     elif type(old) is not type(new) or old != new:
@@ -123,8 +123,8 @@ def _of_lists(
 ) -> Iterator[Difference]:
     texts = [[_text(entry) for entry in entries] for entries in (old, new)]
     matcher = difflib.SequenceMatcher(a=texts[0], b=texts[1], autojunk=False)
-    for what, i, to_i, j, to_j in matcher.get_opcodes():
-        if what == "equal":
+    for opcode, i, to_i, j, to_j in matcher.get_opcodes():
+        if opcode == "equal":
             continue
         both = min(to_i - i, to_j - j)
         for step in range(both):

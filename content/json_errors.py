@@ -135,29 +135,32 @@ def _wrong_type(types: list[str], _place: Mapping[str, Any]) -> str:
     return _("must be %(type)s") % {"type": names}
 
 
-def _too_few(least: int, place: Mapping[str, Any]) -> str:
-    if least == 1:
+def _too_few(minimum: int, place: Mapping[str, Any]) -> str:
+    if minimum == 1:
         return _("must not be empty")
     what = _words(place).get("title", "").lower()
     return _("must contain at least %(count)d %(what)s") % {
-        "count": least,
+        "count": minimum,
         "what": what,
     }
 
 
-def _too_many(most: int, place: Mapping[str, Any]) -> str:
+def _too_many(maximum: int, place: Mapping[str, Any]) -> str:
     what = _words(place).get("title", "").lower()
-    return _("must contain at most %(count)d %(what)s") % {"count": most, "what": what}
+    return _("must contain at most %(count)d %(what)s") % {
+        "count": maximum,
+        "what": what,
+    }
 
 
-def _too_short(least: int, _place: Mapping[str, Any]) -> str:
-    if least == 1:
+def _too_short(minimum: int, _place: Mapping[str, Any]) -> str:
+    if minimum == 1:
         return _("must not be empty")
-    return _("must have at least %(count)d characters") % {"count": least}
+    return _("must have at least %(count)d characters") % {"count": minimum}
 
 
-def _too_long(most: int, _place: Mapping[str, Any]) -> str:
-    return _("must have at most %(count)d characters") % {"count": most}
+def _too_long(maximum: int, _place: Mapping[str, Any]) -> str:
+    return _("must have at most %(count)d characters") % {"count": maximum}
 
 
 def _pattern(_regex: str, place: Mapping[str, Any]) -> str:

@@ -62,9 +62,9 @@ def lock_nodes(*nodes: Node) -> tuple[dict[int, SubjectState], list[Node]]:
         StructureError: a node was deleted, or moved to a subject that is not locked.
     """
     states = lock_subjects(node.subject_pk for node in nodes)
-    fresh = reload_nodes(*nodes)
-    require_locked(fresh, states)
-    return states, fresh
+    current = reload_nodes(*nodes)
+    require_locked(current, states)
+    return states, current
 
 
 def reload_nodes(*nodes: Node) -> list[Node]:

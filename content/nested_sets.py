@@ -75,14 +75,14 @@ def outside_trash(nodes: Iterable[Placed]) -> Iterator[Placed]:
 
 
 def group_by_shift(
-    current: Mapping[Key, Interval], wanted: Mapping[Key, Interval]
+    current: Mapping[Key, Interval], target: Mapping[Key, Interval]
 ) -> dict[Interval, list[Key]]:
-    """Return the keys that differ between ``current`` and ``wanted``, by their shift.
+    """Return the keys that differ between ``current`` and ``target``, by their shift.
 
     Grouped by the difference, because most nodes of a tree shift by the same amount.
     """
     groups: dict[Interval, list[Key]] = defaultdict(list)
-    for key, place in wanted.items():
+    for key, place in target.items():
         now = current[key]
         if now != place:
             delta = Interval(*(new - old for new, old in zip(place, now, strict=True)))

@@ -213,12 +213,12 @@ def image_url(name: str) -> str:
     return default_storage.url(name)
 
 
-def primary_keys(made: Iterable[Node]) -> dict[str, int]:
+def primary_keys(nodes: Iterable[Node]) -> dict[str, int]:
     """Return the keys of nodes just inserted in bulk, by public id.
 
     Not every database returns the keys of inserted rows; then one query per 500.
     """
-    found = {node.public_id: node.pk for node in made}
+    found = {node.public_id: node.pk for node in nodes}
     missing = [public_id for public_id, pk in found.items() if pk is None]
     for batch in batches(missing):
         rows = Node.objects.filter(public_id__in=batch)

@@ -73,9 +73,9 @@ def require_fits(kind: Kind, parent: Node | None) -> None:
         StructureError: ``parent`` is of the wrong kind; the message states the right
             one.
     """
-    wanted = kinds.parent_kind(kind)
+    expected = kinds.parent_kind(kind)
     found = Kind(parent.kind) if parent is not None else None
-    if wanted is found:
+    if expected is found:
         return
     message = placement_rule(kind)
     if parent is not None:
@@ -177,10 +177,10 @@ def move_nodes(
     states, moving, target = lock_for_move(nodes, target)
     inside = position in ("first-child", "last-child")
     parent = target.pk if inside else target.parent_id
-    wanted = [node.pk for node in moving if node.pk != target.pk]
+    moving_pks = [node.pk for node in moving if node.pk != target.pk]
     after = target.pk if position == "right" else None
     if position in ("last-child", "left"):
-        others = Node.objects.filter(parent_id=parent).exclude(pk__in=wanted)
+        others = Node.objects.filter(parent_id=parent).exclude(pk__in=moving_pks)
         if position == "left":
             others = others.filter(
                 Q(tree_id__lt=target.tree_id)
@@ -189,7 +189,7 @@ def move_nodes(
         last = others.order_by("-tree_id", "-lft").first()
         after = last.pk if last else None
     positions: dict[int, TreePosition] = {}
-    for pk in wanted:
+    for pk in moving_pks:
         positions[pk] = TreePosition(parent, after)
         after = pk
     place_nodes(positions, states)
@@ -244,23 +244,23 @@ def place_nodes(
     runs = compute_shifts(_moves(positions, found))
     if not runs:
         return
-    coming: dict[tuple[int, int], list[Node]] = defaultdict(list)
+    arriving: dict[tuple[int, int], list[Node]] = defaultdict(list)
     for pk, nodes in entered.items():
         subject_pk, tree_id = found[pk].subject_pk, found[pk].tree_id
         strangers = [node for node in nodes if node.subject_pk != subject_pk]
         if strangers:
-            coming[subject_pk, tree_id] += strangers
-    if coming:
-        _advance_revisions({subject_pk for subject_pk, _tree_id in coming}, states)
-    for (subject_pk, _tree_id), strangers in coming.items():
+            arriving[subject_pk, tree_id] += strangers
+    if arriving:
+        _advance_revisions({subject_pk for subject_pk, _tree_id in arriving}, states)
+    for (subject_pk, _tree_id), strangers in arriving.items():
         _reassign_subject(strangers, states[subject_pk])
     tree_updates.shift_intervals(runs)
-    for subject_pk, tree_id in coming:
+    for subject_pk, tree_id in arriving:
         tree_updates.set_tree_id(subject_pk, tree_id)
     if entered:
         tree_updates.set_parents(entered)
     left = {found[pk].subject_pk for pk in positions}
-    SubjectState.mark_changed(left | {subject_pk for subject_pk, _tree_id in coming})
+    SubjectState.mark_changed(left | {subject_pk for subject_pk, _tree_id in arriving})
 
 
 def _moves(
@@ -346,9 +346,9 @@ def trash_nodes(*, nodes: Sequence[Node]) -> list[Node]:
         StructureError: a node was deleted, or moved to another subject.
     """
     now = timezone.now()
-    _states, fresh = locks.lock_nodes(*nodes)
-    kept = [node for node in fresh if node.trashed_at is None]
-    trashed = change_nodes(nodes=kept, trashed_at=now)
+    _states, current = locks.lock_nodes(*nodes)
+    trashable = [node for node in current if node.trashed_at is None]
+    trashed = change_nodes(nodes=trashable, trashed_at=now)
     for node in trashed:
         node.trashed_at = now
     return trashed
@@ -364,8 +364,8 @@ def restore_nodes(*, nodes: Sequence[Node]) -> list[Node]:
     Raises:
         StructureError: a node was deleted, or moved to another subject.
     """
-    _states, fresh = locks.lock_nodes(*nodes)
-    restored = change_nodes(nodes=fresh, trashed_at=None)
+    _states, current = locks.lock_nodes(*nodes)
+    restored = change_nodes(nodes=current, trashed_at=None)
     for node in restored:
         node.trashed_at = None
     return restored

@@ -230,15 +230,15 @@ def _known_ids(schema: Mapping[str, Any], previous: Any) -> dict[str, list[str]]
 def _complete_ids(
     schema: Mapping[str, Any], config: Any, known: dict[str, list[str]]
 ) -> None:
-    taken = {item["id"] for _path, item in _items(schema, config) if "id" in item}
+    used = {item["id"] for _path, item in _items(schema, config) if "id" in item}
     for _place, item in _items(schema, config):
         if "id" in item:
             continue
         remembered = known.get(_without_id(item), [])
-        while remembered and remembered[-1] in taken:
+        while remembered and remembered[-1] in used:
             remembered.pop()
         item["id"] = remembered.pop() if remembered else kinds.new_id(ITEM_PREFIX)
-        taken.add(item["id"])
+        used.add(item["id"])
 
 
 _TYPES_WITH_ITEMS = frozenset(

@@ -115,7 +115,7 @@ def tree_page_rows(
     shown: dict[int | None, int] = {None: roots, **dict(opened.items())}
     tops = Q(parent_id=None) if subjects is None else Q(pk__in=subjects)
     inside = Q(parent_id__in=opened) | tops
-    for node in _numbered(inside, most=min(max(shown.values()), MAX_ROWS)):
+    for node in _numbered(inside, limit=min(max(shown.values()), MAX_ROWS)):
         branch = branches.get(node.parent_id)
         if branch is None or node.place > shown[node.parent_id]:
             continue  # inside a closed node, or after the last shown row
@@ -129,7 +129,7 @@ def tree_page_rows(
     return top
 
 
-def _numbered(inside: Q, *, most: int, after: int = 0) -> QuerySet[Any]:
+def _numbered(inside: Q, *, limit: int, after: int = 0) -> QuerySet[Any]:
     """Return untrashed nodes with ``place``, their position among their siblings.
 
     ``place`` starts at 1; ``among`` is the number of siblings. Parents come first.
@@ -143,7 +143,7 @@ def _numbered(inside: Q, *, most: int, after: int = 0) -> QuerySet[Any]:
             place=Window(RowNumber(), partition_by=F("parent_id"), order_by=order),
             among=Window(Count("pk"), partition_by=F("parent_id")),
         )
-        .filter(place__lte=most, place__gt=after)
+        .filter(place__lte=limit, place__gt=after)
         .order_by("level", "tree_id", "lft")
     )
     return numbered
@@ -160,7 +160,7 @@ def _trail_of(
     return tuple(reversed(trail))
 
 
-def branch_of(parent: Node, *, start: int = 0, most: int = PAGE) -> Branch:
+def branch_of(parent: Node, *, start: int = 0, limit: int = PAGE) -> Branch:
     """Return the child rows of ``parent``, from index ``start``. 5 queries.
 
     Args:
@@ -169,7 +169,7 @@ def branch_of(parent: Node, *, start: int = 0, most: int = PAGE) -> Branch:
     branch = Branch(parent, start=start)
     inside = Q(parent_id=parent.pk)
     above = (*ancestors_of(parent), parent)
-    for node in _numbered(inside, most=start + most, after=start):
+    for node in _numbered(inside, limit=start + limit, after=start):
         branch.total = node.among
         branch.rows.append(Row(node, above))
     _count(branch.rows)
@@ -265,15 +265,15 @@ def lessons_inside(
 
 
 def count_visible(
-    rows: Sequence[Row], *, counted: Q, gone: Q, lost: Collection[int] = ()
+    rows: Sequence[Row], *, counted: Q, excluded: Q, excluded_pks: Collection[int] = ()
 ) -> dict[int, int]:
-    """Count the ``counted`` lessons inside each row's node, except those in ``gone``.
+    """Count the ``counted`` lessons inside each row's node, except those in ``excluded``.
 
     Two queries. Few nodes are usually gone, so the lessons in them are subtracted.
 
     Args:
-        gone: a condition for containers whose lessons do not count.
-        lost: keys of counted lessons that do not count either.
+        excluded: a condition for containers whose lessons do not count.
+        excluded_pks: keys of counted lessons that do not count either.
 
     Returns:
         The numbers by the node's key; lessons and deleted nodes are missing.
@@ -282,10 +282,10 @@ def count_visible(
     trees = {node.tree_id for node in holders}
     whole = Node.objects.filter(pk__in=[node.pk for node in holders]).order_by()
     counts = dict(lessons_inside(whole, counted).values_list("pk", "lessons"))
-    lost_lessons = Q(pk__in=lost, kind=Kind.LESSON.value) & counted
+    lost_lessons = Q(pk__in=excluded_pks, kind=Kind.LESSON.value) & counted
     missing = lessons_inside(
         Node.objects.filter(
-            (gone & ~Q(kind=Kind.LESSON.value)) | lost_lessons, tree_id__in=trees
+            (excluded & ~Q(kind=Kind.LESSON.value)) | lost_lessons, tree_id__in=trees
         ).order_by("tree_id", "lft"),
         counted,
     )
@@ -315,7 +315,7 @@ def _count(rows: Sequence[Row]) -> None:
     lessons = count_visible(
         rows,
         counted=Q(trashed_at__isnull=True),
-        gone=Q(trashed_at__isnull=False),
+        excluded=Q(trashed_at__isnull=False),
     )
     pks = [row.node.pk for row in rows]
     children = Node.objects.filter(parent=OuterRef("pk"), trashed_at__isnull=True)

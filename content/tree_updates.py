@@ -106,14 +106,14 @@ def shift_intervals(runs: Sequence[IntervalShift]) -> None:
 
 
 def write_intervals(
-    current: Mapping[int, Interval], wanted: Mapping[int, Interval]
+    current: Mapping[int, Interval], target: Mapping[int, Interval]
 ) -> None:
     """Store the intervals of nodes of locked subjects, in few statements.
 
     Neighbours usually shift by the same amount, so this takes one ``UPDATE`` per 500
     rows instead of one per row.
     """
-    for delta, pks in group_by_shift(current, wanted).items():
+    for delta, pks in group_by_shift(current, target).items():
         for batch in batches(pks):
             Node.objects.filter(pk__in=batch).update(
                 lft=F("lft") + delta.lft,

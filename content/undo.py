@@ -25,10 +25,8 @@ _MAX_AGE_SECONDS = 60 * 60
 
 def positions(nodes: Sequence[Node]) -> dict[int, TreePosition]:
     """Return the positions of ``nodes`` by key, in tree order. Two queries."""
-    wanted = {node.pk for node in nodes}
-    parents = list(
-        Node.objects.filter(pk__in=wanted).values_list("parent_id", flat=True)
-    )
+    pks = {node.pk for node in nodes}
+    parents = list(Node.objects.filter(pk__in=pks).values_list("parent_id", flat=True))
     inside = Q(parent_id__in=[pk for pk in parents if pk is not None])
     if None in parents:
         inside |= Q(parent_id=None)
@@ -36,7 +34,7 @@ def positions(nodes: Sequence[Node]) -> dict[int, TreePosition]:
     found: dict[int, TreePosition] = {}
     last: dict[int | None, int] = {}
     for pk, parent in siblings.values_list("pk", "parent_id"):
-        if pk in wanted:
+        if pk in pks:
             found[pk] = TreePosition(parent, last.get(parent))
         last[parent] = pk
     return found
@@ -78,10 +76,10 @@ def of_change(field: str, now: Any, nodes: Sequence[Node]) -> str:
 
     "" if there are none.
     """
-    was: dict[Any, list[int]] = defaultdict(list)
+    old_values: dict[Any, list[int]] = defaultdict(list)
     for node in nodes:
-        was[getattr(node, field)].append(node.pk)
-    data = {"field": field, "now": now, "was": list(was.items())}
+        old_values[getattr(node, field)].append(node.pk)
+    data = {"field": field, "now": now, "was": list(old_values.items())}
     return _sign({"change": data}) if nodes else ""
 
 
@@ -145,12 +143,14 @@ def _lock(
     if None in parent_pks:
         return locks.lock_all_subjects(), set()
     parents = Node.objects.filter(pk__in=parent_pks)
-    states, fresh = locks.lock_nodes(*nodes, *parents)
-    return states, {node.pk for node in fresh}
+    states, current = locks.lock_nodes(*nodes, *parents)
+    return states, {node.pk for node in current}
 
 
-def _change_back(field: str, now: Any, was: list[tuple[Any, list[int]]]) -> list[Node]:
-    pks = [pk for _value, some in was for pk in some]
+def _change_back(
+    field: str, now: Any, old_values: list[tuple[Any, list[int]]]
+) -> list[Node]:
+    pks = [pk for _value, some in old_values for pk in some]
     locks.lock_subjects({node.subject_pk for node in _still_there(pks)})
     nodes = {node.pk: node for node in _still_there(pks)}
     for node in nodes.values():
@@ -159,7 +159,7 @@ def _change_back(field: str, now: Any, was: list[tuple[Any, list[int]]]) -> list
                 _("“%(title)s” has been changed again. Nothing was undone.")
                 % {"title": node.title}
             )
-    for value, some in was:
+    for value, some in old_values:
         services.change_nodes(nodes=[nodes[pk] for pk in some], **{field: value})
     return list(nodes.values())
 

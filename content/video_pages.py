@@ -140,9 +140,9 @@ def _vimeo_player(address: SplitResult) -> str:
     at = places[-1]
     rest = parts[at + 1 :]
     key = dict(parse_qsl(address.query)).get("h", "") or (rest[0] if rest else "")
-    asked = f"?h={key}" if _VIMEO_HASH.match(key) else ""
+    query = f"?h={key}" if _VIMEO_HASH.match(key) else ""
     seconds = _seconds(dict(parse_qsl(address.fragment)).get("t", ""))
-    return f"https://player.vimeo.com/video/{parts[at]}{asked}" + (
+    return f"https://player.vimeo.com/video/{parts[at]}{query}" + (
         f"#t={seconds}s" if seconds else ""
     )
 

@@ -137,7 +137,7 @@ def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Wri
     """
     if connection.in_atomic_block:
         return write()
-    for _lost in range(attempts - 1):
+    for _attempt in range(attempts - 1):
         try:
             return write()
         except OperationalError as error:

@@ -19,17 +19,17 @@ LATEST = datetime(9998, 12, 31, 23, 59, 59, tzinfo=UTC)
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
-def whole_number(text: str, *, least: int = 0, most: int = MAX_KEY) -> int | None:
+def whole_number(text: str, *, minimum: int = 0, maximum: int = MAX_KEY) -> int | None:
     """Return the number that ``text`` holds in ASCII digits.
 
     Returns:
-        None for anything else: not a number, more than 18 digits, or outside ``least``
-            and ``most``.
+        None for anything else: not a number, more than 18 digits, or outside ``minimum``
+            and ``maximum``.
     """
     if not _DIGITS.fullmatch(text):
         return None
     number = int(text)
-    return number if least <= number <= most else None
+    return number if minimum <= number <= maximum else None
 
 
 def is_key(text: str) -> bool:

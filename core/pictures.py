@@ -147,19 +147,19 @@ def _encode(picture: Image.Image, durations: list[int], *, lossless: bool) -> by
 
 def _upright(picture: Image.Image) -> Image.Image:
     """Apply the orientation and the colour profile to the pixels."""
-    shown = ImageOps.exif_transpose(picture)
-    profile = shown.info.get("icc_profile")
-    if profile and shown.mode in _PROFILED_MODES:
+    upright = ImageOps.exif_transpose(picture)
+    profile = upright.info.get("icc_profile")
+    if profile and upright.mode in _PROFILED_MODES:
         # An invalid profile is ignored, as browsers do.
         with suppress(ImageCms.PyCMSError, OSError):
             converted = ImageCms.profileToProfile(
-                shown,
+                upright,
                 ImageCms.ImageCmsProfile(io.BytesIO(profile)),
                 ImageCms.createProfile("sRGB"),
-                outputMode="RGB" if shown.mode == "CMYK" else shown.mode,
+                outputMode="RGB" if upright.mode == "CMYK" else upright.mode,
             )
             if converted is not None:
-                shown = converted
-    if shown.mode == "CMYK":
-        shown = shown.convert("RGB")
-    return shown
+                upright = converted
+    if upright.mode == "CMYK":
+        upright = upright.convert("RGB")
+    return upright

@@ -40,5 +40,5 @@ class FoldedSearch:
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         folded, *exact = self.search_fields
-        wanted = has_words(search_term, folded=folded, exact=exact)
-        return queryset.filter(wanted), False
+        condition = has_words(search_term, folded=folded, exact=exact)
+        return queryset.filter(condition), False

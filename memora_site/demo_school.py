@@ -161,7 +161,7 @@ def accounts() -> list[tuple[str, str]]:
     """
     titles = {plan.id: plan.title for plan in PLANS}
     staff = [(person.email, str(_ROLE_TEXTS[person.role])) for person in STAFF]
-    taken = dict(
+    device_counts = dict(
         PlayerProfile.objects.filter(user__email__in=[s.email for s in STUDENTS])
         .values_list("user__email")
         .annotate(count=Count("devices"))
@@ -172,7 +172,7 @@ def accounts() -> list[tuple[str, str]]:
             _("student in “%(plan)s”, devices: %(taken)d of %(most)d")
             % {
                 "plan": titles[student.plan],
-                "taken": taken.get(student.email, 0),
+                "taken": device_counts.get(student.email, 0),
                 "most": len(DEVICE_SLOTS),
             },
         )
@@ -228,28 +228,28 @@ def _subjects() -> Iterator[str]:
 
 
 @transaction.atomic
-def _make_plan(wanted: _Plan) -> AcademicPlan:
+def _make_plan(spec: _Plan) -> AcademicPlan:
     plan = AcademicPlan.objects.create(
-        public_id=wanted.id,
-        title=wanted.title,
+        public_id=spec.id,
+        title=spec.title,
         season=Season.objects.get_or_create(title=SEASON)[0],
-        grade=Grade.objects.get_or_create(title=wanted.grade)[0],
-        stream=Stream.objects.get_or_create(title=wanted.stream)[0],
+        grade=Grade.objects.get_or_create(title=spec.grade)[0],
+        stream=Stream.objects.get_or_create(title=spec.stream)[0],
         is_published=True,
     )
     for subject_id in SUBJECTS:
         add_subject(plan=plan, subject=Node.objects.get(public_id=subject_id))
-    for node_id, action, value in wanted.overrides:
+    for node_id, action, value in spec.overrides:
         target = Node.objects.get(public_id=node_id)
         set_override(plan=plan, target=target, action=action, value=value)
     return plan
 
 
 def _plans() -> Iterator[str]:
-    for wanted in PLANS:
-        if AcademicPlan.objects.filter(public_id=wanted.id).exists():
+    for spec in PLANS:
+        if AcademicPlan.objects.filter(public_id=spec.id).exists():
             continue
-        plan = _make_plan(wanted)
+        plan = _make_plan(spec)
         yield _("Created the plan “%(title)s”.") % {"title": plan.title}
 
 
@@ -295,7 +295,7 @@ def _make_student(student: _Student) -> None:
 
 def _published() -> Iterator[str]:
     for plan in AcademicPlan.objects.filter(
-        public_id__in=[wanted.id for wanted in PLANS], is_published=True
+        public_id__in=[spec.id for spec in PLANS], is_published=True
     ):
         entry = builds.publish_plan(plan.pk, trigger="demo")
         if entry is None:  # nothing has changed since its release

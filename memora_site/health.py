@@ -188,14 +188,14 @@ def check_disk() -> None:
         folder = folder.parent
     usage = shutil.disk_usage(folder)
     free = 100 * usage.free / usage.total
-    if free < (least := _least_free_percent()):
+    if free < (minimum := _least_free_percent()):
         raise NotReady(
             gettext_lazy(
                 "%(free).1f %% of the disk is free; publishing pauses below "
                 "%(least)d %%."
             ),
             free=free,
-            least=least,
+            least=minimum,
         )
 
 

@@ -88,23 +88,23 @@ def _search(request: HttpRequest) -> Found | None:
 
     Two queries.
     """
-    asked = Search(query=Search.of(request).query)
+    search = Search(query=Search.of(request).query)
     user = request.user
-    if not asked.is_asked or not user.has_perm("content.view_node"):
+    if not search.is_asked or not user.has_perm("content.view_node"):
         return None
-    nodes = list(asked.nodes()[: _MAX_RESULTS + 1])
+    nodes = list(search.nodes()[: _MAX_RESULTS + 1])
     return Found(
-        query=asked.query,
+        query=search.query,
         nodes=[(node, tree_rows.ancestors_of(node)) for node in nodes[:_MAX_RESULTS]],
         has_more=len(nodes) > _MAX_RESULTS,
-        plans=_plans(asked.query) if user.has_perm("plans.view_academicplan") else [],
+        plans=_plans(search.query) if user.has_perm("plans.view_academicplan") else [],
     )
 
 
 def _plans(words: str) -> list[AcademicPlan]:
     """Return plans with all of these words in title or id, folded as in the tree."""
-    wanted = has_words(words, folded="title_folded", exact=("public_id",))
-    plans = AcademicPlan.objects.filter(wanted).order_by("title")
+    condition = has_words(words, folded="title_folded", exact=("public_id",))
+    plans = AcademicPlan.objects.filter(condition).order_by("title")
     return list(plans.only("title", "public_id")[:_MAX_RESULTS])
 
 

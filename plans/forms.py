@@ -66,31 +66,31 @@ class SubjectFormSet(CustomInlineFormSet):
         """Name the subject in the label of its delete checkbox, for screen readers."""
         super().add_fields(form, index)
         if form.instance.pk is not None and "DELETE" in form.fields:
-            named = _("Remove “%(title)s” from this plan")
-            named %= {"title": form.instance.subject.title}
-            form.fields["DELETE"].widget.attrs["aria-label"] = named
+            label = _("Remove “%(title)s” from this plan")
+            label %= {"title": form.instance.subject.title}
+            form.fields["DELETE"].widget.attrs["aria-label"] = label
 
     def clean(self) -> None:
         super().clean()
         seen: set[int] = set()
-        leaving: list[int] = []
+        removed_pks: list[int] = []
         for form in self.forms:
             if not getattr(form, "cleaned_data", None):
                 continue
             row: PlanSubject = form.instance
             before = form.initial.get("subject")
             if self._should_delete_form(form):
-                leaving.append(before)
+                removed_pks.append(before)
             elif row.subject_id in seen:
                 form.add_error("subject", _("This subject is already in the plan."))
             else:
                 seen.add(row.subject_id)
                 if before != row.subject_id:
-                    leaving.append(before)
-        if gone := [pk for pk in leaving if pk and pk not in seen]:
-            self._require_unspoken(gone)
+                    removed_pks.append(before)
+        if missing_pks := [pk for pk in removed_pks if pk and pk not in seen]:
+            self._require_unspoken(missing_pks)
 
-    def _require_unspoken(self, leaving: list[int]) -> None:
+    def _require_unspoken(self, removed_pks: list[int]) -> None:
         """Refuse to remove subjects while the plan has overrides in them.
 
         Otherwise overrides would remain without their subject, or be deleted unnoticed.
@@ -101,20 +101,20 @@ class SubjectFormSet(CustomInlineFormSet):
         rows = PlanOverride.objects.filter(plan=self.instance).annotate(
             subject_pk=Coalesce("target__subject_id", "target_id")
         )
-        spoken = Counter(
-            rows.filter(subject_pk__in=leaving).values_list("subject_pk", flat=True)
+        override_counts = Counter(
+            rows.filter(subject_pk__in=removed_pks).values_list("subject_pk", flat=True)
         )
-        titles = Node.objects.filter(pk__in=spoken).values_list("pk", "title")
+        titles = Node.objects.filter(pk__in=override_counts).values_list("pk", "title")
         refusals = []
-        for pk, title in titles if spoken else ():
+        for pk, title in titles if override_counts else ():
             message = ngettext(
                 "“%(title)s” was not removed: this plan has %(count)d override in it. "
                 "Remove the override below first, then the subject.",
                 "“%(title)s” was not removed: this plan has %(count)d overrides in "
                 "it. Remove the overrides below first, then the subject.",
-                spoken[pk],
+                override_counts[pk],
             )
-            params = {"title": title, "count": spoken[pk]}
+            params = {"title": title, "count": override_counts[pk]}
             refusals.append(ValidationError(message, code="overridden", params=params))
         if refusals:
             raise ValidationError(refusals)

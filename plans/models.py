@@ -52,7 +52,7 @@ class LabelQuerySet(FoldingQuerySet):
         """Create labels; an upsert that renames existing ones counts as an edit."""
         with transaction.atomic(using=self.db):
             created = super().bulk_create(objs, *args, **kwargs)
-            written = self.filter(pk__in=[made.pk for made in created])
+            written = self.filter(pk__in=[row.pk for row in created])
             AcademicPlan.mark_changed(written._shown_by())
         return created
 
@@ -125,8 +125,8 @@ class PlanPartQuerySet(FoldingQuerySet):
             moved = rows if {"plan", "plan_id"} & kwargs.keys() else []
             urgent = self._changes_access(kwargs)
             count = super().update(**kwargs)
-            there = type(self)(self.model, using=self.db).filter(pk__in=moved)
-            after = there._plan_ids() if moved else set()
+            moved_rows = type(self)(self.model, using=self.db).filter(pk__in=moved)
+            after = moved_rows._plan_ids() if moved else set()
             AcademicPlan.mark_changed(before | after, urgent=urgent)
             recording.record(self.model, rows, recording.CHANGED)
         return count
@@ -136,7 +136,7 @@ class PlanPartQuerySet(FoldingQuerySet):
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         with transaction.atomic(using=self.db):
             created = super().bulk_create(objs, *args, **kwargs)
-            plan_ids = {getattr(made, self.plan_path) for made in created}
+            plan_ids = {getattr(row, self.plan_path) for row in created}
             AcademicPlan.mark_changed(
                 plan_ids, urgent=any(map(is_about_access, created))
             )

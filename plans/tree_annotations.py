@@ -54,12 +54,14 @@ def explain_rows(
     rows: Sequence[Row], overrides: Mapping[int, Override]
 ) -> dict[int, NodeExplanation]:
     """Explain each row's node in the plan, by node pk. Two queries."""
-    hidden = [pk for pk, explanation in overrides.items() if explanation.hide]
+    hidden_pks = [pk for pk, explanation in overrides.items() if explanation.hide]
     lessons = count_visible(
         rows,
         counted=Q(is_published=True, trashed_at__isnull=True),
-        gone=Q(is_published=False) | Q(trashed_at__isnull=False) | Q(pk__in=hidden),
-        lost=hidden,
+        excluded=Q(is_published=False)
+        | Q(trashed_at__isnull=False)
+        | Q(pk__in=hidden_pks),
+        excluded_pks=hidden_pks,
     )
     return {
         row.node.pk: explain(

@@ -109,16 +109,16 @@ def opened(request: HttpRequest) -> dict[int, int]:
         node = nodes.filter(pk=at).first()
         for parent, place in tree_rows.path_to(node) if node is not None else ():
             if parent is not None:
-                shown = max(found.get(parent, tree_rows.PAGE), place)
-                found[parent] = min(shown, tree_rows.MAX_ROWS)
+                rows = max(found.get(parent, tree_rows.PAGE), place)
+                found[parent] = min(rows, tree_rows.MAX_ROWS)
     return found
 
 
 def _as_text(opened: Opened) -> str:
     """Format ``opened`` for the query; `opened` is the inverse."""
     return ",".join(
-        f"{pk}:{shown}" if shown > tree_rows.PAGE else str(pk)
-        for pk, shown in sorted(opened.items())
+        f"{pk}:{rows}" if rows > tree_rows.PAGE else str(pk)
+        for pk, rows in sorted(opened.items())
     )
 
 
@@ -228,7 +228,7 @@ class _Table:
     def _row(self, row: tree_rows.Row, level: int) -> Row:
         explanation = self.explanations[row.node.pk]
         is_open = row.branch is not None
-        others = {pk: most for pk, most in self.opened.items() if pk != row.node.pk}
+        others = {pk: rows for pk, rows in self.opened.items() if pk != row.node.pk}
         toggled = others if is_open else {**others, row.node.pk: tree_rows.PAGE}
         return Row(
             explanation=explanation,
@@ -391,12 +391,12 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
     if aspect := posted.get("remove"):
         if aspect not in OverrideAspect.values:
             raise ValidationError(_("Choose an override."))
-        taken = services.remove_override(
+        removed = services.remove_override(
             plan=plan, target=node, aspect=aspect, seen=seen
         )
-        if taken is None:
+        if removed is None:
             return _("Nothing to change.")
-        return _removal_effect(plan, node, taken)
+        return _removal_effect(plan, node, removed)
     action = posted.get("action", "")
     if action not in OverrideAction.values:
         raise ValidationError(_("Choose an override."))
@@ -407,11 +407,11 @@ def _change(plan: AcademicPlan, node: Node, posted: Mapping[str, str]) -> str:
 
 def _removal_effect(plan: AcademicPlan, node: Node, removed: PlanOverride) -> str:
     """Describe what students get without the override, and the remaining overrides."""
-    was = labels.action_text(removed.action, removed.value)
-    messages = [_("Override removed: %(what)s.") % {"what": was}]
+    text = labels.action_text(removed.action, removed.value)
+    messages = [_("Override removed: %(what)s.") % {"what": text}]
     if removed.aspect == OverrideAspect.TITLE:
-        again = _("This plan's students see “%(title)s” again.")
-        messages.append(again % {"title": node.title})
+        message = _("This plan's students see “%(title)s” again.")
+        messages.append(message % {"title": node.title})
     elif removed.aspect == OverrideAspect.LINEAR:
         messages.append(_effect(plan, node, OverrideAction.SET_LINEAR))
     else:

@@ -62,7 +62,9 @@ def ratings(body: Any) -> list[Rating]:
 
 def due_limit(query: Mapping[str, str]) -> int:
     """Return the ``limit`` of a query, 1 to 100; the default is 20."""
-    limit = whole_number(query.get("limit", str(DUE_LIMIT)), least=1, most=DUE_MOST)
+    limit = whole_number(
+        query.get("limit", str(DUE_LIMIT)), minimum=1, maximum=DUE_MOST
+    )
     if limit is None:
         raise InvalidBodyError(
             _("“limit” must be a whole number from 1 to %(most)d.")

@@ -60,8 +60,8 @@ class StageInline(SortableStackedInline):
 
     def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
         """Return how many empty forms to show without JavaScript: ``?stages=2``."""
-        asked = request.GET.get("stages", "")
-        stages = whole_number(asked)
+        value = request.GET.get("stages", "")
+        stages = whole_number(value)
         return self.extra if stages is None else min(stages, _MAX_EMPTY_STAGES)
 
     @property
@@ -113,16 +113,16 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
             StructureError: there is no such node, or it is a lesson.
         """
         if not hasattr(request, "parent_node"):
-            asked = request.GET.get("parent", "")
-            request.parent_node = self._find_parent(asked)  # type: ignore[attr-defined]
+            value = request.GET.get("parent", "")
+            request.parent_node = self._find_parent(value)  # type: ignore[attr-defined]
         found: Node | None = request.parent_node  # type: ignore[attr-defined]
         return found
 
-    def _find_parent(self, asked: str) -> Node | None:
-        if not asked:
+    def _find_parent(self, value: str) -> Node | None:
+        if not value:
             return None
         parent: Node | None = (
-            Node.objects.filter(pk=asked).first() if is_key(asked) else None
+            Node.objects.filter(pk=value).first() if is_key(value) else None
         )
         if parent is None:
             raise StructureError(

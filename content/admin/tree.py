@@ -68,11 +68,11 @@ class NodeAdmin(NodeHistory, TreeChanges):
             ("do/", "do", require_POST(self.do_view)),
             ("undo/", "undo", require_POST(self.undo_view)),
         ]
-        ours = [
+        own_urls = [
             path(address, self.admin_site.admin_view(view), name=f"content_node_{name}")
             for address, name, view in views
         ]
-        return [*ours, *super().get_urls()]
+        return [*own_urls, *super().get_urls()]
 
     # --- Viewing --------------------------------------------------------------
 
@@ -204,14 +204,16 @@ class NodeAdmin(NodeHistory, TreeChanges):
         """Return possible parents for a ``kind`` as JSON; ``q`` searches. One query."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
-        asked = one_of(request.GET.get("kind"), NodeKind.values)
-        wanted = kinds.parent_kind(Kind(asked)) if asked else None
-        if wanted is None:
+        kind_value = one_of(request.GET.get("kind"), NodeKind.values)
+        target_kind = kinds.parent_kind(Kind(kind_value)) if kind_value else None
+        if target_kind is None:
             return JsonResponse({"places": []})
-        found = Search(query=request.GET.get("q", "").strip()[:200], kind=wanted.value)
-        near = request.GET.get("near", "")
-        if not found.query and is_key(near):
-            found = Search(kind=wanted.value, subject=near)
+        found = Search(
+            query=request.GET.get("q", "").strip()[:200], kind=target_kind.value
+        )
+        subject_key = request.GET.get("near", "")
+        if not found.query and is_key(subject_key):
+            found = Search(kind=target_kind.value, subject=subject_key)
         return JsonResponse(
             {
                 "places": [
@@ -288,8 +290,8 @@ class NodeAdmin(NodeHistory, TreeChanges):
         found = queryset.filter(matching(search_term)) if search_term else queryset
         if request.path == reverse("admin:autocomplete"):
             found = found.filter(trashed_at__isnull=True).select_related("parent")
-            asked = request.GET.get("subjects", "").split(",")
-            subjects = [int(pk) for pk in asked if is_key(pk)]
+            subject_keys = request.GET.get("subjects", "").split(",")
+            subjects = [int(pk) for pk in subject_keys if is_key(pk)]
             if subjects:
                 found = found.filter(Q(pk__in=subjects) | Q(subject_id__in=subjects))
         return found, False
@@ -300,14 +302,12 @@ class NodeAdmin(NodeHistory, TreeChanges):
         return f"{label} ‹ {node.parent.title}" if node.parent else label
 
 
-def _expanded_path(asked: str) -> dict[str, Any] | None:
+def _expanded_path(key: str) -> dict[str, Any] | None:
     """Return what the script opens to show the row with this key; None if missing."""
-    if not is_key(asked):
+    if not is_key(key):
         return None
-    branches = expanded_path([int(asked)])
-    return (
-        {"pk": int(asked), "open_branches": branches} if branches is not None else None
-    )
+    branches = expanded_path([int(key)])
+    return {"pk": int(key), "open_branches": branches} if branches is not None else None
 
 
 def _page_query(request: HttpRequest, page: int) -> str:

@@ -35,12 +35,12 @@ class Search:
     @classmethod
     def of(cls, request: HttpRequest) -> "Search":
         """Read the search from the query string; invalid values are ignored."""
-        asked = request.GET
-        subject = asked.get("subject", "")
+        params = request.GET
+        subject = params.get("subject", "")
         return cls(
-            query=asked.get("q", "").strip()[:200],
-            kind=one_of(asked.get("kind"), NodeKind.values),
-            state=one_of(asked.get("state"), [value for value, _l in STATES]),
+            query=params.get("q", "").strip()[:200],
+            kind=one_of(params.get("kind"), NodeKind.values),
+            state=one_of(params.get("state"), [value for value, _l in STATES]),
             subject=subject if is_key(subject) else "",
         )
 
@@ -87,8 +87,8 @@ def matching(words: str) -> Q:
     return titled | Q(public_id__istartswith=words)
 
 
-def one_of(asked: str | None, known: Sequence[str]) -> str:
-    return asked if asked is not None and asked in known else ""
+def one_of(value: str | None, allowed: Sequence[str]) -> str:
+    return value if value is not None and value in allowed else ""
 
 
 def expanded_path(pks: Collection[int]) -> list[list[Any]] | None:
@@ -111,12 +111,12 @@ def expanded_path(pks: Collection[int]) -> list[list[Any]] | None:
     ]
 
 
-def expanded_nodes(asked: str) -> dict[int, int]:
+def expanded_nodes(text: str) -> dict[int, int]:
     """Parse ``12,15:300``: the keys of open branches and the number of their rows."""
     opened = {}
-    for part in asked.split(",")[:_MAX_OPEN]:
+    for part in text.split(",")[:_MAX_OPEN]:
         pk, _colon, shown = part.partition(":")
         if is_key(pk):
-            most = int(shown) if is_key(shown) else tree_rows.PAGE
-            opened[int(pk)] = min(max(most, tree_rows.PAGE), tree_rows.MAX_ROWS)
+            rows = int(shown) if is_key(shown) else tree_rows.PAGE
+            opened[int(pk)] = min(max(rows, tree_rows.PAGE), tree_rows.MAX_ROWS)
     return opened

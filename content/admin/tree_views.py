@@ -74,13 +74,13 @@ class TreeChanges(NodePage):
 
     def _quick_add(self, request: HttpRequest) -> dict[str, Any]:
         title = request.POST.get("title", "").strip()
-        beside = None
+        sibling_and_side = None
         if neighbour := request.POST.get("beside", ""):
             side = request.POST.get("side")
             if side not in ("left", "right"):
                 raise BadRequest
             [sibling] = _nodes([neighbour])
-            beside = (sibling, side)
+            sibling_and_side = (sibling, side)
             kind, parent = Kind(sibling.kind), sibling.parent
         else:
             parent = self._find_parent(request.POST.get("parent", ""))
@@ -92,7 +92,7 @@ class TreeChanges(NodePage):
             kind=kind,
             parent=parent,
             title=title,
-            beside=cast(Any, beside),
+            beside=cast(Any, sibling_and_side),
         )
         self._log(request, [node], _("Added in the tree"), flag=ADDITION)
         message = _("“%(title)s” was added as a draft.") % {"title": title}
@@ -179,8 +179,8 @@ class TreeChanges(NodePage):
         return self._answer(request, "add", lambda: self._copy(request))
 
     def _copy(self, request: HttpRequest) -> dict[str, Any]:
-        into = request.POST.get("target", "")
-        parent = _nodes([into])[0] if into else None
+        target_key = request.POST.get("target", "")
+        parent = _nodes([target_key])[0] if target_key else None
         copies = copying.copy_nodes(nodes=_chosen(request), parent=parent)
         self._log(request, copies, _("Created as a copy"), flag=ADDITION)
         lessons = count_lessons(copies)

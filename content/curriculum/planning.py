@@ -83,8 +83,8 @@ def plan(
             for spec in specs
         }
     )
-    wanted = {name: document.get(name, "") for name in SubjectStateFields.HEADER}
-    found.head = {name: text for name, text in wanted.items() if head[name] != text}
+    new_header = {name: document.get(name, "") for name in SubjectStateFields.HEADER}
+    found.head = {name: text for name, text in new_header.items() if head[name] != text}
     if found.head:
         found.changed_nodes.add(stored.nodes[specs[0].id].pk)
     children = _wanted_children(specs, stored, found)
@@ -110,19 +110,19 @@ def _wanted_children(
                 found.moved.setdefault(key, []).append(child)
                 children[by_pk[child].parent or 0].remove(child)
                 found.changed_nodes.add(child)
-    named = {key for key in key_of.values() if isinstance(key, int)}
+    ids_in_file = {key for key in key_of.values() if isinstance(key, int)}
     for spec in specs:
         key = key_of[spec]
         before = children.get(key, [])
         first = [key_of[below] for below in spec.children]
-        wanted = _in_the_files_order(before, first, named, by_pk)
-        if wanted is None:
+        new_order = _in_the_files_order(before, first, ids_in_file, by_pk)
+        if new_order is None:
             continue
-        children[key] = wanted
+        children[key] = new_order
         found.is_reordered = True
-        old = [pk for pk in before if isinstance(pk, int) and pk in named]
-        staying = set(old)
-        new = [pk for pk in first if isinstance(pk, int) and pk in staying]
+        old = [pk for pk in before if isinstance(pk, int) and pk in ids_in_file]
+        unmoved = set(old)
+        new = [pk for pk in first if isinstance(pk, int) and pk in unmoved]
         pairs = zip(new, old, strict=True)
         found.changed_nodes.update(pk for pk, other in pairs if pk != other)
     return children
@@ -131,16 +131,16 @@ def _wanted_children(
 def _in_the_files_order(
     before: list[Key],
     first: list[Key],
-    named: set[int],
+    ids_in_file: set[int],
     by_pk: Mapping[int, StoredNode],
 ) -> list[Key] | None:
     """Return the new order of children; None if the order is already right.
 
     The file's children come first, then the others, then those in the trash.
     """
-    kept = [pk for pk in before if isinstance(pk, int) and pk not in named]
-    live = [pk for pk in kept if not by_pk[pk].is_trashed]
-    trashed = [pk for pk in kept if by_pk[pk].is_trashed]
+    not_in_file = [pk for pk in before if isinstance(pk, int) and pk not in ids_in_file]
+    live = [pk for pk in not_in_file if not by_pk[pk].is_trashed]
+    trashed = [pk for pk in not_in_file if by_pk[pk].is_trashed]
     unseen = set(trashed)
     if [pk for pk in before if pk not in unseen] == [*first, *live]:
         return None
@@ -170,26 +170,26 @@ def _place_stages(
     specs: Sequence[NodeSpec], stored: StoredSubject, found: Plan
 ) -> None:
     """Record the stages of the file's lessons to create, change, move or reorder."""
-    named = {stage.id for spec in specs for stage in spec.stages if stage.id}
+    ids_in_file = {stage.id for spec in specs for stage in spec.stages if stage.id}
     for spec in specs:
         if spec.kind is Kind.LESSON and spec.stages:
-            _place_stages_of(spec, named, stored, found)
+            _place_stages_of(spec, ids_in_file, stored, found)
 
 
 def _place_stages_of(
-    spec: NodeSpec, named: set[str], stored: StoredSubject, found: Plan
+    spec: NodeSpec, ids_in_file: set[str], stored: StoredSubject, found: Plan
 ) -> None:
     lesson = found.key_of[spec]
     before = stored.stages_of.get(lesson, []) if isinstance(lesson, int) else []
     order: list[StageSpec | StoredStage] = [
         *spec.stages,
-        *(stage for stage in before if stage.id not in named),
+        *(stage for stage in before if stage.id not in ids_in_file),
     ]
-    now_there = [stage.id for stage in before if stage.id in named]
-    here = set(now_there)
-    staying = [stage.id for stage in spec.stages if stage.id in here]
+    now_there = [stage.id for stage in before if stage.id in ids_in_file]
+    current_ids = set(now_there)
+    unmoved = [stage.id for stage in spec.stages if stage.id in current_ids]
     # A stage of this lesson that moves to another lesson is counted there.
-    pairs = zip(staying, now_there, strict=False)
+    pairs = zip(unmoved, now_there, strict=False)
     displaced = {stage for stage, other in pairs if stage != other}
     is_in_order = [stage.id for stage in order] == [stage.id for stage in before]
     for position, stage in enumerate(order):

@@ -113,10 +113,10 @@ def _size_faults(spec: NodeSpec, stored: StoredSubject) -> Iterator[Fault]:
     """
     if not spec.stages:
         return
-    named = {stage.id for stage in spec.stages}
+    ids_in_file = {stage.id for stage in spec.stages}
     lesson = stored.nodes.get(spec.id)
     before = stored.stages_of.get(lesson.pk, []) if lesson else []
-    others = [stage.fields for stage in before if stage.id not in named]
+    others = [stage.fields for stage in before if stage.id not in ids_in_file]
     fields = [stage.fields for stage in spec.stages] + others
     size = _size(fields)
     reason = lesson_size_fault(size)

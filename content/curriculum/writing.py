@@ -73,10 +73,10 @@ def _insert_nodes(
     for kind in (kind for kind in Kind if kind in rows):
         for spec, node in rows[kind]:
             node.parent_id = pk_of[parent_of[spec]]
-        made = Node.objects.bulk_create(
+        created = Node.objects.bulk_create(
             [node for _spec, node in rows[kind]], batch_size=BATCH_SIZE
         )
-        pks = primary_keys(made)
+        pks = primary_keys(created)
         pk_of.update((spec, pks[spec.id]) for spec, _node in rows[kind])
 
 

@@ -174,18 +174,19 @@ class Names:
     """The names of users and related rows by key. One query per table."""
 
     def __init__(self, rows: Iterable[Any]) -> None:
-        wanted: dict[type[Any], set[int]] = defaultdict(set)
+        pks_by_model: dict[type[Any], set[int]] = defaultdict(set)
         for row in rows:
             for tracked in row.tracked_fields:
                 if isinstance(tracked, models.ForeignKey):
                     related: Any = tracked.related_model
                     pk = getattr(row, tracked.attname)
                     if pk is not None and tracked.name not in _IGNORED_FIELDS:
-                        wanted[related].add(pk)
+                        pks_by_model[related].add(pk)
             if row.history_user_id is not None:
-                wanted[get_user_model()].add(row.history_user_id)
+                pks_by_model[get_user_model()].add(row.history_user_id)
         self._found: Mapping[type[Any], Mapping[int, Any]] = {
-            model: model._base_manager.in_bulk(pks) for model, pks in wanted.items()
+            model: model._base_manager.in_bulk(pks)
+            for model, pks in pks_by_model.items()
         }
 
     def of_user(self, pk: int | None) -> str:
@@ -206,8 +207,8 @@ class Names:
         if value is None or value == "":
             return "–"
         if isinstance(tracked, models.ForeignKey):
-            named = self._found.get(tracked.related_model, {}).get(value)
-            return str(_("a deleted object")) if named is None else str(named)
+            name = self._found.get(tracked.related_model, {}).get(value)
+            return str(_("a deleted object")) if name is None else str(name)
         if isinstance(value, bool):
             return str(_("yes") if value else _("no"))
         if tracked.choices:

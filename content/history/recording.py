@@ -122,16 +122,16 @@ def record(model: type[models.Model], keys: Iterable[int], kind: str) -> None:
             cursor.execute(statement, [*values, *batch])
 
 
-def record_created(made: Sequence[Any]) -> None:
+def record_created(rows: Sequence[Any]) -> None:
     """Record the rows that ``bulk_create()`` inserted."""
-    if not made:
+    if not rows:
         return
-    pks = [row.pk for row in made]
+    pks = [row.pk for row in rows]
     if None in pks:  # not every database returns the keys
-        named = [row.public_id for row in made]
-        stored = type(made[0])._base_manager.filter(public_id__in=named)
+        public_ids = [row.public_id for row in rows]
+        stored = type(rows[0])._base_manager.filter(public_id__in=public_ids)
         pks = list(stored.values_list("pk", flat=True))
-    record(type(made[0]), pks, CREATED)
+    record(type(rows[0]), pks, CREATED)
 
 
 def _request() -> Any:

@@ -45,25 +45,27 @@ def version_at(lesson: Node, moment: datetime) -> Version | None:
     Two queries.
     """
     past: Any = Node.history
-    then = (
+    lesson_row = (
         past.filter(id=lesson.pk, history_date__lte=moment)
         .order_by("-history_date", "-history_id")
         .first()
     )
-    if then is None or then.history_type == DELETED:
+    if lesson_row is None or lesson_row.history_type == DELETED:
         return None
     stages: Any = LessonStage.history
-    ever = stages.filter(lesson_id=lesson.pk).values("id")
-    rows = stages.filter(id__in=ever, history_date__lte=moment)
+    all_pks = stages.filter(lesson_id=lesson.pk).values("id")
+    rows = stages.filter(id__in=all_pks, history_date__lte=moment)
     latest: dict[int, Any] = {}
     for row in rows.order_by("history_date", "history_id"):
         latest[row.id] = row
-    there = [
+    stage_rows = [
         row
         for row in latest.values()
         if row.history_type != DELETED and row.lesson_id == lesson.pk
     ]
-    return Version(then, sorted(there, key=lambda row: (row.position, row.id)))
+    return Version(
+        lesson_row, sorted(stage_rows, key=lambda row: (row.position, row.id))
+    )
 
 
 @transaction.atomic
@@ -88,15 +90,15 @@ def revert_lesson(*, lesson: Node, moment: datetime) -> bool:
             _("“%(title)s” is in the trash. Restore it first.")
             % {"title": lesson.title}
         )
-    then = version_at(lesson, moment)
-    if then is None:
+    version = version_at(lesson, moment)
+    if version is None:
         raise RevertError(
             _("The history has no version of “%(title)s” at that time.")
             % {"title": lesson.title}
         )
-    stages = _stages(lesson, then)
+    stages = _stages(lesson, version)
     with recording.group_changes(recording.REVERTED):
-        fields = _changed_fields(lesson, then)
+        fields = _changed_fields(lesson, version)
         changed = _write_stages(lesson, stages) or bool(fields)
         if changed:
             # Also when only stages changed: an open form of the lesson then detects the
@@ -106,19 +108,21 @@ def revert_lesson(*, lesson: Node, moment: datetime) -> bool:
     return changed
 
 
-def _stages(lesson: Node, then: Version) -> list[LessonStage]:
+def _stages(lesson: Node, version: Version) -> list[LessonStage]:
     """Return the stages to store, validated by today's rules.
 
     Raises:
         RevertError: a stage cannot be restored; the message names it and the reason.
     """
-    now = {stage.pk: stage for stage in LessonStage.objects.filter(lesson=lesson)}
+    current_stages = {
+        stage.pk: stage for stage in LessonStage.objects.filter(lesson=lesson)
+    }
     elsewhere = LessonStage.objects.exclude(lesson=lesson).select_related("lesson")
-    ids = [row.public_id for row in then.stages]
-    taken = {stage.public_id: stage for stage in elsewhere.filter(public_id__in=ids)}
-    wanted = []
-    for row in then.stages:
-        if other := taken.get(row.public_id):
+    ids = [row.public_id for row in version.stages]
+    existing = {stage.public_id: stage for stage in elsewhere.filter(public_id__in=ids)}
+    restored = []
+    for row in version.stages:
+        if other := existing.get(row.public_id):
             raise RevertError(
                 _(
                     "The stage “%(stage)s” is now in the lesson “%(lesson)s”. Move it "
@@ -126,15 +130,15 @@ def _stages(lesson: Node, then: Version) -> list[LessonStage]:
                 )
                 % {"stage": row.title, "lesson": other.lesson.title}
             )
-        stage = now.get(row.id)
+        stage = current_stages.get(row.id)
         if stage is None:
             stage = LessonStage(pk=row.id, public_id=row.public_id, lesson=lesson)
             stage._stored_config = row.config
         for name in StageFields.ORDERED:
             setattr(stage, name, getattr(row, name))
         _require_valid(stage)
-        wanted.append(stage)
-    return wanted
+        restored.append(stage)
+    return restored
 
 
 def _require_valid(stage: LessonStage) -> None:
@@ -152,7 +156,7 @@ def _require_valid(stage: LessonStage) -> None:
         ) from error
 
 
-def _changed_fields(lesson: Node, then: Version) -> list[str]:
+def _changed_fields(lesson: Node, version: Version) -> list[str]:
     """Set the old values on the lesson, unsaved; return the names that differ.
 
     Raises:
@@ -160,7 +164,7 @@ def _changed_fields(lesson: Node, then: Version) -> list[str]:
     """
     changed = []
     for name in NodeFields.CONTENT:
-        old = getattr(then.lesson, name)
+        old = getattr(version.lesson, name)
         if str(getattr(lesson, name)) != str(old):
             setattr(lesson, name, old)
             changed.append(name)
@@ -174,10 +178,10 @@ def _changed_fields(lesson: Node, then: Version) -> list[str]:
     return changed
 
 
-def _write_stages(lesson: Node, wanted: list[LessonStage]) -> bool:
+def _write_stages(lesson: Node, stages: list[LessonStage]) -> bool:
     before = {stage.pk: stage for stage in LessonStage.objects.filter(lesson=lesson)}
     changed = False
-    for stage in wanted:
+    for stage in stages:
         stored = before.pop(stage.pk, None)
         if stored is None:
             stage.save(force_insert=True)

@@ -190,8 +190,8 @@ class _Columns:
         """
         if header is not None and len(header.cells) > MAX_COLUMNS:
             raise _too_many_columns()
-        named = self._named(header)
-        if self.required not in named.values():
+        column_of = self._named(header)
+        if self.required not in column_of.values():
             raise SheetError(
                 _(
                     "The first row must contain the column names, including "
@@ -199,9 +199,9 @@ class _Columns:
                 )
                 % {"required": self.required}
             )
-        if len({*named.values()}) < len(named):
+        if len({*column_of.values()}) < len(column_of):
             raise SheetError(_("Two columns have the same name."))
-        return named
+        return column_of
 
     def are_in(self, header: Row | None) -> bool:
         """Return whether a row contains the required column."""
@@ -223,23 +223,25 @@ def _too_many_columns() -> SheetError:
     )
 
 
-def _sheet(header: Row, rows: Iterable[Row], named: dict[int, str]) -> Sheet:
+def _sheet(header: Row, rows: Iterable[Row], column_of: dict[int, str]) -> Sheet:
     """Read the rows below a header.
 
     Raises:
         SheetError: there are too many rows, or too much text.
     """
-    sheet = Sheet([*named.values()])
+    sheet = Sheet([*column_of.values()])
     others: set[int] = set()
     size = 0
     for row in rows:
         if all(_is_blank(cell) for cell in row.cells.values()):
             continue
         cells = {
-            named[number]: cell for number, cell in row.cells.items() if number in named
+            column_of[number]: cell
+            for number, cell in row.cells.items()
+            if number in column_of
         }
         if len(row.cells) > len(cells):
-            others.update(row.cells.keys() - named.keys())
+            others.update(row.cells.keys() - column_of.keys())
         size += sum(len(cell) for cell in cells.values() if isinstance(cell, str))
         sheet.lines.append(Line(row.number, cells))
         if len(sheet.lines) > MAX_ROWS:
@@ -248,7 +250,7 @@ def _sheet(header: Row, rows: Iterable[Row], named: dict[int, str]) -> Sheet:
             )
         if size > MAX_TEXT:
             raise SheetError(_("The uncompressed file is too large."))
-    others |= header.cells.keys() - named.keys()
+    others |= header.cells.keys() - column_of.keys()
     sheet.ignored = [_name(header, number) for number in sorted(others)]
     return sheet
 
@@ -273,9 +275,9 @@ def _read_workbook(data: bytes, columns: _Columns) -> Sheet:
         worksheet = _only_sheet(book, columns)
         rows = book.rows(worksheet)
         header = next(rows, None)
-        named = columns.of(header)
-        sheet = _sheet(header or Row(1, {}), rows, named)
-        _add_merged(sheet, worksheet, named, header or Row(1, {}))
+        column_of = columns.of(header)
+        sheet = _sheet(header or Row(1, {}), rows, column_of)
+        _add_merged(sheet, worksheet, column_of, header or Row(1, {}))
     except TooBigError as error:
         raise SheetError(_("The uncompressed file is too large.")) from error
     except WorkbookError as error:
@@ -320,18 +322,18 @@ def _only_sheet(book: Workbook, columns: _Columns) -> Worksheet:
 
 
 def _add_merged(
-    sheet: Sheet, worksheet: Worksheet, named: dict[int, str], header: Row
+    sheet: Sheet, worksheet: Worksheet, column_of: dict[int, str], header: Row
 ) -> None:
     """Add a fault for every merged range: merging empties all cells but the first."""
     for top, left, bottom, right in worksheet.merged:
-        covered = [number for number in named if left <= number <= right]
+        covered = [number for number in column_of if left <= number <= right]
         if not covered or bottom < header.number or (top, left) == (bottom, right):
             continue
         place = f"{column_letters(left)}{top}:{column_letters(right)}{bottom}"
         sheet.faults.append(
             (
                 max(top, header.number),
-                named[min(covered)],
+                column_of[min(covered)],
                 _(
                     "The cells %(cells)s of the sheet “%(sheet)s” are merged, so only "
                     "the first one has a value. Unmerge them and fill in each cell."
@@ -349,10 +351,10 @@ def _read_csv(data: bytes, columns: _Columns) -> Sheet:
     separator = hint or _separator(text, columns)
     rows = _csv_rows(text, separator)
     header = next(rows, None)
-    named = columns.of(header)
+    column_of = columns.of(header)
     assert header is not None
     faults: list[tuple[int, str, str]] = []
-    sheet = _sheet(header, _aligned(rows, max(header.cells), faults), named)
+    sheet = _sheet(header, _aligned(rows, max(header.cells), faults), column_of)
     sheet.faults = faults
     return sheet
 

@@ -224,12 +224,12 @@ class LessonSheet(resources.ModelResource):
             ValidationError: there is none, or an earlier row has the same id.
         """
         try:
-            named = _id_in(row.get("id"))
+            public_id = _id_in(row.get("id"))
         except ValueError as error:
             raise ValidationError({"id": str(error)}) from error
-        if not named:
+        if not public_id:
             raise ValidationError({"id": _("Enter the id of the lesson.")})
-        lesson = self.lessons.get(named)
+        lesson = self.lessons.get(public_id)
         if lesson is None:
             raise ValidationError(
                 {
@@ -237,12 +237,12 @@ class LessonSheet(resources.ModelResource):
                         "There is no lesson “%(id)s”, or it is in the trash. A sheet "
                         "can change lessons but not create them."
                     )
-                    % {"id": named}
+                    % {"id": public_id}
                 }
             )
-        if named in self.seen:
+        if public_id in self.seen:
             raise ValidationError({"id": _("An earlier row is for the same lesson.")})
-        self.seen.add(named)
+        self.seen.add(public_id)
         return copy.copy(lesson), False
 
     def import_field(

@@ -69,14 +69,16 @@ def _has_lost_letters(before: str, after: str) -> bool:
         return False
     if not after.isascii():
         return False
-    was, now = (text.encode("utf-16-le", "surrogatepass") for text in (before, after))
+    old_bytes, new_bytes = (
+        text.encode("utf-16-le", "surrogatepass") for text in (before, after)
+    )
     pairs = zip(
-        (was[at : at + 2] for at in range(0, len(was), 2)),
-        (now[at : at + 2] for at in range(0, len(now), 2)),
+        (old_bytes[at : at + 2] for at in range(0, len(old_bytes), 2)),
+        (new_bytes[at : at + 2] for at in range(0, len(new_bytes), 2)),
         strict=False,
     )
-    is_asked = all(old == new or new == b"?\0" for old, new in pairs)
-    return _ASKS in after or (len(was) == len(now) and is_asked)
+    has_question_marks = all(old == new or new == b"?\0" for old, new in pairs)
+    return _ASKS in after or (len(old_bytes) == len(new_bytes) and has_question_marks)
 
 
 def _is_converted(before: str, after: str) -> bool:
@@ -111,10 +113,10 @@ def _number(text: str) -> float | None:
     return float(bare) if _NUMBER.match(bare) else None
 
 
-def _is_close(was: float, number: float, shown: str) -> bool:
+def _is_close(before: float, number: float, text: str) -> bool:
     """Return whether two numbers are equal in the digits that a spreadsheet keeps."""
-    tolerance = 1e-2 if "e" in shown.lower() else 1e-14
-    return math.isclose(was, number, rel_tol=tolerance) or (was == number)
+    tolerance = 1e-2 if "e" in text.lower() else 1e-14
+    return math.isclose(before, number, rel_tol=tolerance) or (before == number)
 
 
 def _is_of_the_same_form(before: str, after: str) -> bool:

@@ -594,7 +594,7 @@ def _stage_from_form(
 
 
 def _whole(value: Any, otherwise: int) -> int:
-    found = whole_number(str(value), most=999_999)
+    found = whole_number(str(value), maximum=999_999)
     return otherwise if found is None else found
 
 

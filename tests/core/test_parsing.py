@@ -38,10 +38,10 @@ def test_anything_else_is_no_number(text: str):
 
 
 def test_a_number_outside_its_bounds_is_none():
-    assert parsing.whole_number("100", least=1, most=100) == 100
-    assert parsing.whole_number("101", least=1, most=100) is None
-    assert parsing.whole_number("0", least=1, most=100) is None
-    assert parsing.whole_number("0000000019999999999", most=100) is None
+    assert parsing.whole_number("100", minimum=1, maximum=100) == 100
+    assert parsing.whole_number("101", minimum=1, maximum=100) is None
+    assert parsing.whole_number("0", minimum=1, maximum=100) is None
+    assert parsing.whole_number("0000000019999999999", maximum=100) is None
 
 
 def test_a_time_is_read_in_utc():

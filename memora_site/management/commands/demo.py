@@ -120,8 +120,8 @@ class Command(BaseCommand):
             device_id=DEVICE_ID,
             language=translation.get_language() or "en",
         )
-        story = demo_client.play(app, email=STORY_EMAIL, password=PASSWORD)
-        for number, sentence in enumerate(story, start=1):
+        steps = demo_client.play(app, email=STORY_EMAIL, password=PASSWORD)
+        for number, sentence in enumerate(steps, start=1):
             self._say(f"  {number:2}. {sentence}")
         _wait_for_worker(processes)
         processes.require_alive()
@@ -134,8 +134,8 @@ class Command(BaseCommand):
         self._say(_("Files:   %(folder)s") % {"folder": settings.CONTENT_ROOT})
         self._say(_("Logs:    %(folder)s") % {"folder": settings.STATE_DIR / "log"})
         self._say(_("Accounts (password: %(password)s):") % {"password": PASSWORD})
-        for email, who in accounts():
-            self._say(f"  {email:28} {who}")
+        for email, role in accounts():
+            self._say(f"  {email:28} {role}")
         self._say("")
         self._say(_("Press Ctrl-C to stop."))
 
@@ -286,11 +286,12 @@ def _address(*, port: int | None, host: str | None, site_url: str) -> Address:
     """
     bind = HOST if host in (None, HOST, "localhost") else ALL_ADDRESSES
     if site_url:
-        wanted = port or urlsplit(site_url).port or PORT
-        found = _usable_port(wanted)
-        if port is None and found != wanted:
+        requested_port = port or urlsplit(site_url).port or PORT
+        found = _usable_port(requested_port)
+        if port is None and found != requested_port:
             raise CommandError(
-                _("Port %(port)d of MEMORA_SITE_URL is in use.") % {"port": wanted}
+                _("Port %(port)d of MEMORA_SITE_URL is in use.")
+                % {"port": requested_port}
             )
         return Address(bind, found, site_url.rstrip("/"))
     if host == ALL_ADDRESSES:
@@ -306,10 +307,10 @@ def _address(*, port: int | None, host: str | None, site_url: str) -> Address:
 
 def _terminal_language() -> str:
     """Return "ar" if the terminal's locale is Arabic, else "en"."""
-    spoken = next(
+    language = next(
         filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), ""
     )
-    return "ar" if spoken.lower().startswith("ar") else "en"
+    return "ar" if language.lower().startswith("ar") else "en"
 
 
 @contextmanager

@@ -34,8 +34,8 @@ class Command(BaseCommand):
         self.stdout.write(
             _("Accounts (password: %(password)s):") % {"password": demo_school.PASSWORD}
         )
-        for email, who in demo_school.accounts():
-            self.stdout.write(f"  {email:24} {who}")
+        for email, role in demo_school.accounts():
+            self.stdout.write(f"  {email:24} {role}")
 
 
 @contextlib.contextmanager
