@@ -300,7 +300,7 @@ class ReleaseChangeList(ChangeList):
         plans = list(self.result_list)
         waiting = staleness.pending([plan.pk for plan in plans])
         for plan in plans:
-            plan.waits = plan.pk in waiting
+            plan.is_pending = plan.pk in waiting
         self.result_list = plans
 
 
@@ -369,16 +369,16 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
 
     @admin.display(description=gettext_lazy("release"))
     def release(self, plan: Any) -> SafeString:
-        return self._release_badge(plan, waits=plan.waits)
+        return self._release_badge(plan, is_pending=plan.is_pending)
 
-    def _release_badge(self, plan: AcademicPlan, *, waits: bool) -> SafeString:
+    def _release_badge(self, plan: AcademicPlan, *, is_pending: bool) -> SafeString:
         publication: Publication | None = getattr(plan, "publication", None)
         is_out = publication is not None and publication.generation is not None
         if not plan.is_published:
             if is_out:
                 return badge("⟳", _("Waiting to be withdrawn"), "waiting")
             return badge("○", _("Not offered"), "quiet")
-        if waits:
+        if is_pending:
             return badge("⟳", _("Waiting to publish"), "waiting")
         if publication is not None and publication.rolled_back_at is not None:
             return badge("↶", _("Earlier generation"), "action")

@@ -61,13 +61,13 @@ def base_url_of(path: str, current: PublishingSettings) -> str:
     base_url = content_base_url(current)
     if base_url == local_base_url(current):
         return base_url
-    there = UploadedDocument.objects.filter(
+    uploaded = UploadedDocument.objects.filter(
         target=destinations.public_destination_id(current),
         path=path,
         sha256__gt="",
         obsolete_since__isnull=True,
     )
-    return base_url if there.exists() else local_base_url(current)
+    return base_url if uploaded.exists() else local_base_url(current)
 
 
 def cdn_base_url(current: PublishingSettings) -> str:

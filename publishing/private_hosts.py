@@ -17,9 +17,10 @@ def is_named(host: str, port: int | None) -> bool:
         host: a name in any case, or an IP address, with or without the brackets of
             IPv6.
     """
-    wanted = _canonical(host)
+    canonical = _canonical(host)
     return any(
-        wanted == name and named_port in (None, port) for name, named_port in _named()
+        canonical == name and named_port in (None, port)
+        for name, named_port in _named()
     )
 
 

@@ -166,8 +166,8 @@ def locked_plans(plan_ids: Iterable[int]) -> set[int] | None:
             pipeline.exists(_lock_name(plan_id))
         return {
             plan_id
-            for plan_id, there in zip(ids, pipeline.execute(), strict=True)
-            if there
+            for plan_id, is_locked in zip(ids, pipeline.execute(), strict=True)
+            if is_locked
         }
     except RedisError as error:
         log.warning("build_locks_unread", error=type(error).__name__)
@@ -188,8 +188,8 @@ def build_lock(plan_id: int, *, wait_seconds: float = 0) -> Iterator[bool]:
     Args:
         wait_seconds: how many seconds to wait for the other builder.
     """
-    with _held(_lock_name(plan_id), wait_seconds=wait_seconds) as held:
-        yield held
+    with _held(_lock_name(plan_id), wait_seconds=wait_seconds) as acquired:
+        yield acquired
 
 
 @contextmanager
@@ -199,8 +199,8 @@ def distribution_lock() -> Iterator[bool]:
     When Redis is away it yields True: two distributors then detect each other by their
     claims (`publishing.cdn.sync`).
     """
-    with _held(DISTRIBUTION_LOCK) as held:
-        yield held
+    with _held(DISTRIBUTION_LOCK) as acquired:
+        yield acquired
 
 
 @contextmanager

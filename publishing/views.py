@@ -113,13 +113,13 @@ def gate(request: HttpRequest) -> HttpResponse:
         return HttpResponse(
             status=HTTPStatus.FORBIDDEN, headers={"Cache-Control": "no-store"}
         )
-    fresh = min(left, _GATE_SECONDS)
+    max_age = min(left, _GATE_SECONDS)
     # No answer, not even a stale one, may be used after its token has expired.
-    stale = min(left - fresh, _GATE_SECONDS)
+    stale = min(left - max_age, _GATE_SECONDS)
     return HttpResponse(
         status=HTTPStatus.NO_CONTENT,
         headers={
-            "Cache-Control": f"max-age={fresh}, stale-while-revalidate={stale}",
+            "Cache-Control": f"max-age={max_age}, stale-while-revalidate={stale}",
         },
     )
 
@@ -164,14 +164,14 @@ def _whole_or_part(
     request: HttpRequest, file: Path, *, size: int, etag: str, modified: int
 ) -> HttpResponseBase:
     try:
-        wanted = conditional.wanted_range(
+        byte_range = conditional.wanted_range(
             request, size=size, etag=etag, modified=modified
         )
     except conditional.RangeNotSatisfiableError:
         return conditional.not_satisfiable(size)
-    if wanted is None:
+    if byte_range is None:
         return FileResponse(file.open("rb"))
-    first, last = wanted
+    first, last = byte_range
     with file.open("rb") as handle:
         handle.seek(first)
         part = handle.read(last - first + 1)

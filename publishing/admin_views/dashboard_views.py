@@ -141,7 +141,7 @@ def bars(hours: tuple[Hour, ...]) -> list[Bar]:
 
     Failed runs are on top. A part is never too small to be visible.
     """
-    most = max((hour.total for hour in hours), default=0)
+    maximum = max((hour.total for hour in hours), default=0)
     slot = CHART_WIDTH // max(len(hours), 1)
     found = []
     for number, hour in enumerate(hours):
@@ -150,7 +150,7 @@ def bars(hours: tuple[Hour, ...]) -> list[Bar]:
         for outcome in ("published", "retrying", "failed"):
             count = getattr(hour, outcome)
             if count:
-                height = max(round(count * (CHART_HEIGHT - 8) / most), 2)
+                height = max(round(count * (CHART_HEIGHT - 8) / maximum), 2)
                 bottom -= height
                 parts.append(Part(outcome, bottom, height))
         found.append(

@@ -48,8 +48,11 @@ def page(
     rows: list[dict[str, Any]] | None = None
     try:
         rows = [
-            {"kept": kept, "asked_by": triggered_by(kept.log) if kept.log else ""}
-            for kept in rollback.kept_releases(plan.public_id)
+            {
+                "kept": release,
+                "asked_by": triggered_by(release.log) if release.log else "",
+            }
+            for release in rollback.kept_releases(plan.public_id)
         ]
     except OSError as error:
         message = _("The generations on the disk cannot be read: %(why)s")

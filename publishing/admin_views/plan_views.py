@@ -49,12 +49,12 @@ class State:
 
     plan: AcademicPlan
     publication: Publication | None
-    waits: bool
+    is_pending: bool
     edits: int | None
     sources: list[str]
     run: SyncLog | None
     """The last run, if it is unfinished or has failed."""
-    made: SyncLog | None
+    last_build: SyncLog | None
     """The last run that built a release."""
 
     @property
@@ -77,10 +77,10 @@ class State:
     @property
     def build_seconds(self) -> float | None:
         """The build duration of the current release in seconds, None if unknown."""
-        if self.made is None or self.publication is None:
+        if self.last_build is None or self.publication is None:
             return None
-        is_out = self.made.generation == self.publication.generation
-        return self.made.duration_seconds if is_out else None
+        is_out = self.last_build.generation == self.publication.generation
+        return self.last_build.duration_seconds if is_out else None
 
 
 def state_of(plan: AcademicPlan) -> State:
@@ -89,40 +89,49 @@ def state_of(plan: AcademicPlan) -> State:
     sources = staleness.pending([plan.pk]).get(plan.pk)
     last = SyncLog.objects.filter(plan=plan).order_by("-pk").first()
     run = last if last is not None and last.status in _UNFINISHED else None
-    made = last if last is None or last.built_at is not None else _made(plan)
+    last_build = last if last is None or last.built_at is not None else _made(plan)
     edits: int | None = None
     differing: list[str] = []
     if sources is not None and publication is not None and publication.built_from:
         differing = _differing(publication.built_from, sources)
-        since = None if made is None else made.read_at
-        edits = None if since is None else _edits_since(plan, since) or None
-    return State(plan, publication, sources is not None, edits, differing, run, made)
+        built_from_time = None if last_build is None else last_build.read_at
+        edits = (
+            None
+            if built_from_time is None
+            else _edits_since(plan, built_from_time) or None
+        )
+    return State(
+        plan, publication, sources is not None, edits, differing, run, last_build
+    )
 
 
 def _is_rolled_back(publication: Publication | None) -> bool:
     return publication is not None and publication.rolled_back_at is not None
 
 
-def _differing(built: staleness.Sources, now: staleness.Sources) -> list[str]:
+def _differing(built: staleness.Sources, current: staleness.Sources) -> list[str]:
     """Return the names of the sources that have changed since the release was built."""
     before = dict(built.get("subjects") or ())
-    moved = [pk for pk, revision in now["subjects"] if before.get(pk) != revision]
+    moved = [pk for pk, revision in current["subjects"] if before.get(pk) != revision]
     titles = dict(Node.objects.filter(pk__in=moved).values_list("pk", "title"))
-    named = [titles[pk] for pk in moved if pk in titles]
-    gone = before.keys() - {pk for pk, _revision in now["subjects"]}
-    if built.get("plan") != now["plan"] or gone:
-        named.append(_("this plan"))
-    then = built.get("settings") or {}
-    if then != now["settings"]:
-        only_base = {**then, "base_url": now["settings"]["base_url"]} == now["settings"]
-        named.append(
+    names = [titles[pk] for pk in moved if pk in titles]
+    removed_subjects = before.keys() - {pk for pk, _revision in current["subjects"]}
+    if built.get("plan") != current["plan"] or removed_subjects:
+        names.append(_("this plan"))
+    built_settings = built.get("settings") or {}
+    if built_settings != current["settings"]:
+        only_base = {
+            **built_settings,
+            "base_url": current["settings"]["base_url"],
+        } == current["settings"]
+        names.append(
             _("the base URL of the files")
             if only_base
             else _("the publishing settings")
         )
-    if built.get("search_folding") != now["search_folding"]:
-        named.append(_("the search rules"))
-    return named
+    if built.get("search_folding") != current["search_folding"]:
+        names.append(_("the search rules"))
+    return names
 
 
 def _made(plan: AcademicPlan) -> SyncLog | None:
@@ -148,19 +157,19 @@ def _edits_since(plan: AcademicPlan, since: datetime) -> int:
 
 
 def head(
-    request: HttpRequest, plan: AcademicPlan, *, here: str, may_publish: bool
+    request: HttpRequest, plan: AcademicPlan, *, current_tab: str, may_publish: bool
 ) -> SafeString:
     """Render the top of every page of a plan: state, buttons, tabs.
 
     Args:
-        here: the name of the page's own tab.
+        current_tab: the name of the page's own tab.
     """
     user: Any = request.user
     now = timezone.now()
     context = {
         "state": state_of(plan),
         "plan": plan,
-        "here": here,
+        "here": current_tab,
         "may_publish": may_publish,
         "may_see_releases": user.has_perm("publishing.view_publication"),
         "may_see_log": user.has_perm("publishing.view_synclog"),
@@ -195,12 +204,12 @@ class ReleasePages:
         return [*pages, *parent.get_urls()]
 
     def plan_head(
-        self, request: HttpRequest, plan: AcademicPlan, here: str
+        self, request: HttpRequest, plan: AcademicPlan, current_tab: str
     ) -> SafeString:
         """Call `head` with the user's permissions."""
         admin: Any = self
         may_publish = admin.has_publish_permission(request)
-        return head(request, plan, here=here, may_publish=may_publish)
+        return head(request, plan, current_tab=current_tab, may_publish=may_publish)
 
     def upcoming_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
         """Show the files that the next publish adds, changes and removes."""

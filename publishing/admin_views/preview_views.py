@@ -88,8 +88,8 @@ def require_view(request: HttpRequest, *, plan: bool = False) -> None:
     Raises:
         PermissionDenied: the user may not view content, or with ``plan``, plans.
     """
-    wanted = ["content.view_node", *(["plans.view_academicplan"] if plan else [])]
-    if not request.user.has_perms(wanted):
+    permissions = ["content.view_node", *(["plans.view_academicplan"] if plan else [])]
+    if not request.user.has_perms(permissions):
         raise PermissionDenied
 
 
@@ -110,11 +110,11 @@ def with_security_headers(view: View) -> View:
 def content_security_policy() -> str:
     """Return the Content-Security-Policy of every preview page."""
     current = PublishingSettings.get_solo()
-    ours = {
+    directives = {
         "{0.scheme}://{0.netloc}".format(urlsplit(base))
         for base in (local_base_url(current), content_base_url(current))
     }
-    files = " ".join(sorted(ours))
+    files = " ".join(sorted(directives))
     return "; ".join(
         (
             "default-src 'none'",
@@ -171,8 +171,8 @@ def _choice(request: HttpRequest, node: Node) -> Choice:
         holding = AcademicPlan.objects.select_related("season", "grade", "stream")
         holding = holding.filter(subjects=node.subject_pk)
         plans = tuple(holding.order_by("-is_published", "title", "pk"))
-    asked = request.GET.get("plan", "")
-    chosen = [plan for plan in plans if asked in (plan.public_id, str(plan.pk))]
+    plan_id = request.GET.get("plan", "")
+    chosen = [plan for plan in plans if plan_id in (plan.public_id, str(plan.pk))]
     chosen = chosen or list(plans[:1])
     return Choice(
         plan=chosen[0] if chosen else None,
@@ -352,11 +352,11 @@ def _document(path: str, node: Node, choice: Choice) -> tuple[Document | None, s
     """
     if choice.published:
         return PublishedDocuments().read(path), ""
-    made = DraftDocuments(choice.plan, node)
-    if choice.plan is not None and made.offers(node):
-        return made.read(path), ""
-    made = DraftDocuments(choice.plan, node, as_if_published=True)
-    if not made.offers(node):
+    documents = DraftDocuments(choice.plan, node)
+    if choice.plan is not None and documents.offers(node):
+        return documents.read(path), ""
+    documents = DraftDocuments(choice.plan, node, as_if_published=True)
+    if not documents.offers(node):
         return None, ""
     if choice.plan is None:
         notice = _(
@@ -369,7 +369,7 @@ def _document(path: str, node: Node, choice: Choice) -> tuple[Document | None, s
             "inside it, is a draft. The preview shows how it looks when everything is "
             "published."
         ) % {"plan": choice.plan.title}
-    return made.read(path), notice
+    return documents.read(path), notice
 
 
 def _missing(choice: Choice) -> tuple[str, dict[str, Any]]:
@@ -521,9 +521,9 @@ def live(request: HttpRequest) -> HttpResponse:
     document = draft_documents.lesson_document(
         content_node(lesson, stages=good.values())
     )
-    made = dict(zip(good, document["stages"], strict=True))
+    checked = dict(zip(good, document["stages"], strict=True))
     document["stages"] = [
-        made.get(number, {"unfinished": True, "title": str(stage.get("title", ""))})
+        checked.get(number, {"unfinished": True, "title": str(stage.get("title", ""))})
         | {"idx": number + 1}
         for number, stage in enumerate(typed["stages"])
     ]

@@ -131,8 +131,8 @@ def _fill(
         if target is not None:
             found.files.append(DesiredFile(path, digest, source, target))
     compresses = {target.id: target.compresses for target in targets.all()}
-    held = UploadedDocument.objects.filter(under, target__in=list(compresses))
-    for place, path, digest, gzipped in held.values_list(
+    uploaded = UploadedDocument.objects.filter(under, target__in=list(compresses))
+    for place, path, digest, gzipped in uploaded.values_list(
         "target", "path", "sha256", "gzipped"
     ):
         is_as_desired = not digest or gzipped == compresses[place]
@@ -210,9 +210,9 @@ def to_delete(targets: Targets) -> ObsoleteFiles:
     """
     with consistent_read():
         switch_number = _switch_number()
-        late = out_of_sync(targets)
+        outdated = out_of_sync(targets)
         late_plans = set(
-            Publication.objects.filter(pk__in=late).values_list(
+            Publication.objects.filter(pk__in=outdated).values_list(
                 "plan_public_id", flat=True
             )
         )
@@ -223,7 +223,7 @@ def to_delete(targets: Targets) -> ObsoleteFiles:
                 for path in _plan_files_left(target)
                 if path.split("/")[1] not in late_plans
             ]
-            obsolete += _lessons_left(targets, target, all_complete=not late)
+            obsolete += _lessons_left(targets, target, all_complete=not outdated)
             obsolete.sort(key=lambda path: (-layer_of(path), path))
             if obsolete:
                 paths.append((target, obsolete))
@@ -231,13 +231,15 @@ def to_delete(targets: Targets) -> ObsoleteFiles:
 
 
 def _plan_files_left(target: Target) -> list[str]:
-    there = UploadedDocument.objects.filter(target=target.id, path__startswith="plans/")
-    wanted = PublishedDocument.objects.filter(path=OuterRef("path"))
-    return list(there.exclude(Exists(wanted)).values_list("path", flat=True))
+    uploaded = UploadedDocument.objects.filter(
+        target=target.id, path__startswith="plans/"
+    )
+    published = PublishedDocument.objects.filter(path=OuterRef("path"))
+    return list(uploaded.exclude(Exists(published)).values_list("path", flat=True))
 
 
 def _lessons_left(targets: Targets, target: Target, *, all_complete: bool) -> list[str]:
-    there = UploadedDocument.objects.filter(
+    uploaded = UploadedDocument.objects.filter(
         target=target.id, path__startswith="lessons/"
     )
     plan_lessons: Any = PlanLesson.objects.values("lesson_id")
@@ -246,9 +248,11 @@ def _lessons_left(targets: Targets, target: Target, *, all_complete: bool) -> li
     is_open = Exists(document.filter(lesson_id__in=opened))
     is_offered = Exists(document.filter(lesson_id__in=plan_lessons))
     if target.id == targets.public.id:
-        obsolete = there.exclude(is_open)
+        obsolete = uploaded.exclude(is_open)
         if not all_complete:
             obsolete = obsolete.filter(is_offered)
     else:
-        obsolete = there.filter(is_open | ~is_offered) if all_complete else there.none()
+        obsolete = (
+            uploaded.filter(is_open | ~is_offered) if all_complete else uploaded.none()
+        )
     return list(obsolete.values_list("path", flat=True))

@@ -145,16 +145,16 @@ def remove_records(target: str, paths: Collection[str], *, token: str) -> None:
     """
     with transaction.atomic():
         rows = _locked(target, paths)
-        gone = {
+        deleted = {
             path: row.pk
             for path, row in rows.items()
             if row.claim == token and row.recheck_at is None
         }
-        UploadedDocument.objects.filter(pk__in=gone.values()).delete()
+        UploadedDocument.objects.filter(pk__in=deleted.values()).delete()
         _write(
             _unknown(target, path, row)
             for path, row in rows.items()
-            if path not in gone and row.claim in ("", token)
+            if path not in deleted and row.claim in ("", token)
         )
 
 

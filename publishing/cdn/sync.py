@@ -92,8 +92,8 @@ def distribute(*, ignore_backoff: bool = False) -> bool:
     if not PublishingSettings.get_solo().cdn_enabled:
         upload_log.close_stale(lambda: None)
         return False
-    with queue.distribution_lock() as held:
-        if not held:
+    with queue.distribution_lock() as has_lock:
+        if not has_lock:
             return False
         failed: set[int] = set()
         while True:
@@ -428,15 +428,15 @@ class Uploader:
         Raises:
             PlanUploadError: the CDN refuses.
         """
-        public, rest = self._targets.public.id, set(paths)
+        public, remaining = self._targets.public.id, set(paths)
         try:
             for few in self._purging(paths):
                 remote_state.remove_records(public, few, token=self._token)
-                rest -= set(few)
+                remaining -= set(few)
         except PlanUploadError:
             # The deletion was confirmed, so release the claims: no request of this run
             # can still be under way.
-            remote_state.mark_unknown(public, rest, token=self._token)
+            remote_state.mark_unknown(public, remaining, token=self._token)
             raise
 
 
@@ -522,16 +522,16 @@ class _Uploader:
         self, put: dict[DesiredFile, bytes], pool: ThreadPoolExecutor
     ) -> dict[DesiredFile, bytes]:
         try:
-            held: dict[str, ListedObject] = {}
+            listed_files: dict[str, ListedObject] = {}
             for folder in sorted({_folder(file.path) for file in put}):
-                held |= self._target.list(folder)
+                listed_files |= self._target.list(folder)
         except Exception as error:  # noqa: BLE001 - raised again by the caller
             self._fail(error)
             return {}
 
         def is_there(item: tuple[DesiredFile, bytes]) -> bool:
             file, data = item
-            listed = held.get(file.path)
+            listed = listed_files.get(file.path)
             try:
                 says = listed is not None and self._target.holds(listed, data)
                 if says is None:  # the ETag is not an MD5

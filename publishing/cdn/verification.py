@@ -89,10 +89,10 @@ def verify(*, repair: bool = False, progress: Progress | None = None) -> Report:
     if not repair or (found.ok and not found.under_way):
         return found
     for target in targets.all():
-        here = {f.path for f in found.findings if f.place == _name(targets, target)}
-        foreign = {path for path in here if len(path) > CONTENT_PATH_LENGTH}
+        paths = {f.path for f in found.findings if f.place == _name(targets, target)}
+        foreign = {path for path in paths if len(path) > CONTENT_PATH_LENGTH}
         target.delete(foreign)
-        remote_state.mark_unknown(target.id, here - foreign)
+        remote_state.mark_unknown(target.id, paths - foreign)
     sync.distribute(ignore_backoff=True)
     after = _compare(targets, progress, before=found.findings)
     return replace(after, repaired=len(set(found.findings) - set(after.findings)))
@@ -113,7 +113,7 @@ def _compare(
 ) -> Report:
     # Checked before and after: an upload that runs now may have ended by then.
     is_uploading = upload_log.running_uploads()
-    held = {
+    listed = {
         target.id: {
             path: entry
             for folder in _FOLDERS
@@ -123,27 +123,33 @@ def _compare(
     }
     # Read after the listing: changes by a distributor in between are checked below.
     should = desired_state.of_everything(targets)
-    suspects = list(_suspects(targets, should.files, held, progress))
-    found = suspects + list(_extra(targets, should, held))
+    suspects = list(_suspects(targets, should.files, listed, progress))
+    found = suspects + list(_extra(targets, should, listed))
     if not found:
         return Report(len(should.files), ())
-    now = _CurrentState(
+    current = _CurrentState(
         targets, should, is_uploading=is_uploading or upload_log.running_uploads()
     )
-    found = [item for item in found if now.is_the_same(item)]
+    found = [item for item in found if current.is_the_same(item)]
     seen = set(before)
-    waiting = {item for item in found if item not in seen and now.is_pending(item)}
-    left = tuple(item for item in found if item not in waiting)
-    return Report(len(should.files), left, under_way=len(waiting))
+    pending_files = {
+        item for item in found if item not in seen and current.is_pending(item)
+    }
+    left = tuple(item for item in found if item not in pending_files)
+    return Report(len(should.files), left, under_way=len(pending_files))
 
 
 class _CurrentState:
     """The tables' state after the comparison, which may have taken hours."""
 
     def __init__(
-        self, targets: Targets, then: desired_state.DesiredFiles, *, is_uploading: bool
+        self,
+        targets: Targets,
+        before: desired_state.DesiredFiles,
+        *,
+        is_uploading: bool,
     ) -> None:
-        self._then = _by_place(then)
+        self._then = _by_place(before)
         self._ids = {_name(targets, target): target.id for target in targets.all()}
         self._tables = desired_state.of_everything(targets)
         self._files = _by_place(self._tables)
@@ -155,8 +161,10 @@ class _CurrentState:
 
     def is_the_same(self, found: Finding) -> bool:
         """Whether the file expected at the comparison is still expected."""
-        then, now = (files.get(self._key(found)) for files in (self._then, self._files))
-        return (then and then.sha256) == (now and now.sha256)
+        before, after = (
+            files.get(self._key(found)) for files in (self._then, self._files)
+        )
+        return (before and before.sha256) == (after and after.sha256)
 
     def is_pending(self, found: Finding) -> bool:
         """Whether an upload is yet to send or delete this file.
@@ -182,12 +190,12 @@ def _by_place(files: desired_state.DesiredFiles) -> dict[tuple[str, str], Desire
 def _suspects(
     targets: Targets,
     files: list[DesiredFile],
-    held: dict[str, dict[str, ListedObject]],
+    listed: dict[str, dict[str, ListedObject]],
     progress: Progress,
 ) -> Iterator[Finding]:
     with ThreadPoolExecutor(settings.UPLOAD_CONCURRENCY) as pool:
         faults = pool.map(
-            lambda file: _fault(file, held[file.target.id].get(file.path)), files
+            lambda file: _fault(file, listed[file.target.id].get(file.path)), files
         )
         for number, (file, fault) in enumerate(zip(files, faults, strict=True), 1):
             if number % 100 == 0 or number == len(files):
@@ -217,13 +225,13 @@ def _fault(
 def _extra(
     targets: Targets,
     should: desired_state.DesiredFiles,
-    held: dict[str, dict[str, ListedObject]],
+    listed: dict[str, dict[str, ListedObject]],
 ) -> Iterator[Finding]:
-    ours = {(file.target.id, file.path) for file in should.files}
+    known = {(file.target.id, file.path) for file in should.files}
     gated = desired_state.gated_paths()
     for target in targets.all():
-        for path in sorted(held[target.id]):
-            if (target.id, path) in ours:
+        for path in sorted(listed[target.id]):
+            if (target.id, path) in known:
                 continue
             if target.id == targets.public.id and path in gated:
                 kind, why = Difference.EXPOSED, _("the lesson needs an entitlement")

@@ -107,11 +107,13 @@ class DocumentVersioner:
 
     def version_at(self, path: str) -> int:
         """Return the version of the document at ``path``, finalized or published."""
-        made = self.documents.get(path)
-        return (made.record if made else self.previous[path]).version
+        document = self.documents.get(path)
+        return (document.record if document else self.previous[path]).version
 
     def _expiry(self, before: Record | None, life: int) -> int:
-        kept = before.signed_until if before else None
+        signed_until = before.signed_until if before else None
         return (
-            kept if kept and is_long_signed(kept, self.now, life) else self.now + life
+            signed_until
+            if signed_until and is_long_signed(signed_until, self.now, life)
+            else self.now + life
         )

@@ -181,11 +181,11 @@ def check_releases(current: Check) -> None:
     for publication in suspects:
         with transaction.atomic():
             activation.take_switch_lock()
-            again = Publication.objects.filter(pk=publication.pk).first()
-            if again is None:
+            reloaded = Publication.objects.filter(pk=publication.pk).first()
+            if reloaded is None:
                 continue
-            for kind, what, why in release_faults(again):
-                current.add(kind, what, why, [again.pk])
+            for kind, what, why in release_faults(reloaded):
+                current.add(kind, what, why, [reloaded.pk])
 
 
 def _publications(current: Check) -> list[Publication]:
@@ -275,14 +275,14 @@ def orphans() -> dict[str, str]:
 
 def _orphaned_lessons() -> list[str]:
     """Return lesson files that have no record or are not needed."""
-    there = file_store.lesson_files() | file_store.lesson_backups()
+    on_disk = file_store.lesson_files() | file_store.lesson_backups()
     recorded = set(
         PublishedDocument.objects.filter(lesson_id__gt="").values_list(
             "path", flat=True
         )
     )
     unneeded = set(map(locations.lesson, cleanup.unneeded_lessons()))
-    return sorted((there - recorded) | (recorded & unneeded))
+    return sorted((on_disk - recorded) | (recorded & unneeded))
 
 
 def _orphaned_plan_files() -> list[str]:
@@ -299,13 +299,13 @@ def _orphaned_plan_files() -> list[str]:
             log.exception("release_not_listed", plan=plan_id)
             continue  # a broken link is reported elsewhere, too
         folder = locations.plan_folder(plan_id)
-        there = {f"{folder}/{name}" for name in names}
+        on_disk = {f"{folder}/{name}" for name in names}
         found += sorted(
-            there - set(publication.documents.values_list("path", flat=True))
+            on_disk - set(publication.documents.values_list("path", flat=True))
         )
     return found
 
 
 def _orphaned_plans() -> list[str]:
-    there = file_store.plans_on_disk()
-    return sorted(there - cleanup.plans_to_keep(there))
+    on_disk = file_store.plans_on_disk()
+    return sorted(on_disk - cleanup.plans_to_keep(on_disk))

@@ -241,10 +241,10 @@ def load(now: datetime | None = None) -> Dashboard:
     current = PublishingSettings.get_solo()
     queued = status.queue_status(now)
     running = queued.building + queued.uploading
-    ended = queued.retries + queued.dead_letters + queued.failed_uploads
-    entries = _entries(running + ended)
+    failed_runs = queued.retries + queued.dead_letters + queued.failed_uploads
+    entries = _entries(running + failed_runs)
     places = _failure_locations(entry.error_document for entry in entries.values())
-    failures = {run.entry: _failure(entries[run.entry], places) for run in ended}
+    failures = {run.entry: _failure(entries[run.entry], places) for run in failed_runs}
     states = _states(queued, failures)
     on_cdn = _on_cdn(queued) if current.cdn_enabled else None
     sizes = _sizes()
@@ -335,7 +335,7 @@ def _failure_locations(documents: Iterable[str]) -> dict[str, FailureLocation]:
 def _hours(now: datetime) -> tuple[Hour, ...]:
     """Return the last day's builds per hour, including empty hours. One query."""
     this = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    starts = [this - timedelta(hours=back) for back in reversed(range(HOURS))]
+    starts = [this - timedelta(hours=hours_ago) for hours_ago in reversed(range(HOURS))]
     unbuilt = Q(built_at__isnull=True, finished_at__gte=starts[0])
     rows = (
         SyncLog.objects.filter(Q(built_at__gte=starts[0]) | unbuilt)

@@ -210,13 +210,13 @@ def _check_service(
             "",
             why % {"failed": facts.failed_runs, "runs": facts.runs},
         )
-    least = PublishingSettings.get_solo().min_free_disk_percent
-    if facts.free_percent < least:
+    minimum = PublishingSettings.get_solo().min_free_disk_percent
+    if facts.free_percent < minimum:
         why = _("%(free).1f %% is free; publishing pauses below %(least)d %%")
         current.add(
             FaultKind.DISK_LOW,
             str(file_store.root()),
-            why % {"free": facts.free_percent, "least": least},
+            why % {"free": facts.free_percent, "least": minimum},
         )
     if not queued.worker_is_alive:
         why = (
@@ -261,10 +261,10 @@ def _check_cdn(current: monitoring_checks.Check, *, repair: bool) -> None:
 def _repair(current: monitoring_checks.Check) -> None:
     """Build again what is wrong, delete orphans, and mark the repaired faults."""
     recovery.recover_if_incomplete()
-    wanted = {pk for found in current.found for pk in found.plans}
+    plan_pks = {pk for found in current.found for pk in found.plans}
     # A build would undo a rollback, so a plan that was rolled back is left out.
     publications = list(
-        Publication.objects.filter(pk__in=wanted, rolled_back_at__isnull=True)
+        Publication.objects.filter(pk__in=plan_pks, rolled_back_at__isnull=True)
     )
     if publications:
         activation.mark_for_full_build([publication.pk for publication in publications])
@@ -278,7 +278,7 @@ def _repair(current: monitoring_checks.Check) -> None:
                     wait_seconds=builds.LOCK_WAIT_SECONDS,
                 )
     removed = _remove_orphans(current)
-    left = _release_faults_left(wanted)
+    left = _release_faults_left(plan_pks)
     damaged = _still_damaged(current)
     for found in current.found:
         if found.kind in _DAMAGE:

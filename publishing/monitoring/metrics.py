@@ -76,7 +76,7 @@ def _up(**services: bool) -> Metric:
 def _queue(found: Dashboard) -> Iterator[Metric]:
     oldest = found.oldest_wait
     builds = [run for run in found.running if not run.is_upload]
-    gone = [build for build in builds if build.is_alive is False]
+    stopped = [build for build in builds if build.is_alive is False]
     paused = [failure for failure in found.failures if failure.is_paused]
     yield from _plain(
         memora_publishing_waiting_plans=(
@@ -89,9 +89,9 @@ def _queue(found: Dashboard) -> Iterator[Metric]:
         ),
         memora_publishing_building_plans=(
             "Plans a living builder is at.",
-            len(builds) - len(gone),
+            len(builds) - len(stopped),
         ),
-        memora_publishing_abandoned_builds=("Builds whose builder died.", len(gone)),
+        memora_publishing_abandoned_builds=("Builds whose builder died.", len(stopped)),
         memora_publishing_retrying_plans=(
             "Plans whose failed build or upload is tried again.",
             len(found.failures) - len(paused),

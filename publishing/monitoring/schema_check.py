@@ -60,23 +60,23 @@ def find_faults(
     """
     with connection.cursor() as cursor:
         listed = connection.introspection.get_table_list(cursor)
-        there = {table.name for table in listed if table.type == "t"} - _NOT_OURS
+        tables = {table.name for table in listed if table.type == "t"} - _NOT_OURS
         found = list(_unapplied())
         expected = {model._meta.db_table: model for model in _models()}
         steps = len(expected) * (2 if rows else 1)
         for done, (name, model) in enumerate(sorted(expected.items())):
             progress(done, steps)
-            if name in there:
+            if name in tables:
                 found += _table_faults(model, _read_table(cursor, name))
             else:
                 why = _("the table is missing")
                 found.append(SchemaFault("missing_table", name, "", why))
         known = expected.keys() | {MigrationRecorder.Migration._meta.db_table}
-        for name in sorted(there - known):
+        for name in sorted(tables - known):
             why = _("no model has this table")
             found.append(SchemaFault("extra_table", name, "", why))
     if rows:
-        for done, name in enumerate(sorted(expected.keys() & there)):
+        for done, name in enumerate(sorted(expected.keys() & tables)):
             progress(len(expected) + done, steps)
             found += _dangling_rows(name)
     progress(steps, steps)
@@ -195,11 +195,11 @@ def _field_faults(
         yield SchemaFault("missing_index", name, column, why)
     if field.remote_field is not None and field.db_constraint:
         target = field.target_field
-        wanted = (target.model._meta.db_table, target.column)
-        if table.references.get(column) != wanted:
+        expected = (target.model._meta.db_table, target.column)
+        if table.references.get(column) != expected:
             why = _("the foreign key to %(table)s.%(column)s is missing") % {
-                "table": wanted[0],
-                "column": wanted[1],
+                "table": expected[0],
+                "column": expected[1],
             }
             yield SchemaFault("missing_foreign_key", name, column, why)
 

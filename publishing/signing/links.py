@@ -103,8 +103,8 @@ def seconds_left(uri: str, *, now: int) -> int:
 
 def _query(purpose: str, path: str, expires: int, player: str = "") -> str:
     token = signature(purpose=purpose, path=path, expires=expires, player=player)
-    named = {"player": player} if player else {}
-    return urlencode({"expires": expires, **named, "token": token})
+    params = {"player": player} if player else {}
+    return urlencode({"expires": expires, **params, "token": token})
 
 
 def lesson_url(
@@ -186,9 +186,11 @@ class VideoSigner:
         """
         if source.startswith(EXTERNAL_PREFIXES):
             return source
-        here = name_here(source)
-        if here is not None or self._bucket is None:
-            return video_url(here or source, expires=expires, current=self._current)
+        local_path = name_here(source)
+        if local_path is not None or self._bucket is None:
+            return video_url(
+                local_path or source, expires=expires, current=self._current
+            )
         seconds = max(expires - int(time.time()), 1)
         return self._bucket.signed_url(video_key(source), seconds=seconds)
 
@@ -218,16 +220,16 @@ def name_here(source: str) -> str | None:
         One of its `spellings`; None if it is not here, or is also in the bucket.
     """
     for name in spellings(source):
-        here = os.path.join(settings.VIDEO_ROOT, name)
-        if os.path.isfile(here) and not copied_marker_path(name).exists():
+        local_path = os.path.join(settings.VIDEO_ROOT, name)
+        if os.path.isfile(local_path) and not copied_marker_path(name).exists():
             return name
     return None
 
 
 def copied_marker_path(source: str) -> Path:
     """Return the path of the marker of a video that is also in the private bucket."""
-    here = Path(settings.VIDEO_ROOT, source)
-    return here.with_name(f".{here.name}.moving")
+    local_path = Path(settings.VIDEO_ROOT, source)
+    return local_path.with_name(f".{local_path.name}.moving")
 
 
 def video_signer(current: PublishingSettings | None = None) -> VideoSigner:

@@ -379,14 +379,14 @@ def reconcile_open_lessons(among: Collection[str] | None = None) -> tuple[int, i
     with transaction.atomic():
         counters = take_switch_lock()
         offered = open_lessons.offered_openly(among)
-        there = open_lessons.opened()
+        opened = open_lessons.opened()
         if among is not None:
-            there &= set(among)
+            opened &= set(among)
         # Nothing is opened for a release that the tables do not record yet.
-        late = set() if has_incomplete_switch(counters) else offered - there
-        open_lessons.close_lesson(there - offered)
-        open_lessons.open_lesson(late)
-    return len(late), len(there - offered)
+        to_open = set() if has_incomplete_switch(counters) else offered - opened
+        open_lessons.close_lesson(opened - offered)
+        open_lessons.open_lesson(to_open)
+    return len(to_open), len(opened - offered)
 
 
 def reconcile_open_lessons_quietly(among: Collection[str] | None = None) -> None:
@@ -398,7 +398,7 @@ def reconcile_open_lessons_quietly(among: Collection[str] | None = None) -> None
 
 
 def replace_signatures(
-    made: Mapping[str, bytes],
+    renewed: Mapping[str, bytes],
     read: Mapping[str, PublishedDocument],
     *,
     signed_until: int,
@@ -416,12 +416,12 @@ def replace_signatures(
         The number of files replaced.
     """
     try:
-        file_store.prepare_lessons(made, token)
+        file_store.prepare_lessons(renewed, token)
         with transaction.atomic():
             counters = take_switch_lock()
             if has_incomplete_switch(counters):
                 return 0
-            rows = PublishedDocument.objects.in_bulk(list(made), field_name="path")
+            rows = PublishedDocument.objects.in_bulk(list(renewed), field_name="path")
             replaced = [
                 row for path, row in rows.items() if row.sha256 == read[path].sha256
             ]
@@ -431,8 +431,8 @@ def replace_signatures(
             versions = {row.path: row.version for row in replaced}
             file_store.replace_lessons(versions, token, keep_previous=False)
             for row in replaced:
-                row.sha256 = encoding.sha256(made[row.path])
-                row.size = len(made[row.path])
+                row.sha256 = encoding.sha256(renewed[row.path])
+                row.size = len(renewed[row.path])
                 row.signed_until = signed_until
             PublishedDocument.objects.bulk_update(
                 replaced, ["sha256", "size", "signed_until"], batch_size=100
@@ -440,7 +440,7 @@ def replace_signatures(
         return len(replaced)
     finally:
         with suppress(OSError):
-            file_store.delete_prepared(made, token)
+            file_store.delete_prepared(renewed, token)
 
 
 def mark_for_full_build(publication_pks: Collection[int]) -> None:

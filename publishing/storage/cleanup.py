@@ -53,16 +53,16 @@ def collect(
     keep = PublishingSettings.get_solo().kept_generations
     collected = Collected()
     # Read the disk first: a plan has a row before it has files on disk.
-    there = file_store.plans_on_disk()
-    known = plans_to_keep(there)
-    for done, plan_id in enumerate(sorted(there)):
-        progress(done, len(there))
+    plans_on_disk = file_store.plans_on_disk()
+    known = plans_to_keep(plans_on_disk)
+    for done, plan_id in enumerate(sorted(plans_on_disk)):
+        progress(done, len(plans_on_disk))
         try:
             old = file_store.old_generations(plan_id, keep=keep)
             if (plan_id not in known or old) and (
-                taken := _collect_plan(plan_id, keep=keep)
+                deleted := _collect_plan(plan_id, keep=keep)
             ):
-                collected.generations[plan_id] = taken
+                collected.generations[plan_id] = deleted
             collected.left += file_store.delete_unfinished(plan_id)
         except OSError:
             log.exception("collection_failed", plan=plan_id)
@@ -74,7 +74,7 @@ def collect(
         log.exception("lessons_left_to_next_collection")
         collected.left += 1
     collected.left += file_store.delete_discarded()
-    progress(len(there), len(there))
+    progress(len(plans_on_disk), len(plans_on_disk))
     return collected
 
 
@@ -144,8 +144,8 @@ def unneeded_lessons(among: Collection[str] | None = None) -> set[str]:
     if not found:
         return found
     still = Node.objects.filter(public_id__in=found)
-    kept = set(still.values_list("public_id", flat=True))
-    return found - (kept & _named_by_generations() if kept else kept)
+    needed = set(still.values_list("public_id", flat=True))
+    return found - (needed & _named_by_generations() if needed else needed)
 
 
 def unoffered_lessons() -> QuerySet[PublishedDocument]:

@@ -227,10 +227,10 @@ def switch(plan_id: str, number: int) -> None:
         raise FileNotFoundError(final)
     link = root() / locations.plan_folder(plan_id)
     make_folder(link.parent)
-    fresh = link.with_name(f".{plan_id}.{number}")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(f"../{locations.GENERATIONS}/{plan_id}/{number}")
-    os.replace(fresh, link)
+    new_link = link.with_name(f".{plan_id}.{number}")
+    new_link.unlink(missing_ok=True)
+    new_link.symlink_to(f"../{locations.GENERATIONS}/{plan_id}/{number}")
+    os.replace(new_link, link)
     sync_folder(link.parent)
 
 

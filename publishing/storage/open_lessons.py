@@ -47,12 +47,12 @@ def opened() -> set[str]:
 
 def close_lesson(lesson_ids: Iterable[str]) -> None:
     """Require a token for these lessons, durably; closed lessons stay closed."""
-    gone = False
+    is_removed = False
     for lesson_id in lesson_ids:
         with suppress(FileNotFoundError):
             _link(lesson_id).unlink()
-            gone = True
-    if gone:
+            is_removed = True
+    if is_removed:
         file_store.sync_folder(_folder())
 
 

@@ -110,11 +110,11 @@ def record_files(publication: Publication, closure: ReleaseContents) -> tuple[in
                 size=file.size,
             )
         )
-    gone = rows.keys() - closure.files.keys()
-    replaced = gone | {row.path for row in changed}
+    missing = rows.keys() - closure.files.keys()
+    replaced = missing | {row.path for row in changed}
     PublishedDocument.objects.filter(path__in=replaced).delete()
     PublishedDocument.objects.bulk_create(changed, batch_size=500)
-    return len(changed), len(gone)
+    return len(changed), len(missing)
 
 
 def _recover_lessons() -> int:

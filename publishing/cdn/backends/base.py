@@ -42,7 +42,7 @@ class Target(Protocol):
     def has(self, path: str, data: bytes, *, sha256: str) -> bool:
         """Check with the target whether ``path`` holds exactly ``data``."""
 
-    def holds(self, held: ListedObject, data: bytes) -> bool | None:
+    def holds(self, listed: ListedObject, data: bytes) -> bool | None:
         """Whether a listing entry matches ``data``; None if it cannot be determined."""
 
     def claims(self, path: str, sha256: str) -> bool:

@@ -155,12 +155,12 @@ class Bucket:
             return False
         return self._may_be(head["ContentLength"], body) and self.read(path) == data
 
-    def holds(self, held: ListedObject, data: bytes) -> bool | None:
+    def holds(self, listed: ListedObject, data: bytes) -> bool | None:
         """Whether an entry of `list` matches ``data``; None if undetermined."""
         body, _headers = self._stored(data)
-        if held.etag == _md5(body).hexdigest():
-            return held.size == len(body)
-        return None if self._may_be(held.size, body) else False
+        if listed.etag == _md5(body).hexdigest():
+            return listed.size == len(body)
+        return None if self._may_be(listed.size, body) else False
 
     def _may_be(self, size: int, body: bytes) -> bool:
         """Whether ``size`` is possible for ``body``.
@@ -365,7 +365,7 @@ def _client(
 ) -> Any:
     session = botocore.session.Session()
     timeout = (settings.UPLOAD_CONNECT_TIMEOUT, read)
-    most = 2 * settings.UPLOAD_CONCURRENCY
+    pool_size = 2 * settings.UPLOAD_CONCURRENCY
     client: Any = boto3.session.Session(botocore_session=session).client(
         "s3",
         endpoint_url=endpoint or None,
@@ -373,7 +373,7 @@ def _client(
         aws_access_key_id=key,
         aws_secret_access_key=secret,
         config=Config(
-            max_pool_connections=most,
+            max_pool_connections=pool_size,
             connect_timeout=timeout[0],
             read_timeout=timeout[1],
             retries={"total_max_attempts": attempts, "mode": "standard"},
@@ -385,7 +385,7 @@ def _client(
     )
     sending = GuardedSession(
         timeout=timeout,
-        max_pool_connections=most,
+        max_pool_connections=pool_size,
         verify=session.get_config_variable("ca_bundle") or True,
     )
     client.meta.events.register(

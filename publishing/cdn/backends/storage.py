@@ -85,8 +85,8 @@ class StorageTarget:
         del sha256
         return self.read(path) == data
 
-    def holds(self, held: ListedObject, data: bytes) -> bool | None:
-        return None if held.size == len(data) else False
+    def holds(self, listed: ListedObject, data: bytes) -> bool | None:
+        return None if listed.size == len(data) else False
 
     def claims(self, path: str, sha256: str) -> bool:
         data = self.read(path)

@@ -56,10 +56,10 @@ class Command(ReportingCommand):
     def _say_runs(self, title: str, runs: list[Run]) -> None:
         self.say(f"{title}: {len(runs)}")
         for run in runs:
-            lost = _("the build process has stopped") if run.is_alive is False else ""
+            note = _("the build process has stopped") if run.is_alive is False else ""
             attempt = _("attempt %(number)d") % {"number": run.attempts}
             where = " ".join(filter(None, [run.document, run.json_path]))
-            words = [run.plan, attempt, _moment(run.at), lost, where, run.error]
+            words = [run.plan, attempt, _moment(run.at), note, where, run.error]
             self.say("  " + "  ".join(filter(None, words)))
 
 

@@ -55,21 +55,21 @@ class Command(ReportingCommand):
                 "plan": plan_id,
                 "generations": [
                     {
-                        "number": kept.number,
-                        "is_current": kept.is_current,
-                        "built_at": kept.log.built_at if kept.log else None,
+                        "number": release.number,
+                        "is_current": release.is_current,
+                        "built_at": release.log.built_at if release.log else None,
                     }
-                    for kept in found
+                    for release in found
                 ],
             }
         )
-        for kept in found:
-            self.say(_line(kept))
+        for release in found:
+            self.say(_line(release))
         if not found:
             self.say(_("%(plan)s has no release on this disk.") % {"plan": plan_id})
 
 
-def _line(kept: KeptRelease) -> str:
-    built = kept.log.built_at if kept.log else None
+def _line(release: KeptRelease) -> str:
+    built = release.log.built_at if release.log else None
     when = str(localize(localtime(built))) if built else "—"
-    return f"{'*' if kept.is_current else ' '} {kept.number:>6}  {when}"
+    return f"{'*' if release.is_current else ' '} {release.number:>6}  {when}"
