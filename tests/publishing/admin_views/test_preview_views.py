@@ -638,18 +638,18 @@ def test_the_pictures_kept_last_can_be_chosen_again(
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    "content",
     [
-        (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "image"),
-        (b"<html><script>alert(1)</script>", "image"),
-        (b"", "empty"),
-        (picture("BMP"), "JPEG"),
+        b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
+        b"<html><script>alert(1)</script>",
+        b"",
+        picture("BMP"),
     ],
 )
-def test_what_is_no_picture_is_refused(browser, content, why):
+def test_what_is_no_picture_is_refused(browser, content):
     answer = upload(browser, "a.png", content)
     assert answer.status_code == 400
-    assert why in answer.json()["error"]
+    assert "JPEG, PNG" in answer.json()["error"]
     assert upload(browser, "a.png", picture()).status_code == 200
 
 
