@@ -228,13 +228,13 @@ def _set_up_django() -> None:
 
 def cpu_seconds(groups: Iterable[int]) -> float:
     """CPU seconds used so far by all processes of these process groups."""
-    wanted, ticks = set(groups), 0
+    pids, ticks = set(groups), 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(fields[2]) in wanted:
+        if int(fields[2]) in pids:
             ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 

@@ -160,19 +160,19 @@ def sync(plan: Any, count: int, rounds: int) -> dict[str, Any]:
     ids = [student.player_id for student in students]
     lesson = (school.lesson_id(20, 1), 1)
     school.add_completions(ids, [lesson], school.subject_id(20))
-    floors, ours = [], []
+    floors, measured = [], []
     for _round in range(rounds):
         forget_written(ids)
         floors.append(bulk_floor(ids))
         forget_written(ids)
         started = time.perf_counter()
         write_back()
-        ours.append(time.perf_counter() - started)
+        measured.append(time.perf_counter() - started)
     from players.models import PlayerWallet
 
     written = PlayerWallet.objects.filter(pk__in=ids[:1000], total_xp=33).count()
     assert written == min(len(ids), 1000), written
-    seconds, floor = statistics.median(ours), statistics.median(floors)
+    seconds, floor = statistics.median(measured), statistics.median(floors)
     found = {
         "wallets": count,
         "seconds": round(seconds, 2),

@@ -273,20 +273,20 @@ def snapshots(plans: _Plans, count: int, rounds: int) -> dict[str, Any]:
     students = school.make_students(count, plan=plans.of(PLAN), prefix="n")
     ids = [student.player_id for student in students]
     school.add_completions(ids, _bits(PLAN)[:5], school.subject_id(PLAN))
-    ours, alone = [], []
+    measured, alone = [], []
     for _round in range(rounds):
         alone.append(one_by_one(ids[:ONE_BY_ONE]))
         forget_written(ids)
         started = time.perf_counter()
         write_back()
-        ours.append(time.perf_counter() - started)
+        measured.append(time.perf_counter() - started)
     from progress.models import StructureProgress
 
     written = StructureProgress.objects.filter(
         player_id__in=ids[:1000], passed_lessons=5
     ).count()
     assert written == min(count, 1000), written
-    rate = count / statistics.median(ours)
+    rate = count / statistics.median(measured)
     slow = min(count, ONE_BY_ONE) / statistics.median(alone)
     found = {
         "snapshots": count,

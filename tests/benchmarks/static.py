@@ -159,13 +159,13 @@ def load(stack: Stack, name: str, asked: list[str], *, seconds: int) -> dict[str
 def cpu_seconds(stack: Stack) -> float:
     """CPU seconds used so far by all nginx and Granian processes."""
     ticks = 0
-    ours = {process.pid for process in stack.processes}
+    pids = {process.pid for process in stack.processes}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(fields[2]) in ours:  # a process group has the id of its leader
+        if int(fields[2]) in pids:  # a process group has the id of its leader
             ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 

@@ -245,13 +245,13 @@ class Server:
 
 @contextmanager
 def serving(latency: float) -> Any:
-    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    parent_end, child_end = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=run_bucket, args=(latency, theirs), daemon=True
+        target=run_bucket, args=(latency, child_end), daemon=True
     )
     process.start()
     try:
-        yield Server(ours.recv(), ours)
+        yield Server(parent_end.recv(), parent_end)
     finally:
         process.terminate()
         process.join()

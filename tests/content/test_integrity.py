@@ -199,9 +199,9 @@ def test_the_command_fails_and_names_each_fault(branch):
 
 def test_the_command_mends_and_says_what(branch):
     sql("UPDATE content_node SET level = 9 WHERE kind = 'unit'")
-    said = run("--repair")
-    assert f"repaired: {branch.unit.public_id} is stored at" in said
-    assert "The content trees have no faults." in said
+    output = run("--repair")
+    assert f"repaired: {branch.unit.public_id} is stored at" in output
+    assert "The content trees have no faults." in output
 
 
 def test_the_command_speaks_json(branch):

@@ -58,25 +58,25 @@ def test_places_come_in_tree_order(children):
 @given(trees(), trees())
 def test_shifts_lead_from_one_numbering_to_the_other(before, after):
     current = compute_intervals(0, before)
-    wanted = {
+    expected = {
         key: place
         for key, place in compute_intervals(0, after).items()
         if key in current
     }
     moved = dict(current)
-    for delta, keys in group_by_shift(current, wanted).items():
+    for delta, keys in group_by_shift(current, expected).items():
         for key in keys:
             moved[key] = Interval(
                 *(a + b for a, b in zip(moved[key], delta, strict=True))
             )
-    assert {key: moved[key] for key in wanted} == wanted
+    assert {key: moved[key] for key in expected} == expected
 
 
 def test_inserting_a_branch_moves_the_rest_in_two_groups():
     current = compute_intervals(0, {0: [1, 2, 3]})
-    wanted = compute_intervals(0, {0: [1, 9, 2, 3]})
-    del wanted[9]
-    assert group_by_shift(current, wanted) == {
+    expected = compute_intervals(0, {0: [1, 9, 2, 3]})
+    del expected[9]
+    assert group_by_shift(current, expected) == {
         Interval(0, 2, 0): [0],
         Interval(2, 2, 0): [2, 3],
     }
@@ -133,8 +133,8 @@ def test_branches_move_all_at_once_as_they_would_one_by_one(drawn):
     forest, goals = drawn
     before = _edges(forest)
     chosen = {leaf for leaf, _root, _place in goals}
-    wanted = {r: [x for x in below if x not in chosen] for r, below in forest.items()}
-    stay = {root: list(below) for root, below in wanted.items()}
+    expected = {r: [x for x in below if x not in chosen] for r, below in forest.items()}
+    stay = {root: list(below) for root, below in expected.items()}
     moves, moved_to = [], {}
     for leaf, root, place in goals:
         to = None
@@ -149,9 +149,9 @@ def test_branches_move_all_at_once_as_they_would_one_by_one(drawn):
         for place, one in enumerate([*left, None]):
             below += [leaf for leaf, goal in moved_to.items() if goal == (root, place)]
             below += [one] if one is not None else []
-        wanted[root] = below
+        expected[root] = below
     runs = compute_shifts(moves)
-    after = _edges(wanted)
+    after = _edges(expected)
     for key, (root, left, right) in before.items():
         if key in after:
             now = (_after((root, left), runs), _after((root, right), runs))

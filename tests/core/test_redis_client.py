@@ -103,7 +103,7 @@ def test_it_follows_the_setting(settings, server):
 
 
 def test_a_forked_process_opens_its_own_connection():
-    ours = redis_client.client().client_id()
+    own_id = redis_client.client().client_id()
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -112,11 +112,11 @@ def test_a_forked_process_opens_its_own_connection():
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    theirs = int(os.read(read, 20))
+    child_id = int(os.read(read, 20))
     os.close(read)
     os.close(write)
-    assert theirs != ours
-    assert redis_client.client().client_id() == ours
+    assert child_id != own_id
+    assert redis_client.client().client_id() == own_id
 
 
 def test_a_restarted_redis_is_not_noticed(server):

@@ -120,8 +120,8 @@ def leftovers(root: Path, found: dict[str, reader.Walk], *, keep: int = 3) -> li
         mappings = json.loads(bitmap.read_bytes())["mappings"]
         lessons |= {f"lessons/{lesson_id}.json" for lesson_id in mappings}
     allowed = lessons | {f"{path}.prev" for path in lessons}
-    there = {f"lessons/{name}" for name in _names(root / "lessons")}
-    problems += [f"left over: {path}" for path in sorted(there - allowed)]
+    on_disk = {f"lessons/{name}" for name in _names(root / "lessons")}
+    problems += [f"left over: {path}" for path in sorted(on_disk - allowed)]
     for folder, expected in (
         ("plans", live),
         (".generations", live),

@@ -174,8 +174,8 @@ class Faults:
         self, call: Call, act: Callable[[], Any], args: tuple[Any, ...] = ()
     ) -> Any:
         """Make the call, unless the fault replaces it."""
-        mine = self.fault is not None and self.fault.at == len(self.calls)
-        kind = self.fault.kind if self.fault and mine else None
+        is_faulty_call = self.fault is not None and self.fault.at == len(self.calls)
+        kind = self.fault.kind if self.fault and is_faulty_call else None
         self.calls.append(call)
         if kind is Kind.KILL_BEFORE:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -186,8 +186,8 @@ class Driver:
             problems.append(f"the next build failed: {final.error[-1500:]}")
         problems += self._look(history)
         found = checks.releases(root)
-        for plan_id, wanted in ready.expected[case.interlude].items():
-            if reader.essence(found[plan_id]) != wanted:
+        for plan_id, expected in ready.expected[case.interlude].items():
+            if reader.essence(found[plan_id]) != expected:
                 problems.append(f"{plan_id} is not what an undisturbed build makes")
         problems += checks.leftovers(root, found)
         self._pipe.send(None)
@@ -327,17 +327,17 @@ def _recorded(
 
 
 def _start_reader() -> tuple[Connection, Any]:
-    ours, theirs = multiprocessing.Pipe()
+    parent_end, child_end = multiprocessing.Pipe()
     context = multiprocessing.get_context("fork")
 
     def read() -> None:
-        ours.close()
-        reader.keep_reading(theirs)
+        parent_end.close()
+        reader.keep_reading(child_end)
 
     process = context.Process(target=read, daemon=True)
     process.start()
-    theirs.close()
-    return ours, process
+    child_end.close()
+    return parent_end, process
 
 
 def cases_of(ready: Ready, options: Any) -> Iterator[Case]:

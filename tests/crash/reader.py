@@ -190,8 +190,8 @@ def essence(found: Walk) -> dict[str, Any]:
 
 def plan_essence(found: Walk) -> dict[str, Any]:
     """`essence` of the plan's own files: lessons are replaced before their topics."""
-    said = essence(found)
-    return {path: said[path] for path in said if path.startswith("plans/")}
+    result = essence(found)
+    return {path: result[path] for path in result if path.startswith("plans/")}
 
 
 def _still(value: Any) -> Any:

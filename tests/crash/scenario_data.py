@@ -195,13 +195,13 @@ class MariadbWorld(World):
         self._do(f"DROP DATABASE IF EXISTS {kept}")
         self._do(f"CREATE DATABASE {kept} CHARACTER SET utf8mb4")
         columns: dict[str, list[str]] = {}
-        ours = ("publishing_", "plans_", "content_")
+        prefixes = ("publishing_", "plans_", "content_")
         for schema, table, column, extra in self._do(
             "SELECT table_schema, table_name, column_name, extra "
             "FROM information_schema.columns ORDER BY ordinal_position"
         ):
             generated = "GENERATED" in extra.upper()
-            if schema == self.name and table.startswith(ours) and not generated:
+            if schema == self.name and table.startswith(prefixes) and not generated:
                 columns.setdefault(table, []).append(f"`{column}`")
         self._copied = [(table, ",".join(names)) for table, names in columns.items()]
         for table, names in self._copied:

@@ -17,7 +17,7 @@ def test_builds_that_die_here_and_there_harm_no_reader():
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
     )
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
-    told = json.loads(run.stdout.splitlines()[-1])
-    assert told["violations"] == 0
-    assert told["runs"] > 20
-    assert told["reader_walks"] > told["runs"]
+    result = json.loads(run.stdout.splitlines()[-1])
+    assert result["violations"] == 0
+    assert result["runs"] > 20
+    assert result["reader_walks"] > result["runs"]

@@ -64,12 +64,12 @@ def token(stack: Stack, lesson_id: str, *, seconds: int = 600) -> str:
     return url.removeprefix(stack.site)
 
 
-def until(ask: Callable[[], Any], wanted: Any, *, seconds: float = 30) -> Any:
-    """Call ``ask`` until it returns ``wanted``; return its last value."""
+def until(ask: Callable[[], Any], expected: Any, *, seconds: float = 30) -> Any:
+    """Call ``ask`` until it returns ``expected``; return its last value."""
     deadline = time.monotonic() + seconds
-    while (said := ask()) != wanted and time.monotonic() < deadline:
+    while (answer := ask()) != expected and time.monotonic() < deadline:
         time.sleep(0.2)
-    return said
+    return answer
 
 
 def refused(answer: Answer) -> tuple[int, str]:
@@ -84,8 +84,8 @@ def test_the_configuration_is_sound(stack):
 
 def test_a_student_learns(stack):
     app = demo_client.StudentApp(stack.site, device_id=DEVICE_ID)
-    told = list(demo_client.play(app, email=STUDENT_EMAIL, password=PASSWORD))
-    assert len(told) >= 10
+    lines = list(demo_client.play(app, email=STUDENT_EMAIL, password=PASSWORD))
+    assert len(lines) >= 10
 
 
 def test_published_files_are_open_cached_and_for_every_origin(stack):
@@ -284,9 +284,9 @@ def test_a_file_that_was_replaced_is_read_at_once(stack, open_entry, gated_entry
         published = path.read_bytes()
         assert stack.ask(uri).body == published
         for data in (b'{"version": 1}', b'{"version": 2}', published):
-            fresh = path.with_name(".replacing")
-            fresh.write_bytes(data)
-            fresh.replace(path)
+            replacement = path.with_name(".replacing")
+            replacement.write_bytes(data)
+            replacement.replace(path)
             assert stack.ask(uri).body == data
 
 
@@ -650,10 +650,10 @@ def test_while_nobody_listens_the_app_gets_json_and_people_a_page(stack):
     for answer in (app, page):
         assert answer.headers["retry-after"] == "5"
         assert answer.headers["cache-control"] == "no-store"
-    said = page.body.decode()
-    assert 'lang="ar" dir="rtl"' in said
-    assert "ما حُفظ محفوظ" in said
-    assert "Saved data is safe" in said
+    text = page.body.decode()
+    assert 'lang="ar" dir="rtl"' in text
+    assert "ما حُفظ محفوظ" in text
+    assert "Saved data is safe" in text
 
 
 @pytest.mark.parametrize(
@@ -668,12 +668,12 @@ def test_what_is_too_large_is_refused_in_words(stack, uri, words):
     try:
         connection.request("POST", uri, headers={"Content-Length": str(40 * 1024**2)})
         answer = connection.getresponse()
-        said = answer.read().decode()
+        text = answer.read().decode()
     finally:
         connection.close()
     assert answer.status == 413
     for word in words:
-        assert word in said
+        assert word in text
 
 
 def test_no_token_is_in_any_log_and_whose_link_it_was_is(stack, gated_entry, video):

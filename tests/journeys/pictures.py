@@ -324,10 +324,10 @@ def take(address: str, options: Any) -> Iterator[tuple[str, str, str, str]]:
 
 def file_name(name: str, language: str, scheme: str, size: str) -> str:
     """``tree-ar.png``; a scheme but light and a size but desktop are appended."""
-    said = [name, language]
-    said += [scheme] if scheme != "light" else []
-    said += [size] if size != "desktop" else []
-    return "-".join(said) + ".png"
+    parts = [name, language]
+    parts += [scheme] if scheme != "light" else []
+    parts += [size] if size != "desktop" else []
+    return "-".join(parts) + ".png"
 
 
 def smaller(data: bytes) -> bytes:

@@ -610,8 +610,8 @@ def test_a_lesson_that_is_too_large_is_said_to_be_so_before_it_is_saved(
     page = open_page()
     open_lesson(page, branch.lessons[0])
     open_stage(page, 5).locator("textarea.markdown").fill("a" * 50_000)
-    said = page.locator(".live-state")
-    playwright.expect(said).to_contain_text("at most 1000 KB")
+    message = page.locator(".live-state")
+    playwright.expect(message).to_contain_text("at most 1000 KB")
     save(page)
     playwright.expect(page.locator("#stages .errorlist").first).to_contain_text(
         "at most 1000 KB"

@@ -62,7 +62,7 @@ def rows(page):
     return page.locator("#tree [role=treeitem]:visible a bdi").all_inner_texts()
 
 
-def expect_rows(page, wanted):
+def expect_rows(page, expected):
     page.wait_for_function(
         """wanted => {
           const rows = [...document.querySelectorAll('#tree [role=treeitem]')];
@@ -70,7 +70,7 @@ def expect_rows(page, wanted):
           const titles = shown.map(row => row.querySelector('a bdi').textContent);
           return JSON.stringify(titles) === JSON.stringify(wanted);
         }""",
-        arg=wanted,
+        arg=expected,
     )
 
 
@@ -408,11 +408,11 @@ def test_the_chosen_are_counted_as_the_language_counts(open_tree, language, want
     branch = make_branch("M", lessons=3)
     page = open_tree(language)
     open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
-    said = []
+    counts = []
     for lesson in branch.lessons:
         item(page, lesson).locator(".pick").click()
-        said.append(page.inner_text("#selection-count"))
-    assert said == wanted
+        counts.append(page.inner_text("#selection-count"))
+    assert counts == wanted
 
 
 def test_a_move_undone_too_late_says_so(open_tree):
@@ -519,16 +519,16 @@ def test_a_page_that_may_not_send_any_more_is_no_missing_permission(open_tree):
     open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
     page.context.clear_cookies(name="csrftoken")
     to_the_trash(page, branch.lessons[0])
-    said = page.locator(".toast.is-failed").text_content()
-    assert "does not send cookies" in said
-    assert "System Manager" not in said
+    message = page.locator(".toast.is-failed").text_content()
+    assert "does not send cookies" in message
+    assert "System Manager" not in message
 
 
 def test_more_rows_than_may_be_chosen_are_refused_in_words(open_tree):
     branch = make_branch("M", lessons=1)
     page = open_tree()
     open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
-    said = page.evaluate(
+    errors = page.evaluate(
         """async (path) => {
           const { post } = await import(path);
           const nodes = Array.from({ length: 1100 }, (_, place) => place + 1);
@@ -541,5 +541,5 @@ def test_more_rows_than_may_be_chosen_are_refused_in_words(open_tree):
               .map(({ name }) => name).find((name) => name.includes("tree-api"))"""
         ),
     )
-    assert said[0] == "Select at most 500 entries at a time."
-    assert said[1].startswith("The request is too large.")
+    assert errors[0] == "Select at most 500 entries at a time."
+    assert errors[1].startswith("The request is too large.")

@@ -11,23 +11,23 @@ from tests.journeys.conftest import EMAIL, PASSWORD, publish, refusal
 
 
 def test_the_whole_story_is_told_step_by_step(phone: StudentApp):
-    told = list(play(phone, email=EMAIL, password=PASSWORD))
+    lines = list(play(phone, email=EMAIL, password=PASSWORD))
 
-    assert told[0] == "Signed in as sara@example.org on this device."
-    assert "/files/memora_content/plans/PLAN-1/manifest.json" in told[1]
-    assert told[-1] == "The wallet has 35 XP."  # 10 + 2 * 5 + 5 + 10
-    assert any("so far: 0 of 3 " in sentence for sentence in told)
-    assert any("now: 1 of 3 " in sentence for sentence in told)
+    assert lines[0] == "Signed in as sara@example.org on this device."
+    assert "/files/memora_content/plans/PLAN-1/manifest.json" in lines[1]
+    assert lines[-1] == "The wallet has 35 XP."  # 10 + 2 * 5 + 5 + 10
+    assert any("so far: 0 of 3 " in sentence for sentence in lines)
+    assert any("now: 1 of 3 " in sentence for sentence in lines)
 
 
 def test_the_story_can_be_told_again_when_all_is_done(phone: StudentApp):
-    told: list[str] = []
+    lines: list[str] = []
     for _telling in range(4):
-        told = list(play(phone, email=EMAIL, password=PASSWORD))
+        lines = list(play(phone, email=EMAIL, password=PASSWORD))
 
-    assert "The whole subject is done." in told
+    assert "The whole subject is done." in lines
     # Three first completions and a repeated lesson without a record.
-    assert told[-1] == f"The wallet has {3 * 35 + 20} XP."
+    assert lines[-1] == f"The wallet has {3 * 35 + 20} XP."
 
 
 def test_a_plan_without_lessons_ends_the_story_in_words(phone: StudentApp, plan):
@@ -100,12 +100,12 @@ def test_the_last_device_to_sign_in_has_the_session(
 
     token = phone.token
     phone.sign_in(EMAIL, PASSWORD)
-    phone.token, fresh = token, phone.token
+    phone.token, new_token = token, phone.token
     assert refusal(phone.get, "wallet/") == (401, "SESSION_REPLACED")
 
-    phone.token = fresh
+    phone.token = new_token
     phone.sign_out()
-    phone.token = fresh
+    phone.token = new_token
     assert refusal(phone.get, "wallet/") == (401, "SESSION_SIGNED_OUT")
 
 

@@ -45,10 +45,10 @@ def test_a_kept_upload_comes_back_byte_for_byte():
     assert pending_uploads.read(owner=1, token=token) == ("كتاب.xlsx", data)
 
 
-@pytest.mark.parametrize("said", ["12", "نعم", "null"])
-def test_the_answer_of_a_claim_stays_a_text(said):
-    pending_uploads.store_result(owner=1, token="t", said=said)
-    assert pending_uploads.claim(owner=1, token="t") == said
+@pytest.mark.parametrize("text", ["12", "نعم", "null"])
+def test_the_answer_of_a_claim_stays_a_text(text):
+    pending_uploads.store_result(owner=1, token="t", message=text)
+    assert pending_uploads.claim(owner=1, token="t") == text
 
 
 @pytest.mark.django_db

@@ -242,14 +242,14 @@ def look(browser: Client, uri: str, language: str):
 def test_a_page_of_the_admin_says_what_went_wrong_in_the_visitors_language(
     staff, uri, language, direction
 ):
-    status, said = PAGES[uri]
+    status, message = PAGES[uri]
     answer = look(staff, uri, language)
     page = answer.content.decode()
 
     assert answer.status_code == status
     assert f'<html lang="{language}" dir="{direction}"' in page
     if language == "en":
-        assert said in page
+        assert message in page
     assert 'id="user-tools"' in page
     assert f'class="button" href="{reverse("admin:index")}"' in page
     assert "hunter2" not in page

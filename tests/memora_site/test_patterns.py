@@ -141,8 +141,8 @@ def test_patterns_are_constants_that_follow_the_rules(path: Path):
     made = {ast.unparse(call.func) for call in calls(tree, "re")} - {"re.compile"}
     assert not made - {"re.escape"}, "compile it as a constant of the module"
     found = patterns_of(path)
-    there = [*calls(tree, "compile"), *calls(tree, "RegexValidator")]
-    assert len(found) == len(there), "compile it as a constant of the module"
+    compiled_calls = [*calls(tree, "compile"), *calls(tree, "RegexValidator")]
+    assert len(found) == len(compiled_calls), "compile it as a constant of the module"
     assert {pattern.pattern: faults(pattern) for pattern in found} == {
         pattern.pattern: [] for pattern in found
     }

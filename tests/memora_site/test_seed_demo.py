@@ -34,8 +34,8 @@ def seed() -> str:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_demo_school_is_made_published_and_has_a_past():
-    said = seed()
-    assert demo_school.PASSWORD in said
+    output = seed()
+    assert demo_school.PASSWORD in output
     assert find_faults() == []
     for plan in demo_school.PLANS:
         assert set(published_content.load_plan(plan.id).subjects) == set(
@@ -75,9 +75,9 @@ def test_a_second_run_changes_nothing():
         )
     ]
     revisions = list(AcademicPlan.objects.values_list("revision", flat=True))
-    said = seed()
-    assert "Made" not in said
-    assert "Published" not in said
+    output = seed()
+    assert "Made" not in output
+    assert "Published" not in output
     assert revisions == list(AcademicPlan.objects.values_list("revision", flat=True))
     assert counts == [
         model.objects.count()
@@ -105,14 +105,14 @@ def test_what_was_changed_in_the_demo_stays_changed():
 @pytest.mark.django_db(transaction=True)
 def test_an_app_can_sign_in_as_any_student_that_the_demo_names(client):
     seed()
-    said = dict(demo_school.accounts())
+    output = dict(demo_school.accounts())
     students = [found.email for found in demo_school.STUDENTS]
     assert demo_school.STORY_EMAIL in students
-    assert demo_school.STORY_EMAIL not in said
+    assert demo_school.STORY_EMAIL not in output
     for email in students:
         if email == demo_school.STORY_EMAIL:
             continue
-        assert said[email].endswith("devices: 0 of 2")
+        assert output[email].endswith("devices: 0 of 2")
         answer = client.post(
             "/api/v1/auth/login/",
             {"email": email, "password": demo_school.PASSWORD},

@@ -213,8 +213,8 @@ def test_a_plan_may_rename_and_the_content_keeps_its_title():
 
 def test_one_node_may_be_freed_renamed_and_linear_at_once():
     subject = branch(node(), required_item="MATH-12")
-    said = Override(level=Level.FREE_PREVIEW, is_linear=True, title="Try it")
-    tree = plan_tree(subject, {subject.pk: said})
+    override = Override(level=Level.FREE_PREVIEW, is_linear=True, title="Try it")
+    tree = plan_tree(subject, {subject.pk: override})
     assert (tree.title, tree.is_linear) == ("Try it", True)
     assert tree.access.level is Level.FREE_PREVIEW
 

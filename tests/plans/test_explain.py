@@ -57,12 +57,14 @@ def _trails(node: ContentNode, above: tuple = ()) -> list[tuple[ContentNode, ...
     return [trail, *(t for child in node.children for t in _trails(child, trail))]
 
 
-def _explain(subject, said):
+def _explain(subject, overrides):
     """The explanation of every node of ``subject``, by key."""
-    seen = {found.source.pk: found for found in _walk(plan_tree(subject, said))}
+    seen = {found.source.pk: found for found in _walk(plan_tree(subject, overrides))}
     counts = {pk: len(list(lessons(found))) for pk, found in seen.items()}
     return {
-        trail[-1].pk: explain(trail, said, lessons=counts.get(trail[-1].pk, 0), total=9)
+        trail[-1].pk: explain(
+            trail, overrides, lessons=counts.get(trail[-1].pk, 0), total=9
+        )
         for trail in _trails(subject)
     }
 
@@ -71,13 +73,13 @@ def _explain(subject, said):
 @given(data=st.data())
 def test_what_is_explained_is_what_is_built(data):
     subject = data.draw(_nodes())
-    said = {
+    overrides = {
         found.pk: data.draw(_overrides)
         for found in walk_content(subject)
         if data.draw(st.integers(0, 3)) == 0
     }
-    built = {found.source.pk: found for found in _walk(plan_tree(subject, said))}
-    explained = _explain(subject, said)
+    built = {found.source.pk: found for found in _walk(plan_tree(subject, overrides))}
+    explained = _explain(subject, overrides)
     assert {pk for pk, one in explained.items() if one.absent is None} == set(built)
     for pk, found in built.items():
         one = explained[pk]
@@ -94,5 +96,5 @@ def test_the_reason_is_the_first_node_above_that_decides():
     unit = node(Kind.UNIT, topic, is_published=False)
     track = node(Kind.TRACK, unit)
     subject = node(Kind.SUBJECT, track)
-    said = _explain(subject, {topic.pk: Override(hide=True)})[lesson.pk]
-    assert (said.absent, said.absent_at) == (HiddenReason.DRAFT, unit.id)
+    explanation = _explain(subject, {topic.pk: Override(hide=True)})[lesson.pk]
+    assert (explanation.absent, explanation.absent_at) == (HiddenReason.DRAFT, unit.id)

@@ -110,6 +110,6 @@ def test_the_migration_names_labels_that_are_the_same():
     models.QuerySet(Grade).filter(pk=second.pk).update(title="الصف 1")
     with pytest.raises(CommandError) as refusal:
         migration.refuse_same_labels(apps, schema_editor)
-    said = str(refusal.value)
-    assert f"Grade: “الصف ١” (id {first.pk}), “الصف 1” (id {second.pk})" in said
-    assert "run migrate again" in said
+    message = str(refusal.value)
+    assert f"Grade: “الصف ١” (id {first.pk}), “الصف 1” (id {second.pk})" in message
+    assert "run migrate again" in message

@@ -71,11 +71,13 @@ def test_every_row_is_explained_as_the_whole_subject_is_built(seed):
     }
     rows = tree_rows.rows_of(tree_rows.with_ancestors(Node.objects.all()))
     seen = explain_rows(rows, overrides)
-    assert {pk for pk, said in seen.items() if said.absent is None} == set(built)
+    assert {
+        pk for pk, explanation in seen.items() if explanation.absent is None
+    } == set(built)
     for pk, found in built.items():
-        said = seen[pk]
-        assert (said.access, said.title) == (found.access, found.title)
-        assert said.lessons == len(list(lessons(found))), said.node.title
+        explanation = seen[pk]
+        assert (explanation.access, explanation.title) == (found.access, found.title)
+        assert explanation.lessons == len(list(lessons(found))), explanation.node.title
 
 
 def test_a_plan_that_is_gone_sees_nothing():

@@ -91,8 +91,8 @@ def walk(plan_id: str) -> dict[str, dict[str, Any]]:
         assert seen == list(bitmap["mappings"])
         assert hierarchy["stats"]["total_lessons"] == len(seen)
     folder = root() / "plans" / plan_id
-    there = {
+    existing = {
         f"plans/{plan_id}/{file.relative_to(folder)}" for file in folder.rglob("*.json")
     }
-    assert there == {path for path in found if path.startswith("plans/")}
+    assert existing == {path for path in found if path.startswith("plans/")}
     return found

@@ -113,9 +113,9 @@ def silent_broker(settings, monkeypatch):
 
 @pytest.mark.django_db
 def test_an_edit_does_not_wait_for_a_broker_that_never_answers(plan, silent_broker):
-    with capture_logs() as said:
+    with capture_logs() as logs:
         receivers.wake([plan.pk], urgent=True)
-    assert [line["event"] for line in said] == ["publish_wakeup_lost"]
+    assert [line["event"] for line in logs] == ["publish_wakeup_lost"]
     assert not silent_broker()
 
 

@@ -206,8 +206,8 @@ def submit(page: str, row: Any = None, **changed: Any) -> None:
         for name, field in form.fields.items()
         if not isinstance(field, FileField)
     }
-    said = {key: v for key, v in data.items() if v is not None and v is not False}
-    response = browser.post(url, said | changed)
+    form_data = {key: v for key, v in data.items() if v is not None and v is not False}
+    response = browser.post(url, form_data | changed)
     assert response.status_code == 302, response.context["errors"]
 
 

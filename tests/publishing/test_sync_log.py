@@ -134,20 +134,20 @@ def test_that_a_plan_was_withdrawn_stands_in_the_log_once(plan):
     AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
     for _sweep in range(2):
         sweep.process_pending(limit=10)
-    gone = SyncLog.objects.get(trigger=SyncLog.WITHDRAWAL)
-    assert (gone.plan, gone.status) == (plan, SyncStatus.LOCAL_ONLY)
+    withdrawal = SyncLog.objects.get(trigger=SyncLog.WITHDRAWAL)
+    assert (withdrawal.plan, withdrawal.status) == (plan, SyncStatus.LOCAL_ONLY)
     lessons = 4
-    assert gone.files_removed == publish_files - lessons
-    assert gone.finished_at >= gone.started_at
-    assert labels.triggered_by(gone) == "deleted or unpublished"
+    assert withdrawal.files_removed == publish_files - lessons
+    assert withdrawal.finished_at >= withdrawal.started_at
+    assert labels.triggered_by(withdrawal) == "deleted or unpublished"
 
 
 def test_that_a_deleted_plan_was_withdrawn_stands_in_the_log_by_its_id(plan):
     builds.publish_plan(plan.pk)
     plan.delete()
     sweep.process_pending(limit=10)
-    gone = SyncLog.objects.get(trigger=SyncLog.WITHDRAWAL)
-    assert (gone.plan, gone.plan_public_id) == (None, "PLAN-A")
+    withdrawal = SyncLog.objects.get(trigger=SyncLog.WITHDRAWAL)
+    assert (withdrawal.plan, withdrawal.plan_public_id) == (None, "PLAN-A")
 
 
 # --- Retention ------------------------------------------------------------------------
@@ -189,9 +189,9 @@ def test_the_runs_of_the_generations_still_here_are_kept(plan):
         edit(title)
         builds.publish_plan(plan.pk)
     SyncLog.objects.update(created_at=OLD)
-    gone = run(plan, generation=99, built_at=None)
+    old_run = run(plan, generation=99, built_at=None)
     assert sync_log.prune(NOW) == 1
-    assert not SyncLog.objects.filter(pk=gone.pk).exists()
+    assert not SyncLog.objects.filter(pk=old_run.pk).exists()
     assert file_store.kept_generations("PLAN-A") == [1, 2]
     assert SyncLog.objects.count() == 2
 

@@ -146,16 +146,18 @@ def test_an_upload_that_runs_says_how_far_it_is_and_counts_nothing_twice(built):
 
 
 def test_the_distributor_tells_as_it_goes(plan, s3, wire, monkeypatch):
-    told = []
+    progress = []
     monkeypatch.setattr(
-        upload_log, "note_progress", lambda _entry, **sent: told.append(sent["files"])
+        upload_log,
+        "note_progress",
+        lambda _entry, **sent: progress.append(sent["files"]),
     )
     monkeypatch.setattr(sync, "_BATCH_SIZE", 2)
     turn_on(wire.url)
     entry = builds.publish_plan(plan.pk)
-    assert told == sorted(told)
-    assert len(told) > 2
-    assert told[-1] == entry.files_uploaded
+    assert progress == sorted(progress)
+    assert len(progress) > 2
+    assert progress[-1] == entry.files_uploaded
 
 
 def test_an_upload_that_is_tried_again_is_a_failure_that_goes_on(built):

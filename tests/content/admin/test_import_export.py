@@ -81,10 +81,10 @@ def test_a_curriculum_file_is_tried_out_then_imported(browser, maths, file):
     lessons = file["subject"]["tracks"][0]["units"][0]["topics"][0]["lessons"]
     lessons.append({"title": "Decimals", "stages": []})
     page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
-    said = dict(page.context["kinds"])
-    assert (said["lesson"].created, said["lesson"].updated) == (1, 1)
-    assert said["lesson"].unchanged == 1
-    assert (said["unit"].created, said["unit"].unchanged) == (0, 1)
+    kinds = dict(page.context["kinds"])
+    assert (kinds["lesson"].created, kinds["lesson"].updated) == (1, 1)
+    assert kinds["lesson"].unchanged == 1
+    assert (kinds["unit"].created, kinds["unit"].unchanged) == (0, 1)
     assert not Node.objects.filter(title__in=["Fractions", "Decimals"]).exists()
     page = confirm(browser, CURRICULUM, page)
     assert "“Mathematics” was imported: 1 created, 1 changed" in messages_of(page)[0]
@@ -95,8 +95,8 @@ def test_what_is_not_kept_is_shown_before_and_said_after(browser, maths, file):
     stage = lesson_in(file)["stages"][0]
     stage["config"] = {"format": "html", "body": "<p>a <audio></audio></p>"}
     page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
-    said = "stages[0].config.body</code> removed (not supported): &lt;audio&gt;"
-    assert said in page.content.decode()
+    messages = "stages[0].config.body</code> removed (not supported): &lt;audio&gt;"
+    assert messages in page.content.decode()
     page = confirm(browser, CURRICULUM, page)
     done, noted = messages_of(page)
     assert "was imported" in done
@@ -171,19 +171,19 @@ def test_a_second_click_on_a_sheet_gets_the_first_ones_answer(browser, maths):
 
 
 def test_a_click_during_the_import_is_told_that_it_is_under_way(browser, monkeypatch):
-    said = []
+    messages = []
     really = import_export_views.import_curriculum
 
     def while_clicking_again(data, *, dry_run):
         if not dry_run:
-            said.extend(messages_of(confirm(browser, CURRICULUM, page)))
+            messages.extend(messages_of(confirm(browser, CURRICULUM, page)))
         return really(data, dry_run=dry_run)
 
     page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
     monkeypatch.setattr(import_export_views, "import_curriculum", while_clicking_again)
     confirm(browser, CURRICULUM, page)
-    assert len(said) == 1
-    assert "already being imported" in said[0]
+    assert len(messages) == 1
+    assert "already being imported" in messages[0]
     assert subjects_made() == 1
 
 

@@ -55,11 +55,11 @@ def faults_on(page) -> list:
 
 def test_the_editor_is_told_every_type_in_the_readers_language(browser, maths):
     browser.cookies["django_language"] = "ar"
-    told = settings_on(browser.get(change_url(maths["lesson"])))
-    assert told["types"].keys() == SCHEMAS.keys()
-    assert told["types"]["Quiz"]["title"] == "اختبار"
-    assert told["lesson"] == maths["lesson"].pk
-    assert told["urls"]["live"] == reverse("admin:preview_live")
+    settings = settings_on(browser.get(change_url(maths["lesson"])))
+    assert settings["types"].keys() == SCHEMAS.keys()
+    assert settings["types"]["Quiz"]["title"] == "اختبار"
+    assert settings["lesson"] == maths["lesson"].pk
+    assert settings["urls"]["live"] == reverse("admin:preview_live")
 
 
 def test_every_type_is_offered_with_a_line_and_a_picture(browser, maths):
@@ -127,15 +127,15 @@ def test_what_was_not_kept_is_said_once_and_saved_all_the_same(browser, maths):
     assert stage.config["body"] == "<p>x&lt;y </p>"
     row = {"id": stage.pk, "lesson": lesson.pk, "title": "Other"}
     page = post(browser, lesson, [row | {"config": json.dumps(stage.config)}], 1)
-    assert not any("not supported" in said for said in messages_of(page))
+    assert not any("not supported" in messages for messages in messages_of(page))
 
 
 def test_of_many_losses_the_first_are_said(browser, maths):
     config = {"format": "html", "body": "<p>a<audio></audio></p>"}
     rows = [{"config": json.dumps(config)}] * 12
-    said = messages_of(post(browser, maths["lesson"], rows, _continue="1"))
-    assert len([one for one in said if "not supported" in one]) == 10
-    assert "…" in said
+    messages = messages_of(post(browser, maths["lesson"], rows, _continue="1"))
+    assert len([one for one in messages if "not supported" in one]) == 10
+    assert "…" in messages
 
 
 @pytest.mark.parametrize("levels", [33, 300, 900, 5_000])

@@ -235,11 +235,11 @@ def test_a_view_nobody_has_shows_the_content_itself(browser, maths, view):
 
 @pytest.mark.parametrize("searched", ["lesson 2", "LESSON  ٢", "id"])
 def test_search_finds_titles_and_ids_and_shows_where_they_lie(browser, maths, searched):
-    wanted = maths["lessons"][1]
-    query = wanted.public_id if searched == "id" else searched
+    lesson = maths["lessons"][1]
+    query = lesson.public_id if searched == "id" else searched
     page = browser.get(TREE, {"q": query})
-    assert shown(page) == [wanted.pk]
-    trail = row_of(page, wanted).split('class="trail"')[1]
+    assert shown(page) == [lesson.pk]
+    trail = row_of(page, lesson).split('class="trail"')[1]
     assert "Mathematics</bdi> › <bdi>Mathematics&#x27;s track" in trail
 
 

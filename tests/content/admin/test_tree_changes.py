@@ -55,8 +55,8 @@ def revision(subject):
 def test_dragging_reorders_and_counts_as_an_edit(browser, maths):
     first, second = maths["lessons"]
     before = revision(maths["subject"])
-    told = move(browser, second, first, "left").json()
-    assert "is now in “Mathematics's topic”" in told["message"]
+    result = move(browser, second, first, "left").json()
+    assert "is now in “Mathematics's topic”" in result["message"]
     assert inside(maths["topic"]) == [second.title, first.title]
     assert revision(maths["subject"]) > before
     assert LogEntry.objects.get(object_id=second.pk).action_flag == 2
@@ -65,8 +65,8 @@ def test_dragging_reorders_and_counts_as_an_edit(browser, maths):
 def test_many_move_together_in_their_order(browser, grow):
     nodes = grow("Mathematics", lessons=4)
     one, two, three, four = nodes["lessons"]
-    told = move(browser, [four, two], one, "left").json()
-    assert "2 entries" in told["message"]
+    result = move(browser, [four, two], one, "left").json()
+    assert "2 entries" in result["message"]
     assert inside(nodes["topic"]) == [x.title for x in (two, four, one, three)]
     move(browser, [two, four], three, "right")
     assert inside(nodes["topic"]) == [x.title for x in (one, three, two, four)]
@@ -95,10 +95,10 @@ def test_a_drop_the_page_would_never_ask_is_a_bad_request(browser, maths, values
 
 
 def test_moving_what_is_gone_is_a_message(browser, maths):
-    gone = maths["lessons"][1]
-    services.delete_node(node=gone)
-    gone.pk = 987654
-    answer = move(browser, gone, maths["lesson"], "left")
+    deleted = maths["lessons"][1]
+    services.delete_node(node=deleted)
+    deleted.pk = 987654
+    answer = move(browser, deleted, maths["lesson"], "left")
     assert "has been deleted" in answer.json()["error"]
 
 
@@ -120,8 +120,8 @@ def test_leaving_a_subject_asks_first_because_progress_stays(browser, maths, phy
     asked = move(browser, lesson, physics["topic"]).json()
     assert "progress on it stays in the old subject" in asked["question"]
     assert fresh(lesson).subject_id == maths["subject"].pk
-    told = move(browser, lesson, physics["topic"], confirmed="yes").json()
-    assert "is now in" in told["message"]
+    result = move(browser, lesson, physics["topic"], confirmed="yes").json()
+    assert "is now in" in result["message"]
     assert fresh(lesson).parent_id == physics["topic"].pk
     assert fresh(lesson).subject_id == physics["subject"].pk
 
@@ -139,15 +139,15 @@ def test_a_move_is_undone_once_and_not_over_somebody_elses(browser, maths):
 
 
 def test_a_title_alone_adds_a_draft_inside(browser, maths):
-    told = add(browser, "lesson", title=" Limits ", parent=maths["topic"].pk).json()
-    made = Node.objects.get(pk=told["pk"])
+    result = add(browser, "lesson", title=" Limits ", parent=maths["topic"].pk).json()
+    made = Node.objects.get(pk=result["pk"])
     assert (made.title, made.kind, made.is_published) == ("Limits", "lesson", False)
     assert inside(maths["topic"])[-1] == "Limits"
 
 
-def place_of(told, topic):
+def place_of(result, topic):
     """Return how many rows of ``topic`` the answer makes the page load."""
-    return dict(told["open_branches"])[str(topic.pk)]
+    return dict(result["open_branches"])[str(topic.pk)]
 
 
 @pytest.mark.parametrize("far", [3, tree_rows.MAX_ROWS])
@@ -155,40 +155,40 @@ def test_the_page_is_told_how_far_down_what_was_added_lies(
     browser, maths, monkeypatch, far
 ):
     monkeypatch.setattr(tree_rows, "MAX_ROWS", far)
-    told = add(browser, "lesson", title="Third", parent=maths["topic"].pk).json()
+    result = add(browser, "lesson", title="Third", parent=maths["topic"].pk).json()
     above = [maths[kind] for kind in ("subject", "track", "unit")]
-    assert told["open_branches"][:-1] == [
+    assert result["open_branches"][:-1] == [
         ["", 1],
         *([str(node.pk), 1] for node in above),
     ]
-    assert place_of(told, maths["topic"]) == 3
+    assert place_of(result, maths["topic"]) == 3
     # The page shows at most this many rows, so it requests no more.
-    told = add(browser, "lesson", title="Fourth", parent=maths["topic"].pk).json()
-    assert place_of(told, maths["topic"]) == (4 if far > 3 else tree_rows.PAGE)
+    result = add(browser, "lesson", title="Fourth", parent=maths["topic"].pk).json()
+    assert place_of(result, maths["topic"]) == (4 if far > 3 else tree_rows.PAGE)
 
 
 def test_the_page_is_told_how_far_down_the_last_of_the_moved_lies(
     browser, maths, physics
 ):
-    told = move(browser, maths["lessons"], physics["topic"], confirmed="yes").json()
-    assert place_of(told, physics["topic"]) == 3
-    told = move(
+    result = move(browser, maths["lessons"], physics["topic"], confirmed="yes").json()
+    assert place_of(result, physics["topic"]) == 3
+    result = move(
         browser, maths["lessons"], physics["topic"], "first-child", confirmed="yes"
     ).json()
-    assert place_of(told, physics["topic"]) == 2
+    assert place_of(result, physics["topic"]) == 2
 
 
 def test_the_page_is_told_how_far_down_a_copy_lies(browser, maths, physics):
     lesson = maths["lesson"]
-    told = ask(browser, "copy", nodes=lesson.pk, target=physics["topic"].pk).json()
-    assert place_of(told, physics["topic"]) == 2
-    told = ask(browser, "copy", nodes=lesson.pk).json()
-    assert place_of(told, maths["topic"]) == 2
+    result = ask(browser, "copy", nodes=lesson.pk, target=physics["topic"].pk).json()
+    assert place_of(result, physics["topic"]) == 2
+    result = ask(browser, "copy", nodes=lesson.pk).json()
+    assert place_of(result, maths["topic"]) == 2
 
 
 def test_a_subject_is_added_at_the_top(browser):
-    told = add(browser, "subject", title="Chemistry").json()
-    assert Node.objects.get(pk=told["pk"]).kind == "subject"
+    result = add(browser, "subject", title="Chemistry").json()
+    assert Node.objects.get(pk=result["pk"]).kind == "subject"
 
 
 @pytest.mark.parametrize(("side", "place"), [("left", 1), ("right", 2)])
@@ -227,9 +227,9 @@ def test_what_does_not_go_there_is_never_added_as_something_else(browser, maths,
 
 
 def test_a_branch_is_copied_as_a_draft_beside_itself(browser, maths, stage):
-    told = ask(browser, "copy", nodes=maths["topic"].pk).json()
-    copied = Node.objects.get(pk=told["pk"])
-    assert "2 lessons were copied" in told["message"]
+    result = ask(browser, "copy", nodes=maths["topic"].pk).json()
+    copied = Node.objects.get(pk=result["pk"])
+    assert "2 lessons were copied" in result["message"]
     assert copied.title == "Mathematics's topic (copy)"
     assert not copied.is_published
     assert copied.get_children()[0].stages.get().title == stage.title
@@ -263,8 +263,8 @@ def test_unpublishing_with_all_inside(browser, maths):
 
 def test_what_is_so_already_is_no_edit(browser, maths):
     before = revision(maths["subject"])
-    told = do(browser, "publish", maths["lesson"]).json()
-    assert "Nothing to change" in told["message"]
+    result = do(browser, "publish", maths["lesson"]).json()
+    assert "Nothing to change" in result["message"]
     assert revision(maths["subject"]) == before
 
 
@@ -294,8 +294,8 @@ def test_what_reaches_further_than_the_chosen_asks_with_the_number(
 
 def test_what_changes_only_the_chosen_does_not_ask(browser, maths):
     services.change_nodes(nodes=[maths["topic"]], is_published=False)
-    told = do(browser, "publish_inside", maths["topic"]).json()
-    assert told["message"] == "Published: 1 entry."
+    result = do(browser, "publish_inside", maths["topic"]).json()
+    assert result["message"] == "Published: 1 entry."
 
 
 def test_different_product_codes_are_not_replaced_without_a_question(browser, maths):
@@ -306,28 +306,28 @@ def test_different_product_codes_are_not_replaced_without_a_question(browser, ma
     asked = do(browser, "item", first, second, value="C").json()
     assert "“A”, “B”" in asked["question"]
     assert "“C”" in asked["question"]
-    told = do(browser, "item", first, second, value="C", confirmed="yes").json()
-    assert told["message"] == "Product code: 2 entries."
-    ask(browser, "undo", record=told["undo"])
+    result = do(browser, "item", first, second, value="C", confirmed="yes").json()
+    assert result["message"] == "Product code: 2 entries."
+    ask(browser, "undo", record=result["undo"])
     assert [fresh(x).required_item for x in (first, second)] == ["A", "B"]
 
 
 def test_publishing_all_inside_is_taken_back_to_the_drafts_there_were(browser, maths):
     drafts = [maths["unit"], maths["lessons"][1]]
     services.change_nodes(nodes=drafts, is_published=False)
-    told = do(browser, "publish_inside", maths["subject"], confirmed="yes").json()
+    result = do(browser, "publish_inside", maths["subject"], confirmed="yes").json()
     assert not Node.objects.filter(is_published=False).exists()
-    assert ask(browser, "undo", record=told["undo"]).status_code == 200
+    assert ask(browser, "undo", record=result["undo"]).status_code == 200
     left = Node.objects.filter(is_published=False).values_list("pk", flat=True)
     assert set(left) == {node.pk for node in drafts}
 
 
 def test_a_change_is_not_taken_back_over_somebody_elses(browser, maths):
     Node.objects.update(is_published=False)
-    told = do(browser, "publish_inside", maths["unit"], confirmed="yes").json()
+    result = do(browser, "publish_inside", maths["unit"], confirmed="yes").json()
     services.change_nodes(nodes=[maths["lesson"]], is_published=False)
     before = list(Node.objects.values("pk", "is_published"))
-    refused = ask(browser, "undo", record=told["undo"]).json()["error"]
+    refused = ask(browser, "undo", record=result["undo"]).json()["error"]
     assert "changed again" in refused
     assert list(Node.objects.values("pk", "is_published")) == before
 
@@ -384,30 +384,30 @@ def test_what_nobody_can_do_is_a_bad_request(browser, maths):
 
 
 def test_trashing_is_undone_from_its_toast(browser, maths):
-    told = do(browser, "trash", maths["unit"]).json()
+    result = do(browser, "trash", maths["unit"]).json()
     assert fresh(maths["unit"]).trashed_at is not None
-    ask(browser, "undo", record=told["undo"])
+    ask(browser, "undo", record=result["undo"])
     assert fresh(maths["unit"]).trashed_at is None
 
 
 def test_trash_and_restore_many(browser, maths):
     do(browser, "trash", *maths["lessons"])
-    told = do(browser, "restore", *maths["lessons"]).json()
-    assert told["message"] == "2 entries were restored."
+    result = do(browser, "restore", *maths["lessons"]).json()
+    assert result["message"] == "2 entries were restored."
     assert not Node.objects.exclude(trashed_at=None).exists()
 
 
 def test_trashing_what_is_in_the_trash_already_is_not_offered_to_undo(browser, maths):
     do(browser, "trash", maths["lesson"])
-    told = do(browser, "trash", maths["lesson"]).json()
-    assert told == {"message": "Nothing to change."}
+    result = do(browser, "trash", maths["lesson"]).json()
+    assert result == {"message": "Nothing to change."}
 
 
 def test_restoring_inside_the_trash_says_what_still_hides_it(browser, maths):
     do(browser, "trash", maths["lesson"])
     do(browser, "trash", maths["unit"])
-    said = do(browser, "restore", maths["lesson"]).json()["message"]
-    assert "inside “Mathematics's unit” stay hidden" in said
+    message = do(browser, "restore", maths["lesson"]).json()["message"]
+    assert "inside “Mathematics's unit” stay hidden" in message
     assert "stay hidden" not in do(browser, "restore", maths["unit"]).json()["message"]
 
 

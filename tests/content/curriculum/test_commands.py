@@ -51,8 +51,8 @@ def test_importing_says_what_is_not_kept(file, options):
 
 
 def test_a_dry_run_writes_nothing_and_says_so(file):
-    said = run("import_curriculum", str(file), "--dry-run")
-    assert said.startswith("Dry run: nothing was written")
+    output = run("import_curriculum", str(file), "--dry-run")
+    assert output.startswith("Dry run: nothing was written")
     assert not Node.objects.exists()
 
 

@@ -671,9 +671,9 @@ def test_a_subject_s_id_cannot_be_a_unit_s():
     ],
 )
 def test_what_is_no_json_is_refused_clearly(data, reason):
-    [(path, said)] = faults_of(data)
+    [(path, message)] = faults_of(data)
     assert path == ""
-    assert said.startswith(reason)
+    assert message.startswith(reason)
 
 
 @pytest.mark.parametrize("data", [b"[]", b"null", b'"x"', b"1"])

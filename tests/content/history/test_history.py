@@ -47,9 +47,9 @@ def told(node):
 
 
 def rename(node, title):
-    fresh = Node.objects.get(pk=node.pk)
-    fresh.title = title
-    fresh.save()
+    current = Node.objects.get(pk=node.pk)
+    current.title = title
+    current.save()
 
 
 def unpublish(browser, *nodes):
@@ -125,8 +125,8 @@ def test_stages_belong_to_their_lessons_history(stage, maths):
 
 def test_deleting_a_branch_records_each_of_it_once(maths, stage):
     services.delete_node(node=maths["subject"])
-    gone = Node.history.filter(history_type="-")
-    assert gone.count() == gone.values("id").distinct().count() == 6
+    deleted_rows = Node.history.filter(history_type="-")
+    assert deleted_rows.count() == deleted_rows.values("id").distinct().count() == 6
     assert LessonStage.history.filter(history_type="-").count() == 1
 
 
@@ -228,10 +228,10 @@ def test_a_lesson_goes_back_with_its_stages(browser, maths, stage):
 
 
 def test_a_deleted_stage_comes_back_with_its_id(maths, stage):
-    there = edits(maths["lesson"])[0]
+    edit = edits(maths["lesson"])[0]
     pk, public_id = stage.pk, stage.public_id
     stage.delete()
-    assert history_revert.revert_lesson(lesson=maths["lesson"], moment=there.at)
+    assert history_revert.revert_lesson(lesson=maths["lesson"], moment=edit.at)
     back = LessonStage.objects.get(lesson=maths["lesson"])
     assert (back.pk, back.public_id, back.config) == (pk, public_id, TEXT)
 

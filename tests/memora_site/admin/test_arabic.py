@@ -44,8 +44,10 @@ def test_every_plural_has_arabics_six_forms():
 def test_translations_use_the_placeholders_of_their_source(name):
     for unit in entries(name):
         if not unit.hasplural():
-            wanted = sorted(PLACEHOLDER.findall(str(unit.source)))
-            assert sorted(PLACEHOLDER.findall(str(unit.target))) == wanted, unit.source
+            expected = sorted(PLACEHOLDER.findall(str(unit.source)))
+            assert sorted(PLACEHOLDER.findall(str(unit.target))) == expected, (
+                unit.source
+            )
 
 
 @pytest.mark.parametrize("name", CATALOGUES)
@@ -58,8 +60,8 @@ def test_the_compiled_catalogue_is_the_written_one(name):
             ask = catalogue.ngettext
             if context := unit.getcontext():
                 ask = partial(catalogue.npgettext, context)
-            said = [ask(source, source, n) for n in (0, 1, 2, 3, 11, 100)]
-            assert said == list(unit.target.strings), source
+            expected = [ask(source, source, n) for n in (0, 1, 2, 3, 11, 100)]
+            assert expected == list(unit.target.strings), source
         elif context := unit.getcontext():
             assert catalogue.pgettext(context, source) == str(unit.target)
         else:
@@ -67,7 +69,7 @@ def test_the_compiled_catalogue_is_the_written_one(name):
 
 
 @pytest.mark.parametrize(
-    ("count", "said"),
+    ("count", "expected"),
     [
         (0, "بلا دروس"),
         (1, "درس واحد"),
@@ -77,14 +79,14 @@ def test_the_compiled_catalogue_is_the_written_one(name):
         (100, "100 درس"),
     ],
 )
-def test_counts_are_said_as_arabic_says_them(count, said):
+def test_counts_are_said_as_arabic_says_them(count, expected):
     with translation.override("ar"):
         words = translation.ngettext("%(count)d lesson", "%(count)d lessons", count)
-    assert words % {"count": count} == said
+    assert words % {"count": count} == expected
 
 
 @pytest.mark.parametrize(
-    ("minutes", "said"),
+    ("minutes", "expected"),
     [
         (-1, "منذ دقيقة"),
         (-2, "منذ دقيقتين"),
@@ -95,12 +97,12 @@ def test_counts_are_said_as_arabic_says_them(count, said):
         (-2 * 24 * 60, "منذ يومين"),
     ],
 )
-def test_moments_are_said_as_arabic_says_them(minutes, said):
+def test_moments_are_said_as_arabic_says_them(minutes, expected):
     now = datetime.now(UTC)
     # 30 s away from the next unit, so that a slow test gets the same words.
     when = now + timedelta(minutes=minutes, seconds=30 if minutes > 0 else -30)
     with translation.override("ar"):
-        assert naturaltime(when).replace("\xa0", " ") == said
+        assert naturaltime(when).replace("\xa0", " ") == expected
 
 
 @pytest.mark.django_db

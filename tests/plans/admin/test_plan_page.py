@@ -281,7 +281,7 @@ def test_the_page_of_a_plan_reads_the_same_queries_however_much_it_has(
 
 
 @pytest.mark.parametrize(
-    ("action", "value", "said"),
+    ("action", "value", "message"),
     [
         ("hide", "", "is hidden: 2 lessons will leave this plan at the next publish."),
         ("set_free", "", "is now: Free preview."),
@@ -293,10 +293,10 @@ def test_the_page_of_a_plan_reads_the_same_queries_however_much_it_has(
     ],
 )
 def test_each_action_is_saved_and_its_effect_said(
-    browser, plan, maths, action, value, said
+    browser, plan, maths, action, value, message
 ):
     page = say(browser, plan, maths["unit"], action, value)
-    assert said in messages_of(page)[0]
+    assert message in messages_of(page)[0]
     override = PlanOverride.objects.get(plan=plan, target=maths["unit"])
     assert (override.action, override.value) == (action, value)
 
@@ -315,7 +315,7 @@ def test_different_aspects_go_together(browser, plan, maths):
 
 
 @pytest.mark.parametrize(
-    ("action", "value", "aspect", "said"),
+    ("action", "value", "aspect", "message"),
     [
         (
             "hide",
@@ -340,11 +340,11 @@ def test_different_aspects_go_together(browser, plan, maths):
     ],
 )
 def test_an_override_is_taken_back_and_what_that_comes_to_is_said(
-    browser, plan, maths, action, value, aspect, said
+    browser, plan, maths, action, value, aspect, message
 ):
     say(browser, plan, maths["unit"], action, value)
     page = take_back(browser, plan, maths["unit"], aspect)
-    assert messages_of(page) == [said.format(title=maths["unit"].title)]
+    assert messages_of(page) == [message.format(title=maths["unit"].title)]
     assert not plan.overrides.exists()
 
 
@@ -671,10 +671,13 @@ def test_looking_writes_nothing(browser, plan, stage, settings):
 
 def test_what_the_next_publish_removes_is_listed_before(plan, maths, stage):
     builds.publish_plan(plan.pk)
-    gone = maths["lessons"][1]
-    plan_services.set_override(plan=plan, target=gone, action="hide")
+    removed = maths["lessons"][1]
+    plan_services.set_override(plan=plan, target=removed, action="hide")
     [file] = release_diff.of_plan(plan).removed
-    assert (file.path, file.title) == (f"lessons/{gone.public_id}.json", gone.title)
+    assert (file.path, file.title) == (
+        f"lessons/{removed.public_id}.json",
+        removed.title,
+    )
 
 
 def test_a_publish_that_would_fail_says_so_and_where(browser, plan, stage):

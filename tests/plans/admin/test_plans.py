@@ -155,8 +155,8 @@ def test_a_subject_the_plan_speaks_of_is_not_removed_silently(browser, plan, mat
         for found in page.context["inline_admin_formsets"]
         if found.formset.prefix == "plan_subjects"
     ]
-    [said] = formset.non_form_errors()
-    assert "“Mathematics” was not removed: this plan has 2 overrides in it." in said
+    [message] = formset.non_form_errors()
+    assert "“Mathematics” was not removed: this plan has 2 overrides in it." in message
     assert plan.plan_subjects.count() == 1
     PlanOverride.objects.all().delete()
     assert save(browser, plan, subjects=without(plan, "Mathematics")).status_code == 302

@@ -371,17 +371,17 @@ def test_no_secret_reaches_logs_errors_files_or_pages(
     assert entry.error
     connection.check()
     purges.fail_with = 500
-    told = [entry.error, *(step.message for step in connection.check().steps)]
+    texts = [entry.error, *(step.message for step in connection.check().steps)]
     pages = [
         manager.get(f"/admin/publishing/synclog/{entry.pk}/change/").content.decode(),
         manager.get("/admin/publishing/dashboard/").content.decode(),
     ]
     files = [path.read_bytes() for path in _all_files()]
     output = "".join(capfd.readouterr())
-    ours = [r for r in caplog.records if not r.name.startswith(("boto", "urllib3"))]
-    logged = "".join(str(record.__dict__) for record in ours)
+    records = [r for r in caplog.records if not r.name.startswith(("boto", "urllib3"))]
+    logged = "".join(str(record.__dict__) for record in records)
     for secret in (SECRET, TOKEN):
-        assert secret not in "".join([*told, *pages, output, logged])
+        assert secret not in "".join([*texts, *pages, output, logged])
         assert not any(secret.encode() in data for data in files)
 
 
@@ -446,19 +446,19 @@ def test_a_cdn_that_passes_the_test_is_saved_and_said_so(manager, sound):
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("cdn_bucket", "no-such-bucket", "there is no bucket with this name"),
         ("cdn_base_url", "https://no-such-host.invalid", "does not answer"),
         ("cdn_endpoint", "https://no-such-host.invalid", "does not answer"),
     ],
 )
-def test_a_cdn_that_fails_the_test_is_not_saved(manager, sound, field, value, said):
+def test_a_cdn_that_fails_the_test_is_not_saved(manager, sound, field, value, message):
     answer = save(manager, **{**sound, field: value})
     assert answer.status_code == 200
     html = answer.content.decode()
     assert "nothing was saved" in html
-    assert said in html
+    assert message in html
     assert SECRET not in html
     stored = PublishingSettings.get_solo()
     assert (stored.cdn_enabled, stored.cdn_bucket, stored.cdn_secret_key) == (

@@ -537,8 +537,8 @@ def test_typing_answers_that_a_lesson_is_too_large_to_be_saved(browser):
     config = {"format": "markdown", "body": "a" * 200_000}
     stage = {"type": "Text", "title": "A", "config": config}
     assert type_live(browser, *[stage] * 4).json()["size_fault"] == ""
-    said = type_live(browser, *[stage] * 6).json()["size_fault"]
-    assert "at most 1000 KB" in said
+    response_data = type_live(browser, *[stage] * 6).json()["size_fault"]
+    assert "at most 1000 KB" in response_data
 
 
 def test_a_preview_shows_a_video_s_page_in_its_player(browser):

@@ -120,8 +120,8 @@ def test_what_is_hidden_is_nowhere(plan, how):
     publish(plan)
     release.walk("PLAN-A")
     everything = b"".join(release.everything().values())
-    for gone in (b"UNIT-MATH-0", b"TOP-MATH-0", b"LES-MATH-0-0", b"LES-MATH-0-1"):
-        assert gone not in everything
+    for hidden_id in (b"UNIT-MATH-0", b"TOP-MATH-0", b"LES-MATH-0-0", b"LES-MATH-0-1"):
+        assert hidden_id not in everything
     # Their files are kept, gated, for a rollback: docs/adr/0009.
     assert open_lessons.is_gated("LES-MATH-0-0")
 

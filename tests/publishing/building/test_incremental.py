@@ -141,13 +141,13 @@ LESSON = "lessons/LES-PHYS-0-0.json"
 
 
 def test_a_stage_saved_unchanged_beside_a_new_tree_changes_no_file(beside_a_new_tree):
-    mine = {LESSON, f"{LESSON}.prev", "plans/PLAN-A/TOP-PHYS-0.json"}
-    before = {path: (release.root() / path).read_bytes() for path in mine}
+    own_files = {LESSON, f"{LESSON}.prev", "plans/PLAN-A/TOP-PHYS-0.json"}
+    before = {path: (release.root() / path).read_bytes() for path in own_files}
     LessonStage.objects.get(public_id="STG-PHYS-0-0").save()
     assert LESSON not in dry_run.dry_run_of(beside_a_new_tree.pk).changed
     taken = publish_in_part(beside_a_new_tree)
     assert (kept(taken), fresh(taken)) == (["SUBJ-PHYS"], ["SUBJ-MATH"])
-    assert {path: (release.root() / path).read_bytes() for path in mine} == before
+    assert {path: (release.root() / path).read_bytes() for path in own_files} == before
 
 
 def test_a_lesson_edited_beside_a_new_tree_is_changed_and_not_added(beside_a_new_tree):

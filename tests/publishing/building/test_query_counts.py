@@ -42,20 +42,20 @@ def test_reading_a_plan_takes_thirteen_queries_at_any_size():
 
 
 def test_a_build_reads_nothing_of_plans_that_have_other_subjects():
-    mine = plan_of("MINE", lessons=1)
+    own_plan = plan_of("MINE", lessons=1)
     plan_of("OTHER", lessons=2)
     sharing = AcademicPlan.objects.create(title="Sharing", is_published=True)
-    for subject in mine.subjects.all():
+    for subject in own_plan.subjects.all():
         add_subject(plan=sharing, subject=subject)
     Node.objects.update(is_public=True)
     sweep.process_pending(limit=10)
-    open_elsewhere = snapshot.take(mine.pk, full=True).open_elsewhere
+    open_elsewhere = snapshot.take(own_plan.pk, full=True).open_elsewhere
     assert open_elsewhere == {"LES-MINE-0-0", "LES-MINE-1-0"}
     with CaptureQueriesContext(connection) as captured:
-        staleness.pending([mine.pk])
+        staleness.pending([own_plan.pk])
     read = [q["sql"] for q in captured if "publishing_publication" in q["sql"]]
     assert len(read) == 1
-    assert str(mine.pk) in read[0].partition("WHERE")[2]
+    assert str(own_plan.pk) in read[0].partition("WHERE")[2]
 
 
 def test_a_first_build_does_not_ask_more_for_more_lessons():

@@ -262,9 +262,9 @@ def lesson_files() -> dict[str, tuple[dict[str, Any], bytes]]:
     found = {}
     for lesson_id in release.lessons():
         path = f"lessons/{lesson_id}.json"
-        said = release.read(path)
-        del said["version"], said["generated_at"]
-        found[lesson_id] = said, (release.root() / path).read_bytes()
+        content = release.read(path)
+        del content["version"], content["generated_at"]
+        found[lesson_id] = content, (release.root() / path).read_bytes()
     return found
 
 
@@ -274,8 +274,8 @@ def require_nothing_rewritten(
 ) -> None:
     """A lesson with unchanged content has an unchanged file."""
     for lesson_id in before.keys() & after.keys():
-        said, data = before[lesson_id]
-        if after[lesson_id][0] == said:
+        content, data = before[lesson_id]
+        if after[lesson_id][0] == content:
             assert after[lesson_id][1] == data, lesson_id
 
 

@@ -157,8 +157,8 @@ def override(pick: Pick) -> None:
 
 
 def drop_override(pick: Pick) -> None:
-    if said := pick(PlanOverride.objects.order_by("pk")):
-        said.delete()
+    if override := pick(PlanOverride.objects.order_by("pk")):
+        override.delete()
 
 
 def give_subject(pick: Pick) -> None:
@@ -277,8 +277,8 @@ class Reader:
                 continue
             bitmap = orjson.loads(files[path])
             subject = bitmap["subject_id"]
-            for lesson, said in bitmap["mappings"].items():
-                bit = said["bit_index"]
+            for lesson, mapping in bitmap["mappings"].items():
+                bit = mapping["bit_index"]
                 assert self.lesson_of.setdefault((subject, bit), lesson) == lesson
                 if self.bit_of.setdefault((subject, lesson), bit) != bit:
                     # It was in another subject meanwhile, so it has a new bit.

@@ -149,7 +149,7 @@ class Copy:
         manifest = self._read(MANIFEST)
         if self.files.get(MANIFEST) == manifest:
             return
-        fresh = {MANIFEST: manifest}
+        documents = {MANIFEST: manifest}
         waiting = [manifest]
         while waiting:
             for path, sha256 in linked(orjson.loads(waiting.pop())):
@@ -157,9 +157,9 @@ class Copy:
                 if held is None or encoding.sha256(held) != sha256:
                     held = self._read(path)
                 assert encoding.sha256(held) == sha256
-                fresh[path] = held
+                documents[path] = held
                 waiting.append(held)
-        self.files = fresh
+        self.files = documents
 
     def _read(self, path: str) -> bytes:
         self.reads.append(path)

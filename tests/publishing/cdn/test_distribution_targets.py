@@ -83,10 +83,10 @@ def test_any_storage_can_be_the_cdn(folders, plan, math):
     current.save()
     entry = builds.publish_plan(plan.pk, trigger="test")
     assert entry.status == SyncStatus.SUCCESS, entry.error
-    there = files(folders / "cdn")
-    gated = release.everything().keys() - there.keys()
+    stored = files(folders / "cdn")
+    gated = release.everything().keys() - stored.keys()
     assert gated == {f"lessons/LES-MATH-{u}-{n}.json" for u in (0, 1) for n in (0, 1)}
-    assert there == {p: d for p, d in release.everything().items() if p not in gated}
+    assert stored == {p: d for p, d in release.everything().items() if p not in gated}
     math.is_public = True
     math.save()
     assert builds.publish_plan(plan.pk).status == SyncStatus.SUCCESS

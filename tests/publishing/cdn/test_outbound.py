@@ -383,7 +383,7 @@ def test_no_answer_tells_an_open_port_from_a_closed_one(wire, settings):
     settings.PRIVATE_HOSTS = []
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    said = {
+    messages = {
         write_error(settings_row(cdn_endpoint=endpoint))
         for endpoint in (
             wire.url,
@@ -392,8 +392,8 @@ def test_no_answer_tells_an_open_port_from_a_closed_one(wire, settings):
             "https://no-such-host.invalid",
         )
     }
-    assert len(said) == 1
-    assert "MEMORA_PRIVATE_HOSTS" in said.pop()
+    assert len(messages) == 1
+    assert "MEMORA_PRIVATE_HOSTS" in messages.pop()
 
 
 @pytest.mark.django_db

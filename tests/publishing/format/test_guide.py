@@ -81,30 +81,30 @@ def codes(cell: str) -> list[str]:
 def fields(schema: dict[str, Any], defs: Any, prefix: str = "") -> Iterator[str]:
     """Yield the fields of a schema, optional ones with ``?``; not inside ``access``."""
     required = schema.get("required", [])
-    for name, said in schema.get("properties", {}).items():
+    for name, schema_of_field in schema.get("properties", {}).items():
         yield f"{prefix}{name}{'' if name in required else '?'}"
-        if said.get("type") == "array":
-            yield from fields(said["items"], defs, f"{prefix}{name}[].")
-        elif isinstance(entry := said.get("additionalProperties"), dict):
+        if schema_of_field.get("type") == "array":
+            yield from fields(schema_of_field["items"], defs, f"{prefix}{name}[].")
+        elif isinstance(entry := schema_of_field.get("additionalProperties"), dict):
             yield from fields(entry, defs, f"{prefix}{name}.*.")
         else:
-            yield from fields(said, defs, f"{prefix}{name}.")
+            yield from fields(schema_of_field, defs, f"{prefix}{name}.")
 
 
 @pytest.mark.parametrize(("schema", "title"), DOCUMENTS.items())
 def test_a_table_has_every_field_of_its_schema_and_no_other(schema, title):
     known = orjson.loads((SCHEMA_FOLDER / f"{schema}.schema.json").read_bytes())
-    told = [name for row in rows(title) for name in codes(row[0])]
-    assert len(told) == len(set(told))
-    assert set(told) == set(fields(known, known["$defs"]))
+    documented = [name for row in rows(title) for name in codes(row[0])]
+    assert len(documented) == len(set(documented))
+    assert set(documented) == set(fields(known, known["$defs"]))
 
 
 def test_the_access_table_has_every_field_of_its_schema():
     known = orjson.loads((SCHEMA_FOLDER / "topic.schema.json").read_bytes())
     access = known["$defs"]["access"]
-    told = {name for row in rows("Who may open what") for name in codes(row[0])}
+    documented = {name for row in rows("Who may open what") for name in codes(row[0])}
     levels = {level.value for level in Level}
-    assert told == set(fields(access, known["$defs"], "access.")) | levels
+    assert documented == set(fields(access, known["$defs"], "access.")) | levels
 
 
 def test_every_schema_has_its_section():
@@ -152,10 +152,10 @@ def test_the_paths_are_those_of_a_release():
         shard_threshold=0,
     )
     ids = {"subject_id": "SUBJECT-ID", "topic_id": "TOPIC-ID", "lesson_id": "LESSON-ID"}
-    told = {
+    documented = {
         codes(row[0])[0].format(plan_id="PLAN-1", **ids) for row in rows("The files")
     }
-    assert told == set(made)
+    assert documented == set(made)
 
 
 def test_the_folding_examples_are_true():
@@ -166,35 +166,35 @@ def test_the_folding_examples_are_true():
 
 
 def test_the_folding_file_has_the_rules_and_vectors_of_the_server():
-    told = json.loads((GUIDE.parent / "search-folding.json").read_text())
-    assert told["version"] == folding.VERSION
-    assert told["replace"] == folding.EQUAL_LETTERS
-    assert set(told["remove"]) == folding.REMOVED_LETTERS
-    assert [(ord(first), ord(last)) for first, last in told["remove_ranges"]] == list(
+    file = json.loads((GUIDE.parent / "search-folding.json").read_text())
+    assert file["version"] == folding.VERSION
+    assert file["replace"] == folding.EQUAL_LETTERS
+    assert set(file["remove"]) == folding.REMOVED_LETTERS
+    assert [(ord(first), ord(last)) for first, last in file["remove_ranges"]] == list(
         folding.INVISIBLE_RANGES
     )
-    assert all(fold(f"a{sign}b") == "ab" for sign in told["remove_first"])
-    assert len(told["vectors"]) >= 30
-    for vector in told["vectors"]:
+    assert all(fold(f"a{sign}b") == "ab" for sign in file["remove_first"])
+    assert len(file["vectors"]) >= 30
+    for vector in file["vectors"]:
         assert fold(vector["text"]) == vector["folded"], vector["about"]
 
 
 def test_the_folding_rules_of_the_guide_make_the_same_as_the_server():
-    told = json.loads((GUIDE.parent / "search-folding.json").read_text())
-    for vector in told["vectors"]:
-        assert _fold_by_the_guide(told, vector["text"]) == fold(vector["text"])
+    file = json.loads((GUIDE.parent / "search-folding.json").read_text())
+    for vector in file["vectors"]:
+        assert _fold_by_the_guide(file, vector["text"]) == fold(vector["text"])
 
 
-def _fold_by_the_guide(told: dict[str, Any], text: str) -> str:
-    text = "".join(char for char in text if char not in told["remove_first"])
+def _fold_by_the_guide(rules: dict[str, Any], text: str) -> str:
+    text = "".join(char for char in text if char not in rules["remove_first"])
     text = unicodedata.normalize("NFKD", text).casefold()
     text = unicodedata.normalize("NFKD", text)
-    ranges = told["remove_ranges"]
-    removed = {*told["remove"]}
+    ranges = rules["remove_ranges"]
+    removed = {*rules["remove"]}
     kept = [
-        told["replace"].get(char, char)
+        rules["replace"].get(char, char)
         for char in text
-        if unicodedata.category(char) not in told["remove_categories"]
+        if unicodedata.category(char) not in rules["remove_categories"]
         and (unicodedata.category(char) != "Cc" or char in "\t\n\v\f\r\x85")
         and not any(first <= char <= last for first, last in ranges)
         and char not in removed
@@ -203,8 +203,8 @@ def _fold_by_the_guide(told: dict[str, Any], text: str) -> str:
 
 
 def test_the_api_s_answers_have_these_fields():
-    told = [name for row in rows("Where to start") for name in codes(row[0])]
-    assert told == list(PlanContentSerializer().fields)
+    documented = [name for row in rows("Where to start") for name in codes(row[0])]
+    assert documented == list(PlanContentSerializer().fields)
     assert all(
         f"`{name}`" in section("Gated lessons")
         for name in LessonLinkSerializer().fields

@@ -197,8 +197,8 @@ class Reference:
         return ("public" if node.is_public else "authenticated"), ""
 
     def is_linear(self, node: ContentNode) -> bool:
-        said = self.says(node, "set_linear")
-        return node.is_linear if said is None else said == "true"
+        value = self.says(node, "set_linear")
+        return node.is_linear if value is None else value == "true"
 
     def title(self, node: ContentNode) -> str:
         return self.says(node, "rename") or node.title
@@ -308,21 +308,21 @@ def test_lessons_stand_in_topics_and_bitmaps_as_the_rules_say(world):
         for line in rules.visible(root, Kind.TOPIC):
             topic = read(documents, f"plans/PLAN-1/{line[-1].id}.json")
             own = [found for found in expected if found[:-1] == line]
-            assert [entry_of(said) for said in topic["lessons"]] == [
+            assert [entry_of(entry) for entry in topic["lessons"]] == [
                 rules.entry(found) for found in own
             ]
             above = zip(("subject", "track", "unit"), line[:-1], strict=True)
             for name, node in above:
                 assert topic["parent"][f"{name}_id"] == node.id
                 assert topic["parent"][f"{name}_title"] == rules.title(node)
-            for found, said in zip(own, topic["lessons"], strict=True):
+            for found, entry in zip(own, topic["lessons"], strict=True):
                 lesson, (level, item) = found[-1], rules.access(found)
-                assert said["bit_index"] == lesson.bit_index
-                assert said["stage_count"] == len(lesson.stages)
+                assert entry["bit_index"] == lesson.bit_index
+                assert entry["stage_count"] == len(lesson.stages)
                 gated = level not in OPEN and lesson.id not in world.open_elsewhere
-                assert said.get("gated", False) is gated
+                assert entry.get("gated", False) is gated
                 base = trees.API_URL if gated else trees.BASE_URL
-                assert said["lesson_url"].startswith(base)
+                assert entry["lesson_url"].startswith(base)
                 assert mappings[lesson.id] == {
                     "bit_index": lesson.bit_index,
                     "topic_id": line[-1].id,
@@ -356,7 +356,7 @@ def test_every_bit_is_its_lesson_s_own(world):
             continue
         bitmap = read(documents, path)
         given_bits = {node.id: node.bit_index for node in walk(root)}
-        bits = {key: said["bit_index"] for key, said in bitmap["mappings"].items()}
+        bits = {key: entry["bit_index"] for key, entry in bitmap["mappings"].items()}
         assert len(set(bits.values())) == len(bits) == bitmap["total_lessons"]
         assert all(bit == given_bits[lesson] for lesson, bit in bits.items())
 
@@ -401,16 +401,16 @@ def test_search_has_every_visible_node_once_whole_or_split(world):
 def test_links_lead_to_what_they_say_and_to_everything(world):
     documents = world.build()
     reached = {"plans/PLAN-1/manifest.json"}
-    for said in everything(documents):
-        for name in (key.removesuffix("_path") for key in said if "_path" in key):
-            path = said[f"{name}_path"]
+    for link in everything(documents):
+        for name in (key.removesuffix("_path") for key in link if "_path" in key):
+            path = link[f"{name}_path"]
             reached.add(path)
             if name == "lesson":
                 version = read(documents, path)["version"]
-                assert said["lesson_version"] == version
+                assert link["lesson_version"] == version
                 continue
-            assert said[f"{name}_url"] == trees.BASE_URL + path
-            assert said[f"{name}_hash"] == encoding.sha256(documents[path].data)
+            assert link[f"{name}_url"] == trees.BASE_URL + path
+            assert link[f"{name}_hash"] == encoding.sha256(documents[path].data)
     assert reached == set(documents)
 
 
@@ -500,7 +500,9 @@ def test_the_random_worlds_have_what_the_rules_are_about():
                 if len(line) == 5:
                     seen.add(rules.access(line)[0])
                     seen.add("seen" if rules.is_visible(line) else "unseen")
-        seen.update(action for said in world.overrides.values() for action, _v in said)
+        seen.update(
+            action for entry in world.overrides.values() for action, _v in entry
+        )
         for node in (node for root in world.subjects for node in index(root).values()):
             seen.update(key for key in ("is_linear",) if getattr(node, key))
 

@@ -97,10 +97,10 @@ def text(public_id: str, body: str = "Read this.") -> Stage:
     return stage(public_id, "Text", "Read", format="markdown", body=body)
 
 
-def override(*said: tuple[str, str]) -> Override:
+def override(*rules: tuple[str, str]) -> Override:
     """The override of one node for a plan's ``(action, value)`` pairs."""
     values: dict[str, Any] = {}
-    for action, value in said:
+    for action, value in rules:
         match action:
             case "hide":
                 values["hide"] = True
@@ -167,8 +167,10 @@ def build(
         overrides: the plan's overrides, by the node's public id.
         open_elsewhere: whether another plan opens a lesson.
     """
-    said = {pk_of(node): override(*pairs) for node, pairs in (overrides or {}).items()}
-    trees = [plan_tree(source, said) for source in subjects]
+    plan_overrides = {
+        pk_of(node): override(*pairs) for node, pairs in (overrides or {}).items()
+    }
+    trees = [plan_tree(source, plan_overrides) for source in subjects]
     versioner = DocumentVersioner(previous=previous or {}, now=now)
     maker = DocumentMaker(
         plan=plan or PlanFields(id="PLAN-1", title="Grade 5"),
@@ -177,9 +179,9 @@ def build(
         signer=FrozenSigner(),
         is_gated=lambda lesson_id: not open_elsewhere(lesson_id),
     )
-    fresh = [ChangedSubject(tree, revision) for tree in trees if tree]
+    changed = [ChangedSubject(tree, revision) for tree in trees if tree]
     assembly = ReleaseAssembler(maker, NoRelease(), shard_threshold)
-    assembly.build(fresh, same_trees=False)
+    assembly.build(changed, same_trees=False)
     return versioner.documents
 
 

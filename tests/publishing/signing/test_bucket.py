@@ -245,8 +245,8 @@ def test_a_move_begun_for_another_bucket_loses_nothing(s3, wire, settings, two_h
     wire.reset()
     turn_on(wire.url, cdn_private_bucket=PUBLIC, cdn_bucket=PRIVATE)
     call_command("upload_videos")
-    there = {path for path in s3.objects(PUBLIC) if path.startswith("videos/")}
-    assert there == {f"videos/{source}" for source in two_here}
+    stored = {path for path in s3.objects(PUBLIC) if path.startswith("videos/")}
+    assert stored == {f"videos/{source}" for source in two_here}
 
 
 def test_links_play_at_every_moment_of_a_move(

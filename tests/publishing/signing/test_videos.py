@@ -53,13 +53,13 @@ def test_others_of_the_machine_cannot_read_it(video_root):
 @pytest.mark.parametrize("kept", ["NFC", "NFD"])
 @pytest.mark.parametrize("written", ["NFC", "NFD"])
 def test_a_video_is_found_in_either_unicode_form_of_its_name(video_root, kept, written):
-    there, source = (
+    stored_name, source = (
         unicodedata.normalize(form, "مؤلف/آلة.mp4") for form in (kept, written)
     )
-    (video_root / there).parent.mkdir(parents=True)
-    (video_root / there).write_bytes(MP4)
+    (video_root / stored_name).parent.mkdir(parents=True)
+    (video_root / stored_name).write_bytes(MP4)
     url = links.video_signer().sign(source, int(NOW.timestamp()))
-    assert quote(there) in url
+    assert quote(stored_name) in url
 
 
 def test_a_video_that_is_nowhere_keeps_its_name(video_root):
