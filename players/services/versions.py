@@ -54,7 +54,7 @@ def changing(
     """
     if not player_ids:
         return
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         # Not through the manager, which announces changes of the row.
         rows: QuerySet[PlayerProfile] = QuerySet(PlayerProfile).filter(
             pk__in=player_ids

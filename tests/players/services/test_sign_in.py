@@ -134,8 +134,8 @@ def test_signing_in_counts_its_queries(student, django_assert_num_queries):
     )
     # The user by address; the player's id; then, between two for the savepoint:
     # profile, user under lock, devices, session; why the old one ended, audit event,
-    # session, last sign-in, audit event.
-    with django_assert_num_queries(13):
+    # session, the version raised and read, last sign-in, audit event.
+    with django_assert_num_queries(15):
         sessions.sign_in(
             email=EMAIL,
             password=PASSWORD,
