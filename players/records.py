@@ -533,6 +533,7 @@ local held = redis.call('GET', KEYS[1])
 local version = held and string.match(held, '^[vt](%d+)')
 if version and tonumber(version) > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], 't' .. ARGV[1], 'PX', ARGV[2])
+if #KEYS > 1 then redis.call('DEL', KEYS[2]) end
 return 1
 """
 
@@ -564,12 +565,17 @@ def block_sign_in(versions: Mapping[int, int]) -> None:
     Args:
         versions: the version that the transaction will commit, by player.
     """
-    _for_each(_BLOCK, _session_names(versions), versions, TOMBSTONE_MS)
+    names = [
+        [keys.active_session(player_id), keys.devices(player_id)]
+        for player_id in versions
+    ]
+    _for_each(_BLOCK, names, versions, TOMBSTONE_MS)
 
 
 def unblock_sign_in(versions: Mapping[int, int]) -> None:
     """Let readers fill the copies again; call it after the commit or the rollback."""
-    _for_each(_UNBLOCK, _session_names(versions), versions)
+    names = [[keys.active_session(player_id)] for player_id in versions]
+    _for_each(_UNBLOCK, names, versions)
 
 
 def block_access(versions: Mapping[int, int]) -> None:
@@ -582,23 +588,23 @@ def unblock_access(versions: Mapping[int, int]) -> None:
     _for_each(_UNBLOCK, _access_names(versions), versions)
 
 
-def _session_names(player_ids: Iterable[int]) -> list[str]:
-    return [keys.active_session(player_id) for player_id in player_ids]
-
-
-def _access_names(player_ids: Iterable[int]) -> list[str]:
-    return [keys.access(player_id) for player_id in player_ids]
+def _access_names(player_ids: Iterable[int]) -> list[list[str]]:
+    return [[keys.access(player_id)] for player_id in player_ids]
 
 
 def _for_each(
-    source: str, names: Sequence[str], versions: Mapping[int, int], *arguments: int
+    source: str,
+    names: Sequence[list[str]],
+    versions: Mapping[int, int],
+    *arguments: int,
 ) -> None:
+    """Run a script on the keys of each player; one round trip."""
     if len(names) == 1:
-        run_script(source, names, [*versions.values(), *arguments])
+        run_script(source, names[0], [*versions.values(), *arguments])
         return
     pipeline = client().pipeline(transaction=False)
-    for name, version in zip(names, versions.values(), strict=True):
-        pipeline.eval(source, 1, name, str(version), *map(str, arguments))
+    for own, version in zip(names, versions.values(), strict=True):
+        pipeline.eval(source, len(own), *own, str(version), *map(str, arguments))
     pipeline.execute()
 
 

@@ -51,6 +51,7 @@ def test_the_first_plan_becomes_active_and_a_second_one_does_not(student, plan):
 
 
 def test_the_app_reads_its_player(signed_in, student, django_assert_num_queries):
+    signed_in.get("auth/session/")
     with django_assert_num_queries(1):  # the profile with all related labels
         body = signed_in.get("me/").json()
     assert body == {

@@ -51,35 +51,31 @@ def test_a_slot_taken_without_the_lock_is_a_refusal_not_a_failure(student, monke
         devices.claim_slot(student, device_id=uuid.uuid4(), name="")
 
 
-def test_redis_holds_the_set_of_devices(
-    student, redis_client, django_capture_on_commit_callbacks
+def test_redis_gets_the_devices_with_the_next_request(
+    signed_in, student, redis_client, django_capture_on_commit_callbacks
 ):
-    kept, removed = uuid.uuid4(), uuid.uuid4()
-    for device_id in (kept, removed):
-        with django_capture_on_commit_callbacks(execute=True):
-            devices.add(player_id=student.pk, device_id=device_id)
-    assert redis_client.smembers(keys.devices(student.pk)) == {
-        str(kept).encode(),
-        str(removed).encode(),
-    }
+    added = uuid.uuid4()
     with django_capture_on_commit_callbacks(execute=True):
-        devices.remove(player_id=student.pk, device_id=removed)
-    assert redis_client.smembers(keys.devices(student.pk)) == {str(kept).encode()}
+        devices.add(player_id=student.pk, device_id=added)
+    assert not redis_client.exists(keys.devices(student.pk))
+    assert signed_in.get("devices/check/").json()["device_count"] == 2
+    assert redis_client.smembers(keys.devices(student.pk)) == {
+        signed_in.device_id.encode(),
+        str(added).encode(),
+    }
 
 
-def test_bulk_writes_reach_redis_too(
-    student, redis_client, django_capture_on_commit_callbacks
+def test_bulk_writes_take_the_devices_out_of_redis(
+    signed_in, student, redis_client, django_capture_on_commit_callbacks
 ):
+    signed_in.get("devices/check/")
+    assert redis_client.exists(keys.devices(student.pk))
     with django_capture_on_commit_callbacks(execute=True):
         Device.objects.bulk_create(
-            [Device(player=student, slot=1, device_id=uuid.uuid4())]
+            [Device(player=student, slot=2, device_id=uuid.uuid4())]
         )
-    assert redis_client.scard(keys.devices(student.pk)) == 1
-    renamed = uuid.uuid4()
-    with django_capture_on_commit_callbacks(execute=True):
-        Device.objects.update(device_id=renamed)
-    held = redis_client.smembers(keys.devices(student.pk))
-    assert held == {str(renamed).encode()}
+    assert not redis_client.exists(keys.devices(student.pk))
+    assert signed_in.get("devices/check/").json()["device_count"] == 2
 
 
 def test_the_app_asks_about_its_device(signed_in, student):

@@ -139,7 +139,7 @@ def make_student(plan, manager, redis_client):
         card = make_card(player, subject_id=SUBJECT)
         make_rating(
             card,
-            idempotency_key=ledger.key_hash("KEY-OF-HERS"),
+            idempotency_key=ledger.client_event("KEY-OF-HERS"),
             batch={"response": "her answer"},
         )
         ReviewWatermark.objects.create(player=player)

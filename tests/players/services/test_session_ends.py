@@ -172,8 +172,9 @@ def test_an_ended_token_that_is_sent_on_and_on_costs_no_more_queries(
     settings.RATE_LIMITS = settings.RATE_LIMITS | {"ended_token": (2, 60)}
     with committed():
         warm.post("auth/logout/")
-    told = [refusal(warm.get("wallet/"))[1] for _ in range(4)]
-    assert told == ["SESSION_SIGNED_OUT"] * 2 + ["RATE_LIMITED"] * 2
+    # The first one fills Redis's copy again and is not counted.
+    told = [refusal(warm.get("wallet/"))[1] for _ in range(5)]
+    assert told == ["SESSION_SIGNED_OUT"] * 3 + ["RATE_LIMITED"] * 2
     with django_assert_num_queries(0):
         assert warm.get("wallet/").status_code == 429
     assert SecurityEvent.objects.filter(type="rate_limited").count() == 1
