@@ -147,39 +147,28 @@ def _build(publication: Publication, *, now: datetime) -> Outcome:
 
     Raises:
         StaleSnapshotError: all three attempts read something that changed.
-        Others: as `_attempt`.
+        InvalidDocumentError, StagingError, OSError, SupersededError: the build failed.
+            After every error, readers see no change.
     """
+    assert publication.plan_id is not None
     attempts, full = 0, False
     while True:
         attempts += 1
         recovery.recover_if_incomplete()
         try:
-            return _attempt(publication, full=full, now=now)
+            taken = snapshot.take(publication.plan_id, full=full)
+            made = releases.make(taken, now=now)
+            validate_documents(made.to_write.values())
+            file_store.require_space(
+                needed=made.size,
+                min_free_percent=taken.settings.min_free_disk_percent,
+            )
+            return activation.stage_and_switch(publication, made, now=now)
         except (StaleSnapshotError, UnreadableReleaseError) as error:
             if attempts == _MAX_ATTEMPTS:
                 raise
             # Damaged files are written again by a full build.
             full = full or isinstance(error, UnreadableReleaseError)
-
-
-def _attempt(publication: Publication, *, full: bool, now: datetime) -> Outcome:
-    """Read a snapshot, make the documents, validate them, write them and switch.
-
-    Raises:
-        StaleSnapshotError: shared lessons changed since the snapshot.
-        UnreadableReleaseError: a file to reuse is damaged; not with ``full``.
-        InvalidDocumentError, StagingError, OSError, SupersededError: the build failed.
-            After every error, readers see no change.
-    """
-    assert publication.plan_id is not None
-    taken = snapshot.take(publication.plan_id, full=full)
-    made = releases.make(taken, now=now)
-    validate_documents(made.to_write.values())
-    file_store.require_space(
-        needed=sum(len(document.data) for document in made.to_write.values()),
-        min_free_percent=taken.settings.min_free_disk_percent,
-    )
-    return activation.stage_and_switch(publication, made, now=now)
 
 
 @contextmanager

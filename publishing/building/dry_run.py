@@ -75,7 +75,7 @@ def count_difference(taken: Snapshot, made: Release, *, dropped: set[str]) -> Dr
             if path in known and not document.changed
         ),
         removed=sorted({*made.gone, *dropped}),
-        size=sum(len(document.data) for document in made.to_write.values()),
+        size=made.size,
     )
 
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Event, Lock
 
 import structlog
@@ -190,8 +190,7 @@ def _upload_release(publication: Publication) -> Exception | None:
     began = time.monotonic()
     failure: Exception | None = None
     try:
-        distributor = Uploader.of(PublishingSettings.get_solo())
-        _retry_while_changing(lambda: distributor.upload(publication.pk, sent))
+        Uploader.of(PublishingSettings.get_solo()).upload(publication.pk, sent)
     except Exception as error:  # noqa: BLE001 - every failure becomes a log entry
         failure = error
     seconds = time.monotonic() - began
@@ -202,31 +201,6 @@ def _upload_release(publication: Publication) -> Exception | None:
             entry, failure, files=sent.files, size=sent.bytes, seconds=seconds
         )
     return failure
-
-
-def _retry_while_changing(work: Callable[[], None]) -> None:
-    """Call ``work``, and repeat it when the state changed during the call.
-
-    Raises:
-        ClaimLostError: another distributor has claimed the same objects.
-        PlanUploadError: the state changed three times.
-        DistributionError: ``work`` failed.
-    """
-    path = ""
-    for _round in range(_ROUNDS):
-        try:
-            return work()
-        except ClaimLostError:
-            raise
-        except StateChangedError as error:
-            path = str(error)
-    raise PlanUploadError(
-        _(
-            "%(path)s changed during the upload or does not match the published file. "
-            "If this happens again, run “manage.py check_content --full --repair”."
-        )
-        % {"path": path}
-    )
 
 
 def _delete_obsolete() -> None:
@@ -284,17 +258,35 @@ class Uploader:
     # --- Uploading --------------------------------------------------------------------
 
     def upload(self, publication_pk: int, sent: Sent) -> None:
-        """Upload what differs of one release, layer by layer.
+        """Upload what differs of one release; begin again when the state changes.
 
         Verified files stay uploaded when an error is raised.
 
         Raises:
-            StateChangedError: the state changed; call again.
-            ClaimLostError: another distributor continues with it; do not call again.
+            ClaimLostError: another distributor continues with it.
             DistributionError: the CDN refused.
-            PlanUploadError: all files are uploaded, but a cache may still serve old
-                ones.
+            PlanUploadError: the state changed three times; or all files are uploaded,
+                but a cache may still serve old ones.
         """
+        path = ""
+        for _round in range(_ROUNDS):
+            try:
+                return self._upload_layers(publication_pk, sent)
+            except ClaimLostError:
+                raise
+            except StateChangedError as error:
+                path = str(error)
+        raise PlanUploadError(
+            _(
+                "%(path)s changed during the upload or does not match the published "
+                "file. If this happens again, run “manage.py check_content --full "
+                "--repair”."
+            )
+            % {"path": path}
+        )
+
+    def _upload_layers(self, publication_pk: int, sent: Sent) -> None:
+        """As `upload`, but raise `StateChangedError` when the state changes."""
         release = desired_state.of_release(publication_pk, self._targets)
         not_purged: PlanUploadError | None = None
         for layer in release.layers():
@@ -459,7 +451,7 @@ class _Uploader:
         """
         listing = self._should_list(files)
         with ThreadPoolExecutor(settings.UPLOAD_CONCURRENCY) as pool:
-            found = pool.map(lambda file: self._put(file, check=not listing), files)
+            found = pool.map(partial(self._put, check=not listing), files)
             put = {
                 file: data
                 for file, data in zip(files, found, strict=True)

@@ -71,6 +71,11 @@ class Release:
     built_from: staleness.Sources
     removals: int
 
+    @property
+    def size(self) -> int:
+        """The number of bytes to write."""
+        return sum(len(document.data) for document in self.to_write.values())
+
 
 def stage_and_switch(
     publication: Publication, release: Release, *, now: datetime
