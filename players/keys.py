@@ -4,8 +4,8 @@ The player id is in literal braces, the hash tag of Redis Cluster: all keys of o
 player are in one slot, so one script may use several of them.
 """
 
-RECONCILED_RUN = "reconciled_run_id"
-"""String: the run id of the Redis server that `progress.services.reconciliation` saw."""
+RECONCILED_SERVER = "reconciled_server"
+"""String: the id of the server that was last reconciled (`players.bulk_records`)."""
 
 
 def devices(player_id: int) -> str:

@@ -263,9 +263,9 @@ def _found(player_id: int, wanted: Wanted, token: str, answer: list[Any]) -> Fou
         count=None if requests is None else Count(requests, rest),
         access=access,
         may_fill_access=bool(may_fill),
-        wallet=None if wallet is None else _wallet(wallet),
+        wallet=None if wallet is None else decode_wallet(wallet),
         inc=b"" if wallet is None else wallet[1],
-        subject=None if subject is None else _subject(subject),
+        subject=None if subject is None else decode_subject(subject),
         token=token,
     )
 
@@ -449,54 +449,12 @@ return redis.call('DEL', KEYS[1])
 """
 
 
-def drop_older(heads: Mapping[int, int]) -> int:
-    """Delete the wallets that are older than the ledger; return how many.
-
-    Args:
-        heads: the last position of the ledger, by player.
-    """
-    pipeline = client().pipeline(transaction=False)
-    for player_id, head in heads.items():
-        pipeline.eval(_DROP, 1, keys.wallet(player_id), str(head))
-    return sum(pipeline.execute())
+def drop_older(player_id: int, head: int) -> None:
+    """Delete the wallet if it is older than ``head``, the ledger's last position."""
+    run_script(_DROP, [keys.wallet(player_id)], [head])
 
 
-def read_wallets(player_ids: Sequence[int]) -> dict[int, WalletState]:
-    """Return the wallets that Redis has, by player."""
-    pipeline = client().pipeline(transaction=False)
-    for player_id in player_ids:
-        pipeline.hmget(keys.wallet(player_id), _WALLET_FIELDS)
-    return {
-        player_id: _wallet(held)
-        for player_id, held in zip(player_ids, pipeline.execute(), strict=True)
-        if held[0] is not None
-    }
-
-
-def read_subjects(
-    wanted: Sequence[tuple[int, str]],
-) -> list[tuple[int, SubjectProgress] | None]:
-    """Return the subjects of players, each with its ``seq``; None for a missing one."""
-    pipeline = client().pipeline(transaction=False)
-    for player_id, subject_id in wanted:
-        # The wallet first: a subject that is written in between has a later state.
-        pipeline.hmget(keys.wallet(player_id), ["seq", "inc"])
-        pipeline.mget(keys.subject(player_id, subject_id))
-    answers = pipeline.execute()
-    found: list[tuple[int, SubjectProgress] | None] = []
-    for (seq, inc), held in zip(answers[::2], answers[1::2], strict=True):
-        counts = seq is not None and None not in held and held[3] == inc
-        found.append((int(seq), _subject(held)) if counts else None)
-    return found
-
-
-_WALLET_FIELDS = [
-    *("seq", "inc", "total_xp", "current_streak"),
-    *("last_success_date", "last_played_at"),
-]
-
-
-def _wallet(held: Sequence[bytes]) -> WalletState:
+def decode_wallet(held: Sequence[bytes]) -> WalletState:
     seq, _inc, total_xp, days, last, played = (part.decode() for part in held[:6])
     return WalletState(
         seq=int(seq),
@@ -518,7 +476,7 @@ def _fields(wallet: WalletState) -> list[str | int]:
     ]
 
 
-def _subject(held: Sequence[bytes]) -> SubjectProgress:
+def decode_subject(held: Sequence[bytes]) -> SubjectProgress:
     return SubjectProgress(bitmap=held[0], hearts=held[1], xp=int(held[2]))
 
 
@@ -653,50 +611,3 @@ def forget_player(player_id: int, subject_ids: Iterable[str] = ()) -> None:
     for subject_id in subject_ids:
         names += keys.subject(player_id, subject_id)
     client().unlink(*names)
-
-
-def run_id() -> str:
-    """Return the run id of the Redis server: it changes when Redis restarts."""
-    return str(client().info("server")["run_id"])
-
-
-_PATTERNS = ("active_session:*", "access:*")
-_OBSOLETE = (
-    *("wallet:*", "user_prog:*", "best_hearts:*", "subject_xp:*", "in_flight:*"),
-    *("rebuilding:*", "*pending_wallet_sync*", "*pending_bitmap_sync*"),
-)
-
-
-def drop_copies() -> int:
-    """Delete all copies of sign-in state and access, and keys without a life.
-
-    No record is stored without a life: such keys are from an older version of this
-    program, or from an interrupted import. Several round trips.
-
-    Returns:
-        How many keys were deleted.
-    """
-    deleted = 0
-    for pattern in _PATTERNS:
-        for names in _batches(pattern):
-            deleted += client().unlink(*names)
-    for pattern in _OBSOLETE:
-        for names in _batches(pattern):
-            pipeline = client().pipeline(transaction=False)
-            for name in names:
-                pipeline.pttl(name)
-            lives = pipeline.execute()
-            lasting = [name for name, ms in zip(names, lives, strict=True) if ms == -1]
-            if lasting:
-                deleted += client().unlink(*lasting)
-    return deleted
-
-
-def _batches(pattern: str) -> Iterable[list[Any]]:
-    cursor: Any = 0
-    while True:
-        cursor, names = client().scan(cursor, match=pattern, count=1000)
-        if names:
-            yield names
-        if not int(cursor):
-            return

@@ -7,7 +7,7 @@ import structlog
 from django.db import transaction
 
 from core.upsert import upsert
-from players import records, write_back
+from players import bulk_records, write_back
 from players.models import PlayerProfile, PlayerWallet
 from players.player_state import WalletState
 from players.records import StoreUnavailableError
@@ -93,7 +93,7 @@ def _current(changes: Sequence[Change]) -> dict[int, WalletState]:
     """Return the wallets, each at the head of its ledger or later."""
     player_ids = [player_id for player_id, _head in changes]
     try:
-        held = records.read_wallets(player_ids)
+        held = bulk_records.read_wallets(player_ids)
     except StoreUnavailableError as error:
         log.warning("wallets_read_from_ledger", error=type(error).__name__)
         held = {}

@@ -11,7 +11,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from core.upsert import upsert
-from players import records, write_back
+from players import bulk_records, write_back
 from players.player_state import SubjectProgress
 from players.records import StoreUnavailableError
 from players.write_back import SyncResult
@@ -115,7 +115,7 @@ def _values(progress: SubjectProgress) -> tuple[str, str, int, int]:
 def _current(changes: Sequence[Change]) -> list[tuple[int, SubjectProgress]]:
     """Return each subject's progress, and the position that it is complete up to."""
     try:
-        held = records.read_subjects([change[:2] for change in changes])
+        held = bulk_records.read_subjects([change[:2] for change in changes])
     except StoreUnavailableError as error:
         log.warning("subjects_read_from_ledger", error=type(error).__name__)
         held = [None] * len(changes)

@@ -128,7 +128,7 @@ def finish(
     """
     try:
         if not start.inc:
-            records.drop_older({start.player_id: wallet.seq})
+            records.drop_older(start.player_id, wallet.seq)
             return
         records.put(
             start.player_id,

@@ -5,7 +5,7 @@ import time_machine
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from players import records
+from players import bulk_records
 from players.models import PlayerProfile, User
 from players.write_back import SyncResult
 from progress import bitmap, tasks
@@ -53,11 +53,11 @@ def test_progress_made_while_it_is_written_is_written_by_the_next_run(
     def read_then_played(since):
         changes = real(since)
         monkeypatch.setattr(snapshots, "_behind", real)
-        monkeypatch.setattr(records, "read_subjects", lambda _wanted: older)
+        monkeypatch.setattr(bulk_records, "read_subjects", lambda _wanted: older)
         finish("0-1")
         return changes
 
-    older = records.read_subjects([(student.pk, "SUBJ-MATH")])
+    older = bulk_records.read_subjects([(student.pk, "SUBJ-MATH")])
     monkeypatch.setattr(snapshots, "_behind", read_then_played)
     with monkeypatch.context():
         assert snapshots.sync_pending().synced == 1
@@ -81,11 +81,11 @@ def test_a_chunk_the_database_refuses_is_written_by_the_next_run(finish, monkeyp
 
 def test_a_snapshot_is_never_replaced_by_an_older_one(student, finish, monkeypatch):
     finish("0-0")
-    older = records.read_subjects([(student.pk, "SUBJ-MATH")])
+    older = bulk_records.read_subjects([(student.pk, "SUBJ-MATH")])
     changes = snapshots._behind(None)
     finish("0-1")
     assert snapshots.sync_pending().synced == 1
-    monkeypatch.setattr(records, "read_subjects", lambda _wanted: older)
+    monkeypatch.setattr(bulk_records, "read_subjects", lambda _wanted: older)
     snapshots._write(changes)
     row = StructureProgress.objects.get()
     assert (row.seq, row.passed_lessons) == (2, 2)
@@ -138,7 +138,7 @@ def test_a_chunk_is_a_fixed_number_of_statements(plan, players):
     )
     # The last run; what changed; the snapshots' positions; in one transaction: lock the
     # players, read what Redis lacks from the ledger, INSERT … ON CONFLICT (or ON
-    # DUPLICATE KEY); at last the run itself (read and insert, in a savepoint each).
+    # DUPLICATE KEY); at last the run itself.
     with CaptureQueriesContext(connection) as queries:
         assert snapshots.sync_pending().synced == players
     written = [query["sql"] for query in queries]
