@@ -280,6 +280,7 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-photos": _each(3600, "players.tasks.tidy_photos"),
     "end-expired-sessions": _each(3600, "players.tasks.end_expired_sessions"),
     "sync-pending-bitmaps": _each(30, "progress.tasks.sync_pending_bitmaps"),
+    "reconcile-records": _each(60, "progress.tasks.reconcile_records"),
 }
 
 # --- Content ----------------------------------------------------------------

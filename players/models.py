@@ -360,11 +360,19 @@ class PlayerWallet(models.Model):
 
 
 class WriteBackRun(models.Model):
-    """When snapshots of one kind were last written in full; see `players.write_back`."""
+    """The last run of one kind of write-back, or of reconciliation.
+
+    See `players.write_back`.
+    """
 
     kind = models.CharField(max_length=20, primary_key=True)
-    complete_until = models.DateTimeField()
-    """Every change that was received before this time is in the snapshots."""
+    complete_until = models.DateTimeField(null=True)
+    """Every change that was received before this time was handled by a run without
+    errors; NULL before the first one."""
+    written = models.PositiveIntegerField(default=0)
+    """How many rows or records the last run wrote or deleted;"""
+    errors = models.PositiveIntegerField(default=0)
+    """and how many it could not."""
 
     def __str__(self) -> str:
         return str(self.kind)

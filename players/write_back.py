@@ -9,12 +9,16 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 from django.db import DatabaseError
 from django.utils import timezone
 
+from core.batches import batches
+from core.db import retry_on_conflict
+from core.upsert import upsert
 from players.models import PlayerProfile, WriteBackRun
 
 log = structlog.get_logger(__name__)
@@ -56,26 +60,35 @@ def run(
         progress: called after each chunk with how many are done, of how many.
     """
     began, started = time.monotonic(), timezone.now()
-    since = None
-    if not force and (last := WriteBackRun.objects.filter(pk=kind).first()):
-        since = last.complete_until - _OVERLAP
-    waiting = changes(since)
-    synced = errors = 0
-    for start in range(0, len(waiting), chunk):
-        part = waiting[start : start + chunk]
+    complete = None if force else complete_until(kind)
+    waiting = changes(None if complete is None else complete - _OVERLAP)
+    synced = errors = done = 0
+    for part in batches(waiting, chunk):
         try:
-            synced += write(part)
+            synced += retry_on_conflict(partial(write, part))
         except DatabaseError as error:
             errors += len(part)
             log.error("write_back_failed", kind=kind, error=type(error).__name__)
-        progress(start + len(part), len(waiting))
-    if not errors:
-        WriteBackRun.objects.update_or_create(
-            kind=kind, defaults={"complete_until": started}
-        )
+        done += len(part)
+        progress(done, len(waiting))
+    record_run(kind, started=started, written=synced, errors=errors)
     if synced or errors:
         log.info("snapshots_written", kind=kind, synced=synced, errors=errors)
     return SyncResult(synced, errors, round(time.monotonic() - began, 3))
+
+
+def complete_until(kind: str) -> datetime | None:
+    """Return until when the runs of a kind are complete; None before the first one."""
+    rows = WriteBackRun.objects.filter(pk=kind)
+    return rows.values_list("complete_until", flat=True).first()
+
+
+def record_run(kind: str, *, started: datetime, written: int, errors: int = 0) -> None:
+    """Record the result of a run; one without errors is complete. One statement."""
+    values: dict[str, Any] = {"kind": kind, "written": written, "errors": errors}
+    if not errors:
+        values["complete_until"] = started
+    upsert(WriteBackRun, list(values), [list(values.values())], key=["kind"])
 
 
 def lock_players(player_ids: Iterable[int]) -> set[int]:

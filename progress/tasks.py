@@ -1,11 +1,18 @@
 """Progress's periodic tasks."""
 
 from celery import shared_task
+from django.utils import timezone
 
-from progress.services import snapshots
+from progress.services import reconciliation, snapshots
 
 
 @shared_task(name="progress.tasks.sync_pending_bitmaps", ignore_result=True)
 def sync_pending_bitmaps() -> None:
     """Write changed progress to the database. Every 30 seconds; safe to run twice."""
     snapshots.sync_pending()
+
+
+@shared_task(name="progress.tasks.reconcile_records", ignore_result=True)
+def reconcile_records() -> None:
+    """Drop records that differ from the ledger. Every minute; safe to run twice."""
+    reconciliation.reconcile_recent(timezone.now())

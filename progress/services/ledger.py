@@ -59,6 +59,12 @@ def heads(since: datetime | None) -> dict[int, int]:
     )
 
 
+def heads_of(player_ids: Collection[int]) -> dict[int, int]:
+    """Return the last position of these players; those without rows are left out."""
+    rows = InteractionLog.objects.filter(player_id__in=player_ids).order_by()
+    return dict(rows.values_list("player_id").annotate(head=Max("seq")))
+
+
 def wallet_of(player_id: int) -> WalletState:
     """Return the player's wallet, computed from the ledger. Two queries."""
     return wallets_of([player_id])[player_id]

@@ -23,6 +23,7 @@ EVERY = {
     "players.tasks.finish_erasures": 300,
     "players.tasks.apply_retention": 3600,
     "progress.tasks.sync_pending_bitmaps": 30,
+    "progress.tasks.reconcile_records": 60,
 }
 """Seconds between two runs, as documented and as the dashboard promises."""
 

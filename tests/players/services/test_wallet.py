@@ -232,8 +232,8 @@ def test_a_chunk_costs_the_same_however_many_players_it_has(
         play(player.pk)
     # The last run; who played; what is written of them. Two chunks, each: savepoint,
     # players under lock, the ledger's positions and rows, INSERT … ON CONFLICT, release
-    # of the savepoint. The run's time: read, update, in two savepoints.
-    with django_assert_num_queries(3 + 2 * 6 + 4):
+    # of the savepoint. The run.
+    with django_assert_num_queries(3 + 2 * 6 + 1):
         assert wallet_sync.sync_pending_wallets().synced == 7
     assert {in_database(player.pk) for player in players} == {FULL}
 
