@@ -1,6 +1,7 @@
 """Private servers for tests and benchmarks that stop, kill or load them."""
 
 import getpass
+import importlib.util
 import shutil
 import signal
 import socket
@@ -68,7 +69,12 @@ class PrivateMariaDB(_Server):
 
     @staticmethod
     def is_installed() -> bool:
-        return bool(_binary("mariadbd") and _binary("mariadb-install-db"))
+        """Whether the server is installed, and the driver for it."""
+        return bool(
+            _binary("mariadbd")
+            and _binary("mariadb-install-db")
+            and importlib.util.find_spec("MySQLdb")
+        )
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

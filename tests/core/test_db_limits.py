@@ -25,9 +25,8 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def mariadb(tmp_path_factory) -> Iterator[PrivateMariaDB]:
-    pytest.importorskip("MySQLdb")
     if not PrivateMariaDB.is_installed():
-        pytest.skip("MariaDB's server is not installed")
+        pytest.skip("MariaDB's server or its driver is not installed")
     server = PrivateMariaDB(tmp_path_factory.mktemp("mariadb"))
     server.run_sql(
         "CREATE TABLE one (id INT PRIMARY KEY, n INT) ENGINE=InnoDB; "
