@@ -18,6 +18,8 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.benchmarks import api_load, school
@@ -155,134 +157,127 @@ def compare(found: dict[str, dict[str, Any]]) -> list[Reach]:
 
 
 def sync(plan: Any, count: int, rounds: int) -> dict[str, Any]:
-    """Write back ``count`` wallets, and the same rows in one statement for each 500."""
+    """Write back ``count`` wallets, and the same rows in one statement for each 500.
+
+    With the wallets in Redis, as after a morning at school, and from the ledger alone,
+    as after a loss of Redis.
+    """
     students = school.make_students(count, plan=plan, prefix="w")
     ids = [student.player_id for student in students]
     lesson = (school.lesson_id(20, 1), 1)
     school.add_completions(ids, [lesson], school.subject_id(20))
-    floors, measured = [], []
+    times: dict[str, list[float]] = {"bulk": [], "redis": [], "ledger": []}
     for _round in range(rounds):
-        forget_written(ids)
-        floors.append(bulk_floor(ids))
-        forget_written(ids)
-        started = time.perf_counter()
-        write_back()
-        measured.append(time.perf_counter() - started)
-    from players.models import PlayerWallet
-
-    written = PlayerWallet.objects.filter(pk__in=ids[:1000], total_xp=33).count()
-    assert written == min(len(ids), 1000), written
-    seconds, floor = statistics.median(measured), statistics.median(floors)
+        times["ledger"].append(timed(write_back, ids))
+        fill_redis(ids)
+        times["redis"].append(timed(write_back, ids))
+        times["bulk"].append(timed(partial(bulk_floor, ids), ids))
+        forget_redis(ids)
+    medians = {name: statistics.median(found) for name, found in times.items()}
     found = {
         "wallets": count,
-        "seconds": round(seconds, 2),
-        "rows_per_second": round(count / seconds),
-        "bulk_rows_per_second": round(count / floor),
-        "over_bulk": round(floor / seconds, 3),
+        "seconds": round(medians["redis"], 2),
+        **{
+            f"{name}_rows_per_second": round(count / seconds)
+            for name, seconds in medians.items()
+        },
+        "over_bulk": round(medians["bulk"] / medians["redis"], 3),
+        "ledger_over_bulk": round(medians["bulk"] / medians["ledger"], 3),
     }
     print(
-        f"  sync: {found['rows_per_second']:,} wallets/s, bulk statement "
-        f"{found['bulk_rows_per_second']:,} rows/s: {found['over_bulk']} of it"
+        f"  sync: {found['redis_rows_per_second']:,} wallets/s from Redis, "
+        f"{found['ledger_rows_per_second']:,}/s from the ledger; bulk statement "
+        f"{found['bulk_rows_per_second']:,} rows/s"
     )
     return found
 
 
-def forget_written(ids: list[int]) -> None:
-    """Make every wallet in the database one that is behind the ledger."""
+def timed(write: Callable[[], None], ids: list[int]) -> float:
+    """Seconds to write all wallets, each of which is behind before."""
     from django.db.models import QuerySet
 
     from players.models import PlayerWallet
 
-    behind: dict[str, Any] = {"total_xp": 0, "current_streak": 0}
-    if any(field.name == "seq" for field in PlayerWallet._meta.concrete_fields):
-        behind["seq"] = 0
+    rows = QuerySet(PlayerWallet)
     for start in range(0, len(ids), 5000):
-        rows = QuerySet(PlayerWallet).filter(pk__in=ids[start : start + 5000])
-        rows.update(**behind)
-    mark_changed(ids)
+        behind = rows.filter(pk__in=ids[start : start + 5000])
+        behind.update(total_xp=0, current_streak=0, seq=0)
+    started = time.perf_counter()
+    write()
+    seconds = time.perf_counter() - started
+    written = rows.filter(pk__in=ids[-1000:], total_xp=school.XP).count()
+    assert written == min(len(ids), 1000), written
+    return seconds
 
 
 def write_back() -> None:
-    """Write back every wallet that is behind."""
-    from django.core.management import call_command, get_commands
-
-    if "sync_wallets" in get_commands():
-        call_command("sync_wallets", verbosity=0)
-        return
     from players import wallet_sync
 
-    wallet_sync.sync_pending_wallets()
+    # All, whenever their rows were received.
+    wallet_sync.sync_pending_wallets(force=True)
 
 
-def mark_changed(ids: list[int]) -> None:
-    """For a write-back that follows marks in Redis instead of the ledger."""
-    import redis
-    from django.conf import settings
+def fill_redis(ids: list[int]) -> None:
+    from django.utils import timezone
 
+    from core.redis_client import client
     from players import keys
 
-    if not hasattr(keys, "PENDING_WALLETS"):
-        return
-    client = redis.Redis.from_url(settings.REDIS_URL)
-    fields = {
-        "total_xp": 33,
+    now = timezone.now()
+    record: dict[str | bytes, str | int] = {
+        "seq": 1,
+        "claim": 0,
+        "inc": "bench",
+        "total_xp": school.XP,
         "current_streak": 1,
-        "last_success_date": "2026-01-01",
-        "last_played_at": "2026-01-01T00:00:00.000000+00:00",
+        "last_success_date": now.date().isoformat(),
+        "last_played_at": now.isoformat(timespec="microseconds"),
     }
-    pipeline = client.pipeline(transaction=False)
-    for player_id in ids:
-        pipeline.hset(keys.wallet(player_id), mapping=fields)
-        pipeline.sadd(keys.PENDING_WALLETS, player_id)
-    pipeline.execute()
-    client.close()
+    for start in range(0, len(ids), CHUNK):
+        pipeline = client().pipeline(transaction=False)
+        for player_id in ids[start : start + CHUNK]:
+            pipeline.hset(keys.wallet(player_id), mapping=record)
+        pipeline.execute()
 
 
-def bulk_floor(ids: list[int]) -> float:
-    """Seconds for the fastest statement that writes a wallet for each of ``ids``."""
+def forget_redis(ids: list[int]) -> None:
+    from core.redis_client import client
+    from players import keys
+
+    for start in range(0, len(ids), CHUNK):
+        client().delete(*map(keys.wallet, ids[start : start + CHUNK]))
+
+
+def bulk_floor(ids: list[int]) -> None:
+    """Write a wallet for each of ``ids`` by the fastest statement of the database."""
     from django.db import connection, transaction
     from django.utils import timezone
 
-    columns = "player_id, total_xp, current_streak, last_success_date, last_played_at"
-    names = columns.split(", ")[1:]
+    names = [
+        *("total_xp", "current_streak", "last_success_date", "last_played_at", "seq"),
+    ]
     if connection.vendor == "mysql":
         updates = ", ".join(f"{name} = VALUES({name})" for name in names)
         conflict = f"ON DUPLICATE KEY UPDATE {updates}"
     else:
         updates = ", ".join(f"{name} = excluded.{name}" for name in names)
         conflict = f"ON CONFLICT (player_id) DO UPDATE SET {updates}"
-    extra = _required_columns({"player_id", *names})
-    if extra:
-        columns += ", " + ", ".join(extra)
     now = timezone.now()
     day = now.date()
-    marks = ", ".join(["%s"] * (5 + len(extra)))
-    started = time.perf_counter()
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
         values = [
             value
             for player_id in chunk
-            for value in (player_id, 33, 1, day, now, *(0 for _name in extra))
+            for value in (player_id, school.XP, 1, day, now, 1)
         ]
-        listed = ", ".join([f"({marks})"] * len(chunk))
+        listed = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(chunk))
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO players_playerwallet ({columns}) "  # noqa: S608
-                f"VALUES {listed} {conflict}",
+                "INSERT INTO players_playerwallet "  # noqa: S608
+                f"(player_id, {', '.join(names)}) VALUES {listed} {conflict}",
                 values,
             )
-    return time.perf_counter() - started
-
-
-def _required_columns(known: set[str]) -> list[str]:
-    from players.models import PlayerWallet
-
-    return [
-        field.column
-        for field in PlayerWallet._meta.concrete_fields
-        if field.column not in known and not field.null
-    ]
 
 
 if __name__ == "__main__":

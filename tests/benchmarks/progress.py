@@ -18,7 +18,8 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from tests.benchmarks import api_load, school
@@ -33,6 +34,7 @@ WITHOUT_ITEMS = 150
 CARDS = 10_000
 ALL_CARDS = 1_000_000
 SNAPSHOTS = 10_000
+LESSONS_EACH = 5
 ONE_BY_ONE = 300
 MIN_COMPLETE_OF_F2 = 0.8
 MIN_PROGRESS_OF_F1 = 0.8
@@ -269,55 +271,73 @@ def compare(found: dict[str, dict[str, Any]]) -> list[Reach]:
 
 
 def snapshots(plans: _Plans, count: int, rounds: int) -> dict[str, Any]:
-    """Write back the progress of ``count`` students in the subject of 2,000 lessons."""
+    """Write back the progress of ``count`` students in the subject of 2,000 lessons.
+
+    With the progress in Redis, as after a morning at school, and from the ledger alone,
+    as after a loss of Redis. One by one reads Redis, too.
+    """
+    from progress.services import snapshots
+
     students = school.make_students(count, plan=plans.of(PLAN), prefix="n")
     ids = [student.player_id for student in students]
-    school.add_completions(ids, _bits(PLAN)[:5], school.subject_id(PLAN))
-    measured, alone = [], []
+    school.add_completions(ids, _bits(PLAN)[:LESSONS_EACH], school.subject_id(PLAN))
+    few = ids[:ONE_BY_ONE]
+    # All, whenever their rows were received.
+    write_back = partial(snapshots.sync_pending, force=True)
+    times: dict[str, list[float]] = {"redis": [], "ledger": [], "alone": []}
     for _round in range(rounds):
-        alone.append(one_by_one(ids[:ONE_BY_ONE]))
-        forget_written(ids)
-        started = time.perf_counter()
-        write_back()
-        measured.append(time.perf_counter() - started)
-    from progress.models import StructureProgress
-
-    written = StructureProgress.objects.filter(
-        player_id__in=ids[:1000], passed_lessons=5
-    ).count()
-    assert written == min(count, 1000), written
-    rate = count / statistics.median(measured)
-    slow = min(count, ONE_BY_ONE) / statistics.median(alone)
+        times["ledger"].append(timed(write_back, ids))
+        fill_redis(ids)
+        times["redis"].append(timed(write_back, ids))
+        times["alone"].append(timed(partial(one_by_one, few), few))
+        forget_redis(ids)
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    rates = {name: count / medians[name] for name in ("redis", "ledger")}
+    slow = len(few) / medians["alone"]
     found = {
         "snapshots": count,
-        "rows_per_second": round(rate),
+        "redis_per_second": round(rates["redis"]),
+        "ledger_per_second": round(rates["ledger"]),
         "one_by_one_per_second": round(slow),
-        "over_one_by_one": round(rate / slow, 1),
+        "over_one_by_one": round(rates["redis"] / slow, 1),
     }
     print(
-        f"  snapshots: {found['rows_per_second']:,}/s, one by one "
+        f"  snapshots: {found['redis_per_second']:,}/s from Redis, "
+        f"{found['ledger_per_second']:,}/s from the ledger, one by one "
         f"{found['one_by_one_per_second']:,}/s: {found['over_one_by_one']} ×"
     )
     return found
 
 
-def one_by_one(ids: list[int]) -> float:
-    """Seconds to read each student's progress and save their row, one at a time."""
+def timed(write: Callable[[], object], ids: list[int]) -> float:
+    """Seconds to write these students' snapshots, of which there are none before."""
+    from progress.models import StructureProgress
+
+    for start in range(0, len(ids), 5000):
+        chunk = ids[start : start + 5000]
+        StructureProgress.objects.filter(player_id__in=chunk)._raw_delete("default")
+    started = time.perf_counter()
+    write()
+    seconds = time.perf_counter() - started
+    last = StructureProgress.objects.filter(player_id__in=ids[-1000:])
+    written = last.filter(passed_lessons=LESSONS_EACH).count()
+    assert written == min(len(ids), 1000), written
+    return seconds
+
+
+def one_by_one(ids: list[int]) -> None:
+    """Read each student's progress and save their row, one at a time."""
     from django.utils import timezone
 
+    from players import records
     from progress import bitmap
     from progress.models import StructureProgress
-    from progress.services import ledger
 
     subject = school.subject_id(PLAN)
-    forget_written(ids)
-    started = time.perf_counter()
     for player_id in ids:
-        if hasattr(ledger, "subject_of"):
-            progress = ledger.subject_of(player_id, subject)
-        else:
-            pairs = [(player_id, subject)]
-            progress = ledger.subjects_of(pairs)[pairs[0]]
+        [found] = records.read_subjects([(player_id, subject)])
+        assert found is not None
+        seq, progress = found
         StructureProgress.objects.update_or_create(
             player_id=player_id,
             subject_id=subject,
@@ -327,48 +347,44 @@ def one_by_one(ids: list[int]) -> float:
                 "total_xp_earned": progress.xp,
                 "passed_lessons": progress.passed,
                 "last_synced_at": timezone.now(),
+                "seq": seq,
             },
         )
-    return time.perf_counter() - started
 
 
-def forget_written(ids: list[int]) -> None:
-    """Delete these students' snapshots, so that all are to be written."""
-    from progress.models import StructureProgress
+def fill_redis(ids: list[int]) -> None:
+    from core.redis_client import client
+    from players import keys
+    from progress import bitmap
 
-    for start in range(0, len(ids), 5000):
-        chunk = ids[start : start + 5000]
-        StructureProgress.objects.filter(player_id__in=chunk)._raw_delete("default")
-    mark_changed(ids)
-
-
-def write_back() -> None:
-    """Write back all progress that is behind."""
-    from django.core.management import call_command, get_commands
-
-    if "sync_progress" in get_commands():
-        call_command("sync_progress", verbosity=0)
-        return
-    from progress.services import snapshots
-
-    snapshots.sync_pending()
-
-
-def mark_changed(ids: list[int]) -> None:
-    """For a write-back that follows marks in Redis instead of the ledger."""
-    import redis
-    from django.conf import settings
-
-    from progress import keys
-
-    if not hasattr(keys, "PENDING_BITMAPS"):
-        return
-    client = redis.Redis.from_url(settings.REDIS_URL)
+    bits = [bit for _lesson, bit in _bits(PLAN)[:LESSONS_EACH]]
+    held = bitmap.pack(dict.fromkeys(bits, 4), xp=school.XP * LESSONS_EACH)
     subject = school.subject_id(PLAN)
-    members = [keys.pending(player_id, subject) for player_id in ids]
-    for start in range(0, len(members), 1000):
-        client.sadd(keys.PENDING_BITMAPS, *members[start : start + 1000])
-    client.close()
+    for start in range(0, len(ids), 500):
+        pipeline = client().pipeline(transaction=False)
+        for player_id in ids[start : start + 500]:
+            wallet: dict[str | bytes, str | int] = {
+                "seq": LESSONS_EACH,
+                "claim": 0,
+                "inc": "bench",
+                "total_xp": held.xp,
+                "current_streak": 1,
+                "last_success_date": "",
+                "last_played_at": "",
+            }
+            pipeline.hset(keys.wallet(player_id), mapping=wallet)
+            values = (held.bitmap, held.hearts, held.xp, "bench")
+            names = keys.subject(player_id, subject)
+            pipeline.mset(dict(zip(names, values, strict=True)))
+        pipeline.execute()
+
+
+def forget_redis(ids: list[int]) -> None:
+    from core.redis_client import client
+    from players import keys
+
+    for start in range(0, len(ids), 500):
+        client().delete(*map(keys.wallet, ids[start : start + 500]))
 
 
 if __name__ == "__main__":

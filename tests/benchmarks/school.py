@@ -14,6 +14,8 @@ from tests.benchmarks.api_load import Ask
 PASSWORD = "correct horse 7"
 ITEMS = 10
 """Reviewable items of each lesson that has any."""
+XP = 33
+"""Of each completion that `add_completions` adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,34 +226,27 @@ def add_completions(
     from django.db.models import QuerySet
     from django.utils import timezone
 
-    from progress.models import InteractionLog
+    from progress.models import InteractionLog, InteractionType
 
     now = timezone.now()
-    fields = {field.name for field in InteractionLog._meta.concrete_fields}
 
     def row(player_id: int, number: int, lesson: str, bit: int) -> InteractionLog:
-        values: dict[str, Any] = {
-            "player_id": player_id,
-            "type": "lesson_completed",
-            "reference_id": lesson,
-            "subject_id": subject,
-            "bit_index": bit,
-            "hearts": 4,
-            "xp": 33,
-            "day": now.date(),
-            "first_of": lesson,
-        }
-        optional = {
-            "created_at": now,
-            "occurred_at": now,
-            "received_at": now,
-            "record_of": f"{lesson}:4",
-            "best_hearts": 4,
-            "seq": number,
-            "event_id": uuid.uuid4().hex,
-        }
-        known = {name: value for name, value in optional.items() if name in fields}
-        return InteractionLog(**values, **known)
+        return InteractionLog(
+            player_id=player_id,
+            seq=number,
+            event_id=uuid.uuid4().hex,
+            type=InteractionType.LESSON_COMPLETED,
+            reference_id=lesson,
+            subject_id=subject,
+            bit_index=bit,
+            hearts=4,
+            best_hearts=4,
+            xp=XP,
+            day=now.date(),
+            first_of=lesson,
+            occurred_at=now,
+            received_at=now,
+        )
 
     QuerySet(InteractionLog).bulk_create(
         [
