@@ -10,7 +10,6 @@ from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.core.checks import (
@@ -23,6 +22,7 @@ from django.core.checks import (
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
+from core.checks import time_zone_errors
 from players.services.erasure import LEDGERS
 
 ENVIRONMENTS = ("local", "production")
@@ -106,15 +106,8 @@ def _session_limits() -> Iterator[CheckMessage]:
 
 
 def _streak_time_zone() -> Iterator[CheckMessage]:
-    try:
-        ZoneInfo(settings.STREAK_TIME_ZONE)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        yield Error(
-            f"MEMORA_STREAK_TIME_ZONE is {settings.STREAK_TIME_ZONE!r}, "
-            "which is not a time zone.",
-            hint="Use a name of the IANA database such as UTC or Asia/Riyadh.",
-            id="memora.E002",
-        )
+    zone = settings.STREAK_TIME_ZONE
+    return time_zone_errors("MEMORA_STREAK_TIME_ZONE", zone, id="memora.E002")
 
 
 def _erased_ledger() -> Iterator[CheckMessage]:

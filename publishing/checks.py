@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from core.checks import time_zone_errors
 from publishing import private_hosts
 from publishing.monitoring.health import WEEKDAYS
 
@@ -55,15 +55,8 @@ def check_health_hours(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def _zone() -> Iterator[CheckMessage]:
-    try:
-        ZoneInfo(settings.HEALTH_TIME_ZONE)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        yield Error(
-            f"MEMORA_HEALTH_TIME_ZONE is {settings.HEALTH_TIME_ZONE!r}, "
-            "which is not a time zone.",
-            hint="Use a name of the IANA database such as UTC or Asia/Riyadh.",
-            id="publishing.E001",
-        )
+    zone = settings.HEALTH_TIME_ZONE
+    return time_zone_errors("MEMORA_HEALTH_TIME_ZONE", zone, id="publishing.E001")
 
 
 def _weekdays() -> Iterator[CheckMessage]:
