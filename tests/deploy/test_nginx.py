@@ -599,6 +599,13 @@ def test_a_staff_room_signs_in_at_once_and_a_flood_of_sign_ins_does_not(stack, u
     assert page.status == 200  # a GET of the form does not count
 
 
+def test_a_sign_in_without_the_slash_has_the_same_limit(stack):
+    bare = APP_LOGIN.rstrip("/")
+    assert post(stack, bare, "198.51.100.60").status == 400
+    first_refusal(stack, APP_LOGIN, "198.51.100.61")
+    assert post(stack, bare, "198.51.100.61").status == 429
+
+
 def test_an_ipv6_network_has_one_limit(stack):
     passed, _refused = first_refusal(stack, APP_LOGIN, "2001:db8:1:2::1")
     assert passed >= 40
