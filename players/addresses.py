@@ -1,8 +1,10 @@
 """IP addresses in the form that is recorded and counted. No Django imports."""
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> str | None:
     """Return the address in ``text`` in its shortest form, or None if it is invalid.
 
