@@ -45,6 +45,12 @@ def consistent_read() -> Iterator[None]:
 Written = TypeVar("Written")
 
 
+def code_of(error: Exception) -> int | None:
+    """Return MariaDB's number of the error; None for other errors, as SQLite's."""
+    code = error.args[0] if error.args else None
+    return code if isinstance(code, int) else None
+
+
 _CONFLICTS = frozenset({1205, 1213})
 """MariaDB's errors for a lock wait timeout and for a deadlock."""
 
@@ -54,8 +60,7 @@ def is_conflict(error: OperationalError) -> bool:
 
     Such a write can be retried.
     """
-    code = error.args[0] if error.args else None
-    return code in _CONFLICTS or "database is locked" in str(error)
+    return code_of(error) in _CONFLICTS or "database is locked" in str(error)
 
 
 _UNAVAILABLE_CODES = frozenset(
@@ -92,7 +97,7 @@ def is_unavailable(error: Exception) -> bool:
         return True
     if not isinstance(error, OperationalError):
         return False
-    code = error.args[0] if error.args else None
+    code = code_of(error)
     return (
         code in _CONFLICTS
         or code in _UNAVAILABLE_CODES
@@ -106,8 +111,7 @@ _LOST_CODES = frozenset({2006, 2013, 2055, 4031, 1927})
 
 def is_connection_lost(error: Exception) -> bool:
     """Return whether the connection broke, so that the statement may have run."""
-    code = error.args[0] if error.args else None
-    return isinstance(error, InterfaceError) or code in _LOST_CODES
+    return isinstance(error, InterfaceError) or code_of(error) in _LOST_CODES
 
 
 _DUPLICATE, _NO_PARENT = 1062, 1452
@@ -115,14 +119,12 @@ _DUPLICATE, _NO_PARENT = 1062, 1452
 
 def is_duplicate_error(error: IntegrityError) -> bool:
     """Return whether a row with the same unique key exists."""
-    code = error.args[0] if error.args else None
-    return code == _DUPLICATE or "UNIQUE" in str(error)
+    return code_of(error) == _DUPLICATE or "UNIQUE" in str(error)
 
 
 def is_foreign_key_error(error: IntegrityError) -> bool:
     """Return whether a row refers to a row that does not exist."""
-    code = error.args[0] if error.args else None
-    return code == _NO_PARENT or "FOREIGN KEY" in str(error)
+    return code_of(error) == _NO_PARENT or "FOREIGN KEY" in str(error)
 
 
 def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Written:

@@ -13,7 +13,7 @@ from redis import exceptions as redis_errors
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from core.db import is_unavailable
+from core.db import code_of, is_unavailable
 from core.errors import MemoraError
 
 log = structlog.get_logger(__name__)
@@ -149,7 +149,11 @@ def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | 
             if challenge := getattr(error, "auth_header", None):
                 headers["WWW-Authenticate"] = challenge
         case _ if is_away(error):
-            log.error("api_dependency_unavailable", error=type(error).__name__)
+            log.error(
+                "api_dependency_unavailable",
+                error=type(error).__name__,
+                error_code=code_of(error),
+            )
             status = 503
             body = unavailable_body()
             headers["Retry-After"] = RETRY_SECONDS
