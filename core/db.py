@@ -1,8 +1,8 @@
-"""Database helpers: consistent reads, conflicts and their retry, outages."""
+"""Database helpers: consistent reads, locks, conflicts and their retry, outages."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import (
     IntegrityError,
@@ -11,6 +11,7 @@ from django.db import (
     connection,
     transaction,
 )
+from django.db.models import QuerySet
 
 from core import db_limits
 
@@ -125,6 +126,22 @@ def is_duplicate_error(error: IntegrityError) -> bool:
 def is_foreign_key_error(error: IntegrityError) -> bool:
     """Return whether a row refers to a row that does not exist."""
     return code_of(error) == _NO_PARENT or "FOREIGN KEY" in str(error)
+
+
+def lock_shared(rows: QuerySet[Any]) -> list[Any]:
+    """Return the primary keys of rows, which nobody can change until the commit.
+
+    Other shared locks are granted, such as the ones that an insert takes on the rows
+    that its foreign keys refer to; `QuerySet.select_for_update` would make those wait.
+    SQLite has no other writer during a transaction, so nothing is locked.
+    """
+    keys = rows.values_list("pk", flat=True)
+    if connection.vendor != "mysql":
+        return list(keys)
+    sql, parameters = keys.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} LOCK IN SHARE MODE", parameters)
+        return [key for (key,) in cursor.fetchall()]
 
 
 def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Written:

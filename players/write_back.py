@@ -17,7 +17,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from core.batches import batches
-from core.db import retry_on_conflict
+from core.db import lock_shared, retry_on_conflict
 from core.upsert import upsert
 from players.models import PlayerProfile, WriteBackRun
 
@@ -94,7 +94,8 @@ def record_run(kind: str, *, started: datetime, written: int, errors: int = 0) -
 def lock_players(player_ids: Iterable[int]) -> set[int]:
     """Lock these players against erasure and deletion; return those who are left.
 
-    Inside the transaction of a chunk, in the order of their numbers.
+    Inside the transaction of a chunk, in the order of their numbers. Completions go on:
+    an insert into the ledger needs only a shared lock on the player.
     """
     players = PlayerProfile.objects.filter(pk__in=set(player_ids), erased_at=None)
-    return set(players.order_by("pk").select_for_update().values_list("pk", flat=True))
+    return set(lock_shared(players.order_by("pk")))

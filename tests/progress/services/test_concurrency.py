@@ -8,12 +8,20 @@ import pytest
 from django.db import connection
 from django.db.models import Sum
 
-from players import records
+from core.db_limits import STUDENT_REQUEST
+from players import records, wallet_sync
 from players.records import Wanted
 from players.services import wallet
 from progress import scheduler
 from progress.models import InteractionLog, ReviewCard, ReviewRating
-from progress.services import completion, ledger, review_cards, reviews, writing
+from progress.services import (
+    completion,
+    ledger,
+    review_cards,
+    reviews,
+    snapshots,
+    writing,
+)
 from progress.services.reviews import Rating
 from tests.progress.conftest import MONDAY, on_mariadb
 
@@ -176,6 +184,39 @@ def test_a_correction_and_completions_at_once_all_count(student, finish):
     completed(at_once(*[lambda: finish("0-0")] * 4, *[correct] * 4))
     assert wallet.get(student.pk).total_xp == 35 + 4 * 20 + 4 * 10
     assert wallet.get(student.pk) == ledger.wallet_of(student.pk)
+
+
+@pytest.mark.parametrize(
+    ("sync", "module"),
+    [
+        (snapshots.sync_pending, snapshots),
+        (wallet_sync.sync_pending_wallets, wallet_sync),
+    ],
+)
+def test_completions_do_not_wait_for_a_worker_that_stalls_while_it_writes_back(
+    student, finish, monkeypatch, sync, module
+):
+    finish("0-0")
+    writes, goes_on = threading.Event(), threading.Event()
+    real = module.upsert
+
+    def stall(*args, **kwargs) -> None:
+        real(*args, **kwargs)
+        writes.set()
+        goes_on.wait(20)
+
+    monkeypatch.setattr(module, "upsert", stall)
+
+    def play() -> None:
+        assert writes.wait(10)
+        try:
+            with STUDENT_REQUEST:
+                finish("0-1")
+        finally:
+            goes_on.set()
+
+    completed(at_once(lambda: sync(force=True), play))
+    assert_consistent(student)
 
 
 def answer(
