@@ -354,6 +354,8 @@ def _first_answer(
     first = ledger.event(player_id, event_id)
     if first is None:
         return None
+    # This request may have created the record before the first one was committed.
+    writing.drop_older(player_id, first.seq)
     if (first.reference_id, first.hearts) != (lesson_id, hearts):
         raise key_conflict()
     if first.type == InteractionType.LESSON_FAILED:

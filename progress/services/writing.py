@@ -126,10 +126,10 @@ def finish(
         wallet: with the position of the last row of this write.
         subject: None: the write did not change it.
     """
+    if not start.inc:
+        drop_older(start.player_id, wallet.seq)
+        return
     try:
-        if not start.inc:
-            records.drop_older(start.player_id, wallet.seq)
-            return
         records.put(
             start.player_id,
             inc=start.inc,
@@ -144,6 +144,17 @@ def finish(
             player=start.player_id,
             error=type(error).__name__,
         )
+
+
+def drop_older(player_id: int, seq: int) -> None:
+    """Delete the record of a wallet if it lacks the row at ``seq``.
+
+    When Redis does not answer, a record that a write has begun expires.
+    """
+    try:
+        records.drop_older(player_id, seq)
+    except StoreUnavailableError as error:
+        log.warning("record_not_dropped", player=player_id, error=type(error).__name__)
 
 
 def read_subject(

@@ -20,6 +20,7 @@ from players.errors import (
     SessionUnknownError,
 )
 from players.models import Entitlement, PlayerProfile
+from players.player_state import WalletState
 from players.services import access, wallet
 from progress.errors import (
     IdempotencyConflictError,
@@ -555,6 +556,25 @@ def test_a_deadlock_that_mariadb_resolves_against_us_is_tried_again(student, fin
     with connection.execute_wrapper(unlucky):
         assert finish("0-0").xp_earned == 35
     assert refusals == []
+    assert shown(student) == truth(student)
+
+
+def test_a_request_that_its_repeat_overtook_leaves_no_older_record(
+    student, finish, monkeypatch
+):
+    """It created the record from the ledger as that was before its repeat."""
+    real = ledger.append
+
+    def overtaken(row):
+        monkeypatch.setattr(ledger, "append", real)
+        finish("0-0", key="one")
+        records.forget_player(student.pk, ["SUBJ-MATH"])
+        assert records.create(student.pk, wallet=WalletState()) is not None
+        real(row)
+
+    monkeypatch.setattr(ledger, "append", overtaken)
+    assert finish("0-0", key="one").new_total_xp == 35
+    assert InteractionLog.objects.count() == 1
     assert shown(student) == truth(student)
 
 
