@@ -102,9 +102,7 @@ def take(plan_pk: int, *, full: bool = False) -> Snapshot:
         )
 
 
-def _revisions(
-    subject_pks: Sequence[int],
-) -> dict[int, SubjectRevisions]:
+def _revisions(subject_pks: Sequence[int]) -> dict[int, SubjectRevisions]:
     """Return the revisions of each of these subjects, in their order.
 
     Raises:

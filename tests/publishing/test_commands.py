@@ -143,6 +143,15 @@ def test_a_dry_run_after_which_publishing_does_just_that(published):
     )
 
 
+def test_a_full_dry_run_names_the_files_damaged_on_disk(published):
+    path = release.root() / "lessons/LES-MATH-0-0.json"
+    path.unlink()
+    path.write_text("{}")
+    answer = run_json("publish", "PLAN-A", "--full", "--dry-run")[0]["plans"][0]
+    assert "lessons/LES-MATH-0-0.json" in answer["changed"]
+    assert path.read_text() == "{}"
+
+
 def test_a_dry_run_with_nothing_to_do_says_so(published):
     assert "no file would change" in run("publish", "PLAN-A", "--dry-run")
 
