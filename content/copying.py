@@ -83,13 +83,13 @@ def _copy(node: Node, parent: Node | None) -> Node:
     shift = Interval(edge - 1, edge - 1, parent.level + 1)
     rename = parent.pk == node.parent_id
     copies = _Copies(node, parent, parent.tree_id, shift, rename=rename)
-    _make_room(parent.tree_id, edge, 2 * len(copies.originals))
+    _shift_intervals(parent.tree_id, edge, 2 * len(copies.originals))
     copies.insert_all(states[parent.subject_pk])
     copy_: Node = Node.objects.get(pk=copies.copy_of[node.pk])
     return copy_
 
 
-def _make_room(tree_id: int, edge: int, width: int) -> None:
+def _shift_intervals(tree_id: int, edge: int, width: int) -> None:
     """Shift the edges from ``edge`` on by ``width``; ancestors grow."""
     tree = Node.objects.filter(tree_id=tree_id)
     tree.filter(lft__gte=edge).update(lft=F("lft") + width)

@@ -215,7 +215,7 @@ def _confirm(request: HttpRequest, kind: str, name: str, data: bytes) -> HttpRes
         pending_uploads.store_result(owner=owner.pk, token=token, message=success)
     if success:
         messages.success(request, success)
-        if noted := _noted(report):
+        if noted := _notes_text(report):
             messages.warning(request, noted)
         return HttpResponseRedirect(reverse("admin:exchange"))
     messages.warning(
@@ -228,7 +228,7 @@ def _confirm(request: HttpRequest, kind: str, name: str, data: bytes) -> HttpRes
     return _preview(request, kind, name, data)
 
 
-def _noted(report: ImportReport | SheetReport) -> str:
+def _notes_text(report: ImportReport | SheetReport) -> str:
     """Return the first notes of an import, one per line."""
     notes = [] if isinstance(report, SheetReport) else report.notes
     if not notes:

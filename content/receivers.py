@@ -25,11 +25,11 @@ def _node_saved(instance: Node, created: bool, raw: bool, **_kwargs: Any) -> Non
 
 
 def _node_deleted(instance: Node, origin: Any = None, **_kwargs: Any) -> None:
-    if not _goes_with_others(instance, origin):
+    if not _is_part_of_a_deletion(instance, origin):
         SubjectState.mark_changed({instance.subject_pk}, urgent=True)
 
 
-def _goes_with_others(instance: Node | LessonStage, origin: Any) -> bool:
+def _is_part_of_a_deletion(instance: Node | LessonStage, origin: Any) -> bool:
     """Return whether ``instance`` is deleted as part of a node or of a queryset.
 
     That node or queryset records one edit for everything, even for a subject with
@@ -47,7 +47,7 @@ for _model in (Node, *Node.__subclasses__()):
 
 @receiver(pre_delete, sender=LessonStage)
 def _stage_deleted(instance: LessonStage, origin: Any = None, **_kwargs: Any) -> None:
-    if not _goes_with_others(instance, origin):
+    if not _is_part_of_a_deletion(instance, origin):
         LessonStage.mark_changed([instance.lesson_id])
 
 

@@ -114,7 +114,7 @@ def _move_back(data: list[list[Any]]) -> list[Node]:
     moved = {
         pk: (TreePosition(*rest[:2]), TreePosition(*rest[2:])) for pk, *rest in data
     }
-    nodes = _still_there(list(moved))
+    nodes = _existing_nodes(list(moved))
     states, parents = _lock(nodes, {before.parent for before, _after in moved.values()})
     now = positions(nodes)
     for node in nodes:
@@ -151,8 +151,8 @@ def _change_back(
     field: str, now: Any, old_values: list[tuple[Any, list[int]]]
 ) -> list[Node]:
     pks = [pk for _value, some in old_values for pk in some]
-    locks.lock_subjects({node.subject_pk for node in _still_there(pks)})
-    nodes = {node.pk: node for node in _still_there(pks)}
+    locks.lock_subjects({node.subject_pk for node in _existing_nodes(pks)})
+    nodes = {node.pk: node for node in _existing_nodes(pks)}
     for node in nodes.values():
         if getattr(node, field) != now:
             raise StructureError(
@@ -166,7 +166,7 @@ def _change_back(
 
 def _restore(data: list[list[Any]]) -> list[Node]:
     stamps = dict(data)
-    _states, nodes = locks.lock_nodes(*_still_there(list(stamps)))
+    _states, nodes = locks.lock_nodes(*_existing_nodes(list(stamps)))
     for node in nodes:
         if node.trashed_at is None or node.trashed_at.isoformat() != stamps[node.pk]:
             raise StructureError(
@@ -179,7 +179,7 @@ def _restore(data: list[list[Any]]) -> list[Node]:
     return services.restore_nodes(nodes=nodes)
 
 
-def _still_there(pks: Sequence[int]) -> list[Node]:
+def _existing_nodes(pks: Sequence[int]) -> list[Node]:
     found: dict[int, Node] = Node.objects.in_bulk(pks)
     if len(found) < len(pks):
         raise StructureError(_("It has been deleted. Nothing was undone."))

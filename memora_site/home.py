@@ -90,7 +90,7 @@ def _search(request: HttpRequest) -> Found | None:
     """
     search = Search(query=Search.of(request).query)
     user = request.user
-    if not search.is_asked or not user.has_perm("content.view_node"):
+    if not search.is_active or not user.has_perm("content.view_node"):
         return None
     nodes = list(search.nodes()[: _MAX_RESULTS + 1])
     return Found(

@@ -88,9 +88,9 @@ class SubjectFormSet(CustomInlineFormSet):
                 if before != row.subject_id:
                     removed_pks.append(before)
         if missing_pks := [pk for pk in removed_pks if pk and pk not in seen]:
-            self._require_unspoken(missing_pks)
+            self._require_no_overrides(missing_pks)
 
-    def _require_unspoken(self, removed_pks: list[int]) -> None:
+    def _require_no_overrides(self, removed_pks: list[int]) -> None:
         """Refuse to remove subjects while the plan has overrides in them.
 
         Otherwise overrides would remain without their subject, or be deleted unnoticed.

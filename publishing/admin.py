@@ -32,8 +32,8 @@ from publishing.admin_views.settings_admin import PublishingSettingsAdmin
 from publishing.admin_views.task_dispatch import (
     enqueue,
     enqueue_retry,
-    say_publishing,
-    say_trying,
+    notify_publishing,
+    notify_retrying,
 )
 from publishing.models import (
     Alert,
@@ -54,10 +54,10 @@ class SyncLogAdmin(ReadOnlyAdmin):
         "created_at",
         "plan_name",
         "state",
-        "asked_by",
+        "triggered_by_text",
         "duration",
         "files",
-        "what_failed",
+        "failure",
     )
     list_display_links = ("created_at", "plan_name")
     list_filter = ("status", "trigger", "plan", "created_at")
@@ -72,7 +72,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
                     "plan_name",
                     "plan_public_id",
                     "state",
-                    "asked_by",
+                    "triggered_by_text",
                     "generation",
                     "attempts",
                     "next_attempt_at",
@@ -108,7 +108,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
         for entry in entries:
             if not enqueue_retry(request, entry):
                 return
-        say_trying(request, len(entries))
+        notify_retrying(request, len(entries))
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("publishing.change_synclog")
@@ -122,7 +122,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
         return status_badge(entry)
 
     @admin.display(description=gettext_lazy("started by"), ordering="trigger")
-    def asked_by(self, entry: SyncLog) -> str:
+    def triggered_by_text(self, entry: SyncLog) -> str:
         return triggered_by(entry)
 
     @admin.display(description=gettext_lazy("files"))
@@ -146,7 +146,7 @@ class SyncLogAdmin(ReadOnlyAdmin):
         return uploaded_by(entry) or "–"
 
     @admin.display(description=gettext_lazy("error"), empty_value="")
-    def what_failed(self, entry: SyncLog) -> SafeString | str:
+    def failure(self, entry: SyncLog) -> SafeString | str:
         return failure_of(entry)
 
     @admin.display(description=gettext_lazy("error"))
@@ -173,7 +173,7 @@ class PublicationAdmin(ReadOnlyAdmin):
         "published_at",
         "rolled_back_at",
         "kept_generations",
-        "made_from",
+        "built_from_text",
     )
 
     @admin.display(description=gettext_lazy("generations"))
@@ -182,7 +182,7 @@ class PublicationAdmin(ReadOnlyAdmin):
         return "–" if plan_pk is None else generation_views.link_to(plan_pk)
 
     @admin.display(description=gettext_lazy("built from these revisions"))
-    def made_from(self, publication: Publication) -> SafeString:
+    def built_from_text(self, publication: Publication) -> SafeString:
         return readable_json(publication.built_from)
 
 
@@ -205,8 +205,8 @@ class HealthReportAdmin(ReadOnlyAdmin):
         "files_checked",
         "faults",
         "repaired",
-        "what_was_found",
-        "what_was_measured",
+        "findings_text",
+        "facts_text",
     )
 
     @admin.display(description=gettext_lazy("state"), ordering="faults")
@@ -216,11 +216,11 @@ class HealthReportAdmin(ReadOnlyAdmin):
         return badge("!", _("Faults remaining"), "failed")
 
     @admin.display(description=gettext_lazy("findings"))
-    def what_was_found(self, report: HealthReport) -> SafeString:
+    def findings_text(self, report: HealthReport) -> SafeString:
         return readable_json(report.findings)
 
     @admin.display(description=gettext_lazy("measurements"))
-    def what_was_measured(self, report: HealthReport) -> SafeString:
+    def facts_text(self, report: HealthReport) -> SafeString:
         return readable_json(report.facts)
 
 
@@ -254,10 +254,10 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     fields = (
         "created_at",
         "state",
-        "asked_by",
+        "triggered_by_text",
         "generation",
         "duration",
-        "what_failed",
+        "failure",
     )
     readonly_fields = fields
     extra = 0
@@ -280,7 +280,7 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
         return status_badge(entry)
 
     @admin.display(description=gettext_lazy("started by"))
-    def asked_by(self, entry: SyncLog) -> str:
+    def triggered_by_text(self, entry: SyncLog) -> str:
         return triggered_by(entry)
 
     @admin.display(description=gettext_lazy("duration"))
@@ -288,7 +288,7 @@ class RunInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
         return seconds(entry.duration_seconds)
 
     @admin.display(description=gettext_lazy("error"))
-    def what_failed(self, entry: SyncLog) -> SafeString | str:
+    def failure(self, entry: SyncLog) -> SafeString | str:
         return failure_of(entry)
 
 
@@ -400,7 +400,7 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
                 return
             started += 1
         if started:
-            say_publishing(request, started)
+            notify_publishing(request, started)
 
     def has_publish_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("plans.change_academicplan")

@@ -152,7 +152,9 @@ def video_file(request: HttpRequest, path: str) -> HttpResponseBase:
     etag, modified = f'"{found.st_mtime_ns:x}-{found.st_size:x}"', int(found.st_mtime)
     response = conditional.conditional_response(
         request, etag=etag, modified=modified
-    ) or _whole_or_part(request, file, size=found.st_size, etag=etag, modified=modified)
+    ) or _range_response(
+        request, file, size=found.st_size, etag=etag, modified=modified
+    )
     response["ETag"] = etag
     response["Last-Modified"] = http_date(modified)
     response["Accept-Ranges"] = "bytes"
@@ -160,7 +162,7 @@ def video_file(request: HttpRequest, path: str) -> HttpResponseBase:
     return response
 
 
-def _whole_or_part(
+def _range_response(
     request: HttpRequest, file: Path, *, size: int, etag: str, modified: int
 ) -> HttpResponseBase:
     try:

@@ -13,7 +13,7 @@ from content.models import Node
 class Change:
     """A value to set in one field of many nodes, with its note for the history.
 
-    With ``value`` None, the request sends the value. With ``goes_inside``, the
+    With ``value`` None, the request sends the value. With ``includes_descendants``, the
     descendants of the chosen nodes are changed too, and ``asks`` returns the question
     to confirm for a number of nodes.
     """
@@ -21,7 +21,7 @@ class Change:
     note: Any
     field: str
     value: Any = None
-    goes_inside: bool = False
+    includes_descendants: bool = False
     asks: Callable[[int], dict[str, str]] | None = None
 
 
@@ -79,7 +79,7 @@ CHANGES = {
         gettext_lazy("Published"),
         "is_published",
         True,
-        goes_inside=True,
+        includes_descendants=True,
         asks=_asks_to_publish,
     ),
     "unpublish": Change(gettext_lazy("Changed to draft"), "is_published", False),
@@ -87,7 +87,7 @@ CHANGES = {
         gettext_lazy("Changed to draft"),
         "is_published",
         False,
-        goes_inside=True,
+        includes_descendants=True,
         asks=_asks_to_unpublish,
     ),
     "free": Change(gettext_lazy("Free preview"), "is_free_preview", True),

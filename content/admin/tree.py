@@ -87,7 +87,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
             raise PermissionDenied
         search = Search.of(request)
         context = self._page(request, search) | (extra_context or {})
-        if search.is_asked:
+        if search.is_active:
             context |= self._found(request, search)
         else:
             top = tree_rows.tree_page_rows({}, roots=tree_rows.PAGE)
@@ -117,11 +117,11 @@ class NodeAdmin(NodeHistory, TreeChanges):
             "rights": rights,
             "settings": {
                 **rights,
-                "flat": search.is_asked,
+                "flat": search.is_active,
                 "kinds": list(Kind),
                 "page": tree_rows.PAGE,
                 "at": None
-                if search.is_asked
+                if search.is_active
                 else _expanded_path(request.GET.get("at", "")),
                 "view": view,
                 "base": reverse("admin:content_node_changelist"),

@@ -161,7 +161,7 @@ _PLURALS = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
 
 def script_texts() -> dict[str, Any]:
     """Return the texts of `memora/tree.js`."""
-    goes_inside = {
+    includes_descendants = {
         kind: placement_rule(kind)
         for kind in (Kind.TRACK, Kind.UNIT, Kind.TOPIC, Kind.LESSON)
     }
@@ -193,5 +193,8 @@ def script_texts() -> dict[str, Any]:
         "mixed_kinds": _("Select entries of one kind to move them together."),
         "into_itself": _("An entry cannot be moved into itself."),
         "subject_top": placement_rule(Kind.SUBJECT),
-        **{f"goes_inside_{kind.value}": words for kind, words in goes_inside.items()},
+        **{
+            f"goes_inside_{kind.value}": words
+            for kind, words in includes_descendants.items()
+        },
     }

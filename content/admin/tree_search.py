@@ -45,17 +45,17 @@ class Search:
         )
 
     @property
-    def is_asked(self) -> bool:
+    def is_active(self) -> bool:
         return bool(self.query or self.kind or self.state or self.subject)
 
     @property
-    def wants_trash(self) -> bool:
+    def shows_trash(self) -> bool:
         return self.state == "trash"
 
     def nodes(self) -> QuerySet[Any]:
         """Return the nodes that match all conditions, in tree order, with ancestors."""
         found = tree_rows.with_ancestors(Node.objects.order_by("tree_id", "lft"))
-        if self.wants_trash:
+        if self.shows_trash:
             found = found.filter(trashed_at__isnull=False)
         else:
             found = found.filter(tree_rows.outside_trash())

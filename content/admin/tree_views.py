@@ -262,12 +262,12 @@ class TreeChanges(NodePage):
     def _change(
         self, request: HttpRequest, nodes: Sequence[Node], change: Change
     ) -> dict[str, Any]:
-        """Set one value on ``nodes``, and on their descendants if ``goes_inside``."""
+        """Set one value on ``nodes``, and on their descendants if ``includes_descendants``."""
         _states, chosen = locks.lock_nodes(*nodes)
         name, value = change.field, change.value
         if value is None:
             value = request.POST.get("value", "").strip()
-        if change.goes_inside:
+        if change.includes_descendants:
             inside = tree_updates.subtrees_of(chosen).filter(trashed_at__isnull=True)
             others = list(inside.exclude(**{name: value}).only("title", name))
         else:
@@ -279,7 +279,7 @@ class TreeChanges(NodePage):
         changed = services.change_nodes(nodes=others, **{name: value})
         if not changed:
             return {"message": str(_NO_CHANGE)}
-        worked_on = chosen if change.goes_inside else changed
+        worked_on = chosen if change.includes_descendants else changed
         self._log(request, worked_on, str(change.note))
         message = ngettext(
             "%(what)s: %(count)d entry.", "%(what)s: %(count)d entries.", len(changed)

@@ -11,7 +11,7 @@ register = template.Library()
 
 
 @register.inclusion_tag("admin/content/node/breadcrumbs.html")
-def node_crumbs(node: Node | None, current: str = "") -> dict[str, Any]:
+def node_breadcrumbs(node: Node | None, current: str = "") -> dict[str, Any]:
     """Render the breadcrumbs of ``node``'s page, or of the page ``current`` below it.
 
     One query. Without a node, the page is directly below the tree.

@@ -23,7 +23,7 @@ from django.views.decorators.http import require_POST, require_safe
 from core.parsing import as_key
 from publishing import sync_log
 from publishing.admin_views.labels import fault_message
-from publishing.admin_views.task_dispatch import enqueue, enqueue_retry, say_trying
+from publishing.admin_views.task_dispatch import enqueue, enqueue_retry, notify_retrying
 from publishing.models import SyncLog
 from publishing.monitoring import dashboard
 from publishing.monitoring.dashboard import Dashboard, Hour
@@ -95,7 +95,7 @@ def retry(request: HttpRequest) -> HttpResponse:
     if not sync_log.can_retry(entry):
         raise Http404
     if enqueue_retry(request, entry):
-        say_trying(request, 1)
+        notify_retrying(request, 1)
     return HttpResponseRedirect(reverse("admin:publishing_dashboard"))
 
 
@@ -105,7 +105,7 @@ def retry_all(request: HttpRequest) -> HttpResponse:
     _require_retry(request)
     count = sync_log.retry_all()
     if enqueue(request, process_pending):
-        say_trying(request, count)
+        notify_retrying(request, count)
     return HttpResponseRedirect(reverse("admin:publishing_dashboard"))
 
 

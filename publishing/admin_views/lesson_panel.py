@@ -41,7 +41,7 @@ def in_plans(request: HttpRequest, lesson: Node) -> SafeString:
         .order_by("-is_published", "title", "pk")
     )
     if not plans:
-        return _said([])
+        return _status([])
     pending = staleness.pending([plan.pk for plan in plans])
     plan_lessons = PlanLesson.objects.filter(lesson_id=lesson.public_id)
     offered = set(plan_lessons.values_list("publication__plan_id", flat=True))
@@ -55,10 +55,10 @@ def in_plans(request: HttpRequest, lesson: Node) -> SafeString:
         )
         for plan in plans
     ]
-    return _said(rows)
+    return _status(rows)
 
 
-def _said(rows: list[InPlan]) -> SafeString:
+def _status(rows: list[InPlan]) -> SafeString:
     template = "admin/content/node/lesson_plans.html"
     return SafeString(render_to_string(template, {"plans": rows}))
 
@@ -69,7 +69,7 @@ def _state(
     if not plan.is_published:
         why = _("The plan is a draft and has no students yet.")
         return badge("○", _("Draft plan"), "quiet", why=why)
-    if pending and _stages_wait(plan, lesson):
+    if pending and _has_pending_stages(plan, lesson):
         why = _(
             "Students will get the current version of this lesson at the next publish."
         )
@@ -87,7 +87,7 @@ def _state(
     return badge("⊘", _("Not shown"), "quiet", why=why)
 
 
-def _stages_wait(plan: AcademicPlan, lesson: Node) -> bool:
+def _has_pending_stages(plan: AcademicPlan, lesson: Node) -> bool:
     """Whether the lesson's stages may have changed since the plan's release was built.
 
     True also if the lesson has moved here from another subject since then.

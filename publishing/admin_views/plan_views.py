@@ -89,7 +89,9 @@ def state_of(plan: AcademicPlan) -> State:
     sources = staleness.pending([plan.pk]).get(plan.pk)
     last = SyncLog.objects.filter(plan=plan).order_by("-pk").first()
     run = last if last is not None and last.status in _UNFINISHED else None
-    last_build = last if last is None or last.built_at is not None else _made(plan)
+    last_build = (
+        last if last is None or last.built_at is not None else _last_build(plan)
+    )
     edits: int | None = None
     differing: list[str] = []
     if sources is not None and publication is not None and publication.built_from:
@@ -134,7 +136,7 @@ def _differing(built: staleness.Sources, current: staleness.Sources) -> list[str
     return names
 
 
-def _made(plan: AcademicPlan) -> SyncLog | None:
+def _last_build(plan: AcademicPlan) -> SyncLog | None:
     """Return the last run that built a release, uploaded or not."""
     runs = SyncLog.objects.filter(plan=plan, built_at__isnull=False)
     return runs.order_by("-pk").first()

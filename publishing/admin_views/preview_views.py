@@ -587,13 +587,13 @@ def _stage_from_form(
         type=kind,
         title=str(stage.get("title", ""))[:255],
         config=json.dumps(config, cls=CanonicalJSONEncoder),
-        weight=_whole(stage.get("weight"), 1),
-        target_time=_whole(stage.get("target_time"), 60),
+        weight=_number_or(stage.get("weight"), 1),
+        target_time=_number_or(stage.get("target_time"), 60),
         is_skippable=bool(stage.get("is_skippable")),
     )
 
 
-def _whole(value: Any, otherwise: int) -> int:
+def _number_or(value: Any, otherwise: int) -> int:
     found = whole_number(str(value), maximum=999_999)
     return otherwise if found is None else found
 

@@ -39,7 +39,7 @@ def enqueue_retry(request: HttpRequest, entry: SyncLog) -> bool:
     return enqueue(request, publish_plan, entry.plan_id, "retry")
 
 
-def say_publishing(request: HttpRequest, count: int) -> None:
+def notify_publishing(request: HttpRequest, count: int) -> None:
     """Add a message that plans were enqueued, or that no worker runs."""
     message = ngettext(
         "Publishing %(count)d plan. The sync log shows the progress.",
@@ -53,10 +53,10 @@ def say_publishing(request: HttpRequest, count: int) -> None:
         "when a worker starts.",
         count,
     )
-    _say(request, message % {"count": count}, queued % {"count": count})
+    _notify(request, message % {"count": count}, queued % {"count": count})
 
 
-def say_trying(request: HttpRequest, count: int) -> None:
+def notify_retrying(request: HttpRequest, count: int) -> None:
     """Add a message that retries were enqueued, or that no worker runs."""
     message = ngettext("Retrying %(count)d run.", "Retrying %(count)d runs.", count)
     queued = ngettext(
@@ -66,10 +66,10 @@ def say_trying(request: HttpRequest, count: int) -> None:
         "worker starts.",
         count,
     )
-    _say(request, message % {"count": count}, queued % {"count": count})
+    _notify(request, message % {"count": count}, queued % {"count": count})
 
 
-def _say(request: HttpRequest, started: str, queued: str) -> None:
+def _notify(request: HttpRequest, started: str, queued: str) -> None:
     if silence.fault(timezone.now()) in (Fault.WORKER, Fault.REDIS):
         messages.warning(request, queued)
     else:

@@ -220,17 +220,17 @@ def to_delete(targets: Targets) -> ObsoleteFiles:
         for target in targets.all():
             obsolete = [
                 path
-                for path in _plan_files_left(target)
+                for path in _obsolete_plan_files(target)
                 if path.split("/")[1] not in late_plans
             ]
-            obsolete += _lessons_left(targets, target, all_complete=not outdated)
+            obsolete += _obsolete_lessons(targets, target, all_complete=not outdated)
             obsolete.sort(key=lambda path: (-layer_of(path), path))
             if obsolete:
                 paths.append((target, obsolete))
     return ObsoleteFiles(switch_number, paths)
 
 
-def _plan_files_left(target: Target) -> list[str]:
+def _obsolete_plan_files(target: Target) -> list[str]:
     uploaded = UploadedDocument.objects.filter(
         target=target.id, path__startswith="plans/"
     )
@@ -238,7 +238,9 @@ def _plan_files_left(target: Target) -> list[str]:
     return list(uploaded.exclude(Exists(published)).values_list("path", flat=True))
 
 
-def _lessons_left(targets: Targets, target: Target, *, all_complete: bool) -> list[str]:
+def _obsolete_lessons(
+    targets: Targets, target: Target, *, all_complete: bool
+) -> list[str]:
     uploaded = UploadedDocument.objects.filter(
         target=target.id, path__startswith="lessons/"
     )

@@ -98,7 +98,7 @@ class CloudflarePurger:
         wait = _INITIAL_WAIT
         for attempt in range(1, _ATTEMPTS + 1):
             status, body, headers = self._ask(urls)
-            if status == HTTPStatus.OK and _says_success(body):
+            if status == HTTPStatus.OK and _is_success(body):
                 return
             pause = _retry_after(headers) or wait
             is_over = attempt == _ATTEMPTS or pause > _MAX_WAIT
@@ -163,7 +163,7 @@ def _body(data: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _says_success(data: bytes) -> bool:
+def _is_success(data: bytes) -> bool:
     return _body(data).get("success") is True
 
 

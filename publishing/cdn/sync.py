@@ -208,7 +208,7 @@ def _delete_obsolete() -> None:
     try:
         distributor = Uploader.of(PublishingSettings.get_solo())
         distributor.recheck()
-        distributor.remove_what_left()
+        distributor.delete_obsolete_files()
     except Exception as error:  # noqa: BLE001 - any failure; the next run tries again
         reason = upload_log.describe_failure(error)
         log.warning("cdn_tidying_failed", error=reason)
@@ -388,7 +388,7 @@ class Uploader:
             looked_at = [row.pk for row in rows]
             due.filter(pk__in=looked_at).update(recheck_at=None)
 
-    def remove_what_left(self) -> None:
+    def delete_obsolete_files(self) -> None:
         """Delete obsolete files, then purge them.
 
         Raises:
@@ -471,7 +471,7 @@ class _Uploader:
                 return data
             self._target.put(file.path, data, sha256=file.sha256)
             if check and not self._has(file, data):
-                self._put_again(file, data)
+                self._retry_put(file, data)
         except Exception as error:  # noqa: BLE001 - raised again by the caller
             self._fail(error)
             return None
@@ -480,7 +480,7 @@ class _Uploader:
             self.bytes += len(data)
         return data
 
-    def _put_again(self, file: DesiredFile, data: bytes) -> None:
+    def _retry_put(self, file: DesiredFile, data: bytes) -> None:
         """Upload once more, so that wrong bytes do not stay until the next attempt.
 
         Raises:
@@ -488,7 +488,7 @@ class _Uploader:
         """
         self._target.put(file.path, data, sha256=file.sha256)
         if not self._has(file, data):
-            raise _not_there(file.path)
+            raise _wrong_content_error(file.path)
 
     def _has(self, file: DesiredFile, data: bytes) -> bool:
         return self._target.has(file.path, data, sha256=file.sha256)
@@ -529,7 +529,7 @@ class _Uploader:
                 if says is None:  # the ETag is not an MD5
                     says = self._has(file, data)
                 if not says:
-                    self._put_again(file, data)
+                    self._retry_put(file, data)
             except Exception as error:  # noqa: BLE001 - raised again by the caller
                 self._fail(error)
                 return False
@@ -555,7 +555,7 @@ def _read(file: DesiredFile) -> bytes:
     return data
 
 
-def _not_there(path: str) -> DistributionError:
+def _wrong_content_error(path: str) -> DistributionError:
     return DistributionError(
         _(
             "The CDN confirmed that it stored %(path)s, but the stored data is "

@@ -109,7 +109,7 @@ class QueueStatus:
         return [p for p in plans if p.since is not None and self.now - p.since > limit]
 
     @property
-    def needs_somebody(self) -> bool:
+    def needs_attention(self) -> bool:
         """Whether something will not continue without a person."""
         return bool(self.dead_letters or self.failed_uploads)
 

@@ -60,7 +60,7 @@ def renew_signatures(now: int) -> int:
     renewed = failed = 0
     rows = list(_due(now, signer))
     for batch in _batches(rows):
-        made = dict(_made(batch, signer, expires=now + signer.lifetime))
+        made = dict(_renewed(batch, signer, expires=now + signer.lifetime))
         failed += len(batch) - len(made)
         if made:
             renewed += activation.replace_signatures(
@@ -101,7 +101,7 @@ def _batches(
         yield rows[start : start + _BATCH]
 
 
-def _made(
+def _renewed(
     rows: Sequence[PublishedDocument], signer: VideoSigner, *, expires: int
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the path and new bytes of each file with renewed signatures.

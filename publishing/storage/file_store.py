@@ -295,7 +295,7 @@ def remove_lesson(path: str) -> None:
     final.with_name(f"{final.name}.prev").unlink(missing_ok=True)
 
 
-def _unless_gone(error: OSError) -> None:
+def _ignore_missing(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error
 
@@ -312,7 +312,7 @@ def files_of(plan_id: str, number: int | None) -> set[str]:
 def _names_of(plan_id: str, number: int, *, ending: str) -> set[str]:
     folder = str(generation_folder(plan_id, number))
     found = set()
-    for parent, _folders, names in os.walk(folder, onerror=_unless_gone):
+    for parent, _folders, names in os.walk(folder, onerror=_ignore_missing):
         inside = parent[len(folder) + 1 :]
         prefix = f"{inside}/" if inside else ""
         found |= {prefix + name for name in names if name.endswith(ending)}

@@ -33,7 +33,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(_as_json(faults, repaired))
         else:
-            self._say(faults, repaired)
+            self._print(faults, repaired)
         if faults:
             raise CommandError(
                 ngettext(
@@ -44,7 +44,7 @@ class Command(BaseCommand):
                 % {"count": len(faults)}
             )
 
-    def _say(self, faults: list[TreeFault], repaired: list[TreeFault]) -> None:
+    def _print(self, faults: list[TreeFault], repaired: list[TreeFault]) -> None:
         for fault in repaired:
             self.stdout.write(
                 _("repaired: %(id)s %(what)s")

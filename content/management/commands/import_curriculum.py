@@ -39,9 +39,9 @@ class Command(BaseCommand):
             ) from error
         except CurriculumError as error:
             raise CommandError("\n".join([error.message, *_lines(error)])) from error
-        self._say(report)
+        self._print(report)
 
-    def _say(self, report: ImportReport) -> None:
+    def _print(self, report: ImportReport) -> None:
         if report.dry_run:
             self.stdout.write(_("Dry run: nothing was written."))
         self.stdout.write(

@@ -82,9 +82,9 @@ class Command(BaseCommand):
         for number in STOP_SIGNALS:
             signal.signal(number, processes.interrupt)
         try:
-            self._tell(processes, address)
+            self._print_session(processes, address)
             if not smoke:
-                self._say_where(address.site_url)
+                self._print_addresses(address.site_url)
                 processes.watch()
         except KeyboardInterrupt:
             self.stdout.write("")
@@ -101,19 +101,19 @@ class Command(BaseCommand):
             for number in STOP_SIGNALS:  # a second Ctrl-C must not leave processes
                 signal.signal(number, signal.SIG_IGN)
             processes.stop()
-            self._say(_("Everything is stopped."))
+            self._print(_("Everything is stopped."))
 
-    def _tell(self, processes: ProcessGroup, address: "Address") -> None:
+    def _print_session(self, processes: ProcessGroup, address: "Address") -> None:
         """Prepare the data, start the processes and run the student's steps."""
-        self._say(_("Preparing the database, Redis and the demo school …"))
+        self._print(_("Preparing the database, Redis and the demo school …"))
         _quiet_logs()
         _start_redis(processes)
         _prepare(address.site_url)
-        self._say(_("Starting the web server, the worker and the scheduler …"))
+        self._print(_("Starting the web server, the worker and the scheduler …"))
         _start_site(processes, address)
         _wait_until_ready(processes, address.server)
-        self._say(_("The site is ready: %(url)s") % {"url": address.site_url})
-        self._say(_("A student's session over HTTP:"))
+        self._print(_("The site is ready: %(url)s") % {"url": address.site_url})
+        self._print(_("A student's session over HTTP:"))
         app = demo_client.StudentApp(
             address.server,
             public_url=address.site_url,
@@ -122,24 +122,24 @@ class Command(BaseCommand):
         )
         steps = demo_client.play(app, email=STORY_EMAIL, password=PASSWORD)
         for number, sentence in enumerate(steps, start=1):
-            self._say(f"  {number:2}. {sentence}")
+            self._print(f"  {number:2}. {sentence}")
         _wait_for_worker(processes)
         processes.require_alive()
-        self._say(_("The worker answers. Everything works."))
+        self._print(_("The worker answers. Everything works."))
 
-    def _say_where(self, site_url: str) -> None:
-        self._say("")
-        self._say(_("Admin:   %(url)s") % {"url": site_url + reverse("admin:index")})
-        self._say(_("API:     %(url)s") % {"url": site_url + reverse("api-docs")})
-        self._say(_("Files:   %(folder)s") % {"folder": settings.CONTENT_ROOT})
-        self._say(_("Logs:    %(folder)s") % {"folder": settings.STATE_DIR / "log"})
-        self._say(_("Accounts (password: %(password)s):") % {"password": PASSWORD})
+    def _print_addresses(self, site_url: str) -> None:
+        self._print("")
+        self._print(_("Admin:   %(url)s") % {"url": site_url + reverse("admin:index")})
+        self._print(_("API:     %(url)s") % {"url": site_url + reverse("api-docs")})
+        self._print(_("Files:   %(folder)s") % {"folder": settings.CONTENT_ROOT})
+        self._print(_("Logs:    %(folder)s") % {"folder": settings.STATE_DIR / "log"})
+        self._print(_("Accounts (password: %(password)s):") % {"password": PASSWORD})
         for email, role in accounts():
-            self._say(f"  {email:28} {role}")
-        self._say("")
-        self._say(_("Press Ctrl-C to stop."))
+            self._print(f"  {email:28} {role}")
+        self._print("")
+        self._print(_("Press Ctrl-C to stop."))
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self.stdout.write(text)
 
 

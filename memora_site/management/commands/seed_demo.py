@@ -27,9 +27,9 @@ class Command(BaseCommand):
             except demo_school.DemoError as error:
                 raise CommandError(str(error)) from error
         if not is_quiet:
-            self._say_accounts()
+            self._print_accounts()
 
-    def _say_accounts(self) -> None:
+    def _print_accounts(self) -> None:
         self.stdout.write(_("The demo school is complete."))
         self.stdout.write(
             _("Accounts (password: %(password)s):") % {"password": demo_school.PASSWORD}

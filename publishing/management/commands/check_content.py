@@ -42,14 +42,14 @@ class Command(ReportingCommand):
             progress=self.progress,
         )
         self.answer(_as_dict(report))
-        self._say_all(report)
+        self._print_report(report)
         if not report.is_sound:
             message = ngettext(
                 "%(count)d fault remains.", "%(count)d faults remain.", report.faults
             )
             self.fail(message % {"count": report.faults})
 
-    def _say_all(self, report: HealthReport) -> None:
+    def _print_report(self, report: HealthReport) -> None:
         self.say(
             ngettext(
                 "%(count)d file checked.",

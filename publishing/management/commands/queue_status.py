@@ -22,19 +22,19 @@ class Command(ReportingCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         found = status.queue_status()
         self.answer(found.as_dict())
-        self._say_all(found)
-        if found.needs_somebody:
+        self._print_report(found)
+        if found.needs_attention:
             self.fail(_("Dead letters or failed uploads need attention."))
 
-    def _say_all(self, found: QueueStatus) -> None:
-        self._say_waiting(_("Waiting"), found.pending, found.now)
-        self._say_waiting(_("To be withdrawn"), found.withdrawing, found.now)
-        self._say_runs(_("Building"), found.building)
-        self._say_runs(_("Uploading"), found.uploading)
-        self._say_runs(_("Waiting to be uploaded"), found.waiting_uploads)
-        self._say_runs(_("Retrying"), found.retries)
-        self._say_runs(_("Dead letters"), found.dead_letters)
-        self._say_runs(_("Failed uploads"), found.failed_uploads)
+    def _print_report(self, found: QueueStatus) -> None:
+        self._print_waiting(_("Waiting"), found.pending, found.now)
+        self._print_waiting(_("To be withdrawn"), found.withdrawing, found.now)
+        self._print_runs(_("Building"), found.building)
+        self._print_runs(_("Uploading"), found.uploading)
+        self._print_runs(_("Waiting to be uploaded"), found.waiting_uploads)
+        self._print_runs(_("Retrying"), found.retries)
+        self._print_runs(_("Dead letters"), found.dead_letters)
+        self._print_runs(_("Failed uploads"), found.failed_uploads)
         self.say(_("Last success:"))
         for state in found.plans:
             generation = _("generation %(number)s") % {"number": state.generation}
@@ -47,13 +47,15 @@ class Command(ReportingCommand):
         self.say(_("Worker last seen: %(when)s") % {"when": _moment(found.worker_seen)})
         self.say(_("Beat last seen: %(when)s") % {"when": _moment(found.beat_seen)})
 
-    def _say_waiting(self, title: str, plans: list[PendingPlan], now: datetime) -> None:
+    def _print_waiting(
+        self, title: str, plans: list[PendingPlan], now: datetime
+    ) -> None:
         self.say(f"{title}: {len(plans)}")
         for plan in plans:
             age = timesince(plan.since, now) if plan.since else _("just now")
             self.say(f"  {plan.plan}  {age}  {plan.title}")
 
-    def _say_runs(self, title: str, runs: list[Run]) -> None:
+    def _print_runs(self, title: str, runs: list[Run]) -> None:
         self.say(f"{title}: {len(runs)}")
         for run in runs:
             note = _("the build process has stopped") if run.is_alive is False else ""

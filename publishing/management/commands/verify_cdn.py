@@ -45,7 +45,7 @@ class Command(ReportingCommand):
                 "findings": [finding.as_dict() for finding in report.findings],
             }
         )
-        self._say_all(report)
+        self._print_report(report)
         if not report.ok:
             remaining = len(report.findings)
             message = ngettext(
@@ -55,7 +55,7 @@ class Command(ReportingCommand):
             )
             self.fail(message % {"count": remaining})
 
-    def _say_all(self, report: verification.Report) -> None:
+    def _print_report(self, report: verification.Report) -> None:
         message = ngettext(
             "%(count)d file compared.", "%(count)d files compared.", report.checked
         )
