@@ -79,7 +79,7 @@ def of_change(field: str, now: Any, nodes: Sequence[Node]) -> str:
     old_values: dict[Any, list[int]] = defaultdict(list)
     for node in nodes:
         old_values[getattr(node, field)].append(node.pk)
-    data = {"field": field, "now": now, "was": list(old_values.items())}
+    data = {"field": field, "now": now, "old_values": list(old_values.items())}
     return _sign({"change": data}) if nodes else ""
 
 
