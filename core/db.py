@@ -94,9 +94,11 @@ def is_unavailable(error: Exception) -> bool:
     False for every other error: invalid data, a constraint, a wrong query, a full disk.
     Those occur again on every retry.
     """
-    if isinstance(error, InterfaceError):  # the connection is closed
+    # Closing a cursor on a lost connection raises the driver's own errors.
+    driver = connection.Database  # type: ignore[attr-defined]
+    if isinstance(error, InterfaceError | driver.InterfaceError):  # it is closed
         return True
-    if not isinstance(error, OperationalError):
+    if not isinstance(error, OperationalError | driver.OperationalError):
         return False
     code = code_of(error)
     return (

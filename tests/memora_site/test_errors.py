@@ -12,6 +12,7 @@ from django.db import (
     InterfaceError,
     OperationalError,
     ProgrammingError,
+    connection,
 )
 from django.http import HttpRequest
 from django.test import Client
@@ -131,6 +132,9 @@ AWAY = [
     OperationalError("database is locked"),
     OperationalError("unable to open database file"),
     InterfaceError(0, ""),
+    # What Django does not wrap.
+    connection.Database.OperationalError(2006, ""),
+    connection.Database.InterfaceError(0, ""),
     redis_errors.ConnectionError("refused"),
     redis_errors.TimeoutError("too slow"),
     redis_errors.BusyLoadingError("loading"),

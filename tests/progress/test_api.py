@@ -125,6 +125,8 @@ def test_without_redis_everything_but_signing_in_works(phone, settings):
         assert phone.get(path).status_code == 200
 
 
+# The completion closes the lost connection, which would end the test's transaction.
+@pytest.mark.django_db(transaction=True)
 def test_without_the_database_the_answer_is_503_and_nothing_happened(
     phone, redis_client
 ):
