@@ -1,0 +1,47 @@
+"""The web server: Granian, which here survives a worker that dies early.
+
+``python -m memora_site.web_server`` takes Granian's own options. With
+``--respawn-failed-workers`` Granian replaces a worker that has died; but when the new
+one dies within 5.5 seconds, Granian ends, and the site is away until systemd has
+started it again. This server ends only after `MOST_DEATHS` in `WITHIN_SECONDS`, so that
+systemd reports an application that cannot run.
+"""
+
+import time
+from collections import deque
+from typing import Any
+
+from granian import cli
+from granian.server import MPServer
+
+MOST_DEATHS = 10
+WITHIN_SECONDS = 60.0
+
+
+class PatientServer(MPServer):
+    """Granian's server, which ends later when its workers keep dying."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._deaths: deque[float] = deque(maxlen=MOST_DEATHS)
+
+    def _respawn_workers(
+        self,
+        workers: list[int],
+        spawn_target: Any,
+        target_loader: Any,
+        delay: float = 0,
+    ) -> None:
+        super()._respawn_workers(workers, spawn_target, target_loader, delay)
+        now = time.monotonic()
+        if not delay:  # else they were replaced for another reason
+            self._deaths.extend([now] * len(workers))
+        is_full = len(self._deaths) == MOST_DEATHS
+        if not is_full or now - self._deaths[0] > WITHIN_SECONDS:
+            # Where Granian looks whether a worker has died twice in a row.
+            self.respawned_wrks.clear()
+
+
+if __name__ == "__main__":
+    cli.Server = PatientServer  # type: ignore[attr-defined]
+    cli.entrypoint()  # type: ignore[no-untyped-call]

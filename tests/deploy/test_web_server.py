@@ -1,0 +1,92 @@
+"""The web server's master process replaces workers that died, however early."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+
+import pytest
+
+from memora_site import embedded_redis, web_server
+from tests.processes import children
+from tests.servers import free_port
+
+WORKERS = 2
+
+
+class Web:
+    """The web server with an application that does nothing."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "memora_site.web_server"),
+                *("--interface", "wsgi", "wsgiref.simple_server:demo_app"),
+                *("--host", "127.0.0.1", "--port", str(self.port)),
+                *("--workers", str(WORKERS), "--blocking-threads", "1"),
+                *("--respawn-failed-workers", "--log-level", "critical"),
+            ],
+            preexec_fn=embedded_redis.end_with_parent,
+            start_new_session=True,
+        )
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+            try:
+                connection.request("GET", "/")
+                return connection.getresponse().status == 200
+            finally:
+                connection.close()
+        return False
+
+    def kill_newest_worker(self) -> None:
+        """Kill a worker as soon as all run; return when it has been replaced."""
+        _wait(lambda: len(children(self.process.pid)) == WORKERS or self.has_ended())
+        if self.has_ended():
+            return
+        victim = children(self.process.pid)[-1]
+        os.kill(victim, signal.SIGKILL)
+        _wait(lambda: victim not in children(self.process.pid) or self.has_ended())
+
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    web = Web()
+    try:
+        _wait(web.answers)
+        yield web
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(web.process.pid, signal.SIGKILL)
+        web.process.wait()
+
+
+def test_a_worker_that_dies_soon_after_its_start_is_replaced(web):
+    for _death in range(3):
+        web.kill_newest_worker()
+    _wait(lambda: len(children(web.process.pid)) == WORKERS)
+    assert not web.has_ended()
+    assert web.answers()
+
+
+def test_workers_that_keep_dying_end_the_server_so_that_systemd_restarts_it(web):
+    for _death in range(web_server.MOST_DEATHS + 2):
+        web.kill_newest_worker()
+    _wait(web.has_ended)
+    assert web.process.returncode == 1
