@@ -68,6 +68,11 @@ test-mariadb: $(VENV)/.mariadb ## All tests on MariaDB and Redis (CI_DATABASE_UR
 crash-publish: $(VENV)/.dev ## Kill and fail builds at every step while readers check (ARGS=--thorough for all)
 	@exec $(BIN)/python -m tests.crash.publish $(ARGS)
 
+# On its own MariaDB, if the server and requirements/mariadb.txt are installed.
+.PHONY: crash-players
+crash-players: $(VENV)/.dev ## Kill and stop every service while students play (ARGS=--quick, --thorough)
+	@exec $(BIN)/python -m tests.crash.players $(ARGS)
+
 .PHONY: check
 check: lint types layers dead migrations messages-check deploy-check ## All checks except the tests
 
