@@ -19,6 +19,7 @@ from players.tokens import Token
 __all__ = ["Player", "PlayerAuthentication", "StaffAuthentication"]
 
 DEVICE_HEADER = "X-Device-ID"
+_DEVICE_META = "HTTP_X_DEVICE_ID"
 
 
 class PlayerAuthentication(BaseAuthentication):
@@ -38,7 +39,9 @@ class PlayerAuthentication(BaseAuthentication):
             InvalidDeviceIdError: the device id is missing or malformed.
             MemoraError: see `sessions.check`.
         """
-        header = request.headers.get("Authorization", "").strip()
+        # META, not `headers`, which Django makes of all headers: this runs every time.
+        meta = request._request.META
+        header = meta.get("HTTP_AUTHORIZATION", "").strip()
         if not header:
             return None
         scheme, _space, credentials = header.partition(" ")
@@ -50,7 +53,7 @@ class PlayerAuthentication(BaseAuthentication):
                     "token."
                 )
             )
-        device_id = devices.parse_device_id(request.headers.get(DEVICE_HEADER))
+        device_id = devices.parse_device_id(meta.get(_DEVICE_META))
         scope = client_info.endpoint_of(request._request)
         wanted = getattr(request.parser_context["view"], "wanted", None)
         try:

@@ -129,7 +129,7 @@ def _recover() -> None:
         recovery.recover_if_incomplete()
     except Exception:
         # Each build tries again and records why it fails.
-        log.exception("mending_failed")
+        log.exception("recovery_failed")
 
 
 def _unpublish_all() -> None:

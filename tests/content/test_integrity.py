@@ -74,7 +74,7 @@ def test_wrong_places_are_found_and_mended(branch, other, damage):
     assert sorted(shape()) == sorted(before)
 
 
-def test_mending_keeps_the_order_of_siblings(branch):
+def test_repair_keeps_the_order_of_siblings(branch):
     services.move_nodes(
         nodes=branch.lessons[::-1], target=branch.topic, position="first-child"
     )
@@ -168,7 +168,7 @@ def test_a_circle_is_named_and_no_endless_loop(branch):
     assert find_faults() == []
 
 
-def test_mending_counts_as_an_edit_and_doing_nothing_does_not(branch):
+def test_repair_counts_as_an_edit_and_doing_nothing_does_not(branch):
     before = SubjectState.objects.get().revision
     assert repair() == []
     assert SubjectState.objects.get().revision == before

@@ -110,7 +110,7 @@ def test_cleaning_up_spares_the_lessons_of_a_release_no_table_knows(plan, die):
     assert PlanLesson.objects.filter(lesson_id="LES-NEW").exists()
 
 
-def test_mending_records_what_readers_see_and_leaves_the_plan_pending(plan, die):
+def test_recovery_records_what_readers_see_and_leaves_the_plan_pending(plan, die):
     builds.publish_plan(plan.pk)
     write_stage("Seen by readers")
     die(plan)
