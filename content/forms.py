@@ -1,7 +1,8 @@
 """Admin forms of nodes and stages."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from adminsortable2.admin import CustomInlineFormSet
 from django import forms
@@ -18,6 +19,8 @@ from content.stage_configs import (
     byte_size,
     clean_config,
     lesson_size_fault,
+    repeated_item_fault,
+    repeated_items,
 )
 from core.json_limits import is_too_deep
 
@@ -182,6 +185,11 @@ class StageForm(forms.ModelForm):  # type: ignore[type-arg]
             "title": forms.TextInput(attrs={"dir": "auto", "class": "vTextField"})
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # `StageFormSet` compares all stages: an item may move from one to another.
+        self.instance.is_compared_with_others = True
+
     @property
     def config_faults(self) -> list[Fault]:
         """The errors in the posted config by path, for the generated form."""
@@ -196,22 +204,36 @@ class StageForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class StageFormSet(CustomInlineFormSet):
-    """A lesson's stages, limited in their total size."""
+    """A lesson's stages: limited in their total size, each item in one of them."""
 
     def clean(self) -> None:
         """Refuse a lesson that is too large, unless it was larger before.
 
         Raises:
-            ValidationError: the message states the size and the limit.
+            ValidationError: the message states the size and the limit, or names the
+                item and its stages.
         """
         super().clean()
         if any(self.errors):
             return
         stored = [form.instance.stored_config for form in self.initial_forms]
         remaining = [form for form in self.forms if not self._should_delete_form(form)]
+        self._refuse_repeated_items([form.instance for form in remaining])
         size = sum(byte_size(form.instance.config) for form in remaining)
         reason = lesson_size_fault(size)
         if reason and size > sum(byte_size(config) for config in stored if config):
-            raise forms.ValidationError(
-                _("This lesson cannot be saved: %(reason)s."), params={"reason": reason}
-            )
+            self._refuse(reason)
+
+    def _refuse_repeated_items(self, stages: Sequence[LessonStage]) -> None:
+        repeated = repeated_items((stage.type, stage.config) for stage in stages)
+        if repeated:
+            titles = [stage.title for stage in stages]
+            lesson = self.instance.title
+            reason = repeated_item_fault(repeated[0], lesson=lesson, stages=titles)
+            self._refuse(reason)
+
+    @staticmethod
+    def _refuse(reason: str) -> NoReturn:
+        raise forms.ValidationError(
+            _("This lesson cannot be saved: %(reason)s."), params={"reason": reason}
+        )

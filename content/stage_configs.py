@@ -6,10 +6,10 @@ that a schema cannot express are below, one function per type.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 import orjson
@@ -26,6 +26,10 @@ Config = dict[str, Any]
 ITEM_PREFIX = "ITEM"
 RESERVED_KEYS = frozenset({"signed_url", "expires_at", "player_url"})
 """Publishing writes these keys to a video's config; editors must not."""
+TYPES_WITH_ITEMS = frozenset(
+    name for name, schema in SCHEMAS.items() if '"x-item-id"' in json.dumps(schema)
+)
+"""The stage types whose configs have reviewable items."""
 MAX_LESSON_BYTES = 1_000_000
 """The most bytes of the configs of a lesson's stages together, as in `byte_size`.
 
@@ -155,6 +159,70 @@ def reviewable_items(type_name: str, config: Config) -> list[str]:
     return [item["id"] for _path, item in _items(schema, config) if item.get("id")]
 
 
+def items_of_lesson(stages: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the ids of a lesson's reviewable items, in order, each once.
+
+    Args:
+        stages: of each stage, its type and its stored config as JSON text.
+    """
+    found: dict[str, None] = {}
+    for type_name, text in stages:
+        if type_name in TYPES_WITH_ITEMS:
+            found |= dict.fromkeys(reviewable_items(type_name, orjson.loads(text)))
+    return tuple(found)
+
+
+class RepeatedItem(NamedTuple):
+    """An item id that two stages of a lesson use.
+
+    ``first`` and ``second`` are indexes of stages; ``path`` is the id's in the second.
+    """
+
+    item_id: str
+    first: int
+    second: int
+    path: Path
+
+
+def repeated_items(stages: Iterable[tuple[str, Config]]) -> list[RepeatedItem]:
+    """Return the item ids that several stages of one lesson use.
+
+    `find_faults` reports an id that one stage uses twice.
+
+    Args:
+        stages: of each stage, its type and its valid config.
+    """
+    used: dict[str, int] = {}
+    found = []
+    for number, (type_name, config) in enumerate(stages):
+        for path, item in _items(SCHEMAS.get(type_name, {}), config):
+            first = used.setdefault(item["id"], number) if "id" in item else number
+            if first != number:
+                found.append(RepeatedItem(item["id"], first, number, (*path, "id")))
+    return found
+
+
+def repeated_item_fault(
+    repeated: RepeatedItem, *, lesson: str, stages: Sequence[str]
+) -> str:
+    """Return the reason to refuse a repeated item.
+
+    Args:
+        lesson: the lesson's title.
+        stages: the titles of its stages.
+    """
+    return _(
+        "the item %(item)s is in two stages of the lesson “%(lesson)s”: “%(first)s” and "
+        "“%(second)s”. Give it another id in one of them, or remove the id to get a new "
+        "one"
+    ) % {
+        "item": repeated.item_id,
+        "lesson": lesson,
+        "first": stages[repeated.first],
+        "second": stages[repeated.second],
+    }
+
+
 # --- JSON Schema ------------------------------------------------------------
 
 
@@ -241,13 +309,8 @@ def _complete_ids(
         used.add(item["id"])
 
 
-_TYPES_WITH_ITEMS = frozenset(
-    name for name, schema in SCHEMAS.items() if '"x-item-id"' in json.dumps(schema)
-)
-
-
 def _id_faults(type_name: str, config: Config) -> Iterator[Fault]:
-    if type_name not in _TYPES_WITH_ITEMS:
+    if type_name not in TYPES_WITH_ITEMS:
         return
     seen: dict[str, Path] = {}
     for path, item in _items(SCHEMAS[type_name], config):

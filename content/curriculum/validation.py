@@ -3,7 +3,7 @@
 `content.curriculum_format` reports the faults that need no database.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -17,6 +17,8 @@ from content.stage_configs import (
     byte_size,
     clean,
     lesson_size_fault,
+    repeated_item_fault,
+    repeated_items,
 )
 from content.stage_types import SCHEMAS
 from core.batches import batches
@@ -78,11 +80,13 @@ def clean_configs(specs: Sequence[NodeSpec], stored: StoredSubject) -> Iterator[
     An unchanged config is not cleaned again. ``losses`` of a stage receives what
     cleaning removed.
     """
+    named = {stage.id for spec in specs for stage in spec.stages if stage.id}
     for spec in specs:
         faults = [fault for stage in spec.stages for fault in _clean(stage, stored)]
         yield from faults
         if not faults:
             yield from _size_faults(spec, stored)
+            yield from _item_faults(spec, stored, named)
 
 
 def _clean(stage: StageSpec, stored: StoredSubject) -> Iterator[Fault]:
@@ -122,6 +126,39 @@ def _size_faults(spec: NodeSpec, stored: StoredSubject) -> Iterator[Fault]:
     reason = lesson_size_fault(size)
     if reason and size > _size([stage.fields for stage in before]):
         yield (*spec.path, "stages"), reason
+
+
+def _item_faults(
+    spec: NodeSpec, stored: StoredSubject, named: Set[str]
+) -> Iterator[Fault]:
+    """Yield a fault for each item that two stages of the lesson would have.
+
+    Args:
+        named: the ids of all stages in the file. The stored stages of the lesson that
+            it does not name stay behind those that it names.
+    """
+    if not spec.stages:
+        return
+    lesson = stored.nodes.get(spec.id)
+    before = stored.stages_of.get(lesson.pk, []) if lesson else []
+    kept = [stage.fields for stage in before if stage.id not in named]
+    fields = [*(stage.fields for stage in spec.stages), *kept]
+    # `curriculum_format.file_faults` reports the others.
+    if not all(
+        isinstance(stage["type"], str) and isinstance(stage["config"], dict)
+        for stage in fields
+    ):
+        return
+    titles = [str(stage["title"]) for stage in fields]
+    title = str(spec.fields["title"])
+    for repeated in repeated_items(
+        (stage["type"], stage["config"]) for stage in fields
+    ):
+        if repeated.second < len(spec.stages):
+            path = (*spec.stages[repeated.second].path, "config", *repeated.path)
+        else:
+            path = (*spec.path, "stages")
+        yield path, repeated_item_fault(repeated, lesson=title, stages=titles)
 
 
 def _size(stages: Iterable[dict[str, Any]]) -> int:

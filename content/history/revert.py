@@ -18,6 +18,7 @@ from content.field_lists import NodeFields, StageFields
 from content.history import recording
 from content.history.recording import DELETED
 from content.models import LessonStage, Node, NodeKind
+from content.stage_configs import repeated_item_fault, repeated_items
 from content.stage_types import SCHEMAS
 from core.errors import MemoraError
 
@@ -137,8 +138,21 @@ def _stages(lesson: Node, version: Version) -> list[LessonStage]:
         for name in StageFields.ORDERED:
             setattr(stage, name, getattr(row, name))
         _require_valid(stage)
+        stage.is_compared_with_others = True
         restored.append(stage)
+    _refuse_repeated_items(lesson, restored)
     return restored
+
+
+def _refuse_repeated_items(lesson: Node, stages: list[LessonStage]) -> None:
+    repeated = repeated_items((stage.type, stage.config) for stage in stages)
+    if repeated:
+        titles = [stage.title for stage in stages]
+        reason = repeated_item_fault(repeated[0], lesson=lesson.title, stages=titles)
+        raise RevertError(
+            _("“%(title)s” is not valid as it was: %(why)s")
+            % {"title": lesson.title, "why": reason}
+        )
 
 
 def _require_valid(stage: LessonStage) -> None:

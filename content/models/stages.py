@@ -16,7 +16,13 @@ from content.json_errors import Fault
 from content.models.nodes import Node, NodeKind
 from content.models.subject_state import SubjectState
 from content.models.tracking import TrackedQuerySet
-from content.stage_configs import ConfigError, clean
+from content.stage_configs import (
+    TYPES_WITH_ITEMS,
+    ConfigError,
+    clean,
+    repeated_item_fault,
+    repeated_items,
+)
 from content.stage_types import SCHEMAS, translated_texts
 from core.fields import CanonicalJSONEncoder, TitleField
 
@@ -74,6 +80,11 @@ class LessonStage(models.Model):
     history = recording.Records()
 
     _stored_config: dict[str, Any] | None = None
+    is_compared_with_others = False
+    """Whether the caller has compared the items of all stages of the lesson.
+
+    Else `save` compares this stage's with those of the stored stages.
+    """
     losses: tuple[Fault, ...] = ()
     """The parts of the given config that were dropped.
 
@@ -98,13 +109,16 @@ class LessonStage(models.Model):
         """Store the stage.
 
         Raises:
-            ValidationError: the config is not valid for the type.
+            ValidationError: the config is not valid for the type, or another stage of
+                the lesson has one of its items.
         """
         written = kwargs.get("update_fields")
         if written is None or {"config", "type"} & set(written):
             self._clean_config()
         lessons = {self.lesson_id}
         with transaction.atomic(using=kwargs.get("using")):
+            if written is None or {"config", "type", "lesson"} & set(written):
+                self._refuse_repeated_items()
             if not self._state.adding:  # its lesson may be changed
                 lessons |= LessonStage.objects.filter(pk=self.pk)._affected_pks()
             LessonStage.mark_changed(lessons)  # before the row, see `TrackedQuerySet`
@@ -175,6 +189,31 @@ class LessonStage(models.Model):
             raise ValidationError({"config": error.messages}) from error
         self.config = cleaned.config
         self.losses = cleaned.losses or self.losses  # empty if it was clean
+
+    def _refuse_repeated_items(self) -> None:
+        """Compare the items with those of the stored stages of the lesson. One query.
+
+        Raises:
+            ValidationError: on ``config``; names the item, the lesson and both stages.
+        """
+        if self.is_compared_with_others or self.type not in TYPES_WITH_ITEMS:
+            return
+        others = LessonStage.objects.filter(lesson=self.lesson_id).exclude(pk=self.pk)
+        rows = list(
+            others.filter(type__in=TYPES_WITH_ITEMS)
+            .order_by("position", "pk")
+            .values_list("title", "type", "config")
+        )
+        rows.append((self.title, self.type, self.config))
+        last = len(rows) - 1
+        for repeated in repeated_items((kind, config) for _title, kind, config in rows):
+            if repeated.second == last:
+                reason = repeated_item_fault(
+                    repeated,
+                    lesson=self.lesson.title,
+                    stages=[title for title, _kind, _config in rows],
+                )
+                raise ValidationError({"config": reason})
 
     @property
     def stored_config(self) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ frame it.
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from http import HTTPStatus
@@ -37,6 +37,8 @@ from content.stage_configs import (
     byte_size,
     clean,
     lesson_size_fault,
+    repeated_item_fault,
+    repeated_items,
 )
 from content.tree import Stage
 from core import json_limits
@@ -503,6 +505,7 @@ def live(request: HttpRequest) -> HttpResponse:
         )
     lesson = _lesson_from_form(typed)
     good: dict[int, Stage] = {}
+    configs: list[tuple[int, str, dict[str, Any]]] = []
     faults: list[list[Any]] = []
     losses: list[list[Any]] = []
     size = 0
@@ -518,6 +521,9 @@ def live(request: HttpRequest) -> HttpResponse:
             losses.append(_placed(cleaned.losses))
             size += byte_size(cleaned.config)
             good[number] = _stage_from_form(number, kind, stage, cleaned.config)
+            configs.append((number, kind, cleaned.config))
+    for number, fault in _repeated_items(configs, typed["stages"], lesson.title):
+        faults[number] += _placed([fault])
     document = draft_documents.lesson_document(
         content_node(lesson, stages=good.values())
     )
@@ -539,6 +545,21 @@ def live(request: HttpRequest) -> HttpResponse:
         "size_fault": lesson_size_fault(size),
     }
     return HttpResponse(orjson.dumps(answer), content_type="application/json")
+
+
+def _repeated_items(
+    configs: Sequence[tuple[int, str, dict[str, Any]]],
+    stages: Sequence[Mapping[str, Any]],
+    lesson: str,
+) -> Iterator[tuple[int, Fault]]:
+    """Yield the number of each stage that repeats another one's item, with the fault."""
+    titles = [
+        str(stages[number].get("title", "")) for number, _kind, _config in configs
+    ]
+    pairs = ((kind, config) for _number, kind, config in configs)
+    for repeated in repeated_items(pairs):
+        reason = repeated_item_fault(repeated, lesson=lesson, stages=titles)
+        yield configs[repeated.second][0], (repeated.path, reason)
 
 
 def _placed(found: Iterable[Fault]) -> list[Any]:

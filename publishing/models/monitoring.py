@@ -41,6 +41,7 @@ class FaultKind(models.TextChoices):
     WRONG_GENERATION = "wrong_generation", _("Wrong generation")
     INCOMPLETE_SWITCH = "incomplete_switch", _("Unfinished switch")
     ORPHANED = "orphaned", _("Orphaned file")
+    REPEATED_ITEM = "repeated_item", _("Item in two stages")
     STALE = "stale", _("Overdue plan")
     FAILING = "failing", _("Many failures")
     DISK_LOW = "disk_low", _("Disk nearly full")

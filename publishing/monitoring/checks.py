@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 
 import structlog
 from django.conf import settings
@@ -15,6 +16,12 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from content.models import LessonStage
+from content.stage_configs import (
+    TYPES_WITH_ITEMS,
+    repeated_item_fault,
+    repeated_items,
+)
 from core.batches import batches
 from publishing import staleness
 from publishing.format import encoding, locations
@@ -309,3 +316,31 @@ def _orphaned_plan_files() -> list[str]:
 def _orphaned_plans() -> list[str]:
     on_disk = file_store.plans_on_disk()
     return sorted(on_disk - cleanup.plans_to_keep(on_disk))
+
+
+# --- Content --------------------------------------------------------------------------
+
+
+def check_items(current: Check) -> None:
+    """Find lessons in which two stages have the same reviewable item.
+
+    They were stored before this was refused, and students review only one of the two.
+    One query; reads the configs of all stages that have items.
+    """
+    stages = LessonStage.objects.filter(type__in=TYPES_WITH_ITEMS)
+    if current.plans:
+        offered = PlanLesson.objects.filter(
+            publication__plan_public_id__in=current.plans
+        )
+        stages = stages.filter(lesson__public_id__in=offered.values("lesson_id"))
+    rows = (
+        stages.order_by("lesson_id", "position", "pk")
+        .values_list("lesson__public_id", "lesson__title", "title", "type", "config")
+        .iterator(chunk_size=_BATCH_SIZE)
+    )
+    for (lesson_id, lesson), of_lesson in groupby(rows, key=lambda row: row[:2]):
+        found = list(of_lesson)
+        titles = [title for _id, _lesson, title, _type, _config in found]
+        for repeated in repeated_items(row[3:] for row in found):
+            why = repeated_item_fault(repeated, lesson=lesson, stages=titles)
+            current.add(FaultKind.REPEATED_ITEM, lesson_id, why)

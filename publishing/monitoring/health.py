@@ -53,6 +53,8 @@ _DAMAGE = frozenset({FaultKind.MISSING, FaultKind.CORRUPT})
 _WITH_OWN_ALERT = frozenset(
     {FaultKind.DISK_LOW, FaultKind.CDN_DIFFERS, FaultKind.SILENT}
 )
+_WITHOUT_ALERT = frozenset({FaultKind.ORPHANED, FaultKind.REPEATED_ITEM})
+"""Harmless to readers: only the report lists them."""
 _FILES, _SERVICE, _CDN = "files", "service", "cdn"
 _MESSAGES = {
     _FILES: gettext_lazy(
@@ -113,6 +115,8 @@ def check(
     monitoring_checks.check_switch(current)
     monitoring_checks.check_files(current)
     monitoring_checks.check_releases(current)
+    if full:
+        monitoring_checks.check_items(current)
     if full and current.is_about_everything:
         monitoring_checks.check_orphans(current)
     queued = status.queue_status(current.now)
@@ -368,15 +372,14 @@ def _store(current: monitoring_checks.Check, facts: Facts) -> HealthReport:
 def _alert(current: monitoring_checks.Check, report: HealthReport) -> None:
     """Raise or resolve alerts, as far as this check covers them.
 
-    Orphans are harmless and raise none. `_WITH_OWN_ALERT` and dead letters have their
-    own alerts.
+    `_WITH_OWN_ALERT` and dead letters have their own alerts.
     """
-    left = [found for found in current.found if not found.repaired]
-    files = [
+    left = [
         found
-        for found in left
-        if found.kind in _FILE_KINDS and found.kind is not FaultKind.ORPHANED
+        for found in current.found
+        if not found.repaired and found.kind not in _WITHOUT_ALERT
     ]
+    files = [found for found in left if found.kind in _FILE_KINDS]
     service = [
         found
         for found in left

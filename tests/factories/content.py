@@ -64,6 +64,20 @@ def reading(place: str) -> dict[str, Any]:
     }
 
 
+def quiz(*item_ids: str) -> dict[str, Any]:
+    """The config of a quiz with one question of each id."""
+    return {
+        "questions": [
+            {
+                "id": item_id,
+                "prompt": "1 + 1?",
+                "options": [{"text": "2", "correct": True}, {"text": "3"}],
+            }
+            for item_id in item_ids
+        ]
+    }
+
+
 def make_subject(
     name: str,
     *,

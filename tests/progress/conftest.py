@@ -25,16 +25,7 @@ def asking(place: str) -> dict[str, Any]:
     return {
         "type": "Quiz",
         "title": "Ask",
-        "config": {
-            "questions": [
-                {
-                    "id": f"Q{number}-{place}",
-                    "prompt": "1 + 1?",
-                    "options": [{"text": "2", "correct": True}, {"text": "3"}],
-                }
-                for number in (1, 2)
-            ]
-        },
+        "config": factories.quiz(f"Q1-{place}", f"Q2-{place}"),
     }
 
 

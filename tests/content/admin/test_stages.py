@@ -9,13 +9,13 @@ from django.urls import reverse
 from content.curriculum import export_curriculum, import_curriculum
 from content.forms import ReadableJSONField
 from content.models import LessonStage, Node
-from content.stage_configs import byte_size
+from content.stage_configs import byte_size, reviewable_items
 from content.stage_types import SCHEMAS
 from plans.services import add_subject
 from publishing.building import builds
 from tests.admin_fixtures import TEXT, messages_of
 from tests.content.admin.test_forms import change_url, errors_of, stages
-from tests.factories.content import make_stage, move_node
+from tests.factories.content import make_stage, move_node, quiz
 
 pytestmark = pytest.mark.django_db
 
@@ -150,6 +150,49 @@ def test_deep_html_is_an_error_at_its_field(browser, maths):
     config = {"format": "html", "body": "<div>" * 40_000}
     page = post(browser, maths["lesson"], [{"config": json.dumps(config)}])
     assert faults_on(page) == [[(("body",), "has more than 10000 HTML elements")]]
+
+
+# --- Items ---------------------------------------------------------------------------
+
+
+def quiz_row(*item_ids: str, title: str, **fields) -> dict:
+    config = json.dumps(quiz(*item_ids))
+    return {"type": "Quiz", "title": title, "config": config, **fields}
+
+
+def test_two_stages_with_one_item_are_refused_and_named(browser, maths):
+    lesson = maths["lesson"]
+    rows = [quiz_row("A", title="First"), quiz_row("B", "A", title="Second")]
+    page = post(browser, lesson, rows)
+    (formset,) = page.context["inline_admin_formsets"]
+    (said,) = formset.formset.non_form_errors()
+    assert "item A is in two stages" in said
+    for name in (lesson.title, "First", "Second"):
+        assert f"“{name}”" in said
+    assert not LessonStage.objects.exists()
+
+
+def test_an_item_moves_from_one_stage_to_another_in_one_save(browser, maths):
+    lesson = maths["lesson"]
+    first = make_stage(lesson, type="Quiz", config=quiz("A", "B"))
+    second = make_stage(lesson, type="Quiz", config=quiz("C"))
+    own = {"lesson": lesson.pk}
+    for first_items, second_items in ((["B"], ["C", "A"]), (["B", "A"], ["C"])):
+        rows = [
+            quiz_row(*first_items, title="First", id=first.pk, **own),
+            quiz_row(*second_items, title="Second", id=second.pk, **own),
+        ]
+        post(browser, lesson, rows, initial=2)
+        second.refresh_from_db()
+        assert reviewable_items("Quiz", second.config) == second_items
+
+
+def test_a_removed_stage_leaves_its_items_to_another(browser, maths):
+    lesson = maths["lesson"]
+    first = make_stage(lesson, type="Quiz", config=quiz("A"))
+    old = quiz_row("A", title="First", id=first.pk, lesson=lesson.pk, DELETE="on")
+    post(browser, lesson, [old, quiz_row("A", title="Second")], initial=1)
+    assert [stage.title for stage in LessonStage.objects.all()] == ["Second"]
 
 
 # --- Large lessons -------------------------------------------------------------------

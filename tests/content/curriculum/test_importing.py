@@ -21,6 +21,7 @@ from tests.factories.content import (
     make_branch,
     make_stage,
     move_node,
+    quiz,
     titles,
     trash_node,
 )
@@ -257,6 +258,51 @@ def test_a_lesson_that_was_too_large_before_may_stay_and_shrink():
     lesson = topic_of(file)["lessons"][0]
     lesson["stages"][0]["config"]["body"] = "a"
     assert load(file).stages.updated == 1
+
+
+def asking(public_id: str, *item_ids: str) -> dict:
+    return {
+        "id": public_id,
+        "type": "Quiz",
+        "title": f"Quiz {public_id}",
+        "config": quiz(*item_ids),
+    }
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_item_in_two_stages_of_a_lesson_is_refused_and_named(dry_run):
+    file = document()
+    topic_of(file)["lessons"][0]["stages"] = [asking("X", "A"), asking("Y", "B", "A")]
+    with pytest.raises(CurriculumError) as caught:
+        import_curriculum(json.dumps(file).encode(), dry_run=dry_run)
+    (fault,) = caught.value.details["faults"]
+    assert fault["path"].endswith("lessons[0].stages[1].config.questions[1].id")
+    for name in ("One", "Quiz X", "Quiz Y"):
+        assert f"“{name}”" in fault["reason"]
+    assert not LessonStage.objects.exists()
+
+
+def test_a_stored_stage_that_the_file_does_not_name_is_compared():
+    file = document()
+    lessons = topic_of(file)["lessons"]
+    lessons[0]["stages"], lessons[1]["stages"] = [asking("X", "A")], [asking("Y", "A")]
+    load(file)  # other lessons may have it
+    lessons[0]["stages"], lessons[1]["stages"] = [], [asking("Z", "A")]
+    with pytest.raises(CurriculumError) as caught:
+        load(file)
+    (fault,) = caught.value.details["faults"]
+    assert fault["path"].endswith("lessons[1].stages")
+
+
+def test_stages_with_one_item_may_swap_their_lessons():
+    file = document()
+    lessons = topic_of(file)["lessons"]
+    lessons[0]["stages"], lessons[1]["stages"] = [asking("X", "A")], [asking("Y", "A")]
+    load(file)
+    lessons[0]["stages"], lessons[1]["stages"] = [asking("Y", "A")], [asking("X", "A")]
+    load(file)
+    moved = LessonStage.objects.get(public_id="X")
+    assert moved.lesson.public_id == "LES-2"
 
 
 def test_html_is_sanitised_and_item_ids_made():

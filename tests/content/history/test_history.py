@@ -17,7 +17,13 @@ from plans.models import AcademicPlan, PlanOverride
 from publishing import staleness
 from publishing.building import builds
 from tests.admin_fixtures import TEXT, messages_of
-from tests.factories.content import make_branch, make_stage, move_node, trash_node
+from tests.factories.content import (
+    make_branch,
+    make_stage,
+    move_node,
+    quiz,
+    trash_node,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -296,6 +302,30 @@ def test_a_stage_no_longer_valid_is_named(browser, maths, stage):
         "The earlier version of the stage “Intro” is not valid" in messages_of(page)[0]
     )
     assert not LessonStage.objects.filter(lesson=maths["lesson"]).exists()
+
+
+def test_items_that_two_stages_would_share_are_named(browser, maths):
+    lesson = maths["lesson"]
+    make_stage(lesson, type="Quiz", title="First", config=quiz("A"))
+    second = make_stage(lesson, type="Quiz", title="Second", config=quiz("B"))
+    then = edits(lesson)[0]
+    # As it was possible before it was refused.
+    LessonStage.history.filter(id=second.pk).update(config=quiz("A"))
+    page = revert(browser, lesson, then)
+    assert "is in two stages of the lesson" in messages_of(page)[0]
+
+
+def test_items_that_changed_places_go_back(maths):
+    lesson = maths["lesson"]
+    first = make_stage(lesson, type="Quiz", config=quiz("A"))
+    second = make_stage(lesson, type="Quiz", config=quiz("B"))
+    then = edits(lesson)[0]
+    for stage, item in ((first, "C"), (second, "A"), (first, "B")):
+        stage.config = quiz(item)
+        stage.save()
+    assert history_revert.revert_lesson(lesson=lesson, moment=then.at)
+    second.refresh_from_db()
+    assert second.config == quiz("B")
 
 
 @pytest.mark.parametrize("role", ["Publishers", "Support"])

@@ -26,7 +26,7 @@ from players.models import User
 from publishing.admin_views import preview_views, upload_views
 from publishing.building import builds, draft_documents
 from publishing.models import PublishedDocument, PublishingSettings, SyncLog
-from tests.factories.content import Branch, make_branch, make_stage
+from tests.factories.content import Branch, make_branch, make_stage, quiz
 
 pytestmark = pytest.mark.django_db
 
@@ -539,6 +539,18 @@ def test_typing_answers_that_a_lesson_is_too_large_to_be_saved(browser):
     assert type_live(browser, *[stage] * 4).json()["size_fault"] == ""
     response_data = type_live(browser, *[stage] * 6).json()["size_fault"]
     assert "at most 1000 KB" in response_data
+
+
+def test_typing_answers_that_two_stages_have_one_item(browser):
+    unfinished = {"type": "Quiz", "title": "A", "config": {"questions": []}}
+    stages = [
+        {"type": "Quiz", "title": title, "config": quiz(*items)}
+        for title, items in (("B", ["X"]), ("C", ["Y", "X"]))
+    ]
+    answer = type_live(browser, unfinished, *stages).json()
+    none, (path, why) = answer["faults"][1], answer["faults"][2][0]
+    assert (none, path) == ([], ["questions", 1, "id"])
+    assert "“B” and “C”" in why
 
 
 def test_a_preview_shows_a_video_s_page_in_its_player(browser):

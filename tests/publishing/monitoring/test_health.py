@@ -34,7 +34,7 @@ from publishing.models import (
 )
 from publishing.monitoring import checks as monitoring_checks, dashboard, health, status
 from publishing.storage import file_store
-from tests.factories.content import make_subject
+from tests.factories.content import make_stage, make_subject, quiz
 from tests.publishing import release
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +50,24 @@ def published(plan):
     tasks.heartbeat()
     builds.publish_plan(plan.pk)
     return plan
+
+
+def test_an_item_in_two_stages_is_reported_in_a_full_check(published, math):
+    lesson = Node.objects.get(public_id="LES-MATH-0-0")
+    make_stage(lesson, type="Quiz", title="First", config=quiz("A"))
+    second = make_stage(lesson, type="Quiz", title="Second", config=quiz("B"))
+    builds.publish_plan(published.pk)
+    assert health.check(full=True).is_sound
+    LessonStage.objects.filter(pk=second.pk).update(config=quiz("A"))
+    builds.publish_plan(published.pk)
+    assert health.check(full=False).is_sound
+    for plans in (None, ["PLAN-A"]):
+        report = health.check(full=True, plans=plans, repair=True)
+        (found,) = report.findings[FaultKind.REPEATED_ITEM]
+        assert found["what"] == "LES-MATH-0-0"
+        assert "“First” and “Second”" in found["why"]
+        assert not found["repaired"]
+    assert not Alert.objects.exists()
 
 
 @pytest.fixture
