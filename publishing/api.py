@@ -22,7 +22,6 @@ from publishing.published_content import (
     find_lesson,
     load_plan,
     load_subject,
-    reviewable_items,
     subject_of_lesson,
 )
 from publishing.signing import links, videos
@@ -44,7 +43,6 @@ __all__ = [
     "load_subject",
     "photo_uri",
     "plan_links",
-    "reviewable_items",
     "subject_of_lesson",
 ]
 

@@ -16,7 +16,6 @@ import orjson
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from content import stage_configs
 from core.errors import MemoraError
 from publishing.format import locations
 
@@ -38,6 +37,8 @@ class LessonEntry:
     access_level: str
     required_item: str
     base_xp: int
+    review_items: tuple[str, ...] = ()
+    """Ids of its reviewable items, in order; none in releases before they were listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ def _read_plan(folder: str, generation: str, plan_id: str) -> PlanStructure:
                 access_level=mapped["access_level"],
                 required_item=mapped.get("required_item", ""),
                 base_xp=mapped["base_xp"],
+                review_items=tuple(mapped.get("review_items", ())),
             )
             for lesson_id, mapped in mappings["mappings"].items()
         )
@@ -187,28 +189,3 @@ def _tree(hierarchy: dict[str, Any], lessons: tuple[LessonEntry, ...]) -> Struct
         return StructureNode(node["id"], kind, node["is_linear"], below)
 
     return build(hierarchy, 0)
-
-
-def reviewable_items(lesson_id: str) -> tuple[str, ...]:
-    """The ids of a published lesson's reviewable items, in order, each once.
-
-    Empty when the lesson is not published. Costs one ``stat`` while the file is
-    unchanged.
-    """
-    path = Path(settings.CONTENT_ROOT) / locations.lesson(lesson_id)
-    try:
-        found = path.stat()
-        return _read_items(path, found.st_mtime_ns, found.st_size, found.st_ino)
-    except FileNotFoundError:
-        return ()
-
-
-@lru_cache(maxsize=4096)
-def _read_items(path: Path, _mtime: int, _size: int, _inode: int) -> tuple[str, ...]:
-    document = orjson.loads(path.read_bytes())
-    items: dict[str, None] = {}
-    for stage in document["stages"]:
-        items |= dict.fromkeys(
-            stage_configs.reviewable_items(stage["type"], stage["config"])
-        )
-    return tuple(items)

@@ -17,6 +17,7 @@ from content.models import SubjectState
 from core import folding
 from plans.models import AcademicPlan, PlanSubject
 from publishing.content_urls import local_base_url, release_base_url
+from publishing.format import documents
 from publishing.models import Publication, PublishingSettings
 
 log = structlog.get_logger(__name__)
@@ -48,8 +49,13 @@ def sources(
             "embed_signed_urls": settings.embed_signed_urls,
         },
         "subjects": [[pk, revision] for pk, revision in subjects.items()],
-        "search_folding": folding.VERSION,
+        **_installed_rules(),
     }
+
+
+def _installed_rules() -> dict[str, int]:
+    """Return the versions of the rules that this version of Memora has."""
+    return {"search_folding": folding.VERSION, "format": documents.FORMAT_VERSION}
 
 
 def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
@@ -97,7 +103,7 @@ def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
 def _is_current(built: Sources, is_rolled_back: bool, now: Sources) -> bool:
     if is_rolled_back:
         # Installing a new version of Memora does not end a rollback.
-        built = {**built, "search_folding": now["search_folding"]}
+        built = {**built, **_installed_rules()}
     return built == now
 
 

@@ -6,25 +6,24 @@ set by. While neither has moved, a request reads the watermark and nothing else.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import transaction
 from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
 
+from core.batches import BATCH_SIZE, batches
 from core.db import retry_on_conflict
 from players.errors import SessionUnknownError
 from players.models import PlayerProfile
 from progress import scheduler
 from progress.models import InteractionLog, ReviewCard, ReviewWatermark
 from progress.services.review_items import OpenItems
-
-_BATCH = 500
+from publishing.api import LessonEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,8 @@ def _follow(player_id: int, items: OpenItems) -> None:
     mark = mark or ReviewWatermark(player_id=player_id)
     completed, position = _completed_after(player_id, mark, items)
     if mark.items_version == items.version:
-        coming = {i for lesson in completed for i in items.published.items[lesson]}
+        lessons = items.published.lessons
+        coming = {item for lesson in completed for item in lessons[lesson].review_items}
         cards = _places(player_id, coming)
     else:
         cards = _places(player_id, None)
@@ -106,12 +106,12 @@ def _completed_after(
         rows = rows.filter(seq__gt=mark.ledger_position)
     found = rows.order_by("seq").values_list("first_of", "occurred_at")
     completed = {
-        lesson_id: at for lesson_id, at in found if lesson_id in items.published.items
+        lesson_id: at for lesson_id, at in found if lesson_id in items.published.lessons
     }
     return completed, last
 
 
-def _places(player_id: int, item_ids: Iterable[str] | None) -> list[_Place]:
+def _places(player_id: int, item_ids: Collection[str] | None) -> list[_Place]:
     """Return the player's cards; of these items, or all."""
     cards = ReviewCard.objects.filter(player_id=player_id).order_by("pk")
     rows = cards.values_list("pk", "item_id", "lesson_id", "subject_id", "is_active")
@@ -119,7 +119,7 @@ def _places(player_id: int, item_ids: Iterable[str] | None) -> list[_Place]:
         return [_Place(*row) for row in rows]
     return [
         _Place(*row)
-        for batch in _batches(item_ids)
+        for batch in batches(list(item_ids))
         for row in rows.filter(item_id__in=batch)
     ]
 
@@ -140,20 +140,18 @@ def _create_and_move(
     new: list[ReviewCard] = []
     moved: dict[int, _Place] = {}
     for lesson_id, at in completed.items():
-        subject_id = published.lessons[lesson_id].subject_id
-        for item_id in published.items[lesson_id]:
+        lesson = published.lessons[lesson_id]
+        for item_id in lesson.review_items:
             if (item_id, lesson_id) in place_of:
                 continue
             is_here = published.is_only_published_at(lesson_id, item_id)
             card = gone.pop(item_id, None) if is_here else None
             if card is None:
                 is_active = items.is_active(lesson_id, item_id)
-                new.append(
-                    _card(player_id, item_id, lesson_id, subject_id, at, is_active)
-                )
+                new.append(_card(player_id, item_id, lesson, at, is_active))
             else:
                 moved[card.pk] = replace(card, lesson_id=lesson_id)
-    ReviewCard.objects.bulk_create(new, batch_size=_BATCH)
+    ReviewCard.objects.bulk_create(new, batch_size=BATCH_SIZE)
     _write_places(
         {card.pk: card for card in cards},
         {card.pk: _as_published(moved.get(card.pk, card), items) for card in cards},
@@ -182,15 +180,14 @@ def _write_places(before: Mapping[int, _Place], after: Mapping[int, _Place]) -> 
         values: dict[str, Any] = {"subject_id": subject_id, "is_active": is_active}
         if lesson_id is not None:
             values["lesson_id"] = lesson_id
-        for batch in _batches(pks):
+        for batch in batches(pks):
             ReviewCard.objects.filter(pk__in=batch).update(**values)
 
 
 def _card(
     player_id: int,
     item_id: str,
-    lesson_id: str,
-    subject_id: str,
+    lesson: LessonEntry,
     met_at: datetime,
     is_active: bool,
 ) -> ReviewCard:
@@ -198,19 +195,10 @@ def _card(
     return ReviewCard(
         player_id=player_id,
         item_id=item_id,
-        lesson_id=lesson_id,
-        subject_id=subject_id,
+        lesson_id=lesson.id,
+        subject_id=lesson.subject_id,
         is_active=is_active,
         met_at=met_at,
         state=memory.state,
         due_at=memory.due_at,
     )
-
-
-_Value = TypeVar("_Value")
-
-
-def _batches(values: Iterable[_Value]) -> Iterator[list[_Value]]:
-    rest = iter(values)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch

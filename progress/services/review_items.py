@@ -10,7 +10,6 @@ import orjson
 
 from plans.access import Level
 from players.services.access import PlayerAccess
-from publishing import api
 from publishing.api import LessonEntry, PlanStructure
 
 _KEPT = 64
@@ -19,20 +18,23 @@ _read: dict[str, tuple[PlanStructure, "PublishedItems"]] = {}
 
 @dataclass(frozen=True)
 class PublishedItems:
-    """The lessons of one release that have reviewable items, with these by lesson id.
+    """The lessons of one release that have reviewable items, by id.
 
     ``version`` is equal for releases whose items, and the access to them, are equal.
     """
 
     lessons: Mapping[str, LessonEntry]
-    items: Mapping[str, tuple[str, ...]]
 
     @cached_property
     def version(self) -> str:
         about = [
-            (lesson_id, lesson.subject_id, _product(lesson), sorted(items))
-            for lesson_id, items in sorted(self.items.items())
-            for lesson in (self.lessons[lesson_id],)
+            (
+                lesson.id,
+                lesson.subject_id,
+                _product(lesson),
+                sorted(lesson.review_items),
+            )
+            for _id, lesson in sorted(self.lessons.items())
         ]
         return hashlib.blake2b(orjson.dumps(about), digest_size=16).hexdigest()
 
@@ -44,10 +46,13 @@ class PublishedItems:
 
     @cached_property
     def _uses(self) -> Counter[str]:
-        return Counter(item for items in self.items.values() for item in items)
+        return Counter(
+            item for lesson in self.lessons.values() for item in lesson.review_items
+        )
 
     def is_published(self, lesson_id: str, item_id: str) -> bool:
-        return item_id in self.items.get(lesson_id, ())
+        lesson = self.lessons.get(lesson_id)
+        return lesson is not None and item_id in lesson.review_items
 
     def is_only_published_at(self, lesson_id: str, item_id: str) -> bool:
         """Whether this lesson, and no other, has an item with this id."""
@@ -91,14 +96,12 @@ def of_plan(plan: PlanStructure) -> PublishedItems:
     held = _read.get(plan.plan_id)
     if held is not None and held[0] is plan:
         return held[1]
-    items = {
-        lesson_id: found
-        for lesson_id in plan.lessons
-        if (found := api.reviewable_items(lesson_id))
-    }
     published = PublishedItems(
-        lessons={lesson_id: plan.lessons[lesson_id] for lesson_id in items},
-        items=items,
+        {
+            lesson_id: lesson
+            for lesson_id, lesson in plan.lessons.items()
+            if lesson.review_items
+        }
     )
     if len(_read) >= _KEPT:
         _read.clear()

@@ -133,6 +133,8 @@ def _differing(built: staleness.Sources, current: staleness.Sources) -> list[str
         )
     if built.get("search_folding") != current["search_folding"]:
         names.append(_("the search rules"))
+    if built.get("format") != current["format"]:
+        names.append(_("the format of the files"))
     return names
 
 

@@ -1,6 +1,6 @@
 """Read a plan's current release: from the tables and from the disk."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,8 @@ from publishing.format.incremental import UnreadableReleaseError
 from publishing.format.versioning import Record
 from publishing.storage import file_store
 
+_FOUND_UP_TO = 20
+"""Number of lessons up to which finding them is cheaper than parsing a bitmap."""
 _LISTED_FROM = 100
 """Number of lessons above which one folder listing is cheaper than single checks."""
 
@@ -49,6 +51,29 @@ class CurrentRelease:
         content: dict[str, Any] = orjson.loads(data)
         del content["version"], content["generated_at"]
         return content
+
+    def bitmap_entries(
+        self, path: str, lesson_ids: Sequence[str]
+    ) -> dict[str, dict[str, Any]]:
+        """Return the entries of these lessons in a bitmap, those that it has.
+
+        Only the entries are parsed, and the file's hash is not verified: most edits
+        change no entry, and a bitmap is the largest file of a subject.
+
+        Raises:
+            UnreadableReleaseError: the file is missing or not a bitmap.
+        """
+        try:
+            data = file_store.read(path)
+            if data is None:
+                raise UnreadableReleaseError(path)
+            if len(lesson_ids) > _FOUND_UP_TO:
+                mappings = orjson.loads(data)["mappings"]
+                return {key: mappings[key] for key in lesson_ids if key in mappings}
+            entries = {key: _bitmap_entry(data, key) for key in lesson_ids}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UnreadableReleaseError(path) from error
+        return {key: entry for key, entry in entries.items() if entry is not None}
 
     def bits(self, bitmap_path: str) -> dict[int, str]:
         """Return the lesson of each progress bit in a bitmap.
@@ -99,6 +124,27 @@ class CurrentRelease:
             return record
         version = max(encoding.version_of(data), record.version if record else 0)
         return Record("", version, "", 0)
+
+
+def _bitmap_entry(data: bytes, lesson_id: str) -> dict[str, Any] | None:
+    """Find a lesson's entry in the bytes of a bitmap.
+
+    A quotation mark within a text is escaped, so only a key looks like this one.
+
+    Raises:
+        ValueError: the bytes are not a bitmap.
+    """
+    key = f'"{lesson_id}":'.encode()
+    place = data.find(key + b"{")
+    if place < 0:
+        return None
+    start = place + len(key)
+    end = data.index(b"}", start) + 1
+    try:
+        entry: dict[str, Any] = orjson.loads(data[start:end])
+    except orjson.JSONDecodeError:  # a product code has a brace
+        entry = orjson.loads(data)["mappings"][lesson_id]
+    return entry
 
 
 def _is_lesson(path: str) -> bool:

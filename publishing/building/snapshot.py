@@ -264,6 +264,7 @@ _RECORD = (
     "signed_until",
     "source_revision",
     "source",
+    "review_items",
 )
 
 
@@ -278,6 +279,7 @@ def _patched_paths(plan_id: str, subjects: Iterable[Subject]) -> Iterator[str]:
     for subject in subjects:
         if isinstance(subject, UnchangedSubject) and subject.edited:
             yield locations.hierarchy(plan_id, subject.id)
+            yield locations.bitmap(plan_id, subject.id)
             for topic_id in {edited.topic_id for edited in subject.edited}:
                 yield locations.topic(plan_id, topic_id)
             for edited in subject.edited:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from content import config_texts
+from content import config_texts, stage_configs
 from content.tree import ContentNode, Stage
 from plans.access import OPEN_LEVELS, Access, Level, PlanNode, lessons
 from publishing.format import encoding, locations
@@ -55,9 +55,13 @@ class PlanFields:
     stream: str = ""
 
 
-_LESSON_FORMAT_VERSION = 2  # `player_url` of videos' pages
-"""Increase it when the same content gives different lesson files: all of them are then
-made again."""
+FORMAT_VERSION = 2  # `review_items` in the bitmap
+"""Increase it when the same content gives different documents: all plans are then built
+again, once."""
+
+_LESSON_FORMAT_VERSION = 3  # `player_url` of videos' pages; review items recorded
+"""Increase it when the same content gives different lesson files or records: all of them
+are then made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,7 @@ class DocumentMaker:
                 description=lesson.description,
                 image=lesson.image,
             ),
+            review_items=" ".join(items_of(lesson)),
         )
 
     def _stage(
@@ -292,7 +297,7 @@ class DocumentMaker:
                 else self.links.content(path)
             ),
             "lesson_path": path,
-            "lesson_version": self.versioner.version_at(path),
+            "lesson_version": self.versioner.record_at(path).version,
             **({"gated": True} if gated else {}),
             "access": _access(lesson.access),
             "stage_count": lesson.source.stage_count,
@@ -310,6 +315,7 @@ class DocumentMaker:
                     )
                 ),
                 "base_xp": lesson.source.base_xp,
+                **self.review_items(lesson.id),
             }
             for track in root.children
             for unit in track.children
@@ -325,6 +331,15 @@ class DocumentMaker:
                 "mappings": mappings,
             },
         )
+
+    def review_items(self, lesson_id: str) -> dict[str, list[str]]:
+        """Return the field of a lesson's reviewable items; {} without items.
+
+        The lesson has been made, or the published one is reused.
+        """
+        record = self.versioner.record_at(locations.lesson(lesson_id))
+        items = record.review_items.split()
+        return {"review_items": items} if items else {}
 
     def manifest(
         self, subjects: Sequence[Mapping[str, Any]], search_link: Mapping[str, str]
@@ -406,6 +421,13 @@ def _link(name: str, target: BuiltDocument, links: Links) -> dict[str, str]:
 def is_open(lesson: PlanNode) -> bool:
     """Return whether this plan lets anyone read the lesson."""
     return lesson.access.level in OPEN_LEVELS
+
+
+def items_of(lesson: ContentNode) -> tuple[str, ...]:
+    """Return the ids of the lesson's reviewable items, in order, each once."""
+    return stage_configs.items_of_lesson(
+        (stage.type, stage.config) for stage in lesson.stages
+    )
 
 
 def video_sources(stages: Iterable[Stage]) -> dict[str, str]:

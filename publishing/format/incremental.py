@@ -56,6 +56,17 @@ class OldRelease(Protocol):
             UnreadableReleaseError: the file is not the one published under that path.
         """
 
+    def bitmap_entries(
+        self, path: str, lesson_ids: Sequence[str]
+    ) -> dict[str, dict[str, Any]]:
+        """Return the entries of these lessons in a bitmap, those that it has.
+
+        For a few lessons it costs less than reading the document.
+
+        Raises:
+            UnreadableReleaseError: the file is missing or not a bitmap.
+        """
+
 
 class UnreadableReleaseError(Exception):
     """The current release cannot be reused; a full build does not need it."""
@@ -112,11 +123,11 @@ class ReleaseAssembler:
         if entry is None or not subject.edited:
             return entry
         hierarchy = self._patched_hierarchy(subject)
-        return (
-            entry
-            if hierarchy is None
-            else entry | self.maker.link("hierarchy", hierarchy)
-        )
+        if hierarchy is None:
+            return entry
+        entry |= self.maker.link("hierarchy", hierarchy)
+        bitmap = self._patched_bitmap(subject)
+        return entry if bitmap is None else entry | self.maker.link("bitmap", bitmap)
 
     def _patched_hierarchy(self, subject: UnchangedSubject) -> BuiltDocument | None:
         """Patch the subject's hierarchy; None if no edited topic is visible."""
@@ -160,6 +171,22 @@ class ReleaseAssembler:
             entry["lesson_version"] = document.record.version
             entry["stage_count"] = lesson.stage_count
         return self.maker.versioner.finalize(path, "topic", body) if entries else None
+
+    def _patched_bitmap(self, subject: UnchangedSubject) -> BuiltDocument | None:
+        """Patch the review items of edited lessons; None if they are the same."""
+        path = locations.bitmap(self.maker.plan.id, subject.id)
+        ids = [edited.lesson.id for edited in subject.edited]
+        # Without those that the plan hides: they have no entry.
+        before = self.old.bitmap_entries(path, ids)
+        after = {
+            lesson_id: _without_items(entry) | self.maker.review_items(lesson_id)
+            for lesson_id, entry in before.items()
+        }
+        if after == before:
+            return None
+        body = self.old.read(path)
+        body["mappings"] |= after
+        return self.maker.versioner.finalize(path, "bitmap", body)
 
     def _search_link(
         self,
@@ -209,3 +236,7 @@ class ReleaseAssembler:
             if inside:
                 of_subject.append(item)
         return of_subject
+
+
+def _without_items(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != "review_items"}

@@ -24,6 +24,8 @@ class Record:
     source_revision: int = 0
     source: str = ""
     """For a lesson: digest of its other sources (`documents.LessonSources`)."""
+    review_items: str = ""
+    """For a lesson: the ids of its reviewable items, separated by spaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class DocumentVersioner:
         signature_life: int = 0,
         source_revision: int = 0,
         source: str = "",
+        review_items: str = "",
     ) -> BuiltDocument:
         """Return ``body`` as a finished document under ``path``.
 
@@ -97,7 +100,7 @@ class DocumentVersioner:
             data=data,
             record=Record(
                 *(fingerprint, version, digest, len(data)),
-                *(signed_until, source_revision, source),
+                *(signed_until, source_revision, source, review_items),
             ),
             changed=not unchanged,
             before=before,
@@ -105,10 +108,10 @@ class DocumentVersioner:
         self.documents[path] = document
         return document
 
-    def version_at(self, path: str) -> int:
-        """Return the version of the document at ``path``, finalized or published."""
+    def record_at(self, path: str) -> Record:
+        """Return the record of the document at ``path``, finalized or published."""
         document = self.documents.get(path)
-        return (document.record if document else self.previous[path]).version
+        return document.record if document else self.previous[path]
 
     def _expiry(self, before: Record | None, life: int) -> int:
         signed_until = before.signed_until if before else None

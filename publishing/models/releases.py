@@ -84,6 +84,9 @@ class PublishedDocument(models.Model):
     source = models.CharField(max_length=32, blank=True, default="", editable=False)
     """For a lesson: digest of its other sources (`documents.LessonSources`); "" if
     unknown, and the next build computes it."""
+    review_items = models.TextField(blank=True, default="", editable=False)
+    """For a lesson: the ids of its reviewable items, separated by spaces. A plan's bitmap
+    lists them, also when the lesson's file is reused and its stages are not read."""
     signed_until = models.PositiveBigIntegerField(null=True, blank=True)
     """The Unix time when the first signature in the file expires."""
 

@@ -43,6 +43,18 @@ def lessons() -> set[str]:
     return {path.stem for path in (root() / "lessons").glob("*.json")}
 
 
+def review_items(lesson: dict[str, Any]) -> list[str]:
+    """The ids of the reviewable items in a lesson's file, in order, each once."""
+    lists = ("questions", "pairs", "cards", "sentences")
+    found = {
+        item["id"]: None
+        for stage in lesson["stages"]
+        for name in lists
+        for item in stage["config"].get(name, [])
+    }
+    return list(found)
+
+
 def check(schema: str, document: dict[str, Any]) -> None:
     text = (SCHEMA_FOLDER / f"{schema}.schema.json").read_text()
     Draft202012Validator(orjson.loads(text)).validate(document)
@@ -78,14 +90,17 @@ def walk(plan_id: str) -> dict[str, dict[str, Any]]:
         seen = []
         for track in hierarchy["tracks"]:
             for unit in track["units"]:
-                for entry in unit["topics"]:
-                    topic = follow(entry, "topic", "topic")
-                    assert entry["lesson_count"] == len(topic["lessons"])
+                for said in unit["topics"]:
+                    topic = follow(said, "topic", "topic")
+                    assert said["lesson_count"] == len(topic["lessons"])
                     for lesson in topic["lessons"]:
                         file = read(lesson["lesson_path"])
                         check("lesson", file)
                         assert file["version"] >= lesson["lesson_version"]
                         assert len(file["stages"]) == lesson["stage_count"]
+                        entry = bitmap["mappings"][lesson["id"]]
+                        assert entry.get("review_items", []) == review_items(file)
+                        assert entry.get("review_items") != []
                         found[lesson["lesson_path"]] = file
                         seen.append(lesson["id"])
         assert seen == list(bitmap["mappings"])

@@ -28,6 +28,7 @@ from tests.factories.content import (
     make_stage,
     move_node,
     plant,
+    quiz,
     restore_node,
     trash_node,
 )
@@ -95,6 +96,23 @@ def save_a_stage_unchanged(draw: Draw) -> None:
 
 def add_a_stage(draw: Draw) -> None:
     make_stage(draw.node("lesson"), title=draw.words())
+
+
+def add_a_quiz(draw: Draw) -> None:
+    items = [f"ITEM-{draw.dice.randint(0, 99)}" for _item in range(2)]
+    make_stage(draw.node("lesson"), type="Quiz", config=quiz(*sorted(set(items))))
+
+
+def replace_a_question(draw: Draw) -> None:
+    stage = draw.one_of(LessonStage.objects.filter(type="Quiz"))
+    stage.config = quiz(f"ITEM-{draw.dice.randint(0, 99)}")
+    stage.save()
+
+
+def move_a_stage(draw: Draw) -> None:
+    stage = draw.stage()
+    stage.lesson = draw.node("lesson")
+    stage.save()
 
 
 def delete_a_stage(draw: Draw) -> None:
@@ -202,6 +220,8 @@ EDITS: list[Callable[[Draw], None]] = [
     *[edit_a_stage] * 2,
     save_a_stage_unchanged,
     add_a_stage,
+    *[add_a_quiz, replace_a_question] * 2,
+    move_a_stage,
     delete_a_stage,
     *[write_words] * 2,
     change_access,

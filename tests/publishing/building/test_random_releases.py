@@ -28,7 +28,13 @@ from plans.services import add_subject, set_override
 from publishing import staleness
 from publishing.building import builds
 from publishing.models import PublishingSettings, SyncStatus
-from tests.factories.content import make_subject, move_node, restore_node, trash_node
+from tests.factories.content import (
+    make_subject,
+    move_node,
+    quiz,
+    restore_node,
+    trash_node,
+)
 from tests.publishing import release
 
 pytestmark = pytest.mark.django_db
@@ -128,15 +134,33 @@ def add_stage(pick: Pick) -> None:
     LessonStage.objects.create(lesson=lesson, type="Text", title="T", config=TEXT)
 
 
+def add_quiz(pick: Pick) -> None:
+    config = quiz(*pick([["ITEM-A"], ["ITEM-B", "ITEM-C"]]))
+    LessonStage.objects.bulk_create(  # also an item that another stage has
+        [
+            LessonStage(
+                lesson=pick(nodes(Kind.LESSON)), type="Quiz", title="Q", config=config
+            )
+        ]
+    )
+
+
+def replace_question(pick: Pick) -> None:
+    if stage := pick(LessonStage.objects.filter(type="Quiz").order_by("pk")):
+        stages = LessonStage.objects.filter(pk=stage.pk)
+        stages.update(config=quiz(pick(["ITEM-D", "ITEM-A"])))
+
+
 def edit_stage(pick: Pick) -> None:
     if stage := pick(LessonStage.objects.order_by("pk")):
         stage.title += "!"
-        stage.save()
+        stage.save(update_fields=["title"])
 
 
 def move_stage(pick: Pick) -> None:
     if stage := pick(LessonStage.objects.order_by("pk")):
         stage.lesson = pick(nodes(Kind.LESSON))
+        stage.is_compared_with_others = True
         stage.save()
 
 
@@ -194,6 +218,8 @@ def split_search(_pick: Pick) -> None:
 EDITS = [
     edit_stage,
     add_stage,
+    add_quiz,
+    replace_question,
     move_stage,
     delete_stage,
     rename,

@@ -20,6 +20,7 @@ from core.folding import fold
 from publishing.format import encoding
 from publishing.format.validation import SCHEMA_FOLDER
 from publishing.format.versioning import BuiltDocument
+from tests.factories.content import quiz
 from tests.publishing.format import trees
 
 OPEN = {"public", "free_preview"}
@@ -95,11 +96,15 @@ def worlds(draw: Any) -> World:
         Kind.TOPIC: trees.topic,
     }
 
+    def stage() -> Stage:
+        public_id = f"STG-{next(numbers):04}"
+        if draw(st.booleans()):
+            return trees.text(public_id, draw(st.sampled_from(_WORDS)))
+        items = draw(st.sampled_from([["Q-1"], ["Q-2", "Q-1"]]))
+        return trees.stage(public_id, "Quiz", "Ask", **quiz(*items))
+
     def stages() -> list[Stage]:
-        return [
-            trees.text(f"STG-{next(numbers):04}", draw(st.sampled_from(_WORDS)))
-            for _ in range(draw(st.integers(0, 2)))
-        ]
+        return [stage() for _ in range(draw(st.integers(0, 2)))]
 
     def grow(kind: Kind, bits: list[int]) -> ContentNode:
         fields = {
@@ -132,6 +137,18 @@ def worlds(draw: Any) -> World:
 
 
 # --- The rules, implemented naively -----------------------------------------
+
+
+def items_of(lesson: ContentNode) -> list[str]:
+    configs = [orjson.loads(stage.config) for stage in lesson.stages]
+    return list(
+        dict.fromkeys(
+            question["id"]
+            for config in configs
+            for question in config.get("questions", [])
+        )
+    )
+
 
 Line = tuple[ContentNode, ...]
 """A node after its ancestors, the subject first."""
@@ -329,6 +346,7 @@ def test_lessons_stand_in_topics_and_bitmaps_as_the_rules_say(world):
                     "access_level": level,
                     **({"required_item": item} if item else {}),
                     "base_xp": lesson.base_xp,
+                    **({"review_items": items} if (items := items_of(lesson)) else {}),
                 }
 
 
@@ -466,6 +484,12 @@ def test_a_stage_edit_changes_its_lesson_and_what_leads_to_it_only(world, data):
         f"plans/PLAN-1/{topic.id}.json",
         f"plans/PLAN-1/{root.id}_h.json",
         "plans/PLAN-1/manifest.json",
+        # The bitmap only with other items.
+        *(
+            {f"plans/PLAN-1/{root.id}_b.json"}
+            if items_of(replace(lesson, stages=edited)) != items_of(lesson)
+            else ()
+        ),
     }
     for path, document in after.items():
         # A changed document gets a new version even within one second.
