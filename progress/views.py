@@ -23,10 +23,6 @@ def _player(request: Request) -> Player:
     return cast("Player", request.user)
 
 
-def _player_id(request: Request) -> int:
-    return _player(request).id
-
-
 class LessonViewSet(ViewSet):
     """A player's lessons."""
 
@@ -130,8 +126,11 @@ class ReviewViewSet(ViewSet):
         responses={200: api_schema.REVIEWS_RESPONSE, 403: api_schema.ERROR},
     )
     def list(self, request: Request) -> Response:
+        player = _player(request)
         return Response(
-            reviews.overview(player_id=_player_id(request), now=timezone.now())
+            reviews.overview(
+                player_id=player.id, now=timezone.now(), found=player.found
+            )
         )
 
     @extend_schema(
@@ -146,12 +145,14 @@ class ReviewViewSet(ViewSet):
     )
     @action(detail=False, methods=["get"])
     def due(self, request: Request) -> Response:
+        player = _player(request)
         return Response(
             reviews.due(
-                player_id=_player_id(request),
+                player_id=player.id,
                 subject_id=request.query_params.get("subject"),
                 limit=request_parsing.due_limit(request.query_params),
                 now=timezone.now(),
+                found=player.found,
             )
         )
 
@@ -167,11 +168,13 @@ class ReviewViewSet(ViewSet):
         },
     )
     def create(self, request: Request) -> Response:
+        player = _player(request)
         return Response(
             reviews.submit(
-                player_id=_player_id(request),
+                player_id=player.id,
                 ratings=request_parsing.ratings(request.data),
                 idempotency_key=request_parsing.idempotency_key(request.headers),
                 now=timezone.now(),
+                found=player.found,
             )
         )

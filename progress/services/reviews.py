@@ -21,8 +21,8 @@ from django.utils.translation import gettext as _
 
 from core.db import retry_on_conflict
 from core.errors import MemoraError
+from players.records import Found
 from players.services import access
-from players.services.access import PlayerAccess
 from progress.errors import InvalidBodyError
 from progress.models import ReviewCard
 from progress.services import ledger, review_cards, review_items, review_ratings
@@ -51,20 +51,20 @@ class Rating:
 
 
 def overview(
-    *, player_id: int, now: datetime, player_access: PlayerAccess | None = None
+    *, player_id: int, now: datetime, found: Found | None = None
 ) -> dict[str, Any]:
     """Return how many items the player has met and how many are due, by subject.
 
     Only items of the plan's release in lessons that the player may open count.
 
     Args:
-        player_access: None: read it.
+        found: what the request's session check read; None: ask Redis now.
 
     Raises:
         NotEnrolledError, NotPublishedError: the player has no plan to read.
     """
-    plan = _plan_with_cards(player_id, player_access, now, subject_id=None)
-    found = (
+    plan = _plan_with_cards(player_id, found, now, subject_id=None)
+    counted = (
         ReviewCard.objects.filter(player_id=player_id, is_active=True)
         .order_by()
         .values_list("subject_id")
@@ -74,7 +74,7 @@ def overview(
             soonest=Min("due_at"),
         )
     )
-    numbers = {subject_id: counted for subject_id, *counted in found}
+    numbers = {subject_id: row for subject_id, *row in counted}
     subjects = {
         subject_id: numbers.get(subject_id, [0, 0, None])
         for subject_id in plan.subjects
@@ -102,19 +102,19 @@ def due(
     subject_id: str | None,
     limit: int,
     now: datetime,
-    player_access: PlayerAccess | None = None,
+    found: Found | None = None,
 ) -> dict[str, Any]:
     """Return the items to review now, longest due first, at most ``limit``.
 
     Args:
         subject_id: only of this subject; None: of all.
-        player_access: None: read it.
+        found: what the request's session check read; None: ask Redis now.
 
     Raises:
         NotEnrolledError, NotPublishedError: the player has no plan to read.
         InvalidSubjectError: the subject is not in it.
     """
-    _plan_with_cards(player_id, player_access, now, subject_id=subject_id)
+    _plan_with_cards(player_id, found, now, subject_id=subject_id)
     cards = ReviewCard.objects.filter(
         player_id=player_id, is_active=True, due_at__lte=now
     )
@@ -139,14 +139,13 @@ def due(
 
 def _plan_with_cards(
     player_id: int,
-    player_access: PlayerAccess | None,
+    found: Found | None,
     now: datetime,
     *,
     subject_id: str | None,
 ) -> PlanStructure:
     """Return the player's plan; their cards are those of its release."""
-    if player_access is None:
-        player_access = access.of_player(player_id)
+    player_access = access.of_player(player_id, found)
     plan = api.load_plan(access.require_enrolled(player_access))
     if subject_id is not None:
         require_subject(plan, subject_id)
@@ -177,7 +176,7 @@ def submit(
     ratings: Sequence[Rating],
     idempotency_key: str | None,
     now: datetime,
-    player_access: PlayerAccess | None = None,
+    found: Found | None = None,
 ) -> dict[str, Any]:
     """Record a batch of answers: all of them or none.
 
@@ -188,7 +187,7 @@ def submit(
     Args:
         idempotency_key: the client's name for this batch; a repeat changes nothing
             and is answered as the first one was.
-        player_access: None: read it.
+        found: what the request's session check read; None: ask Redis now.
 
     Raises:
         NotEnrolledError, NotPublishedError: the player has no plan to read.
@@ -201,7 +200,7 @@ def submit(
     key_hash = None if idempotency_key is None else ledger.client_event(idempotency_key)
     request = _Request(player_id, ratings, key_hash, now)
     try:
-        _plan_with_cards(player_id, player_access, now, subject_id=None)
+        _plan_with_cards(player_id, found, now, subject_id=None)
         response = _record_once(request)
     except MemoraError:
         # Refused now, but perhaps this is the repeat of what was accepted.
@@ -260,26 +259,26 @@ def _answered_cards(request: _Request) -> list[ReviewCard]:
     An item that has moved to another lesson is also found by the lesson that it was met
     in: the app may have an older release.
     """
-    found: dict[str, dict[str, ReviewCard]] = defaultdict(dict)
+    cards_of: dict[str, dict[str, ReviewCard]] = defaultdict(dict)
     rows = ReviewCard.objects.filter(
         player_id=request.player_id,
         item_id__in={rated.item_id for rated in request.ratings},
     )
     for row in rows:
-        found[row.item_id][row.lesson_id] = row
+        cards_of[row.item_id][row.lesson_id] = row
     elsewhere = {
         rated.lesson_id
         for rated in request.ratings
-        if rated.lesson_id not in found[rated.item_id]
-        and len(found[rated.item_id]) == 1
+        if rated.lesson_id not in cards_of[rated.item_id]
+        and len(cards_of[rated.item_id]) == 1
     }
     completed = ledger.completed_of(request.player_id, elsewhere) if elsewhere else ()
     cards = []
     card: ReviewCard | None
     for index, rated in enumerate(request.ratings):
-        card = found[rated.item_id].get(rated.lesson_id)
+        card = cards_of[rated.item_id].get(rated.lesson_id)
         if card is None and rated.lesson_id in completed:
-            card = next(iter(found[rated.item_id].values()), None)
+            card = next(iter(cards_of[rated.item_id].values()), None)
         if card is None:
             raise InvalidBodyError(
                 _("You have not met this item yet: complete its lesson first."),

@@ -247,3 +247,17 @@ def test_a_wrong_limit_is_refused(phone, query):
 def test_due_items_of_a_subject_outside_the_plan_are_refused(phone):
     answer = phone.get("reviews/due/?subject=SUBJ-OTHER")
     assert refusal(answer) == (404, "INVALID_SUBJECT")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["reviews/", "reviews/due/?subject=SUBJ-MATH"])
+def test_reviews_are_one_round_trip_and_two_queries(
+    phone, django_assert_num_queries, count_redis, path
+):
+    phone.post(COMPLETE, {"hearts": 5})
+    phone.get(path)
+    count_redis.clear()
+    # The watermark with the end of the ledger; the cards.
+    with django_assert_num_queries(2):
+        assert phone.get(path).status_code == 200
+    assert len(count_redis) == 1
