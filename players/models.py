@@ -1,7 +1,8 @@
 """Accounts, and a player's devices, session, plans, entitlements and wallet."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any, ClassVar
@@ -51,8 +52,37 @@ def _tell_changes(before: dict[int, Any], after: dict[int, Any]) -> None:
         signals.users_changed.send(sender=User, changes=changes)
 
 
+@contextmanager
+def _no_new_rows(users: models.QuerySet[Any]) -> Iterator[None]:
+    """A transaction to delete accounts in, and the players with them.
+
+    A row that is added to a player after Django has listed what to delete would make the
+    deletion fail. It now waits for the lock and is refused after the commit. Accounts are
+    locked before players, as everywhere.
+    """
+    with transaction.atomic(using=users.db):
+        locked = users.order_by("pk").select_for_update()
+        keys = list(locked.values_list("pk", flat=True))
+        players: models.QuerySet[Any] = models.QuerySet(PlayerProfile, using=users.db)
+        players = players.filter(user_id__in=keys).order_by("pk")
+        list(players.select_for_update().values_list("pk"))
+        yield
+
+
+def _accounts(keys: Iterable[int | None], using: str | None) -> models.QuerySet[Any]:
+    return models.QuerySet(User, using=using).filter(pk__in=list(keys))
+
+
 class UserQuerySet(FoldingQuerySet):
     """Users; `update` is audited and ends sessions, as `User.save` does."""
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        keys = self.order_by().values_list("pk", flat=True)
+        with _no_new_rows(_accounts(keys, self.db)):
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
 
     def update(self, **kwargs: Any) -> int:
         names = [name for name in WATCHED if name in kwargs]
@@ -167,6 +197,12 @@ class User(FoldingModel, AbstractBaseUser, PermissionsMixin):
                 before = {self.pk: {**after[self.pk], **_NEW_ACCOUNT}}
             _tell_changes(before, after)
 
+    def delete(
+        self, using: Any = None, keep_parents: bool = False
+    ) -> tuple[int, dict[str, int]]:
+        with _no_new_rows(_accounts([self.pk], using)):
+            return super().delete(using, keep_parents)
+
     def set_password(self, raw_password: str | None) -> None:
         """Hash the canonical form of a password; None makes it unusable."""
         if raw_password is not None:
@@ -267,6 +303,14 @@ class AccessQuerySet(PlayerPartQuerySet):
 class PlayerQuerySet(PlayerPartQuerySet):
     player_path = "pk"
 
+    def delete(self) -> tuple[int, dict[str, int]]:
+        keys = self.order_by().values_list("user_id", flat=True)
+        with _no_new_rows(_accounts(keys, self.db)):
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
 
 class SignInQuerySet(PlayerPartQuerySet):
     changed = signals.sign_in_changed
@@ -328,6 +372,12 @@ class PlayerProfile(models.Model):
 
     def __str__(self) -> str:
         return str(self.user)
+
+    def delete(
+        self, using: Any = None, keep_parents: bool = False
+    ) -> tuple[int, dict[str, int]]:
+        with _no_new_rows(_accounts([self.user_id], using)):
+            return super().delete(using, keep_parents)
 
 
 class PlayerWallet(models.Model):

@@ -198,6 +198,7 @@ def _record(attempt: _Attempt, start: Start) -> CompletionResult:
             # Or its first completion was in another subject.
             paid = ledger.lesson_history(attempt.player_id, attempt.lesson.id)
         except PlayerDeletedError:
+            writing.forget(start)
             raise SessionUnknownError(
                 _("This session is not known. Please sign in again.")
             ) from None

@@ -157,6 +157,17 @@ def drop_older(player_id: int, seq: int) -> None:
         log.warning("record_not_dropped", player=player_id, error=type(error).__name__)
 
 
+def forget(start: Start) -> None:
+    """Delete the records that a write has begun for a player who is deleted.
+
+    When Redis does not answer, they expire.
+    """
+    try:
+        records.forget_player(start.player_id, [start.subject_id])
+    except StoreUnavailableError as error:
+        log.warning("player_not_forgotten", error=type(error).__name__)
+
+
 def read_subject(
     player_id: int, subject_id: str, found: Found | None = None
 ) -> tuple[int, SubjectProgress]:

@@ -46,3 +46,38 @@ def test_what_is_learnt_meanwhile_does_not_come_back(
         assert not PlayerProfile.objects.filter(pk=student.pk).exists()
         assert not rows.exists()
     assert not rows.exclude(data={}).exists()
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_player_deleted_while_playing_is_refused_and_leaves_no_key(
+    phone, student, redis_client, settings, warm
+):
+    settings.RATE_LIMITS = {"default": (1_000, 60)}
+    path, pk = "lessons/LES-MATH-0-0/complete/", student.pk
+    if warm:
+        phone.post(path, {"hearts": 5})
+    answers = []
+
+    def play() -> None:
+        for _time in range(20):
+            answers.append(phone.post(path, {"hearts": 3}))
+            answers.append(phone.get("wallet/"))
+
+    *_players, result = at_once(*[play] * 4, student.user.delete)
+    assert not isinstance(result, Exception), result
+    refused = {
+        (answer.status_code, answer.json().get("error_code"))
+        for answer in answers
+        if answer.status_code != 200
+    }
+    assert refused == {(401, "SESSION_UNKNOWN")}
+    assert phone.get("wallet/").status_code == 401
+    assert not models.QuerySet(InteractionLog).filter(player_id=pk).exists()
+    left = [
+        key
+        for key in redis_client.scan_iter(match=f"*{{{pk}}}*")
+        if not key.startswith((b"rate_limit:", b"active_session:"))
+    ]
+    assert left == []
+    for key in redis_client.scan_iter(match=f"*{{{pk}}}*"):
+        assert redis_client.pttl(key) > 0, key
