@@ -9,7 +9,6 @@ import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
 
-from content import services
 from content.kinds import Kind
 from content.models import LessonStage
 from plans import services as plan_services
@@ -18,6 +17,7 @@ from players import roles
 from players.models import User
 from players.services import accounts
 from publishing import queue
+from tests.factories.content import NewNode, insert_tree
 
 TEXT = {"format": "markdown", "body": "Read this."}
 
@@ -85,25 +85,15 @@ def grow(db):
     """Return a function that creates a published subject; returns its nodes by kind."""
 
     def make(title: str = "Mathematics", lessons: int = 1) -> dict:
-        nodes = {}
-        parent = None
-        for kind in (Kind.SUBJECT, Kind.TRACK, Kind.UNIT, Kind.TOPIC):
-            name = title if kind is Kind.SUBJECT else f"{title}'s {kind}"
-            parent = services.create_node(
-                kind=kind, parent=parent, title=name, is_published=True
-            )
-            nodes[kind.value] = parent
-        nodes["lessons"] = [
-            services.create_node(
-                kind=Kind.LESSON,
-                parent=parent,
-                title=f"{title}'s lesson {number}",
-                is_published=True,
-            )
+        below = [
+            NewNode(Kind.LESSON, f"{title}'s lesson {number}")
             for number in range(1, lessons + 1)
         ]
-        nodes["lesson"] = nodes["lessons"][0]
-        return nodes
+        for kind in (Kind.TOPIC, Kind.UNIT, Kind.TRACK):
+            below = [NewNode(kind, f"{title}'s {kind}", children=below)]
+        rows = list(insert_tree(NewNode(Kind.SUBJECT, title, children=below)).values())
+        nodes: dict = {row.kind: row for row in rows[:4]}
+        return nodes | {"lesson": rows[4], "lessons": rows[4:]}
 
     return make
 

@@ -2,21 +2,19 @@
 
 import pytest
 
-from content import services
 from content.kinds import Kind
+from content.models import Node
 from plans import services as plan_services
 from plans.models import AcademicPlan
+from tests.factories.content import NewNode, insert_tree
 
 
-def grow(title):
-    nodes = {}
-    parent = None
-    for kind in Kind:
-        parent = services.create_node(
-            kind=kind, parent=parent, title=f"{title} {kind}", is_published=True
-        )
-        nodes[kind.value] = parent
-    return nodes
+def grow(title: str) -> dict[str, Node]:
+    """A published subject with one node of each kind below it, by kind."""
+    below: list[NewNode] = []
+    for kind in reversed(Kind):
+        below = [NewNode(kind, f"{title} {kind}", children=below)]
+    return {row.kind: row for row in insert_tree(below[0]).values()}
 
 
 @pytest.fixture
