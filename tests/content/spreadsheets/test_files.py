@@ -453,6 +453,8 @@ TEXTS = st.text(
     ),
     max_size=40,
 )
+STORED_TEXTS = TEXTS.map(lambda text: text.replace("\0", ""))
+"""No form and no import accepts U+0000, and a CSV file with one is refused."""
 
 
 @given(TEXTS)
@@ -516,7 +518,7 @@ def test_xml_escapes_are_undone_exactly(text):
 @pytest.mark.parametrize(
     ("write", "name"), [(as_xlsx, "lessons.xlsx"), (as_csv, "lessons.csv")]
 )
-@given(titles=st.lists(TEXTS, min_size=1, max_size=5))
+@given(titles=st.lists(STORED_TEXTS, min_size=1, max_size=5))
 def test_what_is_written_is_read_again(write, name, titles):
     lines = [[f"L{at}", title] for at, title in enumerate(titles)]
     again = cells(write([["id", "title"], *lines]), name)
