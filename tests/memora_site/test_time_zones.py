@@ -12,7 +12,7 @@ from django.utils import timezone
 from memora_site import checks
 from players.models import User
 from publishing.models import SyncLog
-from tests.memora_site.test_patterns import SOURCES
+from tests.memora_site.test_patterns import SOURCES, syntax_tree
 
 CONVERTED = ("Trunc", "Extract")
 """Prefixes of the names of functions that convert times in the database."""
@@ -27,8 +27,8 @@ def test_no_list_of_the_admin_groups_rows_by_local_dates():
 
 
 def test_no_query_converts_times_to_a_zone_but_utc():
-    for path, tree in SOURCES.items():
-        for node in ast.walk(tree):
+    for path in SOURCES:
+        for node in ast.walk(syntax_tree(path)):
             if isinstance(node, ast.Call):
                 assert not conversions(node), f"{path}: {ast.unparse(node)}"
 
