@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from django.urls import reverse
+from django.test import Client
 
 from content.integrity import find_faults
 from content.models import Node
@@ -84,7 +84,7 @@ def sign_in(page) -> None:
     page.wait_for_url("**/admin/")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium():
     """A headless Chromium; without one on this machine the test is skipped."""
     playwright = pytest.importorskip(
@@ -106,13 +106,15 @@ def chromium():
 
 
 @pytest.fixture
-def open_page(chromium, server, transactional_db):
-    """Create an editor with all permissions; return a function that opens her pages.
+def open_page(chromium, server, settings, transactional_db):
+    """Create an editor with all permissions; return a function that opens her browser.
+
+    It returns an empty page of a new browser in which she is signed in.
 
     A script's error, an error in the browser's console and an unexpected dialog fail
     the test, and so does a corrupt tree at its end.
     """
-    User.objects.create_superuser(EDITOR, PASSWORD)
+    editor = User.objects.create_superuser(EDITOR, PASSWORD)
     contexts, errors = [], []
 
     def heard(message):
@@ -138,14 +140,23 @@ def open_page(chromium, server, transactional_db):
             java_script_enabled=scripts,
         )
         contexts.append(context)
-        cookie = {"name": "django_language", "value": language, "url": server}
-        context.add_cookies([cookie])
+        # Signed in without the sign-in page, which takes as long as many a test.
+        session = Client()
+        session.force_login(editor, "django.contrib.auth.backends.ModelBackend")
+        cookies = {
+            "django_language": language,
+            settings.SESSION_COOKIE_NAME: session.session.session_key,
+        }
+        context.add_cookies(
+            [
+                {"name": name, "value": value, "url": server}
+                for name, value in cookies.items()
+            ]
+        )
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", heard)
         page.on("dialog", asked)
-        page.goto(reverse("admin:login"))
-        sign_in(page)
         return page
 
     yield new_page

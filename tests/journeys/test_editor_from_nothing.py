@@ -10,6 +10,7 @@ from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from publishing.models import Publication
 from tests.factories.content import titles
+from tests.journeys.conftest import sign_in
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
@@ -80,6 +81,9 @@ def test_from_nothing_to_a_lesson_students_play(open_page, language):
     written = WRITTEN[language]
     lessons = written["lessons"]
     page = open_page(language)
+    page.context.clear_cookies(name="sessionid")
+    page.goto(reverse("admin:login"))
+    sign_in(page)
     refused = []
     page.on("response", lambda got: got.status >= 400 and refused.append(got.url))
 
