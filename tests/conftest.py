@@ -63,13 +63,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what the inner loop leaves out (`make test-fast`)."""
+    """Set the marks that follow from folders and fixtures; skip what cannot run here."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
         if folder in ("crash", "deploy", "journeys"):
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("mariadb") and connection.vendor != "mysql":
+            item.add_marker(pytest.mark.skip(reason="needs MariaDB (DATABASE_URL)"))
 
 
 def pytest_unconfigure() -> None:

@@ -26,9 +26,6 @@ from tests.factories.content import make_branch, make_stage, move_node
 pytestmark = [
     pytest.mark.mariadb,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(
-        connection.vendor != "mysql", reason="SQLite has one writer at a time"
-    ),
 ]
 
 THREADS = 8

@@ -101,8 +101,6 @@ def test_a_database_without_time_zones_is_told_what_to_type(
 @pytest.mark.django_db
 @pytest.mark.mariadb
 def test_a_real_mariadb_is_asked(settings):
-    if connection.vendor != "mysql":
-        pytest.skip("needs MariaDB")
     settings.TIME_ZONE = "Nowhere/At_All"
     [message] = checks.check_database_time_zones(databases=["default"])
     assert message.id == "memora.W004"

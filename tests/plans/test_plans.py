@@ -111,9 +111,6 @@ def test_a_new_access_override_replaces_the_old_and_leaves_the_other_aspects(
 
 @pytest.mark.mariadb
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(
-    connection.vendor != "mysql", reason="SQLite has one writer at a time"
-)
 def test_of_many_who_saw_the_same_and_speak_at_once_one_is_heard(plan, maths):
     seen = services.version_of([])
     start = threading.Barrier(8)

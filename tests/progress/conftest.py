@@ -75,12 +75,6 @@ def finish(student):
     return finish
 
 
-on_mariadb = pytest.mark.skipif(
-    "connection.vendor != 'mysql'",
-    reason="needs connections that truly run side by side: MariaDB",
-)
-
-
 @pytest.fixture
 def count_redis(monkeypatch):
     """Count round trips to Redis: each batch of commands is one."""

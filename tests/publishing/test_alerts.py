@@ -280,10 +280,6 @@ def test_a_due_retry_does_not_wait_for_the_sweep(plan):
 
 @pytest.mark.mariadb
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(
-    "connection.vendor != 'mysql'",
-    reason="needs connections that truly run side by side: MariaDB",
-)
 def test_two_who_raise_at_once_raise_one_alert(manager):
     start = threading.Barrier(4)
 

@@ -22,9 +22,6 @@ from tests.players.app import PASSWORD, App
 pytestmark = [
     pytest.mark.mariadb,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(
-        connection.vendor != "mysql", reason="needs MariaDB (DATABASE_URL)"
-    ),
 ]
 EMAIL = "lina@school.example"
 

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
-from django.db import connection, connections
+from django.db import connections
 
 from players import tokens
 from players.models import SecurityEvent, User
@@ -124,7 +124,6 @@ def test_a_sign_in_that_fails_by_our_fault_costs_nothing(
 
 
 @pytest.mark.mariadb
-@pytest.mark.skipif(connection.vendor != "mysql", reason="needs MariaDB (DATABASE_URL)")
 @pytest.mark.django_db(transaction=True)
 def test_a_race_gets_no_more_attempts_than_the_limit(student, settings):
     limits(settings, login_account=(5, 60))

@@ -23,12 +23,11 @@ from progress.services import (
     writing,
 )
 from progress.services.reviews import Rating
-from tests.progress.conftest import MONDAY, on_mariadb
+from tests.progress.conftest import MONDAY
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.mariadb,
-    on_mariadb,
 ]
 
 

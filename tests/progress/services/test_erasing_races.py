@@ -9,13 +9,11 @@ from players.models import Erasure, PlayerProfile, PlayerWallet
 from players.services import erasure
 from progress.models import InteractionLog, ReviewCard, StructureProgress
 from progress.services import snapshots
-from tests.progress.conftest import on_mariadb
 from tests.progress.services.test_concurrency import at_once
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.mariadb,
-    on_mariadb,
 ]
 
 

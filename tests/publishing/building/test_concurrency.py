@@ -28,7 +28,6 @@ from tests.publishing.conftest import node
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.mariadb,
     pytest.mark.usefixtures("side_by_side", "worker_starts"),
 ]
 

@@ -512,10 +512,6 @@ def test_the_rows_of_a_rolled_back_file_have_its_hash(two_generations):
 
 @pytest.mark.mariadb
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(
-    "connection.vendor != 'mysql'",
-    reason="needs connections that truly run side by side: MariaDB",
-)
 def test_builds_and_rollbacks_side_by_side_leave_a_whole_release(plan, monkeypatch):
     """Without the build lock, as when Redis is away: only the fence decides."""
     monkeypatch.setattr(queue, "build_lock", lambda _plan, **_: nullcontext(True))
