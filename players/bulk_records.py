@@ -6,7 +6,7 @@ answer. Callers divide long lists into batches, because Redis serves nobody else
 it runs a script.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from core.redis_client import client, run_script
@@ -105,16 +105,6 @@ def drop_stamped(stamps: Mapping[int, int]) -> int:
     """
     names = [keys.wallet(player_id) for player_id in stamps]
     return int(run_script(_DROP_STAMPED, names, list(stamps.values())))
-
-
-def drop_wallets(player_ids: Iterable[int]) -> int:
-    """Delete the wallets of these players, and with them what their subjects have.
-
-    Returns:
-        How many wallets Redis had.
-    """
-    names = [keys.wallet(player_id) for player_id in player_ids]
-    return int(client().unlink(*names)) if names else 0
 
 
 # --- The server -----------------------------------------------------------------------

@@ -53,7 +53,7 @@ def store(player_id: int, **state: int) -> None:
 def test_a_wallet_that_is_behind_or_ahead_is_dropped(student, finish, reconciled, seq):
     finish("0-0")
     finish("0-1")
-    bulk_records.drop_wallets([student.pk])
+    records.forget_player(student.pk)
     store(student.pk, seq=seq, total_xp=7)
     assert run() == Reconciled(compared=1, dropped=1)
     assert wallet.get(student.pk).total_xp == 70
