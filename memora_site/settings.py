@@ -347,9 +347,6 @@ HEALTH_WATCH_SECONDS = 60
 HEALTH_ORPHAN_GRACE = 6 * 3600
 """Seconds before an unreferenced file may be deleted: longer than any build."""
 
-LINK_SETTINGS_SECONDS = 5
-"""How long a process uses the publishing settings that it read for a student's links."""
-
 # --- Players, progress ------------------------------------------------------
 
 AUTH_USER_MODEL = "players.User"

@@ -6,9 +6,6 @@ The published structure and items come from the files on disk, never from conten
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.conf import settings
-
-from core.timed_cache import TimedCache
 from publishing import content_urls
 from publishing.format import locations
 from publishing.format.encoding import iso_instant
@@ -76,37 +73,17 @@ class LessonLink:
     videos_expire_at: int
 
 
-_settings = TimedCache[str, PublishingSettings]()
-_plans = TimedCache[tuple[str, str], PlanLinks]()
-
-
 def plan_links(plan_id: str) -> PlanLinks:
     """Return where to read a plan's current release.
 
-    A new release is seen at once, changed settings after `LINK_SETTINGS_SECONDS`. Two
-    queries at most, none within that time.
+    One query, for the settings, so that every process follows a change with its next
+    answer; a second one if the CDN is used.
 
     Raises:
         NotPublishedError: the plan has no release.
     """
     plan = load_plan(plan_id)
-    return _plans.get(
-        (plan_id, plan.generation),
-        lambda: _plan_links(plan),
-        seconds=settings.LINK_SETTINGS_SECONDS,
-    )
-
-
-def _publishing_settings() -> PublishingSettings:
-    return _settings.get(
-        "current",
-        PublishingSettings.get_solo,
-        seconds=settings.LINK_SETTINGS_SECONDS,
-    )
-
-
-def _plan_links(plan: PlanStructure) -> PlanLinks:
-    plan_id, current = plan.plan_id, _publishing_settings()
+    current = PublishingSettings.get_solo()
     path = locations.manifest(plan_id)
     base_url = content_urls.plan_base_url(plan_id, current)
     return PlanLinks(
@@ -123,8 +100,7 @@ def lesson_link(
 ) -> LessonLink:
     """Return new URLs of a lesson's file and videos.
 
-    Changed settings are seen after `LINK_SETTINGS_SECONDS`; within that time the only
-    query is whether the CDN has the file of an open lesson.
+    One query, for the settings; a second one if the lesson is open and the CDN is used.
 
     The caller has checked that the player may open the lesson.
 
@@ -132,7 +108,7 @@ def lesson_link(
         now: Unix time.
         seconds: how long the URL of a gated lesson is valid.
     """
-    current = _publishing_settings()
+    current = PublishingSettings.get_solo()
     path, expires = locations.lesson(lesson_id), None
     if not open_lessons.is_gated(lesson_id):
         url = content_urls.base_url_of(path, current) + path

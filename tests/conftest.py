@@ -145,7 +145,5 @@ def _fresh_world(
     settings.SITE_URL = "http://127.0.0.1:8000"
     # Requests check for a silent worker only in the tests of that check.
     settings.HEALTH_WATCH_SECONDS = 0
-    # Tests change the publishing settings between two requests.
-    settings.LINK_SETTINGS_SECONDS = 0
     # The fake CDN servers listen on this address.
     settings.PRIVATE_HOSTS = ["127.0.0.1"]

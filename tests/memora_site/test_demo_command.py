@@ -104,7 +104,7 @@ def test_behind_a_tunnel_the_port_is_another_than_the_site_url_s(free_port):
 
 
 def test_a_taken_port_of_the_site_url_is_refused(taken_port):
-    with pytest.raises(CommandError, match="is taken"):
+    with pytest.raises(CommandError, match="is in use"):
         demo._address(port=None, host=None, site_url=f"http://10.0.2.2:{taken_port}")
 
 

@@ -302,7 +302,7 @@ def test_a_lesson_that_is_gone_refuses_the_rollback(plan):
     services.delete_node(node=node("LES-MATH-0-0"))
     sweep.process_pending(limit=10)
     before, was = release.everything(), Publication.objects.values().get()
-    with pytest.raises(RollbackError, match=r"LES-MATH-0-0\.json: .*gone"):
+    with pytest.raises(RollbackError, match=r"LES-MATH-0-0\.json: .*missing"):
         rollback.make_current("PLAN-A", 1)
     assert release.everything() == before
     # Only a used number remains of the attempt.
