@@ -157,7 +157,14 @@ def test_a_completion_over_http_is_one_insert(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("path", ["auth/session/", "wallet/", "progress/SUBJ-MATH/"])
+@pytest.mark.parametrize(
+    ("path", "queries"),
+    [
+        *(("auth/session/", 0), ("wallet/", 0), ("progress/SUBJ-MATH/", 0)),
+        # The publishing settings: every process follows a change with its next answer.
+        *(("content/", 1), ("content/lessons/LES-MATH-0-0/", 1)),
+    ],
+)
 def test_reading_is_one_round_trip(
     phone, django_assert_num_queries, count_redis, path, queries
 ):
