@@ -7,17 +7,13 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 import redis
 from django.conf import settings
-from django.core.management.commands import flush
-from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
+from django.db import connection
 from hypothesis import HealthCheck, settings as hypothesis_settings
-from pytest_django import DjangoDbBlocker
 
 from memora_site import embedded_redis
 
@@ -79,47 +75,7 @@ def pytest_unconfigure() -> None:
         embedded_redis.stop(process)
 
 
-@pytest.fixture(scope="session")
-def django_db_setup(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[None]:
-    """After a transactional test, write the rows of the migrations back as they were.
-
-    Django empties all tables and sends ``post_migrate``, whose receivers compare and
-    create these rows one by one: that takes longer than most of these tests.
-    """
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        names = connection.introspection.django_table_names(only_existing=True)
-        tables = {name: _rows_of(name, cursor) for name in names}
-    inserts = {
-        _insert(name, len(rows[0])): rows for name, rows in tables.items() if rows
-    }
-
-    def write_back(*_args: object) -> None:
-        with (
-            connection.constraint_checks_disabled(),
-            transaction.atomic(),
-            connection.cursor() as cursor,
-        ):
-            for statement, rows in inserts.items():
-                cursor.executemany(statement, rows)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flush, "emit_post_migrate_signal", write_back)
-        yield
-
-
-def _rows_of(table: str, cursor: CursorWrapper) -> list[tuple]:
-    cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608
-    return cursor.fetchall()
-
-
-def _insert(table: str, columns: int) -> str:
-    values = ", ".join(["%s"] * columns)
-    return f"INSERT INTO {connection.ops.quote_name(table)} VALUES ({values})"  # noqa: S608
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture
 def redis_client() -> Iterator[redis.Redis]:
     """The suite's Redis, as the project's stores see it."""
     client = redis.Redis.from_url(settings.REDIS_URL)
@@ -127,19 +83,12 @@ def redis_client() -> Iterator[redis.Redis]:
     client.close()
 
 
-_folders = count()
-
-
 @pytest.fixture(autouse=True)
-def _fresh_world(
-    redis_client: redis.Redis, tmp_path_factory: pytest.TempPathFactory, settings
-) -> None:
+def _fresh_world(redis_client: redis.Redis, tmp_path: Path, settings) -> None:
     """Start every test with an empty Redis, its own files and English messages."""
     redis_client.flushdb()
-    # Made when a test writes to it; pytest's ``tmp_path`` is made for every test.
-    folder = tmp_path_factory.getbasetemp() / f"files{next(_folders)}"
-    settings.CONTENT_ROOT = folder / "memora_content"
-    settings.MEDIA_ROOT = folder / "media"
+    settings.CONTENT_ROOT = tmp_path / "memora_content"
+    settings.MEDIA_ROOT = tmp_path / "media"
     settings.LANGUAGE_CODE = "en"
     # Ignore the address that a demo in this checkout may have stored.
     settings.SITE_URL = "http://127.0.0.1:8000"
