@@ -75,7 +75,7 @@ def one_edit(chance, title):
     unit = random_of(chance, kind="unit")
     subject = random_of(chance, kind="subject")
     if not (topic and unit and subject):
-        make_branch(title, lessons=2)
+        add_branch(title)
         return
     match chance.randrange(20):
         case 0:
@@ -136,6 +136,13 @@ def one_edit(chance, title):
         case _:
             other = random_of(chance, kind="subject")
             move_node(node=subject, target=other, position="left")
+
+
+def add_branch(title):
+    """Add a node of each kind; `make_branch` is for one editor at a time."""
+    parent = None
+    for kind in Kind:
+        parent = services.create_node(kind=kind, parent=parent, title=title)
 
 
 def some_of(chance, **wanted):

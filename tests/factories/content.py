@@ -39,7 +39,8 @@ def insert_tree(root: NewNode) -> dict[NewNode, Node]:
     """Create a subject and all nodes below it; return the rows in tree order.
 
     The nodes below and the stages take one insert each, with their history:
-    `content.services.create_node` would need some twenty statements per node.
+    `content.services.create_node` would need some twenty statements per node. The keys
+    are computed here, so no other thread may create nodes at the same time.
     """
 
     def own_fields(new: NewNode) -> dict[str, Any]:

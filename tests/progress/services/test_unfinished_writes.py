@@ -134,7 +134,7 @@ def test_what_was_to_be_written_back_is_written_though_redis_was_emptied(
     student, finish, redis_client
 ):
     finish("0-0", 3)
-    redis_client.flushall()
+    redis_client.flushdb()
     wallet_sync.sync_pending_wallets()
     snapshots.sync_pending()
     assert PlayerWallet.objects.get(player=student).total_xp == 31
