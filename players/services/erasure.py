@@ -38,9 +38,8 @@ from players.models import (
     SecurityEvent,
     SecurityEventType,
     User,
-    UserManager,
 )
-from players.services import access, photos
+from players.services import access, photos, selection
 from players.services.devices import lock_player
 
 log = structlog.get_logger(__name__)
@@ -185,22 +184,14 @@ def find_player(text: str) -> int:
     Raises:
         PlayerNotFoundError: there is no such player.
     """
-    players = PlayerProfile.objects.filter(erased_at=None)
-    if text.isascii() and text.isdecimal() and len(text) < 19:
-        number = int(text)
-        known = players.filter(pk=number) or Erasure.objects.filter(
-            player_number=number
-        )
-        if known:
-            return number
-    else:
-        email = UserManager.normalize_email(text)
-        found: int | None = (
-            players.filter(user__email=email).values_list("pk", flat=True).first()
-        )
-        if found is not None:
-            return found
-    raise PlayerNotFoundError(_("There is no player %(id)s.") % {"id": text})
+    try:
+        return selection.find(text)
+    except PlayerNotFoundError:
+        if not selection.is_number(text):
+            raise
+        if not Erasure.objects.filter(player_number=int(text)).exists():
+            raise
+        return int(text)
 
 
 # --- Erasing ------------------------------------------------------------------
