@@ -107,6 +107,11 @@ def drop_stamped(stamps: Mapping[int, int]) -> int:
     return int(run_script(_DROP_STAMPED, names, list(stamps.values())))
 
 
+def drop_wallets(player_ids: Sequence[int]) -> None:
+    """Delete the wallets of players, and with them all records of their subjects."""
+    client().unlink(*(keys.wallet(player_id) for player_id in player_ids))
+
+
 # --- The server -----------------------------------------------------------------------
 
 
@@ -143,7 +148,7 @@ def mark_reconciled(server: ServerId) -> None:
     client().set(keys.RECONCILED_SERVER, server.current)
 
 
-_COPIES = (b"active_session:", b"access:")
+_COPIES = (b"active_session:", b"player:", b"access:")
 _RECORDS = (
     *(b"player:", b"wallet:", b"user_prog:", b"best_hearts:", b"subject_xp:"),
     *(b"subject_stamp:", b"in_flight:", b"rebuilding:"),

@@ -1,6 +1,6 @@
 """Writing wallets from Redis or the ledger to the database (`players.write_back`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 import structlog
@@ -12,7 +12,7 @@ from players.models import PlayerProfile, PlayerWallet
 from players.player_state import WalletState
 from players.records import StoreUnavailableError
 from players.services.wallet import ledger
-from players.write_back import SyncResult
+from players.write_back import RebuildResult, SyncResult
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +48,37 @@ def sync_pending_wallets(
         force=force,
         progress=progress,
     )
+
+
+def rebuild(
+    player_ids: Iterable[Sequence[int]],
+    *,
+    total: int,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> RebuildResult:
+    """Delete these players' records in Redis, and write their wallets anew.
+
+    See `write_back.rebuild`.
+    """
+    return write_back.rebuild(
+        KIND, player_ids, total=total, rewrite=rewrite, progress=progress
+    )
+
+
+@transaction.atomic
+def rewrite(player_ids: Sequence[int]) -> int:
+    """Write the wallets of players, also those that seem to be up to date, or ahead.
+
+    Call it after wrong records in Redis were deleted: a record is used if it is there.
+
+    Returns:
+        How many were written; a player who is erased or deleted has none.
+    """
+    players = sorted(write_back.lock_players(player_ids))
+    # Every position is newer, so that what is written replaces a wrong snapshot.
+    PlayerWallet.objects.filter(pk__in=players).update(seq=0)
+    heads = ledger.only.heads_of(players)
+    return _write([(player_id, heads.get(player_id, 0)) for player_id in players])
 
 
 def _behind(since: datetime | None) -> list[Change]:

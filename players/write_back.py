@@ -19,7 +19,9 @@ from django.utils import timezone
 from core.batches import batches
 from core.db import lock_shared, retry_on_conflict
 from core.upsert import upsert
+from players import bulk_records
 from players.models import PlayerProfile, WriteBackRun
+from players.records import StoreUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +37,19 @@ class SyncResult:
 
     synced: int
     errors: int
+    duration: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildResult:
+    """The result of a rebuild: snapshots written, and players for whom it remains.
+
+    ``redis_is_away``: Redis did not answer, and the rebuild stopped there.
+    """
+
+    written: int
+    remaining: int
+    redis_is_away: bool
     duration: float = field(default=0.0, compare=False)
 
 
@@ -75,6 +90,53 @@ def run(
     if synced or errors:
         log.info("snapshots_written", kind=kind, synced=synced, errors=errors)
     return SyncResult(synced, errors, round(time.monotonic() - began, 3))
+
+
+def rebuild(
+    kind: str,
+    player_ids: Iterable[Sequence[int]],
+    *,
+    total: int,
+    rewrite: Callable[[Sequence[int]], int],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> RebuildResult:
+    """Delete the records in Redis of players, and write their snapshots of one kind.
+
+    Safe to run twice, and while players complete lessons. A batch that the database
+    refuses is counted. Where Redis does not answer, the rebuild stops: a snapshot must
+    not be made from a record that was to be deleted. Nothing is lost in either case.
+
+    Args:
+        player_ids: batches of players.
+        total: how many players there are.
+        rewrite: writes one batch in one transaction, and returns how many it wrote.
+        progress: called after each batch with how many are done, of how many.
+    """
+    began = time.monotonic()
+    written = failed = done = 0
+    redis_is_away = False
+    for part in player_ids:
+        try:
+            bulk_records.drop_wallets(part)
+        except StoreUnavailableError as error:
+            log.warning("rebuild_stopped", kind=kind, error=type(error).__name__)
+            redis_is_away = True
+            break
+        try:
+            written += retry_on_conflict(partial(rewrite, part))
+        except DatabaseError as error:
+            failed += len(part)
+            log.error("rebuild_failed", kind=kind, error=type(error).__name__)
+        done += len(part)
+        progress(done, total)
+    remaining = max(0, total - done) if redis_is_away else 0
+    log.info("snapshots_rebuilt", kind=kind, written=written)
+    return RebuildResult(
+        written,
+        failed + remaining,
+        redis_is_away,
+        round(time.monotonic() - began, 3),
+    )
 
 
 def complete_until(kind: str) -> datetime | None:

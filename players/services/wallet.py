@@ -4,7 +4,7 @@
 ledger when it is missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -56,6 +56,9 @@ class Ledger(Protocol):
         Args:
             since: None: of all players with rows.
         """
+
+    def heads_of(self, player_ids: Collection[int]) -> dict[int, int]:
+        """Return the last position of these players; those without rows are left out."""
 
     def wallets_of(self, player_ids: Sequence[int]) -> dict[int, WalletState]:
         """Return the wallets of these players. Two queries."""

@@ -1,6 +1,6 @@
 """Writing subjects' progress to the database (`players.write_back`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,11 +10,12 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from core.batches import batches
 from core.upsert import upsert
 from players import bulk_records, write_back
 from players.player_state import SubjectProgress
 from players.records import StoreUnavailableError
-from players.write_back import SyncResult
+from players.write_back import RebuildResult, SyncResult
 from progress import bitmap
 from progress.models import InteractionLog, InteractionType, StructureProgress
 from progress.services import ledger
@@ -58,6 +59,46 @@ def sync_pending(
         force=force,
         progress=progress,
     )
+
+
+def rebuild(
+    player_ids: Iterable[Sequence[int]],
+    *,
+    total: int,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> RebuildResult:
+    """Delete these players' records in Redis, and write their progress anew.
+
+    See `write_back.rebuild`.
+    """
+    return write_back.rebuild(
+        KIND, player_ids, total=total, rewrite=rewrite, progress=progress
+    )
+
+
+@transaction.atomic
+def rewrite(player_ids: Sequence[int]) -> int:
+    """Write the progress of players in all subjects, as `wallet_sync.rewrite` does.
+
+    Deletes snapshots of subjects in which the ledger has no completion.
+
+    Returns:
+        How many subjects were written.
+    """
+    players = write_back.lock_players(player_ids)
+    snapshots = StructureProgress.objects.filter(player_id__in=players)
+    snapshots.update(seq=0)
+    completed = InteractionLog.objects.filter(
+        type=InteractionType.LESSON_COMPLETED, player_id__in=players
+    )
+    last = completed.order_by("player_id", "subject_id")
+    changes = [
+        Change(*row)
+        for row in last.values_list("player_id", "subject_id").annotate(Max("seq"))
+    ]
+    written = sum(_write(part) for part in batches(changes, CHUNK))
+    snapshots.filter(seq=0).delete()
+    return written
 
 
 def _behind(since: datetime | None) -> list[Change]:

@@ -16,12 +16,20 @@ from progress.services import calendar, ledger, writing
 from progress.services.ledger import (
     PositionTakenError,
     heads,
+    heads_of,
     wallet_of,
     wallets_of,
 )
 from progress.streak import Streak
 
-__all__ = ["add_correction", "heads", "streak_at", "wallet_of", "wallets_of"]
+__all__ = [
+    "add_correction",
+    "heads",
+    "heads_of",
+    "streak_at",
+    "wallet_of",
+    "wallets_of",
+]
 
 _ATTEMPTS = 5
 

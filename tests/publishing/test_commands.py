@@ -1,6 +1,5 @@
 """The publishing commands: their output and exit codes."""
 
-import json
 import shutil
 from io import StringIO
 
@@ -17,27 +16,11 @@ from publishing.building import builds, sweep
 from publishing.models import SyncLog, SyncStatus
 from publishing.monitoring import schema_check
 from publishing.storage import file_store
+from tests.commands import run, run_json
 from tests.publishing import release
 from tests.publishing.conftest import node
 
 pytestmark = pytest.mark.django_db
-
-
-def run(*words: str) -> str:
-    """Return the command's output; raises its errors."""
-    out = StringIO()
-    call_command(*words, stdout=out, stderr=StringIO())
-    return out.getvalue()
-
-
-def run_json(*words: str) -> tuple[dict, int]:
-    """The command's one JSON object and its exit code."""
-    out, code = StringIO(), 0
-    try:
-        call_command(*words, "--json", stdout=out, stderr=StringIO())
-    except CommandError as error:
-        code = error.returncode
-    return json.loads(out.getvalue()), code
 
 
 def edit(title: str = "New") -> None:

@@ -155,8 +155,9 @@ def test_another_server_loses_its_copies_and_differing_wallets_of_a_day(
     phone.get("content/")
     store(student.pk, seq=2)
     redis_client.set(keys.RECONCILED_SERVER, "of another server")
-    assert run(hours=20) == Reconciled(compared=1, dropped=1, copies=2)
+    assert run(hours=20) == Reconciled(compared=1, dropped=1, copies=3)
     assert not redis_client.exists(keys.active_session(student.pk))
+    assert not redis_client.exists(keys.devices(student.pk))
     assert not redis_client.exists(keys.access(student.pk))
     assert run(hours=20) == Reconciled(compared=0, dropped=0, copies=0)
 
@@ -293,7 +294,7 @@ def test_what_an_older_redis_says_is_believed_until_reconciliation(
     durable.put_back()
     assert phone.get("auth/session/").status_code == 200
     assert wallet.get(student.pk).total_xp == 35
-    assert run() == Reconciled(compared=1, dropped=1, copies=1)
+    assert run() == Reconciled(compared=1, dropped=1, copies=2)
     assert phone.get("auth/session/").status_code == 401
     assert wallet.get(student.pk).total_xp == 70
     assert run() == Reconciled(compared=1, dropped=0, copies=0)
