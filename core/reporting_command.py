@@ -5,6 +5,7 @@ what. 2: the command line is not valid.
 """
 
 import json
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -41,8 +42,28 @@ class ReportingCommand(BaseCommand):
     def answer(self, value: dict[str, Any]) -> None:
         """Print the JSON object; nothing without ``--json``."""
         if self.as_json:
-            text = json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
-            self.stdout.write(text)
+            self.stdout.write(_as_json(value))
+
+    def answer_list(
+        self,
+        name: str,
+        items: Iterable[dict[str, Any]],
+        rest: Callable[[], dict[str, Any]],
+    ) -> None:
+        """Go through ``items``; with ``--json``, print each as it comes.
+
+        The JSON object has the list first, then the values of ``rest``, which is called
+        at the end. So no list of all items is needed. An exception of ``items`` would
+        leave an incomplete object: report errors in ``rest``.
+        """
+        separator = f"{{{json.dumps(name)}: ["
+        for item in items:
+            if self.as_json:
+                self.stdout.write(separator + _as_json(item), ending="\n")
+                separator = ", "
+        if self.as_json:
+            start = "" if separator == ", " else separator
+            self.stdout.write(start + "], " + _as_json(rest())[1:])
 
     def progress(self, done: int, of: int) -> None:
         """Show the progress of long work on one overwritten line of a terminal.
@@ -74,3 +95,7 @@ class ReportingCommand(BaseCommand):
 
     def misused(self, message: str) -> NoReturn:
         raise CommandError(message, returncode=USAGE_ERROR)
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)

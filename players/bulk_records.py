@@ -76,14 +76,36 @@ return found
 
 def read_stamps(player_ids: Sequence[int]) -> dict[int, int]:
     """Return the position of each wallet that Redis has, by player."""
+    return _positions(_READ_STAMPS, player_ids)
+
+
+def _positions(script: str, player_ids: Sequence[int]) -> dict[int, int]:
     names = [keys.wallet(player_id) for player_id in player_ids]
     return {
         player_id: int(seq)
         for player_id, seq in zip(
-            player_ids, run_script(_READ_STAMPS, names, []), strict=True
+            player_ids, run_script(script, names, []), strict=True
         )
         if seq is not None
     }
+
+
+_READ_BEGUN = """
+local found = {}
+for index = 1, #KEYS do
+  local held = redis.call('HMGET', KEYS[index], 'seq', 'claim')
+  found[index] = held[1] and tonumber(held[2]) > tonumber(held[1]) and held[1]
+end
+return found
+"""
+
+
+def read_begun(player_ids: Sequence[int]) -> dict[int, int]:
+    """Return the position of each wallet that a writer has begun, by player.
+
+    The ledger may be ahead of such a record, which lives `records.WRITE_MS` at most.
+    """
+    return _positions(_READ_BEGUN, player_ids)
 
 
 _DROP_STAMPED = """

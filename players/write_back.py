@@ -75,8 +75,7 @@ def run(
         progress: called after each chunk with how many are done, of how many.
     """
     began, started = time.monotonic(), timezone.now()
-    complete = None if force else complete_until(kind)
-    waiting = changes(None if complete is None else complete - _OVERLAP)
+    waiting = changes(None if force else settled_before(kind))
     synced = errors = done = 0
     for part in batches(waiting, chunk):
         try:
@@ -143,6 +142,16 @@ def complete_until(kind: str) -> datetime | None:
     """Return until when the runs of a kind are complete; None before the first one."""
     rows = WriteBackRun.objects.filter(pk=kind)
     return rows.values_list("complete_until", flat=True).first()
+
+
+def settled_before(kind: str) -> datetime | None:
+    """Return the time before which every received row is in a snapshot of this kind.
+
+    A snapshot that lacks such a row is wrong, not only behind. None before the first
+    complete run.
+    """
+    complete = complete_until(kind)
+    return None if complete is None else complete - _OVERLAP
 
 
 def record_run(kind: str, *, started: datetime, written: int, errors: int = 0) -> None:

@@ -59,9 +59,17 @@ def heads(since: datetime | None) -> dict[int, int]:
     )
 
 
-def heads_of(player_ids: Collection[int]) -> dict[int, int]:
-    """Return the last position of these players; those without rows are left out."""
+def heads_of(
+    player_ids: Collection[int], received_before: datetime | None = None
+) -> dict[int, int]:
+    """Return the last position of these players; those without rows are left out.
+
+    Args:
+        received_before: leave out rows received since this time.
+    """
     rows = InteractionLog.objects.filter(player_id__in=player_ids).order_by()
+    if received_before is not None:
+        rows = rows.filter(received_at__lt=received_before)
     return dict(rows.values_list("player_id").annotate(head=Max("seq")))
 
 

@@ -1,22 +1,29 @@
 """Comparing the records in Redis with the ledger, and dropping those that differ.
 
+Every minute `reconcile_recent` compares the positions of players with new rows. On
+demand `reconcile` compares everything that is stored of given players, snapshots
+included.
+
 By the rule (`players.records`) a record is correct or missing, except when Redis loses
 its data in the same seconds in which a process stops, or comes back with older data.
 A record that is dropped is made again by the next request that needs it, so a drop too
 many costs one read of the ledger.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.db import InterfaceError, OperationalError
 
 from core.batches import batches
-from players import bulk_records, write_back
+from core.db import retry_on_conflict
+from players import bulk_records, wallet_sync, write_back
 from players.records import StoreUnavailableError
-from progress.services import ledger
+from progress.services import comparison, ledger, snapshots
+from progress.services.comparison import Difference, Store
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +62,69 @@ def reconcile_recent(now: datetime) -> Reconciled | None:
     except (StoreUnavailableError, OperationalError, InterfaceError) as error:
         log.warning("reconciliation_put_off", error=type(error).__name__)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What was found about given players, and what remains after the repair.
+
+    ``redis_is_away``: Redis did not answer, so only the snapshots were compared.
+    """
+
+    found: Sequence[Difference]
+    remaining: Sequence[Difference]
+    redis_is_away: bool
+
+
+def reconcile(player_ids: Sequence[int], *, repair: bool = False) -> Reconciliation:
+    """Compare these players' records and snapshots with the ledger, field by field.
+
+    Args:
+        repair: delete the records of players whose records differ, write differing
+            snapshots again, and compare these players once more.
+
+    Raises:
+        DatabaseError: the database does not answer, or refuses a snapshot.
+    """
+    first = comparison.compare(player_ids)
+    if not repair or not first.differences:
+        return Reconciliation(first.differences, first.differences, first.redis_is_away)
+    _repair(first.differences)
+    wrong = sorted({difference.player_id for difference in first.differences})
+    second = comparison.compare(wrong)
+    return Reconciliation(
+        first.differences,
+        second.differences,
+        first.redis_is_away or second.redis_is_away,
+    )
+
+
+def _repair(differences: Sequence[Difference]) -> None:
+    in_redis = {
+        difference.player_id
+        for difference in differences
+        if difference.store is Store.REDIS
+    }
+    try:
+        if in_redis:
+            bulk_records.drop_wallets(sorted(in_redis))
+    except StoreUnavailableError as error:
+        # A snapshot must not be made from a record that was to be deleted.
+        log.warning("repair_put_off", error=type(error).__name__)
+        return
+    stored = [one for one in differences if one.store is Store.SNAPSHOT]
+    wallets = sorted({one.player_id for one in stored if not one.subject_id})
+    subjects = sorted({one.player_id for one in stored if one.subject_id})
+    if wallets:
+        retry_on_conflict(partial(wallet_sync.rewrite, wallets))
+    if subjects:
+        retry_on_conflict(partial(snapshots.rewrite, subjects))
+    log.warning(
+        "players_repaired",
+        records=len(in_redis),
+        wallets=len(wallets),
+        progress=len(subjects),
+    )
 
 
 def _reconcile_recent(now: datetime) -> Reconciled:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.db.models import Sum
+from django.utils import timezone
 
 from core.db_limits import STUDENT_REQUEST
 from players import records, wallet_sync
@@ -17,6 +18,7 @@ from progress.models import InteractionLog, ReviewCard, ReviewRating
 from progress.services import (
     completion,
     ledger,
+    reconciliation,
     review_cards,
     reviews,
     snapshots,
@@ -216,6 +218,41 @@ def test_completions_do_not_wait_for_a_worker_that_stalls_while_it_writes_back(
 
     completed(at_once(lambda: sync(force=True), play))
     assert_consistent(student)
+
+
+def test_a_player_who_completes_lessons_at_the_same_time_differs_in_nothing(student):
+    done = threading.Event()
+    errors: list[Exception] = []
+
+    def play() -> None:
+        try:
+            for place in ("0-0", "0-1", "1-0", "1-1"):
+                for hearts in (1, 2, 3, 4, 5):
+                    completion.complete(
+                        player_id=student.pk,
+                        lesson_id=f"LES-MATH-{place}",
+                        hearts=hearts,
+                        idempotency_key=None,
+                        now=timezone.now(),
+                    )
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            errors.append(error)
+        finally:
+            done.set()
+            connection.close()
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    runs = 0
+    while not done.is_set() or not runs:
+        assert reconciliation.reconcile([student.pk]).found == []
+        wallet_sync.sync_pending_wallets()
+        snapshots.sync_pending()
+        runs += 1
+    thread.join()
+    assert not errors
+    assert ledger.head(student.pk) == 20
+    assert reconciliation.reconcile([student.pk], repair=True).found == []
 
 
 def answer(
