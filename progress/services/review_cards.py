@@ -2,7 +2,7 @@
 
 A player's `ReviewWatermark` says how far they have followed: the last position of the
 ledger whose completions have cards, and the version of the items that ``is_active`` was
-set by. While neither has moved, a request reads the watermark and nothing else.
+set by. While neither has moved, nothing is written.
 """
 
 from collections import defaultdict
@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
 
 from core.batches import BATCH_SIZE, batches
@@ -22,6 +21,7 @@ from players.errors import SessionUnknownError
 from players.models import PlayerProfile
 from progress import scheduler
 from progress.models import InteractionLog, ReviewCard, ReviewWatermark
+from progress.services import review_queries
 from progress.services.review_items import OpenItems
 from publishing.api import LessonEntry
 
@@ -37,22 +37,26 @@ class _Place:
     is_active: bool
 
 
-def follow(player_id: int, items: OpenItems) -> None:
-    """Create, move, and switch on and off the player's cards as they should be now.
-
-    One query if nothing has changed since the last call.
+def follow_if_behind(player_id: int, items: OpenItems) -> None:
+    """Call `follow` if anything has changed since its last call; else one query.
 
     Raises:
         SessionUnknownError: the player has been deleted.
         OperationalError: the database does not answer.
     """
-    held = (
-        ReviewWatermark.objects.filter(player_id=player_id)
-        .values_list("ledger_position", "items_version", _last_position())
-        .first()
-    )
-    if held is None or held != (held[2] or 0, items.version, held[2]):
-        retry_on_conflict(partial(_follow, player_id, items))
+    mark = review_queries.watermark(player_id)
+    if mark is None or not mark.is_at(items.version):
+        follow(player_id, items)
+
+
+def follow(player_id: int, items: OpenItems) -> None:
+    """Create, move, and switch on and off the player's cards as they should be now.
+
+    Raises:
+        SessionUnknownError: the player has been deleted.
+        OperationalError: the database does not answer.
+    """
+    retry_on_conflict(partial(_follow, player_id, items))
 
 
 def lock(player_id: int) -> None:
@@ -67,11 +71,6 @@ def lock(player_id: int) -> None:
     profiles = PlayerProfile.objects.select_for_update().order_by()
     if not profiles.filter(pk=player_id, erased_at=None).values_list("pk").first():
         raise SessionUnknownError(_("This session is not known. Please sign in again."))
-
-
-def _last_position() -> Subquery:
-    rows = InteractionLog.objects.filter(player_id=OuterRef("player_id"))
-    return Subquery(rows.order_by("-seq").values("seq")[:1])
 
 
 @transaction.atomic

@@ -7,16 +7,15 @@ completion writes only its own row.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Min, Q
 from django.utils.translation import gettext as _
 
 from core.db import retry_on_conflict
@@ -25,9 +24,17 @@ from players.records import Found
 from players.services import access
 from progress.errors import InvalidBodyError
 from progress.models import ReviewCard
-from progress.services import ledger, review_cards, review_items, review_ratings
+from progress.services import (
+    ledger,
+    review_cards,
+    review_items,
+    review_queries,
+    review_ratings,
+)
 from progress.services.completion import key_conflict
 from progress.services.progress import require_subject
+from progress.services.review_items import OpenItems
+from progress.services.review_queries import SubjectCounts, Watermark
 from progress.services.review_ratings import Answer, Batch
 from publishing import api
 from publishing.api import PlanStructure
@@ -35,6 +42,8 @@ from publishing.api import PlanStructure
 log = structlog.get_logger(__name__)
 
 _ATTEMPTS = 5
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +72,21 @@ def overview(
     Raises:
         NotEnrolledError, NotPublishedError: the player has no plan to read.
     """
-    plan = _plan_with_cards(player_id, found, now, subject_id=None)
-    counted = (
-        ReviewCard.objects.filter(player_id=player_id, is_active=True)
-        .order_by()
-        .values_list("subject_id")
-        .annotate(
-            total=Count("pk"),
-            due=Count("pk", filter=Q(due_at__lte=now)),
-            soonest=Min("due_at"),
-        )
+    plan, items = _plan_with_items(player_id, found, now)
+    rows = _current(
+        player_id, items, partial(review_queries.count_by_subject, player_id, now)
     )
-    numbers = {subject_id: row for subject_id, *row in counted}
-    subjects = {
-        subject_id: numbers.get(subject_id, [0, 0, None])
+    counts = {row.subject_id: row for row in rows}
+    subjects = [
+        counts.get(subject_id) or SubjectCounts(subject_id, 0, 0, None)
         for subject_id in plan.subjects
-    }
-    soonest = [next_due for _total, _due, next_due in subjects.values() if next_due]
+    ]
+    soonest = [row.next_due_at for row in subjects if row.next_due_at]
     return {
-        "total": sum(total for total, _due, _next in subjects.values()),
-        "due": sum(due for _total, due, _next in subjects.values()),
-        "next_due_at": _text(min(soonest, default=None)),
-        "subjects": [
-            {
-                "subject_id": subject_id,
-                "total": total,
-                "due": due,
-                "next_due_at": _text(next_due),
-            }
-            for subject_id, (total, due, next_due) in subjects.items()
-        ],
+        "total": sum(row.total for row in subjects),
+        "due": sum(row.due for row in subjects),
+        "next_due_at": min(soonest, default=None),
+        "subjects": [row._asdict() for row in subjects],
     }
 
 
@@ -114,44 +108,47 @@ def due(
         NotEnrolledError, NotPublishedError: the player has no plan to read.
         InvalidSubjectError: the subject is not in it.
     """
-    _plan_with_cards(player_id, found, now, subject_id=subject_id)
-    cards = ReviewCard.objects.filter(
-        player_id=player_id, is_active=True, due_at__lte=now
-    )
+    plan, items = _plan_with_items(player_id, found, now)
     if subject_id is not None:
-        cards = cards.filter(subject_id=subject_id)
-    rows = cards.order_by("due_at", "pk").values_list(
-        "item_id", "lesson_id", "subject_id", "due_at", "last_reviewed_at"
-    )
+        require_subject(plan, subject_id)
     return {
-        "items": [
-            {
-                "item_id": item_id,
-                "lesson_id": lesson_id,
-                "subject_id": subject,
-                "due_at": _text(due_at),
-                "last_reviewed_at": _text(last),
-            }
-            for item_id, lesson_id, subject, due_at, last in rows[:limit]
-        ]
+        "items": _current(
+            player_id,
+            items,
+            partial(
+                review_queries.due_items,
+                player_id,
+                now,
+                subject_id=subject_id,
+                limit=limit,
+            ),
+        )
     }
 
 
-def _plan_with_cards(
-    player_id: int,
-    found: Found | None,
-    now: datetime,
-    *,
-    subject_id: str | None,
-) -> PlanStructure:
-    """Return the player's plan; their cards are those of its release."""
+def _plan_with_items(
+    player_id: int, found: Found | None, now: datetime
+) -> tuple[PlanStructure, OpenItems]:
+    """Return the player's plan, and the items that their cards should follow."""
     player_access = access.of_player(player_id, found)
     plan = api.load_plan(access.require_enrolled(player_access))
-    if subject_id is not None:
-        require_subject(plan, subject_id)
-    items = review_items.of_player(plan, player_access, now.timestamp())
-    review_cards.follow(player_id, items)
-    return plan
+    return plan, review_items.of_player(plan, player_access, now.timestamp())
+
+
+def _current(
+    player_id: int,
+    items: OpenItems,
+    read: Callable[[], tuple[Watermark | None, list[Row]]],
+) -> list[Row]:
+    """Return the rows of ``read`` once the cards follow the ledger and the items.
+
+    One call of ``read`` if they do already.
+    """
+    mark, rows = read()
+    if mark is None or not mark.is_at(items.version):
+        review_cards.follow(player_id, items)
+        _mark, rows = read()
+    return rows
 
 
 # --- Answers ----------------------------------------------------------------
@@ -200,7 +197,8 @@ def submit(
     key_hash = None if idempotency_key is None else ledger.client_event(idempotency_key)
     request = _Request(player_id, ratings, key_hash, now)
     try:
-        _plan_with_cards(player_id, found, now, subject_id=None)
+        _plan, items = _plan_with_items(player_id, found, now)
+        review_cards.follow_if_behind(player_id, items)
         response = _record_once(request)
     except MemoraError:
         # Refused now, but perhaps this is the repeat of what was accepted.
@@ -338,5 +336,5 @@ def _first_response(request: _Request) -> dict[str, Any] | None:
     }
 
 
-def _text(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat()
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()

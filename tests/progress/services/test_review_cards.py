@@ -75,8 +75,8 @@ def test_an_edit_that_changes_no_items_is_not_followed(
     stage.save()
     publish(plan)
     access.of_player(student.pk)
-    # The watermark with the end of the ledger; the due cards.
-    with django_assert_num_queries(2):
+    # The watermark with the end of the ledger and the due cards.
+    with django_assert_num_queries(1):
         due()
 
 

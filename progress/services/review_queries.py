@@ -1,0 +1,160 @@
+"""The queries of the reviews that every request makes, as constant SQL.
+
+The same querysets cost the process ten times as much, nearly all of it for compiling
+them.
+
+Each query is one statement. It also reads how far the player's cards follow the ledger
+and the items, so the caller knows from the same snapshot whether its rows are current.
+
+Times are answered as text, as the API shows them. All functions raise
+`OperationalError` when the database does not answer.
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+
+class Watermark(NamedTuple):
+    """How far a player's cards follow, and the last position of the ledger, if any."""
+
+    ledger_position: int
+    items_version: str
+    last_position: int | None
+
+    def is_at(self, items_version: str) -> bool:
+        """Return whether the cards follow the whole ledger and this version."""
+        return (
+            self.ledger_position == (self.last_position or 0)
+            and self.items_version == items_version
+        )
+
+
+class SubjectCounts(NamedTuple):
+    """The active cards of a subject: how many, how many are due, the earliest time."""
+
+    subject_id: str
+    total: int
+    due: int
+    next_due_at: str | None
+
+
+_WATERMARK = """
+    SELECT mark.ledger_position, mark.items_version,
+      (SELECT MAX(seq) FROM progress_interactionlog WHERE player_id = %(player)s)
+    FROM progress_reviewwatermark AS mark
+    WHERE mark.player_id = %(player)s
+"""
+
+# The cards are a table of their own inside each statement: MariaDB then reads them in
+# the order of the index and stops at the limit. Of a plain join it sorts all due cards.
+
+_SUBJECTS = """
+    SELECT mark.ledger_position, mark.items_version,
+      (SELECT MAX(seq) FROM progress_interactionlog WHERE player_id = %(player)s),
+      cards.*
+    FROM progress_reviewwatermark AS mark
+    LEFT JOIN (
+      SELECT subject_id, COUNT(*), COUNT(CASE WHEN due_at <= %(now)s THEN 1 END),
+        MIN(due_at)
+      FROM progress_reviewcard
+      WHERE player_id = %(player)s AND is_active = 1
+      GROUP BY subject_id
+    ) AS cards ON 1 = 1
+    WHERE mark.player_id = %(player)s
+"""
+
+_DUE = """
+    SELECT mark.ledger_position, mark.items_version,
+      (SELECT MAX(seq) FROM progress_interactionlog WHERE player_id = %(player)s),
+      cards.item_id, cards.lesson_id, cards.subject_id, cards.due_at,
+      cards.last_reviewed_at
+    FROM progress_reviewwatermark AS mark
+    LEFT JOIN (
+      SELECT item_id, lesson_id, subject_id, due_at, last_reviewed_at, id
+      FROM progress_reviewcard
+      WHERE player_id = %(player)s AND is_active = 1 AND due_at <= %(now)s
+      ORDER BY due_at, id
+      LIMIT %(limit)s
+    ) AS cards ON 1 = 1
+    WHERE mark.player_id = %(player)s
+    ORDER BY cards.due_at, cards.id
+"""
+
+_DUE_IN_SUBJECT = _DUE.replace(
+    "is_active = 1", "is_active = 1 AND subject_id = %(subject)s"
+)
+
+
+def watermark(player_id: int) -> Watermark | None:
+    """Return how far the player's cards follow; None: they have never followed."""
+    rows = _rows(_WATERMARK, {"player": player_id})
+    return Watermark(*rows[0]) if rows else None
+
+
+def count_by_subject(
+    player_id: int, now: datetime
+) -> tuple[Watermark | None, list[SubjectCounts]]:
+    """Return the watermark, and the counts of each subject with active cards.
+
+    Reads the player's part of the index ``progress_due_in_subject``.
+    """
+    rows = _rows(_SUBJECTS, {"player": player_id, "now": _parameter(now)})
+    counts = [
+        SubjectCounts(subject_id, total, due, _text(next_due_at))
+        for *_mark, subject_id, total, due, next_due_at in rows
+        if subject_id is not None
+    ]
+    return _watermark_of(rows), counts
+
+
+def due_items(
+    player_id: int, now: datetime, *, subject_id: str | None, limit: int
+) -> tuple[Watermark | None, list[dict[str, str | None]]]:
+    """Return the watermark, and the items that are due, longest due first.
+
+    An item has item_id, lesson_id, subject_id, due_at and last_reviewed_at. Reads at
+    most ``limit`` cards, by the index ``progress_due``, or of one subject by
+    ``progress_due_in_subject``.
+    """
+    parameters = {"player": player_id, "now": _parameter(now), "limit": limit}
+    if subject_id is None:
+        rows = _rows(_DUE, parameters)
+    else:
+        rows = _rows(_DUE_IN_SUBJECT, parameters | {"subject": subject_id})
+    items = [
+        {
+            "item_id": item_id,
+            "lesson_id": lesson_id,
+            "subject_id": subject,
+            "due_at": _text(due_at),
+            "last_reviewed_at": None if reviewed_at is None else _text(reviewed_at),
+        }
+        for *_mark, item_id, lesson_id, subject, due_at, reviewed_at in rows
+        if item_id is not None
+    ]
+    return _watermark_of(rows), items
+
+
+def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def _watermark_of(rows: list[tuple[Any, ...]]) -> Watermark | None:
+    return Watermark(*rows[0][:3]) if rows else None
+
+
+def _parameter(at: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(at)
+
+
+def _text(column: datetime | str) -> str:
+    """Return the ISO 8601 text of a time column, which is in UTC; SQLite has it as text.
+
+    These texts sort like the times: "+" comes before "." and the digits.
+    """
+    text = column.replace(" ", "T") if isinstance(column, str) else column.isoformat()
+    return f"{text}+00:00"
