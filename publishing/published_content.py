@@ -81,11 +81,12 @@ def load_plan(plan_id: str) -> PlanStructure:
     Raises:
         NotPublishedError: the plan has no release, or it cannot be read.
     """
-    link = Path(settings.CONTENT_ROOT) / locations.plan_folder(plan_id)
+    # Text, not `Path`: this runs in most requests of students.
+    link = f"{settings.CONTENT_ROOT}/{locations.plan_folder(plan_id)}"
     for _attempt in range(3):
         try:
             generation = os.readlink(link)
-            return _read_plan(str(link.parent), generation, plan_id)
+            return _read_plan(os.path.dirname(link), generation, plan_id)
         except FileNotFoundError:
             continue  # switched and collected after the readlink: read it again
         except OSError:
