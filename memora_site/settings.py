@@ -181,8 +181,9 @@ elif _database["ENGINE"].endswith("mysql"):
         connect_timeout=10,
     )
     _database["TEST"] = {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_unicode_ci"}
-    _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
     _database["CONN_HEALTH_CHECKS"] = True
+# For SQLite, too: opening it costs several times as much as a small request.
+_database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
 
 # --- Redis ------------------------------------------------------------------
 

@@ -245,8 +245,17 @@ def lite(tmp_path, fresh) -> Database:
             "ENGINE": "core.db_backends.sqlite3",
             "NAME": str(tmp_path / "db.sqlite3"),
             "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
+            "CONN_MAX_AGE": settings.DATABASES["default"]["CONN_MAX_AGE"],
         }
     )
+
+
+def test_on_sqlite_requests_share_a_connection(lite):
+    with STUDENT_REQUEST:
+        lite.ask("CREATE TEMPORARY TABLE mine (n INT)")
+    lite.end_request()
+    with STUDENT_REQUEST:
+        assert lite.ask("SELECT COUNT(*) FROM mine") == 0
 
 
 def test_on_sqlite_students_wait_four_seconds_and_others_twenty(lite):
