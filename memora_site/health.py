@@ -28,7 +28,7 @@ from redis.retry import Retry
 
 from memora_site.celery import app as celery_app
 from publishing.models import PublishingSettings
-from publishing.monitoring import silence
+from publishing.monitoring import lateness, silence
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ class NotReady(Exception):
     The text stays lazy until the request's thread reads it in its language.
     """
 
-    def __init__(self, why: str | Promise, **values: float) -> None:
+    def __init__(self, why: str | Promise, **values: float | Promise) -> None:
         super().__init__(why)
         self._why = why
         self._values = values
@@ -215,6 +215,24 @@ def check_workers() -> None:
         raise NotReady(_SILENT[found])
 
 
+def check_periodic_jobs() -> None:
+    """No write-back and no reconciliation is late."""
+    connection = connections["default"]
+    try:
+        late = [job for job in lateness.load(timezone.now()) if job.is_late]
+    except Exception as error:  # noqa: BLE001 - the database's own check reports it
+        log.warning("readiness_jobs_unread", error=type(error).__name__)
+        return
+    finally:
+        connection.close()
+    if late:
+        raise NotReady(
+            gettext_lazy("%(job)s: no complete run for %(minutes)d minutes."),
+            job=late[0].label,
+            minutes=late[0].minutes,
+        )
+
+
 _SILENT = {
     silence.Fault.REDIS: gettext_lazy("Redis does not answer."),
     silence.Fault.WORKER: gettext_lazy("No worker is running."),
@@ -243,5 +261,8 @@ CHECKS: dict[str, Callable[[], None]] = {
     "disk": check_disk,
     "publishing": check_publishing,
 }
-ADVICE: dict[str, Callable[[], None]] = {"workers": check_workers}
+ADVICE: dict[str, Callable[[], None]] = {
+    "workers": check_workers,
+    "periodic_jobs": check_periodic_jobs,
+}
 """Checks that do not decide whether this server is ready."""

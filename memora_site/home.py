@@ -52,7 +52,7 @@ class Found:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Return the page's context for this user. At most 29 queries, for any data."""
+    """Return the page's context for this user. At most 30 queries, for any data."""
     user = request.user
     writes = user.has_perm("content.change_node")
     plans = user.has_perm("plans.change_academicplan")
@@ -136,6 +136,7 @@ def _checks() -> list[tuple[str, str | None]]:
         "disk": _("Disk"),
         "publishing": _("Publishing"),
         "workers": _("Worker and beat"),
+        "periodic_jobs": _("Write-back and reconciliation"),
     }
     answers = health.run(health.CHECKS | health.ADVICE)
     return [(words.get(name, name), why) for name, why in answers.items()]

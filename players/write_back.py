@@ -144,6 +144,11 @@ def complete_until(kind: str) -> datetime | None:
     return rows.values_list("complete_until", flat=True).first()
 
 
+def complete_times() -> dict[str, datetime | None]:
+    """Return until when the runs of each kind are complete. One query."""
+    return dict(WriteBackRun.objects.values_list("kind", "complete_until"))
+
+
 def settled_before(kind: str) -> datetime | None:
     """Return the time before which every received row is in a snapshot of this kind.
 

@@ -11,7 +11,9 @@ class ProgressConfig(AppConfig):
     def ready(self) -> None:
         from players.services import erasure as students, wallet
         from progress import receivers  # noqa: F401 - connects them
-        from progress.services import erasure, wallets
+        from progress.services import erasure, periodic_jobs, wallets
+        from publishing import api
 
         wallet.ledger.add(wallets)
         students.holders.add(erasure)
+        api.periodic_jobs.add(periodic_jobs.jobs)

@@ -1,6 +1,7 @@
 """What players and progress may use of publishing; import-linter allows nothing else.
 
 The published structure and items come from the files on disk, never from content tables.
+`periodic_jobs` is where they add the jobs that the site's monitoring watches.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from publishing import content_urls
 from publishing.format import locations
 from publishing.format.encoding import iso_instant
 from publishing.models import PublishingSettings
+from publishing.periodic_jobs import PeriodicJob, periodic_jobs
 from publishing.published_content import (
     LessonEntry,
     NotPublishedError,
@@ -29,6 +31,7 @@ __all__ = [
     "LessonEntry",
     "LessonLink",
     "NotPublishedError",
+    "PeriodicJob",
     "PlanLinks",
     "PlanStructure",
     "StructureNode",
@@ -38,6 +41,7 @@ __all__ = [
     "lesson_link",
     "load_plan",
     "load_subject",
+    "periodic_jobs",
     "photo_uri",
     "plan_links",
     "subject_of_lesson",

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 PENDING_KEY = "cdn_export:pending_plans"
 HEARTBEAT_KEY = "cdn_export:heartbeat"
 WORKER_KEY = "cdn_export:worker"
+BEAT_SINCE_KEY = "cdn_export:beat_since"
 WATCHED_SINCE_KEY = "cdn_export:watched_since"
 WATCH_TURN_KEY = "cdn_export:watch_turn"
 DISTRIBUTION_LOCK = "cdn_export:distribution"
@@ -101,8 +102,32 @@ def record_worker_heartbeat(unix_time: float) -> None:
 
 
 def record_beat_heartbeat(unix_time: float) -> None:
-    """Record that beat sends tasks and a worker runs them."""
-    _record_heartbeat({WORKER_KEY: unix_time, HEARTBEAT_KEY: unix_time})
+    """Record that beat sends tasks and a worker runs them, and since when."""
+    times = {WORKER_KEY: unix_time, HEARTBEAT_KEY: unix_time}
+    if beat_running_since(unix_time) is None:
+        times[BEAT_SINCE_KEY] = unix_time
+    _record_heartbeat(times)
+
+
+def beat_running_since(unix_time: float) -> float | None:
+    """Return the time since which beat's heartbeats are unbroken. One round trip.
+
+    Args:
+        unix_time: now.
+
+    Returns:
+        Unix time; None when beat is silent (``HEARTBEAT_TIMEOUT_SECONDS``) or Redis is
+        away.
+    """
+    try:
+        since, last = _client().mget(BEAT_SINCE_KEY, HEARTBEAT_KEY)
+    except RedisError as error:
+        log.warning("heartbeat_unread", error=type(error).__name__)
+        return None
+    if since is None or last is None:
+        return None
+    is_unbroken = unix_time - float(last) < settings.HEARTBEAT_TIMEOUT_SECONDS
+    return float(since) if is_unbroken else None
 
 
 def _record_heartbeat(times: dict[str, float]) -> None:

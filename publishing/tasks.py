@@ -9,7 +9,7 @@ from django.utils import timezone
 from publishing import alerts, queue
 from publishing.building import builds, sweep
 from publishing.cdn import sync
-from publishing.monitoring import health, silence, status
+from publishing.monitoring import health, lateness, silence, status
 from publishing.signing import renewal
 from publishing.storage import activation, disk
 
@@ -57,7 +57,9 @@ def reconcile_open_lessons() -> None:
 def heartbeat() -> None:
     """Record that beat sends tasks and a worker runs them; every minute."""
     queue.record_beat_heartbeat(time.time())
-    silence.check_heartbeats(timezone.now())
+    now = timezone.now()
+    silence.check_heartbeats(now)
+    lateness.check(now)
 
 
 @shared_task

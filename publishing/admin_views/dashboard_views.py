@@ -233,6 +233,11 @@ def headlines(found: Dashboard) -> list[dict[str, Any]]:
             count,
         )
         lines.append(("!", "waiting", message % {"count": count}))
+    for job in found.jobs:
+        if job.is_late:
+            message = _("%(job)s: no complete run for %(minutes)d minutes.")
+            values = {"job": job.label, "minutes": job.minutes}
+            lines.append(("!", "failed", message % values))
     if not lines:
         if found.queue.pending or found.queue.withdrawing:
             lines.append(("⟳", "waiting", _("Changes are queued for the next run.")))

@@ -90,6 +90,7 @@ class AlertKind(models.TextChoices):
     UPLOAD_FAILED = "upload_failed", _("Upload failed")
     HEALTH_FAULT = "health_fault", _("Health check")
     SILENT = "silent", _("Worker or scheduler not running")
+    LATE = "late", _("Periodic job late")
 
 
 class Alert(models.Model):

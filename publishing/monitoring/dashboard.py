@@ -32,7 +32,7 @@ from publishing.models import (
     SyncStatus,
     SyncStep,
 )
-from publishing.monitoring import silence, status
+from publishing.monitoring import lateness, silence, status
 from publishing.monitoring.status import QueueStatus, Run
 from publishing.storage import file_store
 
@@ -213,6 +213,8 @@ class Dashboard:
     alerts: tuple[Alert, ...]
     fault: silence.Fault | None
     """Why pending changes are not published automatically."""
+    jobs: tuple[lateness.JobLag, ...] = ()
+    """The periodic jobs of other apps."""
 
     @property
     def redis_answers(self) -> bool:
@@ -230,7 +232,7 @@ class Dashboard:
 
 
 def load(now: datetime | None = None) -> Dashboard:
-    """Return the current state. Ten queries besides those of `queue_status`.
+    """Return the current state. Eleven queries besides those of `queue_status`.
 
     Redis and the disk may be unavailable.
 
@@ -265,6 +267,7 @@ def load(now: datetime | None = None) -> Dashboard:
         health=HealthReport.objects.filter(plans=[]).first(),
         alerts=tuple(Alert.objects.filter(open_key__isnull=False)),
         fault=silence.fault(now),
+        jobs=lateness.load(now),
     )
 
 

@@ -25,6 +25,7 @@ from publishing.monitoring.dashboard import (
     PlanRelease,
     PlanState,
 )
+from publishing.monitoring.lateness import JobLag
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ class PublishingCollector(Collector):
         yield from _queue(found)
         yield from _plans(found.plans)
         yield from _service(found)
+        yield from _jobs(found.jobs)
         yield from _cdn(found)
         if found.disk is not None:
             yield from _disk(found.disk)
@@ -193,6 +195,22 @@ def _service(found: Dashboard) -> Iterator[Metric]:
         "Open alerts.",
         ["kind"],
         [([kind.value], open_alerts[kind.value]) for kind in AlertKind],
+    )
+
+
+def _jobs(jobs: Iterable[JobLag]) -> Iterator[Metric]:
+    rows = list(jobs)
+    yield _labelled(
+        "memora_periodic_job_lag_seconds",
+        "How long ago the last complete run of a write-back or reconciliation began.",
+        ["kind"],
+        [([row.name], row.lag_seconds) for row in rows],
+    )
+    yield _labelled(
+        "memora_periodic_job_late",
+        "Whether it had no complete run for too long while beat was running (1).",
+        ["kind"],
+        [([row.name], float(row.is_late)) for row in rows],
     )
 
 

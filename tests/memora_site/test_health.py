@@ -55,6 +55,7 @@ def test_readyz_is_ok_when_every_check_passes(client: Client, ready):
                 "disk",
                 "publishing",
                 "workers",
+                "periodic_jobs",
             )
         },
     }

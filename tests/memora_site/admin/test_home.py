@@ -162,10 +162,10 @@ def test_a_manager_sees_open_alerts(client_of, staff, plan):
         # Session, user, permissions of the user and of the groups: 4 for every role.
         (roles.SUPPORT, 4),
         # And the state of publishing (`dashboard.load`).
-        (roles.PUBLISHERS, 23),
+        (roles.PUBLISHERS, 24),
         # And the user's own history; nodes in it would add one query.
-        (roles.CONTENT_EDITORS, 24),
-        (roles.SYSTEM_MANAGERS, 24),
+        (roles.CONTENT_EDITORS, 25),
+        (roles.SYSTEM_MANAGERS, 25),
     ],
 )
 def test_the_page_reads_in_the_same_queries_however_much_there_is(

@@ -288,9 +288,10 @@ def test_the_disk_before_anything_is_published_is_the_one_it_will_be_on(plan, se
     assert not settings.CONTENT_ROOT.exists()
 
 
-def test_the_facts_take_ten_queries_beside_the_queues_however_much_there_is(dead):
+def test_the_facts_take_eleven_queries_beside_the_queues_however_much_there_is(dead):
     # The settings; the entries with their plans, the nodes to link to, sizes, hours,
-    # last builds, plans, publications of deleted plans, the last check, open alerts.
+    # last builds, plans, publications of deleted plans, the last check, open alerts,
+    # periodic jobs.
     def queries_of(action) -> int:
         with CaptureQueriesContext(connection) as captured:
             action()
@@ -304,7 +305,7 @@ def test_the_facts_take_ten_queries_beside_the_queues_however_much_there_is(dead
         LessonStage.objects.filter(public_id=f"STG-S{number}-0-0").update(title="")
         builds.publish_plan(plan.pk)
     assert len(dashboard.load().failures) == 3
-    assert few == queries_of(dashboard.load) == queries_of(status.queue_status) + 10
+    assert few == queries_of(dashboard.load) == queries_of(status.queue_status) + 11
 
 
 # --- The page -------------------------------------------------------------------------
