@@ -1,12 +1,14 @@
-"""Parse numbers and times that a client sent as text.
+"""Parse numbers, times and time zones that a client sent as text.
 
-Plain Python: no Django here. These functions read every query parameter, key in a URL
-and client time, so that no value is outside the range of Python, the database or a
-later calculation.
+Plain Python: no Django here. These functions read every query parameter, key in a URL,
+client time and time zone, so that no value is outside the range of Python, the database
+or a later calculation.
 """
 
 import re
 from datetime import UTC, datetime
+from functools import cache
+from zoneinfo import available_timezones
 
 MAX_KEY = 10**18 - 1
 """The largest primary key that is looked up.
@@ -64,3 +66,14 @@ def parse_time(value: object) -> datetime | None:
 def time_text(at: datetime) -> str:
     """Return an aware time in UTC as the API writes it: ``2026-01-31T08:00:00Z``."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def is_time_zone(text: str) -> bool:
+    """Return whether ``text`` is a zone of the IANA database, such as ``Asia/Riyadh``."""
+    return text in _time_zones()
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    # These two are files of the database and no zones: what they mean differs by machine.
+    return frozenset(available_timezones()) - {"Factory", "localtime"}

@@ -397,6 +397,8 @@ RATE_LIMITS = {
     "bad_token": _limit("MEMORA_BAD_TOKEN_LIMIT", "60/60"),
     # Wrong old passwords of a member of staff who changes their password.
     "password_change": ADMIN_LOGIN_LIMIT,
+    # Photos that a student sends: each is decoded and encoded again.
+    "me-photo": (10, 600),
     # Limits of audit rows; they refuse no requests.
     "refused": (1, 3600),
     "staff_login_failed": (30, 3600),
@@ -501,7 +503,7 @@ CORS_ALLOWED_ORIGIN_REGEXES = (
         r"^(https?|capacitor|ionic)://(localhost|127\.0\.0\.1|\[::1\]|10\.0\.2\.2)(:[0-9]+)?$"
     ]
 )
-CORS_ALLOW_METHODS = ["GET", "POST"]
+CORS_ALLOW_METHODS = ["DELETE", "GET", "PATCH", "POST", "PUT"]
 CORS_ALLOW_HEADERS = [
     "accept-language",
     "authorization",

@@ -119,6 +119,12 @@ class StaffAccountError(MemoraError):
     code = "STAFF_ACCOUNT"
 
 
+class TimeZoneLockedError(MemoraError):
+    """The player has changed their time zone less than a day ago."""
+
+    code = "TIME_ZONE_LOCKED"
+
+
 class NotEnrolledError(MemoraError):
     """The player has no active plan, or is not enrolled in it."""
 

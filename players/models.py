@@ -350,6 +350,15 @@ class PlayerProfile(models.Model):
         help_text=_("The plan the app shows; the player must be enrolled in it."),
     )
     photo = PictureField(_("photo"), upload_to=photo_name, blank=True)
+    locale = models.CharField(
+        _("language"), max_length=10, blank=True, default="", editable=False
+    )
+    """The language that the player chose; "": that of the installation."""
+    time_zone = models.CharField(
+        _("time zone"), max_length=64, blank=True, default="", editable=False
+    )
+    """The IANA name of the zone that the player chose; "": that of the installation."""
+    time_zone_changed_at = models.DateTimeField(null=True, editable=False)
     first_signed_in_at = models.DateTimeField(null=True, editable=False)
     """When a sign-in authorised the first device; staff authorise all later ones."""
     created_at = models.DateTimeField(_("created"), auto_now_add=True)

@@ -131,16 +131,6 @@ class SignedInSerializer(serializers.Serializer[Any]):
     plan = PlanSerializer(source="profile.active_plan", allow_null=True)
 
 
-class MeSerializer(PlayerSerializer):
-    grade = serializers.CharField(source="grade.title", default=None)
-    stream = serializers.CharField(source="stream.title", default=None)
-    season = serializers.CharField(source="season.title", default=None)
-    photo_url = serializers.CharField(
-        allow_null=True, help_text=gettext_lazy("Valid for some minutes.")
-    )
-    plan = PlanSerializer(allow_null=True)
-
-
 class MessageSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 

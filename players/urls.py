@@ -1,17 +1,28 @@
 """URLs of the players' API; each name is also the endpoint of its rate limit."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from players import views
+from players import account_views, views
 
 router = SimpleRouter()
 router.register("auth", views.AuthViewSet, basename="auth")
 router.register("devices", views.DevicesViewSet, basename="devices")
-router.register("me", views.MeViewSet, basename="me")
 router.register("wallet", views.WalletViewSet, basename="wallet")
 router.register("content", views.ContentViewSet, basename="content")
 router.register("admin/devices", views.StaffDevicesViewSet, basename="staff-devices")
 router.register("admin/wallets", views.StaffWalletsViewSet, basename="staff-wallets")
 
-urlpatterns: list[URLPattern | URLResolver] = router.urls
+urlpatterns: list[URLPattern | URLResolver] = [
+    path(
+        "me/",
+        account_views.MeViewSet.as_view({"get": "list", "patch": "partial_update"}),
+        name="me-list",
+    ),
+    path(
+        "me/photo/",
+        account_views.PhotoViewSet.as_view({"put": "update", "delete": "destroy"}),
+        name="me-photo",
+    ),
+    *router.urls,
+]

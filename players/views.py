@@ -1,6 +1,7 @@
 """The API of students for sign-in, content and wallet, and of staff for devices and XP.
 
-Each view parses the request, calls one service and renders its result.
+The students' own account is in `players.account_views`. Each view parses the request,
+calls one service and renders its result.
 """
 
 from dataclasses import asdict
@@ -36,7 +37,6 @@ from players.serializers import (
     ErrorSerializer,
     LessonLinkSerializer,
     LoginBody,
-    MeSerializer,
     MessageSerializer,
     PlanContentSerializer,
     SessionSerializer,
@@ -45,7 +45,7 @@ from players.serializers import (
     SyncedSerializer,
     WalletSerializer,
 )
-from players.services import content, devices, profile, sessions, wallet
+from players.services import content, devices, sessions, wallet
 from players.tokens import Token
 from publishing.api import iso_instant
 
@@ -153,29 +153,6 @@ class DevicesViewSet(ViewSet):
         # Authentication has already refused any other device.
         return Response(
             {"authorized": True, "device_count": devices.count(_player(request).id)}
-        )
-
-
-class MeViewSet(ViewSet):
-    """The player's own profile."""
-
-    @extend_schema(
-        summary="The player's profile", operation_id="me", responses=MeSerializer
-    )
-    def list(self, request: Request) -> Response:
-        own = profile.of_player(_player(request).id, now=timezone.now())
-        uri = own.photo_uri
-        return Response(
-            {
-                "id": own.id,
-                "name": own.name,
-                "email": own.email,
-                "grade": own.grade,
-                "stream": own.stream,
-                "season": own.season,
-                "photo_url": uri and request.build_absolute_uri(uri),
-                "plan": own.plan and {"id": own.plan[0], "title": own.plan[1]},
-            }
         )
 
 

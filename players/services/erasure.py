@@ -326,7 +326,9 @@ def _empty_profile(profile: PlayerProfile, now: datetime) -> None:
         if field.null
     }
     QuerySet(PlayerProfile).filter(pk=profile.pk).update(
-        **empty | {"photo": "", "created_at": now, "erased_at": now}
+        **empty
+        | {"photo": "", "locale": "", "time_zone": ""}
+        | {"created_at": now, "erased_at": now}
     )
     access.changing([profile.pk], revokes=False)
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import PurePath
+from typing import Any
 
 import structlog
 from django.core.exceptions import ValidationError
@@ -17,6 +18,7 @@ from django.db import transaction
 
 from core import pictures
 from players.models import PlayerProfile, photo_name
+from players.services.devices import lock_player
 from publishing import api
 
 log = structlog.get_logger(__name__)
@@ -54,6 +56,35 @@ def signed_uri(name: str, *, player_id: int, now: datetime) -> str | None:
         expires=int(now.timestamp()) + URL_SECONDS,
         player_id=player_id,
     )
+
+
+def replace(*, player_id: int, file: "File[Any]") -> None:
+    """Make the picture in ``file`` the player's photo; `core.pictures` encodes it again.
+
+    The old photo's file is deleted after the commit.
+
+    Raises:
+        ValidationError: `core.pictures` does not accept it.
+        PlayerNotFoundError: there is no such player.
+        OSError: the disk refuses; the player keeps the old photo.
+    """
+    picture = pictures.clean(file)
+    with transaction.atomic():
+        profile = lock_player(player_id)
+        profile.photo.save(picture.name or "", picture, save=False)
+        profile.save(update_fields=["photo"])
+
+
+@transaction.atomic
+def remove(*, player_id: int) -> None:
+    """Remove the player's photo, if they have one; its file follows after the commit.
+
+    Raises:
+        PlayerNotFoundError: there is no such player.
+    """
+    profile = lock_player(player_id)
+    profile.photo = ""
+    profile.save(update_fields=["photo"])
 
 
 def delete(name: str) -> bool:

@@ -1,11 +1,20 @@
-"""A player's own profile, as the app shows it."""
+"""A player's own profile: what the app shows, and what the player changes."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from core.parsing import time_text
+from players.errors import TimeZoneLockedError
 from players.models import PlayerProfile
 from players.services import photos
+from players.services.devices import lock_player
+
+TIME_ZONE_LOCK = timedelta(days=1)
+"""A player changes their time zone at most once in this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +22,8 @@ class Profile:
     """What the app shows of a player; titles are None where nothing is set.
 
     ``plan`` is the active plan's public id and title. ``photo_uri`` is path and query,
-    valid for `photos.URL_SECONDS`.
+    valid for `photos.URL_SECONDS`. ``locale`` and ``time_zone`` are "" while the player
+    uses those of the installation.
     """
 
     id: int
@@ -23,6 +33,8 @@ class Profile:
     stream: str | None
     season: str | None
     photo_uri: str | None
+    locale: str
+    time_zone: str
     plan: tuple[str, str] | None
 
 
@@ -40,10 +52,12 @@ def of_player(player_id: int, *, now: datetime) -> Profile:
         "stream__title",
         "season__title",
         "photo",
+        "locale",
+        "time_zone",
         "active_plan__public_id",
         "active_plan__title",
     ).get(pk=player_id)
-    pk, name, email, grade, stream, season, photo, plan_id, plan_title = row
+    pk, name, email, grade, stream, season, photo, locale, zone, plan_id, title = row
     return Profile(
         pk,
         name,
@@ -52,5 +66,57 @@ def of_player(player_id: int, *, now: datetime) -> Profile:
         stream,
         season,
         photo_uri=photos.signed_uri(photo, player_id=player_id, now=now),
-        plan=None if plan_id is None else (plan_id, plan_title),
+        locale=locale,
+        time_zone=zone,
+        plan=None if plan_id is None else (plan_id, title),
     )
+
+
+@transaction.atomic
+def change(
+    *,
+    player_id: int,
+    name: str | None = None,
+    locale: str | None = None,
+    time_zone: str | None = None,
+    now: datetime,
+) -> None:
+    """Change what the arguments name; all of it or nothing.
+
+    Args:
+        name: runs of white space become one space.
+        locale: a code of ``LANGUAGES``, or "" for the installation's language.
+        time_zone: an IANA name, or "" for the installation's zone. The zone that the
+            player has already is no change.
+
+    Raises:
+        TimeZoneLockedError: the last change of the zone is less than `TIME_ZONE_LOCK`
+            ago.
+        PlayerNotFoundError: there is no such player.
+    """
+    profile = lock_player(player_id)
+    # Read again: `lock_player` reads the profile before it holds the lock.
+    profile.refresh_from_db(fields=["locale", "time_zone", "time_zone_changed_at"])
+    if time_zone is not None and time_zone != profile.time_zone:
+        _require_unlocked_zone(profile, now)
+        profile.time_zone = time_zone
+        # Whole seconds, as the API writes times.
+        profile.time_zone_changed_at = now.replace(microsecond=0)
+        profile.save(update_fields=["time_zone", "time_zone_changed_at"])
+    if locale is not None and locale != profile.locale:
+        profile.locale = locale
+        profile.save(update_fields=["locale"])
+    if name is not None:
+        profile.user.full_name = " ".join(name.split())
+        profile.user.save(update_fields=["full_name"])
+
+
+def _require_unlocked_zone(profile: PlayerProfile, now: datetime) -> None:
+    if profile.time_zone_changed_at is None:
+        return
+    unlocked_at = profile.time_zone_changed_at + TIME_ZONE_LOCK
+    if now < unlocked_at:
+        raise TimeZoneLockedError(
+            _("The time zone can be changed once a day. Please try again later."),
+            details={"unlocked_at": time_text(unlocked_at)},
+        )

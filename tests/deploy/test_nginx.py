@@ -4,6 +4,7 @@ All tests share one stack and run in the order of this file.
 """
 
 import gzip
+import io
 import json
 import re
 import secrets
@@ -15,6 +16,7 @@ from http.client import HTTPConnection
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from memora_site import demo_client
 from memora_site.demo_school import DEVICE_ID, PASSWORD, STUDENT_EMAIL
@@ -401,12 +403,16 @@ def editor(stack) -> dict[str, str]:
     return {"Cookie": f"sessionid={session}; csrftoken={csrf}", "X-CSRFToken": csrf}
 
 
-def said_before_a_body(stack, uri: str, **headers: str) -> tuple[int, str]:
-    """The status and `Location` sent when 40 MB are announced but not sent."""
+def said_before_a_body(
+    stack, uri: str, *, method: str = "POST", megabytes: int = 40, **headers: str
+) -> tuple[int, str]:
+    """The status and `Location` sent when a body is announced but not sent."""
     connection = HTTPConnection("127.0.0.1", stack.port, timeout=20)
     try:
         connection.request(
-            "POST", uri, headers={"Content-Length": str(40 * 1024**2), **headers}
+            method,
+            uri,
+            headers={"Content-Length": str(megabytes * 1024**2), **headers},
         )
         answer = connection.getresponse()
         return answer.status, answer.headers.get("location", "")
@@ -535,6 +541,40 @@ def test_a_photo_is_served_for_a_signed_link_and_never_without(stack):
     ):
         assert stack.ask(refused).status == 403
     assert stack.ask("/media/photos/0a1b.jpg").status == 404
+
+
+def test_a_student_sends_a_photo_and_nobody_else_a_large_body(stack):
+    uri = "/api/v1/me/photo/"
+    signed_in = stack.ask(
+        "/api/v1/auth/login/",
+        method="POST",
+        headers={"X-Device-ID": str(DEVICE_ID), "Content-Type": "application/json"},
+        body=json.dumps({"email": STUDENT_EMAIL, "password": PASSWORD}).encode(),
+    )
+    headers = {
+        "Authorization": f"Bearer {json.loads(signed_in.body)['token']}",
+        "X-Device-ID": str(DEVICE_ID),
+        "Content-Type": "image/png",
+    }
+    picture = io.BytesIO()
+    Image.effect_noise((1800, 1800), 90).save(picture, "PNG")
+    assert len(picture.getvalue()) > 2 * 1024**2
+    for path in (uri, uri.rstrip("/")):
+        answer = stack.ask(path, method="PUT", headers=headers, body=picture.getvalue())
+        assert answer.status == 200, answer.body
+    # The link has the host of the request, without this stack's port.
+    link = json.loads(answer.body)["photo_url"]
+    photo = stack.ask(link.removeprefix("http://127.0.0.1"))
+    assert (photo.status, photo.headers["content-type"]) == (200, "image/png")
+    assert stack.ask(uri, method="DELETE", headers=headers).status == 204
+
+    others = {**headers, "X-Device-ID": "7d0b3c1e-5a4f-4c1b-9e0d-2f6a8b1c3d5e"}
+    for foreign in ({}, {**headers, "Authorization": "Bearer 1.invented"}, others):
+        sent = {"method": "PUT", "megabytes": 5, **foreign}
+        assert said_before_a_body(stack, uri, **sent) == (401, "")
+        answer = stack.ask(uri, method="PUT", headers=foreign, body=b"picture")
+        assert refused(answer) == (401, "NOT_AUTHENTICATED")
+    assert stack.ask("/api/may-send", headers=headers).status == 404
 
 
 def test_a_client_cannot_write_its_own_address(stack):

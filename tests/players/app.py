@@ -31,6 +31,19 @@ class App:
             f"/api/v1/{path}", body, format="json", headers=self._headers()
         )
 
+    def patch(self, path: str, body: Any) -> Response:
+        return self.client.patch(
+            f"/api/v1/{path}", body, format="json", headers=self._headers()
+        )
+
+    def put(self, path: str, body: bytes, content_type: str) -> Response:
+        return self.client.generic(
+            "PUT", f"/api/v1/{path}", body, content_type, headers=self._headers()
+        )
+
+    def delete(self, path: str) -> Response:
+        return self.client.delete(f"/api/v1/{path}", headers=self._headers())
+
     def sign_in(self, email: str, password: str = PASSWORD) -> Response:
         """Sign in, and keep the token if there is one."""
         self.token = ""

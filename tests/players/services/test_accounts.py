@@ -62,5 +62,7 @@ def test_the_app_reads_its_player(signed_in, student, django_assert_num_queries)
         "stream": None,
         "season": None,
         "photo_url": None,
+        "locale": "",
+        "time_zone": "",
         "plan": {"id": "PLAN-5", "title": "Grade 5"},
     }

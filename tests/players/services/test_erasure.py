@@ -72,6 +72,7 @@ LATER = NOON + erasure.LATE_WRITES
 DEVICE = uuid.UUID("7d0b3c1e-5a4f-4c1b-9e0d-2f6a8b1c3d5e")
 NEEDLES = (
     *("Zubaydah", "zubaydah@school.example", "203.0.113.77", "Zubaydah's phone"),
+    "America/Argentina/Ushuaia",
     *(repr(DEVICE), "her reason", "KEY-OF-HERS", "her answer", "f" * 64, "e" * 64),
 )
 SUBJECT = "SUBJ-OF-HERS"
@@ -93,6 +94,8 @@ def make_student(plan, manager, redis_client):
         buffer = io.BytesIO()
         Image.new("RGB", (8, 6)).save(buffer, "PNG")
         player.photo = SimpleUploadedFile("Zubaydah.png", buffer.getvalue())
+        player.locale, player.time_zone = "en", "America/Argentina/Ushuaia"
+        player.time_zone_changed_at = NOON
         player.save()
         device = devices.add(
             player_id=player.pk,

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -247,3 +248,76 @@ def test_the_command_says_when_the_disk_refuses(student, old_photo, monkeypatch)
     monkeypatch.setattr(default_storage, "save", refuse)
     with pytest.raises(CommandError, match="no space left"):
         call_command("tidy_photos")
+
+
+# --- The student's own ----------------------------------------------------------------
+
+
+def form(data: bytes, *, field: str = "photo") -> tuple[bytes, str]:
+    """A photo as a form, and the content type of the form."""
+    start = f'--b\r\nContent-Disposition: form-data; name="{field}"; filename="a.jpg"'
+    return (
+        f"{start}\r\n\r\n".encode() + data + b"\r\n--b--\r\n",
+        "multipart/form-data; boundary=b",
+    )
+
+
+@pytest.mark.parametrize("sent", [form(jpeg()), (jpeg(), "image/jpeg")])
+def test_a_student_sets_a_photo_that_is_encoded_again(signed_in, student, sent):
+    answer = signed_in.put("me/photo/", *sent)
+    assert answer.status_code == 200
+    photo = PlayerProfile.objects.get(pk=student.pk).photo
+    assert re.fullmatch(r"photos/[0-9a-f]{32}\.jpg", photo.name)
+    assert Path(photo.path).read_bytes() != jpeg()
+    assert status_of(Client().get(path_of(answer.json()["photo_url"]))) == 200
+
+
+def test_a_student_replaces_and_removes_the_photo(
+    signed_in, student, django_capture_on_commit_callbacks
+):
+    for colour in (10, 20):
+        with django_capture_on_commit_callbacks(execute=True):
+            assert (
+                signed_in.put("me/photo/", jpeg(colour), "image/jpeg").status_code
+                == 200
+            )
+        assert len(files()) == 1
+    for _again in range(2):
+        with django_capture_on_commit_callbacks(execute=True):
+            assert signed_in.delete("me/photo/").status_code == 204
+        assert files() == set()
+        assert signed_in.get("me/").json()["photo_url"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"<svg/>", "image/svg+xml", 400),
+        (jpeg()[:200], "image/jpeg", 400),
+        (b"", "image/jpeg", 400),
+        (*form(b"no picture"), 400),
+        (*form(jpeg(), field="file"), 400),
+        (b"rubbish", "multipart/form-data; boundary=b", 400),
+        (b'{"photo": "a"}', "application/json", 415),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_words(signed_in, body, content_type, status):
+    answer = signed_in.put("me/photo/", body, content_type)
+    assert answer.status_code == status
+    if answer.json().get("details"):
+        assert all(answer.json()["details"]["fields"]["photo"])
+    assert signed_in.get("me/").json()["photo_url"] is None
+
+
+@pytest.mark.parametrize("sent", [form(jpeg()), (jpeg(), "image/jpeg")])
+def test_a_photo_that_is_too_large_is_refused(signed_in, settings, sent):
+    settings.PICTURE_MAX_BYTES = len(jpeg()) - 1
+    answer = signed_in.put("me/photo/", *sent)
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_BODY")
+    assert "larger" in answer.json()["details"]["fields"]["photo"][0]
+
+
+def test_only_a_few_photos_are_encoded_in_a_while(signed_in, settings):
+    settings.RATE_LIMITS = settings.RATE_LIMITS | {"me-photo": (1, 600)}
+    assert signed_in.put("me/photo/", jpeg(), "image/jpeg").status_code == 200
+    assert signed_in.put("me/photo/", jpeg(), "image/jpeg").status_code == 429
