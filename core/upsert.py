@@ -1,7 +1,7 @@
-"""Insert or update many rows, with the SQL of each database.
+"""Insert, or insert or update, many rows, with the SQL of each database.
 
-Django's ``bulk_create(update_conflicts=True)`` is portable but takes four times as
-long, mostly to create and compile model instances.
+Django's ``bulk_create`` is portable but takes four times as long, mostly to create and
+compile model instances.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,20 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Model
+
+
+def insert(
+    model: type[Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Insert ``rows``, which are as those of `upsert`.
+
+    Raises:
+        IntegrityError: a constraint refuses a row.
+    """
+    values = list(rows)
+    if values:
+        with connection.cursor() as cursor:
+            cursor.executemany(_insert_statement(model, fields), values)
 
 
 def upsert(
@@ -39,9 +53,8 @@ def upsert(
         return
     quote = connection.ops.quote_name
     column_of = {name: _column(model, name) for name in fields}
-    columns = list(column_of.values())
     unique = [column_of[name] for name in key]
-    written = [column for column in columns if column not in unique]
+    written = [column for column in column_of.values() if column not in unique]
     if connection.vendor == "mysql":
         new = {c: f"VALUES({quote(c)})" for c in written}
         if version:
@@ -60,13 +73,17 @@ def upsert(
             column = quote(column_of[version])
             table = quote(model._meta.db_table)
             conflict += f" WHERE excluded.{column} >= {table}.{column}"
-    statement = (
-        f"INSERT INTO {quote(model._meta.db_table)} "  # noqa: S608 - names of our own
-        f"({', '.join(map(quote, columns))}) "
-        f"VALUES ({', '.join(['%s'] * len(columns))}) {conflict}"
-    )
     with connection.cursor() as cursor:
-        cursor.executemany(statement, values)
+        cursor.executemany(f"{_insert_statement(model, fields)} {conflict}", values)
+
+
+def _insert_statement(model: type[Model], fields: Sequence[str]) -> str:
+    quote = connection.ops.quote_name
+    columns = [quote(_column(model, name)) for name in fields]
+    return (
+        f"INSERT INTO {quote(model._meta.db_table)} "  # noqa: S608 - names of our own
+        f"({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"
+    )
 
 
 def _column(model: type[Model], field: str) -> str:

@@ -6,15 +6,14 @@ database refuses them if another batch was first.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Max
 
-from core.upsert import upsert
+from core.upsert import insert, upsert
 from progress import scheduler
 from progress.models import ReviewCard, ReviewRating
 from progress.scheduler import Memory
@@ -57,8 +56,13 @@ def last_position(player_id: int) -> int:
     Read it before the cards: they are then not older than the log at this position, and
     `append` fails if they are newer.
     """
-    log = ReviewRating.objects.filter(player_id=player_id)
-    return log.aggregate(last=Max("position"))["last"] or 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT MAX(position) FROM progress_reviewrating WHERE player_id = %s",
+            [player_id],
+        )
+        [(last,)] = cursor.fetchall()
+    return last or 0
 
 
 def remember(answers: Sequence[Answer]) -> None:
@@ -123,29 +127,27 @@ def append(
         IntegrityError: another batch was added meanwhile, or the batch's key was used
             before.
     """
-    rows = [
-        ReviewRating(
-            player_id=player_id,
-            position=position,
-            card_id=answer.card.pk,
-            item_id=answer.card.item_id,
-            lesson_id=answer.lesson_id,
-            subject_id=answer.card.subject_id,
-            rating=answer.rating,
-            reviewed_at=answer.reviewed_at,
-            received_at=now,
+    rows: list[tuple[Any, ...]] = []
+    for position, answer in enumerate(answers, start=after + 1):
+        key, recorded = None, None
+        if batch is not None and position == after + 1:
+            key = batch.key_hash
+            recorded = {"fingerprint": batch.fingerprint, "response": batch.response}
+        card = answer.card
+        rows.append(
+            (
+                *(player_id, position, card.pk, card.item_id, answer.lesson_id),
+                *(card.subject_id, answer.rating, answer.reviewed_at, now),
+                *(key, recorded),
+            )
         )
-        for position, answer in enumerate(answers, start=after + 1)
-    ]
-    if batch is not None:
-        rows[0].idempotency_key = batch.key_hash
-        rows[0].batch = {
-            "fingerprint": batch.fingerprint,
-            "response": batch.response,
-        }
-    ReviewRating.objects.bulk_create(rows)
+    insert(ReviewRating, _LOGGED, _adapted(rows))
 
 
+_LOGGED = (
+    *("player_id", "position", "card_id", "item_id", "lesson_id", "subject_id"),
+    *("rating", "reviewed_at", "received_at", "idempotency_key", "batch"),
+)
 _WRITTEN = (
     *("player_id", "item_id", "lesson_id", "subject_id", "is_active", "met_at"),
     *("state", "due_at", "last_reviewed_at"),
@@ -154,14 +156,27 @@ _WRITTEN = (
 
 def save_memories(cards: Collection[ReviewCard]) -> None:
     """Save the memory of cards that exist. One statement; `bulk_update` takes longer."""
+    rows = [tuple(getattr(card, name) for name in _WRITTEN) for card in cards]
     upsert(
         ReviewCard,
         _WRITTEN,
-        [tuple(_column(card, name) for name in _WRITTEN) for card in cards],
+        _adapted(rows),
         key=("player_id", "item_id", "lesson_id"),
     )
 
 
-def _column(card: ReviewCard, name: str) -> Any:
-    field: Any = ReviewCard._meta.get_field(name)
-    return field.get_db_prep_save(getattr(card, name), connection)
+def _adapted(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Return the rows with their times and JSON in a type of the database."""
+    ops = connection.ops
+    time, json = ops.adapt_datetimefield_value, ops.adapt_json_value
+    return [
+        [
+            time(value)
+            if isinstance(value, datetime)
+            else json(value, None)
+            if isinstance(value, dict)
+            else value
+            for value in row
+        ]
+        for row in rows
+    ]
