@@ -13,7 +13,7 @@ from django.db import (
 )
 from django.db.models import QuerySet
 
-from core import db_limits
+from core import time_budget
 
 
 @contextmanager
@@ -151,7 +151,8 @@ def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Wri
 
     ``write`` must be the whole transaction. Inside an outer transaction it is called
     only once: the conflict has rolled back what the outer transaction did before. In a
-    student's request it is not called again after it has waited for a lock in vain.
+    student's request it is not called again once the budget of `core.time_budget` is
+    used up.
 
     Raises:
         OperationalError: it failed ``attempts`` times, or with another error.
@@ -162,6 +163,6 @@ def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Wri
         try:
             return write()
         except OperationalError as error:
-            if not is_conflict(error) or db_limits.is_out_of_time():
+            if not is_conflict(error) or time_budget.is_used_up():
                 raise
     return write()

@@ -1,75 +1,61 @@
-"""How long a student's request may wait for the database.
+"""How long a student's request waits for the database; `core.time_budget` is the sum.
 
-Requests of the students' API run inside `STUDENT_REQUEST`; other requests, workers and
-commands do not. Limits belong to a connection and are set when it is opened: the
-backends (`core.db_backends`) replace a connection that was opened for the other kind
+Limits belong to a connection and are set when it is opened: the backends
+(`core.db_backends`) replace a connection that was opened for the other kind of request
 at its next query. A thread that serves only one kind pays nothing.
 
-The limits of a student's request, so that it answers 503 within five seconds whatever
-the database does:
-
-- opening a connection: `CONNECT_SECONDS`, and not at all for a request that has
-  already waited `PATIENCE_SECONDS`;
-- a lock: `LOCK_SECONDS`; a statement: `STATEMENT_SECONDS`, both kept by the server;
+- opening a connection: `CONNECT_SECONDS`;
+- a statement, its wait for locks included: `STATEMENT_SECONDS`, kept by the server;
 - no answer from the server (it hangs, or the network is cut): `READ_SECONDS`.
 
-After a connection could not be opened, requests of students do not try again for
-`PAUSE_SECONDS`, so that not every thread waits for a server that is away.
+After a wait for a server that did not answer at all, requests of students in this
+process fail at once for `PAUSE_SECONDS`. Then one of them tries, and all others keep
+failing until it has an answer. So a request that was queued behind waiting ones does
+not wait again.
+
 `core.db.is_unavailable` recognises all errors that these limits cause.
 """
 
-import threading
-import time
-from types import TracebackType
+from django.db import OperationalError
 
 from core.pause import Pause
 
 CONNECT_SECONDS = 2
-LOCK_SECONDS = 3
-STATEMENT_SECONDS = 3.5
-# Whole seconds: the client library knows no others. More than the two above, so that
-# the server's own error comes first.
-READ_SECONDS = 4
-SQLITE_LOCK_SECONDS = 4
-PATIENCE_SECONDS = 2.5
+STATEMENT_SECONDS = 1.5
+# Whole seconds: the client library knows no others. More than a statement may take, so
+# that the server's own error comes first.
+READ_SECONDS = 2
+SQLITE_LOCK_SECONDS = 2
 PAUSE_SECONDS = 1.0
 
 unreachable = Pause()
-"""Whether requests of students may open a connection."""
+"""Whether requests of students may ask the database."""
+
+_CR_CONNECTION_ERROR, _CR_CONN_HOST_ERROR, _CR_SERVER_LOST = 2002, 2003, 2013
+_SILENT = [(_CR_CONNECTION_ERROR,), (_CR_CONN_HOST_ERROR,), (_CR_SERVER_LOST,)]
 
 
-class _Thread(threading.local):
-    is_limited = False
-    started = 0.0
+def may_ask() -> bool:
+    """Return whether the database is not known to be away, or this caller may try."""
+    return unreachable.is_over(
+        try_seconds=CONNECT_SECONDS + READ_SECONDS + PAUSE_SECONDS
+    )
 
 
-_thread = _Thread()
+def note(error: Exception | None, seconds: float) -> None:
+    """Begin or end the pause after a wait of ``seconds`` with this outcome.
+
+    A refused connection, or one that the server has ended, costs no time, so nobody
+    needs to be kept from trying. A wait for a lock says nothing about the server.
+    """
+    if error is not None and error.args[:1] in _SILENT and seconds > READ_SECONDS / 2:
+        unreachable.begin(PAUSE_SECONDS)
+    else:
+        unreachable.end()
 
 
-class _StudentRequest:
-    """A context manager without state of its own: it serves all threads."""
-
-    def __enter__(self) -> None:
-        _thread.is_limited = True
-        _thread.started = time.monotonic()
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        _thread.is_limited = False
-
-
-STUDENT_REQUEST = _StudentRequest()
-
-
-def is_limited() -> bool:
-    """Return whether this thread serves a request of a student."""
-    return _thread.is_limited
-
-
-def is_out_of_time() -> bool:
-    """Return whether a student's request has waited too long to begin anything new."""
-    return _thread.is_limited and time.monotonic() - _thread.started > PATIENCE_SECONDS
+def away_error() -> OperationalError:
+    """Return the error for a request that does not ask the database."""
+    return OperationalError(
+        _CR_CONN_HOST_ERROR, "The database did not answer a moment ago"
+    )

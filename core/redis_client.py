@@ -2,7 +2,8 @@
 
 Limits, so that a request never waits long for a Redis that is away:
 
-- Connecting, and each answer, may take `TIMEOUT_SECONDS`.
+- Connecting, and each answer, may take `TIMEOUT_SECONDS`. The wait uses up the
+  request's budget (`core.time_budget`).
 - A command on a connection that the server has closed is sent once more, on a new one.
   A command that timed out is not: Redis may still carry it out.
 - After a failure, this process does not ask the same Redis for `PAUSE_SECONDS`: every
@@ -33,8 +34,9 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from core.pause import Pause
+from core.time_budget import WAIT
 
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 0.8
 PAUSE_SECONDS = 1.0
 
 
@@ -46,14 +48,16 @@ class _Guard(Pause):
     def __enter__(self) -> Self:
         if not self.is_over(try_seconds=TIMEOUT_SECONDS + PAUSE_SECONDS):
             raise self._error("Redis did not answer a moment ago")
+        WAIT.__enter__()
         return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        _traceback: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
+        WAIT.__exit__(kind, error, traceback)
         if isinstance(error, RedisConnectionError | RedisTimeoutError):
             self._error = (
                 RedisTimeoutError

@@ -21,7 +21,7 @@ from django.http.response import ResponseHeaders
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
-from core import db_limits
+from core import time_budget
 from memora_site import request_log
 from players.middleware import AuditMiddleware
 from players.throttling import RateLimitHeadersMiddleware
@@ -39,8 +39,8 @@ _MAX_HOSTS = 100
 class StudentApiMiddleware:
     """Answer requests of the students' API; pass all others on.
 
-    It also limits how long a request of the API waits for the database
-    (`core.db_limits`), and adds the slash that a path of the API lacks: no redirect,
+    It also limits how long a request of the API waits for Redis and the database
+    (`core.time_budget`), and adds the slash that a path of the API lacks: no redirect,
     which would turn a POST into a GET.
     """
 
@@ -65,7 +65,7 @@ class StudentApiMiddleware:
             request.path += "/"
         if not self._is_students(request):
             return self._whole_chain(request)
-        with db_limits.STUDENT_REQUEST:
+        with time_budget.STUDENT_REQUEST:
             return self._answer(request)
 
     def _is_students(self, request: HttpRequest) -> bool:

@@ -1,23 +1,67 @@
-"""What both backends do with `core.db_limits`."""
+"""What both backends do with `core.time_budget` and `core.db_limits`."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from core import db_limits
+from core import db_limits, time_budget
 
 
 class LimitedConnection(BaseDatabaseWrapper):
-    """A connection that is replaced when it was opened for another kind of request."""
+    """A connection that is replaced when it was opened for another kind of request.
+
+    Statements of a student's request fail with `db_limits.away_error` where the request
+    must not wait any longer, or the server did not answer another one a moment ago.
+    """
 
     is_limited = False
     """Whether the open connection has the limits of a student's request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute_wrappers.append(self._execute_within_limits)
 
     def close_if_health_check_failed(self) -> None:
         """Django calls this before each use of the connection."""
         if (
             self.connection is not None
-            and self.is_limited is not db_limits.is_limited()
+            and self.is_limited is not time_budget.is_limited()
             # A test's transaction is around its requests.
             and not self.in_atomic_block
         ):
             self.close()
         super().close_if_health_check_failed()
+
+    def _execute_within_limits(
+        self,
+        execute: Callable[[str, Any, bool, dict[str, Any]], Any],
+        sql: str,
+        params: Any,
+        many: bool,
+        context: dict[str, Any],
+    ) -> Any:
+        if not self.is_limited:
+            return execute(sql, params, many, context)
+        return self.within_limits(partial(execute, sql, params, many, context))
+
+    def within_limits(self, ask: Callable[[], Any]) -> Any:
+        """Call ``ask``, which waits for the database, in a student's request.
+
+        Raises:
+            OperationalError: `db_limits.away_error`, without a call of ``ask``; or its
+                own error.
+        """
+        if time_budget.is_used_up() or not db_limits.may_ask():
+            raise db_limits.away_error()
+        started, failure = time.monotonic(), None
+        try:
+            with time_budget.WAIT:
+                return ask()
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            db_limits.note(failure, time.monotonic() - started)

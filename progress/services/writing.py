@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 INSERT_WITHIN_SECONDS = 2.0
 """An insert starts within this time of its start, else the write begins again: with the
-longest wait for a lock (4 s) it ends before `records.WRITE_MS`."""
+longest wait for the database (`core.db_limits`) it ends before `records.WRITE_MS`."""
 _ATTEMPTS = 3
 
 
@@ -111,8 +111,9 @@ def from_ledger(player_id: int, subject_id: str = "") -> Start:
         # Redis is further: a row was committed after the ledger was read.
     # It still is: the database lost rows, such as by a restored backup.
     log.error("record_ahead_of_ledger", player=player_id, seq=wallet.seq)
-    records.forget_player(player_id, [subject_id] if subject_id else [])
-    return Start(player_id, subject_id, wallet, subject, b"")
+    start = Start(player_id, subject_id, wallet, subject, b"")
+    forget(start)
+    return start
 
 
 def finish(
@@ -158,14 +159,15 @@ def drop_older(player_id: int, seq: int) -> None:
 
 
 def forget(start: Start) -> None:
-    """Delete the records that a write has begun for a player who is deleted.
+    """Delete the records of a player who is deleted, or that are wrong.
 
     When Redis does not answer, they expire.
     """
+    subject_ids = [start.subject_id] if start.subject_id else []
     try:
-        records.forget_player(start.player_id, [start.subject_id])
+        records.forget_player(start.player_id, subject_ids)
     except StoreUnavailableError as error:
-        log.warning("player_not_forgotten", error=type(error).__name__)
+        log.warning("records_not_forgotten", error=type(error).__name__)
 
 
 def read_subject(

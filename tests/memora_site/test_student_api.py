@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import clear_url_caches, path
 from django.utils import translation
 
-from core import db_limits
+from core import time_budget
 from memora_site import logs, request_log, urls
 from plans.models import AcademicPlan
 from players.models import SecurityEvent, User
@@ -35,7 +35,7 @@ LANGUAGE_HEADERS = [
 def tell(_request: HttpRequest, word: str = "") -> JsonResponse:
     structlog.get_logger("a.service").info("inside")
     return JsonResponse(
-        {"language": translation.get_language(), "limited": db_limits.is_limited()}
+        {"language": translation.get_language(), "limited": time_budget.is_limited()}
     )
 
 
@@ -208,7 +208,7 @@ def test_the_short_chain_is_for_students(site, uri, headers, limited):
     assert answer.json()["limited"] is limited
     short = answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert short is limited
-    assert not db_limits.is_limited()
+    assert not time_budget.is_limited()
 
 
 def test_a_preflight_needs_no_token(site, settings):

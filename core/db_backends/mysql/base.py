@@ -1,51 +1,32 @@
 """MariaDB, with limits for requests of students and a cheap check of connections."""
 
 import select
-import time
+from functools import partial
 from typing import Any
 
 from django.db.backends.mysql import base
 
-from core import db_limits
+from core import db_limits, time_budget
 from core.db_backends.connection import LimitedConnection
-
-_CR_CONN_HOST_ERROR = 2003
 
 
 class DatabaseWrapper(LimitedConnection, base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
-        self.is_limited = db_limits.is_limited()
+        self.is_limited = time_budget.is_limited()
         if self.is_limited:
             params["connect_timeout"] = db_limits.CONNECT_SECONDS
             params["read_timeout"] = params["write_timeout"] = db_limits.READ_SECONDS
             params["init_command"] = (
                 f"{params['init_command']}, "
-                f"innodb_lock_wait_timeout={db_limits.LOCK_SECONDS}, "
                 f"max_statement_time={db_limits.STATEMENT_SECONDS}"
             )
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Connect; for a student's request fail at once where waiting is futile."""
-        if not self.is_limited:
-            return super().get_new_connection(conn_params)
-        if db_limits.is_out_of_time() or not db_limits.unreachable.is_over(
-            try_seconds=db_limits.CONNECT_SECONDS + db_limits.PAUSE_SECONDS
-        ):
-            raise self.Database.OperationalError(
-                _CR_CONN_HOST_ERROR, "The database did not answer a moment ago"
-            )
-        started = time.monotonic()
-        try:
-            connection = super().get_new_connection(conn_params)
-        except self.Database.OperationalError:
-            # A refusal costs no time, so nobody needs to be kept from trying.
-            if time.monotonic() - started > db_limits.CONNECT_SECONDS / 2:
-                db_limits.unreachable.begin(db_limits.PAUSE_SECONDS)
-            raise
-        db_limits.unreachable.end()
-        return connection
+        connect = partial(super().get_new_connection, conn_params)
+        return self.within_limits(connect) if self.is_limited else connect()
 
     def is_usable(self) -> bool:
         """Return whether the connection still works.

@@ -4,14 +4,14 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
-from core import db_limits
+from core import db_limits, time_budget
 from core.db_backends.connection import LimitedConnection
 
 
 class DatabaseWrapper(LimitedConnection, base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
-        self.is_limited = db_limits.is_limited()
+        self.is_limited = time_budget.is_limited()
         if self.is_limited:
             params["timeout"] = db_limits.SQLITE_LOCK_SECONDS
         return params

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
-from core.db_limits import STUDENT_REQUEST
+from core.time_budget import STUDENT_REQUEST
 from players import records, wallet_sync
 from players.records import Wanted
 from players.services import wallet
