@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     with running(workers=options.workers) as site:
         site.set_up_django()
-        world = _world(site)
+        world = make_world(site, students=PLAYERS_WITH_TWO_APPS + PLAYERS_WITH_ONE_APP)
         if site.database is None:
             _say("MariaDB's server is not installed: SQLite, without its faults")
         site.start_web()
@@ -90,7 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
 # --- The world ------------------------------------------------------------------
 
 
-def _world(site: Site) -> World:
+def make_world(site: Site, *, students: int) -> World:
+    """Publish a plan of three subjects and sign students in to it."""
     from django.db import connections
 
     from plans.models import AcademicPlan
@@ -116,7 +117,7 @@ def _world(site: Site) -> World:
         for subject_id, subject in structure.subjects.items()
     }
     world = World(site, plan, structure, School(lessons))
-    for number in range(PLAYERS_WITH_TWO_APPS + PLAYERS_WITH_ONE_APP):
+    for number in range(students):
         world.students.append(_student(world, f"student-{number}"))
     connections.close_all()
     return world
@@ -129,12 +130,12 @@ def _quiz(place: str) -> dict[str, Any]:
             "prompt": "1 + 1?",
             "options": [{"text": "2", "correct": True}, {"text": "3"}],
         }
-        for item in _items(f"LES-{place}")
+        for item in items_of(f"LES-{place}")
     ]
     return {"type": "Quiz", "title": "Ask", "config": {"questions": questions}}
 
 
-def _items(lesson_id: str) -> Sequence[str]:
+def items_of(lesson_id: str) -> Sequence[str]:
     """Two items of each lesson."""
     return [f"Q{number}-{lesson_id.removeprefix('LES-')}" for number in (1, 2)]
 
@@ -145,7 +146,7 @@ def _student(world: World, name: str) -> Student:
 
     from django.utils import timezone
 
-    from players.services import accounts, sessions
+    from players.services import accounts
     from progress.services import completion
 
     email = f"{name}@school.example"
@@ -160,16 +161,24 @@ def _student(world: World, name: str) -> Student:
             idempotency_key=None,
             now=now - timedelta(days=days),
         )
+    sign_in(student)
+    return student
+
+
+def sign_in(student: Student) -> None:
+    """Sign a student in, past the site's web server."""
+    from django.utils import timezone
+
+    from players.services import sessions
     from players.services.devices import parse_device_id
 
     signed_in = sessions.sign_in(
-        email=email,
-        password=PASSWORD,
+        email=student.email,
+        password=student.password,
         device_id=parse_device_id(student.device_id),
-        now=now,
+        now=timezone.now(),
     )
     student.token = signed_in.token.text
-    return student
 
 
 # --- Faults under load ------------------------------------------------------------
@@ -304,7 +313,7 @@ def _check(world: World, episodes: Sequence[Episode]) -> dict[str, Any]:
     for player_id in player_ids:
         problems += checks.acknowledged(log, player_id, after=len(_EARLIER_DAYS))
         problems += checks.ratings(log, player_id)
-        problems += checks.cards(player_id, history_of[player_id], _items)
+        problems += checks.cards(player_id, history_of[player_id], items_of)
     wallet_sync.sync_pending_wallets()
     snapshots.sync_pending()
     problems += checks.snapshots(history_of)
