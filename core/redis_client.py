@@ -2,8 +2,9 @@
 
 Limits, so that a request never waits long for a Redis that is away:
 
-- Connecting, and each answer, may take `TIMEOUT_SECONDS`. The wait uses up the
-  request's budget (`core.time_budget`).
+- Connecting, and each answer, may take `TIMEOUT_SECONDS`. The wait uses up the budget of
+  a student's request (`core.time_budget`). Once that is used up, every call fails at
+  once.
 - A command on a connection that the server has closed is sent once more, on a new one.
   A command that timed out is not: Redis may still carry it out.
 - After a failure, this process does not ask the same Redis for `PAUSE_SECONDS`: every
@@ -34,7 +35,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from core.pause import Pause
-from core.time_budget import WAIT
+from core.time_budget import WAIT, is_used_up
 
 TIMEOUT_SECONDS = 0.8
 PAUSE_SECONDS = 1.0
@@ -46,6 +47,8 @@ class _Guard(Pause):
     _error: type[Exception] = RedisConnectionError
 
     def __enter__(self) -> Self:
+        if is_used_up():
+            raise self._error("This request has waited too long")
         if not self.is_over(try_seconds=TIMEOUT_SECONDS + PAUSE_SECONDS):
             raise self._error("Redis did not answer a moment ago")
         WAIT.__enter__()

@@ -2,16 +2,19 @@
 
 Requests of the students' API run inside `STUDENT_REQUEST`; other requests, workers and
 commands have no budget. Every round trip to Redis, statement and connection is a `WAIT`
-and uses up the budget. A request that has waited `BUDGET_SECONDS` begins nothing new in
-the database; it answers 503. The last wait that it has begun ends by its own limit, and
-a completion that is committed may still store its state in Redis. So a request waits at
-most for
+and uses up the budget. For a request that has waited `BUDGET_SECONDS` Redis and the
+database count as away: it begins nothing new. Its last wait ends by its own limit. So
+when services stop answering, in any combination, a request waits at most
 
-    BUDGET_SECONDS + db_limits.READ_SECONDS + redis_client.TIMEOUT_SECONDS
+    BUDGET_SECONDS + db_limits.READ_SECONDS
 
-when services stop answering, in any combination: 4.3 seconds. A client that gave up
-after five seconds would send the request again while the first one is still waiting,
-and each such request occupies a thread of the web server.
+which is 4.4 seconds. Apps must get an answer within five: one that gives up sooner sends
+the request again while the first one is still waiting, and each of them occupies a
+thread of the web server.
+
+A request that met a Redis that hangs has two thirds of the budget left for the database.
+A completion that is committed is answered with 200 even if its budget is used up; like
+without Redis, its record expires.
 
 Only waiting counts, not computing: a busy machine answers late, but correctly.
 """
@@ -20,7 +23,7 @@ import threading
 import time
 from types import TracebackType
 
-BUDGET_SECONDS = 1.5
+BUDGET_SECONDS = 2.4
 
 
 class _Thread(threading.local):

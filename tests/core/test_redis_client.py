@@ -217,6 +217,10 @@ def test_waiting_for_redis_uses_up_the_budget_of_a_request(server, monkeypatch):
         with pytest.raises(TimeoutError):
             redis_client.run_script(COUNT, ["n"], [])
         assert time_budget.is_used_up()
+        server.resume()
+        redis_client.end_pause()
+        with pytest.raises(TimeoutError, match="too long"):
+            redis_client.run_script(COUNT, ["n"], [])
     with time_budget.STUDENT_REQUEST:
         assert not time_budget.is_used_up()
     assert not time_budget.is_used_up()
