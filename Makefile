@@ -73,6 +73,11 @@ crash-publish: $(VENV)/.dev ## Kill and fail builds at every step while readers 
 crash-players: $(VENV)/.dev ## Kill and stop every service while students play (ARGS=--quick, --thorough)
 	@exec $(BIN)/python -m tests.crash.players $(ARGS)
 
+# The same; the table of docs/architecture.md, "When a service is away".
+.PHONY: degraded
+degraded: $(VENV)/.dev ## Print what the API answers, and how fast, while services are away (ARGS=--quick)
+	@exec $(BIN)/python -m tests.crash.degraded $(ARGS)
+
 .PHONY: check
 check: lint types layers dead migrations messages-check deploy-check ## All checks except the tests
 

@@ -68,6 +68,15 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer; ``is_counted`` tells whether Redis has counted the request."""
+
+    status: int
+    seconds: float
+    is_counted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """The answers of an endpoint during a fault."""
 
@@ -86,6 +95,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", default="", help="faults whose name has one of these, comma-separated"
     )
+    parser.add_argument(
+        "--quick", action="store_true", help="each fault once, without a crowd"
+    )
     options = parser.parse_args(arguments)
     words = options.only.split(",")
     cells: list[Cell] = []
@@ -102,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
             and (fault.strike is not _read_only or _can_make_read_only(site))
         ]
         for fault in faults:
-            cells += _measure(world, fault, endpoints)
+            cells += _measure(world, fault, endpoints, is_quick=options.quick)
             _say(f"{fault.name}: done")
     _say(f"\n{_table(cells, endpoints, faults)}\n")
     problems = _problems(cells, faults)
@@ -164,8 +176,7 @@ def _expected(endpoint: str, fault: Fault) -> int:
     return 200 if is_from_redis else 503
 
 
-def _ask(site: Site, student: Student, endpoint: Endpoint) -> tuple[int, float]:
-    """Send the request and return the status and the seconds."""
+def _ask(site: Site, student: Student, endpoint: Endpoint) -> Answer:
     headers = {"X-Device-ID": student.device_id, "Idempotency-Key": str(uuid4())}
     if endpoint.name != "sign in":
         headers["Authorization"] = f"Bearer {student.token}"
@@ -180,7 +191,11 @@ def _ask(site: Site, student: Student, endpoint: Endpoint) -> tuple[int, float]:
         connection.request(method, f"/api/v1/{endpoint.path}", data, headers)
         answer = connection.getresponse()
         answer.read()
-        return answer.status, time.monotonic() - started
+        return Answer(
+            status=answer.status,
+            seconds=time.monotonic() - started,
+            is_counted=answer.getheader("X-RateLimit-Limit") is not None,
+        )
     finally:
         connection.close()
 
@@ -286,25 +301,29 @@ FAULTS = (
 
 
 def _measure(
-    world: World, fault: Fault, endpoints: Sequence[Endpoint]
+    world: World, fault: Fault, endpoints: Sequence[Endpoint], *, is_quick: bool
 ) -> Sequence[Cell]:
-    if not fault.is_lasting:
+    crowd = 2 if is_quick else _CROWD
+    if not fault.is_lasting and not is_quick:
         cells = []
         for endpoint in endpoints:
             _warm_up(world)
             with fault.strike(world.site):
-                cells.append(_cell(world, fault, endpoint))
+                cells.append(_cell(world, fault, endpoint, crowd))
         return cells
     _warm_up(world)
     with fault.strike(world.site):
-        return [_cell(world, fault, endpoint) for endpoint in endpoints]
+        return [_cell(world, fault, endpoint, crowd) for endpoint in endpoints]
 
 
 def _warm_up(world: World) -> None:
     """Repair what the last fault left, and open the connections of all threads."""
+    from django.db import connections
+
     from core import redis_client
 
     redis_client.end_pause()
+    connections.close_all()  # the server may have been another one
     player, leaver = world.students
     deadline = time.monotonic() + _PATIENCE_SECONDS
     asked = (
@@ -314,33 +333,32 @@ def _warm_up(world: World) -> None:
         Endpoint("progress", f"progress/{next(iter(world.school.lessons))}/"),
     )
     while not all(
-        status == 200
+        answer.status == 200 and answer.is_counted
         for endpoint in asked
-        for status, _seconds in _crowd(world.site, player, endpoint, _WARM_UP)
+        for answer in _crowd(world.site, player, endpoint, _WARM_UP)
     ):
         assert time.monotonic() < deadline, world.site.log("web")[-5000:]
         time.sleep(0.2)
     sign_in(leaver)
-    assert _ask(world.site, leaver, Endpoint("session", "auth/session/"))[0] == 200
+    signed_in = _ask(world.site, leaver, Endpoint("session", "auth/session/"))
+    assert signed_in.status == 200
 
 
-def _cell(world: World, fault: Fault, endpoint: Endpoint) -> Cell:
+def _cell(world: World, fault: Fault, endpoint: Endpoint, crowd: int) -> Cell:
     player, leaver = world.students
     student = leaver if endpoint.is_alone else player
-    answers = _crowd(world.site, student, endpoint, 1 if endpoint.is_alone else _CROWD)
+    answers = _crowd(world.site, student, endpoint, 1 if endpoint.is_alone else crowd)
     if not endpoint.is_alone:
         answers += [_ask(world.site, student, endpoint)]
     return Cell(
         endpoint=endpoint.name,
         fault=fault.name,
-        statuses=tuple(sorted({status for status, _seconds in answers})),
-        seconds=max(seconds for _status, seconds in answers),
+        statuses=tuple(sorted({answer.status for answer in answers})),
+        seconds=max(answer.seconds for answer in answers),
     )
 
 
-def _crowd(
-    site: Site, student: Student, endpoint: Endpoint, size: int
-) -> list[tuple[int, float]]:
+def _crowd(site: Site, student: Student, endpoint: Endpoint, size: int) -> list[Answer]:
     with ThreadPoolExecutor(size) as threads:
         asked = [threads.submit(_ask, site, student, endpoint) for _ in range(size)]
         return [one.result() for one in asked]

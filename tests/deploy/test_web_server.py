@@ -78,6 +78,7 @@ def web() -> Iterator[Web]:
 
 
 def test_a_worker_that_dies_soon_after_its_start_is_replaced(web):
+    """Granian's own master gives up when one dies within 5.5 seconds of its start."""
     for _death in range(3):
         web.kill_newest_worker()
     _wait(lambda: len(children(web.process.pid)) == WORKERS)

@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from players import keys, records
 from players.models import Device, Session, SessionEndReason, User
@@ -103,6 +104,26 @@ def test_without_the_database_the_answer_is_503(warm, redis_client, monkeypatch)
     answer = warm.get("auth/session/")
     assert refusal(answer) == (503, "SERVICE_UNAVAILABLE")
     assert answer["Retry-After"] == "5"
+
+
+def test_a_session_cookie_is_no_error_while_the_database_is_away(
+    warm, client, monkeypatch
+):
+    """The log of requests loaded the user of the cookie's session.
+
+    So a browser that had visited the admin got 500 from every address, ``/healthz``
+    included, while the database was away.
+    """
+
+    def refuse(_connection):
+        raise OperationalError(2002, "Can't connect to server")
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", refuse)
+    for sender in (warm.client, client):
+        sender.cookies["sessionid"] = "a" * 32
+    assert warm.get("auth/session/").status_code == 200
+    assert refusal(warm.get("me/")) == (503, "SERVICE_UNAVAILABLE")
+    assert client.get("/healthz").status_code == 200
 
 
 # --- Staleness ------------------------------------------------------------------

@@ -285,7 +285,10 @@ def test_a_race_of_one_batch_of_reviews_counts_once(student, finish):
 
 
 def test_overlapping_batches_of_one_player_are_all_recorded(student, finish):
-    """As from a phone that was offline: many batches, each with the same cards."""
+    """Some were answered with 503, because a deadlock was not tried again.
+
+    As from a phone that was offline: many batches, each with the same cards.
+    """
     finish("0-0")
     finish("0-1")
     items = ["Q1-MATH-0-0", "Q2-MATH-0-0", "Q1-MATH-0-1", "Q2-MATH-0-1"]

@@ -50,6 +50,7 @@ def test_what_is_learnt_meanwhile_does_not_come_back(
 def test_a_player_deleted_while_playing_is_refused_and_leaves_no_key(
     phone, student, redis_client, settings, warm
 ):
+    """The deletion failed (IntegrityError), or keys without a life were left behind."""
     settings.RATE_LIMITS = {"default": (1_000, 60)}
     path, pk = "lessons/LES-MATH-0-0/complete/", student.pk
     if warm:

@@ -281,7 +281,10 @@ def durable(settings) -> Iterator[DurableRedis]:
 def test_what_an_older_redis_says_is_believed_until_reconciliation(
     durable, student, phone, finish
 ):
-    """Documented: for a minute at most."""
+    """It was believed for ever: old figures, and a session that had been ended.
+
+    Documented: for a minute at most, until reconciliation.
+    """
     finish("0-0")
     run()
     assert phone.get("auth/session/").status_code == 200

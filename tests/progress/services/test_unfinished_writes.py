@@ -45,6 +45,11 @@ def finish_and_die(finish, monkeypatch) -> Callable[[str], None]:
 def test_a_write_on_a_record_that_lacks_a_part_leaves_nothing_old_when_it_dies(
     student, finish, finish_and_die, redis_client, part
 ):
+    """The wallet or the progress stayed old for ever, though the app had got a 200.
+
+    Keys that were there when the write began got no life; if others were missing and
+    the process died before it stored the new state, nothing corrected them.
+    """
     finish("0-0", 3)
     redis_client.delete(name_of(student, part))
     finish_and_die("0-1")
@@ -65,6 +70,7 @@ def test_the_record_of_a_write_that_died_lives_seconds_whatever_was_missing(
 def test_a_reader_that_stalls_does_not_put_back_what_a_dead_writer_overtook(
     student, finish, finish_and_die, redis_client
 ):
+    """A reader that stalled for 12 seconds put the state of before into Redis."""
     finish("0-0", 3)
     redis_client.flushdb()
     # It finds nothing, reads the ledger, and stalls.
@@ -96,7 +102,11 @@ def test_a_reader_of_a_subject_that_stalls_does_not_put_it_back_either(
 def test_an_insert_that_waited_longer_than_its_record_lives_leaves_nothing_old(
     student, finish, redis_client, monkeypatch, reads
 ):
-    """Meanwhile the record expires, and a reader fills it as it was before."""
+    """An INSERT that waited 14 seconds for a lock committed after its mark was gone.
+
+    Its repeat was answered with 200, but wallet and progress lacked it. Meanwhile the
+    record expires, and a reader fills it as it was before.
+    """
     finish("0-0", 3)
     real = ledger.append
 
@@ -118,7 +128,7 @@ def test_an_insert_that_waited_longer_than_its_record_lives_leaves_nothing_old(
 def test_a_forced_sync_right_after_a_crash_writes_what_the_ledger_has(
     student, finish, finish_and_die
 ):
-    """The record in Redis is still there, and lacks the last row."""
+    """It wrote the older value: the record in Redis is there, and lacks the last row."""
     finish("0-0", 3)
     finish_and_die("0-1")
     wallet_sync.sync_pending_wallets(force=True)
@@ -133,6 +143,7 @@ def test_a_forced_sync_right_after_a_crash_writes_what_the_ledger_has(
 def test_what_was_to_be_written_back_is_written_though_redis_was_emptied(
     student, finish, redis_client
 ):
+    """What was to be written back was a set in Redis, and was lost with it."""
     finish("0-0", 3)
     redis_client.flushdb()
     wallet_sync.sync_pending_wallets()
