@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from core.fields import validate_visible
 from core.parsing import is_time_zone
+from players.credentials import PASSWORD_MAX_LENGTH
 from players.serializers import Body, PlanSerializer, PlayerSerializer, TextField
 
 # --- Requests -------------------------------------------------------------------
@@ -41,6 +42,13 @@ class ProfileBody(Body):
         allow_blank=True,
         validators=[_validate_time_zone],
     )
+
+
+class PasswordBody(Body):
+    """Both are limited in length, because hashing a long text is expensive."""
+
+    current_password = TextField(max_length=PASSWORD_MAX_LENGTH, trim_whitespace=False)
+    new_password = TextField(max_length=PASSWORD_MAX_LENGTH, trim_whitespace=False)
 
 
 class PhotoBody(serializers.Serializer[Any]):

@@ -1,9 +1,10 @@
-"""The API of a student's own account: profile, photo.
+"""The API of a student's own account: profile, photo, password.
 
 Each view parses the request, calls one service and renders its result.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO, Any
 
 from django.conf import settings
@@ -19,10 +20,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from players.account_serializers import MeSerializer, PhotoBody, ProfileBody
+from players import client_info
+from players.account_serializers import (
+    MeSerializer,
+    PasswordBody,
+    PhotoBody,
+    ProfileBody,
+)
 from players.serializers import ErrorSerializer
-from players.services import photos, profile
+from players.services import passwords, photos, profile
 from players.services.sessions import Player
+from players.tokens import Token
 
 _REFUSED = ErrorSerializer
 
@@ -42,6 +50,15 @@ def _body(serializer: Any) -> dict[str, Any]:
     serializer.is_valid(raise_exception=True)
     validated: dict[str, Any] = serializer.validated_data
     return validated
+
+
+@contextmanager
+def _faults_of(field: str) -> Iterator[None]:
+    """Answer a ValidationError of Django as the faults of this field."""
+    try:
+        yield
+    except ValidationError as error:
+        raise serializers.ValidationError({field: error.messages}) from None
 
 
 def _profile(request: Request) -> Response:
@@ -135,10 +152,8 @@ class PhotoViewSet(ViewSet):
                     ]
                 }
             )
-        try:
+        with _faults_of("photo"):
             photos.replace(player_id=_player(request).id, file=photo)
-        except ValidationError as error:
-            raise serializers.ValidationError({"photo": error.messages}) from None
         return _profile(request)
 
     @extend_schema(
@@ -148,4 +163,32 @@ class PhotoViewSet(ViewSet):
     )
     def destroy(self, request: Request) -> Response:
         photos.remove(player_id=_player(request).id)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PasswordViewSet(ViewSet):
+    """The player's own password."""
+
+    @extend_schema(
+        summary="Change the player's password; the session stays",
+        operation_id="me_password",
+        request=PasswordBody,
+        responses={
+            204: None,
+            (400, "application/json"): _REFUSED,
+            (403, "application/json"): _REFUSED,
+            (429, "application/json"): _REFUSED,
+        },
+    )
+    def create(self, request: Request) -> Response:
+        assert isinstance(request.auth, Token)
+        body = _body(PasswordBody(data=request.data))
+        with _faults_of("new_password"):
+            passwords.change(
+                token=request.auth,
+                device_id=_player(request).device_id,
+                current=body["current_password"],
+                new=body["new_password"],
+                ip_address=client_info.address_of(request._request),
+            )
         return Response(status=status.HTTP_204_NO_CONTENT)

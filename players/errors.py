@@ -65,6 +65,12 @@ class InvalidCredentialsError(NotAuthenticatedError):
     code = "INVALID_CREDENTIALS"
 
 
+class WrongPasswordError(MemoraError):
+    """The current password that a signed-in player typed is wrong."""
+
+    code = "WRONG_PASSWORD"
+
+
 class AccountInactiveError(MemoraError):
     """The password or token is right, but the account is switched off."""
 

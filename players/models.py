@@ -41,7 +41,9 @@ def _watched(accounts: models.QuerySet["User"], names: Iterable[str]) -> dict[in
     return {row.pop("pk"): row for row in accounts.order_by().values("pk", *names)}
 
 
-def _tell_changes(before: dict[int, Any], after: dict[int, Any]) -> None:
+def _tell_changes(
+    before: dict[int, Any], after: dict[int, Any], *, keep_sessions: bool = False
+) -> None:
     changes = {}
     for pk, now in after.items():
         old = before.get(pk, {})
@@ -49,7 +51,9 @@ def _tell_changes(before: dict[int, Any], after: dict[int, Any]) -> None:
         if changed:
             changes[pk] = changed
     if changes:
-        signals.users_changed.send(sender=User, changes=changes)
+        signals.users_changed.send(
+            sender=User, changes=changes, keep_sessions=keep_sessions
+        )
 
 
 @contextmanager
@@ -174,10 +178,13 @@ class User(FoldingModel, AbstractBaseUser, PermissionsMixin):
 
     _is_upgrading_hash = False
 
-    def save(self, **kwargs: Any) -> None:
+    def save(self, *, keep_session: bool = False, **kwargs: Any) -> None:
         """Save, and announce changes of `WATCHED` columns in the same transaction.
 
         Every change of a password uses this method or `UserQuerySet.update`.
+
+        Args:
+            keep_session: a changed password does not end the player's session.
 
         Raises:
             StoreAwayError: the change ends a session and Redis does not answer;
@@ -195,7 +202,7 @@ class User(FoldingModel, AbstractBaseUser, PermissionsMixin):
             after = {self.pk: {name: getattr(self, name) for name in names}}
             if not before:
                 before = {self.pk: {**after[self.pk], **_NEW_ACCOUNT}}
-            _tell_changes(before, after)
+            _tell_changes(before, after, keep_sessions=keep_session)
 
     def delete(
         self, using: Any = None, keep_parents: bool = False

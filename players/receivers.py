@@ -156,8 +156,10 @@ def _players_access_changed(
 
 
 @receiver(signals.users_changed)
-def _users_changed(changes: dict[int, dict[str, Any]], **_kwargs: Any) -> None:
-    account_changes.follow(changes)
+def _users_changed(
+    changes: dict[int, dict[str, Any]], keep_sessions: bool, **_kwargs: Any
+) -> None:
+    account_changes.follow(changes, keep_sessions=keep_sessions)
 
 
 # --- Staff --------------------------------------------------------------------

@@ -18,4 +18,4 @@ access_rows_written = Signal()
 users_changed = Signal()
 """Accounts changed. Sent in the transaction, with ``changes``, a
 ``dict[int, dict[str, Any]]``: the new values of the changed `players.models.WATCHED`
-columns, by user id."""
+columns, by user id; and ``keep_sessions: bool``: a changed password ends no session."""

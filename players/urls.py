@@ -24,5 +24,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         account_views.PhotoViewSet.as_view({"put": "update", "delete": "destroy"}),
         name="me-photo",
     ),
+    path(
+        "me/password/",
+        account_views.PasswordViewSet.as_view({"post": "create"}),
+        name="me-password",
+    ),
     *router.urls,
 ]

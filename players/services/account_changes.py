@@ -10,7 +10,9 @@ from players.services import sessions
 _RIGHTS = ("is_staff", "is_superuser")
 
 
-def follow(changes: Mapping[int, Mapping[str, Any]]) -> None:
+def follow(
+    changes: Mapping[int, Mapping[str, Any]], *, keep_sessions: bool = False
+) -> None:
     """Record the changes and end sessions, in the transaction that makes them.
 
     A changed password ends the player's session. Django ends the account's other admin
@@ -18,6 +20,7 @@ def follow(changes: Mapping[int, Mapping[str, Any]]) -> None:
 
     Args:
         changes: the new values of the changed columns, by user id.
+        keep_sessions: a changed password ends no session.
 
     Raises:
         StoreAwayError: a session must end and Redis does not answer; the caller's
@@ -44,5 +47,5 @@ def follow(changes: Mapping[int, Mapping[str, Any]]) -> None:
             audit.record(SecurityEventType.RIGHTS_CHANGED, user_id=user_id, **rights)
     if switched_off:
         sessions.end_sessions_of_users(switched_off, SessionEndReason.DEACTIVATED)
-    if new_password:
+    if new_password and not keep_sessions:
         sessions.end_sessions_of_users(new_password, SessionEndReason.PASSWORD_CHANGED)
