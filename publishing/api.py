@@ -4,7 +4,7 @@ The published structure and items come from the files on disk, never from conten
 `periodic_jobs` is where they add the jobs that the site's monitoring watches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from publishing import content_urls
@@ -16,16 +16,17 @@ from publishing.published_content import (
     LessonEntry,
     NotPublishedError,
     PlanStructure,
+    SoldNode,
     StructureNode,
     SubjectStructure,
     find_lesson,
+    is_published,
     load_plan,
     load_subject,
     subject_of_lesson,
 )
-from publishing.signing import links, videos
+from publishing.signing import lessons, links, videos
 from publishing.signing.links import photo_uri
-from publishing.storage import open_lessons
 
 __all__ = [
     "LessonEntry",
@@ -34,11 +35,13 @@ __all__ = [
     "PeriodicJob",
     "PlanLinks",
     "PlanStructure",
+    "SoldNode",
     "StructureNode",
     "SubjectStructure",
     "find_lesson",
+    "is_published",
     "iso_instant",
-    "lesson_link",
+    "lesson_links",
     "load_plan",
     "load_subject",
     "periodic_jobs",
@@ -54,11 +57,13 @@ class PlanLinks:
 
     ``base_url`` is what paths are appended to: the CDN's address once the CDN has the
     plan. ``local_base_url`` is this server's, for when the CDN fails.
+    ``manifest_hash`` is the SHA-256 of the manifest's bytes on this server.
     """
 
     title: str
     manifest_url: str
     manifest_path: str
+    manifest_hash: str
     base_url: str
     local_base_url: str
 
@@ -67,11 +72,13 @@ class PlanLinks:
 class LessonLink:
     """Where to read a lesson; ``expires_at`` is Unix time, None for an open lesson.
 
+    ``version`` is that of the file on this server; None if it has none.
     ``video_urls`` play its videos, by stage id, until ``videos_expire_at``.
     """
 
     lesson_id: str
     url: str
+    version: int | None
     expires_at: int | None
     video_urls: Mapping[str, str]
     videos_expire_at: int
@@ -94,43 +101,46 @@ def plan_links(plan_id: str) -> PlanLinks:
         title=plan.title,
         manifest_url=base_url + path,
         manifest_path=path,
+        manifest_hash=plan.manifest_hash,
         base_url=base_url,
         local_base_url=content_urls.local_base_url(current),
     )
 
 
-def lesson_link(
-    lesson_id: str, *, player_id: int, now: int, seconds: int
-) -> LessonLink:
-    """Return new URLs of a lesson's file and videos.
+def lesson_links(
+    lesson_ids: Sequence[str], *, player_id: int, now: int, seconds: int
+) -> list[LessonLink]:
+    """Return new URLs of the files and videos of lessons, in the given order.
 
-    One query, for the settings; a second one if the lesson is open and the CDN is used.
+    One query, for the settings; a second one, for all lessons, if the CDN is used.
 
-    The caller has checked that the player may open the lesson.
+    The caller has checked that the player may open the lessons.
 
     Args:
         now: Unix time.
         seconds: how long the URL of a gated lesson is valid.
     """
     current = PublishingSettings.get_solo()
-    path, expires = locations.lesson(lesson_id), None
-    if not open_lessons.is_gated(lesson_id):
-        url = content_urls.base_url_of(path, current) + path
-    else:
-        expires = now + seconds
-        url = links.private_lesson_url(
-            lesson_id,
-            expires=expires,
-            now=now,
-            player_id=player_id,
-            current=current,
-        )
+    urls = lessons.lesson_urls(
+        lesson_ids,
+        expires=now + seconds,
+        now=now,
+        player_id=player_id,
+        current=current,
+    )
     signer = links.video_signer(current)
     videos_expire = now + signer.lifetime
-    return LessonLink(
-        lesson_id=lesson_id,
-        url=url,
-        expires_at=expires,
-        video_urls=videos.signed_urls(lesson_id, expires=videos_expire, signer=signer),
-        videos_expire_at=videos_expire,
-    )
+    found = []
+    for lesson_id, lesson_url in zip(lesson_ids, urls, strict=True):
+        playable = videos.playable(lesson_id, expires=videos_expire, signer=signer)
+        found.append(
+            LessonLink(
+                lesson_id=lesson_id,
+                url=lesson_url.url,
+                version=playable.version,
+                expires_at=lesson_url.expires_at,
+                video_urls=playable.video_urls,
+                videos_expire_at=videos_expire,
+            )
+        )
+    return found

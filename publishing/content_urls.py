@@ -6,7 +6,7 @@ from django.conf import settings
 
 from publishing import destinations
 from publishing.format import locations
-from publishing.models import Publication, PublishingSettings, UploadedDocument
+from publishing.models import Publication, PublishingSettings
 
 
 def local_base_url(current: PublishingSettings | None = None) -> str:
@@ -50,24 +50,6 @@ def plan_base_url(plan_id: str, current: PublishingSettings) -> str:
     publications = Publication.objects.filter(plan_public_id=plan_id)
     place = publications.values_list("cdn_place", flat=True).first()
     return release_base_url(current, place or "")
-
-
-def base_url_of(path: str, current: PublishingSettings) -> str:
-    """Return the base URL for ``path`` now, ending in ``/``; one query with the CDN.
-
-    It is the CDN's only when the CDN has the file, possibly of an older release: a new
-    CDN is filled before clients use it.
-    """
-    base_url = content_base_url(current)
-    if base_url == local_base_url(current):
-        return base_url
-    uploaded = UploadedDocument.objects.filter(
-        target=destinations.public_destination_id(current),
-        path=path,
-        sha256__gt="",
-        obsolete_since__isnull=True,
-    )
-    return base_url if uploaded.exists() else local_base_url(current)
 
 
 def cdn_base_url(current: PublishingSettings) -> str:

@@ -1,4 +1,4 @@
-"""Read a plan's published structure from its files, for progress.
+"""Read a plan's published structure from its files, for players and progress.
 
 Reads ``manifest.json``, ``{subject}_h.json`` and ``{subject}_b.json`` of one generation
 together, so that a switch in between cannot mix two releases. No content table is read.
@@ -6,7 +6,7 @@ Each release is parsed once per process. See docs/architecture.md, "Releases".
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
-from publishing.format import locations
+from publishing.format import encoding, locations
 
 
 class NotPublishedError(MemoraError):
@@ -63,14 +63,40 @@ class SubjectStructure:
 
 
 @dataclass(frozen=True, slots=True)
+class SoldNode:
+    """A node that is sold: it needs a product that no node above it needs."""
+
+    id: str
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlanStructure:
-    """All subjects (by id) and lessons (by id) of one release."""
+    """All subjects, containers and lessons of one release, by id.
+
+    ``sold_nodes`` has the nodes that each product opens, in tree order; it is empty for
+    other products. ``manifest_hash`` is the SHA-256 of the manifest's bytes.
+    """
 
     plan_id: str
     title: str
     generation: str
+    manifest_hash: str
     subjects: Mapping[str, SubjectStructure]
+    containers: Mapping[str, StructureNode]
     lessons: Mapping[str, LessonEntry]
+    sold_nodes: Mapping[str, tuple[SoldNode, ...]]
+
+    def lessons_below(self, node_id: str) -> list[LessonEntry] | None:
+        """Return the lessons below a container, by progress bit; None without it.
+
+        The order of the bits does not change while a lesson stays in its subject.
+        """
+        container = self.containers.get(node_id)
+        if container is None:
+            return None
+        return sorted(_lessons_of(container), key=lambda lesson: lesson.bit_index)
 
 
 def load_plan(plan_id: str) -> PlanStructure:
@@ -92,6 +118,11 @@ def load_plan(plan_id: str) -> PlanStructure:
         except OSError:
             break
     raise NotPublishedError(_("This plan has not been published yet."))
+
+
+def is_published(plan_id: str) -> bool:
+    """Return whether the plan has a release; checks the disk once."""
+    return os.path.lexists(Path(settings.CONTENT_ROOT, locations.plan_folder(plan_id)))
 
 
 _MAX_LESSONS = 1_000_000
@@ -131,8 +162,10 @@ def find_lesson(plan_id: str, lesson_id: str) -> LessonEntry | None:
 @lru_cache(maxsize=64)
 def _read_plan(folder: str, generation: str, plan_id: str) -> PlanStructure:
     release = Path(folder) / generation
-    manifest = orjson.loads((release / "manifest.json").read_bytes())
+    manifest_bytes = (release / "manifest.json").read_bytes()
+    manifest = orjson.loads(manifest_bytes)
     subjects: dict[str, SubjectStructure] = {}
+    sold: dict[str, list[SoldNode]] = {}
     for entry in manifest["subjects"]:
         subject_id = entry["id"]
         hierarchy = orjson.loads((release / f"{subject_id}_h.json").read_bytes())
@@ -156,6 +189,8 @@ def _read_plan(folder: str, generation: str, plan_id: str) -> PlanStructure:
             root=_tree(hierarchy, lessons),
             lessons=lessons,
         )
+        for item, node in _sold_in(hierarchy, release, lessons):
+            sold.setdefault(item, []).append(node)
     by_id = {
         lesson.id: lesson for subject in subjects.values() for lesson in subject.lessons
     }
@@ -166,8 +201,15 @@ def _read_plan(folder: str, generation: str, plan_id: str) -> PlanStructure:
         plan_id=plan_id,
         title=manifest["title"],
         generation=generation,
+        manifest_hash=encoding.sha256(manifest_bytes),
         subjects=subjects,
+        containers={
+            node.id: node
+            for subject in subjects.values()
+            for node in _containers_of(subject.root)
+        },
         lessons=by_id,
+        sold_nodes={item: tuple(nodes) for item, nodes in sold.items()},
     )
 
 
@@ -190,3 +232,59 @@ def _tree(hierarchy: dict[str, Any], lessons: tuple[LessonEntry, ...]) -> Struct
         return StructureNode(node["id"], kind, node["is_linear"], below)
 
     return build(hierarchy, 0)
+
+
+def _containers_of(node: StructureNode) -> Iterator[StructureNode]:
+    yield node
+    for child in node.children:
+        if child.lesson is None:
+            yield from _containers_of(child)
+
+
+def _lessons_of(node: StructureNode) -> Iterator[LessonEntry]:
+    for child in node.children:
+        if child.lesson is not None:
+            yield child.lesson
+        else:
+            yield from _lessons_of(child)
+
+
+def _sold_in(
+    hierarchy: dict[str, Any], release: Path, lessons: Iterable[LessonEntry]
+) -> Iterator[tuple[str, SoldNode]]:
+    """Yield the topmost nodes of a subject that need each product, in tree order.
+
+    A topic's file is read only if one of its lessons is sold by itself, for its title.
+    """
+    of_topic: dict[str, list[LessonEntry]] = {}
+    for lesson in lessons:
+        if lesson.required_item:
+            of_topic.setdefault(lesson.topic_id, []).append(lesson)
+
+    def walk(
+        node: dict[str, Any], depth: int, above: frozenset[str]
+    ) -> Iterator[tuple[str, SoldNode]]:
+        kind, key = _CHILDREN[depth] if depth < len(_CHILDREN) else ("topic", "")
+        item = node["access"].get("required_item", "")
+        if item and item not in above:
+            above |= {item}
+            yield item, SoldNode(node["id"], kind, node["title"])
+        for child in node[key] if key else ():
+            yield from walk(child, depth + 1, above)
+        if not key:
+            by_itself = [
+                lesson
+                for lesson in of_topic.get(node["id"], ())
+                if lesson.required_item not in above
+            ]
+            titles = _lesson_titles(release, node["id"]) if by_itself else {}
+            for lesson in by_itself:
+                sold = SoldNode(lesson.id, "lesson", titles[lesson.id])
+                yield lesson.required_item, sold
+
+    return walk(hierarchy, 0, frozenset())
+
+
+def _lesson_titles(release: Path, topic_id: str) -> dict[str, str]:
+    topic = orjson.loads((release / f"{topic_id}.json").read_bytes())
+    return {lesson["id"]: lesson["title"] for lesson in topic["lessons"]}

@@ -51,13 +51,14 @@ def lesson_of(
 ) -> LessonLink:
     """Return new URLs of the lesson's file and videos if the player may open it.
 
-    See `api.lesson_link`. ``now`` is Unix time.
+    See `api.lesson_links`. ``now`` is Unix time.
 
     Raises:
         NotEnrolledError, NotPublishedError, InvalidLessonError, NotEntitledError: see
             `access.require_lesson`.
     """
     lesson = access.require_lesson(player_id, lesson_id, now, found)
-    return api.lesson_link(
-        lesson.id, player_id=player_id, now=int(now), seconds=LESSON_URL_SECONDS
+    [link] = api.lesson_links(
+        [lesson.id], player_id=player_id, now=int(now), seconds=LESSON_URL_SECONDS
     )
+    return link

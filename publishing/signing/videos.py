@@ -6,7 +6,8 @@ one: never in the public content root or in ``/media/``.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePath
 from typing import IO, Any, cast
@@ -21,7 +22,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
-from publishing.format import signatures
+from publishing.format import encoding, signatures
 from publishing.format.locations import lesson as lesson_path
 from publishing.models import PublishingSettings
 from publishing.signing import links, renewal
@@ -171,16 +172,30 @@ def _kind_of(file: "File[Any]") -> str:
     return kind
 
 
-def signed_urls(
-    lesson_id: str, *, expires: int, signer: links.VideoSigner
-) -> dict[str, str]:
-    """Return new URLs of a published lesson's videos, by stage id; no query.
+@dataclass(frozen=True, slots=True)
+class PlayableLesson:
+    """A published lesson as its file is now.
 
-    Videos on other hosts are left out.
+    ``version`` is None without a file. ``video_urls`` has new URLs of its videos, by
+    stage id, without those of videos on other hosts.
     """
-    data = file_store.read(lesson_path(lesson_id)) or b""
-    return {
-        stage_id: signer.sign(config["source"], expires)
-        for stage_id, config in signatures.videos(data)
-        if not config["source"].startswith(links.EXTERNAL_PREFIXES)
-    }
+
+    version: int | None
+    video_urls: Mapping[str, str]
+
+
+def playable(
+    lesson_id: str, *, expires: int, signer: links.VideoSigner
+) -> PlayableLesson:
+    """Return a lesson's version and new URLs of its videos; no query."""
+    data = file_store.read(lesson_path(lesson_id))
+    if data is None:
+        return PlayableLesson(None, {})
+    return PlayableLesson(
+        encoding.version_of(data),
+        {
+            stage_id: signer.sign(config["source"], expires)
+            for stage_id, config in signatures.videos(data)
+            if not config["source"].startswith(links.EXTERNAL_PREFIXES)
+        },
+    )

@@ -340,7 +340,9 @@ def exists(path: str) -> bool:
 def read(path: str) -> bytes | None:
     """Return a published file's bytes; None if it does not exist."""
     try:
-        return (root() / path).read_bytes()
+        # Text, not `Path`: a page of links reads 200 lessons.
+        with open(f"{settings.CONTENT_ROOT}/{path}", "rb", buffering=0) as file:
+            return file.readall()
     except (FileNotFoundError, NotADirectoryError):
         return None
 

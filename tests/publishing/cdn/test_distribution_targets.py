@@ -33,7 +33,7 @@ from publishing.cdn.backends.base import DistributionError
 from publishing.content_urls import content_base_url, get_content_url
 from publishing.format import encoding
 from publishing.models import PublishingSettings, SyncStatus
-from publishing.signing import links, videos
+from publishing.signing import lessons, links, videos
 from publishing.storage import file_store
 from tests.factories.content import trash_node
 from tests.publishing import release
@@ -242,9 +242,10 @@ def signed(strict_s3, plan, settings, tmp_path) -> dict[str, bytes]:
     source = videos.store_video(ContentFile(MP4, name="a.mp4"), now=timezone.now())
     builds.publish_plan(plan.pk)
     now = int(time.time())
-    lesson = links.private_lesson_url(
-        "LES-MATH-0-0", expires=now + 900, now=now, player_id=42, current=current
+    [found] = lessons.lesson_urls(
+        ["LES-MATH-0-0"], expires=now + 900, now=now, player_id=42, current=current
     )
+    lesson = found.url
     video = links.video_signer(current).sign(source, now + 900)
     assert lesson.startswith(f"{strict_s3[0]}/{PRIVATE}/lessons/")
     assert video.startswith(f"{strict_s3[0]}/{PRIVATE}/videos/")

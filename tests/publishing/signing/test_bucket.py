@@ -21,7 +21,7 @@ from publishing.models import (
     SyncStatus,
     SyncStep,
 )
-from publishing.signing import links, renewal, videos
+from publishing.signing import lessons, links, renewal, videos
 from publishing.storage import file_store
 from tests.publishing.conftest import node
 from tests.publishing.fake_s3 import PRIVATE, PUBLIC, turn_on
@@ -48,13 +48,15 @@ def read(url: str) -> tuple[bytes, str]:
 
 def link() -> str:
     now = int(time.time())
-    return links.private_lesson_url(
-        LESSON,
+    [found] = lessons.lesson_urls(
+        [LESSON],
         expires=now + 900,
         now=now,
         player_id=42,
         current=PublishingSettings.get_solo(),
     )
+    assert found.expires_at == now + 900
+    return found.url
 
 
 def is_here(url: str) -> bool:

@@ -1,0 +1,113 @@
+"""Where students read lessons' files now: on this server or on the CDN, signed if gated."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import structlog
+from django.db.models import OuterRef, Subquery
+
+from core.errors import MemoraError
+from publishing import content_urls, destinations
+from publishing.format import locations
+from publishing.models import (
+    PublishedDocument,
+    PublishingSettings,
+    UploadedDocument,
+)
+from publishing.signing import links
+from publishing.storage import open_lessons
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LessonUrl:
+    """``expires_at`` is Unix time, None for an open lesson."""
+
+    url: str
+    expires_at: int | None
+
+
+def lesson_urls(
+    lesson_ids: Collection[str],
+    *,
+    expires: int,
+    now: int,
+    player_id: int,
+    current: PublishingSettings,
+) -> list[LessonUrl]:
+    """Return the URL of each lesson's file; that of a gated one lasts until ``expires``.
+
+    The URL leads to the CDN where that has the file: an open lesson in any release, a
+    gated one with its current bytes. Otherwise, and while the CDN's settings are
+    invalid, it leads to this server, which has every file.
+
+    One query if students read from the CDN; otherwise none.
+
+    Args:
+        expires, now: Unix time.
+    """
+    base_url = content_urls.content_base_url(current)
+    on_cdn = _OnCdn(current, lesson_ids)
+    found = []
+    for lesson_id in lesson_ids:
+        if not open_lessons.is_gated(lesson_id):
+            path = locations.lesson(lesson_id)
+            base = base_url if path in on_cdn.public else on_cdn.local_base_url
+            found.append(LessonUrl(base + path, None))
+            continue
+        url = on_cdn.signed_url(lesson_id, seconds=expires - now) or links.lesson_url(
+            lesson_id, expires=expires, player_id=player_id, current=current
+        )
+        found.append(LessonUrl(url, expires))
+    return found
+
+
+class _OnCdn:
+    """What the CDN has of some lessons, read with one query if it is in use.
+
+    ``public`` has the paths of the files in the public place, ``private`` those of the
+    current files in the private bucket.
+    """
+
+    def __init__(
+        self, current: PublishingSettings, lesson_ids: Collection[str]
+    ) -> None:
+        self.local_base_url = content_urls.local_base_url(current)
+        self.public: set[str] = set()
+        self.private: set[str] = set()
+        self._bucket = None
+        if not current.cdn_enabled or current.local_fallback_mode:
+            return
+        public_id = destinations.public_destination_id(current)
+        try:
+            self._bucket = links.private_bucket(current)
+        except MemoraError as error:
+            log.warning("private_bucket_unusable", code=error.code)
+        private_id = self._bucket.id if self._bucket is not None else ""
+        published = PublishedDocument.objects.filter(path=OuterRef("path"))
+        uploaded = UploadedDocument.objects.filter(
+            target__in=[public_id, private_id],
+            path__in=[locations.lesson(lesson_id) for lesson_id in lesson_ids],
+            sha256__gt="",
+            obsolete_since__isnull=True,
+        ).annotate(published_sha256=Subquery(published.values("sha256")))
+        for target, path, sha256, current_sha256 in uploaded.values_list(
+            "target", "path", "sha256", "published_sha256"
+        ):
+            if target == public_id:
+                self.public.add(path)
+            if target == private_id and sha256 == current_sha256:
+                self.private.add(path)
+
+    def signed_url(self, lesson_id: str, *, seconds: int) -> str:
+        """Return a URL of the private bucket; "" if it has no current file."""
+        path = locations.lesson(lesson_id)
+        if self._bucket is None or path not in self.private:
+            return ""
+        try:
+            return self._bucket.signed_url(path, seconds=seconds)
+        except MemoraError as error:
+            log.warning("private_bucket_unusable", code=error.code)
+            self._bucket = None
+            return ""
