@@ -455,13 +455,13 @@ def drop_older(player_id: int, head: int) -> None:
 
 
 def decode_wallet(held: Sequence[bytes]) -> WalletState:
-    seq, _inc, total_xp, days, last, played = (part.decode() for part in held[:6])
+    seq, _inc, total_xp, days, last, played = held[:6]
     return WalletState(
         seq=int(seq),
         total_xp=int(total_xp),
         current_streak=int(days),
-        last_success_date=date.fromisoformat(last) if last else None,
-        last_played_at=datetime.fromisoformat(played) if played else None,
+        last_success_date=date.fromisoformat(last.decode()) if last else None,
+        last_played_at=datetime.fromisoformat(played.decode()) if played else None,
     )
 
 

@@ -1,14 +1,13 @@
 """Writing wallets from Redis or the ledger to the database (`players.write_back`)."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 
 import structlog
 from django.db import transaction
 
-from core.upsert import upsert
+from core.batches import batches
 from players import bulk_records, write_back
-from players.models import PlayerProfile, PlayerWallet
+from players.models import PlayerWallet
 from players.player_state import WalletState
 from players.records import StoreUnavailableError
 from players.services.wallet import ledger
@@ -17,7 +16,7 @@ from players.write_back import RebuildResult, SyncResult
 log = structlog.get_logger(__name__)
 
 KIND = "wallets"
-CHUNK = 500
+CHUNK = 2000
 _FIELDS = (
     *("player_id", "total_xp", "current_streak"),
     *("last_success_date", "last_played_at", "seq"),
@@ -42,7 +41,7 @@ def sync_pending_wallets(
     """
     return write_back.run(
         KIND,
-        changes=_behind,
+        changes=ledger.only.wallets_behind,
         write=_write,
         chunk=CHUNK,
         force=force,
@@ -81,26 +80,9 @@ def rewrite(player_ids: Sequence[int]) -> int:
     return _write([(player_id, heads.get(player_id, 0)) for player_id in players])
 
 
-def _behind(since: datetime | None) -> list[Change]:
-    """Return the players whose snapshot is behind, in the order of their numbers."""
-    heads = ledger.only.heads(since)
-    if since is None:
-        # A player without rows has a wallet, too, also one whom the admin made.
-        everyone = PlayerProfile.objects.filter(erased_at=None)
-        heads = dict.fromkeys(everyone.values_list("pk", flat=True), 0) | heads
-    written = dict(PlayerWallet.objects.values_list("pk", "seq"))
-    return sorted(
-        (player_id, head)
-        for player_id, head in heads.items()
-        if since is None or written.get(player_id, -1) < head
-    )
-
-
-@transaction.atomic
 def _write(changes: Sequence[Change]) -> int:
-    players = write_back.lock_players(player_id for player_id, _head in changes)
-    states = _current([change for change in changes if change[0] in players])
-    upsert(
+    states = _current(changes)
+    return write_back.write_rows(
         PlayerWallet,
         _FIELDS,
         [
@@ -112,22 +94,21 @@ def _write(changes: Sequence[Change]) -> int:
                 state.last_played_at,
                 state.seq,
             )
-            for player_id, state in states.items()
+            for player_id, state in sorted(states.items())
         ],
         key=["player_id"],
-        version="seq",
     )
-    return len(states)
 
 
 def _current(changes: Sequence[Change]) -> dict[int, WalletState]:
     """Return the wallets, each at the head of its ledger or later."""
     player_ids = [player_id for player_id, _head in changes]
+    held: dict[int, WalletState] = {}
     try:
-        held = bulk_records.read_wallets(player_ids)
+        for part in batches(player_ids):
+            held |= bulk_records.read_wallets(part)
     except StoreUnavailableError as error:
         log.warning("wallets_read_from_ledger", error=type(error).__name__)
-        held = {}
     current = {
         player_id: held[player_id]
         for player_id, head in changes

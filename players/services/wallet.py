@@ -50,18 +50,21 @@ class Ledger(Protocol):
     def wallet_of(self, player_id: int) -> WalletState:
         """Return the wallet, computed from the player's rows in the ledger."""
 
-    def heads(self, since: datetime | None) -> dict[int, int]:
-        """Return the last position of each player with rows received since a time.
+    def wallets_behind(self, since: datetime | None) -> list[tuple[int, int]]:
+        """Return whose snapshots are behind the ledger, in the order of the players.
 
         Args:
-            since: None: of all players with rows.
+            since: looks at rows received since then; None: returns every player.
+
+        Returns:
+            Each player, and the last position of their ledger.
         """
 
     def heads_of(self, player_ids: Collection[int]) -> dict[int, int]:
         """Return the last position of these players; those without rows are left out."""
 
     def wallets_of(self, player_ids: Sequence[int]) -> dict[int, WalletState]:
-        """Return the wallets of these players. Two queries."""
+        """Return the wallets of these players. One query."""
 
     def streak_at(self, state: WalletState, now: datetime) -> CurrentStreak:
         """Return the streak of that wallet at that aware time."""

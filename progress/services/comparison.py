@@ -176,8 +176,8 @@ def _read_snapshots(player_ids: Sequence[int]) -> _Snapshots:
 def _subjects_of(positions: Mapping[Key, int]) -> dict[Key, SubjectProgress]:
     """Return the ledger's progress, each at its position."""
     found: dict[Key, SubjectProgress] = {}
-    for part in batches([(*key, seq) for key, seq in positions.items()]):
-        found |= ledger.subjects_of(part)
+    for part in batches(list(positions)):
+        found |= ledger.subjects_at({key: positions[key] for key in part})
     return found
 
 

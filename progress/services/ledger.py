@@ -2,16 +2,19 @@
 
 Rows are only added (`progress.models.InteractionLog`). Their positions are 1, 2, 3 … for
 each player: a row is inserted at the position after the state that it was decided on,
-and the database refuses it if another row is there. Every read takes the last position
-first and reads no later rows, so its result is the state at that position.
+and the database refuses it if another row is there. Every read is one statement, or
+takes the last position first and reads no later rows, so its result is the state at one
+position.
 """
 
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 from django.db import (
     IntegrityError,
@@ -20,9 +23,20 @@ from django.db import (
     connection,
     transaction,
 )
-from django.db.models import Field, Max, Min, Q, Sum
+from django.db.models import (
+    F,
+    Field,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+)
+from django.db.models.functions import Coalesce
 
 from core.db import is_connection_lost, is_duplicate_error, is_foreign_key_error
+from players.models import PlayerProfile
 from players.player_state import SubjectProgress, WalletState
 from progress import bitmap, streak
 from progress.models import InteractionLog, InteractionType
@@ -73,94 +87,152 @@ def heads_of(
     return dict(rows.values_list("player_id").annotate(head=Max("seq")))
 
 
+def wallets_behind(since: datetime | None) -> list[tuple[int, int]]:
+    """Return the players whose `PlayerWallet` is behind. One query.
+
+    See `players.services.wallet.Ledger`.
+    """
+    if since is None:
+        # A player without rows has a wallet, too.
+        last = InteractionLog.objects.filter(player=OuterRef("pk")).order_by("-seq")
+        players = PlayerProfile.objects.filter(erased_at=None).order_by("pk")
+        head = Coalesce(Subquery(last.values("seq")[:1]), 0)
+        return list(players.values_list("pk", head))
+    rows = InteractionLog.objects.filter(
+        Q(player__wallet=None) | Q(player__wallet__seq__lt=F("seq")),
+        player__erased_at=None,
+        received_at__gte=since,
+    )
+    return list(
+        rows.values_list("player_id").annotate(head=Max("seq")).order_by("player_id")
+    )
+
+
 def wallet_of(player_id: int) -> WalletState:
-    """Return the player's wallet, computed from the ledger. Two queries."""
+    """Return the player's wallet, computed from the ledger. One query."""
     return wallets_of([player_id])[player_id]
 
 
 def wallets_of(player_ids: Sequence[int]) -> dict[int, WalletState]:
-    """Return the wallets of these players, computed from the ledger. Two queries."""
-    ledger = InteractionLog.objects.filter(player_id__in=player_ids).order_by()
-    seqs = dict(ledger.values_list("player_id").annotate(head=Max("seq")))
-    of_player: dict[int, list[_Sum]] = {player_id: [] for player_id in player_ids}
-    if seqs:
-        rows = (
-            ledger.filter(_up_to(seqs))
-            .values_list("player_id", "type", "day")
-            .annotate(first=Min("seq"), xp=Sum("xp"), last=Max("occurred_at"))
-        )
-        for player_id, *row in rows:
-            of_player[player_id].append(_Sum(*row))
-    return {
-        player_id: _wallet(seqs.get(player_id, 0), sums)
-        for player_id, sums in of_player.items()
-    }
+    """Return the wallets of these players, computed from the ledger. One query."""
+    wallets = dict.fromkeys(player_ids, WalletState())
+    if not wallets:
+        return wallets
+    # Not parameters: to quote them takes as long as the rest.
+    numbers = ", ".join(map(str, map(int, wallets)))
+    with connection.cursor() as cursor:
+        cursor.execute(_DAYS % numbers, [InteractionType.LESSON_COMPLETED])
+        for player_id, days in groupby(cursor.fetchall(), itemgetter(0)):
+            wallets[player_id] = _wallet(days)
+    return wallets
 
 
-class _Sum(NamedTuple):
-    """A player's rows of one type on one day."""
-
-    type: str
-    day: date | None
-    first: int
-    xp: int
-    last: datetime
-
-
-def _up_to(seqs: Mapping[int, int]) -> Q:
-    """Return the condition for each player's rows up to a position."""
-    condition = Q()
-    for player_id, seq in seqs.items():
-        condition |= Q(player_id=player_id, seq__lte=seq)
-    return condition
+# One row for each player and day; the rows without a day are corrections of XP. Texts
+# and integers, because conversions of times and decimals take longer than the query.
+_DAYS = """
+SELECT player_id, CAST(day AS CHAR),
+  MIN(CASE WHEN type = %%s THEN seq END) AS first_success, MAX(seq),
+  CAST(SUM(xp) AS SIGNED), CAST(MAX(occurred_at) AS CHAR)
+FROM progress_interactionlog WHERE player_id IN (%s)
+GROUP BY player_id, day ORDER BY player_id, first_success
+"""
+_Day = tuple[int, str | None, int | None, int, int, str]
 
 
-def _wallet(seq: int, sums: Sequence[_Sum]) -> WalletState:
-    successes = sorted(
-        (found.first, found.day)
-        for found in sums
-        if found.type == InteractionType.LESSON_COMPLETED and found.day is not None
-    )
-    current = streak.of_days(day for _first, day in successes)
-    played = [found.last for found in sums if found.day is not None]
+def _wallet(days: Iterable[_Day]) -> WalletState:
+    seq = xp = 0
+    played = ""
+    successes = []
+    for _player_id, day, first_success, last, earned, at in days:
+        seq = max(seq, last)
+        xp += earned
+        if day is None:
+            continue
+        played = max(played, at)
+        if first_success is not None:
+            successes.append(date.fromisoformat(day))
+    current = streak.of_days(successes)
     return WalletState(
         seq=seq,
-        total_xp=max(0, sum(int(found.xp) for found in sums)),
+        total_xp=max(0, xp),
         current_streak=current.days,
         last_success_date=current.last,
-        last_played_at=max(played, default=None),
+        last_played_at=datetime.fromisoformat(f"{played}+00:00") if played else None,
     )
 
 
 def subject_of(player_id: int, subject_id: str, seq: int) -> SubjectProgress:
     """Return the player's progress in a subject at a position. One query."""
-    return subjects_of([(player_id, subject_id, seq)])[player_id, subject_id]
+    key = player_id, subject_id
+    return subjects_at({key: seq})[key]
 
 
-def subjects_of(
-    wanted: Sequence[tuple[int, str, int]],
+def subjects_at(
+    positions: Mapping[tuple[int, str], int],
 ) -> dict[tuple[int, str], SubjectProgress]:
     """Return the progress of players in subjects, each at a position. One query.
 
+    For many subjects, `subjects_of` is much faster.
+
     Args:
-        wanted: player, subject and position of each.
+        positions: by player and subject.
     """
-    lessons: dict[tuple[int, str], dict[int, int]] = {one[:2]: {} for one in wanted}
-    earned = dict.fromkeys(lessons, 0)
+    found = dict.fromkeys(positions, SubjectProgress())
+    if not found:
+        return found
     condition = Q()
-    for player_id, subject_id, seq in wanted:
+    for (player_id, subject_id), seq in positions.items():
         condition |= Q(player_id=player_id, seq__lte=seq, subject_id=subject_id)
-    rows = (
-        InteractionLog.objects.filter(condition, type=InteractionType.LESSON_COMPLETED)
+    rows = _subjects(InteractionLog.objects.filter(condition))
+    return found | {key: progress for key, (_last, progress) in rows.items()}
+
+
+def subjects_of(
+    wanted: Collection[tuple[int, str]],
+) -> dict[tuple[int, str], tuple[int, SubjectProgress]]:
+    """Return the progress of players in subjects, as it is now. One query, or none.
+
+    Args:
+        wanted: player and subject of each.
+
+    Returns:
+        The position of the last completion, and the progress with it. A subject without
+        completions is left out.
+    """
+    if not wanted:
+        return {}
+    # More than is wanted, when players differ in their subjects: a condition for each
+    # pair takes longer.
+    rows = InteractionLog.objects.filter(
+        player_id__in={player_id for player_id, _subject in wanted},
+        subject_id__in={subject_id for _player, subject_id in wanted},
+    )
+    return {key: found for key, found in _subjects(rows).items() if key in wanted}
+
+
+def _subjects(
+    rows: QuerySet[InteractionLog],
+) -> dict[tuple[int, str], tuple[int, SubjectProgress]]:
+    lessons: dict[tuple[int, str], dict[int, int]] = {}
+    earned: dict[tuple[int, str], int] = {}
+    heads: dict[tuple[int, str], int] = {}
+    grouped = (
+        rows.filter(type=InteractionType.LESSON_COMPLETED)
         .order_by()
         .values_list("player_id", "subject_id", "bit_index")
-        .annotate(best=Max("best_hearts"), earned=Sum("xp"))
+        .annotate(best=Max("best_hearts"), earned=Sum("xp"), last=Max("seq"))
     )
-    for player_id, subject_id, bit, best, xp in rows if wanted else ():
-        earned[player_id, subject_id] += int(xp)
+    for player_id, subject_id, bit, best, xp, last in grouped:
+        key = player_id, subject_id
+        earned[key] = earned.get(key, 0) + int(xp)
+        heads[key] = max(heads.get(key, 0), last)
+        of_key = lessons.setdefault(key, {})
         if bit is not None:
-            lessons[player_id, subject_id][bit] = best
-    return {key: bitmap.pack(best, xp=earned[key]) for key, best in lessons.items()}
+            of_key[bit] = best
+    return {
+        key: (heads[key], bitmap.pack(best, xp=earned[key]))
+        for key, best in lessons.items()
+    }
 
 
 def lesson_history(player_id: int, lesson_id: str) -> tuple[bool, int]:

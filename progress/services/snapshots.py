@@ -7,11 +7,10 @@ from typing import NamedTuple
 import orjson
 import structlog
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 
 from core.batches import batches
-from core.upsert import upsert
 from players import bulk_records, write_back
 from players.player_state import SubjectProgress
 from players.records import StoreUnavailableError
@@ -105,42 +104,29 @@ def _behind(since: datetime | None) -> list[Change]:
     """Return the subjects whose snapshot is behind, in the order of the key."""
     rows = InteractionLog.objects.filter(type=InteractionType.LESSON_COMPLETED)
     if since is not None:
-        rows = rows.filter(received_at__gte=since)
-    last = rows.order_by().values_list("player_id", "subject_id")
-    changes = [Change(*row) for row in last.annotate(last=Max("seq")).iterator()]
-    snapshots = StructureProgress.objects.order_by()
-    if since is not None:
-        players = {change.player_id for change in changes}
-        snapshots = snapshots.filter(player_id__in=players)
-    written = {
-        (player_id, subject_id): seq
-        for player_id, subject_id, seq in snapshots.values_list(
-            "player_id", "subject_id", "seq"
+        is_written = StructureProgress.objects.filter(
+            player_id=OuterRef("player_id"),
+            subject_id=OuterRef("subject_id"),
+            seq__gte=OuterRef("seq"),
         )
-    }
-    return sorted(
-        change
-        for change in changes
-        if since is None or written.get(change[:2], -1) < change.seq
-    )
+        rows = rows.filter(~Exists(is_written), received_at__gte=since)
+    last = rows.values_list("player_id", "subject_id").annotate(last=Max("seq"))
+    return [Change(*row) for row in last.order_by("player_id", "subject_id")]
 
 
-@transaction.atomic
 def _write(changes: Sequence[Change]) -> int:
-    players = write_back.lock_players(change.player_id for change in changes)
-    living = [change for change in changes if change.player_id in players]
     now = timezone.now()
-    upsert(
+    return write_back.write_rows(
         StructureProgress,
         _FIELDS,
         [
-            (change.player_id, change.subject_id, *_values(progress), now, seq)
-            for change, (seq, progress) in zip(living, _current(living), strict=True)
+            (player_id, subject_id, *_values(progress), now, seq)
+            for (player_id, subject_id), (seq, progress) in sorted(
+                _current(changes).items()
+            )
         ],
         key=["player_id", "subject_id"],
-        version="seq",
     )
-    return len(living)
 
 
 def _values(progress: SubjectProgress) -> tuple[str, str, int, int]:
@@ -153,22 +139,22 @@ def _values(progress: SubjectProgress) -> tuple[str, str, int, int]:
     )
 
 
-def _current(changes: Sequence[Change]) -> list[tuple[int, SubjectProgress]]:
-    """Return each subject's progress, and the position that it is complete up to."""
+def _current(
+    changes: Sequence[Change],
+) -> dict[tuple[int, str], tuple[int, SubjectProgress]]:
+    """Return each subject's progress, and the position that it is complete up to.
+
+    A subject whose rows have been deleted since is left out.
+    """
     try:
         held = bulk_records.read_subjects([change[:2] for change in changes])
     except StoreUnavailableError as error:
         log.warning("subjects_read_from_ledger", error=type(error).__name__)
         held = [None] * len(changes)
-    missing = [
-        change
+    current = {
+        change[:2]: found
         for change, found in zip(changes, held, strict=True)
-        if found is None or found[0] < change.seq
-    ]
-    from_ledger = ledger.subjects_of(missing)
-    return [
-        found
         if found is not None and found[0] >= change.seq
-        else (change.seq, from_ledger[change[:2]])
-        for change, found in zip(changes, held, strict=True)
-    ]
+    }
+    missing = {change[:2] for change in changes} - current.keys()
+    return current | ledger.subjects_of(missing)

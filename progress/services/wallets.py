@@ -15,19 +15,19 @@ from progress.models import InteractionLog, InteractionType
 from progress.services import calendar, ledger, writing
 from progress.services.ledger import (
     PositionTakenError,
-    heads,
     heads_of,
     wallet_of,
+    wallets_behind,
     wallets_of,
 )
 from progress.streak import Streak
 
 __all__ = [
     "add_correction",
-    "heads",
     "heads_of",
     "streak_at",
     "wallet_of",
+    "wallets_behind",
     "wallets_of",
 ]
 

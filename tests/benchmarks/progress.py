@@ -329,13 +329,13 @@ def one_by_one(ids: list[int]) -> None:
     """Read each student's progress and save their row, one at a time."""
     from django.utils import timezone
 
-    from players import records
+    from players import bulk_records
     from progress import bitmap
     from progress.models import StructureProgress
 
     subject = school.subject_id(PLAN)
     for player_id in ids:
-        [found] = records.read_subjects([(player_id, subject)])
+        [found] = bulk_records.read_subjects([(player_id, subject)])
         assert found is not None
         seq, progress = found
         StructureProgress.objects.update_or_create(

@@ -9,7 +9,7 @@ from django.core.management import CommandError
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from players import bulk_records, keys, records, wallet_sync
+from players import bulk_records, keys, records, wallet_sync, write_back
 from players.management import snapshot_commands
 from players.models import PlayerProfile, PlayerWallet
 from players.player_state import WalletState
@@ -89,10 +89,9 @@ def test_sync_tells_what_the_database_refused(finish, monkeypatch, kind):
     def refuse(*_args, **_kwargs):
         raise OperationalError(1205, "Lock wait timeout")
 
-    module = {"wallets": wallet_sync, "progress": snapshots}[kind]
     finish("0-0")
     with monkeypatch.context() as patched:
-        patched.setattr(module, "upsert", refuse)
+        patched.setattr(write_back, "write_rows", refuse)
         said, code = run_json(f"sync_{kind}")
         with pytest.raises(CommandError, match="1 snapshot could not be written"):
             run(f"sync_{kind}")
@@ -199,8 +198,8 @@ def test_a_batch_that_the_database_refuses_is_counted(
 ):
     monkeypatch.setattr(snapshot_commands, "_BATCH", 1)
     other = enrolled(plan, "badr@example.com")
-    finish("0-0")
     module = {"wallets": wallet_sync, "progress": snapshots}[kind]
+    finish("0-0")
     real = module.rewrite
 
     def refuse_other(player_ids: Any) -> int:

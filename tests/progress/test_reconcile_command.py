@@ -332,7 +332,7 @@ def test_a_database_that_goes_away_ends_the_json_properly(played, monkeypatch):
         (bulk_records, "read_wallets"),
         (comparison, "_read_snapshots"),
         (ledger, "wallets_of"),
-        (ledger, "subjects_of"),
+        (ledger, "subjects_at"),
     ],
 )
 @pytest.mark.parametrize("is_after", [False, True])
@@ -403,10 +403,10 @@ def test_a_batch_is_a_fixed_number_of_queries(plan, count_redis, players):
     settle()
     count_redis.clear()
     # The players; the last runs of both kinds; positions: of the ledger, the settled
-    # ones, of the subjects; the snapshots of both kinds; the wallets (two); the
+    # ones, of the subjects; the snapshots of both kinds; the wallets; the
     # progress at the snapshots' positions.
     with CaptureQueriesContext(connection) as queries:
         assert reconciliation.reconcile(ids).found == []
-    assert len(queries) == 11
+    assert len(queries) == 10
     # Subjects, begun writes, wallets; each with its script the first time.
     assert len(count_redis) <= 6

@@ -583,15 +583,15 @@ def test_an_erased_student_s_wallet_is_not_written_back(student, way, redis_clie
 def test_a_write_back_that_has_begun_brings_no_wallet_back(
     student, way, redis_client, monkeypatch
 ):
-    behind = wallet_sync._behind
+    current = wallet_sync._current
 
-    def erased_afterwards(since):
-        changes = behind(since)
-        assert changes
+    def erased_afterwards(changes):
+        states = current(changes)
+        assert student.pk in states
         erase(student.pk)
-        return changes
+        return states
 
-    monkeypatch.setattr(wallet_sync, "_behind", erased_afterwards)
+    monkeypatch.setattr(wallet_sync, "_current", erased_afterwards)
     wallet_sync.sync_pending_wallets()
     assert not PlayerWallet.objects.filter(pk=student.pk).exists()
     assert_nothing_remains(redis_client, student.pk)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -199,14 +199,16 @@ def test_completions_do_not_wait_for_a_worker_that_stalls_while_it_writes_back(
 ):
     finish("0-0")
     writes, goes_on = threading.Event(), threading.Event()
-    real = module.upsert
+    real = module._write
 
-    def stall(*args, **kwargs) -> None:
-        real(*args, **kwargs)
-        writes.set()
-        goes_on.wait(20)
+    def stall(changes) -> int:
+        with transaction.atomic():
+            written = real(changes)
+            writes.set()
+            goes_on.wait(20)
+        return written
 
-    monkeypatch.setattr(module, "upsert", stall)
+    monkeypatch.setattr(module, "_write", stall)
 
     def play() -> None:
         assert writes.wait(10)

@@ -3,9 +3,8 @@
 import pytest
 import time_machine
 from django.db import OperationalError, connection
-from django.test.utils import CaptureQueriesContext
 
-from players import bulk_records
+from players import bulk_records, write_back
 from players.models import PlayerProfile, User
 from players.write_back import SyncResult
 from progress import bitmap, tasks
@@ -74,7 +73,7 @@ def test_a_chunk_the_database_refuses_is_written_by_the_next_run(finish, monkeyp
         raise OperationalError
 
     with monkeypatch.context() as patched:
-        patched.setattr(snapshots, "upsert", away)
+        patched.setattr(write_back, "write_rows", away)
         assert snapshots.sync_pending() == SyncResult(0, 1)
     assert snapshots.sync_pending() == SyncResult(1, 0)
 
@@ -114,7 +113,9 @@ def test_an_erased_player_gets_no_snapshot(student, finish):
 
 
 @pytest.mark.parametrize("players", [1, 120])
-def test_a_chunk_is_a_fixed_number_of_statements(plan, players):
+def test_a_chunk_is_a_fixed_number_of_statements(
+    plan, players, django_assert_num_queries
+):
     users = User.objects.bulk_create(
         User(email=f"s{n}@example.com") for n in range(players)
     )
@@ -136,14 +137,11 @@ def test_a_chunk_is_a_fixed_number_of_statements(plan, players):
         )
         for one in made
     )
-    # The last run; what changed; the snapshots' positions; in one transaction: lock the
-    # players, read what Redis lacks from the ledger, INSERT … ON CONFLICT (or ON
-    # DUPLICATE KEY); at last the run itself.
-    with CaptureQueriesContext(connection) as queries:
+    # The last run; what is behind; what Redis lacks, from the ledger; one INSERT
+    # (SQLite: savepoint, the players, INSERT … ON CONFLICT, release); at last the run
+    # itself.
+    with django_assert_num_queries(5 if connection.vendor == "mysql" else 8):
         assert snapshots.sync_pending().synced == players
-    written = [query["sql"] for query in queries]
-    assert sum("progress_structureprogress" in sql for sql in written) == 2
-    assert sum("progress_interactionlog" in sql for sql in written) == 2
     assert StructureProgress.objects.filter(passed_lessons=1).count() == players
 
 

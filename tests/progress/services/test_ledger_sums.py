@@ -1,0 +1,184 @@
+"""Wallets and subjects of many players, computed from random ledgers.
+
+A plain loop over one player's rows computes the same.
+"""
+
+import random
+from collections.abc import Sequence
+from datetime import date, timedelta
+from uuid import uuid4
+
+import pytest
+
+from players.models import PlayerProfile, PlayerWallet, User
+from players.player_state import SubjectProgress, WalletState
+from progress import bitmap, streak
+from progress.models import InteractionLog, InteractionType, StructureProgress
+from progress.services import ledger, snapshots
+from progress.streak import Streak
+from tests.progress.conftest import MONDAY
+
+pytestmark = pytest.mark.django_db
+
+SUBJECTS = ["SUBJ-A", "SUBJ-B", "subj-a"]
+
+
+def random_row(
+    chance: random.Random, player_id: int, seq: int, day: date
+) -> InteractionLog:
+    kind = chance.choice([*InteractionType.values, InteractionType.LESSON_COMPLETED])
+    at = MONDAY + timedelta(
+        days=chance.randint(0, 3), microseconds=chance.choice([0, 5, 10**6])
+    )
+    is_correction = kind == InteractionType.XP_CORRECTED
+    is_success = kind == InteractionType.LESSON_COMPLETED
+    return InteractionLog(
+        player_id=player_id,
+        seq=seq,
+        event_id=uuid4().hex,
+        type=kind,
+        reference_id="R",
+        subject_id="" if is_correction else chance.choice(SUBJECTS),
+        bit_index=chance.randrange(20) if is_success else None,
+        best_hearts=chance.randint(1, 5) if is_success else None,
+        xp=chance.randint(-60, 60) if is_correction else 9 * is_success,
+        day=None if is_correction else day,
+        occurred_at=at,
+        received_at=MONDAY + timedelta(minutes=chance.randrange(60)),
+    )
+
+
+def make_ledgers(chance: random.Random) -> list[int]:
+    """Add players, some without rows, and return their numbers."""
+    players = []
+    for number in range(12):
+        user = User.objects.create(email=f"{number}@school.example")
+        player = PlayerProfile.objects.create(user=user)
+        players.append(player.pk)
+        day, rows = MONDAY.date(), []
+        for seq in range(1, 1 + chance.choice([0, 1, 2, 30])):
+            day += timedelta(days=chance.choice([0, 0, 1, 1, 2, -1]))
+            rows.append(random_row(chance, player.pk, seq, day))
+        chance.shuffle(rows)
+        InteractionLog.objects.bulk_create(rows)
+    return players
+
+
+def rows_of(player_id: int) -> Sequence[InteractionLog]:
+    return InteractionLog.objects.filter(player_id=player_id).order_by("seq")
+
+
+def wallet_by_rows(player_id: int) -> WalletState:
+    xp, seq, current, played = 0, 0, Streak(), None
+    for row in rows_of(player_id):
+        xp, seq = xp + row.xp, row.seq
+        if row.day is None:
+            continue
+        played = row.occurred_at if played is None else max(played, row.occurred_at)
+        if row.type == InteractionType.LESSON_COMPLETED:
+            current, _action = streak.after_success(current, row.day)
+    return WalletState(seq, max(0, xp), current.days, current.last, played)
+
+
+def subject_by_rows(
+    player_id: int, subject_id: str, until: int = 1000
+) -> tuple[int, SubjectProgress]:
+    seq, found = 0, SubjectProgress()
+    for row in rows_of(player_id):
+        if row.bit_index is None or row.subject_id != subject_id or row.seq > until:
+            continue
+        before = bitmap.hearts_at(found.hearts, row.bit_index)
+        found = bitmap.with_completion(
+            found,
+            row.bit_index,
+            best_hearts=max(before, row.best_hearts or 0),
+            xp=row.xp,
+        )
+        seq = row.seq
+    return seq, found
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_wallets_of_many_are_those_of_each(seed, django_assert_num_queries):
+    players = make_ledgers(random.Random(seed))
+    with django_assert_num_queries(1):
+        found = ledger.wallets_of(players)
+    assert found == {player_id: wallet_by_rows(player_id) for player_id in players}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_subjects_of_many_are_those_of_each(seed, django_assert_num_queries):
+    chance = random.Random(seed)
+    players = make_ledgers(chance)
+    pairs = [(player_id, one) for player_id in players for one in SUBJECTS]
+    wanted = set(chance.sample(pairs, 12))
+    expected = {pair: subject_by_rows(*pair) for pair in wanted}
+    with django_assert_num_queries(1):
+        found = ledger.subjects_of(wanted)
+    assert found == {pair: one for pair, one in expected.items() if one[0]}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_subjects_at_positions_lack_later_rows(seed, django_assert_num_queries):
+    chance = random.Random(seed)
+    players = make_ledgers(chance)
+    pairs = [(player_id, one) for player_id in players for one in SUBJECTS]
+    positions = {pair: chance.randrange(12) for pair in pairs}
+    expected = {pair: subject_by_rows(*pair, seq)[1] for pair, seq in positions.items()}
+    with django_assert_num_queries(1):
+        assert ledger.subjects_at(positions) == expected
+
+
+def test_of_nobody_nothing_is_asked(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert ledger.wallets_of([]) == {}
+        assert ledger.subjects_of(set()) == {}
+        assert ledger.subjects_at({}) == {}
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("minutes", [0, 30, None])
+def test_snapshots_that_are_behind_are_found(seed, minutes):
+    chance = random.Random(seed)
+    players = make_ledgers(chance)
+    since = None if minutes is None else MONDAY + timedelta(minutes=minutes)
+    wallets, subjects = [], []
+    for player_id in players:
+        rows = [*rows_of(player_id)]
+        head = max((row.seq for row in rows), default=0)
+        recent = [row for row in rows if since is None or row.received_at >= since]
+        written = chance.choice([None, 0, head // 2, head])
+        if written is not None:
+            PlayerWallet.objects.create(player_id=player_id, seq=written)
+        if since is None:
+            wallets.append((player_id, head))
+        elif recent:
+            last = max(row.seq for row in recent)
+            if written is None or written < last:
+                wallets.append((player_id, last))
+        for subject_id in sorted(SUBJECTS):
+            seqs = [
+                row.seq
+                for row in recent
+                if row.subject_id == subject_id and row.bit_index is not None
+            ]
+            if written is not None:
+                StructureProgress.objects.create(
+                    player_id=player_id,
+                    subject_id=subject_id,
+                    seq=written,
+                    last_synced_at=MONDAY,
+                )
+            if seqs and (since is None or written is None or written < max(seqs)):
+                subjects.append((player_id, subject_id, max(seqs)))
+    assert ledger.wallets_behind(since) == wallets
+    assert snapshots._behind(since) == subjects
+
+
+def test_an_erased_player_has_no_wallet_that_is_behind():
+    players = make_ledgers(random.Random(1))
+    PlayerProfile.objects.filter(pk__in=players[:6]).update(erased_at=MONDAY)
+    for since in (None, MONDAY):
+        behind = {player_id for player_id, _head in ledger.wallets_behind(since)}
+        assert behind
+        assert not behind & set(players[:6])
