@@ -159,6 +159,10 @@ COMPILE := ../$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras \
 roles: $(VENV)/.dev ## Write the table of roles and permissions (docs/roles.md)
 	MEMORA_WRITE_ROLES=1 $(BIN)/python -m pytest -q tests/memora_site/admin/test_roles.py
 
+.PHONY: error-codes
+error-codes: $(VENV)/.dev ## Write the list of the API's error codes (docs/errors.md)
+	MEMORA_WRITE_ERRORS=1 $(BIN)/python -m pytest -q tests/memora_site/test_error_codes.py
+
 .PHONY: pictures
 pictures: $(VENV)/.dev ## Take the screenshots in docs/images (needs Chromium; ARGS="--all FOLDER" for every page)
 	@exec $(BIN)/python -m tests.journeys.pictures $(ARGS)

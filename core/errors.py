@@ -3,24 +3,27 @@
 They do not depend on HTTP; ``memora_site.api_errors`` maps each to a status.
 """
 
-from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar
 
 
 class MemoraError(Exception):
     """A request cannot be fulfilled.
 
-    ``message`` is translated and states what to do; ``details`` is a JSON object.
+    ``message`` is translated and states what to do. ``details`` is a JSON object. An
+    error that the API answers has an instance of its ``details_type``, a dataclass of
+    `core.api_types`.
     """
 
     code: ClassVar[str] = "ERROR"
+    details_type: ClassVar[type | None] = None
 
-    def __init__(
-        self, message: str, *, details: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, details: Any = None) -> None:
         super().__init__(message)
         self.message = message
-        self.details = dict(details or {})
+        self.details: dict[str, Any] = (
+            asdict(details) if is_dataclass(details) else dict(details or {})  # type: ignore[arg-type]
+        )
 
 
 class StructureError(MemoraError):

@@ -1,12 +1,13 @@
-"""The table from error codes to HTTP statuses, and the API's exception handler.
+"""The API's exception handler.
 
-Every error body is ``{"error_code", "message", "details"?}``.
+Every error body is ``{"error_code", "message", "details"?}``; `memora_site.error_codes`
+lists the codes.
 """
 
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.utils.translation import gettext as _
 from redis import exceptions as redis_errors
@@ -15,52 +16,9 @@ from rest_framework.response import Response
 
 from core.db import code_of, is_unavailable
 from core.errors import MemoraError
+from memora_site.error_codes import ERROR_CODES
 
 log = structlog.get_logger(__name__)
-
-STATUS_OF_CODE = {
-    "INVALID_STRUCTURE": 409,
-    "INVALID_CURRICULUM": 400,
-    "INVALID_BODY": 400,
-    "INVALID_VIDEO": 400,
-    "INVALID_DEVICE_ID": 400,
-    "INVALID_CREDENTIALS": 401,
-    "NOT_AUTHENTICATED": 401,
-    "SESSION_UNKNOWN": 401,
-    "SESSION_REPLACED": 401,
-    "SESSION_SIGNED_OUT": 401,
-    "SESSION_EXPIRED": 401,
-    "SESSION_ENDED_BY_STAFF": 401,
-    "DEVICE_REMOVED": 401,
-    "PASSWORD_CHANGED": 401,
-    "DEVICE_NOT_AUTHORIZED": 403,
-    "DEVICE_MISMATCH": 403,
-    "ACCOUNT_INACTIVE": 403,
-    "NOT_A_PLAYER": 403,
-    "WRONG_PASSWORD": 403,
-    "PERMISSION_DENIED": 403,
-    "NOT_ENROLLED": 403,
-    "NOT_ENTITLED": 403,
-    "NOT_UNLOCKED": 403,
-    "NO_HEARTS": 400,
-    "INVALID_LESSON": 404,
-    "INVALID_SUBJECT": 404,
-    "NOT_FOUND": 404,
-    "NOT_PUBLISHED": 404,
-    "METHOD_NOT_ALLOWED": 405,
-    "NOT_ACCEPTABLE": 406,
-    "ROLLBACK_REFUSED": 409,
-    "SECRET_UNREADABLE": 409,
-    "CDN_FAILED": 502,
-    "DEVICE_LIMIT": 409,
-    "DEVICE_EXISTS": 409,
-    "STAFF_ACCOUNT": 409,
-    "TIME_ZONE_LOCKED": 409,
-    "IDEMPOTENCY_CONFLICT": 409,
-    "UNSUPPORTED_MEDIA_TYPE": 415,
-    "RATE_LIMITED": 429,
-    "SERVICE_UNAVAILABLE": 503,
-}
 
 _CODE_OF_STATUS = {
     400: "INVALID_BODY",
@@ -70,7 +28,6 @@ _CODE_OF_STATUS = {
     405: "METHOD_NOT_ALLOWED",
     406: "NOT_ACCEPTABLE",
     415: "UNSUPPORTED_MEDIA_TYPE",
-    429: "RATE_LIMITED",
 }
 
 
@@ -122,20 +79,13 @@ def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | 
     """
     headers: dict[str, str] = {}
     match error:
-        case MemoraError():
-            status = STATUS_OF_CODE[error.code]
+        case MemoraError() if error.code in ERROR_CODES:
+            status = ERROR_CODES[error.code].status
             body = error_body(error.code, error.message, error.details)
             headers = {
                 name: str(value)
                 for name, value in getattr(error, "headers", {}).items()
             }
-        case ValidationError():
-            status = 400
-            body = error_body(
-                "INVALID_BODY",
-                _("The request is not valid."),
-                {"faults": error.messages},
-            )
         case Http404() | exceptions.NotFound():
             status, body = 404, error_body("NOT_FOUND", _("Not found."))
         case PermissionDenied():
@@ -145,9 +95,8 @@ def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | 
             )
         case exceptions.APIException():
             status = error.status_code
-            body = _from_drf(error)
-            if wait := getattr(error, "wait", None):
-                headers["Retry-After"] = str(int(wait) or 1)
+            code = _CODE_OF_STATUS.get(status, "INTERNAL_ERROR")
+            body = error_body(code, str(error.detail))
             if challenge := getattr(error, "auth_header", None):
                 headers["WWW-Authenticate"] = challenge
         case _ if is_away(error):
@@ -162,14 +111,3 @@ def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | 
         case _:
             return None
     return Response(body, status=status, headers=headers)
-
-
-def _from_drf(error: exceptions.APIException) -> dict[str, Any]:
-    code = _CODE_OF_STATUS.get(error.status_code, "ERROR")
-    if isinstance(error, exceptions.ValidationError):
-        return error_body(
-            code,
-            _("The request is not valid."),
-            {"fields": error.detail},
-        )
-    return error_body(code, str(error.detail))

@@ -487,7 +487,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["memora_site.api_json.OrjsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["memora_site.api_json.OrjsonParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "memora_site.api_json.JSONNegotiation",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "memora_site.openapi.OperationSchema",
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS would answer the docstrings of views
     "EXCEPTION_HANDLER": "memora_site.api_errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
@@ -509,9 +510,11 @@ CORS_ALLOW_HEADERS = [
     "authorization",
     "content-type",
     "idempotency-key",
+    "if-none-match",
     "x-device-id",
 ]
 CORS_EXPOSE_HEADERS = [
+    "ETag",
     "Retry-After",
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",
@@ -519,8 +522,9 @@ CORS_EXPOSE_HEADERS = [
 ]
 SPECTACULAR_SETTINGS = {
     "TITLE": "Memora",
-    "DESCRIPTION": "The students' API: sign in, content, progress, wallet.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": ["memora_site.openapi.complete_document"],
     "SERVE_INCLUDE_SCHEMA": False,
     # The docs page loads everything from this server: no CDN, no validator service.
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -5,17 +5,18 @@
 
 from typing import ClassVar
 
-from drf_spectacular.utils import extend_schema
+from django.utils.translation import gettext_lazy as _
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from players.serializers import ErrorSerializer
+from core.api_operations import Operation, describe
 from players.views import StaffViewSet
 from publishing.cdn import connection
+from publishing.cdn.connection import ConnectionTest
 from publishing.monitoring import status
-from publishing.serializers import ConnectionSerializer, QueueStatusSerializer
+from publishing.monitoring.status import QueueReport
 
 
 class PublishingQueueViewSet(StaffViewSet):
@@ -23,18 +24,20 @@ class PublishingQueueViewSet(StaffViewSet):
 
     staff_permissions: ClassVar[dict[str, str]] = {"list": "publishing.view_synclog"}
 
-    @extend_schema(
-        summary="How publishing stands",
-        operation_id="admin_publishing_queue",
-        responses={
-            200: QueueStatusSerializer,
-            (401, "application/json"): ErrorSerializer,
-            (403, "application/json"): ErrorSerializer,
-        },
+    @describe(
+        Operation(
+            id="staff_get_publishing_queue",
+            tag="staff",
+            summary=_("The state of publishing"),
+            description=_(
+                "Return the plans that wait for a build, the running and the failed "
+                "builds and uploads, and the last release of each plan."
+            ),
+            answer=QueueReport,
+        )
     )
     def list(self, request: Request) -> Response:
-        found = status.queue_status().as_dict()
-        return Response(QueueStatusSerializer(found).data)
+        return Response(status.queue_status().report())
 
 
 class PublishingConnectionViewSet(StaffViewSet):
@@ -44,20 +47,21 @@ class PublishingConnectionViewSet(StaffViewSet):
         "test_connection": "publishing.change_publishingsettings"
     }
 
-    @extend_schema(
-        summary="Write, read and delete a probe on the CDN",
-        operation_id="admin_publishing_test_connection",
-        request=None,
-        responses={
-            200: ConnectionSerializer,
-            (401, "application/json"): ErrorSerializer,
-            (403, "application/json"): ErrorSerializer,
-        },
+    @describe(
+        Operation(
+            id="staff_test_cdn",
+            tag="staff",
+            summary=_("Test the CDN"),
+            description=_(
+                "Write a small file to the bucket in the settings, read it, also "
+                "through the public URL, and delete it. It takes up to 40 seconds."
+            ),
+            answer=ConnectionTest,
+        )
     )
     @action(detail=False, methods=["post"], url_path="test-connection")
     def test_connection(self, request: Request) -> Response:
-        found = connection.check().as_dict()
-        return Response(ConnectionSerializer(found).data)
+        return Response(connection.check().report())
 
 
 router = SimpleRouter()

@@ -20,6 +20,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import ResponseHeaders
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import get_supported_language_variant
+from django.utils.translation.trans_real import parse_accept_lang_header
 
 from core import time_budget
 from memora_site import request_log
@@ -94,7 +96,7 @@ class StudentApiMiddleware:
     def _answer(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
         request_id = request_log.begin()
-        language = _language_of(
+        language = language_of(
             request.META.get("HTTP_ACCEPT_LANGUAGE", ""), settings.LANGUAGE_CODE
         )
         translation.activate(language)
@@ -162,9 +164,14 @@ def _strict_transport() -> str:
 
 
 @lru_cache(maxsize=1000)
-def _language_of(accept_language: str, default: str) -> str:
-    """Return the language of the API's texts for an ``Accept-Language`` header."""
-    request = HttpRequest()
-    request.META["HTTP_ACCEPT_LANGUAGE"] = accept_language
-    with_default: str = translation.get_language_from_request(request)
-    return with_default or default
+def language_of(accept_language: str, default: str) -> str:
+    """Return the language of the API's texts for an ``Accept-Language`` header.
+
+    ``default`` if the header names none of ours.
+    """
+    for code, _priority in parse_accept_lang_header(accept_language.lower()):
+        try:
+            return str(get_supported_language_variant(code))
+        except LookupError:  # also for "*"
+            continue
+    return default

@@ -11,28 +11,19 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile, UploadedFile
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, status
+from django.utils.translation import gettext as _, gettext_lazy
+from rest_framework import status
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from players import client_info
-from players.account_serializers import (
-    MeSerializer,
-    PasswordBody,
-    PhotoBody,
-    ProfileBody,
-)
-from players.serializers import ErrorSerializer
+from core.api_operations import Operation, describe
+from core.api_types import InvalidBodyError, parse
+from players import api_types, client_info
 from players.services import passwords, photos, profile
 from players.services.sessions import Player
 from players.tokens import Token
-
-_REFUSED = ErrorSerializer
 
 
 def _player(request: Request) -> Player:
@@ -41,67 +32,74 @@ def _player(request: Request) -> Player:
     return user
 
 
-def _body(serializer: Any) -> dict[str, Any]:
-    """Return a request's validated body.
-
-    Raises:
-        ValidationError: with the errors of each field.
-    """
-    serializer.is_valid(raise_exception=True)
-    validated: dict[str, Any] = serializer.validated_data
-    return validated
-
-
 @contextmanager
 def _faults_of(field: str) -> Iterator[None]:
     """Answer a ValidationError of Django as the faults of this field."""
     try:
         yield
     except ValidationError as error:
-        raise serializers.ValidationError({field: error.messages}) from None
+        raise InvalidBodyError({field: error.messages}) from None
 
 
 def _profile(request: Request) -> Response:
     own = profile.of_player(_player(request).id, now=timezone.now())
     uri = own.photo_uri
     return Response(
-        {
-            "id": own.id,
-            "name": own.name,
-            "email": own.email,
-            "grade": own.grade,
-            "stream": own.stream,
-            "season": own.season,
-            "photo_url": uri and request.build_absolute_uri(uri),
-            "locale": own.locale,
-            "time_zone": own.time_zone,
-            "plan": own.plan and {"id": own.plan[0], "title": own.plan[1]},
-        }
+        api_types.Profile(
+            id=own.id,
+            name=own.name,
+            email=own.email,
+            grade=own.grade,
+            stream=own.stream,
+            season=own.season,
+            photo_url=request.build_absolute_uri(uri) if uri else None,
+            locale=own.locale,
+            time_zone=own.time_zone,
+            plan=None if own.plan is None else api_types.Plan(*own.plan),
+        )
     )
 
 
 class MeViewSet(ViewSet):
     """The player's own profile."""
 
-    @extend_schema(
-        summary="The player's profile", operation_id="me", responses=MeSerializer
+    @describe(
+        Operation(
+            id="get_me",
+            tag="me",
+            summary=gettext_lazy("The student's profile"),
+            description=gettext_lazy(
+                "Return the name, the school's data and the active plan of the student."
+            ),
+            answer=api_types.Profile,
+        )
     )
     def list(self, request: Request) -> Response:
         return _profile(request)
 
-    @extend_schema(
-        summary="Change the player's name, language or time zone",
-        operation_id="me_change",
-        request=ProfileBody,
-        responses={
-            200: MeSerializer,
-            (400, "application/json"): _REFUSED,
-            (409, "application/json"): _REFUSED,
-        },
+    @describe(
+        Operation(
+            id="change_me",
+            tag="me",
+            summary=gettext_lazy("Change the student's profile"),
+            description=gettext_lazy(
+                "Change the name, the language or the time zone; all of it or nothing. "
+                "The time zone can be changed once in 24 hours."
+            ),
+            body=api_types.ProfileBody,
+            answer=api_types.Profile,
+            errors=("TIME_ZONE_LOCKED",),
+        )
     )
     def partial_update(self, request: Request) -> Response:
-        body = _body(ProfileBody(data=request.data))
-        profile.change(player_id=_player(request).id, **body, now=timezone.now())
+        body = parse(api_types.ProfileBody, request.data)
+        profile.change(
+            player_id=_player(request).id,
+            name=body.name,
+            locale=body.locale,
+            time_zone=body.time_zone,
+            now=timezone.now(),
+        )
         return _profile(request)
 
 
@@ -125,41 +123,54 @@ class PhotoViewSet(ViewSet):
 
     parser_classes = (MultiPartParser, PictureParser)
 
-    @extend_schema(
-        summary="Set the player's photo",
-        operation_id="me_photo",
-        request={
-            "multipart/form-data": PhotoBody,
-            "image/*": OpenApiTypes.BINARY,
-        },
-        responses={
-            200: MeSerializer,
-            (400, "application/json"): _REFUSED,
-            (415, "application/json"): _REFUSED,
-        },
+    @describe(
+        Operation(
+            id="set_photo",
+            tag="me",
+            summary=gettext_lazy("Set the student's photo"),
+            description=gettext_lazy(
+                "Send the picture (JPEG, PNG, WebP or GIF) as the body with its content "
+                "type, or as the field “photo” of a form. It is encoded again without "
+                "metadata."
+            ),
+            files={
+                "multipart/form-data": {
+                    "type": "object",
+                    "properties": {
+                        "photo": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": gettext_lazy("The picture."),
+                        }
+                    },
+                    "required": ["photo"],
+                },
+                "image/*": {"type": "string", "format": "binary"},
+            },
+            answer=api_types.Profile,
+        )
     )
     def update(self, request: Request) -> Response:
         data: Any = request.data
         photo = data.get("photo")
         if not isinstance(photo, UploadedFile):
-            raise serializers.ValidationError(
-                {
-                    "photo": [
-                        _(
-                            "Send the picture as the field “photo” of a form, or as the "
-                            "body with its content type."
-                        )
-                    ]
-                }
+            fault = _(
+                "Send the picture as the field “photo” of a form, or as the body with "
+                "its content type."
             )
+            raise InvalidBodyError({"photo": fault})
         with _faults_of("photo"):
             photos.replace(player_id=_player(request).id, file=photo)
         return _profile(request)
 
-    @extend_schema(
-        summary="Remove the player's photo",
-        operation_id="me_photo_remove",
-        responses={204: None},
+    @describe(
+        Operation(
+            id="remove_photo",
+            tag="me",
+            summary=gettext_lazy("Remove the student's photo"),
+            description=gettext_lazy("Delete the photo, if there is one."),
+            status=status.HTTP_204_NO_CONTENT,
+        )
     )
     def destroy(self, request: Request) -> Response:
         photos.remove(player_id=_player(request).id)
@@ -169,26 +180,30 @@ class PhotoViewSet(ViewSet):
 class PasswordViewSet(ViewSet):
     """The player's own password."""
 
-    @extend_schema(
-        summary="Change the player's password; the session stays",
-        operation_id="me_password",
-        request=PasswordBody,
-        responses={
-            204: None,
-            (400, "application/json"): _REFUSED,
-            (403, "application/json"): _REFUSED,
-            (429, "application/json"): _REFUSED,
-        },
+    @describe(
+        Operation(
+            id="change_password",
+            tag="me",
+            summary=gettext_lazy("Change the student's password"),
+            description=gettext_lazy(
+                "Change the password; the session stays. Each request counts like a "
+                "sign-in on this device. details.fields.new_password says what is wrong "
+                "with the new one, in sentences for the student."
+            ),
+            body=api_types.PasswordBody,
+            status=status.HTTP_204_NO_CONTENT,
+            errors=("WRONG_PASSWORD",),
+        )
     )
     def create(self, request: Request) -> Response:
         assert isinstance(request.auth, Token)
-        body = _body(PasswordBody(data=request.data))
+        body = parse(api_types.PasswordBody, request.data)
         with _faults_of("new_password"):
             passwords.change(
                 token=request.auth,
                 device_id=_player(request).device_id,
-                current=body["current_password"],
-                new=body["new_password"],
+                current=body.current_password,
+                new=body.new_password,
                 ip_address=client_info.address_of(request._request),
             )
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -3,13 +3,15 @@
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, gettext_lazy
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
-from players import client_info, tokens
+from players import api_types, client_info, tokens
+from players.api_types import DEVICE_HEADER
 from players.errors import CHALLENGE, DeviceMismatchError, NotAuthenticatedError
 from players.records import NOTHING
 from players.services import devices, rates, sessions
@@ -18,7 +20,6 @@ from players.tokens import Token
 
 __all__ = ["Player", "PlayerAuthentication", "StaffAuthentication"]
 
-DEVICE_HEADER = "X-Device-ID"
 _DEVICE_META = "HTTP_X_DEVICE_ID"
 
 
@@ -95,13 +96,13 @@ class PlayerAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignor
             {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "The token that auth/login/ answered.",
+                "description": gettext_lazy("The token that the sign-in returned."),
             },
             {
                 "type": "apiKey",
                 "in": "header",
                 "name": DEVICE_HEADER,
-                "description": "The device's own UUID, version 4.",
+                "description": api_types.DEVICE_ID.field.description,
             },
         ]
 
@@ -113,4 +114,9 @@ class StaffAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore
     name = "staff"
 
     def get_security_definition(self, _auto_schema: Any) -> dict[str, Any]:
-        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": settings.SESSION_COOKIE_NAME,
+            "description": gettext_lazy("The session of the admin."),
+        }

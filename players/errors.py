@@ -1,13 +1,100 @@
 """The players' domain errors; `memora_site.api_errors` maps each to an HTTP status."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+from uuid import UUID
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, gettext_lazy
 
+from core.api_types import Field
 from core.errors import MemoraError
 
 CHALLENGE = 'Bearer realm="Memora"'
+
+# --- Details ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedDevice:
+    """The details of `DeviceNotAuthorizedError`."""
+
+    device_id: Annotated[
+        UUID,
+        Field(
+            gettext_lazy("The id that the school needs to add this device."),
+            example="7d0b3c1e-5a4f-4c1b-9e0d-2f6a8b1c3d5e",
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDevices:
+    """The details of `DeviceLimitError`."""
+
+    devices: Annotated[
+        list[UUID],
+        Field(
+            gettext_lazy("The ids of the student's devices."),
+            example=[
+                "7d0b3c1e-5a4f-4c1b-9e0d-2f6a8b1c3d5e",
+                "0b5a1c9e-3f6d-4a5e-9c2b-1d2e3f4a5b6c",
+            ],
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredItem:
+    """The details of `NotEntitledError`."""
+
+    required_item: Annotated[
+        str,
+        Field(
+            gettext_lazy(
+                "The code of the product that opens the lesson. Empty: nothing opens "
+                "it at the moment."
+            ),
+            example="MATHS-5",
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class UsedUpLimit:
+    """The details of `RateLimitedError`."""
+
+    limit: Annotated[
+        int,
+        Field(gettext_lazy("The number of requests in a window."), example=100),
+    ]
+    window_seconds: Annotated[
+        int, Field(gettext_lazy("The length of a window in seconds."), example=60)
+    ]
+    retry_after: Annotated[
+        int,
+        Field(
+            gettext_lazy("The seconds to wait, as in the header Retry-After."),
+            example=17,
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class LockedTimeZone:
+    """The details of `TimeZoneLockedError`."""
+
+    unlocked_at: Annotated[
+        str,
+        Field(
+            gettext_lazy("When the time zone can be changed again."),
+            example="2026-11-30T17:03:05Z",
+            format="date-time",
+        ),
+    ]
+
+
+# --- Errors -----------------------------------------------------------------
 
 
 class NotAuthenticatedError(MemoraError):
@@ -93,6 +180,7 @@ class DeviceNotAuthorizedError(MemoraError):
     """The password is right, but the device is not one of the player's."""
 
     code = "DEVICE_NOT_AUTHORIZED"
+    details_type = RefusedDevice
 
 
 class DeviceMismatchError(MemoraError):
@@ -105,6 +193,7 @@ class DeviceLimitError(MemoraError):
     """Both of the player's device slots are in use."""
 
     code = "DEVICE_LIMIT"
+    details_type = HeldDevices
 
 
 class DeviceExistsError(MemoraError):
@@ -129,6 +218,7 @@ class TimeZoneLockedError(MemoraError):
     """The player has changed their time zone less than a day ago."""
 
     code = "TIME_ZONE_LOCKED"
+    details_type = LockedTimeZone
 
 
 class NotEnrolledError(MemoraError):
@@ -147,20 +237,22 @@ class NotEntitledError(MemoraError):
     """The lesson is paid, and the player has no entitlement to its product."""
 
     code = "NOT_ENTITLED"
+    details_type = RequiredItem
 
 
 class RateLimitedError(MemoraError):
-    """Too many requests; ``retry_after`` is the wait in whole seconds."""
+    """Too many requests."""
 
     code = "RATE_LIMITED"
+    details_type = UsedUpLimit
 
-    def __init__(self, *, retry_after: int, details: Mapping[str, Any]) -> None:
+    def __init__(self, limit: UsedUpLimit) -> None:
         super().__init__(
             _("Too many requests. Please try again in %(seconds)d s.")
-            % {"seconds": retry_after},
-            details=details,
+            % {"seconds": limit.retry_after},
+            details=limit,
         )
-        self.headers = {"Retry-After": str(retry_after)}
+        self.headers = {"Retry-After": str(limit.retry_after)}
 
 
 class StoreAwayError(MemoraError):

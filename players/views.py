@@ -5,15 +5,13 @@ calls one service and renders its result.
 """
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from django.utils.translation import gettext as _, gettext_lazy
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.permissions import AllowAny
@@ -21,35 +19,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from core.parsing import time_text
-from players import audit, client_info, wallet_sync
-from players.authentication import DEVICE_HEADER, Player, StaffAuthentication
-from players.models import Device, SecurityEventType, User
+from core.api_operations import Operation, describe
+from core.api_types import parse, parse_query
+from players import api_types, audit, client_info, wallet_sync
+from players.api_types import DEVICE_HEADER
+from players.authentication import Player, StaffAuthentication
+from players.models import Device, PlayerProfile, SecurityEventType, User
 from players.permissions import StaffPermission
 from players.records import Wanted
-from players.serializers import (
-    CorrectedSerializer,
-    CorrectionBody,
-    DeviceBody,
-    DeviceCheckSerializer,
-    DeviceQuery,
-    DeviceSerializer,
-    ErrorSerializer,
-    LessonLinkSerializer,
-    LoginBody,
-    MessageSerializer,
-    PlanContentSerializer,
-    SessionSerializer,
-    SignedInSerializer,
-    SyncBody,
-    SyncedSerializer,
-    WalletSerializer,
-)
 from players.services import content, devices, sessions, wallet
 from players.tokens import Token
-from publishing.api import iso_instant
 
-_REFUSED = ErrorSerializer
 _ADDRESS = client_info.address_of
 
 
@@ -64,40 +44,27 @@ def _staff(request: Request) -> User:
     return request.user
 
 
-def _body(serializer: Any) -> dict[str, Any]:
-    """Return a request's validated body.
-
-    Raises:
-        ValidationError: with the errors of each field.
-    """
-    serializer.is_valid(raise_exception=True)
-    validated: dict[str, Any] = serializer.validated_data
-    return validated
-
-
 class AuthViewSet(ViewSet):
     """Signing in and out."""
 
-    @extend_schema(
-        summary="Sign in on this device, ending any other session",
-        request=LoginBody,
-        responses={
-            200: SignedInSerializer,
-            (400, "application/json"): _REFUSED,
-            (401, "application/json"): _REFUSED,
-            (403, "application/json"): _REFUSED,
-            (429, "application/json"): _REFUSED,
-        },
-        parameters=[
-            OpenApiParameter(
-                DEVICE_HEADER,
-                OpenApiTypes.UUID,
-                OpenApiParameter.HEADER,
-                required=True,
-                description="The device's own UUID, version 4.",
-            )
-        ],
-        auth=[],
+    @describe(
+        Operation(
+            id="sign_in",
+            tag="auth",
+            summary=gettext_lazy("Sign in"),
+            description=gettext_lazy(
+                "Start a session of the student on this device, and end any other one. "
+                "The first sign-in of a student authorises its device; staff authorise "
+                "every other device, two at most."
+            ),
+            parameters=(api_types.DEVICE_ID,),
+            body=api_types.SignInBody,
+            answer=api_types.SignedIn,
+            errors=(
+                *("INVALID_DEVICE_ID", "INVALID_CREDENTIALS"),
+                *("ACCOUNT_INACTIVE", "NOT_A_PLAYER", "DEVICE_NOT_AUTHORIZED"),
+            ),
+        )
     )
     @action(
         detail=False,
@@ -107,53 +74,89 @@ class AuthViewSet(ViewSet):
     )
     def login(self, request: Request) -> Response:
         device_id = devices.parse_device_id(request.headers.get(DEVICE_HEADER))
-        body = _body(LoginBody(data=request.data))
+        body = parse(api_types.SignInBody, request.data)
         signed_in = sessions.sign_in(
-            email=body["email"],
-            password=body["password"],
+            email=body.email,
+            password=body.password,
             device_id=device_id,
-            device_name=body.get("device_name", ""),
+            device_name=body.device_name.strip(),
             ip_address=_ADDRESS(request._request),
             now=timezone.now(),
             report=partial(client_info.remember_usage, request._request),
         )
-        return Response(SignedInSerializer(signed_in).data)
+        return Response(_signed_in(signed_in))
 
-    @extend_schema(
-        summary="End this session", request=None, responses=MessageSerializer
+    @describe(
+        Operation(
+            id="sign_out",
+            tag="auth",
+            summary=gettext_lazy("Sign out"),
+            description=gettext_lazy(
+                "End this session. The token is refused from then on."
+            ),
+            answer=api_types.SignedOut,
+        )
     )
     @action(detail=False, methods=["post"])
     def logout(self, request: Request) -> Response:
         assert isinstance(request.auth, Token)
         sessions.sign_out(token=request.auth, ip_address=_ADDRESS(request._request))
-        return Response({"message": _("You are signed out.")})
+        return Response(api_types.SignedOut(_("You are signed out.")))
 
-    @extend_schema(summary="Whether this session is good", responses=SessionSerializer)
+    @describe(
+        Operation(
+            id="get_session",
+            tag="auth",
+            summary=gettext_lazy("Check the session"),
+            description=gettext_lazy(
+                "Answer whether the token is still valid on this device. A session "
+                "that has ended is answered with 401 and the reason."
+            ),
+            answer=api_types.SessionState,
+        )
+    )
     @action(detail=False, methods=["get"])
     def session(self, request: Request) -> Response:
         player = _player(request)
         return Response(
-            {
-                "valid": True,
-                "player_id": player.id,
-                "device_id": str(player.device_id),
-            }
+            api_types.SessionState(
+                valid=True, player_id=player.id, device_id=player.device_id
+            )
         )
+
+
+def _signed_in(result: sessions.SignedIn) -> api_types.SignedIn:
+    player: PlayerProfile = result.profile
+    plan = player.active_plan
+    return api_types.SignedIn(
+        token=result.token.text,
+        player=api_types.Account(player.pk, player.user.full_name, player.user.email),
+        is_first_device=result.is_first_device,
+        devices_authorized=result.devices_authorized,
+        plan=None if plan is None else api_types.Plan(plan.public_id, plan.title),
+    )
 
 
 class DevicesViewSet(ViewSet):
     """The player's own devices; only staff change them."""
 
-    @extend_schema(
-        summary="Whether this device is one of the player's",
-        responses=DeviceCheckSerializer,
+    @describe(
+        Operation(
+            id="check_device",
+            tag="auth",
+            summary=gettext_lazy("Check the device"),
+            description=gettext_lazy(
+                "Answer how many of the student's device slots are used. Another device "
+                "than one of the student's is refused."
+            ),
+            answer=api_types.DeviceState,
+        )
     )
     @action(detail=False, methods=["get"])
     def check(self, request: Request) -> Response:
         # Authentication has already refused any other device.
-        return Response(
-            {"authorized": True, "device_count": devices.count(_player(request).id)}
-        )
+        count = devices.count(_player(request).id)
+        return Response(api_types.DeviceState(authorized=True, device_count=count))
 
 
 class WalletViewSet(ViewSet):
@@ -162,25 +165,30 @@ class WalletViewSet(ViewSet):
     def wanted(self, _request: Request) -> Wanted:
         return Wanted(wallet=True)
 
-    @extend_schema(
-        summary="The player's XP and streak",
-        operation_id="wallet",
-        responses=WalletSerializer,
+    @describe(
+        Operation(
+            id="get_wallet",
+            tag="me",
+            summary=gettext_lazy("The student's XP and streak"),
+            description=gettext_lazy(
+                "Return the XP and the streak at this moment. Show the end of the "
+                "streak by streak_ends_at; do not count days in the app."
+            ),
+            answer=api_types.Wallet,
+        )
     )
     def list(self, request: Request) -> Response:
         player = _player(request)
         held = wallet.current(player.id, now=timezone.now(), found=player.found)
         return Response(
-            {
-                "total_xp": held.total_xp,
-                "current_streak": held.current_streak,
-                "streak_ends_at": held.streak_ends_at
-                and time_text(held.streak_ends_at),
-                "streak_time_zone": settings.STREAK_TIME_ZONE,
-                "last_success_date": held.last_success_date,
-                "last_played_at": held.last_played_at
-                and time_text(held.last_played_at),
-            }
+            api_types.Wallet(
+                total_xp=held.total_xp,
+                current_streak=held.current_streak,
+                streak_ends_at=held.streak_ends_at,
+                streak_time_zone=settings.STREAK_TIME_ZONE,
+                last_success_date=held.last_success_date,
+                last_played_at=held.last_played_at,
+            )
         )
 
 
@@ -190,28 +198,39 @@ class ContentViewSet(ViewSet):
     def wanted(self, _request: Request) -> Wanted:
         return Wanted(access=True)
 
-    @extend_schema(
-        summary="The player's plan: its manifest and base URLs",
-        operation_id="content",
-        responses={
-            200: PlanContentSerializer,
-            (403, "application/json"): _REFUSED,
-            (404, "application/json"): _REFUSED,
-        },
+    @describe(
+        Operation(
+            id="get_content",
+            tag="content",
+            summary=gettext_lazy("The student's plan"),
+            description=gettext_lazy(
+                "Return where to read the published files of the student's active plan."
+            ),
+            answer=api_types.PlanContent,
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED"),
+        )
     )
     def list(self, request: Request) -> Response:
         player = _player(request)
-        return Response(asdict(content.plan_of(player.id, player.found)))
+        found = content.plan_of(player.id, player.found)
+        return Response(api_types.PlanContent(**asdict(found)))
 
-    @extend_schema(
-        summary="A lesson's URL, if the player may open it",
-        operation_id="content_lesson",
-        parameters=[OpenApiParameter("lesson_id", str, OpenApiParameter.PATH)],
-        responses={
-            200: LessonLinkSerializer,
-            (403, "application/json"): _REFUSED,
-            (404, "application/json"): _REFUSED,
-        },
+    @describe(
+        Operation(
+            id="get_lesson_link",
+            tag="content",
+            summary=gettext_lazy("A lesson's URL"),
+            description=gettext_lazy(
+                "Return new URLs of a lesson's file and of its videos, if the student "
+                "may open the lesson. The URL of a gated lesson expires."
+            ),
+            parameters=(api_types.LESSON_ID,),
+            answer=api_types.LessonLink,
+            errors=(
+                *("NOT_ENROLLED", "NOT_ENTITLED"),
+                *("NOT_PUBLISHED", "INVALID_LESSON"),
+            ),
+        )
     )
     @action(detail=False, methods=["get"], url_path=r"lessons/(?P<lesson_id>[^/]+)")
     def lesson(self, request: Request, lesson_id: str) -> Response:
@@ -222,19 +241,20 @@ class ContentViewSet(ViewSet):
             _player(request).found,
         )
         return Response(
-            {
-                "lesson_id": link.lesson_id,
-                "url": link.url,
-                "expires_at": iso_instant(link.expires_at) if link.expires_at else None,
-                "videos": {
-                    stage_id: {
-                        "signed_url": url,
-                        "expires_at": iso_instant(link.videos_expire_at),
-                    }
+            api_types.LessonLink(
+                lesson_id=link.lesson_id,
+                url=link.url,
+                expires_at=_moment(link.expires_at) if link.expires_at else None,
+                videos={
+                    stage_id: api_types.VideoLink(url, _moment(link.videos_expire_at))
                     for stage_id, url in link.video_urls.items()
                 },
-            }
+            )
         )
+
+
+def _moment(unix_time: int) -> datetime:
+    return datetime.fromtimestamp(unix_time, UTC)
 
 
 class StaffViewSet(ViewSet):
@@ -255,40 +275,61 @@ class StaffDevicesViewSet(StaffViewSet):
         "destroy": "players.delete_device",
     }
 
-    @extend_schema(
-        summary="A player's devices",
-        parameters=[DeviceQuery],
-        responses=DeviceSerializer(many=True),
+    @describe(
+        Operation(
+            id="staff_list_devices",
+            tag="staff",
+            summary=gettext_lazy("A student's devices"),
+            description=gettext_lazy(
+                "Return the devices from which a student may sign in. The list of an "
+                "unknown student is empty."
+            ),
+            query=api_types.DevicesQuery,
+            answer=api_types.Devices,
+        )
     )
     def list(self, request: Request) -> Response:
-        player_id = _body(DeviceQuery(data=request.query_params))["player_id"]
-        held: QuerySet[Device] = Device.objects.filter(player_id=player_id)
-        return Response({"devices": DeviceSerializer(held, many=True).data})
+        query = parse_query(api_types.DevicesQuery, request.query_params)
+        held = Device.objects.filter(player_id=query.player_id)
+        return Response(api_types.Devices([_device(device) for device in held]))
 
-    @extend_schema(
-        summary="Authorise a device for a player",
-        request=DeviceBody,
-        responses={
-            201: DeviceSerializer,
-            (404, "application/json"): _REFUSED,
-            (409, "application/json"): _REFUSED,
-        },
+    @describe(
+        Operation(
+            id="staff_add_device",
+            tag="staff",
+            summary=gettext_lazy("Authorise a device"),
+            description=gettext_lazy(
+                "Allow a student to sign in from another device, two at most."
+            ),
+            body=api_types.NewDeviceBody,
+            answer=api_types.Device,
+            status=status.HTTP_201_CREATED,
+            errors=("NOT_FOUND", "DEVICE_EXISTS", "DEVICE_LIMIT"),
+        )
     )
     def create(self, request: Request) -> Response:
-        body = _body(DeviceBody(data=request.data))
+        body = parse(api_types.NewDeviceBody, request.data)
         device = devices.add(
-            player_id=body["player_id"],
-            device_id=devices.parse_device_id(body["device_id"]),
-            name=body.get("device_name", ""),
+            player_id=body.player_id,
+            device_id=body.device_id,
+            name=body.device_name.strip(),
             actor_id=_staff(request).pk,
             ip_address=_ADDRESS(request._request),
         )
-        return Response(DeviceSerializer(device).data, status.HTTP_201_CREATED)
+        return Response(_device(device), status.HTTP_201_CREATED)
 
-    @extend_schema(
-        summary="Take a device from its player, ending a session on it",
-        parameters=[OpenApiParameter("id", int, OpenApiParameter.PATH)],
-        responses={204: None, (404, "application/json"): _REFUSED},
+    @describe(
+        Operation(
+            id="staff_remove_device",
+            tag="staff",
+            summary=gettext_lazy("Remove a device"),
+            description=gettext_lazy(
+                "Take a device from its student. A session on it ends at once."
+            ),
+            parameters=(api_types.DEVICE_KEY,),
+            status=status.HTTP_204_NO_CONTENT,
+            errors=("NOT_FOUND",),
+        )
     )
     def destroy(self, request: Request, pk: str) -> Response:
         devices.remove_by_pk(
@@ -299,6 +340,17 @@ class StaffDevicesViewSet(StaffViewSet):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+def _device(device: Device) -> api_types.Device:
+    return api_types.Device(
+        id=device.pk,
+        player_id=device.player_id,
+        slot=device.slot,
+        device_id=device.device_id,
+        name=device.name,
+        added_at=device.added_at,
+    )
+
+
 class StaffWalletsViewSet(StaffViewSet):
     """Players' wallets."""
 
@@ -307,14 +359,22 @@ class StaffWalletsViewSet(StaffViewSet):
         "xp": "players.change_playerwallet",
     }
 
-    @extend_schema(
-        summary="Write wallets back to the database now",
-        request=SyncBody,
-        responses=SyncedSerializer,
+    @describe(
+        Operation(
+            id="staff_sync_wallets",
+            tag="staff",
+            summary=gettext_lazy("Write wallets to the database"),
+            description=gettext_lazy(
+                "Write the wallets that have changed to the database now. It also "
+                "happens every 15 minutes without a request."
+            ),
+            body=api_types.SyncBody,
+            answer=api_types.WalletSync,
+        )
     )
     @action(detail=False, methods=["post"])
     def sync(self, request: Request) -> Response:
-        force: bool = _body(SyncBody(data=request.data))["force"]
+        force = parse(api_types.SyncBody, request.data).force
         result = wallet_sync.sync_pending_wallets(force=force)
         audit.record(
             SecurityEventType.WALLETS_SYNCED,
@@ -323,23 +383,31 @@ class StaffWalletsViewSet(StaffViewSet):
             force=force,
             synced=result.synced,
         )
-        return Response(SyncedSerializer(result).data)
+        return Response(api_types.WalletSync(**asdict(result)))
 
-    @extend_schema(
-        summary="Give a player XP by hand",
-        request=CorrectionBody,
-        parameters=[OpenApiParameter("id", int, OpenApiParameter.PATH)],
-        responses={200: CorrectedSerializer, (404, "application/json"): _REFUSED},
+    @describe(
+        Operation(
+            id="staff_give_xp",
+            tag="staff",
+            summary=gettext_lazy("Give a student XP"),
+            description=gettext_lazy(
+                "Add XP to a student's wallet, with a reason for the audit trail."
+            ),
+            parameters=(api_types.PLAYER_KEY,),
+            body=api_types.CorrectionBody,
+            answer=api_types.Correction,
+            errors=("NOT_FOUND",),
+        )
     )
     @action(detail=True, methods=["post"])
     def xp(self, request: Request, pk: str) -> Response:
-        body = _body(CorrectionBody(data=request.data))
+        body = parse(api_types.CorrectionBody, request.data)
         state = wallet.correct(
             player_id=int(pk),
-            xp=body["xp"],
-            reason=body["reason"],
+            xp=body.xp,
+            reason=body.reason.strip(),
             actor_id=_staff(request).pk,
             ip_address=_ADDRESS(request._request),
             now=timezone.now(),
         )
-        return Response({"xp_awarded": body["xp"], "new_total_xp": state.total_xp})
+        return Response(api_types.Correction(body.xp, state.total_xp))

@@ -4,17 +4,19 @@ from typing import cast
 
 from django.http import HttpResponse, HttpResponseNotModified
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from django.utils.translation import gettext_lazy
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from core.api_operations import Operation, describe
+from core.api_types import InvalidBodyError, parse, parse_query
+from players.api_types import LESSON_ID
 from players.authentication import Player
 from players.records import Wanted
-from progress import api_schema, request_parsing
-from progress.errors import InvalidBodyError
+from progress import api_types
 from progress.services import completion, progress, reviews
 from publishing import api
 
@@ -32,8 +34,8 @@ class LessonViewSet(ViewSet):
     def wanted(self, request: Request) -> Wanted:
         """Begin the completion with the session check if the body is valid."""
         try:
-            self.hearts = request_parsing.hearts(request.data)
-            self.idempotency_key = request_parsing.idempotency_key(request.headers)
+            self.body = parse(api_types.CompletionBody, request.data)
+            self.idempotency_key = api_types.idempotency_key(request.headers)
         except (InvalidBodyError, APIException) as error:
             self.refusal = error
             return Wanted()
@@ -45,18 +47,24 @@ class LessonViewSet(ViewSet):
     lookup_url_kwarg = "lesson_id"
     lookup_value_regex = "[^/]+"
 
-    @extend_schema(
-        summary="Complete a lesson",
-        parameters=[api_schema.LESSON_ID, api_schema.IDEMPOTENCY_KEY],
-        request=api_schema.COMPLETE_REQUEST,
-        responses={
-            200: api_schema.COMPLETE_RESPONSE,
-            400: api_schema.ERROR,
-            403: api_schema.ERROR,
-            404: api_schema.ERROR,
-            409: api_schema.ERROR,
-            503: api_schema.ERROR,
-        },
+    @describe(
+        Operation(
+            id="complete_lesson",
+            tag="progress",
+            summary=gettext_lazy("Complete a lesson"),
+            description=gettext_lazy(
+                "Record that the student finished a lesson. It earns XP, extends the "
+                "streak and unlocks what comes next. Send an Idempotency-Key, so that "
+                "the request can be repeated when its answer was lost."
+            ),
+            parameters=(LESSON_ID, api_types.IDEMPOTENCY_KEY),
+            body=api_types.CompletionBody,
+            answer=api_types.CompletionResult,
+            errors=(
+                *("NO_HEARTS", "NOT_ENROLLED", "NOT_ENTITLED", "NOT_UNLOCKED"),
+                *("NOT_PUBLISHED", "INVALID_LESSON", "IDEMPOTENCY_CONFLICT"),
+            ),
+        )
     )
     @action(detail=True, methods=["post"])
     def complete(self, request: Request, lesson_id: str) -> Response:
@@ -66,12 +74,12 @@ class LessonViewSet(ViewSet):
         result = completion.complete(
             player_id=player.id,
             lesson_id=lesson_id,
-            hearts=self.hearts,
+            hearts=self.body.hearts,
             idempotency_key=self.idempotency_key,
             now=timezone.now(),
             found=player.found,
         )
-        return Response(result.as_answer())
+        return Response(result)
 
 
 class ProgressViewSet(ViewSet):
@@ -83,20 +91,21 @@ class ProgressViewSet(ViewSet):
     def wanted(self, _request: Request) -> Wanted:
         return Wanted(access=True, wallet=True, subject_id=self.kwargs["subject_id"])
 
-    @extend_schema(
-        summary="Progress in a subject",
-        parameters=[
-            api_schema.SUBJECT_ID,
-            api_schema.IF_NONE_MATCH,
-            api_schema.ETAG,
-        ],
-        responses={
-            200: api_schema.PROGRESS_RESPONSE,
-            304: api_schema.NOT_MODIFIED,
-            403: api_schema.ERROR,
-            404: api_schema.ERROR,
-            503: api_schema.ERROR,
-        },
+    @describe(
+        Operation(
+            id="get_progress",
+            tag="progress",
+            summary=gettext_lazy("Progress in a subject"),
+            description=gettext_lazy(
+                "Return the subject's tree with the status of each node, and totals. "
+                "The answer changes with purchases and with each release: compute no "
+                "status in the app."
+            ),
+            parameters=(api_types.SUBJECT_ID, api_types.IF_NONE_MATCH),
+            answer=api_types.SubjectTree,
+            has_etag=True,
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED", "INVALID_SUBJECT"),
+        )
     )
     def retrieve(self, request: Request, subject_id: str) -> HttpResponse:
         player = _player(request)
@@ -121,9 +130,18 @@ class ReviewViewSet(ViewSet):
     def wanted(self, _request: Request) -> Wanted:
         return Wanted(access=True)
 
-    @extend_schema(
-        summary="How many items are due",
-        responses={200: api_schema.REVIEWS_RESPONSE, 403: api_schema.ERROR},
+    @describe(
+        Operation(
+            id="get_reviews",
+            tag="reviews",
+            summary=gettext_lazy("How many items are due"),
+            description=gettext_lazy(
+                "Return how many items the student has met and how many of them are "
+                "due, in all and by subject."
+            ),
+            answer=api_types.Reviews,
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED"),
+        )
     )
     def list(self, request: Request) -> Response:
         player = _player(request)
@@ -133,47 +151,60 @@ class ReviewViewSet(ViewSet):
             )
         )
 
-    @extend_schema(
-        summary="The items to review now",
-        parameters=[api_schema.DUE_SUBJECT, api_schema.DUE_LIMIT],
-        responses={
-            200: api_schema.DUE_RESPONSE,
-            400: api_schema.ERROR,
-            403: api_schema.ERROR,
-            404: api_schema.ERROR,
-        },
+    @describe(
+        Operation(
+            id="get_due_reviews",
+            tag="reviews",
+            summary=gettext_lazy("The items to review now"),
+            description=gettext_lazy(
+                "Return the items that are due, the longest due first. Their texts are "
+                "in the files of their lessons."
+            ),
+            query=api_types.DueQuery,
+            answer=api_types.DueItems,
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED", "INVALID_SUBJECT"),
+        )
     )
     @action(detail=False, methods=["get"])
     def due(self, request: Request) -> Response:
         player = _player(request)
+        query = parse_query(api_types.DueQuery, request.query_params)
         return Response(
             reviews.due(
                 player_id=player.id,
-                subject_id=request.query_params.get("subject"),
-                limit=request_parsing.due_limit(request.query_params),
+                subject_id=query.subject,
+                limit=query.limit,
                 now=timezone.now(),
                 found=player.found,
             )
         )
 
-    @extend_schema(
-        summary="Answer a batch of items",
-        parameters=[api_schema.IDEMPOTENCY_KEY],
-        request=api_schema.REVIEW_REQUEST,
-        responses={
-            200: api_schema.REVIEW_RESPONSE,
-            400: api_schema.ERROR,
-            403: api_schema.ERROR,
-            409: api_schema.ERROR,
-        },
+    @describe(
+        Operation(
+            id="submit_reviews",
+            tag="reviews",
+            summary=gettext_lazy("Answer items"),
+            description=gettext_lazy(
+                "Record a batch of answers: all of them or none. Batches may be sent "
+                "late and in any order: items are scheduled as if all answers had come "
+                "in the order of their times."
+            ),
+            parameters=(api_types.IDEMPOTENCY_KEY,),
+            body=api_types.RatingsBody,
+            answer=api_types.AcceptedRatings,
+            errors=(
+                *("NOT_ENROLLED", "NOT_PUBLISHED"),
+                *("ITEM_NOT_MET", "IDEMPOTENCY_CONFLICT"),
+            ),
+        )
     )
     def create(self, request: Request) -> Response:
         player = _player(request)
         return Response(
             reviews.submit(
                 player_id=player.id,
-                ratings=request_parsing.ratings(request.data),
-                idempotency_key=request_parsing.idempotency_key(request.headers),
+                ratings=parse(api_types.RatingsBody, request.data).reviews,
+                idempotency_key=api_types.idempotency_key(request.headers),
                 now=timezone.now(),
                 found=player.found,
             )

@@ -9,7 +9,12 @@ from django.utils.translation import gettext as _
 
 from plans.access import Level
 from players import records
-from players.errors import InvalidLessonError, NotEnrolledError, NotEntitledError
+from players.errors import (
+    InvalidLessonError,
+    NotEnrolledError,
+    NotEntitledError,
+    RequiredItem,
+)
 from players.models import Enrollment, Entitlement, PlayerProfile
 from players.records import Found, StoreUnavailableError, Wanted
 from players.services import versions
@@ -167,5 +172,5 @@ def require_entitled(
     if not player_access.is_entitled(entry.required_item, now):
         raise NotEntitledError(
             _("This lesson is part of something you have not bought yet."),
-            details={"required_item": entry.required_item},
+            details=RequiredItem(entry.required_item),
         )

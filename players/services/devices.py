@@ -7,10 +7,12 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from core.api_types import UUID4
 from players import audit, records
 from players.errors import (
     DeviceExistsError,
     DeviceLimitError,
+    HeldDevices,
     InvalidDeviceIdError,
     PlayerNotFoundError,
 )
@@ -24,11 +26,6 @@ from players.models import (
     User,
 )
 
-_UUID4 = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
-    re.IGNORECASE | re.ASCII,
-)
-
 
 def parse_device_id(text: str | None) -> UUID:
     """Parse the device id that a client sent.
@@ -40,7 +37,7 @@ def parse_device_id(text: str | None) -> UUID:
         raise InvalidDeviceIdError(
             _("The X-Device-ID header is missing: send this device's UUID (version 4).")
         )
-    if not _UUID4.fullmatch(text):
+    if not re.fullmatch(UUID4, text):
         raise InvalidDeviceIdError(
             _(
                 "The device id must be a UUID (version 4), such as "
@@ -86,7 +83,7 @@ def claim_slot(player: PlayerProfile, *, device_id: UUID, name: str) -> Device:
     if not free:
         raise DeviceLimitError(
             _("The player has two devices already. Remove one before adding another."),
-            details={"devices": [str(device.device_id) for device in held]},
+            details=HeldDevices([device.device_id for device in held]),
         )
     try:
         # A savepoint: the caller's transaction stays usable after the error.
@@ -96,8 +93,10 @@ def claim_slot(player: PlayerProfile, *, device_id: UUID, name: str) -> Device:
             )
     except IntegrityError:
         # A writer without the lock added a device; the constraints of the slots held.
+        held = list(Device.objects.filter(player=player))
         raise DeviceLimitError(
-            _("The player's devices have just been changed. Look again.")
+            _("The player's devices have just been changed. Look again."),
+            details=HeldDevices([device.device_id for device in held]),
         ) from None
 
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from core.parsing import time_text
-from players.errors import TimeZoneLockedError
+from players.errors import LockedTimeZone, TimeZoneLockedError
 from players.models import PlayerProfile
 from players.services import photos
 from players.services.devices import lock_player
@@ -118,5 +118,5 @@ def _require_unlocked_zone(profile: PlayerProfile, now: datetime) -> None:
     if now < unlocked_at:
         raise TimeZoneLockedError(
             _("The time zone can be changed once a day. Please try again later."),
-            details={"unlocked_at": time_text(unlocked_at)},
+            details=LockedTimeZone(time_text(unlocked_at)),
         )

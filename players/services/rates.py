@@ -16,7 +16,7 @@ from django.conf import settings
 from players import request_counts
 from players.addresses import network_of
 from players.credentials import canonical_email
-from players.errors import RateLimitedError
+from players.errors import RateLimitedError, UsedUpLimit
 from players.records import Count, StoreUnavailableError
 
 log = structlog.get_logger(__name__)
@@ -198,10 +198,9 @@ def require_allowed(usage: Usage | None, *, note: Callable[[], None]) -> None:
 def refusal(usage: Usage) -> RateLimitedError:
     """Return the error for a request that exceeds its limit."""
     return RateLimitedError(
-        retry_after=usage.reset_seconds,
-        details={
-            "limit": usage.rule.requests,
-            "window_seconds": usage.rule.seconds,
-            "retry_after": usage.reset_seconds,
-        },
+        UsedUpLimit(
+            limit=usage.rule.requests,
+            window_seconds=usage.rule.seconds,
+            retry_after=usage.reset_seconds,
+        )
     )

@@ -20,6 +20,7 @@ from players.errors import (
     DeviceNotAuthorizedError,
     InvalidCredentialsError,
     NotAPlayerError,
+    RefusedDevice,
     StoreAwayError,
 )
 from players.models import (
@@ -215,7 +216,7 @@ def _start(
                 "and tell them its id: %(device)s"
             )
             % {"device": device_id},
-            details={"device_id": str(device_id)},
+            details=RefusedDevice(device_id),
         )
     token = tokens.new(player_id, key=settings.SECRET_KEY)
     new = {

@@ -6,9 +6,9 @@ on another state (`players.records`).
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Self
+from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -19,8 +19,10 @@ from players.player_state import SubjectProgress, WalletState
 from players.records import Found
 from players.services import access
 from progress import bitmap, streak, xp
+from progress.api_types import CompletionResult, StreakChange
 from progress.errors import (
     IdempotencyConflictError,
+    NextLesson,
     NoHeartsError,
     NotUnlockedError,
 )
@@ -35,40 +37,6 @@ from publishing.api import LessonEntry
 
 _ATTEMPTS = 20
 """Each lost attempt means that another request of the same player was recorded."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreakChange:
-    """The effect of a completion on the streak; ``last_success_date`` is ISO 8601."""
-
-    old: int
-    new: int
-    action: str
-    last_success_date: str
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionResult:
-    """The response to a completion; the ledger stores it for repeated requests."""
-
-    success: bool
-    xp_earned: int
-    new_total_xp: int
-    is_first_completion: bool
-    is_new_record: bool
-    streak: StreakChange
-    unlocked: list[str]
-    """Ids of the lessons and containers that this unlocked, in tree order."""
-    next_lesson_id: str | None
-
-    def as_answer(self) -> dict[str, Any]:
-        """Return the body of the response; its order of keys is fixed."""
-        return asdict(self)
-
-    @classmethod
-    def from_answer(cls, answer: dict[str, Any]) -> Self:
-        """Return the result that `as_answer` was made of."""
-        return cls(**{**answer, "streak": StreakChange(**answer["streak"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +197,7 @@ def _unlocked(attempt: _Attempt, start: Start) -> tuple[Start, PlayerOutline]:
             return start, outline
     raise NotUnlockedError(
         _("This lesson is still locked: complete the lessons before it first."),
-        details={"next_lesson_id": outline.next_lesson()},
+        details=NextLesson(outline.next_lesson()),
     )
 
 
@@ -330,7 +298,7 @@ def _streak_change(
     return StreakChange(
         old=before.days,
         new=after.days,
-        action=str(action),
+        action=action,
         last_success_date=after.last.isoformat(),
     )
 

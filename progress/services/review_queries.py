@@ -10,10 +10,14 @@ Times are answered as text, as the API shows them. All functions raise
 `OperationalError` when the database does not answer.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection
+
+from progress.api_types import DueItem, SubjectReviews
+
+_ALMOST_A_SECOND = timedelta(microseconds=999_999)
 
 
 class Watermark(NamedTuple):
@@ -29,15 +33,6 @@ class Watermark(NamedTuple):
             self.ledger_position == (self.last_position or 0)
             and self.items_version == items_version
         )
-
-
-class SubjectCounts(NamedTuple):
-    """The active cards of a subject: how many, how many are due, the earliest time."""
-
-    subject_id: str
-    total: int
-    due: int
-    next_due_at: str | None
 
 
 _WATERMARK = """
@@ -95,14 +90,14 @@ def watermark(player_id: int) -> Watermark | None:
 
 def count_by_subject(
     player_id: int, now: datetime
-) -> tuple[Watermark | None, list[SubjectCounts]]:
+) -> tuple[Watermark | None, list[SubjectReviews]]:
     """Return the watermark, and the counts of each subject with active cards.
 
     Reads the player's part of the index ``progress_due_in_subject``.
     """
     rows = _rows(_SUBJECTS, {"player": player_id, "now": _parameter(now)})
     counts = [
-        SubjectCounts(subject_id, total, due, _text(next_due_at))
+        SubjectReviews(total, due, _due_text(next_due_at), subject_id)
         for *_mark, subject_id, total, due, next_due_at in rows
         if subject_id is not None
     ]
@@ -111,11 +106,10 @@ def count_by_subject(
 
 def due_items(
     player_id: int, now: datetime, *, subject_id: str | None, limit: int
-) -> tuple[Watermark | None, list[dict[str, str | None]]]:
+) -> tuple[Watermark | None, list[DueItem]]:
     """Return the watermark, and the items that are due, longest due first.
 
-    An item has item_id, lesson_id, subject_id, due_at and last_reviewed_at. Reads at
-    most ``limit`` cards, by the index ``progress_due``, or of one subject by
+    Reads at most ``limit`` cards, by the index ``progress_due``, or of one subject by
     ``progress_due_in_subject``.
     """
     parameters = {"player": player_id, "now": _parameter(now), "limit": limit}
@@ -124,13 +118,13 @@ def due_items(
     else:
         rows = _rows(_DUE_IN_SUBJECT, parameters | {"subject": subject_id})
     items = [
-        {
-            "item_id": item_id,
-            "lesson_id": lesson_id,
-            "subject_id": subject,
-            "due_at": _text(due_at),
-            "last_reviewed_at": None if reviewed_at is None else _text(reviewed_at),
-        }
+        DueItem(
+            item_id,
+            lesson_id,
+            subject,
+            _due_text(due_at),
+            None if reviewed_at is None else _text(_time(reviewed_at)),
+        )
         for *_mark, item_id, lesson_id, subject, due_at, reviewed_at in rows
         if item_id is not None
     ]
@@ -151,10 +145,16 @@ def _parameter(at: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(at)
 
 
-def _text(column: datetime | str) -> str:
-    """Return the ISO 8601 text of a time column, which is in UTC; SQLite has it as text.
+def _time(column: datetime | str) -> datetime:
+    """Return the value of a time column, in UTC; SQLite has it as text."""
+    return datetime.fromisoformat(column) if isinstance(column, str) else column
 
-    These texts sort like the times: "+" comes before "." and the digits.
-    """
-    text = column.replace(" ", "T") if isinstance(column, str) else column.isoformat()
-    return f"{text}+00:00"
+
+def _text(at: datetime) -> str:
+    """Return what `core.parsing.time_text` does, in less time."""
+    return f"{at.isoformat(timespec='seconds')}Z"
+
+
+def _due_text(column: datetime | str) -> str:
+    """Return the time rounded up: the item is due at the time that is answered."""
+    return _text(_time(column) + _ALMOST_A_SECOND)

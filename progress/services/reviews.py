@@ -9,9 +9,9 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 import structlog
@@ -20,9 +20,18 @@ from django.utils.translation import gettext as _
 
 from core.db import retry_on_conflict
 from core.errors import MemoraError
+from core.parsing import time_text
 from players.records import Found
 from players.services import access
-from progress.errors import InvalidBodyError
+from progress.api_types import (
+    AcceptedRatings,
+    DueItems,
+    Rating,
+    ReviewedItem,
+    Reviews,
+    SubjectReviews,
+)
+from progress.errors import ItemNotMetError, UnmetItem
 from progress.models import ReviewCard
 from progress.services import (
     ledger,
@@ -34,7 +43,7 @@ from progress.services import (
 from progress.services.completion import key_conflict
 from progress.services.progress import require_subject
 from progress.services.review_items import OpenItems
-from progress.services.review_queries import SubjectCounts, Watermark
+from progress.services.review_queries import Watermark
 from progress.services.review_ratings import Answer, Batch
 from publishing import api
 from publishing.api import PlanStructure
@@ -46,22 +55,10 @@ _ATTEMPTS = 5
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
-class Rating:
-    """One answer: 1 again, 2 hard, 3 good, 4 easy; ``reviewed_at`` None is now."""
-
-    item_id: str
-    lesson_id: str
-    rating: int
-    reviewed_at: datetime | None = None
-
-
 # --- What is due ------------------------------------------------------------
 
 
-def overview(
-    *, player_id: int, now: datetime, found: Found | None = None
-) -> dict[str, Any]:
+def overview(*, player_id: int, now: datetime, found: Found | None = None) -> Reviews:
     """Return how many items the player has met and how many are due, by subject.
 
     Only items of the plan's release in lessons that the player may open count.
@@ -78,16 +75,16 @@ def overview(
     )
     counts = {row.subject_id: row for row in rows}
     subjects = [
-        counts.get(subject_id) or SubjectCounts(subject_id, 0, 0, None)
+        counts.get(subject_id) or SubjectReviews(0, 0, None, subject_id)
         for subject_id in plan.subjects
     ]
-    soonest = [row.next_due_at for row in subjects if row.next_due_at]
-    return {
-        "total": sum(row.total for row in subjects),
-        "due": sum(row.due for row in subjects),
-        "next_due_at": min(soonest, default=None),
-        "subjects": [row._asdict() for row in subjects],
-    }
+    times = [row.next_due_at for row in subjects if row.next_due_at is not None]
+    return Reviews(
+        total=sum(row.total for row in subjects),
+        due=sum(row.due for row in subjects),
+        next_due_at=min(times, default=None),
+        subjects=subjects,
+    )
 
 
 def due(
@@ -97,7 +94,7 @@ def due(
     limit: int,
     now: datetime,
     found: Found | None = None,
-) -> dict[str, Any]:
+) -> DueItems:
     """Return the items to review now, longest due first, at most ``limit``.
 
     Args:
@@ -111,19 +108,10 @@ def due(
     plan, items = _plan_with_items(player_id, found, now)
     if subject_id is not None:
         require_subject(plan, subject_id)
-    return {
-        "items": _current(
-            player_id,
-            items,
-            partial(
-                review_queries.due_items,
-                player_id,
-                now,
-                subject_id=subject_id,
-                limit=limit,
-            ),
-        )
-    }
+    read = partial(
+        review_queries.due_items, player_id, now, subject_id=subject_id, limit=limit
+    )
+    return DueItems(_current(player_id, items, read))
 
 
 def _plan_with_items(
@@ -174,7 +162,7 @@ def submit(
     idempotency_key: str | None,
     now: datetime,
     found: Found | None = None,
-) -> dict[str, Any]:
+) -> AcceptedRatings:
     """Record a batch of answers: all of them or none.
 
     Batches may come in any order: a card is scheduled as if all its answers had come in
@@ -188,7 +176,7 @@ def submit(
 
     Raises:
         NotEnrolledError, NotPublishedError: the player has no plan to read.
-        InvalidBodyError: an item the player has not met; names which.
+        ItemNotMetError: an item the player has not met; names which.
         IdempotencyConflictError: the key named another request.
         SessionUnknownError: the player has been deleted.
         OperationalError, IntegrityError: the database does not answer, or other batches
@@ -209,7 +197,7 @@ def submit(
     return response
 
 
-def _record_once(request: _Request) -> dict[str, Any]:
+def _record_once(request: _Request) -> AcceptedRatings:
     attempts = _ATTEMPTS
     while True:
         try:
@@ -224,26 +212,22 @@ def _record_once(request: _Request) -> dict[str, Any]:
 
 
 @transaction.atomic
-def _record(request: _Request) -> dict[str, Any]:
+def _record(request: _Request) -> AcceptedRatings:
     review_cards.lock(request.player_id)
     position = review_ratings.last_position(request.player_id)
     cards = _answered_cards(request)
     answers = _in_time_order(request, cards)
     review_ratings.remember(answers)
-    response = {
-        "accepted": len(request.ratings),
-        "reviews": [
-            {
-                "item_id": rated.item_id,
-                "lesson_id": rated.lesson_id,
-                "due_at": _text(card.due_at),
-            }
+    response = AcceptedRatings(
+        accepted=len(request.ratings),
+        reviews=[
+            ReviewedItem(rated.item_id, rated.lesson_id, _due_text(card.due_at))
             for card, rated in _first_of_each(cards, request.ratings)
         ],
-    }
+    )
     batch = None
     if request.key_hash is not None:
-        batch = Batch(request.key_hash, request.fingerprint, response)
+        batch = Batch(request.key_hash, request.fingerprint, asdict(response))
     review_ratings.append(
         request.player_id, answers, after=position, batch=batch, now=request.now
     )
@@ -278,9 +262,9 @@ def _answered_cards(request: _Request) -> list[ReviewCard]:
         if card is None and rated.lesson_id in completed:
             card = next(iter(cards_of[rated.item_id].values()), None)
         if card is None:
-            raise InvalidBodyError(
+            raise ItemNotMetError(
                 _("You have not met this item yet: complete its lesson first."),
-                field=f"reviews[{index}].item_id",
+                details=UnmetItem(index, rated.item_id, rated.lesson_id),
             )
         cards.append(card)
     return cards
@@ -313,7 +297,7 @@ def _first_of_each(
     return first.values()
 
 
-def _first_response(request: _Request) -> dict[str, Any] | None:
+def _first_response(request: _Request) -> AcceptedRatings | None:
     """Return the response to the first request with this key, or None.
 
     Raises:
@@ -326,15 +310,12 @@ def _first_response(request: _Request) -> dict[str, Any] | None:
         return None
     if batch.fingerprint != request.fingerprint:
         raise key_conflict()
-    # A database may keep JSON's keys in an order of its own.
-    return {
-        "accepted": batch.response["accepted"],
-        "reviews": [
-            {key: review[key] for key in ("item_id", "lesson_id", "due_at")}
-            for review in batch.response["reviews"]
-        ],
-    }
+    return AcceptedRatings(
+        accepted=batch.response["accepted"],
+        reviews=[ReviewedItem(**review) for review in batch.response["reviews"]],
+    )
 
 
-def _text(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat()
+def _due_text(at: datetime) -> str:
+    """Return the time rounded up: the item is due at the time that is answered."""
+    return time_text(at + timedelta(microseconds=999_999))

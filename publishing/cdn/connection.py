@@ -15,15 +15,16 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, TimeoutError as NotInTime
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated
 
 import structlog
 import urllib3
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import translation
-from django.utils.translation import gettext as _, pgettext
+from django.utils.translation import gettext as _, gettext_lazy, pgettext
 
+from core.api_types import Field
 from core.errors import MemoraError
 from publishing.cdn import outbound, purging
 from publishing.cdn.backends.base import CdnTimeoutError, Target
@@ -40,6 +41,32 @@ _MAX_ANSWER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class StepResult:
+    """One step of the test, as the staff's API and the command answer it."""
+
+    name: Annotated[str, Field(gettext_lazy("The name of the step."), "write")]
+    ok: Annotated[bool, Field(gettext_lazy("Whether the step succeeded."), True)]
+    message: Annotated[
+        str, Field(gettext_lazy("The result as text."), "The probe was written.")
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTest:
+    """The result of a test, as the staff's API and the command answer it."""
+
+    ok: Annotated[bool, Field(gettext_lazy("Whether all steps succeeded."), True)]
+    steps: Annotated[
+        list[StepResult],
+        Field(
+            gettext_lazy(
+                "The steps in order; the test stops when further ones make no sense."
+            )
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of the test; ``message`` is the result as text."""
 
@@ -48,10 +75,6 @@ class Step:
     message: str
     is_silence: bool = False
     """The server did not answer."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the step as a dict for JSON."""
-        return {"name": self.name, "ok": self.ok, "message": self.message}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +87,10 @@ class Result:
     def ok(self) -> bool:
         return all(step.ok for step in self.steps)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the result as a dict for JSON."""
-        return {"ok": self.ok, "steps": [step.as_dict() for step in self.steps]}
+    def report(self) -> ConnectionTest:
+        """Return the part of the result that people and programs need."""
+        steps = [StepResult(step.name, step.ok, step.message) for step in self.steps]
+        return ConnectionTest(self.ok, steps)
 
 
 def check(current: PublishingSettings | None = None) -> Result:

@@ -175,7 +175,7 @@ def _measure(now: datetime, queued: status.QueueStatus) -> Facts:
     failed, runs = status.failure_rate(now)
     return Facts(
         queue_depth=len(queued.pending),
-        oldest_seconds=queued.oldest_seconds,
+        oldest_seconds=queued.waiting_seconds,
         failed_runs=failed,
         runs=runs,
         failure_rate=round(failed / runs, 3) if runs else 0.0,

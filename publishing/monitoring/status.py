@@ -1,14 +1,16 @@
 """The status of publishing: waiting plans, running and failed runs."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated
 
 from django.conf import settings
 from django.db.models import Max, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
+from core.api_types import Field
 from plans.models import AcademicPlan
 from publishing import attempts, queue, staleness, upload_log
 from publishing.models import Publication, SyncLog, SyncStatus, SyncStep, WaitingPlan
@@ -19,70 +21,115 @@ BUILT = Q(built_at__isnull=False) & ~Q(trigger=SyncLog.ROLLBACK)
 """Builds whose release is on the local disk, whatever the state of its upload."""
 
 
+_PlanId = Annotated[str, Field(_("The plan's id in the published files."), "PLAN-5")]
+_NOW = "2026-11-29T17:03:05Z"
+
+
 @dataclass(frozen=True, slots=True)
 class PendingPlan:
     """A plan whose release is out of date, or should be withdrawn."""
 
-    plan: str
-    title: str
-    since: datetime | None
-    """None until `record_pending_since` has recorded it, which takes up to half a minute."""
+    plan: _PlanId
+    title: Annotated[str, Field(_("The plan's title."), "Grade 5")]
+    since: Annotated[
+        datetime | None,
+        Field(
+            _("Since when it waits; null for up to half a minute after an edit."), _NOW
+        ),
+    ]
+    """None until `record_pending_since` has recorded it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A sync log entry that is unfinished or has failed.
+    """A sync log entry that is unfinished or has failed; ``step`` is a `SyncStep`."""
 
-    ``at`` is when it started, is retried or failed; ``step`` is a `SyncStep`.
-    """
-
-    entry: int
-    plan: str
-    step: str
-    trigger: str
-    attempts: int
-    at: datetime | None
-    error: str
-    document: str
-    json_path: str
-    is_alive: bool | None = None
-    """For a running build: whether its builder still holds the lock; None: unknown."""
+    entry: Annotated[int, Field(_("The number of the entry in the sync log."), 1204)]
+    plan: _PlanId
+    step: Annotated[str, Field(_("The step: build or upload."), "build")]
+    trigger: Annotated[str, Field(_("What started the run."), "edit")]
+    attempts: Annotated[int, Field(_("How often it was tried."), 1)]
+    at: Annotated[
+        datetime | None,
+        Field(_("When it started, is tried again, or failed."), _NOW),
+    ]
+    error: Annotated[str, Field(_("Why it failed; else empty."), "")]
+    document: Annotated[
+        str, Field(_("The document in which the error is, if any."), "")
+    ]
+    json_path: Annotated[str, Field(_("The place of the error in that document."), "")]
+    is_alive: Annotated[
+        bool | None,
+        Field(
+            _(
+                "For a running build: whether its builder still works; null: unknown "
+                "or not a running build."
+            ),
+            True,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlanState:
     """The last release of a published plan."""
 
-    plan: str
-    generation: int | None
-    published_at: datetime | None
-    last_success: datetime | None
-    rolled_back_at: datetime | None
+    plan: _PlanId
+    generation: Annotated[
+        int | None, Field(_("The number of its current release; null: none."), 812)
+    ]
+    published_at: Annotated[
+        datetime | None, Field(_("When that release was published."), _NOW)
+    ]
+    last_success: Annotated[
+        datetime | None, Field(_("When its last successful build ended."), _NOW)
+    ]
+    rolled_back_at: Annotated[
+        datetime | None, Field(_("When it was rolled back; null: it was not."), None)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
     """The state of the publishing queue and the last release of each plan."""
 
-    now: datetime
-    pending: list[PendingPlan]
-    withdrawing: list[PendingPlan]
-    """Plans to withdraw whose files are still on disk."""
-    building: list[Run]
-    uploading: list[Run]
-    waiting_uploads: list[Run]
-    """Uploads that wait for their first attempt."""
-    retries: list[Run]
-    """Failed builds and uploads that will be retried automatically."""
-    dead_letters: list[Run]
-    failed_uploads: list[Run]
-    recent_failures: list[Run]
-    plans: list[PlanState]
-    last_processed: datetime | None
-    worker_seen: datetime | None
-    """The time of a worker's last heartbeat."""
-    beat_seen: datetime | None
-    """When a worker last ran a task sent by beat."""
+    now: Annotated[datetime, Field(_("The server's time."), _NOW)]
+    pending: Annotated[list[PendingPlan], Field(_("The plans that wait for a build."))]
+    withdrawing: Annotated[
+        list[PendingPlan],
+        Field(_("Plans to withdraw whose files are still on disk.")),
+    ]
+    building: Annotated[list[Run], Field(_("Running builds."))]
+    uploading: Annotated[list[Run], Field(_("Running uploads."))]
+    waiting_uploads: Annotated[
+        list[Run], Field(_("Uploads that wait for their first attempt."))
+    ]
+    retries: Annotated[
+        list[Run],
+        Field(_("Failed builds and uploads that will be retried automatically.")),
+    ]
+    dead_letters: Annotated[
+        list[Run], Field(_("Builds that failed in all attempts and need a person."))
+    ]
+    failed_uploads: Annotated[
+        list[Run], Field(_("Uploads that failed in all attempts."))
+    ]
+    recent_failures: Annotated[
+        list[Run], Field(_("The last failures of the last 24 hours, at most 20."))
+    ]
+    plans: Annotated[
+        list[PlanState], Field(_("The last release of each published plan."))
+    ]
+    last_processed: Annotated[
+        datetime | None, Field(_("When the last run ended."), _NOW)
+    ]
+    worker_seen: Annotated[
+        datetime | None, Field(_("The time of a worker's last heartbeat."), _NOW)
+    ]
+    beat_seen: Annotated[
+        datetime | None,
+        Field(_("When a worker last ran a task sent by beat."), _NOW),
+    ]
 
     @property
     def worker_is_alive(self) -> bool:
@@ -98,7 +145,7 @@ class QueueStatus:
         return seen is not None and self.now - seen < silent
 
     @property
-    def oldest_seconds(self) -> float | None:
+    def waiting_seconds(self) -> float | None:
         """How long the longest-waiting plan has waited; None if no plan waits."""
         since = [plan.since for plan in self.pending if plan.since is not None]
         return (self.now - min(since)).total_seconds() if since else None
@@ -113,15 +160,28 @@ class QueueStatus:
         """Whether something will not continue without a person."""
         return bool(self.dead_letters or self.failed_uploads)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the lists, their sizes and the oldest age in seconds, for JSON."""
-        return {
-            "pending_plans": len(self.pending),
-            "oldest_seconds": self.oldest_seconds,
-            "dead_letter_count": len(self.dead_letters),
-            "failed_upload_count": len(self.failed_uploads),
-            **asdict(self),
-        }
+    def report(self) -> "QueueReport":
+        """Return the lists, their sizes and the oldest age."""
+        return QueueReport(
+            **{field.name: getattr(self, field.name) for field in fields(QueueStatus)},
+            pending_plans=len(self.pending),
+            oldest_seconds=self.waiting_seconds,
+            dead_letter_count=len(self.dead_letters),
+            failed_upload_count=len(self.failed_uploads),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport(QueueStatus):
+    """A `QueueStatus` with its sums, as the staff's API and the command answer it."""
+
+    pending_plans: Annotated[int, Field(_("How many plans wait for a build."), 1)]
+    oldest_seconds: Annotated[
+        float | None,
+        Field(_("How long the longest-waiting plan has waited; null: none waits."), 42),
+    ]
+    dead_letter_count: Annotated[int, Field(_("The number of dead_letters."), 0)]
+    failed_upload_count: Annotated[int, Field(_("The number of failed_uploads."), 0)]
 
 
 def queue_status(now: datetime | None = None) -> QueueStatus:

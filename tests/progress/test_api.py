@@ -66,7 +66,7 @@ def test_progress_that_the_app_has_is_not_sent_again(phone):
 def test_a_wrong_body_is_refused_and_names_the_field(phone, body, field):
     answer = phone.post(COMPLETE, body)
     assert refusal(answer) == (400, "INVALID_BODY")
-    assert answer.json()["details"]["field"] == field
+    assert field in answer.json()["details"]["fields"]
     assert not InteractionLog.objects.exists()
 
 
@@ -74,7 +74,7 @@ def test_a_wrong_body_is_refused_and_names_the_field(phone, body, field):
 def test_a_wrong_idempotency_key_is_refused(phone, key):
     answer = phone.post(COMPLETE, {"hearts": 5}, key=key)
     assert refusal(answer) == (400, "INVALID_BODY")
-    assert answer.json()["details"]["field"] == "Idempotency-Key"
+    assert list(answer.json()["details"]["fields"]) == ["Idempotency-Key"]
 
 
 def test_a_repeat_is_answered_byte_for_byte(phone):
@@ -233,13 +233,22 @@ GOOD = {"item_id": "Q1-MATH-0-0", "lesson_id": "LES-MATH-0-0", "rating": 3}
             "reviews[0].reviewed_at",
         ),
         ({"reviews": [GOOD | {"grade": 5}]}, "reviews[0].grade"),
-        ({"reviews": [GOOD]}, "reviews[0].item_id"),  # an item without a card
     ],
 )
 def test_a_wrong_batch_is_refused_and_names_the_field(phone, body, field):
     answer = phone.post("reviews/", body)
     assert refusal(answer) == (400, "INVALID_BODY")
-    assert answer.json()["details"]["field"] == field
+    assert field in answer.json()["details"]["fields"]
+
+
+def test_an_item_that_was_not_met_is_refused_and_named(phone):
+    answer = phone.post("reviews/", {"reviews": [GOOD]})
+    assert refusal(answer) == (409, "ITEM_NOT_MET")
+    assert answer.json()["details"] == {
+        "index": 0,
+        "item_id": GOOD["item_id"],
+        "lesson_id": GOOD["lesson_id"],
+    }
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ WORDS = ["\x00", "LES\x00", "😀", "é", "٣", "a" * 5000, "..", "-1", "9" * 44
 def test_a_time_that_no_calendar_has_is_refused_and_named(phone, time):
     answer = phone.post("reviews/", {"reviews": [RATING | {"reviewed_at": time}]})
     assert answer.status_code == 400
-    assert answer.json()["details"]["field"] == "reviews[0].reviewed_at"
+    assert list(answer.json()["details"]["fields"]) == ["reviews[0].reviewed_at"]
     assert not InteractionLog.objects.exists()
 
 
@@ -42,7 +42,7 @@ def test_a_time_that_no_calendar_has_is_refused_and_named(phone, time):
 def test_a_limit_is_within_its_bounds(phone, limit):
     answer = phone.get(f"reviews/due/?limit={limit}")
     assert answer.status_code == 400
-    assert answer.json()["details"]["field"] == "limit"
+    assert list(answer.json()["details"]["fields"]) == ["limit"]
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -50,7 +50,7 @@ def test_a_limit_is_within_its_bounds(phone, limit):
 def test_a_word_that_is_no_id_is_refused(phone, field, word):
     answer = phone.post("reviews/", {"reviews": [RATING | {field: word}]})
     assert answer.status_code == 400
-    assert "reviews[0]" in answer.json()["details"]["field"]
+    assert list(answer.json()["details"]["fields"]) == [f"reviews[0].{field}"]
 
 
 @pytest.mark.parametrize("word", WORDS)

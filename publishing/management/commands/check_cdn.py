@@ -1,5 +1,6 @@
 """``manage.py check_cdn [--json]``"""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -16,7 +17,7 @@ class Command(ReportingCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         result = connection.check()
-        self.answer(result.as_dict())
+        self.answer(asdict(result.report()))
         for step in result.steps:
             self.say(f"{'✓' if step.ok else '✗'} {step.name}: {step.message}")
         if not result.ok:

@@ -1,5 +1,6 @@
 """``manage.py queue_status [--json]``"""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ class Command(ReportingCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         found = status.queue_status()
-        self.answer(found.as_dict())
+        self.answer(asdict(found.report()))
         self._print_report(found)
         if found.needs_attention:
             self.fail(_("Dead letters or failed uploads need attention."))

@@ -166,10 +166,10 @@ def test_the_audit_trail_does_not_keep_what_a_guest_typed(db, app):
 
 
 WRONG_BODIES = [
-    ([], "non_field_errors"),
-    (None, "non_field_errors"),
-    ("text", "non_field_errors"),
-    (7, "non_field_errors"),
+    ([], "body"),
+    (None, "body"),
+    ("text", "body"),
+    (7, "body"),
     ({}, "email"),
     ({"email": EMAIL}, "password"),
     ({"email": None, "password": "x"}, "email"),

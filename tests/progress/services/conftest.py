@@ -34,6 +34,6 @@ def due(student):
             limit=limit,
             now=MONDAY + timedelta(days=day),
         )
-        return [item["item_id"] for item in answer["items"]]
+        return [item.item_id for item in answer.items]
 
     return due

@@ -340,7 +340,7 @@ def test_batches_completions_and_readers_of_one_player_at_once(student, finish):
         )
     )
     finish("0-1")
-    assert reviews.overview(player_id=student.pk, now=MONDAY)["total"] == 4
+    assert reviews.overview(player_id=student.pk, now=MONDAY).total == 4
     assert ReviewRating.objects.count() == 30
 
 

@@ -9,7 +9,7 @@ from content.models import LessonStage, Node
 from plans.services import add_subject, set_override
 from players.models import Enrollment, Entitlement, PlayerProfile
 from players.services import access
-from progress.errors import InvalidBodyError
+from progress.errors import ItemNotMetError
 from progress.models import InteractionLog, ReviewCard, ReviewWatermark
 from progress.services import reviews
 from tests.progress.conftest import MONDAY, asking, make_subject, publish
@@ -86,7 +86,7 @@ def test_a_lesson_that_lost_all_its_items_is_not_due(plan, student, finish, due)
     stage_of("0-0").delete()
     publish(plan)
     assert due() == []
-    assert reviews.overview(player_id=student.pk, now=MONDAY)["total"] == 0
+    assert reviews.overview(player_id=student.pk, now=MONDAY).total == 0
 
 
 def test_cards_of_a_deleted_lesson_rest_until_it_comes_back(plan, finish, due, rate):
@@ -120,8 +120,8 @@ def test_a_lesson_moved_to_another_subject_takes_its_cards_along(
     assert due(day=1, subject="SUBJ-LANG") == ["Q2-MATH-0-0", "Q1-MATH-0-0"]
     assert memory("Q1-MATH-0-0") == before
     assert [
-        (found["subject_id"], found["total"])
-        for found in reviews.overview(player_id=student.pk, now=MONDAY)["subjects"]
+        (found.subject_id, found.total)
+        for found in reviews.overview(player_id=student.pk, now=MONDAY).subjects
     ] == [("SUBJ-MATH", 0), ("SUBJ-LANG", 2)]
 
 
@@ -140,7 +140,7 @@ def test_a_stage_moved_to_a_completed_lesson_keeps_the_memory_of_its_items(
     assert memory("Q1-MATH-0-0") == before
     assert card("Q1-MATH-0-0").lesson_id == "LES-MATH-0-1"
     # An app with the older release still names the lesson that it was met in.
-    assert rate(("Q1-MATH-0-0", 4), day=2)["reviews"][0]["lesson_id"] == "LES-MATH-0-0"
+    assert rate(("Q1-MATH-0-0", 4), day=2).reviews[0].lesson_id == "LES-MATH-0-0"
     assert card("Q1-MATH-0-0").last_reviewed_at == MONDAY + timedelta(days=2)
     assert ReviewCard.objects.count() == 4
 
@@ -184,7 +184,7 @@ def test_an_id_used_in_several_lessons_names_several_items(plan, finish, due, ra
 
 def test_an_item_is_not_met_in_a_lesson_that_was_not_completed(finish, rate, student):
     finish("0-0")
-    with pytest.raises(InvalidBodyError):
+    with pytest.raises(ItemNotMetError):
         reviews.submit(
             player_id=student.pk,
             ratings=[reviews.Rating("Q1-MATH-0-0", "LES-MATH-0-1", 3)],

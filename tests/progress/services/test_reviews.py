@@ -1,15 +1,17 @@
 """Completions create cards; answers reschedule them."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from content.models import LessonStage, Node
+from core.parsing import time_text
 from plans.services import set_override
 from players.models import Entitlement
 from players.services import wallet
 from progress import scheduler
-from progress.errors import IdempotencyConflictError, InvalidBodyError
+from progress.errors import IdempotencyConflictError, ItemNotMetError
 from progress.models import InteractionLog, ReviewCard, ReviewRating
 from progress.services import reviews
 from progress.services.reviews import Rating
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 def test_nothing_is_due_before_a_lesson_is_completed(student, due):
     assert due() == []
-    assert reviews.overview(player_id=student.pk, now=MONDAY) == {
+    assert asdict(reviews.overview(player_id=student.pk, now=MONDAY)) == {
         "total": 0,
         "due": 0,
         "next_due_at": None,
@@ -59,7 +61,7 @@ def test_a_good_answer_sends_an_item_away_and_a_bad_one_brings_it_back(
 ):
     finish("0-0")
     answer = rate(("Q1-MATH-0-0", 4), ("Q2-MATH-0-0", 1))
-    assert answer["accepted"] == 2
+    assert answer.accepted == 2
     assert due(day=1) == ["Q2-MATH-0-0"]
     assert set(due(day=30)) == {"Q1-MATH-0-0", "Q2-MATH-0-0"}
 
@@ -67,7 +69,7 @@ def test_a_good_answer_sends_an_item_away_and_a_bad_one_brings_it_back(
 def test_an_item_rated_twice_in_a_batch_is_reviewed_twice(finish, rate):
     finish("0-0")
     answer = rate(("Q1-MATH-0-0", 1), ("Q1-MATH-0-0", 4))
-    assert (answer["accepted"], len(answer["reviews"])) == (2, 1)
+    assert (answer.accepted, len(answer.reviews)) == (2, 1)
     assert list(
         ReviewRating.objects.order_by("position").values_list("position", "rating")
     ) == [(1, 1), (2, 4)]
@@ -93,9 +95,13 @@ def test_a_repeated_batch_changes_nothing(finish, rate):
 
 def test_one_unknown_item_refuses_the_whole_batch(finish, rate, due):
     finish("0-0")
-    with pytest.raises(InvalidBodyError) as refused:
+    with pytest.raises(ItemNotMetError) as refused:
         rate(("Q1-MATH-0-0", 4), ("Q1-MATH-0-1", 4))
-    assert refused.value.details == {"field": "reviews[1].item_id"}
+    assert refused.value.details == {
+        "index": 1,
+        "item_id": "Q1-MATH-0-1",
+        "lesson_id": "LES-MATH-0-1",
+    }
     assert not ReviewRating.objects.exists()
     assert len(due()) == 2
 
@@ -118,7 +124,7 @@ def test_hidden_and_unpaid_lessons_are_not_due(plan, student, finish, due):
     assert due() == []
     Entitlement.objects.create(player=student, item="ITEM-1")
     assert len(due()) == 2
-    assert reviews.overview(player_id=student.pk, now=MONDAY)["total"] == 2
+    assert reviews.overview(player_id=student.pk, now=MONDAY).total == 2
 
 
 def test_reviewing_earns_nothing(student, finish, rate):
@@ -197,7 +203,7 @@ def test_an_answer_from_before_the_item_was_met_counts_from_then(finish, rate):
         ReviewRating.objects.order_by("position").values_list("reviewed_at", flat=True)
     ) == [MONDAY, MONDAY + timedelta(days=1)]
     assert card.due_at - card.last_reviewed_at < timedelta(days=10)
-    assert answer["reviews"][0]["due_at"] == card.due_at.isoformat()
+    assert answer.reviews[0].due_at == time_text(card.due_at)
 
 
 def test_an_older_answer_that_comes_later_is_applied_in_its_place(

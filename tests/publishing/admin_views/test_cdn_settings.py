@@ -169,7 +169,7 @@ def test_a_sound_cdn_passes_and_keeps_no_probe(s3, reachable, purges):
         setattr(reachable, name, value)
     reachable.save()
     found = connection.check()
-    assert found.ok, found.as_dict()
+    assert found.ok, found.report()
     assert len(found.steps) == 12
     assert s3.objects(PUBLIC) == s3.objects(PRIVATE) == {}
     assert len(purges.urls()) == 1
@@ -347,7 +347,7 @@ def edge(s3, reachable, purges):
 
 def test_a_copy_of_the_first_probe_does_not_open_the_private_bucket(edge):
     found = connection.check()
-    assert found.ok, found.as_dict()
+    assert found.ok, found.report()
     assert edge.copies
 
 

@@ -1,6 +1,7 @@
 """The publishing dashboard: its data, its permissions, and its buttons."""
 
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -601,7 +602,7 @@ def test_the_api_tells_the_queue(publisher, dead):
         "json_path": "stages[0].title",
         "is_alive": None,
     }
-    assert body.keys() == status.queue_status().as_dict().keys()
+    assert body.keys() == asdict(status.queue_status().report()).keys()
 
 
 def test_the_api_tells_only_who_may_know(client, plan):

@@ -16,10 +16,11 @@ import pytest
 
 from content.stage_types import SCHEMAS
 from core import folding
+from core.api_types import hints_of
 from core.folding import fold
-from memora_site.api_errors import STATUS_OF_CODE
+from memora_site.error_codes import ERROR_CODES
 from plans.access import Level
-from players.serializers import LessonLinkSerializer, PlanContentSerializer
+from players.api_types import LessonLink, PlanContent
 from players.services.content import LESSON_URL_SECONDS
 from publishing import views
 from publishing.format.validation import SCHEMA_FOLDER
@@ -204,18 +205,15 @@ def _fold_by_the_guide(rules: dict[str, Any], text: str) -> str:
 
 def test_the_api_s_answers_have_these_fields():
     documented = [name for row in rows("Where to start") for name in codes(row[0])]
-    assert documented == list(PlanContentSerializer().fields)
-    assert all(
-        f"`{name}`" in section("Gated lessons")
-        for name in LessonLinkSerializer().fields
-    )
+    assert documented == list(hints_of(PlanContent))
+    assert all(f"`{name}`" in section("Gated lessons") for name in hints_of(LessonLink))
 
 
 def test_the_refusals_have_these_statuses():
     for status, names, _meaning in rows("Gated lessons"):
-        assert [STATUS_OF_CODE[name] for name in codes(names)] == [int(status)] * len(
-            codes(names)
-        )
+        assert [ERROR_CODES[name].status for name in codes(names)] == [
+            int(status)
+        ] * len(codes(names))
 
 
 def test_the_numbers_are_true():

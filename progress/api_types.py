@@ -1,0 +1,430 @@
+"""Bodies and answers of the progress API (`core.api_types`), and its header."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from django.utils.translation import gettext as _, gettext_lazy
+
+from content.kinds import ID_PATTERN, Kind
+from core.api_operations import Parameter
+from core.api_types import Field, InvalidBodyError
+from progress.scheduler import RATINGS
+from progress.streak import Action
+from progress.unlock import LockedReason, Status
+from progress.xp import MAX_HEARTS
+
+MAX_REVIEWS = 100
+_MAX_KEY_LENGTH = 100
+_DEFAULT_DUE, _MAX_DUE = 20, 100
+
+# --- Parameters -------------------------------------------------------------
+
+SUBJECT_ID = Parameter(
+    "subject_id",
+    "path",
+    str,
+    Field(
+        gettext_lazy("The subject's id in the published files."),
+        example="SUBJ-7K3M9QX2VB",
+    ),
+    is_required=True,
+)
+IF_NONE_MATCH = Parameter(
+    "If-None-Match",
+    "header",
+    str,
+    Field(
+        gettext_lazy(
+            "The ETag of the copy that the app has. If it is current, the answer is 304 "
+            "without a body."
+        ),
+        example='"6f5e4d3c2b1a"',
+    ),
+)
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    "header",
+    str,
+    Field(
+        gettext_lazy(
+            "The app's name for this request: 1 to 100 printable ASCII characters, such "
+            "as a UUID. A repeat with the same key changes nothing and gets the answer "
+            "of the first one, so a request can be sent again when its answer was lost."
+        ),
+        example="3f6d1c9e-0b5a-4a5e-9c2b-1d2e3f4a5b6c",
+        min_length=1,
+        max_length=_MAX_KEY_LENGTH,
+        pattern="^[ -~]*$",
+    ),
+)
+
+
+def idempotency_key(headers: Mapping[str, str]) -> str | None:
+    """Return the client's name for this request; None if the header is missing.
+
+    Raises:
+        InvalidBodyError: it is not 1 to 100 printable ASCII characters.
+    """
+    key = headers.get(IDEMPOTENCY_KEY.name)
+    if key is None:
+        return None
+    if 1 <= len(key) <= _MAX_KEY_LENGTH and key.isascii() and key.isprintable():
+        return key
+    fault = _("The Idempotency-Key header must have 1 to 100 printable characters.")
+    raise InvalidBodyError({IDEMPOTENCY_KEY.name: fault})
+
+
+_ItemId = Annotated[
+    str,
+    Field(
+        gettext_lazy("The item's id in the lesson's file."),
+        "Q-7K3M9QX2VB",
+        max_length=64,
+        pattern=ID_PATTERN,
+    ),
+]
+_LessonId = Annotated[
+    str,
+    Field(
+        gettext_lazy("The lesson's id in the published files."),
+        "LES-7K3M9QX2VB",
+        max_length=64,
+        pattern=ID_PATTERN,
+    ),
+]
+_SubjectId = Annotated[
+    str,
+    Field(gettext_lazy("The subject's id in the published files."), "SUBJ-7K3M9QX2VB"),
+]
+_DueAt = Annotated[
+    str,
+    Field(
+        gettext_lazy("When the item is to be reviewed."),
+        "2026-12-01T08:00:00Z",
+        format="date-time",
+    ),
+]
+
+# --- Bodies and queries -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionBody:
+    hearts: Annotated[
+        int,
+        Field(
+            gettext_lazy(
+                "How well the lesson was done, 0 to 5. 0 is a failure, which is "
+                "recorded and answered NO_HEARTS."
+            ),
+            example=5,
+            minimum=0,
+            maximum=MAX_HEARTS,
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """One answer; ``reviewed_at`` None is now."""
+
+    item_id: _ItemId
+    lesson_id: _LessonId
+    rating: Annotated[
+        int,
+        Field(
+            gettext_lazy(
+                "How well the student knew the item: 1 again, 2 hard, 3 good, 4 easy."
+            ),
+            example=3,
+            minimum=RATINGS.start,
+            maximum=RATINGS.stop - 1,
+        ),
+    ]
+    reviewed_at: Annotated[
+        datetime | None,
+        Field(
+            gettext_lazy(
+                "When the student answered, with its offset; null or missing: now. A "
+                "time in the future counts as now."
+            ),
+            example="2026-11-29T17:03:05Z",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class RatingsBody:
+    reviews: Annotated[
+        list[Rating],
+        Field(
+            gettext_lazy("1 to 100 answers; all of them are recorded or none."),
+            min_length=1,
+            max_length=MAX_REVIEWS,
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class DueQuery:
+    subject: Annotated[
+        str | None,
+        Field(
+            gettext_lazy("Only items of this subject: its id. Missing: of all."),
+            example="SUBJ-7K3M9QX2VB",
+        ),
+    ] = None
+    limit: Annotated[
+        int,
+        Field(
+            gettext_lazy("How many items to return at most, 1 to 100."),
+            example=_DEFAULT_DUE,
+            minimum=1,
+            maximum=_MAX_DUE,
+        ),
+    ] = _DEFAULT_DUE
+
+
+# --- Answers ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StreakChange:
+    """The effect of a completion on the streak."""
+
+    old: Annotated[int, Field(gettext_lazy("The streak before, in days."), 3)]
+    new: Annotated[int, Field(gettext_lazy("The streak now, in days."), 4)]
+    action: Annotated[
+        Action,
+        Field(
+            gettext_lazy(
+                "What happened: it started, was extended by this day, had counted this "
+                "day already (unchanged), or begins again (reset)."
+            ),
+            "extended",
+        ),
+    ]
+    last_success_date: Annotated[
+        str,
+        Field(
+            gettext_lazy("The day that counts, in the zone of the streak."),
+            "2026-11-29",
+            format="date",
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionResult:
+    """The answer to a completion; the ledger stores it for repeated requests."""
+
+    success: Annotated[
+        bool,
+        Field(gettext_lazy("Always true: a refusal has another status."), True),
+    ]
+    xp_earned: Annotated[
+        int, Field(gettext_lazy("The XP that this completion earned."), 35)
+    ]
+    new_total_xp: Annotated[
+        int, Field(gettext_lazy("All XP that the student has now."), 1250)
+    ]
+    is_first_completion: Annotated[
+        bool,
+        Field(gettext_lazy("Whether the lesson was not passed before."), True),
+    ]
+    is_new_record: Annotated[
+        bool,
+        Field(
+            gettext_lazy("Whether the student had more hearts than ever before here."),
+            True,
+        ),
+    ]
+    streak: Annotated[
+        StreakChange, Field(gettext_lazy("The effect on the streak of days."))
+    ]
+    unlocked: Annotated[
+        list[str],
+        Field(
+            gettext_lazy(
+                "The ids of the lessons and containers that this unlocked, in tree "
+                "order."
+            ),
+            ["LES-4T8WBN2PQR"],
+        ),
+    ]
+    next_lesson_id: Annotated[
+        str | None,
+        Field(
+            gettext_lazy("The lesson to suggest next; null: none is left."),
+            "LES-4T8WBN2PQR",
+        ),
+    ]
+
+    def as_answer(self) -> dict[str, Any]:
+        """Return the body of the response; its order of keys is fixed."""
+        return asdict(self)
+
+    @classmethod
+    def from_answer(cls, answer: dict[str, Any]) -> Self:
+        """Return the result that `as_answer` was made of."""
+        return cls(**{**answer, "streak": StreakChange(**answer["streak"])})
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressNode:
+    """A node as `progress.rendering` writes it."""
+
+    id: Annotated[
+        str, Field(gettext_lazy("The node's id in the published files."), "UNIT-2")
+    ]
+    type: Annotated[Kind, Field(gettext_lazy("The kind of the node."), "unit")]
+    status: Annotated[
+        Status,
+        Field(
+            gettext_lazy(
+                "Whether the student can open the node (unlocked), cannot (locked), or "
+                "has passed all lessons in it (passed)."
+            ),
+            "unlocked",
+        ),
+    ]
+    locked_reason: Annotated[
+        LockedReason | None,
+        Field(
+            gettext_lazy(
+                "Why the node is locked: earlier lessons come first (previous), or the "
+                "student has none of the products of its lessons (not_entitled). Null "
+                "unless it is locked."
+            ),
+            None,
+        ),
+    ]
+    bit_index: Annotated[
+        int | None,
+        Field(gettext_lazy("A lesson's bit in the bitmap file; else null."), None),
+    ]
+    best_hearts: Annotated[
+        int | None,
+        Field(
+            gettext_lazy(
+                "The most hearts of the student in this lesson; null for other nodes."
+            ),
+            None,
+        ),
+    ]
+    children: Annotated[
+        list["ProgressNode"],
+        Field(gettext_lazy("The nodes inside, in order; empty for a lesson."), []),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectTree:
+    """A subject as `progress.rendering` writes it."""
+
+    subject_id: _SubjectId
+    root: Annotated[
+        ProgressNode, Field(gettext_lazy("The subject with all nodes inside."))
+    ]
+    completion_percentage: Annotated[
+        float,
+        Field(
+            gettext_lazy("The share of all lessons that are passed, 0 to 100."), 62.5
+        ),
+    ]
+    total_xp_earned: Annotated[
+        int, Field(gettext_lazy("The XP earned in this subject."), 840)
+    ]
+    suggested_next_lesson_id: Annotated[
+        str | None,
+        Field(
+            gettext_lazy("The lesson to suggest next; null: none is left."),
+            "LES-4T8WBN2PQR",
+        ),
+    ]
+    total_lessons: Annotated[
+        int,
+        Field(
+            gettext_lazy("All lessons of the subject, also those that are not bought."),
+            40,
+        ),
+    ]
+    entitled_lessons: Annotated[
+        int, Field(gettext_lazy("The lessons that the student has access to."), 40)
+    ]
+    passed_lessons: Annotated[
+        int, Field(gettext_lazy("The lessons that the student has passed."), 25)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewCounts:
+    total: Annotated[
+        int, Field(gettext_lazy("How many items the student has met."), 120)
+    ]
+    due: Annotated[int, Field(gettext_lazy("How many of them are due now."), 14)]
+    next_due_at: Annotated[
+        str | None,
+        Field(
+            gettext_lazy(
+                "When the first of them is or was due; null: the student has met none."
+            ),
+            "2026-11-29T17:03:05Z",
+            format="date-time",
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectReviews(ReviewCounts):
+    subject_id: _SubjectId
+
+
+@dataclass(frozen=True, slots=True)
+class Reviews(ReviewCounts):
+    subjects: Annotated[
+        list[SubjectReviews],
+        Field(gettext_lazy("The same for each subject of the plan.")),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class DueItem:
+    item_id: _ItemId
+    lesson_id: _LessonId
+    subject_id: _SubjectId
+    due_at: _DueAt
+    last_reviewed_at: Annotated[
+        str | None,
+        Field(
+            gettext_lazy("When the student last answered it; null: never."),
+            "2026-11-28T08:00:00Z",
+            format="date-time",
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class DueItems:
+    items: Annotated[
+        list[DueItem],
+        Field(gettext_lazy("The items to review now, the longest due first.")),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedItem:
+    item_id: _ItemId
+    lesson_id: _LessonId
+    due_at: _DueAt
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRatings:
+    accepted: Annotated[int, Field(gettext_lazy("How many answers were recorded."), 1)]
+    reviews: Annotated[
+        list[ReviewedItem],
+        Field(gettext_lazy("Each answered item, with its next time.")),
+    ]
