@@ -4,6 +4,8 @@
 
 .SHELLFLAGS := -ec
 .DEFAULT_GOAL := help
+# Many tests start processes; without bytecode files each compiles everything again.
+unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -46,14 +48,23 @@ smoke: $(VENV)/.base ## The same, then stop everything; exits 0 or 1
 .PHONY: test
 test: $(VENV)/.dev ## All tests on the embedded default (ARGS=… for pytest)
 	@exec env -u DATABASE_URL -u REDIS_URL -u TEST_REDIS_URL \
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 .PHONY: test-fast
-test-fast: $(VENV)/.dev ## Tests without browser, crash, deploy and journeys
+test-fast: $(VENV)/.dev ## Tests without a browser and without the slow ones
 	@exec env -u DATABASE_URL -u REDIS_URL -u TEST_REDIS_URL \
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not browser and not slow" $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not browser and not slow" $(ARGS)
+
+# On a quiet machine, when tests became slow or fast.
+.PHONY: slow-tests
+slow-tests: $(VENV)/.dev ## Measure which tests are slow; write tests/slow_tests.txt
+	@mkdir -p var; env -u DATABASE_URL -u REDIS_URL -u TEST_REDIS_URL \
+	$(BIN)/python -m pytest $(PARALLEL) -q --durations=0 > var/slow-tests.log; \
+	.ci/slow-tests var/slow-tests.log > tests/slow_tests.txt
 
 WORKERS ?= 2
+# A worker without tests takes over half of those that another one has left.
+PARALLEL = -n $(WORKERS) --dist worksteal
 
 # CI_DATABASE_URL: a server and a name; Django creates test_<name> and drops it.
 CI_DATABASE_URL ?= mysql://root@127.0.0.1:3306/memora_make
@@ -61,7 +72,7 @@ CI_REDIS_URL ?= redis://127.0.0.1:6379
 .PHONY: test-mariadb
 test-mariadb: $(VENV)/.mariadb ## All tests on MariaDB and Redis (CI_DATABASE_URL, CI_REDIS_URL)
 	@exec env -u REDIS_URL DATABASE_URL=$(CI_DATABASE_URL) TEST_REDIS_URL=$(CI_REDIS_URL) \
-	$(BIN)/python -m pytest --create-db -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest --create-db $(PARALLEL) $(ARGS)
 
 # On MariaDB: DATABASE_URL=mysql://root@127.0.0.1:3306/memora make crash-publish
 .PHONY: crash-publish

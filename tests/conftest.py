@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 import redis
 from django.conf import settings
-from django.db import connection
+from django.core.management.commands import flush
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from hypothesis import HealthCheck, settings as hypothesis_settings
+from pytest_django import DjangoDbBlocker
 
 from memora_site import embedded_redis
 
@@ -60,11 +63,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Set the marks that follow from folders and fixtures; skip what cannot run here."""
+    here = Path(__file__).parent
+    slow = set((here / "slow_tests.txt").read_text(encoding="utf-8").split())
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        folder = item.path.relative_to(here).parts[0]
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
-        if folder in ("crash", "deploy", "journeys"):
+        function = item.nodeid.partition("[")[0]
+        if folder in ("crash", "deploy", "journeys") or function in slow:
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("mariadb") and connection.vendor != "mysql":
             item.add_marker(pytest.mark.skip(reason="needs MariaDB (DATABASE_URL)"))
@@ -73,6 +79,46 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure() -> None:
     for process in _running:
         embedded_redis.stop(process)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """After a transactional test, write the rows of the migrations back as they were.
+
+    Django empties all tables and sends ``post_migrate``, whose receivers compare and
+    create these rows one by one: that takes longer than most of these tests.
+    """
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        names = connection.introspection.django_table_names(only_existing=True)
+        tables = {name: _rows_of(name, cursor) for name in names}
+    inserts = {
+        _insert(name, len(rows[0])): rows for name, rows in tables.items() if rows
+    }
+
+    def write_back(*_args: object) -> None:
+        with (
+            connection.constraint_checks_disabled(),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            for statement, rows in inserts.items():
+                cursor.executemany(statement, rows)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "emit_post_migrate_signal", write_back)
+        yield
+
+
+def _rows_of(table: str, cursor: CursorWrapper) -> list[tuple]:
+    cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608
+    return cursor.fetchall()
+
+
+def _insert(table: str, columns: int) -> str:
+    values = ", ".join(["%s"] * columns)
+    return f"INSERT INTO {connection.ops.quote_name(table)} VALUES ({values})"  # noqa: S608
 
 
 @pytest.fixture
