@@ -119,7 +119,7 @@ def _repair(differences: Sequence[Difference]) -> None:
         retry_on_conflict(partial(wallet_sync.rewrite, wallets))
     if subjects:
         retry_on_conflict(partial(snapshots.rewrite, subjects))
-    log.warning(
+    log.info(
         "players_repaired",
         records=len(in_redis),
         wallets=len(wallets),

@@ -130,7 +130,15 @@ class Command(ReportingCommand):
             self.say(said % {"count": self.found - self.listed})
         for (store, kind, name), count in sorted(self.counts.items()):
             what = _("wallet") if kind == "wallet" else _("progress")
-            self.say(f"{_store(Store(store))}, {what}, {name}: {count}")
+            self.say(
+                _("%(store)s, %(what)s, %(field)s: %(count)d")
+                % {
+                    "store": _store(Store(store)),
+                    "what": what,
+                    "field": name,
+                    "count": count,
+                }
+            )
         said = ngettext(
             "%(count)d player compared.", "%(count)d players compared.", self.players
         )
