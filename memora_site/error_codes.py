@@ -65,6 +65,17 @@ ERROR_CODES = {
         advice=_("An error in the app: send the device's id."),
         queued=Queued.KEEP,
     ),
+    "INVALID_RESET_CODE": ErrorCode(
+        status=400,
+        meaning=_(
+            "The code for a new password is wrong, was used or has expired, or there is "
+            "no such account."
+        ),
+        advice=_(
+            "Tell the student. After five attempts they need a new code from the school."
+        ),
+        queued=Queued.DROP,
+    ),
     "NO_HEARTS": ErrorCode(
         status=400,
         meaning=_("The lesson ended without hearts. The failure is recorded."),

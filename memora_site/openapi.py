@@ -49,6 +49,7 @@ _CSRF_TOKEN = Parameter(
 _SUCCESSES = {
     200: _("The request was executed."),
     201: _("It was created."),
+    202: _("The request was accepted."),
     204: _("The request was executed; the answer has no body."),
 }
 

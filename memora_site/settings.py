@@ -397,6 +397,12 @@ RATE_LIMITS = {
     "bad_token": _limit("MEMORA_BAD_TOKEN_LIMIT", "60/60"),
     # Wrong old passwords of a member of staff who changes their password.
     "password_change": ADMIN_LOGIN_LIMIT,
+    # Links to set a new password, per account: each is an e-mail.
+    "reset_link_account": _limit("MEMORA_RESET_LINK_LIMIT", "3/3600"),
+    # Wrong codes for a new password, per account.
+    "reset_code_account": _limit("MEMORA_RESET_CODE_LIMIT", "10/3600"),
+    # Both from one address.
+    "reset_ip": _limit("MEMORA_RESET_ADDRESS_LIMIT", "300/3600"),
     # Photos that a student sends: each is decoded and encoded again.
     "me-photo": (10, 600),
     # Limits of audit rows; they refuse no requests.
@@ -428,6 +434,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+PASSWORD_RESET_TIMEOUT = 3600
+"""Seconds for which a link to set a new password is valid."""
 AXES_HANDLER = "players.lockout.LockoutHandler"
 AXES_ONLY_ADMIN_SITE = True
 AXES_FAILURE_LIMIT = ADMIN_LOGIN_LIMIT[0]

@@ -1,7 +1,7 @@
 """A short chain of middleware for the students' API.
 
 The site's middleware is for pages: sessions, CSRF, messages, history, lockouts of the
-admin. Requests with a bearer token, and sign-ins, need none of it and go through
+admin. Requests with a bearer token, sign-ins and password resets need none of it and go through
 `StudentApiMiddleware` alone. It does what the API promises: security headers, one line
 in the log, the language of ``Accept-Language``, CORS, rate-limit headers, the audit of
 refusals. All other requests go through the whole chain.
@@ -32,7 +32,14 @@ View = Callable[[HttpRequest], HttpResponse]
 
 _API = "/api/v1/"
 _STAFF_API = "/api/v1/admin/"
-_SIGN_IN = "/api/v1/auth/login/"
+_OPEN = frozenset(
+    {
+        "/api/v1/auth/login/",
+        "/api/v1/auth/password-reset/",
+        "/api/v1/auth/password-reset/confirm/",
+    }
+)
+"""What a student sends without a token."""
 _CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """Answers of the API are data: a browser that shows one loads and runs nothing."""
 _MAX_HOSTS = 100
@@ -75,7 +82,7 @@ class StudentApiMiddleware:
         return (
             (
                 meta.get("HTTP_AUTHORIZATION", "")[:7].lower() == "bearer "
-                or path == _SIGN_IN
+                or path in _OPEN
             )
             and request.method != "OPTIONS"
             and not path.startswith(_STAFF_API)

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path, reverse_lazy
 from django.views.generic import RedirectView
 
 from memora_site import health, metrics, schema_view, staff_api, uploads
+from players import account_pages
 
 urlpatterns: list[URLPattern | URLResolver] = [
     # The students' API first: most requests are for it, and Django tries one by one.
@@ -14,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", metrics.metrics),
+    path("account/password/", account_pages.new_password, name="new-password"),
     path("admin/may-send", uploads.can_upload, name="may-send"),
     path("admin/", admin.site.urls),
     path("api/v1/schema/", schema_view.SchemaView.as_view(), name="api-schema"),

@@ -12,16 +12,19 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile, UploadedFile
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
+from kombu.exceptions import OperationalError
 from rest_framework import status
 from rest_framework.parsers import BaseParser, MultiPartParser
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from core.api_operations import Operation, describe
 from core.api_types import InvalidBodyError, parse
-from players import api_types, client_info
-from players.services import passwords, photos, profile
+from players import api_types, client_info, tasks
+from players.errors import StoreAwayError
+from players.services import password_resets, passwords, photos, profile
 from players.services.sessions import Player
 from players.tokens import Token
 
@@ -205,5 +208,71 @@ class PasswordViewSet(ViewSet):
                 current=body.current_password,
                 new=body.new_password,
                 ip_address=client_info.address_of(request._request),
+            )
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PasswordResetViewSet(ViewSet):
+    """A new password for a student who has forgotten theirs."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @describe(
+        Operation(
+            id="request_password_reset",
+            tag="auth",
+            summary=gettext_lazy("Ask for a link to set a new password"),
+            description=gettext_lazy(
+                "Send an e-mail with a link to a page for a new password, if there is a "
+                "student's account with this address. The answer is the same in any case."
+            ),
+            body=api_types.ResetLinkBody,
+            answer=api_types.ResetRequested,
+            status=status.HTTP_202_ACCEPTED,
+        )
+    )
+    def create(self, request: Request) -> Response:
+        body = parse(api_types.ResetLinkBody, request.data)
+        user_id = password_resets.request_link(
+            email=body.email, ip_address=client_info.address_of(request._request)
+        )
+        try:
+            # For an unknown account, too: the time does not show which exist.
+            tasks.send_reset_link.delay(user_id)
+        except OperationalError:
+            raise StoreAwayError(
+                _("The e-mail cannot be sent at the moment. Please try again shortly.")
+            ) from None
+        message = _(
+            "If there is a student's account with this address, we have sent it a link "
+            "to set a new password."
+        )
+        return Response(api_types.ResetRequested(message), status.HTTP_202_ACCEPTED)
+
+    @describe(
+        Operation(
+            id="reset_password",
+            tag="auth",
+            summary=gettext_lazy("Set a new password with a code from the school"),
+            description=gettext_lazy(
+                "Set a new password with the code that the school told the student, and "
+                "end the student's session. A code has five attempts in an hour; a weak "
+                "password takes none."
+            ),
+            body=api_types.ResetCodeBody,
+            status=status.HTTP_204_NO_CONTENT,
+            errors=("INVALID_RESET_CODE",),
+        )
+    )
+    def confirm(self, request: Request) -> Response:
+        body = parse(api_types.ResetCodeBody, request.data)
+        with _faults_of("new_password"):
+            password_resets.use_code(
+                email=body.email,
+                code=body.code,
+                new=body.new_password,
+                ip_address=client_info.address_of(request._request),
+                now=timezone.now(),
             )
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -77,11 +77,32 @@ DeviceId = Annotated[
     UUID, Field(_("The device's id, a UUID version 4."), example=_DEVICE_ID)
 ]
 
+Email = Annotated[
+    str,
+    Field(
+        _("The e-mail address of the account."),
+        example="lina@school.example",
+        min_length=1,
+        max_length=254,
+        pattern=NO_NUL,
+    ),
+]
 Password = Annotated[
     str,
     Field(
         _("The password, as the student typed it."),
         example="learn-every-day",
+        min_length=1,
+        max_length=PASSWORD_MAX_LENGTH,
+        pattern=NO_NUL,
+    ),
+]
+
+NewPassword = Annotated[
+    str,
+    Field(
+        _("The new password. Weak ones are refused with the reasons."),
+        example="and-every-evening",
         min_length=1,
         max_length=PASSWORD_MAX_LENGTH,
         pattern=NO_NUL,
@@ -95,16 +116,7 @@ Password = Annotated[
 class SignInBody:
     """The length of a password is limited, because hashing a long text is expensive."""
 
-    email: Annotated[
-        str,
-        Field(
-            _("The e-mail address of the account."),
-            example="lina@school.example",
-            min_length=1,
-            max_length=254,
-            pattern=NO_NUL,
-        ),
-    ]
+    email: Email
     password: Password
     device_name: DeviceName = ""
 
@@ -168,16 +180,31 @@ class ProfileBody:
 @dataclass(frozen=True, slots=True)
 class PasswordBody:
     current_password: Password
-    new_password: Annotated[
+    new_password: NewPassword
+
+
+@dataclass(frozen=True, slots=True)
+class ResetLinkBody:
+    email: Email
+
+
+@dataclass(frozen=True, slots=True)
+class ResetCodeBody:
+    email: Email
+    code: Annotated[
         str,
         Field(
-            _("The new password. Weak ones are refused with the reasons."),
-            example="and-every-evening",
+            _(
+                "The eight digits that the school told the student, in any script; spaces "
+                "are ignored."
+            ),
+            example="4071 8823",
             min_length=1,
-            max_length=PASSWORD_MAX_LENGTH,
+            max_length=50,
             pattern=NO_NUL,
         ),
     ]
+    new_password: NewPassword
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +313,18 @@ class SignedIn:
 @dataclass(frozen=True, slots=True)
 class SignedOut:
     message: Annotated[str, Field(_("A text for the student."), "You are signed out.")]
+
+
+@dataclass(frozen=True, slots=True)
+class ResetRequested:
+    message: Annotated[
+        str,
+        Field(
+            _("A text for the student, the same for every address."),
+            "If there is a student's account with this address, we have sent it a link "
+            "to set a new password.",
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,12 @@ class WrongPasswordError(MemoraError):
     code = "WRONG_PASSWORD"
 
 
+class InvalidResetCodeError(MemoraError):
+    """The code for a new password is wrong, used up or expired, or there is none."""
+
+    code = "INVALID_RESET_CODE"
+
+
 class AccountInactiveError(MemoraError):
     """The password or token is right, but the account is switched off."""
 

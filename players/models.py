@@ -547,6 +547,32 @@ class EndedSession(models.Model):
         return self.get_reason_display()
 
 
+class PasswordResetCode(models.Model):
+    """A code from support with which a player sets a new password; only its hash.
+
+    `players.services.password_resets` issues and judges codes.
+    """
+
+    player = models.OneToOneField(
+        # One code per player: a new one replaces the row.
+        PlayerProfile,
+        models.CASCADE,
+        primary_key=True,
+        related_name="+",
+    )
+    code_hash = models.CharField(max_length=64)
+    attempts_left = models.PositiveSmallIntegerField(_("attempts left"))
+    expires_at = models.DateTimeField(_("expires"), db_index=True)
+
+    class Meta:
+        verbose_name = _("password reset code")
+        verbose_name_plural = _("password reset codes")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.player)
+
+
 class Enrollment(models.Model):
     """A player's membership in a plan."""
 
@@ -623,6 +649,9 @@ class SecurityEventType(models.TextChoices):
     ACCOUNT_ACTIVATED = "account_activated", _("account switched on")
     ACCOUNT_DEACTIVATED = "account_deactivated", _("account switched off")
     PASSWORD_CHANGED = "password_changed", _("password changed")
+    RESET_REQUESTED = "reset_requested", _("password reset requested")
+    RESET_CODE_ISSUED = "reset_code_issued", _("password reset code issued")
+    PASSWORD_RESET = "password_reset", _("password reset")
     EMAIL_CHANGED = "email_changed", _("e-mail changed")
     RIGHTS_CHANGED = "rights_changed", _("rights changed")
     ENROLLMENT_ADDED = "enrollment_added", _("enrolment added")

@@ -1,10 +1,12 @@
-"""The players' periodic tasks."""
+"""The players' tasks: periodic ones, and mail to students."""
+
+from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
 
 from players import wallet_sync
-from players.services import erasure, photos, retention, sessions
+from players.services import erasure, password_resets, photos, retention, sessions
 
 
 @shared_task(name="players.tasks.sync_pending_wallets", ignore_result=True)
@@ -35,3 +37,16 @@ def finish_erasures() -> None:
 def apply_retention() -> None:
     """Delete data whose retention time has passed. Every hour; safe to run twice."""
     retention.apply(now=timezone.now())
+
+
+@shared_task(
+    name="players.tasks.send_reset_link", ignore_result=True, bind=True, max_retries=3
+)
+def send_reset_link(self: Any, user_id: int) -> None:
+    """Send a link to set a new password; 0 stands for an unknown account.
+
+    Tries again each minute, three times, while the mail server does not take it. A
+    second run sends a second mail.
+    """
+    if not password_resets.send_link(user_id):
+        raise self.retry(countdown=60)

@@ -29,5 +29,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
         account_views.PasswordViewSet.as_view({"post": "create"}),
         name="me-password",
     ),
+    path(
+        "auth/password-reset/",
+        account_views.PasswordResetViewSet.as_view({"post": "create"}),
+        name="auth-password-reset",
+    ),
+    path(
+        "auth/password-reset/confirm/",
+        account_views.PasswordResetViewSet.as_view({"post": "confirm"}),
+        name="auth-password-reset-confirm",
+    ),
     *router.urls,
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from players import audit
-from players.models import SecurityEventType, SessionEndReason
+from players.models import PasswordResetCode, SecurityEventType, SessionEndReason
 from players.services import sessions
 
 _RIGHTS = ("is_staff", "is_superuser")
@@ -15,7 +15,7 @@ def follow(
 ) -> None:
     """Record the changes and end sessions, in the transaction that makes them.
 
-    A changed password ends the player's session. Django ends the account's other admin
+    A changed password ends the player's session and the validity of a reset code. Django ends the account's other admin
     sessions by itself, because they hold a hash of the password.
 
     Args:
@@ -47,5 +47,7 @@ def follow(
             audit.record(SecurityEventType.RIGHTS_CHANGED, user_id=user_id, **rights)
     if switched_off:
         sessions.end_sessions_of_users(switched_off, SessionEndReason.DEACTIVATED)
+    if new_password:
+        PasswordResetCode.objects.filter(player__user_id__in=new_password).delete()
     if new_password and not keep_sessions:
         sessions.end_sessions_of_users(new_password, SessionEndReason.PASSWORD_CHANGED)

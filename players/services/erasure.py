@@ -115,6 +115,12 @@ HOLDINGS = (
         withheld=frozenset({"token_sha256"}),
     ),
     Holding(
+        "players.PasswordResetCode.player",
+        Fate.DELETED,
+        "password_reset_codes",
+        withheld=frozenset({"code_hash"}),
+    ),
+    Holding(
         "players.Enrollment.player",
         Fate.DELETED,
         "enrollments",

@@ -6,13 +6,13 @@ import structlog
 from django.conf import settings
 from django.contrib.sessions.models import Session as AdminSession
 
-from players.models import SecurityEvent
+from players.models import PasswordResetCode, SecurityEvent
 
 log = structlog.get_logger(__name__)
 
 
 def apply(*, now: datetime) -> None:
-    """Delete old security events and the admin's expired sessions.
+    """Delete old security events, expired reset codes, the admin's expired sessions.
 
     ``SECURITY_EVENT_DAYS`` is the age limit of security events; 0 keeps them for good.
     Ended sessions of students have their own limit
@@ -25,6 +25,12 @@ def apply(*, now: datetime) -> None:
     if settings.SECURITY_EVENT_DAYS:
         before = now - timedelta(days=settings.SECURITY_EVENT_DAYS)
         events = SecurityEvent.objects.expire(before=before)
+    codes, _by_model = PasswordResetCode.objects.filter(expires_at__lte=now).delete()
     sessions, _by_model = AdminSession.objects.filter(expire_date__lt=now).delete()
-    if events or sessions:
-        log.info("retention_applied", security_events=events, admin_sessions=sessions)
+    if events or codes or sessions:
+        log.info(
+            "retention_applied",
+            security_events=events,
+            reset_codes=codes,
+            admin_sessions=sessions,
+        )

@@ -36,6 +36,7 @@ from players.models import (
     EndedSession,
     Entitlement,
     Erasure,
+    PasswordResetCode,
     PlayerProfile,
     PlayerWallet,
     SecurityEvent,
@@ -73,7 +74,8 @@ DEVICE = uuid.UUID("7d0b3c1e-5a4f-4c1b-9e0d-2f6a8b1c3d5e")
 NEEDLES = (
     *("Zubaydah", "zubaydah@school.example", "203.0.113.77", "Zubaydah's phone"),
     "America/Argentina/Ushuaia",
-    *(repr(DEVICE), "her reason", "KEY-OF-HERS", "her answer", "f" * 64, "e" * 64),
+    *(repr(DEVICE), "her reason", "KEY-OF-HERS", "her answer"),
+    *("f" * 64, "e" * 64, "d" * 64),
 )
 SUBJECT = "SUBJ-OF-HERS"
 
@@ -108,6 +110,9 @@ def make_student(plan, manager, redis_client):
         )
         EndedSession.objects.create(
             player=player, token_sha256="e" * 64, reason="replaced"
+        )
+        PasswordResetCode.objects.create(
+            player=player, code_hash="d" * 64, attempts_left=5, expires_at=LATER
         )
         Entitlement.objects.create(player=player, item="PHYSICS")
         InteractionLog.objects.create(
@@ -620,7 +625,7 @@ def test_staff_give_an_erased_student_nothing(student, way, manager):
 def test_the_export_holds_everything_that_erasing_removes(student):
     document = export.export_player(player_id=student.pk, now=NOON)
     text = export.as_json(document)
-    secrets = {"KEY-OF-HERS", "f" * 64, "e" * 64, repr(DEVICE)}
+    secrets = {"KEY-OF-HERS", "f" * 64, "e" * 64, "d" * 64, repr(DEVICE)}
     assert {needle for needle in NEEDLES if needle not in text} == secrets
     names = {held.name for held in erasure.holdings() if held.name}
     assert all(document[name] for name in names)

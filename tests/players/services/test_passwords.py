@@ -131,6 +131,7 @@ def test_a_password_that_staff_changed_in_the_same_moment_stays(
 def test_a_change_counts_its_queries(signed_in, django_assert_num_queries):
     signed_in.get("auth/session/")
     # The account; between two for the transaction: profile and account under lock, the
-    # session, the old columns between two for a savepoint, password, audit event.
-    with django_assert_num_queries(11):
+    # session, the old columns between two for a savepoint, password, audit event, reset
+    # code.
+    with django_assert_num_queries(12):
         ask(signed_in)
