@@ -177,16 +177,18 @@ def parse_query(cls: type[Body], query: Mapping[str, str]) -> Body:
     Raises:
         InvalidBodyError: see `parse`.
     """
-    hints = hints_of(cls)
     values = {
-        name: _from_query(hints[name], query[name]) for name in hints if name in query
+        name: whole_number(query[name]) if is_number else query[name]
+        for name, is_number in _numbers_of(cast("type", cls)).items()
+        if name in query
     }
     return parse(cls, values)
 
 
-def _from_query(hint: Any, text: str) -> Any:
-    """Return a parameter as the JSON value that it means: digits are a number."""
-    return whole_number(text) if read_hint(hint).type is int else text
+@cache
+def _numbers_of(cls: type) -> dict[str, bool]:
+    """Return for each query parameter whether its text is a number."""
+    return {name: read_hint(hint).type is int for name, hint in hints_of(cls).items()}
 
 
 @cache

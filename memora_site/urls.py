@@ -9,8 +9,9 @@ from players import account_pages
 
 urlpatterns: list[URLPattern | URLResolver] = [
     # The students' API first: most requests are for it, and Django tries one by one.
-    path("api/v1/", include("players.urls")),
+    # Of it, first the few patterns of progress.
     path("api/v1/", include("progress.urls")),
+    path("api/v1/", include("players.urls")),
     path("", RedirectView.as_view(url=reverse_lazy("admin:index"))),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
