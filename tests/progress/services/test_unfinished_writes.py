@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import time_machine
 
 from players import records, wallet_sync
 from players.models import PlayerWallet
@@ -10,6 +11,7 @@ from players.records import Wanted
 from players.services import wallet
 from progress.models import StructureProgress
 from progress.services import ledger, snapshots, writing
+from tests.progress.conftest import MONDAY
 from tests.progress.services.test_completion import (
     Killed,
     die,
@@ -144,9 +146,13 @@ def test_what_was_to_be_written_back_is_written_though_redis_was_emptied(
     student, finish, redis_client
 ):
     """What was to be written back was a set in Redis, and was lost with it."""
-    finish("0-0", 3)
-    redis_client.flushdb()
-    wallet_sync.sync_pending_wallets()
-    snapshots.sync_pending()
+    with time_machine.travel(MONDAY):
+        # The first run looks at everyone, the next ones at what is new.
+        wallet_sync.sync_pending_wallets()
+        snapshots.sync_pending()
+        finish("0-0", 3)
+        redis_client.flushdb()
+        wallet_sync.sync_pending_wallets()
+        snapshots.sync_pending()
     assert PlayerWallet.objects.get(player=student).total_xp == 31
     assert StructureProgress.objects.get(player=student).total_xp_earned == 31
