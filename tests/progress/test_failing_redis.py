@@ -92,10 +92,16 @@ def ahead_with_subject(student, redis_client) -> None:
     )
 
 
-@pytest.mark.parametrize("path", REQUESTS)
-@pytest.mark.parametrize(
-    "prepare", [warm, cold, without_subject, ahead, ahead_with_subject]
-)
+def cases() -> Iterator[Any]:
+    """Each request with the states of Redis that it can meet."""
+    for path in REQUESTS:
+        yield from ((path, warm), (path, cold))
+    for path in (COMPLETE, "progress/SUBJ-MATH/"):
+        for prepare in (without_subject, ahead, ahead_with_subject):
+            yield path, prepare
+
+
+@pytest.mark.parametrize(("path", "prepare"), list(cases()))
 @pytest.mark.parametrize("is_lasting", [True, False], ids=["for good", "once"])
 def test_redis_that_fails_at_any_call_of_a_request_is_not_in_its_answer(
     phone, student, redis, redis_client, settings, path, prepare, is_lasting
