@@ -177,11 +177,12 @@ def parse_query(cls: type[Body], query: Mapping[str, str]) -> Body:
     Raises:
         InvalidBodyError: see `parse`.
     """
-    values = {
-        name: whole_number(query[name]) if is_number else query[name]
-        for name, is_number in _numbers_of(cast("type", cls)).items()
-        if name in query
-    }
+    values: dict[str, Any] = {}
+    for name, is_number in _numbers_of(cast("type", cls)).items():
+        if name in query:
+            number = whole_number(query[name]) if is_number else None
+            # A text that is no number stays a text, which is a fault.
+            values[name] = query[name] if number is None else number
     return parse(cls, values)
 
 

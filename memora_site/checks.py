@@ -5,6 +5,7 @@ default needs no configuration.
 """
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator
 from email.utils import parseaddr
 from pathlib import Path
@@ -22,12 +23,14 @@ from django.core.checks import (
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
+from core import semver
 from core.checks import time_zone_errors
 from players.services.erasure import LEDGERS
 
 ENVIRONMENTS = ("local", "production")
 SECRET_KEY_LENGTH = 50
 SECRET_KEY_VARIETY = 5
+_HTTPS = re.compile(r"https://[^/\s]+(/\S*)?")
 NOT_SENDING = ("console", "dummy", "locmem", "filebased")
 
 
@@ -39,6 +42,7 @@ def check_environment(**_kwargs: Any) -> list[CheckMessage]:
         *_streak_time_zone(),
         *_session_limits(),
         *_erased_ledger(),
+        *_app_version(),
     ]
 
 
@@ -117,6 +121,25 @@ def _erased_ledger() -> Iterator[CheckMessage]:
             hint="Set it to “delete” or “pseudonymise”; other values are not allowed.",
             id="memora.E040",
         )
+
+
+def _app_version() -> Iterator[CheckMessage]:
+    minimum = settings.MIN_APP_VERSION
+    if minimum and semver.precedence(minimum) is None:
+        yield Error(
+            f"MEMORA_MIN_APP_VERSION is {minimum!r}.",
+            hint="Set it to a version such as 1.2.3, without a platform, or leave it "
+            "empty.",
+            id="memora.E041",
+        )
+    for platform, url in settings.APP_STORE_URLS.items():
+        name = "_".join(filter(None, ("MEMORA_APP_STORE_URL", platform.upper())))
+        if url and not _HTTPS.fullmatch(url):
+            yield Error(
+                f"{name} is {url!r}.",
+                hint="Set it to the https:// address of the app's page in the store.",
+                id="memora.E042",
+            )
 
 
 def _secret_key() -> Iterator[CheckMessage]:

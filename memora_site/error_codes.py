@@ -16,6 +16,7 @@ from players.errors import (
     HeldDevices,
     LockedTimeZone,
     RefusedDevice,
+    RequiredApp,
     RequiredItem,
     UsedUpLimit,
 )
@@ -202,7 +203,9 @@ ERROR_CODES = {
     ),
     "NOT_ENROLLED": ErrorCode(
         status=403,
-        meaning=_("The student is not enrolled in a plan."),
+        meaning=_(
+            "The student is not enrolled in a plan, or not in the requested one."
+        ),
         advice=_("Tell the student to ask the school."),
         queued=Queued.KEEP,
     ),
@@ -226,6 +229,15 @@ ERROR_CODES = {
     "INVALID_LESSON": ErrorCode(
         status=404,
         meaning=_("The lesson is not, or no longer, in the student's plan."),
+        advice=_("Read the plan's manifest again."),
+        queued=Queued.DROP,
+    ),
+    "INVALID_NODE": ErrorCode(
+        status=404,
+        meaning=_(
+            "The subject, track, unit or topic is not, or no longer, in the student's "
+            "plan."
+        ),
         advice=_("Read the plan's manifest again."),
         queued=Queued.DROP,
     ),
@@ -303,6 +315,16 @@ ERROR_CODES = {
         meaning=_("The body has another content type than the operation accepts."),
         advice=_("An error in the app: send JSON, or a picture for a photo."),
         queued=Queued.DROP,
+    ),
+    "APP_TOO_OLD": ErrorCode(
+        status=426,
+        meaning=_("This version of the app is no longer accepted."),
+        advice=_(
+            "Ask the student to update the app at details.store_url. Completions and "
+            "ratings that are queued can still be sent; keep those that cannot."
+        ),
+        queued=Queued.KEEP,
+        details=RequiredApp,
     ),
     "RATE_LIMITED": ErrorCode(
         status=429,

@@ -21,6 +21,7 @@ from drf_spectacular.plumbing import ResolvedComponent
 from core.api_operations import Operation, Parameter
 from core.api_types import Field, TypeHint, defaults_of, hints_of, read_hint
 from memora_site.error_codes import ERROR_CODES
+from players.api_types import APP_VERSION
 
 Schema = dict[str, Any]
 
@@ -32,6 +33,7 @@ _SESSION_ENDED = (
 _STUDENT_ERRORS = (
     *("INVALID_DEVICE_ID", *_SESSION_ENDED, "DEVICE_MISMATCH", "ACCOUNT_INACTIVE"),
 )
+_VERSION_ERRORS = ("INVALID_BODY", "APP_TOO_OLD")
 _STAFF_ERRORS = ("NOT_AUTHENTICATED", "PERMISSION_DENIED")
 _COMMON_ERRORS = ("RATE_LIMITED", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE")
 
@@ -254,7 +256,7 @@ _HEADERS: dict[str, Schema] = {
 
 def _headers(status: int, *, has_etag: bool) -> Schema:
     names = ["Content-Language"]
-    if status < 500 and status != 401:
+    if status < 500 and status not in (401, 426):
         names += _RATE_LIMIT
     if status in (429, 503):
         names.append("Retry-After")
@@ -296,6 +298,8 @@ class OperationSchema(AutoSchema):
         parameters = list(self._operation.parameters)
         if self._is_for_staff and self.method != "GET":
             parameters.append(_CSRF_TOKEN)
+        if self._needs_version:
+            parameters.append(APP_VERSION)
         found = [
             {
                 "name": parameter.name,
@@ -369,6 +373,13 @@ class OperationSchema(AutoSchema):
     def _is_for_staff(self) -> bool:
         return self._operation.tag == "staff"
 
+    @property
+    def _needs_version(self) -> bool:
+        """Return whether an app that is too old is refused."""
+        view: Any = self.view
+        queued = getattr(view, "queued_actions", ())
+        return not self._is_for_staff and view.action not in queued
+
     def _codes(self) -> Iterable[str]:
         """Return the codes of all refusals of this operation."""
         operation = self._operation
@@ -378,6 +389,8 @@ class OperationSchema(AutoSchema):
             codes.append("INVALID_BODY")
         if self.method in ("PATCH", "POST", "PUT"):
             codes.append("UNSUPPORTED_MEDIA_TYPE")
+        if self._needs_version:
+            codes += _VERSION_ERRORS
         if self._is_for_staff:
             codes += _STAFF_ERRORS
         elif self.get_auth():

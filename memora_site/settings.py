@@ -413,6 +413,14 @@ SESSION_IDLE_DAYS: int = env.int("MEMORA_SESSION_IDLE_DAYS", default=90)
 """A player's session ends after this time without use,"""
 SESSION_MAX_DAYS: int = env.int("MEMORA_SESSION_MAX_DAYS", default=400)
 """and this time after its sign-in at the latest. Ended tokens are kept as long."""
+MIN_APP_VERSION: str = env("MEMORA_MIN_APP_VERSION", default="")
+"""The oldest version of the app that may use the API, "" for all of them,"""
+APP_STORE_URLS: dict[str, str] = {
+    "": env("MEMORA_APP_STORE_URL", default=""),
+    "ios": env("MEMORA_APP_STORE_URL_IOS", default=""),
+    "android": env("MEMORA_APP_STORE_URL_ANDROID", default=""),
+}
+"""and where to get a newer one, by platform; "" is for all others."""
 
 # --- Sign-in and security ---------------------------------------------------
 
@@ -519,6 +527,7 @@ CORS_ALLOW_HEADERS = [
     "content-type",
     "idempotency-key",
     "if-none-match",
+    "x-app-version",
     "x-device-id",
 ]
 CORS_EXPOSE_HEADERS = [

@@ -22,7 +22,7 @@ from rest_framework.viewsets import ViewSet
 
 from core.api_operations import Operation, describe
 from core.api_types import InvalidBodyError, parse
-from players import api_types, client_info, tasks
+from players import answers, api_types, app_versions, client_info, tasks
 from players.errors import StoreAwayError
 from players.services import password_resets, passwords, photos, profile
 from players.services.sessions import Player
@@ -46,21 +46,7 @@ def _faults_of(field: str) -> Iterator[None]:
 
 def _profile(request: Request) -> Response:
     own = profile.of_player(_player(request).id, now=timezone.now())
-    uri = own.photo_uri
-    return Response(
-        api_types.Profile(
-            id=own.id,
-            name=own.name,
-            email=own.email,
-            grade=own.grade,
-            stream=own.stream,
-            season=own.season,
-            photo_url=request.build_absolute_uri(uri) if uri else None,
-            locale=own.locale,
-            time_zone=own.time_zone,
-            plan=None if own.plan is None else api_types.Plan(*own.plan),
-        )
-    )
+    return Response(answers.profile(own, request))
 
 
 class MeViewSet(ViewSet):
@@ -233,6 +219,7 @@ class PasswordResetViewSet(ViewSet):
         )
     )
     def create(self, request: Request) -> Response:
+        app_versions.require_supported(request)
         body = parse(api_types.ResetLinkBody, request.data)
         user_id = password_resets.request_link(
             email=body.email, ip_address=client_info.address_of(request._request)
@@ -266,6 +253,7 @@ class PasswordResetViewSet(ViewSet):
         )
     )
     def confirm(self, request: Request) -> Response:
+        app_versions.require_supported(request)
         body = parse(api_types.ResetCodeBody, request.data)
         with _faults_of("new_password"):
             password_resets.use_code(

@@ -407,6 +407,7 @@ _EVENT_LOOKS: dict[str, tuple[str, Any]] = {
     SecurityEventType.ENTITLEMENT_ADDED: ("+", "action"),
     SecurityEventType.ENTITLEMENT_CHANGED: ("±", "action"),
     SecurityEventType.ENTITLEMENT_REMOVED: ("−", "action"),
+    SecurityEventType.PLAN_ACTIVATED: ("±", "action"),
     SecurityEventType.WALLET_CORRECTED: ("±", "action"),
     SecurityEventType.PLAYER_ERASED: ("−", "action"),
     SecurityEventType.PLAYER_EXPORTED: ("→", "action"),

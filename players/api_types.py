@@ -34,6 +34,20 @@ DEVICE_ID = Parameter(
     ),
     is_required=True,
 )
+VERSION_HEADER = "X-App-Version"
+APP_VERSION = Parameter(
+    VERSION_HEADER,
+    "header",
+    str,
+    Field(
+        _(
+            "The version of the app (Semantic Versioning), best with its platform. "
+            "Without this header every app is accepted."
+        ),
+        example="android/2.4.0",
+        pattern=r"^((ios|android)/)?[0-9]+\.[0-9]+\.[0-9]+([+-].+)?$",
+    ),
+)
 LESSON_ID = Parameter(
     "lesson_id",
     "path",
@@ -437,6 +451,16 @@ class PlanContent:
         str,
         Field(_("The manifest's path below a base URL."), "plans/PLAN-5/manifest.json"),
     ]
+    manifest_hash: Annotated[
+        str,
+        Field(
+            _(
+                "The SHA-256 of the manifest's bytes on this server. A copy with this "
+                "hash is current."
+            ),
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        ),
+    ]
     base_url: Annotated[
         str,
         Field(
@@ -475,6 +499,16 @@ class LessonLink:
         Field(
             _("The URL of the lesson's file."),
             "https://memora.example/files/memora_content/lessons/LES-7K3M9QX2VB.json",
+        ),
+    ]
+    version: Annotated[
+        int | None,
+        Field(
+            _(
+                "The version of the lesson's file on this server, the one in the file; "
+                "null: it has no file. A copy with this version is current."
+            ),
+            1796000000,
         ),
     ]
     expires_at: Annotated[

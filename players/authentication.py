@@ -10,7 +10,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
-from players import api_types, client_info, tokens
+from players import api_types, app_versions, client_info, tokens
 from players.api_types import DEVICE_HEADER
 from players.errors import CHALLENGE, DeviceMismatchError, NotAuthenticatedError
 from players.records import NOTHING
@@ -36,10 +36,12 @@ class PlayerAuthentication(BaseAuthentication):
         """Return the player and the token, or None if no token was sent.
 
         Raises:
+            AppTooOldError, InvalidBodyError: see `app_versions.require_supported`.
             NotAuthenticatedError: the header is not "Bearer" with a well-formed token.
             InvalidDeviceIdError: the device id is missing or malformed.
             MemoraError: see `sessions.check`.
         """
+        app_versions.require_supported(request)
         # META, not `headers`, which Django makes of all headers: this runs every time.
         meta = request._request.META
         header = meta.get("HTTP_AUTHORIZATION", "").strip()

@@ -94,7 +94,37 @@ class LockedTimeZone:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class RequiredApp:
+    """The details of `AppTooOldError`."""
+
+    minimum_version: Annotated[
+        str,
+        Field(
+            gettext_lazy("The oldest version of the app that is accepted."),
+            example="2.4.0",
+        ),
+    ]
+    store_url: Annotated[
+        str | None,
+        Field(
+            gettext_lazy(
+                "Where to get the app, for the platform in X-App-Version; null: the "
+                "school tells."
+            ),
+            example="https://memora.example/app",
+        ),
+    ]
+
+
 # --- Errors -----------------------------------------------------------------
+
+
+class AppTooOldError(MemoraError):
+    """The app is older than ``MIN_APP_VERSION``."""
+
+    code = "APP_TOO_OLD"
+    details_type = RequiredApp
 
 
 class NotAuthenticatedError(MemoraError):
@@ -237,6 +267,12 @@ class InvalidLessonError(MemoraError):
     """The lesson is not in the player's plan."""
 
     code = "INVALID_LESSON"
+
+
+class InvalidNodeError(MemoraError):
+    """The subject, track, unit or topic is not in the player's plan."""
+
+    code = "INVALID_NODE"
 
 
 class NotEntitledError(MemoraError):

@@ -660,6 +660,7 @@ class SecurityEventType(models.TextChoices):
     ENTITLEMENT_ADDED = "entitlement_added", _("entitlement added")
     ENTITLEMENT_CHANGED = "entitlement_changed", _("entitlement changed")
     ENTITLEMENT_REMOVED = "entitlement_removed", _("entitlement removed")
+    PLAN_ACTIVATED = "plan_activated", _("plan chosen")
     WALLET_CORRECTED = "wallet_corrected", _("XP corrected")
     WALLETS_SYNCED = "wallets_synced", _("wallets saved")
     PLAYER_ERASED = "player_erased", _("student erased")

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from players import account_views, views
+from players import account_views, plan_views, views
 
 router = SimpleRouter()
 router.register("auth", views.AuthViewSet, basename="auth")
@@ -38,6 +38,21 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "auth/password-reset/confirm/",
         account_views.PasswordResetViewSet.as_view({"post": "confirm"}),
         name="auth-password-reset-confirm",
+    ),
+    path(
+        "me/plans/",
+        plan_views.PlansViewSet.as_view({"get": "list"}),
+        name="me-plans",
+    ),
+    path(
+        "me/plan/",
+        plan_views.PlansViewSet.as_view({"put": "update"}),
+        name="me-plan",
+    ),
+    path(
+        "me/entitlements/",
+        plan_views.EntitlementsViewSet.as_view({"get": "list"}),
+        name="me-entitlements",
     ),
     *router.urls,
 ]

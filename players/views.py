@@ -5,11 +5,9 @@ calls one service and renders its result.
 """
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 from rest_framework import status
@@ -21,9 +19,18 @@ from rest_framework.viewsets import ViewSet
 
 from core.api_operations import Operation, describe
 from core.api_types import parse, parse_query
-from players import api_types, audit, client_info, wallet_sync
+from players import (
+    access_api_types,
+    answers,
+    api_types,
+    app_versions,
+    audit,
+    client_info,
+    wallet_sync,
+)
 from players.api_types import DEVICE_HEADER
 from players.authentication import Player, StaffAuthentication
+from players.errors import NotEntitledError
 from players.models import Device, PlayerProfile, SecurityEventType, User
 from players.permissions import StaffPermission
 from players.records import Wanted
@@ -73,6 +80,7 @@ class AuthViewSet(ViewSet):
         permission_classes=[AllowAny],
     )
     def login(self, request: Request) -> Response:
+        app_versions.require_supported(request)
         device_id = devices.parse_device_id(request.headers.get(DEVICE_HEADER))
         body = parse(api_types.SignInBody, request.data)
         signed_in = sessions.sign_in(
@@ -180,16 +188,7 @@ class WalletViewSet(ViewSet):
     def list(self, request: Request) -> Response:
         player = _player(request)
         held = wallet.current(player.id, now=timezone.now(), found=player.found)
-        return Response(
-            api_types.Wallet(
-                total_xp=held.total_xp,
-                current_streak=held.current_streak,
-                streak_ends_at=held.streak_ends_at,
-                streak_time_zone=settings.STREAK_TIME_ZONE,
-                last_success_date=held.last_success_date,
-                last_played_at=held.last_played_at,
-            )
-        )
+        return Response(answers.wallet(held))
 
 
 class ContentViewSet(ViewSet):
@@ -213,7 +212,7 @@ class ContentViewSet(ViewSet):
     def list(self, request: Request) -> Response:
         player = _player(request)
         found = content.plan_of(player.id, player.found)
-        return Response(api_types.PlanContent(**asdict(found)))
+        return Response(answers.plan_content(found))
 
     @describe(
         Operation(
@@ -240,21 +239,53 @@ class ContentViewSet(ViewSet):
             timezone.now().timestamp(),
             _player(request).found,
         )
+        return Response(answers.lesson_link(link))
+
+    @describe(
+        Operation(
+            id="list_lesson_links",
+            tag="content",
+            summary=gettext_lazy("The URLs of all lessons below a node"),
+            description=gettext_lazy(
+                "Return new URLs of the files and videos of the lessons below a subject, "
+                "track, unit or topic, for downloads: up to 200 lessons, in the order "
+                "of their bits. Send next as after to get those that follow. Lessons "
+                "that the student may not open are listed with the reason."
+            ),
+            parameters=(access_api_types.NODE_ID,),
+            query=access_api_types.LessonsQuery,
+            answer=access_api_types.LessonLinks,
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED", "INVALID_NODE"),
+        )
+    )
+    @action(
+        detail=False,
+        methods=["get"],
+        url_path=r"nodes/(?P<node_id>[^/]+)/lessons",
+        url_name="node-lessons",
+    )
+    def lessons(self, request: Request, node_id: str) -> Response:
+        query = parse_query(access_api_types.LessonsQuery, request.query_params)
+        page = content.lessons_below(
+            _player(request).id,
+            node_id,
+            after=query.after,
+            now=timezone.now().timestamp(),
+            found=_player(request).found,
+        )
         return Response(
-            api_types.LessonLink(
-                lesson_id=link.lesson_id,
-                url=link.url,
-                expires_at=_moment(link.expires_at) if link.expires_at else None,
-                videos={
-                    stage_id: api_types.VideoLink(url, _moment(link.videos_expire_at))
-                    for stage_id, url in link.video_urls.items()
-                },
+            access_api_types.LessonLinks(
+                lessons=[answers.lesson_link(link) for link in page.links],
+                refused=[
+                    access_api_types.RefusedLesson(
+                        lesson.id, NotEntitledError.code, lesson.required_item
+                    )
+                    for lesson in page.not_entitled
+                ],
+                next=page.next,
+                total=page.total,
             )
         )
-
-
-def _moment(unix_time: int) -> datetime:
-    return datetime.fromtimestamp(unix_time, UTC)
 
 
 class StaffViewSet(ViewSet):

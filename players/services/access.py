@@ -43,6 +43,12 @@ class PlayerAccess:
         expiry = self.items[item]
         return expiry is None or now < expiry
 
+    def may_open(self, lesson: LessonEntry, now: float) -> bool:
+        """Return whether the player is entitled to a lesson at Unix time ``now``."""
+        if lesson.access_level != Level.PAID:
+            return True
+        return self.is_entitled(lesson.required_item, now)
+
     def current_items(self, now: float) -> frozenset[str]:
         """Return the products that the player has at Unix time ``now``."""
         return frozenset(
@@ -167,9 +173,7 @@ def require_entitled(
     Raises:
         NotEntitledError: with the product code in ``details``.
     """
-    if entry.access_level != Level.PAID:
-        return
-    if not player_access.is_entitled(entry.required_item, now):
+    if not player_access.may_open(entry, now):
         raise NotEntitledError(
             _("This lesson is part of something you have not bought yet."),
             details=RequiredItem(entry.required_item),

@@ -118,6 +118,15 @@ def test_what_needs_a_session_says_how_it_ends(schema):
         assert "DEVICE_MISMATCH" in codes_of(operation["responses"]["403"])
 
 
+def test_uploads_of_queued_work_alone_accept_every_version(schema):
+    accepting = {
+        operation["operationId"]
+        for operation in operations(schema)
+        if operation["tags"] != ["staff"] and "426" not in operation["responses"]
+    }
+    assert accepting == {"complete_lesson", "submit_reviews"}
+
+
 def test_the_enum_lists_every_code(schema):
     listed = schema["components"]["schemas"]["ErrorCode"]["enum"]
     assert set(listed) == ERROR_CODES.keys()

@@ -12,13 +12,16 @@ PASSWORD = "correct horse 7"
 class App:
     """The app on one device; when signed in, it sends its token with every request."""
 
-    def __init__(self, device_id: str = "") -> None:
+    def __init__(self, device_id: str = "", *, version: str = "") -> None:
         self.device_id = device_id or str(uuid.uuid4())
+        self.version = version
         self.token = ""
         self.client = APIClient()
 
     def _headers(self) -> dict[str, str]:
         headers = {"X-Device-ID": self.device_id}
+        if self.version:
+            headers["X-App-Version"] = self.version
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         return headers

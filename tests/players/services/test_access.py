@@ -1,5 +1,6 @@
 """What a player may open, and the URLs the player gets for it."""
 
+import hashlib
 import time
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -187,15 +188,16 @@ def test_a_sold_lesson_opens_until_its_product_ends(
 def test_the_app_finds_its_plans_manifest(signed_in, lessons, settings):
     settings.SITE_URL = "https://memora.example"
     base = "https://memora.example/files/memora_content/"
+    manifest = settings.CONTENT_ROOT / "plans/PLAN-5/manifest.json"
     assert signed_in.get("content/").json() == {
         "plan_id": "PLAN-5",
         "title": "Grade 5",
         "manifest_url": f"{base}plans/PLAN-5/manifest.json",
         "manifest_path": "plans/PLAN-5/manifest.json",
+        "manifest_hash": hashlib.sha256(manifest.read_bytes()).hexdigest(),
         "base_url": base,
         "local_base_url": base,
     }
-    assert (settings.CONTENT_ROOT / "plans/PLAN-5/manifest.json").is_file()
 
 
 def test_the_app_is_sent_to_the_cdn_once_that_has_the_file(signed_in, lessons):
