@@ -17,7 +17,8 @@ from progress.xp import MAX_HEARTS
 
 MAX_REVIEWS = 100
 _MAX_KEY_LENGTH = 100
-_DEFAULT_DUE, _MAX_DUE = 20, 100
+MAX_DUE = 100
+_DEFAULT_DUE = 20
 
 # --- Parameters -------------------------------------------------------------
 
@@ -182,7 +183,7 @@ class DueQuery:
             gettext_lazy("How many items to return at most, 1 to 100."),
             example=_DEFAULT_DUE,
             minimum=1,
-            maximum=_MAX_DUE,
+            maximum=MAX_DUE,
         ),
     ] = _DEFAULT_DUE
 

@@ -3,11 +3,13 @@
 from django.urls import URLPattern, URLResolver
 from rest_framework.routers import SimpleRouter
 
+from progress.start_views import StartViewSet
 from progress.views import LessonViewSet, ProgressViewSet, ReviewViewSet
 
 router = SimpleRouter()
 router.register("lessons", LessonViewSet, basename="lesson")
 router.register("progress", ProgressViewSet, basename="progress")
+router.register("start", StartViewSet, basename="start")
 router.register("reviews", ReviewViewSet, basename="review")
 
 urlpatterns: list[URLPattern | URLResolver] = router.urls

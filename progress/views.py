@@ -28,6 +28,9 @@ def _player(request: Request) -> Player:
 class LessonViewSet(ViewSet):
     """A player's lessons."""
 
+    queued_actions = ("complete",)
+    """Apps keep these requests while they are offline (`players.app_versions`)."""
+
     refusal: Exception | None = None
     """Why the body was refused, before the session was checked."""
 
@@ -126,6 +129,8 @@ class ProgressViewSet(ViewSet):
 
 class ReviewViewSet(ViewSet):
     """A player's items to review."""
+
+    queued_actions = ("create",)
 
     def wanted(self, _request: Request) -> Wanted:
         return Wanted(access=True)

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import orjson
-from django.utils.http import parse_etags
 from django.utils.translation import gettext as _
 
 from players.player_state import SubjectProgress
@@ -13,7 +12,7 @@ from players.records import Found
 from players.services import access
 from players.services.access import PlayerAccess
 from progress.errors import InvalidSubjectError
-from progress.services import subject_cache, writing
+from progress.services import etags, subject_cache, writing
 from publishing import api
 from publishing.api import PlanStructure, SubjectStructure
 
@@ -94,7 +93,7 @@ def answer(
     required = subject_cache.of_subject(subject).items
     items = [item for item in required if player_access.is_entitled(item, now)]
     etag = _etag(subject, progress, seq=seq, items=items)
-    if _matches(etag, if_none_match):
+    if etags.is_current(etag, if_none_match):
         return ProgressAnswer(etag, None)
     renderer = subject_cache.renderer_of(subject)
     player = renderer.outline.for_player(progress.bitmap, items)
@@ -142,11 +141,3 @@ def _etag(
     digest.update(progress.bitmap)
     digest.update(progress.hearts)
     return f'"{digest.hexdigest()}"'
-
-
-def _matches(etag: str, if_none_match: str | None) -> bool:
-    """Return whether a client has this version (RFC 9110, 13.1.2: weak comparison)."""
-    if if_none_match is None:
-        return False
-    held = parse_etags(if_none_match)
-    return held == ["*"] or etag in (one.removeprefix("W/") for one in held)

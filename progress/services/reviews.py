@@ -23,6 +23,7 @@ from core.errors import MemoraError
 from core.parsing import time_text
 from players.records import Found
 from players.services import access
+from players.services.access import PlayerAccess
 from progress.api_types import (
     AcceptedRatings,
     DueItems,
@@ -69,7 +70,12 @@ def overview(*, player_id: int, now: datetime, found: Found | None = None) -> Re
     Raises:
         NotEnrolledError, NotPublishedError: the player has no plan to read.
     """
-    plan, items = _plan_with_items(player_id, found, now)
+    return overview_of(player_id, access.of_player(player_id, found), now)
+
+
+def overview_of(player_id: int, player_access: PlayerAccess, now: datetime) -> Reviews:
+    """Return the same for a player whose access is known; see `overview`."""
+    plan, items = _plan_with_items(player_access, now)
     rows = _current(
         player_id, items, partial(review_queries.count_by_subject, player_id, now)
     )
@@ -105,7 +111,7 @@ def due(
         NotEnrolledError, NotPublishedError: the player has no plan to read.
         InvalidSubjectError: the subject is not in it.
     """
-    plan, items = _plan_with_items(player_id, found, now)
+    plan, items = _plan_with_items(access.of_player(player_id, found), now)
     if subject_id is not None:
         require_subject(plan, subject_id)
     read = partial(
@@ -115,10 +121,9 @@ def due(
 
 
 def _plan_with_items(
-    player_id: int, found: Found | None, now: datetime
+    player_access: PlayerAccess, now: datetime
 ) -> tuple[PlanStructure, OpenItems]:
     """Return the player's plan, and the items that their cards should follow."""
-    player_access = access.of_player(player_id, found)
     plan = api.load_plan(access.require_enrolled(player_access))
     return plan, review_items.of_player(plan, player_access, now.timestamp())
 
@@ -185,7 +190,7 @@ def submit(
     key_hash = None if idempotency_key is None else ledger.client_event(idempotency_key)
     request = _Request(player_id, ratings, key_hash, now)
     try:
-        _plan, items = _plan_with_items(player_id, found, now)
+        _plan, items = _plan_with_items(access.of_player(player_id, found), now)
         review_cards.follow_if_behind(player_id, items)
         response = _record_once(request)
     except MemoraError:
