@@ -1,7 +1,14 @@
 """A student completes lessons while being erased: real connections, real races."""
 
+import threading
+import time
+
 import pytest
-from django.db import connection, models  # noqa: F401 - asked by the mark
+from django.db import (
+    connection,  # noqa: F401 - asked by the mark
+    models,
+    transaction,
+)
 from django.utils import timezone
 
 from players import wallet_sync
@@ -44,6 +51,46 @@ def test_what_is_learnt_meanwhile_does_not_come_back(
         assert not PlayerProfile.objects.filter(pk=student.pk).exists()
         assert not rows.exists()
     assert not rows.exclude(data={}).exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "changes", "model"),
+    [
+        (wallet_sync, lambda pk: [(pk, 1)], PlayerWallet),
+        (
+            snapshots,
+            lambda pk: [snapshots.Change(pk, "SUBJ-MATH", 1)],
+            StructureProgress,
+        ),
+    ],
+)
+def test_a_write_back_waits_for_an_erasure_and_leaves_the_player_out(
+    student, finish, module, changes, model
+):
+    finish("0-0")
+    rows = models.QuerySet(model).filter(player_id=student.pk)
+    is_marked, has_read = threading.Event(), threading.Event()
+
+    def erase() -> float:
+        with transaction.atomic():
+            PlayerProfile.objects.filter(pk=student.pk).update(erased_at=timezone.now())
+            rows.delete()
+            is_marked.set()
+            assert has_read.wait(10)
+            time.sleep(0.3)  # the write-back waits for the lock
+            return time.monotonic()
+
+    def write() -> tuple[int, float]:
+        assert is_marked.wait(10)
+        found = module._current(changes(student.pk))
+        assert found
+        has_read.set()
+        return module._write(changes(student.pk)), time.monotonic()
+
+    erased, (written, ended) = at_once(erase, write)
+    assert written == 0
+    assert ended >= erased
+    assert not rows.exists()
 
 
 @pytest.mark.parametrize("warm", [True, False])
