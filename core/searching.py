@@ -14,15 +14,15 @@ def has_words(words: str, *, folded: str, exact: Sequence[str] = ()) -> Q:
 
     Args:
         folded: the path of a folded column.
-        exact: paths of ids and URLs, which are not folded. Their columns may be
-            compared by bytes, so each word is searched as typed, in lower and in upper
-            case.
+        exact: paths of ids, URLs and numbers, which are not folded. Their columns may
+            be compared by bytes, so each word is searched as typed, in lower and in upper
+            case, and folded: digits of other scripts are then 0 to 9.
     """
     found = Q()
     for word in words.split():
         one = Q(**{f"{folded}__contains": fold(word)})
         for path in exact:
-            for spelling in {word, word.lower(), word.upper()}:
+            for spelling in {word, word.lower(), word.upper(), fold(word)}:
                 one |= Q(**{f"{path}__icontains": spelling})
         found &= one
     return found

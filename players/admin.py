@@ -17,6 +17,7 @@ from core.badges import badge
 from core.errors import MemoraError
 from core.searching import FoldedSearch
 from players import client_info
+from players.credentials import canonical_phone
 from players.forms import (
     DeviceForm,
     DeviceFormSet,
@@ -44,6 +45,9 @@ from players.models import (
 from players.privacy_actions import PrivacyActions
 from players.records import StoreUnavailableError
 from players.services import accounts, devices, sessions, wallet
+
+_DIGITS_OF_A_PHONE = 6
+"""Shorter numbers are searched as they are typed."""
 
 
 class RedisMayBeAway:
@@ -207,18 +211,27 @@ class PlayerAdmin(
     NoRelatedButtons,
     admin.ModelAdmin,  # type: ignore[type-arg]
 ):
-    list_display = ("name", "email", "state", "active_plan", "grade", "created_at")
+    list_display = (
+        "name",
+        "email",
+        "school_number",
+        "state",
+        "active_plan",
+        "grade",
+        "created_at",
+    )
     list_display_links = ("name", "email")
     list_filter = ("active_plan", "grade", "stream", "season")
     list_select_related = ("user", "active_plan", "grade")
     list_per_page = 50
     show_full_result_count = False
-    search_fields = ("user__full_name_folded", "user__email")
-    search_help_text = gettext_lazy("Search by name or e-mail")
+    search_fields = ("user__full_name_folded", "user__email", "school_number", "phone")
+    search_help_text = gettext_lazy("Search by name, e-mail, phone or school number")
     ordering = ("-pk",)
     autocomplete_fields = ("active_plan",)
     fields = (
         ("account", "wallet_line"),
+        ("school_number", "phone"),
         "active_plan",
         ("grade", "stream", "season"),
         "photo",
@@ -239,6 +252,17 @@ class PlayerAdmin(
         """Leave out rows that only hold the ledger of an erased student."""
         players: QuerySet[Any] = super().get_queryset(request)
         return players.filter(erased_at=None)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Also find a phone number that is written in another way."""
+        found, _repeats = super().get_search_results(request, queryset, search_term)
+        # A number inside the country has a zero where others have the country's code.
+        digits = canonical_phone(search_term).lstrip("+0")
+        if len(digits) >= _DIGITS_OF_A_PHONE and digits.isdecimal():
+            found |= queryset.filter(phone__contains=digits)
+        return found, False
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -305,7 +329,14 @@ class PlayerAdmin(
 
     def get_fields(self, request: HttpRequest, obj: PlayerProfile | None = None) -> Any:
         if obj is None:
-            return ("email", "full_name", "password", "grade", "plan")
+            return (
+                "email",
+                "full_name",
+                "password",
+                ("school_number", "phone"),
+                "grade",
+                "plan",
+            )
         return self.fields
 
     def get_readonly_fields(
@@ -327,6 +358,8 @@ class PlayerAdmin(
             given["email"],
             given["password"],
             full_name=given["full_name"],
+            school_number=given["school_number"],
+            phone=given["phone"],
             grade=given["grade"],
             plan=given["plan"],
         )

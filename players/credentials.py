@@ -1,10 +1,11 @@
-"""The canonical form of e-mail addresses and passwords. No Django imports.
+"""The canonical form of e-mail addresses, passwords and numbers. No Django imports.
 
 Two spellings of one address identify one account; two Unicode forms of one password are
 one password. All code that stores, looks up, counts or compares either uses these
 functions, so the result does not depend on a database collation.
 """
 
+import re
 import unicodedata
 
 PASSWORD_MAX_LENGTH = 1000
@@ -29,6 +30,8 @@ _IGNORABLE = frozenset(
     )
     for code in range(first, last + 1)
 )
+
+_PHONE_PUNCTUATION = re.compile(r"[\s().\-\u2010-\u2015/]")
 
 
 def canonical_email(text: str) -> str:
@@ -94,3 +97,23 @@ def has_only_assigned_characters(text: str) -> bool:
     Annex 15, 12.1), which NIST SP 800-63B relies on.
     """
     return all(unicodedata.category(char) not in ("Cn", "Cs") for char in text)
+
+
+def canonical_phone(text: str) -> str:
+    """Return a phone number as its digits, 0 to 9, with a leading ``+`` if it has one.
+
+    Digits of other scripts become 0 to 9; spaces, hyphens, brackets, dots and slashes
+    between them are removed. Other characters stay, for a validator to refuse.
+    """
+    return _PHONE_PUNCTUATION.sub("", canonical_number(text))
+
+
+def canonical_number(text: str) -> str:
+    """Return a school's number of a student in NFKC, without invisible characters.
+
+    Digits of other scripts become 0 to 9, because staff type either.
+    """
+    visible = _visible(unicodedata.normalize("NFKC", text)).strip()
+    return "".join(
+        str(unicodedata.decimal(char)) if char.isdecimal() else char for char in visible
+    )

@@ -1,15 +1,21 @@
-"""Form and model fields for an account's e-mail address."""
+"""Form and model fields for an account's e-mail address and a student's numbers."""
 
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import RegexValidator, validate_email
 from django.db import models
 from django.db.models.lookups import IContains, IExact
+from django.utils.translation import gettext_lazy
 
 from core.fields import ExactCharField
-from players.credentials import canonical_email, is_plausible_email
+from players.credentials import (
+    canonical_email,
+    canonical_number,
+    canonical_phone,
+    is_plausible_email,
+)
 
 
 def validate_canonical_email(value: str) -> None:
@@ -58,6 +64,65 @@ class CanonicalEmailField(ExactCharField, models.EmailField):  # type: ignore[ty
         return super().formfield(
             *args, **{"form_class": CanonicalEmailFormField, **kwargs}
         )
+
+
+validate_phone = RegexValidator(
+    r"^\+?[0-9]{3,15}\Z",
+    gettext_lazy(
+        "Enter a phone number: 3 to 15 digits, with or without a + before them."
+    ),
+)
+
+
+class PhoneField(ExactCharField):
+    """A phone number, stored in its canonical form (`players.credentials`); may be "".
+
+    Migrations record it as ``ExactCharField``.
+    """
+
+    default_validators = [validate_phone]
+
+    def to_python(self, value: Any) -> Any:
+        return canonical_phone(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return self.to_python(super().get_prep_value(value))
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "core.fields.ExactCharField", args, kwargs
+
+    def formfield(self, *args: Any, **kwargs: Any) -> Any:
+        return super().formfield(*args, **{"form_class": _PhoneFormField, **kwargs})
+
+
+class SchoolNumberField(ExactCharField):
+    """The number by which a school knows a student, in its canonical form, or NULL.
+
+    Migrations record it as ``ExactCharField``.
+    """
+
+    def to_python(self, value: Any) -> Any:
+        return canonical_number(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return self.to_python(super().get_prep_value(value)) or None
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "core.fields.ExactCharField", args, kwargs
+
+
+class _PhoneFormField(forms.CharField):
+    """The widget's maximum length does not count the characters that are removed."""
+
+    def to_python(self, value: Any) -> Any:
+        return canonical_phone(super().to_python(value) or "")
+
+    def widget_attrs(self, widget: Any) -> dict[str, Any]:
+        attrs = super().widget_attrs(widget)
+        attrs.pop("maxlength", None)
+        return {**attrs, "dir": "ltr", "inputmode": "tel"}
 
 
 # Search by a part of an address. On MariaDB an exact column also compares case.

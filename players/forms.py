@@ -118,7 +118,7 @@ class NewPlayerForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = PlayerProfile
-        fields = ("grade",)
+        fields = ("school_number", "phone", "grade")
 
     def clean_email(self) -> str:
         """Return the canonical address if no account has it."""

@@ -31,7 +31,7 @@ from core.fields import (
 )
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import credentials, signals
-from players.fields import CanonicalEmailField
+from players.fields import CanonicalEmailField, PhoneField, SchoolNumberField
 
 WATCHED = ("email", "password", "is_active", "is_staff", "is_superuser")
 """Columns of an account whose change is audited and may end sessions."""
@@ -337,6 +337,21 @@ class PlayerProfile(models.Model):
 
     user = models.OneToOneField(
         User, models.CASCADE, related_name="player", verbose_name=_("user")
+    )
+    school_number = SchoolNumberField(
+        _("school number"),
+        max_length=32,
+        unique=True,
+        null=True,
+        blank=True,
+        help_text=_("The number by which the school knows the student."),
+    )
+    phone = PhoneField(
+        _("phone"),
+        max_length=16,
+        blank=True,
+        default="",
+        help_text=_("With the country's code, such as +964 770 123 4567."),
     )
     grade = models.ForeignKey(
         Grade, models.SET_NULL, null=True, blank=True, verbose_name=_("grade")

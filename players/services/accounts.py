@@ -15,6 +15,9 @@ def create_player(
     full_name: str = "",
     grade: Grade | None = None,
     plan: AcademicPlan | None = None,
+    *,
+    school_number: str | None = None,
+    phone: str = "",
 ) -> PlayerProfile:
     """Create a student who can sign in, with an empty wallet.
 
@@ -22,15 +25,19 @@ def create_player(
         plan: enrol the player in it and make it the active one.
 
     Raises:
-        ValidationError: the address is invalid or taken, or the password is too weak;
-            the messages are by field.
+        ValidationError: the address, the school number or the phone number is invalid
+            or taken, or the password is too weak; the messages are by field.
     """
     user = User(email=User.objects.normalize_email(email), full_name=full_name)
     _require_good_password(password, user)
     user.set_password(password)
     user.full_clean()
     user.save()
-    profile: PlayerProfile = PlayerProfile.objects.create(user=user, grade=grade)
+    profile = PlayerProfile(
+        user=user, grade=grade, school_number=school_number or None, phone=phone
+    )
+    profile.full_clean()
+    profile.save()
     PlayerWallet.objects.create(player=profile)
     if plan is not None:
         enroll(profile, plan)

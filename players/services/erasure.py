@@ -333,7 +333,7 @@ def _empty_profile(profile: PlayerProfile, now: datetime) -> None:
     }
     QuerySet(PlayerProfile).filter(pk=profile.pk).update(
         **empty
-        | {"photo": "", "locale": "", "time_zone": ""}
+        | {"photo": "", "phone": "", "locale": "", "time_zone": ""}
         | {"created_at": now, "erased_at": now}
     )
     access.changing([profile.pk], revokes=False)

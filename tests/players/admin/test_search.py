@@ -25,7 +25,11 @@ def browser(client: Client) -> Client:
 def student() -> User:
     accounts.create_player("other@example.org", "right-pass-12", full_name="سعاد")
     made = accounts.create_player(
-        "sara@school.example", "right-pass-12", full_name="سارة علی"
+        "sara@school.example",
+        "right-pass-12",
+        full_name="سارة علی",
+        school_number="A-٢٠٤١",
+        phone="+964 (770) 123-4567",
     )
     return made.user
 
@@ -40,6 +44,28 @@ def test_a_student_is_found_in_the_lists(browser: Client, student: User, words: 
     assert [row.user_id for row in players.context["cl"].result_list] == [student.pk]
     users = browser.get(reverse("admin:players_user_changelist"), {"q": words})
     assert [row.pk for row in users.context["cl"].result_list] == [student.pk]
+
+
+def found_players(browser: Client, words: str) -> list[int]:
+    page = browser.get(reverse("admin:players_playerprofile_changelist"), {"q": words})
+    return [row.user_id for row in page.context["cl"].result_list]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("A-2041", "a-2041", "2041", "٢٠٤١"),
+        *("+964 770 123 4567", "0770-123-4567", "٠٧٧٠١٢٣٤٥٦٧", "00964 7701234567"),
+        *("1234567", "ساره 2041"),
+    ],
+)
+def test_a_student_is_found_by_number(browser: Client, student: User, words: str):
+    assert found_players(browser, words) == [student.pk]
+
+
+@pytest.mark.parametrize("words", ["A-2042", "0770 123 4568", "سعاد 2041"])
+def test_another_number_finds_nobody(browser: Client, student: User, words: str):
+    assert found_players(browser, words) == []
 
 
 def test_a_new_name_is_found(browser: Client, student: User):

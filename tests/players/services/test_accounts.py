@@ -66,3 +66,38 @@ def test_the_app_reads_its_player(signed_in, student, django_assert_num_queries)
         "time_zone": "",
         "plan": {"id": "PLAN-5", "title": "Grade 5"},
     }
+
+
+def test_numbers_have_one_form_whatever_the_digits_are(db):
+    player = accounts.create_player(
+        "lina@school.example",
+        PASSWORD,
+        school_number=" ٢٠٤١ ",
+        phone="٠٧٧٠ (123) 4567",
+    )
+    player.refresh_from_db()
+    assert (player.school_number, player.phone) == ("2041", "07701234567")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "field"),
+    [
+        ({"school_number": "٢٠٤١"}, "school_number"),
+        ({"phone": "call me"}, "phone"),
+        ({"phone": "+1234567890123456"}, "phone"),
+    ],
+)
+def test_a_wrong_or_taken_number_is_refused_and_leaves_nothing(db, numbers, field):
+    accounts.create_player("a@school.example", PASSWORD, school_number="2041")
+    with pytest.raises(ValidationError) as refused:
+        accounts.create_player("b@school.example", PASSWORD, **numbers)
+    assert list(refused.value.message_dict) == [field]
+    assert User.objects.count() == 1
+
+
+def test_school_numbers_compare_exactly_and_may_be_missing(db):
+    for email, number in [("a@s.example", "a1"), ("b@s.example", "A1")]:
+        accounts.create_player(email, PASSWORD, school_number=number)
+    for email in ("c@s.example", "d@s.example"):
+        assert accounts.create_player(email, PASSWORD, school_number="")
+    assert PlayerProfile.objects.filter(school_number=None).count() == 2

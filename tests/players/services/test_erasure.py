@@ -73,7 +73,7 @@ LATER = NOON + erasure.LATE_WRITES
 DEVICE = uuid.UUID("7d0b3c1e-5a4f-4c1b-9e0d-2f6a8b1c3d5e")
 NEEDLES = (
     *("Zubaydah", "zubaydah@school.example", "203.0.113.77", "Zubaydah's phone"),
-    "America/Argentina/Ushuaia",
+    *("America/Argentina/Ushuaia", "SCHOOL-4711", "+9647701234567"),
     *(repr(DEVICE), "her reason", "KEY-OF-HERS", "her answer"),
     *("f" * 64, "e" * 64, "d" * 64),
 )
@@ -98,6 +98,7 @@ def make_student(plan, manager, redis_client):
         player.photo = SimpleUploadedFile("Zubaydah.png", buffer.getvalue())
         player.locale, player.time_zone = "en", "America/Argentina/Ushuaia"
         player.time_zone_changed_at = NOON
+        player.school_number, player.phone = "SCHOOL-4711", "+9647701234567"
         player.save()
         device = devices.add(
             player_id=player.pk,
@@ -280,6 +281,8 @@ PERSONAL = {
     "players.User.full_name",
     "players.User.full_name_folded",
     "players.PlayerProfile.photo",
+    "players.PlayerProfile.phone",
+    "players.PlayerProfile.school_number",
     "players.Erasure.photo",
     "players.Erasure.player_number",
     "players.Erasure.user_number",
@@ -298,7 +301,15 @@ PERSONAL = {
 them."""
 WORDS = (
     *("email", "full_name", "username", "ip_address", "user_agent", "device_id"),
-    *("photo", "object_repr", "player_number", "user_number", "phone", "birth"),
+    *(
+        "photo",
+        "object_repr",
+        "player_number",
+        "user_number",
+        "phone",
+        "school_number",
+        "birth",
+    ),
 )
 
 
