@@ -23,10 +23,11 @@ from content.curriculum import ImportReport, export_curriculum, import_curriculu
 from content.curriculum_format import MAX_BYTES
 from content.models import Node, NodeKind
 from content.pending_uploads import UploadExpiredError
-from content.spreadsheets import files, lesson_sheet
-from content.spreadsheets.files import CSV, XLSX, SheetError
+from content.spreadsheets import lesson_sheet
 from content.spreadsheets.lesson_sheet import SheetReport
 from core.errors import CurriculumError, MemoraError
+from core.spreadsheets import files
+from core.spreadsheets.files import CSV, XLSX, SheetError
 
 CURRICULUM, SHEET = "curriculum", "sheet"
 _TYPES = {

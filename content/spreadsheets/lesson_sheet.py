@@ -28,22 +28,24 @@ from content.field_lists import NodeFields
 from content.history import recording
 from content.models import Node, NodeKind
 from content.nested_sets import outside_trash
-from content.spreadsheets import files
-from content.spreadsheets.cells import (
+from content.spreadsheets.losses import loss
+from core.batches import BATCH_SIZE, batches
+from core.folding import fold
+from core.spreadsheets import files
+from core.spreadsheets.cells import (
     CellType,
     NonTextCell,
     guard_formulas,
     unguard_formulas,
     with_line_feeds,
 )
-from content.spreadsheets.files import XLSX, Sheet, SheetError, as_csv, as_xlsx
-from content.spreadsheets.losses import loss
-from core.batches import BATCH_SIZE, batches
-from core.folding import fold
+from core.spreadsheets.files import CSV, Sheet, SheetError, as_csv, as_xlsx
 
 log = structlog.get_logger(__name__)
 
 _MAX_HEADER = 100
+_WIDTHS = (18, 48, 36, 48, 12, 12, 16, 8)
+"""Of the columns of an exported workbook."""
 _YES = {"yes", "true", "1", "y", "نعم", "صواب", "صح"}
 _NO = {"no", "false", "0", "n", "لا", "خطأ"}
 _WHOLE = re.compile(r"[0-9\u0660-\u0669\u06f0-\u06f9]{1,9}(\.0{1,9})?\Z")
@@ -376,7 +378,9 @@ def export_lessons(subject: Node, kind: str) -> bytes:
         ]
         where = " › ".join(title for _right, title in trail)
         rows.append([node.public_id, where, *cells])
-    return as_xlsx(rows) if kind == XLSX else as_csv(rows)
+    if kind == CSV:
+        return as_csv(rows)
+    return as_xlsx(rows, title=_("Lessons"), widths=_WIDTHS)
 
 
 # --- Import -----------------------------------------------------------------

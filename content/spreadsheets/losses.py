@@ -10,7 +10,7 @@ import re
 
 from django.utils.translation import gettext as _
 
-from content.spreadsheets.cells import MAX_CHARACTERS, length
+from core.spreadsheets.cells import MAX_CHARACTERS, length
 
 _ERROR = re.compile(
     r"\A(?:#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|FIELD!|BLOCKED!"

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from content.field_lists import NodeFields
 from content.models import Node
 from content.spreadsheets import lesson_sheet
-from content.spreadsheets.cells import guard_formulas
-from content.spreadsheets.files import CSV, XLSX, SheetError
 from content.spreadsheets.losses import loss
-from tests.content.spreadsheets import workbooks
-from tests.content.spreadsheets.test_files import TEXTS
-from tests.content.spreadsheets.workbooks import row, rows, text, workbook, worksheet
+from core.spreadsheets.cells import guard_formulas
+from core.spreadsheets.files import CSV, XLSX, SheetError
+from tests.core.spreadsheets import workbooks
+from tests.core.spreadsheets.test_files import TEXTS
+from tests.core.spreadsheets.workbooks import row, rows, text, workbook, worksheet
 from tests.factories.content import make_branch
 
 pytestmark = pytest.mark.django_db

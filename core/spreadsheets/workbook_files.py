@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from content.spreadsheets.cells import (
+from core.spreadsheets.cells import (
     Cell,
     CellType,
     NonTextCell,

@@ -6,14 +6,15 @@ not preserve. Values that a format cannot hold are refused, never dropped or tru
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import openpyxl
 from django.utils.translation import get_language, gettext as _
 from openpyxl.styles import Font
 
-from content.spreadsheets.cells import (
+from core.errors import MemoraError
+from core.spreadsheets.cells import (
     MAX_CHARACTERS,
     Cell,
     escape_xml,
@@ -22,7 +23,7 @@ from content.spreadsheets.cells import (
     unguard_formulas,
     with_line_feeds,
 )
-from content.spreadsheets.workbook_files import (
+from core.spreadsheets.workbook_files import (
     Row,
     TooBigError,
     Workbook,
@@ -30,7 +31,6 @@ from content.spreadsheets.workbook_files import (
     Worksheet,
     column_letters,
 )
-from core.errors import MemoraError
 
 XLSX, CSV = "xlsx", "csv"
 MAX_BYTES = 10 * 1024 * 1024
@@ -115,10 +115,14 @@ def as_csv(rows: list[list[str]]) -> bytes:
     return b"\xef\xbb\xbf" + out.getvalue().encode()
 
 
-def as_xlsx(rows: list[list[str]]) -> bytes:
+def as_xlsx(rows: list[list[str]], *, title: str, widths: Sequence[int]) -> bytes:
     """Return the rows as XLSX with a fixed header row, right to left for Arabic.
 
     Every cell is text and formatted as text, so edited cells stay text.
+
+    Args:
+        title: the name of the sheet.
+        widths: the width of each column, in characters.
 
     Raises:
         SheetError: a cell is too long for a spreadsheet; openpyxl would truncate it.
@@ -126,7 +130,7 @@ def as_xlsx(rows: list[list[str]]) -> bytes:
     _refuse_long(rows)
     book = openpyxl.Workbook()
     page = book.active
-    page.title = str(_("Lessons"))
+    page.title = title
     page.sheet_view.rightToLeft = get_language() == "ar"
     page.freeze_panes = "A2"
     for number, row in enumerate(rows, start=1):
@@ -137,8 +141,8 @@ def as_xlsx(rows: list[list[str]]) -> bytes:
             cell.number_format = _TEXT_FORMAT
             if number == 1:
                 cell.font = Font(bold=True)
-    for letter, width in zip("ABCDEFGH", (18, 48, 36, 48, 12, 12, 16, 8), strict=True):
-        page.column_dimensions[letter].width = width
+    for column, width in enumerate(widths, start=1):
+        page.column_dimensions[column_letters(column)].width = width
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()

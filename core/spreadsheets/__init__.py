@@ -1,0 +1,1 @@
+"""Read and write spreadsheets (XLSX, CSV) within limits (ADR 16)."""
