@@ -36,7 +36,7 @@ def new_password(request: HttpRequest) -> HttpResponse:
         return _page(
             request,
             message=_("Your new password is saved. Open the app and sign in with it."),
-            note_class="successnote",
+            is_done=True,
         )
     token = request.GET.get("token", "")
     user = password_resets.account_of_link(request.GET.get("account", ""), token)
@@ -61,7 +61,6 @@ def _refuse(request: HttpRequest) -> HttpResponse:
         request,
         status=HTTPStatus.GONE,
         message=_("This link has expired or was used. Ask for a new one in the app."),
-        note_class="errornote",
     )
 
 
