@@ -41,6 +41,7 @@ def check_environment(**_kwargs: Any) -> list[CheckMessage]:
         *_environment_name(),
         *_streak_time_zone(),
         *_session_limits(),
+        *_device_replacements(),
         *_erased_ledger(),
         *_app_version(),
     ]
@@ -106,6 +107,18 @@ def _session_limits() -> Iterator[CheckMessage]:
             hint="Both are in days. The first must be at least 1, and the second at least "
             "the first.",
             id="memora.E020",
+        )
+
+
+def _device_replacements() -> Iterator[CheckMessage]:
+    if min(settings.DEVICE_REPLACEMENTS, settings.DEVICE_REPLACEMENT_COOLING_HOURS) < 0:
+        yield Error(
+            f"MEMORA_DEVICE_REPLACEMENTS is {settings.DEVICE_REPLACEMENTS}, "
+            "MEMORA_DEVICE_REPLACEMENT_COOLING_HOURS is "
+            f"{settings.DEVICE_REPLACEMENT_COOLING_HOURS}.",
+            hint="Neither may be negative. With 0 replacements only staff change "
+            "students' devices.",
+            id="memora.E041",
         )
 
 

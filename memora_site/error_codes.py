@@ -147,10 +147,10 @@ ERROR_CODES = {
     ),
     "DEVICE_REMOVED": ErrorCode(
         status=401,
-        meaning=_("Staff have removed this device."),
+        meaning=_("Staff have removed this device, or the student has replaced it."),
         advice=_(
             "Drop the token and show the device's id. A sign-in answers "
-            "DEVICE_NOT_AUTHORIZED until staff add the device again."
+            "DEVICE_NOT_AUTHORIZED until the device is authorised again."
         ),
         queued=Queued.KEEP,
     ),
@@ -160,7 +160,8 @@ ERROR_CODES = {
             "The password is correct, but the device is not one of the student's."
         ),
         advice=_(
-            "Show details.device_id and ask the student to give it to the school."
+            "Show details.device_id and ask the student to give it to the school. With "
+            "details.may_replace offer to replace one of details.devices."
         ),
         queued=Queued.KEEP,
         details=RefusedDevice,

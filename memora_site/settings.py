@@ -409,6 +409,12 @@ RATE_LIMITS = {
     "refused": (1, 3600),
     "staff_login_failed": (30, 3600),
 }
+DEVICE_REPLACEMENTS: int = env.int("MEMORA_DEVICE_REPLACEMENTS", default=0)
+"""How many devices a student may replace in a season; 0: only staff change devices."""
+DEVICE_REPLACEMENT_COOLING_HOURS: int = env.int(
+    "MEMORA_DEVICE_REPLACEMENT_COOLING_HOURS", default=72
+)
+"""Hours after a replacement before the next one."""
 SESSION_IDLE_DAYS: int = env.int("MEMORA_SESSION_IDLE_DAYS", default=90)
 """A player's session ends after this time without use,"""
 SESSION_MAX_DAYS: int = env.int("MEMORA_SESSION_MAX_DAYS", default=400)

@@ -1,10 +1,11 @@
-"""The API of a student's own account: profile, photo, password.
+"""The API of a student's own account: profile, photo, password, devices.
 
 Each view parses the request, calls one service and renders its result.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import IO, Any
 
 from django.conf import settings
@@ -24,7 +25,7 @@ from core.api_operations import Operation, describe
 from core.api_types import InvalidBodyError, parse
 from players import answers, api_types, app_versions, client_info, tasks
 from players.errors import StoreAwayError
-from players.services import password_resets, passwords, photos, profile
+from players.services import devices, password_resets, passwords, photos, profile
 from players.services.sessions import Player
 from players.tokens import Token
 
@@ -196,6 +197,51 @@ class PasswordViewSet(ViewSet):
                 ip_address=client_info.address_of(request._request),
             )
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class OwnDevicesViewSet(ViewSet):
+    """The player's own devices: their names, and when they were used."""
+
+    lookup_value_regex = "[1-9][0-9]{0,17}"
+
+    @describe(
+        Operation(
+            id="list_devices",
+            tag="me",
+            summary=gettext_lazy("The student's devices"),
+            description=gettext_lazy(
+                "Return the devices from which the student may sign in."
+            ),
+            answer=api_types.OwnDevices,
+        )
+    )
+    def list(self, request: Request) -> Response:
+        return _devices(request)
+
+    @describe(
+        Operation(
+            id="rename_device",
+            tag="me",
+            summary=gettext_lazy("Rename a device"),
+            description=gettext_lazy("Change a device's name, and return all devices."),
+            parameters=(api_types.DEVICE_KEY,),
+            body=api_types.DeviceNameBody,
+            answer=api_types.OwnDevices,
+            errors=("NOT_FOUND",),
+        )
+    )
+    def partial_update(self, request: Request, pk: str) -> Response:
+        body = parse(api_types.DeviceNameBody, request.data)
+        devices.rename(_player(request).id, int(pk), name=body.name)
+        return _devices(request)
+
+
+def _devices(request: Request) -> Response:
+    player = _player(request)
+    own = devices.of_player(player.id, current=player.device_id)
+    return Response(
+        api_types.OwnDevices([api_types.OwnDevice(**asdict(one)) for one in own])
+    )
 
 
 class PasswordResetViewSet(ViewSet):

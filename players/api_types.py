@@ -133,6 +133,19 @@ class SignInBody:
     email: Email
     password: Password
     device_name: DeviceName = ""
+    replace_device: Annotated[
+        int | None,
+        Field(
+            _(
+                "The slot of a device to replace by this one, from the details of "
+                "DEVICE_NOT_AUTHORIZED. It has no effect if this device is authorised."
+            ),
+            example=1,
+            minimum=1,
+            maximum=2,
+            not_null=True,
+        ),
+    ] = None
 
 
 def _fault_of_name(name: str) -> str | None:
@@ -195,6 +208,22 @@ class ProfileBody:
 class PasswordBody:
     current_password: Password
     new_password: NewPassword
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceNameBody:
+    name: Annotated[
+        str,
+        Field(
+            _("The new name, with a visible character."),
+            example="The tablet at home",
+            min_length=1,
+            max_length=100,
+            pattern=NOT_BLANK,
+            format="visible-text",
+            check=_fault_of_name,
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -539,6 +568,34 @@ class Device:
 @dataclass(frozen=True, slots=True)
 class Devices:
     devices: Annotated[list[Device], Field(_("The student's devices, at most two."))]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDevice:
+    id: Annotated[int, Field(_("The number of the device's row."), 12)]
+    slot: Annotated[int, Field(_("The device slot, 1 or 2."), 1)]
+    name: Annotated[str, Field(_("The device's name; may be empty."), "Lina's phone")]
+    added_at: Annotated[
+        datetime, Field(_("When the device was authorised."), "2026-09-01T07:12:44Z")
+    ]
+    is_current: Annotated[
+        bool, Field(_("Whether the request comes from this device."), True)
+    ]
+    last_used_at: Annotated[
+        datetime | None,
+        Field(
+            _(
+                "When the device's session was last used, accurate to an hour; null: it "
+                "has no session."
+            ),
+            "2026-11-29T17:03:05Z",
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDevices:
+    devices: Annotated[list[OwnDevice], Field(_("The student's devices, at most two."))]
 
 
 @dataclass(frozen=True, slots=True)

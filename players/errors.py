@@ -16,6 +16,20 @@ CHALLENGE = 'Bearer realm="Memora"'
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceInSlot:
+    """A device of a student who signs in from another one."""
+
+    slot: Annotated[
+        int,
+        Field(gettext_lazy("The number to send as replace_device, 1 or 2."), example=1),
+    ]
+    name: Annotated[
+        str,
+        Field(gettext_lazy("The device's name; may be empty."), example="Lina's phone"),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class RefusedDevice:
     """The details of `DeviceNotAuthorizedError`."""
 
@@ -25,6 +39,26 @@ class RefusedDevice:
             gettext_lazy("The id that the school needs to add this device."),
             example="7d0b3c1e-5a4f-4c1b-9e0d-2f6a8b1c3d5e",
         ),
+    ]
+    may_replace: Annotated[
+        bool,
+        Field(
+            gettext_lazy("Whether replace_device may name one of the devices now."),
+            example=True,
+        ),
+    ]
+    may_replace_at: Annotated[
+        str | None,
+        Field(
+            gettext_lazy(
+                "When a device can be replaced again, if the last replacement is too "
+                "recent; else null."
+            ),
+            format="date-time",
+        ),
+    ]
+    devices: Annotated[
+        list[DeviceInSlot], Field(gettext_lazy("The student's devices, at most two."))
     ]
 
 
@@ -165,7 +199,7 @@ class SessionEndedByStaffError(NotAuthenticatedError):
 
 
 class DeviceRemovedError(NotAuthenticatedError):
-    """Staff removed the session's device; the player cannot sign in again on it."""
+    """Staff removed the session's device, or the player replaced it."""
 
     code = "DEVICE_REMOVED"
 

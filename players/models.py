@@ -500,6 +500,23 @@ class Device(models.Model):
         return self.name or str(self.device_id)
 
 
+class DeviceReplacement(models.Model):
+    """A device that a player replaced without staff; they are counted per season."""
+
+    player = models.ForeignKey(PlayerProfile, models.CASCADE, related_name="+")
+    season = models.ForeignKey(Season, models.SET_NULL, null=True, related_name="+")
+    """The player's season at that time; None if they had none."""
+    replaced_at = models.DateTimeField(_("when"))
+
+    class Meta:
+        verbose_name = _("device replacement")
+        verbose_name_plural = _("device replacements")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.player)
+
+
 class Session(models.Model):
     """A player's only session, in the database; Redis holds a copy.
 
@@ -657,6 +674,7 @@ class SecurityEventType(models.TextChoices):
     SESSION_ENDED = "session_ended", _("session ended")
     DEVICE_ADDED = "device_added", _("device added")
     DEVICE_REMOVED = "device_removed", _("device removed")
+    DEVICE_REPLACED = "device_replaced", _("device replaced")
     RATE_LIMITED = "rate_limited", _("too many requests")
     STAFF_LOGIN = "staff_login", _("signed in to the admin")
     STAFF_LOGIN_FAILED = "staff_login_failed", _("sign-in to the admin failed")

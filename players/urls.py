@@ -8,6 +8,7 @@ from players import account_views, plan_views, views
 router = SimpleRouter()
 router.register("auth", views.AuthViewSet, basename="auth")
 router.register("devices", views.DevicesViewSet, basename="devices")
+router.register("me/devices", account_views.OwnDevicesViewSet, basename="me-devices")
 router.register("wallet", views.WalletViewSet, basename="wallet")
 router.register("content", views.ContentViewSet, basename="content")
 router.register("admin/devices", views.StaffDevicesViewSet, basename="staff-devices")

@@ -88,6 +88,7 @@ class AuthViewSet(ViewSet):
             password=body.password,
             device_id=device_id,
             device_name=body.device_name.strip(),
+            replace_slot=body.replace_device,
             ip_address=_ADDRESS(request._request),
             now=timezone.now(),
             report=partial(client_info.remember_usage, request._request),
@@ -146,7 +147,7 @@ def _signed_in(result: sessions.SignedIn) -> api_types.SignedIn:
 
 
 class DevicesViewSet(ViewSet):
-    """The player's own devices; only staff change them."""
+    """Whether the device of the request is one of the player's."""
 
     @describe(
         Operation(

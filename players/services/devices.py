@@ -1,6 +1,8 @@
 """A player's devices: at most two; see docs/architecture.md, "Players"."""
 
 import re
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -176,6 +178,54 @@ def remove_by_pk(
         actor_id=actor_id,
         ip_address=ip_address,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDevice:
+    """A device as its player sees it.
+
+    ``last_used_at`` is that of its session, accurate to an hour; None without one.
+    """
+
+    id: int
+    slot: int
+    name: str
+    added_at: datetime
+    is_current: bool
+    last_used_at: datetime | None
+
+
+def of_player(player_id: int, *, current: UUID) -> list[OwnDevice]:
+    """Return the player's devices by slot. Two queries.
+
+    Args:
+        current: the device that the player uses now.
+    """
+    sessions = Session.objects.filter(player_id=player_id)
+    last_used = dict(sessions.values_list("device_id", "last_used_at"))
+    return [
+        OwnDevice(
+            id=device.pk,
+            slot=device.slot,
+            name=device.name,
+            added_at=device.added_at,
+            is_current=device.device_id == current,
+            last_used_at=last_used.get(device.pk),
+        )
+        for device in Device.objects.filter(player_id=player_id)
+    ]
+
+
+def rename(player_id: int, device_pk: int, *, name: str) -> None:
+    """Rename a device of the player; runs of white space become one space.
+
+    Raises:
+        PlayerNotFoundError: the player has no such device.
+    """
+    # Not through the manager: the copy in Redis has no names.
+    own = Device._base_manager.filter(pk=device_pk, player_id=player_id)
+    if not own.update(name=" ".join(name.split())):
+        raise PlayerNotFoundError(_("You have no device %(id)s.") % {"id": device_pk})
 
 
 def count(player_id: int) -> int:

@@ -107,6 +107,7 @@ HOLDINGS = (
         withheld=frozenset({"token_sha256"}),
     ),
     Holding("players.Device.player", Fate.DELETED, "devices"),
+    Holding("players.DeviceReplacement.player", Fate.DELETED, "device_replacements"),
     # After the sessions: their deletion adds ended sessions.
     Holding(
         "players.EndedSession.player",

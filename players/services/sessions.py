@@ -14,8 +14,10 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
+from core.parsing import time_text
 from players import audit, records, tokens
 from players.errors import (
+    DeviceInSlot,
     DeviceMismatchError,
     DeviceNotAuthorizedError,
     InvalidCredentialsError,
@@ -38,7 +40,12 @@ from players.records import (
     StoreUnavailableError,
     Wanted,
 )
-from players.services import rates, session_ends, sign_in_state
+from players.services import (
+    device_replacements,
+    rates,
+    session_ends,
+    sign_in_state,
+)
 from players.services.devices import claim_slot, lock_player
 from players.services.rates import Rule, Usage
 from players.tokens import Token
@@ -65,6 +72,15 @@ class Player:
 
 
 @dataclass(frozen=True, slots=True)
+class NewDevice:
+    """The device of a sign-in, as its app names it; see `sign_in`."""
+
+    id: UUID
+    name: str
+    replace_slot: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class SignedIn:
     """The result of a sign-in; ``token`` is not stored and cannot be read again."""
 
@@ -83,16 +99,19 @@ def sign_in(
     password: str,
     device_id: UUID,
     device_name: str = "",
+    replace_slot: int | None = None,
     ip_address: str | None = None,
     now: datetime,
     report: Callable[[Usage | None], None] = lambda _usage: None,
 ) -> SignedIn:
     """Start the player's session on this device and end any other.
 
-    The first sign-in authorises its device; later ones are authorised by staff. Wrong
-    passwords are limited (`rates.take_login`), before a password is hashed.
+    The first sign-in authorises its device. Later ones are authorised by staff, or
+    replace one of the player's devices (`device_replacements`). Wrong passwords are
+    limited (`rates.take_login`), before a password is hashed.
 
     Args:
+        replace_slot: the slot of the device to replace, if this one is not authorised.
         report: called with the usage of the limit, None while Redis does not answer.
 
     Raises:
@@ -129,7 +148,12 @@ def sign_in(
     try:
         player_id, checked = _require_player(user, password)
         signed_in = _start(
-            player_id, password, checked, device_id, device_name, ip_address, now
+            player_id,
+            password,
+            checked,
+            NewDevice(device_id, device_name, replace_slot),
+            ip_address,
+            now,
         )
     except MemoraError as refusal:
         note(SecurityEventType.REFUSED, code=refusal.code)
@@ -185,8 +209,7 @@ def _start(
     player_id: int,
     password: str,
     checked: str,
-    device_id: UUID,
-    device_name: str,
+    new_device: NewDevice,
     ip_address: str | None,
     now: datetime,
 ) -> SignedIn:
@@ -200,24 +223,27 @@ def _start(
     if not user.is_active:
         raise session_ends.inactive()
     held = list(Device.objects.filter(player=profile))
-    device = next((found for found in held if found.device_id == device_id), None)
+    device = next((found for found in held if found.device_id == new_device.id), None)
     is_first = device is None and not held and profile.first_signed_in_at is None
     note = partial(
-        audit.record, user_id=user.pk, device_id=device_id, ip_address=ip_address
+        audit.record, user_id=user.pk, device_id=new_device.id, ip_address=ip_address
     )
     if is_first:
-        device = claim_slot(profile, device_id=device_id, name=device_name)
+        device = claim_slot(profile, device_id=new_device.id, name=new_device.name)
         held.append(device)
         note(SecurityEventType.DEVICE_ADDED, first=True)
-    if device is None:
-        raise DeviceNotAuthorizedError(
-            _(
-                "This device is not one of yours. Ask your school to add it, "
-                "and tell them its id: %(device)s"
-            )
-            % {"device": device_id},
-            details=RefusedDevice(device_id),
+    if device is None and new_device.replace_slot is not None:
+        device = device_replacements.replace(
+            profile,
+            held,
+            slot=new_device.replace_slot,
+            device_id=new_device.id,
+            name=new_device.name,
+            ip_address=ip_address,
+            now=now,
         )
+    if device is None:
+        raise _not_authorized(profile, held, new_device.id, now)
     token = tokens.new(player_id, key=settings.SECRET_KEY)
     new = {
         "token_sha256": token.sha256,
@@ -242,6 +268,32 @@ def _start(
         profile.save(update_fields=["first_signed_in_at"])
     note(SecurityEventType.LOGIN)
     return SignedIn(token, profile, is_first, len(held))
+
+
+def _not_authorized(
+    profile: PlayerProfile, held: list[Device], device_id: UUID, now: datetime
+) -> DeviceNotAuthorizedError:
+    """Return the error for a device that is not one of those ``held``."""
+    allowance = device_replacements.allowance(profile, held, now=now)
+    message = _(
+        "This device is not one of yours. Ask your school to add it, "
+        "and tell them its id: %(device)s"
+    )
+    if allowance.may_replace:
+        message = _(
+            "This device is not one of yours. Replace one of your devices by it, or ask "
+            "your school to add it, and tell them its id: %(device)s"
+        )
+    possible_at = allowance.possible_at
+    return DeviceNotAuthorizedError(
+        message % {"device": device_id},
+        details=RefusedDevice(
+            device_id,
+            may_replace=allowance.may_replace,
+            may_replace_at=None if possible_at is None else time_text(possible_at),
+            devices=[DeviceInSlot(device.slot, device.name) for device in held],
+        ),
+    )
 
 
 # --- Ending a session ---------------------------------------------------------

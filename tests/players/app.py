@@ -47,10 +47,12 @@ class App:
     def delete(self, path: str) -> Response:
         return self.client.delete(f"/api/v1/{path}", headers=self._headers())
 
-    def sign_in(self, email: str, password: str = PASSWORD) -> Response:
+    def sign_in(self, email: str, password: str = PASSWORD, **body: Any) -> Response:
         """Sign in, and keep the token if there is one."""
         self.token = ""
-        answer = self.post("auth/login/", {"email": email, "password": password})
+        answer = self.post(
+            "auth/login/", {"email": email, "password": password, **body}
+        )
         if answer.status_code == 200:
             self.token = answer.json()["token"]
         return answer

@@ -33,6 +33,7 @@ from players.errors import (
 )
 from players.models import (
     Device,
+    DeviceReplacement,
     EndedSession,
     Entitlement,
     Erasure,
@@ -112,6 +113,7 @@ def make_student(plan, manager, redis_client):
         EndedSession.objects.create(
             player=player, token_sha256="e" * 64, reason="replaced"
         )
+        DeviceReplacement.objects.create(player=player, replaced_at=NOON)
         PasswordResetCode.objects.create(
             player=player, code_hash="d" * 64, attempts_left=5, expires_at=LATER
         )

@@ -15,7 +15,14 @@ from django.db import connection
 
 from core.errors import MemoraError
 from players import keys, wallet_sync
-from players.models import Device, PlayerWallet, Session, SessionEndReason, User
+from players.models import (
+    Device,
+    DeviceReplacement,
+    PlayerWallet,
+    Session,
+    SessionEndReason,
+    User,
+)
 from players.services import accounts, devices, sessions, wallet
 from tests.players.app import PASSWORD, App
 
@@ -90,6 +97,30 @@ def test_of_racing_first_sign_ins_one_device_is_authorised(player):
     outcomes = race(*[signing_in(uuid.uuid4()) for _ in range(6)])
     assert codes(outcomes) == ["DEVICE_NOT_AUTHORIZED"] * 5 + ["ok"]
     assert Device.objects.count() == 1
+
+
+@pytest.mark.parametrize("slots", [(1,) * 6, (1, 2) * 3])
+def test_of_racing_replacements_one_is_counted(player, settings, slots):
+    settings.DEVICE_REPLACEMENTS = 1
+    for _slot in range(2):
+        devices.add(player_id=player.pk, device_id=uuid.uuid4())
+    before = set(Device.objects.values_list("device_id", flat=True))
+    outcomes = race(
+        *[
+            lambda slot=slot: sessions.sign_in(
+                email=EMAIL,
+                password=PASSWORD,
+                device_id=uuid.uuid4(),
+                replace_slot=slot,
+                now=datetime.now(UTC),
+            )
+            for slot in slots
+        ]
+    )
+    assert codes(outcomes) == ["DEVICE_NOT_AUTHORIZED"] * 5 + ["ok"]
+    after = set(Device.objects.values_list("device_id", flat=True))
+    assert (len(after), len(after & before)) == (2, 1)
+    assert DeviceReplacement.objects.count() == 1
 
 
 @pytest.mark.parametrize("round_", range(5))

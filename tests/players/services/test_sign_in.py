@@ -45,7 +45,12 @@ def test_a_second_device_is_refused_and_told_its_id(signed_in):
     answer = tablet.sign_in(EMAIL)
     assert answer.status_code == 403
     assert answer.json()["error_code"] == "DEVICE_NOT_AUTHORIZED"
-    assert answer.json()["details"] == {"device_id": tablet.device_id}
+    assert answer.json()["details"] == {
+        "device_id": tablet.device_id,
+        "may_replace": False,
+        "may_replace_at": None,
+        "devices": [{"slot": 1, "name": ""}],
+    }
     assert Device.objects.count() == 1
 
 
