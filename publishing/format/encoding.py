@@ -42,6 +42,18 @@ def add_version(body: bytes, version: int) -> bytes:
 
 
 def version_of(data: bytes) -> int:
-    """Return the version in a published file; 0 when it does not begin with one."""
+    """Return the version in a published file; 0 when it is not such a file."""
+    try:
+        version = orjson.loads(data)["version"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return 0
+    return version if isinstance(version, int) else 0
+
+
+def first_version_of(data: bytes) -> int:
+    """Return the version that a file begins with, without reading the rest of it.
+
+    0 when it does not begin with one.
+    """
     match = _VERSION.match(data)
     return int(match[1]) if match else 0

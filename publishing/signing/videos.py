@@ -192,7 +192,7 @@ def playable(
     if data is None:
         return PlayableLesson(None, {})
     return PlayableLesson(
-        encoding.version_of(data),
+        encoding.first_version_of(data),
         {
             stage_id: signer.sign(config["source"], expires)
             for stage_id, config in signatures.videos(data)

@@ -92,6 +92,15 @@ def test_a_stamped_document_is_one_json_object():
     )
 
 
+def test_a_version_is_read_from_the_beginning_of_a_document():
+    whole = encoding.add_version(b'{"id":"A"}', 1_800_000_000)
+    assert encoding.first_version_of(whole) == encoding.version_of(whole)
+    assert encoding.first_version_of(whole[:-1]) == 1_800_000_000
+    assert encoding.version_of(whole[:-1]) == 0
+    for other in (b"", b"{}", b"[1]", b'{"id":"A","version":1}'):
+        assert encoding.first_version_of(other) == 0
+
+
 @pytest.mark.django_db
 def test_progress_reads_the_tree_it_was_published_as(plan):
     builds.publish_plan(plan.pk)
