@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
 from publishing.format import encoding, locations
+
+log = structlog.get_logger(__name__)
 
 
 class NotPublishedError(MemoraError):
@@ -279,12 +282,21 @@ def _sold_in(
             ]
             titles = _lesson_titles(release, node["id"]) if by_itself else {}
             for lesson in by_itself:
-                sold = SoldNode(lesson.id, "lesson", titles[lesson.id])
+                title = titles.get(lesson.id, lesson.id)
+                sold = SoldNode(lesson.id, "lesson", title)
                 yield lesson.required_item, sold
 
     return walk(hierarchy, 0, frozenset())
 
 
 def _lesson_titles(release: Path, topic_id: str) -> dict[str, str]:
-    topic = orjson.loads((release / f"{topic_id}.json").read_bytes())
-    return {lesson["id"]: lesson["title"] for lesson in topic["lessons"]}
+    """Return the titles of a topic's lessons; none if its file is damaged.
+
+    One damaged topic must not take the plan from everyone.
+    """
+    try:
+        topic = orjson.loads((release / f"{topic_id}.json").read_bytes())
+        return {lesson["id"]: lesson["title"] for lesson in topic["lessons"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.error("topic_unreadable", topic=topic_id, error=type(error).__name__)
+        return {}

@@ -7,7 +7,8 @@ Each round measures the floors and every endpoint, one after the other:
 - **f0**: a DRF view that does nothing, without middleware; **f1**: and one Redis GET;
   **f2**: and one committed INSERT;
 - **nothing**: f0's view behind the site's middleware, as a request of a student;
-- **session**, **wallet**, **me**, **content**, **lesson** (a lesson's link), **sign_in**.
+- **session**, **wallet**, **me**, **content**, **start**, **links** (those of a
+  subject's lessons), **lesson** (a lesson's link), **sign_in**.
 
 Then **sync**: the wallets of 50,000 students are written back, against one bulk
 statement of the same rows. Read the ratios: figures in microseconds depend on what else
@@ -47,6 +48,8 @@ ENDPOINTS = {
     "wallet": "wallet/",
     "me": "me/",
     "content": "content/",
+    "start": "start/",
+    "links": f"content/nodes/{school.subject_id(20)}/lessons/",
     "lesson": f"content/lessons/{school.lesson_id(20, 3)}/",
 }
 

@@ -66,6 +66,19 @@ def test_a_lesson_that_is_sold_by_itself_is_listed_with_its_title(plan):
     ]
 
 
+@pytest.mark.parametrize("damaged", [None, b"", b"[1]", b'{"lessons":[{}]}'])
+def test_without_its_topics_file_a_lesson_is_listed_by_its_id(plan, settings, damaged):
+    sell(plan, "LES-MATH-0-1", "ONE")
+    assert builds.publish_plan(plan.pk).error == ""
+    topic = settings.CONTENT_ROOT / "plans/PLAN-A/TOP-MATH-0.json"
+    topic.unlink()
+    if damaged is not None:
+        topic.write_bytes(damaged)
+    found = published_content.load_plan("PLAN-A")
+    assert opened(found, "ONE") == [("LES-MATH-0-1", "lesson", "LES-MATH-0-1")]
+    assert len(found.lessons) == 4
+
+
 def test_a_plan_without_products_sells_nothing(plan):
     assert published(plan).sold_nodes == {}
 

@@ -14,16 +14,20 @@ import pytest
 from django.db import connection
 
 from core.errors import MemoraError
+from plans.models import AcademicPlan
 from players import keys, wallet_sync
 from players.models import (
     Device,
     DeviceReplacement,
+    Enrollment,
+    PlayerProfile,
     PlayerWallet,
+    SecurityEvent,
     Session,
     SessionEndReason,
     User,
 )
-from players.services import accounts, devices, sessions, wallet
+from players.services import access, accounts, devices, enrolled_plans, sessions, wallet
 from tests.players.app import PASSWORD, App
 
 pytestmark = [
@@ -214,3 +218,32 @@ def test_racing_write_backs_leave_the_newest_wallet(player):
     row = PlayerWallet.objects.get()
     assert (row.total_xp, row.seq) == (21, 6)
     assert wallet.get(player.pk).total_xp == 21
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_after_racing_changes_of_the_plan_redis_follows_the_database(player, round_):
+    plans = [
+        AcademicPlan.objects.create(title=title, public_id=f"PLAN-{title}")
+        for title in ("A", "B")
+    ]
+    for plan in plans:
+        Enrollment.objects.create(player=player, plan=plan)
+
+    def activating(plan: AcademicPlan) -> Callable[[], Any]:
+        return lambda: enrolled_plans.activate(
+            player_id=player.pk, plan_id=plan.public_id
+        )
+
+    outcomes = race(
+        *map(activating, plans),
+        *map(activating, plans),
+        signing_in(uuid.uuid4()),
+        lambda: access.of_player(player.pk),
+        lambda: access.of_player(player.pk),
+    )
+    assert codes(outcomes) == ["ok"] * 7
+    active = PlayerProfile.objects.values_list("active_plan__public_id", flat=True)
+    assert access.of_player(player.pk).active_plan_id == active.get()
+    changes = SecurityEvent.objects.filter(type="plan_activated").order_by("pk")
+    chosen = list(changes.values_list("details__plan", "details__previous"))
+    assert [before for _plan, before in chosen] == [None, *[p for p, _ in chosen[:-1]]]
