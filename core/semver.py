@@ -5,11 +5,13 @@ Plain Python: no Django here.
 
 import re
 
-_IDENTIFIER = r"(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
+# Words first: a number is a word up to its first letter.
+_IDENTIFIER = r"(?:[0-9]*+[a-zA-Z-][0-9a-zA-Z-]*+|0|[1-9][0-9]*+)"
+_NUMBER = r"(0|[1-9][0-9]*+)"
 _VERSION = re.compile(
-    r"(?P<major>0|[1-9][0-9]*)\.(?P<minor>0|[1-9][0-9]*)\.(?P<patch>0|[1-9][0-9]*)"
-    rf"(?:-(?P<pre>{_IDENTIFIER}(?:\.{_IDENTIFIER})*))?"
-    r"(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?"
+    rf"\A{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
+    rf"(?:-({_IDENTIFIER}(?:\.{_IDENTIFIER})*+))?"
+    r"(?:\+[0-9a-zA-Z-]++(?:\.[0-9a-zA-Z-]++)*+)?"
 )
 _MAX_LENGTH = 64
 
@@ -26,11 +28,12 @@ def precedence(version: str) -> Precedence | None:
     match = _VERSION.fullmatch(version) if len(version) <= _MAX_LENGTH else None
     if match is None:
         return None
-    identifiers = match["pre"].split(".") if match["pre"] else []
+    major, minor, patch, pre_release = match.groups()
+    identifiers = pre_release.split(".") if pre_release else []
     return (
-        int(match["major"]),
-        int(match["minor"]),
-        int(match["patch"]),
+        int(major),
+        int(minor),
+        int(patch),
         not identifiers,
         # Numbers sort before words.
         tuple(

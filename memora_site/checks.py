@@ -30,7 +30,7 @@ from players.services.erasure import LEDGERS
 ENVIRONMENTS = ("local", "production")
 SECRET_KEY_LENGTH = 50
 SECRET_KEY_VARIETY = 5
-_HTTPS = re.compile(r"https://[^/\s]+(/\S*)?")
+_HTTPS = re.compile(r"\Ahttps://[^/\s]++(/\S*+)?")
 NOT_SENDING = ("console", "dummy", "locmem", "filebased")
 
 

@@ -11,6 +11,7 @@ IN_ORDER = [
     "0.9.0",
     "1.0.0-alpha",
     "1.0.0-alpha.1",
+    "1.0.0-alpha.1a",
     "1.0.0-alpha.beta",
     "1.0.0-beta",
     "1.0.0-beta.2",
