@@ -624,8 +624,9 @@ def test_a_class_signs_in_at_once_and_a_flood_of_sign_ins_does_not(stack):
     assert post(stack, APP_LOGIN, "198.51.100.2").status == 400
     here = {"X-Test-Client": "198.51.100.1"}
     assert stack.ask("/api/v1/auth/session/", headers=here).status == 401
+    # nginx limits POST only; the application answers OPTIONS without an origin with 405.
     asked = stack.ask(APP_LOGIN, method="OPTIONS", headers=here)
-    assert asked.status == 200
+    assert asked.status == 405
 
 
 @pytest.mark.parametrize("uri", [ADMIN_LOGIN, "/admin/password_change/"])
@@ -644,6 +645,17 @@ def test_a_sign_in_without_the_slash_has_the_same_limit(stack):
     assert post(stack, bare, "198.51.100.60").status == 400
     first_refusal(stack, APP_LOGIN, "198.51.100.61")
     assert post(stack, bare, "198.51.100.61").status == 429
+
+
+@pytest.mark.parametrize(
+    "uri", ["auth/password-reset/", "auth/password-reset/confirm", "me/password/"]
+)
+def test_what_else_hashes_a_password_has_the_same_limit(stack, uri):
+    address = f"198.51.100.{70 + len(uri)}"
+    assert post(stack, f"/api/v1/{uri}", address).status in (400, 401)
+    first_refusal(stack, APP_LOGIN, address)
+    refused = post(stack, f"/api/v1/{uri}", address)
+    assert (refused.status, refused.headers["retry-after"]) == (429, "5")
 
 
 def test_an_ipv6_network_has_one_limit(stack):

@@ -27,7 +27,15 @@ from players.models import (
     SessionEndReason,
     User,
 )
-from players.services import access, accounts, devices, enrolled_plans, sessions, wallet
+from players.services import (
+    access,
+    accounts,
+    devices,
+    enrolled_plans,
+    profile,
+    sessions,
+    wallet,
+)
 from tests.players.app import PASSWORD, App
 
 pytestmark = [
@@ -125,6 +133,22 @@ def test_of_racing_replacements_one_is_counted(player, settings, slots):
     after = set(Device.objects.values_list("device_id", flat=True))
     assert (len(after), len(after & before)) == (2, 1)
     assert DeviceReplacement.objects.count() == 1
+
+
+def test_of_racing_changes_of_the_time_zone_one_wins(player):
+    zones = ["Asia/Amman", "Asia/Riyadh", "Africa/Cairo", "Asia/Baghdad"]
+    now = datetime.now(UTC)
+    outcomes = race(
+        *[
+            lambda zone=zone: profile.change(
+                player_id=player.pk, time_zone=zone, now=now
+            )
+            for zone in zones
+        ]
+    )
+    assert codes(outcomes) == ["TIME_ZONE_LOCKED"] * 3 + ["ok"]
+    player.refresh_from_db()
+    assert player.time_zone == zones[outcomes.index(None)]
 
 
 @pytest.mark.parametrize("round_", range(5))
