@@ -6,6 +6,7 @@ from typing import Annotated
 
 from django.utils.translation import gettext_lazy as _
 
+from content.kinds import ID_MAX_LENGTH, ID_PATTERN
 from core.api_operations import Parameter
 from core.api_types import Field
 from core.parsing import MAX_KEY
@@ -34,8 +35,8 @@ class ActivePlanBody:
         Field(
             _("The id of a plan that the student is enrolled in."),
             "PLAN-5",
-            min_length=1,
-            max_length=64,
+            max_length=ID_MAX_LENGTH,
+            pattern=ID_PATTERN,
         ),
     ]
 

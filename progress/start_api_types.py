@@ -41,7 +41,7 @@ class PlayerSettings:
     time_zone: Annotated[
         str,
         Field(
-            _("The student's time zone, or else the one of the streak."), "Asia/Amman"
+            _("The student's time zone, or else the one of the streak."), "Asia/Riyadh"
         ),
     ]
 

@@ -1,11 +1,13 @@
 """The plans that a player is enrolled in, and which of them is active."""
 
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from core.db import retry_on_conflict
 from players import audit
 from players.errors import NotEnrolledError
 from players.models import Enrollment, PlayerProfile, SecurityEventType
@@ -46,7 +48,6 @@ def of_player(player_id: int) -> list[EnrolledPlan]:
     ]
 
 
-@transaction.atomic
 def activate(
     *, player_id: int, plan_id: str, device_id: UUID | None = None
 ) -> EnrolledPlan:
@@ -63,7 +64,14 @@ def activate(
         NotEnrolledError: the player is not enrolled in a plan with this id.
         StoreAwayError: Redis does not answer. Nothing has changed: with an old copy of
             the access, completions in the new plan would be refused.
+        OperationalError: the database does not answer. Nothing has changed.
     """
+    # Staff who change the player's enrolments lock the same rows in another order.
+    return retry_on_conflict(partial(_activate, player_id, plan_id, device_id))
+
+
+@transaction.atomic
+def _activate(player_id: int, plan_id: str, device_id: UUID | None) -> EnrolledPlan:
     profile = lock_player(player_id)
     row = (
         Enrollment.objects.filter(player_id=player_id, plan__public_id=plan_id)

@@ -124,6 +124,8 @@ def test_a_plan_without_enrolment_is_refused(signed_in):
         ({"plan_id": None}, "plan_id"),
         ({"plan_id": ""}, "plan_id"),
         ({"plan_id": "x" * 65}, "plan_id"),
+        ({"plan_id": "PLAN-5\u0000"}, "plan_id"),
+        ({"plan_id": "../PLAN-5"}, "plan_id"),
         ({"plan_id": "PLAN-5", "more": 1}, "more"),
         ([], "body"),
     ],

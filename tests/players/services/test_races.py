@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from core.db import retry_on_conflict
 from core.errors import MemoraError
 from plans.models import AcademicPlan
 from players import keys, wallet_sync
@@ -248,8 +249,9 @@ def test_racing_write_backs_leave_the_newest_wallet(player):
 def test_after_racing_changes_of_the_plan_redis_follows_the_database(player, round_):
     plans = [
         AcademicPlan.objects.create(title=title, public_id=f"PLAN-{title}")
-        for title in ("A", "B")
+        for title in ("A", "B", "C")
     ]
+    *plans, new = plans
     for plan in plans:
         Enrollment.objects.create(player=player, plan=plan)
 
@@ -258,14 +260,20 @@ def test_after_racing_changes_of_the_plan_redis_follows_the_database(player, rou
             player_id=player.pk, plan_id=plan.public_id
         )
 
+    @transaction.atomic
+    def enroll(plan: AcademicPlan) -> None:
+        """As the admin does: the change and its audit row are one transaction."""
+        Enrollment.objects.create(player=player, plan=plan)
+
     outcomes = race(
         *map(activating, plans),
         *map(activating, plans),
         signing_in(uuid.uuid4()),
+        lambda: retry_on_conflict(lambda: enroll(new)),
         lambda: access.of_player(player.pk),
         lambda: access.of_player(player.pk),
     )
-    assert codes(outcomes) == ["ok"] * 7
+    assert codes(outcomes) == ["ok"] * 8
     active = PlayerProfile.objects.values_list("active_plan__public_id", flat=True)
     assert access.of_player(player.pk).active_plan_id == active.get()
     changes = SecurityEvent.objects.filter(type="plan_activated").order_by("pk")
