@@ -48,6 +48,7 @@ UUID4 = (
     "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}"
     "-[0-9a-fA-F]{12}$"
 )
+_UUID4 = re.compile(UUID4)
 _MAX_FAULTS = 20
 """How many faults of a body are listed; and the characters of an unknown name:"""
 _MAX_NAME = 100
@@ -330,8 +331,13 @@ def _parse_time(value: Any, at: str, faults: Faults) -> datetime | None:
     return moment
 
 
+def is_uuid4(text: str) -> bool:
+    """Return whether ``text`` is a hyphenated UUID, version 4."""
+    return _UUID4.fullmatch(text) is not None
+
+
 def _parse_uuid4(value: Any, at: str, faults: Faults) -> UUID | None:
-    if isinstance(value, str) and re.fullmatch(UUID4, value):
+    if isinstance(value, str) and is_uuid4(value):
         return UUID(value)
     faults[at] = _(
         "“%(field)s” must be a UUID (version 4), such as "

@@ -1,6 +1,5 @@
 """A player's devices: at most two; see docs/architecture.md, "Players"."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -9,7 +8,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from core.api_types import UUID4
+from core.api_types import is_uuid4
 from players import audit, records
 from players.errors import (
     DeviceExistsError,
@@ -39,7 +38,7 @@ def parse_device_id(text: str | None) -> UUID:
         raise InvalidDeviceIdError(
             _("The X-Device-ID header is missing: send this device's UUID (version 4).")
         )
-    if not re.fullmatch(UUID4, text):
+    if not is_uuid4(text):
         raise InvalidDeviceIdError(
             _(
                 "The device id must be a UUID (version 4), such as "
