@@ -537,6 +537,7 @@ CORS_ALLOW_HEADERS = [
     "x-device-id",
 ]
 CORS_EXPOSE_HEADERS = [
+    "Date",
     "ETag",
     "Retry-After",
     "X-RateLimit-Limit",
