@@ -140,8 +140,7 @@ class MemoraAdminSite(admin.AdminSite):
         """Return the apps in the order of the work; Django's own apps come last."""
         apps: list[dict[str, Any]] = super().get_app_list(request, app_label)
         for app in apps:
-            if app["app_label"] == "publishing":
-                app["models"][:0] = self._dashboard_entry(request)
+            app["models"][:0] = self._dashboard_entry(request, app["app_label"])
         order = {label: place for place, label in enumerate(_APP_ORDER)}
         return sorted(apps, key=lambda app: order.get(app["app_label"], len(order)))
 
@@ -159,22 +158,34 @@ class MemoraAdminSite(admin.AdminSite):
         """Add the pages that belong to no model."""
         # Imported here: they import models, which this module is loaded before.
         from content import import_export_views
+        from players import dashboard_views as player_dashboard
         from publishing.admin_views import dashboard_views, preview_views, upload_views
 
-        pages = (dashboard_views, import_export_views, preview_views, upload_views)
+        pages = (
+            *(dashboard_views, import_export_views, player_dashboard),
+            *(preview_views, upload_views),
+        )
         own = [url for module in pages for url in module.urls(self)]
         return [*own, *super().get_urls()]
 
-    def _dashboard_entry(self, request: HttpRequest) -> list[dict[str, Any]]:
-        """Return the publishing dashboard as an entry of the app list."""
+    def _dashboard_entry(
+        self, request: HttpRequest, app_label: str
+    ) -> list[dict[str, Any]]:
+        """Return the app's dashboard as an entry of the app list, if it has one."""
+        from players import dashboard_views as player_dashboard
         from publishing.admin_views import dashboard_views
 
-        if not dashboard_views.can_view(request):
+        pages: dict[str, tuple[Any, Any]] = {
+            "publishing": (dashboard_views, _("Publishing dashboard")),
+            "players": (player_dashboard, _("Player dashboard")),
+        }
+        views, name = pages.get(app_label, (None, None))
+        if views is None or not views.can_view(request):
             return []
         entry = {
-            "name": _("Publishing dashboard"),
+            "name": name,
             "object_name": "Dashboard",
-            "admin_url": reverse("admin:publishing_dashboard"),
+            "admin_url": reverse(f"admin:{app_label}_dashboard"),
             "add_url": None,
             "view_only": True,
             "perms": {"view": True},

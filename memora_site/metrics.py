@@ -11,9 +11,15 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from publishing.monitoring.metrics import REGISTRY
+from players.metrics import PlayersCollector
+from publishing.monitoring.metrics import PublishingCollector
+
+REGISTRY = CollectorRegistry()
+REGISTRY.register(PublishingCollector())
+REGISTRY.register(PlayersCollector())
 
 _FORWARDED = (
     "HTTP_FORWARDED",

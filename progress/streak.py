@@ -45,9 +45,14 @@ def as_of(streak: Streak, today: date) -> Streak:
 
     On the day after the last one it can still be extended.
     """
-    if streak.last is None or today - streak.last > timedelta(days=1):
+    if streak.last is None or streak.last < earliest_last(today):
         return Streak()
     return streak
+
+
+def earliest_last(today: date) -> date:
+    """Return the earliest last day of a streak that has not ended by ``today``."""
+    return today - timedelta(days=1)
 
 
 def first_day_too_late(streak: Streak) -> date | None:

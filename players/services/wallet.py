@@ -7,10 +7,11 @@ ledger when it is missing.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 
 from core.hooks import Registry
 from players import audit, records
@@ -68,6 +69,21 @@ class Ledger(Protocol):
 
     def streak_at(self, state: WalletState, now: datetime) -> CurrentStreak:
         """Return the streak of that wallet at that aware time."""
+
+    def earliest_last_success(self, now: datetime) -> date:
+        """Return the day before which a last success has ended its streak."""
+
+    def completions_per_hour(
+        self, *, since: datetime, players: QuerySet[Any] | None
+    ) -> dict[datetime, int]:
+        """Return how many lessons were completed, by the start of each hour in UTC.
+
+        One query, which reads only the rows received since ``since``.
+
+        Args:
+            since: the start of an hour, a few days ago at the most.
+            players: which `PlayerProfile` to count; None: all.
+        """
 
     def add_correction(
         self, *, player_id: int, xp: int, reason: str, actor_id: int, now: datetime

@@ -1,7 +1,7 @@
 """The ledger's part of a wallet (`players.services.wallet.Ledger`)."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 
 from django.db import transaction
@@ -15,6 +15,7 @@ from progress.models import InteractionLog, InteractionType
 from progress.services import calendar, ledger, writing
 from progress.services.ledger import (
     PositionTakenError,
+    completions_per_hour,
     heads_of,
     wallet_of,
     wallets_behind,
@@ -24,6 +25,8 @@ from progress.streak import Streak
 
 __all__ = [
     "add_correction",
+    "completions_per_hour",
+    "earliest_last_success",
     "heads_of",
     "streak_at",
     "wallet_of",
@@ -44,6 +47,11 @@ def streak_at(state: WalletState, now: datetime) -> CurrentStreak:
         days=held.days,
         ends_at=None if too_late is None else calendar.beginning_of(too_late),
     )
+
+
+def earliest_last_success(now: datetime) -> date:
+    """Return the day before which a last success has ended its streak."""
+    return streak.earliest_last(calendar.day_of(now))
 
 
 def add_correction(

@@ -11,7 +11,6 @@ from datetime import datetime
 
 import structlog
 from django.db import Error as DatabaseFailure
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -60,10 +59,6 @@ class PublishingCollector(Collector):
     def describe(self) -> list[Metric]:
         """Return nothing, so that registering the collector runs no query."""
         return []
-
-
-REGISTRY = CollectorRegistry()
-REGISTRY.register(PublishingCollector())
 
 
 def _up(**services: bool) -> Metric:
