@@ -128,6 +128,7 @@ def _render(request: HttpRequest, selection: Selection) -> str:
         "spreads": [_xp(found), _streaks(found)],
         "may_see_events": request.user.has_perm("players.view_securityevent"),
         "may_see_runs": request.user.has_perm("publishing.view_synclog"),
+        "refused_total": found.refused_total,
         "near_limit_more": found.near_limit_total - len(found.near_limit),
     }
     return render_to_string("admin/players/dashboard_fragment.html", context)
@@ -148,7 +149,7 @@ def _hours(found: Dashboard) -> Chart:
         key="hours",
         title=_("Completions per hour, last 48 hours"),
         description=_(
-            "%(total)s lessons completed; the busiest hour is %(hour)s with %(most)s."
+            "Lessons completed: %(total)s. The busiest hour: %(hour)s (%(most)s)."
         )
         % {
             "total": localize(found.completions),
@@ -179,7 +180,7 @@ def _spread(ranges: tuple[Range, ...], **words: Any) -> Chart:
     values = [Value(_range(found), _short(found), found.players) for found in ranges]
     most = max(values, key=lambda value: value.count)
     return Chart(
-        description=_("The largest group: %(range)s, with %(count)s players.")
+        description=_("The largest group: %(range)s (%(count)s).")
         % {"range": most.label, "count": localize(most.count)},
         unit=_("Players"),
         bars=charts.bars(values),

@@ -400,6 +400,10 @@ class PlayerProfile(models.Model):
             ("erase_playerprofile", _("Can erase a player")),
             ("export_playerprofile", _("Can export all data of a player")),
         ]
+        indexes = [
+            # How many players there are, and the new ones.
+            models.Index(fields=["erased_at", "created_at"], name="players_created"),
+        ]
 
     def __str__(self) -> str:
         return str(self.user)
@@ -698,6 +702,9 @@ class SecurityEventType(models.TextChoices):
     WALLETS_SYNCED = "wallets_synced", _("wallets saved")
     PLAYER_ERASED = "player_erased", _("student erased")
     PLAYER_EXPORTED = "player_exported", _("student exported")
+    PHOTO_CHANGED = "photo_changed", _("photo changed")
+    PHOTO_REMOVED = "photo_removed", _("photo removed")
+    EVENTS_EXPORTED = "events_exported", _("security events exported")
 
 
 class SecurityEventQuerySet(AppendOnlyQuerySet):
@@ -748,6 +755,11 @@ class SecurityEvent(AppendOnlyModel):
         verbose_name = _("security event")
         verbose_name_plural = _("security events")
         ordering = ["-created_at", "-pk"]
+        permissions = [("export_securityevent", _("Can export security events"))]
+        indexes = [
+            # The events of one type in a period: refused sign-ins, the list's filter.
+            models.Index(fields=["type", "created_at"], name="players_event_type"),
+        ]
 
     def __str__(self) -> str:
         return self.get_type_display()

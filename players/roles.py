@@ -122,7 +122,7 @@ def _granted(
     for pk, app, model, codename in known:
         action = codename.removesuffix(f"_{model}")
         standard = action if action in _ALL else _STANDS_FOR.get(action, "change")
-        if (app, model) in _APPEND_ONLY and standard != "view":
+        if (app, model) in _APPEND_ONLY and action in ("add", "change", "delete"):
             continue
         if any(
             app == granted_app and granted_model in ("*", model) and standard in actions

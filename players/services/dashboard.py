@@ -244,9 +244,7 @@ def _within(column: str, low: int, high: int | None) -> Q:
 def _ranges(
     counted: Mapping[str, int], name: str, steps: tuple[int, ...], total: int
 ) -> tuple[Range, ...]:
-    above = [
-        Range(low, high, counted[f"{name}_{low}"]) for low, high in _bounds(steps)
-    ]
+    above = [Range(low, high, counted[f"{name}_{low}"]) for low, high in _bounds(steps)]
     rest = total - sum(found.players for found in above)
     return (Range(0, 0, max(rest, 0)), *above)
 
