@@ -1,10 +1,11 @@
 """Bodies and answers of the progress API (`core.api_types`), and its header."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Self
 
+import orjson
 from django.utils.translation import gettext as _, gettext_lazy
 
 from content.kinds import ID_PATTERN, Kind
@@ -265,7 +266,8 @@ class CompletionResult:
 
     def as_answer(self) -> dict[str, Any]:
         """Return the body of the response; its order of keys is fixed."""
-        return asdict(self)
+        answer: dict[str, Any] = orjson.loads(orjson.dumps(self))
+        return answer
 
     @classmethod
     def from_answer(cls, answer: dict[str, Any]) -> Self:

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
+from types import NoneType
 from typing import Any
 
 from django.db import (
@@ -355,11 +356,17 @@ def _conflict(error: IntegrityError) -> Exception:
 def _insert(row: InteractionLog) -> None:
     """Insert with one statement: half the cost of ``Model.save``."""
     values = [
-        field.get_db_prep_save(getattr(row, field.attname), connection)
+        value
+        if type(value := getattr(row, field.attname)) in _STORED_AS_THEY_ARE
+        else field.get_db_prep_save(value, connection)
         for field in _columns()
     ]
     with connection.cursor() as cursor:
         cursor.execute(_statement(connection.vendor), values)
+
+
+_STORED_AS_THEY_ARE = (int, str, NoneType)
+"""Types whose values no field of the ledger changes for the database."""
 
 
 @lru_cache(maxsize=1)
