@@ -112,7 +112,7 @@ def lesson_links(
 ) -> list[LessonLink]:
     """Return new URLs of the files and videos of lessons, in the given order.
 
-    One query, for the settings; a second one, for all lessons, if the CDN is used.
+    One query, for the settings; a second one, for all lessons, if the CDN may serve one.
 
     The caller has checked that the player may open the lessons.
 

@@ -42,18 +42,21 @@ def lesson_urls(
     gated one with its current bytes. Otherwise, and while the CDN's settings are
     invalid, it leads to this server, which has every file.
 
-    One query if students read from the CDN; otherwise none.
+    At most one query: what the CDN has of these lessons, if it is in use and may serve
+    one of them.
 
     Args:
         expires, now: Unix time.
     """
     base_url = content_urls.content_base_url(current)
-    on_cdn = _OnCdn(current, lesson_ids)
+    local_base_url = content_urls.local_base_url(current)
+    gated = {one for one in lesson_ids if open_lessons.is_gated(one)}
+    on_cdn = _OnCdn(current, gated=gated, opened=set(lesson_ids) - gated)
     found = []
     for lesson_id in lesson_ids:
-        if not open_lessons.is_gated(lesson_id):
+        if lesson_id not in gated:
             path = locations.lesson(lesson_id)
-            base = base_url if path in on_cdn.public else on_cdn.local_base_url
+            base = base_url if path in on_cdn.public else local_base_url
             found.append(LessonUrl(base + path, None))
             continue
         url = on_cdn.signed_url(lesson_id, seconds=expires - now) or links.lesson_url(
@@ -64,27 +67,29 @@ def lesson_urls(
 
 
 class _OnCdn:
-    """What the CDN has of some lessons, read with one query if it is in use.
+    """What the CDN has of some lessons.
 
     ``public`` has the paths of the files in the public place, ``private`` those of the
     current files in the private bucket.
     """
 
     def __init__(
-        self, current: PublishingSettings, lesson_ids: Collection[str]
+        self, current: PublishingSettings, *, gated: set[str], opened: set[str]
     ) -> None:
-        self.local_base_url = content_urls.local_base_url(current)
         self.public: set[str] = set()
         self.private: set[str] = set()
         self._bucket = None
         if not current.cdn_enabled or current.local_fallback_mode:
             return
-        public_id = destinations.public_destination_id(current)
         try:
-            self._bucket = links.private_bucket(current)
+            self._bucket = links.private_bucket(current) if gated else None
         except MemoraError as error:
             log.warning("private_bucket_unusable", code=error.code)
-        private_id = self._bucket.id if self._bucket is not None else ""
+        lesson_ids = opened if self._bucket is None else opened | gated
+        if not lesson_ids:
+            return
+        public_id = destinations.public_destination_id(current)
+        private_id = "" if self._bucket is None else self._bucket.id
         published = PublishedDocument.objects.filter(path=OuterRef("path"))
         uploaded = UploadedDocument.objects.filter(
             target__in=[public_id, private_id],

@@ -128,6 +128,16 @@ def test_with_the_cdn_two_queries_read_the_page(
     assert there.url == f"{BASE_URL}/lessons/LES-MATH-0-1.json"
 
 
+def test_what_the_cdn_cannot_serve_is_not_looked_for(
+    student, maths, django_assert_num_queries
+):
+    turn_on("https://s3.example.org", cdn_private_bucket="")
+    page(student, "TOP-MATH-0")
+    with django_assert_num_queries(1):  # the settings: both lessons are gated
+        links = page(student, "TOP-MATH-0").links
+    assert all(link.url.startswith("http://127.0.0.1:8000/") for link in links)
+
+
 @pytest.mark.parametrize("node_id", ["LES-MATH-0-0", "SUBJ-OTHER", "", "%00"])
 def test_other_ids_are_no_nodes_of_the_plan(student, maths, node_id):
     with pytest.raises(InvalidNodeError):
