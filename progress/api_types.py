@@ -272,7 +272,8 @@ class CompletionResult:
     @classmethod
     def from_answer(cls, answer: dict[str, Any]) -> Self:
         """Return the result that `as_answer` was made of."""
-        return cls(**{**answer, "streak": StreakChange(**answer["streak"])})
+        streak = {**answer["streak"], "action": Action(answer["streak"]["action"])}
+        return cls(**{**answer, "streak": StreakChange(**streak)})
 
 
 @dataclass(frozen=True, slots=True)
