@@ -16,7 +16,10 @@ from core.admin_mixins import NoRelatedButtons, ReadOnly, ReadOnlyAdmin, readabl
 from core.badges import badge
 from core.errors import MemoraError
 from core.searching import FoldedSearch
-from players import client_info
+from players import (
+    client_info,
+    group_admin,  # noqa: F401 - registers the admin of groups
+)
 from players.credentials import canonical_phone
 from players.forms import (
     DeviceForm,
@@ -221,7 +224,7 @@ class PlayerAdmin(
         "created_at",
     )
     list_display_links = ("name", "email")
-    list_filter = ("active_plan", "grade", "stream", "season")
+    list_filter = ("memberships__group", "active_plan", "grade", "stream", "season")
     list_select_related = ("user", "active_plan", "grade")
     list_per_page = 50
     show_full_result_count = False

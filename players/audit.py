@@ -7,6 +7,7 @@ an e-mail address, a password or a token.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from players.models import SecurityEvent, SecurityEventType, User
 log = structlog.get_logger(__name__)
 
 _request: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
+_actor: ContextVar[int | None] = ContextVar("audited_actor", default=None)
 
 
 @contextmanager
@@ -31,8 +33,20 @@ def during(request: HttpRequest) -> Iterator[None]:
         _request.reset(token)
 
 
+@contextmanager
+def acting_as(actor_id: int | None) -> Iterator[None]:
+    """Use this member of staff for every row recorded inside, where no request is."""
+    token = _actor.set(actor_id)
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
 def _actor_id() -> int | None:
     request = _request.get()
+    if request is None:
+        return _actor.get()
     user = getattr(request, "user", None)
     # For a player's request ``user`` is a `Player`, for a visitor's an AnonymousUser.
     return user.pk if isinstance(user, User) else None
@@ -68,14 +82,16 @@ def record_each(
     event: SecurityEventType,
     lines: Iterable[tuple[int | None, dict[str, Any]]],
     *,
-    actor_id: int | None = None,
-    device_id: UUID | None = None,
-    ip_address: str | None = None,
+    device_ids: Iterable[UUID | None] = repeat(None),
 ) -> None:
-    """Add one row, as `record` does, for each pair of user id and details."""
+    """Add one row, as `record` does, for each pair of user id and details.
+
+    Args:
+        device_ids: the device of each pair.
+    """
     rows = [
-        _line(event, user_id, details, actor_id, device_id, ip_address)
-        for user_id, details in lines
+        _line(event, user_id, details, None, device_id, None)
+        for (user_id, details), device_id in zip(lines, device_ids, strict=False)
     ]
     SecurityEvent.objects.bulk_create(rows, batch_size=500)
 

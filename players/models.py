@@ -13,6 +13,7 @@ from django.contrib.auth.models import (
     BaseUserManager,
     PermissionsMixin,
 )
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q
@@ -25,9 +26,11 @@ from core.append_only import AppendOnlyModel, AppendOnlyQuerySet
 from core.fields import (
     ExactCharField,
     FoldedField,
+    FoldedKeyField,
     FoldingModel,
     FoldingQuerySet,
     PictureField,
+    TitleField,
 )
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import credentials, signals
@@ -292,17 +295,38 @@ class AccessQuerySet(PlayerPartQuerySet):
             count = super().update(**kwargs)
             rows = list(self.model._base_manager.using(self.db).filter(pk__in=keys))
             signals.access_rows_written.send(
-                sender=self.model, rows=rows, created=False
+                sender=self.model, rows=rows, change="changed"
             )
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
 
+    def remove(self) -> int:
+        """Delete these rows in a fixed number of queries, and return how many.
+
+        ``delete()`` sends a signal for each row, whose receivers query for each row.
+        """
+        with transaction.atomic(using=self.db):
+            rows = list(self)
+            keys = [row.pk for row in rows]
+            models.QuerySet(self.model, using=self.db).filter(pk__in=keys)._raw_delete(
+                self.db
+            )
+            self.changed.send(
+                sender=self.model, player_ids=sorted({row.player_id for row in rows})
+            )
+            signals.access_rows_written.send(
+                sender=self.model, rows=rows, change="removed"
+            )
+        return len(rows)
+
+    remove.alters_data = True  # type: ignore[attr-defined]
+
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         with transaction.atomic(using=self.db):
             created = super().bulk_create(objs, *args, **kwargs)
             signals.access_rows_written.send(
-                sender=self.model, rows=created, created=True
+                sender=self.model, rows=created, change="added"
             )
         return created
 
@@ -669,6 +693,74 @@ class Entitlement(models.Model):
 
     def __str__(self) -> str:
         return str(self.item)
+
+
+class StudyGroup(FoldingModel, models.Model):
+    """A group of students, such as a class, whose access staff change together.
+
+    A group gives its members nothing by itself: `players.services.groups` enrols them.
+    """
+
+    name = TitleField(_("name"), max_length=100)
+    # Two spellings of one name («٥ أ», «5 أ») would split its students.
+    name_folded = FoldedKeyField("name")
+    plan = models.ForeignKey(
+        AcademicPlan,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("plan"),
+        help_text=_("The plan that the actions on the group offer first."),
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    objects = FoldingQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("group")
+        verbose_name_plural = _("groups")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Refuse a name that another group has, also in another spelling."""
+        field: Any = self._meta.get_field("name_folded")
+        others = StudyGroup.objects.exclude(pk=self.pk)
+        same = others.filter(name_folded=field.folded(self.name)).first()
+        if same is not None:
+            message = _("“%(title)s” already exists and looks the same.")
+            raise ValidationError({"name": message % {"title": same.name}})
+
+
+class GroupMember(models.Model):
+    """A player's membership in a group."""
+
+    group = models.ForeignKey(
+        StudyGroup,
+        models.CASCADE,
+        related_name="memberships",
+        verbose_name=_("group"),
+    )
+    player = models.ForeignKey(
+        PlayerProfile, models.CASCADE, related_name="memberships"
+    )
+    created_at = models.DateTimeField(_("since"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("member of a group")
+        verbose_name_plural = _("members of groups")
+        constraints = [
+            # Adding a player again is no second membership.
+            models.UniqueConstraint(
+                fields=["group", "player"], name="players_member_once_per_group"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.player_id}"
 
 
 class SecurityEventType(models.TextChoices):

@@ -123,8 +123,8 @@ def _plan_goes(instance: AcademicPlan, **_kwargs: Any) -> None:
 
 
 @receiver(signals.access_rows_written)
-def _access_rows_written(rows: list[Any], created: bool, **_kwargs: Any) -> None:
-    access_changes.record(rows, change="added" if created else "changed")
+def _access_rows_written(rows: list[Any], change: str, **_kwargs: Any) -> None:
+    access_changes.record(rows, change=change)
 
 
 @receiver(post_save, sender=PlayerProfile)

@@ -49,6 +49,8 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         ("players", "device", _ALL),
         ("players", "enrollment", _ALL),
         ("players", "entitlement", _ALL),
+        ("players", "studygroup", _ALL),
+        ("players", "groupmember", _ALL),
         ("players", "session", ("change", "delete")),
         ("progress", "*", _VIEW),
     ],

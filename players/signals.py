@@ -13,7 +13,7 @@ sign_in_changed = Signal()
 
 access_rows_written = Signal()
 """Enrolments or entitlements were written in bulk. Sent in the transaction, with
-``rows: list`` and ``created: bool``."""
+``rows: list`` and ``change: str``: ``added``, ``changed`` or ``removed``."""
 
 users_changed = Signal()
 """Accounts changed. Sent in the transaction, with ``changes``, a

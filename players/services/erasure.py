@@ -129,6 +129,9 @@ HOLDINGS = (
     ),
     Holding("players.Entitlement.player", Fate.DELETED, "entitlements"),
     Holding(
+        "players.GroupMember.player", Fate.DELETED, "groups", also=("group__name",)
+    ),
+    Holding(
         "players.SecurityEvent.user",
         Fate.EMPTIED,
         "security_events",

@@ -1,9 +1,11 @@
-"""The players that a command is about: those that are named, or everyone."""
+"""The players that a command or a page is about: those that are named, or everyone."""
 
 from collections.abc import Iterator, Sequence
 
 from django.utils.translation import gettext as _
 
+from core.batches import batches
+from players.credentials import canonical_number
 from players.errors import PlayerNotFoundError
 from players.models import PlayerProfile, UserManager
 
@@ -23,6 +25,39 @@ def find(text: str) -> int:
     if found is None:
         raise PlayerNotFoundError(_("There is no player %(id)s.") % {"id": text})
     return found
+
+
+def by_number_or_email(texts: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Return the players with these school numbers or e-mail addresses.
+
+    Two queries for each 500 texts.
+
+    Returns:
+        The players' primary keys, and the texts that name nobody; both in order.
+    """
+    found: list[int] = []
+    unknown: list[str] = []
+    players = PlayerProfile.objects.filter(erased_at=None)
+    for some in batches(texts):
+        numbers = {text: canonical_number(text) for text in some}
+        emails = {text: UserManager.normalize_email(text) for text in some}
+        keys = dict(
+            players.filter(school_number__in=numbers.values()).values_list(
+                "school_number", "pk"
+            )
+        )
+        keys |= dict(
+            players.filter(user__email__in=emails.values()).values_list(
+                "user__email", "pk"
+            )
+        )
+        for text in some:
+            key = keys.get(numbers[text]) or keys.get(emails[text])
+            if key is None:
+                unknown.append(text)
+            else:
+                found.append(key)
+    return found, unknown
 
 
 def is_number(text: str) -> bool:

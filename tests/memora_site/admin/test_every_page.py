@@ -9,8 +9,14 @@ from django.urls import reverse
 
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import audit
-from players.models import Erasure, SecurityEvent, SecurityEventType, User
-from players.services import devices
+from players.models import (
+    Erasure,
+    SecurityEvent,
+    SecurityEventType,
+    StudyGroup,
+    User,
+)
+from players.services import devices, groups
 from progress.models import (
     InteractionLog,
     ReviewCard,
@@ -47,6 +53,8 @@ def world(player, plan, stage):
         model.objects.create(title=f"A {model.__name__}")
     User.objects.create_user("aide@example.com", "staff-password-1", is_staff=True)
     devices.add(player_id=player.pk, device_id=uuid.uuid4())
+    group = StudyGroup.objects.create(name="5 A", plan=plan)
+    groups.add_members([(group.pk, player.pk)])
     make_interaction(player)
     StructureProgress.objects.create(
         player=player, subject_id="SUBJ-1", last_synced_at=NOW

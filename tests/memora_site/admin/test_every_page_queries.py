@@ -18,9 +18,10 @@ from players.models import (
     Enrollment,
     Entitlement,
     SecurityEventType,
+    StudyGroup,
     User,
 )
-from players.services import accounts
+from players.services import accounts, groups
 from progress.models import StructureProgress
 from publishing.models import (
     Alert,
@@ -86,6 +87,9 @@ def grow_school(plan, player, numbers):
             f"more{number}@example.com", "student-password-1", full_name="M", plan=plan
         )
         Enrollment.objects.create(player=player, plan=more)
+        StudyGroup.objects.create(name=f"Group {number}", plan=more)
+        members = StudyGroup.objects.values_list("pk", flat=True)
+        groups.add_members((pk, who.pk) for pk in members for who in (player, other))
         Entitlement.objects.create(player=player, item=f"ITEM-{number}")
         for who in (player, other):
             make_interaction(who, seq=number + 100, reference_id=f"LES-{number}")

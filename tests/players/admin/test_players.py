@@ -216,9 +216,9 @@ def test_the_players_page_reads_in_a_fixed_number_of_queries(
     browser, player, django_assert_num_queries
 ):
     browser.get(PLAYERS)
-    # Session, user; count; the players; the filters' plans, grades, streams and
+    # Session, user; count; the players; the filters' groups, plans, grades, streams and
     # seasons.
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         assert browser.get(PLAYERS).status_code == 200
 
 

@@ -37,12 +37,14 @@ from players.models import (
     EndedSession,
     Entitlement,
     Erasure,
+    GroupMember,
     PasswordResetCode,
     PlayerProfile,
     PlayerWallet,
     SecurityEvent,
     SecurityEventType,
     Session,
+    StudyGroup,
     User,
 )
 from players.player_state import SubjectProgress, WalletState
@@ -118,6 +120,8 @@ def make_student(plan, manager, redis_client):
             player=player, code_hash="d" * 64, attempts_left=5, expires_at=LATER
         )
         Entitlement.objects.create(player=player, item="PHYSICS")
+        group, _made = StudyGroup.objects.get_or_create(name="5 A")
+        GroupMember.objects.create(group=group, player=player)
         InteractionLog.objects.create(
             player=player,
             type=InteractionType.LESSON_COMPLETED,
