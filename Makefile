@@ -74,6 +74,13 @@ test-mariadb: $(VENV)/.mariadb ## All tests on MariaDB and Redis (CI_DATABASE_UR
 	@exec env -u REDIS_URL DATABASE_URL=$(CI_DATABASE_URL) TEST_REDIS_URL=$(CI_REDIS_URL) \
 	$(BIN)/python -m pytest --create-db $(PARALLEL) $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## Send requests made from the API's schema, with new ones each time (EXAMPLES=…; ARGS=… for schemathesis)
+	@exec env -u DATABASE_URL -u REDIS_URL -u TEST_REDIS_URL MEMORA_FUZZ_EXAMPLES=$(EXAMPLES) MEMORA_FUZZ_ARGS="$(ARGS)" \
+	$(BIN)/python -m pytest --show-capture=no tests/contract/test_fuzz.py
+
+EXAMPLES ?= 200
+
 # On MariaDB: DATABASE_URL=mysql://root@127.0.0.1:3306/memora make crash-publish
 .PHONY: crash-publish
 crash-publish: $(VENV)/.dev ## Kill and fail builds at every step while readers check (ARGS=--thorough for all)

@@ -273,6 +273,9 @@ def _whole_parser(field: Field) -> _Parser:
     most = MAX_KEY if field.maximum is None else field.maximum
 
     def parse_whole(value: Any, at: str, faults: Faults) -> Any:
+        # In JSON Schema 3.0 is an integer.
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         # In Python True is an int, but in JSON it is not a number.
         if type(value) is not int or not least <= value <= most:
             faults[at] = _(

@@ -18,8 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 
-from core.api_operations import Operation, Parameter
-from core.api_types import Field, TypeHint, defaults_of, hints_of, read_hint
+from core.api_operations import Operation
+from core.api_types import UUID4, Field, TypeHint, defaults_of, hints_of, read_hint
 from memora_site.error_codes import ERROR_CODES
 from players.api_types import APP_VERSION
 
@@ -36,17 +36,6 @@ _STUDENT_ERRORS = (
 _VERSION_ERRORS = ("INVALID_BODY", "APP_TOO_OLD")
 _STAFF_ERRORS = ("NOT_AUTHENTICATED", "PERMISSION_DENIED")
 _COMMON_ERRORS = ("RATE_LIMITED", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE")
-
-_CSRF_TOKEN = Parameter(
-    "X-CSRFToken",
-    "header",
-    str,
-    Field(
-        _("The value of the cookie csrftoken; a form of the admin has it, too."),
-        example="kV2n0cJxF0mWb1p6Q3r8s5t7u9y4z2a1",
-    ),
-    is_required=True,
-)
 
 _SUCCESSES = {
     200: _("The request was executed."),
@@ -107,11 +96,11 @@ class _Types:
 
     def _object(self, cls: type, *, is_body: bool) -> Schema:
         defaults = defaults_of(cls) if is_body else {}
-        properties = {}
-        for name, hint in hints_of(cls).items():
-            properties[name] = self._value(read_hint(hint), is_body=is_body)
-            if defaults.get(name) is not None:
-                properties[name]["default"] = defaults[name]
+        # Without defaults: generated clients then require the field.
+        properties = {
+            name: self._value(read_hint(hint), is_body=is_body)
+            for name, hint in hints_of(cls).items()
+        }
         schema: Schema = {"type": "object", "properties": properties}
         if required := [name for name in properties if name not in defaults]:
             schema["required"] = required
@@ -177,6 +166,8 @@ class _Types:
             return self.of_body(kind) if is_body else self.of_answer(kind)
         if issubclass(kind, StrEnum):
             return {"type": "string", "enum": [str(member) for member in kind]}
+        if kind is UUID and is_body:
+            return _BASIC[UUID] | {"pattern": UUID4}
         return dict(_BASIC[kind])
 
 
@@ -296,8 +287,6 @@ class OperationSchema(AutoSchema):
 
     def _get_parameters(self) -> list[Schema]:
         parameters = list(self._operation.parameters)
-        if self._is_for_staff and self.method != "GET":
-            parameters.append(_CSRF_TOKEN)
         if self._needs_version:
             parameters.append(APP_VERSION)
         found = [
@@ -341,7 +330,7 @@ class OperationSchema(AutoSchema):
         if body is None:
             return None
         return {
-            "required": True,
+            "required": hints_of(body).keys() != defaults_of(body).keys(),
             "content": _json(self._types.of_body(body), example_of(body)),
         }
 

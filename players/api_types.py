@@ -29,8 +29,8 @@ DEVICE_ID = Parameter(
             "and sent with every request."
         ),
         example=_DEVICE_ID,
+        # Without the format: generated clients then send an object of their own.
         pattern=UUID4,
-        format="uuid",
     ),
     is_required=True,
 )
@@ -81,7 +81,7 @@ PlayerKey = Annotated[
 DeviceName = Annotated[
     str,
     Field(
-        _("A name by which people recognise the device."),
+        _("A name by which people recognise the device; empty if it is missing."),
         example="Lina's phone",
         max_length=100,
         pattern=NO_NUL,
@@ -287,7 +287,7 @@ class SyncBody:
         Field(
             _(
                 "Whether to write every wallet, also those that have not changed since "
-                "the last run."
+                "the last run. Missing: false."
             ),
             example=False,
         ),

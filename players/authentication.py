@@ -110,15 +110,34 @@ class PlayerAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignor
 
 
 class StaffAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """The admin's session cookie in the OpenAPI schema."""
+    """The admin's session cookie, and its CSRF token, in the OpenAPI schema."""
 
     target_class = "players.authentication.StaffAuthentication"
-    name = "staff"
+    name = ["session", "csrf_cookie", "csrf"]
 
-    def get_security_definition(self, _auto_schema: Any) -> dict[str, Any]:
-        return {
-            "type": "apiKey",
-            "in": "cookie",
-            "name": settings.SESSION_COOKIE_NAME,
-            "description": gettext_lazy("The session of the admin."),
-        }
+    def get_security_requirement(self, auto_schema: Any) -> dict[str, list[Any]]:
+        if auto_schema.method == "GET":
+            return {"session": []}
+        return {"session": [], "csrf_cookie": [], "csrf": []}
+
+    def get_security_definition(self, _auto_schema: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": settings.SESSION_COOKIE_NAME,
+                "description": gettext_lazy("The session of the admin."),
+            },
+            {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": settings.CSRF_COOKIE_NAME,
+                "description": gettext_lazy("A cookie of the admin's pages."),
+            },
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-CSRFToken",
+                "description": gettext_lazy("The value of the cookie csrftoken."),
+            },
+        ]

@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
         function = item.nodeid.partition("[")[0]
-        if folder in ("crash", "deploy", "journeys") or function in slow:
+        if folder in ("contract", "crash", "deploy", "journeys") or function in slow:
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("mariadb") and connection.vendor != "mysql":
             item.add_marker(pytest.mark.skip(reason="needs MariaDB (DATABASE_URL)"))

@@ -53,7 +53,7 @@ def test_progress_that_the_app_has_is_not_sent_again(phone):
         ({"hearts": 6}, "hearts"),
         ({"hearts": -1}, "hearts"),
         ({"hearts": "5"}, "hearts"),
-        ({"hearts": 2.0}, "hearts"),
+        ({"hearts": 2.5}, "hearts"),
         ({"hearts": True}, "hearts"),
         ({"hearts": None}, "hearts"),
         ({"hearts": [5]}, "hearts"),

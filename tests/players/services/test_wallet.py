@@ -267,7 +267,7 @@ def test_staff_give_xp_on_the_record(
         ({"xp": 1001, "reason": "x"}, "xp"),
         ({"xp": -5, "reason": "x"}, "xp"),
         ({"xp": "50", "reason": "x"}, "xp"),
-        ({"xp": 5.0, "reason": "x"}, "xp"),
+        ({"xp": 5.5, "reason": "x"}, "xp"),
         ({"xp": True, "reason": "x"}, "xp"),
         ({"xp": 10**30, "reason": "x"}, "xp"),
         ({"xp": 5}, "reason"),
