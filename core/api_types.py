@@ -268,9 +268,13 @@ def _parser_of(hint: TypeHint) -> _Parser:
     )
 
 
+def whole_bounds(field: Field) -> tuple[int, int]:
+    """Return the smallest and the largest whole number that a request may send."""
+    return field.minimum or 0, MAX_KEY if field.maximum is None else field.maximum
+
+
 def _whole_parser(field: Field) -> _Parser:
-    least = field.minimum or 0
-    most = MAX_KEY if field.maximum is None else field.maximum
+    least, most = whole_bounds(field)
 
     def parse_whole(value: Any, at: str, faults: Faults) -> Any:
         # In JSON Schema 3.0 is an integer.

@@ -19,7 +19,15 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 
 from core.api_operations import Operation
-from core.api_types import UUID4, Field, TypeHint, defaults_of, hints_of, read_hint
+from core.api_types import (
+    UUID4,
+    Field,
+    TypeHint,
+    defaults_of,
+    hints_of,
+    read_hint,
+    whole_bounds,
+)
 from memora_site.error_codes import ERROR_CODES
 from players.api_types import APP_VERSION
 
@@ -135,9 +143,12 @@ class _Types:
         if hint.is_nullable:
             schema = _or_null(schema)
         is_list = get_origin(hint.type) is list
+        minimum, maximum = field.minimum, field.maximum
+        if is_body and hint.type is int:
+            minimum, maximum = whole_bounds(field)
         limits = {
-            "minimum": field.minimum,
-            "maximum": field.maximum,
+            "minimum": minimum,
+            "maximum": maximum,
             "minItems" if is_list else "minLength": field.min_length or None,
             "maxItems" if is_list else "maxLength": field.max_length,
             "pattern": field.pattern,

@@ -45,7 +45,7 @@ APP_VERSION = Parameter(
             "Without this header every app is accepted."
         ),
         example="android/2.4.0",
-        pattern=r"^((ios|android)/)?[0-9]+\.[0-9]+\.[0-9]+([+-].+)?$",
+        format="app-version",
     ),
 )
 LESSON_ID = Parameter(

@@ -19,7 +19,7 @@ PASSWORD = "learn-every-day"
 EMAIL = "lina@school.example"
 DEVICE = UUID("7d0b3c1e-5a4f-4c1b-9e0d-2f6a8b1c3d5e")
 LESSON, NEXT_LESSON = "LES-7K3M9QX2VB", "LES-4T8WBN2PQR"
-SUBJECT, ITEM = "SUBJ-7K3M9QX2VB", "Q-7K3M9QX2VB"
+SUBJECT, TOPIC, ITEM = "SUBJ-7K3M9QX2VB", "TOP-7K3M9QX2VB", "Q-7K3M9QX2VB"
 PLAYER_KEY, DEVICE_KEY = 42, 12
 
 
@@ -43,7 +43,9 @@ def plan(server, django_db_reset_sequences) -> AcademicPlan:
         ),
         NewNode(Kind.LESSON, "Adding", public_id=NEXT_LESSON),
     ]
-    tree = NewNode(Kind.TOPIC, "Numbers", children=lessons, is_linear=True)
+    tree = NewNode(
+        Kind.TOPIC, "Numbers", public_id=TOPIC, children=lessons, is_linear=True
+    )
     for kind in (Kind.UNIT, Kind.TRACK, Kind.SUBJECT):
         tree = NewNode(kind, "Mathematics", children=[tree], is_linear=True)
     tree.public_id = SUBJECT

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from tests.contract.conftest import DEVICE, Callers
 
@@ -19,7 +20,7 @@ EXAMPLES, SEED = "4", "1"
 
 @pytest.mark.parametrize("option", ["--exclude-tag", "--include-tag"])
 def test_requests_made_from_the_schema_find_no_fault(
-    server: str, callers: Callers, option: str
+    server: str, callers: Callers, tmp_path: Path, option: str
 ):
     """Students' requests, then staff's, which remove the devices of students."""
     pytest.importorskip("schemathesis", reason="needs requirements/dev.txt")
@@ -46,8 +47,9 @@ def test_requests_made_from_the_schema_find_no_fault(
     done = subprocess.run(
         command,
         env=os.environ
-        | {f"MEMORA_FUZZ_{name}": value for name, value in variables.items()},
-        cwd=Path(__file__).parents[2],
+        | {f"MEMORA_FUZZ_{name}": value for name, value in variables.items()}
+        | {"PYTHONPATH": str(settings.BASE_DIR)},
+        cwd=tmp_path,
         check=False,
         capture_output=True,
         text=True,
