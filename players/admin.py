@@ -7,23 +7,27 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.utils import timezone
-from django.utils.formats import localize
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
-from core.admin_mixins import NoRelatedButtons, ReadOnly, ReadOnlyAdmin, readable_json
+from core.admin_mixins import NoRelatedButtons, ReadOnlyAdmin, readable_json
 from core.badges import badge
 from core.errors import MemoraError
 from core.searching import FoldedSearch
+from plans import queries
+from plans.queries import Product
 from players import (
-    client_info,
+    event_words,
     group_admin,  # noqa: F401 - registers the admin of groups
+    hooks,
+    support_page,
 )
 from players.credentials import canonical_phone
 from players.forms import (
-    DeviceForm,
-    DeviceFormSet,
+    MOST_XP,
     EnrollmentForm,
     EnrollmentFormSet,
     EntitlementForm,
@@ -32,22 +36,18 @@ from players.forms import (
     UserCreationForm,
 )
 from players.models import (
-    DEVICE_SLOTS,
-    Device,
     Enrollment,
     Entitlement,
     Erasure,
     PlayerProfile,
-    PlayerWallet,
     SecurityEvent,
-    SecurityEventType,
-    Session,
     SessionEndReason,
     User,
 )
 from players.privacy_actions import PrivacyActions
 from players.records import StoreUnavailableError
-from players.services import accounts, devices, sessions, wallet
+from players.services import accounts, sessions
+from players.support_actions import SupportActions, redis_away
 
 _DIGITS_OF_A_PHONE = 6
 """Shorter numbers are searched as they are typed."""
@@ -67,7 +67,7 @@ class RedisMayBeAway:
             page: Any = super()
             return page.changeform_view(request, object_id, form_url, extra_context)
         except StoreUnavailableError:
-            messages.error(request, _REDIS_AWAY)
+            messages.error(request, redis_away())
         return HttpResponseRedirect(request.get_full_path())
 
 
@@ -151,47 +151,14 @@ def _may_touch(request: HttpRequest, user: User | None) -> bool:
     return user is None or not user.is_superuser or request.user.is_superuser
 
 
-class DeviceInline(admin.TabularInline):  # type: ignore[type-arg]
-    """The player's devices: added and removed through `devices`, never changed."""
-
-    model = Device
-    form = DeviceForm
-    formset = DeviceFormSet
-    fields = ("device_id", "name", "slot", "added_at")
-    readonly_fields = ("slot", "added_at")
-    extra = 0
-    max_num = len(DEVICE_SLOTS)
-    verbose_name_plural = gettext_lazy("devices (two slots)")
-
-    def has_change_permission(self, *_args: Any) -> bool:
-        return False
-
-
-class WalletInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
-    model = PlayerWallet
-    extra = 0
-    verbose_name = gettext_lazy("wallet (as last saved in the database)")
-    fields = ("total_xp", "current_streak", "last_success_date", "last_played_at")
-
-
-class SessionInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
-    model = Session
-    extra = 0
-    fields = readonly_fields = ("on_device", "created_at", "last_used_at")
-
-    @admin.display(description=gettext_lazy("device"))
-    def on_device(self, session: Session) -> str:
-        return str(session.device)
-
-
 class EnrollmentInline(NoRelatedButtons, admin.TabularInline):  # type: ignore[type-arg]
     model = Enrollment
     form = EnrollmentForm
     formset = EnrollmentFormSet
     fields = ("plan", "created_at")
     readonly_fields = ("created_at",)
-    autocomplete_fields = ("plan",)
     extra = 0
+    verbose_name_plural = gettext_lazy("plans")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
@@ -201,14 +168,30 @@ class EnrollmentInline(NoRelatedButtons, admin.TabularInline):  # type: ignore[t
 class EntitlementInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Entitlement
     form = EntitlementForm
-    fields = ("item", "valid_until", "created_at")
-    readonly_fields = ("created_at",)
+    fields = ("item", "opens", "valid_until", "created_at")
+    readonly_fields = ("opens", "created_at")
     extra = 0
+    verbose_name_plural = gettext_lazy("products")
+
+    @cached_property
+    def products(self) -> dict[str, Product]:
+        """The known products by code; the inline lives as long as the request."""
+        return {product.code: product for product in queries.products()}
+
+    @admin.display(description=gettext_lazy("opens"))
+    def opens(self, entitlement: Entitlement) -> str | SafeString:
+        if not entitlement.item:
+            return "–"
+        product = self.products.get(entitlement.item)
+        if product is None:
+            return badge("!", _("Nothing needs this code"), "waiting")
+        return format_html("{}: <bdi>{}</bdi>", capfirst(product.kind), product.title)
 
 
 @admin.register(PlayerProfile)
 class PlayerAdmin(
     PrivacyActions,
+    SupportActions,
     FoldedSearch,
     RedisMayBeAway,
     NoRelatedButtons,
@@ -231,25 +214,15 @@ class PlayerAdmin(
     search_fields = ("user__full_name_folded", "user__email", "school_number", "phone")
     search_help_text = gettext_lazy("Search by name, e-mail, phone or school number")
     ordering = ("-pk",)
-    autocomplete_fields = ("active_plan",)
     fields = (
-        ("account", "wallet_line"),
-        ("school_number", "phone"),
         "active_plan",
+        ("school_number", "phone"),
         ("grade", "stream", "season"),
         "photo",
     )
-    readonly_fields = ("account", "wallet_line")
-    inlines = (
-        DeviceInline,
-        SessionInline,
-        EnrollmentInline,
-        EntitlementInline,
-        WalletInline,
-    )
+    inlines = (EnrollmentInline, EntitlementInline)
     actions = ("end_session", "export_chosen", "erase_chosen")
     change_form_template = "admin/players/player_form.html"
-    save_on_top = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave out rows that only hold the ledger of an erased student."""
@@ -270,10 +243,22 @@ class PlayerAdmin(
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
-        context |= {
-            "may_erase": self.has_erase_permission(request),
-            "may_export": self.has_export_permission(request),
-        }
+        player = context.get("original")
+        if player is not None:
+            context |= {
+                "title": player.user.get_full_name(),
+                "subtitle": None,
+                "state": self.state(player),
+                "desk": support_page.load(player, now=timezone.now()),
+                "panels": hooks.player_panels(request, player),
+                "may": self.allowed_actions(request),
+                "may_erase": self.has_erase_permission(request),
+                "may_export": self.has_export_permission(request),
+                "may_see_account": request.user.has_perm("players.view_user"),
+                "may_see_events": request.user.has_perm("players.view_securityevent"),
+                "most_xp": MOST_XP,
+                "show_save_and_add_another": False,
+            }
         return super().render_change_form(request, context, *args, **kwargs)
 
     # --- Columns and lines --------------------------------------------------
@@ -292,30 +277,6 @@ class PlayerAdmin(
         if player.user.is_active:
             return badge("●", _("Active"), "done")
         return badge("⊘", _("Switched off"), "quiet")
-
-    @admin.display(description=gettext_lazy("account"))
-    def account(self, player: PlayerProfile) -> SafeString:
-        return format_html(
-            '<a href="../../../user/{}/change/"><bdi>{}</bdi> '
-            '<bdi dir="ltr">{}</bdi></a> {}',
-            player.user_id,
-            player.user.full_name,
-            player.user.email,
-            self.state(player),
-        )
-
-    @admin.display(description=gettext_lazy("wallet"))
-    def wallet_line(self, player: PlayerProfile) -> str:
-        """Return the current wallet as text."""
-        now = wallet.current(player.pk, now=timezone.now())
-        streak = ngettext(
-            "a streak of %(days)s day", "a streak of %(days)s days", now.current_streak
-        ) % {"days": now.current_streak}
-        parts = [_("%(xp)s XP") % {"xp": localize(now.total_xp)}, streak]
-        if now.last_played_at is not None:
-            played = localize(timezone.localtime(now.last_played_at))
-            parts.append(_("last played %(when)s") % {"when": played})
-        return " · ".join(parts)
 
     # --- Adding a player ----------------------------------------------------
 
@@ -342,10 +303,11 @@ class PlayerAdmin(
             )
         return self.fields
 
-    def get_readonly_fields(
+    def get_fieldsets(
         self, request: HttpRequest, obj: PlayerProfile | None = None
     ) -> Any:
-        return () if obj is None else self.readonly_fields
+        title = None if obj is None else _("Plan and details")
+        return [(title, {"fields": self.get_fields(request, obj)})]
 
     def get_inlines(self, request: HttpRequest, obj: PlayerProfile | None) -> Any:
         return () if obj is None else self.inlines
@@ -369,28 +331,6 @@ class PlayerAdmin(
         # The admin uses ``obj`` afterwards, for its log entry and its redirect.
         obj.__dict__.update(created.__dict__)
 
-    def save_formset(
-        self, request: HttpRequest, form: Any, formset: Any, change: bool
-    ) -> None:
-        if formset.model is not Device:
-            super().save_formset(request, form, formset, change)
-            return
-        added = formset.save(commit=False)
-        by: dict[str, Any] = {
-            "actor_id": request.user.pk,
-            "ip_address": client_info.address_of(request),
-        }
-        player_id = form.instance.pk
-        for device in formset.deleted_objects:
-            devices.remove(player_id=player_id, device_id=device.device_id, **by)
-        for device in added:
-            devices.add(
-                player_id=player_id,
-                device_id=device.device_id,
-                name=device.name,
-                **by,
-            )
-
     # --- Actions ------------------------------------------------------------
 
     @admin.action(description=gettext_lazy("End the session"), permissions=["change"])
@@ -404,50 +344,15 @@ class PlayerAdmin(
             except MemoraError as refusal:
                 messages.error(request, refusal.message)
             except StoreUnavailableError:
-                messages.error(request, _REDIS_AWAY)
+                messages.error(request, redis_away())
                 return
         said = ngettext("%(count)d session ended.", "%(count)d sessions ended.", ended)
         messages.success(request, said % {"count": ended})
 
 
-_REDIS_AWAY = gettext_lazy(
-    "Redis does not answer, and a session cannot be ended without it. Nothing was "
-    "changed: try again in a moment."
-)
-
-
 def _staff(request: HttpRequest) -> User:
     assert isinstance(request.user, User)
     return request.user
-
-
-_EVENT_LOOKS: dict[str, tuple[str, Any]] = {
-    SecurityEventType.LOGIN: ("●", "done"),
-    SecurityEventType.LOGOUT: ("○", "quiet"),
-    SecurityEventType.REFUSED: ("!", "failed"),
-    SecurityEventType.SESSION_ENDED: ("○", "quiet"),
-    SecurityEventType.DEVICE_ADDED: ("+", "action"),
-    SecurityEventType.DEVICE_REMOVED: ("−", "action"),
-    SecurityEventType.RATE_LIMITED: ("!", "waiting"),
-    SecurityEventType.STAFF_LOGIN: ("●", "done"),
-    SecurityEventType.STAFF_LOGIN_FAILED: ("!", "failed"),
-    SecurityEventType.STAFF_LOGOUT: ("○", "quiet"),
-    SecurityEventType.ACCOUNT_ACTIVATED: ("+", "action"),
-    SecurityEventType.ACCOUNT_DEACTIVATED: ("−", "action"),
-    SecurityEventType.PASSWORD_CHANGED: ("±", "action"),
-    SecurityEventType.EMAIL_CHANGED: ("±", "action"),
-    SecurityEventType.RIGHTS_CHANGED: ("±", "action"),
-    SecurityEventType.ENROLLMENT_ADDED: ("+", "action"),
-    SecurityEventType.ENROLLMENT_CHANGED: ("±", "action"),
-    SecurityEventType.ENROLLMENT_REMOVED: ("−", "action"),
-    SecurityEventType.ENTITLEMENT_ADDED: ("+", "action"),
-    SecurityEventType.ENTITLEMENT_CHANGED: ("±", "action"),
-    SecurityEventType.ENTITLEMENT_REMOVED: ("−", "action"),
-    SecurityEventType.PLAN_ACTIVATED: ("±", "action"),
-    SecurityEventType.WALLET_CORRECTED: ("±", "action"),
-    SecurityEventType.PLAYER_ERASED: ("−", "action"),
-    SecurityEventType.PLAYER_EXPORTED: ("→", "action"),
-}
 
 
 @admin.register(SecurityEvent)
@@ -469,7 +374,7 @@ class SecurityEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("what"), ordering="type")
     def event(self, entry: SecurityEvent) -> SafeString:
-        shape, tone = _EVENT_LOOKS.get(entry.type, ("·", "quiet"))
+        shape, tone = event_words.look(entry)
         return badge(shape, entry.get_type_display(), tone)
 
     @admin.display(description=gettext_lazy("details"))

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 _request: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
 _actor: ContextVar[int | None] = ContextVar("audited_actor", default=None)
+_note: ContextVar[str] = ContextVar("audit_note", default="")
 
 
 @contextmanager
@@ -41,6 +42,16 @@ def acting_as(actor_id: int | None) -> Iterator[None]:
         yield
     finally:
         _actor.reset(token)
+
+
+@contextmanager
+def because(note: str) -> Iterator[None]:
+    """Add the reason that staff wrote, as ``note``, to every row recorded inside."""
+    token = _note.set(note)
+    try:
+        yield
+    finally:
+        _note.reset(token)
 
 
 def _actor_id() -> int | None:
@@ -105,6 +116,8 @@ def _line(
     ip_address: str | None,
 ) -> SecurityEvent:
     actor_id = actor_id or _actor_id()
+    if note := _note.get():
+        details = {**details, "note": note}
     log.info("security_event", type=event.value, user_id=user_id, actor_id=actor_id)
     return SecurityEvent(
         type=event,

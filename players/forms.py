@@ -1,7 +1,7 @@
 """The admin's forms for accounts and players."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django import forms
@@ -23,12 +23,12 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _, gettext_lazy
 
 from core.admin_mixins import ReadOnlyChoice
+from core.fields import validate_visible
 from core.parsing import EARLIEST, LATEST
 from plans.models import AcademicPlan, Grade
 from players.errors import InvalidDeviceIdError
 from players.fields import CanonicalEmailFormField
 from players.models import (
-    DEVICE_SLOTS,
     Device,
     Enrollment,
     Entitlement,
@@ -36,6 +36,9 @@ from players.models import (
     User,
 )
 from players.services import devices, rates, refusals
+
+MOST_XP = 1000
+"""XP that one correction gives or takes at most; the same as in the staff API."""
 
 
 class UserCreationForm(BaseUserCreationForm):  # type: ignore[type-arg]
@@ -138,47 +141,45 @@ class NewPlayerForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
-class DeviceForm(forms.ModelForm):  # type: ignore[type-arg]
+class RemovedDeviceForm(forms.Form):
+    """A device of the player, by its id."""
+
+    device_id = forms.UUIDField(label=gettext_lazy("device id"))
+
+
+class AllowedDeviceForm(forms.Form):
     """A device to authorise, by the id that the app shows to its owner."""
 
-    device_id = forms.CharField(
-        label=gettext_lazy("device id"),
-        widget=forms.TextInput(attrs={"dir": "ltr", "size": 38}),
-        help_text=gettext_lazy("The app shows it when a sign-in is refused."),
+    device_id = forms.CharField(label=gettext_lazy("device id"))
+    name = forms.CharField(
+        label=gettext_lazy("name"),
+        required=False,
+        max_length=Device._meta.get_field("name").max_length,
     )
-
-    class Meta:
-        model = Device
-        fields = ("device_id", "name")
+    replaces = forms.UUIDField(label=gettext_lazy("device to replace"), required=False)
 
     def clean_device_id(self) -> UUID:
         """Return the id as a UUID of version 4."""
         try:
-            return devices.parse_device_id(self.cleaned_data["device_id"].strip())
+            return devices.parse_device_id(self.cleaned_data["device_id"])
         except InvalidDeviceIdError as refusal:
             raise ValidationError(refusal.message) from refusal
 
 
-class DeviceFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
-    """A player's devices: at most two."""
+class ReasonForm(forms.Form):
+    """Why staff do something; the audit trail shows it."""
 
-    def clean(self) -> None:
-        super().clean()
-        kept = _kept(self)
-        if len(kept) > len(DEVICE_SLOTS):
-            raise ValidationError(
-                _("A player can have at most two devices. Remove one to add another."),
-                code="device_limit",
-            )
-        seen: set[UUID] = set()
-        for form in kept:
-            device_id = form.instance.device_id
-            if device_id in seen:
-                form.add_error("device_id", _("The player has this device already."))
-            seen.add(device_id)
+    reason = forms.CharField(
+        label=gettext_lazy("reason"), max_length=200, validators=[validate_visible]
+    )
 
-    def validate_unique(self) -> None:
-        """Do nothing: `clean` adds the error to the row."""
+
+class XPForm(ReasonForm):
+    """XP to give, or (negative) to take away."""
+
+    xp = forms.IntegerField(
+        label=gettext_lazy("XP"), min_value=-MOST_XP, max_value=MOST_XP
+    )
 
 
 class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -187,6 +188,12 @@ class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Entitlement
         fields = ("item", "valid_until")
+        # The page has the list of known codes; others can be typed.
+        widgets: ClassVar[dict[str, Any]] = {
+            "item": forms.TextInput(
+                attrs={"dir": "ltr", "list": "product-codes", "autocomplete": "off"}
+            )
+        }
 
     def clean_valid_until(self) -> datetime | None:
         until: datetime | None = self.cleaned_data["valid_until"]

@@ -423,6 +423,11 @@ class PlayerProfile(models.Model):
         permissions = [
             ("erase_playerprofile", _("Can erase a player")),
             ("export_playerprofile", _("Can export all data of a player")),
+            ("switch_playerprofile", _("Can switch a player's account on and off")),
+            (
+                "reset_password_playerprofile",
+                _("Can issue a code or a link for a new password"),
+            ),
         ]
         indexes = [
             # How many players there are, and the new ones.
@@ -456,6 +461,7 @@ class PlayerWallet(models.Model):
     class Meta:
         verbose_name = _("wallet")
         verbose_name_plural = _("wallets")
+        permissions = [("correct_playerwallet", _("Can give and take XP"))]
         constraints = [
             # XP and streak are never negative.
             models.CheckConstraint(

@@ -43,15 +43,17 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     ],
     SUPPORT: [
         ("players", "*", _VIEW),
-        # The player's page contains devices, enrolments and entitlements, and the
-        # admin saves them only if the user may change the page.
+        # The player's page contains enrolments and entitlements, and the admin saves
+        # them only if the user may change the page. "change" includes switching the
+        # account off and resetting the password.
         ("players", "playerprofile", ("change",)),
+        ("players", "playerwallet", ("correct",)),
         ("players", "device", _ALL),
         ("players", "enrollment", _ALL),
         ("players", "entitlement", _ALL),
         ("players", "studygroup", _ALL),
         ("players", "groupmember", _ALL),
-        ("players", "session", ("change", "delete")),
+        ("players", "session", ("delete",)),
         ("progress", "*", _VIEW),
     ],
 }
@@ -117,8 +119,8 @@ def _granted(
 ) -> list[int]:
     """Return the primary keys of the permissions in these grants.
 
-    A custom permission of a model (``publish_…``) is granted with "change" on the
-    model, unless `_STANDS_FOR` names another action.
+    A custom permission of a model (``publish_…``) is granted by its own name, and with
+    "change" on the model, unless `_STANDS_FOR` names another action.
     """
     granted = []
     for pk, app, model, codename in known:
@@ -127,7 +129,9 @@ def _granted(
         if (app, model) in _APPEND_ONLY and action in ("add", "change", "delete"):
             continue
         if any(
-            app == granted_app and granted_model in ("*", model) and standard in actions
+            app == granted_app
+            and granted_model in ("*", model)
+            and (standard in actions or action in actions)
             for granted_app, granted_model, actions in grants
         ):
             granted.append(pk)

@@ -388,7 +388,7 @@ class StaffWalletsViewSet(StaffViewSet):
 
     staff_permissions: ClassVar[dict[str, str]] = {
         "sync": "players.change_playerwallet",
-        "xp": "players.change_playerwallet",
+        "xp": "players.correct_playerwallet",
     }
 
     @describe(

@@ -3,9 +3,13 @@
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from plans.models import AcademicPlan, Grade
+from players import audit
+from players.errors import StaffAccountError
 from players.models import Enrollment, PlayerProfile, PlayerWallet, User
+from players.services.devices import lock_player
 
 
 @transaction.atomic
@@ -49,6 +53,39 @@ def _require_good_password(password: str, user: User) -> None:
         validate_password(password, user)
     except ValidationError as error:
         raise ValidationError({"password": error.messages}) from None
+
+
+@transaction.atomic
+def set_active(*, player_id: int, is_active: bool, reason: str) -> bool:
+    """Switch a student's account on, or off, which ends the session.
+
+    Args:
+        reason: why, for the audit trail.
+
+    Returns:
+        False if the account was in this state already.
+
+    Raises:
+        PlayerNotFoundError: there is no such player.
+        StaffAccountError: the account also has rights in the admin.
+        StoreAwayError: Redis does not answer and a session must end; nothing has
+            changed.
+    """
+    user = lock_player(player_id).user
+    if user.is_staff or user.is_superuser:
+        raise StaffAccountError(
+            _(
+                "“%(name)s” also works in the admin. Such an account is switched on and "
+                "off on the page of the account only."
+            )
+            % {"name": user}
+        )
+    if user.is_active == is_active:
+        return False
+    user.is_active = is_active
+    with audit.because(reason):
+        user.save(update_fields=["is_active"])
+    return True
 
 
 @transaction.atomic

@@ -28,6 +28,7 @@ from django.utils.translation import gettext as _
 from core.parsing import whole_number
 from players import audit
 from players.errors import (
+    AccountInactiveError,
     InvalidResetCodeError,
     PlayerNotFoundError,
     StaffAccountError,
@@ -113,6 +114,27 @@ def send_link(user_id: int) -> bool:
     return True
 
 
+def allow_link(player: PlayerProfile, actor: User) -> int:
+    """Audit that staff send the player a link.
+
+    Returns:
+        The account to pass to `send_link`.
+
+    Raises:
+        AccountInactiveError: the account is switched off: a link would be refused.
+        StaffAccountError: the account also has rights in the admin.
+    """
+    _refuse_staff_account(player.user)
+    if not player.user.is_active:
+        raise AccountInactiveError(
+            _("The account is switched off: switch it on before the password is reset.")
+        )
+    audit.record(
+        SecurityEventType.RESET_REQUESTED, user_id=player.user_id, actor_id=actor.pk
+    )
+    return player.user_id
+
+
 def account_of_link(account: str, token: str) -> User | None:
     """Return the account that a link is for, or None if the link is not valid.
 
@@ -166,14 +188,7 @@ def issue_code(player: PlayerProfile, actor: User) -> str:
         StaffAccountError: the account also has rights in the admin.
     """
     profile = lock_player(player.pk)
-    if profile.user.is_staff or profile.user.is_superuser:
-        raise StaffAccountError(
-            _(
-                "“%(name)s” also works in the admin. The password of such an account is "
-                "changed in the admin only."
-            )
-            % {"name": profile.user}
-        )
+    _refuse_staff_account(profile.user)
     code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
     PasswordResetCode.objects.update_or_create(
         player=profile,
@@ -292,6 +307,17 @@ def _invalid() -> InvalidResetCodeError:
 
 
 # --- Both -----------------------------------------------------------------------
+
+
+def _refuse_staff_account(user: User) -> None:
+    if user.is_staff or user.is_superuser:
+        raise StaffAccountError(
+            _(
+                "“%(name)s” also works in the admin. The password of such an account is "
+                "changed in the admin only."
+            )
+            % {"name": user}
+        )
 
 
 def _take(email: str, ip_address: str | None, *, scope: str) -> rates.Attempt:

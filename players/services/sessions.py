@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 import structlog
@@ -156,7 +156,12 @@ def sign_in(
             now,
         )
     except MemoraError as refusal:
-        note(SecurityEventType.REFUSED, code=refusal.code)
+        # Staff recognise a device by its name; only who knows the password names it.
+        is_new_device = isinstance(refusal, DeviceNotAuthorizedError)
+        named: dict[str, Any] = (
+            {"device_name": device_name} if is_new_device and device_name else {}
+        )
+        note(SecurityEventType.REFUSED, code=refusal.code, **named)
         if isinstance(refusal, StoreAwayError):
             attempt.give_back()
         elif not isinstance(refusal, InvalidCredentialsError):

@@ -16,13 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 HOST = "127.0.0.1"
@@ -42,6 +43,7 @@ SHOWN = [
     ("home", "ar", "light", "desktop"),
     ("history", "ar", "light", "desktop"),
     ("exchange", "en", "light", "desktop"),
+    ("student", "ar", "light", "desktop"),
     ("dashboard", "ar", "light", "desktop"),
     ("dashboard", "en", "dark", "desktop"),
 ]
@@ -146,6 +148,38 @@ def furnish() -> None:
     LessonStage.objects.filter(pk=spoilt.pk).update(title="")
     other = AcademicPlan.objects.get(public_id="PLAN-DEMO-HOME")
     builds.publish_plan(other.pk, trigger="demo")
+    call_support()
+
+
+def call_support() -> None:
+    """Give the student an old phone, and a new one that is refused."""
+    from django.utils import timezone
+
+    from memora_site.demo_school import PASSWORD, STUDENT_EMAIL
+    from players.errors import DeviceNotAuthorizedError
+    from players.models import PlayerProfile, User
+    from players.services import sessions, wallet
+
+    student = PlayerProfile.objects.get(user__email=STUDENT_EMAIL)
+    student.school_number, student.phone = "2041", "+9647701234567"
+    student.save()
+    for name in ("هاتف سارة", "جهاز لوحي جديد"):
+        with suppress(DeviceNotAuthorizedError):
+            sessions.sign_in(
+                email=STUDENT_EMAIL,
+                password=PASSWORD,
+                device_id=uuid4(),
+                device_name=name,
+                ip_address="203.0.113.7",
+                now=timezone.now(),
+            )
+    wallet.correct(
+        player_id=student.pk,
+        xp=50,
+        reason="أولمبياد الرياضيات",
+        actor_id=User.objects.get(email="editor@demo.memora").pk,
+        now=timezone.now(),
+    )
 
 
 def wait_for(address: str) -> None:

@@ -67,7 +67,7 @@ def test_publishers_write_plans_and_see_content():
     ]
 
 
-def test_support_helps_players_and_cannot_make_staff_or_xp():
+def test_support_helps_players_and_cannot_make_staff():
     has = granted("Support")
     assert {
         "players.add_device",
@@ -75,6 +75,9 @@ def test_support_helps_players_and_cannot_make_staff_or_xp():
         "players.add_enrollment",
         "players.add_entitlement",
         "players.delete_session",
+        "players.correct_playerwallet",
+        "players.switch_playerprofile",
+        "players.reset_password_playerprofile",
         "players.view_securityevent",
         "progress.view_interactionlog",
     } <= has
@@ -84,6 +87,10 @@ def test_support_helps_players_and_cannot_make_staff_or_xp():
         "players.delete_user",
         "players.delete_playerprofile",
         "players.change_playerwallet",
+        "players.change_session",
+        "players.erase_playerprofile",
+        "players.export_playerprofile",
+        "plans.view_academicplan",
     }
 
 

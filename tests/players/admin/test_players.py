@@ -7,10 +7,8 @@ from django.urls import reverse
 
 from players import records
 from players.models import (
-    Device,
     Entitlement,
     PlayerProfile,
-    SecurityEvent,
     Session,
     User,
 )
@@ -39,19 +37,15 @@ def rows(prefix, given=(), initial=0):
     return data
 
 
-def save(browser, player, *, devices=(), entitlements=(), **fields):
-    held = Device.objects.filter(player=player).count()
+def save(browser, player, *, entitlements=(), **fields):
     enrolled = [
         {"id": row.pk, "player": player.pk, "plan": row.plan_id}
         for row in player.enrollments.all()
     ]
     data = {
         "active_plan": player.active_plan_id or "",
-        **rows("devices", devices, initial=held if devices else 0),
         **rows("enrollments", enrolled, initial=len(enrolled)),
         **rows("entitlements", entitlements),
-        **rows("session"),
-        **rows("wallet", [{}], initial=1),
         **fields,
     }
     return browser.post(change_url(player), data, follow=True)
@@ -101,66 +95,6 @@ def test_a_new_players_mistakes_stand_at_their_fields(browser, player, field, va
     assert list(page.context["adminform"].form.errors) == [field]
 
 
-def test_a_device_is_added_by_its_id_and_audited(browser, superuser, player):
-    device_id = uuid.uuid4()
-    save(browser, player, devices=[{"device_id": str(device_id), "name": "Phone"}])
-    device = player.devices.get()
-    assert (device.device_id, device.slot, device.name) == (device_id, 1, "Phone")
-    event = SecurityEvent.objects.get(type="device_added")
-    assert event.actor == superuser
-
-
-def test_removing_a_device_ends_the_session_on_it(
-    browser, player, django_capture_on_commit_callbacks
-):
-    device = devices.add(player_id=player.pk, device_id=uuid.uuid4())
-    Session.objects.create(
-        player=player, device=device, token_sha256="0" * 64, created_at=device.added_at
-    )
-    with django_capture_on_commit_callbacks(execute=True):
-        save(
-            browser,
-            player,
-            devices=[{"id": device.pk, "player": player.pk, "DELETE": "on"}],
-        )
-    assert not player.devices.exists()
-    assert not Session.objects.exists()
-    told = SecurityEvent.objects.values_list("type", flat=True)
-    assert {"device_removed", "session_ended"} <= set(told)
-
-
-def test_one_device_replaces_another_in_one_save(browser, player):
-    first = devices.add(player_id=player.pk, device_id=uuid.uuid4())
-    second = devices.add(player_id=player.pk, device_id=uuid.uuid4())
-    fresh = uuid.uuid4()
-    save(
-        browser,
-        player,
-        devices=[
-            {"id": first.pk, "player": player.pk, "DELETE": "on"},
-            {"id": second.pk, "player": player.pk},
-            {"device_id": str(fresh)},
-        ],
-    )
-    held = set(player.devices.values_list("device_id", flat=True))
-    assert held == {second.device_id, fresh}
-
-
-@pytest.mark.parametrize(
-    ("new", "why"),
-    [
-        (["not-an-id"], "UUID"),
-        ([str(uuid.uuid1())], "UUID"),
-        ([str(uuid.uuid4()) for _ in range(3)], "at most two"),
-        (["7d0b3c1e-5a4f-4c1b-9e0d-2f6a8b1c3d5e"] * 2, "already"),
-    ],
-)
-def test_devices_that_cannot_be_added_say_why(browser, player, new, why):
-    page = save(browser, player, devices=[{"device_id": text} for text in new])
-    assert any(why in text for text in errors_on(page)), errors_on(page)
-    assert not player.devices.exists()
-
-
 def test_an_entitlement_is_given_and_a_malformed_one_refused(browser, player):
     page = save(browser, player, entitlements=[{"item": "MATH 12"}])
     assert errors_on(page)
@@ -201,13 +135,8 @@ def test_redis_away_is_a_message_and_nothing_is_half_done(browser, player, monke
     def refuse(*_args, **_kwargs):
         raise records.StoreUnavailableError("away")
 
-    monkeypatch.setattr("players.admin.devices.add", refuse)
-    page = save(
-        browser,
-        player,
-        devices=[{"device_id": str(uuid.uuid4())}],
-        entitlements=[{"item": "MATH-12"}],
-    )
+    monkeypatch.setattr("players.services.access.changing", refuse)
+    page = save(browser, player, entitlements=[{"item": "MATH-12"}])
     assert any("Redis does not answer" in text for text in messages_of(page))
     assert not Entitlement.objects.exists()
 

@@ -1,0 +1,59 @@
+"""The panels on a student's page: the ledger, progress by subject, and reviews."""
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from core.badges import badge
+from core.parsing import whole_number
+from players.hooks import player_panels
+from players.models import PlayerProfile
+from progress.services import player_report
+from progress.services.player_report import TreeStep
+from progress.unlock import LockedReason, Status
+
+_PERMISSIONS = (
+    "progress.view_interactionlog",
+    "progress.view_structureprogress",
+    "progress.view_reviewcard",
+)
+
+
+@player_panels.add
+def progress_of_player(request: HttpRequest, player: PlayerProfile) -> SafeString:
+    """Render the panels, for staff who may see all three.
+
+    The query ``?ledger=`` is the position in the ledger to go on before, ``?subject=``
+    the subject whose tree is shown.
+    """
+    if not request.user.has_perms(_PERMISSIONS):
+        return SafeString("")
+    before = whole_number(request.GET.get("ledger", ""))
+    report = player_report.load(
+        player.pk,
+        before=before,
+        subject_id=request.GET.get("subject", ""),
+        now=timezone.now(),
+    )
+    context = {
+        "report": report,
+        "tree": [(node, _badge(node)) for node in report.tree],
+        "before": before,
+    }
+    template = "admin/progress/player_panel.html"
+    return SafeString(render_to_string(template, context, request))
+
+
+def _badge(node: TreeStep) -> SafeString | str:
+    """Return the state of a node; "" for an open container, whose lessons tell more."""
+    if node.status == Status.PASSED:
+        return badge("●", _("Passed"), "done")
+    if node.step == "lesson" and node.is_next:
+        return badge("▸", _("Next lesson"), "action")
+    if node.locked_reason == LockedReason.NOT_ENTITLED:
+        return badge("★", _("Needs a product"), "waiting")
+    if node.status == Status.LOCKED:
+        return badge("⊘", _("Locked"), "quiet")
+    return badge("○", _("Unlocked"), "action") if node.step == "lesson" else ""

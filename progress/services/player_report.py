@@ -1,0 +1,312 @@
+"""What support sees of a student: the ledger in pages, progress and reviews.
+
+Progress is read from the ledger, so it is right whatever Redis has, and with the dates.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from django.db.models import Count, Max, Min, Sum
+
+from content.models import Node
+from plans.models import OverrideAction, PlanOverride
+from players.models import User
+from players.services import access
+from players.services.access import PlayerAccess
+from progress import bitmap
+from progress.api_types import SubjectReviews
+from progress.models import InteractionLog, InteractionType
+from progress.services import review_queries, subject_cache
+from progress.unlock import LockedReason, OutlineNode, PlayerOutline, Status
+from publishing import api
+from publishing.api import NotPublishedError, PlanStructure
+
+LEDGER_PAGE = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What the ledger says about a lesson in one subject."""
+
+    best_hearts: int
+    first_at: datetime
+    last_at: datetime
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """A row of the ledger; ``title`` is the lesson's, ``actor`` who corrected."""
+
+    row: InteractionLog
+    title: str
+    reason: str
+    actor: str
+
+    @property
+    def signed_xp(self) -> str:
+        """The XP with its sign, isolated from the direction of the text around it."""
+        return f"\u2066{self.row.xp:+d}\u2069"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """A page of the ledger, newest first; ``older`` is the position to go on before."""
+
+    lines: list[LedgerLine]
+    older: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectSummary:
+    """A subject of the plan's release, or one that the student has XP in.
+
+    ``total`` is None for a subject that is not in the release.
+    """
+
+    id: str
+    title: str
+    passed: int
+    total: int | None
+    xp: int
+    last_at: datetime | None
+    reviews: SubjectReviews | None
+
+
+@dataclass(frozen=True, slots=True)
+class TreeStep:
+    """A step through a subject's tree: a container opens, a lesson, a container ends.
+
+    ``passed`` and ``total`` count a container's lessons; ``is_next`` is true for the
+    lesson that the app suggests and for the containers around it.
+    """
+
+    step: Literal["open", "lesson", "close"]
+    title: str = ""
+    status: Status = Status.LOCKED
+    locked_reason: LockedReason | None = None
+    passed: int = 0
+    total: int = 0
+    is_next: bool = False
+    completed: Completed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerReport:
+    """``subject`` is the id of the subject whose ``tree`` is shown, or ""."""
+
+    ledger: LedgerPage
+    subjects: list[SubjectSummary]
+    subject: str
+    tree: list[TreeStep]
+    is_published: bool
+
+
+def load(
+    player_id: int, *, before: int | None, subject_id: str, now: datetime
+) -> PlayerReport:
+    """Read the report. Seven queries, and three more where Redis lacks the access.
+
+    Args:
+        before: the ledger's rows before this position; None: the newest.
+        subject_id: whose tree to show; an unknown one, or "": the one that the student
+            completed a lesson of last.
+    """
+    player_access = access.of_player(player_id)
+    plan = _plan_of(player_access)
+    lessons, xp = _completions(player_id)
+    _mark, counts = review_queries.count_by_subject(player_id, now)
+    rows, older = _ledger_rows(player_id, before)
+    in_plan = list(plan.subjects) if plan is not None else []
+    others = sorted(set(lessons) - {*in_plan, ""})
+    shown = _shown(subject_id, in_plan, lessons)
+    titles = _titles([*in_plan, *others], rows, shown, player_access.active_plan_id)
+    reviews = {row.subject_id: row for row in counts}
+    return PlayerReport(
+        ledger=LedgerPage(_lines(rows, titles), older),
+        subjects=[
+            SubjectSummary(
+                id=found,
+                title=titles.get(found, found),
+                passed=_passed(plan, found, lessons.get(found, {})),
+                total=len(plan.subjects[found].lessons)
+                if plan is not None and found in plan.subjects
+                else None,
+                xp=xp.get(found, 0),
+                last_at=_last(lessons.get(found, {})),
+                reviews=reviews.get(found),
+            )
+            for found in [*in_plan, *others]
+        ],
+        subject=shown,
+        tree=_tree(plan, shown, lessons.get(shown, {}), player_access, titles, now),
+        is_published=plan is not None,
+    )
+
+
+Lessons = Mapping[tuple[str, int], Completed]
+"""The completed lessons of one subject, by id and progress bit."""
+
+
+def _plan_of(player_access: PlayerAccess) -> PlanStructure | None:
+    plan_id = player_access.active_plan_id
+    if plan_id not in player_access.enrolled_plan_ids:
+        return None
+    try:
+        return api.load_plan(plan_id)
+    except NotPublishedError:
+        return None
+
+
+def _completions(player_id: int) -> tuple[dict[str, Lessons], dict[str, int]]:
+    """Return the completed lessons and the XP of each subject. One query."""
+    rows = (
+        InteractionLog.objects.filter(
+            player_id=player_id, type=InteractionType.LESSON_COMPLETED
+        )
+        .order_by()
+        .values_list("subject_id", "reference_id", "bit_index")
+        .annotate(
+            Max("hearts"),
+            Min("occurred_at"),
+            Max("occurred_at"),
+            Count("pk"),
+            Sum("xp"),
+        )
+    )
+    lessons: dict[str, dict[tuple[str, int], Completed]] = {}
+    xp: dict[str, int] = {}
+    for subject, lesson, bit, hearts, first_at, last_at, times, earned in rows:
+        done = Completed(hearts or 0, first_at, last_at, times)
+        lessons.setdefault(subject, {})[lesson, -1 if bit is None else bit] = done
+        xp[subject] = xp.get(subject, 0) + earned
+    return dict(lessons), xp
+
+
+def _ledger_rows(
+    player_id: int, before: int | None
+) -> tuple[list[InteractionLog], int | None]:
+    found = InteractionLog.objects.filter(player_id=player_id)
+    if before is not None:
+        found = found.filter(seq__lt=before)
+    rows: list[InteractionLog] = list(found.order_by("-seq")[: LEDGER_PAGE + 1])
+    page = rows[:LEDGER_PAGE]
+    return page, page[-1].seq if len(rows) > LEDGER_PAGE else None
+
+
+def _shown(
+    wanted: str, in_plan: Collection[str], lessons: Mapping[str, Lessons]
+) -> str:
+    if wanted in in_plan:
+        return wanted
+    played = [subject for subject in in_plan if lessons.get(subject)]
+    return max(
+        played,
+        key=lambda subject: max(done.last_at for done in lessons[subject].values()),
+        default=next(iter(in_plan), ""),
+    )
+
+
+def _titles(
+    subjects: Iterable[str], rows: Iterable[InteractionLog], shown: str, plan_id: str
+) -> dict[str, str]:
+    """Return the titles of subjects, of the ledger's lessons and of the shown tree.
+
+    As the plan's students see them. Three queries.
+    """
+    named = {*subjects, *(row.reference_id for row in rows)}
+    titles: dict[str, str] = dict(
+        Node.objects.filter(public_id__in=named).values_list("public_id", "title")
+    )
+    tree = Node.objects.filter(public_id=shown).values("tree_id")[:1]
+    of_tree = Node.objects.filter(tree_id=tree) if shown else Node.objects.none()
+    titles |= dict(of_tree.values_list("public_id", "title"))
+    renamed = PlanOverride.objects.filter(
+        plan__public_id=plan_id, action=OverrideAction.RENAME
+    )
+    titles |= dict(renamed.values_list("target__public_id", "value"))
+    return titles
+
+
+def _lines(
+    rows: Iterable[InteractionLog], titles: Mapping[str, str]
+) -> list[LedgerLine]:
+    """Return the rows in words. One query."""
+    data: dict[int, dict[str, Any]] = {
+        row.seq: row.data
+        for row in rows
+        if row.type == InteractionType.XP_CORRECTED and isinstance(row.data, dict)
+    }
+    actors = {found.get("actor_id") for found in data.values()} - {None}
+    names = User.objects.in_bulk({0, *actors})
+    return [
+        LedgerLine(
+            row,
+            title=titles.get(row.reference_id, row.reference_id),
+            reason=str(data.get(row.seq, {}).get("reason") or ""),
+            actor=str(names.get(data.get(row.seq, {}).get("actor_id"), "")),
+        )
+        for row in rows
+    ]
+
+
+def _passed(plan: PlanStructure | None, subject: str, lessons: Lessons) -> int:
+    """Return how many lessons are passed: of the release's, if the subject is in it."""
+    if plan is None or subject not in plan.subjects:
+        return len(lessons)
+    bits = {bit for _lesson, bit in lessons}
+    return sum(lesson.bit_index in bits for lesson in plan.subjects[subject].lessons)
+
+
+def _last(lessons: Lessons) -> datetime | None:
+    return max((done.last_at for done in lessons.values()), default=None)
+
+
+def _tree(
+    plan: PlanStructure | None,
+    shown: str,
+    lessons: Lessons,
+    player_access: PlayerAccess,
+    titles: Mapping[str, str],
+    now: datetime,
+) -> list[TreeStep]:
+    if plan is None or not shown:
+        return []
+    outline = subject_cache.of_subject(plan.subjects[shown])
+    best = {
+        bit: done.best_hearts for (_lesson, bit), done in lessons.items() if bit >= 0
+    }
+    items = player_access.current_items(now.timestamp())
+    player = outline.for_player(bitmap.pack(best).bitmap, items)
+    by_bit = {bit: done for (_lesson, bit), done in lessons.items()}
+    next_id = player.next_lesson()
+    next_at = -1 if next_id is None else outline.lessons[next_id].start
+    steps = _steps(outline.root, player, titles, by_bit, next_at)
+    return list(steps)[1:-1]  # without the subject itself
+
+
+def _steps(
+    node: OutlineNode,
+    player: PlayerOutline,
+    titles: Mapping[str, str],
+    by_bit: Mapping[int, Completed],
+    next_at: int,
+) -> Iterator[TreeStep]:
+    state = player.state(node)
+    is_lesson = node.bit_index is not None
+    yield TreeStep(
+        step="lesson" if is_lesson else "open",
+        title=titles.get(node.id, node.id),
+        status=state.status,
+        locked_reason=state.locked_reason,
+        passed=(player.passed >> node.start & node.lessons).bit_count(),
+        total=node.end - node.start,
+        is_next=node.start <= next_at < node.end,
+        completed=by_bit.get(node.bit_index) if node.bit_index is not None else None,
+    )
+    if not is_lesson:
+        for child in node.children:
+            yield from _steps(child, player, titles, by_bit, next_at)
+        yield TreeStep(step="close")
