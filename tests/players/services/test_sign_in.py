@@ -54,6 +54,17 @@ def test_a_second_device_is_refused_and_told_its_id(signed_in):
     assert Device.objects.count() == 1
 
 
+def test_a_refused_device_is_named_only_by_who_knows_the_password(signed_in):
+    stranger = App()
+    stranger.sign_in(EMAIL, "wrong pass 7", device_name="Tablet")
+    stranger.sign_in(EMAIL, device_name="Tablet")
+    refusals = SecurityEvent.objects.filter(type="refused").order_by("pk")
+    assert [event.details for event in refusals] == [
+        {"code": "INVALID_CREDENTIALS"},
+        {"code": "DEVICE_NOT_AUTHORIZED", "device_name": "Tablet"},
+    ]
+
+
 def test_a_device_that_staff_added_signs_in(signed_in, student):
     tablet = App()
     devices.add(player_id=student.pk, device_id=uuid.UUID(tablet.device_id))
