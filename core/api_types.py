@@ -43,7 +43,7 @@ Body = TypeVar("Body")
 
 NO_NUL = r"^[^\u0000]*$"
 """The pattern of a text that is stored or hashed: no system agrees on U+0000."""
-NOT_BLANK = r"^[^\u0000]*\S[^\u0000]*$"
+NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 UUID4 = (
     "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}"
     "-[0-9a-fA-F]{12}$"

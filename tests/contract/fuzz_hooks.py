@@ -1,5 +1,6 @@
 """What schemathesis needs to know beyond the schema; its configuration names this module."""
 
+import re
 from typing import Any
 
 import schemathesis
@@ -35,3 +36,21 @@ def filter_failure(_context: Any, failure: Any, _case: Any, response: Any) -> bo
     return not isinstance(failure, RejectedPositiveData) or not any(
         text in response.content for text in RIGHTLY_REFUSED
     )
+
+
+TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+THE_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+@schemathesis.check
+def times_have_one_form(_context: Any, response: Any, _case: Any) -> None:
+    """Every time in an answer is in UTC and in seconds: 2026-11-29T17:03:05Z."""
+    if response.headers.get("content-type") != ["application/json"]:
+        return
+    waiting = [response.json()]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, str) and TIME.match(value):
+            assert THE_FORM.fullmatch(value), value
