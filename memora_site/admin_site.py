@@ -158,21 +158,42 @@ class MemoraAdminSite(admin.AdminSite):
         """Add the pages that belong to no model."""
         # Imported here: they import models, which this module is loaded before.
         from content import import_export_views
-        from players import dashboard_views as player_dashboard
+        from players import (
+            dashboard_views as player_dashboard,
+            student_import_views,
+        )
         from publishing.admin_views import dashboard_views, preview_views, upload_views
 
         pages = (
             *(dashboard_views, import_export_views, player_dashboard),
-            *(preview_views, upload_views),
+            *(preview_views, student_import_views, upload_views),
         )
         own = [url for module in pages for url in module.urls(self)]
         return [*own, *super().get_urls()]
+
+    def _import_entry(self, request: HttpRequest) -> list[dict[str, Any]]:
+        """Return the import of students as an entry of the app list."""
+        from players import student_import_views
+
+        if not student_import_views.can_import(request):
+            return []
+        entry = {
+            "name": _("Import students"),
+            "object_name": "ImportStudents",
+            "admin_url": reverse("admin:import_students"),
+            "add_url": None,
+            "view_only": True,
+            "perms": {"view": True},
+        }
+        return [entry]
 
     def _dashboard_entry(
         self, request: HttpRequest, app_label: str
     ) -> list[dict[str, Any]]:
         """Return the app's dashboard as an entry of the app list, if it has one."""
-        from players import dashboard_views as player_dashboard
+        from players import (
+            dashboard_views as player_dashboard,
+        )
         from publishing.admin_views import dashboard_views
 
         pages: dict[str, tuple[Any, Any]] = {

@@ -1,21 +1,20 @@
 """Forms of groups: who belongs to them, and what changes for all members."""
 
 import re
-from datetime import datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
 from content.fields import validate_item_code
-from core.parsing import LATEST
 from plans.models import AcademicPlan
 from players.models import GroupMember, PlayerProfile, StudyGroup
 from players.services import selection
+from players.services.ends import end_of_day
 
 _MAX_LISTED = 5_000
 _MAX_NAMED = 10
@@ -168,12 +167,3 @@ class GroupAccessForm(forms.Form):
         ):
             self.add_error("item", _("Enter a product code."))
         return cleaned
-
-
-def end_of_day(day: Any) -> datetime:
-    """Return the end of a day in the current time zone, at most the latest time."""
-    try:
-        after = datetime.combine(day + timedelta(days=1), time.min)
-        return min(timezone.make_aware(after), LATEST)
-    except OverflowError:
-        return LATEST

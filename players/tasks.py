@@ -6,7 +6,14 @@ from celery import shared_task
 from django.utils import timezone
 
 from players import wallet_sync
-from players.services import erasure, password_resets, photos, retention, sessions
+from players.services import (
+    erasure,
+    import_runs,
+    password_resets,
+    photos,
+    retention,
+    sessions,
+)
 
 
 @shared_task(name="players.tasks.sync_pending_wallets", ignore_result=True)
@@ -50,3 +57,14 @@ def send_reset_link(self: Any, user_id: int) -> None:
     """
     if not password_resets.send_link(user_id):
         raise self.retry(countdown=60)
+
+
+@shared_task(name="players.tasks.import_students", ignore_result=True)
+def import_students(import_id: int, key: str, language: str) -> None:
+    """Run a confirmed import of students; a second run of the same import does nothing.
+
+    Args:
+        key: decrypts the file; it is only in the message of this task.
+        language: of the reasons in the report.
+    """
+    import_runs.run(import_id, key=key, language=language)

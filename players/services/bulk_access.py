@@ -157,12 +157,13 @@ def grant(wanted: Iterable[tuple[int, str, datetime | None]]) -> int:
     ends: dict[int, dict[str, datetime | None]] = defaultdict(dict)
     for player_id, item, until in wanted:
         known = ends[player_id]
-        if item not in known or _is_later(until, known[item]):
+        if item not in known or is_later(until, known[item]):
             known[item] = until
     return sum(_grant(some, ends) for some in batches(sorted(ends.keys())))
 
 
-def _is_later(one: datetime | None, other: datetime | None) -> bool:
+def is_later(one: datetime | None, other: datetime | None) -> bool:
+    """Return whether one end is after another; None is no end."""
     return other is not None and (one is None or one > other)
 
 
@@ -181,7 +182,7 @@ def _grant(some: Collection[int], ends: dict[int, dict[str, datetime | None]]) -
                 new.append(
                     Entitlement(player_id=player_id, item=item, valid_until=until)
                 )
-            elif _is_later(until, row.valid_until):
+            elif is_later(until, row.valid_until):
                 extended[until].append(row.pk)
     if new:
         Entitlement.objects.bulk_create(new)

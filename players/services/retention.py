@@ -6,13 +6,16 @@ import structlog
 from django.conf import settings
 from django.contrib.sessions.models import Session as AdminSession
 
-from players.models import PasswordResetCode, SecurityEvent
+from players.models import PasswordResetCode, SecurityEvent, StudentImport
 
 log = structlog.get_logger(__name__)
 
+IMPORT_AGE = timedelta(days=1)
+"""After this time an import of students is deleted, with its encrypted file."""
+
 
 def apply(*, now: datetime) -> None:
-    """Delete old security events, expired reset codes, the admin's expired sessions.
+    """Delete old security events, reset codes, imports, the admin's expired sessions.
 
     ``SECURITY_EVENT_DAYS`` is the age limit of security events; 0 keeps them for good.
     Ended sessions of students have their own limit
@@ -26,6 +29,7 @@ def apply(*, now: datetime) -> None:
         before = now - timedelta(days=settings.SECURITY_EVENT_DAYS)
         events = SecurityEvent.objects.expire(before=before)
     codes, _by_model = PasswordResetCode.objects.filter(expires_at__lte=now).delete()
+    StudentImport.objects.filter(created_at__lt=now - IMPORT_AGE).delete()
     sessions, _by_model = AdminSession.objects.filter(expire_date__lt=now).delete()
     if events or codes or sessions:
         log.info(

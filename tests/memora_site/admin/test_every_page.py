@@ -13,6 +13,7 @@ from players.models import (
     Erasure,
     SecurityEvent,
     SecurityEventType,
+    StudentImport,
     StudyGroup,
     User,
 )
@@ -55,6 +56,7 @@ def world(player, plan, stage):
     devices.add(player_id=player.pk, device_id=uuid.uuid4())
     group = StudyGroup.objects.create(name="5 A", plan=plan)
     groups.add_members([(group.pk, player.pk)])
+    StudentImport.objects.create(total=1)
     make_interaction(player)
     StructureProgress.objects.create(
         player=player, subject_id="SUBJ-1", last_synced_at=NOW

@@ -19,7 +19,7 @@ from django.urls import URLPattern, URLResolver, reverse
 from content.models import Node
 from plans.models import AcademicPlan
 from players import roles
-from players.models import PlayerProfile, User
+from players.models import PlayerProfile, StudentImport, User
 from publishing.models import SyncLog, SyncStatus
 from tests.memora_site.admin.test_every_page import world  # noqa: F401 - a fixture
 
@@ -78,6 +78,8 @@ def example_of(name, argument):
             return PlayerProfile.objects.order_by("pk").first().pk
         case "pk" if name == "export_subject":
             return lesson().subject_pk
+        case "pk" if name.startswith("import_students"):
+            return StudentImport.objects.get().pk
         case "pk" | "node_pk":
             return lesson().pk
         case "public_id":
