@@ -20,10 +20,12 @@ class SchemaView(SpectacularAPIView):
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         asked = request.headers.get("Accept-Language", "")
-        with translation.override(language_of(asked, "en")):
+        language = language_of(asked, "en")
+        with translation.override(language):
             response: Response = super().get(  # type: ignore[no-untyped-call]
                 request, *args, **kwargs
             )
+            response.headers["Content-Language"] = language
             return response
 
 

@@ -64,13 +64,17 @@ def test_every_operation_parameter_and_field_is_described(schema):
             assert value.get("description"), (name, field)
 
 
-def test_without_a_language_every_text_is_english(client):
-    for at, text in descriptions(client.get(URL).json()):
+def test_without_a_language_every_text_is_english(client, settings):
+    settings.LANGUAGE_CODE = "ar"  # as in production
+    answer = client.get(URL)
+    assert answer.headers["Content-Language"] == "en"
+    for at, text in descriptions(answer.json()):
         assert not ARABIC.search(text), at
 
 
 def test_where_arabic_is_asked_for_every_text_is_arabic(client):
     arabic = client.get(URL, headers={"Accept-Language": "ar-JO,ar;q=0.9,en;q=0.5"})
+    assert arabic.headers["Content-Language"] == "ar"
     for at, text in descriptions(arabic.json()):
         # The description of a refusal is its codes.
         assert ARABIC.search(text) or re.fullmatch(r"(`[A-Z_]+` ?)+", text), (at, text)
