@@ -141,6 +141,8 @@ class MemoraAdminSite(admin.AdminSite):
         apps: list[dict[str, Any]] = super().get_app_list(request, app_label)
         for app in apps:
             app["models"][:0] = self._dashboard_entry(request, app["app_label"])
+            if app["app_label"] == "players":
+                app["models"] += self._import_entry(request)
         order = {label: place for place, label in enumerate(_APP_ORDER)}
         return sorted(apps, key=lambda app: order.get(app["app_label"], len(order)))
 

@@ -21,7 +21,6 @@ from plans import queries
 from plans.queries import Product
 from players import (
     event_words,
-    group_admin,  # noqa: F401 - registers the admin of groups
     hooks,
     support_page,
 )
@@ -35,6 +34,7 @@ from players.forms import (
     UserChangeForm,
     UserCreationForm,
 )
+from players.group_admin import StudyGroupAdmin
 from players.models import (
     Enrollment,
     Entitlement,
@@ -42,6 +42,7 @@ from players.models import (
     PlayerProfile,
     SecurityEvent,
     SessionEndReason,
+    StudyGroup,
     User,
 )
 from players.privacy_actions import PrivacyActions
@@ -69,6 +70,9 @@ class RedisMayBeAway:
         except StoreUnavailableError:
             messages.error(request, redis_away())
         return HttpResponseRedirect(request.get_full_path())
+
+
+admin.site.register(StudyGroup, StudyGroupAdmin)
 
 
 @admin.register(User)

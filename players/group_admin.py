@@ -22,7 +22,6 @@ from players.services import bulk_access, groups
 _MEMBERS = Count("memberships", filter=Q(memberships__player__erased_at=None))
 
 
-@admin.register(StudyGroup)
 class StudyGroupAdmin(
     FoldedSearch,
     NoRelatedButtons,

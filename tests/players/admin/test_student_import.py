@@ -30,6 +30,14 @@ def start(browser, shown):
     return browser.post(url, {"key": shown.context["preview"].key}, follow=True)
 
 
+def test_those_who_may_import_find_the_page_in_the_list_of_apps(
+    browser, client_of, support
+):
+    index = reverse("admin:app_list", args=["players"])
+    assert PAGE in browser.get(index).content.decode()
+    assert PAGE not in client_of(support).get(index).content.decode()
+
+
 def test_the_page_names_the_columns(browser):
     page = browser.get(PAGE).content.decode()
     assert "school number" in page
