@@ -1,0 +1,203 @@
+"""The requests and answers in the guide for apps are those of the server."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from content.kinds import Kind
+from plans.models import AcademicPlan, OverrideAction
+from plans.services import add_subject, set_override
+from players.models import Enrollment, Entitlement
+from players.services import accounts
+from publishing.building import builds
+from tests.factories.content import NewNode, insert_tree, quiz
+
+GUIDE = Path(__file__).parents[2] / "docs/app-guide.md"
+BLOCK = re.compile(r"^```(http|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(Z|\+00:00))?")
+VARYING_NUMBERS = {"id", "version", "lesson_version"}
+"""Keys whose numbers depend on the installation or on the time."""
+
+
+@pytest.fixture
+def world(db, settings, django_capture_on_commit_callbacks) -> None:
+    """The plan of the guide, and its student Lina."""
+    settings.DEVICE_REPLACEMENTS = 1
+    lessons = [
+        NewNode(
+            Kind.LESSON,
+            "Counting",
+            public_id="LES-7K3M9QX2VB",
+            stage={"type": "Quiz", "title": "Count", "config": quiz("Q-7K3M9QX2VB")},
+        ),
+        NewNode(Kind.LESSON, "Adding", public_id="LES-4T8WBN2PQR"),
+    ]
+    sold = [NewNode(Kind.LESSON, "Halves", public_id="LES-9C2HJ5RTWX")]
+    units = [
+        NewNode(
+            Kind.UNIT,
+            title,
+            public_id=f"UNIT-{place}",
+            children=[
+                NewNode(
+                    Kind.TOPIC,
+                    title,
+                    public_id=f"TOP-{place}",
+                    children=children,
+                    is_linear=True,
+                )
+            ],
+        )
+        for title, place, children in (
+            ("Numbers", "3D6FGH8JKM", lessons),
+            ("Fractions", "7K3M9QX2VB", sold),
+        )
+    ]
+    track = NewNode(Kind.TRACK, "Basics", public_id="TRK-7K3M9QX2VB", children=units)
+    root = NewNode(
+        Kind.SUBJECT, "Mathematics", public_id="SUBJ-7K3M9QX2VB", children=[track]
+    )
+    rows = insert_tree(root)
+    plan = AcademicPlan.objects.create(
+        public_id="PLAN-5", title="Grade 5", is_published=True
+    )
+    add_subject(plan=plan, subject=rows[root])
+    set_override(
+        plan=plan,
+        target=rows[units[1]],
+        action=OverrideAction.SET_SOLD_SEPARATELY,
+        value="MATHS-5",
+    )
+    entry = builds.publish_plan(plan.pk, trigger="test")
+    assert entry is not None
+    assert entry.error == ""
+    other = AcademicPlan.objects.create(public_id="PLAN-ART", title="Art")
+    with django_capture_on_commit_callbacks(execute=True):
+        lina = accounts.create_player(
+            "lina@school.example", "learn-every-day", "Lina", plan=plan
+        )
+        Enrollment.objects.create(player=lina, plan=other)
+        Entitlement.objects.create(
+            player=lina,
+            item="MATHS-5",
+            valid_until=datetime(2026, 6, 30, 21, tzinfo=UTC),
+        )
+
+
+class Reader:
+    """An app that sends the requests of the guide, from one device."""
+
+    def __init__(self) -> None:
+        self.client = Client()
+        self.headers: dict[str, str] = {}
+
+    def send(self, block: str) -> HttpResponse:
+        """Send a request, with the last device id and the last token."""
+        head, _blank, body = block.partition("\n\n")
+        first, *lines = head.strip().splitlines()
+        method, path = first.split()
+        headers = dict(line.split(": ", 1) for line in lines)
+        if device := headers.get("X-Device-ID"):
+            self.headers["X-Device-ID"] = device
+        headers = {**self.headers, **headers}
+        if not path.startswith("/api/"):
+            headers = {}  # published files are read without the token
+        if body:
+            headers.setdefault("Content-Type", "application/json")
+        return self.client.generic(
+            method,
+            path,
+            body.encode(),
+            headers.pop("Content-Type", ""),
+            headers=headers,
+        )
+
+    def remember_token(self, answer: Any) -> None:
+        if isinstance(answer, dict) and "token" in answer:
+            self.headers["Authorization"] = f"Bearer {answer['token']}"
+
+
+def steps() -> list[tuple[str, str | None]]:
+    """Return each request of the guide, with the answer below it if there is one."""
+    blocks = BLOCK.findall(GUIDE.read_text(encoding="utf-8"))
+    found: list[tuple[str, str | None]] = []
+    for kind, text in blocks:
+        if kind == "http":
+            found.append((text, None))
+        else:
+            request, answer = found.pop()
+            assert answer is None, f"two answers to {request}"
+            found.append((request, text))
+    return found
+
+
+def difference(shown: Any, real: Any, at: str = "") -> str:
+    """Return the first place where an answer differs from the guide; "" if none does.
+
+    In a text of the guide ``…`` is any text; a time or a date is any time or date.
+    """
+    if isinstance(shown, dict) and isinstance(real, dict):
+        if shown.keys() != real.keys():
+            return f"{at}: {sorted(shown.keys() ^ real.keys())}"
+        parts = [(f"{at}.{key}", shown[key], real[key]) for key in shown]
+    elif isinstance(shown, list) and isinstance(real, list):
+        if len(shown) != len(real):
+            return f"{at}: {len(real)} elements"
+        pairs = zip(shown, real, strict=True)
+        parts = [(f"{at}[{n}]", *pair) for n, pair in enumerate(pairs)]
+    else:
+        return "" if _is_same(shown, real, at) else f"{at}: {real!r}"
+    return next((said for p in parts if (said := difference(p[1], p[2], p[0]))), "")
+
+
+def _is_same(shown: Any, real: Any, at: str) -> bool:
+    if isinstance(shown, str) and isinstance(real, str):
+        if TIME.fullmatch(shown):
+            return len(shown) == len(real) and bool(TIME.fullmatch(real))
+        pattern = ".+".join(map(re.escape, shown.split("…")))
+        return bool(re.fullmatch(pattern, real, re.DOTALL))
+    if type(shown) is int and at.rpartition(".")[2] in VARYING_NUMBERS:
+        return type(real) is int
+    return type(shown) is type(real) and shown == real
+
+
+def test_the_guide_shows_the_requests_and_answers_of_the_server(
+    world, django_capture_on_commit_callbacks
+):
+    reader = Reader()
+    played = steps()
+    assert len(played) > 20
+    for request, shown in played:
+        with django_capture_on_commit_callbacks(execute=True):
+            response = reader.send(request)
+        content = response.getvalue()
+        response.close()
+        if shown is None:
+            assert (response.status_code, content) == (204, b""), request
+            continue
+        real, expected = json.loads(content), json.loads(shown)
+        assert (response.status_code < 400) == ("error_code" not in expected), real
+        assert difference(expected, real) == "", request
+        reader.remember_token(real)
+
+
+@pytest.mark.parametrize(
+    "real",
+    [
+        {"total": 35, "due_at": "2026-11-29T17:03:05Z", "url": "/a/b"},
+        {"xp": 36, "due_at": "2026-11-29T17:03:05Z", "url": "/a/b"},
+        {"xp": 35, "due_at": None, "url": "/a/b"},
+        {"xp": 35, "due_at": "2026-11-29", "url": "/a/b"},
+        {"xp": 35, "due_at": "2026-11-29T17:03:05Z", "url": "/b/b"},
+    ],
+)
+def test_another_field_or_value_is_a_difference(real):
+    shown = {"xp": 35, "due_at": "2027-01-01T00:00:00Z", "url": "/a/…"}
+    assert difference(shown, shown | {"url": "/a/c"}) == ""
+    assert difference(shown, real)
