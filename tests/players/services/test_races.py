@@ -112,6 +112,79 @@ def test_of_racing_first_sign_ins_one_device_is_authorised(player):
     assert Device.objects.count() == 1
 
 
+def test_new_devices_that_sign_in_at_once_leave_one_session_whose_token_works(
+    player, settings, redis_client
+):
+    """In 200 rounds: 100 with one device of the student, 100 with two."""
+    settings.DEVICE_REPLACEMENTS = 10**6
+    settings.DEVICE_REPLACEMENT_COOLING_HOURS = 0
+    settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, (10**6, 60))
+    devices.add(player_id=player.pk, device_id=uuid.uuid4())
+    for round_ in range(200):
+        asked = [uuid.uuid4() for _ in range(4)]
+        slots = [None, 1, 2, 1 + round_ % 2]
+        if round_ == 100:
+            devices.add(player_id=player.pk, device_id=uuid.uuid4())
+        outcomes = race(
+            *[
+                lambda device_id=device_id, slot=slot: sessions.sign_in(
+                    email=EMAIL,
+                    password=PASSWORD,
+                    device_id=device_id,
+                    replace_slot=slot,
+                    now=datetime.now(UTC),
+                )
+                for device_id, slot in zip(asked, slots, strict=True)
+            ]
+        )
+        assert set(codes(outcomes)) == {"ok", "DEVICE_NOT_AUTHORIZED"}
+        held = set(Device.objects.values_list("device_id", flat=True))
+        assert len(held) == (1 if round_ < 100 else 2)
+        kept = Session.objects.select_related("device").get()
+        answers = {}
+        for device_id, outcome in zip(asked, outcomes, strict=True):
+            if isinstance(outcome, sessions.SignedIn):
+                app = App(str(device_id))
+                app.token = outcome.token.text
+                answers[outcome.token.sha256] = app.get("auth/session/").status_code
+        works = [sha256 for sha256, status in answers.items() if status == 200]
+        assert works == [kept.token_sha256]
+        assert set(answers.values()) <= {200, 401}
+        assert kept.device.device_id in held
+        assert in_redis(redis_client, player.pk).startswith(f"{kept.token_sha256}:")
+
+
+def test_a_replacement_races_sign_ins_on_the_replaced_device(player, settings):
+    settings.DEVICE_REPLACEMENTS = 1
+    old, new = uuid.uuid4(), uuid.uuid4()
+    signing_in(old)()
+    replacing: Callable[[], sessions.SignedIn] = lambda: sessions.sign_in(  # noqa: E731
+        email=EMAIL,
+        password=PASSWORD,
+        device_id=new,
+        replace_slot=1,
+        now=datetime.now(UTC),
+    )
+    outcomes = race(replacing, *[signing_in(old) for _ in range(3)])
+    assert set(codes(outcomes)) <= {"ok", "DEVICE_NOT_AUTHORIZED"}
+    assert Device.objects.get().device_id == new
+    winner, *before = outcomes
+    assert Session.objects.get().token_sha256 == winner.token.sha256
+    for outcome in before:
+        if isinstance(outcome, sessions.SignedIn):
+            app = App(str(old))
+            app.token = outcome.token.text
+            refusal = app.get("auth/session/")
+            assert refusal.status_code == 401
+            assert refusal.json()["error_code"] in {
+                "SESSION_REPLACED",
+                "DEVICE_REMOVED",
+            }
+    app = App(str(new))
+    app.token = winner.token.text
+    assert app.get("auth/session/").status_code == 200
+
+
 @pytest.mark.parametrize("slots", [(1,) * 6, (1, 2) * 3])
 def test_of_racing_replacements_one_is_counted(player, settings, slots):
     settings.DEVICE_REPLACEMENTS = 1
