@@ -1,5 +1,7 @@
 """Database helpers: consistent reads, locks, conflicts and their retry, outages."""
 
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -146,6 +148,10 @@ def lock_shared(rows: QuerySet[Any]) -> list[Any]:
         return [key for (key,) in cursor.fetchall()]
 
 
+_FIRST_PAUSE_SECONDS = 0.01
+"""The longest pause before the second attempt; each later one is twice as long."""
+
+
 def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Written:
     """Call ``write`` and return its result; call it again after a conflict.
 
@@ -159,10 +165,12 @@ def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Wri
     """
     if connection.in_atomic_block:
         return write()
-    for _attempt in range(attempts - 1):
+    for attempt in range(attempts - 1):
         try:
             return write()
         except OperationalError as error:
             if not is_conflict(error) or time_budget.is_used_up():
                 raise
+        # Otherwise the same transactions meet again at the same statement.
+        time.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS) * 2**attempt)
     return write()

@@ -45,7 +45,7 @@ def test_the_example_is_sourced_without_a_complaint():
 
 
 def sizes() -> dict[str, int]:
-    """The largest body, in bytes, of each location of the admin, by its pattern."""
+    """The largest body, in bytes, of each location that takes files, by its pattern."""
     config = (CONFIG / "memora.conf").read_text()
     found = re.findall(
         r"location (?:[~=] )?(\S+) \{\s+client_max_body_size (\d+)m;", config
@@ -54,7 +54,7 @@ def sizes() -> dict[str, int]:
 
 
 def test_every_form_of_the_admin_with_a_file_is_one_where_nginx_takes_files():
-    (files,) = [pattern for pattern in sizes() if pattern.startswith("^")]
+    (files,) = [pattern for pattern in sizes() if pattern.startswith("^/admin/")]
     forms = [
         reverse(
             f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=a
@@ -71,7 +71,13 @@ def test_every_form_of_the_admin_with_a_file_is_one_where_nginx_takes_files():
 
 def test_nginx_takes_a_little_more_than_the_application(settings):
     taken = sizes()
-    (files,) = [size for pattern, size in taken.items() if pattern.startswith("^")]
+    (files,) = [
+        size for pattern, size in taken.items() if pattern.startswith("^/admin/")
+    ]
+    (photo,) = [
+        size for pattern, size in taken.items() if pattern.startswith("^/api/v1/me/")
+    ]
+    assert photo > settings.PICTURE_MAX_BYTES
     # A lesson's page posts the most, to the location of files; previews come next.
     assert taken["/admin/"] > preview_views.MAX_BYTES
     assert files > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
