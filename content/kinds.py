@@ -32,9 +32,8 @@ _ID_PREFIXES = {
 STAGE_PREFIX = "STG"
 
 ID_MAX_LENGTH = 64
-ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+ID_PATTERN = re.compile("^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
 """The pattern of a public id, as JSON Schema and Python's ``fullmatch`` read it."""
-_ID = re.compile(ID_PATTERN)
 _ID_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # without 0/O, 1/I/L and U
 _RESERVED_IDS = frozenset({"manifest", "search_index", "search"})
 _RESERVED_ENDINGS = ("_h", "_b")
@@ -78,7 +77,7 @@ def id_problem(public_id: str) -> IdProblem | None:
     Characters with a meaning in paths or URLs are not allowed. See
     docs/architecture.md, "Published files".
     """
-    if not _ID.fullmatch(public_id):
+    if not ID_PATTERN.fullmatch(public_id):
         return IdProblem.MALFORMED
     lowered = public_id.lower()
     if lowered in _RESERVED_IDS or lowered.endswith(_RESERVED_ENDINGS):

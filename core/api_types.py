@@ -41,14 +41,13 @@ if TYPE_CHECKING:
 
 Body = TypeVar("Body")
 
-NO_NUL = r"^[^\u0000]*$"
+NO_NUL = re.compile(r"^[^\u0000]*$")
 """The pattern of a text that is stored or hashed: no system agrees on U+0000."""
-NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
-UUID4 = (
+NOT_BLANK = re.compile(r"^[^\u0000]*[^\s\u0000][^\u0000]*$")
+UUID4 = re.compile(
     "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}"
     "-[0-9a-fA-F]{12}$"
 )
-_UUID4 = re.compile(UUID4)
 _MAX_FAULTS = 20
 """How many faults of a body are listed; and the characters of an unknown name:"""
 _MAX_NAME = 100
@@ -76,7 +75,7 @@ class Field:
     maximum: int | None = None
     min_length: int = 0
     max_length: int | None = None
-    pattern: str | None = None
+    pattern: re.Pattern[str] | None = None
     format: str | None = None
     choices: tuple[str, ...] = ()
     not_null: bool = False
@@ -291,7 +290,6 @@ def _whole_parser(field: Field) -> _Parser:
 
 
 def _text_parser(field: Field) -> _Parser:
-    pattern = re.compile(field.pattern) if field.pattern else None
     least, most = field.min_length, field.max_length or sys.maxsize
 
     def parse_text(value: Any, at: str, faults: Faults) -> Any:
@@ -300,7 +298,7 @@ def _text_parser(field: Field) -> _Parser:
                 "“%(field)s” must be a text of %(least)d to %(most)d characters."
             ) % {"field": at, "least": least, "most": most}
         # A final line break is before "$", too.
-        elif pattern is not None and not pattern.fullmatch(value):
+        elif field.pattern and not field.pattern.fullmatch(value):
             faults[at] = _PATTERN_FAULTS.get(
                 field.pattern, gettext_lazy("“%(field)s” must be an id.")
             ) % {"field": at}
@@ -316,7 +314,7 @@ def _text_parser(field: Field) -> _Parser:
     return parse_text
 
 
-_PATTERN_FAULTS: dict[str | None, Any] = {
+_PATTERN_FAULTS: dict[re.Pattern[str], Any] = {
     NO_NUL: gettext_lazy("“%(field)s” must not contain the character U+0000."),
     NOT_BLANK: gettext_lazy("“%(field)s” must not be blank."),
 }
@@ -340,7 +338,7 @@ def _parse_time(value: Any, at: str, faults: Faults) -> datetime | None:
 
 def is_uuid4(text: str) -> bool:
     """Return whether ``text`` is a hyphenated UUID, version 4."""
-    return _UUID4.fullmatch(text) is not None
+    return UUID4.fullmatch(text) is not None
 
 
 def _parse_uuid4(value: Any, at: str, faults: Faults) -> UUID | None:

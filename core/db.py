@@ -172,5 +172,5 @@ def retry_on_conflict(write: Callable[[], Written], *, attempts: int = 5) -> Wri
             if not is_conflict(error) or time_budget.is_used_up():
                 raise
         # Otherwise the same transactions meet again at the same statement.
-        time.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS) * 2**attempt)
+        time.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS) * 2**attempt)  # noqa: S311
     return write()

@@ -151,7 +151,7 @@ class _Types:
             "maximum": maximum,
             "minItems" if is_list else "minLength": field.min_length or None,
             "maxItems" if is_list else "maxLength": field.max_length,
-            "pattern": field.pattern,
+            "pattern": field.pattern and field.pattern.pattern,
             "format": field.format,
             "enum": list(field.choices) or None,
             "description": field.description or None,
@@ -178,7 +178,7 @@ class _Types:
         if issubclass(kind, StrEnum):
             return {"type": "string", "enum": [str(member) for member in kind]}
         if kind is UUID and is_body:
-            return _BASIC[UUID] | {"pattern": UUID4}
+            return _BASIC[UUID] | {"pattern": UUID4.pattern}
         return dict(_BASIC[kind])
 
 

@@ -1,5 +1,6 @@
 """Bodies and answers of the progress API (`core.api_types`), and its header."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,6 +46,7 @@ IF_NONE_MATCH = Parameter(
         example='"6f5e4d3c2b1a"',
     ),
 )
+_PRINTABLE_ASCII = re.compile("^[ -~]*$")
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",
@@ -58,7 +60,7 @@ IDEMPOTENCY_KEY = Parameter(
         example="3f6d1c9e-0b5a-4a5e-9c2b-1d2e3f4a5b6c",
         min_length=1,
         max_length=_MAX_KEY_LENGTH,
-        pattern="^[ -~]*$",
+        pattern=_PRINTABLE_ASCII,
     ),
 )
 
