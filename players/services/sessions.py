@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
+from core.db import retry_on_conflict
 from core.errors import MemoraError
 from core.parsing import time_text
 from players import audit, records, tokens
@@ -147,13 +148,10 @@ def sign_in(
     )
     try:
         player_id, checked = _require_player(user, password)
-        signed_in = _start(
-            player_id,
-            password,
-            checked,
-            NewDevice(device_id, device_name, replace_slot),
-            ip_address,
-            now,
+        new_device = NewDevice(device_id, device_name, replace_slot)
+        # Staff who change the player's enrolments lock the same rows in another order.
+        signed_in = retry_on_conflict(
+            partial(_start, player_id, password, checked, new_device, ip_address, now)
         )
     except MemoraError as refusal:
         # Staff recognise a device by its name; only who knows the password names it.
