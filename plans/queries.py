@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db.models import Min
 
 from content.models import Node
+from content.tree_rows import outside_trash
 from plans.access import Level, Override
 from plans.models import LINEAR_VALUES, AcademicPlan, OverrideAction, PlanOverride
 
@@ -68,7 +69,7 @@ def products() -> list[Product]:
 
     Content in the trash is left out. Three queries.
     """
-    nodes = Node.objects.filter(trashed_at=None).exclude(required_item="")
+    nodes = Node.objects.filter(outside_trash()).exclude(required_item="")
     sold = PlanOverride.objects.filter(
         action=OverrideAction.SET_SOLD_SEPARATELY
     ).exclude(value="")
