@@ -41,9 +41,10 @@ if TYPE_CHECKING:
 
 Body = TypeVar("Body")
 
-NO_NUL = re.compile(r"^[^\u0000]*$")
-"""The pattern of a text that is stored or hashed: no system agrees on U+0000."""
-NOT_BLANK = re.compile(r"^[^\u0000]*[^\s\u0000][^\u0000]*$")
+NO_NUL = re.compile(r"^[^\u0000]{0,1000}$")
+"""The pattern of a text that is stored or hashed: no system agrees on U+0000. Like all
+patterns of fields it limits its repetitions; no such text is longer."""
+NOT_BLANK = re.compile(r"^[^\u0000]{0,1000}[^\s\u0000][^\u0000]{0,1000}$")
 UUID4 = re.compile(
     "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}"
     "-[0-9a-fA-F]{12}$"

@@ -16,6 +16,7 @@ from players.models import GroupMember, PlayerProfile, StudyGroup
 from players.services import selection
 from players.services.ends import end_of_day
 
+_SEPARATORS = re.compile(r"[\n,;\t]")
 _MAX_LISTED = 5_000
 _MAX_NAMED = 10
 
@@ -65,7 +66,7 @@ class StudyGroupForm(forms.ModelForm):  # type: ignore[type-arg]
         Raises:
             ValidationError: a line names no student; the first such lines are told.
         """
-        lines = re.split(r"[\n,;\t]+", self.cleaned_data["listed"])
+        lines = _SEPARATORS.split(self.cleaned_data["listed"])
         texts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
         if len(texts) > _MAX_LISTED:
             raise ValidationError(

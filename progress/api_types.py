@@ -46,7 +46,7 @@ IF_NONE_MATCH = Parameter(
         example='"6f5e4d3c2b1a"',
     ),
 )
-_PRINTABLE_ASCII = re.compile("^[ -~]*$")
+_PRINTABLE_ASCII = re.compile("^[ -~]{0,100}$")
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",

@@ -31,7 +31,7 @@ SOURCES = [
     if "migrations" not in path.parts
 ]
 BACKTRACKING = (op.MAX_REPEAT, op.MIN_REPEAT)
-ENDLESS = 1_000
+ENDLESS = 1_001
 """A quantifier with this maximum or a higher one counts as unlimited."""
 
 
