@@ -13,14 +13,15 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
-from core.admin_mixins import NoRelatedButtons, ReadOnlyAdmin, readable_json
+from core.admin_mixins import NoRelatedButtons, ReadOnlyAdmin
 from core.badges import badge
 from core.errors import MemoraError
 from core.searching import FoldedSearch
 from plans import queries
 from plans.queries import Product
 from players import (
-    event_words,
+    audit,
+    audit_admin,  # noqa: F401 - registers the admin of the audit trail
     hooks,
     support_page,
 )
@@ -40,7 +41,7 @@ from players.models import (
     Entitlement,
     Erasure,
     PlayerProfile,
-    SecurityEvent,
+    SecurityEventType,
     SessionEndReason,
     StudyGroup,
     User,
@@ -321,6 +322,13 @@ class PlayerAdmin(
     ) -> None:
         if change:
             super().save_model(request, obj, form, change)
+            if "active_plan" in form.changed_data:
+                audit.record(
+                    SecurityEventType.PLAN_ACTIVATED,
+                    user_id=obj.user_id,
+                    plan=obj.active_plan_id,
+                    previous=form.initial.get("active_plan"),
+                )
             return
         given = form.cleaned_data
         created = accounts.create_player(
@@ -357,33 +365,6 @@ class PlayerAdmin(
 def _staff(request: HttpRequest) -> User:
     assert isinstance(request.user, User)
     return request.user
-
-
-@admin.register(SecurityEvent)
-class SecurityEventAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "event", "user", "actor", "device_id", "ip_address")
-    list_filter = ("type", "created_at")
-    list_select_related = ("user", "actor")
-    search_fields = ("user__email", "=ip_address", "=device_id")
-    search_help_text = gettext_lazy("Search by e-mail, address or device id")
-    fields = (
-        "created_at",
-        "event",
-        "user",
-        "actor",
-        "device_id",
-        "ip_address",
-        "more",
-    )
-
-    @admin.display(description=gettext_lazy("what"), ordering="type")
-    def event(self, entry: SecurityEvent) -> SafeString:
-        shape, tone = event_words.look(entry)
-        return badge(shape, entry.get_type_display(), tone)
-
-    @admin.display(description=gettext_lazy("details"))
-    def more(self, entry: SecurityEvent) -> SafeString:
-        return readable_json(entry.details)
 
 
 @admin.register(Erasure)

@@ -9,4 +9,6 @@ class PlayersConfig(AppConfig):
     verbose_name = _("Players")
 
     def ready(self) -> None:
-        from players import deletion_warnings, receivers  # noqa: F401
+        from players import admin_log, deletion_warnings, receivers  # noqa: F401
+
+        admin_log.protect()

@@ -25,6 +25,7 @@ from core.parsing import whole_number
 from plans.models import AcademicPlan, Grade
 from players import charts
 from players.charts import Chart, Value
+from players.models import StudyGroup
 from players.services import dashboard
 from players.services.dashboard import Dashboard, Range, Selection
 
@@ -61,7 +62,7 @@ def can_view(request: HttpRequest) -> bool:
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """Render the whole page. Two queries more than the fragment.
+    """Render the whole page. Three queries more than the fragment.
 
     Raises:
         PermissionDenied: the user may not view students.
@@ -99,16 +100,20 @@ def fragment(request: HttpRequest) -> HttpResponse:
 
 def selection_of(request: HttpRequest) -> Selection:
     """Return the filters in the URL; one that is not a number is ignored."""
-    keys = {name: whole_number(request.GET.get(name, "")) for name in ("plan", "grade")}
-    return Selection(**keys)
+    names = ("plan", "grade", "group")
+    return Selection(
+        **{name: whole_number(request.GET.get(name, "")) for name in names}
+    )
 
 
 def _filters(selection: Selection) -> list[Filter]:
     plans = AcademicPlan.objects.order_by("title").values_list("pk", "title")
     grades = Grade.objects.order_by("title").values_list("pk", "title")
+    groups = StudyGroup.objects.order_by("name").values_list("pk", "name")
     return [
         Filter("plan", _("Plan"), list(plans[:_MAX_CHOICES]), selection.plan),
         Filter("grade", _("Grade"), list(grades[:_MAX_CHOICES]), selection.grade),
+        Filter("group", _("Group"), list(groups[:_MAX_CHOICES]), selection.group),
     ]
 
 

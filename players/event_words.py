@@ -45,6 +45,9 @@ _LOOKS: dict[str, tuple[str, Tone]] = {
     SecurityEventType.WALLET_CORRECTED: ("±", "action"),
     SecurityEventType.PLAYER_ERASED: ("−", "action"),
     SecurityEventType.PLAYER_EXPORTED: ("→", "action"),
+    SecurityEventType.PHOTO_CHANGED: ("±", "action"),
+    SecurityEventType.PHOTO_REMOVED: ("−", "action"),
+    SecurityEventType.EVENTS_EXPORTED: ("→", "action"),
 }
 
 _REFUSALS = {

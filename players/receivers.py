@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 from django.apps import apps as installed_apps
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.contrib.auth.signals import (
     user_logged_in,
@@ -25,7 +26,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from plans.models import AcademicPlan
-from players import audit, client_info, records, roles, signals
+from players import admin_log, audit, client_info, records, roles, signals
 from players.models import (
     Device,
     Enrollment,
@@ -137,15 +138,24 @@ def _profile_changes(
 
 
 @receiver(pre_save, sender=PlayerProfile)
-def _photo_replaced(
+def _photo_changes(
     instance: PlayerProfile, update_fields: Any = None, **_kwargs: Any
 ) -> None:
+    """Record a new or removed photo; the file of the old one is deleted."""
     if instance._state.adding or (update_fields and "photo" not in update_fields):
         return
-    stored = PlayerProfile.objects.filter(pk=instance.pk).exclude(photo="")
-    replaced = stored.values_list("photo", flat=True).first()
-    if replaced and replaced != instance.photo.name:
-        transaction.on_commit(partial(photos.delete, replaced))
+    stored = PlayerProfile.objects.filter(pk=instance.pk)
+    before = stored.values_list("photo", flat=True).first()
+    if before is None or before == (instance.photo.name or ""):
+        return
+    if before:
+        transaction.on_commit(partial(photos.delete, before))
+    audit.record(
+        SecurityEventType.PHOTO_CHANGED
+        if instance.photo
+        else SecurityEventType.PHOTO_REMOVED,
+        user_id=instance.user_id,
+    )
 
 
 @receiver(signals.access_changed)
@@ -256,6 +266,21 @@ def _forget(player_id: int) -> None:
         records.forget_player(player_id)
     except records.StoreUnavailableError as error:
         log.warning("player_not_forgotten", error=type(error).__name__)
+
+
+# --- The admin's own log ----------------------------------------------------------
+
+
+@receiver(pre_save, sender=LogEntry)
+def _log_entry_saved(instance: LogEntry, **_kwargs: Any) -> None:
+    admin_log.require_new(instance)
+
+
+@receiver(pre_delete, sender=LogEntry)
+def _log_entry_goes(origin: Any, **_kwargs: Any) -> None:
+    """Refuse a direct deletion; the entries of a deleted account go with it."""
+    if _origin_model(origin) is LogEntry:
+        admin_log.refuse()
 
 
 @receiver(post_migrate, dispatch_uid="players.roles")

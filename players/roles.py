@@ -32,8 +32,12 @@ _STANDS_FOR = {"erase": "delete", "export": "delete"}
 # Role -> (app, model or "*" for all of the app, actions).
 _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     SYSTEM_MANAGERS: [
-        (app, "*", _ALL)
-        for app in ("content", "plans", "publishing", "players", "progress")
+        *(
+            (app, "*", _ALL)
+            for app in ("content", "plans", "publishing", "players", "progress")
+        ),
+        # The admin's own log has students' names.
+        ("admin", "logentry", _VIEW),
     ],
     CONTENT_EDITORS: [("content", "*", _ALL), ("plans", "*", _VIEW)],
     PUBLISHERS: [

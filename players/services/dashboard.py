@@ -45,6 +45,7 @@ class Selection:
     plan: int | None = None
     """The players are enrolled in it."""
     grade: int | None = None
+    group: int | None = None
 
     @property
     def players(self) -> QuerySet[Any] | None:
@@ -54,6 +55,8 @@ class Selection:
             filters["enrollments__plan"] = self.plan
         if self.grade is not None:
             filters["grade"] = self.grade
+        if self.group is not None:
+            filters["memberships__group"] = self.group
         if not filters:
             return None
         return PlayerProfile.objects.filter(erased_at=None, **filters)

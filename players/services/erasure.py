@@ -324,7 +324,7 @@ def _empty_events(about: Q) -> None:
 def _empty_admin_log(profile: PlayerProfile) -> None:
     """Remove the names from the admin's log entries about the student."""
     for model, pk in ((PlayerProfile, profile.pk), (User, profile.user_id)):
-        LogEntry.objects.filter(
+        QuerySet(LogEntry).filter(
             content_type=ContentType.objects.get_for_model(model), object_id=str(pk)
         ).update(object_repr=f"#{pk}", change_message="")
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.urls import reverse
 
 from plans.models import AcademicPlan, Grade, Season, Stream
@@ -63,6 +64,7 @@ def world(player, plan, stage):
     )
     make_rating(make_card(player))
     audit.record(SecurityEventType.LOGIN, user_id=player.user_id)
+    LogEntry.objects.log_actions(player.user_id, [plan], CHANGE, single_object=True)
     Erasure.objects.create(
         player_number=7, user_number=8, keeps_ledger=False, erased_at=NOW
     )
@@ -137,6 +139,7 @@ def test_a_failed_run_is_told_in_words_with_its_place(browser, world):
         SyncLog,
         Publication,
         SecurityEvent,
+        LogEntry,
         InteractionLog,
         StructureProgress,
         ReviewCard,

@@ -16,9 +16,11 @@ from players.charts import HEIGHT, WIDTH, Value
 from players.models import (
     Device,
     Enrollment,
+    GroupMember,
     PlayerProfile,
     PlayerWallet,
     SecurityEventType,
+    StudyGroup,
     User,
     WriteBackRun,
 )
@@ -213,7 +215,13 @@ def test_a_filter_restricts_every_number(plan, app_of):
         make_interaction(player, received_at=NOW)
         app_of(player)
         refuse(player)
-    for selection in (Selection(plan=plan.pk), Selection(grade=grade.pk)):
+    group = StudyGroup.objects.create(name="5 A")
+    GroupMember.objects.create(group=group, player=inside)
+    for selection in (
+        Selection(plan=plan.pk),
+        Selection(grade=grade.pk),
+        Selection(group=group.pk),
+    ):
         found = dashboard.load(selection, now=NOW)
         assert (found.players, found.signed_in, found.refused_total) == (1, 1, 1)
         assert (found.new.today, found.active.today, found.completions) == (1, 1, 1)

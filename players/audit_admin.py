@@ -1,0 +1,201 @@
+"""The admin of the audit trail and of the admin's own log; both are read-only."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.http import (
+    HttpRequest,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext_lazy
+from django.views.decorators.http import require_GET
+
+from core.admin_mixins import ReadOnlyAdmin
+from core.badges import Tone, badge
+from players import audit, audit_export, audit_words, event_words
+from players.audit_filters import PeriodFilter, StaffFilter, StudentFilter
+from players.models import SecurityEvent, SecurityEventType as Type
+
+class NamedEvents(ChangeList):
+    """A list whose rows know the names of plans, groups and permissions."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        names = audit_words.names_of(self.result_list)
+        for event in self.result_list:
+            event.names = names
+
+
+@admin.register(SecurityEvent)
+class SecurityEventAdmin(ReadOnlyAdmin):
+    """The audit trail in words, with filters, and its export as CSV."""
+
+    list_display = ("created_at", "event", "words", "why", "details_line", "origin")
+    list_display_links = ("created_at", "words")
+    list_filter = (PeriodFilter, StudentFilter, StaffFilter, "type")
+    list_select_related = ("user", "actor")
+    search_fields = ("user__email", "=ip_address", "=device_id")
+    search_help_text = gettext_lazy("Search by e-mail, address or device id")
+    fields = (
+        "created_at",
+        "event",
+        "words",
+        "why",
+        "details_list",
+        "user",
+        "actor",
+        "device_id",
+        "ip_address",
+    )
+
+    def get_urls(self) -> list[URLPattern]:
+        export = path(
+            "export/",
+            self.admin_site.admin_view(require_GET(self.export_view)),
+            name="players_securityevent_export",
+        )
+        return [export, *super().get_urls()]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NamedEvents
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("players.export_securityevent")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        oldest = SecurityEvent.objects.order_by("created_at", "pk")
+        context = {
+            "retention_days": settings.SECURITY_EVENT_DAYS,
+            "oldest": oldest.values_list("created_at", flat=True).first(),
+            "may_export": self.has_export_permission(request),
+            "export_query": request.GET.urlencode(),
+        }
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Return the events that the list shows with these filters, as CSV.
+
+        The export is recorded, with the names of the filters and not their values.
+
+        Raises:
+            PermissionDenied: the user may not view, or not export, security events.
+        """
+        if not (
+            self.has_view_permission(request) and self.has_export_permission(request)
+        ):
+            raise PermissionDenied
+        try:
+            shown = self.get_changelist_instance(request)
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(
+                reverse("admin:players_securityevent_changelist")
+            )
+        audit.record(
+            Type.EVENTS_EXPORTED,
+            events=shown.result_count,
+            filters=sorted(name for name, value in request.GET.items() if value),
+        )
+        now = timezone.localtime().strftime("%Y-%m-%d")
+        return StreamingHttpResponse(
+            audit_export.lines(shown.get_queryset(request), language=get_language()),
+            content_type="text/csv; charset=utf-8",
+            headers={
+                "Content-Disposition": (
+                    f'attachment; filename="security-events-{now}.csv"'
+                ),
+                "Cache-Control": "private, no-store",
+            },
+        )
+
+    # --- Columns ------------------------------------------------------------
+
+    @admin.display(description=gettext_lazy("what"), ordering="type")
+    def event(self, entry: SecurityEvent) -> SafeString:
+        shape, tone = event_words.look(entry)
+        return badge(shape, entry.get_type_display(), tone)
+
+    @admin.display(description=gettext_lazy("in words"))
+    def words(self, entry: SecurityEvent) -> str:
+        return audit_words.sentence(entry)
+
+    @admin.display(description=gettext_lazy("reason"))
+    def why(self, entry: SecurityEvent) -> SafeString:
+        return format_html('<span dir="auto">{}</span>', audit_words.reason(entry))
+
+    @admin.display(description=gettext_lazy("details"))
+    def details_line(self, entry: SecurityEvent) -> SafeString:
+        return format_html_join(
+            SafeString("<br>"), "{}: <bdi>{}</bdi>", _facts_of(entry)
+        )
+
+    @admin.display(description=gettext_lazy("details"))
+    def details_list(self, entry: SecurityEvent) -> SafeString:
+        return self.details_line(entry)
+
+    @admin.display(description=gettext_lazy("address, device"))
+    def origin(self, entry: SecurityEvent) -> SafeString:
+        parts = [entry.ip_address, entry.device_id]
+        return format_html_join(
+            SafeString("<br>"),
+            '<bdi dir="ltr" class="origin">{}</bdi>',
+            ((part,) for part in parts if part),
+        )
+
+
+def _facts_of(entry: Any) -> list[tuple[str, str]]:
+    names = getattr(entry, "names", None) or audit_words.names_of([entry])
+    return audit_words.facts(entry, names)
+
+
+_ACTIONS: dict[int, tuple[str, Tone]] = {
+    1: ("+", "done"),
+    2: ("±", "action"),
+    3: ("−", "failed"),
+}
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnlyAdmin):
+    """The admin's own log: what staff added, changed and deleted with its forms."""
+
+    list_display = ("action_time", "action", "user", "content_type", "what", "changes")
+    list_display_links = ("action_time",)
+    list_filter = (
+        ("action_time", admin.DateFieldListFilter),
+        ("user", admin.RelatedOnlyFieldListFilter),
+        "action_flag",
+    )
+    list_select_related = ("user", "content_type")
+    search_fields = ("object_repr", "=object_id")
+    search_help_text = gettext_lazy("Search by the name or number of the object")
+    fields = ("action_time", "action", "user", "content_type", "what", "changes")
+
+    @admin.display(description=gettext_lazy("what was done"), ordering="action_flag")
+    def action(self, entry: LogEntry) -> SafeString:
+        shape, tone = _ACTIONS[entry.action_flag]
+        return badge(shape, entry.get_action_flag_display(), tone)
+
+    @admin.display(description=gettext_lazy("object"))
+    def what(self, entry: LogEntry) -> SafeString:
+        link = entry.get_admin_url() if not entry.is_deletion() else None
+        if link is None:
+            return format_html("<bdi>{}</bdi>", entry.object_repr)
+        return format_html('<a href="{}"><bdi>{}</bdi></a>', link, entry.object_repr)
+
+    @admin.display(description=gettext_lazy("changes"))
+    def changes(self, entry: LogEntry) -> str:
+        return entry.get_change_message()
