@@ -27,6 +27,7 @@ from players import audit, audit_export, audit_words, event_words
 from players.audit_filters import PeriodFilter, StaffFilter, StudentFilter
 from players.models import SecurityEvent, SecurityEventType as Type
 
+
 class NamedEvents(ChangeList):
     """A list whose rows know the names of plans, groups and permissions."""
 

@@ -70,7 +70,7 @@ class Desk:
         """Save the student's page; ``drop`` names what is removed from the forms."""
         player = PlayerProfile.objects.get(pk=self.player.pk)
         data = {"active_plan": player.active_plan_id or ""}
-        for name in ("devices", "enrollments", "entitlements"):
+        for name in ("enrollments", "entitlements"):
             held = [
                 {"id": row.pk, "player": player.pk, **self.kept(row)}
                 | ({"DELETE": "on"} if name in drop else {})
@@ -86,6 +86,11 @@ class Desk:
         if isinstance(row, Entitlement):
             return {"item": row.item}
         return {"plan": row.plan_id} if hasattr(row, "plan_id") else {}
+
+    def press(self, action, **data):
+        """Use a button of the student's page."""
+        url = reverse(f"admin:players_support_{action}", args=[self.player.pk])
+        self.send(url, data)
 
     def save_account(self, **changes):
         user = User.objects.get(pk=self.player.user_id)
@@ -132,13 +137,35 @@ ACTIONS = {
     ),
     "add_device": (
         nothing,
-        lambda desk: desk.save_student(devices=[{"device_id": str(uuid.uuid4())}]),
+        lambda desk: desk.press("allow_device", device_id=str(uuid.uuid4())),
         Type.DEVICE_ADDED,
     ),
     "remove_device": (
         Desk.device,
-        lambda desk: desk.save_student(drop=["devices"]),
+        lambda desk: desk.press(
+            "remove_device", device_id=str(desk.player.devices.get().device_id)
+        ),
         Type.DEVICE_REMOVED,
+    ),
+    "give_xp_on_the_page": (
+        nothing,
+        lambda desk: desk.press("correct_xp", xp="5", reason="a mistake"),
+        Type.WALLET_CORRECTED,
+    ),
+    "switch_off_on_the_page": (
+        nothing,
+        lambda desk: desk.press("switch_off", reason="has left"),
+        Type.ACCOUNT_DEACTIVATED,
+    ),
+    "switch_on_on_the_page": (
+        Desk.switched_off,
+        lambda desk: desk.press("switch_on", reason="is back"),
+        Type.ACCOUNT_ACTIVATED,
+    ),
+    "end_session_on_the_page": (
+        Desk.signed_in,
+        lambda desk: desk.press("end_session", reason="a lost phone"),
+        Type.SESSION_ENDED,
     ),
     "add_device_api": (
         nothing,
@@ -291,8 +318,19 @@ def test_a_staff_action_on_a_student_is_audited(
         assert event.details == {"player": desk.player.pk}
     assert event.details.get("reason") == {
         "xp_api": "Olympiad",
+        "give_xp_on_the_page": "a mistake",
         "end_session": "ended_by_staff",
+        "end_session_on_the_page": "ended_by_staff",
     }.get(name)
+    assert event.details.get("note") == NOTES.get(name)
+
+
+NOTES = {
+    "switch_off_on_the_page": "has left",
+    "switch_on_on_the_page": "is back",
+    "end_session_on_the_page": "a lost phone",
+}
+"""Reasons that staff write beside the fixed one of the event."""
 
 
 def test_every_type_of_event_that_staff_cause_has_an_action_above():
