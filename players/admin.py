@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
@@ -21,10 +22,10 @@ from plans import queries
 from plans.queries import Product
 from players import (
     audit,
-    audit_admin,  # noqa: F401 - registers the admin of the audit trail
     hooks,
     support_page,
 )
+from players.audit_admin import LogEntryAdmin, SecurityEventAdmin
 from players.credentials import canonical_phone
 from players.forms import (
     MOST_XP,
@@ -41,6 +42,7 @@ from players.models import (
     Entitlement,
     Erasure,
     PlayerProfile,
+    SecurityEvent,
     SecurityEventType,
     SessionEndReason,
     StudyGroup,
@@ -74,6 +76,8 @@ class RedisMayBeAway:
 
 
 admin.site.register(StudyGroup, StudyGroupAdmin)
+admin.site.register(SecurityEvent, SecurityEventAdmin)
+admin.site.register(LogEntry, LogEntryAdmin)
 
 
 @admin.register(User)

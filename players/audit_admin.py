@@ -39,7 +39,6 @@ class NamedEvents(ChangeList):
             event.names = names
 
 
-@admin.register(SecurityEvent)
 class SecurityEventAdmin(ReadOnlyAdmin):
     """The audit trail in words, with filters, and its export as CSV."""
 
@@ -169,7 +168,6 @@ _ACTIONS: dict[int, tuple[str, Tone]] = {
 }
 
 
-@admin.register(LogEntry)
 class LogEntryAdmin(ReadOnlyAdmin):
     """The admin's own log: what staff added, changed and deleted with its forms."""
 
