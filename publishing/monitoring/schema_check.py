@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished steps and the total."""
-_NOT_OURS = {"sqlite_sequence"}
+_NOT_OURS = {"sqlite_sequence", "sqlite_stat1", "sqlite_stat4"}
+"""SQLite's own tables; it makes the last two for ANALYZE."""
 
 
 @dataclass(frozen=True, slots=True)

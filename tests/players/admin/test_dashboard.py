@@ -316,8 +316,8 @@ def test_the_number_of_queries_does_not_depend_on_the_players(plan, is_filtered)
     assert counts == [8, 8]
 
 
-# MariaDB commits before and after ANALYZE TABLE.
-@pytest.mark.django_db(transaction=True)
+# MariaDB commits before and after ANALYZE TABLE; SQLite rolls its statistics back.
+@pytest.mark.django_db(transaction=connection.vendor == "mysql")
 @pytest.mark.parametrize("is_filtered", [False, True])
 def test_the_ledger_is_read_by_the_index_of_its_times(plan, is_filtered):
     """A filter must not make the database start from the players."""
