@@ -177,7 +177,6 @@ def test_the_guide_shows_the_requests_and_answers_of_the_server(
         with django_capture_on_commit_callbacks(execute=True):
             response = reader.send(request)
         content = response.getvalue()
-        response.close()
         if shown is None:
             assert (response.status_code, content) == (204, b""), request
             continue
