@@ -2,11 +2,12 @@
 
 import logging.config
 import os
+import sys
 import time
 from typing import Any
 
 from celery import Celery, bootsteps
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "memora_site.settings")
@@ -39,6 +40,16 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
 
 
 app.steps["consumer"].add(WorkerHeartbeat)
+
+
+@worker_init.connect
+def _require_content_root(**_kwargs: Any) -> None:
+    """Refuse to start a worker that would build releases on a disk that nobody reads."""
+    from django.conf import settings
+
+    if settings.CONTENT_SOURCE != "disk":
+        # Not an Exception: Celery logs those of its signals and goes on.
+        sys.exit("A worker needs the content root: unset MEMORA_CONTENT_SOURCE.")
 
 
 @setup_logging.connect

@@ -28,6 +28,7 @@ from core.checks import time_zone_errors
 from players.services.erasure import LEDGERS
 
 ENVIRONMENTS = ("local", "production")
+CONTENT_SOURCES = ("disk", "bucket")
 SECRET_KEY_LENGTH = 50
 SECRET_KEY_VARIETY = 5
 _HTTPS = re.compile(r"\Ahttps://[^/\s]++(/\S*+)?")
@@ -44,6 +45,7 @@ def check_environment(**_kwargs: Any) -> list[CheckMessage]:
         *_device_replacements(),
         *_erased_ledger(),
         *_app_version(),
+        *_content_source(),
     ]
 
 
@@ -341,8 +343,20 @@ def _email() -> Iterator[CheckMessage]:
         )
 
 
+def _content_source() -> Iterator[CheckMessage]:
+    if settings.CONTENT_SOURCE not in CONTENT_SOURCES:
+        yield Error(
+            f"MEMORA_CONTENT_SOURCE is {settings.CONTENT_SOURCE!r}.",
+            hint="Set it to “disk”, or to “bucket” on a web host of the students' API "
+            "without the content root.",
+            id="memora.E050",
+        )
+
+
 def _content_root() -> Iterator[CheckMessage]:
     root = Path(settings.CONTENT_ROOT)
+    if settings.CONTENT_SOURCE == "bucket":
+        return
     if not root.is_dir():
         yield Error(
             f"The content root {root} does not exist.",

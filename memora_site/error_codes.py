@@ -254,12 +254,6 @@ ERROR_CODES = {
         advice=_("Check the address and the ids."),
         queued=Queued.DROP,
     ),
-    "NOT_PUBLISHED": ErrorCode(
-        status=404,
-        meaning=_("The plan has no release yet."),
-        advice=_("Tell the student that the content is not ready; try again later."),
-        queued=Queued.KEEP,
-    ),
     "METHOD_NOT_ALLOWED": ErrorCode(
         status=405,
         meaning=_("The address does not accept this method."),
@@ -342,6 +336,15 @@ ERROR_CODES = {
         advice=_(
             "Send the same request again after a minute, a few times, with the same "
             "Idempotency-Key."
+        ),
+        queued=Queued.RETRY,
+    ),
+    "NOT_PUBLISHED_YET": ErrorCode(
+        status=503,
+        meaning=_("The student's plan has no release yet."),
+        advice=_(
+            "Tell the student that the content is not ready. Send the same request again "
+            "after the seconds in Retry-After."
         ),
         queued=Queued.RETRY,
     ),

@@ -182,7 +182,12 @@ def check_broker() -> None:
 
 
 def check_disk() -> None:
-    """The disk of the published files has more space than the limit for builds."""
+    """The disk of the published files has more space than the limit for builds.
+
+    A web host that reads the bucket has no such disk.
+    """
+    if settings.CONTENT_SOURCE == "bucket":
+        return
     folder = Path(settings.CONTENT_ROOT)
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -200,7 +205,9 @@ def check_disk() -> None:
 
 
 def check_publishing() -> None:
-    """The content root exists and is writable."""
+    """The content root exists and is writable; or the bucket is read instead."""
+    if settings.CONTENT_SOURCE == "bucket":
+        return
     root = Path(settings.CONTENT_ROOT)
     if not root.is_dir():
         raise NotReady(gettext_lazy("The content root does not exist."))

@@ -289,6 +289,9 @@ CELERY_BEAT_SCHEDULE = {
 CONTENT_ROOT = Path(
     env("MEMORA_CONTENT_ROOT", default=str(BASE_DIR / "public" / "memora_content"))
 )
+CONTENT_SOURCE: str = env("MEMORA_CONTENT_SOURCE", default="disk")
+"""Where this process reads releases: ``disk`` (the content root), or ``bucket`` (the
+CDN's) on a web host of the students' API without the content root."""
 CONTENT_URL = "/files/memora_content/"
 VIDEO_ROOT = Path(env("MEMORA_VIDEO_ROOT", default=str(STATE_DIR / "videos")))
 """The private video folder; videos are served only for signed URLs."""

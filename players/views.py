@@ -207,7 +207,7 @@ class ContentViewSet(ViewSet):
                 "Return where to read the published files of the student's active plan."
             ),
             answer=api_types.PlanContent,
-            errors=("NOT_ENROLLED", "NOT_PUBLISHED"),
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED_YET"),
         )
     )
     def list(self, request: Request) -> Response:
@@ -228,7 +228,7 @@ class ContentViewSet(ViewSet):
             answer=api_types.LessonLink,
             errors=(
                 *("NOT_ENROLLED", "NOT_ENTITLED"),
-                *("NOT_PUBLISHED", "INVALID_LESSON"),
+                *("NOT_PUBLISHED_YET", "INVALID_LESSON"),
             ),
         )
     )
@@ -256,7 +256,7 @@ class ContentViewSet(ViewSet):
             parameters=(access_api_types.NODE_ID,),
             query=access_api_types.LessonsQuery,
             answer=access_api_types.LessonLinks,
-            errors=("NOT_ENROLLED", "NOT_PUBLISHED", "INVALID_NODE"),
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED_YET", "INVALID_NODE"),
         )
     )
     @action(

@@ -65,7 +65,7 @@ class LessonViewSet(ViewSet):
             answer=api_types.CompletionResult,
             errors=(
                 *("NO_HEARTS", "NOT_ENROLLED", "NOT_ENTITLED", "NOT_UNLOCKED"),
-                *("NOT_PUBLISHED", "INVALID_LESSON", "IDEMPOTENCY_CONFLICT"),
+                *("NOT_PUBLISHED_YET", "INVALID_LESSON", "IDEMPOTENCY_CONFLICT"),
             ),
         )
     )
@@ -107,7 +107,7 @@ class ProgressViewSet(ViewSet):
             parameters=(api_types.SUBJECT_ID, api_types.IF_NONE_MATCH),
             answer=api_types.SubjectTree,
             has_etag=True,
-            errors=("NOT_ENROLLED", "NOT_PUBLISHED", "INVALID_SUBJECT"),
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED_YET", "INVALID_SUBJECT"),
         )
     )
     def retrieve(self, request: Request, subject_id: str) -> HttpResponse:
@@ -145,7 +145,7 @@ class ReviewViewSet(ViewSet):
                 "due, in all and by subject."
             ),
             answer=api_types.Reviews,
-            errors=("NOT_ENROLLED", "NOT_PUBLISHED"),
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED_YET"),
         )
     )
     def list(self, request: Request) -> Response:
@@ -167,7 +167,7 @@ class ReviewViewSet(ViewSet):
             ),
             query=api_types.DueQuery,
             answer=api_types.DueItems,
-            errors=("NOT_ENROLLED", "NOT_PUBLISHED", "INVALID_SUBJECT"),
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED_YET", "INVALID_SUBJECT"),
         )
     )
     @action(detail=False, methods=["get"])
@@ -198,7 +198,7 @@ class ReviewViewSet(ViewSet):
             body=api_types.RatingsBody,
             answer=api_types.AcceptedRatings,
             errors=(
-                *("NOT_ENROLLED", "NOT_PUBLISHED"),
+                *("NOT_ENROLLED", "NOT_PUBLISHED_YET"),
                 *("ITEM_NOT_MET", "IDEMPOTENCY_CONFLICT"),
             ),
         )

@@ -1,13 +1,17 @@
 """What players and progress may use of publishing; import-linter allows nothing else.
 
-The published structure and items come from the files on disk, never from content tables.
+The published structure and items come from published files, never from content tables:
+from those on the disk, or on a web host without the content root from those in the
+CDN's bucket (`publishing.remote_content`).
 `periodic_jobs` is where they add the jobs that the site's monitoring watches.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from publishing import content_urls
+from django.conf import settings
+
+from publishing import content_urls, published_content, remote_content
 from publishing.format import locations
 from publishing.format.encoding import iso_instant
 from publishing.models import PublishingSettings
@@ -19,14 +23,11 @@ from publishing.published_content import (
     SoldNode,
     StructureNode,
     SubjectStructure,
-    find_lesson,
-    is_published,
-    load_plan,
-    load_subject,
     subject_of_lesson,
 )
 from publishing.signing import lessons, links, videos
 from publishing.signing.links import photo_uri
+from publishing.storage import file_store, open_lessons
 
 __all__ = [
     "LessonEntry",
@@ -38,12 +39,10 @@ __all__ = [
     "SoldNode",
     "StructureNode",
     "SubjectStructure",
-    "find_lesson",
     "is_published",
     "iso_instant",
     "lesson_links",
     "load_plan",
-    "load_subject",
     "periodic_jobs",
     "photo_uri",
     "plan_links",
@@ -84,6 +83,26 @@ class LessonLink:
     videos_expire_at: int
 
 
+def load_plan(plan_id: str) -> PlanStructure:
+    """Return the plan's current release; no query.
+
+    Raises:
+        NotPublishedError: the plan has no release.
+        ContentAwayError: only with the bucket: it does not answer, and this process has
+            not read the plan before.
+    """
+    if settings.CONTENT_SOURCE == "bucket":
+        return remote_content.load_plan(plan_id)
+    return published_content.load_plan(plan_id)
+
+
+def is_published(plan_id: str) -> bool:
+    """Return whether the plan has a release; one query with the bucket, none else."""
+    if settings.CONTENT_SOURCE == "bucket":
+        return remote_content.is_published(plan_id)
+    return published_content.is_published(plan_id)
+
+
 def plan_links(plan_id: str) -> PlanLinks:
     """Return where to read a plan's current release.
 
@@ -112,7 +131,8 @@ def lesson_links(
 ) -> list[LessonLink]:
     """Return new URLs of the files and videos of lessons, in the given order.
 
-    One query, for the settings; a second one, for all lessons, if the CDN may serve one.
+    One query, for the settings; a second one, for all lessons, if the CDN may serve one;
+    two more on a web host without the content root.
 
     The caller has checked that the player may open the lessons.
 
@@ -121,8 +141,11 @@ def lesson_links(
         seconds: how long the URL of a gated lesson is valid.
     """
     current = PublishingSettings.get_solo()
+    gated = open_lessons.gated_among(lesson_ids)
+    files = _lesson_files(lesson_ids, gated)
     urls = lessons.lesson_urls(
         lesson_ids,
+        gated=gated,
         expires=now + seconds,
         now=now,
         player_id=player_id,
@@ -132,7 +155,9 @@ def lesson_links(
     videos_expire = now + signer.lifetime
     found = []
     for lesson_id, lesson_url in zip(lesson_ids, urls, strict=True):
-        playable = videos.playable(lesson_id, expires=videos_expire, signer=signer)
+        playable = videos.playable(
+            files[lesson_id], expires=videos_expire, signer=signer
+        )
         found.append(
             LessonLink(
                 lesson_id=lesson_id,
@@ -144,3 +169,11 @@ def lesson_links(
             )
         )
     return found
+
+
+def _lesson_files(
+    lesson_ids: Sequence[str], gated: set[str]
+) -> Mapping[str, bytes | None]:
+    if settings.CONTENT_SOURCE == "bucket":
+        return remote_content.read_lessons(lesson_ids, gated=gated)
+    return {one: file_store.read(locations.lesson(one)) for one in lesson_ids}

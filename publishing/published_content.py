@@ -1,16 +1,18 @@
-"""Read a plan's published structure from its files, for players and progress.
+"""A plan's published structure, as players and progress read it.
 
-Reads ``manifest.json``, ``{subject}_h.json`` and ``{subject}_b.json`` of one generation
-together, so that a switch in between cannot mix two releases. No content table is read.
-Each release is parsed once per process. See docs/architecture.md, "Releases".
+`load_plan` reads ``manifest.json``, ``{subject}_h.json`` and ``{subject}_b.json`` of one
+generation on the disk together, so that a switch in between cannot mix two releases. No
+content table is read. Each release is parsed once per process. A web host without the
+content root reads them with `publishing.remote_content`. See docs/architecture.md,
+"Releases".
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import structlog
@@ -24,9 +26,13 @@ log = structlog.get_logger(__name__)
 
 
 class NotPublishedError(MemoraError):
-    """The plan has no release, or its release lacks the requested subject."""
+    """The plan has no release yet."""
 
-    code = "NOT_PUBLISHED"
+    code = "NOT_PUBLISHED_YET"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "60"}
+
+    def __init__(self) -> None:
+        super().__init__(_("This plan has not been published yet. Try again later."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ def load_plan(plan_id: str) -> PlanStructure:
             continue  # switched and collected after the readlink: read it again
         except OSError:
             break
-    raise NotPublishedError(_("This plan has not been published yet."))
+    raise NotPublishedError
 
 
 def is_published(plan_id: str) -> bool:
@@ -141,38 +147,29 @@ def subject_of_lesson(lesson_id: str) -> str | None:
     return _subjects.get(lesson_id)
 
 
-def load_subject(plan_id: str, subject_id: str) -> SubjectStructure:
-    """Return one subject of the plan's current release.
-
-    Raises:
-        NotPublishedError: the plan has no release, or it lacks the subject.
-    """
-    found = load_plan(plan_id).subjects.get(subject_id)
-    if found is None:
-        raise NotPublishedError(_("This subject is not part of the plan."))
-    return found
-
-
-def find_lesson(plan_id: str, lesson_id: str) -> LessonEntry | None:
-    """Return the lesson in the plan's current release, or None.
-
-    Raises:
-        NotPublishedError: the plan has no release.
-    """
-    return load_plan(plan_id).lessons.get(lesson_id)
-
-
 @lru_cache(maxsize=64)
 def _read_plan(folder: str, generation: str, plan_id: str) -> PlanStructure:
     release = Path(folder) / generation
-    manifest_bytes = (release / "manifest.json").read_bytes()
+    return read_release(plan_id, generation, lambda name: (release / name).read_bytes())
+
+
+def read_release(
+    plan_id: str, generation: str, read: Callable[[str], bytes]
+) -> PlanStructure:
+    """Return the structure of a release.
+
+    Args:
+        read: returns the bytes of one of the release's files by its name, such as
+            ``manifest.json``; its errors are passed on.
+    """
+    manifest_bytes = read("manifest.json")
     manifest = orjson.loads(manifest_bytes)
     subjects: dict[str, SubjectStructure] = {}
     sold: dict[str, list[SoldNode]] = {}
     for entry in manifest["subjects"]:
         subject_id = entry["id"]
-        hierarchy = orjson.loads((release / f"{subject_id}_h.json").read_bytes())
-        mappings = orjson.loads((release / f"{subject_id}_b.json").read_bytes())
+        hierarchy = orjson.loads(read(f"{subject_id}_h.json"))
+        mappings = orjson.loads(read(f"{subject_id}_b.json"))
         lessons = tuple(
             LessonEntry(
                 id=lesson_id,
@@ -192,7 +189,7 @@ def _read_plan(folder: str, generation: str, plan_id: str) -> PlanStructure:
             root=_tree(hierarchy, lessons),
             lessons=lessons,
         )
-        for item, node in _sold_in(hierarchy, release, lessons):
+        for item, node in _sold_in(hierarchy, read, lessons):
             sold.setdefault(item, []).append(node)
     by_id = {
         lesson.id: lesson for subject in subjects.values() for lesson in subject.lessons
@@ -253,7 +250,9 @@ def _lessons_of(node: StructureNode) -> Iterator[LessonEntry]:
 
 
 def _sold_in(
-    hierarchy: dict[str, Any], release: Path, lessons: Iterable[LessonEntry]
+    hierarchy: dict[str, Any],
+    read: Callable[[str], bytes],
+    lessons: Iterable[LessonEntry],
 ) -> Iterator[tuple[str, SoldNode]]:
     """Yield the topmost nodes of a subject that need each product, in tree order.
 
@@ -280,7 +279,7 @@ def _sold_in(
                 for lesson in of_topic.get(node["id"], ())
                 if lesson.required_item not in above
             ]
-            titles = _lesson_titles(release, node["id"]) if by_itself else {}
+            titles = _lesson_titles(read, node["id"]) if by_itself else {}
             for lesson in by_itself:
                 title = titles.get(lesson.id, lesson.id)
                 sold = SoldNode(lesson.id, "lesson", title)
@@ -289,14 +288,14 @@ def _sold_in(
     return walk(hierarchy, 0, frozenset())
 
 
-def _lesson_titles(release: Path, topic_id: str) -> dict[str, str]:
+def _lesson_titles(read: Callable[[str], bytes], topic_id: str) -> dict[str, str]:
     """Return the titles of a topic's lessons; none if its file is damaged.
 
     One damaged topic must not take the plan from everyone.
     """
     try:
-        topic = orjson.loads((release / f"{topic_id}.json").read_bytes())
+        topic = orjson.loads(read(f"{topic_id}.json"))
         return {lesson["id"]: lesson["title"] for lesson in topic["lessons"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         log.error("topic_unreadable", topic=topic_id, error=type(error).__name__)
         return {}

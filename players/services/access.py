@@ -158,7 +158,7 @@ def require_lesson(
     """
     player_access = of_player(player_id, found)
     plan_id = require_enrolled(player_access)
-    entry = api.find_lesson(plan_id, lesson_id)
+    entry = api.load_plan(plan_id).lessons.get(lesson_id)
     if entry is None:
         raise InvalidLessonError(_("This lesson is not in your plan."))
     require_entitled(player_access, entry, now)

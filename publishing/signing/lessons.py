@@ -15,7 +15,6 @@ from publishing.models import (
     UploadedDocument,
 )
 from publishing.signing import links
-from publishing.storage import open_lessons
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +30,7 @@ class LessonUrl:
 def lesson_urls(
     lesson_ids: Collection[str],
     *,
+    gated: set[str],
     expires: int,
     now: int,
     player_id: int,
@@ -46,11 +46,11 @@ def lesson_urls(
     one of them.
 
     Args:
+        gated: the lessons that need a token (`open_lessons.gated_among`).
         expires, now: Unix time.
     """
     base_url = content_urls.content_base_url(current)
     local_base_url = content_urls.local_base_url(current)
-    gated = {one for one in lesson_ids if open_lessons.is_gated(one)}
     on_cdn = _OnCdn(current, gated=gated, opened=set(lesson_ids) - gated)
     found = []
     for lesson_id in lesson_ids:

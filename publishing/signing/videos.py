@@ -23,10 +23,8 @@ from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
 from publishing.format import encoding, signatures
-from publishing.format.locations import lesson as lesson_path
 from publishing.models import PublishingSettings
 from publishing.signing import links, renewal
-from publishing.storage import file_store
 
 log = structlog.get_logger(__name__)
 
@@ -185,10 +183,13 @@ class PlayableLesson:
 
 
 def playable(
-    lesson_id: str, *, expires: int, signer: links.VideoSigner
+    data: bytes | None, *, expires: int, signer: links.VideoSigner
 ) -> PlayableLesson:
-    """Return a lesson's version and new URLs of its videos; no query."""
-    data = file_store.read(lesson_path(lesson_id))
+    """Return a lesson's version and new URLs of its videos.
+
+    Args:
+        data: the lesson's published file; None without one.
+    """
     if data is None:
         return PlayableLesson(None, {})
     return PlayableLesson(

@@ -12,7 +12,7 @@ and opens them after it. See docs/architecture.md, "Open and gated lessons".
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +31,16 @@ def is_gated(lesson_id: str) -> bool:
     locations.lesson(lesson_id)  # refuses an unsafe id
     # Text, not `Path`: a page of links asks for 200 lessons.
     return not os.path.lexists(f"{settings.CONTENT_ROOT}/{OPEN}/{lesson_id}")
+
+
+def gated_among(lesson_ids: Collection[str]) -> set[str]:
+    """Return the lessons of these whose files need a token.
+
+    No query; one on a web host without the content root.
+    """
+    if settings.CONTENT_SOURCE == "bucket":
+        return set(lesson_ids) - offered_openly(lesson_ids)
+    return {lesson_id for lesson_id in lesson_ids if is_gated(lesson_id)}
 
 
 def offered_openly(among: Iterable[str] | None = None) -> set[str]:

@@ -26,6 +26,7 @@ def sound(monkeypatch, tmp_path: Path) -> SimpleNamespace:
         ENVIRONMENT="production",
         PRODUCTION=True,
         STREAK_TIME_ZONE="Asia/Riyadh",
+        CONTENT_SOURCE="disk",
         SESSION_IDLE_DAYS=90,
         SESSION_MAX_DAYS=400,
         DEVICE_REPLACEMENTS=0,
@@ -71,6 +72,7 @@ def test_the_embedded_default_has_nothing_to_object_to():
     ("setting", "value", "expected"),
     [
         ("ENVIRONMENT", "staging", "memora.E001"),
+        ("CONTENT_SOURCE", "cdn", "memora.E050"),
         ("SESSION_IDLE_DAYS", 0, "memora.E020"),
         ("SESSION_MAX_DAYS", 89, "memora.E020"),
         ("DEVICE_REPLACEMENTS", -1, "memora.E041"),

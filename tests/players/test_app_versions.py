@@ -102,7 +102,7 @@ def test_an_old_app_does_not_reset_a_password(student):
 def test_an_old_app_may_send_what_it_has_kept(signed_in, version, path, body):
     signed_in.version = version
     answer = signed_in.post(path, body)
-    assert refusal(answer) == (404, "NOT_PUBLISHED")  # the service has decided
+    assert refusal(answer) == (503, "NOT_PUBLISHED_YET")  # the service has decided
 
 
 def test_other_requests_for_lessons_and_reviews_need_a_new_app(signed_in):

@@ -85,7 +85,7 @@ def test_the_app_changes_the_active_plan(
         "is_active": True,
         "is_published": False,
     }
-    assert refusal(signed_in.get("content/")) == (404, "NOT_PUBLISHED")
+    assert refusal(signed_in.get("content/")) == (503, "NOT_PUBLISHED_YET")
     assert signed_in.get("me/").json()["plan"] == {"id": "PLAN-PHY", "title": "Physics"}
 
 
@@ -229,4 +229,4 @@ def test_an_unknown_node_is_refused(signed_in, maths, node_id):
 
 def test_before_the_release_there_are_no_links(signed_in):
     answer = signed_in.get("content/nodes/SUBJ-MATH/lessons/")
-    assert refusal(answer) == (404, "NOT_PUBLISHED")
+    assert refusal(answer) == (503, "NOT_PUBLISHED_YET")

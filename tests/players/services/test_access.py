@@ -224,7 +224,7 @@ def test_the_app_is_sent_to_the_cdn_once_that_has_the_file(signed_in, lessons):
 def test_no_plan_and_no_release_are_told_apart(
     signed_in, student, django_capture_on_commit_callbacks
 ):
-    assert refusal(signed_in.get("content/")) == (404, "NOT_PUBLISHED")
+    assert refusal(signed_in.get("content/")) == (503, "NOT_PUBLISHED_YET")
     with django_capture_on_commit_callbacks(execute=True):
         Enrollment.objects.all().delete()
     assert refusal(signed_in.get("content/")) == (403, "NOT_ENROLLED")

@@ -32,7 +32,7 @@ from publishing.models import (
     UploadedDocument,
 )
 from publishing.signing import lessons
-from publishing.storage import file_store
+from publishing.storage import file_store, open_lessons
 from tests.factories.content import trash_node
 from tests.publishing import release
 from tests.publishing.conftest import node
@@ -156,8 +156,10 @@ def leads_to_the_cdn(lesson: str = "") -> bool:
     there, here = f"{BASE_URL}/", content_urls.local_base_url(current)
     url = content_urls.plan_base_url("PLAN-A", current)
     if lesson:
+        lesson_id = locations.lesson_id_of(lesson)
         [found] = lessons.lesson_urls(
-            [locations.lesson_id_of(lesson)],
+            [lesson_id],
+            gated=open_lessons.gated_among([lesson_id]),
             expires=2,
             now=1,
             player_id=42,

@@ -243,7 +243,12 @@ def signed(strict_s3, plan, settings, tmp_path) -> dict[str, bytes]:
     builds.publish_plan(plan.pk)
     now = int(time.time())
     [found] = lessons.lesson_urls(
-        ["LES-MATH-0-0"], expires=now + 900, now=now, player_id=42, current=current
+        ["LES-MATH-0-0"],
+        gated={"LES-MATH-0-0"},
+        expires=now + 900,
+        now=now,
+        player_id=42,
+        current=current,
     )
     lesson = found.url
     video = links.video_signer(current).sign(source, now + 900)

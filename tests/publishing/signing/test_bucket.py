@@ -50,6 +50,7 @@ def link() -> str:
     now = int(time.time())
     [found] = lessons.lesson_urls(
         [LESSON],
+        gated={LESSON},
         expires=now + 900,
         now=now,
         player_id=42,
