@@ -15,9 +15,38 @@ import structlog
 from django.http import HttpRequest
 
 from players import client_info
-from players.models import SecurityEvent, SecurityEventType, User
+from players.models import SecurityEvent, SecurityEventType as Type, User
 
 log = structlog.get_logger(__name__)
+
+_RIGHTS = ("is_staff", "is_superuser", "groups", "permissions", "group", "deleted")
+_PRODUCT = ("item", "until")
+
+DETAILS: dict[Type, tuple[str, ...]] = {
+    **dict.fromkeys(Type, ()),
+    Type.REFUSED: ("code", "endpoint", "device_name"),
+    Type.SESSION_ENDED: ("reason",),
+    Type.DEVICE_ADDED: ("first",),
+    Type.DEVICE_REPLACED: ("replaced",),
+    Type.RATE_LIMITED: ("endpoint",),
+    Type.PASSWORD_RESET: ("by",),
+    Type.RIGHTS_CHANGED: _RIGHTS,
+    Type.ENROLLMENT_ADDED: ("plan",),
+    Type.ENROLLMENT_CHANGED: ("plan",),
+    Type.ENROLLMENT_REMOVED: ("plan", "plan_id", "players"),
+    Type.ENTITLEMENT_ADDED: _PRODUCT,
+    Type.ENTITLEMENT_CHANGED: _PRODUCT,
+    Type.ENTITLEMENT_REMOVED: _PRODUCT,
+    Type.PLAN_ACTIVATED: ("plan", "previous"),
+    Type.WALLET_CORRECTED: ("xp", "reason"),
+    Type.WALLETS_SYNCED: ("force", "synced"),
+    Type.PLAYER_ERASED: ("player",),
+    Type.EVENTS_EXPORTED: ("events", "filters"),
+}
+"""The details that each type may have; `players.audit_words` has words for each.
+
+Every event may also have ``note``, the reason that staff wrote.
+"""
 
 _request: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
 _actor: ContextVar[int | None] = ContextVar("audited_actor", default=None)
@@ -68,8 +97,15 @@ def _address() -> str | None:
     return client_info.address_of(request) if request is not None else None
 
 
+def _device_id() -> UUID | None:
+    """Return the device of the student whose request this is."""
+    user = getattr(_request.get(), "user", None)
+    found: UUID | None = getattr(user, "device_id", None)
+    return found
+
+
 def record(
-    event: SecurityEventType,
+    event: Type,
     *,
     user_id: int | None = None,
     actor_id: int | None = None,
@@ -83,14 +119,18 @@ def record(
         user_id: the account that the event is about; None if it is unknown.
         actor_id: the member of staff who acted. The default is the current request's
             user; None for a command or a task.
+        device_id: the default is the device of the student whose request this is.
         ip_address: the default is the address of the current request.
         details: JSON values; never a token, a password or an address typed by a guest.
+
+    Raises:
+        ValueError: `DETAILS` does not list a detail for this type.
     """
     _line(event, user_id, details, actor_id, device_id, ip_address).save()
 
 
 def record_each(
-    event: SecurityEventType,
+    event: Type,
     lines: Iterable[tuple[int | None, dict[str, Any]]],
     *,
     device_ids: Iterable[UUID | None] = repeat(None),
@@ -108,13 +148,15 @@ def record_each(
 
 
 def _line(
-    event: SecurityEventType,
+    event: Type,
     user_id: int | None,
     details: dict[str, Any],
     actor_id: int | None,
     device_id: UUID | None,
     ip_address: str | None,
 ) -> SecurityEvent:
+    if unknown := details.keys() - set(DETAILS[event]):
+        raise ValueError(f"DETAILS lacks {sorted(unknown)} for {event.value}")
     actor_id = actor_id or _actor_id()
     if note := _note.get():
         details = {**details, "note": note}
@@ -123,7 +165,7 @@ def _line(
         type=event,
         user_id=user_id,
         actor_id=actor_id,
-        device_id=device_id,
+        device_id=device_id or _device_id(),
         ip_address=ip_address or _address(),
         details=details,
     )

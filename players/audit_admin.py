@@ -23,7 +23,7 @@ from django.views.decorators.http import require_GET
 
 from core.admin_mixins import ReadOnlyAdmin
 from core.badges import Tone, badge
-from players import audit, audit_export, audit_words, event_words
+from players import audit, audit_export, audit_words
 from players.audit_filters import PeriodFilter, StaffFilter, StudentFilter
 from players.models import SecurityEvent, SecurityEventType as Type
 
@@ -125,7 +125,7 @@ class SecurityEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("what"), ordering="type")
     def event(self, entry: SecurityEvent) -> SafeString:
-        shape, tone = event_words.look(entry)
+        shape, tone = audit_words.look(entry)
         return badge(shape, entry.get_type_display(), tone)
 
     @admin.display(description=gettext_lazy("in words"))

@@ -14,7 +14,7 @@ from players import audit_words
 from players.models import SecurityEvent
 
 CHUNK = 1000
-_ISOLATES = {0x2068: None, 0x2069: None}
+_ISOLATES = dict.fromkeys((0x2066, 0x2068, 0x2069))
 """Marks of text direction in sentences; a cell needs none."""
 
 

@@ -23,7 +23,7 @@ from django.views.decorators.http import require_safe
 
 from core.parsing import whole_number
 from plans.models import AcademicPlan, Grade
-from players import charts
+from players import charts, request_words
 from players.charts import Chart, Value
 from players.models import StudyGroup
 from players.services import dashboard
@@ -133,6 +133,10 @@ def _render(request: HttpRequest, selection: Selection) -> str:
         "spreads": [_xp(found), _streaks(found)],
         "may_see_events": request.user.has_perm("players.view_securityevent"),
         "may_see_runs": request.user.has_perm("publishing.view_synclog"),
+        "refused": [
+            (request_words.refusal(code), count)
+            for code, count in found.refused.items()
+        ],
         "refused_total": found.refused_total,
         "near_limit_more": found.near_limit_total - len(found.near_limit),
     }

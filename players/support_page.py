@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from plans.models import AcademicPlan
-from players import event_words
+from django.utils.translation import gettext as _
+
+from core.badges import Tone
+from players import audit_words
 from players.errors import DeviceNotAuthorizedError
-from players.event_words import EventLine
 from players.models import (
     DEVICE_SLOTS,
     Device,
@@ -50,6 +51,18 @@ class RefusedAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class EventLine:
+    """A security event: a badge, and in words why and what."""
+
+    look: tuple[str, Tone]
+    label: str
+    parts: list[str]
+    when: datetime
+    actor: str
+    ip_address: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SupportPage:
     """The parts of the page that players add above and below the form."""
 
@@ -62,7 +75,7 @@ class SupportPage:
 
 
 def load(player: PlayerProfile, *, now: datetime) -> SupportPage:
-    """Read the page. Five queries, and one more where Redis lacks the wallet."""
+    """Read the page. Seven queries, and one more where Redis lacks the wallet."""
     held = list(Device.objects.filter(player=player))
     by_slot = {device.slot: device for device in held}
     names = {device.device_id: str(device) for device in held}
@@ -111,6 +124,27 @@ def _name(event: SecurityEvent) -> str:
 def _events(player: PlayerProfile, devices: Mapping[UUID, str]) -> list[EventLine]:
     rows: Any = SecurityEvent.objects.filter(user_id=player.user_id)
     events = list(rows.select_related("actor").order_by("-created_at", "-pk")[:_EVENTS])
-    named = AcademicPlan.objects.filter(pk__in=[0, *event_words.plan_ids(events)])
-    plans = dict(named.values_list("pk", "title"))
-    return [event_words.line(event, plans=plans, devices=devices) for event in events]
+    names = audit_words.names_of(events)
+    return [
+        EventLine(
+            audit_words.look(event),
+            event.get_type_display(),
+            _parts(event, names, devices),
+            event.created_at,
+            str(event.actor or ""),
+            event.ip_address,
+        )
+        for event in events
+    ]
+
+
+def _parts(
+    event: SecurityEvent, names: audit_words.Names, devices: Mapping[UUID, str]
+) -> list[str]:
+    """Return the reason, the details and the device, as far as the event has them."""
+    parts = [audit_words.reason(event)]
+    parts += [f"{label}: {value}" for label, value in audit_words.facts(event, names)]
+    if event.device_id is not None and "device_name" not in event.details:
+        unknown = _("device %(id)s…") % {"id": str(event.device_id)[:8]}
+        parts.append(devices.get(event.device_id, unknown))
+    return [part for part in parts if part]

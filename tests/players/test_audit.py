@@ -16,7 +16,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def event(student):
     SecurityEvent.objects.expire(before=datetime(9000, 1, 1, tzinfo=UTC))
-    audit.record(SecurityEventType.LOGIN, user_id=student.user_id, reason="test")
+    with audit.because("test"):
+        audit.record(SecurityEventType.LOGIN, user_id=student.user_id)
     return SecurityEvent.objects.get()
 
 
@@ -118,7 +119,7 @@ def test_lines_are_restored_from_a_backup_into_an_empty_table(event):
 def test_a_line_outlives_the_account_it_is_about(event, student):
     student.user.delete()
     event = SecurityEvent.objects.get(pk=event.pk)
-    assert (event.user, event.details) == (None, {"reason": "test"})
+    assert (event.user, event.details) == (None, {"note": "test"})
 
 
 def test_lines_expire_by_age_and_only_through_the_method_for_it(event):

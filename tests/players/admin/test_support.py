@@ -133,7 +133,7 @@ def test_a_wrong_password_is_no_unknown_device(desk, player):
     )
     page = text_of(desk, player)
     assert "Allow this device" not in page
-    assert "wrong password" in page
+    assert "wrong e-mail or password" in page
 
 
 def test_removing_a_device_ends_the_session_on_it(

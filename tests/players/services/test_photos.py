@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 import time_machine
@@ -17,7 +18,7 @@ from django.db import transaction
 from django.test import Client
 from PIL import Image
 
-from players.models import PlayerProfile
+from players.models import PlayerProfile, SecurityEvent
 from players.services import photos
 from players.tasks import tidy_photos
 from tests.players.app import PASSWORD
@@ -287,6 +288,19 @@ def test_a_student_replaces_and_removes_the_photo(
             assert signed_in.delete("me/photo/").status_code == 204
         assert files() == set()
         assert signed_in.get("me/").json()["photo_url"] is None
+
+
+def test_a_students_changes_of_the_photo_are_told_with_device_and_address(
+    signed_in, student
+):
+    signed_in.put("me/photo/", jpeg(), "image/jpeg")
+    signed_in.delete("me/photo/")
+    told = SecurityEvent.objects.filter(type__startswith="photo_").order_by("pk")
+    where = (student.user_id, UUID(signed_in.device_id), "127.0.0.1")
+    assert list(told.values_list("type", "user_id", "device_id", "ip_address")) == [
+        ("photo_changed", *where),
+        ("photo_removed", *where),
+    ]
 
 
 @pytest.mark.parametrize(
