@@ -222,7 +222,6 @@ def test_no_cell_of_the_export_starts_a_formula(browser, player, text):
     with audit.because(text):
         record(Type.ENTITLEMENT_ADDED, player, item=text)
     (row,) = exported(browser, type__exact="entitlement_added")
-    assert text in (row["Reason"] + row["Details"]).replace("\r", "")
     for cell in row.values():
         for line in cell.splitlines():
             assert not line.strip().startswith(("=", "+", "-", "@")), row

@@ -165,7 +165,7 @@ def test_a_session_ends_with_a_reason(desk, support, player):
     event = SecurityEvent.objects.get(type="session_ended")
     assert event.actor == support
     assert event.details == {"reason": "ended_by_staff", "note": "phone is lost"}
-    assert "reason: phone is lost" in text_of(desk, player)
+    assert "ended by staff: phone is lost" in text_of(desk, player)
 
 
 def test_xp_is_given_and_taken_with_a_reason(
