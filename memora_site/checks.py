@@ -120,7 +120,7 @@ def _device_replacements() -> Iterator[CheckMessage]:
             f"{settings.DEVICE_REPLACEMENT_COOLING_HOURS}.",
             hint="Neither may be negative. With 0 replacements only staff change "
             "students' devices.",
-            id="memora.E041",
+            id="memora.E043",
         )
 
 

@@ -1,12 +1,15 @@
 """``manage.py check`` refuses an unsafe production configuration."""
 
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from django.apps import apps
 from django.core.checks import CheckMessage
 
 from memora_site import checks
@@ -75,8 +78,8 @@ def test_the_embedded_default_has_nothing_to_object_to():
         ("CONTENT_SOURCE", "cdn", "memora.E050"),
         ("SESSION_IDLE_DAYS", 0, "memora.E020"),
         ("SESSION_MAX_DAYS", 89, "memora.E020"),
-        ("DEVICE_REPLACEMENTS", -1, "memora.E041"),
-        ("DEVICE_REPLACEMENT_COOLING_HOURS", -1, "memora.E041"),
+        ("DEVICE_REPLACEMENTS", -1, "memora.E043"),
+        ("DEVICE_REPLACEMENT_COOLING_HOURS", -1, "memora.E043"),
         ("ERASED_LEDGER", "keep", "memora.E040"),
         ("MIN_APP_VERSION", "1.2", "memora.E041"),
         ("MIN_APP_VERSION", "ios/1.2.3", "memora.E041"),
@@ -202,3 +205,16 @@ def test_production_with_nothing_configured_is_refused_by_the_command(tmp_path):
     assert "Traceback" not in result.stderr
     for number in (3, 6, 8, 9, 10, 11, 12):
         assert f"memora.E{number:03}" in result.stderr
+
+
+def test_each_id_names_one_check():
+    root = Path(__file__).parents[2]
+    used = Counter(
+        found
+        for app in apps.get_app_configs()
+        if Path(app.path).parent == root
+        for source in sorted(Path(app.path).rglob("*.py"))
+        for found in re.findall(r'\bid="(\w+\.[A-Z]\d{3})"', source.read_text())
+    )
+    assert {"memora.E001", "publishing.E001"} <= used.keys()
+    assert [found for found, times in used.items() if times > 1] == []
