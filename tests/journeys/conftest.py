@@ -1,6 +1,7 @@
 """Tests over real HTTP: a server, a small plan, a student, an editor's browser."""
 
 import shutil
+import time
 
 import pytest
 from django.test import Client
@@ -82,6 +83,59 @@ def sign_in(page) -> None:
     page.fill("[name=password]", PASSWORD)
     page.press("[name=password]", "Enter")
     page.wait_for_url("**/admin/")
+
+
+SELECT = """([place, from]) => {
+  const { editor } = place.closest(".rich-text");
+  const { view } = editor;
+  const end = view.posAtDOM(place, place.childNodes.length);
+  const start = from === "start" ? view.posAtDOM(place, 0) : end;
+  editor.commands.setTextSelection({ from: start, to: end });
+  const { focusNode, focusOffset } = getSelection();
+  return view.hasFocus() && view.posAtDOM(focusNode, focusOffset) === view.state.selection.to;
+}"""
+
+
+def put_caret(place, *, select: bool = False) -> None:
+    """Click into a rich text and put the caret at the end of a place in it.
+
+    A click and a key are not enough: 20 ms after the focus ProseMirror restores the
+    selection of its state, which does not contain the last key yet if the browser is
+    slow. So the selection is set in that state, until the text has the focus and the
+    browser shows the same selection.
+
+    Args:
+        place: the locator of a ``.rich-text``, or of an element with text in it.
+        select: select the whole place.
+    """
+    place.click()
+    argument = [place.element_handle(), "start" if select else "end"]
+    place.page.wait_for_function(SELECT, arg=argument)
+
+
+def write(place, text: str) -> None:
+    """Type at the end of a rich text, or of an element in it."""
+    put_caret(place)
+    place.page.keyboard.type(text)
+
+
+def hold_first(page, address: str):
+    """Hold the page's first request to this address.
+
+    Returns:
+        A function that waits for the request and lets it continue.
+    """
+    held: list = []
+    page.route(address, lambda route: held.append(route), times=1)
+
+    def release() -> None:
+        deadline = time.monotonic() + 30
+        while not held and time.monotonic() < deadline:
+            page.wait_for_timeout(10)
+        assert held, f"no request to {address}"
+        held[0].continue_()
+
+    return release
 
 
 @pytest.fixture(scope="package")

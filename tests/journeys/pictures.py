@@ -218,7 +218,7 @@ def lesson(page: Any) -> None:
 
 def plan(page: Any) -> None:
     page.goto(f"{_url('plans_academicplan_change', _plan())}?at={_node(UNIT)}")
-    page.wait_for_timeout(500)  # the page scrolls to the row
+    page.locator(f"#node-{_node(UNIT)}").wait_for()
     page.locator(".plan-content").evaluate("it => it.scrollIntoView()")
 
 

@@ -57,17 +57,17 @@ def test_every_page_obeys_the_policy(open_page, world, stage):  # noqa: F811
 def test_an_inline_script_does_not_run(chromium, server, transactional_db):
     page = chromium.new_page(base_url=server)
     page.goto(reverse("admin:login"))
-    blocked = page.evaluate(
-        """() => new Promise(resolve => {
+    page.evaluate(
+        """() => {
             document.addEventListener("securitypolicyviolation",
-                event => resolve(event.effectiveDirective), { once: true });
+                event => { window.blocked = event.effectiveDirective; }, { once: true });
             const link = document.createElement("a");
             link.setAttribute("onclick", "window.ranInline = true");
             document.body.append(link);
             link.click();
-            setTimeout(() => resolve(null), 1000);
-        })"""
+        }"""
     )
-    assert blocked == "script-src-attr"
+    page.wait_for_function("window.blocked")
+    assert page.evaluate("window.blocked") == "script-src-attr"
     assert page.evaluate("window.ranInline") is None
     page.close()

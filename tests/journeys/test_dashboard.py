@@ -14,6 +14,10 @@ from publishing.building import builds
 from publishing.models import SyncLog, SyncStatus
 from tests.factories.content import make_branch, make_stage
 
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
+)
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -77,8 +81,8 @@ def test_open_details_and_the_focus_stay_where_they_are(plan, board):
     builds.publish_plan(plan.pk)
     shows(board, "#part-plans", "Up to date")
     shows(board, "#part-chart .legend", "Published: 1")
-    assert board.locator("#chart-table[open]").count() == 1
-    assert board.evaluate("document.activeElement.id") == f"plan-{plan.pk}"
+    playwright.expect(board.locator("#chart-table[open]")).to_have_count(1)
+    playwright.expect(board.locator(f"#plan-{plan.pk}")).to_be_focused()
 
 
 def test_what_did_not_change_is_not_touched(plan, board):
@@ -113,7 +117,7 @@ def test_a_failure_appears_and_its_retry_works(plan, board):
     board.get_by_role("button", name="Retry: Grade 12").click()
     shows(board, ".messagelist", "Retrying 1 run.")
     shows(board, "#part-plans", "Up to date")
-    assert board.locator("#part-dead").count() == 0
+    playwright.expect(board.locator("#part-dead")).to_have_count(0)
 
 
 def test_a_lost_server_is_said_and_found_again(plan, board):

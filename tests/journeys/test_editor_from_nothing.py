@@ -10,7 +10,7 @@ from content.models import LessonStage, Node
 from plans.models import AcademicPlan
 from publishing.models import Publication
 from tests.factories.content import titles
-from tests.journeys.conftest import sign_in
+from tests.journeys.conftest import sign_in, write
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
@@ -129,8 +129,7 @@ def write_a_stage(page, lesson, written):
     page.click(".stage-type[data-type=Text]")
     card = page.locator(".stage-card")
     card.locator("[name$=-title]").fill(written["stage"])
-    card.locator(".rich-text").click()
-    card.locator(".rich-text").press_sequentially(written["text"])
+    write(card.locator(".rich-text"), written["text"])
     phone = page.frame_locator(".live-frame")
     playwright.expect(phone.locator(".stage")).to_contain_text(written["text"])
     page.click("[name=_continue]")
@@ -158,7 +157,7 @@ def publish_it(page):
     """View the pending changes, publish, and check that publishing succeeded."""
     page.locator(".plan-tabs a[href$='/upcoming/']").click()
     playwright.expect(page.locator(".totals .badge-done")).to_be_visible()
-    assert page.locator(".files .file").count() > 3
+    playwright.expect(page.locator(".files .file").nth(3)).to_be_visible()
     playwright.expect(page.locator(".plan-head .badge-waiting")).to_be_visible()
     page.locator(".plan-head button").click()
     playwright.expect(page.locator(".plan-head .badge-done")).to_be_visible()

@@ -1,6 +1,7 @@
 """An editor's lesson in a real browser: every stage type written, saved, played."""
 
 import json
+import re
 
 import pytest
 from django.urls import reverse
@@ -12,7 +13,7 @@ from plans.services import add_subject
 from publishing.cdn.backends.base import DistributionError
 from publishing.signing import videos
 from tests.factories.content import make_branch, make_stage
-from tests.journeys.conftest import sign_in
+from tests.journeys.conftest import hold_first, put_caret, sign_in, write
 from tests.publishing.admin_views.test_preview_views import (
     EVIL,
     completed,
@@ -53,17 +54,13 @@ def open_stage(page, place=0):
 
 
 def add_stage(page, kind: str, title: str):
+    number = page.locator(".stage-card").count()
     page.click(".add-stage-open")
     page.click(f".stage-type[data-type={kind}]")
-    card = page.locator(f"#stages-{page.locator('.stage-card').count() - 1}")
+    card = page.locator(f"#stages-{number}")
     card.locator(".je-ready").wait_for()
     card.locator("[name$=-title]").fill(title)
     return card
-
-
-def write(field, text):
-    field.click()
-    field.press_sequentially(text)
 
 
 def save(page, button="_continue"):
@@ -136,7 +133,8 @@ def test_a_lesson_of_every_type_is_written_saved_previewed_and_played(
     assert saved["Video"]["poster"].startswith("/media/images/stages/")
     assert "Some words" in saved["Text"]["body"]
 
-    assert page.locator(".preview-screen").get_attribute("data-size") == "phone"
+    screen = page.locator(".preview-screen")
+    playwright.expect(screen).to_have_attribute("data-size", "phone")
     play(page.frame_locator(".preview-frame"))
 
 
@@ -168,8 +166,9 @@ def play(app):
     onward.click()
     playwright.expect(app.locator(".interactive")).to_contain_text("Hello there")
     onward.click()
-    assert "/media/images/stages/" in app.locator("video").get_attribute("poster")
-    assert "token=" in app.locator("video").get_attribute("src")
+    film = playwright.expect(app.locator("video"))
+    film.to_have_attribute("poster", re.compile("/media/images/stages/"))
+    film.to_have_attribute("src", re.compile("token="))
     onward.click()
     playwright.expect(app.locator(".the-end")).to_be_visible()
 
@@ -237,10 +236,7 @@ def test_a_stage_is_copied_below_itself_with_items_of_its_own(open_page, branch)
     make_stage(lesson, title="Last", position=2)
     page = open_page()
     open_lesson(page, lesson)
-    front = open_stage(page).locator(".rich-text").first
-    front.click()
-    page.keyboard.press("End")
-    page.keyboard.type(" is new")
+    write(open_stage(page).locator(".rich-text").first, " is new")
     page.locator(".stage-copy").first.click()
     made = page.locator(".stage-card").nth(1)
     made.locator(".je-ready").wait_for()
@@ -316,7 +312,7 @@ def test_a_message_at_the_field_that_is_left_moves_no_button_from_under_the_poin
     assert opener.bounding_box() == box
     page.mouse.up()
     card.locator(".stage-form .fault").first.wait_for()
-    assert page.locator(".stage-types").is_visible()
+    playwright.expect(page.locator(".stage-types")).to_be_visible()
 
 
 def test_an_upload_after_signing_out_takes_nothing_away(open_page, branch):
@@ -327,7 +323,8 @@ def test_an_upload_after_signing_out_takes_nothing_away(open_page, branch):
     page.context.clear_cookies(name="sessionid")
     choose_film(card)
     playwright.expect(card.locator(".media-state a")).to_have_text("Sign in")
-    assert card.locator(".media-choose input[dir=ltr]").input_value() == "grade-5/a.mp4"
+    address = card.locator(".media-choose input[dir=ltr]")
+    playwright.expect(address).to_have_value("grade-5/a.mp4")
     # The phone preview notices the sign-out at its next update.
     card.locator("[name$=-title]").fill("Typed while signed out")
     playwright.expect(page.locator(".live-state a")).to_be_visible()
@@ -348,8 +345,7 @@ def test_saving_waits_for_an_upload(open_page, branch):
     page = open_page()
     open_lesson(page, branch.lessons[0])
     card = open_stage(page)
-    held = []
-    page.route("**/upload/video/", lambda route: held.append(route))
+    release = hold_first(page, "**/upload/video/")
     choose_film(card)
     playwright.expect(card.locator(".media-cancel")).to_be_visible()
     page.click("[name=_continue]")
@@ -357,7 +353,7 @@ def test_saving_waits_for_an_upload(open_page, branch):
         "The upload is still running"
     )
     playwright.expect(card.locator(".media-cancel")).to_be_focused()
-    held[0].continue_()
+    release()
     playwright.expect(card.locator(".media-cancel")).to_be_hidden()
     save(page)
     assert LessonStage.objects.get().config["source"] != "grade-5/a.mp4"
@@ -452,12 +448,12 @@ def test_text_is_formatted_with_tools_and_keys_and_taken_back(
     open_lesson(page, branch.lessons[0])
     card = open_stage(page)
     text = card.locator(".rich-text")
-    text.locator("p", has_text="one").select_text()
+    put_caret(text.locator("p", has_text="one"), select=True)
     card.locator(".tool-bold").click()
     playwright.expect(card.locator(".tool-bold")).to_have_attribute(
         "aria-pressed", "true"
     )
-    text.locator("p", has_text="two").click()
+    put_caret(text.locator("p", has_text="two"))
     card.locator(".tool-bullets").click()
     playwright.expect(text.locator("li")).to_have_text("two")
     page.keyboard.press("Control+z")
@@ -483,8 +479,7 @@ def test_a_picture_in_text_is_uploaded_or_chosen_again(open_page, branch):
     page = open_page("ar")
     open_lesson(page, branch.lessons[0])
     card = open_stage(page)
-    card.locator(".rich-text").click()
-    page.keyboard.press("End")
+    put_caret(card.locator(".rich-text"))
     card.locator(".tool-picture").click()
     dialog = page.locator(".picture-dialog")
     dialog.locator("#picture-alt").fill("A half")
@@ -552,9 +547,7 @@ def test_a_table_is_edited_without_widths_that_nobody_set(open_page, branch):
     page = open_page()
     open_lesson(page, branch.lessons[0])
     card = open_stage(page)
-    card.locator(".rich-text td").click()
-    page.keyboard.press("End")
-    page.keyboard.type(" two")
+    write(card.locator(".rich-text td p"), " two")
     save(page)
     assert body_of(stage) == body.replace("one", "one two")
 
@@ -582,7 +575,7 @@ def test_what_cannot_be_pasted_is_said(open_page, branch):
     page = open_page()
     open_lesson(page, branch.lessons[0])
     card = open_stage(page)
-    card.locator(".rich-text").click()
+    put_caret(card.locator(".rich-text"))
     pasted = '<p>b<math><mn>1</mn></math><img src="data:image/png;base64,AA"></p>'
     paste = """(place, html) => {
       const clipboardData = new DataTransfer();
@@ -702,6 +695,7 @@ def test_no_attack_runs_in_the_form_or_the_preview(open_page, branch):
     page.goto(reverse("admin:preview_lesson", args=[lesson.public_id]))
     app = page.frame_locator(".preview-frame")
     for _stage in SCHEMAS:
+        app.locator(".onward").wait_for()
         for turn in app.locator(".turn").all():
             turn.click()
         assert app.locator("script:not([src]):not([type])").count() == 0

@@ -14,6 +14,10 @@ from publishing.models import Publication
 from tests.factories.content import make_branch, make_stage
 from tests.journeys.conftest import EDITOR, sign_in
 
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
+)
+
 
 @pytest.fixture
 def branch(transactional_db):
@@ -64,6 +68,11 @@ def test_a_plan_from_nothing_to_published(open_page, branch):
     assert Publication.objects.get(plan=plan).generation is not None
 
 
+def expect_named(control, subject):
+    """Wait until the control's accessible name contains the subject."""
+    playwright.expect(control).to_have_attribute("aria-label", re.compile(subject))
+
+
 def subjects_of(plan):
     rows = AcademicPlan.objects.get(pk=plan.pk).plan_subjects.all()
     return [found.subject.title for found in rows]
@@ -81,15 +90,15 @@ def test_a_plans_subjects_are_put_in_order_with_the_keyboard(open_page, plan, la
     page.focus("[name=is_published]")
     page.keyboard.press("Tab")
     handle = page.locator(".subject-grip:focus")
-    assert "Physics" in handle.get_attribute("aria-label")
+    expect_named(handle, "Physics")
     page.keyboard.press("ArrowDown")
-    assert "2" in group.locator("[role=status]").inner_text()
+    playwright.expect(group.locator("[role=status]")).to_contain_text("2")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")  # it is last already
-    assert "Physics" in handle.get_attribute("aria-label")
+    expect_named(handle, "Physics")
     page.focus("tr:has-text('Biology') .move-begin")
     page.keyboard.press("Enter")
-    assert "Biology" in page.locator(".move-begin:focus").get_attribute("aria-label")
+    expect_named(page.locator(".move-begin:focus"), "Biology")
     page.click("[name=_continue]")
     page.locator(".messagelist .success").wait_for()
     assert subjects_of(plan) == ["Biology", "Chemistry", "Physics"]
@@ -117,7 +126,7 @@ def test_all_that_is_done_to_a_subject_has_a_name(open_page, plan):
     page.goto(change_url(plan))
     page.wait_for_load_state("load")
     box = page.locator("#plan_subjects-group [type=checkbox]").first
-    assert "Physics" in box.get_attribute("aria-label")
+    expect_named(box, "Physics")
     unnamed = page.evaluate(
         """[...document.querySelectorAll(
              '#plan_subjects-group :is([role=button], [type=checkbox])'
@@ -132,10 +141,8 @@ def test_an_override_is_set_and_taken_back_in_place(open_page, plan, branch, lan
     builds.publish_plan(plan.pk)
     page = open_page(language)
     page.goto(change_url(plan))
-    assert (
-        page.locator("html").get_attribute("dir")
-        == {"ar": "rtl", "en": "ltr"}[language]
-    )
+    direction = {"ar": "rtl", "en": "ltr"}[language]
+    playwright.expect(page.locator("html")).to_have_attribute("dir", direction)
     open_down_to(page, branch.subject, branch.track)
     row(page, branch.unit).locator(".override-link").click()
     page.locator("dialog[open] button[value=hide]").click()
@@ -143,7 +150,7 @@ def test_an_override_is_set_and_taken_back_in_place(open_page, plan, branch, lan
     page.locator(f"#node-{branch.unit.pk}.is-absent").wait_for()
     assert PlanOverride.objects.get(plan=plan).action == "hide"
     # Expanded rows stay expanded, and the focused row keeps the focus.
-    assert row(page, branch.unit).evaluate("row => row === document.activeElement")
+    playwright.expect(row(page, branch.unit)).to_be_focused()
     row(page, branch.unit).locator(".override-link").click()
     page.locator("dialog[open] button[name=remove]").click()
     page.locator(f"#node-{branch.unit.pk}:not(.is-absent)").wait_for()
@@ -159,7 +166,7 @@ def test_enter_in_a_value_means_that_value_and_refusals_stay_in_the_dialog(
     page.fill("#value_set_sold_separately", "a b")
     page.press("#value_set_sold_separately", "Enter")
     page.locator("dialog[open] .errornote").wait_for()
-    assert page.input_value("#value_set_sold_separately") == "a b"
+    playwright.expect(page.locator("#value_set_sold_separately")).to_have_value("a b")
     page.fill("#value_set_sold_separately", "PHYS-12")
     page.press("#value_set_sold_separately", "Enter")
     row(page, branch.subject).get_by_text("Paid · PHYS-12").wait_for()
@@ -176,7 +183,8 @@ def renaming(page, plan, node, title):
 
 def rename_now(page, plan, title):
     """Send it again from the same dialog."""
-    assert page.input_value("dialog[open] #value_rename") == title
+    field = page.locator("dialog[open] #value_rename")
+    playwright.expect(field).to_have_value(title)
     page.click("dialog[open] button[value=rename]")
     page.locator(".plan-flash.shown:not(.is-failed)", has_text=title).wait_for()
     assert PlanOverride.objects.get(plan=plan).value == title
@@ -215,7 +223,7 @@ def test_a_branch_or_a_dialog_that_does_not_come_is_said(
     for link in (".override-link", "a.expander"):
         row(page, branch.subject).locator(link).click()
         page.locator(".plan-flash.is-failed", has_text="does not answer").wait_for()
-    assert page.input_value("[name=title]") == "Not saved yet"
+    playwright.expect(page.locator("[name=title]")).to_have_value("Not saved yet")
 
 
 def sign_out_elsewhere(page):
@@ -264,8 +272,9 @@ def test_the_second_of_two_publishers_reads_what_the_first_said(
     set_override(plan=plan, target=branch.subject, action="hide")
     page.press("#value_rename", "Enter")
     page.locator("dialog[open] .errornote").wait_for()
-    assert page.locator("dialog[open] .override-list li").count() == 1
-    assert page.evaluate("document.activeElement.id") == "value_rename"
+    overrides = page.locator("dialog[open] .override-list li")
+    playwright.expect(overrides).to_have_count(1)
+    playwright.expect(page.locator("#value_rename")).to_be_focused()
     assert PlanOverride.objects.get(plan=plan).action == "hide"
     page.press("#value_rename", "Enter")
     page.locator(".plan-flash.shown", has_text="Motion").wait_for()
@@ -285,13 +294,13 @@ def test_the_tree_is_walked_with_the_keyboard(open_page, plan, branch, language)
         page.keyboard.press(inwards)
         row(page, node).wait_for()
         page.keyboard.press("ArrowDown")
-        assert row(page, node).evaluate("row => row === document.activeElement")
+        playwright.expect(row(page, node)).to_be_focused()
     page.keyboard.press(outwards)
-    assert row(page, branch.track).evaluate("row => row === document.activeElement")
+    playwright.expect(row(page, branch.track)).to_be_focused()
     page.keyboard.press("Enter")
     page.locator("dialog[open]").wait_for()
     page.keyboard.press("Escape")
-    assert page.locator("dialog[open]").count() == 0
+    playwright.expect(page.locator("dialog[open]")).to_have_count(0)
 
 
 def test_what_was_open_is_open_again_on_return(open_page, plan, branch):

@@ -1,6 +1,6 @@
 """An editor's tree in a real browser: build a subject by keyboard and by mouse."""
 
-import time
+import re
 
 import pytest
 from django.urls import reverse
@@ -9,8 +9,11 @@ from content import services
 from content.kinds import Kind
 from content.models import Node
 from tests.factories.content import make_branch, move_node, titles, trash_node
-from tests.journeys.conftest import sign_in
+from tests.journeys.conftest import hold_first, sign_in
 
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
+)
 TREE = reverse("admin:content_node_changelist")
 IN = {"en": "ArrowRight", "ar": "ArrowLeft"}
 OUT = {"en": "ArrowLeft", "ar": "ArrowRight"}
@@ -112,7 +115,7 @@ def test_typing_goes_on_past_the_rows_that_are_shown(open_tree):
     assert Node.objects.filter(kind="subject").count() == 1
     # The title field moves directly below the new row.
     line = page.locator(f"#n{branch.topic.pk} > [role=group] > li").last
-    assert line.get_attribute("class") == "adding"
+    playwright.expect(line).to_have_class("adding")
     # The same when the end of a long branch is not shown.
     page.keyboard.press("Escape")
     make_more(branch.topic, 60)
@@ -129,15 +132,14 @@ def test_typing_goes_on_past_the_rows_that_are_shown(open_tree):
     assert titles(branch.topic)[-2:] == ["Four", "Five"]
     assert Node.objects.filter(kind="subject").count() == 1
     page.keyboard.press("Escape")
-    assert focused(page) == "Five"
+    expect_focused(page, "Five")
 
 
-def focused(page):
-    """The title of the focused row, which must be in view."""
-    row = page.locator("[role=treeitem]:focus")
-    row.wait_for()
-    assert 0 <= row.locator("> .row").bounding_box()["y"] < 900
-    return row.locator("> .row a bdi").inner_text()
+def expect_focused(page, title):
+    """Wait until the row with this title has the focus and is in view."""
+    row = page.locator("[role=treeitem]:focus > .row")
+    playwright.expect(row.locator("a bdi")).to_have_text(title)
+    playwright.expect(row).to_be_in_viewport()
 
 
 def long_and_short(open_tree, language):
@@ -158,10 +160,10 @@ def test_a_row_goes_on_past_the_last_that_is_shown(open_tree, language):
     page.keyboard.press("Alt+ArrowDown")
     page.wait_for_selector(".toast .undo")
     assert titles(long.topic)[99:101] == ["Lesson 101", "Lesson 100"]
-    assert focused(page) == "Lesson 100"
+    expect_focused(page, "Lesson 100")
     page.keyboard.press("Delete")
     page.wait_for_selector(f"#n{hundredth.pk}", state="detached")
-    assert focused(page) == "Lesson 102"
+    expect_focused(page, "Lesson 102")
 
 
 @pytest.mark.parametrize("name", ["move_to", "copy_to"])
@@ -177,9 +179,8 @@ def test_what_goes_to_a_long_branch_is_seen_where_it_is(open_tree, name):
     if name == "move_to":
         page.click("dialog button[value=yes]")
     last = page.locator(f"#n{long.topic.pk} [role=treeitem]:nth-of-type(131)")
-    last.wait_for()
-    assert focused(page) == "Lesson 1"
-    assert last.evaluate("row => row === document.activeElement")
+    playwright.expect(last).to_be_focused()
+    expect_focused(page, "Lesson 1")
 
 
 def test_what_is_dropped_on_a_long_branch_is_seen_where_it_is(open_tree):
@@ -188,7 +189,7 @@ def test_what_is_dropped_on_a_long_branch_is_seen_where_it_is(open_tree):
     drag(page, short.lessons[1], long.topic)
     page.click("dialog button[value=yes]")
     page.locator(f"#n{long.topic.pk} [role=treeitem]:nth-of-type(131)").wait_for()
-    assert focused(page) == "Lesson 2"
+    expect_focused(page, "Lesson 2")
 
 
 def make_more(topic, count):
@@ -196,21 +197,10 @@ def make_more(topic, count):
         services.create_node(kind=Kind.LESSON, parent=topic, title=f"More {number}")
 
 
-def slow(page, address, wait=0.4):
-    """Delay every answer from this address."""
-
-    def later(route):
-        time.sleep(wait)
-        route.continue_()
-
-    page.route(address, later)
-
-
 def test_enter_held_down_or_pressed_again_adds_once(open_tree):
     branch = make_branch("M")
     page = open_tree()
-    held = []
-    page.route("**/quick-add/", lambda route: held.append(route), times=1)
+    release = hold_first(page, "**/quick-add/")
     open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
     item(page, branch.topic).focus()
     page.keyboard.press("n")
@@ -220,10 +210,10 @@ def test_enter_held_down_or_pressed_again_adds_once(open_tree):
     page.keyboard.up("Enter")
     page.keyboard.press("Enter")
     page.keyboard.type("Two")  # while the first request is pending
-    held[0].continue_()
+    release()
     page.wait_for_selector("#tree a bdi:text-is('One')")
     assert titles(branch.topic) == ["One"]
-    assert page.locator(".adding input").input_value() == "Two"
+    playwright.expect(page.locator(".adding input")).to_have_value("Two")
     page.keyboard.press("Enter")
     page.wait_for_selector("#tree a bdi:text-is('Two')")
     assert titles(branch.topic) == ["One", "Two"]
@@ -239,17 +229,18 @@ def test_a_title_that_is_refused_comes_back_into_the_line(open_tree):
     page.keyboard.type("One")
     page.keyboard.press("Enter")
     page.wait_for_selector(".toast.is-failed")
-    assert page.locator(".adding input").input_value() == "One"
+    playwright.expect(page.locator(".adding input")).to_have_value("One")
 
 
 def test_changes_asked_for_at_once_are_done_one_after_another(open_tree):
     branch = make_branch("M", lessons=3)
     page = open_tree()
     open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
-    slow(page, "**/move/")
+    release = hold_first(page, "**/move/")
     item(page, branch.lessons[2]).focus()
     page.keyboard.press("Alt+ArrowUp")
-    page.keyboard.press("Alt+ArrowUp")
+    page.keyboard.press("Alt+ArrowUp")  # while the first request is pending
+    release()
     above = ["M", "M track", "M unit", "M topic"]
     expect_rows(page, [*above, "Lesson 3", "Lesson 1", "Lesson 2"])
     assert titles(branch.topic) == ["Lesson 3", "Lesson 1", "Lesson 2"]
@@ -266,7 +257,7 @@ def test_what_is_being_written_outlives_a_change(open_tree):
     page.keyboard.type("Half a ti")
     page.click(".toast .undo")
     expect_rows(page, ["M", "M track", "M unit", "M topic", "Lesson 1", "Lesson 2"])
-    assert page.locator(".adding input").input_value() == "Half a ti"
+    playwright.expect(page.locator(".adding input")).to_have_value("Half a ti")
     page.locator(".adding input").press("End")
     page.keyboard.type("tle")
     page.keyboard.press("Enter")
@@ -325,7 +316,7 @@ def test_what_was_open_is_open_again_on_return(open_tree):
     page.wait_for_selector("#tree[data-ready]")
     shown = ["M", "M track", "M unit", "M topic", "Lesson 1", "Lesson 2"]
     expect_rows(page, shown)
-    assert item(page, branch.lessons[1]).evaluate("r => r === document.activeElement")
+    playwright.expect(item(page, branch.lessons[1])).to_be_focused()
     item(page, branch.subject).focus()
     page.keyboard.press(OUT["en"])
     expect_rows(page, ["M"])
@@ -378,7 +369,7 @@ def test_a_toast_stays_while_the_focus_is_in_it(open_tree):
     page.keyboard.press("Enter")
     expect_rows(page, ["M", "M track", "M unit", "M topic", "Lesson 1", "Lesson 2"])
     # The focus is not lost with the toast.
-    assert page.evaluate("document.activeElement.role") == "treeitem"
+    playwright.expect(page.locator("[role=treeitem]:focus")).to_have_count(1)
 
 
 def test_a_found_row_leads_to_its_place_in_the_tree(open_tree):
@@ -390,11 +381,10 @@ def test_a_found_row_leads_to_its_place_in_the_tree(open_tree):
     page.click(".row-menu [data-name=show]")
     page.wait_for_selector("#tree[data-ready]:not(.is-flat)")
     row = item(page, branch.lessons[127])
-    assert row.evaluate("row => row === document.activeElement")
-    box = row.bounding_box()
-    assert 0 < box["y"] < 900
-    assert item(page, branch.lessons[126]).is_visible()
-    assert "at=" not in page.url
+    playwright.expect(row).to_be_focused()
+    playwright.expect(row).to_be_in_viewport()
+    playwright.expect(item(page, branch.lessons[126])).to_be_visible()
+    playwright.expect(page).not_to_have_url(re.compile("at="))
 
 
 @pytest.mark.parametrize(
@@ -408,11 +398,9 @@ def test_the_chosen_are_counted_as_the_language_counts(open_tree, language, want
     branch = make_branch("M", lessons=3)
     page = open_tree(language)
     open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
-    counts = []
-    for lesson in branch.lessons:
+    for lesson, words in zip(branch.lessons, wanted, strict=True):
         item(page, lesson).locator(".pick").click()
-        counts.append(page.inner_text("#selection-count"))
-    assert counts == wanted
+        playwright.expect(page.locator("#selection-count")).to_have_text(words)
 
 
 def test_a_move_undone_too_late_says_so(open_tree):
@@ -438,7 +426,7 @@ def test_slash_searches_and_the_menu_is_reached_by_keys(open_tree):
     page.keyboard.type("lesson 2")
     page.keyboard.press("Enter")
     page.wait_for_selector(".tree.is-flat[data-ready] [role=treeitem]")
-    assert rows(page) == ["Lesson 2"]
+    expect_rows(page, ["Lesson 2"])
     item(page, branch.lessons[1]).focus()
     page.keyboard.press("Shift+F10")
     page.keyboard.press("End")
@@ -456,7 +444,7 @@ def test_the_path_stays_in_view_while_one_scrolls(open_tree):
         "path => document.getElementById('tree-path').textContent === path",
         arg="M › M track › M unit › M topic",
     )
-    assert page.locator("#tree-path").bounding_box()["y"] >= 0
+    playwright.expect(page.locator("#tree-path")).to_be_in_viewport(ratio=1)
 
 
 def test_a_drag_to_the_edge_scrolls_on(open_tree):

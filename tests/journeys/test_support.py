@@ -9,6 +9,10 @@ from players import roles
 from players.models import User
 from tests.journeys.conftest import EDITOR, EMAIL, PASSWORD, publish, refusal
 
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
+)
+
 SAID = {
     "en": {"allow": "is allowed", "xp": "now has 50 XP", "end": "session has ended"},
     "ar": {"allow": "سُمح بالجهاز", "xp": "نقاط الخبرة: 50", "end": "انتهت الجلسة"},
@@ -44,7 +48,7 @@ def test_a_student_calls_and_is_helped(
 
     # She is found by the number that her school gave her, and by her name.
     page.goto("/admin/players/playerprofile/?q=ساره")
-    assert page.locator("#result_list tbody tr").count() == 1
+    playwright.expect(page.locator("#result_list tbody tr")).to_have_count(1)
     page.goto("/admin/")
     page.locator("form.find [name=q]").first.fill("٢٠٤١")
     page.locator("form.find button").first.click()
