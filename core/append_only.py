@@ -1,25 +1,22 @@
 """Models whose rows are added and read, but never changed or deleted.
 
-Subclass `AppendOnlyModel` and inherit its ``Meta``. The guard covers every method of
-the ORM. It does not cover SQL, and it allows Django's own cascades: deleting the object
-that a row refers to deletes the row or sets its reference to NULL, according to
-``on_delete``.
+Subclass `AppendOnlyModel` and inherit its ``Meta``. Managers and instances refuse at
+once; `core.statement_guard` refuses what goes past them. Django's own cascades, which
+delete rows or set references to NULL, need `statement_guard.rewriting`, too.
 """
 
 from collections.abc import Iterable
 from typing import Any, ClassVar, NoReturn
 
 from django.db import models
+from django.db.models.signals import class_prepared
+from django.dispatch import receiver
 
-
-class AppendOnlyError(TypeError):
-    """Code tried to change or delete an append-only row."""
+from core import statement_guard
 
 
 def _refuse(model: type[models.Model]) -> NoReturn:
-    raise AppendOnlyError(
-        f"{model.__name__} is append-only: add a row instead of changing one"
-    )
+    statement_guard.refuse(model.__name__)
 
 
 class AppendOnlyQuerySet(models.QuerySet[Any]):
@@ -111,3 +108,9 @@ class AppendOnlyModel(models.Model):
             AppendOnlyError: always.
         """
         _refuse(type(self))
+
+
+@receiver(class_prepared)
+def _protect_table(sender: Any, **_kwargs: Any) -> None:
+    if issubclass(sender, AppendOnlyModel):
+        statement_guard.protect(sender._meta.db_table)

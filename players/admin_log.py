@@ -1,19 +1,21 @@
 """The admin's own log: entries are added, never changed or deleted.
 
 `LogEntry` is Django's model, so it cannot inherit `core.append_only`. Its manager gets
-the guarding query set, and receivers guard single entries. Open are Django's cascades,
-and a plain ``QuerySet(LogEntry)``, with which an erasure removes a student's name.
+the guarding query set, receivers guard single entries, and `core.statement_guard` its
+table.
 """
 
 from typing import NoReturn
 
 from django.contrib.admin.models import LogEntry, LogEntryManager
 
-from core.append_only import AppendOnlyError, AppendOnlyQuerySet
+from core import statement_guard
+from core.append_only import AppendOnlyQuerySet
 
 
 def protect() -> None:
-    """Make ``LogEntry.objects`` refuse every method that writes existing entries."""
+    """Refuse every change of existing entries, and every deletion."""
+    statement_guard.protect(LogEntry._meta.db_table)
     LogEntryManager._queryset_class = AppendOnlyQuerySet  # type: ignore[attr-defined]
 
 
@@ -33,4 +35,4 @@ def refuse() -> NoReturn:
     Raises:
         AppendOnlyError: always.
     """
-    raise AppendOnlyError("LogEntry is append-only: add an entry instead")
+    statement_guard.refuse("LogEntry")

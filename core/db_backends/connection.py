@@ -1,19 +1,44 @@
-"""What both backends do with `core.time_budget` and `core.db_limits`."""
+"""What both backends do: `core.time_budget`, `core.db_limits`, `core.statement_guard`."""
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.operations import BaseDatabaseOperations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-from core import db_limits, time_budget
+from core import db_limits, statement_guard, time_budget
+
+
+class RewritingEditor(BaseDatabaseSchemaEditor):
+    """The schema editor of migrations, which may change append-only rows."""
+
+    def __enter__(self) -> Self:
+        self._rewriting = ExitStack()
+        self._rewriting.enter_context(statement_guard.rewriting())
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        with self._rewriting:
+            super().__exit__(*error)
+
+
+class RewritingFlush(BaseDatabaseOperations):
+    """Operations whose flush empties append-only tables, too."""
+
+    def execute_sql_flush(self, sql_list: Any) -> None:
+        with statement_guard.rewriting():
+            super().execute_sql_flush(sql_list)
 
 
 class LimitedConnection(BaseDatabaseWrapper):
     """A connection that is replaced when it was opened for another kind of request.
 
-    Statements of a student's request fail with `db_limits.away_error` where the request
+    Statements that change append-only rows are refused (`core.statement_guard`), and
+    those of a student's request fail with `db_limits.away_error` where the request
     must not wait any longer, or the server did not answer another one a moment ago.
     """
 
@@ -22,7 +47,7 @@ class LimitedConnection(BaseDatabaseWrapper):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.execute_wrappers.append(self._execute_within_limits)
+        self.execute_wrappers.append(self._execute_guarded)
 
     def close_if_health_check_failed(self) -> None:
         """Django calls this before each use of the connection."""
@@ -35,7 +60,7 @@ class LimitedConnection(BaseDatabaseWrapper):
             self.close()
         super().close_if_health_check_failed()
 
-    def _execute_within_limits(
+    def _execute_guarded(
         self,
         execute: Callable[[str, Any, bool, dict[str, Any]], Any],
         sql: str,
@@ -43,6 +68,7 @@ class LimitedConnection(BaseDatabaseWrapper):
         many: bool,
         context: dict[str, Any],
     ) -> Any:
+        statement_guard.check(sql)
         if not self.is_limited:
             return execute(sql, params, many, context)
         return self.within_limits(partial(execute, sql, params, many, context))

@@ -15,6 +15,7 @@ from django.contrib.auth.models import (
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from core import statement_guard
 from core.fields import FoldedField, FoldingModel, FoldingQuerySet, PictureField
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import credentials, signals
@@ -48,6 +49,8 @@ def _tell_changes(
 def _no_new_rows(users: models.QuerySet[Any]) -> Iterator[None]:
     """A transaction to delete accounts in, and the players with them.
 
+    Append-only rows go with them, or lose their reference to them.
+
     A row that is added to a player after Django has listed what to delete would make the
     deletion fail. It now waits for the lock and is refused after the commit. Accounts are
     locked before players, as everywhere.
@@ -58,7 +61,8 @@ def _no_new_rows(users: models.QuerySet[Any]) -> Iterator[None]:
         players: models.QuerySet[Any] = models.QuerySet(PlayerProfile, using=users.db)
         players = players.filter(user_id__in=keys).order_by("pk")
         list(players.select_for_update().values_list("pk"))
-        yield
+        with statement_guard.rewriting():
+            yield
 
 
 def _accounts(keys: Iterable[int | None], using: str | None) -> models.QuerySet[Any]:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from core import statement_guard
 from core.append_only import AppendOnlyModel, AppendOnlyQuerySet
 from players.models.accounts import User
 
@@ -56,7 +57,8 @@ class SecurityEventQuerySet(AppendOnlyQuerySet):
             How many were deleted.
         """
         old = self.filter(created_at__lt=before)
-        deleted, _per_model = models.QuerySet.delete(old)
+        with statement_guard.rewriting():
+            deleted, _per_model = models.QuerySet.delete(old)
         return deleted
 
     expire.alters_data = True  # type: ignore[attr-defined]

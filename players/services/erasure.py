@@ -27,6 +27,7 @@ from django.db import DatabaseError, models, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from core import statement_guard
 from core.fields import FoldingQuerySet
 from core.hooks import Registry
 from players import audit, records
@@ -316,17 +317,20 @@ def _forget_sign_in_attempts(email: str) -> None:
 
 
 def _empty_events(about: Q) -> None:
-    QuerySet(SecurityEvent).filter(about).update(
-        user=None, device_id=None, ip_address=None, details={}
-    )
+    with statement_guard.rewriting():
+        QuerySet(SecurityEvent).filter(about).update(
+            user=None, device_id=None, ip_address=None, details={}
+        )
 
 
 def _empty_admin_log(profile: PlayerProfile) -> None:
     """Remove the names from the admin's log entries about the student."""
     for model, pk in ((PlayerProfile, profile.pk), (User, profile.user_id)):
-        QuerySet(LogEntry).filter(
+        entries = QuerySet(LogEntry).filter(
             content_type=ContentType.objects.get_for_model(model), object_id=str(pk)
-        ).update(object_repr=f"#{pk}", change_message="")
+        )
+        with statement_guard.rewriting():
+            entries.update(object_repr=f"#{pk}", change_message="")
 
 
 def _empty_profile(profile: PlayerProfile, now: datetime) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import CharField, QuerySet, Value
 from django.db.models.functions import Cast, Concat, TruncDay
 
+from core import statement_guard
 from players import records
 from players.services.erasure import Fate, Holding
 from progress.models import (
@@ -45,6 +46,7 @@ def subject_ids(player_id: int) -> list[str]:
     return sorted(found - {""})
 
 
+@statement_guard.rewriting()
 def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
     """Erase the player's rows, in the caller's transaction.
 

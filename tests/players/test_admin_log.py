@@ -4,9 +4,10 @@ import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core import serializers
 from django.db import transaction
+from django.db.models import QuerySet
 from django.urls import reverse
 
-from core.append_only import AppendOnlyError
+from core.statement_guard import AppendOnlyError
 from players.models import User
 from players.services import erasure
 from tests.players.app import PASSWORD
@@ -56,6 +57,9 @@ CHANGES = {
     "ignore_conflicts": lambda entry: LogEntry.objects.bulk_create(
         [copy_of(entry)], ignore_conflicts=True
     ),
+    "plain_update": lambda _entry: QuerySet(LogEntry).update(object_repr="x"),
+    "plain_delete": lambda _entry: QuerySet(LogEntry).delete(),
+    "raw_delete": lambda _entry: LogEntry.objects.all()._raw_delete("default"),
     "related_update": lambda entry: entry.user.logentry_set.update(object_repr="x"),
     "related_delete": lambda entry: entry.user.logentry_set.all().delete(),
 }

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core import serializers
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import QuerySet
 
-from core.append_only import AppendOnlyError, AppendOnlyModel, ReferencesQuerySet
+from core.append_only import AppendOnlyModel, ReferencesQuerySet
+from core.statement_guard import AppendOnlyError
 from players import audit
 from players.models import SecurityEvent, SecurityEventType, User
 
@@ -35,6 +37,11 @@ def load_fixture(event):
     text = serializers.serialize("json", [copy_of(event, type="logout")])
     for loaded in serializers.deserialize("json", text):
         loaded.save()
+
+
+def run(statement):
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
 
 
 CHANGES = {
@@ -70,6 +77,11 @@ CHANGES = {
         actor=event.user
     ),
     "base_manager_delete": lambda _event: SecurityEvent._base_manager.all().delete(),
+    "plain_update": lambda _event: QuerySet(SecurityEvent).update(type="logout"),
+    "plain_delete": lambda _event: QuerySet(SecurityEvent).delete(),
+    "raw_delete": lambda _event: SecurityEvent.objects.all()._raw_delete("default"),
+    "sql_delete": lambda _event: run("DELETE FROM players_securityevent"),
+    "sql_update": lambda _event: run("update players_securityevent set type = 'x'"),
     "related_update": lambda event: event.user.security_events.update(type="logout"),
     "related_delete": lambda event: event.user.security_events.all().delete(),
     "related_clear": lambda event: event.user.security_events.clear(),

@@ -5,10 +5,25 @@ from typing import Any
 from django.db.backends.sqlite3 import base
 
 from core import db_limits, time_budget
-from core.db_backends.connection import LimitedConnection
+from core.db_backends.connection import (
+    LimitedConnection,
+    RewritingEditor,
+    RewritingFlush,
+)
+
+
+class DatabaseOperations(RewritingFlush, base.DatabaseOperations):
+    pass
+
+
+class DatabaseSchemaEditor(RewritingEditor, base.DatabaseSchemaEditor):
+    pass
 
 
 class DatabaseWrapper(LimitedConnection, base.DatabaseWrapper):
+    ops_class = DatabaseOperations
+    SchemaEditorClass = DatabaseSchemaEditor
+
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
         self.is_limited = time_budget.is_limited()

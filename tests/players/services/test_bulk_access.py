@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from core import statement_guard
 from plans.models import AcademicPlan
 from players import audit
 from players.errors import StoreAwayError
@@ -64,7 +65,8 @@ def test_students_are_enrolled_once_and_the_first_plan_becomes_active(
         (keys[0], other.pk),
         (student.pk, plan.pk),
     ]
-    SecurityEvent.objects.all()._raw_delete("default")
+    with statement_guard.rewriting():
+        SecurityEvent.objects.all()._raw_delete("default")
     assert bulk_access.enroll(wanted) == 4
     assert bulk_access.enroll(wanted) == 0
     added = sorted(event["plan"] for event in events("enrollment_added"))

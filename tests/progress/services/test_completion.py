@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db.models import QuerySet
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from content import services
 from content.kinds import Kind
 from content.models import Node
-from core.append_only import AppendOnlyError
+from core.statement_guard import AppendOnlyError
 from plans.services import add_subject, set_override
 from players import records
 from players.errors import (
@@ -263,6 +264,9 @@ def test_the_ledger_is_append_only(student, finish):
         lambda: InteractionLog(pk=row.pk, player=row.player, received_at=MONDAY).save(),
         lambda: InteractionLog._base_manager.update(xp=1),
         lambda: row.player.interactions.update(xp=1),
+        lambda: QuerySet(InteractionLog).update(xp=1),
+        QuerySet(InteractionLog).delete,
+        lambda: InteractionLog.objects.all()._raw_delete("default"),
     ):
         with pytest.raises(AppendOnlyError), transaction.atomic():
             change()
