@@ -18,7 +18,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext_lazy
+from django.utils.text import capfirst
+from django.utils.translation import get_language, gettext as _, gettext_lazy
 from django.views.decorators.http import require_GET
 
 from core.admin_mixins import ReadOnlyAdmin
@@ -42,8 +43,8 @@ class NamedEvents(ChangeList):
 class SecurityEventAdmin(ReadOnlyAdmin):
     """The audit trail in words, with filters, and its export as CSV."""
 
-    list_display = ("created_at", "event", "words", "why", "details_line", "origin")
-    list_display_links = ("created_at", "words")
+    list_display = ("created_at", "what_happened", "why_and_what", "origin")
+    list_display_links = ("created_at",)
     list_filter = (PeriodFilter, StudentFilter, StaffFilter, "type")
     list_select_related = ("user", "actor")
     search_fields = ("user__email", "=ip_address", "=device_id")
@@ -53,7 +54,7 @@ class SecurityEventAdmin(ReadOnlyAdmin):
         "event",
         "words",
         "why",
-        "details_list",
+        "details_line",
         "user",
         "actor",
         "device_id",
@@ -79,6 +80,7 @@ class SecurityEventAdmin(ReadOnlyAdmin):
     ) -> Any:
         oldest = SecurityEvent.objects.order_by("created_at", "pk")
         context = {
+            "title": capfirst(self.opts.verbose_name_plural),
             "retention_days": settings.SECURITY_EVENT_DAYS,
             "oldest": oldest.values_list("created_at", flat=True).first(),
             "may_export": self.has_export_permission(request),
@@ -121,7 +123,20 @@ class SecurityEventAdmin(ReadOnlyAdmin):
             },
         )
 
-    # --- Columns ------------------------------------------------------------
+    # --- Columns of the list, and lines of the page of an event ---------------
+
+    @admin.display(description=gettext_lazy("what"), ordering="type")
+    def what_happened(self, entry: SecurityEvent) -> SafeString:
+        return format_html(
+            '{}<div class="sentence">{}</div>', self.event(entry), self.words(entry)
+        )
+
+    @admin.display(description=gettext_lazy("reason, details"))
+    def why_and_what(self, entry: SecurityEvent) -> SafeString:
+        lines = [self.why(entry), self.details_line(entry)]
+        return format_html_join(
+            SafeString("<br>"), "{}", ((line,) for line in lines if line)
+        )
 
     @admin.display(description=gettext_lazy("what"), ordering="type")
     def event(self, entry: SecurityEvent) -> SafeString:
@@ -134,17 +149,14 @@ class SecurityEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("reason"))
     def why(self, entry: SecurityEvent) -> SafeString:
-        return format_html('<span dir="auto">{}</span>', audit_words.reason(entry))
+        why = audit_words.reason(entry)
+        return format_html('<span dir="auto">{}</span>', why) if why else SafeString("")
 
     @admin.display(description=gettext_lazy("details"))
     def details_line(self, entry: SecurityEvent) -> SafeString:
         return format_html_join(
             SafeString("<br>"), "{}: <bdi>{}</bdi>", _facts_of(entry)
         )
-
-    @admin.display(description=gettext_lazy("details"))
-    def details_list(self, entry: SecurityEvent) -> SafeString:
-        return self.details_line(entry)
 
     @admin.display(description=gettext_lazy("address, device"))
     def origin(self, entry: SecurityEvent) -> SafeString:
@@ -168,6 +180,14 @@ _ACTIONS: dict[int, tuple[str, Tone]] = {
 }
 
 
+class ActionFilter(admin.ChoicesFieldListFilter):
+    """What was done: added, changed or deleted."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = _("what was done")
+
+
 class LogEntryAdmin(ReadOnlyAdmin):
     """The admin's own log: what staff added, changed and deleted with its forms."""
 
@@ -176,12 +196,18 @@ class LogEntryAdmin(ReadOnlyAdmin):
     list_filter = (
         ("action_time", admin.DateFieldListFilter),
         ("user", admin.RelatedOnlyFieldListFilter),
-        "action_flag",
+        ("action_flag", ActionFilter),
     )
     list_select_related = ("user", "content_type")
     search_fields = ("object_repr", "=object_id")
     search_help_text = gettext_lazy("Search by the name or number of the object")
     fields = ("action_time", "action", "user", "content_type", "what", "changes")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        context = {"title": _("What staff changed in the admin")}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     @admin.display(description=gettext_lazy("what was done"), ordering="action_flag")
     def action(self, entry: LogEntry) -> SafeString:

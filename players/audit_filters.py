@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from core.parsing import whole_number
 from core.searching import has_words
@@ -114,8 +114,8 @@ class PeriodFilter(InputFilter):
 
     title = gettext_lazy("period")
     inputs = (
-        ("from", "date", gettext_lazy("From")),
-        ("until", "date", gettext_lazy("Until")),
+        ("from", "date", pgettext_lazy("a day", "From")),
+        ("until", "date", pgettext_lazy("a day", "Until")),
     )
 
     def queryset(

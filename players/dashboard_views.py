@@ -207,6 +207,8 @@ def _range(found: Range) -> str:
 
 
 def _short(found: Range) -> str:
-    """Return the range for the narrow space below a bar."""
+    """Return the range for the narrow space below a bar; it may break after the dash."""
     low = localize(found.low)
-    return low if found.high == found.low else f"{low}+"
+    if found.high is None:
+        return f"{low}+"
+    return low if found.high == found.low else f"{low}–\u200b{localize(found.high)}"

@@ -57,7 +57,7 @@ def test_a_file_is_shown_and_then_imported_with_its_progress(browser):
     assert not PlayerProfile.objects.exists()
     page = start(browser, shown)
     assert page.context["run"].status == ImportStatus.FINISHED
-    assert "2 of 2 rows" in page.content.decode()
+    assert "Rows: 2 of 2" in page.content.decode()
     assert "There is no grade “Grade 99”." in page.content.decode()
     assert PlayerProfile.objects.get().user.email == "a@b.example"
     again = start(browser, shown)
