@@ -25,6 +25,8 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+from tests.journeys import picture_students
+
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 HOST = "127.0.0.1"
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -44,6 +46,7 @@ SHOWN = [
     ("history", "ar", "light", "desktop"),
     ("exchange", "en", "light", "desktop"),
     ("student", "ar", "light", "desktop"),
+    ("player_dashboard", "ar", "light", "desktop"),
     ("dashboard", "ar", "light", "desktop"),
     ("dashboard", "en", "dark", "desktop"),
 ]
@@ -58,6 +61,7 @@ LES-DEMO-MATH-03,كسور من حولنا,yes
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--all", type=Path, help="a folder for all of them")
+    parser.add_argument("--whole", action="store_true", help="with what is below")
     parser.add_argument("--only", nargs="+", default=list(PAGES), choices=PAGES)
     options = parser.parse_args()
     if options.all:
@@ -115,6 +119,7 @@ def furnish() -> None:
     """Create and publish the demo school; then add pending edits and a failed build."""
     from django.conf import settings
     from django.core.management import call_command
+    from django.utils import timezone
     from simple_history.models import HistoricalRecords
 
     from content.models import LessonStage, Node
@@ -149,6 +154,8 @@ def furnish() -> None:
     other = AcademicPlan.objects.get(public_id="PLAN-DEMO-HOME")
     builds.publish_plan(other.pk, trigger="demo")
     call_support()
+    owner = User.objects.get(email="admin@demo.memora")
+    picture_students.add(owner_id=owner.pk, now=timezone.now())
 
 
 def call_support() -> None:
@@ -185,7 +192,7 @@ def call_support() -> None:
 def wait_for(address: str) -> None:
     from memora_site.demo_client import send
 
-    for _turn in range(300):
+    for _turn in range(1200):
         try:
             send("GET", f"{address}/healthz")
         except OSError:
@@ -285,9 +292,101 @@ def settings(page: Any) -> None:
 
 
 def student(page: Any) -> None:
-    page.goto(f"{_url('players_playerprofile_changelist')}?q=sara")
+    page.goto(f"{_url('players_playerprofile_changelist')}?q=sara@demo")
     page.locator("#result_list tbody th a").first.click()
     page.wait_for_url("**/change/**")
+
+
+def reset_code(page: Any) -> None:
+    student(page)
+    forms = page.locator("details", has=page.locator("form[action$='reset-code/']"))
+    forms.locator("summary").click()
+    forms.locator("form[action$='reset-code/'] button").click()
+    page.locator(".the-code").wait_for()
+
+
+def erase(page: Any) -> None:
+    student(page)
+    page.locator("form:has([value=erase_chosen]) button").click()
+    page.locator("[name=confirmed]").wait_for(state="attached")
+
+
+def students(page: Any) -> None:
+    page.goto(_url("players_playerprofile_changelist"))
+
+
+def student_found(page: Any) -> None:
+    page.goto(f"{_url('players_playerprofile_changelist')}?q=ساره")
+
+
+def student_new(page: Any) -> None:
+    page.goto(_url("players_playerprofile_add"))
+
+
+def students_import(page: Any) -> None:
+    page.goto(_url("import_students"))
+
+
+def students_preview(page: Any) -> None:
+    students_import(page)
+    faulty = f"{picture_students.sheet(115, 9)}\n,wrong,,,,No such plan,12"
+    sheet = {"name": "students.csv", "mimeType": "text/csv", "buffer": faulty.encode()}
+    page.locator("input[type=file]").set_input_files(sheet)
+    page.locator("form:has(input[type=file]) button").click()
+    page.locator(".confirmation").wait_for()
+
+
+def students_imported(page: Any) -> None:
+    from players.models import StudentImport
+
+    run = StudentImport.objects.order_by("pk").first()
+    page.goto(_url("import_students_progress", run.pk))
+
+
+def player_dashboard(page: Any) -> None:
+    page.goto(_url("players_dashboard"))
+
+
+def player_dashboard_empty(page: Any) -> None:
+    page.goto(f"{_url('players_dashboard')}?grade=0")
+
+
+def groups(page: Any) -> None:
+    page.goto(_url("players_studygroup_changelist"))
+
+
+def group(page: Any) -> None:
+    page.goto(_url("players_studygroup_change", _group()))
+
+
+def group_access(page: Any) -> None:
+    group(page)
+    page.locator(".object-tools button").click()
+    page.locator("[name=confirmed]").wait_for(state="attached")
+
+
+def events(page: Any) -> None:
+    page.goto(_url("players_securityevent_changelist"))
+
+
+def events_none(page: Any) -> None:
+    page.goto(f"{_url('players_securityevent_changelist')}?until=2001-01-01")
+
+
+def event(page: Any) -> None:
+    page.goto(
+        f"{_url('players_securityevent_changelist')}?type__exact=wallet_corrected"
+    )
+    page.locator("#result_list tbody a").first.click()
+    page.wait_for_url("**/change/**")
+
+
+def admin_log(page: Any) -> None:
+    page.goto(_url("admin_logentry_changelist"))
+
+
+def accounts(page: Any) -> None:
+    page.goto(_url("players_user_changelist"))
 
 
 PAGES: dict[str, Callable[[Any], None]] = {
@@ -295,6 +394,10 @@ PAGES: dict[str, Callable[[Any], None]] = {
     for go in (
         *(tree, lesson, plan, upcoming, preview, home, history, exchange, dashboard),
         *(found, unit, delete, override, generations, topic, settings, student),
+        *(reset_code, erase, students, student_found, student_new, students_import),
+        *(students_preview, students_imported, player_dashboard),
+        *(player_dashboard_empty, groups, group, group_access, events, events_none),
+        *(event, admin_log, accounts),
     )
 }
 
@@ -309,6 +412,12 @@ def _node(public_id: str) -> int:
     from content.models import Node
 
     return Node.objects.get(public_id=public_id).pk
+
+
+def _group() -> int:
+    from players.models import StudyGroup
+
+    return StudyGroup.objects.order_by("pk").first().pk
 
 
 def _plan() -> int:
@@ -347,7 +456,8 @@ def take(address: str, options: Any) -> Iterator[tuple[str, str, str, str]]:
                     continue
                 PAGES[name](page)
                 page.wait_for_timeout(300)
-                data = smaller(page.screenshot(animations="disabled"))
+                taken = page.screenshot(animations="disabled", full_page=options.whole)
+                data = smaller(taken)
                 if options.all:
                     (options.all / f"{'-'.join(picture)}.png").write_bytes(data)
                 if picture in SHOWN:
