@@ -326,7 +326,7 @@ def _empty_events(about: Q) -> None:
 def _empty_admin_log(profile: PlayerProfile) -> None:
     """Remove the names from the admin's log entries about the student."""
     for model, pk in ((PlayerProfile, profile.pk), (User, profile.user_id)):
-        entries = QuerySet(LogEntry).filter(
+        entries: QuerySet[Any] = QuerySet(LogEntry).filter(
             content_type=ContentType.objects.get_for_model(model), object_id=str(pk)
         )
         with statement_guard.rewriting():

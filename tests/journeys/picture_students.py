@@ -6,7 +6,7 @@ times of the last days. The numbers are the same in every run.
 
 from datetime import datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 import time_machine
@@ -103,14 +103,17 @@ def _add_events(player: "PlayerProfile", chance: Random, now: datetime) -> None:
     from players.models import SecurityEventType
     from players.services import devices
 
-    refused: list[dict[str, str]] = []
+    refused: list[dict[str, Any]] = []
     if player.pk % 15 == 0:
         for name in ("Galaxy Tab A9", "هاتف الوالد"):
             device_id = uuid5(DEVICES, f"{player.pk} {name}")
             # Of version 4, as those of apps.
             device_id = UUID(bytes=device_id.bytes, version=4)
             devices.add(player_id=player.pk, device_id=device_id, name=name)
-        third = {"code": "DEVICE_NOT_AUTHORIZED", "device_name": "Redmi 12"}
+        third: dict[str, Any] = {
+            "code": "DEVICE_NOT_AUTHORIZED",
+            "device_name": "Redmi 12",
+        }
         refused += [third] * chance.randrange(1, 4)
     elif player.pk % 4 == 0:
         refused += [{"code": "INVALID_CREDENTIALS"}]

@@ -4,7 +4,7 @@ import select
 from functools import partial
 from typing import Any
 
-from django.db.backends.mysql import base
+from django.db.backends.mysql import base, operations, schema
 
 from core import db_limits, time_budget
 from core.db_backends.connection import (
@@ -14,11 +14,11 @@ from core.db_backends.connection import (
 )
 
 
-class DatabaseOperations(RewritingFlush, base.DatabaseOperations):
+class DatabaseOperations(RewritingFlush, operations.DatabaseOperations):
     pass
 
 
-class DatabaseSchemaEditor(RewritingEditor, base.DatabaseSchemaEditor):
+class DatabaseSchemaEditor(RewritingEditor, schema.DatabaseSchemaEditor):
     pass
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.backends.sqlite3 import base
+from django.db.backends.sqlite3 import base, operations, schema
 
 from core import db_limits, time_budget
 from core.db_backends.connection import (
@@ -12,11 +12,11 @@ from core.db_backends.connection import (
 )
 
 
-class DatabaseOperations(RewritingFlush, base.DatabaseOperations):
+class DatabaseOperations(RewritingFlush, operations.DatabaseOperations):
     pass
 
 
-class DatabaseSchemaEditor(RewritingEditor, base.DatabaseSchemaEditor):
+class DatabaseSchemaEditor(RewritingEditor, schema.DatabaseSchemaEditor):
     pass
 
 
