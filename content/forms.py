@@ -28,7 +28,8 @@ from core.json_limits import is_too_deep
 class OptimisticLockForm(forms.ModelForm):  # type: ignore[type-arg]
     """A form that does not overwrite edits saved after the page was opened.
 
-    A subclass defines the `version` of a row and how to `lock` it.
+    The forms of nodes and plans define the `version` of a row and how to `lock` it.
+    They are no abstract methods, because ``ModelForm`` has another metaclass.
     """
 
     seen = forms.CharField(required=False, widget=forms.HiddenInput)

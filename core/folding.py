@@ -8,6 +8,7 @@ developers.
 
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 
 VERSION = 2
 """Increased when `fold` changes its result for any text.
@@ -86,15 +87,16 @@ def _is_invisible(char: str) -> bool:
     return any(first <= code <= last for first, last in INVISIBLE_RANGES)
 
 
-class _Table(dict[int, str | None]):
+class _Table(dict[int, str | None], ABC):
     """A table for ``str.translate`` that computes each character on first use."""
 
     def __missing__(self, code: int) -> str | None:
         self[code] = found = self.decide(chr(code))
         return found
 
+    @abstractmethod
     def decide(self, char: str) -> str | None:
-        raise NotImplementedError
+        """Return what replaces the character, or None to remove it."""
 
 
 class _Folded(_Table):

@@ -26,7 +26,11 @@ _STAGE_RIGHTS = ("add", "change", "delete")
 
 
 class HistoryPages:
-    """Mixin for a ``ModelAdmin``: its history page shows `edits_of`."""
+    """Mixin for a ``ModelAdmin``: its history page shows `edits_of`.
+
+    The admins of nodes and plans define `edits_of`. It is no abstract method, because
+    ``ModelAdmin`` has another metaclass.
+    """
 
     def edits_of(self, obj: Any) -> list[Edit]:
         """Return the edits to show, newest first."""

@@ -15,7 +15,8 @@ class TrackedQuerySet(FoldingQuerySet):
 
     Every edit updates the subject's state first and the rows second. The state's row is
     the lock of the tree, so all writers lock the same row first and cannot deadlock
-    (docs/architecture.md, "Edits").
+    (docs/architecture.md, "Edits"). The querysets of nodes and stages define
+    `_affected_pks` and `_mark_changed`.
     """
 
     def _affected_pks(self) -> set[int]:

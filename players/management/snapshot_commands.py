@@ -1,5 +1,6 @@
 """The bases of the commands that write snapshots: ``sync_…`` and ``rebuild_…``."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ _BATCH = 200
 """How many players are rebuilt in one transaction."""
 
 
-class SnapshotCommand(ReportingCommand):
+class SnapshotCommand(ReportingCommand, ABC):
     """What both kinds of command do when the database does not answer."""
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -30,8 +31,9 @@ class SnapshotCommand(ReportingCommand):
                 % {"why": error}
             )
 
+    @abstractmethod
     def work(self, **options: Any) -> None:
-        raise NotImplementedError
+        """Do the command's work with the parsed arguments, and answer."""
 
 
 class SyncCommand(SnapshotCommand):
@@ -45,8 +47,13 @@ class SyncCommand(SnapshotCommand):
             help=_("write every snapshot, also those that are up to date"),
         )
 
+    @abstractmethod
     def sync(self, *, force: bool, progress: Callable[[int, int], None]) -> SyncResult:
-        raise NotImplementedError
+        """Write the snapshots that are behind, or all of them with ``force``.
+
+        Args:
+            progress: called with the number of written snapshots and their total.
+        """
 
     def work(self, **options: Any) -> None:
         result = self.sync(force=options["force"], progress=self.progress)

@@ -11,6 +11,7 @@ import pickle
 import shutil
 import sys
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Ended:
     error: str = ""
 
 
-class World:
+class World(ABC):
     """One database and one content root, in ``folder``."""
 
     def __init__(self, folder: Path, *, redis_url: str, now: int) -> None:
@@ -124,11 +125,13 @@ class World:
             shutil.copytree(self.folder / "kept", self.root, symlinks=True)
         self.restore_database()
 
+    @abstractmethod
     def keep_database(self) -> None:
-        raise NotImplementedError
+        """Copy the database."""
 
+    @abstractmethod
     def restore_database(self) -> None:
-        raise NotImplementedError
+        """Replace the database by the copy that `keep_database` made."""
 
     def close(self) -> None:
         """Release all resources."""
