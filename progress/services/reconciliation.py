@@ -10,7 +10,7 @@ A record that is dropped is made again by the next request that needs it, so a d
 many costs one read of the ledger.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,6 +22,7 @@ from core.batches import batches
 from core.db import retry_on_conflict
 from players import bulk_records, wallet_sync, write_back
 from players.records import StoreUnavailableError
+from players.services import selection
 from progress.services import comparison, ledger, snapshots
 from progress.services.comparison import Difference, Store
 
@@ -32,6 +33,9 @@ _OVERLAP = timedelta(minutes=5)
 """Longer than an insert takes from its time of receipt to its commit."""
 _LONGEST = timedelta(days=1)
 """Longer than any record lives."""
+_ACTIVE = timedelta(days=1)
+_BATCH = 100
+"""How many players are compared together; nothing of a batch is kept but counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,23 @@ class Reconciliation:
     found: Sequence[Difference]
     remaining: Sequence[Difference]
     redis_is_away: bool
+
+
+def select(
+    named: Sequence[int], *, everyone: bool = False, now: datetime
+) -> tuple[Iterable[Sequence[int]], int]:
+    """Return the players to `reconcile` in batches, and how many they are.
+
+    All players with ``everyone``, else those ``named``, else those active in the last
+    day: players with a row of the ledger received since then.
+
+    Raises:
+        DatabaseError: the database does not answer; also while batches are read.
+    """
+    if everyone:
+        return selection.everyone(_BATCH), selection.count_everyone()
+    active = named or sorted(ledger.heads(now - _ACTIVE))
+    return batches(active, _BATCH), len(active)
 
 
 def reconcile(player_ids: Sequence[int], *, repair: bool = False) -> Reconciliation:

@@ -235,7 +235,7 @@ def test_the_first_differences_are_listed_and_all_are_counted(
         player = enrolled(plan, f"s{number}@example.com")
         make_interaction(player, xp=5, received_at=MONDAY)
         records.create(player.pk, wallet=WalletState(seq=2))
-    monkeypatch.setattr("progress.management.commands.reconcile._BATCH", 5)
+    monkeypatch.setattr("progress.services.reconciliation._BATCH", 5)
     said, code = run_json("reconcile")
     assert (len(said["differences"]), said["remaining"], code) == (23, 23, 1)
     assert said["counts"] == [

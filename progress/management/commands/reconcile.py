@@ -1,8 +1,7 @@
 """``manage.py reconcile [--all] [--repair] [PLAYER …] [--json]``"""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -10,18 +9,13 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
-from core.batches import batches
 from core.reporting_command import ReportingCommand
 from players.management.snapshot_commands import add_players, find_players
-from players.services import selection
-from progress.services import ledger, reconciliation
+from progress.services import reconciliation
 from progress.services.comparison import Difference, Store
 
-_BATCH = 100
-"""How many players are compared together; nothing of a batch is kept but counts."""
 _LISTED = 20
 """How many differences are printed for people."""
-_ACTIVE = timedelta(days=1)
 
 
 class Command(ReportingCommand):
@@ -67,7 +61,9 @@ class Command(ReportingCommand):
     ) -> Iterator[dict[str, Any]]:
         """Yield the differences, and count them."""
         try:
-            parts, total = _players(named, everyone=everyone)
+            parts, total = reconciliation.select(
+                named, everyone=everyone, now=timezone.now()
+            )
             for part in parts:
                 result = reconciliation.reconcile(part, repair=repair)
                 self.players += len(part)
@@ -168,17 +164,6 @@ class Command(ReportingCommand):
                     "command again once Redis answers."
                 )
             )
-
-
-def _players(
-    named: list[int], *, everyone: bool
-) -> tuple[Iterable[Sequence[int]], int]:
-    """Return batches of players, and how many players there are."""
-    if everyone:
-        return selection.everyone(_BATCH), selection.count_everyone()
-    if not named:
-        named = sorted(ledger.heads(timezone.now() - _ACTIVE))
-    return batches(named, _BATCH), len(named)
 
 
 def _place(one: Difference) -> tuple[int, str, str, str]:
