@@ -118,12 +118,25 @@ class InvalidBodyError(MemoraError):
 
 
 @dataclass(frozen=True, slots=True)
+class Faulty:
+    """An element of a list that is not valid, where that does not refuse the body.
+
+    Write such a list's type as ``list[Element | Faulty]``. ``faults`` are those of the
+    element's fields by path, without the list's.
+    """
+
+    value: Any
+    faults: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class TypeHint:
     """The parts of a field's annotation."""
 
     type: Any
     field: Field | None
     is_nullable: bool
+    may_be_faulty: bool = False
 
 
 def read_hint(hint: Any) -> TypeHint:
@@ -134,11 +147,12 @@ def read_hint(hint: Any) -> TypeHint:
         field = next((extra for extra in extras if isinstance(extra, Field)), None)
     if get_origin(hint) not in (Union, UnionType):
         return TypeHint(hint, field, is_nullable=False)
-    (kind,) = (part for part in get_args(hint) if part is not NoneType)
+    parts = get_args(hint)
+    (kind,) = (part for part in parts if part not in (NoneType, Faulty))
     inner = read_hint(kind)
     field = field or inner.field
-    is_nullable = field is None or not field.not_null
-    return TypeHint(inner.type, field, is_nullable)
+    is_nullable = NoneType in parts and (field is None or not field.not_null)
+    return TypeHint(inner.type, field, is_nullable, may_be_faulty=Faulty in parts)
 
 
 def hints_of(cls: type) -> dict[str, Any]:
@@ -362,7 +376,13 @@ def _list_parser(field: Field, items: TypeHint) -> _Parser:
                 "“%(field)s” must be a list of %(least)d to %(most)d entries."
             ) % {"field": at, "least": least, "most": most}
             return None
-        found = []
+        found: list[Any] = []
+        if items.may_be_faulty:
+            for entry in value:
+                own: Faults = {}
+                parsed = parser(entry, "", own)
+                found.append(Faulty(entry, own) if own else parsed)
+            return found
         for index, entry in enumerate(value):
             if len(faults) >= _MAX_FAULTS:
                 break

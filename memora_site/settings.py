@@ -282,6 +282,7 @@ CELERY_BEAT_SCHEDULE = {
     "end-expired-sessions": _each(3600, "players.tasks.end_expired_sessions"),
     "sync-pending-bitmaps": _each(30, "progress.tasks.sync_pending_bitmaps"),
     "reconcile-records": _each(60, "progress.tasks.reconcile_records"),
+    "apply-held-events": _each(300, "progress.tasks.apply_held_events"),
 }
 
 # --- Content ----------------------------------------------------------------
@@ -360,6 +361,8 @@ STREAK_TIME_ZONE: str = env("MEMORA_STREAK_TIME_ZONE", default="UTC")
 XP_PER_HEART = 2
 XP_FIRST_COMPLETION = 5
 XP_NEW_RECORD = 10
+XP_REPEATS_PER_DAY: int = env.int("MEMORA_XP_REPEATS_PER_DAY", default=1)
+"""How many repeats of a passed lesson earn XP on one day without a new record."""
 ERASED_LEDGER: str = env("MEMORA_ERASED_LEDGER", default="delete")
 """What an erasure does to the student's ledger: ``delete`` or ``pseudonymise``."""
 SECURITY_EVENT_DAYS: int = env.int("MEMORA_SECURITY_EVENT_DAYS", default=365)

@@ -30,7 +30,7 @@ answer.
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any
@@ -61,6 +61,7 @@ NO_SESSION_SECONDS = 60
 ACCESS_SECONDS = 300
 
 NO_SESSION = "none"
+_NONE: Mapping[str, Any] = {}
 
 
 class SessionStatus(Enum):
@@ -79,12 +80,12 @@ class SessionStatus(Enum):
 class Wanted:
     """The records that a request needs, beside the session.
 
-    ``begin`` announces a write to the ledger; ``subject_id`` needs ``wallet``.
+    ``begin`` announces a write to the ledger; ``subject_ids`` need ``wallet``.
     """
 
     access: bool = False
     wallet: bool = False
-    subject_id: str = ""
+    subject_ids: tuple[str, ...] = ()
     begin: bool = False
 
 
@@ -103,8 +104,8 @@ class Count:
 class Found:
     """The answer of one round trip.
 
-    ``access``, ``wallet`` and ``subject`` are None when they are missing or were not
-    wanted. ``token`` is that of the placeholders that the call left, "" if a copy may
+    ``access`` and ``wallet`` are None when they are missing or were not wanted;
+    ``subjects`` has those of the wanted subjects that are not missing. ``token`` is that of the placeholders that the call left, "" if a copy may
     not be filled: `fill` and `fill_access` take it. ``inc`` is the wallet's.
     """
 
@@ -114,7 +115,7 @@ class Found:
     count: Count | None = None
     access: bytes | None = None
     wallet: WalletState | None = None
-    subject: SubjectProgress | None = None
+    subjects: Mapping[str, SubjectProgress] = field(default_factory=dict)
     inc: bytes = b""
     token: str = ""
     may_fill_session: bool = False
@@ -134,7 +135,7 @@ local function read_copy(key, token, placeholder_ms)
 end
 """
 
-# KEYS: session, devices, request count, access, wallet, then a subject's four keys.
+# KEYS: session, devices, request count, access, wallet, then four keys of each subject.
 # ARGV: token hash ('' skips the check), device, window ms ('' does not count), limit,
 # placeholder token, its ms, letters of what is wanted, write ms.
 _ENTER = (
@@ -187,11 +188,11 @@ if begins then
   redis.call('PEXPIRE', wallet, write_ms, 'LT')
 end
 found[6] = held
-if #KEYS > 5 then
-  local subject = redis.call('MGET', unpack(KEYS, 6, 9))
-  if subject[1] and subject[2] and subject[3] and subject[4] == held[2] then
-    found[7] = subject
-  end
+found[7] = {}
+for first = 6, #KEYS, 4 do
+  local subject = redis.call('MGET', unpack(KEYS, first, first + 3))
+  local is_whole = subject[1] and subject[2] and subject[3] and subject[4] == held[2]
+  found[7][#found[7] + 1] = is_whole and subject
 end
 return found
 """
@@ -224,8 +225,8 @@ def enter(
         keys.access(player_id),
         keys.wallet(player_id),
     ]
-    if wanted.subject_id:
-        names += keys.subject(player_id, wanted.subject_id)
+    for subject_id in wanted.subject_ids:
+        names += keys.subject(player_id, subject_id)
     window = window_ms if window_ms else ""
     answer = run_script(
         _ENTER,
@@ -256,7 +257,7 @@ def _found(player_id: int, wanted: Wanted, token: str, answer: list[Any]) -> Fou
     if status is not SessionStatus.GOOD:
         may_fill = len(answer) > 1 and bool(answer[1])
         return Found(player_id, wanted, status, token=token, may_fill_session=may_fill)
-    _status, requests, rest, access, may_fill, wallet, subject = answer
+    _status, requests, rest, access, may_fill, wallet, subjects = answer
     return Found(
         player_id,
         wanted,
@@ -265,26 +266,36 @@ def _found(player_id: int, wanted: Wanted, token: str, answer: list[Any]) -> Fou
         may_fill_access=bool(may_fill),
         wallet=None if wallet is None else decode_wallet(wallet),
         inc=b"" if wallet is None else wallet[1],
-        subject=None if subject is None else decode_subject(subject),
+        subjects={
+            subject_id: decode_subject(held)
+            for subject_id, held in zip(
+                wanted.subject_ids, subjects or (), strict=False
+            )
+            if held is not None
+        },
         token=token,
     )
 
 
-# --- The wallet and a subject ------------------------------------------------------
+# --- The wallet and subjects -------------------------------------------------------
 
-# The last arguments of a script that stores a subject: bitmap, hearts, XP, ms.
-_SUBJECT = """
-local function store_subject(first, inc)
-  local bitmap, hearts, xp, ms = unpack(ARGV, #ARGV - 3)
-  local values = {bitmap, hearts, xp, inc}
-  for index = 1, 4 do
-    redis.call('SET', KEYS[first + index - 1], values[index], 'PX', ms)
+# The last keys of a script that stores subjects: four of each; the last arguments:
+# bitmap, hearts and XP of each, then ms.
+_SUBJECTS = """
+local function store_subjects(first, inc)
+  local ms, at = ARGV[#ARGV], #ARGV - (#KEYS - first + 1) / 4 * 3
+  for key = first, #KEYS, 4 do
+    for part = 0, 2 do
+      redis.call('SET', KEYS[key + part], ARGV[at + part], 'PX', ms)
+    end
+    redis.call('SET', KEYS[key + 3], inc, 'PX', ms)
+    at = at + 3
   end
 end
 """
 
 _LOAD = (
-    _SUBJECT
+    _SUBJECTS
     + """
 local inc, seq, write_ms = ARGV[1], ARGV[2], ARGV[3]
 local held = redis.call('HMGET', KEYS[1], 'seq', 'inc', 'claim')
@@ -293,26 +304,26 @@ if tonumber(held[3]) <= tonumber(seq) then
   redis.call('HSET', KEYS[1], 'claim', tonumber(seq) + 1)
 end
 redis.call('PEXPIRE', KEYS[1], write_ms, 'LT')
-store_subject(2, inc)
+store_subjects(2, inc)
 return 1
 """
 )
 
 
 def load(
-    player_id: int, *, inc: bytes, seq: int, subject_id: str, subject: SubjectProgress
+    player_id: int, *, inc: bytes, seq: int, subjects: Mapping[str, SubjectProgress]
 ) -> bool:
-    """Store the subject of a writer that found the wallet but not its subject.
+    """Store the subjects of a writer that found the wallet but not these.
 
     Returns:
         False: the wallet is no longer the one with ``inc`` and ``seq``; call `create`.
     """
-    names = [keys.wallet(player_id), *keys.subject(player_id, subject_id)]
-    return bool(run_script(_LOAD, names, [inc, seq, WRITE_MS, *_parts(subject)]))
+    names = _names(player_id, subjects)
+    return bool(run_script(_LOAD, names, [inc, seq, WRITE_MS, *_parts(subjects)]))
 
 
 _CREATE = (
-    _SUBJECT
+    _SUBJECTS
     + """
 local inc, seq, write_ms = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local held = redis.call('HMGET', KEYS[1], 'seq', 'claim')
@@ -324,7 +335,7 @@ redis.call('HSET', KEYS[1], 'inc', inc, 'seq', seq, 'claim', claim,
   'total_xp', ARGV[4], 'current_streak', ARGV[5], 'last_success_date', ARGV[6],
   'last_played_at', ARGV[7])
 redis.call('PEXPIRE', KEYS[1], write_ms)
-if #KEYS > 1 then store_subject(2, inc) end
+store_subjects(2, inc)
 return 1
 """
 )
@@ -334,8 +345,7 @@ def create(
     player_id: int,
     *,
     wallet: WalletState,
-    subject_id: str = "",
-    subject: SubjectProgress | None = None,
+    subjects: Mapping[str, SubjectProgress] = _NONE,
 ) -> bytes | None:
     """Begin a write from what the ledger says, as a new wallet record.
 
@@ -343,16 +353,13 @@ def create(
         The record's ``inc``; None when Redis is further than ``wallet``: begin again.
     """
     inc = secrets.token_hex(8).encode()
-    names, parts = [keys.wallet(player_id)], list[Any]()
-    if subject is not None:
-        names += keys.subject(player_id, subject_id)
-        parts = _parts(subject)
-    arguments: list[Any] = [inc, wallet.seq, WRITE_MS, *_fields(wallet), *parts]
-    return inc if run_script(_CREATE, names, arguments) else None
+    arguments: list[Any] = [inc, wallet.seq, WRITE_MS, *_fields(wallet)]
+    arguments += _parts(subjects)
+    return inc if run_script(_CREATE, _names(player_id, subjects), arguments) else None
 
 
 _PUT = (
-    _SUBJECT
+    _SUBJECTS
     + """
 local inc, first, last = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local write_ms, written_ms = ARGV[4], ARGV[5]
@@ -370,7 +377,7 @@ end
 redis.call('HSET', KEYS[1], 'seq', last, 'total_xp', ARGV[6], 'current_streak', ARGV[7],
   'last_success_date', ARGV[8], 'last_played_at', ARGV[9])
 redis.call('PEXPIRE', KEYS[1], claim <= last and written_ms or write_ms)
-if #KEYS > 1 then store_subject(2, inc) end
+store_subjects(2, inc)
 return 1
 """
 )
@@ -382,24 +389,20 @@ def put(
     inc: bytes,
     first: int,
     wallet: WalletState,
-    subject_id: str = "",
-    subject: SubjectProgress | None = None,
+    subjects: Mapping[str, SubjectProgress] = _NONE,
 ) -> None:
     """Store the state after the committed rows ``first`` … ``wallet.seq``.
 
     Harmless however late it is: a record that is further stays, and one that lacks a
     row is deleted.
     """
-    names, parts = [keys.wallet(player_id)], list[Any]()
-    if subject is not None:
-        names += keys.subject(player_id, subject_id)
-        parts = _parts(subject)
     arguments: list[Any] = [inc, first, wallet.seq, WRITE_MS, WRITTEN_MS]
-    run_script(_PUT, names, [*arguments, *_fields(wallet), *parts])
+    arguments += [*_fields(wallet), *_parts(subjects)]
+    run_script(_PUT, _names(player_id, subjects), arguments)
 
 
 _FILL = (
-    _SUBJECT
+    _SUBJECTS
     + """
 local token, inc, new_inc, seq, filled_ms = unpack(ARGV, 1, 5)
 local held = redis.call('HMGET', KEYS[1], 'reader', 'seq', 'inc')
@@ -414,32 +417,32 @@ if inc == '' then
 elseif held[3] ~= inc or held[2] ~= seq then
   return 0
 end
-if #KEYS > 1 and redis.call('GET', KEYS[5]) ~= inc then store_subject(2, inc) end
+store_subjects(2, inc)
 return 1
 """
 )
 
 
 def fill(
-    found: Found, *, wallet: WalletState, subject: SubjectProgress | None = None
+    found: Found,
+    *,
+    wallet: WalletState,
+    subjects: Mapping[str, SubjectProgress] = _NONE,
 ) -> bool:
     """Store what a reader's `look` or `enter` lacked, as the ledger has it.
 
     Args:
         wallet: as read from the ledger; if ``found`` has a wallet, only its ``seq`` is
             compared.
-        subject: that of ``found.wanted``, at the same ``seq``; None: was not read.
+        subjects: those that were read, at the same ``seq``.
 
     Returns:
         False: a writer or a newer reader was first; nothing is stored.
     """
-    names, parts = [keys.wallet(found.player_id)], list[Any]()
-    if subject is not None:
-        names += keys.subject(found.player_id, found.wanted.subject_id)
-        parts = _parts(subject)
     new_inc = secrets.token_hex(8)
     arguments: list[Any] = [found.token, found.inc, new_inc, wallet.seq, FILLED_MS]
-    return bool(run_script(_FILL, names, [*arguments, *_fields(wallet), *parts]))
+    arguments += [*_fields(wallet), *_parts(subjects)]
+    return bool(run_script(_FILL, _names(found.player_id, subjects), arguments))
 
 
 _DROP = """
@@ -480,8 +483,20 @@ def decode_subject(held: Sequence[bytes]) -> SubjectProgress:
     return SubjectProgress(bitmap=held[0], hearts=held[1], xp=int(held[2]))
 
 
-def _parts(subject: SubjectProgress) -> list[bytes | int]:
-    return [subject.bitmap, subject.hearts, subject.xp, SUBJECT_MS]
+def _names(player_id: int, subjects: Iterable[str]) -> list[str]:
+    """The keys of the wallet and of these subjects."""
+    names = [keys.wallet(player_id)]
+    for subject_id in subjects:
+        names += keys.subject(player_id, subject_id)
+    return names
+
+
+def _parts(subjects: Mapping[str, SubjectProgress]) -> list[bytes | int]:
+    """The last arguments of a script that stores subjects."""
+    parts: list[bytes | int] = []
+    for subject in subjects.values():
+        parts += [subject.bitmap, subject.hearts, subject.xp]
+    return [*parts, SUBJECT_MS]
 
 
 # --- Copies with a version: sign-in state and access -------------------------------

@@ -42,6 +42,7 @@ class InteractionLogAdmin(ReadOnlyAdmin):
         "event_id",
         "device_id",
         "device_seq",
+        "device_time",
         "details",
     )
 

@@ -4,20 +4,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Self
+from uuid import UUID
 
 import orjson
 from django.utils.translation import gettext as _, gettext_lazy
 
 from content.kinds import ID_PATTERN, Kind
 from core.api_operations import Parameter
-from core.api_types import Field, InvalidBodyError
+from core.api_types import Faulty, Field, InvalidBodyError
 from progress.scheduler import RATINGS
 from progress.streak import Action
 from progress.unlock import LockedReason, Status
 from progress.xp import MAX_HEARTS
 
 MAX_REVIEWS = 100
+MAX_EVENTS = 200
 _MAX_KEY_LENGTH = 100
 MAX_DUE = 100
 _DEFAULT_DUE = 20
@@ -171,6 +174,108 @@ class RatingsBody:
     ]
 
 
+class EventKind(StrEnum):
+    """What a queued event is about."""
+
+    LESSON_COMPLETED = "lesson_completed"
+    LESSON_FAILED = "lesson_failed"
+    REVIEW = "review"
+
+
+_OccurredAt = Annotated[
+    datetime,
+    Field(
+        gettext_lazy("When it happened, by the device's clock, with its offset."),
+        "2026-11-29T17:03:05Z",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncEvent:
+    """A queued event; `progress.services.sync_events` checks what each kind needs."""
+
+    id: Annotated[
+        UUID,
+        Field(
+            gettext_lazy(
+                "The app's id of the event, a UUID version 4; never used for another one."
+            ),
+            "0b0a4f6e-7f0e-4d55-9c9d-3f0a5e1b7c11",
+        ),
+    ]
+    seq: Annotated[
+        int,
+        Field(
+            gettext_lazy("The event's number on this device: 1, 2, 3 … without gaps."),
+            1,
+            minimum=1,
+        ),
+    ]
+    kind: Annotated[
+        str,
+        Field(
+            gettext_lazy(
+                "lesson_completed (with hearts from 1), lesson_failed, or review (with "
+                "item_id and rating)."
+            ),
+            "lesson_completed",
+            choices=tuple(EventKind),
+        ),
+    ]
+    lesson_id: _LessonId
+    occurred_at: _OccurredAt
+    hearts: Annotated[
+        int | None,
+        Field(
+            gettext_lazy("Of a completed lesson, 1 to 5; else null, 0 or missing."),
+            5,
+            minimum=0,
+            maximum=MAX_HEARTS,
+        ),
+    ] = None
+    item_id: Annotated[
+        str | None,
+        Field(
+            gettext_lazy("Of a review: the item's id in the lesson's file."),
+            max_length=64,
+            pattern=ID_PATTERN,
+        ),
+    ] = None
+    rating: Annotated[
+        int | None,
+        Field(
+            gettext_lazy("Of a review: 1 again, 2 hard, 3 good, 4 easy."),
+            minimum=RATINGS.start,
+            maximum=RATINGS.stop - 1,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncEventsBody:
+    device_time: Annotated[
+        datetime,
+        Field(
+            gettext_lazy(
+                "The device's clock at the time of sending, with its offset. The server "
+                "corrects the events' times by the difference from its own clock."
+            ),
+            "2026-11-29T17:05:00Z",
+        ),
+    ]
+    events: Annotated[
+        list[SyncEvent | Faulty],
+        Field(
+            gettext_lazy(
+                "At most 200 events. An event that is not valid is rejected for itself; "
+                "it does not refuse the others."
+            ),
+            max_length=MAX_EVENTS,
+        ),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class DueQuery:
     subject: Annotated[
@@ -276,6 +381,114 @@ class CompletionResult:
         """Return the result that `as_answer` was made of."""
         streak = {**answer["streak"], "action": Action(answer["streak"]["action"])}
         return cls(**{**answer, "streak": StreakChange(**streak)})
+
+
+class EventStatus(StrEnum):
+    """What the server did with a queued event."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    HELD = "held"
+    CONFLICT = "conflict"
+    REJECTED = "rejected"
+
+
+class EventCode(StrEnum):
+    """Why a queued event was not recorded; docs/app-guide.md, "Work done offline"."""
+
+    OUT_OF_ORDER = "OUT_OF_ORDER"
+    """An event before it is missing. Keep it; send from next_seq on."""
+    SEQ_USED = "SEQ_USED"
+    """Its number was decided before, and nothing was recorded. Drop it."""
+    INVALID_EVENT = "INVALID_EVENT"
+    """A field is wrong: an error in the app. Drop it."""
+    EVENT_CONFLICT = "EVENT_CONFLICT"
+    """Its id was used for another event: an error in the app. Drop it."""
+    INVALID_LESSON = "INVALID_LESSON"
+    """No such lesson exists. Drop it."""
+    NOT_ENTITLED = "NOT_ENTITLED"
+    """The student did not have the product of the lesson. Drop it."""
+    NOT_UNLOCKED = "NOT_UNLOCKED"
+    """An earlier lesson was to be passed first. Drop it."""
+    ITEM_NOT_MET = "ITEM_NOT_MET"
+    """The lesson of the reviewed item was not completed before. Drop it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventResult:
+    """What became of one event of a batch."""
+
+    id: Annotated[
+        str | None,
+        Field(
+            gettext_lazy("The event's id; null if it has none that is valid."),
+            "0b0a4f6e-7f0e-4d55-9c9d-3f0a5e1b7c11",
+        ),
+    ]
+    seq: Annotated[
+        int | None,
+        Field(
+            gettext_lazy("The event's number; null if it has none that is valid."), 1
+        ),
+    ]
+    status: Annotated[
+        EventStatus,
+        Field(
+            gettext_lazy(
+                "applied: recorded. duplicate: recorded before, with the answer of "
+                "then. held: kept by the server until the lesson is published again. "
+                "conflict: its id belongs to another event. rejected: see code."
+            ),
+            "applied",
+        ),
+    ]
+    code: Annotated[
+        EventCode | None,
+        Field(
+            gettext_lazy("Why it was not recorded; null if it was or is held."), None
+        ),
+    ]
+    message: Annotated[
+        str | None,
+        Field(gettext_lazy("The same as a text for the user; null without a code.")),
+    ]
+    keep: Annotated[
+        bool,
+        Field(
+            gettext_lazy(
+                "Whether the app keeps the event and sends it again; else it removes it "
+                "from its queue."
+            ),
+            False,
+        ),
+    ]
+    completion: Annotated[
+        CompletionResult | None,
+        Field(
+            gettext_lazy(
+                "For a completed lesson that was recorded: what it earned and unlocked."
+            )
+        ),
+    ] = None
+    due_at: Annotated[
+        str | None,
+        Field(
+            gettext_lazy("For a review that was recorded: when the item is next due."),
+            format="date-time",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    results: Annotated[
+        list[EventResult],
+        Field(gettext_lazy("One result for each event, in the order of the request.")),
+    ]
+    next_seq: Annotated[
+        int,
+        Field(gettext_lazy("The number that this device's next event must have."), 2),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,9 @@ class InteractionLog(AppendOnlyModel):
     device_seq = models.PositiveBigIntegerField(
         _("position on the device"), null=True, blank=True
     )
+    device_time = models.DateTimeField(
+        _("when, by the device's clock"), null=True, blank=True
+    )
     best_hearts = models.PositiveSmallIntegerField(
         _("best hearts"),
         null=True,
@@ -107,6 +110,8 @@ class InteractionLog(AppendOnlyModel):
         indexes = [
             # Who has played lately: reconciliation and write-back.
             models.Index(fields=["received_at"], name="progress_received"),
+            # The days of the streak, and the repeats of a lesson on a day.
+            models.Index(fields=["player", "day"], name="progress_player_day"),
         ]
 
     def __str__(self) -> str:
@@ -248,13 +253,20 @@ class ReviewRating(AppendOnlyModel):
         _("answered"), help_text=_("As the app says, but not before the item was met.")
     )
     received_at = models.DateTimeField(_("received"))
+    device_id = models.UUIDField(_("device"), null=True, blank=True)
+    device_seq = models.PositiveBigIntegerField(
+        _("position on the device"), null=True, blank=True
+    )
+    device_time = models.DateTimeField(
+        _("when, by the device's clock"), null=True, blank=True
+    )
     idempotency_key = models.CharField(  # noqa: DJ001 - NULL is never a duplicate
         _("idempotency key (SHA-256)"),
         max_length=64,
         null=True,
         blank=True,
     )
-    """The key of a batch, on its first row. Hashed as in the ledger."""
+    """The key of a request, on its first row, or of an event. Hashed as in the ledger."""
     batch = models.JSONField(
         _("batch"),
         null=True,
@@ -321,3 +333,85 @@ class ReviewWatermark(models.Model):
 
     def __str__(self) -> str:
         return str(self.player_id)
+
+
+class DeviceSequence(models.Model):
+    """How far the events of a device have been decided; see "Batches".
+
+    No foreign key to the device: its numbers continue when it is removed and comes back.
+    """
+
+    player = models.ForeignKey(
+        PlayerProfile,
+        models.CASCADE,
+        related_name="device_sequences",
+        verbose_name=_("player"),
+        db_index=False,  # the constraint is its index
+    )
+    device_id = models.UUIDField(_("device"))
+    last_seq = models.PositiveBigIntegerField(
+        _("last event"), help_text=_("The number of the last event that was decided.")
+    )
+    last_at = models.DateTimeField(
+        _("its time"),
+        null=True,
+        blank=True,
+        help_text=_("The corrected time; no later event counts as earlier."),
+    )
+
+    class Meta:
+        verbose_name = _("device sequence")
+        verbose_name_plural = _("device sequences")
+        constraints = [
+            # A batch moves the row that it was decided on.
+            models.UniqueConstraint(
+                fields=["player", "device_id"], name="progress_one_sequence"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.device_id}: {self.last_seq}"
+
+
+class HeldEvent(models.Model):
+    """An event about a lesson that is not published now; see "Batches".
+
+    It is applied when the lesson is in the release of the player's plan, and deleted.
+    """
+
+    player = models.ForeignKey(
+        PlayerProfile,
+        models.CASCADE,
+        related_name="held_events",
+        verbose_name=_("player"),
+        db_index=False,  # the constraint is its index
+    )
+    event_id = models.CharField(_("event id"), max_length=64)
+    """Hashed as in the ledger."""
+    fingerprint = models.CharField(_("fingerprint"), max_length=64)
+    lesson_id = ExactCharField(_("lesson"), max_length=ID_MAX_LENGTH)
+    hearts = models.PositiveSmallIntegerField(_("hearts"), null=True, blank=True)
+    item_id = ExactCharField(
+        _("item"), max_length=ID_MAX_LENGTH, blank=True, help_text=_("Of a review.")
+    )
+    rating = models.PositiveSmallIntegerField(_("rating"), null=True, blank=True)
+    device_id = models.UUIDField(_("device"))
+    device_seq = models.PositiveBigIntegerField(_("position on the device"))
+    device_time = models.DateTimeField(_("when, by the device's clock"))
+    occurred_at = models.DateTimeField(
+        _("when"), help_text=_("The corrected time of the device.")
+    )
+    received_at = models.DateTimeField(_("received"))
+
+    class Meta:
+        verbose_name = _("held event")
+        verbose_name_plural = _("held events")
+        constraints = [
+            # A repeated event is held once.
+            models.UniqueConstraint(
+                fields=["player", "event_id"], name="progress_held_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.lesson_id)

@@ -3,10 +3,12 @@
 See docs/architecture.md, "Streak". A day is a date on the server's calendar.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+
+_DAY = timedelta(days=1)
 
 
 class Action(StrEnum):
@@ -26,18 +28,32 @@ class Streak:
     last: date | None = None
 
 
-def after_success(streak: Streak, today: date) -> tuple[Streak, Action]:
-    """Return the streak after a completion on ``today``, and the effect on it.
+def after_success(
+    streak: Streak, day: date, days: Callable[[], Collection[date]] = tuple
+) -> tuple[Streak, Action]:
+    """Return the streak after a completion on ``day``, and the effect on it.
 
-    If the last day is in the future (the clock was set back), nothing changes.
+    The streak is a function of the set of days with a completed lesson: it ends at the
+    last of them. A day before the last one, of a completion that was sent late, can make
+    it longer at its start.
+
+    Args:
+        days: returns all days with a completed lesson. Called only if the day before
+            the streak's first one arrives late: it may join an earlier streak.
     """
     if streak.last is None:
-        return Streak(1, today), Action.STARTED
-    if today <= streak.last:
+        return Streak(1, day), Action.STARTED
+    if day > streak.last:
+        if day - streak.last == _DAY:
+            return Streak(streak.days + 1, day), Action.EXTENDED
+        return Streak(1, day), Action.RESET
+    first = streak.last - (streak.days - 1) * _DAY
+    if day != first - _DAY:
         return streak, Action.UNCHANGED
-    if today - streak.last == timedelta(days=1):
-        return Streak(streak.days + 1, today), Action.EXTENDED
-    return Streak(1, today), Action.RESET
+    known = frozenset(days())
+    while day - _DAY in known:
+        day -= _DAY
+    return Streak((streak.last - day).days + 1, streak.last), Action.EXTENDED
 
 
 def as_of(streak: Streak, today: date) -> Streak:
@@ -52,7 +68,7 @@ def as_of(streak: Streak, today: date) -> Streak:
 
 def earliest_last(today: date) -> date:
     """Return the earliest last day of a streak that has not ended by ``today``."""
-    return today - timedelta(days=1)
+    return today - _DAY
 
 
 def first_day_too_late(streak: Streak) -> date | None:
@@ -60,12 +76,12 @@ def first_day_too_late(streak: Streak) -> date | None:
 
     None if there is no streak.
     """
-    return None if streak.last is None else streak.last + timedelta(days=2)
+    return None if streak.last is None else streak.last + 2 * _DAY
 
 
 def of_days(days: Iterable[date]) -> Streak:
-    """Return the streak of completions on these days, in the order they happened."""
+    """Return the streak of completions on these days, in any order."""
     streak = Streak()
-    for day in days:
+    for day in sorted(days):
         streak, _action = after_success(streak, day)
     return streak

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from progress.services import reconciliation, snapshots
+from progress.services import reconciliation, snapshots, sync_events
 
 
 @shared_task(name="progress.tasks.sync_pending_bitmaps", ignore_result=True)
@@ -16,3 +16,9 @@ def sync_pending_bitmaps() -> None:
 def reconcile_records() -> None:
     """Drop records that differ from the ledger. Every minute; safe to run twice."""
     reconciliation.reconcile_recent(timezone.now())
+
+
+@shared_task(name="progress.tasks.apply_held_events", ignore_result=True)
+def apply_held_events() -> None:
+    """Apply held events of published lessons. Every 5 minutes; safe to run twice."""
+    sync_events.apply_all_held(timezone.now())

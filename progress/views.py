@@ -45,7 +45,7 @@ class LessonViewSet(ViewSet):
         subject_id = api.subject_of_lesson(self.kwargs["lesson_id"])
         if subject_id is None:
             return Wanted(access=True)
-        return Wanted(access=True, wallet=True, subject_id=subject_id, begin=True)
+        return Wanted(access=True, wallet=True, subject_ids=(subject_id,), begin=True)
 
     lookup_url_kwarg = "lesson_id"
     lookup_value_regex = "[^/]+"
@@ -92,7 +92,8 @@ class ProgressViewSet(ViewSet):
     lookup_value_regex = "[^/]+"
 
     def wanted(self, _request: Request) -> Wanted:
-        return Wanted(access=True, wallet=True, subject_id=self.kwargs["subject_id"])
+        subject_id = self.kwargs["subject_id"]
+        return Wanted(access=True, wallet=True, subject_ids=(subject_id,))
 
     @describe(
         Operation(

@@ -11,6 +11,8 @@ from core import statement_guard
 from players import records
 from players.services.erasure import Fate, Holding
 from progress.models import (
+    DeviceSequence,
+    HeldEvent,
     InteractionLog,
     ReviewCard,
     ReviewRating,
@@ -34,6 +36,13 @@ HOLDINGS = (
     ),
     Holding("progress.ReviewCard.player", Fate.DELETED, "review_cards"),
     Holding("progress.ReviewWatermark.player", Fate.DELETED, "review_watermark"),
+    Holding("progress.DeviceSequence.player", Fate.DELETED, "device_sequences"),
+    Holding(
+        "progress.HeldEvent.player",
+        Fate.DELETED,
+        "held_events",
+        withheld=frozenset({"event_id", "fingerprint"}),
+    ),
 )
 
 
@@ -56,7 +65,10 @@ def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
             keys are removed.
     """
     # Ratings refer to their cards, so they go first.
-    for model in (ReviewRating, ReviewCard, ReviewWatermark, StructureProgress):
+    for model in (
+        *(ReviewRating, ReviewCard, ReviewWatermark, StructureProgress),
+        *(DeviceSequence, HeldEvent),
+    ):
         QuerySet(model).filter(player_id=player_id).delete()
     ledger: QuerySet[Any] = QuerySet(InteractionLog).filter(player_id=player_id)
     if keep_ledger:
@@ -65,6 +77,7 @@ def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
             event_id=Concat(Value("erased-"), Cast("pk", CharField())),
             device_id=None,
             device_seq=None,
+            device_time=None,
             occurred_at=TruncDay("occurred_at", tzinfo=UTC),
             received_at=TruncDay("received_at", tzinfo=UTC),
         )

@@ -6,7 +6,7 @@ set by. While neither has moved, nothing is written.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -21,7 +21,8 @@ from players.errors import SessionUnknownError
 from players.models import PlayerProfile
 from progress import scheduler
 from progress.models import InteractionLog, ReviewCard, ReviewWatermark
-from progress.services import review_queries
+from progress.services import ledger, review_queries
+from progress.services.events import ReviewEvent
 from progress.services.review_items import OpenItems
 from publishing.api import LessonEntry
 
@@ -37,16 +38,14 @@ class _Place:
     is_active: bool
 
 
-def follow_if_behind(player_id: int, items: OpenItems) -> None:
-    """Call `follow` if anything has changed since its last call; else one query.
+def follow_in_transaction(player_id: int, items: OpenItems) -> None:
+    """Do as `follow`, in the caller's transaction, which holds the player's `lock`.
 
-    Raises:
-        SessionUnknownError: the player has been deleted.
-        OperationalError: the database does not answer.
+    One query if nothing has changed since the last call.
     """
     mark = review_queries.watermark(player_id)
     if mark is None or not mark.is_at(items.version):
-        follow(player_id, items)
+        _follow_locked(player_id, items)
 
 
 def follow(player_id: int, items: OpenItems) -> None:
@@ -73,9 +72,46 @@ def lock(player_id: int) -> None:
         raise SessionUnknownError(_("This session is not known. Please sign in again."))
 
 
+def answered(
+    player_id: int, events: Sequence[tuple[ReviewEvent, bool]]
+) -> list[ReviewCard | None]:
+    """Return the card of each answered item; None: it was not met. At most two queries.
+
+    An item that has moved to another lesson is also found by the lesson that it was met
+    in: the app may have an older release.
+
+    Args:
+        events: each with whether its lesson can have been completed before it.
+    """
+    cards_of: dict[str, dict[str, ReviewCard]] = defaultdict(dict)
+    rows = ReviewCard.objects.filter(
+        player_id=player_id, item_id__in={event.item_id for event, _may in events}
+    )
+    for row in rows:
+        cards_of[row.item_id][row.lesson_id] = row
+    elsewhere = {
+        event.lesson_id
+        for event, _may in events
+        if event.lesson_id not in cards_of[event.item_id]
+        and len(cards_of[event.item_id]) == 1
+    }
+    completed = ledger.completed_of(player_id, elsewhere) if elsewhere else set()
+    found: list[ReviewCard | None] = []
+    for event, may_be_met in events:
+        card = cards_of[event.item_id].get(event.lesson_id)
+        if card is None and event.lesson_id in completed:
+            card = next(iter(cards_of[event.item_id].values()), None)
+        found.append(card if may_be_met else None)
+    return found
+
+
 @transaction.atomic
 def _follow(player_id: int, items: OpenItems) -> None:
     lock(player_id)
+    _follow_locked(player_id, items)
+
+
+def _follow_locked(player_id: int, items: OpenItems) -> None:
     mark = ReviewWatermark.objects.filter(player_id=player_id).first()
     mark = mark or ReviewWatermark(player_id=player_id)
     completed, position = _completed_after(player_id, mark, items)

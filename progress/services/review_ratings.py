@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -17,37 +18,40 @@ from core.upsert import insert, upsert
 from progress import scheduler
 from progress.models import ReviewCard, ReviewRating
 from progress.scheduler import Memory
+from progress.services.events import Origin
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer to a card, rated 1 to 4, at an aware time not before it was met.
 
-    ``lesson_id`` is the app's; the card may have moved since.
+    ``lesson_id`` is the app's; the card may have moved since. ``origin`` is that of a
+    queued event.
     """
 
     card: ReviewCard
     lesson_id: str
     rating: int
     reviewed_at: datetime
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """A request with an idempotency key: the key's hash, and what a repeat gets."""
+class StoredAnswer:
+    """A request or event with a key: the key's hash, and what a repeat gets."""
 
     key_hash: str
     fingerprint: str
     response: dict[str, Any]
 
 
-def find_batch(player_id: int, key_hash: str) -> Batch | None:
-    """Return the batch that was recorded with that key. One query."""
+def find_answer(player_id: int, key_hash: str) -> StoredAnswer | None:
+    """Return what was recorded with that key. One query."""
     rows = ReviewRating.objects.filter(player_id=player_id, idempotency_key=key_hash)
     found = rows.values_list("batch", flat=True).first()
     if found is None:
         return None
-    return Batch(key_hash, found["fingerprint"], found["response"])
+    return StoredAnswer(key_hash, found["fingerprint"], found["response"])
 
 
 def last_position(player_id: int) -> int:
@@ -73,7 +77,7 @@ def remember(answers: Sequence[Answer]) -> None:
     one that its card has had already.
 
     Args:
-        answers: in the order of their times.
+        answers: those of one card in the order of their times.
     """
     fresh: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
     cards = {answer.card.pk: answer.card for answer in answers}
@@ -113,40 +117,44 @@ def _history(card_pks: Collection[int]) -> dict[int, list[tuple[datetime, int]]]
 def append(
     player_id: int,
     answers: Sequence[Answer],
+    stored: Sequence[StoredAnswer | None],
     *,
     after: int,
-    batch: Batch | None,
     now: datetime,
 ) -> None:
     """Add answers to the log, in this order, in the caller's transaction. One query.
 
     Args:
+        stored: what the row of each answer stores for a repeat.
         after: the position that the answers' cards were read at (`last_position`).
 
     Raises:
-        IntegrityError: another batch was added meanwhile, or the batch's key was used
-            before.
+        IntegrityError: another batch was added meanwhile, or a key was used before.
     """
     rows: list[tuple[Any, ...]] = []
-    for position, answer in enumerate(answers, start=after + 1):
+    pairs = zip(answers, stored, strict=True)
+    for position, (answer, one) in enumerate(pairs, start=after + 1):
         key, recorded = None, None
-        if batch is not None and position == after + 1:
-            key = batch.key_hash
-            recorded = {"fingerprint": batch.fingerprint, "response": batch.response}
-        card = answer.card
+        if one is not None:
+            key = one.key_hash
+            recorded = {"fingerprint": one.fingerprint, "response": one.response}
+        card, origin = answer.card, answer.origin
         rows.append(
             (
                 *(player_id, position, card.pk, card.item_id, answer.lesson_id),
                 *(card.subject_id, answer.rating, answer.reviewed_at, now),
                 *(key, recorded),
+                *((origin.device_id, origin.seq, origin.time) if origin else _ONLINE),
             )
         )
     insert(ReviewRating, _LOGGED, _adapted(rows))
 
 
+_ONLINE = (None, None, None)
 _LOGGED = (
     *("player_id", "position", "card_id", "item_id", "lesson_id", "subject_id"),
     *("rating", "reviewed_at", "received_at", "idempotency_key", "batch"),
+    *("device_id", "device_seq", "device_time"),
 )
 _WRITTEN = (
     *("player_id", "item_id", "lesson_id", "subject_id", "is_active", "met_at"),
@@ -166,17 +174,18 @@ def save_memories(cards: Collection[ReviewCard]) -> None:
 
 
 def _adapted(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """Return the rows with their times and JSON in a type of the database."""
-    ops = connection.ops
-    time, json = ops.adapt_datetimefield_value, ops.adapt_json_value
-    return [
-        [
-            time(value)
-            if isinstance(value, datetime)
-            else json(value, None)
-            if isinstance(value, dict)
-            else value
-            for value in row
-        ]
-        for row in rows
-    ]
+    """Return the rows with their values in types of the database."""
+    return [[_adapt(value) for value in row] for row in rows]
+
+
+def _adapt(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, dict):
+        return connection.ops.adapt_json_value(value, None)
+    if isinstance(value, UUID):
+        return _DEVICE.get_db_prep_value(value, connection)
+    return value
+
+
+_DEVICE = ReviewRating._meta.get_field("device_id")

@@ -6,21 +6,15 @@ completion writes only its own row.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
 import orjson
-import structlog
-from django.db import IntegrityError, transaction
-from django.utils.translation import gettext as _
 
-from core.db import retry_on_conflict
 from core.errors import MemoraError
-from core.parsing import time_text
 from players.records import Found
 from players.services import access
 from players.services.access import PlayerAccess
@@ -32,26 +26,22 @@ from progress.api_types import (
     Reviews,
     SubjectReviews,
 )
-from progress.errors import ItemNotMetError, UnmetItem
-from progress.models import ReviewCard
 from progress.services import (
     ledger,
+    recording,
     review_cards,
     review_items,
     review_queries,
     review_ratings,
 )
-from progress.services.completion import key_conflict
+from progress.services.events import ReviewEvent
 from progress.services.progress import require_subject
+from progress.services.recording import Admitted, Reviewed
 from progress.services.review_items import OpenItems
 from progress.services.review_queries import Watermark
-from progress.services.review_ratings import Answer, Batch
+from progress.services.review_ratings import StoredAnswer
 from publishing import api
 from publishing.api import PlanStructure
-
-log = structlog.get_logger(__name__)
-
-_ATTEMPTS = 5
 
 Row = TypeVar("Row")
 
@@ -147,19 +137,6 @@ def _current(
 # --- Answers ----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    player_id: int
-    ratings: Sequence[Rating]
-    key_hash: str | None
-    now: datetime
-
-    @property
-    def fingerprint(self) -> str:
-        body = orjson.dumps([asdict(rated) for rated in self.ratings])
-        return hashlib.sha256(body).hexdigest()
-
-
 def submit(
     *,
     player_id: int,
@@ -184,143 +161,101 @@ def submit(
         ItemNotMetError: an item the player has not met; names which.
         IdempotencyConflictError: the key named another request.
         SessionUnknownError: the player has been deleted.
-        OperationalError, IntegrityError: the database does not answer, or other batches
-            of this player were faster five times. Nothing was recorded.
+        OperationalError, PositionTakenError: the database does not answer, or other
+            batches of this player were faster 20 times. Nothing was recorded.
     """
     key_hash = None if idempotency_key is None else ledger.client_event(idempotency_key)
     request = _Request(player_id, ratings, key_hash, now)
     try:
-        _plan, items = _plan_with_items(access.of_player(player_id, found), now)
-        review_cards.follow_if_behind(player_id, items)
-        response = _record_once(request)
+        recording.record(request, recording.context_of(player_id, now, found))
     except MemoraError:
         # Refused now, but perhaps this is the repeat of what was accepted.
-        first = _first_response(request)
+        first = request.first_response()
         if first is None:
             raise
         return first
-    return response
+    assert request.response is not None
+    return request.response
 
 
-def _record_once(request: _Request) -> AcceptedRatings:
-    attempts = _ATTEMPTS
-    while True:
-        try:
-            return retry_on_conflict(partial(_record, request))
-        except IntegrityError:
-            # Another batch took the position, or this one was recorded before.
-            if (first := _first_response(request)) is not None:
-                return first
-            attempts -= 1
-            if not attempts:
-                raise
+class _Request:
+    """The answers of one online request (`recording.Source`)."""
 
+    can_hold = False
+    were_held = False
 
-@transaction.atomic
-def _record(request: _Request) -> AcceptedRatings:
-    review_cards.lock(request.player_id)
-    position = review_ratings.last_position(request.player_id)
-    cards = _answered_cards(request)
-    answers = _in_time_order(request, cards)
-    review_ratings.remember(answers)
-    response = AcceptedRatings(
-        accepted=len(request.ratings),
-        reviews=[
-            ReviewedItem(rated.item_id, rated.lesson_id, _due_text(card.due_at))
-            for card, rated in _first_of_each(cards, request.ratings)
-        ],
-    )
-    batch = None
-    if request.key_hash is not None:
-        batch = Batch(request.key_hash, request.fingerprint, asdict(response))
-    review_ratings.append(
-        request.player_id, answers, after=position, batch=batch, now=request.now
-    )
-    review_ratings.save_memories({card.pk: card for card in cards}.values())
-    return response
-
-
-def _answered_cards(request: _Request) -> list[ReviewCard]:
-    """Return the card of each rating.
-
-    An item that has moved to another lesson is also found by the lesson that it was met
-    in: the app may have an older release.
-    """
-    cards_of: dict[str, dict[str, ReviewCard]] = defaultdict(dict)
-    rows = ReviewCard.objects.filter(
-        player_id=request.player_id,
-        item_id__in={rated.item_id for rated in request.ratings},
-    )
-    for row in rows:
-        cards_of[row.item_id][row.lesson_id] = row
-    elsewhere = {
-        rated.lesson_id
-        for rated in request.ratings
-        if rated.lesson_id not in cards_of[rated.item_id]
-        and len(cards_of[rated.item_id]) == 1
-    }
-    completed = ledger.completed_of(request.player_id, elsewhere) if elsewhere else ()
-    cards = []
-    card: ReviewCard | None
-    for index, rated in enumerate(request.ratings):
-        card = cards_of[rated.item_id].get(rated.lesson_id)
-        if card is None and rated.lesson_id in completed:
-            card = next(iter(cards_of[rated.item_id].values()), None)
-        if card is None:
-            raise ItemNotMetError(
-                _("You have not met this item yet: complete its lesson first."),
-                details=UnmetItem(index, rated.item_id, rated.lesson_id),
+    def __init__(
+        self,
+        player_id: int,
+        ratings: Sequence[Rating],
+        key_hash: str | None,
+        now: datetime,
+    ) -> None:
+        self._player_id = player_id
+        self._ratings = ratings
+        self._key_hash = key_hash
+        self.response: AcceptedRatings | None = None
+        times = [rated.reviewed_at or now for rated in ratings]
+        self._order = sorted(range(len(times)), key=times.__getitem__)
+        self._events = [
+            ReviewEvent(
+                event_id="",
+                item_id=ratings[index].item_id,
+                lesson_id=ratings[index].lesson_id,
+                rating=ratings[index].rating,
+                at=times[index],
             )
-        cards.append(card)
-    return cards
+            for index in self._order
+        ]
 
+    def admit(self, *, again: bool) -> Admitted:
+        if again and (first := self.first_response()) is not None:
+            self.response = first
+            return Admitted(())
+        return Admitted(self._events)
 
-def _in_time_order(request: _Request, cards: Sequence[ReviewCard]) -> list[Answer]:
-    """Return the answers, their times within those that are possible, oldest first."""
-    times = [rated.reviewed_at or request.now for rated in request.ratings]
-    order = sorted(range(len(times)), key=lambda index: times[index])
-    answers = [
-        Answer(
-            card=cards[index],
-            lesson_id=request.ratings[index].lesson_id,
-            rating=request.ratings[index].rating,
-            # A client whose clock runs ahead answers now, not in the future.
-            reviewed_at=max(cards[index].met_at, min(times[index], request.now)),
+    def stored(self, reviews: Sequence[Reviewed]) -> list[StoredAnswer | None]:
+        """Return the request's answer, which the first row stores.
+
+        Raises:
+            ItemNotMetError: an item was not met.
+        """
+        in_request = dict(zip(self._order, reviews, strict=True))
+        first: dict[int, ReviewedItem] = {}
+        for index, rated in enumerate(self._ratings):
+            event, card = in_request[index]
+            if card is None:
+                raise recording.not_met(index, event)
+            due_at = recording.due_text(card.due_at)
+            item = ReviewedItem(rated.item_id, rated.lesson_id, due_at)
+            first.setdefault(card.pk, item)
+        self.response = AcceptedRatings(len(self._ratings), list(first.values()))
+        stored: list[StoredAnswer | None] = [None] * len(reviews)
+        if self._key_hash is not None:
+            stored[0] = StoredAnswer(
+                self._key_hash, self._fingerprint, asdict(self.response)
+            )
+        return stored
+
+    @property
+    def _fingerprint(self) -> str:
+        body = orjson.dumps([asdict(rated) for rated in self._ratings])
+        return hashlib.sha256(body).hexdigest()
+
+    def first_response(self) -> AcceptedRatings | None:
+        """Return the response to the first request with this key, or None.
+
+        Raises:
+            IdempotencyConflictError: the key named another request.
+        """
+        if self._key_hash is None:
+            return None
+        first = review_ratings.find_answer(self._player_id, self._key_hash)
+        if first is None:
+            return None
+        if first.fingerprint != self._fingerprint:
+            raise recording.key_conflict()
+        return AcceptedRatings(
+            accepted=first.response["accepted"],
+            reviews=[ReviewedItem(**review) for review in first.response["reviews"]],
         )
-        for index in order
-    ]
-    return sorted(answers, key=lambda answer: answer.reviewed_at)
-
-
-def _first_of_each(
-    cards: Sequence[ReviewCard], ratings: Sequence[Rating]
-) -> Iterable[tuple[ReviewCard, Rating]]:
-    """Return each card once, with the rating that named it first, in that order."""
-    first: dict[int, tuple[ReviewCard, Rating]] = {}
-    for card, rated in zip(cards, ratings, strict=True):
-        first.setdefault(card.pk, (card, rated))
-    return first.values()
-
-
-def _first_response(request: _Request) -> AcceptedRatings | None:
-    """Return the response to the first request with this key, or None.
-
-    Raises:
-        IdempotencyConflictError: the key named another request.
-    """
-    if request.key_hash is None:
-        return None
-    batch = review_ratings.find_batch(request.player_id, request.key_hash)
-    if batch is None:
-        return None
-    if batch.fingerprint != request.fingerprint:
-        raise key_conflict()
-    return AcceptedRatings(
-        accepted=batch.response["accepted"],
-        reviews=[ReviewedItem(**review) for review in batch.response["reviews"]],
-    )
-
-
-def _due_text(at: datetime) -> str:
-    """Return the time rounded up: the item is due at the time that is answered."""
-    return time_text(at + timedelta(microseconds=999_999))

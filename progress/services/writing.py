@@ -5,6 +5,7 @@ rows at the positions after it, and stores the new state in Redis.
 """
 
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -20,19 +21,20 @@ INSERT_WITHIN_SECONDS = 2.0
 """An insert starts within this time of its start, else the write begins again: with the
 longest wait for the database (`core.db_limits`) it ends before `records.WRITE_MS`."""
 _ATTEMPTS = 3
+_NONE: Mapping[str, SubjectProgress] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """The state that a write is decided on: the rows up to ``wallet.seq``.
 
-    ``inc`` is the wallet's record in Redis; b"" while Redis does not answer.
+    ``subjects`` has the subjects that the write may change, by id. ``inc`` is the
+    wallet's record in Redis; b"" while Redis does not answer.
     """
 
     player_id: int
-    subject_id: str
     wallet: WalletState
-    subject: SubjectProgress
+    subjects: Mapping[str, SubjectProgress]
     inc: bytes
     began_at: float = field(default_factory=time.monotonic)
 
@@ -46,78 +48,78 @@ class Start:
         return time.monotonic() - self.began_at > INSERT_WITHIN_SECONDS
 
 
-def begin(player_id: int, subject_id: str, found: Found | None = None) -> Start:
-    """Begin a write to this subject.
+def begin(
+    player_id: int, subject_ids: Collection[str], found: Found | None = None
+) -> Start:
+    """Begin a write to these subjects.
 
     One round trip, or none where the session check has begun it. Where Redis lacks the
-    wallet or the subject, or does not answer, the ledger is read.
+    wallet or a subject, or does not answer, the ledger is read.
 
     Args:
         found: what the request's session check read and began.
     """
-    if found is None or not found.wanted.begin or found.wanted.subject_id != subject_id:
-        wanted = Wanted(wallet=True, subject_id=subject_id, begin=True)
+    if (
+        found is None
+        or not found.wanted.begin
+        or not set(subject_ids).issubset(found.wanted.subject_ids)
+    ):
+        wanted = Wanted(wallet=True, subject_ids=tuple(subject_ids), begin=True)
         try:
             found = records.look(player_id, wanted)
         except StoreUnavailableError:
-            return from_ledger(player_id, subject_id)
+            return from_ledger(player_id, subject_ids)
     if found.wallet is None:
-        return from_ledger(player_id, subject_id)
-    subject = found.subject or _load(found, found.wallet)
-    if subject is None:
-        return from_ledger(player_id, subject_id)
-    return Start(player_id, subject_id, found.wallet, subject, found.inc)
+        return from_ledger(player_id, subject_ids)
+    missing = [one for one in subject_ids if one not in found.subjects]
+    subjects = _load(found, found.wallet, missing) if missing else {}
+    if subjects is None:
+        return from_ledger(player_id, subject_ids)
+    return Start(player_id, found.wallet, {**found.subjects, **subjects}, found.inc)
 
 
-def _load(found: Found, wallet: WalletState) -> SubjectProgress | None:
-    """Read the subject that Redis lacks; None: the wallet is not at the ledger's end."""
-    player_id, subject_id = found.player_id, found.wanted.subject_id
+def _load(
+    found: Found, wallet: WalletState, missing: Collection[str]
+) -> dict[str, SubjectProgress] | None:
+    """Read the subjects that Redis lacks; None: the wallet is not at the ledger's end."""
+    player_id = found.player_id
     seq = ledger.head(player_id)
     if seq != wallet.seq:
         return None
-    subject = ledger.subject_of(player_id, subject_id, seq)
+    subjects = ledger.subjects_of_player(player_id, missing, seq)
     try:
-        is_stored = records.load(
-            player_id, inc=found.inc, seq=seq, subject_id=subject_id, subject=subject
-        )
+        is_stored = records.load(player_id, inc=found.inc, seq=seq, subjects=subjects)
     except StoreUnavailableError:
         return None
-    return subject if is_stored else None
+    return subjects if is_stored else None
 
 
-def from_ledger(player_id: int, subject_id: str = "") -> Start:
-    """Begin a write from what the ledger says, whatever Redis has.
+def from_ledger(player_id: int, subject_ids: Collection[str] = ()) -> Start:
+    """Begin a write from what the ledger says, whatever Redis has. Two queries.
 
     Args:
-        subject_id: "" for a write that changes the wallet only.
+        subject_ids: empty for a write that changes the wallet only: one query.
     """
     for _attempt in range(_ATTEMPTS):
         wallet = ledger.wallet_of(player_id)
-        subject = SubjectProgress()
-        if subject_id:
-            subject = ledger.subject_of(player_id, subject_id, wallet.seq)
+        subjects = ledger.subjects_of_player(player_id, subject_ids, wallet.seq)
         try:
-            inc = records.create(
-                player_id,
-                wallet=wallet,
-                subject_id=subject_id,
-                subject=subject if subject_id else None,
-            )
+            inc = records.create(player_id, wallet=wallet, subjects=subjects)
         except StoreUnavailableError as error:
             log.warning("write_begun_without_redis", error=type(error).__name__)
-            return Start(player_id, subject_id, wallet, subject, b"")
+            return Start(player_id, wallet, subjects, b"")
         if inc is not None:
-            return Start(player_id, subject_id, wallet, subject, inc)
+            return Start(player_id, wallet, subjects, inc)
         # Redis is further: a row was committed after the ledger was read.
     # It still is: the database lost rows, such as by a restored backup.
     log.error("record_ahead_of_ledger", player=player_id, seq=wallet.seq)
-    start = Start(player_id, subject_id, wallet, subject, b"")
+    start = Start(player_id, wallet, subjects, b"")
     forget(start)
     return start
 
 
 def finish(
-    start: Start, wallet: WalletState, subject: SubjectProgress | None = None
+    start: Start, wallet: WalletState, subjects: Mapping[str, SubjectProgress] = _NONE
 ) -> None:
     """Store the state after the commit; from here on the response is a success.
 
@@ -125,7 +127,7 @@ def finish(
 
     Args:
         wallet: with the position of the last row of this write.
-        subject: None: the write did not change it.
+        subjects: those that the write changed.
     """
     if not start.inc:
         drop_older(start.player_id, wallet.seq)
@@ -136,8 +138,7 @@ def finish(
             inc=start.inc,
             first=start.next_seq,
             wallet=wallet,
-            subject_id=start.subject_id,
-            subject=subject,
+            subjects=subjects,
         )
     except StoreUnavailableError as error:
         log.warning(
@@ -163,9 +164,8 @@ def forget(start: Start) -> None:
 
     When Redis does not answer, they expire.
     """
-    subject_ids = [start.subject_id] if start.subject_id else []
     try:
-        records.forget_player(start.player_id, subject_ids)
+        records.forget_player(start.player_id, start.subjects)
     except StoreUnavailableError as error:
         log.warning("records_not_forgotten", error=type(error).__name__)
 
@@ -180,21 +180,22 @@ def read_subject(
     Args:
         found: what the request's session check read; None: ask Redis now.
     """
-    if found is None or found.wanted.subject_id != subject_id:
+    if found is None or subject_id not in found.wanted.subject_ids:
+        wanted = Wanted(wallet=True, subject_ids=(subject_id,))
         try:
-            found = records.look(player_id, Wanted(wallet=True, subject_id=subject_id))
+            found = records.look(player_id, wanted)
         except StoreUnavailableError:
             seq = ledger.head(player_id)
             return seq, ledger.subject_of(player_id, subject_id, seq)
-    if found.wallet is not None and found.subject is not None:
-        return found.wallet.seq, found.subject
+    if found.wallet is not None and subject_id in found.subjects:
+        return found.wallet.seq, found.subjects[subject_id]
     if found.wallet is None:
         wallet = ledger.wallet_of(player_id)
     else:
         wallet = WalletState(seq=ledger.head(player_id))
     subject = ledger.subject_of(player_id, subject_id, wallet.seq)
     try:
-        records.fill(found, wallet=wallet, subject=subject)
+        records.fill(found, wallet=wallet, subjects={subject_id: subject})
     except StoreUnavailableError as error:
         log.warning("record_not_kept", error=type(error).__name__)
     return wallet.seq, subject

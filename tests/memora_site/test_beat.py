@@ -24,6 +24,7 @@ EVERY = {
     "players.tasks.apply_retention": 3600,
     "progress.tasks.sync_pending_bitmaps": 30,
     "progress.tasks.reconcile_records": 60,
+    "progress.tasks.apply_held_events": 300,
 }
 """Seconds between two runs, as documented and as the dashboard promises."""
 

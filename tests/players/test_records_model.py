@@ -129,27 +129,25 @@ def run(call: Call, monkeypatch) -> Any:
     match call.script, call.arguments:
         case "begin", (name,):
             words(0)
-            wanted = Wanted(wallet=True, subject_id=name, begin=True)
+            wanted = Wanted(wallet=True, subject_ids=(name,), begin=True)
             return found_reply(records.look(PLAYER, wanted))
         case "look", (name, token):
             words(token)
-            wanted = Wanted(wallet=True, subject_id=name)
+            wanted = Wanted(wallet=True, subject_ids=(name,))
             return found_reply(records.look(PLAYER, wanted))
         case "load", (name, inc, seq, rows):
             return records.load(
                 PLAYER,
                 inc=word(inc).encode(),
                 seq=seq,
-                subject_id=name,
-                subject=progress(rows),
+                subjects={name: progress(rows)},
             )
         case "create", (name, new, seq, rows):
             words(new)
             inc = records.create(
                 PLAYER,
                 wallet=WalletState(seq=seq, total_xp=seq),
-                subject_id=name,
-                subject=progress(rows),
+                subjects={name: progress(rows)},
             )
             return inc is not None
         case "put", (name, inc, seq, rows):
@@ -158,20 +156,19 @@ def run(call: Call, monkeypatch) -> Any:
                 inc=word(inc).encode(),
                 first=seq,
                 wallet=WalletState(seq=seq, total_xp=seq),
-                subject_id=name,
-                subject=progress(rows),
+                subjects={name: progress(rows)},
             )
         case "fill", (name, token, inc, new, seq, rows):
             words(new)
             return records.fill(
                 Found(
                     PLAYER,
-                    Wanted(wallet=True, subject_id=name),
+                    Wanted(wallet=True, subject_ids=(name,)),
                     inc=word(inc).encode() if inc else b"",
                     token=word(token),
                 ),
                 wallet=WalletState(seq=seq, total_xp=seq),
-                subject=progress(rows),
+                subjects={name: progress(rows)},
             )
     raise AssertionError(call)
 
@@ -179,8 +176,8 @@ def run(call: Call, monkeypatch) -> Any:
 def found_reply(found: Found) -> Any:
     if found.wallet is None:
         return None
-    rows = None if found.subject is None else tuple(found.subject.bitmap)
-    return found.wallet.seq, number(found.inc), rows
+    rows = [tuple(subject.bitmap) for subject in found.subjects.values()]
+    return found.wallet.seq, number(found.inc), rows[0] if rows else None
 
 
 def test_every_call_of_the_model_does_the_same_in_redis(redis_client, monkeypatch):

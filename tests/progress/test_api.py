@@ -10,6 +10,7 @@ from tests.progress.conftest import make_subject, publish
 
 pytestmark = pytest.mark.django_db
 COMPLETE = "lessons/LES-MATH-0-0/complete/"
+NEXT = "lessons/LES-MATH-0-1/complete/"
 
 
 def refusal(answer) -> tuple[int, str]:
@@ -151,7 +152,7 @@ def test_a_completion_over_http_is_one_insert(
     count_redis.clear()
     # INSERT INTO progress_interactionlog
     with django_assert_num_queries(1):
-        assert phone.post(COMPLETE, {"hearts": 5}).status_code == 200
+        assert phone.post(NEXT, {"hearts": 5}).status_code == 200
     # The session check, which reads and begins all; put.
     assert len(count_redis) == 2
 
@@ -184,8 +185,9 @@ def test_a_cold_player_costs_a_fixed_number_of_queries(
     redis_client.flushdb()
     count_redis.clear()
     # Session and devices; version and active plan, enrolments, entitlements; the
-    # ledger's wallet and subject; INSERT INTO progress_interactionlog.
-    with django_assert_num_queries(7):
+    # ledger's wallet and subject; the day's repeats; INSERT INTO
+    # progress_interactionlog.
+    with django_assert_num_queries(8):
         assert phone.post(COMPLETE, {"hearts": 5}).status_code == 200
     # The session check; its copy; the check again, with the records; access; create;
     # put. Scripts that Redis has lost are sent a second time.

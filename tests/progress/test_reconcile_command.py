@@ -91,7 +91,7 @@ def test_snapshots_that_wait_for_their_write_back_are_not_wrong(played, finish):
 
 
 def test_a_record_that_a_writer_has_begun_may_be_behind(played):
-    start = writing.begin(played.pk, "SUBJ-MATH")
+    start = writing.begin(played.pk, ["SUBJ-MATH"])
     make_interaction(played, seq=start.next_seq, xp=5, received_at=TUESDAY)
     assert differences() == []
     assert bulk_records.read_stamps([played.pk]) == {played.pk: 2}
@@ -367,14 +367,14 @@ def test_a_write_that_is_finished_between_two_reads_is_no_difference(
     played, monkeypatch
 ):
     """The row is committed when the ledger is read; then Redis gets it."""
-    start = writing.begin(played.pk, "SUBJ-MATH")
+    start = writing.begin(played.pk, ["SUBJ-MATH"])
     make_interaction(played, seq=start.next_seq, xp=5, received_at=TUESDAY)
     real = bulk_records.read_wallets
 
     def then_finished(player_ids):
         found = real(player_ids)
         after = WalletState(seq=start.next_seq, total_xp=75)
-        writing.finish(start, after, start.subject)
+        writing.finish(start, after, start.subjects)
         return found
 
     monkeypatch.setattr(bulk_records, "read_wallets", then_finished)

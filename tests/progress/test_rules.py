@@ -50,8 +50,10 @@ def test_a_record_is_more_hearts_than_ever_before(hearts, best, record):
         (Streak(3, MONDAY), 1, Streak(4, MONDAY + timedelta(1)), Action.EXTENDED),
         (Streak(3, MONDAY), 2, Streak(1, MONDAY + timedelta(2)), Action.RESET),
         (Streak(3, MONDAY), 400, Streak(1, MONDAY + timedelta(400)), Action.RESET),
-        # The clock was set back: the last day is in the future.
+        # A day that arrives late: in the streak, before it, and just before it.
         (Streak(3, MONDAY), -1, Streak(3, MONDAY), Action.UNCHANGED),
+        (Streak(3, MONDAY), -4, Streak(3, MONDAY), Action.UNCHANGED),
+        (Streak(3, MONDAY), -3, Streak(4, MONDAY), Action.EXTENDED),
     ],
 )
 def test_the_streak_counts_days_in_a_row(before, days_later, after, action):
@@ -60,11 +62,15 @@ def test_the_streak_counts_days_in_a_row(before, days_later, after, action):
 
 
 @given(st.lists(st.dates(date(2026, 1, 1), date(2026, 1, 20))))
-def test_a_streak_of_many_days_is_one_day_after_the_other(days):
-    expected = Streak()
-    for day in days:
-        expected, _action = streak.after_success(expected, day)
-    assert streak.of_days(days) == expected
+def test_a_streak_is_that_of_the_set_of_days_in_any_order(days):
+    found = Streak()
+    for index, day in enumerate(days):
+        found, _action = streak.after_success(found, day, lambda n=index: days[:n])
+    last = first = max(days, default=MONDAY)
+    while first - timedelta(1) in days:
+        first -= timedelta(1)
+    expected = Streak((last - first).days + 1, last) if days else Streak()
+    assert found == streak.of_days(days) == expected
     # The number of completions on a day makes no difference.
     assert streak.of_days(dict.fromkeys(days)) == expected
 

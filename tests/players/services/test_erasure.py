@@ -62,6 +62,8 @@ from players.services import (
 from players.services.erasure import Fate
 from players.tasks import apply_retention, finish_erasures
 from progress.models import (
+    DeviceSequence,
+    HeldEvent,
     InteractionLog,
     InteractionType,
     ReviewWatermark,
@@ -158,6 +160,19 @@ def make_student(plan, manager, redis_client):
             card,
             idempotency_key=ledger.client_event("KEY-OF-HERS"),
             batch={"response": "her answer"},
+            device_id=DEVICE,
+        )
+        DeviceSequence.objects.create(player=player, device_id=DEVICE, last_seq=3)
+        HeldEvent.objects.create(
+            player=player,
+            event_id=ledger.client_event("HELD-KEY-OF-HERS"),
+            lesson_id="LES-2",
+            hearts=5,
+            device_id=DEVICE,
+            device_seq=3,
+            device_time=NOON,
+            occurred_at=NOON,
+            received_at=NOON,
         )
         ReviewWatermark.objects.create(player=player)
         audit.record(
@@ -192,7 +207,7 @@ def make_student(plan, manager, redis_client):
 def fill_redis(redis_client, player_id: int) -> None:
     subject = SubjectProgress(b"\x80", b"\x04", 23)
     state = WalletState(seq=2, total_xp=28, current_streak=1)
-    assert records.create(player_id, wallet=state, subject_id=SUBJECT, subject=subject)
+    assert records.create(player_id, wallet=state, subjects={SUBJECT: subject})
     redis_client.set(keys.access(player_id), b"v1|[]")
 
 
@@ -297,6 +312,9 @@ PERSONAL = {
     "players.Device.device_id",
     "players.SecurityEvent.device_id",
     "progress.InteractionLog.device_id",
+    "progress.ReviewRating.device_id",
+    "progress.DeviceSequence.device_id",
+    "progress.HeldEvent.device_id",
     "players.SecurityEvent.ip_address",
     "admin.LogEntry.object_repr",
     *(
@@ -564,7 +582,7 @@ def test_a_process_that_dies_at_any_line_leaves_an_erasure_that_can_be_finished(
 
 
 def test_a_completion_under_way_brings_nothing_back(student, way, redis_client):
-    start = writing.begin(student.pk, SUBJECT)
+    start = writing.begin(student.pk, [SUBJECT])
     erase(student.pk)
     row = InteractionLog(
         player_id=student.pk,
@@ -584,12 +602,12 @@ def test_a_completion_under_way_brings_nothing_back(student, way, redis_client):
     )
     if way == "delete":
         with pytest.raises(ledger.PlayerDeletedError):
-            ledger.append(row)
+            ledger.append([row])
     else:
-        ledger.append(row)
-        writing.finish(start, replace(start.wallet, seq=row.seq), start.subject)
+        ledger.append([row])
+        writing.finish(start, replace(start.wallet, seq=row.seq), start.subjects)
     # A request that read the access before the erasure and begins its write after it.
-    writing.from_ledger(student.pk, SUBJECT)
+    writing.from_ledger(student.pk, [SUBJECT])
     erasure.finish_all(now=NOON + timedelta(minutes=1))
     assert Erasure.objects.get().finished_at is None
     assert erasure.finish_all(now=LATER) == 0

@@ -166,7 +166,7 @@ def test_readers_that_rebuild_never_undo_a_write(student, finish, redis_client):
     completed(at_once(play, forget_and_look, play, forget_and_look))
     assert InteractionLog.objects.count() == 51
     assert_consistent(student)
-    found = records.look(student.pk, Wanted(wallet=True, subject_id="SUBJ-MATH"))
+    found = records.look(student.pk, Wanted(wallet=True, subject_ids=("SUBJ-MATH",)))
     assert found.subject is not None
 
 

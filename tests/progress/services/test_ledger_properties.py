@@ -12,7 +12,6 @@ import pytest
 
 from players import records
 from players.services import wallet
-from progress import streak
 from progress.errors import NoHeartsError, NotUnlockedError
 from progress.services import ledger, progress, snapshots, writing
 from progress.streak import Streak
@@ -33,7 +32,18 @@ class Model:
 
     best: dict[str, int] = field(default_factory=dict)
     xp: int = 0
-    streak: Streak = field(default_factory=Streak)
+    days: set[date] = field(default_factory=set)
+    repeats: set[tuple[str, date]] = field(default_factory=set)
+
+    @property
+    def streak(self) -> Streak:
+        """The days in a row that end with the last one."""
+        if not self.days:
+            return Streak()
+        first = last = max(self.days)
+        while first - timedelta(days=1) in self.days:
+            first -= timedelta(days=1)
+        return Streak((last - first).days + 1, last)
 
     def is_locked(self, place: str) -> bool:
         before = PLACES[: PLACES.index(place)]
@@ -42,9 +52,13 @@ class Model:
     def completes(self, place: str, hearts: int, day: date) -> int:
         earned = 10 + 2 * hearts
         earned += 5 * (place not in self.best) + 10 * (hearts > self.best.get(place, 0))
+        if hearts <= self.best.get(place, 0):
+            # Paid once a day.
+            earned *= (place, day) not in self.repeats
+            self.repeats.add((place, day))
         self.best[place] = max(hearts, self.best.get(place, 0))
         self.xp += earned
-        self.streak, _action = streak.after_success(self.streak, day)
+        self.days.add(day)
         return earned
 
 
@@ -90,8 +104,8 @@ def _let_die(patched, step: str) -> None:
     if step == "begin":  # after it announced itself
         real = writing.begin
 
-        def begin_then_die(*args):
-            real(*args)
+        def begin_then_die(*args, **options):
+            real(*args, **options)
             raise Died
 
         patched.setattr(writing, "begin", begin_then_die)

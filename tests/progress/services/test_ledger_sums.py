@@ -70,13 +70,17 @@ def rows_of(player_id: int) -> Sequence[InteractionLog]:
 
 def wallet_by_rows(player_id: int) -> WalletState:
     xp, seq, current, played = 0, 0, Streak(), None
+    days: set[date] = set()
     for row in rows_of(player_id):
         xp, seq = xp + row.xp, row.seq
         if row.day is None:
             continue
         played = row.occurred_at if played is None else max(played, row.occurred_at)
         if row.type == InteractionType.LESSON_COMPLETED:
-            current, _action = streak.after_success(current, row.day)
+            current, _action = streak.after_success(
+                current, row.day, lambda: frozenset(days)
+            )
+            days.add(row.day)
     return WalletState(seq, max(0, xp), current.days, current.last, played)
 
 

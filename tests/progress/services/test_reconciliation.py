@@ -83,11 +83,11 @@ def test_a_wallet_dropped_under_a_write_is_read_from_the_ledger(
     student, finish, reconciled
 ):
     finish("0-0")
-    start = writing.begin(student.pk, "SUBJ-MATH")
+    start = writing.begin(student.pk, ["SUBJ-MATH"])
     make_interaction(student, seq=start.next_seq, xp=5, received_at=MONDAY)
     assert run() == Reconciled(compared=1, dropped=1)
     after = WalletState(seq=start.next_seq, total_xp=start.wallet.total_xp + 5)
-    writing.finish(start, after, start.subject)
+    writing.finish(start, after, start.subjects)
     assert wallet.get(student.pk).total_xp == 40
 
 

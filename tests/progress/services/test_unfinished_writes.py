@@ -76,12 +76,12 @@ def test_a_reader_that_stalls_does_not_put_back_what_a_dead_writer_overtook(
     finish("0-0", 3)
     redis_client.flushdb()
     # It finds nothing, reads the ledger, and stalls.
-    found = records.look(student.pk, Wanted(wallet=True, subject_id=SUBJECT))
+    found = records.look(student.pk, Wanted(wallet=True, subject_ids=(SUBJECT,)))
     held = ledger.wallet_of(student.pk)
     subject = ledger.subject_of(student.pk, SUBJECT, held.seq)
     finish_and_die("0-1")
     expire_writes(redis_client)
-    assert not records.fill(found, wallet=held, subject=subject)
+    assert not records.fill(found, wallet=held, subjects={SUBJECT: subject})
     assert shown(student) == truth(student)
 
 
@@ -90,13 +90,14 @@ def test_a_reader_of_a_subject_that_stalls_does_not_put_it_back_either(
 ):
     finish("0-0", 3)
     redis_client.delete(name_of(student, "user_prog"))
-    found = records.look(student.pk, Wanted(wallet=True, subject_id=SUBJECT))
+    found = records.look(student.pk, Wanted(wallet=True, subject_ids=(SUBJECT,)))
     assert found.wallet is not None
     subject = ledger.subject_of(student.pk, SUBJECT, found.wallet.seq)
     finish_and_die("0-1")
     expire_writes(redis_client)
     wallet.get(student.pk)
-    assert not records.fill(found, wallet=found.wallet, subject=subject)
+    subjects = {SUBJECT: subject}
+    assert not records.fill(found, wallet=found.wallet, subjects=subjects)
     assert shown(student) == truth(student)
 
 

@@ -1,0 +1,274 @@
+"""Deciding on completions; see docs/architecture.md, "Completing a lesson".
+
+`decide` decides one event on the state before it; `progress.services.recording` records
+what was decided, of one event or of a batch.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from players.errors import InvalidLessonError
+from players.player_state import SubjectProgress, WalletState
+from players.services import access
+from progress import bitmap, streak, xp
+from progress.api_types import CompletionResult, StreakChange
+from progress.errors import (
+    NextLesson,
+    NotUnlockedError,
+)
+from progress.models import InteractionLog, InteractionType
+from progress.services import calendar, ledger, subject_cache
+from progress.services.events import Context, LessonEvent
+from progress.services.writing import Start
+from progress.streak import Streak
+from progress.unlock import PlayerOutline
+from publishing.api import LessonEntry
+
+
+class State:
+    """What a player has at a position of the ledger, with the rows decided after it.
+
+    Attributes:
+        rows: the rows to insert, in this order.
+        changed: the subjects that they change, by id.
+    """
+
+    def __init__(
+        self,
+        start: Start,
+        events: Collection[LessonEvent],
+        histories: Mapping[str, tuple[bool, int]] | None = None,
+    ) -> None:
+        """``histories``: see `ledger.lesson_histories`; None: what the subjects have."""
+        self.wallet: WalletState = start.wallet
+        self.rows: list[InteractionLog] = []
+        self.changed: dict[str, SubjectProgress] = {}
+        self.player_id = start.player_id
+        self._subjects = start.subjects
+        self._histories = None if histories is None else dict(histories)
+        self._lessons = {event.lesson_id for event in events}
+        self._days = {calendar.day_of(event.at) for event in events}
+        self._repeats: Counter[tuple[str, date]] | None = None
+        self._successes: set[date] | None = None
+        self._new_successes: set[date] = set()
+        self._outlines: dict[str, tuple[frozenset[str], PlayerOutline]] = {}
+
+    def subject(self, subject_id: str) -> SubjectProgress:
+        return self.changed.get(subject_id) or self._subjects[subject_id]
+
+    def outline(
+        self, context: Context, lesson: LessonEntry, at: float
+    ) -> PlayerOutline:
+        """Return the subject for a player with the products that they had then."""
+        subject_id = lesson.subject_id
+        items = context.access.current_items(at)
+        held = self._outlines.get(subject_id)
+        if held is not None and held[0] == items:
+            return held[1]
+        outline = subject_cache.of_subject(context.plan.subjects[subject_id])
+        made = outline.for_player(self.subject(subject_id).bitmap, items)
+        self._outlines[subject_id] = (items, made)
+        return made
+
+    def history(self, lesson: LessonEntry, outline: PlayerOutline) -> tuple[bool, int]:
+        """Return whether the first completion was paid, and the best hearts."""
+        if self._histories is not None:
+            return self._histories.get(lesson.id, (False, 0))
+        return outline.is_passed(lesson.id), bitmap.hearts_at(
+            self.subject(lesson.subject_id).hearts, lesson.bit_index
+        )
+
+    def paid_repeats(self, lesson_id: str, day: date) -> int:
+        """Return how many repeats of the lesson earned XP on a day. One query a batch."""
+        if self._repeats is None:
+            self._repeats = ledger.paid_repeats(
+                self.player_id, self._lessons, self._days
+            )
+        return self._repeats[lesson_id, day]
+
+    def success_days(self) -> set[date]:
+        """Return the days with a completed lesson. One query a batch."""
+        if self._successes is None:
+            self._successes = ledger.success_days(self.player_id)
+        return self._successes | self._new_successes
+
+    def add_failure(self, row: InteractionLog) -> None:
+        self._add(row)
+
+    def add_completion(
+        self,
+        row: InteractionLog,
+        lesson: LessonEntry,
+        *,
+        days: Streak,
+        is_paid_repeat: bool,
+    ) -> None:
+        assert row.day is not None
+        assert row.best_hearts is not None
+        self._add(
+            row,
+            total_xp=self.wallet.total_xp + row.xp,
+            current_streak=days.days,
+            last_success_date=days.last,
+        )
+        self.changed[lesson.subject_id] = bitmap.with_completion(
+            self.subject(lesson.subject_id),
+            lesson.bit_index,
+            best_hearts=row.best_hearts,
+            xp=row.xp,
+        )
+        self._new_successes.add(row.day)
+        if self._histories is not None:
+            self._histories[lesson.id] = (True, row.best_hearts)
+        if is_paid_repeat and self._repeats is not None:
+            self._repeats[lesson.id, row.day] += 1
+        items, outline = self._outlines[lesson.subject_id]
+        self._outlines[lesson.subject_id] = (items, outline.passing(lesson.id))
+
+    def _add(self, row: InteractionLog, **changes: Any) -> None:
+        self.rows.append(row)
+        played = max(self.wallet.last_played_at or row.occurred_at, row.occurred_at)
+        self.wallet = replace(
+            self.wallet, seq=row.seq, last_played_at=played, **changes
+        )
+
+
+def require_lesson(event: LessonEvent, context: Context) -> LessonEntry:
+    """Return the lesson of an event.
+
+    Raises:
+        InvalidLessonError: it is not in the release of the player's plan.
+    """
+    lesson = context.plan.lessons.get(event.lesson_id)
+    if lesson is None:
+        raise InvalidLessonError(_("This lesson is not in your plan."))
+    return lesson
+
+
+def decide(
+    event: LessonEvent, lesson: LessonEntry, state: State, context: Context
+) -> CompletionResult | None:
+    """Decide on one event, and add its row to the state.
+
+    Returns:
+        None: there were no hearts left; the failed attempt is recorded.
+
+    Raises:
+        NotEntitledError: the player has no product of it, now or when it was done.
+        NotUnlockedError: an earlier lesson must be completed first.
+    """
+    outline = _unlocked(event, lesson, state, context)
+    day = calendar.day_of(event.at)
+    row = _row(event, lesson, state, context.now, day)
+    if event.hearts == 0:
+        row.type = InteractionType.LESSON_FAILED
+        state.add_failure(row)
+        return None
+    completed, best = state.history(lesson, outline)
+    is_record = xp.is_record(hearts=event.hearts, best_hearts=best)
+    is_repeat = completed and not is_record
+    earned = xp.earned(
+        base_xp=lesson.base_xp,
+        hearts=event.hearts,
+        is_first=not completed,
+        is_record=is_record,
+        rates=_rates(),
+    )
+    if is_repeat and state.paid_repeats(lesson.id, day) >= settings.XP_REPEATS_PER_DAY:
+        earned = 0
+    before = Streak(state.wallet.current_streak, state.wallet.last_success_date)
+    after, action = streak.after_success(before, day, state.success_days)
+    result = CompletionResult(
+        success=True,
+        xp_earned=earned,
+        new_total_xp=state.wallet.total_xp + earned,
+        is_first_completion=not completed,
+        is_new_record=is_record,
+        streak=_streak_change(before, after, action),
+        unlocked=outline.opened_by(lesson.id),
+        next_lesson_id=outline.passing(lesson.id).next_lesson(),
+    )
+    row.type = InteractionType.LESSON_COMPLETED
+    row.xp = earned
+    row.best_hearts = max(best, event.hearts)
+    row.first_of = None if completed else lesson.id
+    row.data = row.data | {"answer": result.as_answer()}
+    state.add_completion(
+        row, lesson, days=after, is_paid_repeat=is_repeat and earned > 0
+    )
+    return result
+
+
+def _unlocked(
+    event: LessonEvent, lesson: LessonEntry, state: State, context: Context
+) -> PlayerOutline:
+    """Return the subject in which the lesson is unlocked.
+
+    It may be unlocked with the products that the player had when it was done, or with
+    those of now.
+
+    Raises:
+        NotEntitledError, NotUnlockedError: see `decide`.
+    """
+    then = event.at.timestamp()
+    # A product that is bought later counts then, too: only its end is stored.
+    access.require_entitled(context.access, lesson, then)
+    outline = state.outline(context, lesson, then)
+    if outline.is_unlocked(lesson.id):
+        return outline
+    outline = state.outline(context, lesson, context.now.timestamp())
+    if outline.is_unlocked(lesson.id):
+        return outline
+    raise NotUnlockedError(
+        _("This lesson is still locked: complete the lessons before it first."),
+        details=NextLesson(outline.next_lesson()),
+    )
+
+
+def _row(
+    event: LessonEvent, lesson: LessonEntry, state: State, now: datetime, day: date
+) -> InteractionLog:
+    row = InteractionLog(
+        player_id=state.player_id,
+        seq=state.wallet.seq + 1,
+        event_id=event.event_id,
+        reference_id=lesson.id,
+        subject_id=lesson.subject_id,
+        bit_index=lesson.bit_index,
+        hearts=event.hearts,
+        day=day,
+        occurred_at=event.at,
+        received_at=now,
+    )
+    if event.origin is not None:
+        row.device_id = event.origin.device_id
+        row.device_seq = event.origin.seq
+        row.device_time = event.origin.time
+        row.data = {"fingerprint": event.origin.fingerprint}
+    return row
+
+
+def _streak_change(
+    before: Streak, after: Streak, action: streak.Action
+) -> StreakChange:
+    assert after.last is not None
+    return StreakChange(
+        old=before.days,
+        new=after.days,
+        action=action,
+        last_success_date=after.last.isoformat(),
+    )
+
+
+def _rates() -> xp.Rates:
+    return xp.Rates(
+        per_heart=settings.XP_PER_HEART,
+        first_completion=settings.XP_FIRST_COMPLETION,
+        new_record=settings.XP_NEW_RECORD,
+    )
