@@ -5,7 +5,6 @@ whether anything changed. The filters are a plain form, so everything works with
 JavaScript.
 """
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,11 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.cache import get_conditional_response
 from django.utils.formats import date_format, localize, time_format
-from django.utils.translation import get_language, gettext as _
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from core import live_fragments
 from core.parsing import whole_number
 from plans.models import AcademicPlan, Grade
 from players import charts, request_words
@@ -75,7 +74,7 @@ def page(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": _("Player dashboard"),
         "body": body,
-        "etag": _etag(body),
+        "etag": live_fragments.etag(body),
         "now_url": f"{now_url}?{query}" if query else now_url,
         "refresh_seconds": REFRESH_SECONDS,
         "filters": _filters(selection),
@@ -91,11 +90,7 @@ def fragment(request: HttpRequest) -> HttpResponse:
     Raises:
         PermissionDenied: the user may not view students.
     """
-    body = _render(request, selection_of(request))
-    etag = _etag(body)
-    fresh = HttpResponse(body, headers={"ETag": etag})
-    response = get_conditional_response(request, etag, response=fresh)
-    return fresh if response is None else response
+    return live_fragments.answer(request, _render(request, selection_of(request)))
 
 
 def selection_of(request: HttpRequest) -> Selection:
@@ -115,12 +110,6 @@ def _filters(selection: Selection) -> list[Filter]:
         Filter("grade", _("Grade"), list(grades[:_MAX_CHOICES]), selection.grade),
         Filter("group", _("Group"), list(groups[:_MAX_CHOICES]), selection.group),
     ]
-
-
-def _etag(body: str) -> str:
-    """Return an ETag of the rendered text, so that no stale text stays on the page."""
-    text = f"{get_language()}:{body}"
-    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
 def _render(request: HttpRequest, selection: Selection) -> str:

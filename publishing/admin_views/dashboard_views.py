@@ -5,7 +5,6 @@ fragment's ETag shows whether anything changed. Buttons are plain forms, so ever
 works without JavaScript.
 """
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +15,10 @@ from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.cache import get_conditional_response
-from django.utils.translation import get_language, gettext as _, ngettext
+from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
+from core import live_fragments
 from core.parsing import as_key
 from publishing import sync_log
 from publishing.admin_views.labels import fault_message
@@ -66,7 +65,8 @@ def page(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": _("Publishing dashboard"),
         "body": body,
-        "etag": _etag(body),
+        "etag": live_fragments.etag(body),
+        "now_url": reverse("admin:publishing_dashboard_now"),
         "refresh_seconds": REFRESH_SECONDS,
     }
     return TemplateResponse(request, "admin/publishing/dashboard.html", context)
@@ -79,11 +79,7 @@ def fragment(request: HttpRequest) -> HttpResponse:
     Raises:
         PermissionDenied: the user may not view the publishing status.
     """
-    body = _render(request)
-    etag = _etag(body)
-    fresh = HttpResponse(body, headers={"ETag": etag})
-    response = get_conditional_response(request, etag, response=fresh)
-    return fresh if response is None else response
+    return live_fragments.answer(request, _render(request))
 
 
 @require_POST
@@ -182,12 +178,6 @@ def _render(request: HttpRequest) -> str:
         "may_see_alerts": request.user.has_perm("publishing.view_alert"),
     }
     return render_to_string("admin/publishing/dashboard_fragment.html", context)
-
-
-def _etag(body: str) -> str:
-    """Return an ETag of the rendered text, so that no stale text stays on the page."""
-    text = f"{get_language()}:{body}"
-    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
 def _outcomes(found: Dashboard) -> dict[str, int]:
