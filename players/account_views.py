@@ -13,7 +13,6 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile, UploadedFile
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
-from kombu.exceptions import OperationalError
 from rest_framework import status
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.permissions import AllowAny
@@ -24,16 +23,9 @@ from rest_framework.viewsets import ViewSet
 from core.api_operations import Operation, describe
 from core.api_types import InvalidBodyError, parse
 from players import answers, api_types, app_versions, client_info, tasks
-from players.errors import StoreAwayError
+from players.authentication import player_of
 from players.services import devices, password_resets, passwords, photos, profile
-from players.services.sessions import Player
 from players.tokens import Token
-
-
-def _player(request: Request) -> Player:
-    user: Any = request.user
-    assert isinstance(user, Player)
-    return user
 
 
 @contextmanager
@@ -46,7 +38,7 @@ def _faults_of(field: str) -> Iterator[None]:
 
 
 def _profile(request: Request) -> Response:
-    own = profile.of_player(_player(request).id, now=timezone.now())
+    own = profile.of_player(player_of(request).id, now=timezone.now())
     return Response(answers.profile(own, request))
 
 
@@ -84,7 +76,7 @@ class MeViewSet(ViewSet):
     def partial_update(self, request: Request) -> Response:
         body = parse(api_types.ProfileBody, request.data)
         profile.change(
-            player_id=_player(request).id,
+            player_id=player_of(request).id,
             name=body.name,
             locale=body.locale,
             time_zone=body.time_zone,
@@ -150,7 +142,7 @@ class PhotoViewSet(ViewSet):
             )
             raise InvalidBodyError({"photo": fault})
         with _faults_of("photo"):
-            photos.replace(player_id=_player(request).id, file=photo)
+            photos.replace(player_id=player_of(request).id, file=photo)
         return _profile(request)
 
     @describe(
@@ -163,7 +155,7 @@ class PhotoViewSet(ViewSet):
         )
     )
     def destroy(self, request: Request) -> Response:
-        photos.remove(player_id=_player(request).id)
+        photos.remove(player_id=player_of(request).id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -191,7 +183,7 @@ class PasswordViewSet(ViewSet):
         with _faults_of("new_password"):
             passwords.change(
                 token=request.auth,
-                device_id=_player(request).device_id,
+                device_id=player_of(request).device_id,
                 current=body.current_password,
                 new=body.new_password,
                 ip_address=client_info.address_of(request._request),
@@ -232,12 +224,12 @@ class OwnDevicesViewSet(ViewSet):
     )
     def partial_update(self, request: Request, pk: str) -> Response:
         body = parse(api_types.DeviceNameBody, request.data)
-        devices.rename(_player(request).id, int(pk), name=body.name)
+        devices.rename(player_of(request).id, int(pk), name=body.name)
         return _devices(request)
 
 
 def _devices(request: Request) -> Response:
-    player = _player(request)
+    player = player_of(request)
     own = devices.of_player(player.id, current=player.device_id)
     return Response(
         api_types.OwnDevices([api_types.OwnDevice(**asdict(one)) for one in own])
@@ -270,13 +262,8 @@ class PasswordResetViewSet(ViewSet):
         user_id = password_resets.request_link(
             email=body.email, ip_address=client_info.address_of(request._request)
         )
-        try:
-            # For an unknown account, too: the time does not show which exist.
-            tasks.send_reset_link.delay(user_id)
-        except OperationalError:
-            raise StoreAwayError(
-                _("The e-mail cannot be sent at the moment. Please try again shortly.")
-            ) from None
+        # For an unknown account, too: the time does not show which exist.
+        tasks.enqueue_reset_link(user_id)
         message = _(
             "If there is a student's account with this address, we have sent it a link "
             "to set a new password."

@@ -26,6 +26,7 @@ from players import (
     support_page,
 )
 from players.audit_admin import LogEntryAdmin, SecurityEventAdmin
+from players.authentication import staff_of
 from players.credentials import canonical_phone
 from players.forms import (
     MOST_XP,
@@ -355,7 +356,7 @@ class PlayerAdmin(
         for player in queryset:
             try:
                 ended += sessions.end_session(
-                    player.pk, SessionEndReason.ENDED_BY_STAFF, actor=_staff(request)
+                    player.pk, SessionEndReason.ENDED_BY_STAFF, actor=staff_of(request)
                 )
             except MemoraError as refusal:
                 messages.error(request, refusal.message)
@@ -364,11 +365,6 @@ class PlayerAdmin(
                 return
         said = ngettext("%(count)d session ended.", "%(count)d sessions ended.", ended)
         messages.success(request, said % {"count": ended})
-
-
-def _staff(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
 
 
 @admin.register(Erasure)

@@ -4,6 +4,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -13,14 +14,35 @@ from rest_framework.request import Request
 from players import api_types, app_versions, client_info, tokens
 from players.api_types import DEVICE_HEADER
 from players.errors import CHALLENGE, DeviceMismatchError, NotAuthenticatedError
+from players.models import User
 from players.records import NOTHING
 from players.services import devices, rates, sessions
 from players.services.sessions import Player
 from players.tokens import Token
 
-__all__ = ["Player", "PlayerAuthentication", "StaffAuthentication"]
+__all__ = [
+    "Player",
+    "PlayerAuthentication",
+    "StaffAuthentication",
+    "player_of",
+    "staff_of",
+]
 
 _DEVICE_META = "HTTP_X_DEVICE_ID"
+
+
+def player_of(request: Request) -> Player:
+    """Return the player that `PlayerAuthentication` found."""
+    user: Any = request.user
+    assert isinstance(user, Player)
+    return user
+
+
+def staff_of(request: Request | HttpRequest) -> User:
+    """Return the signed-in member of staff, in the admin or the API."""
+    user: Any = request.user
+    assert isinstance(user, User)
+    return user
 
 
 class PlayerAuthentication(BaseAuthentication):

@@ -3,8 +3,6 @@
 Each view parses the request, calls one service and renders its result.
 """
 
-from typing import Any
-
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from rest_framework.request import Request
@@ -14,15 +12,9 @@ from rest_framework.viewsets import ViewSet
 from core.api_operations import Operation, describe
 from core.api_types import parse
 from players import access_api_types as api_types, answers
+from players.authentication import player_of
 from players.records import Wanted
 from players.services import access, enrolled_plans, entitlements
-from players.services.sessions import Player
-
-
-def _player(request: Request) -> Player:
-    user: Any = request.user
-    assert isinstance(user, Player)
-    return user
 
 
 class PlansViewSet(ViewSet):
@@ -41,7 +33,7 @@ class PlansViewSet(ViewSet):
         )
     )
     def list(self, request: Request) -> Response:
-        found = enrolled_plans.of_player(_player(request).id)
+        found = enrolled_plans.of_player(player_of(request).id)
         return Response(
             api_types.EnrolledPlans([answers.enrolled_plan(one) for one in found])
         )
@@ -62,7 +54,7 @@ class PlansViewSet(ViewSet):
         )
     )
     def update(self, request: Request) -> Response:
-        player = _player(request)
+        player = player_of(request)
         body = parse(api_types.ActivePlanBody, request.data)
         plan = enrolled_plans.activate(
             player_id=player.id, plan_id=body.plan_id, device_id=player.device_id
@@ -89,7 +81,7 @@ class EntitlementsViewSet(ViewSet):
         )
     )
     def list(self, request: Request) -> Response:
-        player = _player(request)
+        player = player_of(request)
         owned = entitlements.of_access(
             access.of_player(player.id, player.found), timezone.now().timestamp()
         )

@@ -17,13 +17,12 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
-from kombu.exceptions import OperationalError
 
 from core.errors import MemoraError
 from players import audit, client_info, tasks
-from players.errors import StoreAwayError
+from players.authentication import staff_of
 from players.forms import AllowedDeviceForm, ReasonForm, RemovedDeviceForm, XPForm
-from players.models import PlayerProfile, SessionEndReason, User
+from players.models import PlayerProfile, SessionEndReason
 from players.records import StoreUnavailableError
 from players.services import accounts, devices, password_resets, sessions, wallet
 
@@ -68,7 +67,7 @@ def _remove_device(request: HttpRequest, player: PlayerProfile, given: Given) ->
 def _end_session(request: HttpRequest, player: PlayerProfile, given: Given) -> str:
     with audit.because(given["reason"]):
         ended = sessions.end_session(
-            player.pk, SessionEndReason.ENDED_BY_STAFF, actor=_staff(request)
+            player.pk, SessionEndReason.ENDED_BY_STAFF, actor=staff_of(request)
         )
     return _("The session has ended.") if ended else _("There was no session.")
 
@@ -98,7 +97,7 @@ def _switch(
 def _reset_code(
     request: HttpRequest, player: PlayerProfile, _given: Given
 ) -> HttpResponse:
-    code = password_resets.issue_code(player, _staff(request))
+    code = password_resets.issue_code(player, staff_of(request))
     context = {
         **admin.site.each_context(request),
         "title": _("A code for a new password"),
@@ -114,13 +113,8 @@ def _reset_code(
 
 
 def _reset_link(request: HttpRequest, player: PlayerProfile, _given: Given) -> str:
-    user_id = password_resets.allow_link(player, _staff(request))
-    try:
-        tasks.send_reset_link.delay(user_id)
-    except OperationalError:
-        raise StoreAwayError(
-            _("The e-mail cannot be sent at the moment. Please try again shortly.")
-        ) from None
+    user_id = password_resets.allow_link(player, staff_of(request))
+    tasks.enqueue_reset_link(user_id)
     said = _("A link to set a new password is on its way to %(email)s.")
     return said % {"email": player.user.email}
 
@@ -220,11 +214,6 @@ def redis_away() -> str:
         "Redis does not answer, and a session cannot be ended without it. Nothing was "
         "changed: try again in a moment."
     )
-
-
-def _staff(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
 
 
 def _by(request: HttpRequest) -> dict[str, Any]:

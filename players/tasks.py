@@ -4,8 +4,11 @@ from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from kombu.exceptions import OperationalError
 
 from players import wallet_sync
+from players.errors import StoreAwayError
 from players.services import (
     erasure,
     import_runs,
@@ -57,6 +60,20 @@ def send_reset_link(self: Any, user_id: int) -> None:
     """
     if not password_resets.send_link(user_id):
         raise self.retry(countdown=60)
+
+
+def enqueue_reset_link(user_id: int) -> None:
+    """Start `send_reset_link`.
+
+    Raises:
+        StoreAwayError: the broker does not answer; no mail is sent.
+    """
+    try:
+        send_reset_link.delay(user_id)
+    except OperationalError:
+        raise StoreAwayError(
+            _("The e-mail cannot be sent at the moment. Please try again shortly.")
+        ) from None
 
 
 @shared_task(name="players.tasks.import_students", ignore_result=True)

@@ -6,7 +6,7 @@ calls one service and renders its result.
 
 from dataclasses import asdict
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
@@ -29,26 +29,15 @@ from players import (
     wallet_sync,
 )
 from players.api_types import DEVICE_HEADER
-from players.authentication import Player, StaffAuthentication
+from players.authentication import StaffAuthentication, player_of, staff_of
 from players.errors import NotEntitledError
-from players.models import Device, PlayerProfile, SecurityEventType, User
+from players.models import Device, PlayerProfile, SecurityEventType
 from players.permissions import StaffPermission
 from players.records import Wanted
 from players.services import content, devices, sessions, wallet
 from players.tokens import Token
 
 _ADDRESS = client_info.address_of
-
-
-def _player(request: Request) -> Player:
-    user: Any = request.user
-    assert isinstance(user, Player)
-    return user
-
-
-def _staff(request: Request) -> User:
-    assert isinstance(request.user, User)
-    return request.user
 
 
 class AuthViewSet(ViewSet):
@@ -126,7 +115,7 @@ class AuthViewSet(ViewSet):
     )
     @action(detail=False, methods=["get"])
     def session(self, request: Request) -> Response:
-        player = _player(request)
+        player = player_of(request)
         return Response(
             api_types.SessionState(
                 valid=True, player_id=player.id, device_id=player.device_id
@@ -164,7 +153,7 @@ class DevicesViewSet(ViewSet):
     @action(detail=False, methods=["get"])
     def check(self, request: Request) -> Response:
         # Authentication has already refused any other device.
-        count = devices.count(_player(request).id)
+        count = devices.count(player_of(request).id)
         return Response(api_types.DeviceState(authorized=True, device_count=count))
 
 
@@ -187,7 +176,7 @@ class WalletViewSet(ViewSet):
         )
     )
     def list(self, request: Request) -> Response:
-        player = _player(request)
+        player = player_of(request)
         held = wallet.current(player.id, now=timezone.now(), found=player.found)
         return Response(answers.wallet(held))
 
@@ -211,7 +200,7 @@ class ContentViewSet(ViewSet):
         )
     )
     def list(self, request: Request) -> Response:
-        player = _player(request)
+        player = player_of(request)
         found = content.plan_of(player.id, player.found)
         return Response(answers.plan_content(found))
 
@@ -235,10 +224,10 @@ class ContentViewSet(ViewSet):
     @action(detail=False, methods=["get"], url_path=r"lessons/(?P<lesson_id>[^/]+)")
     def lesson(self, request: Request, lesson_id: str) -> Response:
         link = content.lesson_of(
-            _player(request).id,
+            player_of(request).id,
             lesson_id,
             timezone.now().timestamp(),
-            _player(request).found,
+            player_of(request).found,
         )
         return Response(answers.lesson_link(link))
 
@@ -268,11 +257,11 @@ class ContentViewSet(ViewSet):
     def lessons(self, request: Request, node_id: str) -> Response:
         query = parse_query(access_api_types.LessonsQuery, request.query_params)
         page = content.lessons_below(
-            _player(request).id,
+            player_of(request).id,
             node_id,
             after=query.after,
             now=timezone.now().timestamp(),
-            found=_player(request).found,
+            found=player_of(request).found,
         )
         return Response(
             access_api_types.LessonLinks(
@@ -345,7 +334,7 @@ class StaffDevicesViewSet(StaffViewSet):
             player_id=body.player_id,
             device_id=body.device_id,
             name=body.device_name.strip(),
-            actor_id=_staff(request).pk,
+            actor_id=staff_of(request).pk,
             ip_address=_ADDRESS(request._request),
         )
         return Response(_device(device), status.HTTP_201_CREATED)
@@ -366,7 +355,7 @@ class StaffDevicesViewSet(StaffViewSet):
     def destroy(self, request: Request, pk: str) -> Response:
         devices.remove_by_pk(
             int(pk),
-            actor_id=_staff(request).pk,
+            actor_id=staff_of(request).pk,
             ip_address=_ADDRESS(request._request),
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -410,7 +399,7 @@ class StaffWalletsViewSet(StaffViewSet):
         result = wallet_sync.sync_pending_wallets(force=force)
         audit.record(
             SecurityEventType.WALLETS_SYNCED,
-            actor_id=_staff(request).pk,
+            actor_id=staff_of(request).pk,
             ip_address=_ADDRESS(request._request),
             force=force,
             synced=result.synced,
@@ -438,7 +427,7 @@ class StaffWalletsViewSet(StaffViewSet):
             player_id=int(pk),
             xp=body.xp,
             reason=body.reason.strip(),
-            actor_id=_staff(request).pk,
+            actor_id=staff_of(request).pk,
             ip_address=_ADDRESS(request._request),
             now=timezone.now(),
         )

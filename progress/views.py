@@ -1,7 +1,5 @@
 """The progress API: views parse the request, call one service and render its result."""
 
-from typing import cast
-
 from django.http import HttpResponse, HttpResponseNotModified
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
@@ -14,15 +12,11 @@ from rest_framework.viewsets import ViewSet
 from core.api_operations import Operation, describe
 from core.api_types import InvalidBodyError, parse, parse_query
 from players.api_types import LESSON_ID
-from players.authentication import Player
+from players.authentication import player_of
 from players.records import Wanted
 from progress import api_types
 from progress.services import completion, progress, reviews
 from publishing import api
-
-
-def _player(request: Request) -> Player:
-    return cast("Player", request.user)
 
 
 class LessonViewSet(ViewSet):
@@ -73,7 +67,7 @@ class LessonViewSet(ViewSet):
     def complete(self, request: Request, lesson_id: str) -> Response:
         if self.refusal is not None:
             raise self.refusal
-        player = _player(request)
+        player = player_of(request)
         result = completion.complete(
             player_id=player.id,
             lesson_id=lesson_id,
@@ -112,7 +106,7 @@ class ProgressViewSet(ViewSet):
         )
     )
     def retrieve(self, request: Request, subject_id: str) -> HttpResponse:
-        player = _player(request)
+        player = player_of(request)
         answer = progress.of_subject(
             player_id=player.id,
             subject_id=subject_id,
@@ -150,7 +144,7 @@ class ReviewViewSet(ViewSet):
         )
     )
     def list(self, request: Request) -> Response:
-        player = _player(request)
+        player = player_of(request)
         return Response(
             reviews.overview(
                 player_id=player.id, now=timezone.now(), found=player.found
@@ -173,7 +167,7 @@ class ReviewViewSet(ViewSet):
     )
     @action(detail=False, methods=["get"])
     def due(self, request: Request) -> Response:
-        player = _player(request)
+        player = player_of(request)
         query = parse_query(api_types.DueQuery, request.query_params)
         return Response(
             reviews.due(
@@ -205,7 +199,7 @@ class ReviewViewSet(ViewSet):
         )
     )
     def create(self, request: Request) -> Response:
-        player = _player(request)
+        player = player_of(request)
         return Response(
             reviews.submit(
                 player_id=player.id,
