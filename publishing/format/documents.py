@@ -182,20 +182,23 @@ class DocumentMaker:
         """Make the subject's files and return its entry in the manifest."""
         hierarchy = self._hierarchy(root)
         bitmap = self._bitmap(root)
-        source = root.source
         return {
             "id": root.id,
             "title": root.title,
-            **_present(
-                description=source.description,
-                image=self._image(source),
-                color_code=source.color_code,
-            ),
+            **self._appearance(root),
             "is_linear": root.is_linear,
             **self.link("hierarchy", hierarchy),
             **self.link("bitmap", bitmap),
             "access": _access(root.access),
         }
+
+    def _appearance(self, root: PlanNode) -> dict[str, Any]:
+        source = root.source
+        return _present(
+            description=source.description,
+            image=self._image(source),
+            color_code=source.color_code,
+        )
 
     def _hierarchy(self, root: PlanNode) -> BuiltDocument:
         tracks = [
@@ -215,18 +218,13 @@ class DocumentMaker:
             for track in root.children
         ]
         units = [unit for track in root.children for unit in track.children]
-        source = root.source
         return self.versioner.finalize(
             locations.hierarchy(self.plan.id, root.id),
             "hierarchy",
             {
                 "id": root.id,
                 "title": root.title,
-                **_present(
-                    description=source.description,
-                    image=self._image(source),
-                    color_code=source.color_code,
-                ),
+                **self._appearance(root),
                 "is_linear": root.is_linear,
                 "access": _access(root.access),
                 "tracks": tracks,
