@@ -26,10 +26,6 @@ Config = dict[str, Any]
 ITEM_PREFIX = "ITEM"
 RESERVED_KEYS = frozenset({"signed_url", "expires_at", "player_url"})
 """Publishing writes these keys to a video's config; editors must not."""
-TYPES_WITH_ITEMS = frozenset(
-    name for name, schema in SCHEMAS.items() if '"x-item-id"' in json.dumps(schema)
-)
-"""The stage types whose configs have reviewable items."""
 MAX_LESSON_BYTES = 1_000_000
 """The most bytes of the configs of a lesson's stages together, as in `byte_size`.
 
@@ -83,9 +79,8 @@ def clean(
         raise ConfigError([((), _("there is no stage type “%s”") % type_name)])
     if json_limits.is_too_deep(config):
         raise ConfigError([((), _("is nested too deeply"))])
-    schema = SCHEMAS[type_name]
-    cleaned, excesses, losses = config_texts.clean(schema, config)
-    _complete_ids(schema, cleaned, _known_ids(schema, previous))
+    cleaned, excesses, losses = config_texts.clean(SCHEMAS[type_name], config)
+    _complete_ids(type_name, cleaned, _known_ids(type_name, previous))
     unread = {path for path, _reason in excesses}
     others = [f for f in find_faults(type_name, cleaned) if f[0] not in unread]
     if faults := [*excesses, *others]:
@@ -148,15 +143,14 @@ def lesson_size_fault(size: int) -> str:
 def with_new_ids(type_name: str, config: Config) -> Config:
     """Copy a stored config with new item ids, so that no review card belongs to it."""
     copied: Config = json.loads(json.dumps(config))
-    for _path, item in _items(SCHEMAS.get(type_name, {}), copied):
+    for _path, item in _items(type_name, copied):
         item["id"] = kinds.new_id(ITEM_PREFIX)
     return copied
 
 
 def reviewable_items(type_name: str, config: Config) -> list[str]:
     """Return the ids of the reviewable items in a stored config, in order."""
-    schema = SCHEMAS.get(type_name, {})
-    return [item["id"] for _path, item in _items(schema, config) if item.get("id")]
+    return [item["id"] for _path, item in _items(type_name, config) if item.get("id")]
 
 
 def items_of_lesson(stages: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -195,7 +189,7 @@ def repeated_items(stages: Iterable[tuple[str, Config]]) -> list[RepeatedItem]:
     used: dict[str, int] = {}
     found = []
     for number, (type_name, config) in enumerate(stages):
-        for path, item in _items(SCHEMAS.get(type_name, {}), config):
+        for path, item in _items(type_name, config):
             first = used.setdefault(item["id"], number) if "id" in item else number
             if first != number:
                 found.append(RepeatedItem(item["id"], first, number, (*path, "id")))
@@ -265,20 +259,64 @@ def _schema_faults(type_name: str, config: Any, *, published: bool) -> Iterator[
 # --- Reviewable items -------------------------------------------------------
 
 
-def _items(
-    schema: Mapping[str, Any], value: Any, path: Path = ()
+class _ItemPlace(NamedTuple):
+    """The part of a schema that leads to item ids; the rest of a config is not read.
+
+    ``element`` is that of a list's elements; ``properties`` are those of an object, by
+    name, in the schema's order.
+    """
+
+    is_item: bool
+    element: "_ItemPlace | None"
+    properties: dict[str, "_ItemPlace"]
+
+
+def _item_place(schema: Mapping[str, Any]) -> _ItemPlace | None:
+    """Return the part of ``schema`` that leads to item ids; None if nothing does."""
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    place = _ItemPlace(
+        is_item=bool(properties.get("id", {}).get("x-item-id")),
+        element=_item_place(schema["items"]) if "items" in schema else None,
+        properties={
+            name: inner
+            for name, inner_schema in properties.items()
+            if (inner := _item_place(inner_schema)) is not None
+        },
+    )
+    return place if any(place) else None
+
+
+_ITEM_PLACES = {
+    name: place
+    for name, schema in SCHEMAS.items()
+    if (place := _item_place(schema)) is not None
+}
+TYPES_WITH_ITEMS = frozenset(_ITEM_PLACES)
+"""The stage types whose configs have reviewable items."""
+
+
+def _items(type_name: str, config: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the objects in ``config`` whose schema has an item id, in order.
+
+    None for an unknown type.
+    """
+    place = _ITEM_PLACES.get(type_name)
+    return iter(()) if place is None else _items_in(place, config, ())
+
+
+def _items_in(
+    place: _ItemPlace, value: Any, path: Path
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the objects in ``value`` whose schema has an item id, in order."""
     if isinstance(value, list):
-        for index, element in enumerate(value):
-            yield from _items(schema.get("items", {}), element, (*path, index))
+        if place.element is not None:
+            for index, element in enumerate(value):
+                yield from _items_in(place.element, element, (*path, index))
     elif isinstance(value, dict):
-        properties: Mapping[str, Any] = schema.get("properties", {})
-        if properties.get("id", {}).get("x-item-id"):
+        if place.is_item:
             yield path, value
-        for key, inner in properties.items():
+        for key, inner in place.properties.items():
             if key in value:
-                yield from _items(inner, value[key], (*path, key))
+                yield from _items_in(inner, value[key], (*path, key))
 
 
 def _without_id(item: dict[str, Any]) -> str:
@@ -286,20 +324,18 @@ def _without_id(item: dict[str, Any]) -> str:
     return json.dumps(rest, sort_keys=True)
 
 
-def _known_ids(schema: Mapping[str, Any], previous: Any) -> dict[str, list[str]]:
+def _known_ids(type_name: str, previous: Any) -> dict[str, list[str]]:
     """Return the ids in ``previous`` by the content of their items, last id first."""
     known: dict[str, list[str]] = {}
-    for _path, item in _items(schema, previous):
+    for _path, item in _items(type_name, previous):
         if isinstance(item.get("id"), str):
             known.setdefault(_without_id(item), []).insert(0, item["id"])
     return known
 
 
-def _complete_ids(
-    schema: Mapping[str, Any], config: Any, known: dict[str, list[str]]
-) -> None:
-    used = {item["id"] for _path, item in _items(schema, config) if "id" in item}
-    for _place, item in _items(schema, config):
+def _complete_ids(type_name: str, config: Any, known: dict[str, list[str]]) -> None:
+    used = {item["id"] for _path, item in _items(type_name, config) if "id" in item}
+    for _place, item in _items(type_name, config):
         if "id" in item:
             continue
         remembered = known.get(_without_id(item), [])
@@ -310,10 +346,8 @@ def _complete_ids(
 
 
 def _id_faults(type_name: str, config: Config) -> Iterator[Fault]:
-    if type_name not in TYPES_WITH_ITEMS:
-        return
     seen: dict[str, Path] = {}
-    for path, item in _items(SCHEMAS[type_name], config):
+    for path, item in _items(type_name, config):
         first = seen.setdefault(item["id"], path)
         if first != path:
             yield (

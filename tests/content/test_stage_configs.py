@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils.translation import override
 
-from content import rich_text
+from content import rich_text, stage_configs
 from content.config_texts import for_readers, sanitise
 from content.models import LessonStage
 from content.stage_configs import (
@@ -629,3 +629,24 @@ def test_a_stage_without_a_lesson_yet_is_checked_all_the_same():
     with pytest.raises(ValidationError) as caught:
         stage.full_clean()
     assert set(caught.value.message_dict) == {"lesson", "config"}
+
+
+def test_only_the_parts_of_a_config_that_can_hold_items_are_read(monkeypatch):
+    read = []
+    walk = stage_configs._items_in
+
+    def counted(place, value, path):
+        read.append(path)
+        return walk(place, value, path)
+
+    monkeypatch.setattr(stage_configs, "_items_in", counted)
+    question = {"prompt": "?", "options": [{"text": str(n)} for n in range(20)]}
+    questions = {"questions": [{**question, "id": f"Q-{n}"} for n in range(3)]}
+    assert reviewable_items("Quiz", questions) == ["Q-0", "Q-1", "Q-2"]
+    # The config, its list and the three questions, but none of their 60 options.
+    assert len(read) == 5
+    read.clear()
+    cues = [{"start": n, "end": n + 1, "text": "a"} for n in range(50)]
+    captions = [{"language": "ar", "cues": cues}]
+    clean_config("Video", {"source": "a.mp4", "captions": captions})
+    assert read == []
