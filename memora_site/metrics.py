@@ -4,6 +4,8 @@ With ``MEMORA_METRICS_TOKEN`` every request must send it. Without it, only direc
 requests from this machine are allowed: behind a proxy all requests seem local.
 """
 
+import os
+from collections.abc import Iterator
 from ipaddress import ip_address
 
 from django.conf import settings
@@ -12,12 +14,30 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
+from memora_site import log_buffer
 from players.metrics import PlayersCollector
 from publishing.monitoring.metrics import PublishingCollector
 
+
+class LogCollector(Collector):
+    """What the process that answers has lost of its log."""
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "memora_log_lines_dropped",
+            "Lines of the log that a web process could not write, by its id.",
+            labels=["pid"],
+        )
+        family.add_metric([str(os.getpid())], log_buffer.dropped_lines())
+        yield family
+
+
 REGISTRY = CollectorRegistry()
+REGISTRY.register(LogCollector())
 REGISTRY.register(PublishingCollector())
 REGISTRY.register(PlayersCollector())
 
