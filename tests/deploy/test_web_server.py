@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 
 import pytest
+from granian.http import HTTP1Settings
 
 from memora_site import embedded_redis, web_server
+from tests.deploy.stack import CONFIG, UNITS
 from tests.processes import children
 from tests.servers import free_port
 
@@ -21,7 +24,7 @@ WORKERS = 2
 class Web:
     """The web server with an application that does nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         self.port = free_port()
         self.process = subprocess.Popen(
             [
@@ -30,6 +33,7 @@ class Web:
                 *("--host", "127.0.0.1", "--port", str(self.port)),
                 *("--workers", str(WORKERS), "--blocking-threads", "1"),
                 *("--respawn-failed-workers", "--log-level", "critical"),
+                *options,
             ],
             preexec_fn=embedded_redis.end_with_parent,
             start_new_session=True,
@@ -65,9 +69,9 @@ def _wait(condition: Callable[[], bool], seconds: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
-def web() -> Iterator[Web]:
-    web = Web()
+@contextlib.contextmanager
+def running(*options: str) -> Iterator[Web]:
+    web = Web(*options)
     try:
         _wait(web.answers)
         yield web
@@ -75,6 +79,12 @@ def web() -> Iterator[Web]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(web.process.pid, signal.SIGKILL)
         web.process.wait()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with running() as web:
+        yield web
 
 
 def test_a_worker_that_dies_soon_after_its_start_is_replaced(web):
@@ -91,3 +101,21 @@ def test_workers_that_keep_dying_end_the_server_so_that_systemd_restarts_it(web)
         web.kill_newest_worker()
     _wait(web.has_ended)
     assert web.process.returncode == 1
+
+
+def test_the_time_to_read_headers_also_ends_an_idle_connection():
+    with running("--http1-header-read-timeout", "500") as web:
+        connection = HTTPConnection("127.0.0.1", web.port, timeout=30)
+        connection.request("GET", "/")
+        assert connection.getresponse().read()
+        assert connection.sock.recv(1) == b""
+        connection.close()
+
+
+def test_nginx_closes_idle_connections_before_the_web_server_does():
+    upstream = (CONFIG / "memora.conf").read_text().partition("upstream memora {")[2]
+    proxy = re.search(r"keepalive_timeout (\d+)s;", upstream.partition("}")[0])
+    unit = (UNITS / "memora-web.service").read_text()
+    assert "--http1-header-read-timeout" not in unit
+    assert proxy is not None
+    assert int(proxy[1]) * 1000 < HTTP1Settings().header_read_timeout
