@@ -2,10 +2,11 @@
 
 Everything runs in an own folder: MariaDB with durable commits and Redis with an
 append-only file, Granian with one worker of four threads for the site, and another one
-for the floors (`tests.benchmarks.floor`). Without MariaDB's server, SQLite is used and
+for the floors (`tests.benchmarks.floor`); ``--workers`` and ``--threads`` change both. Without MariaDB's server, SQLite is used and
 the figures say so.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -153,6 +154,14 @@ class Bench:
                 os.killpg(server.process.pid, 9)
             server.process.wait()
         self.servers.clear()
+
+
+def add_server_options(
+    parser: argparse.ArgumentParser, *, workers: int = 1, threads: int = 4
+) -> None:
+    """Add the numbers of Granian's processes, and of the threads of each."""
+    parser.add_argument("--workers", type=int, default=workers)
+    parser.add_argument("--threads", type=int, default=threads)
 
 
 @contextlib.contextmanager
@@ -313,7 +322,12 @@ class Measure:
 
 
 def interleaved(
-    bench: Bench, measures: Sequence[Measure], *, rounds: int, seconds: int
+    bench: Bench,
+    measures: Sequence[Measure],
+    *,
+    rounds: int,
+    seconds: int,
+    connections: int = CONNECTIONS,
 ) -> dict[str, dict[str, Any]]:
     """Load each measure once a round, so that all meet the same machine.
 
@@ -328,7 +342,13 @@ def interleaved(
         for measure in measures:
             asks = measure.asks(number + 1)
             runs[measure.name].append(
-                load(bench, measure.server, asks, seconds=seconds)
+                load(
+                    bench,
+                    measure.server,
+                    asks,
+                    seconds=seconds,
+                    connections=connections,
+                )
             )
     return {name: summary(found) for name, found in runs.items()}
 

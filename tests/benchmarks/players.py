@@ -65,6 +65,8 @@ def main() -> None:
         choices=[*ENDPOINTS, "sign_in", "sync"],
         default=[*ENDPOINTS, "sign_in", "sync"],
     )
+    api_load.add_server_options(parser)
+    parser.add_argument("--connections", type=int, default=api_load.CONNECTIONS)
     options = parser.parse_args()
     with api_load.running() as bench:
         figures: dict[str, Any] = {
@@ -72,6 +74,9 @@ def main() -> None:
             "database": bench.database,
             "rounds": options.rounds,
             "seconds": options.seconds,
+            "workers": options.workers,
+            "threads": options.threads,
+            "connections": options.connections,
         }
         plan = school.publish_plan(20)
         reaches: list[Reach] = []
@@ -104,8 +109,9 @@ def main() -> None:
 def measure(
     bench: Bench, students: list[Student], options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
-    floor = bench.serve("tests.benchmarks.floor.wsgi:application")
-    site = bench.serve("tests.benchmarks.site.wsgi:application")
+    size = {"workers": options.workers, "threads": options.threads}
+    floor = bench.serve("tests.benchmarks.floor.wsgi:application", **size)
+    site = bench.serve("tests.benchmarks.site.wsgi:application", **size)
     measures = api_load.floors(floor)
     measures += [
         Measure(name, site, [[student.ask(path) for student in students]])
@@ -122,7 +128,11 @@ def measure(
             Measure("sign_in", site, [[student.sign_in() for student in pupils]])
         )
     found = api_load.interleaved(
-        bench, measures, rounds=options.rounds, seconds=options.seconds
+        bench,
+        measures,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        connections=options.connections,
     )
     floor_cpu = found["f0"]["cpu_us"]
     for name, figures in found.items():

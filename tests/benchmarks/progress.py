@@ -55,10 +55,13 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     parser.add_argument("--cards", type=int, default=ALL_CARDS)
     parser.add_argument("--snapshots", type=int, default=SNAPSHOTS)
+    api_load.add_server_options(parser)
+    parser.add_argument("--connections", type=int, default=api_load.CONNECTIONS)
     options = parser.parse_args()
     with api_load.running() as bench:
-        floor = bench.serve("tests.benchmarks.floor.wsgi:application")
-        site = bench.serve("tests.benchmarks.site.wsgi:application")
+        size = {"workers": options.workers, "threads": options.threads}
+        floor = bench.serve("tests.benchmarks.floor.wsgi:application", **size)
+        site = bench.serve("tests.benchmarks.site.wsgi:application", **size)
         plans = _Plans()
         measures = api_load.floors(floor)
         if "complete" in options.only:
@@ -69,7 +72,11 @@ def main() -> None:
         if "reviews" in options.only:
             measures += reviews(bench, site, plans, options.cards)
         found = api_load.interleaved(
-            bench, measures, rounds=options.rounds, seconds=options.seconds
+            bench,
+            measures,
+            rounds=options.rounds,
+            seconds=options.seconds,
+            connections=options.connections,
         )
         for name, row in found.items():
             row["of_f0"] = round(row["cpu_us"] / found["f0"]["cpu_us"], 2)
@@ -79,6 +86,9 @@ def main() -> None:
             "database": bench.database,
             "rounds": options.rounds,
             "seconds": options.seconds,
+            "workers": options.workers,
+            "threads": options.threads,
+            "connections": options.connections,
             **found,
         }
         reaches = compare(found)

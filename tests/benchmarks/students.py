@@ -7,8 +7,12 @@ unit starts it, a Celery worker with beat, and the client.
 Requests arrive independently of the answers, as those of many people do, and a latency
 is counted from the moment at which a request should have been sent. Of 100 requests 20
 complete a lesson, 30 ask for progress with the tag of the last answer, 20 for the
-wallet, 20 for a lesson's link, 10 for reviews. Beside them, other students sign in. The
-last line is JSON.
+wallet, 20 for a lesson's link, 10 for reviews. Beside them, other students sign in.
+
+Connections stay open. The server closes one that was idle for 30 seconds; a request that
+meets a closed one is sent again on a new connection, as the HTTP libraries of apps do
+(OkHttp, URLSession) and nginx does. These are counted as ``reconnected``. A connection
+that ends within an answer is a failure. The last line is JSON.
 """
 
 import argparse
@@ -48,8 +52,9 @@ def main() -> None:
     parser.add_argument("--warm", type=float, default=30.0)
     parser.add_argument("--lessons", type=int, default=2_000)
     unit = _shipped_unit()
-    parser.add_argument("--workers", type=int, default=unit["workers"])
-    parser.add_argument("--threads", type=int, default=unit["blocking-threads"])
+    api_load.add_server_options(
+        parser, workers=unit["workers"], threads=unit["blocking-threads"]
+    )
     options = parser.parse_args()
     with api_load.running() as bench:
         plan = school.publish_plan(options.lessons)
@@ -155,6 +160,7 @@ class Client:
     _times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _failures: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _counts: bool = False
+    _reconnected: int = 0
 
     async def run(self, meter: _Meter) -> dict[str, Any]:
         slots = asyncio.Semaphore(CONNECTIONS)
@@ -173,7 +179,12 @@ class Client:
         await asyncio.sleep(max(0.0, end - time.monotonic()))
         shares = meter.read()
         await asyncio.gather(*arrivals)
-        return {"times": self._times, "failures": dict(self._failures), "cpu": shares}
+        return {
+            "times": self._times,
+            "failures": dict(self._failures),
+            "reconnected": self._reconnected,
+            "cpu": shares,
+        }
 
     async def _arrive(
         self, rate: float, make: Any, slots: asyncio.Semaphore, end: float
@@ -235,15 +246,22 @@ class Client:
 
     async def _exchange(self, ask: Ask) -> tuple[int, bytes]:
         if self._idle:
-            reader, writer = self._idle.pop()
-        else:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            try:
+                return await self._exchange_on(*self._idle.pop(), ask)
+            except _ClosedError:
+                self._reconnected += self._counts
+        connection = await asyncio.open_connection("127.0.0.1", self.port)
+        return await self._exchange_on(*connection, ask)
+
+    async def _exchange_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ask: Ask
+    ) -> tuple[int, bytes]:
         try:
             lines = [f"{ask.method} {ask.path} HTTP/1.1", "Host: 127.0.0.1"]
             lines += [f"{name}: {value}" for name, value in ask.headers]
             lines.append(f"Content-Length: {len(ask.body)}")
             writer.write("\r\n".join([*lines, "", ask.body]).encode())
-            head = await reader.readuntil(b"\r\n\r\n")
+            head = await _read_head(reader)
             length = _LENGTH.search(head)
             if length is not None:
                 await reader.readexactly(int(length[1]))
@@ -252,6 +270,21 @@ class Client:
             raise
         self._idle.append((reader, writer))
         return int(head[9:12]), head
+
+
+class _ClosedError(ConnectionError):
+    """The server has closed the connection without a byte of an answer."""
+
+
+async def _read_head(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except ConnectionError as error:
+        raise _ClosedError from error
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise
+        raise _ClosedError from error
 
 
 def report(figures: dict[str, Any], bench: Bench, options: argparse.Namespace) -> None:
@@ -271,6 +304,7 @@ def report(figures: dict[str, Any], bench: Bench, options: argparse.Namespace) -
         f"{name} {100 * share:.0f} %" for name, share in figures["cpu"].items()
     )
     print(f"  of the machine's CPU: {shares}")
+    print(f"  sent again on a new connection: {figures['reconnected']}")
     for what, count in figures["failures"].items():
         print(f"  failed: {what}: {count}")
     failed = sum(figures["failures"].values())
@@ -291,6 +325,7 @@ def report(figures: dict[str, Any], bench: Bench, options: argparse.Namespace) -
                 "requests_per_second": round(len(everything) / options.seconds, 1),
                 "latencies": rows,
                 "failures": figures["failures"],
+                "reconnected": figures["reconnected"],
                 "cpu": figures["cpu"],
                 **api_load.print_reaches(reaches),
             }

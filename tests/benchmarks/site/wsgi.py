@@ -4,6 +4,6 @@ import os
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.site.settings"
 
-from django.core.wsgi import get_wsgi_application
+from memora_site.wsgi import application
 
-application = get_wsgi_application()
+__all__ = ["application"]
