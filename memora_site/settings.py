@@ -237,7 +237,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # answer. The periodic task does the work later.
     "max_retries": 0,
     "socket_connect_timeout": 2,
-    "socket_timeout": 5,
+    "socket_timeout": 4,
 }
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -349,6 +349,8 @@ HEARTBEAT_TIMEOUT_SECONDS = 180
 """A worker without a heartbeat for this time counts as silent."""
 HEALTH_WATCH_SECONDS = 60
 """How often the web servers check the heartbeats of worker and beat; 0: never."""
+PUBLISHING_SETTINGS_SECONDS = 1
+"""How old the publishing settings may be that a student's request uses."""
 HEALTH_ORPHAN_GRACE = 6 * 3600
 """Seconds before an unreferenced file may be deleted: longer than any build."""
 

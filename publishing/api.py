@@ -27,7 +27,7 @@ from publishing.published_content import (
 )
 from publishing.signing import lessons, links, videos
 from publishing.signing.links import photo_uri
-from publishing.storage import file_store, open_lessons
+from publishing.storage import open_lessons
 
 __all__ = [
     "LessonEntry",
@@ -106,14 +106,14 @@ def is_published(plan_id: str) -> bool:
 def plan_links(plan_id: str) -> PlanLinks:
     """Return where to read a plan's current release.
 
-    One query, for the settings, so that every process follows a change with its next
-    answer; a second one if the CDN is used.
+    One query for the settings, at most once a second (`PublishingSettings.recent`);
+    another one if the CDN is used.
 
     Raises:
         NotPublishedError: the plan has no release.
     """
     plan = load_plan(plan_id)
-    current = PublishingSettings.get_solo()
+    current = PublishingSettings.recent()
     path = locations.manifest(plan_id)
     base_url = content_urls.plan_base_url(plan_id, current)
     return PlanLinks(
@@ -131,8 +131,9 @@ def lesson_links(
 ) -> list[LessonLink]:
     """Return new URLs of the files and videos of lessons, in the given order.
 
-    One query, for the settings; a second one, for all lessons, if the CDN may serve one;
-    two more on a web host without the content root.
+    One query for the settings, at most once a second (`PublishingSettings.recent`);
+    another one, for all lessons, if the CDN may serve one; two more on a web host
+    without the content root.
 
     The caller has checked that the player may open the lessons.
 
@@ -140,7 +141,7 @@ def lesson_links(
         now: Unix time.
         seconds: how long the URL of a gated lesson is valid.
     """
-    current = PublishingSettings.get_solo()
+    current = PublishingSettings.recent()
     gated = open_lessons.gated_among(lesson_ids)
     files = _lesson_files(lesson_ids, gated)
     urls = lessons.lesson_urls(
@@ -173,7 +174,8 @@ def lesson_links(
 
 def _lesson_files(
     lesson_ids: Sequence[str], gated: set[str]
-) -> Mapping[str, bytes | None]:
+) -> Mapping[str, videos.LessonFile | None]:
     if settings.CONTENT_SOURCE == "bucket":
-        return remote_content.read_lessons(lesson_ids, gated=gated)
-    return {one: file_store.read(locations.lesson(one)) for one in lesson_ids}
+        found = remote_content.read_lessons(lesson_ids, gated=gated)
+        return {one: data and videos.parse(data) for one, data in found.items()}
+    return {one: videos.read(one) for one in lesson_ids}

@@ -140,5 +140,7 @@ def _fresh_world(redis_client: redis.Redis, tmp_path: Path, settings) -> None:
     settings.SITE_URL = "http://127.0.0.1:8000"
     # Requests check for a silent worker only in the tests of that check.
     settings.HEALTH_WATCH_SECONDS = 0
+    # Each request reads the publishing settings, which many tests change.
+    settings.PUBLISHING_SETTINGS_SECONDS = 0
     # The fake CDN servers listen on this address.
     settings.PRIVATE_HOSTS = ["127.0.0.1"]

@@ -43,8 +43,8 @@ class Start:
 def of_player(player_id: int, *, now: datetime, found: Found | None = None) -> Start:
     """Return what the player's app needs at its start.
 
-    Four queries: the profile, the plans, the publishing settings, the due reviews. With
-    the CDN a fifth. More if Redis has no copies, and if the reviews are behind.
+    Four queries: the profile, the plans, the due reviews, and at most once a second the
+    publishing settings. With the CDN a fifth. More if Redis has no copies, and if the reviews are behind.
 
     Args:
         found: what the request's session check read; None: ask Redis now.

@@ -1,7 +1,8 @@
 """The settings of publishing that operators change at run time."""
 
 import re
-from typing import Any
+import time
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -154,6 +155,22 @@ class PublishingSettings(SingletonModel):
 
     def __str__(self) -> str:
         return str(_("Publishing settings"))
+
+    _recent: ClassVar[tuple[float, "PublishingSettings"] | None] = None
+
+    @classmethod
+    def recent(cls) -> "PublishingSettings":
+        """Return the row, at most ``PUBLISHING_SETTINGS_SECONDS`` old.
+
+        For requests of students, for most of which the query would be a third of their
+        cost. Each process follows a change after that time. Do not change the object:
+        all threads have the same.
+        """
+        now = time.monotonic()
+        held = cls._recent
+        if held is None or now - held[0] >= settings.PUBLISHING_SETTINGS_SECONDS:
+            held = cls._recent = (now, cls.get_solo())
+        return held[1]
 
     def secret(self, name: str) -> str:
         """Return one of `SECRETS` decrypted; "" when it is empty.

@@ -6,9 +6,10 @@ one: never in the public content root or in ``/media/``.
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import IO, Any, cast
 
@@ -23,6 +24,7 @@ from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
 from publishing.format import encoding, signatures
+from publishing.format.locations import lesson as lesson_path
 from publishing.models import PublishingSettings
 from publishing.signing import links, renewal
 
@@ -182,21 +184,55 @@ class PlayableLesson:
     video_urls: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class LessonFile:
+    """A published lesson's version, and stage id and source of each video of ours."""
+
+    version: int
+    sources: Sequence[tuple[str, str]]
+
+
+def parse(data: bytes) -> LessonFile:
+    """Return what links need of a lesson's published file."""
+    return LessonFile(
+        encoding.first_version_of(data),
+        [
+            (stage_id, config["source"])
+            for stage_id, config in signatures.videos(data)
+            if not config["source"].startswith(links.EXTERNAL_PREFIXES)
+        ],
+    )
+
+
+def read(lesson_id: str) -> LessonFile | None:
+    """Return `parse` of the lesson's file on this disk; None without one.
+
+    Each process reads a file once: a new file in its place has another number or time.
+    """
+    path = f"{settings.CONTENT_ROOT}/{lesson_path(lesson_id)}"
+    try:
+        found = os.stat(path)
+        return _read(path, found.st_ino, found.st_mtime_ns, found.st_size)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+@lru_cache(maxsize=20_000)
+def _read(path: str, *_identity: int) -> LessonFile:
+    return parse(Path(path).read_bytes())
+
+
 def playable(
-    data: bytes | None, *, expires: int, signer: links.VideoSigner
+    file: LessonFile | None, *, expires: int, signer: links.VideoSigner
 ) -> PlayableLesson:
     """Return a lesson's version and new URLs of its videos.
 
     Args:
-        data: the lesson's published file; None without one.
+        file: the lesson's published file; None without one.
     """
-    if data is None:
+    if file is None:
         return PlayableLesson(None, {})
     return PlayableLesson(
-        encoding.first_version_of(data),
-        {
-            stage_id: signer.sign(config["source"], expires)
-            for stage_id, config in signatures.videos(data)
-            if not config["source"].startswith(links.EXTERNAL_PREFIXES)
-        },
+        file.version,
+        {stage_id: signer.sign(source, expires) for stage_id, source in file.sources},
     )

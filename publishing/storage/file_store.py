@@ -340,8 +340,7 @@ def exists(path: str) -> bool:
 def read(path: str) -> bytes | None:
     """Return a published file's bytes; None if it does not exist."""
     try:
-        # One `Path` of one text: joining paths costs more than reading a small file,
-        # and a page of links reads 200 lessons.
+        # One `Path` of one text: joining paths costs more than reading a small file.
         return Path(f"{settings.CONTENT_ROOT}/{path}").read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
