@@ -4,6 +4,7 @@ Every error body is ``{"error_code", "message", "details"?}``; `memora_site.erro
 lists the codes.
 """
 
+import errno
 from typing import Any
 
 import structlog
@@ -42,10 +43,18 @@ _REDIS_AWAY = (
 )
 
 
+_DISK_REFUSES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""The disk is full, over its quota, read-only or broken."""
+
+
 def is_away(error: Exception) -> bool:
-    """Return whether the database or Redis is away; any other error is a bug."""
+    """Return whether the database, Redis or the disk does not work now.
+
+    Any other error is a bug.
+    """
     return (
         is_unavailable(error)
+        or (isinstance(error, OSError) and error.errno in _DISK_REFUSES)
         or isinstance(error, _REDIS_AWAY)
         # Redis refuses writes while it cannot save them.
         or (isinstance(error, redis_errors.ResponseError) and "MISCONF" in str(error))
@@ -73,7 +82,8 @@ def unavailable_body() -> dict[str, Any]:
 def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | None:
     """DRF's ``EXCEPTION_HANDLER``: return the response for ``error``.
 
-    The status is 503 ("try again") only if the database or Redis cannot be reached.
+    The status is 503 ("try again") only if the database or Redis cannot be reached, or
+    the disk takes no files.
     None for an unknown error, including other database errors (invalid data, a wrong
     query): Django then responds with 500 and logs the traceback.
     """

@@ -175,7 +175,7 @@ def locked_out(
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """500: an unexpected error; the log has the traceback, the response does not.
 
-    503 if the database or Redis is away.
+    503 if the database, Redis or the disk does not work.
     """
     error = sys.exception()  # Django calls this while it handles the exception
     if isinstance(error, Exception) and is_away(error):
@@ -202,8 +202,8 @@ def _unavailable(request: HttpRequest) -> HttpResponse:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 title=_("The site cannot answer right now"),
                 message=_(
-                    "The database or Redis does not answer. Try again in a moment, "
-                    "and check whether what you sent was saved."
+                    "The database, Redis or the disk does not work right now. Try "
+                    "again in a moment, and check whether what you sent was saved."
                 ),
                 is_known=False,
             )

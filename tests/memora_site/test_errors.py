@@ -1,5 +1,6 @@
 """Errors outside of views: JSON for the API, HTML pages for people."""
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -140,6 +141,8 @@ AWAY = [
     redis_errors.BusyLoadingError("loading"),
     redis_errors.ReadOnlyError("a replica"),
     redis_errors.ResponseError("MISCONF Redis is configured to save"),
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EROFS, "Read-only file system"),
 ]
 FAULTS = [
     OperationalError(1054, "Unknown column 'hunter2'"),
@@ -151,6 +154,8 @@ FAULTS = [
     DatabaseError("hunter2"),
     redis_errors.ResponseError("WRONGTYPE hunter2"),
     redis_errors.DataError("hunter2"),
+    PermissionError(errno.EACCES, "hunter2"),
+    FileNotFoundError(errno.ENOENT, "hunter2"),
 ]
 
 

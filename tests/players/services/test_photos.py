@@ -1,5 +1,6 @@
 """Players' photos: file names, who may read them, and when files are deleted."""
 
+import errno
 import io
 import json
 import os
@@ -11,7 +12,7 @@ from uuid import UUID
 
 import pytest
 import time_machine
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.db import transaction
@@ -335,3 +336,37 @@ def test_only_a_few_photos_are_encoded_in_a_while(signed_in, settings):
     settings.RATE_LIMITS = settings.RATE_LIMITS | {"me-photo": (1, 600)}
     assert signed_in.put("me/photo/", jpeg(), "image/jpeg").status_code == 200
     assert signed_in.put("me/photo/", jpeg(), "image/jpeg").status_code == 429
+
+
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_no_photo_is_503_and_the_old_one_stays(
+    signed_in, student, monkeypatch, fault
+):
+    assert signed_in.put("me/photo/", jpeg(), "image/jpeg").status_code == 200
+    held = PlayerProfile.objects.get(pk=student.pk).photo.name
+
+    def refuse(*_arguments):
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(FileSystemStorage, "_save", refuse)
+    for sent in (form(jpeg(90)), (jpeg(90), "image/jpeg")):
+        answer = signed_in.put("me/photo/", *sent)
+        assert answer.status_code == 503
+        assert answer.json()["error_code"] == "SERVICE_UNAVAILABLE"
+        assert answer["Retry-After"] == "5"
+    assert PlayerProfile.objects.get(pk=student.pk).photo.name == held
+    assert files() == {held}
+
+
+def test_a_disk_that_deletes_nothing_lets_a_student_remove_the_photo(
+    signed_in, student, monkeypatch, django_capture_on_commit_callbacks
+):
+    assert signed_in.put("me/photo/", jpeg(), "image/jpeg").status_code == 200
+
+    def refuse(*_arguments):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "remove", refuse)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert signed_in.delete("me/photo/").status_code == 204
+    assert not PlayerProfile.objects.get(pk=student.pk).photo
