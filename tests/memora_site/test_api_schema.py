@@ -8,8 +8,11 @@ import jsonschema_rs
 import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
+from django.utils.translation import get_language
+from drf_spectacular.generators import SchemaGenerator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from memora_site import schema_view
 from memora_site.error_codes import ERROR_CODES
 
 URL = "/api/v1/schema/?format=json"
@@ -47,6 +50,38 @@ def test_the_schema_is_valid_openapi(schema):
 def test_the_schema_names_this_server(client, settings):
     settings.SITE_URL = "https://memora.example"
     assert client.get(URL).json()["servers"][0]["url"] == "https://memora.example"
+
+
+def test_the_schema_is_made_once_in_each_language(client, monkeypatch):
+    schema_view.document.cache_clear()
+    made = []
+    make = SchemaGenerator.get_schema
+
+    def counted(*arguments, **options):
+        made.append(get_language())
+        return make(*arguments, **options)
+
+    monkeypatch.setattr(SchemaGenerator, "get_schema", counted)
+    for language in ("ar", "en", "ar", "en"):
+        assert client.get(URL, headers={"Accept-Language": language}).status_code == 200
+    assert made == ["ar", "en"]
+
+
+def test_a_client_that_has_the_schema_gets_a_304(client):
+    answer = client.get(URL)
+    etag = answer.headers["ETag"]
+    for held in (etag, f"W/{etag}", f'"other", {etag}'):
+        again = client.get(URL, headers={"If-None-Match": held})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["ETag"] == etag
+    arabic = {"Accept-Language": "ar", "If-None-Match": etag}
+    assert client.get(URL, headers=arabic).status_code == 200
+
+
+def test_the_schema_is_also_yaml(client):
+    answer = client.get("/api/v1/schema/?format=yaml")
+    assert answer.headers["Content-Type"].startswith("application/vnd.oai.openapi")
+    assert answer.content.startswith(b"openapi: 3.1")
 
 
 def test_every_operation_parameter_and_field_is_described(schema):
