@@ -1,6 +1,5 @@
 """Answers of the API, made of what the services return."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -43,7 +42,15 @@ def wallet(held: CurrentWallet) -> api_types.Wallet:
 
 
 def plan_content(plan: PlanContent) -> api_types.PlanContent:
-    return api_types.PlanContent(**asdict(plan))
+    return api_types.PlanContent(
+        plan_id=plan.plan_id,
+        title=plan.title,
+        manifest_url=plan.manifest_url,
+        manifest_path=plan.manifest_path,
+        manifest_hash=plan.manifest_hash,
+        base_url=plan.base_url,
+        local_base_url=plan.local_base_url,
+    )
 
 
 def enrolled_plan(plan: EnrolledPlan) -> access_api_types.EnrolledPlan:

@@ -66,9 +66,14 @@ def request_link(*, email: str, ip_address: str | None = None) -> int:
 
     Raises:
         RateLimitedError: too many requests for this address, or from this network.
+        StoreAwayError: Redis does not answer, so mails cannot be counted.
     """
     user = _accounts().filter(email=email).first()
     attempt = _take(email, ip_address, scope="reset_link_account")
+    if attempt.usage is None:
+        raise StoreAwayError(
+            _("The e-mail cannot be sent at the moment. Please try again shortly.")
+        )
     note = partial(
         audit.record, user_id=user.pk if user else None, ip_address=ip_address
     )

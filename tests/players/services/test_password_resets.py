@@ -153,6 +153,19 @@ def test_while_the_queue_is_away_everyone_is_told_so(student, monkeypatch):
         )
 
 
+def test_while_redis_cannot_count_mails_none_is_sent(
+    student, settings, tmp_path, mailoutbox
+):
+    settings.REDIS_URL = f"unix://{tmp_path / 'nobody.sock'}"
+    for email in (EMAIL, UNKNOWN):
+        answer = request_link(email)
+        assert (answer.status_code, answer.json()["error_code"]) == (
+            503,
+            "SERVICE_UNAVAILABLE",
+        )
+    assert mailoutbox == []
+
+
 def test_a_mail_that_is_not_taken_is_tried_again_without_its_address(
     student, monkeypatch, log, mailoutbox
 ):
