@@ -13,22 +13,27 @@ from django.test import Client
 from content.kinds import Kind
 from plans.models import AcademicPlan, OverrideAction
 from plans.services import add_subject, set_override
-from players.models import Enrollment, Entitlement
-from players.services import accounts
+from players.models import Enrollment, Entitlement, PlayerProfile, User
+from players.services import accounts, password_resets
 from publishing.building import builds
 from tests.factories.content import NewNode, insert_tree, quiz
 
 GUIDE = Path(__file__).parents[2] / "docs/app-guide.md"
 BLOCK = re.compile(r"^```(http|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(Z|\+00:00))?")
+CODE = 4071_8823
 VARYING_NUMBERS = {"id", "version", "lesson_version"}
 """Keys whose numbers depend on the installation or on the time."""
 
 
 @pytest.fixture
 def world(db, settings, django_capture_on_commit_callbacks) -> None:
-    """The plan of the guide, and its student Lina."""
+    """The plan of the guide, its student Lina, and support."""
     settings.DEVICE_REPLACEMENTS = 1
+    settings.MIN_APP_VERSION = "2.4.0"
+    settings.APP_STORE_URLS = settings.APP_STORE_URLS | {
+        "": "https://apps.example.org/memora"
+    }
     lessons = [
         NewNode(
             Kind.LESSON,
@@ -88,6 +93,7 @@ def world(db, settings, django_capture_on_commit_callbacks) -> None:
             item="MATHS-5",
             valid_until=datetime(2026, 6, 30, 21, tzinfo=UTC),
         )
+    User.objects.create_superuser("support@school.example", "support-1")
 
 
 class Reader:
@@ -96,6 +102,7 @@ class Reader:
     def __init__(self) -> None:
         self.client = Client()
         self.headers: dict[str, str] = {}
+        self._etags: dict[str, str] = {}
 
     def send(self, block: str) -> HttpResponse:
         """Send a request, with the last device id and the last token."""
@@ -106,17 +113,22 @@ class Reader:
         if device := headers.get("X-Device-ID"):
             self.headers["X-Device-ID"] = device
         headers = {**self.headers, **headers}
+        if etag := headers.get("If-None-Match"):
+            assert difference(etag, self._etags[path]) == "", block
+            headers["If-None-Match"] = self._etags[path]
         if not path.startswith("/api/"):
             headers = {}  # published files are read without the token
         if body:
             headers.setdefault("Content-Type", "application/json")
-        return self.client.generic(
+        response = self.client.generic(
             method,
             path,
             body.encode(),
             headers.pop("Content-Type", ""),
             headers=headers,
         )
+        self._etags[path] = response.headers.get("ETag", "")
+        return response
 
     def remember_token(self, answer: Any) -> None:
         if isinstance(answer, dict) and "token" in answer:
@@ -167,18 +179,30 @@ def _is_same(shown: Any, real: Any, at: str) -> bool:
     return type(shown) is type(real) and shown == real
 
 
+def tell_code(monkeypatch) -> None:
+    """Let support tell Lina the code of the guide."""
+    lina = PlayerProfile.objects.get(user__email="lina@school.example")
+    support = User.objects.get(email="support@school.example")
+    with monkeypatch.context() as fixed:
+        fixed.setattr("secrets.randbelow", lambda _end: CODE)
+        password_resets.issue_code(lina, support)
+
+
 def test_the_guide_shows_the_requests_and_answers_of_the_server(
-    world, django_capture_on_commit_callbacks
+    world, monkeypatch, django_capture_on_commit_callbacks
 ):
     reader = Reader()
     played = steps()
     assert len(played) > 20
     for request, shown in played:
+        if "password-reset/confirm/" in request:
+            tell_code(monkeypatch)
         with django_capture_on_commit_callbacks(execute=True):
             response = reader.send(request)
         content = response.getvalue()
         if shown is None:
-            assert (response.status_code, content) == (204, b""), request
+            status = 304 if "If-None-Match" in request else 204
+            assert (response.status_code, content) == (status, b""), request
             continue
         real, expected = json.loads(content), json.loads(shown)
         assert (response.status_code < 400) == ("error_code" not in expected), real
