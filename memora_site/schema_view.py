@@ -9,9 +9,9 @@ from django.conf import settings
 from django.http import HttpResponse, HttpResponseNotModified
 from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from memora_site.student_api import language_of
@@ -26,15 +26,19 @@ class Document:
     etag: str
 
 
+_RENDERERS = {"json": OpenApiJsonRenderer, "yaml": OpenApiYamlRenderer}
+
+
 @lru_cache(maxsize=8)
-def document(language: str, renderer: type[BaseRenderer], _site_url: str) -> Document:
-    """Return the schema with its texts in a language, made once per process.
+def document(language: str, form: str, _site_url: str) -> Document:
+    """Return the schema in a language, as JSON or YAML, made once per process.
 
     Making it takes about a second; it changes only with the code and the site's URL.
     """
     with translation.override(language):
         schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
-        body: bytes = renderer().render(schema, renderer_context={})
+        rendered = _RENDERERS[form]().render(schema, renderer_context={})
+    body = rendered.encode() if isinstance(rendered, str) else rendered
     digest = hashlib.blake2b(body, digest_size=16).hexdigest()
     return Document(body, f'"{digest}"')
 
@@ -53,7 +57,7 @@ class SchemaView(SpectacularAPIView):
         asked = request.GET.get("lang") or request.headers.get("Accept-Language", "")
         language = language_of(asked, "en")
         renderer = request.accepted_renderer
-        found = document(language, type(renderer), settings.SITE_URL)
+        found = document(language, renderer.format, settings.SITE_URL)
         headers = {
             "ETag": found.etag,
             "Cache-Control": "no-cache",
