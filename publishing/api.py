@@ -177,5 +177,8 @@ def _lesson_files(
 ) -> Mapping[str, videos.LessonFile | None]:
     if settings.CONTENT_SOURCE == "bucket":
         found = remote_content.read_lessons(lesson_ids, gated=gated)
-        return {one: data and videos.parse(data) for one, data in found.items()}
+        return {
+            one: None if data is None else videos.parse(data)
+            for one, data in found.items()
+        }
     return {one: videos.read(one) for one in lesson_ids}
