@@ -1,6 +1,7 @@
 """The admin of the audit trail and of the admin's own log; both are read-only."""
 
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import admin
@@ -8,6 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import (
     HttpRequest,
     HttpResponseRedirect,
@@ -24,17 +26,29 @@ from django.views.decorators.http import require_GET
 
 from core.admin_mixins import ReadOnlyAdmin
 from core.badges import Tone, badge
-from players import audit, audit_export, audit_words
-from players.audit_filters import PeriodFilter, StaffFilter, StudentFilter
-from players.models import SecurityEvent, SecurityEventType as Type
+from players import addresses, audit, audit_export, audit_words
+from players.audit_filters import (
+    PeriodFilter,
+    StaffFilter,
+    StudentFilter,
+    about_accounts,
+)
+from players.models import SecurityEvent, SecurityEventType as Type, User
 
 
 class NamedEvents(ChangeList):
-    """A list whose rows know the names of plans, groups and permissions."""
+    """A list whose rows know the names of plans, groups and permissions.
+
+    The keys of a page are read first: an index has them in order, while sorting whole
+    rows of a long list would fill a table on the disk.
+    """
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_list = list(self.result_list)
+        page: Any = self.result_list
+        keys = list(page.values_list("pk", flat=True))
+        rows = SecurityEvent.objects.select_related("user", "actor").in_bulk(keys)
+        self.result_list = [rows[key] for key in keys if key in rows]
         names = audit_words.names_of(self.result_list)
         for event in self.result_list:
             event.names = names
@@ -46,9 +60,9 @@ class SecurityEventAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "what_happened", "why_and_what", "origin")
     list_display_links = ("created_at",)
     list_filter = (PeriodFilter, StudentFilter, StaffFilter, "type")
-    list_select_related = ("user", "actor")
-    search_fields = ("user__email", "=ip_address", "=device_id")
-    search_help_text = gettext_lazy("Search by e-mail, address or device id")
+    show_full_result_count = False  # it reads all events again
+    search_fields = ("user__email",)  # `get_search_results` decides where
+    search_help_text = gettext_lazy("Search by name, e-mail, address or device id")
     fields = (
         "created_at",
         "event",
@@ -71,6 +85,21 @@ class SecurityEventAdmin(ReadOnlyAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return NamedEvents
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find an address or a device id, else what is about accounts by name."""
+        words = search_term.strip()
+        if address := addresses.parse(words):
+            return queryset.filter(ip_address=address), False
+        try:
+            return queryset.filter(device_id=UUID(words)), False
+        except ValueError:
+            pass
+        if not words:
+            return queryset, False
+        return queryset.filter(about_accounts(words, User.objects.all())), False
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("players.export_securityevent")
@@ -141,7 +170,7 @@ class SecurityEventAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("what"), ordering="type")
     def event(self, entry: SecurityEvent) -> SafeString:
         shape, tone = audit_words.look(entry)
-        return badge(shape, entry.get_type_display(), tone)
+        return badge(shape, audit_words.label(entry), tone)
 
     @admin.display(description=gettext_lazy("in words"))
     def words(self, entry: SecurityEvent) -> str:

@@ -28,7 +28,7 @@ class _Line:
 def lines(events: QuerySet[Any], *, language: str | None) -> Iterator[str]:
     """Yield the file in parts: a heading, then the events, the newest first.
 
-    Four queries for `CHUNK` events, so that memory stays small for any number. Each
+    Five queries for `CHUNK` events, so that memory stays small for any number. Each
     cell is safe in a spreadsheet program (`guard_formulas`).
 
     Args:
@@ -37,14 +37,17 @@ def lines(events: QuerySet[Any], *, language: str | None) -> Iterator[str]:
     """
     # The byte order mark tells spreadsheet programs that the file is UTF-8.
     yield "\ufeff" + _text([_heading(language)])
-    rows = events.select_related("user", "actor").order_by("-pk")
-    part = list(rows[:CHUNK])
+    keys = events.order_by("-pk").values_list("pk", flat=True)
+    part = list(keys[:CHUNK])
     while part:
+        # Keys first, as on the page of the list (`audit_admin.NamedEvents`).
+        rows = SecurityEvent.objects.filter(pk__in=part).order_by("-pk")
+        found = list(rows.select_related("user", "actor"))
         with translation.override(language):
-            names = audit_words.names_of(part)
-            text = _text(_cells(event, names) for event in part)
+            names = audit_words.names_of(found)
+            text = _text(_cells(event, names) for event in found)
         yield text
-        part = list(rows.filter(pk__lt=part[-1].pk)[:CHUNK])
+        part = list(keys.filter(pk__lt=part[-1])[:CHUNK])
 
 
 def _text(rows: Any) -> str:
@@ -75,7 +78,7 @@ def _cells(event: SecurityEvent, names: audit_words.Names) -> list[str]:
     facts = audit_words.facts(event, names)
     return [
         time_text(event.created_at),
-        event.get_type_display(),
+        audit_words.label(event),
         audit_words.sentence(event),
         audit_words.person(event.actor),
         audit_words.person(event.user),

@@ -140,8 +140,11 @@ def _hours(found: Dashboard) -> Chart:
     for start, count in found.hours:
         local = timezone.localtime(start)
         at = time_format(local, "H:i")
-        day = date_format(local, "SHORT_DATE_FORMAT")
-        values.append(Value(f"{day} {at}", at, count))
+        when = _("%(day)s, %(time)s") % {
+            "day": date_format(local, "DATE_FORMAT"),
+            "time": at,
+        }
+        values.append(Value(when, at, count))
     busiest = max(values, key=lambda value: value.count)
     return Chart(
         key="hours",

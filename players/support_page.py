@@ -128,7 +128,7 @@ def _events(player: PlayerProfile, devices: Mapping[UUID, str]) -> list[EventLin
     return [
         EventLine(
             audit_words.look(event),
-            event.get_type_display(),
+            audit_words.label(event),
             _parts(event, names, devices),
             event.created_at,
             str(event.actor or ""),

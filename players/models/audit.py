@@ -100,6 +100,16 @@ class SecurityEvent(AppendOnlyModel):
         indexes = [
             # The events of one type in a period: refused sign-ins, the list's filter.
             models.Index(fields=["type", "created_at"], name="players_event_type"),
+            # The newest events of an account, of a member of staff, and of what the
+            # list's search finds; without them, a search reads every event.
+            models.Index(fields=["user", "created_at"], name="players_event_user"),
+            models.Index(fields=["actor", "created_at"], name="players_event_actor"),
+            models.Index(
+                fields=["ip_address", "created_at"], name="players_event_address"
+            ),
+            models.Index(
+                fields=["device_id", "created_at"], name="players_event_device"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -13,7 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import translation
 
-from players import audit, audit_export, audit_words, roles
+from core.folding import fold
+from players import audit, audit_export, audit_filters, audit_words, roles
 from players.models import SecurityEvent, SecurityEventType, User
 from players.services import accounts
 
@@ -42,7 +43,7 @@ def record(kind, player=None, *, actor=None, at=NOW, **details):
     with time_machine.travel(at, tick=False):
         audit.record(
             kind,
-            user_id=player and player.user_id,
+            user_id=player and getattr(player, "user_id", player.pk),
             actor_id=actor and actor.pk,
             **details,
         )
@@ -145,6 +146,53 @@ def test_the_list_filters_by_type_staff_student_and_period(browser, player, mana
     assert shown(browser, **both) & mine == {old.pk}
 
 
+def test_the_search_finds_an_address_a_device_and_accounts(browser, player, manager):
+    device_id = uuid.uuid4()
+    removed = record(
+        Type.DEVICE_REMOVED, player, device_id=device_id, ip_address="203.0.113.7"
+    )
+    known = record(Type.STAFF_LOGIN, manager)
+    User.objects.filter(pk=player.user_id).update(
+        full_name="سارة علي", full_name_folded=fold("سارة علي")
+    )
+    User.objects.filter(pk=manager.pk).update(full_name_folded="mona")
+    mine = {removed.pk, known.pk}
+    for words, found in (
+        ("203.0.113.7", {removed.pk}),
+        ("203.0.113.8", set()),
+        (str(device_id).upper(), {removed.pk}),
+        (str(uuid.uuid4()), set()),
+        ("ساره", {removed.pk}),
+        ("student@example", {removed.pk}),
+        ("Mona", {known.pk}),
+        (" ", mine),
+    ):
+        assert shown(browser, q=words) & mine == found, words
+
+
+def test_many_matching_accounts_are_searched_in_the_database(
+    browser, player, monkeypatch
+):
+    monkeypatch.setattr(audit_filters, "_MOST_KEYS", 0)
+    event = record(Type.LOGIN, player)
+    assert event.pk in shown(browser, student="student")
+    assert event.pk in shown(browser, q="student")
+
+
+def test_the_list_reads_keys_then_rows(browser, player):
+    record(Type.LOGIN, player)
+    browser.get(LIST)
+    with CaptureQueriesContext(connection) as captured:
+        browser.get(LIST, {"student": "student"})
+    events = [q["sql"] for q in captured if "players_securityevent" in q["sql"]]
+    # The oldest event, how many are found, the page's keys, and its rows.
+    assert len(events) == 4
+    assert "JOIN" not in "".join(events[:3])
+    # The session, the user; accounts, staff for the filter; names of plans, groups,
+    # permissions.
+    assert len(captured) == 4 + 7
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -245,8 +293,8 @@ def test_the_export_is_sent_in_parts_with_few_queries(player, plan, monkeypatch)
     with CaptureQueriesContext(connection) as captured:
         parts = list(audit_export.lines(SecurityEvent.objects.all(), language="en"))
     assert [part.count("\n") for part in parts] == [1, 10, 10, 5]
-    # For each part: its events, plans, groups, permissions; then an empty part.
-    assert len(captured) == 3 * 4 + 1
+    # For each part: keys, events, plans, groups, permissions; then an empty part.
+    assert len(captured) == 3 * 5 + 1
 
 
 def test_an_export_is_recorded_with_its_filters_but_not_their_values(
