@@ -460,7 +460,7 @@ def take(address: str, options: Any) -> Iterator[tuple[str, str, str, str]]:
                 data = smaller(taken)
                 if options.all:
                     (options.all / f"{'-'.join(picture)}.png").write_bytes(data)
-                if picture in SHOWN:
+                if picture in SHOWN and not options.whole:
                     (IMAGES / file_name(*picture)).write_bytes(data)
                 yield picture
         browser.close()
@@ -468,7 +468,7 @@ def take(address: str, options: Any) -> Iterator[tuple[str, str, str, str]]:
 
 def file_name(name: str, language: str, scheme: str, size: str) -> str:
     """``tree-ar.png``; a scheme but light and a size but desktop are appended."""
-    parts = [name, language]
+    parts = [name.replace("_", "-"), language]
     parts += [scheme] if scheme != "light" else []
     parts += [size] if size != "desktop" else []
     return "-".join(parts) + ".png"
