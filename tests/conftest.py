@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
 from memora_site import embedded_redis
+from tests.durations import OwnDurations
 
 # No deadline: on a busy machine an example may be slow. Derandomised, so that a
 # failure can be repeated.
@@ -48,6 +49,7 @@ _running: list = []
 
 def pytest_configure(config: pytest.Config) -> None:
     """Point every setting at the suite's Redis before any connection is made."""
+    config.pluginmanager.register(OwnDurations())
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         url = _start_redis()
         settings.REDIS_URL = url
