@@ -283,6 +283,7 @@ CELERY_BEAT_SCHEDULE = {
     "sync-pending-bitmaps": _each(30, "progress.tasks.sync_pending_bitmaps"),
     "reconcile-records": _each(60, "progress.tasks.reconcile_records"),
     "apply-held-events": _each(300, "progress.tasks.apply_held_events"),
+    "count-lessons": _each(300, "progress.tasks.count_lessons"),
 }
 
 # --- Content ----------------------------------------------------------------

@@ -161,6 +161,20 @@ def settled_before(kind: str) -> datetime | None:
     return None if complete is None else complete - _OVERLAP
 
 
+def lock_run(kind: str) -> None:
+    """Lock the row of a kind's runs until the commit, so that writers take turns.
+
+    Two queries at the first time, one later. Lock players before it (`lock_players`),
+    as everywhere.
+    """
+    row = WriteBackRun.objects.select_for_update().filter(pk=kind)
+    if not row.values_list("pk"):
+        WriteBackRun.objects.bulk_create(
+            [WriteBackRun(kind=kind)], ignore_conflicts=True
+        )
+        list(row.values_list("pk"))
+
+
 def record_run(kind: str, *, started: datetime, written: int, errors: int = 0) -> None:
     """Record the result of a run; one without errors is complete. One statement."""
     values: dict[str, Any] = {"kind": kind, "written": written, "errors": errors}

@@ -1,4 +1,4 @@
-"""Receivers that delete a player's progress in Redis with the player."""
+"""Receivers that delete a player's progress and statistics with the player."""
 
 from functools import partial
 from typing import Any
@@ -11,12 +11,14 @@ from django.dispatch import receiver
 from players import records
 from players.models import PlayerProfile
 from progress.models import InteractionLog
+from progress.services import lesson_counting
 
 log = structlog.get_logger(__name__)
 
 
 @receiver(pre_delete, sender=PlayerProfile)
 def _player_goes(instance: PlayerProfile, **_kwargs: Any) -> None:
+    lesson_counting.forget(instance.pk)
     subjects = InteractionLog.objects.filter(player_id=instance.pk).order_by()
     transaction.on_commit(
         partial(

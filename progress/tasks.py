@@ -3,7 +3,12 @@
 from celery import shared_task
 from django.utils import timezone
 
-from progress.services import reconciliation, snapshots, sync_events
+from progress.services import (
+    lesson_counting,
+    reconciliation,
+    snapshots,
+    sync_events,
+)
 
 
 @shared_task(name="progress.tasks.sync_pending_bitmaps", ignore_result=True)
@@ -22,3 +27,9 @@ def reconcile_records() -> None:
 def apply_held_events() -> None:
     """Apply held events of published lessons. Every 5 minutes; safe to run twice."""
     sync_events.apply_all_held(timezone.now())
+
+
+@shared_task(name="progress.tasks.count_lessons", ignore_result=True)
+def count_lessons() -> None:
+    """Count new attempts in the statistics. Every 5 minutes; safe to run twice."""
+    lesson_counting.sync_pending()

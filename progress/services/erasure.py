@@ -19,6 +19,7 @@ from progress.models import (
     ReviewWatermark,
     StructureProgress,
 )
+from progress.services import lesson_counting
 
 HOLDINGS = (
     Holding(
@@ -43,6 +44,9 @@ HOLDINGS = (
         "held_events",
         withheld=frozenset({"event_id", "fingerprint"}),
     ),
+    Holding("progress.PlayerLesson.player", Fate.DELETED, "lessons"),
+    Holding("progress.PlayerQuestion.player", Fate.DELETED, "failed_questions"),
+    Holding("progress.StatisticsWatermark.player", Fate.DELETED),
 )
 
 
@@ -64,6 +68,7 @@ def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
             completed, the day and the XP. Details, the time of day and the client's
             keys are removed.
     """
+    lesson_counting.forget(player_id)
     # Ratings refer to their cards, so they go first.
     for model in (
         *(ReviewRating, ReviewCard, ReviewWatermark, StructureProgress),

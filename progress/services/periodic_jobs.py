@@ -3,12 +3,13 @@
 from django.utils.translation import gettext_lazy
 
 from players import wallet_sync, write_back
-from progress.services import reconciliation, snapshots
+from progress.services import lesson_counting, reconciliation, snapshots
 from publishing.api import PeriodicJob
 
 _JOBS = (
     (wallet_sync.KIND, gettext_lazy("Write-back of wallets"), 45 * 60),
     (snapshots.KIND, gettext_lazy("Write-back of progress"), 10 * 60),
+    (lesson_counting.KIND, gettext_lazy("Statistics of lessons"), 45 * 60),
     (reconciliation.KIND, gettext_lazy("Reconciliation of Redis"), 10 * 60),
 )
 """Kind, label, and after how many seconds it is late: several runs were missed, or one

@@ -25,6 +25,7 @@ EVERY = {
     "progress.tasks.sync_pending_bitmaps": 30,
     "progress.tasks.reconcile_records": 60,
     "progress.tasks.apply_held_events": 300,
+    "progress.tasks.count_lessons": 300,
 }
 """Seconds between two runs, as documented and as the dashboard promises."""
 
