@@ -1,6 +1,5 @@
 """Security events as a CSV file, sent in parts while it is made."""
 
-import csv
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,20 +8,11 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from core.parsing import time_text
-from core.spreadsheets.cells import guard_formulas
+from core.spreadsheets.csv_text import BYTE_ORDER_MARK, csv_text
 from players import audit_words
 from players.models import SecurityEvent
 
 CHUNK = 1000
-_ISOLATES = dict.fromkeys((0x2066, 0x2068, 0x2069))
-"""Marks of text direction in sentences; a cell needs none."""
-
-
-class _Line:
-    """The file that the CSV writer needs: `write` returns the line."""
-
-    def write(self, line: str) -> str:
-        return line
 
 
 def lines(events: QuerySet[Any], *, language: str | None) -> Iterator[str]:
@@ -35,8 +25,7 @@ def lines(events: QuerySet[Any], *, language: str | None) -> Iterator[str]:
         language: of the heading and the texts. The response is sent after the
             request's language has been reset.
     """
-    # The byte order mark tells spreadsheet programs that the file is UTF-8.
-    yield "\ufeff" + _text([_heading(language)])
+    yield BYTE_ORDER_MARK + csv_text([_heading(language)])
     keys = events.order_by("-pk").values_list("pk", flat=True)
     part = list(keys[:CHUNK])
     while part:
@@ -45,17 +34,9 @@ def lines(events: QuerySet[Any], *, language: str | None) -> Iterator[str]:
         found = list(rows.select_related("user", "actor"))
         with translation.override(language):
             names = audit_words.names_of(found)
-            text = _text(_cells(event, names) for event in found)
+            text = csv_text(_cells(event, names) for event in found)
         yield text
         part = list(keys.filter(pk__lt=part[-1])[:CHUNK])
-
-
-def _text(rows: Any) -> str:
-    writer = csv.writer(_Line())
-    return "".join(
-        writer.writerow([guard_formulas(cell.translate(_ISOLATES)) for cell in row])
-        for row in rows
-    )
 
 
 def _heading(language: str | None) -> list[str]:
