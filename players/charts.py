@@ -15,17 +15,27 @@ class Value:
     label: str
     short: str
     count: int
+    part: int = 0
+    """How many of ``count`` are in the darker part of the bar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar; positions in pixels from the left and from the top."""
+    """One bar; positions in pixels from the left and from the top.
+
+    ``part_height`` is the height of its darker part, at the bottom.
+    """
 
     value: Value
     x: float
     y: int
     width: float
     height: int
+    part_height: int = 0
+
+    @property
+    def part_y(self) -> int:
+        return HEIGHT - self.part_height
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,8 @@ class Chart:
     unit: str
     """The name of what is counted."""
     bars: list[Bar]
+    part_unit: str = ""
+    """The name of the darker parts of the bars; "": they have none."""
     every: int = 1
     """Each of so many bars has a label below it."""
     width: int = WIDTH
@@ -53,9 +65,11 @@ def bars(values: Sequence[Value]) -> list[Bar]:
     gap = slot * 0.2
     found = []
     for number, value in enumerate(values):
-        height = 0
-        if value.count:
-            height = max(round(value.count * (HEIGHT - _TOP) / most), 2)
+        height, part = (_height(count, most) for count in (value.count, value.part))
         x, width = round(number * slot + gap / 2, 2), round(slot - gap, 2)
-        found.append(Bar(value, x, HEIGHT - height, width, height))
+        found.append(Bar(value, x, HEIGHT - height, width, height, part))
     return found
+
+
+def _height(count: int, most: int) -> int:
+    return max(round(count * (HEIGHT - _TOP) / most), 2) if count else 0

@@ -16,6 +16,7 @@ from core.admin_mixins import NoRelatedButtons
 from core.errors import MemoraError
 from core.searching import FoldedSearch
 from players.group_forms import OPERATIONS, GroupAccessForm, StudyGroupForm
+from players.hooks import group_links
 from players.models import StudyGroup
 from players.services import bulk_access, groups
 
@@ -84,6 +85,8 @@ class StudyGroupAdmin(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         context["may_change_access"] = self.has_access_permission(request)
+        group = kwargs.get("obj")
+        context["links"] = group_links(request, group) if group else []
         return super().render_change_form(request, context, *args, **kwargs)
 
     # --- Changes for all members ----------------------------------------------
