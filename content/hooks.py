@@ -17,5 +17,9 @@ node_deletion_warnings: Hook[[Sequence[Node]], str] = Hook()
 In a fixed number of queries.
 """
 
+node_links: Hook[[HttpRequest, Node], tuple[str, ...]] = Hook()
+"""Returns the URL and the label of a link in the toolbar of a node's page; empty if
+the user may not open it. No query."""
+
 lesson_panels: Hook[[HttpRequest, Node], SafeString] = Hook()
 """Renders a panel on the page of a lesson; empty if there is nothing to show."""

@@ -153,6 +153,20 @@ def reviewable_items(type_name: str, config: Config) -> list[str]:
     return [item["id"] for _path, item in _items(type_name, config) if item.get("id")]
 
 
+def item_texts(type_name: str, config: Config) -> dict[str, str]:
+    """Return what a stored config asks in each reviewable item, by the item's id."""
+    return {
+        item["id"]: next((str(item[key]) for key in _ASKED if item.get(key)), "")
+        for _path, item in _items(SCHEMAS.get(type_name, {}), config)
+        if item.get("id")
+    }
+
+
+_ASKED = ("prompt", "front", "left", "right")
+"""The texts of an item that may be its question: of questions and sentences, of cards,
+of pairs whose other side is a picture."""
+
+
 def items_of_lesson(stages: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Return the ids of a lesson's reviewable items, in order, each once.
 

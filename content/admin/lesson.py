@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from content import kinds, services, stage_editor
 from content.field_lists import NodeFields
 from content.forms import NodeForm, StageForm, StageFormSet
-from content.hooks import lesson_panels
+from content.hooks import lesson_panels, node_links
 from content.json_errors import path_text
 from content.kinds import Kind
 from content.models import LessonStage, Node
@@ -158,6 +158,7 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
         obj: Node | None = kwargs.get("obj")
         if obj:
             context["title"] = capfirst(obj.get_kind_display())
+            context["links"] = node_links(request, obj)
         response: HttpResponse = super().render_change_form(request, context, **kwargs)
         if self._kind(request, obj) is Kind.LESSON:
             response.template_name = _LESSON_PAGE  # type: ignore[attr-defined]
