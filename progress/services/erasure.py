@@ -46,7 +46,9 @@ HOLDINGS = (
     ),
     Holding("progress.PlayerLesson.player", Fate.DELETED, "lessons"),
     Holding("progress.PlayerQuestion.player", Fate.DELETED, "failed_questions"),
-    Holding("progress.StatisticsWatermark.player", Fate.DELETED),
+    Holding(
+        "progress.StatisticsWatermark.player", Fate.DELETED, "statistics_watermark"
+    ),
 )
 
 

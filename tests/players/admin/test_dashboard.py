@@ -199,6 +199,7 @@ def test_a_write_back_without_a_recent_run_is_late(plan):
         (fresh, False),
         (old, True),
         (None, True),
+        (None, True),
     ]
 
 

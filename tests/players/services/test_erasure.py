@@ -66,7 +66,10 @@ from progress.models import (
     HeldEvent,
     InteractionLog,
     InteractionType,
+    PlayerLesson,
+    PlayerQuestion,
     ReviewWatermark,
+    StatisticsWatermark,
     StructureProgress,
 )
 from progress.services import erasure as progress_erasure, ledger, snapshots, writing
@@ -175,6 +178,19 @@ def make_student(plan, manager, redis_client):
             received_at=NOON,
         )
         ReviewWatermark.objects.create(player=player)
+        PlayerLesson.objects.create(
+            player=player,
+            lesson_id="LES-1",
+            attempts=1,
+            completions=1,
+            hearts=4,
+            first_at=NOON,
+            pace=1,
+        )
+        PlayerQuestion.objects.create(
+            player=player, lesson_id="LES-1", item_id="ITEM-1", failures=1
+        )
+        StatisticsWatermark.objects.create(player=player)
         audit.record(
             SecurityEventType.RATE_LIMITED, device_id=DEVICE, ip_address="203.0.113.77"
         )
