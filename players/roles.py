@@ -39,7 +39,12 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         # The admin's own log has students' names.
         ("admin", "logentry", _VIEW),
     ],
-    CONTENT_EDITORS: [("content", "*", _ALL), ("plans", "*", _VIEW)],
+    CONTENT_EDITORS: [
+        ("content", "*", _ALL),
+        ("plans", "*", _VIEW),
+        # Figures of lessons, which name no student.
+        ("progress", "lessonstatistics", _VIEW),
+    ],
     PUBLISHERS: [
         ("plans", "*", _ALL),
         ("content", "*", _VIEW),

@@ -10,7 +10,11 @@ class ProgressConfig(AppConfig):
 
     def ready(self) -> None:
         from players.services import erasure as students, wallet
-        from progress import player_panel, receivers  # noqa: F401 - connects them
+        from progress import (  # noqa: F401 - connects them
+            player_panel,
+            receivers,
+            statistics_views,
+        )
         from progress.services import erasure, periodic_jobs, wallets
         from publishing import api
 
