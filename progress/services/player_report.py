@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from django.db.models import Count, Max, Min, Sum
+from django.db.models import Count, Max, Min, Q, Sum
 
 from content.models import Node
 from plans.models import OverrideAction, PlanOverride
@@ -80,7 +80,8 @@ class TreeStep:
     """A step through a subject's tree: a container opens, a lesson, a container ends.
 
     ``passed`` and ``total`` count a container's lessons; ``is_next`` is true for the
-    lesson that the app suggests and for the containers around it.
+    lesson that the app suggests and for the containers around it. ``failures`` counts a
+    lesson's attempts without hearts.
     """
 
     step: Literal["open", "lesson", "close"]
@@ -91,6 +92,7 @@ class TreeStep:
     total: int = 0
     is_next: bool = False
     completed: Completed | None = None
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def load(
     """
     player_access = access.of_player(player_id)
     plan = _plan_of(player_access)
-    lessons, xp = _completions(player_id)
+    lessons, failures, xp = _attempts(player_id)
     _mark, counts = review_queries.count_by_subject(player_id, now)
     rows, older = _ledger_rows(player_id, before)
     in_plan = list(plan.subjects) if plan is not None else []
@@ -141,7 +143,15 @@ def load(
             for found in [*in_plan, *others]
         ],
         subject=shown,
-        tree=_tree(plan, shown, lessons.get(shown, {}), player_access, titles, now),
+        tree=_tree(
+            plan,
+            shown,
+            lessons.get(shown, {}),
+            failures.get(shown, {}),
+            player_access,
+            titles,
+            now,
+        ),
         is_published=plan is not None,
     )
 
@@ -160,29 +170,42 @@ def _plan_of(player_access: PlayerAccess) -> PlanStructure | None:
         return None
 
 
-def _completions(player_id: int) -> tuple[dict[str, Lessons], dict[str, int]]:
-    """Return the completed lessons and the XP of each subject. One query."""
+def _attempts(
+    player_id: int,
+) -> tuple[dict[str, Lessons], dict[str, dict[str, int]], dict[str, int]]:
+    """Return the completed lessons, failures by lesson, and XP of each subject.
+
+    One query.
+    """
+    completed = Q(type=InteractionType.LESSON_COMPLETED)
     rows = (
         InteractionLog.objects.filter(
-            player_id=player_id, type=InteractionType.LESSON_COMPLETED
+            player_id=player_id,
+            type__in=(InteractionType.LESSON_COMPLETED, InteractionType.LESSON_FAILED),
         )
         .order_by()
         .values_list("subject_id", "reference_id", "bit_index")
         .annotate(
-            Max("hearts"),
-            Min("occurred_at"),
-            Max("occurred_at"),
-            Count("pk"),
-            Sum("xp"),
+            most=Max("hearts"),
+            first=Min("occurred_at", filter=completed),
+            last=Max("occurred_at", filter=completed),
+            times=Count("pk", filter=completed),
+            failed=Count("pk", filter=~completed),
+            earned=Sum("xp"),
         )
     )
     lessons: dict[str, dict[tuple[str, int], Completed]] = {}
+    failures: dict[str, dict[str, int]] = {}
     xp: dict[str, int] = {}
-    for subject, lesson, bit, hearts, first_at, last_at, times, earned in rows:
-        done = Completed(hearts or 0, first_at, last_at, times)
-        lessons.setdefault(subject, {})[lesson, -1 if bit is None else bit] = done
-        xp[subject] = xp.get(subject, 0) + earned
-    return dict(lessons), xp
+    for subject, lesson, bit, hearts, first_at, last_at, times, failed, earned in rows:
+        if times:
+            done = Completed(hearts or 0, first_at, last_at, times)
+            key = (lesson, -1 if bit is None else bit)
+            lessons.setdefault(subject, {})[key] = done
+            xp[subject] = xp.get(subject, 0) + earned
+        if failed:
+            failures.setdefault(subject, {})[lesson] = failed
+    return dict(lessons), failures, xp
 
 
 def _ledger_rows(
@@ -268,6 +291,7 @@ def _tree(
     plan: PlanStructure | None,
     shown: str,
     lessons: Lessons,
+    failures: Mapping[str, int],
     player_access: PlayerAccess,
     titles: Mapping[str, str],
     now: datetime,
@@ -283,7 +307,7 @@ def _tree(
     by_bit = {bit: done for (_lesson, bit), done in lessons.items()}
     next_id = player.next_lesson()
     next_at = -1 if next_id is None else outline.lessons[next_id].start
-    steps = _steps(outline.root, player, titles, by_bit, next_at)
+    steps = _steps(outline.root, player, titles, by_bit, failures, next_at)
     return list(steps)[1:-1]  # without the subject itself
 
 
@@ -292,6 +316,7 @@ def _steps(
     player: PlayerOutline,
     titles: Mapping[str, str],
     by_bit: Mapping[int, Completed],
+    failures: Mapping[str, int],
     next_at: int,
 ) -> Iterator[TreeStep]:
     state = player.state(node)
@@ -305,8 +330,9 @@ def _steps(
         total=node.end - node.start,
         is_next=node.start <= next_at < node.end,
         completed=by_bit.get(node.bit_index) if node.bit_index is not None else None,
+        failures=failures.get(node.id, 0),
     )
     if not is_lesson:
         for child in node.children:
-            yield from _steps(child, player, titles, by_bit, next_at)
+            yield from _steps(child, player, titles, by_bit, failures, next_at)
         yield TreeStep(step="close")

@@ -17,6 +17,7 @@ from plans.services import add_subject, set_override
 from players import audit, roles
 from players.models import Enrollment, Entitlement, SecurityEventType, User
 from players.services import accounts, wallet
+from progress.errors import NoHeartsError
 from progress.models import InteractionLog
 from progress.services import reviews
 from tests.factories.content import plant
@@ -57,6 +58,19 @@ def test_the_tree_tells_states_hearts_and_dates(browser, student, finish):
     assert "Lesson 0.0 ● Passed ♥ 5 03/02/2026 · completed 2 times" in page
     assert "Lesson 0.1 ▸ Next lesson" in page
     assert "Lesson 1.0 ⊘ Locked" in page
+
+
+def test_the_tree_tells_how_often_a_lesson_was_failed(browser, student, finish):
+    for place in ("0-0", "0-0", "0-1"):
+        with pytest.raises(NoHeartsError):
+            finish(place, 0)
+        if place == "0-0":
+            finish(place, 3)
+    page = text_of(browser, student)
+    assert "Lesson 0.0 ● Passed ♥ 3 03/02/2026" in page
+    assert "completed 2 times failed 2 times" in page
+    assert "Lesson 0.1 ▸ Next lesson failed once" in page
+    assert "1 of 4" in page
 
 
 def test_a_lesson_that_is_sold_says_that_it_needs_a_product(browser, student, plan):
