@@ -19,7 +19,7 @@ from django.urls import URLPattern, URLResolver, reverse
 from content.models import Node
 from plans.models import AcademicPlan
 from players import roles
-from players.models import PlayerProfile, StudentImport, User
+from players.models import PlayerProfile, StudentImport, StudyGroup, User
 from publishing.models import SyncLog, SyncStatus
 from tests.memora_site.admin.test_every_page import world  # noqa: F401 - a fixture
 
@@ -74,6 +74,8 @@ def example_of(name, argument):
     match argument:
         case "plan_pk":
             return AcademicPlan.objects.first().pk
+        case "group_pk":
+            return StudyGroup.objects.order_by("pk").first().pk
         case "player_pk":
             return PlayerProfile.objects.order_by("pk").first().pk
         case "pk" if name == "export_subject":
