@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('players', '0021_student_imports'),
-        ('progress', '0008_positions_required'),
+        ('progress', '0009_device_events'),
     ]
 
     operations = [

@@ -54,14 +54,6 @@ class Student:
     xp: int
     subjects: list[SubjectNow]
 
-    @property
-    def passed(self) -> int:
-        return sum(subject.passed for subject in self.subjects)
-
-    @property
-    def total(self) -> int:
-        return sum(subject.total for subject in self.subjects)
-
 
 @dataclass(frozen=True, slots=True)
 class ClassReport:
