@@ -157,7 +157,7 @@ def item_texts(type_name: str, config: Config) -> dict[str, str]:
     """Return what a stored config asks in each reviewable item, by the item's id."""
     return {
         item["id"]: next((str(item[key]) for key in _ASKED if item.get(key)), "")
-        for _path, item in _items(SCHEMAS.get(type_name, {}), config)
+        for _path, item in _items(type_name, config)
         if item.get("id")
     }
 
