@@ -54,7 +54,8 @@ class StartViewSet(ViewSet):
         )
         etag = _etag(answer)
         headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-        if etags.is_current(etag, request.headers.get("If-None-Match")):
+        # META, not `headers`, which Django makes of all headers.
+        if etags.is_current(etag, request.META.get("HTTP_IF_NONE_MATCH")):
             return HttpResponseNotModified(headers=headers)
         return Response(answer, headers=headers)
 

@@ -111,7 +111,8 @@ class ProgressViewSet(ViewSet):
             player_id=player.id,
             subject_id=subject_id,
             now=timezone.now().timestamp(),
-            if_none_match=request.headers.get("If-None-Match"),
+            # META, not `headers`, which Django makes of all headers.
+            if_none_match=request.META.get("HTTP_IF_NONE_MATCH"),
             found=player.found,
         )
         headers = {"ETag": answer.etag, "Cache-Control": "private, no-cache"}

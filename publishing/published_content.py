@@ -131,7 +131,7 @@ def load_plan(plan_id: str) -> PlanStructure:
 
 def is_published(plan_id: str) -> bool:
     """Return whether the plan has a release; checks the disk once."""
-    return os.path.lexists(Path(settings.CONTENT_ROOT, locations.plan_folder(plan_id)))
+    return os.path.lexists(f"{settings.CONTENT_ROOT}/{locations.plan_folder(plan_id)}")
 
 
 _MAX_LESSONS = 1_000_000

@@ -14,6 +14,7 @@ the faults that need it are left out.
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -212,6 +214,7 @@ def _endpoints(world: World) -> Sequence[Endpoint]:
         Endpoint("links of a subject", f"content/nodes/{subject_id}/lessons/"),
         Endpoint("progress", f"progress/{subject_id}/"),
         Endpoint("complete a lesson", f"lessons/{lesson_id}/complete/", {"hearts": 3}),
+        Endpoint("send queued work", "sync/events/", lambda: _events(lesson_id)),
         Endpoint("reviews", "reviews/"),
         Endpoint("due reviews", "reviews/due/"),
         Endpoint("rate reviews", "reviews/", {"reviews": [rating]}),
@@ -221,6 +224,10 @@ def _endpoints(world: World) -> Sequence[Endpoint]:
 _OTHER_PLAN = "PLAN-B"
 _codes: list[str] = []
 """Codes for a new password of the forgetful student; the last one is valid."""
+
+
+_numbers = itertools.count(1)
+"""The numbers of the device's queued events."""
 
 
 def _prepare(world: World) -> None:
@@ -251,6 +258,19 @@ def _device_of(student: Student) -> int:
     from players.models import Device
 
     return Device.objects.get(player_id=student.player_id).pk
+
+
+def _events(lesson_id: str) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    event = {
+        "id": str(uuid4()),
+        "seq": next(_numbers),
+        "kind": "lesson_completed",
+        "lesson_id": lesson_id,
+        "hearts": 3,
+        "occurred_at": now,
+    }
+    return {"device_time": now, "events": [event]}
 
 
 def _picture() -> bytes:
