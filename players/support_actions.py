@@ -95,9 +95,10 @@ def _switch(
 
 
 def _reset_code(
-    request: HttpRequest, player: PlayerProfile, _given: Given
+    request: HttpRequest, player: PlayerProfile, given: Given
 ) -> HttpResponse:
-    code = password_resets.issue_code(player, staff_of(request))
+    with audit.because(given["reason"]):
+        code = password_resets.issue_code(player, staff_of(request))
     context = {
         **admin.site.each_context(request),
         "title": _("A code for a new password"),
@@ -112,8 +113,9 @@ def _reset_code(
     return page
 
 
-def _reset_link(request: HttpRequest, player: PlayerProfile, _given: Given) -> str:
-    user_id = password_resets.allow_link(player, staff_of(request))
+def _reset_link(request: HttpRequest, player: PlayerProfile, given: Given) -> str:
+    with audit.because(given["reason"]):
+        user_id = password_resets.allow_link(player, staff_of(request))
     tasks.enqueue_reset_link(user_id)
     said = _("A link to set a new password is on its way to %(email)s.")
     return said % {"email": player.user.email}
@@ -143,13 +145,13 @@ ACTIONS = (
     SupportAction(
         "reset-code",
         "players.reset_password_playerprofile",
-        forms.Form,
+        ReasonForm,
         _reset_code,
     ),
     SupportAction(
         "reset-link",
         "players.reset_password_playerprofile",
-        forms.Form,
+        ReasonForm,
         _reset_link,
     ),
 )

@@ -10,6 +10,9 @@ from core import statement_guard
 from core.append_only import AppendOnlyModel, AppendOnlyQuerySet
 from players.models.accounts import User
 
+_BATCH = 10_000
+"""Rows that one statement deletes: a second, so that replicas and locks keep up."""
+
 
 class SecurityEventType(models.TextChoices):
     LOGIN = "login", _("signed in")
@@ -51,14 +54,19 @@ class SecurityEventQuerySet(AppendOnlyQuerySet):
     """Rows are added and read; only `expire` deletes them."""
 
     def expire(self, *, before: datetime) -> int:
-        """Delete those of these rows that are older than ``before``.
+        """Delete those of these rows that are older than ``before``, in batches.
+
+        After an error the batches before it stay deleted: call it again.
 
         Returns:
             How many were deleted.
         """
-        old = self.filter(created_at__lt=before)
-        with statement_guard.rewriting():
-            deleted, _per_model = models.QuerySet.delete(old)
+        deleted = 0
+        oldest = self.filter(created_at__lt=before).order_by("created_at")
+        while keys := list(oldest.values_list("pk", flat=True)[:_BATCH]):
+            rows: models.QuerySet[Any] = models.QuerySet(self.model, using=self.db)
+            with statement_guard.rewriting():
+                deleted += rows.filter(pk__in=keys)._raw_delete(self.db)
         return deleted
 
     expire.alters_data = True  # type: ignore[attr-defined]

@@ -299,8 +299,9 @@ def student(page: Any) -> None:
 
 def reset_code(page: Any) -> None:
     student(page)
-    forms = page.locator("details", has=page.locator("form[action$='reset-code/']"))
+    forms = page.locator("details", has=page.locator("#code-reason"))
     forms.locator("summary").click()
+    forms.locator("#code-reason").fill("نسيت كلمة المرور")
     forms.locator("form[action$='reset-code/'] button").click()
     page.locator(".the-code").wait_for()
 

@@ -6,11 +6,12 @@ import pytest
 from django.core import serializers
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 
 from core.append_only import AppendOnlyModel, ReferencesQuerySet
 from core.statement_guard import AppendOnlyError
 from players import audit
-from players.models import SecurityEvent, SecurityEventType, User
+from players.models import SecurityEvent, SecurityEventType, User, audit as audit_models
 
 pytestmark = pytest.mark.django_db
 
@@ -140,3 +141,14 @@ def test_lines_expire_by_age_and_only_through_the_method_for_it(event):
     assert SecurityEvent.objects.filter(type="logout").expire(before=later) == 0
     assert SecurityEvent.objects.expire(before=later) == 1
     assert not SecurityEvent.objects.exists()
+
+
+def test_old_lines_are_deleted_in_batches(event, monkeypatch):
+    monkeypatch.setattr(audit_models, "_BATCH", 2)
+    for _ in range(4):
+        audit.record(SecurityEventType.LOGIN)
+    later = datetime(9000, 1, 1, tzinfo=UTC)
+    with CaptureQueriesContext(connection) as captured:
+        assert SecurityEvent.objects.expire(before=later) == 5
+    # Three times keys and rows; then no keys.
+    assert len(captured) == 3 * 2 + 1

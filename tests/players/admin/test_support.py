@@ -222,7 +222,11 @@ def test_an_account_is_switched_off_and_on_with_reasons(desk, support, player):
 
 @pytest.mark.parametrize(
     ("action", "given"),
-    [("switch_off", {"reason": "x"}), ("reset_code", {}), ("reset_link", {})],
+    [
+        ("switch_off", {"reason": "x"}),
+        ("reset_code", {"reason": "x"}),
+        ("reset_link", {"reason": "x"}),
+    ],
 )
 def test_support_cannot_reach_a_student_who_is_also_staff(desk, player, action, given):
     User.objects.filter(pk=player.user_id).update(is_staff=True)
@@ -255,12 +259,13 @@ def test_redis_away_is_a_message_and_nothing_is_half_done(desk, player, monkeypa
 
 
 def test_a_code_is_shown_once_and_sets_a_new_password(desk, support, player):
-    page = act(desk, player, "reset_code")
+    page = act(desk, player, "reset_code", reason="forgot it")
     shown = page.context["code"]
     assert shown in page.content.decode()
     assert "no-store" in page.headers["Cache-Control"]
     assert shown not in text_of(desk, player)
-    assert SecurityEvent.objects.get(type="reset_code_issued").actor == support
+    event = SecurityEvent.objects.get(type="reset_code_issued")
+    assert (event.actor, event.details) == (support, {"note": "forgot it"})
     password_resets.use_code(
         email=player.user.email,
         code=shown,
@@ -272,7 +277,7 @@ def test_a_code_is_shown_once_and_sets_a_new_password(desk, support, player):
 
 
 def test_a_link_goes_to_the_students_address(desk, support, player):
-    told = act(desk, player, "reset_link")
+    told = act(desk, player, "reset_link", reason="forgot it")
     assert player.user.email in messages_of(told)[0]
     assert mail.outbox[0].to == [player.user.email]
     assert SecurityEvent.objects.get(type="reset_requested").actor == support
@@ -280,7 +285,7 @@ def test_a_link_goes_to_the_students_address(desk, support, player):
 
 def test_a_switched_off_account_gets_no_link(desk, player):
     User.objects.filter(pk=player.user_id).update(is_active=False)
-    told = act(desk, player, "reset_link")
+    told = act(desk, player, "reset_link", reason="forgot it")
     assert "switched off" in messages_of(told)[0]
     assert not mail.outbox
     assert "Forgotten password" not in text_of(desk, player)
