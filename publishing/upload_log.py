@@ -269,5 +269,5 @@ def close_stale(find_out_of_sync: Callable[[], Collection[int] | None]) -> None:
         )
     over = told.exclude(key__in=late_plans)
     if out_of_sync is not None:
-        over = over.exclude(key="")  # obsolete files: see `publishing.cdn.sync`
+        over = over.exclude(key="")  # obsolete files: `publishing.cdn.uploader`
     alerts.resolve_all(over)

@@ -18,7 +18,7 @@ from plans.models import AcademicPlan
 from publishing import queue, upload_log
 from publishing.admin_views import dashboard_views, plan_views
 from publishing.building import builds, rollback
-from publishing.cdn import sync
+from publishing.cdn import uploader
 from publishing.cdn.backends.base import DistributionError
 from publishing.models import (
     Publication,
@@ -152,7 +152,7 @@ def test_the_distributor_tells_as_it_goes(plan, s3, wire, monkeypatch):
         "note_progress",
         lambda _entry, **sent: progress.append(sent["files"]),
     )
-    monkeypatch.setattr(sync, "_BATCH_SIZE", 2)
+    monkeypatch.setattr(uploader, "_BATCH_SIZE", 2)
     turn_on(wire.url)
     entry = builds.publish_plan(plan.pk)
     assert progress == sorted(progress)

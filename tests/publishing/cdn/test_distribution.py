@@ -18,7 +18,7 @@ from plans.models import AcademicPlan, OverrideAction
 from plans.services import add_subject, set_override
 from publishing import content_urls, secrets, staleness, tasks
 from publishing.building import builds, rollback
-from publishing.cdn import purging, sync, verification
+from publishing.cdn import desired_state, purging, sync, uploader, verification
 from publishing.content_urls import get_content_url
 from publishing.format import locations
 from publishing.models import (
@@ -109,7 +109,7 @@ def test_each_object_says_what_it_is(s3, on, plan, open_math):
 
 def test_leaves_go_first_and_the_manifest_last(wire, on, plan, open_math):
     publish(plan)
-    layers = [sync.desired_state.layer_of(path) for path in wire.paths("PUT")]
+    layers = [desired_state.layer_of(path) for path in wire.paths("PUT")]
     assert layers == sorted(layers)
     assert wire.paths("PUT")[-1] == MANIFEST
     assert wire.paths("PUT")[0].startswith("lessons/")
@@ -517,7 +517,7 @@ def test_a_lesson_that_becomes_gated_leaves_even_if_uploads_fail(
 @pytest.fixture
 def in_twos(monkeypatch):
     """Upload two files and purge one URL at a time: a small plan takes several."""
-    monkeypatch.setattr(sync, "_BATCH_SIZE", 2)
+    monkeypatch.setattr(uploader, "_BATCH_SIZE", 2)
     monkeypatch.setattr(purging.CloudflarePurger, "batch_size", 1)
 
 

@@ -18,7 +18,7 @@ from content.models import LessonStage, Node
 from players.models import User
 from publishing import queue, sync_log, tasks, upload_log
 from publishing.building import builds
-from publishing.cdn import remote_state, sync
+from publishing.cdn import remote_state, sync, uploader
 from publishing.cdn.backends.storage import targets_of
 from publishing.models import (
     Alert,
@@ -550,9 +550,9 @@ def test_who_was_overtaken_leaves_it_to_the_other(s3, on, plan, overtaken):
     target = targets_of(on).public.id
     edit()
     builds.build_plan(plan.pk)
-    distributor = sync.Uploader.of(on)
+    distributor = uploader.Uploader.of(on)
     with pytest.raises(remote_state.ClaimLostError):
-        distributor.upload(plan.publication.pk, sync.Sent())
+        distributor.upload(plan.publication.pk, uploader.Sent())
     overtaken.undo()
     row = UploadedDocument.objects.get(path=LESSON)
     assert (row.sha256, row.claim) == ("", "another")
