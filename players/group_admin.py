@@ -35,7 +35,6 @@ class StudyGroupAdmin(
     list_per_page = 50
     search_fields = ("name_folded",)
     search_help_text = gettext_lazy("Search by name")
-    autocomplete_fields = ("plan",)
     actions = ("change_access",)
     change_form_template = "admin/players/group_form.html"
     save_on_top = True

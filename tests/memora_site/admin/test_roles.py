@@ -41,6 +41,9 @@ OPEN_TO_ALL_STAFF = {
 }
 RAN = b"ran"
 ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
+SEARCHED = re.compile(
+    r'data-app-label="(\w+)"\s+data-model-name="(\w+)"\s+data-field-name="(\w+)"'
+)
 LABELS = re.compile(r"\(\?P<app_label>([^)]*)\)")
 
 
@@ -223,6 +226,25 @@ def test_the_page_on_roles_says_what_each_may_do(browsers, only_asked):
     assert not differing, "make roles writes it anew; read what changes:\n" + "\n".join(
         sorted(differing)
     )
+
+
+def test_every_field_with_a_search_finds_something_for_who_may_edit_it(browsers):
+    asked = set()
+    for role, browser in browsers.items():
+        for model in admin.site._registry:
+            name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+            row = model._default_manager.order_by("pk").first()
+            for url in (
+                reverse(f"{name}_add"),
+                reverse(f"{name}_change", args=[row.pk if row else 0]),
+            ):
+                page = browser.get(url)
+                for app, of, field in SEARCHED.findall(page.content.decode()):
+                    query = {"app_label": app, "model_name": of, "field_name": field}
+                    found = browser.get(reverse("admin:autocomplete"), query)
+                    assert found.status_code == 200, (role, url, field)
+                    asked.add((role, of, field))
+    assert (roles.SUPPORT, "groupmember", "player") in asked
 
 
 def test_nobody_else_gets_past_the_door(client, player, client_of, world):  # noqa: F811

@@ -62,6 +62,18 @@ def test_members_are_added_by_search_and_by_a_list(browser, player, badr):
     assert found.context["cl"].result_count == 2
 
 
+def test_support_makes_a_group_with_a_plan_without_seeing_the_plans_of_the_admin(
+    client_of, support, plan, player
+):
+    browser = client_of(support)
+    assert not support.has_perm("plans.view_academicplan")
+    assert f'<option value="{plan.pk}">' in browser.get(ADD).content.decode()
+    browser.post(ADD, {"name": "5 A", "plan": plan.pk, "added": [player.pk]})
+    group = StudyGroup.objects.get()
+    assert group.plan == plan
+    assert groups.members_of([group]) == [player.pk]
+
+
 def test_an_unknown_number_in_the_list_is_told_and_nothing_is_saved(browser, badr):
     page = browser.post(ADD, {"name": "5 A", "listed": "S-7\nS-8\nS-9"})
     (error,) = page.context["adminform"].form.errors["listed"]
