@@ -5,8 +5,10 @@ form of the preview and in the message of the task, and the file is deleted when
 ends, or after a day (`players.services.retention`).
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -166,23 +168,39 @@ def _run(found: StudentImport, key: str) -> None:
         raise _expired()
     rows = student_sheet.read(*plain).rows
     shown = dict(zip((row.number for row in rows), found.digests, strict=True))
-    for some in batches(rows, BATCH):
-        for outcome in _batch(some, shown):
-            _count(found, outcome)
-        found.progress_at = timezone.now()
-        found.save(
-            update_fields=[
-                *("created", "updated", "unchanged", "refused", "refused_rows"),
-                "progress_at",
-            ]
-        )
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        # First all hashes are started, so that every core is busy until the last one.
+        hashes: dict[int, Future[str]] = {}
+        for some in batches(rows, BATCH):
+            new = {one.row for one in _examined(some) if one.kind == CREATED}
+            hashes |= student_import.start_hashing(
+                [row for row in some if row.number in new], pool
+            )
+        for some in batches(rows, BATCH):
+            # Outside of the transaction: no lock is held while hashes are made.
+            hashed = {
+                row.number: hashes.pop(row.number).result()
+                for row in some
+                if row.number in hashes
+            }
+            for outcome in _batch(some, shown, hashed):
+                _count(found, outcome)
+            found.progress_at = timezone.now()
+            found.save(
+                update_fields=[
+                    *("created", "updated", "unchanged", "refused", "refused_rows"),
+                    "progress_at",
+                ]
+            )
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _batch(rows: Sequence[Row], shown: dict[int, str]) -> Iterator[Outcome]:
+def _batch(
+    rows: Sequence[Row], shown: dict[int, str], hashed: dict[int, str]
+) -> Iterator[Outcome]:
     """Import a batch in one transaction, or row by row if two rows collide."""
-    # Before the transaction: nothing waits for the hashes.
-    new = {one.row for one in _examined(rows) if one.kind == CREATED}
-    hashed = student_import.hashes([row for row in rows if row.number in new])
     try:
         yield from _apply(rows, shown, hashed)
         return

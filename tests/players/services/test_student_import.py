@@ -246,7 +246,7 @@ def test_many_rows_cost_as_many_queries_as_two(plan, grade, manager):
             for n in range(first, first + count)
         ]
         rows = student_sheet.read(csv(*rows), "students.csv").rows
-        hashed = student_import.hashes(rows)
+        hashed = dict.fromkeys((row.number for row in rows), "a hash")
         with CaptureQueriesContext(connection) as captured, transaction.atomic():
             student_import.apply(student_import.examine(rows), hashed)
         return len(captured)
