@@ -1,4 +1,4 @@
-"""Bodies and answers of the API as dataclasses: their parser and their description.
+"""Bodies and answers of the API as dataclasses: parser, description and JSON.
 
 Each body, query and answer is one frozen dataclass whose fields are
 ``Annotated[type, Field(...)]``. Views parse requests with it and answer its instances;
@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from types import NoneType, UnionType
 from typing import (
@@ -31,10 +31,11 @@ from typing import (
 )
 from uuid import UUID
 
+import orjson
 from django.utils.translation import gettext as _, gettext_lazy
 
 from core.errors import MemoraError
-from core.parsing import MAX_KEY, parse_time, whole_number
+from core.parsing import MAX_KEY, parse_time, time_text, whole_number
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -168,6 +169,22 @@ def defaults_of(cls: type) -> dict[str, Any]:
         for field in fields(cast("Any", cls))
         if field.default is not MISSING
     }
+
+
+# --- Rendering --------------------------------------------------------------
+
+
+def to_json(answer: Any) -> bytes:
+    """Return an answer as UTF-8 JSON; `time_text` is the form of every time."""
+    return orjson.dumps(
+        answer, default=_as_text, option=orjson.OPT_PASSTHROUGH_DATETIME
+    )
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime):
+        return time_text(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 # --- Parsing ----------------------------------------------------------------

@@ -1,7 +1,6 @@
 """JSON for the API, by orjson: a third of the cost of the standard library."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
 from typing import IO, Any
 
 import orjson
@@ -13,7 +12,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from core import json_limits
-from core.parsing import time_text
+from core.api_types import to_json
 
 MAX_BODY_BYTES = 100_000
 """Four times the size of a request with the maximum number of reviews."""
@@ -40,7 +39,7 @@ class JSONNegotiation(DefaultContentNegotiation):
 
 
 class OrjsonRenderer(JSONRenderer):
-    """Render responses as UTF-8 JSON; `time_text` is the form of every time."""
+    """Render responses with `core.api_types.to_json`."""
 
     def render(
         self,
@@ -48,17 +47,7 @@ class OrjsonRenderer(JSONRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        if data is None:
-            return b""
-        return orjson.dumps(
-            data, default=_as_text, option=orjson.OPT_PASSTHROUGH_DATETIME
-        )
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, datetime):
-        return time_text(value)
-    return value.isoformat() if isinstance(value, date) else str(value)
+        return b"" if data is None else to_json(data)
 
 
 class OrjsonParser(JSONParser):

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.api_types import FieldFaults
 from players.errors import (
+    ExistingPlayer,
     HeldDevices,
     LockedTimeZone,
     RefusedDevice,
@@ -284,6 +285,19 @@ ERROR_CODES = {
         meaning=_("The Idempotency-Key was used for another request."),
         advice=_("An error in the app: give each request a key of its own."),
         queued=Queued.DROP,
+    ),
+    "PLAYER_EXISTS": ErrorCode(
+        status=409,
+        meaning=_(
+            "There is a student with this school number or e-mail address. Nothing has "
+            "changed."
+        ),
+        advice=_(
+            "Change details.player_id instead, or send the student in a bulk request, "
+            "which creates or changes."
+        ),
+        queued=Queued.DROP,
+        details=ExistingPlayer,
     ),
     "ITEM_NOT_MET": ErrorCode(
         status=409,

@@ -393,6 +393,8 @@ def _limit(variable: str, default: str) -> tuple[int, int]:
 
 ADMIN_LOGIN_LIMIT = _limit("MEMORA_ADMIN_LOGIN_LIMIT", "10/3600")
 """Wrong passwords of one account from one address; and the seconds it is locked."""
+STAFF_BULK_LIMIT = 200
+"""Elements of one request of the staff API: about 70 KB of a body's 100 KB."""
 RATE_LIMITS = {
     # endpoint (its URL name): (requests, seconds)
     "default": (100, 60),

@@ -154,6 +154,21 @@ _KINDS: dict[str, _Kind] = {
         gettext_lazy("%(actor)s had the wallets saved"),
         gettext_lazy("The wallets were saved"),
     ),
+    Type.PLAYER_CREATED: _Kind(
+        _ADDED,
+        gettext_lazy("%(actor)s created the student %(user)s"),
+        gettext_lazy("The student %(user)s was created"),
+    ),
+    Type.PLAYER_CHANGED: _Kind(
+        _CHANGED,
+        gettext_lazy("%(actor)s changed the student %(user)s"),
+        gettext_lazy("The student %(user)s was changed"),
+    ),
+    Type.SLIP_PRINTED: _Kind(
+        _SENT,
+        gettext_lazy("%(actor)s printed a sign-in slip of %(user)s"),
+        gettext_lazy("A sign-in slip of %(user)s was printed"),
+    ),
     Type.PLAYER_ERASED: _Kind(
         _REMOVED,
         gettext_lazy("%(actor)s erased a student"),
@@ -393,5 +408,6 @@ _FACTS: dict[str, tuple[Promise | str, Callable[[Any, Names], str]]] = {
     "filters": (gettext_lazy("filters"), _filters),
     "device_name": (gettext_lazy("device"), _number),
     "first": (gettext_lazy("the first device"), _as_is),
+    "columns": (gettext_lazy("fields"), _as_is),
 }
 """For each detail: its label, and how its value is written."""

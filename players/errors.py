@@ -151,6 +151,15 @@ class RequiredApp:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class ExistingPlayer:
+    """The details of `PlayerExistsError`."""
+
+    player_id: Annotated[
+        int, Field(gettext_lazy("The number of the student."), example=42)
+    ]
+
+
 # --- Errors -----------------------------------------------------------------
 
 
@@ -276,6 +285,19 @@ class PlayerNotFoundError(MemoraError):
     """The player, or an object of the player, does not exist."""
 
     code = "NOT_FOUND"
+
+
+class PlayerExistsError(MemoraError):
+    """There is a player with this school number or e-mail address."""
+
+    code = "PLAYER_EXISTS"
+    details_type = ExistingPlayer
+
+    def __init__(self, player_id: int) -> None:
+        super().__init__(
+            _("There is a student with this school number or e-mail address."),
+            details=ExistingPlayer(player_id),
+        )
 
 
 class StaffAccountError(MemoraError):

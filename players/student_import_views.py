@@ -20,19 +20,12 @@ from core.spreadsheets import files
 from core.spreadsheets.files import SheetError
 from players import tasks
 from players.models import ImportStatus, StudentImport
+from players.permissions import WRITE_STUDENTS
 from players.services import import_runs
 from players.services.import_runs import Preview
 from players.services.student_import import CREATED, REFUSED, UNCHANGED, UPDATED
 from players.services.student_sheet import COLUMNS, MAX_STUDENTS, label
 
-_NEEDED = (
-    *("players.add_playerprofile", "players.change_playerprofile"),
-    *("players.add_user", "players.change_user"),
-    *("players.add_enrollment", "players.add_device"),
-    *("players.add_entitlement", "players.change_entitlement"),
-    *("players.add_studygroup", "players.add_groupmember"),
-)
-"""Permissions for everything that a file can change."""
 _MAX_SHOWN = 500
 
 
@@ -53,7 +46,7 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
 def can_import(request: HttpRequest) -> bool:
     """Return whether the user may do everything that a file can change."""
     user: Any = request.user
-    return bool(user.has_perms(_NEEDED))
+    return bool(user.has_perms(WRITE_STUDENTS))
 
 
 def page(request: HttpRequest) -> HttpResponse:

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from players import account_views, plan_views, views
+from players import account_views, plan_views, staff_views, views
 
 router = SimpleRouter()
 router.register("auth", views.AuthViewSet, basename="auth")
@@ -12,6 +12,9 @@ router.register("me/devices", account_views.OwnDevicesViewSet, basename="me-devi
 router.register("wallet", views.WalletViewSet, basename="wallet")
 router.register("content", views.ContentViewSet, basename="content")
 router.register("admin/devices", views.StaffDevicesViewSet, basename="staff-devices")
+router.register(
+    "admin/players", staff_views.StaffPlayersViewSet, basename="staff-players"
+)
 router.register("admin/wallets", views.StaffWalletsViewSet, basename="staff-wallets")
 
 urlpatterns: list[URLPattern | URLResolver] = [

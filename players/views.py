@@ -4,10 +4,12 @@ The students' own account is in `players.account_views`. Each view parses the re
 calls one service and renders its result.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
-from typing import ClassVar
+from functools import partial, wraps
+from typing import Any, ClassVar, TypeVar
 
+import orjson
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 from rest_framework import status
@@ -17,8 +19,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from core import idempotency
 from core.api_operations import Operation, describe
-from core.api_types import parse, parse_query
+from core.api_types import parse, parse_query, to_json
 from players import (
     access_api_types,
     answers,
@@ -34,7 +37,8 @@ from players.errors import NotEntitledError
 from players.models import Device, PlayerProfile, SecurityEventType
 from players.permissions import StaffPermission
 from players.records import Wanted
-from players.services import content, devices, sessions, wallet
+from players.services import content, devices, sessions, staff_requests, wallet
+from players.services.staff_requests import Answered, Made
 from players.tokens import Token
 
 _ADDRESS = client_info.address_of
@@ -278,13 +282,48 @@ class ContentViewSet(ViewSet):
         )
 
 
+View = TypeVar("View", bound=Callable[..., Response])
+
+
+def once(view: View) -> View:
+    """Answer a repeat with the same Idempotency-Key like the first request.
+
+    Without the header the request is executed each time. An answer with a method
+    ``without_secrets`` is kept without them.
+    """
+
+    @wraps(view)
+    def answer(self: Any, request: Request, **kwargs: Any) -> Response:
+        key = idempotency.key_of(request.headers)
+        if key is None:
+            return view(self, request, **kwargs)
+
+        def run() -> Made:
+            first = view(self, request, **kwargs)
+            data = first.data
+            hide = getattr(data, "without_secrets", lambda: data)
+            return Made(
+                Answered(first.status_code, data),
+                Answered(first.status_code, orjson.loads(to_json(hide()))),
+            )
+
+        line = f"{request.method} {request.path}\n".encode()
+        body = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)
+        found = staff_requests.once(
+            owner_id=staff_of(request).pk, key=key, request=line + body, run=run
+        )
+        return Response(found.answer, found.status)
+
+    return answer  # type: ignore[return-value]
+
+
 class StaffViewSet(ViewSet):
     """Views for staff: the admin's session, and a permission for each action."""
 
     authentication_classes = (StaffAuthentication,)
     permission_classes = (StaffPermission,)
     lookup_value_regex = "[1-9][0-9]{0,17}"
-    staff_permissions: ClassVar[dict[str, str]] = {}
+    staff_permissions: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
 
 
 class StaffDevicesViewSet(StaffViewSet):
@@ -322,12 +361,17 @@ class StaffDevicesViewSet(StaffViewSet):
             description=gettext_lazy(
                 "Allow a student to sign in from another device, two at most."
             ),
+            parameters=(idempotency.IDEMPOTENCY_KEY,),
             body=api_types.NewDeviceBody,
             answer=api_types.Device,
             status=status.HTTP_201_CREATED,
-            errors=("NOT_FOUND", "DEVICE_EXISTS", "DEVICE_LIMIT"),
+            errors=(
+                *("NOT_FOUND", "DEVICE_EXISTS", "DEVICE_LIMIT"),
+                "IDEMPOTENCY_CONFLICT",
+            ),
         )
     )
+    @once
     def create(self, request: Request) -> Response:
         body = parse(api_types.NewDeviceBody, request.data)
         device = devices.add(
@@ -414,13 +458,14 @@ class StaffWalletsViewSet(StaffViewSet):
             description=gettext_lazy(
                 "Add XP to a student's wallet, with a reason for the audit trail."
             ),
-            parameters=(api_types.PLAYER_KEY,),
+            parameters=(api_types.PLAYER_KEY, idempotency.IDEMPOTENCY_KEY),
             body=api_types.CorrectionBody,
             answer=api_types.Correction,
-            errors=("NOT_FOUND",),
+            errors=("NOT_FOUND", "IDEMPOTENCY_CONFLICT"),
         )
     )
     @action(detail=True, methods=["post"])
+    @once
     def xp(self, request: Request, pk: str) -> Response:
         body = parse(api_types.CorrectionBody, request.data)
         state = wallet.correct(

@@ -1,7 +1,5 @@
-"""Bodies and answers of the progress API (`core.api_types`), and its header."""
+"""Bodies and answers of the progress API (`core.api_types`)."""
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,11 +7,11 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 import orjson
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext_lazy
 
 from content.kinds import ID_PATTERN, Kind
 from core.api_operations import Parameter
-from core.api_types import Faulty, Field, InvalidBodyError
+from core.api_types import Faulty, Field
 from progress.scheduler import RATINGS
 from progress.streak import Action
 from progress.unlock import LockedReason, Status
@@ -21,7 +19,6 @@ from progress.xp import MAX_HEARTS
 
 MAX_REVIEWS = 100
 MAX_EVENTS = 200
-_MAX_KEY_LENGTH = 100
 MAX_DUE = 100
 _DEFAULT_DUE = 20
 
@@ -49,39 +46,6 @@ IF_NONE_MATCH = Parameter(
         example='"6f5e4d3c2b1a"',
     ),
 )
-_PRINTABLE_ASCII = re.compile("^[ -~]{0,100}$")
-IDEMPOTENCY_KEY = Parameter(
-    "Idempotency-Key",
-    "header",
-    str,
-    Field(
-        gettext_lazy(
-            "The app's name for this request: 1 to 100 printable ASCII characters, such "
-            "as a UUID. A repeat with the same key changes nothing and gets the answer "
-            "of the first one, so a request can be sent again when its answer was lost."
-        ),
-        example="3f6d1c9e-0b5a-4a5e-9c2b-1d2e3f4a5b6c",
-        min_length=1,
-        max_length=_MAX_KEY_LENGTH,
-        pattern=_PRINTABLE_ASCII,
-    ),
-)
-
-
-def idempotency_key(headers: Mapping[str, str]) -> str | None:
-    """Return the client's name for this request; None if the header is missing.
-
-    Raises:
-        InvalidBodyError: it is not 1 to 100 printable ASCII characters.
-    """
-    key = headers.get(IDEMPOTENCY_KEY.name)
-    if key is None:
-        return None
-    if 1 <= len(key) <= _MAX_KEY_LENGTH and key.isascii() and key.isprintable():
-        return key
-    fault = _("The Idempotency-Key header must have 1 to 100 printable characters.")
-    raise InvalidBodyError({IDEMPOTENCY_KEY.name: fault})
-
 
 _ItemId = Annotated[
     str,

@@ -64,12 +64,6 @@ class ItemNotMetError(MemoraError):
     details_type = UnmetItem
 
 
-class IdempotencyConflictError(MemoraError):
-    """The idempotency key was used before, for another request."""
-
-    code = "IDEMPOTENCY_CONFLICT"
-
-
 class InvalidCorrectionError(MemoraError):
     """An invalid XP correction."""
 

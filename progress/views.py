@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from core import idempotency
 from core.api_operations import Operation, describe
 from core.api_types import InvalidBodyError, parse, parse_query
 from players.api_types import LESSON_ID
@@ -32,7 +33,7 @@ class LessonViewSet(ViewSet):
         """Begin the completion with the session check if the body is valid."""
         try:
             self.body = parse(api_types.CompletionBody, request.data)
-            self.idempotency_key = api_types.idempotency_key(request.headers)
+            self.idempotency_key = idempotency.key_of(request.headers)
         except (InvalidBodyError, APIException) as error:
             self.refusal = error
             return Wanted()
@@ -54,7 +55,7 @@ class LessonViewSet(ViewSet):
                 "streak and unlocks what comes next. Send an Idempotency-Key, so that "
                 "the request can be repeated when its answer was lost."
             ),
-            parameters=(LESSON_ID, api_types.IDEMPOTENCY_KEY),
+            parameters=(LESSON_ID, idempotency.IDEMPOTENCY_KEY),
             body=api_types.CompletionBody,
             answer=api_types.CompletionResult,
             errors=(
@@ -190,7 +191,7 @@ class ReviewViewSet(ViewSet):
                 "late and in any order: items are scheduled as if all answers had come "
                 "in the order of their times."
             ),
-            parameters=(api_types.IDEMPOTENCY_KEY,),
+            parameters=(idempotency.IDEMPOTENCY_KEY,),
             body=api_types.RatingsBody,
             answer=api_types.AcceptedRatings,
             errors=(
@@ -205,7 +206,7 @@ class ReviewViewSet(ViewSet):
             reviews.submit(
                 player_id=player.id,
                 ratings=parse(api_types.RatingsBody, request.data).reviews,
-                idempotency_key=api_types.idempotency_key(request.headers),
+                idempotency_key=idempotency.key_of(request.headers),
                 now=timezone.now(),
                 found=player.found,
             )

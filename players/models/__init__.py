@@ -20,6 +20,7 @@ from players.models.sessions import (
     Session,
     SessionEndReason,
 )
+from players.models.staff_requests import StaffRequest
 from players.models.wallet import PlayerWallet, WriteBackRun
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "SecurityEventType",
     "Session",
     "SessionEndReason",
+    "StaffRequest",
     "StudentImport",
     "StudyGroup",
     "User",

@@ -88,6 +88,46 @@ def _enroll(active: dict[int, int | None], plans_of: dict[int, list[int]]) -> in
 
 
 @transaction.atomic
+def unenroll(unwanted: Iterable[tuple[int, int]]) -> int:
+    """Take players out of plans.
+
+    Where the active plan is among them, the newest of the player's other plans becomes
+    active, if there is one.
+
+    Args:
+        unwanted: pairs of a player's and a plan's primary key.
+
+    Returns:
+        The number of enrolments that were removed.
+
+    Raises:
+        StoreAwayError: Redis does not answer.
+    """
+    plans_of = _by_player(unwanted)
+    return sum(
+        _unenroll(_lock(some), plans_of) for some in batches(sorted(plans_of.keys()))
+    )
+
+
+def _unenroll(active: dict[int, int | None], plans_of: dict[int, list[int]]) -> int:
+    rows = Enrollment.objects.filter(player_id__in=active).order_by("pk")
+    leaving: list[int] = []
+    remaining: dict[int, int] = {}
+    for pk, player_id, plan_id in rows.values_list("pk", "player_id", "plan_id"):
+        if plan_id in plans_of[player_id]:
+            leaving.append(pk)
+        else:
+            remaining[player_id] = plan_id
+    switching: dict[tuple[int | None, int], list[int]] = defaultdict(list)
+    for player_id, plan in active.items():
+        if plan is not None and plan in plans_of[player_id]:
+            switching[remaining.get(player_id), plan].append(player_id)
+    for (plan_id, previous), player_ids in switching.items():
+        _activate(player_ids, plan_id, previous)
+    return Enrollment.objects.filter(pk__in=leaving).remove() if leaving else 0
+
+
+@transaction.atomic
 def move(
     player_ids: Collection[int], *, plan_id: int, from_plan_id: int | None = None
 ) -> int:
@@ -129,7 +169,7 @@ def _move(
     return moved | leaving | set(switching)
 
 
-def _activate(player_ids: list[int], plan_id: int, previous: int) -> None:
+def _activate(player_ids: list[int], plan_id: int | None, previous: int) -> None:
     players = PlayerProfile.objects.filter(pk__in=player_ids)
     players.update(active_plan=plan_id)
     details = {"plan": plan_id, "previous": previous}

@@ -1,6 +1,7 @@
-"""Import of students: what each row would do, and doing it.
+"""Creating and changing many students: what each row would do, and doing it.
 
-A row is about the student with its school number, else about the one with its e-mail.
+Rows come from a spreadsheet (`import_runs`) or from the staff API (`staff_writes`). A row
+is about the student with its school number, else about the one with its e-mail.
 Empty cells change nothing. Plans, products, groups and devices are added, never taken
 away, so an import that is repeated changes nothing.
 
@@ -283,7 +284,7 @@ def _check_profile(row: Row, known: _Known, found: Outcome) -> None:
 
 def _check_access(row: Row, known: _Known, found: Outcome) -> None:
     player_id = found.player.pk if found.player else 0
-    for name in row.list_of("plans"):
+    for name in row.lists.get("plans", ()):
         plan_id = known.plans.get(fold(name))
         if plan_id is None:
             said = _("There is no plan “%(name)s”.") % {"name": name[:100]}
@@ -291,14 +292,15 @@ def _check_access(row: Row, known: _Known, found: Outcome) -> None:
         elif (player_id, plan_id) not in known.enrolled and plan_id not in found.plans:
             found.plans.append(plan_id)
     until = _until(row, found)
-    for item in row.list_of("products"):
+    for item in row.lists.get("products", ()):
         if not _valid(found, "products", item, 64, validate_item_code):
             continue
-        held = known.products.get((player_id, item), until)
+        end = row.ends.get(item, until)
+        held = known.products.get((player_id, item), end)
         is_new = (player_id, item) not in known.products
-        if is_new or bulk_access.is_later(until, held):
-            found.products[item] = until
-    for name in row.list_of("groups"):
+        if is_new or bulk_access.is_later(end, held):
+            found.products[item] = end
+    for name in row.lists.get("groups", ()):
         if _valid(found, "groups", name, 100, validate_visible) and (
             (player_id, fold(name)) not in known.groups
         ):
@@ -319,7 +321,7 @@ def _until(row: Row, found: Outcome) -> datetime | None:
 
 def _check_devices(row: Row, known: _Known, found: Outcome) -> None:
     held = known.devices.get(found.player.pk, []) if found.player else []
-    for text in row.list_of("devices"):
+    for text in row.lists.get("devices", ()):
         try:
             device_id = parse_device_id(text)
         except InvalidDeviceIdError as refusal:
@@ -377,15 +379,19 @@ def apply(outcomes: Sequence[Outcome], hashed: Mapping[int, str]) -> None:
     done = [one for one in outcomes if one.kind in (CREATED, UPDATED)]
     _create([one for one in done if one.kind == CREATED], hashed)
     _update([one for one in done if one.kind == UPDATED])
-    bulk_access.enroll((_pk(one), plan) for one in done for plan in one.plans)
+    _record(done)
+    bulk_access.enroll((player_id_of(one), plan) for one in done for plan in one.plans)
     bulk_access.grant(
-        (_pk(one), item, until) for one in done for item, until in one.products.items()
+        (player_id_of(one), item, until)
+        for one in done
+        for item, until in one.products.items()
     )
     _join(done)
     _add_devices(done)
 
 
-def _pk(outcome: Outcome) -> int:
+def player_id_of(outcome: Outcome) -> int:
+    """Return the player of an outcome that was applied."""
     assert outcome.player is not None
     return outcome.player.pk
 
@@ -396,7 +402,7 @@ def _create(new: Sequence[Outcome], hashed: Mapping[int, str]) -> None:
     users = [
         User(
             **one.account,
-            password=hashed[one.row] if one.password else make_password(None),
+            password=hashed.get(one.row) or make_password(None),
         )
         for one in new
     ]
@@ -428,6 +434,22 @@ def _update(changed: Sequence[Outcome]) -> None:
         PlayerProfile.objects.bulk_update(players, ["school_number", "phone", "grade"])
 
 
+def _record(done: Sequence[Outcome]) -> None:
+    """Add an audit row for each student; products, plans and devices have their own."""
+    for kind, event in (
+        (CREATED, SecurityEventType.PLAYER_CREATED),
+        (UPDATED, SecurityEventType.PLAYER_CHANGED),
+    ):
+        audit.record_each(
+            event,
+            [
+                (one.player.user_id, {"columns": one.changed_columns})
+                for one in done
+                if one.kind == kind and one.player
+            ],
+        )
+
+
 def _join(done: Sequence[Outcome]) -> None:
     """Add students to groups; groups that do not exist are created."""
     names = {fold(name): name for one in done for name in one.groups}
@@ -448,12 +470,12 @@ def _join(done: Sequence[Outcome]) -> None:
         )
     )
     groups.add_members(
-        (keys[fold(name)], _pk(one)) for one in done for name in one.groups
+        (keys[fold(name)], player_id_of(one)) for one in done for name in one.groups
     )
 
 
 def _add_devices(done: Sequence[Outcome]) -> None:
-    wanted = {_pk(one): one for one in done if one.devices}
+    wanted = {player_id_of(one): one for one in done if one.devices}
     if not wanted:
         return
     taken: dict[int, set[int]] = defaultdict(set)

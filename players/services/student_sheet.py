@@ -1,8 +1,9 @@
 """Rows of a spreadsheet of students: its columns, and the values of its cells."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _, gettext_lazy
@@ -60,19 +61,16 @@ _FIRST_DAY = date(1899, 12, 30)
 class Row:
     """A student's row; ``values`` has the cells that are not empty, as text.
 
-    ``faults`` has the column, or "", and the reason for each cell that is refused.
+    ``lists`` has the entries of the columns with lists, each once, and ``ends`` the ends
+    of products that have one of their own. ``faults`` has the column, or "", and the
+    reason for each cell that is refused.
     """
 
     number: int
     values: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    ends: dict[str, datetime | None] = field(default_factory=dict)
     faults: list[tuple[str, str]] = field(default_factory=list)
-
-    def list_of(self, column: str) -> list[str]:
-        """Return the entries of a cell with a list, each once."""
-        parts = (
-            part.strip() for part in _SEPARATORS.split(self.values.get(column, ""))
-        )
-        return list(dict.fromkeys(part for part in parts if part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ def read(data: bytes, name: str) -> StudentSheet:
             by_number[number].faults.append((column, reason))
         else:
             raise SheetError(reason)
-    _refuse_repeated(rows)
+    refuse_repeated(rows)
     return StudentSheet(rows, sheet.ignored)
 
 
@@ -132,7 +130,10 @@ def _take(row: Row, column: str, cell: Cell) -> None:
         return
     if column != "password":
         text = text.strip()
-    if text:
+    if column in LISTS:
+        parts = (part.strip() for part in _SEPARATORS.split(text))
+        row.lists[column] = list(dict.fromkeys(part for part in parts if part))
+    elif text:
         row.values[column] = text
 
 
@@ -147,7 +148,13 @@ def _text_of(column: str, cell: NonTextCell) -> str | None:
     return None
 
 
-def _refuse_repeated(rows: list[Row]) -> None:
+def refuse_repeated(rows: Iterable[Row], said: str = "") -> None:
+    """Add a fault to each row that has the number or the e-mail of an earlier one.
+
+    Args:
+        said: the reason, with ``%(row)d`` for the number of the earlier row.
+    """
+    said = said or _("Row %(row)d is about the same student.")
     canonical = {"email": canonical_email, "school_number": canonical_number}
     for column, form in canonical.items():
         first: dict[str, int] = {}
@@ -156,7 +163,6 @@ def _refuse_repeated(rows: list[Row]) -> None:
             if not key:
                 continue
             if key in first:
-                said = _("Row %(row)d is about the same student.") % {"row": first[key]}
-                row.faults.append((column, said))
+                row.faults.append((column, said % {"row": first[key]}))
             else:
                 first[key] = row.number

@@ -6,6 +6,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from core.errors import MemoraError
+from core.idempotency import key_conflict
 from players.records import Found
 from progress.api_types import CompletionResult
 from progress.errors import NoHeartsError
@@ -108,7 +109,7 @@ class _Request:
         writing.drop_older(self._player_id, first.seq)
         asked = self._event
         if (first.reference_id, first.hearts) != (asked.lesson_id, asked.hearts):
-            raise recording.key_conflict()
+            raise key_conflict()
         if first.type == InteractionType.LESSON_FAILED:
             raise _no_hearts()
         return CompletionResult.from_answer(first.data["answer"])

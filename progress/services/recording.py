@@ -24,7 +24,6 @@ from players.records import Found
 from players.services import access
 from progress.api_types import CompletionResult
 from progress.errors import (
-    IdempotencyConflictError,
     ItemNotMetError,
     NotUnlockedError,
     UnmetItem,
@@ -176,13 +175,6 @@ def record(
         batch.finish()
         return [batch.outcomes[index] for index in range(len(admitted.events))]
     raise PositionTakenError
-
-
-def key_conflict() -> IdempotencyConflictError:
-    """Return the error for a key that was used for another request."""
-    return IdempotencyConflictError(
-        _("This Idempotency-Key was used for another request: send a new one.")
-    )
 
 
 class _Batch:

@@ -15,6 +15,7 @@ from typing import TypeVar
 import orjson
 
 from core.errors import MemoraError
+from core.idempotency import key_conflict
 from players.records import Found
 from players.services import access
 from players.services.access import PlayerAccess
@@ -254,7 +255,7 @@ class _Request:
         if first is None:
             return None
         if first.fingerprint != self._fingerprint:
-            raise recording.key_conflict()
+            raise key_conflict()
         return AcceptedRatings(
             accepted=first.response["accepted"],
             reviews=[ReviewedItem(**review) for review in first.response["reviews"]],

@@ -35,6 +35,7 @@ from players.services import (
     enrolled_plans,
     profile,
     sessions,
+    staff_requests,
     wallet,
 )
 from tests.players.app import PASSWORD, App
@@ -352,3 +353,21 @@ def test_after_racing_changes_of_the_plan_redis_follows_the_database(player, rou
     changes = SecurityEvent.objects.filter(type="plan_activated").order_by("pk")
     chosen = list(changes.values_list("details__plan", "details__previous"))
     assert [before for _plan, before in chosen] == [None, *[p for p, _ in chosen[:-1]]]
+
+
+def test_of_requests_at_once_with_one_idempotency_key_one_runs(player):
+    runs = []
+
+    def run():
+        runs.append(1)
+        made = staff_requests.Answered(200, {"runs": len(runs)})
+        return staff_requests.Made(made, made)
+
+    def send():
+        return staff_requests.once(
+            owner_id=player.user_id, key="one", request=b"POST", run=run
+        )
+
+    outcomes = race(*[send] * 8)
+    assert outcomes == [staff_requests.Answered(200, {"runs": 1})] * 8
+    assert len(runs) == 1

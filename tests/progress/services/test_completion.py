@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from content import services
 from content.kinds import Kind
 from content.models import Node
+from core.idempotency import IdempotencyConflictError
 from core.statement_guard import AppendOnlyError
 from plans.services import add_subject, set_override
 from players import records
@@ -24,7 +25,6 @@ from players.models import Entitlement, PlayerProfile
 from players.player_state import WalletState
 from players.services import access, wallet
 from progress.errors import (
-    IdempotencyConflictError,
     NoHeartsError,
     NotUnlockedError,
 )

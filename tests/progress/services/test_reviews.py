@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from content.models import LessonStage, Node
+from core.idempotency import IdempotencyConflictError
 from core.parsing import time_text
 from plans.services import set_override
 from players.models import Entitlement
 from players.services import wallet
 from progress import scheduler
-from progress.errors import IdempotencyConflictError, ItemNotMetError
+from progress.errors import ItemNotMetError
 from progress.models import InteractionLog, ReviewCard, ReviewRating
 from progress.services import reviews
 from progress.services.reviews import Rating
