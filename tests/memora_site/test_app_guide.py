@@ -1,7 +1,6 @@
 """The requests and answers in the guide for apps are those of the server."""
 
 import json
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,10 @@ from players.models import Enrollment, Entitlement, PlayerProfile, User
 from players.services import accounts, password_resets
 from publishing.building import builds
 from tests.factories.content import NewNode, insert_tree, quiz
+from tests.memora_site import guides
 
 GUIDE = Path(__file__).parents[2] / "docs/app-guide.md"
-BLOCK = re.compile(r"^```(http|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(Z|\+00:00))?")
 CODE = 4071_8823
-VARYING_NUMBERS = {"id", "version", "lesson_version"}
-"""Keys whose numbers depend on the installation or on the time."""
 
 
 @pytest.fixture
@@ -106,24 +102,22 @@ class Reader:
 
     def send(self, block: str) -> HttpResponse:
         """Send a request, with the last device id and the last token."""
-        head, _blank, body = block.partition("\n\n")
-        first, *lines = head.strip().splitlines()
-        method, path = first.split()
-        headers = dict(line.split(": ", 1) for line in lines)
+        sent = guides.Request.read(block)
+        path, headers = sent.path, sent.headers
         if device := headers.get("X-Device-ID"):
             self.headers["X-Device-ID"] = device
         headers = {**self.headers, **headers}
         if etag := headers.get("If-None-Match"):
-            assert difference(etag, self._etags[path]) == "", block
+            assert guides.difference(etag, self._etags[path]) == "", block
             headers["If-None-Match"] = self._etags[path]
         if not path.startswith("/api/"):
             headers = {}  # published files are read without the token
-        if body:
+        if sent.body:
             headers.setdefault("Content-Type", "application/json")
         response = self.client.generic(
-            method,
+            sent.method,
             path,
-            body.encode(),
+            sent.body,
             headers.pop("Content-Type", ""),
             headers=headers,
         )
@@ -133,50 +127,6 @@ class Reader:
     def remember_token(self, answer: Any) -> None:
         if isinstance(answer, dict) and "token" in answer:
             self.headers["Authorization"] = f"Bearer {answer['token']}"
-
-
-def steps() -> list[tuple[str, str | None]]:
-    """Return each request of the guide, with the answer below it if there is one."""
-    blocks = BLOCK.findall(GUIDE.read_text(encoding="utf-8"))
-    found: list[tuple[str, str | None]] = []
-    for kind, text in blocks:
-        if kind == "http":
-            found.append((text, None))
-        else:
-            request, answer = found.pop()
-            assert answer is None, f"two answers to {request}"
-            found.append((request, text))
-    return found
-
-
-def difference(shown: Any, real: Any, at: str = "") -> str:
-    """Return the first place where an answer differs from the guide; "" if none does.
-
-    In a text of the guide ``…`` is any text; a time or a date is any time or date.
-    """
-    if isinstance(shown, dict) and isinstance(real, dict):
-        if shown.keys() != real.keys():
-            return f"{at}: {sorted(shown.keys() ^ real.keys())}"
-        parts = [(f"{at}.{key}", shown[key], real[key]) for key in shown]
-    elif isinstance(shown, list) and isinstance(real, list):
-        if len(shown) != len(real):
-            return f"{at}: {len(real)} elements"
-        pairs = zip(shown, real, strict=True)
-        parts = [(f"{at}[{n}]", *pair) for n, pair in enumerate(pairs)]
-    else:
-        return "" if _is_same(shown, real, at) else f"{at}: {real!r}"
-    return next((said for p in parts if (said := difference(p[1], p[2], p[0]))), "")
-
-
-def _is_same(shown: Any, real: Any, at: str) -> bool:
-    if isinstance(shown, str) and isinstance(real, str):
-        if TIME.fullmatch(shown):
-            return len(shown) == len(real) and bool(TIME.fullmatch(real))
-        pattern = ".+".join(map(re.escape, shown.split("…")))
-        return bool(re.fullmatch(pattern, real, re.DOTALL))
-    if type(shown) is int and at.rpartition(".")[2] in VARYING_NUMBERS:
-        return type(real) is int
-    return type(shown) is type(real) and shown == real
 
 
 def tell_code(monkeypatch) -> None:
@@ -192,7 +142,7 @@ def test_the_guide_shows_the_requests_and_answers_of_the_server(
     world, monkeypatch, django_capture_on_commit_callbacks
 ):
     reader = Reader()
-    played = steps()
+    played = guides.steps(GUIDE)
     assert len(played) > 20
     for request, shown in played:
         if "password-reset/confirm/" in request:
@@ -206,7 +156,7 @@ def test_the_guide_shows_the_requests_and_answers_of_the_server(
             continue
         real, expected = json.loads(content), json.loads(shown)
         assert (response.status_code < 400) == ("error_code" not in expected), real
-        assert difference(expected, real) == "", request
+        assert guides.difference(expected, real) == "", request
         reader.remember_token(real)
 
 
@@ -222,5 +172,5 @@ def test_the_guide_shows_the_requests_and_answers_of_the_server(
 )
 def test_another_field_or_value_is_a_difference(real):
     shown = {"xp": 35, "due_at": "2027-01-01T00:00:00Z", "url": "/a/…"}
-    assert difference(shown, shown | {"url": "/a/c"}) == ""
-    assert difference(shown, real)
+    assert guides.difference(shown, shown | {"url": "/a/c"}) == ""
+    assert guides.difference(shown, real)

@@ -17,9 +17,11 @@ from django.http import HttpResponse
 from django.urls import URLPattern, URLResolver, reverse
 
 from content.models import Node
+from memora_site import staff_api
 from plans.models import AcademicPlan
-from players import roles
+from players import roles, urls as players_urls
 from players.models import PlayerProfile, StudentImport, StudyGroup, User
+from players.views import StaffViewSet
 from publishing.models import SyncLog, SyncStatus
 from tests.memora_site.admin.test_every_page import world  # noqa: F401 - a fixture
 
@@ -40,6 +42,7 @@ OPEN_TO_ALL_STAFF = {
     *("autocomplete", "view_on_site"),
 }
 RAN = b"ran"
+API_ARGUMENT = re.compile(r"\(\?P<(\w+)>[^)]*\)")
 ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 SEARCHED = re.compile(
     r'data-app-label="(\w+)"\s+data-model-name="(\w+)"\s+data-field-name="(\w+)"'
@@ -209,7 +212,39 @@ def table(browsers):
             for browser in browsers.values()
         ]
         lines.append(f"| {model._meta} | `{action}` | {' | '.join(cells)} |")
+    lines += ["", "### The staff API", "", f"| Address | {head} |"]
+    lines.append("|---" * (len(ROLES) + 1) + "|")
+    for address, methods in sorted(staff_endpoints().items()):
+        cells = [
+            " ".join(one for one in methods if asks(browser, one, address) != 403)
+            or "–"
+            for browser in browsers.values()
+        ]
+        lines.append(f"| `/api/v1/{address}` | {' | '.join(cells)} |")
     return "\n".join(lines).strip()
+
+
+def staff_endpoints():
+    """Return the addresses of the staff API with their methods."""
+    found = {}
+    for entry in [*players_urls.urlpatterns, *staff_api.router.urls]:
+        actions = getattr(getattr(entry, "callback", None), "actions", {})
+        if issubclass(getattr(entry.callback, "cls", object), StaffViewSet):
+            address = str(entry.pattern).removeprefix("^").removesuffix("$")
+            address = API_ARGUMENT.sub(r"<\1>", address)
+            methods = found.setdefault(address, [])
+            methods += [method.upper() for method in actions if method != "head"]
+    return {address: sorted(methods) for address, methods in found.items()}
+
+
+def asks(browser, method, address):
+    """Return the status of a request with an empty body; roll back its changes."""
+    player = PlayerProfile.objects.order_by("pk").first()
+    path = f"/api/v1/{address}".replace("<pk>", str(player.pk))
+    with transaction.atomic():
+        response = browser.generic(method, path, b"{}", "application/json")
+        transaction.set_rollback(True)
+    return response.status_code
 
 
 def section_of(found):
