@@ -198,6 +198,8 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
             # ... and every task.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
+            # The names of the glyphs in a printed document.
+            "fontTools": {"level": "WARNING"},
             # Requests for other hosts get a 400 and are not logged.
             "django.security.DisallowedHost": {"handlers": [], "level": "CRITICAL"},
         },

@@ -40,6 +40,8 @@ DETAILS: dict[Type, tuple[str, ...]] = {
     Type.PLAN_ACTIVATED: ("plan", "previous"),
     Type.WALLET_CORRECTED: ("xp", "reason"),
     Type.WALLETS_SYNCED: ("force", "synced"),
+    Type.PLAYER_CREATED: ("columns",),
+    Type.PLAYER_CHANGED: ("columns",),
     Type.PLAYER_ERASED: ("player",),
     Type.EVENTS_EXPORTED: ("events", "filters"),
 }

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from core.admin_mixins import NoRelatedButtons
 from core.errors import MemoraError
 from core.searching import FoldedSearch
+from players import slip_views
 from players.group_forms import OPERATIONS, GroupAccessForm, StudyGroupForm
 from players.hooks import group_links
 from players.models import StudyGroup
@@ -35,7 +36,7 @@ class StudyGroupAdmin(
     list_per_page = 50
     search_fields = ("name_folded",)
     search_help_text = gettext_lazy("Search by name")
-    actions = ("change_access",)
+    actions = ("change_access", "print_slips")
     change_form_template = "admin/players/group_form.html"
     save_on_top = True
 
@@ -84,6 +85,7 @@ class StudyGroupAdmin(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         context["may_change_access"] = self.has_access_permission(request)
+        context["may_print_slips"] = self.has_slips_permission(request)
         group = kwargs.get("obj")
         context["links"] = group_links(request, group) if group else []
         return super().render_change_form(request, context, *args, **kwargs)
@@ -125,6 +127,35 @@ class StudyGroupAdmin(
             "opts": StudyGroup._meta,
         }
         return TemplateResponse(request, "admin/players/group_access.html", context)
+
+    # --- Sign-in slips --------------------------------------------------------
+
+    def has_slips_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may set passwords of students."""
+        user: Any = request.user
+        return bool(user.has_perm(slip_views.PERMISSION))
+
+    @admin.action(
+        description=gettext_lazy("Print sign-in slips …"), permissions=["slips"]
+    )
+    def print_slips(
+        self, request: HttpRequest, queryset: QuerySet[StudyGroup]
+    ) -> HttpResponse | None:
+        """Ask for confirmation; then set new passwords and return the PDF."""
+        chosen = list(queryset)
+        try:
+            return slip_views.respond(
+                request,
+                groups.members_of(chosen),
+                url=reverse("admin:players_studygroup_changelist"),
+                hidden=[
+                    ("action", "print_slips"),
+                    *((helpers.ACTION_CHECKBOX_NAME, group.pk) for group in chosen),
+                ],
+            )
+        except MemoraError as refusal:
+            messages.error(request, refusal.message)
+            return None
 
 
 def _run(given: dict[str, Any], chosen: list[StudyGroup]) -> str:

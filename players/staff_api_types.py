@@ -136,7 +136,7 @@ class PlayerBody:
 
 @dataclass(frozen=True, slots=True)
 class NewPlayerBody:
-    player: PlayerBody
+    player: Annotated[PlayerBody, Field(_("The new student; the e-mail is needed."))]
     generate_password: Annotated[
         bool,
         Field(
@@ -174,6 +174,7 @@ class AccessBody:
         list[PlanName] | None,
         Field(
             _("Plans in which the student is enrolled."),
+            ["PLAN-5"],
             max_length=_MOST_LISTED,
             not_null=True,
         ),
@@ -185,6 +186,7 @@ class AccessBody:
                 "Plans that the student leaves. If the active one is among them, the "
                 "newest other plan becomes active."
             ),
+            ["PLAN-4"],
             max_length=_MOST_LISTED,
             not_null=True,
         ),
@@ -201,6 +203,7 @@ class AccessBody:
         list[ProductCode] | None,
         Field(
             _("Products that are taken from the student."),
+            ["ART"],
             max_length=_MOST_LISTED,
             not_null=True,
         ),
@@ -228,7 +231,7 @@ class PlayerName:
 @dataclass(frozen=True, slots=True)
 class AccessChangeBody:
     player: Annotated[PlayerName, Field(_("Which student: one of the three."))]
-    change: AccessBody
+    change: Annotated[AccessBody, Field(_("What changes for this student."))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from core.errors import MemoraError
 from core.spreadsheets import files
 from core.spreadsheets.files import SheetError
-from players import tasks
+from players import slip_views, tasks
 from players.models import ImportStatus, StudentImport
 from players.permissions import WRITE_STUDENTS
 from players.services import import_runs
@@ -36,6 +36,7 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
         ("preview/", "import_students_preview", require_POST(preview)),
         ("<int:pk>/start/", "import_students_start", require_POST(start)),
         ("<int:pk>/", "import_students_progress", require_safe(progress)),
+        ("<int:pk>/slips/", "import_students_slips", require_POST(slips)),
     ]
     return [
         path(f"players/import/{route}", site.admin_view(view), name=name)
@@ -149,6 +150,26 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:import_students_progress", args=[pk]))
 
 
+def slips(request: HttpRequest, pk: int) -> HttpResponse:
+    """Print sign-in slips of the students that an import created."""
+    if not (can_import(request) and _can_print(request)):
+        raise PermissionDenied
+    run = get_object_or_404(StudentImport.objects.defer("data", "digests"), pk=pk)
+    try:
+        return slip_views.respond(
+            request,
+            run.created_ids,
+            url=reverse("admin:import_students_slips", args=[pk]),
+        )
+    except MemoraError as refusal:
+        return _page(request, status=503, refusal=refusal)
+
+
+def _can_print(request: HttpRequest) -> bool:
+    user: Any = request.user
+    return bool(user.has_perm(slip_views.PERMISSION))
+
+
 def progress(request: HttpRequest, pk: int) -> HttpResponse:
     """Show how far an import is and what it refused; renewed while it runs."""
     if not can_import(request):
@@ -167,5 +188,6 @@ def progress(request: HttpRequest, pk: int) -> HttpResponse:
             (_("Refused"), run.refused_rows),
         ],
         faults=run.refused[:_MAX_SHOWN],
+        may_print=_can_print(request) and bool(run.created_ids),
         most=_MAX_SHOWN,
     )

@@ -37,6 +37,8 @@ class StudentImport(models.Model):
     refused = models.JSONField(_("refused"), default=list)
     """Row number, column or "", and reason of each fault."""
     refused_rows = models.PositiveIntegerField(_("refused rows"), default=0)
+    created_ids = models.JSONField(default=list, editable=False)
+    """The players that it created, for their sign-in slips."""
     created_at = models.DateTimeField(_("created"), auto_now_add=True, db_index=True)
     progress_at = models.DateTimeField(_("last progress"), auto_now_add=True)
 

@@ -265,8 +265,14 @@ def _revoke(some: Collection[int], items_of: dict[int, set[str]]) -> int:
 
 
 @transaction.atomic
-def end_sessions(player_ids: Collection[int]) -> int:
-    """End the sessions of players, on behalf of staff; effective after the commit.
+def end_sessions(
+    player_ids: Collection[int],
+    reason: SessionEndReason = SessionEndReason.ENDED_BY_STAFF,
+) -> int:
+    """End the sessions of players; effective after the commit.
+
+    Args:
+        reason: determines the error of later requests with the tokens.
 
     Returns:
         The number of sessions that were ended.
@@ -274,10 +280,10 @@ def end_sessions(player_ids: Collection[int]) -> int:
     Raises:
         StoreAwayError: Redis does not answer.
     """
-    return sum(_end_sessions(some) for some in batches(sorted(set(player_ids))))
+    return sum(_end_sessions(some, reason) for some in batches(sorted(set(player_ids))))
 
 
-def _end_sessions(some: Collection[int]) -> int:
+def _end_sessions(some: Collection[int], reason: SessionEndReason) -> int:
     # Accounts are locked before players, as by all writers of sessions.
     users = User.objects.filter(player__in=some).order_by("pk").select_for_update()
     list(users.values_list("pk"))
@@ -286,7 +292,6 @@ def _end_sessions(some: Collection[int]) -> int:
     )
     if not sessions:
         return 0
-    reason = SessionEndReason.ENDED_BY_STAFF
     ended = [session.player_id for session in sessions]
     # Not through the manager and signals, which query for each row.
     rows: QuerySet[Session] = QuerySet(Session).filter(player_id__in=ended)

@@ -190,7 +190,7 @@ def _run(found: StudentImport, key: str) -> None:
             found.save(
                 update_fields=[
                     *("created", "updated", "unchanged", "refused", "refused_rows"),
-                    "progress_at",
+                    *("created_ids", "progress_at"),
                 ]
             )
     finally:
@@ -241,6 +241,7 @@ def _count(found: StudentImport, outcome: Outcome) -> None:
     match outcome.kind:
         case student_import.CREATED:
             found.created += 1
+            found.created_ids.append(student_import.player_id_of(outcome))
         case student_import.UPDATED:
             found.updated += 1
         case student_import.UNCHANGED:

@@ -364,13 +364,6 @@ def end_session(
     return True
 
 
-def end_sessions_of_users(user_ids: list[int], reason: SessionEndReason) -> None:
-    """End the sessions of accounts that this transaction changed."""
-    players = Session.objects.filter(player__user_id__in=user_ids)
-    for player_id in players.values_list("player_id", flat=True):
-        end_session(player_id, reason)
-
-
 def _limit_passed(session: Session, now: datetime) -> SessionEndReason | None:
     return session_ends.limit_passed(
         created_at=session.created_at, last_used_at=session.last_used_at, now=now

@@ -8,7 +8,7 @@ from django.test import Client
 
 from content.kinds import Kind
 from memora_site.demo_client import StudentApp
-from plans.models import AcademicPlan
+from plans.models import AcademicPlan, Grade
 from plans.services import add_subject
 from players.models import Device, PlayerProfile, User
 from players.services import accounts, devices
@@ -49,6 +49,7 @@ def plan(server, django_db_reset_sequences) -> AcademicPlan:
     for kind in (Kind.UNIT, Kind.TRACK, Kind.SUBJECT):
         tree = NewNode(kind, "Mathematics", children=[tree], is_linear=True)
     tree.public_id = SUBJECT
+    Grade.objects.create(title="Grade 5")
     plan = AcademicPlan.objects.create(
         public_id="PLAN-5", title="Grade 5", is_published=True
     )

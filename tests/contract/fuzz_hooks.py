@@ -27,6 +27,16 @@ RIGHTLY_REFUSED = (
     b'"error_code":"INVALID_RESET_CODE"',
     b'"fields":{"photo":',  # bytes that are no picture
     b'"fields":{"new_password":["Th',  # "This password is too common", "The password …"
+    # Values of a student that no schema knows, or of which only the server knows.
+    *(b"There is no plan \xe2\x80\x9c", b"There is no grade \xe2\x80\x9c"),
+    *(
+        b"A product code can contain only",
+        b"is in enroll and in",
+        b"is in grant and in",
+    ),
+    *(b"A new student needs an e-mail address.", b'"fields":{"email":["Enter a valid'),
+    *(b'"fields":{"phone":["', b'"fields":{"name":["', b'"fields":{"groups":["'),
+    b'"fields":{"school_number":["',
 )
 """Requests that the schema allows, and no schema could tell from others."""
 

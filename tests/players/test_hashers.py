@@ -5,8 +5,10 @@ import re
 import pytest
 from argon2.low_level import Type
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
+from django.contrib.auth.password_validation import validate_password
 
 from core import statement_guard
+from players import hashers
 from players.hashers import Argon2idHasher
 from players.models import SecurityEvent, User
 from tests.players.app import PASSWORD
@@ -86,3 +88,43 @@ def test_an_unknown_address_costs_one_hash_like_a_wrong_password(
     assert len(hashed) == 1
     app.sign_in("nobody@school.example", "wrong")
     assert len(hashed) == 2
+
+
+def test_a_generated_password_is_hashed_cheaply_until_the_first_sign_in(
+    student, app, django_capture_on_commit_callbacks
+):
+    password = hashers.generate()
+    encoded = hashers.hash_generated(password)
+    assert encoded.startswith("argon2$argon2id$v=19$m=2048,t=1,p=1$")
+    User.objects.filter(email=EMAIL).update(password=encoded)
+    assert app.sign_in(EMAIL, "wrong").status_code == 401
+    assert stored() == encoded
+    with django_capture_on_commit_callbacks(execute=True):
+        assert app.sign_in(EMAIL, password).status_code == 200
+    assert OWASP.fullmatch(stored())
+
+
+def test_a_wrong_password_costs_a_full_hash_also_where_a_generated_one_is_stored(
+    student, app, monkeypatch
+):
+    User.objects.filter(email=EMAIL).update(
+        password=hashers.hash_generated(hashers.generate())
+    )
+    full = []
+    encode = Argon2idHasher.encode
+
+    def counted(self, *args):
+        full.append(self.params().memory_cost)
+        return encode(self, *args)
+
+    monkeypatch.setattr(Argon2idHasher, "encode", counted)
+    app.sign_in(EMAIL, "wrong")
+    assert full == [19 * 1024]
+
+
+def test_generated_passwords_are_readable_different_and_accepted():
+    made = {hashers.generate() for _number in range(200)}
+    assert len(made) == 200
+    for password in made:
+        assert re.fullmatch(r"[a-hjkmnp-z2-9]{5}-[a-hjkmnp-z2-9]{5}", password)
+        validate_password(password, User(email=EMAIL, full_name="Lina"))

@@ -169,3 +169,48 @@ def test_a_deleted_group_leaves_its_students(browser, group, player):
     assert not StudyGroup.objects.exists()
     assert not GroupMember.objects.exists()
     player.refresh_from_db()
+
+
+# --- Sign-in slips -------------------------------------------------------------
+
+
+def print_slips(browser, group, **given):
+    data = {"action": "print_slips", "_selected_action": group.pk, **given}
+    return browser.post(GROUPS, data)
+
+
+def test_slips_are_printed_only_after_a_page_that_says_what_happens(
+    client_of, support, group, badr
+):
+    browser = client_of(support)
+    page = print_slips(browser, group)
+    assert "old passwords stop working" in page.content.decode()
+    badr.user.refresh_from_db()
+    assert badr.user.check_password("student-password-1")
+    answer = print_slips(browser, group, confirmed="yes", part=0, language="ar")
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert answer.headers["Content-Disposition"].startswith("attachment; ")
+    assert answer.content.startswith(b"%PDF")
+    badr.user.refresh_from_db()
+    assert not badr.user.check_password("student-password-1")
+    events = SecurityEvent.objects.filter(type="slip_printed", actor=support)
+    assert events.count() == 2
+
+
+def test_a_part_that_is_not_there_is_asked_for_again(browser, group, badr):
+    page = print_slips(browser, group, confirmed="yes", part=1, language="ar")
+    assert page.context["form"].errors["part"]
+    badr.user.refresh_from_db()
+    assert badr.user.check_password("student-password-1")
+
+
+def test_who_may_not_reset_passwords_prints_no_slips(client_of, group, badr):
+    clerk = User.objects.create_user("clerk@example.com", "staff-password-1")
+    clerk.is_staff = True
+    clerk.save()
+    names = ("view_studygroup", "change_studygroup")
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=names))
+    print_slips(client_of(clerk), group, confirmed="yes", part=0, language="ar")
+    badr.user.refresh_from_db()
+    assert badr.user.check_password("student-password-1")

@@ -64,6 +64,19 @@ def test_a_file_is_shown_and_then_imported_with_its_progress(browser):
     assert "was started before" in again.content.decode()
 
 
+def test_slips_of_the_students_that_an_import_created_are_printed(browser):
+    page = start(browser, upload(browser, ["a@b.example", "Lina", "", ""]))
+    run = page.context["run"]
+    url = reverse("admin:import_students_slips", args=[run.pk])
+    assert url in page.content.decode()
+    assert "1 student gets a new password" in browser.post(url).content.decode()
+    given = {"confirmed": "yes", "part": 0, "language": "ar"}
+    assert browser.post(url, given).content.startswith(b"%PDF")
+    assert PlayerProfile.objects.get().user.has_usable_password()
+    again = start(browser, upload(browser, ["a@b.example", "Lina K", "", ""]))
+    assert "slips/" not in again.content.decode()
+
+
 def test_a_running_import_renews_its_page_until_it_has_stopped(browser):
     run = StudentImport.objects.create(status=ImportStatus.RUNNING, total=9)
     url = reverse("admin:import_students_progress", args=[run.pk])
