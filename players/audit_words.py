@@ -19,6 +19,7 @@ from core.parsing import parse_time
 from plans.models import AcademicPlan
 from players import request_words
 from players.models import SecurityEvent, SecurityEventType as Type, SessionEndReason
+from players.services import student_sheet
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +329,10 @@ def _list(values: Iterable[str]) -> str:
     return _(", ").join(values)
 
 
+def _columns(value: Any, _names: Names) -> str:
+    return _list(student_sheet.label(column) for column in value)
+
+
 def _number(value: Any, _names: Names) -> str:
     return str(value)
 
@@ -408,6 +413,6 @@ _FACTS: dict[str, tuple[Promise | str, Callable[[Any, Names], str]]] = {
     "filters": (gettext_lazy("filters"), _filters),
     "device_name": (gettext_lazy("device"), _number),
     "first": (gettext_lazy("the first device"), _as_is),
-    "columns": (gettext_lazy("fields"), _as_is),
+    "columns": (gettext_lazy("fields"), _columns),
 }
 """For each detail: its label, and how its value is written."""

@@ -36,7 +36,7 @@ RIGHTLY_REFUSED = (
     ),
     *(b"A new student needs an e-mail address.", b'"fields":{"email":["Enter a valid'),
     *(b'"fields":{"phone":["', b'"fields":{"name":["', b'"fields":{"groups":["'),
-    b'"fields":{"school_number":["',
+    *(b'"fields":{"school_number":["', b"must be an ISO 8601 time with its zone"),
 )
 """Requests that the schema allows, and no schema could tell from others."""
 

@@ -52,6 +52,13 @@ def test_slips_begin_where_reading_begins(cells, language, align, first):
     assert {found for _text, _left, found in cells} == {align}
 
 
+def test_letters_with_vowel_marks_stay_joined():
+    pdf = slip_pdf.document()
+    width = pdf.get_string_width("جدا العمري تطلع")
+    assert pdf.get_string_width("جدًّا العُمَري تُطلع") == pytest.approx(width)
+    pdf.output()  # closes the files of the font
+
+
 def test_eight_slips_are_on_a_page():
     assert pages_of(slip_pdf.render([SARA] * 8, heading="x")) == 1
     assert pages_of(slip_pdf.render([SARA] * 9, heading="x")) == 2
