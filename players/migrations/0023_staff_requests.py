@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('players', '0021_student_imports'),
+        ('players', '0022_audit_indexes'),
     ]
 
     operations = [
