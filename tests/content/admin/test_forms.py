@@ -185,8 +185,9 @@ def test_a_lessons_page_reads_in_the_same_queries_however_many_stages(
 ):
     url = change_url(maths["lesson"])
     browser.get(url)
-    # Session, user; the lesson; its stages; the plans that offer it; its ancestors.
-    with django_assert_num_queries(6):
+    # Session, user; the lesson; its stages; the plans that offer it; its figures; its
+    # ancestors.
+    with django_assert_num_queries(7):
         assert browser.get(url).status_code == 200
     for position in range(2, 12):
         LessonStage.objects.create(
@@ -196,7 +197,7 @@ def test_a_lessons_page_reads_in_the_same_queries_however_many_stages(
             title="S",
             config=TEXT,
         )
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         assert browser.get(url).status_code == 200
 
 
