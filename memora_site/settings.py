@@ -487,7 +487,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     # Previews show editors' HTML and have their own, stricter policy
-    # (publishing.admin_views.preview_views).
+    # (publishing.admin_views.preview_parts).
     "DIRECTIVES": {
         "default-src": [csp.SELF],
         "script-src": [csp.SELF],

@@ -13,7 +13,7 @@ from django.db.models import FileField
 from django.urls import reverse
 
 from content import curriculum_format
-from publishing.admin_views import preview_views
+from publishing.admin_views import live_preview_views
 from tests.deploy.stack import BASE, CONFIG
 
 
@@ -79,7 +79,7 @@ def test_nginx_takes_a_little_more_than_the_application(settings):
     ]
     assert photo > settings.PICTURE_MAX_BYTES
     # A lesson's page posts the most, to the location of files; previews come next.
-    assert taken["/admin/"] > preview_views.MAX_BYTES
+    assert taken["/admin/"] > live_preview_views.MAX_BYTES
     assert files > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     assert files > max(curriculum_format.MAX_BYTES, settings.PICTURE_MAX_BYTES)
     assert taken[reverse("admin:upload_video")] > settings.VIDEO_MAX_BYTES

@@ -23,7 +23,7 @@ from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from players import roles
 from players.models import User
-from publishing.admin_views import preview_views, upload_views
+from publishing.admin_views import preview_parts, upload_views
 from publishing.building import builds, draft_documents
 from publishing.models import PublishedDocument, PublishingSettings, SyncLog
 from tests.factories.content import Branch, make_branch, make_stage, quiz
@@ -711,6 +711,6 @@ def test_an_upload_without_a_file_says_so(browser, name):
 
 
 def test_text_has_the_direction_of_its_first_letter():
-    assert preview_views.direction_of("12 — عربي abc") == "rtl"
-    assert preview_views.direction_of("(a) عربي") == "ltr"
-    assert preview_views.direction_of("123") == "ltr"
+    assert preview_parts.direction_of("12 — عربي abc") == "rtl"
+    assert preview_parts.direction_of("(a) عربي") == "ltr"
+    assert preview_parts.direction_of("123") == "ltr"
