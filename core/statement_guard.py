@@ -19,12 +19,12 @@ class AppendOnlyError(TypeError):
 _tables: set[str] = set()
 _is_rewriting: ContextVar[bool] = ContextVar("append_only_rewriting", default=False)
 
-_VERB = re.compile(r"(?:\s|\(|/\*.*?\*/|--[^\n]*\n)*(\w+)", re.DOTALL)
+_VERB = re.compile(r"\A(?:[\s(]++|/\*[^*]*+(?:\*(?!/)[^*]*+)*+\*/|--[^\n]*+\n)*+(\w++)")
 _CHANGES = frozenset({"UPDATE", "DELETE", "REPLACE", "TRUNCATE", "DROP", "WITH"})
 _AFTER_TARGET = re.compile(r"\b(?:SET|WHERE|VALUES|SELECT)\b|\(", re.IGNORECASE)
-_CONFLICT = re.compile(r"\bOR\s+REPLACE\b|\bUPDATE\b", re.IGNORECASE)
+_CONFLICT = re.compile(r"\bOR\s{1,99}REPLACE\b|\bUPDATE\b", re.IGNORECASE)
 _CHANGE_WITHIN = re.compile(r"(?<!FOR )\bUPDATE\b|\bDELETE\b", re.IGNORECASE)
-_NAME = re.compile(r"\w+")
+_NAME = re.compile(r"(?<!\w)\w++")
 
 
 def protect(table: str) -> None:
@@ -58,19 +58,25 @@ def check(sql: Any) -> None:
     """
     if _is_rewriting.get():
         return
-    verb = _VERB.match(str(sql))
+    text = str(sql)
+    verb = _VERB.match(text)
     word = verb[1].upper() if verb else ""
-    if word == "INSERT" or word in _CHANGES:
-        for table in _changed_names(word, str(sql)) & _tables:
+    if verb and (word == "INSERT" or word in _CHANGES):
+        for table in _changed_names(word, text[verb.end() :]) & _tables:
             refuse(table)
 
 
-def _changed_names(word: str, sql: str) -> set[str]:
-    """Return the words of a statement among which is the table that it changes."""
+def _changed_names(word: str, rest: str) -> set[str]:
+    """Return words of a statement, among which is the table that it changes.
+
+    Args:
+        word: its verb.
+        rest: what follows the verb.
+    """
     if word == "WITH":
-        return set(_NAME.findall(sql)) if _CHANGE_WITHIN.search(sql) else set()
-    names = set(_NAME.findall(_AFTER_TARGET.split(sql, maxsplit=1)[0]))
-    if word == "INSERT" and not (names & _tables and _CONFLICT.search(sql)):
+        return set(_NAME.findall(rest)) if _CHANGE_WITHIN.search(rest) else set()
+    names = set(_NAME.findall(_AFTER_TARGET.split(rest, maxsplit=1)[0]))
+    if word == "INSERT" and not (names & _tables and _CONFLICT.search(rest)):
         return set()
     return names
 

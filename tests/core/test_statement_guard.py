@@ -19,6 +19,7 @@ LEDGER = "progress_interactionlog"
         "DELETE `progress_interactionlog` FROM `progress_interactionlog` INNER JOIN players_device ON true",
         "DELETE FROM memora.progress_interactionlog",
         "  \n/* tidy */ -- up\n DELETE FROM progress_interactionlog",
+        "/* for (all) ** SET */ DELETE FROM progress_interactionlog",
         "REPLACE INTO progress_interactionlog (id, xp) VALUES (1, 2)",
         "INSERT OR REPLACE INTO progress_interactionlog (id, xp) VALUES (1, 2)",
         "INSERT INTO progress_interactionlog (id) VALUES (1) ON DUPLICATE KEY UPDATE xp = 1",
