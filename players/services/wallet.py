@@ -124,7 +124,11 @@ def current(
     player_id: int, *, now: datetime, found: Found | None = None
 ) -> CurrentWallet:
     """Return the wallet at that aware time; the state is read as by `get`."""
-    state = get(player_id, found)
+    return at(get(player_id, found), now)
+
+
+def at(state: WalletState, now: datetime) -> CurrentWallet:
+    """Return a wallet as it is shown at that aware time. No query."""
     streak = ledger.only.streak_at(state, now)
     return CurrentWallet(
         total_xp=state.total_xp,

@@ -82,7 +82,10 @@ def known(player_id: int, event_ids: Collection[str], device_id: UUID) -> Known:
         rows = cursor.fetchall()
     events: dict[str, KnownEvent] = {}
     state = DeviceState()
-    for source, event_id, lesson_id, hearts, number, text in rows:
+    for source, event_id, lesson_id, *numbers, text in rows:
+        # A UNION of different integers is a decimal on MariaDB.
+        hearts, number = (None if one is None else int(one) for one in numbers)
+        assert number is not None
         if source == "device":
             state = DeviceState(number, _time(text))
         elif source == "held":
@@ -94,6 +97,23 @@ def known(player_id: int, event_ids: Collection[str], device_id: UUID) -> Known:
                 lesson_id, hearts, number, stored.get("fingerprint"), answer
             )
     return Known(events, state)
+
+
+_POSITIONS = """
+SELECT
+  (SELECT MAX(position) FROM progress_reviewrating WHERE player_id = %s),
+  (SELECT last_seq FROM progress_devicesequence WHERE player_id = %s AND device_id = %s)
+"""
+
+
+def positions(player_id: int, device_id: UUID) -> tuple[int, int]:
+    """Return the last position of the ratings, and the device's last number. One query."""
+    column = DeviceSequence._meta.get_field("device_id")
+    device = column.get_db_prep_value(device_id, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(_POSITIONS, [player_id, player_id, device])
+        [(rating, last_seq)] = cursor.fetchall()
+    return rating or 0, last_seq or 0
 
 
 def _time(text: str | None) -> datetime | None:

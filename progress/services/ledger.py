@@ -270,6 +270,12 @@ def _subjects(
     }
 
 
+def subjects_after(player_id: int, seq: int) -> set[str]:
+    """Return the subjects of the rows after a position. One query."""
+    rows = InteractionLog.objects.filter(player_id=player_id, seq__gt=seq)
+    return set(rows.order_by().values_list("subject_id", flat=True).distinct())
+
+
 def lesson_histories(
     player_id: int, lesson_ids: Collection[str]
 ) -> dict[str, tuple[bool, int]]:

@@ -135,6 +135,71 @@ def due_items(
     return _watermark_of(rows), items
 
 
+class ChangedCard(NamedTuple):
+    """A card as an app keeps it."""
+
+    item_id: str
+    lesson_id: str
+    subject_id: str
+    due_at: str
+    last_reviewed_at: str | None
+    is_active: bool
+
+
+_CARDS = """
+    SELECT item_id, lesson_id, subject_id, due_at, last_reviewed_at, is_active
+    FROM progress_reviewcard WHERE player_id = %(player)s
+"""
+_ACTIVE_CARDS = f"{_CARDS} AND is_active = 1 ORDER BY id"
+_ALL_CARDS = f"{_CARDS} ORDER BY id"
+_CHANGED_CARDS = f"""{_CARDS} AND (
+      id IN (
+        SELECT card_id FROM progress_reviewrating
+        WHERE player_id = %(player)s AND position > %(rating)s
+      ) OR lesson_id IN (
+        SELECT first_of FROM progress_interactionlog
+        WHERE player_id = %(player)s AND seq > %(seq)s AND first_of IS NOT NULL
+      )
+    ) ORDER BY id
+"""  # noqa: S608 - constant texts
+
+
+def active_cards(player_id: int) -> list[ChangedCard]:
+    """Return the cards whose items are published and open to the player."""
+    return _cards(_ACTIVE_CARDS, {"player": player_id})
+
+
+def all_cards(player_id: int) -> list[ChangedCard]:
+    """Return all cards, also those that are not active."""
+    return _cards(_ALL_CARDS, {"player": player_id})
+
+
+def cards_after(player_id: int, *, seq: int, rating: int) -> list[ChangedCard]:
+    """Return the cards that changed after these positions of ledger and ratings.
+
+    The cards must follow the ledger. Changes of the release, and of what the player may
+    open, change other cards, too.
+    """
+    parameters = {"player": player_id, "seq": seq, "rating": rating}
+    return _cards(_CHANGED_CARDS, parameters)
+
+
+def _cards(statement: str, parameters: dict[str, Any]) -> list[ChangedCard]:
+    return [
+        ChangedCard(
+            item_id,
+            lesson_id,
+            subject_id,
+            _due_text(due_at),
+            None if reviewed_at is None else _text(_time(reviewed_at)),
+            bool(is_active),
+        )
+        for item_id, lesson_id, subject_id, due_at, reviewed_at, is_active in _rows(
+            statement, parameters
+        )
+    ]
+
+
 def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)

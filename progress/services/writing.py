@@ -173,29 +173,38 @@ def forget(start: Start) -> None:
 def read_subject(
     player_id: int, subject_id: str, found: Found | None = None
 ) -> tuple[int, SubjectProgress]:
-    """Return a player's progress in a subject, and the position it is complete up to.
+    """Return a player's progress in a subject; see `read_subjects`."""
+    seq, subjects = read_subjects(player_id, [subject_id], found)
+    return seq, subjects[subject_id]
 
-    From Redis, else from the ledger; then Redis gets it, too.
+
+def read_subjects(
+    player_id: int, subject_ids: Collection[str], found: Found | None = None
+) -> tuple[int, dict[str, SubjectProgress]]:
+    """Return a player's progress in subjects, and the position it is complete up to.
+
+    From Redis, else from the ledger, with two queries; then Redis gets it, too.
 
     Args:
         found: what the request's session check read; None: ask Redis now.
     """
-    if found is None or subject_id not in found.wanted.subject_ids:
-        wanted = Wanted(wallet=True, subject_ids=(subject_id,))
+    if found is None or not set(subject_ids).issubset(found.wanted.subject_ids):
+        wanted = Wanted(wallet=True, subject_ids=tuple(subject_ids))
         try:
             found = records.look(player_id, wanted)
         except StoreUnavailableError:
             seq = ledger.head(player_id)
-            return seq, ledger.subject_of(player_id, subject_id, seq)
-    if found.wallet is not None and subject_id in found.subjects:
-        return found.wallet.seq, found.subjects[subject_id]
+            return seq, ledger.subjects_of_player(player_id, subject_ids, seq)
+    is_whole = all(one in found.subjects for one in subject_ids)
+    if found.wallet is not None and is_whole:
+        return found.wallet.seq, {one: found.subjects[one] for one in subject_ids}
     if found.wallet is None:
         wallet = ledger.wallet_of(player_id)
     else:
         wallet = WalletState(seq=ledger.head(player_id))
-    subject = ledger.subject_of(player_id, subject_id, wallet.seq)
+    subjects = ledger.subjects_of_player(player_id, subject_ids, wallet.seq)
     try:
-        records.fill(found, wallet=wallet, subjects={subject_id: subject})
+        records.fill(found, wallet=wallet, subjects=subjects)
     except StoreUnavailableError as error:
         log.warning("record_not_kept", error=type(error).__name__)
-    return wallet.seq, subject
+    return wallet.seq, subjects

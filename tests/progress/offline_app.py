@@ -7,7 +7,7 @@ device; a new `Store` is an app that was installed again.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from core.parsing import time_text
 
@@ -16,21 +16,29 @@ MAX_EVENTS = 200
 
 @dataclass
 class Store:
-    """What the app keeps: the events that the server has not decided, in order."""
+    """What the app keeps.
+
+    ``queue`` has the events that the server has not decided, in order; ``state`` the
+    last answers of ``sync/`` put together, ``since`` the token of the last one.
+    """
 
     queue: list[dict[str, Any]] = field(default_factory=list)
     next_seq: int = 1
+    since: str | None = None
+    state: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class OfflineApp:
     """The app on one device.
 
-    ``send`` posts a body to ``sync/events/`` and returns the answer's JSON.
+    ``send`` posts a body to ``sync/events/`` and returns the answer's JSON. ``read`` gets
+    ``sync/`` with a token, and returns the answer's JSON, or None for a 304.
     ``clock_ahead`` is how much the device's clock is ahead of the server's.
     """
 
     send: Any
+    read: Any = None
     store: Store = field(default_factory=Store)
     clock_ahead: timedelta = timedelta()
     results: list[dict[str, Any]] = field(default_factory=list)
@@ -82,6 +90,24 @@ class OfflineApp:
             event["seq"] = next_seq + place
         self.store.next_seq = next_seq + len(self.store.queue)
 
-
-def device() -> UUID:
-    return uuid4()
+    def pull(self) -> None:
+        """Read what changed, and put it into the state."""
+        answer = self.read(self.store.since)
+        if answer is None:
+            return
+        held = self.store.state
+        if answer["is_complete"] or not held:
+            held = {"subjects": {}, "cards": {}}
+        subjects = {one["subject_id"]: one for one in answer["subjects"]}
+        cards = dict(held["cards"])
+        for card in answer["cards"]:
+            name = card["item_id"], card["lesson_id"]
+            cards.pop(name, None)
+            if card["is_active"]:
+                cards[name] = card
+        self.store.state = answer | {
+            "subjects": held["subjects"] | subjects,
+            "cards": cards,
+        }
+        self.store.since = answer["since"]
+        self.number_from(answer["next_seq"])

@@ -431,17 +431,23 @@ def test_a_batch_is_recorded_in_full_or_not_at_all(student, app, monkeypatch):
     truth(student.pk)
 
 
-def test_a_moved_lesson_is_not_paid_as_a_first_completion_again(
-    plan, student, finish, app
-):
-    finish("0-0", 4)
-    lesson = Node.objects.get(public_id="LES-MATH-0-0")
-    row = InteractionLog.objects.get()
-    assert row.first_of == lesson.public_id
+def test_a_moved_lesson_is_not_paid_as_a_first_completion_again(student, app):
     # What a move to another subject leaves: a row elsewhere, and no bit here.
-    from django.db.models import QuerySet
-
-    QuerySet(InteractionLog).update(subject_id="SUBJ-OLD", bit_index=7)
+    InteractionLog.objects.create(
+        player=student,
+        seq=1,
+        event_id=ledger.server_event(),
+        type="lesson_completed",
+        reference_id="LES-MATH-0-0",
+        first_of="LES-MATH-0-0",
+        subject_id="SUBJ-OLD",
+        bit_index=7,
+        hearts=4,
+        best_hearts=4,
+        day=MONDAY.date(),
+        occurred_at=MONDAY,
+        received_at=MONDAY,
+    )
     records.forget_player(student.pk, ["SUBJ-MATH"])
     events = [app.complete("LES-MATH-0-0", hearts, MONDAY) for hearts in (5, 5)]
     found = [one["completion"] for one in send(app, *events)]
