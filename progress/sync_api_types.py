@@ -19,6 +19,7 @@ class SyncQuery:
                 "“since” of the last answer. Missing, or of another student: everything "
                 "is returned."
             ),
+            "WzEsNywxMiw0LCI5ZjIi",
             max_length=1000,
         ),
     ] = None
@@ -98,7 +99,7 @@ class Sync:
         str,
         Field(
             _("Names this state: send it with the next request. It is opaque."),
-            "WzEsNywxMiw0LCI5ZjIi…",
+            "WzEsNywxMiw0LCI5ZjIi",
         ),
     ]
     is_complete: Annotated[
