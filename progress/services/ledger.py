@@ -183,11 +183,6 @@ def _wallet(days: Iterable[_Day]) -> WalletState:
     )
 
 
-def subject_of(player_id: int, subject_id: str, seq: int) -> SubjectProgress:
-    """Return the player's progress in a subject at a position. One query."""
-    return subjects_of_player(player_id, [subject_id], seq)[subject_id]
-
-
 def subjects_of_player(
     player_id: int, subject_ids: Collection[str], seq: int
 ) -> dict[str, SubjectProgress]:

@@ -341,7 +341,9 @@ def progress_in(student: PlayerProfile, subject_id: str = "SUBJ-MATH"):
 
 def truth(student: PlayerProfile):
     held = ledger.wallet_of(student.pk)
-    return held, ledger.subject_of(student.pk, "SUBJ-MATH", held.seq)
+    return held, ledger.subjects_of_player(student.pk, ["SUBJ-MATH"], held.seq)[
+        "SUBJ-MATH"
+    ]
 
 
 def shown(student: PlayerProfile):

@@ -70,7 +70,10 @@ def assert_consistent(student) -> None:
     seq, progress = writing.read_subject(student.pk, "SUBJ-MATH")
     assert held == ledger.wallet_of(student.pk)
     assert seq == held.seq == InteractionLog.objects.count()
-    assert progress == ledger.subject_of(student.pk, "SUBJ-MATH", seq)
+    assert (
+        progress
+        == ledger.subjects_of_player(student.pk, ["SUBJ-MATH"], seq)["SUBJ-MATH"]
+    )
     total = InteractionLog.objects.aggregate(total=Sum("xp"))["total"]
     assert held.total_xp == progress.xp == total
 

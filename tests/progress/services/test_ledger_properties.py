@@ -122,7 +122,9 @@ def _assert_agree(player_id: int, model: Model) -> None:
         model.streak.last,
     )
     seq, shown = writing.read_subject(player_id, "SUBJ-MATH")
-    assert shown == ledger.subject_of(player_id, "SUBJ-MATH", seq)
+    assert (
+        shown == ledger.subjects_of_player(player_id, ["SUBJ-MATH"], seq)["SUBJ-MATH"]
+    )
     asked = progress.of_subject(
         player_id=player_id, subject_id="SUBJ-MATH", now=MONDAY.timestamp()
     )

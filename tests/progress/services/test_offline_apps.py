@@ -96,7 +96,12 @@ class OfflineStudent(RuleBasedStateMachine):
         held = wallet.get(self.player_id)
         assert held == ledger.wallet_of(self.player_id)
         seq, shown = writing.read_subject(self.player_id, "SUBJ-MATH")
-        assert shown == ledger.subject_of(self.player_id, "SUBJ-MATH", seq)
+        assert (
+            shown
+            == ledger.subjects_of_player(self.player_id, ["SUBJ-MATH"], seq)[
+                "SUBJ-MATH"
+            ]
+        )
 
     def teardown(self) -> None:
         if not hasattr(self, "player_id"):

@@ -78,7 +78,9 @@ def truth(player_id: int, *subjects: str):
     assert held == ledger.wallet_of(player_id)
     for subject_id in subjects or ("SUBJ-MATH",):
         seq, shown = writing.read_subject(player_id, subject_id)
-        assert shown == ledger.subject_of(player_id, subject_id, seq)
+        assert (
+            shown == ledger.subjects_of_player(player_id, [subject_id], seq)[subject_id]
+        )
     return held
 
 

@@ -70,7 +70,9 @@ def recorded(player_id: int) -> tuple[list[Any], ...]:
     held = wallet.get(player_id)
     assert held == ledger.wallet_of(player_id)
     seq, shown = writing.read_subject(player_id, "SUBJ-MATH")
-    assert shown == ledger.subject_of(player_id, "SUBJ-MATH", seq)
+    assert (
+        shown == ledger.subjects_of_player(player_id, ["SUBJ-MATH"], seq)["SUBJ-MATH"]
+    )
     return (
         list(
             rows.values_list(

@@ -78,7 +78,7 @@ def test_a_reader_that_stalls_does_not_put_back_what_a_dead_writer_overtook(
     # It finds nothing, reads the ledger, and stalls.
     found = records.look(student.pk, Wanted(wallet=True, subject_ids=(SUBJECT,)))
     held = ledger.wallet_of(student.pk)
-    subject = ledger.subject_of(student.pk, SUBJECT, held.seq)
+    subject = ledger.subjects_of_player(student.pk, [SUBJECT], held.seq)[SUBJECT]
     finish_and_die("0-1")
     expire_writes(redis_client)
     assert not records.fill(found, wallet=held, subjects={SUBJECT: subject})
@@ -92,7 +92,9 @@ def test_a_reader_of_a_subject_that_stalls_does_not_put_it_back_either(
     redis_client.delete(name_of(student, "user_prog"))
     found = records.look(student.pk, Wanted(wallet=True, subject_ids=(SUBJECT,)))
     assert found.wallet is not None
-    subject = ledger.subject_of(student.pk, SUBJECT, found.wallet.seq)
+    subject = ledger.subjects_of_player(student.pk, [SUBJECT], found.wallet.seq)[
+        SUBJECT
+    ]
     finish_and_die("0-1")
     expire_writes(redis_client)
     wallet.get(student.pk)
