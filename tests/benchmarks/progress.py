@@ -9,6 +9,8 @@
   the same with ``If-None-Match``;
 - **reviews**: overview and due list of a student after 150 lessons without items, and of
   one with 10,000 cards among a million;
+- **batches**: 1, 20 and 200 queued events a request, first completions, by one
+  connection: events per second, p50 and p95 of a request;
 - **snapshots**: progress of 10,000 students written back, against one by one.
 
 The last line is JSON.
@@ -18,6 +20,7 @@ import argparse
 import json
 import statistics
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -26,7 +29,7 @@ from tests.benchmarks import api_load, school
 from tests.benchmarks.api_load import Bench, Measure, Reach, Server
 from tests.benchmarks.school import Student
 
-PARTS = ("complete", "progress", "reviews", "snapshots")
+PARTS = ("complete", "progress", "reviews", "batches", "snapshots")
 SIZES = (100, 2_000, 10_000)
 PLAN = 2_000
 STUDENTS = 200
@@ -34,6 +37,10 @@ WITHOUT_ITEMS = 150
 CARDS = 10_000
 ALL_CARDS = 1_000_000
 SNAPSHOTS = 10_000
+BATCHES = {1: 200, 20: 100, 200: 40}
+"""The sizes of batches, and how many of each are sent."""
+MAX_BATCH_P95_MS = 300
+"""Of the largest batches."""
 LESSONS_EACH = 5
 ONE_BY_ONE = 300
 MIN_COMPLETE_OF_F2 = 0.8
@@ -92,6 +99,17 @@ def main() -> None:
             **found,
         }
         reaches = compare(found)
+        if "batches" in options.only:
+            figures["batches"] = batches(site, plans)
+            largest = figures["batches"][str(max(BATCHES))]
+            reaches.append(
+                Reach(
+                    "200 events, p95 in ms",
+                    largest["p95_ms"],
+                    MAX_BATCH_P95_MS,
+                    at_most=True,
+                )
+            )
         if "snapshots" in options.only:
             figures["snapshots"] = snapshots(plans, options.snapshots, options.rounds)
             reaches.append(
@@ -134,6 +152,47 @@ def completions(site: Server, plans: _Plans, rounds: int) -> Measure:
             ]
         )
     return Measure("complete", site, lists)
+
+
+def batches(site: Server, plans: _Plans) -> dict[str, dict[str, float]]:
+    """Send batches of first completions, each of another student, and time them."""
+    plan = plans.of(PLAN)
+    figures = {}
+    for size, count in BATCHES.items():
+        students = school.make_students(count, plan=plan, prefix=f"b{size}-")
+        times = []
+        for student in students:
+            site.ask(student.ask("wallet/"))
+            ask = student.ask("sync/events/", method="POST", body=_batch(size))
+            start = time.perf_counter()
+            _status, _headers, answer = site.ask(ask)
+            times.append(time.perf_counter() - start)
+            statuses = {one["status"] for one in json.loads(answer)["results"]}
+            assert statuses == {"applied"}, answer
+        times.sort()
+        figures[str(size)] = {
+            "events_per_s": round(size * count / sum(times), 1),
+            "p50_ms": round(1000 * times[count // 2], 1),
+            "p95_ms": round(1000 * times[count * 95 // 100], 1),
+        }
+        print(f"  {size:3} events a batch: {figures[str(size)]}")
+    return figures
+
+
+def _batch(size: int) -> str:
+    now = "2026-11-29T17:05:00Z"
+    events = [
+        {
+            "id": str(uuid.uuid4()),
+            "seq": number + 1,
+            "kind": "lesson_completed",
+            "lesson_id": school.lesson_id(PLAN, number),
+            "hearts": 4,
+            "occurred_at": now,
+        }
+        for number in range(size)
+    ]
+    return json.dumps({"device_time": now, "events": events})
 
 
 def progress(bench: Bench, site: Server, plans: _Plans, size: int) -> list[Measure]:

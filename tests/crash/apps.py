@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
 from typing import Any
@@ -86,6 +86,9 @@ class App(threading.Thread):
         self._open: deque[tuple[str, str, Any, Any]] = deque()
         """Requests with a key that have no answer yet."""
         self._done: list[tuple[str, str, Any, Any]] = []
+        self._queue: list[dict[str, Any]] = []
+        """Completions that were made offline and are not decided yet."""
+        self._next_seq = 1
         self._tags: dict[str, tuple[str, Any]] = {}
         self._may_be_replaced = False
         """Whether a sign-in got no answer: it may take effect at any time."""
@@ -102,6 +105,8 @@ class App(threading.Thread):
             self._review: 14,
             self._look_around: 6,
             self._repeat: 5,
+            # Apps of one student share its device, and so its numbers.
+            self._sync: 10 if self._alone else 0,
             self._sign_in_again: 1 if self._alone else 0,
         }
         while not self._ends.is_set():
@@ -112,11 +117,72 @@ class App(threading.Thread):
         """Send everything that is unanswered until it is answered; see `_until`."""
         while self._open:
             self._until(*self._open.popleft(), tries=12)
+        self._send_queue(tries=12)
         self._close()
 
     # --- What an app does ---------------------------------------------------------
 
     def _complete(self) -> None:
+        lesson_id, hearts = self._draw()
+        key = str(uuid4()) if self._dice.random() < 0.9 else ""
+        self._until("complete", key, (lesson_id, hearts), {"hearts": hearts})
+
+    def _sync(self) -> None:
+        """Make completions as while the phone was offline, and send the queue."""
+        for _event in range(self._dice.randint(1, 4)):
+            lesson_id, hearts = self._draw()
+            self._queue.append(
+                {
+                    "id": str(uuid4()),
+                    "seq": self._next_seq,
+                    "kind": "lesson_completed" if hearts else "lesson_failed",
+                    "lesson_id": lesson_id,
+                    "hearts": hearts,
+                    "occurred_at": datetime.now(UTC).isoformat(),
+                }
+            )
+            self._next_seq += 1
+        self._send_queue(tries=_TRIES)
+
+    def _send_queue(self, *, tries: int) -> None:
+        for attempt in range(tries):
+            if not self._queue:
+                return
+            now = datetime.now(UTC).isoformat()
+            body = {"device_time": now, "events": self._queue}
+            sent = self._ask("sync", "sync/events/", body=body)
+            if sent.status == 200:
+                self._decided(sent)
+            elif sent.status in (NO_ANSWER, 503):
+                time.sleep(self._dice.uniform(0.1, 0.3) * 2 ** min(attempt, 3))
+            else:
+                return
+
+    def _decided(self, sent: Sent) -> None:
+        """Log each event of a batch as a completion with its id as the key."""
+        events = {event["id"]: event for event in self._queue}
+        for result in sent.answer["results"]:
+            if result["keep"]:
+                continue
+            event = events.pop(result["id"])
+            one = replace(sent, kind="complete", key=event["id"], answer=None)
+            one.about = event["lesson_id"], event["hearts"]
+            if result["code"] in ("NOT_UNLOCKED", "SEQ_USED"):
+                one.status, one.error = 403, "NOT_UNLOCKED"
+            elif result["status"] not in ("applied", "duplicate"):
+                self.problems.append(f"{event} was answered {result}")
+            elif event["hearts"]:
+                one.answer = result["completion"]
+            else:
+                one.status, one.error = 400, "NO_HEARTS"
+            self.log.append(one)
+            self._learn(one)
+        self._queue = list(events.values())
+        if sent.answer["next_seq"] != self._next_seq - len(self._queue):
+            self.problems.append(f"next_seq is {sent.answer['next_seq']}")
+
+    def _draw(self) -> tuple[str, int]:
+        """Return a lesson to do, and the hearts that are left at its end."""
         dice, student = self._dice, self.student
         subject_id = dice.choice(list(self.school.lessons))
         lessons = self.school.lessons[subject_id]
@@ -128,9 +194,7 @@ class App(threading.Thread):
         elif (drawn > 0.2 or lesson_id is None) and passed:
             lesson_id = dice.choice(passed)
         assert lesson_id is not None
-        hearts = 0 if dice.random() < 0.06 else dice.randint(1, 5)
-        key = str(uuid4()) if dice.random() < 0.9 else ""
-        self._until("complete", key, (lesson_id, hearts), {"hearts": hearts})
+        return lesson_id, 0 if dice.random() < 0.06 else dice.randint(1, 5)
 
     def _review(self) -> None:
         dice = self._dice

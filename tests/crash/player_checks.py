@@ -268,6 +268,8 @@ class History:
     best: dict[str, int] = field(default_factory=dict)
     """The best hearts of each passed lesson."""
     xp_of_subject: Counter[str] = field(default_factory=Counter)
+    repeats: set[tuple[str, date | None]] = field(default_factory=set)
+    """Repeats of passed lessons that earned XP, with their days."""
     first_at: dict[str, Any] = field(default_factory=dict)
     days: int = 0
     last_day: date | None = None
@@ -288,6 +290,10 @@ class History:
         is_first = lesson_id not in self.best
         is_record = row.hearts > self.best.get(lesson_id, 0)
         earned = 10 + 2 * row.hearts + 5 * is_first + 10 * is_record
+        if not is_first and not is_record:
+            # Paid once a day.
+            earned *= (lesson_id, row.day) not in self.repeats
+            self.repeats.add((lesson_id, row.day))
         old_days = self.days
         action = self._play(row.day)
         self.best[lesson_id] = max(row.hearts, self.best.get(lesson_id, 0))
