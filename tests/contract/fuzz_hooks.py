@@ -46,7 +46,7 @@ def filter_failure(_context: Any, failure: Any, _case: Any, response: Any) -> bo
     """Return whether the failure counts."""
     if isinstance(failure, AcceptedNegativeData):
         # An event of a batch that is not valid is rejected for itself.
-        return b'"code":"INVALID_EVENT"' not in response.content
+        return b'"status":"rejected"' not in response.content
     return not isinstance(failure, RejectedPositiveData) or not any(
         text in response.content for text in RIGHTLY_REFUSED
     )
