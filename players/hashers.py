@@ -1,4 +1,4 @@
-"""The hashes of passwords (ADR 18, ADR 21)."""
+"""The hashes of passwords (ADR 18, ADR 23)."""
 
 import secrets
 
