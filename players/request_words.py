@@ -52,6 +52,7 @@ _REQUESTS: dict[str, Promise] = {
     "wallet-list": gettext_lazy("wallet"),
     "lesson-complete": gettext_lazy("completion of a lesson"),
     "progress-detail": gettext_lazy("progress"),
+    "sync-list": gettext_lazy("state of the student for an app"),
     "sync-events": gettext_lazy("queue of an app that was offline"),
     # Pages.
     "index": gettext_lazy("home page of the admin"),

@@ -18,6 +18,7 @@ ARABIC = re.compile("[\u0621-\u064a]")
 SAMPLES = {
     "by": ["link", "code"],
     "code": ["DEVICE_NOT_AUTHORIZED"],
+    "columns": [["email", "full_name", "grade", "password", "school_number"]],
     "deleted": [True],
     "device_name": ["هاتف سارة"],
     "endpoint": ["auth-login"],
