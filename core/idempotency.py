@@ -10,6 +10,7 @@ from core.api_types import Field, InvalidBodyError
 from core.errors import MemoraError
 
 _MAX_LENGTH = 100
+_PRINTABLE = re.compile("^[ -~]{0,100}$")
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     "header",
@@ -23,7 +24,7 @@ IDEMPOTENCY_KEY = Parameter(
         example="3f6d1c9e-0b5a-4a5e-9c2b-1d2e3f4a5b6c",
         min_length=1,
         max_length=_MAX_LENGTH,
-        pattern=re.compile("^[ -~]{0,100}$"),
+        pattern=_PRINTABLE,
     ),
 )
 
