@@ -162,7 +162,7 @@ def test_a_completion_over_http_is_one_insert(
     ("path", "queries"),
     [
         *(("auth/session/", 0), ("wallet/", 0), ("progress/SUBJ-MATH/", 0)),
-        # The publishing settings: every process follows a change with its next answer.
+        # The publishing settings, which a process reads again after a second.
         *(("content/", 1), ("content/lessons/LES-MATH-0-0/", 1)),
     ],
 )
