@@ -1,0 +1,29 @@
+"""The tables of progress: the ledger, snapshots, reviews, devices' events, statistics."""
+
+from progress.models.devices import DeviceSequence, HeldEvent
+from progress.models.ledger import InteractionLog, InteractionType
+from progress.models.reviews import ReviewCard, ReviewRating, ReviewWatermark
+from progress.models.snapshots import StructureProgress
+from progress.models.statistics import (
+    LessonStatistics,
+    PlayerLesson,
+    PlayerQuestion,
+    QuestionStatistics,
+    StatisticsWatermark,
+)
+
+__all__ = [
+    "DeviceSequence",
+    "HeldEvent",
+    "InteractionLog",
+    "InteractionType",
+    "LessonStatistics",
+    "PlayerLesson",
+    "PlayerQuestion",
+    "QuestionStatistics",
+    "ReviewCard",
+    "ReviewRating",
+    "ReviewWatermark",
+    "StatisticsWatermark",
+    "StructureProgress",
+]

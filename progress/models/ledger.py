@@ -1,0 +1,118 @@
+"""The ledger of what players did."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from content.kinds import ID_MAX_LENGTH
+from core.append_only import AppendOnlyModel
+from core.fields import ExactCharField
+from players.models import PlayerProfile
+
+
+class InteractionType(models.TextChoices):
+    LESSON_COMPLETED = "lesson_completed", _("lesson completed")
+    LESSON_FAILED = "lesson_failed", _("lesson failed")
+    XP_CORRECTED = "xp_corrected", _("XP corrected")
+
+
+class InteractionLog(AppendOnlyModel):
+    """One row of the ledger; see docs/architecture.md, "Ledger".
+
+    Ids are public ids, not foreign keys: rows stay when their content is deleted.
+    """
+
+    player = models.ForeignKey(
+        PlayerProfile,
+        models.CASCADE,
+        related_name="interactions",
+        verbose_name=_("player"),
+        db_index=False,  # the constraint on the position is its index
+    )
+    seq = models.PositiveBigIntegerField(
+        _("position"), help_text=_("1, 2, 3 … in the player's ledger.")
+    )
+    type = models.CharField(_("what"), max_length=20, choices=InteractionType.choices)
+    reference_id = ExactCharField(
+        _("about"), max_length=ID_MAX_LENGTH, help_text=_("A lesson's id, usually.")
+    )
+    subject_id = ExactCharField(_("subject"), max_length=ID_MAX_LENGTH, blank=True)
+    bit_index = models.PositiveIntegerField(_("progress bit"), null=True, blank=True)
+    hearts = models.PositiveSmallIntegerField(
+        _("hearts"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(5)],
+    )
+    xp = models.IntegerField(_("XP"), default=0)
+    data = models.JSONField(_("details"), default=dict, blank=True)
+    day = models.DateField(
+        _("streak day"),
+        null=True,
+        blank=True,
+        help_text=_("The date when it was done; a correction has none."),
+    )
+    event_id = models.CharField(
+        _("event id"),
+        max_length=64,
+        help_text=_("The SHA-256 of the client's key, or the server's own id."),
+    )
+    """Hashed, because keys are exact and a database may compare text without case."""
+    device_id = models.UUIDField(_("device"), null=True, blank=True)
+    device_seq = models.PositiveBigIntegerField(
+        _("position on the device"), null=True, blank=True
+    )
+    device_time = models.DateTimeField(
+        _("when, by the device's clock"), null=True, blank=True
+    )
+    best_hearts = models.PositiveSmallIntegerField(
+        _("best hearts"),
+        null=True,
+        blank=True,
+        help_text=_("Of this lesson in all subjects, with this row."),
+    )
+    first_of = ExactCharField(
+        max_length=ID_MAX_LENGTH,
+        null=True,
+        blank=True,
+        editable=False,
+    )
+    """The lesson's id if this was its first completion, else NULL."""
+    occurred_at = models.DateTimeField(
+        _("when"), help_text=_("The corrected time of the device.")
+    )
+    received_at = models.DateTimeField(_("received"))
+
+    class Meta(AppendOnlyModel.Meta):
+        verbose_name = _("interaction")
+        verbose_name_plural = _("interactions")
+        ordering = ["-received_at", "-pk"]
+        constraints = [
+            # A row is decided on exactly the rows before it.
+            models.UniqueConstraint(
+                fields=["player", "seq"], name="progress_position_once"
+            ),
+            # A repeated request is recorded once.
+            models.UniqueConstraint(
+                fields=["player", "event_id"], name="progress_event_once"
+            ),
+            # A lesson that moved to another subject, where it has a new bit without
+            # progress, is not paid as a first completion again.
+            models.UniqueConstraint(
+                fields=["player", "first_of"], name="progress_first_completion_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(hearts__isnull=True) | Q(hearts__lte=5),
+                name="progress_at_most_five_hearts",
+            ),
+        ]
+        indexes = [
+            # Who has played lately: reconciliation and write-back.
+            models.Index(fields=["received_at"], name="progress_received"),
+            # The days of the streak, and the repeats of a lesson on a day.
+            models.Index(fields=["player", "day"], name="progress_player_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_type_display()}: {self.reference_id}"
