@@ -105,8 +105,9 @@ class Found:
     """The answer of one round trip.
 
     ``access`` and ``wallet`` are None when they are missing or were not wanted;
-    ``subjects`` has those of the wanted subjects that are not missing. ``token`` is that of the placeholders that the call left, "" if a copy may
-    not be filled: `fill` and `fill_access` take it. ``inc`` is the wallet's.
+    ``subjects`` has those of the wanted subjects that are not missing. ``token`` is that
+    of the placeholders that the call left, "" if a copy may not be filled: `fill` and
+    `fill_access` take it. ``inc`` is the wallet's.
     """
 
     player_id: int
