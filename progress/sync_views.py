@@ -63,7 +63,7 @@ class SyncViewSet(ViewSet):
             query=sync_api_types.SyncQuery,
             answer=sync_api_types.Sync,
             has_etag=True,
-            errors=("NOT_ENROLLED", "NOT_PUBLISHED"),
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED_YET"),
         )
     )
     def list(self, request: Request) -> HttpResponse:
@@ -96,7 +96,7 @@ class SyncViewSet(ViewSet):
             ),
             body=api_types.SyncEventsBody,
             answer=api_types.SyncResult,
-            errors=("NOT_ENROLLED", "NOT_PUBLISHED"),
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED_YET"),
         )
     )
     @action(detail=False, methods=["post"])
