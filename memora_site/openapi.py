@@ -45,6 +45,8 @@ _VERSION_ERRORS = ("INVALID_BODY", "APP_TOO_OLD")
 _STAFF_ERRORS = ("NOT_AUTHENTICATED", "PERMISSION_DENIED")
 _COMMON_ERRORS = ("RATE_LIMITED", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE")
 
+_ORDER = {code: place for place, code in enumerate(ERROR_CODES)}
+
 _SUCCESSES = {
     200: _("The request was executed."),
     201: _("It was created."),
@@ -395,7 +397,7 @@ class OperationSchema(AutoSchema):
             codes += _STAFF_ERRORS
         elif self.get_auth():
             codes += _STUDENT_ERRORS
-        return [code for code in ERROR_CODES if code in codes]
+        return sorted(set(codes), key=_ORDER.__getitem__)  # KeyError: not in the table
 
     def _refusal(self, status: int, codes: list[str]) -> Schema:
         schemas = [self._types.of_error(code) for code in codes]
