@@ -141,6 +141,7 @@ HOLDINGS = (
     Holding("players.SecurityEvent.actor", Fate.UNLINKED),
     Holding("players.Erasure.actor", Fate.UNLINKED),
     Holding("players.StudentImport.owner", Fate.UNLINKED),
+    Holding("players.StaffRequest.owner", Fate.DELETED),
     Holding("players.User_groups.user", Fate.DELETED),
     Holding("players.User_user_permissions.user", Fate.DELETED),
     Holding("admin.LogEntry.user", Fate.KEPT),

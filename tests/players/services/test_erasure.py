@@ -691,6 +691,7 @@ def test_the_export_holds_everything_that_erasing_removes(student):
     }
     assert unnamed == {
         "players.PlayerProfile.user",  # the part called "player"
+        "players.StaffRequest.owner",  # of former staff, for a day
         "players.User_groups.user",  # rights, of former staff
         "players.User_user_permissions.user",
     }
