@@ -50,7 +50,10 @@ def test_content_editors_write_content_and_see_plans():
     has = granted("Content Editors")
     assert {"content.add_lesson", "content.change_node", "content.delete_topic"} <= has
     assert "plans.view_academicplan" in has
-    assert {one.split(".")[0] for one in has} == {"content", "plans"}
+    assert {one.split(".")[0] for one in has} == {"content", "plans", "progress"}
+    assert [one for one in has if one.startswith("progress.")] == [
+        "progress.view_lessonstatistics"
+    ]
     assert not [one for one in has if one.startswith("plans.") and ".view_" not in one]
 
 

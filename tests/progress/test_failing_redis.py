@@ -87,8 +87,7 @@ def ahead_with_subject(student, redis_client) -> None:
     records.create(
         student.pk,
         wallet=WalletState(seq=99, total_xp=7),
-        subject_id="SUBJ-MATH",
-        subject=SubjectProgress(),
+        subjects={"SUBJ-MATH": SubjectProgress()},
     )
 
 

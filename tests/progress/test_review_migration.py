@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from core import statement_guard
 from progress import scheduler
 from progress.models import ReviewCard, ReviewRating
 from tests.progress.conftest import MONDAY
@@ -123,7 +124,8 @@ def assert_moved(old) -> None:
         (4, "ONE", 4, MONDAY, at(days=6)),
         (5, "ONE", 1, at(days=7), at(days=7)),
     ]
-    first = log[0]
+    # These columns only: the table lacks those that were added later.
+    first = log.only("idempotency_key", "batch")[0]
     assert first.idempotency_key == "k" * 64
     assert first.batch == {
         "fingerprint": "f",
@@ -164,7 +166,8 @@ def test_an_interrupted_move_continues(old, history, monkeypatch, stops_at):
     schema_editor = SimpleNamespace(connection=connection)
     moving.date_cards(old, schema_editor)
     try:
-        moving.move_rows(old, schema_editor)
+        with statement_guard.rewriting():  # as in a migration
+            moving.move_rows(old, schema_editor)
     except KeyboardInterrupt:
         monkeypatch.setattr(moving, "_compute", compute)
         migrate()
