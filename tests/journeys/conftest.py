@@ -1,9 +1,12 @@
 """Tests over real HTTP: a server, a small plan, a student, an editor's browser."""
 
 import shutil
+import threading
 import time
+from collections.abc import Iterator
 
 import pytest
+from django.core.signals import request_finished, request_started
 from django.test import Client
 
 from content.integrity import find_faults
@@ -35,11 +38,43 @@ def refusal(call, *args, **kwargs) -> tuple[int, str]:
     return refused.value.status, refused.value.body["error_code"]
 
 
+class _Requests:
+    """Counts the requests that the live server has begun and not finished."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def begin(self, **_kwargs: object) -> None:
+        with self._changed:
+            self._count += 1
+
+    def end(self, **_kwargs: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait_for_all(self) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._count <= 0, timeout=60)
+
+
 @pytest.fixture
-def server(live_server, settings) -> str:
-    """A server's address, which published files link to."""
+def server(live_server, settings) -> Iterator[str]:
+    """A server's address, which published files link to.
+
+    The test ends when the last request has: a browser that is closed leaves requests
+    behind, and the database could not be emptied beside them.
+    """
     settings.SITE_URL = live_server.url
-    return live_server.url
+    requests = _Requests()
+    request_started.connect(requests.begin)
+    request_finished.connect(requests.end)
+    yield live_server.url
+    is_idle = requests.wait_for_all()
+    request_started.disconnect(requests.begin)
+    request_finished.disconnect(requests.end)
+    assert is_idle, "a request of the live server did not end"
 
 
 @pytest.fixture
