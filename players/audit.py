@@ -4,10 +4,9 @@ Rows are added and never changed; `SecurityEvent` refuses changes. They hold ids
 an e-mail address, a password or a token.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -135,16 +134,21 @@ def record_each(
     event: Type,
     lines: Iterable[tuple[int | None, dict[str, Any]]],
     *,
-    device_ids: Iterable[UUID | None] = repeat(None),
+    device_ids: Sequence[UUID | None] | None = None,
 ) -> None:
     """Add one row, as `record` does, for each pair of user id and details.
 
     Args:
-        device_ids: the device of each pair.
+        device_ids: the device of each pair; None: no row has one.
+
+    Raises:
+        ValueError: there are more pairs than devices, or fewer.
     """
+    pairs = list(lines)
+    devices = [None] * len(pairs) if device_ids is None else device_ids
     rows = [
         _line(event, user_id, details, None, device_id, None)
-        for (user_id, details), device_id in zip(lines, device_ids, strict=False)
+        for (user_id, details), device_id in zip(pairs, devices, strict=True)
     ]
     SecurityEvent.objects.bulk_create(rows, batch_size=500)
 
