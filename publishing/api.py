@@ -132,7 +132,7 @@ def lesson_links(
     """Return new URLs of the files and videos of lessons, in the given order.
 
     One query for the settings, at most once a second (`PublishingSettings.recent`);
-    another one, for all lessons, if the CDN may serve one; two more on a web host
+    another one, for all lessons, if the CDN may serve one; one more on a web host
     without the content root.
 
     The caller has checked that the player may open the lessons.
@@ -143,7 +143,7 @@ def lesson_links(
     """
     current = PublishingSettings.recent()
     gated = open_lessons.gated_among(lesson_ids)
-    files = _lesson_files(lesson_ids, gated)
+    files = _lesson_files(lesson_ids, gated, current)
     urls = lessons.lesson_urls(
         lesson_ids,
         gated=gated,
@@ -173,10 +173,10 @@ def lesson_links(
 
 
 def _lesson_files(
-    lesson_ids: Sequence[str], gated: set[str]
+    lesson_ids: Sequence[str], gated: set[str], current: PublishingSettings
 ) -> Mapping[str, videos.LessonFile | None]:
     if settings.CONTENT_SOURCE == "bucket":
-        found = remote_content.read_lessons(lesson_ids, gated=gated)
+        found = remote_content.read_lessons(lesson_ids, gated=gated, current=current)
         return {
             one: None if data is None else videos.parse(data)
             for one, data in found.items()

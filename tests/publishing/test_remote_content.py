@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from cryptography.fernet import Fernet
 
 from memora_site import health
 from plans.models import OverrideAction
@@ -183,6 +184,19 @@ def test_an_unreadable_lesson_has_a_link_without_a_version(
     publish(plan)
     remote()
     s3.client.delete_object(Bucket=PRIVATE, Key="lessons/LES-MATH-0-0.json")
+    [found] = api.lesson_links(
+        ["LES-MATH-0-0"], player_id=1, now=1_800_000_000, seconds=900
+    )
+    assert found.version is None
+    assert found.url
+
+
+def test_keys_that_cannot_be_decrypted_are_no_failure_of_the_links(
+    on, plan, remote, at_once, settings
+):
+    publish(plan)
+    remote()
+    settings.SECRETS_KEYS = [Fernet.generate_key().decode()]
     [found] = api.lesson_links(
         ["LES-MATH-0-0"], player_id=1, now=1_800_000_000, seconds=900
     )
