@@ -35,8 +35,17 @@ def by_number_or_email(texts: Sequence[str]) -> tuple[list[int], list[str]]:
     Returns:
         The players' primary keys, and the texts that name nobody; both in order.
     """
-    found: list[int] = []
-    unknown: list[str] = []
+    keys = named(texts)
+    found = [keys[text] for text in texts if text in keys]
+    return found, [text for text in texts if text not in keys]
+
+
+def named(texts: Sequence[str]) -> dict[str, int]:
+    """Return the players with these school numbers or e-mail addresses, by text.
+
+    Two queries for each 500 texts. A text that names nobody is left out.
+    """
+    found: dict[str, int] = {}
     players = PlayerProfile.objects.filter(erased_at=None)
     for some in batches(texts):
         numbers = {text: canonical_number(text) for text in some}
@@ -53,11 +62,9 @@ def by_number_or_email(texts: Sequence[str]) -> tuple[list[int], list[str]]:
         )
         for text in some:
             key = keys.get(numbers[text]) or keys.get(emails[text])
-            if key is None:
-                unknown.append(text)
-            else:
-                found.append(key)
-    return found, unknown
+            if key is not None:
+                found[text] = key
+    return found
 
 
 def is_number(text: str) -> bool:

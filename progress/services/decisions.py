@@ -178,7 +178,7 @@ def decide(
         hearts=event.hearts,
         is_first=not completed,
         is_record=is_record,
-        rates=_rates(),
+        rates=rates(),
     )
     if is_repeat and state.paid_repeats(lesson.id, day) >= settings.XP_REPEATS_PER_DAY:
         earned = 0
@@ -266,7 +266,8 @@ def _streak_change(
     )
 
 
-def _rates() -> xp.Rates:
+def rates() -> xp.Rates:
+    """Return the numbers of the XP formula, from the settings."""
     return xp.Rates(
         per_heart=settings.XP_PER_HEART,
         first_completion=settings.XP_FIRST_COMPLETION,
