@@ -7,8 +7,8 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from core import private_hosts
 from core.checks import time_zone_errors
-from publishing import private_hosts
 from publishing.monitoring.health import WEEKDAYS
 
 

@@ -5,6 +5,7 @@
 """
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,3 +147,21 @@ def _fresh_world(redis_client: redis.Redis, tmp_path: Path, settings) -> None:
     settings.PUBLISHING_SETTINGS_SECONDS = 0
     # The fake CDN servers listen on this address.
     settings.PRIVATE_HOSTS = ["127.0.0.1"]
+
+
+@pytest.fixture
+def resolver(monkeypatch):
+    """Resolve chosen names to given addresses, and other names as usual."""
+    names: dict[str, list[str]] = {}
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host, port, *args, **kwargs):
+        if host not in names:
+            return real(host, port, *args, **kwargs)
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in names[host]
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return names

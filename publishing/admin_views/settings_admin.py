@@ -17,10 +17,10 @@ from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from solo.admin import SingletonModelAdmin
 
-from publishing import secrets
+from core import secrets
+from core.secrets import SecretsError
 from publishing.cdn import connection
 from publishing.models import PublishingSettings
-from publishing.secrets import SecretsError
 
 
 class SecretField(forms.CharField):

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from publishing import secrets
+from core import secrets
 
 
 def encrypt_access_key(apps, _schema_editor):

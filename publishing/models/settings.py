@@ -12,7 +12,8 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 from solo.models import SingletonModel
 
-from publishing import private_hosts, secrets, signals
+from core import private_hosts, secrets
+from publishing import signals
 
 BUCKET_STORAGE = "publishing.storages.BucketStorage"
 """The back end of ``STORAGES["cdn"]`` that is configured by the settings row."""

@@ -155,7 +155,7 @@ def make_all_open() -> None:
 def turn_on(url: str) -> None:
     from django.conf import settings
 
-    from publishing import secrets
+    from core import secrets
     from publishing.models import PublishingSettings
 
     settings.PRIVATE_HOSTS = ["127.0.0.1"]

@@ -17,7 +17,7 @@ import boto3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
-from publishing import secrets
+from core import secrets
 from publishing.models import PublishingSettings
 
 PUBLIC, PRIVATE = "memora-public", "memora-private"

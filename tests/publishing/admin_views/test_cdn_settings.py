@@ -16,9 +16,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection as database
 from django.test import Client
 
+from core import secrets
 from players import roles
 from players.models import User
-from publishing import secrets
 from publishing.building import builds
 from publishing.cdn import connection
 from publishing.cdn.backends import s3 as s3_buckets

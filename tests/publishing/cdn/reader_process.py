@@ -20,10 +20,10 @@ _MANIFEST = "plans/PLAN-P/manifest.json"
 
 def begin() -> None:
     """Create a published plan that is on the CDN, its two players, and a staff user."""
+    from core import secrets
     from plans.models import AcademicPlan
     from players.models import User
     from players.services import accounts
-    from publishing import secrets
     from publishing.building import builds
     from publishing.destinations import public_destination_id
     from publishing.models import Publication, PublishingSettings

@@ -14,9 +14,10 @@ from django.db.migrations.loader import MigrationLoader
 
 from content.kinds import Kind
 from content.models import LessonStage, Node
+from core import secrets
 from plans.models import AcademicPlan, OverrideAction
 from plans.services import add_subject, set_override
-from publishing import content_urls, secrets, staleness, tasks
+from publishing import content_urls, staleness, tasks
 from publishing.building import builds, rollback
 from publishing.cdn import desired_state, purging, sync, uploader, verification
 from publishing.content_urls import get_content_url

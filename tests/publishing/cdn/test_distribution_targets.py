@@ -25,7 +25,7 @@ from django.db import connection as db
 from django.utils import timezone
 
 from content.models import LessonStage
-from publishing import secrets
+from core import secrets
 from publishing.building import builds
 from publishing.cdn import connection, sync, verification
 from publishing.cdn.backends import s3

@@ -3,10 +3,10 @@
 import pytest
 from cryptography.fernet import Fernet
 
-from publishing import secrets
+from core import secrets
+from core.secrets import SecretsError
 from publishing.checks import check_secrets_keys
 from publishing.models import PublishingSettings
-from publishing.secrets import SecretsError
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 PLAIN = "s3cr3t/Ключ+مفتاح"

@@ -1,7 +1,7 @@
 """Hosts in the operator's own network that the server may connect to.
 
-Every other host in the publishing settings must have a public address and use https
-(`publishing.cdn.outbound`).
+Every other host in the settings pages must have a public address and use https
+(`core.outbound`).
 """
 
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ def is_named(host: str, port: int | None) -> bool:
 def is_permitted(url: str) -> bool:
     """Whether the server may connect to ``url``: it uses https, or its host is named.
 
-    Only the text is checked. `publishing.cdn.outbound` checks the resolved address when
-    it connects.
+    Only the text is checked. `core.outbound` checks the resolved address when the client
+    connects.
     """
     try:
         parts = urlsplit(url)
