@@ -41,14 +41,21 @@ def _word_with(names: str) -> str:
 # is possessive (``*+``, ``++``), and a pattern that begins with a run of characters
 # matches only at the start of the run (``(?<!…)``).
 SECRET_TEXT = (
-    # "Bearer 42.abcdef", "Basic …"
+    # "Bearer 42.abcdef", "Basic …", "Zoho-oauthtoken 1000.…"
     (
-        re.compile(r"(?<!\w)(Bearer|Basic)\s++[^\s\"',;]++", re.IGNORECASE),
+        re.compile(
+            r"(?<!\w)(Bearer|Basic|Zoho-oauthtoken)\s++[^\s\"',;]++", re.IGNORECASE
+        ),
         rf"\1 {REMOVED}",
     ),
     # A session token (`players.tokens`), anywhere
     (
         re.compile(r"(?<![\w.-])[1-9][0-9]{0,17}\.[A-Za-z0-9_-]{43}(?![\w-])"),
+        REMOVED,
+    ),
+    # A token of Zoho, anywhere: 1000.<32 hexadecimal digits>.<32 hexadecimal digits>
+    (
+        re.compile(r"(?<![\w.])1000\.[0-9a-f]{32}\.[0-9a-f]{32}(?!\w)", re.IGNORECASE),
         REMOVED,
     ),
     # "Authorization: …", "Cookie: a=b; c=d": to the end of the line or of the quotes
@@ -200,6 +207,9 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
             "celery.app.trace": {"level": "WARNING"},
             # The names of the glyphs in a printed document.
             "fontTools": {"level": "WARNING"},
+            # Each request with its address, and at DEBUG its headers.
+            "httpx": {"level": "WARNING"},
+            "httpcore": {"level": "WARNING"},
             # Requests for other hosts get a 400 and are not logged.
             "django.security.DisallowedHost": {"handlers": [], "level": "CRITICAL"},
         },

@@ -45,6 +45,9 @@ def test_secrets_are_found_deep_inside():
     [
         ("sent Bearer 42.s3cr3t-x_y", "sent Bearer [removed]"),
         ("GET /f.json?expires=17&token=abc", "GET /f.json?expires=17&token=[removed]"),
+        ("sent Zoho-oauthtoken abc.def", "sent Zoho-oauthtoken [removed]"),
+        (f"got 1000.{'0a' * 16}.{'1F' * 16}, once", "got [removed], once"),
+        ("POST wstoken=0a1b2c&wsfunction=f", "POST wstoken=[removed]&wsfunction=f"),
         ("GET /?password=a+b&page=2", "GET /?password=[removed]&page=2"),
         ("{'token': 'abc', 'n': 1}", "{'token': '[removed]', 'n': 1}"),
         ("redis://:hunter2@cache:6379/0", "redis://[removed]@cache:6379/0"),
@@ -81,6 +84,9 @@ def test_secrets_are_taken_out_of_texts(text: str, clean: str):
         "https://hunter2@o1.ingest.example/7",
         "hunter2@example.org",
         "Basic hunter2",
+        '{"refresh_token": "1000.hunter2"}',
+        "refresh_token=1000.hunter2&client_secret=hunter2&grant_type=refresh_token",
+        "{'Authorization': 'Zoho-oauthtoken hunter2'}",
         f"GET 42.{'x' * 36}hunter2",
     ],
 )
@@ -196,6 +202,13 @@ def test_an_exception_is_told_without_its_secrets(lines):
     assert "ValueError" in line["exception"]
     assert "hunter2" not in json.dumps(line)
     assert line["event"] == "failed for [removed]"
+
+
+def test_the_requests_of_httpx_are_not_logged(lines):
+    for name in ("httpx", "httpcore.http11"):
+        logging.getLogger(name).info("HTTP Request: GET https://crm.example/?a=b")
+
+    assert lines() == []
 
 
 def test_a_request_is_logged_under_one_id_without_its_token(lines, client: Client):
