@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
-CODE := core content memora_site plans players progress publishing tests manage.py
+CODE := core content memora_site plans players progress publishing registrar tests manage.py
 # The first Python on PATH from 3.11; PYTHON=… sets another one.
 PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-_APP_ORDER = ("content", "plans", "publishing", "players", "progress")
+_APP_ORDER = ("content", "plans", "publishing", "players", "progress", "registrar")
 
 
 class LabelledAutocompleteView(AutocompleteJsonView):

@@ -90,6 +90,7 @@ INSTALLED_APPS = [
     "publishing",
     "players",
     "progress",
+    "registrar",
     "memora_site.admin_site.MemoraAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class RegistrarConfig(AppConfig):
+    """The registrar: keeps Zoho CRM, Moodle and the local mirror the same."""
+
+    name = "registrar"
+    verbose_name = _("Registrar")

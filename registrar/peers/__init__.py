@@ -1,0 +1,1 @@
+"""What the clients of Zoho and Moodle are made of: requests, limits and errors."""
