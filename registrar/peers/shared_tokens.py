@@ -21,11 +21,13 @@ from core import redis_client
 from registrar.peers.errors import PeerBusyError
 from registrar.peers.limits import answering
 
-# Returns 0 when this process may fetch a token, else the milliseconds to wait and why.
+# Returns 0 when this process may fetch a token, else the milliseconds to wait and why;
+# one millisecond when a token was stored since the caller looked.
 _MAY_FETCH = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local window, most = tonumber(ARGV[3]), tonumber(ARGV[4])
+if redis.call('EXISTS', KEYS[3]) == 1 then return {1, 'stored'} end
 local locked = redis.call('PTTL', KEYS[1])
 if locked > 0 then return {math.min(locked, 100), 'locked'} end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - window)
@@ -98,7 +100,7 @@ class SharedToken:
 
         Returns:
             the lock, and 0; or "" and the seconds to wait while another process
-            fetches one.
+            fetches one, or has just stored it.
 
         Raises:
             PeerBusyError: the permitted number of fetches is used up.
@@ -108,7 +110,7 @@ class SharedToken:
         with answering(self.peer):
             reply = redis_client.run_script(
                 _MAY_FETCH,
-                [f"{self._key}:lock", f"{self._key}:fetched"],
+                [f"{self._key}:lock", f"{self._key}:fetched", self._key],
                 [lock, round(seconds * 1000), self.window * 1000, self.most_fetches],
             )
         wait, why = int(reply[0]) / 1000, reply[1].decode()
