@@ -44,6 +44,7 @@ def check_environment(**_kwargs: Any) -> list[CheckMessage]:
         *_session_limits(),
         *_device_replacements(),
         *_erased_ledger(),
+        *_reviews(),
         *_app_version(),
         *_content_source(),
     ]
@@ -135,6 +136,24 @@ def _erased_ledger() -> Iterator[CheckMessage]:
             f"MEMORA_ERASED_LEDGER is {settings.ERASED_LEDGER!r}.",
             hint="Set it to “delete” or “pseudonymise”; other values are not allowed.",
             id="memora.E040",
+        )
+
+
+def _reviews() -> Iterator[CheckMessage]:
+    if settings.REVIEW_SESSION_GAP_MINUTES < 1:
+        yield Error(
+            "MEMORA_REVIEW_SESSION_GAP_MINUTES is "
+            f"{settings.REVIEW_SESSION_GAP_MINUTES}.",
+            hint="Set it to the minutes without an answer after which a session of "
+            "reviews ends: at least 1.",
+            id="memora.E060",
+        )
+    if settings.XP_REVIEW_SESSIONS_PER_DAY < 0:
+        yield Error(
+            "MEMORA_XP_REVIEW_SESSIONS_PER_DAY is "
+            f"{settings.XP_REVIEW_SESSIONS_PER_DAY}.",
+            hint="Set it to how many sessions of reviews earn XP on one day; 0 for none.",
+            id="memora.E061",
         )
 
 

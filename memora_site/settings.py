@@ -367,6 +367,15 @@ XP_FIRST_COMPLETION = 5
 XP_NEW_RECORD = 10
 XP_REPEATS_PER_DAY: int = env.int("MEMORA_XP_REPEATS_PER_DAY", default=1)
 """How many repeats of a passed lesson earn XP on one day without a new record."""
+XP_REVIEW_SESSION = 3
+XP_REVIEW_SESSIONS_PER_DAY: int = env.int(
+    "MEMORA_XP_REVIEW_SESSIONS_PER_DAY", default=5
+)
+"""How many sessions of reviews earn XP on one day."""
+REVIEW_SESSION_GAP_MINUTES: int = env.int(
+    "MEMORA_REVIEW_SESSION_GAP_MINUTES", default=15
+)
+"""A session of reviews ends when the student answers nothing for this time."""
 ERASED_LEDGER: str = env("MEMORA_ERASED_LEDGER", default="delete")
 """What an erasure does to the student's ledger: ``delete`` or ``pseudonymise``."""
 SECURITY_EVENT_DAYS: int = env.int("MEMORA_SECURITY_EVENT_DAYS", default=365)

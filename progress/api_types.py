@@ -441,6 +441,15 @@ class EventResult:
             format="date-time",
         ),
     ] = None
+    xp_earned: Annotated[
+        int | None,
+        Field(
+            gettext_lazy(
+                "For a review that was recorded: the XP of the session of reviews that "
+                "it began, or 0."
+            ),
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -610,4 +619,11 @@ class AcceptedRatings:
     reviews: Annotated[
         list[ReviewedItem],
         Field(gettext_lazy("Each answered item, with its next time.")),
+    ]
+    xp_earned: Annotated[
+        int,
+        Field(
+            gettext_lazy("The XP of the session of reviews that began, or 0."),
+            3,
+        ),
     ]

@@ -15,6 +15,7 @@ class InteractionType(models.TextChoices):
     LESSON_COMPLETED = "lesson_completed", _("lesson completed")
     LESSON_FAILED = "lesson_failed", _("lesson failed")
     XP_CORRECTED = "xp_corrected", _("XP corrected")
+    REVIEW_SESSION = "review_session", _("session of reviews")
 
 
 class InteractionLog(AppendOnlyModel):

@@ -152,6 +152,10 @@ class ReviewRating(AppendOnlyModel):
                 fields=["card", "reviewed_at", "position"],
                 name="progress_card_history",
             ),
+            # Whether a rating begins a session.
+            models.Index(
+                fields=["player", "reviewed_at"], name="progress_player_reviews"
+            ),
             # Who has failed an item lately: the statistics of questions.
             models.Index(fields=["rating", "received_at"], name="progress_rated_at"),
         ]

@@ -24,7 +24,7 @@ from progress.errors import (
 )
 from progress.models import InteractionLog, InteractionType
 from progress.services import calendar, ledger, subject_cache
-from progress.services.events import Context, LessonEvent
+from progress.services.events import Context, LessonEvent, ReviewEvent
 from progress.services.writing import Start
 from progress.streak import Streak
 from progress.unlock import PlayerOutline
@@ -131,6 +131,9 @@ class State:
         items, outline = self._outlines[lesson.subject_id]
         self._outlines[lesson.subject_id] = (items, outline.passing(lesson.id))
 
+    def add_session(self, row: InteractionLog) -> None:
+        self._add(row, total_xp=self.wallet.total_xp + row.xp)
+
     def _add(self, row: InteractionLog, **changes: Any) -> None:
         self.rows.append(row)
         played = max(self.wallet.last_played_at or row.occurred_at, row.occurred_at)
@@ -203,6 +206,27 @@ def decide(
         row, lesson, days=after, is_paid_repeat=is_repeat and earned > 0
     )
     return result
+
+
+def pay_session(event: ReviewEvent, at: datetime, state: State, now: datetime) -> None:
+    """Add the row of a session of reviews that the event begins at that time."""
+    name = f"review_session:{event.event_id}"
+    state.add_session(
+        InteractionLog(
+            player_id=state.player_id,
+            seq=state.wallet.seq + 1,
+            # Of a device's event always the same: it cannot be paid twice.
+            event_id=ledger.client_event(name)
+            if event.event_id
+            else ledger.server_event(),
+            type=InteractionType.REVIEW_SESSION,
+            reference_id="reviews",
+            xp=settings.XP_REVIEW_SESSION,
+            day=calendar.day_of(at),
+            occurred_at=at,
+            received_at=now,
+        )
+    )
 
 
 def _unlocked(

@@ -9,8 +9,9 @@ one, what is known by then is taken out, and the rest is decided again on the le
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
@@ -36,6 +37,7 @@ from progress.services import (
     review_cards,
     review_items,
     review_ratings,
+    review_sessions,
     writing,
 )
 from progress.services.decisions import State
@@ -43,6 +45,7 @@ from progress.services.device_events import Move
 from progress.services.events import Context, Event, LessonEvent, ReviewEvent
 from progress.services.ledger import PlayerDeletedError, PositionTakenError
 from progress.services.review_ratings import Answer, StoredAnswer
+from progress.services.review_sessions import SessionsChangedError
 from progress.services.writing import Start
 from publishing import api
 
@@ -58,11 +61,12 @@ class Applied:
     """The event is recorded.
 
     ``completion`` is None for a review and for an attempt without hearts; ``due_at`` is
-    the next time of a review's item.
+    the next time of a review's item, ``xp`` what the session earned that it began.
     """
 
     completion: CompletionResult | None = None
     due_at: str | None = None
+    xp: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,17 @@ class Held:
 
 
 Outcome = Applied | Refused | Held
-Reviewed = tuple[ReviewEvent, ReviewCard | None]
-"""A review and its card with the memory after it; None: the item was not met."""
+
+
+class Reviewed(NamedTuple):
+    """A review, its card with the memory after it, and the XP that it earned.
+
+    The card is None if the item was not met.
+    """
+
+    event: ReviewEvent
+    card: ReviewCard | None
+    xp: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +165,11 @@ def record(
             broke during the commit.
     """
     again = False
+    sessions: Mapping[int, datetime] = {}
     for _lost in range(_ATTEMPTS):
         admitted = source.admit(again=again)
-        batch = _Batch(source, context, admitted)
-        if batch.subject_ids:
+        batch = _Batch(source, context, admitted, sessions)
+        if batch.subject_ids or sessions:
             batch.begin(found, from_ledger=again)
         batch.decide()
         if batch.start is not None and batch.start.is_too_old:
@@ -165,6 +179,9 @@ def record(
             batch.write()
         except PositionTakenError:
             again = True
+            continue
+        except SessionsChangedError as error:
+            sessions = error.sessions
             continue
         except PlayerDeletedError:
             if batch.start is not None:
@@ -180,10 +197,18 @@ def record(
 class _Batch:
     """One attempt to decide and write events."""
 
-    def __init__(self, source: Source, context: Context, admitted: Admitted) -> None:
+    def __init__(
+        self,
+        source: Source,
+        context: Context,
+        admitted: Admitted,
+        sessions: Mapping[int, datetime],
+    ) -> None:
+        """``sessions``: the reviews that begin a session that is paid, with times."""
         self.source = source
         self.context = context
         self.admitted = admitted
+        self.sessions = sessions
         self.subject_ids = context.subjects_of(admitted.events)
         self.outcomes: dict[int, Outcome] = {}
         self.start: Start | None = None
@@ -224,7 +249,8 @@ class _Batch:
         """Commit what was decided.
 
         Raises:
-            PositionTakenError, PlayerDeletedError: nothing was recorded.
+            PositionTakenError, PlayerDeletedError, SessionsChangedError: nothing was
+                recorded.
         """
         rows = self._state.rows if self._state is not None else []
         is_one_insert = not (
@@ -284,14 +310,18 @@ class _Batch:
         return set(rows.values_list("public_id", flat=True))
 
     def _decide(self) -> None:
-        events = self._lesson_events()
         self.outcomes.clear()
         self._firsts.clear()
         self._state = None
         if self.start is not None:
-            own = [event for _index, event in events]
+            own = [event for _index, event in self._lesson_events()]
             self._state = State(self.start, own, self._histories)
-        for index, event in events:
+        for index, event in enumerate(self.admitted.events):
+            if isinstance(event, ReviewEvent):
+                if (at := self.sessions.get(index)) is not None:
+                    assert self._state is not None
+                    decisions.pay_session(event, at, self._state, self.context.now)
+                continue
             if event.lesson_id in self._drafts:
                 self.outcomes[index] = Held()
                 continue
@@ -363,9 +393,11 @@ class _Batch:
             for (_index, event), card in zip(events, cards, strict=True)
             if card is not None
         ]
+        self._check_sessions(cards, answers)
         review_ratings.remember(answers)
         reviewed = [
-            (event, card) for (_i, event), card in zip(events, cards, strict=True)
+            Reviewed(event, card, self._session_xp(index))
+            for (index, event), card in zip(events, cards, strict=True)
         ]
         stored = [
             one
@@ -379,11 +411,40 @@ class _Batch:
         )
         review_ratings.save_memories({card.pk: card for card in cards if card}.values())
 
+    def _check_sessions(
+        self, cards: Sequence[ReviewCard | None], answers: Sequence[Answer]
+    ) -> None:
+        """Check that the rows are those of the sessions that begin now.
+
+        Only here, under the lock, is it known which sessions begin. If one does, the
+        batch is decided once more, with its row in the place of its first review.
+
+        Raises:
+            SessionsChangedError: they are not.
+        """
+        places = [
+            index
+            for (index, _event), card in zip(self._reviews(), cards, strict=True)
+            if card is not None
+        ]
+        times = [answer.reviewed_at for answer in answers]
+        rows = self._state.rows if self._state is not None else []
+        sessions = review_sessions.to_pay(
+            self.context.player_id,
+            list(zip(places, times, strict=True)),
+            own=[row.event_id for row in rows],
+        )
+        if sessions != self.sessions:
+            raise SessionsChangedError(sessions)
+
+    def _session_xp(self, index: int) -> int:
+        return settings.XP_REVIEW_SESSION if index in self.sessions else 0
+
     def _reviewed(
         self, index: int, event: ReviewEvent, card: ReviewCard | None
     ) -> Outcome:
         if card is not None:
-            return Applied(due_at=due_text(card.due_at))
+            return Applied(due_at=due_text(card.due_at), xp=self._session_xp(index))
         if event.lesson_id in self._drafts:
             return Held()
         return Refused(not_met(index, event))

@@ -222,15 +222,16 @@ class _Request:
             ItemNotMetError: an item was not met.
         """
         in_request = dict(zip(self._order, reviews, strict=True))
+        xp = sum(review.xp for review in reviews)
         first: dict[int, ReviewedItem] = {}
         for index, rated in enumerate(self._ratings):
-            event, card = in_request[index]
+            event, card, _xp = in_request[index]
             if card is None:
                 raise recording.not_met(index, event)
             due_at = recording.due_text(card.due_at)
             item = ReviewedItem(rated.item_id, rated.lesson_id, due_at)
             first.setdefault(card.pk, item)
-        self.response = AcceptedRatings(len(self._ratings), list(first.values()))
+        self.response = AcceptedRatings(len(self._ratings), list(first.values()), xp)
         stored: list[StoredAnswer | None] = [None] * len(reviews)
         if self._key_hash is not None:
             stored[0] = StoredAnswer(
@@ -259,4 +260,5 @@ class _Request:
         return AcceptedRatings(
             accepted=first.response["accepted"],
             reviews=[ReviewedItem(**review) for review in first.response["reviews"]],
+            xp_earned=first.response.get("xp_earned", 0),
         )

@@ -178,7 +178,7 @@ class _DeviceBatch:
         return LessonEvent(event_id, event.lesson_id, event.hearts or 0, at, origin)
 
     def stored(self, reviews: Sequence[Reviewed]) -> list[StoredAnswer | None]:
-        return [_stored(*review) for review in reviews]
+        return [_stored(review) for review in reviews]
 
     def result(self, outcomes: Sequence[Outcome]) -> SyncResult:
         """Return the answer to the request."""
@@ -223,14 +223,15 @@ class _HeldEvents:
         return Admitted(device_events.held_of(self._player_id))
 
     def stored(self, reviews: Sequence[Reviewed]) -> list[StoredAnswer | None]:
-        return [_stored(*review) for review in reviews]
+        return [_stored(review) for review in reviews]
 
 
-def _stored(event: ReviewEvent, card: Any) -> StoredAnswer | None:
+def _stored(review: Reviewed) -> StoredAnswer | None:
+    event, card, xp = review
     assert event.origin is not None
     if card is None:
         return None
-    response = {"due_at": recording.due_text(card.due_at)}
+    response = {"due_at": recording.due_text(card.due_at), "xp_earned": xp}
     return StoredAnswer(event.event_id, event.origin.fingerprint, response)
 
 
@@ -297,6 +298,7 @@ def _decided(queued: _Queued, outcome: Outcome) -> EventResult:
             EventStatus.APPLIED,
             completion=outcome.completion,
             due_at=outcome.due_at,
+            xp_earned=_review_xp(outcome),
         )
     error = outcome.error
     return _rejected(queued, EventCode(error.code), str(error.message))
@@ -317,7 +319,12 @@ def _known(queued: _Queued, known: KnownEvent) -> EventResult:
         return _result(queued, EventStatus.HELD)
     answer = known.answer or {}
     if event.kind == EventKind.REVIEW:
-        return _result(queued, EventStatus.DUPLICATE, due_at=answer["due_at"])
+        return _result(
+            queued,
+            EventStatus.DUPLICATE,
+            due_at=answer["due_at"],
+            xp_earned=answer.get("xp_earned", 0),
+        )
     completion = CompletionResult.from_answer(answer) if answer else None
     return _result(queued, EventStatus.DUPLICATE, completion=completion)
 
@@ -332,8 +339,13 @@ def _again(queued: _Queued, first: _Queued, outcome: Outcome) -> EventResult:
             EventStatus.DUPLICATE,
             completion=outcome.completion,
             due_at=outcome.due_at,
+            xp_earned=_review_xp(outcome),
         )
     return _decided(queued, outcome)
+
+
+def _review_xp(outcome: Applied) -> int | None:
+    return None if outcome.due_at is None else outcome.xp
 
 
 def _conflict(queued: _Queued) -> EventResult:
@@ -355,6 +367,7 @@ def _result(
     keep: bool = False,
     completion: CompletionResult | None = None,
     due_at: str | None = None,
+    xp_earned: int | None = None,
 ) -> EventResult:
     return EventResult(
         id=queued.id,
@@ -365,6 +378,7 @@ def _result(
         keep=keep,
         completion=completion,
         due_at=due_at,
+        xp_earned=xp_earned,
     )
 
 

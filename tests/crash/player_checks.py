@@ -166,7 +166,7 @@ def acknowledged(log: Sequence[Sent], player_id: int, *, after: int) -> list[str
         after: the last position before the apps started.
     """
     ledger = InteractionLog.objects.filter(player_id=player_id, seq__gt=after)
-    rows = list(ledger.order_by("seq"))
+    rows = list(ledger.exclude(type="review_session").order_by("seq"))
     by_event = {row.event_id: row for row in rows}
     problems = []
     if len(by_event) != len(rows):
@@ -281,6 +281,9 @@ class History:
         problems = []
         if row.seq != self.position:
             problems.append(f"position {row.seq} follows {self.position - 1}")
+        if row.type == "review_session":
+            self.total_xp += row.xp
+            return problems if row.xp == 3 else [*problems, f"a session: {row.xp} XP"]
         lesson_id, subject_id = row.reference_id, row.subject_id
         before = self.states(subject_id)
         if before[lesson_id][0] == "locked":

@@ -107,8 +107,9 @@ def test_a_day_offline_is_recorded_in_order(student, app):
         (2, 2, 0),
         (3, 3, 3),
         (4, 4, 4),
+        (5, None, None),  # the session of reviews
     ]
-    assert truth(student.pk).total_xp == 35 + 31 + 33
+    assert truth(student.pk).total_xp == 35 + 31 + 33 + 3
     assert app.store.next_seq == 6
 
 
@@ -159,8 +160,9 @@ def test_reviews_in_a_batch_cost_the_same_however_many(
         # The known events and the device; SAVEPOINT; the player's lock; the rows of the
         # ledger; the watermark, and then it again, the end of the ledger, the
         # completions after it, their cards, the new cards, the watermark; the last
-        # position, the cards, the ratings, their memory; the device; RELEASE.
-        with django_assert_num_queries(17):
+        # position, the cards, ratings near these, the ratings, their memory; the device;
+        # RELEASE.
+        with django_assert_num_queries(18):
             assert brief(send(app, *events)) == [APPLIED] * len(events)
     assert ReviewRating.objects.count() == 8
 
