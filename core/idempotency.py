@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from django.utils.translation import gettext as _, gettext_lazy
 
@@ -10,6 +11,7 @@ from core.api_types import Field, InvalidBodyError
 from core.errors import MemoraError
 
 _MAX_LENGTH = 100
+_META = "HTTP_IDEMPOTENCY_KEY"
 _PRINTABLE = re.compile("^[ -~]{0,100}$")
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
@@ -35,13 +37,16 @@ class IdempotencyConflictError(MemoraError):
     code = "IDEMPOTENCY_CONFLICT"
 
 
-def key_of(headers: Mapping[str, str]) -> str | None:
+def key_of(meta: Mapping[str, Any]) -> str | None:
     """Return the client's name for this request; None if the header is missing.
+
+    Args:
+        meta: the request's ``META``; Django makes its ``headers`` of all headers.
 
     Raises:
         InvalidBodyError: it is not 1 to 100 printable ASCII characters.
     """
-    key = headers.get(IDEMPOTENCY_KEY.name)
+    key: str | None = meta.get(_META)
     if key is None:
         return None
     if 1 <= len(key) <= _MAX_LENGTH and key.isascii() and key.isprintable():

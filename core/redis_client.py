@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from django.conf import settings
+from hiredis import pack_command
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
@@ -185,12 +186,14 @@ def _send(
     client: _ThreadClient, command: str, script: str, keys: Sequence[Any], args: Any
 ) -> Any:
     connection: Any = client.connection
+    # redis-py's own packing goes through each argument in Python first.
+    packed = (pack_command((command, script, len(keys), *keys, *args)),)
     try:
-        connection.send_command(command, script, len(keys), *keys, *args)
+        connection.send_packed_command(packed)
         return connection.read_response()
     except RedisConnectionError:
         connection.disconnect()
-    connection.send_command(command, script, len(keys), *keys, *args)
+    connection.send_packed_command(packed)
     return connection.read_response()
 
 

@@ -17,10 +17,10 @@ from rest_framework import status
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from core.api_operations import Operation, describe
+from core.api_response import ApiResponse
 from core.api_types import InvalidBodyError, parse
 from players import answers, api_types, app_versions, client_info, tasks
 from players.authentication import player_of
@@ -37,9 +37,9 @@ def _faults_of(field: str) -> Iterator[None]:
         raise InvalidBodyError({field: error.messages}) from None
 
 
-def _profile(request: Request) -> Response:
+def _profile(request: Request) -> ApiResponse:
     own = profile.of_player(player_of(request).id, now=timezone.now())
-    return Response(answers.profile(own, request))
+    return ApiResponse(answers.profile(own, request))
 
 
 class MeViewSet(ViewSet):
@@ -56,7 +56,7 @@ class MeViewSet(ViewSet):
             answer=api_types.Profile,
         )
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> ApiResponse:
         return _profile(request)
 
     @describe(
@@ -73,7 +73,7 @@ class MeViewSet(ViewSet):
             errors=("TIME_ZONE_LOCKED",),
         )
     )
-    def partial_update(self, request: Request) -> Response:
+    def partial_update(self, request: Request) -> ApiResponse:
         body = parse(api_types.ProfileBody, request.data)
         profile.change(
             player_id=player_of(request).id,
@@ -132,7 +132,7 @@ class PhotoViewSet(ViewSet):
             answer=api_types.Profile,
         )
     )
-    def update(self, request: Request) -> Response:
+    def update(self, request: Request) -> ApiResponse:
         data: Any = request.data
         photo = data.get("photo")
         if not isinstance(photo, UploadedFile):
@@ -154,9 +154,9 @@ class PhotoViewSet(ViewSet):
             status=status.HTTP_204_NO_CONTENT,
         )
     )
-    def destroy(self, request: Request) -> Response:
+    def destroy(self, request: Request) -> ApiResponse:
         photos.remove(player_id=player_of(request).id)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return ApiResponse(status=status.HTTP_204_NO_CONTENT)
 
 
 class PasswordViewSet(ViewSet):
@@ -177,7 +177,7 @@ class PasswordViewSet(ViewSet):
             errors=("WRONG_PASSWORD",),
         )
     )
-    def create(self, request: Request) -> Response:
+    def create(self, request: Request) -> ApiResponse:
         assert isinstance(request.auth, Token)
         body = parse(api_types.PasswordBody, request.data)
         with _faults_of("new_password"):
@@ -188,7 +188,7 @@ class PasswordViewSet(ViewSet):
                 new=body.new_password,
                 ip_address=client_info.address_of(request._request),
             )
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return ApiResponse(status=status.HTTP_204_NO_CONTENT)
 
 
 class OwnDevicesViewSet(ViewSet):
@@ -207,7 +207,7 @@ class OwnDevicesViewSet(ViewSet):
             answer=api_types.OwnDevices,
         )
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> ApiResponse:
         return _devices(request)
 
     @describe(
@@ -222,16 +222,16 @@ class OwnDevicesViewSet(ViewSet):
             errors=("NOT_FOUND",),
         )
     )
-    def partial_update(self, request: Request, pk: str) -> Response:
+    def partial_update(self, request: Request, pk: str) -> ApiResponse:
         body = parse(api_types.DeviceNameBody, request.data)
         devices.rename(player_of(request).id, int(pk), name=body.name)
         return _devices(request)
 
 
-def _devices(request: Request) -> Response:
+def _devices(request: Request) -> ApiResponse:
     player = player_of(request)
     own = devices.of_player(player.id, current=player.device_id)
-    return Response(
+    return ApiResponse(
         api_types.OwnDevices([api_types.OwnDevice(**asdict(one)) for one in own])
     )
 
@@ -256,7 +256,7 @@ class PasswordResetViewSet(ViewSet):
             status=status.HTTP_202_ACCEPTED,
         )
     )
-    def create(self, request: Request) -> Response:
+    def create(self, request: Request) -> ApiResponse:
         app_versions.require_supported(request)
         body = parse(api_types.ResetLinkBody, request.data)
         user_id = password_resets.request_link(
@@ -268,7 +268,7 @@ class PasswordResetViewSet(ViewSet):
             "If there is a student's account with this address, we have sent it a link "
             "to set a new password."
         )
-        return Response(api_types.ResetRequested(message), status.HTTP_202_ACCEPTED)
+        return ApiResponse(api_types.ResetRequested(message), status.HTTP_202_ACCEPTED)
 
     @describe(
         Operation(
@@ -285,7 +285,7 @@ class PasswordResetViewSet(ViewSet):
             errors=("INVALID_RESET_CODE",),
         )
     )
-    def confirm(self, request: Request) -> Response:
+    def confirm(self, request: Request) -> ApiResponse:
         app_versions.require_supported(request)
         body = parse(api_types.ResetCodeBody, request.data)
         with _faults_of("new_password"):
@@ -296,4 +296,4 @@ class PasswordResetViewSet(ViewSet):
                 ip_address=client_info.address_of(request._request),
                 now=timezone.now(),
             )
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return ApiResponse(status=status.HTTP_204_NO_CONTENT)

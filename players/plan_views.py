@@ -6,10 +6,10 @@ Each view parses the request, calls one service and renders its result.
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from core.api_operations import Operation, describe
+from core.api_response import ApiResponse
 from core.api_types import parse
 from players import access_api_types as api_types, answers
 from players.authentication import player_of
@@ -32,9 +32,9 @@ class PlansViewSet(ViewSet):
             answer=api_types.EnrolledPlans,
         )
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> ApiResponse:
         found = enrolled_plans.of_player(player_of(request).id)
-        return Response(
+        return ApiResponse(
             api_types.EnrolledPlans([answers.enrolled_plan(one) for one in found])
         )
 
@@ -53,13 +53,13 @@ class PlansViewSet(ViewSet):
             errors=("NOT_ENROLLED",),
         )
     )
-    def update(self, request: Request) -> Response:
+    def update(self, request: Request) -> ApiResponse:
         player = player_of(request)
         body = parse(api_types.ActivePlanBody, request.data)
         plan = enrolled_plans.activate(
             player_id=player.id, plan_id=body.plan_id, device_id=player.device_id
         )
-        return Response(answers.enrolled_plan(plan))
+        return ApiResponse(answers.enrolled_plan(plan))
 
 
 class EntitlementsViewSet(ViewSet):
@@ -80,11 +80,11 @@ class EntitlementsViewSet(ViewSet):
             answer=api_types.Entitlements,
         )
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> ApiResponse:
         player = player_of(request)
         owned = entitlements.of_access(
             access.of_player(player.id, player.found), timezone.now().timestamp()
         )
-        return Response(
+        return ApiResponse(
             api_types.Entitlements([answers.entitlement(one) for one in owned])
         )

@@ -7,10 +7,10 @@ from django.utils.translation import gettext_lazy
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from core import idempotency
 from core.api_operations import Operation, describe
+from core.api_response import ApiResponse
 from core.api_types import FieldFaults, InvalidBodyError, parse
 from core.errors import MemoraError
 from players import api_types, staff_api_types as types
@@ -50,12 +50,14 @@ class StaffPlayersViewSet(StaffViewSet):
         )
     )
     @once
-    def create(self, request: Request) -> Response:
+    def create(self, request: Request) -> ApiResponse:
         body = parse(types.NewPlayerBody, request.data)
         player_id, password = staff_writes.create(
             _row(0, body.player), with_password=body.generate_password
         )
-        return Response(types.NewPlayer(player_id, password), status.HTTP_201_CREATED)
+        return ApiResponse(
+            types.NewPlayer(player_id, password), status.HTTP_201_CREATED
+        )
 
     @describe(
         Operation(
@@ -77,13 +79,13 @@ class StaffPlayersViewSet(StaffViewSet):
     )
     @action(detail=False, methods=["post"])
     @once
-    def bulk(self, request: Request) -> Response:
+    def bulk(self, request: Request) -> ApiResponse:
         body = parse(types.PlayersBody, request.data)
         rows = [_row(index, student) for index, student in enumerate(body.players)]
         written = staff_writes.write_many(
             rows, is_dry_run=body.dry_run, with_passwords=body.generate_passwords
         )
-        return Response(
+        return ApiResponse(
             types.PlayerResults(
                 [
                     types.PlayerResult(
@@ -119,12 +121,12 @@ class StaffPlayersViewSet(StaffViewSet):
     )
     @action(detail=True, methods=["post"])
     @once
-    def access(self, request: Request, pk: str) -> Response:
+    def access(self, request: Request, pk: str) -> ApiResponse:
         body = parse(types.AccessBody, request.data)
         (done,) = access_writes.apply([_change(Student(player_id=int(pk)), body)])
         if done.refusal is not None:
             raise done.refusal
-        return Response(types.AccessChanged(_result(done)))
+        return ApiResponse(types.AccessChanged(_result(done)))
 
     @describe(
         Operation(
@@ -144,7 +146,7 @@ class StaffPlayersViewSet(StaffViewSet):
     )
     @action(detail=False, methods=["post"], url_path="access", url_name="access-bulk")
     @once
-    def access_bulk(self, request: Request) -> Response:
+    def access_bulk(self, request: Request) -> ApiResponse:
         body = parse(types.AccessChangesBody, request.data)
         changes = [
             _change(
@@ -158,7 +160,7 @@ class StaffPlayersViewSet(StaffViewSet):
             for one in body.changes
         ]
         done = access_writes.apply(changes, is_dry_run=body.dry_run)
-        return Response(
+        return ApiResponse(
             types.AccessResults(
                 [
                     types.AccessResult(

@@ -72,7 +72,12 @@ class RateLimitHeadersMiddleware:
         response = self.get_response(request)
         usage = client_info.usage_of(request)
         if usage is not None:
-            response["X-RateLimit-Limit"] = str(usage.rule.requests)
-            response["X-RateLimit-Remaining"] = str(usage.remaining)
-            response["X-RateLimit-Reset"] = str(int(time.time()) + usage.reset_seconds)
+            # Past `ResponseHeaders.__setitem__`, which checks and encodes each value.
+            headers: dict[str, tuple[str, str]] = response.headers._store
+            for name, value in (
+                ("X-RateLimit-Limit", usage.rule.requests),
+                ("X-RateLimit-Remaining", usage.remaining),
+                ("X-RateLimit-Reset", int(time.time()) + usage.reset_seconds),
+            ):
+                headers[name.lower()] = name, str(value)
         return response

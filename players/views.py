@@ -16,11 +16,11 @@ from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from core import idempotency
 from core.api_operations import Operation, describe
+from core.api_response import ApiResponse
 from core.api_types import parse, parse_query, to_json
 from players import (
     access_api_types,
@@ -72,7 +72,7 @@ class AuthViewSet(ViewSet):
         authentication_classes=[],
         permission_classes=[AllowAny],
     )
-    def login(self, request: Request) -> Response:
+    def login(self, request: Request) -> ApiResponse:
         app_versions.require_supported(request)
         device_id = devices.parse_device_id(request.headers.get(DEVICE_HEADER))
         body = parse(api_types.SignInBody, request.data)
@@ -86,7 +86,7 @@ class AuthViewSet(ViewSet):
             now=timezone.now(),
             report=partial(client_info.remember_usage, request._request),
         )
-        return Response(_signed_in(signed_in))
+        return ApiResponse(_signed_in(signed_in))
 
     @describe(
         Operation(
@@ -100,10 +100,10 @@ class AuthViewSet(ViewSet):
         )
     )
     @action(detail=False, methods=["post"])
-    def logout(self, request: Request) -> Response:
+    def logout(self, request: Request) -> ApiResponse:
         assert isinstance(request.auth, Token)
         sessions.sign_out(token=request.auth, ip_address=_ADDRESS(request._request))
-        return Response(api_types.SignedOut(_("You are signed out.")))
+        return ApiResponse(api_types.SignedOut(_("You are signed out.")))
 
     @describe(
         Operation(
@@ -118,9 +118,9 @@ class AuthViewSet(ViewSet):
         )
     )
     @action(detail=False, methods=["get"])
-    def session(self, request: Request) -> Response:
+    def session(self, request: Request) -> ApiResponse:
         player = player_of(request)
-        return Response(
+        return ApiResponse(
             api_types.SessionState(
                 valid=True, player_id=player.id, device_id=player.device_id
             )
@@ -155,10 +155,10 @@ class DevicesViewSet(ViewSet):
         )
     )
     @action(detail=False, methods=["get"])
-    def check(self, request: Request) -> Response:
+    def check(self, request: Request) -> ApiResponse:
         # Authentication has already refused any other device.
         count = devices.count(player_of(request).id)
-        return Response(api_types.DeviceState(authorized=True, device_count=count))
+        return ApiResponse(api_types.DeviceState(authorized=True, device_count=count))
 
 
 class WalletViewSet(ViewSet):
@@ -179,10 +179,10 @@ class WalletViewSet(ViewSet):
             answer=api_types.Wallet,
         )
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> ApiResponse:
         player = player_of(request)
         held = wallet.current(player.id, now=timezone.now(), found=player.found)
-        return Response(answers.wallet(held))
+        return ApiResponse(answers.wallet(held))
 
 
 class ContentViewSet(ViewSet):
@@ -203,10 +203,10 @@ class ContentViewSet(ViewSet):
             errors=("NOT_ENROLLED", "NOT_PUBLISHED_YET"),
         )
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> ApiResponse:
         player = player_of(request)
         found = content.plan_of(player.id, player.found)
-        return Response(answers.plan_content(found))
+        return ApiResponse(answers.plan_content(found))
 
     @describe(
         Operation(
@@ -226,14 +226,14 @@ class ContentViewSet(ViewSet):
         )
     )
     @action(detail=False, methods=["get"], url_path=r"lessons/(?P<lesson_id>[^/]+)")
-    def lesson(self, request: Request, lesson_id: str) -> Response:
+    def lesson(self, request: Request, lesson_id: str) -> ApiResponse:
         link = content.lesson_of(
             player_of(request).id,
             lesson_id,
             timezone.now().timestamp(),
             player_of(request).found,
         )
-        return Response(answers.lesson_link(link))
+        return ApiResponse(answers.lesson_link(link))
 
     @describe(
         Operation(
@@ -258,7 +258,7 @@ class ContentViewSet(ViewSet):
         url_path=r"nodes/(?P<node_id>[^/]+)/lessons",
         url_name="node-lessons",
     )
-    def lessons(self, request: Request, node_id: str) -> Response:
+    def lessons(self, request: Request, node_id: str) -> ApiResponse:
         query = parse_query(access_api_types.LessonsQuery, request.query_params)
         page = content.lessons_below(
             player_of(request).id,
@@ -267,7 +267,7 @@ class ContentViewSet(ViewSet):
             now=timezone.now().timestamp(),
             found=player_of(request).found,
         )
-        return Response(
+        return ApiResponse(
             access_api_types.LessonLinks(
                 lessons=[answers.lesson_link(link) for link in page.links],
                 refused=[
@@ -282,7 +282,7 @@ class ContentViewSet(ViewSet):
         )
 
 
-View = TypeVar("View", bound=Callable[..., Response])
+View = TypeVar("View", bound=Callable[..., ApiResponse])
 
 
 def once(view: View) -> View:
@@ -293,14 +293,14 @@ def once(view: View) -> View:
     """
 
     @wraps(view)
-    def answer(self: Any, request: Request, **kwargs: Any) -> Response:
-        key = idempotency.key_of(request.headers)
+    def answer(self: Any, request: Request, **kwargs: Any) -> ApiResponse:
+        key = idempotency.key_of(request.META)
         if key is None:
             return view(self, request, **kwargs)
 
         def run() -> Made:
             first = view(self, request, **kwargs)
-            data = first.data
+            data = first.answer
             hide = getattr(data, "without_secrets", lambda: data)
             return Made(
                 Answered(first.status_code, data),
@@ -312,7 +312,7 @@ def once(view: View) -> View:
         found = staff_requests.once(
             owner_id=staff_of(request).pk, key=key, request=line + body, run=run
         )
-        return Response(found.answer, found.status)
+        return ApiResponse(found.answer, found.status)
 
     return answer  # type: ignore[return-value]
 
@@ -348,10 +348,10 @@ class StaffDevicesViewSet(StaffViewSet):
             answer=api_types.Devices,
         )
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> ApiResponse:
         query = parse_query(api_types.DevicesQuery, request.query_params)
         held = Device.objects.filter(player_id=query.player_id)
-        return Response(api_types.Devices([_device(device) for device in held]))
+        return ApiResponse(api_types.Devices([_device(device) for device in held]))
 
     @describe(
         Operation(
@@ -372,7 +372,7 @@ class StaffDevicesViewSet(StaffViewSet):
         )
     )
     @once
-    def create(self, request: Request) -> Response:
+    def create(self, request: Request) -> ApiResponse:
         body = parse(api_types.NewDeviceBody, request.data)
         device = devices.add(
             player_id=body.player_id,
@@ -381,7 +381,7 @@ class StaffDevicesViewSet(StaffViewSet):
             actor_id=staff_of(request).pk,
             ip_address=_ADDRESS(request._request),
         )
-        return Response(_device(device), status.HTTP_201_CREATED)
+        return ApiResponse(_device(device), status.HTTP_201_CREATED)
 
     @describe(
         Operation(
@@ -396,13 +396,13 @@ class StaffDevicesViewSet(StaffViewSet):
             errors=("NOT_FOUND",),
         )
     )
-    def destroy(self, request: Request, pk: str) -> Response:
+    def destroy(self, request: Request, pk: str) -> ApiResponse:
         devices.remove_by_pk(
             int(pk),
             actor_id=staff_of(request).pk,
             ip_address=_ADDRESS(request._request),
         )
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return ApiResponse(status=status.HTTP_204_NO_CONTENT)
 
 
 def _device(device: Device) -> api_types.Device:
@@ -438,7 +438,7 @@ class StaffWalletsViewSet(StaffViewSet):
         )
     )
     @action(detail=False, methods=["post"])
-    def sync(self, request: Request) -> Response:
+    def sync(self, request: Request) -> ApiResponse:
         force = parse(api_types.SyncBody, request.data).force
         result = wallet_sync.sync_pending_wallets(force=force)
         audit.record(
@@ -448,7 +448,7 @@ class StaffWalletsViewSet(StaffViewSet):
             force=force,
             synced=result.synced,
         )
-        return Response(api_types.WalletSync(**asdict(result)))
+        return ApiResponse(api_types.WalletSync(**asdict(result)))
 
     @describe(
         Operation(
@@ -466,7 +466,7 @@ class StaffWalletsViewSet(StaffViewSet):
     )
     @action(detail=True, methods=["post"])
     @once
-    def xp(self, request: Request, pk: str) -> Response:
+    def xp(self, request: Request, pk: str) -> ApiResponse:
         body = parse(api_types.CorrectionBody, request.data)
         state = wallet.correct(
             player_id=int(pk),
@@ -476,4 +476,4 @@ class StaffWalletsViewSet(StaffViewSet):
             ip_address=_ADDRESS(request._request),
             now=timezone.now(),
         )
-        return Response(api_types.Correction(body.xp, state.total_xp))
+        return ApiResponse(api_types.Correction(body.xp, state.total_xp))

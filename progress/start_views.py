@@ -11,10 +11,10 @@ from django.http import HttpResponse, HttpResponseNotModified
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from core.api_operations import Operation, describe
+from core.api_response import ApiResponse
 from players import answers, app_versions
 from players.authentication import Player
 from players.records import Wanted
@@ -57,7 +57,7 @@ class StartViewSet(ViewSet):
         # META, not `headers`, which Django makes of all headers.
         if etags.is_current(etag, request.META.get("HTTP_IF_NONE_MATCH")):
             return HttpResponseNotModified(headers=headers)
-        return Response(answer, headers=headers)
+        return ApiResponse(answer, headers=headers)
 
 
 def _answer(

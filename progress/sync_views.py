@@ -8,10 +8,10 @@ from django.utils.translation import gettext_lazy
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from core.api_operations import Operation, describe
+from core.api_response import ApiResponse
 from core.api_types import Faulty, InvalidBodyError, parse, parse_query
 from players import answers
 from players.authentication import Player
@@ -80,7 +80,7 @@ class SyncViewSet(ViewSet):
         headers = {"ETag": f'"{token}"', "Cache-Control": "private, no-cache"}
         if found is None:
             return HttpResponseNotModified(headers=headers)
-        return Response(_sync(found), headers=headers)
+        return ApiResponse(_sync(found), headers=headers)
 
     @describe(
         Operation(
@@ -100,11 +100,11 @@ class SyncViewSet(ViewSet):
         )
     )
     @action(detail=False, methods=["post"])
-    def events(self, request: Request) -> Response:
+    def events(self, request: Request) -> ApiResponse:
         if self.refusal is not None:
             raise self.refusal
         player = cast("Player", request.user)
-        return Response(
+        return ApiResponse(
             sync_events.submit(
                 player_id=player.id,
                 device_id=player.device_id,

@@ -6,11 +6,11 @@ from django.utils.translation import gettext_lazy
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from core import idempotency
 from core.api_operations import Operation, describe
+from core.api_response import ApiResponse
 from core.api_types import InvalidBodyError, parse, parse_query
 from players.api_types import LESSON_ID
 from players.authentication import player_of
@@ -33,7 +33,7 @@ class LessonViewSet(ViewSet):
         """Begin the completion with the session check if the body is valid."""
         try:
             self.body = parse(api_types.CompletionBody, request.data)
-            self.idempotency_key = idempotency.key_of(request.headers)
+            self.idempotency_key = idempotency.key_of(request.META)
         except (InvalidBodyError, APIException) as error:
             self.refusal = error
             return Wanted()
@@ -65,7 +65,7 @@ class LessonViewSet(ViewSet):
         )
     )
     @action(detail=True, methods=["post"])
-    def complete(self, request: Request, lesson_id: str) -> Response:
+    def complete(self, request: Request, lesson_id: str) -> ApiResponse:
         if self.refusal is not None:
             raise self.refusal
         player = player_of(request)
@@ -77,7 +77,7 @@ class LessonViewSet(ViewSet):
             now=timezone.now(),
             found=player.found,
         )
-        return Response(result)
+        return ApiResponse(result)
 
 
 class ProgressViewSet(ViewSet):
@@ -145,9 +145,9 @@ class ReviewViewSet(ViewSet):
             errors=("NOT_ENROLLED", "NOT_PUBLISHED_YET"),
         )
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> ApiResponse:
         player = player_of(request)
-        return Response(
+        return ApiResponse(
             reviews.overview(
                 player_id=player.id, now=timezone.now(), found=player.found
             )
@@ -168,10 +168,10 @@ class ReviewViewSet(ViewSet):
         )
     )
     @action(detail=False, methods=["get"])
-    def due(self, request: Request) -> Response:
+    def due(self, request: Request) -> ApiResponse:
         player = player_of(request)
         query = parse_query(api_types.DueQuery, request.query_params)
-        return Response(
+        return ApiResponse(
             reviews.due(
                 player_id=player.id,
                 subject_id=query.subject,
@@ -200,13 +200,13 @@ class ReviewViewSet(ViewSet):
             ),
         )
     )
-    def create(self, request: Request) -> Response:
+    def create(self, request: Request) -> ApiResponse:
         player = player_of(request)
-        return Response(
+        return ApiResponse(
             reviews.submit(
                 player_id=player.id,
                 ratings=parse(api_types.RatingsBody, request.data).reviews,
-                idempotency_key=idempotency.key_of(request.headers),
+                idempotency_key=idempotency.key_of(request.META),
                 now=timezone.now(),
                 found=player.found,
             )

@@ -10,7 +10,7 @@ position.
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import groupby
@@ -18,6 +18,7 @@ from operator import itemgetter
 from types import NoneType
 from typing import Any
 
+import orjson
 from django.db import (
     IntegrityError,
     InterfaceError,
@@ -411,10 +412,10 @@ def insert(rows: Sequence[InteractionLog]) -> None:
     """
     values = [
         value
-        if type(value := getattr(row, field.attname)) in _STORED_AS_THEY_ARE
-        else field.get_db_prep_save(value, connection)
+        if type(value := getattr(row, name)) in _STORED_AS_THEY_ARE
+        else adapt(value)
         for row in rows
-        for field in _columns()
+        for name, adapt in _columns(connection.vendor)
     ]
     statement, marks = _statement(connection.vendor)
     with connection.cursor() as cursor:
@@ -425,8 +426,29 @@ _STORED_AS_THEY_ARE = (int, str, NoneType)
 """Types whose values no field of the ledger changes for the database."""
 
 
-@lru_cache(maxsize=1)
-def _columns() -> "list[Field[Any, Any]]":
+@lru_cache(maxsize=4)
+def _columns(_vendor: str) -> list[tuple[str, Callable[[Any], Any]]]:
+    """Return the attribute of each column, and how its value becomes the database's.
+
+    Django's fields first convert times and details from what a form may contain.
+    """
+    own: dict[str, Callable[[Any], Any]] = {
+        "data": lambda value: orjson.dumps(value).decode(),
+        "occurred_at": connection.ops.adapt_datetimefield_value,
+        "received_at": connection.ops.adapt_datetimefield_value,
+        "device_time": connection.ops.adapt_datetimefield_value,
+        "day": connection.ops.adapt_datefield_value,
+    }
+    return [
+        (field.attname, own.get(field.name) or _by_field(field)) for field in _fields()
+    ]
+
+
+def _by_field(field: "Field[Any, Any]") -> Callable[[Any], Any]:
+    return lambda value: field.get_db_prep_save(value, connection)
+
+
+def _fields() -> "list[Field[Any, Any]]":
     return [
         field for field in InteractionLog._meta.concrete_fields if not field.primary_key
     ]
@@ -436,7 +458,8 @@ def _columns() -> "list[Field[Any, Any]]":
 def _statement(_vendor: str) -> tuple[str, str]:
     """Return the statement without its values, and the marks of one row."""
     quote = connection.ops.quote_name
-    names = ", ".join(quote(field.column or "") for field in _columns())
-    marks = ", ".join(["%s"] * len(_columns()))
+    fields = _fields()
+    names = ", ".join(quote(field.column or "") for field in fields)
+    marks = ", ".join(["%s"] * len(fields))
     table = quote(InteractionLog._meta.db_table)
     return f"INSERT INTO {table} ({names}) VALUES ", f"({marks})"  # noqa: S608
