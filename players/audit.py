@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 _RIGHTS = ("is_staff", "is_superuser", "groups", "permissions", "group", "deleted")
 _PRODUCT = ("item", "until")
+_PROGRESS = ("node", "lessons", "reason")
 
 DETAILS: dict[Type, tuple[str, ...]] = {
     **dict.fromkeys(Type, ()),
@@ -38,6 +39,8 @@ DETAILS: dict[Type, tuple[str, ...]] = {
     Type.ENTITLEMENT_REMOVED: _PRODUCT,
     Type.PLAN_ACTIVATED: ("plan", "previous"),
     Type.WALLET_CORRECTED: ("xp", "reason"),
+    Type.PROGRESS_GRANTED: _PROGRESS,
+    Type.PROGRESS_RESET: _PROGRESS,
     Type.WALLETS_SYNCED: ("force", "synced"),
     Type.PLAYER_CREATED: ("columns",),
     Type.PLAYER_CHANGED: ("columns",),

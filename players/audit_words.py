@@ -150,6 +150,16 @@ _KINDS: dict[str, _Kind] = {
         gettext_lazy("%(actor)s corrected the XP of %(user)s"),
         gettext_lazy("The XP of %(user)s was corrected"),
     ),
+    Type.PROGRESS_GRANTED: _Kind(
+        _ADDED,
+        gettext_lazy("%(actor)s granted %(user)s progress"),
+        gettext_lazy("%(user)s was granted progress"),
+    ),
+    Type.PROGRESS_RESET: _Kind(
+        _REMOVED,
+        gettext_lazy("%(actor)s reset progress of %(user)s"),
+        gettext_lazy("Progress of %(user)s was reset"),
+    ),
     Type.WALLETS_SYNCED: _Kind(
         _CHANGED,
         gettext_lazy("%(actor)s had the wallets saved"),
@@ -399,6 +409,8 @@ _FACTS: dict[str, tuple[Promise | str, Callable[[Any, Names], str]]] = {
     "item": (gettext_lazy("product code"), _number),
     "until": (gettext_lazy("until"), _until),
     "xp": (gettext_lazy("XP"), _signed),
+    "node": (gettext_lazy("content"), _number),
+    "lessons": (gettext_lazy("lessons"), _as_is),
     "endpoint": (gettext_lazy("request"), _request),
     "group": (gettext_lazy("group"), _group),
     "groups": (gettext_lazy("groups"), _change("groups")),

@@ -64,6 +64,7 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         ("players", "groupmember", _ALL),
         ("players", "session", ("delete",)),
         ("progress", "*", _VIEW),
+        ("progress", "structureprogress", ("correct",)),
     ],
 }
 

@@ -42,6 +42,8 @@ class SecurityEventType(models.TextChoices):
     ENTITLEMENT_REMOVED = "entitlement_removed", _("entitlement removed")
     PLAN_ACTIVATED = "plan_activated", _("plan chosen")
     WALLET_CORRECTED = "wallet_corrected", _("XP corrected")
+    PROGRESS_GRANTED = "progress_granted", _("progress granted")
+    PROGRESS_RESET = "progress_reset", _("progress reset")
     WALLETS_SYNCED = "wallets_synced", _("wallets saved")
     PLAYER_CREATED = "player_created", _("student created")
     PLAYER_CHANGED = "player_changed", _("student changed")
