@@ -33,6 +33,20 @@ def with_completion(
     return SubjectProgress(bytes(bits), bytes(hearts), progress.xp + xp)
 
 
+def without(progress: SubjectProgress, index: int) -> SubjectProgress:
+    """Return the progress after the lesson on bit ``index`` was reset; the XP stays.
+
+    Without zeros at the ends, as `pack` returns it.
+    """
+    bits, hearts = bytearray(progress.bitmap), bytearray(progress.hearts)
+    if index >> 3 < len(bits):
+        bits[index >> 3] &= ~(0x80 >> (index & 7)) & 0xFF
+    if index < len(hearts):
+        hearts[index] = 0
+    ends = bytes(bits).rstrip(b"\0"), bytes(hearts).rstrip(b"\0")
+    return SubjectProgress(*ends, progress.xp)
+
+
 def hearts_at(hearts: bytes, index: int) -> int:
     """Return the best hearts of the lesson on bit ``index``; 0 if it is not passed."""
     return hearts[index] if index < len(hearts) else 0

@@ -65,6 +65,6 @@ class ItemNotMetError(MemoraError):
 
 
 class InvalidCorrectionError(MemoraError):
-    """An invalid XP correction."""
+    """An invalid correction of XP or progress."""
 
     code = "INVALID_BODY"

@@ -1,5 +1,7 @@
 """The panels on a student's page: the ledger, progress by subject, and reviews."""
 
+from collections.abc import Iterable
+
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -10,6 +12,7 @@ from core.badges import badge
 from core.parsing import whole_number
 from players.hooks import player_panels
 from players.models import PlayerProfile
+from progress.grant_views import may_correct
 from progress.services import player_report
 from progress.services.player_report import TreeStep
 from progress.unlock import LockedReason, Status
@@ -39,11 +42,18 @@ def progress_of_player(request: HttpRequest, player: PlayerProfile) -> SafeStrin
     )
     context = {
         "report": report,
-        "tree": [(node, _badge(node)) for node in report.tree],
+        "tree": with_badges(report.tree),
         "before": before,
+        "player_pk": player.pk,
+        "may_correct": may_correct(request),
     }
     template = "admin/progress/player_panel.html"
     return SafeString(render_to_string(template, context, request))
+
+
+def with_badges(tree: Iterable[TreeStep]) -> list[tuple[TreeStep, SafeString | str]]:
+    """Return each step of a tree with the badge of its state."""
+    return [(node, _badge(node)) for node in tree]
 
 
 def _badge(node: TreeStep) -> SafeString | str:

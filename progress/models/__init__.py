@@ -1,7 +1,7 @@
 """The tables of progress: the ledger, snapshots, reviews, devices' events, statistics."""
 
 from progress.models.devices import DeviceSequence, HeldEvent
-from progress.models.ledger import InteractionLog, InteractionType
+from progress.models.ledger import PROGRESS_TYPES, InteractionLog, InteractionType
 from progress.models.reviews import ReviewCard, ReviewRating, ReviewWatermark
 from progress.models.snapshots import StructureProgress
 from progress.models.statistics import (
@@ -13,6 +13,7 @@ from progress.models.statistics import (
 )
 
 __all__ = [
+    "PROGRESS_TYPES",
     "DeviceSequence",
     "HeldEvent",
     "InteractionLog",

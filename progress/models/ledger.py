@@ -14,8 +14,18 @@ from players.models import PlayerProfile
 class InteractionType(models.TextChoices):
     LESSON_COMPLETED = "lesson_completed", _("lesson completed")
     LESSON_FAILED = "lesson_failed", _("lesson failed")
+    LESSON_GRANTED = "lesson_granted", _("lesson granted")
+    LESSON_RESET = "lesson_reset", _("lesson reset")
     XP_CORRECTED = "xp_corrected", _("XP corrected")
     REVIEW_SESSION = "review_session", _("session of reviews")
+
+
+PROGRESS_TYPES = (
+    InteractionType.LESSON_COMPLETED,
+    InteractionType.LESSON_GRANTED,
+    InteractionType.LESSON_RESET,
+)
+"""The rows that change which lessons are passed; see "Grants and resets"."""
 
 
 class InteractionLog(AppendOnlyModel):
@@ -52,7 +62,7 @@ class InteractionLog(AppendOnlyModel):
         _("streak day"),
         null=True,
         blank=True,
-        help_text=_("The date when it was done; a correction has none."),
+        help_text=_("The date when it was done; what staff correct has none."),
     )
     event_id = models.CharField(
         _("event id"),

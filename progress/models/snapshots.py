@@ -37,6 +37,7 @@ class StructureProgress(models.Model):
     class Meta:
         verbose_name = _("subject progress")
         verbose_name_plural = _("subject progress")
+        permissions = [("correct_structureprogress", _("Can grant and reset progress"))]
         constraints = [
             models.UniqueConstraint(
                 fields=["player", "subject_id"],

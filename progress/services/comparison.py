@@ -26,7 +26,7 @@ from players.models import PlayerProfile, PlayerWallet
 from players.player_state import SubjectProgress, WalletState
 from players.records import StoreUnavailableError
 from progress import bitmap
-from progress.models import InteractionLog, InteractionType, StructureProgress
+from progress.models import PROGRESS_TYPES, InteractionLog, StructureProgress
 from progress.services import ledger, snapshots
 
 log = structlog.get_logger(__name__)
@@ -102,7 +102,7 @@ def compare(player_ids: Sequence[int]) -> Comparison:
 
 
 class _Subject(NamedTuple):
-    """The position of a subject's last completion, and of the last settled one."""
+    """The position of a subject's last change, and of the last settled one."""
 
     last: int
     settled: int | None
@@ -134,7 +134,7 @@ def _expected(player_ids: Sequence[int]) -> _Expected:
     wallets = write_back.settled_before(wallet_sync.KIND)
     subjects = write_back.settled_before(snapshots.KIND)
     rows = InteractionLog.objects.filter(
-        player_id__in=player_ids, type=InteractionType.LESSON_COMPLETED
+        player_id__in=player_ids, type__in=PROGRESS_TYPES
     )
     settled = Q(received_at__lt=subjects) if subjects else Q(pk__in=[])
     last = rows.order_by("player_id", "subject_id").values_list(

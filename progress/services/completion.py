@@ -30,7 +30,7 @@ def complete(
 
     Call it outside a transaction: it commits its row. One insert, and one round trip to
     Redis after it; one more before it unless the session check has begun the write. A
-    repeat of a passed lesson that is no record costs one more query. While Redis does
+    lesson that is passed already costs one more query. While Redis does
     not answer, the ledger is read instead.
 
     Args:

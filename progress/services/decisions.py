@@ -25,6 +25,7 @@ from progress.errors import (
 from progress.models import InteractionLog, InteractionType
 from progress.services import calendar, ledger, subject_cache
 from progress.services.events import Context, LessonEvent, ReviewEvent
+from progress.services.ledger import Paid
 from progress.services.writing import Start
 from progress.streak import Streak
 from progress.unlock import PlayerOutline
@@ -54,7 +55,9 @@ class State:
         self._histories = None if histories is None else dict(histories)
         self._lessons = {event.lesson_id for event in events}
         self._days = {calendar.day_of(event.at) for event in events}
-        self._repeats: Counter[tuple[str, date]] | None = None
+        self._paid: Paid | None = None
+        self._new_firsts: set[str] = set()
+        self._new_repeats: Counter[tuple[str, date]] = Counter()
         self._successes: set[date] | None = None
         self._new_successes: set[date] = set()
         self._outlines: dict[str, tuple[frozenset[str], PlayerOutline]] = {}
@@ -77,20 +80,33 @@ class State:
         return made
 
     def history(self, lesson: LessonEntry, outline: PlayerOutline) -> tuple[bool, int]:
-        """Return whether the first completion was paid, and the best hearts."""
+        """Return whether the first completion was paid, and the best hearts.
+
+        Of a lesson that is not passed, the first completion may have been paid before a
+        reset, or in another subject: then the database refuses the row, and it is
+        decided again with the histories.
+        """
+        hearts = self.subject(lesson.subject_id).hearts
+        best = bitmap.hearts_at(hearts, lesson.bit_index)
         if self._histories is not None:
-            return self._histories.get(lesson.id, (False, 0))
-        return outline.is_passed(lesson.id), bitmap.hearts_at(
-            self.subject(lesson.subject_id).hearts, lesson.bit_index
-        )
+            is_paid, most = self._histories.get(lesson.id, (False, 0))
+            return is_paid, max(most, best)
+        return outline.is_passed(lesson.id) and self._is_first_paid(lesson.id), best
+
+    def _is_first_paid(self, lesson_id: str) -> bool:
+        """Return whether a passed lesson was completed: it may only be granted."""
+        return lesson_id in self._new_firsts or lesson_id in self._paid_before().firsts
 
     def paid_repeats(self, lesson_id: str, day: date) -> int:
-        """Return how many repeats of the lesson earned XP on a day. One query a batch."""
-        if self._repeats is None:
-            self._repeats = ledger.paid_repeats(
-                self.player_id, self._lessons, self._days
-            )
-        return self._repeats[lesson_id, day]
+        """Return how many repeats of the lesson earned XP on a day."""
+        before = self._paid_before().repeats[lesson_id, day]
+        return before + self._new_repeats[lesson_id, day]
+
+    def _paid_before(self) -> Paid:
+        """Return what was paid of the events' lessons before them. One query a batch."""
+        if self._paid is None:
+            self._paid = ledger.paid_of(self.player_id, self._lessons, self._days)
+        return self._paid
 
     def success_days(self) -> set[date]:
         """Return the days with a completed lesson. One query a batch."""
@@ -126,8 +142,10 @@ class State:
         self._new_successes.add(row.day)
         if self._histories is not None:
             self._histories[lesson.id] = (True, row.best_hearts)
-        if is_paid_repeat and self._repeats is not None:
-            self._repeats[lesson.id, row.day] += 1
+        if row.first_of is not None:
+            self._new_firsts.add(lesson.id)
+        if is_paid_repeat:
+            self._new_repeats[lesson.id, row.day] += 1
         items, outline = self._outlines[lesson.subject_id]
         self._outlines[lesson.subject_id] = (items, outline.passing(lesson.id))
 

@@ -11,6 +11,7 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import groupby
@@ -43,7 +44,7 @@ from core.db import is_connection_lost, is_duplicate_error, is_foreign_key_error
 from players.models import PlayerProfile
 from players.player_state import SubjectProgress, WalletState
 from progress import bitmap, streak
-from progress.models import InteractionLog, InteractionType
+from progress.models import PROGRESS_TYPES, InteractionLog, InteractionType
 
 _DEADLOCK = 1213
 _DEADLOCK_RETRIES = 2
@@ -227,8 +228,8 @@ def subjects_of(
         wanted: player and subject of each.
 
     Returns:
-        The position of the last completion, and the progress with it. A subject without
-        completions is left out.
+        The position of the last row of `PROGRESS_TYPES`, and the progress with it. A
+        subject without such rows is left out.
     """
     if not wanted:
         return {}
@@ -248,22 +249,57 @@ def _subjects(
     earned: dict[tuple[int, str], int] = {}
     heads: dict[tuple[int, str], int] = {}
     grouped = (
-        rows.filter(type=InteractionType.LESSON_COMPLETED)
+        rows.filter(type__in=PROGRESS_TYPES)
         .order_by()
         .values_list("player_id", "subject_id", "bit_index")
-        .annotate(best=Max("best_hearts"), earned=Sum("xp"), last=Max("seq"))
+        .annotate(earned=Sum("xp"), last=Max("seq"), **best_hearts())
     )
-    for player_id, subject_id, bit, best, xp, last in grouped:
+    for player_id, subject_id, bit, xp, last, *best in grouped:
         key = player_id, subject_id
         earned[key] = earned.get(key, 0) + int(xp)
         heads[key] = max(heads.get(key, 0), last)
         of_key = lessons.setdefault(key, {})
-        if bit is not None:
-            of_key[bit] = best
+        hearts = hearts_now(*best)
+        if bit is not None and hearts is not None:
+            of_key[bit] = hearts
     return {
         key: (heads[key], bitmap.pack(best, xp=earned[key]))
         for key, best in lessons.items()
     }
+
+
+_HEARTS = 8
+"""More than the most hearts."""
+
+
+def best_hearts() -> dict[str, Any]:
+    """Return the aggregates that `hearts_now` takes, of rows of one progress bit."""
+    is_reset = Q(type=InteractionType.LESSON_RESET)
+    is_pass = Q(
+        type__in=(InteractionType.LESSON_COMPLETED, InteractionType.LESSON_GRANTED)
+    )
+    return {
+        "most": Max("best_hearts"),
+        # The position of the last row that passed the lesson, and its best hearts.
+        "last_pass": Max(F("seq") * _HEARTS + F("best_hearts"), filter=is_pass),
+        "last_reset": Max("seq", filter=is_reset),
+    }
+
+
+def hearts_now(
+    most: int | None, last_pass: int | None, last_reset: int | None
+) -> int | None:
+    """Return the best hearts on a progress bit; None: it is not set.
+
+    Best hearts never fall, unless the lesson is reset. After a reset, those of the last
+    row that passed the lesson count.
+    """
+    if last_pass is None:
+        return None
+    if last_reset is None:
+        return most
+    seq, hearts = divmod(last_pass, _HEARTS)
+    return hearts if seq > last_reset else None
 
 
 def subjects_after(player_id: int, seq: int) -> set[str]:
@@ -275,7 +311,9 @@ def subjects_after(player_id: int, seq: int) -> set[str]:
 def lesson_histories(
     player_id: int, lesson_ids: Collection[str]
 ) -> dict[str, tuple[bool, int]]:
-    """Return whether a first completion was paid, and the best hearts. One query.
+    """Return whether a first completion was paid, and the most hearts. One query.
+
+    Of the player's own completions, also those before a reset.
 
     By the lesson, not its bit: in another subject a moved lesson has a new bit without
     progress, but its first completion and its records are paid once. A lesson that was
@@ -290,26 +328,40 @@ def lesson_histories(
     return {lesson_id: (True, most or 0) for lesson_id, most in best}
 
 
-def paid_repeats(
-    player_id: int, lesson_ids: Collection[str], days: Collection[date]
-) -> Counter[tuple[str, date]]:
-    """Return how many repeats earned XP, by lesson and day. One query.
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What was paid of some lessons: first completions, and repeats by lesson and day.
 
     A repeat is a completion that is neither the lesson's first nor a record.
     """
+
+    firsts: frozenset[str]
+    repeats: Counter[tuple[str, date]]
+
+
+def paid_of(
+    player_id: int, lesson_ids: Collection[str], days: Collection[date]
+) -> Paid:
+    """Return the first completions of lessons, and their repeats on days. One query."""
     rows = InteractionLog.objects.filter(
-        player_id=player_id,
-        day__in=days,
-        reference_id__in=lesson_ids,
-        type=InteractionType.LESSON_COMPLETED,
-        first_of=None,
-        xp__gt=0,
+        player_id=player_id, type=InteractionType.LESSON_COMPLETED
+    ).order_by()
+    firsts = rows.filter(first_of__in=lesson_ids)
+    repeats = rows.filter(
+        day__in=days, reference_id__in=lesson_ids, first_of=None, xp__gt=0
     )
-    found = rows.values_list("reference_id", "day", "data")
-    return Counter(
-        (lesson_id, day)
-        for lesson_id, day, data in found
-        if not data["answer"]["is_new_record"]
+    columns = ("reference_id", "day", "first_of", "data")
+    # Two parts, because each has its index.
+    found = list(
+        firsts.values_list(*columns).union(repeats.values_list(*columns), all=True)
+    )
+    return Paid(
+        frozenset(first_of for _lesson, _day, first_of, _data in found if first_of),
+        Counter(
+            (lesson_id, day)
+            for lesson_id, day, first_of, data in found
+            if first_of is None and not data["answer"]["is_new_record"]
+        ),
     )
 
 
@@ -381,8 +433,8 @@ def append(rows: Sequence[InteractionLog]) -> None:
             return
 
 
-def append_in_transaction(row: InteractionLog) -> None:
-    """Add one row at its position, as part of the caller's transaction.
+def append_in_transaction(rows: Sequence[InteractionLog]) -> None:
+    """Add rows at their positions, as part of the caller's transaction.
 
     Raises:
         PositionTakenError, PlayerDeletedError: see `append`; the caller's transaction
@@ -390,7 +442,7 @@ def append_in_transaction(row: InteractionLog) -> None:
     """
     try:
         with transaction.atomic():
-            insert([row])
+            insert(rows)
     except IntegrityError as error:
         raise conflict(error) from error
 

@@ -17,8 +17,8 @@ from players.services import access
 from players.services.access import PlayerAccess
 from progress import bitmap
 from progress.api_types import SubjectReviews
-from progress.models import InteractionLog, InteractionType
-from progress.services import review_queries, subject_cache
+from progress.models import PROGRESS_TYPES, InteractionLog, InteractionType
+from progress.services import ledger, review_queries, subject_cache
 from progress.unlock import LockedReason, OutlineNode, PlayerOutline, Status
 from publishing import api
 from publishing.api import NotPublishedError, PlanStructure
@@ -27,18 +27,40 @@ LEDGER_PAGE = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
-    """What the ledger says about a lesson in one subject."""
+class LessonFacts:
+    """What the ledger says about a lesson in one subject.
 
-    best_hearts: int
-    first_at: datetime
-    last_at: datetime
+    ``best_hearts`` is None while the lesson is not passed, or not passed again since it
+    was reset. ``times`` counts its completions ever, ``failures`` its attempts without
+    hearts. ``granted_at`` and ``reset_at`` are the last ones.
+    """
+
+    best_hearts: int | None
     times: int
+    failures: int
+    first_at: datetime | None
+    last_at: datetime | None
+    granted_at: datetime | None
+    reset_at: datetime | None
+
+    @property
+    def is_passed(self) -> bool:
+        return self.best_hearts is not None
+
+    @property
+    def counts_as_granted(self) -> bool:
+        """Whether it is passed, and was granted since the last reset."""
+        if self.granted_at is None or not self.is_passed:
+            return False
+        return self.reset_at is None or self.granted_at >= self.reset_at
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerLine:
-    """A row of the ledger; ``title`` is the lesson's, ``actor`` who corrected."""
+    """A row of the ledger; ``title`` is the lesson's.
+
+    ``reason`` and ``actor`` are those of a row that staff wrote, else "".
+    """
 
     row: InteractionLog
     title: str
@@ -79,20 +101,25 @@ class SubjectSummary:
 class TreeStep:
     """A step through a subject's tree: a container opens, a lesson, a container ends.
 
-    ``passed`` and ``total`` count a container's lessons; ``is_next`` is true for the
-    lesson that the app suggests and for the containers around it. ``failures`` counts a
-    lesson's attempts without hearts.
+    ``passed`` and ``total`` count a container's lessons, or the lesson itself;
+    ``is_next`` is true for the lesson that the app suggests and for the containers
+    around it. ``facts`` is None for a container and for a lesson without rows.
     """
 
     step: Literal["open", "lesson", "close"]
+    id: str = ""
     title: str = ""
     status: Status = Status.LOCKED
     locked_reason: LockedReason | None = None
     passed: int = 0
     total: int = 0
     is_next: bool = False
-    completed: Completed | None = None
-    failures: int = 0
+    facts: LessonFacts | None = None
+
+    @property
+    def has_open(self) -> bool:
+        """Whether lessons here are not passed."""
+        return self.passed < self.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +145,7 @@ def load(
     """
     player_access = access.of_player(player_id)
     plan = _plan_of(player_access)
-    lessons, failures, xp = _attempts(player_id)
+    lessons, xp = _facts(player_id)
     _mark, counts = review_queries.count_by_subject(player_id, now)
     rows, older = _ledger_rows(player_id, before)
     in_plan = list(plan.subjects) if plan is not None else []
@@ -147,7 +174,6 @@ def load(
             plan,
             shown,
             lessons.get(shown, {}),
-            failures.get(shown, {}),
             player_access,
             titles,
             now,
@@ -156,8 +182,8 @@ def load(
     )
 
 
-Lessons = Mapping[tuple[str, int], Completed]
-"""The completed lessons of one subject, by id and progress bit."""
+Lessons = Mapping[tuple[str, int], LessonFacts]
+"""The lessons with rows of one subject, by id and progress bit."""
 
 
 def _plan_of(player_access: PlayerAccess) -> PlanStructure | None:
@@ -170,42 +196,39 @@ def _plan_of(player_access: PlayerAccess) -> PlanStructure | None:
         return None
 
 
-def _attempts(
-    player_id: int,
-) -> tuple[dict[str, Lessons], dict[str, dict[str, int]], dict[str, int]]:
-    """Return the completed lessons, failures by lesson, and XP of each subject.
+_LESSON_TYPES = (*PROGRESS_TYPES, InteractionType.LESSON_FAILED)
 
-    One query.
-    """
+
+def _facts(player_id: int) -> tuple[dict[str, Lessons], dict[str, int]]:
+    """Return the lessons with rows, and the XP, of each subject. One query."""
     completed = Q(type=InteractionType.LESSON_COMPLETED)
     rows = (
-        InteractionLog.objects.filter(
-            player_id=player_id,
-            type__in=(InteractionType.LESSON_COMPLETED, InteractionType.LESSON_FAILED),
-        )
+        InteractionLog.objects.filter(player_id=player_id, type__in=_LESSON_TYPES)
         .order_by()
         .values_list("subject_id", "reference_id", "bit_index")
         .annotate(
-            most=Max("hearts"),
-            first=Min("occurred_at", filter=completed),
-            last=Max("occurred_at", filter=completed),
-            times=Count("pk", filter=completed),
-            failed=Count("pk", filter=~completed),
             earned=Sum("xp"),
+            **ledger.best_hearts(),
+            times=Count("pk", filter=completed),
+            failures=Count("pk", filter=Q(type=InteractionType.LESSON_FAILED)),
+            first_at=Min("occurred_at", filter=completed),
+            last_at=Max("occurred_at", filter=completed),
+            granted_at=_last_time(InteractionType.LESSON_GRANTED),
+            reset_at=_last_time(InteractionType.LESSON_RESET),
         )
     )
-    lessons: dict[str, dict[tuple[str, int], Completed]] = {}
-    failures: dict[str, dict[str, int]] = {}
+    lessons: dict[str, dict[tuple[str, int], LessonFacts]] = {}
     xp: dict[str, int] = {}
-    for subject, lesson, bit, hearts, first_at, last_at, times, failed, earned in rows:
-        if times:
-            done = Completed(hearts or 0, first_at, last_at, times)
-            key = (lesson, -1 if bit is None else bit)
-            lessons.setdefault(subject, {})[key] = done
-            xp[subject] = xp.get(subject, 0) + earned
-        if failed:
-            failures.setdefault(subject, {})[lesson] = failed
-    return dict(lessons), failures, xp
+    for subject, lesson, bit, earned, most, last_pass, last_reset, *facts in rows:
+        hearts = ledger.hearts_now(most, last_pass, last_reset)
+        key = (lesson, -1 if bit is None else bit)
+        lessons.setdefault(subject, {})[key] = LessonFacts(hearts, *facts)
+        xp[subject] = xp.get(subject, 0) + earned
+    return dict(lessons), xp
+
+
+def _last_time(kind: InteractionType) -> Max:
+    return Max("occurred_at", filter=Q(type=kind))
 
 
 def _ledger_rows(
@@ -219,17 +242,25 @@ def _ledger_rows(
     return page, page[-1].seq if len(rows) > LEDGER_PAGE else None
 
 
+def titles_in(player_id: int, subject_id: str) -> dict[str, str]:
+    """Return the titles in a subject, as the student sees them. Three queries.
+
+    And what the access costs; see `access.of_player`.
+    """
+    return _titles([], [], subject_id, access.of_player(player_id).active_plan_id)
+
+
 def _shown(
     wanted: str, in_plan: Collection[str], lessons: Mapping[str, Lessons]
 ) -> str:
     if wanted in in_plan:
         return wanted
-    played = [subject for subject in in_plan if lessons.get(subject)]
-    return max(
-        played,
-        key=lambda subject: max(done.last_at for done in lessons[subject].values()),
-        default=next(iter(in_plan), ""),
-    )
+    played = {
+        subject: last
+        for subject in in_plan
+        if (last := _last(lessons.get(subject, {}))) is not None
+    }
+    return max(played, key=played.__getitem__, default=next(iter(in_plan), ""))
 
 
 def _titles(
@@ -260,7 +291,7 @@ def _lines(
     data: dict[int, dict[str, Any]] = {
         row.seq: row.data
         for row in rows
-        if row.type == InteractionType.XP_CORRECTED and isinstance(row.data, dict)
+        if isinstance(row.data, dict) and "actor_id" in row.data
     }
     actors = {found.get("actor_id") for found in data.values()} - {None}
     names = User.objects.in_bulk({0, *actors})
@@ -277,21 +308,22 @@ def _lines(
 
 def _passed(plan: PlanStructure | None, subject: str, lessons: Lessons) -> int:
     """Return how many lessons are passed: of the release's, if the subject is in it."""
+    bits = {bit for (_lesson, bit), facts in lessons.items() if facts.is_passed}
     if plan is None or subject not in plan.subjects:
-        return len(lessons)
-    bits = {bit for _lesson, bit in lessons}
+        return len(bits)
     return sum(lesson.bit_index in bits for lesson in plan.subjects[subject].lessons)
 
 
 def _last(lessons: Lessons) -> datetime | None:
-    return max((done.last_at for done in lessons.values()), default=None)
+    return max(
+        (facts.last_at for facts in lessons.values() if facts.last_at), default=None
+    )
 
 
 def _tree(
     plan: PlanStructure | None,
     shown: str,
     lessons: Lessons,
-    failures: Mapping[str, int],
     player_access: PlayerAccess,
     titles: Mapping[str, str],
     now: datetime,
@@ -300,14 +332,16 @@ def _tree(
         return []
     outline = subject_cache.of_subject(plan.subjects[shown])
     best = {
-        bit: done.best_hearts for (_lesson, bit), done in lessons.items() if bit >= 0
+        bit: facts.best_hearts
+        for (_lesson, bit), facts in lessons.items()
+        if facts.best_hearts is not None and bit >= 0
     }
     items = player_access.current_items(now.timestamp())
     player = outline.for_player(bitmap.pack(best).bitmap, items)
-    by_bit = {bit: done for (_lesson, bit), done in lessons.items()}
+    by_bit = {bit: facts for (_lesson, bit), facts in lessons.items()}
     next_id = player.next_lesson()
     next_at = -1 if next_id is None else outline.lessons[next_id].start
-    steps = _steps(outline.root, player, titles, by_bit, failures, next_at)
+    steps = _steps(outline.root, player, titles, by_bit, next_at)
     return list(steps)[1:-1]  # without the subject itself
 
 
@@ -315,24 +349,23 @@ def _steps(
     node: OutlineNode,
     player: PlayerOutline,
     titles: Mapping[str, str],
-    by_bit: Mapping[int, Completed],
-    failures: Mapping[str, int],
+    by_bit: Mapping[int, LessonFacts],
     next_at: int,
 ) -> Iterator[TreeStep]:
     state = player.state(node)
     is_lesson = node.bit_index is not None
     yield TreeStep(
         step="lesson" if is_lesson else "open",
+        id=node.id,
         title=titles.get(node.id, node.id),
         status=state.status,
         locked_reason=state.locked_reason,
         passed=(player.passed >> node.start & node.lessons).bit_count(),
         total=node.end - node.start,
         is_next=node.start <= next_at < node.end,
-        completed=by_bit.get(node.bit_index) if node.bit_index is not None else None,
-        failures=failures.get(node.id, 0),
+        facts=by_bit.get(node.bit_index) if node.bit_index is not None else None,
     )
     if not is_lesson:
         for child in node.children:
-            yield from _steps(child, player, titles, by_bit, failures, next_at)
+            yield from _steps(child, player, titles, by_bit, next_at)
         yield TreeStep(step="close")

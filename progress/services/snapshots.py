@@ -16,7 +16,7 @@ from players.player_state import SubjectProgress
 from players.records import StoreUnavailableError
 from players.write_back import RebuildResult, SyncResult
 from progress import bitmap
-from progress.models import InteractionLog, InteractionType, StructureProgress
+from progress.models import PROGRESS_TYPES, InteractionLog, StructureProgress
 from progress.services import ledger
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ _FIELDS = (
 
 
 class Change(NamedTuple):
-    """A subject of a player, and the position of its last completion."""
+    """A subject of a player, and the position of its last change."""
 
     player_id: int
     subject_id: str
@@ -79,7 +79,7 @@ def rebuild(
 def rewrite(player_ids: Sequence[int]) -> int:
     """Write the progress of players in all subjects, as `wallet_sync.rewrite` does.
 
-    Deletes snapshots of subjects in which the ledger has no completion.
+    Deletes snapshots of subjects in which the ledger has no change.
 
     Returns:
         How many subjects were written.
@@ -88,7 +88,7 @@ def rewrite(player_ids: Sequence[int]) -> int:
     snapshots = StructureProgress.objects.filter(player_id__in=players)
     snapshots.update(seq=0)
     completed = InteractionLog.objects.filter(
-        type=InteractionType.LESSON_COMPLETED, player_id__in=players
+        type__in=PROGRESS_TYPES, player_id__in=players
     )
     last = completed.order_by("player_id", "subject_id")
     changes = [
@@ -102,7 +102,7 @@ def rewrite(player_ids: Sequence[int]) -> int:
 
 def _behind(since: datetime | None) -> list[Change]:
     """Return the subjects whose snapshot is behind, in the order of the key."""
-    rows = InteractionLog.objects.filter(type=InteractionType.LESSON_COMPLETED)
+    rows = InteractionLog.objects.filter(type__in=PROGRESS_TYPES)
     if since is not None:
         is_written = StructureProgress.objects.filter(
             player_id=OuterRef("player_id"),

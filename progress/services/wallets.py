@@ -94,7 +94,7 @@ def add_correction(
             received_at=now,
         )
         try:
-            ledger.append_in_transaction(row)
+            ledger.append_in_transaction([row])
         except PositionTakenError:
             if not left:
                 raise

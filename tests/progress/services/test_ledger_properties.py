@@ -11,9 +11,15 @@ import orjson
 import pytest
 
 from players import records
+from players.models import User
 from players.services import wallet
-from progress.errors import NoHeartsError, NotUnlockedError
-from progress.services import ledger, progress, snapshots, writing
+from progress.errors import (
+    InvalidCorrectionError,
+    NoHeartsError,
+    NotUnlockedError,
+)
+from progress.services import grants, ledger, progress, snapshots, writing
+from progress.services.grants import Change
 from progress.streak import Streak
 from tests.progress.conftest import MONDAY
 
@@ -31,6 +37,9 @@ class Model:
     """The expected XP, hearts and streak of a player, computed naively."""
 
     best: dict[str, int] = field(default_factory=dict)
+    """Of the lessons that are passed now,"""
+    most: dict[str, int] = field(default_factory=dict)
+    """and of those that were ever completed."""
     xp: int = 0
     days: set[date] = field(default_factory=set)
     repeats: set[tuple[str, date]] = field(default_factory=set)
@@ -50,21 +59,31 @@ class Model:
         return place not in self.best and any(one not in self.best for one in before)
 
     def completes(self, place: str, hearts: int, day: date) -> int:
+        before = max(self.best.get(place, 0), self.most.get(place, 0))
         earned = 10 + 2 * hearts
-        earned += 5 * (place not in self.best) + 10 * (hearts > self.best.get(place, 0))
-        if hearts <= self.best.get(place, 0):
+        earned += 5 * (place not in self.most) + 10 * (hearts > before)
+        if place in self.most and hearts <= before:
             # Paid once a day.
             earned *= (place, day) not in self.repeats
             self.repeats.add((place, day))
-        self.best[place] = max(hearts, self.best.get(place, 0))
+        self.best[place] = self.most[place] = max(hearts, before)
         self.xp += earned
         self.days.add(day)
         return earned
 
+    def corrects(self, change: Change, places: list[str], hearts: int) -> int:
+        """Grant or reset lessons, and return how many."""
+        if change is Change.RESET:
+            return sum(self.best.pop(place, None) is not None for place in places)
+        granted = [place for place in places if place not in self.best]
+        for place in granted:
+            self.best[place] = max(hearts, self.most.get(place, 0))
+        return len(granted)
+
 
 @pytest.mark.parametrize("seed", range(6))
 def test_redis_the_ledger_and_the_model_agree(
-    student, finish, redis_client, monkeypatch, seed
+    student, finish, redis_client, monkeypatch, correct, seed
 ):
     chance = random.Random(seed)
     model, day = Model(), 0
@@ -92,9 +111,53 @@ def test_redis_the_ledger_and_the_model_agree(
         else:
             assert earned == model.completes(place, hearts, today)
         _assert_agree(student.pk, model)
+        if chance.random() < 0.3:
+            correct(chance, model)
+            _assert_agree(student.pk, model)
     snapshots.sync_pending()
     redis_client.flushdb()
     _assert_agree(student.pk, model)
+
+
+@pytest.fixture
+def correct(student, redis_client, monkeypatch, django_capture_on_commit_callbacks):
+    """Let staff grant or reset a part of the subject; some die after the commit."""
+    staff = User.objects.create_user(email="staff@example.com", is_staff=True)
+
+    def correct(chance: random.Random, model: Model) -> None:
+        change, hearts = chance.choice(list(Change)), chance.randint(1, 5)
+        node, places = chance.choice(
+            [
+                ("SUBJ-MATH", PLACES),
+                ("UNIT-MATH-0", PLACES[:2]),
+                ("TRK-MATH", PLACES),
+                *((f"LES-MATH-{place}", [place]) for place in PLACES),
+            ]
+        )
+        try:
+            with monkeypatch.context() as patched:
+                if chance.random() < 0.2:
+                    _let_die(patched, "put")
+                with django_capture_on_commit_callbacks(execute=True):
+                    done = grants.apply(
+                        player_id=student.pk,
+                        node_id=node,
+                        change=change,
+                        hearts=hearts,
+                        reason="Moved",
+                        actor_id=staff.pk,
+                        now=MONDAY,
+                    )
+        except InvalidCorrectionError:
+            assert not model.corrects(change, places, hearts)
+        except Died:
+            assert model.corrects(change, places, hearts)
+            # A record that nobody finishes expires.
+            redis_client.delete(f"wallet:{{{student.pk}}}")
+        else:
+            assert done == model.corrects(change, places, hearts)
+
+    return correct
 
 
 def _let_die(patched, step: str) -> None:

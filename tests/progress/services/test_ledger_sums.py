@@ -23,26 +23,50 @@ pytestmark = pytest.mark.django_db
 SUBJECTS = ["SUBJ-A", "SUBJ-B", "subj-a"]
 
 
+LESSON_ROWS = {
+    InteractionType.LESSON_COMPLETED,
+    InteractionType.LESSON_GRANTED,
+    InteractionType.LESSON_RESET,
+}
+
+
 def random_row(
-    chance: random.Random, player_id: int, seq: int, day: date
+    chance: random.Random,
+    player_id: int,
+    seq: int,
+    day: date,
+    best: dict[tuple[str, int], int],
 ) -> InteractionLog:
+    """A row after others, with ``best``, the hearts by subject and bit, kept up to date.
+
+    They never fall, unless the lesson is reset.
+    """
     kind = chance.choice([*InteractionType.values, InteractionType.LESSON_COMPLETED])
     at = MONDAY + timedelta(
         days=chance.randint(0, 3), microseconds=chance.choice([0, 5, 10**6])
     )
     is_correction = kind == InteractionType.XP_CORRECTED
     is_success = kind == InteractionType.LESSON_COMPLETED
+    subject = "" if is_correction else chance.choice(SUBJECTS)
+    bit = chance.randrange(20) if kind in LESSON_ROWS else None
+    hearts = None
+    if bit is not None:
+        if kind == InteractionType.LESSON_RESET:
+            best.pop((subject, bit), None)
+        else:
+            hearts = max(best.get((subject, bit), 0), chance.randint(1, 5))
+            best[subject, bit] = hearts
     return InteractionLog(
         player_id=player_id,
         seq=seq,
         event_id=uuid4().hex,
         type=kind,
         reference_id="R",
-        subject_id="" if is_correction else chance.choice(SUBJECTS),
-        bit_index=chance.randrange(20) if is_success else None,
-        best_hearts=chance.randint(1, 5) if is_success else None,
+        subject_id=subject,
+        bit_index=bit,
+        best_hearts=hearts,
         xp=chance.randint(-60, 60) if is_correction else 9 * is_success,
-        day=None if is_correction else day,
+        day=day if is_success or kind == InteractionType.LESSON_FAILED else None,
         occurred_at=at,
         received_at=MONDAY + timedelta(minutes=chance.randrange(60)),
     )
@@ -56,9 +80,10 @@ def make_ledgers(chance: random.Random) -> list[int]:
         player = PlayerProfile.objects.create(user=user)
         players.append(player.pk)
         day, rows = MONDAY.date(), []
+        best: dict[tuple[str, int], int] = {}
         for seq in range(1, 1 + chance.choice([0, 1, 2, 30])):
             day += timedelta(days=chance.choice([0, 0, 1, 1, 2, -1]))
-            rows.append(random_row(chance, player.pk, seq, day))
+            rows.append(random_row(chance, player.pk, seq, day, best))
         chance.shuffle(rows)
         InteractionLog.objects.bulk_create(rows)
     return players
@@ -91,14 +116,13 @@ def subject_by_rows(
     for row in rows_of(player_id):
         if row.bit_index is None or row.subject_id != subject_id or row.seq > until:
             continue
-        before = bitmap.hearts_at(found.hearts, row.bit_index)
-        found = bitmap.with_completion(
-            found,
-            row.bit_index,
-            best_hearts=max(before, row.best_hearts or 0),
-            xp=row.xp,
-        )
         seq = row.seq
+        if row.best_hearts is None:
+            found = bitmap.without(found, row.bit_index)
+            continue
+        found = bitmap.with_completion(
+            found, row.bit_index, best_hearts=row.best_hearts, xp=row.xp
+        )
     return seq, found
 
 
