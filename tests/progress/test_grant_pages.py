@@ -77,9 +77,7 @@ def test_a_confirmed_grant_adds_rows_and_goes_back(
     page = text_of(done)
     assert "2 lessons were granted." in page
     assert "Lesson 0.0 ● Passed ♥ 3 granted 03/02/2026" in page
-    assert (
-        "Lesson granted: Lesson 0.1 · 3 hearts · From another school by Sami" in page
-    )
+    assert "Lesson granted: Lesson 0.1 · 3 hearts · From another school by Sami" in page
     assert passed(student) == 2
 
 
