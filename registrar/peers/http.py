@@ -121,7 +121,7 @@ class PeerClient:
             )
         if status >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise self._without_answer(writes=writes, reason=f"HTTP_{status}")
-        if response.is_redirect:
+        if response.has_redirect_location:
             raise PeerUnavailableError(
                 _("The address leads to another one. Enter the final address."),
                 peer=self.limits.peer,

@@ -1,0 +1,68 @@
+"""Files of Zoho CRM: attachments of a record, and files of upload fields."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO
+
+from registrar.zoho.answers import row_results, unreadable
+from registrar.zoho.client import ZohoClient
+
+MAX_BYTES = 20 * 1024 * 1024
+"""The largest file that Zoho takes."""
+
+
+def attach(
+    client: ZohoClient,
+    *,
+    module: str,
+    record_id: str,
+    name: str,
+    file: BinaryIO,
+    content_type: str,
+) -> str:
+    """Attach a file to a record and return the attachment's id.
+
+    Args:
+        file: can be positioned (``seek``); it is read in parts.
+
+    Raises:
+        PeerRefusedError: Zoho refuses the file, or has no such record.
+    """
+    body = client.write(
+        "POST",
+        f"{module}/{record_id}/Attachments",
+        files={"file": (name, file, content_type)},
+    )
+    return row_results(body, expected=1)[0].checked()
+
+
+def attachments(
+    client: ZohoClient, *, module: str, record_id: str
+) -> list[dict[str, Any]]:
+    """Return the attachments of a record: ``id``, ``File_Name``, ``Size``."""
+    body = client.get(
+        f"{module}/{record_id}/Attachments", params={"fields": "id,File_Name,Size"}
+    )
+    if body is None:
+        return []
+    found = body.get("data")
+    if not isinstance(found, list):
+        raise unreadable("data")
+    return found
+
+
+def download(
+    client: ZohoClient, *, module: str, record_id: str, attachment_id: str
+) -> AbstractContextManager[Iterator[bytes]]:
+    """Open an attachment; the context is an iterator over its parts."""
+    return client.download(f"{module}/{record_id}/Attachments/{attachment_id}")
+
+
+def upload(client: ZohoClient, *, name: str, file: BinaryIO, content_type: str) -> str:
+    """Upload a file for an upload field and return its id.
+
+    A record takes it as ``[{"File_Id__s": id}]``. Zoho deletes a file that no record
+    has taken within a day.
+    """
+    body = client.write("POST", "files", files={"file": (name, file, content_type)})
+    return row_results(body, expected=1)[0].checked()

@@ -1,0 +1,72 @@
+"""Values of Zoho's fields, and the texts of searches.
+
+Ids are texts: JavaScript and many JSON readers round their nineteen digits.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+
+def lookup_id(value: Any) -> str:
+    """Return the id of a lookup ``{"name": …, "id": …}``; "" for an empty one."""
+    found = value.get("id") if isinstance(value, Mapping) else None
+    return str(found) if found else ""
+
+
+def lookup_name(value: Any) -> str:
+    """Return the name of a lookup; "" for an empty one."""
+    found = value.get("name") if isinstance(value, Mapping) else None
+    return str(found) if found else ""
+
+
+def to_lookup(record_id: str) -> dict[str, str] | None:
+    """Return a lookup for a write; None empties the field."""
+    return {"id": record_id} if record_id else None
+
+
+def multi_select_ids(value: Any, *, field: str) -> list[str]:
+    """Return the ids of a multi-select lookup.
+
+    Zoho answers a list of linking rows, each ``{"id": …, FIELD: {"name", "id"}}``; the
+    row's own id names the link, not the record.
+    """
+    rows = value if isinstance(value, list) else []
+    found = (lookup_id(row.get(field)) for row in rows if isinstance(row, Mapping))
+    return [one for one in found if one]
+
+
+def to_multi_select(ids: Iterable[str], *, field: str) -> list[dict[str, Any]]:
+    """Return linking rows for a write."""
+    return [{field: {"id": one}} for one in ids]
+
+
+def timestamp(moment: datetime) -> str:
+    """Return an aware time as Zoho writes it: whole seconds with an offset."""
+    return moment.astimezone(UTC).replace(microsecond=0).isoformat()
+
+
+def parse_timestamp(value: Any) -> datetime | None:
+    """Return a time such as ``Modified_Time``; None for an empty or wrong one.
+
+    A text without an offset is none: it could mean different times.
+    """
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return found.astimezone(UTC) if found.tzinfo else None
+
+
+def criterion(field: str, value: str) -> str:
+    """Return a search criterion: ``field`` equals ``value``."""
+    escaped = value.replace("\\", "\\\\")
+    for character in "(),":
+        escaped = escaped.replace(character, f"\\{character}")
+    return f"({field}:equals:{escaped})"
+
+
+def coql_text(value: str) -> str:
+    """Return ``value`` as a text in a COQL query, with its quotes."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
