@@ -39,11 +39,12 @@ def read_wallets(player_ids: Sequence[int]) -> dict[int, WalletState]:
 
 _READ_SUBJECTS = """
 local found = {}
-for index = 1, #KEYS, 5 do
+for index = 1, #KEYS, 6 do
   local wallet = redis.call('HMGET', KEYS[index], 'seq', 'inc')
-  local held = redis.call('MGET', unpack(KEYS, index + 1, index + 4))
-  local counts = wallet[1] and held[1] and held[2] and held[3] and held[4] == wallet[2]
-  found[(index + 4) / 5] = counts and {wallet[1], held}
+  local held = redis.call('MGET', unpack(KEYS, index + 1, index + 5))
+  local counts = wallet[1] and held[1] and held[2] and held[3] and held[4]
+    and held[5] == wallet[2]
+  found[(index + 5) / 6] = counts and {wallet[1], held}
 end
 return found
 """
@@ -173,7 +174,7 @@ def mark_reconciled(server: ServerId) -> None:
 _COPIES = (b"active_session:", b"player:", b"access:")
 _RECORDS = (
     *(b"player:", b"wallet:", b"user_prog:", b"best_hearts:", b"subject_xp:"),
-    *(b"subject_stamp:", b"in_flight:", b"rebuilding:"),
+    *(b"subject_played:", b"subject_stamp:", b"in_flight:", b"rebuilding:"),
     *(b"pending_wallet_sync", b"{pending_wallet_sync", b"pending_bitmap_sync"),
     b"{pending_bitmap_sync",
 )

@@ -32,13 +32,15 @@ def subject(player_id: int, subject_id: str) -> list[str]:
     """Return the names of a subject's record, in the order that scripts expect.
 
     Strings: a bit per lesson, set when it is passed; a byte per lesson, its best
-    hearts; the XP earned in the subject; and the stamp, the incarnation of the wallet
-    record that the other three belong to.
+    hearts; the XP earned in the subject; the last attempt as ``{time} {bit}``, or
+    nothing; and the stamp, the incarnation of the wallet record that the others belong
+    to.
     """
     return [
         f"user_prog:{{{player_id}}}:{subject_id}",
         f"best_hearts:{{{player_id}}}:{subject_id}",
         f"subject_xp:{{{player_id}}}:{subject_id}",
+        f"subject_played:{{{player_id}}}:{subject_id}",
         f"subject_stamp:{{{player_id}}}:{subject_id}",
     ]
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +20,30 @@ class WalletState:
     last_played_at: datetime | None = None
 
 
+class LastPlayed(NamedTuple):
+    """The last attempt at a lesson: its time, and the lesson's progress bit.
+
+    Of two attempts at one time the higher bit is the last, so that they may be recorded
+    in any order.
+    """
+
+    at: datetime
+    bit_index: int
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectProgress:
     """A player's progress in one subject, in the bytes that Redis holds.
 
     ``bitmap`` has one bit per lesson, in the order of Redis's SETBIT, set when the
-    lesson is passed; ``hearts`` one byte per lesson, its best hearts.
+    lesson is passed; ``hearts`` one byte per lesson, its best hearts. ``last_played``
+    counts failed attempts, too.
     """
 
     bitmap: bytes = b""
     hearts: bytes = b""
     xp: int = 0
+    last_played: LastPlayed | None = None
 
     @property
     def passed(self) -> int:

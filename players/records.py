@@ -39,7 +39,7 @@ from redis.exceptions import RedisError
 
 from core.redis_client import client, run_script
 from players import keys
-from players.player_state import SubjectProgress, WalletState
+from players.player_state import LastPlayed, SubjectProgress, WalletState
 
 StoreUnavailableError = RedisError
 """Redis does not answer; callers that can use the database instead catch this."""
@@ -136,7 +136,7 @@ local function read_copy(key, token, placeholder_ms)
 end
 """
 
-# KEYS: session, devices, request count, access, wallet, then four keys of each subject.
+# KEYS: session, devices, request count, access, wallet, then five keys of each subject.
 # ARGV: token hash ('' skips the check), device, window ms ('' does not count), limit,
 # placeholder token, its ms, letters of what is wanted, write ms.
 _ENTER = (
@@ -190,9 +190,10 @@ if begins then
 end
 found[6] = held
 found[7] = {}
-for first = 6, #KEYS, 4 do
-  local subject = redis.call('MGET', unpack(KEYS, first, first + 3))
-  local is_whole = subject[1] and subject[2] and subject[3] and subject[4] == held[2]
+for first = 6, #KEYS, 5 do
+  local subject = redis.call('MGET', unpack(KEYS, first, first + 4))
+  local is_whole = subject[1] and subject[2] and subject[3] and subject[4]
+    and subject[5] == held[2]
   found[7][#found[7] + 1] = is_whole and subject
 end
 return found
@@ -280,17 +281,17 @@ def _found(player_id: int, wanted: Wanted, token: str, answer: list[Any]) -> Fou
 
 # --- The wallet and subjects -------------------------------------------------------
 
-# The last keys of a script that stores subjects: four of each; the last arguments:
-# bitmap, hearts and XP of each, then ms.
+# The last keys of a script that stores subjects: five of each; the last arguments:
+# bitmap, hearts, XP and last attempt of each, then ms.
 _SUBJECTS = """
 local function store_subjects(first, inc)
-  local ms, at = ARGV[#ARGV], #ARGV - (#KEYS - first + 1) / 4 * 3
-  for key = first, #KEYS, 4 do
-    for part = 0, 2 do
+  local ms, at = ARGV[#ARGV], #ARGV - (#KEYS - first + 1) / 5 * 4
+  for key = first, #KEYS, 5 do
+    for part = 0, 3 do
       redis.call('SET', KEYS[key + part], ARGV[at + part], 'PX', ms)
     end
-    redis.call('SET', KEYS[key + 3], inc, 'PX', ms)
-    at = at + 3
+    redis.call('SET', KEYS[key + 4], inc, 'PX', ms)
+    at = at + 4
   end
 end
 """
@@ -481,7 +482,20 @@ def _fields(wallet: WalletState) -> list[str | int]:
 
 
 def decode_subject(held: Sequence[bytes]) -> SubjectProgress:
-    return SubjectProgress(bitmap=held[0], hearts=held[1], xp=int(held[2]))
+    return SubjectProgress(
+        bitmap=held[0], hearts=held[1], xp=int(held[2]), last_played=_played(held[3])
+    )
+
+
+def _played(held: bytes) -> LastPlayed | None:
+    at, _space, bit = held.decode().partition(" ")
+    return LastPlayed(datetime.fromisoformat(at), int(bit)) if at else None
+
+
+def _played_text(played: LastPlayed | None) -> str:
+    if played is None:
+        return ""
+    return f"{played.at.astimezone(UTC).isoformat()} {played.bit_index}"
 
 
 def _names(player_id: int, subjects: Iterable[str]) -> list[str]:
@@ -492,11 +506,12 @@ def _names(player_id: int, subjects: Iterable[str]) -> list[str]:
     return names
 
 
-def _parts(subjects: Mapping[str, SubjectProgress]) -> list[bytes | int]:
+def _parts(subjects: Mapping[str, SubjectProgress]) -> list[bytes | int | str]:
     """The last arguments of a script that stores subjects."""
-    parts: list[bytes | int] = []
+    parts: list[bytes | int | str] = []
     for subject in subjects.values():
         parts += [subject.bitmap, subject.hearts, subject.xp]
+        parts.append(_played_text(subject.last_played))
     return [*parts, SUBJECT_MS]
 
 

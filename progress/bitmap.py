@@ -8,14 +8,26 @@ its bit.
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 
-from players.player_state import SubjectProgress
+from players.player_state import LastPlayed, SubjectProgress
 
 
 def is_set(bitmap: bytes, index: int) -> bool:
     """Return whether bit ``index`` is set; bits beyond the end are 0, as in GETBIT."""
     byte = index >> 3
     return byte < len(bitmap) and bool(bitmap[byte] & (0x80 >> (index & 7)))
+
+
+def with_attempt(
+    progress: SubjectProgress, index: int, *, at: datetime
+) -> SubjectProgress:
+    """Return the progress after an attempt at the lesson on bit ``index``."""
+    played = LastPlayed(at, index)
+    if progress.last_played is not None:
+        played = max(played, progress.last_played)
+    return replace(progress, last_played=played)
 
 
 def with_completion(
@@ -30,7 +42,9 @@ def with_completion(
     bits[byte] |= 0x80 >> (index & 7)
     hearts = bytearray(progress.hearts.ljust(index + 1, b"\0"))
     hearts[index] = best_hearts
-    return SubjectProgress(bytes(bits), bytes(hearts), progress.xp + xp)
+    return replace(
+        progress, bitmap=bytes(bits), hearts=bytes(hearts), xp=progress.xp + xp
+    )
 
 
 def without(progress: SubjectProgress, index: int) -> SubjectProgress:
@@ -44,7 +58,7 @@ def without(progress: SubjectProgress, index: int) -> SubjectProgress:
     if index < len(hearts):
         hearts[index] = 0
     ends = bytes(bits).rstrip(b"\0"), bytes(hearts).rstrip(b"\0")
-    return SubjectProgress(*ends, progress.xp)
+    return replace(progress, bitmap=ends[0], hearts=ends[1])
 
 
 def hearts_at(hearts: bytes, index: int) -> int:
@@ -52,17 +66,19 @@ def hearts_at(hearts: bytes, index: int) -> int:
     return hearts[index] if index < len(hearts) else 0
 
 
-def pack(best: Mapping[int, int], *, xp: int = 0) -> SubjectProgress:
+def pack(
+    best: Mapping[int, int], *, xp: int = 0, last_played: LastPlayed | None = None
+) -> SubjectProgress:
     """Pack the best hearts of each passed lesson, by bit."""
     if not best:
-        return SubjectProgress(xp=xp)
+        return SubjectProgress(xp=xp, last_played=last_played)
     last = max(best)
     bits = bytearray((last >> 3) + 1)
     hearts = bytearray(last + 1)
     for index, most in best.items():
         bits[index >> 3] |= 0x80 >> (index & 7)
         hearts[index] = most
-    return SubjectProgress(bitmap=bytes(bits), hearts=bytes(hearts), xp=xp)
+    return SubjectProgress(bytes(bits), bytes(hearts), xp, last_played)
 
 
 def unpack_hearts(hearts: bytes) -> dict[int, int]:

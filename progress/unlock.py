@@ -181,6 +181,10 @@ class PlayerOutline:
         total = self._outline.total_lessons
         return 10_000 * self.passed_lessons // total / 100 if total else 0.0
 
+    def count(self, lessons: int, node: OutlineNode) -> int:
+        """Return how many of a set of lessons are below a node of the outline."""
+        return (lessons >> node.start & node.lessons).bit_count()
+
     def is_passed(self, lesson_id: str) -> bool:
         """Return whether a lesson of the subject is passed."""
         return bool(self.passed >> self._outline.lessons[lesson_id].start & 1)

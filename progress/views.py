@@ -15,8 +15,8 @@ from core.api_types import InvalidBodyError, parse, parse_query
 from players.api_types import LESSON_ID
 from players.authentication import player_of
 from players.records import Wanted
-from progress import api_types
-from progress.services import completion, progress, reviews
+from progress import api_types, summary_api_types
+from progress.services import completion, progress, reviews, summary
 from publishing import api
 
 
@@ -81,14 +81,48 @@ class LessonViewSet(ViewSet):
 
 
 class ProgressViewSet(ViewSet):
-    """A player's progress in a subject."""
+    """A player's progress in all subjects, and in one."""
 
     lookup_url_kwarg = "subject_id"
     lookup_value_regex = "[^/]+"
 
-    def wanted(self, _request: Request) -> Wanted:
-        subject_id = self.kwargs["subject_id"]
-        return Wanted(access=True, wallet=True, subject_ids=(subject_id,))
+    def wanted(self, request: Request) -> Wanted:
+        if (subject_id := self.kwargs.get("subject_id")) is not None:
+            subject_ids: tuple[str, ...] = (subject_id,)
+        else:
+            etag = request.META.get("HTTP_IF_NONE_MATCH")
+            subject_ids = summary.likely_subjects(etag)
+        return Wanted(access=True, wallet=True, subject_ids=subject_ids)
+
+    @describe(
+        Operation(
+            id="get_progress_summary",
+            tag="progress",
+            summary=gettext_lazy("Progress in all subjects"),
+            description=gettext_lazy(
+                "Return for each subject of the plan how much is passed, in all and by "
+                "unit, and the last and the next lesson. The subject of the last lesson "
+                "comes first: continue there. The answer changes with purchases and "
+                "with each release."
+            ),
+            parameters=(api_types.IF_NONE_MATCH,),
+            answer=summary_api_types.Summary,
+            has_etag=True,
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED_YET"),
+        )
+    )
+    def list(self, request: Request) -> HttpResponse:
+        player = player_of(request)
+        answer = summary.of_player(
+            player_id=player.id,
+            now=timezone.now(),
+            if_none_match=request.META.get("HTTP_IF_NONE_MATCH"),
+            found=player.found,
+        )
+        headers = {"ETag": answer.etag, "Cache-Control": "private, no-cache"}
+        if answer.summary is None:
+            return HttpResponseNotModified(headers=headers)
+        return ApiResponse(answer.summary, headers=headers)
 
     @describe(
         Operation(

@@ -24,6 +24,7 @@ from publishing.published_content import (
     StructureNode,
     SubjectStructure,
     subject_of_lesson,
+    subjects_of_plan,
 )
 from publishing.signing import lessons, links, videos
 from publishing.signing.links import photo_uri
@@ -47,6 +48,7 @@ __all__ = [
     "photo_uri",
     "plan_links",
     "subject_of_lesson",
+    "subjects_of_plan",
 ]
 
 

@@ -136,6 +136,8 @@ def is_published(plan_id: str) -> bool:
 
 _MAX_LESSONS = 1_000_000
 _subjects: dict[str, str] = {}
+_MAX_PLANS = 10_000
+_plan_subjects: dict[str, tuple[str, ...]] = {}
 
 
 def subject_of_lesson(lesson_id: str) -> str | None:
@@ -145,6 +147,14 @@ def subject_of_lesson(lesson_id: str) -> str | None:
     subject by now: compare it with the plan.
     """
     return _subjects.get(lesson_id)
+
+
+def subjects_of_plan(plan_id: str) -> tuple[str, ...]:
+    """Return a plan's subjects as this process read them last; no file is read.
+
+    Empty if no release of the plan was read. Another release may have others by now.
+    """
+    return _plan_subjects.get(plan_id, ())
 
 
 @lru_cache(maxsize=64)
@@ -197,6 +207,9 @@ def read_release(
     if len(_subjects) > _MAX_LESSONS:
         _subjects.clear()
     _subjects.update({lesson.id: lesson.subject_id for lesson in by_id.values()})
+    if len(_plan_subjects) > _MAX_PLANS:
+        _plan_subjects.clear()
+    _plan_subjects[plan_id] = tuple(subjects)
     return PlanStructure(
         plan_id=plan_id,
         title=manifest["title"],

@@ -233,7 +233,9 @@ def _subjects_in_redis(
     }
     truths = _subjects_of({key: seq for key, (seq, _progress) in known.items()})
     for key, (_seq, progress) in known.items():
-        yield from _subject(key, Store.REDIS, _values(progress), _values(truths[key]))
+        yield from _subject(
+            key, Store.REDIS, _record_values(progress), _record_values(truths[key])
+        )
 
 
 def _subjects_in_snapshots(
@@ -276,6 +278,11 @@ def _values(progress: SubjectProgress) -> dict[str, Any]:
         "total_xp_earned": max(0, progress.xp),
         "passed_lessons": progress.passed,
     }
+
+
+def _record_values(progress: SubjectProgress) -> dict[str, Any]:
+    """Return the fields of a record in Redis, which a snapshot does not all have."""
+    return _values(progress) | {"last_played": progress.last_played}
 
 
 def _stored_values(row: StructureProgress) -> dict[str, Any]:

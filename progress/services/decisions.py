@@ -114,8 +114,11 @@ class State:
             self._successes = ledger.success_days(self.player_id)
         return self._successes | self._new_successes
 
-    def add_failure(self, row: InteractionLog) -> None:
+    def add_failure(self, row: InteractionLog, lesson: LessonEntry) -> None:
         self._add(row)
+        self.changed[lesson.subject_id] = bitmap.with_attempt(
+            self.subject(lesson.subject_id), lesson.bit_index, at=row.occurred_at
+        )
 
     def add_completion(
         self,
@@ -134,7 +137,9 @@ class State:
             last_success_date=days.last,
         )
         self.changed[lesson.subject_id] = bitmap.with_completion(
-            self.subject(lesson.subject_id),
+            bitmap.with_attempt(
+                self.subject(lesson.subject_id), lesson.bit_index, at=row.occurred_at
+            ),
             lesson.bit_index,
             best_hearts=row.best_hearts,
             xp=row.xp,
@@ -189,7 +194,7 @@ def decide(
     row = _row(event, lesson, state, context.now, day)
     if event.hearts == 0:
         row.type = InteractionType.LESSON_FAILED
-        state.add_failure(row)
+        state.add_failure(row, lesson)
         return None
     completed, best = state.history(lesson, outline)
     is_record = xp.is_record(hearts=event.hearts, best_hearts=best)

@@ -42,7 +42,7 @@ from django.db.models.functions import Coalesce, TruncHour
 
 from core.db import is_connection_lost, is_duplicate_error, is_foreign_key_error
 from players.models import PlayerProfile
-from players.player_state import SubjectProgress, WalletState
+from players.player_state import LastPlayed, SubjectProgress, WalletState
 from progress import bitmap, streak
 from progress.models import PROGRESS_TYPES, InteractionLog, InteractionType
 
@@ -239,35 +239,54 @@ def subjects_of(
         player_id__in={player_id for player_id, _subject in wanted},
         subject_id__in={subject_id for _player, subject_id in wanted},
     )
-    return {key: found for key, found in _subjects(rows).items() if key in wanted}
+    return {
+        key: found
+        for key, found in _subjects(rows).items()
+        if key in wanted and found[0]
+    }
 
 
 def _subjects(
     rows: QuerySet[InteractionLog],
 ) -> dict[tuple[int, str], tuple[int, SubjectProgress]]:
+    """Return the progress, and the last completion's position; 0: only failures."""
     lessons: dict[tuple[int, str], dict[int, int]] = {}
     earned: dict[tuple[int, str], int] = {}
     heads: dict[tuple[int, str], int] = {}
+    played: dict[tuple[int, str], LastPlayed] = {}
     grouped = (
-        rows.filter(type__in=PROGRESS_TYPES)
+        rows.filter(type__in=(*PROGRESS_TYPES, InteractionType.LESSON_FAILED))
         .order_by()
         .values_list("player_id", "subject_id", "bit_index")
-        .annotate(earned=Sum("xp"), last=Max("seq"), **best_hearts())
+        .annotate(
+            earned=Sum("xp"),
+            last=Max("seq", filter=Q(type__in=PROGRESS_TYPES)),
+            at=Max("occurred_at", filter=Q(type__in=_ATTEMPTS)),
+            **best_hearts(),
+        )
     )
-    for player_id, subject_id, bit, xp, last, *best in grouped:
+    for player_id, subject_id, bit, xp, last, at, *best in grouped:
         key = player_id, subject_id
         earned[key] = earned.get(key, 0) + int(xp)
-        heads[key] = max(heads.get(key, 0), last)
+        heads[key] = max(heads.get(key, 0), last or 0)
         of_key = lessons.setdefault(key, {})
-        hearts = hearts_now(*best)
-        if bit is not None and hearts is not None:
+        if bit is None:
+            continue
+        if (hearts := hearts_now(*best)) is not None:
             of_key[bit] = hearts
+        if at is not None:
+            attempt = LastPlayed(at, bit)
+            played[key] = max(played.get(key, attempt), attempt)
     return {
-        key: (heads[key], bitmap.pack(best, xp=earned[key]))
+        key: (
+            heads[key],
+            bitmap.pack(best, xp=earned[key], last_played=played.get(key)),
+        )
         for key, best in lessons.items()
     }
 
 
+_ATTEMPTS = (InteractionType.LESSON_COMPLETED, InteractionType.LESSON_FAILED)
 _HEARTS = 8
 """More than the most hearts."""
 

@@ -360,7 +360,7 @@ def _steps(
         title=titles.get(node.id, node.id),
         status=state.status,
         locked_reason=state.locked_reason,
-        passed=(player.passed >> node.start & node.lessons).bit_count(),
+        passed=player.count(player.passed, node),
         total=node.end - node.start,
         is_next=node.start <= next_at < node.end,
         facts=by_bit.get(node.bit_index) if node.bit_index is not None else None,

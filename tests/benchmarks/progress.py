@@ -442,7 +442,7 @@ def fill_redis(ids: list[int]) -> None:
                 "last_played_at": "",
             }
             pipeline.hset(keys.wallet(player_id), mapping=wallet)
-            values = (held.bitmap, held.hearts, held.xp, "bench")
+            values = (held.bitmap, held.hearts, held.xp, "", "bench")
             names = keys.subject(player_id, subject)
             pipeline.mset(dict(zip(names, values, strict=True)))
         pipeline.execute()

@@ -546,6 +546,7 @@ _LONGEST_MS = {
     "user_prog:": records.SUBJECT_MS,
     "best_hearts:": records.SUBJECT_MS,
     "subject_xp:": records.SUBJECT_MS,
+    "subject_played:": records.SUBJECT_MS,
     "subject_stamp:": records.SUBJECT_MS,
     "active_session:": records.SESSION_SECONDS * 1000,
     "player:": records.SESSION_SECONDS * 1000,

@@ -85,7 +85,7 @@ def write(client, redis: Redis) -> None:
             )
             client.pexpire(wallet, LIVES[life][1])
     for name, rows, inc in redis.subjects:
-        values = [bytes(rows), b"", len(rows), word(inc)]
+        values = [bytes(rows), b"", len(rows), b"", word(inc)]
         for key, value in zip(keys.subject(PLAYER, name), values, strict=True):
             client.set(key, value)
 
@@ -110,7 +110,7 @@ def read(client) -> Redis:
         if None not in values:
             rows = tuple(values[0])
             assert int(values[2]) == len(rows)
-            subjects.add((name, rows, number(values[3])))
+            subjects.add((name, rows, number(values[4])))
     return Redis(found, frozenset(subjects))
 
 

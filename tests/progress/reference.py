@@ -147,3 +147,34 @@ def tree(node: Node, best: dict[int, int], found: dict[str, State]) -> dict:
         "best_hearts": None if bit is None else best.get(bit, 0),
         "children": [tree(child, best, found) for child in node.children],
     }
+
+
+def summary(
+    node: Node, best: dict[int, int], owned: set[str], xp: int, last: tuple[str, str]
+) -> dict:
+    """The summary of a player whose last lesson in the subject, and its time, is known."""
+    whole = answer(node, best, owned, xp)
+    found = states(node, set(best), owned)
+    units = [one for track in node.children for one in track.children]
+    del whole["root"]
+    return whole | {
+        "status": found[node.id][0],
+        "locked_reason": found[node.id][1],
+        "last_lesson_id": last[0],
+        "last_played_at": last[1],
+        "units": [unit_summary(one, found, set(best), owned) for one in units],
+    }
+
+
+def unit_summary(
+    unit: Node, found: dict[str, State], done: set[int], owned: set[str]
+) -> dict:
+    below = lessons(unit)
+    return {
+        "id": unit.id,
+        "status": found[unit.id][0],
+        "locked_reason": found[unit.id][1],
+        "total_lessons": len(below),
+        "entitled_lessons": sum(is_entitled(one, owned) for one in below),
+        "passed_lessons": sum(is_passed(one, done) for one in below),
+    }

@@ -25,6 +25,7 @@ REQUESTS: dict[str, Any] = {
     "reviews/": {"reviews": [RATING]},
     "reviews/due/": None,
     "progress/SUBJ-MATH/": None,
+    "progress/": None,
     "wallet/": None,
     "content/": None,
     "content/lessons/LES-MATH-0-0/": None,

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from players import bulk_records, keys, records, wallet_sync
 from players.models import PlayerProfile, PlayerWallet
-from players.player_state import SubjectProgress, WalletState
+from players.player_state import LastPlayed, SubjectProgress, WalletState
 from players.services import wallet
 from progress.models import InteractionType, StructureProgress
 from progress.services import comparison, ledger, reconciliation, snapshots, writing
@@ -130,7 +130,7 @@ def test_a_wrong_wallet_in_redis_is_found_and_repaired(played, redis_client):
 
 
 def test_wrong_progress_in_redis_is_found_and_repaired(played, redis_client):
-    bits, hearts, xp, _stamp = keys.subject(played.pk, "SUBJ-MATH")
+    bits, hearts, xp, _last, _stamp = keys.subject(played.pk, "SUBJ-MATH")
     redis_client.set(bits, b"\x80")
     redis_client.set(hearts, b"\x05\x03")
     redis_client.set(xp, 8)
@@ -147,7 +147,7 @@ def test_wrong_progress_in_redis_is_found_and_repaired(played, redis_client):
         ("redis", "SUBJ-MATH", "passed_lessons", 1, 2),
     ]
     _seq, progress = writing.read_subject(played.pk, "SUBJ-MATH")
-    assert progress == SubjectProgress(b"\xc0", b"\x05\x05", 70)
+    assert progress == SubjectProgress(b"\xc0", b"\x05\x05", 70, LastPlayed(MONDAY, 1))
     assert differences() == []
 
 

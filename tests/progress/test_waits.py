@@ -50,6 +50,7 @@ def timeouts(monkeypatch) -> list[str]:
     [
         *(("auth/session/", None), ("devices/check/", None), ("me/", None)),
         *(("wallet/", None), ("content/", None), ("progress/SUBJ-MATH/", None)),
+        ("progress/", None),
         *(("content/lessons/LES-MATH-0-0/", None), (COMPLETE, {"hearts": 5})),
         *(("reviews/", None), ("reviews/due/", None)),
     ],

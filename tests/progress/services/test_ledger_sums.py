@@ -30,6 +30,9 @@ LESSON_ROWS = {
 }
 
 
+ATTEMPTS = {InteractionType.LESSON_COMPLETED, InteractionType.LESSON_FAILED}
+
+
 def random_row(
     chance: random.Random,
     player_id: int,
@@ -48,9 +51,9 @@ def random_row(
     is_correction = kind == InteractionType.XP_CORRECTED
     is_success = kind == InteractionType.LESSON_COMPLETED
     subject = "" if is_correction else chance.choice(SUBJECTS)
-    bit = chance.randrange(20) if kind in LESSON_ROWS else None
+    bit = chance.randrange(20) if kind in LESSON_ROWS | ATTEMPTS else None
     hearts = None
-    if bit is not None:
+    if kind in LESSON_ROWS:
         if kind == InteractionType.LESSON_RESET:
             best.pop((subject, bit), None)
         else:
@@ -115,6 +118,10 @@ def subject_by_rows(
     seq, found = 0, SubjectProgress()
     for row in rows_of(player_id):
         if row.bit_index is None or row.subject_id != subject_id or row.seq > until:
+            continue
+        if row.type in ATTEMPTS:
+            found = bitmap.with_attempt(found, row.bit_index, at=row.occurred_at)
+        if row.type == InteractionType.LESSON_FAILED:
             continue
         seq = row.seq
         if row.best_hearts is None:
@@ -188,7 +195,7 @@ def test_snapshots_that_are_behind_are_found(seed, minutes):
             seqs = [
                 row.seq
                 for row in recent
-                if row.subject_id == subject_id and row.bit_index is not None
+                if row.subject_id == subject_id and row.type in LESSON_ROWS
             ]
             if written is not None:
                 StructureProgress.objects.create(

@@ -22,7 +22,8 @@ from tests.progress.services.test_completion import (
 
 pytestmark = pytest.mark.django_db
 SUBJECT = "SUBJ-MATH"
-PARTS = ["wallet", "user_prog", "best_hearts", "subject_xp", "subject_stamp"]
+PARTS = ["wallet", "user_prog", "best_hearts", "subject_xp"]
+PARTS += ["subject_played", "subject_stamp"]
 
 
 def name_of(student, part: str) -> str:
