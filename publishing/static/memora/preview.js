@@ -47,123 +47,34 @@
     return (same && order.length > 1 ? [...order.slice(1), order[0]] : order).map((index) => items[index]);
   }
 
-  /* --- Markdown without raw HTML: tags are shown as text --- */
+  /* --- Markdown: CommonMark with tables and strikethrough; tags are shown as text --- */
 
-  /* All quantifiers are limited, so a text with many opening marks takes time linear in its
-   * length. */
-  const INLINE =
-    /(`{1,3})(.{1,999}?)\1|!\[([^\]]{0,999})\]\(([^\s)]{1,2048})\)|\[([^\]]{1,999})\]\(([^\s)]{1,2048})\)|\*\*(.{1,999}?)\*\*|__(.{1,999}?)__|\*(.{1,999}?)\*|_(.{1,999}?)_|~~(.{1,999}?)~~|\\([\\`*_{}[\]()#+\-.!~>])/;
-
-  function inline(source, into) {
-    let rest = source;
-    for (;;) {
-      const found = INLINE.exec(rest);
-      if (!found) break;
-      into.append(rest.slice(0, found.index));
-      const [whole, , code, alt, src, label, href, strong, strong2, em, em2, struck, escaped] = found;
-      if (code !== undefined) into.append(el("code", { text: code.trim() }));
-      else if (src !== undefined) into.append(picture(src, alt) || whole);
-      else if (href !== undefined) {
-        if (/^(https?:|mailto:|tel:)/i.test(href)) {
-          const link = el("a", { href, target: "_blank", rel: "noopener noreferrer" });
-          inline(label, link);
-          into.append(link);
-        } else into.append(whole);
-      } else if (escaped !== undefined) into.append(escaped);
-      else {
-        const tag = strong ?? strong2 ? "strong" : em ?? em2 ? "em" : "del";
-        const element = el(tag);
-        inline(strong ?? strong2 ?? em ?? em2 ?? struck, element);
-        into.append(element);
-      }
-      rest = rest.slice(found.index + whole.length);
+  const commonMark = markdownit({ html: false });
+  commonMark.validateLink = (address) => /^(https?:|mailto:|tel:|\/(?!\/)|#)/i.test(address);
+  // A formula in \( \) or \[ \] is kept as it is; CommonMark would remove the backslashes.
+  commonMark.inline.ruler.before("escape", "formula", (state, silent) => {
+    const closing = { "\\(": "\\)", "\\[": "\\]" }[state.src.slice(state.pos, state.pos + 2)];
+    const end = closing ? state.src.indexOf(closing, state.pos + 2) : -1;
+    if (end < 0) return false;
+    if (!silent) state.push("text", "", 0).content = state.src.slice(state.pos, end + 2);
+    state.pos = end + 2;
+    return true;
+  });
+  // The page's policy has no inline styles.
+  commonMark.core.ruler.push("cell_alignment", (state) => {
+    for (const token of state.tokens) {
+      const style = token.attrGet("style");
+      if (style) token.attrs = [["align", style.replace("text-align:", "")]];
     }
-    into.append(rest);
-  }
+  });
 
-  function lines(source, into) {
-    const rows = source.split("\n");
-    let paragraph = "";
-    rows.forEach((row, at) => {
-      const isLast = at === rows.length - 1;
-      const breaks = !isLast && (row.endsWith("  ") || row.endsWith("\\"));
-      if (!breaks) {
-        paragraph += isLast ? row : `${row}\n`;
-        return;
-      }
-      inline(paragraph + (row.endsWith("\\") ? row.slice(0, -1) : row.trimEnd()), into);
-      into.append(el("br"));
-      paragraph = "";
-    });
-    inline(paragraph, into);
-  }
-
-  function withoutClosingMarks(heading) {
-    let end = heading.length;
-    while (end > 0 && heading[end - 1] === "#") end -= 1;
-    return heading.slice(0, end).trimEnd();
-  }
-
-  function rowCells(row) {
-    return row.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
-  }
-
-  const DEEPEST_QUOTE = 20;
-
-  function markdown(source, depth = 0) {
-    const box = el("div", { class: "html markdown", dir: "auto" });
-    const rows = String(source).replace(/\r\n?/g, "\n").split("\n");
-    const block = (tag, content) => {
-      const element = el(tag, { dir: "auto" });
-      lines(content, element);
-      return element;
-    };
-    let at = 0;
-    while (at < rows.length) {
-      const row = rows[at];
-      let match;
-      if (!row.trim()) {
-        at += 1;
-      } else if ((match = /^\s*(```|~~~)/.exec(row))) {
-        const code = [];
-        for (at += 1; at < rows.length && !rows[at].trim().startsWith(match[1]); at += 1) code.push(rows[at]);
-        at += 1;
-        box.append(el("pre", { dir: "ltr" }, el("code", { text: code.join("\n") })));
-      } else if ((match = /^(#{1,6})\s(.*)$/.exec(row))) {
-        box.append(block(`h${match[1].length}`, withoutClosingMarks(match[2].trim())));
-        at += 1;
-      } else if (/^\s*([-*_])(\s*\1){2,}\s*$/.test(row)) {
-        box.append(el("hr"));
-        at += 1;
-      } else if (depth < DEEPEST_QUOTE && /^\s*>/.test(row)) {
-        const quoted = [];
-        for (; at < rows.length && /^\s*>/.test(rows[at]); at += 1) quoted.push(rows[at].replace(/^\s*>\s?/, ""));
-        const quote = el("blockquote", { dir: "auto" });
-        quote.append(...markdown(quoted.join("\n"), depth + 1).childNodes);
-        box.append(quote);
-      } else if (/^\s*([-*+]|\d+[.)])\s+/.test(row)) {
-        const ordered = /^\s*\d/.test(row);
-        const mark = ordered ? /^\s*\d+[.)]\s+/ : /^\s*[-*+]\s+/;
-        const element = el(ordered ? "ol" : "ul", { dir: "auto" });
-        while (at < rows.length && mark.test(rows[at])) {
-          let item = rows[at].replace(mark, "");
-          for (at += 1; at < rows.length && /^\s{2,}\S/.test(rows[at]) && !mark.test(rows[at]); at += 1) item += `\n${rows[at].trim()}`;
-          element.append(block("li", item));
-        }
-        box.append(element);
-      } else if (row.includes("|") && /^\|?\s*:?-+:?(\s*\|\s*:?-+:?)*\s*\|?$/.test((rows[at + 1] || "").trim())) {
-        const table = el("table", { dir: "auto" });
-        const line = (tag, cells) => table.append(el("tr", {}, ...cells.map((cell) => block(tag, cell))));
-        line("th", rowCells(row));
-        for (at += 2; at < rows.length && rows[at].includes("|"); at += 1) line("td", rowCells(rows[at]));
-        box.append(table);
-      } else {
-        const paragraph = [];
-        for (; at < rows.length && rows[at].trim() && !/^(\s*(```|~~~|>|[-*+]\s|\d+[.)]\s)|#{1,6}\s)/.test(rows[at]); at += 1) paragraph.push(rows[at]);
-        if (!paragraph.length) paragraph.push(rows[at++]);
-        box.append(block("p", paragraph.join("\n")));
-      }
+  function markdown(source) {
+    const box = html(commonMark.render(String(source)), { class: "html markdown" });
+    for (const block of box.querySelectorAll("p, h1, h2, h3, h4, h5, h6, ul, ol, li, blockquote, table, th, td")) {
+      block.dir = "auto";
     }
+    for (const code of box.querySelectorAll("pre")) code.dir = "ltr";
+    for (const link of box.querySelectorAll("a:not([href^='#'])")) link.target = "_blank";
     return box;
   }
 
