@@ -26,9 +26,11 @@ from django.db import connections
 from core import semver
 from core.checks import time_zone_errors
 from players.services.erasure import LEDGERS
+from progress import days_off
 
 ENVIRONMENTS = ("local", "production")
 CONTENT_SOURCES = ("disk", "bucket")
+MOST_FREEZES = 365
 SECRET_KEY_LENGTH = 50
 SECRET_KEY_VARIETY = 5
 _HTTPS = re.compile(r"\Ahttps://[^/\s]++(/\S*+)?")
@@ -41,6 +43,7 @@ def check_environment(**_kwargs: Any) -> list[CheckMessage]:
     return [
         *_environment_name(),
         *_streak_time_zone(),
+        *_streak_rules(),
         *_session_limits(),
         *_device_replacements(),
         *_erased_ledger(),
@@ -128,6 +131,26 @@ def _device_replacements() -> Iterator[CheckMessage]:
 def _streak_time_zone() -> Iterator[CheckMessage]:
     zone = settings.STREAK_TIME_ZONE
     return time_zone_errors("MEMORA_STREAK_TIME_ZONE", zone, id="memora.E002")
+
+
+def _streak_rules() -> Iterator[CheckMessage]:
+    for name in ("STREAK_FREEZE_EVERY_DAYS", "STREAK_MOST_FREEZES"):
+        if not 0 <= (number := getattr(settings, name)) <= MOST_FREEZES:
+            yield Error(
+                f"MEMORA_{name} is {number}.",
+                hint=f"Set it to a number from 0 to {MOST_FREEZES}. 0 switches streak "
+                "freezes off.",
+                id="memora.E044",
+            )
+    try:
+        days_off.parse(settings.STREAK_DAYS_OFF)
+    except ValueError as error:
+        yield Error(
+            f"MEMORA_STREAK_DAYS_OFF: {error}.",
+            hint="Separate weekdays, dates, and first and last days by commas, such as "
+            "fri,sat,2026-12-25,2027-07-01/2027-08-31.",
+            id="memora.E045",
+        )
 
 
 def _erased_ledger() -> Iterator[CheckMessage]:

@@ -361,6 +361,12 @@ HEALTH_ORPHAN_GRACE = 6 * 3600
 AUTH_USER_MODEL = "players.User"
 STREAK_TIME_ZONE: str = env("MEMORA_STREAK_TIME_ZONE", default="UTC")
 """The time zone whose midnight ends a streak day."""
+STREAK_FREEZE_EVERY_DAYS: int = env.int("MEMORA_STREAK_FREEZE_EVERY_DAYS", default=7)
+"""So many days of a streak earn a freeze; 0: none is earned."""
+STREAK_MOST_FREEZES: int = env.int("MEMORA_STREAK_MOST_FREEZES", default=2)
+"""A player with so many freezes gets no more; 0: none is earned or given."""
+STREAK_DAYS_OFF: list[str] = env.list("MEMORA_STREAK_DAYS_OFF", default=[])
+"""Days that do not break a streak (`progress.days_off.parse`)."""
 # Each lesson has its own base XP, 10 by default.
 XP_PER_HEART = 2
 XP_FIRST_COMPLETION = 5

@@ -36,6 +36,8 @@ def wallet(held: CurrentWallet) -> api_types.Wallet:
         current_streak=held.current_streak,
         streak_ends_at=held.streak_ends_at,
         streak_time_zone=settings.STREAK_TIME_ZONE,
+        freezes=held.freezes,
+        frozen_days=list(held.frozen_days),
         last_success_date=held.last_success_date,
         last_played_at=held.last_played_at,
     )

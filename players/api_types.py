@@ -433,7 +433,7 @@ class Wallet:
         Field(
             _(
                 "The number of days in a row with a completed lesson; 0 once a whole "
-                "day was missed."
+                "day was missed for which there was no freeze."
             ),
             4,
         ),
@@ -443,7 +443,7 @@ class Wallet:
         Field(
             _(
                 "The streak becomes 0 at this time unless a lesson is completed "
-                "before; null: there is no streak."
+                "before, with all freezes spent; null: there is no streak."
             ),
             "2026-11-30T21:00:00Z",
         ),
@@ -451,6 +451,23 @@ class Wallet:
     streak_time_zone: Annotated[
         str,
         Field(_("The time zone whose midnight ends a streak day."), "Asia/Amman"),
+    ]
+    freezes: Annotated[
+        int,
+        Field(
+            _(
+                "The streak freezes that the student has: each covers one missed day. "
+                "Without those that the days missed until now need."
+            ),
+            1,
+        ),
+    ]
+    frozen_days: Annotated[
+        list[date],
+        Field(
+            _("The missed days of the last weeks that a freeze covers."),
+            ["2026-11-27"],
+        ),
     ]
     last_success_date: Annotated[
         date | None,

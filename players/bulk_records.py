@@ -18,8 +18,8 @@ _READ_WALLETS = """
 local found = {}
 for index = 1, #KEYS do
   local held = redis.call('HMGET', KEYS[index], 'seq', 'inc', 'total_xp',
-    'current_streak', 'last_success_date', 'last_played_at')
-  found[index] = held[1] and held
+    'current_streak', 'last_success_date', 'last_played_at', 'freezes', 'frozen_days')
+  found[index] = held[1] and held[7] and held
 end
 return found
 """

@@ -10,7 +10,8 @@ class WalletState:
     """The contents of a wallet; the defaults are those of a new one.
 
     ``seq`` is the position in the player's ledger that it is complete up to.
-    ``current_streak`` is as of ``last_success_date``, not as of today.
+    ``current_streak`` and ``freezes`` are as of ``last_success_date``, not as of today.
+    ``frozen_days`` are those of the weeks before it on which a freeze was spent.
     """
 
     seq: int = 0
@@ -18,6 +19,8 @@ class WalletState:
     current_streak: int = 0
     last_success_date: date | None = None
     last_played_at: datetime | None = None
+    freezes: int = 0
+    frozen_days: tuple[date, ...] = ()
 
 
 class LastPlayed(NamedTuple):

@@ -174,8 +174,9 @@ end
 local begins = string.find(wanted, 'b', 1, true)
 if not begins and not string.find(wanted, 'w', 1, true) then return found end
 local held = redis.call('HMGET', wallet, 'seq', 'inc', 'total_xp', 'current_streak',
-  'last_success_date', 'last_played_at', 'claim')
-if not held[1] then
+  'last_success_date', 'last_played_at', 'freezes', 'frozen_days', 'claim')
+-- A record of a version without freezes counts as missing.
+if not held[1] or not held[7] then
   if not begins then
     redis.call('DEL', wallet)
     redis.call('HSET', wallet, 'reader', token)
@@ -185,7 +186,7 @@ if not held[1] then
 end
 if begins then
   local first = tonumber(held[1]) + 1
-  if first > tonumber(held[7]) then redis.call('HSET', wallet, 'claim', first) end
+  if first > tonumber(held[9]) then redis.call('HSET', wallet, 'claim', first) end
   redis.call('PEXPIRE', wallet, write_ms, 'LT')
 end
 found[6] = held
@@ -335,7 +336,7 @@ if held[1] then claim = math.max(claim, tonumber(held[2])) end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'inc', inc, 'seq', seq, 'claim', claim,
   'total_xp', ARGV[4], 'current_streak', ARGV[5], 'last_success_date', ARGV[6],
-  'last_played_at', ARGV[7])
+  'last_played_at', ARGV[7], 'freezes', ARGV[8], 'frozen_days', ARGV[9])
 redis.call('PEXPIRE', KEYS[1], write_ms)
 store_subjects(2, inc)
 return 1
@@ -377,7 +378,8 @@ if held[2] ~= inc or claim < first or seq ~= first - 1 then
   return 0
 end
 redis.call('HSET', KEYS[1], 'seq', last, 'total_xp', ARGV[6], 'current_streak', ARGV[7],
-  'last_success_date', ARGV[8], 'last_played_at', ARGV[9])
+  'last_success_date', ARGV[8], 'last_played_at', ARGV[9], 'freezes', ARGV[10],
+  'frozen_days', ARGV[11])
 redis.call('PEXPIRE', KEYS[1], claim <= last and written_ms or write_ms)
 store_subjects(2, inc)
 return 1
@@ -413,7 +415,7 @@ if inc == '' then
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'inc', new_inc, 'seq', seq, 'claim', 0,
     'total_xp', ARGV[6], 'current_streak', ARGV[7], 'last_success_date', ARGV[8],
-    'last_played_at', ARGV[9])
+    'last_played_at', ARGV[9], 'freezes', ARGV[10], 'frozen_days', ARGV[11])
   redis.call('PEXPIRE', KEYS[1], filled_ms)
   inc = new_inc
 elseif held[3] ~= inc or held[2] ~= seq then
@@ -460,24 +462,28 @@ def drop_older(player_id: int, head: int) -> None:
 
 
 def decode_wallet(held: Sequence[bytes]) -> WalletState:
-    seq, _inc, total_xp, days, last, played = held[:6]
+    seq, _inc, total_xp, days, last, played, freezes, frozen = held[:8]
     return WalletState(
         seq=int(seq),
         total_xp=int(total_xp),
         current_streak=int(days),
         last_success_date=date.fromisoformat(last.decode()) if last else None,
         last_played_at=datetime.fromisoformat(played.decode()) if played else None,
+        freezes=int(freezes),
+        frozen_days=tuple(map(date.fromisoformat, frozen.decode().split())),
     )
 
 
 def _fields(wallet: WalletState) -> list[str | int]:
-    """The arguments total XP, streak, day and time; "" is None."""
+    """The arguments total XP, streak, day, time, freezes, frozen days; "" is None."""
     day, played = wallet.last_success_date, wallet.last_played_at
     return [
         wallet.total_xp,
         wallet.current_streak,
         day.isoformat() if day else "",
         played.astimezone(UTC).isoformat() if played else "",
+        wallet.freezes,
+        " ".join(map(date.isoformat, wallet.frozen_days)),
     ]
 
 

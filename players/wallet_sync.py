@@ -19,7 +19,7 @@ KIND = "wallets"
 CHUNK = 2000
 _FIELDS = (
     *("player_id", "total_xp", "current_streak"),
-    *("last_success_date", "last_played_at", "seq"),
+    *("last_success_date", "last_played_at", "freezes", "seq"),
 )
 
 Change = tuple[int, int]
@@ -92,6 +92,7 @@ def _write(changes: Sequence[Change]) -> int:
                 state.current_streak,
                 state.last_success_date,
                 state.last_played_at,
+                state.freezes,
                 state.seq,
             )
             for player_id, state in sorted(states.items())

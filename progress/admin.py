@@ -23,6 +23,7 @@ class InteractionLogAdmin(ReadOnlyAdmin):
         "reference_id",
         "hearts",
         "xp",
+        "freezes",
     )
     list_filter = ("type", "received_at")
     list_select_related = ("player__user",)
@@ -39,6 +40,9 @@ class InteractionLogAdmin(ReadOnlyAdmin):
         "bit_index",
         "hearts",
         "xp",
+        "freezes",
+        "day",
+        "last_day",
         "event_id",
         "device_id",
         "device_seq",

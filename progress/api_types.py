@@ -287,6 +287,19 @@ class StreakChange:
             format="date",
         ),
     ]
+    freezes: Annotated[
+        int, Field(gettext_lazy("The streak freezes that the student has now."), 1)
+    ]
+    frozen_days: Annotated[
+        list[str],
+        Field(
+            gettext_lazy(
+                "The missed days that a freeze was spent on now, so that the streak "
+                "goes on."
+            ),
+            ["2026-11-28"],
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +356,9 @@ class CompletionResult:
     @classmethod
     def from_answer(cls, answer: dict[str, Any]) -> Self:
         """Return the result that `as_answer` was made of."""
-        streak = {**answer["streak"], "action": Action(answer["streak"]["action"])}
+        # Rows from before there were freezes have none.
+        streak = {"freezes": 0, "frozen_days": [], **answer["streak"]}
+        streak["action"] = Action(streak["action"])
         return cls(**{**answer, "streak": StreakChange(**streak)})
 
 

@@ -8,7 +8,7 @@ from players.models.accounts import PlayerProfile
 
 
 class PlayerWallet(models.Model):
-    """A snapshot of XP and streak; see docs/architecture.md, "Ledger"."""
+    """A snapshot of XP, streak and freezes; see docs/architecture.md, "Ledger"."""
 
     player = models.OneToOneField(
         PlayerProfile, models.CASCADE, primary_key=True, related_name="wallet"
@@ -17,6 +17,7 @@ class PlayerWallet(models.Model):
     current_streak = models.PositiveIntegerField(_("streak (days)"), default=0)
     last_success_date = models.DateField(_("last success"), null=True, blank=True)
     last_played_at = models.DateTimeField(_("last played"), null=True, blank=True)
+    freezes = models.PositiveIntegerField(_("streak freezes"), default=0, db_default=0)
     seq = models.PositiveBigIntegerField(
         _("position"), default=0, help_text=_("In the player's ledger.")
     )

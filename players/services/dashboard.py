@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Max, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
@@ -223,7 +224,7 @@ def _count_wallets(players: QuerySet[Any] | None, now: datetime) -> dict[str, in
     wallets = PlayerWallet.objects.all()
     if players is not None:
         wallets = wallets.filter(player__in=players)
-    going_on = Q(last_success_date__gte=ledger.only.earliest_last_success(now))
+    going_on = _going_on(now)
     counts = _since("last_played_at", now)
     for low, high in _bounds(XP_STEPS):
         counts[f"xp_{low}"] = Count("pk", filter=_within("total_xp", low, high))
@@ -231,6 +232,17 @@ def _count_wallets(players: QuerySet[Any] | None, now: datetime) -> dict[str, in
         days = _within("current_streak", low, high)
         counts[f"streak_{low}"] = Count("pk", filter=going_on & days)
     return wallets.aggregate(**counts)
+
+
+def _going_on(now: datetime) -> Q:
+    """Match the snapshots of streaks that have not ended, in the installation's zone."""
+    most = settings.STREAK_MOST_FREEZES
+    found = Q()
+    for freezes in range(most + 1):
+        held = Q(freezes__gte=most) if freezes == most else Q(freezes=freezes)
+        earliest = ledger.only.earliest_last_success(now, freezes)
+        found |= held & Q(last_success_date__gte=earliest)
+    return found
 
 
 def _bounds(steps: tuple[int, ...]) -> list[tuple[int, int | None]]:

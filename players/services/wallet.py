@@ -27,20 +27,26 @@ log = structlog.get_logger(__name__)
 class CurrentStreak:
     """A streak at one moment; it ends at ``ends_at`` unless a lesson is completed.
 
-    ``ends_at`` is None if there is no streak.
+    ``ends_at`` is None if there is no streak. ``freezes`` are those left, and
+    ``frozen_days`` the days of the last weeks that freezes were spent on: both as of
+    that moment, also before a completion records it.
     """
 
     days: int = 0
     ends_at: datetime | None = None
+    freezes: int = 0
+    frozen_days: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentWallet:
-    """A wallet at one moment: the streak is 0 after a missed day."""
+    """A wallet at one moment: the streak is 0 after a missed day without a freeze."""
 
     total_xp: int
     current_streak: int
     streak_ends_at: datetime | None
+    freezes: int
+    frozen_days: tuple[date, ...]
     last_success_date: date | None
     last_played_at: datetime | None
 
@@ -70,8 +76,12 @@ class Ledger(Protocol):
     def streak_at(self, state: WalletState, now: datetime) -> CurrentStreak:
         """Return the streak of that wallet at that aware time."""
 
-    def earliest_last_success(self, now: datetime) -> date:
-        """Return the day before which a last success has ended its streak."""
+    def earliest_last_success(self, now: datetime, freezes: int) -> date:
+        """Return the day before which a last success has ended its streak.
+
+        Args:
+            freezes: how many the wallet has.
+        """
 
     def completions_per_hour(
         self, *, since: datetime, players: QuerySet[Any] | None
@@ -134,6 +144,8 @@ def at(state: WalletState, now: datetime) -> CurrentWallet:
         total_xp=state.total_xp,
         current_streak=streak.days,
         streak_ends_at=streak.ends_at,
+        freezes=streak.freezes,
+        frozen_days=streak.frozen_days,
         last_success_date=state.last_success_date,
         last_played_at=state.last_played_at,
     )

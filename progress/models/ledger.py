@@ -18,6 +18,10 @@ class InteractionType(models.TextChoices):
     LESSON_RESET = "lesson_reset", _("lesson reset")
     XP_CORRECTED = "xp_corrected", _("XP corrected")
     REVIEW_SESSION = "review_session", _("session of reviews")
+    STREAK_PAUSED = "streak_paused", _("days off of a streak")
+    FREEZE_SPENT = "freeze_spent", _("streak freeze spent")
+    FREEZE_RETURNED = "freeze_returned", _("streak freeze given back")
+    FREEZE_GIVEN = "freeze_given", _("streak freeze given by staff")
 
 
 PROGRESS_TYPES = (
@@ -63,6 +67,18 @@ class InteractionLog(AppendOnlyModel):
         null=True,
         blank=True,
         help_text=_("The date when it was done; what staff correct has none."),
+    )
+    last_day = models.DateField(
+        _("last day"),
+        null=True,
+        blank=True,
+        help_text=_("Of days off, which begin with the streak day."),
+    )
+    freezes = models.SmallIntegerField(
+        _("streak freezes"),
+        default=0,
+        db_default=0,
+        help_text=_("How many more, or fewer, the player has with this row."),
     )
     event_id = models.CharField(
         _("event id"),

@@ -217,6 +217,7 @@ def _student(
         current_streak=wallet.current_streak,
         last_success_date=wallet.last_success_date,
         last_played_at=wallet.last_played_at,
+        freezes=wallet.freezes,
     )
     return Student(
         pk=player.pk,

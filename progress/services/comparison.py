@@ -38,6 +38,7 @@ _WALLET_FIELDS = (
     "current_streak",
     "last_success_date",
     "last_played_at",
+    "freezes",
 )
 
 
@@ -197,6 +198,9 @@ def _wallets_in_redis(
             yield Difference(player_id, Store.REDIS, "", "seq", state.seq, truth.seq)
         elif state.seq == truth.seq:
             yield from _wallet(player_id, Store.REDIS, state, truth)
+            if state.frozen_days != truth.frozen_days:
+                both = state.frozen_days, truth.frozen_days
+                yield Difference(player_id, Store.REDIS, "", "frozen_days", *both)
 
 
 def _wallets_in_snapshots(

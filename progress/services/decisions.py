@@ -23,11 +23,10 @@ from progress.errors import (
     NotUnlockedError,
 )
 from progress.models import InteractionLog, InteractionType
-from progress.services import calendar, ledger, subject_cache
+from progress.services import calendar, freezes, ledger, subject_cache
 from progress.services.events import Context, LessonEvent, ReviewEvent
 from progress.services.ledger import Paid
 from progress.services.writing import Start
-from progress.streak import Streak
 from progress.unlock import PlayerOutline
 from publishing.api import LessonEntry
 
@@ -58,8 +57,8 @@ class State:
         self._paid: Paid | None = None
         self._new_firsts: set[str] = set()
         self._new_repeats: Counter[tuple[str, date]] = Counter()
-        self._successes: set[date] | None = None
-        self._new_successes: set[date] = set()
+        self._history: streak.History | None = None
+        self._changes: list[tuple[date, streak.Change]] = []
         self._outlines: dict[str, tuple[frozenset[str], PlayerOutline]] = {}
 
     def subject(self, subject_id: str) -> SubjectProgress:
@@ -108,11 +107,13 @@ class State:
             self._paid = ledger.paid_of(self.player_id, self._lessons, self._days)
         return self._paid
 
-    def success_days(self) -> set[date]:
-        """Return the days with a completed lesson. One query a batch."""
-        if self._successes is None:
-            self._successes = ledger.success_days(self.player_id)
-        return self._successes | self._new_successes
+    def streak_history(self) -> streak.History:
+        """Return what decides on the streak of a late day. One query a batch."""
+        if self._history is None:
+            self._history = ledger.streak_history(self.player_id)
+        while self._changes:
+            self._history = streak.recorded(self._history, *self._changes.pop(0))
+        return self._history
 
     def add_failure(self, row: InteractionLog, lesson: LessonEntry) -> None:
         self._add(row)
@@ -125,16 +126,19 @@ class State:
         row: InteractionLog,
         lesson: LessonEntry,
         *,
-        days: Streak,
+        change: streak.Change,
         is_paid_repeat: bool,
     ) -> None:
+        """Add a completion, after the rows of its effect on the streak."""
         assert row.day is not None
         assert row.best_hearts is not None
+        for one in freezes.rows_of(change, row):
+            self._add(one)
+        row.freezes = change.earned
         self._add(
             row,
             total_xp=self.wallet.total_xp + row.xp,
-            current_streak=days.days,
-            last_success_date=days.last,
+            **freezes.wallet_fields(self.wallet, change),
         )
         self.changed[lesson.subject_id] = bitmap.with_completion(
             bitmap.with_attempt(
@@ -144,7 +148,7 @@ class State:
             best_hearts=row.best_hearts,
             xp=row.xp,
         )
-        self._new_successes.add(row.day)
+        self._changes.append((row.day, change))
         if self._histories is not None:
             self._histories[lesson.id] = (True, row.best_hearts)
         if row.first_of is not None:
@@ -158,6 +162,7 @@ class State:
         self._add(row, total_xp=self.wallet.total_xp + row.xp)
 
     def _add(self, row: InteractionLog, **changes: Any) -> None:
+        row.seq = self.wallet.seq + 1
         self.rows.append(row)
         played = max(self.wallet.last_played_at or row.occurred_at, row.occurred_at)
         self.wallet = replace(
@@ -208,15 +213,16 @@ def decide(
     )
     if is_repeat and state.paid_repeats(lesson.id, day) >= settings.XP_REPEATS_PER_DAY:
         earned = 0
-    before = Streak(state.wallet.current_streak, state.wallet.last_success_date)
-    after, action = streak.after_success(before, day, state.success_days)
+    change = streak.after_success(
+        freezes.streak_of(state.wallet), day, calendar.rules(), state.streak_history
+    )
     result = CompletionResult(
         success=True,
         xp_earned=earned,
         new_total_xp=state.wallet.total_xp + earned,
         is_first_completion=not completed,
         is_new_record=is_record,
-        streak=_streak_change(before, after, action),
+        streak=_streak_change(state.wallet, change),
         unlocked=outline.opened_by(lesson.id),
         next_lesson_id=outline.passing(lesson.id).next_lesson(),
     )
@@ -226,7 +232,7 @@ def decide(
     row.first_of = None if completed else lesson.id
     row.data = row.data | {"answer": result.as_answer()}
     state.add_completion(
-        row, lesson, days=after, is_paid_repeat=is_repeat and earned > 0
+        row, lesson, change=change, is_paid_repeat=is_repeat and earned > 0
     )
     return result
 
@@ -283,7 +289,6 @@ def _row(
 ) -> InteractionLog:
     row = InteractionLog(
         player_id=state.player_id,
-        seq=state.wallet.seq + 1,
         event_id=event.event_id,
         reference_id=lesson.id,
         subject_id=lesson.subject_id,
@@ -301,15 +306,16 @@ def _row(
     return row
 
 
-def _streak_change(
-    before: Streak, after: Streak, action: streak.Action
-) -> StreakChange:
+def _streak_change(before: WalletState, change: streak.Change) -> StreakChange:
+    after = change.streak
     assert after.last is not None
     return StreakChange(
-        old=before.days,
+        old=before.current_streak,
         new=after.days,
-        action=action,
+        action=change.action,
         last_success_date=after.last.isoformat(),
+        freezes=after.freezes,
+        frozen_days=[day.isoformat() for day in change.spent],
     )
 
 

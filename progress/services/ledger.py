@@ -10,14 +10,14 @@ position.
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import (
@@ -143,12 +143,8 @@ def wallets_of(player_ids: Sequence[int]) -> dict[int, WalletState]:
     wallets = dict.fromkeys(player_ids, WalletState())
     if not wallets:
         return wallets
-    # Not parameters: to quote them takes as long as the rest.
-    numbers = ", ".join(map(str, map(int, wallets)))
-    with connection.cursor() as cursor:
-        cursor.execute(_DAYS % numbers, [InteractionType.LESSON_COMPLETED])
-        for player_id, days in groupby(cursor.fetchall(), itemgetter(0)):
-            wallets[player_id] = _wallet(days)
+    for player_id, days in _days(wallets):
+        wallets[player_id] = _wallet(days)
     return wallets
 
 
@@ -156,33 +152,95 @@ def wallets_of(player_ids: Sequence[int]) -> dict[int, WalletState]:
 # and integers, because conversions of times and decimals take longer than the query.
 _DAYS = """
 SELECT player_id, CAST(day AS CHAR), COUNT(CASE WHEN type = %%s THEN 1 END), MAX(seq),
-  CAST(SUM(xp) AS SIGNED), CAST(MAX(occurred_at) AS CHAR)
+  CAST(SUM(xp) AS SIGNED),
+  CAST(MAX(CASE WHEN type NOT IN (%%s, %%s, %%s, %%s) THEN occurred_at END) AS CHAR),
+  CAST(SUM(freezes) AS SIGNED),
+  CAST(SUM(CASE WHEN type IN (%%s, %%s) THEN -freezes ELSE 0 END) AS SIGNED),
+  CAST(SUM(CASE WHEN type = %%s THEN freezes ELSE 0 END) AS SIGNED),
+  CAST(MAX(last_day) AS CHAR)
 FROM progress_interactionlog WHERE player_id IN (%s)
 GROUP BY player_id, day ORDER BY player_id, day
 """
-_Day = tuple[int, str | None, int, int, int, str]
+_TYPES = (
+    InteractionType.LESSON_COMPLETED,
+    # Nothing was played.
+    *(InteractionType.STREAK_PAUSED, InteractionType.FREEZE_GIVEN),
+    *(InteractionType.FREEZE_SPENT, InteractionType.FREEZE_RETURNED),
+    *(InteractionType.FREEZE_SPENT, InteractionType.FREEZE_RETURNED),
+    InteractionType.FREEZE_GIVEN,
+)
 
 
-def _wallet(days: Iterable[_Day]) -> WalletState:
-    seq = xp = 0
-    played = ""
-    successes = []
-    for _player_id, day, completions, last, earned, at in days:
-        seq = max(seq, last)
-        xp += earned
-        if day is None:
-            continue
-        played = max(played, at)
-        if completions:
-            successes.append(date.fromisoformat(day))
-    current = streak.of_days(successes)
+class _Day(NamedTuple):
+    """The sums of a player's rows of one day; ``day`` is None for those without one.
+
+    ``frozen`` is 1 on a day whose freeze was spent and not given back; ``off_until`` is
+    the last of the days off that begin with it.
+    """
+
+    player_id: int
+    day: str | None
+    completions: int
+    last: int
+    xp: int
+    played: str | None
+    freezes: int
+    frozen: int
+    given: int
+    off_until: str | None
+
+
+def _days(player_ids: Collection[int]) -> Iterator[tuple[int, list[_Day]]]:
+    """Yield the days of each of these players who has rows. One query."""
+    # Not parameters: to quote them takes as long as the rest.
+    numbers = ", ".join(map(str, map(int, player_ids)))
+    with connection.cursor() as cursor:
+        cursor.execute(_DAYS % numbers, _TYPES)
+        for player_id, days in groupby(cursor.fetchall(), itemgetter(0)):
+            yield player_id, [_Day(*row) for row in days]
+
+
+def _wallet(days: Collection[_Day]) -> WalletState:
+    history = _history(days)
+    freezes = max(0, sum(one.freezes for one in days))
+    current = streak.of_history(history, freezes)
+    played = max((one.played or "" for one in days if one.day), default="")
     return WalletState(
-        seq=seq,
-        total_xp=max(0, xp),
+        seq=max(one.last for one in days),
+        total_xp=max(0, sum(one.xp for one in days)),
         current_streak=current.days,
         last_success_date=current.last,
         last_played_at=datetime.fromisoformat(f"{played}+00:00") if played else None,
+        freezes=freezes,
+        frozen_days=streak.shown(history.frozen, current.last),
     )
+
+
+def streak_history(player_id: int) -> streak.History:
+    """Return what is recorded of the player's streak. One query."""
+    for _player, days in _days([player_id]):
+        return _history(days)
+    return streak.History()
+
+
+def _history(days: Collection[_Day]) -> streak.History:
+    successes: set[date] = set()
+    frozen: set[date] = set()
+    off: set[date] = set()
+    given: dict[date, int] = {}
+    for one in days:
+        if one.day is None:
+            continue
+        day = date.fromisoformat(one.day)
+        if one.completions:
+            successes.add(day)
+        if one.frozen > 0:
+            frozen.add(day)
+        if one.given:
+            given[day] = one.given
+        if one.off_until is not None:
+            off.update(streak.days_of(day, date.fromisoformat(one.off_until)))
+    return streak.History(successes, frozen, off, given)
 
 
 def subjects_of_player(
@@ -382,14 +440,6 @@ def paid_of(
             if first_of is None and not data["answer"]["is_new_record"]
         ),
     )
-
-
-def success_days(player_id: int) -> set[date]:
-    """Return the days on which the player completed a lesson. One query."""
-    rows = InteractionLog.objects.filter(
-        player_id=player_id, type=InteractionType.LESSON_COMPLETED
-    )
-    return set(rows.order_by().values_list("day", flat=True).distinct())
 
 
 def client_event(idempotency_key: str) -> str:

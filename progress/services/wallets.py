@@ -12,7 +12,7 @@ from players.services.wallet import CurrentStreak
 from progress import streak
 from progress.errors import InvalidCorrectionError
 from progress.models import InteractionLog, InteractionType
-from progress.services import calendar, ledger, writing
+from progress.services import calendar, freezes, ledger, writing
 from progress.services.ledger import (
     PositionTakenError,
     completions_per_hour,
@@ -21,7 +21,6 @@ from progress.services.ledger import (
     wallets_behind,
     wallets_of,
 )
-from progress.streak import Streak
 
 __all__ = [
     "add_correction",
@@ -39,19 +38,25 @@ _ATTEMPTS = 5
 
 def streak_at(state: WalletState, now: datetime) -> CurrentStreak:
     """Return the wallet's streak at that aware time (`progress.streak`)."""
-    held = streak.as_of(
-        Streak(state.current_streak, state.last_success_date), calendar.day_of(now)
-    )
-    too_late = streak.first_day_too_late(held)
+    rules, held = calendar.rules(), freezes.streak_of(state)
+    current = streak.as_of(held, calendar.day_of(now), rules.is_off)
+    too_late = streak.first_day_too_late(held, rules.is_off) if current.days else None
     return CurrentStreak(
-        days=held.days,
+        days=current.days,
         ends_at=None if too_late is None else calendar.beginning_of(too_late),
+        freezes=current.freezes,
+        frozen_days=(*state.frozen_days, *current.frozen),
     )
 
 
-def earliest_last_success(now: datetime) -> date:
-    """Return the day before which a last success has ended its streak."""
-    return streak.earliest_last(calendar.day_of(now))
+def earliest_last_success(now: datetime, freezes: int) -> date:
+    """Return the day before which a last success has ended its streak.
+
+    Args:
+        freezes: how many the wallet has.
+    """
+    is_off = calendar.rules().is_off
+    return streak.earliest_last(calendar.day_of(now), freezes, is_off)
 
 
 def add_correction(

@@ -245,6 +245,8 @@ def fill_redis(ids: list[int]) -> None:
         "current_streak": 1,
         "last_success_date": now.date().isoformat(),
         "last_played_at": now.isoformat(timespec="microseconds"),
+        "freezes": 0,
+        "frozen_days": "",
     }
     for start in range(0, len(ids), CHUNK):
         pipeline = client().pipeline(transaction=False)

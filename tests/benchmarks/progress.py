@@ -440,6 +440,8 @@ def fill_redis(ids: list[int]) -> None:
                 "current_streak": 1,
                 "last_success_date": "",
                 "last_played_at": "",
+                "freezes": 0,
+                "frozen_days": "",
             }
             pipeline.hset(keys.wallet(player_id), mapping=wallet)
             values = (held.bitmap, held.hearts, held.xp, "", "bench")

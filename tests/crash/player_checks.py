@@ -315,6 +315,9 @@ class History:
                 "new": self.days,
                 "action": action,
                 "last_success_date": self.last_day.isoformat(),
+                # The run is shorter than the days that earn one.
+                "freezes": 0,
+                "frozen_days": [],
             },
             "unlocked": [
                 name

@@ -13,6 +13,7 @@ from django.apps import apps
 from django.core.checks import CheckMessage
 
 from memora_site import checks
+from progress.days_off import WEEKDAYS
 
 SOUND_KEY = "kX9fQ2mV7bT4wZ1nR8sL5dJ0hG3cY6pAaEeUuIiOo_-BqWvNzMxCrTt"
 
@@ -29,6 +30,9 @@ def sound(monkeypatch, tmp_path: Path) -> SimpleNamespace:
         ENVIRONMENT="production",
         PRODUCTION=True,
         STREAK_TIME_ZONE="Asia/Riyadh",
+        STREAK_FREEZE_EVERY_DAYS=7,
+        STREAK_MOST_FREEZES=2,
+        STREAK_DAYS_OFF=["fri", "sat", "2026-12-25", "2027-07-01/2027-08-31"],
         CONTENT_SOURCE="disk",
         SESSION_IDLE_DAYS=90,
         SESSION_MAX_DAYS=400,
@@ -92,6 +96,12 @@ def test_the_embedded_default_has_nothing_to_object_to():
         ("STREAK_TIME_ZONE", "Mars/Olympus", "memora.E002"),
         ("STREAK_TIME_ZONE", "../etc/passwd", "memora.E002"),
         ("STREAK_TIME_ZONE", "", "memora.E002"),
+        ("STREAK_FREEZE_EVERY_DAYS", -1, "memora.E044"),
+        ("STREAK_MOST_FREEZES", 366, "memora.E044"),
+        ("STREAK_DAYS_OFF", ["friday"], "memora.E045"),
+        ("STREAK_DAYS_OFF", ["2027-02-30"], "memora.E045"),
+        ("STREAK_DAYS_OFF", ["2027-08-31/2027-07-01"], "memora.E045"),
+        ("STREAK_DAYS_OFF", [*WEEKDAYS], "memora.E045"),
         ("SECRET_KEY", "", "memora.E003"),
         ("SECRET_KEY", SOUND_KEY[:49], "memora.E004"),
         ("SECRET_KEY", "ab" * 40, "memora.E004"),

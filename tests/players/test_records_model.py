@@ -81,7 +81,8 @@ def write(client, redis: Redis) -> None:
             client.hset(
                 wallet,
                 mapping=fields
-                | {"current_streak": 0, "last_success_date": "", "last_played_at": ""},
+                | {"current_streak": 0, "last_success_date": "", "last_played_at": ""}
+                | {"freezes": 0, "frozen_days": ""},
             )
             client.pexpire(wallet, LIVES[life][1])
     for name, rows, inc in redis.subjects:

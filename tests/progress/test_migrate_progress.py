@@ -133,7 +133,8 @@ def test_the_days_of_the_streak_are_those_of_the_players_zone(student, file):
             f"{AMAL},LES-MATH-1-0,2026-02-04,3",
         )
     )
-    assert ledger.success_days(student.pk) == {date(2026, 2, day) for day in (2, 3, 4)}
+    days = {date(2026, 2, day) for day in (2, 3, 4)}
+    assert ledger.streak_history(student.pk).successes == days
     assert ledger.wallet_of(student.pk).current_streak == 3
 
 

@@ -1,4 +1,4 @@
-"""XP, streak, bitmap and memory: pure functions."""
+"""XP, bitmap and memory: pure functions."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from players import keys
-from progress import bitmap, scheduler, streak, xp
-from progress.streak import Action, Streak
+from progress import bitmap, scheduler, xp
 
 RATES = xp.Rates(per_heart=2, first_completion=5, new_record=10)
 MONDAY = date(2026, 3, 2)
@@ -40,39 +39,6 @@ def test_xp_is_base_and_hearts_and_what_is_paid_once(
 )
 def test_a_record_is_more_hearts_than_ever_before(hearts, best, record):
     assert xp.is_record(hearts=hearts, best_hearts=best) is record
-
-
-@pytest.mark.parametrize(
-    ("before", "days_later", "after", "action"),
-    [
-        (Streak(), 0, Streak(1, MONDAY), Action.STARTED),
-        (Streak(3, MONDAY), 0, Streak(3, MONDAY), Action.UNCHANGED),
-        (Streak(3, MONDAY), 1, Streak(4, MONDAY + timedelta(1)), Action.EXTENDED),
-        (Streak(3, MONDAY), 2, Streak(1, MONDAY + timedelta(2)), Action.RESET),
-        (Streak(3, MONDAY), 400, Streak(1, MONDAY + timedelta(400)), Action.RESET),
-        # A day that arrives late: in the streak, before it, and just before it.
-        (Streak(3, MONDAY), -1, Streak(3, MONDAY), Action.UNCHANGED),
-        (Streak(3, MONDAY), -4, Streak(3, MONDAY), Action.UNCHANGED),
-        (Streak(3, MONDAY), -3, Streak(4, MONDAY), Action.EXTENDED),
-    ],
-)
-def test_the_streak_counts_days_in_a_row(before, days_later, after, action):
-    today = MONDAY + timedelta(days_later)
-    assert streak.after_success(before, today) == (after, action)
-
-
-@given(st.lists(st.dates(date(2026, 1, 1), date(2026, 1, 20))))
-def test_a_streak_is_that_of_the_set_of_days_in_any_order(days):
-    found = Streak()
-    for index, day in enumerate(days):
-        found, _action = streak.after_success(found, day, lambda n=index: days[:n])
-    last = first = max(days, default=MONDAY)
-    while first - timedelta(1) in days:
-        first -= timedelta(1)
-    expected = Streak((last - first).days + 1, last) if days else Streak()
-    assert found == streak.of_days(days) == expected
-    # The number of completions on a day makes no difference.
-    assert streak.of_days(dict.fromkeys(days)) == expected
 
 
 def with_bit(bits: bytes, index: int) -> bytes:

@@ -54,6 +54,7 @@ def in_database(player_id):
         row.current_streak,
         row.last_success_date,
         row.last_played_at,
+        row.freezes,
     )
 
 
@@ -67,7 +68,10 @@ def at() -> Iterator[Callable[[datetime], None]]:
 # --- Reading ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", [FULL, WalletState()])
+FROZEN = replace(FULL, freezes=2, frozen_days=(date(2026, 2, 27), date(2026, 3, 1)))
+
+
+@pytest.mark.parametrize("state", [FULL, FROZEN, WalletState()])
 def test_a_wallet_reads_back_from_redis_as_it_was_stored(student, state):
     assert records.create(student.pk, wallet=state)
     assert wallet.get(student.pk) == state
@@ -118,6 +122,8 @@ def test_the_app_reads_the_wallet(signed_in, student, redis_client, at):
         "current_streak": 4,
         "streak_ends_at": "2026-03-04T00:00:00Z",
         "streak_time_zone": "UTC",
+        "freezes": 0,
+        "frozen_days": [],
         "last_success_date": "2026-03-02",
         "last_played_at": "2026-03-02T12:00:00Z",
     }

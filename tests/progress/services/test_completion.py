@@ -48,6 +48,8 @@ def test_a_first_completion_with_five_hearts_earns_35(student, finish):
             "new": 1,
             "action": "started",
             "last_success_date": "2026-03-02",
+            "freezes": 0,
+            "frozen_days": [],
         },
         "unlocked": ["LES-MATH-0-1"],
         "next_lesson_id": "LES-MATH-0-1",

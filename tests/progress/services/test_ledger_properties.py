@@ -20,8 +20,8 @@ from progress.errors import (
 )
 from progress.services import grants, ledger, progress, snapshots, writing
 from progress.services.grants import Change
-from progress.streak import Streak
 from tests.progress.conftest import MONDAY
+from tests.progress.streak_reference import Expected, streak_of
 
 pytestmark = pytest.mark.django_db
 
@@ -30,6 +30,10 @@ PLACES = ["0-0", "0-1", "1-0", "1-1"]
 
 class Died(BaseException):
     """A process that was killed."""
+
+
+def is_off(day: date) -> bool:
+    return day.weekday() == 4 or date(2026, 3, 10) <= day <= date(2026, 3, 12)
 
 
 @dataclass
@@ -45,14 +49,8 @@ class Model:
     repeats: set[tuple[str, date]] = field(default_factory=set)
 
     @property
-    def streak(self) -> Streak:
-        """The days in a row that end with the last one."""
-        if not self.days:
-            return Streak()
-        first = last = max(self.days)
-        while first - timedelta(days=1) in self.days:
-            first -= timedelta(days=1)
-        return Streak((last - first).days + 1, last)
+    def streak(self) -> Expected:
+        return streak_of(self.days, is_off=is_off, every=2, most=2)
 
     def is_locked(self, place: str) -> bool:
         before = PLACES[: PLACES.index(place)]
@@ -83,12 +81,14 @@ class Model:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_redis_the_ledger_and_the_model_agree(
-    student, finish, redis_client, monkeypatch, correct, seed
+    student, finish, redis_client, monkeypatch, correct, settings, seed
 ):
+    settings.STREAK_FREEZE_EVERY_DAYS, settings.STREAK_MOST_FREEZES = 2, 2
+    settings.STREAK_DAYS_OFF = ["fri", "2026-03-10/2026-03-12"]
     chance = random.Random(seed)
     model, day = Model(), 0
     for _step in range(40):
-        day += chance.choice([0, 0, 0, 1, 1, 2, -1])
+        day += chance.choice([0, 0, 0, 1, 1, 2, 2, 3, -1, -2])
         place, hearts = chance.choice(PLACES), chance.randint(0, 5)
         today = (MONDAY + timedelta(days=day)).date()
         dies_at = chance.choice([None, None, None, "begin", "append", "put"])
@@ -179,11 +179,11 @@ def _let_die(patched, step: str) -> None:
 def _assert_agree(player_id: int, model: Model) -> None:
     held = wallet.get(player_id)
     assert held == ledger.wallet_of(player_id)
-    assert (held.total_xp, held.current_streak, held.last_success_date) == (
-        model.xp,
-        model.streak.days,
-        model.streak.last,
+    days, last, freezes, frozen = model.streak
+    assert (held.total_xp, held.current_streak, held.freezes) == (
+        *(model.xp, days, freezes),
     )
+    assert (held.last_success_date, set(held.frozen_days)) == (last, frozen)
     seq, shown = writing.read_subject(player_id, "SUBJ-MATH")
     assert (
         shown == ledger.subjects_of_player(player_id, ["SUBJ-MATH"], seq)["SUBJ-MATH"]

@@ -4,6 +4,7 @@ A plain loop over one player's rows computes the same.
 """
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 from uuid import uuid4
@@ -12,14 +13,21 @@ import pytest
 
 from players.models import PlayerProfile, PlayerWallet, User
 from players.player_state import SubjectProgress, WalletState
-from progress import bitmap, streak
+from progress import bitmap
 from progress.models import InteractionLog, InteractionType, StructureProgress
 from progress.services import ledger, snapshots
-from progress.streak import Streak
 from tests.progress.conftest import MONDAY
 
 pytestmark = pytest.mark.django_db
 
+PAUSED = InteractionType.STREAK_PAUSED
+FREEZES = {
+    InteractionType.LESSON_COMPLETED: 1,
+    InteractionType.FREEZE_SPENT: -1,
+    InteractionType.FREEZE_RETURNED: 1,
+    InteractionType.FREEZE_GIVEN: 2,
+}
+STREAK_ROWS = {*FREEZES, PAUSED, InteractionType.LESSON_FAILED}
 SUBJECTS = ["SUBJ-A", "SUBJ-B", "subj-a"]
 
 
@@ -45,6 +53,7 @@ def random_row(
     They never fall, unless the lesson is reset.
     """
     kind = chance.choice([*InteractionType.values, InteractionType.LESSON_COMPLETED])
+    freezes = FREEZES.get(kind, 0)
     at = MONDAY + timedelta(
         days=chance.randint(0, 3), microseconds=chance.choice([0, 5, 10**6])
     )
@@ -69,7 +78,9 @@ def random_row(
         bit_index=bit,
         best_hearts=hearts,
         xp=chance.randint(-60, 60) if is_correction else 9 * is_success,
-        day=day if is_success or kind == InteractionType.LESSON_FAILED else None,
+        day=day if is_success or kind in STREAK_ROWS else None,
+        last_day=day + timedelta(chance.randint(0, 2)) if kind == PAUSED else None,
+        freezes=freezes,
         occurred_at=at,
         received_at=MONDAY + timedelta(minutes=chance.randrange(60)),
     )
@@ -97,19 +108,36 @@ def rows_of(player_id: int) -> Sequence[InteractionLog]:
 
 
 def wallet_by_rows(player_id: int) -> WalletState:
-    xp, seq, current, played = 0, 0, Streak(), None
+    xp, seq, freezes, played = 0, 0, 0, None
     days: set[date] = set()
+    off: set[date] = set()
+    spent: Counter[date] = Counter()
     for row in rows_of(player_id):
-        xp, seq = xp + row.xp, row.seq
-        if row.day is None:
-            continue
-        played = row.occurred_at if played is None else max(played, row.occurred_at)
-        if row.type == InteractionType.LESSON_COMPLETED:
-            current, _action = streak.after_success(
-                current, row.day, lambda: frozenset(days)
-            )
-            days.add(row.day)
-    return WalletState(seq, max(0, xp), current.days, current.last, played)
+        xp, seq, freezes = xp + row.xp, row.seq, freezes + row.freezes
+        if row.type == PAUSED:
+            off |= {row.day, row.last_day, row.last_day - timedelta(1)} - {
+                row.day - timedelta(1)
+            }
+        elif row.type in (
+            InteractionType.FREEZE_SPENT,
+            InteractionType.FREEZE_RETURNED,
+        ):
+            spent[row.day] -= row.freezes
+        elif row.day is not None and row.type != InteractionType.FREEZE_GIVEN:
+            played = max(played or row.occurred_at, row.occurred_at)
+            if row.type == InteractionType.LESSON_COMPLETED:
+                days.add(row.day)
+    frozen = {day for day, times in spent.items() if times > 0}
+    last = day = max(days, default=None)
+    current = 0
+    while day is not None and day in days | off | frozen:
+        current += day in days
+        day -= timedelta(1)
+    shown = [day for day in frozen if last and day > last - timedelta(28)]
+    freezes = max(0, freezes)
+    return WalletState(
+        *(seq, max(0, xp), current, last, played, freezes, tuple(sorted(shown)))
+    )
 
 
 def subject_by_rows(

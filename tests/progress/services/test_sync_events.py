@@ -278,6 +278,8 @@ def test_days_that_arrive_late_join_the_streak(student, finish, app_on):
         "new": 6,
         "action": "extended",
         "last_success_date": "2026-03-02",
+        "freezes": 0,
+        "frozen_days": [],
     }
 
 
