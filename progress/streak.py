@@ -139,31 +139,6 @@ def after_success(
     )
 
 
-def after_gift(
-    streak: Streak,
-    day: date,
-    number: int,
-    rules: Rules,
-    history: Callable[[], History] = History,
-) -> Change:
-    """Return the effect of ``number`` freezes that staff give on ``day``.
-
-    They also cover days that were missed before: since the last completion, or between
-    it and the one before if it was on the same day.
-
-    Args:
-        history: returns what is recorded. Called only if a lesson was completed on this
-            day.
-    """
-    if streak.last is None or day > streak.last:
-        return Change(replace(streak, freezes=streak.freezes + number))
-    before = history()
-    given = {**before.given, day: before.given.get(day, 0) + number}
-    change = _decided_again(streak, before, replace(before, given=given), rules)
-    # The row of the gift has the number itself.
-    return replace(change, earned=change.earned - number)
-
-
 def as_of(streak: Streak, today: date, is_off: IsOff) -> Current:
     """Return the streak as of ``today``: empty once more days are missed than it covers.
 
