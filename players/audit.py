@@ -18,7 +18,15 @@ from players.models import SecurityEvent, SecurityEventType as Type, User
 
 log = structlog.get_logger(__name__)
 
-_RIGHTS = ("is_staff", "is_superuser", "groups", "permissions", "group", "deleted")
+_RIGHTS = (
+    "is_staff",
+    "is_superuser",
+    "groups",
+    "permissions",
+    "group",
+    "deleted",
+    "classes",
+)
 _PRODUCT = ("item", "until")
 _PROGRESS = ("node", "lessons", "reason")
 

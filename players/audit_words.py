@@ -389,6 +389,15 @@ def _change(kind: str) -> Callable[[Any, Names], str]:
     return shown
 
 
+def _named(change: Any, _names: Names) -> str:
+    """Return ``+ added, − removed`` of a change that has names itself."""
+    return _list(
+        f"{'+' if what == 'added' else '−'} {name}"
+        for what, named in change.items()
+        for name in named
+    )
+
+
 _FILTERS: dict[str, Promise] = {
     "from": gettext_lazy("from a day"),
     "until": gettext_lazy("until a day"),
@@ -415,6 +424,7 @@ _FACTS: dict[str, tuple[Promise | str, Callable[[Any, Names], str]]] = {
     "group": (gettext_lazy("group"), _group),
     "groups": (gettext_lazy("groups"), _change("groups")),
     "permissions": (gettext_lazy("permissions"), _change("permissions")),
+    "classes": (gettext_lazy("classes"), _named),
     "deleted": (pgettext_lazy("a group of staff", "deleted"), _as_is),
     "is_staff": (gettext_lazy("may use the admin"), _as_is),
     "is_superuser": (gettext_lazy("has all rights"), _as_is),

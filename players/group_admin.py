@@ -47,8 +47,8 @@ class StudyGroupAdmin(
 
     def get_fields(self, request: HttpRequest, obj: StudyGroup | None = None) -> Any:
         if not self.has_change_permission(request, obj):
-            return ("name", "plan", "member_count")
-        own: tuple[str, ...] = ("name", "plan")
+            return ("name", "plan", "teachers", "member_count")
+        own: tuple[str, ...] = ("name", "plan", "teachers")
         if obj is not None:
             own = (*own, "member_count")
         return (*own, "added", "listed", *(("removed",) if obj is not None else ()))

@@ -48,7 +48,7 @@ class StudyGroupForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = StudyGroup
-        fields = ("name", "plan")
+        fields = ("name", "plan", "teachers")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,6 +59,13 @@ class StudyGroupForm(forms.ModelForm):  # type: ignore[type-arg]
                 field.widget = AutocompleteSelectMultiple(
                     player, admin.site, choices=field.choices
                 )
+        if "teachers" in self.fields:
+            teachers: Any = self.fields["teachers"]
+            teachers.widget = AutocompleteSelectMultiple(
+                StudyGroup._meta.get_field("teachers"),
+                admin.site,
+                choices=teachers.choices,
+            )
 
     def clean_listed(self) -> list[int]:
         """Return the players' primary keys.

@@ -35,6 +35,7 @@ from players.models import (
     SecurityEventType,
     Session,
     SessionEndReason,
+    StudyGroup,
     User,
 )
 from players.services import (
@@ -241,6 +242,26 @@ def _group_changes(
         staff_changes.record_group(
             instance, permissions={_M2M_CHANGES[action]: sorted(pk_set)}
         )
+
+
+@receiver(m2m_changed, sender=StudyGroup.teachers.through)
+def _teachers_change(
+    instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **_kwargs: Any
+) -> None:
+    """Record whose classes changed: a teacher sees the students of their own."""
+    if action not in _M2M_CHANGES:
+        return
+    mine, theirs = ("user", "studygroup") if reverse else ("studygroup", "user")
+    if pk_set is None:  # clear(): all of them are removed
+        rows = StudyGroup.teachers.through._default_manager.filter(
+            **{mine: instance.pk}
+        )
+        pk_set = set(rows.values_list(f"{theirs}_id", flat=True))
+    teachers = [instance.pk] if reverse else sorted(pk_set)
+    groups = StudyGroup.objects.filter(pk__in=pk_set) if reverse else [instance]
+    names = [group.name for group in groups]
+    if pk_set:
+        staff_changes.record_rights(teachers, classes={_M2M_CHANGES[action]: names})
 
 
 @receiver(pre_delete, sender=Group)

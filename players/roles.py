@@ -14,6 +14,10 @@ SYSTEM_MANAGERS = "System Managers"
 CONTENT_EDITORS = "Content Editors"
 PUBLISHERS = "Publishers"
 SUPPORT = "Support"
+TEACHERS = "Teachers"
+
+TEACH = "players.teach_studygroup"
+"""The permission to see the own classes (`StudyGroup.teachers`), and nothing else."""
 
 _ALL = ("view", "add", "change", "delete")
 _VIEW = ("view",)
@@ -26,8 +30,8 @@ _APPEND_ONLY = {
     ("progress", "interactionlog"),
     ("progress", "reviewrating"),
 }
-_STANDS_FOR = {"erase": "delete", "export": "delete"}
-"""Custom permissions that need a stronger one than "change" on the model."""
+_STANDS_FOR = {"erase": "delete", "export": "delete", "teach": "teach"}
+"""Custom permissions that "change" on the model does not include."""
 
 # Role -> (app, model or "*" for all of the app, actions).
 _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
@@ -66,6 +70,8 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         ("progress", "*", _VIEW),
         ("progress", "structureprogress", ("correct",)),
     ],
+    # Not "view": it would open the lists of all groups and students.
+    TEACHERS: [("players", "studygroup", ("teach",))],
 }
 
 

@@ -15,7 +15,7 @@ from core.fields import (
     TitleField,
 )
 from plans.models import AcademicPlan
-from players.models.accounts import PlayerProfile
+from players.models.accounts import PlayerProfile, User
 from players.models.cached_rows import AccessQuerySet
 
 
@@ -99,6 +99,16 @@ class StudyGroup(FoldingModel, models.Model):
         verbose_name=_("plan"),
         help_text=_("The plan that the actions on the group offer first."),
     )
+    teachers = models.ManyToManyField(
+        User,
+        blank=True,
+        related_name="taught_groups",
+        verbose_name=_("teachers"),
+        limit_choices_to={"is_staff": True},
+        help_text=_(
+            "With the role “Teachers” they see this class and its students' progress."
+        ),
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = FoldingQuerySet.as_manager()
@@ -107,6 +117,7 @@ class StudyGroup(FoldingModel, models.Model):
         verbose_name = _("group")
         verbose_name_plural = _("groups")
         ordering = ["name"]
+        permissions = [("teach_studygroup", _("Can see the classes that they teach"))]
 
     def __str__(self) -> str:
         return self.name

@@ -144,6 +144,8 @@ HOLDINGS = (
     Holding("players.StaffRequest.owner", Fate.DELETED),
     Holding("players.User_groups.user", Fate.DELETED),
     Holding("players.User_user_permissions.user", Fate.DELETED),
+    # A teacher of groups; a student teaches none.
+    Holding("players.StudyGroup_teachers.user", Fate.DELETED),
     Holding("admin.LogEntry.user", Fate.KEPT),
     Holding("content.HistoricalNode.history_user", Fate.UNLINKED),
     Holding("content.HistoricalLessonStage.history_user", Fate.UNLINKED),
