@@ -164,13 +164,13 @@ class MemoraAdminSite(admin.AdminSite):
             dashboard_views as player_dashboard,
             student_import_views,
         )
-        from progress import grant_views, statistics_views
+        from progress import grant_views, statistics_views, student_views
         from publishing.admin_views import dashboard_views, preview_views, upload_views
 
         pages = (
             *(dashboard_views, import_export_views, player_dashboard),
             *(grant_views, preview_views, statistics_views),
-            *(student_import_views, upload_views),
+            *(student_import_views, student_views, upload_views),
         )
         own = [url for module in pages for url in module.urls(self)]
         return [*own, *super().get_urls()]

@@ -21,6 +21,8 @@ from core.parsing import is_key
 from core.searching import has_words
 from memora_site import health
 from plans.models import AcademicPlan
+from players.roles import TEACH
+from progress import class_access
 from publishing.admin_views.dashboard_views import headlines
 from publishing.admin_views.labels import fault_message
 from publishing.monitoring import dashboard, schedule
@@ -65,6 +67,8 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "may_see_content": user.has_perm("content.view_node"),
         "may_see_runs": user.has_perm("publishing.view_synclog"),
         "may_see_alerts": user.has_perm("publishing.view_alert"),
+        "teaches": user.has_perm(TEACH),
+        "classes": class_access.taught_by(request),
         "finds_students": user.has_perm("players.view_playerprofile"),
         "writes": writes,
         "plans": plans,

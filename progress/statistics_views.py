@@ -37,6 +37,8 @@ from players import charts
 from players.charts import Chart, Value
 from players.hooks import group_links
 from players.models import StudyGroup
+from progress import class_access
+from progress.class_access import sees_every_class
 from progress.lesson_counts import LessonCounts, Pace
 from progress.services import class_report, lesson_statistics
 from progress.services.class_report import ClassReport
@@ -57,11 +59,6 @@ _PACES = {
     Pace.IN_WEEK: gettext_lazy("within a week"),
     Pace.LATER: gettext_lazy("later"),
 }
-_CLASS_PERMISSIONS = (
-    "players.view_studygroup",
-    "players.view_playerprofile",
-    "progress.view_structureprogress",
-)
 
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
@@ -83,11 +80,6 @@ def can_view(request: HttpRequest) -> bool:
     return request.user.has_perm("progress.view_lessonstatistics")
 
 
-def can_view_class(request: HttpRequest) -> bool:
-    """Whether the user may view the students of a group and their progress."""
-    return request.user.has_perms(_CLASS_PERMISSIONS)
-
-
 # --- Links from the pages of content and groups ---------------------------------------
 
 
@@ -100,7 +92,7 @@ def _link_of_node(request: HttpRequest, node: Node) -> tuple[str, ...]:
 
 @group_links.add
 def _link_of_group(request: HttpRequest, group: StudyGroup) -> tuple[str, ...]:
-    if not can_view_class(request):
+    if not sees_every_class(request):
         return ()
     return reverse("admin:progress_class", args=[group.pk]), _("Class view")
 
@@ -200,13 +192,13 @@ def _selection(request: HttpRequest) -> Selection:
     """
     plan = whole_number(request.GET.get("plan", ""))
     group = whole_number(request.GET.get("group", ""))
-    return Selection(plan=plan, group=group if can_view_class(request) else None)
+    return Selection(plan=plan, group=group if sees_every_class(request) else None)
 
 
 def _filters(request: HttpRequest, selection: Selection) -> list[Filter]:
     plans = AcademicPlan.objects.order_by("title").values_list("pk", "title")
     found = [Filter("plan", _("Plan"), list(plans[:_MAX_CHOICES]), selection.plan)]
-    if can_view_class(request):
+    if sees_every_class(request):
         groups = StudyGroup.objects.order_by("name").values_list("pk", "name")
         choices = list(groups[:_MAX_CHOICES])
         found.append(Filter("group", _("Class"), choices, selection.group))
@@ -356,7 +348,7 @@ def class_page(request: HttpRequest, group_pk: int) -> HttpResponse:
 
     Raises:
         PermissionDenied: the user may not view students and their progress.
-        Http404: there is no such group.
+        Http404: there is no such group, or it is not one of the user's classes.
     """
     group = _group(request, group_pk)
     only_absent = request.GET.get("absent") == "1"
@@ -370,6 +362,7 @@ def class_page(request: HttpRequest, group_pk: int) -> HttpResponse:
         "title": _("Class: %(name)s") % {"name": group.name},
         "group": group,
         "found": found,
+        "may_open": class_access.sees_every_class(request),
         "absent_words": _absent_words(found),
         "only_absent": only_absent,
         "export_url": f"{export}?absent=1" if only_absent else export,
@@ -387,7 +380,7 @@ def class_export(request: HttpRequest, group_pk: int) -> HttpResponse:
 
     Raises:
         PermissionDenied: the user may not view students and their progress.
-        Http404: there is no such group.
+        Http404: there is no such group, or it is not one of the user's classes.
     """
     group = _group(request, group_pk)
     only_absent = request.GET.get("absent") == "1"
@@ -398,9 +391,9 @@ def class_export(request: HttpRequest, group_pk: int) -> HttpResponse:
 
 
 def _group(request: HttpRequest, pk: int) -> StudyGroup:
-    if not can_view_class(request):
+    if not class_access.sees_classes(request):
         raise PermissionDenied
-    return get_object_or_404(StudyGroup, pk=min(pk, 2**63 - 1))
+    return get_object_or_404(class_access.classes_of(request), pk=min(pk, 2**63 - 1))
 
 
 def _absent_words(found: ClassReport) -> str:

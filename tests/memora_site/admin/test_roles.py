@@ -20,7 +20,13 @@ from content.models import Node
 from memora_site import staff_api
 from plans.models import AcademicPlan
 from players import roles, urls as players_urls
-from players.models import PlayerProfile, StudentImport, StudyGroup, User
+from players.models import (
+    GroupMember,
+    PlayerProfile,
+    StudentImport,
+    StudyGroup,
+    User,
+)
 from players.views import StaffViewSet
 from publishing.models import SyncLog, SyncStatus
 from tests.memora_site.admin.test_every_page import world  # noqa: F401 - a fixture
@@ -32,6 +38,7 @@ ROLES = (
     roles.CONTENT_EDITORS,
     roles.PUBLISHERS,
     roles.SUPPORT,
+    roles.TEACHERS,
     roles.SYSTEM_MANAGERS,
 )
 METHODS = ("GET", "POST")
@@ -187,7 +194,13 @@ def only_asked(monkeypatch):
 
 @pytest.fixture
 def browsers(client_of, staff, world):  # noqa: F811
-    return {role: client_of(staff(role)) for role in ROLES}
+    """A browser of each role; the teacher teaches the students of the first class."""
+    users = {role: staff(role) for role in ROLES}
+    group = StudyGroup.objects.order_by("pk").first()
+    group.teachers.add(users[roles.TEACHERS])
+    player = PlayerProfile.objects.order_by("pk").first()
+    GroupMember.objects.get_or_create(group=group, player=player)
+    return {role: client_of(user) for role, user in users.items()}
 
 
 def table(browsers):
