@@ -26,7 +26,8 @@ from django.db import connections
 from core import semver
 from core.checks import time_zone_errors
 from players.services.erasure import LEDGERS
-from progress import days_off
+from progress import days_off, scheduler
+from progress.services import review_parameters
 
 ENVIRONMENTS = ("local", "production")
 CONTENT_SOURCES = ("disk", "bucket")
@@ -163,6 +164,21 @@ def _erased_ledger() -> Iterator[CheckMessage]:
 
 
 def _reviews() -> Iterator[CheckMessage]:
+    fault = scheduler.fault_of(review_parameters.of(settings))
+    if fault is not None:
+        yield Error(
+            f"The parameters of reviews cannot be used. {fault}",
+            hint="Correct MEMORA_REVIEW_RETENTION, MEMORA_REVIEW_MAXIMUM_DAYS, "
+            "MEMORA_REVIEW_LEARNING_MINUTES, MEMORA_REVIEW_RELEARNING_MINUTES or "
+            "MEMORA_REVIEW_WEIGHTS (21 numbers, separated by commas).",
+            id="memora.E062",
+        )
+    if settings.REVIEW_LEECH_FAILURES < 1:
+        yield Error(
+            f"MEMORA_REVIEW_LEECH_FAILURES is {settings.REVIEW_LEECH_FAILURES}.",
+            hint="Set it to how often an item must fail to be a leech: at least 1.",
+            id="memora.E063",
+        )
     if settings.REVIEW_SESSION_GAP_MINUTES < 1:
         yield Error(
             "MEMORA_REVIEW_SESSION_GAP_MINUTES is "

@@ -378,6 +378,21 @@ XP_REVIEW_SESSIONS_PER_DAY: int = env.int(
     "MEMORA_XP_REVIEW_SESSIONS_PER_DAY", default=5
 )
 """How many sessions of reviews earn XP on one day."""
+# The parameters of FSRS. A card is computed anew with other ones at its next answer.
+REVIEW_RETENTION: float = env.float("MEMORA_REVIEW_RETENTION", default=0.9)
+"""The share of items that a student should still know when they are due."""
+REVIEW_MAXIMUM_DAYS: int = env.int("MEMORA_REVIEW_MAXIMUM_DAYS", default=36_500)
+REVIEW_LEARNING_MINUTES: list[float] = env.list(
+    "MEMORA_REVIEW_LEARNING_MINUTES", float, default=[1, 10]
+)
+REVIEW_RELEARNING_MINUTES: list[float] = env.list(
+    "MEMORA_REVIEW_RELEARNING_MINUTES", float, default=[10]
+)
+"""The steps of a new and of a forgotten item before intervals are whole days."""
+REVIEW_WEIGHTS: list[float] = env.list("MEMORA_REVIEW_WEIGHTS", float, default=[])
+"""The 21 weights of FSRS-6; none: those of the library."""
+REVIEW_LEECH_FAILURES: int = env.int("MEMORA_REVIEW_LEECH_FAILURES", default=8)
+"""An item that failed so often is a leech."""
 REVIEW_SESSION_GAP_MINUTES: int = env.int(
     "MEMORA_REVIEW_SESSION_GAP_MINUTES", default=15
 )

@@ -106,6 +106,8 @@ class ReviewCardAdmin(ReadOnlyAdmin):
         "met_at",
         "due_at",
         "last_reviewed_at",
+        "failures",
+        "buried_until",
         "memory",
     )
 

@@ -138,12 +138,23 @@ class RatingsBody:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    item_id: _ItemId
+    lesson_id: _LessonId
+
+
 class EventKind(StrEnum):
     """What a queued event is about."""
 
     LESSON_COMPLETED = "lesson_completed"
     LESSON_FAILED = "lesson_failed"
     REVIEW = "review"
+    BURY = "bury"
+
+    @property
+    def is_about_item(self) -> bool:
+        return self in (EventKind.REVIEW, EventKind.BURY)
 
 
 _OccurredAt = Annotated[
@@ -180,8 +191,8 @@ class SyncEvent:
         str,
         Field(
             gettext_lazy(
-                "lesson_completed (with hearts from 1), lesson_failed, or review (with "
-                "item_id and rating)."
+                "lesson_completed (with hearts from 1), lesson_failed, review (with "
+                "item_id and rating), or bury (with item_id)."
             ),
             "lesson_completed",
             choices=tuple(EventKind),
@@ -201,7 +212,9 @@ class SyncEvent:
     item_id: Annotated[
         str | None,
         Field(
-            gettext_lazy("Of a review: the item's id in the lesson's file."),
+            gettext_lazy(
+                "Of a review or a burial: the item's id in the lesson's file."
+            ),
             max_length=64,
             pattern=ID_PATTERN,
         ),
@@ -582,6 +595,25 @@ class ReviewCounts:
             format="date-time",
         ),
     ]
+    due_today: Annotated[
+        int,
+        Field(
+            gettext_lazy("How many are due before the student's day ends, or now."), 21
+        ),
+    ]
+    new: Annotated[
+        int, Field(gettext_lazy("How many the student has never answered."), 6)
+    ]
+    leeches: Annotated[
+        int,
+        Field(
+            gettext_lazy(
+                "How many failed so often that reviews alone do not help: show their "
+                "lesson again."
+            ),
+            1,
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -598,6 +630,24 @@ class Reviews(ReviewCounts):
 
 
 @dataclass(frozen=True, slots=True)
+class Intervals:
+    """Seconds until an item is due again, for each rating."""
+
+    again: Annotated[
+        int, Field(gettext_lazy("The seconds to the next review after a 1."), 600)
+    ]
+    hard: Annotated[
+        int, Field(gettext_lazy("The seconds to the next review after a 2."), 86400)
+    ]
+    good: Annotated[
+        int, Field(gettext_lazy("The seconds to the next review after a 3."), 259200)
+    ]
+    easy: Annotated[
+        int, Field(gettext_lazy("The seconds to the next review after a 4."), 691200)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class DueItem:
     item_id: _ItemId
     lesson_id: _LessonId
@@ -609,6 +659,32 @@ class DueItem:
             gettext_lazy("When the student last answered it; null: never."),
             "2026-11-28T08:00:00Z",
             format="date-time",
+        ),
+    ]
+    retrievability: Annotated[
+        float | None,
+        Field(
+            gettext_lazy(
+                "The probability that the student knows it now, 0 to 1; null: it was "
+                "never answered."
+            ),
+            0.87,
+        ),
+    ]
+    intervals: Annotated[
+        Intervals, Field(gettext_lazy("When it would be due again, for each rating."))
+    ]
+    failures: Annotated[
+        int, Field(gettext_lazy("How many of its answers were rated 1, again."), 2)
+    ]
+    is_leech: Annotated[
+        bool,
+        Field(
+            gettext_lazy(
+                "Whether it failed so often that reviews alone do not help: show its "
+                "lesson again."
+            ),
+            False,
         ),
     ]
 

@@ -91,6 +91,37 @@ class SyncCard:
             True,
         ),
     ]
+    buried_until: Annotated[
+        str | None,
+        Field(
+            _("Until when the student has hidden it; null: never hidden."),
+            None,
+            format="date-time",
+        ),
+    ]
+    failures: Annotated[
+        int, Field(_("How many of its answers were rated 1, again."), 2)
+    ]
+    is_leech: Annotated[
+        bool,
+        Field(
+            _(
+                "Whether it failed so often that reviews alone do not help: show its "
+                "lesson again."
+            ),
+            False,
+        ),
+    ]
+    stability: Annotated[
+        float | None,
+        Field(
+            _(
+                "The days after the last answer in which the probability that the "
+                "student knows it falls to 90 %; null: it was never answered."
+            ),
+            3.2,
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class ProgressViewSet(ViewSet):
 class ReviewViewSet(ViewSet):
     """A player's items to review."""
 
-    queued_actions = ("create",)
+    queued_actions = ("create", "bury")
 
     def wanted(self, _request: Request) -> Wanted:
         return Wanted(access=True)
@@ -241,6 +241,32 @@ class ReviewViewSet(ViewSet):
                 player_id=player.id,
                 ratings=parse(api_types.RatingsBody, request.data).reviews,
                 idempotency_key=idempotency.key_of(request.META),
+                now=timezone.now(),
+                found=player.found,
+            )
+        )
+
+    @describe(
+        Operation(
+            id="bury_review",
+            tag="reviews",
+            summary=gettext_lazy("Hide an item until tomorrow"),
+            description=gettext_lazy(
+                "Hide an item until the start of the student's next day. What the "
+                "student knows of it does not change."
+            ),
+            body=api_types.Item,
+            answer=api_types.ReviewedItem,
+            errors=("NOT_ENROLLED", "NOT_PUBLISHED_YET", "ITEM_NOT_MET"),
+        )
+    )
+    @action(detail=False, methods=["post"])
+    def bury(self, request: Request) -> ApiResponse:
+        player = player_of(request)
+        return ApiResponse(
+            reviews.bury(
+                player_id=player.id,
+                item=parse(api_types.Item, request.data),
                 now=timezone.now(),
                 found=player.found,
             )

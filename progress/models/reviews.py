@@ -44,8 +44,19 @@ class ReviewCard(models.Model):
         _("met"), help_text=_("When its lesson was completed for the first time.")
     )
     state = models.JSONField(_("memory"), help_text=_("The FSRS card."))
-    due_at = models.DateTimeField(_("due"))
+    due_at = models.DateTimeField(
+        _("due"), help_text=_("As its memory says, but not before it is buried until.")
+    )
     last_reviewed_at = models.DateTimeField(_("last review"), null=True, blank=True)
+    failures = models.PositiveIntegerField(
+        _("failures"), default=0, help_text=_("How many of its ratings were “again”.")
+    )
+    buried_until = models.DateTimeField(
+        _("buried until"),
+        null=True,
+        blank=True,
+        help_text=_("It is not due before, whatever its memory says."),
+    )
 
     class Meta:
         verbose_name = _("review card")
@@ -61,7 +72,10 @@ class ReviewCard(models.Model):
             models.Index(fields=["player", "is_active", "due_at"], name="progress_due"),
             # The overview reads only this index, too.
             models.Index(
-                fields=["player", "is_active", "subject_id", "due_at"],
+                fields=[
+                    *("player", "is_active", "subject_id", "due_at"),
+                    *("last_reviewed_at", "failures"),
+                ],
                 name="progress_due_in_subject",
             ),
         ]
@@ -71,7 +85,7 @@ class ReviewCard(models.Model):
 
 
 class ReviewRating(AppendOnlyModel):
-    """One answer to a card: a row of the player's log of ratings.
+    """One answer to a card, or its burial: a row of the player's log of ratings.
 
     Ids are public ids, as the app sent them; the card may have moved since.
     """
@@ -99,8 +113,8 @@ class ReviewRating(AppendOnlyModel):
     subject_id = ExactCharField(_("subject"), max_length=ID_MAX_LENGTH)
     rating = models.PositiveSmallIntegerField(
         _("rating"),
-        validators=[MinValueValidator(1), MaxValueValidator(4)],
-        help_text=_("1 again, 2 hard, 3 good, 4 easy."),
+        validators=[MinValueValidator(0), MaxValueValidator(4)],
+        help_text=_("1 again, 2 hard, 3 good, 4 easy; 0 buried until the next day."),
     )
     reviewed_at = models.DateTimeField(
         _("answered"), help_text=_("As the app says, but not before the item was met.")
@@ -142,8 +156,7 @@ class ReviewRating(AppendOnlyModel):
                 name="progress_rating_key_once",
             ),
             models.CheckConstraint(
-                condition=Q(rating__gte=1, rating__lte=4),
-                name="progress_rating_of_four",
+                condition=Q(rating__lte=4), name="progress_rating_known"
             ),
         ]
         indexes = [

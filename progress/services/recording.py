@@ -23,6 +23,7 @@ from core.parsing import time_text
 from players.errors import SessionUnknownError
 from players.records import Found
 from players.services import access
+from progress import scheduler
 from progress.api_types import CompletionResult
 from progress.errors import (
     ItemNotMetError,
@@ -427,11 +428,15 @@ class _Batch:
             for (index, _event), card in zip(self._reviews(), cards, strict=True)
             if card is not None
         ]
-        times = [answer.reviewed_at for answer in answers]
+        ratings = [
+            (place, answer.reviewed_at)
+            for place, answer in zip(places, answers, strict=True)
+            if answer.rating != scheduler.BURIED
+        ]
         rows = self._state.rows if self._state is not None else []
         sessions = review_sessions.to_pay(
             self.context.player_id,
-            list(zip(places, times, strict=True)),
+            ratings,
             own=[row.event_id for row in rows],
         )
         if sessions != self.sessions:

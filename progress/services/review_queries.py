@@ -13,9 +13,14 @@ Times are answered as text, as the API shows them. All functions raise
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import orjson
+from django.conf import settings
 from django.db import connection
 
-from progress.api_types import DueItem, SubjectReviews
+from progress import scheduler
+from progress.api_types import DueItem, Intervals, SubjectReviews
+from progress.scheduler import Parameters
+from progress.services import review_parameters
 
 _ALMOST_A_SECOND = timedelta(microseconds=999_999)
 
@@ -52,7 +57,9 @@ _SUBJECTS = """
     FROM progress_reviewwatermark AS mark
     LEFT JOIN (
       SELECT subject_id, COUNT(*), COUNT(CASE WHEN due_at <= %(now)s THEN 1 END),
-        MIN(due_at)
+        MIN(due_at), COUNT(CASE WHEN due_at < %(tomorrow)s THEN 1 END),
+        COUNT(CASE WHEN last_reviewed_at IS NULL THEN 1 END),
+        COUNT(CASE WHEN failures >= %(leech)s THEN 1 END)
       FROM progress_reviewcard
       WHERE player_id = %(player)s AND is_active = 1
       GROUP BY subject_id
@@ -64,10 +71,11 @@ _DUE = """
     SELECT mark.ledger_position, mark.items_version,
       (SELECT MAX(seq) FROM progress_interactionlog WHERE player_id = %(player)s),
       cards.item_id, cards.lesson_id, cards.subject_id, cards.due_at,
-      cards.last_reviewed_at
+      cards.last_reviewed_at, cards.state, cards.failures
     FROM progress_reviewwatermark AS mark
     LEFT JOIN (
-      SELECT item_id, lesson_id, subject_id, due_at, last_reviewed_at, id
+      SELECT item_id, lesson_id, subject_id, due_at, last_reviewed_at, state,
+        failures, id
       FROM progress_reviewcard
       WHERE player_id = %(player)s AND is_active = 1 AND due_at <= %(now)s
       ORDER BY due_at, id
@@ -77,8 +85,14 @@ _DUE = """
     ORDER BY cards.due_at, cards.id
 """
 
-_DUE_IN_SUBJECT = _DUE.replace(
-    "is_active = 1", "is_active = 1 AND subject_id = %(subject)s"
+# In the order of its index, which has two more columns for the overview.
+_DUE_IN_SUBJECT = (
+    _DUE.replace("is_active = 1", "is_active = 1 AND subject_id = %(subject)s")
+    .replace("ORDER BY due_at, id", "ORDER BY due_at, last_reviewed_at, failures, id")
+    .replace(
+        "cards.due_at, cards.id",
+        "cards.due_at, cards.last_reviewed_at, cards.failures, cards.id",
+    )
 )
 
 
@@ -95,10 +109,18 @@ def count_by_subject(
 
     Reads the player's part of the index ``progress_due_in_subject``.
     """
-    rows = _rows(_SUBJECTS, {"player": player_id, "now": _parameter(now)})
+    parameters = {
+        "player": player_id,
+        "now": _parameter(now),
+        "tomorrow": _parameter(review_parameters.next_day(now)),
+        "leech": settings.REVIEW_LEECH_FAILURES,
+    }
+    rows = _rows(_SUBJECTS, parameters)
     counts = [
-        SubjectReviews(total, due, _due_text(next_due_at), subject_id)
-        for *_mark, subject_id, total, due, next_due_at in rows
+        SubjectReviews(
+            total, due, _due_text(next_due_at), today, new, leeches, subject_id
+        )
+        for *_mark, subject_id, total, due, next_due_at, today, new, leeches in rows
         if subject_id is not None
     ]
     return _watermark_of(rows), counts
@@ -121,18 +143,37 @@ def due_items(
         rows = _rows(_DUE, parameters)
     else:
         rows = _rows(_DUE_IN_SUBJECT, parameters | {"subject": subject_id})
-    items = [
-        DueItem(
-            item_id,
-            lesson_id,
-            subject,
-            _due_text(due_at),
-            None if reviewed_at is None else _text(_time(reviewed_at)),
-        )
-        for *_mark, item_id, lesson_id, subject, due_at, reviewed_at in rows
-        if item_id is not None
-    ]
+    fsrs = review_parameters.current()
+    items = [_due_item(now, fsrs, *row[3:]) for row in rows if row[3] is not None]
     return _watermark_of(rows), items
+
+
+def _due_item(
+    now: datetime,
+    fsrs: Parameters,
+    item_id: str,
+    lesson_id: str,
+    subject_id: str,
+    due_at: datetime | str,
+    reviewed_at: datetime | str | None,
+    state: str,
+    failures: int,
+) -> DueItem:
+    last = None if reviewed_at is None else _time(reviewed_at).replace(tzinfo=UTC)
+    known, seconds = scheduler.forecast(
+        state, last_reviewed_at=last, now=now, parameters=fsrs
+    )
+    return DueItem(
+        item_id,
+        lesson_id,
+        subject_id,
+        _due_text(due_at),
+        None if reviewed_at is None else _text(_time(reviewed_at)),
+        known,
+        Intervals(*seconds),
+        failures,
+        review_parameters.is_leech(failures),
+    )
 
 
 class ChangedCard(NamedTuple):
@@ -144,10 +185,15 @@ class ChangedCard(NamedTuple):
     due_at: str
     last_reviewed_at: str | None
     is_active: bool
+    buried_until: str | None
+    failures: int
+    is_leech: bool
+    stability: float | None
 
 
 _CARDS = """
-    SELECT item_id, lesson_id, subject_id, due_at, last_reviewed_at, is_active
+    SELECT item_id, lesson_id, subject_id, due_at, last_reviewed_at, is_active,
+      buried_until, failures, state
     FROM progress_reviewcard WHERE player_id = %(player)s
 """
 _ACTIVE_CARDS = f"{_CARDS} AND is_active = 1 ORDER BY id"
@@ -193,10 +239,22 @@ def _cards(statement: str, parameters: dict[str, Any]) -> list[ChangedCard]:
             _due_text(due_at),
             None if reviewed_at is None else _text(_time(reviewed_at)),
             bool(is_active),
+            None if buried_until is None else _text(_time(buried_until)),
+            failures,
+            review_parameters.is_leech(failures),
+            None if reviewed_at is None else orjson.loads(state)["stability"],
         )
-        for item_id, lesson_id, subject_id, due_at, reviewed_at, is_active in _rows(
-            statement, parameters
-        )
+        for (
+            item_id,
+            lesson_id,
+            subject_id,
+            due_at,
+            reviewed_at,
+            is_active,
+            buried_until,
+            failures,
+            state,
+        ) in _rows(statement, parameters)
     ]
 
 

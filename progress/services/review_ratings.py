@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +18,16 @@ from django.db import connection
 from core.upsert import insert, upsert
 from progress import scheduler
 from progress.models import ReviewCard, ReviewRating
-from progress.scheduler import Memory
+from progress.scheduler import Parameters
+from progress.services import review_parameters
 from progress.services.events import Origin
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer to a card, rated 1 to 4, at an aware time not before it was met.
+
+    With the rating `scheduler.BURIED` it hides the card until the next day.
 
     ``lesson_id`` is the app's; the card may have moved since. ``origin`` is that of a
     queued event.
@@ -74,39 +78,59 @@ def remember(answers: Sequence[Answer]) -> None:
 
     A memory is the one of the card's ratings in the order of their times, those of equal
     times in the order of their positions. One query if an answer is older than another
-    one that its card has had already.
+    one that its card has had already, or if the parameters have changed since.
 
     Args:
         answers: those of one card in the order of their times.
     """
+    parameters = review_parameters.current()
     fresh: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
     cards = {answer.card.pk: answer.card for answer in answers}
     for answer in answers:
-        fresh[answer.card.pk].append((answer.reviewed_at, answer.rating))
-    late = [
-        pk
-        for pk, card in cards.items()
-        if card.last_reviewed_at is not None and fresh[pk][0][0] < card.last_reviewed_at
+        card, at = answer.card, answer.reviewed_at
+        if answer.rating == scheduler.BURIED:
+            until = review_parameters.next_day(at)
+            card.buried_until = max(until, card.buried_until or until)
+        else:
+            fresh[card.pk].append((at, answer.rating))
+    again = [
+        pk for pk, rated in fresh.items() if _is_replayed(cards[pk], rated, parameters)
     ]
-    history = _history(late)
-    for pk, card in cards.items():
+    history = _history(again)
+    for pk, rated in fresh.items():
+        card = cards[pk]
+        card.failures += sum(rating == scheduler.AGAIN for _at, rating in rated)
         if pk in history:
-            ratings = sorted(history[pk] + fresh[pk], key=lambda rated: rated[0])
-            _set_memory(card, scheduler.replay(card.met_at, ratings))
+            ratings = sorted(history[pk] + rated, key=itemgetter(0))
+            memory = scheduler.replay(card.met_at, ratings, parameters)
+            card.state, card.last_reviewed_at = memory.state, memory.last_reviewed_at
             continue
-        for at, rating in fresh[pk]:
-            _set_memory(card, scheduler.review(card.state, rating=rating, at=at))
+        for at, rating in rated:
+            memory = scheduler.review(
+                card.state, rating=rating, at=at, parameters=parameters
+            )
+            card.state, card.last_reviewed_at = memory.state, memory.last_reviewed_at
+    for card in cards.values():
+        due_at = scheduler.due_at(card.state)
+        card.due_at = max(due_at, card.buried_until or due_at)
 
 
-def _set_memory(card: ReviewCard, memory: Memory) -> None:
-    card.state, card.due_at = memory.state, memory.due_at
-    card.last_reviewed_at = memory.last_reviewed_at
+def _is_replayed(
+    card: ReviewCard, rated: Sequence[tuple[datetime, int]], parameters: Parameters
+) -> bool:
+    """Return whether all ratings of the card are needed to add these."""
+    return card.last_reviewed_at is not None and (
+        rated[0][0] < card.last_reviewed_at
+        or not scheduler.is_made_with(card.state, parameters)
+    )
 
 
 def _history(card_pks: Collection[int]) -> dict[int, list[tuple[datetime, int]]]:
     found: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
     if card_pks:
-        rows = ReviewRating.objects.filter(card__in=card_pks)
+        rows = ReviewRating.objects.filter(
+            card__in=card_pks, rating__in=scheduler.RATINGS
+        )
         for pk, at, rating in rows.order_by(
             "card", "reviewed_at", "position"
         ).values_list("card", "reviewed_at", "rating"):
@@ -158,7 +182,7 @@ _LOGGED = (
 )
 _WRITTEN = (
     *("player_id", "item_id", "lesson_id", "subject_id", "is_active", "met_at"),
-    *("state", "due_at", "last_reviewed_at"),
+    *("state", "due_at", "last_reviewed_at", "failures", "buried_until"),
 )
 
 

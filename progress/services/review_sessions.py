@@ -70,7 +70,7 @@ def _without_neighbours(
 
 
 _NEAR = """EXISTS (SELECT 1 FROM progress_reviewrating
-  WHERE player_id = %s AND reviewed_at > %s AND reviewed_at < %s)"""
+  WHERE player_id = %s AND reviewed_at > %s AND reviewed_at < %s AND rating > 0)"""
 
 
 def _have_neighbours(

@@ -19,9 +19,11 @@ from core.idempotency import key_conflict
 from players.records import Found
 from players.services import access
 from players.services.access import PlayerAccess
+from progress import scheduler
 from progress.api_types import (
     AcceptedRatings,
     DueItems,
+    Item,
     Rating,
     ReviewedItem,
     Reviews,
@@ -72,7 +74,7 @@ def overview_of(player_id: int, player_access: PlayerAccess, now: datetime) -> R
     )
     counts = {row.subject_id: row for row in rows}
     subjects = [
-        counts.get(subject_id) or SubjectReviews(0, 0, None, subject_id)
+        counts.get(subject_id) or SubjectReviews(0, 0, None, 0, 0, 0, subject_id)
         for subject_id in plan.subjects
     ]
     times = [row.next_due_at for row in subjects if row.next_due_at is not None]
@@ -80,6 +82,9 @@ def overview_of(player_id: int, player_access: PlayerAccess, now: datetime) -> R
         total=sum(row.total for row in subjects),
         due=sum(row.due for row in subjects),
         next_due_at=min(times, default=None),
+        due_today=sum(row.due_today for row in subjects),
+        new=sum(row.new for row in subjects),
+        leeches=sum(row.leeches for row in subjects),
         subjects=subjects,
     )
 
@@ -177,6 +182,29 @@ def submit(
         return first
     assert request.response is not None
     return request.response
+
+
+def bury(
+    *, player_id: int, item: Item, now: datetime, found: Found | None = None
+) -> ReviewedItem:
+    """Hide an item until the start of the player's next day; it keeps its memory.
+
+    The burial is a row of the log of ratings; it earns nothing.
+
+    Raises:
+        NotEnrolledError, NotPublishedError, ItemNotMetError, SessionUnknownError: as
+            `submit`.
+        OperationalError, PositionTakenError: as `submit`.
+    """
+    burial = Rating(item.item_id, item.lesson_id, scheduler.BURIED)
+    answer = submit(
+        player_id=player_id,
+        ratings=[burial],
+        idempotency_key=None,
+        now=now,
+        found=found,
+    )
+    return answer.reviews[0]
 
 
 class _Request:

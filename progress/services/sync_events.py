@@ -16,7 +16,7 @@ from core.api_types import Faulty, is_uuid4
 from core.errors import MemoraError
 from core.parsing import MAX_KEY
 from players.records import Found
-from progress import admission
+from progress import admission, scheduler
 from progress.admission import Admission, DeviceState, Sent, Verdict
 from progress.api_types import (
     CompletionResult,
@@ -169,11 +169,11 @@ class _DeviceBatch:
         origin = Origin(
             self._device_id, event.seq, event.occurred_at, queued.fingerprint
         )
-        if event.kind == EventKind.REVIEW:
+        if EventKind(event.kind).is_about_item:
             assert event.item_id is not None
-            assert event.rating is not None
+            rating = scheduler.BURIED if event.rating is None else event.rating
             return ReviewEvent(
-                event_id, event.item_id, event.lesson_id, event.rating, at, origin
+                event_id, event.item_id, event.lesson_id, rating, at, origin
             )
         return LessonEvent(event_id, event.lesson_id, event.hearts or 0, at, origin)
 
@@ -269,6 +269,10 @@ def _fault_of(event: SyncEvent) -> str | None:
         if event.item_id is None or event.rating is None:
             return _("A review needs “item_id” and “rating”.")
         return None
+    if event.kind == EventKind.BURY:
+        if event.item_id is None or event.rating is not None:
+            return _("A burial needs “item_id”, and has no “rating”.")
+        return None
     if event.kind == EventKind.LESSON_COMPLETED and not event.hearts:
         return _("A completed lesson needs “hearts” from 1 to 5.")
     if event.kind == EventKind.LESSON_FAILED and event.hearts:
@@ -279,7 +283,7 @@ def _fault_of(event: SyncEvent) -> str | None:
 def _fingerprint(event: SyncEvent) -> str:
     """Return the same text for events that say the same, whatever their number."""
     about: list[Any] = [event.kind, event.lesson_id, event.occurred_at]
-    if event.kind == EventKind.REVIEW:
+    if EventKind(event.kind).is_about_item:
         about += [event.item_id, event.rating]
     else:
         about += [event.hearts or 0]
@@ -310,7 +314,7 @@ def _known(queued: _Queued, known: KnownEvent) -> EventResult:
     is_same = known.fingerprint == queued.fingerprint
     if known.fingerprint is None:
         # Recorded online with the same key, which has no time.
-        is_same = event.kind != EventKind.REVIEW and (
+        is_same = not EventKind(event.kind).is_about_item and (
             (known.lesson_id, known.hearts) == (event.lesson_id, event.hearts or 0)
         )
     if not is_same:
@@ -318,7 +322,7 @@ def _known(queued: _Queued, known: KnownEvent) -> EventResult:
     if known.is_held:
         return _result(queued, EventStatus.HELD)
     answer = known.answer or {}
-    if event.kind == EventKind.REVIEW:
+    if EventKind(event.kind).is_about_item:
         return _result(
             queued,
             EventStatus.DUPLICATE,

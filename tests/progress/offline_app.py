@@ -54,6 +54,9 @@ class OfflineApp:
         about = {"item_id": item_id, "lesson_id": lesson_id, "rating": rating}
         return self._add(now, kind="review", **about)
 
+    def bury(self, item_id: str, lesson_id: str, now: datetime) -> dict[str, Any]:
+        return self._add(now, kind="bury", item_id=item_id, lesson_id=lesson_id)
+
     def _add(self, now: datetime, **about: Any) -> dict[str, Any]:
         event = {
             "id": str(uuid4()),

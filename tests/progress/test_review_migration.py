@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -10,13 +11,20 @@ from django.db.migrations.executor import MigrationExecutor
 
 from core import statement_guard
 from progress import scheduler
-from progress.models import ReviewCard, ReviewRating
+from progress.models import ReviewRating
 from tests.progress.conftest import MONDAY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BEFORE = [("progress", "0004_review_ratings")]
 MOVING = "progress.migrations.0005_move_review_rows"
+
+
+def cards() -> Any:
+    """The cards as of the move."""
+    loader = MigrationExecutor(connection).loader
+    state = loader.project_state([("progress", "0005_move_review_rows")])
+    return state.apps.get_model("progress", "ReviewCard").objects
 
 
 def at(**after: float) -> datetime:
@@ -131,7 +139,7 @@ def assert_moved(old) -> None:
         "fingerprint": "f",
         "response": {"accepted": 2, "reviews": []},
     }
-    one = ReviewCard.objects.get(item_id="ONE")
+    one = cards().get(item_id="ONE")
     expected = scheduler.replay(
         MONDAY,
         [(MONDAY, 4), (at(days=1), 2), (at(days=4), 3), (at(days=7), 1)],
@@ -178,7 +186,7 @@ def test_a_rating_without_a_card_or_a_completion_is_kept(old, ledger, card):
     card("OLD", lesson_id="LES-GONE")
     ledger(**review("LOST", 3, at(days=2), reviewed_at=at(days=1)))
     migrate()
-    assert ReviewCard.objects.get(item_id="OLD").met_at == MONDAY  # its due time
-    found = ReviewCard.objects.get(item_id="LOST")
+    assert cards().get(item_id="OLD").met_at == MONDAY  # its due time
+    found = cards().get(item_id="LOST")
     assert found.met_at == found.last_reviewed_at == at(days=2)
     assert found.ratings.count() == 1

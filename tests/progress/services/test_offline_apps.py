@@ -58,6 +58,11 @@ class OfflineStudent(RuleBasedStateMachine):
         app = self.app(name)
         app.review(f"Q1-MATH-{place}", f"LES-MATH-{place}", rating, self.now)
 
+    @rule(name=APPS, place=PLACES)
+    def bury(self, name, place) -> None:
+        app = self.app(name)
+        app.bury(f"Q2-MATH-{place}", f"LES-MATH-{place}", self.now)
+
     @rule(name=APPS)
     def sync(self, name) -> None:
         app = self.app(name)

@@ -12,9 +12,9 @@ from django.test.utils import CaptureQueriesContext
 
 from core.parsing import time_text
 from progress import scheduler
-from progress.api_types import DueItem
+from progress.api_types import DueItem, Intervals
 from progress.models import ReviewCard, ReviewWatermark
-from progress.services import review_queries
+from progress.services import review_parameters, review_queries
 from tests.progress.conftest import MONDAY, enrolled
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +48,7 @@ def add_cards(player, chance: random.Random, count: int) -> None:
             state=state,
             due_at=moment(),
             last_reviewed_at=chance.choice([None, moment()]),
+            failures=chance.choice([0, 0, 3, 8, 9]),
         )
         for number in range(count)
     )
@@ -66,8 +67,10 @@ def due_by_models(player_id: int, now: datetime, subject: str | None, limit: int
     cards = ReviewCard.objects.filter(
         player_id=player_id, is_active=True, due_at__lte=now
     )
+    ties: list[str] = []
     if subject is not None:
         cards = cards.filter(subject_id=subject)
+        ties = ["last_reviewed_at", "failures"]
     return [
         DueItem(
             item_id=card.item_id,
@@ -75,8 +78,12 @@ def due_by_models(player_id: int, now: datetime, subject: str | None, limit: int
             subject_id=card.subject_id,
             due_at=due_text(card.due_at),
             last_reviewed_at=text(card.last_reviewed_at),
+            retrievability=None,
+            intervals=Intervals(60, 330, 600, 8 * 24 * 3600),
+            failures=card.failures,
+            is_leech=card.failures >= 8,
         )
-        for card in cards.order_by("due_at", "pk")[:limit]
+        for card in cards.order_by("due_at", *ties, "pk")[:limit]
     ]
 
 
@@ -89,9 +96,15 @@ def counts_by_models(player_id: int, now: datetime) -> set[tuple[Any, ...]]:
             total=Count("pk"),
             due=Count("pk", filter=Q(due_at__lte=now)),
             soonest=Min("due_at"),
+            today=Count("pk", filter=Q(due_at__lt=review_parameters.next_day(now))),
+            new=Count("pk", filter=Q(last_reviewed_at=None)),
+            leeches=Count("pk", filter=Q(failures__gte=8)),
         )
     )
-    return {(total, due, due_text(soon), subject) for subject, total, due, soon in rows}
+    return {
+        (total, due, due_text(soon), *more, subject)
+        for subject, total, due, soon, *more in rows
+    }
 
 
 @pytest.mark.parametrize("seed", range(8))

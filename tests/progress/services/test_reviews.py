@@ -27,8 +27,19 @@ def test_nothing_is_due_before_a_lesson_is_completed(student, due):
         "total": 0,
         "due": 0,
         "next_due_at": None,
+        "due_today": 0,
+        "new": 0,
+        "leeches": 0,
         "subjects": [
-            {"subject_id": "SUBJ-MATH", "total": 0, "due": 0, "next_due_at": None}
+            {
+                "subject_id": "SUBJ-MATH",
+                "total": 0,
+                "due": 0,
+                "next_due_at": None,
+                "due_today": 0,
+                "new": 0,
+                "leeches": 0,
+            }
         ],
     }
 

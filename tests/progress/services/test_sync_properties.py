@@ -42,8 +42,10 @@ def queue_of(work: list[tuple[bool, str, int, int]]) -> list[dict[str, Any]]:
     for is_review, place, value, minutes in work:
         at = min(at + timedelta(minutes=minutes), MONDAY)
         lesson = f"LES-MATH-{place}"
-        if is_review:
-            app.review(f"Q1-MATH-{place}", lesson, value or 1, at)
+        if is_review and not value:
+            app.bury(f"Q1-MATH-{place}", lesson, at)
+        elif is_review:
+            app.review(f"Q1-MATH-{place}", lesson, value, at)
         else:
             app.complete(lesson, value, at)
     return app.store.queue
@@ -87,7 +89,11 @@ def recorded(player_id: int) -> tuple[list[Any], ...]:
                 *("device_time", "idempotency_key"),
             )
         ),
-        list(cards.values_list("item_id", "met_at", "state", "due_at")),
+        list(
+            cards.values_list(
+                *("item_id", "met_at", "state", "due_at", "failures", "buried_until")
+            )
+        ),
         list(device.values_list("last_seq", "last_at")),
         [held],
     )

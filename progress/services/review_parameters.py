@@ -1,0 +1,35 @@
+"""The parameters of reviews in the settings; see docs/architecture.md, "Reviews"."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from progress.scheduler import Parameters
+from progress.services import calendar
+
+
+def current() -> Parameters:
+    """Return the parameters of FSRS that this deployment uses."""
+    return of(settings)
+
+
+def of(values: Any) -> Parameters:
+    """Return the parameters in these settings."""
+    return Parameters(
+        desired_retention=values.REVIEW_RETENTION,
+        maximum_days=values.REVIEW_MAXIMUM_DAYS,
+        learning_minutes=tuple(values.REVIEW_LEARNING_MINUTES),
+        relearning_minutes=tuple(values.REVIEW_RELEARNING_MINUTES),
+        weights=tuple(values.REVIEW_WEIGHTS),
+    )
+
+
+def is_leech(failures: int) -> bool:
+    """Return whether an item failed so often that reviews alone do not help."""
+    return failures >= settings.REVIEW_LEECH_FAILURES
+
+
+def next_day(at: datetime) -> datetime:
+    """Return the start of the day after that time, in UTC."""
+    return calendar.beginning_of(calendar.day_of(at) + timedelta(days=1))
