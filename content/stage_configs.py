@@ -112,6 +112,7 @@ def find_faults(type_name: str, config: Any, *, published: bool = False) -> list
     found = [*_id_faults(type_name, config), *_rule_faults(type_name, config, face)]
     if not published:
         found += config_texts.blank_faults(SCHEMAS[type_name], config)
+        found += config_texts.formula_faults(type_name, config)
         found += _page_faults(type_name, config)
     return found
 

@@ -1,12 +1,14 @@
-"""Markdown in the preview is CommonMark with tables and strikethrough.
+"""Markdown and formulas in the preview.
 
-The reference is markdown-it-py, which passes the specification's examples.
+Markdown is CommonMark with tables and strikethrough. The reference is markdown-it-py, which passes the specification's examples.
 """
 
 import pytest
 from django.urls import reverse
 from markdown_it import MarkdownIt
 
+from content import formulas
+from content.formulas import Formula
 from plans.models import AcademicPlan
 from plans.services import add_subject
 from tests.factories.content import make_branch, make_stage
@@ -78,7 +80,17 @@ _COMPARE = """
     }
     return page.body.innerHTML.trim();
   };
-  return [plain(shown.innerHTML), plain(expected)];
+  const written = shown.cloneNode(true);
+  for (const [name, start, end] of [
+    [".katex-display", "\\\\[", "\\\\]"],
+    [".katex", "\\\\(", "\\\\)"],
+  ]) {
+    for (const drawn of written.querySelectorAll(name)) {
+      const tex = drawn.querySelector("annotation").textContent;
+      drawn.parentNode.replaceWith(start + tex + end);
+    }
+  }
+  return [plain(written.innerHTML), plain(expected)];
 }
 """
 
@@ -132,3 +144,91 @@ def test_blocks_of_markdown_follow_the_direction_of_their_text(open_page, lesson
         shown.locator("li").evaluate("item => getComputedStyle(item).direction")
         == "rtl"
     )
+
+
+FORMULA_SAMPLES = [
+    r"\frac{-b \pm \sqrt{b^2-4ac}}{2a}",
+    r"\text{السرعة} = \frac{d}{t}",
+    r"\begin{cases} x & y \\ 1 & 2 \end{cases}",
+    r"\frac{1}{2",
+    r"\wrong{x}",
+    "a & b",
+    "x^1^2",
+    r"\left( x",
+    r"\begin{none}x\end{none}",
+]
+
+
+def test_the_server_and_the_preview_agree_which_formulas_are_valid(open_page, lesson):
+    config = {"format": "html", "body": "<p>text</p>"}
+    make_stage(lesson, type="Text", title="A", config=config)
+    page = open_page()
+    page.goto(reverse("admin:app_lesson", args=[lesson.public_id]))
+    page.locator(".html").wait_for()
+    for tex in FORMULA_SAMPLES:
+        drawn = page.evaluate(
+            """(tex) => {
+              try {
+                katex.render(tex, document.createElement("span"), { strict: "ignore" });
+                return true;
+              } catch (error) {
+                return false;
+              }
+            }""",
+            tex,
+        )
+        assert drawn == (formulas.find_fault(Formula(tex, False)) is None), tex
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_formulas_are_drawn_in_every_text_that_students_read(open_page, lesson, width):
+    wide = r"\[" + "+".join(f"x_{{{number}}}" for number in range(80)) + r"\]"
+    options = [
+        {"text": r"\(x^2\)", "correct": True},
+        {"text": r"\(\frac{1}{2}\)"},
+    ]
+    stages = [
+        (
+            "Text",
+            {
+                "format": "html",
+                "body": rf"<p>إذا كان \(x &lt; 3\) فإن</p><p>{wide}</p><pre>\(code\)</pre>",
+            },
+        ),
+        ("Text", {"format": "markdown", "body": r"So \(x_1 * y_1\) and *so*."}),
+        ("Quiz", {"questions": [{"prompt": r"<p>\(1 + 1\)</p>", "options": options}]}),
+        (
+            "SentenceBuilder",
+            {
+                "sentences": [
+                    {
+                        "prompt": "Order",
+                        "tokens": [r"\(a\)", "b"],
+                        "answer": [r"\(a\)", "b"],
+                    }
+                ]
+            },
+        ),
+    ]
+    for place, (kind, config) in enumerate(stages):
+        make_stage(lesson, type=kind, title=r"\(T\)", config=config, position=place)
+    page = open_page(width=width)
+    page.goto(reverse("admin:app_lesson", args=[lesson.public_id]))
+    shown = page.locator(".stage")
+    for count in (2, 1, 3, 1):
+        shown.wait_for()
+        assert page.locator("h2 .katex").count() == 1
+        assert shown.locator(".katex").count() == count
+        assert page.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        )
+        direction = "element => getComputedStyle(element).direction"
+        assert shown.locator(".katex").first.evaluate(direction) == "ltr"
+        if count == 2:
+            assert shown.locator("pre").inner_text().strip() == r"\(code\)"
+        if shown.locator(".bank").count():
+            shown.locator(".bank .token", has=page.locator(".katex")).click()
+            shown.locator(".bank .token").click()
+            shown.locator(".check").click()
+            shown.locator(".feedback.is-right").wait_for()
+        page.locator(".onward").click()

@@ -11,8 +11,24 @@
   let place = 0;
   let faces = []; // the source of each shown stage
 
-  const text = (value, tag = "span", set = {}) => el(tag, { dir: "auto", ...set, text: value ?? "" });
-  const html = (value, set = {}) => el("div", { class: "html", dir: "auto", ...set }, safeHtml(value));
+  const FORMULAS = {
+    delimiters: [
+      { left: "\\(", right: "\\)", display: false },
+      { left: "\\[", right: "\\]", display: true },
+    ],
+    errorCallback: () => {}, // a faulty formula is shown as it is written
+    strict: "ignore",
+    maxSize: 30,
+  };
+
+  /* Draw the formulas in an element's texts, except in code. */
+  function typeset(element) {
+    if (/\\[([]/.test(element.textContent)) renderMathInElement(element, FORMULAS);
+    return element;
+  }
+
+  const text = (value, tag = "span", set = {}) => typeset(el(tag, { dir: "auto", ...set, text: value ?? "" }));
+  const html = (value, set = {}) => typeset(el("div", { class: "html", dir: "auto", ...set }, safeHtml(value)));
   const button = (label, click, set = {}) => el("button", { type: "button", text: label, ...set, on: { click } });
 
   function picture(url, alt = "") {
@@ -55,7 +71,7 @@
   commonMark.inline.ruler.before("escape", "formula", (state, silent) => {
     const closing = { "\\(": "\\)", "\\[": "\\]" }[state.src.slice(state.pos, state.pos + 2)];
     const end = closing ? state.src.indexOf(closing, state.pos + 2) : -1;
-    if (end < 0) return false;
+    if (end < 0 || state.src.slice(state.pos, end).includes("`")) return false;
     if (!silent) state.push("text", "", 0).content = state.src.slice(state.pos, end + 2);
     state.pos = end + 2;
     return true;
@@ -295,7 +311,7 @@
     const bank = el("div", { class: "bank", dir: "auto" });
     const explanation = sentence.explanation ? html(sentence.explanation, { class: "html explanation", hidden: true }) : null;
     const token = (word) => {
-      const element = text(word, "button", { type: "button", class: "token" });
+      const element = text(word, "button", { type: "button", class: "token", "data-word": word });
       element.addEventListener("click", () => {
         (element.parentElement === bank ? line : bank).append(element);
         result.clear();
@@ -304,7 +320,7 @@
     };
     bank.append(...shuffled(sentence.tokens, sentence.answer.join(" ")).map(token));
     const check = () => {
-      const built = JSON.stringify([...line.children].map((child) => child.textContent));
+      const built = JSON.stringify([...line.children].map((child) => child.dataset.word));
       const right = [sentence.answer, ...(sentence.also_accepted || [])].some((answer) => JSON.stringify(answer) === built);
       result.show(right);
       if (!right) return;
@@ -375,6 +391,7 @@
     const stages = screens();
     const title = document.querySelector(".lesson-title");
     title.textContent = lesson?.title || "";
+    typeset(title);
     document.title = lesson?.title || "";
     if (!stages.length) {
       player.replaceChildren(el("p", { class: "empty", text: lesson ? texts.empty : "" }));
