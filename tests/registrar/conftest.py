@@ -1,13 +1,21 @@
 """The peers of the registrar, simulated; each test has its own."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from registrar.moodle import client as moodle_client
+from registrar.moodle.client import MoodleClient, MoodleSite
 from registrar.peers.http import PeerClient
 from registrar.zoho.account import ZohoAccount
 from registrar.zoho.client import DEFAULT_LIMITS, ZohoClient
-from tests.registrar.simulators import zoho as zoho_simulator
+from tests.registrar.simulators import (
+    moodle as moodle_simulator,
+    zoho as zoho_simulator,
+)
+from tests.registrar.simulators.moodle import MoodleSimulator
+from tests.registrar.simulators.moodle_grading import add_template
 from tests.registrar.simulators.zoho import ZohoSimulator
 
 
@@ -48,3 +56,39 @@ def crm(
 ) -> ZohoClient:
     """Our client of the simulated CRM."""
     return zoho_clients(zoho_account)
+
+
+@pytest.fixture
+def moodle() -> Iterator[MoodleSimulator]:
+    """A simulated Moodle with the template course ``contract``."""
+    with MoodleSimulator() as simulator:
+        add_template(simulator, shortname="contract", criteria=("P1", "M1"))
+        yield simulator
+
+
+@pytest.fixture
+def lms(moodle: MoodleSimulator) -> Iterator[MoodleClient]:
+    """Our client of the simulated Moodle."""
+    yield from _moodle_client(moodle.url, moodle_simulator.TOKEN)
+
+
+REAL_MOODLE = (os.environ.get("MOODLE_URL", ""), os.environ.get("MOODLE_TOKEN", ""))
+
+
+@pytest.fixture(params=["simulated", "real"] if all(REAL_MOODLE) else ["simulated"])
+def any_lms(request: pytest.FixtureRequest) -> Iterator[MoodleClient]:
+    """Our client of the simulated Moodle, and of the real one, if there is one.
+
+    `tests.registrar.moodle.contract` says what the real one needs.
+    """
+    if request.param == "simulated":
+        yield request.getfixturevalue("lms")
+    else:
+        yield from _moodle_client(*REAL_MOODLE)
+
+
+def _moodle_client(url: str, token: str) -> Iterator[MoodleClient]:
+    site = MoodleSite(url=url, token=token)
+    client = MoodleClient(site, http=PeerClient(moodle_client.DEFAULT_LIMITS))
+    yield client
+    client.close()

@@ -1,0 +1,166 @@
+"""Assignments and their grades, with all attempts.
+
+``mod_assign_get_grades`` has the latest attempt of each student only, and nothing of a
+student whose latest attempt is reopened and not graded yet. So `changed` also asks for
+the submissions, and `attempts` reads all attempts of one student.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from registrar.moodle.client import MoodleClient
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """An assignment; ``cm_id`` is its course module, which the rubric belongs to."""
+
+    id: int
+    cm_id: int
+    course_id: int
+    name: str
+    max_grade: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """The grade of one attempt. ``value`` is None for "no grade". Times: Unix seconds."""
+
+    id: int
+    user_id: int
+    attempt: int
+    value: Decimal | None
+    grader_id: int
+    modified: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt, the first with number 0. ``grade`` is None before it is graded.
+
+    ``status`` is Moodle's: ``new``, ``draft``, ``submitted`` or ``reopened``.
+    """
+
+    number: int
+    status: str
+    grade: Grade | None
+    feedback: str
+
+
+def assignments(client: MoodleClient, *, course_ids: Sequence[int]) -> list[Assignment]:
+    """Return the assignments of courses; a course that does not exist has none."""
+    if not course_ids:
+        return []
+    found = client.read(
+        "mod_assign_get_assignments",
+        courseids=course_ids,
+        # Else only those of courses in which the token's user is enrolled.
+        includenotenrolledcourses=True,
+    )
+    return [
+        Assignment(
+            id=int(row["id"]),
+            cm_id=int(row["cmid"]),
+            course_id=int(row["course"]),
+            name=str(row["name"]),
+            max_grade=int(row["grade"]),
+        )
+        for course in found["courses"]
+        for row in course["assignments"]
+    ]
+
+
+def changed(
+    client: MoodleClient, *, assignment_ids: Sequence[int], since: int
+) -> set[tuple[int, int]]:
+    """Return the students with new grades as pairs of assignment and user id.
+
+    Args:
+        since: a Unix time. A grade may get an earlier time while a call runs: overlap
+            with the last call by some minutes.
+    """
+    if not assignment_ids:
+        return set()
+    asked: dict[str, Any] = {"assignmentids": assignment_ids, "since": since}
+    # Their warnings say only that an assignment has no grades.
+    graded = client.read("mod_assign_get_grades", **asked)
+    submitted = client.read("mod_assign_get_submissions", **asked)
+    found = {
+        (int(row["assignmentid"]), int(grade["userid"]))
+        for row in graded["assignments"]
+        for grade in row["grades"]
+    }
+    return found | {
+        (int(row["assignmentid"]), int(submission["userid"]))
+        for row in submitted["assignments"]
+        for submission in row["submissions"]
+        # A later attempt: the ones before it have been graded.
+        if int(submission["attemptnumber"]) > 0
+    }
+
+
+def attempts(
+    client: MoodleClient, *, assignment_id: int, user_id: int
+) -> list[Attempt]:
+    """Return all attempts of a student, the first one first; none before a submission.
+
+    Raises:
+        PeerRefusedError: ``invaliduser``, or ``invalidrecord``: no such assignment.
+    """
+    found = client.read(
+        "mod_assign_get_submission_status", assignid=assignment_id, userid=user_id
+    )
+    all_attempts = [
+        _attempt(row["attemptnumber"], row.get("submission"), row)
+        for row in found.get("previousattempts", ())
+    ]
+    last = found.get("lastattempt", {}).get("submission")
+    feedback = found.get("feedback", {})
+    if last or feedback.get("grade"):
+        number = (last or feedback["grade"])["attemptnumber"]
+        all_attempts.append(_attempt(number, last, feedback))
+    return sorted(all_attempts, key=lambda one: one.number)
+
+
+def _attempt(
+    number: Any, submission: dict[str, Any] | None, graded: dict[str, Any]
+) -> Attempt:
+    grade = graded.get("grade")
+    # The feedback of a reopened attempt repeats the grade of the attempt before.
+    if grade and int(grade["attemptnumber"]) != int(number):
+        grade = None
+    plugins = graded.get("feedbackplugins") or graded.get("plugins") or ()
+    texts = [
+        str(editor.get("text", ""))
+        for plugin in plugins
+        if plugin.get("type") == "comments"
+        for editor in plugin.get("editorfields", ())
+    ]
+    return Attempt(
+        number=int(number),
+        status=str((submission or {}).get("status", "")),
+        grade=_grade(grade) if grade else None,
+        feedback=texts[0] if texts else "",
+    )
+
+
+def _grade(row: dict[str, Any]) -> Grade:
+    return Grade(
+        id=int(row["id"]),
+        user_id=int(row["userid"]),
+        attempt=int(row["attemptnumber"]),
+        value=_value(row.get("grade")),
+        grader_id=int(row["grader"]),
+        modified=int(row["timemodified"]),
+    )
+
+
+def _value(text: Any) -> Decimal | None:
+    """The grade as a number; Moodle writes "no grade" as -1 or ""."""
+    try:
+        found = Decimal(str(text))
+    except InvalidOperation:
+        return None
+    return found if found >= 0 else None
