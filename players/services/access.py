@@ -85,6 +85,11 @@ def of_player(player_id: int, found: Found | None = None) -> PlayerAccess:
     return player_access
 
 
+def in_database(player_id: int) -> PlayerAccess:
+    """Return the player's access as the database has it. Three queries."""
+    return _read(player_id)[1]
+
+
 def _read(player_id: int) -> tuple[int, PlayerAccess]:
     """Return the version and the access; the version is read first."""
     version, active = (
