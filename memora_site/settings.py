@@ -373,6 +373,8 @@ XP_FIRST_COMPLETION = 5
 XP_NEW_RECORD = 10
 XP_REPEATS_PER_DAY: int = env.int("MEMORA_XP_REPEATS_PER_DAY", default=1)
 """How many repeats of a passed lesson earn XP on one day without a new record."""
+HELD_EVENTS_PER_PLAYER: int = env.int("MEMORA_HELD_EVENTS_PER_PLAYER", default=500)
+"""How many events of lessons that are not published wait for each student."""
 XP_REVIEW_SESSION = 3
 XP_REVIEW_SESSIONS_PER_DAY: int = env.int(
     "MEMORA_XP_REVIEW_SESSIONS_PER_DAY", default=5

@@ -26,6 +26,8 @@ class Verdict(StrEnum):
     """It cannot be read."""
     OUT_OF_ORDER = "out_of_order"
     """An event before it is missing."""
+    NO_ROOM = "no_room"
+    """It would be held, and as many events as may be are held."""
     SEQ_USED = "seq_used"
     """Its number was decided, and nothing was recorded for its id."""
 
@@ -66,6 +68,7 @@ def admit(
     *,
     device_time: datetime,
     now: datetime,
+    no_room: int | None = None,
 ) -> tuple[list[Admission], DeviceState]:
     """Return the verdict on each event, and the device's state after them.
 
@@ -75,6 +78,8 @@ def admit(
         known: the ids of recorded events.
         device_time: the device's clock when it sent the events; ``now`` is the
             server's.
+        no_room: the number of the first event that cannot be held. It and what comes
+            after it stays on the device.
     """
     order = sorted(range(len(events)), key=lambda index: events[index].seq or 0)
     found: dict[int, Admission] = {}
@@ -82,8 +87,10 @@ def admit(
     for index in order:
         event = events[index]
         verdict = _verdict(event, state, known, met)
+        if verdict is Verdict.DECIDE and event.seq == no_room:
+            verdict = Verdict.NO_ROOM
         at = None
-        if event.seq == state.last_seq + 1:
+        if event.seq == state.last_seq + 1 and verdict is not Verdict.NO_ROOM:
             state = replace(state, last_seq=event.seq)
             if verdict is Verdict.DECIDE and event.occurred_at is not None:
                 at = corrected(

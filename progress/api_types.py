@@ -390,6 +390,8 @@ class EventCode(StrEnum):
 
     OUT_OF_ORDER = "OUT_OF_ORDER"
     """An event before it is missing. Keep it; send from next_seq on."""
+    TOO_MANY_HELD = "TOO_MANY_HELD"
+    """It would be held, and too many events are. Keep it; send it again later."""
     SEQ_USED = "SEQ_USED"
     """Its number was decided before, and nothing was recorded. Drop it."""
     INVALID_EVENT = "INVALID_EVENT"

@@ -36,10 +36,14 @@ class KnownEvent:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of the events of a batch, by event id, and of its device."""
+    """What is known of the events of a batch, by event id, and of its device.
+
+    ``held`` is how many events of the player are held.
+    """
 
     events: dict[str, KnownEvent] = field(default_factory=dict)
     device: DeviceState = field(default_factory=DeviceState)
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ SELECT 'held', CAST(event_id AS CHAR), CAST(lesson_id AS CHAR), hearts, 0,
   CAST(fingerprint AS CHAR)
 FROM progress_heldevent WHERE player_id = %s AND event_id IN ({marks})
 UNION ALL
+SELECT 'number', '', '', NULL, COUNT(*), ''
+FROM progress_heldevent WHERE player_id = %s
+UNION ALL
 SELECT 'device', '', '', NULL, last_seq, CAST(last_at AS CHAR)
 FROM progress_devicesequence WHERE player_id = %s AND device_id = %s
 """
@@ -78,16 +85,18 @@ def known(player_id: int, event_ids: Collection[str], device_id: UUID) -> Known:
     device = column.get_db_prep_value(device_id, connection)
     own: list[Any] = [player_id, *ids]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*own, *own, *own, player_id, device])
+        cursor.execute(statement, [*own, *own, *own, player_id, player_id, device])
         rows = cursor.fetchall()
     events: dict[str, KnownEvent] = {}
-    state = DeviceState()
+    state, held = DeviceState(), 0
     for source, event_id, lesson_id, *numbers, text in rows:
         # A UNION of different integers is a decimal on MariaDB.
         hearts, number = (None if one is None else int(one) for one in numbers)
         assert number is not None
         if source == "device":
             state = DeviceState(number, _time(text))
+        elif source == "number":
+            held = number
         elif source == "held":
             events[event_id] = KnownEvent(lesson_id, hearts, 0, text, is_held=True)
         else:
@@ -96,7 +105,7 @@ def known(player_id: int, event_ids: Collection[str], device_id: UUID) -> Known:
             events[event_id] = KnownEvent(
                 lesson_id, hearts, number, stored.get("fingerprint"), answer
             )
-    return Known(events, state)
+    return Known(events, state, held)
 
 
 _POSITIONS = """

@@ -6,11 +6,12 @@ it in one transaction. The positions of the ledger decide races: if another requ
 one, what is known by then is taken out, and the rest is decided again on the ledger.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
+import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -20,7 +21,7 @@ from content.models import Node
 from core.db import retry_on_conflict
 from core.errors import MemoraError
 from core.parsing import time_text
-from players.errors import SessionUnknownError
+from players.errors import NotEntitledError, SessionUnknownError
 from players.records import Found
 from players.services import access
 from progress import scheduler
@@ -49,6 +50,8 @@ from progress.services.review_ratings import Answer, StoredAnswer
 from progress.services.review_sessions import SessionsChangedError
 from progress.services.writing import Start
 from publishing import api
+
+log = structlog.get_logger(__name__)
 
 _ATTEMPTS = 20
 """Each lost attempt means that another request of the same player was recorded."""
@@ -143,10 +146,19 @@ def context_of(player_id: int, now: datetime, found: Found | None) -> Context:
     return Context(player_id, now, player_access, plan)
 
 
+def drafts(lesson_ids: Collection[str]) -> set[str]:
+    """Return those of the ids that are lessons, published or not. One query."""
+    rows = Node.objects.filter(kind=Kind.LESSON, public_id__in=lesson_ids)
+    return set(rows.values_list("public_id", flat=True))
+
+
 def record(
     source: Source, context: Context, found: Found | None = None
 ) -> list[Outcome]:
     """Decide the events of a source and record them, each of them once.
+
+    Before a completion is refused because of a product, the access is read from the
+    database: Redis may have come back with an older copy.
 
     One insert for a single completion; a fixed number of queries for any batch. One
     round trip to Redis after the commit; one more before it unless the session check
@@ -165,7 +177,7 @@ def record(
         DatabaseError: the database is away. Nothing was recorded, unless the connection
             broke during the commit.
     """
-    again = False
+    again = is_access_read = False
     sessions: Mapping[int, datetime] = {}
     for _lost in range(_ATTEMPTS):
         admitted = source.admit(again=again)
@@ -173,6 +185,12 @@ def record(
         if batch.subject_ids or sessions:
             batch.begin(found, from_ledger=again)
         batch.decide()
+        if batch.is_not_entitled and not is_access_read:
+            is_access_read = True
+            before, context = context, _read_again(context)
+            if context is not before:
+                found = None
+                continue
         if batch.start is not None and batch.start.is_too_old:
             found = None
             continue
@@ -193,6 +211,22 @@ def record(
         batch.finish()
         return [batch.outcomes[index] for index in range(len(admitted.events))]
     raise PositionTakenError
+
+
+def _read_again(context: Context) -> Context:
+    """Return what the player may open by the database, not by Redis's copy.
+
+    Three queries, before a completion is refused for good.
+    """
+    player_access = access.in_database(context.player_id)
+    if player_access == context.access:
+        return context
+    log.warning("access_copy_differs", player=context.player_id)
+    try:
+        plan = api.load_plan(access.require_enrolled(player_access))
+    except MemoraError:
+        return context
+    return replace(context, access=player_access, plan=plan)
 
 
 class _Batch:
@@ -245,6 +279,14 @@ class _Batch:
         ):
             self.begin(None, from_ledger=True)
             self._decide()
+
+    @property
+    def is_not_entitled(self) -> bool:
+        """Whether a lesson is refused because of what the player owns."""
+        return any(
+            isinstance(outcome, Refused) and isinstance(outcome.error, NotEntitledError)
+            for outcome in self.outcomes.values()
+        )
 
     def write(self) -> None:
         """Commit what was decided.
@@ -305,10 +347,7 @@ class _Batch:
             for event in self.admitted.events
             if event.lesson_id not in lessons
         }
-        if not ids or not self.source.can_hold:
-            return set()
-        rows = Node.objects.filter(kind=Kind.LESSON, public_id__in=ids)
-        return set(rows.values_list("public_id", flat=True))
+        return drafts(ids) if ids and self.source.can_hold else set()
 
     def _decide(self) -> None:
         self.outcomes.clear()

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import orjson
 import structlog
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext as _
 
@@ -30,7 +31,13 @@ from progress.api_types import (
 )
 from progress.services import device_events, ledger, recording
 from progress.services.device_events import Known, KnownEvent, Move
-from progress.services.events import Event, LessonEvent, Origin, ReviewEvent
+from progress.services.events import (
+    Context,
+    Event,
+    LessonEvent,
+    Origin,
+    ReviewEvent,
+)
 from progress.services.ledger import PositionTakenError
 from progress.services.recording import Admitted, Applied, Held, Outcome, Reviewed
 from progress.services.review_ratings import StoredAnswer
@@ -61,8 +68,8 @@ def submit(
         DatabaseError, PositionTakenError: the device sends the same request again;
             what was recorded is answered as a duplicate.
     """
-    batch = _DeviceBatch(player_id, device_id, body, now)
     context = recording.context_of(player_id, now, found)
+    batch = _DeviceBatch(context, device_id, body)
     outcomes = recording.record(batch, context, found)
     return batch.result(outcomes)
 
@@ -120,13 +127,10 @@ class _DeviceBatch:
     can_hold = True
     were_held = False
 
-    def __init__(
-        self, player_id: int, device_id: UUID, body: SyncEventsBody, now: datetime
-    ) -> None:
-        self._player_id = player_id
+    def __init__(self, context: Context, device_id: UUID, body: SyncEventsBody) -> None:
+        self._context = context
         self._device_id = device_id
         self._device_time = body.device_time
-        self._now = now
         self._queued = [_queued(event) for event in body.events]
         self._admissions: list[Admission] = []
         self._known = Known()
@@ -136,14 +140,27 @@ class _DeviceBatch:
 
     def admit(self, *, again: bool) -> Admitted:
         ids = [one.sent.event_id for one in self._queued if one.sent.event_id]
-        self._known = device_events.known(self._player_id, ids, self._device_id)
+        player_id = self._context.player_id
+        self._known = device_events.known(player_id, ids, self._device_id)
         before = self._known.device
+        self._admit()
+        if (no_room := self._first_without_room()) is not None:
+            self._admit(no_room)
+        is_moved = self._after != before
+        return Admitted(
+            [self._event(index) for index in self._decided],
+            max((one.position for one in self._known.events.values()), default=0),
+            Move(self._device_id, before, self._after) if is_moved else None,
+        )
+
+    def _admit(self, no_room: int | None = None) -> None:
         self._admissions, self._after = admission.admit(
             [one.sent for one in self._queued],
-            before,
+            self._known.device,
             self._known.events,
             device_time=self._device_time,
-            now=self._now,
+            now=self._context.now,
+            no_room=no_room,
         )
         decided = [
             index
@@ -153,12 +170,25 @@ class _DeviceBatch:
         self._decided = sorted(
             decided, key=lambda index: self._queued[index].sent.seq or 0
         )
-        is_moved = self._after != before
-        return Admitted(
-            [self._event(index) for index in self._decided],
-            max((one.position for one in self._known.events.values()), default=0),
-            Move(self._device_id, before, self._after) if is_moved else None,
-        )
+
+    def _first_without_room(self) -> int | None:
+        """Return the number of the first event beyond what may be held, if any.
+
+        One query if the events outside the plan are too many; some of their lessons may
+        not exist. Events of two devices at the same moment may together be more.
+        """
+        events = [
+            event
+            for index in self._decided
+            if (event := self._queued[index].event) is not None
+            and event.lesson_id not in self._context.plan.lessons
+        ]
+        room = max(0, settings.HELD_EVENTS_PER_PLAYER - self._known.held)
+        if len(events) <= room:
+            return None
+        drafts = recording.drafts({event.lesson_id for event in events})
+        waiting = [event.seq for event in events if event.lesson_id in drafts]
+        return waiting[room] if len(waiting) > room else None
 
     def _event(self, index: int) -> Event:
         queued, at = self._queued[index], self._admissions[index].at
@@ -201,6 +231,10 @@ class _DeviceBatch:
                     results.append(_again(queued, *of_id[event_id]))
                 case Verdict.OUT_OF_ORDER:
                     results.append(_rejected(queued, EventCode.OUT_OF_ORDER, keep=True))
+                case Verdict.NO_ROOM:
+                    results.append(
+                        _rejected(queued, EventCode.TOO_MANY_HELD, keep=True)
+                    )
                 case Verdict.SEQ_USED:
                     results.append(_rejected(queued, EventCode.SEQ_USED))
                 case Verdict.INVALID:
@@ -390,6 +424,11 @@ def _message(code: EventCode | None) -> str | None:
     match code:
         case EventCode.OUT_OF_ORDER:
             return _("An earlier event is missing: send it first.")
+        case EventCode.TOO_MANY_HELD:
+            return _(
+                "Too much work waits for lessons that are not published now: send it "
+                "again later."
+            )
         case EventCode.SEQ_USED:
             return _("An event with this number was decided before.")
         case EventCode.EVENT_CONFLICT:

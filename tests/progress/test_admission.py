@@ -69,6 +69,14 @@ def test_an_event_that_cannot_be_read_uses_its_number_but_not_its_time():
     assert verdicts([sent(5, None)]) == (["out_of_order"], DeviceState())
 
 
+def test_an_event_without_room_and_what_follows_it_stays_on_the_device():
+    events = [sent(1, "a"), sent(2, "b"), sent(3, "c"), sent(4, "d")]
+    admissions, after = admit(events, NEW, {"d"}, device_time=NOON, now=NOON, no_room=2)
+    found = [str(one.verdict) for one in admissions]
+    assert found == ["decide", "no_room", "out_of_order", "known"]
+    assert after == DeviceState(1, NOON - HOUR)
+
+
 @pytest.mark.parametrize(
     ("occurred", "clock_ahead", "last", "expected"),
     [

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from django.db.models import QuerySet
 
 from content.models import Node
 from core.api_types import parse
@@ -12,7 +13,7 @@ from core.parsing import time_text
 from plans.services import add_subject, set_override
 from players import records
 from players.models import Entitlement
-from players.services import wallet
+from players.services import access, wallet
 from progress.api_types import SyncEventsBody
 from progress.models import (
     DeviceSequence,
@@ -375,6 +376,58 @@ def test_held_events_wait_while_the_player_has_no_plan(plan, student, app, held)
     records.forget_player(student.pk)
     apply_held_events()
     assert HeldEvent.objects.count() == 2
+
+
+NO_ROOM = ("rejected", "TOO_MANY_HELD", True)
+
+
+def test_beyond_the_cap_work_stays_on_the_device_until_there_is_room(
+    plan, student, app, held, settings
+):
+    settings.HELD_EVENTS_PER_PLAYER = 3
+    hide(plan, "LES-MATH-1-1", hidden=True)
+    third = app.complete("LES-MATH-1-1", 5, MONDAY)
+    fourth = app.complete("LES-MATH-1-1", 4, MONDAY)
+    last = app.complete("LES-MATH-0-1", 5, MONDAY)
+    waits = [NO_ROOM, ("rejected", "OUT_OF_ORDER", True)]
+    assert brief(send(app, third, fourth, last)) == [("held", None, False), *waits]
+    assert brief(send(app, fourth, last)) == waits
+    assert HeldEvent.objects.count() == 3
+    assert DeviceSequence.objects.get().last_seq == 3
+    hide(plan, "LES-MATH-0-0", hidden=False)
+    apply_held_events()
+    assert brief(send(app, fourth, last)) == [("held", None, False), APPLIED]
+    truth(student.pk)
+
+
+def test_events_of_lessons_that_do_not_exist_need_no_room(student, app, held, settings):
+    settings.HELD_EVENTS_PER_PLAYER = 2
+    gone = app.complete("LES-MATH-9-9", 5, MONDAY)
+    following = app.complete("LES-MATH-0-1", 5, MONDAY)
+    assert brief(send(app, gone, following)) == [
+        ("rejected", "INVALID_LESSON", False),
+        APPLIED,
+    ]
+
+
+def test_work_is_not_dropped_for_a_product_that_only_an_old_copy_lacks(
+    plan, student, app
+):
+    for place in ("0-0", "0-1"):
+        set_override(
+            plan=plan,
+            target=Node.objects.get(public_id=f"LES-MATH-{place}"),
+            action="set_sold_separately",
+            value="MATHS" if place == "0-0" else "OTHER",
+        )
+    publish(plan)
+    assert access.of_player(student.pk).items == {}  # Redis has it now
+    QuerySet(Entitlement).bulk_create([Entitlement(player=student, item="MATHS")])
+    assert access.of_player(student.pk).items == {}
+    lesson = app.complete("LES-MATH-0-0", 5, MONDAY)
+    other = app.complete("LES-MATH-0-1", 5, MONDAY)
+    found = brief(send(app, lesson, other))
+    assert found == [APPLIED, ("rejected", "NOT_ENTITLED", False)]
 
 
 # --- Faults -------------------------------------------------------------------------
