@@ -7,3 +7,6 @@ class RegistrarConfig(AppConfig):
 
     name = "registrar"
     verbose_name = _("Registrar")
+
+    def ready(self) -> None:
+        from registrar import checks  # noqa: F401

@@ -33,6 +33,8 @@ from publishing.models import (
     SyncLog,
     SyncStatus,
 )
+from registrar.mapping.modules import MAPPINGS
+from registrar.mirror.applying import apply_record
 from tests.factories.progress import make_card, make_interaction, make_rating
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +88,10 @@ def world(player, plan, stage):
             error_document="plans/P/manifest.json",
             error_json_path="$.subjects[0].title",
         )
+    for module in MAPPINGS:
+        apply_record(module, {"id": "1"}, read_at=NOW)
+    record = {"id": "2", "Enrollment_Status": "odd", "Classes": {"id": "404"}}
+    apply_record("BTEC_Enrollments", record, read_at=NOW)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,0 +1,1 @@
+"""How records of Zoho become rows of the mirror: names, converters, tables."""

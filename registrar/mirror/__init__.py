@@ -1,0 +1,1 @@
+"""Applies records of Zoho to the mirror."""

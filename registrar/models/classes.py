@@ -1,0 +1,67 @@
+"""Teaching: BTEC_Classes, BTEC_Enrollments, BTEC_Grades."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from registrar.models.rows import MirrorRow, PushedRow, lookup, text
+
+
+class SchoolClass(PushedRow):
+    """A class; in Moodle a course."""
+
+    name = text(_("name"))
+    short_name = text(_("short name"))
+    program = lookup("Program", _("program"), related_name="classes")
+    program_name = text(_("name of the program"))
+    unit = lookup("Unit", _("unit"), related_name="classes")
+    unit_name = text(_("name of the unit"))
+    teacher = lookup("Teacher", _("teacher"), related_name="classes")
+    teacher_name = text(_("name of the teacher"))
+    status = text(_("status"))
+    start_date = models.DateField(_("start date"), null=True)
+    end_date = models.DateField(_("end date"), null=True)
+
+    class Meta:
+        verbose_name = _("class in Zoho")
+        verbose_name_plural = _("classes in Zoho")
+
+    def __str__(self) -> str:
+        return self.name or self.zoho_id
+
+
+class Enrolment(MirrorRow):
+    """A student's place in a class."""
+
+    student = lookup("Student", _("student"), related_name="enrolments")
+    school_class = lookup("SchoolClass", _("class"), related_name="enrolments")
+    status = text(_("status"))
+    enrolled_on = models.DateField(_("enrolment date"), null=True)
+    pushed_version = models.PositiveIntegerField(default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("enrolment in Zoho")
+        verbose_name_plural = _("enrolments in Zoho")
+
+    def __str__(self) -> str:
+        return str(self.zoho_id)
+
+
+class Grade(MirrorRow):
+    """A grade as Zoho has it, for reading only."""
+
+    student = lookup("Student", _("student"), related_name="grades")
+    school_class = lookup("SchoolClass", _("class"), related_name="grades")
+    unit = lookup("Unit", _("unit"), related_name="grades")
+    grade = text(_("grade"))
+    composite_key = models.CharField(
+        _("composite key"), max_length=255, default="", blank=True, db_index=True
+    )
+    moodle_course_id = text(_("Moodle course"))
+    moodle_user_id = text(_("Moodle user"))
+
+    class Meta:
+        verbose_name = _("grade in Zoho")
+        verbose_name_plural = _("grades in Zoho")
+
+    def __str__(self) -> str:
+        return self.composite_key or self.zoho_id
