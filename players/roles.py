@@ -40,6 +40,8 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
             (app, "*", _ALL)
             for app in ("content", "plans", "publishing", "players", "progress")
         ),
+        # A copy of the CRM, where its records are changed.
+        ("registrar", "*", _VIEW),
         # The admin's own log has students' names.
         ("admin", "logentry", _VIEW),
     ],
