@@ -8,7 +8,14 @@ from django.utils.translation import get_language, gettext as _
 
 from content.stage_types import SCHEMAS, schema_in, translated_texts
 
-SCRIPTS = ("stage-fields", "stage-text", "stage-media", "stage-forms", "stages")
+SCRIPTS = (
+    "stage-fields",
+    "stage-formulas",
+    "stage-text",
+    "stage-media",
+    "stage-forms",
+    "stages",
+)
 
 
 def settings_of(lesson_pk: int | None) -> dict[str, Any]:
@@ -29,6 +36,8 @@ def settings_of(lesson_pk: int | None) -> dict[str, Any]:
             "recent_images": reverse("admin:recent_images"),
             "sign_in": reverse("admin:login"),
             "prose": static("django_prose_editor/editor.js"),
+            "katex": static("vendor/katex/katex.js"),
+            "katex_style": static("vendor/katex/katex.css"),
         },
     }
 
@@ -102,6 +111,12 @@ def _texts() -> dict[str, str]:
         "link": _("Link"),
         "link_address": _("The link's address (https://…)"),
         "picture": _("Picture"),
+        "formula": _("Formula"),
+        "formula_tex": _("The formula in TeX"),
+        "formula_display": _("On a line of its own"),
+        "formula_insert": _("Insert"),
+        "formula_change": _("Click to change the formula"),
+        "formula_fault": _("This formula cannot be drawn: %(reason)s"),
         "plain": _("Remove formatting"),
         "source": _("HTML"),
         "only_html": _(

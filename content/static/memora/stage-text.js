@@ -6,6 +6,7 @@
   const { element: el, fill, icon, safeHtml, stageSettings: settings } = Memora;
   if (!settings) return;
   const { Field } = Memora.stageFields;
+  const { formulas } = Memora;
   const { texts } = settings;
   let library = null; // loaded when the first text is shown
 
@@ -43,6 +44,7 @@
       ...OTHERS.map((name) => tiptap[name]),
       tiptap.Link.configure({ openOnClick: false, enableTarget: false }),
       tiptap.Image.configure({ inline: true }),
+      formulas.extension(tiptap),
       ...inlineMarks,
       tiptap.Extension.create({
         addGlobalAttributes: () => [{ types: blocks.map((block) => block.name), attributes }],
@@ -63,7 +65,7 @@
 
   /* --- Tools: name, action, when it is pressed --- */
 
-  const FACES = { bold: "B", italic: "I", underline: "U", heading: "H", numbers: "1.", quote: "❝", source: texts.source };
+  const FACES = { bold: "B", italic: "I", underline: "U", heading: "H", numbers: "1.", quote: "❝", formula: "√x", source: texts.source };
   const ICONS = {
     bullets: "M9 6h11M9 12h11M9 18h11M4 6h.01M4 12h.01M4 18h.01",
     link: "M10 14a4 4 0 0 0 5.7 0l3-3a4 4 0 0 0-5.7-5.7l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3a4 4 0 0 0 5.7 5.7l1-1",
@@ -80,6 +82,7 @@
     ["quote", (editor) => within(editor).toggleBlockquote(), "blockquote"],
     ["link", link, "link"],
     ["picture", picture, "image"],
+    ["formula", formulas.insert, "formula"],
     ["plain", (editor) => within(editor).unsetAllMarks().clearNodes()],
   ];
 
@@ -176,7 +179,7 @@
     }
 
     written() {
-      const box = el("div", {}, safeHtml(this.editor.getHTML()));
+      const box = el("div", {}, safeHtml(formulas.forStorage(this.editor.getHTML())));
       // Remove the column widths that Tiptap adds to tables.
       box.querySelectorAll("colgroup:not(:has([span]))").forEach((group) => group.remove());
       const empty = !box.textContent.trim() && !box.querySelector("img, hr");
@@ -202,7 +205,7 @@
     /* Show the HTML source. It stays while the text has parts that the editor does not support. */
     showSource(wanted) {
       const had = parts(this.value);
-      this.editor.commands.setContent(this.value ?? "", { emitUpdate: false });
+      this.editor.commands.setContent(formulas.forEditor(this.value ?? ""), { emitUpdate: false });
       const has = parts(this.editor.getHTML());
       const lost = [...had].filter((part) => !has.has(part));
       this.isSource = wanted || lost.length > 0;
