@@ -1,6 +1,7 @@
 """The panels on a student's page: the ledger, progress by subject, and reviews."""
 
 from collections.abc import Iterable
+from urllib.parse import urlencode
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -13,8 +14,9 @@ from core.parsing import whole_number
 from players.hooks import player_panels
 from players.models import PlayerProfile
 from progress.grant_views import may_correct
-from progress.services import player_report
+from progress.services import player_report, timeline
 from progress.services.player_report import TreeStep
+from progress.services.timeline import Cursor
 from progress.unlock import LockedReason, Status
 
 _PERMISSIONS = (
@@ -28,14 +30,20 @@ _PERMISSIONS = (
 def progress_of_player(request: HttpRequest, player: PlayerProfile) -> SafeString:
     """Render the panels, for staff who may see all three.
 
-    The query ``?ledger=`` is the position in the ledger to go on before, ``?subject=``
-    the subject whose tree is shown.
+    Sign-ins and sign-outs are shown to staff who may see the audit trail. The query
+    ``?ledger=&event=`` is where the page of the timeline begins (`timeline.Cursor`),
+    ``?subject=`` the subject whose tree is shown.
     """
     if not request.user.has_perms(_PERMISSIONS):
         return SafeString("")
-    before = whole_number(request.GET.get("ledger", ""))
+    before = Cursor(
+        ledger=whole_number(request.GET.get("ledger", "")),
+        event=whole_number(request.GET.get("event", "")),
+    )
+    sees_visits = request.user.has_perm("players.view_securityevent")
     report = player_report.load(
         player.pk,
+        user_id=player.user_id if sees_visits else None,
         before=before,
         subject_id=request.GET.get("subject", ""),
         now=timezone.now(),
@@ -43,12 +51,21 @@ def progress_of_player(request: HttpRequest, player: PlayerProfile) -> SafeStrin
     context = {
         "report": report,
         "tree": with_badges(report.tree),
-        "before": before,
+        "is_newest": before == timeline.NEWEST,
+        "older": _query_of(report.timeline.older),
         "player_pk": player.pk,
         "may_correct": may_correct(request),
     }
     template = "admin/progress/player_panel.html"
     return SafeString(render_to_string(template, context, request))
+
+
+def _query_of(cursor: Cursor | None) -> str:
+    """Return the query of a page of the timeline; "" without one."""
+    if cursor is None:
+        return ""
+    numbers = {"ledger": cursor.ledger, "event": cursor.event}
+    return urlencode({name: one for name, one in numbers.items() if one is not None})
 
 
 def with_badges(tree: Iterable[TreeStep]) -> list[tuple[TreeStep, SafeString | str]]:

@@ -41,7 +41,6 @@ def student_page(request: HttpRequest, player_pk: int) -> HttpResponse:
     player = get_object_or_404(students, pk=min(player_pk, 2**63 - 1))
     report = player_report.load(
         player.pk,
-        before=None,
         subject_id=request.GET.get("subject", ""),
         now=timezone.now(),
     )

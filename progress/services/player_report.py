@@ -1,4 +1,4 @@
-"""What support sees of a student: the ledger in pages, progress and reviews.
+"""What support sees of a student: what they did in pages, progress and reviews.
 
 Progress is read from the ledger, so it is right whatever Redis has, and with the dates.
 """
@@ -6,24 +6,23 @@ Progress is read from the ledger, so it is right whatever Redis has, and with th
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from django.db.models import Count, Max, Min, Q, Sum
 
 from content.models import Node
 from plans.models import OverrideAction, PlanOverride
-from players.models import User
+from players.models import SecurityEvent, User
 from players.services import access
 from players.services.access import PlayerAccess
 from progress import bitmap
 from progress.api_types import SubjectReviews
 from progress.models import PROGRESS_TYPES, InteractionLog, InteractionType
-from progress.services import ledger, review_queries, subject_cache
+from progress.services import ledger, review_queries, subject_cache, timeline
+from progress.services.timeline import Cursor, Entry
 from progress.unlock import LockedReason, OutlineNode, PlayerOutline, Status
 from publishing import api
 from publishing.api import NotPublishedError, PlanStructure
-
-LEDGER_PAGE = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,8 @@ class LedgerLine:
     ``reason`` and ``actor`` are those of a row that staff wrote, else "".
     """
 
+    is_visit: ClassVar[bool] = False
+
     row: InteractionLog
     title: str
     reason: str
@@ -74,11 +75,20 @@ class LedgerLine:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerPage:
-    """A page of the ledger, newest first; ``older`` is the position to go on before."""
+class VisitLine:
+    """A sign-in or sign-out."""
 
-    lines: list[LedgerLine]
-    older: int | None
+    is_visit: ClassVar[bool] = True
+
+    event: SecurityEvent
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePage:
+    """A page of what the player did, newest first; ``older`` begins the next one."""
+
+    lines: list[LedgerLine | VisitLine]
+    older: Cursor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +136,7 @@ class TreeStep:
 class PlayerReport:
     """``subject`` is the id of the subject whose ``tree`` is shown, or ""."""
 
-    ledger: LedgerPage
+    timeline: TimelinePage
     subjects: list[SubjectSummary]
     subject: str
     tree: list[TreeStep]
@@ -134,12 +144,18 @@ class PlayerReport:
 
 
 def load(
-    player_id: int, *, before: int | None, subject_id: str, now: datetime
+    player_id: int,
+    *,
+    subject_id: str,
+    now: datetime,
+    user_id: int | None = None,
+    before: Cursor = timeline.NEWEST,
 ) -> PlayerReport:
     """Read the report. Seven queries, and three more where Redis lacks the access.
 
     Args:
-        before: the ledger's rows before this position; None: the newest.
+        user_id: the player's account, to show sign-ins and sign-outs: one more query.
+        before: where the page of the timeline begins.
         subject_id: whose tree to show; an unknown one, or "": the one that the student
             completed a lesson of last.
     """
@@ -147,14 +163,15 @@ def load(
     plan = _plan_of(player_access)
     lessons, xp = _facts(player_id)
     _mark, counts = review_queries.count_by_subject(player_id, now)
-    rows, older = _ledger_rows(player_id, before)
+    entries, older = timeline.page(player_id=player_id, user_id=user_id, before=before)
+    rows = [entry for entry in entries if isinstance(entry, InteractionLog)]
     in_plan = list(plan.subjects) if plan is not None else []
     others = sorted(set(lessons) - {*in_plan, ""})
     shown = _shown(subject_id, in_plan, lessons)
     titles = _titles([*in_plan, *others], rows, shown, player_access.active_plan_id)
     reviews = {row.subject_id: row for row in counts}
     return PlayerReport(
-        ledger=LedgerPage(_lines(rows, titles), older),
+        timeline=TimelinePage(_lines(entries, titles), older),
         subjects=[
             SubjectSummary(
                 id=found,
@@ -231,17 +248,6 @@ def _last_time(kind: InteractionType) -> Max:
     return Max("occurred_at", filter=Q(type=kind))
 
 
-def _ledger_rows(
-    player_id: int, before: int | None
-) -> tuple[list[InteractionLog], int | None]:
-    found = InteractionLog.objects.filter(player_id=player_id)
-    if before is not None:
-        found = found.filter(seq__lt=before)
-    rows: list[InteractionLog] = list(found.order_by("-seq")[: LEDGER_PAGE + 1])
-    page = rows[:LEDGER_PAGE]
-    return page, page[-1].seq if len(rows) > LEDGER_PAGE else None
-
-
 def titles_in(player_id: int, subject_id: str) -> dict[str, str]:
     """Return the titles in a subject, as the student sees them. Three queries.
 
@@ -285,24 +291,28 @@ def _titles(
 
 
 def _lines(
-    rows: Iterable[InteractionLog], titles: Mapping[str, str]
-) -> list[LedgerLine]:
-    """Return the rows in words. One query."""
+    entries: Iterable[Entry], titles: Mapping[str, str]
+) -> list[LedgerLine | VisitLine]:
+    """Return the entries in words. One query."""
     data: dict[int, dict[str, Any]] = {
         row.seq: row.data
-        for row in rows
-        if isinstance(row.data, dict) and "actor_id" in row.data
+        for row in entries
+        if isinstance(row, InteractionLog)
+        and isinstance(row.data, dict)
+        and "actor_id" in row.data
     }
     actors = {found.get("actor_id") for found in data.values()} - {None}
     names = User.objects.in_bulk({0, *actors})
     return [
-        LedgerLine(
+        VisitLine(row)
+        if isinstance(row, SecurityEvent)
+        else LedgerLine(
             row,
             title=titles.get(row.reference_id, row.reference_id),
             reason=str(data.get(row.seq, {}).get("reason") or ""),
             actor=str(names.get(data.get(row.seq, {}).get("actor_id"), "")),
         )
-        for row in rows
+        for row in entries
     ]
 
 

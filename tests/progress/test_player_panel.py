@@ -6,20 +6,28 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
+from django.db.models import QuerySet
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from content.models import Node
+from core import statement_guard
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from players import audit, roles
-from players.models import Enrollment, Entitlement, SecurityEventType, User
+from players.models import (
+    Enrollment,
+    Entitlement,
+    SecurityEvent,
+    SecurityEventType,
+    User,
+)
 from players.services import accounts, wallet
 from progress.errors import NoHeartsError
 from progress.models import InteractionLog
-from progress.services import reviews
+from progress.services import reviews, timeline
 from tests.factories.content import plant
 from tests.factories.progress import make_card
 from tests.progress.conftest import MONDAY, PASSWORD, make_subject, publish
@@ -145,6 +153,65 @@ def test_the_ledger_is_told_in_words_and_in_pages(browser, student, support, fin
     assert "Older entries" not in oldest
 
 
+def visit(player, kind: SecurityEventType, **after: float) -> SecurityEvent:
+    event = SecurityEvent.objects.create(type=kind, user=player.user)
+    rows = SecurityEvent.objects.filter(pk=event.pk)
+    with statement_guard.rewriting():
+        QuerySet.update(rows, created_at=MONDAY + timedelta(**after))
+    return event
+
+
+def timeline_of(browser: Client, player, query: str = "") -> str:
+    page = text_of(browser, player, query)
+    return page[page.index("Activity: the last entries") :]
+
+
+def in_order(page: str, *texts: str) -> bool:
+    places = [page.index(text) for text in texts]
+    return places == sorted(places)
+
+
+def test_sign_ins_and_sign_outs_are_told_among_what_the_student_did(
+    browser, student, finish
+):
+    visit(student, SecurityEventType.LOGIN, hours=-1)
+    finish("0-0", 3)
+    visit(student, SecurityEventType.LOGOUT, hours=1)
+    visit(student, SecurityEventType.DEVICE_ADDED, hours=2)
+    page = timeline_of(browser, student)
+    assert in_order(page, "Signed out", "Lesson completed: Lesson 0.0", "Signed in")
+    assert "Device added" not in page
+
+
+def test_the_pages_of_the_timeline_leave_nothing_out(browser, student):
+    add_rows(student, range(1, 21))
+    for hours in range(-10, 11):
+        visit(student, SecurityEventType.LOGIN, hours=hours)
+    seen, query = 0, ""
+    for _page in range(9):
+        url = reverse("admin:players_playerprofile_change", args=[student.pk])
+        html = browser.get(f"{url}{query}").content.decode()
+        part = html[html.index('id="ledger-title"') :]
+        seen += part.count("Lesson completed") + part.count("Signed in")
+        older = re.search(r'href="(\?[^"]*)#ledger">Older', part)
+        if older is None:
+            break
+        query = older[1].replace("&amp;", "&")
+    assert seen == 41
+
+
+def test_staff_without_the_audit_trail_see_no_sign_ins(student, support):
+    visit(student, SecurityEventType.LOGIN)
+    entries, _older = timeline.page(
+        player_id=student.pk, user_id=None, before=timeline.NEWEST
+    )
+    assert entries == []
+    entries, _older = timeline.page(
+        player_id=student.pk, user_id=student.user_id, before=timeline.NEWEST
+    )
+    assert [entry.type for entry in entries] == ["login"]
+
+
 def test_reviews_that_are_due_are_counted(browser, student, finish):
     past = timezone.now() - timedelta(days=1)
     for number in range(3):
@@ -221,5 +288,5 @@ def test_the_page_takes_the_same_queries_whatever_the_student_has(
     many = queries_of(browser, student)
     # Session and user, permissions (2), the student, plans and products (2), the
     # choices (6), known products (3), devices, session, refusals, events with their
-    # plans (5), ledger and progress (11).
-    assert (few, many) == (34, 34)
+    # plans (5), timeline and progress (12).
+    assert (few, many) == (35, 35)
