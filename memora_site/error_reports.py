@@ -47,6 +47,8 @@ def init(dsn: str, environment: str, **options: Any) -> None:
             "stack_frame_variables": False,
         },
         max_request_body_size="never",
+        # Requests to other systems carry no headers of Sentry.
+        trace_propagation_targets=[],
         before_send=clean_event,
         before_send_transaction=clean_event,
         before_breadcrumb=clean_breadcrumb,

@@ -4,6 +4,7 @@ import json
 import logging
 from typing import Any
 
+import httpx
 import pytest
 import sentry_sdk
 import structlog
@@ -157,3 +158,19 @@ def test_a_frame_has_no_local_variables(sent: Captured):
     frames = event["exception"]["values"][0]["stacktrace"]["frames"]
     assert frames
     assert all("vars" not in frame for frame in frames)
+
+
+def test_a_request_to_another_system_carries_no_header_of_sentry(sent: Captured):
+    headers = {}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers.update(request.headers)
+        return httpx.Response(200)
+
+    with (
+        sentry_sdk.start_transaction(name="task"),
+        httpx.Client(transport=httpx.MockTransport(answer)) as client,
+    ):
+        client.get("https://crm.example/")
+    assert "user-agent" in headers
+    assert not {"sentry-trace", "baggage", "traceparent"} & headers.keys()
