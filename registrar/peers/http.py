@@ -50,6 +50,8 @@ class Answer:
 class PeerClient:
     """Sends requests to one peer. Safe to use from many threads.
 
+    Make one in each process: connections must not be used after a fork.
+
     Args:
         limits: what the peer permits.
         connect: replaces the timeout for connecting, in seconds (tests).
@@ -84,11 +86,11 @@ class PeerClient:
         Raises:
             PeerUnavailableError: nothing was done; also for a 5xx of a read.
             PeerBusyError: 429, or our own limits. All processes pause after a 429.
-            PeerUncertainError: a write was sent and has no answer, or a 5xx.
-            PeerAnswerError: the answer is too large or too slow.
+            PeerUncertainError: a write was sent and has no complete answer, or a 5xx.
+            PeerAnswerError: the answer is too large.
         """
         with self.stream(method, url, writes=writes, cost=cost, **options) as response:
-            body = self._read(response)
+            body = self._read(response, writes=writes)
             return Answer(response.status_code, response.headers, body)
 
     @contextmanager
@@ -152,17 +154,19 @@ class PeerClient:
             _("The system does not answer."), peer=peer, reason=reason
         )
 
-    def _read(self, response: httpx.Response) -> bytes:
+    def _read(self, response: httpx.Response, *, writes: bool) -> bytes:
         until = time.monotonic() + MAX_SECONDS
         body = bytearray()
         for part in response.iter_bytes():
             body += part
-            if len(body) > MAX_BYTES or time.monotonic() > until:
+            if len(body) > MAX_BYTES:
                 raise PeerAnswerError(
-                    _("The answer is too large, or took too long."),
+                    _("The answer is too large."),
                     peer=self.limits.peer,
                     reason="too_large",
                 )
+            if time.monotonic() > until:
+                raise self._without_answer(writes=writes, reason="too_slow")
         return bytes(body)
 
 
@@ -174,7 +178,7 @@ def retry_after(headers: Mapping[str, str]) -> float:
     text = headers.get("Retry-After", "").strip()
     if not text.isascii() or not text.isdigit():
         return _RETRY_SECONDS
-    return float(min(int(text[:6]), 3600)) or 1.0
+    return float(min(int(text[:6]), 3600))
 
 
 class _GuardedBackend(httpcore.NetworkBackend):

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 from registrar.zoho.answers import row_results, unreadable
 from registrar.zoho.client import ZohoClient
+from registrar.zoho.values import api_name, record_id as checked_id
 
 MAX_BYTES = 20 * 1024 * 1024
 """The largest file that Zoho takes."""
@@ -30,7 +31,7 @@ def attach(
     """
     body = client.write(
         "POST",
-        f"{module}/{record_id}/Attachments",
+        _path(module, record_id),
         files={"file": (name, file, content_type)},
     )
     return row_results(body, expected=1)[0].checked()
@@ -40,9 +41,7 @@ def attachments(
     client: ZohoClient, *, module: str, record_id: str
 ) -> list[dict[str, Any]]:
     """Return the attachments of a record: ``id``, ``File_Name``, ``Size``."""
-    body = client.get(
-        f"{module}/{record_id}/Attachments", params={"fields": "id,File_Name,Size"}
-    )
+    body = client.get(_path(module, record_id), params={"fields": "id,File_Name,Size"})
     if body is None:
         return []
     found = body.get("data")
@@ -55,7 +54,7 @@ def download(
     client: ZohoClient, *, module: str, record_id: str, attachment_id: str
 ) -> AbstractContextManager[Iterator[bytes]]:
     """Open an attachment; the context is an iterator over its parts."""
-    return client.download(f"{module}/{record_id}/Attachments/{attachment_id}")
+    return client.download(f"{_path(module, record_id)}/{checked_id(attachment_id)}")
 
 
 def upload(client: ZohoClient, *, name: str, file: BinaryIO, content_type: str) -> str:
@@ -66,3 +65,7 @@ def upload(client: ZohoClient, *, name: str, file: BinaryIO, content_type: str) 
     """
     body = client.write("POST", "files", files={"file": (name, file, content_type)})
     return row_results(body, expected=1)[0].checked()
+
+
+def _path(module: str, record_id: str) -> str:
+    return f"{api_name(module)}/{checked_id(record_id)}/Attachments"

@@ -12,6 +12,7 @@ from typing import Any
 
 from registrar.zoho.answers import RowResult, row_results, unreadable
 from registrar.zoho.client import ZohoClient
+from registrar.zoho.values import api_name, record_id as checked_id
 
 Record = dict[str, Any]
 
@@ -43,7 +44,7 @@ class DeletedRecord:
 
 def get(client: ZohoClient, *, module: str, record_id: str) -> Record | None:
     """Return one record with all its fields; None if there is none."""
-    found = _data(client.get(f"{module}/{record_id}"))
+    found = _data(client.get(f"{api_name(module)}/{checked_id(record_id)}"))
     return found[0] if found else None
 
 
@@ -54,7 +55,7 @@ def get_many(
     _at_most(MAX_IDS, ids, "ids")
     if not ids:
         return {}
-    params = {"ids": ",".join(ids), "fields": _field_list(fields)}
+    params = {"ids": ",".join(map(checked_id, ids)), "fields": _field_list(fields)}
     return {
         str(record["id"]): record for record in _data(client.get(module, params=params))
     }
@@ -85,7 +86,7 @@ def pages(
         }
         if token:
             params["page_token"] = token
-        body = client.get(module, params=params, since=since)
+        body = client.get(api_name(module), params=params, since=since)
         if body is None:
             return
         token = _next_token(body)
@@ -102,7 +103,10 @@ def deleted(
     while True:
         params = {"type": "all", "per_page": str(PER_PAGE), "page": str(page)}
         body = client.get(
-            f"{module}/deleted", params=params, since=since, cost=_DELETED_COST
+            f"{api_name(module)}/deleted",
+            params=params,
+            since=since,
+            cost=_DELETED_COST,
         )
         for row in _data(body):
             yield DeletedRecord(
@@ -128,7 +132,7 @@ def search(
         "fields": _field_list(fields),
         "per_page": str(PER_PAGE),
     }
-    return _data(client.get(f"{module}/search", params=params))
+    return _data(client.get(f"{api_name(module)}/search", params=params))
 
 
 def query(client: ZohoClient, *, select: str) -> list[Record]:
@@ -149,6 +153,7 @@ def related(
     fields: Sequence[str],
 ) -> list[Record]:
     """Return all records of a related list, which has its own api name."""
+    path = f"{api_name(module)}/{checked_id(record_id)}/{api_name(related_list)}"
     found: list[Record] = []
     page = 1
     while True:
@@ -157,7 +162,7 @@ def related(
             "per_page": str(PER_PAGE),
             "page": str(page),
         }
-        body = client.get(f"{module}/{record_id}/{related_list}", params=params)
+        body = client.get(path, params=params)
         found += _data(body)
         if not body or not _info(body).get("more_records"):
             return found
@@ -176,7 +181,9 @@ def create(
     Args:
         run_workflows: whether Zoho's workflows, approvals and blueprints see them.
     """
-    return _write(client, "POST", module, records, run_workflows=run_workflows)
+    return _write(
+        client, "POST", api_name(module), records, run_workflows=run_workflows
+    )
 
 
 def update(
@@ -187,7 +194,7 @@ def update(
     run_workflows: bool,
 ) -> list[RowResult]:
     """Update up to 100 records, each with its ``id``; one result for each."""
-    return _write(client, "PUT", module, records, run_workflows=run_workflows)
+    return _write(client, "PUT", api_name(module), records, run_workflows=run_workflows)
 
 
 def upsert(
@@ -205,7 +212,7 @@ def upsert(
     return _write(
         client,
         "POST",
-        f"{module}/upsert",
+        f"{api_name(module)}/upsert",
         records,
         run_workflows=run_workflows,
         duplicate_check_fields=list(by),

@@ -3,9 +3,35 @@
 Ids are texts: JavaScript and many JSON readers round their nineteen digits.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+_RECORD_ID = re.compile(r"[0-9]{1,30}")
+_API_NAME = re.compile(r"\w{1,100}", re.ASCII)
+
+
+def record_id(value: str) -> str:
+    """Return ``value``, which may come from a webhook, if it can be a record's id.
+
+    Raises:
+        ValueError: it is not a number. In an address it could name another record.
+    """
+    if not _RECORD_ID.fullmatch(value):
+        raise ValueError(f"not an id of a record: {value[:40]!r}")
+    return value
+
+
+def api_name(value: str) -> str:
+    """Return ``value`` if it can be the api name of a module or a related list.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not _API_NAME.fullmatch(value):
+        raise ValueError(f"not an api name: {value[:40]!r}")
+    return value
 
 
 def lookup_id(value: Any) -> str:

@@ -239,6 +239,17 @@ def test_a_call_beyond_a_limit_is_not_sent(crm, zoho, function, arguments):
     assert zoho.requests == []
 
 
+@pytest.mark.parametrize("key", ["", "1/Attachments", "../org", "1,2", "١", "a" * 9])
+def test_an_id_that_is_no_number_is_not_sent(crm, zoho, key):
+    with pytest.raises(ValueError, match="id of a record"):
+        records.get(crm, module="BTEC_Students", record_id=key)
+    with pytest.raises(ValueError, match="id of a record"):
+        records.get_many(crm, module="BTEC_Students", ids=[key], fields=FIELDS)
+    with pytest.raises(ValueError, match="api name"):
+        records.get(crm, module="settings/modules", record_id="1")
+    assert zoho.requests == []
+
+
 # --- Faults ---------------------------------------------------------------------------
 
 
