@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from content.fields import validate_item_code
 from plans.models import AcademicPlan
-from players.models import GroupMember, PlayerProfile, StudyGroup
+from players.models import GroupMember, PlayerProfile, StudyGroup, User
 from players.services import selection
 from players.services.ends import end_of_day
 
@@ -24,6 +24,15 @@ _MAX_NAMED = 10
 class StudyGroupForm(forms.ModelForm):  # type: ignore[type-arg]
     """A group; members are added and removed by search, or added from a list."""
 
+    teachers = forms.ModelMultipleChoiceField(
+        User.objects.filter(is_staff=True),
+        label=gettext_lazy("teachers"),
+        required=False,
+        # Not the model's: it would explain keys that this widget does not need.
+        help_text=gettext_lazy(
+            "With the role “Teachers” they see this class and its students' progress."
+        ),
+    )
     added = forms.ModelMultipleChoiceField(
         PlayerProfile.objects.filter(erased_at=None),
         label=gettext_lazy("add members"),

@@ -105,9 +105,6 @@ class StudyGroup(FoldingModel, models.Model):
         related_name="taught_groups",
         verbose_name=_("teachers"),
         limit_choices_to={"is_staff": True},
-        help_text=_(
-            "With the role “Teachers” they see this class and its students' progress."
-        ),
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 

@@ -128,8 +128,9 @@ class TreeStep:
 
     @property
     def has_open(self) -> bool:
-        """Whether lessons here are not passed."""
-        return self.passed < self.total
+        """Whether lessons here are not passed, and the student has their product."""
+        is_sold = self.locked_reason is LockedReason.NOT_ENTITLED
+        return self.passed < self.total and not is_sold
 
 
 @dataclass(frozen=True, slots=True)
