@@ -29,6 +29,7 @@ CLASSES = {
     "السادس العلمي: المتفوقون في الرياضيات": ("الصف السادس", "PLAN-DEMO-HOME"),
 }
 STUDENTS = 120
+TEACHER = "teacher@school.example"
 SUBJECT = "SUBJ-DEMO-MATH"
 LESSONS = tuple(f"LES-DEMO-MATH-{number:02}" for number in range(1, 13))
 DEVICES = UUID("6f1f7c0e-5a3b-4c6e-9d2f-0d6b5e1a7c42")
@@ -52,6 +53,7 @@ def add(*, owner_id: int, now: datetime) -> None:
     from players import wallet_sync
     from players.models import PlayerProfile
     from players.services import import_runs
+    from progress.services import lesson_counting, snapshots
 
     found = import_runs.preview(sheet().encode(), "students.csv", owner_id=owner_id)
     import_runs.confirm(found.run.pk, key=found.key, owner_id=owner_id)
@@ -62,12 +64,33 @@ def add(*, owner_id: int, now: datetime) -> None:
         _add_lessons(player.pk, chance, now)
         _add_events(player, chance, now)
     wallet_sync.sync_pending_wallets(force=True)
+    snapshots.sync_pending(force=True)
+    lesson_counting.sync_pending(force=True)
+    _add_teacher()
+
+
+def _add_teacher() -> None:
+    """Add a teacher of the first class."""
+    from django.contrib.auth.models import Group
+
+    from memora_site.demo_school import PASSWORD
+    from players.models import StudyGroup, User
+    from players.roles import TEACHERS
+
+    teacher = User.objects.create_user(
+        TEACHER, PASSWORD, full_name="ليلى الخطيب", is_staff=True
+    )
+    teacher.groups.add(Group.objects.get(name=TEACHERS))
+    StudyGroup.objects.get(name=next(iter(CLASSES))).teachers.add(teacher)
 
 
 def _add_lessons(player_id: int, chance: Random, now: datetime) -> None:
     """Add completions, most of them after school; one of ten students has none."""
+    from content.models import Node
     from progress.models import InteractionLog, InteractionType
 
+    nodes = Node.objects.filter(public_id__in=LESSONS)
+    bits = dict(nodes.values_list("public_id", "bit_index"))
     hours = sorted(_hours_ago(chance, now) for _lesson in range(chance.randrange(10)))
     times = [now - timedelta(hours=back) for back in reversed(hours)]
     InteractionLog.objects.bulk_create(
@@ -78,7 +101,7 @@ def _add_lessons(player_id: int, chance: Random, now: datetime) -> None:
             type=InteractionType.LESSON_COMPLETED,
             reference_id=lesson,
             subject_id=SUBJECT,
-            bit_index=seq,
+            bit_index=bits[lesson],
             hearts=3,
             best_hearts=3,
             xp=chance.choice((21, 33, 35, 350)),

@@ -390,6 +390,36 @@ def accounts(page: Any) -> None:
     page.goto(_url("players_user_changelist"))
 
 
+def statistics(page: Any) -> None:
+    page.goto(_url("progress_statistics", _node(UNIT)))
+
+
+def statistics_lesson(page: Any) -> None:
+    page.goto(_url("progress_statistics", _node(LESSON)))
+
+
+def class_view(page: Any) -> None:
+    page.goto(_url("progress_class", _group()))
+
+
+def progress(page: Any) -> None:
+    page.goto(_url("progress_student", _pupil()))
+
+
+def grant(page: Any) -> None:
+    page.goto(f"{_url('progress_grant', _pupil())}?node={UNIT}")
+
+
+def reset(page: Any) -> None:
+    page.goto(f"{_url('progress_reset', _pupil())}?node={UNIT}")
+
+
+def teacher(page: Any) -> None:
+    """The home page of a teacher, who stays signed in: the last page of all."""
+    page.context.clear_cookies(name="sessionid")
+    sign_in(page, picture_students.TEACHER)
+
+
 PAGES: dict[str, Callable[[Any], None]] = {
     go.__name__: go
     for go in (
@@ -398,7 +428,8 @@ PAGES: dict[str, Callable[[Any], None]] = {
         *(reset_code, erase, students, student_found, student_new, students_import),
         *(students_preview, students_imported, player_dashboard),
         *(player_dashboard_empty, groups, group, group_access, events, events_none),
-        *(event, admin_log, accounts),
+        *(event, admin_log, accounts, statistics, statistics_lesson, class_view),
+        *(progress, grant, reset, teacher),
     )
 }
 
@@ -419,6 +450,17 @@ def _group() -> int:
     from players.models import StudyGroup
 
     return StudyGroup.objects.order_by("pk").first().pk
+
+
+def _pupil() -> int:
+    """Return a student of the class who has passed three lessons."""
+    from django.db.models import Count, Q
+
+    from players.models import PlayerProfile
+
+    passed = Count("interactions", filter=Q(interactions__type="lesson_completed"))
+    members = PlayerProfile.objects.filter(memberships__group=_group())
+    return members.annotate(passed=passed).filter(passed=3).order_by("pk").first().pk
 
 
 def _plan() -> int:
@@ -487,8 +529,6 @@ def smaller(data: bytes) -> bytes:
 
 
 def _signed_in(browser: Any, address: str, look: Look) -> Any:
-    from memora_site.demo_school import PASSWORD
-
     width, height = SIZES[look.size]
     context = browser.new_context(
         base_url=address,
@@ -498,12 +538,18 @@ def _signed_in(browser: Any, address: str, look: Look) -> Any:
     cookie = {"name": "django_language", "value": look.language, "url": address}
     context.add_cookies([cookie])
     page = context.new_page()
+    sign_in(page, "admin@demo.memora")
+    return page
+
+
+def sign_in(page: Any, email: str) -> None:
+    from memora_site.demo_school import PASSWORD
+
     page.goto(_url("login"))
-    page.fill("[name=username]", "admin@demo.memora")
+    page.fill("[name=username]", email)
     page.fill("[name=password]", PASSWORD)
     page.press("[name=password]", "Enter")
     page.wait_for_url("**/admin/")
-    return page
 
 
 if __name__ == "__main__":
