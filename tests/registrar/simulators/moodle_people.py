@@ -47,19 +47,22 @@ def _user_row(user: dict[str, Any]) -> dict[str, Any]:
 
 @function("core_user_create_users", users=[_USER])
 def create_users(site: "Site", users: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    for at, user in enumerate(users):
-        others = [*site.users.values(), *users[:at]]
+    names = {user["username"] for user in site.users.values()}
+    emails = {user["email"].lower() for user in site.users.values()}
+    for user in users:
         name, email = user.get("username", ""), user.get("email", "")
         if (
             not name
             or name != name.lower()
             or not (user.get("firstname") and user.get("lastname"))
             or "@" not in email
-            or any(other["username"] == name for other in others)
-            or any(other["email"].lower() == email.lower() for other in others)
+            or name in names
+            or email.lower() in emails
             or not (user.get("password") or user.get("createpassword"))
         ):
             raise invalid()  # and none of them is created
+        names.add(name)
+        emails.add(email.lower())
     found = []
     for user in users:
         values = {
@@ -93,7 +96,8 @@ def update_users(site: "Site", users: list[dict[str, Any]]) -> dict[str, Any]:
 def users_by_field(site: "Site", field: str, values: list[str]) -> list[dict[str, Any]]:
     if field not in ("id", "idnumber", "username", "email"):
         raise invalid()
-    return [_user_row(u) for u in site.users.values() if str(u[field]) in values]
+    wanted = set(values)
+    return [_user_row(u) for u in site.users.values() if str(u[field]) in wanted]
 
 
 @function("core_user_get_users", criteria=[{"key": str, "value": str}])

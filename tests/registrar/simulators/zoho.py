@@ -2,7 +2,7 @@
 
 ``ZohoSimulator`` has switches for what goes wrong: `fail` and `fail_at_random` of
 `server.Simulator`, and the attributes below. A test or a demo changes records with
-``store``; open channels are notified (``notify``).
+``store``; open channels are notified, and webhooks are sent (``notify``).
 """
 
 import itertools
@@ -10,6 +10,7 @@ import json
 import threading
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,23 @@ def too_many_requests(seconds: int = 1) -> Response:
     """The answer over a limit."""
     body = {"code": "TOO_MANY_REQUESTS", "status": "error", "details": {}}
     return Response(body, 429, {"Retry-After": str(seconds)})
+
+
+@dataclass
+class Webhook:
+    """A webhook of a workflow: sends what its administrator has configured.
+
+    Args:
+        module, operations: which changes send it; ``insert``, ``update``, ``delete``.
+        body: makes the JSON body from the record; the default sends its id alone.
+        headers: makes the headers from the body, such as a signature.
+    """
+
+    module: str
+    url: str
+    operations: tuple[str, ...] = ("insert", "update", "delete")
+    body: Callable[[Record], Any] = lambda record: {"id": record["id"]}
+    headers: Callable[[bytes], dict[str, str]] = lambda _body: {}
 
 
 class ZohoSimulator(Simulator):
@@ -48,6 +66,7 @@ class ZohoSimulator(Simulator):
         self.repeats_rows = False
         """Whether the last record of a page is repeated on the next one."""
         self.notify = True
+        self.webhooks: list[Webhook] = []
         self._tokens: set[str] = set()
         self.numbers = itertools.count(1)
         self.store.listeners.append(self._changed)
@@ -102,6 +121,11 @@ class ZohoSimulator(Simulator):
     # --- Notifications ----------------------------------------------------------------
 
     def _changed(self, module: str, key: str, what: str, fields: list[str]) -> None:
+        for webhook in self.webhooks if self.notify else ():
+            if webhook.module == module and what in webhook.operations:
+                record = self.store.records[module].get(key, {"id": key})
+                body = json.dumps(webhook.body(record)).encode()
+                _post_later(webhook.url, body, webhook.headers(body))
         event = {"insert": "create", "update": "edit", "delete": "delete"}[what]
         for channel in list(self.channels.values()):
             wanted = {f"{module}.{event}", f"{module}.all"}
@@ -119,13 +143,13 @@ class ZohoSimulator(Simulator):
                     "channel_id": channel["channel_id"],
                     "token": channel.get("token"),
                 }
-                _post_later(channel["notify_url"], body)
+                _post_later(channel["notify_url"], json.dumps(body).encode(), {})
 
 
-def _post_later(url: str, body: dict[str, Any]) -> None:
+def _post_later(url: str, body: bytes, headers: dict[str, str]) -> None:
     def post() -> None:
         request = urllib.request.Request(  # noqa: S310
-            url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+            url, body, {"Content-Type": "application/json", **headers}
         )
         try:
             urllib.request.urlopen(request, timeout=10).close()  # noqa: S310

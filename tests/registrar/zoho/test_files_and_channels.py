@@ -11,6 +11,7 @@ import pytest
 from registrar.peers.errors import PeerRefusedError
 from registrar.zoho import files, metadata, notifications, records
 from registrar.zoho.notifications import Channel
+from tests.registrar.simulators.zoho import Webhook
 
 RECEIPT = b"%PDF-1.4 " + bytes(range(256)) * 500
 
@@ -78,6 +79,7 @@ def receiver():
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             self.server.received.append(json.loads(body))
+            self.server.headers = self.headers
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -144,6 +146,23 @@ def test_a_token_of_more_than_50_characters_is_not_sent(crm, zoho):
     with pytest.raises(ValueError, match="50"):
         notifications.enable(crm, channel=channel(), token="x" * 51)
     assert zoho.requests == []
+
+
+def test_a_webhook_sends_what_was_configured(zoho, receiver):
+    zoho.webhooks.append(
+        Webhook(
+            module="BTEC_Students",
+            url=f"http://127.0.0.1:{receiver.server_port}/",
+            operations=("update",),
+            body=lambda record: {"zoho_id": record["id"], "city": record["City"]},
+            headers=lambda body: {"X-Length": str(len(body))},
+        )
+    )
+    student = zoho.store.insert("BTEC_Students", {"City": "غزة"})
+    zoho.store.update("BTEC_Students", student["id"], {"City": "جنين"})
+    assert receiver.arrived.wait(10)
+    assert receiver.received == [{"zoho_id": student["id"], "city": "جنين"}]
+    assert int(receiver.headers["X-Length"]) > 0
 
 
 # --- Metadata -------------------------------------------------------------------------
