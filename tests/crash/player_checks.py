@@ -482,9 +482,15 @@ def snapshots(history_of: Mapping[int, History]) -> list[str]:
 
 
 def ratings(log: Sequence[Sent], player_id: int) -> list[str]:
-    """Every acknowledged batch is recorded once, in one piece."""
+    """Every acknowledged batch is recorded once, in one piece; sessions are paid once."""
     rows = list(ReviewRating.objects.filter(player_id=player_id).order_by("position"))
     problems = []
+    paid = InteractionLog.objects.filter(player_id=player_id, type="review_session")
+    expected = reference.paid_sessions(
+        [row.reviewed_at for row in rows], gap=timedelta(minutes=15), most=5
+    )
+    if list(paid.order_by("seq").values_list("occurred_at", flat=True)) != expected:
+        problems.append(f"the paid sessions of reviews are not {expected}")
     if [row.position for row in rows] != list(range(1, len(rows) + 1)):
         problems.append("the positions of the ratings have gaps")
     batches: dict[str, list[ReviewRating]] = {}
@@ -536,8 +542,10 @@ def cards(
         memory = scheduler.replay(
             history.first_at[lesson_id], history_of.values_list("reviewed_at", "rating")
         )
-        found = (card.state, card.due_at, card.last_reviewed_at)
-        if found != (memory.state, memory.due_at, memory.last_reviewed_at):
+        found = (card.state, card.due_at, card.last_reviewed_at, card.failures)
+        failures = answers.filter(rating=1).count()
+        wanted_memory = (memory.state, memory.due_at, memory.last_reviewed_at, failures)
+        if found != wanted_memory:
             problems.append(f"player {player_id}: the card of {item_id} is no replay")
     return problems
 

@@ -4,6 +4,7 @@ A player is ``done``, the bits that are set, and ``owned``, the product codes.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 State = tuple[str, str | None]
 """Status, and the reason of a locked node."""
@@ -178,3 +179,18 @@ def unit_summary(
         "entitled_lessons": sum(is_entitled(one, owned) for one in below),
         "passed_lessons": sum(is_passed(one, done) for one in below),
     }
+
+
+def paid_sessions(
+    times: list[datetime], *, gap: timedelta, most: int
+) -> list[datetime]:
+    """The times of the ratings that earn XP, of all ratings in their order.
+
+    Days are those of UTC.
+    """
+    paid: list[datetime] = []
+    for number, at in enumerate(times):
+        begins = all(abs(at - other) >= gap for other in times[:number])
+        if begins and [one.date() for one in paid].count(at.date()) < most:
+            paid.append(at)
+    return paid

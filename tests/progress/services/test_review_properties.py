@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from players.services import wallet
 from progress import scheduler
-from progress.models import ReviewCard, ReviewRating
-from progress.services import reviews
+from progress.models import InteractionLog, ReviewCard, ReviewRating
+from progress.services import ledger, reviews
 from progress.services.reviews import Rating
 from tests.progress.conftest import MONDAY
+from tests.progress.reference import paid_sessions
 
 pytestmark = pytest.mark.django_db
 
@@ -118,6 +120,21 @@ def test_a_batch_gives_the_same_cards_in_any_order(student, ratings, data):
         one.refresh_from_db()
         other.refresh_from_db()
         assert (one.state, one.due_at) == (other.state, other.due_at)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=deliveries())
+def test_sessions_are_paid_as_plain_code_pays_them(student, batches):
+    """The minutes are divided, so that many ratings are near others."""
+    cards = make_cards(student)
+    for batch in batches:
+        send(student, cards, [(one, rated, at // 900) for one, rated, at in batch])
+    ratings = ReviewRating.objects.filter(player=student).order_by("position")
+    times = list(ratings.values_list("reviewed_at", flat=True))
+    rows = InteractionLog.objects.filter(player=student, type="review_session")
+    expected = paid_sessions(times, gap=timedelta(minutes=15), most=5)
+    assert list(rows.order_by("seq").values_list("occurred_at", flat=True)) == expected
+    assert wallet.get(student.pk) == ledger.wallet_of(student.pk)
 
 
 def test_positions_count_one_two_three(student):
