@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, QuerySet, Sum
+from django.conf import settings
+from django.db.models import Count, IntegerField, Q, QuerySet, Sum, Value
 from django.utils.translation import gettext as _
 
 from content import tree_rows
@@ -77,7 +78,11 @@ class LessonRow:
 
 @dataclass(frozen=True, slots=True)
 class HardQuestion:
-    """An item that failed in reviews; ``text`` is "" if the lesson lacks it now."""
+    """An item that failed in reviews; ``text`` is "" if the lesson lacks it now.
+
+    ``leeches`` counts the players who fail it again and again, of a class; None for the
+    sums of all students, which do not have it.
+    """
 
     item_id: str
     text: str
@@ -85,6 +90,7 @@ class HardQuestion:
     lesson_title: str
     failures: int
     players: int
+    leeches: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,15 +227,25 @@ def _rows(lessons: Sequence[Any], counts: dict[str, LessonCounts]) -> list[Lesso
 def _questions(selection: Selection, lessons: dict[str, Any]) -> list[HardQuestion]:
     """Return the questions that failed most. Two queries."""
     rows: Any
+    sums: dict[str, Any]
     if selection.group is not None:
         members = GroupMember.objects.filter(
             group_id=selection.group, player__erased_at=None
         ).values("player_id")
         rows = PlayerQuestion.objects.filter(player_id__in=members)
-        sums = {"all_failures": Sum("failures"), "all_players": Count("pk")}
+        is_leech = Q(failures__gte=settings.REVIEW_LEECH_FAILURES)
+        sums = {
+            "all_failures": Sum("failures"),
+            "all_players": Count("pk"),
+            "leeches": Count("pk", filter=is_leech),
+        }
     else:
         rows = QuestionStatistics.objects.all()
-        sums = {"all_failures": Sum("failures"), "all_players": Sum("players")}
+        sums = {
+            "all_failures": Sum("failures"),
+            "all_players": Sum("players"),
+            "leeches": Value(None, IntegerField()),
+        }
     if selection.plan is not None:
         rows = rows.filter(plan_number=selection.plan)
     hardest = list(
@@ -251,8 +267,9 @@ def _questions(selection: Selection, lessons: dict[str, Any]) -> list[HardQuesti
             lesson_title=lessons[lesson_id].title,
             failures=failures,
             players=players,
+            leeches=leeches,
         )
-        for lesson_id, item_id, failures, players in hardest
+        for lesson_id, item_id, failures, players, leeches in hardest
     ]
 
 

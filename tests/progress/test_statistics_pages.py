@@ -155,6 +155,22 @@ def test_figures_are_filtered_by_class_and_by_plan(support, played, group, plan)
     assert first in both
 
 
+def test_a_class_tells_who_fails_a_question_again_and_again(
+    support, student, other, group, finish, settings
+):
+    settings.REVIEW_LEECH_FAILURES = 2
+    finish("0-0", 4)
+    answer(student, "Q1-MATH-0-0", 1, "LES-MATH-0-0")
+    lesson_counting.sync_pending()
+    url = f"{address('LES-MATH-0-0')}?group={group.pk}"
+    assert "again and again" not in text_of(support, url)
+    answer(student, "Q1-MATH-0-0", 1, "LES-MATH-0-0")
+    lesson_counting.sync_pending()
+    page = text_of(support, url)
+    assert "failed 2 times · 1 student · 1 student fails it again and again" in page
+    assert "again and again" not in text_of(support, address("LES-MATH-0-0"))
+
+
 def test_editors_cannot_choose_a_class_nor_see_a_student(browser_of, played, group):
     editor = browser_of(roles.CONTENT_EDITORS)
     page = text_of(editor, f"{address('UNIT-MATH-0')}?group={group.pk}")
