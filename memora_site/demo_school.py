@@ -59,6 +59,8 @@ class _Plan:
 
 
 SEASON = "2026–2027"
+TIME_ZONE = "Asia/Amman"
+"""That of the students, which ends the days of their streaks."""
 PLANS = (
     _Plan(
         id="PLAN-DEMO-SCHOOL",
@@ -289,6 +291,8 @@ def _make_student(student: _Student) -> None:
     player = player_accounts.create_player(
         student.email, PASSWORD, full_name=student.name, grade=plan.grade, plan=plan
     )
+    player.time_zone = TIME_ZONE
+    player.save(update_fields=["time_zone"])
     for item in student.items:
         Entitlement.objects.create(player=player, item=item)
 

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-from django.conf import settings
 from rest_framework.request import Request
 
 from players import access_api_types, api_types
@@ -35,7 +34,7 @@ def wallet(held: CurrentWallet) -> api_types.Wallet:
         total_xp=held.total_xp,
         current_streak=held.current_streak,
         streak_ends_at=held.streak_ends_at,
-        streak_time_zone=settings.STREAK_TIME_ZONE,
+        streak_time_zone=held.time_zone,
         freezes=held.freezes,
         frozen_days=list(held.frozen_days),
         last_success_date=held.last_success_date,

@@ -450,7 +450,10 @@ class Wallet:
     ]
     streak_time_zone: Annotated[
         str,
-        Field(_("The time zone whose midnight ends a streak day."), "Asia/Amman"),
+        Field(
+            _("The student's time zone, whose midnight ends a streak day."),
+            "Asia/Amman",
+        ),
     ]
     freezes: Annotated[
         int,

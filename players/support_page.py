@@ -85,7 +85,7 @@ def load(player: PlayerProfile, *, now: datetime) -> SupportPage:
         has_free_slot=len(held) < len(DEVICE_SLOTS),
         session=session,
         attempts=_attempts(player, names, now),
-        wallet=wallet.current(player.pk, now=now),
+        wallet=wallet.current(player.pk, days=player.local_days, now=now),
         events=_events(player, names),
     )
 

@@ -37,7 +37,14 @@ from players.errors import NotEntitledError
 from players.models import Device, PlayerProfile, SecurityEventType
 from players.permissions import StaffPermission
 from players.records import Wanted
-from players.services import content, devices, sessions, staff_requests, wallet
+from players.services import (
+    access,
+    content,
+    devices,
+    sessions,
+    staff_requests,
+    wallet,
+)
 from players.services.staff_requests import Answered, Made
 from players.tokens import Token
 
@@ -165,7 +172,7 @@ class WalletViewSet(ViewSet):
     """The player's XP and streak."""
 
     def wanted(self, _request: Request) -> Wanted:
-        return Wanted(wallet=True)
+        return Wanted(wallet=True, access=True)
 
     @describe(
         Operation(
@@ -181,7 +188,10 @@ class WalletViewSet(ViewSet):
     )
     def list(self, request: Request) -> ApiResponse:
         player = player_of(request)
-        held = wallet.current(player.id, now=timezone.now(), found=player.found)
+        days = access.of_player(player.id, player.found).days
+        held = wallet.current(
+            player.id, days=days, now=timezone.now(), found=player.found
+        )
         return ApiResponse(answers.wallet(held))
 
 

@@ -41,7 +41,8 @@ class PlayerSettings:
     time_zone: Annotated[
         str,
         Field(
-            _("The student's time zone, or else the one of the streak."), "Asia/Riyadh"
+            _("The student's time zone, or else that of the installation."),
+            "Asia/Riyadh",
         ),
     ]
 
@@ -60,7 +61,10 @@ class Start:
     ]
     time_zone: Annotated[
         str,
-        Field(_("The time zone whose midnight ends a streak day."), "Asia/Amman"),
+        Field(
+            _("The student's time zone, whose midnight ends a streak day."),
+            "Asia/Amman",
+        ),
     ]
     limits: Annotated[Limits, Field(_("The limits of requests."))]
     min_app_version: Annotated[

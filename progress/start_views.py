@@ -66,7 +66,7 @@ def _answer(
     own = found.profile
     return start_api_types.Start(
         server_time=now,
-        time_zone=settings.STREAK_TIME_ZONE,
+        time_zone=found.wallet.time_zone,
         limits=_limits(),
         min_app_version=settings.MIN_APP_VERSION or None,
         app_store_url=app_versions.store_url(request),

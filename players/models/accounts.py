@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.models import (
     AbstractBaseUser,
     BaseUserManager,
@@ -20,6 +21,7 @@ from core.fields import FoldedField, FoldingModel, FoldingQuerySet, PictureField
 from plans.models import AcademicPlan, Grade, Season, Stream
 from players import credentials, signals
 from players.fields import CanonicalEmailField, PhoneField, SchoolNumberField
+from players.local_days import LocalDays
 from players.models.cached_rows import PlayerPartQuerySet
 
 WATCHED = ("email", "password", "is_active", "is_staff", "is_superuser")
@@ -313,6 +315,8 @@ class PlayerProfile(models.Model):
     )
     """The IANA name of the zone that the player chose; "": that of the installation."""
     time_zone_changed_at = models.DateTimeField(null=True, editable=False)
+    earlier_time_zones = models.JSONField(default=list, blank=True, editable=False)
+    """The zones before it, as `LocalDays.stored` has them."""
     first_signed_in_at = models.DateTimeField(null=True, editable=False)
     """When a sign-in authorised the first device; staff authorise all later ones."""
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
@@ -344,6 +348,15 @@ class PlayerProfile(models.Model):
 
     def __str__(self) -> str:
         return str(self.user)
+
+    @property
+    def local_days(self) -> LocalDays:
+        """The days of the player, by which streaks are counted."""
+        return LocalDays.from_stored(
+            self.time_zone,
+            self.earlier_time_zones,
+            default=settings.STREAK_TIME_ZONE,
+        )
 
     def delete(
         self, using: Any = None, keep_parents: bool = False

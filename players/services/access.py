@@ -1,10 +1,12 @@
 """What a player may open: see docs/architecture.md, "Access"."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import structlog
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 from plans.access import Level
@@ -15,6 +17,7 @@ from players.errors import (
     NotEntitledError,
     RequiredItem,
 )
+from players.local_days import LocalDays
 from players.models import Enrollment, Entitlement, PlayerProfile
 from players.records import Found, StoreUnavailableError, Wanted
 from players.services import versions
@@ -29,12 +32,14 @@ class PlayerAccess:
     """A player's plans and entitlements.
 
     ``active_plan_id`` is a public id, or "" without one. ``items`` maps each product
-    code to its expiry in Unix seconds, None for no end.
+    code to its expiry in Unix seconds, None for no end. ``days`` are the player's, in
+    their time zone.
     """
 
     active_plan_id: str
     enrolled_plan_ids: frozenset[str]
     items: Mapping[str, float | None]
+    days: LocalDays
 
     def is_entitled(self, item: str, now: float) -> bool:
         """Return whether the player has product ``item`` at Unix time ``now``."""
@@ -73,8 +78,8 @@ def of_player(player_id: int, found: Found | None = None) -> PlayerAccess:
         except StoreUnavailableError as error:
             log.warning("access_read_from_database", error=type(error).__name__)
             return _read(player_id)[1]
-    if found.access is not None:
-        return _decode(found.access)
+    if found.access is not None and (known := _decode(found.access)) is not None:
+        return known
     version, player_access = _read(player_id)
     if found.may_fill_access:
         try:
@@ -92,11 +97,14 @@ def in_database(player_id: int) -> PlayerAccess:
 
 def _read(player_id: int) -> tuple[int, PlayerAccess]:
     """Return the version and the access; the version is read first."""
-    version, active = (
+    version, active, zone, earlier = (
         PlayerProfile.objects.filter(pk=player_id)
-        .values_list("access_version", "active_plan__public_id")
+        .values_list(
+            *("access_version", "active_plan__public_id"),
+            *("time_zone", "earlier_time_zones"),
+        )
         .first()
-    ) or (0, None)
+    ) or (0, None, "", [])
     enrolled = Enrollment.objects.filter(player_id=player_id)
     items = Entitlement.objects.filter(player_id=player_id)
     return version, PlayerAccess(
@@ -106,6 +114,7 @@ def _read(player_id: int) -> tuple[int, PlayerAccess]:
             item: until.timestamp() if until is not None else None
             for item, until in items.values_list("item", "valid_until")
         },
+        days=_days(zone, earlier),
     )
 
 
@@ -115,13 +124,22 @@ def _encode(player_access: PlayerAccess) -> bytes:
             player_access.active_plan_id,
             sorted(player_access.enrolled_plan_ids),
             dict(player_access.items),
+            player_access.days.zone,
+            player_access.days.stored(),
         ]
     )
 
 
-def _decode(held: bytes) -> PlayerAccess:
-    active, enrolled, items = orjson.loads(held)
-    return PlayerAccess(active, frozenset(enrolled), items)
+def _decode(held: bytes) -> PlayerAccess | None:
+    """Return the access of a copy; None: an older version without a zone made it."""
+    active, enrolled, items, *zones = orjson.loads(held)
+    if not zones:
+        return None
+    return PlayerAccess(active, frozenset(enrolled), items, _days(*zones))
+
+
+def _days(zone: str, earlier: Sequence[Any]) -> LocalDays:
+    return LocalDays.from_stored(zone, earlier, default=settings.STREAK_TIME_ZONE)
 
 
 def changing(player_ids: Collection[int], *, revokes: bool = True) -> None:

@@ -345,7 +345,13 @@ def _empty_profile(profile: PlayerProfile, now: datetime) -> None:
     }
     QuerySet(PlayerProfile).filter(pk=profile.pk).update(
         **empty
-        | {"photo": "", "phone": "", "locale": "", "time_zone": ""}
+        | {
+            "photo": "",
+            "phone": "",
+            "locale": "",
+            "time_zone": "",
+            "earlier_time_zones": [],
+        }
         | {"created_at": now, "erased_at": now}
     )
     access.changing([profile.pk], revokes=False)

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from core.parsing import time_text
 from players.errors import LockedTimeZone, TimeZoneLockedError
 from players.models import PlayerProfile
-from players.services import photos
+from players.services import access, photos
 from players.services.devices import lock_player
 
 TIME_ZONE_LOCK = timedelta(days=1)
@@ -107,18 +108,27 @@ def change(
 
     Raises:
         TimeZoneLockedError: the last change of the zone is less than `TIME_ZONE_LOCK`
-            ago.
+            ago, or the day during which it was made has not ended (`LocalDays`).
         PlayerNotFoundError: there is no such player.
     """
     profile = lock_player(player_id)
     # Read again: `lock_player` reads the profile before it holds the lock.
-    profile.refresh_from_db(fields=["locale", "time_zone", "time_zone_changed_at"])
+    profile.refresh_from_db(
+        fields=["locale", "time_zone", "time_zone_changed_at", "earlier_time_zones"]
+    )
     if time_zone is not None and time_zone != profile.time_zone:
         _require_unlocked_zone(profile, now)
+        before = profile.local_days
+        days = before.changed(time_zone or settings.STREAK_TIME_ZONE, now)
+        if days != before:
+            access.changing([player_id], revokes=False)
+        profile.earlier_time_zones = days.stored()
         profile.time_zone = time_zone
         # Whole seconds, as the API writes times.
         profile.time_zone_changed_at = now.replace(microsecond=0)
-        profile.save(update_fields=["time_zone", "time_zone_changed_at"])
+        profile.save(
+            update_fields=["time_zone", "time_zone_changed_at", "earlier_time_zones"]
+        )
     if locale is not None and locale != profile.locale:
         profile.locale = locale
         profile.save(update_fields=["locale"])
@@ -131,6 +141,9 @@ def _require_unlocked_zone(profile: PlayerProfile, now: datetime) -> None:
     if profile.time_zone_changed_at is None:
         return
     unlocked_at = profile.time_zone_changed_at + TIME_ZONE_LOCK
+    # The day of the last change still goes on: another would make it longer.
+    if settled_at := profile.local_days.settled_at:
+        unlocked_at = max(unlocked_at, settled_at)
     if now < unlocked_at:
         raise TimeZoneLockedError(
             _("The time zone can be changed once a day. Please try again later."),

@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 from core.hooks import Registry
 from players import audit, records
+from players.local_days import LocalDays
 from players.models import SecurityEventType
 from players.player_state import WalletState
 from players.records import Found, StoreUnavailableError, Wanted
@@ -47,6 +48,7 @@ class CurrentWallet:
     streak_ends_at: datetime | None
     freezes: int
     frozen_days: tuple[date, ...]
+    time_zone: str
     last_success_date: date | None
     last_played_at: datetime | None
 
@@ -73,11 +75,15 @@ class Ledger(Protocol):
     def wallets_of(self, player_ids: Sequence[int]) -> dict[int, WalletState]:
         """Return the wallets of these players. One query."""
 
-    def streak_at(self, state: WalletState, now: datetime) -> CurrentStreak:
-        """Return the streak of that wallet at that aware time."""
+    def streak_at(
+        self, state: WalletState, days: LocalDays, now: datetime
+    ) -> CurrentStreak:
+        """Return the streak of that wallet at that aware time, in the player's zone."""
 
     def earliest_last_success(self, now: datetime, freezes: int) -> date:
         """Return the day before which a last success has ended its streak.
+
+        In the zone of the settings.
 
         Args:
             freezes: how many the wallet has.
@@ -131,21 +137,26 @@ def get(player_id: int, found: Found | None = None) -> WalletState:
 
 
 def current(
-    player_id: int, *, now: datetime, found: Found | None = None
+    player_id: int, *, days: LocalDays, now: datetime, found: Found | None = None
 ) -> CurrentWallet:
     """Return the wallet at that aware time; the state is read as by `get`."""
-    return at(get(player_id, found), now)
+    return at(get(player_id, found), days, now)
 
 
-def at(state: WalletState, now: datetime) -> CurrentWallet:
-    """Return a wallet as it is shown at that aware time. No query."""
-    streak = ledger.only.streak_at(state, now)
+def at(state: WalletState, days: LocalDays, now: datetime) -> CurrentWallet:
+    """Return a wallet as it is shown at that aware time. No query.
+
+    Args:
+        days: the player's (`access.PlayerAccess`, `PlayerProfile.local_days`).
+    """
+    streak = ledger.only.streak_at(state, days, now)
     return CurrentWallet(
         total_xp=state.total_xp,
         current_streak=streak.days,
         streak_ends_at=streak.ends_at,
         freezes=streak.freezes,
         frozen_days=streak.frozen_days,
+        time_zone=days.zone,
         last_success_date=state.last_success_date,
         last_played_at=state.last_played_at,
     )

@@ -226,7 +226,7 @@ def _student(
         plan=player.active_plan.title if player.active_plan is not None else "",
         last_seen=last_seen,
         is_absent=_is_absent(last_seen, now),
-        streak=wallets.streak_at(state, now).days,
+        streak=wallets.streak_at(state, player.local_days, now).days,
         xp=wallet.total_xp,
         subjects=[
             SubjectNow(

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from players.errors import InvalidLessonError
+from players.local_days import LocalDays
 from players.player_state import SubjectProgress, WalletState
 from players.services import access
 from progress import bitmap, streak, xp
@@ -44,6 +45,8 @@ class State:
         start: Start,
         events: Collection[LessonEvent],
         histories: Mapping[str, tuple[bool, int]] | None = None,
+        *,
+        days: LocalDays,
     ) -> None:
         """``histories``: see `ledger.lesson_histories`; None: what the subjects have."""
         self.wallet: WalletState = start.wallet
@@ -53,7 +56,7 @@ class State:
         self._subjects = start.subjects
         self._histories = None if histories is None else dict(histories)
         self._lessons = {event.lesson_id for event in events}
-        self._days = {calendar.day_of(event.at) for event in events}
+        self._days = {days.day_of(event.at) for event in events}
         self._paid: Paid | None = None
         self._new_firsts: set[str] = set()
         self._new_repeats: Counter[tuple[str, date]] = Counter()
@@ -195,7 +198,7 @@ def decide(
         NotUnlockedError: an earlier lesson must be completed first.
     """
     outline = _unlocked(event, lesson, state, context)
-    day = calendar.day_of(event.at)
+    day = context.access.days.day_of(event.at)
     row = _row(event, lesson, state, context.now, day)
     if event.hearts == 0:
         row.type = InteractionType.LESSON_FAILED
@@ -214,7 +217,10 @@ def decide(
     if is_repeat and state.paid_repeats(lesson.id, day) >= settings.XP_REPEATS_PER_DAY:
         earned = 0
     change = streak.after_success(
-        freezes.streak_of(state.wallet), day, calendar.rules(), state.streak_history
+        freezes.streak_of(state.wallet),
+        day,
+        calendar.rules(context.access.days),
+        state.streak_history,
     )
     result = CompletionResult(
         success=True,
@@ -237,7 +243,9 @@ def decide(
     return result
 
 
-def pay_session(event: ReviewEvent, at: datetime, state: State, now: datetime) -> None:
+def pay_session(
+    event: ReviewEvent, at: datetime, state: State, context: Context
+) -> None:
     """Add the row of a session of reviews that the event begins at that time."""
     name = f"review_session:{event.event_id}"
     state.add_session(
@@ -251,9 +259,9 @@ def pay_session(event: ReviewEvent, at: datetime, state: State, now: datetime) -
             type=InteractionType.REVIEW_SESSION,
             reference_id="reviews",
             xp=settings.XP_REVIEW_SESSION,
-            day=calendar.day_of(at),
+            day=context.access.days.day_of(at),
             occurred_at=at,
-            received_at=now,
+            received_at=context.now,
         )
     )
 

@@ -19,7 +19,7 @@ from collections.abc import (
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from enum import StrEnum
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
@@ -33,6 +33,7 @@ from content.models import Node
 from core.batches import batches
 from core.db import retry_on_conflict
 from players import bulk_records
+from players.local_days import LocalDays
 from players.models import Enrollment, PlayerProfile
 from players.records import StoreUnavailableError
 from players.services import selection
@@ -156,7 +157,7 @@ class _Completion:
     player_id: int
     lesson: LessonEntry
     at: datetime
-    zone: ZoneInfo
+    days: LocalDays
     hearts: int
 
     @property
@@ -207,7 +208,7 @@ def _import_chunk(
 
 class _Player(NamedTuple):
     plans: list[str]
-    zone: ZoneInfo
+    days: LocalDays
 
 
 class _Mapping:
@@ -232,14 +233,14 @@ class _Mapping:
         if lesson is None:
             is_known = line.lesson in self._lessons
             return Fault.NOT_IN_PLAN if is_known else Fault.UNKNOWN_LESSON
-        at = _time(line.completed_at, player.zone)
+        at = _time(line.completed_at, ZoneInfo(player.days.zone))
         if at is None:
             return Fault.INVALID_TIME
         if at > now:
             return Fault.FUTURE_TIME
         if line.hearts not in _HEARTS:
             return Fault.INVALID_HEARTS
-        return _Completion(player_id, lesson, at, player.zone, int(line.hearts))
+        return _Completion(player_id, lesson, at, player.days, int(line.hearts))
 
     def _lesson(self, lesson_id: str, plan_ids: Sequence[str]) -> LessonEntry | None:
         for plan_id in plan_ids:
@@ -267,21 +268,17 @@ def _players(keys: Iterable[int]) -> dict[int, _Player]:
     active: dict[int, str | None] = {}
     for some in batches(sorted(set(keys))):
         players = PlayerProfile.objects.filter(pk__in=some).values_list(
-            "pk", "active_plan__public_id", "time_zone"
+            *("pk", "active_plan__public_id", "time_zone", "earlier_time_zones")
         )
-        for pk, plan_id, zone in players:
-            found[pk] = _Player([], _zone(zone or settings.STREAK_TIME_ZONE))
+        for pk, plan_id, *zones in players:
+            days = LocalDays.from_stored(*zones, default=settings.STREAK_TIME_ZONE)
+            found[pk] = _Player([], days)
             active[pk] = plan_id
         enrolled = Enrollment.objects.filter(player_id__in=some).order_by("pk")
         for pk, plan_id in enrolled.values_list("player_id", "plan__public_id"):
             place = 0 if plan_id == active[pk] else len(found[pk].plans)
             found[pk].plans.insert(place, plan_id)
     return found
-
-
-@cache
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
 
 
 def _time(text: str, zone: ZoneInfo) -> datetime | None:
@@ -354,7 +351,7 @@ def _rows(
                 xp=_xp(one) if is_first and with_xp else 0,
                 first_of=one.lesson.id if is_first else None,
                 data=_DATA,
-                day=one.at.astimezone(one.zone).date(),
+                day=one.days.day_of(one.at),
                 event_id=event_id,
                 occurred_at=one.at,
                 received_at=now,

@@ -163,7 +163,7 @@ def load(
     player_access = access.of_player(player_id)
     plan = _plan_of(player_access)
     lessons, xp = _facts(player_id)
-    _mark, counts = review_queries.count_by_subject(player_id, now)
+    _mark, counts = review_queries.count_by_subject(player_id, player_access.days, now)
     entries, older = timeline.page(player_id=player_id, user_id=user_id, before=before)
     rows = [entry for entry in entries if isinstance(entry, InteractionLog)]
     in_plan = list(plan.subjects) if plan is not None else []

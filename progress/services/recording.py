@@ -355,12 +355,14 @@ class _Batch:
         self._state = None
         if self.start is not None:
             own = [event for _index, event in self._lesson_events()]
-            self._state = State(self.start, own, self._histories)
+            self._state = State(
+                self.start, own, self._histories, days=self.context.access.days
+            )
         for index, event in enumerate(self.admitted.events):
             if isinstance(event, ReviewEvent):
                 if (at := self.sessions.get(index)) is not None:
                     assert self._state is not None
-                    decisions.pay_session(event, at, self._state, self.context.now)
+                    decisions.pay_session(event, at, self._state, self.context)
                 continue
             if event.lesson_id in self._drafts:
                 self.outcomes[index] = Held()
@@ -434,7 +436,7 @@ class _Batch:
             if card is not None
         ]
         self._check_sessions(cards, answers)
-        review_ratings.remember(answers)
+        review_ratings.remember(answers, context.access.days)
         reviewed = [
             Reviewed(event, card, self._session_xp(index))
             for (index, event), card in zip(events, cards, strict=True)
@@ -476,6 +478,7 @@ class _Batch:
         sessions = review_sessions.to_pay(
             self.context.player_id,
             ratings,
+            days=self.context.access.days,
             own=[row.event_id for row in rows],
         )
         if sessions != self.sessions:

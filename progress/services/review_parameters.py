@@ -1,12 +1,10 @@
 """The parameters of reviews in the settings; see docs/architecture.md, "Reviews"."""
 
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 
 from progress.scheduler import Parameters
-from progress.services import calendar
 
 
 def current() -> Parameters:
@@ -28,8 +26,3 @@ def of(values: Any) -> Parameters:
 def is_leech(failures: int) -> bool:
     """Return whether an item failed so often that reviews alone do not help."""
     return failures >= settings.REVIEW_LEECH_FAILURES
-
-
-def next_day(at: datetime) -> datetime:
-    """Return the start of the day after that time, in UTC."""
-    return calendar.beginning_of(calendar.day_of(at) + timedelta(days=1))

@@ -17,6 +17,7 @@ import orjson
 from django.conf import settings
 from django.db import connection
 
+from players.local_days import LocalDays
 from progress import scheduler
 from progress.api_types import DueItem, Intervals, SubjectReviews
 from progress.scheduler import Parameters
@@ -103,16 +104,18 @@ def watermark(player_id: int) -> Watermark | None:
 
 
 def count_by_subject(
-    player_id: int, now: datetime
+    player_id: int, days: LocalDays, now: datetime
 ) -> tuple[Watermark | None, list[SubjectReviews]]:
     """Return the watermark, and the counts of each subject with active cards.
+
+    Those of today are by the player's days.
 
     Reads the player's part of the index ``progress_due_in_subject``.
     """
     parameters = {
         "player": player_id,
         "now": _parameter(now),
-        "tomorrow": _parameter(review_parameters.next_day(now)),
+        "tomorrow": _parameter(days.end_of_day(now)),
         "leech": settings.REVIEW_LEECH_FAILURES,
     }
     rows = _rows(_SUBJECTS, parameters)

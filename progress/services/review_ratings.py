@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import connection
 
 from core.upsert import insert, upsert
+from players.local_days import LocalDays
 from progress import scheduler
 from progress.models import ReviewCard, ReviewRating
 from progress.scheduler import Parameters
@@ -73,7 +74,7 @@ def last_position(player_id: int) -> int:
     return last or 0
 
 
-def remember(answers: Sequence[Answer]) -> None:
+def remember(answers: Sequence[Answer], days: LocalDays) -> None:
     """Change the memory of the answered cards, which are not saved.
 
     A memory is the one of the card's ratings in the order of their times, those of equal
@@ -82,6 +83,7 @@ def remember(answers: Sequence[Answer]) -> None:
 
     Args:
         answers: those of one card in the order of their times.
+        days: the player's.
     """
     parameters = review_parameters.current()
     fresh: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
@@ -89,7 +91,7 @@ def remember(answers: Sequence[Answer]) -> None:
     for answer in answers:
         card, at = answer.card, answer.reviewed_at
         if answer.rating == scheduler.BURIED:
-            until = review_parameters.next_day(at)
+            until = days.end_of_day(at)
             card.buried_until = max(until, card.buried_until or until)
         else:
             fresh[card.pk].append((at, answer.rating))

@@ -15,8 +15,8 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from players.local_days import LocalDays
 from progress.models import InteractionLog, InteractionType
-from progress.services import calendar
 
 
 class SessionsChangedError(Exception):
@@ -28,7 +28,11 @@ class SessionsChangedError(Exception):
 
 
 def to_pay(
-    player_id: int, ratings: Sequence[tuple[int, datetime]], *, own: Collection[str]
+    player_id: int,
+    ratings: Sequence[tuple[int, datetime]],
+    *,
+    days: LocalDays,
+    own: Collection[str],
 ) -> dict[int, datetime]:
     """Return the ratings that begin a session that earns XP, with their times.
 
@@ -36,6 +40,7 @@ def to_pay(
     ratings, with the lock on the player's cards, before they are inserted.
 
     Args:
+        days: the player's.
         ratings: the place of each in its batch, and its time; in their order.
         own: the event ids of the rows that the batch has inserted; they do not count.
     """
@@ -51,7 +56,10 @@ def to_pay(
         for (place, at), is_known in zip(begun.items(), known, strict=True)
         if not is_known
     }
-    return _below_the_cap(player_id, begun, own) if begun else {}
+    if not begun:
+        return {}
+    day_of = {place: days.day_of(at) for place, at in begun.items()}
+    return _below_the_cap(player_id, begun, day_of, own)
 
 
 def _without_neighbours(
@@ -88,10 +96,12 @@ def _have_neighbours(
 
 
 def _below_the_cap(
-    player_id: int, begun: Mapping[int, datetime], own: Collection[str]
+    player_id: int,
+    begun: Mapping[int, datetime],
+    days: Mapping[int, date],
+    own: Collection[str],
 ) -> dict[int, datetime]:
     """Return those that are paid: so many a day. One query."""
-    days = {place: calendar.day_of(at) for place, at in begun.items()}
     rows = InteractionLog.objects.filter(
         player_id=player_id,
         day__in=set(days.values()),

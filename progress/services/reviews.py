@@ -69,9 +69,8 @@ def overview(*, player_id: int, now: datetime, found: Found | None = None) -> Re
 def overview_of(player_id: int, player_access: PlayerAccess, now: datetime) -> Reviews:
     """Return the same for a player whose access is known; see `overview`."""
     plan, items = _plan_with_items(player_access, now)
-    rows = _current(
-        player_id, items, partial(review_queries.count_by_subject, player_id, now)
-    )
+    read = partial(review_queries.count_by_subject, player_id, player_access.days, now)
+    rows = _current(player_id, items, read)
     counts = {row.subject_id: row for row in rows}
     subjects = [
         counts.get(subject_id) or SubjectReviews(0, 0, None, 0, 0, 0, subject_id)

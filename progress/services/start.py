@@ -58,7 +58,7 @@ def of_player(player_id: int, *, now: datetime, found: Found | None = None) -> S
         profile=profile.of_player(player_id, now=now),
         plan=plan,
         plans=enrolled_plans.of_player(player_id),
-        wallet=wallet.current(player_id, now=now, found=found),
+        wallet=wallet.current(player_id, days=player_access.days, now=now, found=found),
         products=entitlements.of_access(player_access, now.timestamp()),
         due_reviews=due_reviews,
     )

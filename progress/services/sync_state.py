@@ -56,7 +56,7 @@ class _Stand(NamedTuple):
     """What a token contains.
 
     ``access`` and ``release`` are digests: of the plans and products that count now,
-    and of the release with its items. ``streak`` is the number of days that is shown.
+    of the release with its items, and of the wallet as it is shown now.
     """
 
     version: int
@@ -66,7 +66,7 @@ class _Stand(NamedTuple):
     access: str
     release: str
     next_seq: int
-    streak: int
+    wallet: str
 
 
 def of_player(
@@ -99,7 +99,7 @@ def of_player(
     moment = now.timestamp()
     items = review_items.of_player(plan, player_access, moment)
     held = wallet.get(player_id, found)
-    shown = wallet.at(held, now)
+    shown = wallet.at(held, player_access.days, now)
     rating, last_seq = device_events.positions(player_id, device_id)
     products = entitlements.of_access(player_access, moment)
     stand = _Stand(
@@ -115,7 +115,7 @@ def of_player(
         ),
         release=_digest([plan.manifest_hash, items.version]),
         next_seq=last_seq + 1,
-        streak=shown.current_streak,
+        wallet=_digest(shown),
     )
     before = _read(since)
     if before == stand:

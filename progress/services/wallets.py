@@ -4,9 +4,11 @@ from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from players.local_days import LocalDays
 from players.player_state import WalletState
 from players.services.wallet import CurrentStreak
 from progress import streak
@@ -36,14 +38,14 @@ __all__ = [
 _ATTEMPTS = 5
 
 
-def streak_at(state: WalletState, now: datetime) -> CurrentStreak:
+def streak_at(state: WalletState, days: LocalDays, now: datetime) -> CurrentStreak:
     """Return the wallet's streak at that aware time (`progress.streak`)."""
-    rules, held = calendar.rules(), freezes.streak_of(state)
-    current = streak.as_of(held, calendar.day_of(now), rules.is_off)
+    rules, held = calendar.rules(days), freezes.streak_of(state)
+    current = streak.as_of(held, days.day_of(now), rules.is_off)
     too_late = streak.first_day_too_late(held, rules.is_off) if current.days else None
     return CurrentStreak(
         days=current.days,
-        ends_at=None if too_late is None else calendar.beginning_of(too_late),
+        ends_at=None if too_late is None else days.beginning_of(too_late),
         freezes=current.freezes,
         frozen_days=(*state.frozen_days, *current.frozen),
     )
@@ -52,11 +54,13 @@ def streak_at(state: WalletState, now: datetime) -> CurrentStreak:
 def earliest_last_success(now: datetime, freezes: int) -> date:
     """Return the day before which a last success has ended its streak.
 
+    In the zone of the settings.
+
     Args:
         freezes: how many the wallet has.
     """
-    is_off = calendar.rules().is_off
-    return streak.earliest_last(calendar.day_of(now), freezes, is_off)
+    days = LocalDays(settings.STREAK_TIME_ZONE)
+    return streak.earliest_last(days.day_of(now), freezes, calendar.rules(days).is_off)
 
 
 def add_correction(

@@ -224,10 +224,10 @@ def test_a_preflight_needs_no_token(site, settings):
 
 
 def test_a_session_cookie_is_not_looked_at(app, django_assert_num_queries):
-    app.get("wallet/")
+    app.get("auth/session/")
     app.client.cookies["sessionid"] = "a" * 32
     with django_assert_num_queries(0):
-        assert app.get("wallet/").status_code == 200
+        assert app.get("auth/session/").status_code == 200
 
 
 def test_staff_are_not_kept_out_by_a_token(db, site):

@@ -73,7 +73,7 @@ def test_the_students_own_settings_apply(phone, student):
     )
     body = start(phone).json()
     assert body["settings"] == {"locale": "ar", "time_zone": "Asia/Amman"}
-    assert body["time_zone"] == "UTC"
+    assert body["time_zone"] == "Asia/Amman"
 
 
 def test_a_warm_start_is_one_round_trip_and_four_queries(

@@ -403,7 +403,7 @@ def test_of_the_account_of_a_kept_ledger_only_its_number_remains(student, settin
         for row in (profile, profile.user)
         for field in row._meta.concrete_fields
         if field.null or field.blank
-        if getattr(row, field.attname) not in (None, "", False)
+        if getattr(row, field.attname) not in (None, "", False, [])
     }
     assert filled == {"id", "erased_at", "created_at", "date_joined"}
     assert profile.created_at == profile.user.date_joined == profile.erased_at == NOON

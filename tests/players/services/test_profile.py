@@ -1,11 +1,13 @@
 """A student changes their own name, language and time zone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import time_machine
+from django.utils import timezone
 
 from players.models import PlayerProfile, SecurityEvent, User
+from progress.models import InteractionLog
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -48,7 +50,7 @@ def test_what_is_not_named_stays(signed_in):
 
 def test_an_empty_text_selects_the_installation_s_language_and_zone(signed_in, clock):
     signed_in.patch("me/", {"locale": "en", "time_zone": "Asia/Amman"})
-    clock.shift(timedelta(days=1))
+    clock.shift(timedelta(hours=33))
     body = signed_in.patch("me/", {"locale": "", "time_zone": ""}).json()
     assert (body["locale"], body["time_zone"]) == ("", "")
 
@@ -82,7 +84,7 @@ def test_another_value_or_field_is_refused_by_its_name(signed_in, field, value):
 
 
 def test_the_time_zone_changes_once_a_day(signed_in, clock):
-    signed_in.patch("me/", {"time_zone": "Asia/Amman"})
+    signed_in.patch("me/", {"time_zone": "America/New_York"})
     clock.shift(timedelta(days=1, seconds=-1))
     refused = signed_in.patch("me/", {"time_zone": "Asia/Riyadh", "name": "Lulu"})
     assert (refused.status_code, refused.json()["error_code"]) == (
@@ -97,14 +99,52 @@ def test_the_time_zone_changes_once_a_day(signed_in, clock):
     assert answer.json()["time_zone"] == "Asia/Riyadh"
 
 
-def test_the_zone_that_the_student_has_is_no_change(signed_in, clock):
+def test_the_time_zone_is_locked_until_the_day_of_its_change_has_ended(
+    signed_in, clock
+):
+    """Noon on 2 March in UTC: the day ends at 0:00 on the 4th in Amman."""
     signed_in.patch("me/", {"time_zone": "Asia/Amman"})
+    clock.shift(timedelta(hours=33, seconds=-1))
+    refused = signed_in.patch("me/", {"time_zone": "Asia/Riyadh"})
+    assert refused.json()["details"] == {"unlocked_at": "2026-03-03T21:00:00Z"}
+    clock.shift(timedelta(seconds=1))
+    assert signed_in.patch("me/", {"time_zone": "Asia/Riyadh"}).status_code == 200
+
+
+def test_the_zone_that_the_student_has_is_no_change(signed_in, clock):
+    signed_in.patch("me/", {"time_zone": "America/New_York"})
     clock.shift(timedelta(hours=23))
-    answer = signed_in.patch("me/", {"time_zone": "Asia/Amman", "name": "Lulu"})
+    answer = signed_in.patch("me/", {"time_zone": "America/New_York", "name": "Lulu"})
     assert answer.status_code == 200
     # It does not begin a new day, either.
     clock.shift(timedelta(hours=1))
     assert signed_in.patch("me/", {"time_zone": "Asia/Riyadh"}).status_code == 200
+
+
+def test_the_streak_is_counted_in_the_zone_that_the_student_chose(
+    signed_in, student, clock
+):
+    """A change is in all answers at once, and takes no day away."""
+    InteractionLog.objects.create(
+        player=student,
+        seq=1,
+        event_id="1",
+        type="lesson_completed",
+        reference_id="LES-1",
+        day=date(2026, 3, 2),
+        occurred_at=timezone.now(),
+        received_at=timezone.now(),
+    )
+    before = signed_in.get("wallet/").json()
+    assert (before["streak_time_zone"], before["streak_ends_at"]) == (
+        *("UTC", "2026-03-04T00:00:00Z"),
+    )
+    signed_in.patch("me/", {"time_zone": "Asia/Amman"})
+    after = signed_in.get("wallet/").json()
+    assert (after["streak_time_zone"], after["streak_ends_at"]) == (
+        *("Asia/Amman", "2026-03-04T21:00:00Z"),
+    )
+    assert after["current_streak"] == before["current_streak"] == 1
 
 
 def test_changing_the_profile_leaves_the_copies_in_redis(

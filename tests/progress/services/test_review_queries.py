@@ -11,10 +11,11 @@ from django.db.models import Count, Min, Q
 from django.test.utils import CaptureQueriesContext
 
 from core.parsing import time_text
+from players.local_days import LocalDays
 from progress import scheduler
 from progress.api_types import DueItem, Intervals
 from progress.models import ReviewCard, ReviewWatermark
-from progress.services import review_parameters, review_queries
+from progress.services import review_queries
 from tests.progress.conftest import MONDAY, enrolled
 
 pytestmark = pytest.mark.django_db
@@ -96,7 +97,7 @@ def counts_by_models(player_id: int, now: datetime) -> set[tuple[Any, ...]]:
             total=Count("pk"),
             due=Count("pk", filter=Q(due_at__lte=now)),
             soonest=Min("due_at"),
-            today=Count("pk", filter=Q(due_at__lt=review_parameters.next_day(now))),
+            today=Count("pk", filter=Q(due_at__lt=LocalDays("UTC").end_of_day(now))),
             new=Count("pk", filter=Q(last_reviewed_at=None)),
             leeches=Count("pk", filter=Q(failures__gte=8)),
         )
@@ -118,7 +119,9 @@ def test_the_answers_are_those_of_the_models(student, other, seed):
         now = MONDAY + timedelta(
             seconds=chance.randrange(-21, 21), microseconds=chance.choice([0, 5, 6])
         )
-        _mark, counts = review_queries.count_by_subject(student.pk, now)
+        _mark, counts = review_queries.count_by_subject(
+            student.pk, LocalDays("UTC"), now
+        )
         assert {astuple(row) for row in counts} == counts_by_models(student.pk, now)
         assert len({row.subject_id for row in counts}) == len(counts)
         limit = chance.choice([1, 2, 20, 100])
@@ -133,7 +136,7 @@ def test_every_query_has_the_watermark_and_the_end_of_the_ledger(student, finish
     def marks() -> set[review_queries.Watermark | None]:
         return {
             review_queries.watermark(student.pk),
-            review_queries.count_by_subject(student.pk, MONDAY)[0],
+            review_queries.count_by_subject(student.pk, LocalDays("UTC"), MONDAY)[0],
             *(
                 review_queries.due_items(
                     student.pk, MONDAY, subject_id=subject, limit=5
@@ -199,7 +202,9 @@ def plan_of(ask) -> list[str]:
 
 
 def test_the_overview_reads_only_an_index(student, many_cards):
-    [plan] = plan_of(lambda: review_queries.count_by_subject(student.pk, MONDAY))
+    [plan] = plan_of(
+        lambda: review_queries.count_by_subject(student.pk, LocalDays("UTC"), MONDAY)
+    )
     assert "progress_due_in_subject" in plan
     assert ("Using index" in plan) or ("USING COVERING INDEX" in plan)
     assert "temporary" not in plan

@@ -9,6 +9,7 @@ from core.api_types import parse
 from core.parsing import time_text
 from core.redis_client import client
 from players import keys, records, wallet_sync
+from players.local_days import LocalDays
 from players.models import PlayerWallet
 from players.records import Wanted
 from players.services import wallet
@@ -86,7 +87,8 @@ def test_the_wallet_shows_the_freezes_that_cover_today_without_a_row(student, fi
     finish("0-0", day=0)
     finish("0-1", day=1)
     shown = {
-        day: wallet.current(student.pk, now=MONDAY + day * DAY) for day in (1, 2, 3, 4)
+        day: wallet.current(student.pk, days=LocalDays("UTC"), now=MONDAY + day * DAY)
+        for day in (1, 2, 3, 4)
     }
     assert [one.current_streak for one in shown.values()] == [2, 2, 2, 0]
     assert [one.freezes for one in shown.values()] == [1, 1, 0, 1]
