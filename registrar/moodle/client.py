@@ -27,6 +27,9 @@ from registrar.peers.limits import Limits
 
 PEER = "moodle"
 DEFAULT_LIMITS = Limits(peer=PEER, concurrency=4)
+MAX_PARAMETERS = 4900
+"""The most values of one call. Moodle requires PHP to accept 5,000 (``max_input_vars``);
+PHP drops those beyond its limit, and Moodle would carry out a part of the call."""
 FUNCTIONS_SECONDS = 600.0
 """How long a client remembers which functions the site offers."""
 _FORBIDDEN = {
@@ -71,6 +74,8 @@ class MoodleClient:
     - `PeerUnavailableError`: the site is in maintenance or being upgraded;
     - `PeerRefusedError`: any other ``errorcode``, which is its ``reason``;
     - `PeerAnswerError`: the answer is not JSON.
+
+    A call with more than `MAX_PARAMETERS` values is a ValueError.
     """
 
     def __init__(
@@ -135,6 +140,9 @@ class MoodleClient:
     def _call(
         self, function: str, parameters: Mapping[str, Any], *, writes: bool
     ) -> Any:
+        flat = flatten(parameters)
+        if len(flat) > MAX_PARAMETERS:
+            raise ValueError(f"{len(flat)} values; at most {MAX_PARAMETERS} in a call")
         answer = self._http.request(
             "POST",
             f"{self._site.url.rstrip('/')}/webservice/rest/server.php",
@@ -144,7 +152,7 @@ class MoodleClient:
                 "wstoken": self._site.token,
                 "wsfunction": function,
                 "moodlewsrestformat": "json",
-                **flatten(parameters),
+                **flat,
             },
         )
         return _result(answer)

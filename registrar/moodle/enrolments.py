@@ -32,7 +32,7 @@ def enrol(
 ) -> None:
     """Enrol users, or set whether those who are enrolled are suspended.
 
-    Either all are enrolled or none.
+    Either all are enrolled or none. At most 1,200 users in a call.
 
     Raises:
         PeerRefusedError: ``invaliduser``; ``wsusercannotassign``: the token's user may

@@ -11,7 +11,7 @@ from typing import Any
 from registrar.moodle.client import MoodleClient, check_warnings
 
 MAX_USERS = 500
-"""The most users of one call: Moodle creates 500 in about three seconds."""
+"""The most users of one call: 4,000 values (`client.MAX_PARAMETERS`), some seconds."""
 ID_WINDOW = 500
 """How many ids after the last known one are asked for. Numbers are given one after
 another; an interrupted transaction may leave out some, but not so many."""

@@ -1,7 +1,7 @@
 """Requests to Zoho CRM with a valid access token."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -74,19 +74,27 @@ class ZohoClient:
         Raises:
             PeerRefusedError: there is no such file.
         """
-        token = self._tokens.current()
-        with self._http.stream(
-            "GET",
-            self._url(token, path),
-            writes=False,
-            params=params,
-            headers=_headers(token),
-        ) as response:
-            if response.status_code == httpx.codes.UNAUTHORIZED:
+        with ExitStack() as stack:
+            for attempt in (1, 2):
+                token = self._tokens.current()
+                response = stack.enter_context(
+                    self._http.stream(
+                        "GET",
+                        self._url(token, path),
+                        writes=False,
+                        params=params,
+                        headers=_headers(token),
+                    )
+                )
+                if response.status_code == httpx.codes.OK:
+                    yield response.iter_bytes()
+                    return
+                body = response.read()
+                answer = Answer(response.status_code, response.headers, body)
+                if attempt == 2 or not _is_token_refused(answer):
+                    raise _error(_json(body), status=answer.status)
                 self._tokens.forget(token)
-            if response.status_code != httpx.codes.OK:
-                raise _error(_json(response.read()))
-            yield response.iter_bytes()
+                stack.close()
 
     def close(self) -> None:
         """Close all connections."""
@@ -105,8 +113,7 @@ class ZohoClient:
         extra = {"If-Modified-Since": timestamp(since)} if since else {}
         for attempt in (1, 2):
             token = self._tokens.current()
-            for name, file, *_rest in options.get("files", {}).values():
-                assert name
+            for _name, file, *_rest in options.get("files", {}).values():
                 file.seek(0)
             answer = self._http.request(
                 method,
@@ -157,7 +164,7 @@ def _body(answer: Answer) -> Any:
     raise _error(body, status=answer.status)
 
 
-def _error(body: Any, *, status: int = 404) -> Exception:
+def _error(body: Any, *, status: int) -> Exception:
     details = body.get("details") if isinstance(body, dict) else None
     return answers.error_of(
         _code(body) or f"HTTP_{status}", details if isinstance(details, dict) else None

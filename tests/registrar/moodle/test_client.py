@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from registrar.moodle import files, mzi, users
+from registrar.moodle import enrolments, files, mzi, users
 from registrar.moodle.client import MoodleClient, MoodleSite, error_of
 from registrar.moodle.mzi import BtecCriterion
 from registrar.moodle.parameters import flatten
@@ -106,6 +106,12 @@ def test_the_token_is_not_in_the_address(lms, moodle):
     lms.info()
     [request] = moodle.requests
     assert request.query == {}
+
+
+def test_a_call_that_php_would_cut_off_is_not_sent(lms, moodle):
+    with pytest.raises(ValueError, match="4900"):
+        enrolments.enrol(lms, course_id=1, user_ids=range(1300))
+    assert moodle.requests == []
 
 
 def test_a_file_is_uploaded_into_a_draft_area(any_lms):

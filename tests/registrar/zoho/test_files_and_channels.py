@@ -41,6 +41,15 @@ def test_an_attachment_is_uploaded_listed_and_downloaded(crm, request_id):
         assert b"".join(parts) == RECEIPT
 
 
+def test_a_download_is_repeated_with_a_new_token(crm, zoho, request_id):
+    key = attach(crm, request_id)
+    zoho.expire_tokens()
+    where = {"module": "BTEC_Student_Requests", "record_id": request_id}
+    with files.download(crm, **where, attachment_id=key) as parts:
+        assert b"".join(parts) == RECEIPT
+    assert zoho.refreshes == 2
+
+
 def test_an_upload_is_repeated_from_its_start_with_a_new_token(crm, zoho, request_id):
     metadata.organisation(crm)
     zoho.expire_tokens()
