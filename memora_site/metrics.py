@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from memora_site import log_buffer
 from players.metrics import PlayersCollector
 from publishing.monitoring.metrics import PublishingCollector
+from registrar.metrics import RegistrarCollector
 
 
 class LogCollector(Collector):
@@ -40,6 +41,7 @@ REGISTRY = CollectorRegistry()
 REGISTRY.register(LogCollector())
 REGISTRY.register(PublishingCollector())
 REGISTRY.register(PlayersCollector())
+REGISTRY.register(RegistrarCollector())
 
 _FORWARDED = (
     "HTTP_FORWARDED",

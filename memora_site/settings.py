@@ -285,6 +285,8 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-records": _each(60, "progress.tasks.reconcile_records"),
     "apply-held-events": _each(300, "progress.tasks.apply_held_events"),
     "count-lessons": _each(300, "progress.tasks.count_lessons"),
+    "process-inbox": _each(15, "registrar.tasks.process_inbox"),
+    "prune-inbox": _each(3600, "registrar.tasks.prune_inbox"),
 }
 
 # --- Content ----------------------------------------------------------------
@@ -355,6 +357,25 @@ PUBLISHING_SETTINGS_SECONDS = 1
 """How old the publishing settings may be that a student's request uses."""
 HEALTH_ORPHAN_GRACE = 6 * 3600
 """Seconds before an unreferenced file may be deleted: longer than any build."""
+
+# --- Registrar ---------------------------------------------------------------
+
+# Without these settings the registrar does nothing.
+REGISTRAR_HMAC_KEYS: list[str] = env.list("MEMORA_REGISTRAR_HMAC_KEYS", default=[])
+"""Keys with which senders sign webhooks; the old and the new one while they change."""
+REGISTRAR_HEADER_KEYS: list[str] = env.list("MEMORA_REGISTRAR_HEADER_KEYS", default=[])
+"""Values of the header X-Registrar-Key, for senders that cannot sign."""
+REGISTRAR_TOKENS: list[str] = env.list("MEMORA_REGISTRAR_TOKENS", default=[])
+"""Tokens that Zoho's notifications repeat."""
+REGISTRAR_INBOX_DAYS: int = env.int("MEMORA_REGISTRAR_INBOX_DAYS", default=30)
+"""How long deliveries are kept, with the students' data in their bodies."""
+ZOHO_CLIENT_ID: str = env("MEMORA_ZOHO_CLIENT_ID", default="")
+ZOHO_CLIENT_SECRET: str = env("MEMORA_ZOHO_CLIENT_SECRET", default="")
+ZOHO_REFRESH_TOKEN: str = env("MEMORA_ZOHO_REFRESH_TOKEN", default="")
+ZOHO_ACCOUNTS_URL: str = env(
+    "MEMORA_ZOHO_ACCOUNTS_URL", default="https://accounts.zoho.com"
+)
+"""Zoho's accounts server in the region of the account."""
 
 # --- Players, progress ------------------------------------------------------
 

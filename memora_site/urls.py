@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="api-docs",
     ),
     path("api/v1/", include(staff_api.router.urls)),
+    path("api/v1/", include("registrar.urls")),
     path("files/photos/<str:name>", uploads.photo, name="photo"),
     path("files/", include("publishing.urls")),
     path("media/<path:path>", uploads.upload),

@@ -1,4 +1,4 @@
-"""Read-only admin of the mirror: Zoho is where its records are changed."""
+"""Read-only admin of the mirror and the inbox: records are changed in Zoho."""
 
 from typing import Any, ClassVar
 
@@ -6,11 +6,15 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from core.admin_mixins import ReadOnlyAdmin
+from registrar.mirror.decisions import decision_of
 from registrar.models import (
     Conflict,
+    Delivery,
     Enrolment,
     Grade,
+    Hint,
     Payment,
+    PeerState,
     Program,
     Registration,
     SchoolClass,
@@ -126,3 +130,44 @@ class ConflictAdmin(ReadOnlyAdmin):
     list_filter = ("module", "api_name")
     search_fields = ("=record_id",)
     search_help_text = _("Search by Zoho id")
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ("received_at", "endpoint", "verifier", "times")
+    list_filter = ("endpoint", "verifier", "received_at")
+    fields = ("received_at", "endpoint", "verifier", "times", "content")
+
+    @admin.display(description=_("body"))
+    def content(self, delivery: Delivery) -> str:
+        return bytes(delivery.body).decode(errors="replace")
+
+
+@admin.register(Hint)
+class HintAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("created_at", "module", "record_id", "operation", "state"),
+        *("attempts", "decided", "last_error"),
+    )
+    list_filter = ("state", "module", "operation", "created_at")
+    search_fields = ("=record_id",)
+    search_help_text = _("Search by Zoho id")
+    ordering = ("-pk",)
+    fields = (
+        *("delivery", "module", "record_id", "operation", "state", "created_at"),
+        *("due_at", "attempts", "decided", "last_error", "finished_at"),
+    )
+
+    @admin.display(description=_("decision"))
+    def decided(self, hint: Hint) -> str:
+        document = hint.decision or {}
+        if "outcome" in document:
+            return decision_of(document).reason
+        if "records" in document:
+            return _("Records read: %(count)d.") % {"count": document["records"]}
+        return ""
+
+
+@admin.register(PeerState)
+class PeerStateAdmin(ReadOnlyAdmin):
+    list_display = ("peer", "failures", "open_until", "last_error", "failed_at")

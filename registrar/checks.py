@@ -1,13 +1,70 @@
 """System checks of the registrar: its mapping, and its settings."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import FieldDoesNotExist
 
+from core import private_hosts
 from registrar.mapping import locked_names
 from registrar.mapping.modules import MAPPINGS, ModuleMapping
+
+MIN_SECRET, MAX_TOKEN = 24, 50
+"""Characters of a secret of the inbox; Zoho repeats tokens of up to 50."""
+_ADDRESS = re.compile(r"\Ahttps?+://[^/\s]++/?+\Z")
+
+
+@register("registrar")
+def check_settings(**_kwargs: Any) -> list[CheckMessage]:
+    """Refuse settings with which the registrar could not work. None is needed."""
+    return [*_secret_errors(), *_zoho_errors()]
+
+
+def _secret_errors() -> Iterator[CheckMessage]:
+    secrets = {
+        "MEMORA_REGISTRAR_HMAC_KEYS": settings.REGISTRAR_HMAC_KEYS,
+        "MEMORA_REGISTRAR_HEADER_KEYS": settings.REGISTRAR_HEADER_KEYS,
+        "MEMORA_REGISTRAR_TOKENS": settings.REGISTRAR_TOKENS,
+    }
+    for variable, values in secrets.items():
+        if any(len(one) < MIN_SECRET for one in values):
+            yield Error(
+                f"{variable} has a secret of less than {MIN_SECRET} characters.",
+                hint="Make one with: python -c 'import secrets; "
+                "print(secrets.token_urlsafe(32))'",
+                id="registrar.E003",
+            )
+    if any(len(one) > MAX_TOKEN for one in settings.REGISTRAR_TOKENS):
+        yield Error(
+            f"MEMORA_REGISTRAR_TOKENS has a token of more than {MAX_TOKEN} characters.",
+            hint="Zoho does not accept a longer one for notifications.",
+            id="registrar.E004",
+        )
+
+
+def _zoho_errors() -> Iterator[CheckMessage]:
+    needed = {
+        "MEMORA_ZOHO_CLIENT_ID": settings.ZOHO_CLIENT_ID,
+        "MEMORA_ZOHO_CLIENT_SECRET": settings.ZOHO_CLIENT_SECRET,
+        "MEMORA_ZOHO_REFRESH_TOKEN": settings.ZOHO_REFRESH_TOKEN,
+    }
+    missing = [variable for variable, value in needed.items() if not value]
+    if missing and len(missing) < len(needed):
+        yield Error(
+            f"Zoho CRM is configured without {', '.join(missing)}.",
+            hint="Set all three, or none to leave Zoho off.",
+            id="registrar.E005",
+        )
+    url = settings.ZOHO_ACCOUNTS_URL
+    if not _ADDRESS.match(url) or not private_hosts.is_permitted(url):
+        yield Error(
+            "MEMORA_ZOHO_ACCOUNTS_URL is not an address such as "
+            "https://accounts.zoho.com.",
+            id="registrar.E006",
+        )
 
 
 @register("registrar")

@@ -1,7 +1,9 @@
 """What was done with a record of Zoho, and why, in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -37,6 +39,15 @@ class Decision:
     conflicts: tuple[str, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()
 
+    def document(self) -> dict[str, Any]:
+        """Return the decision as JSON; `decision_of` reads it."""
+        return {
+            "outcome": str(self.outcome),
+            "fields": list(self.fields),
+            "conflicts": list(self.conflicts),
+            "missing": [list(one) for one in self.missing],
+        }
+
     @property
     def reason(self) -> str:
         """The decision in words, in the active language."""
@@ -62,3 +73,13 @@ class Decision:
                 % {"records": ", ".join(" ".join(one) for one in self.missing)}
             )
         return " ".join(words)
+
+
+def decision_of(document: Mapping[str, Any]) -> Decision:
+    """Return the decision that `Decision.document` has written."""
+    return Decision(
+        Outcome(document["outcome"]),
+        tuple(document["fields"]),
+        tuple(document["conflicts"]),
+        tuple((module, record_id) for module, record_id in document["missing"]),
+    )

@@ -1,7 +1,9 @@
-"""The registrar's tables: the mirror of Zoho CRM, and conflicts of its values."""
+"""The registrar's tables: the mirror of Zoho CRM, its conflicts, and the inbox."""
 
 from registrar.models.classes import Enrolment, Grade, SchoolClass
 from registrar.models.conflicts import Conflict
+from registrar.models.inbox import Delivery, Hint, Operation
+from registrar.models.peers import PeerState
 from registrar.models.people import Student, Teacher
 from registrar.models.programs import Payment, Program, Registration, Unit
 from registrar.models.requests import StudentRequest
@@ -9,10 +11,14 @@ from registrar.models.rows import MirrorRow, PushedRow
 
 __all__ = [
     "Conflict",
+    "Delivery",
     "Enrolment",
     "Grade",
+    "Hint",
     "MirrorRow",
+    "Operation",
     "Payment",
+    "PeerState",
     "Program",
     "PushedRow",
     "Registration",

@@ -1,0 +1,1 @@
+"""The inbox: verifies and stores what peers send, and applies the records it names."""
