@@ -9,8 +9,8 @@ from registrar.models.work import Work
 class Operation(models.TextChoices):
     """What a delivery says has happened. Only a hint: the record is read from Zoho."""
 
-    CHANGED = "changed", _("changed")
-    DELETED = "deleted", _("deleted")
+    CHANGED = "changed", _("record changed")
+    DELETED = "deleted", _("record deleted")
     LIST = "list", _("whole module")
 
 

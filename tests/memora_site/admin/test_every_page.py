@@ -35,6 +35,8 @@ from publishing.models import (
 )
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.applying import apply_record
+from registrar.mirror.decisions import Decision, Outcome
+from registrar.models import Delivery, Hint, PeerState
 from tests.factories.progress import make_card, make_interaction, make_rating
 
 pytestmark = pytest.mark.django_db
@@ -92,6 +94,19 @@ def world(player, plan, stage):
         apply_record(module, {"id": "1"}, read_at=NOW)
     record = {"id": "2", "Enrollment_Status": "odd", "Classes": {"id": "404"}}
     apply_record("BTEC_Enrollments", record, read_at=NOW)
+    delivery = Delivery.objects.create(
+        endpoint="webhooks", verifier="hmac", body=b"{}", received_at=NOW
+    )
+    for decision in ({"records": 3}, Decision(Outcome.CREATED).document()):
+        Hint.objects.create(
+            delivery=delivery,
+            module="Products",
+            operation="list",
+            created_at=NOW,
+            due_at=NOW,
+            decision=decision,
+        )
+    PeerState.objects.create(peer="zoho")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
