@@ -28,6 +28,7 @@ from players.models import (
     User,
 )
 from players.views import StaffViewSet
+from progress import urls as progress_urls
 from publishing.models import SyncLog, SyncStatus
 from tests.memora_site.admin.test_every_page import world  # noqa: F401 - a fixture
 
@@ -240,7 +241,11 @@ def table(browsers):
 def staff_endpoints():
     """Return the addresses of the staff API with their methods."""
     found = {}
-    for entry in [*players_urls.urlpatterns, *staff_api.router.urls]:
+    for entry in [
+        *players_urls.urlpatterns,
+        *progress_urls.router.urls,
+        *staff_api.router.urls,
+    ]:
         actions = getattr(getattr(entry, "callback", None), "actions", {})
         if issubclass(getattr(entry.callback, "cls", object), StaffViewSet):
             address = str(entry.pattern).removeprefix("^").removesuffix("$")

@@ -1,7 +1,10 @@
 """One player on several threads: real connections, real races."""
 
+import random
 import threading
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -11,12 +14,16 @@ from django.utils import timezone
 
 from core.time_budget import STUDENT_REQUEST
 from players import records, wallet_sync
+from players.models import User
 from players.records import Wanted
 from players.services import wallet
 from progress import scheduler
+from progress.errors import InvalidCorrectionError, NotUnlockedError
 from progress.models import InteractionLog, ReviewCard, ReviewRating
 from progress.services import (
+    comparison,
     completion,
+    grants,
     ledger,
     reconciliation,
     review_cards,
@@ -24,6 +31,7 @@ from progress.services import (
     snapshots,
     writing,
 )
+from progress.services.grants import Change
 from progress.services.reviews import Rating
 from tests.progress.conftest import MONDAY
 
@@ -110,6 +118,53 @@ def test_a_race_of_one_request_is_answered_once(student, finish):
     assert len({repr(result) for result in results}) == 1
     assert InteractionLog.objects.count() == 1
     assert_consistent(student)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_grants_resets_and_completions_at_once_are_decided_one_after_another(
+    student, finish, redis_client, seed
+):
+    staff = User.objects.create_user(email="staff@example.com", is_staff=True)
+
+    def correct(change: Change, node: str, hearts: int = 5) -> None:
+        with suppress(InvalidCorrectionError):  # nothing to do
+            grants.apply(
+                player_id=student.pk,
+                node_id=node,
+                change=change,
+                hearts=hearts,
+                reason="Moved",
+                actor_id=staff.pk,
+                now=MONDAY,
+            )
+
+    def play(chance: random.Random) -> None:
+        for _time in range(8):
+            with suppress(NotUnlockedError):
+                finish(chance.choice(["0-0", "0-1"]), chance.randint(1, 5))
+
+    def help_out(chance: random.Random) -> None:
+        for _time in range(5):
+            node = chance.choice(["UNIT-MATH-0", "LES-MATH-0-0", "LES-MATH-0-1"])
+            correct(chance.choice(list(Change)), node, chance.randint(1, 5))
+
+    completed(
+        at_once(
+            *[lambda n=n: play(random.Random(seed * 9 + n)) for n in range(2)],
+            *[lambda n=n: help_out(random.Random(seed * 9 + n)) for n in (3, 4)],
+        )
+    )
+    assert_consistent(student)
+    paid: Counter[str] = Counter()
+    most: dict[str, int] = {}
+    for row in InteractionLog.objects.filter(type="lesson_completed").order_by("seq"):
+        answer = row.data["answer"]
+        paid[row.reference_id] += answer["is_first_completion"]
+        if answer["is_new_record"]:
+            assert row.hearts > most.get(row.reference_id, 0)
+        most[row.reference_id] = max(most.get(row.reference_id, 0), row.hearts)
+    assert set(paid.values()) <= {1}
+    assert comparison.compare([student.pk]).differences == []
 
 
 def test_completing_many_lessons_while_redis_is_emptied_again_and_again(
