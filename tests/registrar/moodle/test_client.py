@@ -66,12 +66,21 @@ def test_a_function_that_is_withheld_is_a_matter_of_permissions(lms, moodle):
     assert refused.value.reason == "accessexception"
 
 
-def test_a_site_in_maintenance_can_be_called_later(lms, moodle):
-    moodle.maintenance = True
+@pytest.mark.parametrize("state", ["maintenance", "upgrading"])
+def test_a_site_in_maintenance_can_be_called_later(lms, moodle, state):
+    setattr(moodle, state, True)
     with pytest.raises(PeerUnavailableError) as refused:
         lms.info()
     assert not refused.value.permanent
-    assert refused.value.retry_after
+    setattr(moodle, state, False)
+    assert lms.info().user_id == 2
+
+
+def test_a_site_without_web_services_is_a_matter_of_settings(lms, moodle):
+    moodle.web_services = False
+    with pytest.raises(PeerCredentialsError) as refused:
+        lms.info()
+    assert refused.value.reason == "HTTP_403"
 
 
 def test_a_function_that_does_not_exist_is_refused(any_lms):
@@ -84,7 +93,6 @@ def test_a_function_that_does_not_exist_is_refused(any_lms):
     ("response", "error"),
     [
         (Response(b"<html>Fatal error</html>"), PeerAnswerError),
-        (Response(b"", 403), PeerCredentialsError),
         (Response(b"", 404), PeerRefusedError),
     ],
 )

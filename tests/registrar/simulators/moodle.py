@@ -23,6 +23,7 @@ from tests.registrar.simulators.moodle_protocol import (
     invalid,
     missing,
     nested,
+    refused,
 )
 from tests.registrar.simulators.server import Request, Response, Simulator
 
@@ -40,6 +41,10 @@ class MoodleSimulator(Simulator):
         self.withheld: set[str] = set()
         """Functions that exist and that the token may not call."""
         self.maintenance = False
+        """Whether every address answers the page of ``maintenance.php --enable``."""
+        self.upgrading = False
+        """Whether every function is refused until an upgrade has ended."""
+        self.web_services = True
         self.now: Callable[[], int] = lambda: int(time.time())
         self.users: dict[int, dict[str, Any]] = {}
         self.courses: dict[int, dict[str, Any]] = {}
@@ -68,18 +73,22 @@ class MoodleSimulator(Simulator):
             return self._run(name, json.loads(json.dumps(parameters), parse_int=str))
 
     def answer(self, request: Request) -> Response:
+        if self.maintenance:
+            return Response(b"<!DOCTYPE html><title>under maintenance</title>", 503)
         if request.path == "/webservice/upload.php":
             return self._upload(request)
         if request.path != "/webservice/rest/server.php":
             return Response(b"Not found", 404)
+        if not self.web_services:
+            return Response(b"", 403)
         form = dict(request.form)
         token, name = form.pop("wstoken", ""), form.pop("wsfunction", "")
         form.pop("moodlewsrestformat", None)
         try:
             if token != TOKEN:
-                raise Refusal("core\\exception\\moodle_exception", "invalidtoken")
-            if self.maintenance:
-                raise Refusal("core\\exception\\moodle_exception", "sitemaintenance")
+                raise refused("invalidtoken")
+            if self.upgrading:
+                raise refused("upgraderunning")
             return Response(_json(self._run(name, nested(form))))
         except Refusal as refusal:
             return Response(
