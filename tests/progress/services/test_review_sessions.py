@@ -4,14 +4,17 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core.api_types import parse
 from players.services import wallet
 from progress.api_types import SyncEventsBody
-from progress.models import InteractionLog, ReviewRating
-from progress.services import ledger, reviews, sync_events
+from progress.models import InteractionLog, ReviewCard, ReviewRating
+from progress.services import ledger, review_sessions, reviews, sync_events
 from progress.services.reviews import Rating
-from tests.progress.conftest import MONDAY
+from tests.factories.progress import make_card
+from tests.progress.conftest import MONDAY, enrolled
 from tests.progress.offline_app import OfflineApp
 from tests.progress.services.test_concurrency import at_once, completed
 
@@ -194,6 +197,40 @@ def test_a_session_costs_its_row_and_the_count_of_the_day(
     # back; then all of it, with the new row, which the cards follow.
     with django_assert_num_queries(24):
         answer(60)
+
+
+def test_ratings_near_a_time_are_found_by_an_index(student, finish, plan):
+    """Among many of the student and of others."""
+    finish("0-0")
+    reviews.overview(player_id=student.pk, now=MONDAY)
+    other = enrolled(plan, "basma@example.com")
+    cards = {student.pk: ReviewCard.objects.filter(player=student).first()}
+    cards[other.pk] = make_card(other, "Q", lesson_id="LES", subject_id="SUBJ")
+    ReviewRating.objects.bulk_create(
+        ReviewRating(
+            player_id=player_id,
+            position=position,
+            card=card,
+            item_id=card.item_id,
+            lesson_id=card.lesson_id,
+            subject_id=card.subject_id,
+            rating=3,
+            reviewed_at=MONDAY + timedelta(hours=position),
+            received_at=MONDAY,
+        )
+        for player_id, card in cards.items()
+        for position in range(1, 2001)
+    )
+    times = [(0, MONDAY + timedelta(hours=90)), (1, MONDAY + timedelta(minutes=30))]
+    with CaptureQueriesContext(connection) as captured:
+        assert review_sessions.to_pay(student.pk, times, own=[]) == {1: times[1][1]}
+    near, _paid = captured.captured_queries
+    is_mariadb = connection.vendor == "mysql"
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {'' if is_mariadb else 'QUERY PLAN '}{near['sql']}")
+        plans = [str(row) for row in cursor.fetchall() if "reviewrating" in str(row)]
+    assert len(plans) == 2
+    assert all("progress_player_reviews" in one for one in plans), plans
 
 
 @pytest.mark.django_db(transaction=True)
