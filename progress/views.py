@@ -161,7 +161,7 @@ class ProgressViewSet(ViewSet):
 class ReviewViewSet(ViewSet):
     """A player's items to review."""
 
-    queued_actions = ("create", "bury")
+    queued_actions = ("create",)
 
     def wanted(self, _request: Request) -> Wanted:
         return Wanted(access=True)

@@ -132,9 +132,11 @@ def test_a_python_client_plays_a_student_s_day(
         client=app, body=models.RatingsBody(reviews=[rating])
     )
     assert accepted.reviews[0].due_at > item.due_at
+    assert accepted.xp_earned == 3
 
     wallet = memora.get_wallet.sync(client=app)
-    assert (wallet.total_xp, wallet.current_streak) == (completed.new_total_xp, 1)
+    assert wallet.total_xp == completed.new_total_xp + accepted.xp_earned
+    assert wallet.current_streak == 1
     assert wallet.streak_ends_at > wallet.last_played_at
     assert isinstance(memora.sign_out.sync(client=app), models.SignedOut)
     refused = memora.get_wallet.sync(client=app)

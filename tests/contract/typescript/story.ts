@@ -114,7 +114,7 @@ assert(new Date(accepted.reviews[0]?.due_at ?? 0) > new Date());
 
 // The wallet; sign out.
 const wallet = answered(await client.GET("/api/v1/wallet/"));
-assert.equal(wallet.total_xp, completed.new_total_xp);
+assert.equal(wallet.total_xp, completed.new_total_xp + accepted.xp_earned);
 assert.equal(wallet.current_streak, 1);
 assert.match(wallet.streak_ends_at ?? "", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
 answered(await client.POST("/api/v1/auth/logout/"));
