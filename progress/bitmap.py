@@ -86,6 +86,16 @@ def unpack_hearts(hearts: bytes) -> dict[int, int]:
     return {index: most for index, most in enumerate(hearts) if most}
 
 
+def unpack(bits: str, hearts: str) -> dict[int, int]:
+    """Return the best hearts by bit of passed lessons, from two Base64 texts."""
+    bitmap, most = decode(bits), decode(hearts)
+    return {
+        index: hearts_at(most, index)
+        for index in range(len(bitmap) * 8)
+        if is_set(bitmap, index)
+    }
+
+
 def encode(bitmap: bytes) -> str:
     """Return the Base64 text that the snapshot in the database stores."""
     return base64.b64encode(bitmap).decode("ascii")

@@ -10,8 +10,7 @@ from django.dispatch import receiver
 
 from players import records
 from players.models import PlayerProfile
-from progress.models import InteractionLog
-from progress.services import lesson_counting
+from progress.services import erasure, lesson_counting
 
 log = structlog.get_logger(__name__)
 
@@ -19,14 +18,8 @@ log = structlog.get_logger(__name__)
 @receiver(pre_delete, sender=PlayerProfile)
 def _player_goes(instance: PlayerProfile, **_kwargs: Any) -> None:
     lesson_counting.forget(instance.pk)
-    subjects = InteractionLog.objects.filter(player_id=instance.pk).order_by()
-    transaction.on_commit(
-        partial(
-            _forget,
-            instance.pk,
-            list(subjects.values_list("subject_id", flat=True).distinct()),
-        )
-    )
+    subjects = erasure.subject_ids(instance.pk)
+    transaction.on_commit(partial(_forget, instance.pk, subjects))
 
 
 def _forget(player_id: int, subject_ids: list[str]) -> None:

@@ -1,8 +1,21 @@
-"""The tables of progress: the ledger, snapshots, reviews, devices' events, statistics."""
+"""The tables of progress: the ledger, snapshots, reviews, devices' events, statistics,
+seasons."""
 
 from progress.models.devices import DeviceSequence, HeldEvent
-from progress.models.ledger import PROGRESS_TYPES, InteractionLog, InteractionType
+from progress.models.ledger import (
+    PROGRESS_TYPES,
+    Interaction,
+    InteractionLog,
+    InteractionType,
+)
 from progress.models.reviews import ReviewCard, ReviewRating, ReviewWatermark
+from progress.models.seasons import (
+    ArchivedInteraction,
+    ArchivedRating,
+    Baseline,
+    BaselineSubject,
+    ClosedSeason,
+)
 from progress.models.snapshots import StructureProgress
 from progress.models.statistics import (
     LessonStatistics,
@@ -14,8 +27,14 @@ from progress.models.statistics import (
 
 __all__ = [
     "PROGRESS_TYPES",
+    "ArchivedInteraction",
+    "ArchivedRating",
+    "Baseline",
+    "BaselineSubject",
+    "ClosedSeason",
     "DeviceSequence",
     "HeldEvent",
+    "Interaction",
     "InteractionLog",
     "InteractionType",
     "LessonStatistics",

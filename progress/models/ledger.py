@@ -32,19 +32,12 @@ PROGRESS_TYPES = (
 """The rows that change which lessons are passed; see "Grants and resets"."""
 
 
-class InteractionLog(AppendOnlyModel):
-    """One row of the ledger; see docs/architecture.md, "Ledger".
+class Interaction(AppendOnlyModel):
+    """The columns of a row of the ledger; see docs/architecture.md, "Ledger".
 
     Ids are public ids, not foreign keys: rows stay when their content is deleted.
     """
 
-    player = models.ForeignKey(
-        PlayerProfile,
-        models.CASCADE,
-        related_name="interactions",
-        verbose_name=_("player"),
-        db_index=False,  # the constraint on the position is its index
-    )
     seq = models.PositiveBigIntegerField(
         _("position"), help_text=_("1, 2, 3 … in the player's ledger.")
     )
@@ -112,6 +105,25 @@ class InteractionLog(AppendOnlyModel):
     received_at = models.DateTimeField(_("received"))
 
     class Meta(AppendOnlyModel.Meta):
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.get_type_display()}: {self.reference_id}"
+
+
+class InteractionLog(Interaction):
+    """One row of the ledger that is not archived."""
+
+    player = models.ForeignKey(
+        PlayerProfile,
+        models.CASCADE,
+        related_name="interactions",
+        verbose_name=_("player"),
+        db_index=False,  # the constraint on the position is its index
+    )
+
+    class Meta(Interaction.Meta):
+        abstract = False
         verbose_name = _("interaction")
         verbose_name_plural = _("interactions")
         ordering = ["-received_at", "-pk"]
@@ -140,6 +152,3 @@ class InteractionLog(AppendOnlyModel):
             # The days of the streak, and the repeats of a lesson on a day.
             models.Index(fields=["player", "day"], name="progress_player_day"),
         ]
-
-    def __str__(self) -> str:
-        return f"{self.get_type_display()}: {self.reference_id}"

@@ -84,29 +84,14 @@ class ReviewCard(models.Model):
         return str(self.item_id)
 
 
-class ReviewRating(AppendOnlyModel):
-    """One answer to a card, or its burial: a row of the player's log of ratings.
+class Rating(AppendOnlyModel):
+    """The columns of an answer to a card, or of its burial.
 
     Ids are public ids, as the app sent them; the card may have moved since.
     """
 
-    player = models.ForeignKey(
-        PlayerProfile,
-        models.CASCADE,
-        related_name="review_ratings",
-        verbose_name=_("player"),
-        db_index=False,  # the constraint on the position is its index
-    )
     position = models.PositiveBigIntegerField(
         _("position"), help_text=_("1, 2, 3 … in the player's log of ratings.")
-    )
-    # Not CASCADE: ratings are the source that cards are computed from.
-    card = models.ForeignKey(
-        ReviewCard,
-        models.RESTRICT,
-        related_name="ratings",
-        verbose_name=_("card"),
-        db_index=False,
     )
     item_id = ExactCharField(_("item"), max_length=ID_MAX_LENGTH)
     lesson_id = ExactCharField(_("lesson"), max_length=ID_MAX_LENGTH)
@@ -142,6 +127,33 @@ class ReviewRating(AppendOnlyModel):
     )
 
     class Meta(AppendOnlyModel.Meta):
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.item_id}: {self.rating}"
+
+
+class ReviewRating(Rating):
+    """A row of the player's log of ratings that is not archived."""
+
+    player = models.ForeignKey(
+        PlayerProfile,
+        models.CASCADE,
+        related_name="review_ratings",
+        verbose_name=_("player"),
+        db_index=False,  # the constraint on the position is its index
+    )
+    # Not CASCADE: ratings are the source that cards are computed from.
+    card = models.ForeignKey(
+        ReviewCard,
+        models.RESTRICT,
+        related_name="ratings",
+        verbose_name=_("card"),
+        db_index=False,
+    )
+
+    class Meta(Rating.Meta):
+        abstract = False
         verbose_name = _("rating")
         verbose_name_plural = _("ratings")
         ordering = ["-pk"]
@@ -172,9 +184,6 @@ class ReviewRating(AppendOnlyModel):
             # Who has failed an item lately: the statistics of questions.
             models.Index(fields=["rating", "received_at"], name="progress_rated_at"),
         ]
-
-    def __str__(self) -> str:
-        return f"{self.item_id}: {self.rating}"
 
 
 class ReviewWatermark(models.Model):

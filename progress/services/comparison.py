@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 import structlog
-from django.db.models import Max, Q
+from django.db.models import Q
 
 from core.batches import batches
 from players import bulk_records, wallet_sync, write_back
@@ -26,7 +26,7 @@ from players.models import PlayerProfile, PlayerWallet
 from players.player_state import SubjectProgress, WalletState
 from players.records import StoreUnavailableError
 from progress import bitmap
-from progress.models import PROGRESS_TYPES, InteractionLog, StructureProgress
+from progress.models import StructureProgress
 from progress.services import ledger, snapshots
 
 log = structlog.get_logger(__name__)
@@ -134,21 +134,14 @@ class _Snapshots:
 def _expected(player_ids: Sequence[int]) -> _Expected:
     wallets = write_back.settled_before(wallet_sync.KIND)
     subjects = write_back.settled_before(snapshots.KIND)
-    rows = InteractionLog.objects.filter(
-        player_id__in=player_ids, type__in=PROGRESS_TYPES
-    )
-    settled = Q(received_at__lt=subjects) if subjects else Q(pk__in=[])
-    last = rows.order_by("player_id", "subject_id").values_list(
-        "player_id", "subject_id"
-    )
     return _Expected(
         heads=ledger.heads_of(player_ids),
         settled=ledger.heads_of(player_ids, wallets) if wallets else {},
         subjects={
-            (player_id, subject_id): _Subject(*positions)
-            for player_id, subject_id, *positions in last.annotate(
-                last=Max("seq"), settled=Max("seq", filter=settled)
-            )
+            key: _Subject(*positions)
+            for key, positions in ledger.subject_heads(
+                Q(player_id__in=player_ids), received_before=subjects
+            ).items()
         },
     )
 

@@ -56,15 +56,24 @@ class Move:
 
 
 # All texts are cast to one collation, which a UNION needs on MariaDB.
-_KNOWN = """
+_IN_LEDGER = """
 SELECT 'ledger', CAST(event_id AS CHAR), CAST(reference_id AS CHAR), hearts, seq,
   CAST(data AS CHAR)
-FROM progress_interactionlog WHERE player_id = %s AND event_id IN ({marks})
+FROM {table} WHERE player_id = %s AND event_id IN ({{marks}})
 UNION ALL
+"""
+_IN_REVIEWS = """
 SELECT 'review', CAST(idempotency_key AS CHAR), CAST(lesson_id AS CHAR), NULL, 0,
   CAST(batch AS CHAR)
-FROM progress_reviewrating WHERE player_id = %s AND idempotency_key IN ({marks})
+FROM {table} WHERE player_id = %s AND idempotency_key IN ({{marks}})
 UNION ALL
+"""
+_KNOWN = (
+    _IN_LEDGER.format(table="progress_interactionlog")
+    + _IN_LEDGER.format(table="progress_archivedinteraction")
+    + _IN_REVIEWS.format(table="progress_reviewrating")
+    + _IN_REVIEWS.format(table="progress_archivedrating")
+    + """
 SELECT 'held', CAST(event_id AS CHAR), CAST(lesson_id AS CHAR), hearts, 0,
   CAST(fingerprint AS CHAR)
 FROM progress_heldevent WHERE player_id = %s AND event_id IN ({marks})
@@ -75,6 +84,7 @@ UNION ALL
 SELECT 'device', '', '', NULL, last_seq, CAST(last_at AS CHAR)
 FROM progress_devicesequence WHERE player_id = %s AND device_id = %s
 """
+)
 
 
 def known(player_id: int, event_ids: Collection[str], device_id: UUID) -> Known:
@@ -85,7 +95,7 @@ def known(player_id: int, event_ids: Collection[str], device_id: UUID) -> Known:
     device = column.get_db_prep_value(device_id, connection)
     own: list[Any] = [player_id, *ids]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*own, *own, *own, player_id, player_id, device])
+        cursor.execute(statement, [*(own * 5), player_id, player_id, device])
         rows = cursor.fetchall()
     events: dict[str, KnownEvent] = {}
     state, held = DeviceState(), 0

@@ -11,6 +11,10 @@ from core import statement_guard
 from players import records
 from players.services.erasure import Fate, Holding
 from progress.models import (
+    ArchivedInteraction,
+    ArchivedRating,
+    Baseline,
+    BaselineSubject,
     DeviceSequence,
     HeldEvent,
     InteractionLog,
@@ -29,6 +33,20 @@ HOLDINGS = (
         withheld=frozenset({"event_id"}),
     ),
     Holding("progress.StructureProgress.player", Fate.DELETED, "subject_progress"),
+    Holding(
+        "progress.ArchivedInteraction.player",
+        Fate.LEDGER,
+        "archived_ledger",
+        withheld=frozenset({"event_id"}),
+    ),
+    Holding(
+        "progress.ArchivedRating.player",
+        Fate.DELETED,
+        "archived_review_ratings",
+        withheld=frozenset({"idempotency_key"}),
+    ),
+    Holding("progress.Baseline.player", Fate.DELETED, "archived_totals"),
+    Holding("progress.BaselineSubject.player", Fate.DELETED, "archived_progress"),
     Holding(
         "progress.ReviewRating.player",
         Fate.DELETED,
@@ -53,9 +71,9 @@ HOLDINGS = (
 
 
 def subject_ids(player_id: int) -> list[str]:
-    """Return the subjects whose progress Redis may hold. Two queries."""
+    """Return the subjects whose progress Redis may hold. Three queries."""
     found: set[str] = set()
-    for model in (InteractionLog, StructureProgress):
+    for model in (InteractionLog, StructureProgress, BaselineSubject):
         rows: QuerySet[Any] = QuerySet(model).filter(player_id=player_id).order_by()
         found.update(rows.values_list("subject_id", flat=True).distinct())
     return sorted(found - {""})
@@ -73,23 +91,25 @@ def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
     lesson_counting.forget(player_id)
     # Ratings refer to their cards, so they go first.
     for model in (
-        *(ReviewRating, ReviewCard, ReviewWatermark, StructureProgress),
+        *(ReviewRating, ArchivedRating),
+        *(ReviewCard, ReviewWatermark, StructureProgress, Baseline, BaselineSubject),
         *(DeviceSequence, HeldEvent),
     ):
         QuerySet(model).filter(player_id=player_id).delete()
-    ledger: QuerySet[Any] = QuerySet(InteractionLog).filter(player_id=player_id)
-    if keep_ledger:
-        ledger.update(
-            data={},
-            event_id=Concat(Value("erased-"), Cast("pk", CharField())),
-            device_id=None,
-            device_seq=None,
-            device_time=None,
-            occurred_at=TruncDay("occurred_at", tzinfo=UTC),
-            received_at=TruncDay("received_at", tzinfo=UTC),
-        )
-    else:
-        ledger.delete()
+    for log in (InteractionLog, ArchivedInteraction):
+        ledger: QuerySet[Any] = QuerySet(log).filter(player_id=player_id)
+        if keep_ledger:
+            ledger.update(
+                data={},
+                event_id=Concat(Value("erased-"), Cast("pk", CharField())),
+                device_id=None,
+                device_seq=None,
+                device_time=None,
+                occurred_at=TruncDay("occurred_at", tzinfo=UTC),
+                received_at=TruncDay("received_at", tzinfo=UTC),
+            )
+        else:
+            ledger.delete()
 
 
 def forget(player_id: int, subject_ids: Sequence[str]) -> None:

@@ -5,12 +5,16 @@ each player: a row is inserted at the position after the state that it was decid
 and the database refuses it if another row is there. Every read is one statement, or
 takes the last position first and reads no later rows, so its result is the state at one
 position.
+
+The rows of closed seasons are in a table of their own (`progress.services.seasons`). The
+last row of a player never is. Sums of the archived rows are in baselines; what needs the
+rows themselves reads both tables (`whole`).
 """
 
 import hashlib
 import secrets
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -31,12 +35,14 @@ from django.db.models import (
     Count,
     F,
     Field,
+    IntegerField,
     Max,
     OuterRef,
     Q,
     QuerySet,
     Subquery,
     Sum,
+    Value,
 )
 from django.db.models.functions import Coalesce, TruncHour
 
@@ -44,7 +50,14 @@ from core.db import is_connection_lost, is_duplicate_error, is_foreign_key_error
 from players.models import PlayerProfile
 from players.player_state import LastPlayed, SubjectProgress, WalletState
 from progress import bitmap, streak
-from progress.models import PROGRESS_TYPES, InteractionLog, InteractionType
+from progress.models import (
+    PROGRESS_TYPES,
+    ArchivedInteraction,
+    BaselineSubject,
+    Interaction,
+    InteractionLog,
+    InteractionType,
+)
 
 _DEADLOCK = 1213
 _DEADLOCK_RETRIES = 2
@@ -56,6 +69,20 @@ class PositionTakenError(Exception):
 
 class PlayerDeletedError(Exception):
     """The player has been deleted."""
+
+
+def whole(build: Callable[[Any], Any]) -> Any:
+    """Return a query of the ledger and its archive: one statement, with the rows of both.
+
+    Args:
+        build: makes the query from the rows of one table, without an order; its rows are
+            values. A group that has rows in both tables is returned twice.
+    """
+    rows, archived = (
+        build(model.objects.order_by())
+        for model in (InteractionLog, ArchivedInteraction)
+    )
+    return rows.union(archived, all=True)
 
 
 def head(player_id: int) -> int:
@@ -151,15 +178,19 @@ def wallets_of(player_ids: Sequence[int]) -> dict[int, WalletState]:
 # One row for each player and day; the rows without a day are corrections of XP. Texts
 # and integers, because conversions of times and decimals take longer than the query.
 _DAYS = """
-SELECT player_id, CAST(day AS CHAR), COUNT(CASE WHEN type = %%s THEN 1 END), MAX(seq),
+SELECT player_id, CAST(day AS CHAR), COUNT(CASE WHEN type = %s THEN 1 END), MAX(seq),
   CAST(SUM(xp) AS SIGNED),
-  CAST(MAX(CASE WHEN type NOT IN (%%s, %%s, %%s, %%s) THEN occurred_at END) AS CHAR),
+  CAST(MAX(CASE WHEN type NOT IN (%s, %s, %s, %s) THEN occurred_at END) AS CHAR),
   CAST(SUM(freezes) AS SIGNED),
-  CAST(SUM(CASE WHEN type IN (%%s, %%s) THEN -freezes ELSE 0 END) AS SIGNED),
-  CAST(SUM(CASE WHEN type = %%s THEN freezes ELSE 0 END) AS SIGNED),
+  CAST(SUM(CASE WHEN type IN (%s, %s) THEN -freezes ELSE 0 END) AS SIGNED),
+  CAST(SUM(CASE WHEN type = %s THEN freezes ELSE 0 END) AS SIGNED),
   CAST(MAX(last_day) AS CHAR)
-FROM progress_interactionlog WHERE player_id IN (%s)
-GROUP BY player_id, day ORDER BY player_id, day
+FROM {table} WHERE player_id IN ({players}) GROUP BY player_id, day
+"""
+# All days of the archived rows, in one text (`archived_days`); a count of -1 marks it.
+_BASELINES = """
+UNION ALL SELECT player_id, CAST(days AS CHAR), -1, seq, 0, NULL, 0, 0, 0, NULL
+FROM progress_baseline WHERE player_id IN ({players})
 """
 _TYPES = (
     InteractionType.LESSON_COMPLETED,
@@ -189,15 +220,82 @@ class _Day(NamedTuple):
     given: int
     off_until: str | None
 
+    def plus(self, other: "_Day") -> "_Day":
+        """Return the sums of both parts of the day's rows."""
+        return _Day(
+            self.player_id,
+            self.day,
+            self.completions + other.completions,
+            max(self.last, other.last),
+            self.xp + other.xp,
+            max(self.played or "", other.played or "") or None,
+            self.freezes + other.freezes,
+            self.frozen + other.frozen,
+            self.given + other.given,
+            max(self.off_until or "", other.off_until or "") or None,
+        )
+
 
 def _days(player_ids: Collection[int]) -> Iterator[tuple[int, list[_Day]]]:
     """Yield the days of each of these players who has rows. One query."""
+    for player_id, days in _grouped_days(player_ids, _DAYS + _BASELINES):
+        if days[0].completions >= 0:
+            yield player_id, days
+            continue
+        whole: dict[str | None, _Day] = {}
+        for one in [*_unpacked_days(days[0]), *days[1:]]:
+            whole[one.day] = whole[one.day].plus(one) if one.day in whole else one
+        yield player_id, list(whole.values())
+
+
+def _grouped_days(
+    player_ids: Collection[int], statement: str, table: str = "progress_interactionlog"
+) -> Iterator[tuple[int, list[_Day]]]:
     # Not parameters: to quote them takes as long as the rest.
     numbers = ", ".join(map(str, map(int, player_ids)))
     with connection.cursor() as cursor:
-        cursor.execute(_DAYS % numbers, _TYPES)
+        cursor.execute(
+            statement.format(table=table, players=numbers) + "ORDER BY 1, 3", _TYPES
+        )
         for player_id, days in groupby(cursor.fetchall(), itemgetter(0)):
             yield player_id, [_Day(*row) for row in days]
+
+
+def archived_days(player_ids: Collection[int]) -> dict[int, tuple[int, str]]:
+    """Return the last position of the archived rows of players, and their days as JSON.
+
+    One query. A player without archived rows is left out.
+
+    The JSON has a list of the values of each `_Day` without the player and without
+    zeros at the end. The first one has the sums that are not about a day.
+    """
+    return {
+        player_id: (max(one.last for one in days), _packed_days(days))
+        for player_id, days in _grouped_days(
+            player_ids, _DAYS, ArchivedInteraction._meta.db_table
+        )
+    }
+
+
+def _packed_days(days: Sequence[_Day]) -> str:
+    own = sorted((one for one in days if one.day), key=lambda one: one.day or "")
+    xp, freezes = sum(one.xp for one in days), sum(one.freezes for one in days)
+    played = max((one.played for one in own if one.played), default=None)
+    packed = []
+    for number, one in enumerate(own or days[:1]):
+        sums = (0, 0, None, 0) if number else (0, xp, played, freezes)
+        values = [one.day, min(one.completions, 1), *sums, *one[7:]]
+        while not values[-1] and len(values) > 1:
+            values.pop()
+        packed.append(values)
+    return orjson.dumps(packed).decode()
+
+
+def _unpacked_days(baseline: _Day) -> Iterator[_Day]:
+    zeros = (None, 0, 0, 0, None, 0, 0, 0, None)
+    for number, values in enumerate(orjson.loads(baseline.day or "[]")):
+        one = _Day(baseline.player_id, *values, *zeros[len(values) :])
+        yield one._replace(last=baseline.last) if number == 0 else one
 
 
 def _wallet(days: Collection[_Day]) -> WalletState:
@@ -249,10 +347,7 @@ def subjects_of_player(
     """Return the player's progress in each subject at a position. One query, or none."""
     if not subject_ids:
         return {}
-    rows = InteractionLog.objects.filter(
-        player_id=player_id, seq__lte=seq, subject_id__in=subject_ids
-    )
-    found = _subjects(rows)
+    found = _subjects(Q(player_id=player_id, seq__lte=seq, subject_id__in=subject_ids))
     nothing = 0, SubjectProgress()
     return {one: found.get((player_id, one), nothing)[1] for one in subject_ids}
 
@@ -273,7 +368,7 @@ def subjects_at(
     condition = Q()
     for (player_id, subject_id), seq in positions.items():
         condition |= Q(player_id=player_id, seq__lte=seq, subject_id=subject_id)
-    rows = _subjects(InteractionLog.objects.filter(condition))
+    rows = _subjects(condition)
     return found | {key: progress for key, (_last, progress) in rows.items()}
 
 
@@ -293,55 +388,163 @@ def subjects_of(
         return {}
     # More than is wanted, when players differ in their subjects: a condition for each
     # pair takes longer.
-    rows = InteractionLog.objects.filter(
-        player_id__in={player_id for player_id, _subject in wanted},
-        subject_id__in={subject_id for _player, subject_id in wanted},
+    found = _subjects(
+        Q(
+            player_id__in={player_id for player_id, _subject in wanted},
+            subject_id__in={subject_id for _player, subject_id in wanted},
+        )
     )
-    return {
-        key: found
-        for key, found in _subjects(rows).items()
-        if key in wanted and found[0]
-    }
+    return {key: one for key, one in found.items() if key in wanted and one[0]}
 
 
-def _subjects(
-    rows: QuerySet[InteractionLog],
-) -> dict[tuple[int, str], tuple[int, SubjectProgress]]:
-    """Return the progress, and the last completion's position; 0: only failures."""
-    lessons: dict[tuple[int, str], dict[int, int]] = {}
-    earned: dict[tuple[int, str], int] = {}
-    heads: dict[tuple[int, str], int] = {}
-    played: dict[tuple[int, str], LastPlayed] = {}
-    grouped = (
-        rows.filter(type__in=(*PROGRESS_TYPES, InteractionType.LESSON_FAILED))
+def _subjects(condition: Q) -> dict[tuple[int, str], tuple[int, SubjectProgress]]:
+    """Return the progress, and the last completion's position; 0: only failures.
+
+    Of the rows and the baselines with this condition. One query.
+    """
+    nothing = Value(None, output_field=IntegerField())
+    baselines = (
+        BaselineSubject.objects.filter(condition)
+        .order_by()
+        .values_list(
+            *("player_id", "subject_id", "last_played_bit", "xp", "seq", "last_seq"),
+            *("last_played_at", nothing, nothing, nothing),
+            *("progress_bitmap", "hearts"),
+        )
+    )
+    found = _unpacked_subjects(
+        _grouped(InteractionLog, condition).union(baselines, all=True)
+    )
+    return {key: (one.seq, one.progress) for key, one in found.items()}
+
+
+class ArchivedSubject(NamedTuple):
+    """A player's progress in a subject from rows, and the positions of the last ones.
+
+    ``seq`` is that of the last row of `PROGRESS_TYPES`, 0 without one; ``last_seq`` that
+    of any type.
+    """
+
+    seq: int
+    last_seq: int
+    progress: SubjectProgress
+
+
+def archived_subjects(
+    player_ids: Collection[int],
+) -> dict[tuple[int, str], ArchivedSubject]:
+    """Return the progress of the archived rows of these players. One query."""
+    return _unpacked_subjects(
+        _grouped(ArchivedInteraction, Q(player_id__in=player_ids))
+    )
+
+
+def subject_heads(
+    condition: Q, received_before: datetime | None = None
+) -> dict[tuple[int, str], tuple[int, int | None]]:
+    """Return the position of the last row of `PROGRESS_TYPES` in each subject.
+
+    One query.
+
+    Args:
+        condition: on ``player_id``.
+
+    Returns:
+        By player and subject: the position, and that of the last row received before
+        the time; None without one. Archived rows count as received before it.
+    """
+    settled = Q(received_at__lt=received_before) if received_before else Q(pk__in=[])
+    rows = InteractionLog.objects.filter(condition, type__in=PROGRESS_TYPES)
+    baselines = BaselineSubject.objects.filter(condition, seq__gt=0).order_by()
+    none = Value(None, output_field=IntegerField())
+    archived = F("seq") if received_before else none
+    found: dict[tuple[int, str], tuple[int, int | None]] = {}
+    for player_id, subject_id, last, before in (
+        rows.order_by()
+        .values_list("player_id", "subject_id")
+        .annotate(last=Max("seq"), before=Max("seq", filter=settled))
+        .union(
+            baselines.values_list("player_id", "subject_id", "seq", archived), all=True
+        )
+    ):
+        key = player_id, subject_id
+        one, other = found.get(key, (0, None))
+        positions = [at for at in (before, other) if at is not None]
+        found[key] = max(last, one), max(positions, default=None)
+    return found
+
+
+def _grouped(model: type[Interaction], condition: Q) -> Any:
+    """Return the rows by progress bit; the last two columns are those of a baseline."""
+    types = (*PROGRESS_TYPES, InteractionType.LESSON_FAILED)
+    return (
+        model.objects.filter(condition, type__in=types)
         .order_by()
         .values_list("player_id", "subject_id", "bit_index")
         .annotate(
             earned=Sum("xp"),
             last=Max("seq", filter=Q(type__in=PROGRESS_TYPES)),
+            last_row=Max("seq"),
             at=Max("occurred_at", filter=Q(type__in=_ATTEMPTS)),
             **best_hearts(),
+            base_bitmap=Value(""),
+            base_hearts=Value(""),
         )
     )
-    for player_id, subject_id, bit, xp, last, at, *best in grouped:
-        key = player_id, subject_id
-        earned[key] = earned.get(key, 0) + int(xp)
-        heads[key] = max(heads.get(key, 0), last or 0)
-        of_key = lessons.setdefault(key, {})
+
+
+class _Subject:
+    """The sums of one subject's rows and baseline."""
+
+    def __init__(self) -> None:
+        self.seq = self.last_seq = self.xp = 0
+        self.base: dict[int, int] = {}
+        self.best: dict[int, int | None] = {}
+        self.played: LastPlayed | None = None
+
+    def found(self) -> ArchivedSubject:
+        best = self.base | self.best
+        return ArchivedSubject(
+            self.seq,
+            self.last_seq,
+            bitmap.pack(
+                {bit: most for bit, most in best.items() if most is not None},
+                xp=self.xp,
+                last_played=self.played,
+            ),
+        )
+
+    def add_hearts(self, bit: int, hearts: Sequence[int | None]) -> None:
+        """Add the aggregates of `best_hearts` of rows that are not archived."""
+        last_reset = hearts[-1]
+        now = hearts_now(*hearts)
+        if last_reset is not None:
+            # What was before the reset does not count.
+            self.best[bit] = now
+        elif now is not None:
+            self.best[bit] = max(now, self.base.get(bit, 0))
+
+
+def _unpacked_subjects(
+    rows: Iterable[tuple[Any, ...]],
+) -> dict[tuple[int, str], ArchivedSubject]:
+    found: dict[tuple[int, str], _Subject] = defaultdict(_Subject)
+    # Baselines first.
+    for player_id, subject_id, bit, xp, last, last_row, at, *values in sorted(
+        rows, key=itemgetter(-2), reverse=True
+    ):
+        *hearts, base_bitmap, base_hearts = values
+        one = found[player_id, subject_id]
+        one.xp += int(xp)
+        one.seq, one.last_seq = max(one.seq, last or 0), max(one.last_seq, last_row)
+        one.base |= bitmap.unpack(base_bitmap, base_hearts)
         if bit is None:
             continue
-        if (hearts := hearts_now(*best)) is not None:
-            of_key[bit] = hearts
         if at is not None:
             attempt = LastPlayed(at, bit)
-            played[key] = max(played.get(key, attempt), attempt)
-    return {
-        key: (
-            heads[key],
-            bitmap.pack(best, xp=earned[key], last_played=played.get(key)),
-        )
-        for key, best in lessons.items()
-    }
+            one.played = max(one.played or attempt, attempt)
+        one.add_hearts(bit, hearts)
+    return {key: one.found() for key, one in found.items()}
 
 
 _ATTEMPTS = (InteractionType.LESSON_COMPLETED, InteractionType.LESSON_FAILED)
@@ -381,8 +584,10 @@ def hearts_now(
 
 def subjects_after(player_id: int, seq: int) -> set[str]:
     """Return the subjects of the rows after a position. One query."""
-    rows = InteractionLog.objects.filter(player_id=player_id, seq__gt=seq)
-    return set(rows.order_by().values_list("subject_id", flat=True).distinct())
+    rows = InteractionLog.objects.filter(player_id=player_id, seq__gt=seq).order_by()
+    archived = BaselineSubject.objects.filter(player_id=player_id, last_seq__gt=seq)
+    found = rows.values_list("subject_id").union(archived.values_list("subject_id"))
+    return {subject_id for (subject_id,) in found}
 
 
 def lesson_histories(
@@ -396,13 +601,20 @@ def lesson_histories(
     progress, but its first completion and its records are paid once. A lesson that was
     never completed is left out.
     """
-    rows = InteractionLog.objects.filter(
-        player_id=player_id,
-        reference_id__in=lesson_ids,
-        type=InteractionType.LESSON_COMPLETED,
-    )
-    best = rows.order_by().values_list("reference_id").annotate(Max("best_hearts"))
-    return {lesson_id: (True, most or 0) for lesson_id, most in best}
+    found: dict[str, tuple[bool, int]] = {}
+    for lesson_id, most in whole(
+        lambda rows: (
+            rows.filter(
+                player_id=player_id,
+                reference_id__in=lesson_ids,
+                type=InteractionType.LESSON_COMPLETED,
+            )
+            .values_list("reference_id")
+            .annotate(Max("best_hearts"))
+        )
+    ):
+        found[lesson_id] = True, max(most or 0, found.get(lesson_id, (True, 0))[1])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,18 +632,16 @@ def paid_of(
     player_id: int, lesson_ids: Collection[str], days: Collection[date]
 ) -> Paid:
     """Return the first completions of lessons, and their repeats on days. One query."""
-    rows = InteractionLog.objects.filter(
-        player_id=player_id, type=InteractionType.LESSON_COMPLETED
-    ).order_by()
-    firsts = rows.filter(first_of__in=lesson_ids)
-    repeats = rows.filter(
-        day__in=days, reference_id__in=lesson_ids, first_of=None, xp__gt=0
-    )
     columns = ("reference_id", "day", "first_of", "data")
-    # Two parts, because each has its index.
-    found = list(
-        firsts.values_list(*columns).union(repeats.values_list(*columns), all=True)
-    )
+    completed = Q(player_id=player_id, type=InteractionType.LESSON_COMPLETED)
+    repeated = Q(day__in=days, reference_id__in=lesson_ids, first_of=None, xp__gt=0)
+    # Parts, because each has its index.
+    parts = [
+        model.objects.order_by().filter(completed, condition).values_list(*columns)
+        for model in (InteractionLog, ArchivedInteraction)
+        for condition in (Q(first_of__in=lesson_ids), repeated)
+    ]
+    found = list(parts[0].union(*parts[1:], all=True))
     return Paid(
         frozenset(first_of for _lesson, _day, first_of, _data in found if first_of),
         Counter(
@@ -454,13 +664,47 @@ def server_event() -> str:
 
 def completed_of(player_id: int, lesson_ids: Collection[str]) -> set[str]:
     """Return those of the lessons that the player has completed. One query."""
-    rows = InteractionLog.objects.filter(player_id=player_id)
-    return set(rows.filter(first_of__in=lesson_ids).values_list("first_of", flat=True))
+    rows = whole(
+        lambda rows: rows.filter(
+            player_id=player_id, first_of__in=lesson_ids
+        ).values_list("first_of")
+    )
+    return {lesson_id for (lesson_id,) in rows}
 
 
 def event(player_id: int, event_id: str) -> InteractionLog | None:
-    """Return the row that the player's event recorded. One query."""
-    return InteractionLog.objects.filter(player_id=player_id, event_id=event_id).first()
+    """Return the row that the player's event recorded, archived or not. One query."""
+    names = [field.attname for field in _fields()]
+    for row in whole(
+        lambda rows: rows.filter(player_id=player_id, event_id=event_id).values_list(
+            *names
+        )
+    ):
+        return InteractionLog(**dict(zip(names, row, strict=True)))
+    return None
+
+
+def last_rows(
+    player_id: int, *, before: int | None, count: int
+) -> list[InteractionLog]:
+    """Return the last rows, archived or not, the newest first. Two queries.
+
+    Args:
+        before: those before this position; None: the last ones of all.
+    """
+    condition = Q(player_id=player_id)
+    if before is not None:
+        condition &= Q(seq__lt=before)
+    names = [field.attname for field in _fields()]
+    rows = list(InteractionLog.objects.filter(condition).order_by("-seq")[:count])
+    older = ArchivedInteraction.objects.filter(condition).order_by("-seq")
+    rows += [
+        InteractionLog(**dict(zip(names, row, strict=True)))
+        for row in older.values_list(*names)[:count]
+    ]
+    # A row that moved in between is found twice.
+    found = {row.seq: row for row in rows}
+    return [found[seq] for seq in sorted(found, reverse=True)][:count]
 
 
 # --- Adding rows ------------------------------------------------------------
@@ -526,23 +770,59 @@ def conflict(error: IntegrityError) -> Exception:
 
 
 def insert(rows: Sequence[InteractionLog]) -> None:
-    """Insert rows with one statement: half the cost of ``Model.save`` and less.
+    """Insert rows of one player with one statement: half the cost of ``Model.save``.
+
+    The statement inserts nothing if an event or a first completion is archived, which
+    the constraints of the table do not know.
+
+    Raises:
+        PositionTakenError: one is archived.
+        IntegrityError: see `conflict`.
+    """
+    into, _marks, selected, archive = _statement(connection.vendor)
+    if len(rows) == 1:
+        statement = f"{into} {selected}{_FROM_NOTHING.get(connection.vendor, '')} WHERE"
+    else:
+        new = " UNION ALL ".join([selected] * len(rows))
+        statement = f"{into} SELECT * FROM ({new}) AS new WHERE"  # noqa: S608 - marks
+    values = _values(rows)
+    conditions = []
+    for name in ("event_id", "first_of"):
+        known = [one for row in rows if (one := getattr(row, name)) is not None]
+        if known:
+            conditions.append(
+                f" NOT EXISTS (SELECT 1 FROM {archive} "  # noqa: S608 - marks
+                f"WHERE player_id = %s AND {name} IN ({', '.join(['%s'] * len(known))}))"
+            )
+            values += [rows[0].player_id, *known]
+    with connection.cursor() as cursor:
+        cursor.execute(statement + " AND".join(conditions), values)
+        if not cursor.rowcount:
+            raise PositionTakenError
+
+
+def insert_new(rows: Sequence[InteractionLog]) -> None:
+    """Insert rows of any players, who are locked; none of them is archived.
 
     Raises:
         IntegrityError: see `conflict`.
     """
-    values = [
+    into, marks, _selected, _archive = _statement(connection.vendor)
+    with connection.cursor() as cursor:
+        cursor.execute(f"{into} VALUES {', '.join([marks] * len(rows))}", _values(rows))
+
+
+def _values(rows: Sequence[InteractionLog]) -> list[Any]:
+    return [
         value
         if type(value := getattr(row, name)) in _STORED_AS_THEY_ARE
         else adapt(value)
         for row in rows
         for name, adapt in _columns(connection.vendor)
     ]
-    statement, marks = _statement(connection.vendor)
-    with connection.cursor() as cursor:
-        cursor.execute(statement + ", ".join([marks] * len(rows)), values)
 
 
+_FROM_NOTHING = {"mysql": " FROM DUAL"}
 _STORED_AS_THEY_ARE = (int, str, NoneType)
 """Types whose values no field of the ledger changes for the database."""
 
@@ -576,11 +856,15 @@ def _fields() -> "list[Field[Any, Any]]":
 
 
 @lru_cache(maxsize=4)
-def _statement(_vendor: str) -> tuple[str, str]:
-    """Return the statement without its values, and the marks of one row."""
+def _statement(_vendor: str) -> tuple[str, str, str, str]:
+    """Return the INSERT without its values, two ways to write a row, and the archive."""
     quote = connection.ops.quote_name
-    fields = _fields()
-    names = ", ".join(quote(field.column or "") for field in fields)
-    marks = ", ".join(["%s"] * len(fields))
-    table = quote(InteractionLog._meta.db_table)
-    return f"INSERT INTO {table} ({names}) VALUES ", f"({marks})"  # noqa: S608
+    columns = [quote(field.column or "") for field in _fields()]
+    marks = ", ".join(["%s"] * len(columns))
+    # Named, because two columns of a derived table must not have the same name.
+    selected = ", ".join(f"%s AS {column}" for column in columns)
+    table, archive = (
+        quote(model._meta.db_table) for model in (InteractionLog, ArchivedInteraction)
+    )
+    into = f"INSERT INTO {table} ({', '.join(columns)})"
+    return into, f"({marks})", f"SELECT {selected}", archive

@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Q
 
 from content.kinds import Kind
 from content.models import Node
@@ -322,7 +322,7 @@ def _add(
     rows = _rows(wanted, with_xp=with_xp, now=now)
     if not is_dry_run:
         for some in batches(rows):
-            ledger.insert(some)
+            ledger.insert_new(some)
     return rows
 
 
@@ -366,25 +366,23 @@ def _known(completions: Mapping[str, _Completion]) -> set[str]:
     return {
         event_id
         for some in _by_player(pairs)
-        for event_id in _rows_of("event_id", some).values_list("event_id", flat=True)
+        for (event_id,) in _rows_of("event_id", some, "event_id")
     }
 
 
 def _best_hearts(pairs: Collection[tuple[int, str]]) -> dict[tuple[int, str], int]:
     """Return the best hearts of players in lessons that they have completed."""
-    completed = {
-        (player_id, lesson_id or "")
+    completed: set[tuple[int, str]] = {
+        pair
         for some in _by_player(pairs)
-        for player_id, lesson_id in _rows_of("first_of", some).values_list(
-            "player_id", "first_of"
-        )
+        for pair in _rows_of("first_of", some, "player_id", "first_of")
     }
+    columns = ("player_id", "reference_id", "best_hearts")
     best: dict[tuple[int, str], int] = {}
     for some in _by_player(completed):
-        found = _rows_of("reference_id", some).values_list("player_id", "reference_id")
-        rows = found.filter(type=InteractionType.LESSON_COMPLETED).order_by()
-        for player_id, lesson_id, most in rows.annotate(Max("best_hearts")):
-            best[player_id, lesson_id] = most or 0
+        for player_id, lesson_id, hearts in _rows_of("reference_id", some, *columns):
+            key = player_id, lesson_id
+            best[key] = max(hearts or 0, best.get(key, 0))
     return best
 
 
@@ -399,16 +397,20 @@ def _by_player(
 
 
 def _rows_of(
-    field: str, values: Sequence[tuple[int, list[str]]]
-) -> "QuerySet[InteractionLog]":
-    """Return the rows of players with these values of a field of an index.
+    field: str, values: Sequence[tuple[int, list[str]]], *columns: str
+) -> Iterable[Any]:
+    """Return columns of the rows of players with these values of a field.
 
-    One range for each: the product of all players and values would be too many.
+    One range of an index for each: the product of all players and values would be too
+    many.
     """
     condition = Q()
     for player_id, some in values:
         condition |= Q(("player_id", player_id), (f"{field}__in", some))
-    return InteractionLog.objects.filter(condition)
+    rows: Iterable[Any] = ledger.whole(
+        lambda rows: rows.filter(condition).values_list(*columns)
+    )
+    return rows
 
 
 _DATA: dict[str, Any] = {"source": "migrate_progress"}

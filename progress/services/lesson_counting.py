@@ -9,7 +9,7 @@ hold the lock of the run's row, so they add to the sums one after another.
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -28,6 +28,7 @@ from players.models import PlayerProfile
 from players.write_back import RebuildResult, SyncResult
 from progress.lesson_counts import Done, LessonCounts, Pace, counts_of
 from progress.models import (
+    ArchivedRating,
     InteractionLog,
     InteractionType,
     LessonStatistics,
@@ -37,6 +38,7 @@ from progress.models import (
     ReviewRating,
     StatisticsWatermark,
 )
+from progress.services import ledger
 
 log = structlog.get_logger(__name__)
 
@@ -267,33 +269,39 @@ def _span(
 def _attempts(span: Q | None) -> dict[_LessonKey, Done]:
     if span is None:
         return {}
-    rows = (
-        InteractionLog.objects.filter(span, type__in=_ATTEMPTS)
-        .order_by()
-        .values_list("player_id", "reference_id")
-        .annotate(
-            attempts=Count("pk"),
-            completions=Count("pk", filter=_COMPLETED),
-            all_hearts=Coalesce(Sum("hearts", filter=_COMPLETED), 0),
-            first_at=Min("occurred_at"),
-            passed_at=Min("occurred_at", filter=_COMPLETED),
+    found: dict[_LessonKey, Done] = {}
+    for player_id, lesson_id, *values in ledger.whole(
+        lambda rows: (
+            rows.filter(span, type__in=_ATTEMPTS)
+            .values_list("player_id", "reference_id")
+            .annotate(
+                attempts=Count("pk"),
+                completions=Count("pk", filter=_COMPLETED),
+                all_hearts=Coalesce(Sum("hearts", filter=_COMPLETED), 0),
+                first_at=Min("occurred_at"),
+                passed_at=Min("occurred_at", filter=_COMPLETED),
+            )
         )
-    )
-    return {
-        (player_id, lesson_id): Done(*values) for player_id, lesson_id, *values in rows
-    }
+    ):
+        key, done = (player_id, lesson_id), Done(*values)
+        found[key] = found[key].plus(done) if key in found else done
+    return found
 
 
 def _failures(span: Q | None) -> dict[_QuestionKey, int]:
     if span is None:
         return {}
-    rows = (
-        ReviewRating.objects.filter(span, rating=_AGAIN)
+    rows, archived = (
+        model.objects.filter(span, rating=_AGAIN)
         .order_by()
         .values_list("player_id", "lesson_id", "item_id")
         .annotate(Count("pk"))
+        for model in (ReviewRating, ArchivedRating)
     )
-    return {tuple(key): failures for *key, failures in rows}
+    found: Counter[_QuestionKey] = Counter()
+    for player_id, lesson_id, item_id, failures in rows.union(archived, all=True):
+        found[player_id, lesson_id, item_id] += failures
+    return dict(found)
 
 
 def _plans(players: Sequence[int]) -> dict[int, int]:

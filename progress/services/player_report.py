@@ -3,7 +3,7 @@
 Progress is read from the ledger, so it is right whatever Redis has, and with the dates.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal
@@ -152,7 +152,7 @@ def load(
     user_id: int | None = None,
     before: Cursor = timeline.NEWEST,
 ) -> PlayerReport:
-    """Read the report. Seven queries, and three more where Redis lacks the access.
+    """Read the report. Eight queries, and three more where Redis lacks the access.
 
     Args:
         user_id: the player's account, to show sign-ins and sign-outs: one more query.
@@ -220,29 +220,57 @@ _LESSON_TYPES = (*PROGRESS_TYPES, InteractionType.LESSON_FAILED)
 def _facts(player_id: int) -> tuple[dict[str, Lessons], dict[str, int]]:
     """Return the lessons with rows, and the XP, of each subject. One query."""
     completed = Q(type=InteractionType.LESSON_COMPLETED)
-    rows = (
-        InteractionLog.objects.filter(player_id=player_id, type__in=_LESSON_TYPES)
-        .order_by()
-        .values_list("subject_id", "reference_id", "bit_index")
-        .annotate(
-            earned=Sum("xp"),
-            **ledger.best_hearts(),
-            times=Count("pk", filter=completed),
-            failures=Count("pk", filter=Q(type=InteractionType.LESSON_FAILED)),
-            first_at=Min("occurred_at", filter=completed),
-            last_at=Max("occurred_at", filter=completed),
-            granted_at=_last_time(InteractionType.LESSON_GRANTED),
-            reset_at=_last_time(InteractionType.LESSON_RESET),
+    rows = ledger.whole(
+        lambda rows: (
+            rows.filter(player_id=player_id, type__in=_LESSON_TYPES)
+            .values_list("subject_id", "reference_id", "bit_index")
+            .annotate(
+                earned=Sum("xp"),
+                **ledger.best_hearts(),
+                times=Count("pk", filter=completed),
+                failures=Count("pk", filter=Q(type=InteractionType.LESSON_FAILED)),
+                first_at=Min("occurred_at", filter=completed),
+                last_at=Max("occurred_at", filter=completed),
+                granted_at=_last_time(InteractionType.LESSON_GRANTED),
+                reset_at=_last_time(InteractionType.LESSON_RESET),
+            )
         )
     )
+    merged: dict[tuple[Any, ...], list[Any]] = {}
+    for subject, lesson, bit, *own in rows:
+        key = subject, lesson, bit
+        merged[key] = _plus(merged[key], own) if key in merged else own
     lessons: dict[str, dict[tuple[str, int], LessonFacts]] = {}
     xp: dict[str, int] = {}
-    for subject, lesson, bit, earned, most, last_pass, last_reset, *facts in rows:
+    for (subject, lesson, bit), values in merged.items():
+        earned, most, last_pass, last_reset, *facts = values
         hearts = ledger.hearts_now(most, last_pass, last_reset)
-        key = (lesson, -1 if bit is None else bit)
-        lessons.setdefault(subject, {})[key] = LessonFacts(hearts, *facts)
+        place = (lesson, -1 if bit is None else bit)
+        lessons.setdefault(subject, {})[place] = LessonFacts(hearts, *facts)
         xp[subject] = xp.get(subject, 0) + earned
     return dict(lessons), xp
+
+
+_TOGETHER: tuple[Callable[[Any], Any], ...] = (
+    sum,
+    max,
+    max,
+    max,
+    sum,
+    sum,
+    min,
+    max,
+    max,
+    max,
+)
+"""How the values of a lesson's archived rows and of the others are put together."""
+
+
+def _plus(values: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+    return [
+        one if other is None else other if one is None else together((one, other))
+        for together, one, other in zip(_TOGETHER, values, others, strict=True)
+    ]
 
 
 def _last_time(kind: InteractionType) -> Max:

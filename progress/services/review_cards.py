@@ -20,7 +20,7 @@ from core.db import retry_on_conflict
 from players.errors import SessionUnknownError
 from players.models import PlayerProfile
 from progress import scheduler
-from progress.models import InteractionLog, ReviewCard, ReviewWatermark
+from progress.models import ReviewCard, ReviewWatermark
 from progress.services import ledger, review_queries
 from progress.services.events import ReviewEvent
 from progress.services.review_items import OpenItems
@@ -134,14 +134,19 @@ def _completed_after(
     Those after the watermark; all of them if the items have changed. Also the last
     position of the ledger.
     """
-    rows = InteractionLog.objects.filter(player_id=player_id)
-    last = rows.order_by("-seq").values_list("seq", flat=True).first() or 0
-    rows = rows.filter(first_of__isnull=False, seq__lte=last)
+    last = ledger.head(player_id)
+    after = 0
     if mark.items_version == items.version and mark.ledger_position <= last:
-        rows = rows.filter(seq__gt=mark.ledger_position)
-    found = rows.order_by("seq").values_list("first_of", "occurred_at")
+        after = mark.ledger_position
+    found = ledger.whole(
+        lambda rows: rows.filter(
+            player_id=player_id, first_of__isnull=False, seq__lte=last, seq__gt=after
+        ).values_list("seq", "first_of", "occurred_at")
+    )
     completed = {
-        lesson_id: at for lesson_id, at in found if lesson_id in items.published.lessons
+        lesson_id: at
+        for _seq, lesson_id, at in found.order_by("seq")
+        if lesson_id in items.published.lessons
     }
     return completed, last
 

@@ -205,8 +205,14 @@ _CHANGED_CARDS = f"""{_CARDS} AND (
       id IN (
         SELECT card_id FROM progress_reviewrating
         WHERE player_id = %(player)s AND position > %(rating)s
+      ) OR id IN (
+        SELECT card_id FROM progress_archivedrating
+        WHERE player_id = %(player)s AND position > %(rating)s
       ) OR lesson_id IN (
         SELECT first_of FROM progress_interactionlog
+        WHERE player_id = %(player)s AND seq > %(seq)s AND first_of IS NOT NULL
+      ) OR lesson_id IN (
+        SELECT first_of FROM progress_archivedinteraction
         WHERE player_id = %(player)s AND seq > %(seq)s AND first_of IS NOT NULL
       )
     ) ORDER BY id

@@ -18,7 +18,7 @@ from django.db import connection
 from core.upsert import insert, upsert
 from players.local_days import LocalDays
 from progress import scheduler
-from progress.models import ReviewCard, ReviewRating
+from progress.models import ArchivedRating, ReviewCard, ReviewRating
 from progress.scheduler import Parameters
 from progress.services import review_parameters
 from progress.services.events import Origin
@@ -52,11 +52,13 @@ class StoredAnswer:
 
 def find_answer(player_id: int, key_hash: str) -> StoredAnswer | None:
     """Return what was recorded with that key. One query."""
-    rows = ReviewRating.objects.filter(player_id=player_id, idempotency_key=key_hash)
-    found = rows.values_list("batch", flat=True).first()
-    if found is None:
-        return None
-    return StoredAnswer(key_hash, found["fingerprint"], found["response"])
+    rows, archived = (
+        model.objects.order_by().filter(player_id=player_id, idempotency_key=key_hash)
+        for model in (ReviewRating, ArchivedRating)
+    )
+    for (found,) in rows.values_list("batch").union(archived.values_list("batch")):
+        return StoredAnswer(key_hash, found["fingerprint"], found["response"])
+    return None
 
 
 def last_position(player_id: int) -> int:
@@ -130,12 +132,16 @@ def _is_replayed(
 def _history(card_pks: Collection[int]) -> dict[int, list[tuple[datetime, int]]]:
     found: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
     if card_pks:
-        rows = ReviewRating.objects.filter(
-            card__in=card_pks, rating__in=scheduler.RATINGS
+        columns = ("card", "reviewed_at", "position", "rating")
+        rows, archived = (
+            model.objects.order_by()
+            .filter(card__in=card_pks, rating__in=scheduler.RATINGS)
+            .values_list(*columns)
+            for model in (ReviewRating, ArchivedRating)
         )
-        for pk, at, rating in rows.order_by(
-            "card", "reviewed_at", "position"
-        ).values_list("card", "reviewed_at", "rating"):
+        for pk, at, _position, rating in rows.union(archived, all=True).order_by(
+            *columns[:3]
+        ):
             found[pk].append((at, rating))
     return found
 

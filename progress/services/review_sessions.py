@@ -16,7 +16,8 @@ from django.conf import settings
 from django.db import connection
 
 from players.local_days import LocalDays
-from progress.models import InteractionLog, InteractionType
+from progress.models import InteractionType
+from progress.services import ledger
 
 
 class SessionsChangedError(Exception):
@@ -77,8 +78,11 @@ def _without_neighbours(
     return found
 
 
-_NEAR = """EXISTS (SELECT 1 FROM progress_reviewrating
-  WHERE player_id = %s AND reviewed_at > %s AND reviewed_at < %s AND rating > 0)"""
+_NEAR = " OR ".join(
+    f"""EXISTS (SELECT 1 FROM {table}
+  WHERE player_id = %s AND reviewed_at > %s AND reviewed_at < %s AND rating > 0)"""  # noqa: S608
+    for table in ("progress_reviewrating", "progress_archivedrating")
+)
 
 
 def _have_neighbours(
@@ -88,7 +92,7 @@ def _have_neighbours(
     adapt = connection.ops.adapt_datetimefield_value
     parameters: list[Any] = []
     for at in times:
-        parameters += [player_id, adapt(at - gap), adapt(at + gap)]
+        parameters += [player_id, adapt(at - gap), adapt(at + gap)] * 2
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join([_NEAR] * len(times))}", parameters)
         [row] = cursor.fetchall()
@@ -102,12 +106,18 @@ def _below_the_cap(
     own: Collection[str],
 ) -> dict[int, datetime]:
     """Return those that are paid: so many a day. One query."""
-    rows = InteractionLog.objects.filter(
-        player_id=player_id,
-        day__in=set(days.values()),
-        type=InteractionType.REVIEW_SESSION,
-    ).exclude(event_id__in=own)
-    paid: Counter[date | None] = Counter(rows.values_list("day", flat=True))
+    rows = ledger.whole(
+        lambda rows: (
+            rows.filter(
+                player_id=player_id,
+                day__in=set(days.values()),
+                type=InteractionType.REVIEW_SESSION,
+            )
+            .exclude(event_id__in=own)
+            .values_list("day")
+        )
+    )
+    paid: Counter[date | None] = Counter(day for (day,) in rows)
     found: dict[int, datetime] = {}
     for place, at in begun.items():
         if paid[days[place]] < settings.XP_REVIEW_SESSIONS_PER_DAY:

@@ -237,7 +237,8 @@ class _Request:
         ]
 
     def admit(self, *, again: bool) -> Admitted:
-        if again and (first := self.first_response()) is not None:
+        # At the first time, too: the constraint does not know archived keys.
+        if (first := self.first_response()) is not None:
             self.response = first
             return Admitted(())
         return Admitted(self._events)

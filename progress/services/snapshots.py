@@ -7,7 +7,7 @@ from typing import NamedTuple
 import orjson
 import structlog
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef
+from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
 
 from core.batches import batches
@@ -87,13 +87,11 @@ def rewrite(player_ids: Sequence[int]) -> int:
     players = write_back.lock_players(player_ids)
     snapshots = StructureProgress.objects.filter(player_id__in=players)
     snapshots.update(seq=0)
-    completed = InteractionLog.objects.filter(
-        type__in=PROGRESS_TYPES, player_id__in=players
-    )
-    last = completed.order_by("player_id", "subject_id")
     changes = [
-        Change(*row)
-        for row in last.values_list("player_id", "subject_id").annotate(Max("seq"))
+        Change(*key, seq)
+        for key, (seq, _last) in sorted(
+            ledger.subject_heads(Q(player_id__in=players)).items()
+        )
     ]
     written = sum(_write(part) for part in batches(changes, CHUNK))
     snapshots.filter(seq=0).delete()
@@ -102,14 +100,17 @@ def rewrite(player_ids: Sequence[int]) -> int:
 
 def _behind(since: datetime | None) -> list[Change]:
     """Return the subjects whose snapshot is behind, in the order of the key."""
-    rows = InteractionLog.objects.filter(type__in=PROGRESS_TYPES)
-    if since is not None:
-        is_written = StructureProgress.objects.filter(
-            player_id=OuterRef("player_id"),
-            subject_id=OuterRef("subject_id"),
-            seq__gte=OuterRef("seq"),
-        )
-        rows = rows.filter(~Exists(is_written), received_at__gte=since)
+    if since is None:
+        heads = ledger.subject_heads(Q())
+        return [Change(*key, seq) for key, (seq, _last) in sorted(heads.items())]
+    is_written = StructureProgress.objects.filter(
+        player_id=OuterRef("player_id"),
+        subject_id=OuterRef("subject_id"),
+        seq__gte=OuterRef("seq"),
+    )
+    rows = InteractionLog.objects.filter(
+        ~Exists(is_written), type__in=PROGRESS_TYPES, received_at__gte=since
+    )
     last = rows.values_list("player_id", "subject_id").annotate(last=Max("seq"))
     return [Change(*row) for row in last.order_by("player_id", "subject_id")]
 

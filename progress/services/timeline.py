@@ -9,6 +9,7 @@ from heapq import merge
 
 from players.models import SecurityEvent, SecurityEventType
 from progress.models import InteractionLog
+from progress.services import ledger
 
 PAGE = 15
 _VISITS = (SecurityEventType.LOGIN, SecurityEventType.LOGOUT)
@@ -35,12 +36,15 @@ def page(
 ) -> tuple[list[Entry], Cursor | None]:
     """Return a page of entries, and where the next one begins; None: this is the last.
 
-    One query; two with sign-ins. Rows of the ledger are in the order of their positions.
+    Two queries; three with sign-ins. Rows of the ledger, archived or not, are in the
+    order of their positions.
 
     Args:
         user_id: the player's account; None: without sign-ins and sign-outs.
     """
-    rows = _rows(player_id, before.ledger)
+    rows: list[Entry] = list(
+        ledger.last_rows(player_id, before=before.ledger, count=PAGE + 1)
+    )
     visits = [] if user_id is None else _visits(user_id, before.event)
     entries: list[Entry] = list(merge(rows, visits, key=_received_at, reverse=True))
     shown = entries[:PAGE]
@@ -57,13 +61,6 @@ def page(
         ),
     )
     return shown, older
-
-
-def _rows(player_id: int, before: int | None) -> list[Entry]:
-    rows = InteractionLog.objects.filter(player_id=player_id)
-    if before is not None:
-        rows = rows.filter(seq__lt=before)
-    return list(rows.order_by("-seq")[: PAGE + 1])
 
 
 def _visits(user_id: int, before: int | None) -> list[Entry]:

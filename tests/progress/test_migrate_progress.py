@@ -87,7 +87,7 @@ def test_a_run_that_stops_anywhere_is_continued(student, file, monkeypatch, done
             for at in range(6)
         )
     )
-    real, calls = ledger.insert, []
+    real, calls = ledger.insert_new, []
 
     def insert(rows):
         calls.append(rows)
@@ -96,7 +96,7 @@ def test_a_run_that_stops_anywhere_is_continued(student, file, monkeypatch, done
         real(rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "insert", insert)
+        patch.setattr(ledger, "insert_new", insert)
         if done < 6:
             with pytest.raises(KeyboardInterrupt):
                 migrate(path)

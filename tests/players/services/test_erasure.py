@@ -27,6 +27,7 @@ from redis.exceptions import RedisError
 
 from core import statement_guard
 from memora_site import checks
+from plans.models import Season
 from players import audit, keys, records, wallet_sync
 from players.errors import (
     PlayerNotFoundError,
@@ -62,6 +63,11 @@ from players.services import (
 from players.services.erasure import Fate
 from players.tasks import apply_retention, finish_erasures
 from progress.models import (
+    ArchivedInteraction,
+    ArchivedRating,
+    Baseline,
+    BaselineSubject,
+    ClosedSeason,
     DeviceSequence,
     HeldEvent,
     InteractionLog,
@@ -164,6 +170,41 @@ def make_student(plan, manager, redis_client):
             idempotency_key=ledger.client_event("KEY-OF-HERS"),
             batch={"response": "her answer"},
             device_id=DEVICE,
+        )
+        season, _made = Season.objects.get_or_create(title="2025-2026")
+        closed, _made = ClosedSeason.objects.get_or_create(
+            season=season, defaults={"until": NOON, "started_at": NOON}
+        )
+        ArchivedInteraction.objects.create(
+            player=player,
+            season=closed,
+            type=InteractionType.LESSON_COMPLETED,
+            reference_id="LES-0",
+            subject_id=SUBJECT,
+            data={"answer": "her answer"},
+            seq=1,
+            event_id=ledger.client_event("OLD-KEY-OF-HERS"),
+            device_id=DEVICE,
+            occurred_at=NOON,
+            received_at=NOON,
+        )
+        ArchivedRating.objects.create(
+            player=player,
+            season=closed,
+            card=card,
+            position=1,
+            rating=3,
+            item_id=card.item_id,
+            lesson_id=card.lesson_id,
+            subject_id=SUBJECT,
+            batch={"response": "her answer"},
+            device_id=DEVICE,
+            reviewed_at=NOON,
+            received_at=NOON,
+        )
+        Baseline.objects.create(player=player, seq=1)
+        BaselineSubject.objects.create(
+            player=player, subject_id=SUBJECT, seq=1, last_seq=1, xp=3
         )
         DeviceSequence.objects.create(player=player, device_id=DEVICE, last_seq=3)
         HeldEvent.objects.create(
@@ -332,6 +373,8 @@ PERSONAL = {
     "players.SecurityEvent.device_id",
     "progress.InteractionLog.device_id",
     "progress.ReviewRating.device_id",
+    "progress.ArchivedInteraction.device_id",
+    "progress.ArchivedRating.device_id",
     "progress.DeviceSequence.device_id",
     "progress.HeldEvent.device_id",
     "players.SecurityEvent.ip_address",

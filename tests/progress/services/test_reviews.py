@@ -189,18 +189,18 @@ def test_a_batch_costs_the_same_however_large(
     finish("0-1")
     for day in (1, 2):
         rate(("Q1-MATH-0-1", 3), day=day)  # the sessions begin
-    # The watermark; SAVEPOINT; the player's lock, the last position, the cards, ratings
+    # The key; the watermark; SAVEPOINT; the player's lock, the last position, the cards, ratings
     # near these, the ratings, the cards' memory; RELEASE.
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         rate(("Q1-MATH-0-0", 3), key="one", day=1)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         rate(
             *[("Q1-MATH-0-0", 3), ("Q2-MATH-0-0", 1), ("Q1-MATH-0-1", 2)],
             key="two",
             day=2,
         )
     # The history of those whose answer is late, too.
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         rate(("Q1-MATH-0-0", 3), ("Q2-MATH-0-0", 1), key="three", day=1)
 
 
