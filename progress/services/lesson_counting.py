@@ -109,6 +109,11 @@ def rebuild(
     keep the plan that they were counted for. A batch that the database refuses is
     counted in ``remaining``; nothing of it has changed then.
 
+    All rows that the players ever had are read, by `_attempts` and `_failures`. So rows
+    that are archived with a closed season must be readable there, else this would lose
+    the figures of that season. `sync_pending` needs no archive: a row may be archived
+    only once it is counted.
+
     Args:
         player_ids: batches of players.
         total: how many players there are.
