@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -267,6 +268,7 @@ class PlayerAdmin(
                 "may_see_account": request.user.has_perm("players.view_user"),
                 "may_see_events": request.user.has_perm("players.view_securityevent"),
                 "most_xp": MOST_XP,
+                "most_freezes": settings.STREAK_MOST_FREEZES,
                 "show_save_and_add_another": False,
             }
         return super().render_change_form(request, context, *args, **kwargs)

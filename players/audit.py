@@ -47,6 +47,7 @@ DETAILS: dict[Type, tuple[str, ...]] = {
     Type.ENTITLEMENT_REMOVED: _PRODUCT,
     Type.PLAN_ACTIVATED: ("plan", "previous"),
     Type.WALLET_CORRECTED: ("xp", "reason"),
+    Type.FREEZES_GIVEN: ("freezes", "reason"),
     Type.PROGRESS_GRANTED: _PROGRESS,
     Type.PROGRESS_RESET: _PROGRESS,
     Type.WALLETS_SYNCED: ("force", "synced"),

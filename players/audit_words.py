@@ -150,6 +150,11 @@ _KINDS: dict[str, _Kind] = {
         gettext_lazy("%(actor)s corrected the XP of %(user)s"),
         gettext_lazy("The XP of %(user)s was corrected"),
     ),
+    Type.FREEZES_GIVEN: _Kind(
+        _ADDED,
+        gettext_lazy("%(actor)s gave %(user)s streak freezes"),
+        gettext_lazy("%(user)s was given streak freezes"),
+    ),
     Type.PROGRESS_GRANTED: _Kind(
         _ADDED,
         gettext_lazy("%(actor)s granted %(user)s progress"),
@@ -418,6 +423,7 @@ _FACTS: dict[str, tuple[Promise | str, Callable[[Any, Names], str]]] = {
     "item": (gettext_lazy("product code"), _number),
     "until": (gettext_lazy("until"), _until),
     "xp": (gettext_lazy("XP"), _signed),
+    "freezes": (gettext_lazy("streak freezes"), _as_is),
     "node": (gettext_lazy("content"), _number),
     "lessons": (gettext_lazy("lessons"), _as_is),
     "endpoint": (gettext_lazy("request"), _request),

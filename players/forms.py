@@ -182,6 +182,12 @@ class XPForm(ReasonForm):
     )
 
 
+class FreezesForm(ReasonForm):
+    """Streak freezes to give."""
+
+    number = forms.IntegerField(label=gettext_lazy("streak freezes"), min_value=1)
+
+
 class EntitlementForm(forms.ModelForm):  # type: ignore[type-arg]
     """An entitlement; its end must be a time that exists in every time zone."""
 

@@ -62,7 +62,7 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         # them only if the user may change the page. "change" includes switching the
         # account off and resetting the password.
         ("players", "playerprofile", ("change",)),
-        ("players", "playerwallet", ("correct",)),
+        ("players", "playerwallet", ("correct", "give_freezes")),
         ("players", "device", _ALL),
         ("players", "enrollment", _ALL),
         ("players", "entitlement", _ALL),

@@ -15,13 +15,19 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST
 
 from core.errors import MemoraError
 from players import audit, client_info, tasks
 from players.authentication import staff_of
-from players.forms import AllowedDeviceForm, ReasonForm, RemovedDeviceForm, XPForm
+from players.forms import (
+    AllowedDeviceForm,
+    FreezesForm,
+    ReasonForm,
+    RemovedDeviceForm,
+    XPForm,
+)
 from players.models import PlayerProfile, SessionEndReason
 from players.records import StoreUnavailableError
 from players.services import accounts, devices, password_resets, sessions, wallet
@@ -83,6 +89,22 @@ def _correct_xp(request: HttpRequest, player: PlayerProfile, given: Given) -> st
     return _("The wallet now has %(total)d XP.") % {"total": state.total_xp}
 
 
+def _give_freezes(request: HttpRequest, player: PlayerProfile, given: Given) -> str:
+    held = wallet.give_freezes(
+        player_id=player.pk,
+        number=given["number"],
+        reason=given["reason"],
+        now=timezone.now(),
+        **_by(request),
+    )
+    said = ngettext(
+        "The student now has %(count)d streak freeze.",
+        "The student now has %(count)d streak freezes.",
+        held.freezes,
+    )
+    return said % {"count": held.freezes}
+
+
 def _switch(
     request: HttpRequest, player: PlayerProfile, given: Given, *, is_active: bool
 ) -> str:
@@ -130,6 +152,12 @@ ACTIONS = (
     ),
     SupportAction("end-session", "players.delete_session", ReasonForm, _end_session),
     SupportAction("correct-xp", "players.correct_playerwallet", XPForm, _correct_xp),
+    SupportAction(
+        "give-freezes",
+        "players.give_freezes_playerwallet",
+        FreezesForm,
+        _give_freezes,
+    ),
     SupportAction(
         "switch-off",
         "players.switch_playerprofile",

@@ -65,7 +65,7 @@ class History:
         successes: the days with a completed lesson.
         frozen: the days that a freeze was spent on, and not given back.
         off: the days off between two completions of one streak.
-        given: how many freezes staff gave, by day.
+        given: how many freezes staff gave, by the day from which they count.
     """
 
     successes: Set[date] = frozenset()
@@ -137,6 +137,17 @@ def after_success(
     return Change(
         Streak(days, day, freezes + earned), action, gap.missed, (), gap.off, earned
     )
+
+
+def day_of_gift(streak: Streak, today: date) -> date:
+    """Return the first day on which freezes count that staff give today.
+
+    They cover days that were missed since the last completion. If that was today, they
+    count from tomorrow on.
+    """
+    if streak.last is None or streak.last < today:
+        return today
+    return streak.last + _DAY
 
 
 def as_of(streak: Streak, today: date, is_off: IsOff) -> Current:

@@ -42,6 +42,7 @@ class SecurityEventType(models.TextChoices):
     ENTITLEMENT_REMOVED = "entitlement_removed", _("entitlement removed")
     PLAN_ACTIVATED = "plan_activated", _("plan chosen")
     WALLET_CORRECTED = "wallet_corrected", _("XP corrected")
+    FREEZES_GIVEN = "freezes_given", _("streak freezes given")
     PROGRESS_GRANTED = "progress_granted", _("progress granted")
     PROGRESS_RESET = "progress_reset", _("progress reset")
     WALLETS_SYNCED = "wallets_synced", _("wallets saved")

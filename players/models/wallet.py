@@ -25,7 +25,10 @@ class PlayerWallet(models.Model):
     class Meta:
         verbose_name = _("wallet")
         verbose_name_plural = _("wallets")
-        permissions = [("correct_playerwallet", _("Can give and take XP"))]
+        permissions = [
+            ("correct_playerwallet", _("Can give and take XP")),
+            ("give_freezes_playerwallet", _("Can give streak freezes")),
+        ]
         constraints = [
             # XP and streak are never negative.
             models.CheckConstraint(

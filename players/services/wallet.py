@@ -109,6 +109,18 @@ class Ledger(Protocol):
         Part of the caller's transaction; Redis's copy is updated after the commit.
         """
 
+    def add_freezes(
+        self,
+        *,
+        player_id: int,
+        number: int,
+        reason: str,
+        actor_id: int,
+        days: LocalDays,
+        now: datetime,
+    ) -> WalletState:
+        """Add streak freezes that staff give, as `add_correction` does."""
+
 
 ledger: Registry[Ledger] = Registry(single=True)
 """The ledger, which ``progress`` adds at start-up."""
@@ -190,3 +202,39 @@ def correct(
         reason=reason,
     )
     return state
+
+
+@transaction.atomic
+def give_freezes(
+    *,
+    player_id: int,
+    number: int,
+    reason: str,
+    actor_id: int,
+    ip_address: str | None = None,
+    now: datetime,
+) -> CurrentWallet:
+    """Give a player streak freezes, with an audit row.
+
+    Raises:
+        PlayerNotFoundError: there is no such player.
+        MemoraError: the number or the reason is refused.
+    """
+    profile = lock_player(player_id)
+    state = ledger.only.add_freezes(
+        player_id=player_id,
+        number=number,
+        reason=reason,
+        actor_id=actor_id,
+        days=profile.local_days,
+        now=now,
+    )
+    audit.record(
+        SecurityEventType.FREEZES_GIVEN,
+        user_id=profile.user_id,
+        actor_id=actor_id,
+        ip_address=ip_address,
+        freezes=number,
+        reason=reason,
+    )
+    return at(state, profile.local_days, now)

@@ -1,8 +1,10 @@
 """The ledger's part of a wallet (`players.services.wallet.Ledger`)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -23,9 +25,11 @@ from progress.services.ledger import (
     wallets_behind,
     wallets_of,
 )
+from progress.services.writing import Start
 
 __all__ = [
     "add_correction",
+    "add_freezes",
     "completions_per_hour",
     "earliest_last_success",
     "heads_of",
@@ -83,8 +87,8 @@ def add_correction(
         raise InvalidCorrectionError(_("Write how much XP to give."))
     if not reason.strip():
         raise InvalidCorrectionError(_("Write why the XP is corrected."))
-    for left in reversed(range(_ATTEMPTS)):
-        start = writing.from_ledger(player_id)
+
+    def decided(start: Start) -> tuple[InteractionLog, WalletState]:
         total = start.wallet.total_xp
         if total + xp < 0:
             raise InvalidCorrectionError(
@@ -92,16 +96,84 @@ def add_correction(
                 % {"total": total, "taken": -xp}
             )
         row = InteractionLog(
-            player_id=player_id,
-            seq=start.next_seq,
-            event_id=ledger.server_event(),
-            type=InteractionType.XP_CORRECTED,
-            reference_id="wallet",
-            xp=xp,
-            data={"reason": reason.strip(), "actor_id": actor_id},
-            occurred_at=now,
-            received_at=now,
+            type=InteractionType.XP_CORRECTED, reference_id="wallet", xp=xp
         )
+        return row, replace(start.wallet, total_xp=total + xp)
+
+    return _append(
+        player_id, decided, data={"reason": reason, "actor_id": actor_id}, now=now
+    )
+
+
+def add_freezes(
+    *,
+    player_id: int,
+    number: int,
+    reason: str,
+    actor_id: int,
+    days: LocalDays,
+    now: datetime,
+) -> WalletState:
+    """Record streak freezes that a member of staff gives.
+
+    Part of the caller's transaction, as in `add_correction`.
+
+    Args:
+        days: the player's.
+
+    Returns:
+        The wallet with them, as of its last completion.
+
+    Raises:
+        InvalidCorrectionError: ``number`` is not positive, the reason is empty, or the
+            player would have more than ``settings.STREAK_MOST_FREEZES``.
+        PositionTakenError: the player completed lessons at the same moment, five times.
+    """
+    if number < 1:
+        raise InvalidCorrectionError(_("Write how many streak freezes to give."))
+    if not reason.strip():
+        raise InvalidCorrectionError(_("Write why the freezes are given."))
+    most = settings.STREAK_MOST_FREEZES
+
+    def decided(start: Start) -> tuple[InteractionLog, WalletState]:
+        left = streak_at(start.wallet, days, now).freezes
+        if left + number > most:
+            raise InvalidCorrectionError(
+                _("The player has streak freezes: %(left)d of at most %(most)d.")
+                % {"left": left, "most": most}
+            )
+        row = InteractionLog(
+            type=InteractionType.FREEZE_GIVEN,
+            reference_id="streak",
+            day=streak.day_of_gift(freezes.streak_of(start.wallet), days.day_of(now)),
+            freezes=number,
+        )
+        return row, replace(start.wallet, freezes=start.wallet.freezes + number)
+
+    return _append(
+        player_id, decided, data={"reason": reason, "actor_id": actor_id}, now=now
+    )
+
+
+def _append(
+    player_id: int,
+    decided: Callable[[Start], tuple[InteractionLog, WalletState]],
+    *,
+    data: dict[str, Any],
+    now: datetime,
+) -> WalletState:
+    """Append a row of staff, decided on the state before it, and return the wallet.
+
+    Raises:
+        PositionTakenError: see `add_correction`.
+    """
+    for left in reversed(range(_ATTEMPTS)):
+        start = writing.from_ledger(player_id)
+        row, wallet = decided(start)
+        row.player_id, row.seq = player_id, start.next_seq
+        row.event_id = ledger.server_event()
+        row.data = {**data, "reason": data["reason"].strip()}
+        row.occurred_at = row.received_at = now
         try:
             ledger.append_in_transaction([row])
         except PositionTakenError:
@@ -109,6 +181,6 @@ def add_correction(
                 raise
         else:
             break
-    after = replace(start.wallet, seq=row.seq, total_xp=total + xp)
+    after = replace(wallet, seq=row.seq)
     transaction.on_commit(partial(writing.finish, start, after))
     return after

@@ -1,5 +1,6 @@
 """The streak and its freezes: pure functions."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -143,6 +144,12 @@ class Ledger:
         self.streak = Streak()
         self.history = History()
 
+    def give(self, today: date, number: int) -> None:
+        day = streak.day_of_gift(self.streak, today)
+        given = {**self.history.given, day: self.history.given.get(day, 0) + number}
+        self.history = replace(self.history, given=given)
+        self.streak = replace(self.streak, freezes=self.streak.freezes + number)
+
     def complete(self, day: date) -> Change:
         change = streak.after_success(
             self.streak, day, self.rules, lambda: self.history
@@ -153,18 +160,30 @@ class Ledger:
 
 
 @given(
-    st.lists(_DATES, max_size=40),
+    st.lists(st.tuples(_DATES, st.integers(0, 2)), max_size=40),
     st.integers(0, 4),
     st.integers(0, 3),
     st.sets(st.sampled_from(days_off.WEEKDAYS), max_size=2),
 )
-def test_the_order_of_days_makes_no_difference(days, every, most, weekdays):
+def test_the_order_of_days_makes_no_difference(plan, every, most, weekdays):
+    """Each step is a completion, or (not 0) freezes that staff give on a day."""
     own = rules(*weekdays, every=every, most=most)
     found, freezes = Ledger(own), 0
-    for index, day in enumerate(days):
-        change = found.complete(day)
+    days: set[date] = set()
+    for day, number in plan:
+        change = Change(found.streak)
+        if number:
+            found.give(day, number)
+            freezes += number
+        else:
+            change = found.complete(day)
+            days.add(day)
         expected = streak_reference.streak_of(
-            days[: index + 1], is_off=own.is_off, every=every, most=most
+            days,
+            given=found.history.given,
+            is_off=own.is_off,
+            every=every,
+            most=most,
         )
         assert found.streak == Streak(*expected[:3])
         assert found.history.frozen == expected.frozen

@@ -187,6 +187,37 @@ def test_xp_is_given_and_taken_with_a_reason(
     assert "30 XP" in page
 
 
+def test_streak_freezes_are_given_with_a_reason(
+    desk, support, player, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        told = act(desk, player, "give_freezes", number=2, reason="Was in hospital")
+    assert messages_of(told) == ["The student now has 2 streak freezes."]
+    event = SecurityEvent.objects.get(type="freezes_given")
+    assert (event.actor, event.details) == (
+        support,
+        {"freezes": 2, "reason": "Was in hospital"},
+    )
+    page = text_of(desk, player)
+    assert "Was in hospital" in page
+    assert "2 streak freezes" in page
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"number": 1}, "reason"),
+        ({"reason": "Was ill"}, "streak freezes"),
+        ({"number": 0, "reason": "Was ill"}, "1"),
+        ({"number": 3, "reason": "Was ill"}, "0 of at most 2"),
+    ],
+)
+def test_freezes_that_cannot_be_given_say_why(desk, player, given, why):
+    told = act(desk, player, "give_freezes", **given)
+    assert why in messages_of(told)[0]
+    assert not SecurityEvent.objects.filter(type="freezes_given").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [
@@ -381,16 +412,23 @@ def test_without_a_permission_the_page_offers_no_button(desk, support, player):
         *group.permissions.filter(
             codename__in=[
                 *("correct_playerwallet", "switch_playerprofile"),
+                "give_freezes_playerwallet",
                 *("reset_password_playerprofile", "add_device"),
             ]
         )
     )
     refused(player, uuid.uuid4())
     page = text_of(desk, player)
-    for words in ("Give or take XP", "Switch the account", "Forgotten password"):
+    for words in (
+        "Give or take XP",
+        "Give streak freezes",
+        "Switch the account",
+        "Forgotten password",
+    ):
         assert words not in page
     assert "Allow this device" not in page
     assert act(desk, player, "correct_xp", xp=1, reason="x").status_code == 403
+    assert act(desk, player, "give_freezes", number=1, reason="x").status_code == 403
 
 
 @pytest.mark.parametrize("language", ["ar", "en"])

@@ -14,6 +14,7 @@ from players.models import PlayerWallet
 from players.records import Wanted
 from players.services import wallet
 from progress.api_types import StreakChange, SyncEventsBody
+from progress.errors import InvalidCorrectionError
 from progress.models import InteractionLog
 from progress.services import ledger, reconciliation, sync_events
 from tests.progress.conftest import MONDAY
@@ -160,3 +161,47 @@ def test_a_batch_decides_each_day_on_the_days_before_it(student):
     [late] = send(uuid4(), MONDAY + 6 * DAY, ("0-0", 2))
     assert (late.old, late.new, late.freezes) == (4, 5, 2)
     assert wallet.get(student.pk) == ledger.wallet_of(student.pk)
+
+
+def give(student, number: int, day: int) -> wallet.CurrentWallet:
+    return wallet.give_freezes(
+        player_id=student.pk,
+        number=number,
+        reason="Was ill",
+        actor_id=student.user_id,
+        now=MONDAY + day * DAY,
+    )
+
+
+def test_a_given_freeze_saves_a_streak_that_has_ended_until_the_next_completion(
+    student, finish, django_capture_on_commit_callbacks
+):
+    finish("0-0", day=0)
+    with django_capture_on_commit_callbacks(execute=True):
+        held = give(student, 2, day=2)
+    # One of them covers yesterday.
+    assert (held.current_streak, held.freezes) == (1, 1)
+    assert wallet.get(student.pk) == ledger.wallet_of(student.pk)
+    assert finish("0-1", day=3).streak.new == 2
+    assert [row[0] for row in rows()[1:]] == [
+        *("freeze_given", "freeze_spent", "freeze_spent", "lesson_completed"),
+    ]
+    assert wallet.get(student.pk) == ledger.wallet_of(student.pk)
+
+
+def test_freezes_given_after_the_completion_of_a_day_count_from_the_next_one(
+    student, finish
+):
+    finish("0-0", day=0)
+    give(student, 1, day=0)
+    assert rows()[-1] == ("freeze_given", 1, 1)
+    assert ledger.wallet_of(student.pk).last_played_at == MONDAY
+
+
+def test_nobody_gets_more_freezes_than_the_setting_allows(student, finish):
+    finish("0-0", day=0)
+    give(student, 1, day=1)
+    with pytest.raises(InvalidCorrectionError, match="1 of at most 2"):
+        give(student, 2, day=1)
+    # The missed day uses one: there is room for another.
+    assert give(student, 1, day=2).freezes == 1
