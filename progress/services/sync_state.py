@@ -30,7 +30,7 @@ from progress.services.review_queries import ChangedCard
 from publishing import api
 from publishing.api import PlanStructure
 
-_FORMAT = 1
+_FORMAT = 2
 """The version of tokens and answers. Raise it when an app must read everything again."""
 
 

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from core.api_types import parse
+from players.local_days import LocalDays
 from players.services import wallet
 from progress.api_types import SyncEventsBody
 from progress.models import InteractionLog, ReviewCard, ReviewRating
@@ -223,7 +224,8 @@ def test_ratings_near_a_time_are_found_by_an_index(student, finish, plan):
     )
     times = [(0, MONDAY + timedelta(hours=90)), (1, MONDAY + timedelta(minutes=30))]
     with CaptureQueriesContext(connection) as captured:
-        assert review_sessions.to_pay(student.pk, times, own=[]) == {1: times[1][1]}
+        paid = review_sessions.to_pay(student.pk, times, days=LocalDays("UTC"), own=[])
+    assert paid == {1: times[1][1]}
     near, _paid = captured.captured_queries
     is_mariadb = connection.vendor == "mysql"
     with connection.cursor() as cursor:
