@@ -179,6 +179,6 @@ def test_the_student_s_page_costs_the_same_for_any_class(
 ):
     browser.get(addresses(own, student)[2])  # what Django keeps
     # The session and its user; the permissions, of the user and of the groups; the
-    # student. The report: seven. The classes.
-    with django_assert_num_queries(13):
+    # student. The report: eight. The classes.
+    with django_assert_num_queries(14):
         browser.get(addresses(own, student)[2])
