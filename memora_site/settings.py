@@ -286,6 +286,7 @@ CELERY_BEAT_SCHEDULE = {
     "apply-held-events": _each(300, "progress.tasks.apply_held_events"),
     "count-lessons": _each(300, "progress.tasks.count_lessons"),
     "process-inbox": _each(15, "registrar.tasks.process_inbox"),
+    "send-effects": _each(15, "registrar.tasks.send_effects"),
     "prune-inbox": _each(3600, "registrar.tasks.prune_inbox"),
 }
 
@@ -376,6 +377,21 @@ ZOHO_ACCOUNTS_URL: str = env(
     "MEMORA_ZOHO_ACCOUNTS_URL", default="https://accounts.zoho.com"
 )
 """Zoho's accounts server in the region of the account."""
+MOODLE_URL: str = env("MEMORA_MOODLE_URL", default="")
+MOODLE_TOKEN: str = env("MEMORA_MOODLE_TOKEN", default="")
+"""The token of a Moodle user who may call the web services."""
+MOODLE_CATEGORY: int = env.int("MEMORA_MOODLE_CATEGORY", default=1)
+"""The category of new courses."""
+MOODLE_TEMPLATE_COURSE: int = env.int("MEMORA_MOODLE_TEMPLATE_COURSE", default=0)
+"""The course that is copied for a new class; 0: courses start empty."""
+MOODLE_MANAGERS: list[int] = env.list("MEMORA_MOODLE_MANAGERS", cast=int, default=[])
+"""Users of Moodle, by id, who are enrolled in each course."""
+MOODLE_ROLES: list[int] = env.list("MEMORA_MOODLE_ROLES", cast=int, default=[1, 3, 5])
+"""Moodle's ids of the roles manager, teacher and student."""
+MOODLE_HIDES_CANCELLED: bool = env.bool("MEMORA_MOODLE_HIDES_CANCELLED", default=True)
+"""Whether the course of a cancelled class is hidden."""
+MOODLE_UNENROLS: bool = env.bool("MEMORA_MOODLE_UNENROLS", default=False)
+"""Whether a withdrawal removes the student and their grades, not only suspends them."""
 
 # --- Players, progress ------------------------------------------------------
 

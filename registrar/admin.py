@@ -1,4 +1,4 @@
-"""Read-only admin of the mirror and the inbox: records are changed in Zoho."""
+"""Read-only admin of the mirror and both queues: records are changed in Zoho."""
 
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from registrar.mirror.decisions import decision_of
 from registrar.models import (
     Conflict,
     Delivery,
+    Effect,
     Enrolment,
     Grade,
     Hint,
@@ -166,6 +167,22 @@ class HintAdmin(ReadOnlyAdmin):
         if "records" in document:
             return _("Records read: %(count)d.") % {"count": document["records"]}
         return ""
+
+
+@admin.register(Effect)
+class EffectAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("created_at", "kind", "module", "record_id", "state"),
+        *("attempts", "result", "last_error"),
+    )
+    list_filter = ("state", "kind", "module", "created_at")
+    search_fields = ("=record_id",)
+    search_help_text = _("Search by Zoho id")
+    ordering = ("-pk",)
+    fields = (
+        *("kind", "peer", "module", "record_id", "state", "created_at", "due_at"),
+        *("attempts", "result", "last_error", "finished_at"),
+    )
 
 
 @admin.register(PeerState)

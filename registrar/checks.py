@@ -14,13 +14,14 @@ from registrar.mapping.modules import MAPPINGS, ModuleMapping
 
 MIN_SECRET, MAX_TOKEN = 24, 50
 """Characters of a secret of the inbox; Zoho repeats tokens of up to 50."""
+ROLES = 3
 _ADDRESS = re.compile(r"\Ahttps?+://[^/\s]++/?+\Z")
 
 
 @register("registrar")
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     """Refuse settings with which the registrar could not work. None is needed."""
-    return [*_secret_errors(), *_zoho_errors()]
+    return [*_secret_errors(), *_zoho_errors(), *_moodle_errors()]
 
 
 def _secret_errors() -> Iterator[CheckMessage]:
@@ -64,6 +65,27 @@ def _zoho_errors() -> Iterator[CheckMessage]:
             "MEMORA_ZOHO_ACCOUNTS_URL is not an address such as "
             "https://accounts.zoho.com.",
             id="registrar.E006",
+        )
+
+
+def _moodle_errors() -> Iterator[CheckMessage]:
+    url = settings.MOODLE_URL
+    if bool(url) != bool(settings.MOODLE_TOKEN):
+        yield Error(
+            "Only one of MEMORA_MOODLE_URL and MEMORA_MOODLE_TOKEN is set.",
+            hint="Set both, or none to leave Moodle off.",
+            id="registrar.E007",
+        )
+    if url and not private_hosts.is_permitted(url):
+        yield Error(
+            "MEMORA_MOODLE_URL is not an address such as https://moodle.example.org.",
+            hint="Without https, its host must be in MEMORA_PRIVATE_HOSTS.",
+            id="registrar.E008",
+        )
+    if len(settings.MOODLE_ROLES) != ROLES:
+        yield Error(
+            "MEMORA_MOODLE_ROLES needs three ids: of manager, teacher and student.",
+            id="registrar.E009",
         )
 
 

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from registrar import configuration
 from registrar.inbox import refusals
-from registrar.models import Hint
+from registrar.models import Effect, Hint
 from registrar.models.work import WorkState
 
 log = structlog.get_logger(__name__)
@@ -45,20 +45,26 @@ class RegistrarCollector(Collector):
 
 
 def _queue_metrics() -> Iterator[Metric]:
-    rows = Hint.objects.exclude(state=WorkState.DONE)
-    counted = rows.values_list("state").annotate(Count("pk"), Min("created_at"))
-    size = GaugeMetricFamily(
-        "memora_registrar_inbox", "Hints that are not done, by state.", labels=["state"]
-    )
-    oldest = None
-    for state, count, since in counted.order_by():
-        size.add_metric([state], count)
-        if state != WorkState.DEAD:
-            oldest = min(oldest or since, since)
-    yield size
-    lag = (timezone.now() - oldest).total_seconds() if oldest else 0.0
-    yield GaugeMetricFamily(
-        "memora_registrar_inbox_lag_seconds",
-        "Age of the oldest hint that waits.",
-        value=lag,
-    )
+    for name, model, words in (
+        ("inbox", Hint, "Hints"),
+        ("outbox", Effect, "Effects"),
+    ):
+        rows = model._default_manager.exclude(state=WorkState.DONE)
+        counted = rows.values_list("state").annotate(Count("pk"), Min("created_at"))
+        size = GaugeMetricFamily(
+            f"memora_registrar_{name}",
+            f"{words} that are not done, by state.",
+            labels=["state"],
+        )
+        oldest = None
+        for state, count, since in counted.order_by():
+            size.add_metric([state], count)
+            if state != WorkState.DEAD:
+                oldest = min(oldest or since, since)
+        yield size
+        lag = (timezone.now() - oldest).total_seconds() if oldest else 0.0
+        yield GaugeMetricFamily(
+            f"memora_registrar_{name}_lag_seconds",
+            "Age of the oldest one that waits.",
+            value=lag,
+        )

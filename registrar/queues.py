@@ -96,6 +96,11 @@ def postpone(row: Work, *, until: datetime, reason: str, **values: object) -> No
     _release(row, state=WorkState.PENDING, due_at=until, last_error=reason, **values)
 
 
+def give_up(row: Work, reason: str, *, now: datetime) -> None:
+    """End a row that cannot be done with these values; ``reason`` is for staff."""
+    _release(row, state=WorkState.DEAD, last_error=reason, finished_at=now)
+
+
 def replay(rows: "QuerySet[Row]", *, now: datetime) -> int:
     """Let rows that are not running be done again, at once; return their number."""
     return rows.exclude(state=WorkState.RUNNING).update(

@@ -7,12 +7,16 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from registrar import sources
+from registrar.effects import handlers
 from registrar.inbox import processing, retention
+from registrar.outbox import adding, running
 
 log = structlog.get_logger(__name__)
 
 _MAX_ROUNDS = 50
 """Batches of one run: the next run of the periodic task goes on."""
+_MAX_NEW_EFFECTS = 500
+"""Effects that one run adds for rows that Moodle lacks."""
 
 
 @shared_task(name="registrar.tasks.process_inbox", ignore_result=True)
@@ -22,7 +26,9 @@ def process_inbox() -> None:
     if source is None:
         return
     for _round in range(_MAX_ROUNDS):
-        if not processing.process(source=source).tried:
+        found = processing.process(source=source)
+        _send(found.changed)
+        if not found.tried:
             return
 
 
@@ -37,12 +43,46 @@ def process_record(module: str, record_id: str) -> None:
         record = todo.pop()
         while (found := processing.process(source=source, record=record)).tried:
             todo += found.parents
+            _send(found.changed)
+
+
+@shared_task(name="registrar.tasks.send_effects", ignore_result=True)
+def send_effects() -> None:
+    """Add effects for rows that Moodle lacks, and do all due effects. Every 15 seconds."""
+    found = handlers.current()
+    if found is None:
+        return
+    adding.add_all_due(most=_MAX_NEW_EFFECTS)
+    for _round in range(_MAX_ROUNDS):
+        if not running.run(handlers=found).tried:
+            return
+
+
+@shared_task(name="registrar.tasks.send_effects_of", ignore_result=True)
+def send_effects_of(module: str, record_id: str) -> None:
+    """Do the due effects of one record, those that they add included."""
+    found = handlers.current()
+    if found is None:
+        return
+    while running.run(handlers=found, record=(module, record_id)).tried:
+        pass
 
 
 @shared_task(name="registrar.tasks.prune_inbox", ignore_result=True)
 def prune_inbox() -> None:
     """Delete old deliveries. Every hour."""
     retention.prune()
+
+
+def _send(changed: Iterable[tuple[str, str]]) -> None:
+    """Add the effects of changed records and start `send_effects_of` for each."""
+    if handlers.current() is None:
+        return
+    try:
+        for module, record_id in adding.add_due(changed):
+            send_effects_of.delay(module, record_id)
+    except OperationalError:
+        log.warning("registrar_broker_away")
 
 
 def enqueue_records(records: Iterable[tuple[str, str]]) -> None:

@@ -19,7 +19,7 @@ from django.db import transaction
 from registrar.mapping.converters import UnknownValueError
 from registrar.mapping.modules import MAPPINGS, ModuleMapping, digest
 from registrar.mirror.decisions import Decision, Outcome
-from registrar.models import Conflict, MirrorRow, PushedRow
+from registrar.models import Conflict, LinkedRow, MirrorRow
 from registrar.models.rows import ID_LENGTH
 
 Record = Mapping[str, Any]
@@ -86,7 +86,7 @@ def apply_deletion(module: str, zoho_id: str, *, read_at: datetime) -> Decision:
         return Decision(Outcome.DELETED, tuple(mapping.on_deletion))
 
 
-def remember_moodle_id(row: PushedRow, value: str) -> None:
+def remember_moodle_id(row: LinkedRow, value: str) -> None:
     """Store that Zoho has ``value`` as the row's Moodle id: we have just written it.
 
     The notification of that write then finds nothing to change.

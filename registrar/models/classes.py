@@ -3,10 +3,10 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from registrar.models.rows import MirrorRow, PushedRow, lookup, text
+from registrar.models.rows import LinkedRow, MirrorRow, PushedRow, lookup, text
 
 
-class SchoolClass(PushedRow):
+class SchoolClass(LinkedRow):
     """A class; in Moodle a course."""
 
     name = text(_("name"))
@@ -29,14 +29,13 @@ class SchoolClass(PushedRow):
         return self.name or self.zoho_id
 
 
-class Enrolment(MirrorRow):
+class Enrolment(PushedRow):
     """A student's place in a class."""
 
     student = lookup("Student", _("student"), related_name="enrolments")
     school_class = lookup("SchoolClass", _("class"), related_name="enrolments")
     status = text(_("status"))
     enrolled_on = models.DateField(_("enrolment date"), null=True)
-    pushed_version = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta:
         verbose_name = _("enrolment in Zoho")

@@ -3,10 +3,10 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from registrar.models.rows import PushedRow, text
+from registrar.models.rows import LinkedRow, text
 
 
-class Student(PushedRow):
+class Student(LinkedRow):
     """A student of the school, as Zoho describes them. Not an account of Memora."""
 
     first_name = text(_("first name"))
@@ -35,7 +35,7 @@ class Student(PushedRow):
         return self.display_name or names or self.zoho_id
 
 
-class Teacher(PushedRow):
+class Teacher(LinkedRow):
     """A teacher, as Zoho describes them."""
 
     name = text(_("name"))

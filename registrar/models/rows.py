@@ -38,13 +38,23 @@ class MirrorRow(models.Model):
 class PushedRow(MirrorRow):
     """A row of the mirror that Moodle gets, too."""
 
+    pushed_version = models.PositiveIntegerField(default=0, editable=False)
+    """The ``version`` that Moodle has; work is due while the two differ."""
+
+    class Meta:
+        abstract = True
+
+
+class LinkedRow(PushedRow):
+    """A row that has an account or a course in Moodle."""
+
     moodle_id = models.PositiveBigIntegerField(_("Moodle id"), null=True, unique=True)
     """As found in Moodle by ``idnumber``. Not what Zoho says: that may be wrong."""
     crm_moodle_id = models.CharField(
         _("Moodle id in Zoho"), max_length=ID_LENGTH, default="", blank=True
     )
-    pushed_version = models.PositiveIntegerField(default=0, editable=False)
-    """The ``version`` that Moodle has; work is due while the two differ."""
+    is_suspended = models.BooleanField(default=False, editable=False)
+    """Whether we have suspended the account, or hidden the course."""
 
     class Meta:
         abstract = True

@@ -28,6 +28,7 @@ EVERY = {
     "progress.tasks.count_lessons": 300,
     "registrar.tasks.process_inbox": 15,
     "registrar.tasks.prune_inbox": 3600,
+    "registrar.tasks.send_effects": 15,
 }
 """Seconds between two runs, as documented and as the dashboard promises."""
 

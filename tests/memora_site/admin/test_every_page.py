@@ -36,7 +36,8 @@ from publishing.models import (
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.applying import apply_record
 from registrar.mirror.decisions import Decision, Outcome
-from registrar.models import Delivery, Hint, PeerState
+from registrar.models import Delivery, Hint, Kind, PeerState
+from registrar.outbox import adding
 from tests.factories.progress import make_card, make_interaction, make_rating
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +108,9 @@ def world(player, plan, stage):
             decision=decision,
         )
     PeerState.objects.create(peer="zoho")
+    adding.add(
+        kind=Kind.COURSE, module="BTEC_Classes", record_id="1", version=1, now=NOW
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -268,7 +268,7 @@ def test_a_replay_reads_the_record_again(zoho, source):
     assert (answer, code) == ({"replayed": 1}, 0)
     drain(source)
     assert Student.objects.get().city == "Irbid"
-    assert run("replay_inbox", "--all") == "2 records will be read again.\n"
+    assert run("replay_inbox", "--all") == "2 rows will be done again.\n"
 
 
 def test_a_replay_is_filtered_by_number_state_and_time(zoho):

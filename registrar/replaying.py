@@ -1,14 +1,15 @@
-"""Let hints be processed again: one, filtered, or all of them."""
+"""Let rows of a queue be done again: one, filtered, or all of them."""
 
 from datetime import datetime
 
 from django.utils import timezone
 
 from registrar import queues
-from registrar.models import Hint
+from registrar.models.work import Work
 
 
 def replay(
+    model: type[Work],
     *,
     ids: tuple[int, ...] = (),
     module: str = "",
@@ -16,20 +17,21 @@ def replay(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> int:
-    """Let the hints that meet all given conditions be processed again.
+    """Let the rows that meet all given conditions be done again.
 
-    A replay reads the record as it is now, so it never brings back an old state. Rows
-    that are running are left out.
+    A replay reads the record, or the mirror's row, as it is now, so it never brings back
+    an old state. Rows that are running are left out.
 
     Args:
-        ids: numbers of hints; () for all.
+        model: `Hint` or `Effect`.
+        ids: numbers of rows; () for all.
         state: a `WorkState`; "" for all.
-        since, until: when they were received, the second excluded.
+        since, until: when they were added, the second excluded.
 
     Returns:
-        how many hints will be processed.
+        how many rows will be done.
     """
-    rows = Hint.objects.all()
+    rows = model._default_manager.all()
     if ids:
         rows = rows.filter(pk__in=ids)
     if module:

@@ -1,0 +1,61 @@
+"""The handler of each kind of effect, with the configured peers."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+from django.conf import settings
+
+from registrar import sources
+from registrar.effects import courses, enrolments, pushing, users
+from registrar.effects.site import Site
+from registrar.models import Effect, Kind
+from registrar.moodle.client import MoodleClient, MoodleSite
+from registrar.outbox.running import Handler
+
+_HANDLERS: dict[Kind, Callable[[Effect, Site], str]] = {
+    Kind.USER: users.push_user,
+    Kind.COURSE: courses.push_course,
+    Kind.STAFF: courses.push_staff,
+    Kind.ENROLMENT: enrolments.push_enrolment,
+    Kind.WRITE_BACK: pushing.write_back,
+}
+
+
+def of_site(site: Site) -> dict[str, Handler]:
+    """Return the handlers that use ``site``."""
+    return {
+        str(kind): partial(_call, function, site)
+        for kind, function in _HANDLERS.items()
+    }
+
+
+def current() -> dict[str, Handler] | None:
+    """Return the handlers of the configured site; None without Moodle."""
+    if not settings.MOODLE_URL or not settings.MOODLE_TOKEN:
+        return None
+    manager, teacher, student = settings.MOODLE_ROLES
+    return of_site(
+        Site(
+            moodle=_client(
+                MoodleSite(url=settings.MOODLE_URL, token=settings.MOODLE_TOKEN)
+            ),
+            zoho=sources.zoho_client(),
+            category_id=settings.MOODLE_CATEGORY,
+            template_id=settings.MOODLE_TEMPLATE_COURSE,
+            manager_ids=tuple(settings.MOODLE_MANAGERS),
+            manager_role=manager,
+            teacher_role=teacher,
+            student_role=student,
+            hides_cancelled=settings.MOODLE_HIDES_CANCELLED,
+            unenrols=settings.MOODLE_UNENROLS,
+        )
+    )
+
+
+def _call(function: Callable[[Effect, Site], str], site: Site, effect: Effect) -> str:
+    return function(effect, site)
+
+
+@lru_cache(maxsize=2)
+def _client(site: MoodleSite) -> MoodleClient:
+    return MoodleClient(site)
