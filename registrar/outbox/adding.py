@@ -6,6 +6,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from registrar.models import (
     Effect,
@@ -25,8 +26,6 @@ PUSHED: Mapping[str, tuple[type[PushedRow], Kind]] = {
     "BTEC_Enrollments": (Enrolment, Kind.ENROLMENT),
 }
 """Modules whose rows Moodle gets, parents first: the table, and the effect."""
-SUPERSEDED = "superseded"
-"""The result of an effect for which a later one stands."""
 _PEERS = {Kind.WRITE_BACK: "zoho"}
 
 
@@ -105,5 +104,10 @@ def _add_push(module: str, row: PushedRow) -> bool:
             record_id=row.zoho_id,
             version__lt=row.version,
             state__in=(WorkState.PENDING, WorkState.DEAD),
-        ).update(state=WorkState.DONE, finished_at=now, waits_for="", result=SUPERSEDED)
+        ).update(
+            state=WorkState.DONE,
+            finished_at=now,
+            waits_for="",
+            result=_("A later effect stands for this one."),
+        )
     return True
