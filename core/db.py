@@ -119,7 +119,7 @@ def is_connection_lost(error: Exception) -> bool:
     return isinstance(error, InterfaceError) or code_of(error) in _LOST_CODES
 
 
-_DUPLICATE, _NO_PARENT = 1062, 1452
+_NULL, _DUPLICATE, _NO_PARENT = 1048, 1062, 1452
 
 
 def is_duplicate_error(error: IntegrityError) -> bool:
@@ -130,6 +130,11 @@ def is_duplicate_error(error: IntegrityError) -> bool:
 def is_foreign_key_error(error: IntegrityError) -> bool:
     """Return whether a row refers to a row that does not exist."""
     return code_of(error) == _NO_PARENT or "FOREIGN KEY" in str(error)
+
+
+def is_null_error(error: IntegrityError) -> bool:
+    """Return whether a column that needs a value has none."""
+    return code_of(error) == _NULL or "NOT NULL" in str(error)
 
 
 def lock_shared(rows: QuerySet[Any]) -> list[Any]:

@@ -46,7 +46,12 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, TruncHour
 
-from core.db import is_connection_lost, is_duplicate_error, is_foreign_key_error
+from core.db import (
+    is_connection_lost,
+    is_duplicate_error,
+    is_foreign_key_error,
+    is_null_error,
+)
 from players.models import PlayerProfile
 from players.player_state import LastPlayed, SubjectProgress, WalletState
 from progress import bitmap, streak
@@ -762,7 +767,8 @@ def append_in_transaction(rows: Sequence[InteractionLog]) -> None:
 
 def conflict(error: IntegrityError) -> Exception:
     """Return what an insert's error means: another request was first, or no player."""
-    if is_duplicate_error(error):
+    is_archived = is_null_error(error) and "event_id" in str(error)
+    if is_duplicate_error(error) or is_archived:
         return PositionTakenError()
     if is_foreign_key_error(error):
         return PlayerDeletedError()
@@ -772,33 +778,31 @@ def conflict(error: IntegrityError) -> Exception:
 def insert(rows: Sequence[InteractionLog]) -> None:
     """Insert rows of one player with one statement: half the cost of ``Model.save``.
 
-    The statement inserts nothing if an event or a first completion is archived, which
-    the constraints of the table do not know.
+    The constraints of the table do not know archived rows. So the statement looks for
+    the events and first completions in the archive, and gives the first row no event id
+    if it finds one. ``INSERT … SELECT`` would lock the table's next key against all
+    other writers on MariaDB.
 
     Raises:
-        PositionTakenError: one is archived.
         IntegrityError: see `conflict`.
     """
-    into, _marks, selected, archive = _statement(connection.vendor)
-    if len(rows) == 1:
-        statement = f"{into} {selected}{_FROM_NOTHING.get(connection.vendor, '')} WHERE"
-    else:
-        new = " UNION ALL ".join([selected] * len(rows))
-        statement = f"{into} SELECT * FROM ({new}) AS new WHERE"  # noqa: S608 - marks
+    into, marks, guarded, archive = _statement(connection.vendor)
     values = _values(rows)
+    known: list[Any] = []
     conditions = []
     for name in ("event_id", "first_of"):
-        known = [one for row in rows if (one := getattr(row, name)) is not None]
-        if known:
+        own = [one for row in rows if (one := getattr(row, name)) is not None]
+        if own:
             conditions.append(
-                f" NOT EXISTS (SELECT 1 FROM {archive} "  # noqa: S608 - marks
-                f"WHERE player_id = %s AND {name} IN ({', '.join(['%s'] * len(known))}))"
+                f"EXISTS (SELECT 1 FROM {archive} "  # noqa: S608 - marks
+                f"WHERE player_id = %s AND {name} IN ({', '.join(['%s'] * len(own))}))"
             )
-            values += [rows[0].player_id, *known]
+            known += [rows[0].player_id, *own]
+    first = guarded.replace("{guard}", " OR ".join(conditions))
+    place = [name for name, _adapt in _columns(connection.vendor)].index("event_id")
+    statement = f"{into} VALUES {', '.join([first, *[marks] * (len(rows) - 1)])}"
     with connection.cursor() as cursor:
-        cursor.execute(statement + " AND".join(conditions), values)
-        if not cursor.rowcount:
-            raise PositionTakenError
+        cursor.execute(statement, [*values[:place], *known, *values[place:]])
 
 
 def insert_new(rows: Sequence[InteractionLog]) -> None:
@@ -807,7 +811,7 @@ def insert_new(rows: Sequence[InteractionLog]) -> None:
     Raises:
         IntegrityError: see `conflict`.
     """
-    into, marks, _selected, _archive = _statement(connection.vendor)
+    into, marks, _guarded, _archive = _statement(connection.vendor)
     with connection.cursor() as cursor:
         cursor.execute(f"{into} VALUES {', '.join([marks] * len(rows))}", _values(rows))
 
@@ -822,7 +826,6 @@ def _values(rows: Sequence[InteractionLog]) -> list[Any]:
     ]
 
 
-_FROM_NOTHING = {"mysql": " FROM DUAL"}
 _STORED_AS_THEY_ARE = (int, str, NoneType)
 """Types whose values no field of the ledger changes for the database."""
 
@@ -857,14 +860,19 @@ def _fields() -> "list[Field[Any, Any]]":
 
 @lru_cache(maxsize=4)
 def _statement(_vendor: str) -> tuple[str, str, str, str]:
-    """Return the INSERT without its values, two ways to write a row, and the archive."""
+    """Return the INSERT without its values, the marks of a row, and the archive.
+
+    And the marks of a row without an event id if its ``{guard}`` is true.
+    """
     quote = connection.ops.quote_name
-    columns = [quote(field.column or "") for field in _fields()]
-    marks = ", ".join(["%s"] * len(columns))
-    # Named, because two columns of a derived table must not have the same name.
-    selected = ", ".join(f"%s AS {column}" for column in columns)
+    names = [field.column or "" for field in _fields()]
+    marks = ["%s"] * len(names)
+    guarded = [
+        "CASE WHEN {guard} THEN NULL ELSE %s END" if name == "event_id" else "%s"
+        for name in names
+    ]
     table, archive = (
         quote(model._meta.db_table) for model in (InteractionLog, ArchivedInteraction)
     )
-    into = f"INSERT INTO {table} ({', '.join(columns)})"
-    return into, f"({marks})", f"SELECT {selected}", archive
+    into = f"INSERT INTO {table} ({', '.join(map(quote, names))})"
+    return into, f"({', '.join(marks)})", f"({', '.join(guarded)})", archive

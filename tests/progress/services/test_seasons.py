@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core.idempotency import IdempotencyConflictError
 from core.redis_client import client
@@ -124,6 +125,18 @@ def test_the_first_answer_is_given_to_a_repeat_of_an_archived_request(
     with pytest.raises(IdempotencyConflictError):
         finish("0-0", 5, key="once", day=70)
     assert positions(InteractionLog) == [3]
+
+
+def test_an_insert_does_not_lock_the_next_key_of_the_table(student, finish):
+    """INSERT … SELECT would, on MariaDB: all writers would wait for each other."""
+    with CaptureQueriesContext(connection) as captured:
+        finish("0-0")
+    [insert] = [
+        query["sql"]
+        for query in captured.captured_queries
+        if query["sql"].startswith("INSERT")
+    ]
+    assert insert.index("VALUES") < insert.index("SELECT")
 
 
 def test_the_first_answer_is_given_to_a_repeat_of_archived_ratings(
