@@ -4,12 +4,15 @@ from collections.abc import Iterable
 
 import structlog
 from celery import shared_task
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from registrar import sources
+from registrar import breakers, reconciling, sources
 from registrar.effects import handlers
 from registrar.inbox import processing, retention
+from registrar.mapping.modules import MAPPINGS
 from registrar.outbox import adding, running
+from registrar.peers.errors import PeerError
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +69,57 @@ def send_effects_of(module: str, record_id: str) -> None:
         return
     while running.run(handlers=found, record=(module, record_id)).tried:
         pass
+
+
+@shared_task(name="registrar.tasks.read_changes", ignore_result=True)
+def read_changes() -> None:
+    """Apply what Zoho has changed and nothing has announced. Every 15 minutes."""
+    source = sources.current()
+    if source is None:
+        return
+    for module in MAPPINGS:
+        if not breakers.may_try("zoho", now=timezone.now()):
+            return
+        try:
+            _send(reconciling.apply_changes(source=source, module=module))
+        except PeerError as error:
+            breakers.record_failure("zoho", error, now=timezone.now())
+            log.warning(
+                "registrar_read_failed", module=module, error=type(error).__name__
+            )
+
+
+@shared_task(name="registrar.tasks.reconcile", ignore_result=True)
+def reconcile() -> None:
+    """Compare every record with Zoho and repair the mirror. Every night.
+
+    A module with too many changes is left alone: the log says so, and
+    ``manage.py reconcile_registrar`` shows them.
+    """
+    source = sources.current()
+    if source is None:
+        return
+    for module in MAPPINGS:
+        try:
+            report = reconciling.reconcile_module(
+                source=source, module=module, apply=True
+            )
+        except PeerError as error:
+            breakers.record_failure("zoho", error, now=timezone.now())
+            log.warning(
+                "registrar_reconcile_failed", module=module, error=type(error).__name__
+            )
+            continue
+        _send(report.applied)
+        log.info(
+            "registrar_reconciled",
+            module=module,
+            read=report.read,
+            new=len(report.new),
+            changed=report.changed_rows,
+            gone=len(report.gone),
+            stopped=report.stopped,
+        )
 
 
 @shared_task(name="registrar.tasks.prune_inbox", ignore_result=True)

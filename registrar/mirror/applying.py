@@ -10,28 +10,18 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
 
-from registrar.mapping.converters import UnknownValueError
 from registrar.mapping.modules import MAPPINGS, ModuleMapping, digest
+from registrar.mirror.converting import Converted, convert
 from registrar.mirror.decisions import Decision, Outcome
 from registrar.models import Conflict, LinkedRow, MirrorRow
 from registrar.models.rows import ID_LENGTH
 
 Record = Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class _Converted:
-    """A record's values by column, and what was not understood, by api name."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    problems: dict[str, tuple[str, str]] = field(default_factory=dict)
-    understood: set[str] = field(default_factory=set)
 
 
 def apply_record(module: str, record: Record, *, read_at: datetime) -> Decision:
@@ -47,7 +37,7 @@ def apply_record(module: str, record: Record, *, read_at: datetime) -> Decision:
         DatabaseError: the database refuses it; nothing was changed.
     """
     mapping, zoho_id = MAPPINGS[module], _id_of(record)
-    converted = _convert(mapping, record)
+    converted = convert(mapping, record)
     with transaction.atomic():
         row, is_new = _locked(mapping, zoho_id, read_at)
         modified = _moment(record.get("Modified_Time"))
@@ -129,22 +119,8 @@ def _is_stale(row: MirrorRow, modified: datetime | None, read_at: datetime) -> b
     return modified < row.modified_time
 
 
-def _convert(mapping: ModuleMapping, record: Record) -> _Converted:
-    found = _Converted()
-    for one in mapping.fields:
-        if one.api_name not in record:
-            continue
-        value = record[one.api_name]
-        try:
-            found.values[one.column] = one.convert(value)
-            found.understood.add(one.api_name)
-        except UnknownValueError as error:
-            found.problems[one.api_name] = (str(value)[:500], error.reason)
-    return found
-
-
 def _write(
-    mapping: ModuleMapping, row: MirrorRow, converted: _Converted, *, is_new: bool
+    mapping: ModuleMapping, row: MirrorRow, converted: Converted, *, is_new: bool
 ) -> tuple[Outcome, tuple[str, ...]]:
     """Set the values; return the outcome and the columns that changed."""
     old = mapping.values_of(row)
@@ -177,7 +153,7 @@ def _write_times(
 
 
 def _update_conflicts(
-    mapping: ModuleMapping, row: MirrorRow, converted: _Converted, now: datetime
+    mapping: ModuleMapping, row: MirrorRow, converted: Converted, now: datetime
 ) -> tuple[str, ...]:
     """Store the problems of this record, and delete those that it has solved."""
     of_record = Conflict.objects.filter(module=mapping.module, record_id=row.zoho_id)

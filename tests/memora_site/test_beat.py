@@ -28,6 +28,8 @@ EVERY = {
     "progress.tasks.count_lessons": 300,
     "registrar.tasks.process_inbox": 15,
     "registrar.tasks.prune_inbox": 3600,
+    "registrar.tasks.read_changes": 900,
+    "registrar.tasks.reconcile": 24 * 3600,
     "registrar.tasks.send_effects": 15,
 }
 """Seconds between two runs, as documented and as the dashboard promises."""
@@ -35,9 +37,8 @@ EVERY = {
 
 def seconds(entry) -> float:
     if isinstance(entry["schedule"], crontab):
-        minutes = sorted(entry["schedule"].minute)
-        assert entry["schedule"].hour == set(range(24))
-        return 3600 / len(minutes)
+        runs_a_day = len(entry["schedule"].minute) * len(entry["schedule"].hour)
+        return 24 * 3600 / runs_a_day
     return entry["schedule"]
 
 
