@@ -54,8 +54,9 @@ def code_of(error: Exception) -> int | None:
     return code if isinstance(code, int) else None
 
 
-_CONFLICTS = frozenset({1205, 1213})
-"""MariaDB's errors for a lock wait timeout and for a deadlock."""
+_CONFLICTS = frozenset({1205, 1213, 1467})
+"""MariaDB's errors for a lock wait timeout and for a deadlock; 1467 is a deadlock on the
+lock of AUTO_INCREMENT, which an INSERT … SELECT holds until it ends."""
 
 
 def is_conflict(error: OperationalError) -> bool:

@@ -64,7 +64,8 @@ from progress.models import (
     InteractionType,
 )
 
-_DEADLOCK = 1213
+_DEADLOCKS = ((1213,), (1467,))
+"""MariaDB's errors for a deadlock; the second is one on the lock of AUTO_INCREMENT."""
 _DEADLOCK_RETRIES = 2
 
 
@@ -745,7 +746,7 @@ def append(rows: Sequence[InteractionLog]) -> None:
                     raise
                 return
             # MariaDB ends one of several concurrent inserts of a key as a deadlock.
-            if error.args[:1] != (_DEADLOCK,) or attempt == _DEADLOCK_RETRIES:
+            if error.args[:1] not in _DEADLOCKS or attempt == _DEADLOCK_RETRIES:
                 raise
         else:
             return
