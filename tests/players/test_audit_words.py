@@ -25,6 +25,7 @@ SAMPLES = {
     "events": [1234],
     "filters": [["from", "q", "staff", "student", "type__exact", "until"]],
     "first": [True],
+    "freezes": [2],
     "force": [True, False],
     "is_staff": [True, False],
     "is_superuser": [True, False],
