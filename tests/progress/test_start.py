@@ -223,3 +223,14 @@ def test_two_students_have_two_etags(phone, plan, django_capture_on_commit_callb
 def test_the_time_is_that_of_the_server(phone, monday):
     monday.shift(timedelta(seconds=1.999))
     assert start(phone).json()["server_time"] == "2026-03-02T12:00:01Z"
+
+
+def test_a_warm_wallet_is_one_round_trip_and_no_query(
+    phone, finish, count_redis, django_assert_num_queries
+):
+    finish("0-0")
+    phone.get("wallet/")
+    count_redis.clear()
+    with django_assert_num_queries(0):
+        assert phone.get("wallet/").json()["total_xp"] == 35
+    assert len(count_redis) == 1
