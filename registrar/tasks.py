@@ -55,7 +55,7 @@ def send_effects() -> None:
     found = handlers.current()
     if found is None:
         return
-    adding.add_all_due(most=_MAX_NEW_EFFECTS)
+    adding.add_all_due(most=_MAX_NEW_EFFECTS, modules=handlers.modules())
     for _round in range(_MAX_ROUNDS):
         if not running.run(handlers=found).tried:
             return
@@ -130,10 +130,11 @@ def prune_inbox() -> None:
 
 def _send(changed: Iterable[tuple[str, str]]) -> None:
     """Add the effects of changed records and start `send_effects_of` for each."""
-    if handlers.current() is None:
+    records = list(changed)
+    if not records or handlers.current() is None:
         return
     try:
-        for module, record_id in adding.add_due(changed):
+        for module, record_id in adding.add_due(records, modules=handlers.modules()):
             send_effects_of.delay(module, record_id)
     except OperationalError:
         log.warning("registrar_broker_away")

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from registrar.effects import pushing
+from registrar.effects import plugin, pushing
 from registrar.effects.site import Site
 from registrar.effects.users import remember_id
 from registrar.mapping.modules import CANCELLED
@@ -39,6 +39,7 @@ def push_course(effect: Effect, site: Site) -> str:
         course_id = course.id
         done = _update(row, course, is_over=is_over, site=site)
     remember_id(row, course_id)
+    plugin.send_if_offered(effect, row, site)
     pushing.mark_pushed(effect)
     pushing.add_write_back(effect, row, course_id)
     if not is_over and (row.teacher_id or site.manager_ids):

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext as _
 
-from registrar.effects import pushing
+from registrar.effects import plugin, pushing
 from registrar.effects.site import Site
 from registrar.mapping.modules import ACTIVE, CANCELLED, WITHDRAWN
 from registrar.models import Effect, Enrolment, SchoolClass, Student
@@ -48,6 +48,9 @@ def push_enrolment(effect: Effect, site: Site) -> str:
             if is_over
             else _("The student is enrolled.")
         )
+    # The plugin removes a withdrawn student from the course, and with them the grades.
+    if not is_over or site.unenrols:
+        plugin.send_if_offered(effect, row, site)
     pushing.mark_pushed(effect)
     return done
 

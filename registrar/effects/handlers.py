@@ -1,15 +1,16 @@
 """The handler of each kind of effect, with the configured peers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache, partial
 
 from django.conf import settings
 
 from registrar import sources
-from registrar.effects import courses, enrolments, pushing, users
+from registrar.effects import courses, enrolments, plugin, pushing, users
 from registrar.effects.site import Site
 from registrar.models import Effect, Kind
 from registrar.moodle.client import MoodleClient, MoodleSite
+from registrar.outbox.adding import EVERY_SITE
 from registrar.outbox.running import Handler
 
 _HANDLERS: dict[Kind, Callable[[Effect, Site], str]] = {
@@ -17,6 +18,7 @@ _HANDLERS: dict[Kind, Callable[[Effect, Site], str]] = {
     Kind.COURSE: courses.push_course,
     Kind.STAFF: courses.push_staff,
     Kind.ENROLMENT: enrolments.push_enrolment,
+    Kind.RECORD: plugin.push_record,
     Kind.WRITE_BACK: pushing.write_back,
 }
 
@@ -31,24 +33,36 @@ def of_site(site: Site) -> dict[str, Handler]:
 
 def current() -> dict[str, Handler] | None:
     """Return the handlers of the configured site; None without Moodle."""
+    site = _site()
+    return of_site(site) if site else None
+
+
+def modules() -> Collection[str]:
+    """Return the modules that the configured site gets; none without Moodle.
+
+    While Moodle does not answer, those of the plugin are left out; a later run adds them.
+    """
+    site = _site()
+    return (*EVERY_SITE, *plugin.modules(site)) if site else ()
+
+
+def _site() -> Site | None:
     if not settings.MOODLE_URL or not settings.MOODLE_TOKEN:
         return None
     manager, teacher, student = settings.MOODLE_ROLES
-    return of_site(
-        Site(
-            moodle=_client(
-                MoodleSite(url=settings.MOODLE_URL, token=settings.MOODLE_TOKEN)
-            ),
-            zoho=sources.zoho_client(),
-            category_id=settings.MOODLE_CATEGORY,
-            template_id=settings.MOODLE_TEMPLATE_COURSE,
-            manager_ids=tuple(settings.MOODLE_MANAGERS),
-            manager_role=manager,
-            teacher_role=teacher,
-            student_role=student,
-            hides_cancelled=settings.MOODLE_HIDES_CANCELLED,
-            unenrols=settings.MOODLE_UNENROLS,
-        )
+    return Site(
+        moodle=_client(
+            MoodleSite(url=settings.MOODLE_URL, token=settings.MOODLE_TOKEN)
+        ),
+        zoho=sources.zoho_client(),
+        category_id=settings.MOODLE_CATEGORY,
+        template_id=settings.MOODLE_TEMPLATE_COURSE,
+        manager_ids=tuple(settings.MOODLE_MANAGERS),
+        manager_role=manager,
+        teacher_role=teacher,
+        student_role=student,
+        hides_cancelled=settings.MOODLE_HIDES_CANCELLED,
+        unenrols=settings.MOODLE_UNENROLS,
     )
 
 

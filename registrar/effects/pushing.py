@@ -9,7 +9,7 @@ from registrar.effects.site import Site
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.applying import remember_moodle_id
 from registrar.models import Effect, Kind, LinkedRow
-from registrar.outbox.adding import PUSHED, add
+from registrar.outbox.adding import add
 from registrar.outbox.running import ImpossibleError
 from registrar.zoho import records
 
@@ -32,7 +32,7 @@ def mark_pushed(effect: Effect) -> None:
 
     A later version has its own effect.
     """
-    rows = PUSHED[effect.module][0]._default_manager
+    rows = MAPPINGS[effect.module].model._default_manager
     rows.filter(zoho_id=effect.record_id, pushed_version__lt=effect.version).update(
         pushed_version=effect.version
     )

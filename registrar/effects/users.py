@@ -6,7 +6,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from registrar.effects import pushing
+from registrar.effects import plugin, pushing
 from registrar.effects.site import Site
 from registrar.models import Effect, LinkedRow, Student, Teacher
 from registrar.moodle import users
@@ -44,6 +44,7 @@ def push_user(effect: Effect, site: Site) -> str:
         moodle_id = account.id
         done = _update(row, account, person, is_gone=is_gone, site=site)
     remember_id(row, moodle_id)
+    plugin.send_if_offered(effect, row, site)
     pushing.mark_pushed(effect)
     pushing.add_write_back(effect, row, moodle_id)
     return done

@@ -8,7 +8,7 @@ from registrar.models.peers import PeerState
 from registrar.models.people import Student, Teacher
 from registrar.models.programs import Payment, Program, Registration, Unit
 from registrar.models.requests import StudentRequest
-from registrar.models.rows import LinkedRow, MirrorRow, PushedRow
+from registrar.models.rows import LinkedRow, MirrorRow
 
 __all__ = [
     "Conflict",
@@ -24,7 +24,6 @@ __all__ = [
     "Payment",
     "PeerState",
     "Program",
-    "PushedRow",
     "Registration",
     "SchoolClass",
     "Student",

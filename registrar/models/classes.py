@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from registrar.models.rows import LinkedRow, MirrorRow, PushedRow, lookup, text
+from registrar.models.rows import LinkedRow, MirrorRow, lookup, text
 
 
 class SchoolClass(LinkedRow):
@@ -29,7 +29,7 @@ class SchoolClass(LinkedRow):
         return self.name or self.zoho_id
 
 
-class Enrolment(PushedRow):
+class Enrolment(MirrorRow):
     """A student's place in a class."""
 
     student = lookup("Student", _("student"), related_name="enrolments")

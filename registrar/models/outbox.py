@@ -13,6 +13,7 @@ class Kind(models.TextChoices):
     COURSE = "course", _("course in Moodle")
     STAFF = "staff", _("teacher and managers of the course")
     ENROLMENT = "enrolment", _("place in the course")
+    RECORD = "record", _("record in Moodle's plugin")
     WRITE_BACK = "write_back", _("Moodle id to Zoho")
 
 

@@ -27,6 +27,9 @@ class MirrorRow(models.Model):
     """The digest of the mapped values; "" makes the next record apply in any case."""
     version = models.PositiveIntegerField(default=1, editable=False)
     """Counts the changes of mapped values."""
+    pushed_version = models.PositiveIntegerField(default=0, editable=False)
+    """The ``version`` that Moodle has; for rows that Moodle gets, work is due while the
+    two differ."""
     deleted_at = models.DateTimeField(_("deleted in Zoho"), null=True)
     has_conflict = models.BooleanField(_("has a conflict"), default=False)
     """Whether a value of the record was not understood (`Conflict`)."""
@@ -35,17 +38,7 @@ class MirrorRow(models.Model):
         abstract = True
 
 
-class PushedRow(MirrorRow):
-    """A row of the mirror that Moodle gets, too."""
-
-    pushed_version = models.PositiveIntegerField(default=0, editable=False)
-    """The ``version`` that Moodle has; work is due while the two differ."""
-
-    class Meta:
-        abstract = True
-
-
-class LinkedRow(PushedRow):
+class LinkedRow(MirrorRow):
     """A row that has an account or a course in Moodle."""
 
     moodle_id = models.PositiveBigIntegerField(_("Moodle id"), null=True, unique=True)

@@ -1,6 +1,6 @@
 """Add effects. Level-triggered: from what a row is, not from what happened to it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -8,24 +8,24 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from registrar.models import (
-    Effect,
-    Enrolment,
-    Kind,
-    PushedRow,
-    SchoolClass,
-    Student,
-    Teacher,
-)
+from registrar.mapping.modules import MAPPINGS
+from registrar.models import Effect, Kind, MirrorRow
 from registrar.models.work import WorkState
 
-PUSHED: Mapping[str, tuple[type[PushedRow], Kind]] = {
-    "BTEC_Students": (Student, Kind.USER),
-    "BTEC_Teachers": (Teacher, Kind.USER),
-    "BTEC_Classes": (SchoolClass, Kind.COURSE),
-    "BTEC_Enrollments": (Enrolment, Kind.ENROLMENT),
+PUSHED: Mapping[str, Kind] = {
+    "BTEC_Students": Kind.USER,
+    "BTEC_Teachers": Kind.USER,
+    "BTEC_Classes": Kind.COURSE,
+    "BTEC_Enrollments": Kind.ENROLMENT,
+    "Products": Kind.RECORD,
+    "BTEC_Registrations": Kind.RECORD,
+    "BTEC_Payments": Kind.RECORD,
+    "BTEC_Grades": Kind.RECORD,
+    "BTEC_Student_Requests": Kind.RECORD,
 }
-"""Modules whose rows Moodle gets, parents first: the table, and the effect."""
+"""The effect that brings a module's rows to Moodle, parents first."""
+EVERY_SITE = tuple(one for one, kind in PUSHED.items() if kind != Kind.RECORD)
+"""Modules that every Moodle gets; the others need the plugin's functions."""
 _PEERS = {Kind.WRITE_BACK: "zoho"}
 
 
@@ -52,28 +52,33 @@ def add(
     return is_new
 
 
-def add_due(records: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def add_due(
+    records: Iterable[tuple[str, str]], *, modules: Collection[str] = EVERY_SITE
+) -> list[tuple[str, str]]:
     """Add the effects of these records, if Moodle lacks their version.
+
+    Args:
+        modules: those that Moodle gets.
 
     Returns:
         the records that have a new effect.
     """
     found = []
     for module, record_id in records:
-        if module in PUSHED:
+        if module in modules:
             rows = _behind(module).filter(zoho_id=record_id)
             found += [(module, record_id) for row in rows if _add_push(module, row)]
     return found
 
 
-def add_all_due(*, most: int) -> int:
+def add_all_due(*, most: int, modules: Collection[str] = EVERY_SITE) -> int:
     """Add effects for up to ``most`` rows that Moodle lacks; return how many.
 
     Rows with an effect of their version are left out, also when it is dead: a replay
     tries it again.
     """
     count = 0
-    for module in PUSHED:
+    for module in (one for one in PUSHED if one in modules):
         of_version = Effect.objects.filter(
             module=module, record_id=OuterRef("zoho_id"), version=OuterRef("version")
         )
@@ -82,16 +87,16 @@ def add_all_due(*, most: int) -> int:
     return count
 
 
-def _behind(module: str) -> QuerySet[PushedRow]:
-    rows = PUSHED[module][0]._default_manager
+def _behind(module: str) -> QuerySet[MirrorRow]:
+    rows = MAPPINGS[module].model._default_manager
     return rows.exclude(pushed_version=F("version")).order_by("pk")
 
 
-def _add_push(module: str, row: PushedRow) -> bool:
+def _add_push(module: str, row: MirrorRow) -> bool:
     now = timezone.now()
     with transaction.atomic():
         if not add(
-            kind=PUSHED[module][1],
+            kind=PUSHED[module],
             module=module,
             record_id=row.zoho_id,
             version=row.version,

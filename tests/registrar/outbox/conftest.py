@@ -6,7 +6,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.utils import timezone
 
-from registrar.effects import handlers
+from registrar.effects import handlers, plugin
 from registrar.effects.site import Site
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.applying import apply_deletion, apply_record
@@ -41,7 +41,8 @@ class School:
 
     def run(self) -> None:
         """Add and do all effects whose time has come."""
-        adding.add_all_due(most=1000)
+        modules = (*adding.EVERY_SITE, *plugin.modules(self.site))
+        adding.add_all_due(most=1000, modules=modules)
         found = handlers.of_site(self.site)
         while running.run(handlers=found).tried:
             pass

@@ -221,5 +221,5 @@ def test_a_wrong_token_stops_moodle_and_loses_nothing(school):
 def test_an_effect_takes_a_fixed_number_of_calls(school):
     school.student()
     school.run()
-    # By our key, by the address, the create.
-    assert len(school.moodle.requests) == 3
+    # By our key, by the address, the create; once a process, what the site offers.
+    assert len(school.moodle.requests) == 4
