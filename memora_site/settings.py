@@ -290,6 +290,8 @@ CELERY_BEAT_SCHEDULE = {
     "read-changes": _each(900, "registrar.tasks.read_changes"),
     "reconcile-registrar": _each(3600, "registrar.tasks.reconcile")
     | {"schedule": crontab(hour="2", minute="23")},
+    "repair-moodle": _each(3600, "registrar.tasks.repair_moodle")
+    | {"schedule": crontab(hour="3", minute="23")},
     "prune-inbox": _each(3600, "registrar.tasks.prune_inbox"),
 }
 

@@ -7,7 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from registrar import breakers, reconciling, sources
+from registrar import breakers, drift, reconciling, sources
 from registrar.effects import handlers
 from registrar.inbox import processing, retention
 from registrar.mapping.modules import MAPPINGS
@@ -120,6 +120,21 @@ def reconcile() -> None:
             gone=len(report.gone),
             stopped=report.stopped,
         )
+
+
+@shared_task(name="registrar.tasks.repair_moodle", ignore_result=True)
+def repair_moodle() -> None:
+    """Compare Moodle with the mirror, and do again what it has lost. Every night."""
+    site = handlers.site()
+    if site is None:
+        return
+    try:
+        found = drift.find(site)
+    except PeerError as error:
+        breakers.record_failure("moodle", error, now=timezone.now())
+        log.warning("registrar_drift_failed", error=type(error).__name__)
+        return
+    log.info("registrar_drift_repaired", rows=len(drift.repair(found)))
 
 
 @shared_task(name="registrar.tasks.prune_inbox", ignore_result=True)

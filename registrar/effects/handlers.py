@@ -23,18 +23,18 @@ _HANDLERS: dict[Kind, Callable[[Effect, Site], str]] = {
 }
 
 
-def of_site(site: Site) -> dict[str, Handler]:
-    """Return the handlers that use ``site``."""
+def of_site(used: Site) -> dict[str, Handler]:
+    """Return the handlers that use a site."""
     return {
-        str(kind): partial(_call, function, site)
+        str(kind): partial(_call, function, used)
         for kind, function in _HANDLERS.items()
     }
 
 
 def current() -> dict[str, Handler] | None:
     """Return the handlers of the configured site; None without Moodle."""
-    site = _site()
-    return of_site(site) if site else None
+    found = site()
+    return of_site(found) if found else None
 
 
 def modules() -> Collection[str]:
@@ -42,11 +42,12 @@ def modules() -> Collection[str]:
 
     While Moodle does not answer, those of the plugin are left out; a later run adds them.
     """
-    site = _site()
-    return (*EVERY_SITE, *plugin.modules(site)) if site else ()
+    found = site()
+    return (*EVERY_SITE, *plugin.modules(found)) if found else ()
 
 
-def _site() -> Site | None:
+def site() -> Site | None:
+    """Return the configured site; None without Moodle."""
     if not settings.MOODLE_URL or not settings.MOODLE_TOKEN:
         return None
     manager, teacher, student = settings.MOODLE_ROLES
@@ -66,10 +67,10 @@ def _site() -> Site | None:
     )
 
 
-def _call(function: Callable[[Effect, Site], str], site: Site, effect: Effect) -> str:
-    return function(effect, site)
+def _call(function: Callable[[Effect, Site], str], used: Site, effect: Effect) -> str:
+    return function(effect, used)
 
 
 @lru_cache(maxsize=2)
-def _client(site: MoodleSite) -> MoodleClient:
-    return MoodleClient(site)
+def _client(address: MoodleSite) -> MoodleClient:
+    return MoodleClient(address)

@@ -47,6 +47,8 @@ def add_write_back(effect: Effect, row: LinkedRow, moodle_id: int) -> None:
             record_id=effect.record_id,
             version=effect.version,
             now=timezone.now(),
+            # An account that was lost and created again has another id.
+            value=str(moodle_id),
         )
 
 

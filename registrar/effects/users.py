@@ -1,7 +1,6 @@
 """Accounts in Moodle of students and teachers (D1)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -129,29 +128,28 @@ def _create(row: LinkedRow, person: _Person, site: Site) -> int:
     return created
 
 
+def changes(row: LinkedRow, account: users.User) -> dict[str, str]:
+    """Return what differs between a row and its account, by Moodle's names.
+
+    An empty value in Zoho empties nothing that Moodle needs.
+    """
+    person = _person(row)
+    wanted = {
+        "firstname": (person.first_name, account.first_name),
+        "lastname": (person.last_name, account.last_name),
+        "email": (person.email.lower(), account.email.lower()),
+    }
+    return {name: new for name, (new, held) in wanted.items() if new and new != held}
+
+
 def _update(
     row: LinkedRow, account: users.User, person: _Person, *, is_gone: bool, site: Site
 ) -> str:
-    wanted: dict[str, str] = {
-        "firstname": person.first_name,
-        "lastname": person.last_name,
-        "email": person.email,
-    }
-    held: dict[str, Any] = {
-        "firstname": account.first_name,
-        "lastname": account.last_name,
-        "email": account.email.lower(),
-    }
-    changes = {
-        name: value
-        for name, value in wanted.items()
-        # An empty value in Zoho empties nothing that Moodle needs.
-        if value and value != held[name] and value.lower() != held[name]
-    }
+    found = changes(row, account)
     if person.city:
-        changes["city"] = person.city
-    if changes and not is_gone:
-        users.update(site.moodle, user_id=account.id, **changes)
+        found["city"] = person.city
+    if found and not is_gone:
+        users.update(site.moodle, user_id=account.id, **found)
     # A suspension by staff in Moodle stays: only our own one is taken back.
     if is_gone and not account.suspended:
         _mark_suspended(row, suspended=True)

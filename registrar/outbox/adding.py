@@ -8,6 +8,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from registrar import queues
 from registrar.mapping.modules import MAPPINGS
 from registrar.models import Effect, Kind, MirrorRow
 from registrar.models.work import WorkState
@@ -30,15 +31,22 @@ _PEERS = {Kind.WRITE_BACK: "zoho"}
 
 
 def add(
-    *, kind: Kind, module: str, record_id: str, version: int, now: datetime
+    *,
+    kind: Kind,
+    module: str,
+    record_id: str,
+    version: int,
+    now: datetime,
+    value: str = "",
 ) -> bool:
     """Add an effect; False if the same one was added before.
 
     Args:
         version: the version of the mirror's row.
+        value: what distinguishes effects of the same version.
     """
     _effect, is_new = Effect.objects.get_or_create(
-        key=f"{kind} {module} {record_id} {version}",
+        key=f"{kind} {module} {record_id} {version} {value}".strip(),
         defaults={
             "kind": kind,
             "peer": _PEERS.get(kind, "moodle"),
@@ -85,6 +93,21 @@ def add_all_due(*, most: int, modules: Collection[str] = EVERY_SITE) -> int:
         for row in _behind(module).filter(~Exists(of_version))[: most - count]:
             count += _add_push(module, row)
     return count
+
+
+def push_again(module: str, record_id: str) -> None:
+    """Let the effect of a row's version be done once more, although Moodle had it."""
+    rows = MAPPINGS[module].model._default_manager.filter(zoho_id=record_id)
+    for row in rows:
+        rows.update(pushed_version=0)
+        if not _add_push(module, row):
+            effects = Effect.objects.filter(
+                kind=PUSHED[module],
+                module=module,
+                record_id=record_id,
+                version=row.version,
+            )
+            queues.replay(effects, now=timezone.now())
 
 
 def _behind(module: str) -> QuerySet[MirrorRow]:

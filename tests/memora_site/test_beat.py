@@ -30,6 +30,7 @@ EVERY = {
     "registrar.tasks.prune_inbox": 3600,
     "registrar.tasks.read_changes": 900,
     "registrar.tasks.reconcile": 24 * 3600,
+    "registrar.tasks.repair_moodle": 24 * 3600,
     "registrar.tasks.send_effects": 15,
 }
 """Seconds between two runs, as documented and as the dashboard promises."""

@@ -7,7 +7,8 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from core.reporting_command import ReportingCommand
-from registrar import reconciling, sources
+from registrar import drift, reconciling, sources
+from registrar.effects import handlers
 from registrar.mapping.modules import MAPPINGS
 from registrar.peers.errors import PeerError
 from registrar.reconciling import ModuleReport
@@ -27,6 +28,11 @@ class Command(ReportingCommand):
             action="append",
             help=_("only this module; may be repeated"),
         )
+        parser.add_argument(
+            "--moodle",
+            action="store_true",
+            help=_("compare Moodle with the copies instead"),
+        )
         what = parser.add_mutually_exclusive_group()
         what.add_argument(
             "--dry-run", action="store_true", help=_("write nothing (the default)")
@@ -39,6 +45,9 @@ class Command(ReportingCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        if options["moodle"]:
+            self._compare_moodle(apply=options["apply"])
+            return
         source = sources.current()
         if source is None:
             self.fail(_("Zoho CRM is not configured."))
@@ -63,6 +72,25 @@ class Command(ReportingCommand):
             self.say(f"{module}: {message}")
         if errors or any(one.stopped for one in reports):
             self.fail(_("Not everything could be compared or repaired."))
+
+    def _compare_moodle(self, *, apply: bool) -> None:
+        site = handlers.site()
+        if site is None:
+            self.fail(_("Moodle is not configured."))
+        try:
+            found = drift.find(site)
+        except PeerError as error:
+            self.fail(error.message)
+        repaired = drift.repair(found) if apply else []
+        for one in found:
+            self.say(f"{one.module} {one.record_id}: {one.problem.label}")
+        self.say(
+            _("%(count)d differences, %(repaired)d will be repaired.")
+            % {"count": len(found), "repaired": len(repaired)}
+        )
+        self.answer(
+            {"drift": [asdict(one) for one in found], "repaired": len(repaired)}
+        )
 
     def _show(self, report: ModuleReport) -> None:
         self.say(

@@ -90,7 +90,7 @@ def test_a_site_without_the_plugin_gets_no_effects_for_its_records(school):
 def test_while_moodle_is_away_the_plugin_counts_as_not_there(settings, school):
     settings.MOODLE_URL, settings.MOODLE_TOKEN = school.moodle.url, "wrong"
     assert tuple(handlers.modules()) == EVERY_SITE
-    handlers._site().moodle.close()
+    handlers.site().moodle.close()
     handlers._client.cache_clear()
     settings.MOODLE_URL = ""
     assert handlers.modules() == ()
