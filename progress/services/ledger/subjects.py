@@ -1,0 +1,269 @@
+"""Progress in subjects, from the sums of a player's rows of each progress bit."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from django.db.models import F, IntegerField, Max, Q, Sum, Value
+
+from players.player_state import LastPlayed, SubjectProgress
+from progress import bitmap
+from progress.models import (
+    PROGRESS_TYPES,
+    ArchivedInteraction,
+    BaselineSubject,
+    Interaction,
+    InteractionLog,
+    InteractionType,
+)
+
+
+def subjects_of_player(
+    player_id: int, subject_ids: Collection[str], seq: int
+) -> dict[str, SubjectProgress]:
+    """Return the player's progress in each subject at a position. One query, or none."""
+    if not subject_ids:
+        return {}
+    found = _subjects(Q(player_id=player_id, seq__lte=seq, subject_id__in=subject_ids))
+    nothing = 0, SubjectProgress()
+    return {one: found.get((player_id, one), nothing)[1] for one in subject_ids}
+
+
+def subjects_at(
+    positions: Mapping[tuple[int, str], int],
+) -> dict[tuple[int, str], SubjectProgress]:
+    """Return the progress of players in subjects, each at a position. One query.
+
+    For many subjects, `subjects_of` is much faster.
+
+    Args:
+        positions: by player and subject.
+    """
+    found = dict.fromkeys(positions, SubjectProgress())
+    if not found:
+        return found
+    condition = Q()
+    for (player_id, subject_id), seq in positions.items():
+        condition |= Q(player_id=player_id, seq__lte=seq, subject_id=subject_id)
+    rows = _subjects(condition)
+    return found | {key: progress for key, (_last, progress) in rows.items()}
+
+
+def subjects_of(
+    wanted: Collection[tuple[int, str]],
+) -> dict[tuple[int, str], tuple[int, SubjectProgress]]:
+    """Return the progress of players in subjects, as it is now. One query, or none.
+
+    Args:
+        wanted: player and subject of each.
+
+    Returns:
+        The position of the last row of `PROGRESS_TYPES`, and the progress with it. A
+        subject without such rows is left out.
+    """
+    if not wanted:
+        return {}
+    # More than is wanted, when players differ in their subjects: a condition for each
+    # pair takes longer.
+    found = _subjects(
+        Q(
+            player_id__in={player_id for player_id, _subject in wanted},
+            subject_id__in={subject_id for _player, subject_id in wanted},
+        )
+    )
+    return {key: one for key, one in found.items() if key in wanted and one[0]}
+
+
+def _subjects(condition: Q) -> dict[tuple[int, str], tuple[int, SubjectProgress]]:
+    """Return the progress, and the last completion's position; 0: only failures.
+
+    Of the rows and the baselines with this condition. One query.
+    """
+    nothing = Value(None, output_field=IntegerField())
+    baselines = (
+        BaselineSubject.objects.filter(condition)
+        .order_by()
+        .values_list(
+            *("player_id", "subject_id", "last_played_bit", "xp", "seq", "last_seq"),
+            *("last_played_at", nothing, nothing, nothing),
+            *("progress_bitmap", "hearts"),
+        )
+    )
+    found = _unpacked_subjects(
+        _grouped(InteractionLog, condition).union(baselines, all=True)
+    )
+    return {key: (one.seq, one.progress) for key, one in found.items()}
+
+
+class ArchivedSubject(NamedTuple):
+    """A player's progress in a subject from rows, and the positions of the last ones.
+
+    ``seq`` is that of the last row of `PROGRESS_TYPES`, 0 without one; ``last_seq`` that
+    of any type.
+    """
+
+    seq: int
+    last_seq: int
+    progress: SubjectProgress
+
+
+def archived_subjects(
+    player_ids: Collection[int],
+) -> dict[tuple[int, str], ArchivedSubject]:
+    """Return the progress of the archived rows of these players. One query."""
+    return _unpacked_subjects(
+        _grouped(ArchivedInteraction, Q(player_id__in=player_ids))
+    )
+
+
+def subject_heads(
+    condition: Q, received_before: datetime | None = None
+) -> dict[tuple[int, str], tuple[int, int | None]]:
+    """Return the position of the last row of `PROGRESS_TYPES` in each subject.
+
+    One query.
+
+    Args:
+        condition: on ``player_id``.
+
+    Returns:
+        By player and subject: the position, and that of the last row received before
+        the time; None without one. Archived rows count as received before it.
+    """
+    settled = Q(received_at__lt=received_before) if received_before else Q(pk__in=[])
+    rows = InteractionLog.objects.filter(condition, type__in=PROGRESS_TYPES)
+    baselines = BaselineSubject.objects.filter(condition, seq__gt=0).order_by()
+    none = Value(None, output_field=IntegerField())
+    archived = F("seq") if received_before else none
+    found: dict[tuple[int, str], tuple[int, int | None]] = {}
+    for player_id, subject_id, last, before in (
+        rows.order_by()
+        .values_list("player_id", "subject_id")
+        .annotate(last=Max("seq"), before=Max("seq", filter=settled))
+        .union(
+            baselines.values_list("player_id", "subject_id", "seq", archived), all=True
+        )
+    ):
+        key = player_id, subject_id
+        one, other = found.get(key, (0, None))
+        positions = [at for at in (before, other) if at is not None]
+        found[key] = max(last, one), max(positions, default=None)
+    return found
+
+
+def _grouped(model: type[Interaction], condition: Q) -> Any:
+    """Return the rows by progress bit; the last two columns are those of a baseline."""
+    types = (*PROGRESS_TYPES, InteractionType.LESSON_FAILED)
+    return (
+        model.objects.filter(condition, type__in=types)
+        .order_by()
+        .values_list("player_id", "subject_id", "bit_index")
+        .annotate(
+            earned=Sum("xp"),
+            last=Max("seq", filter=Q(type__in=PROGRESS_TYPES)),
+            last_row=Max("seq"),
+            at=Max("occurred_at", filter=Q(type__in=_ATTEMPTS)),
+            **best_hearts(),
+            base_bitmap=Value(""),
+            base_hearts=Value(""),
+        )
+    )
+
+
+class _Subject:
+    """The sums of one subject's rows and baseline."""
+
+    def __init__(self) -> None:
+        self.seq = self.last_seq = self.xp = 0
+        self.base: dict[int, int] = {}
+        self.best: dict[int, int | None] = {}
+        self.played: LastPlayed | None = None
+
+    def found(self) -> ArchivedSubject:
+        best = self.base | self.best
+        return ArchivedSubject(
+            self.seq,
+            self.last_seq,
+            bitmap.pack(
+                {bit: most for bit, most in best.items() if most is not None},
+                xp=self.xp,
+                last_played=self.played,
+            ),
+        )
+
+    def add_hearts(self, bit: int, hearts: Sequence[int | None]) -> None:
+        """Add the aggregates of `best_hearts` of rows that are not archived."""
+        last_reset = hearts[-1]
+        now = hearts_now(*hearts)
+        if last_reset is not None:
+            # What was before the reset does not count.
+            self.best[bit] = now
+        elif now is not None:
+            self.best[bit] = max(now, self.base.get(bit, 0))
+
+
+def _unpacked_subjects(
+    rows: Iterable[tuple[Any, ...]],
+) -> dict[tuple[int, str], ArchivedSubject]:
+    found: dict[tuple[int, str], _Subject] = defaultdict(_Subject)
+    # Baselines first.
+    for player_id, subject_id, bit, xp, last, last_row, at, *values in sorted(
+        rows, key=itemgetter(-2), reverse=True
+    ):
+        *hearts, base_bitmap, base_hearts = values
+        one = found[player_id, subject_id]
+        one.xp += int(xp)
+        one.seq, one.last_seq = max(one.seq, last or 0), max(one.last_seq, last_row)
+        one.base |= bitmap.unpack(base_bitmap, base_hearts)
+        if bit is None:
+            continue
+        if at is not None:
+            attempt = LastPlayed(at, bit)
+            one.played = max(one.played or attempt, attempt)
+        one.add_hearts(bit, hearts)
+    return {key: one.found() for key, one in found.items()}
+
+
+_ATTEMPTS = (InteractionType.LESSON_COMPLETED, InteractionType.LESSON_FAILED)
+_HEARTS = 8
+"""More than the most hearts."""
+
+
+def best_hearts() -> dict[str, Any]:
+    """Return the aggregates that `hearts_now` takes, of rows of one progress bit."""
+    is_reset = Q(type=InteractionType.LESSON_RESET)
+    is_pass = Q(
+        type__in=(InteractionType.LESSON_COMPLETED, InteractionType.LESSON_GRANTED)
+    )
+    return {
+        "most": Max("best_hearts"),
+        # The position of the last row that passed the lesson, and its best hearts.
+        "last_pass": Max(F("seq") * _HEARTS + F("best_hearts"), filter=is_pass),
+        "last_reset": Max("seq", filter=is_reset),
+    }
+
+
+def hearts_now(
+    most: int | None, last_pass: int | None, last_reset: int | None
+) -> int | None:
+    """Return the best hearts on a progress bit; None: it is not set.
+
+    Best hearts never fall, unless the lesson is reset. After a reset, those of the last
+    row that passed the lesson count.
+    """
+    if last_pass is None:
+        return None
+    if last_reset is None:
+        return most
+    seq, hearts = divmod(last_pass, _HEARTS)
+    return hearts if seq > last_reset else None
+
+
+def subjects_after(player_id: int, seq: int) -> set[str]:
+    """Return the subjects of the rows after a position. One query."""
+    rows = InteractionLog.objects.filter(player_id=player_id, seq__gt=seq).order_by()
+    archived = BaselineSubject.objects.filter(player_id=player_id, last_seq__gt=seq)
+    found = rows.values_list("subject_id").union(archived.values_list("subject_id"))
+    return {subject_id for (subject_id,) in found}
