@@ -56,6 +56,8 @@ def record_failure(peer: str, error: Exception, *, now: datetime) -> None:
 
 
 def _pause(peer: str, error: PeerError, *, until: datetime) -> None:
-    PeerState.objects.update_or_create(
-        peer=peer, defaults={"open_until": until, "last_error": error.message}
+    state, _created = PeerState.objects.get_or_create(peer=peer)
+    # A longer pause stays.
+    PeerState.objects.filter(pk=state.pk).exclude(open_until__gt=until).update(
+        open_until=until, last_error=error.message
     )

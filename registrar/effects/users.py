@@ -1,6 +1,6 @@
 """Accounts in Moodle of students and teachers (D1)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -10,6 +10,7 @@ from registrar.effects.site import Site
 from registrar.models import Effect, LinkedRow, Student, Teacher
 from registrar.moodle import users
 from registrar.outbox.running import ImpossibleError
+from registrar.peers.errors import PeerRefusedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +125,14 @@ def _create(row: LinkedRow, person: _Person, site: Site) -> int:
         last_name=person.last_name,
         city=person.city,
     )
-    [created] = users.create(site.moodle, users=[new])
+    try:
+        [created] = users.create(site.moodle, users=[new])
+    except PeerRefusedError as error:
+        if error.reason != "invalidparameter":
+            raise
+        # Perhaps the user name: taken, or with a character that Moodle does not accept.
+        new = replace(new, username=row.zoho_id)
+        [created] = users.create(site.moodle, users=[new])
     return created
 
 

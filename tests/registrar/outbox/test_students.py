@@ -7,6 +7,7 @@ from registrar.models import Effect, PeerState, Student
 from registrar.moodle import users
 from registrar.outbox import adding
 from tests.registrar.simulators.moodle_people import add_user
+from tests.registrar.simulators.server import Response
 
 STUDENTS, TEACHERS = "BTEC_Students", "BTEC_Teachers"
 
@@ -128,6 +129,27 @@ def test_an_account_of_another_record_is_not_taken(school):
     school.run()
     assert school.accounts(student) == []
     assert "belongs to another record" in dead_reason()
+
+
+def test_a_user_name_that_moodle_refuses_is_replaced_by_our_key(school):
+    add_user(school.moodle, username="s0@x.edu", email="else@x.edu")
+    student = school.student()
+    school.run()
+    [account] = school.accounts(student)
+    assert (account["username"], account["email"]) == (student, "s0@x.edu")
+
+
+def test_a_student_whom_moodle_refuses_in_any_case_is_shown_with_the_reason(school):
+    school.student()
+    refusal = {"exception": "x", "errorcode": "invalidparameter", "message": ""}
+    school.moodle.fail(
+        "status",
+        times=2,
+        matches=lambda one: one.form.get("wsfunction") == "core_user_create_users",
+        response=Response(refusal),
+    )
+    school.run()
+    assert dead_reason() == "Moodle refuses the request (invalidparameter)."
 
 
 def test_a_student_without_an_address_waits_for_one(school):
