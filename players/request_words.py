@@ -52,6 +52,7 @@ _REQUESTS: dict[str, Promise] = {
     "wallet-list": gettext_lazy("wallet"),
     "lesson-complete": gettext_lazy("completion of a lesson"),
     "progress-detail": gettext_lazy("progress"),
+    "progress-list": gettext_lazy("progress in all subjects"),
     "sync-list": gettext_lazy("state of the student for an app"),
     "sync-events": gettext_lazy("queue of an app that was offline"),
     # Pages.
@@ -74,6 +75,7 @@ _GROUPS: tuple[tuple[str, Promise], ...] = (
     ("content-", gettext_lazy("content")),
     ("review-", _REVIEWS),
     ("staff-", _STAFF_API),
+    ("registrar-", gettext_lazy("message of the CRM")),
     ("preview_", _PREVIEW),
     ("app_", _PREVIEW),
     ("upload_", _UPLOAD),
