@@ -9,7 +9,7 @@ from django.utils import timezone
 from publishing import alerts, queue
 from publishing.building import builds, sweep
 from publishing.cdn import sync
-from publishing.monitoring import health, lateness, silence, status
+from publishing.monitoring import health, lateness, outside, silence, status
 from publishing.signing import renewal
 from publishing.storage import activation, disk
 
@@ -60,6 +60,7 @@ def heartbeat() -> None:
     now = timezone.now()
     silence.check_heartbeats(now)
     lateness.check(now)
+    outside.check(now)
 
 
 @shared_task

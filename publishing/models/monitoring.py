@@ -91,6 +91,7 @@ class AlertKind(models.TextChoices):
     HEALTH_FAULT = "health_fault", _("Health check")
     SILENT = "silent", _("Worker or scheduler not running")
     LATE = "late", _("Periodic job late")
+    REGISTRAR = "registrar", _("Registrar")
 
 
 class Alert(models.Model):
