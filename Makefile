@@ -103,7 +103,7 @@ check: lint types layers dead migrations messages-check deploy-check ## All chec
 lint: $(VENV)/.dev ## Format and lint of code and templates
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
-	$(BIN)/djlint --quiet --lint content/templates plans/templates players/templates progress/templates publishing/templates memora_site/templates
+	$(BIN)/djlint --quiet --lint content/templates plans/templates players/templates progress/templates publishing/templates registrar/templates memora_site/templates
 
 .PHONY: types
 types: $(VENV)/.dev ## mypy, strict

@@ -166,10 +166,11 @@ class MemoraAdminSite(admin.AdminSite):
         )
         from progress import grant_views, statistics_views, student_views
         from publishing.admin_views import dashboard_views, preview_views, upload_views
+        from registrar.admin import pages as registrar_pages
 
         pages = (
             *(dashboard_views, import_export_views, player_dashboard),
-            *(grant_views, preview_views, statistics_views),
+            *(grant_views, preview_views, registrar_pages, statistics_views),
             *(student_import_views, student_views, upload_views),
         )
         own = [url for module in pages for url in module.urls(self)]
@@ -199,10 +200,12 @@ class MemoraAdminSite(admin.AdminSite):
             dashboard_views as player_dashboard,
         )
         from publishing.admin_views import dashboard_views
+        from registrar.admin import pages as registrar_pages
 
         pages: dict[str, tuple[Any, Any]] = {
             "publishing": (dashboard_views, _("Publishing dashboard")),
             "players": (player_dashboard, _("Player dashboard")),
+            "registrar": (registrar_pages, _("Registrar dashboard")),
         }
         views, name = pages.get(app_label, (None, None))
         if views is None or not views.can_view(request):

@@ -9,4 +9,4 @@ class SiteConfig(AppConfig):
     verbose_name = _("Memora")
 
     def ready(self) -> None:
-        from memora_site import checks  # noqa: F401
+        from memora_site import checks, registrar_alerts  # noqa: F401

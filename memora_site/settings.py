@@ -292,6 +292,8 @@ CELERY_BEAT_SCHEDULE = {
     | {"schedule": crontab(hour="2", minute="23")},
     "repair-moodle": _each(3600, "registrar.tasks.repair_moodle")
     | {"schedule": crontab(hour="3", minute="23")},
+    "check-zoho": _each(3600, "registrar.tasks.check_zoho")
+    | {"schedule": crontab(hour="1,13", minute="41")},
     "prune-inbox": _each(3600, "registrar.tasks.prune_inbox"),
 }
 

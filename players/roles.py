@@ -15,6 +15,8 @@ CONTENT_EDITORS = "Content Editors"
 PUBLISHERS = "Publishers"
 SUPPORT = "Support"
 TEACHERS = "Teachers"
+REGISTRARS = "Registrar"
+REGISTRAR_VIEWERS = "Registrar viewer"
 
 TEACH = "players.teach_studygroup"
 """The permission to see the own classes (`StudyGroup.teachers`), and nothing else."""
@@ -41,7 +43,7 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
             for app in ("content", "plans", "publishing", "players", "progress")
         ),
         # A copy of the CRM, where its records are changed.
-        ("registrar", "*", _VIEW),
+        ("registrar", "*", ("view", "replay")),
         # The admin's own log has students' names.
         ("admin", "logentry", _VIEW),
     ],
@@ -72,6 +74,9 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         ("progress", "*", _VIEW),
         ("progress", "structureprogress", ("correct",)),
     ],
+    # Both read the copy of the CRM and the queues; the first lets work be done again.
+    REGISTRARS: [("registrar", "*", ("view", "replay"))],
+    REGISTRAR_VIEWERS: [("registrar", "*", _VIEW)],
     # Not "view": it would open the lists of all groups and students.
     TEACHERS: [("players", "studygroup", ("teach",))],
 }

@@ -32,7 +32,7 @@ def may_try(peer: str, *, now: datetime) -> bool:
 def record_success(peer: str) -> None:
     """The peer has answered: close its breaker."""
     PeerState.objects.filter(peer=peer, failures__gt=0).update(
-        failures=0, open_until=None
+        failures=0, open_until=None, needs_staff=False
     )
 
 
@@ -44,7 +44,10 @@ def record_failure(peer: str, error: Exception, *, now: datetime) -> None:
         return
     state, _created = PeerState.objects.get_or_create(peer=peer)
     PeerState.objects.filter(pk=state.pk).update(
-        failures=F("failures") + 1, last_error=error.message, failed_at=now
+        failures=F("failures") + 1,
+        needs_staff=isinstance(error, PeerCredentialsError),
+        last_error=error.message,
+        failed_at=now,
     )
     if isinstance(error, PeerCredentialsError):
         _pause(peer, error, until=now + timedelta(seconds=CREDENTIALS_PAUSE))

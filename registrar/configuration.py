@@ -37,3 +37,13 @@ def webhook_secrets() -> WebhookSecrets:
 def has_zoho() -> bool:
     """Return whether Zoho CRM is configured."""
     return bool(settings.ZOHO_REFRESH_TOKEN)
+
+
+def has_moodle() -> bool:
+    """Return whether Moodle is configured."""
+    return bool(settings.MOODLE_URL and settings.MOODLE_TOKEN)
+
+
+def is_on() -> bool:
+    """Return whether anything of the registrar is configured."""
+    return webhook_secrets().is_on or has_zoho() or has_moodle()

@@ -14,17 +14,17 @@ from prometheus_client.registry import Collector
 
 from registrar import configuration
 from registrar.inbox import refusals
-from registrar.models import Effect, Hint
+from registrar.models import Effect, Hint, PeerState
 from registrar.models.work import WorkState
 
 log = structlog.get_logger(__name__)
 
 
 class RegistrarCollector(Collector):
-    """Read the queues at each scrape, with one query of an index for each."""
+    """Read the queues and the peers at each scrape, with one query for each table."""
 
     def collect(self) -> Iterator[Metric]:
-        if not configuration.webhook_secrets().is_on:
+        if not configuration.is_on():
             return
         refused = CounterMetricFamily(
             "memora_registrar_refused_deliveries",
@@ -36,6 +36,7 @@ class RegistrarCollector(Collector):
         yield refused
         try:
             yield from _queue_metrics()
+            yield from _peer_metrics()
         except DatabaseFailure as error:
             log.warning("metrics_database_failed", error=type(error).__name__)
 
@@ -68,3 +69,34 @@ def _queue_metrics() -> Iterator[Metric]:
             "Age of the oldest one that waits.",
             value=lag,
         )
+
+
+def _peer_metrics() -> Iterator[Metric]:
+    refused = GaugeMetricFamily(
+        "memora_registrar_account_refused",
+        "1 while the peer does not accept our account, else 0.",
+        labels=["peer"],
+    )
+    failures = GaugeMetricFamily(
+        "memora_registrar_failures_in_a_row",
+        "Failures of the peer since its last answer.",
+        labels=["peer"],
+    )
+    expiry = GaugeMetricFamily(
+        "memora_registrar_channel_expires_seconds",
+        "Seconds until Zoho's channel of notifications expires; absent without one.",
+    )
+    missing = GaugeMetricFamily(
+        "memora_registrar_missing_fields",
+        "Fields that the mapping reads and the CRM does not have.",
+    )
+    for state in PeerState.objects.order_by("peer"):
+        refused.add_metric([state.peer], float(state.needs_staff))
+        failures.add_metric([state.peer], state.failures)
+        if state.channel_expires_at:
+            left = state.channel_expires_at - timezone.now()
+            expiry.add_metric([], left.total_seconds())
+        if state.names_checked_at:
+            count = sum(len(names) for names in state.missing_names.values())
+            missing.add_metric([], count)
+    yield from (refused, failures, expiry, missing)

@@ -1,11 +1,15 @@
 """Let rows of a queue be done again: one, filtered, or all of them."""
 
 from datetime import datetime
+from typing import TypeVar
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from registrar import queues
 from registrar.models.work import Work
+
+Row = TypeVar("Row", bound=Work)
 
 
 def replay(
@@ -43,3 +47,8 @@ def replay(
     if until:
         rows = rows.filter(created_at__lt=until)
     return queues.replay(rows, now=timezone.now())
+
+
+def replay_rows(rows: QuerySet[Row]) -> int:
+    """Let these rows be done again, as `replay`; return how many will be done."""
+    return queues.replay(rows.order_by(), now=timezone.now())

@@ -7,7 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from registrar import breakers, drift, reconciling, sources
+from registrar import breakers, drift, reconciling, sources, upkeep
 from registrar.effects import handlers
 from registrar.inbox import processing, retention
 from registrar.mapping.modules import MAPPINGS
@@ -141,6 +141,25 @@ def repair_moodle() -> None:
 def prune_inbox() -> None:
     """Delete old deliveries. Every hour."""
     retention.prune()
+
+
+@shared_task(name="registrar.tasks.check_zoho", ignore_result=True)
+def check_zoho() -> None:
+    """Check the CRM's fields and renew its channel of notifications. Twice a day."""
+    client = sources.zoho_client()
+    if client is None:
+        return
+    for check in (upkeep.keep_channel, upkeep.check_names):
+        try:
+            check(client, now=timezone.now())
+        except PeerError as error:
+            breakers.record_failure("zoho", error, now=timezone.now())
+            log.warning(
+                "registrar_upkeep_failed",
+                check=check.__name__,
+                error=type(error).__name__,
+                reason=error.reason,
+            )
 
 
 def _send(changed: Iterable[tuple[str, str]]) -> None:

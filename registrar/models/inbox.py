@@ -60,6 +60,7 @@ class Hint(Work):
     class Meta:
         verbose_name = _("hint")
         verbose_name_plural = _("hints")
+        permissions = [("replay_hint", _("Can process hints again"))]
         indexes = [
             # What is due, and the first unfinished row of a record.
             models.Index(fields=["state", "due_at"], name="registrar_hint_due"),

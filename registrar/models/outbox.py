@@ -36,6 +36,7 @@ class Effect(Work):
     class Meta:
         verbose_name = _("effect")
         verbose_name_plural = _("effects")
+        permissions = [("replay_effect", _("Can send to Moodle and Zoho again"))]
         indexes = [
             # What is due, and the first unfinished row of a record.
             models.Index(fields=["state", "due_at"], name="registrar_effect_due"),

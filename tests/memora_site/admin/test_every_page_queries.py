@@ -30,6 +30,10 @@ from publishing.models import (
     SyncLog,
     SyncStatus,
 )
+from registrar.mapping.modules import MAPPINGS
+from registrar.mirror.applying import apply_record
+from registrar.mirror.decisions import Decision, Outcome
+from registrar.models import Delivery, Effect, Hint
 from tests.admin_fixtures import TEXT
 from tests.factories.content import make_branch, plant
 from tests.factories.progress import make_card, make_interaction, make_rating
@@ -128,6 +132,42 @@ def grow_runs(plan, numbers):
         )
 
 
+def grow_registrar(numbers):
+    """Add records of every module with hints, effects and conflicts."""
+    for number in numbers:
+        for module in MAPPINGS:
+            apply_record(module, {"id": f"9{number}"}, read_at=NOW)
+        record = {"id": f"8{number}", "Enrollment_Status": "odd"}
+        apply_record("BTEC_Enrollments", record, read_at=NOW)
+        for record_id, state in (("1", "done"), (f"9{number}", "dead")):
+            work = {
+                "module": "BTEC_Students",
+                "record_id": record_id,
+                "state": state,
+                "created_at": NOW,
+                "due_at": NOW,
+            }
+            Hint.objects.create(
+                operation="changed",
+                delivery=Delivery.objects.create(
+                    endpoint="webhooks",
+                    verifier="hmac",
+                    body=b"{}",
+                    received_at=NOW,
+                    dedup_key=f"{record_id} {number}",
+                ),
+                decision=Decision(Outcome.UNCHANGED).document(),
+                **work,
+            )
+            Effect.objects.create(
+                kind="user",
+                peer="moodle",
+                version=number,
+                key=f"user {record_id} {number}",
+                **work,
+            )
+
+
 def queries_of(browser, name):
     """Return the queries of a second request; the first one fills Django's caches."""
     path = ARGUMENT.sub(lambda found: str(example_of(name, found[1])), PAGES[name])
@@ -153,6 +193,7 @@ def test_every_page_reads_the_same_queries_however_much_there_is(
         grow_content(plan, maths["lesson"], numbers)
         grow_school(plan, player, numbers)
         grow_runs(plan, numbers)
+        grow_registrar(numbers)
         return {name: queries_of(browser, name) for name in PAGES}
 
     few = grow(1)

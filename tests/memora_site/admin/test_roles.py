@@ -40,6 +40,8 @@ ROLES = (
     roles.PUBLISHERS,
     roles.SUPPORT,
     roles.TEACHERS,
+    roles.REGISTRARS,
+    roles.REGISTRAR_VIEWERS,
     roles.SYSTEM_MANAGERS,
 )
 METHODS = ("GET", "POST")
@@ -86,6 +88,10 @@ def lesson():
 def example_of(name, argument):
     """Return a value with which the URL pattern can be requested."""
     match argument:
+        case "module":
+            return "BTEC_Students"
+        case "record_id":
+            return "1"
         case "plan_pk":
             return AcademicPlan.objects.first().pk
         case "group_pk":

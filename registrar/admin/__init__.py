@@ -1,0 +1,5 @@
+"""The admin of the registrar: its tables, its dashboard, and a page for each record."""
+
+from registrar.admin import mirror_admin, queue_admin
+
+__all__ = ["mirror_admin", "queue_admin"]

@@ -1,0 +1,217 @@
+"""What is wrong with the registrar, in words, with what to do.
+
+The health page shows all of it; `memora_site.registrar_alerts` mails what has a runbook.
+Only our tables are read: tasks store there what they learn of the peers.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Min, Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from registrar import breakers, configuration
+from registrar.models import Conflict, Effect, Hint, PeerState
+from registrar.models.work import UNFINISHED, WorkState
+
+INBOX_LATE = timedelta(minutes=15)
+OUTBOX_LATE = timedelta(minutes=30)
+"""Of effects that wait for nothing: a place may wait for its course for months."""
+CHANNEL_MARGIN = timedelta(days=2)
+"""A channel is renewed twice a day, so it has at least six days left."""
+PEER_NAMES = {"zoho": "Zoho CRM", "moodle": "Moodle"}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """How many rows of a queue wait and have failed; since when the oldest one waits."""
+
+    waiting: int = 0
+    dead: int = 0
+    oldest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that does not work.
+
+    Args:
+        key: identifies it, for alerts.
+        message: what is wrong; ``advice``: what to do. Lazy, with ``%(name)s``.
+        runbook: the file in docs/runbooks; "" for a fault of which nobody is mailed.
+        page: the name of the admin page that shows the rows in question, with its query.
+    """
+
+    key: str
+    message: str | Promise
+    advice: str | Promise
+    values: Mapping[str, Any] = field(default_factory=dict)
+    runbook: str = ""
+    page: tuple[str, str] | None = None
+
+    @property
+    def words(self) -> str:
+        """What is wrong, in the active language."""
+        return str(self.message) % self.values if self.values else str(self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The state of the registrar."""
+
+    now: datetime
+    inbox: QueueFigures
+    outbox: QueueFigures
+    peers: Mapping[str, PeerState]
+    conflicts: int
+    faults: tuple[Fault, ...]
+
+
+def load(now: datetime) -> Health:
+    """Return the state of both queues and both peers. Four queries.
+
+    Raises:
+        django.db.Error: the database does not answer.
+    """
+    inbox = _figures(Hint, Q())
+    outbox = _figures(Effect, Q(waits_for=""))
+    peers = {one.peer: one for one in PeerState.objects.all()}
+    conflicts = Conflict.objects.count()
+    faults = (
+        *_queue_faults(inbox, outbox, now),
+        *(fault for one in peers.values() for fault in _peer_faults(one, now)),
+        *_conflict_faults(conflicts),
+    )
+    return Health(now, inbox, outbox, peers, conflicts, faults)
+
+
+def _figures(model: Any, counts_as_late: Q) -> QueueFigures:
+    waits = Q(state__in=UNFINISHED)
+    found = model.objects.exclude(state=WorkState.DONE).aggregate(
+        waiting=Count("pk", filter=waits),
+        dead=Count("pk", filter=Q(state=WorkState.DEAD)),
+        oldest=Min("created_at", filter=waits & counts_as_late),
+    )
+    return QueueFigures(**found)
+
+
+def _queue_faults(
+    inbox: QueueFigures, outbox: QueueFigures, now: datetime
+) -> Iterator[Fault]:
+    if inbox.oldest and now - inbox.oldest > INBOX_LATE:
+        yield Fault(
+            "inbox_late",
+            _(
+                "Records that Zoho has announced have not been read for %(minutes)d min."
+            ),
+            _(
+                "The pages show older values meanwhile; nothing is lost. Check that a "
+                "worker runs and that Zoho answers."
+            ),
+            {"minutes": (now - inbox.oldest).total_seconds() // 60},
+            "registrar-inbox-late.md",
+            ("hint", "state__exact=pending"),
+        )
+    if outbox.oldest and now - outbox.oldest > OUTBOX_LATE:
+        yield Fault(
+            "outbox_late",
+            _("Changes have waited for Moodle or Zoho for %(minutes)d min."),
+            _(
+                "They are sent as soon as the system answers; nothing is lost. Check "
+                "that a worker runs and that Moodle answers."
+            ),
+            {"minutes": (now - outbox.oldest).total_seconds() // 60},
+            "registrar-outbox-late.md",
+            ("effect", "state__exact=pending"),
+        )
+    if inbox.dead:
+        yield Fault(
+            "inbox_dead",
+            _("Records that could not be read and are not tried again: %(count)d."),
+            _("Read the error, solve its cause, and process them again."),
+            {"count": inbox.dead},
+            "registrar-dead-letters.md",
+            ("hint", "state__exact=dead"),
+        )
+    if outbox.dead:
+        yield Fault(
+            "outbox_dead",
+            _("Changes that Moodle or Zoho has refused: %(count)d."),
+            _(
+                "Correct the record in Zoho, which sends it again by itself; or solve "
+                "the cause in Moodle and send them again."
+            ),
+            {"count": outbox.dead},
+            "registrar-dead-letters.md",
+            ("effect", "state__exact=dead"),
+        )
+
+
+def _peer_faults(state: PeerState, now: datetime) -> Iterator[Fault]:
+    name = PEER_NAMES.get(state.peer, state.peer)
+    values = {"peer": name, "error": state.last_error}
+    if state.needs_staff:
+        yield Fault(
+            f"credentials_{state.peer}",
+            _("%(peer)s does not accept our account: %(error)s"),
+            _(
+                "Enter a new token or give the account its permissions back. Until "
+                "then nothing is read from it or sent to it."
+            ),
+            values,
+            "registrar-credentials.md",
+        )
+    elif state.failures >= breakers.FAILURES:
+        yield Fault(
+            f"away_{state.peer}",
+            _("%(peer)s does not answer: %(error)s"),
+            _("It is tried again by itself, at least every two minutes."),
+            values,
+        )
+    yield from _zoho_faults(state, now)
+
+
+def _zoho_faults(state: PeerState, now: datetime) -> Iterator[Fault]:
+    expires = state.channel_expires_at
+    is_late = expires is not None and expires - now < CHANNEL_MARGIN
+    if is_late and configuration.webhook_secrets().token:
+        yield Fault(
+            "channel",
+            _("Zoho's notifications end at %(time)s (UTC), or have ended."),
+            _(
+                "The channel could not be renewed. Changes still arrive, up to 15 "
+                "minutes late; deletions only at night."
+            ),
+            {"time": f"{expires:%Y-%m-%d %H:%M}"},
+            "registrar-channel.md",
+        )
+    if state.missing_names:
+        names = [
+            f"{module}.{name}"
+            for module, names in sorted(state.missing_names.items())
+            for name in names
+        ]
+        yield Fault(
+            "names",
+            _("Zoho CRM no longer has these fields: %(names)s."),
+            _(
+                "Their columns keep the last value. Give the fields their old API names "
+                "back in Zoho (Settings, APIs)."
+            ),
+            {"names": ", ".join(names)},
+            "registrar-names.md",
+        )
+
+
+def _conflict_faults(conflicts: int) -> Iterator[Fault]:
+    if conflicts:
+        yield Fault(
+            "conflicts",
+            _("Values in Zoho that are not understood: %(count)d."),
+            _("Correct them in Zoho; each line of the list says how."),
+            {"count": conflicts},
+            page=("conflict", ""),
+        )
