@@ -9,8 +9,9 @@ from django.utils.translation import gettext as _
 
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.decisions import CHANGES, Outcome, decision_of
-from registrar.models import Conflict, Effect, Hint, MirrorRow, PushedRow
+from registrar.models import Conflict, Effect, Hint, MirrorRow
 from registrar.models.work import Work, WorkState
+from registrar.outbox.adding import EVERY_SITE
 
 MOST = 100
 """Entries of each queue that are shown, the newest ones."""
@@ -78,7 +79,7 @@ def load(*, module: str, record_id: str) -> Timeline:
         module=module,
         record_id=record_id,
         row=row,
-        summary=_summary(row, effects),
+        summary=_summary(module, row, effects),
         entries=sorted(entries, key=attrgetter("at"), reverse=True),
         conflicts=list(Conflict.objects.filter(**of_record).order_by("api_name")),
     )
@@ -147,11 +148,12 @@ def _entry(row: Work, *, lines: list[str], **values: Any) -> Entry:
     )
 
 
-def _summary(row: MirrorRow | None, effects: list[Effect]) -> str:
+def _summary(module: str, row: MirrorRow | None, effects: list[Effect]) -> str:
     """Return in one sentence how the record stands."""
     if row is None:
         return _("The record is not here: it has not been read from Zoho yet.")
-    if not isinstance(row, PushedRow):
+    # Other modules are sent only to a site that has the plugin.
+    if module not in EVERY_SITE and not effects and not row.pushed_version:
         return _("Records of this module are not sent to Moodle.")
     if row.pushed_version >= row.version:
         return _("Moodle has the newest version.")
