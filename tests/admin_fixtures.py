@@ -57,7 +57,9 @@ def staff(db):
 
     def make(role: str) -> User:
         user = User.objects.create_user(
-            f"{role.lower().replace(' ', '-')}@example.com", "staff-password-1", is_staff=True
+            f"{role.lower().replace(' ', '-')}@example.com",
+            "staff-password-1",
+            is_staff=True,
         )
         user.groups.add(Group.objects.get(name=role))
         return user
