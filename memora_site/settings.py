@@ -384,6 +384,12 @@ ZOHO_ACCOUNTS_URL: str = env(
     "MEMORA_ZOHO_ACCOUNTS_URL", default="https://accounts.zoho.com"
 )
 """Zoho's accounts server in the region of the account."""
+STUDENT_LINK_KEYS: list[str] = env.list("MEMORA_STUDENT_LINK_KEYS", default=[])
+"""Keys with which Moodle signs requests for one-time links to the students' pages."""
+RECEIPT_ROOT = Path(env("MEMORA_RECEIPT_ROOT", default=str(STATE_DIR / "receipts")))
+"""Receipts that students send, until Zoho has them; web servers and workers share it."""
+STUDENT_CARD_DAYS: int = env.int("MEMORA_STUDENT_CARD_DAYS", default=365)
+"""How long a student card is valid."""
 MOODLE_URL: str = env("MEMORA_MOODLE_URL", default="")
 MOODLE_TOKEN: str = env("MEMORA_MOODLE_TOKEN", default="")
 """The token of a Moodle user who may call the web services."""
@@ -666,6 +672,8 @@ MEDIA_URL = "/media/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "videos": {"BACKEND": "publishing.signing.videos.VideoFolder"},
+    # Receipts that students send. Outside MEDIA_ROOT: they have no address.
+    "receipts": {"BACKEND": "registrar.receipts.ReceiptFolder"},
     "staticfiles": {
         "BACKEND": (
             "whitenoise.storage.CompressedManifestStaticFilesStorage"

@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz),
     path("metrics", metrics.metrics),
     path("account/password/", account_pages.new_password, name="new-password"),
+    path("student/", include("registrar.student_pages.urls")),
     path("admin/may-send", uploads.can_upload, name="may-send"),
     path("admin/", admin.site.urls),
     path("api/v1/schema/", schema_view.SchemaView.as_view(), name="api-schema"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fpdf import FPDF
 
 _FONTS = Path(__file__).parent / "fonts"
-_FAMILY = "IBM Plex Sans Arabic"
+FAMILY = "IBM Plex Sans Arabic"
 
 # Millimetres on A4.
 _COLUMNS, _ROWS = 2, 4
@@ -53,8 +53,14 @@ def render(slips: Sequence[Slip], *, heading: str) -> bytes:
     return bytes(pdf.output())
 
 
-def document() -> "FPDF":
-    """Return an empty document with the font."""
+def document(
+    *, size: str | tuple[float, float] = "A4", is_landscape: bool = False
+) -> "FPDF":
+    """Return an empty document with the font.
+
+    Args:
+        size: of a page; width and height in millimetres, upright.
+    """
     # Imported here: the web server needs the library only for this page.
     from fpdf import FPDF
     from fpdf.line_break import Fragment
@@ -70,13 +76,13 @@ def document() -> "FPDF":
             """
             yield Fragment(text, self._get_current_graphics_state(), self.k)
 
-    pdf = Document(format="A4")
+    pdf = Document("landscape" if is_landscape else "portrait", format=size)
     pdf.set_auto_page_break(False)
     pdf.c_margin = 0
     for style, name in (("", "Regular"), ("B", "SemiBold")):
-        pdf.add_font(_FAMILY, style, _FONTS / f"IBMPlexSansArabic-{name}.ttf")
+        pdf.add_font(FAMILY, style, _FONTS / f"IBMPlexSansArabic-{name}.ttf")
     pdf.set_text_shaping(True)
-    pdf.set_font(_FAMILY)
+    pdf.set_font(FAMILY)
     return pdf
 
 
@@ -104,7 +110,7 @@ class _Page:
     def _width_of(self, text: str, style: str) -> float:
         """Return the width of a text in millimetres at one point; most texts recur."""
         if (text, style) not in self._widths:
-            self._pdf.set_font(_FAMILY, style, 100)
+            self._pdf.set_font(FAMILY, style, 100)
             self._widths[text, style] = self._pdf.get_string_width(text) / 100
         return self._widths[text, style]
 
@@ -179,6 +185,6 @@ class _Page:
         pdf = self._pdf
         pdf.set_text_color(grey)
         needed = self._width_of(text, style) * size
-        pdf.set_font(_FAMILY, style, size * min(1, width / needed) if needed else size)
+        pdf.set_font(FAMILY, style, size * min(1, width / needed) if needed else size)
         pdf.set_xy(left, y)
         pdf.cell(width, height, text, align=self._start)

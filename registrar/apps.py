@@ -9,4 +9,8 @@ class RegistrarConfig(AppConfig):
     verbose_name = _("Registrar")
 
     def ready(self) -> None:
-        from registrar import checks  # noqa: F401
+        from players.services import erasure as players
+        from registrar import checks  # noqa: F401 - connects them
+        from registrar.student_pages import erasure
+
+        players.holders.add(erasure)

@@ -184,3 +184,11 @@ def enqueue_records(records: Iterable[tuple[str, str]]) -> None:
             process_record.delay(module, record_id)
     except OperationalError:
         log.warning("registrar_broker_away")
+
+
+def enqueue_effects(module: str, record_id: str) -> None:
+    """Start `send_effects_of`; while the broker is away the periodic task does the work."""
+    try:
+        send_effects_of.delay(module, record_id)
+    except OperationalError:
+        log.warning("registrar_broker_away")

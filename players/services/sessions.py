@@ -147,7 +147,7 @@ def sign_in(
         note=partial(note, SecurityEventType.RATE_LIMITED, endpoint="auth-login"),
     )
     try:
-        player_id, checked = _require_player(user, password)
+        player_id, checked = require_player(user, password)
         new_device = NewDevice(device_id, device_name, replace_slot)
         # Staff who change the player's enrolments lock the same rows in another order.
         signed_in = retry_on_conflict(
@@ -173,7 +173,7 @@ def sign_in(
     return signed_in
 
 
-def _require_player(user: User | None, password: str) -> tuple[int, str]:
+def require_player(user: User | None, password: str) -> tuple[int, str]:
     """Return the player's id and the password's hash if the password is right.
 
     Raises:

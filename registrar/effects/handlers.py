@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 from django.conf import settings
 
 from registrar import sources
-from registrar.effects import courses, enrolments, plugin, pushing, users
+from registrar.effects import courses, enrolments, plugin, pushing, requests, users
 from registrar.effects.site import Site
 from registrar.models import Effect, Kind
 from registrar.moodle.client import MoodleClient, MoodleSite
@@ -20,6 +20,7 @@ _HANDLERS: dict[Kind, Callable[[Effect, Site], str]] = {
     Kind.ENROLMENT: enrolments.push_enrolment,
     Kind.RECORD: plugin.push_record,
     Kind.WRITE_BACK: pushing.write_back,
+    Kind.REQUEST: requests.push_request,
 }
 
 

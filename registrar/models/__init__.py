@@ -1,4 +1,4 @@
-"""The registrar's tables: the mirror of Zoho CRM, its conflicts, inbox and outbox."""
+"""The registrar's tables: the mirror of Zoho CRM, both queues, the students' pages."""
 
 from registrar.models.classes import Enrolment, Grade, SchoolClass
 from registrar.models.conflicts import Conflict
@@ -9,8 +9,20 @@ from registrar.models.people import Student, Teacher
 from registrar.models.programs import Payment, Program, Registration, Unit
 from registrar.models.requests import StudentRequest
 from registrar.models.rows import LinkedRow, MirrorRow
+from registrar.models.student_pages import (
+    CRM_TYPES,
+    WINDOWED,
+    RequestKind,
+    RequestWindow,
+    StudentAccount,
+    StudentCard,
+    StudentToken,
+    Submission,
+)
 
 __all__ = [
+    "CRM_TYPES",
+    "WINDOWED",
     "Conflict",
     "Delivery",
     "Effect",
@@ -25,9 +37,15 @@ __all__ = [
     "PeerState",
     "Program",
     "Registration",
+    "RequestKind",
+    "RequestWindow",
     "SchoolClass",
     "Student",
+    "StudentAccount",
+    "StudentCard",
     "StudentRequest",
+    "StudentToken",
+    "Submission",
     "Teacher",
     "Unit",
 ]

@@ -79,6 +79,7 @@ from progress.models import (
     StructureProgress,
 )
 from progress.services import erasure as progress_erasure, ledger, snapshots, writing
+from registrar.models import Student, StudentAccount
 from tests.factories.progress import make_card, make_rating
 from tests.players.app import PASSWORD
 
@@ -219,6 +220,10 @@ def make_student(plan, manager, redis_client):
             received_at=NOON,
         )
         ReviewWatermark.objects.create(player=player)
+        record, _made = Student.objects.get_or_create(
+            zoho_id="4711", defaults={"read_at": NOON}
+        )
+        StudentAccount.objects.create(student=record, player=player)
         PlayerLesson.objects.create(
             player=player,
             lesson_id="LES-1",
