@@ -1,11 +1,9 @@
 """Signing in to the students' pages, and what a session of them opens."""
 
-import threading
 from datetime import timedelta
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -15,6 +13,7 @@ from registrar.models import StudentAccount, StudentToken
 from registrar.student_pages import access, linking
 from registrar.student_pages.pages import COOKIE
 from tests.players.app import PASSWORD
+from tests.players.services.test_races import race
 
 SIGN_IN = "/student/sign-in/"
 
@@ -136,21 +135,11 @@ def test_a_form_without_csrf_token_is_refused(layla):
     assert strict.post("/student/sign-out/").status_code == 403
 
 
+@pytest.mark.mariadb
 @pytest.mark.django_db(transaction=True)
 def test_of_two_uses_of_a_link_at_once_one_succeeds(layla):
     address = link_for(layla)
-    together, answers = threading.Barrier(2), []
-
-    def use():
-        together.wait()
-        answers.append(Client().post(address).status_code)
-        connection.close()
-
-    threads = [threading.Thread(target=use) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    answers = race(*[lambda: Client().post(address).status_code] * 2)
     assert sorted(answers) == [302, 410]
 
 
