@@ -214,7 +214,7 @@ def test_200_students_cost_as_many_queries_as_two(post, plan, grade):
 
     queries(0, 1)  # creates the group
     # SQLite takes fewer than 999 values in a statement.
-    assert queries(100, 60) == queries(10, 2) <= 70
+    assert queries(100, 50) == queries(10, 2) <= 70
 
 
 # --- Plans and products -----------------------------------------------------------

@@ -346,6 +346,8 @@ def test_every_type_of_event_that_staff_cause_has_an_action_above():
         # No door writes an enrolment anew; tests/players/services/test_password_resets
         # has the code that support issues.
         *(Type.ENROLLMENT_CHANGED, Type.RESET_CODE_ISSUED),
+        # tests/players/admin/test_support and tests/progress/services/test_grants.
+        *(Type.FREEZES_GIVEN, Type.PROGRESS_GRANTED, Type.PROGRESS_RESET),
     }
     walked = {kind for _before, _act, kind in ACTIONS.values()}
     assert walked | by_nobody_or_tested_elsewhere == set(Type)
