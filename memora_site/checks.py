@@ -27,7 +27,7 @@ from core import semver
 from core.checks import time_zone_errors
 from players.services.erasure import LEDGERS
 from progress import days_off, scheduler
-from progress.services import review_parameters
+from progress.services import review_parameters, season_opening
 
 ENVIRONMENTS = ("local", "production")
 CONTENT_SOURCES = ("disk", "bucket")
@@ -45,6 +45,7 @@ def check_environment(**_kwargs: Any) -> list[CheckMessage]:
         *_environment_name(),
         *_streak_time_zone(),
         *_streak_rules(),
+        *_season_carries(),
         *_session_limits(),
         *_device_replacements(),
         *_erased_ledger(),
@@ -132,6 +133,17 @@ def _device_replacements() -> Iterator[CheckMessage]:
 def _streak_time_zone() -> Iterator[CheckMessage]:
     zone = settings.STREAK_TIME_ZONE
     return time_zone_errors("MEMORA_STREAK_TIME_ZONE", zone, id="memora.E002")
+
+
+def _season_carries() -> Iterator[CheckMessage]:
+    unknown = set(settings.SEASON_CARRIES) - set(season_opening.CARRIES)
+    if unknown:
+        yield Error(
+            f"MEMORA_SEASON_CARRIES has {', '.join(sorted(unknown))}.",
+            hint=f"Students can keep {', '.join(season_opening.CARRIES)}. Leave it empty "
+            "if they keep nothing.",
+            id="memora.E064",
+        )
 
 
 def _streak_rules() -> Iterator[CheckMessage]:

@@ -417,6 +417,10 @@ STREAK_MOST_FREEZES: int = env.int("MEMORA_STREAK_MOST_FREEZES", default=2)
 """A player with so many freezes gets no more; 0: none is earned or given."""
 STREAK_DAYS_OFF: list[str] = env.list("MEMORA_STREAK_DAYS_OFF", default=[])
 """Days that do not break a streak (`progress.days_off.parse`)."""
+SEASON_CARRIES: list[str] = env.list(
+    "MEMORA_SEASON_CARRIES", default=["progress", "streak", "xp"]
+)
+"""What students keep when a season is opened (`progress.services.season_opening`)."""
 # Each lesson has its own base XP, 10 by default.
 XP_PER_HEART = 2
 XP_FIRST_COMPLETION = 5

@@ -66,12 +66,25 @@ class History:
         frozen: the days that a freeze was spent on, and not given back.
         off: the days off between two completions of one streak.
         given: how many freezes staff gave, by the day from which they count.
+        ended: the last day of an earlier season. The other attributes have only later
+            days: a streak does not go on over it.
     """
 
     successes: Set[date] = frozenset()
     frozen: Set[date] = frozenset()
     off: Set[date] = frozenset()
     given: Mapping[date, int] = field(default_factory=dict)
+    ended: date | None = None
+
+    def after(self, ended: date) -> "History":
+        """Return what is left of the history in a season after that day."""
+        return History(
+            {day for day in self.successes if day > ended},
+            {day for day in self.frozen if day > ended},
+            {day for day in self.off if day > ended},
+            {day: number for day, number in self.given.items() if day > ended},
+            ended,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +135,12 @@ def after_success(
         history: returns what is recorded. Called only for a day before the last one, of
             a completion that arrives late.
     """
+    if streak.last is not None and day <= streak.last and not streak.days:
+        # No streak, but a last day: it is of an earlier season (`History.ended`).
+        return Change(streak)
     if streak.last is not None and day < streak.last:
         return _late(streak, day, rules, history())
-    if day == streak.last and streak.days:
+    if day == streak.last:
         return Change(streak)
     gap = _gap_before(streak, day, rules.is_off)
     if gap is None:
@@ -191,7 +207,7 @@ def of_history(history: History, freezes: int) -> Streak:
         freezes: the sum of the recorded ones.
     """
     if not history.successes:
-        return Streak(0, None, freezes)
+        return Streak(0, history.ended, freezes)
     last = day = max(history.successes)
     days = 0
     while True:
@@ -262,7 +278,8 @@ def _gap_before(streak: Streak, day: date, is_off: IsOff) -> _Gap | None:
 
 
 def _late(streak: Streak, day: date, rules: Rules, before: History) -> Change:
-    if day in before.successes:
+    is_of_earlier_season = before.ended is not None and day <= before.ended
+    if day in before.successes or is_of_earlier_season:
         return Change(streak)
     after = replace(before, successes=before.successes | {day})
     return _decided_again(streak, before, after, rules)

@@ -15,6 +15,7 @@ from progress.models.seasons import (
     Baseline,
     BaselineSubject,
     ClosedSeason,
+    OpenedSeason,
 )
 from progress.models.snapshots import StructureProgress
 from progress.models.statistics import (
@@ -38,6 +39,7 @@ __all__ = [
     "InteractionLog",
     "InteractionType",
     "LessonStatistics",
+    "OpenedSeason",
     "PlayerLesson",
     "PlayerQuestion",
     "QuestionStatistics",

@@ -22,12 +22,15 @@ class InteractionType(models.TextChoices):
     FREEZE_SPENT = "freeze_spent", _("streak freeze spent")
     FREEZE_RETURNED = "freeze_returned", _("streak freeze given back")
     FREEZE_GIVEN = "freeze_given", _("streak freeze given by staff")
+    SEASON_OPENED = "season_opened", _("season opened")
+    SUBJECT_RESET = "subject_reset", _("subject begun anew in a season")
 
 
 PROGRESS_TYPES = (
     InteractionType.LESSON_COMPLETED,
     InteractionType.LESSON_GRANTED,
     InteractionType.LESSON_RESET,
+    InteractionType.SUBJECT_RESET,
 )
 """The rows that change which lessons are passed; see "Grants and resets"."""
 

@@ -1,4 +1,4 @@
-"""Closed seasons: their rows, and what each player has up to there.
+"""Opened and closed seasons: their rows, and what each player has up to there.
 
 See docs/architecture.md, "Seasons". `Baseline` and `BaselineSubject` are computed from a
 player's archived rows, and written in the transaction that archives them.
@@ -30,6 +30,25 @@ class ClosedSeason(models.Model):
     class Meta:
         verbose_name = _("closed season")
         verbose_name_plural = _("closed seasons")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.season)
+
+
+class OpenedSeason(models.Model):
+    """A season that was opened, or is being opened, and what students kept."""
+
+    season = models.OneToOneField(
+        Season, models.PROTECT, primary_key=True, verbose_name=_("season")
+    )
+    carries = models.JSONField(_("what students keep"), default=list)
+    started_at = models.DateTimeField(_("opened"))
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("opened season")
+        verbose_name_plural = _("opened seasons")
         default_permissions = ()
 
     def __str__(self) -> str:

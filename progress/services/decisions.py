@@ -87,13 +87,25 @@ class State:
         Of a lesson that is not passed, the first completion may have been paid before a
         reset, or in another subject: then the database refuses the row, and it is
         decided again with the histories.
+
+        A lesson that was completed in an earlier season, and granted in this one, counts
+        as paid.
         """
         hearts = self.subject(lesson.subject_id).hearts
         best = bitmap.hearts_at(hearts, lesson.bit_index)
         if self._histories is not None:
             is_paid, most = self._histories.get(lesson.id, (False, 0))
-            return is_paid, max(most, best)
+            is_granted = outline.is_passed(lesson.id) and self.is_known(lesson.id)
+            return is_paid or is_granted, max(most, best)
         return outline.is_passed(lesson.id) and self._is_first_paid(lesson.id), best
+
+    def is_known(self, lesson_id: str) -> bool:
+        """Return whether the lesson was completed before, maybe in another season.
+
+        Without histories False: then the database refuses the row of a first completion
+        that is none.
+        """
+        return self._histories is not None and lesson_id in self._histories
 
     def _is_first_paid(self, lesson_id: str) -> bool:
         """Return whether a passed lesson was completed: it may only be granted."""
@@ -235,7 +247,8 @@ def decide(
     row.type = InteractionType.LESSON_COMPLETED
     row.xp = earned
     row.best_hearts = max(best, event.hearts)
-    row.first_of = None if completed else lesson.id
+    # In a season that began without progress, a lesson can be earned again.
+    row.first_of = None if completed or state.is_known(lesson.id) else lesson.id
     row.data = row.data | {"answer": result.as_answer()}
     state.add_completion(
         row, lesson, change=change, is_paid_repeat=is_repeat and earned > 0

@@ -232,7 +232,9 @@ def _facts(player_id: int) -> tuple[dict[str, Lessons], dict[str, int]]:
                 first_at=Min("occurred_at", filter=completed),
                 last_at=Max("occurred_at", filter=completed),
                 granted_at=_last_time(InteractionType.LESSON_GRANTED),
-                reset_at=_last_time(InteractionType.LESSON_RESET),
+                reset_at=_last_time(
+                    InteractionType.LESSON_RESET, InteractionType.SUBJECT_RESET
+                ),
             )
         )
     )
@@ -242,12 +244,17 @@ def _facts(player_id: int) -> tuple[dict[str, Lessons], dict[str, int]]:
         merged[key] = _plus(merged[key], own) if key in merged else own
     lessons: dict[str, dict[tuple[str, int], LessonFacts]] = {}
     xp: dict[str, int] = {}
+    # Rows without a bit reset all lessons of a subject; they name the subject itself.
+    resets = {key[0]: row for key, row in merged.items() if key[2] is None}
     for (subject, lesson, bit), values in merged.items():
-        earned, most, last_pass, last_reset, *facts = values
+        xp[subject] = xp.get(subject, 0) + values[0]
+        if bit is None:
+            continue
+        if subject in resets:
+            values = _after_reset(values, resets[subject])
+        _earned, most, last_pass, last_reset, *facts = values
         hearts = ledger.hearts_now(most, last_pass, last_reset)
-        place = (lesson, -1 if bit is None else bit)
-        lessons.setdefault(subject, {})[place] = LessonFacts(hearts, *facts)
-        xp[subject] = xp.get(subject, 0) + earned
+        lessons.setdefault(subject, {})[lesson, bit] = LessonFacts(hearts, *facts)
     return dict(lessons), xp
 
 
@@ -273,8 +280,20 @@ def _plus(values: Sequence[Any], others: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _last_time(kind: InteractionType) -> Max:
-    return Max("occurred_at", filter=Q(type=kind))
+def _after_reset(values: Sequence[Any], reset: Sequence[Any]) -> list[Any]:
+    """Return a lesson's values with the reset of its subject, as if it were its own."""
+    nothing = [None] * len(values)
+    for place in (_LAST_RESET, _RESET_AT):
+        nothing[place] = reset[place]
+    return _plus(values, nothing)
+
+
+_LAST_RESET, _RESET_AT = 3, -1
+"""The places of these values of a lesson."""
+
+
+def _last_time(*kinds: InteractionType) -> Max:
+    return Max("occurred_at", filter=Q(type__in=kinds))
 
 
 def titles_in(player_id: int, subject_id: str) -> dict[str, str]:

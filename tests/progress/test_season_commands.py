@@ -12,8 +12,9 @@ from django.core.management import CommandError
 from django.db import OperationalError
 
 from plans.models import Season
+from players.models import PlayerProfile
 from progress.models import ArchivedInteraction, ClosedSeason, InteractionLog
-from progress.services import seasons
+from progress.services import ledger, seasons
 from tests.commands import run, run_json
 from tests.progress.conftest import MONDAY
 
@@ -114,3 +115,50 @@ def test_a_database_that_does_not_answer_is_reported(monkeypatch, name):
     flag = "--yes" if name == "close_season" else "--restore"
     said, code = run_json(name, SEASON, flag)
     assert (said["ok"], code) == (False, 1)
+
+
+@pytest.fixture
+def new_season(settings) -> str:
+    settings.SEASON_CARRIES = ["progress"]
+    PlayerProfile.objects.update(created_at=MONDAY)
+    return Season.objects.create(title="2026-2027").title
+
+
+def test_a_season_is_opened(new_season):
+    said, code = run_json("open_season", new_season, "--yes")
+    assert code == 0
+    assert said == {
+        "ok": True,
+        "dry_run": False,
+        "carries": ["progress"],
+        "players": 1,
+        "ledger_rows": 1,
+    }
+    assert "0 players begin the season" in run("open_season", new_season, "--yes")
+    assert InteractionLog.objects.filter(type="season_opened").count() == 1
+
+
+def test_a_dry_run_opens_nothing(new_season):
+    said, _code = run_json("open_season", new_season, "--dry-run")
+    assert (said["dry_run"], said["players"]) == (True, 1)
+    assert "nothing was written" in run("open_season", new_season, "--dry-run")
+    assert not InteractionLog.objects.filter(type="season_opened").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [[SEASON], [SEASON, "--yes", "--dry-run"], ["2019", "--yes"]]
+)
+def test_a_wrong_opening_is_refused(words):
+    said, code = run_json("open_season", *words)
+    assert (said["ok"], code) == (False, 2)
+
+
+def test_an_opening_without_the_database_can_be_repeated(new_season, monkeypatch):
+    def away(*_args, **_options):
+        raise OperationalError("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "insert_new", away)
+        said, code = run_json("open_season", new_season, "--yes")
+    assert (said["ok"], code) == (False, 1)
+    assert run_json("open_season", new_season, "--yes")[0]["players"] == 1

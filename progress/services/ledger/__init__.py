@@ -24,6 +24,7 @@ from progress.services.ledger.appending import (
 )
 from progress.services.ledger.days import (
     archived_days,
+    streak_histories,
     streak_history,
     wallet_of,
     wallets_of,
@@ -78,6 +79,7 @@ __all__ = [
     "lesson_histories",
     "paid_of",
     "server_event",
+    "streak_histories",
     "streak_history",
     "subject_heads",
     "subjects_after",

@@ -34,16 +34,17 @@ def wallets_of(player_ids: Sequence[int]) -> dict[int, WalletState]:
 _DAYS = """
 SELECT player_id, CAST(day AS CHAR), COUNT(CASE WHEN type = %s THEN 1 END), MAX(seq),
   CAST(SUM(xp) AS SIGNED),
-  CAST(MAX(CASE WHEN type NOT IN (%s, %s, %s, %s) THEN occurred_at END) AS CHAR),
+  CAST(MAX(CASE WHEN type NOT IN (%s, %s, %s, %s, %s) THEN occurred_at END) AS CHAR),
   CAST(SUM(freezes) AS SIGNED),
   CAST(SUM(CASE WHEN type IN (%s, %s) THEN -freezes ELSE 0 END) AS SIGNED),
-  CAST(SUM(CASE WHEN type = %s THEN freezes ELSE 0 END) AS SIGNED),
-  CAST(MAX(last_day) AS CHAR)
+  CAST(SUM(CASE WHEN type IN (%s, %s) THEN freezes ELSE 0 END) AS SIGNED),
+  CAST(MAX(CASE WHEN type = %s THEN last_day END) AS CHAR),
+  CAST(MAX(CASE WHEN type = %s THEN last_day END) AS CHAR)
 FROM {table} WHERE player_id IN ({players}) GROUP BY player_id, day
 """
 # All days of the archived rows, in one text (`archived_days`); a count of -1 marks it.
 _BASELINES = """
-UNION ALL SELECT player_id, CAST(days AS CHAR), -1, seq, 0, NULL, 0, 0, 0, NULL
+UNION ALL SELECT player_id, CAST(days AS CHAR), -1, seq, 0, NULL, 0, 0, 0, NULL, NULL
 FROM progress_baseline WHERE player_id IN ({players})
 """
 _TYPES = (
@@ -51,8 +52,12 @@ _TYPES = (
     # Nothing was played.
     *(InteractionType.STREAK_PAUSED, InteractionType.FREEZE_GIVEN),
     *(InteractionType.FREEZE_SPENT, InteractionType.FREEZE_RETURNED),
+    InteractionType.SEASON_OPENED,
     *(InteractionType.FREEZE_SPENT, InteractionType.FREEZE_RETURNED),
-    InteractionType.FREEZE_GIVEN,
+    # A season takes freezes away on the days on which staff gave them.
+    *(InteractionType.FREEZE_GIVEN, InteractionType.SEASON_OPENED),
+    InteractionType.STREAK_PAUSED,
+    InteractionType.SEASON_OPENED,
 )
 
 
@@ -60,7 +65,8 @@ class _Day(NamedTuple):
     """The sums of a player's rows of one day; ``day`` is None for those without one.
 
     ``frozen`` is 1 on a day whose freeze was spent and not given back; ``off_until`` is
-    the last of the days off that begin with it.
+    the last of the days off that begin with it; ``ended`` the last day of an earlier
+    season (`streak.History.ended`).
     """
 
     player_id: int
@@ -73,6 +79,7 @@ class _Day(NamedTuple):
     frozen: int
     given: int
     off_until: str | None
+    ended: str | None
 
     def plus(self, other: "_Day") -> "_Day":
         """Return the sums of both parts of the day's rows."""
@@ -87,6 +94,7 @@ class _Day(NamedTuple):
             self.frozen + other.frozen,
             self.given + other.given,
             max(self.off_until or "", other.off_until or "") or None,
+            max(self.ended or "", other.ended or "") or None,
         )
 
 
@@ -146,7 +154,7 @@ def _packed_days(days: Sequence[_Day]) -> str:
 
 
 def _unpacked_days(baseline: _Day) -> Iterator[_Day]:
-    zeros = (None, 0, 0, 0, None, 0, 0, 0, None)
+    zeros = (None, 0, 0, 0, None, 0, 0, 0, None, None)
     for number, values in enumerate(orjson.loads(baseline.day or "[]")):
         one = _Day(baseline.player_id, *values, *zeros[len(values) :])
         yield one._replace(last=baseline.last) if number == 0 else one
@@ -170,9 +178,15 @@ def _wallet(days: Collection[_Day]) -> WalletState:
 
 def streak_history(player_id: int) -> streak.History:
     """Return what is recorded of the player's streak. One query."""
-    for _player, days in _days([player_id]):
-        return _history(days)
-    return streak.History()
+    return streak_histories([player_id])[player_id]
+
+
+def streak_histories(player_ids: Collection[int]) -> dict[int, streak.History]:
+    """Return what is recorded of the streaks of these players. One query, or none."""
+    found = dict.fromkeys(player_ids, streak.History())
+    if found:
+        found |= {player_id: _history(days) for player_id, days in _days(found)}
+    return found
 
 
 def _history(days: Collection[_Day]) -> streak.History:
@@ -192,4 +206,6 @@ def _history(days: Collection[_Day]) -> streak.History:
             given[day] = one.given
         if one.off_until is not None:
             off.update(streak.days_of(day, date.fromisoformat(one.off_until)))
-    return streak.History(successes, frozen, off, given)
+    ended = max((one.ended for one in days if one.ended), default=None)
+    history = streak.History(successes, frozen, off, given)
+    return history if ended is None else history.after(date.fromisoformat(ended))

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
-from django.db.models import Max, Q
+from django.db.models import Max, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from progress.models import ArchivedInteraction, InteractionLog, InteractionType
 from progress.services.ledger.rows import whole
@@ -16,12 +17,23 @@ def lesson_histories(
 ) -> dict[str, tuple[bool, int]]:
     """Return whether a first completion was paid, and the most hearts. One query.
 
-    Of the player's own completions, also those before a reset.
+    Of the player's own completions, also those before a reset of the lesson. In a season
+    that began without the progress of before, (False, 0) for a lesson that was completed
+    only before.
 
     By the lesson, not its bit: in another subject a moved lesson has a new bit without
     progress, but its first completion and its records are paid once. A lesson that was
     never completed is left out.
     """
+    resets = Q(player_id=player_id, type=InteractionType.SUBJECT_RESET)
+    begins = Coalesce(
+        # Archived rows are before all others.
+        *(
+            Subquery(model.objects.filter(resets).order_by("-seq").values("seq")[:1])
+            for model in (InteractionLog, ArchivedInteraction)
+        ),
+        0,
+    )
     found: dict[str, tuple[bool, int]] = {}
     for lesson_id, most in whole(
         lambda rows: (
@@ -31,10 +43,11 @@ def lesson_histories(
                 type=InteractionType.LESSON_COMPLETED,
             )
             .values_list("reference_id")
-            .annotate(Max("best_hearts"))
+            .annotate(most=Max("best_hearts", filter=Q(seq__gt=begins)))
         )
     ):
-        found[lesson_id] = True, max(most or 0, found.get(lesson_id, (True, 0))[1])
+        is_paid, before = found.get(lesson_id, (False, 0))
+        found[lesson_id] = is_paid or most is not None, max(most or 0, before)
     return found
 
 

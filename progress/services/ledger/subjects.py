@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db.models import F, IntegerField, Max, Q, Sum, Value
@@ -180,6 +179,7 @@ class _Subject:
         self.base: dict[int, int] = {}
         self.best: dict[int, int | None] = {}
         self.played: LastPlayed | None = None
+        self._reset_at: int | None = None
 
     def found(self) -> ArchivedSubject:
         best = self.base | self.best
@@ -193,10 +193,18 @@ class _Subject:
             ),
         )
 
+    def reset(self, seq: int) -> None:
+        """Reset all lessons that were passed before a position, archived ones, too."""
+        self.base, self._reset_at = {}, seq
+
     def add_hearts(self, bit: int, hearts: Sequence[int | None]) -> None:
         """Add the aggregates of `best_hearts` of rows that are not archived."""
-        last_reset = hearts[-1]
-        now = hearts_now(*hearts)
+        most, last_pass, last_reset = hearts
+        if last_pass is None and last_reset is None:
+            return  # only failures
+        if self._reset_at is not None:
+            last_reset = max(last_reset or 0, self._reset_at)
+        now = hearts_now(most, last_pass, last_reset)
         if last_reset is not None:
             # What was before the reset does not count.
             self.best[bit] = now
@@ -208,9 +216,9 @@ def _unpacked_subjects(
     rows: Iterable[tuple[Any, ...]],
 ) -> dict[tuple[int, str], ArchivedSubject]:
     found: dict[tuple[int, str], _Subject] = defaultdict(_Subject)
-    # Baselines first.
+    # Baselines first, then the reset of a whole subject.
     for player_id, subject_id, bit, xp, last, last_row, at, *values in sorted(
-        rows, key=itemgetter(-2), reverse=True
+        rows, key=lambda row: (row[-2] or "", row[2] is None), reverse=True
     ):
         *hearts, base_bitmap, base_hearts = values
         one = found[player_id, subject_id]
@@ -218,6 +226,8 @@ def _unpacked_subjects(
         one.seq, one.last_seq = max(one.seq, last or 0), max(one.last_seq, last_row)
         one.base |= bitmap.unpack(base_bitmap, base_hearts)
         if bit is None:
+            if hearts[-1] is not None:
+                one.reset(hearts[-1])
             continue
         if at is not None:
             attempt = LastPlayed(at, bit)
@@ -227,13 +237,14 @@ def _unpacked_subjects(
 
 
 _ATTEMPTS = (InteractionType.LESSON_COMPLETED, InteractionType.LESSON_FAILED)
+_RESETS = (InteractionType.LESSON_RESET, InteractionType.SUBJECT_RESET)
 _HEARTS = 8
 """More than the most hearts."""
 
 
 def best_hearts() -> dict[str, Any]:
     """Return the aggregates that `hearts_now` takes, of rows of one progress bit."""
-    is_reset = Q(type=InteractionType.LESSON_RESET)
+    is_reset = Q(type__in=_RESETS)
     is_pass = Q(
         type__in=(InteractionType.LESSON_COMPLETED, InteractionType.LESSON_GRANTED)
     )

@@ -6,19 +6,29 @@ A simple model counts along; it must always agree with the code.
 import random
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import count
 
 import orjson
 import pytest
 
+from plans.models import Season
 from players import records
-from players.models import User
+from players.models import PlayerProfile, User
 from players.services import wallet
 from progress.errors import (
     InvalidCorrectionError,
     NoHeartsError,
     NotUnlockedError,
 )
-from progress.services import grants, ledger, progress, snapshots, writing
+from progress.services import (
+    grants,
+    ledger,
+    progress,
+    season_opening,
+    seasons,
+    snapshots,
+    writing,
+)
 from progress.services.grants import Change
 from tests.progress.conftest import MONDAY
 from tests.progress.streak_reference import Expected, streak_of
@@ -44,13 +54,19 @@ class Model:
     """Of the lessons that are passed now,"""
     most: dict[str, int] = field(default_factory=dict)
     """and of those that were ever completed."""
+    ever: set[str] = field(default_factory=set)
+    """Those that were completed in any season."""
     xp: int = 0
+    subject_xp: int = 0
+    ended: date | None = None
+    """The last day of a season whose streak was not kept."""
     days: set[date] = field(default_factory=set)
     repeats: set[tuple[str, date]] = field(default_factory=set)
 
     @property
     def streak(self) -> Expected:
-        return streak_of(self.days, is_off=is_off, every=2, most=2)
+        found = streak_of(self.days, is_off=is_off, every=2, most=2)
+        return found if self.days else found._replace(last=self.ended)
 
     def is_locked(self, place: str) -> bool:
         before = PLACES[: PLACES.index(place)]
@@ -58,16 +74,31 @@ class Model:
 
     def completes(self, place: str, hearts: int, day: date) -> int:
         before = max(self.best.get(place, 0), self.most.get(place, 0))
+        is_granted = place in self.best and place in self.ever
+        is_paid = place in self.most or is_granted
         earned = 10 + 2 * hearts
-        earned += 5 * (place not in self.most) + 10 * (hearts > before)
-        if place in self.most and hearts <= before:
+        earned += 5 * (not is_paid) + 10 * (hearts > before)
+        if is_paid and hearts <= before:
             # Paid once a day.
             earned *= (place, day) not in self.repeats
             self.repeats.add((place, day))
         self.best[place] = self.most[place] = max(hearts, before)
+        self.ever.add(place)
         self.xp += earned
-        self.days.add(day)
+        self.subject_xp += earned
+        if self.ended is None or day > self.ended:
+            self.days.add(day)
         return earned
+
+    def opens(self, carries: list[str], today: date) -> None:
+        if "progress" not in carries:
+            self.best, self.most, self.subject_xp = {}, {}, 0
+        if "xp" not in carries:
+            self.xp = 0
+        last = max(self.days, default=self.ended)
+        if "streak" not in carries and last is not None:
+            self.ended = min(last, today - timedelta(1))
+            self.days = {day for day in self.days if day > self.ended}
 
     def corrects(self, change: Change, places: list[str], hearts: int) -> int:
         """Grant or reset lessons, and return how many."""
@@ -81,14 +112,15 @@ class Model:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_redis_the_ledger_and_the_model_agree(
-    student, finish, redis_client, monkeypatch, correct, settings, seed
+    student, finish, redis_client, monkeypatch, correct, turn, settings, seed
 ):
     settings.STREAK_FREEZE_EVERY_DAYS, settings.STREAK_MOST_FREEZES = 2, 2
     settings.STREAK_DAYS_OFF = ["fri", "2026-03-10/2026-03-12"]
     chance = random.Random(seed)
-    model, day = Model(), 0
+    model, day, latest = Model(), 0, 0
     for _step in range(40):
         day += chance.choice([0, 0, 0, 1, 1, 2, 2, 3, -1, -2])
+        latest = max(latest, day)
         place, hearts = chance.choice(PLACES), chance.randint(0, 5)
         today = (MONDAY + timedelta(days=day)).date()
         dies_at = chance.choice([None, None, None, "begin", "append", "put"])
@@ -113,6 +145,9 @@ def test_redis_the_ledger_and_the_model_agree(
         _assert_agree(student.pk, model)
         if chance.random() < 0.3:
             correct(chance, model)
+            _assert_agree(student.pk, model)
+        if chance.random() < 0.15:
+            turn(chance, model, latest)
             _assert_agree(student.pk, model)
     snapshots.sync_pending()
     redis_client.flushdb()
@@ -160,6 +195,29 @@ def correct(student, redis_client, monkeypatch, django_capture_on_commit_callbac
     return correct
 
 
+@pytest.fixture
+def turn(student, redis_client, settings, django_capture_on_commit_callbacks):
+    """Open a season with anything kept or not, or close one."""
+    PlayerProfile.objects.update(created_at=MONDAY - timedelta(days=300))
+    number = count()
+
+    def turn(chance: random.Random, model: Model, day: int) -> None:
+        season = Season.objects.create(title=f"{next(number)}")
+        now = MONDAY + timedelta(days=day)
+        if chance.random() < 0.4:
+            later = MONDAY + timedelta(days=200, seconds=season.pk)
+            seasons.close(season, until=None, now=later)
+            return
+        carries = [one for one in season_opening.CARRIES if chance.random() < 0.5]
+        settings.SEASON_CARRIES = carries
+        with django_capture_on_commit_callbacks(execute=True):
+            season_opening.open_season(season, clock=lambda: now)
+        if ledger.head(student.pk):
+            model.opens(carries, now.date())
+
+    return turn
+
+
 def _let_die(patched, step: str) -> None:
     def die(*_args, **_kwargs):
         raise Died
@@ -193,7 +251,7 @@ def _assert_agree(player_id: int, model: Model) -> None:
     )
     assert asked.body is not None
     answer = orjson.loads(asked.body)
-    assert answer["total_xp_earned"] == model.xp
+    assert answer["total_xp_earned"] == model.subject_xp
     assert answer["passed_lessons"] == len(model.best)
     assert answer["completion_percentage"] == 25.0 * len(model.best)
     nexts = [place for place in PLACES if place not in model.best]

@@ -36,6 +36,8 @@ LESSON_ROWS = {
     InteractionType.LESSON_GRANTED,
     InteractionType.LESSON_RESET,
 }
+OPENED = InteractionType.SEASON_OPENED
+ANEW = InteractionType.SUBJECT_RESET
 
 
 ATTEMPTS = {InteractionType.LESSON_COMPLETED, InteractionType.LESSON_FAILED}
@@ -68,6 +70,14 @@ def random_row(
         else:
             hearts = max(best.get((subject, bit), 0), chance.randint(1, 5))
             best[subject, bit] = hearts
+    if kind == ANEW:
+        for place in [place for place in best if place[0] == subject]:
+            del best[place]
+    last_day = None
+    if kind == PAUSED:
+        last_day = day + timedelta(chance.randint(0, 2))
+    elif kind == OPENED and chance.random() < 0.5:
+        last_day = day
     return InteractionLog(
         player_id=player_id,
         seq=seq,
@@ -77,9 +87,11 @@ def random_row(
         subject_id=subject,
         bit_index=bit,
         best_hearts=hearts,
-        xp=chance.randint(-60, 60) if is_correction else 9 * is_success,
-        day=day if is_success or kind in STREAK_ROWS else None,
-        last_day=day + timedelta(chance.randint(0, 2)) if kind == PAUSED else None,
+        xp=chance.randint(-60, 60)
+        if is_correction
+        else 9 * is_success - 5 * (kind == ANEW),
+        day=day if is_success or kind in STREAK_ROWS or last_day else None,
+        last_day=last_day,
         freezes=freezes,
         occurred_at=at,
         received_at=MONDAY + timedelta(minutes=chance.randrange(60)),
@@ -108,7 +120,7 @@ def rows_of(player_id: int) -> Sequence[InteractionLog]:
 
 
 def wallet_by_rows(player_id: int) -> WalletState:
-    xp, seq, freezes, played = 0, 0, 0, None
+    xp, seq, freezes, played, ended = 0, 0, 0, None, None
     days: set[date] = set()
     off: set[date] = set()
     spent: Counter[date] = Counter()
@@ -123,12 +135,18 @@ def wallet_by_rows(player_id: int) -> WalletState:
             InteractionType.FREEZE_RETURNED,
         ):
             spent[row.day] -= row.freezes
+        elif row.type == OPENED:
+            ended = max(filter(None, [ended, row.last_day]), default=None)
         elif row.day is not None and row.type != InteractionType.FREEZE_GIVEN:
             played = max(played or row.occurred_at, row.occurred_at)
             if row.type == InteractionType.LESSON_COMPLETED:
                 days.add(row.day)
     frozen = {day for day, times in spent.items() if times > 0}
-    last = day = max(days, default=None)
+    if ended is not None:
+        days, off, frozen = (
+            {day for day in found if day > ended} for found in (days, off, frozen)
+        )
+    last = day = max(days, default=ended)
     current = 0
     while day is not None and day in days | off | frozen:
         current += day in days
@@ -145,7 +163,12 @@ def subject_by_rows(
 ) -> tuple[int, SubjectProgress]:
     seq, found = 0, SubjectProgress()
     for row in rows_of(player_id):
-        if row.bit_index is None or row.subject_id != subject_id or row.seq > until:
+        if row.subject_id != subject_id or row.seq > until:
+            continue
+        if row.type == ANEW:
+            seq = row.seq
+            found = SubjectProgress(xp=found.xp + row.xp, last_played=found.last_played)
+        if row.bit_index is None:
             continue
         if row.type in ATTEMPTS:
             found = bitmap.with_attempt(found, row.bit_index, at=row.occurred_at)
@@ -223,7 +246,7 @@ def test_snapshots_that_are_behind_are_found(seed, minutes):
             seqs = [
                 row.seq
                 for row in recent
-                if row.subject_id == subject_id and row.type in LESSON_ROWS
+                if row.subject_id == subject_id and row.type in LESSON_ROWS | {ANEW}
             ]
             if written is not None:
                 StructureProgress.objects.create(

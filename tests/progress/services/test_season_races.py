@@ -1,6 +1,7 @@
 """Seasons are closed and restored while students work: real connections, real races."""
 
 from datetime import timedelta
+from time import sleep
 
 import pytest
 from django.utils import timezone
@@ -14,6 +15,7 @@ from progress.services import (
     ledger,
     lesson_counting,
     reviews,
+    season_opening,
     seasons,
     writing,
 )
@@ -114,3 +116,45 @@ def test_a_repeat_is_refused_though_its_first_row_moves_meanwhile(plan, monkeypa
     whole = ledger.whole(lambda rows: rows_of(rows, student.pk))
     assert len(list(whole)) == 2
     assert InteractionLog.objects.count() == 1
+
+
+def test_students_work_while_a_season_is_opened(plan, settings):
+    settings.SEASON_CARRIES = []
+    players = [enrolled(plan, f"{name}@example.com").pk for name in "abc"]
+    season = Season.objects.create(title="2026-2027")
+
+    def play(player_id: int) -> None:
+        for number in range(40):
+            completion.complete(
+                player_id=player_id,
+                lesson_id="LES-MATH-0-0",
+                hearts=number % 5 + 1,
+                idempotency_key=f"{number}",
+                now=timezone.now(),
+            )
+            if number % 10 == 0:
+                client().unlink(f"wallet:{{{player_id}}}")
+
+    def begin() -> None:
+        while InteractionLog.objects.count() < 30:
+            sleep(0.01)
+        season_opening.open_season(season)
+
+    completed(at_once(begin, *[lambda pk=pk: play(pk) for pk in players]))
+
+    for player_id in players:
+        rows = list(InteractionLog.objects.filter(player_id=player_id).order_by("seq"))
+        assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+        [start] = [at for at, row in enumerate(rows) if row.type == "season_opened"]
+        before, after = rows[:start], rows[start + 2 :]
+        assert rows[start + 1].type == "subject_reset"
+        assert sum(row.xp for row in rows[: start + 2]) == 0
+        # The lesson is earned once in each season.
+        for part in (before, after):
+            firsts = [
+                row.seq for row in part if row.data["answer"]["is_first_completion"]
+            ]
+            assert firsts == [row.seq for row in part[:1]]
+        held = ledger.wallet_of(player_id)
+        assert held.total_xp == sum(row.xp for row in after)
+    assert comparison.compare(players).differences == []
