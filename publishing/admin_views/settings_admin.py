@@ -6,7 +6,6 @@ only if the CDN passes the connection test.
 
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
@@ -17,33 +16,15 @@ from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from solo.admin import SingletonModelAdmin
 
-from core import secrets
-from core.secrets import SecretsError
+from core.secret_forms import SecretField, SecretsForm
 from publishing.cdn import connection
 from publishing.models import PublishingSettings
 
 
-class SecretField(forms.CharField):
-    """A secret that can be entered but not read; left empty, it is kept."""
-
-    def __init__(self, *, label: Any, help_text: Any = "") -> None:
-        super().__init__(
-            label=label,
-            help_text=help_text,
-            required=False,
-            widget=forms.PasswordInput(
-                attrs={"autocomplete": "new-password", "dir": "ltr"},
-                render_value=False,
-            ),
-        )
-
-    def has_changed(self, _initial: Any, data: Any) -> bool:
-        """Whether a value was entered; the field is always shown empty."""
-        return bool(data)
-
-
-class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
+class PublishingSettingsForm(SecretsForm):
     """All settings; secrets can be entered, kept or removed, and are never shown."""
+
+    SECRETS = PublishingSettings.SECRETS
 
     tested: connection.Result | None = None
     """The result of testing these settings; None if no test was needed."""
@@ -54,33 +35,10 @@ class PublishingSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         label=gettext_lazy("Cloudflare API token"),
         help_text=gettext_lazy("With the permission “Cache Purge” for this zone only."),
     )
-    forget_secrets = forms.BooleanField(
-        label=gettext_lazy("Delete the stored secrets that are not entered again"),
-        required=False,
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name in PublishingSettings.SECRETS:
-            self.initial.pop(name, None)  # not even encrypted
-            if name in self.fields and getattr(self.instance, name):
-                self.fields[name].widget.attrs["placeholder"] = _(
-                    "stored; leave empty to keep it"
-                )
 
     def clean(self) -> dict[str, Any]:
-        """Validate, and replace each secret by its encrypted form for the model."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        forgets = cleaned.get("forget_secrets")
-        for name in PublishingSettings.SECRETS:
-            entered = cleaned.get(name) or ""
-            try:
-                stored = secrets.encrypt(entered)
-            except SecretsError as error:
-                self.add_error(name, ValidationError(error.message))
-                stored = ""
-            kept = "" if forgets else getattr(self.instance, name)
-            cleaned[name] = stored or kept
+        """Validate, and refuse settings that have failed their test."""
+        cleaned = super().clean()
         if self.tested is not None and not self.tested.ok:
             self.add_error(None, ValidationError(_refusal(self.tested)))
         return cleaned
