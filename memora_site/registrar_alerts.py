@@ -8,14 +8,15 @@ from django.utils.translation import gettext_lazy as _
 from publishing.models import AlertKind
 from publishing.monitoring import outside
 from publishing.monitoring.outside import Problem
-from registrar import configuration, faults
+from registrar import faults
 
 _RUNBOOK = _("docs/runbooks/%(runbook)s tells what to do.")
 
 
 def find(now: datetime) -> list[Problem]:
     """Return the registrar's problems; none while it is off."""
-    if not configuration.is_on():
+    health = faults.load(now)
+    if not health.connections.is_on:
         return []
     return [
         Problem(
@@ -23,7 +24,7 @@ def find(now: datetime) -> list[Problem]:
             format_lazy("{} {} {}", fault.message, fault.advice, _RUNBOOK),
             {**fault.values, "runbook": fault.runbook},
         )
-        for fault in faults.load(now).faults
+        for fault in health.faults
         if fault.runbook
     ]
 

@@ -35,6 +35,13 @@ _APPEND_ONLY = {
 _STANDS_FOR = {"erase": "delete", "export": "delete", "teach": "teach"}
 """Custom permissions that "change" on the model does not include."""
 
+# All that a viewer reads: not the accounts.
+_REGISTRAR_TABLES = (
+    *("student", "teacher", "program", "unit", "registration", "payment"),
+    *("schoolclass", "enrolment", "grade", "studentrequest"),
+    *("conflict", "delivery", "hint", "effect", "peerstate"),
+)
+
 # Role -> (app, model or "*" for all of the app, actions).
 _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     SYSTEM_MANAGERS: [
@@ -44,6 +51,7 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         ),
         # A copy of the CRM, where its records are changed.
         ("registrar", "*", ("view", "replay")),
+        ("registrar", "registrarsettings", ("change",)),
         # The admin's own log has students' names.
         ("admin", "logentry", _VIEW),
     ],
@@ -74,9 +82,11 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         ("progress", "*", _VIEW),
         ("progress", "structureprogress", ("correct",)),
     ],
-    # Both read the copy of the CRM and the queues; the first lets work be done again.
-    REGISTRARS: [("registrar", "*", ("view", "replay"))],
-    REGISTRAR_VIEWERS: [("registrar", "*", _VIEW)],
+    REGISTRARS: [
+        ("registrar", "*", ("view", "replay")),
+        ("registrar", "registrarsettings", ("change",)),
+    ],
+    REGISTRAR_VIEWERS: [("registrar", table, _VIEW) for table in _REGISTRAR_TABLES],
     # Not "view": it would open the lists of all groups and students.
     TEACHERS: [("players", "studygroup", ("teach",))],
 }

@@ -14,6 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from registrar import breakers, configuration
+from registrar.configuration import Connections
 from registrar.models import Conflict, Effect, Hint, PeerState
 from registrar.models.work import UNFINISHED, WorkState
 
@@ -63,6 +64,7 @@ class Health:
     """The state of the registrar."""
 
     now: datetime
+    connections: Connections
     inbox: QueueFigures
     outbox: QueueFigures
     peers: Mapping[str, PeerState]
@@ -71,7 +73,7 @@ class Health:
 
 
 def load(now: datetime) -> Health:
-    """Return the state of both queues and both peers. Four queries.
+    """Return the state of both queues and both peers. Five queries.
 
     Raises:
         django.db.Error: the database does not answer.
@@ -80,12 +82,18 @@ def load(now: datetime) -> Health:
     outbox = _figures(Effect, Q(waits_for=""))
     peers = {one.peer: one for one in PeerState.objects.all()}
     conflicts = Conflict.objects.count()
+    connections = configuration.connections()
     faults = (
+        *_secret_faults(connections),
         *_queue_faults(inbox, outbox, now),
-        *(fault for one in peers.values() for fault in _peer_faults(one, now)),
+        *(
+            fault
+            for one in peers.values()
+            for fault in _peer_faults(one, connections, now)
+        ),
         *_conflict_faults(conflicts),
     )
-    return Health(now, inbox, outbox, peers, conflicts, faults)
+    return Health(now, connections, inbox, outbox, peers, conflicts, faults)
 
 
 def _figures(model: Any, counts_as_late: Q) -> QueueFigures:
@@ -96,6 +104,16 @@ def _figures(model: Any, counts_as_late: Q) -> QueueFigures:
         oldest=Min("created_at", filter=waits & counts_as_late),
     )
     return QueueFigures(**found)
+
+
+def _secret_faults(connections: Connections) -> Iterator[Fault]:
+    if connections.is_unreadable:
+        yield Fault(
+            "secrets",
+            _("A stored secret cannot be read with the keys in MEMORA_SECRETS_KEYS."),
+            _("Add the key that encrypted it, or enter the secret again."),
+            runbook="registrar-credentials.md",
+        )
 
 
 def _queue_faults(
@@ -150,7 +168,9 @@ def _queue_faults(
         )
 
 
-def _peer_faults(state: PeerState, now: datetime) -> Iterator[Fault]:
+def _peer_faults(
+    state: PeerState, connections: Connections, now: datetime
+) -> Iterator[Fault]:
     name = PEER_NAMES.get(state.peer, state.peer)
     values = {"peer": name, "error": state.last_error}
     if state.needs_staff:
@@ -171,13 +191,15 @@ def _peer_faults(state: PeerState, now: datetime) -> Iterator[Fault]:
             _("It is tried again by itself, at least every two minutes."),
             values,
         )
-    yield from _zoho_faults(state, now)
+    yield from _zoho_faults(state, connections, now)
 
 
-def _zoho_faults(state: PeerState, now: datetime) -> Iterator[Fault]:
+def _zoho_faults(
+    state: PeerState, connections: Connections, now: datetime
+) -> Iterator[Fault]:
     expires = state.channel_expires_at
     is_late = expires is not None and expires - now < CHANNEL_MARGIN
-    if is_late and configuration.webhook_secrets().token:
+    if is_late and connections.webhooks.token:
         yield Fault(
             "channel",
             _("Zoho's notifications end at %(time)s (UTC), or have ended."),

@@ -24,7 +24,13 @@ class RegistrarCollector(Collector):
     """Read the queues and the peers at each scrape, with one query for each table."""
 
     def collect(self) -> Iterator[Metric]:
-        if not configuration.is_on():
+        try:
+            if not configuration.connections().is_on:
+                return
+            yield from _queue_metrics()
+            yield from _peer_metrics()
+        except DatabaseFailure as error:
+            log.warning("metrics_database_failed", error=type(error).__name__)
             return
         refused = CounterMetricFamily(
             "memora_registrar_refused_deliveries",
@@ -34,11 +40,6 @@ class RegistrarCollector(Collector):
         for reason, count in refusals.counts().items():
             refused.add_metric([reason], count)
         yield refused
-        try:
-            yield from _queue_metrics()
-            yield from _peer_metrics()
-        except DatabaseFailure as error:
-            log.warning("metrics_database_failed", error=type(error).__name__)
 
     def describe(self) -> list[Metric]:
         """Return nothing, so that registering the collector runs no query."""

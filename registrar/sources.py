@@ -5,8 +5,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
-from django.conf import settings
-
 from registrar import configuration
 from registrar.mapping.modules import MAPPINGS
 from registrar.zoho import records
@@ -62,16 +60,8 @@ def current() -> ZohoSource | None:
 
 def zoho_client() -> ZohoClient | None:
     """Return the client of the configured account, one for the process; or None."""
-    if not configuration.has_zoho():
-        return None
-    return _client(
-        ZohoAccount(
-            client_id=settings.ZOHO_CLIENT_ID,
-            client_secret=settings.ZOHO_CLIENT_SECRET,
-            refresh_token=settings.ZOHO_REFRESH_TOKEN,
-            accounts_url=settings.ZOHO_ACCOUNTS_URL,
-        )
-    )
+    account = configuration.connections().zoho
+    return _client(account) if account else None
 
 
 @lru_cache(maxsize=2)

@@ -52,7 +52,7 @@ def keep_channel(client: ZohoClient, *, now: datetime) -> bool:
         PeerError: Zoho has not renewed and not opened it; the old one stays until it
             expires.
     """
-    tokens = configuration.webhook_secrets().token
+    tokens = configuration.connections().webhooks.token
     if not tokens:
         return False
     channel = Channel(

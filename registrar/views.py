@@ -35,12 +35,14 @@ def notification(request: HttpRequest) -> JsonResponse:
 
 
 def _answer(request: HttpRequest, event: Event | None) -> JsonResponse:
-    if not configuration.webhook_secrets().is_on:
+    secrets = configuration.connections().webhooks
+    if not secrets.is_on:
         raise Http404
     try:
         received = receive(
             endpoint=request.path.removeprefix("/api/v1/").strip("/")[:80],
             event=event,
+            secrets=secrets,
             headers=request.headers,
             # One byte too many is enough to know.
             body=request.read(MAX_BYTES + 1),

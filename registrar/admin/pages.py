@@ -108,7 +108,7 @@ def _render(request: HttpRequest) -> str:
         "health": found,
         "peers": _peers(found),
         "students": students,
-        "is_listening": configuration.webhook_secrets().is_on,
+        "is_listening": found.connections.webhooks.is_on,
         "failures": _failures(),
         "modules": [_module_line(module) for module in MAPPINGS],
     }
@@ -116,11 +116,11 @@ def _render(request: HttpRequest) -> str:
 
 
 def _peers(found: faults.Health) -> list[dict[str, Any]]:
-    is_on = {"zoho": configuration.has_zoho(), "moodle": configuration.has_moodle()}
+    is_on = {"zoho": found.connections.zoho, "moodle": found.connections.moodle}
     return [
         {
             "name": name,
-            "is_on": is_on[key],
+            "is_on": is_on[key] is not None,
             "state": found.peers.get(key) or PeerState(peer=key),
             "is_paused": bool(
                 (state := found.peers.get(key))
@@ -176,7 +176,7 @@ def _module_line(module: str) -> ModuleLine:
 
 @require_safe
 def record_page(request: HttpRequest, module: str, record_id: str) -> HttpResponse:
-    """Render what has happened with a record. Four queries more than an empty page.
+    """Render what has happened with a record. Five queries more than an empty page.
 
     Raises:
         PermissionDenied: the user may not see the rows of this module or the queues.
@@ -196,7 +196,8 @@ def record_page(request: HttpRequest, module: str, record_id: str) -> HttpRespon
         "found": found,
         "entries": [(entry, *_look(entry)) for entry in found.entries],
         "most": timeline.MOST,
-        "may_read": may("registrar.replay_hint") and configuration.has_zoho(),
+        "may_read": may("registrar.replay_hint")
+        and configuration.connections().zoho is not None,
         "may_send": is_sent
         and may("registrar.replay_effect")
         and isinstance(found.row, LinkedRow),

@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 
 from django.conf import settings
 
-from registrar import sources
+from registrar import configuration, sources
 from registrar.effects import courses, enrolments, plugin, pushing, requests, users
 from registrar.effects.site import Site
 from registrar.models import Effect, Kind
@@ -49,13 +49,12 @@ def modules() -> Collection[str]:
 
 def site() -> Site | None:
     """Return the configured site; None without Moodle."""
-    if not settings.MOODLE_URL or not settings.MOODLE_TOKEN:
+    address = configuration.connections().moodle
+    if address is None:
         return None
     manager, teacher, student = settings.MOODLE_ROLES
     return Site(
-        moodle=_client(
-            MoodleSite(url=settings.MOODLE_URL, token=settings.MOODLE_TOKEN)
-        ),
+        moodle=_client(address),
         zoho=sources.zoho_client(),
         category_id=settings.MOODLE_CATEGORY,
         template_id=settings.MOODLE_TEMPLATE_COURSE,

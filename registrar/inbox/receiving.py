@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from core import json_limits
-from registrar import configuration
+from registrar.configuration import WebhookSecrets
 from registrar.inbox import refusals, verifiers
 from registrar.inbox.bodies import BodyError, NamedRecord, named_records
 from registrar.inbox.endpoints import LIST, Event
@@ -44,13 +44,19 @@ class Received:
 
 
 def receive(
-    *, endpoint: str, event: Event | None, headers: Mapping[str, str], body: bytes
+    *,
+    endpoint: str,
+    event: Event | None,
+    secrets: WebhookSecrets,
+    headers: Mapping[str, str],
+    body: bytes,
 ) -> Received:
     """Verify and store a webhook or a notification with the records that it names.
 
     Args:
         endpoint: its address, for staff.
         event: what it hints at; None for a notification, which has its own module.
+        secrets: what a sender must know.
         headers: with case-insensitive names.
 
     Raises:
@@ -60,7 +66,7 @@ def receive(
     """
     if len(body) > MAX_BYTES:
         raise RefusedDeliveryError(413, "size")
-    verifier = _verified_by(headers, body, is_notification=event is None)
+    verifier = _verified_by(headers, body, secrets, is_notification=event is None)
     if not verifier:
         raise RefusedDeliveryError(401, "signature")
     value = _parsed(headers, body)
@@ -80,10 +86,13 @@ def receive(
 
 
 def _verified_by(
-    headers: Mapping[str, str], body: bytes, *, is_notification: bool
+    headers: Mapping[str, str],
+    body: bytes,
+    secrets: WebhookSecrets,
+    *,
+    is_notification: bool,
 ) -> str:
     """Return the verifier that accepts the request; "" if there is none."""
-    secrets = configuration.webhook_secrets()
     if verifiers.is_signed(headers, body, keys=secrets.hmac, now=time.time()):
         return "hmac"
     if verifiers.has_key(headers, keys=secrets.header):

@@ -9,6 +9,7 @@ from registrar.models.people import Student, Teacher
 from registrar.models.programs import Payment, Program, Registration, Unit
 from registrar.models.requests import StudentRequest
 from registrar.models.rows import LinkedRow, MirrorRow
+from registrar.models.settings import RegistrarSettings
 from registrar.models.student_pages import (
     CRM_TYPES,
     WINDOWED,
@@ -36,6 +37,7 @@ __all__ = [
     "Payment",
     "PeerState",
     "Program",
+    "RegistrarSettings",
     "Registration",
     "RequestKind",
     "RequestWindow",

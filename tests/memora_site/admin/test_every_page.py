@@ -36,7 +36,7 @@ from publishing.models import (
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.applying import apply_record
 from registrar.mirror.decisions import Decision, Outcome
-from registrar.models import Delivery, Hint, Kind, PeerState
+from registrar.models import Delivery, Hint, Kind, PeerState, RegistrarSettings
 from registrar.outbox import adding
 from tests.factories.progress import make_card, make_interaction, make_rating
 
@@ -108,6 +108,7 @@ def world(player, plan, stage):
             decision=decision,
         )
     PeerState.objects.create(peer="zoho")
+    RegistrarSettings.get_solo()
     adding.add(
         kind=Kind.COURSE, module="BTEC_Classes", record_id="1", version=1, now=NOW
     )

@@ -88,6 +88,8 @@ def lesson():
 def example_of(name, argument):
     """Return a value with which the URL pattern can be requested."""
     match argument:
+        case "peer":
+            return "zoho"
         case "module":
             return "BTEC_Students"
         case "record_id":

@@ -83,8 +83,8 @@ def test_a_scrape_asks_the_same_however_many_plans_there_are(client, plan):
     with CaptureQueriesContext(connection) as looked:
         dashboard.load()
     # The data of the metrics only: no session, no user. Beside the dashboard's data:
-    # players, their sessions and refused sign-ins.
-    assert len(one) == len(many) == len(looked) + 3
+    # players, their sessions and refused sign-ins, the accounts of the registrar.
+    assert len(one) == len(many) == len(looked) + 4
 
 
 def test_without_redis_the_rest_is_told(client, plan, settings):

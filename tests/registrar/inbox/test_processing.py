@@ -306,7 +306,8 @@ def test_old_deliveries_are_deleted_with_their_bodies(send, settings):
 
 
 def test_without_an_account_the_tasks_do_nothing(django_assert_num_queries):
-    with django_assert_num_queries(0):
+    # The accounts, once for each task.
+    with django_assert_num_queries(2):
         tasks.process_inbox()
         tasks.process_record("BTEC_Students", "1")
 

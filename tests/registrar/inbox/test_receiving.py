@@ -222,10 +222,10 @@ def test_a_get_is_not_allowed(client):
 
 
 def test_a_delivery_takes_a_fixed_number_of_queries(send):
-    # Savepoint and release, the delivery, its hints.
+    # The secrets; savepoint and release, the delivery, its hints.
     with CaptureQueriesContext(connection) as queries:
         send({"ids": [str(number) for number in range(1, 50)]})
-    assert len(queries) == 4, [one["sql"] for one in queries]
+    assert len(queries) == 5, [one["sql"] for one in queries]
 
 
 def test_the_metrics_show_refusals_and_the_queue(client, send):
@@ -241,7 +241,7 @@ def test_the_registrar_has_no_metrics_while_it_is_off(client, settings):
     settings.REGISTRAR_HMAC_KEYS = []
     settings.REGISTRAR_HEADER_KEYS = []
     settings.REGISTRAR_TOKENS = []
-    assert "registrar" not in client.get("/metrics").content.decode()
+    assert "memora_registrar" not in client.get("/metrics").content.decode()
 
 
 @pytest.mark.parametrize(
