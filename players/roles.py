@@ -39,8 +39,13 @@ _STANDS_FOR = {"erase": "delete", "export": "delete", "teach": "teach"}
 _REGISTRAR_TABLES = (
     *("student", "teacher", "program", "unit", "registration", "payment"),
     *("schoolclass", "enrolment", "grade", "studentrequest"),
-    *("conflict", "delivery", "hint", "effect", "peerstate"),
+    *("conflict", "delivery", "hint", "effect", "peerstate", "requestwindow"),
 )
+_REGISTRAR: list[tuple[str, str, tuple[str, ...]]] = [
+    ("registrar", "*", ("view", "replay")),
+    ("registrar", "registrarsettings", ("change",)),
+    ("registrar", "requestwindow", ("add", "change")),
+]
 
 # Role -> (app, model or "*" for all of the app, actions).
 _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
@@ -50,8 +55,7 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
             for app in ("content", "plans", "publishing", "players", "progress")
         ),
         # A copy of the CRM, where its records are changed.
-        ("registrar", "*", ("view", "replay")),
-        ("registrar", "registrarsettings", ("change",)),
+        *_REGISTRAR,
         # The admin's own log has students' names.
         ("admin", "logentry", _VIEW),
     ],
@@ -82,10 +86,7 @@ _ROLES: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         ("progress", "*", _VIEW),
         ("progress", "structureprogress", ("correct",)),
     ],
-    REGISTRARS: [
-        ("registrar", "*", ("view", "replay")),
-        ("registrar", "registrarsettings", ("change",)),
-    ],
+    REGISTRARS: _REGISTRAR,
     REGISTRAR_VIEWERS: [("registrar", table, _VIEW) for table in _REGISTRAR_TABLES],
     # Not "view": it would open the lists of all groups and students.
     TEACHERS: [("players", "studygroup", ("teach",))],

@@ -1,4 +1,4 @@
-"""The admin page of the registrar's accounts and secrets, with connection tests."""
+"""Admin of what staff decide: accounts and secrets, and when requests are open."""
 
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from solo.admin import SingletonModelAdmin
 from core.secret_forms import SecretField, SecretsForm
 from registrar import connecting
 from registrar.checks import MAX_TOKEN, MIN_SECRET
-from registrar.models import RegistrarSettings
+from registrar.models import RegistrarSettings, RequestWindow
 
 _SEVERAL = gettext_lazy(
     "Separate the new and the old one by a comma while they change. Each has at least "
@@ -123,3 +123,14 @@ class RegistrarSettingsAdmin(SingletonModelAdmin):
             level = messages.SUCCESS if tested.ok else messages.ERROR
             messages.add_message(request, level, tested.message)
         return HttpResponseRedirect(reverse("admin:registrar_registrarsettings_change"))
+
+
+@admin.register(RequestWindow)
+class RequestWindowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """When students may send requests of a kind; a window is closed, not deleted."""
+
+    list_display = ("kind", "is_enabled", "opens_at", "closes_at", "updated_at")
+    fields = ("kind", "is_enabled", "opens_at", "closes_at")
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        return False

@@ -36,7 +36,14 @@ from publishing.models import (
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.applying import apply_record
 from registrar.mirror.decisions import Decision, Outcome
-from registrar.models import Delivery, Hint, Kind, PeerState, RegistrarSettings
+from registrar.models import (
+    Delivery,
+    Hint,
+    Kind,
+    PeerState,
+    RegistrarSettings,
+    RequestWindow,
+)
 from registrar.outbox import adding
 from tests.factories.progress import make_card, make_interaction, make_rating
 
@@ -109,6 +116,7 @@ def world(player, plan, stage):
         )
     PeerState.objects.create(peer="zoho")
     RegistrarSettings.get_solo()
+    RequestWindow.objects.create(kind="enrol")
     adding.add(
         kind=Kind.COURSE, module="BTEC_Classes", record_id="1", version=1, now=NOW
     )

@@ -7,7 +7,7 @@ from django.urls import reverse
 from core import secrets
 from players import roles
 from registrar import configuration, sources
-from registrar.models import PeerState, RegistrarSettings
+from registrar.models import PeerState, RegistrarSettings, RequestWindow
 from tests.registrar.simulators import (
     moodle as moodle_simulator,
     zoho as zoho_simulator,
@@ -143,3 +143,19 @@ def test_a_viewer_sees_no_accounts(client_of, staff):
     assert viewer.get(reverse(PAGE)).status_code == 403
     url = reverse("admin:registrar_test_connection", args=["zoho"])
     assert viewer.post(url).status_code == 403
+
+
+def test_a_registrar_opens_a_window_and_one_that_ends_first_is_refused(registrar):
+    url = reverse("admin:registrar_requestwindow_add")
+    data = {
+        "kind": "drop",
+        "is_enabled": "on",
+        "opens_at_0": "2026-03-01",
+        "opens_at_1": "08:00",
+        "closes_at_0": "2026-02-01",
+        "closes_at_1": "08:00",
+    }
+    refused = registrar.post(url, data).content.decode()
+    assert "The window must open before it closes." in refused
+    registrar.post(url, data | {"closes_at_0": "2026-04-01"})
+    assert RequestWindow.objects.get().is_enabled
