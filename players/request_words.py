@@ -76,6 +76,7 @@ _GROUPS: tuple[tuple[str, Promise], ...] = (
     ("review-", _REVIEWS),
     ("staff-", _STAFF_API),
     ("registrar-", gettext_lazy("message of the CRM")),
+    ("student-", gettext_lazy("student’s pages")),
     ("preview_", _PREVIEW),
     ("app_", _PREVIEW),
     ("upload_", _UPLOAD),

@@ -29,6 +29,7 @@ def _secret_errors() -> Iterator[CheckMessage]:
         "MEMORA_REGISTRAR_HMAC_KEYS": settings.REGISTRAR_HMAC_KEYS,
         "MEMORA_REGISTRAR_HEADER_KEYS": settings.REGISTRAR_HEADER_KEYS,
         "MEMORA_REGISTRAR_TOKENS": settings.REGISTRAR_TOKENS,
+        "MEMORA_STUDENT_LINK_KEYS": settings.STUDENT_LINK_KEYS,
     }
     for variable, values in secrets.items():
         if any(len(one) < MIN_SECRET for one in values):

@@ -1,9 +1,10 @@
-"""The addresses of the inbox, below ``/api/v1/``."""
+"""The addresses of the inbox and of one-time links, below ``/api/v1/``."""
 
 from django.urls import path
 
 from registrar import views
 from registrar.inbox.endpoints import ALIASES, NOTIFICATION
+from registrar.student_pages import link_views
 
 urlpatterns = [
     path(
@@ -14,6 +15,7 @@ urlpatterns = [
     path(
         f"webhooks/{NOTIFICATION}/", views.notification, name="registrar-notification"
     ),
+    path("student-links/", link_views.create_link, name="student-links"),
     *(
         path(f"{name}/", views.alias, {"name": name}, name=f"registrar-{name}")
         for name in ALIASES

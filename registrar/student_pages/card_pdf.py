@@ -54,9 +54,10 @@ def render(face: CardFace) -> bytes:
     pdf.rect(0, 0, WIDTH, _BAND, style="F")
     text = _Text(pdf, align="R" if is_rtl else "L")
     inner = WIDTH - 2 * _MARGIN
-    text.draw(_MARGIN, 2.5, inner / 2, 6, face.school, size=11, bold=True, color=_SAND)
+    begin, end = (_MARGIN, WIDTH / 2) if not is_rtl else (WIDTH / 2, _MARGIN)
+    text.draw(begin, 2.5, inner / 2, 6, face.school, size=11, bold=True, color=_SAND)
     opposite = _Text(pdf, align="L" if is_rtl else "R")
-    opposite.draw(WIDTH / 2, 2.5, inner / 2, 6, _("Student card"), size=9, color=_SAND)
+    opposite.draw(end, 2.5, inner / 2, 6, _("Student card"), size=9, color=_SAND)
     # The photo is where reading begins, the code at the other end.
     left = _MARGIN
     room = inner - _QR - 2
@@ -69,7 +70,9 @@ def render(face: CardFace) -> bytes:
         room -= _PHOTO[0] + 3
         left += 0 if is_rtl else _PHOTO[0] + 3
     _draw_code(pdf, face.address, code_left)
-    text.draw(left, 14, room, 7, face.name, size=12, bold=True)
+    # The name is above the code and may be as long as both.
+    name_left = _MARGIN if is_rtl else left
+    text.draw(name_left, 14, room + _QR + 2, 7, face.name, size=12, bold=True)
     y = 22.0
     for label, value in (
         (_("Number"), face.number),

@@ -7,7 +7,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import (
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
 from core.errors import MemoraError
 from players import client_info
@@ -68,6 +72,17 @@ def use_link(request: HttpRequest) -> HttpResponse:
         ),
         title=_("Sign in"),
         status=HTTPStatus.GONE,
+    )
+
+
+@never_cache
+@require_safe
+def may_send(request: HttpRequest) -> HttpResponse:
+    """Tell nginx whether to accept a large body: 204 with a session, else 401. One query."""
+    session = request.COOKIES.get(pages.COOKIE, "")
+    student = access.student_of(session, now=timezone.now())
+    return HttpResponse(
+        status=HTTPStatus.NO_CONTENT if student else HTTPStatus.UNAUTHORIZED
     )
 
 

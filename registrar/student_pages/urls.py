@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.profile, name="student-profile"),
     path("sign-in/", sign_in_views.sign_in, name="student-sign-in"),
     path("link/", sign_in_views.use_link, name="student-link"),
+    path("may-send/", sign_in_views.may_send, name="student-may-send"),
     path("sign-out/", sign_in_views.sign_out, name="student-sign-out"),
     path("programs/", views.programs, name="student-programs"),
     path("classes/", views.classes, name="student-classes"),

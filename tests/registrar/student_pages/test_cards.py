@@ -157,6 +157,8 @@ def test_the_pdf_is_one_page_that_begins_where_reading_begins(
         _align, left, width = drawn[text]
         assert left >= 0
         assert left + width <= card_pdf.WIDTH
+    school_begins_right = drawn[FACE.school][1] >= card_pdf.WIDTH / 2
+    assert school_begins_right == (language == "ar")
 
 
 def test_the_pdf_comes_in_the_reader_s_language(layla):

@@ -58,6 +58,8 @@ def test_a_student_sees_their_own_records_and_nobody_else_s(filled):
 
 def test_every_page_needs_a_session(db):
     open_names = {"student-sign-in", "student-link", "student-card-check"}
+    assert Client().get("/student/may-send/").status_code == 401
+    open_names.add("student-may-send")
     for pattern in urls.urlpatterns:
         if pattern.name in open_names:
             continue
@@ -155,13 +157,14 @@ def test_a_class_that_the_mirror_lacks_is_shown_by_its_id(layla):
     assert "4242" in layla.client.get("/student/classes/").content.decode()
 
 
-def test_an_amount_keeps_its_three_decimals(layla):
+def test_an_amount_has_its_three_decimals_after_a_point_in_both_languages(layla):
     layla.register()
-    text = layla.client.get(
-        "/student/programs/", headers={"accept-language": "en"}
-    ).content.decode()
-    assert "1,500.500 JOD" in text
-    assert "500.250 JOD" in text
+    for language in ("ar", "en"):
+        text = layla.client.get(
+            "/student/programs/", headers={"accept-language": language}
+        ).content.decode()
+        assert ">1500.500 JOD" in text
+        assert ">500.250 JOD" in text
 
 
 def test_markup_in_a_record_is_text(layla):

@@ -1,14 +1,17 @@
 """Signing in to the students' pages, and what a session of them opens."""
 
+import time
 from datetime import timedelta
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
 from players.models import SecurityEvent
 from players.services import accounts, erasure
+from registrar.inbox.verifiers import signature
 from registrar.models import StudentAccount, StudentToken
 from registrar.student_pages import access, linking
 from registrar.student_pages.pages import COOKIE
@@ -170,3 +173,92 @@ def test_a_player_is_one_student_at_most(layla, omar, player):
     assert linking.link(layla.student, player)
     assert not linking.link(omar.student, player)
     assert linking.student_of(player.pk) == layla.student
+
+
+def test_the_command_lists_pairs_and_links_them_on_demand(layla, player, capsys):
+    layla.student.academic_email = "layla@home.example"
+    layla.student.save()
+    call_command("link_students")
+    out = capsys.readouterr().out
+    assert layla.student.zoho_id in out
+    assert "layla@home.example" in out
+    assert not StudentAccount.objects.exists()
+    call_command("link_students", "--apply")
+    assert StudentAccount.objects.get().player == player
+
+
+def test_nginx_asks_for_a_session_before_it_takes_a_receipt(layla, client):
+    assert layla.client.get("/student/may-send/").status_code == 204
+    assert client.get("/student/may-send/").status_code == 401
+
+
+# --- Links for Moodle ----------------------------------------------------------------
+
+KEY = "a-key-of-moodle-that-is-long-enough"
+
+
+@pytest.fixture
+def ask(layla, settings, client):
+    """Return a function that asks for a link as Moodle does."""
+    settings.STUDENT_LINK_KEYS = ["an-older-key-of-moodle-just-as-long", KEY]
+    settings.REGISTRAR_HMAC_KEYS = ["a-key-of-the-inbox-that-is-long-too"]
+    layla.student.moodle_id = 42
+    layla.student.save()
+
+    def send(body=b'{"moodle_id": 42}', *, key=KEY, ago=0):
+        stamp = str(int(time.time()) - ago)
+        return client.post(
+            "/api/v1/student-links/",
+            body,
+            content_type="application/json",
+            headers={
+                "x-registrar-timestamp": stamp,
+                "x-registrar-signature": signature(key, timestamp=stamp, body=body),
+            },
+        )
+
+    return send
+
+
+def test_moodle_gets_a_link_that_opens_the_student_s_pages(ask):
+    answer = ask()
+    assert answer.status_code == 200
+    address = answer.json()["url"].removeprefix("http://127.0.0.1:8000")
+    browser = Client()
+    assert browser.post(address).status_code == 302
+    assert "نابلس" in browser.get("/student/").content.decode()
+
+
+def test_a_key_of_the_inbox_gets_no_link(ask, settings):
+    assert ask(key=settings.REGISTRAR_HMAC_KEYS[0]).status_code == 401
+    assert not StudentToken.objects.filter(purpose="link").exists()
+
+
+def test_an_old_signature_gets_no_link(ask):
+    assert ask(ago=301).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"moodle_id": 43}', 404),
+        (b'{"moodle_id": "42"}', 400),
+        (b'{"moodle_id": true}', 400),
+        (b'{"moodle_id": 99999999999999999999}', 400),
+        (b"[]", 400),
+        (b"{", 400),
+        (b" " * 1_001, 413),
+    ],
+)
+def test_a_body_that_names_no_student_gets_no_link(ask, body, status):
+    assert ask(body).status_code == status
+
+
+def test_without_a_key_there_are_no_links_and_deleted_students_have_none(
+    ask, layla, settings
+):
+    layla.student.deleted_at = timezone.now()
+    layla.student.save()
+    assert ask().status_code == 404
+    settings.STUDENT_LINK_KEYS = []
+    assert ask().status_code == 404
