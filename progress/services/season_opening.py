@@ -81,6 +81,7 @@ def open_season(
     opened = OpenedSeason.objects.filter(pk=season.pk).first() or OpenedSeason(
         season=season, carries=sorted(settings.SEASON_CARRIES), started_at=clock()
     )
+    opened.season = season
     added = Opened()
     if opened.finished_at is not None:
         return opened.carries, added
@@ -200,7 +201,11 @@ class _Player:
             reference_id="season",
             # The wallet keeps the XP that is taken away from subjects, or loses all.
             xp=xp - sum(row.xp for row in others),
-            data={"season": self.opened.pk, "carries": self.opened.carries},
+            data={
+                "season": self.opened.pk,
+                "title": self.opened.season.title,
+                "carries": self.opened.carries,
+            },
         )
         if self.history is not None:
             season.day = season.last_day = self._ended()

@@ -14,12 +14,13 @@ from django.utils import timezone
 
 from content.models import Node
 from core import statement_guard
-from plans.models import AcademicPlan
+from plans.models import AcademicPlan, Season
 from plans.services import add_subject, set_override
 from players import audit, roles
 from players.models import (
     Enrollment,
     Entitlement,
+    PlayerProfile,
     SecurityEvent,
     SecurityEventType,
     User,
@@ -27,7 +28,7 @@ from players.models import (
 from players.services import accounts, wallet
 from progress.errors import NoHeartsError
 from progress.models import InteractionLog
-from progress.services import reviews, timeline
+from progress.services import reviews, season_opening, timeline
 from tests.factories.content import plant
 from tests.factories.progress import make_card
 from tests.progress.conftest import MONDAY, PASSWORD, make_subject, publish
@@ -151,6 +152,18 @@ def test_the_ledger_is_told_in_words_and_in_pages(browser, student, support, fin
     assert "XP corrected · Olympiad" in oldest
     assert "Newest entries" in oldest
     assert "Older entries" not in oldest
+
+
+def test_the_beginning_of_a_season_is_told(browser, student, finish, settings):
+    settings.SEASON_CARRIES = ["xp"]
+    PlayerProfile.objects.update(created_at=MONDAY)
+    finish("0-0", 5)
+    season_opening.open_season(Season.objects.create(title="2026-2027"))
+    page = text_of(browser, student)
+    assert "Season opened: 2026-2027" in page
+    title = Node.objects.get(public_id="SUBJ-MATH").title
+    assert f"Subject begun anew in a season: {title}" in page
+    assert "0 of 4" in page
 
 
 def visit(player, kind: SecurityEventType, **after: float) -> SecurityEvent:
