@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import CharField, QuerySet
+from django.db.models import BigIntegerField, QuerySet
 from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -126,8 +126,9 @@ class MoodleIdFilter(admin.SimpleListFilter):
             case "none":
                 return rows.filter(moodle_id=None, deleted_at=None)
             case "not_in_zoho":
+                # As numbers: MariaDB does not compare texts of two collations.
                 return rows.filter(moodle_id__isnull=False, deleted_at=None).exclude(
-                    crm_moodle_id=Cast("moodle_id", CharField(max_length=40))
+                    moodle_id=Cast("crm_moodle_id", BigIntegerField())
                 )
             case "known":
                 return rows.filter(moodle_id__isnull=False)

@@ -23,6 +23,9 @@ _SEVERAL = gettext_lazy(
 )
 
 
+_OTHERWISE = gettext_lazy("Where this is empty, the server's environment applies.")
+
+
 class RegistrarSettingsForm(SecretsForm):
     """All accounts and secrets; an account is entered completely or not at all."""
 
@@ -82,16 +85,23 @@ class RegistrarSettingsAdmin(SingletonModelAdmin):
         (
             gettext_lazy("Zoho CRM"),
             {
+                "description": _OTHERWISE,
                 "fields": (
                     *("zoho_client_id", "zoho_client_secret", "zoho_refresh_token"),
                     "zoho_accounts_url",
-                )
+                ),
             },
         ),
-        (gettext_lazy("Moodle"), {"fields": ("moodle_url", "moodle_token")}),
+        (
+            gettext_lazy("Moodle"),
+            {"description": _OTHERWISE, "fields": ("moodle_url", "moodle_token")},
+        ),
         (
             gettext_lazy("Who may send webhooks"),
-            {"fields": ("hmac_keys", "header_keys", "tokens", "forget_secrets")},
+            {
+                "description": _OTHERWISE,
+                "fields": ("hmac_keys", "header_keys", "tokens", "forget_secrets"),
+            },
         ),
     )
 

@@ -88,6 +88,19 @@ def test_students_without_a_moodle_id_are_listed_and_sent(
     assert (effect.kind, effect.record_id, effect.state) == ("user", "77", "pending")
 
 
+def test_students_whose_id_zoho_lacks_are_listed(viewer, student):
+    apply_record(
+        "BTEC_Students",
+        {"id": "78", "First_Name": "Omar", "Student_Moodle_ID": "9"},
+        read_at=NOW,
+    )
+    Student.objects.filter(zoho_id="77").update(moodle_id=8)
+    Student.objects.filter(zoho_id="78").update(moodle_id=9)
+    page = text_of(viewer, "admin:registrar_student_changelist", moodle="not_in_zoho")
+    assert "ليلى" in page
+    assert "Omar" not in page
+
+
 def test_an_id_that_zoho_lacks_is_written_once_however_often_it_is_sent(
     registrar, student
 ):
