@@ -12,6 +12,7 @@ from registrar.models import Effect, Kind
 from registrar.moodle.client import MoodleClient, MoodleSite
 from registrar.outbox.adding import EVERY_SITE
 from registrar.outbox.running import Handler
+from registrar.zoho.client import ZohoClient
 
 _HANDLERS: dict[Kind, Callable[[Effect, Site], str]] = {
     Kind.USER: users.push_user,
@@ -20,22 +21,32 @@ _HANDLERS: dict[Kind, Callable[[Effect, Site], str]] = {
     Kind.ENROLMENT: enrolments.push_enrolment,
     Kind.RECORD: plugin.push_record,
     Kind.WRITE_BACK: pushing.write_back,
-    Kind.REQUEST: requests.push_request,
 }
 
 
 def of_site(used: Site) -> dict[str, Handler]:
     """Return the handlers that use a site."""
-    return {
+    found: dict[str, Handler] = {
         str(kind): partial(_call, function, used)
         for kind, function in _HANDLERS.items()
     }
+    return found | (of_zoho(used.zoho) if used.zoho else {})
+
+
+def of_zoho(zoho: ZohoClient) -> dict[str, Handler]:
+    """Return the handlers that need Zoho alone."""
+    return {str(Kind.REQUEST): partial(requests.push_request, zoho=zoho)}
 
 
 def current() -> dict[str, Handler] | None:
-    """Return the handlers of the configured site; None without Moodle."""
-    found = site()
-    return of_site(found) if found else None
+    """Return the handlers of the configured peers; None without Moodle and Zoho.
+
+    Effects without a handler wait until their peer is configured.
+    """
+    if found := site():
+        return of_site(found)
+    zoho = sources.zoho_client()
+    return of_zoho(zoho) if zoho else None
 
 
 def modules() -> Collection[str]:

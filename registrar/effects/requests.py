@@ -6,9 +6,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from registrar.effects.site import Site
 from registrar.models import CRM_TYPES, Effect, RequestKind, Submission
-from registrar.outbox.running import ImpossibleError
 from registrar.zoho import files, records
 from registrar.zoho.client import ZohoClient
 from registrar.zoho.values import coql_text, to_lookup, to_multi_select
@@ -16,22 +14,17 @@ from registrar.zoho.values import coql_text, to_lookup, to_multi_select
 _CLASSES = "Class_Drop_Classes"
 
 
-def push_request(effect: Effect, site: Site) -> str:
+def push_request(effect: Effect, *, zoho: ZohoClient) -> str:
     """Create the record of a request, with its receipt; once, however often it is tried.
 
     Its subject contains our UUID: a record that an earlier attempt has created is found
     by it. The receipt is deleted here as soon as the CRM has it.
-
-    Raises:
-        ImpossibleError: Zoho is not configured.
     """
     submission = Submission.objects.select_related("student").get(uuid=effect.record_id)
-    if site.zoho is None:
-        raise ImpossibleError(_("Zoho CRM is not configured."))
     if not submission.zoho_id:
-        zoho_id = _find(site.zoho, effect.module, submission.subject)
+        zoho_id = _find(zoho, effect.module, submission.subject)
         if not zoho_id:
-            zoho_id = _create(site.zoho, effect.module, submission)
+            zoho_id = _create(zoho, effect.module, submission)
         Submission.objects.filter(pk=submission.pk).update(zoho_id=zoho_id)
         submission.zoho_id = zoho_id
     if submission.receipt:

@@ -85,9 +85,9 @@ def test_the_periodic_task_does_what_no_webhook_has_announced(configured):
     assert Student.objects.get().moodle_id
 
 
-def test_without_moodle_the_tasks_do_nothing(db, django_assert_num_queries):
-    # The accounts, once for each task.
-    with django_assert_num_queries(2):
+def test_without_peers_the_tasks_do_nothing(db, django_assert_num_queries):
+    # The accounts, for Moodle and for Zoho, in each task.
+    with django_assert_num_queries(4):
         tasks.send_effects()
         tasks.send_effects_of("BTEC_Students", "1")
 

@@ -334,3 +334,11 @@ def test_a_request_waits_while_the_crm_is_away(sara, school, zoho):
     assert Effect.objects.get().state == "pending"
     [part] = sara.client.get("/student/requests/").context["parts"]
     assert not part.is_sent
+
+
+def test_requests_are_sent_without_moodle_and_wait_without_zoho(db, settings, lms):
+    assert "request" not in handlers.of_site(Site(moodle=lms))
+    assert handlers.current() is None
+    settings.ZOHO_CLIENT_ID = settings.ZOHO_CLIENT_SECRET = "x"
+    settings.ZOHO_REFRESH_TOKEN = "x"
+    assert set(handlers.current()) == {"request"}
