@@ -21,7 +21,7 @@ from registrar.models import (
 )
 from registrar.student_pages.submitting import Wanted, submit
 
-_SIGNER = Signer(salt="registrar.student-card")
+_SALT = "registrar.student-card"
 
 
 class CardState(StrEnum):
@@ -86,7 +86,7 @@ def address_of(card: StudentCard) -> str:
 
     It cannot be guessed: it contains a signature with the server's key.
     """
-    path = reverse("student-card-check", args=[_SIGNER.sign(str(card.pk))])
+    path = reverse("student-card-check", args=[Signer(salt=_SALT).sign(str(card.pk))])
     return f"{settings.SITE_URL}{path}"
 
 
@@ -101,7 +101,7 @@ class Checked:
 def check(signed: str, *, now: datetime) -> Checked | None:
     """Return the card of an address; None if the signature is wrong. One query."""
     try:
-        pk = int(_SIGNER.unsign(signed))
+        pk = int(Signer(salt=_SALT).unsign(signed))
     except (BadSignature, ValueError):
         return None
     card = StudentCard.objects.select_related("student").filter(pk=pk).first()
