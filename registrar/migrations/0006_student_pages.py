@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('enrol', 'Enrol for the next semester'), ('drop', 'Drop a class'), ('late', 'Late submission'), ('change', 'Change my information'), ('card', 'Student card')], max_length=10, verbose_name='type')),
                 ('description', models.TextField(blank=True, default='', verbose_name='description')),
                 ('class_ids', models.JSONField(blank=True, default=list, verbose_name='classes to drop')),
-                ('receipt', models.FileField(blank=True, storage=registrar.models.student_pages.receipts, upload_to=registrar.models.student_pages._receipt_name, verbose_name='receipt')),
+                ('receipt', models.ImageField(blank=True, storage=registrar.models.student_pages.receipts, upload_to=registrar.models.student_pages._receipt_name, verbose_name='receipt')),
                 ('created_at', models.DateTimeField(verbose_name='sent')),
                 ('zoho_id', core.fields.ExactCharField(blank=True, db_index=True, default='', max_length=40, verbose_name='Zoho id')),
                 ('student', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='submissions', to='registrar.student', verbose_name='student')),

@@ -8,7 +8,7 @@ from django.core.files.storage import Storage, storages
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from core.fields import ExactCharField
+from core.fields import ExactCharField, PictureField
 from registrar.models.rows import ID_LENGTH
 
 
@@ -133,7 +133,7 @@ class Submission(models.Model):
     description = models.TextField(_("description"), default="", blank=True)
     class_ids = models.JSONField(_("classes to drop"), default=list, blank=True)
     """Zoho ids of classes."""
-    receipt = models.FileField(
+    receipt = PictureField(
         _("receipt"), storage=receipts, upload_to=_receipt_name, blank=True
     )
     """Deleted as soon as the CRM has it."""
