@@ -255,6 +255,12 @@ ERROR_CODES = {
         advice=_("Check the address and the ids."),
         queued=Queued.DROP,
     ),
+    "NO_SCHOOL_RECORD": ErrorCode(
+        status=404,
+        meaning=_("The account is not connected with a record of the school."),
+        advice=_("Tell the student to ask the school, which connects it."),
+        queued=Queued.DROP,
+    ),
     "METHOD_NOT_ALLOWED": ErrorCode(
         status=405,
         meaning=_("The address does not accept this method."),

@@ -503,6 +503,8 @@ RATE_LIMITS = {
     "reset_ip": _limit("MEMORA_RESET_ADDRESS_LIMIT", "300/3600"),
     # Photos that a student sends: each is decoded and encoded again.
     "me-photo": (10, 600),
+    # Links to the students' pages: each adds a row.
+    "me-student-link": (10, 300),
     # Limits of audit rows; they refuse no requests.
     "refused": (1, 3600),
     "staff_login_failed": (30, 3600),

@@ -1,10 +1,10 @@
-"""The addresses of the inbox and of one-time links, below ``/api/v1/``."""
+"""The addresses of the inbox and of links to the students' pages, below ``/api/v1/``."""
 
 from django.urls import path
 
 from registrar import views
 from registrar.inbox.endpoints import ALIASES, NOTIFICATION
-from registrar.student_pages import link_views
+from registrar.student_pages import api, link_views
 
 urlpatterns = [
     path(
@@ -14,6 +14,11 @@ urlpatterns = [
     ),
     path(
         f"webhooks/{NOTIFICATION}/", views.notification, name="registrar-notification"
+    ),
+    path(
+        "me/student-link/",
+        api.StudentLinkViewSet.as_view({"post": "create"}),
+        name="me-student-link",
     ),
     path("student-links/", link_views.create_link, name="student-links"),
     *(

@@ -32,9 +32,14 @@ def is_signed(
         return False
     if abs(now - int(timestamp)) > WINDOW_SECONDS:
         return False
-    sent = headers.get(SIGNATURE_HEADER, "").removeprefix("sha256=").lower()
+    sent = sent_signature(headers)
     right = (signature(key, timestamp=timestamp, body=body) for key in keys)
     return _is_one_of(sent, right)
+
+
+def sent_signature(headers: Mapping[str, str]) -> str:
+    """Return the signature of a request in one spelling; "" if it has none."""
+    return headers.get(SIGNATURE_HEADER, "").removeprefix("sha256=").lower()
 
 
 def has_key(headers: Mapping[str, str], *, keys: Iterable[str]) -> bool:

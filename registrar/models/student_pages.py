@@ -60,16 +60,18 @@ class StudentAccount(models.Model):
 
 
 class StudentToken(models.Model):
-    """A one-time link to the students' pages, or a session of them."""
+    """A one-time link to the students' pages, a session of them, or a used request."""
 
     class Purpose(models.TextChoices):
         LINK = "link"
         SESSION = "session"
+        REQUEST = "request"
+        """A signed request for a link. Its signature is not accepted again."""
 
     student = models.ForeignKey("registrar.Student", models.CASCADE, related_name="+")
     purpose = models.CharField(max_length=10, choices=Purpose.choices)
     sha256 = ExactCharField(max_length=64, unique=True)
-    """The hash of the token, which is not stored. It has 256 random bits."""
+    """The hash of the token or signature, which is not stored. Both have 256 bits."""
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
 

@@ -8,6 +8,9 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
 from registrar.models import Student, StudentToken
 
 LINK_AGE = timedelta(minutes=5)
@@ -16,13 +19,51 @@ SESSION_AGE = timedelta(hours=8)
 Purpose = StudentToken.Purpose
 
 
-def create_link(student: Student, *, now: datetime) -> tuple[str, datetime]:
-    """Return the token of a one-time link, and when it expires.
+def may_open(student: str = "") -> Q:
+    """Return the condition under which a student may open the pages.
+
+    A student deleted in Zoho may not, nor one whose account in the app is switched off.
 
     Args:
-        student: not deleted; the caller has checked who asks for the link.
+        student: the path to the student, such as ``student__``.
+    """
+    account = f"{student}account"
+    return Q(**{f"{student}deleted_at": None}) & (
+        Q(**{account: None}) | Q(**{f"{account}__player__user__is_active": True})
+    )
+
+
+def create_link(student: Student, *, now: datetime) -> tuple[str, datetime]:
+    """Return the token of a one-time link, and when it expires. Two queries.
+
+    Args:
+        student: may open the pages; the caller has checked who asks for the link.
     """
     return _create(student.pk, Purpose.LINK, now=now, age=LINK_AGE)
+
+
+def use_request(
+    student: Student, signature: str, *, now: datetime, until: datetime
+) -> bool:
+    """Return whether this is the first use of a signature; of several at once one is.
+
+    Args:
+        signature: of the sender, in one spelling.
+        until: when the signature is too old anyway.
+    """
+    _forget_expired(now)
+    try:
+        with transaction.atomic():
+            StudentToken.objects.create(
+                student=student,
+                purpose=Purpose.REQUEST,
+                sha256=_hash(signature),
+                created_at=now,
+                expires_at=until,
+            )
+    except IntegrityError:
+        return False
+    return True
 
 
 def use_link(token: str, *, now: datetime) -> str | None:
@@ -62,10 +103,15 @@ def end_session(token: str) -> None:
     StudentToken.objects.filter(sha256=_hash(token), purpose=Purpose.SESSION).delete()
 
 
+def end_all(of: Q) -> None:
+    """End all sessions and links of the students that a condition names."""
+    StudentToken.objects.filter(of).exclude(purpose=Purpose.REQUEST).delete()
+
+
 def _create(
     student_pk: int, purpose: str, *, now: datetime, age: timedelta
 ) -> tuple[str, datetime]:
-    StudentToken.objects.filter(expires_at__lte=now).delete()
+    _forget_expired(now)
     token, expires_at = secrets.token_urlsafe(32), now + age
     StudentToken.objects.create(
         student_id=student_pk,
@@ -77,14 +123,15 @@ def _create(
     return token, expires_at
 
 
+def _forget_expired(now: datetime) -> None:
+    StudentToken.objects.filter(expires_at__lte=now).delete()
+
+
 def _valid(token: str, purpose: str, *, now: datetime) -> StudentToken | None:
     if not token:
         return None
     tokens = StudentToken.objects.filter(
-        sha256=_hash(token),
-        purpose=purpose,
-        expires_at__gt=now,
-        student__deleted_at=None,
+        may_open("student__"), sha256=_hash(token), purpose=purpose, expires_at__gt=now
     )
     return tokens.select_related("student").first()
 

@@ -5,8 +5,11 @@ Only the link is a player's. The school's records belong to the CRM: they are er
 
 from collections.abc import Sequence
 
+from django.db.models import Q
+
 from players.services.erasure import Fate, Holding
-from registrar.models import StudentAccount, StudentToken
+from registrar.models import StudentAccount
+from registrar.student_pages import access
 
 HOLDINGS = (
     Holding(
@@ -27,9 +30,8 @@ def subject_ids(player_id: int) -> list[str]:
 def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
     """Delete the player's link, and end the sessions of the students' pages."""
     del keep_ledger
-    linked = StudentAccount.objects.filter(player_id=player_id)
-    StudentToken.objects.filter(student__account__player_id=player_id).delete()
-    linked.delete()
+    access.end_all(Q(student__account__player_id=player_id))
+    StudentAccount.objects.filter(player_id=player_id).delete()
 
 
 def forget(player_id: int, subject_ids: Sequence[str]) -> None:

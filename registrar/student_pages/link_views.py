@@ -1,6 +1,7 @@
 """One-time links for Moodle, which asks for them when a student opens their pages there."""
 
 import time
+from datetime import timedelta
 from http import HTTPStatus
 
 import orjson
@@ -21,6 +22,13 @@ log = structlog.get_logger(__name__)
 
 _MAX_BYTES = 1_000
 _MAX_ID = 2**63 - 1
+_SIGNATURE_AGE = timedelta(seconds=2 * verifiers.WINDOW_SECONDS + 1)
+"""How long a signature may be accepted: its time may be ahead of ours."""
+
+
+def address_of(token: str) -> str:
+    """Return the address that uses a one-time link."""
+    return f"{settings.SITE_URL}{reverse('student-link')}?token={token}"
 
 
 @csrf_exempt
@@ -29,7 +37,8 @@ def create_link(request: HttpRequest) -> JsonResponse:
     """Return a one-time link for the student with ``{"moodle_id": 42}``.
 
     The body is signed as a webhook is, with a key of its own: who may send webhooks may
-    not sign in as a student.
+    not sign in as a student. A signature is accepted once: who has seen a request gets no
+    link with it.
 
     Raises:
         Http404: there is no key.
@@ -45,12 +54,22 @@ def create_link(request: HttpRequest) -> JsonResponse:
     moodle_id = _moodle_id(body)
     if moodle_id is None:
         return _refuse(HTTPStatus.BAD_REQUEST, "body")
-    student = Student.objects.filter(moodle_id=moodle_id, deleted_at=None).first()
+    student = Student.objects.filter(access.may_open(), moodle_id=moodle_id).first()
     if student is None:
         return _refuse(HTTPStatus.NOT_FOUND, "student")
-    token, expires_at = access.create_link(student, now=timezone.now())
-    address = f"{settings.SITE_URL}{reverse('student-link')}?token={token}"
-    answer = JsonResponse({"url": address, "expires_at": expires_at.isoformat()})
+    now = timezone.now()
+    used = access.use_request(
+        student,
+        verifiers.sent_signature(request.headers),
+        now=now,
+        until=now + _SIGNATURE_AGE,
+    )
+    if not used:
+        return _refuse(HTTPStatus.UNAUTHORIZED, "used")
+    token, expires_at = access.create_link(student, now=now)
+    answer = JsonResponse(
+        {"url": address_of(token), "expires_at": expires_at.isoformat()}
+    )
     answer["Cache-Control"] = "no-store"
     return answer
 
@@ -74,6 +93,10 @@ def _refuse(status: HTTPStatus, reason: str) -> JsonResponse:
         "signature": (
             "NOT_AUTHENTICATED",
             _("The signature is wrong, missing or too old."),
+        ),
+        "used": (
+            "NOT_AUTHENTICATED",
+            _("The signature was used. Sign each request with another nonce."),
         ),
         "body": ("INVALID_BODY", _("The body names no record.")),
         "student": ("NOT_FOUND", _("Not found.")),

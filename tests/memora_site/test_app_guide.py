@@ -15,6 +15,8 @@ from plans.services import add_subject, set_override
 from players.models import Enrollment, Entitlement, PlayerProfile, User
 from players.services import accounts, password_resets
 from publishing.building import builds
+from registrar.models import Student
+from registrar.student_pages import linking
 from tests.factories.content import NewNode, insert_tree, quiz
 from tests.memora_site import guides
 
@@ -89,6 +91,8 @@ def world(db, settings, django_capture_on_commit_callbacks) -> None:
             item="MATHS-5",
             valid_until=datetime(2026, 6, 30, 21, tzinfo=UTC),
         )
+    record = Student.objects.create(zoho_id="1", read_at=datetime.now(UTC))
+    linking.link(record, lina)
     User.objects.create_superuser("support@school.example", "support-1")
 
 

@@ -4,6 +4,7 @@ import time
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.test import Client
@@ -205,7 +206,7 @@ def ask(layla, settings, client):
     layla.student.moodle_id = 42
     layla.student.save()
 
-    def send(body=b'{"moodle_id": 42}', *, key=KEY, ago=0):
+    def send(body=b'{"moodle_id": 42}', *, key=KEY, ago=0, spell=str):
         stamp = str(int(time.time()) - ago)
         return client.post(
             "/api/v1/student-links/",
@@ -213,7 +214,9 @@ def ask(layla, settings, client):
             content_type="application/json",
             headers={
                 "x-registrar-timestamp": stamp,
-                "x-registrar-signature": signature(key, timestamp=stamp, body=body),
+                "x-registrar-signature": spell(
+                    signature(key, timestamp=stamp, body=body)
+                ),
             },
         )
 
@@ -232,6 +235,38 @@ def test_moodle_gets_a_link_that_opens_the_student_s_pages(ask):
 def test_a_key_of_the_inbox_gets_no_link(ask, settings):
     assert ask(key=settings.REGISTRAR_HMAC_KEYS[0]).status_code == 401
     assert not StudentToken.objects.filter(purpose="link").exists()
+
+
+def test_a_signed_request_is_accepted_once(ask):
+    with time_machine.travel(timezone.now(), tick=False):
+        assert ask().status_code == 200
+        again = ask()
+        assert again.status_code == 401
+        assert "was used" in again.json()["message"]
+        assert StudentToken.objects.filter(purpose="link").count() == 1
+        assert ask(b'{"moodle_id": 42, "nonce": "7"}').status_code == 200
+
+
+def test_a_signature_ahead_of_our_clock_is_accepted_once(ask):
+    now = timezone.now()
+    with time_machine.travel(now, tick=False):
+        assert ask(ago=-299).status_code == 200
+    with time_machine.travel(now + timedelta(seconds=598), tick=False):
+        assert ask(ago=299).status_code == 401
+
+
+def test_another_spelling_of_a_used_signature_gets_no_link(ask, client):
+    with time_machine.travel(timezone.now(), tick=False):
+        assert ask().status_code == 200
+        assert ask(spell=lambda sent: f"sha256={sent.upper()}").status_code == 401
+
+
+@pytest.mark.mariadb
+@pytest.mark.django_db(transaction=True)
+def test_of_two_uses_of_a_signature_at_once_one_gets_a_link(ask):
+    with time_machine.travel(timezone.now(), tick=False):
+        statuses = race(lambda: ask().status_code, lambda: ask().status_code)
+    assert sorted(statuses) == [200, 401]
 
 
 def test_an_old_signature_gets_no_link(ask):
