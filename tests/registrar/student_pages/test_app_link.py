@@ -110,7 +110,9 @@ def test_a_session_begun_while_the_account_is_switched_off_opens_nothing(player,
     player.user.is_active = False
     player.user.save()
     now = timezone.now()
-    assert access.student_of(access.start_session(layla.student, now=now), now=now) is None
+    assert (
+        access.student_of(access.start_session(layla.student, now=now), now=now) is None
+    )
 
 
 def test_switching_off_another_account_ends_nothing(player, layla, omar):
