@@ -43,6 +43,14 @@ smoke: $(VENV)/.base ## The same, then stop everything; exits 0 or 1
 	export MEMORA_CONTENT_ROOT="$(CURDIR)/var/smoke/content"; \
 	exec $(BIN)/python manage.py demo --smoke
 
+# Its data, in a separate folder, are deleted at each start.
+.PHONY: demo-registrar
+demo-registrar: $(VENV)/.base ## Run the registrar with a simulated Zoho CRM and Moodle (ARGS=--smoke: check and stop)
+	@unset DATABASE_URL REDIS_URL CELERY_BROKER_URL; \
+	export MEMORA_STATE_DIR="$(CURDIR)/var/demo-registrar"; \
+	export MEMORA_CONTENT_ROOT="$(CURDIR)/var/demo-registrar/content"; \
+	exec $(BIN)/python manage.py demo_registrar $(if $(PORT),--port $(PORT)) $(DEMO_HOST) $(ARGS)
+
 ##@ Tests and checks
 
 .PHONY: test

@@ -10,8 +10,7 @@ import pytest
 from django.conf import settings as real_settings
 from django.core.management import CommandError
 
-from memora_site import demo_client
-from memora_site.management.commands import demo
+from memora_site import demo_client, demo_site
 
 
 @pytest.mark.parametrize(
@@ -23,33 +22,33 @@ def test_it_speaks_the_terminals_language(monkeypatch, locale: str, language: st
     monkeypatch.delenv("LC_MESSAGES", raising=False)
     monkeypatch.setenv("LANG", locale)
 
-    assert demo._terminal_language() == language
+    assert demo_site.terminal_language() == language
 
 
 def test_a_taken_port_is_replaced_by_a_free_one():
     with socket.socket() as taken:
-        taken.bind((demo.HOST, 0))
+        taken.bind((demo_site.HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
 
-        assert demo._usable_port(port) not in (port, 0)
+        assert demo_site.usable_port(port) not in (port, 0)
 
 
 def test_a_port_that_is_none_is_replaced_by_a_free_one():
-    assert 0 < demo._usable_port(99999) < 65536
+    assert 0 < demo_site.usable_port(99999) < 65536
 
 
 def test_a_second_demo_on_the_same_state_is_refused(settings, tmp_path):
     settings.STATE_DIR = tmp_path
 
     with (
-        demo._only_demo(),
+        demo_site.only_demo(),
         pytest.raises(CommandError, match="Another demo is running"),
-        demo._only_demo(),
+        demo_site.only_demo(),
     ):
         pass
 
-    with demo._only_demo():
+    with demo_site.only_demo():
         pass
 
 
@@ -59,31 +58,31 @@ def test_a_second_demo_on_the_same_state_is_refused(settings, tmp_path):
 @pytest.fixture
 def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind((demo.HOST, 0))
+        probe.bind((demo_site.HOST, 0))
         return probe.getsockname()[1]
 
 
 @pytest.fixture
 def taken_port() -> Iterator[int]:
     with socket.socket() as taken:
-        taken.bind((demo.HOST, 0))
+        taken.bind((demo_site.HOST, 0))
         taken.listen()
         yield taken.getsockname()[1]
 
 
 def test_by_itself_the_demo_serves_this_machine_alone(free_port):
-    found = demo._address(port=free_port, host=None, site_url="")
+    found = demo_site.choose_address(port=free_port, host=None, site_url="")
 
-    assert found == demo.Address(
+    assert found == demo_site.Address(
         "127.0.0.1", free_port, f"http://127.0.0.1:{free_port}"
     )
 
 
 def test_with_a_host_it_serves_the_network_and_publishes_that_address(free_port):
-    found = demo._address(port=free_port, host="192.168.1.20", site_url="")
+    found = demo_site.choose_address(port=free_port, host="192.168.1.20", site_url="")
 
     assert (found.bind, found.site_url) == (
-        demo.ALL_ADDRESSES,
+        demo_site.ALL_ADDRESSES,
         f"http://192.168.1.20:{free_port}",
     )
     assert found.server == f"http://127.0.0.1:{free_port}"
@@ -92,25 +91,31 @@ def test_with_a_host_it_serves_the_network_and_publishes_that_address(free_port)
 def test_the_site_url_of_the_environment_is_published_and_its_port_served(free_port):
     url = f"http://10.0.2.2:{free_port}"
 
-    assert demo._address(port=None, host=None, site_url=f"{url}/") == demo.Address(
-        "127.0.0.1", free_port, url
-    )
+    assert demo_site.choose_address(
+        port=None, host=None, site_url=f"{url}/"
+    ) == demo_site.Address("127.0.0.1", free_port, url)
 
 
 def test_behind_a_tunnel_the_port_is_another_than_the_site_url_s(free_port):
-    found = demo._address(port=free_port, host=None, site_url="https://demo.example")
+    found = demo_site.choose_address(
+        port=free_port, host=None, site_url="https://demo.example"
+    )
 
     assert (found.port, found.site_url) == (free_port, "https://demo.example")
 
 
 def test_a_taken_port_of_the_site_url_is_refused(taken_port):
     with pytest.raises(CommandError, match="is in use"):
-        demo._address(port=None, host=None, site_url=f"http://10.0.2.2:{taken_port}")
+        demo_site.choose_address(
+            port=None, host=None, site_url=f"http://10.0.2.2:{taken_port}"
+        )
 
 
 def test_a_host_that_no_client_can_use_is_refused(free_port):
     with pytest.raises(CommandError, match="Specify the address that phones use"):
-        demo._address(port=free_port, host=demo.ALL_ADDRESSES, site_url="")
+        demo_site.choose_address(
+            port=free_port, host=demo_site.ALL_ADDRESSES, site_url=""
+        )
 
 
 def in_another_process(code: str, **environment: str) -> str:

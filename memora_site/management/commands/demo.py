@@ -1,119 +1,35 @@
 """``manage.py demo``: run all of Memora on this machine with one command."""
 
-import fcntl
-import io
-import os
-import signal
-import socket
-import sys
-import time
-from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
-from urllib.parse import urlsplit
-
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from memora_site import demo_client, embedded_redis
-from memora_site.celery import app as celery_app
+from memora_site import demo_client, demo_site
 from memora_site.demo_school import DEVICE_ID, PASSWORD, STORY_EMAIL, accounts
-from memora_site.process_group import ChildExitedError, ProcessGroup
+from memora_site.process_group import ProcessGroup
 from publishing import staleness
 from publishing.building import builds
 from publishing.models import SyncStatus
 
-HOST = "127.0.0.1"
-ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - only where --host asks for it
-PORT = 8000
-READY_SECONDS = 60.0
 RELEASED = (SyncStatus.SUCCESS, SyncStatus.LOCAL_ONLY)
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Command(BaseCommand):
+class Command(demo_site.SiteCommand):
     help = "Prepare and start a complete Memora on this machine; Ctrl-C stops it."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--smoke",
-            action="store_true",
-            help="Do the same, then stop everything and exit with 0 or 1.",
-        )
-        parser.add_argument(
-            "--port",
-            type=int,
-            help="The web server's port; a free one if it is taken.",
-        )
-        parser.add_argument(
-            "--host",
-            help="An address of this machine, to serve phones on the same network too.",
-        )
-
-    def handle(
-        self, *, smoke: bool, port: int | None, host: str | None, **_options: Any
-    ) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                # Flush every line, also to a file, and accept any encoding.
-                stream.reconfigure(line_buffering=True, errors="replace")
-        with translation.override(_terminal_language()), _only_demo():
-            address = (
-                _address(port=0, host=None, site_url="")
-                if smoke
-                else _address(
-                    port=port, host=host, site_url=os.environ.get("MEMORA_SITE_URL", "")
-                )
-            )
-            self._run(smoke=smoke, address=address)
-
-    def _run(self, *, smoke: bool, address: "Address") -> None:
-        """Run the demo and stop its processes in every case."""
-        processes = ProcessGroup(
-            log_dir=settings.STATE_DIR / "log", working_dir=settings.BASE_DIR
-        )
-        for number in STOP_SIGNALS:
-            signal.signal(number, processes.interrupt)
-        try:
-            self._print_session(processes, address)
-            if not smoke:
-                self._print_addresses(address.site_url)
-                processes.watch()
-        except KeyboardInterrupt:
-            self.stdout.write("")
-            if smoke:
-                raise CommandError(_("Interrupted.")) from None
-        except ChildExitedError as death:
-            raise CommandError(_of_death(death)) from None
-        except (demo_client.AnswerError, demo_client.StoryError, OSError) as error:
-            raise CommandError(
-                _("The demo stopped: %(error)s\nThe logs are in %(logs)s.")
-                % {"error": error, "logs": settings.STATE_DIR / "log"}
-            ) from None
-        finally:
-            for number in STOP_SIGNALS:  # a second Ctrl-C must not leave processes
-                signal.signal(number, signal.SIG_IGN)
-            processes.stop()
-            self._print(_("Everything is stopped."))
-
-    def _print_session(self, processes: ProcessGroup, address: "Address") -> None:
+    def run_steps(self, processes: ProcessGroup, address: demo_site.Address) -> None:
         """Prepare the data, start the processes and run the student's steps."""
-        self._print(_("Preparing the database, Redis and the demo school …"))
-        _quiet_logs()
-        _start_redis(processes)
+        self.print(_("Preparing the database, Redis and the demo school …"))
+        demo_site.start_redis(processes)
         _prepare(address.site_url)
-        self._print(_("Starting the web server, the worker and the scheduler …"))
-        _start_site(processes, address)
-        _wait_until_ready(processes, address.server)
-        self._print(_("The site is ready: %(url)s") % {"url": address.site_url})
-        self._print(_("A student's session over HTTP:"))
+        self.print(_("Starting the web server, the worker and the scheduler …"))
+        demo_site.start_site(processes, address)
+        demo_site.wait_until_ready(processes, address.server)
+        self.print(_("The site is ready: %(url)s") % {"url": address.site_url})
+        self.print(_("A student's session over HTTP:"))
         app = demo_client.StudentApp(
             address.server,
             public_url=address.site_url,
@@ -122,50 +38,23 @@ class Command(BaseCommand):
         )
         steps = demo_client.play(app, email=STORY_EMAIL, password=PASSWORD)
         for number, sentence in enumerate(steps, start=1):
-            self._print(f"  {number:2}. {sentence}")
-        _wait_for_worker(processes)
+            self.print(f"  {number:2}. {sentence}")
+        demo_site.wait_for_worker(processes)
         processes.require_alive()
-        self._print(_("The worker answers. Everything works."))
+        self.print(_("The worker answers. Everything works."))
 
-    def _print_addresses(self, site_url: str) -> None:
-        self._print("")
-        self._print(_("Admin:   %(url)s") % {"url": site_url + reverse("admin:index")})
-        self._print(_("API:     %(url)s") % {"url": site_url + reverse("api-docs")})
-        self._print(_("Files:   %(folder)s") % {"folder": settings.CONTENT_ROOT})
-        self._print(_("Logs:    %(folder)s") % {"folder": settings.STATE_DIR / "log"})
-        self._print(_("Accounts (password: %(password)s):") % {"password": PASSWORD})
+    def print_addresses(self, address: demo_site.Address) -> None:
+        site_url = address.site_url
+        self.print("")
+        self.print(_("Admin:   %(url)s") % {"url": site_url + reverse("admin:index")})
+        self.print(_("API:     %(url)s") % {"url": site_url + reverse("api-docs")})
+        self.print(_("Files:   %(folder)s") % {"folder": settings.CONTENT_ROOT})
+        self.print(_("Logs:    %(folder)s") % {"folder": settings.STATE_DIR / "log"})
+        self.print(_("Accounts (password: %(password)s):") % {"password": PASSWORD})
         for email, role in accounts():
-            self._print(f"  {email:28} {role}")
-        self._print("")
-        self._print(_("Press Ctrl-C to stop."))
-
-    def _print(self, text: str) -> None:
-        self.stdout.write(text)
-
-
-# --- Steps ------------------------------------------------------------------
-
-
-def _quiet_logs() -> None:
-    """Log warnings only: this command prints its steps; processes have log files."""
-    import logging
-
-    logging.getLogger().setLevel(logging.WARNING)
-
-
-def _start_redis(processes: ProcessGroup) -> None:
-    """Start the bundled Redis on its socket, unless ``REDIS_URL`` is set."""
-    if not settings.EMBEDDED_REDIS:
-        return
-    with processes.unbroken():
-        process = embedded_redis.start(
-            settings.EMBEDDED_REDIS_SOCKET,
-            data_dir=settings.STATE_DIR / "redis",
-            log=processes.log_of("redis"),
-            ends_with_us=True,
-        )
-        if process is not None:
-            processes.add("redis", process)
+            self.print(f"  {email:28} {role}")
+        self.print("")
+        self.print(_("Press Ctrl-C to stop."))
 
 
 def _prepare(site_url: str) -> None:
@@ -188,166 +77,3 @@ def _prepare(site_url: str) -> None:
                 _("The plan %(plan)s could not be published: %(error)s")
                 % {"plan": entry.plan_public_id, "error": entry.error}
             )
-
-
-def _start_site(processes: ProcessGroup, address: "Address") -> None:
-    """Start the web server, the worker and beat."""
-    environment = {"MEMORA_SITE_URL": address.site_url, "PYTHONUNBUFFERED": "1"}
-    web = ["granian", "--interface", "wsgi", "--host", address.bind]
-    web += ["--port", str(address.port)]
-    web += ["--workers", "1", "--blocking-threads", "4", "memora_site.wsgi:application"]
-    celery = ["celery", "--app", "memora_site", "--quiet"]
-    worker = ["worker", "--pool", "threads", "--concurrency", "2", "--loglevel", "INFO"]
-    worker += ["--without-mingle", "--without-gossip"]  # there is no other worker
-    beat = ["beat", "--pidfile=", "--loglevel", "INFO"]
-    processes.start("web", web, environment=environment)
-    processes.start("worker", celery + worker, environment=environment)
-    processes.start("beat", celery + beat, environment=environment)
-
-
-def _wait_until_ready(processes: ProcessGroup, server: str) -> None:
-    """Wait until ``/readyz`` responds with 200.
-
-    Raises:
-        ChildExitedError: a process ended.
-        CommandError: `READY_SECONDS` have passed; with the failed checks.
-    """
-    deadline = time.monotonic() + READY_SECONDS
-    why: object = ""
-    while time.monotonic() < deadline:
-        processes.require_alive()
-        try:
-            demo_client.send("GET", f"{server}/readyz")
-        except demo_client.AnswerError as error:
-            why = error.body
-        except OSError as error:
-            why = error
-        else:
-            return
-        time.sleep(0.1)
-    raise CommandError(_("The site is not ready: %(why)s") % {"why": why})
-
-
-def _wait_for_worker(processes: ProcessGroup) -> None:
-    """Wait until a worker answers through the broker.
-
-    Raises:
-        ChildExitedError: a process ended.
-        CommandError: `READY_SECONDS` have passed.
-    """
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        processes.require_alive()
-        if celery_app.control.ping(timeout=0.5):
-            return
-    raise CommandError(_("The worker does not answer."))
-
-
-def _of_death(death: ChildExitedError) -> str:
-    """Return which process ended, with the end of its log."""
-    child = death.child
-    lines = child.log.read_text(errors="replace").splitlines()[-5:]
-    return _("The process “%(name)s” ended; its log is %(log)s:\n%(end)s") % {
-        "name": child.name,
-        "log": child.log,
-        "end": "\n".join(lines),
-    }
-
-
-# --- The address ------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where the demo's web server listens, and its URL for clients."""
-
-    bind: str
-    port: int
-    site_url: str
-    """Without a trailing slash; published files link to it."""
-
-    @property
-    def server(self) -> str:
-        """The URL of the server on this machine, independent of ``site_url``."""
-        return f"http://{HOST}:{self.port}"
-
-
-def _address(*, port: int | None, host: str | None, site_url: str) -> Address:
-    """Return where to listen, and the URL for clients.
-
-    Args:
-        port: the requested port; None: that of ``site_url``, else 8000. A port in use
-            is replaced by a free one, unless it is the one in ``site_url``.
-        host: an address of this machine in its network; None: only this machine.
-        site_url: the value of ``MEMORA_SITE_URL``; "": made from host and port.
-
-    Raises:
-        CommandError: no client can use the address.
-    """
-    bind = HOST if host in (None, HOST, "localhost") else ALL_ADDRESSES
-    if site_url:
-        requested_port = port or urlsplit(site_url).port or PORT
-        found = _usable_port(requested_port)
-        if port is None and found != requested_port:
-            raise CommandError(
-                _("Port %(port)d of MEMORA_SITE_URL is in use.")
-                % {"port": requested_port}
-            )
-        return Address(bind, found, site_url.rstrip("/"))
-    if host == ALL_ADDRESSES:
-        raise CommandError(
-            _("Specify the address that phones use, such as --host 192.168.1.20.")
-        )
-    found = _usable_port(PORT if port is None else port)
-    return Address(bind, found, f"http://{host or HOST}:{found}")
-
-
-# --- Environment ------------------------------------------------------------
-
-
-def _terminal_language() -> str:
-    """Return "ar" if the terminal's locale is Arabic, else "en"."""
-    language = next(
-        filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), ""
-    )
-    return "ar" if language.lower().startswith("ar") else "en"
-
-
-@contextmanager
-def _only_demo() -> Iterator[None]:
-    """Hold the lock of the demo: two demos would stop each other's processes.
-
-    Raises:
-        CommandError: another demo is running on the same database and Redis.
-    """
-    lock: Path = settings.STATE_DIR / "demo.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        _take(file)
-        yield
-
-
-def _take(file: IO[str]) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise CommandError(
-            _(
-                "Another demo is running in %(folder)s. Stop it, or set "
-                "MEMORA_STATE_DIR and MEMORA_CONTENT_ROOT to other folders."
-            )
-            % {"folder": settings.STATE_DIR}
-        ) from None
-
-
-def _usable_port(wanted: int) -> int:
-    """Return ``wanted`` if it is free, else a free port."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except (OSError, OverflowError):
-                continue
-            return int(probe.getsockname()[1])
-    raise CommandError(_("No free port on %(host)s.") % {"host": HOST})
