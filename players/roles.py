@@ -37,7 +37,7 @@ _STANDS_FOR = {"erase": "delete", "export": "delete", "teach": "teach"}
 
 # All that a viewer reads: not the accounts.
 _REGISTRAR_TABLES = (
-    *("student", "teacher", "program", "unit", "registration", "payment"),
+    *("student", "teacher", "program", "unit", "template", "registration", "payment"),
     *("schoolclass", "enrolment", "grade", "studentrequest"),
     *("conflict", "delivery", "hint", "effect", "peerstate", "requestwindow"),
 )

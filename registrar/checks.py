@@ -104,11 +104,13 @@ def _mapping_errors(mapping: ModuleMapping) -> Iterator[CheckMessage]:
             hint="See registrar/mapping/locked_names.py; locked names never change.",
             id="registrar.E001",
         )
-    columns = [one.column for one in mapping.fields]
-    for column in sorted(set(columns)):
-        if columns.count(column) > 1 or not _has_column(mapping, column):
+    names = [one.name for one in mapping.fields]
+    for name, column in sorted(
+        {one.name: one.column for one in mapping.fields}.items()
+    ):
+        if names.count(name) > 1 or not _has_column(mapping, column):
             yield Error(
-                f"The mapping of {mapping.module} writes {column} twice, or the table "
+                f"The mapping of {mapping.module} writes {name} twice, or the table "
                 "has no such column.",
                 id="registrar.E002",
             )

@@ -7,10 +7,11 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from registrar import breakers, drift, reconciling, sources, upkeep
+from registrar import breakers, btec_templates, drift, reconciling, sources, upkeep
 from registrar.effects import handlers
 from registrar.inbox import processing, retention
 from registrar.mapping.modules import MAPPINGS
+from registrar.models import Template
 from registrar.outbox import adding, running
 from registrar.peers.errors import PeerError
 
@@ -30,7 +31,7 @@ def process_inbox() -> None:
         return
     for _round in range(_MAX_ROUNDS):
         found = processing.process(source=source)
-        _send(found.changed)
+        _follow(found)
         if not found.tried:
             return
 
@@ -46,7 +47,7 @@ def process_record(module: str, record_id: str) -> None:
         record = todo.pop()
         while (found := processing.process(source=source, record=record)).tried:
             todo += found.parents
-            _send(found.changed)
+            _follow(found)
 
 
 @shared_task(name="registrar.tasks.send_effects", ignore_result=True)
@@ -160,6 +161,13 @@ def check_zoho() -> None:
                 error=type(error).__name__,
                 reason=error.reason,
             )
+
+
+def _follow(found: processing.Processed) -> None:
+    """Start the effects of what was read. Reading all units synchronises the templates."""
+    if btec_templates.MODULE in found.listed:
+        btec_templates.sync(Template.objects.all())
+    _send(found.changed)
 
 
 def _send(changed: Iterable[tuple[str, str]]) -> None:

@@ -19,12 +19,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from core import live_fragments
-from registrar import by_hand, configuration, faults, timeline
+from registrar import btec_templates, by_hand, configuration, faults, timeline
 from registrar.admin import links
 from registrar.admin.mirror_admin import tell_sent
 from registrar.admin.queue_admin import state_badge
+from registrar.admin.template_admin import tell_templates
 from registrar.mapping.modules import MAPPINGS
-from registrar.models import Effect, Hint, LinkedRow, PeerState, Student
+from registrar.models import Effect, Hint, LinkedRow, PeerState, Student, Template
 from registrar.models.work import WorkState
 from registrar.outbox.adding import PUSHED
 
@@ -43,6 +44,7 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
             (record, record_page, "timeline"),
             (f"{record}read/", read_again, "read_again"),
             (f"{record}send/", send_now, "send_now"),
+            ("templates/sync/", sync_templates, "sync_templates"),
         )
     ]
 
@@ -246,6 +248,19 @@ def send_now(request: HttpRequest, module: str, record_id: str) -> HttpResponse:
         raise Http404
     tell_sent(request, by_hand.send_now(module, [row]))
     return HttpResponseRedirect(links.timeline_url(module, record_id))
+
+
+@require_POST
+def sync_templates(request: HttpRequest) -> HttpResponse:
+    """Let all BTEC templates be synchronised.
+
+    Raises:
+        PermissionDenied: the user may not publish templates again.
+    """
+    if not request.user.has_perm("registrar.replay_template"):
+        raise PermissionDenied
+    tell_templates(request, btec_templates.sync(Template.objects.all()))
+    return HttpResponseRedirect(reverse("admin:registrar_template_changelist"))
 
 
 def _check(request: HttpRequest, module: str, *permissions: str) -> None:

@@ -6,7 +6,15 @@ from functools import lru_cache, partial
 from django.conf import settings
 
 from registrar import configuration, sources
-from registrar.effects import courses, enrolments, plugin, pushing, requests, users
+from registrar.effects import (
+    courses,
+    enrolments,
+    plugin,
+    pushing,
+    requests,
+    templates,
+    users,
+)
 from registrar.effects.site import Site
 from registrar.models import Effect, Kind
 from registrar.moodle.client import MoodleClient, MoodleSite
@@ -19,6 +27,7 @@ _HANDLERS: dict[Kind, Callable[[Effect, Site], str]] = {
     Kind.COURSE: courses.push_course,
     Kind.STAFF: courses.push_staff,
     Kind.ENROLMENT: enrolments.push_enrolment,
+    Kind.TEMPLATE: templates.push_template,
     Kind.RECORD: plugin.push_record,
     Kind.WRITE_BACK: pushing.write_back,
 }

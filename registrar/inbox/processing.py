@@ -36,11 +36,13 @@ MAX_STALE_READS = 5
 
 @dataclass(slots=True)
 class Processed:
-    """How many hints were tried, the records that changed, and the parents to read."""
+    """How many hints were tried, the records that changed, the parents to read, and the
+    modules that were read as a whole."""
 
     tried: int = 0
     changed: list[tuple[str, str]] = field(default_factory=list)
     parents: list[tuple[str, str]] = field(default_factory=list)
+    listed: set[str] = field(default_factory=set)
 
 
 def process(
@@ -123,6 +125,7 @@ def _process_list(row: Hint, source: RecordSource, found: Processed) -> None:
     except (PeerError, DatabaseError) as error:
         _fail([row], error)
         return
+    found.listed.add(row.module)
     queues.finish(row, now=timezone.now(), decision={"records": applied})
 
 

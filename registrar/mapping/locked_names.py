@@ -48,7 +48,22 @@ CONTRACTS: dict[str, frozenset[str]] = {
 }
 """Names of the contracts D1–D8 that the appendix does not repeat."""
 
-UNLOCKED: dict[str, frozenset[str]] = {"BTEC_Units": frozenset({"Name", "Unit_Code"})}
+CRITERIA: tuple[str, ...] = tuple(
+    f"{letter}{number}"
+    for letter, most in (("P", 19), ("M", 9), ("D", 6))
+    for number in range(1, most + 1)
+)
+"""The criteria that a unit may have, in order: pass, merit, distinction."""
+
+
+def criterion_name(short_name: str) -> str:
+    """Return the field of BTEC_Units that has the text of a criterion."""
+    return f"{short_name}_description"
+
+
+UNLOCKED: dict[str, frozenset[str]] = {
+    "BTEC_Units": frozenset({"Name", "Unit_Code", *map(criterion_name, CRITERIA)})
+}
 
 EVERY_MODULE = frozenset({"id", "Created_Time", "Modified_Time"})
 """What every record of Zoho has."""

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from registrar.mapping import converters as c
+from registrar.mapping.locked_names import CRITERIA, criterion_name
 from registrar.models import (
     Enrolment,
     Grade,
@@ -39,12 +40,31 @@ class MappedField:
         column: an attribute of the model, ``student_id`` for a lookup ``student``.
         convert: see `registrar.mapping.converters`.
         parent: the module of the record that a lookup names; "" for other fields.
+        key: where the column has an object of texts, the key of this one.
     """
 
     api_name: str
     column: str
     convert: c.Converter
     parent: str = ""
+    key: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name among the mapped values of a row."""
+        return f"{self.column}.{self.key}" if self.key else self.column
+
+    def value_of(self, row: MirrorRow) -> Any:
+        """Return the value that a row has."""
+        held = getattr(row, self.column)
+        return held.get(self.key, "") if self.key else held
+
+    def write(self, row: MirrorRow, value: Any) -> None:
+        """Set the value of a row; an object has no keys of empty texts."""
+        if self.key:
+            held = {**getattr(row, self.column), self.key: value}
+            value = {key: text for key, text in held.items() if text}
+        setattr(row, self.column, value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +87,14 @@ class ModuleMapping:
         return tuple(dict.fromkeys((*names, *(one.api_name for one in self.fields))))
 
     def values_of(self, row: MirrorRow) -> dict[str, Any]:
-        """Return the mapped values that the row has, by column."""
-        return {one.column: getattr(row, one.column) for one in self.fields}
+        """Return the mapped values that the row has, by `MappedField.name`."""
+        return {one.name: one.value_of(row) for one in self.fields}
+
+    def write(self, row: MirrorRow, values: Mapping[str, Any]) -> None:
+        """Set the mapped values that ``values`` has, by `MappedField.name`."""
+        for one in self.fields:
+            if one.name in values:
+                one.write(row, values[one.name])
 
     def parents_of(self, row: MirrorRow) -> Iterator[tuple[str, str]]:
         """Yield module and id of each record that the row's lookups name."""
@@ -148,7 +174,15 @@ _PROGRAMS = ModuleMapping(
     ),
 )
 _UNITS = ModuleMapping(
-    module="BTEC_Units", model=Unit, fields=_texts(Name="name", Unit_Code="code")
+    module="BTEC_Units",
+    model=Unit,
+    fields=(
+        *_texts(Name="name", Unit_Code="code"),
+        *(
+            MappedField(criterion_name(one), "criteria", _LONG, key=one)
+            for one in CRITERIA
+        ),
+    ),
 )
 _REGISTRATIONS = ModuleMapping(
     module="BTEC_Registrations",

@@ -126,8 +126,7 @@ def _write(
     old = mapping.values_of(row)
     new = old | converted.values
     changed = tuple(sorted(name for name in new if new[name] != old[name]))
-    for name in changed:
-        setattr(row, name, new[name])
+    mapping.write(row, {name: new[name] for name in changed})
     hashed, before = digest(new), row.mapped_hash
     row.mapped_hash = hashed
     if is_new:

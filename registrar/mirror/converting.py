@@ -10,7 +10,7 @@ from registrar.mapping.modules import ModuleMapping
 
 @dataclass(slots=True)
 class Converted:
-    """A record's values by column, and what was not understood, by api name."""
+    """A record's values by `MappedField.name`; what was not understood, by api name."""
 
     values: dict[str, Any] = field(default_factory=dict)
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -25,7 +25,7 @@ def convert(mapping: ModuleMapping, record: Mapping[str, Any]) -> Converted:
             continue
         value = record[one.api_name]
         try:
-            found.values[one.column] = one.convert(value)
+            found.values[one.name] = one.convert(value)
             found.understood.add(one.api_name)
         except UnknownValueError as error:
             found.problems[one.api_name] = (str(value)[:500], error.reason)

@@ -14,12 +14,15 @@ def missing_names(fields: Mapping[str, Collection[str]]) -> dict[str, list[str]]
 
     Returns:
         by module, sorted; modules without a missing name are left out. Such a name is an
-        error of the health report: its column keeps the last value.
+        error of the health report: its column keeps the last value. A CRM needs no field
+        for a criterion that no unit has, so these are never missing.
     """
     found: dict[str, list[str]] = {}
     for module, names in fields.items():
         if module in MAPPINGS:
-            missing = set(MAPPINGS[module].api_names) - set(names) - {"id"}
+            mapping = MAPPINGS[module]
+            optional = {"id", *(one.api_name for one in mapping.fields if one.key)}
+            missing = set(mapping.api_names) - set(names) - optional
             if missing:
                 found[module] = sorted(missing)
     return found

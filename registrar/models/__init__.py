@@ -6,7 +6,7 @@ from registrar.models.inbox import Delivery, Hint, Operation
 from registrar.models.outbox import Effect, Kind
 from registrar.models.peers import PeerState
 from registrar.models.people import Student, Teacher
-from registrar.models.programs import Payment, Program, Registration, Unit
+from registrar.models.programs import Payment, Program, Registration, Template, Unit
 from registrar.models.requests import StudentRequest
 from registrar.models.rows import LinkedRow, MirrorRow
 from registrar.models.settings import RegistrarSettings
@@ -49,5 +49,6 @@ __all__ = [
     "StudentToken",
     "Submission",
     "Teacher",
+    "Template",
     "Unit",
 ]

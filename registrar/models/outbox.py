@@ -15,6 +15,7 @@ class Kind(models.TextChoices):
     ENROLMENT = "enrolment", _("place in the course")
     RECORD = "record", _("record in Moodle's plugin")
     WRITE_BACK = "write_back", _("Moodle id to Zoho")
+    TEMPLATE = "template", _("template for grading in Moodle")
     REQUEST = "request", _("request of a student to Zoho")
 
 

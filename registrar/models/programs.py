@@ -26,10 +26,17 @@ class Program(MirrorRow):
 
 
 class Unit(MirrorRow):
-    """A BTEC unit."""
+    """A BTEC unit; in Moodle a template for grading by its criteria."""
 
     name = text(_("name"))
     code = text(_("code"))
+    criteria = models.JSONField(_("criteria"), default=dict, blank=True)
+    """The texts of the criteria by short name, such as ``P1``."""
+    template_hash = models.CharField(max_length=64, default="", editable=False)
+    """The digest of the template that Moodle has; "" while it is unknown."""
+    template_synced_at = models.DateTimeField(
+        _("last published"), null=True, editable=False
+    )
 
     class Meta:
         verbose_name = _("unit in Zoho")
@@ -37,6 +44,16 @@ class Unit(MirrorRow):
 
     def __str__(self) -> str:
         return self.name or self.zoho_id
+
+
+class Template(Unit):
+    """A unit as a template for grading in Moodle; the table of units has it."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("BTEC template")
+        verbose_name_plural = _("BTEC templates")
+        permissions = [("replay_template", _("Can publish templates again"))]
 
 
 class Registration(MirrorRow):

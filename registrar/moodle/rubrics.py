@@ -15,6 +15,7 @@ from registrar.moodle.client import MoodleClient
 READY = 20
 """The status of a definition that teachers can grade with."""
 SYSTEM_CONTEXT = 1
+_SAVE = "core_grading_save_definitions"
 _COUNTING = {1, 2}
 """The status of a filled form that counts: active, or made before the rubric changed."""
 
@@ -111,6 +112,11 @@ def save(
     )
 
 
+def offers_saving(client: MoodleClient) -> bool:
+    """Return whether the token's user may save rubrics on this site."""
+    return client.offers(_SAVE)
+
+
 def save_shared(
     client: MoodleClient, *, key: str, name: str, criteria: Sequence[Criterion]
 ) -> None:
@@ -174,7 +180,7 @@ def _save(
         "rubric": {"rubric_criteria": rows},
     }
     saved = {**place, "activemethod": "rubric", "definitions": [definition]}
-    client.write("core_grading_save_definitions", areas=[saved])
+    client.write(_SAVE, areas=[saved])
 
 
 def _criterion_row(

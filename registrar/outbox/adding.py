@@ -16,6 +16,7 @@ from registrar.models.work import WorkState
 PUSHED: Mapping[str, Kind] = {
     "BTEC_Students": Kind.USER,
     "BTEC_Teachers": Kind.USER,
+    "BTEC_Units": Kind.TEMPLATE,
     "BTEC_Classes": Kind.COURSE,
     "BTEC_Enrollments": Kind.ENROLMENT,
     "Products": Kind.RECORD,
