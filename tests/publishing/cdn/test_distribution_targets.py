@@ -377,7 +377,7 @@ def test_without_a_base_url_links_lead_to_the_bucket(endpoint, path_style, base)
 
 
 @pytest.fixture
-def shared(tmp_path, request) -> dict[str, str]:
+def shared(tmp_path, transactional_db) -> dict[str, str]:
     """The environment of processes that share a database, files and Redis.
 
     The suite's own database if it is a server, else a file: a database in memory
@@ -392,7 +392,6 @@ def shared(tmp_path, request) -> dict[str, str]:
         "REDIS_URL": django_settings.REDIS_URL,
     }
     if db.vendor == "mysql":
-        request.getfixturevalue("transactional_db")
         at = db.settings_dict
         login = f"{at['USER']}:{at['PASSWORD']}@{at['HOST']}:{at['PORT']}"
         return {**environment, "DATABASE_URL": f"mysql://{login}/{at['NAME']}"}
