@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import F, IntegerField, Max, Q, Sum, Value
+from django.db import connection
+from django.db.models import F, IntegerField, Max, Q, Value
 
 from players.player_state import LastPlayed, SubjectProgress
 from progress import bitmap
@@ -13,7 +14,6 @@ from progress.models import (
     PROGRESS_TYPES,
     ArchivedInteraction,
     BaselineSubject,
-    Interaction,
     InteractionLog,
     InteractionType,
 )
@@ -25,7 +25,10 @@ def subjects_of_player(
     """Return the player's progress in each subject at a position. One query, or none."""
     if not subject_ids:
         return {}
-    found = _subjects(Q(player_id=player_id, seq__lte=seq, subject_id__in=subject_ids))
+    found = _subjects(
+        f"player_id = %s AND seq <= %s AND subject_id IN ({_marks(subject_ids)})",
+        [player_id, seq, *subject_ids],
+    )
     nothing = 0, SubjectProgress()
     return {one: found.get((player_id, one), nothing)[1] for one in subject_ids}
 
@@ -43,10 +46,15 @@ def subjects_at(
     found = dict.fromkeys(positions, SubjectProgress())
     if not found:
         return found
-    condition = Q()
-    for (player_id, subject_id), seq in positions.items():
-        condition |= Q(player_id=player_id, seq__lte=seq, subject_id=subject_id)
-    rows = _subjects(condition)
+    one = "player_id = %s AND seq <= %s AND subject_id = %s"
+    rows = _subjects(
+        f"({' OR '.join([one] * len(positions))})",
+        [
+            value
+            for (player_id, subject_id), seq in positions.items()
+            for value in (player_id, seq, subject_id)
+        ],
+    )
     return found | {key: progress for key, (_last, progress) in rows.items()}
 
 
@@ -66,34 +74,59 @@ def subjects_of(
         return {}
     # More than is wanted, when players differ in their subjects: a condition for each
     # pair takes longer.
+    players = {player_id for player_id, _subject in wanted}
+    subjects = {subject_id for _player, subject_id in wanted}
     found = _subjects(
-        Q(
-            player_id__in={player_id for player_id, _subject in wanted},
-            subject_id__in={subject_id for _player, subject_id in wanted},
-        )
+        f"player_id IN ({_marks(players)}) AND subject_id IN ({_marks(subjects)})",
+        [*players, *subjects],
     )
     return {key: one for key, one in found.items() if key in wanted and one[0]}
 
 
-def _subjects(condition: Q) -> dict[tuple[int, str], tuple[int, SubjectProgress]]:
+# One row for each progress bit of a player. Constant text, because Django compiles the
+# same query in more time than the database needs for it; times are texts for the same
+# reason. The last two columns are those of a baseline.
+_BITS = """
+SELECT player_id, subject_id, bit_index, CAST(SUM(xp) AS SIGNED),
+  MAX(CASE WHEN type IN (%s, %s, %s, %s) THEN seq END), MAX(seq),
+  CAST(MAX(CASE WHEN type IN (%s, %s) THEN occurred_at END) AS CHAR),
+  MAX(best_hearts),
+  MAX(CASE WHEN type IN (%s, %s) THEN seq * 8 + best_hearts END),
+  MAX(CASE WHEN type IN (%s, %s) THEN seq END), '', ''
+FROM {table} WHERE {condition} AND type IN (%s, %s, %s, %s, %s)
+GROUP BY player_id, subject_id, bit_index
+"""
+_BASELINES = """
+UNION ALL SELECT player_id, subject_id, last_played_bit, xp, seq, last_seq,
+  CAST(last_played_at AS CHAR), NULL, NULL, NULL, progress_bitmap, hearts
+FROM progress_baselinesubject WHERE {condition}
+"""
+
+
+def _subjects(
+    condition: str, values: Sequence[Any]
+) -> dict[tuple[int, str], tuple[int, SubjectProgress]]:
     """Return the progress, and the last completion's position; 0: only failures.
 
     Of the rows and the baselines with this condition. One query.
     """
-    nothing = Value(None, output_field=IntegerField())
-    baselines = (
-        BaselineSubject.objects.filter(condition)
-        .order_by()
-        .values_list(
-            *("player_id", "subject_id", "last_played_bit", "xp", "seq", "last_seq"),
-            *("last_played_at", nothing, nothing, nothing),
-            *("progress_bitmap", "hearts"),
-        )
+    text = (_BITS + _BASELINES).format(
+        table=InteractionLog._meta.db_table, condition=condition
     )
     found = _unpacked_subjects(
-        _grouped(InteractionLog, condition).union(baselines, all=True)
+        _read(text, [*_SUMMED, *values, *_TYPES, *values]),
     )
     return {key: (one.seq, one.progress) for key, one in found.items()}
+
+
+def _read(text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(text, values)
+        return list(cursor.fetchall())
+
+
+def _marks(values: Collection[Any]) -> str:
+    return ", ".join(["%s"] * len(values))
 
 
 class ArchivedSubject(NamedTuple):
@@ -112,9 +145,13 @@ def archived_subjects(
     player_ids: Collection[int],
 ) -> dict[tuple[int, str], ArchivedSubject]:
     """Return the progress of the archived rows of these players. One query."""
-    return _unpacked_subjects(
-        _grouped(ArchivedInteraction, Q(player_id__in=player_ids))
+    if not player_ids:
+        return {}
+    text = _BITS.format(
+        table=ArchivedInteraction._meta.db_table,
+        condition=f"player_id IN ({_marks(player_ids)})",
     )
+    return _unpacked_subjects(_read(text, [*_SUMMED, *player_ids, *_TYPES]))
 
 
 def subject_heads(
@@ -150,25 +187,6 @@ def subject_heads(
         positions = [at for at in (before, other) if at is not None]
         found[key] = max(last, one), max(positions, default=None)
     return found
-
-
-def _grouped(model: type[Interaction], condition: Q) -> Any:
-    """Return the rows by progress bit; the last two columns are those of a baseline."""
-    types = (*PROGRESS_TYPES, InteractionType.LESSON_FAILED)
-    return (
-        model.objects.filter(condition, type__in=types)
-        .order_by()
-        .values_list("player_id", "subject_id", "bit_index")
-        .annotate(
-            earned=Sum("xp"),
-            last=Max("seq", filter=Q(type__in=PROGRESS_TYPES)),
-            last_row=Max("seq"),
-            at=Max("occurred_at", filter=Q(type__in=_ATTEMPTS)),
-            **best_hearts(),
-            base_bitmap=Value(""),
-            base_hearts=Value(""),
-        )
-    )
 
 
 class _Subject:
@@ -230,7 +248,7 @@ def _unpacked_subjects(
                 one.reset(hearts[-1])
             continue
         if at is not None:
-            attempt = LastPlayed(at, bit)
+            attempt = LastPlayed(datetime.fromisoformat(f"{at}+00:00"), bit)
             one.played = max(one.played or attempt, attempt)
         one.add_hearts(bit, hearts)
     return {key: one.found() for key, one in found.items()}
@@ -238,16 +256,18 @@ def _unpacked_subjects(
 
 _ATTEMPTS = (InteractionType.LESSON_COMPLETED, InteractionType.LESSON_FAILED)
 _RESETS = (InteractionType.LESSON_RESET, InteractionType.SUBJECT_RESET)
+_PASSES = (InteractionType.LESSON_COMPLETED, InteractionType.LESSON_GRANTED)
 _HEARTS = 8
 """More than the most hearts."""
+
+_SUMMED = (*PROGRESS_TYPES, *_ATTEMPTS, *_PASSES, *_RESETS)
+_TYPES = (*PROGRESS_TYPES, InteractionType.LESSON_FAILED)
 
 
 def best_hearts() -> dict[str, Any]:
     """Return the aggregates that `hearts_now` takes, of rows of one progress bit."""
     is_reset = Q(type__in=_RESETS)
-    is_pass = Q(
-        type__in=(InteractionType.LESSON_COMPLETED, InteractionType.LESSON_GRANTED)
-    )
+    is_pass = Q(type__in=_PASSES)
     return {
         "most": Max("best_hearts"),
         # The position of the last row that passed the lesson, and its best hearts.
