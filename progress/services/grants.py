@@ -25,7 +25,6 @@ from progress import bitmap
 from progress.errors import InvalidCorrectionError
 from progress.models import InteractionLog, InteractionType
 from progress.services import ledger, subject_cache, writing
-from progress.services.ledger import PositionTakenError
 from progress.services.writing import Start
 from progress.unlock import OutlineNode, StructureOutline
 from progress.xp import MAX_HEARTS
@@ -34,7 +33,6 @@ from publishing.api import LessonEntry, PlanStructure
 
 MAX_LESSONS = 500
 """The most rows that one grant or reset adds."""
-_ATTEMPTS = 5
 
 
 class Change(StrEnum):
@@ -118,7 +116,6 @@ def apply(
         NotEnrolledError, NotPublishedError, InvalidLessonError: see `preview`.
         InvalidCorrectionError: the reason is empty, ``hearts`` is out of range, or
             there is nothing to do, or more than `MAX_LESSONS`.
-        PositionTakenError: the player completed lessons at the same moment, five times.
     """
     if not reason.strip():
         raise InvalidCorrectionError(_("Write why the progress is changed."))
@@ -128,18 +125,12 @@ def apply(
     node = _node(player_id, node_id)
     kind, event = _TYPES[change]
     details = {"reason": reason.strip(), "actor_id": actor_id, "node": node_id}
-    for left in reversed(range(_ATTEMPTS)):
-        start = writing.from_ledger(player_id, [node.subject_id])
-        before = start.subjects[node.subject_id]
-        lessons = _checked(node.preview(before, change, now), change)
-        rows = _rows(start, lessons, kind, hearts, details, now)
-        try:
-            ledger.append_in_transaction(rows)
-        except PositionTakenError:
-            if not left:
-                raise
-        else:
-            break
+    ledger.lock([player_id])
+    start = writing.from_ledger(player_id, [node.subject_id])
+    before = start.subjects[node.subject_id]
+    lessons = _checked(node.preview(before, change, now), change)
+    rows = _rows(start, lessons, kind, hearts, details, now)
+    ledger.insert(rows)
     wallet = replace(start.wallet, seq=rows[-1].seq)
     after = {node.subject_id: _after(before, rows)}
     audit.record(

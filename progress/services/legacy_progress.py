@@ -310,8 +310,7 @@ def _add(
         return []
     ids = {one.player_id for one in completions.values()}
     # Nobody else can add rows of these players until the commit.
-    players = PlayerProfile.objects.filter(pk__in=ids, erased_at=None).order_by("pk")
-    left = set(players.select_for_update().values_list("pk", flat=True))
+    left = set(ledger.lock(ids))
     known = _known(completions)
     new = sorted(
         (one.at, event_id)

@@ -3,22 +3,23 @@
 See docs/architecture.md, "Batches". One rule for one event and for many: read the state,
 decide the events in order, each on the state after the one before it, and write all of
 it in one transaction. The positions of the ledger decide races: if another request took
-one, what is known by then is taken out, and the rest is decided again on the ledger.
+one, what is known by then is taken out, and the rest is decided again on the ledger, now
+with a lock on the player.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils.translation import gettext as _
 
 from content.kinds import Kind
 from content.models import Node
-from core.db import retry_on_conflict
 from core.errors import MemoraError
 from core.parsing import time_text
 from players.errors import NotEntitledError, SessionUnknownError
@@ -54,7 +55,8 @@ from publishing import api
 log = structlog.get_logger(__name__)
 
 _ATTEMPTS = 20
-"""Each lost attempt means that another request of the same player was recorded."""
+"""The second attempt locks the player. A later one is needed only after a deadlock, or if
+something else has changed that was read before the lock."""
 
 
 # --- What is decided ----------------------------------------------------------------
@@ -162,7 +164,8 @@ def record(
 
     One insert for a single completion; a fixed number of queries for any batch. One
     round trip to Redis after the commit; one more before it unless the session check
-    has begun the write. While Redis does not answer, the ledger is read instead.
+    has begun the write. While Redis does not answer, the ledger is read instead. After
+    another write was first, the player is locked, so that none can be first again.
 
     Args:
         found: what the request's session check read and began.
@@ -172,45 +175,63 @@ def record(
 
     Raises:
         SessionUnknownError: the player has been deleted.
-        PositionTakenError: other requests of the player were first 20 times.
+        PositionTakenError: the database ended 20 attempts because of other writes.
         MemoraError: raised by ``source.stored``.
         DatabaseError: the database is away. Nothing was recorded, unless the connection
             broke during the commit.
     """
-    again = is_access_read = False
+    is_locked = is_access_read = False
     sessions: Mapping[int, datetime] = {}
-    for _lost in range(_ATTEMPTS):
-        admitted = source.admit(again=again)
-        batch = _Batch(source, context, admitted, sessions)
-        if batch.subject_ids or sessions:
-            batch.begin(found, from_ledger=again)
-        batch.decide()
-        if batch.is_not_entitled and not is_access_read:
-            is_access_read = True
-            before, context = context, _read_again(context)
-            if context is not before:
-                found = None
-                continue
-        if batch.start is not None and batch.start.is_too_old:
-            found = None
-            continue
+    start: Start | None = None
+    for _attempt in range(_ATTEMPTS):
         try:
-            batch.write()
+            with _lock(context.player_id) if is_locked else nullcontext():
+                admitted = source.admit(again=is_locked)
+                batch = _Batch(source, context, admitted, sessions)
+                if batch.subject_ids or sessions:
+                    start = batch.begin(found, from_ledger=is_locked)
+                batch.decide()
+                if batch.is_not_entitled and not is_access_read:
+                    is_access_read = True
+                    before, context = context, _read_again(context)
+                    if context is not before:
+                        found = None
+                        continue
+                if batch.start is not None and batch.start.is_too_old:
+                    found = None
+                    continue
+                batch.write(is_locked=is_locked)
         except PositionTakenError:
-            again = True
-            continue
+            is_locked = True
         except SessionsChangedError as error:
             sessions = error.sessions
-            continue
         except PlayerDeletedError:
-            if batch.start is not None:
-                writing.forget(batch.start)
+            if start is not None:
+                writing.forget(start)
             raise SessionUnknownError(
                 _("This session is not known. Please sign in again.")
             ) from None
-        batch.finish()
-        return [batch.outcomes[index] for index in range(len(admitted.events))]
+        else:
+            batch.finish()
+            return [batch.outcomes[index] for index in range(len(admitted.events))]
     raise PositionTakenError
+
+
+@contextmanager
+def _lock(player_id: int) -> Iterator[None]:
+    """A transaction in which nobody else adds rows of the player.
+
+    Raises:
+        PositionTakenError: the database ended it because of another write.
+        PlayerDeletedError: the player has been deleted or erased.
+    """
+    try:
+        with transaction.atomic():
+            if not ledger.lock([player_id]):
+                raise PlayerDeletedError
+            yield
+    except OperationalError as error:
+        raise ledger.conflict(error) from error
 
 
 def _read_again(context: Context) -> Context:
@@ -253,16 +274,18 @@ class _Batch:
         self._firsts: dict[str, int] = {}
         """Lessons that were completed for the first time, and by which event."""
 
-    def begin(self, found: Found | None, *, from_ledger: bool) -> None:
+    def begin(self, found: Found | None, *, from_ledger: bool) -> Start:
+        """Read the state before the events, and begin the write."""
         player_id = self.context.player_id
         if not from_ledger:
             self.start = writing.begin(player_id, self.subject_ids, found)
-            return
+            return self.start
         self.start = writing.from_ledger(player_id, self.subject_ids)
         # By the lesson: its first completion may have been in another subject.
         self._histories = ledger.lesson_histories(
             player_id, {event.lesson_id for _index, event in self._lesson_events()}
         )
+        return self.start
 
     def decide(self) -> None:
         """Decide on the lessons; the reviews are decided in the transaction.
@@ -288,8 +311,8 @@ class _Batch:
             for outcome in self.outcomes.values()
         )
 
-    def write(self) -> None:
-        """Commit what was decided.
+    def write(self, *, is_locked: bool) -> None:
+        """Commit what was decided; under the lock, the caller commits.
 
         Raises:
             PositionTakenError, PlayerDeletedError, SessionsChangedError: nothing was
@@ -297,13 +320,14 @@ class _Batch:
         """
         rows = self._state.rows if self._state is not None else []
         is_one_insert = not (
-            self._reviews()
+            is_locked
+            or self._reviews()
             or self._held()
             or self.admitted.move
             or self.source.were_held
         )
         if not is_one_insert:
-            retry_on_conflict(self._write)
+            self._write()
         elif rows:
             ledger.append(rows)
 
@@ -380,9 +404,6 @@ class _Batch:
 
     def _write(self) -> None:
         player_id = self.context.player_id
-        # A second attempt of the transaction decides the reviews again.
-        for index, _event in self._reviews():
-            self.outcomes.pop(index, None)
         try:
             with transaction.atomic():
                 if self._reviews():
@@ -398,7 +419,7 @@ class _Batch:
                     device_events.hold(player_id, held, self.context.now)
                 if self.admitted.move is not None:
                     device_events.move(player_id, self.admitted.move)
-        except IntegrityError as error:
+        except (IntegrityError, OperationalError) as error:
             raise ledger.conflict(error) from error
 
     def _decided_ids(self) -> list[str]:

@@ -18,7 +18,6 @@ from django.utils.translation import gettext as _
 from core.batches import BATCH_SIZE, batches
 from core.db import retry_on_conflict
 from players.errors import SessionUnknownError
-from players.models import PlayerProfile
 from progress import scheduler
 from progress.models import ReviewCard, ReviewWatermark
 from progress.services import ledger, review_queries
@@ -61,14 +60,12 @@ def follow(player_id: int, items: OpenItems) -> None:
 def lock(player_id: int) -> None:
     """Let no other request change the player's cards until the transaction ends.
 
-    The lock is on the profile's row. An erasure locks it first, too, and every row that
-    refers to the player needs it, so the two cannot deadlock.
+    See `ledger.lock`.
 
     Raises:
         SessionUnknownError: the player has been deleted.
     """
-    profiles = PlayerProfile.objects.select_for_update().order_by()
-    if not profiles.filter(pk=player_id, erased_at=None).values_list("pk").first():
+    if not ledger.lock([player_id]):
         raise SessionUnknownError(_("This session is not known. Please sign in again."))
 
 

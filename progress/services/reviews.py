@@ -166,8 +166,8 @@ def submit(
         ItemNotMetError: an item the player has not met; names which.
         IdempotencyConflictError: the key named another request.
         SessionUnknownError: the player has been deleted.
-        OperationalError, PositionTakenError: the database does not answer, or other
-            batches of this player were faster 20 times. Nothing was recorded.
+        OperationalError, PositionTakenError: the database does not answer, or ended the
+            attempts because of other writes. Nothing was recorded.
     """
     key_hash = None if idempotency_key is None else ledger.client_event(idempotency_key)
     request = _Request(player_id, ratings, key_hash, now)

@@ -110,8 +110,7 @@ def event_id_of(season_id: int) -> str:
 @transaction.atomic
 def _open(opened: OpenedSeason, players: Sequence[int], now: datetime) -> Opened:
     # Before the first read: then no row can come between it and the rows below.
-    profiles = PlayerProfile.objects.filter(pk__in=players).order_by("pk")
-    list(profiles.select_for_update().values_list("pk"))
+    ledger.lock(players)
     rows = _rows_of(opened, players, now)
     if rows:
         ledger.insert_new(rows)

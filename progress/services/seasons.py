@@ -21,7 +21,6 @@ from core import statement_guard
 from core.db import retry_on_conflict
 from core.folding import fold
 from plans.models import Season
-from players.models import PlayerProfile
 from players.services import selection
 from progress import bitmap
 from progress.models import (
@@ -263,7 +262,7 @@ def _count(players: Sequence[int], until: datetime) -> Moved:
 @transaction.atomic
 def _archive(season_id: int, until: datetime, players: Sequence[int]) -> Moved:
     ends, rating_ends = _ends(players, until)
-    left = _lock({*ends, *rating_ends})
+    left = ledger.lock({*ends, *rating_ends})
     ends = {pk: end for pk, end in ends.items() if pk in left}
     rating_ends = {pk: end for pk, end in rating_ends.items() if pk in left}
     rows = InteractionLog.objects.filter(_up_to("seq", ends))
@@ -279,7 +278,7 @@ def _archive(season_id: int, until: datetime, players: Sequence[int]) -> Moved:
 
 @transaction.atomic
 def _restore(season_id: int, players: Sequence[int]) -> Moved:
-    left = _lock(players)
+    left = ledger.lock(players)
     if not left:
         return Moved()
     own = {"player_id__in": left, "season_id": season_id}
@@ -292,12 +291,6 @@ def _restore(season_id: int, players: Sequence[int]) -> Moved:
         moved.players = len(left)
         _write_baselines(left)
     return moved
-
-
-def _lock(players: Collection[int]) -> list[int]:
-    """Lock the players against writers, erasure and statistics; return those left."""
-    rows = PlayerProfile.objects.filter(pk__in=players, erased_at=None).order_by("pk")
-    return list(rows.select_for_update().values_list("pk", flat=True))
 
 
 def _move(rows: Any, target: Any, season_id: int | None = None) -> int:

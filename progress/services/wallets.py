@@ -18,7 +18,6 @@ from progress.errors import InvalidCorrectionError
 from progress.models import InteractionLog, InteractionType
 from progress.services import calendar, freezes, ledger, writing
 from progress.services.ledger import (
-    PositionTakenError,
     completions_per_hour,
     heads_of,
     wallet_of,
@@ -38,8 +37,6 @@ __all__ = [
     "wallets_behind",
     "wallets_of",
 ]
-
-_ATTEMPTS = 5
 
 
 def streak_at(state: WalletState, days: LocalDays, now: datetime) -> CurrentStreak:
@@ -81,7 +78,6 @@ def add_correction(
     Raises:
         InvalidCorrectionError: ``xp`` is 0, the reason is empty, or more XP is taken
             than the player has.
-        PositionTakenError: the player completed lessons at the same moment, five times.
     """
     if not xp:
         raise InvalidCorrectionError(_("Write how much XP to give."))
@@ -127,7 +123,6 @@ def add_freezes(
     Raises:
         InvalidCorrectionError: ``number`` is not positive, the reason is empty, or the
             player would have more than ``settings.STREAK_MOST_FREEZES``.
-        PositionTakenError: the player completed lessons at the same moment, five times.
     """
     if number < 1:
         raise InvalidCorrectionError(_("Write how many streak freezes to give."))
@@ -162,25 +157,15 @@ def _append(
     data: dict[str, Any],
     now: datetime,
 ) -> WalletState:
-    """Append a row of staff, decided on the state before it, and return the wallet.
-
-    Raises:
-        PositionTakenError: see `add_correction`.
-    """
-    for left in reversed(range(_ATTEMPTS)):
-        start = writing.from_ledger(player_id)
-        row, wallet = decided(start)
-        row.player_id, row.seq = player_id, start.next_seq
-        row.event_id = ledger.server_event()
-        row.data = {**data, "reason": data["reason"].strip()}
-        row.occurred_at = row.received_at = now
-        try:
-            ledger.append_in_transaction([row])
-        except PositionTakenError:
-            if not left:
-                raise
-        else:
-            break
+    """Append a row of staff, decided on the state before it, and return the wallet."""
+    ledger.lock([player_id])
+    start = writing.from_ledger(player_id)
+    row, wallet = decided(start)
+    row.player_id, row.seq = player_id, start.next_seq
+    row.event_id = ledger.server_event()
+    row.data = {**data, "reason": data["reason"].strip()}
+    row.occurred_at = row.received_at = now
+    ledger.insert([row])
     after = replace(wallet, seq=row.seq)
     transaction.on_commit(partial(writing.finish, start, after))
     return after

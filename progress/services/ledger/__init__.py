@@ -2,7 +2,8 @@
 
 Rows are only added (`progress.models.InteractionLog`). Their positions are 1, 2, 3 … for
 each player: a row is inserted at the position after the state that it was decided on,
-and the database refuses it if another row is there. Every read is one statement, or
+and the database refuses it if another row is there. Who lost once locks the player before
+it decides again, as staff do at once (`lock`), so nobody loses for ever. Every read is one statement, or
 takes the last position first and reads no later rows, so its result is the state at one
 position.
 
@@ -15,11 +16,11 @@ from progress.services.ledger.appending import (
     PlayerDeletedError,
     PositionTakenError,
     append,
-    append_in_transaction,
     client_event,
     conflict,
     insert,
     insert_new,
+    lock,
     server_event,
 )
 from progress.services.ledger.days import (
@@ -60,7 +61,6 @@ __all__ = [
     "PlayerDeletedError",
     "PositionTakenError",
     "append",
-    "append_in_transaction",
     "archived_days",
     "archived_subjects",
     "best_hearts",
@@ -77,6 +77,7 @@ __all__ = [
     "insert_new",
     "last_rows",
     "lesson_histories",
+    "lock",
     "paid_of",
     "server_event",
     "streak_histories",

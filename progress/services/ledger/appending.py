@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from types import NoneType
 from typing import Any
@@ -17,22 +17,25 @@ from django.db import (
 )
 from django.db.models import Field
 
+from core import time_budget
 from core.db import (
+    is_conflict,
     is_connection_lost,
     is_duplicate_error,
     is_foreign_key_error,
     is_null_error,
 )
+from players.models import PlayerProfile
 from progress.models import ArchivedInteraction, InteractionLog
 from progress.services.ledger.rows import event, fields
 
-_DEADLOCKS = ((1213,), (1467,))
-"""MariaDB's errors for a deadlock; the second is one on the lock of AUTO_INCREMENT."""
-_DEADLOCK_RETRIES = 2
-
 
 class PositionTakenError(Exception):
-    """A row with this position, event id or first completion exists."""
+    """Another write was first: decide again, on the rows that it added.
+
+    A row with this position, event id or first completion exists, or the database ended
+    one of several concurrent writes.
+    """
 
 
 class PlayerDeletedError(Exception):
@@ -49,6 +52,20 @@ def server_event() -> str:
     return secrets.token_hex(32)
 
 
+def lock(player_ids: Collection[int]) -> list[int]:
+    """Let nobody else write rows or cards of players until the transaction ends.
+
+    One query. The lock is on the profiles' rows, which every row that refers to a player
+    needs. Their erasure and statistics lock them first, too, in the same order.
+
+    Returns:
+        The players who are left: not deleted or erased.
+    """
+    rows = PlayerProfile.objects.filter(pk__in=player_ids, erased_at=None)
+    locked = rows.order_by("pk").select_for_update()
+    return list(locked.values_list("pk", flat=True))
+
+
 def append(rows: Sequence[InteractionLog]) -> None:
     """Commit rows at their positions, all or none. One statement.
 
@@ -56,56 +73,41 @@ def append(rows: Sequence[InteractionLog]) -> None:
     one's event id.
 
     Raises:
-        PositionTakenError: another row has a position, event id or first completion.
+        PositionTakenError: another write was first.
         PlayerDeletedError: the player has been deleted.
         OperationalError, InterfaceError: the database is away. The rows may be
             committed only if the look-up failed, too.
         RuntimeError: a transaction is open. Its rollback would remove the rows after
             Redis was updated.
     """
-    for attempt in range(_DEADLOCK_RETRIES + 1):
-        try:
-            if connection.in_atomic_block:
-                with transaction.atomic(durable=True):
-                    insert(rows)
-            else:
-                insert(rows)
-        except IntegrityError as error:
-            raise conflict(error) from error
-        except (OperationalError, InterfaceError) as error:
-            if is_connection_lost(error):
-                connection.close()
-                if event(rows[0].player_id, rows[0].event_id) is None:
-                    raise
-                return
-            # MariaDB ends one of several concurrent inserts of a key as a deadlock.
-            if error.args[:1] not in _DEADLOCKS or attempt == _DEADLOCK_RETRIES:
-                raise
-        else:
-            return
-
-
-def append_in_transaction(rows: Sequence[InteractionLog]) -> None:
-    """Add rows at their positions, as part of the caller's transaction.
-
-    Raises:
-        PositionTakenError, PlayerDeletedError: see `append`; the caller's transaction
-            is still usable.
-    """
     try:
-        with transaction.atomic():
+        if connection.in_atomic_block:
+            with transaction.atomic(durable=True):
+                insert(rows)
+        else:
             insert(rows)
-    except IntegrityError as error:
-        raise conflict(error) from error
+    except (IntegrityError, OperationalError, InterfaceError) as error:
+        if not is_connection_lost(error):
+            raise conflict(error) from error
+        connection.close()
+        if event(rows[0].player_id, rows[0].event_id) is None:
+            raise
 
 
-def conflict(error: IntegrityError) -> Exception:
-    """Return what an insert's error means: another request was first, or no player."""
-    is_archived = is_null_error(error) and "event_id" in str(error)
-    if is_duplicate_error(error) or is_archived:
-        return PositionTakenError()
-    if is_foreign_key_error(error):
-        return PlayerDeletedError()
+def conflict(error: Exception) -> Exception:
+    """Return what a write's error means: another write was first, or no player.
+
+    Else the error itself; also once the request's time is used up (`core.time_budget`).
+    """
+    if isinstance(error, IntegrityError):
+        is_archived = is_null_error(error) and "event_id" in str(error)
+        if is_duplicate_error(error) or is_archived:
+            return PositionTakenError()
+        if is_foreign_key_error(error):
+            return PlayerDeletedError()
+    # MariaDB ends one of several concurrent inserts of a key as a deadlock.
+    elif isinstance(error, OperationalError) and is_conflict(error):
+        return error if time_budget.is_used_up() else PositionTakenError()
     return error
 
 

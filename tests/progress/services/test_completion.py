@@ -568,6 +568,25 @@ def test_a_deadlock_that_mariadb_resolves_against_us_is_tried_again(student, fin
     assert shown(student) == truth(student)
 
 
+def test_a_completion_loses_to_other_completions_once_at_most(
+    student, finish, monkeypatch
+):
+    """Other requests of the player were first at each of 20 attempts."""
+    real = ledger.append
+    others: list[int] = []
+
+    def after_another(rows):
+        if rows[0].reference_id == "LES-MATH-0-1":
+            others.append(finish("0-0").new_total_xp)
+        real(rows)
+
+    finish("0-0")
+    monkeypatch.setattr(ledger, "append", after_another)
+    assert finish("0-1").is_first_completion
+    assert len(others) == 1
+    assert shown(student) == truth(student)
+
+
 def test_a_request_that_its_repeat_overtook_leaves_no_older_record(
     student, finish, monkeypatch
 ):

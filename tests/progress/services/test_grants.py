@@ -324,30 +324,15 @@ def test_a_change_costs_the_same_for_any_number_of_lessons(
     grant, reset, django_assert_num_queries
 ):
     # A transaction: 2. The profile and its user under the lock: 2. The plan, enrolments
-    # and products, if Redis lacks them: 3. Wallet and subject: 2. The histories. The
-    # rows with their savepoint: 3. The audit row.
-    with django_assert_num_queries(14):
+    # and products, if Redis lacks them: 3. The lock on the ledger. Wallet and subject: 2.
+    # The histories. The rows. The audit row.
+    with django_assert_num_queries(13):
         grant("LES-MATH-0-0")
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(10):
         grant("SUBJ-MATH")
     # Without the histories.
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         reset("SUBJ-MATH")
-
-
-def test_a_completion_at_the_same_moment_wins_by_its_position(
-    student, grant, finish, monkeypatch, shown
-):
-    real = writing.from_ledger
-    older = [real(student.pk, ["SUBJ-MATH"])]
-    finish("0-0", 3)
-    monkeypatch.setattr(
-        writing, "from_ledger", lambda *about: older.pop() if older else real(*about)
-    )
-    assert grant("UNIT-MATH-0") == 1
-    assert shown()["LES-MATH-0-0"] == ("passed", 3)
-    assert shown()["LES-MATH-0-1"] == ("passed", 5)
-    agree(student)
 
 
 def test_a_completion_that_lost_to_a_reset_is_decided_again(

@@ -17,6 +17,7 @@ from progress.services import (
     comparison,
     completion,
     grants,
+    ledger,
     lesson_counting,
     reviews,
     seasons,
@@ -153,8 +154,9 @@ def close(chance: random.Random, monkeypatch, title: str, hours: int) -> int:
 
     try:
         with monkeypatch.context() as patched:
-            step = chance.choice(["_move", "_write_baselines", "_lock", "_archive"])
-            let_die(patched, step, after=chance.choice([True, False]))
+            steps = [(seasons, "_move"), (seasons, "_write_baselines")]
+            steps += [(ledger, "lock"), (seasons, "_archive")]
+            let_die(patched, *chance.choice(steps), after=chance.choice([True, False]))
             run()
     except Died:
         pass
@@ -165,15 +167,15 @@ def close(chance: random.Random, monkeypatch, title: str, hours: int) -> int:
     return 1
 
 
-def let_die(patched, name: str, *, after: bool) -> None:
-    real = getattr(seasons, name)
+def let_die(patched, module: Any, name: str, *, after: bool) -> None:
+    real = getattr(module, name)
 
     def die(*args: Any, **options: Any) -> None:
         if after:
             real(*args, **options)
         raise Died
 
-    patched.setattr(seasons, name, die)
+    patched.setattr(module, name, die)
 
 
 def state(player: Player) -> dict[str, Any]:
