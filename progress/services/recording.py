@@ -237,7 +237,7 @@ def _lock(player_id: int) -> Iterator[None]:
 def _read_again(context: Context) -> Context:
     """Return what the player may open by the database, not by Redis's copy.
 
-    Three queries, before a completion is refused for good.
+    One query, before a completion is refused for good.
     """
     player_access = access.in_database(context.player_id)
     if player_access == context.access:

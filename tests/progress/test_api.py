@@ -184,10 +184,9 @@ def test_a_cold_player_costs_a_fixed_number_of_queries(
     phone.post(COMPLETE, {"hearts": 5})
     redis_client.flushdb()
     count_redis.clear()
-    # Session and devices; version and active plan, enrolments, entitlements; the
-    # ledger's wallet and subject; the day's repeats; INSERT INTO
-    # progress_interactionlog.
-    with django_assert_num_queries(8):
+    # Session and devices; plans and products; the ledger's wallet and subject; the
+    # day's repeats; INSERT INTO progress_interactionlog.
+    with django_assert_num_queries(6):
         assert phone.post(COMPLETE, {"hearts": 5}).status_code == 200
     # The session check; its copy; the check again, with the records; access; create;
     # put. Scripts that Redis has lost are sent a second time.

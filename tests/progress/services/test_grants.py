@@ -324,9 +324,9 @@ def test_a_change_costs_the_same_for_any_number_of_lessons(
     grant, reset, django_assert_num_queries
 ):
     # A transaction: 2. The profile and its user under the lock: 2. The plan, enrolments
-    # and products, if Redis lacks them: 3. The lock on the ledger. Wallet and subject: 2.
+    # and products, if Redis lacks them: 1. The lock on the ledger. Wallet and subject: 2.
     # The histories. The rows. The audit row.
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(11):
         grant("LES-MATH-0-0")
     with django_assert_num_queries(10):
         grant("SUBJ-MATH")
