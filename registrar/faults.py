@@ -204,8 +204,8 @@ def _zoho_faults(
             "channel",
             _("Zoho's notifications end at %(time)s (UTC), or have ended."),
             _(
-                "The channel could not be renewed. Changes still arrive, up to 15 "
-                "minutes late; deletions only at night."
+                "The channel could not be renewed. Changes and deletions still arrive, "
+                "up to 15 minutes late."
             ),
             {"time": f"{expires:%Y-%m-%d %H:%M}"},
             "registrar-channel.md",

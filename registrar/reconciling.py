@@ -25,6 +25,9 @@ ALWAYS_PERMITTED = 20
 """So many changed and deleted rows are applied in any case."""
 OVERLAP = timedelta(minutes=5)
 """How far a delta reaches back before the newest change that the mirror has."""
+DELETIONS_WITHIN = timedelta(days=1)
+"""How far the list of deletions reaches back: it is read every 15 minutes, and again after
+a failure."""
 _CHUNK = 100
 
 
@@ -108,14 +111,15 @@ def reconcile_module(
         decision = apply_record(module, record, read_at=read_at)
         if decision.outcome in CHANGES:
             report.applied.append((module, str(record["id"])))
-    _apply_deletions(source, module, report)
+    report.gone, deleted = _delete(source, module, report.gone)
+    report.applied += deleted
     return report
 
 
 def apply_changes(*, source: RecordSource, module: str) -> list[tuple[str, str]]:
     """Apply the records that Zoho has changed since the mirror's newest change.
 
-    Deletions are left to notifications and to `reconcile_module`.
+    Deletions are left to `apply_deletions`.
 
     Returns:
         the records that changed a row.
@@ -133,6 +137,29 @@ def apply_changes(*, source: RecordSource, module: str) -> list[tuple[str, str]]
             if decision.outcome in CHANGES:
                 changed.append((module, str(record["id"])))
     return changed
+
+
+def apply_deletions(*, source: RecordSource, module: str) -> list[tuple[str, str]]:
+    """Apply what Zoho lists as deleted in the last day, and no longer has.
+
+    Older deletions are found by `reconcile_module`. A listed record that Zoho still has
+    was restored, so its row stays.
+
+    Returns:
+        the records whose row has changed.
+
+    Raises:
+        PeerError: Zoho does not answer; what was applied before stays.
+    """
+    rows = MAPPINGS[module].model._default_manager.filter(deleted_at=None)
+    if not rows.exists():
+        return []
+    listed = source.deleted(module=module, since=timezone.now() - DELETIONS_WITHIN)
+    here: list[str] = []
+    for at in range(0, len(listed), _CHUNK):
+        part = rows.filter(zoho_id__in=listed[at : at + _CHUNK])
+        here += part.values_list("zoho_id", flat=True)
+    return _delete(source, module, here)[1]
 
 
 def _timed_pages(
@@ -159,21 +186,27 @@ def _is_too_much(report: ModuleReport) -> bool:
     return changes > max(ALWAYS_PERMITTED, report.rows * MOST_SHARE)
 
 
-def _apply_deletions(source: RecordSource, module: str, report: ModuleReport) -> None:
-    """Delete the rows whose records Zoho still does not have when asked by id."""
-    confirmed = []
-    for at in range(0, len(report.gone), _CHUNK):
-        ids = report.gone[at : at + _CHUNK]
+def _delete(
+    source: RecordSource, module: str, ids: list[str]
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Delete the rows whose records Zoho does not have when asked by id.
+
+    Returns:
+        the ids that Zoho does not have, and the records whose row has changed.
+    """
+    gone, changed = [], []
+    for at in range(0, len(ids), _CHUNK):
+        part = ids[at : at + _CHUNK]
         read_at = timezone.now()
-        found = source.get_many(module=module, ids=ids)
-        for record_id in ids:
+        found = source.get_many(module=module, ids=part)
+        for record_id in part:
             record = found.get(record_id) or source.get(
                 module=module, record_id=record_id
             )
             if record is not None:
                 continue
-            confirmed.append(record_id)
+            gone.append(record_id)
             decision = apply_deletion(module, record_id, read_at=read_at)
             if decision.outcome in CHANGES:
-                report.applied.append((module, record_id))
-    report.gone = confirmed
+                changed.append((module, record_id))
+    return gone, changed

@@ -28,6 +28,9 @@ class RecordSource(Protocol):
     ) -> Iterator[list[Record]]:
         """Iterate over all records, or those changed ``since``, oldest change first."""
 
+    def deleted(self, *, module: str, since: datetime) -> list[str]:
+        """Return the ids that Zoho lists as deleted ``since``."""
+
 
 class ZohoSource:
     """The records of one Zoho account."""
@@ -50,6 +53,10 @@ class ZohoSource:
             self.client, module=module, fields=fields, since=since
         ):
             yield page.records
+
+    def deleted(self, *, module: str, since: datetime) -> list[str]:
+        found = records.deleted(self.client, module=module, since=since)
+        return [one.id for one in found]
 
 
 def current() -> ZohoSource | None:

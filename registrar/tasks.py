@@ -74,7 +74,7 @@ def send_effects_of(module: str, record_id: str) -> None:
 
 @shared_task(name="registrar.tasks.read_changes", ignore_result=True)
 def read_changes() -> None:
-    """Apply what Zoho has changed and nothing has announced. Every 15 minutes."""
+    """Apply what Zoho has changed or deleted unannounced. Every 15 minutes."""
     source = sources.current()
     if source is None:
         return
@@ -83,6 +83,7 @@ def read_changes() -> None:
             return
         try:
             _send(reconciling.apply_changes(source=source, module=module))
+            _send(reconciling.apply_deletions(source=source, module=module))
         except PeerError as error:
             breakers.record_failure("zoho", error, now=timezone.now())
             log.warning(

@@ -6,11 +6,11 @@ import pytest
 from django.core.management import CommandError
 from django.utils import timezone
 
-from registrar import sources, tasks
+from registrar import reconciling, sources, tasks
 from registrar.mirror.applying import apply_record
-from registrar.models import Enrolment, Program, Student, Unit
+from registrar.models import Enrolment, PeerState, Program, Student, Unit
 from registrar.peers.errors import PeerUnavailableError
-from registrar.reconciling import apply_changes, reconcile_module
+from registrar.reconciling import apply_changes, apply_deletions, reconcile_module
 from registrar.sources import ZohoSource
 from tests.commands import run, run_json
 
@@ -204,3 +204,95 @@ def test_a_comparison_takes_one_query_for_each_page(
     # The number of rows, the rows of the page, the rows that were not seen.
     with django_assert_num_queries(3):
         reconcile_module(source=source, module=STUDENTS, apply=False)
+
+
+# --- Deletions that nothing has announced ---------------------------------------------
+
+
+def deletion_calls(zoho) -> int:
+    return sum(one.path.endswith(f"/{STUDENTS}/deleted") for one in zoho.requests)
+
+
+def test_a_deletion_that_nothing_has_announced_is_read_every_quarter_hour(
+    zoho, source, students
+):
+    zoho.store.delete(STUDENTS, students[0])
+    tasks.read_changes()
+    gone = Student.objects.exclude(deleted_at=None).get()
+    assert (gone.zoho_id, gone.status) == (students[0], "Deleted")
+    assert deletion_calls(zoho) == 1
+    assert apply_deletions(source=source, module=STUDENTS) == []
+
+
+def test_a_record_that_was_restored_in_zoho_stays(zoho, source, students):
+    record = dict(zoho.store.records[STUDENTS][students[0]])
+    zoho.store.delete(STUDENTS, students[0])
+    zoho.store.records[STUDENTS][students[0]] = record
+    assert apply_deletions(source=source, module=STUDENTS) == []
+    assert not Student.objects.exclude(deleted_at=None).exists()
+
+
+def test_a_listed_record_that_lists_hide_is_asked_for_by_id(zoho, source, students):
+    record = dict(zoho.store.records[STUDENTS][students[0]])
+    zoho.store.delete(STUDENTS, students[0])
+    zoho.store.records[STUDENTS][students[0]] = record
+    zoho.hidden = set(students)
+    assert apply_deletions(source=source, module=STUDENTS) == []
+
+
+def test_more_deletions_than_a_page_are_applied_once(zoho, source):
+    ids = [zoho.store.insert("BTEC_Units", {"Name": "U"})["id"] for _ in range(210)]
+    reconcile_module(source=source, module="BTEC_Units", apply=True)
+    for record_id in ids:
+        zoho.store.delete("BTEC_Units", record_id)
+    changed = apply_deletions(source=source, module="BTEC_Units")
+    assert sorted(changed) == sorted(("BTEC_Units", one) for one in ids)
+    assert not Unit.objects.filter(deleted_at=None).exists()
+
+
+def test_a_deletion_of_an_earlier_day_is_left_to_the_night(zoho, source, students):
+    zoho.store.now = lambda: timezone.now() - timedelta(days=2)
+    zoho.store.delete(STUDENTS, students[0])
+    assert apply_deletions(source=source, module=STUDENTS) == []
+    assert reconcile_module(source=source, module=STUDENTS, apply=True).gone
+
+
+def test_a_module_without_rows_costs_no_call(zoho, source):
+    zoho.store.insert(STUDENTS, {})
+    assert apply_deletions(source=source, module=STUDENTS) == []
+    assert deletion_calls(zoho) == 0
+
+
+def test_deletions_are_applied_after_zoho_was_away(zoho, source, students):
+    zoho.store.delete(STUDENTS, students[0])
+    zoho.fail("status", times=1000, matches=lambda one: one.path.endswith("/deleted"))
+    with pytest.raises(PeerUnavailableError):
+        apply_deletions(source=source, module=STUDENTS)
+    tasks.read_changes()
+    assert not Student.objects.exclude(deleted_at=None).exists()
+    zoho._faults.clear()
+    PeerState.objects.update(open_until=None)
+    tasks.read_changes()
+    assert Student.objects.exclude(deleted_at=None).get().zoho_id == students[0]
+
+
+def test_killed_between_two_deletions_the_second_is_applied_later(
+    zoho, source, students, monkeypatch
+):
+    for record_id in students[:2]:
+        zoho.store.delete(STUDENTS, record_id)
+    real, calls = reconciling.apply_deletion, []
+
+    def die_at_the_second(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(reconciling, "apply_deletion", die_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        apply_deletions(source=source, module=STUDENTS)
+    monkeypatch.undo()
+    assert Student.objects.exclude(deleted_at=None).count() == 1
+    assert len(apply_deletions(source=ZohoSource(source.client), module=STUDENTS)) == 1
+    assert Student.objects.exclude(deleted_at=None).count() == 2
