@@ -403,6 +403,8 @@ MOODLE_ROLES: list[int] = env.list("MEMORA_MOODLE_ROLES", cast=int, default=[1, 
 """Moodle's ids of the roles manager, teacher and student."""
 MOODLE_HIDES_CANCELLED: bool = env.bool("MEMORA_MOODLE_HIDES_CANCELLED", default=True)
 """Whether the course of a cancelled class is hidden."""
+MOODLE_COHORTS: bool = env.bool("MEMORA_MOODLE_COHORTS", default=False)
+"""Whether each class has a cohort in Moodle with its students."""
 MOODLE_UNENROLS: bool = env.bool("MEMORA_MOODLE_UNENROLS", default=False)
 """Whether a withdrawal removes the student and their grades, not only suspends them."""
 

@@ -1,6 +1,6 @@
 """Compare Moodle with the mirror: what staff or a restored backup changed there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,11 @@ from django.db import models
 from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
-from registrar.effects import users as user_effects
+from registrar.effects import cohorts as cohort_effects, users as user_effects
 from registrar.effects.site import Site
-from registrar.mapping.modules import ACTIVE, MAPPINGS, WITHDRAWN
-from registrar.models import Enrolment, LinkedRow, SchoolClass, Student
-from registrar.moodle import courses, enrolments, users
+from registrar.mapping.modules import ACTIVE, CANCELLED, MAPPINGS, WITHDRAWN
+from registrar.models import Enrolment, LinkedRow, SchoolClass, Student, Teacher
+from registrar.moodle import cohorts, courses, enrolments, users
 from registrar.outbox.adding import push_again
 
 _CHUNK = 100
@@ -25,6 +25,8 @@ class Problem(models.TextChoices):
     VALUES = "values", _("Name or e-mail address differ.")
     ACCESS = "access", _("The account should be suspended, and is not.")
     PLACE = "place", _("The enrolment is missing, or suspended, or should be.")
+    STAFF = "staff", _("The teacher is not in the course.")
+    COHORT = "cohort", _("The cohort is missing, or has another name or other members.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Drift:
 def find(site: Site) -> list[Drift]:
     """Return the drift of all rows that Moodle should have as they are; reads only.
 
-    It takes a call for a hundred people, and three for a class. Rows with an effect that
+    It takes a call for a hundred people, and three for a class, five with cohorts. Rows with an effect that
     is due are left out.
 
     Raises:
@@ -97,6 +99,12 @@ def _class(site: Site, row: SchoolClass) -> Iterator[Drift]:
         one.user_id: one.suspended
         for one in enrolments.enrolled(site.moodle, course_id=course.id)
     }
+    name, members = _cohort(site, row)
+    if row.status != CANCELLED:
+        if _lacks_teacher(row, held):
+            yield Drift("BTEC_Classes", row.zoho_id, Problem.STAFF)
+        if members is not None and name != cohort_effects.name_of(row):
+            yield Drift("BTEC_Classes", row.zoho_id, Problem.COHORT)
     places = Enrolment.objects.filter(
         school_class_id=row.zoho_id, pushed_version=F("version")
     )
@@ -110,8 +118,33 @@ def _class(site: Site, row: SchoolClass) -> Iterator[Drift]:
         if user_id is None:
             continue
         is_over = place.deleted_at is not None or place.status == WITHDRAWN
-        is_in = held.get(user_id) is False
-        if (is_over and is_in) or (
-            not is_over and place.status == ACTIVE and not is_in
-        ):
+        if not is_over and place.status != ACTIVE:
+            continue
+        if (held.get(user_id) is False) == is_over:
             yield Drift("BTEC_Enrollments", place.zoho_id, Problem.PLACE)
+        elif members is not None and (user_id in members) == is_over:
+            yield Drift("BTEC_Enrollments", place.zoho_id, Problem.COHORT)
+
+
+def _cohort(site: Site, row: SchoolClass) -> tuple[str, set[int] | None]:
+    """Return name and members of a class's cohort; "" and an empty set if it is missing.
+
+    The members are None if the class needs no cohort.
+    """
+    if not site.has_cohorts:
+        return "", None
+    found = cohorts.find(site.moodle, idnumber=row.zoho_id)
+    if found is None:
+        return "", None if row.status == CANCELLED else set()
+    return found.name, cohorts.members(site.moodle, cohort_id=found.id)
+
+
+def _lacks_teacher(row: SchoolClass, held: Mapping[int, bool]) -> bool:
+    """Return whether the teacher has an account and is not in the course.
+
+    Args:
+        held: whether the users of the course are suspended, by id.
+    """
+    teacher = Teacher.objects.filter(zoho_id=row.teacher_id).first()
+    user_id = teacher.moodle_id if teacher else None
+    return user_id is not None and held.get(user_id) is not False

@@ -1,4 +1,4 @@
-"""Courses in Moodle of classes, and their teachers (D4)."""
+"""Courses in Moodle of classes (D4)."""
 
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -7,15 +7,17 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from registrar.effects import plugin, pushing
+from registrar import queues
+from registrar.effects import cohorts, plugin, pushing
 from registrar.effects.site import Site
 from registrar.effects.users import remember_id
 from registrar.mapping.modules import CANCELLED
-from registrar.models import Effect, Kind, SchoolClass, Teacher
-from registrar.moodle import courses, enrolments
+from registrar.models import Effect, Kind, SchoolClass
+from registrar.models.work import WorkState
+from registrar.moodle import courses
 from registrar.moodle.courses import Course, CourseValues
 from registrar.outbox.adding import add
-from registrar.outbox.running import ImpossibleError, NotYetError
+from registrar.outbox.running import ImpossibleError
 
 
 def push_course(effect: Effect, site: Site) -> str:
@@ -39,51 +41,25 @@ def push_course(effect: Effect, site: Site) -> str:
         course_id = course.id
         done = _update(row, course, is_over=is_over, site=site)
     remember_id(row, course_id)
+    if site.has_cohorts and not is_over:
+        cohorts.ensure(row, site)
     plugin.send_if_offered(effect, row, site)
     pushing.mark_pushed(effect)
     pushing.add_write_back(effect, row, course_id)
-    if not is_over and (row.teacher_id or site.manager_ids):
-        add(
-            kind=Kind.STAFF,
-            module=effect.module,
-            record_id=effect.record_id,
-            version=effect.version,
-            now=timezone.now(),
-        )
+    if not is_over and (row.teacher_id or row.taught_by or site.manager_ids):
+        _add_staff(effect)
     return done
 
 
-def push_staff(effect: Effect, site: Site) -> str:
-    """Enrol the teacher of a class and the school's managers in its course.
-
-    Raises:
-        NotYetError: the teacher has no account yet.
-    """
-    row: SchoolClass | None = pushing.row_of(effect)
-    if row is None or row.moodle_id is None:
-        return _("There is no course.")
-    enrolments.enrol(
-        site.moodle,
-        course_id=row.moodle_id,
-        user_ids=site.manager_ids,
-        role_id=site.manager_role,
-    )
-    if not row.teacher_id:
-        return _("The managers are enrolled.")
-    teacher = Teacher.objects.filter(zoho_id=row.teacher_id).first()
-    if teacher is None or teacher.moodle_id is None:
-        raise NotYetError(
-            _("The teacher has no account in Moodle yet."),
-            module="BTEC_Teachers",
-            record_id=row.teacher_id,
+def _add_staff(effect: Effect) -> None:
+    """Add the effect on the staff of a class; for a course that was lost, once more."""
+    now = timezone.now()
+    values = {"module": effect.module, "record_id": effect.record_id}
+    if not add(kind=Kind.STAFF, version=effect.version, now=now, **values):
+        done = Effect.objects.filter(
+            kind=Kind.STAFF, version=effect.version, state=WorkState.DONE, **values
         )
-    enrolments.enrol(
-        site.moodle,
-        course_id=row.moodle_id,
-        user_ids=[teacher.moodle_id],
-        role_id=site.teacher_role,
-    )
-    return _("The teacher is enrolled.")
+        queues.replay(done, now=now)
 
 
 def _find(row: SchoolClass, site: Site) -> Course | None:

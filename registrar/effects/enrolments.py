@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext as _
 
-from registrar.effects import plugin, pushing
+from registrar.effects import cohorts, plugin, pushing
 from registrar.effects.site import Site
 from registrar.mapping.modules import ACTIVE, CANCELLED, WITHDRAWN
 from registrar.models import Effect, Enrolment, SchoolClass, Student
@@ -47,6 +47,10 @@ def push_enrolment(effect: Effect, site: Site) -> str:
             _("The enrolment is suspended; grades are kept.")
             if is_over
             else _("The student is enrolled.")
+        )
+    if site.has_cohorts and school_class is not None:
+        cohorts.set_member(
+            school_class, user_id=user_id, is_member=not is_over, site=site
         )
     # The plugin removes a withdrawn student from the course, and with them the grades.
     if not is_over or site.unenrols:

@@ -12,6 +12,7 @@ from registrar.effects import (
     plugin,
     pushing,
     requests,
+    staff,
     templates,
     users,
 )
@@ -25,7 +26,7 @@ from registrar.zoho.client import ZohoClient
 _HANDLERS: dict[Kind, Callable[[Effect, Site], str]] = {
     Kind.USER: users.push_user,
     Kind.COURSE: courses.push_course,
-    Kind.STAFF: courses.push_staff,
+    Kind.STAFF: staff.push_staff,
     Kind.ENROLMENT: enrolments.push_enrolment,
     Kind.TEMPLATE: templates.push_template,
     Kind.RECORD: plugin.push_record,
@@ -83,6 +84,7 @@ def site() -> Site | None:
         teacher_role=teacher,
         student_role=student,
         hides_cancelled=settings.MOODLE_HIDES_CANCELLED,
+        has_cohorts=settings.MOODLE_COHORTS,
         unenrols=settings.MOODLE_UNENROLS,
     )
 

@@ -16,6 +16,7 @@ class Site:
         manager_ids: Moodle's ids of users who are enrolled in each course.
         manager_role, teacher_role, student_role: Moodle's ids of roles.
         hides_cancelled: whether the course of a cancelled class is hidden.
+        has_cohorts: whether each class has a cohort with its students.
         unenrols: whether a withdrawal removes the student, and with them the grades,
             instead of suspending the enrolment.
     """
@@ -29,4 +30,5 @@ class Site:
     teacher_role: int = 3
     student_role: int = 5
     hides_cancelled: bool = True
+    has_cohorts: bool = False
     unenrols: bool = False

@@ -16,6 +16,8 @@ class SchoolClass(LinkedRow):
     unit = lookup("Unit", _("unit"), related_name="classes")
     unit_name = text(_("name of the unit"))
     teacher = lookup("Teacher", _("teacher"), related_name="classes")
+    taught_by = models.PositiveBigIntegerField(null=True, editable=False)
+    """Moodle's id of the teacher whom we enrolled; None if staff did it in Moodle."""
     teacher_name = text(_("name of the teacher"))
     status = text(_("status"))
     start_date = models.DateField(_("start date"), null=True)
