@@ -38,7 +38,7 @@ _STANDS_FOR = {"erase": "delete", "export": "delete", "teach": "teach"}
 # All that a viewer reads: not the accounts.
 _REGISTRAR_TABLES = (
     *("student", "teacher", "program", "unit", "template", "registration", "payment"),
-    *("schoolclass", "enrolment", "grade", "studentrequest"),
+    *("schoolclass", "enrolment", "grade", "studentrequest", "moodlegrade"),
     *("conflict", "delivery", "hint", "effect", "peerstate", "requestwindow"),
 )
 _REGISTRAR: list[tuple[str, str, tuple[str, ...]]] = [

@@ -15,12 +15,15 @@ from django.utils.translation import gettext_lazy as _
 
 from registrar import breakers, configuration
 from registrar.configuration import Connections
-from registrar.models import Conflict, Effect, Hint, PeerState
+from registrar.grades import overview
+from registrar.models import Conflict, Effect, GradePoll, Hint, PeerState
 from registrar.models.work import UNFINISHED, WorkState
 
 INBOX_LATE = timedelta(minutes=15)
 OUTBOX_LATE = timedelta(minutes=30)
 """Of effects that wait for nothing: a place may wait for its course for months."""
+GRADES_LATE = timedelta(minutes=30)
+"""Since the last run that has read all grades; one begins every five minutes."""
 CHANNEL_MARGIN = timedelta(days=2)
 """A channel is renewed twice a day, so it has at least six days left."""
 PEER_NAMES = {"zoho": "Zoho CRM", "moodle": "Moodle"}
@@ -69,11 +72,12 @@ class Health:
     outbox: QueueFigures
     peers: Mapping[str, PeerState]
     conflicts: int
+    grade_poll: GradePoll | None
     faults: tuple[Fault, ...]
 
 
 def load(now: datetime) -> Health:
-    """Return the state of both queues and both peers. Five queries.
+    """Return the state of both queues, both peers and the grades. Six queries.
 
     Raises:
         django.db.Error: the database does not answer.
@@ -82,6 +86,7 @@ def load(now: datetime) -> Health:
     outbox = _figures(Effect, Q(waits_for=""))
     peers = {one.peer: one for one in PeerState.objects.all()}
     conflicts = Conflict.objects.count()
+    grade_poll = overview.last_poll()
     connections = configuration.connections()
     faults = (
         *_secret_faults(connections),
@@ -91,9 +96,10 @@ def load(now: datetime) -> Health:
             for one in peers.values()
             for fault in _peer_faults(one, connections, now)
         ),
+        *_grade_faults(grade_poll, connections, now),
         *_conflict_faults(conflicts),
     )
-    return Health(now, connections, inbox, outbox, peers, conflicts, faults)
+    return Health(now, connections, inbox, outbox, peers, conflicts, grade_poll, faults)
 
 
 def _figures(model: Any, counts_as_late: Q) -> QueueFigures:
@@ -225,6 +231,26 @@ def _zoho_faults(
             ),
             {"names": ", ".join(names)},
             "registrar-names.md",
+        )
+
+
+def _grade_faults(
+    poll: GradePoll | None, connections: Connections, now: datetime
+) -> Iterator[Fault]:
+    if poll is None or connections.moodle is None:
+        return
+    waited = now - (poll.polled_at or poll.first_tried_at)
+    if waited > GRADES_LATE:
+        yield Fault(
+            "grades_late",
+            _("Grades have not been read from Moodle for %(minutes)d min. %(error)s"),
+            _(
+                "The next run begins where the last one has stopped; nothing is lost. "
+                "Check that a worker runs and that Moodle answers."
+            ),
+            {"minutes": waited.total_seconds() // 60, "error": poll.last_error},
+            "registrar-grades-late.md",
+            ("moodlegrade", ""),
         )
 
 

@@ -9,6 +9,7 @@ from kombu.exceptions import OperationalError
 
 from registrar import breakers, btec_templates, drift, reconciling, sources, upkeep
 from registrar.effects import handlers
+from registrar.grades import polling
 from registrar.inbox import processing, retention
 from registrar.mapping.modules import MAPPINGS
 from registrar.models import Template
@@ -57,6 +58,7 @@ def send_effects() -> None:
     if found is None:
         return
     adding.add_all_due(most=_MAX_NEW_EFFECTS, modules=handlers.modules())
+    adding.add_grades_due(most=_MAX_NEW_EFFECTS)
     for _round in range(_MAX_ROUNDS):
         if not running.run(handlers=found).tried:
             return
@@ -70,6 +72,25 @@ def send_effects_of(module: str, record_id: str) -> None:
         return
     while running.run(handlers=found, record=(module, record_id)).tried:
         pass
+
+
+@shared_task(name="registrar.tasks.poll_grades", ignore_result=True)
+def poll_grades() -> None:
+    """Store the grades that have changed in Moodle. Every five minutes."""
+    site = handlers.site()
+    if site is None or not breakers.may_try("moodle", now=timezone.now()):
+        return
+    try:
+        count = polling.poll(site.moodle)
+    except PeerError as error:
+        breakers.record_failure("moodle", error, now=timezone.now())
+        log.warning(
+            "registrar_grades_failed", error=type(error).__name__, reason=error.reason
+        )
+        return
+    breakers.record_success("moodle")
+    if count:
+        log.info("registrar_grades_read", students=count)
 
 
 @shared_task(name="registrar.tasks.read_changes", ignore_result=True)

@@ -5,13 +5,24 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.decisions import CHANGES, Outcome, decision_of
-from registrar.models import Conflict, Effect, Hint, MirrorRow
+from registrar.models import (
+    GRADE_KINDS,
+    Conflict,
+    Effect,
+    Grade,
+    GradeState,
+    Hint,
+    MirrorRow,
+    MoodleGrade,
+    Student,
+)
 from registrar.models.work import Work, WorkState
-from registrar.outbox.adding import EVERY_SITE
+from registrar.outbox.adding import EVERY_SITE, GRADES
 
 MOST = 100
 """Entries of each queue that are shown, the newest ones."""
@@ -44,11 +55,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All that is known of a record; ``row`` is None if the mirror lacks it."""
+    """All that is known of a record; ``row`` is None if the mirror lacks it.
+
+    Args:
+        grades: of `MoodleGrade`, with their state: of a grade its own, of a student
+            all.
+    """
 
     module: str
     record_id: str
     row: MirrorRow | None
+    grades: list[Any]
     summary: str
     entries: list[Entry]
     conflicts: list[Conflict]
@@ -56,33 +73,54 @@ class Timeline:
     @property
     def is_known(self) -> bool:
         """Whether anything is known of the record."""
-        return self.row is not None or bool(self.entries)
+        return self.row is not None or bool(self.entries or self.grades)
 
 
 def load(*, module: str, record_id: str) -> Timeline:
-    """Return the timeline of a record, newest first. Four queries.
+    """Return the timeline of a record, newest first. Five queries.
 
     Args:
         module: a key of `MAPPINGS`.
+        record_id: Zoho's id; of a grade also its composite key.
     """
-    rows = MAPPINGS[module].model._default_manager.filter(zoho_id=record_id)
-    row = rows.first()
-    of_record = {"module": module, "record_id": record_id}
-    hints = Hint.objects.filter(**of_record).select_related("delivery")
+    by = "composite_key" if _is_grade_key(module, record_id) else "zoho_id"
+    row = MAPPINGS[module].model._default_manager.filter(**{by: record_id}).first()
+    grades = _grades(module, record_id, row)
+    ids = {record_id, row.zoho_id} if row else {record_id}
+    of_record = Q(module=module, record_id__in=ids)
+    of_grades = Q(module=GRADES, record_id__in=[one.composite_key for one in grades])
+    hints = Hint.objects.filter(of_record).select_related("delivery")
     hints = hints.defer("delivery__body").order_by("-pk")
-    effects = list(Effect.objects.filter(**of_record).order_by("-pk")[:MOST])
+    effects = list(Effect.objects.filter(of_record | of_grades).order_by("-pk")[:MOST])
     entries = [
         *(_came(hint) for hint in hints[:MOST]),
         *(_sent(effect) for effect in effects),
     ]
     return Timeline(
         module=module,
-        record_id=record_id,
+        record_id=row.zoho_id if row else record_id,
         row=row,
-        summary=_summary(module, row, effects),
+        grades=grades,
+        summary=_summary(module, row, effects, grades),
         entries=sorted(entries, key=attrgetter("at"), reverse=True),
-        conflicts=list(Conflict.objects.filter(**of_record).order_by("api_name")),
+        conflicts=list(Conflict.objects.filter(of_record).order_by("api_name")),
     )
+
+
+def _is_grade_key(module: str, record_id: str) -> bool:
+    return module == GRADES and "-" in record_id
+
+
+def _grades(module: str, record_id: str, row: MirrorRow | None) -> list[Any]:
+    """Return the grades in Moodle that a grade or a student has, the newest first."""
+    if module == GRADES:
+        key = row.composite_key if isinstance(row, Grade) else record_id
+        rows = MoodleGrade.objects.filter(composite_key=key)
+    elif isinstance(row, Student) and row.moodle_id is not None:
+        rows = MoodleGrade.objects.filter(user_id=row.moodle_id)
+    else:
+        return []
+    return list(rows.with_state().order_by("-changed_at", "-pk")[:MOST])
 
 
 def _came(hint: Hint) -> Entry:
@@ -130,7 +168,9 @@ def _sent(effect: Effect) -> Entry:
     return _entry(
         effect,
         is_incoming=False,
-        title=effect.get_kind_display(),
+        title=f"{effect.get_kind_display()} {effect.record_id}"
+        if effect.kind in GRADE_KINDS
+        else effect.get_kind_display(),
         lines=lines,
         outcome=effect.state,
     )
@@ -148,8 +188,22 @@ def _entry(row: Work, *, lines: list[str], **values: Any) -> Entry:
     )
 
 
-def _summary(module: str, row: MirrorRow | None, effects: list[Effect]) -> str:
-    """Return in one sentence how the record stands."""
+def _summary(
+    module: str,
+    row: MirrorRow | None,
+    effects: list[Effect],
+    grades: list[Any],
+) -> str:
+    """Return in one sentence how the record stands; of a grade of Moodle in two."""
+    effects = [one for one in effects if one.kind not in GRADE_KINDS]
+    words = _summary_of_row(module, row, effects)
+    if module == GRADES and grades:
+        state = GradeState(grades[0].state).label
+        words = _("From Moodle to Zoho: %(state)s.") % {"state": state} + f" {words}"
+    return words
+
+
+def _summary_of_row(module: str, row: MirrorRow | None, effects: list[Effect]) -> str:
     if row is None:
         return _("The record is not here: it has not been read from Zoho yet.")
     # Other modules are sent only to a site that has the plugin.

@@ -21,9 +21,11 @@ from django.views.decorators.http import require_POST, require_safe
 from core import live_fragments
 from registrar import btec_templates, by_hand, configuration, faults, timeline
 from registrar.admin import links
+from registrar.admin.grade_admin import grade_badge
 from registrar.admin.mirror_admin import tell_sent
 from registrar.admin.queue_admin import state_badge
 from registrar.admin.template_admin import tell_templates
+from registrar.grades import overview
 from registrar.mapping.modules import MAPPINGS
 from registrar.models import Effect, Hint, LinkedRow, PeerState, Student, Template
 from registrar.models.work import WorkState
@@ -110,6 +112,7 @@ def _render(request: HttpRequest) -> str:
         "health": found,
         "peers": _peers(found),
         "students": students,
+        "grades": overview.load(found.now),
         "is_listening": found.connections.webhooks.is_on,
         "failures": _failures(),
         "modules": [_module_line(module) for module in MAPPINGS],
@@ -178,7 +181,7 @@ def _module_line(module: str) -> ModuleLine:
 
 @require_safe
 def record_page(request: HttpRequest, module: str, record_id: str) -> HttpResponse:
-    """Render what has happened with a record. Five queries more than an empty page.
+    """Render what has happened with a record. Six queries more than an empty page.
 
     Raises:
         PermissionDenied: the user may not see the rows of this module or the queues.
@@ -197,8 +200,11 @@ def record_page(request: HttpRequest, module: str, record_id: str) -> HttpRespon
         "opts": opts,
         "found": found,
         "entries": [(entry, *_look(entry)) for entry in found.entries],
+        "grades": [(one, grade_badge(one.state)) for one in found.grades],
         "most": timeline.MOST,
-        "may_read": may("registrar.replay_hint")
+        # A request or a grade may not be in Zoho yet: what names it is no id of Zoho.
+        "may_read": found.record_id.isdigit()
+        and may("registrar.replay_hint")
         and configuration.connections().zoho is not None,
         "may_send": is_sent
         and may("registrar.replay_effect")

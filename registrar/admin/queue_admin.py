@@ -1,7 +1,9 @@
 """Admin of both queues and of conflicts: read-only; rows can be done again."""
 
+from abc import ABCMeta, abstractmethod
 from typing import Any, TypeVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -45,7 +47,11 @@ def state_badge(state: str) -> SafeString:
     return badge(shape, WorkState(state).label, tone)
 
 
-class WorkAdmin(ReadOnlyAdmin):
+class _AbstractAdmin(ABCMeta, forms.MediaDefiningClass):
+    """The class of an admin with abstract methods."""
+
+
+class WorkAdmin(ReadOnlyAdmin, metaclass=_AbstractAdmin):
     """The list and the page of a queue; chosen or filtered rows can be done again."""
 
     search_fields = ("=record_id",)
@@ -66,8 +72,9 @@ class WorkAdmin(ReadOnlyAdmin):
         """The decision or the result; of a row that is not done, its last error."""
         return row.last_error or self.words_of(row)
 
+    @abstractmethod
     def words_of(self, row: Any) -> str:
-        raise NotImplementedError
+        """Return what was decided or done, in words; "" while the row is not done."""
 
     @admin.action(permissions=["replay"], description=_("Do again"))
     def replay_chosen(self, request: HttpRequest, rows: QuerySet[Row]) -> None:

@@ -9,6 +9,7 @@ from registrar import configuration, sources
 from registrar.effects import (
     courses,
     enrolments,
+    grades,
     plugin,
     pushing,
     requests,
@@ -45,7 +46,11 @@ def of_site(used: Site) -> dict[str, Handler]:
 
 def of_zoho(zoho: ZohoClient) -> dict[str, Handler]:
     """Return the handlers that need Zoho alone."""
-    return {str(Kind.REQUEST): partial(requests.push_request, zoho=zoho)}
+    return {
+        str(Kind.REQUEST): partial(requests.push_request, zoho=zoho),
+        str(Kind.GRADE): partial(grades.push_grade, zoho=zoho),
+        str(Kind.CRITERIA): partial(grades.push_criteria, zoho=zoho),
+    }
 
 
 def current() -> dict[str, Handler] | None:

@@ -65,6 +65,11 @@ UNLOCKED: dict[str, frozenset[str]] = {
     "BTEC_Units": frozenset({"Name", "Unit_Code", *map(criterion_name, CRITERIA)})
 }
 
+CRITERIA_SUBFORM = "Learning_Outcomes_Assessm"
+"""The subform of ``BTEC_Grades`` for criteria, for which the specification has no name.
+Its fields: ``LO_Code``, ``LO_Title``, ``LO_Score`` (``Achieved`` or ``Not Achieved``),
+``LO_Definition``, ``LO_Feedback``."""
+
 EVERY_MODULE = frozenset({"id", "Created_Time", "Modified_Time"})
 """What every record of Zoho has."""
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Collection, Mapping
 
+from registrar.mapping.locked_names import CRITERIA_SUBFORM
 from registrar.mapping.modules import MAPPINGS
+
+_WRITTEN = {"BTEC_Grades": {CRITERIA_SUBFORM}}
+"""Fields that we write and the mapping does not read."""
 
 
 def missing_names(fields: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
-    """Return the api names that the mapping reads and the CRM does not have.
+    """Return the api names that we read or write and the CRM does not have.
 
     Args:
         fields: the api names that the CRM has, by module. A module that is not a key
@@ -22,7 +26,8 @@ def missing_names(fields: Mapping[str, Collection[str]]) -> dict[str, list[str]]
         if module in MAPPINGS:
             mapping = MAPPINGS[module]
             optional = {"id", *(one.api_name for one in mapping.fields if one.key)}
-            missing = set(mapping.api_names) - set(names) - optional
+            used = {*mapping.api_names, *_WRITTEN.get(module, ())}
+            missing = used - set(names) - optional
             if missing:
                 found[module] = sorted(missing)
     return found

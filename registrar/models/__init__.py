@@ -3,7 +3,8 @@
 from registrar.models.classes import Enrolment, Grade, SchoolClass
 from registrar.models.conflicts import Conflict
 from registrar.models.inbox import Delivery, Hint, Operation
-from registrar.models.outbox import Effect, Kind
+from registrar.models.moodle_grades import GradePoll, GradeState, MoodleGrade
+from registrar.models.outbox import GRADE_KINDS, Effect, Kind
 from registrar.models.peers import PeerState
 from registrar.models.people import Student, Teacher
 from registrar.models.programs import Payment, Program, Registration, Template, Unit
@@ -23,16 +24,20 @@ from registrar.models.student_pages import (
 
 __all__ = [
     "CRM_TYPES",
+    "GRADE_KINDS",
     "WINDOWED",
     "Conflict",
     "Delivery",
     "Effect",
     "Enrolment",
     "Grade",
+    "GradePoll",
+    "GradeState",
     "Hint",
     "Kind",
     "LinkedRow",
     "MirrorRow",
+    "MoodleGrade",
     "Operation",
     "Payment",
     "PeerState",

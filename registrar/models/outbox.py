@@ -17,6 +17,12 @@ class Kind(models.TextChoices):
     WRITE_BACK = "write_back", _("Moodle id to Zoho")
     TEMPLATE = "template", _("template for grading in Moodle")
     REQUEST = "request", _("request of a student to Zoho")
+    GRADE = "grade", _("grade to Zoho")
+    CRITERIA = "criteria", _("criteria of a grade to Zoho")
+
+
+GRADE_KINDS = (Kind.GRADE, Kind.CRITERIA)
+"""Their ``record_id`` is the grade's composite key."""
 
 
 class Effect(Work):

@@ -49,6 +49,35 @@ class Attempt:
     feedback: str
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A student with a new grade or attempt.
+
+    Args:
+        time: of the newest change, Unix seconds of Moodle's clock.
+        mark: another one after a further change, also in the same second if the grade
+            or the number of attempts differs.
+    """
+
+    assignment_id: int
+    user_id: int
+    time: int
+    mark: str
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.assignment_id, self.user_id
+
+    def joined(self, other: "Change") -> "Change":
+        """Return both changes of the same student as one."""
+        return Change(
+            self.assignment_id,
+            self.user_id,
+            max(self.time, other.time),
+            f"{self.mark}|{other.mark}",
+        )
+
+
 def assignments(client: MoodleClient, *, course_ids: Sequence[int]) -> list[Assignment]:
     """Return the assignments of courses; a course that does not exist has none."""
     if not course_ids:
@@ -74,31 +103,50 @@ def assignments(client: MoodleClient, *, course_ids: Sequence[int]) -> list[Assi
 
 def changed(
     client: MoodleClient, *, assignment_ids: Sequence[int], since: int
-) -> set[tuple[int, int]]:
-    """Return the students with new grades as pairs of assignment and user id.
+) -> dict[tuple[int, int], Change]:
+    """Return the students with new grades, by assignment and user id.
 
     Args:
-        since: a Unix time. A grade may get an earlier time while a call runs: overlap
-            with the last call by some minutes.
+        since: a Unix time of Moodle's clock. A grade may get an earlier time while a call
+            runs: overlap with the last call by some minutes.
     """
     if not assignment_ids:
-        return set()
+        return {}
     asked: dict[str, Any] = {"assignmentids": assignment_ids, "since": since}
     # Their warnings say only that an assignment has no grades.
     graded = client.read("mod_assign_get_grades", **asked)
     submitted = client.read("mod_assign_get_submissions", **asked)
-    found = {
-        (int(row["assignmentid"]), int(grade["userid"]))
+    found = [
+        _change(
+            row, grade, *(grade.get(name) for name in ("id", "attemptnumber", "grade"))
+        )
         for row in graded["assignments"]
         for grade in row["grades"]
-    }
-    return found | {
-        (int(row["assignmentid"]), int(submission["userid"]))
+    ]
+    found += [
+        _change(
+            row, submission, submission["attemptnumber"], submission.get("status", "")
+        )
         for row in submitted["assignments"]
         for submission in row["submissions"]
         # A later attempt: the ones before it have been graded.
         if int(submission["attemptnumber"]) > 0
-    }
+    ]
+    changes: dict[tuple[int, int], Change] = {}
+    for one in found:
+        known = changes.get(one.key)
+        changes[one.key] = known.joined(one) if known else one
+    return changes
+
+
+def _change(row: dict[str, Any], one: dict[str, Any], *marks: Any) -> Change:
+    time = int(one["timemodified"])
+    return Change(
+        assignment_id=int(row["assignmentid"]),
+        user_id=int(one["userid"]),
+        time=time,
+        mark=" ".join(map(str, (time, *marks))),
+    )
 
 
 def attempts(

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from registrar import queues
 from registrar.mapping.modules import MAPPINGS
-from registrar.models import Effect, Kind, MirrorRow
+from registrar.models import GRADE_KINDS, Effect, Kind, MirrorRow, MoodleGrade
 from registrar.models.work import WorkState
 
 PUSHED: Mapping[str, Kind] = {
@@ -28,7 +28,12 @@ PUSHED: Mapping[str, Kind] = {
 """The effect that brings a module's rows to Moodle, parents first."""
 EVERY_SITE = tuple(one for one, kind in PUSHED.items() if kind != Kind.RECORD)
 """Modules that every Moodle gets; the others need the plugin's functions."""
-_PEERS = {Kind.WRITE_BACK: "zoho"}
+GRADES = "BTEC_Grades"
+_PEERS = {
+    Kind.WRITE_BACK: "zoho",
+    Kind.GRADE: "zoho",
+    Kind.CRITERIA: "zoho",
+}
 
 
 def add(
@@ -96,6 +101,42 @@ def add_all_due(*, most: int, modules: Collection[str] = EVERY_SITE) -> int:
     return count
 
 
+def add_grades_due(*, most: int) -> int:
+    """Add effects for up to ``most`` grades that Zoho lacks; return how many.
+
+    A grade waits while Zoho has no such student or class. One with an effect of its
+    version is left out, also when that has failed.
+    """
+    of_version = Effect.objects.filter(
+        kind=Kind.GRADE,
+        module=GRADES,
+        record_id=OuterRef("composite_key"),
+        version=OuterRef("version"),
+    )
+    rows = MoodleGrade.objects.sendable().exclude(enriched_version=F("version"))
+    count = 0
+    for row in rows.filter(~Exists(of_version)).order_by("pk")[:most]:
+        count += _add_latest(Kind.GRADE, GRADES, row.composite_key, row.version)
+    return count
+
+
+def send_grades_again(rows: Iterable[MoodleGrade]) -> int:
+    """Let the effects of these grades be done again; return of how many grades.
+
+    Grades without an effect are left out: they get one by themselves.
+    """
+    count, now = 0, timezone.now()
+    for row in rows:
+        effects = Effect.objects.filter(
+            kind__in=GRADE_KINDS,
+            module=GRADES,
+            record_id=row.composite_key,
+            version=row.version,
+        )
+        count += bool(queues.replay(effects, now=now))
+    return count
+
+
 def push_again(module: str, record_id: str) -> None:
     """Let the effect of a row's version be done once more, although Moodle had it."""
     rows = MAPPINGS[module].model._default_manager.filter(zoho_id=record_id)
@@ -117,21 +158,22 @@ def _behind(module: str) -> QuerySet[MirrorRow]:
 
 
 def _add_push(module: str, row: MirrorRow) -> bool:
+    return _add_latest(PUSHED[module], module, row.zoho_id, row.version)
+
+
+def _add_latest(kind: Kind, module: str, record_id: str, version: int) -> bool:
+    """Add an effect of a version, in place of those of older versions that are not done."""
     now = timezone.now()
     with transaction.atomic():
         if not add(
-            kind=PUSHED[module],
-            module=module,
-            record_id=row.zoho_id,
-            version=row.version,
-            now=now,
+            kind=kind, module=module, record_id=record_id, version=version, now=now
         ):
             return False
         # The new effect reads the row as it is now, so it stands for the older ones.
         Effect.objects.filter(
             module=module,
-            record_id=row.zoho_id,
-            version__lt=row.version,
+            record_id=record_id,
+            version__lt=version,
             state__in=(WorkState.PENDING, WorkState.DEAD),
         ).update(
             state=WorkState.DONE,

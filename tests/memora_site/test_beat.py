@@ -27,6 +27,7 @@ EVERY = {
     "progress.tasks.apply_held_events": 300,
     "progress.tasks.count_lessons": 300,
     "registrar.tasks.check_zoho": 12 * 3600,
+    "registrar.tasks.poll_grades": 300,
     "registrar.tasks.process_inbox": 15,
     "registrar.tasks.prune_inbox": 3600,
     "registrar.tasks.read_changes": 900,

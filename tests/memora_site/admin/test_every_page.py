@@ -38,8 +38,10 @@ from registrar.mirror.applying import apply_record
 from registrar.mirror.decisions import Decision, Outcome
 from registrar.models import (
     Delivery,
+    GradePoll,
     Hint,
     Kind,
+    MoodleGrade,
     PeerState,
     RegistrarSettings,
     RequestWindow,
@@ -114,6 +116,17 @@ def world(player, plan, stage):
             due_at=NOW,
             decision=decision,
         )
+    MoodleGrade.objects.create(
+        composite_key="1-2-3-0",
+        course_id=1,
+        assignment_id=2,
+        user_id=3,
+        attempt=0,
+        grade="P",
+        criteria=[{"code": "P1", "is_achieved": True}],
+        changed_at=NOW,
+    )
+    GradePoll.objects.create(pk=1, last_error="Moodle is in maintenance.")
     PeerState.objects.create(peer="zoho")
     RegistrarSettings.get_solo()
     RequestWindow.objects.create(kind="enrol")

@@ -33,7 +33,7 @@ from publishing.models import (
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.applying import apply_record
 from registrar.mirror.decisions import Decision, Outcome
-from registrar.models import Delivery, Effect, Hint
+from registrar.models import Delivery, Effect, Hint, MoodleGrade, Student
 from tests.admin_fixtures import TEXT
 from tests.factories.content import make_branch, plant
 from tests.factories.progress import make_card, make_interaction, make_rating
@@ -132,8 +132,37 @@ def grow_runs(plan, numbers):
         )
 
 
+def grow_grades(numbers):
+    """Add grades of Moodle, of one student, with failed effects."""
+    Student.objects.filter(zoho_id="1").update(moodle_id=3)
+    for number in numbers:
+        key = f"1-2-3-{number}"
+        MoodleGrade.objects.create(
+            composite_key=key,
+            course_id=1,
+            assignment_id=2,
+            user_id=3,
+            attempt=number,
+            grade="R",
+            changed_at=NOW,
+        )
+        Effect.objects.create(
+            kind="grade",
+            peer="zoho",
+            module="BTEC_Grades",
+            record_id=key,
+            version=1,
+            key=f"grade {number}",
+            state="dead",
+            last_error="Zoho refuses the request.",
+            created_at=NOW,
+            due_at=NOW,
+        )
+
+
 def grow_registrar(numbers):
     """Add records of every module with hints, effects and conflicts."""
+    grow_grades(numbers)
     for number in numbers:
         for module in MAPPINGS:
             apply_record(module, {"id": f"9{number}"}, read_at=NOW)

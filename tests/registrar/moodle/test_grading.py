@@ -77,7 +77,7 @@ def test_an_assignment_names_its_module_and_course(any_lms, assignment):
 def test_a_student_without_grades_has_no_attempts(any_lms, assignment, student):
     assert read_attempts(any_lms, assignment, student) == []
     found = assignments.changed(any_lms, assignment_ids=[assignment.id], since=0)
-    assert found == set()
+    assert found == {}
 
 
 def test_all_attempts_have_their_grades_and_feedback(any_lms, assignment, student):
@@ -86,13 +86,16 @@ def test_all_attempts_have_their_grades_and_feedback(any_lms, assignment, studen
     grade(any_lms, assignment, student, level=0)
     [only] = read_attempts(any_lms, assignment, student)
     assert (only.number, only.grade.value, only.feedback) == (0, 0, "تعليق 0")
-    assert assignments.changed(any_lms, **watched) == {(assignment.id, student)}
+    before = assignments.changed(any_lms, **watched)
+    assert before.keys() == {(assignment.id, student)}
 
     grade(any_lms, assignment, student, level=0, reopen=True)
     first, second = read_attempts(any_lms, assignment, student)
     assert (first.grade.value, second.grade, second.status) == (0, None, "reopened")
     # Moodle lists no grade now, but the new attempt.
-    assert assignments.changed(any_lms, **watched) == {(assignment.id, student)}
+    reopened = assignments.changed(any_lms, **watched)
+    assert reopened.keys() == {(assignment.id, student)}
+    assert reopened != before
 
     grade(any_lms, assignment, student, level=1)
     first, second = read_attempts(any_lms, assignment, student)
@@ -101,7 +104,7 @@ def test_all_attempts_have_their_grades_and_feedback(any_lms, assignment, studen
     assert second.feedback == "تعليق 1"
     later = int(time.time()) + 3600
     unchanged = {"assignment_ids": [assignment.id], "since": later}
-    assert assignments.changed(any_lms, **unchanged) == set()
+    assert assignments.changed(any_lms, **unchanged) == {}
 
 
 def test_each_attempt_has_its_own_criteria(any_lms, assignment, student):

@@ -86,6 +86,7 @@ MODULES: dict[str, dict[str, str]] = {
         "Grade": "text",
         **dict.fromkeys(("Moodle_Course_ID", "Moodle_User_ID"), "text"),
         "Moodle_Grade_Composite_Key": "text",
+        "Learning_Outcomes_Assessm": "subform",
     },
     "BTEC_Student_Requests": {
         "Subject": "text",
@@ -135,6 +136,7 @@ _JSON_TYPES = {
     "ownerlookup": "jsonobject",
     "multiselectlookup": "jsonarray",
     "fileupload": "jsonarray",
+    "subform": "jsonarray",
 }
 
 

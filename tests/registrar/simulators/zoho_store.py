@@ -132,11 +132,30 @@ class Store:
             if kind == "lookup" and value:
                 other = self.records[target][str(value["id"])]
                 record[name] = {"name": other["Name"] or "", "id": other["id"]}
+            elif kind == "subform":
+                record[name] = self._subform(record[name] or [], value or [])
             elif kind == "multiselectlookup" and value:
                 record[name] = [self._link(name, target, row) for row in value]
             elif kind:
                 record[name] = value
         record["Modified_Time"] = stamp(self.now())
+
+    def _subform(self, held: list[Record], rows: list[Record]) -> list[Record]:
+        """Rows with an id change or end, others are added; an empty list empties it."""
+        if not rows:
+            return []
+        found = {row["id"]: row for row in held}
+        for row in rows:
+            if "id" not in row:
+                self._last_id += 1
+                found[str(self._last_id)] = {**row, "id": str(self._last_id)}
+            elif row["id"] not in found:
+                raise Refusal("INVALID_DATA", api_name="id")
+            elif "_delete" in row:
+                del found[row["id"]]
+            else:
+                found[row["id"]] = {**found[row["id"]], **row}
+        return list(found.values())
 
     def _link(self, name: str, target: str, row: Any) -> Record:
         other = self.records[target].get(str((row.get(name) or {}).get("id")))
