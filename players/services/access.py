@@ -128,7 +128,8 @@ def _read(player_id: int) -> tuple[int, PlayerAccess]:
                 )
             else:
                 version, zone, earlier, active = player
-    return version, PlayerAccess(
+    # A UNION of a number and NULL is a decimal on MariaDB.
+    return int(version), PlayerAccess(
         active_plan_id=active or "",
         enrolled_plan_ids=frozenset(plans),
         items=items,

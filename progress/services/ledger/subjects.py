@@ -122,7 +122,21 @@ def _subjects(
 def _read(text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(text, values)
-        return list(cursor.fetchall())
+        return [
+            (
+                *row[:2],
+                *map(_number, row[2:6]),
+                row[6],
+                *map(_number, row[7:10]),
+                *row[10:],
+            )
+            for row in cursor.fetchall()
+        ]
+
+
+def _number(value: Any) -> int | None:
+    """Return an integer: a UNION of different integers is a decimal on MariaDB."""
+    return None if value is None else int(value)
 
 
 def _marks(values: Collection[Any]) -> str:
@@ -240,7 +254,7 @@ def _unpacked_subjects(
     ):
         *hearts, base_bitmap, base_hearts = values
         one = found[player_id, subject_id]
-        one.xp += int(xp)
+        one.xp += xp
         one.seq, one.last_seq = max(one.seq, last or 0), max(one.last_seq, last_row)
         one.base |= bitmap.unpack(base_bitmap, base_hearts)
         if bit is None:
