@@ -23,7 +23,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python; d
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	/^[a-z][a-z-]*:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
 setup: $(VENV)/.dev ## Create the environment (.venv); a second run is instant
@@ -162,6 +162,10 @@ bench-players: $(VENV)/.dev ## Measure session, wallet, profile, content, sign-i
 .PHONY: bench-progress
 bench-progress: $(VENV)/.dev ## Measure completions, progress, reviews and snapshots (needs wrk, MariaDB)
 	@exec $(BIN)/python -m tests.benchmarks.progress $(ARGS)
+
+.PHONY: bench-registrar
+bench-registrar: $(VENV)/.dev ## Measure webhooks, hook to Moodle, reading and pushing 5,000 students (needs wrk, MariaDB)
+	@exec $(BIN)/python -m tests.benchmarks.registrar $(ARGS)
 
 .PHONY: load
 load: $(VENV)/.dev ## 10,000 students at work on this machine: latencies, errors, idle CPU (ARGS=…)

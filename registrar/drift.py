@@ -113,12 +113,19 @@ def _class(site: Site, row: SchoolClass) -> Iterator[Drift]:
             zoho_id__in=places.values("student_id"), moodle_id__isnull=False
         ).values_list("zoho_id", "moodle_id")
     )
+    enrolled = {
+        place.student_id
+        for place in places
+        if place.deleted_at is None and place.status == ACTIVE
+    }
     for place in places:
         user_id = moodle_ids.get(place.student_id)
         if user_id is None:
             continue
         is_over = place.deleted_at is not None or place.status == WITHDRAWN
         if not is_over and place.status != ACTIVE:
+            continue
+        if is_over and place.student_id in enrolled:
             continue
         if (held.get(user_id) is False) == is_over:
             yield Drift("BTEC_Enrollments", place.zoho_id, Problem.PLACE)

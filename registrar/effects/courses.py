@@ -40,6 +40,8 @@ def push_course(effect: Effect, site: Site) -> str:
     else:
         course_id = course.id
         done = _update(row, course, is_over=is_over, site=site)
+    if row.moodle_id != course_id:
+        pushing.push_places_again(school_class=row.zoho_id)
     remember_id(row, course_id)
     if site.has_cohorts and not is_over:
         cohorts.ensure(row, site)

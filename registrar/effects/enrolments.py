@@ -25,6 +25,9 @@ def push_enrolment(effect: Effect, site: Site) -> str:
     if not is_over and row.status != ACTIVE:
         pushing.mark_pushed(effect)
         return _("This status changes nothing in Moodle.")
+    if is_over and _is_kept(row):
+        pushing.mark_pushed(effect)
+        return _("The student has another enrolment in this class.")
     student = Student.objects.filter(zoho_id=row.student_id).first()
     school_class = SchoolClass.objects.filter(zoho_id=row.school_class_id).first()
     if _has_no_place(student, school_class):
@@ -57,6 +60,20 @@ def push_enrolment(effect: Effect, site: Site) -> str:
         plugin.send_if_offered(effect, row, site)
     pushing.mark_pushed(effect)
     return done
+
+
+def _is_kept(row: Enrolment) -> bool:
+    """Return whether another record enrols the same student in the same class.
+
+    Effects of two records are done in any order, and Moodle has one place for both.
+    """
+    same = Enrolment.objects.filter(
+        student=row.student_id,
+        school_class=row.school_class_id,
+        status=ACTIVE,
+        deleted_at=None,
+    )
+    return same.exclude(pk=row.pk).exists()
 
 
 def _has_no_place(student: Student | None, school_class: SchoolClass | None) -> bool:

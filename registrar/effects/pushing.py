@@ -2,14 +2,15 @@
 
 from typing import Any
 
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from registrar.effects.site import Site
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.applying import remember_moodle_id
-from registrar.models import Effect, Kind, LinkedRow
-from registrar.outbox.adding import add
+from registrar.models import Effect, Enrolment, Kind, LinkedRow
+from registrar.outbox.adding import add, push_again
 from registrar.outbox.running import ImpossibleError
 from registrar.zoho import records
 
@@ -36,6 +37,21 @@ def mark_pushed(effect: Effect) -> None:
     rows.filter(zoho_id=effect.record_id, pushed_version__lt=effect.version).update(
         pushed_version=effect.version
     )
+
+
+def push_places_again(**of: str) -> None:
+    """Let the places in a new course, or of a new account, be made once more.
+
+    An effect of a place is done without one while the class is cancelled, or the student
+    deleted, before Moodle has it. Call this before the new id is stored: after a crash in
+    between, it is called again.
+
+    Args:
+        of: ``school_class`` or ``student``, a Zoho id.
+    """
+    rows = Enrolment.objects.filter(pushed_version=F("version"), **of)
+    for record_id in list(rows.values_list("zoho_id", flat=True)):
+        push_again("BTEC_Enrollments", record_id)
 
 
 def add_write_back(effect: Effect, row: LinkedRow, moodle_id: int) -> None:

@@ -43,6 +43,8 @@ def push_user(effect: Effect, site: Site) -> str:
     else:
         moodle_id = account.id
         done = _update(row, account, person, is_gone=is_gone, site=site)
+    if row.moodle_id != moodle_id and isinstance(row, Student):
+        pushing.push_places_again(student=row.zoho_id)
     remember_id(row, moodle_id)
     plugin.send_if_offered(effect, row, site)
     pushing.mark_pushed(effect)

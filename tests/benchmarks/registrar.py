@@ -5,15 +5,16 @@
 `tests.benchmarks.api_load`, a Celery worker of four threads, and the simulators of Zoho
 CRM and Moodle in this process:
 
-- **webhook**: deliveries, each with a body of its own, stored before their 200, over
-  eight connections; **f0**, **f2**: the floors of `api_load`: a view that does nothing,
-  and one committed INSERT. No worker runs meanwhile;
+- **webhook**: deliveries, each with a body of its own, stored before their 200; **f0**,
+  **f2**: the floors of `api_load`: a view that does nothing, and one committed INSERT.
+  Over two connections, as Zoho sends them, and over eight, which keep the server busy:
+  then a delivery waits for the others. No worker runs meanwhile;
 - **sync**: `reconcile_registrar` reads the school into an empty mirror. Its floor reads
   the same pages and parses them, nothing else;
 - **push**: the worker makes an account in Moodle for each student and writes its id to
   Zoho. Its floor makes as many calls, one after another on one connection;
 - **hook**: seconds from a change in Zoho until Moodle has it, one change at a time,
-  against four calls of that floor.
+  against three calls of that floor.
 
 Read the ratios: seconds depend on what else the machine does, and on simulators that
 answer at once. The last line is JSON.
@@ -47,11 +48,12 @@ from tests.registrar.simulators.zoho import Webhook, ZohoSimulator
 PARTS = ("webhook", "sync", "push", "hook")
 HEADERS = (("X-Registrar-Key", "k" * 32), ("Content-Type", "application/json"))
 HOOK_PATH = "/api/v1/webhooks/student-dashboard/student_updated"
+CONNECTIONS = {"few": 2, "busy": 8}
 DELIVERIES = 20_000
 """Bodies of one round: more than are sent, so that none is sent twice."""
 HOOKS = 20
-CALLS_OF_A_HOOK = 4
-"""Read the record at Zoho; look up and update the account, read back nothing else."""
+CALLS_OF_A_HOOK = 3
+"""Read the record at Zoho, look up the account and update it in Moodle."""
 MAX_P99_MS = 50.0
 MAX_HOOK_SECONDS = 5.0
 PATIENCE = 3600.0
@@ -63,7 +65,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    api_load.add_server_options(parser)
+    # As deploy/systemd/memora-web.service.
+    api_load.add_server_options(parser, workers=2, threads=8)
     options = parser.parse_args()
     with ZohoSimulator() as zoho, MoodleSimulator() as moodle:
         zoho.max_refreshes = 1_000_000
@@ -129,24 +132,28 @@ def webhooks(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
     floor = bench.serve("tests.benchmarks.floor.wsgi:application", **size)
     site = bench.serve("tests.benchmarks.site.wsgi:application", **size)
     f0, _f1, f2 = api_load.floors(floor)
-    rounds = [deliveries(number) for number in range(options.rounds + 1)]
-    found = api_load.interleaved(
-        bench,
-        [f0, f2, Measure("webhook", site, rounds)],
-        rounds=options.rounds,
-        seconds=options.seconds,
-    )
-    for name, figures in found.items():
-        print(api_load.row(name, figures))
-    stored, first = Delivery.objects.count(), Delivery.objects.filter(times=1).count()
-    assert stored == first == Hint.objects.count(), (stored, first)
+    figures: dict[str, Any] = {}
+    for at, (name, connections) in enumerate(CONNECTIONS.items()):
+        first = at * (options.rounds + 1)
+        rounds = [deliveries(first + number) for number in range(options.rounds + 1)]
+        found = api_load.interleaved(
+            bench,
+            [f0, f2, Measure("webhook", site, rounds)],
+            rounds=options.rounds,
+            seconds=options.seconds,
+            connections=connections,
+        )
+        print(f"  {name}: {connections} connections")
+        for measured, row in found.items():
+            print(api_load.row(measured, row))
+        of_f2 = found["webhook"]["cpu_us"] / found["f2"]["cpu_us"]
+        figures[name] = found | {"over_f2": round(of_f2, 2)}
+    stored, once = Delivery.objects.count(), Delivery.objects.filter(times=1).count()
+    assert stored == once == Hint.objects.count(), (stored, once)
     Delivery.objects.all().delete()
     client().flushdb()
     bench.stop()
-    return found | {
-        "stored": stored,
-        "over_f2": round(found["webhook"]["cpu_us"] / found["f2"]["cpu_us"], 2),
-    }
+    return figures | {"stored": stored}
 
 
 def deliveries(number: int) -> list[Ask]:
@@ -347,8 +354,9 @@ def working(bench: Bench) -> Iterator[None]:
 def reaches_of(figures: dict[str, Any]) -> list[Reach]:
     reaches = []
     if "webhook" in figures:
-        found = figures["webhook"]["webhook"]
-        p99, errors = found["p99_ms"], found["errors"]
+        found = figures["webhook"]
+        p99 = found["few"]["webhook"]["p99_ms"]
+        errors = sum(found[name]["webhook"]["errors"] for name in CONNECTIONS)
         reaches.append(
             Reach("a webhook stored, p99 in ms", p99, MAX_P99_MS, at_most=True)
         )

@@ -1,9 +1,11 @@
 """The inbox verifies, stores and answers; it does nothing else in the request."""
 
+import threading
 import time
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from registrar import checks
@@ -11,7 +13,13 @@ from registrar.inbox import refusals, verifiers
 from registrar.inbox.bodies import BodyError, named_records
 from registrar.inbox.receiving import MAX_BYTES
 from registrar.models import Delivery, Hint
-from tests.registrar.inbox.conftest import HEADER_KEY, HMAC_KEY, TOKEN, signed
+from tests.registrar.inbox.conftest import (
+    HEADER_KEY,
+    HMAC_KEY,
+    STUDENT_UPDATED,
+    TOKEN,
+    signed,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -226,6 +234,35 @@ def test_a_delivery_takes_a_fixed_number_of_queries(send):
     with CaptureQueriesContext(connection) as queries:
         send({"ids": [str(number) for number in range(1, 50)]})
     assert len(queries) == 5, [one["sql"] for one in queries]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_webhook_ten_times_at_once_is_stored_once():
+    if connection.vendor == "sqlite":
+        pytest.skip("an in-memory database has one connection")
+    answers, barrier = [], threading.Barrier(10)
+
+    def deliver():
+        barrier.wait()
+        answers.append(
+            Client().post(
+                STUDENT_UPDATED,
+                '{"id": "1"}',
+                "application/json",
+                headers={verifiers.KEY_HEADER: HEADER_KEY},
+            )
+        )
+        connections.close_all()
+
+    senders = [threading.Thread(target=deliver) for _ in range(10)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert [answer.status_code for answer in answers] == [200] * 10
+    assert sum(not answer.json()["duplicate"] for answer in answers) == 1
+    assert Delivery.objects.get().times == 10
+    assert Hint.objects.count() == 1
 
 
 def test_the_metrics_show_refusals_and_the_queue(client, send):

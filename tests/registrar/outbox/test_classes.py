@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from registrar import drift
 from registrar.models import Effect, Enrolment
 from registrar.moodle import courses
-from tests.registrar.simulators.moodle_grading import add_course
+from tests.registrar.simulators.moodle_grading import add_assignment, add_course
 from tests.registrar.simulators.moodle_people import add_user
 
 CLASSES, ENROLMENTS, STUDENTS = "BTEC_Classes", "BTEC_Enrollments", "BTEC_Students"
@@ -166,6 +167,35 @@ def test_withdraw_and_reactivate_suspends_and_restores_the_same_place(school):
     )
 
 
+def test_withdraw_and_reactivate_keeps_the_grade(school):
+    student, made = school.student(), school.school_class()
+    enrolment = school.enrolment(student, made)
+    school.run()
+    user, course = school.row(STUDENTS, student), school.row(CLASSES, made)
+    assignment = add_assignment(school.moodle, course.moodle_id, name="A1")
+
+    def grades() -> list:
+        found = school.moodle.run("mod_assign_get_grades", assignmentids=[assignment])
+        return [one["grades"] for one in found["assignments"]]
+
+    school.moodle.run(
+        "mod_assign_save_grade",
+        assignmentid=assignment,
+        userid=user.moodle_id,
+        grade=75,
+        attemptnumber=-1,
+        addattempt=0,
+        workflowstate="",
+        applytoall=0,
+    )
+    before = grades()
+    assert before[0][0]["userid"] == user.moodle_id
+    for status in ("Withdrawn", "Active"):
+        school.change(ENROLMENTS, enrolment, Enrollment_Status=status)
+        school.run()
+    assert grades() == before
+
+
 def test_a_deleted_enrolment_suspends(school):
     student, made = school.student(), school.school_class()
     enrolment = school.enrolment(student, made)
@@ -173,6 +203,18 @@ def test_a_deleted_enrolment_suspends(school):
     school.delete(ENROLMENTS, enrolment)
     school.run()
     assert is_suspended(school, student, made) is True
+
+
+def test_a_deleted_enrolment_suspends_no_place_that_another_one_has(school):
+    student, made = school.student(), school.school_class()
+    first = school.enrolment(student, made)
+    school.run()
+    school.enrolment(student, made)
+    school.run()
+    school.delete(ENROLMENTS, first)
+    school.run()
+    assert is_suspended(school, student, made) is False
+    assert drift.find(school.site) == []
 
 
 def test_a_withdrawal_removes_the_student_only_if_the_school_wants_it(school):
@@ -208,6 +250,34 @@ def test_an_enrolment_waits_for_account_and_course_and_is_then_done_at_once(scho
     school.change(STUDENTS, student, Academic_Email="late@x.edu")
     school.run()
     assert is_suspended(school, student, made) is False
+
+
+def test_a_class_that_is_reopened_gets_its_students(school):
+    student = school.student()
+    made = school.school_class(Class_Status="Cancelled")
+    school.enrolment(student, made)
+    school.run()
+    assert school.courses(made) == []
+    school.change(CLASSES, made, Class_Status="Active")
+    school.run()
+    course = school.row(CLASSES, made).moodle_id
+    [place] = school.moodle.run("core_enrol_get_enrolled_users", courseid=course)
+    assert place["id"] == school.row(STUDENTS, student).moodle_id
+
+
+def test_a_student_who_is_restored_in_zoho_gets_their_place(school):
+    student, made = school.student(), school.school_class()
+    school.enrolment(student, made)
+    record = school.zoho.store.records[STUDENTS][student]
+    school.delete(STUDENTS, student)
+    school.run()
+    assert school.accounts(student) == []
+    school.zoho.store.records[STUDENTS][student] = record
+    school.mirror(STUDENTS, student)
+    school.run()
+    course = school.row(CLASSES, made).moodle_id
+    [place] = school.moodle.run("core_enrol_get_enrolled_users", courseid=course)
+    assert place["id"] == school.row(STUDENTS, student).moodle_id
 
 
 def test_an_enrolment_in_a_class_that_was_never_in_moodle_is_over(school):

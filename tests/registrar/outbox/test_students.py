@@ -1,6 +1,9 @@
 """Students and teachers have one account in Moodle each, and Zoho has its id (D1)."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
 from django.utils import timezone
 
 from registrar.models import Effect, PeerState, Student
@@ -230,6 +233,20 @@ def test_while_moodle_is_away_nothing_is_lost_and_the_breaker_opens(school):
     school.run_later()
     assert [len(school.accounts(one)) for one in students] == [1] * 10
     assert PeerState.objects.get().failures == 0
+
+
+def test_moodle_down_for_two_minutes_loses_nothing(school):
+    students = [school.student() for _ in range(10)]
+    started = timezone.now()
+    for seconds in range(0, 360, 15):  # as often as beat starts the task
+        school.moodle.maintenance = seconds < 120
+        moment = started + timedelta(seconds=seconds)
+        with time_machine.travel(moment, tick=False):
+            school.run()
+        if school.moodle.maintenance:
+            assert not any(map(school.accounts, students))
+    assert [len(school.accounts(one)) for one in students] == [1] * 10
+    assert set(Effect.objects.values_list("state", flat=True)) == {"done"}
 
 
 def test_a_wrong_token_stops_moodle_and_loses_nothing(school):

@@ -16,6 +16,7 @@ from registrar.mirror.applying import apply_record
 from registrar.models import Effect, Hint, MirrorRow, PeerState, Student
 from registrar.moodle.client import MoodleSite
 from registrar.sources import ZohoSource
+from registrar.student_pages import access
 from tests.commands import run_json
 from tests.registrar.simulators import (
     moodle as moodle_simulator,
@@ -77,6 +78,23 @@ def test_a_webhook_reaches_moodle_and_the_id_zoho(
     assert configured.zoho.store.records["BTEC_Students"][record["id"]][
         "Student_Moodle_ID"
     ] == str(account["id"])
+
+
+def test_a_change_in_zoho_is_on_the_students_profile(
+    configured, hook, client, django_capture_on_commit_callbacks
+):
+    student = configured.student(City="Amman", National_Number="111")
+    token, _expires = access.create_link(Student.objects.get(), now=timezone.now())
+    client.post(f"/student/link/?token={token}")
+    record = configured.zoho.store.update(
+        "BTEC_Students", student, {"City": "نابلس", "National_Number": "987654321"}
+    )
+    with django_capture_on_commit_callbacks(execute=True):
+        hook("BTEC_Students", record)
+    profile = client.get("/student/").content.decode()
+    assert ">نابلس<" in profile
+    assert ">987654321<" in profile
+    assert "Amman" not in profile
 
 
 def test_the_periodic_task_does_what_no_webhook_has_announced(configured):
