@@ -32,7 +32,10 @@ TOKEN = "demo-token-of-notifications-" + "t" * 16
 SYNC_SECONDS = 90.0
 """The most that the first reading of the school may take."""
 GOAL_SECONDS = 5.0
-"""The most between a change at a peer and the student's page."""
+"""The most between a change in Zoho and the student's page."""
+GRADE_SECONDS = 60.0
+"""The most between a grade in Moodle and the student's page: beat starts the task that
+sends it every 15 seconds."""
 CITIES = ("إربد", "عمّان", "Aqaba", "السلط")
 
 
@@ -140,6 +143,7 @@ class RegistrarDemo:
         )
         yield self.change_city()
         yield from self._request()
+        yield self._grade()
 
     def change_city(self) -> str:
         """Change the student's city in Zoho, wait for their page, and return a sentence.
@@ -241,6 +245,77 @@ class RegistrarDemo:
         yield _(
             "Its status “Approved” in Zoho is on the page of requests after %(seconds).1f s."
         ) % {"seconds": seconds}
+
+    def _grade(self) -> str:
+        """Grade the student's work in Moodle, and wait until their page has the grade."""
+        self._grade_in_moodle()
+        # Beat starts it every five minutes.
+        tasks.poll_grades.delay()
+        started = time.monotonic()
+        page = reverse("student-grades")
+        _wait(
+            lambda: ">M<" in self._pages.get(page),
+            seconds=GRADE_SECONDS,
+            what=_("the grade on its page"),
+        )
+        with self._zoho.lock:
+            [record] = self._zoho.store.records["BTEC_Grades"].values()
+        return _(
+            "A teacher's grade in Moodle is in Zoho as “%(grade)s” and on the page of "
+            "grades, %(seconds).1f s after Moodle was asked."
+        ) % {"grade": record["Grade"], "seconds": time.monotonic() - started}
+
+    def _grade_in_moodle(self) -> None:
+        """Fill the rubric of an assignment as a teacher does: P1 and M1, without D1."""
+        from tests.registrar.simulators import moodle_grading
+
+        place = Enrolment.objects.select_related("student", "school_class").get(
+            zoho_id=self._school.enrolments[0]
+        )
+        assert place.student is not None
+        assert place.school_class is not None
+        run, course_id = self._moodle.run, place.school_class.moodle_id or 0
+        template = moodle_grading.add_template(
+            self._moodle, shortname="BTEC", criteria=("P1", "M1", "D1")
+        )
+        moodle_grading.copy_assignments(self._moodle, template, course_id)
+        courses = run(
+            "mod_assign_get_assignments",
+            courseids=[course_id],
+            includenotenrolledcourses=True,
+        )["courses"]
+        [assignment] = courses[0]["assignments"]
+        areas = run(
+            "core_grading_get_definitions",
+            cmids=[assignment["cmid"]],
+            areaname="submissions",
+        )["areas"]
+        [definition] = areas[0]["definitions"]
+        criteria = [
+            {
+                "criterionid": row["id"],
+                "fillings": [
+                    {
+                        "criterionid": row["id"],
+                        "levelid": row["levels"][row["description"] != "D1"]["id"],
+                        "remark": "",
+                        "remarkformat": 1,
+                    }
+                ],
+            }
+            for row in definition["rubric"]["rubric_criteria"]
+        ]
+        run(
+            "mod_assign_save_grade",
+            assignmentid=assignment["id"],
+            userid=place.student.moodle_id,
+            grade=0,
+            attemptnumber=-1,
+            addattempt=False,
+            workflowstate="",
+            applytoall=True,
+            advancedgradingdata={"rubric": {"criteria": criteria}},
+        )
 
     def _new_requests(self, before: set[str]) -> set[str]:
         with self._zoho.lock:

@@ -96,12 +96,6 @@ def update(client: MoodleClient, *, course_id: int, **values: str | int | bool) 
     check_warnings(client.write("core_course_update_courses", courses=[row]))
 
 
-def categories(client: MoodleClient) -> dict[int, str]:
-    """Return the names of all course categories by id."""
-    rows = client.read("core_course_get_categories")
-    return {int(row["id"]): str(row["name"]) for row in rows}
-
-
 def _row(values: CourseValues) -> dict[str, Any]:
     return {
         "fullname": values.fullname,

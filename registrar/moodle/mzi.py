@@ -26,7 +26,6 @@ FUNCTIONS = {
     "request": ("local_mzi_submit_student_request", "requestdata"),
 }
 """The function and the name of its parameter for each kind of record."""
-_IDS = "local_mzi_get_moodle_ids"
 _DEFINITION = "local_moodle_zoho_sync_create_btec_definition"
 
 
@@ -52,22 +51,6 @@ def send(client: MoodleClient, *, kind: str, values: Mapping[str, Any]) -> Any:
     """
     function, parameter = FUNCTIONS[kind]
     return client.write(function, **{parameter: orjson.dumps(values).decode()})
-
-
-def offers_ids(client: MoodleClient) -> bool:
-    """Return whether the site can look up ids by Zoho's ids."""
-    return client.offers(_IDS)
-
-
-def moodle_ids(
-    client: MoodleClient, *, student_id: str, class_id: str
-) -> tuple[int, int]:
-    """Return Moodle's ids of a student and a class with these Zoho ids; 0: unknown."""
-    found = client.read(_IDS, zoho_student_id=student_id, zoho_class_id=class_id)
-    return (
-        int(found.get("moodle_user_id") or 0),
-        int(found.get("moodle_course_id") or 0),
-    )
 
 
 def offers_btec_form(client: MoodleClient) -> bool:

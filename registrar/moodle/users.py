@@ -60,11 +60,6 @@ def by_email(client: MoodleClient, *, emails: Sequence[str]) -> list[User]:
     return _by_field(client, "email", emails)
 
 
-def by_username(client: MoodleClient, *, usernames: Sequence[str]) -> list[User]:
-    """Return the accounts with these user names, in any case."""
-    return _by_field(client, "username", [name.lower() for name in usernames])
-
-
 def by_id(client: MoodleClient, *, ids: Sequence[int]) -> list[User]:
     """Return the accounts with these ids; deleted ones are left out."""
     return _by_field(client, "id", [str(one) for one in ids])

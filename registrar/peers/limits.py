@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
@@ -29,7 +28,6 @@ LEASE_SECONDS = 180
 than the longest request."""
 WAIT_SECONDS = 20.0
 """How long a request waits for its turn before `PeerBusyError`."""
-_HOURS = 24
 
 # Returns the milliseconds to wait, and why; 0 when the request may be sent.
 _ENTER = """
@@ -131,17 +129,6 @@ class Limits:
         with suppress(RedisError):
             key = self._keys()[3]
             redis_client.client().set(key, 1, px=max(1, round(seconds * 1000)))
-
-    def used_credits(self) -> int:
-        """Return the credits used in the last 24 hours, as counted here.
-
-        Raises:
-            PeerUnavailableError: Redis does not answer.
-        """
-        hour = int(time.time() // 3600)
-        with answering(self.peer):
-            spent: Any = redis_client.client().hgetall(self._keys()[2])
-        return sum(int(n) for at, n in spent.items() if int(at) > hour - _HOURS)
 
     def _busy(self, why: str, seconds: float) -> PeerBusyError:
         messages = {

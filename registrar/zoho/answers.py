@@ -37,11 +37,6 @@ class RowResult:
     action: str = ""
     error: PeerError | None = None
 
-    @property
-    def is_duplicate(self) -> bool:
-        """Whether another record, ``id``, has the same value in a unique field."""
-        return self.error is not None and self.error.reason == "DUPLICATE_DATA"
-
     def checked(self) -> str:
         """Return the id; raise the error if there is one."""
         if self.error is not None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from registrar.zoho.answers import row_results, unreadable
+from registrar.zoho.answers import row_results
 from registrar.zoho.client import ZohoClient
 from registrar.zoho.values import api_name, record_id as checked_id
 
@@ -35,19 +35,6 @@ def attach(
         files={"file": (name, file, content_type)},
     )
     return row_results(body, expected=1)[0].checked()
-
-
-def attachments(
-    client: ZohoClient, *, module: str, record_id: str
-) -> list[dict[str, Any]]:
-    """Return the attachments of a record: ``id``, ``File_Name``, ``Size``."""
-    body = client.get(_path(module, record_id), params={"fields": "id,File_Name,Size"})
-    if body is None:
-        return []
-    found = body.get("data")
-    if not isinstance(found, list):
-        raise unreadable("data")
-    return found
 
 
 def download(

@@ -34,12 +34,6 @@ def api_name(value: str) -> str:
     return value
 
 
-def lookup_id(value: Any) -> str:
-    """Return the id of a lookup ``{"name": …, "id": …}``; "" for an empty one."""
-    found = value.get("id") if isinstance(value, Mapping) else None
-    return str(found) if found else ""
-
-
 def lookup_name(value: Any) -> str:
     """Return the name of a lookup; "" for an empty one."""
     found = value.get("name") if isinstance(value, Mapping) else None
@@ -49,17 +43,6 @@ def lookup_name(value: Any) -> str:
 def to_lookup(record_id: str) -> dict[str, str] | None:
     """Return a lookup for a write; None empties the field."""
     return {"id": record_id} if record_id else None
-
-
-def multi_select_ids(value: Any, *, field: str) -> list[str]:
-    """Return the ids of a multi-select lookup.
-
-    Zoho answers a list of linking rows, each ``{"id": …, FIELD: {"name", "id"}}``; the
-    row's own id names the link, not the record.
-    """
-    rows = value if isinstance(value, list) else []
-    found = (lookup_id(row.get(field)) for row in rows if isinstance(row, Mapping))
-    return [one for one in found if one]
 
 
 def to_multi_select(ids: Iterable[str], *, field: str) -> list[dict[str, Any]]:

@@ -40,6 +40,7 @@ def test_changes_at_the_simulators_reach_the_students_pages(tmp_path):
         "on the profile page after",
         "The student's request is in Zoho",
         "is on the page of requests after",
+        "is in Zoho as “M” and on the page of grades",
         "Everything works.",
         "Everything is stopped.",
     ):

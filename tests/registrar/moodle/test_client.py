@@ -140,7 +140,6 @@ def test_no_error_has_details_that_moodle_wrote():
 
 def test_a_site_without_the_plugin_offers_none_of_its_functions(lms):
     assert not any(mzi.offers(lms, kind=kind) for kind in mzi.FUNCTIONS)
-    assert not mzi.offers_ids(lms)
     assert not mzi.offers_btec_form(lms)
 
 
@@ -160,13 +159,6 @@ def test_a_record_without_zohos_id_is_refused(lms, moodle):
     moodle.plugin = True
     with pytest.raises(PeerRefusedError):
         mzi.send(lms, kind="student", values={"city": "غزة"})
-
-
-def test_the_plugin_finds_moodles_ids_by_zohos(lms, moodle):
-    moodle.plugin = True
-    [user] = users.create(lms, users=[new_user("1")])
-    assert mzi.offers_ids(lms)
-    assert mzi.moodle_ids(lms, student_id="a1", class_id="9") == (user, 0)
 
 
 def test_the_plugin_keeps_one_definition_for_a_unit(lms, moodle):

@@ -11,7 +11,7 @@ from registrar.peers.errors import (
     PeerUncertainError,
 )
 from registrar.zoho import records
-from registrar.zoho.values import coql_text, criterion, lookup_id, multi_select_ids
+from registrar.zoho.values import coql_text, criterion
 
 FIELDS = ("First_Name", "Last_Name", "City", "Modified_Time")
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -147,7 +147,7 @@ def test_related_records_are_listed(crm, zoho):
         fields=["Registration_Number", "Student_ID"],
     )
     assert len(found) == 201
-    assert {lookup_id(row["Student_ID"]) for row in found} == {student}
+    assert {row["Student_ID"]["id"] for row in found} == {student}
 
 
 def test_each_row_of_a_write_has_its_own_result(crm, zoho):
@@ -192,7 +192,7 @@ def test_a_duplicate_names_the_record_that_prevents_it(crm, zoho):
         records.create(crm, module="BTEC_Grades", records=[row], run_workflows=True)[0]
         for _ in range(2)
     )
-    assert second.is_duplicate
+    assert second.error.reason == "DUPLICATE_DATA"
     assert second.id == first.id
 
 
@@ -222,7 +222,7 @@ def test_a_multi_select_lookup_is_written_and_read(crm, zoho):
         run_workflows=True,
     )
     found = records.get(crm, module="BTEC_Student_Requests", record_id=result.id)
-    assert multi_select_ids(found[field], field=field) == classes
+    assert [row[field]["id"] for row in found[field]] == classes
 
 
 @pytest.mark.parametrize(
