@@ -288,6 +288,7 @@ CELERY_BEAT_SCHEDULE = {
     "process-inbox": _each(15, "registrar.tasks.process_inbox"),
     "send-effects": _each(15, "registrar.tasks.send_effects"),
     "poll-grades": _each(300, "registrar.tasks.poll_grades"),
+    "find-accounts": _each(300, "registrar.tasks.find_accounts"),
     "read-changes": _each(900, "registrar.tasks.read_changes"),
     "reconcile-registrar": _each(3600, "registrar.tasks.reconcile")
     | {"schedule": crontab(hour="2", minute="23")},

@@ -40,6 +40,7 @@ _REGISTRAR_TABLES = (
     *("student", "teacher", "program", "unit", "template", "registration", "payment"),
     *("schoolclass", "enrolment", "grade", "studentrequest", "moodlegrade"),
     *("conflict", "delivery", "hint", "effect", "peerstate", "requestwindow"),
+    "unlinkedaccount",
 )
 _REGISTRAR: list[tuple[str, str, tuple[str, ...]]] = [
     ("registrar", "*", ("view", "replay")),

@@ -7,7 +7,15 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from registrar import breakers, btec_templates, drift, reconciling, sources, upkeep
+from registrar import (
+    accounts,
+    breakers,
+    btec_templates,
+    drift,
+    reconciling,
+    sources,
+    upkeep,
+)
 from registrar.effects import handlers
 from registrar.grades import polling
 from registrar.inbox import processing, retention
@@ -158,6 +166,22 @@ def repair_moodle() -> None:
         log.warning("registrar_drift_failed", error=type(error).__name__)
         return
     log.info("registrar_drift_repaired", rows=len(drift.repair(found)))
+
+
+@shared_task(name="registrar.tasks.find_accounts", ignore_result=True)
+def find_accounts() -> None:
+    """Have accounts linked that were created in Moodle itself. Every five minutes."""
+    site = handlers.site()
+    if site is None or not breakers.may_try("moodle", now=timezone.now()):
+        return
+    try:
+        found = accounts.find(site, now=timezone.now())
+    except PeerError as error:
+        breakers.record_failure("moodle", error, now=timezone.now())
+        log.warning("registrar_accounts_failed", error=type(error).__name__)
+        return
+    for module, record_id in found.linking:
+        enqueue_effects(module, record_id)
 
 
 @shared_task(name="registrar.tasks.prune_inbox", ignore_result=True)

@@ -27,7 +27,15 @@ from registrar.admin.queue_admin import state_badge
 from registrar.admin.template_admin import tell_templates
 from registrar.grades import overview
 from registrar.mapping.modules import MAPPINGS
-from registrar.models import Effect, Hint, LinkedRow, PeerState, Student, Template
+from registrar.models import (
+    Effect,
+    Hint,
+    LinkedRow,
+    PeerState,
+    Student,
+    Template,
+    UnlinkedAccount,
+)
 from registrar.models.work import WorkState
 from registrar.outbox.adding import PUSHED
 
@@ -113,6 +121,7 @@ def _render(request: HttpRequest) -> str:
         "peers": _peers(found),
         "students": students,
         "grades": overview.load(found.now),
+        "unlinked": UnlinkedAccount.objects.count(),
         "is_listening": found.connections.webhooks.is_on,
         "failures": _failures(),
         "modules": [_module_line(module) for module in MAPPINGS],

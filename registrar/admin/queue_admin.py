@@ -5,17 +5,25 @@ from typing import Any, TypeVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
 from django.http import HttpRequest
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _, ngettext
 
 from core.admin_mixins import ReadOnlyAdmin
 from core.badges import Tone, badge
+from registrar import configuration
 from registrar.admin import links, payload
 from registrar.mirror.decisions import decision_of
-from registrar.models import Conflict, Delivery, Effect, Hint, PeerState
+from registrar.models import (
+    Conflict,
+    Delivery,
+    Effect,
+    Hint,
+    PeerState,
+    UnlinkedAccount,
+)
 from registrar.models.conflicts import Reason
 from registrar.models.work import Work, WorkState
 from registrar.replaying import replay_rows
@@ -170,6 +178,36 @@ class ConflictAdmin(ReadOnlyAdmin):
     @admin.display(description=_("what to do"))
     def advice(self, conflict: Conflict) -> Any:
         return _ADVICE.get(Reason(conflict.reason), "")
+
+
+@admin.register(UnlinkedAccount)
+class UnlinkedAccountAdmin(ReadOnlyAdmin):
+    list_display = ("account", "found_at", "reason", "record")
+    list_filter = ("reason", "found_at")
+    search_fields = ("=moodle_id",)
+    search_help_text = _("Search by Moodle id")
+    fields = ("account", "found_at", "reason", "record")
+    readonly_fields = ("account", "record")
+    ordering = ("-found_at", "-pk")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        site = configuration.connections().moodle
+        url = site.url.rstrip("/") if site else ""
+        return super().get_queryset(request).annotate(site=Value(url))
+
+    @admin.display(description=_("Moodle id"), ordering="moodle_id")
+    def account(self, row: Any) -> Any:
+        """The id, with a link to the account's page in Moodle."""
+        if not row.site:
+            return row.moodle_id
+        return format_html(
+            '<a href="{}/user/profile.php?id={}">{}</a>',
+            *(row.site, row.moodle_id, row.moodle_id),
+        )
+
+    @admin.display(description=_("record"), ordering="record_id")
+    def record(self, row: UnlinkedAccount) -> Any:
+        return links.record(row.module, row.record_id) if row.record_id else "–"
 
 
 @admin.register(PeerState)

@@ -71,6 +71,11 @@ def remember_id(row: LinkedRow, moodle_id: int) -> None:
     row.moodle_id = moodle_id
 
 
+def address(row: LinkedRow) -> str:
+    """Return the address by which the account of a row is found; "" for none."""
+    return _person(row).email
+
+
 def _person(row: LinkedRow) -> _Person:
     if isinstance(row, Student):
         first = row.first_name or row.display_name
@@ -102,7 +107,9 @@ def _find(row: LinkedRow, person: _Person, site: Site) -> users.User | None:
     if row.crm_moodle_id.isascii() and row.crm_moodle_id.isdigit():
         found = users.by_id(site.moodle, ids=[int(row.crm_moodle_id)])
     if not found and person.email:
-        found = users.by_email(site.moodle, emails=[person.email])
+        # Some databases of Moodle compare addresses letter by letter.
+        emails = sorted({person.email, person.email.lower()})
+        found = users.by_email(site.moodle, emails=emails)
     if not found:
         return None
     if found[0].idnumber:

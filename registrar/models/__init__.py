@@ -5,7 +5,7 @@ from registrar.models.conflicts import Conflict
 from registrar.models.inbox import Delivery, Hint, Operation
 from registrar.models.moodle_grades import GradePoll, GradeState, MoodleGrade
 from registrar.models.outbox import GRADE_KINDS, Effect, Kind
-from registrar.models.peers import PeerState
+from registrar.models.peers import PeerState, UnlinkedAccount
 from registrar.models.people import Student, Teacher
 from registrar.models.programs import Payment, Program, Registration, Template, Unit
 from registrar.models.requests import StudentRequest
@@ -56,4 +56,5 @@ __all__ = [
     "Teacher",
     "Template",
     "Unit",
+    "UnlinkedAccount",
 ]

@@ -45,6 +45,7 @@ from registrar.models import (
     PeerState,
     RegistrarSettings,
     RequestWindow,
+    UnlinkedAccount,
 )
 from registrar.outbox import adding
 from tests.factories.progress import make_card, make_interaction, make_rating
@@ -130,6 +131,9 @@ def world(player, plan, stage):
     PeerState.objects.create(peer="zoho")
     RegistrarSettings.get_solo()
     RequestWindow.objects.create(kind="enrol")
+    UnlinkedAccount.objects.create(
+        moodle_id=9, found_at=NOW, reason="taken", module="BTEC_Students", record_id="1"
+    )
     adding.add(
         kind=Kind.COURSE, module="BTEC_Classes", record_id="1", version=1, now=NOW
     )
