@@ -1,6 +1,6 @@
 """The registrar's tasks. Each may run any number of times, in several workers at once."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import structlog
 from celery import shared_task
@@ -228,12 +228,16 @@ def _send(changed: Iterable[tuple[str, str]]) -> None:
         log.warning("registrar_broker_away")
 
 
-def enqueue_records(records: Iterable[tuple[str, str]]) -> None:
-    """Start `process_record` for each record.
+def enqueue_records(records: Collection[tuple[str, str]]) -> None:
+    """Start `process_record` for a record, `process_inbox` for several.
 
-    While the broker is away nothing is started: the periodic task does the work.
+    The sender waits for this, and one task reads a hundred records with one call. While
+    the broker is away nothing is started: the periodic task does the work.
     """
     try:
+        if len(records) > 1:
+            process_inbox.delay()
+            return
         for module, record_id in records:
             process_record.delay(module, record_id)
     except OperationalError:

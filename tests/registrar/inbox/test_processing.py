@@ -62,6 +62,17 @@ def test_a_webhook_starts_the_processing_of_its_record(
     assert Student.objects.get().city == "Amman"
 
 
+def test_a_webhook_that_names_many_records_starts_one_task(
+    zoho, connected, send, django_capture_on_commit_callbacks
+):
+    ids = [zoho.store.insert("BTEC_Students", {})["id"] for _ in range(100)]
+    with django_capture_on_commit_callbacks(execute=True):
+        send({"ids": ids})
+    assert Student.objects.count() == 100
+    reads = [one for one in zoho.requests if one.path.endswith("/BTEC_Students")]
+    assert len(reads) == 1
+
+
 def test_the_same_webhook_ten_times_has_one_effect(zoho, connected, send):
     student = zoho.store.insert("BTEC_Students", {"City": "Amman"})
     for _ in range(10):
