@@ -12,6 +12,7 @@ from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.decisions import CHANGES, Outcome, decision_of
 from registrar.models import (
     GRADE_KINDS,
+    GRADES,
     Conflict,
     Effect,
     Grade,
@@ -22,7 +23,7 @@ from registrar.models import (
     Student,
 )
 from registrar.models.work import Work, WorkState
-from registrar.outbox.adding import EVERY_SITE, GRADES
+from registrar.outbox.adding import EVERY_SITE
 
 MOST = 100
 """Entries of each queue that are shown, the newest ones."""

@@ -13,7 +13,7 @@ from core.admin_mixins import ReadOnlyAdmin, readable_json
 from core.badges import Tone, badge
 from registrar.admin import links
 from registrar.grades import overview
-from registrar.models import GradeState, MoodleGrade
+from registrar.models import GRADES, GradeState, MoodleGrade
 from registrar.models.moodle_grades import MoodleGradeQuerySet
 from registrar.outbox import adding
 
@@ -97,7 +97,7 @@ class MoodleGradeAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("record"), ordering="composite_key")
     def record(self, row: MoodleGrade) -> SafeString:
-        return links.record(adding.GRADES, row.composite_key)
+        return links.record(GRADES, row.composite_key)
 
     @admin.display(description=_("student"))
     def student(self, row: Any) -> Any:

@@ -4,7 +4,7 @@ from registrar.models.classes import Enrolment, Grade, SchoolClass
 from registrar.models.conflicts import Conflict
 from registrar.models.inbox import Delivery, Hint, Operation
 from registrar.models.moodle_grades import GradePoll, GradeState, MoodleGrade
-from registrar.models.outbox import GRADE_KINDS, Effect, Kind
+from registrar.models.outbox import GRADE_KINDS, GRADES, Effect, Kind
 from registrar.models.peers import PeerState, UnlinkedAccount
 from registrar.models.people import Student, Teacher
 from registrar.models.programs import Payment, Program, Registration, Template, Unit
@@ -24,6 +24,7 @@ from registrar.models.student_pages import (
 
 __all__ = [
     "CRM_TYPES",
+    "GRADES",
     "GRADE_KINDS",
     "WINDOWED",
     "Conflict",

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.fields import ExactCharField
 from registrar.models.classes import SchoolClass
-from registrar.models.outbox import GRADE_KINDS, Effect
+from registrar.models.outbox import GRADE_KINDS, GRADES, Effect
 from registrar.models.people import Student
 from registrar.models.rows import ID_LENGTH, text
 from registrar.models.work import WorkState
@@ -79,6 +79,7 @@ def _classes() -> "models.QuerySet[SchoolClass]":
 
 def _effects() -> "models.QuerySet[Effect]":
     return Effect.objects.filter(
+        module=GRADES,
         kind__in=GRADE_KINDS,
         record_id=OuterRef("composite_key"),
         version=OuterRef("version"),
@@ -123,6 +124,12 @@ class MoodleGrade(models.Model):
     class Meta:
         verbose_name = _("grade from Moodle")
         verbose_name_plural = _("grade queue")
+        indexes = [
+            # What Zoho lacks, without reading the rows.
+            models.Index(
+                fields=["enriched_version", "version"], name="registrar_grade_unsent"
+            )
+        ]
 
     def __str__(self) -> str:
         return str(self.composite_key)

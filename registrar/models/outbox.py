@@ -21,8 +21,9 @@ class Kind(models.TextChoices):
     CRITERIA = "criteria", _("criteria of a grade to Zoho")
 
 
+GRADES = "BTEC_Grades"
 GRADE_KINDS = (Kind.GRADE, Kind.CRITERIA)
-"""Their ``record_id`` is the grade's composite key."""
+"""Effects of this module whose ``record_id`` is the grade's composite key."""
 
 
 class Effect(Work):

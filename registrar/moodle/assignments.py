@@ -164,7 +164,9 @@ def attempts(
         _attempt(row["attemptnumber"], row.get("submission"), row)
         for row in found.get("previousattempts", ())
     ]
-    last = found.get("lastattempt", {}).get("submission")
+    latest = found.get("lastattempt", {})
+    # Of a group's work only the group's submission says whether it was handed in.
+    last = latest.get("teamsubmission") or latest.get("submission")
     feedback = found.get("feedback", {})
     if last or feedback.get("grade"):
         number = (last or feedback["grade"])["attemptnumber"]

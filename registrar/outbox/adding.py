@@ -10,7 +10,14 @@ from django.utils.translation import gettext as _
 
 from registrar import queues
 from registrar.mapping.modules import MAPPINGS
-from registrar.models import GRADE_KINDS, Effect, Kind, MirrorRow, MoodleGrade
+from registrar.models import (
+    GRADE_KINDS,
+    GRADES,
+    Effect,
+    Kind,
+    MirrorRow,
+    MoodleGrade,
+)
 from registrar.models.work import WorkState
 
 PUSHED: Mapping[str, Kind] = {
@@ -28,7 +35,8 @@ PUSHED: Mapping[str, Kind] = {
 """The effect that brings a module's rows to Moodle, parents first."""
 EVERY_SITE = tuple(one for one, kind in PUSHED.items() if kind != Kind.RECORD)
 """Modules that every Moodle gets; the others need the plugin's functions."""
-GRADES = "BTEC_Grades"
+_PART = 1000
+"""Keys of one query."""
 _PEERS = {
     Kind.WRITE_BACK: "zoho",
     Kind.GRADE: "zoho",
@@ -113,10 +121,17 @@ def add_grades_due(*, most: int) -> int:
         record_id=OuterRef("composite_key"),
         version=OuterRef("version"),
     )
-    rows = MoodleGrade.objects.sendable().exclude(enriched_version=F("version"))
+    unsent = MoodleGrade.objects.exclude(enriched_version=F("version"))
+    # The index alone has their keys: the rows of grades that were sent are not read.
+    keys = sorted(unsent.values_list("pk", flat=True))
     count = 0
-    for row in rows.filter(~Exists(of_version)).order_by("pk")[:most]:
-        count += _add_latest(Kind.GRADE, GRADES, row.composite_key, row.version)
+    for at in range(0, len(keys), _PART):
+        part = MoodleGrade.objects.filter(pk__in=keys[at : at + _PART])
+        rows = part.sendable().filter(~Exists(of_version)).order_by("pk")
+        for row in rows[: most - count]:
+            count += _add_latest(Kind.GRADE, GRADES, row.composite_key, row.version)
+        if count >= most:
+            break
     return count
 
 

@@ -10,6 +10,7 @@ from registrar.moodle.assignments import Assignment
 from registrar.moodle.rubrics import Criterion, Level
 from registrar.peers.errors import PeerRefusedError
 from tests.registrar.moodle.samples import course_values, new_user
+from tests.registrar.simulators.server import Response
 
 LEVELS = (Level(0, "لم يتحقق"), Level(1, "تحقق"))
 PASS, MERIT = Criterion("P1 يشرح", LEVELS), Criterion("M1: يقارن", LEVELS)
@@ -105,6 +106,22 @@ def test_all_attempts_have_their_grades_and_feedback(any_lms, assignment, studen
     later = int(time.time()) + 3600
     unchanged = {"assignment_ids": [assignment.id], "since": later}
     assert assignments.changed(any_lms, **unchanged) == {}
+
+
+def test_the_work_of_a_group_is_handed_in_by_the_group(lms, moodle):
+    own = {"attemptnumber": 0, "status": "new"}
+    grade = {"id": 7, "userid": 3, "attemptnumber": 0, "grade": "50.00000"}
+    grade |= {"grader": 2, "timemodified": 1_800_000_000}
+    answer = {
+        "lastattempt": {
+            "submission": own,
+            "teamsubmission": own | {"status": "submitted"},
+        },
+        "feedback": {"grade": grade, "plugins": []},
+    }
+    moodle.fail("status", response=Response(answer))
+    [found] = assignments.attempts(lms, assignment_id=1, user_id=3)
+    assert (found.status, found.grade.value) == ("submitted", 50)
 
 
 def test_each_attempt_has_its_own_criteria(any_lms, assignment, student):

@@ -1,5 +1,7 @@
 """Grades reach Zoho with their criteria, each attempt once (D7A)."""
 
+import contextlib
+import random
 import time
 from dataclasses import dataclass, field
 
@@ -8,9 +10,9 @@ from django.utils import timezone
 
 from registrar.effects import handlers
 from registrar.grades import polling
-from registrar.models import Effect, GradePoll, MoodleGrade, Student
+from registrar.models import Effect, GradePoll, MoodleGrade, PeerState, Student
 from registrar.outbox import adding, running
-from registrar.peers.errors import PeerUnavailableError
+from registrar.peers.errors import PeerError, PeerUnavailableError
 from registrar.zoho import records
 from tests.registrar.simulators.moodle_grading import add_template
 from tests.registrar.simulators.moodle_people import add_user
@@ -503,6 +505,41 @@ def test_two_polls_at_once_read_once(book):
     assert book.poll() == 0
     run.end()
     assert book.poll() == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_faults_at_random_each_attempt_has_one_right_record(book, seed):
+    chance = random.Random(seed)
+    faults = {"drop_before": 0.1, "drop_after": 0.1, "status": 0.1}
+    book.moodle.fail_at_random(faults, seed=seed)
+    book.school.zoho.fail_at_random(faults, seed=seed)
+    expected = {}
+
+    def work() -> None:
+        PeerState.objects.update(open_until=None)
+        Effect.objects.filter(state="pending").update(due_at=timezone.now())
+        with contextlib.suppress(PeerError):
+            book.poll()
+        book.send()
+
+    for attempt in range(6):
+        book.later(chance.choice([0, 1, 400]))
+        book.submit()
+        passed, merit = chance.randint(0, 1), chance.randint(0, 1)
+        book.grade(P1=passed, M1=merit, reopen=True)
+        failed = "RR" if attempt else "R"
+        expected[book.key(attempt)] = ("M" if merit else "P") if passed else failed
+        work()
+    book.moodle.recover()
+    book.school.zoho.recover()
+    for _ in range(2):
+        work()
+    assert book.grades() == expected
+    for attempt in range(6):
+        grade = expected[book.key(attempt)]
+        passed = "Achieved" if grade in "PM" else "Not Achieved"
+        assert book.scores(attempt)["P1"] == passed
+    assert set(book.states().values()) == {"enriched"}
 
 
 # --- Rows that Zoho does not get ------------------------------------------------------

@@ -13,7 +13,7 @@ from registrar.inbox import verifiers
 from registrar.inbox.processing import process
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.applying import apply_record
-from registrar.models import Effect, Hint, MirrorRow, PeerState, Student
+from registrar.models import Effect, GradePoll, Hint, MirrorRow, PeerState, Student
 from registrar.moodle.client import MoodleSite
 from registrar.sources import ZohoSource
 from registrar.student_pages import access
@@ -22,6 +22,7 @@ from tests.registrar.simulators import (
     moodle as moodle_simulator,
     zoho as zoho_simulator,
 )
+from tests.registrar.simulators.moodle_grading import add_assignment
 
 KEY = "k" * 32
 EVENTS = {
@@ -103,11 +104,49 @@ def test_the_periodic_task_does_what_no_webhook_has_announced(configured):
     assert Student.objects.get().moodle_id
 
 
+def test_the_periodic_tasks_bring_a_grade_to_zoho(configured):
+    student, made = configured.student(), configured.school_class()
+    tasks.send_effects()
+    user = configured.row("BTEC_Students", student).moodle_id
+    course = configured.row("BTEC_Classes", made).moodle_id
+    assignment = add_assignment(configured.moodle, course, name="Task", method="")
+    configured.moodle.run(
+        "mod_assign_save_grade",
+        assignmentid=assignment,
+        userid=user,
+        grade=70,
+        attemptnumber=-1,
+        addattempt=False,
+        workflowstate="",
+        applytoall=True,
+    )
+    configured.moodle.maintenance = True
+    tasks.poll_grades()
+    assert PeerState.objects.get(peer="moodle").failures == 1
+    configured.moodle.maintenance = False
+    tasks.poll_grades()
+    assert PeerState.objects.get(peer="moodle").failures == 0
+    tasks.send_effects()
+    [record] = configured.zoho.store.records["BTEC_Grades"].values()
+    assert (record["Student"]["id"], record["Grade"]) == (student, "70")
+
+
+def test_while_moodle_is_paused_no_grade_is_read(configured):
+    PeerState.objects.create(
+        peer="moodle", open_until=timezone.now() + timedelta(minutes=1)
+    )
+    configured.moodle.requests.clear()
+    tasks.poll_grades()
+    assert configured.moodle.requests == []
+
+
 def test_without_peers_the_tasks_do_nothing(db, django_assert_num_queries):
     # The accounts, for Moodle and for Zoho, in each task.
     with django_assert_num_queries(4):
         tasks.send_effects()
         tasks.send_effects_of("BTEC_Students", "1")
+    tasks.poll_grades()
+    assert not GradePoll.objects.exists()
 
 
 @pytest.mark.parametrize(
