@@ -4,15 +4,14 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
-from core.reporting_command import ReportingCommand
+from progress.management.season_command import SeasonCommand
 from progress.services import seasons
 
 
-class Command(ReportingCommand):
+class Command(SeasonCommand):
     help = (
         "Close a season: move the students' lessons and reviews that were received "
         "before its end to the archive. Nothing changes for students. Run it again "
@@ -24,9 +23,6 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "season", metavar="SEASON", help=_("the season's title or number")
-        )
-        parser.add_argument(
             "--until",
             metavar="TIME",
             help=_("the end of the season: 2026-08-31, or with a time; 14 days ago"),
@@ -36,30 +32,19 @@ class Command(ReportingCommand):
         )
         parser.add_argument("--yes", action="store_true", help=_("close the season"))
 
-    def handle(self, *_args: Any, **options: Any) -> None:
+    def run(self, options: dict[str, Any]) -> None:
         is_dry_run = options["dry_run"]
-        try:
-            if options["yes"] == is_dry_run:
-                raise seasons.SeasonError(
-                    _("Count with --dry-run, then close the season with --yes.")
-                )
-            until, moved = seasons.close(
-                seasons.find(options["season"]),
-                until=_time(options["until"]),
-                is_dry_run=is_dry_run,
-                now=timezone.now(),
-                progress=self.progress,
+        if options["yes"] == is_dry_run:
+            raise seasons.SeasonError(
+                _("Count with --dry-run, then close the season with --yes.")
             )
-        except seasons.SeasonError as error:
-            self.answer({"ok": False, "error": str(error)})
-            self.misused(str(error))
-        except DatabaseError as error:
-            self.answer({"ok": False, "error": str(error)})
-            said = _(
-                "The database does not answer: %(why)s Run the command again: it "
-                "continues."
-            )
-            self.fail(said % {"why": error})
+        until, moved = seasons.close(
+            seasons.find(options["season"]),
+            until=_time(options["until"]),
+            is_dry_run=is_dry_run,
+            now=timezone.now(),
+            progress=self.progress,
+        )
         self.answer(
             {
                 "ok": True,

@@ -3,14 +3,13 @@
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import DatabaseError
 from django.utils.translation import gettext as _, ngettext
 
-from core.reporting_command import ReportingCommand
+from progress.management.season_command import SeasonCommand
 from progress.services import season_opening, seasons
 
 
-class Command(ReportingCommand):
+class Command(SeasonCommand):
     help = (
         "Open a season: students keep what MEMORA_SEASON_CARRIES names of their "
         "progress, streak and XP; the rest begins at zero. It cannot be undone. Run it "
@@ -21,37 +20,23 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "season", metavar="SEASON", help=_("the season's title or number")
-        )
-        parser.add_argument(
             "--dry-run",
             action="store_true",
             help=_("only count who would lose something"),
         )
         parser.add_argument("--yes", action="store_true", help=_("open the season"))
 
-    def handle(self, *_args: Any, **options: Any) -> None:
+    def run(self, options: dict[str, Any]) -> None:
         is_dry_run = options["dry_run"]
-        try:
-            if options["yes"] == is_dry_run:
-                raise seasons.SeasonError(
-                    _("Count with --dry-run, then open the season with --yes.")
-                )
-            carries, added = season_opening.open_season(
-                seasons.find(options["season"]),
-                is_dry_run=is_dry_run,
-                progress=self.progress,
+        if options["yes"] == is_dry_run:
+            raise seasons.SeasonError(
+                _("Count with --dry-run, then open the season with --yes.")
             )
-        except seasons.SeasonError as error:
-            self.answer({"ok": False, "error": str(error)})
-            self.misused(str(error))
-        except DatabaseError as error:
-            self.answer({"ok": False, "error": str(error)})
-            said = _(
-                "The database does not answer: %(why)s Run the command again: it "
-                "continues."
-            )
-            self.fail(said % {"why": error})
+        carries, added = season_opening.open_season(
+            seasons.find(options["season"]),
+            is_dry_run=is_dry_run,
+            progress=self.progress,
+        )
         self.answer(
             {
                 "ok": True,

@@ -9,15 +9,14 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from core.reporting_command import ReportingCommand
 from plans.models import Season
+from progress.management.season_command import SeasonCommand
 from progress.services import seasons
 
 
-class Command(ReportingCommand):
+class Command(SeasonCommand):
     help = (
         "Read the archive of a closed season: write its rows to a compressed file of "
         "JSON lines with its SHA-256, or move them back as if the season were open. "
@@ -28,34 +27,20 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "season", metavar="SEASON", help=_("the season's title or number")
-        )
-        parser.add_argument(
             "--output", metavar="FILE", help=_("the file to write: rows.jsonl.gz")
         )
         parser.add_argument(
             "--restore", action="store_true", help=_("move the rows back")
         )
 
-    def handle(self, *_args: Any, **options: Any) -> None:
-        try:
-            if bool(options["output"]) == options["restore"]:
-                raise seasons.SeasonError(_("Choose --output or --restore."))
-            season = seasons.find(options["season"])
-            if options["restore"]:
-                self._restore(season)
-            else:
-                self._write(season, Path(options["output"]))
-        except (seasons.SeasonError, OSError) as error:
-            self.answer({"ok": False, "error": str(error)})
-            self.misused(str(error))
-        except DatabaseError as error:
-            self.answer({"ok": False, "error": str(error)})
-            said = _(
-                "The database does not answer: %(why)s Run the command again: it "
-                "continues."
-            )
-            self.fail(said % {"why": error})
+    def run(self, options: dict[str, Any]) -> None:
+        if bool(options["output"]) == options["restore"]:
+            raise seasons.SeasonError(_("Choose --output or --restore."))
+        season = seasons.find(options["season"])
+        if options["restore"]:
+            self._restore(season)
+        else:
+            self._write(season, Path(options["output"]))
 
     def _restore(self, season: Season) -> None:
         moved = seasons.restore(season, progress=self.progress)
