@@ -681,9 +681,24 @@ MEDIA_ROOT = STATE_DIR / "media"
 MEDIA_URL = "/media/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "videos": {"BACKEND": "publishing.signing.videos.VideoFolder"},
+    # nginx reads the videos whose links are signed (`publishing.signing.links`).
+    "videos": {
+        "BACKEND": "core.private_folder.PrivateFolder",
+        "OPTIONS": {
+            "root_setting": "VIDEO_ROOT",
+            "file_permissions_mode": 0o640,
+            "directory_permissions_mode": 0o750,
+        },
+    },
     # Receipts that students send. Outside MEDIA_ROOT: they have no address.
-    "receipts": {"BACKEND": "registrar.receipts.ReceiptFolder"},
+    "receipts": {
+        "BACKEND": "core.private_folder.PrivateFolder",
+        "OPTIONS": {
+            "root_setting": "RECEIPT_ROOT",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
     "staticfiles": {
         "BACKEND": (
             "whitenoise.storage.CompressedManifestStaticFilesStorage"

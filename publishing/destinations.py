@@ -38,7 +38,7 @@ def _fingerprint(*parts: str) -> str:
 
 def _description(alias: str) -> str:
     """Describe a storage without its secrets, so that new keys keep the id."""
-    entry: dict[str, Any] = settings.STORAGES[alias]
+    entry: Any = settings.STORAGES[alias]
     options = {
         name: str(value)
         for name, value in entry.get("OPTIONS", {}).items()

@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 import structlog
 from django.conf import settings
 from django.core.files import File
-from django.core.files.storage import FileSystemStorage, storages
+from django.core.files.storage import storages
 from django.template.defaultfilters import filesizeformat
 from django.utils.crypto import get_random_string
 from django.utils.text import slugify
@@ -41,29 +41,6 @@ class InvalidVideoError(MemoraError):
     """The file is not a video that students' devices can play, or is too large."""
 
     code = "INVALID_VIDEO"
-
-
-class VideoFolder(FileSystemStorage):
-    """The private video folder, ``settings.VIDEO_ROOT``; it has no URLs."""
-
-    def __init__(self) -> None:
-        super().__init__(file_permissions_mode=0o640, directory_permissions_mode=0o750)
-
-    @property
-    def base_location(self) -> str:
-        return str(settings.VIDEO_ROOT)
-
-    @property
-    def location(self) -> str:
-        return os.path.abspath(self.base_location)
-
-    def url(self, _name: str | None) -> str:
-        """Refuse: `publishing.signing.links` makes the URLs, which expire.
-
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError("a video is reached through a signed URL only")
 
 
 def store_video(file: "File[Any]", *, now: datetime) -> str:

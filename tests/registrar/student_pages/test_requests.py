@@ -341,4 +341,4 @@ def test_requests_are_sent_without_moodle_and_wait_without_zoho(db, settings, lm
     assert handlers.current() is None
     settings.ZOHO_CLIENT_ID = settings.ZOHO_CLIENT_SECRET = "x"
     settings.ZOHO_REFRESH_TOKEN = "x"
-    assert set(handlers.current()) == {"request"}
+    assert set(handlers.current()) == {"request", "grade", "criteria"}
