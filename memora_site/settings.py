@@ -296,7 +296,10 @@ CELERY_BEAT_SCHEDULE = {
     | {"schedule": crontab(hour="3", minute="23")},
     "check-zoho": _each(3600, "registrar.tasks.check_zoho")
     | {"schedule": crontab(hour="1,13", minute="41")},
+    "follow-registrations": _each(300, "registrar.tasks.follow_registrations"),
     "prune-inbox": _each(3600, "registrar.tasks.prune_inbox"),
+    "prune-outbox": _each(3600, "registrar.tasks.prune_outbox"),
+    "erase-deleted-students": _each(3600, "registrar.tasks.erase_deleted_students"),
 }
 
 # --- Content ----------------------------------------------------------------
@@ -379,6 +382,10 @@ REGISTRAR_TOKENS: list[str] = env.list("MEMORA_REGISTRAR_TOKENS", default=[])
 """Tokens that Zoho's notifications repeat."""
 REGISTRAR_INBOX_DAYS: int = env.int("MEMORA_REGISTRAR_INBOX_DAYS", default=30)
 """How long deliveries are kept, with the students' data in their bodies."""
+REGISTRAR_OUTBOX_DAYS: int = env.int("MEMORA_REGISTRAR_OUTBOX_DAYS", default=90)
+"""How long effects that are done are kept."""
+REGISTRAR_ERASE_DAYS: int = env.int("MEMORA_REGISTRAR_ERASE_DAYS", default=0)
+"""Days after a student's deletion in Zoho when the copy loses the personal data; 0: never."""
 ZOHO_CLIENT_ID: str = env("MEMORA_ZOHO_CLIENT_ID", default="")
 ZOHO_CLIENT_SECRET: str = env("MEMORA_ZOHO_CLIENT_SECRET", default="")
 ZOHO_REFRESH_TOKEN: str = env("MEMORA_ZOHO_REFRESH_TOKEN", default="")

@@ -41,11 +41,15 @@ _REGISTRAR_TABLES = (
     *("schoolclass", "enrolment", "grade", "studentrequest", "moodlegrade"),
     *("conflict", "delivery", "hint", "effect", "peerstate", "requestwindow"),
     "unlinkedaccount",
+    *("programaccess", "givenaccess", "studentaccount", "studentcard", "submission"),
 )
 _REGISTRAR: list[tuple[str, str, tuple[str, ...]]] = [
     ("registrar", "*", ("view", "replay")),
     ("registrar", "registrarsettings", ("change",)),
     ("registrar", "requestwindow", ("add", "change")),
+    ("registrar", "programaccess", ("add", "change", "delete")),
+    ("registrar", "studentaccount", ("add", "delete")),
+    ("registrar", "studentcard", ("change",)),
 ]
 
 # Role -> (app, model or "*" for all of the app, actions).

@@ -21,7 +21,22 @@ _ADDRESS = re.compile(r"\Ahttps?+://[^/\s]++/?+\Z")
 @register("registrar")
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     """Refuse settings with which the registrar could not work. None is needed."""
-    return [*_secret_errors(), *_zoho_errors(), *_moodle_errors()]
+    return [*_retention_errors(), *_secret_errors(), *_zoho_errors(), *_moodle_errors()]
+
+
+def _retention_errors() -> Iterator[CheckMessage]:
+    least = {
+        "MEMORA_REGISTRAR_INBOX_DAYS": (settings.REGISTRAR_INBOX_DAYS, 1),
+        "MEMORA_REGISTRAR_OUTBOX_DAYS": (settings.REGISTRAR_OUTBOX_DAYS, 1),
+        "MEMORA_REGISTRAR_ERASE_DAYS": (settings.REGISTRAR_ERASE_DAYS, 0),
+    }
+    for variable, (days, minimum) in least.items():
+        if days < minimum:
+            yield Error(
+                f"{variable} is less than {minimum}.",
+                hint="It is a number of days.",
+                id="registrar.E010",
+            )
 
 
 def _secret_errors() -> Iterator[CheckMessage]:

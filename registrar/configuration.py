@@ -50,6 +50,8 @@ class Connections:
     zoho: ZohoAccount | None
     moodle: MoodleSite | None
     webhooks: WebhookSecrets
+    paused: frozenset[str] = frozenset()
+    """Modules that staff have switched off."""
     is_unreadable: bool = False
 
     @property
@@ -74,8 +76,15 @@ def connections() -> Connections:
             header=_several(plain["header_keys"], settings.REGISTRAR_HEADER_KEYS),
             token=_several(plain["tokens"], settings.REGISTRAR_TOKENS),
         ),
+        paused=frozenset(row.paused_modules),
         is_unreadable=is_unreadable,
     )
+
+
+def paused_modules() -> frozenset[str]:
+    """Return the modules that staff have switched off. One query."""
+    rows = RegistrarSettings.objects.values_list("paused_modules", flat=True)
+    return frozenset(rows.first() or ())
 
 
 def _decrypted(row: RegistrarSettings) -> tuple[dict[str, str], bool]:

@@ -82,12 +82,14 @@ def load(now: datetime) -> Health:
     Raises:
         django.db.Error: the database does not answer.
     """
-    inbox = _figures(Hint, Q())
-    outbox = _figures(Effect, Q(waits_for=""))
+    connections = configuration.connections()
+    # What waits for a module that is switched off is not late.
+    read = ~Q(module__in=connections.paused)
+    inbox = _figures(Hint, read)
+    outbox = _figures(Effect, Q(waits_for="") & read)
     peers = {one.peer: one for one in PeerState.objects.all()}
     conflicts = Conflict.objects.count()
     grade_poll = overview.last_poll()
-    connections = configuration.connections()
     faults = (
         *_secret_faults(connections),
         *_queue_faults(inbox, outbox, now),
@@ -97,6 +99,7 @@ def load(now: datetime) -> Health:
             for fault in _peer_faults(one, connections, now)
         ),
         *_grade_faults(grade_poll, connections, now),
+        *_paused_faults(connections),
         *_conflict_faults(conflicts),
     )
     return Health(now, connections, inbox, outbox, peers, conflicts, grade_poll, faults)
@@ -251,6 +254,19 @@ def _grade_faults(
             {"minutes": waited.total_seconds() // 60, "error": poll.last_error},
             "registrar-grades-late.md",
             ("moodlegrade", ""),
+        )
+
+
+def _paused_faults(connections: Connections) -> Iterator[Fault]:
+    if connections.paused:
+        yield Fault(
+            "paused",
+            _("Modules that are switched off: %(names)s."),
+            _(
+                "They are neither read from Zoho nor sent. What arrives waits and is not "
+                "lost. Switch them on in the registrar settings."
+            ),
+            {"names": ", ".join(sorted(connections.paused))},
         )
 
 

@@ -7,10 +7,12 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from players.errors import StoreAwayError
 from registrar import (
     accounts,
     breakers,
     btec_templates,
+    configuration,
     drift,
     reconciling,
     sources,
@@ -20,9 +22,11 @@ from registrar.effects import handlers
 from registrar.grades import polling
 from registrar.inbox import processing, retention
 from registrar.mapping.modules import MAPPINGS
+from registrar.mirror import forgetting
 from registrar.models import Template
-from registrar.outbox import adding, running
+from registrar.outbox import adding, retention as outbox_retention, running
 from registrar.peers.errors import PeerError
+from registrar.player_access import applying, differences
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +111,7 @@ def read_changes() -> None:
     source = sources.current()
     if source is None:
         return
-    for module in MAPPINGS:
+    for module in _active_modules():
         if not breakers.may_try("zoho", now=timezone.now()):
             return
         try:
@@ -130,7 +134,7 @@ def reconcile() -> None:
     source = sources.current()
     if source is None:
         return
-    for module in MAPPINGS:
+    for module in _active_modules():
         try:
             report = reconciling.reconcile_module(
                 source=source, module=module, apply=True
@@ -184,10 +188,45 @@ def find_accounts() -> None:
         enqueue_effects(module, record_id)
 
 
+@shared_task(name="registrar.tasks.follow_registrations", ignore_result=True)
+def follow_registrations() -> None:
+    """Give players what their registrations give, and end what they end. Every 5 min."""
+    units = differences.find()
+    if not units:
+        return
+    try:
+        report = applying.apply(units)
+    except StoreAwayError:
+        log.warning("registrar_access_store_away")
+        return
+    log.info(
+        "registrar_access_followed",
+        created=len(report.created),
+        given=report.given,
+        ended=report.ended,
+        refused=len(report.refused),
+        stopped=report.stopped,
+    )
+
+
 @shared_task(name="registrar.tasks.prune_inbox", ignore_result=True)
 def prune_inbox() -> None:
     """Delete old deliveries. Every hour."""
     retention.prune()
+
+
+@shared_task(name="registrar.tasks.prune_outbox", ignore_result=True)
+def prune_outbox() -> None:
+    """Delete old effects. Every hour."""
+    outbox_retention.prune(now=timezone.now())
+
+
+@shared_task(name="registrar.tasks.erase_deleted_students", ignore_result=True)
+def erase_deleted_students() -> None:
+    """Erase the personal data of students whom Zoho deleted long ago. Every hour."""
+    count = forgetting.erase_deleted(now=timezone.now())
+    if count:
+        log.info("registrar_students_erased", students=count)
 
 
 @shared_task(name="registrar.tasks.check_zoho", ignore_result=True)
@@ -214,6 +253,12 @@ def _follow(found: processing.Processed) -> None:
     if btec_templates.MODULE in found.listed:
         btec_templates.sync(Template.objects.all())
     _send(found.changed)
+
+
+def _active_modules() -> list[str]:
+    """Return the modules that are read, parents first. One query."""
+    paused = configuration.paused_modules()
+    return [module for module in MAPPINGS if module not in paused]
 
 
 def _send(changed: Iterable[tuple[str, str]]) -> None:

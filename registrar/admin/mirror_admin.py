@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _, ngettext
 
 from core.admin_mixins import ReadOnlyAdmin
 from registrar import by_hand
-from registrar.admin import links
+from registrar.admin import links, staff_log, student_view
 from registrar.mapping.modules import MAPPINGS
 from registrar.models import (
     Enrolment,
@@ -143,7 +143,13 @@ class LinkedAdmin(MirrorAdmin):
 
     @admin.action(permissions=["send"], description=_("Send to Moodle and Zoho now"))
     def send_chosen(self, request: HttpRequest, rows: QuerySet[LinkedRow]) -> None:
-        count = by_hand.send_now(MODULE_OF[self.model], rows[:MOST_AT_ONCE])
+        module = MODULE_OF[self.model]
+        count = by_hand.send_now(module, rows[:MOST_AT_ONCE])
+        if count:
+            message = _("Sent to Moodle and Zoho by hand: %(count)d records.")
+            staff_log.note(
+                request, self.model, message % {"count": count}, shown=module
+            )
         tell_sent(request, count)
 
     def has_send_permission(self, request: HttpRequest) -> bool:
@@ -156,6 +162,14 @@ class StudentAdmin(LinkedAdmin):
     list_filter = (MoodleIdFilter, "status", "has_conflict", "deleted_at")
     search_fields = ("=zoho_id", "=moodle_id", "=academic_email")
     search_help_text = _("Search by Zoho id, Moodle id or e-mail")
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any
+    ) -> Any:
+        row = options.get("obj")
+        if row is not None and request.user.has_perms(student_view.NEEDED):
+            context["own_view_url"] = student_view.address(row.zoho_id)
+        return super().render_change_form(request, context, *args, **options)
 
 
 @admin.register(Teacher)

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from core import live_fragments
 from registrar import btec_templates, by_hand, configuration, faults, timeline
-from registrar.admin import links
+from registrar.admin import links, staff_log, student_view
 from registrar.admin.grade_admin import grade_badge
 from registrar.admin.mirror_admin import tell_sent
 from registrar.admin.queue_admin import state_badge
@@ -52,6 +52,7 @@ def urls(site: admin.AdminSite) -> list[URLPattern]:
             ("dashboard/", page, "dashboard"),
             ("dashboard/now/", fragment, "dashboard_now"),
             (record, record_page, "timeline"),
+            ("student-view/<str:record_id>/", student_view.page, "student_view"),
             (f"{record}read/", read_again, "read_again"),
             (f"{record}send/", send_now, "send_now"),
             ("templates/sync/", sync_templates, "sync_templates"),
@@ -77,6 +78,7 @@ class ModuleLine:
     deleted: int
     conflicts: int
     newest: Any
+    is_paused: bool
 
 
 @require_safe
@@ -124,7 +126,10 @@ def _render(request: HttpRequest) -> str:
         "unlinked": UnlinkedAccount.objects.count(),
         "is_listening": found.connections.webhooks.is_on,
         "failures": _failures(),
-        "modules": [_module_line(module) for module in MAPPINGS],
+        "modules": [
+            _module_line(module, is_paused=module in found.connections.paused)
+            for module in MAPPINGS
+        ],
     }
     return render_to_string("admin/registrar/dashboard_fragment.html", context)
 
@@ -170,7 +175,7 @@ def _failures() -> list[dict[str, Any]]:
     return lines
 
 
-def _module_line(module: str) -> ModuleLine:
+def _module_line(module: str, *, is_paused: bool) -> ModuleLine:
     model = MAPPINGS[module].model
     counts = model._default_manager.aggregate(
         rows=Count("pk", filter=Q(deleted_at=None)),
@@ -181,6 +186,7 @@ def _module_line(module: str) -> ModuleLine:
     return ModuleLine(
         name=str(model._meta.verbose_name_plural),
         list_url=reverse(f"admin:registrar_{model._meta.model_name}_changelist"),
+        is_paused=is_paused,
         **counts,
     )
 
@@ -218,6 +224,10 @@ def record_page(request: HttpRequest, module: str, record_id: str) -> HttpRespon
         "may_send": is_sent
         and may("registrar.replay_effect")
         and isinstance(found.row, LinkedRow),
+        "own_view_url": student_view.address(record_id)
+        if isinstance(found.row, Student)
+        and request.user.has_perms(student_view.NEEDED)
+        else "",
         "row_url": reverse(
             f"admin:registrar_{opts.model_name}_change", args=[found.row.pk]
         )
@@ -245,6 +255,12 @@ def read_again(request: HttpRequest, module: str, record_id: str) -> HttpRespons
     if not timeline.load(module=module, record_id=record_id).is_known:
         raise Http404
     by_hand.read_again(module=module, record_id=record_id)
+    staff_log.note(
+        request,
+        MAPPINGS[module].model,
+        _("Read from Zoho by hand."),
+        shown=f"{module} {record_id}",
+    )
     messages.success(request, _("The record will be read from Zoho within 15 seconds."))
     return HttpResponseRedirect(links.timeline_url(module, record_id))
 
@@ -261,7 +277,16 @@ def send_now(request: HttpRequest, module: str, record_id: str) -> HttpResponse:
     row = MAPPINGS[module].model._default_manager.filter(zoho_id=record_id).first()
     if not isinstance(row, LinkedRow):
         raise Http404
-    tell_sent(request, by_hand.send_now(module, [row]))
+    count = by_hand.send_now(module, [row])
+    if count:
+        staff_log.note(
+            request,
+            type(row),
+            _("Sent to Moodle and Zoho by hand: %(count)d records.") % {"count": count},
+            row=row,
+            shown=f"{module} {record_id}",
+        )
+    tell_sent(request, count)
     return HttpResponseRedirect(links.timeline_url(module, record_id))
 
 

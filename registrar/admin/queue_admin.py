@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _, ngettext
 from core.admin_mixins import ReadOnlyAdmin
 from core.badges import Tone, badge
 from registrar import configuration
-from registrar.admin import links, payload
+from registrar.admin import links, payload, staff_log
 from registrar.mirror.decisions import decision_of
 from registrar.models import (
     Conflict,
@@ -29,6 +29,8 @@ from registrar.models.work import Work, WorkState
 from registrar.replaying import replay_rows
 
 Row = TypeVar("Row", bound=Work)
+_MOST_LOGGED = 20
+"""Rows that an entry of the admin's log names."""
 _LOOKS: dict[str, tuple[str, Tone]] = {
     WorkState.PENDING: ("⟳", "waiting"),
     WorkState.RUNNING: ("▸", "action"),
@@ -86,7 +88,17 @@ class WorkAdmin(ReadOnlyAdmin, metaclass=_AbstractAdmin):
 
     @admin.action(permissions=["replay"], description=_("Do again"))
     def replay_chosen(self, request: HttpRequest, rows: QuerySet[Row]) -> None:
+        numbers = list(rows.order_by("pk").values_list("pk", flat=True)[:_MOST_LOGGED])
         count = replay_rows(rows)
+        if count:
+            shown = ", ".join(f"#{pk}" for pk in numbers)
+            staff_log.note(
+                request,
+                self.model,
+                _("Done again: %(count)d rows; the first ones: %(numbers)s.")
+                % {"count": count, "numbers": shown},
+                shown=shown,
+            )
         text = ngettext(
             "%(count)d row will be done again within 15 seconds.",
             "%(count)d rows will be done again within 15 seconds.",

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
@@ -15,6 +16,7 @@ from solo.admin import SingletonModelAdmin
 from core.secret_forms import SecretField, SecretsForm
 from registrar import connecting
 from registrar.checks import MAX_TOKEN, MIN_SECRET
+from registrar.mapping.modules import MAPPINGS
 from registrar.models import RegistrarSettings, RequestWindow
 
 _SEVERAL = gettext_lazy(
@@ -42,6 +44,15 @@ class RegistrarSettingsForm(SecretsForm):
     )
     header_keys = SecretField(
         label=gettext_lazy("Values of the header X-Registrar-Key"), help_text=_SEVERAL
+    )
+    paused_modules = forms.MultipleChoiceField(
+        label=gettext_lazy("Modules that are switched off"),
+        required=False,
+        choices=[(module, module) for module in MAPPINGS],
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy(
+            "They are neither read from Zoho nor sent. What arrives for them waits."
+        ),
     )
     tokens = SecretField(
         label=gettext_lazy("Tokens of Zoho's notifications"),
@@ -103,6 +114,7 @@ class RegistrarSettingsAdmin(SingletonModelAdmin):
                 "fields": ("hmac_keys", "header_keys", "tokens", "forget_secrets"),
             },
         ),
+        (gettext_lazy("Modules"), {"fields": ("paused_modules",)}),
     )
 
     def get_urls(self) -> list[URLPattern]:

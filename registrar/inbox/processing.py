@@ -15,7 +15,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from registrar import breakers, queues
+from registrar import breakers, configuration, queues
 from registrar.mapping.modules import MAPPINGS
 from registrar.mirror.applying import apply_deletion, apply_record
 from registrar.mirror.decisions import CHANGES, Decision
@@ -59,7 +59,9 @@ def process(
     found, now = Processed(), timezone.now()
     if not breakers.may_try("zoho", now=now):
         return found
-    due = queues.claimable(Hint, now=now)
+    due = queues.claimable(Hint, now=now).exclude(
+        module__in=configuration.paused_modules()
+    )
     if record is not None:
         due = due.filter(module=record[0], record_id=record[1])
     claimed = [row for row in due[:BATCH] if queues.claim(row, now=now)]

@@ -7,6 +7,7 @@ from registrar.models.moodle_grades import GradePoll, GradeState, MoodleGrade
 from registrar.models.outbox import GRADE_KINDS, GRADES, Effect, Kind
 from registrar.models.peers import PeerState, UnlinkedAccount
 from registrar.models.people import Student, Teacher
+from registrar.models.player_access import GivenAccess, ProgramAccess
 from registrar.models.programs import Payment, Program, Registration, Template, Unit
 from registrar.models.requests import StudentRequest
 from registrar.models.rows import LinkedRow, MirrorRow
@@ -31,6 +32,7 @@ __all__ = [
     "Delivery",
     "Effect",
     "Enrolment",
+    "GivenAccess",
     "Grade",
     "GradePoll",
     "GradeState",
@@ -43,6 +45,7 @@ __all__ = [
     "Payment",
     "PeerState",
     "Program",
+    "ProgramAccess",
     "RegistrarSettings",
     "Registration",
     "RequestKind",

@@ -25,6 +25,10 @@ class Student(LinkedRow):
     national_number = text(_("national number"))
     emergency_contact_name = text(_("emergency contact"))
     emergency_phone_number = text(_("emergency phone number"))
+    erased_at = models.DateTimeField(null=True, editable=False)
+    """When the personal columns were emptied, long after a deletion in Zoho."""
+    is_account_erased = models.BooleanField(default=False, editable=False)
+    """Whether the player was erased, so that no account is created any more."""
 
     class Meta:
         verbose_name = _("student in Zoho")

@@ -39,6 +39,10 @@ class RegistrarSettings(SingletonModel):
     hmac_keys = _secret(_("keys of signatures"))
     header_keys = _secret(_("values of the header X-Registrar-Key"))
     tokens = _secret(_("tokens of notifications"))
+    paused_modules = models.JSONField(
+        _("modules that are switched off"), default=list, blank=True
+    )
+    """Modules of Zoho that are neither read nor sent; what arrives for them waits."""
 
     class Meta:
         verbose_name = _("registrar settings")

@@ -56,7 +56,7 @@ class StudentAccount(models.Model):
         verbose_name_plural = _("accounts of students in Zoho")
 
     def __str__(self) -> str:
-        return f"{self.student_id} {self.player_id}"
+        return f"{self.student} – #{self.player_id}"
 
 
 class StudentToken(models.Model):
@@ -181,6 +181,8 @@ class StudentCard(models.Model):
     issued_at = models.DateTimeField(_("issued"))
     valid_until = models.DateField(_("valid until"))
     replaced_at = models.DateTimeField(_("replaced"), null=True)
+    withdrawn_at = models.DateTimeField(_("withdrawn"), null=True)
+    """Staff have withdrawn it."""
 
     class Meta:
         verbose_name = _("student card")

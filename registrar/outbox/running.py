@@ -8,7 +8,7 @@ import structlog
 from django.db import DatabaseError
 from django.utils import timezone
 
-from registrar import breakers, queues
+from registrar import breakers, configuration, queues
 from registrar.models import Effect
 from registrar.models.work import WorkState
 from registrar.peers.errors import PeerError
@@ -60,8 +60,10 @@ def run(
     """
     ran, now = Ran(), timezone.now()
     open_peers = [peer for peer in PEERS if breakers.may_try(peer, now=now)]
-    due = queues.claimable(Effect, now=now).filter(
-        peer__in=open_peers, kind__in=list(handlers)
+    due = (
+        queues.claimable(Effect, now=now)
+        .filter(peer__in=open_peers, kind__in=list(handlers))
+        .exclude(module__in=configuration.paused_modules())
     )
     if record is not None:
         due = due.filter(module=record[0], record_id=record[1])

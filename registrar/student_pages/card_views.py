@@ -13,13 +13,12 @@ from django.http import (
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from registrar.models import Student, StudentCard
-from registrar.student_pages import card_pdf, cards, pages, reading, submitting
+from registrar.student_pages import card_pdf, cards, contents, pages, submitting
 from registrar.student_pages.card_pdf import CardFace
 from registrar.student_pages.forms import CardForm
 from registrar.student_pages.pages import for_students, page
@@ -40,28 +39,24 @@ def card(request: HttpRequest, student: Student) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             return HttpResponseRedirect(reverse("student-card"))
-    found = cards.latest(student)
+    content = contents.card(student)
     return page(
         request,
         "card",
         title=_("Student card"),
         student=student,
         form=form,
-        card=found,
-        state=found and cards.state_of(found, student, now=timezone.now()),
-        program=_program(student) if found else "",
-        has_photo=bool(found and cards.photo_of(student)),
-        # Made of our own address alone.
-        code=mark_safe(card_pdf.svg(cards.address_of(found))) if found else "",  # noqa: S308
+        has_photo=bool(content["card"] and cards.photo_of(student)),
+        **content,
     )
 
 
 @require_safe
 @for_students
 def pdf(request: HttpRequest, student: Student) -> HttpResponse:
-    """The card as a PDF in the reader's language; 404 before there is a card."""
+    """The card as a PDF in the reader's language; 404 without a card, or a withdrawn one."""
     found = cards.latest(student)
-    if found is None:
+    if found is None or found.withdrawn_at is not None:
         raise Http404
     data = card_pdf.render(_face(found, student))
     answer = HttpResponse(data, content_type="application/pdf")
@@ -107,18 +102,12 @@ def check(request: HttpRequest, signed: str) -> HttpResponse:
     )
 
 
-def _program(student: Student) -> str:
-    """Return the name of the program of the latest registration. Two queries."""
-    parts, _others = reading.registrations(student)
-    return next((str(part.name) for part in parts), "")
-
-
 def _face(card: StudentCard, student: Student) -> CardFace:
     return CardFace(
         school=str(admin.site.site_header),
         name=str(student),
         number=card.number,
-        program=_program(student),
+        program=contents.program_of(student),
         valid_until=date_format(card.valid_until, "SHORT_DATE_FORMAT"),
         address=cards.address_of(card),
         photo=_read(student),

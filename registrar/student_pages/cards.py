@@ -30,6 +30,7 @@ class CardState(StrEnum):
     VALID = "valid"
     EXPIRED = "expired"
     REPLACED = "replaced"
+    WITHDRAWN = "withdrawn"
     ENDED = "ended"
     """The student is no longer at the school."""
 
@@ -60,6 +61,12 @@ def generate(student: Student, *, uuid: uuids.UUID, now: datetime) -> StudentCar
             issued_at=now,
             valid_until=timezone.localdate(now) + days,
         )
+
+
+def withdraw(card: StudentCard, *, now: datetime) -> bool:
+    """End a card for good; False if it was withdrawn already. The student may make a new one."""
+    rows = StudentCard.objects.filter(pk=card.pk, withdrawn_at=None)
+    return bool(rows.update(withdrawn_at=now))
 
 
 def latest(student: Student) -> StudentCard | None:
@@ -112,6 +119,8 @@ def state_of(card: StudentCard, student: Student, *, now: datetime) -> CardState
     """Return the state of a card of this student."""
     if student.deleted_at is not None:
         return CardState.ENDED
+    if card.withdrawn_at is not None:
+        return CardState.WITHDRAWN
     if card.replaced_at is not None:
         return CardState.REPLACED
     if card.valid_until < timezone.localdate(now):

@@ -1,6 +1,6 @@
 """The registrar's data about a player, and its erasure (`players.services.erasure`).
 
-Only the link is a player's. The school's records belong to the CRM: they are erased there.
+The link and what the registration gave are the player's. The school's records belong to the CRM: they are erased there.
 """
 
 from collections.abc import Sequence
@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from django.db.models import Q
 
 from players.services.erasure import Fate, Holding
-from registrar.models import StudentAccount
+from registrar.models import GivenAccess, Student, StudentAccount
 from registrar.student_pages import access
 
 HOLDINGS = (
+    Holding("registrar.GivenAccess.player", Fate.DELETED, "access_by_registration"),
     Holding(
         "registrar.StudentAccount.player",
         Fate.DELETED,
@@ -28,8 +29,13 @@ def subject_ids(player_id: int) -> list[str]:
 
 
 def erase_rows(player_id: int, *, keep_ledger: bool) -> None:
-    """Delete the player's link, and end the sessions of the students' pages."""
+    """Delete the player's link, and end the sessions of the students' pages.
+
+    The student gets no account by their registration any more.
+    """
     del keep_ledger
+    GivenAccess.objects.filter(player_id=player_id).delete()
+    Student.objects.filter(account__player_id=player_id).update(is_account_erased=True)
     access.end_all(Q(student__account__player_id=player_id))
     StudentAccount.objects.filter(player_id=player_id).delete()
 

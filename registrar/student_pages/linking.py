@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.db.models.functions import Lower
 
 from players.credentials import canonical_email
 from players.models import PlayerProfile
 from registrar.models import Student, StudentAccount
+from registrar.student_pages import access
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,13 @@ def link(student: Student, player: PlayerProfile) -> bool:
     except IntegrityError:
         return False
     return True
+
+
+def unlink(account: StudentAccount) -> None:
+    """Separate a student and a player, and end the sessions of the students' pages."""
+    with transaction.atomic():
+        access.end_all(Q(student_id=account.student_id))
+        account.delete()
 
 
 def student_of(player_id: int) -> Student | None:

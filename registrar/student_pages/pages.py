@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 
 from registrar.models import Student
@@ -61,6 +62,17 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     return answer
 
 
+TABS = {
+    "profile": gettext_lazy("Profile"),
+    "programs": gettext_lazy("Programs"),
+    "classes": gettext_lazy("Classes"),
+    "grades": gettext_lazy("Grades"),
+    "requests": gettext_lazy("Requests"),
+    "card": gettext_lazy("Card"),
+}
+"""The pages of a student, by name."""
+
+
 def page(
     request: HttpRequest,
     name: str,
@@ -70,6 +82,8 @@ def page(
     **context: Any,
 ) -> HttpResponse:
     """Render ``registrar/student/NAME.html``."""
+    tabs = [(tab, label, reverse(f"student-{tab}")) for tab, label in TABS.items()]
+    context = {"tabs": tabs} | context
     context |= {"title": title, "site_header": admin.site.site_header, "page": name}
     return render(request, f"registrar/student/{name}.html", context, status=status)
 

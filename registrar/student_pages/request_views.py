@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from registrar.mapping.modules import WITHDRAWN
 from registrar.models import RequestKind, Student
-from registrar.student_pages import forms, pages, reading, submitting
+from registrar.student_pages import contents, forms, pages, reading, submitting
 from registrar.student_pages.pages import for_students, page
 from registrar.student_pages.windows import windows
 
@@ -20,15 +20,13 @@ from registrar.student_pages.windows import windows
 @for_students
 def requests(request: HttpRequest, student: Student) -> HttpResponse:
     """The kinds of requests, and the requests sent so far. Four queries."""
-    open_kinds = windows(now=timezone.now())
     return page(
         request,
         "requests",
         title=_("Requests"),
         student=student,
-        kinds=[(kind, open_kinds[kind]) for kind in RequestKind],
-        parts=reading.requests(student),
         was_sent="sent" in request.GET,
+        **contents.requests(student),
     )
 
 

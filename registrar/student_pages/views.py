@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from registrar.models import Student
-from registrar.student_pages import reading
+from registrar.student_pages import contents
 from registrar.student_pages.pages import for_students, page
 
 
@@ -20,38 +20,21 @@ def profile(request: HttpRequest, student: Student) -> HttpResponse:
 @for_students
 def programs(request: HttpRequest, student: Student) -> HttpResponse:
     """Registrations with their payments. Three queries."""
-    parts, others = reading.registrations(student)
-    return page(
-        request,
-        "programs",
-        title=_("Programs"),
-        student=student,
-        parts=parts,
-        other_payments=others,
-    )
+    content = contents.programs(student)
+    return page(request, "programs", title=_("Programs"), student=student, **content)
 
 
 @require_safe
 @for_students
 def classes(request: HttpRequest, student: Student) -> HttpResponse:
     """Places in classes. Two queries."""
-    return page(
-        request,
-        "classes",
-        title=_("Classes"),
-        student=student,
-        enrolments=reading.enrolments(student),
-    )
+    content = contents.classes(student)
+    return page(request, "classes", title=_("Classes"), student=student, **content)
 
 
 @require_safe
 @for_students
 def grades(request: HttpRequest, student: Student) -> HttpResponse:
     """Grades with all attempts. Two queries."""
-    return page(
-        request,
-        "grades",
-        title=_("Grades"),
-        student=student,
-        assessments=reading.assessments(student),
-    )
+    content = contents.grades(student)
+    return page(request, "grades", title=_("Grades"), student=student, **content)

@@ -38,13 +38,19 @@ from registrar.mirror.applying import apply_record
 from registrar.mirror.decisions import Decision, Outcome
 from registrar.models import (
     Delivery,
+    GivenAccess,
     GradePoll,
     Hint,
     Kind,
     MoodleGrade,
     PeerState,
+    ProgramAccess,
     RegistrarSettings,
     RequestWindow,
+    Student,
+    StudentAccount,
+    StudentCard,
+    Submission,
     UnlinkedAccount,
 )
 from registrar.outbox import adding
@@ -133,6 +139,22 @@ def world(player, plan, stage):
     RequestWindow.objects.create(kind="enrol")
     UnlinkedAccount.objects.create(
         moodle_id=9, found_at=NOW, reason="taken", module="BTEC_Students", record_id="1"
+    )
+    student = Student.objects.get(zoho_id="1")
+    StudentAccount.objects.create(student=student, player=player)
+    submission = Submission.objects.create(
+        uuid=uuid.uuid4(), student=student, kind="card", created_at=NOW
+    )
+    StudentCard.objects.create(
+        student=student,
+        submission=submission,
+        number="R-1",
+        issued_at=NOW,
+        valid_until=NOW.date(),
+    )
+    rule = ProgramAccess.objects.create(program_id="1", plan=plan)
+    GivenAccess.objects.create(
+        rule=rule, player=player, kind="plan", plan_id=plan.pk, row_id=1
     )
     adding.add(
         kind=Kind.COURSE, module="BTEC_Classes", record_id="1", version=1, now=NOW

@@ -79,7 +79,7 @@ from progress.models import (
     StructureProgress,
 )
 from progress.services import erasure as progress_erasure, ledger, snapshots, writing
-from registrar.models import Student, StudentAccount
+from registrar.models import GivenAccess, ProgramAccess, Student, StudentAccount
 from tests.factories.progress import make_card, make_rating
 from tests.players.app import PASSWORD
 
@@ -224,6 +224,10 @@ def make_student(plan, manager, redis_client):
             zoho_id="4711", defaults={"read_at": NOON}
         )
         StudentAccount.objects.create(student=record, player=player)
+        rule, _made = ProgramAccess.objects.get_or_create(program_id="4712", plan=plan)
+        GivenAccess.objects.create(
+            rule=rule, player=player, kind="plan", plan_id=plan.pk, row_id=1
+        )
         PlayerLesson.objects.create(
             player=player,
             lesson_id="LES-1",

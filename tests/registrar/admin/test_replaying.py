@@ -1,6 +1,7 @@
 """Rows of both queues are done again from their lists: one, chosen, or filtered."""
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from players import roles
@@ -65,3 +66,27 @@ def test_a_viewer_does_not_replay(client_of, staff):
         reverse(HINTS), {"action": "replay_chosen", "_selected_action": [row.pk]}
     )
     assert states(Hint) == ["dead"]
+
+
+def test_a_replay_is_in_the_admin_log(registrar):
+    first, second = dead(make_hint, "77"), dead(make_hint, "78")
+    registrar.post(
+        reverse(HINTS),
+        {"action": "replay_chosen", "_selected_action": [first.pk, second.pk]},
+    )
+    entry = LogEntry.objects.get()
+    assert entry.content_type.model == "hint"
+    assert f"#{first.pk}, #{second.pk}" in entry.change_message
+
+
+def test_what_staff_start_by_hand_is_in_the_admin_log(registrar, student, settings):
+    settings.ZOHO_REFRESH_TOKEN = "refresh"
+    for name in ("read_again", "send_now"):
+        where = reverse(f"admin:registrar_{name}", args=["BTEC_Students", "77"])
+        assert registrar.post(where).status_code == 302
+    messages = list(LogEntry.objects.order_by("pk").values_list("change_message"))
+    assert messages[:1] == [("Read from Zoho by hand.",)]
+    assert len(messages) == 2
+    assert {entry.object_repr for entry in LogEntry.objects.all()} == {
+        "BTEC_Students 77"
+    }

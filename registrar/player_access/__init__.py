@@ -1,0 +1,1 @@
+"""Players get plans and products by their registrations in Zoho."""
