@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('plans', '0002_folded_titles'),
         ('players', '0028_freezes_given'),
-        ('registrar', '0012_unlinked_accounts'),
+        ('registrar', '0013_unsent_grades'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registrar', '0013_player_access'),
+        ('registrar', '0014_player_access'),
     ]
 
     operations = [

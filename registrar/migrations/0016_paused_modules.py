@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('registrar', '0014_cards_and_erasures'),
+        ('registrar', '0015_cards_and_erasures'),
     ]
 
     operations = [
