@@ -29,6 +29,7 @@ EVERY = {
     "registrar.tasks.check_zoho": 12 * 3600,
     "registrar.tasks.poll_grades": 300,
     "registrar.tasks.erase_deleted_students": 3600,
+    "registrar.tasks.find_accounts": 300,
     "registrar.tasks.follow_registrations": 300,
     "registrar.tasks.process_inbox": 15,
     "registrar.tasks.prune_inbox": 3600,
