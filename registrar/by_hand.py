@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.utils import timezone
 
-from registrar import queues, tasks
+from registrar import enqueuing, queues, tasks
 from registrar.models import Effect, Hint, Kind, LinkedRow, Operation
 from registrar.models.work import WorkState
 from registrar.outbox import adding
@@ -24,7 +24,7 @@ def read_again(*, module: str, record_id: str) -> None:
         created_at=now,
         due_at=now,
     )
-    transaction.on_commit(lambda: tasks.enqueue_records([(module, record_id)]))
+    transaction.on_commit(lambda: enqueuing.enqueue(tasks.process_inbox))
 
 
 def send_now(module: str, rows: Iterable[LinkedRow]) -> int:

@@ -1,11 +1,10 @@
 """The registrar's tasks. Each may run any number of times, in several workers at once."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 
 import structlog
 from celery import shared_task
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
 from players.errors import StoreAwayError
 from registrar import (
@@ -14,6 +13,7 @@ from registrar import (
     btec_templates,
     configuration,
     drift,
+    enqueuing,
     reconciling,
     sources,
     upkeep,
@@ -38,7 +38,8 @@ _MAX_NEW_EFFECTS = 500
 
 @shared_task(name="registrar.tasks.process_inbox", ignore_result=True)
 def process_inbox() -> None:
-    """Process all due hints. Every 15 seconds: what no other task has processed."""
+    """Process all due hints. After a delivery, and every 15 seconds."""
+    enqueuing.has_begun(process_inbox)
     source = sources.current()
     if source is None:
         return
@@ -49,20 +50,6 @@ def process_inbox() -> None:
             return
 
 
-@shared_task(name="registrar.tasks.process_record", ignore_result=True)
-def process_record(module: str, record_id: str) -> None:
-    """Process the hints of one record, and of the parents that it lacks."""
-    source = sources.current()
-    if source is None:
-        return
-    todo = [(module, record_id)]
-    while todo:
-        record = todo.pop()
-        while (found := processing.process(source=source, record=record)).tried:
-            todo += found.parents
-            _follow(found)
-
-
 @shared_task(name="registrar.tasks.send_effects", ignore_result=True)
 def send_effects() -> None:
     """Add effects for rows that Moodle lacks, and do all due effects. Every 15 seconds."""
@@ -71,19 +58,22 @@ def send_effects() -> None:
         return
     adding.add_all_due(most=_MAX_NEW_EFFECTS, modules=handlers.modules())
     adding.add_grades_due(most=_MAX_NEW_EFFECTS)
+    _run(found)
+
+
+@shared_task(name="registrar.tasks.run_effects", ignore_result=True)
+def run_effects() -> None:
+    """Do all due effects. After some were added."""
+    enqueuing.has_begun(run_effects)
+    found = handlers.current()
+    if found is not None:
+        _run(found)
+
+
+def _run(found: Mapping[str, running.Handler]) -> None:
     for _round in range(_MAX_ROUNDS):
         if not running.run(handlers=found).tried:
             return
-
-
-@shared_task(name="registrar.tasks.send_effects_of", ignore_result=True)
-def send_effects_of(module: str, record_id: str) -> None:
-    """Do the due effects of one record, those that they add included."""
-    found = handlers.current()
-    if found is None:
-        return
-    while running.run(handlers=found, record=(module, record_id)).tried:
-        pass
 
 
 @shared_task(name="registrar.tasks.poll_grades", ignore_result=True)
@@ -184,8 +174,8 @@ def find_accounts() -> None:
         breakers.record_failure("moodle", error, now=timezone.now())
         log.warning("registrar_accounts_failed", error=type(error).__name__)
         return
-    for module, record_id in found.linking:
-        enqueue_effects(module, record_id)
+    if found.linking:
+        enqueuing.enqueue(run_effects)
 
 
 @shared_task(name="registrar.tasks.follow_registrations", ignore_result=True)
@@ -262,36 +252,9 @@ def _active_modules() -> list[str]:
 
 
 def _send(changed: Iterable[tuple[str, str]]) -> None:
-    """Add the effects of changed records and start `send_effects_of` for each."""
+    """Add the effects of changed records, and start doing them."""
     records = list(changed)
     if not records or handlers.current() is None:
         return
-    try:
-        for module, record_id in adding.add_due(records, modules=handlers.modules()):
-            send_effects_of.delay(module, record_id)
-    except OperationalError:
-        log.warning("registrar_broker_away")
-
-
-def enqueue_records(records: Collection[tuple[str, str]]) -> None:
-    """Start `process_record` for a record, `process_inbox` for several.
-
-    The sender waits for this, and one task reads a hundred records with one call. While
-    the broker is away nothing is started: the periodic task does the work.
-    """
-    try:
-        if len(records) > 1:
-            process_inbox.delay()
-            return
-        for module, record_id in records:
-            process_record.delay(module, record_id)
-    except OperationalError:
-        log.warning("registrar_broker_away")
-
-
-def enqueue_effects(module: str, record_id: str) -> None:
-    """Start `send_effects_of`; while the broker is away the periodic task does the work."""
-    try:
-        send_effects_of.delay(module, record_id)
-    except OperationalError:
-        log.warning("registrar_broker_away")
+    if adding.add_due(records, modules=handlers.modules()):
+        enqueuing.enqueue(run_effects)

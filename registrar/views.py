@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from registrar import configuration, tasks
+from registrar import configuration, enqueuing, tasks
 from registrar.inbox.endpoints import ALIASES, EVENTS, Event
 from registrar.inbox.receiving import MAX_BYTES, RefusedDeliveryError, receive
 
@@ -50,7 +50,7 @@ def _answer(request: HttpRequest, event: Event | None) -> JsonResponse:
     except RefusedDeliveryError as error:
         return _refusal(error)
     if received.is_new:
-        transaction.on_commit(lambda: tasks.enqueue_records(received.records))
+        transaction.on_commit(lambda: enqueuing.enqueue(tasks.process_inbox))
     return JsonResponse(
         {"accepted": len(received.records), "duplicate": not received.is_new}
     )

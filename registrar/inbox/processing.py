@@ -36,22 +36,16 @@ MAX_STALE_READS = 5
 
 @dataclass(slots=True)
 class Processed:
-    """How many hints were tried, the records that changed, the parents to read, and the
-    modules that were read as a whole."""
+    """How many hints were tried, the records that changed, and the modules that were read
+    as a whole."""
 
     tried: int = 0
     changed: list[tuple[str, str]] = field(default_factory=list)
-    parents: list[tuple[str, str]] = field(default_factory=list)
     listed: set[str] = field(default_factory=set)
 
 
-def process(
-    *, source: RecordSource, record: tuple[str, str] | None = None
-) -> Processed:
+def process(*, source: RecordSource) -> Processed:
     """Process up to 100 due hints; safe to run in several workers at once.
-
-    Args:
-        record: module and id, to process only this record's next hint.
 
     Returns:
         no tries when nothing is due, or while Zoho is away.
@@ -62,8 +56,6 @@ def process(
     due = queues.claimable(Hint, now=now).exclude(
         module__in=configuration.paused_modules()
     )
-    if record is not None:
-        due = due.filter(module=record[0], record_id=record[1])
     claimed = [row for row in due[:BATCH] if queues.claim(row, now=now)]
     by_module: dict[str, list[Hint]] = defaultdict(list)
     for row in claimed:
@@ -101,7 +93,7 @@ def _process_records(
             continue
         if decision.outcome in CHANGES:
             found.changed.append((module, row.record_id))
-        found.parents += _add_parents(row, decision)
+        _add_parents(row, decision)
         _finish(row, waiting, decision, record)
 
 
@@ -122,7 +114,7 @@ def _process_list(row: Hint, source: RecordSource, found: Processed) -> None:
                 applied += 1
                 if decision.outcome in CHANGES:
                     found.changed.append((row.module, str(record["id"])))
-                found.parents += _add_parents(row, decision)
+                _add_parents(row, decision)
             read_at = timezone.now()
     except (PeerError, DatabaseError) as error:
         _fail([row], error)
@@ -175,10 +167,10 @@ def _finish(
     queues.finish_all(waiting, now=now, decision=document)
 
 
-def _add_parents(row: Hint, decision: Decision) -> list[tuple[str, str]]:
+def _add_parents(row: Hint, decision: Decision) -> None:
     """Add hints for parents that the mirror lacks, up to `MAX_DEPTH` above a child."""
-    if not decision.missing or row.depth >= MAX_DEPTH:
-        return []
+    if row.depth >= MAX_DEPTH:
+        return
     now = timezone.now()
     for module, record_id in decision.missing:
         of_parent = Hint.objects.filter(module=module, record_id=record_id)
@@ -192,7 +184,6 @@ def _add_parents(row: Hint, decision: Decision) -> list[tuple[str, str]]:
             created_at=now,
             due_at=now,
         )
-    return list(decision.missing)
 
 
 def _fail(rows: list[Hint], error: Exception) -> None:

@@ -49,14 +49,11 @@ class Ran:
     done: int = 0
 
 
-def run(
-    *, handlers: Mapping[str, Handler], record: tuple[str, str] | None = None
-) -> Ran:
+def run(*, handlers: Mapping[str, Handler]) -> Ran:
     """Do up to 50 due effects; safe to run in several workers at once.
 
     Args:
         handlers: by `Kind`; effects without a handler are left alone.
-        record: module and id, to do only this record's next effect.
     """
     ran, now = Ran(), timezone.now()
     open_peers = [peer for peer in PEERS if breakers.may_try(peer, now=now)]
@@ -65,8 +62,6 @@ def run(
         .filter(peer__in=open_peers, kind__in=list(handlers))
         .exclude(module__in=configuration.paused_modules())
     )
-    if record is not None:
-        due = due.filter(module=record[0], record_id=record[1])
     for effect in due[:BATCH]:
         if not breakers.may_try(effect.peer, now=timezone.now()):
             continue

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 
 from core.pictures import CleanPicture
-from registrar import tasks
+from registrar import enqueuing, tasks
 from registrar.mapping.modules import ACTIVE
 from registrar.models import (
     Effect,
@@ -185,4 +185,4 @@ def _add_effect(submission: Submission, *, now: datetime) -> None:
         created_at=now,
         due_at=now,
     )
-    transaction.on_commit(lambda: tasks.enqueue_effects(MODULE, record_id))
+    transaction.on_commit(lambda: enqueuing.enqueue(tasks.run_effects))

@@ -5,6 +5,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from players import roles
+from registrar import tasks
 from registrar.mirror.applying import apply_record
 from registrar.mirror.decisions import Outcome
 from registrar.models import Conflict, Effect, Hint, PeerState, Student
@@ -127,13 +128,13 @@ def test_a_record_is_read_again_at_once(
     registrar, student, connected, django_capture_on_commit_callbacks, monkeypatch
 ):
     started = []
-    monkeypatch.setattr("registrar.tasks.enqueue_records", started.extend)
+    monkeypatch.setattr("registrar.enqueuing.enqueue", started.append)
     assert "Read from Zoho now" in text_of(
         registrar, "admin:registrar_timeline", *RECORD
     )
     with django_capture_on_commit_callbacks(execute=True):
         registrar.post(reverse("admin:registrar_read_again", args=RECORD))
-    assert started == [RECORD]
+    assert started == [tasks.process_inbox]
     assert Hint.objects.get().operation == "changed"
 
 

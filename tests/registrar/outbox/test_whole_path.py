@@ -144,7 +144,7 @@ def test_without_peers_the_tasks_do_nothing(db, django_assert_num_queries):
     # The accounts, for Moodle and for Zoho, in each task.
     with django_assert_num_queries(4):
         tasks.send_effects()
-        tasks.send_effects_of("BTEC_Students", "1")
+        tasks.run_effects()
     tasks.poll_grades()
     assert not GradePoll.objects.exists()
 
