@@ -58,8 +58,8 @@ class StateFilter(admin.SimpleListFilter):
 @admin.register(MoodleGrade)
 class MoodleGradeAdmin(ReadOnlyAdmin):
     list_display = (
-        *("changed_at", "record", "student", "class_shown", "assignment_name"),
-        *("attempt_shown", "grade", "state_shown", "reason"),
+        *("changed_at", "state_shown", "student", "grade", "reason"),
+        *("class_shown", "assignment_name", "attempt_shown", "record"),
     )
     list_filter = (StateFilter, "changed_at", "sent_at")
     search_fields = ("=composite_key", "=user_id", "=zoho_id")

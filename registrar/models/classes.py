@@ -1,7 +1,7 @@
 """Teaching: BTEC_Classes, BTEC_Enrollments, BTEC_Grades."""
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy as _, pgettext_lazy
 
 from registrar.models.rows import LinkedRow, MirrorRow, lookup, text
 
@@ -53,7 +53,7 @@ class Grade(MirrorRow):
     student = lookup("Student", _("student"), related_name="grades")
     school_class = lookup("SchoolClass", _("class"), related_name="grades")
     unit = lookup("Unit", _("unit"), related_name="grades")
-    grade = text(_("grade"))
+    grade = text(pgettext_lazy("of an assignment", "grade"))
     composite_key = models.CharField(
         _("composite key"), max_length=255, default="", blank=True, db_index=True
     )

@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from django.db import models
 from django.db.models import Case, Count, Exists, F, OuterRef, Subquery, Value, When
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy as _, pgettext_lazy
 
 from core.fields import ExactCharField
 from registrar.models.classes import SchoolClass
@@ -101,7 +101,7 @@ class MoodleGrade(models.Model):
     user_id = models.PositiveBigIntegerField(_("Moodle user"), db_index=True)
     attempt = models.PositiveIntegerField(_("attempt"))
     assignment_name = text(_("assignment"))
-    grade = text(_("grade"), max_length=20)
+    grade = text(pgettext_lazy("of an assignment", "grade"), max_length=20)
     """What Zoho gets (`registrar.grades.rules`); "" for a grade that was taken back."""
     criteria = models.JSONField(_("criteria"), default=list, blank=True)
     """A document for each criterion of the rubric: `registrar.grades.rules.Criterion`."""
