@@ -1,9 +1,13 @@
 """Teaching: BTEC_Classes, BTEC_Enrollments, BTEC_Grades."""
 
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _, pgettext_lazy
 
 from registrar.models.rows import LinkedRow, MirrorRow, lookup, text
+
+_STORED: dict[str, Any] = {"related_name": "+", "editable": False, "db_index": False}
 
 
 class SchoolClass(LinkedRow):
@@ -38,6 +42,10 @@ class Enrolment(MirrorRow):
     school_class = lookup("SchoolClass", _("class"), related_name="enrolments")
     status = text(_("status"))
     enrolled_on = models.DateField(_("enrolment date"), null=True)
+    placed_student = lookup("Student", "", **_STORED)
+    placed_class = lookup("SchoolClass", "", **_STORED)
+    """Whom the record has placed in Moodle, and in which class; None if nowhere yet, or
+    if that place was ended because the record now names another student or class."""
 
     class Meta:
         verbose_name = _("enrolment in Zoho")

@@ -118,6 +118,7 @@ class Life:
             self.move: 30,
             self.withdraw_or_return: 30,
             self.enrol_again: 8,
+            self.change_class: 8,
             self.rename_class: 4,
             self.cancel_or_reopen: 3,
             self.pay: 8,
@@ -145,6 +146,13 @@ class Life:
         self.delete("BTEC_Enrollments", place)
         if {student} <= self.store.records["BTEC_Students"].keys():
             self.enrol(student, school_class)
+
+    def change_class(self, _number: int) -> None:
+        place = self.one("BTEC_Enrollments")
+        student, _former = self.places[place]
+        school_class = self.one("BTEC_Classes")
+        self.change("BTEC_Enrollments", place, Classes={"id": school_class})
+        self.places[place] = (student, school_class)
 
     def rename_class(self, number: int) -> None:
         self.change("BTEC_Classes", self.one("BTEC_Classes"), Class_Name=f"C{number}")
