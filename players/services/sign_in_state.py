@@ -10,10 +10,11 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
+from django.db import connection
 from django.utils import timezone
 
 from players import records
-from players.models import PlayerProfile, SessionEndReason
+from players.models import SessionEndReason
 from players.records import Found, StoreUnavailableError
 from players.services import session_ends, versions
 
@@ -35,30 +36,42 @@ class SignInState:
     limit_passed: SessionEndReason | None = None
 
 
+# One row for each device. Constant text: Django compiles such a query anew in more time
+# than it takes.
+_STATE = """
+SELECT player.sign_in_version, session.token_sha256, own.device_id,
+  CAST(session.created_at AS CHAR), CAST(session.last_used_at AS CHAR), device.device_id
+FROM players_playerprofile AS player
+JOIN players_user AS account ON account.id = player.user_id
+LEFT JOIN players_session AS session ON session.player_id = player.id
+LEFT JOIN players_device AS own ON own.id = session.device_id
+LEFT JOIN players_device AS device ON device.player_id = player.id
+WHERE player.id = %s AND account.is_active
+"""
+
+
 def read(player_id: int) -> SignInState:
     """Return the committed state. One query, so session and devices are consistent."""
-    rows = list(
-        PlayerProfile.objects.filter(pk=player_id, user__is_active=True).values_list(
-            "sign_in_version",
-            "session__token_sha256",
-            "session__device__device_id",
-            "session__created_at",
-            "session__last_used_at",
-            "devices__device_id",
-        )
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_STATE, [player_id])
+        rows = cursor.fetchall()
     if not rows:
         return SignInState()
     version, token_sha256, session_device, created_at, last_used_at, _device = rows[0]
-    devices = frozenset(device for *_rest, device in rows if device is not None)
+    devices = frozenset(UUID(device) for *_rest, device in rows if device is not None)
     if token_sha256 is None:
         return SignInState(version, devices=devices)
+    created, used = _time(created_at), _time(last_used_at)
     passed = session_ends.limit_passed(
-        created_at=created_at, last_used_at=last_used_at, now=timezone.now()
+        created_at=created, last_used_at=used, now=timezone.now()
     )
     return SignInState(
-        version, token_sha256, session_device, devices, last_used_at, passed
+        version, token_sha256, UUID(session_device), devices, used, passed
     )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(f"{text}+00:00")
 
 
 def changing(player_ids: Collection[int]) -> None:
