@@ -201,6 +201,7 @@ def _peer_faults(
             values,
         )
     yield from _zoho_faults(state, connections, now)
+    yield from _access_faults(state)
 
 
 def _zoho_faults(
@@ -234,6 +235,24 @@ def _zoho_faults(
             ),
             {"names": ", ".join(names)},
             "registrar-names.md",
+        )
+
+
+def _access_faults(state: PeerState) -> Iterator[Fault]:
+    if state.players_losing is not None:
+        yield Fault(
+            "access_stopped",
+            _(
+                "Registrations change nothing for players: %(count)d of them would "
+                "lose something at once."
+            ),
+            _(
+                "Until a person decides, nothing is given and nothing is taken away. "
+                "Look at what would happen, and permit it or correct it in Zoho."
+            ),
+            {"count": state.players_losing},
+            "registrar-access-stopped.md",
+            ("programaccess", ""),
         )
 
 

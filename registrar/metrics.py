@@ -91,6 +91,10 @@ def _peer_metrics() -> Iterator[Metric]:
         "memora_registrar_missing_fields",
         "Fields that the mapping reads and the CRM does not have.",
     )
+    losing = GaugeMetricFamily(
+        "memora_registrar_access_stopped_players",
+        "Players who would lose something, where that stopped the last run; else 0.",
+    )
     for state in PeerState.objects.order_by("peer"):
         refused.add_metric([state.peer], float(state.needs_staff))
         failures.add_metric([state.peer], state.failures)
@@ -100,4 +104,6 @@ def _peer_metrics() -> Iterator[Metric]:
         if state.names_checked_at:
             count = sum(len(names) for names in state.missing_names.values())
             missing.add_metric([], count)
-    yield from (refused, failures, expiry, missing)
+        if state.peer == "zoho":
+            losing.add_metric([], state.players_losing or 0)
+    yield from (refused, failures, expiry, missing, losing)

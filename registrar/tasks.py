@@ -182,12 +182,12 @@ def find_accounts() -> None:
 def follow_registrations() -> None:
     """Give players what their registrations give, and end what they end. Every 5 min."""
     units = differences.find()
-    if not units:
-        return
     try:
         report = applying.apply(units)
     except StoreAwayError:
         log.warning("registrar_access_store_away")
+        return
+    if not units:
         return
     log.info(
         "registrar_access_followed",

@@ -25,6 +25,9 @@ class PeerState(models.Model):
         _("notifications arrive until"), null=True
     )
     """Zoho: when its channel of notifications expires; None before the first one."""
+    players_losing = models.PositiveIntegerField(null=True, editable=False)
+    """Zoho: how many players would lose something by their registrations, if these were so
+    many that the last run did nothing (`registrar.player_access`)."""
     newest_account = models.PositiveBigIntegerField(default=0, editable=False)
     """Moodle: the highest id of an account that was read."""
     accounts_read_at = models.DateTimeField(_("accounts read"), null=True)

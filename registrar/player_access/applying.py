@@ -20,7 +20,7 @@ from players.models import Enrollment, Entitlement
 from players.services import bulk_access, staff_writes
 from players.services.devices import lock_player
 from players.services.student_sheet import Row
-from registrar.models import GivenAccess, Student, StudentAccount
+from registrar.models import GivenAccess, PeerState, Student, StudentAccount
 from registrar.player_access.differences import PLAN, Action, Change, Unit, find
 
 MOST_SHARE = 0.1
@@ -42,7 +42,10 @@ class Created:
 
 @dataclass(slots=True)
 class Report:
-    """What a run did. ``stopped``: too many would lose something; nothing was done."""
+    """What a run did. ``stopped``: too many would lose something; nothing was done.
+
+    The dashboard then says so until a run is not stopped.
+    """
 
     created: list[Created] = field(default_factory=list)
     given: int = 0
@@ -81,8 +84,9 @@ def apply(
     """
     report = Report()
     due = [unit for unit in units if unit.is_due]
-    if not permit_many and is_too_much(due):
-        report.stopped = True
+    report.stopped = not permit_many and is_too_much(due)
+    _store_stop(sum(unit.ends for unit in due) if report.stopped else None)
+    if report.stopped:
         return report
     for unit in due:
         one = retry_on_conflict(partial(_apply, unit, with_passwords=with_passwords))
@@ -92,6 +96,16 @@ def apply(
         report.refused += one.refused
         done(report)
     return report
+
+
+def _store_stop(losing: int | None) -> None:
+    """Store for `registrar.faults` whether the run was stopped, and by how many losses."""
+    held = PeerState.objects.filter(peer="zoho")
+    if losing is not None:
+        PeerState.objects.get_or_create(peer="zoho")
+        held.update(players_losing=losing)
+    else:
+        held.exclude(players_losing=None).update(players_losing=None)
 
 
 @transaction.atomic(durable=True)

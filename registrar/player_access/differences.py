@@ -190,20 +190,29 @@ def _read(world: _World, units: Sequence[Unit], only: Unit | None) -> None:
     ):
         world.held[player_id, (PRODUCT, item)] = pk, until
     if any(rule.creates_accounts for rule in world.rules):
-        _read_emails(world, units)
+        _read_emails(world, units, only)
 
 
-def _read_emails(world: _World, units: Iterable[Unit]) -> None:
-    """Read which addresses several students have, and which belong to an account."""
+def _read_emails(world: _World, units: Iterable[Unit], only: Unit | None) -> None:
+    """Read which addresses several students have, and which belong to an account.
+
+    Of a single unit, only the rows with its address are read. Whether another student has
+    it in another spelling than upper or lower case, the run has found before.
+    """
+    own = [
+        unit.student.academic_email
+        for unit in units
+        if unit.student is not None and unit.player_id is None
+    ]
+    if not own:
+        return
     rows = Student.objects.filter(deleted_at=None).exclude(academic_email="")
+    if only is not None:
+        rows = rows.filter(academic_email__iexact=own[0])
     world.emails.update(
         canonical_email(one) for one in rows.values_list("academic_email", flat=True)
     )
-    new = {
-        canonical_email(unit.student.academic_email)
-        for unit in units
-        if unit.student is not None and unit.player_id is None
-    }
+    new = {canonical_email(one) for one in own}
     for some in batches(sorted(new - {""})):
         world.taken_emails.update(
             User.objects.filter(email__in=some).values_list("email", flat=True)

@@ -12,10 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from plans.models import AcademicPlan
+from players.credentials import canonical_email
 from players.errors import StoreAwayError
 from players.models import Enrollment, Entitlement, PlayerProfile, SecurityEvent, User
 from players.services import accounts, bulk_access, erasure
-from registrar import tasks
+from registrar import faults, tasks
 from registrar.models import (
     GivenAccess,
     Payment,
@@ -505,6 +506,70 @@ def test_more_than_a_tenth_of_the_players_lose_nothing_without_a_person(rule, pr
     assert Enrollment.objects.count() == applying.ALWAYS_PERMITTED + 1
     assert not run(permit_many=True).stopped
     assert not Enrollment.objects.exists()
+
+
+def stopped_faults():
+    return [
+        (fault.values["count"], fault.runbook)
+        for fault in faults.load(timezone.now()).faults
+        if fault.key == "access_stopped"
+    ]
+
+
+def test_a_stopped_run_is_a_fault_until_a_person_has_permitted_it(rule, program):
+    count = applying.ALWAYS_PERMITTED + 1
+    make_players(program, range(count))
+    tasks.follow_registrations()
+    assert stopped_faults() == []
+    Registration.objects.update(registration_status="Withdrawn")
+    tasks.follow_registrations()
+    assert stopped_faults() == [(count, "registrar-access-stopped.md")]
+    call_command("follow_registrations", "--apply", "--permit-many")
+    assert stopped_faults() == []
+
+
+def test_a_stopped_run_is_no_fault_any_more_when_nothing_would_be_lost(rule, program):
+    make_players(program, range(applying.ALWAYS_PERMITTED + 1))
+    tasks.follow_registrations()
+    Registration.objects.update(registration_status="Withdrawn")
+    tasks.follow_registrations()
+    Registration.objects.update(registration_status="Active")
+    tasks.follow_registrations()
+    assert stopped_faults() == []
+
+
+def test_a_new_account_costs_the_same_however_many_students_there_are(
+    creating, program, monkeypatch
+):
+    costs = []
+    for others in (0, 40):
+        for number in range(others):
+            mirror(Student, academic_email=f"other{number}@school.example")
+        student = mirror(Student, academic_email=f"new{others}@School.example")
+        register(student, program)
+        units = differences.find()
+        read = []
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                differences,
+                "canonical_email",
+                lambda email, read=read: read.append(email) or canonical_email(email),
+            )
+            with CaptureQueriesContext(connection) as queries:
+                assert len(applying.apply(units).created) == 1
+        # The address is read once in each place that decides about it.
+        assert set(read) == {student.academic_email}
+        costs.append((len(read), len(queries)))
+    assert costs[0] == costs[1]
+
+
+def test_a_second_student_with_the_address_stops_an_account_that_was_planned(
+    creating, registration, student
+):
+    units = differences.find()
+    same_email(student)
+    assert applying.apply(units).created == []
+    assert not StudentAccount.objects.exists()
 
 
 def test_the_number_of_queries_does_not_depend_on_the_students(creating, program):
