@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from registrar import configuration
 from registrar.inbox import refusals
-from registrar.models import Effect, Hint, PeerState
+from registrar.models import Effect, GradePoll, Hint, PeerState
 from registrar.models.work import WorkState
 
 log = structlog.get_logger(__name__)
@@ -29,6 +29,7 @@ class RegistrarCollector(Collector):
                 return
             yield from _queue_metrics()
             yield from _peer_metrics()
+            yield from _grade_metrics()
         except DatabaseFailure as error:
             log.warning("metrics_database_failed", error=type(error).__name__)
             return
@@ -107,3 +108,15 @@ def _peer_metrics() -> Iterator[Metric]:
         if state.peer == "zoho":
             losing.add_metric([], state.players_losing or 0)
     yield from (refused, failures, expiry, missing, losing)
+
+
+def _grade_metrics() -> Iterator[Metric]:
+    """Yield when grades were read last; nothing before the first complete run."""
+    times = GradePoll.objects.values_list("polled_at", flat=True)
+    polled_at = times.first()
+    if polled_at is not None:
+        yield GaugeMetricFamily(
+            "memora_registrar_grades_lag_seconds",
+            "Seconds since the last run began that has read all grades of Moodle.",
+            value=(timezone.now() - polled_at).total_seconds(),
+        )

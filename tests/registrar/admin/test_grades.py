@@ -230,6 +230,21 @@ def test_grades_that_are_read_late_are_a_fault_with_a_runbook(moodle_is_on):
     assert registrar_alerts.find(late) == []
 
 
+def test_the_metrics_say_how_long_ago_all_grades_were_read(moodle_is_on, client):
+    name = "memora_registrar_grades_lag_seconds "
+    poll = GradePoll.objects.create(pk=1)
+
+    def values():
+        lines = client.get("/metrics").content.decode().splitlines()
+        return [float(one.removeprefix(name)) for one in lines if one.startswith(name)]
+
+    assert values() == []
+    ago = timezone.now() - timedelta(minutes=20)
+    GradePoll.objects.filter(pk=poll.pk).update(polled_at=ago)
+    [lag] = values()
+    assert 1200 <= lag < 1260
+
+
 def test_without_moodle_no_grade_is_late():
     GradePoll.objects.create(pk=1)
     assert fault_keys(timezone.now() + timedelta(days=1)) == set()
