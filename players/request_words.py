@@ -49,6 +49,7 @@ _REQUESTS: dict[str, Promise] = {
     "me-plan": gettext_lazy("choice of the active plan"),
     "me-plans": gettext_lazy("plans"),
     "me-entitlements": gettext_lazy("products"),
+    "me-student-link": gettext_lazy("link to the pages at school"),
     "wallet-list": gettext_lazy("wallet"),
     "lesson-complete": gettext_lazy("completion of a lesson"),
     "progress-detail": gettext_lazy("progress"),

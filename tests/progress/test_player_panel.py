@@ -301,5 +301,5 @@ def test_the_page_takes_the_same_queries_whatever_the_student_has(
     many = queries_of(browser, student)
     # Session and user, permissions (2), the student, plans and products (2), the
     # choices (6), known products (3), devices, session, refusals, events with their
-    # plans (5), timeline, archive and progress (13).
-    assert (few, many) == (36, 36)
+    # plans (5), timeline, archive and progress (11).
+    assert (few, many) == (34, 34)
