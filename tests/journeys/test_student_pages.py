@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from players.models import PlayerProfile
-from registrar.models import RequestWindow
+from registrar.models import RequestWindow, Submission
 from registrar.student_pages import access
 from tests.registrar.student_pages.conftest import Person
 
@@ -71,6 +71,24 @@ def test_a_student_reads_the_pages_and_makes_a_card(
     context.close()
     assert errors == []
     assert not PlayerProfile.objects.exists()
+
+
+def test_a_student_sends_a_request_on_a_phone_in_arabic(chromium, server, layla):
+    context = chromium.new_context(viewport={"width": 360, "height": 740}, locale="ar")
+    page = context.new_page()
+    token, _expires = access.create_link(layla.student, now=timezone.now())
+    page.goto(f"{server}/student/link/?token={token}")
+    page.locator("button.main").click()
+    page.wait_for_url(f"{server}/student/")
+    page.goto(f"{server}/student/requests/change/")
+    page.fill("[name=city]", "رام الله")
+    page.locator("button.main").click()
+    page.wait_for_url(f"{server}/student/requests/?sent=1")
+    look_at(page, "rtl", "request-sent-ar-phone")
+    context.close()
+    sent = Submission.objects.get()
+    assert (sent.student, sent.kind) == (layla.student, "change")
+    assert "رام الله" in sent.description
 
 
 def look_at(page, direction: str, name: str) -> None:
