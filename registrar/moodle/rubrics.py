@@ -1,7 +1,8 @@
 """Rubrics: advanced grading of assignments by criteria and levels.
 
-Teachers copy a shared rubric into their assignments. Saving it again replaces it; their
-copies stay as they are.
+Saving a rubric without the ids of its criteria replaces them, and the grades given with
+the old ones lose their criteria. So `save` keeps the ids of criteria and levels that
+stay. An area has one definition: saving again changes it.
 """
 
 import time
@@ -88,6 +89,29 @@ def area(client: MoodleClient, *, cm_id: int) -> GradingArea:
     )
 
 
+def save(
+    client: MoodleClient, *, cm_id: int, name: str, criteria: Sequence[Criterion]
+) -> None:
+    """Grade an assignment by a rubric with ``criteria``; their ids are ignored.
+
+    Criteria are recognised by their short names, levels by their scores.
+    """
+    current = area(client, cm_id=cm_id)
+    known = {one.short_name: one for one in current.criteria}
+    rows = [
+        _criterion_row(one, at, known.get(one.short_name))
+        for at, one in enumerate(criteria, start=1)
+    ]
+    _save(
+        client,
+        {"cmid": cm_id, "contextid": current.context_id, "component": "mod_assign"}
+        | {"areaname": "submissions"},
+        name=name,
+        rows=rows,
+        definition_id=current.definition_id,
+    )
+
+
 def offers_saving(client: MoodleClient) -> bool:
     """Return whether the token's user may save rubrics on this site."""
     return client.offers(_SAVE)
@@ -102,30 +126,9 @@ def save_shared(
         key: at most 100 characters; names the rubric. Saving again with the same key
             replaces it; copies in assignments stay as they are.
     """
-    now = int(time.time())
-    user = client.info().user_id
-    rows = [_criterion_row(one, at) for at, one in enumerate(criteria, start=1)]
-    definition = {
-        "id": None,
-        "method": "rubric",
-        "name": name,
-        "description": "",
-        "status": READY,
-        "timecreated": now,
-        "usercreated": user,
-        "timemodified": now,
-        "usermodified": user,
-        "rubric": {"rubric_criteria": rows},
-    }
-    area = {
-        "cmid": 0,
-        "contextid": SYSTEM_CONTEXT,
-        "component": "core_grading",
-        "areaname": key,
-        "activemethod": "rubric",
-        "definitions": [definition],
-    }
-    client.write(_SAVE, areas=[area])
+    rows = [_criterion_row(one, at, None) for at, one in enumerate(criteria, start=1)]
+    place = {"cmid": 0, "contextid": SYSTEM_CONTEXT, "component": "core_grading"}
+    _save(client, place | {"areaname": key}, name=name, rows=rows, definition_id=0)
 
 
 def fillings(
@@ -154,15 +157,44 @@ def fillings(
     ]
 
 
-def _criterion_row(criterion: Criterion, at: int) -> dict[str, Any]:
+def _save(
+    client: MoodleClient,
+    place: dict[str, Any],
+    *,
+    name: str,
+    rows: list[dict[str, Any]],
+    definition_id: int,
+) -> None:
+    now = int(time.time())
+    user = client.info().user_id
+    definition = {
+        "id": definition_id or None,
+        "method": "rubric",
+        "name": name,
+        "description": "",
+        "status": READY,
+        "timecreated": now,
+        "usercreated": user,
+        "timemodified": now,
+        "usermodified": user,
+        "rubric": {"rubric_criteria": rows},
+    }
+    saved = {**place, "activemethod": "rubric", "definitions": [definition]}
+    client.write(_SAVE, areas=[saved])
+
+
+def _criterion_row(
+    criterion: Criterion, at: int, known: Criterion | None
+) -> dict[str, Any]:
+    levels = {level.score: level.id for level in known.levels} if known else {}
     return {
-        "id": None,
+        "id": known.id if known else None,
         "sortorder": at,
         "description": criterion.description,
         "descriptionformat": 1,
         "levels": [
             {
-                "id": None,
+                "id": levels.get(level.score),
                 "score": level.score,
                 "definition": level.definition,
                 "definitionformat": 1,

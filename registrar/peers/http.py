@@ -89,14 +89,22 @@ class PeerClient:
             PeerUncertainError: a write was sent and has no complete answer, or a 5xx.
             PeerAnswerError: the answer is too large.
         """
+        with self.stream(method, url, writes=writes, cost=cost, **options) as response:
+            body = self._read(response, writes=writes)
+            return Answer(response.status_code, response.headers, body)
+
+    @contextmanager
+    def stream(
+        self, method: str, url: str, *, writes: bool, cost: int = 1, **options: Any
+    ) -> Iterator[httpx.Response]:
+        """Like `request`, for a body that the caller reads with ``iter_bytes``."""
         with (
             self.limits.turn(cost=cost),
             self._faults(writes=writes),
             self._client.stream(method, url, **options) as response,
         ):
             self._check_status(response, writes=writes)
-            body = self._read(response, writes=writes)
-            return Answer(response.status_code, response.headers, body)
+            yield response
 
     def close(self) -> None:
         """Close all connections."""

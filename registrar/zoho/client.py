@@ -1,6 +1,7 @@
 """Requests to Zoho CRM with a valid access token."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -63,6 +64,37 @@ class ZohoClient:
                 their start.
         """
         return self._call(method, path, writes=True, cost=cost, **options)
+
+    @contextmanager
+    def download(
+        self, path: str, *, params: Mapping[str, str] | None = None
+    ) -> Iterator[Iterator[bytes]]:
+        """Read a file in parts; nothing is kept in memory.
+
+        Raises:
+            PeerRefusedError: there is no such file.
+        """
+        with ExitStack() as stack:
+            for attempt in (1, 2):
+                token = self._tokens.current()
+                response = stack.enter_context(
+                    self._http.stream(
+                        "GET",
+                        self._url(token, path),
+                        writes=False,
+                        params=params,
+                        headers=_headers(token),
+                    )
+                )
+                if response.status_code == httpx.codes.OK:
+                    yield response.iter_bytes()
+                    return
+                body = response.read()
+                answer = Answer(response.status_code, response.headers, body)
+                if attempt == 2 or not _is_token_refused(answer):
+                    raise _error(_json(body), status=answer.status)
+                self._tokens.forget(token)
+                stack.close()
 
     def close(self) -> None:
         """Close all connections."""

@@ -23,6 +23,12 @@ def organisation(client: ZohoClient) -> str:
     return str(rows[0].get("company_name", "")) if rows else ""
 
 
+def modules(client: ZohoClient) -> set[str]:
+    """Return the api names of all modules that the account may see."""
+    rows = _rows(client.get("settings/modules"), "modules")
+    return {str(row.get("api_name", "")) for row in rows}
+
+
 def fields(client: ZohoClient, *, module: str) -> dict[str, Field]:
     """Return the fields of ``module`` by api name.
 

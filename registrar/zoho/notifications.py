@@ -4,13 +4,14 @@ A channel names modules and operations, carries a token that each notification r
 and expires after a week at most. Notifications contain ids, not records.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from registrar.zoho.answers import error_of, unreadable
 from registrar.zoho.client import ZohoClient
-from registrar.zoho.values import timestamp
+from registrar.zoho.values import parse_timestamp, timestamp
 
 MAX_SECONDS = 7 * 24 * 3600
 """The longest life of a channel."""
@@ -20,7 +21,7 @@ _PATH = "actions/watch"
 
 @dataclass(frozen=True, kw_only=True)
 class Channel:
-    """A channel, as we ask for it.
+    """A channel, as we ask for it or as Zoho has it.
 
     Args:
         id: a number of ours, as text.
@@ -54,6 +55,33 @@ def renew(client: ZohoClient, *, channel: Channel, token: str) -> None:
         PeerRefusedError: there is no such channel (any more): open it again.
     """
     _checked(client.write("PUT", _PATH, json=_body(channel, token)))
+
+
+def disable(client: ZohoClient, *, channel_ids: Sequence[str]) -> None:
+    """Close channels. A channel that does not exist is refused."""
+    _checked(
+        client.write("DELETE", _PATH, params={"channel_ids": ",".join(channel_ids)})
+    )
+
+
+def get(client: ZohoClient, *, channel_id: str) -> Channel | None:
+    """Return an open channel; None if it has expired or does not exist."""
+    body = client.get(_PATH, params={"channel_id": channel_id})
+    rows = _rows(body) if body is not None else []
+    if not rows:
+        return None
+    return Channel(
+        id=str(rows[0].get("channel_id", "")),
+        events=tuple(
+            str(row["resource_name"]) + ".all"
+            if "resource_name" in row and not row.get("events")
+            else str(event)
+            for row in rows
+            for event in row.get("events") or [""]
+        ),
+        notify_url=str(rows[0].get("notify_url", "")),
+        expires=parse_timestamp(rows[0].get("channel_expiry")),
+    )
 
 
 def _body(channel: Channel, token: str) -> dict[str, Any]:

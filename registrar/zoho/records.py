@@ -119,16 +119,54 @@ def deleted(
         page += 1
 
 
+def search(
+    client: ZohoClient, *, module: str, criteria: str, fields: Sequence[str]
+) -> list[Record]:
+    """Return up to 200 records that meet ``criteria`` (`values.criterion`).
+
+    Zoho searches an index that follows the records after some seconds: before a create
+    is repeated, use `query`, which reads the records themselves.
+    """
+    params = {
+        "criteria": criteria,
+        "fields": _field_list(fields),
+        "per_page": str(PER_PAGE),
+    }
+    return _data(client.get(f"{api_name(module)}/search", params=params))
+
+
 def query(client: ZohoClient, *, select: str) -> list[Record]:
     """Return the rows of a COQL query, at most 2,000 (``limit`` in the query).
-
-    It reads the records themselves. Zoho's searches read an index that follows them after
-    some seconds, so they could miss what an uncertain create has made.
 
     Args:
         select: ``select … from … where … limit …``; texts from `values.coql_text`.
     """
     return _data(client.query("coql", {"select_query": select}))
+
+
+def related(
+    client: ZohoClient,
+    *,
+    module: str,
+    record_id: str,
+    related_list: str,
+    fields: Sequence[str],
+) -> list[Record]:
+    """Return all records of a related list, which has its own api name."""
+    path = f"{api_name(module)}/{checked_id(record_id)}/{api_name(related_list)}"
+    found: list[Record] = []
+    page = 1
+    while True:
+        params = {
+            "fields": _field_list(fields),
+            "per_page": str(PER_PAGE),
+            "page": str(page),
+        }
+        body = client.get(path, params=params)
+        found += _data(body)
+        if not body or not _info(body).get("more_records"):
+            return found
+        page += 1
 
 
 def create(

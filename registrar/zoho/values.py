@@ -1,10 +1,10 @@
-"""Values of Zoho's fields, and the texts of queries.
+"""Values of Zoho's fields, and the texts of searches.
 
 Ids are texts: JavaScript and many JSON readers round their nineteen digits.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ def record_id(value: str) -> str:
 
 
 def api_name(value: str) -> str:
-    """Return ``value`` if it can be the api name of a module.
+    """Return ``value`` if it can be the api name of a module or a related list.
 
     Raises:
         ValueError: it cannot.
@@ -32,6 +32,12 @@ def api_name(value: str) -> str:
     if not _API_NAME.fullmatch(value):
         raise ValueError(f"not an api name: {value[:40]!r}")
     return value
+
+
+def lookup_name(value: Any) -> str:
+    """Return the name of a lookup; "" for an empty one."""
+    found = value.get("name") if isinstance(value, Mapping) else None
+    return str(found) if found else ""
 
 
 def to_lookup(record_id: str) -> dict[str, str] | None:
@@ -47,6 +53,26 @@ def to_multi_select(ids: Iterable[str], *, field: str) -> list[dict[str, Any]]:
 def timestamp(moment: datetime) -> str:
     """Return an aware time as Zoho writes it: whole seconds with an offset."""
     return moment.astimezone(UTC).replace(microsecond=0).isoformat()
+
+
+def parse_timestamp(value: Any) -> datetime | None:
+    """Return a time such as ``Modified_Time``; None for an empty or wrong one.
+
+    A text without an offset is none: it could mean different times.
+    """
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return found.astimezone(UTC) if found.tzinfo else None
+
+
+def criterion(field: str, value: str) -> str:
+    """Return a search criterion: ``field`` equals ``value``."""
+    escaped = value.replace("\\", "\\\\")
+    for character in "(),":
+        escaped = escaped.replace(character, f"\\{character}")
+    return f"({field}:equals:{escaped})"
 
 
 def coql_text(value: str) -> str:

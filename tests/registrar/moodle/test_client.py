@@ -1,8 +1,10 @@
 """Calls of Moodle's functions: parameters, errors, what a site offers, the plugin."""
 
+import io
+
 import pytest
 
-from registrar.moodle import enrolments, mzi, users
+from registrar.moodle import enrolments, files, mzi, users
 from registrar.moodle.client import MoodleClient, MoodleSite, error_of
 from registrar.moodle.mzi import BtecCriterion
 from registrar.moodle.parameters import flatten
@@ -118,6 +120,15 @@ def test_a_call_that_php_would_cut_off_is_not_sent(lms, moodle):
     with pytest.raises(ValueError, match="4900"):
         enrolments.enrol(lms, course_id=1, user_ids=range(1300))
     assert moodle.requests == []
+
+
+def test_a_file_is_uploaded_into_a_draft_area(any_lms):
+    receipt = io.BytesIO(b"paid")
+    receipt.read()
+    key = files.upload(
+        any_lms, name="إيصال.txt", file=receipt, content_type="text/plain"
+    )
+    assert key > 0
 
 
 def test_no_error_has_details_that_moodle_wrote():

@@ -149,6 +149,24 @@ def test_attempts_in_no_assignment_are_an_error(any_lms, student):
 # --- Rubrics --------------------------------------------------------------------------
 
 
+def test_a_rubric_keeps_the_ids_of_criteria_that_stay(any_lms, assignment, student):
+    before = rubrics.area(any_lms, cm_id=assignment.cm_id)
+    grade(any_lms, assignment, student, level=1)
+    new = Criterion("P2 يحلل", LEVELS)
+    where = {"cm_id": assignment.cm_id, "name": "وحدة"}
+    for _ in range(2):
+        rubrics.save(any_lms, criteria=[PASS, new], **where)
+    after = rubrics.area(any_lms, cm_id=assignment.cm_id)
+    assert after.definition_id == before.definition_id
+    assert [one.description for one in after.criteria] == ["P1 يشرح", "P2 يحلل"]
+    assert after.criteria[0].id == before.criteria[0].id
+    assert [level.id for level in after.criteria[0].levels] == [
+        level.id for level in before.criteria[0].levels
+    ]
+    found = rubrics.fillings(any_lms, definition_id=after.definition_id)
+    assert before.criteria[0].id in {one.criterion_id for one in found}
+
+
 def test_a_shared_rubric_can_be_published_again(any_lms, mark):
     for criteria in ([PASS], [PASS, MERIT]):
         rubrics.save_shared(any_lms, key=f"unit{mark}", name="وحدة", criteria=criteria)

@@ -1,4 +1,4 @@
-"""Files, notification channels, and what the CRM is made of."""
+"""Attachments, notification channels, and what the CRM is made of."""
 
 import io
 import json
@@ -16,17 +16,46 @@ from tests.registrar.simulators.zoho import Webhook
 RECEIPT = b"%PDF-1.4 " + bytes(range(256)) * 500
 
 
-def test_an_upload_is_repeated_from_its_start_with_a_new_token(crm, zoho):
-    metadata.organisation(crm)
-    zoho.expire_tokens()
-    key = files.upload(
+@pytest.fixture
+def request_id(zoho) -> str:
+    return zoho.store.insert("BTEC_Student_Requests", {"Subject": "a"})["id"]
+
+
+def attach(crm, request_id: str, file=None) -> str:
+    return files.attach(
         crm,
+        module="BTEC_Student_Requests",
+        record_id=request_id,
         name="إيصال.pdf",
-        file=io.BytesIO(RECEIPT),
+        file=file or io.BytesIO(RECEIPT),
         content_type="application/pdf",
     )
-    assert zoho.files[key] == ("إيصال.pdf", "application/pdf", RECEIPT)
+
+
+def test_an_attachment_is_uploaded_and_downloaded(crm, zoho, request_id):
+    key = attach(crm, request_id)
+    where = {"module": "BTEC_Student_Requests", "record_id": request_id}
+    [row] = zoho.attachments[request_id]
+    assert (row["id"], row["File_Name"]) == (key, "إيصال.pdf")
+    with files.download(crm, **where, attachment_id=key) as parts:
+        assert b"".join(parts) == RECEIPT
+
+
+def test_a_download_is_repeated_with_a_new_token(crm, zoho, request_id):
+    key = attach(crm, request_id)
+    zoho.expire_tokens()
+    where = {"module": "BTEC_Student_Requests", "record_id": request_id}
+    with files.download(crm, **where, attachment_id=key) as parts:
+        assert b"".join(parts) == RECEIPT
     assert zoho.refreshes == 2
+
+
+def test_an_upload_is_repeated_from_its_start_with_a_new_token(crm, zoho, request_id):
+    metadata.organisation(crm)
+    zoho.expire_tokens()
+    attach(crm, request_id)
+    [row] = zoho.attachments[request_id]
+    assert row["content"] == RECEIPT
 
 
 def test_a_file_for_an_upload_field_has_an_id(crm, zoho):
@@ -34,6 +63,18 @@ def test_a_file_for_an_upload_field_has_an_id(crm, zoho):
         crm, name="r.png", file=io.BytesIO(b"png"), content_type="image/png"
     )
     assert zoho.files[key] == ("r.png", "image/png", b"png")
+
+
+def test_an_attachment_of_a_record_that_does_not_exist_is_refused(crm):
+    with pytest.raises(PeerRefusedError):
+        attach(crm, "99")
+    with (
+        pytest.raises(PeerRefusedError),
+        files.download(
+            crm, module="BTEC_Students", record_id="99", attachment_id="1"
+        ) as parts,
+    ):
+        list(parts)
 
 
 # --- Channels -------------------------------------------------------------------------
@@ -86,13 +127,16 @@ def test_a_channel_notifies_us_of_ids_with_its_token(crm, zoho, receiver):
     assert "City" not in found
 
 
-def test_a_channel_is_opened_and_renewed(crm, zoho):
+def test_a_channel_is_read_renewed_and_closed(crm, zoho):
     notifications.enable(crm, channel=channel(), token="t")
+    assert notifications.get(crm, channel_id=channel().id) == channel(
+        expires=notifications.get(crm, channel_id=channel().id).expires
+    )
     later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=6, hours=20)
     notifications.renew(crm, channel=channel(expires=later), token="t")
-    [held] = zoho.channels.values()
-    assert datetime.fromisoformat(held["channel_expiry"]) == later
-    assert held["events"] == ["BTEC_Students.all", "BTEC_Classes.edit"]
+    assert notifications.get(crm, channel_id=channel().id).expires == later
+    notifications.disable(crm, channel_ids=[channel().id])
+    assert notifications.get(crm, channel_id=channel().id) is None
 
 
 def test_a_channel_that_has_expired_cannot_be_renewed(crm):
@@ -133,7 +177,8 @@ def test_a_webhook_sends_what_was_configured(zoho, receiver):
 # --- Metadata -------------------------------------------------------------------------
 
 
-def test_the_crm_names_the_fields_of_a_module(crm):
+def test_the_crm_names_its_modules_and_fields(crm):
+    assert {"BTEC_Students", "Products"} <= metadata.modules(crm)
     found = metadata.fields(crm, module="BTEC_Enrollments")
     assert found["Classes"].data_type == "lookup"
     assert "Withdrawn" in found["Enrollment_Status"].choices

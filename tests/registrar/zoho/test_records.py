@@ -11,7 +11,7 @@ from registrar.peers.errors import (
     PeerUncertainError,
 )
 from registrar.zoho import records
-from registrar.zoho.values import coql_text
+from registrar.zoho.values import coql_text, criterion
 
 FIELDS = ("First_Name", "Last_Name", "City", "Modified_Time")
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -103,13 +103,51 @@ def test_deleted_records_are_listed_since_a_time(crm, zoho):
 
 
 @pytest.mark.parametrize("name", ["a,b", "a(b)", "back\\slash", "O'Brien", "سلمى (1)"])
-def test_a_query_finds_any_text(crm, zoho, name):
+def test_searches_and_queries_find_any_text(crm, zoho, name):
     [key] = add(zoho, 1, Last_Name=name)
     add(zoho, 1, Last_Name="another")
+    [found] = records.search(
+        crm,
+        module="BTEC_Students",
+        criteria=criterion("Last_Name", name),
+        fields=FIELDS,
+    )
+    assert found["id"] == key
     text = coql_text(name)
     select = f"select City from BTEC_Students where Last_Name = {text} limit 1"  # noqa: S608
     [found] = records.query(crm, select=select)
     assert found["id"] == key
+
+
+def test_a_search_may_miss_a_new_record_that_a_query_finds(crm, zoho):
+    zoho.store.search_lags = True
+    [key] = add(zoho, 1, Last_Name="new")
+    search = {
+        "module": "BTEC_Students",
+        "criteria": criterion("Last_Name", "new"),
+        "fields": FIELDS,
+    }
+    assert records.search(crm, **search) == []
+    select = "select City from BTEC_Students where Last_Name = 'new'"
+    assert [row["id"] for row in records.query(crm, select=select)] == [key]
+    zoho.store.refresh_index()
+    assert [row["id"] for row in records.search(crm, **search)] == [key]
+
+
+def test_related_records_are_listed(crm, zoho):
+    [student] = add(zoho)
+    for at in range(201):
+        registration = {"Student_ID": {"id": student}, "Registration_Number": f"R{at}"}
+        zoho.store.insert("BTEC_Registrations", registration)
+    found = records.related(
+        crm,
+        module="BTEC_Students",
+        record_id=student,
+        related_list="Registrations",
+        fields=["Registration_Number", "Student_ID"],
+    )
+    assert len(found) == 201
+    assert {row["Student_ID"]["id"] for row in found} == {student}
 
 
 def test_each_row_of_a_write_has_its_own_result(crm, zoho):
