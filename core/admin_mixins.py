@@ -1,6 +1,7 @@
 """Mixins for admin pages, above all of rows that are never edited by hand."""
 
 import json
+from abc import ABCMeta
 from typing import Any
 
 from django import forms
@@ -9,6 +10,10 @@ from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+
+class AbstractAdmin(ABCMeta, forms.MediaDefiningClass):
+    """The metaclass of an admin with abstract methods."""
 
 
 class ReadOnly:

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from abc import ABC, abstractmethod
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ READY_SECONDS = 60.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class SiteCommand(BaseCommand):
+class SiteCommand(BaseCommand, ABC):
     """A command that runs a complete Memora; Ctrl-C stops it.
 
     With ``--smoke`` it stops by itself after its steps: the exit status is 0 if all of
@@ -75,6 +76,7 @@ class SiteCommand(BaseCommand):
             )
             self._run(smoke=smoke, address=address)
 
+    @abstractmethod
     def run_steps(self, processes: ProcessGroup, address: "Address") -> None:
         """Prepare the data, start the processes, and print what they do.
 
@@ -83,11 +85,10 @@ class SiteCommand(BaseCommand):
             ChildExitedError: a process ended.
             CommandError: the data could not be prepared.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def print_addresses(self, address: "Address") -> None:
         """Print what to open while the processes run."""
-        raise NotImplementedError
 
     def watch(self, processes: ProcessGroup) -> None:
         """Wait until one of the processes ends.

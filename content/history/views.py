@@ -1,5 +1,6 @@
 """The history pages of the admin, and the revert of lessons."""
 
+from abc import abstractmethod
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from django.views.decorators.http import require_POST
 from content.history import changes, revert as history_revert
 from content.history.changes import Edit
 from content.models import Node, NodeKind
+from core.admin_mixins import AbstractAdmin
 from core.errors import MemoraError
 from core.parsing import as_key
 
@@ -25,16 +27,12 @@ EDITS_PER_PAGE = 25
 _STAGE_RIGHTS = ("add", "change", "delete")
 
 
-class HistoryPages:
-    """Mixin for a ``ModelAdmin``: its history page shows `edits_of`.
+class HistoryPages(metaclass=AbstractAdmin):
+    """Mixin for a ``ModelAdmin``: its history page shows `edits_of`."""
 
-    The admins of nodes and plans define `edits_of`. It is no abstract method, because
-    ``ModelAdmin`` has another metaclass.
-    """
-
+    @abstractmethod
     def edits_of(self, obj: Any) -> list[Edit]:
         """Return the edits to show, newest first."""
-        raise NotImplementedError
 
     def can_go_back(self, request: HttpRequest, obj: Any) -> bool:
         """Return whether the user may revert to an earlier version."""

@@ -1,6 +1,6 @@
 """What the commands about seasons share: the season's argument, and their errors."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -11,7 +11,7 @@ from core.reporting_command import ReportingCommand
 from progress.services.seasons import SeasonError
 
 
-class SeasonCommand(ReportingCommand):
+class SeasonCommand(ReportingCommand, ABC):
     """A command about one season. Exit code 2 for its misuse, 1 without the database."""
 
     def add_arguments(self, parser: CommandParser) -> None:

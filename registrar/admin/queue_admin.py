@@ -1,9 +1,8 @@
 """Admin of both queues and of conflicts: read-only; rows can be done again."""
 
-from abc import ABCMeta, abstractmethod
+from abc import abstractmethod
 from typing import Any, TypeVar
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet, Value
 from django.http import HttpRequest
@@ -11,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _, ngettext
 
-from core.admin_mixins import ReadOnlyAdmin
+from core.admin_mixins import AbstractAdmin, ReadOnlyAdmin
 from core.badges import Tone, badge
 from registrar import configuration
 from registrar.admin import links, payload, staff_log
@@ -57,11 +56,7 @@ def state_badge(state: str) -> SafeString:
     return badge(shape, WorkState(state).label, tone)
 
 
-class _AbstractAdmin(ABCMeta, forms.MediaDefiningClass):
-    """The class of an admin with abstract methods."""
-
-
-class WorkAdmin(ReadOnlyAdmin, metaclass=_AbstractAdmin):
+class WorkAdmin(ReadOnlyAdmin, metaclass=AbstractAdmin):
     """The list and the page of a queue; chosen or filtered rows can be done again."""
 
     search_fields = ("=record_id",)

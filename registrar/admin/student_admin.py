@@ -1,10 +1,12 @@
 """Admin of the students' pages: accounts, cards, and requests that students sent."""
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -13,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
-from core.admin_mixins import ReadOnlyAdmin
+from core.admin_mixins import AbstractAdmin, ReadOnlyAdmin
 from core.badges import badge
 from players.errors import PlayerNotFoundError
 from players.models import PlayerProfile
@@ -33,7 +35,7 @@ class ReasonForm(forms.Form):
     )
 
 
-class ReasonedAdmin(ReadOnlyAdmin):
+class ReasonedAdmin(ReadOnlyAdmin, metaclass=AbstractAdmin):
     """Read-only rows with one step for which staff give a reason."""
 
     step: ClassVar[str]
@@ -55,8 +57,9 @@ class ReasonedAdmin(ReadOnlyAdmin):
         del row
         return request.user.has_perm(self.step_permission)
 
+    @abstractmethod
     def do_step(self, request: HttpRequest, row: Any, reason: str) -> None:
-        raise NotImplementedError
+        """Do the step with this row, and note the reason in the admin log."""
 
     def ask(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for the reason, and do the step.
@@ -72,7 +75,8 @@ class ReasonedAdmin(ReadOnlyAdmin):
             raise Http404
         form = ReasonForm(request.POST or None)
         if self.can_step(request, row) and form.is_valid():
-            self.do_step(request, row, form.cleaned_data["reason"])
+            with transaction.atomic():
+                self.do_step(request, row, form.cleaned_data["reason"])
             name = f"admin:registrar_{self.opts.model_name}_changelist"
             return HttpResponseRedirect(reverse(name))
         context = {
@@ -120,8 +124,6 @@ class LinkForm(forms.ModelForm):  # type: ignore[type-arg]
         student = Student.objects.filter(zoho_id=zoho_id, deleted_at=None).first()
         if student is None:
             raise forms.ValidationError(_("There is no such student."))
-        if StudentAccount.objects.filter(student=student).exists():
-            raise forms.ValidationError(_("The student is linked already."))
         self.instance.student = student
         return zoho_id
 
@@ -133,12 +135,16 @@ class LinkForm(forms.ModelForm):  # type: ignore[type-arg]
             )
         except PlayerNotFoundError as error:
             raise forms.ValidationError(error.message) from None
-        if player.user.is_staff:
-            raise forms.ValidationError(_("This account also works in the admin."))
-        if StudentAccount.objects.filter(player=player).exists():
-            raise forms.ValidationError(_("The player is linked already."))
         self.instance.player = player
         return text
+
+    def clean(self) -> dict[str, Any]:
+        found = self.cleaned_data
+        if "zoho_id" in found and "player_name" in found:
+            student, player = self.instance.student, self.instance.player
+            if obstacles := linking.obstacles(student, player):
+                raise forms.ValidationError(obstacles)
+        return found
 
 
 @admin.register(StudentAccount)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext as _
 
 from players.credentials import canonical_email
 from players.models import PlayerProfile
@@ -52,6 +53,21 @@ def pairs() -> Iterator[Pair]:
         player = players.get(canonical_email(student.academic_email))
         if player is not None and student.academic_email.lower() in single:
             yield Pair(student, player)
+
+
+def obstacles(student: Student, player: PlayerProfile) -> list[str]:
+    """Return why staff may not link them, in words; none if they may. Two queries.
+
+    Who works in the admin is no student: the pages would open with their password.
+    """
+    found = []
+    if StudentAccount.objects.filter(student=student).exists():
+        found.append(_("The student is linked already."))
+    if player.user.is_staff:
+        found.append(_("This account also works in the admin."))
+    if StudentAccount.objects.filter(player=player).exists():
+        found.append(_("The player is linked already."))
+    return found
 
 
 def link(student: Student, player: PlayerProfile) -> bool:

@@ -2,10 +2,10 @@
 
 Rows are only added (`progress.models.InteractionLog`). Their positions are 1, 2, 3 … for
 each player: a row is inserted at the position after the state that it was decided on,
-and the database refuses it if another row is there. Who lost once locks the player before
-it decides again, as staff do at once (`lock`), so nobody loses for ever. Every read is one statement, or
-takes the last position first and reads no later rows, so its result is the state at one
-position.
+and the database refuses it if another row is there. A request whose row was refused locks
+the player before it decides again (`lock`); changes by staff lock the player at once. So
+no request is refused twice by others. Every read is one statement, or takes the last
+position first and reads no later rows, so its result is the state at one position.
 
 The rows of closed seasons are in a table of their own (`progress.services.seasons`). The
 last row of a player never is. Sums of the archived rows are in baselines; what needs the

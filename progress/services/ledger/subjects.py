@@ -83,15 +83,15 @@ def subjects_of(
     return {key: one for key, one in found.items() if key in wanted and one[0]}
 
 
-# One row for each progress bit of a player. Constant text, because Django compiles the
-# same query in more time than the database needs for it; times are texts for the same
-# reason. The last two columns are those of a baseline.
+# One row for each progress bit of a player, with the aggregates of `best_hearts`. Constant
+# text, because Django compiles the same query in more time than the database needs for it;
+# times are texts for the same reason. The last two columns are those of a baseline.
 _BITS = """
 SELECT player_id, subject_id, bit_index, CAST(SUM(xp) AS SIGNED),
   MAX(CASE WHEN type IN (%s, %s, %s, %s) THEN seq END), MAX(seq),
   CAST(MAX(CASE WHEN type IN (%s, %s) THEN occurred_at END) AS CHAR),
   MAX(best_hearts),
-  MAX(CASE WHEN type IN (%s, %s) THEN seq * 8 + best_hearts END),
+  MAX(CASE WHEN type IN (%s, %s) THEN seq * {hearts} + best_hearts END),
   MAX(CASE WHEN type IN (%s, %s) THEN seq END), '', ''
 FROM {table} WHERE {condition} AND type IN (%s, %s, %s, %s, %s)
 GROUP BY player_id, subject_id, bit_index
@@ -111,7 +111,7 @@ def _subjects(
     Of the rows and the baselines with this condition. One query.
     """
     text = (_BITS + _BASELINES).format(
-        table=InteractionLog._meta.db_table, condition=condition
+        table=InteractionLog._meta.db_table, hearts=_HEARTS, condition=condition
     )
     found = _unpacked_subjects(
         _read(text, [*_SUMMED, *values, *_TYPES, *values]),
@@ -163,6 +163,7 @@ def archived_subjects(
         return {}
     text = _BITS.format(
         table=ArchivedInteraction._meta.db_table,
+        hearts=_HEARTS,
         condition=f"player_id IN ({_marks(player_ids)})",
     )
     return _unpacked_subjects(_read(text, [*_SUMMED, *player_ids, *_TYPES]))

@@ -4,6 +4,7 @@ import json
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.parser import BytesParser
@@ -61,7 +62,7 @@ class Fault:
     response: Response | None = None
 
 
-class Simulator:
+class Simulator(ABC):
     """The base of both simulators: a server in a thread, and its faults.
 
     Args:
@@ -90,9 +91,9 @@ class Simulator:
         self._thread.join()
         self._server.server_close()
 
+    @abstractmethod
     def answer(self, request: Request) -> Response:
         """Carry out a request; one at a time, under ``lock``."""
-        raise NotImplementedError
 
     # --- Faults -----------------------------------------------------------------------
 
