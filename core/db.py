@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import (
@@ -136,6 +137,11 @@ def is_foreign_key_error(error: IntegrityError) -> bool:
 def is_null_error(error: IntegrityError) -> bool:
     """Return whether a column that needs a value has none."""
     return code_of(error) == _NULL or "NOT NULL" in str(error)
+
+
+def utc_time(text: str) -> datetime:
+    """Return the time of a column that a statement has cast to a text."""
+    return datetime.fromisoformat(f"{text}+00:00")
 
 
 def lock_shared(rows: QuerySet[Any]) -> list[Any]:

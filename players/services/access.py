@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -11,6 +10,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from core.db import utc_time
 from plans.access import Level
 from players import records
 from players.errors import (
@@ -123,9 +123,7 @@ def _read(player_id: int) -> tuple[int, PlayerAccess]:
             if plan is not None:
                 plans.add(plan)
             elif item is not None:
-                items[item] = (
-                    until and datetime.fromisoformat(f"{until}+00:00").timestamp()
-                )
+                items[item] = until and utc_time(until).timestamp()
             else:
                 version, zone, earlier, active = player
     # A UNION of a number and NULL is a decimal on MariaDB.

@@ -13,6 +13,7 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
+from core.db import utc_time
 from players import records
 from players.models import SessionEndReason
 from players.records import Found, StoreUnavailableError
@@ -61,17 +62,13 @@ def read(player_id: int) -> SignInState:
     devices = frozenset(UUID(device) for *_rest, device in rows if device is not None)
     if token_sha256 is None:
         return SignInState(version, devices=devices)
-    created, used = _time(created_at), _time(last_used_at)
+    created, used = utc_time(created_at), utc_time(last_used_at)
     passed = session_ends.limit_passed(
         created_at=created, last_used_at=used, now=timezone.now()
     )
     return SignInState(
         version, token_sha256, UUID(session_device), devices, used, passed
     )
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(f"{text}+00:00")
 
 
 def changing(player_ids: Collection[int]) -> None:

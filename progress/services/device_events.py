@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 from django.db import connection
 
+from core.db import utc_time
 from progress.admission import DeviceState
 from progress.models import DeviceSequence, HeldEvent
 from progress.services.events import Event, LessonEvent, Origin, ReviewEvent
@@ -136,7 +137,7 @@ def positions(player_id: int, device_id: UUID) -> tuple[int, int]:
 
 
 def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
+    return None if text is None else utc_time(text)
 
 
 def move(player_id: int, moved: Move) -> None:

@@ -1,7 +1,7 @@
 """Wallets and histories of streaks, from the sums of a player's rows of each day."""
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import date, datetime
+from datetime import date
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from typing import NamedTuple
 import orjson
 from django.db import connection
 
+from core.db import utc_time
 from players.player_state import WalletState
 from progress import streak
 from progress.models import ArchivedInteraction, InteractionType
@@ -170,7 +171,7 @@ def _wallet(days: Collection[_Day]) -> WalletState:
         total_xp=max(0, sum(one.xp for one in days)),
         current_streak=current.days,
         last_success_date=current.last,
-        last_played_at=datetime.fromisoformat(f"{played}+00:00") if played else None,
+        last_played_at=utc_time(played) if played else None,
         freezes=freezes,
         frozen_days=streak.shown(history.frozen, current.last),
     )

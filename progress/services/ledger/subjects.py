@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import F, IntegerField, Max, Q, Value
 
+from core.db import utc_time
 from players.player_state import LastPlayed, SubjectProgress
 from progress import bitmap
 from progress.models import (
@@ -263,7 +264,7 @@ def _unpacked_subjects(
                 one.reset(hearts[-1])
             continue
         if at is not None:
-            attempt = LastPlayed(datetime.fromisoformat(f"{at}+00:00"), bit)
+            attempt = LastPlayed(utc_time(at), bit)
             one.played = max(one.played or attempt, attempt)
         one.add_hearts(bit, hearts)
     return {key: one.found() for key, one in found.items()}
