@@ -103,6 +103,9 @@ class PrivateMariaDB(_Server):
     def start(self) -> None:
         server = _binary("mariadbd")
         assert server is not None
+        # A server that starts deletes the temporary tables of others in its folder.
+        temporary = self.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
         with (self.folder / "mariadb.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -110,6 +113,7 @@ class PrivateMariaDB(_Server):
                     "--no-defaults",
                     f"--user={getpass.getuser()}",
                     f"--datadir={self.folder / 'data'}",
+                    f"--tmpdir={temporary}",
                     f"--socket={self.folder / 'mariadb.sock'}",
                     "--bind-address=127.0.0.1",
                     f"--port={self.port}",
