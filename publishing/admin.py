@@ -35,6 +35,7 @@ from publishing.admin_views.task_dispatch import (
     notify_publishing,
     notify_retrying,
 )
+from publishing.building import rollback
 from publishing.models import (
     Alert,
     HealthReport,
@@ -381,18 +382,28 @@ class PublishedPlanAdmin(ReleasePages, AcademicPlanAdmin):
         if is_pending:
             return badge("⟳", _("Waiting to publish"), "waiting")
         if publication is not None and publication.rolled_back_at is not None:
-            return badge("↶", _("Earlier generation"), "action")
+            return badge("↶", _("Held after a rollback"), "action")
         return badge("●", _("Up to date"), "done")
 
     @admin.action(description=gettext_lazy("Publish now"), permissions=["publish"])
     def publish_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Enqueue a build of each chosen plan; name drafts and skip them."""
+        """Enqueue a build of each chosen plan; name and skip drafts and held plans."""
         started = 0
         for plan in queryset:
             if not plan.is_published:
                 messages.warning(
                     request,
                     _("“%(title)s” is a draft: tick “published” on its page first.")
+                    % {"title": plan.title},
+                )
+                continue
+            if rollback.is_held(plan.pk):
+                messages.warning(
+                    request,
+                    _(
+                        "“%(title)s” is held after a rollback. Release it on its page "
+                        "to publish it."
+                    )
                     % {"title": plan.title},
                 )
                 continue

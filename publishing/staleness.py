@@ -1,5 +1,8 @@
 """Find the plans that need a build: their sources differ from `built_from`.
 
+A plan that was rolled back is held: it needs no build until it is released
+(`publishing.building.rollback.release`).
+
 Edits are not queued. Every edit raises a revision (of a subject or a plan) in its own
 transaction. A publication records the revisions that its build read, with the settings
 that documents depend on. A plan needs a build exactly when they differ. See
@@ -58,24 +61,58 @@ def _installed_rules() -> dict[str, int]:
     return {"search_folding": folding.VERSION, "format": documents.FORMAT_VERSION}
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A plan's current sources, and those of its release ({} before the first)."""
+
+    now: Sources
+    built: Sources
+    is_held: bool
+
+
 def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
     """Return the published plans that need a build, with their sources; four queries.
 
     Args:
         plan_pks: check these plans only; None checks all.
     """
+    return {
+        pk: plan.now
+        for pk, plan in _compare(plan_pks).items()
+        if plan.now != plan.built and not plan.is_held
+    }
+
+
+def waiting_in_held(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
+    """Return the held plans with changes that a release would publish.
+
+    Otherwise as `pending`.
+    """
+    return {
+        pk: plan.now
+        for pk, plan in _compare(plan_pks).items()
+        if plan.now != plan.built and plan.is_held
+    }
+
+
+def current_sources(plan_pk: int) -> Sources:
+    """Return the sources of a plan now; {} if it is not published. Four queries."""
+    compared = _compare([plan_pk]).get(plan_pk)
+    return {} if compared is None else compared.now
+
+
+def _compare(plan_pks: Collection[int] | None) -> dict[int, _Compared]:
     settings = PublishingSettings.get_solo()
     plans = AcademicPlan.objects.filter(is_published=True).order_by("pk")
     if plan_pks is not None:
         plans = plans.filter(pk__in=plan_pks)
     publications = Publication.objects.filter(plan__in=plans)
-    built: dict[int | None, tuple[Sources, bool]] = {}
-    places: dict[int | None, str] = {}
-    for plan_pk, built_from, rolled_back_at, place in publications.values_list(
-        "plan_id", "built_from", "rolled_back_at", "cdn_place"
-    ):
-        built[plan_pk] = built_from, rolled_back_at is not None
-        places[plan_pk] = place
+    releases: dict[int | None, tuple[Sources, bool, str]] = {
+        plan_pk: (built_from, rolled_back_at is not None, place)
+        for plan_pk, built_from, rolled_back_at, place in publications.values_list(
+            "plan_id", "built_from", "rolled_back_at", "cdn_place"
+        )
+    }
     subjects: dict[int, dict[int, int]] = defaultdict(dict)
     rows = (
         PlanSubject.objects.filter(plan__in=plans)
@@ -84,27 +121,14 @@ def pending(plan_pks: Collection[int] | None = None) -> dict[int, Sources]:
     )
     for plan_pk, subject_pk, revision in rows:
         subjects[plan_pk][subject_pk] = revision
-    now = {
-        pk: sources(
-            plan=revision,
-            settings=settings,
-            cdn_place=places.get(pk, ""),
-            subjects=subjects[pk],
+    compared = {}
+    for pk, revision in plans.values_list("pk", "revision"):
+        built, is_held, place = releases.get(pk, ({}, False, ""))
+        now = sources(
+            plan=revision, settings=settings, cdn_place=place, subjects=subjects[pk]
         )
-        for pk, revision in plans.values_list("pk", "revision")
-    }
-    return {
-        pk: found
-        for pk, found in now.items()
-        if not _is_current(*built.get(pk, ({}, False)), found)
-    }
-
-
-def _is_current(built: Sources, is_rolled_back: bool, now: Sources) -> bool:
-    if is_rolled_back:
-        # Installing a new version of Memora does not end a rollback.
-        built = {**built, **_installed_rules()}
-    return built == now
+        compared[pk] = _Compared(now, built, is_held)
+    return compared
 
 
 def to_withdraw() -> list[int]:
@@ -121,41 +145,26 @@ def mark_plans_for_rebuild(
 ) -> None:
     """Mark the other plans that offer any of these lessons for an immediate build.
 
-    The topics of every plan that has a lesson contain whether it is gated. A plan that
-    was rolled back keeps its topics: no edit of another plan ends a rollback. Runs in
-    the transaction that changes whether the lessons are gated.
+    The topics of every plan that has a lesson contain whether it is gated. A held plan
+    keeps its topics until it is released. Runs in the transaction that changes whether
+    the lessons are gated.
     """
     if not lesson_ids:
         return
     others = Publication.objects.filter(
         plan_lessons__lesson_id__in=lesson_ids, plan__isnull=False
     ).exclude(pk=besides.pk)
-    plans = dict(others.values_list("plan_id", "rolled_back_at"))
+    plans: dict[int, tuple[str, bool]] = {
+        pk: (public_id, since is not None)
+        for pk, public_id, since in others.values_list(
+            "plan_id", "plan_public_id", "rolled_back_at"
+        )
+    }
     AcademicPlan.mark_changed(plans, urgent=True)
-    if rolled_back := [pk for pk, since in plans.items() if since is not None]:
-        _acknowledge_revision(rolled_back)
-
-
-def _acknowledge_revision(plan_pks: Collection[int]) -> None:
-    """Record the new revision of rolled back plans, so that it needs no build.
-
-    A build that reads older sources in the meantime, for an edit or for "Publish now",
-    still leaves its plan pending.
-    """
-    touched = dict(
-        AcademicPlan.objects.filter(pk__in=plan_pks).values_list("pk", "revision")
-    )
-    rolled_back = Publication.objects.select_for_update().filter(
-        plan__in=touched, rolled_back_at__isnull=False
-    )
-    for publication in rolled_back.order_by("pk"):
-        assert publication.plan_id is not None
-        built, now = publication.built_from, touched[publication.plan_id]
-        if built.get("plan") == now - 1:
-            publication.built_from = {**built, "plan": now}
-            publication.save(update_fields=["built_from"])
-            # If the lesson became gated, the links in this release lack a token now.
-            log.warning("rolled_back_links_kept", plan=publication.plan_public_id)
+    for public_id, is_held in plans.values():
+        if is_held:
+            # If a lesson became gated, the links in this release lack a token now.
+            log.warning("rolled_back_links_kept", plan=public_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def process_pending() -> None:
 
 @shared_task
 def publish_plan(plan_pk: int, trigger: str, by: int | None = None) -> None:
-    """Build one plan now ("Publish now"), even one that was rolled back.
+    """Build one plan now ("Publish now"), unless it is held.
 
     Args:
         by: primary key of the user who requested it.

@@ -86,8 +86,8 @@ def _make_current(request: HttpRequest, plan: AcademicPlan) -> None:
         )
     else:
         message = _(
-            "Generation %(generation)s is now current. It stays current until the "
-            "plan or its subjects are edited or “Publish now” is chosen."
+            "Generation %(generation)s is now current, and the plan is held: changes "
+            "are kept and not published until you release it."
         )
         messages.success(request, message % {"generation": number})
 

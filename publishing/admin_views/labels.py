@@ -29,6 +29,7 @@ _TRIGGERS = {
     "queue": gettext_lazy("a change"),
     "retry": gettext_lazy("a retry"),
     "repair": gettext_lazy("a health check"),
+    "release": gettext_lazy("released after a rollback"),
     SyncLog.ROLLBACK: gettext_lazy("rollback"),
     SyncLog.WITHDRAWAL: gettext_lazy("deleted or unpublished"),
 }

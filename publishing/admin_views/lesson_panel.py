@@ -14,7 +14,7 @@ from content.models import Node
 from core.badges import badge
 from plans.models import AcademicPlan
 from publishing import staleness
-from publishing.models import PlanLesson
+from publishing.models import PlanLesson, Publication
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,10 @@ def _state(
     if not plan.is_published:
         why = _("The plan is a draft and has no students yet.")
         return badge("○", _("Draft plan"), "quiet", why=why)
+    publication: Publication | None = getattr(plan, "publication", None)
+    if publication is not None and publication.rolled_back_at is not None:
+        why = _("Students read an earlier generation until the plan is released.")
+        return badge("↶", _("Held after a rollback"), "action", why=why)
     if pending and _has_pending_stages(plan, lesson):
         why = _(
             "Students will get the current version of this lesson at the next publish."

@@ -26,10 +26,12 @@ from core.errors import StructureError
 from plans.models import AcademicPlan, PlanOverride, PlanSubject
 from publishing import staleness
 from publishing.admin_views.labels import fault_message
-from publishing.building import release_diff
+from publishing.admin_views.task_dispatch import enqueue, notify_publishing
+from publishing.building import release_diff, rollback
 from publishing.format.validation import InvalidDocumentError
 from publishing.models import Publication, SyncLog, SyncStatus
 from publishing.monitoring import schedule, silence
+from publishing.tasks import publish_plan
 
 _UNFINISHED = (
     SyncStatus.QUEUED,
@@ -43,13 +45,16 @@ _UNFINISHED = (
 class State:
     """The state of a plan's release.
 
-    ``edits`` is the number of edits by users and jobs since the release was built, None
-    if unknown. ``sources`` names what differs: subjects, or the plan itself.
+    ``is_pending``: it needs a build. ``is_held``: it was rolled back and not released.
+    ``edits`` is the number of edits by users and jobs since the release was built or
+    made current again, None if unknown. ``sources`` names what differs: subjects, or the
+    plan itself.
     """
 
     plan: AcademicPlan
     publication: Publication | None
     is_pending: bool
+    is_held: bool
     edits: int | None
     sources: list[str]
     run: SyncLog | None
@@ -60,11 +65,6 @@ class State:
     @property
     def is_out(self) -> bool:
         return self.publication is not None and self.publication.generation is not None
-
-    @property
-    def is_rolled_back(self) -> bool:
-        """Whether readers get an earlier generation, until an edit or a publish."""
-        return _is_rolled_back(self.publication)
 
     @property
     def is_building(self) -> bool:
@@ -86,7 +86,9 @@ class State:
 def state_of(plan: AcademicPlan) -> State:
     """Return the plan's state. At most 14 queries."""
     publication = Publication.objects.filter(plan=plan).first()
-    sources = staleness.pending([plan.pk]).get(plan.pk)
+    is_held = publication is not None and publication.rolled_back_at is not None
+    changed = staleness.waiting_in_held if is_held else staleness.pending
+    sources = changed([plan.pk]).get(plan.pk)
     last = SyncLog.objects.filter(plan=plan).order_by("-pk").first()
     run = last if last is not None and last.status in _UNFINISHED else None
     last_build = (
@@ -97,18 +99,23 @@ def state_of(plan: AcademicPlan) -> State:
     if sources is not None and publication is not None and publication.built_from:
         differing = _differing(publication.built_from, sources)
         built_from_time = None if last_build is None else last_build.read_at
+        if is_held:
+            built_from_time = publication.rolled_back_at
         edits = (
             None
             if built_from_time is None
             else _edits_since(plan, built_from_time) or None
         )
     return State(
-        plan, publication, sources is not None, edits, differing, run, last_build
+        plan=plan,
+        publication=publication,
+        is_pending=sources is not None and not is_held,
+        is_held=is_held and plan.is_published,
+        edits=edits,
+        sources=differing,
+        run=run,
+        last_build=last_build,
     )
-
-
-def _is_rolled_back(publication: Publication | None) -> bool:
-    return publication is not None and publication.rolled_back_at is not None
 
 
 def _differing(built: staleness.Sources, current: staleness.Sources) -> list[str]:
@@ -200,6 +207,7 @@ class ReleasePages:
         own = (
             ("upcoming/", self.upcoming_view, "publishing_upcoming"),
             ("publish/", self.publish_view, "publishing_publish_plan"),
+            ("release/", self.release_view, "publishing_release_plan"),
         )
         pages = [
             path(f"<int:plan_pk>/{route}", admin.admin_site.admin_view(view), name=name)
@@ -250,24 +258,27 @@ class ReleasePages:
         )
         if request.method != "POST":
             return page
-        if not plan.is_published:
-            message = _("“%(title)s” is a draft: tick “published” on its page first.")
-            messages.warning(request, message % {"title": plan.title})
-        elif builds_nothing(plan):
+        waits = plan.pk in staleness.pending([plan.pk])
+        if plan.is_published and not waits and not rollback.is_held(plan.pk):
             messages.info(request, _("Nothing has changed: the release is up to date."))
         else:
             admin.publish_now(request, AcademicPlan.objects.filter(pk=plan.pk))
         return page
 
-
-def builds_nothing(plan: AcademicPlan) -> bool:
-    """Whether publishing now would have nothing to do.
-
-    After a rollback there is something to do, although no source has changed.
-    """
-    if _is_rolled_back(Publication.objects.filter(plan=plan).first()):
-        return False
-    return plan.pk not in staleness.pending([plan.pk])
+    def release_view(self, request: HttpRequest, plan_pk: int) -> HttpResponse:
+        """On POST, release a held plan and enqueue its build."""
+        admin: Any = self
+        plan = get_object_or_404(AcademicPlan, pk=plan_pk)
+        if not admin.has_publish_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            if not rollback.release(plan.pk):
+                messages.info(request, _("The plan is not held any more."))
+            elif enqueue(request, publish_plan, plan.pk, "release", request.user.pk):
+                notify_publishing(request, 1)
+        return HttpResponseRedirect(
+            reverse("admin:plans_academicplan_change", args=[plan.pk])
+        )
 
 
 def _sorts(found: release_diff.ReleaseDiff) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ def publish_now(
     wait_seconds: float | None = None,
     upload: bool = True,
 ) -> SyncLog | None:
-    """Publish a plan because a user requests it, even one that was rolled back.
+    """Publish a plan because a user requests it; a held plan is left alone.
 
     Args:
         by: primary key of the user; the run gets their name.
@@ -80,7 +80,6 @@ def publish_now(
 
     Otherwise as `publish_plan`.
     """
-    activation.end_rollback(plan_pk)
     if full:
         publications = Publication.objects.filter(plan=plan_pk)
         activation.mark_for_full_build(publications.values_list("pk", flat=True))

@@ -18,8 +18,8 @@ def claim(
     """Claim the plan's next build number and open its log entry.
 
     Returns:
-        The publication and its log entry; None when the plan has been deleted or
-        unpublished in the meantime.
+        The publication and its log entry; None when the plan has been deleted,
+        unpublished or rolled back in the meantime.
 
     Raises:
         OperationalError: MariaDB may abort a claim that waits for a row locked by an
@@ -40,8 +40,13 @@ def claim(
         if publication.plan_id != plan.pk:
             # The release belongs to a deleted plan; its revisions do not apply here.
             publication.plan, publication.built_from = plan, {}
+            publication.rolled_back_at = None
+        if publication.rolled_back_at is not None:
+            return None
         publication.build_number += 1
-        publication.save(update_fields=["plan", "build_number", "built_from"])
+        publication.save(
+            update_fields=["plan", "build_number", "built_from", "rolled_back_at"]
+        )
         entry = sync_log.open_entry(plan, sources, trigger=trigger, now=now)
     return publication, entry
 

@@ -8,10 +8,9 @@ The rules and their reasons:
   version that the generation names. Lessons hidden in the meantime were kept for this
   (`publishing.storage.cleanup`). A lesson that is gone or older would break its link,
   so the rollback is refused.
-- Edits that are pending at that moment count as published, so that the sweep does not
-  undo the rollback. The next edit of the plan, of one of its subjects or of the
-  settings does, as does "Publish now": each builds a new generation with a new number.
-  Changes of other plans do not, even where they gate or open a lesson of this plan.
+- The plan is held from then on: edits of it, of its subjects and of the settings are
+  kept and not published, until a publisher releases it (`release`). The build after
+  that makes a new generation with a new number, with everything in the database.
 - Files keep their bytes, so an earlier version may return. For each path the tables
   keep the highest version ever published, and the next build writes every file that
   the rollback changed with a higher one.
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from django.db import DatabaseError, OperationalError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -136,6 +136,25 @@ def make_current(
     queue.remove([plan.pk])
     log.info("plan_rolled_back", plan=plan_id, generation=generation)
     return entry
+
+
+def is_held(plan_pk: int) -> bool:
+    """Return whether the plan was rolled back and not released. One query."""
+    return _held(plan_pk).exists()
+
+
+def release(plan_pk: int) -> bool:
+    """Let a held plan be built again; return False if it is not held.
+
+    The next build makes all of its documents.
+    """
+    return bool(_held(plan_pk).update(rolled_back_at=None, built_from={}))
+
+
+def _held(plan_pk: int) -> QuerySet[Publication]:
+    return Publication.objects.filter(
+        plan=plan_pk, plan__is_published=True, rolled_back_at__isnull=False
+    )
 
 
 def _require_kept(plan_id: str, generation: int) -> None:
@@ -258,9 +277,9 @@ def _switch(
     # A build that stopped during an earlier switch may have left newer lessons than the
     # tables record: its mark stays for the next build.
     current.needs_full_build_since = before.needs_full_build_since
-    # Read only now, so that changes requested by another plan's switch count as
-    # published. A plan unpublished in the meantime has none; it is withdrawn later.
-    current.built_from = next(iter(staleness.pending(plan_pks).values()), {})
+    # Later changes are those that the plan's page shows as kept. A plan unpublished in
+    # the meantime has no sources; it is withdrawn later.
+    current.built_from = staleness.current_sources(plan_pks[0]) if plan_pks else {}
     current.published_at = current.rolled_back_at = now
     current.save()
     return _create_log_entry(

@@ -38,8 +38,8 @@ class Publication(models.Model):
     """The sources of the release: `publishing.staleness.sources`."""
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
     rolled_back_at = models.DateTimeField(_("rolled back"), null=True, blank=True)
-    """When an earlier generation was made current; the next build sets it to NULL.
-    The sweep does not build the plan until an edit or a publish request."""
+    """When an earlier generation was made current. The plan is held since then: it is
+    not built until a publisher releases it, which sets this to NULL."""
     cdn_place = models.CharField(max_length=16, blank=True, default="", editable=False)
     """The public place (`publishing.destinations`) that has received a complete release
     of this plan; "" for none. Links in the plan's documents lead there. Cleared when

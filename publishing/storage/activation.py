@@ -278,7 +278,7 @@ def _record_release(
     if release.plan_lessons is not None:
         flipped = record_plan_lessons(publication, release.plan_lessons)
     publication.built_from = release.built_from
-    publication.needs_full_build_since = publication.rolled_back_at = None
+    publication.needs_full_build_since = None
     if written or release.gone:
         publication.published_at = now
     publication.save(
@@ -287,7 +287,6 @@ def _record_release(
             "needs_full_build_since",
             "built_from",
             "published_at",
-            "rolled_back_at",
         ]
     )
     staleness.mark_plans_for_rebuild(flipped, besides=publication)
@@ -464,10 +463,3 @@ def mark_for_full_build(publication_pks: Collection[int]) -> None:
             publication.save(
                 update_fields=["build_number", "needs_full_build_since", "built_from"]
             )
-
-
-def end_rollback(plan_pk: int) -> None:
-    """Let a plan that was rolled back be built again, when a user publishes it."""
-    Publication.objects.filter(plan_id=plan_pk, rolled_back_at__isnull=False).update(
-        built_from={}
-    )

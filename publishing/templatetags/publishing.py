@@ -26,7 +26,7 @@ _STATES: dict[PlanState, tuple[str, Tone, object]] = {
     PlanState.WITHDRAWING: ("⟳", "waiting", gettext_lazy("Waiting to be withdrawn")),
     PlanState.WAITING: ("⟳", "waiting", gettext_lazy("Waiting to publish")),
     PlanState.UPLOADING: ("▸", "action", gettext_lazy("Not yet on the CDN")),
-    PlanState.ROLLED_BACK: ("↶", "action", gettext_lazy("Earlier generation")),
+    PlanState.ROLLED_BACK: ("↶", "action", gettext_lazy("Held after a rollback")),
     PlanState.UP_TO_DATE: ("●", "done", gettext_lazy("Up to date")),
 }
 _ON_CDN: dict[CdnState, tuple[str, Tone, object]] = {

@@ -74,11 +74,28 @@ def test_a_full_publish_mends_a_file_that_was_changed_on_disk(published):
     release.walk("PLAN-A")
 
 
-def test_publish_ends_a_rollback(published):
+@pytest.fixture
+def held(published):
     edit()
     run("publish", "PLAN-A")
     run("rollback", "PLAN-A", "1")
-    assert "generation" in run("publish", "PLAN-A")
+    return published
+
+
+def test_publish_refuses_a_held_plan(held):
+    answer, code = run_json("publish", "PLAN-A")
+    assert (answer["plans"][0]["status"], code) == ("held", 1)
+    assert file_store.current_generation("PLAN-A") == 1
+
+
+def test_publish_of_all_plans_leaves_a_held_plan_alone(held):
+    answer, code = run_json("publish", "--all")
+    assert (answer["plans"][0]["status"], code) == ("held", 0)
+    assert file_store.current_generation("PLAN-A") == 1
+
+
+def test_publish_releases_a_held_plan_when_told_to(held):
+    assert "generation" in run("publish", "PLAN-A", "--release")
     assert file_store.current_generation("PLAN-A") > 2
 
 

@@ -1,4 +1,4 @@
-"""``manage.py publish PLAN…|--all [--full] [--dry-run] [--json]``"""
+"""``manage.py publish PLAN…|--all [--full] [--release] [--dry-run] [--json]``"""
 
 from dataclasses import asdict
 from typing import Any
@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _, ngettext
 from core.errors import StructureError
 from core.reporting_command import ReportingCommand
 from plans.models import AcademicPlan
-from publishing.building import builds, dry_run
+from publishing.building import builds, dry_run, rollback
 from publishing.format.validation import InvalidDocumentError
 from publishing.management.commands._plans import published_plans
 from publishing.models import SyncLog
@@ -34,6 +34,11 @@ class Command(ReportingCommand):
             ),
         )
         parser.add_argument(
+            "--release",
+            action="store_true",
+            help=_("also publish plans that are held after a rollback"),
+        )
+        parser.add_argument(
             "--dry-run",
             action="store_true",
             help=_("list the files that would be written or removed, without writing"),
@@ -49,7 +54,7 @@ class Command(ReportingCommand):
             if options["dry_run"]:
                 results.append(self._preview(plan, full=options["full"]))
             else:
-                results.append(self._publish(plan, full=options["full"]))
+                results.append(self._publish(plan, options))
         self.progress(len(plans), len(plans))
         failed = sum(not result["ok"] for result in results)
         self.answer({"ok": not failed, "plans": results})
@@ -63,12 +68,21 @@ class Command(ReportingCommand):
                 % {"count": failed}
             )
 
-    def _publish(self, plan: AcademicPlan, *, full: bool) -> dict[str, Any]:
+    def _publish(self, plan: AcademicPlan, options: dict[str, Any]) -> dict[str, Any]:
+        if options["release"]:
+            rollback.release(plan.pk)
+        elif rollback.is_held(plan.pk):
+            self.step(
+                _("%(plan)s: held after a rollback; --release publishes it")
+                % {"plan": plan.public_id}
+            )
+            # A held plan fails a command that names it, but not the one for all plans.
+            return {"plan": plan.public_id, "ok": options["all"], "status": "held"}
         try:
             entry = builds.publish_now(
                 plan.pk,
                 trigger="command",
-                full=full,
+                full=options["full"],
                 wait_seconds=builds.LOCK_WAIT_SECONDS,
             )
         except builds.BuildInProgressError as error:

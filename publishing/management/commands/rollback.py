@@ -15,8 +15,8 @@ from publishing.management.commands._plans import published_plans
 
 class Command(ReportingCommand):
     help = (
-        "Make a kept generation of a plan current; without GENERATION, list them. It "
-        "stays current until the plan is edited or published. Exit code 1 if refused."
+        "Make a kept generation of a plan current; without GENERATION, list them. "
+        "The plan is held until `publish --release`. Exit code 1 if refused."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,8 +37,8 @@ class Command(ReportingCommand):
         self.answer({"ok": True, "plan": plan_id, "generation": entry.generation})
         self.say(
             _(
-                "Generation %(generation)d of the plan %(plan)s is now current until "
-                "the plan is edited or published."
+                "Generation %(generation)d of the plan %(plan)s is now current. The "
+                "plan is held: “publish --release” publishes it again."
             )
             % {"generation": entry.generation, "plan": plan_id}
         )

@@ -587,21 +587,47 @@ def test_after_a_rollback_page_and_list_say_so(browser, rolled_back):
         reverse("admin:plans_academicplan_changelist"),
     ):
         page = text_of(browser.get(url))
-        assert "Earlier generation" in page
+        assert "Held after a rollback" in page
         assert "Up to date" not in page
 
 
-def test_after_a_rollback_publish_now_publishes(browser, rolled_back, worker_runs):
-    url = reverse("admin:publishing_publish_plan", args=[rolled_back.pk])
-    button = re.search(
-        r"<button[^>]*>Publish now",
-        browser.get(change_url(rolled_back)).content.decode(),
-    )
-    assert button
-    assert "disabled" not in button[0]
-    page = browser.post(url, follow=True)
-    assert "Publishing 1 plan" in messages_of(page)[0]
+def test_a_held_plan_is_released_on_its_page(browser, rolled_back, worker_runs):
+    url = reverse("admin:publishing_release_plan", args=[rolled_back.pk])
+    page = browser.get(change_url(rolled_back)).content.decode()
+    assert url in page
+    assert "Publish now" not in page
+    answer = browser.post(url, follow=True)
+    assert "Publishing 1 plan" in messages_of(answer)[0]
     assert Publication.objects.get(plan=rolled_back).rolled_back_at is None
+    assert Publication.objects.get(plan=rolled_back).generation > 2
+    run = SyncLog.objects.first()
+    assert (run.trigger, run.started_by) == ("release", answer.context["user"])
+    again = browser.post(url, follow=True)
+    assert "not held any more" in messages_of(again)[0]
+
+
+def test_a_held_plan_shows_the_changes_that_it_keeps(browser, rolled_back):
+    rolled_back.title = "Renamed"
+    rolled_back.save()
+    page = text_of(browser.get(change_url(rolled_back)))
+    assert "1 change waiting" in page
+    assert "next run within" not in page
+
+
+def test_publish_now_in_the_list_leaves_a_held_plan_alone(browser, rolled_back):
+    answer = browser.post(
+        reverse("admin:plans_academicplan_changelist"),
+        {"action": "publish_now", "_selected_action": [rolled_back.pk]},
+        follow=True,
+    )
+    assert "is held after a rollback" in messages_of(answer)[0]
+    assert Publication.objects.get(plan=rolled_back).generation == 1
+
+
+def test_only_publishers_release_a_held_plan(client_of, editor, rolled_back):
+    url = reverse("admin:publishing_release_plan", args=[rolled_back.pk])
+    assert client_of(editor).post(url).status_code == 403
+    assert rollback.is_held(rolled_back.pk)
 
 
 def test_publish_now_is_not_for_everybody_nor_for_drafts(

@@ -216,6 +216,10 @@ def roll_a_plan_back(draw: Draw) -> None:
     rollback.make_current(plan_id, draw.one_of(numbers))
 
 
+def release_a_plan(draw: Draw) -> None:
+    rollback.release(draw.plan().pk)
+
+
 EDITS: list[Callable[[Draw], None]] = [
     *[edit_a_stage] * 2,
     save_a_stage_unchanged,
@@ -237,6 +241,7 @@ EDITS: list[Callable[[Draw], None]] = [
     reorder_subjects,
     publish_or_unpublish_a_plan,
     roll_a_plan_back,
+    release_a_plan,
 ]
 
 

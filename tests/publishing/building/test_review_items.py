@@ -8,7 +8,7 @@ from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing import staleness
 from publishing.admin_views import plan_views
-from publishing.building import builds, rollback, snapshot
+from publishing.building import builds, snapshot
 from publishing.building.current_release import CurrentRelease
 from publishing.building.modes import FullBuild, PartialBuild, PatchBuild
 from publishing.format.incremental import UnreadableReleaseError
@@ -152,17 +152,6 @@ def test_a_release_of_an_older_format_is_built_again_once(plan, asked):
     assert items() == ["A", "B"]
     record = PublishedDocument.objects.get(lesson_id=FIRST)
     assert record.review_items == "A B"
-    assert not staleness.pending()
-
-
-def test_an_older_format_does_not_end_a_rollback(plan, asked):
-    asked.title = "Other"
-    asked.save()
-    builds.publish_plan(plan.pk)
-    rollback.make_current("PLAN-A", 1)
-    Publication.objects.update(
-        built_from={**Publication.objects.get().built_from, "format": 1}
-    )
     assert not staleness.pending()
 
 

@@ -17,7 +17,7 @@ from core import folding
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
 from publishing import queue, staleness, tasks
-from publishing.building import builds, releases, rollback, sweep
+from publishing.building import builds, claims, releases, rollback, sweep
 from publishing.building.rollback import RollbackError
 from publishing.format import encoding
 from publishing.models import (
@@ -99,15 +99,98 @@ def test_what_waited_at_the_rollback_does_not_undo_it(plan, two_generations):
     assert file_store.current_generation("PLAN-A") == 1
 
 
-def test_new_folding_rules_do_not_end_a_rollback(plan, two_generations, monkeypatch):
+def set_a_cdn(plan) -> None:
+    current = PublishingSettings.get_solo()
+    current.cdn_base_url = "https://cdn.example.org"
+    current.local_domain = "https://other.example.org"
+    current.save()
+
+
+def install_new_rules(plan) -> None:
+    folding.VERSION += 1
+
+
+CHANGES = {
+    "stage": lambda _plan: LessonStage.objects.update(title="Fixed"),
+    "plan": lambda plan: AcademicPlan.objects.filter(pk=plan.pk).update(title="New"),
+    "override": lambda plan: set_override(
+        plan=plan, target=node("UNIT-MATH-0"), action="hide"
+    ),
+    "settings": set_a_cdn,
+    "new rules": install_new_rules,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+def test_a_held_plan_keeps_changes_and_publishes_none(
+    plan, two_generations, monkeypatch, change
+):
+    monkeypatch.setattr(folding, "VERSION", folding.VERSION)
     rollback.make_current("PLAN-A", 1)
-    monkeypatch.setattr(folding, "VERSION", folding.VERSION + 1)
+    change(plan)
+    for work in (
+        lambda: sweep.process_pending(limit=10),
+        lambda: tasks.publish_plan(plan.pk, "retry"),
+        lambda: health.check(full=True, repair=True),
+    ):
+        work()
+        assert plan_files() == two_generations
+    assert not staleness.pending()
+    assert list(staleness.waiting_in_held()) == [plan.pk]
+
+
+def test_a_released_plan_is_built_by_the_next_sweep(plan, two_generations):
+    rollback.make_current("PLAN-A", 1)
+    assert rollback.is_held(plan.pk)
+    assert rollback.release(plan.pk)
+    assert not rollback.release(plan.pk), "it is released once"
+    sweep.process_pending(limit=10)
+    assert release.read(TOPIC)["lessons"][0]["title"] == "Renamed"
     assert not staleness.pending()
 
 
-def test_an_edit_builds_a_new_generation_with_everything_in_it(plan, two_generations):
+def test_a_build_that_began_before_the_rollback_does_not_end_the_hold(
+    plan, two_generations, monkeypatch
+):
+    """Without the build lock, as when Redis is away."""
+    monkeypatch.setattr(queue, "build_lock", lambda _plan, **_: nullcontext(True))
+    rename("Third")
+    real = claims.claim
+
+    def claim_late(*args, **kwargs):
+        monkeypatch.setattr(claims, "claim", real)
+        rollback.make_current("PLAN-A", 1)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(claims, "claim", claim_late)
+    assert builds.build_plan(plan.pk) is None
+    assert plan_files() == two_generations
+    assert rollback.is_held(plan.pk)
+
+
+def test_a_held_plan_that_is_unpublished_is_withdrawn(plan, two_generations):
+    rollback.make_current("PLAN-A", 1)
+    AcademicPlan.objects.filter(pk=plan.pk).update(is_published=False)
+    sweep.process_pending(limit=10)
+    assert plan_files() == {}
+    AcademicPlan.objects.filter(pk=plan.pk).update(is_published=True)
+    publish(plan)
+    assert not rollback.is_held(plan.pk)
+
+
+def test_a_new_plan_with_the_id_of_a_deleted_held_one_is_built(plan, two_generations):
+    rollback.make_current("PLAN-A", 1)
+    plan.delete()
+    new = AcademicPlan.objects.create(
+        public_id="PLAN-A", title="New", is_published=True
+    )
+    publish(new)
+
+
+def test_a_release_builds_a_new_generation_with_everything_in_it(plan, two_generations):
     rollback.make_current("PLAN-A", 1)
     LessonStage.objects.filter(public_id="STG-MATH-1-0").update(title="Fixed")
+    rollback.release(plan.pk)
     with time_machine.travel(1_800_000_200):
         publish(plan)
     release.walk("PLAN-A")
@@ -117,9 +200,10 @@ def test_an_edit_builds_a_new_generation_with_everything_in_it(plan, two_generat
     assert Publication.objects.get().rolled_back_at is None
 
 
-def test_publish_now_builds_a_new_generation(plan, two_generations):
+def test_a_released_plan_is_published_at_once(plan, two_generations):
     rollback.make_current("PLAN-A", 1)
-    tasks.publish_plan(plan.pk, "admin")
+    rollback.release(plan.pk)
+    tasks.publish_plan(plan.pk, "release")
     assert file_store.current_generation("PLAN-A") > 2
     assert release.read(TOPIC)["lessons"][0]["title"] == "Renamed"
     assert tables_match_the_disk()
@@ -131,6 +215,7 @@ def test_versions_after_a_rollback_exceed_everything_published(plan, two_generat
     rollback.make_current("PLAN-A", 1)
     assert release.read(TOPIC)["version"] < before[TOPIC]
     rename("Third")
+    rollback.release(plan.pk)
     with time_machine.travel(1_800_000_100, tick=False):
         publish(plan)
     for path in (TOPIC, MANIFEST):
@@ -194,6 +279,7 @@ def test_an_app_that_compares_hashes_follows_a_rollback_and_what_comes_after(
     assert app.files == plan_files() == two_generations
     assert "plans/PLAN-A/TOP-MATH-1.json" not in app.reads
     rename("Third")
+    rollback.release(plan.pk)
     publish(plan)
     app.catch_up()
     assert app.files == plan_files()
@@ -202,6 +288,7 @@ def test_an_app_that_compares_hashes_follows_a_rollback_and_what_comes_after(
 def test_what_both_generations_share_is_not_written_again(plan, two_generations):
     rollback.make_current("PLAN-A", 1)
     other = (release.root() / "plans/PLAN-A/TOP-MATH-1.json").stat().st_ino
+    rollback.release(plan.pk)
     tasks.publish_plan(plan.pk, "admin")
     assert (release.root() / "plans/PLAN-A/TOP-MATH-1.json").stat().st_ino == other
 
@@ -394,7 +481,7 @@ def test_what_is_done_to_another_plan_undoes_no_rollback(plan, other, act):
     assert not staleness.pending()
 
 
-def test_a_lesson_gated_while_a_rollback_is_ended_is_gated_in_that_build(
+def test_a_lesson_gated_while_a_plan_is_released_is_gated_in_that_build(
     plan, other, monkeypatch
 ):
     """A build with an older snapshot must not have the final effect."""
@@ -411,7 +498,8 @@ def test_a_lesson_gated_while_a_rollback_is_ended_is_gated_in_that_build(
         return made
 
     monkeypatch.setattr(releases, "make", gated_meanwhile)
-    tasks.publish_plan(plan.pk, "admin")
+    rollback.release(plan.pk)
+    tasks.publish_plan(plan.pk, "release")
     assert open_lessons.opened() == set()
     assert release.read("plans/PLAN-A/TOP-MATH-1.json")["lessons"][0]["gated"] is True
 
@@ -524,6 +612,7 @@ def test_builds_and_rollbacks_side_by_side_leave_a_whole_release(plan, monkeypat
             while not stop.is_set():
                 number += 1
                 rename(f"Title {number}")
+                rollback.release(plan.pk)
                 builds.publish_plan(plan.pk)
         finally:
             connection.close()
@@ -542,5 +631,6 @@ def test_builds_and_rollbacks_side_by_side_leave_a_whole_release(plan, monkeypat
     assert done == 5
     release.walk("PLAN-A")
     assert tables_match_the_disk()
-    tasks.publish_plan(plan.pk, "admin")
+    rollback.release(plan.pk)
+    tasks.publish_plan(plan.pk, "release")
     release.walk("PLAN-A")

@@ -12,13 +12,12 @@ from players import roles
 from players.models import User
 from publishing import destinations, queue, staleness
 from publishing.admin_views import plan_views
-from publishing.building import builds, rollback, sweep
+from publishing.building import builds, sweep
 from publishing.format import search
 from publishing.models import Publication, PublishedDocument, PublishingSettings
 from publishing.signing import renewal
 from tests.publishing import release
 from tests.publishing.admin_views.test_cdn_settings import PAGE, form
-from tests.publishing.conftest import node
 from tests.publishing.fake_s3 import turn_on
 
 pytestmark = pytest.mark.django_db
@@ -160,13 +159,3 @@ def test_no_change_is_lost_however_it_was_written(published):
     # As in a race of two saves: no revision is raised, no signal is sent.
     models.QuerySet(PublishingSettings).update(search_shard_threshold=1)
     assert set(staleness.pending()) == {published.pk}
-
-
-def test_a_setting_nobody_reads_from_ends_no_rollback(published):
-    topic = node("TOP-MATH-0")
-    topic.title = "Second"
-    topic.save()
-    builds.publish_plan(published.pk)
-    rollback.make_current("PLAN-A", 1)
-    save(kept_generations=9)
-    assert staleness.pending() == {}

@@ -300,7 +300,9 @@ def test_a_plan_that_was_rolled_back_stays_so_when_the_cdn_has_it(
     sync.distribute()
     assert staleness.pending() == {}
     assert not leads_to_the_cdn()
-    edit("Again")
+    rollback.release(plan.pk)
+    publish(plan)
+    sync.distribute()
     publish(plan)
     assert leads_to_the_cdn()
 
