@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from django.core.files.storage import default_storage
 from django.db import connection
-from django.db.models import Count, Q, TextField
+from django.db.models import Count, Exists, OuterRef, Q, TextField
 from django.db.models.functions import Cast
 
 from content.field_lists import NodeFields, StageFields
@@ -154,6 +154,26 @@ def load_lesson(lesson: Node) -> ContentNode:
     """Return the lesson with its stored stages. One query."""
     stages = _load_stages(LessonStage.objects.filter(lesson=lesson))
     return content_node(lesson, stages=stages.get(lesson.pk, ()))
+
+
+def neighbours(lesson: Node) -> tuple[Node | None, Node | None]:
+    """Return the lessons before and after ``lesson`` in its subject. Two queries.
+
+    Lessons in the trash, or inside an entry in the trash, are left out.
+    """
+    trashed_above = Node.objects.filter(
+        tree_id=OuterRef("tree_id"),
+        lft__lte=OuterRef("lft"),
+        rght__gte=OuterRef("rght"),
+        trashed_at__isnull=False,
+    )
+    lessons = Node.objects.filter(
+        ~Exists(trashed_above), tree_id=lesson.tree_id, kind=Kind.LESSON.value
+    ).only("title")
+    return (
+        lessons.filter(lft__lt=lesson.lft).order_by("-lft").first(),
+        lessons.filter(lft__gt=lesson.lft).order_by("lft").first(),
+    )
 
 
 def content_node(node: Node, *, stages: Iterable[Stage] = ()) -> ContentNode:

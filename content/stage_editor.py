@@ -8,6 +8,9 @@ from django.utils.translation import get_language, gettext as _
 
 from content.stage_types import SCHEMAS, schema_in, translated_texts
 
+_FIRST_TYPES = ("Text", "Video", "Quiz")
+"""The types offered first in "Add stage", because most stages are of them."""
+
 SCRIPTS = (
     "stage-fields",
     "stage-formulas",
@@ -15,6 +18,7 @@ SCRIPTS = (
     "stage-media",
     "stage-forms",
     "stages",
+    "lesson-page",
 )
 
 
@@ -43,11 +47,13 @@ def settings_of(lesson_pk: int | None) -> dict[str, Any]:
 
 
 def type_choices() -> list[tuple[str, dict[str, str]]]:
-    """Return the stage types, with title and description in the active language."""
+    """Return the stage types, with title and description in the active language.
+
+    `_FIRST_TYPES` come first.
+    """
     language = get_language() or "en"
-    return [
-        (name, translated_texts(schema, language)) for name, schema in SCHEMAS.items()
-    ]
+    names = dict.fromkeys([*_FIRST_TYPES, *SCHEMAS])
+    return [(name, translated_texts(SCHEMAS[name], language)) for name in names]
 
 
 def _texts() -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""Undo a move, a move to the trash or a change of values.
+"""Undo and redo a move, a move to the trash or a change of values.
 
 The browser gets a signed record of the change and sends it back with "Undo". The
 inverse is an ordinary change through `content.services`. It is refused, with the
-reason, if the nodes were changed again in the meantime.
+reason, if the nodes were changed again in the meantime. It returns the record of the
+inverse, with which the browser redoes the change.
 """
 
 from collections import defaultdict
@@ -79,8 +80,8 @@ def of_change(field: str, now: Any, nodes: Sequence[Node]) -> str:
     old_values: dict[Any, list[int]] = defaultdict(list)
     for node in nodes:
         old_values[getattr(node, field)].append(node.pk)
-    data = {"field": field, "now": now, "old_values": list(old_values.items())}
-    return _sign({"change": data}) if nodes else ""
+    groups = [[before, now, pks] for before, pks in old_values.items()]
+    return _sign({"change": {"field": field, "groups": groups}}) if nodes else ""
 
 
 def _sign(record: dict[str, Any]) -> str:
@@ -88,11 +89,11 @@ def _sign(record: dict[str, Any]) -> str:
 
 
 @transaction.atomic
-def undo(record: str) -> list[Node]:
+def undo(record: str) -> tuple[list[Node], str]:
     """Undo the change in ``record``.
 
     Returns:
-        The nodes, read again.
+        The nodes, read again, and the record that undoes this undoing.
 
     Raises:
         StructureError: it cannot be undone any more; the message states the reason.
@@ -107,10 +108,12 @@ def undo(record: str) -> list[Node]:
         return _move_back(data["move"])
     if "change" in data:
         return _change_back(**data["change"])
+    if "restored" in data:
+        return _trash_again(data["restored"])
     return _restore(data["trash"])
 
 
-def _move_back(data: list[list[Any]]) -> list[Node]:
+def _move_back(data: list[list[Any]]) -> tuple[list[Node], str]:
     moved = {
         pk: (TreePosition(*rest[:2]), TreePosition(*rest[2:])) for pk, *rest in data
     }
@@ -133,7 +136,7 @@ def _move_back(data: list[list[Any]]) -> list[Node]:
                 % {"title": node.title}
             )
     services.place_nodes({pk: before for pk, (before, _after) in moved.items()}, states)
-    return locks.reload_nodes(*nodes)
+    return locks.reload_nodes(*nodes), of_move(now, positions(nodes))
 
 
 def _lock(
@@ -148,35 +151,52 @@ def _lock(
 
 
 def _change_back(
-    field: str, now: Any, old_values: list[tuple[Any, list[int]]]
-) -> list[Node]:
-    pks = [pk for _value, some in old_values for pk in some]
-    locks.lock_subjects({node.subject_pk for node in _existing_nodes(pks)})
-    nodes = {node.pk: node for node in _existing_nodes(pks)}
-    for node in nodes.values():
-        if getattr(node, field) != now:
+    field: str, groups: list[tuple[Any, Any, list[int]]]
+) -> tuple[list[Node], str]:
+    """Set the first value of each group on its nodes, which must have the second."""
+    now = {pk: after for _before, after, pks in groups for pk in pks}
+    locks.lock_subjects({node.subject_pk for node in _existing_nodes(list(now))})
+    nodes = {node.pk: node for node in _existing_nodes(list(now))}
+    for pk, node in nodes.items():
+        if getattr(node, field) != now[pk]:
             raise StructureError(
                 _("“%(title)s” has been changed again. Nothing was undone.")
                 % {"title": node.title}
             )
-    for value, some in old_values:
-        services.change_nodes(nodes=[nodes[pk] for pk in some], **{field: value})
-    return list(nodes.values())
+    for before, _after, pks in groups:
+        services.change_nodes(nodes=[nodes[pk] for pk in pks], **{field: before})
+    inverse = [[after, before, pks] for before, after, pks in groups]
+    return list(nodes.values()), _sign({"change": {"field": field, "groups": inverse}})
 
 
-def _restore(data: list[list[Any]]) -> list[Node]:
+def _trash_again(pks: list[int]) -> tuple[list[Node], str]:
+    nodes = _existing_nodes(pks)
+    _states, nodes = locks.lock_nodes(*nodes)
+    for node in nodes:
+        if node.trashed_at is not None:
+            raise _restored_or_trashed_again(node)
+    trashed = services.trash_nodes(nodes=nodes)
+    return trashed, of_trash(trashed)
+
+
+def _restored_or_trashed_again(node: Node) -> StructureError:
+    return StructureError(
+        _(
+            "“%(title)s” has been restored or moved to the trash again. Nothing was "
+            "undone."
+        )
+        % {"title": node.title}
+    )
+
+
+def _restore(data: list[list[Any]]) -> tuple[list[Node], str]:
     stamps = dict(data)
     _states, nodes = locks.lock_nodes(*_existing_nodes(list(stamps)))
     for node in nodes:
         if node.trashed_at is None or node.trashed_at.isoformat() != stamps[node.pk]:
-            raise StructureError(
-                _(
-                    "“%(title)s” has been restored or moved to the trash again. "
-                    "Nothing was undone."
-                )
-                % {"title": node.title}
-            )
-    return services.restore_nodes(nodes=nodes)
+            raise _restored_or_trashed_again(node)
+    restored = services.restore_nodes(nodes=nodes)
+    return restored, _sign({"restored": [node.pk for node in restored]})
 
 
 def _existing_nodes(pks: Sequence[int]) -> list[Node]:

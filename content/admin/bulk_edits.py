@@ -15,7 +15,7 @@ class Change:
 
     With ``value`` None, the request sends the value. With ``includes_descendants``, the
     descendants of the chosen nodes are changed too, and ``asks`` returns the question
-    to confirm for a number of nodes.
+    to confirm for a number of nodes. With ``is_of_one``, only one node may be chosen.
     """
 
     note: Any
@@ -23,6 +23,7 @@ class Change:
     value: Any = None
     includes_descendants: bool = False
     asks: Callable[[int], dict[str, str]] | None = None
+    is_of_one: bool = False
 
 
 def _asks_to_publish(count: int) -> dict[str, str]:
@@ -93,6 +94,7 @@ CHANGES = {
     "free": Change(gettext_lazy("Free preview"), "is_free_preview", True),
     "not_free": Change(gettext_lazy("Free preview removed"), "is_free_preview", False),
     "item": Change(gettext_lazy("Product code"), "required_item"),
+    "rename": Change(gettext_lazy("Renamed"), "title", is_of_one=True),
 }
 
 

@@ -24,6 +24,7 @@ from content.hooks import lesson_panels, node_links
 from content.json_errors import path_text
 from content.kinds import Kind
 from content.models import LessonStage, Node
+from content.queries import neighbours
 from core.errors import StructureError
 from core.parsing import is_key, whole_number
 
@@ -194,18 +195,30 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_fieldsets(self, request: HttpRequest, obj: Node | None = None) -> Any:
         kind = self._kind(request, obj)
+        if kind is Kind.LESSON:
+            return self._lesson_fieldsets(request, obj)
         title, *others = NodeFields.PRESENTATION
         own = [title, "public_id", *others]
         if obj is not None and self.has_change_permission(request, obj):
             own.append("seen")
-        visibility = ["is_published"]
-        if kind is Kind.LESSON:
-            own.append("base_xp")
-        else:
-            visibility.append("is_linear")
         return [
             (None, {"fields": own}),
-            (_("For students"), {"fields": [*visibility, *NodeFields.ACCESS]}),
+            (
+                _("For students"),
+                {"fields": [*NodeFields.VISIBILITY, *NodeFields.ACCESS]},
+            ),
+        ]
+
+    def _lesson_fieldsets(self, request: HttpRequest, obj: Node | None) -> Any:
+        """Return what is above a lesson's stages, and the folded settings below them."""
+        title, *others = NodeFields.PRESENTATION
+        above: list[Any] = [(title, "is_published")]
+        if obj is not None and self.has_change_permission(request, obj):
+            above.append("seen")
+        settings = ["public_id", *others, *NodeFields.REWARD, *NodeFields.ACCESS]
+        return [
+            (None, {"fields": above}),
+            (_("Settings"), {"fields": settings, "classes": ["collapse"]}),
         ]
 
     def get_readonly_fields(
@@ -276,6 +289,7 @@ def _lesson_context(request: HttpRequest, lesson: Node | None) -> dict[str, Any]
             lesson.pk if saved and lesson else None
         ),
         "notes": lesson_panels(request, lesson) if saved and lesson else [],
+        "neighbours": neighbours(lesson) if saved and lesson else (None, None),
     }
 
 

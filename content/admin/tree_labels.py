@@ -138,6 +138,7 @@ MENU_TEXTS: dict[str, Any] = {
     "open": gettext_lazy("Open the page"),
     "preview": gettext_lazy("Preview"),
     "show": gettext_lazy("Show in the tree"),
+    "rename": gettext_lazy("Rename…"),
     "copy": gettext_lazy("Copy here"),
     "copy_to": gettext_lazy("Copy to…"),
     "move_to": gettext_lazy("Move to…"),
@@ -167,6 +168,7 @@ def script_texts() -> dict[str, Any]:
     }
     return {
         "undo": _("Undo"),
+        "redo": _("Redo"),
         "close": _("Close"),
         "cancel": _("Cancel"),
         "save": _("Save"),
@@ -181,6 +183,7 @@ def script_texts() -> dict[str, Any]:
         "copy_to": _("Copy to…"),
         "search_places": _("Search by title or id"),
         "no_places": _("No results. Try another word of the title."),
+        "rename_title": _("New title"),
         "item_title": _("Product code"),
         "item_help": _(
             "Students need this product to open this entry and everything inside it. "

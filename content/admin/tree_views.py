@@ -219,6 +219,8 @@ class TreeChanges(NodePage):
             case name:
                 if name not in CHANGES:
                     raise BadRequest
+                if CHANGES[name].is_of_one and len(nodes) > 1:
+                    raise BadRequest
                 return self._change(request, nodes, CHANGES[name])
 
     def _trash(self, request: HttpRequest, nodes: Sequence[Node]) -> dict[str, Any]:
@@ -288,13 +290,19 @@ class TreeChanges(NodePage):
         return {"message": message, "undo": record}
 
     def undo_view(self, request: HttpRequest) -> HttpResponse:
-        """Undo the change in the signed ``record`` (`content.undo`)."""
+        """Undo the change in the signed ``record`` (`content.undo`).
+
+        With ``again``, the record is of an undone change, which is redone.
+        """
         return self._answer(request, "change", lambda: self._undo(request))
 
     def _undo(self, request: HttpRequest) -> dict[str, Any]:
-        nodes = undo.undo(request.POST.get("record", ""))
+        nodes, inverse = undo.undo(request.POST.get("record", ""))
+        if "again" in request.POST:
+            self._log(request, nodes, _("Change redone"))
+            return {"message": _("The change was made again."), "undo": inverse}
         self._log(request, nodes, _("Change undone"))
-        return {"message": _("The change was undone.")}
+        return {"message": _("The change was undone."), "redo": inverse}
 
     def _log(
         self,

@@ -291,6 +291,57 @@ def test_what_is_wrong_stands_at_its_field_and_the_card_turns_amber(open_page, b
     assert not LessonStage.objects.exists()
 
 
+def test_after_saving_by_keys_the_page_is_scrolled_and_opened_as_before(
+    open_page, branch
+):
+    lesson = branch.lessons[0]
+    for place in range(1, 13):
+        make_stage(lesson, title=f"Stage {place}", position=place)
+    page = open_page()
+    open_lesson(page, lesson)
+    open_stage(page, 3)
+    card = open_stage(page, 9)
+    card.locator("[name$=-title]").fill("Renamed")
+    before = card.bounding_box()["y"]
+    with page.expect_navigation():
+        page.keyboard.press("Control+s")
+    card = page.locator(".stage-card.is-open").nth(1)
+    card.locator(".je-ready").wait_for()
+    playwright.expect(page.locator(".stage-card.is-open")).to_have_count(2)
+    playwright.expect(page.locator(".lesson-status")).not_to_be_empty()
+    playwright.expect(card.locator("[name$=-title]")).to_have_value("Renamed")
+    page.wait_for_function(
+        "([card, y]) => Math.abs(card.getBoundingClientRect().top - y) < 3",
+        arg=[card.element_handle(), before],
+    )
+
+
+def test_a_new_stage_has_the_focus_in_its_first_field(open_page, branch):
+    page = open_page()
+    open_lesson(page, branch.lessons[0])
+    page.click(".add-stage-open")
+    page.click(".stage-type[data-type=Quiz]")
+    page.locator("#stages-0 .je-ready").wait_for()
+    playwright.expect(page.locator("#id_stages-0-title")).to_be_focused()
+
+
+def test_a_pasted_sentence_is_split_into_tokens(open_page, branch):
+    page = open_page("ar")
+    open_lesson(page, branch.lessons[0])
+    card = add_stage(page, "SentenceBuilder", "Build")
+    entry = card.locator(".token-entry input")
+    paste = """(place, text) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.setData("text/plain", text);
+      place.dispatchEvent(new ClipboardEvent("paste", { clipboardData, cancelable: true }));
+    }"""
+    entry.evaluate(paste, "قرأ الطالب  الكتاب\n")
+    tokens = card.locator(".tokens .chips .chip")
+    playwright.expect(tokens).to_have_count(3)
+    entry.evaluate(paste, "in the end|at last")
+    playwright.expect(tokens).to_have_count(5)
+
+
 def choose_film(card):
     video = {"name": "intro.mp4", "mimeType": "video/mp4", "buffer": VIDEO}
     card.locator(".media-video input[type=file]").set_input_files(video)
@@ -514,7 +565,7 @@ def test_html_the_editor_does_not_know_is_changed_as_html_alone(open_page, branc
     source.fill(body.replace("peace", "peace, rest"))
     save(page)
     assert body_of(stage) == body.replace("peace", "peace, rest")
-    card = open_stage(page)
+    card.locator(".je-ready").wait_for()  # saving leaves it open
     card.locator(".rich-source").fill('<p>plain <sub lang="la">now</sub></p>')
     card.locator(".tool-source").click()
     playwright.expect(card.locator(".rich-text")).to_have_text("plain now")

@@ -356,6 +356,56 @@ def test_changes_are_taken_back_by_keys_the_last_one_first(open_tree):
     expect_rows(page, [*above, "Lesson 1", "Lesson 2", "Lesson 3"])
 
 
+def test_what_was_undone_is_redone_by_button_and_keys(open_tree):
+    branch = make_branch("M", lessons=3)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    above = ["M", "M track", "M unit", "M topic"]
+    before = [*above, "Lesson 1", "Lesson 2", "Lesson 3"]
+    after = [*above, "Lesson 1", "Lesson 3", "Lesson 2"]
+    item(page, branch.lessons[2]).focus()
+    page.keyboard.press("Alt+ArrowUp")
+    expect_rows(page, after)
+    page.keyboard.press("Control+z")
+    expect_rows(page, before)
+    page.click(".toast .redo")
+    expect_rows(page, after)
+    page.keyboard.press("Control+z")
+    expect_rows(page, before)
+    page.keyboard.press("Control+Shift+z")
+    expect_rows(page, after)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_f2_renames_the_row_with_the_focus(open_tree, language):
+    branch = make_branch("M", lessons=1)
+    page = open_tree(language)
+    open_all(page, branch.subject)
+    item(page, branch.track).focus()
+    page.keyboard.press("F2")
+    playwright.expect(page.locator("dialog input")).to_have_value("M track")
+    page.keyboard.type("Numbers")
+    page.keyboard.press("Enter")
+    expect_rows(page, ["M", "Numbers"])
+    playwright.expect(item(page, branch.track)).to_be_focused()
+
+
+def test_a_toast_covers_neither_the_new_row_nor_the_line_for_the_next(open_tree):
+    branch = make_branch("M", lessons=40)
+    page = open_tree()
+    open_all(page, branch.subject, branch.track, branch.unit, branch.topic)
+    item(page, branch.lessons[39]).focus()
+    page.keyboard.press("n")
+    for title in ("One", "Two", "Three"):
+        page.keyboard.type(title)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f"#tree a bdi:text-is('{title}')")
+    page.wait_for_selector(".toast:nth-child(3)")
+    line = page.locator(".adding").bounding_box()
+    toasts = page.locator("#toasts").bounding_box()
+    assert line["y"] + line["height"] <= toasts["y"]
+
+
 def test_a_toast_stays_while_the_focus_is_in_it(open_tree):
     branch = make_branch("M", lessons=2)
     page = open_tree()

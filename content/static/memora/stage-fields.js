@@ -245,6 +245,7 @@
             }
           },
           blur: () => this.add(),
+          paste: (event) => this.paste(event),
         },
       });
       const add = el("button", { type: "button", class: "chip-add", text: texts.token_add, on: { click: () => this.add() } });
@@ -255,6 +256,15 @@
       const added = this.input.value.split(/[|\n]/).map((text) => text.trim()).filter(Boolean);
       this.input.value = "";
       if (added.length) this.setTokens([...(this.value || []), ...added]);
+    }
+
+    /* A pasted sentence becomes one token per word; | and line breaks divide longer ones. */
+    paste(event) {
+      const text = event.clipboardData.getData("text/plain").trim();
+      if (!/\s|\|/.test(text) || this.input.value) return;
+      event.preventDefault();
+      this.input.value = /[|\n]/.test(text) ? text : text.split(/\s+/).join("|");
+      this.add();
     }
 
     setTokens(tokens) {

@@ -407,6 +407,9 @@
 
   Memora.stages = {
     collect,
+    activeCards,
+    isOpen,
+    open,
     showFaults: (faults, losses) =>
       activeCards().forEach((card, place) => showFaults(card, faults[place] || [], { losses: losses[place] || [] })),
   };

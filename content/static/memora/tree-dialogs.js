@@ -48,14 +48,15 @@ export async function confirmed({ title, question, confirm_label: confirm, cance
   return (await run(element, () => true)) === true;
 }
 
-/** Ask for a line of text. */
-export function askFor(title, help, value, texts) {
+/** Ask for a line of text; with `isTitle`, it is a title and must not be empty. */
+export function askFor(title, help, value, texts, { isTitle = false } = {}) {
   const { element, form } = dialog(title);
   const input = Object.assign(document.createElement("input"), {
     type: "text",
     value,
-    maxLength: 64,
-    dir: "ltr",
+    maxLength: isTitle ? 255 : 64,
+    dir: isTitle ? "auto" : "ltr",
+    required: isTitle,
     className: "vTextField",
     ariaLabel: title,
   });

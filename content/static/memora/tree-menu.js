@@ -52,7 +52,7 @@ function entries(item, start) {
   }
   if (settings.change) {
     if (kind !== "subject") list.push(["move_to"]);
-    list.push(null);
+    list.push(["rename"], null);
     list.push([has("published") ? "unpublish" : "publish"]);
     if (childOf(kind)) list.push(["publish_inside"], ["unpublish_inside"]);
     list.push([has("free") ? "not_free" : "free"], ["item"]);

@@ -48,9 +48,19 @@ export const countIn = (group) => group.querySelectorAll(":scope > [role=treeite
 
 /* --- Toasts -------------------------------------------------------------------------- */
 
-/** Show a message and return the function that closes it. With `undo`, it has an undo
+/** Leave room for the toasts below the rows, and scroll the row with the focus above them. */
+function reserve() {
+  const { height } = document.getElementById("toasts").getBoundingClientRect();
+  const room = height ? `${height + 32}px` : "";
+  document.documentElement.style.scrollPaddingBottom = room;
+  tree.style.paddingBlockEnd = room;
+  const row = document.activeElement?.closest?.(".adding, [role=treeitem]");
+  if (room && row) (row.querySelector(".row") || row).scrollIntoView({ block: "nearest" });
+}
+
+/** Show a message and return the function that closes it. With `undo` or `redo`, it has that
     button. */
-export function toast(message, { undo = null, failed = false } = {}) {
+export function toast(message, { undo = null, redo = null, failed = false } = {}) {
   const box = document.createElement("div");
   box.className = failed ? "toast is-failed" : "toast";
   const text = Object.assign(document.createElement("span"), { textContent: message, dir: "auto" });
@@ -59,6 +69,7 @@ export function toast(message, { undo = null, failed = false } = {}) {
     const hadFocus = box.contains(document.activeElement);
     box.remove();
     if (hadFocus) current()?.focus();
+    reserve();
   };
   const add = (className, textContent, click) => {
     const button = document.createElement("button");
@@ -75,11 +86,17 @@ export function toast(message, { undo = null, failed = false } = {}) {
     button.title = "Ctrl+Z";
     button.setAttribute("aria-keyshortcuts", "Control+Z Meta+Z");
   }
+  if (redo) {
+    const button = add("redo", texts.redo, redo);
+    button.title = "Ctrl+Shift+Z";
+    button.setAttribute("aria-keyshortcuts", "Control+Shift+Z Meta+Shift+Z");
+  }
   add("close", "×").ariaLabel = texts.close;
   const toasts = document.getElementById("toasts");
   while (toasts.children.length > 2) toasts.firstChild.remove();
   toasts.append(box);
-  const wait = failed || undo ? 15000 : 6000;
+  reserve();
+  const wait = failed || undo || redo ? 15000 : 6000;
   // Do not close a toast under the pointer or with the focus.
   const closeAfter = (ms) => setTimeout(() => box.matches(":hover, :focus-within") || close(), ms);
   let timer = closeAfter(wait);

@@ -95,22 +95,32 @@ function change(path, values, onSuccess = () => {}) {
 /* --- Undo ------------------------------------------------------------------------- */
 
 const undoable = [];
+const redoable = [];
 
-/** Show what was done; it can be undone by the button or Ctrl+Z. */
+/** Show what was done; it can be undone by the button or Ctrl+Z. What was undone can be redone
+    by the button, Ctrl+Shift+Z or Ctrl+Y, until the next change. */
 function notify(result) {
-  if (!result.undo) {
+  if (result.redo) {
+    offer(result, redoable, "redo", { again: "yes" });
+  } else if (result.undo) {
+    if (!result.isAgain) redoable.splice(0).forEach((last) => last.close());
+    offer(result, undoable, "undo");
+  } else {
     toast(result.message);
-    return;
   }
-  const last = { record: result.undo };
-  last.close = toast(result.message, { undo: () => undoChange(last) });
-  undoable.push(last);
 }
 
-function undoChange(last) {
-  undoable.splice(undoable.indexOf(last), 1);
-  last.close();
-  change("undo", { record: last.record });
+function offer(result, stack, name, values = {}) {
+  const last = { record: result[name] };
+  last.run = () => {
+    stack.splice(stack.indexOf(last), 1);
+    last.close();
+    change("undo", { record: last.record, ...values }, (answer) => {
+      answer.isAgain = "again" in values;
+    });
+  };
+  last.close = toast(result.message, { [name]: last.run });
+  stack.push(last);
 }
 
 /* --- Rows ---------------------------------------------------------------------- */
@@ -245,6 +255,14 @@ async function runAction(name, items) {
       const now = items.length === 1 ? items[0].dataset.item || "" : "";
       const value = await askFor(texts.item_title, texts.item_help, now, texts);
       if (value !== null) await change("do", { do: "item", nodes: pks(items), value });
+      return;
+    }
+    case "rename": {
+      const [item] = items;
+      const now = (item.querySelector(".own-title bdi") || item.querySelector("a bdi")).textContent;
+      const value = await askFor(texts.rename_title, "", now, texts, { isTitle: true });
+      if (value && value !== now) await change("do", { do: "rename", nodes: pks([item]), value });
+      focus(byPk(item.dataset.pk));
       return;
     }
     case "delete":
@@ -391,6 +409,9 @@ tree.addEventListener("keydown", (event) => {
       case "Delete":
         if (settings.change && !("trashed" in item.dataset)) runAction("trash", withSelected(item));
         return true;
+      case "F2":
+        if (settings.change && !("trashed" in item.dataset)) runAction("rename", [item]);
+        return true;
       case "ContextMenu":
         openMenu(item, actions);
         return true;
@@ -420,9 +441,12 @@ document.addEventListener("keydown", (event) => {
   const isWriting = event.target.closest?.("input, textarea, select, [contenteditable], dialog");
   if (isWriting || event.altKey) return;
   if (event.ctrlKey || event.metaKey) {
-    if (event.code !== "KeyZ" || event.shiftKey || !undoable.length) return;
+    const isRedo = event.code === "KeyY" || (event.code === "KeyZ" && event.shiftKey);
+    if (!isRedo && event.code !== "KeyZ") return;
+    const last = (isRedo ? redoable : undoable).at(-1);
+    if (!last) return;
     event.preventDefault();
-    if (!event.repeat) undoChange(undoable.at(-1));
+    if (!event.repeat) last.run();
     return;
   }
   if (event.key === "/" || event.code === "Slash") {

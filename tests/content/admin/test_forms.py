@@ -5,7 +5,9 @@ import json
 import pytest
 from django.urls import reverse
 
+from content import services
 from content.models import LessonStage, Node
+from content.stage_editor import type_choices
 from tests.admin_fixtures import TEXT, messages_of
 
 pytestmark = pytest.mark.django_db
@@ -186,8 +188,8 @@ def test_a_lessons_page_reads_in_the_same_queries_however_many_stages(
     url = change_url(maths["lesson"])
     browser.get(url)
     # Session, user; the lesson; its stages; the plans that offer it; its figures; its
-    # ancestors.
-    with django_assert_num_queries(7):
+    # ancestors; the lessons before and after it.
+    with django_assert_num_queries(9):
         assert browser.get(url).status_code == 200
     for position in range(2, 12):
         LessonStage.objects.create(
@@ -197,8 +199,40 @@ def test_a_lessons_page_reads_in_the_same_queries_however_many_stages(
             title="S",
             config=TEXT,
         )
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(9):
         assert browser.get(url).status_code == 200
+
+
+def test_a_lessons_page_shows_its_stages_above_its_settings(browser, maths, stage):
+    page = browser.get(change_url(maths["lesson"])).content.decode()
+    places = [page.index(f'name="{name}"') for name in ("title", "stages-0-title")]
+    assert places == sorted(places)
+    assert page.index('name="stages-0-title"') < page.index('name="description"')
+
+
+def test_a_lessons_page_leads_to_the_lessons_beside_it(browser, maths):
+    first, second = maths["lessons"]
+    assert change_url(second) in browser.get(change_url(first)).content.decode()
+    assert change_url(first) in browser.get(change_url(second)).content.decode()
+
+
+def test_a_lesson_in_the_trash_is_not_the_next_one(browser, maths):
+    first, second = maths["lessons"]
+    services.trash_nodes(nodes=[second])
+    assert change_url(second) not in browser.get(change_url(first)).content.decode()
+
+
+def test_a_refused_lesson_names_its_wrong_stages_with_links(browser, maths, stage):
+    rows = [{"id": stage.pk, "lesson": maths["lesson"].pk, "title": "", "position": 1}]
+    refused = browser.post(
+        change_url(maths["lesson"]),
+        {"title": "L", "base_xp": 10, **stages(rows, initial=1)},
+    )
+    assert 'href="#stages-0"' in refused.content.decode()
+
+
+def test_text_video_and_quiz_are_the_first_stage_types():
+    assert [name for name, _texts in type_choices()][:3] == ["Text", "Video", "Quiz"]
 
 
 def test_a_container_has_no_stages_and_no_xp(browser, maths):

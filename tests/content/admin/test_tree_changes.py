@@ -312,6 +312,44 @@ def test_different_product_codes_are_not_replaced_without_a_question(browser, ma
     assert [fresh(x).required_item for x in (first, second)] == ["A", "B"]
 
 
+def test_an_undone_change_is_made_again(browser, maths):
+    first, second = maths["lessons"]
+    do(browser, "item", first, value="A")
+    made = do(browser, "item", first, second, value="B", confirmed="yes").json()
+    undone = ask(browser, "undo", record=made["undo"]).json()
+    redone = ask(browser, "undo", record=undone["redo"], again="yes").json()
+    assert [fresh(x).required_item for x in (first, second)] == ["B", "B"]
+    ask(browser, "undo", record=redone["undo"])
+    assert [fresh(x).required_item for x in (first, second)] == ["A", ""]
+
+
+def test_an_undone_move_and_trashing_are_made_again(browser, maths):
+    first, second = maths["lessons"]
+    for made in (move(browser, second, first, "left"), do(browser, "trash", first)):
+        undone = ask(browser, "undo", record=made.json()["undo"]).json()
+        again = ask(browser, "undo", record=undone["redo"], again="yes")
+        assert "undo" in again.json()
+    assert list(maths["topic"].get_children()) == [second, first]
+    assert fresh(first).trashed_at is not None
+
+
+def test_an_entry_is_renamed_in_the_tree_and_back(browser, maths):
+    lesson = maths["lesson"]
+    renamed = do(browser, "rename", lesson, value=" Sums ").json()
+    assert fresh(lesson).title == "Sums"
+    ask(browser, "undo", record=renamed["undo"])
+    assert fresh(lesson).title == lesson.title
+
+
+def test_an_entry_is_not_renamed_to_nothing(browser, maths):
+    assert "error" in do(browser, "rename", maths["lesson"], value=" ").json()
+
+
+def test_only_one_entry_is_renamed_at_a_time(browser, maths):
+    refused = do(browser, "rename", *maths["lessons"], value="Same")
+    assert refused.status_code == 400
+
+
 def test_publishing_all_inside_is_taken_back_to_the_drafts_there_were(browser, maths):
     drafts = [maths["unit"], maths["lessons"][1]]
     services.change_nodes(nodes=drafts, is_published=False)
