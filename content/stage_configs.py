@@ -15,11 +15,11 @@ import jsonschema_rs
 import orjson
 from django.utils.translation import gettext as _
 
-from content import config_texts, kinds, video_pages
+from content import config_texts, fill_in, kinds, video_pages
 from content.json_errors import Fault, Path, make_validator, path_text, schema_faults
 from content.stage_types import SCHEMAS
 from core import json_limits
-from core.folding import visible_text
+from core.folding import fold, visible_text
 
 Config = dict[str, Any]
 
@@ -469,6 +469,58 @@ def _answer_faults(
         )
 
 
+def _fill_in_faults(config: Config, _face: Face) -> Iterator[Fault]:
+    for index, question in enumerate(config["questions"]):
+        path: Path = ("questions", index)
+        gaps, marked = question["gaps"], fill_in.count_gaps(question["prompt"])
+        if (marked or 1) != len(gaps):
+            yield (
+                (*path, "gaps"),
+                _(
+                    "their number (%(gaps)d) is not that of the gaps in the text "
+                    "(%(marked)d): write ___ for each gap, or none for one answer "
+                    "below the text"
+                )
+                % {"gaps": len(gaps), "marked": marked},
+            )
+        for number, gap in enumerate(gaps):
+            yield from _gap_faults(gap, (*path, "gaps", number))
+
+
+def _gap_faults(gap: dict[str, Any], path: Path) -> Iterator[Fault]:
+    answers, is_number = gap["answers"], "tolerance" in gap
+    if is_number and gap.get("exact"):
+        yield (*path, "exact"), _("is not for numbers, which have a tolerance")
+    faces: list[Any] = []
+    for number, answer in enumerate(answers):
+        place = (*path, "answers", number)
+        meanings = fill_in.numbers_in(answer) if is_number else []
+        if is_number and len(meanings) != 1:
+            yield place, _number_reason(answer, len(meanings))
+        elif not is_number and not fold(answer) and not gap.get("exact"):
+            yield (
+                place,
+                _(
+                    "has only signs that are ignored: choose to compare letter by letter"
+                ),
+            )
+        same = visible_text if gap.get("exact") else fold
+        faces.append(meanings[0] if len(meanings) == 1 else same(answer))
+    for number in _repeats(faces):
+        yield (*path, "answers", number), _("is the same as an earlier answer")
+
+
+def _number_reason(answer: str, meanings: int) -> str:
+    if meanings:
+        return _(
+            "“%(answer)s” can be read as two numbers: write it without a separator of "
+            "thousands"
+        ) % {"answer": answer}
+    return _("“%(answer)s” is not a number, but the gap has a numeric tolerance") % {
+        "answer": answer
+    }
+
+
 def _interactive_faults(config: Config, _face: Face) -> Iterator[Fault]:
     if ("url" in config) == ("html" in config):
         yield (), _("must have either url or html, not both")
@@ -494,5 +546,6 @@ _RULES: dict[str, Callable[[Config, Face], Iterator[Fault]]] = {
     "Quiz": _quiz_faults,
     "Matching": _matching_faults,
     "SentenceBuilder": _sentence_faults,
+    "FillIn": _fill_in_faults,
     "Interactive": _interactive_faults,
 }

@@ -9,6 +9,7 @@ developers.
 import re
 import unicodedata
 from abc import ABC, abstractmethod
+from typing import Any
 
 VERSION = 2
 """Increased when `fold` changes its result for any text.
@@ -85,6 +86,17 @@ def _is_invisible(char: str) -> bool:
         return char not in _WHITE_SPACE_CONTROLS
     code = ord(char)
     return any(first <= code <= last for first, last in INVISIBLE_RANGES)
+
+
+def tables() -> dict[str, Any]:
+    """Return the tables of `fold`, in the form of ``docs/search-folding.json``."""
+    presentation_forms = map(chr, range(0xFB50, 0xFF00))
+    return {
+        "remove_first": [c for c in presentation_forms if _ISOLATED_SIGNS.match(c)],
+        "remove_ranges": [[chr(first), chr(last)] for first, last in INVISIBLE_RANGES],
+        "remove": sorted(REMOVED_LETTERS),
+        "replace": EQUAL_LETTERS,
+    }
 
 
 class _Table(dict[int, str | None], ABC):

@@ -33,6 +33,14 @@ _ICONS = {
         '<rect x="17" y="6" width="12" height="8" rx="2" class="fill"/>'
         '<rect x="3" y="18" width="16" height="8" rx="2"/><path d="M23 26h6"/>'
     ),
+    "FillIn": (
+        '<path d="M3 10h9M20 10h9M3 22h5M27 22h2"/><path d="M12.5 13h7M9 25h17"/>'
+        '<path d="M16 5v6M14 5h4M14 11h4" class="fill"/>'
+    ),
+    "OpenAnswer": (
+        '<path d="M5 8h14M5 14h9M5 20h6"/>'
+        '<path d="M13 26l1.5-5L25 10.5l3.5 3.5L18 24.5z" class="fill"/>'
+    ),
     "Interactive": (
         '<rect x="3" y="5" width="26" height="22" rx="3"/><path d="M3 11h26"/>'
         '<path d="M14 15l9 4-4 1.5-1.5 4z" class="fill"/>'

@@ -26,7 +26,7 @@ from content.stage_configs import (
     repeated_items,
 )
 from content.tree import Stage
-from core import json_limits
+from core import folding, json_limits
 from core.fields import CanonicalJSONEncoder
 from core.parsing import whole_number
 from publishing.admin_views.preview_parts import (
@@ -49,7 +49,13 @@ MAX_BYTES = 2 * MAX_LESSON_BYTES
 def blank(request: HttpRequest) -> HttpResponse:
     """Render the inner page without a lesson; the outer page sends it while editing."""
     require_view(request)
-    context = {"title": "", "document": None, "texts": ui_texts(), "is_live": True}
+    context = {
+        "title": "",
+        "document": None,
+        "texts": ui_texts(),
+        "folding": folding.tables(),
+        "is_live": True,
+    }
     return TemplateResponse(request, "preview/lesson.html", context)
 
 

@@ -24,6 +24,7 @@ from django.views.decorators.http import require_safe
 from content.kinds import Kind
 from content.models import Node
 from content.queries import load_lesson
+from core import folding
 from core.badges import LOCK, badge
 from plans.models import AcademicPlan
 from publishing.admin_views import live_preview_views
@@ -233,6 +234,7 @@ def _lesson(
     return "preview/lesson.html", {
         "document": document,
         "texts": ui_texts(),
+        "folding": folding.tables(),
         "badge": access_badge(entry["access"]) if entry else "",
         "is_hidden": choice.plan is not None and entry is None,
         "topic": lesson.parent,

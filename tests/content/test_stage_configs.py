@@ -347,6 +347,12 @@ def test_an_item_id_must_be_safe():
         ("Matching", PAIRS, 2),
         ("Reveal", {"cards": [{"front": "a", "back": "b"}] * 3}, 3),
         ("SentenceBuilder", SENTENCE, 1),
+        (
+            "FillIn",
+            {"questions": [{"prompt": "a ___", "gaps": [{"answers": ["b"]}]}]},
+            1,
+        ),
+        ("OpenAnswer", {"questions": [{"prompt": "a"}, {"prompt": "b"}]}, 2),
         ("Text", {"format": "markdown", "body": "x"}, 0),
     ],
 )

@@ -8,8 +8,10 @@ from content.models import LessonStage, stage_type_choices
 from content.stage_types import SCHEMAS, schema_in
 
 TYPES = [
+    "FillIn",
     "Interactive",
     "Matching",
+    "OpenAnswer",
     "Quiz",
     "Reveal",
     "SentenceBuilder",

@@ -95,6 +95,24 @@ def write_every_type(page):
     for _word in range(3):
         card.locator(".order .bank .chip").first.click()
 
+    card = add_stage(page, "FillIn", "Fill in")
+    write(card.locator(".rich-text"), "___ is a place to learn, and 1/2 is ___.")
+    card.locator(".token-entry input").fill("مدرسة|بناء")
+    card.locator(".token-entry input").press("Enter")
+    card.locator(".row-add").first.click()
+    card.locator(".token-entry input").nth(1).fill("٠٫٥")
+    card.locator(".token-entry input").nth(1).press("Enter")
+    card.locator(".field-add[data-key=tolerance]").nth(1).click()
+    card.locator(".field-number input").fill("0")
+
+    card = add_stage(page, "OpenAnswer", "Explain")
+    write(card.locator(".rich-text"), "Why is the sky blue?")
+    card.locator(".field-add[data-key=model_answer]").click()
+    write(card.locator(".rich-text").nth(1), "Air scatters blue light.")
+    card.locator(".field-add[data-key=rubric]").click()
+    card.locator(".row-add").first.click()
+    card.locator(".list-plain .list-plain .field-line textarea").fill("Names the air")
+
     card = add_stage(page, "Interactive", "Play")
     card.locator(".field-add[data-key=html]").click()
     card.locator(".field-code textarea").fill("<p>Hello there</p>")
@@ -129,6 +147,11 @@ def test_a_lesson_of_every_type_is_written_saved_previewed_and_played(
         {"text": "six"},
     ]
     assert saved["SentenceBuilder"]["sentences"][0]["answer"] == ["I", "like", "books"]
+    assert saved["FillIn"]["questions"][0]["gaps"] == [
+        {"answers": ["مدرسة", "بناء"]},
+        {"answers": ["٠٫٥"], "tolerance": 0},
+    ]
+    assert saved["OpenAnswer"]["questions"][0]["rubric"] == ["Names the air"]
     assert saved["Interactive"] == {"height": 480, "html": "<p>Hello there</p>"}
     assert saved["Video"]["poster"].startswith("/media/images/stages/")
     assert "Some words" in saved["Text"]["body"]
@@ -163,6 +186,22 @@ def play(app):
         app.locator(".bank").get_by_role("button", name=name, exact=True).click()
     app.locator(".check").click()
     playwright.expect(app.locator(".feedback.is-right")).to_be_visible()
+    onward.click()
+    for number, typed in enumerate(["منزل", "0.5"]):
+        app.locator("input.gap").nth(number).fill(typed)
+    app.locator(".check").click()
+    playwright.expect(app.locator("input.gap.is-wrong")).to_have_count(1)
+    app.locator("input.gap").first.fill("مدرسه")
+    app.locator("input.gap").first.press("Enter")
+    playwright.expect(app.locator(".completed")).not_to_be_empty()
+    onward.click()
+    app.locator(".own-answer").fill("Because of the air")
+    playwright.expect(app.get_by_text("Air scatters")).to_be_hidden()
+    app.locator(".check").click()
+    playwright.expect(app.get_by_text("Air scatters")).to_be_visible()
+    app.get_by_label("Names the air").check()
+    app.locator(".judgement").first.click()
+    playwright.expect(app.locator(".completed")).not_to_be_empty()
     onward.click()
     playwright.expect(app.locator(".interactive")).to_contain_text("Hello there")
     onward.click()

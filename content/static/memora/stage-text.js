@@ -23,7 +23,7 @@
     "Paragraph Heading Blockquote CodeBlock BulletList OrderedList ListItem Table TableRow TableHeader TableCell"
   ).split(" ");
   const OTHERS = (
-    "Document Text Bold Italic Underline Strike Code HardBreak HorizontalRule UndoRedo Dropcursor Gapcursor"
+    "Document Text Bold Italic Underline Strike Code HardBreak UndoRedo Dropcursor Gapcursor"
   ).split(" ");
 
   let extensions = null;
@@ -42,6 +42,7 @@
     return [
       ...blocks,
       ...OTHERS.map((name) => tiptap[name]),
+      tiptap.HorizontalRule.extend({ addInputRules: () => [] }), // a typed ___ is a gap of a fill-in text
       tiptap.Link.configure({ openOnClick: false, enableTarget: false }),
       tiptap.Image.configure({ inline: true }),
       formulas.extension(tiptap),

@@ -1,10 +1,11 @@
-/* Show a lesson as the app does, from the published JSON: seven interactive types of stage.
+/* Show a lesson as the app does, from the published JSON: each type of stage.
  * Editors' content is inserted as text, or through `Memora.safeHtml`. */
 "use strict";
 
 (() => {
   const { element: el, fill, safeHtml } = Memora;
   const texts = JSON.parse(document.getElementById("texts").textContent);
+  const folding = JSON.parse(document.getElementById("folding").textContent);
   const player = document.querySelector(".player");
   const isLive = player.hasAttribute("data-live");
   let lesson = JSON.parse(document.getElementById("lesson-document").textContent);
@@ -161,17 +162,8 @@
   }
 
   function quiz(config, done) {
-    const left = new Set(config.questions.keys());
-    return el(
-      "div",
-      { class: "quiz" },
-      ...config.questions.map((question, number) =>
-        oneQuestion(question, Boolean(config.shuffle_options), () => {
-          left.delete(number);
-          if (!left.size) done();
-        }),
-      ),
-    );
+    const draw = (question, finished) => oneQuestion(question, Boolean(config.shuffle_options), finished);
+    return oneByOne(config, done, "quiz", draw);
   }
 
   function oneQuestion(question, isShuffled, done) {
@@ -341,6 +333,130 @@
     );
   }
 
+  function oneByOne(config, done, name, draw) {
+    const left = new Set(config.questions.keys());
+    const finished = (number) => () => {
+      left.delete(number);
+      if (!left.size) done();
+    };
+    return el(
+      "div",
+      { class: name },
+      config.prompt ? text(config.prompt, "p", { class: "prompt" }) : null,
+      ...config.questions.map((question, number) => draw(question, finished(number))),
+    );
+  }
+
+  /* Replace each run of three or more underscores in the texts of `box` by `makeInput(number)`. */
+  function putGaps(box, makeInput) {
+    const walker = document.createTreeWalker(box, NodeFilter.SHOW_TEXT);
+    const nodes = [];
+    while (walker.nextNode()) nodes.push(walker.currentNode);
+    const inputs = [];
+    for (const node of nodes) {
+      const [first, ...others] = node.data.split(/_{3,}/);
+      const parts = others.flatMap((part) => {
+        inputs.push(makeInput(inputs.length));
+        return [inputs.at(-1), part];
+      });
+      if (parts.length) node.replaceWith(first, ...parts);
+    }
+    return inputs;
+  }
+
+  function fillIn(question, done) {
+    const result = feedback();
+    const prompt = el("div", { class: "html prompt", dir: "auto" }, safeHtml(question.prompt));
+    const makeInput = (number) =>
+      el("input", {
+        class: "gap",
+        dir: "auto",
+        autocomplete: "off",
+        autocapitalize: "off",
+        spellcheck: "false",
+        "aria-label": fill(texts.gap, { number: number + 1 }),
+        on: {
+          input: (event) => {
+            event.target.classList.remove("is-wrong");
+            result.clear();
+          },
+          keydown: (event) => event.key === "Enter" && check(),
+        },
+      });
+    const marked = putGaps(prompt, makeInput);
+    const inputs = marked.length ? marked : [makeInput(0)];
+    typeset(prompt);
+    const explanation = question.explanation ? html(question.explanation, { class: "html explanation", hidden: true }) : null;
+    const solution = button(texts.solution, () => {
+      inputs.forEach((input, at) => (input.value = question.gaps[at].answers[0]));
+      end();
+    }, { hidden: true });
+    const tools = el("p", { class: "sentence-tools" }, button(texts.check, check, { class: "check" }), solution);
+    function end() {
+      for (const input of inputs) {
+        input.disabled = true;
+        input.classList.remove("is-wrong");
+      }
+      tools.remove();
+      if (explanation) explanation.hidden = false;
+      done();
+    }
+    function check() {
+      if (inputs.some((input) => !input.value.trim())) return;
+      const right = inputs.map((input, at) => Memora.isRightAnswer(question.gaps[at], input.value, folding));
+      inputs.forEach((input, at) => {
+        input.classList.toggle("is-wrong", !right[at]);
+        input.classList.toggle("is-right", right[at]);
+      });
+      const all = right.every(Boolean);
+      result.show(all);
+      if (all) end();
+      else solution.hidden = false;
+    }
+    return el(
+      "section",
+      { class: "question" },
+      prompt,
+      picture(question.image),
+      el("p", { class: "quiet", text: texts.fill_in }),
+      marked.length ? null : el("p", {}, ...inputs),
+      tools,
+      result.line,
+      explanation,
+    );
+  }
+
+  function openAnswer(question, done) {
+    const own = el("textarea", { class: "own-answer", rows: 4, dir: "auto", "aria-label": texts.own_answer, placeholder: texts.own_answer });
+    const judgements = ["knew", "knew_partly", "knew_not"].map((name) =>
+      button(texts[name], (event) => {
+        for (const other of judgements) other.setAttribute("aria-pressed", other === event.target);
+        done();
+      }, { class: "judgement", "aria-pressed": "false" }),
+    );
+    const points = (question.rubric || []).map((point) =>
+      el("li", {}, el("label", {}, el("input", { type: "checkbox" }), " ", text(point))),
+    );
+    const answer = el(
+      "div",
+      { class: "model-answer", hidden: true },
+      question.model_answer ? el("h3", { text: texts.model_answer }) : null,
+      question.model_answer ? html(question.model_answer) : null,
+      points.length ? el("p", { class: "quiet", text: texts.rubric }) : null,
+      points.length ? el("ul", { class: "rubric" }, ...points) : null,
+      el("p", { class: "quiet", text: texts.judge }),
+      el("p", { class: "sentence-tools" }, ...judgements),
+    );
+    const hasAnswer = question.model_answer || points.length;
+    const compare = button(hasAnswer ? texts.compare : texts.answered, () => {
+      own.readOnly = true;
+      answer.hidden = false;
+      compare.hidden = true;
+      judgements[0].focus();
+    }, { class: "check" });
+    return el("section", { class: "question" }, html(question.prompt, { class: "html prompt" }), picture(question.image), own, compare, answer);
+  }
+
   function interactive(config, done) {
     const rule = config.completion || { rule: "opened" };
     const box = el("div", { class: "interactive" });
@@ -371,6 +487,8 @@
     Matching: matching,
     Reveal: reveal,
     SentenceBuilder: sentences,
+    FillIn: (config, done) => oneByOne(config, done, "fill-in", fillIn),
+    OpenAnswer: (config, done) => oneByOne(config, done, "open-answer", openAnswer),
     Interactive: interactive,
   };
 

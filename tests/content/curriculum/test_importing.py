@@ -596,8 +596,8 @@ LESSON = "subject.tracks[0].units[0].topics[0].lessons[0]"
             [
                 (
                     f"{LESSON}.stages[0].type",
-                    "must be one of: Interactive, Matching, Quiz, Reveal, "
-                    "SentenceBuilder, Text, Video",
+                    "must be one of: FillIn, Interactive, Matching, OpenAnswer, "
+                    "Quiz, Reveal, SentenceBuilder, Text, Video",
                 )
             ],
         ),

@@ -432,6 +432,9 @@ def completed(name: str, config: dict) -> dict:
             for sentence in config["sentences"]:
                 sentence["answer"] = sentence["tokens"]
                 sentence["also_accepted"] = [sentence["tokens"]]
+        case "FillIn":
+            for gap in (g for q in config["questions"] for g in q["gaps"]):
+                del gap["tolerance"]
         case "Video":
             for track in config["captions"]:
                 track["language"] = "en"

@@ -360,6 +360,35 @@ def _one_stage_of_each_type() -> list:
             ],
         ),
         stage(
+            "STG-FILL-IN",
+            "FillIn",
+            "Fill in",
+            prompt="Type what is missing.",
+            questions=[
+                {
+                    "id": "ITEM-F1",
+                    "prompt": "<p>A half and a ___ make ___ quarters.</p>",
+                    "gaps": [
+                        {"answers": ["quarter", "fourth"]},
+                        {"answers": ["3"], "tolerance": 0},
+                    ],
+                }
+            ],
+        ),
+        stage(
+            "STG-OPEN",
+            "OpenAnswer",
+            "Explain",
+            questions=[
+                {
+                    "id": "ITEM-O1",
+                    "prompt": "Why is ½ more than ¼?",
+                    "model_answer": "Fewer parts are larger parts.",
+                    "rubric": ["Compares the sizes of the parts"],
+                }
+            ],
+        ),
+        stage(
             "STG-INTERACTIVE",
             "Interactive",
             "Play",
