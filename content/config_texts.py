@@ -166,6 +166,21 @@ def blank_faults(schema: Mapping[str, Any], config: Any) -> list[Fault]:
     return found
 
 
+def fields(type_name: str, config: Any) -> list[tuple[Path, Mapping[str, Any], str]]:
+    """Return each text of a config: its path, its place in the schema, and the text.
+
+    Empty if there is no such type.
+    """
+    found: list[tuple[Path, Mapping[str, Any], str]] = []
+
+    def visit(path: Path, place: Mapping[str, Any], text: str) -> str:
+        found.append((path, place, text))
+        return text
+
+    _changed(SCHEMAS.get(type_name, {}), config, visit)
+    return found
+
+
 # --- Formulas -----------------------------------------------------------------
 
 

@@ -64,6 +64,8 @@ class StageFields:
     PLACE = ("lesson", "position")
     CONTENT = ("type", "title", "config", "weight", "target_time", "is_skippable")
     """What editors and curriculum files write."""
+    COMPUTED = ("text_folded",)
+    """Computed from other fields."""
 
     # --- Lists ---
 

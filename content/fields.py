@@ -1,4 +1,4 @@
-"""Model fields and validators of ``content``: ids, colours, product codes."""
+"""Model fields and validators of ``content``: ids, colours, codes, stages' words."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
 from content.kinds import ID_MAX_LENGTH, IdProblem, id_problem
-from core.fields import ExactCharField
+from content.stage_texts import words_of
+from core.fields import ExactCharField, FoldedField
 
 validate_color_code = RegexValidator(
     r"\A#[0-9A-Fa-f]{6}\Z", _("Enter the colour as # and six hexadecimal digits.")
@@ -58,3 +59,21 @@ class PublicIdField(ExactCharField):
         kwargs.setdefault("unique", True)
         kwargs.setdefault("verbose_name", _("id"))
         super().__init__(*args, **kwargs)
+
+
+class StageTextField(FoldedField):
+    """The words of a stage as searches compare them: its title, then its config."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.pop("source", None)
+        super().__init__("config", **kwargs)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return ("title", "type", "config")
+
+    def pre_save(self, model_instance: Any, add: bool) -> str:
+        words = words_of(model_instance.type, model_instance.config)
+        folded = self.folded("\n".join([model_instance.title, *words.lines]))
+        setattr(model_instance, self.attname, folded)
+        return folded

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import quickjs
 from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 
 from content.html_tokens import tokens
 
@@ -79,10 +80,15 @@ def in_markdown(text: str) -> Iterator[Formula]:
 
     A ``\\(`` without an end, or with a backtick before it, is an escaped parenthesis.
     """
-    for token in _MARKDOWN.parse(text):
+    for token in parse_markdown(text):
         for part in token.children or ():
             if part.type == "formula":
                 yield Formula(part.content, part.info == "[")
+
+
+def parse_markdown(text: str) -> list[Token]:
+    """Return the blocks of a Markdown text; a formula is a ``formula`` in ``children``."""
+    return _MARKDOWN.parse(text)
 
 
 def _formula(state: StateInline, silent: bool) -> bool:

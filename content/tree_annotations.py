@@ -36,6 +36,10 @@ class TreeAnnotator(Protocol):
         """Return the choices, as value and label."""
         ...
 
+    def subject_pks(self, choice: str) -> Sequence[int]:
+        """Return the subjects of ``choice``; empty when it does not exist. One query."""
+        ...
+
     def annotate(self, choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
         """Return the annotation of each row for ``choice``, by the node's key.
 
@@ -51,6 +55,11 @@ annotators: Registry[TreeAnnotator] = Registry()
 def choices() -> list[tuple[str, str]]:
     """Return the choices of all annotators."""
     return [choice for annotator in annotators for choice in annotator.choices()]
+
+
+def subject_pks(choice: str) -> set[int]:
+    """Return the primary keys of the subjects that ``choice`` shows."""
+    return {pk for annotator in annotators for pk in annotator.subject_pks(choice)}
 
 
 def annotate(choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:

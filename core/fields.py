@@ -1,18 +1,20 @@
 """Model fields for titles, codes, folded text, pictures and JSON."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models.fields.files import ImageFieldFile
 from django.utils.translation import gettext_lazy as _
 
 from core import pictures
-from core.folding import fold, visible_text
+from core.batches import batches
+from core.folding import fold, searchable, visible_text
 
 
 def validate_visible(value: str) -> None:
@@ -77,6 +79,11 @@ class _Folded:
         name, path, args, kwargs = super().deconstruct()  # type: ignore[misc]
         return name, path, args, {**kwargs, "source": self.source}
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The columns that the folded text is made of."""
+        return (self.source,)
+
     def folded(self, text: str) -> str:
         """Return the value of the column for this source text."""
         return fold(text)
@@ -88,7 +95,10 @@ class _Folded:
 
 
 class FoldedField(_Folded, models.TextField):  # type: ignore[type-arg]
-    """A folded text to search in."""
+    """A folded text to search in, also by other spellings of its words."""
+
+    def folded(self, text: str) -> str:
+        return searchable(text)
 
 
 class FoldedKeyField(_Folded, ExactCharField):
@@ -112,7 +122,9 @@ def _folded_fields(model: type[models.Model]) -> list[Any]:
 def _with_folded(model: type[models.Model], written: Iterable[str]) -> list[str]:
     """Return these columns and the folded columns whose sources are among them."""
     names = list(written)
-    folded = [f.attname for f in _folded_fields(model) if f.source in names]
+    folded = [
+        f.attname for f in _folded_fields(model) if not set(f.sources).isdisjoint(names)
+    ]
     return names + [name for name in folded if name not in names]
 
 
@@ -123,9 +135,21 @@ class FoldingQuerySet(models.QuerySet[Any]):
         """Update the rows, including folded columns.
 
         Raises:
-            TypeError: the source of a folded column is set to an expression, whose
-                value is known only to the database.
+            TypeError: the only source of a folded column is set to an expression,
+                whose value is known only to the database.
         """
+        joint = [
+            field
+            for field in _folded_fields(self.model)
+            if len(field.sources) > 1 and not kwargs.keys().isdisjoint(field.sources)
+        ]
+        if joint:  # the other sources differ from row to row
+            with transaction.atomic(using=self.db):
+                pks = list(self.values_list("pk", flat=True))
+                count = super().update(**kwargs)
+                for batch in batches(pks):
+                    self._fold_again(joint, batch)
+            return count
         for field in _folded_fields(self.model):
             if field.source in kwargs and field.attname not in kwargs:
                 text = kwargs[field.source]
@@ -136,12 +160,22 @@ class FoldingQuerySet(models.QuerySet[Any]):
 
     update.alters_data = True  # type: ignore[attr-defined]
 
+    def _fold_again(self, fields: Sequence[Any], pks: Sequence[int]) -> None:
+        everything: models.QuerySet[Any] = models.QuerySet(self.model, using=self.db)
+        rows = everything.filter(pk__in=pks)
+        read = {source for field in fields for source in field.sources}
+        found = list(rows.only("pk", *read))
+        for row, field in product(found, fields):
+            field.pre_save(row, add=False)
+        rows.bulk_update(found, [field.attname for field in fields])
+
     def bulk_update(
         self, objs: Iterable[Any], fields: Iterable[str], batch_size: int | None = None
     ) -> int:
         rows, columns = list(objs), list(fields)
         for field in _folded_fields(self.model):
-            if field.source in columns and field.attname not in columns:
+            written = not set(field.sources).isdisjoint(columns)
+            if written and field.attname not in columns:
                 columns.append(field.attname)
                 for row in rows:
                     field.pre_save(row, add=False)

@@ -11,7 +11,9 @@ import unicodedata
 from abc import ABC, abstractmethod
 from typing import Any
 
-VERSION = 2
+from core.quranic_spelling import modern_words
+
+VERSION = 3
 """Increased when `fold` changes its result for any text.
 
 Published search documents are then built again (`publishing.staleness`); stored columns
@@ -19,6 +21,12 @@ need a data migration.
 """
 
 EQUAL_LETTERS = {
+    # Latin letters with a stroke, which Unicode does not decompose.
+    "\u0142": "l",
+    "\u00f8": "o",
+    "\u0111": "d",
+    "\u0127": "h",
+    "\u0131": "i",  # dotless i
     "\u0671": "\u0627",  # alef wasla -> alef
     "\u0672": "\u0627",  # alef with wavy hamza above -> alef
     "\u0673": "\u0627",  # alef with wavy hamza below -> alef
@@ -145,6 +153,18 @@ def fold(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     decomposed = unicodedata.normalize("NFKD", decomposed)
     return " ".join(decomposed.translate(_FOLDED).split())
+
+
+def searchable(text: str) -> str:
+    """Return ``text`` as searches look in it: folded, with other spellings at the end.
+
+    Words of the Quran's spelling are there in both (`core.quranic_spelling`). Words
+    that are typed into a search are only folded.
+    """
+    folded = fold(text)
+    known = set(folded.split())
+    others = dict.fromkeys(fold(word) for word in modern_words(text))
+    return " ".join([folded, *(word for word in others if word not in known)]).strip()
 
 
 def visible_text(text: str) -> str:

@@ -28,6 +28,10 @@ class PlanAnnotator:
         rows = AcademicPlan.objects.order_by("title").values_list("pk", "title")
         return [(str(pk), title) for pk, title in rows]
 
+    def subject_pks(self, choice: str) -> Sequence[int]:
+        """Return the plan's subjects; empty if the plan does not exist. One query."""
+        return queries.subject_pks(as_key(choice))
+
     def annotate(self, choice: str, rows: Sequence[Row]) -> Mapping[int, RowAnnotation]:
         """Return the annotation of each row, by node pk. Five queries.
 

@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from content import kinds, tree_annotations, tree_rows, tree_updates
+from content.admin.text_search import TextSearchPage
 from content.admin.tree_labels import KIND_TEXTS, MENU_TEXTS, cells_of, script_texts
 from content.admin.tree_search import (
     STATES,
@@ -33,6 +34,7 @@ from content.admin.tree_search import (
     expanded_path,
     matching,
     one_of,
+    page_query,
 )
 from content.admin.tree_views import MAX_LOGGED, TreeChanges, count_lessons
 from content.history.views import NodeHistory
@@ -46,7 +48,7 @@ _PLACES = 30
 
 
 @admin.register(Node)
-class NodeAdmin(NodeHistory, TreeChanges):
+class NodeAdmin(NodeHistory, TreeChanges, TextSearchPage):
     """Subjects, tracks, units, topics and lessons, as one tree."""
 
     # Used by the autocomplete fields of other pages.
@@ -67,6 +69,7 @@ class NodeAdmin(NodeHistory, TreeChanges):
             ("copy/", "copy", require_POST(self.copy_view)),
             ("do/", "do", require_POST(self.do_view)),
             ("undo/", "undo", require_POST(self.undo_view)),
+            ("text/", "text", require_GET(self.text_search_view)),
         ]
         own_urls = [
             path(address, self.admin_site.admin_view(view), name=f"content_node_{name}")
@@ -159,8 +162,8 @@ class NodeAdmin(NodeHistory, TreeChanges):
             "total": total,
             "first": start + 1,
             "last": start + len(rows),
-            "previous": _page_query(request, page - 1) if page else "",
-            "next": _page_query(request, page + 1) if page < last else "",
+            "previous": page_query(request, page - 1) if page else "",
+            "next": page_query(request, page + 1) if page < last else "",
         }
 
     def _dress(self, request: HttpRequest, rows: Sequence[Row]) -> None:
@@ -308,9 +311,3 @@ def _expanded_path(key: str) -> dict[str, Any] | None:
         return None
     branches = expanded_path([int(key)])
     return {"pk": int(key), "open_branches": branches} if branches is not None else None
-
-
-def _page_query(request: HttpRequest, page: int) -> str:
-    query = request.GET.copy()
-    query["p"] = str(page)
-    return f"?{query.urlencode()}"

@@ -91,6 +91,13 @@ def one_of(value: str | None, allowed: Sequence[str]) -> str:
     return value if value is not None and value in allowed else ""
 
 
+def page_query(request: HttpRequest, page: int) -> str:
+    """Return the request's query string for another page of results, from 0."""
+    query = request.GET.copy()
+    query["p"] = str(page)
+    return f"?{query.urlencode()}"
+
+
 def expanded_path(pks: Collection[int]) -> list[list[Any]] | None:
     """Return the branches to open, so that the last of these nodes is visible.
 

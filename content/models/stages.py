@@ -10,7 +10,8 @@ from django.db import models, transaction
 from django.utils.translation import get_language, gettext_lazy as _
 
 from content import kinds, signals
-from content.fields import PublicIdField
+from content.field_lists import StageFields
+from content.fields import PublicIdField, StageTextField
 from content.history import recording
 from content.json_errors import Fault
 from content.models.nodes import Node, NodeKind
@@ -24,7 +25,7 @@ from content.stage_configs import (
     repeated_items,
 )
 from content.stage_types import SCHEMAS, translated_texts
-from core.fields import CanonicalJSONEncoder, TitleField
+from core.fields import CanonicalJSONEncoder, FoldingModel, TitleField
 
 
 def stage_type_choices() -> list[tuple[str, str]]:
@@ -53,7 +54,7 @@ class StageQuerySet(TrackedQuerySet):
         LessonStage.mark_changed(changed)
 
 
-class LessonStage(models.Model):
+class LessonStage(FoldingModel, models.Model):
     """One step of a lesson. `content.stage_configs` validates it on every save."""
 
     public_id = PublicIdField(default=new_stage_id)
@@ -75,9 +76,11 @@ class LessonStage(models.Model):
         _("seconds"), default=60, validators=[MaxValueValidator(86_400)]
     )
     is_skippable = models.BooleanField(_("may be skipped"), default=False)
+    text_folded = StageTextField()
+    """The words that searches compare with (`content.stage_texts`)."""
 
     objects = StageQuerySet.as_manager()
-    history = recording.Records()
+    history = recording.Records(excluded_fields=[*StageFields.COMPUTED])
 
     _stored_config: dict[str, Any] | None = None
     is_compared_with_others = False

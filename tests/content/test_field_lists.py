@@ -22,7 +22,12 @@ NODE_GROUPS = (
     NodeFields.COMPUTED,
     NodeFields.CHANGED,
 )
-STAGE_GROUPS = (StageFields.FIXED, StageFields.PLACE, StageFields.CONTENT)
+STAGE_GROUPS = (
+    StageFields.FIXED,
+    StageFields.PLACE,
+    StageFields.CONTENT,
+    StageFields.COMPUTED,
+)
 STATE_GROUPS = (
     SubjectStateFields.FIXED,
     SubjectStateFields.COMPUTED,

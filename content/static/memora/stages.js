@@ -429,6 +429,16 @@
   }
   renumber();
 
+  // A link to a stage: the page's address ends in # and the stage's id.
+  function openLinked() {
+    const linked = cards().find((card) => `#${card.dataset.stage}` === location.hash);
+    if (!linked) return;
+    open(linked);
+    linked.scrollIntoView({ block: "start" });
+  }
+  window.addEventListener("hashchange", openLinked);
+  openLinked();
+
   const opener = section.querySelector(".add-stage-open");
   const choices = section.querySelector(".stage-types");
   opener?.addEventListener("click", () => {

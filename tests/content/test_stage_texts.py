@@ -1,0 +1,54 @@
+"""The words of a stage that searches read."""
+
+from content.stage_texts import words_of
+
+
+def text(body, format="html"):
+    return {"format": format, "body": body}
+
+
+def test_tags_are_not_words_and_blocks_are_lines():
+    words = words_of("Text", text("<p>One <b>two</b>three</p><ul><li>four</li></ul>"))
+    assert words.lines == ("One twothree", "four")
+
+
+def test_markdown_marks_are_not_words():
+    words = words_of("Text", text("# Title\n\nsome *words* and `code`", "markdown"))
+    assert words.lines == ("Title", "some words and code")
+
+
+def test_formulas_are_not_words():
+    body = r"<p>The area \(\pi r^2\) of a circle \[\frac{a}{b}\]</p>"
+    assert words_of("Text", text(body)).lines == ("The area of a circle",)
+    markdown = r"The area \(\pi r^2\) here"
+    assert words_of("Text", text(markdown, "markdown")).lines == ("The area here",)
+
+
+def test_a_formula_in_code_is_code():
+    body = r"<p><code>\(x\)</code></p>"
+    assert words_of("Text", text(body)).lines == (r"\(x\)",)
+
+
+def test_addresses_ids_and_choices_are_not_words():
+    config = {
+        "questions": [
+            {
+                "id": "ITEM-1",
+                "prompt": "<p>Which?</p>",
+                "image": "/media/secret.png",
+                "options": [{"text": "This", "correct": True}, {"text": "That"}],
+            }
+        ]
+    }
+    assert words_of("Quiz", config).lines == ("Which?", "This", "That")
+
+
+def test_terms_are_headings_bold_words_and_fronts_of_cards():
+    body = "<h2>Atoms</h2><p>An <strong>electron</strong> is small.</p>"
+    assert words_of("Text", text(body)).terms == ("Atoms", "electron")
+    cards = {"cards": [{"front": "<p>Ion</p>", "back": "<p>charged</p>"}]}
+    assert words_of("Reveal", cards).terms == ("Ion",)
+
+
+def test_a_removed_type_has_no_words():
+    assert words_of("Gone", {"a": "b"}).lines == ()
