@@ -144,6 +144,11 @@ def utc_time(text: str) -> datetime:
     return datetime.fromisoformat(f"{text}+00:00")
 
 
+def parameter_marks(count: int) -> str:
+    """Return the marks of ``count`` parameters of a statement: ``%s, %s``."""
+    return ", ".join(["%s"] * count)
+
+
 def lock_shared(rows: QuerySet[Any]) -> list[Any]:
     """Return the primary keys of rows, which nobody can change until the commit.
 

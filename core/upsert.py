@@ -11,6 +11,8 @@ import orjson
 from django.db import connection, transaction
 from django.db.models import DateTimeField, ForeignKey, Model
 
+from core.db import parameter_marks
+
 _MAX_DOCUMENT_BYTES = 1_000_000
 """Of one statement: short locks, and far below MariaDB's ``max_allowed_packet``."""
 
@@ -109,7 +111,7 @@ def _insert_values(
 ) -> None:
     if not rows:
         return
-    marks = ", ".join(["%s"] * len(fields))
+    marks = parameter_marks(len(fields))
     statement = f"{_insert_into(model, fields)} VALUES ({marks}) {conflict}"
     with connection.cursor() as cursor:
         cursor.executemany(statement, rows)

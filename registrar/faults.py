@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from registrar import breakers, configuration
 from registrar.configuration import Connections
 from registrar.grades import overview
+from registrar.mapping.locked_names import CRITERIA, criterion_name
 from registrar.models import Conflict, Effect, GradePoll, Hint, PeerState
 from registrar.models.work import UNFINISHED, WorkState
 
@@ -26,6 +27,7 @@ GRADES_LATE = timedelta(minutes=30)
 """Since the last run that has read all grades; one begins every five minutes."""
 CHANNEL_MARGIN = timedelta(days=2)
 """A channel is renewed twice a day, so it has at least six days left."""
+_CRITERIA_FIELDS = frozenset(map(criterion_name, CRITERIA))
 PEER_NAMES = {"zoho": "Zoho CRM", "moodle": "Moodle"}
 
 
@@ -220,12 +222,13 @@ def _zoho_faults(
             {"time": f"{expires:%Y-%m-%d %H:%M}"},
             "registrar-channel.md",
         )
-    if state.missing_names:
-        names = [
-            f"{module}.{name}"
-            for module, names in sorted(state.missing_names.items())
-            for name in names
-        ]
+    names = [
+        f"{module}.{name}"
+        for module, names in sorted(state.missing_names.items())
+        for name in names
+        if name not in _CRITERIA_FIELDS
+    ]
+    if names:
         yield Fault(
             "names",
             _("Zoho CRM no longer has these fields: %(names)s."),
@@ -235,6 +238,31 @@ def _zoho_faults(
             ),
             {"names": ", ".join(names)},
             "registrar-names.md",
+        )
+    yield from _criteria_faults(state)
+
+
+def of_templates() -> list[Fault]:
+    """Return what keeps every template from being published. One query."""
+    return [
+        fault
+        for state in PeerState.objects.filter(peer="zoho")
+        for fault in _criteria_faults(state)
+    ]
+
+
+def _criteria_faults(state: PeerState) -> Iterator[Fault]:
+    if _CRITERIA_FIELDS.intersection(state.missing_names.get("BTEC_Units", ())):
+        yield Fault(
+            "criteria_names",
+            _("Zoho CRM has no field for the criteria of a unit."),
+            _(
+                "Without criteria no template is published. Add text fields with the "
+                "API names P1_description, M1_description, D1_description and so on to "
+                "BTEC_Units, or permit the account to see them."
+            ),
+            runbook="registrar-names.md",
+            page=("template", ""),
         )
 
 

@@ -13,7 +13,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from registrar.mapping.modules import MAPPINGS
-from registrar.mirror.applying import apply_deletion, apply_record
+from registrar.mirror.applying import apply_deletion, apply_records
 from registrar.mirror.comparing import Difference, compare
 from registrar.mirror.decisions import CHANGES
 from registrar.models import MirrorRow
@@ -52,11 +52,6 @@ class ModuleReport:
         """How many rows differ from their record."""
         return len({one.record_id for one in self.changed})
 
-    @property
-    def has_drift(self) -> bool:
-        """Whether the mirror differs from Zoho."""
-        return bool(self.new or self.changed or self.gone)
-
 
 def reconcile_module(
     *,
@@ -80,10 +75,10 @@ def reconcile_module(
     """
     model, started = MAPPINGS[module].model, timezone.now()
     report, seen = ModuleReport(module), set[str]()
-    due: list[tuple[Record, datetime]] = []
+    due: list[tuple[list[Record], datetime]] = []
     report.rows = model._default_manager.filter(deleted_at=None).count()
     for records, read_at in _timed_pages(source, module):
-        rows = _rows_of(model, records)
+        rows, different = _rows_of(model, records), list[Record]()
         for record in records:
             record_id = str(record["id"])
             if record_id in seen:
@@ -95,7 +90,8 @@ def reconcile_module(
             if row is None or row.deleted_at is not None:
                 report.new.append(record_id)
             if row is None or row.deleted_at is not None or found:
-                due.append((record, read_at))
+                different.append(record)
+        due.append((different, read_at))
         report.read = len(seen)
         progress(report.read)
     gone = model._default_manager.filter(deleted_at=None, read_at__lt=started)
@@ -107,10 +103,8 @@ def reconcile_module(
     if not permit_many and _is_too_much(report):
         report.stopped = True
         return report
-    for record, read_at in due:
-        decision = apply_record(module, record, read_at=read_at)
-        if decision.outcome in CHANGES:
-            report.applied.append((module, str(record["id"])))
+    for records, read_at in due:
+        report.applied += _apply(module, records, read_at)
     report.gone, deleted = _delete(source, module, report.gone)
     report.applied += deleted
     return report
@@ -132,10 +126,7 @@ def apply_changes(*, source: RecordSource, module: str) -> list[tuple[str, str]]
     since = newest - OVERLAP if newest else None
     changed = []
     for records, read_at in _timed_pages(source, module, since=since):
-        for record in records:
-            decision = apply_record(module, record, read_at=read_at)
-            if decision.outcome in CHANGES:
-                changed.append((module, str(record["id"])))
+        changed += _apply(module, records, read_at)
     return changed
 
 
@@ -173,6 +164,18 @@ def _timed_pages(
         if records is None:
             return
         yield records, read_at
+
+
+def _apply(
+    module: str, records: list[Record], read_at: datetime
+) -> list[tuple[str, str]]:
+    """Apply records that were read at once; return those that changed a row."""
+    decisions = apply_records(module, records, read_at=read_at)
+    return [
+        (module, str(record["id"]))
+        for record, decision in zip(records, decisions, strict=True)
+        if decision.outcome in CHANGES
+    ]
 
 
 def _rows_of(model: type[MirrorRow], records: list[Record]) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ from simple_history.models import HistoricalRecords
 
 from content.fields import PublicIdField
 from core.batches import batches
+from core.db import parameter_marks
 
 CREATED, CHANGED, DELETED = "+", "~", "-"
 IMPORTED, REVERTED, SHEET = "imported", "reverted", "sheet"
@@ -114,9 +115,9 @@ def record(model: type[models.Model], keys: Iterable[int], kind: str) -> None:
         # Names are those of the models' own tables and columns; values are parameters.
         statement = (
             f"INSERT INTO {quote(past._meta.db_table)} ({', '.join(copied + fact_columns)}) "  # noqa: S608
-            f"SELECT {', '.join(copied)}, {', '.join(['%s'] * len(fact_columns))} "
+            f"SELECT {', '.join(copied)}, {parameter_marks(len(fact_columns))} "
             f"FROM {quote(concrete._meta.db_table)} "
-            f"WHERE {quote(concrete._meta.pk.column)} IN ({', '.join(['%s'] * len(batch))})"
+            f"WHERE {quote(concrete._meta.pk.column)} IN ({parameter_marks(len(batch))})"
         )
         with connection.cursor() as cursor:
             cursor.execute(statement, [*values, *batch])

@@ -12,7 +12,7 @@ from uuid import UUID
 import orjson
 from django.db import connection
 
-from core.db import utc_time
+from core.db import parameter_marks, utc_time
 from progress.admission import DeviceState
 from progress.models import DeviceSequence, HeldEvent
 from progress.services.events import Event, LessonEvent, Origin, ReviewEvent
@@ -91,7 +91,7 @@ FROM progress_devicesequence WHERE player_id = %s AND device_id = %s
 def known(player_id: int, event_ids: Collection[str], device_id: UUID) -> Known:
     """Return which events are recorded, and how far the device is. One query."""
     ids = list(event_ids) or [""]
-    statement = _KNOWN.format(marks=", ".join(["%s"] * len(ids)))
+    statement = _KNOWN.format(marks=parameter_marks(len(ids)))
     column = DeviceSequence._meta.get_field("device_id")
     device = column.get_db_prep_value(device_id, connection)
     own: list[Any] = [player_id, *ids]

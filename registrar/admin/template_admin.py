@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _, ngettext
 
 from core.admin_mixins import ReadOnlyAdmin
 from core.badges import Tone, badge
-from registrar import btec_templates
+from registrar import btec_templates, faults
 from registrar.admin import links
 from registrar.btec_templates import State
 from registrar.mapping.locked_names import CRITERIA
@@ -110,5 +110,8 @@ class TemplateAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        may = {"may_sync": self.has_replay_permission(request)}
-        return super().changelist_view(request, {**(extra_context or {}), **may})
+        shown = {
+            "may_sync": self.has_replay_permission(request),
+            "faults": faults.of_templates(),
+        }
+        return super().changelist_view(request, {**(extra_context or {}), **shown})

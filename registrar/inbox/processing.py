@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from registrar import breakers, configuration, queues
 from registrar.mapping.modules import MAPPINGS
-from registrar.mirror.applying import apply_deletion, apply_record
+from registrar.mirror.applying import apply_deletion, apply_record, apply_records
 from registrar.mirror.decisions import CHANGES, Decision
 from registrar.models import Delivery, Hint, Operation
 from registrar.models.work import UNFINISHED, WorkState
@@ -109,9 +109,9 @@ def _process_list(row: Hint, source: RecordSource, found: Processed) -> None:
     read_at, applied = timezone.now(), 0
     try:
         for records in source.pages(module=row.module):
-            for record in records:
-                decision = apply_record(row.module, record, read_at=read_at)
-                applied += 1
+            decisions = apply_records(row.module, records, read_at=read_at)
+            applied += len(records)
+            for record, decision in zip(records, decisions, strict=True):
                 if decision.outcome in CHANGES:
                     found.changed.append((row.module, str(record["id"])))
                 _add_parents(row, decision)

@@ -9,11 +9,13 @@
 - A deletion keeps the row, with ``deleted_at`` and the module's final status.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from registrar.mapping.modules import MAPPINGS, ModuleMapping, digest
 from registrar.mirror.converting import Converted, convert
@@ -37,17 +39,36 @@ def apply_record(module: str, record: Record, *, read_at: datetime) -> Decision:
         DatabaseError: the database refuses it; nothing was changed.
     """
     mapping, zoho_id = MAPPINGS[module], _id_of(record)
-    converted = convert(mapping, record)
     with transaction.atomic():
         row, is_new = _locked(mapping, zoho_id, read_at)
-        modified = _moment(record.get("Modified_Time"))
-        if not is_new and _is_stale(row, modified, read_at):
-            return Decision(Outcome.STALE)
-        outcome, changed = _write(mapping, row, converted, is_new=is_new)
-        _write_times(row, record, modified, read_at)
-        conflicts = _update_conflicts(mapping, row, converted, read_at)
-        row.save()
-        return Decision(outcome, changed, conflicts, _missing_parents(mapping, row))
+        decision = _change(mapping, row, record, read_at=read_at, is_new=is_new)
+        if decision.outcome != Outcome.STALE:
+            row.save()
+        [decision] = _only_missing([decision])
+        return decision
+
+
+def apply_records(
+    module: str, records: Sequence[Record], *, read_at: datetime
+) -> list[Decision]:
+    """Insert or update the rows of a page of records, as `apply_record` does for each.
+
+    One transaction: a query for all rows, one for all new rows, one for all rows that
+    were only read again, one for the parents of a module, and one for each changed row.
+    If the database refuses the page, for example because another process has inserted
+    one of the records meanwhile, the records are applied one by one.
+
+    Returns:
+        the decisions, in the order of ``records``.
+
+    Raises:
+        as `apply_record`; the records before that one may be applied.
+    """
+    try:
+        with transaction.atomic():
+            return _apply_page(MAPPINGS[module], records, read_at)
+    except DatabaseError:
+        return [apply_record(module, record, read_at=read_at) for record in records]
 
 
 def apply_deletion(module: str, zoho_id: str, *, read_at: datetime) -> Decision:
@@ -96,6 +117,66 @@ def _id_of(record: Record) -> str:
     if not found or len(found) > ID_LENGTH:
         raise ValueError("a record needs an id")
     return found
+
+
+def _apply_page(
+    mapping: ModuleMapping, records: Sequence[Record], read_at: datetime
+) -> list[Decision]:
+    ids = [_id_of(record) for record in records]
+    # In the order of the ids, so that two pages with the same records cannot deadlock.
+    locked = mapping.model._default_manager.select_for_update().order_by("zoho_id")
+    rows = {row.zoho_id: row for row in locked.filter(zoho_id__in=ids)}
+    held = {zoho_id: _columns(row) for zoho_id, row in rows.items()}
+    new: list[MirrorRow] = []
+    decisions = []
+    for zoho_id, record in zip(ids, records, strict=True):
+        row, is_new = rows.get(zoho_id), False
+        if row is None:
+            row, is_new = mapping.model(zoho_id=zoho_id, read_at=read_at), True
+            rows[zoho_id] = row
+            new.append(row)
+        decisions.append(_change(mapping, row, record, read_at=read_at, is_new=is_new))
+    mapping.model._default_manager.bulk_create(new)
+    only_read = []
+    for zoho_id, before in held.items():
+        row = rows[zoho_id]
+        changed = [
+            name for name, value in _columns(row).items() if value != before[name]
+        ]
+        if changed == ["read_at"]:
+            only_read.append(row.pk)
+        elif changed:
+            row.save(update_fields=changed)
+    if only_read:
+        mapping.model._default_manager.filter(pk__in=only_read).update(read_at=read_at)
+    return _only_missing(decisions)
+
+
+def _columns(row: MirrorRow) -> dict[str, Any]:
+    return {one.attname: getattr(row, one.attname) for one in row._meta.concrete_fields}
+
+
+def _change(
+    mapping: ModuleMapping,
+    row: MirrorRow,
+    record: Record,
+    *,
+    read_at: datetime,
+    is_new: bool,
+) -> Decision:
+    """Set the values of a row, which the caller saves unless the record is stale.
+
+    ``missing`` of the decision names all parents (`_only_missing`).
+    """
+    modified = _moment(record.get("Modified_Time"))
+    if not is_new and _is_stale(row, modified, read_at):
+        return Decision(Outcome.STALE)
+    converted = convert(mapping, record)
+    outcome, changed = _write(mapping, row, converted, is_new=is_new)
+    _write_times(row, record, modified, read_at)
+    conflicts = _update_conflicts(mapping, row, converted, read_at)
+    parents = tuple(dict.fromkeys(mapping.parents_of(row)))
+    return Decision(outcome, changed, conflicts, parents)
 
 
 def _locked(
@@ -155,6 +236,8 @@ def _update_conflicts(
     mapping: ModuleMapping, row: MirrorRow, converted: Converted, now: datetime
 ) -> tuple[str, ...]:
     """Store the problems of this record, and delete those that it has solved."""
+    if not row.has_conflict and not converted.problems:
+        return ()
     of_record = Conflict.objects.filter(module=mapping.module, record_id=row.zoho_id)
     if row.has_conflict:
         of_record.filter(api_name__in=converted.understood).delete()
@@ -166,20 +249,27 @@ def _update_conflicts(
             defaults={"value": value, "reason": reason},
             create_defaults={"value": value, "reason": reason, "since": now},
         )
-    if row.has_conflict or converted.problems:
-        row.has_conflict = of_record.exists()
+    row.has_conflict = of_record.exists()
     return tuple(sorted(converted.problems))
 
 
-def _missing_parents(
-    mapping: ModuleMapping, row: MirrorRow
-) -> tuple[tuple[str, str], ...]:
-    wanted = dict.fromkeys(mapping.parents_of(row))
-    return tuple(
+def _only_missing(decisions: Sequence[Decision]) -> list[Decision]:
+    """Leave out the parents that the mirror has. One query for each module of parents."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for one in decisions:
+        for module, zoho_id in one.missing:
+            wanted[module].add(zoho_id)
+    known = {
         (module, zoho_id)
-        for module, zoho_id in wanted
-        if not MAPPINGS[module].model._default_manager.filter(zoho_id=zoho_id).exists()
-    )
+        for module, ids in wanted.items()
+        for zoho_id in MAPPINGS[module]
+        .model._default_manager.filter(zoho_id__in=ids)
+        .values_list("zoho_id", flat=True)
+    }
+    return [
+        replace(one, missing=tuple(each for each in one.missing if each not in known))
+        for one in decisions
+    ]
 
 
 def _moment(value: Any) -> datetime | None:

@@ -19,15 +19,18 @@ def missing_names(fields: Mapping[str, Collection[str]]) -> dict[str, list[str]]
     Returns:
         by module, sorted; modules without a missing name are left out. Such a name is an
         error of the health report: its column keeps the last value. A CRM needs no field
-        for a criterion that no unit has, so these are never missing.
+        for a criterion that no unit has: only if it has none for any criterion, the first
+        one is missing.
     """
     found: dict[str, list[str]] = {}
     for module, names in fields.items():
         if module in MAPPINGS:
             mapping = MAPPINGS[module]
-            optional = {"id", *(one.api_name for one in mapping.fields if one.key)}
+            keyed = [one.api_name for one in mapping.fields if one.key]
             used = {*mapping.api_names, *_WRITTEN.get(module, ())}
-            missing = used - set(names) - optional
+            missing = used - set(names) - {"id", *keyed}
+            if keyed and not set(names) & set(keyed):
+                missing.add(keyed[0])
             if missing:
                 found[module] = sorted(missing)
     return found

@@ -51,6 +51,18 @@ def test_fields_that_the_crm_lacks_are_stored(crm, zoho):
     assert state.names_checked_at is not None
 
 
+def test_a_crm_without_a_field_for_criteria_raises_an_alert_of_its_own():
+    state = PeerState.objects.create(
+        peer="zoho", missing_names={"BTEC_Units": ["P1_description"]}
+    )
+    outside.check(timezone.now())
+    assert open_keys() == ["criteria_names"]
+    state.missing_names = {"BTEC_Units": ["P1_description", "Unit_Code"]}
+    state.save()
+    outside.check(timezone.now())
+    assert open_keys() == ["criteria_names", "names"]
+
+
 def test_a_channel_that_nothing_renews_raises_an_alert_and_its_renewal_closes_it(crm):
     now = timezone.now()
     state = PeerState.objects.create(

@@ -24,6 +24,7 @@ from core.db import (
     is_duplicate_error,
     is_foreign_key_error,
     is_null_error,
+    parameter_marks,
 )
 from players.models import PlayerProfile
 from progress.models import ArchivedInteraction, InteractionLog
@@ -131,7 +132,7 @@ def insert(rows: Sequence[InteractionLog]) -> None:
         if own:
             conditions.append(
                 f"EXISTS (SELECT 1 FROM {archive} "  # noqa: S608 - marks
-                f"WHERE player_id = %s AND {name} IN ({', '.join(['%s'] * len(own))}))"
+                f"WHERE player_id = %s AND {name} IN ({parameter_marks(len(own))}))"
             )
             known += [rows[0].player_id, *own]
     first = guarded.replace("{guard}", " OR ".join(conditions))
@@ -196,7 +197,6 @@ def _statement(_vendor: str) -> tuple[str, str, str, str]:
     """
     quote = connection.ops.quote_name
     names = [field.column or "" for field in fields()]
-    marks = ["%s"] * len(names)
     guarded = [
         "CASE WHEN {guard} THEN NULL ELSE %s END" if name == "event_id" else "%s"
         for name in names
@@ -205,4 +205,4 @@ def _statement(_vendor: str) -> tuple[str, str, str, str]:
         quote(model._meta.db_table) for model in (InteractionLog, ArchivedInteraction)
     )
     into = f"INSERT INTO {table} ({', '.join(map(quote, names))})"
-    return into, f"({', '.join(marks)})", f"({', '.join(guarded)})", archive
+    return into, f"({parameter_marks(len(names))})", f"({', '.join(guarded)})", archive

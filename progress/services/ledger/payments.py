@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Max, Q, Subquery
 from django.db.models.functions import Coalesce
 
+from core.db import parameter_marks
 from progress.models import ArchivedInteraction, InteractionLog, InteractionType
 from progress.services.ledger.rows import whole
 
@@ -92,8 +93,8 @@ def paid_of(
     on = [day.isoformat() for day in days]
     values: list[Any] = [*completed, *lesson_ids, *completed, *on, *lesson_ids]
     marks = {
-        "lessons": ", ".join(["%s"] * len(lesson_ids)),
-        "days": ", ".join(["%s"] * len(on)),
+        "lessons": parameter_marks(len(lesson_ids)),
+        "days": parameter_marks(len(on)),
     }
     with connection.cursor() as cursor:
         cursor.execute(_PAID_WHOLE.format(**marks), [*values, *values])

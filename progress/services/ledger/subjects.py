@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import F, IntegerField, Max, Q, Value
 
-from core.db import utc_time
+from core.db import parameter_marks, utc_time
 from players.player_state import LastPlayed, SubjectProgress
 from progress import bitmap
 from progress.models import (
@@ -27,7 +27,7 @@ def subjects_of_player(
     if not subject_ids:
         return {}
     found = _subjects(
-        f"player_id = %s AND seq <= %s AND subject_id IN ({_marks(subject_ids)})",
+        f"player_id = %s AND seq <= %s AND subject_id IN ({parameter_marks(len(subject_ids))})",
         [player_id, seq, *subject_ids],
     )
     nothing = 0, SubjectProgress()
@@ -78,7 +78,7 @@ def subjects_of(
     players = {player_id for player_id, _subject in wanted}
     subjects = {subject_id for _player, subject_id in wanted}
     found = _subjects(
-        f"player_id IN ({_marks(players)}) AND subject_id IN ({_marks(subjects)})",
+        f"player_id IN ({parameter_marks(len(players))}) AND subject_id IN ({parameter_marks(len(subjects))})",
         [*players, *subjects],
     )
     return {key: one for key, one in found.items() if key in wanted and one[0]}
@@ -140,10 +140,6 @@ def _number(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-def _marks(values: Collection[Any]) -> str:
-    return ", ".join(["%s"] * len(values))
-
-
 class ArchivedSubject(NamedTuple):
     """A player's progress in a subject from rows, and the positions of the last ones.
 
@@ -165,7 +161,7 @@ def archived_subjects(
     text = _BITS.format(
         table=ArchivedInteraction._meta.db_table,
         hearts=_HEARTS,
-        condition=f"player_id IN ({_marks(player_ids)})",
+        condition=f"player_id IN ({parameter_marks(len(player_ids))})",
     )
     return _unpacked_subjects(_read(text, [*_SUMMED, *player_ids, *_TYPES]))
 

@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from players import roles
 from registrar.mirror.applying import apply_record
-from registrar.models import Effect, Unit
+from registrar.models import Effect, PeerState, Unit
 from tests.registrar.admin.conftest import NOW, make_effect
 
 pytestmark = pytest.mark.django_db
@@ -68,9 +68,18 @@ def test_the_list_takes_as_many_queries_for_more_templates(
     for number in range(10, 40):
         apply_record("BTEC_Units", {"id": str(number), "Name": "U"}, read_at=NOW)
     page_of(viewer)
-    # Session, user, rights of the user and of groups, count, rows.
-    with django_assert_num_queries(6):
+    # Session, user, rights of the user and of groups, Zoho's state, count, rows.
+    with django_assert_num_queries(7):
         page_of(viewer)
+
+
+def test_the_list_says_that_the_crm_has_no_field_for_criteria(viewer, units):
+    state = PeerState.objects.create(peer="zoho", missing_names={"Products": ["Name"]})
+    said = "Zoho CRM has no field for the criteria of a unit."
+    assert said not in page_of(viewer)
+    state.missing_names = {"BTEC_Units": ["P1_description"]}
+    state.save()
+    assert said in page_of(viewer)
 
 
 def test_all_templates_are_synchronised_by_one_button(registrar, units):

@@ -8,9 +8,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from registrar.mapping.modules import MAPPINGS
+from registrar.mirror import applying
 from registrar.mirror.applying import (
     apply_deletion,
     apply_record,
+    apply_records,
     remember_moodle_id,
 )
 from registrar.mirror.decisions import Outcome
@@ -177,8 +180,6 @@ def test_a_child_before_its_parents_names_them_and_is_kept():
     ],
 )
 def test_a_deletion_keeps_the_row_with_its_final_status(module, column, status):
-    from registrar.mapping.modules import MAPPINGS
-
     apply(module, {"id": "1", "Modified_Time": NOON.isoformat()}, 10)
     found = apply_deletion(module, "1", read_at=later(20))
     assert found.outcome == Outcome.DELETED
@@ -259,3 +260,97 @@ def test_an_unchanged_record_takes_a_fixed_number_of_queries():
     with CaptureQueriesContext(connection) as queries:
         apply("BTEC_Enrollments", enrolment())
     assert len(queries) == 7, [one["sql"] for one in queries]
+
+
+# --- A page of records ----------------------------------------------------------------
+
+
+def everything() -> list[list[tuple]]:
+    """All rows of the mirror and all conflicts, without their keys."""
+    tables = [*(one.model for one in MAPPINGS.values()), Conflict]
+    return [
+        list(
+            table._default_manager.order_by(*order).values_list(
+                *(
+                    one.attname
+                    for one in table._meta.concrete_fields
+                    if one.name != "id"
+                )
+            )
+        )
+        for table in tables
+        for order in (["record_id", "api_name"] if table is Conflict else ["zoho_id"],)
+    ]
+
+
+def random_pages(chance: random.Random) -> list[tuple[str, list[dict], float]]:
+    """Pages of two modules: module, records, seconds after noon at which it was read."""
+    found = []
+    for read in range(12):
+        pages = {"BTEC_Enrollments": [], "BTEC_Students": []}
+        for _ in range(8):
+            at = chance.randrange(20)
+            status = chance.choice(["Active", "Withdrawn", "Frozen", None])
+            record = enrolment(
+                at, id=str(chance.randrange(5)), Enrollment_Status=status
+            )
+            pages["BTEC_Enrollments"].append(record)
+            record = student(at, id=str(9000 + chance.randrange(4)))
+            record["City"] = chance.choice(["Amman", "Irbid", "x" * 300])
+            if chance.random() < 0.2:
+                del record["Modified_Time"]
+            pages["BTEC_Students"].append(record)
+        found += [(module, page, read * 10) for module, page in pages.items()]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_pages_end_in_the_state_of_their_records_one_by_one(seed):
+    def run(apply_page) -> tuple[list, list]:
+        decisions = []
+        for number, (module, page, at) in enumerate(random_pages(random.Random(seed))):
+            decisions += apply_page(module, page, later(at))
+            gone = page[number % 8]["id"]
+            decisions.append(apply_deletion(module, gone, read_at=later(at + 1)))
+            if number == 12:
+                Student.objects.update(city="Spoiled")
+        return decisions, everything()
+
+    def one_by_one(module, page, read_at):
+        return [apply_record(module, one, read_at=read_at) for one in page]
+
+    expected = run(one_by_one)
+    for mapping in MAPPINGS.values():
+        mapping.model._default_manager.all().delete()
+    Conflict.objects.all().delete()
+    found = run(lambda module, page, at: apply_records(module, page, read_at=at))
+    assert found == expected
+
+
+def test_a_page_takes_a_fixed_number_of_queries():
+    page = [enrolment(id=str(number)) for number in range(50)]
+    # Savepoint and its release, the rows, the insert, the parents in two modules.
+    with CaptureQueriesContext(connection) as queries:
+        apply_records("BTEC_Enrollments", page, read_at=later(0))
+    assert len(queries) == 6, [one["sql"] for one in queries]
+    page[7] = enrolment(1, id="7", Enrollment_Status="Withdrawn")
+    # Savepoint and its release, the rows, the changed row, the others, the parents.
+    with CaptureQueriesContext(connection) as queries:
+        apply_records("BTEC_Enrollments", page, read_at=later(10))
+    assert len(queries) == 7, [one["sql"] for one in queries]
+    assert set(Enrolment.objects.values_list("read_at", flat=True)) == {later(10)}
+
+
+def test_a_page_that_the_database_refuses_is_applied_one_by_one(monkeypatch):
+    def insert_first(mapping, record):
+        # Another process inserts the row, after this one has looked for it.
+        if not Student.objects.filter(zoho_id=record["id"]).exists():
+            Student.objects.create(zoho_id=record["id"], read_at=NOON)
+        return convert(mapping, record)
+
+    convert = applying.convert
+    monkeypatch.setattr(applying, "convert", insert_first)
+    page = [student(id="1"), student(id="2")]
+    found = apply_records("BTEC_Students", page, read_at=later(0))
+    assert [one.outcome for one in found] == [Outcome.CREATED] * 2
+    assert Student.objects.filter(city="Amman").count() == 2

@@ -72,9 +72,13 @@ def test_a_name_that_the_crm_no_longer_has_is_reported():
     assert missing_names(complete) == {}
     complete["BTEC_Students"] -= {"City", "Gender"}
     assert missing_names(complete) == {"BTEC_Students": ["City", "Gender"]}
-    assert missing_names({"BTEC_Units": {"Name", "Created_Time", "Modified_Time"}}) == {
-        "BTEC_Units": ["Unit_Code"]
-    }
+
+
+def test_a_crm_needs_a_field_for_one_criterion_at_least():
+    fields = {"Name", "Unit_Code", "Created_Time", "Modified_Time"}
+    for one in ("M2_description", "P1_description"):
+        assert missing_names({"BTEC_Units": fields | {one}}) == {}
+    assert missing_names({"BTEC_Units": fields}) == {"BTEC_Units": ["P1_description"]}
 
 
 @pytest.mark.parametrize(

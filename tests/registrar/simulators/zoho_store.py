@@ -45,9 +45,7 @@ class Store:
         self.listeners: list[Callable[[str, str, str, list[str]], None]] = []
         """Called with module, id, operation and affected fields after each change."""
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
-        self.search_lags = False
-        """Whether searches miss what was written since the last `refresh_index`."""
-        self._indexed: dict[str, dict[str, Record]] = {}
+        self._indexed: dict[str, dict[str, Record]] | None = None
         self._last_id = 5_000_000_000_000_000
 
     # --- Writes -----------------------------------------------------------------------
@@ -171,15 +169,15 @@ class Store:
 
     # --- Searches ---------------------------------------------------------------------
 
-    def refresh_index(self) -> None:
-        """Let searches find everything that was written until now."""
+    def freeze_index(self) -> None:
+        """Let searches find what was written until now, and nothing later."""
         self._indexed = {
             module: {key: dict(record) for key, record in records.items()}
             for module, records in self.records.items()
         }
 
     def search(self, module: str, criteria: str) -> list[Record]:
-        searched = self._indexed if self.search_lags else self.records
+        searched = self.records if self._indexed is None else self._indexed
         found = _CRITERION.findall(criteria)
         if not found:
             raise Refusal("INVALID_QUERY", reason="invalid criteria")
