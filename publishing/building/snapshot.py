@@ -265,6 +265,7 @@ _RECORD = (
     "source_revision",
     "source",
     "review_items",
+    "search_words",
 )
 
 
@@ -276,8 +277,10 @@ def _records(wanted: Q) -> dict[str, Record]:
 def _patched_paths(plan_id: str, subjects: Iterable[Subject]) -> Iterator[str]:
     """Yield the paths of the release that edits of stages alone can change."""
     yield locations.manifest(plan_id)
+    yield locations.search_index(plan_id)
     for subject in subjects:
         if isinstance(subject, UnchangedSubject) and subject.edited:
+            yield locations.search_shard(plan_id, subject.id)
             yield locations.hierarchy(plan_id, subject.id)
             yield locations.bitmap(plan_id, subject.id)
             for topic_id in {edited.topic_id for edited in subject.edited}:

@@ -15,8 +15,9 @@ import orjson
 
 from content import config_texts, stage_configs
 from content.tree import ContentNode, Stage
+from core import folding
 from plans.access import OPEN_LEVELS, Access, Level, PlanNode, lessons
-from publishing.format import encoding, locations
+from publishing.format import encoding, keywords, locations
 from publishing.format.versioning import BuiltDocument, DocumentVersioner
 
 
@@ -55,11 +56,11 @@ class PlanFields:
     stream: str = ""
 
 
-FORMAT_VERSION = 2  # `review_items` in the bitmap
+FORMAT_VERSION = 3  # `keywords` in the search index
 """Increase it when the same content gives different documents: all plans are then built
 again, once."""
 
-_LESSON_FORMAT_VERSION = 3  # `player_url` of videos' pages; review items recorded
+_LESSON_FORMAT_VERSION = 4  # search words recorded
 """Increase it when the same content gives different lesson files or records: all of them
 are then made again."""
 
@@ -80,6 +81,7 @@ class LessonSources:
         # Keys are included: revisions are per subject, and a public id can be reused.
         parts = (
             _LESSON_FORMAT_VERSION,
+            folding.VERSION,
             self.settings,
             subject_pk,
             pk,
@@ -158,6 +160,7 @@ class DocumentMaker:
                 image=lesson.image,
             ),
             review_items=" ".join(items_of(lesson)),
+            search_words=keywords.of_stages(lesson.stages),
         )
 
     def _stage(
@@ -338,6 +341,13 @@ class DocumentMaker:
         record = self.versioner.record_at(locations.lesson(lesson_id))
         items = record.review_items.split()
         return {"review_items": items} if items else {}
+
+    def search_words(self, lesson_id: str) -> str:
+        """Return a lesson's words (`keywords.of_stages`).
+
+        The lesson has been made, or the published one is reused.
+        """
+        return self.versioner.record_at(locations.lesson(lesson_id)).search_words
 
     def manifest(
         self, subjects: Sequence[Mapping[str, Any]], search_link: Mapping[str, str]

@@ -3,7 +3,7 @@
 Plain rules: no Django here.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,6 +44,11 @@ class UnchangedSubject:
     id: str
     revision: int
     edited: tuple[EditedLesson, ...] = ()
+
+    @property
+    def edited_ids(self) -> Set[str]:
+        """The ids of the edited lessons, also of those that the plan hides."""
+        return {edited.lesson.id for edited in self.edited}
 
 
 class OldRelease(Protocol):
@@ -197,11 +202,68 @@ class ReleaseAssembler:
         """Return the link to the search index; remake it if a tree changed."""
         if not same_trees:
             return self.maker.link("search_index", self._search(subjects))
+        if (patched := self._patched_index(subjects)) is not None:
+            return self.maker.link("search_index", patched)
         manifest = self.old.read(locations.manifest(self.maker.plan.id))
         return {
             name: manifest[name]
             for name in ("search_index_url", "search_index_path", "search_index_hash")
         }
+
+    def _patched_index(
+        self, subjects: Sequence[ChangedSubject | UnchangedSubject]
+    ) -> BuiltDocument | None:
+        """Patch the keywords of edited lessons; None if they are the same."""
+        edited = {
+            subject.id: subject.edited_ids
+            for subject in subjects
+            if isinstance(subject, UnchangedSubject) and subject.edited
+        }
+        path = locations.search_index(self.maker.plan.id)
+        index = self.old.read(path)
+        patch = self._patch_shards if index["is_sharded"] else self._patch_items
+        changed = patch(index, edited)
+        if not changed:
+            return None
+        return self.maker.versioner.finalize(path, "search_index", index | changed)
+
+    def _patch_items(
+        self, index: Mapping[str, Any], edited: Mapping[str, Set[str]]
+    ) -> dict[str, Any]:
+        """Return the changed part of an index with items; {} if nothing changes."""
+        items = [
+            item
+            for of_subject in _by_subject(index["items"])
+            for item in self._patched_items(
+                of_subject, edited.get(of_subject[0]["id"], frozenset())
+            )
+        ]
+        return {"items": items} if items != index["items"] else {}
+
+    def _patch_shards(
+        self, index: Mapping[str, Any], edited: Mapping[str, Set[str]]
+    ) -> dict[str, Any]:
+        """Patch the shards of these subjects; return the changed part of the index."""
+        shards = []
+        for shard in index["shards"]:
+            subject_id = shard["subject_id"]
+            if subject_id in edited:
+                path = locations.search_shard(self.maker.plan.id, subject_id)
+                body = self.old.read(path)
+                items = self._patched_items(body["items"], edited[subject_id])
+                if items != body["items"]:
+                    body = {**body, "items": items}
+                    made = self.maker.versioner.finalize(path, "search_shard", body)
+                    shard = shard | self.maker.link("shard", made)
+            shards.append(shard)
+        return {"shards": shards} if shards != index["shards"] else {}
+
+    def _patched_items(
+        self, items: Sequence[dict[str, Any]], edited: Set[str]
+    ) -> list[dict[str, Any]]:
+        if not edited:
+            return list(items)
+        return search.with_keywords(items, self.maker.search_words, edited)
 
     def _search(
         self, subjects: Sequence[ChangedSubject | UnchangedSubject]
@@ -209,9 +271,11 @@ class ReleaseAssembler:
         found = {}
         for subject in subjects:
             if isinstance(subject, ChangedSubject):
-                found[subject.root.id] = search.items(subject.root)
+                found[subject.root.id] = search.items(
+                    subject.root, self.maker.search_words
+                )
             elif items := self._kept_items(subject.id):
-                found[subject.id] = items
+                found[subject.id] = self._patched_items(items, subject.edited_ids)
         total_lessons = sum(
             item["kind"] == Kind.LESSON.value
             for items in found.values()
@@ -229,13 +293,22 @@ class ReleaseAssembler:
             path = locations.search_shard(self.maker.plan.id, subject_id)
             shard_items: list[dict[str, Any]] = self.old.read(path)["items"]
             return shard_items
-        of_subject, inside = [], False
-        for item in index["items"]:
-            if item["kind"] == Kind.SUBJECT.value:
-                inside = item["id"] == subject_id
-            if inside:
-                of_subject.append(item)
-        return of_subject
+        for items in _by_subject(index["items"]):
+            if items[0]["id"] == subject_id:
+                return items
+        return []
+
+
+def _by_subject(items: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the items of each subject; its own item is the first of them."""
+    found: list[dict[str, Any]] = []
+    for item in items:
+        if item["kind"] == Kind.SUBJECT.value and found:
+            yield found
+            found = []
+        found.append(item)
+    if found:
+        yield found
 
 
 def _without_items(entry: Mapping[str, Any]) -> dict[str, Any]:

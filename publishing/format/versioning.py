@@ -26,6 +26,8 @@ class Record:
     """For a lesson: digest of its other sources (`documents.LessonSources`)."""
     review_items: str = ""
     """For a lesson: the ids of its reviewable items, separated by spaces."""
+    search_words: str = ""
+    """For a lesson: its words for the search index (`keywords.of_stages`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class DocumentVersioner:
         source_revision: int = 0,
         source: str = "",
         review_items: str = "",
+        search_words: str = "",
     ) -> BuiltDocument:
         """Return ``body`` as a finished document under ``path``.
 
@@ -100,7 +103,8 @@ class DocumentVersioner:
             data=data,
             record=Record(
                 *(fingerprint, version, digest, len(data)),
-                *(signed_until, source_revision, source, review_items),
+                *(signed_until, source_revision, source),
+                *(review_items, search_words),
             ),
             changed=not unchanged,
             before=before,

@@ -87,6 +87,9 @@ class PublishedDocument(models.Model):
     review_items = models.TextField(blank=True, default="", editable=False)
     """For a lesson: the ids of its reviewable items, separated by spaces. A plan's bitmap
     lists them, also when the lesson's file is reused and its stages are not read."""
+    search_words = models.TextField(blank=True, default="", editable=False)
+    """For a lesson: its words, for plans' search indexes (`publishing.format.keywords`).
+    """
     signed_until = models.PositiveBigIntegerField(null=True, blank=True)
     """The Unix time when the first signature in the file expires."""
 

@@ -307,6 +307,7 @@ class DocumentRow(NamedTuple):
     source_revision: int = 0
     source: str = ""
     review_items: str = ""
+    search_words: str = ""
 
 
 def _row(
@@ -320,7 +321,7 @@ def _row(
         None if lesson_id or publication is None else publication.pk,
         *(record.fingerprint, record.version, record.sha256, record.size),
         *(record.signed_until, record.source_revision, record.source),
-        record.review_items,
+        *(record.review_items, record.search_words),
     )
 
 
