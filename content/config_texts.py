@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from content import formulas, rich_text, video_pages
 from content.json_errors import Fault, Path, make_validator
+from content.losses import TextLosses
 from content.rich_text import Excess
 from content.stage_types import SCHEMAS
 from core.fields import CanonicalJSONEncoder
@@ -111,13 +112,13 @@ def _sanitised(_path: Path, place: Mapping[str, Any], text: str) -> str:
 
 def clean(
     schema: Mapping[str, Any], config: Any
-) -> tuple[Any, list[Fault], list[Fault]]:
+) -> tuple[Any, list[Fault], list[TextLosses]]:
     """Return a copy with its texts ready to store, the excesses and the losses.
 
-    An excess is a fault for a text above a limit; a loss states what was removed.
+    An excess is a fault for a text above a limit.
     """
     excesses: list[Fault] = []
-    losses: list[Fault] = []
+    losses: list[TextLosses] = []
 
     def stored(path: Path, place: Mapping[str, Any], text: str) -> str:
         if place.get("x-widget") == "video":
@@ -131,10 +132,7 @@ def clean(
         if cleaned.excess in _EXCESS_REASONS:
             excesses.append((path, _EXCESS_REASONS[cleaned.excess]()))
         elif cleaned.lost:
-            what = _("removed (not supported): %(what)s") % {
-                "what": ", ".join(cleaned.lost)
-            }
-            losses.append((path, what))
+            losses.append(TextLosses(path, cleaned.lost))
         return cleaned.html
 
     return _changed(schema, config, stored), excesses, losses

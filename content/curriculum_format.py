@@ -23,6 +23,7 @@ from content.fields import (
 )
 from content.json_errors import Fault, Path, make_validator, path_text, schema_faults
 from content.kinds import Kind
+from content.losses import TextLosses
 from content.stage_types import SCHEMAS
 from core.errors import CurriculumError
 from core.folding import visible_text
@@ -55,7 +56,7 @@ class StageSpec:
     path: Path
     id: str
     fields: dict[str, Any]
-    losses: tuple[Fault, ...] = ()
+    losses: tuple[TextLosses, ...] = ()
 
 
 @dataclass(eq=False, slots=True)

@@ -13,6 +13,7 @@ from content import kinds
 from content.field_lists import NodeFields, StageFields
 from content.json_errors import Fault
 from content.kinds import Kind
+from content.losses import StageLosses, fingerprint
 from content.models import LessonStage, Node, SubjectState
 from content.stage_configs import (
     ConfigError,
@@ -207,12 +208,18 @@ class StageForm(forms.ModelForm):  # type: ignore[type-arg]
 class StageFormSet(CustomInlineFormSet):
     """A lesson's stages: limited in their total size, each item in one of them."""
 
+    unaccepted_losses: tuple[StageLosses, ...] = ()
+    """What saving would remove and the sent form does not accept."""
+    losses_fingerprint = ""
+    """The value of ``accept_losses`` that accepts them."""
+
     def clean(self) -> None:
         """Refuse a lesson that is too large, unless it was larger before.
 
         Raises:
             ValidationError: the message states the size and the limit, or names the
-                item and its stages.
+                item and its stages; or saving removes parts of texts, and the sent
+                ``accept_losses`` is not the `fingerprint` of exactly these.
         """
         super().clean()
         if any(self.errors):
@@ -224,6 +231,26 @@ class StageFormSet(CustomInlineFormSet):
         reason = lesson_size_fault(size)
         if reason and size > sum(byte_size(config) for config in stored if config):
             self._refuse(reason)
+        self._refuse_losses(remaining)
+
+    def _refuse_losses(self, remaining: Sequence[Any]) -> None:
+        losses = tuple(
+            StageLosses(form.prefix, form.instance.title, form.instance.losses)
+            for form in remaining
+            if form.has_changed() and form.instance.losses
+        )
+        self.losses_fingerprint = fingerprint(losses)
+        if self.losses_fingerprint == self.data.get("accept_losses", ""):
+            return
+        self.unaccepted_losses = losses
+        if losses:
+            raise forms.ValidationError(
+                _(
+                    "Some parts of this lesson cannot be kept. Nothing has been saved "
+                    "yet: change the texts, or accept the loss below and save again."
+                ),
+                code="losses",
+            )
 
     def _refuse_repeated_items(self, stages: Sequence[LessonStage]) -> None:
         repeated = repeated_items((stage.type, stage.config) for stage in stages)

@@ -45,6 +45,7 @@ def names(text: str) -> frozenset[str]:
 _HTML_NAMES = names(_HTML)
 _FOREIGN_NAMES = names(f"{_MATHML} {_SVG}")
 """Elements that exist only inside ``<math>`` and ``<svg>``."""
+_FOREIGN_ROOTS = frozenset({"math", "svg"})
 _VOID = names(
     "area base basefont br col embed frame hr image img input link meta param source "
     "track wbr"
@@ -141,7 +142,8 @@ def tokens(html: str) -> Iterator[Token]:
     """Yield the tags and texts of ``html`` in order, without comments.
 
     The ``source`` of a text is HTML: character references are unchanged and ``<`` is
-    escaped. The time is linear in the length.
+    escaped. ``<path/>`` in a drawing becomes a start tag and an end tag, because a
+    parser reads the slash only there. The time is linear in the length.
     """
     ends = _Ends(html)
     foreign = 0
@@ -154,12 +156,18 @@ def tokens(html: str) -> Iterator[Token]:
         if text_from < at:
             yield Token(_escaped(html[text_from:at]))
         for token in found:
-            if token.name in ("math", "svg"):
-                foreign = max(0, foreign + (-1 if token.is_end else 1))
+            foreign = _foreign_depth(foreign, token)
             yield token
         at = text_from = following
     if text_from < len(html):
         yield Token(_escaped(html[text_from:]))
+
+
+def _foreign_depth(depth: int, token: Token) -> int:
+    """Return how many ``<math>`` and ``<svg>`` are open after ``token``."""
+    if token.name not in _FOREIGN_ROOTS:
+        return depth
+    return max(0, depth + (-1 if token.is_end else 1))
 
 
 def _markup(
@@ -193,7 +201,11 @@ def _element(
         return tag.end(), [Token(f"</{name}>", name, is_end=True)]
     opened = Token(f"<{tag[0]}", name, tag["attributes"])
     if name not in _UNREAD | _VERBATIM:
-        return tag.end(), [opened]
+        is_foreign = name in _FOREIGN_ROOTS or (is_foreign and name in _FOREIGN_NAMES)
+        if not (is_foreign and tag["attributes"].endswith("/")):
+            return tag.end(), [opened]
+        opened = opened._replace(source=f"<{tag[0][:-2]}>")
+        return tag.end(), [opened, Token(f"</{name}>", name, is_end=True)]
     end = ends.closing(tag.end(), name)
     close = ends.after(end, ">") if end >= 0 else -1
     if close < 0:
@@ -212,11 +224,6 @@ def _is_known(name: str, *, is_foreign: bool) -> bool:
     )
 
 
-def is_part_of_a_drawing(name: str) -> bool:
-    """Return whether the element exists only inside ``<math>`` or ``<svg>``."""
-    return name in _FOREIGN_NAMES
-
-
 def _escaped(text: str) -> str:
     return text.replace("<", "&lt;")
 
@@ -225,9 +232,15 @@ def well_formed(found: Iterable[Token]) -> str:
     """Return HTML from which a parser creates exactly these tokens.
 
     Scripts, style sheets and the tags of elements whose content a parser reads
-    differently are left out.
+    differently are left out; the ``<title>`` of a drawing is kept.
     """
-    return "".join([token.source for token in found if token.name not in _NOT_PARSED])
+    parts = []
+    foreign = 0
+    for token in found:
+        foreign = _foreign_depth(foreign, token)
+        if token.name not in _NOT_PARSED or (foreign and token.name == "title"):
+            parts.append(token.source)
+    return "".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +264,7 @@ def size(found: Iterable[Token]) -> Size:
     left = elements = depth = 0
     for token in found:
         name = token.name
-        if not name or name in _NOT_PARSED:
+        if not name or name in _NOT_PARSED - {"title"}:
             continue
         if name in _FORMATTING and (
             is_open[-1:] != [name] if token.is_end else name in _ALONE and count[name]

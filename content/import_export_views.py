@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 from content import pending_uploads
 from content.curriculum import ImportReport, export_curriculum, import_curriculum
 from content.curriculum_format import MAX_BYTES
+from content.losses import fingerprint
 from content.models import Node, NodeKind
 from content.pending_uploads import UploadExpiredError
 from content.spreadsheets import lesson_sheet
@@ -166,11 +167,16 @@ def _file(request: HttpRequest, kind: str) -> tuple[str, bytes]:
 
 
 def _run(
-    kind: str, name: str, data: bytes, *, dry_run: bool
+    kind: str, name: str, data: bytes, *, dry_run: bool, accept_losses: bool = False
 ) -> ImportReport | SheetReport:
     if kind == CURRICULUM:
-        return import_curriculum(data, dry_run=dry_run)
-    return lesson_sheet.import_lessons(data, name, dry_run=dry_run)
+        return import_curriculum(data, dry_run=dry_run, accept_losses=accept_losses)
+    report = lesson_sheet.import_lessons(data, name, dry_run=dry_run)
+    if report.ignored_columns and not (dry_run or accept_losses):
+        raise SheetError(
+            _("Nothing was imported, because you have not accepted the loss.")
+        )
+    return report
 
 
 def _preview(request: HttpRequest, kind: str, name: str, data: bytes) -> HttpResponse:
@@ -206,7 +212,13 @@ def _confirm(request: HttpRequest, kind: str, name: str, data: bytes) -> HttpRes
     success = ""
     try:
         with transaction.atomic():
-            report = _run(kind, name, data, dry_run=False)
+            report = _run(
+                kind,
+                name,
+                data,
+                dry_run=False,
+                accept_losses="accept_losses" in request.POST,
+            )
             is_as_shown = request.POST.get("shown") == _result_hash(report)
             if not is_as_shown:
                 transaction.set_rollback(True)
@@ -270,9 +282,10 @@ def _result_hash(report: ImportReport | SheetReport) -> str:
     """Return a hash of the shown result, independent of the language."""
     promised: tuple[object, ...]
     if isinstance(report, SheetReport):
-        promised = (report.changes, bool(report.faults))
+        promised = (report.changes, bool(report.faults), report.ignored_columns)
     else:
-        promised = (report.revision, report.kinds, report.stages)
+        lost = fingerprint(report.losses)
+        promised = (report.revision, report.kinds, report.stages, lost)
     return hashlib.sha256(repr(promised).encode()).hexdigest()
 
 

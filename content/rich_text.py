@@ -8,23 +8,15 @@ are known.
 import html as references
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import NamedTuple
 
 import nh3
 
-from content.html_tokens import (
-    Size,
-    Token,
-    is_part_of_a_drawing,
-    names,
-    size,
-    tokens,
-    well_formed,
-)
-from content.video_pages import frame_address
+from content import html_policy
+from content.html_tokens import Size, Token, names, size, tokens, well_formed
 from core.folding import visible_text
 
 MAX_CHARACTERS = 1_000_000
@@ -36,47 +28,8 @@ MAX_DEPTH = 100
 nh3 takes 3 s for 40,000 nested ``<div>``, and 0.1 s for the most that is allowed here.
 """
 
-_EVERYWHERE = {"dir", "lang", "title"}
-_ALLOWED: dict[str, Any] = {
-    "attributes": {**nh3.ALLOWED_ATTRIBUTES, "*": _EVERYWHERE},
-    "url_schemes": {"https", "http", "mailto", "tel"},
-}
-_FRAME = {"src", "width", "height", "allow", "allowfullscreen", "loading"}
-_REFERRER_POLICIES = {
-    "no-referrer",
-    "origin",
-    "same-origin",
-    "strict-origin",
-    "strict-origin-when-cross-origin",
-}
-"""Policies that send another site no more than this site's origin.
-
-Some players, such as YouTube's, do not work without a referrer.
-"""
-
-
-def _in_a_frame(element: str, attribute: str, value: str) -> str | None:
-    """Return an attribute's value in a text with frames; None removes the attribute.
-
-    The page of a video, which cannot be framed, is replaced by its player.
-    """
-    if element == "iframe" and attribute == "src":
-        value = frame_address(value)
-    is_insecure = attribute in _ADDRESSES and _INSECURE.match(value)
-    return None if is_insecure else value
-
-
-_ADDRESSES = frozenset({"src", "href", "cite"})
-_INSECURE = re.compile(r"\A\s*+http:", re.IGNORECASE)
-_ALLOWED_TO_EMBED: dict[str, Any] = {
-    "tags": {*nh3.ALLOWED_TAGS, "iframe"},
-    "attributes": {**nh3.ALLOWED_ATTRIBUTES, "*": _EVERYWHERE, "iframe": _FRAME},
-    "tag_attribute_values": {"iframe": {"referrerpolicy": _REFERRER_POLICIES}},
-    "url_schemes": {"https", "http"},
-    "attribute_filter": _in_a_frame,
-}
-_CLEANER = nh3.Cleaner(**_ALLOWED)
-_EMBED_CLEANER = nh3.Cleaner(**_ALLOWED_TO_EMBED)
+_CLEANER = nh3.Cleaner(**html_policy.TEXT)
+_EMBED_CLEANER = nh3.Cleaner(**html_policy.EMBED)
 
 
 class Excess(StrEnum):
@@ -87,12 +40,34 @@ class Excess(StrEnum):
     DEPTH = "depth"
 
 
+class LossKind(StrEnum):
+    """What was removed from a text."""
+
+    ELEMENT = "element"
+    ATTRIBUTE = "attribute"
+    ADDRESS = "address"
+    """An attribute whose address has a scheme that texts cannot have."""
+    TEXT = "text"
+
+
+class Loss(NamedTuple):
+    """A part that a text cannot keep, and how often it was removed.
+
+    ``name`` is ``<video>``, ``<p style>``, ``<img src="data:…">``, or the start of the
+    removed words.
+    """
+
+    kind: LossKind
+    name: str
+    times: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """The cleaned text, and names of what was removed: ``<math>``, ``style (3)`` …"""
+    """The cleaned text, and what was removed."""
 
     html: str
-    lost: tuple[str, ...] = ()
+    lost: tuple[Loss, ...] = ()
     excess: Excess | None = None
     """The exceeded limit; the text was then not read, and ``html`` is unchanged."""
 
@@ -111,7 +86,8 @@ def clean(html: str, *, embed: bool = False) -> Cleaned:
     if excess := _excess(size(before)):
         return Cleaned(html, excess=excess)
     # Twice: the parser may read its own output of misnested elements differently.
-    kept = sanitise(sanitise(well_formed(before), embed=embed), embed=embed)
+    kept = sanitise(well_formed(before), embed=embed)
+    kept = sanitise(well_formed(tokens(kept)), embed=embed)
     return Cleaned(kept, tuple(_find_lost(before, list(tokens(kept)))))
 
 
@@ -135,7 +111,7 @@ def sanitise(
     return nh3.clean(
         clean,
         url_relative=lambda url: absolute(url) if is_here(url) else url,
-        **(_ALLOWED_TO_EMBED if embed else _ALLOWED),
+        **(html_policy.EMBED if embed else html_policy.TEXT),
     )
 
 
@@ -144,7 +120,7 @@ def is_here(url: str) -> bool:
     return url.startswith("/") and not url.startswith("//")
 
 
-_VISIBLE_WITHOUT_TEXT = frozenset({"img", "hr", "iframe"})
+_VISIBLE_WITHOUT_TEXT = frozenset({"audio", "hr", "iframe", "img", "svg"})
 
 
 def has_content(html: str) -> bool:
@@ -161,45 +137,33 @@ def _text(found: Iterable[Token]) -> str:
 
 # --- Removed parts ----------------------------------------------------------------
 
-_NO_EFFECT = names(
-    "html head body meta link base title section main search label tbody o:p"
-)
+_NO_EFFECT = names("html head body meta link base title main search label tbody o:p")
 """Elements that display nothing themselves; their content is kept."""
 _NO_EFFECT_ATTRIBUTE = re.compile(
-    r"class\Z|id\Z|rel\Z|target\Z|role\Z|tabindex\Z|contenteditable\Z|spellcheck\Z"
-    r"|draggable\Z|xmlns|data-|aria-"
+    r"class\Z|rel\Z|target\Z|role\Z|tabindex\Z|contenteditable\Z|spellcheck\Z"
+    r"|draggable\Z|version\Z|xmlns|xml:|data-|aria-"
 )
 """Attributes for scripts, style sheets or editors, which have no effect here."""
-_MAX_NAMED = 12
 
 
-def _find_lost(before: Sequence[Token], after: Sequence[Token]) -> list[str]:
-    """Return what ``after`` lacks: elements, then attributes, then text."""
+def _find_lost(before: Sequence[Token], after: Sequence[Token]) -> Iterator[Loss]:
+    """Yield what ``after`` lacks: elements, then attributes, then text."""
     had, has = _elements(before), _elements(after)
-    elements = {
-        name: had[name] - has[name]
-        for name in had
-        if name not in _NO_EFFECT and not is_part_of_a_drawing(name)
-    }
+    for name, count in (had - has).items():
+        if name not in _NO_EFFECT:
+            yield Loss(LossKind.ELEMENT, f"<{name}>", count)
     removed = {name for name in had if not has[name]}
-    had_attributes, has_attributes = _attributes(before), _attributes(after)
-    attributes = {
-        _attribute_words(*key): count - has_attributes[key]
-        for key, count in had_attributes.items()
-        if key[0] not in removed
-    }
-    lost = [
-        f"{label} ({count})" if count > 1 else label
-        for label, count in (
-            *((f"<{name}>", count) for name, count in elements.items()),
-            *attributes.items(),
-        )
-        if count > 0
-    ]
-    if len(lost) > _MAX_NAMED:
-        lost = [*lost[:_MAX_NAMED], "…"]
-    text = _lost_text(before, after)
-    return [*lost, f"“{text}”"] if text else lost
+    for key, count in (_attributes(before) - _attributes(after)).items():
+        element, attribute, scheme = key
+        if element in removed:
+            continue
+        if scheme:
+            address = f'<{element} {attribute}="{scheme}:…">'
+            yield Loss(LossKind.ADDRESS, address, count)
+        else:
+            yield Loss(LossKind.ATTRIBUTE, f"<{element} {attribute}>", count)
+    if text := _lost_text(before, after):
+        yield Loss(LossKind.TEXT, f"“{text}”")
 
 
 def _elements(found: Iterable[Token]) -> Counter[str]:
@@ -208,21 +172,12 @@ def _elements(found: Iterable[Token]) -> Counter[str]:
 
 def _attributes(found: Sequence[Token]) -> Counter[tuple[str, str, str]]:
     """Count the attributes by element, and by the scheme of URLs."""
-    targets = {
-        value[1:]
+    return Counter(
+        (token.name, name, _scheme(name, value))
         for token in found
-        if token.name == "a"
         for name, value in token.attribute_values()
-        if name == "href" and value.startswith("#")
-    }
-    counted: Counter[tuple[str, str, str]] = Counter()
-    for token in found:
-        for name, value in token.attribute_values():
-            if name == "id" and value in targets:
-                counted[token.name, "id", ""] += 1
-            elif not _NO_EFFECT_ATTRIBUTE.match(name):
-                counted[token.name, name, _scheme(name, value)] += 1
-    return counted
+        if not _NO_EFFECT_ATTRIBUTE.match(name)
+    )
 
 
 _SCHEME = re.compile(r"\A\s*+([A-Za-z][A-Za-z0-9+.-]{0,20}):")
@@ -236,14 +191,8 @@ def _scheme(name: str, value: str) -> str:
     return "" if scheme in ("http", "https") else scheme
 
 
-def _attribute_words(element: str, attribute: str, scheme: str) -> str:
-    if scheme:
-        return f'<{element} {attribute}="{scheme}:…">'
-    return f"<{element} {attribute}>"
-
-
 _MAX_TEXT = 60
-_WHOLE = frozenset({"math", "svg", "template"})
+_WHOLE = frozenset({"template", *(name.lower() for name in html_policy.REMOVED_WHOLE)})
 """The content of these is removed with them; that of other elements is kept."""
 
 

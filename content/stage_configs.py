@@ -15,8 +15,9 @@ import jsonschema_rs
 import orjson
 from django.utils.translation import gettext as _
 
-from content import config_texts, fill_in, kinds, video_pages
+from content import config_texts, fill_in, kinds, rich_text, video_pages
 from content.json_errors import Fault, Path, make_validator, path_text, schema_faults
+from content.losses import TextLosses, describe
 from content.stage_types import SCHEMAS
 from core import json_limits
 from core.folding import fold, visible_text
@@ -55,11 +56,11 @@ class ConfigError(ValueError):
 class CleanConfig:
     """A config ready to store, and what was removed from the given one.
 
-    ``losses`` holds a remark for each HTML text that lost something: ``(path, what)``.
+    ``losses`` has an entry for each HTML text that lost something.
     """
 
     config: Config
-    losses: tuple[Fault, ...] = ()
+    losses: tuple[TextLosses, ...] = ()
 
 
 def clean(
@@ -84,7 +85,7 @@ def clean(
     unread = {path for path, _reason in excesses}
     others = [f for f in find_faults(type_name, cleaned) if f[0] not in unread]
     if faults := [*excesses, *others]:
-        raise ConfigError(_with_losses(faults, losses))
+        raise ConfigError(_with_losses(faults, losses, cleaned))
     return CleanConfig(cleaned, tuple(losses))
 
 
@@ -117,13 +118,26 @@ def find_faults(type_name: str, config: Any, *, published: bool = False) -> list
     return found
 
 
-def _with_losses(faults: list[Fault], losses: list[Fault]) -> list[Fault]:
+def _with_losses(
+    faults: list[Fault], losses: list[TextLosses], cleaned: Config
+) -> list[Fault]:
     """Return the faults; for a text that lost something, with what was lost."""
-    lost = dict(losses)
+    lost = {text.path: text for text in losses}
     return [
-        (path, f"{reason} ({lost[path]})" if path in lost else reason)
+        (path, _with_loss(reason, lost[path], cleaned) if path in lost else reason)
         for path, reason in faults
     ]
+
+
+def _with_loss(reason: str, lost: TextLosses, cleaned: Config) -> str:
+    text: Any = cleaned
+    for step in lost.path:
+        text = text[step]
+    if rich_text.has_content(text):
+        return f"{reason} ({lost.what})"
+    return _("nothing is left of this text, because all of it is removed: %(what)s") % {
+        "what": describe(lost.parts)
+    }
 
 
 def byte_size(config: Config) -> int:

@@ -14,6 +14,7 @@ _FIRST_TYPES = ("Text", "Video", "Quiz")
 SCRIPTS = (
     "stage-fields",
     "stage-formulas",
+    "stage-losses",
     "stage-text",
     "stage-media",
     "stage-forms",
@@ -94,6 +95,10 @@ def _texts() -> dict[str, str]:
         "picture_alt": _("Alternative text for people who cannot see the picture"),
         "no_pictures": _("No pictures have been uploaded yet."),
         "pasted_without": _("Not pasted: %(what)s"),
+        "paste_without": _(
+            "A lesson cannot contain everything that you paste. Paste it without these "
+            "parts?\n\n%(what)s"
+        ),
         "no_answer": _("The server did not answer. Try again."),
         "uploading": _("Uploading: %(share)s"),
         "cancel": _("Cancel"),

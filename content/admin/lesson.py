@@ -21,7 +21,6 @@ from content import kinds, services, stage_editor
 from content.field_lists import NodeFields
 from content.forms import NodeForm, StageForm, StageFormSet
 from content.hooks import lesson_panels, node_links
-from content.json_errors import path_text
 from content.kinds import Kind
 from content.models import LessonStage, Node
 from content.queries import neighbours
@@ -29,7 +28,6 @@ from core.errors import StructureError
 from core.parsing import is_key, whole_number
 
 _MAX_EMPTY_STAGES = 10
-_MAX_LOSSES = 10
 
 
 class StageInline(SortableStackedInline):
@@ -251,30 +249,11 @@ class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
         # The admin continues with ``obj``: it logs it and saves its stages.
         obj.__dict__.update(created.__dict__)
 
-    def save_formset(
-        self, request: HttpRequest, form: Any, formset: Any, change: bool
-    ) -> None:
-        super().save_formset(request, form, formset, change)
-        for message in _losses(formset):
-            messages.warning(request, message)
-
     def delete_model(self, request: HttpRequest, obj: Node) -> None:
         services.delete_node(node=obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Node]) -> None:
         services.delete_nodes(nodes=list(queryset))
-
-
-def _losses(formset: Any) -> list[str]:
-    """Return messages for what was removed from the sent stages, at most ten."""
-    changed = [form.instance for form in formset.forms if form.has_changed()]
-    messages = [
-        f"“{stage.title}”, {path_text(path)}: {what}"
-        for stage in changed
-        if isinstance(stage, LessonStage)
-        for path, what in stage.losses
-    ]
-    return messages if len(messages) <= _MAX_LOSSES else [*messages[:_MAX_LOSSES], "…"]
 
 
 _LESSON_PAGE = "admin/content/node/lesson_form.html"

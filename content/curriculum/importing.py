@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, ngettext
 
 from content import curriculum_format, locks, services
 from content.curriculum import validation
@@ -20,19 +20,25 @@ from content.history import recording
 from content.json_errors import Fault
 from content.kinds import Kind
 from content.models import Node, NodeKind, SubjectState
+from core.errors import CurriculumError
 
 log = structlog.get_logger(__name__)
 
 
-def import_curriculum(data: bytes, *, dry_run: bool = False) -> ImportReport:
+def import_curriculum(
+    data: bytes, *, dry_run: bool = False, accept_losses: bool = False
+) -> ImportReport:
     """Change a subject to match the file; all or nothing.
 
     Args:
         data: the file.
         dry_run: do everything, return the report, and roll back.
+        accept_losses: import a file with texts that cannot be kept completely. A dry
+            run reports them in any case.
 
     Raises:
-        CurriculumError: with the first 50 faults of the file and their JSON paths.
+        CurriculumError: with the first 50 faults of the file and their JSON paths; or
+            with its losses, if they are not accepted.
     """
     document = curriculum_format.parse(data)
     faults = curriculum_format.file_faults(document)
@@ -42,6 +48,8 @@ def import_curriculum(data: bytes, *, dry_run: bool = False) -> ImportReport:
     try:
         with transaction.atomic(), recording.group_changes(recording.IMPORTED):
             report = _imported(document, root, faults, dry_run=dry_run)
+            if report.losses and not (dry_run or accept_losses):
+                raise _losses_error(report)
             if dry_run:
                 transaction.set_rollback(True)
     except IntegrityError as error:
@@ -66,6 +74,18 @@ def import_curriculum(data: bytes, *, dry_run: bool = False) -> ImportReport:
         dry_run=dry_run,
     )
     return report
+
+
+def _losses_error(report: ImportReport) -> CurriculumError:
+    message = ngettext(
+        "%(count)d stage has parts that cannot be kept. Nothing was imported, because "
+        "you have not accepted the loss.",
+        "%(count)d stages have parts that cannot be kept. Nothing was imported, because "
+        "you have not accepted the loss.",
+        len(report.losses),
+    ) % {"count": len(report.losses)}
+    faults = [(stage.place, stage.summary) for stage in report.losses]
+    return CurriculumError(message, faults[: curriculum_format.MAX_FAULTS])
 
 
 def _imported(

@@ -1,6 +1,6 @@
 """The report of an import."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
@@ -9,6 +9,7 @@ from content.curriculum.planning import Plan
 from content.curriculum_format import NodeSpec
 from content.json_errors import path_text
 from content.kinds import Kind
+from content.losses import StageLosses
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class ImportReport:
 
     ``revision`` is the subject's revision before the import, 0 for a new subject. While
     it stays the same, importing the file has the same result. ``notes`` are
-    ``(json_path, remark)`` pairs for the editor, such as HTML that was removed from a
-    text. ``kinds`` divides ``nodes`` by `Kind`, in the order of the tree; kinds without
+    ``(json_path, remark)`` pairs for the editor; ``losses`` are the parts of texts that
+    cannot be kept. ``kinds`` divides ``nodes`` by `Kind`, in the order of the tree; kinds without
     nodes are left out.
     """
 
@@ -37,6 +38,7 @@ class ImportReport:
     stages: Counts
     revision: int
     notes: tuple[tuple[str, str], ...] = ()
+    losses: tuple[StageLosses, ...] = ()
     dry_run: bool = False
     kinds: tuple[tuple[Kind, Counts], ...] = ()
 
@@ -70,6 +72,7 @@ def report_of(
         stages=Counts(new_stages, changed_stages, stages - new_stages - changed_stages),
         revision=revision,
         notes=tuple(_notes(specs)),
+        losses=losses_of(specs),
         dry_run=dry_run,
         kinds=tuple(
             (kind, _counted(found, new, changed))
@@ -94,6 +97,13 @@ def _notes(specs: Sequence[NodeSpec]) -> Iterator[tuple[str, str]]:
                 "is empty; the lesson gets the title of its topic, “%(title)s”"
             ) % {"title": spec.fields["title"]}
             yield path_text((*spec.path, "title")), remark
-        for stage in spec.stages:
-            for path, what in stage.losses:
-                yield path_text(path), what
+
+
+def losses_of(specs: Iterable[NodeSpec]) -> tuple[StageLosses, ...]:
+    """Return what the stages of a file cannot keep, in file order."""
+    return tuple(
+        StageLosses(path_text(stage.path), str(stage.fields["title"]), stage.losses)
+        for spec in specs
+        for stage in spec.stages
+        if stage.losses
+    )

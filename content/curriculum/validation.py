@@ -105,9 +105,7 @@ def _clean(stage: StageSpec, stored: StoredSubject) -> Iterator[Fault]:
             yield (*stage.path, "config", *path), reason
         return
     fields["config"] = cleaned.config
-    stage.losses = tuple(
-        ((*stage.path, "config", *path), what) for path, what in cleaned.losses
-    )
+    stage.losses = cleaned.losses
 
 
 def _size_faults(spec: NodeSpec, stored: StoredSubject) -> Iterator[Fault]:

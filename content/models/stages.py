@@ -13,7 +13,7 @@ from content import kinds, signals
 from content.field_lists import StageFields
 from content.fields import PublicIdField, StageTextField
 from content.history import recording
-from content.json_errors import Fault
+from content.losses import TextLosses
 from content.models.nodes import Node, NodeKind
 from content.models.subject_state import SubjectState
 from content.models.tracking import TrackedQuerySet
@@ -88,7 +88,7 @@ class LessonStage(FoldingModel, models.Model):
 
     Else `save` compares this stage's with those of the stored stages.
     """
-    losses: tuple[Fault, ...] = ()
+    losses: tuple[TextLosses, ...] = ()
     """The parts of the given config that were dropped.
 
     Filled by `full_clean` and `save`.

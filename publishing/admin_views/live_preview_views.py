@@ -103,7 +103,7 @@ def live(request: HttpRequest) -> HttpResponse:
             losses.append([])
         else:
             faults.append([])
-            losses.append(_placed(cleaned.losses))
+            losses.append(_placed((text.path, text.what) for text in cleaned.losses))
             size += byte_size(cleaned.config)
             good[number] = _stage_from_form(number, kind, stage, cleaned.config)
             configs.append((number, kind, cleaned.config))

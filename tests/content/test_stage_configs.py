@@ -381,27 +381,30 @@ def test_what_is_lost_is_said_with_its_place():
         {
             "questions": [
                 {
-                    "prompt": "<p>كم <math><mn>2</mn></math>؟</p>",
+                    "prompt": "<p>كم <video>2</video>؟</p>",
                     "options": [{"text": "a<b>"}, {"text": "c", "correct": True}],
                     "explanation": "<p>x<y</p>",
                 }
             ]
         },
     )
-    assert cleaned.losses == (
-        (("questions", 0, "prompt"), "removed (not supported): <math>, “2”"),
+    (lost,) = cleaned.losses
+    assert lost.path == ("questions", 0, "prompt")
+    assert (
+        lost.what == "not supported, so it is removed: 1 element (\u2068<video>\u2069)"
     )
     question = cleaned.config["questions"][0]
-    assert question["prompt"] == "<p>كم ؟</p>"
+    assert question["prompt"] == "<p>كم 2؟</p>"
     assert question["explanation"] == "<p>x&lt;y</p>"
     assert question["options"][0]["text"] == "a<b>"
     assert clean("Quiz", cleaned.config).losses == ()
 
 
 def test_a_text_that_would_be_lost_entirely_is_refused_with_what_it_was():
-    config = {"format": "html", "body": "<math><mn>2</mn></math>"}
+    config = {"format": "html", "body": "<template>2</template>"}
     assert faults_of("Text", config) == [
-        "config.body: must not be empty (removed (not supported): <math>, “2”)"
+        "config.body: nothing is left of this text, because all of it is removed: "
+        "1 element (\u2068<template>\u2069), 1 piece of text (\u2068“2”\u2069)"
     ]
 
 
@@ -532,7 +535,8 @@ def test_an_embed_keeps_an_https_frame_and_nothing_that_runs():
 def test_html_that_sanitises_to_nothing_is_refused():
     config = {"format": "html", "body": "<script>x()</script>"}
     assert faults_of("Text", config) == [
-        "config.body: must not be empty (removed (not supported): <script>)"
+        "config.body: nothing is left of this text, because all of it is removed: "
+        "1 element (\u2068<script>\u2069)"
     ]
 
 

@@ -1,4 +1,4 @@
-"""``manage.py import_curriculum FILE [--dry-run]``"""
+"""``manage.py import_curriculum FILE [--dry-run] [--accept-losses]``"""
 
 import sys
 from pathlib import Path
@@ -27,11 +27,20 @@ class Command(BaseCommand):
             action="store_true",
             help=_("check the file and list the changes without making them"),
         )
+        parser.add_argument(
+            "--accept-losses",
+            action="store_true",
+            help=_("import the file without the parts that cannot be kept"),
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         name = options["file"]
         try:
-            report = import_curriculum(_read(name), dry_run=options["dry_run"])
+            report = import_curriculum(
+                _read(name),
+                dry_run=options["dry_run"],
+                accept_losses=options["accept_losses"],
+            )
         except OSError as error:
             raise CommandError(
                 _("%(file)s cannot be read: %(reason)s")
@@ -52,6 +61,16 @@ class Command(BaseCommand):
         self.stdout.write(_("Stages: %s") % _counted(report.stages))
         for path, remark in report.notes:
             self.stdout.write(f"{path}: {remark}")
+        if report.losses:
+            self.stdout.write(_losses_heading(report))
+        for stage in report.losses:
+            self.stdout.write(f"{stage.place} “{stage.title}”: {stage.summary}")
+
+
+def _losses_heading(report: ImportReport) -> str:
+    if report.dry_run:
+        return _("These parts cannot be kept (--accept-losses imports the rest):")
+    return _("These parts were not kept:")
 
 
 def _read(name: str) -> bytes:

@@ -6,7 +6,7 @@
   const { element: el, fill, icon, safeHtml, stageSettings: settings } = Memora;
   if (!settings) return;
   const { Field } = Memora.stageFields;
-  const { formulas } = Memora;
+  const { formulas, losses } = Memora;
   const { texts } = settings;
   let library = null; // loaded when the first text is shown
 
@@ -14,10 +14,6 @@
 
   // Inline tags without a tool, which imported texts may have.
   const KEPT = ["abbr", "bdi", "cite", "ins", "kbd", "mark", "q", "samp", "small", "sub", "sup", "var"];
-
-  const NOT_PASTED =
-    "math, svg, audio, video, iframe, object, embed, canvas, input, select, textarea, " +
-    "img:is([src^='data:' i], [src^='file:' i], [src^='blob:' i], [src^='cid:' i], :not([src]))";
 
   const BLOCKS = (
     "Paragraph Heading Blockquote CodeBlock BulletList OrderedList ListItem Table TableRow TableHeader TableCell"
@@ -29,12 +25,14 @@
   let extensions = null;
 
   function extensionsOf(tiptap) {
-    const attributes = Object.fromEntries(["dir", "lang", "title"].map((name) => [name, { default: null }]));
+    const attributesOf = (...names) => Object.fromEntries(names.map((name) => [name, { default: null }]));
+    // An id of the text could be one of the page.
+    const attributes = { ...attributesOf("dir", "lang", "title"), id: renamed("data-id") };
     const inlineMarks = [...KEPT, "span"].map((name) =>
       tiptap.Mark.create({
         name,
         addAttributes: () => attributes,
-        parseHTML: () => [{ tag: name === "span" ? "span:is([dir], [lang], [title])" : name }],
+        parseHTML: () => [{ tag: name === "span" ? "span:is([dir], [lang], [title], [data-id])" : name }],
         renderHTML: ({ HTMLAttributes }) => [name, HTMLAttributes, 0],
       }),
     );
@@ -48,21 +46,35 @@
       formulas.extension(tiptap),
       ...inlineMarks,
       tiptap.Extension.create({
-        addGlobalAttributes: () => [{ types: blocks.map((block) => block.name), attributes }],
+        addGlobalAttributes: () => [
+          { types: [...blocks.map((block) => block.name), "link"], attributes },
+          { types: ["listItem"], attributes: attributesOf("value") },
+          { types: ["tableHeader"], attributes: attributesOf("align", "headers", "scope") },
+          { types: ["tableCell"], attributes: attributesOf("align", "headers") },
+          { types: ["code"], attributes: attributesOf("class") },
+        ],
       }),
     ];
   }
 
-  /* Return the parts of a text, without those that the editor writes differently. */
-  function parts(html) {
-    const same = { B: "STRONG", I: "EM", DEL: "S" };
-    const box = el("div", {}, safeHtml(html));
-    const found = [...box.querySelectorAll("*")].map((part) => {
-      const attributes = part.getAttributeNames().filter((name) => name !== "rel");
-      return [same[part.tagName] || part.tagName, ...attributes.sort()].join(" ");
-    });
-    return new Set(found.filter((part) => !["P", "BR", "DIV", "SPAN", "THEAD", "TBODY"].includes(part)));
+  /* Describe an attribute that has another name in the editor than in the text. */
+  function renamed(inEditor) {
+    const read = (element) => element.getAttribute(inEditor);
+    return { default: null, parseHTML: read, renderHTML: ({ id }) => (id ? { [inEditor]: id } : {}) };
   }
+
+  function withAttribute(html, from, to) {
+    if (!html?.includes(from)) return html;
+    const page = new DOMParser().parseFromString(html, "text/html");
+    for (const part of page.querySelectorAll(`[${from}]`)) {
+      part.setAttribute(to, part.getAttribute(from));
+      part.removeAttribute(from);
+    }
+    return page.body.innerHTML;
+  }
+
+  const forEditor = (html) => formulas.forEditor(withAttribute(html, "id", "data-id"));
+  const forStorage = (html) => withAttribute(formulas.forStorage(html), "data-id", "id");
 
   /* --- Tools: name, action, when it is pressed --- */
 
@@ -154,23 +166,25 @@
             "aria-label": this.schema.title || "",
             dir: "auto",
           },
+          handlePaste: (_view, event) => !this.mayPaste(event.clipboardData?.getData("text/html"), tiptap),
         },
-        onPaste: (event) => this.showNotPasted(event.clipboardData?.getData("text/html")),
         onUpdate: () => this.onInput(this.written()),
         onTransaction: () => this.showTools(),
       });
       this.show();
     }
 
-    /* Name the parts of a pasted text that the editor removed, because lessons cannot hold them. */
-    showNotPasted(html) {
-      const pasted = new DOMParser().parseFromString(html || "", "text/html");
-      const removed = [...pasted.querySelectorAll(NOT_PASTED)].map((part) => {
-        const address = /^(data|file|blob|cid):/i.exec(part.getAttribute("src") || "");
-        return `<${part.localName}${address ? ` src="${address[0]}…"` : ""}>`;
-      });
-      const what = [...new Set(removed)].join(", ");
-      this.note.textContent = what ? fill(texts.pasted_without, { what }) : "";
+    /* Name what pasting would lose, and ask unless it is only style. Return the answer. */
+    mayPaste(html, tiptap) {
+      this.note.textContent = "";
+      if (!html) return true;
+      const kept = tiptap.generateHTML(tiptap.generateJSON(forEditor(html), extensions), extensions);
+      const [lost, isMore] = losses.ofPaste(html, forStorage(kept));
+      if (!lost.length) return true;
+      const what = lost.join(", ");
+      if (isMore && !window.confirm(fill(texts.paste_without, { what }))) return false;
+      this.note.textContent = fill(texts.pasted_without, { what });
+      return true;
     }
 
     destroy() {
@@ -180,7 +194,7 @@
     }
 
     written() {
-      const box = el("div", {}, safeHtml(formulas.forStorage(this.editor.getHTML())));
+      const box = el("div", {}, safeHtml(forStorage(this.editor.getHTML())));
       // Remove the column widths that Tiptap adds to tables.
       box.querySelectorAll("colgroup:not(:has([span]))").forEach((group) => group.remove());
       const empty = !box.textContent.trim() && !box.querySelector("img, hr");
@@ -205,16 +219,14 @@
 
     /* Show the HTML source. It stays while the text has parts that the editor does not support. */
     showSource(wanted) {
-      const had = parts(this.value);
-      this.editor.commands.setContent(formulas.forEditor(this.value ?? ""), { emitUpdate: false });
-      const has = parts(this.editor.getHTML());
-      const lost = [...had].filter((part) => !has.has(part));
-      this.isSource = wanted || lost.length > 0;
+      this.editor.commands.setContent(forEditor(this.value ?? ""), { emitUpdate: false });
+      const isLossy = losses.isLossy(this.value, forStorage(this.editor.getHTML()));
+      this.isSource = wanted || isLossy;
       this.source.setAttribute("aria-pressed", this.isSource);
       this.page.hidden = this.isSource;
       this.area.hidden = !this.isSource;
       for (const tool of this.tools) tool.disabled = this.isSource;
-      this.note.textContent = lost.length ? texts.only_html : "";
+      this.note.textContent = isLossy ? texts.only_html : "";
     }
 
     show() {

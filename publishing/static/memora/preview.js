@@ -29,7 +29,9 @@
   }
 
   const text = (value, tag = "span", set = {}) => typeset(el(tag, { dir: "auto", ...set, text: value ?? "" }));
-  const html = (value, set = {}) => typeset(el("div", { class: "html", dir: "auto", ...set }, safeHtml(value)));
+  let ids = 0; // each text has its own ids, and links to them
+  const html = (value, set = {}) =>
+    typeset(el("div", { class: "html", dir: "auto", ...set }, safeHtml(value, { prefix: `text-${(ids += 1)}-` })));
   const button = (label, click, set = {}) => el("button", { type: "button", text: label, ...set, on: { click } });
 
   function picture(url, alt = "") {

@@ -35,9 +35,9 @@ def upload(browser, url, data, name):
     return browser.post(url, {"file": SimpleUploadedFile(name, data)})
 
 
-def confirm(browser, url, page):
+def confirm(browser, url, page, **fields):
     posted = {"upload": page.context["token"], "shown": page.context["fingerprint"]}
-    return browser.post(url, posted, follow=True)
+    return browser.post(url, posted | fields, follow=True)
 
 
 def exported(browser, subject, kind):
@@ -91,17 +91,21 @@ def test_a_curriculum_file_is_tried_out_then_imported(browser, maths, file):
     assert Node.objects.filter(title__in=["Fractions", "Decimals"]).count() == 2
 
 
-def test_what_is_not_kept_is_shown_before_and_said_after(browser, maths, file):
+def test_a_loss_is_shown_before_the_import_and_must_be_accepted(browser, maths, file):
     stage = lesson_in(file)["stages"][0]
-    stage["config"] = {"format": "html", "body": "<p>a <audio></audio></p>"}
+    stage["config"] = {"format": "html", "body": "<p>a <video></video></p>"}
     page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
-    messages = "stages[0].config.body</code> removed (not supported): &lt;audio&gt;"
-    assert messages in page.content.decode()
-    page = confirm(browser, CURRICULUM, page)
-    done, noted = messages_of(page)
-    assert "was imported" in done
-    assert noted.startswith("1 place needs review:\nsubject.tracks[0]")
-    assert noted.endswith("stages[0].config.body: removed (not supported): <audio>")
+    content = page.content.decode()
+    assert "stages[0]</code>: 1 element (\u2068&lt;video&gt;\u2069)" in content
+    assert (
+        '<input type="checkbox" name="accept_losses" value="yes" required>' in content
+    )
+    refused = confirm(browser, CURRICULUM, page)
+    assert "you have not accepted the loss" in refused.content.decode()
+    page = upload(browser, CURRICULUM, json.dumps(file), "maths.json")
+    page = confirm(browser, CURRICULUM, page, accept_losses="yes")
+    assert "was imported" in messages_of(page)[0]
+    assert LessonStage.objects.get(public_id=stage["id"]).config["body"] == "<p>a </p>"
 
 
 def test_a_file_that_changes_nothing_offers_nothing_to_do(browser, maths, file):
@@ -174,10 +178,10 @@ def test_a_click_during_the_import_is_told_that_it_is_under_way(browser, monkeyp
     messages = []
     really = import_export_views.import_curriculum
 
-    def while_clicking_again(data, *, dry_run):
+    def while_clicking_again(data, *, dry_run, **options):
         if not dry_run:
             messages.extend(messages_of(confirm(browser, CURRICULUM, page)))
-        return really(data, dry_run=dry_run)
+        return really(data, dry_run=dry_run, **options)
 
     page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
     monkeypatch.setattr(import_export_views, "import_curriculum", while_clicking_again)
@@ -244,9 +248,9 @@ def test_when_redis_goes_during_the_import_it_is_imported_all_the_same(
 ):
     really = import_export_views.import_curriculum
 
-    def losing_redis(data, *, dry_run):
+    def losing_redis(data, **options):
         no_redis()
-        return really(data, dry_run=dry_run)
+        return really(data, **options)
 
     page = upload(browser, CURRICULUM, json.dumps(NEW), "new.json")
     monkeypatch.setattr(import_export_views, "import_curriculum", losing_redis)
@@ -474,9 +478,23 @@ def test_numbers_a_spreadsheet_made_of_text_are_read_as_text(browser, maths):
     book.save(out)
     page = upload(browser, SHEET, out.getvalue(), "lessons.xlsx")
     assert page.context["report"].ignored_columns == ["unknown"]
-    confirm(browser, SHEET, page)
+    confirm(browser, SHEET, page, accept_losses="yes")
     lesson.refresh_from_db()
     assert (lesson.title, lesson.base_xp) == ("2024", 15)
+
+
+def test_a_sheet_with_unknown_columns_is_imported_only_after_a_confirmation(
+    browser, maths
+):
+    lesson = maths["lesson"]
+    data = f"id,title,unknown\n{lesson.public_id},New,red\n"
+    page = upload(browser, SHEET, data, "lessons.csv")
+    assert page.context["report"].faults == []
+    assert 'name="accept_losses"' in page.content.decode()
+    refused = confirm(browser, SHEET, page)
+    assert "you have not accepted the loss" in refused.content.decode()
+    lesson.refresh_from_db()
+    assert lesson.title != "New"
 
 
 @pytest.mark.parametrize(

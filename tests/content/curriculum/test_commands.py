@@ -36,18 +36,20 @@ def test_importing_says_what_was_done(file):
     assert Node.objects.get().public_id == "SUBJ-1"
 
 
-@pytest.mark.parametrize("options", [[], ["--dry-run"]])
-def test_importing_says_what_is_not_kept(file, options):
-    config = {"format": "html", "body": "<p>a <audio></audio></p>"}
+@pytest.mark.parametrize("option", ["--accept-losses", "--dry-run"])
+def test_importing_says_what_is_not_kept(file, option):
+    config = {"format": "html", "body": "<p>a <video></video></p>"}
     stage = {"type": "Text", "title": "S", "config": config}
     lesson = {"title": "L", "stages": [stage]}
     topic = {"title": "T", "lessons": [lesson]}
     track = {"title": "T", "units": [{"title": "U", "topics": [topic]}]}
     file.write_text(json.dumps(FILE | {"subject": {"title": "M", "tracks": [track]}}))
-    assert run("import_curriculum", str(file), *options).splitlines()[-1] == (
-        "subject.tracks[0].units[0].topics[0].lessons[0].stages[0].config.body: "
-        "removed (not supported): <audio>"
+    assert run("import_curriculum", str(file), option).splitlines()[-1] == (
+        "subject.tracks[0].units[0].topics[0].lessons[0].stages[0] “S”: "
+        "1 element (\u2068<video>\u2069)"
     )
+    with pytest.raises(CommandError, match="not accepted the loss"):
+        run("import_curriculum", str(file))
 
 
 def test_a_dry_run_writes_nothing_and_says_so(file):
