@@ -35,6 +35,8 @@ class OptimisticLockForm(forms.ModelForm):  # type: ignore[type-arg]
 
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
     """The version of the row when the page was opened."""
+    is_restored = False
+    """Whether the data is a draft to show, not to save (`content.drafts`)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,7 +58,7 @@ class OptimisticLockForm(forms.ModelForm):  # type: ignore[type-arg]
         The error, with code ``stale``, is added to the whole form: the field is hidden.
         """
         seen: str = self.cleaned_data["seen"]
-        if not seen or self.instance.pk is None:
+        if not seen or self.instance.pk is None or self.is_restored:
             return seen
         stored = self.lock()
         if stored is None or seen != self.version(stored):

@@ -277,6 +277,7 @@ CELERY_BEAT_SCHEDULE = {
     # The task decides whether this is a business hour or the night hour (HEALTH_…).
     "check-health": _each(3600, "publishing.tasks.check_health")
     | {"schedule": crontab(minute="17")},
+    "delete-expired-drafts": _each(3600, "content.tasks.delete_expired_drafts"),
     "sync-pending-wallets": _each(900, "players.tasks.sync_pending_wallets"),
     "finish-erasures": _each(300, "players.tasks.finish_erasures"),
     "apply-retention": _each(3600, "players.tasks.apply_retention"),
@@ -467,6 +468,8 @@ REVIEW_SESSION_GAP_MINUTES: int = env.int(
 """A session of reviews ends when the student answers nothing for this time."""
 ERASED_LEDGER: str = env("MEMORA_ERASED_LEDGER", default="delete")
 """What an erasure does to the student's ledger: ``delete`` or ``pseudonymise``."""
+DRAFT_DAYS: int = env.int("MEMORA_DRAFT_DAYS", default=30)
+"""Days after which an editor's unsaved input is deleted (`content.drafts`); 0: never."""
 SECURITY_EVENT_DAYS: int = env.int("MEMORA_SECURITY_EVENT_DAYS", default=365)
 """How long security events are kept; 0 keeps them for good."""
 TRUSTED_PROXIES: int = env.int("MEMORA_TRUSTED_PROXIES", default=0)

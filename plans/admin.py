@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _, gettext_lazy
 
+from content.drafts.pages import DraftPages
 from content.history.changes import Edit
 from content.history.views import HistoryPages
 from core.admin_mixins import NoRelatedButtons
@@ -44,6 +45,7 @@ class SubjectInline(NoRelatedButtons, SortableTabularInline):
 
 @admin.register(AcademicPlan)
 class AcademicPlanAdmin(
+    DraftPages,
     ContentPages,
     HistoryPages,
     NoRelatedButtons,

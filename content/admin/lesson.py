@@ -18,6 +18,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _, gettext_lazy
 
 from content import kinds, services, stage_editor
+from content.drafts.pages import DraftPages
 from content.field_lists import NodeFields
 from content.forms import NodeForm, StageForm, StageFormSet
 from content.hooks import lesson_panels, node_links
@@ -90,7 +91,7 @@ class Script:
         return hash(self.path)
 
 
-class NodePage(SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
+class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore[type-arg]
     """The page to add and change one node of the tree."""
 
     form = NodeForm

@@ -1,5 +1,6 @@
 """The tables of content: the tree, the state of its subjects, the lessons' stages."""
 
+from content.models.drafts import FormDraft
 from content.models.nodes import (
     Lesson,
     Node,
@@ -19,6 +20,7 @@ from content.models.subject_state import SubjectState, TreeLock
 from content.models.tracking import TrackedQuerySet
 
 __all__ = [
+    "FormDraft",
     "Lesson",
     "LessonStage",
     "Node",

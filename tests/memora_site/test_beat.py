@@ -17,6 +17,7 @@ EVERY = {
     "publishing.tasks.watch_queue": 30,
     "publishing.tasks.distribute": 30,
     "publishing.tasks.check_health": 3600,
+    "content.tasks.delete_expired_drafts": 3600,
     "players.tasks.sync_pending_wallets": 900,
     "players.tasks.tidy_photos": 3600,
     "players.tasks.end_expired_sessions": 3600,

@@ -407,6 +407,7 @@
 
   Memora.stages = {
     collect,
+    flush: () => cards().forEach(flush),
     activeCards,
     isOpen,
     open,
@@ -464,6 +465,7 @@
   let dirty = false;
   form.addEventListener("memora:changed", () => (dirty = true));
   form.addEventListener("input", () => (dirty = true));
+  form.addEventListener("memora:draft-stored", () => (dirty = false));
   form.addEventListener("submit", (event) => {
     cards().forEach(flush);
     if (Memora.blockForUploads()) {

@@ -1,0 +1,119 @@
+"""Drafts and two editors, in real browsers."""
+
+import pytest
+from django.urls import reverse
+
+from content.models import FormDraft, Node
+from plans.models import AcademicPlan
+from players.models import User
+from tests.factories.content import make_branch, make_stage
+from tests.journeys.conftest import EDITOR, PASSWORD, write
+from tests.journeys.test_editor_lesson import add_stage, open_lesson, open_stage, save
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright (requirements/dev.txt)"
+)
+SECOND = "second@example.org"
+
+
+@pytest.fixture
+def lesson(transactional_db):
+    return make_branch("Physics", lessons=1).lessons[0]
+
+
+def wait_for_draft(page):
+    playwright.expect(page.locator(".lesson-status, .draft-status")).to_contain_text(
+        ":"
+    )
+
+
+def wait_for_text_in_draft(page, text):
+    for _attempt in range(300):
+        if any(text in str(draft.data) for draft in FormDraft.objects.all()):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"no draft contains {text!r}")
+
+
+@pytest.mark.parametrize("language", ["ar", "en"])
+def test_what_was_not_saved_is_shown_again_and_discarded(open_page, lesson, language):
+    make_stage(lesson, config={"format": "html", "body": "<p>before</p>"})
+    page = open_page(language)
+    open_lesson(page, lesson)
+    write(open_stage(page).locator(".rich-text"), " and after")
+    card = add_stage(page, "Quiz", "Unfinished")
+    write(card.locator(".rich-text").first, "Why?")
+    wait_for_draft(page)
+    wait_for_text_in_draft(page, "Why?")
+
+    page = open_page(language)
+    open_lesson(page, lesson)
+    playwright.expect(page.locator(".draft-notice").first).to_be_visible()
+    cards = page.locator(".stage-card")
+    playwright.expect(cards).to_have_count(2)
+    assert (
+        "before and after"
+        in cards.nth(0).locator("textarea[name$=-config]").input_value()
+    )
+    playwright.expect(cards.nth(1).locator(".rich-text").first).to_have_text("Why?")
+    assert Node.objects.get(pk=lesson.pk).stages.count() == 1
+
+    with page.expect_navigation():
+        page.click(".draft-discard")
+    page.wait_for_selector(".stages.is-scripted")
+    playwright.expect(page.locator(".stage-card")).to_have_count(1)
+    assert not FormDraft.objects.exists()
+
+
+def test_saving_leaves_no_draft(open_page, lesson):
+    page = open_page()
+    open_lesson(page, lesson)
+    card = add_stage(page, "Text", "Read")
+    write(card.locator(".rich-text"), "Some words")
+    wait_for_draft(page)
+    save(page)
+    assert not FormDraft.objects.exists()
+    assert lesson.stages.get().title == "Read"
+
+
+def test_a_new_plan_is_shown_again(open_page, lesson):
+    page = open_page("ar")
+    page.goto(reverse("admin:plans_academicplan_add"))
+    page.fill("[name=title]", "الصف العاشر")
+    wait_for_draft(page)
+    page = open_page("ar")
+    page.goto(reverse("admin:plans_academicplan_add"))
+    playwright.expect(page.locator("[name=title]")).to_have_value("الصف العاشر")
+    with page.expect_navigation():
+        page.click("[name=_save]")
+    assert AcademicPlan.objects.get().title == "الصف العاشر"
+    assert not FormDraft.objects.exists()
+
+
+@pytest.fixture
+def open_second(open_page, chromium, server):
+    """Return a function that opens the browser of a second editor."""
+
+    def opened(language="en"):
+        User.objects.create_superuser(SECOND, PASSWORD)
+        page = open_page(language)
+        page.context.clear_cookies(name="sessionid")
+        page.goto(reverse("admin:login"))
+        page.fill("[name=username]", SECOND)
+        page.fill("[name=password]", PASSWORD)
+        page.press("[name=password]", "Enter")
+        page.wait_for_url("**/admin/")
+        return page
+
+    return opened
+
+
+def test_an_editor_sees_who_else_has_the_lesson_open(open_page, open_second, lesson):
+    first = open_page()
+    open_lesson(first, lesson)
+    second = open_second()
+    open_lesson(second, lesson)
+    playwright.expect(second.locator(".draft-others")).to_contain_text(EDITOR)
+    playwright.expect(first.locator(".draft-others")).to_contain_text(SECOND)
+    second.goto("about:blank")
+    playwright.expect(first.locator(".draft-others")).to_be_hidden()
