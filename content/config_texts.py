@@ -79,6 +79,13 @@ Change = Callable[[Path, Mapping[str, Any], str], str]
 """Returns the new text, from its path, its place in the schema and the old text."""
 
 
+def changed(type_name: str, config: Any, change: Change) -> Any:
+    """Return a copy of ``config`` with each text changed; unchanged for unknown types."""
+    if type_name not in SCHEMAS:
+        return config
+    return _changed(SCHEMAS[type_name], config, change)
+
+
 def _changed(
     schema: Mapping[str, Any], value: Any, change: Change, path: Path = ()
 ) -> Any:

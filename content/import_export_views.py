@@ -5,13 +5,21 @@ imports the file.
 """
 
 import hashlib
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+)
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -19,7 +27,12 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from content import pending_uploads
-from content.curriculum import ImportReport, export_curriculum, import_curriculum
+from content.curriculum import (
+    ImportReport,
+    export_archive,
+    export_curriculum,
+    import_curriculum,
+)
 from content.curriculum_format import MAX_BYTES
 from content.losses import fingerprint
 from content.models import Node, NodeKind
@@ -36,13 +49,14 @@ _TYPES = {
     XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     CSV: "text/csv; charset=utf-8",
 }
+_ZIP = "zip"
 _MAX_SHOWN = 200
 _MAX_NOTES = 10
 
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
     """Return the URLs of the pages, relative to the admin."""
-    views: list[tuple[str, str, Callable[..., HttpResponse]]] = [
+    views: list[tuple[str, str, Callable[..., HttpResponseBase]]] = [
         ("", "exchange", require_safe(page)),
         ("curriculum/", "import_curriculum", require_POST(curriculum)),
         ("sheet/", "import_sheet", require_POST(sheet)),
@@ -92,16 +106,23 @@ def _page(
     )
 
 
-def export(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
-    """Return a subject's curriculum file (``json``) or its lessons (``xlsx``, ``csv``).
+def export(request: HttpRequest, pk: int, kind: str) -> HttpResponseBase:
+    """Return a subject's curriculum file (``json``), alone or in a ZIP with its media
+    (``zip``), or its lessons (``xlsx``, ``csv``).
 
     Lessons that do not fit a spreadsheet give an error message with status 400.
     """
     if not can_view(request):
         raise PermissionDenied
-    if kind not in _TYPES:
+    if kind not in _TYPES and kind != _ZIP:
         raise Http404
     subject = get_object_or_404(Node.objects.subjects().untrashed(), pk=pk)
+    if kind == _ZIP:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
+        export_archive(subject.public_id, file)
+        file.seek(0)
+        name = f"{subject.public_id}.curriculum.zip"
+        return FileResponse(file, as_attachment=True, filename=name)
     if kind == "json":
         data, name = export_curriculum(subject.public_id), "curriculum"
     else:
@@ -166,22 +187,45 @@ def _file(request: HttpRequest, kind: str) -> tuple[str, bytes]:
     return uploaded.name or "", uploaded.read()
 
 
+class _ResultChangedError(Exception):
+    """The content has changed since the result was shown."""
+
+
 def _run(
-    kind: str, name: str, data: bytes, *, dry_run: bool, accept_losses: bool = False
+    kind: str,
+    name: str,
+    data: bytes,
+    *,
+    shown: str | None = None,
+    accept_losses: bool = False,
 ) -> ImportReport | SheetReport:
+    """Import a file whose result was ``shown`` as this hash; None: a dry run.
+
+    Raises:
+        _ResultChangedError: the result is another one now; nothing was imported.
+    """
+
+    def check(report: ImportReport | SheetReport) -> None:
+        if shown is not None and shown != _result_hash(report):
+            raise _ResultChangedError
+
     if kind == CURRICULUM:
-        return import_curriculum(data, dry_run=dry_run, accept_losses=accept_losses)
-    report = lesson_sheet.import_lessons(data, name, dry_run=dry_run)
-    if report.ignored_columns and not (dry_run or accept_losses):
-        raise SheetError(
-            _("Nothing was imported, because you have not accepted the loss.")
+        return import_curriculum(
+            data, dry_run=shown is None, accept_losses=accept_losses, check=check
         )
+    with transaction.atomic():
+        report = lesson_sheet.import_lessons(data, name, dry_run=shown is None)
+        if report.ignored_columns and shown is not None and not accept_losses:
+            raise SheetError(
+                _("Nothing was imported, because you have not accepted the loss.")
+            )
+        check(report)
     return report
 
 
 def _preview(request: HttpRequest, kind: str, name: str, data: bytes) -> HttpResponse:
     """Show the result of a dry run, with a confirm button if it changes anything."""
-    report = _run(kind, name, data, dry_run=True)
+    report = _run(kind, name, data)
     owner: Any = request.user
     token = ""
     if _does_something(report):
@@ -210,23 +254,21 @@ def _confirm(request: HttpRequest, kind: str, name: str, data: bytes) -> HttpRes
     if before is not None:
         return _confirm_again(request, before)
     success = ""
+    report: ImportReport | SheetReport | None
     try:
-        with transaction.atomic():
-            report = _run(
-                kind,
-                name,
-                data,
-                dry_run=False,
-                accept_losses="accept_losses" in request.POST,
-            )
-            is_as_shown = request.POST.get("shown") == _result_hash(report)
-            if not is_as_shown:
-                transaction.set_rollback(True)
-        if is_as_shown:
-            success = _success_message(report)
+        report = _run(
+            kind,
+            name,
+            data,
+            shown=request.POST.get("shown", ""),
+            accept_losses="accept_losses" in request.POST,
+        )
+        success = _success_message(report)
+    except _ResultChangedError:
+        report = None
     finally:
         pending_uploads.store_result(owner=owner.pk, token=token, message=success)
-    if success:
+    if report is not None:
         messages.success(request, success)
         if noted := _notes_text(report):
             messages.warning(request, noted)

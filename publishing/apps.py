@@ -11,3 +11,4 @@ class PublishingConfig(AppConfig):
     def ready(self) -> None:
         from publishing import checks, deletion_warnings, receivers  # noqa: F401
         from publishing.admin_views import lesson_panel  # noqa: F401
+        from publishing.signing import videos  # noqa: F401

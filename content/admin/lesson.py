@@ -22,7 +22,9 @@ from content.drafts.pages import DraftPages
 from content.field_lists import NodeFields
 from content.forms import NodeForm, StageForm, StageFormSet
 from content.hooks import lesson_panels, node_links
+from content.json_errors import path_text
 from content.kinds import Kind
+from content.media import faults
 from content.models import LessonStage, Node
 from content.queries import neighbours
 from core.errors import StructureError
@@ -163,6 +165,7 @@ class NodePage(DraftPages, SortableAdminBase, admin.ModelAdmin):  # type: ignore
         if self._kind(request, obj) is Kind.LESSON:
             response.template_name = _LESSON_PAGE  # type: ignore[attr-defined]
             response.context_data |= _lesson_context(request, obj)  # type: ignore[attr-defined]
+            response.context_data["media_faults"] = _media_faults(context)  # type: ignore[attr-defined]
         return response
 
     def response_add(
@@ -270,6 +273,23 @@ def _lesson_context(request: HttpRequest, lesson: Node | None) -> dict[str, Any]
         ),
         "notes": lesson_panels(request, lesson) if saved and lesson else [],
         "neighbours": neighbours(lesson) if saved and lesson else (None, None),
+    }
+
+
+def _media_faults(context: dict[str, Any]) -> dict[int, list[tuple[str, str]]]:
+    """Return, by stage, the places and reasons of stored media that students miss.
+
+    Videos in the bucket are not requested, so that the page does not wait for it.
+    """
+    stages = [
+        form.instance
+        for inline in context["inline_admin_formsets"]
+        for form in inline.formset.initial_forms
+    ]
+    found = faults.of_stages((stage.type, stage.stored_config) for stage in stages)
+    return {
+        stage.pk: [(path_text(path), reason) for path, reason in of_stage]
+        for stage, of_stage in zip(stages, found, strict=True)
     }
 
 

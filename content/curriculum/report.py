@@ -1,9 +1,9 @@
 """The report of an import."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, ngettext
 
 from content.curriculum.planning import Plan
 from content.curriculum_format import NodeSpec
@@ -80,6 +80,24 @@ def report_of(
             if (found := [spec for spec in specs if spec.kind is kind])
         ),
     )
+
+
+_MAX_NAMES = 10
+
+
+def with_unused(report: ImportReport, names: Sequence[str]) -> ImportReport:
+    """Return the report with a note about the files of the ZIP that nothing uses."""
+    if not names:
+        return report
+    shown = ", ".join(
+        [*names[:_MAX_NAMES], *(["…"] if len(names) > _MAX_NAMES else [])]
+    )
+    remark = ngettext(
+        "%(count)d file of the ZIP is not used: %(names)s",
+        "%(count)d files of the ZIP are not used: %(names)s",
+        len(names),
+    ) % {"count": len(names), "names": shown}
+    return replace(report, notes=(*report.notes, ("ZIP", remark)))
 
 
 def _counted(

@@ -1,6 +1,7 @@
-"""The tables of content: the tree, the state of its subjects, the lessons' stages."""
+"""The tables of content: the tree, the state of its subjects, stages, and media."""
 
 from content.models.drafts import FormDraft
+from content.models.media import MediaFile, MediaKind
 from content.models.nodes import (
     Lesson,
     Node,
@@ -23,6 +24,8 @@ __all__ = [
     "FormDraft",
     "Lesson",
     "LessonStage",
+    "MediaFile",
+    "MediaKind",
     "Node",
     "NodeKind",
     "StageQuerySet",

@@ -1,12 +1,14 @@
 """Template tags of the stage cards."""
 
 import json
+from collections.abc import Mapping
 
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from content.forms import StageForm
+from content.models import LessonStage
 
 register = template.Library()
 
@@ -63,3 +65,11 @@ def faults_json(form: StageForm) -> str:
     """Return the errors in the posted config for the script: ``[[path, why]]``."""
     found = [[list(path), why] for path, why in form.config_faults]
     return json.dumps(found, ensure_ascii=False)
+
+
+@register.filter
+def of_stage(
+    faults: Mapping[int, list[tuple[str, str]]], stage: LessonStage
+) -> list[tuple[str, str]]:
+    """Return the faults of one stage: pairs of place and reason."""
+    return faults.get(stage.pk, []) if faults else []

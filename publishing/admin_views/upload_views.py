@@ -6,6 +6,7 @@ them. Videos are stored in the private folder, which only signed URLs can read.
 
 from http import HTTPStatus
 from pathlib import PurePosixPath
+from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -14,15 +15,15 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from core import pictures
+from content.media import library
+from content.models import MediaFile, MediaKind
+from core.errors import MemoraError
 from publishing.models import PublishingSettings
-from publishing.signing import links, videos
+from publishing.signing import links
 
-IMAGES = "images/stages"
 MAX_RECENT = 60
 
 
@@ -54,16 +55,17 @@ def upload_image(request: HttpRequest) -> HttpResponse:
     file = request.FILES.get("file")
     if not isinstance(file, UploadedFile):
         return _refusal(ValidationError(_("Choose a file.")))
+    return _stored(file, MediaKind.PICTURE)
+
+
+def _stored(file: "UploadedFile[Any]", kind: MediaKind) -> JsonResponse:
     try:
-        picture = pictures.clean(file)
-    except ValidationError as refusal:
-        return _refusal(refusal)
-    # The name begins with the time, so that sorting by name sorts by time.
-    instant = f"{int(timezone.now().timestamp()):08x}"
-    suffix = PurePosixPath(picture.name or "").suffix
-    name = f"{IMAGES}/{instant}{get_random_string(12)}{suffix}"
-    stored = default_storage.save(name, picture)
-    return JsonResponse({"url": default_storage.url(stored)})
+        media = library.add(file, kind=kind)
+    except MemoraError as refusal:
+        return _refusal(ValidationError(refusal.message))
+    if kind is MediaKind.VIDEO:
+        return JsonResponse({"source": media.path})
+    return JsonResponse({"url": default_storage.url(media.path)})
 
 
 @require_safe
@@ -74,13 +76,8 @@ def recent_images(request: HttpRequest) -> HttpResponse:
         PermissionDenied: the user may not edit content.
     """
     _require_author(request)
-    try:
-        _folders, names = default_storage.listdir(IMAGES)
-    except FileNotFoundError:  # no picture has been uploaded yet
-        names = []
-    newest = sorted(names, reverse=True)[:MAX_RECENT]
-    urls = [default_storage.url(f"{IMAGES}/{name}") for name in newest]
-    return JsonResponse({"images": urls})
+    rows = MediaFile.objects.filter(kind=MediaKind.PICTURE)[:MAX_RECENT]
+    return JsonResponse({"images": [default_storage.url(row.path) for row in rows]})
 
 
 @require_POST
@@ -94,11 +91,7 @@ def upload_video(request: HttpRequest) -> HttpResponse:
     file = request.FILES.get("file")
     if not isinstance(file, UploadedFile):
         return _refusal(ValidationError(_("Choose a file.")))
-    try:
-        source = videos.store_video(file, now=timezone.now())
-    except videos.InvalidVideoError as refusal:
-        return _refusal(ValidationError(refusal.message))
-    return JsonResponse({"source": source})
+    return _stored(file, MediaKind.VIDEO)
 
 
 def _refusal(error: ValidationError) -> JsonResponse:

@@ -42,6 +42,7 @@ class FaultKind(models.TextChoices):
     INCOMPLETE_SWITCH = "incomplete_switch", _("Unfinished switch")
     ORPHANED = "orphaned", _("Orphaned file")
     REPEATED_ITEM = "repeated_item", _("Item in two stages")
+    MISSING_MEDIA = "missing_media", _("Media that students cannot open")
     STALE = "stale", _("Overdue plan")
     FAILING = "failing", _("Many failures")
     DISK_LOW = "disk_low", _("Disk nearly full")

@@ -13,16 +13,20 @@ from itertools import groupby
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
-from content.models import LessonStage
+from content.json_errors import path_text
+from content.media import faults as media_faults
+from content.models import LessonStage, Node
 from content.stage_configs import (
     TYPES_WITH_ITEMS,
     repeated_item_fault,
     repeated_items,
 )
 from core.batches import batches
+from core.errors import MemoraError
 from publishing import staleness
 from publishing.format import encoding, locations
 from publishing.models import FaultKind, PlanLesson, Publication, PublishedDocument
@@ -344,3 +348,44 @@ def check_items(current: Check) -> None:
         for repeated in repeated_items(row[3:] for row in found):
             why = repeated_item_fault(repeated, lesson=lesson, stages=titles)
             current.add(FaultKind.REPEATED_ITEM, lesson_id, why)
+
+
+_MAY_HAVE_MEDIA = (
+    Q(type="Video")
+    | Q(text__contains="/media/")
+    | Q(text__contains="src=")
+    | Q(text__contains="](")
+)
+"""Stages that can name a file of ours; the others are not read."""
+
+
+def check_media(current: Check) -> None:
+    """Find pictures, recordings and videos of published lessons that are not there.
+
+    Three queries, and one request for each video in the bucket. Files on other hosts
+    are not requested.
+    """
+    offered = PlanLesson.objects.all()
+    if current.plans:
+        offered = offered.filter(publication__plan_public_id__in=current.plans)
+    stages = (
+        LessonStage.objects.filter(lesson__public_id__in=offered.values("lesson_id"))
+        .annotate(text=Cast("config", TextField()))
+        .filter(_MAY_HAVE_MEDIA)
+        .order_by("lesson_id", "position", "pk")
+        .values_list("lesson__public_id", "title", "type", "config")
+    )
+    try:
+        for batch in batches(list(stages), _BATCH_SIZE):
+            found = media_faults.of_stages((row[2:] for row in batch), ask_bucket=True)
+            for (lesson_id, title, *_row), faults in zip(batch, found, strict=True):
+                for path, why in faults:
+                    place = f"“{title}”, {path_text(path)}: {why}"
+                    current.add(FaultKind.MISSING_MEDIA, lesson_id, place)
+    except MemoraError as error:  # the bucket does not answer
+        current.add(FaultKind.CDN_SILENT, "", error.message)
+    if current.is_about_everything:
+        nodes = Node.objects.untrashed().filter(is_published=True).exclude(image="")
+        for public_id, image in nodes.order_by("pk").values_list("public_id", "image"):
+            if why := media_faults.of_image(image):
+                current.add(FaultKind.MISSING_MEDIA, public_id, why)

@@ -53,8 +53,10 @@ _DAMAGE = frozenset({FaultKind.MISSING, FaultKind.CORRUPT})
 _WITH_OWN_ALERT = frozenset(
     {FaultKind.DISK_LOW, FaultKind.CDN_DIFFERS, FaultKind.SILENT}
 )
-_WITHOUT_ALERT = frozenset({FaultKind.ORPHANED, FaultKind.REPEATED_ITEM})
-"""Harmless to readers: only the report lists them."""
+_WITHOUT_ALERT = frozenset(
+    {FaultKind.ORPHANED, FaultKind.REPEATED_ITEM, FaultKind.MISSING_MEDIA}
+)
+"""Harmless to readers, or a matter for editors: only the report lists them."""
 _FILES, _SERVICE, _CDN = "files", "service", "cdn"
 _MESSAGES = {
     _FILES: gettext_lazy(
@@ -117,6 +119,7 @@ def check(
     monitoring_checks.check_releases(current)
     if full:
         monitoring_checks.check_items(current)
+        monitoring_checks.check_media(current)
     if full and current.is_about_everything:
         monitoring_checks.check_orphans(current)
     queued = status.queue_status(current.now)

@@ -197,7 +197,7 @@ class VideoSigner:
 
     @cached_property
     def _bucket(self) -> "Bucket | None":
-        return _named_bucket(self._current)
+        return named_bucket(self._current)
 
 
 def video_key(source: str) -> str:
@@ -246,10 +246,10 @@ def private_bucket(current: PublishingSettings) -> "Bucket | None":
     """
     if not current.cdn_enabled or current.local_fallback_mode:
         return None
-    return _named_bucket(current)
+    return named_bucket(current)
 
 
-def _named_bucket(current: PublishingSettings) -> "Bucket | None":
+def named_bucket(current: PublishingSettings) -> "Bucket | None":
     """Return the private bucket named in the settings, whether in use or not."""
     keys = current.cdn_access_key and current.cdn_secret_key
     if not current.cdn_private_bucket or not keys or not storage_is_the_bucket():

@@ -6,7 +6,7 @@ one: never in the public content root or in ``/media/``.
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -22,6 +22,7 @@ from django.utils.crypto import get_random_string
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from content.hooks import video_store
 from core.errors import MemoraError
 from publishing.format import encoding, signatures
 from publishing.format.locations import lesson as lesson_path
@@ -54,16 +55,7 @@ def store_video(file: "File[Any]", *, now: datetime) -> str:
         DistributionError, SecretsError: the private bucket failed.
         OSError: the storage failed.
     """
-    kind = _kind_of(file)
-    if file.size > settings.VIDEO_MAX_BYTES:
-        raise InvalidVideoError(
-            _("The video is %(size)s; the maximum is %(largest)s.")
-            % {
-                "size": filesizeformat(file.size),
-                "largest": filesizeformat(settings.VIDEO_MAX_BYTES),
-            },
-            details={"max_bytes": settings.VIDEO_MAX_BYTES},
-        )
+    kind = _check(file)
     stem = slugify(PurePath(file.name or "").stem, allow_unicode=True)[:_STEM]
     # The random part makes names unique and impossible to guess from one another.
     name = f"{now:%Y/%m}/{stem or 'video'}-{get_random_string(12)}.{kind}"
@@ -77,6 +69,94 @@ def store_video(file: "File[Any]", *, now: datetime) -> str:
     where = "bucket" if bucket else "here"
     log.info("video_stored", source=source, bytes=file.size, where=where)
     return source
+
+
+def _check(file: "File[Any]") -> str:
+    """Return the type of a video as a suffix.
+
+    Raises:
+        InvalidVideoError: wrong type or size.
+    """
+    kind = _kind_of(file)
+    if file.size > settings.VIDEO_MAX_BYTES:
+        raise InvalidVideoError(
+            _("The video is %(size)s; the maximum is %(largest)s.")
+            % {
+                "size": filesizeformat(file.size),
+                "largest": filesizeformat(settings.VIDEO_MAX_BYTES),
+            },
+            details={"max_bytes": settings.VIDEO_MAX_BYTES},
+        )
+    return kind
+
+
+class EditorsVideos:
+    """The `content.hooks.VideoStore`."""
+
+    def store(self, file: "File[Any]", *, now: datetime) -> str:
+        return store_video(file, now=now)
+
+    def check(self, file: "File[Any]") -> None:
+        _check(file)
+
+    def missing(self, sources: Collection[str], *, ask_bucket: bool) -> set[str]:
+        """As in the protocol; no query while all videos are on this server.
+
+        Raises:
+            DistributionError, SecretsError: the bucket did not answer.
+        """
+        elsewhere = {source for source in sources if not _paths_here(source)}
+        if not elsewhere:
+            return elsewhere
+        bucket = links.named_bucket(PublishingSettings.get_solo())
+        if bucket is None:
+            return elsewhere
+        if not ask_bucket:
+            return set()
+        return {
+            source
+            for source in elsewhere
+            if not any(
+                bucket.exists(links.video_key(name)) for name in links.spellings(source)
+            )
+        }
+
+    def open(self, source: str) -> "File[Any] | None":
+        paths = _paths_here(source)
+        return File(paths[0].open("rb")) if paths else None
+
+    def delete(self, source: str) -> None:
+        for path in _paths_here(source):
+            path.unlink(missing_ok=True)
+        bucket = links.named_bucket(PublishingSettings.get_solo())
+        if bucket is not None:
+            bucket.delete([links.video_key(name) for name in links.spellings(source)])
+
+    def stored(self) -> dict[str, int]:
+        root = Path(settings.VIDEO_ROOT)
+        return {
+            path.relative_to(root).as_posix(): path.stat().st_size
+            for path in _files_here()
+        }
+
+
+def _paths_here(source: str) -> list[Path]:
+    """Return the files of a video on this server, also of one that is in the bucket."""
+    if ".." in PurePath(source).parts:
+        return []
+    paths = [Path(settings.VIDEO_ROOT, name) for name in links.spellings(source)]
+    return [path for path in paths if path.is_file()]
+
+
+def _files_here() -> list[Path]:
+    return [
+        path
+        for path in sorted(Path(settings.VIDEO_ROOT).rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
+
+
+video_store.add(EditorsVideos())
 
 
 def move_to_bucket(
@@ -105,11 +185,7 @@ def move_to_bucket(
             _("Turn the CDN on and set a private bucket in the publishing settings.")
         )
     root = Path(settings.VIDEO_ROOT)
-    paths = [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    ]
+    paths = _files_here()
     for done, path in enumerate(paths):
         progress(done, len(paths))
         source = path.relative_to(root).as_posix()

@@ -148,7 +148,10 @@ def test_production_refuses_the_demo(settings):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("file", demo_school.SUBJECTS.values())
-def test_a_demo_curriculum_is_valid_and_shows_what_there_is(file):
+def test_a_demo_curriculum_is_valid_and_shows_what_there_is(file, settings, tmp_path):
+    settings.VIDEO_ROOT = tmp_path
+    (tmp_path / demo_school.VIDEO).parent.mkdir()
+    (tmp_path / demo_school.VIDEO).write_bytes(b"video")
     data = (demo_school.FOLDER / file).read_bytes()
     report = import_curriculum(data)
     lessons = Node.objects.filter(kind=Kind.LESSON)

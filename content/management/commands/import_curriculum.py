@@ -1,21 +1,24 @@
 """``manage.py import_curriculum FILE [--dry-run] [--accept-losses]``"""
 
+import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from content.curriculum import Counts, ImportReport, import_curriculum
 from content.curriculum_format import MAX_BYTES
-from core.errors import CurriculumError
+from core.errors import CurriculumError, MemoraError
 
 
 class Command(BaseCommand):
     help = (
-        "Import a curriculum file (memora-curriculum/1): one subject, in one "
-        "transaction."
+        "Import a curriculum file (memora-curriculum/1), or a ZIP of one with its "
+        "pictures, recordings and videos: one subject, in one transaction."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -36,11 +39,12 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         name = options["file"]
         try:
-            report = import_curriculum(
-                _read(name),
-                dry_run=options["dry_run"],
-                accept_losses=options["accept_losses"],
-            )
+            with _opened(name) as file:
+                report = import_curriculum(
+                    file,
+                    dry_run=options["dry_run"],
+                    accept_losses=options["accept_losses"],
+                )
         except OSError as error:
             raise CommandError(
                 _("%(file)s cannot be read: %(reason)s")
@@ -48,6 +52,8 @@ class Command(BaseCommand):
             ) from error
         except CurriculumError as error:
             raise CommandError("\n".join([error.message, *_lines(error)])) from error
+        except MemoraError as error:
+            raise CommandError(error.message) from error
         self._print(report)
 
     def _print(self, report: ImportReport) -> None:
@@ -73,12 +79,14 @@ def _losses_heading(report: ImportReport) -> str:
     return _("These parts were not kept:")
 
 
-def _read(name: str) -> bytes:
-    """Read the file, up to one byte more than the limit."""
+@contextmanager
+def _opened(name: str) -> Iterator[IO[bytes]]:
+    """Yield the file; standard input up to one byte more than the limit."""
     if name == "-":
-        return sys.stdin.buffer.read(MAX_BYTES + 1)
-    with Path(name).open("rb") as file:
-        return file.read(MAX_BYTES + 1)
+        yield io.BytesIO(sys.stdin.buffer.read(MAX_BYTES + 1))
+    else:
+        with Path(name).open("rb") as file:
+            yield file
 
 
 def _lines(error: CurriculumError) -> list[str]:

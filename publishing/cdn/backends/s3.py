@@ -138,6 +138,10 @@ class Bucket:
         head = self._head(path)
         return None if head is None else int(head["ContentLength"])
 
+    def exists(self, path: str) -> bool:
+        """Return whether there is an object at ``path``, whatever its content."""
+        return self._head(path) is not None
+
     def has(self, path: str, data: bytes, *, sha256: str) -> bool:
         """Check with the server whether the stored object is exactly ``data``.
 

@@ -3,20 +3,23 @@
 import csv
 import io
 import json
+import zipfile
 from unittest import mock
 
 import openpyxl
 import pytest
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from PIL import Image
 
 from content import import_export_views
 from content.curriculum import export_curriculum
 from content.field_lists import NodeFields
 from content.history import changes as history_changes
-from content.models import LessonStage, Node, SubjectState
+from content.models import LessonStage, MediaFile, Node, SubjectState
 from publishing import staleness
 from publishing.building import builds
 from tests.admin_fixtures import messages_of
@@ -625,3 +628,55 @@ def test_stages_are_not_touched_by_a_sheet(browser, maths, stage):
     confirm(browser, SHEET, upload(browser, SHEET, data, "lessons.csv"))
     assert LessonStage.objects.get().config == stage.config
     assert SubjectState.objects.get(pk=maths["subject"].pk).revision == before + 1
+
+
+# --- ZIPs with media ----------------------------------------------------------
+
+
+def zipped(**changes):
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(buffer, "PNG")
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as opened:
+        made = NEW | {"subject": {**NEW["subject"], "image": "a.png", **changes}}
+        opened.writestr("book.json", json.dumps(made))
+        opened.writestr("a.png", buffer.getvalue())
+    return data.getvalue()
+
+
+def test_a_zip_is_tried_out_then_imported_with_its_pictures(browser):
+    page = upload(browser, CURRICULUM, zipped(), "book.zip")
+    assert "Import preview" in page.content.decode()
+    assert not MediaFile.objects.exists()
+    page = confirm(browser, CURRICULUM, page)
+    assert "was imported" in messages_of(page)[0]
+    image = Node.objects.get(title="Made").image
+    assert default_storage.exists(image.name)
+    assert MediaFile.objects.get().path == image.name
+
+
+def test_a_zip_whose_result_has_changed_leaves_no_picture(browser, settings):
+    page = upload(browser, CURRICULUM, zipped(), "book.zip")
+    posted = {"upload": page.context["token"], "shown": "another"}
+    page = browser.post(CURRICULUM, posted, follow=True)
+    assert "content has changed" in messages_of(page)[0]
+    assert not MediaFile.objects.exists()
+    assert not [path for path in settings.MEDIA_ROOT.rglob("*") if path.is_file()]
+
+
+def test_a_zip_with_a_missing_picture_names_it(browser):
+    page = upload(browser, CURRICULUM, zipped(image="b.png"), "book.zip")
+    assert page.status_code == 400
+    assert page.context["faults"] == [
+        ("subject.image", "there is no file “b.png” in the ZIP")
+    ]
+
+
+def test_a_subject_is_exported_as_a_zip(browser, maths):
+    page = browser.get(
+        reverse("admin:export_subject", args=[maths["subject"].pk, "zip"])
+    )
+    with zipfile.ZipFile(io.BytesIO(b"".join(page.streaming_content))) as opened:
+        (name,) = opened.namelist()
+    assert name == f"{maths['subject'].public_id}.curriculum.json"
+    assert name.replace(".json", ".zip") in page.headers["Content-Disposition"]

@@ -416,3 +416,28 @@ def test_the_most_fields_that_are_taken_are_those_of_500_stages(
     around = {**page.context["adminform"].form.fields, **formset.management_form.fields}
     sent = 500 * len(formset.empty_form.fields) + len(around) + 10  # buttons, the token
     assert sent <= settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+
+
+# --- Missing media ------------------------------------------------------------
+
+
+def test_a_card_names_media_that_students_cannot_open(browser, maths, settings):
+    lesson = maths["lesson"]
+    body = '<p>a <img src="/media/images/none.png" alt=""></p>'
+    make_stage(lesson, type="Text", config={"format": "html", "body": body})
+    make_stage(lesson, type="Video", config={"source": "unit/none.mp4"})
+    text = browser.get(change_url(lesson)).content.decode()
+    assert "there is no file “images/none.png”" in text
+    assert "there is no video “unit/none.mp4”" in text
+    assert text.count("Missing media") == 2
+
+
+def test_a_card_is_silent_about_media_that_are_there(browser, maths, settings):
+    lesson = maths["lesson"]
+    picture = settings.MEDIA_ROOT / "images" / "a.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"picture")
+    body = '<p><img src="/media/images/a.png" alt=""> <img src="https://x.org/b"></p>'
+    make_stage(lesson, type="Text", config={"format": "html", "body": body})
+    text = browser.get(change_url(lesson)).content.decode()
+    assert "Missing media" not in text

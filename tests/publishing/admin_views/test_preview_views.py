@@ -17,7 +17,7 @@ from PIL import Image
 
 from content import services
 from content.kinds import Kind
-from content.models import LessonStage, Node
+from content.models import LessonStage, MediaFile, Node
 from content.stage_types import SCHEMAS
 from plans.models import AcademicPlan
 from plans.services import add_subject, set_override
@@ -617,9 +617,9 @@ def status_of(browser, url) -> int:
     return answer.status_code
 
 
-def picture(kind: str = "PNG") -> bytes:
+def picture(kind: str = "PNG", size: int = 4) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(buffer, kind)
+    Image.new("RGB", (size, size)).save(buffer, kind)
     return buffer.getvalue()
 
 
@@ -646,9 +646,16 @@ def test_the_pictures_kept_last_can_be_chosen_again(
     kept = []
     for minute in range(3):
         with time_machine.travel(datetime(2026, 11, 20, 12, minute, tzinfo=UTC)):
-            kept.append(upload(browser, "a.png", picture()).json()["url"])
+            url = upload(browser, "a.png", picture(size=minute + 1)).json()["url"]
+            kept.append(url)
     assert browser.get(recent).json() == {"images": [kept[2], kept[1]]}
     assert browser_of(roles.PUBLISHERS).get(recent).status_code == 403
+
+
+def test_equal_pictures_are_stored_once(browser):
+    urls = {upload(browser, name, picture()).json()["url"] for name in ("a.png", "b")}
+    assert len(urls) == 1
+    assert MediaFile.objects.get().name == "a.png"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,31 @@ def test_an_item_in_two_stages_is_reported_in_a_full_check(published, math):
     assert not Alert.objects.exists()
 
 
+def test_media_that_students_cannot_open_are_reported_in_a_full_check(
+    published, settings, tmp_path
+):
+    settings.VIDEO_ROOT = tmp_path / "videos"
+    lesson = Node.objects.get(public_id="LES-MATH-0-0")
+    make_stage(lesson, type="Video", title="Clip", config={"source": "none.mp4"})
+    body = '<p><img src="/media/images/none.png" alt=""></p>'
+    make_stage(lesson, title="Words", config={"format": "html", "body": body})
+    Node.objects.filter(pk=lesson.pk).update(image="images/cover.png")
+    builds.publish_plan(published.pk)
+    assert health.check(full=False).is_sound
+    report = health.check(full=True, repair=True)
+    reasons = [fault["why"] for fault in report.findings[FaultKind.MISSING_MEDIA]]
+    assert reasons == [
+        "“Clip”, source: there is no video “none.mp4”",
+        "“Words”, body: there is no file “images/none.png”",
+        "there is no file “images/cover.png”",
+    ]
+    assert not Alert.objects.exists()
+    (settings.VIDEO_ROOT).mkdir()
+    (settings.VIDEO_ROOT / "none.mp4").write_bytes(b"video")
+    report = health.check(full=True, plans=["PLAN-A"])
+    assert len(report.findings[FaultKind.MISSING_MEDIA]) == 1
+
+
 @pytest.fixture
 def other(published, math):
     """A second plan with the same lessons."""
